@@ -1,0 +1,71 @@
+"""The command line: `cryptoliq …`. Each command runs the same assets that the UI shows, in this process.
+
+Exit codes: 0 done, 1 refused input or a failed run, 2 wrong usage.
+"""
+
+import datetime as dt
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+from cryptoliq_assets.settings import Settings
+
+# Command → module and function. Loaded when called: `cryptoliq --help` must not import Dagster and the learners.
+_COMMANDS = {
+    "demo": "demo",
+    "setup": "home",
+    "simulate": "home",
+    "ingest": "pipeline",
+    "validate": "validate",
+    "preprocess": "pipeline",
+    "train": "pipeline",
+    "forecast": "pipeline",
+    "materialize": "pipeline",
+    "export": "home",
+    "ui": "home",
+    "status": "status",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        return getattr(importlib.import_module(f"cryptoliq_assets.commands.{_COMMANDS[name]}"), name)
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    help="Folder with data/, models/, reports/; default: CRYPTOLIQ_HOME, else the current folder.",
+)
+@click.version_option(package_name="cryptoliq")
+@click.pass_context
+def cli(ctx: click.Context, home: Path | None) -> None:
+    """Tomorrow's liquidity of every coin, from daily snapshots."""
+    try:
+        ctx.obj = Settings(home=home) if home else Settings()
+    except ValueError as error:
+        raise click.UsageError(f"settings (CRYPTOLIQ_… variables): {error}") from error
+
+
+def main() -> None:
+    """Entry point of the `cryptoliq` script."""
+    try:
+        cli(standalone_mode=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        from cryptoliq_assets.commands.console import explain
+
+        sys.exit(explain(error))
+
+
+def day(text: str) -> dt.date:
+    """A day given on the command line."""
+    return dt.date.fromisoformat(text)

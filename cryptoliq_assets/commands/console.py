@@ -1,0 +1,82 @@
+"""What all commands share in what they show: one console, progress of a run, tables, and how an error is told."""
+
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.table import Table
+
+from cryptoliq_assets.settings import Settings
+
+# Where there is no terminal to fit, tables are as wide as they need.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
+errors = Console(stderr=True, highlight=False)
+
+_STEPS = {
+    "raw_snapshots": "taking in files",
+    "cleaned_snapshots": "cleaning",
+    "engineered_features": "engineering features",
+    "labels": "labelling",
+    "linear_regression": "training LinearRegression",
+    "random_forest": "training RandomForest",
+    "xgboost": "training XGBoost",
+    "leaderboard": "ranking the candidates",
+    "champion": "choosing the champion",
+    "forecasts": "forecasting",
+}
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator["Runner"]:  # noqa: F821
+    """A runner whose steps and messages show as they come."""
+    from cryptoliq_assets.runner import Runner
+
+    with console.status("starting") as status:
+
+        def step(name: str) -> None:
+            label = _STEPS.get(name, name.replace("_", " "))
+            status.update(label)
+            if not console.is_terminal and name in _STEPS:
+                console.print(f"· {label}")
+
+        def say(message: str, level: int) -> None:
+            if level >= logging.WARNING:
+                console.print(f"[yellow]! {message}[/yellow]")
+            else:
+                console.print(f"[dim]  {message}[/dim]")
+
+        yield Runner(settings, say=say, step=step)
+
+
+def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Print a table; numbers to the right."""
+    shown = Table(title=title, title_justify="left")
+    rows = [list(row) for row in rows]
+    for index, name in enumerate(columns):
+        numeric = all(isinstance(row[index], (int, float)) or row[index] is None for row in rows)
+        shown.add_column(name, justify="right" if numeric and rows else "left")
+    for row in rows:
+        shown.add_row(*(_cell(value) for value in row))
+    console.print(shown)
+
+
+def explain(error: BaseException) -> int:
+    """Tell a person what went wrong; returns the exit code."""
+    errors.print(f"[red]error:[/red] {error}", soft_wrap=True)
+    return 2 if isinstance(error, ValueError) else 1
+
+
+def quit_with(code: int) -> None:
+    if code:
+        sys.exit(code)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        # + 0.0 makes one zero of the two.
+        return f"{round(value, 3) + 0.0:.3f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,90 @@
+"""setup, simulate, export, ui: a home and what lies in it."""
+
+import datetime as dt
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from cryptoliq_assets.commands.console import console
+from cryptoliq_assets.settings import Settings
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@click.command()
+@click.option("--quiet", is_flag=True, help="Say nothing.")
+@click.pass_obj
+def setup(settings: Settings, quiet: bool) -> None:
+    """Make the folders of the home and its Dagster instance, where they are not there yet."""
+    from cryptoliq_assets.home import prepare_home
+
+    made = prepare_home(settings)
+    if not quiet:
+        for path in made:
+            console.print(f"made {path}", soft_wrap=True)
+        console.print(f"home {settings.home} is ready; drop files into {settings.raw_dir}", soft_wrap=True)
+
+
+@click.command()
+@click.option("--coins", default=250, show_default=True, type=click.IntRange(1, 40_000), help="Coins in the market.")
+@click.option("--days", default=240, show_default=True, type=click.IntRange(1, 5_000), help="Days, one file each.")
+@click.option("--end", type=_DAY, default=None, help="Last day; default: today (UTC).")
+@click.option("--seed", type=int, default=None, help="Same seed, same market; default: CRYPTOLIQ_SEED.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=None, help="Folder; default: data/raw.")
+@click.pass_obj
+def simulate(settings: Settings, coins: int, days: int, end: dt.datetime | None, seed: int | None, out: Path | None) -> None:
+    """Write a simulated market as snapshot files: turnover that reverts, heavy tails, listings, pegs, empty cells."""
+    from cryptoliq_assets.simulate import simulate_market, write_snapshots
+
+    last = end.date() if end else dt.datetime.now(dt.UTC).date()
+    folder = out or settings.raw_dir
+    with console.status(f"simulating {coins} coins over {days} days"):
+        market = simulate_market(coins=coins, days=days, end=last, seed=settings.seed if seed is None else seed)
+        paths = write_snapshots(market, folder)
+    console.print(f"{len(paths)} files, {len(market):,} rows, in {folder}", soft_wrap=True)
+
+
+@click.command()
+@click.option("--from", "first", metavar="YYYY-MM", default=None, help="First month.")
+@click.option("--to", "last", metavar="YYYY-MM", default=None, help="Last month.")
+@click.pass_obj
+def export(settings: Settings, first: str | None, last: str | None) -> None:
+    """Write the engineered features as data/processed/engineered_features.csv."""
+    from rich.progress import track
+
+    from cryptoliq_assets.io.files import write_chunks
+    from cryptoliq_assets.io.tables import TableStore
+
+    store = TableStore(settings)
+    months = [m for m in store.months("engineered_features") if (first or m) <= m <= (last or m)]
+    if not months:
+        raise click.ClickException("no features in that range: run `cryptoliq materialize` first")
+    path = settings.data_dir / "processed" / "engineered_features.csv"
+
+    def chunks():
+        for month in track(months, "exporting", console=console, transient=True):
+            frame = store.read("engineered_features", [month])
+            yield frame.to_csv(index=False, header=month == months[0]).encode("utf-8")
+
+    write_chunks(path, chunks())
+    console.print(f"{months[0]} to {months[-1]}: {path}", soft_wrap=True)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
+@click.pass_obj
+def ui(settings: Settings, host: str, port: int) -> None:
+    """Dagster's UI and daemon (dagster dev) on this home: runs, lineage, checks; sensors watch data/raw."""
+    from cryptoliq_assets.home import prepare_home
+
+    prepare_home(settings)
+    dagster = Path(sys.executable).with_name("dagster")
+    command = [str(dagster), "dev", "-m", "cryptoliq_assets.definitions", "-h", host, "-p", str(port)]
+    # Dagster's own processes find the home the same way this one did.
+    environment = {**os.environ, "DAGSTER_HOME": str(settings.dagster_home), "CRYPTOLIQ_HOME": str(settings.home)}
+    console.print(f"http://{host}:{port} (Ctrl-C ends it)")
+    os.chdir(settings.home)
+    os.execve(command[0], command, environment)

@@ -1,0 +1,122 @@
+"""ingest, preprocess, train, forecast, materialize: the stages, and all of them."""
+
+import click
+
+from cryptoliq_assets.commands.console import console, quit_with, running
+from cryptoliq_assets.commands.results import show_forecasts, show_leaderboard
+from cryptoliq_assets.jobs import INGEST_JOB, PREPROCESS_JOB
+from cryptoliq_assets.runner import Runner
+from cryptoliq_assets.settings import Settings
+
+_MONTH = r"%Y-%m"
+
+
+def _range_options(function):
+    for flag, text in (("--to", "Last month, YYYY-MM."), ("--from", "First month, YYYY-MM.")):
+        name = "first" if flag == "--from" else "last"
+        function = click.option(flag, name, callback=_month, metavar="YYYY-MM", help=text)(function)
+    return function
+
+
+def _month(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        click.DateTime([_MONTH]).convert(value, param, ctx)
+    except click.BadParameter as error:
+        raise click.BadParameter(f"{value!r} is not a month like 2025-07") from error
+    return value
+
+
+@click.command()
+@click.pass_obj
+def ingest(settings: Settings) -> None:
+    """Take in the files of data/raw: validate, archive or quarantine, write raw rows."""
+    with running(settings) as runner:
+        code = _ingest(runner)
+    quit_with(code)
+
+
+@click.command()
+@_range_options
+@click.pass_obj
+def preprocess(settings: Settings, first: str | None, last: str | None) -> None:
+    """Clean, engineer and label: the months that need it, or those given."""
+    with running(settings) as runner:
+        ranges = runner.chosen_ranges(first, last) if first or last else runner.plan().ranges
+        runner.refresh(ranges, job=PREPROCESS_JOB)
+    console.print(f"{_months(ranges)} preprocessed")
+
+
+@click.command()
+@click.pass_obj
+def train(settings: Settings) -> None:
+    """Evaluate and fit the candidates, promote the best that passes the gate."""
+    with running(settings) as runner:
+        runner.train()
+    show_leaderboard(settings)
+
+
+@click.command()
+@click.pass_obj
+def forecast(settings: Settings) -> None:
+    """Forecast the newest snapshot with the present champion."""
+    with running(settings) as runner:
+        runner.require_champion()
+        made = runner.forecast()
+    console.print("forecasts written" if made else "the newest snapshot is already forecast by the present champion")
+    show_forecasts(settings)
+
+
+@click.command()
+@_range_options
+@click.option("--train", "retrain", is_flag=True, help="Train again although there is a champion.")
+@click.pass_obj
+def materialize(settings: Settings, first: str | None, last: str | None, retrain: bool) -> None:
+    """All of it: new files in, tables refreshed, a champion where there is none, forecasts of the newest snapshot.
+
+    Without a range, the months that need it; with --from or --to, those months whether they need it or not.
+    """
+    with running(settings) as runner:
+        runner.look()
+        waiting = runner.waiting()
+        ranges = runner.chosen_ranges(first, last) if first or last else runner.plan().ranges
+        runner.refresh(ranges)
+        if retrain or runner.training_due():
+            runner.train()
+        runner.forecast()
+        code = _tell_refused(runner, waiting)
+    console.print(f"{_months(ranges)} refreshed" if ranges else _nothing_new(settings))
+    show_leaderboard(settings)
+    show_forecasts(settings)
+    quit_with(code)
+
+
+def _ingest(runner: Runner) -> int:
+    runner.look()
+    waiting = runner.waiting()
+    if waiting:
+        runner.refresh(runner.plan().ranges, job=INGEST_JOB)
+    code = _tell_refused(runner, waiting)
+    console.print(f"{len(waiting)} file(s) read" if waiting else _nothing_new(runner.settings))
+    return code
+
+
+def _tell_refused(runner: Runner, waiting: list[int]) -> int:
+    """Name the files that were refused just now, and why; 1 when there are any."""
+    reasons = {file.name: file.reason for file in runner.refused(waiting)} | runner.passed_over
+    for name, reason in reasons.items():
+        console.print(f"[yellow]refused[/yellow] {name}: {reason}", soft_wrap=True)
+    if reasons:
+        console.print(f"reports lie in {runner.settings.validation_dir}, refused files in {runner.settings.quarantine_dir}")
+    return 1 if reasons else 0
+
+
+def _nothing_new(settings: Settings) -> str:
+    return f"nothing new in {settings.raw_dir}, and every month is up to date"
+
+
+def _months(ranges: list[tuple[str, str]]) -> str:
+    if not ranges:
+        return "no month"
+    return f"months {ranges[0][0]} to {ranges[-1][1]}"

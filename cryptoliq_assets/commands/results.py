@@ -1,0 +1,77 @@
+"""What the pipeline has made, as tables: leaderboard, forecasts, accuracy."""
+
+import json
+
+from cryptoliq_assets.commands.console import console, table
+from cryptoliq_assets.forecasts.accuracy import Accuracy, measure, realised_forecasts
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.settings import Settings
+
+_SHOWN = 12
+
+
+def show_leaderboard(settings: Settings) -> None:
+    """Candidates and baselines, skill fold by fold, on rows with a known market cap."""
+    path = settings.reports_dir / "metrics.json"
+    if not path.exists():
+        return
+    board = json.loads(path.read_text(encoding="utf-8"))
+    folds = [f"fold {fold['fold']}" for fold in board["folds"]]
+    rows = []
+    for entry in board["candidates"] + board["baselines"]:
+        known = entry["metrics"]["with_history"]["known_cap"]
+        rows.append(
+            [
+                entry["name"],
+                entry["skill"],
+                known["mean"]["skill"],
+                *(fold["skill"] for fold in known["folds"]),
+                known["mean"]["mae_vs_persistence"],
+                known["mean"]["mae_vs_har"],
+                entry["metrics"]["without_history"]["known_cap"]["mean"]["skill"],
+            ]
+        )
+    title = f"Leaderboard ({board['evaluation']}); all but the first column on rows with a known market cap"
+    columns = ["model", "skill, all rows", "skill", *folds, "MAE/persist.", "MAE/HAR", "no history"]
+    table(title, columns, rows)
+
+
+def show_forecasts(settings: Settings) -> None:
+    """The newest forecasts, the most liquid coins first."""
+    path = settings.reports_dir / "forecasts.json"
+    if not path.exists():
+        return
+    report = json.loads(path.read_text(encoding="utf-8"))
+    stored = TableStore(settings).read("forecasts", [report["date"][:7]])
+    newest = stored[(stored["date"] == report["date"]) & (stored["model_version"] == report["model_version"])]
+    newest = newest.sort_values("made_at").drop_duplicates("coin", keep="last")
+    top = newest.sort_values("liquidity_score", ascending=False).head(_SHOWN)
+    rows = [[row.coin, row.liquidity_score, row.lower, row.upper] for row in top.itertuples()]
+    title = f"{len(newest)} forecasts for {report['target_date']} by {report['model_version']}, the most liquid {len(top)}"
+    table(title, ["coin", "liquidity_score", "lower", "upper"], rows)
+    if report["stale"]:
+        console.print(f"{len(report['stale'])} coin(s) absent that day are stale and not forecast")
+
+
+def realised_accuracy(settings: Settings) -> Accuracy | None:
+    """Accuracy of all stored forecasts that have come true."""
+    store = TableStore(settings)
+    forecasts = store.read("forecasts")
+    if forecasts.empty:
+        return None
+    months = sorted(forecasts["date"].dt.strftime("%Y-%m").unique())
+    labels = store.read("labels", months)
+    return measure(realised_forecasts(forecasts, labels))
+
+
+def show_accuracy(settings: Settings) -> None:
+    """How the stored forecasts came true."""
+    accuracy = realised_accuracy(settings)
+    if accuracy is None:
+        console.print("no stored forecast has come true yet")
+        return
+    console.print(
+        f"{accuracy.forecasts:,} stored forecasts have come true over {accuracy.days} days: skill against persistence "
+        f"{accuracy.skill:.3f}, mean absolute error {accuracy.mae:.4f} against {accuracy.mae_persistence:.4f}, "
+        f"{accuracy.coverage:.1%} inside their {settings.interval_level:.0%} interval"
+    )

@@ -1,0 +1,81 @@
+"""status: one screen: what is there, how new it is, what there is to do."""
+
+import datetime as dt
+import json
+
+import click
+
+from cryptoliq_assets.commands.console import console
+from cryptoliq_assets.commands.results import realised_accuracy
+from cryptoliq_assets.forecasts.due import forecasts_due, newest_date, training_due
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.raw.catalogue import Catalogue
+from cryptoliq_assets.raw.folder import look_at, unknown_files
+from cryptoliq_assets.raw.planning import make_plan
+from cryptoliq_assets.schemas.tables import DERIVED_TABLES
+from cryptoliq_assets.settings import Settings
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.pass_obj
+def status(settings: Settings, as_json: bool) -> None:
+    """What is there, how new it is, and what there is to do."""
+    state = read_status(settings)
+    if as_json:
+        click.echo(json.dumps(state, indent=2, default=str))
+        return
+    for name, value in state.items():
+        if name == "to_do":
+            continue
+        shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
+        console.print(f"[bold]{name.replace('_', ' '):18}[/bold] {'–' if shown in (None, '') else shown}", soft_wrap=True)
+    for line in state["to_do"] or ["nothing: all is up to date"]:
+        console.print(f"[bold]{'to do':18}[/bold] {line}", soft_wrap=True)
+
+
+def read_status(settings: Settings) -> dict:
+    """The state of a home; reads only."""
+    store, catalogue = TableStore(settings), Catalogue(settings.catalogue_path)
+    today = dt.datetime.now(dt.UTC).date()
+    newest = newest_date(store)
+    champion = store_of(settings).current()
+    plan = make_plan(settings, catalogue, store=store, today=today)
+    unknown = unknown_files(look_at(settings.raw_dir), catalogue)
+    files = catalogue.files()
+    accuracy = realised_accuracy(settings)
+    to_do = []
+    if unknown or plan.waiting:
+        to_do.append(f"{len(unknown) + len(plan.waiting)} file(s) wait in data/raw: `cryptoliq materialize`")
+    elif plan.months:
+        to_do.append(f"{len(plan.months)} month(s) are older than what they are made from: `cryptoliq materialize`")
+    if training_due(settings, store, provisional_too=True):
+        to_do.append("there is no sound champion: `cryptoliq train`")
+    elif forecasts_due(settings, store):
+        to_do.append("the newest snapshot is not forecast: `cryptoliq forecast`")
+    if newest is None:
+        to_do.append(f"drop snapshot files into {settings.raw_dir}, or try `cryptoliq demo`")
+    return {
+        "home": str(settings.home),
+        "newest_snapshot": f"{newest} ({(today - newest).days} day(s) old)" if newest else None,
+        "files": {state: sum(file.state == state for file in files) for state in ("accepted", "superseded", "refused")},
+        "months": {table: len(store.months(table)) for table in DERIVED_TABLES},
+        "champion": {
+            "version": champion["version"],
+            "skill": round(champion["metrics"]["skill"] or 0.0, 3),
+            "evaluation": champion["evaluation"],
+            "known until": champion["known_until"],
+        }
+        if champion
+        else None,
+        "came_true": {
+            "forecasts": accuracy.forecasts,
+            "days": accuracy.days,
+            "skill": round(accuracy.skill, 3),
+            "coverage": round(accuracy.coverage, 3),
+        }
+        if accuracy
+        else None,
+        "to_do": to_do,
+    }

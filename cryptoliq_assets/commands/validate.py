@@ -1,0 +1,45 @@
+"""validate: what ingest would say of a file, without taking it in."""
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import click
+
+from cryptoliq_assets.commands.console import console, quit_with
+from cryptoliq_assets.settings import Settings
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
+@click.pass_obj
+def validate(settings: Settings, files: tuple[Path, ...], as_json: bool) -> None:
+    """Say of each FILE what ingest would: accepted, or refused and why. Exit code 1 when anything is refused."""
+    from cryptoliq_assets.raw.folder import examine
+
+    today = dt.datetime.now(dt.UTC).date()
+    reports = [examine(path, settings, today=today).report for path in files]
+    if as_json:
+        click.echo(json.dumps(reports, indent=2, ensure_ascii=False, default=str))
+    else:
+        for report in reports:
+            _show(report)
+    bad = any(not report["accepted"] or sum(report["rows_refused"].values()) for report in reports)
+    quit_with(1 if bad else 0)
+
+
+def _show(report: dict) -> None:
+    verdict = "[green]accepted[/green]" if report["accepted"] else "[red]refused[/red]"
+    console.print(f"{report['file']}: {verdict}", soft_wrap=True)
+    if report["refusal"]:
+        console.print(f"  {report['refusal']}", soft_wrap=True)
+    else:
+        dates = f"{report['min_date']} to {report['max_date']}"
+        console.print(f"  {report['rows_kept']:,} of {report['rows_read']:,} rows kept, {dates}")
+        sure = "" if report["unit_certain"] else ", uncertain"
+        console.print(f"  changes are {report['unit']} ({report['unit_found_by']}{sure})", soft_wrap=True)
+        if report["derived_columns"]:
+            console.print(f"  derived: {', '.join(report['derived_columns'])}")
+    for issue in report["issues"]:
+        console.print(f"  - {issue}", soft_wrap=True, markup=False)

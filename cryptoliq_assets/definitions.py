@@ -1,0 +1,67 @@
+"""The project as Dagster sees it: a table of contents, in the order in which the data goes."""
+
+import warnings
+
+import dagster as dg
+
+# Partitioned checks, backfill policies and partition mappings with ends are marked beta or preview in Dagster 1.13;
+# they are what the design rests on, and the pinned version is tested. Said once here rather than at every import.
+for _category in (dg.BetaWarning, dg.PreviewWarning):
+    warnings.filterwarnings("ignore", category=_category)
+
+from cryptoliq_assets import jobs  # noqa: E402
+from cryptoliq_assets.cleaned.assets import cleaned_assets  # noqa: E402
+from cryptoliq_assets.cleaned.checks import cleaned_checks  # noqa: E402
+from cryptoliq_assets.features.assets import feature_assets  # noqa: E402
+from cryptoliq_assets.features.checks import feature_checks  # noqa: E402
+from cryptoliq_assets.forecasts.assets import forecast_assets  # noqa: E402
+from cryptoliq_assets.forecasts.checks import forecast_checks  # noqa: E402
+from cryptoliq_assets.io.declare import CANDIDATES_IO, TABLES_IO  # noqa: E402
+from cryptoliq_assets.io.frames import PanderaParquetIOManager  # noqa: E402
+from cryptoliq_assets.io.models import CandidateIOManager  # noqa: E402
+from cryptoliq_assets.io.progress import PROGRESS_LOGGER, progress_logger  # noqa: E402
+from cryptoliq_assets.io.run_lock import RunLock  # noqa: E402
+from cryptoliq_assets.labels.assets import label_assets  # noqa: E402
+from cryptoliq_assets.labels.checks import label_checks  # noqa: E402
+from cryptoliq_assets.models.assets import model_assets  # noqa: E402
+from cryptoliq_assets.models.checks import model_checks  # noqa: E402
+from cryptoliq_assets.models.sensors import champion_keeper, weekly_train  # noqa: E402
+from cryptoliq_assets.raw.assets import raw_assets  # noqa: E402
+from cryptoliq_assets.raw.checks import raw_checks  # noqa: E402
+from cryptoliq_assets.raw.sensors import raw_files_sensor  # noqa: E402
+from cryptoliq_assets.settings import Settings  # noqa: E402
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Everything for one home; fresh at each call, so that a test may have a home of its own."""
+    return dg.Definitions(
+        assets=[
+            *raw_assets(settings),
+            *cleaned_assets(settings),
+            *feature_assets(settings),
+            *label_assets(settings),
+            *model_assets(settings),
+            *forecast_assets(settings),
+        ],
+        asset_checks=[
+            *raw_checks(settings),
+            *cleaned_checks(settings),
+            *feature_checks(settings),
+            *label_checks(settings),
+            *model_checks(settings),
+            *forecast_checks(settings),
+        ],
+        jobs=jobs.ALL_JOBS,
+        sensors=[raw_files_sensor(settings, jobs.refresh), champion_keeper(settings, jobs.train, jobs.forecast)],
+        schedules=[weekly_train(jobs.train)],
+        resources={
+            TABLES_IO: PanderaParquetIOManager.of(settings),
+            CANDIDATES_IO: CandidateIOManager(folder=str(settings.models_dir / "candidates")),
+            "lock": RunLock(path=str(settings.lock_path), wait_seconds=settings.lock_seconds),
+        },
+        executor=dg.in_process_executor,
+        loggers={"console": dg.colored_console_logger, PROGRESS_LOGGER: progress_logger},
+    )
+
+
+defs = build_definitions(Settings())

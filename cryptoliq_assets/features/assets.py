@@ -1,0 +1,27 @@
+"""Engineered features: what a model sees of a coin on a day."""
+
+import dagster as dg
+import pandas as pd
+
+from cryptoliq_assets.io.declare import months_of, table_asset
+from cryptoliq_assets.io.run_lock import RunLock
+from cryptoliq_assets.partitions import span_of
+from cryptoliq_assets.settings import Settings
+
+
+def feature_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    @dg.asset(
+        **table_asset("engineered_features", settings, group="features"),
+        ins={"cleaned_snapshots": months_of("engineered_features", "cleaned_snapshots", settings)},
+    )
+    def engineered_features(
+        context: dg.AssetExecutionContext, lock: RunLock, cleaned_snapshots: pd.DataFrame
+    ) -> pd.DataFrame:
+        """Score, volume, volatility and turnover with their calendar windows, lags and exponential means; the coin's
+        own size and age; and the market of the snapshot before. One row a cleaned row."""
+        from cryptoliq_assets.features.engineering import engineer_features
+
+        since, _ = span_of(context.partition_keys)
+        return engineer_features(cleaned_snapshots, formula=settings.formula, since=since)
+
+    return [engineered_features]

@@ -1,0 +1,84 @@
+"""What the checks of monthly tables share: one check definition a table, evaluated once a run over the run's months.
+
+A check reads only the columns it needs, only for the months of its run; without a partitions definition Dagster would
+hand it every month there is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from cryptoliq_assets.io.declare import TABLES_IO, months_definition
+from cryptoliq_assets.io.frames import PanderaParquetIOManager
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.io.validation import TableInvalid
+from cryptoliq_assets.settings import Settings
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found: passed or not, and the metadata that shows why."""
+
+    passed: bool
+    metadata: dict[str, Any] = field(default_factory=dict)
+    description: str | None = None
+
+
+@dataclass(frozen=True)
+class TableCheck:
+    """A named look at some months of a table; a blocking one stops what is downstream in the same run."""
+
+    name: str
+    description: str
+    look: Callable[[TableStore, list[str]], Finding]
+    blocking: bool = False
+
+
+def table_checks(table: str, settings: Settings, *, checks: list[TableCheck]) -> dg.AssetChecksDefinition:
+    """The checks of one table, the schema first, as one step."""
+    checks = [TableCheck("schema", f"Every month meets the schema of {table}.", _schema_of(table), True), *checks]
+    specs = [
+        dg.AssetCheckSpec(
+            check.name,
+            asset=table,
+            description=check.description,
+            blocking=check.blocking,
+            partitions_def=months_definition(settings),
+        )
+        for check in checks
+    ]
+
+    @dg.multi_asset_check(name=f"{table}_checks", specs=specs, required_resource_keys={TABLES_IO})
+    def run_checks(context: dg.AssetCheckExecutionContext):
+        manager: PanderaParquetIOManager = getattr(context.resources, TABLES_IO)
+        store = manager.store()
+        months = list(context.op_execution_context.partition_keys)
+        for check in checks:
+            finding = check.look(store, months)
+            yield dg.AssetCheckResult(
+                check_name=check.name,
+                asset_key=table,
+                passed=bool(finding.passed),
+                severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
+                metadata=finding.metadata,
+                description=finding.description,
+            )
+
+    return run_checks
+
+
+def _schema_of(table: str) -> Callable[[TableStore, list[str]], Finding]:
+    def look(store: TableStore, months: list[str]) -> Finding:
+        broken = {}
+        for month in months:
+            if not store.path(table, month).exists():
+                continue
+            try:
+                store.verify(table, month)
+            except TableInvalid as error:
+                broken[month] = str(error)
+        return Finding(not broken, {"months": len(months), "broken": broken})
+
+    return look

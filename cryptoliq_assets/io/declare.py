@@ -1,0 +1,66 @@
+"""How a table becomes an asset: partitions, mappings, metadata and owners, read off `schemas/tables.py`."""
+
+from typing import Any
+
+import dagster as dg
+
+from cryptoliq_assets.io.frames import COLUMNS
+from cryptoliq_assets.io.metadata import definition_metadata
+from cryptoliq_assets.partitions import months_reached
+from cryptoliq_assets.schemas.tables import recipe_of, upstream_of
+from cryptoliq_assets.settings import Settings
+
+OWNERS = ["team:cryptoliq"]
+TABLES_IO = "tables"
+CANDIDATES_IO = "candidates"
+
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+
+
+def months_definition(settings: Settings) -> dg.MonthlyPartitionsDefinition:
+    """Months from the first one in settings to the present one, which is not over yet: keys like 2025-07."""
+    return dg.MonthlyPartitionsDefinition(start_date=settings.first_month, end_offset=1, fmt="%Y-%m")
+
+
+def table_asset(table: str, settings: Settings, *, group: str) -> dict[str, Any]:
+    """Arguments of `@dg.asset` for a monthly table."""
+    return {
+        "name": table,
+        "group_name": group,
+        "kinds": {"pandas", "parquet", "pandera"},
+        "owners": OWNERS,
+        "metadata": definition_metadata(table),
+        "code_version": recipe_of(table, settings),
+        "partitions_def": months_definition(settings),
+        "backfill_policy": dg.BackfillPolicy.multi_run(max_partitions_per_run=settings.months_per_run),
+        "io_manager_key": TABLES_IO,
+    }
+
+
+def months_of(table: str, upstream: str, settings: Settings, *, columns: tuple[str, ...] = ()) -> dg.AssetIn:
+    """The upstream months that a month of `table` is made from; only these columns where some are named."""
+    reach = upstream_of(table, horizon_days=settings.horizon_days)[upstream]
+    mapping = dg.TimeWindowPartitionMapping(
+        start_offset=-months_reached(reach.back),
+        end_offset=months_reached(reach.ahead),
+        # The month before the first, and the one after the last, hold no rows; that is no error.
+        allow_nonexistent_upstream_partitions=True,
+    )
+    return dg.AssetIn(upstream, partition_mapping=mapping, metadata={COLUMNS: list(columns)} if columns else None)
+
+
+def every_month(upstream: str) -> dg.AssetDep:
+    """All months there are."""
+    return dg.AssetDep(upstream, partition_mapping=dg.AllPartitionMapping())
+
+
+def range_tags(first: str, last: str, settings: Settings) -> dict[str, str]:
+    """Tags that make one run of the months first…last; ValueError where Dagster would go wrong in silence."""
+    keys = months_definition(settings).get_partition_keys()
+    for month in (first, last):
+        if month not in keys:
+            raise ValueError(f"{month} is not a month between {keys[0]} and {keys[-1]}")
+    if first > last:
+        raise ValueError(f"the range starts in {first}, after its end in {last}")
+    return {RANGE_START_TAG: first, RANGE_END_TAG: last}

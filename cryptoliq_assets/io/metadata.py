@@ -1,0 +1,73 @@
+"""What Dagster shows of a table, read off its Pandera model: column schema, column lineage, counts and a preview."""
+
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from cryptoliq_assets.schemas.tables import TABLES
+
+_PREVIEW_ROWS = 8
+_PREVIEW_COLUMNS = 14
+
+
+def definition_metadata(table: str) -> dict[str, Any]:
+    """Column schema and column lineage of an asset, for its definition."""
+    return {"dagster/column_schema": column_schema(table), "dagster/column_lineage": column_lineage(table)}
+
+
+def column_schema(table: str) -> dg.TableSchema:
+    spec = TABLES[table]
+    columns = []
+    for name, column in spec.schema.columns.items():
+        meta = column.metadata or {}
+        rules = [str(check.error or check.name) for check in column.checks]
+        columns.append(
+            dg.TableColumn(
+                name,
+                type=str(column.dtype),
+                description=f"{column.description} Unit: {meta.get('unit', '')}.",
+                constraints=dg.TableColumnConstraints(nullable=column.nullable, other=rules),
+            )
+        )
+    return dg.TableSchema(columns=columns, constraints=dg.TableConstraints(other=[f"unique: {spec.schema.unique}"]))
+
+
+def column_lineage(table: str) -> dg.TableColumnLineage:
+    deps: dict[str, list[dg.TableColumnDep]] = {}
+    for name, column in TABLES[table].schema.columns.items():
+        sources = [source.split(".", 1) for source in (column.metadata or {}).get("sources", ())]
+        deps[name] = [dg.TableColumnDep(asset_key=dg.AssetKey(asset), column_name=source) for asset, source in sources]
+    return dg.TableColumnLineage(deps_by_column={name: found for name, found in deps.items() if found})
+
+
+def frame_metadata(frame: pd.DataFrame) -> dict[str, Any]:
+    """Rows, coins, first and last date, and a small preview of what was written."""
+    metadata: dict[str, Any] = {"dagster/row_count": len(frame), "preview": preview(frame)}
+    if len(frame):
+        metadata["coins"] = int(frame["coin"].nunique())
+        metadata["first_date"] = str(frame["date"].min().date())
+        metadata["last_date"] = str(frame["date"].max().date())
+    return metadata
+
+
+def preview(frame: pd.DataFrame) -> dg.MarkdownMetadataValue:
+    """The last rows by date, the first columns, as a table."""
+    rows = frame.sort_values("date", kind="stable").tail(_PREVIEW_ROWS) if "date" in frame else frame.tail(_PREVIEW_ROWS)
+    rows = rows[list(rows.columns[:_PREVIEW_COLUMNS])]
+    return dg.MetadataValue.md(markdown_table(rows))
+
+
+def markdown_table(frame: pd.DataFrame) -> str:
+    """A frame as a Markdown table; numbers to five significant digits."""
+
+    def cell(value: object) -> str:
+        if isinstance(value, float):
+            return f"{value:.5g}"
+        if isinstance(value, pd.Timestamp):
+            return str(value.date() if value == value.normalize() else value.round("s"))
+        return str(value).replace("|", "\\|")
+
+    lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|" + "---|" * len(frame.columns)]
+    lines += ["| " + " | ".join(map(cell, row)) + " |" for row in frame.itertuples(index=False)]
+    return "\n".join(lines)

@@ -1,0 +1,78 @@
+"""Holding a frame to its Pandera model, and saying what is wrong in words that need no log."""
+
+import hashlib
+
+import pandas as pd
+import pandera.errors
+
+from cryptoliq_assets.schemas.tables import Table
+
+_SAMPLES = 5
+
+
+class TableInvalid(ValueError):
+    """A frame does not meet its model; `failures` has one row a (column, check): count and sample rows."""
+
+    def __init__(self, table: str, where: str, failures: pd.DataFrame) -> None:
+        self.failures = failures
+        lines = [
+            f"  {row.column}: {row.check} failed {row.count} time(s), e.g. {row.samples}" for row in failures.itertuples()
+        ]
+        super().__init__(f"{table}: {where} does not meet its schema:\n" + "\n".join(lines))
+
+
+def validate_table(table: Table, frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
+    """The frame coerced to the table's model, columns in its order; raises TableInvalid naming every failed check."""
+    ordered = frame[[name for name in table.columns if name in frame.columns] + _extra(table, frame)]
+    try:
+        return table.schema.validate(ordered, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        raise TableInvalid(table.name, where, _summarize(frame, error.failure_cases)) from error
+
+
+def check_types(table: Table, frame: pd.DataFrame, *, where: str) -> None:
+    """The cheap look at a frame that once passed the present schema: columns and types only; raises TableInvalid."""
+    wrong = []
+    for name, column in table.schema.columns.items():
+        if name not in frame.columns:
+            wrong.append((name, "column present", 1, "missing"))
+        elif not column.dtype.check(_pandera_type(frame[name])):
+            wrong.append((name, f"dtype {column.dtype}", 1, str(frame[name].dtype)))
+    wrong += [(name, "column declared", 1, "not in the schema") for name in _extra(table, frame)]
+    if wrong:
+        raise TableInvalid(table.name, where, pd.DataFrame(wrong, columns=["column", "check", "count", "samples"]))
+
+
+def schema_fingerprint(table: Table) -> str:
+    """Changes when a column, a type, a rule or a key of the model changes."""
+    parts = [repr((table.schema.unique, table.schema.strict, [check.name for check in table.schema.checks]))]
+    for name, column in table.schema.columns.items():
+        checks = sorted((str(check.name), repr(check.statistics)) for check in column.checks)
+        parts.append(repr((name, str(column.dtype), column.nullable, checks)))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _extra(table: Table, frame: pd.DataFrame) -> list[str]:
+    return [name for name in frame.columns if name not in table.schema.columns]
+
+
+def _pandera_type(values: pd.Series) -> object:
+    from pandera.engines import pandas_engine
+
+    return pandas_engine.Engine.dtype(values.dtype)
+
+
+def _summarize(frame: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for (column, check), group in cases.assign(column=cases["column"].fillna("(table)")).groupby(
+        ["column", "check"], sort=False, dropna=False
+    ):
+        samples = []
+        for case in group.head(_SAMPLES).itertuples():
+            key = ""
+            if pd.notna(case.index) and isinstance(case.index, (int, float)) and int(case.index) < len(frame):
+                row = frame.iloc[int(case.index)]
+                key = f" ({row.get('coin')}, {str(row.get('date'))[:10]})"
+            samples.append(f"{case.failure_case}{key}")
+        rows.append((column, check, len(group), "; ".join(samples)))
+    return pd.DataFrame(rows, columns=["column", "check", "count", "samples"])

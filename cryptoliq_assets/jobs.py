@@ -1,0 +1,43 @@
+"""The jobs: what is run together, and under which name."""
+
+from typing import Any
+
+import dagster as dg
+
+# What `define_asset_job` returns; Dagster does not export its type.
+AssetJob = Any
+
+REFRESH_JOB = "refresh"
+INGEST_JOB = "ingest"
+PREPROCESS_JOB = "preprocess"
+TRAIN_JOB = "train"
+FORECAST_JOB = "forecast"
+
+_PREPROCESSED = ["cleaned_snapshots", "engineered_features", "labels"]
+
+
+def _job(name: str, description: str, assets: list[str]) -> AssetJob:
+    return dg.define_asset_job(
+        name,
+        selection=dg.AssetSelection.assets(*assets),
+        description=description,
+        # One process a run: another interpreter with the learning libraries costs seconds a step.
+        executor_def=dg.in_process_executor,
+    )
+
+
+refresh = _job(
+    REFRESH_JOB,
+    "Raw files to forecasts for a range of months; what the raw_files sensor asks for.",
+    ["raw_snapshots", *_PREPROCESSED, "forecasts"],
+)
+ingest = _job(INGEST_JOB, "Take in the files that wait for a range of months.", ["raw_snapshots"])
+preprocess = _job(PREPROCESS_JOB, "Clean, engineer and label a range of months.", _PREPROCESSED)
+train = _job(
+    TRAIN_JOB,
+    "Evaluate and fit the candidates, rank them, promote the best that passes the gate.",
+    ["linear_regression", "random_forest", "xgboost", "leaderboard", "champion"],
+)
+forecast = _job(FORECAST_JOB, "Forecast the newest snapshot with the present champion.", ["forecasts"])
+
+ALL_JOBS = [refresh, ingest, preprocess, train, forecast]

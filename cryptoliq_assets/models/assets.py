@@ -1,0 +1,128 @@
+"""Models: three candidates, the leaderboard that ranks them, and the champion that the gate lets through."""
+
+import dagster as dg
+
+from cryptoliq_assets.io.declare import CANDIDATES_IO, OWNERS, every_month
+from cryptoliq_assets.io.files import write_json
+from cryptoliq_assets.io.frames import PanderaParquetIOManager
+from cryptoliq_assets.io.run_lock import RunLock
+from cryptoliq_assets.settings import Settings
+
+GROUP = "models"
+# Raise when the evaluation or a recipe changes.
+CODE_VERSION = "1"
+
+_CANDIDATES = {
+    "linear_regression": ("LinearRegression: ridge on winsorised, standardised features.", "scikitlearn"),
+    "random_forest": ("RandomForest: trees of bounded row samples.", "scikitlearn"),
+    "xgboost": ("XGBoost: boosted trees on the change from the coin's 7-day mean.", "xgboost"),
+}
+
+
+def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    return [*(_candidate(name, settings) for name in _CANDIDATES), _leaderboard(settings), _champion(settings)]
+
+
+def _candidate(name: str, settings: Settings) -> dg.AssetsDefinition:
+    description, kind = _CANDIDATES[name]
+
+    @dg.asset(
+        name=name,
+        group_name=GROUP,
+        kinds={"python", kind},
+        owners=OWNERS,
+        code_version=CODE_VERSION,
+        description=f"{description} Fitted pipeline, fold metrics and out-of-fold forecasts.",
+        io_manager_key=CANDIDATES_IO,
+        deps=[every_month(table) for table in ("cleaned_snapshots", "engineered_features", "labels")],
+    )
+    def candidate(
+        context: dg.AssetExecutionContext, lock: RunLock, tables: dg.ResourceParam[PanderaParquetIOManager]
+    ) -> dg.Output:
+        from cryptoliq_assets.models.training import fit_candidate
+
+        fitted = fit_candidate(name, settings, store=tables.store(), progress=context.log.info)
+        evaluation = fitted.evaluation
+        metadata = {
+            "evaluation": evaluation.evaluation,
+            "skill": evaluation.skill(),
+            "skill_known_cap": evaluation.skill("known_cap"),
+            "skill_without_history": evaluation.skill(history="without_history"),
+            "seconds": evaluation.seconds,
+            "rows_tested": len(evaluation.rows),
+        }
+        return dg.Output(fitted, metadata={key: value for key, value in metadata.items() if value is not None})
+
+    return candidate
+
+
+def _leaderboard(settings: Settings) -> dg.AssetsDefinition:
+    @dg.asset(
+        group_name=GROUP, kinds={"python", "json"}, owners=OWNERS, code_version=CODE_VERSION, io_manager_key=CANDIDATES_IO
+    )
+    def leaderboard(
+        context: dg.AssetExecutionContext,
+        lock: RunLock,
+        tables: dg.ResourceParam[PanderaParquetIOManager],
+        linear_regression,
+        random_forest,
+        xgboost,
+    ) -> dg.Output[dict]:
+        """Candidates and baselines on the same folds, as reports/metrics.json: skill, errors, fold by fold."""
+        from cryptoliq_assets.models.leaderboard import bucket_table, leaderboard_table
+        from cryptoliq_assets.models.training import rank_candidates
+
+        board = rank_candidates([linear_regression, random_forest, xgboost], settings, store=tables.store())
+        path = settings.reports_dir / "metrics.json"
+        write_json(path, board)
+        return dg.Output(
+            board,
+            metadata={
+                "evaluation": board["evaluation"],
+                "best": board["best"],
+                "all_rows": dg.MetadataValue.md(leaderboard_table(board)),
+                "known_market_cap": dg.MetadataValue.md(leaderboard_table(board, population="known_cap")),
+                "best_by_size": dg.MetadataValue.md(bucket_table(board, board["best"])),
+                "report": dg.MetadataValue.path(str(path)),
+            },
+        )
+
+    return leaderboard
+
+
+def _champion(settings: Settings) -> dg.AssetsDefinition:
+    @dg.asset(group_name=GROUP, kinds={"python", "joblib"}, owners=OWNERS, code_version=CODE_VERSION)
+    def champion(
+        context: dg.AssetExecutionContext,
+        lock: RunLock,
+        tables: dg.ResourceParam[PanderaParquetIOManager],
+        leaderboard: dict,
+        linear_regression,
+        random_forest,
+        xgboost,
+    ) -> dg.MaterializeResult:
+        """The model in use: models/current.pkl with metadata.json, scaler.json and the ledger.
+
+        The best candidate takes its place when the gate lets it; a refusal is recorded and the champion stays.
+        """
+        from cryptoliq_assets.models.training import LeakageSuspected, choose_champion
+
+        candidates = [linear_regression, random_forest, xgboost]
+        try:
+            decision, metadata = choose_champion(leaderboard, candidates, settings=settings, tables=tables.store())
+        except LeakageSuspected as error:
+            raise dg.Failure(f"{error}; the champion stays", allow_retries=False) from error
+        context.log.info(f"{'promoted' if decision.promote else 'not promoted'}: {decision.reason}")
+        shown = {"promoted": decision.promote, "reason": decision.reason}
+        if metadata is not None:
+            shown |= {
+                "version": metadata["version"],
+                "skill": float(metadata["metrics"]["skill"] or 0.0),
+                "evaluation": metadata["evaluation"],
+                "provisional": metadata["provisional"],
+                "known_until": metadata["known_until"],
+                "metadata": dg.MetadataValue.json(metadata),
+            }
+        return dg.MaterializeResult(metadata=shown)
+
+    return champion

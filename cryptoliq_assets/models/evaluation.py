@@ -1,0 +1,219 @@
+"""Evaluate a recipe on folds: out-of-fold forecasts of every tested row, and what they are worth."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cryptoliq_assets.models.baselines import HAR, MEAN_7D, PERSISTENCE, baseline
+from cryptoliq_assets.models.buckets import BUCKETS
+from cryptoliq_assets.models.folds import BY_COIN, Fold, Folds
+from cryptoliq_assets.models.learners import Learner
+from cryptoliq_assets.models.metrics import score_rows
+from cryptoliq_assets.models.recipes import Recipe, fit_recipe, predict_rows
+from cryptoliq_assets.models.training_set import TrainingSet
+
+POPULATIONS = ("all", "known_cap")
+BASELINES = (PERSISTENCE, HAR, MEAN_7D)
+WITH_HISTORY, WITHOUT_HISTORY = "with_history", "without_history"
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Out-of-fold forecasts of one model; arrays over the m tested rows, fold after fold.
+
+    rows: indices into the training set; fold: number from 1; alone: the same rows as requests without history;
+    references: forecasts of the baselines that measures need, by name; metrics: see `measure`.
+    """
+
+    name: str
+    recipe: dict[str, object] | None
+    evaluation: str
+    folds: tuple[dict[str, object], ...]
+    rows: np.ndarray
+    fold: np.ndarray
+    predicted: np.ndarray
+    alone: np.ndarray
+    references: dict[str, np.ndarray]
+    metrics: dict[str, dict[str, object]]
+    seconds: float
+
+    def skill(self, population: str = "all", *, history: str = WITH_HISTORY) -> float | None:
+        """Mean skill over folds against persistence; None where a population has no rows."""
+        return self.metrics[history][population]["mean"].get("skill")
+
+
+def evaluate(
+    recipe: Recipe,
+    rows: TrainingSet,
+    folds: Folds,
+    *,
+    seed: int = 7,
+    threads: int | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Refit `recipe` on each fold's training rows and forecast its test rows; `progress` gets a line a fold."""
+
+    def fit(fold: Fold) -> Learner:
+        return fit_recipe(recipe, rows, train=fold.train, seed=seed, threads=threads, device=device)
+
+    return _evaluate(recipe.name, rows, folds, fit=fit, recipe=recipe.to_dict(), progress=progress)
+
+
+def evaluate_baseline(name: str, rows: TrainingSet, folds: Folds, *, progress: Progress | None = None) -> Evaluation:
+    """The same for a baseline: persistence, har or mean_7d."""
+
+    def fit(fold: Fold) -> Learner:
+        return _fit_baseline(name, rows, fold)
+
+    return _evaluate(name, rows, folds, fit=fit, recipe=None, progress=progress)
+
+
+def _fit_baseline(name: str, rows: TrainingSet, fold: Fold) -> Learner:
+    return baseline(name, rows.features).fit(rows.X[fold.train], rows.y[fold.train])
+
+
+def _evaluate(
+    name: str,
+    rows: TrainingSet,
+    folds: Folds,
+    *,
+    fit: Callable[[Fold], Learner],
+    recipe: dict[str, object] | None,
+    progress: Progress | None,
+) -> Evaluation:
+    started = time.perf_counter()
+    needed = (HAR, "mean_change") if folds.evaluation == BY_COIN else (HAR,)
+    predicted, alone, references = [], [], {against: [] for against in needed}
+    for fold in folds.folds:
+        model = fit(fold)
+        predicted.append(predict_rows(model, rows, chosen=fold.test))
+        alone.append(predict_rows(model, rows, chosen=fold.test, alone=True))
+        for against in needed:
+            references[against].append(predict_rows(_fit_baseline(against, rows, fold), rows, chosen=fold.test))
+        if progress:
+            reached = score_rows(
+                rows.y[fold.test], predicted[-1], references={PERSISTENCE: rows.today[fold.test]}
+            )["skill"]
+            progress(
+                f"{name}: fold {fold.number} of {len(folds.folds)} ({fold.test_from} to {fold.test_to}, "
+                f"{len(fold.test):,} rows): skill {reached if reached is None else format(reached, '.3f')}, "
+                f"{time.perf_counter() - started:.0f} s"
+            )
+    tested = np.concatenate([fold.test for fold in folds.folds])
+    parts = {
+        "rows": tested,
+        "fold": np.concatenate([np.full(len(fold.test), fold.number, dtype=np.int8) for fold in folds.folds]),
+        "predicted": np.concatenate(predicted),
+        "alone": np.concatenate(alone),
+        "references": {
+            PERSISTENCE: rows.today[tested],
+            **{against: np.concatenate(values) for against, values in references.items()},
+        },
+    }
+    return Evaluation(
+        name=name,
+        recipe=recipe,
+        evaluation=folds.evaluation,
+        folds=tuple(fold.describe() for fold in folds.folds),
+        metrics={
+            WITH_HISTORY: measure(rows, parts["predicted"], tested=parts),
+            WITHOUT_HISTORY: measure(rows, parts["alone"], tested=parts),
+        },
+        seconds=time.perf_counter() - started,
+        **parts,
+    )
+
+
+def measure(rows: TrainingSet, predicted: np.ndarray, *, tested: dict[str, object]) -> dict[str, object]:
+    """Measures by population: {"mean", "worst_skill", "folds": […], "buckets": {…}}; None where nothing is defined.
+
+    `mean` averages over folds, each counting alike; buckets are pooled over folds.
+    """
+    index, fold = tested["rows"], tested["fold"]
+    references: dict[str, np.ndarray] = tested["references"]
+    results = {}
+    for population in POPULATIONS:
+        included = np.ones(len(index), bool) if population == "all" else rows.known_cap[index]
+
+        def scores(mask: np.ndarray) -> dict[str, float | int | None]:
+            chosen = {name: values[mask] for name, values in references.items()}
+            return score_rows(rows.y[index[mask]], predicted[mask], references=chosen)
+
+        by_fold = [{"fold": int(number), **scores(included & (fold == number))} for number in np.unique(fold)]
+        skills = [entry["skill"] for entry in by_fold if entry["skill"] is not None]
+        results[population] = {
+            "mean": _mean_of(by_fold),
+            "worst_skill": min(skills, default=None),
+            "folds": by_fold,
+            "buckets": {
+                bucket: scores(included & (rows.bucket[index] == code)) for code, bucket in enumerate(BUCKETS)
+            },
+        }
+    return results
+
+
+def out_of_fold(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
+    """The backtest: one row a (coin, date, model), with what was forecast, realised and known that day."""
+    index = evaluation.rows
+    return pd.DataFrame(
+        {
+            "coin": pd.Categorical.from_codes(rows.coins[index], categories=rows.coin_names),
+            "date": rows.date[index].astype("datetime64[ns]"),
+            "target_date": rows.target_date[index].astype("datetime64[ns]"),
+            "fold": evaluation.fold.astype(np.int64),
+            "model": pd.Categorical.from_codes(np.zeros(len(index), np.int8), categories=[evaluation.name]),
+            "predicted": evaluation.predicted,
+            "predicted_without_history": evaluation.alone,
+            "realised": rows.y[index],
+            "persistence": rows.today[index],
+            "bucket": pd.Categorical.from_codes(rows.bucket[index], categories=list(BUCKETS)),
+            "known_cap": rows.known_cap[index],
+        }
+    )
+
+
+def by_coin(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
+    """One row a coin, worst mean absolute error first: coin, bucket of its last row, rows, skill, mae, rmse, bias."""
+    index = evaluation.rows
+    errors = pd.DataFrame(
+        {
+            "coin": rows.coins[index],
+            "bucket": rows.bucket[index],
+            "error": evaluation.predicted - rows.y[index],
+            "persistence": rows.today[index] - rows.y[index],
+            "date": rows.date[index],
+        }
+    ).sort_values(["coin", "date"], kind="stable")
+    errors["absolute"], errors["squared"] = errors["error"].abs(), errors["error"] ** 2
+    errors["squared_persistence"] = errors["persistence"] ** 2
+    grouped = errors.groupby("coin", sort=True)
+    means = grouped[["absolute", "squared", "squared_persistence", "error"]].mean()
+    reference = means["squared_persistence"].where(means["squared_persistence"] > 0)
+    table = pd.DataFrame(
+        {
+            "coin": rows.coin_names[means.index.to_numpy()],
+            "bucket": np.array(BUCKETS, dtype=object)[grouped["bucket"].last().to_numpy()],
+            "rows": grouped.size().to_numpy(),
+            "skill": (1.0 - means["squared"] / reference).to_numpy(),
+            "mae": means["absolute"].to_numpy(),
+            "rmse": np.sqrt(means["squared"]).to_numpy(),
+            "bias": means["error"].to_numpy(),
+        }
+    )
+    return table.sort_values(["mae", "coin"], ascending=[False, True], ignore_index=True)
+
+
+def _mean_of(by_fold: list[dict[str, object]]) -> dict[str, float | int | None]:
+    """Each measure's mean over the folds in which it is defined; rows are added up."""
+    means: dict[str, float | int | None] = {"rows": sum(int(entry["rows"]) for entry in by_fold)}
+    for name in by_fold[0] if by_fold else ():
+        if name not in ("fold", "rows"):
+            values = [entry[name] for entry in by_fold if entry[name] is not None]
+            means[name] = float(np.mean(values)) if values else None
+    return means

@@ -1,0 +1,147 @@
+"""The gate: whether a fitted candidate may become champion. Pure decisions, each with its reason."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cryptoliq_assets.features.registry import MODEL_FEATURES
+from cryptoliq_assets.models.evaluation import POPULATIONS, WITH_HISTORY
+from cryptoliq_assets.models.folds import OVER_TIME
+from cryptoliq_assets.models.learners import LEARNERS
+from cryptoliq_assets.models.recipes import same_recipe
+
+# Nobody forecasts tomorrow's liquidity this well: above it, tomorrow has leaked into the features.
+LEAKAGE_SKILL = 0.7
+LEAKAGE_R2 = 0.99
+# A different recipe must be better by this much skill, a refreshed one not worse by more: about twice the
+# standard error of a mean skill (0.006).
+MARGIN = 0.01
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to promote, and why or why not; `leakage` asks that the run fail rather than merely keep the champion."""
+
+    promote: bool
+    reason: str
+    leakage: bool = False
+
+
+def decide(
+    leaderboard: Mapping[str, Any],
+    *,
+    champion: Mapping[str, Any] | None = None,
+    declared: Sequence[str] = MODEL_FEATURES,
+    candidate: str | None = None,
+) -> Decision:
+    """Whether `candidate` (default: the leaderboard's best) replaces `champion` (its metadata; None: there is none).
+
+    The champion's recipe must be on the leaderboard too, refitted on the same folds, unless it is the candidate's
+    own: a fitted champion has seen the folds and would never be beaten.
+    """
+    entry = _named(leaderboard, candidate or leaderboard["best"])
+    refusal = _undeclared(entry, declared)
+    if refusal:
+        return Decision(False, refusal)
+    if leaderboard["evaluation"] != OVER_TIME:
+        return _provisional(entry, champion)
+    smell = _leakage(entry)
+    if smell:
+        return Decision(False, smell, leakage=True)
+    refusal = _unskilled(entry)
+    if refusal:
+        return Decision(False, refusal)
+    if champion is None:
+        return Decision(True, f"{entry['name']}: skill {entry['skill']:.3f}, the first champion")
+    if champion.get("evaluation") != OVER_TIME:
+        return Decision(True, f"{entry['name']}: skill {entry['skill']:.3f} over time, in place of a provisional champion")
+    if same_recipe(champion.get("recipe"), entry["recipe"]):
+        return _refresh(entry, leaderboard, champion)
+    return _challenge(entry, leaderboard, champion)
+
+
+def _provisional(entry: Mapping[str, Any], champion: Mapping[str, Any] | None) -> Decision:
+    """Folds by coin say how a model carries over to other coins, not to other days: no skill gate applies."""
+    if champion is not None and champion.get("evaluation") == OVER_TIME:
+        return Decision(False, "evaluated by coin: never replaces a champion that was evaluated over time")
+    shown = "unknown" if entry["skill"] is None else f"{entry['skill']:.3f}"
+    return Decision(True, f"{entry['name']}: provisional, evaluated by coin (skill {shown}); too few dates for folds over time")
+
+
+def _undeclared(entry: Mapping[str, Any], declared: Sequence[str]) -> str | None:
+    recipe = entry["recipe"] or {}
+    features = list(recipe.get("features", ()))
+    unknown = [name for name in features if name not in declared]
+    if not features:
+        return f"{entry['name']}: no declared features"
+    if unknown:
+        return f"{entry['name']}: features that are not declared: {', '.join(unknown)}"
+    if features != [name for name in declared if name in set(features)]:
+        return f"{entry['name']}: features out of their declared order"
+    if recipe.get("learner") not in LEARNERS:
+        return f"{entry['name']}: learner {recipe.get('learner')!r} is not declared"
+    return None
+
+
+def _leakage(entry: Mapping[str, Any]) -> str | None:
+    for population in POPULATIONS:
+        for fold in entry["metrics"][WITH_HISTORY][population]["folds"]:
+            for measure, limit in (("skill", LEAKAGE_SKILL), ("r2", LEAKAGE_R2)):
+                if fold[measure] is not None and fold[measure] > limit:
+                    return (
+                        f"{entry['name']}: {measure} {fold[measure]:.3f} in fold {fold['fold']} ({population} rows) is "
+                        f"above {limit}: tomorrow has leaked into the features"
+                    )
+    return None
+
+
+def _unskilled(entry: Mapping[str, Any]) -> str | None:
+    for population in POPULATIONS:
+        for fold in entry["metrics"][WITH_HISTORY][population]["folds"]:
+            if not fold["rows"] and population != "all":
+                continue
+            if fold["skill"] is None or fold["skill"] <= 0:
+                shown = "undefined" if fold["skill"] is None else f"{fold['skill']:.3f}"
+                return f"{entry['name']}: skill {shown} in fold {fold['fold']} ({population} rows), not above 0"
+    return None
+
+
+def _refresh(entry: Mapping[str, Any], leaderboard: Mapping[str, Any], champion: Mapping[str, Any]) -> Decision:
+    """The same recipe on newer rows. Other days are harder or easier for every forecast: HAR's skill, where both
+    know it, says by how much."""
+    before = champion["metrics"]["skill"]
+    now_har = _skill_of(leaderboard, "har")
+    before_har = champion["metrics"].get("skill_har")
+    eased = now_har - before_har if now_har is not None and before_har is not None else 0.0
+    floor = before + eased - MARGIN
+    told = f"skill {entry['skill']:.3f}, before {before:.3f}"
+    if eased:
+        told += f" ({before + eased:.3f} on days as hard as these, by HAR)"
+    if entry["skill"] >= floor:
+        return Decision(True, f"{entry['name']} refreshed: {told}")
+    return Decision(False, f"{entry['name']} refreshed is worse by more than {MARGIN}: {told}")
+
+
+def _challenge(entry: Mapping[str, Any], leaderboard: Mapping[str, Any], champion: Mapping[str, Any]) -> Decision:
+    holder = next((other for other in leaderboard["candidates"] if same_recipe(other["recipe"], champion.get("recipe"))), None)
+    if holder is None:
+        return Decision(
+            False,
+            f"{entry['name']}: the champion's recipe ({champion.get('version')}) was not refitted on these folds, "
+            "so the two do not compare",
+        )
+    told = f"skill {entry['skill']:.3f}, {holder['name']} refitted on the same folds {holder['skill']:.3f}"
+    if entry["skill"] >= holder["skill"] + MARGIN:
+        return Decision(True, f"{entry['name']}: {told}")
+    return Decision(False, f"{entry['name']} is not better by {MARGIN}: {told}")
+
+
+def _named(leaderboard: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    for entry in leaderboard["candidates"]:
+        if entry["name"] == name:
+            return entry
+    raise KeyError(f"{name!r} is not a candidate on the leaderboard")
+
+
+def _skill_of(leaderboard: Mapping[str, Any], name: str) -> float | None:
+    return next((entry["skill"] for entry in leaderboard["baselines"] if entry["name"] == name), None)

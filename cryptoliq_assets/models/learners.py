@@ -1,0 +1,129 @@
+"""What learns: every learner fits a change from a level that the row itself shows, and gives scores back.
+
+Module-level classes of plain parts, so that an artifact can be pickled and its classes listed (`models/loading.py`).
+What does the fitting is in `models/parts.py`.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cryptoliq_assets.models.parts import BoostedPart, ForestPart, LinearPart, Part, require_device
+from cryptoliq_assets.models.shaping import bare_rows, departures, telling_columns
+
+# What the target is a change from: the first of these features that the row has.
+TARGETS: dict[str, tuple[str, ...]] = {
+    "change_from_mean_7d": ("liquidity_score_mean_7d", "liquidity_score_mean_30d", "market_score_median"),
+    "change_from_today": ("liquidity_score", "liquidity_score_mean_7d", "market_score_median"),
+}
+
+
+def available_threads() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+class Learner:
+    """One forecaster of scores.
+
+    features: columns of X in their order; target: a name in TARGETS; params: what the class understands; seed: of
+    every draw; threads and device: how it is computed, never what. Bare rows (no history) and others are learnt
+    apart where there are enough of each: what a bare row can tell is little, and different.
+    """
+
+    # A part learnt from fewer rows than this would be worse than one learnt from all.
+    LEAST_PART = 1_000
+
+    def __init__(
+        self,
+        features: Sequence[str],
+        *,
+        target: str = "change_from_mean_7d",
+        params: Mapping[str, Any] | None = None,
+        seed: int = 7,
+        threads: int | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.features = tuple(features)
+        self.target = target
+        self.params = dict(params or {})
+        self.seed = seed
+        self.threads = threads or available_threads()
+        self.device = device
+        self.level = 0.0
+        self.parts: dict[str, Part] = {}
+
+    def fit(self, X: np.ndarray, y: np.ndarray, *, weights: np.ndarray | None = None) -> "Learner":
+        """Learn from (n, p) float32 rows and their realised scores (n,); weights (n,) default to one each."""
+        if not len(y):
+            raise ValueError("nothing to learn from: no rows")
+        self.level = float(np.mean(y))
+        change = y - self.levels(X)
+        bare = bare_rows(X, self.features)
+        if min(bare.sum(), (~bare).sum()) < self.LEAST_PART:
+            self.parts = {"all": self._learn(X, change, weights)}
+            return self
+        self.parts = {}
+        for name, mask in (("history", ~bare), ("bare", bare)):
+            self.parts[name] = self._learn(X[mask], change[mask], None if weights is None else weights[mask])
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Scores expected of (n, p) rows, float64, finite whatever is missing."""
+        X = np.ascontiguousarray(X, dtype=np.float32)
+        predicted = self.levels(X)
+        bare = bare_rows(X, self.features)
+        for name, mask in (("history", ~bare), ("bare", bare)):
+            if mask.any():
+                part = self.parts.get(name) or self.parts["all"]
+                predicted[mask] += part.predict(departures(X[mask], self.features)[:, part.columns])
+        return predicted
+
+    def levels(self, X: np.ndarray) -> np.ndarray:
+        """What each row's change is counted from; the training mean where the row shows no level at all."""
+        levels = np.full(len(X), np.nan)
+        for name in TARGETS[self.target]:
+            if name in self.features:
+                levels = np.where(np.isnan(levels), X[:, self.features.index(name)], levels)
+        return np.where(np.isnan(levels), self.level, levels)
+
+    def _learn(self, X: np.ndarray, change: np.ndarray, weights: np.ndarray | None) -> "Part":
+        shaped = departures(X, self.features)
+        columns = telling_columns(shaped)
+        if len(columns) < shaped.shape[1]:
+            shaped = shaped[:, columns]
+        part = self._part(columns)
+        part.fit(shaped, change.astype(np.float32), weights)
+        return part
+
+    def _part(self, columns: np.ndarray) -> "Part":
+        raise NotImplementedError
+
+
+class LinearRegression(Learner):
+    """Ridge regression; params: alpha, in rows."""
+
+    def _part(self, columns: np.ndarray) -> "Part":
+        return LinearPart(columns, params=self.params, seed=self.seed)
+
+
+class RandomForest(Learner):
+    """scikit-learn's forest; params: those of RandomForestRegressor, with max_samples as a number of rows."""
+
+    def _part(self, columns: np.ndarray) -> "Part":
+        return ForestPart(columns, params=self.params, seed=self.seed, threads=self.threads)
+
+
+class XGBoost(Learner):
+    """Boosted trees on histograms; params: those of xgboost.train, with `rounds` for the number of trees."""
+
+    def _part(self, columns: np.ndarray) -> "Part":
+        require_device(self.device)
+        return BoostedPart(columns, params=self.params, seed=self.seed, threads=self.threads, device=self.device)
+
+
+LEARNERS: dict[str, type[Learner]] = {
+    learner.__name__: learner for learner in (LinearRegression, RandomForest, XGBoost)
+}

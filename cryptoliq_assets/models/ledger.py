@@ -1,0 +1,72 @@
+"""The ledger: an append-only file of what happened to the models, one JSON value a line.
+
+It says which sha256 an artifact had when it was promoted, so it is what an artifact is checked against.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+PROMOTION, REFUSAL, ROLLBACK = "promotion", "refusal", "rollback"
+
+
+class Ledger:
+    """Lines of `models/ledger.jsonl`: at, event (promotion, refusal or rollback), version, sha256, reason, …"""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Add one line and make it durable; a torn last line of a killed process is closed off first."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"
+        with self.path.open("a+b") as handle:
+            if handle.seek(0, os.SEEK_END):
+                handle.seek(-1, os.SEEK_END)
+                line = line if handle.read(1) == b"\n" else "\n" + line
+            handle.write(line.encode("utf-8"))
+            handle.flush()
+            os.fsync(handle.fileno())
+
+    def entries(self) -> list[dict[str, Any]]:
+        """All whole lines, oldest first; a torn one is passed by, for it was never acknowledged."""
+        if not self.path.exists():
+            return []
+        entries = []
+        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict):
+                entries.append(entry)
+        return entries
+
+    def promotion_of(self, version: str) -> dict[str, Any] | None:
+        """The entry with which a version came in, or None."""
+        return next(
+            (e for e in reversed(self.entries()) if e.get("event") == PROMOTION and e.get("version") == version), None
+        )
+
+    def served(self) -> list[str]:
+        """Versions in the order in which they became current, by promotion or rollback; the last is current now."""
+        return [str(e["version"]) for e in self.entries() if e.get("event") in (PROMOTION, ROLLBACK) and "version" in e]
+
+
+def sha256_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def sign(metadata: Mapping[str, Any], key: bytes) -> str:
+    """HMAC-SHA256 over the whole metadata, which holds the artifact's sha256; `signature` itself is left out."""
+    unsigned = {name: value for name, value in metadata.items() if name != "signature"}
+    canonical = json.dumps(unsigned, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hmac.new(key, canonical.encode("utf-8"), hashlib.sha256).hexdigest()
+
+
+def signed_by(metadata: Mapping[str, Any], key: bytes) -> bool:
+    return hmac.compare_digest(str(metadata.get("signature", "")), sign(metadata, key))

@@ -1,0 +1,136 @@
+"""The one way to turn an artifact's bytes into a model: every check before the first byte is unpickled.
+
+An artifact is written with pickle's protocol 5, which `joblib.load` reads too. It is read here with an unpickler
+that knows a list of classes and no others, so that even a correctly registered file cannot name `os.system`.
+"""
+
+import io
+import pickle
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from cryptoliq_assets.features.registry import MODEL_FEATURES
+from cryptoliq_assets.models.ledger import sha256_of, signed_by
+from cryptoliq_assets.models.learners import LEARNERS, Learner
+from cryptoliq_assets.models.parts import Part
+
+# Whose majors must be those that the artifact was written with: their classes are inside it.
+LIBRARIES = ("numpy", "scikit-learn", "xgboost")
+
+# Every class or function that a pickled learner needs, by module.
+_LISTED: dict[str, frozenset[str]] = {
+    Learner.__module__: frozenset(LEARNERS),
+    Part.__module__: frozenset({"LinearPart", "ForestPart", "BoostedPart"}),
+    "numpy": frozenset({"dtype", "ndarray"}),
+    "numpy._core.multiarray": frozenset({"_reconstruct", "scalar"}),
+    "numpy._core.numeric": frozenset({"_frombuffer"}),
+    "sklearn.ensemble._forest": frozenset({"RandomForestRegressor"}),
+    "sklearn.tree._classes": frozenset({"DecisionTreeRegressor"}),
+    "sklearn.tree._tree": frozenset({"Tree"}),
+    "xgboost.core": frozenset({"Booster"}),
+    "builtins": frozenset({"bytearray"}),
+}
+
+
+class ModelRefused(Exception):
+    """A model that must not be loaded; `reason` says in words what is wrong and what to do."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def to_bytes(model: Learner) -> bytes:
+    """The artifact of a fitted learner. Raises ModelRefused where the loader would not take it back."""
+    content = pickle.dumps(model, protocol=5)
+    _unpickle(content)
+    return content
+
+
+def load_model(
+    content: bytes,
+    metadata: Mapping[str, Any],
+    *,
+    expected_sha256: str | None,
+    signing_key: bytes | None = None,
+    declared: Sequence[str] = MODEL_FEATURES,
+) -> Learner:
+    """Check, then unpickle. expected_sha256: what the ledger says; None: it knows no such version.
+
+    Raises ModelRefused for bytes that are not the registered ones, a signature that does not fit (where a key is
+    set), other library majors, features missing or reordered against `declared`, and unlisted classes.
+    """
+    name = metadata.get("version", "the model")
+    if expected_sha256 is None:
+        raise ModelRefused(f"{name}: no promotion of it stands in the ledger")
+    found = sha256_of(content)
+    if found != expected_sha256 or metadata.get("sha256") != expected_sha256:
+        raise ModelRefused(
+            f"{name}: sha256 of the artifact is {found[:12]}…, of its metadata {str(metadata.get('sha256'))[:12]}…, the "
+            f"ledger says {expected_sha256[:12]}…: truncated, swapped or tampered with; restore it or roll back"
+        )
+    if signing_key and not signed_by(metadata, signing_key):
+        raise ModelRefused(f"{name}: not signed with CRYPTOLIQ_SIGNING_KEY, or its metadata were changed; train again")
+    _check_libraries(name, metadata.get("libraries", {}))
+    _check_features(name, metadata.get("features", []), declared)
+    if metadata.get("model_name") not in LEARNERS:
+        raise ModelRefused(f"{name}: class {metadata.get('model_name')!r} is not one of {', '.join(LEARNERS)}")
+    model = _unpickle(content)
+    if type(model).__name__ != metadata["model_name"]:
+        raise ModelRefused(f"{name}: holds a {type(model).__name__}, its metadata say {metadata['model_name']}")
+    if list(model.features) != list(metadata["features"]):
+        raise ModelRefused(f"{name}: was fitted on other features than its metadata say")
+    return model
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of LIBRARIES here; one that is not installed is left out."""
+    found = {}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _check_libraries(name: object, written_with: Mapping[str, str]) -> None:
+    here = library_versions()
+    for library in LIBRARIES:
+        before, now = written_with.get(library), here.get(library)
+        if before is None or now is None or before.split(".")[0] != now.split(".")[0]:
+            raise ModelRefused(
+                f"{name}: written with {library} {before or 'unknown'}, here is {now or 'none'}: "
+                "install the pinned requirements, or train again"
+            )
+
+
+def _check_features(name: object, features: Sequence[str], declared: Sequence[str]) -> None:
+    missing = [feature for feature in features if feature not in declared]
+    if missing or not features:
+        raise ModelRefused(f"{name}: needs features that are not made here: {', '.join(missing) or 'none are named'}")
+    if list(features) != [feature for feature in declared if feature in set(features)]:
+        raise ModelRefused(f"{name}: its features are in another order than the declared one; train again")
+
+
+class _ListedUnpickler(pickle.Unpickler):
+    """Finds listed classes only."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if name not in _LISTED.get(module, frozenset()):
+            raise ModelRefused(f"the artifact names {module}.{name}, which no model here needs: it is not loaded")
+        return super().find_class(module, name)
+
+
+def _unpickle(content: bytes) -> Learner:
+    try:
+        model = _ListedUnpickler(io.BytesIO(content)).load()
+    except ModelRefused:
+        raise
+    # Bytes that are no pickle fail in a dozen ways, each of which means the same.
+    except Exception as error:
+        raise ModelRefused(f"the artifact cannot be read: {type(error).__name__}: {error}") from error
+    if not isinstance(model, Learner):
+        raise ModelRefused(f"the artifact holds a {type(model).__name__}, not a model")
+    return model

@@ -1,0 +1,133 @@
+"""What fits: linear, forest and boosted regressions of a change on shaped features, each under fit and predict.
+
+xgboost and scikit-learn are imported where they are used: importing this module costs nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+class Part:
+    """A regression on some columns of the shaped features; `columns` are their places among all."""
+
+    def __init__(
+        self, columns: np.ndarray, *, params: Mapping[str, Any], seed: int, threads: int = 1, device: str = "cpu"
+    ) -> None:
+        self.columns = columns
+        self.params = dict(params)
+        self.seed = seed
+        self.threads = threads
+        self.device = device
+
+    def fit(self, X: np.ndarray, change: np.ndarray, weights: np.ndarray | None) -> None:
+        """Learn from (n, len(columns)) float32 rows, NaN where missing."""
+        raise NotImplementedError
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Expected changes of n rows, finite."""
+        raise NotImplementedError
+
+
+class LinearPart(Part):
+    """Ridge on winsorised, standardised features; a missing one counts as its mean, and is flagged.
+
+    Winsorised at the training rows' 0.1 and 99.9 %: one listing's first print would else bend the whole plane, and
+    a value beyond all that was seen would be extrapolated.
+    """
+
+    def fit(self, X: np.ndarray, change: np.ndarray, weights: np.ndarray | None) -> None:
+        from sklearn.linear_model import Ridge
+
+        # Quantiles of 100,000 rows are as good here as those of all, for a tenth of the sorting.
+        chosen = np.random.default_rng(self.seed).permutation(len(X))[:100_000]
+        self.low, self.high = _quantiles(X[np.sort(chosen)])
+        known = ~np.isnan(X)
+        clipped = np.where(known, np.clip(X, self.low, self.high), np.float32(0))
+        count = np.maximum(known.sum(axis=0), 1)
+        self.centre = (clipped.sum(axis=0, dtype=float) / count).astype(np.float32)
+        deviation = np.where(known, clipped - self.centre, np.float32(0))
+        scale = np.sqrt((deviation**2).sum(axis=0, dtype=float) / count)
+        self.scale = np.where(scale > 1e-7, scale, 1.0).astype(np.float32)
+        missing = 1.0 - known.mean(axis=0)
+        self.flagged = np.flatnonzero((missing > 0.001) & (missing < 0.999))
+        model = Ridge(alpha=self.params.get("alpha", 1.0), solver="cholesky")
+        model.fit(self._design(X), change, sample_weight=weights)
+        self.coefficients, self.intercept = model.coef_.astype(np.float32), float(model.intercept_)
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        return (self._design(X) @ self.coefficients).astype(float) + self.intercept
+
+    def _design(self, X: np.ndarray) -> np.ndarray:
+        """(n, columns + flagged) float32: standardised features, then a flag for each that is at times missing."""
+        missing = np.isnan(X)
+        standard = (np.clip(X, self.low, self.high) - self.centre) / self.scale
+        standard[missing] = 0.0
+        return np.hstack([standard, missing[:, self.flagged].astype(np.float32)])
+
+
+class ForestPart(Part):
+    """scikit-learn's forest, each tree on a bounded sample of the rows. Missing values go down the better side."""
+
+    def fit(self, X: np.ndarray, change: np.ndarray, weights: np.ndarray | None) -> None:
+        from sklearn.ensemble import RandomForestRegressor
+
+        params = {**self.params, "max_samples": min(self.params.get("max_samples", 50_000), len(X))}
+        self.model = RandomForestRegressor(**params, random_state=self.seed, n_jobs=self.threads)
+        self.model.fit(X, change, sample_weight=weights)
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        # Threads cost more than they save on a handful of rows.
+        self.model.n_jobs = self.threads if len(X) > 1_000 else 1
+        return self.model.predict(X)
+
+
+class BoostedPart(Part):
+    """xgboost's trees on histograms."""
+
+    def fit(self, X: np.ndarray, change: np.ndarray, weights: np.ndarray | None) -> None:
+        import xgboost
+
+        params = {"objective": "reg:squarederror", "verbosity": 0, **self.params}
+        rounds = params.pop("rounds", 300)
+        params |= {"tree_method": "hist", "nthread": self.threads, "seed": self.seed, "device": self.device}
+        table = xgboost.QuantileDMatrix(
+            X, change, weight=weights, max_bin=params.get("max_bin", 256), nthread=self.threads
+        )
+        self.booster = xgboost.train(params, table, rounds)
+        # What is stored must load where there is no such device.
+        self.booster.set_param({"device": "cpu"})
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        return self.booster.inplace_predict(X).astype(float)
+
+
+def require_device(device: str) -> None:
+    """Raise ValueError where xgboost cannot compute on `device`: it would else fall back to the CPU in silence."""
+    if device == "cpu":
+        return
+    import json
+
+    import xgboost
+
+    table = xgboost.DMatrix(np.zeros((2, 1), np.float32), label=[0.0, 1.0])
+    with xgboost.config_context(verbosity=0):
+        booster = xgboost.train({"device": device, "tree_method": "hist"}, table, 1)
+    used = json.loads(booster.save_config())["learner"]["generic_param"]["device"]
+    if not used.startswith(device.split(":")[0]):
+        raise ValueError(
+            f"device {device!r} is not here: xgboost {xgboost.__version__} would compute on {used}; "
+            "set CRYPTOLIQ_DEVICE=cpu, or install a driver and an xgboost built for it"
+        )
+
+
+def _quantiles(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """0.1 and 99.9 % of each column, ±infinity where a column has no value."""
+    low = np.full(X.shape[1], -np.inf, np.float32)
+    high = np.full(X.shape[1], np.inf, np.float32)
+    for column in range(X.shape[1]):
+        values = X[:, column][~np.isnan(X[:, column])]
+        if len(values):
+            low[column], high[column] = np.quantile(values, [0.001, 0.999])
+    return low, high

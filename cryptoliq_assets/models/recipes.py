@@ -1,0 +1,138 @@
+"""Recipes: what each candidate is, fixed here, so that no test fold ever chooses a hyper-parameter.
+
+To change one, change it here and write its figures into docs/modelling.md.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from cryptoliq_assets.features.registry import FEATURES
+from cryptoliq_assets.models.learners import LEARNERS, Learner
+from cryptoliq_assets.models.training_set import WITHOUT_HISTORY_SHARE, TrainingSet
+
+
+# The day's market is the same number for every coin: over a few hundred days a tree learns by it which day it is, and
+# what happened next. Without these columns every fold is better (docs/modelling.md).
+OWN_FEATURES = tuple(
+    feature.name
+    for feature in FEATURES
+    if feature.for_models and not (feature.market_wide and feature.name.startswith("market_"))
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is made: equal recipes on equal rows with equal seeds make equal models.
+
+    learner: a name in LEARNERS; without_history: share of the training rows seen again without history;
+    half_life_days: age at which a row counts half, None for all alike.
+    """
+
+    name: str
+    learner: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    target: str = "change_from_mean_7d"
+    features: tuple[str, ...] = OWN_FEATURES
+    without_history: float = WITHOUT_HISTORY_SHARE
+    half_life_days: float | None = None
+
+    def build(self, *, seed: int = 7, threads: int | None = None, device: str = "cpu") -> Learner:
+        """An unfitted learner; ValueError names the learners there are."""
+        if self.learner not in LEARNERS:
+            raise ValueError(f"no learner is named {self.learner!r}; there are {', '.join(LEARNERS)}")
+        return LEARNERS[self.learner](
+            self.features, target=self.target, params=self.params, seed=seed, threads=threads, device=device
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: for metadata.json, and to tell recipes apart."""
+        return {**vars(self), "params": dict(self.params), "features": list(self.features)}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Recipe":
+        return cls(**{**value, "features": tuple(value["features"])})
+
+
+LINEAR_REGRESSION = Recipe("linear_regression", "LinearRegression", {"alpha": 10.0})
+
+RANDOM_FOREST = Recipe(
+    "random_forest",
+    "RandomForest",
+    {"n_estimators": 60, "max_samples": 40_000, "max_features": 0.25, "min_samples_leaf": 5},
+)
+
+XGBOOST = Recipe(
+    "xgboost",
+    "XGBoost",
+    {
+        "rounds": 250,
+        "eta": 0.06,
+        "max_depth": 8,
+        "max_bin": 64,
+        "min_child_weight": 100,
+        "colsample_bytree": 0.4,
+        "lambda": 5.0,
+    },
+)
+
+CANDIDATES: dict[str, Recipe] = {recipe.name: recipe for recipe in (LINEAR_REGRESSION, RANDOM_FOREST, XGBOOST)}
+
+
+def challengers(champion: Mapping[str, Any] | None) -> list[Recipe]:
+    """The recipes to evaluate: the candidates and, where the champion (its metadata) was made by another one, that
+    one under the name `champion`, so that the two are refitted on the same folds."""
+    recipes = list(CANDIDATES.values())
+    if champion is None or not champion.get("recipe"):
+        return recipes
+    held = Recipe.from_dict(champion["recipe"])
+    if any(same_recipe(held.to_dict(), recipe.to_dict()) for recipe in recipes):
+        return recipes
+    return [*recipes, replace(held, name="champion")]
+
+
+def same_recipe(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+    """Whether two recipes (as dictionaries) make the same model; their names do not matter."""
+    if one is None or other is None:
+        return False
+    return {**one, "name": ""} == {**other, "name": ""}
+
+
+def fit_recipe(
+    recipe: Recipe,
+    rows: TrainingSet,
+    *,
+    train: np.ndarray | None = None,
+    seed: int = 7,
+    threads: int | None = None,
+    device: str = "cpu",
+) -> Learner:
+    """Fit a recipe on the rows `train` (indices; default all), a share of them seen again without history."""
+    train = np.arange(len(rows)) if train is None else train
+    rng = np.random.default_rng(seed)
+    again = np.sort(rng.choice(train, size=round(recipe.without_history * len(train)), replace=False))
+    columns = [rows.features.index(name) for name in recipe.features]
+    X = np.vstack([_columns(rows.X, train, columns), _columns(rows.X_alone, again, columns)])
+    y = np.concatenate([rows.y[train], rows.y[again]])
+    weights = None
+    if recipe.half_life_days:
+        dates = np.concatenate([rows.date[train], rows.date[again]])
+        weights = 0.5 ** ((dates.max() - dates).astype(float) / recipe.half_life_days)
+    return recipe.build(seed=seed, threads=threads, device=device).fit(X, y, weights=weights)
+
+
+def predict_rows(
+    model: Learner, rows: TrainingSet, *, chosen: np.ndarray | None = None, alone: bool = False
+) -> np.ndarray:
+    """Scores that a model expects of the chosen rows (indices; default all), with history or as without."""
+    chosen = np.arange(len(rows)) if chosen is None else chosen
+    columns = [rows.features.index(name) for name in model.features]
+    return model.predict(_columns(rows.X_alone if alone else rows.X, chosen, columns))
+
+
+def _columns(X: np.ndarray, rows: np.ndarray, columns: list[int]) -> np.ndarray:
+    """The chosen rows and columns; the columns are copied only where they are not all of them in order."""
+    picked = X[rows]
+    return picked if columns == list(range(X.shape[1])) else picked[:, columns]

@@ -1,0 +1,68 @@
+"""Keeping a champion: a first one as soon as there are dates enough, a new one every week, forecasts after each."""
+
+import dagster as dg
+
+from cryptoliq_assets.forecasts.due import forecasts_due, training_due
+from cryptoliq_assets.io.declare import range_tags
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.jobs import AssetJob
+from cryptoliq_assets.raw.sensors import IN_FLIGHT
+from cryptoliq_assets.settings import Settings
+
+
+def champion_keeper(
+    settings: Settings, train: AssetJob, forecast: AssetJob
+) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="champion_keeper",
+        jobs=[train, forecast],
+        minimum_interval_seconds=settings.sensor_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            f"Asks for `train` when there is no champion (or a provisional one) and at least {settings.min_train_dates} "
+            "labelled dates, and for `forecast` when the champion has not forecast the newest snapshot."
+        ),
+    )
+    def keeper(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        busy = context.instance.get_runs_count(dg.RunsFilter(statuses=IN_FLIGHT))
+        if busy:
+            return dg.SkipReason(f"{busy} run(s) in flight")
+        store = TableStore(settings)
+        state = _state(store)
+        if training_due(settings, store, provisional_too=False):
+            return _ask(context, train.name, key=f"train/{state}", tags={})
+        month = forecasts_due(settings, store)
+        if month is not None:
+            return _ask(context, forecast.name, key=f"forecast/{state}", tags=range_tags(month, month, settings))
+        return dg.SkipReason("the champion has forecast the newest snapshot, or there is nothing to train on yet")
+
+    def _ask(
+        context: dg.SensorEvaluationContext, job: str, *, key: str, tags: dict[str, str]
+    ) -> dg.RunRequest | dg.SkipReason:
+        attempts = context.instance.get_runs_count(dg.RunsFilter(job_name=job, tags={_KEEPER_TAG: key}))
+        if attempts >= settings.max_attempts:
+            return dg.SkipReason(f"{job} failed {attempts} times on the same tables: look at its runs")
+        return dg.RunRequest(run_key=f"{key}/{attempts}", job_name=job, tags={**tags, _KEEPER_TAG: key})
+
+    return keeper
+
+
+_KEEPER_TAG = "cryptoliq/keeper"
+
+
+def _state(store: TableStore) -> str:
+    """What the newest labelled month was made from: a new attempt is worth it when that changes."""
+    months = store.months("labels")
+    stamp = store.stamp("labels", months[-1]) if months else None
+    return stamp.inputs if stamp else "none"
+
+
+def weekly_train(train: AssetJob) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name="weekly_train",
+        job=train,
+        cron_schedule="15 3 * * 0",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Sundays at 03:15 UTC: evaluate and fit the candidates on all that has come in.",
+    )

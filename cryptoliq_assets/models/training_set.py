@@ -1,0 +1,162 @@
+"""The rows that models learn from: features joined to labels, each row with its history and as if it had none."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from cryptoliq_assets.features.engineering import engineer_features
+from cryptoliq_assets.features.registry import MODEL_FEATURES
+from cryptoliq_assets.models.buckets import ranks_of_the_day, size_buckets
+
+# Seen by every learner a second time without history, so that a bare request is forecast soundly too.
+WITHOUT_HISTORY_SHARE = 0.15
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """n trainable rows sorted by (coin name, date); arrays of n unless said otherwise.
+
+    X, X_alone: (n, len(features)) float32, with history and as a request without one; y: score realised on
+    target_date; today: score of date (persistence); coins: codes into coin_names; bucket: index into BUCKETS.
+    """
+
+    formula: str
+    horizon_days: int
+    features: tuple[str, ...]
+    X: np.ndarray
+    X_alone: np.ndarray
+    y: np.ndarray
+    today: np.ndarray
+    coins: np.ndarray
+    coin_names: np.ndarray
+    date: np.ndarray
+    target_date: np.ndarray
+    known_cap: np.ndarray
+    bucket: np.ndarray
+    days_seen: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @cached_property
+    def dates(self) -> np.ndarray:
+        """The labelled dates there are, rising."""
+        return np.unique(self.date)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over keys, targets and features: equal tables, equal fingerprint, however they were loaded."""
+        digest = hashlib.sha256("\n".join([self.formula, str(self.horizon_days), *self.features]).encode())
+        digest.update("\n".join(self.coin_names).encode())
+        for values in (self.coins, self.date.astype("int64"), self.y, self.X, self.X_alone):
+            digest.update(np.ascontiguousarray(values).data)
+        return digest.hexdigest()
+
+    def column(self, name: str, *, alone: bool = False) -> np.ndarray:
+        """One feature as float64."""
+        return (self.X_alone if alone else self.X)[:, self.features.index(name)].astype(float)
+
+    def take(self, rows: np.ndarray) -> "TrainingSet":
+        """The chosen rows, in the order given."""
+        of_rows = {name: values[rows] for name, values in vars(self).items() if name in _ROW_FIELDS}
+        return replace(self, **of_rows)
+
+
+_ROW_FIELDS = (
+    "X",
+    "X_alone",
+    "y",
+    "today",
+    "coins",
+    "date",
+    "target_date",
+    "known_cap",
+    "bucket",
+    "days_seen",
+)
+
+
+def build_training_set(
+    features: pd.DataFrame,
+    labels: pd.DataFrame,
+    *,
+    cleaned: pd.DataFrame,
+    formula: str = "kyle_obizhaeva",
+    names: Sequence[str] = MODEL_FEATURES,
+) -> TrainingSet:
+    """Join `engineered_features` and `labels` on (coin, date) and keep the trainable rows.
+
+    cleaned: the snapshots behind them, sorted by (coin, date): from them come the rows without history. Raises
+    ValueError where a trainable row has no features or no cleaned row, or where nothing can be trained on.
+    """
+    wanted = labels[labels["trainable"].to_numpy(dtype=bool)]
+    if not len(wanted):
+        raise ValueError("no labelled row: a forecast can only be learnt from days followed by another")
+    horizons = wanted["horizon_days"].unique()
+    if len(horizons) != 1:
+        raise ValueError(f"labels of several horizons ({', '.join(map(str, horizons))} days): re-make the labels")
+    coin_names, coins = np.unique(wanted["coin"].astype(str).to_numpy(dtype=object), return_inverse=True)
+    order = np.lexsort((wanted["date"].to_numpy(), coins))
+    wanted, coins = wanted.iloc[order], coins[order].astype(np.int32)
+    X = _matrix(features, wanted, coins=coins, coin_names=coin_names, names=names)
+    alone = engineer_features(cleaned, formula=formula, history=False)
+    X_alone = _matrix(alone, wanted, coins=coins, coin_names=coin_names, names=names)
+    date = wanted["date"].to_numpy(dtype="datetime64[D]")
+    caps_log = X[:, list(names).index("mkt_cap_log")].astype(float)
+    rank_log = X[:, list(names).index("mkt_cap_rank_log")].astype(float)
+    rank_log = np.where(np.isnan(rank_log), ranks_of_the_day(date, caps_log), rank_log)
+    return TrainingSet(
+        formula=formula,
+        horizon_days=int(horizons[0]),
+        features=tuple(names),
+        X=X,
+        X_alone=X_alone,
+        y=wanted["target_score"].to_numpy(dtype=float),
+        today=wanted["liquidity_score"].to_numpy(dtype=float),
+        coins=coins,
+        coin_names=coin_names,
+        date=date,
+        target_date=wanted["target_date"].to_numpy(dtype="datetime64[D]"),
+        known_cap=~np.isnan(caps_log),
+        bucket=size_buckets(rank_log),
+        days_seen=X[:, list(names).index("days_seen_90d")].astype(np.int16),
+    )
+
+
+def feature_matrix(frame: pd.DataFrame, names: Sequence[str] = MODEL_FEATURES) -> np.ndarray:
+    """(n, len(names)) float32, column by column, so that no second copy in float64 is made."""
+    matrix = np.empty((len(frame), len(names)), dtype=np.float32)
+    for place, name in enumerate(names):
+        matrix[:, place] = frame[name].to_numpy()
+    return matrix
+
+
+def _matrix(
+    frame: pd.DataFrame, wanted: pd.DataFrame, *, coins: np.ndarray, coin_names: np.ndarray, names: Sequence[str]
+) -> np.ndarray:
+    """Feature rows of the wanted (coin, date), which are sorted by both."""
+    places = {name: code for code, name in enumerate(coin_names)}
+    categories = frame["coin"].astype("category").cat
+    recode = np.array([places.get(str(name), -1) for name in categories.categories] + [-1], dtype=np.int64)
+    there = recode[categories.codes.to_numpy()]
+    days = frame["date"].to_numpy(dtype="datetime64[D]").astype(np.int64)
+    wanted_days = wanted["date"].to_numpy(dtype="datetime64[D]").astype(np.int64)
+    first = min(days.min(initial=0), wanted_days.min(initial=0))
+    span = max(days.max(initial=0), wanted_days.max(initial=0)) - first + 1
+    key = there * span + (days - first)
+    order = np.argsort(key, kind="stable")
+    asked = coins.astype(np.int64) * span + (wanted_days - first)
+    found = np.searchsorted(key[order], asked)
+    rows = order[np.minimum(found, max(len(order) - 1, 0))] if len(order) else np.zeros(len(asked), dtype=np.int64)
+    missing = key[rows] != asked if len(order) else np.ones(len(asked), dtype=bool)
+    if missing.any():
+        at = int(np.flatnonzero(missing)[0])
+        raise ValueError(
+            f"{int(missing.sum()):,} labelled rows have no features, the first {coin_names[coins[at]]} of "
+            f"{wanted['date'].iloc[at]:%Y-%m-%d}: re-make features and labels of the same months"
+        )
+    return feature_matrix(frame, names)[rows]

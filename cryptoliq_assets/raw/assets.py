@@ -1,0 +1,79 @@
+"""Raw data: the drop folder, and the snapshots received."""
+
+import datetime as dt
+
+import dagster as dg
+import pandas as pd
+from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
+from dagster_pandas.constraints import ColumnDTypeInSetConstraint
+
+from cryptoliq_assets.io.declare import OWNERS, table_asset
+from cryptoliq_assets.io.frames import SOURCES, PanderaParquetIOManager
+from cryptoliq_assets.io.metadata import markdown_table
+from cryptoliq_assets.io.run_lock import RunLock
+from cryptoliq_assets.raw.intake import Intake
+from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS
+from cryptoliq_assets.settings import Settings
+
+GROUP = "raw"
+TEXT_COLUMNS = ("coin", "symbol", "source_file")
+RAW_FILES = dg.AssetKey("raw_files")
+
+# What the parser hands over, before the Pandera model of the table looks at each value.
+RawFrame = create_dagster_pandas_dataframe_type(
+    name="RawSnapshotFrame",
+    description="Rows of raw snapshot files, typed: the contract's columns, one row a (coin, date).",
+    columns=[
+        *(PandasColumn(name, constraints=[ColumnDTypeInSetConstraint({"category"})]) for name in TEXT_COLUMNS),
+        PandasColumn("date", constraints=[ColumnDTypeInSetConstraint({"datetime64[ns]"})]),
+        *(PandasColumn(name, constraints=[ColumnDTypeInSetConstraint({"float64"})]) for name in NUMBER_COLUMNS),
+        PandasColumn("arrival", constraints=[ColumnDTypeInSetConstraint({"int64"})]),
+    ],
+)
+
+
+def raw_assets(settings: Settings) -> list[dg.AssetSpec | dg.AssetsDefinition]:
+    """The drop folder as an external asset, and the table of what was received."""
+    raw_files = dg.AssetSpec(
+        RAW_FILES,
+        group_name=GROUP,
+        kinds={"csv"},
+        owners=OWNERS,
+        description=(
+            "Snapshot files dropped by people and feeds: `coingecko_YYYYMMDD.csv` or `coin_gecko_YYYY-MM-DD.csv`. "
+            "The raw_files sensor reports what arrives."
+        ),
+        metadata={"path": dg.MetadataValue.path(str(settings.raw_dir))},
+    )
+
+    @dg.asset(**table_asset("raw_snapshots", settings, group=GROUP), deps=[RAW_FILES], dagster_type=RawFrame)
+    def raw_snapshots(
+        context: dg.AssetExecutionContext, lock: RunLock, tables: dg.ResourceParam[PanderaParquetIOManager]
+    ) -> dg.Output[pd.DataFrame]:
+        """What was received, typed: one row a (coin, date), the later arrival of two; changes in percent.
+
+        Takes in the files that wait for these months: each gets a report, accepted ones a copy in the archive, refused
+        ones their place in quarantine.
+        """
+        now = dt.datetime.now(dt.UTC)
+        intake = Intake(settings, tables.store(), today=now.date(), progress=context.log.info)
+        result = intake.take_in(context.partition_keys)
+        for report in result.refused:
+            context.log.warning(f"{report['file']} refused: {report['refusal']}")
+        return dg.Output(result.frame, metadata={SOURCES: result.sources, **_files_metadata(result.reports)})
+
+    return [raw_files, raw_snapshots]
+
+
+def _files_metadata(reports: list[dict]) -> dict[str, dg.MetadataValue]:
+    if not reports:
+        return {}
+    columns = ["file", "rows_read", "rows_kept", "unit", "refusal"]
+    table = pd.DataFrame([{name: report.get(name) for name in columns} for report in reports[-50:]])
+    return {
+        "files_read": dg.MetadataValue.int(len(reports)),
+        "files_refused": dg.MetadataValue.int(sum(not report["accepted"] for report in reports)),
+        "rows_read": dg.MetadataValue.int(sum(report["rows_read"] for report in reports)),
+        "rows_kept": dg.MetadataValue.int(sum(report["rows_kept"] for report in reports)),
+        "files": dg.MetadataValue.md(markdown_table(table)),
+    }

@@ -1,0 +1,171 @@
+"""The catalogue of files received: what came, in which order, what it holds, what became of it.
+
+A SQLite file, so that a registration is whole or absent whatever dies when. Whether an accepted file is *in* the
+tables is not noted here: the month files say so themselves (`Stamp.sources`).
+"""
+
+import datetime as dt
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptoliq_assets.partitions import month_of
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS files (
+    arrival      INTEGER PRIMARY KEY AUTOINCREMENT,
+    name         TEXT NOT NULL,
+    sha256       TEXT NOT NULL,
+    size         INTEGER NOT NULL,
+    mtime_ns     INTEGER NOT NULL,
+    arrived_at   TEXT NOT NULL,
+    state        TEXT NOT NULL CHECK (state IN ('waiting', 'accepted', 'refused', 'superseded')),
+    dates        TEXT NOT NULL,
+    archived_as  TEXT,
+    reason       TEXT
+);
+CREATE INDEX IF NOT EXISTS files_by_name ON files (name, arrival);
+"""
+
+
+@dataclass(frozen=True)
+class ReceivedFile:
+    """One version of a file: `arrival` numbers the order of arrival, `dates` are those of its rows.
+
+    state: waiting (registered, not yet parsed whole), accepted (archived, its rows belong in the tables), refused
+    (in quarantine), superseded (a later version of the same name was accepted).
+    """
+
+    arrival: int
+    name: str
+    sha256: str
+    size: int
+    mtime_ns: int
+    arrived_at: str
+    state: str
+    dates: tuple[dt.date, ...]
+    archived_as: str | None
+    reason: str | None
+
+    @property
+    def months(self) -> set[str]:
+        return {month_of(date) for date in self.dates}
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A version of a file as it lies in the drop folder, not yet registered."""
+
+    name: str
+    sha256: str
+    size: int
+    mtime_ns: int
+    dates: frozenset[dt.date]
+
+
+class Catalogue:
+    """Reads and writes `data/catalogue.sqlite`; cheap to make, opens its connection for each use."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self.path, timeout=60)
+        try:
+            connection.executescript(_SCHEMA)
+            with connection:
+                yield connection
+        finally:
+            connection.close()
+
+    def files(self, *, states: Iterable[str] = ()) -> list[ReceivedFile]:
+        """All versions received, in order of arrival; only those in `states` when some are named."""
+        if not self.path.exists():
+            return []
+        states = tuple(states)
+        condition = f"WHERE state IN ({', '.join('?' * len(states))})" if states else ""
+        with self._connection() as connection:
+            rows = connection.execute(f"SELECT * FROM files {condition} ORDER BY arrival", states).fetchall()
+        return [_received(row) for row in rows]
+
+    def newest_by_name(self) -> dict[str, ReceivedFile]:
+        """The version of each name that came last."""
+        return {file.name: file for file in self.files()}
+
+    def register(self, found: Iterable[FoundFile], *, now: dt.datetime) -> int:
+        """Note new versions as waiting, in the order given; returns how many.
+
+        A version that is already the newest of its name is passed over: another process may have looked as well. A
+        refused one is taken again, because a refused file leaves the folder: someone has put it back.
+        """
+        count = 0
+        with self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for file in found:
+                newest = connection.execute(
+                    "SELECT sha256, state FROM files WHERE name = ? ORDER BY arrival DESC LIMIT 1", (file.name,)
+                ).fetchone()
+                if newest and newest[0] == file.sha256 and newest[1] != "refused":
+                    continue
+                connection.execute(
+                    "INSERT INTO files (name, sha256, size, mtime_ns, arrived_at, state, dates)"
+                    " VALUES (?, ?, ?, ?, ?, 'waiting', ?)",
+                    (
+                        file.name,
+                        file.sha256,
+                        file.size,
+                        file.mtime_ns,
+                        now.isoformat(timespec="seconds"),
+                        _to_text(file.dates),
+                    ),
+                )
+                count += 1
+        return count
+
+    def touch(self, seen: Iterable[tuple[int, int, int]]) -> None:
+        """Note that a known version was written again with the same content: (arrival, size, mtime_ns)."""
+        rows = [(size, mtime_ns, arrival) for arrival, size, mtime_ns in seen]
+        with self._connection() as connection:
+            connection.executemany("UPDATE files SET size = ?, mtime_ns = ? WHERE arrival = ?", rows)
+
+    def settle(
+        self,
+        *,
+        accepted: Iterable[tuple[int, str, Iterable[dt.date]]] = (),
+        refused: Iterable[tuple[int, str]] = (),
+    ) -> None:
+        """Note what became of waiting versions, in one transaction.
+
+        accepted: (arrival, name of the archived copy, dates it holds), which supersedes earlier versions of the same
+        name; refused: (arrival, reason).
+        """
+        with self._connection() as connection:
+            for arrival, archived_as, dates in accepted:
+                connection.execute(
+                    "UPDATE files SET state = 'accepted', archived_as = ?, dates = ? WHERE arrival = ?",
+                    (archived_as, _to_text(dates), arrival),
+                )
+                connection.execute(
+                    "UPDATE files SET state = 'superseded' WHERE state = 'accepted' AND arrival < ?1"
+                    " AND name = (SELECT name FROM files WHERE arrival = ?1)",
+                    (arrival,),
+                )
+            connection.executemany(
+                "UPDATE files SET state = 'refused', reason = ? WHERE arrival = ?",
+                [(reason, arrival) for arrival, reason in refused],
+            )
+
+
+def _to_text(dates: Iterable[dt.date]) -> str:
+    return json.dumps([date.isoformat() for date in sorted(dates)])
+
+
+def _received(row: tuple) -> ReceivedFile:
+    values = list(row)
+    values[7] = tuple(dt.date.fromisoformat(text) for text in json.loads(values[7]))
+    return ReceivedFile(*values)

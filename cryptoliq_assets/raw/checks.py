@@ -1,0 +1,62 @@
+"""Checks of what was received: completeness by day, duplicates, and whether each file's unit was certain."""
+
+import json
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from cryptoliq_assets.io.check_kit import Finding, TableCheck, table_checks
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.partitions import shift
+from cryptoliq_assets.raw.catalogue import Catalogue
+from cryptoliq_assets.settings import Settings
+
+# A day with fewer rows than this share of the median of the 30 days before has lost part of its file.
+LEAST_ROW_SHARE = 0.8
+TRAILING_DAYS = 30
+_LISTED = 20
+
+
+def raw_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
+    def unit_found(store: TableStore, months: list[str]) -> Finding:
+        held = {arrival for month in months if (stamp := store.stamp("raw_snapshots", month)) for arrival in stamp.sources}
+        names = sorted(file.name for file in Catalogue(settings.catalogue_path).files() if file.arrival in held)
+        uncertain, units = [], {}
+        for name in names:
+            path = settings.validation_dir / f"{name}.json"
+            report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            units[report.get("unit")] = units.get(report.get("unit"), 0) + 1
+            if not report.get("unit_certain"):
+                uncertain.append(name)
+        found = {str(unit): count for unit, count in units.items()}
+        return Finding(not uncertain, {"files_by_unit": found, "uncertain": uncertain[:_LISTED]})
+
+    checks = [
+        TableCheck(
+            "rows_against_median",
+            f"Each day has at least {LEAST_ROW_SHARE:.0%} of the median rows of the {TRAILING_DAYS} days before.",
+            rows_against_median,
+        ),
+        TableCheck("no_duplicates", "One row a (coin, date).", _no_duplicates, blocking=True),
+        TableCheck("unit_found", "The unit of 1h, 24h and 7d was certain in every file.", unit_found),
+    ]
+    return [table_checks("raw_snapshots", settings, checks=checks)]
+
+
+def rows_against_median(store: TableStore, months: list[str]) -> Finding:
+    """Days of these months whose row count fell below the trailing median's share."""
+    dates = store.read("raw_snapshots", [shift(months[0], -1), *months], columns=["date"])["date"]
+    counts = dates.value_counts().sort_index()
+    expected = counts.rolling(f"{TRAILING_DAYS}D", closed="left").median()
+    since = np.datetime64(f"{months[0]}-01")
+    short = counts[(counts < LEAST_ROW_SHARE * expected) & (counts.index >= since)]
+    days = {str(day.date()): f"{count} rows, median {expected[day]:.0f}" for day, count in short.items()}
+    return Finding(not days, {"short_days": dict(list(days.items())[:_LISTED]), "count": len(days)})
+
+
+def _no_duplicates(store: TableStore, months: list[str]) -> Finding:
+    keys = store.read("raw_snapshots", months, columns=["coin", "date"])
+    twice = keys[keys.duplicated(["coin", "date"])]
+    samples = [f"{row.coin} {pd.Timestamp(row.date).date()}" for row in twice.head(_LISTED).itertuples()]
+    return Finding(twice.empty, {"count": len(twice), "samples": samples})

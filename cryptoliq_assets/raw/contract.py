@@ -1,0 +1,165 @@
+"""What a raw file must be before a row of it is read: its name, its text, its header.
+
+Each thing that is wrong with a file as a whole has a code and a sentence for a person, raised as `FileRefusedError`.
+"""
+
+import codecs
+import datetime as dt
+import re
+from dataclasses import dataclass
+
+from cryptoliq_assets.raw.records import HEADER, line_at, split_cells, unclosed_quote
+from cryptoliq_assets.schemas.raw import CONTRACT_COLUMNS, REQUIRED_COLUMNS
+
+# CoinGecko's moment of observation; read for the report where a file carries it.
+OBSERVED_COLUMN = "last_updated"
+
+_NAME = re.compile(r"(?:coingecko_([0-9]{4})([0-9]{2})([0-9]{2})|coin_gecko_([0-9]{4})-([0-9]{2})-([0-9]{2}))\.csv")
+# A day, alone or as the midnight (UTC) that begins it.
+_DAY = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ]00:00(?::00(?:\.0{1,9})?)?(?:Z| ?UTC|[+]00:00)?)?")
+_NAMES_EXPECTED = "coingecko_YYYYMMDD.csv or coin_gecko_YYYY-MM-DD.csv with a real calendar date"
+_WIDE_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+# pyarrow counts bytes of a block in 32 bits.
+_MOST_BYTES = 2**31 - 2**16
+# A sentence names this many columns of a foreign header, each cut to this many characters.
+_COLUMNS_SHOWN, _NAME_SHOWN = 20, 40
+
+
+class FileRefusedError(Exception):
+    """The file as a whole is refused: `code` for machines, the message for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text that may be read: its header's column names as found (trimmed), and where its records begin."""
+
+    content: bytes
+    columns: tuple[str, ...]
+    body_start: int
+    encoding: str
+
+    @property
+    def body(self) -> memoryview:
+        """Everything after the header."""
+        return memoryview(self.content)[self.body_start :]
+
+    @property
+    def has_body(self) -> bool:
+        """Whether anything but blanks follows the header."""
+        return bool(self.content[self.body_start :].strip())
+
+    @property
+    def header_lines(self) -> int:
+        """Lines of the file before the first one of the body."""
+        return line_at(self.content, self.body_start) - 1
+
+    @property
+    def ends_with_line_end(self) -> bool:
+        return self.content.endswith((b"\n", b"\r"))
+
+    @property
+    def ignored_columns(self) -> list[str]:
+        """Columns that nobody reads."""
+        return [name for name in self.columns if name not in CONTRACT_COLUMNS and name != OBSERVED_COLUMN]
+
+
+def file_date(name: str) -> dt.date | None:
+    """The date in a snapshot's file name; None for any other name, a path, or a date that no calendar has."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    year, month, day = (int(part) for part in match.groups() if part is not None)
+    return _calendar_date(year, month, day)
+
+
+def iso_date(text: str) -> dt.date | None:
+    """The day that a cell names: YYYY-MM-DD, alone or with midnight (UTC) behind it; None for anything else."""
+    match = _DAY.fullmatch(text)
+    return _calendar_date(int(match[1]), int(match[2]), int(match[3])) if match else None
+
+
+def _calendar_date(year: int, month: int, day: int) -> dt.date | None:
+    try:
+        return dt.date(year, month, day)
+    except ValueError:
+        return None  # 30 February: the calendar's own check is the one to trust.
+
+
+def check_name(name: str) -> None:
+    """Raise FileRefusedError ("bad_name") unless the name is a snapshot's."""
+    if file_date(name) is None:
+        raise FileRefusedError("bad_name", f"the name {name[:120]!r} is not {_NAMES_EXPECTED}")
+
+
+def open_document(content: bytes) -> Document:
+    """The header and body of a raw file.
+
+    Raises FileRefusedError: "empty", "too_large", "not_utf8", "binary" or "unclosed_quote". Columns are judged later.
+    """
+    if not content.strip():
+        size = "0 bytes" if not content else f"{len(content)} bytes, all blank"
+        raise FileRefusedError("empty", f"the file is empty ({size}); expected a header and rows")
+    if len(content) > _MOST_BYTES:
+        raise FileRefusedError("too_large", f"the file has {len(content)} bytes; at most {_MOST_BYTES} can be read")
+    encoding = _check_encoding(content)
+    quote = unclosed_quote(content)
+    if quote is not None:
+        line = line_at(content, quote)
+        raise FileRefusedError("unclosed_quote", f'line {line}: a cell opens with a quote (") that never closes')
+    marked = len(codecs.BOM_UTF8) if content.startswith(codecs.BOM_UTF8) else 0
+    match = HEADER.match(content, marked)
+    columns = tuple(cell.strip() for cell in split_cells(match[1].decode("utf-8")))
+    return Document(content, columns, match.end(), encoding)
+
+
+def check_doubled(document: Document) -> None:
+    """Raise FileRefusedError ("doubled_columns") where the header names a column of the contract twice."""
+    columns = document.columns
+    doubled = [name for name in (*CONTRACT_COLUMNS, OBSERVED_COLUMN) if columns.count(name) > 1]
+    if doubled:
+        raise FileRefusedError("doubled_columns", f"the header names {', '.join(doubled)} more than once")
+
+
+def check_missing(document: Document) -> None:
+    """Raise FileRefusedError ("missing_columns") unless the header has every required column."""
+    columns = document.columns
+    missing = [name for name in REQUIRED_COLUMNS if name not in columns]
+    if not missing:
+        return
+    shown = ", ".join(repr(name[:_NAME_SHOWN]) for name in columns[:_COLUMNS_SHOWN])
+    more = f" and {len(columns) - _COLUMNS_SHOWN} more" if len(columns) > _COLUMNS_SHOWN else ""
+    message = f"missing columns: {', '.join(missing)}; found: {shown}{more}"
+    raise FileRefusedError("missing_columns", message + _delimiter_hint(columns))
+
+
+def _delimiter_hint(columns: tuple[str, ...]) -> str:
+    for sign, said in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if "coin" in [name.strip().strip('"') for name in ",".join(columns).split(sign)]:
+            return f" (cells seem to be parted by {said}; expected commas)"
+    return ""
+
+
+def _check_encoding(content: bytes) -> str:
+    """Name of the encoding, which is UTF-8; raises FileRefusedError ("not_utf8", "binary") naming place and byte."""
+    for mark, encoding in _WIDE_MARKS.items():
+        if content.startswith(mark):
+            raise FileRefusedError("not_utf8", f"line 1: the file begins with the mark of {encoding}; expected UTF-8")
+    nul = content.find(b"\0")
+    if nul >= 0:
+        raise FileRefusedError("binary", f"line {line_at(content, nul)}: NUL at byte {nul}: not a text file")
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line, byte = line_at(content, error.start), content[error.start]
+        message = f"line {line}: byte 0x{byte:02x} at offset {error.start} is not UTF-8"
+        raise FileRefusedError("not_utf8", message) from error
+    return "utf-8 with byte order mark" if content.startswith(codecs.BOM_UTF8) else "utf-8"

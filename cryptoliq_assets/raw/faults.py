@@ -1,0 +1,89 @@
+"""What can be wrong with a row: reason codes, what was expected instead, and the refused row as a record."""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Reason(IntEnum):
+    """Why a row is refused; `code` is its name in reports."""
+
+    NONE = 0
+    WRONG_FIELD_COUNT = 1
+    MISSING_COIN = 2
+    MISSING_DATE = 3
+    BAD_DATE = 4
+    TOO_EARLY = 5
+    IN_FUTURE = 6
+    NOT_A_NUMBER = 7
+    INFINITE = 8
+    NEGATIVE = 9
+    DUPLICATE = 10
+    SUPERSEDED = 11
+
+    @property
+    def code(self) -> str:
+        return _CODES[self]
+
+
+_CODES = {
+    Reason.NONE: "none",
+    Reason.WRONG_FIELD_COUNT: "wrong_field_count",
+    Reason.MISSING_COIN: "missing_coin",
+    Reason.MISSING_DATE: "missing_date",
+    Reason.BAD_DATE: "bad_date",
+    Reason.TOO_EARLY: "date_too_early",
+    Reason.IN_FUTURE: "date_in_future",
+    Reason.NOT_A_NUMBER: "not_a_number",
+    Reason.INFINITE: "infinite_number",
+    Reason.NEGATIVE: "negative_value",
+    Reason.DUPLICATE: "duplicate",
+    Reason.SUPERSEDED: "superseded_in_file",
+}
+# Good rows of a file that is refused as a whole.
+FILE_REFUSED = "file_refused"
+# Rows said twice are no sign of a bad file.
+REPEATS = (Reason.DUPLICATE, Reason.SUPERSEDED)
+
+EXPECTED = {
+    Reason.WRONG_FIELD_COUNT: "as many fields as the header has columns",
+    Reason.MISSING_COIN: "the name of a coin",
+    Reason.MISSING_DATE: "a date YYYY-MM-DD",
+    Reason.BAD_DATE: "a calendar date YYYY-MM-DD (a time only if it is midnight UTC)",
+    Reason.TOO_EARLY: "a date from the first partition on",
+    Reason.IN_FUTURE: "a date no later than today (UTC)",
+    Reason.NOT_A_NUMBER: "a plain number such as 1234.5, or nothing",
+    Reason.INFINITE: "a finite number",
+    Reason.NEGATIVE: "a number that is not negative",
+    Reason.DUPLICATE: "one row a coin and date (a later line says the same)",
+    Reason.SUPERSEDED: "one row a coin and date (a later line says otherwise and wins)",
+}
+
+_VALUE_SHOWN = 80
+
+
+class RefusedRow(NamedTuple):
+    """A row that was not let in: its line (from 1, header included), the cell that refused it, and the row as it came.
+
+    `column` and `value` are None where the fault is the row's own (its number of fields).
+    """
+
+    line: int
+    reason: str
+    column: str | None
+    value: str | None
+    text: str
+
+    @property
+    def issue(self) -> str:
+        """One sentence for a person: line, column, value, and what was expected."""
+        expected = EXPECTED[_REASONS[self.reason]]
+        if self.column is None:
+            return f"line {self.line}: {self.reason}: {_short(self.text)}; expected {expected}"
+        return f"line {self.line}: {self.column} is {_short(self.value or '')} ({self.reason}); expected {expected}"
+
+
+_REASONS = {reason.code: reason for reason in Reason}
+
+
+def _short(value: str) -> str:
+    return repr(value if len(value) <= _VALUE_SHOWN else value[:_VALUE_SHOWN] + "…")

@@ -1,0 +1,220 @@
+"""Taking files in: parse, report, archive or quarantine, and the raw rows of the months a run is for.
+
+Order of deeds, so that dying anywhere loses nothing: archive and reports are durable before the catalogue says
+accepted; rows are in a month when the month's own stamp says so; a refused file is moved last.
+"""
+
+import datetime as dt
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from cryptoliq_assets.io.files import sync_folders, to_json, write_files, write_json
+from cryptoliq_assets.io.tables import TableStore, empty_frame, sort_rows
+from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
+from cryptoliq_assets.raw.folder import parse_content, too_large, too_large_reason
+from cryptoliq_assets.raw.parsing import ParsedSnapshot
+from cryptoliq_assets.schemas.tables import TABLES
+from cryptoliq_assets.settings import Settings
+
+# Files parsed between two commits to archive and catalogue: bounds memory and what a crash repeats.
+_FILES_A_BATCH = 500
+
+
+@dataclass
+class IntakeResult:
+    """The raw rows of the months asked for, the arrivals each month holds, and the reports of the files parsed."""
+
+    frame: pd.DataFrame
+    sources: dict[str, list[int]]
+    reports: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def refused(self) -> list[dict[str, Any]]:
+        return [report for report in self.reports if not report["accepted"]]
+
+
+@dataclass
+class Intake:
+    """The road from the drop folder to raw rows, for one home."""
+
+    settings: Settings
+    store: TableStore
+    today: dt.date
+    progress: Callable[[str], None] = lambda message: None
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return Catalogue(self.settings.catalogue_path)
+
+    def take_in(self, months: Iterable[str]) -> IntakeResult:
+        """Parse what waits for these months and return their raw rows, one a (coin, date): the later arrival wins."""
+        months = list(months)
+        parsed: dict[int, pa.Table] = {}
+        reports: list[dict[str, Any]] = []
+        waiting = [
+            file for file in self.catalogue.files(states=["waiting"]) if not file.dates or file.months & set(months)
+        ]
+        for start in range(0, len(waiting), _FILES_A_BATCH):
+            batch = waiting[start : start + _FILES_A_BATCH]
+            rows, batch_reports = self._parse_batch(batch)
+            parsed.update(rows)
+            reports += batch_reports
+            self.progress(f"read {start + len(batch):,} of {len(waiting):,} files")
+        if reports:
+            write_json(self.settings.reports_dir / "data_validation_report.json", _run_report(reports))
+        accepted = self.catalogue.files(states=["accepted"])
+        frame, sources = self._rows_of(months, accepted=accepted, parsed=parsed)
+        return IntakeResult(frame, sources, reports)
+
+    def parse(self, name: str, content: bytes) -> ParsedSnapshot:
+        return parse_content(name, content, self.settings, today=self.today)
+
+    def _parse_batch(self, batch: list[ReceivedFile]) -> tuple[dict[int, pa.Table], list[dict[str, Any]]]:
+        parsed: dict[int, pa.Table] = {}
+        reports, accepted, refused = [], [], []
+        files: dict[Path, bytes] = {}
+        for file in batch:
+            path = self.settings.raw_dir / file.name
+            snapshot, content = self._read(file, path)
+            if snapshot is None:
+                refused.append((file.arrival, "changed or gone before it could be read; its next version counts"))
+                continue
+            report = {**snapshot.report, "arrival": file.arrival, "arrived_at": file.arrived_at}
+            reports.append(report)
+            files[self.settings.validation_dir / f"{file.name}.json"] = to_json(report).encode()
+            if snapshot.refused_rows.num_rows:
+                files[self.settings.quarantine_dir / f"{file.name}.refused_rows.csv"] = _as_csv(snapshot.refused_rows)
+            if snapshot.rows is None:
+                refused.append((file.arrival, snapshot.refusal))
+                continue
+            archived_as = self._archive_name(file, content)
+            files[self.settings.archive_dir / archived_as] = content
+            dates = [dt.date.fromisoformat(date) for date in report["dates"]]
+            accepted.append((file.arrival, archived_as, dates))
+            parsed[file.arrival] = snapshot.rows
+        write_files(files)
+        self.catalogue.settle(accepted=accepted, refused=refused)
+        self._quarantine([report["file"] for report in reports if not report["accepted"]])
+        return parsed, reports
+
+    def _read(self, file: ReceivedFile, path: Path) -> tuple[ParsedSnapshot | None, bytes]:
+        """The parsed file and its bytes; (None, b"") when it is no longer the version that was registered."""
+        if too_large(file.size, self.settings):
+            reason = too_large_reason(file.size, self.settings)
+            return ParsedSnapshot.refused_unread(file.name, size=file.size, reason=reason), b""
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None, b""
+        if hashlib.sha256(content or file.name.encode()).hexdigest() != file.sha256:
+            return None, b""
+        return self.parse(file.name, content), content
+
+    def _archive_name(self, file: ReceivedFile, content: bytes) -> str:
+        """The file's own name, or for a later version one with its arrival: an archived copy is never replaced."""
+        path = self.settings.archive_dir / file.name
+        if not path.exists() or path.read_bytes() == content:
+            return file.name
+        return f"{path.stem}.{file.arrival}{path.suffix}"
+
+    def _quarantine(self, names: list[str]) -> None:
+        self.settings.quarantine_dir.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            source = self.settings.raw_dir / name
+            if source.exists():
+                os.replace(source, self.settings.quarantine_dir / name)
+        if names:
+            sync_folders([self.settings.quarantine_dir, self.settings.raw_dir])
+
+    def _rows_of(
+        self, months: list[str], *, accepted: list[ReceivedFile], parsed: dict[int, pa.Table]
+    ) -> tuple[pd.DataFrame, dict[str, list[int]]]:
+        sources = {month: [file.arrival for file in accepted if month in file.months] for month in months}
+        by_arrival = {file.arrival: file for file in accepted}
+        keep, add = [], {}
+        for month in months:
+            there = set(self._held(month))
+            if there <= set(sources[month]):
+                keep.append(month)
+                missing = set(sources[month]) - there
+            else:
+                # A version it holds was superseded: what that one hid may count again, so all are read anew.
+                missing = set(sources[month])
+            for arrival in missing:
+                add.setdefault(arrival, set()).add(month)
+        parts = [self._typed(by_arrival[arrival], parsed.get(arrival), wanted) for arrival, wanted in add.items()]
+        existing = self.store.read("raw_snapshots", keep)
+        return merge_arrivals(existing, parts), sources
+
+    def _held(self, month: str) -> tuple[int, ...]:
+        """Arrivals that the month file holds; none when its recipe is no longer the present one."""
+        stamp = self.store.stamp("raw_snapshots", month)
+        fresh = stamp is not None and stamp.inputs == self.store.input_digest("raw_snapshots", month)
+        return stamp.sources if stamp is not None and fresh else (-1,) if stamp else ()
+
+    def _typed(self, file: ReceivedFile, rows: pa.Table | None, months: set[str]) -> pa.Table:
+        if rows is None:
+            snapshot = self.parse(file.name, (self.settings.archive_dir / str(file.archived_as)).read_bytes())
+            if snapshot.rows is None:
+                raise ValueError(
+                    f"archived file {file.archived_as}, accepted on {file.arrived_at}, is refused now: {snapshot.refusal}"
+                )
+            rows = snapshot.rows
+        if file.months - months:
+            number = rows["date"].to_numpy().astype("datetime64[M]")
+            rows = rows.filter(pa.array(np.isin(number, np.array(sorted(months), dtype="datetime64[M]"))))
+        names = pa.DictionaryArray.from_arrays(np.zeros(rows.num_rows, dtype=np.int32), [file.name])
+        return rows.append_column("source_file", names).append_column(
+            "arrival", pa.array(np.full(rows.num_rows, file.arrival, dtype=np.int64))
+        )
+
+
+def merge_arrivals(existing: pd.DataFrame, parts: list[pa.Table]) -> pd.DataFrame:
+    """One row a (coin, date): of several the one that arrived last."""
+    spec = TABLES["raw_snapshots"]
+    if not parts:
+        return existing
+    added = pa.concat_tables(parts, promote_options="permissive").unify_dictionaries()
+    for name in ("coin", "symbol"):
+        place = added.schema.get_field_index(name)
+        added = added.set_column(place, name, added[name].combine_chunks().dictionary_encode())
+    frame = added.to_pandas()[spec.columns]
+    if len(existing):
+        frame = pd.DataFrame(
+            {
+                name: pd.api.types.union_categoricals([existing[name], frame[name]])
+                if isinstance(frame[name].dtype, pd.CategoricalDtype)
+                else np.concatenate([existing[name].to_numpy(), frame[name].to_numpy()])
+                for name in spec.columns
+            }
+        )
+    if frame.empty:
+        return empty_frame(spec)
+    frame = sort_rows(frame.take(np.argsort(frame["arrival"].to_numpy(), kind="stable")))
+    codes, dates = frame["coin"].cat.codes.to_numpy(), frame["date"].to_numpy()
+    last = np.append((codes[1:] != codes[:-1]) | (dates[1:] != dates[:-1]), True)
+    return frame[last].reset_index(drop=True)
+
+
+def _as_csv(refused: pa.Table) -> bytes:
+    return refused.to_pandas().to_csv(index=False).encode()
+
+
+def _run_report(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    accepted = [report for report in reports if report["accepted"]]
+    return {
+        "files": len(reports),
+        "files_accepted": len(accepted),
+        "files_refused": {report["file"]: report["refusal"] for report in reports if not report["accepted"]},
+        "rows_read": sum(report["rows_read"] for report in reports),
+        "rows_kept": sum(report["rows_kept"] for report in reports),
+        "reports": reports if len(reports) <= _FILES_A_BATCH else [report["file"] for report in reports],
+    }

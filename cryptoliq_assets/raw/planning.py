@@ -1,0 +1,66 @@
+"""What there is to do: which months a refresh must make, from the catalogue and the stamps of the month files.
+
+The sensor, the command line and the backfill all ask `make_plan`; it changes nothing.
+"""
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass
+
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.partitions import affected_months, contiguous_ranges, month_of
+from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
+from cryptoliq_assets.schemas.tables import DERIVED_TABLES
+from cryptoliq_assets.settings import Settings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Months to refresh, and why: files that wait, and months whose file is older than what it is made from."""
+
+    months: list[str]
+    waiting: list[str]
+    unfinished: list[str]
+    months_per_run: int
+
+    @property
+    def ranges(self) -> list[tuple[str, str]]:
+        return contiguous_ranges(self.months, most=self.months_per_run)
+
+    @property
+    def fingerprint(self) -> str:
+        """The same work has the same fingerprint: attempts at it are counted by it."""
+        return hashlib.sha256(repr((self.months, self.waiting, self.unfinished)).encode()).hexdigest()[:16]
+
+
+def make_plan(settings: Settings, catalogue: Catalogue, *, store: TableStore, today: dt.date) -> Plan:
+    """The months that what has arrived, or what a dead run left behind, makes necessary."""
+    files = catalogue.files()
+    waiting = [file for file in files if file.state == "waiting"]
+    dates = {date for file in waiting for date in file.dates} | _dates_not_in_tables(files, store)
+    last = max([*store.months("raw_snapshots"), *(month_of(date) for date in dates)], default=month_of(today))
+    months = set(affected_months(dates, horizon_days=settings.horizon_days, first=settings.first_month, last=last))
+    stale = store.stale_months(DERIVED_TABLES)
+    unfinished = sorted({month for table in stale.values() for month in table} - months)
+    months |= set(unfinished)
+    if any(not file.dates for file in waiting):
+        # It names no day that can be read, so it will be refused; some run has to say so.
+        months.add(last)
+    return Plan(sorted(months), [f"{file.name}@{file.sha256[:12]}" for file in waiting], unfinished, settings.months_per_run)
+
+
+def _dates_not_in_tables(files: list[ReceivedFile], store: TableStore) -> set[dt.date]:
+    """Dates of accepted files whose month does not hold them yet, and of superseded ones that it still holds."""
+    held: dict[str, frozenset[int]] = {}
+    dates = set()
+    for file in files:
+        if file.state not in ("accepted", "superseded"):
+            continue
+        for date in file.dates:
+            month = month_of(date)
+            if month not in held:
+                stamp = store.stamp("raw_snapshots", month)
+                held[month] = frozenset(stamp.sources if stamp else ())
+            if (file.arrival in held[month]) != (file.state == "accepted"):
+                dates.add(date)
+    return dates

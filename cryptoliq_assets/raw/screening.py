@@ -1,0 +1,162 @@
+"""Row by row: which rows of a file are let in, and for each other one the first cell that refuses it."""
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cryptoliq_assets.raw.cells import Cells, Parsed, parse_days, read_text
+from cryptoliq_assets.raw.contract import Document
+from cryptoliq_assets.raw.faults import REPEATS, Reason, RefusedRow
+from cryptoliq_assets.raw.records import find_records
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Of each well-formed row the `Reason` that refuses it (NONE: it is let in) and the column behind that.
+
+    `at_fault` indexes `columns`.
+    """
+
+    reasons: np.ndarray
+    at_fault: np.ndarray
+    columns: list[str]
+
+
+@dataclass(frozen=True)
+class Screened:
+    """The well-formed rows of a file, judged. `days` counts from 1970; numbers are in the file's unit."""
+
+    cells: Cells
+    days: np.ndarray
+    coins: pa.DictionaryArray
+    symbols: pa.DictionaryArray
+    verdict: Verdict
+
+    @cached_property
+    def kept(self) -> np.ndarray:
+        """Which rows are let in."""
+        return self.verdict.reasons == Reason.NONE
+
+    @cached_property
+    def refused(self) -> dict[str, int]:
+        """Rows refused, by reason code."""
+        counts = np.bincount(self.verdict.reasons, minlength=len(Reason)).tolist()
+        counts[Reason.WRONG_FIELD_COUNT] += len(self.cells.layout.malformed)
+        return {reason.code: counts[reason] for reason in Reason if reason != Reason.NONE and counts[reason]}
+
+    @property
+    def repeated(self) -> int:
+        """Rows refused because a later line speaks of the same coin and date."""
+        return sum(self.refused.get(reason.code, 0) for reason in REPEATS)
+
+    @property
+    def faulty(self) -> int:
+        """Rows refused for a fault; repeats are none."""
+        return sum(self.refused.values()) - self.repeated
+
+    def number(self, name: str) -> np.ndarray | None:
+        """Values of a column of numbers, NaN where empty; None where the file does not carry it."""
+        names = self.cells.number_names
+        return self.cells.numbers.values[names.index(name)] if name in names else None
+
+
+def screen(cells: Cells, *, first: dt.date, last: dt.date) -> Screened:
+    """Judge each well-formed row; dates before `first` or after `last` are refused.
+
+    A column that the file does not have refuses no row: that is for the file as a whole.
+    """
+    nothing = np.zeros(cells.layout.rows, dtype=np.int64)
+    coins, symbols = (_encoded(cells, name) for name in ("coin", "symbol"))
+    dates = cells.text.get("date")
+    days = Parsed(nothing, nothing) if dates is None else parse_days(dates, first=first, last=last)
+    faults = np.vstack([_nameless(cells, coins), days.faults, cells.numbers.faults])
+    at_fault = (faults != Reason.NONE).argmax(axis=0)
+    reasons = faults[at_fault, np.arange(cells.layout.rows)]
+    verdict = Verdict(reasons, at_fault, ["coin", "date", *cells.number_names])
+    screened = Screened(cells, days.values, coins, symbols, verdict)
+    if {"coin", "date"} <= cells.text.keys():
+        _mark_repeats(screened)
+    return screened
+
+
+def _encoded(cells: Cells, name: str) -> pa.DictionaryArray:
+    text = cells.text.get(name)
+    return (pa.array([""] * cells.layout.rows, pa.string()) if text is None else text).dictionary_encode()
+
+
+def _nameless(cells: Cells, coins: pa.DictionaryArray) -> np.ndarray:
+    """A fault for each row whose coin is empty."""
+    code = pc.index(coins.dictionary, "").as_py() if "coin" in cells.text else -1
+    if code < 0:
+        return np.zeros(cells.layout.rows, dtype=np.int8)
+    return np.where(coins.indices.to_numpy() == code, np.int8(Reason.MISSING_COIN), np.int8(Reason.NONE))
+
+
+def _mark_repeats(screened: Screened) -> None:
+    """Of several good rows with one coin and date the last stays: an earlier one is a duplicate, or superseded."""
+    verdict = screened.verdict
+    if len(screened.coins.dictionary) == screened.cells.layout.rows:
+        return
+    good = np.flatnonzero(verdict.reasons == Reason.NONE)
+    if not len(good):
+        return
+    days = screened.days[good] - screened.days[good].min()
+    keys = screened.coins.indices.to_numpy()[good].astype(np.int64) * (int(days.max()) + 1) + days
+    distinct, group = np.unique(keys, return_inverse=True)
+    if len(distinct) == len(good):
+        return
+    latest = np.zeros(len(distinct), dtype=np.int64)
+    np.maximum.at(latest, group, good)
+    later = latest[group]
+    repeated = good != later
+    earlier, later = good[repeated], later[repeated]
+    before, after = screened.cells.numbers.values[:, earlier], screened.cells.numbers.values[:, later]
+    symbols = screened.symbols.indices.to_numpy()
+    same = ((before == after) | (np.isnan(before) & np.isnan(after))).all(axis=0)
+    same &= symbols[earlier] == symbols[later]
+    verdict.reasons[earlier] = np.where(same, Reason.DUPLICATE, Reason.SUPERSEDED)
+    verdict.at_fault[earlier] = verdict.columns.index("coin")
+
+
+def refused_rows(screened: Screened, document: Document) -> list[RefusedRow]:
+    """Every refused row as it came, in the order of the file."""
+    if not screened.refused:
+        return []
+    layout, verdict = screened.cells.layout, screened.verdict
+    body = bytes(document.body)
+    records = find_records(body)
+    lines = (records.lines + document.header_lines).tolist()
+    starts, ends = records.starts.tolist(), records.ends.tolist()
+
+    def text(record: int) -> str:
+        return body[starts[record] : ends[record]].decode("utf-8")
+
+    found: dict[int, RefusedRow] = {}
+    for record, fields in layout.malformed.items():
+        code = Reason.WRONG_FIELD_COUNT.code
+        found[record] = RefusedRow(lines[record], code, None, f"{fields} fields", text(record))
+    refused = np.flatnonzero(~screened.kept)
+    at_fault = verdict.at_fault[refused]
+    # The cells as they came: a number at fault is NaN by now.
+    cells, _ = read_text(document, [verdict.columns[place] for place in np.unique(at_fault)])
+    values = {name: column.take(pa.array(refused)).to_pylist() for name, column in cells.items()}
+    rows = zip(layout.positions[refused].tolist(), verdict.reasons[refused].tolist(), at_fault.tolist(), strict=True)
+    for nth, (record, reason, place) in enumerate(rows):
+        column = verdict.columns[place]
+        found[record] = RefusedRow(lines[record], Reason(reason).code, column, values[column][nth], text(record))
+    return [found[record] for record in sorted(found)]
+
+
+def truncated_line(screened: Screened, document: Document) -> int | None:
+    """Line of a last row that breaks off: too few fields, and no line end behind it; None where none does."""
+    layout = screened.cells.layout
+    if document.ends_with_line_end or not layout.malformed:
+        return None
+    last = layout.rows_read + len(layout.blank) - 1
+    if layout.malformed.get(last, len(document.columns)) >= len(document.columns):
+        return None
+    return document.header_lines + int(find_records(bytes(document.body)).lines[last])

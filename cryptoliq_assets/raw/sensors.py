@@ -1,0 +1,95 @@
+"""The raw_files sensor: sees what arrives in the drop folder and asks for one refresh of all of it.
+
+The decision is pure (`raw/watching.py`, `raw/planning.py`); here is the shell about it.
+"""
+
+import datetime as dt
+
+import dagster as dg
+
+from cryptoliq_assets.io.declare import range_tags
+from cryptoliq_assets.io.run_lock import reap_dead_runs
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.jobs import AssetJob
+from cryptoliq_assets.raw.assets import RAW_FILES
+from cryptoliq_assets.raw.catalogue import Catalogue
+from cryptoliq_assets.raw.folder import look_at, register, unknown_files
+from cryptoliq_assets.raw.planning import make_plan
+from cryptoliq_assets.raw.watching import read_cursor, settled, write_cursor
+from cryptoliq_assets.settings import Settings
+
+PLAN_TAG = "cryptoliq/plan"
+# Runs that are waiting or at work: their files and months are theirs until they end.
+IN_FLIGHT = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def raw_files_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
+    catalogue = Catalogue(settings.catalogue_path)
+
+    @dg.sensor(
+        name="raw_files",
+        job=job,
+        minimum_interval_seconds=settings.sensor_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            f"Watches {settings.raw_dir} every {settings.sensor_seconds} s. A file that is unchanged between two looks "
+            f"is asked for, all that arrived in one run; the same work at most {settings.max_attempts} times."
+        ),
+    )
+    def raw_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        reaped = reap_dead_runs(context.instance)
+        if reaped:
+            context.log.warning(f"closed runs whose process was gone: {', '.join(reaped)}")
+        try:
+            look = look_at(settings.raw_dir)
+        except OSError as error:
+            return dg.SkipReason(f"cannot list {settings.raw_dir}: {error}; nothing is forgotten, the next look may do")
+        unknown = unknown_files(look, catalogue)
+        ready, unsettled = settled(unknown, read_cursor(context.cursor))
+        new = register(ready, settings, catalogue=catalogue, now=dt.datetime.now(dt.UTC)) if ready else 0
+        events = [_arrivals(ready, look.passed_over)] if new else []
+        cursor = write_cursor(unsettled)
+
+        busy = context.instance.get_runs_count(dg.RunsFilter(job_name=job.name, statuses=IN_FLIGHT))
+        if busy:
+            return _skip(f"{busy} refresh run(s) in flight; what arrives meanwhile goes into the next", cursor, events)
+        store = TableStore(settings)
+        plan = make_plan(settings, catalogue, store=store, today=dt.datetime.now(dt.UTC).date())
+        if not plan.months:
+            waiting = f"{len(unsettled)} file(s) still settling" if unsettled else "nothing new"
+            return _skip(f"{waiting} in {settings.raw_dir}", cursor, events)
+        attempts = context.instance.get_runs_count(dg.RunsFilter(tags={PLAN_TAG: plan.fingerprint}))
+        if attempts >= settings.max_attempts * len(plan.ranges):
+            work = ", ".join(plan.waiting[:3]) or f"months {plan.months[0]} to {plan.months[-1]}"
+            return _skip(
+                f"gave up on {work} after {settings.max_attempts} attempts: look at the failed runs, then mend or "
+                "remove the file, or run `cryptoliq materialize`",
+                cursor,
+                events,
+            )
+        requests = [
+            dg.RunRequest(
+                run_key=f"{plan.fingerprint}/{first}/{attempts}",
+                tags={**range_tags(first, last, settings), PLAN_TAG: plan.fingerprint},
+            )
+            for first, last in plan.ranges
+        ]
+        return dg.SensorResult(run_requests=requests, cursor=cursor, asset_events=events)
+
+    return raw_files
+
+
+def _skip(reason: str, cursor: str, events: list[dg.AssetObservation]) -> dg.SensorResult:
+    return dg.SensorResult(skip_reason=reason, cursor=cursor, asset_events=events)
+
+
+def _arrivals(ready: list, passed_over: dict[str, str]) -> dg.AssetObservation:
+    names = ", ".join(entry.name for entry in ready[:20])
+    metadata = {"files": len(ready), "names": names, "megabytes": sum(entry.size for entry in ready) / 2**20}
+    return dg.AssetObservation(asset_key=RAW_FILES, metadata={**metadata, "passed_over": passed_over})

@@ -1,0 +1,139 @@
+"""Running the project's jobs in this process, on the home's own Dagster instance: what runs here shows in the UI."""
+
+import datetime as dt
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import dagster as dg
+
+from cryptoliq_assets.definitions import build_definitions
+from cryptoliq_assets.forecasts.due import forecasts_due, training_due
+from cryptoliq_assets.home import prepare_home
+from cryptoliq_assets.io.declare import range_tags
+from cryptoliq_assets.io.progress import PROGRESS_LOGGER, show_progress
+from cryptoliq_assets.io.run_lock import PROCESS_TAG, process_mark, reap_dead_runs
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.jobs import FORECAST_JOB, REFRESH_JOB, TRAIN_JOB
+from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.partitions import contiguous_ranges, months_between
+from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
+from cryptoliq_assets.raw.folder import look_at, register, unknown_files
+from cryptoliq_assets.raw.planning import Plan, make_plan
+from cryptoliq_assets.settings import Settings
+
+
+class RunFailed(RuntimeError):
+    """A run failed; the message names step and reason."""
+
+
+@dataclass
+class Runner:
+    """One home: its instance, its jobs, and what there is to do."""
+
+    settings: Settings
+    say: Callable[[str, int], None] = lambda message, level: None
+    step: Callable[[str], None] = lambda name: None
+    passed_over: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def instance(self) -> dg.DagsterInstance:
+        prepare_home(self.settings)
+        # The home's instance has telemetry off and a queue that a run in this process does not stand in.
+        return dg.DagsterInstance.from_config(str(self.settings.dagster_home))
+
+    @cached_property
+    def definitions(self) -> dg.Definitions:
+        return build_definitions(self.settings)
+
+    @property
+    def store(self) -> TableStore:
+        return TableStore(self.settings)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return Catalogue(self.settings.catalogue_path)
+
+    def look(self) -> int:
+        """Enter what lies in the drop folder into the catalogue; returns how many versions are new."""
+        look = look_at(self.settings.raw_dir)
+        self.passed_over = look.passed_over
+        unknown = unknown_files(look, self.catalogue)
+        if not unknown:
+            return 0
+        return register(unknown, self.settings, catalogue=self.catalogue, now=dt.datetime.now(dt.UTC))
+
+    def plan(self) -> Plan:
+        today = dt.datetime.now(dt.UTC).date()
+        return make_plan(self.settings, self.catalogue, store=self.store, today=today)
+
+    def waiting(self) -> list[int]:
+        """Arrivals that wait to be taken in."""
+        return [file.arrival for file in self.catalogue.files(states=["waiting"])]
+
+    def refused(self, arrivals: list[int]) -> list[ReceivedFile]:
+        """Those of these arrivals that were refused."""
+        return [file for file in self.catalogue.files(states=["refused"]) if file.arrival in set(arrivals)]
+
+    def training_due(self) -> bool:
+        """True when there are labels and no champion, or a provisional one and by now enough dates for folds."""
+        return training_due(self.settings, self.store, provisional_too=True)
+
+    def require_champion(self) -> None:
+        """RunFailed, saying what to do, when there is no champion yet."""
+        if store_of(self.settings).current_version() is None:
+            raise RunFailed("there is no champion yet: `cryptoliq train` makes one from the labelled months")
+
+    def refresh(self, ranges: list[tuple[str, str]], *, job: str = REFRESH_JOB) -> None:
+        """Run a monthly job over each range; RunFailed stops at the first that fails."""
+        for first, last in ranges:
+            self.run(job, tags=range_tags(first, last, self.settings))
+
+    def train(self) -> None:
+        self.run(TRAIN_JOB)
+
+    def forecast(self) -> bool:
+        """Forecast the newest snapshot if the champion has not; False when there is nothing to do."""
+        month = forecasts_due(self.settings, self.store)
+        if month is None:
+            return False
+        self.run(FORECAST_JOB, tags=range_tags(month, month, self.settings))
+        return True
+
+    def chosen_ranges(self, first: str | None, last: str | None) -> list[tuple[str, str]]:
+        """Ranges that cover the months first…last, the ends defaulting to what the tables have."""
+        there = self.store.months("raw_snapshots")
+        plan = self.plan().months
+        known = sorted({*there, *plan})
+        if not known:
+            return []
+        first, last = first or known[0], last or known[-1]
+        range_tags(first, last, self.settings)
+        return contiguous_ranges(months_between(first, last), most=self.settings.months_per_run)
+
+    def run(self, job: str, *, tags: dict[str, str] | None = None) -> None:
+        """Run a job in this process; raises RunFailed naming the step and the reason."""
+        reap_dead_runs(self.instance)
+        show_progress(self.step, self.say)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = self.definitions.resolve_job_def(job).execute_in_process(
+                instance=self.instance,
+                tags={**(tags or {}), PROCESS_TAG: process_mark()},
+                run_config={"loggers": {PROGRESS_LOGGER: {}}},
+                raise_on_error=False,
+            )
+        if not result.success:
+            raise RunFailed(_why(job, result))
+
+
+def _why(job: str, result: dg.ExecuteInProcessResult) -> str:
+    """What a person needs to know of a failed run: each failed step, with its reason."""
+    reasons = []
+    for event in result.filter_events(lambda event: event.is_step_failure):
+        failure = event.step_failure_data
+        told = failure.user_failure_data.description if failure.user_failure_data else None
+        error = failure.error.cause if failure.error and failure.error.cause else failure.error
+        reasons.append(f"{event.step_key}: {told or (error.message.strip() if error else 'failed')}")
+    return f"{job} failed: " + "; ".join(reasons or ["see the run in the UI"])

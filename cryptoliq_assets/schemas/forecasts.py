@@ -1,0 +1,43 @@
+"""`forecasts`: what was forecast, when, from what, by which model; stored rows never change."""
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.typing import Series
+
+from cryptoliq_assets.schemas.base import TableModel, day, number, text
+
+
+class Forecasts(TableModel):
+    """One row a (coin, date, model_version, made_at)."""
+
+    coin: Series[pd.CategoricalDtype] = text("Identity of the coin.", sources=("engineered_features.coin",))
+    date: Series[pa.DateTime] = day("Day of the snapshot forecast from.", sources=("engineered_features.date",))
+    target_date: Series[pa.DateTime] = day("Day forecast for.", sources=("engineered_features.date",))
+    known_until: Series[pa.DateTime] = day(
+        "Newest date that any input had, the model's training targets included.", sources=("engineered_features.date",)
+    )
+    model_version: Series[pd.CategoricalDtype] = text("Version of the champion that made it.")
+    made_at: Series[pa.DateTime] = pa.Field(
+        description="Moment the forecast was made.", metadata={"unit": "UTC", "sources": ()}
+    )
+    liquidity_score: Series[float] = number(
+        "Score expected on target_date.",
+        unit="score",
+        sources=("engineered_features.liquidity_score",),
+        nullable=False,
+    )
+    lower: Series[float] = number("Lower end of the interval.", unit="score", nullable=False)
+    upper: Series[float] = number("Upper end of the interval.", unit="score", nullable=False)
+
+    @pa.dataframe_check(name="lower_at_most_upper")
+    def lower_at_most_upper(cls, frame: pd.DataFrame) -> pd.Series:
+        """An interval has its ends in order, about the forecast."""
+        return (frame["lower"] <= frame["liquidity_score"]) & (frame["liquidity_score"] <= frame["upper"])
+
+    @pa.dataframe_check(name="target_after_date")
+    def target_after_date(cls, frame: pd.DataFrame) -> pd.Series:
+        """A forecast looks ahead."""
+        return frame["target_date"] > frame["date"]
+
+    class Config:
+        unique = ["coin", "date", "model_version", "made_at"]

@@ -1,0 +1,25 @@
+"""`labels`: the score of a day and the score realised a horizon later."""
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.typing import Series
+
+from cryptoliq_assets.schemas.base import TableModel, day, flag, number, text, whole
+
+_SCORE = ("engineered_features.liquidity_score",)
+
+
+class Labels(TableModel):
+    """One row a feature row."""
+
+    coin: Series[pd.CategoricalDtype] = text("Identity of the row.", sources=("engineered_features.coin",))
+    date: Series[pa.DateTime] = day("Day of the snapshot.", sources=("engineered_features.date",))
+    target_date: Series[pa.DateTime] = day("date + horizon_days.", sources=("engineered_features.date",))
+    horizon_days: Series[int] = whole("Forecast horizon.", unit="days", ge=1, le=28)
+    liquidity_score: Series[float] = number("Score on `date`; not bounded to [0, 1].", unit="score", sources=_SCORE)
+    target_score: Series[float] = number(
+        "Score realised on `target_date`; null where that day is absent or not sound.", unit="score", sources=_SCORE
+    )
+    trainable: Series[bool] = flag(
+        "The row and its target are sound.", sources=("engineered_features.sound", *_SCORE)
+    )

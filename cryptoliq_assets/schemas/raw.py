@@ -1,0 +1,43 @@
+"""`raw_snapshots`: what was received, typed; one row a (coin, date).
+
+The raw contract begins here: what a file must carry, and what is refused at the door (`raw/parsing.py`), follow from
+these declarations.
+"""
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.typing import Series
+
+from cryptoliq_assets.schemas.base import TableModel, day, number, text, whole
+
+# What every file must carry; CoinGecko's own exports have these nine.
+REQUIRED_COLUMNS = ("coin", "symbol", "price", "1h", "24h", "7d", "24h_volume", "mkt_cap", "date")
+# Derived where a file does not carry them.
+DERIVED_COLUMNS = ("liquidity_ratio", "price_change_24h")
+CONTRACT_COLUMNS = REQUIRED_COLUMNS + DERIVED_COLUMNS
+CHANGE_COLUMNS = ("1h", "24h", "7d")
+NUMBER_COLUMNS = ("price", *CHANGE_COLUMNS, "24h_volume", "mkt_cap", *DERIVED_COLUMNS)
+# Negative values of these are faults.
+UNSIGNED_COLUMNS = ("price", "24h_volume", "mkt_cap", "liquidity_ratio")
+
+
+class RawSnapshots(TableModel):
+    """One row a (coin, date), as received; changes are percent whatever unit the file had."""
+
+    coin: Series[pd.CategoricalDtype] = text("Name of the coin as its source spells it: the identity of a row.")
+    symbol: Series[pd.CategoricalDtype] = text("Ticker; several coins may share one.", nullable=True)
+    date: Series[pa.DateTime] = day("Day of the snapshot.")
+    price: Series[float] = number("Price of one coin.", unit="USD", ge=0)
+    change_1h: Series[float] = number("Price change over the last hour.", alias="1h", unit="percent")
+    change_24h: Series[float] = number("Price change over the last 24 hours.", alias="24h", unit="percent")
+    change_7d: Series[float] = number("Price change over the last 7 days.", alias="7d", unit="percent")
+    volume_24h: Series[float] = number("Value traded over the last 24 hours.", alias="24h_volume", unit="USD", ge=0)
+    mkt_cap: Series[float] = number("Market capitalisation; 0 or empty means unknown.", unit="USD", ge=0)
+    liquidity_ratio: Series[float] = number(
+        "24h_volume / mkt_cap, a day's turnover; derived where the file has none.", unit="ratio", ge=0
+    )
+    price_change_24h: Series[float] = number(
+        "Price change over the last 24 hours; derived where the file has none.", unit="USD"
+    )
+    source_file: Series[pd.CategoricalDtype] = text("File that the row came from.")
+    arrival: Series[int] = whole("Number of that file in the order of arrival: the later wins.", unit="count", ge=1)

@@ -1,0 +1,85 @@
+"""Which tables there are: the model each one is held to, where it lies, and which upstream months a month is made from.
+
+Partition mappings, staleness, column schema and lineage are all read off this page. Add a table here, then its asset.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandera.pandas as pa
+
+from cryptoliq_assets.partitions import FILL_BACKWARD_DAYS, FILL_FORWARD_DAYS, HISTORY_DAYS
+from cryptoliq_assets.schemas.base import TableModel
+from cryptoliq_assets.schemas.cleaned import CleanedSnapshots
+from cryptoliq_assets.schemas.features import EngineeredFeatures
+from cryptoliq_assets.schemas.forecasts import Forecasts
+from cryptoliq_assets.schemas.labels import Labels
+from cryptoliq_assets.schemas.raw import RawSnapshots
+from cryptoliq_assets.settings import Settings
+
+# Raise when the code behind a table changes what it computes: its months are then made again.
+CODE_VERSIONS = {
+    "raw_snapshots": "1",
+    "cleaned_snapshots": "1",
+    "engineered_features": "1",
+    "labels": "1",
+    "forecasts": "1",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A monthly table: the model it is held to, and its folder under the tables' root."""
+
+    name: str
+    model: type[TableModel]
+    path: str
+
+    @cached_property
+    def schema(self) -> pa.DataFrameSchema:
+        return self.model.to_schema()
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.schema.columns)
+
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        Table("raw_snapshots", RawSnapshots, "ingested"),
+        Table("cleaned_snapshots", CleanedSnapshots, "cleaned"),
+        Table("engineered_features", EngineeredFeatures, "processed/engineered_features"),
+        Table("labels", Labels, "processed/labels.parquet"),
+        Table("forecasts", Forecasts, "forecasts"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A row dated D is made from upstream rows in [D - back, D + ahead], in days."""
+
+    back: int
+    ahead: int
+
+
+def upstream_of(table: str, *, horizon_days: int) -> dict[str, Reach]:
+    """The upstream tables of a derived table, and how far its rows reach into each."""
+    return {
+        "raw_snapshots": {},
+        "cleaned_snapshots": {"raw_snapshots": Reach(FILL_FORWARD_DAYS, FILL_BACKWARD_DAYS)},
+        "engineered_features": {"cleaned_snapshots": Reach(HISTORY_DAYS - 1, 0)},
+        "labels": {"engineered_features": Reach(0, horizon_days)},
+        "forecasts": {"engineered_features": Reach(0, 0)},
+    }[table]
+
+
+# The tables that are a pure function of the files received, in order; forecasts remember, so they are not among them.
+DERIVED_TABLES = ("raw_snapshots", "cleaned_snapshots", "engineered_features", "labels")
+
+
+def recipe_of(table: str, settings: Settings) -> str:
+    """What, beside its inputs, decides a table's content: the code's version and the settings that it reads."""
+    read = {"engineered_features": settings.formula, "labels": f"{settings.formula}, {settings.horizon_days} d"}
+    return f"{CODE_VERSIONS[table]}; {read.get(table, '')}"

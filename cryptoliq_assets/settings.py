@@ -1,0 +1,118 @@
+"""Settings: the only reader of the environment.
+
+Everything that a user may choose has a name `CRYPTOLIQ_<FIELD>` here, with its unit and its default.
+Code takes a `Settings` as an argument; nothing else looks at `os.environ`.
+"""
+
+import datetime as dt
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What a home is, where its tables lie, and how its market is read and forecast."""
+
+    model_config = SettingsConfigDict(env_prefix="CRYPTOLIQ_", frozen=True, extra="ignore")
+
+    home: Path = Field(Path("."), description="Folder that holds data/, models/, reports/, logs/ and .dagster/.")
+    storage_url: str | None = Field(
+        None, description="Where the tables lie: a folder, s3://… or gs://…; default: data/ in the home."
+    )
+    first_month: str = Field("2013-01", pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="First monthly partition.")
+
+    change_unit: Literal["auto", "percent", "fraction"] = Field(
+        "auto", description="Unit of 1h, 24h and 7d in raw files; auto finds it from each file alone."
+    )
+    max_file_mb: float = Field(256.0, gt=0, description="A raw file larger than this (MiB) is refused unread.")
+    max_refused_share: float = Field(
+        0.5, ge=0, le=1, description="A file with more than this share of its rows refused is refused whole."
+    )
+
+    formula: str = Field("kyle_obizhaeva", description="Name of the liquidity formula behind liquidity_score.")
+    horizon_days: int = Field(1, ge=1, le=28, description="Forecast horizon, in days.")
+
+    folds: int = Field(4, ge=1, le=12, description="Rolling-origin folds.")
+    first_origin: dt.date | None = Field(
+        None, description="First test date of the first fold; default: after the first third of the dates."
+    )
+    min_train_dates: int = Field(
+        40, ge=10, description="Labelled dates below which training falls back to folds by coin."
+    )
+    interval_level: float = Field(0.9, gt=0.5, lt=1, description="Nominal coverage of forecast intervals.")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="Where xgboost trains.")
+    signing_key: SecretStr | None = Field(None, description="Signs model artifacts (HMAC-SHA256) and checks them.")
+    seed: int = Field(7, description="Seed of every random draw in training and simulation.")
+
+    months_per_run: int = Field(24, ge=2, le=240, description="Most months that one run refreshes.")
+    sensor_seconds: int = Field(10, ge=1, description="Seconds between two looks of the raw_files sensor.")
+    max_attempts: int = Field(3, ge=1, description="Times that the sensor asks for the same work before it gives up.")
+    lock_seconds: float = Field(3600.0, ge=0, description="Seconds a run waits for another run on the same home.")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().resolve()
+
+    @field_validator("storage_url", "first_origin", "signing_key", mode="before")
+    @classmethod
+    def _empty_is_absent(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @cached_property
+    def tables_url(self) -> str:
+        """Root of the tables: `storage_url`, or data/ in the home."""
+        return self.storage_url or str(self.data_dir)
+
+    @property
+    def data_dir(self) -> Path:
+        return self.home / "data"
+
+    @property
+    def raw_dir(self) -> Path:
+        """The drop folder."""
+        return self.data_dir / "raw"
+
+    @property
+    def archive_dir(self) -> Path:
+        """A copy of every accepted file."""
+        return self.data_dir / "archive"
+
+    @property
+    def quarantine_dir(self) -> Path:
+        """Every refused file, and the refused rows of accepted ones."""
+        return self.data_dir / "quarantine"
+
+    @property
+    def catalogue_path(self) -> Path:
+        """SQLite catalogue of the files received."""
+        return self.data_dir / "catalogue.sqlite"
+
+    @property
+    def models_dir(self) -> Path:
+        return self.home / "models"
+
+    @property
+    def reports_dir(self) -> Path:
+        return self.home / "reports"
+
+    @property
+    def validation_dir(self) -> Path:
+        """One JSON report a file."""
+        return self.reports_dir / "validation"
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.home / ".dagster"
+
+    @property
+    def lock_path(self) -> Path:
+        """Held by whoever changes tables or models in this home."""
+        return self.dagster_home / "run.lock"
