@@ -3,12 +3,13 @@
 Exit codes: 0 done, 1 refused input or a failed run, 2 wrong usage.
 """
 
-import datetime as dt
 import importlib
+import sqlite3
 import sys
 from pathlib import Path
 
 import click
+from pydantic import ValidationError
 
 from cryptoliq_assets.settings import Settings
 
@@ -52,20 +53,27 @@ def cli(ctx: click.Context, home: Path | None) -> None:
     """Tomorrow's liquidity of every coin, from daily snapshots."""
     try:
         ctx.obj = Settings(home=home) if home else Settings()
-    except ValueError as error:
-        raise click.UsageError(f"settings (CRYPTOLIQ_… variables): {error}") from error
+    except ValidationError as error:
+        raise click.UsageError(settings_problem(error)) from error
 
 
 def main() -> None:
     """Entry point of the `cryptoliq` script."""
     try:
         cli(standalone_mode=True)
-    except (OSError, RuntimeError, ValueError) as error:
+    except ValidationError as error:
+        # A command that loads the definitions reads the settings before the group does.
+        click.UsageError(settings_problem(error)).show()
+        sys.exit(2)
+    except (OSError, RuntimeError, ValueError, sqlite3.Error) as error:
         from cryptoliq_assets.commands.console import explain
 
         sys.exit(explain(error))
 
 
-def day(text: str) -> dt.date:
-    """A day given on the command line."""
-    return dt.date.fromisoformat(text)
+def settings_problem(error: ValidationError) -> str:
+    """Which variables are wrong, what they say, and what was expected."""
+    return "; ".join(
+        f"CRYPTOLIQ_{str(fault['loc'][0]).upper()} is {str(fault['input'])!r}: {fault['msg'].removeprefix('Value error, ')}"
+        for fault in error.errors()
+    )

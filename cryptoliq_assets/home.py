@@ -9,7 +9,13 @@ from cryptoliq_assets.settings import Settings
 def prepare_home(settings: Settings) -> list[Path]:
     """Make what is not there yet; returns what was made. Raises OSError naming the path that cannot be made."""
     made = []
-    for folder in (settings.raw_dir, settings.models_dir, settings.reports_dir, settings.logs_dir, settings.dagster_home):
+    for folder in (
+        settings.raw_dir,
+        settings.models_dir,
+        settings.reports_dir,
+        settings.logs_dir,
+        settings.dagster_home,
+    ):
         if not folder.exists():
             folder.mkdir(parents=True)
             made.append(folder)

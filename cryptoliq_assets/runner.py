@@ -106,10 +106,10 @@ class Runner:
         there = self.store.months("raw_snapshots")
         plan = self.plan().months
         known = sorted({*there, *plan})
+        first, last = first or min([*known, last or ""]), last or max([*known, first or ""])
+        range_tags(first, last, self.settings)
         if not known:
             return []
-        first, last = first or known[0], last or known[-1]
-        range_tags(first, last, self.settings)
         return contiguous_ranges(months_between(first, last), most=self.settings.months_per_run)
 
     def run(self, job: str, *, tags: dict[str, str] | None = None) -> None:

@@ -18,7 +18,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CRYPTOLIQ_", frozen=True, extra="ignore")
 
-    home: Path = Field(Path("."), description="Folder that holds data/, models/, reports/, logs/ and .dagster/.")
+    home: Path = Field(Path(), description="Folder that holds data/, models/, reports/, logs/ and .dagster/.")
     storage_url: str | None = Field(
         None, description="Where the tables lie: a folder, s3://… or gs://…; default: data/ in the home."
     )
@@ -61,6 +61,21 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_absent(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator("formula")
+    @classmethod
+    def _registered(cls, name: str) -> str:
+        from cryptoliq_assets.labels.liquidity import formula_named
+
+        return formula_named(name).name
+
+    @field_validator("first_month")
+    @classmethod
+    def _begun(cls, month: str) -> str:
+        present = f"{dt.datetime.now(dt.UTC):%Y-%m}"
+        if month > present:
+            raise ValueError(f"the first month lies after the present one, {present}")
+        return month
 
     @cached_property
     def tables_url(self) -> str:

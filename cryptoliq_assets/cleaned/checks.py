@@ -13,7 +13,7 @@ _LISTED = 62
 
 def cleaned_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     check = TableCheck("no_missing_days", "Every day up to the newest has rows.", missing_days)
-    return [table_checks("cleaned_snapshots", settings, checks=[check])]
+    return [table_checks("cleaned_snapshots", checks=[check])]
 
 
 def missing_days(store: TableStore, months: list[str]) -> Finding:

@@ -28,7 +28,9 @@ class CleaningReport:
     filled_backward: int = 0
 
 
-def clean_snapshots(raw: pd.DataFrame, *, since: pd.Timestamp, until: pd.Timestamp) -> tuple[pd.DataFrame, CleaningReport]:
+def clean_snapshots(
+    raw: pd.DataFrame, *, since: pd.Timestamp, until: pd.Timestamp
+) -> tuple[pd.DataFrame, CleaningReport]:
     """Clean the raw rows dated `since` to `until` (both included); the rows around them only lend their cells.
 
     raw: rows sorted by (coin, date), reaching 3 days before `since` and 1 day after `until` where there are any.

@@ -43,9 +43,9 @@ def running(settings: Settings) -> Iterator["Runner"]:  # noqa: F821
 
         def say(message: str, level: int) -> None:
             if level >= logging.WARNING:
-                console.print(f"[yellow]! {message}[/yellow]")
+                console.print(f"! {message}", style="yellow", markup=False)
             else:
-                console.print(f"[dim]  {message}[/dim]")
+                console.print(f"  {message}", style="dim", markup=False)
 
         yield Runner(settings, say=say, step=step)
 
@@ -64,8 +64,10 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) 
 
 def explain(error: BaseException) -> int:
     """Tell a person what went wrong; returns the exit code."""
-    errors.print(f"[red]error:[/red] {error}", soft_wrap=True)
-    return 2 if isinstance(error, ValueError) else 1
+    errors.print("[red]error:[/red]", end=" ")
+    errors.print(str(error), soft_wrap=True, markup=False)
+    # A plain ValueError is about an argument; those derived from it (TableInvalid, bad JSON, …) about content.
+    return 2 if type(error) is ValueError else 1
 
 
 def quit_with(code: int) -> None:

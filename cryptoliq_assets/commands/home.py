@@ -8,9 +8,12 @@ from pathlib import Path
 import click
 
 from cryptoliq_assets.commands.console import console
+from cryptoliq_assets.commands.months import month_range
 from cryptoliq_assets.settings import Settings
 
 _DAY = click.DateTime(["%Y-%m-%d"])
+# A market may begin 5,120 days before its end, and a moment of a table lies between 1677 and 2262.
+_EARLIEST, _LATEST = dt.date(1970, 1, 1), dt.date(2200, 12, 31)
 
 
 @click.command()
@@ -31,14 +34,20 @@ def setup(settings: Settings, quiet: bool) -> None:
 @click.option("--coins", default=250, show_default=True, type=click.IntRange(1, 40_000), help="Coins in the market.")
 @click.option("--days", default=240, show_default=True, type=click.IntRange(1, 5_000), help="Days, one file each.")
 @click.option("--end", type=_DAY, default=None, help="Last day; default: today (UTC).")
-@click.option("--seed", type=int, default=None, help="Same seed, same market; default: CRYPTOLIQ_SEED.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=None, help="Folder; default: data/raw.")
+@click.option("--seed", type=click.IntRange(0), default=None, help="Same seed, same market; default: CRYPTOLIQ_SEED.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=None, help="Folder; default: data/raw."
+)
 @click.pass_obj
-def simulate(settings: Settings, coins: int, days: int, end: dt.datetime | None, seed: int | None, out: Path | None) -> None:
+def simulate(
+    settings: Settings, coins: int, days: int, end: dt.datetime | None, seed: int | None, out: Path | None
+) -> None:
     """Write a simulated market as snapshot files: turnover that reverts, heavy tails, listings, pegs, empty cells."""
     from cryptoliq_assets.simulate import simulate_market, write_snapshots
 
     last = end.date() if end else dt.datetime.now(dt.UTC).date()
+    if not _EARLIEST <= last <= _LATEST:
+        raise click.BadParameter(f"{last} is not a day from {_EARLIEST} to {_LATEST}", param_hint="--end")
     folder = out or settings.raw_dir
     with console.status(f"simulating {coins} coins over {days} days"):
         market = simulate_market(coins=coins, days=days, end=last, seed=settings.seed if seed is None else seed)
@@ -47,8 +56,7 @@ def simulate(settings: Settings, coins: int, days: int, end: dt.datetime | None,
 
 
 @click.command()
-@click.option("--from", "first", metavar="YYYY-MM", default=None, help="First month.")
-@click.option("--to", "last", metavar="YYYY-MM", default=None, help="Last month.")
+@month_range
 @click.pass_obj
 def export(settings: Settings, first: str | None, last: str | None) -> None:
     """Write the engineered features as data/processed/engineered_features.csv."""

@@ -3,30 +3,11 @@
 import click
 
 from cryptoliq_assets.commands.console import console, quit_with, running
+from cryptoliq_assets.commands.months import month_range
 from cryptoliq_assets.commands.results import show_forecasts, show_leaderboard
 from cryptoliq_assets.jobs import INGEST_JOB, PREPROCESS_JOB
 from cryptoliq_assets.runner import Runner
 from cryptoliq_assets.settings import Settings
-
-_MONTH = r"%Y-%m"
-
-
-def _range_options(function):
-    for flag, text in (("--to", "Last month, YYYY-MM."), ("--from", "First month, YYYY-MM.")):
-        name = "first" if flag == "--from" else "last"
-        function = click.option(flag, name, callback=_month, metavar="YYYY-MM", help=text)(function)
-    return function
-
-
-def _month(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    if value is None:
-        return None
-    try:
-        click.DateTime([_MONTH]).convert(value, param, ctx)
-    except click.BadParameter as error:
-        raise click.BadParameter(f"{value!r} is not a month like 2025-07") from error
-    return value
-
 
 @click.command()
 @click.pass_obj
@@ -38,12 +19,12 @@ def ingest(settings: Settings) -> None:
 
 
 @click.command()
-@_range_options
+@month_range
 @click.pass_obj
 def preprocess(settings: Settings, first: str | None, last: str | None) -> None:
     """Clean, engineer and label: the months that need it, or those given."""
     with running(settings) as runner:
-        ranges = runner.chosen_ranges(first, last) if first or last else runner.plan().ranges
+        ranges = _chosen(runner, first, last)
         runner.refresh(ranges, job=PREPROCESS_JOB)
     console.print(f"{_months(ranges)} preprocessed")
 
@@ -69,7 +50,7 @@ def forecast(settings: Settings) -> None:
 
 
 @click.command()
-@_range_options
+@month_range
 @click.option("--train", "retrain", is_flag=True, help="Train again although there is a champion.")
 @click.pass_obj
 def materialize(settings: Settings, first: str | None, last: str | None, retrain: bool) -> None:
@@ -80,7 +61,7 @@ def materialize(settings: Settings, first: str | None, last: str | None, retrain
     with running(settings) as runner:
         runner.look()
         waiting = runner.waiting()
-        ranges = runner.chosen_ranges(first, last) if first or last else runner.plan().ranges
+        ranges = _chosen(runner, first, last)
         runner.refresh(ranges)
         if retrain or runner.training_due():
             runner.train()
@@ -90,6 +71,16 @@ def materialize(settings: Settings, first: str | None, last: str | None, retrain
     show_leaderboard(settings)
     show_forecasts(settings)
     quit_with(code)
+
+
+def _chosen(runner: Runner, first: str | None, last: str | None) -> list[tuple[str, str]]:
+    """The ranges asked for, or those of the months that need it; a range that cannot be is wrong usage."""
+    if not first and not last:
+        return runner.plan().ranges
+    try:
+        return runner.chosen_ranges(first, last)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _ingest(runner: Runner) -> int:
@@ -108,7 +99,9 @@ def _tell_refused(runner: Runner, waiting: list[int]) -> int:
     for name, reason in reasons.items():
         console.print(f"[yellow]refused[/yellow] {name}: {reason}", soft_wrap=True)
     if reasons:
-        console.print(f"reports lie in {runner.settings.validation_dir}, refused files in {runner.settings.quarantine_dir}")
+        console.print(
+            f"reports lie in {runner.settings.validation_dir}, refused files in {runner.settings.quarantine_dir}"
+        )
     return 1 if reasons else 0
 
 

@@ -47,7 +47,9 @@ def show_forecasts(settings: Settings) -> None:
     newest = newest.sort_values("made_at").drop_duplicates("coin", keep="last")
     top = newest.sort_values("liquidity_score", ascending=False).head(_SHOWN)
     rows = [[row.coin, row.liquidity_score, row.lower, row.upper] for row in top.itertuples()]
-    title = f"{len(newest)} forecasts for {report['target_date']} by {report['model_version']}, the most liquid {len(top)}"
+    title = (
+        f"{len(newest)} forecasts for {report['target_date']} by {report['model_version']}, the most liquid {len(top)}"
+    )
     table(title, ["coin", "liquidity_score", "lower", "upper"], rows)
     if report["stale"]:
         console.print(f"{len(report['stale'])} coin(s) absent that day are stale and not forecast")

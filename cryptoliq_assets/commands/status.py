@@ -30,7 +30,9 @@ def status(settings: Settings, as_json: bool) -> None:
         if name == "to_do":
             continue
         shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
-        console.print(f"[bold]{name.replace('_', ' '):18}[/bold] {'–' if shown in (None, '') else shown}", soft_wrap=True)
+        console.print(
+            f"[bold]{name.replace('_', ' '):18}[/bold] {'–' if shown in (None, '') else shown}", soft_wrap=True
+        )
     for line in state["to_do"] or ["nothing: all is up to date"]:
         console.print(f"[bold]{'to do':18}[/bold] {line}", soft_wrap=True)
 

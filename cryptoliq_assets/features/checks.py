@@ -11,7 +11,7 @@ from cryptoliq_assets.settings import Settings
 
 def feature_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     checks = [TableCheck("finite_values", "No feature is infinite.", finite_values, blocking=True)]
-    return [table_checks("engineered_features", settings, checks=checks)]
+    return [table_checks("engineered_features", checks=checks)]
 
 
 def finite_values(store: TableStore, months: list[str]) -> Finding:

@@ -37,6 +37,8 @@ class Market:
         ranks = np.full(len(days), np.nan)
         snapshot = self.snapshot_before(days)
         known = (snapshot >= 0) & (caps > 0)
+        if not known.any():
+            return ranks
         order = np.flatnonzero(known)[np.argsort(snapshot[known], kind="stable")]
         groups, starts = np.unique(snapshot[order], return_index=True)
         for group, rows in zip(groups, np.split(order, starts[1:]), strict=True):

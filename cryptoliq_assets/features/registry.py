@@ -70,7 +70,12 @@ FEATURES: tuple[Feature, ...] = (
     Feature("change_24h", "Log return of 24 hours, clipped to ±2.", "log return", ("24h",)),
     Feature("change_7d", "Log return of 7 days, clipped to ±3.", "log return", ("7d",)),
     *(
-        Feature(f"return_{days}d", f"Log return since {days} calendar day(s) before, clipped to ±3.", "log return", ("price",))
+        Feature(
+            f"return_{days}d",
+            f"Log return since {days} calendar day(s) before, clipped to ±3.",
+            "log return",
+            ("price",),
+        )
         for days in RETURN_DAYS
     ),
     Feature("price_log", "ln of the price.", "ln USD", ("price",)),

@@ -1,11 +1,15 @@
-"""Calendar windows over rows sorted by (coin, date): one kernel for batch, service and dashboard.
+"""Calendar windows over rows sorted by (coin, date): one set of kernels for batch, service and dashboard.
 
-Each row is computed from its own 90 days alone, newest first, in one fixed order of additions. So a row's numbers do
-not depend on what else was loaded, to the last bit: incremental equals full, and online equals batch.
+A coin's rows are laid on a grid of days, absent ones empty, so that a window is a slice. A row's numbers then depend on its
+own windows alone, to the last bit, whatever else was loaded: incremental equals full, and online equals batch. Running
+sums of floats would not have that property, so means come from prefix sums of fixed-point integers, whose differences
+are exact; deviations and exponential means are summed anew for each row, over slices of fixed length.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numba
 import numpy as np
@@ -13,73 +17,101 @@ import numpy as np
 from cryptoliq_assets.features.registry import BASES, HALF_LIVES, LAGGED, LAGS, MEAN_WINDOWS, STD_WINDOWS
 from cryptoliq_assets.partitions import HISTORY_DAYS
 
-_MEAN_WINDOWS = np.array(MEAN_WINDOWS, dtype=np.int64)
+# Fixed point: bases are logarithms, scores and clipped returns, below 2^10 in size, so that the sum of 90 stays below
+# 2^61 and each is exact to 2^-45.
+_SCALE = float(2**44)
+_WINDOWS = np.array(MEAN_WINDOWS, dtype=np.int64)
 _STD_WINDOWS = np.array(STD_WINDOWS, dtype=np.int64)
 _LAGS = np.array(LAGS, dtype=np.int64)
-# Weight of an observation by its age in days, a row a half-life.
-_DECAY = 0.5 ** (np.arange(HISTORY_DAYS)[None, :] / np.array(HALF_LIVES, dtype=float)[:, None])
+# Weight of an observation by its day, a row a half-life, oldest first: the last is of today.
+_DECAY = 0.5 ** (np.arange(HISTORY_DAYS)[::-1][None, :] / np.array(HALF_LIVES, dtype=float)[:, None])
 # Below this many rows a second thread costs more than it saves.
 _ROWS_A_THREAD = 50_000
 _THREADS = 2
+# Sums may be reordered into vectors: the order then depends on the number of terms only.
+_FAST = {"reassoc", "contract", "nsz"}
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Statistics of m rows: name → (m,) float64, NaN where nothing was seen."""
+    """Statistics of m rows: name → (m,) float64, NaN where nothing was seen; days_seen: rows in the last 90 days."""
 
     columns: dict[str, np.ndarray]
     days_seen: np.ndarray
 
 
-def window_names() -> list[str]:
-    """Names of the kernel's outputs in its order: by base the means, deviations, lags and exponential means."""
-    names = []
-    for index, base in enumerate(BASES):
-        names += [f"{base}_mean_{days}d" for days in MEAN_WINDOWS]
-        names += [f"{base}_std_{days}d" for days in STD_WINDOWS]
-        if index < LAGGED:
-            names += [f"{base}_lag_{days}d" for days in LAGS]
-            names += [f"{base}_ewm_{days}d" for days in HALF_LIVES]
-    return names
-
-
 def calendar_windows(rows: np.ndarray, coins: np.ndarray, *, days: np.ndarray, bases: np.ndarray) -> Windows:
-    """Statistics of the chosen rows, in the order given; the other rows serve as history.
+    """Means, deviations, lags and exponential means of the chosen rows; the other rows serve as history.
 
-    rows: (m,) indices; coins: (n,) codes, equal for the rows of one coin, which lie together; days: (n,) day numbers,
-    rising within a coin; bases: (n, len(BASES)) float64, NaN where unknown.
+    rows: (m,) rising indices; coins: (n,) codes, equal for the rows of one coin, which lie together; days: (n,) day
+    numbers, rising within a coin; bases: (n, len(BASES)) float64, NaN where unknown.
     """
-    names = window_names()
-    out = np.empty((len(names), len(rows)))
-    seen = np.empty(len(rows))
-    arrays = (
-        rows.astype(np.int64, copy=False),
-        np.ascontiguousarray(coins, dtype=np.int64),
-        np.ascontiguousarray(days, dtype=np.int64),
-        np.ascontiguousarray(bases, dtype=np.float64),
-    )
+    columns = calendar_moments(rows, coins, days=days, bases=bases)
+    seen = columns.pop("days_seen")
+    for place, base in enumerate(list(BASES)[:LAGGED]):
+        names = [f"{base}_lag_{lag}d" for lag in LAGS] + [f"{base}_ewm_{half_life}d" for half_life in HALF_LIVES]
+        values = np.ascontiguousarray(bases[:, place])
+
+        def work(part: np.ndarray, out: np.ndarray, values: np.ndarray = values) -> None:
+            _memory(part, coins, days, values, _LAGS, _DECAY, out)
+
+        columns |= dict(zip(names, _in_parts(len(names), rows, work), strict=True))
+    return Windows(columns=columns, days_seen=seen)
+
+
+def calendar_moments(
+    rows: np.ndarray, coins: np.ndarray, *, days: np.ndarray, bases: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Means and sample deviations of every base, and days_seen; arguments as in `calendar_windows`."""
+    columns: dict[str, np.ndarray] = {}
+    for place, base in enumerate(BASES):
+        names = [f"{base}_mean_{window}d" for window in MEAN_WINDOWS] + [f"{base}_std_{w}d" for w in STD_WINDOWS]
+        values = np.ascontiguousarray(bases[:, place])
+
+        def work(part: np.ndarray, out: np.ndarray, values: np.ndarray = values) -> None:
+            _moments(part, coins, days, values, _WINDOWS, _STD_WINDOWS, out)
+
+        columns |= dict(zip([*names, "days_seen"], _in_parts(len(names) + 1, rows, work), strict=True))
+    return columns
+
+
+def _in_parts(count: int, rows: np.ndarray, work: Callable[[np.ndarray, np.ndarray], None]) -> np.ndarray:
+    """(count, m) results of a kernel that lets go of the interpreter, on two threads where that pays."""
+    out = np.empty((count, len(rows)))
     cuts = np.linspace(0, len(rows), 1 + (_THREADS if len(rows) > _ROWS_A_THREAD else 1)).astype(int)
     if len(cuts) == 2:
-        _windows(*arrays, _MEAN_WINDOWS, _STD_WINDOWS, _LAGS, _DECAY, 0, len(rows), out, seen)
-    else:
-        with ThreadPoolExecutor(_THREADS) as pool:
-            parts = [
-                pool.submit(_windows, *arrays, _MEAN_WINDOWS, _STD_WINDOWS, _LAGS, _DECAY, start, stop, out, seen)
-                for start, stop in zip(cuts[:-1], cuts[1:], strict=True)
-            ]
-            for part in parts:
-                part.result()
-    return Windows(columns=dict(zip(names, out, strict=True)), days_seen=seen)
+        work(rows, out)
+        return out
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for part in [pool.submit(work, rows[start:stop], out[:, start:stop]) for start, stop in pairwise(cuts)]:
+            part.result()
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def calendar_lags(rows, coins, days, values, lags):  # pragma: no cover - compiled
+    """(len(lags), m) values so many calendar days before the chosen rows, NaN where that day is absent; `lags` rise."""
+    out = np.full((len(lags), len(rows)), np.nan)
+    for place in range(len(rows)):
+        i = rows[place]
+        j = i
+        for k in range(len(lags)):
+            while j > 0 and coins[j - 1] == coins[i] and days[i] - days[j] < lags[k]:
+                j -= 1
+            if days[i] - days[j] == lags[k]:
+                out[k, place] = values[j]
+    return out
 
 
 @numba.njit(cache=True, nogil=True)
 def calendar_mean(rows, coins, days, values, window):  # pragma: no cover - compiled
-    """Mean of one column over `window` calendar days at the chosen rows; arguments as in `calendar_windows`."""
+    """(m,) mean of one column, of numbers of any size, over `window` calendar days at the chosen rows."""
     out = np.empty(len(rows))
     for place in range(len(rows)):
-        i = j = rows[place]
+        i = rows[place]
         total = 0.0
         count = 0
+        j = i
         while j >= 0 and coins[j] == coins[i] and days[i] - days[j] < window:
             if values[j] == values[j]:
                 total += values[j]
@@ -90,104 +122,93 @@ def calendar_mean(rows, coins, days, values, window):  # pragma: no cover - comp
 
 
 @numba.njit(cache=True, nogil=True)
-def calendar_lags(rows, coins, days, values, lags):  # pragma: no cover - compiled
-    """(len(lags), m) values so many calendar days before the chosen rows, NaN where that day is absent; `lags` rise."""
-    out = np.full((len(lags), len(rows)), np.nan)
-    for place in range(len(rows)):
-        i = j = rows[place]
-        k = 0
-        while k < len(lags) and j >= 0 and coins[j] == coins[i]:
-            age = days[i] - days[j]
-            while k < len(lags) and lags[k] < age:
-                k += 1
-            if k < len(lags) and lags[k] == age:
-                out[k, place] = values[j]
-            j -= 1
-    return out
+def _grid(first_row, coins, days, values, reach):  # pragma: no cover - compiled
+    """The coin of `first_row` on a grid of days, from `reach` days before that row to its last: values (0 where there
+    is none), known (1 or 0), rows (1 or 0), and the day at place 0."""
+    coin = coins[first_row]
+    origin = days[first_row] - reach
+    start = first_row
+    while start > 0 and coins[start - 1] == coin and days[start - 1] > origin:
+        start -= 1
+    stop = first_row + 1
+    while stop < len(coins) and coins[stop] == coin:
+        stop += 1
+    span = days[stop - 1] - origin + 1
+    filled = np.zeros(span)
+    known = np.zeros(span)
+    there = np.zeros(span)
+    for j in range(start, stop):
+        place = days[j] - origin
+        there[place] = 1.0
+        if values[j] == values[j]:
+            filled[place] = values[j]
+            known[place] = 1.0
+    return filled, known, there, origin
 
 
-@numba.njit(cache=True, nogil=True)
-def _windows(rows, coins, days, bases, mean_windows, std_windows, lags, decay, start, stop, out, seen):  # pragma: no cover - compiled
-    width = bases.shape[1]
-    means, deviations = len(mean_windows), len(std_windows)
-    lag_count, half_lives, reach = len(lags), decay.shape[0], decay.shape[1]
-    total = np.empty(width)
-    count = np.empty(width)
-    weighted = np.empty((LAGGED, half_lives))
-    weight = np.empty((LAGGED, half_lives))
-    # Where a base's block of outputs begins, and how long the block's leading part (means, deviations) is.
-    offset = np.empty(width, dtype=np.int64)
-    position = 0
-    for b in range(width):
-        offset[b] = position
-        position += means + deviations
-        if b < LAGGED:
-            position += lag_count + half_lives
-    for place in range(start, stop):
-        i = rows[place]
-        total[:] = 0.0
-        count[:] = 0.0
-        weighted[:] = 0.0
-        weight[:] = 0.0
-        for b in range(LAGGED):
-            for k in range(lag_count):
-                out[offset[b] + means + deviations + k, place] = np.nan
-        window = 0
-        visited = 0
-        j = i
-        while j >= 0 and coins[j] == coins[i]:
-            age = days[i] - days[j]
-            if age >= reach:
-                break
-            while age >= mean_windows[window]:
-                for b in range(width):
-                    out[offset[b] + window, place] = total[b] / count[b] if count[b] > 0 else np.nan
-                window += 1
-            visited += 1
-            for b in range(width):
-                value = bases[j, b]
-                if value == value:
-                    total[b] += value
-                    count[b] += 1.0
-                    if b < LAGGED:
-                        for h in range(half_lives):
-                            weighted[b, h] += value * decay[h, age]
-                            weight[b, h] += decay[h, age]
-            for k in range(lag_count):
-                if lags[k] == age:
-                    for b in range(LAGGED):
-                        out[offset[b] + means + deviations + k, place] = bases[j, b]
-            j -= 1
-        while window < means:
-            for b in range(width):
-                out[offset[b] + window, place] = total[b] / count[b] if count[b] > 0 else np.nan
-            window += 1
-        for b in range(LAGGED):
-            for h in range(half_lives):
-                out[offset[b] + means + deviations + lag_count + h, place] = (
-                    weighted[b, h] / weight[b, h] if weight[b, h] > 0 else np.nan
-                )
-        seen[place] = visited
-        for k in range(deviations):
-            # Two passes: the mean first, then the squares about it, so that nothing cancels.
-            total[:] = 0.0
-            count[:] = 0.0
-            j = i
-            while j >= 0 and coins[j] == coins[i] and days[i] - days[j] < std_windows[k]:
-                for b in range(width):
-                    if bases[j, b] == bases[j, b]:
-                        total[b] += bases[j, b]
-                        count[b] += 1.0
-                j -= 1
-            for b in range(width):
-                out[offset[b] + means + k, place] = 0.0
-                total[b] = total[b] / count[b] if count[b] > 0 else np.nan
-            j = i
-            while j >= 0 and coins[j] == coins[i] and days[i] - days[j] < std_windows[k]:
-                for b in range(width):
-                    if bases[j, b] == bases[j, b]:
-                        out[offset[b] + means + k, place] += (bases[j, b] - total[b]) ** 2
-                j -= 1
-            for b in range(width):
-                squares = out[offset[b] + means + k, place]
-                out[offset[b] + means + k, place] = np.sqrt(squares / (count[b] - 1.0)) if count[b] > 1 else np.nan
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
+def _moments(rows, coins, days, values, windows, std_windows, out):  # pragma: no cover - compiled
+    """Means by window, then deviations by window, then days seen in the longest: (…, m) into `out`."""
+    reach = windows[-1]
+    means = len(windows)
+    place = 0
+    while place < len(rows):
+        coin = coins[rows[place]]
+        filled, known, there, origin = _grid(rows[place], coins, days, values, reach)
+        sums = np.zeros(len(filled) + 1, dtype=np.int64)
+        counts = np.zeros(len(filled) + 1, dtype=np.int64)
+        seen = np.zeros(len(filled) + 1, dtype=np.int64)
+        for j in range(len(filled)):
+            fixed = np.rint(filled[j] * _SCALE)
+            # Deviations are taken from the same rounded value, so that those of a constant are 0.
+            filled[j] = fixed / _SCALE
+            sums[j + 1] = sums[j] + np.int64(fixed)
+            counts[j + 1] = counts[j] + np.int64(known[j])
+            seen[j + 1] = seen[j] + np.int64(there[j])
+        while place < len(rows) and coins[rows[place]] == coin:
+            end = days[rows[place]] - origin + 1
+            for w in range(means):
+                begin = end - windows[w]
+                count = counts[end] - counts[begin]
+                out[w, place] = (sums[end] - sums[begin]) / _SCALE / count if count > 0 else np.nan
+            for k in range(len(std_windows)):
+                begin = end - std_windows[k]
+                count = counts[end] - counts[begin]
+                out[means + k, place] = np.nan
+                if count > 1:
+                    # Two passes: the mean first, then the squares about it, so that nothing cancels.
+                    mean = (sums[end] - sums[begin]) / _SCALE / count
+                    window = filled[begin:end]
+                    mask = known[begin:end]
+                    squares = 0.0
+                    for j in range(len(window)):
+                        squares += mask[j] * (window[j] - mean) * (window[j] - mean)
+                    out[means + k, place] = np.sqrt(squares / (count - 1))
+            out[means + len(std_windows), place] = seen[end] - seen[end - reach]
+            place += 1
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)
+def _memory(rows, coins, days, values, lags, decay, out):  # pragma: no cover - compiled
+    """Lags, then exponential means by half-life over the whole history: (…, m) into `out`."""
+    reach = decay.shape[1]
+    place = 0
+    while place < len(rows):
+        coin = coins[rows[place]]
+        filled, known, _, origin = _grid(rows[place], coins, days, values, reach)
+        while place < len(rows) and coins[rows[place]] == coin:
+            end = days[rows[place]] - origin + 1
+            for k in range(len(lags)):
+                at = end - 1 - lags[k]
+                out[k, place] = filled[at] if known[at] > 0 else np.nan
+            window = filled[end - reach : end]
+            mask = known[end - reach : end]
+            for h in range(decay.shape[0]):
+                weights = decay[h]
+                total = 0.0
+                weight = 0.0
+                for j in range(reach):
+                    total += window[j] * weights[j]
+                    weight += mask[j] * weights[j]
+                out[len(lags) + h, place] = total / weight if weight > 0 else np.nan
+            place += 1

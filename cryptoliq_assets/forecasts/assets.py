@@ -36,7 +36,9 @@ def forecast_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         newest = newest_date(store)
         champion = load_champion(settings)
         if newest is None or month_of(newest) not in months:
-            context.log.info(f"nothing to forecast: the newest snapshot is of {newest}, the run of {months[0]} to {months[-1]}")
+            context.log.info(
+                f"nothing to forecast: the newest snapshot is of {newest}, the run of {months[0]} to {months[-1]}"
+            )
             return dg.Output(stored)
         if champion is None:
             context.log.warning("no champion yet: nothing is forecast until `train` has promoted one")

@@ -13,7 +13,7 @@ _LISTED = 20
 
 def forecast_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     check = TableCheck("newest_snapshot_forecast", "Every coin of the newest snapshot has a forecast.", coins_without)
-    return [table_checks("forecasts", settings, checks=[check])]
+    return [table_checks("forecasts", checks=[check])]
 
 
 def coins_without(store: TableStore, months: list[str]) -> Finding:

@@ -17,20 +17,15 @@ class Forecaster(Protocol):
     known_until: dt.date
     horizon_days: int
 
-    def predict(self, features: pd.DataFrame) -> np.ndarray: ...
-
-    def interval(self, features: pd.DataFrame, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
+        """predicted, lower and upper of each row."""
 
 
 def forecast_snapshot(features: pd.DataFrame, champion: Forecaster, *, made_at: pd.Timestamp) -> pd.DataFrame:
-    """One forecast a row of `features`, the rows of one snapshot date; columns as in the forecasts table.
-
-    A row of which the champion can say nothing (no score and no past) is left out.
-    """
-    predicted = champion.predict(features)
-    lower, upper = champion.interval(features, predicted)
+    """One forecast a row of `features`, the rows of one snapshot date; columns as in the forecasts table."""
+    forecast = champion.predict(features)
     date = features["date"]
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
             "coin": features["coin"],
             "date": date,
@@ -39,18 +34,17 @@ def forecast_snapshot(features: pd.DataFrame, champion: Forecaster, *, made_at: 
             "known_until": date.clip(lower=pd.Timestamp(champion.known_until)),
             "model_version": champion.version,
             "made_at": made_at,
-            "liquidity_score": predicted,
-            "lower": np.minimum(lower, predicted),
-            "upper": np.maximum(upper, predicted),
+            "liquidity_score": forecast["predicted"],
+            "lower": forecast["lower"],
+            "upper": forecast["upper"],
         }
-    )
-    return frame[np.isfinite(predicted)].reset_index(drop=True)
+    ).reset_index(drop=True)
 
 
 def append_forecasts(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     """Stored rows, unchanged, and those new ones whose value differs from the newest stored of the same key."""
     key = ["coin", "date", "model_version"]
-    plain = {name: "object" for name in ("coin", "model_version")}
+    plain = dict.fromkeys(("coin", "model_version"), "object")
     stored, new = stored.astype(plain), new.astype(plain)
     newest = stored.sort_values("made_at", kind="stable").drop_duplicates(key, keep="last")
     values = ["liquidity_score", "lower", "upper"]
@@ -58,7 +52,9 @@ def append_forecasts(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     same = np.all([before[name].to_numpy() == new[name].to_numpy() for name in values], axis=0)
     parts = [part for part in (stored, new[~same]) if len(part)]
     both = pd.concat(parts, ignore_index=True) if parts else stored
-    return both.sort_values(["coin", "date", "made_at"], kind="stable")[TABLES["forecasts"].columns].reset_index(drop=True)
+    return both.sort_values(["coin", "date", "made_at"], kind="stable")[TABLES["forecasts"].columns].reset_index(
+        drop=True
+    )
 
 
 def stale_coins(seen: pd.DataFrame, latest: pd.Timestamp) -> pd.DataFrame:
@@ -68,4 +64,6 @@ def stale_coins(seen: pd.DataFrame, latest: pd.Timestamp) -> pd.DataFrame:
     """
     recent = seen[seen["date"] > latest - pd.Timedelta(days=HISTORY_DAYS)]
     last = recent.groupby("coin", observed=True)["date"].max().rename("last_seen").reset_index()
-    return last[last["last_seen"] < latest].sort_values(["last_seen", "coin"], ascending=[False, True], ignore_index=True)
+    return last[last["last_seen"] < latest].sort_values(
+        ["last_seen", "coin"], ascending=[False, True], ignore_index=True
+    )

@@ -53,7 +53,9 @@ def frame_metadata(frame: pd.DataFrame) -> dict[str, Any]:
 
 def preview(frame: pd.DataFrame) -> dg.MarkdownMetadataValue:
     """The last rows by date, the first columns, as a table."""
-    rows = frame.sort_values("date", kind="stable").tail(_PREVIEW_ROWS) if "date" in frame else frame.tail(_PREVIEW_ROWS)
+    rows = (
+        frame.sort_values("date", kind="stable").tail(_PREVIEW_ROWS) if "date" in frame else frame.tail(_PREVIEW_ROWS)
+    )
     rows = rows[list(rows.columns[:_PREVIEW_COLUMNS])]
     return dg.MetadataValue.md(markdown_table(rows))
 

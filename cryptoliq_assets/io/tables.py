@@ -72,7 +72,9 @@ class TableStore:
         names = (entry.name for entry in folder.iterdir())
         return sorted(name[:-8] for name in names if name.endswith(".parquet") and not name.startswith("."))
 
-    def read(self, table: str, months: Iterable[str] | None = None, *, columns: list[str] | None = None) -> pd.DataFrame:
+    def read(
+        self, table: str, months: Iterable[str] | None = None, *, columns: list[str] | None = None
+    ) -> pd.DataFrame:
         """One frame of the months there are (all by default), sorted by coin and date, `coin` categorical.
 
         A file stamped by the present schema is checked for columns and types, any other in full (TableInvalid).

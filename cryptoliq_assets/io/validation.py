@@ -16,29 +16,30 @@ class TableInvalid(ValueError):
     def __init__(self, table: str, where: str, failures: pd.DataFrame) -> None:
         self.failures = failures
         lines = [
-            f"  {row.column}: {row.check} failed {row.count} time(s), e.g. {row.samples}" for row in failures.itertuples()
+            f"  {row.column}: {row.check} failed {row.count} time(s), e.g. {row.samples}"
+            for row in failures.itertuples()
         ]
         super().__init__(f"{table}: {where} does not meet its schema:\n" + "\n".join(lines))
 
 
 def validate_table(table: Table, frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
     """The frame coerced to the table's model, columns in its order; raises TableInvalid naming every failed check."""
-    ordered = frame[[name for name in table.columns if name in frame.columns] + _extra(table, frame)]
+    names = [name for name in table.columns if name in frame.columns] + _extra(table, frame)
+    ordered = frame if names == list(frame.columns) else frame[names]
+    if not isinstance(ordered.index, pd.RangeIndex):
+        # Failures are told by row number.
+        ordered = ordered.reset_index(drop=True)
+    typed = not _wrong_types(table, ordered)
+    schema = table.schema_without_coercion if typed else table.schema
     try:
-        return table.schema.validate(ordered, lazy=True)
+        return schema.validate(ordered, lazy=True, inplace=typed)
     except pandera.errors.SchemaErrors as error:
         raise TableInvalid(table.name, where, _summarize(frame, error.failure_cases)) from error
 
 
 def check_types(table: Table, frame: pd.DataFrame, *, where: str) -> None:
     """The cheap look at a frame that once passed the present schema: columns and types only; raises TableInvalid."""
-    wrong = []
-    for name, column in table.schema.columns.items():
-        if name not in frame.columns:
-            wrong.append((name, "column present", 1, "missing"))
-        elif not column.dtype.check(_pandera_type(frame[name])):
-            wrong.append((name, f"dtype {column.dtype}", 1, str(frame[name].dtype)))
-    wrong += [(name, "column declared", 1, "not in the schema") for name in _extra(table, frame)]
+    wrong = _wrong_types(table, frame)
     if wrong:
         raise TableInvalid(table.name, where, pd.DataFrame(wrong, columns=["column", "check", "count", "samples"]))
 
@@ -50,6 +51,16 @@ def schema_fingerprint(table: Table) -> str:
         checks = sorted((str(check.name), repr(check.statistics)) for check in column.checks)
         parts.append(repr((name, str(column.dtype), column.nullable, checks)))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _wrong_types(table: Table, frame: pd.DataFrame) -> list[tuple[str, str, int, str]]:
+    wrong = []
+    for name, column in table.schema.columns.items():
+        if name not in frame.columns:
+            wrong.append((name, "column present", 1, "missing"))
+        elif not column.dtype.check(_pandera_type(frame[name])):
+            wrong.append((name, f"dtype {column.dtype}", 1, str(frame[name].dtype)))
+    return wrong + [(name, "column declared", 1, "not in the schema") for name in _extra(table, frame)]
 
 
 def _extra(table: Table, frame: pd.DataFrame) -> list[str]:

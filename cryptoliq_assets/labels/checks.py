@@ -18,4 +18,4 @@ def label_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
 
     description = f"target_date is date + {settings.horizon_days} day(s)."
     check = TableCheck("target_date_exact", description, target_date_exact, blocking=True)
-    return [table_checks("labels", settings, checks=[check])]
+    return [table_checks("labels", checks=[check])]

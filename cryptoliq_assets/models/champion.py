@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cryptoliq_assets.models.buckets import size_buckets
-from cryptoliq_assets.models.intervals import ConformalTable, groups_of
+from cryptoliq_assets.models.predicting import predict
 from cryptoliq_assets.models.store import LoadedModel, store_of
-from cryptoliq_assets.models.training_set import feature_matrix
 from cryptoliq_assets.settings import Settings
 
 
@@ -37,17 +35,9 @@ class Champion:
     def horizon_days(self) -> int:
         return int(self.metadata["horizon_days"])
 
-    def predict(self, features: pd.DataFrame) -> np.ndarray:
-        """Scores expected of n feature rows, float64, finite whatever is missing."""
-        return self.loaded.model.predict(feature_matrix(features, self.loaded.model.features))
-
-    def interval(
-        self, features: pd.DataFrame, predicted: np.ndarray, *, history: bool = True
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper ends about n predicted scores, by size, age and whether a past was at hand."""
-        bucket = size_buckets(features["mkt_cap_rank_log"].to_numpy(dtype=float))
-        groups = groups_of(bucket, features["days_seen_90d"].to_numpy(), history=history)
-        return ConformalTable.from_dict(self.metadata["conformal"]).interval(predicted, groups)
+    def predict(self, features: pd.DataFrame, *, history: bool | np.ndarray = True) -> pd.DataFrame:
+        """Forecasts of n feature rows, on their index: predicted, lower, upper; see `predicting.predict`."""
+        return predict(self.loaded, features, history=history)
 
 
 def load_champion(settings: Settings) -> Champion | None:

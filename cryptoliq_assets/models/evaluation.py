@@ -13,11 +13,10 @@ from cryptoliq_assets.models.folds import BY_COIN, Fold, Folds
 from cryptoliq_assets.models.learners import Learner
 from cryptoliq_assets.models.metrics import score_rows
 from cryptoliq_assets.models.recipes import Recipe, fit_recipe, predict_rows
-from cryptoliq_assets.models.training_set import TrainingSet
+from cryptoliq_assets.models.training_set import VIEWS, WITH_HISTORY, WITHOUT_HISTORY, TrainingSet
 
 POPULATIONS = ("all", "known_cap")
 BASELINES = (PERSISTENCE, HAR, MEAN_7D)
-WITH_HISTORY, WITHOUT_HISTORY = "with_history", "without_history"
 
 Progress = Callable[[str], None]
 
@@ -26,8 +25,9 @@ Progress = Callable[[str], None]
 class Evaluation:
     """Out-of-fold forecasts of one model; arrays over the m tested rows, fold after fold.
 
-    rows: indices into the training set; fold: number from 1; alone: the same rows as requests without history;
-    references: forecasts of the baselines that measures need, by name; metrics: see `measure`.
+    rows: indices into the training set; fold: number from 1; forecasts: by view (training_set.VIEWS), the same rows
+    with all, some or none of their history; references: forecasts of the baselines that measures need, by name;
+    metrics: by view, see `measure`.
     """
 
     name: str
@@ -36,15 +36,19 @@ class Evaluation:
     folds: tuple[dict[str, object], ...]
     rows: np.ndarray
     fold: np.ndarray
-    predicted: np.ndarray
-    alone: np.ndarray
+    forecasts: dict[str, np.ndarray]
     references: dict[str, np.ndarray]
     metrics: dict[str, dict[str, object]]
     seconds: float
 
-    def skill(self, population: str = "all", *, history: str = WITH_HISTORY) -> float | None:
+    @property
+    def predicted(self) -> np.ndarray:
+        """Forecasts from all the history there was."""
+        return self.forecasts[WITH_HISTORY]
+
+    def skill(self, population: str = "all", *, view: str = WITH_HISTORY) -> float | None:
         """Mean skill over folds against persistence; None where a population has no rows."""
-        return self.metrics[history][population]["mean"].get("skill")
+        return self.metrics[view][population]["mean"].get("skill")
 
 
 def evaluate(
@@ -89,16 +93,17 @@ def _evaluate(
 ) -> Evaluation:
     started = time.perf_counter()
     needed = (HAR, "mean_change") if folds.evaluation == BY_COIN else (HAR,)
-    predicted, alone, references = [], [], {against: [] for against in needed}
+    forecasts: dict[str, list[np.ndarray]] = {view: [] for view in VIEWS}
+    references: dict[str, list[np.ndarray]] = {against: [] for against in needed}
     for fold in folds.folds:
         model = fit(fold)
-        predicted.append(predict_rows(model, rows, chosen=fold.test))
-        alone.append(predict_rows(model, rows, chosen=fold.test, alone=True))
+        for view in VIEWS:
+            forecasts[view].append(predict_rows(model, rows, chosen=fold.test, view=view))
         for against in needed:
             references[against].append(predict_rows(_fit_baseline(against, rows, fold), rows, chosen=fold.test))
         if progress:
             reached = score_rows(
-                rows.y[fold.test], predicted[-1], references={PERSISTENCE: rows.today[fold.test]}
+                rows.y[fold.test], forecasts[WITH_HISTORY][-1], references={PERSISTENCE: rows.today[fold.test]}
             )["skill"]
             progress(
                 f"{name}: fold {fold.number} of {len(folds.folds)} ({fold.test_from} to {fold.test_to}, "
@@ -109,8 +114,7 @@ def _evaluate(
     parts = {
         "rows": tested,
         "fold": np.concatenate([np.full(len(fold.test), fold.number, dtype=np.int8) for fold in folds.folds]),
-        "predicted": np.concatenate(predicted),
-        "alone": np.concatenate(alone),
+        "forecasts": {view: np.concatenate(values) for view, values in forecasts.items()},
         "references": {
             PERSISTENCE: rows.today[tested],
             **{against: np.concatenate(values) for against, values in references.items()},
@@ -121,10 +125,7 @@ def _evaluate(
         recipe=recipe,
         evaluation=folds.evaluation,
         folds=tuple(fold.describe() for fold in folds.folds),
-        metrics={
-            WITH_HISTORY: measure(rows, parts["predicted"], tested=parts),
-            WITHOUT_HISTORY: measure(rows, parts["alone"], tested=parts),
-        },
+        metrics={view: measure(rows, values, tested=parts) for view, values in parts["forecasts"].items()},
         seconds=time.perf_counter() - started,
         **parts,
     )
@@ -151,9 +152,7 @@ def measure(rows: TrainingSet, predicted: np.ndarray, *, tested: dict[str, objec
             "mean": _mean_of(by_fold),
             "worst_skill": min(skills, default=None),
             "folds": by_fold,
-            "buckets": {
-                bucket: scores(included & (rows.bucket[index] == code)) for code, bucket in enumerate(BUCKETS)
-            },
+            "buckets": {bucket: scores(included & (rows.bucket[index] == code)) for code, bucket in enumerate(BUCKETS)},
         }
     return results
 
@@ -169,7 +168,7 @@ def out_of_fold(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
             "fold": evaluation.fold.astype(np.int64),
             "model": pd.Categorical.from_codes(np.zeros(len(index), np.int8), categories=[evaluation.name]),
             "predicted": evaluation.predicted,
-            "predicted_without_history": evaluation.alone,
+            "predicted_without_history": evaluation.forecasts[WITHOUT_HISTORY],
             "realised": rows.y[index],
             "persistence": rows.today[index],
             "bucket": pd.Categorical.from_codes(rows.bucket[index], categories=list(BUCKETS)),

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from cryptoliq_assets.features.registry import MODEL_FEATURES
-from cryptoliq_assets.models.evaluation import POPULATIONS, WITH_HISTORY
+from cryptoliq_assets.models.evaluation import POPULATIONS
 from cryptoliq_assets.models.folds import OVER_TIME
 from cryptoliq_assets.models.learners import LEARNERS
 from cryptoliq_assets.models.recipes import same_recipe
+from cryptoliq_assets.models.training_set import WITH_HISTORY
 
 # Nobody forecasts tomorrow's liquidity this well: above it, tomorrow has leaked into the features.
 LEAKAGE_SKILL = 0.7
@@ -54,7 +55,9 @@ def decide(
     if champion is None:
         return Decision(True, f"{entry['name']}: skill {entry['skill']:.3f}, the first champion")
     if champion.get("evaluation") != OVER_TIME:
-        return Decision(True, f"{entry['name']}: skill {entry['skill']:.3f} over time, in place of a provisional champion")
+        return Decision(
+            True, f"{entry['name']}: skill {entry['skill']:.3f} over time, in place of a provisional champion"
+        )
     if same_recipe(champion.get("recipe"), entry["recipe"]):
         return _refresh(entry, leaderboard, champion)
     return _challenge(entry, leaderboard, champion)
@@ -65,7 +68,9 @@ def _provisional(entry: Mapping[str, Any], champion: Mapping[str, Any] | None) -
     if champion is not None and champion.get("evaluation") == OVER_TIME:
         return Decision(False, "evaluated by coin: never replaces a champion that was evaluated over time")
     shown = "unknown" if entry["skill"] is None else f"{entry['skill']:.3f}"
-    return Decision(True, f"{entry['name']}: provisional, evaluated by coin (skill {shown}); too few dates for folds over time")
+    return Decision(
+        True, f"{entry['name']}: provisional, evaluated by coin (skill {shown}); too few dates for folds over time"
+    )
 
 
 def _undeclared(entry: Mapping[str, Any], declared: Sequence[str]) -> str | None:
@@ -123,7 +128,9 @@ def _refresh(entry: Mapping[str, Any], leaderboard: Mapping[str, Any], champion:
 
 
 def _challenge(entry: Mapping[str, Any], leaderboard: Mapping[str, Any], champion: Mapping[str, Any]) -> Decision:
-    holder = next((other for other in leaderboard["candidates"] if same_recipe(other["recipe"], champion.get("recipe"))), None)
+    holder = next(
+        (other for other in leaderboard["candidates"] if same_recipe(other["recipe"], champion.get("recipe"))), None
+    )
     if holder is None:
         return Decision(
             False,

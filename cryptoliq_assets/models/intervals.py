@@ -14,15 +14,15 @@ import numpy as np
 
 from cryptoliq_assets.models.buckets import BUCKETS
 from cryptoliq_assets.models.evaluation import Evaluation
-from cryptoliq_assets.models.training_set import TrainingSet
+from cryptoliq_assets.models.folds import OVER_TIME
+from cryptoliq_assets.models.training_set import VIEWS, WITHOUT_HISTORY, YOUNG, TrainingSet
 
 # A coin with fewer days than this in its 90 is young: its means are of a few days.
 YOUNG_DAYS = 8
 # With fewer residuals than this a group's quantile is noise; the pooled one serves.
 LEAST_RESIDUALS = 100
 POOLED = "pooled"
-YOUNG = "young"
-WITHOUT = "without_history:"
+WITHOUT = WITHOUT_HISTORY + ":"
 
 
 def groups_of(bucket: np.ndarray, days_seen: np.ndarray, *, history: bool | np.ndarray = True) -> np.ndarray:
@@ -77,8 +77,9 @@ def calibrate(residuals: np.ndarray, groups: np.ndarray, *, level: float) -> Con
     sizes = np.abs(np.asarray(residuals, dtype=float))
     names, inverse = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     bare = np.char.startswith(names, WITHOUT)[inverse]
-    # With only bare requests at hand they are the pool; else the pool is of rows with history.
-    parts = {POOLED: ~bare if (~bare).any() else bare, WITHOUT + POOLED: bare}
+    whole = ~bare & (names != YOUNG)[inverse]
+    # The pool is of rows with all their history; where there are none, of all.
+    parts = {POOLED: whole if whole.any() else np.ones(len(sizes), dtype=bool), WITHOUT + POOLED: bare}
     parts |= {str(name): inverse == code for code, name in enumerate(names)}
     half_widths, counts = {}, {}
     for name, mask in parts.items():
@@ -90,7 +91,7 @@ def calibrate(residuals: np.ndarray, groups: np.ndarray, *, level: float) -> Con
 
 def calibrate_last(evaluation: Evaluation, rows: TrainingSet, *, level: float) -> ConformalTable:
     """The table to serve with: residuals of the last fold over time; of all folds by coin, which has no last."""
-    if evaluation.evaluation == "over_time":
+    if evaluation.evaluation == OVER_TIME:
         mask = evaluation.fold == evaluation.fold.max()
     else:
         mask = np.ones(len(evaluation.fold), dtype=bool)
@@ -100,23 +101,23 @@ def calibrate_last(evaluation: Evaluation, rows: TrainingSet, *, level: float) -
 def coverage_report(evaluation: Evaluation, rows: TrainingSet, *, level: float) -> dict[str, Any]:
     """Coverage of each fold after the first, calibrated on the fold before, by fold and pooled, by group.
 
-    {"level", "folds": [{"fold", "groups": {name: {"rows", "coverage", "mean_width"}}}], "pooled": {…}}; the name
-    "all" is every row with history, "without_history" every row as a bare request. By coin the folds are not in
-    order: each is calibrated on all the others.
+    {"level", "folds": [{"fold", "groups": {name: {"rows", "coverage", "mean_width"}}}], "pooled": {…}}; a view's name
+    (training_set.VIEWS) stands for all of its rows. By coin the folds are not in order: each is calibrated on all the
+    others.
     """
-    groups = _both(evaluation, rows)
-    covered = {history: np.full(len(evaluation.rows), np.nan) for history in groups}
-    widths = {history: np.full(len(evaluation.rows), np.nan) for history in groups}
+    groups = {view: _groups(evaluation, rows, view) for view in VIEWS}
+    covered = {view: np.full(len(evaluation.rows), np.nan) for view in VIEWS}
+    widths = {view: np.full(len(evaluation.rows), np.nan) for view in VIEWS}
     for number in np.unique(evaluation.fold):
         before = _calibration_rows(evaluation, int(number))
         if not before.any():
             continue
         table = _table(evaluation, rows, before, level=level)
         test = evaluation.fold == number
-        for history, names in groups.items():
+        for view, names in groups.items():
             half = table.half_width(names[test])
-            covered[history][test] = np.abs(_residuals(evaluation, rows, history)[test]) <= half
-            widths[history][test] = 2.0 * half
+            covered[view][test] = np.abs(_residuals(evaluation, rows, view)[test]) <= half
+            widths[view][test] = 2.0 * half
     folds = []
     for number in np.unique(evaluation.fold):
         of_fold = _coverages(groups, covered, widths=widths, mask=evaluation.fold == number)
@@ -127,41 +128,46 @@ def coverage_report(evaluation: Evaluation, rows: TrainingSet, *, level: float) 
 
 
 def _calibration_rows(evaluation: Evaluation, number: int) -> np.ndarray:
-    if evaluation.evaluation == "over_time":
+    if evaluation.evaluation == OVER_TIME:
         return evaluation.fold == number - 1
     return evaluation.fold != number
 
 
-def _both(evaluation: Evaluation, rows: TrainingSet) -> dict[bool, np.ndarray]:
-    """Group names of the tested rows, with history (True) and as bare requests (False)."""
-    bucket, days = rows.bucket[evaluation.rows], rows.days_seen[evaluation.rows]
-    return {history: groups_of(bucket, days, history=history) for history in (True, False)}
+def _groups(evaluation: Evaluation, rows: TrainingSet, view: str) -> np.ndarray:
+    """Group names of the tested rows in a view."""
+    days = rows.days_of(view)[evaluation.rows]
+    return groups_of(rows.bucket[evaluation.rows], days, history=view != WITHOUT_HISTORY)
 
 
-def _residuals(evaluation: Evaluation, rows: TrainingSet, history: bool) -> np.ndarray:
-    return rows.y[evaluation.rows] - (evaluation.predicted if history else evaluation.alone)
+def _residuals(evaluation: Evaluation, rows: TrainingSet, view: str) -> np.ndarray:
+    return rows.y[evaluation.rows] - evaluation.forecasts[view]
 
 
 def _table(evaluation: Evaluation, rows: TrainingSet, mask: np.ndarray, *, level: float) -> ConformalTable:
-    groups = _both(evaluation, rows)
-    residuals = [_residuals(evaluation, rows, history)[mask] for history in groups]
-    return calibrate(np.concatenate(residuals), np.concatenate([names[mask] for names in groups.values()]), level=level)
+    residuals = [_residuals(evaluation, rows, view)[mask] for view in VIEWS]
+    groups = [_groups(evaluation, rows, view)[mask] for view in VIEWS]
+    return calibrate(np.concatenate(residuals), np.concatenate(groups), level=level)
 
 
 def _coverages(
-    groups: dict[bool, np.ndarray], covered: dict[bool, np.ndarray], *, widths: dict[bool, np.ndarray], mask: np.ndarray
+    groups: dict[str, np.ndarray], covered: dict[str, np.ndarray], *, widths: dict[str, np.ndarray], mask: np.ndarray
 ) -> dict[str, dict[str, float | int]]:
     result = {}
-    for history, names in groups.items():
-        known = mask & ~np.isnan(covered[history])
-        whole = "all" if history else "without_history"
-        for name in [whole, *sorted(set(names[known]))] if known.any() else []:
-            chosen = known if name == whole else known & (names == name)
-            result[name] = {
-                "rows": int(chosen.sum()),
-                "coverage": float(covered[history][chosen].mean()),
-                "mean_width": float(widths[history][chosen].mean()),
-            }
+    for view, names in groups.items():
+        known = mask & ~np.isnan(covered[view])
+        if not known.any():
+            continue
+        # Cut histories are all young: the view is its group.
+        own = sorted(set(names[known])) if view != YOUNG else []
+        for name in (view, *own):
+            # The few rows that are young in truth are among the made ones' kind, too few to report by themselves.
+            chosen = known if name == view else known & (names == name)
+            if name != YOUNG or view == YOUNG:
+                result[name] = {
+                    "rows": int(chosen.sum()),
+                    "coverage": float(covered[view][chosen].mean()),
+                    "mean_width": float(widths[view][chosen].mean()),
+                }
     return result
 
 

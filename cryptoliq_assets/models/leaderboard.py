@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from cryptoliq_assets.models.evaluation import POPULATIONS, WITH_HISTORY, WITHOUT_HISTORY, Evaluation
+from cryptoliq_assets.models.evaluation import POPULATIONS, Evaluation
+from cryptoliq_assets.models.training_set import WITH_HISTORY, WITHOUT_HISTORY, YOUNG
 
 # What candidates are ranked by: the mean over folds of skill on all rows.
 RANKED_ON = "all"
@@ -27,7 +28,9 @@ def make_leaderboard(
     first = evaluations[0]
     for evaluation in evaluations:
         if evaluation.folds != first.folds or evaluation.evaluation != first.evaluation:
-            raise ValueError(f"{evaluation.name} and {first.name} were evaluated on different folds: evaluate both again")
+            raise ValueError(
+                f"{evaluation.name} and {first.name} were evaluated on different folds: evaluate both again"
+            )
     candidates = [_entry(evaluation) for evaluation in evaluations if evaluation.recipe]
     candidates.sort(key=lambda entry: (entry["skill"] is None, -(entry["skill"] or 0.0), entry["name"]))
     return {
@@ -94,8 +97,11 @@ def _entry(evaluation: Evaluation) -> dict[str, Any]:
         "name": evaluation.name,
         "skill": headline["mean"]["skill"],
         "worst_skill": headline["worst_skill"],
-        **{f"skill_{population}": evaluation.skill(population) for population in POPULATIONS if population != RANKED_ON},
-        "skill_without_history": evaluation.skill(RANKED_ON, history=WITHOUT_HISTORY),
+        **{
+            f"skill_{population}": evaluation.skill(population) for population in POPULATIONS if population != RANKED_ON
+        },
+        "skill_young": evaluation.skill(RANKED_ON, view=YOUNG),
+        "skill_without_history": evaluation.skill(RANKED_ON, view=WITHOUT_HISTORY),
         "seconds": round(evaluation.seconds, 1),
         "recipe": evaluation.recipe,
         "metrics": evaluation.metrics,

@@ -28,9 +28,9 @@ def available_threads() -> int:
 class Learner:
     """One forecaster of scores.
 
-    features: columns of X in their order; target: a name in TARGETS; params: what the class understands; seed: of
-    every draw; threads and device: how it is computed, never what. Bare rows (no history) and others are learnt
-    apart where there are enough of each: what a bare row can tell is little, and different.
+    features: columns of X in their order; target: a name in TARGETS; params: what the class understands, under `bare`
+    what is otherwise there; seed: of every draw; threads and device: how it is computed, never what. Bare rows (no
+    history) and others are learnt apart where there are enough of each: what a bare row tells is little, and different.
     """
 
     # A part learnt from fewer rows than this would be worse than one learnt from all.
@@ -67,7 +67,9 @@ class Learner:
             return self
         self.parts = {}
         for name, mask in (("history", ~bare), ("bare", bare)):
-            self.parts[name] = self._learn(X[mask], change[mask], None if weights is None else weights[mask])
+            of_part = None if weights is None else weights[mask]
+            otherwise = self.params.get("bare", {}) if name == "bare" else {}
+            self.parts[name] = self._learn(X[mask], change[mask], of_part, **otherwise)
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -89,39 +91,40 @@ class Learner:
                 levels = np.where(np.isnan(levels), X[:, self.features.index(name)], levels)
         return np.where(np.isnan(levels), self.level, levels)
 
-    def _learn(self, X: np.ndarray, change: np.ndarray, weights: np.ndarray | None) -> "Part":
+    def _learn(self, X: np.ndarray, change: np.ndarray, weights: np.ndarray | None, **otherwise: Any) -> "Part":
         shaped = departures(X, self.features)
         columns = telling_columns(shaped)
         if len(columns) < shaped.shape[1]:
             shaped = shaped[:, columns]
-        part = self._part(columns)
+        common = {name: value for name, value in self.params.items() if name != "bare"}
+        part = self._part(columns, {**common, **otherwise})
         part.fit(shaped, change.astype(np.float32), weights)
         return part
 
-    def _part(self, columns: np.ndarray) -> "Part":
+    def _part(self, columns: np.ndarray, params: dict[str, Any]) -> "Part":
         raise NotImplementedError
 
 
 class LinearRegression(Learner):
     """Ridge regression; params: alpha, in rows."""
 
-    def _part(self, columns: np.ndarray) -> "Part":
-        return LinearPart(columns, params=self.params, seed=self.seed)
+    def _part(self, columns: np.ndarray, params: dict[str, Any]) -> "Part":
+        return LinearPart(columns, params=params, seed=self.seed)
 
 
 class RandomForest(Learner):
     """scikit-learn's forest; params: those of RandomForestRegressor, with max_samples as a number of rows."""
 
-    def _part(self, columns: np.ndarray) -> "Part":
-        return ForestPart(columns, params=self.params, seed=self.seed, threads=self.threads)
+    def _part(self, columns: np.ndarray, params: dict[str, Any]) -> "Part":
+        return ForestPart(columns, params=params, seed=self.seed, threads=self.threads)
 
 
 class XGBoost(Learner):
     """Boosted trees on histograms; params: those of xgboost.train, with `rounds` for the number of trees."""
 
-    def _part(self, columns: np.ndarray) -> "Part":
+    def _part(self, columns: np.ndarray, params: dict[str, Any]) -> "Part":
         require_device(self.device)
-        return BoostedPart(columns, params=self.params, seed=self.seed, threads=self.threads, device=self.device)
+        return BoostedPart(columns, params=params, seed=self.seed, threads=self.threads, device=self.device)
 
 
 LEARNERS: dict[str, type[Learner]] = {

@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from cryptoliq_assets.features.registry import MODEL_FEATURES
-from cryptoliq_assets.models.ledger import sha256_of, signed_by
 from cryptoliq_assets.models.learners import LEARNERS, Learner
+from cryptoliq_assets.models.ledger import sha256_of, signed_by
 from cryptoliq_assets.models.parts import Part
 
 # Whose majors must be those that the artifact was written with: their classes are inside it.
@@ -67,8 +67,8 @@ def load_model(
     found = sha256_of(content)
     if found != expected_sha256 or metadata.get("sha256") != expected_sha256:
         raise ModelRefused(
-            f"{name}: sha256 of the artifact is {found[:12]}…, of its metadata {str(metadata.get('sha256'))[:12]}…, the "
-            f"ledger says {expected_sha256[:12]}…: truncated, swapped or tampered with; restore it or roll back"
+            f"{name}: sha256 of the artifact is {found[:12]}…, of its metadata {str(metadata.get('sha256'))[:12]}…, "
+            f"the ledger says {expected_sha256[:12]}…: truncated, swapped or tampered with; restore it or roll back"
         )
     if signing_key and not signed_by(metadata, signing_key):
         raise ModelRefused(f"{name}: not signed with CRYPTOLIQ_SIGNING_KEY, or its metadata were changed; train again")

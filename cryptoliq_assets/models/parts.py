@@ -84,17 +84,23 @@ class ForestPart(Part):
 
 
 class BoostedPart(Part):
-    """xgboost's trees on histograms."""
+    """xgboost's trees on histograms. min_child_weight is for large tables: it is held to 1 row in LEAF_SHARE."""
+
+    LEAF_SHARE = 500
+    LEAST_LEAF = 5
+    # Below this many rows threads wait for each other longer than they work, and far longer on a busy machine.
+    ROWS_A_THREAD = 20_000
 
     def fit(self, X: np.ndarray, change: np.ndarray, weights: np.ndarray | None) -> None:
         import xgboost
 
         params = {"objective": "reg:squarederror", "verbosity": 0, **self.params}
         rounds = params.pop("rounds", 300)
-        params |= {"tree_method": "hist", "nthread": self.threads, "seed": self.seed, "device": self.device}
-        table = xgboost.QuantileDMatrix(
-            X, change, weight=weights, max_bin=params.get("max_bin", 256), nthread=self.threads
-        )
+        share = max(self.LEAST_LEAF, len(X) / self.LEAF_SHARE)
+        params["min_child_weight"] = min(params.get("min_child_weight", 1), share)
+        threads = max(1, min(self.threads, len(X) // self.ROWS_A_THREAD))
+        params |= {"tree_method": "hist", "nthread": threads, "seed": self.seed, "device": self.device}
+        table = xgboost.QuantileDMatrix(X, change, weight=weights, max_bin=params.get("max_bin", 256), nthread=threads)
         self.booster = xgboost.train(params, table, rounds)
         # What is stored must load where there is no such device.
         self.booster.set_param({"device": "cpu"})

@@ -11,8 +11,7 @@ import numpy as np
 
 from cryptoliq_assets.features.registry import FEATURES
 from cryptoliq_assets.models.learners import LEARNERS, Learner
-from cryptoliq_assets.models.training_set import WITHOUT_HISTORY_SHARE, TrainingSet
-
+from cryptoliq_assets.models.training_set import WITH_HISTORY, WITHOUT_HISTORY, YOUNG, TrainingSet
 
 # The day's market is the same number for every coin: over a few hundred days a tree learns by it which day it is, and
 # what happened next. Without these columns every fold is better (docs/modelling.md).
@@ -27,8 +26,8 @@ OWN_FEATURES = tuple(
 class Recipe:
     """How a model is made: equal recipes on equal rows with equal seeds make equal models.
 
-    learner: a name in LEARNERS; without_history: share of the training rows seen again without history;
-    half_life_days: age at which a row counts half, None for all alike.
+    learner: a name in LEARNERS; bare_share, young_share: shares of the training rows that are seen again without
+    history, and with at most seven days of it; half_life_days: age at which a row counts half, None for all alike.
     """
 
     name: str
@@ -36,7 +35,8 @@ class Recipe:
     params: Mapping[str, Any] = field(default_factory=dict)
     target: str = "change_from_mean_7d"
     features: tuple[str, ...] = OWN_FEATURES
-    without_history: float = WITHOUT_HISTORY_SHARE
+    bare_share: float = 0.4
+    young_share: float = 0.1
     half_life_days: float | None = None
 
     def build(self, *, seed: int = 7, threads: int | None = None, device: str = "cpu") -> Learner:
@@ -61,7 +61,13 @@ LINEAR_REGRESSION = Recipe("linear_regression", "LinearRegression", {"alpha": 10
 RANDOM_FOREST = Recipe(
     "random_forest",
     "RandomForest",
-    {"n_estimators": 60, "max_samples": 40_000, "max_features": 0.25, "min_samples_leaf": 5},
+    {
+        "n_estimators": 60,
+        "max_samples": 40_000,
+        "max_features": 0.25,
+        "min_samples_leaf": 5,
+        "bare": {"n_estimators": 30},
+    },
 )
 
 XGBOOST = Recipe(
@@ -70,12 +76,14 @@ XGBOOST = Recipe(
     {
         "rounds": 250,
         "eta": 0.06,
-        "max_depth": 8,
+        "max_depth": 7,
         "max_bin": 64,
-        "min_child_weight": 100,
+        "min_child_weight": 300,
         "colsample_bytree": 0.4,
         "lambda": 5.0,
+        "bare": {"rounds": 150, "max_depth": 6, "min_child_weight": 100, "colsample_bytree": 0.7},
     },
+    bare_share=1.0,
 )
 
 CANDIDATES: dict[str, Recipe] = {recipe.name: recipe for recipe in (LINEAR_REGRESSION, RANDOM_FOREST, XGBOOST)}
@@ -109,27 +117,29 @@ def fit_recipe(
     threads: int | None = None,
     device: str = "cpu",
 ) -> Learner:
-    """Fit a recipe on the rows `train` (indices; default all), a share of them seen again without history."""
+    """Fit a recipe on the rows `train` (indices; default all), shares of them seen again with their history cut."""
     train = np.arange(len(rows)) if train is None else train
     rng = np.random.default_rng(seed)
-    again = np.sort(rng.choice(train, size=round(recipe.without_history * len(train)), replace=False))
+    seen = {WITH_HISTORY: train}
+    for view, share in ((YOUNG, recipe.young_share), (WITHOUT_HISTORY, recipe.bare_share)):
+        seen[view] = np.sort(rng.choice(train, size=round(share * len(train)), replace=False))
     columns = [rows.features.index(name) for name in recipe.features]
-    X = np.vstack([_columns(rows.X, train, columns), _columns(rows.X_alone, again, columns)])
-    y = np.concatenate([rows.y[train], rows.y[again]])
+    X = np.vstack([_columns(rows.view(view), chosen, columns) for view, chosen in seen.items()])
+    chosen = np.concatenate(list(seen.values()))
     weights = None
     if recipe.half_life_days:
-        dates = np.concatenate([rows.date[train], rows.date[again]])
-        weights = 0.5 ** ((dates.max() - dates).astype(float) / recipe.half_life_days)
-    return recipe.build(seed=seed, threads=threads, device=device).fit(X, y, weights=weights)
+        age = (rows.date[chosen].max() - rows.date[chosen]).astype(float)
+        weights = 0.5 ** (age / recipe.half_life_days)
+    return recipe.build(seed=seed, threads=threads, device=device).fit(X, rows.y[chosen], weights=weights)
 
 
 def predict_rows(
-    model: Learner, rows: TrainingSet, *, chosen: np.ndarray | None = None, alone: bool = False
+    model: Learner, rows: TrainingSet, *, chosen: np.ndarray | None = None, view: str = WITH_HISTORY
 ) -> np.ndarray:
-    """Scores that a model expects of the chosen rows (indices; default all), with history or as without."""
+    """Scores that a model expects of the chosen rows (indices; default all) in one of VIEWS."""
     chosen = np.arange(len(rows)) if chosen is None else chosen
     columns = [rows.features.index(name) for name in model.features]
-    return model.predict(_columns(rows.X_alone if alone else rows.X, chosen, columns))
+    return model.predict(_columns(rows.view(view), chosen, columns))
 
 
 def _columns(X: np.ndarray, rows: np.ndarray, columns: list[int]) -> np.ndarray:

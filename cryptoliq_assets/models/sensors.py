@@ -10,17 +10,15 @@ from cryptoliq_assets.raw.sensors import IN_FLIGHT
 from cryptoliq_assets.settings import Settings
 
 
-def champion_keeper(
-    settings: Settings, train: AssetJob, forecast: AssetJob
-) -> dg.SensorDefinition:
+def champion_keeper(settings: Settings, train: AssetJob, forecast: AssetJob) -> dg.SensorDefinition:
     @dg.sensor(
         name="champion_keeper",
         jobs=[train, forecast],
         minimum_interval_seconds=settings.sensor_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            f"Asks for `train` when there is no champion (or a provisional one) and at least {settings.min_train_dates} "
-            "labelled dates, and for `forecast` when the champion has not forecast the newest snapshot."
+            "Asks for `train` when there is no champion (or a provisional one) and at least "
+            f"{settings.min_train_dates} labelled dates, and for `forecast` when the champion has not forecast the newest snapshot."
         ),
     )
     def keeper(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:

@@ -2,7 +2,7 @@
 
     models/XGBoost_2025-07-31_v3.pkl    the fitted pipeline
     models/XGBoost_2025-07-31_v3.json   its metadata
-    models/current.pkl                  relative symlink to the current artifact (current.txt where there are no symlinks)
+    models/current.pkl                  relative symlink to the current one (current.txt where there are none)
     models/metadata.json                copy of the current one's metadata
     models/scaler.json                  the constants of liquidity_score
     models/ledger.jsonl                 promotions, refusals, rollbacks
@@ -113,7 +113,7 @@ class ModelStore:
         """Version that current.pkl points to, None where there is no champion yet. Cheap: watch it to reload."""
         link, pointer = self.folder / "current.pkl", self.folder / "current.txt"
         if link.is_symlink():
-            return Path(os.readlink(link)).stem
+            return link.readlink().stem
         if pointer.exists():
             return pointer.read_text(encoding="utf-8").strip()
         return None
@@ -223,7 +223,7 @@ class ModelStore:
         link = self.folder / "current.pkl"
         temporary = temporary_beside(link)
         try:
-            os.symlink(f"{version}.pkl", temporary)
+            temporary.symlink_to(f"{version}.pkl")
             os.replace(temporary, link)
             (self.folder / "current.txt").unlink(missing_ok=True)
         except (OSError, NotImplementedError):

@@ -1,18 +1,21 @@
 """From the tables to fitted candidates, and from the best of them to a champion: what the model assets call."""
 
 import datetime as dt
+import shutil
+import subprocess
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.card import model_metadata
 from cryptoliq_assets.models.evaluation import BASELINES, Evaluation, Progress, evaluate, evaluate_baseline
 from cryptoliq_assets.models.folds import Folds, make_folds
 from cryptoliq_assets.models.gate import Decision, decide
-from cryptoliq_assets.models.intervals import calibrate_last, coverage_report
-from cryptoliq_assets.models.leaderboard import candidate_named, make_leaderboard
+from cryptoliq_assets.models.leaderboard import make_leaderboard
 from cryptoliq_assets.models.learners import Learner
-from cryptoliq_assets.models.recipes import CANDIDATES, fit_recipe
+from cryptoliq_assets.models.recipes import CANDIDATES, Recipe, challengers, fit_recipe
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.models.training_set import TrainingSet, build_training_set
 from cryptoliq_assets.settings import Settings
@@ -28,7 +31,7 @@ class LeakageSuspected(RuntimeError):
 class Candidate:
     """A recipe fitted on all rows, and how it did out of fold."""
 
-    name: str
+    recipe: Recipe
     learner: Learner
     evaluation: Evaluation
 
@@ -66,15 +69,24 @@ def fit_candidate(name: str, settings: Settings, *, store: TableStore, progress:
     how = {"seed": settings.seed, "device": settings.device}
     evaluation = evaluate(recipe, rows, folds, progress=progress, **how)
     progress(f"{name}: fitting on all {len(rows):,} rows")
-    return Candidate(name, fit_recipe(recipe, rows, **how), evaluation)
+    return Candidate(recipe, fit_recipe(recipe, rows, **how), evaluation)
 
 
-def rank_candidates(candidates: list[Candidate], settings: Settings, *, store: TableStore) -> dict[str, Any]:
-    """The leaderboard of the candidates and the baselines on the same folds."""
+def rank_candidates(
+    candidates: list[Candidate], settings: Settings, *, store: TableStore, progress: Progress
+) -> dict[str, Any]:
+    """The leaderboard of the candidates and the baselines on the same folds.
+
+    Where the champion was made by a recipe that is no candidate any more, that recipe is refitted on these folds too:
+    only so do the two compare.
+    """
     rows, folds = training_rows(settings, store)
-    baselines = [evaluate_baseline(name, rows, folds) for name in BASELINES]
+    evaluations = [candidate.evaluation for candidate in candidates]
+    for recipe in challengers(store_of(settings).current())[len(CANDIDATES) :]:
+        evaluations.append(evaluate(recipe, rows, folds, seed=settings.seed, device=settings.device, progress=progress))
+    evaluations += [evaluate_baseline(name, rows, folds) for name in BASELINES]
     return make_leaderboard(
-        [candidate.evaluation for candidate in candidates] + baselines,
+        evaluations,
         generated_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         horizon_days=settings.horizon_days,
         formula=settings.formula,
@@ -91,52 +103,33 @@ def choose_champion(
     to be true.
     """
     store = store_of(settings)
-    best = next(candidate for candidate in candidates if candidate.name == leaderboard["best"])
+    best = next(candidate for candidate in candidates if candidate.recipe.name == leaderboard["best"])
     decision = decide(leaderboard, champion=store.current())
     now = dt.datetime.now(dt.UTC)
     if not decision.promote:
-        store.refuse(best.name, reason=decision.reason, at=now, model=best.learner)
+        store.refuse(best.recipe.name, reason=decision.reason, at=now, model=best.learner)
         if decision.leakage:
             raise LeakageSuspected(decision.reason)
         return decision, store.current()
     rows, _ = training_rows(settings, tables)
-    metadata = champion_metadata(best, leaderboard, settings=settings, rows=rows)
+    metadata = model_metadata(
+        best.recipe,
+        rows,
+        leaderboard,
+        evaluation=best.evaluation,
+        level=settings.interval_level,
+        at=now,
+        git_revision=git_revision(),
+    )
     return decision, store.promote(best.learner, metadata, reason=decision.reason, at=now)
 
 
-def champion_metadata(
-    best: Candidate, leaderboard: dict[str, Any], *, settings: Settings, rows: TrainingSet
-) -> dict[str, Any]:
-    """What models/metadata.json says of a champion, beside what the store adds (name, version, digests, libraries)."""
-    entry = candidate_named(leaderboard, best.name)
-    har = candidate_named(leaderboard, "har")
-    level = settings.interval_level
-    return {
-        "trained_on": str(rows.date.max()),
-        "known_until": str(rows.target_date.max()),
-        "features": list(best.learner.features),
-        "metrics": {
-            "skill": entry["skill"],
-            "worst_skill": entry["worst_skill"],
-            "skill_known_cap": entry["skill_known_cap"],
-            "skill_without_history": entry["skill_without_history"],
-            "skill_har": har["skill"],
-            **entry["metrics"]["with_history"]["all"]["mean"],
-        },
-        "evaluation": leaderboard["evaluation"],
-        "provisional": leaderboard["provisional"],
-        "recipe": entry["recipe"],
-        "horizon_days": settings.horizon_days,
-        "formula": settings.formula,
-        "training": {
-            "first_date": str(rows.date.min()),
-            "last_date": str(rows.date.max()),
-            "dates": len(rows.dates),
-            "rows": len(rows),
-            "coins": len(rows.coin_names),
-            "fingerprint": rows.fingerprint,
-        },
-        "folds": leaderboard["folds"],
-        "conformal": calibrate_last(best.evaluation, rows, level=level).to_dict(),
-        "coverage": coverage_report(best.evaluation, rows, level=level)["pooled"],
-    }
+def git_revision() -> str | None:
+    """The commit that this code was checked out at; None for an installed package."""
+    checkout = Path(__file__).parents[2]
+    if not (checkout / ".git").exists() or shutil.which("git") is None:
+        return None
+    found = subprocess.run(
+        ["git", "-C", str(checkout), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or None

@@ -1,6 +1,12 @@
-"""The rows that models learn from: features joined to labels, each row with its history and as if it had none."""
+"""The rows that models learn from: features joined to labels, each row as it is and with its history cut.
+
+A request may name a coin whose past is unknown, and an installation begins with few days. Such rows are rare among
+trainable ones (a listing has no 7-day change), so they are made: every row is seen with at most seven days of its
+past, and as a bare request with none.
+"""
 
 import hashlib
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -8,26 +14,30 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from cryptoliq_assets.features.engineering import engineer_features
+from cryptoliq_assets.features.engineering import day_numbers, engineer_features, observe, observed_market
 from cryptoliq_assets.features.registry import MODEL_FEATURES
 from cryptoliq_assets.models.buckets import ranks_of_the_day, size_buckets
 
-# Seen by every learner a second time without history, so that a bare request is forecast soundly too.
-WITHOUT_HISTORY_SHARE = 0.15
+# How much of its past a row is seen with: all of it, at most YOUNG_SPAN days, or none.
+WITH_HISTORY, YOUNG, WITHOUT_HISTORY = "with_history", "young", "without_history"
+VIEWS = (WITH_HISTORY, YOUNG, WITHOUT_HISTORY)
+YOUNG_SPAN = 7
 
 
 @dataclass(frozen=True)
 class TrainingSet:
     """n trainable rows sorted by (coin name, date); arrays of n unless said otherwise.
 
-    X, X_alone: (n, len(features)) float32, with history and as a request without one; y: score realised on
-    target_date; today: score of date (persistence); coins: codes into coin_names; bucket: index into BUCKETS.
+    X, X_young, X_alone: (n, len(features)) float32, with history, with at most seven days of it, and without any;
+    y: score realised on target_date; today: score of date (persistence); coins: codes into coin_names; bucket: index
+    into BUCKETS; days_seen: days of history behind X.
     """
 
     formula: str
     horizon_days: int
     features: tuple[str, ...]
     X: np.ndarray
+    X_young: np.ndarray
     X_alone: np.ndarray
     y: np.ndarray
     today: np.ndarray
@@ -52,13 +62,21 @@ class TrainingSet:
         """sha256 over keys, targets and features: equal tables, equal fingerprint, however they were loaded."""
         digest = hashlib.sha256("\n".join([self.formula, str(self.horizon_days), *self.features]).encode())
         digest.update("\n".join(self.coin_names).encode())
-        for values in (self.coins, self.date.astype("int64"), self.y, self.X, self.X_alone):
+        for values in (self.coins, self.date.astype("int64"), self.y, self.X):
             digest.update(np.ascontiguousarray(values).data)
         return digest.hexdigest()
 
-    def column(self, name: str, *, alone: bool = False) -> np.ndarray:
+    def view(self, name: str) -> np.ndarray:
+        """The features of one of VIEWS: (n, len(features)) float32."""
+        return {WITH_HISTORY: self.X, YOUNG: self.X_young, WITHOUT_HISTORY: self.X_alone}[name]
+
+    def column(self, name: str, *, view: str = WITH_HISTORY) -> np.ndarray:
         """One feature as float64."""
-        return (self.X_alone if alone else self.X)[:, self.features.index(name)].astype(float)
+        return self.view(view)[:, self.features.index(name)].astype(float)
+
+    def days_of(self, name: str) -> np.ndarray:
+        """Days of history in a view, (n,)."""
+        return self.view(name)[:, self.features.index("days_seen_90d")]
 
     def take(self, rows: np.ndarray) -> "TrainingSet":
         """The chosen rows, in the order given."""
@@ -68,6 +86,7 @@ class TrainingSet:
 
 _ROW_FIELDS = (
     "X",
+    "X_young",
     "X_alone",
     "y",
     "today",
@@ -105,6 +124,10 @@ def build_training_set(
     X = _matrix(features, wanted, coins=coins, coin_names=coin_names, names=names)
     alone = engineer_features(cleaned, formula=formula, history=False)
     X_alone = _matrix(alone, wanted, coins=coins, coin_names=coin_names, names=names)
+    del alone
+    young = _young_features(cleaned, formula=formula)
+    X_young = _matrix(young, wanted, coins=coins, coin_names=coin_names, names=names)
+    del young
     date = wanted["date"].to_numpy(dtype="datetime64[D]")
     caps_log = X[:, list(names).index("mkt_cap_log")].astype(float)
     rank_log = X[:, list(names).index("mkt_cap_rank_log")].astype(float)
@@ -114,6 +137,7 @@ def build_training_set(
         horizon_days=int(horizons[0]),
         features=tuple(names),
         X=X,
+        X_young=X_young,
         X_alone=X_alone,
         y=wanted["target_score"].to_numpy(dtype=float),
         today=wanted["liquidity_score"].to_numpy(dtype=float),
@@ -133,6 +157,21 @@ def feature_matrix(frame: pd.DataFrame, names: Sequence[str] = MODEL_FEATURES) -
     for place, name in enumerate(names):
         matrix[:, place] = frame[name].to_numpy()
     return matrix
+
+
+def _young_features(cleaned: pd.DataFrame, *, formula: str) -> pd.DataFrame:
+    """Features of every cleaned row as if its coin had been listed at most YOUNG_SPAN days ago.
+
+    Each coin's days are cut into spans, every span a coin of its own; a coin's name decides on which day its spans
+    begin, so that each date has rows of every age. The market is that of all rows.
+    """
+    coins = cleaned["coin"].astype("category").cat
+    offsets = np.array([zlib.crc32(str(name).encode()) % YOUNG_SPAN for name in coins.categories], dtype=np.int64)
+    codes = coins.codes.to_numpy().astype(np.int64)
+    spans = (day_numbers(cleaned["date"]) + offsets[codes]) // YOUNG_SPAN
+    cut = cleaned.assign(coin=codes * 1_000_000 + spans)
+    features = engineer_features(cut, formula=formula, market=observed_market(observe(cleaned, formula=formula)))
+    return features.assign(coin=cleaned["coin"].array)
 
 
 def _matrix(

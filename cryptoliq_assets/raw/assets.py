@@ -1,7 +1,5 @@
 """Raw data: the drop folder, and the snapshots received."""
 
-import datetime as dt
-
 import dagster as dg
 import pandas as pd
 from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
@@ -55,8 +53,7 @@ def raw_assets(settings: Settings) -> list[dg.AssetSpec | dg.AssetsDefinition]:
         Takes in the files that wait for these months: each gets a report, accepted ones a copy in the archive, refused
         ones their place in quarantine.
         """
-        now = dt.datetime.now(dt.UTC)
-        intake = Intake(settings, tables.store(), today=now.date(), progress=context.log.info)
+        intake = Intake(settings, tables.store(), progress=context.log.info)
         result = intake.take_in(context.partition_keys)
         for report in result.refused:
             context.log.warning(f"{report['file']} refused: {report['refusal']}")

@@ -20,7 +20,9 @@ _LISTED = 20
 
 def raw_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     def unit_found(store: TableStore, months: list[str]) -> Finding:
-        held = {arrival for month in months if (stamp := store.stamp("raw_snapshots", month)) for arrival in stamp.sources}
+        held = {
+            arrival for month in months if (stamp := store.stamp("raw_snapshots", month)) for arrival in stamp.sources
+        }
         names = sorted(file.name for file in Catalogue(settings.catalogue_path).files() if file.arrival in held)
         uncertain, units = [], {}
         for name in names:
@@ -41,7 +43,7 @@ def raw_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
         TableCheck("no_duplicates", "One row a (coin, date).", _no_duplicates, blocking=True),
         TableCheck("unit_found", "The unit of 1h, 24h and 7d was certain in every file.", unit_found),
     ]
-    return [table_checks("raw_snapshots", settings, checks=checks)]
+    return [table_checks("raw_snapshots", checks=checks)]
 
 
 def rows_against_median(store: TableStore, months: list[str]) -> Finding:

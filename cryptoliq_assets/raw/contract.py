@@ -94,10 +94,9 @@ def _calendar_date(year: int, month: int, day: int) -> dt.date | None:
         return None  # 30 February: the calendar's own check is the one to trust.
 
 
-def check_name(name: str) -> None:
-    """Raise FileRefusedError ("bad_name") unless the name is a snapshot's."""
-    if file_date(name) is None:
-        raise FileRefusedError("bad_name", f"the name {name[:120]!r} is not {_NAMES_EXPECTED}")
+def name_fault(name: str) -> str | None:
+    """What is wrong with a file's name; None for a snapshot's."""
+    return None if file_date(name) else f"the name {name[:120]!r} is not {_NAMES_EXPECTED}"
 
 
 def open_document(content: bytes) -> Document:

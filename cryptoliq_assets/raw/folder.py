@@ -17,6 +17,10 @@ from cryptoliq_assets.raw.parsing import ParsedSnapshot, parse_snapshot, snapsho
 from cryptoliq_assets.settings import Settings
 
 
+# Bytes. A file system takes 255, and reports and temporary files add to the name.
+_LONGEST_NAME = 200
+
+
 @dataclass(frozen=True)
 class Entry:
     """A regular file in the drop folder, as one look saw it."""
@@ -52,10 +56,15 @@ def look_at(folder: Path) -> Look:
         except FileNotFoundError:
             # Gone between listing and look: the next look will tell.
             continue
-        if stat.S_ISREG(status.st_mode):
+        shown = entry.name.encode("utf-8", "backslashreplace").decode("utf-8")
+        if shown != entry.name:
+            passed_over[shown] = "its name is not UTF-8 text; rename it"
+        elif len(os.fsencode(entry.name)) > _LONGEST_NAME:
+            passed_over[shown] = f"its name is longer than {_LONGEST_NAME} bytes; rename it"
+        elif stat.S_ISREG(status.st_mode):
             files.append(Entry(entry.name, status.st_size, status.st_mtime_ns))
         else:
-            passed_over[entry.name] = _not_regular(status.st_mode)
+            passed_over[shown] = _not_regular(status.st_mode)
     return Look(sorted(files, key=lambda file: (file.mtime_ns, file.name)), passed_over)
 
 
@@ -91,9 +100,7 @@ def register(entries: Iterable[Entry], settings: Settings, *, catalogue: Catalog
             seen.append((known.arrival, entry.size, entry.mtime_ns))
             continue
         dates = frozenset(
-            date
-            for date in snapshot_dates(content)
-            if first_day(settings.first_month) <= date <= now.date()
+            date for date in snapshot_dates(content) if first_day(settings.first_month) <= date <= now.date()
         )
         found.append(FoundFile(entry.name, digest, entry.size, entry.mtime_ns, dates))
     if seen:
@@ -130,7 +137,9 @@ def examine(path: Path, settings: Settings, *, today: dt.date) -> ParsedSnapshot
     try:
         status = path.lstat()
         if not stat.S_ISREG(status.st_mode):
-            return ParsedSnapshot.refused_unread(path.name, size=0, reason=_not_regular(status.st_mode), code="not_a_file")
+            return ParsedSnapshot.refused_unread(
+                path.name, size=0, reason=_not_regular(status.st_mode), code="not_a_file"
+            )
         if too_large(status.st_size, settings):
             reason = too_large_reason(status.st_size, settings)
             return ParsedSnapshot.refused_unread(path.name, size=status.st_size, reason=reason)

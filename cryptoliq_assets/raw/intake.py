@@ -5,6 +5,7 @@ accepted; rows are in a month when the month's own stamp says so; a refused file
 """
 
 import datetime as dt
+import filecmp
 import hashlib
 import os
 from collections.abc import Callable, Iterable
@@ -26,6 +27,8 @@ from cryptoliq_assets.settings import Settings
 
 # Files parsed between two commits to archive and catalogue: bounds memory and what a crash repeats.
 _FILES_A_BATCH = 500
+# No arrival has this number: a month that holds it is read anew from the archive.
+_UNKNOWN = (-1,)
 
 
 @dataclass
@@ -47,7 +50,6 @@ class Intake:
 
     settings: Settings
     store: TableStore
-    today: dt.date
     progress: Callable[[str], None] = lambda message: None
 
     @property
@@ -59,9 +61,7 @@ class Intake:
         months = list(months)
         parsed: dict[int, pa.Table] = {}
         reports: list[dict[str, Any]] = []
-        waiting = [
-            file for file in self.catalogue.files(states=["waiting"]) if not file.dates or file.months & set(months)
-        ]
+        waiting = self._waiting_for(set(months))
         for start in range(0, len(waiting), _FILES_A_BATCH):
             batch = waiting[start : start + _FILES_A_BATCH]
             rows, batch_reports = self._parse_batch(batch)
@@ -74,8 +74,17 @@ class Intake:
         frame, sources = self._rows_of(months, accepted=accepted, parsed=parsed)
         return IntakeResult(frame, sources, reports)
 
-    def parse(self, name: str, content: bytes) -> ParsedSnapshot:
-        return parse_content(name, content, self.settings, today=self.today)
+    def parse(self, file: ReceivedFile, content: bytes) -> ParsedSnapshot:
+        """What parsing says; "today" is the day of arrival, so that an archived copy reads the same for ever."""
+        return parse_content(file.name, content, self.settings, today=dt.datetime.fromisoformat(file.arrived_at).date())
+
+    def _waiting_for(self, months: set[str]) -> list[ReceivedFile]:
+        """Versions that wait and touch these months, by their own days or by those of the version they correct."""
+        files = self.catalogue.files(states=["waiting", "accepted"])
+        touched: dict[str, set[str]] = {}
+        for file in files:
+            touched.setdefault(file.name, set()).update(file.months)
+        return [file for file in files if file.state == "waiting" and (not file.dates or touched[file.name] & months)]
 
     def _parse_batch(self, batch: list[ReceivedFile]) -> tuple[dict[int, pa.Table], list[dict[str, Any]]]:
         parsed: dict[int, pa.Table] = {}
@@ -102,7 +111,7 @@ class Intake:
             parsed[file.arrival] = snapshot.rows
         write_files(files)
         self.catalogue.settle(accepted=accepted, refused=refused)
-        self._quarantine([report["file"] for report in reports if not report["accepted"]])
+        self._quarantine({report["file"]: report["arrival"] for report in reports if not report["accepted"]})
         return parsed, reports
 
     def _read(self, file: ReceivedFile, path: Path) -> tuple[ParsedSnapshot | None, bytes]:
@@ -116,7 +125,7 @@ class Intake:
             return None, b""
         if hashlib.sha256(content or file.name.encode()).hexdigest() != file.sha256:
             return None, b""
-        return self.parse(file.name, content), content
+        return self.parse(file, content), content
 
     def _archive_name(self, file: ReceivedFile, content: bytes) -> str:
         """The file's own name, or for a later version one with its arrival: an archived copy is never replaced."""
@@ -125,13 +134,17 @@ class Intake:
             return file.name
         return f"{path.stem}.{file.arrival}{path.suffix}"
 
-    def _quarantine(self, names: list[str]) -> None:
+    def _quarantine(self, refused: dict[str, int]) -> None:
+        """Move refused files (name → arrival) out of the drop folder; another one of the name is not replaced."""
         self.settings.quarantine_dir.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            source = self.settings.raw_dir / name
-            if source.exists():
-                os.replace(source, self.settings.quarantine_dir / name)
-        if names:
+        for name, arrival in refused.items():
+            source, target = self.settings.raw_dir / name, self.settings.quarantine_dir / name
+            if not source.exists():
+                continue
+            if target.exists() and not filecmp.cmp(source, target, shallow=False):
+                target = target.with_name(f"{target.stem}.{arrival}{target.suffix}")
+            os.replace(source, target)
+        if refused:
             sync_folders([self.settings.quarantine_dir, self.settings.raw_dir])
 
     def _rows_of(
@@ -155,17 +168,20 @@ class Intake:
         return merge_arrivals(existing, parts), sources
 
     def _held(self, month: str) -> tuple[int, ...]:
-        """Arrivals that the month file holds; none when its recipe is no longer the present one."""
+        """Arrivals that the month file holds; an unknown one where its stamp is absent or of another recipe."""
+        if not self.store.path("raw_snapshots", month).exists():
+            return ()
         stamp = self.store.stamp("raw_snapshots", month)
         fresh = stamp is not None and stamp.inputs == self.store.input_digest("raw_snapshots", month)
-        return stamp.sources if stamp is not None and fresh else (-1,) if stamp else ()
+        return stamp.sources if stamp is not None and fresh else _UNKNOWN
 
     def _typed(self, file: ReceivedFile, rows: pa.Table | None, months: set[str]) -> pa.Table:
         if rows is None:
-            snapshot = self.parse(file.name, (self.settings.archive_dir / str(file.archived_as)).read_bytes())
+            snapshot = self.parse(file, (self.settings.archive_dir / str(file.archived_as)).read_bytes())
             if snapshot.rows is None:
                 raise ValueError(
-                    f"archived file {file.archived_as}, accepted on {file.arrived_at}, is refused now: {snapshot.refusal}"
+                    f"archived file {file.archived_as}, accepted on {file.arrived_at}, is now refused: "
+                    f"{snapshot.refusal}"
                 )
             rows = snapshot.rows
         if file.months - months:

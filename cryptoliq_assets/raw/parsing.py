@@ -20,9 +20,9 @@ from cryptoliq_assets.raw.contract import (
     FileRefusedError,
     check_doubled,
     check_missing,
-    check_name,
     file_date,
     iso_date,
+    name_fault,
     open_document,
 )
 from cryptoliq_assets.raw.faults import FILE_REFUSED, RefusedRow
@@ -104,6 +104,12 @@ def parse_snapshot(
     except FileRefusedError as refusal:
         rows = None
         _refused(report, refusal)
+    misnamed = name_fault(name)
+    if misnamed:
+        # Read all the same: a foreign file has more to be told of than its name.
+        besides = f"; besides, {report['refusal']}" if report["refusal"] else ""
+        rows = None
+        _refused(report, FileRefusedError("bad_name", misnamed + besides))
     lost = report["rows_read"] - report["rows_kept"] - sum(report["rows_refused"].values())
     if lost:
         raise AssertionError(f"{name}: {lost} rows are neither kept nor refused: a fault in cryptoliq, not in the file")
@@ -136,7 +142,6 @@ def _accepted_rows(
 ) -> pa.Table:
     """The rows let in, with `progress` filled on the way; raises FileRefusedError."""
     report = progress.report
-    check_name(name)
     document = open_document(content)
     report |= {"encoding": document.encoding, "ignored_columns": document.ignored_columns}
     check_doubled(document)
@@ -276,9 +281,11 @@ def _table(
 
 def _refused(report: dict[str, Any], refusal: FileRefusedError) -> dict[str, Any]:
     """Write into the report that the file as a whole is refused, its good rows with it."""
-    good = report["rows_read"] - sum(report["rows_refused"].values())
-    report["rows_refused"] = report["rows_refused"] | ({FILE_REFUSED: good} if good else {})
-    report["issues"] = [f"refused: {refusal}", *report["issues"]]
+    refused = {reason: count for reason, count in report["rows_refused"].items() if reason != FILE_REFUSED}
+    good = report["rows_read"] - sum(refused.values())
+    told = [issue for issue in report["issues"] if issue != f"refused: {report['refusal']}"]
+    report["rows_refused"] = refused | ({FILE_REFUSED: good} if good else {})
+    report["issues"] = [f"refused: {refusal}", *told]
     report |= {"accepted": False, "refusal": str(refusal), "refusal_code": refusal.code, "rows_kept": 0}
     return report
 

@@ -8,9 +8,16 @@ import hashlib
 from dataclasses import dataclass
 
 from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.partitions import affected_months, contiguous_ranges, month_of
+from cryptoliq_assets.partitions import (
+    affected_months,
+    contiguous_ranges,
+    month_of,
+    months_between,
+    months_reached,
+    shift,
+)
 from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
-from cryptoliq_assets.schemas.tables import DERIVED_TABLES
+from cryptoliq_assets.schemas.tables import DERIVED_TABLES, upstream_of
 from cryptoliq_assets.settings import Settings
 
 
@@ -37,16 +44,34 @@ def make_plan(settings: Settings, catalogue: Catalogue, *, store: TableStore, to
     """The months that what has arrived, or what a dead run left behind, makes necessary."""
     files = catalogue.files()
     waiting = [file for file in files if file.state == "waiting"]
-    dates = {date for file in waiting for date in file.dates} | _dates_not_in_tables(files, store)
+    names = {file.name for file in waiting}
+    # What a correction supersedes leaves the tables in the same run, whatever days the correction is of.
+    corrected = [file for file in files if file.state == "accepted" and file.name in names]
+    dates = {date for file in [*waiting, *corrected] for date in file.dates} | _dates_not_in_tables(files, store)
     last = max([*store.months("raw_snapshots"), *(month_of(date) for date in dates)], default=month_of(today))
     months = set(affected_months(dates, horizon_days=settings.horizon_days, first=settings.first_month, last=last))
-    stale = store.stale_months(DERIVED_TABLES)
-    unfinished = sorted({month for table in stale.values() for month in table} - months)
+    unfinished = sorted(_unfinished(settings, store) - months)
     months |= set(unfinished)
     if any(not file.dates for file in waiting):
         # It names no day that can be read, so it will be refused; some run has to say so.
         months.add(last)
-    return Plan(sorted(months), [f"{file.name}@{file.sha256[:12]}" for file in waiting], unfinished, settings.months_per_run)
+    return Plan(
+        sorted(months), [f"{file.name}@{file.sha256[:12]}" for file in waiting], unfinished, settings.months_per_run
+    )
+
+
+def _unfinished(settings: Settings, store: TableStore) -> set[str]:
+    """Stale months of every table, and those downstream that are stale as soon as the first have been made again."""
+    stale = store.stale_months(DERIVED_TABLES)
+    raw = set(store.months("raw_snapshots"))
+    reached: dict[str, set[str]] = {}
+    for table in DERIVED_TABLES:
+        reached[table] = set(stale[table])
+        for upstream, reach in upstream_of(table, horizon_days=settings.horizon_days).items():
+            for month in reached[upstream]:
+                first, last = shift(month, -months_reached(reach.ahead)), shift(month, months_reached(reach.back))
+                reached[table] |= raw & set(months_between(first, last))
+    return set().union(*reached.values())
 
 
 def _dates_not_in_tables(files: list[ReceivedFile], store: TableStore) -> set[dt.date]:

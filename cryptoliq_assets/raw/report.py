@@ -61,9 +61,11 @@ def row_issues(refused: Sequence[RefusedRow], counts: Mapping[str, int]) -> list
     return issues
 
 
-def name_date_issue(named: dt.date, dates: Sequence[str]) -> list[str]:
+def name_date_issue(named: dt.date | None, dates: Sequence[str]) -> list[str]:
     """A sentence where the file's name says a date that none of its rows has."""
-    return [] if named.isoformat() in dates else [f"the name says {named}, but no row kept has that date"]
+    if named is None or named.isoformat() in dates:
+        return []
+    return [f"the name says {named}, but no row kept has that date"]
 
 
 def describe_rows(

@@ -35,7 +35,10 @@ def is_midnight(values: pd.Series, *, is_midnight: bool) -> pd.Series:
 def number(meaning: str, *, unit: str, sources: tuple[str, ...] = (), nullable: bool = True, **checks: Any) -> Any:
     """A float column: finite or null. `checks` are Pandera's (ge, le, …); `sources` read `asset.column`."""
     metadata = {"unit": unit, "sources": sources}
-    return pa.Field(nullable=nullable, description=meaning, metadata=metadata, is_finite=True, **checks)
+    # Leaving nulls out costs a copy of the column; only bounds need it, since a null lies in none.
+    return pa.Field(
+        nullable=nullable, description=meaning, metadata=metadata, ignore_na=bool(checks), is_finite=True, **checks
+    )
 
 
 def text(meaning: str, *, sources: tuple[str, ...] = (), nullable: bool = False, **checks: Any) -> Any:

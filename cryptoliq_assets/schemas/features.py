@@ -19,7 +19,9 @@ class FeatureKeys(TableModel):
     date: Series[pa.DateTime] = day("Day of the snapshot.", sources=("cleaned_snapshots.date",))
     volatility_partial: Series[bool] = flag("24h or 7d is missing.", sources=_CHANGES)
     no_trades: Series[bool] = flag("Volume is 0; scored as one dollar.", sources=("cleaned_snapshots.24h_volume",))
-    volatility_floored: Series[bool] = flag("Volatility lies below its floor: a peg, or a stale price.", sources=_CHANGES)
+    volatility_floored: Series[bool] = flag(
+        "Volatility lies below its floor: a peg, or a stale price.", sources=_CHANGES
+    )
     stale_price: Series[bool] = flag(
         "Floored with less than $1,000 traded.", sources=(*_CHANGES, "cleaned_snapshots.24h_volume")
     )

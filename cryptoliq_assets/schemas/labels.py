@@ -20,6 +20,4 @@ class Labels(TableModel):
     target_score: Series[float] = number(
         "Score realised on `target_date`; null where that day is absent or not sound.", unit="score", sources=_SCORE
     )
-    trainable: Series[bool] = flag(
-        "The row and its target are sound.", sources=("engineered_features.sound", *_SCORE)
-    )
+    trainable: Series[bool] = flag("The row and its target are sound.", sources=("engineered_features.sound", *_SCORE))

@@ -39,6 +39,15 @@ class Table:
     def schema(self) -> pa.DataFrameSchema:
         return self.model.to_schema()
 
+    @cached_property
+    def schema_without_coercion(self) -> pa.DataFrameSchema:
+        """The same rules for a frame whose types are right already: coercion copies every column, twice."""
+        schema = self.model.to_schema()
+        schema.coerce = False
+        for column in schema.columns.values():
+            column.coerce = False
+        return schema
+
     @property
     def columns(self) -> list[str]:
         return list(self.schema.columns)
@@ -81,5 +90,9 @@ DERIVED_TABLES = ("raw_snapshots", "cleaned_snapshots", "engineered_features", "
 
 def recipe_of(table: str, settings: Settings) -> str:
     """What, beside its inputs, decides a table's content: the code's version and the settings that it reads."""
-    read = {"engineered_features": settings.formula, "labels": f"{settings.formula}, {settings.horizon_days} d"}
+    read = {
+        "raw_snapshots": f"changes {settings.change_unit}",
+        "engineered_features": settings.formula,
+        "labels": f"{settings.formula}, {settings.horizon_days} d",
+    }
     return f"{CODE_VERSIONS[table]}; {read.get(table, '')}"

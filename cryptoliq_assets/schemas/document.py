@@ -1,0 +1,62 @@
+"""Writes docs/data-contracts.md from the table models, so that the two cannot differ.
+
+    python -m cryptoliq_assets.schemas.document > docs/data-contracts.md
+"""
+
+from cryptoliq_assets.schemas.raw import CONTRACT_COLUMNS, DERIVED_COLUMNS, REQUIRED_COLUMNS
+from cryptoliq_assets.schemas.tables import TABLES
+
+_HEAD = """# Data contracts
+
+Made from the table models in `cryptoliq_assets/schemas/` by `python -m cryptoliq_assets.schemas.document`; a test holds the
+two together.
+
+## Files that come in
+
+For the author of a feed. One CSV file, UTF-8, comma-separated, with a header line; named `coingecko_YYYYMMDD.csv` or
+`coin_gecko_YYYY-MM-DD.csv` after its day; written elsewhere and moved into `data/raw/`, or written there (a file is taken only once it
+has stopped changing). It must carry {required}; {derived} are derived where absent; other columns are ignored and listed in
+the report. Units of {units}: percent or fraction, the same in all three. Dates are `YYYY-MM-DD` (UTC). Numbers
+are plain (`1234.5`, `1.2e9`); an empty cell means unknown. A row is identified by coin and date.
+
+Test a file with `cryptoliq validate FILE`. What happens to it:
+
+| what is wrong | what becomes of it |
+|---|---|
+| nothing | archived, its rows go in, a report says what was found |
+| a cell: text in a number, an infinity, a negative price, volume or cap; a missing coin; a date that cannot be read, lies before the first partition or in the future; too many or too few cells | the row is refused: `data/quarantine/<file>.refused_rows.csv` and the report name line, column and value |
+| two rows of one coin and date | the last one counts, the other is refused as a repeat |
+| the name, the header (missing or doubled columns), the encoding, binary content, an open quote, a line cut off at the end, columns in different units, or more than half of its rows | the file is refused whole and moved to `data/quarantine/` |
+
+The report, `reports/validation/<file>.json`, has file, rows, min_date, max_date, issues (line, column, value, what was expected),
+rows_read = rows_kept + rows_refused by reason, sha256, encoding, unit and how it was found, derived and ignored columns, duplicates,
+unknown caps, zero volumes, empty cells and shared symbols.
+"""
+
+
+def document() -> str:
+    """The page, as Markdown."""
+    names = {name: ", ".join(f"`{column}`" for column in columns) for name, columns in _COLUMN_SETS.items()}
+    parts = [_HEAD.format(**names)]
+    for table in TABLES.values():
+        key = ", ".join(table.schema.unique or [])
+        parts.append(f"## {table.name}\n\n{(table.model.__doc__ or '').strip()} Under `data/{table.path}/`; key: {key}.\n")
+        lines = ["| column | type | unit | null | meaning | made from |", "|---|---|---|---|---|---|"]
+        for name, column in table.schema.columns.items():
+            meta = column.metadata or {}
+            sources = ", ".join(f"`{source.split('.', 1)[1]}`" for source in meta.get("sources", ()))
+            null = "yes" if column.nullable else ""
+            lines.append(f"| `{name}` | {column.dtype} | {meta.get('unit', '')} | {null} | {column.description} | {sources} |")
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+_COLUMN_SETS = {
+    "required": REQUIRED_COLUMNS,
+    "derived": DERIVED_COLUMNS,
+    "units": [name for name in CONTRACT_COLUMNS if name in ("1h", "24h", "7d")],
+}
+
+
+if __name__ == "__main__":
+    print(document(), end="")

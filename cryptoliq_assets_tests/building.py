@@ -1,0 +1,65 @@
+"""Small frames for tests: a few rows as they are said, the rest of each row filled in."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cryptoliq_assets.cleaned.imputation import clean_snapshots
+from cryptoliq_assets.io.tables import sort_rows
+from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS
+from cryptoliq_assets.simulate import simulate_market
+
+FIRST = pd.Timestamp("2025-03-01")
+
+_ROW: dict[str, Any] = {
+    "coin": "Bitcoin",
+    "symbol": None,
+    "price": 100.0,
+    "1h": 0.1,
+    "24h": 1.0,
+    "7d": 2.0,
+    "24h_volume": 1e6,
+    "mkt_cap": 1e9,
+    "liquidity_ratio": np.nan,
+    "price_change_24h": np.nan,
+}
+
+
+def day(number: int) -> pd.Timestamp:
+    """Day 1 is 1 March 2025."""
+    return FIRST + pd.Timedelta(days=number - 1)
+
+
+def raw_rows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Raw rows, each said by what is particular about it; `day` is the number of its day."""
+    frame = pd.DataFrame([{**_ROW, **row} for row in rows])
+    frame["date"] = [day(number) for number in frame.pop("day")]
+    frame["symbol"] = frame["symbol"].fillna(frame["coin"].str[:3].str.upper()).astype("category")
+    frame[list(NUMBER_COLUMNS)] = frame[list(NUMBER_COLUMNS)].astype(float)
+    return sort_rows(frame[["coin", "symbol", "date", *NUMBER_COLUMNS]])
+
+
+def cleaned_rows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Cleaned rows, filled flags false unless said otherwise."""
+    flags = pd.DataFrame([{name: row.get(name, False) for name in _FLAGS} | _key(row) for row in rows])
+    plain = [{name: value for name, value in row.items() if name not in _FLAGS} for row in rows]
+    return raw_rows(plain).merge(flags, on=["coin", "date"], how="left").assign(coin=raw_rows(plain)["coin"])
+
+
+_FLAGS = ("filled_forward", "filled_backward")
+
+
+def _key(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"coin": row.get("coin", _ROW["coin"]), "date": day(row["day"])}
+
+
+def cleaned_market(*, coins: int, days: int, seed: int = 7) -> pd.DataFrame:
+    """Cleaned rows of a simulated market that ends on 31 July 2025: gaps, listings, pegs, empty cells and all."""
+    market = simulate_market(coins=coins, days=days, end=pd.Timestamp("2025-07-31").date(), seed=seed)
+    market[["liquidity_ratio", "price_change_24h"]] = np.nan
+    market["symbol"] = market["symbol"].astype("category")
+    rows = sort_rows(market)
+    cleaned, _ = clean_snapshots(rows, since=rows["date"].min(), until=rows["date"].max())
+    return cleaned

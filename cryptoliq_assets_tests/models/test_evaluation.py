@@ -1,0 +1,119 @@
+"""Evaluations: out of fold, the same folds for all, and with no row of the future."""
+
+import datetime as dt
+
+import numpy as np
+import pytest
+
+from cryptoliq_assets.models.evaluation import by_coin, evaluate, evaluate_baseline, out_of_fold
+from cryptoliq_assets.models.folds import make_folds
+from cryptoliq_assets.models.leaderboard import bucket_table, candidate_named, leaderboard_table, make_leaderboard
+from cryptoliq_assets.models.recipes import CANDIDATES
+from cryptoliq_assets.simulate import simulate_market
+from cryptoliq_assets_tests.models.conftest import tables_of, training_set_of
+
+LINEAR = CANDIDATES["linear_regression"]
+
+
+@pytest.fixture(scope="module")
+def evaluation(rows):
+    return evaluate(LINEAR, rows, make_folds(rows))
+
+
+def test_every_row_after_the_first_origin_is_forecast_once(evaluation, rows):
+    assert sorted(evaluation.rows) == np.flatnonzero(rows.date >= rows.dates[89 // 3]).tolist()
+    assert np.isfinite(evaluation.predicted).all()
+    assert np.isfinite(evaluation.forecasts["without_history"]).all()
+
+
+def test_targets_after_the_fold_do_not_change_its_forecasts(evaluation, rows):
+    folds = make_folds(rows)
+    spoilt = rows.take(np.arange(len(rows)))
+    spoilt.y[rows.target_date >= np.datetime64(folds.folds[0].test_from)] += 100.0
+    again = evaluate(LINEAR, spoilt, folds)
+    first = evaluation.fold == 1
+    np.testing.assert_array_equal(again.predicted[first], evaluation.predicted[first])
+    assert not np.array_equal(again.predicted[~first], evaluation.predicted[~first])
+
+
+def test_skill_by_fold_is_what_the_out_of_fold_table_gives(evaluation, rows):
+    table = out_of_fold(evaluation, rows)
+    first = table[table["fold"] == 1]
+    by_hand = (
+        1
+        - ((first["realised"] - first["predicted"]) ** 2).sum()
+        / ((first["realised"] - first["persistence"]) ** 2).sum()
+    )
+    assert evaluation.metrics["with_history"]["all"]["folds"][0]["skill"] == pytest.approx(by_hand)
+    assert (table["target_date"] - table["date"]).dt.days.unique().tolist() == [1]
+
+
+def test_known_caps_are_a_part_of_all_rows_and_buckets_add_up(evaluation):
+    measured = evaluation.metrics["with_history"]
+    assert measured["known_cap"]["mean"]["rows"] < measured["all"]["mean"]["rows"]
+    assert sum(bucket["rows"] for bucket in measured["all"]["buckets"].values()) == measured["all"]["mean"]["rows"]
+    assert measured["known_cap"]["buckets"]["unknown"]["rows"] <= measured["all"]["buckets"]["unknown"]["rows"]
+
+
+def test_a_line_is_told_for_each_fold(rows):
+    lines = []
+    evaluate(LINEAR, rows, make_folds(rows, count=2), progress=lines.append)
+    assert [line.split(" (")[0] for line in lines] == [
+        "linear_regression: fold 1 of 2",
+        "linear_regression: fold 2 of 2",
+    ]
+
+
+def test_the_worst_coin_stands_first(evaluation, rows):
+    table = by_coin(evaluation, rows)
+    assert table["mae"].is_monotonic_decreasing
+    assert table["rows"].sum() == len(evaluation.rows)
+    coin = table["coin"].iloc[0]
+    errors = np.abs(evaluation.predicted - rows.y[evaluation.rows])[
+        rows.coin_names[rows.coins[evaluation.rows]] == coin
+    ]
+    assert table["mae"].iloc[0] == pytest.approx(errors.mean())
+
+
+def test_two_days_of_one_market_are_evaluated_by_coin_against_the_mean_change_too():
+    rows = training_set_of(tables_of(simulate_market(coins=300, days=9, end=dt.date(2024, 3, 9), seed=5)))
+    rows = rows.take(np.flatnonzero(rows.date == rows.dates[-1]))
+    folds = make_folds(rows)
+    evaluations = [evaluate(recipe, rows, folds) for recipe in CANDIDATES.values()]
+    evaluations.append(evaluate_baseline("har", rows, folds))
+    board = make_leaderboard(evaluations, generated_at="now", horizon_days=1, formula="kyle_obizhaeva")
+    assert board["evaluation"] == "by_coin"
+    assert board["provisional"]
+    means = candidate_named(board, board["best"])["metrics"]["with_history"]["all"]["mean"]
+    assert means["skill_vs_mean_change"] is not None
+    assert len(board["folds"]) == 4
+
+
+def test_the_best_candidate_leads_and_baselines_stand_apart(evaluation, rows):
+    folds = make_folds(rows)
+    board = make_leaderboard(
+        [evaluate_baseline("persistence", rows, folds), evaluation, evaluate_baseline("har", rows, folds)],
+        generated_at="2024-03-30T00:00:00+00:00",
+        horizon_days=1,
+        formula="kyle_obizhaeva",
+    )
+    assert board["best"] == "linear_regression"
+    assert [entry["name"] for entry in board["baselines"]] == ["persistence", "har"]
+    assert candidate_named(board, "har")["metrics"]["with_history"]["all"]["mean"]["mae_vs_har"] == pytest.approx(1.0)
+    table = leaderboard_table(board).splitlines()
+    assert len(table) == 5
+    assert table[3].startswith("| persistence | 0.000 |")
+    assert "| 1-50 |" in bucket_table(board, "linear_regression")
+
+
+def test_models_of_different_folds_are_not_ranked_together(evaluation, rows):
+    other = evaluate_baseline("har", rows, make_folds(rows, count=2))
+    with pytest.raises(ValueError, match="different folds"):
+        make_leaderboard([evaluation, other], generated_at="now", horizon_days=1, formula="kyle_obizhaeva")
+
+
+def test_baselines_alone_make_no_leaderboard(rows):
+    with pytest.raises(ValueError, match="no candidate"):
+        make_leaderboard(
+            [evaluate_baseline("har", rows, make_folds(rows))], generated_at="now", horizon_days=1, formula="turnover"
+        )

@@ -1,0 +1,149 @@
+"""Learners: deterministic, finite whatever is missing, and as good on a bare request as they can be."""
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cryptoliq_assets.models.baselines import baseline
+from cryptoliq_assets.models.learners import Learner, XGBoost
+from cryptoliq_assets.models.metrics import skill
+from cryptoliq_assets.models.parts import require_device
+from cryptoliq_assets.models.recipes import CANDIDATES, Recipe, challengers, fit_recipe, predict_rows, same_recipe
+from cryptoliq_assets.models.shaping import bare_rows, departures, telling_columns
+
+NAMES = sorted(CANDIDATES)
+
+
+# Fewer trees and smaller leaves, for a market of 50 coins.
+SMALLER: dict[str, dict] = {
+    "linear_regression": {},
+    "random_forest": {"n_estimators": 10, "bare": {"n_estimators": 5}},
+    "xgboost": {"rounds": 40, "min_child_weight": 5, "bare": {"rounds": 20}},
+}
+
+
+def small(name: str) -> Recipe:
+    recipe = CANDIDATES[name]
+    return replace(recipe, params={**recipe.params, **SMALLER[name]})
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def fitted(request, rows) -> Learner:
+    train = np.flatnonzero(rows.target_date < rows.dates[60])
+    return fit_recipe(small(request.param), rows, train=train, threads=1)
+
+
+def test_a_candidate_beats_persistence_on_the_days_after_those_it_learnt_from(fitted, rows):
+    test = np.flatnonzero(rows.date >= rows.dates[60])
+    predicted = predict_rows(fitted, rows, chosen=test)
+    assert skill(rows.y[test], predicted, rows.today[test]) > 0.05
+
+
+def test_equal_seeds_make_equal_models(fitted, rows):
+    train = np.flatnonzero(rows.target_date < rows.dates[60])
+    name = next(name for name in NAMES if CANDIDATES[name].learner == type(fitted).__name__)
+    again = fit_recipe(small(name), rows, train=train, threads=1)
+    np.testing.assert_array_equal(predict_rows(again, rows), predict_rows(fitted, rows))
+
+
+def test_a_row_of_nothing_but_gaps_is_forecast_as_a_finite_score(fitted):
+    empty = np.full((3, len(fitted.features)), np.nan, np.float32)
+    predicted = fitted.predict(empty)
+    assert predicted.shape == (3,)
+    assert np.isfinite(predicted).all()
+
+
+def test_no_rows_give_no_forecasts(fitted):
+    assert fitted.predict(np.empty((0, len(fitted.features)), np.float32)).shape == (0,)
+
+
+def test_one_row_alone_is_forecast_as_among_others(fitted, rows):
+    columns = [rows.features.index(name) for name in fitted.features]
+    X = rows.X[1000:1100][:, columns]
+    np.testing.assert_allclose(fitted.predict(X)[[7]], fitted.predict(X[[7]]), atol=1e-6)
+
+
+def test_a_pickled_learner_forecasts_the_same(fitted, rows):
+    columns = [rows.features.index(name) for name in fitted.features]
+    X = rows.X[:200][:, columns]
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict(X), fitted.predict(X))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_column_that_was_empty_in_training_says_nothing_when_it_is_filled_later(name, rows):
+    train = np.arange(0, len(rows), 3)
+    empty = rows.take(np.arange(len(rows)))
+    for view in (empty.X, empty.X_young, empty.X_alone):
+        view[:, empty.features.index("change_1h")] = np.nan
+    model = fit_recipe(small(name), empty, train=train, threads=1)
+    before = predict_rows(model, empty, chosen=train)
+    empty.X[:, empty.features.index("change_1h")] = 5.0
+    np.testing.assert_array_equal(predict_rows(model, empty, chosen=train), before)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_370_rows_of_a_single_day_are_enough_to_fit_and_forecast_within_reason(name, rows):
+    train = np.flatnonzero(rows.date == rows.dates[20])
+    train = np.resize(train, 370)
+    model = fit_recipe(small(name), rows, train=train, threads=1)
+    predicted = predict_rows(model, rows, chosen=np.flatnonzero(rows.date == rows.dates[21]))
+    assert np.abs(predicted - rows.today[rows.date == rows.dates[21]]).max() < 1.0
+
+
+def test_departures_count_windows_from_the_seven_day_mean_and_leave_the_rest():
+    names = ("volume_log", "volume_log_mean_7d", "volume_log_lag_1d", "volume_log_std_7d", "price_log")
+    X = np.array([[12.0, 10.0, 9.0, 0.5, 3.0]], np.float32)
+    assert departures(X, names).tolist() == [[2.0, 10.0, -1.0, 0.5, 3.0]]
+    assert X[0, 0] == 12.0
+
+
+def test_columns_that_are_constant_empty_or_repeated_tell_nothing():
+    X = np.array([[1, 1, np.nan, 4, 1], [2, 1, np.nan, np.nan, 2]], np.float32)
+    assert telling_columns(X).tolist() == [0, 3]
+
+
+def test_a_row_is_bare_on_its_first_day():
+    X = np.array([[1.0], [2.0], [90.0]], np.float32)
+    assert bare_rows(X, ("days_seen_90d",)).tolist() == [True, False, False]
+
+
+def test_har_recovers_the_line_that_made_its_targets():
+    rng = np.random.default_rng(0)
+    names = ("liquidity_score", "liquidity_score_mean_7d", "liquidity_score_mean_30d")
+    X = rng.normal(size=(500, 3)).astype(np.float32)
+    y = 0.5 * X[:, 0] + 0.3 * X[:, 1] + 0.1 * X[:, 2] + 0.05
+    np.testing.assert_allclose(baseline("har", names).fit(X, y).predict(X), y, atol=1e-6)
+
+
+def test_a_device_that_is_not_here_is_an_error_and_not_a_silent_cpu():
+    if Path("/dev/nvidia0").exists():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ValueError, match="CRYPTOLIQ_DEVICE=cpu"):
+        require_device("cuda")
+
+
+def test_an_unknown_learner_is_refused_with_the_names_there_are():
+    with pytest.raises(ValueError, match="LinearRegression, RandomForest, XGBoost"):
+        Recipe("x", "Oracle").build()
+
+
+def test_a_recipe_survives_json_and_its_name_does_not_matter():
+    recipe = CANDIDATES["xgboost"]
+    again = Recipe.from_dict(recipe.to_dict())
+    assert again == recipe
+    assert same_recipe(recipe.to_dict(), {**recipe.to_dict(), "name": "other"})
+    assert not same_recipe(recipe.to_dict(), {**recipe.to_dict(), "params": {"rounds": 1}})
+
+
+def test_a_champion_of_another_recipe_is_evaluated_with_the_candidates():
+    held = {**CANDIDATES["xgboost"].to_dict(), "params": {"rounds": 5}}
+    assert [recipe.name for recipe in challengers({"recipe": held})] == [*CANDIDATES, "champion"]
+    assert [recipe.name for recipe in challengers({"recipe": CANDIDATES["xgboost"].to_dict()})] == [*CANDIDATES]
+
+
+def test_nothing_to_learn_from_is_an_error():
+    with pytest.raises(ValueError, match="no rows"):
+        XGBoost(("liquidity_score",)).fit(np.empty((0, 1), np.float32), np.empty(0))

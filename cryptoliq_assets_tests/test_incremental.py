@@ -1,0 +1,144 @@
+"""Incremental equals full: whatever order files arrive in, the tables are those of one rebuild from all of them."""
+
+import datetime as dt
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import strategies as st
+
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.partitions import months_between
+from cryptoliq_assets.runner import Runner
+from cryptoliq_assets_tests.markets import COINS, Home, assert_same_tables, file_name, snapshot
+
+FIRST = dt.date(2021, 12, 20)
+# Five months and a bit: further than the 90 days of history and the 3 that a filled cell adds.
+SPAN_DAYS = 170
+UNREADABLE = b"coin;symbol;price\nBitcoin;BTC;1\n"
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A file put into the drop folder: `content` decides its rows' numbers, and None is a file that is refused."""
+
+    name: str
+    dates: frozenset[dt.date]
+    content: int | None
+
+    @property
+    def raw(self) -> bytes:
+        return UNREADABLE if self.content is None else snapshot(self.dates, seed=self.content, coins=COINS[:4])
+
+
+@dataclass
+class Expected:
+    """What the drop folder's rules say has been accepted: by name the newest good content, in order of arrival."""
+
+    newest: dict[str, bytes] = field(default_factory=dict)
+    good: dict[str, bytes] = field(default_factory=dict)
+
+    def arrive(self, batch: list[Drop]) -> None:
+        # A name dropped twice between two looks is seen once, as it was last.
+        seen = {drop.name: drop for drop in batch}
+        for drop in sorted(seen.values(), key=lambda drop: max(i for i, other in enumerate(batch) if other is drop)):
+            content = drop.raw
+            if self.newest.get(drop.name) == content and content != UNREADABLE:
+                continue
+            self.newest[drop.name] = content
+            if content != UNREADABLE:
+                self.good.pop(drop.name, None)
+                self.good[drop.name] = content
+
+
+def market_days() -> st.SearchStrategy[list[dt.date]]:
+    """Days in clusters, so that windows, fills and targets meet, with gaps of weeks and months between them."""
+    cluster = st.tuples(st.integers(0, SPAN_DAYS), st.integers(1, 4))
+    return st.lists(cluster, min_size=1, max_size=4).map(
+        lambda clusters: sorted(
+            {FIRST + dt.timedelta(days=start + step) for start, length in clusters for step in range(length)}
+        )
+    )
+
+
+@st.composite
+def arrivals(draw: st.DrawFn) -> list[list[Drop]]:
+    """Batches of drops: days in any order, late, twice, corrected, several days a file, some files refused."""
+    days = draw(market_days())
+    # Few names, so that most are corrected, often to other days than before.
+    names = [file_name(day) for day in days[:3]]
+    one = st.builds(
+        Drop,
+        name=st.sampled_from(names),
+        dates=st.frozensets(st.sampled_from(days), min_size=1, max_size=3),
+        content=st.sampled_from([0, 0, 0, 1, 2, None]),
+    )
+    return draw(st.lists(st.lists(one, min_size=1, max_size=4), min_size=1, max_size=3))
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="cryptoliq-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def put(home: Home, batch: list[Drop]) -> None:
+    for drop in batch:
+        (home.settings.raw_dir / drop.name).unlink(missing_ok=True)
+        home.drop(drop.name, drop.raw)
+
+
+def rebuilt(folder: Path, expected: Expected, **options: object) -> Home:
+    """One refresh from all files there are, in the order in which they arrived."""
+    home = Home.at(folder, **options)
+    for name, content in expected.good.items():
+        home.drop(name, content)
+    home.bring_up_to_date()
+    return home
+
+
+def check_incremental_equals_full(batches: list[list[Drop]], *, horizon: int, months_per_run: int) -> None:
+    with scratch() as folder:
+        options = {"horizon_days": horizon, "first_month": "2021-11"}
+        home = Home.at(folder / "incremental", months_per_run=months_per_run, **options)
+        expected = Expected()
+        for batch in batches:
+            put(home, batch)
+            expected.arrive(batch)
+            plan = home.bring_up_to_date()
+            left = home.plan()
+            assert (left.months, left.waiting, left.unfinished) == ([], [], []), (plan.ranges, left)
+        event(f"corrected: {any(file.state == 'superseded' for file in home.catalogue.files())}")
+        event(f"chunks: {max((len(plan.ranges), 3)[len(plan.ranges) > 3] for plan in [plan])}")
+        full = rebuilt(folder / "full", expected, months_per_run=240, **options)
+        assert_same_tables(home.store, full.store)
+
+
+def examples(count: int) -> settings:
+    # A failing example is told as it was found: making it smaller takes minutes.
+    phases = (Phase.explicit, Phase.reuse, Phase.generate)
+    return settings(max_examples=count, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=phases)
+
+
+@examples(40)
+@given(arrivals(), st.sampled_from([1, 1, 3, 28]))
+def test_files_in_any_order_late_twice_or_corrected_give_the_tables_of_one_rebuild(
+    batches: list[list[Drop]], horizon: int
+) -> None:
+    check_incremental_equals_full(batches, horizon=horizon, months_per_run=24)
+
+
+@examples(16)
+@given(arrivals(), st.sampled_from([1, 3]))
+def test_ranges_cut_into_runs_of_two_months_give_the_tables_of_one_rebuild(
+    batches: list[list[Drop]], horizon: int
+) -> None:
+    check_incremental_equals_full(batches, horizon=horizon, months_per_run=2)
