@@ -7,8 +7,12 @@ import numpy as np
 import pandas as pd
 
 from cryptoliq_assets.cleaned.imputation import clean_snapshots
-from cryptoliq_assets.io.tables import sort_rows
+from cryptoliq_assets.features.engineering import engineer_features
+from cryptoliq_assets.io.files import write_json
+from cryptoliq_assets.io.tables import TableStore, sort_rows
+from cryptoliq_assets.labels.targets import label_targets
 from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS
+from cryptoliq_assets.settings import Settings
 from cryptoliq_assets.simulate import simulate_market
 
 FIRST = pd.Timestamp("2025-03-01")
@@ -63,3 +67,37 @@ def cleaned_market(*, coins: int, days: int, seed: int = 7) -> pd.DataFrame:
     rows = sort_rows(market)
     cleaned, _ = clean_snapshots(rows, since=rows["date"].min(), until=rows["date"].max())
     return cleaned
+
+
+def fill_home(settings: Settings, days: list[int], **said: Any) -> TableStore:
+    """A home whose features and labels hold these days, of the coins A and B."""
+    store = TableStore(settings)
+    months = sorted({f"{day(number):%Y-%m}" for number in days})
+    rows = [{"coin": coin, "day": number, **said} for coin in ("A", "B") for number in days]
+    features = engineer_features(cleaned_rows(rows))
+    store.write("engineered_features", features, months)
+    made = label_targets(features, horizon_days=settings.horizon_days, since=day(min(days)), until=day(max(days)))
+    store.write("labels", made, months)
+    return store
+
+
+def store_champion(settings: Settings, version: str, *, evaluation: str = "over_time") -> None:
+    """Let the model store say that this version is current; there is no model behind it."""
+    write_json(settings.models_dir / f"{version}.json", {"version": version, "evaluation": evaluation})
+    (settings.models_dir / "current.txt").write_text(f"{version}\n", encoding="utf-8")
+
+
+def store_forecast(settings: Settings, number: int, *, version: str, coin: str = "A") -> None:
+    """One forecast, of a day, in the table."""
+    row = {
+        "coin": coin,
+        "date": day(number),
+        "target_date": day(number + 1),
+        "known_until": day(number),
+        "model_version": version,
+        "made_at": pd.Timestamp("2025-05-01 12:00"),
+        "liquidity_score": 0.5,
+        "lower": 0.4,
+        "upper": 0.6,
+    }
+    TableStore(settings).write("forecasts", pd.DataFrame([row]), [f"{day(number):%Y-%m}"])

@@ -9,6 +9,7 @@ from cryptoliq_assets.jobs import INGEST_JOB, PREPROCESS_JOB
 from cryptoliq_assets.runner import Runner
 from cryptoliq_assets.settings import Settings
 
+
 @click.command()
 @click.pass_obj
 def ingest(settings: Settings) -> None:

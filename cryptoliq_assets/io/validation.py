@@ -8,6 +8,8 @@ import pandera.errors
 from cryptoliq_assets.schemas.tables import Table
 
 _SAMPLES = 5
+# Pandera's names for a column that is absent or too many, and what is said of it.
+_SHAPE = {"column_in_dataframe": "missing", "column_in_schema": "not in the schema"}
 
 
 class TableInvalid(ValueError):
@@ -74,10 +76,19 @@ def _pandera_type(values: pd.Series) -> object:
 
 
 def _summarize(frame: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
+    """One row a (column, check). Pandera tells a rule of the whole table once for each column, and one on a column's
+    presence under the table's name."""
+    cases = cases.astype(object)
+    shape = cases["check"].isin(_SHAPE)
+    whole = (cases["schema_context"] == "DataFrameSchema") & ~shape
+    column = cases["column"].mask(shape, cases["failure_case"]).mask(whole, "(table)").fillna("(table)")
+    told = cases["failure_case"].mask(shape, cases["check"].map(_SHAPE)).mask(whole, "the row")
+    cases = cases.assign(column=column, failure_case=told)[~(whole & cases.duplicated(["check", "index"]))]
+    # What else is said of a column of another type is that its checks could not run.
+    mistyped = cases["check"].astype(str).str.contains("dtype(", regex=False)
+    cases = cases[mistyped | ~cases["column"].isin(cases.loc[mistyped, "column"])]
     rows = []
-    for (column, check), group in cases.assign(column=cases["column"].fillna("(table)")).groupby(
-        ["column", "check"], sort=False, dropna=False
-    ):
+    for (column, check), group in cases.groupby(["column", "check"], sort=False, dropna=False):
         samples = []
         for case in group.head(_SAMPLES).itertuples():
             key = ""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cryptoliq_assets.models.evaluation import POPULATIONS, Evaluation
+from cryptoliq_assets.models.recipes import HELD
 from cryptoliq_assets.models.training_set import WITH_HISTORY, WITHOUT_HISTORY, YOUNG
 
 # What candidates are ranked by: the mean over folds of skill on all rows.
@@ -41,7 +42,8 @@ def make_leaderboard(
         "formula": formula,
         "known_until": known_until,
         "ranked_by": f"mean over folds of skill against persistence, {RANKED_ON} rows",
-        "best": candidates[0]["name"],
+        # A champion's own recipe is there to be compared with, not to be promoted.
+        "best": next((entry["name"] for entry in candidates if entry["name"] != HELD), HELD),
         "folds": list(first.folds),
         "candidates": candidates,
         "baselines": [_entry(evaluation) for evaluation in evaluations if not evaluation.recipe],

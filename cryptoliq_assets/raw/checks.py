@@ -10,6 +10,7 @@ from cryptoliq_assets.io.check_kit import Finding, TableCheck, table_checks
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.partitions import shift
 from cryptoliq_assets.raw.catalogue import Catalogue
+from cryptoliq_assets.raw.consistency import SLOPE_RANGE, realised_slopes
 from cryptoliq_assets.settings import Settings
 
 # A day with fewer rows than this share of the median of the 30 days before has lost part of its file.
@@ -41,6 +42,11 @@ def raw_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
             rows_against_median,
         ),
         TableCheck("no_duplicates", "One row a (coin, date).", _no_duplicates, blocking=True),
+        TableCheck(
+            "unit_consistent",
+            f"The price changes as the 24h column says: slope within {SLOPE_RANGE[0]} to {SLOPE_RANGE[1]}.",
+            unit_consistent,
+        ),
         TableCheck("unit_found", "The unit of 1h, 24h and 7d was certain in every file.", unit_found),
     ]
     return [table_checks("raw_snapshots", checks=checks)]
@@ -48,6 +54,8 @@ def raw_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
 
 def rows_against_median(store: TableStore, months: list[str]) -> Finding:
     """Days of these months whose row count fell below the trailing median's share."""
+    if not months:
+        return Finding(True, {"count": 0})
     dates = store.read("raw_snapshots", [shift(months[0], -1), *months], columns=["date"])["date"]
     counts = dates.value_counts().sort_index()
     expected = counts.rolling(f"{TRAILING_DAYS}D", closed="left").median()
@@ -55,6 +63,20 @@ def rows_against_median(store: TableStore, months: list[str]) -> Finding:
     short = counts[(counts < LEAST_ROW_SHARE * expected) & (counts.index >= since)]
     days = {str(day.date()): f"{count} rows, median {expected[day]:.0f}" for day, count in short.items()}
     return Finding(not days, {"short_days": dict(list(days.items())[:_LISTED]), "count": len(days)})
+
+
+def unit_consistent(store: TableStore, months: list[str]) -> Finding:
+    """Dates of these months on which prices and 24h column disagree by more than any market does."""
+    columns = ["coin", "date", "price", "24h"]
+    off: dict[str, float] = {}
+    dates = 0
+    for month in months:
+        slopes = realised_slopes(store.read("raw_snapshots", [shift(month, -1), month], columns=columns))
+        slopes = slopes[slopes.index >= np.datetime64(f"{month}-01")]
+        dates += len(slopes)
+        wrong = slopes[(slopes < SLOPE_RANGE[0]) | (slopes > SLOPE_RANGE[1])]
+        off |= {str(day.date()): round(float(slope), 4) for day, slope in wrong.items()}
+    return Finding(not off, {"dates": dates, "off": dict(list(off.items())[:_LISTED]), "count": len(off)})
 
 
 def _no_duplicates(store: TableStore, months: list[str]) -> Finding:

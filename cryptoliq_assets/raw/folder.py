@@ -16,7 +16,6 @@ from cryptoliq_assets.raw.catalogue import Catalogue, FoundFile
 from cryptoliq_assets.raw.parsing import ParsedSnapshot, parse_snapshot, snapshot_dates
 from cryptoliq_assets.settings import Settings
 
-
 # Bytes. A file system takes 255, and reports and temporary files add to the name.
 _LONGEST_NAME = 200
 

@@ -21,6 +21,7 @@ from cryptoliq_assets.io.files import sync_folders, to_json, write_files, write_
 from cryptoliq_assets.io.tables import TableStore, empty_frame, sort_rows
 from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
 from cryptoliq_assets.raw.folder import parse_content, too_large, too_large_reason
+from cryptoliq_assets.raw.neighbours import Neighbours
 from cryptoliq_assets.raw.parsing import ParsedSnapshot
 from cryptoliq_assets.schemas.tables import TABLES
 from cryptoliq_assets.settings import Settings
@@ -62,9 +63,10 @@ class Intake:
         parsed: dict[int, pa.Table] = {}
         reports: list[dict[str, Any]] = []
         waiting = self._waiting_for(set(months))
+        neighbours = Neighbours(self.store)
         for start in range(0, len(waiting), _FILES_A_BATCH):
             batch = waiting[start : start + _FILES_A_BATCH]
-            rows, batch_reports = self._parse_batch(batch)
+            rows, batch_reports = self._parse_batch(batch, neighbours)
             parsed.update(rows)
             reports += batch_reports
             self.progress(f"read {start + len(batch):,} of {len(waiting):,} files")
@@ -86,7 +88,9 @@ class Intake:
             touched.setdefault(file.name, set()).update(file.months)
         return [file for file in files if file.state == "waiting" and (not file.dates or touched[file.name] & months)]
 
-    def _parse_batch(self, batch: list[ReceivedFile]) -> tuple[dict[int, pa.Table], list[dict[str, Any]]]:
+    def _parse_batch(
+        self, batch: list[ReceivedFile], neighbours: Neighbours
+    ) -> tuple[dict[int, pa.Table], list[dict[str, Any]]]:
         parsed: dict[int, pa.Table] = {}
         reports, accepted, refused = [], [], []
         files: dict[Path, bytes] = {}
@@ -97,6 +101,8 @@ class Intake:
                 refused.append((file.arrival, "changed or gone before it could be read; its next version counts"))
                 continue
             report = {**snapshot.report, "arrival": file.arrival, "arrived_at": file.arrived_at}
+            if snapshot.rows is not None:
+                report |= neighbours.compare(snapshot.rows, report["dates"])
             reports.append(report)
             files[self.settings.validation_dir / f"{file.name}.json"] = to_json(report).encode()
             if snapshot.refused_rows.num_rows:

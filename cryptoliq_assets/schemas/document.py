@@ -1,6 +1,6 @@
 """Writes docs/data-contracts.md from the table models, so that the two cannot differ.
 
-    python -m cryptoliq_assets.schemas.document > docs/data-contracts.md
+python -m cryptoliq_assets.schemas.document > docs/data-contracts.md
 """
 
 from cryptoliq_assets.schemas.raw import CONTRACT_COLUMNS, DERIVED_COLUMNS, REQUIRED_COLUMNS
@@ -40,13 +40,17 @@ def document() -> str:
     parts = [_HEAD.format(**names)]
     for table in TABLES.values():
         key = ", ".join(table.schema.unique or [])
-        parts.append(f"## {table.name}\n\n{(table.model.__doc__ or '').strip()} Under `data/{table.path}/`; key: {key}.\n")
+        parts.append(
+            f"## {table.name}\n\n{(table.model.__doc__ or '').strip()} Under `data/{table.path}/`; key: {key}.\n"
+        )
         lines = ["| column | type | unit | null | meaning | made from |", "|---|---|---|---|---|---|"]
         for name, column in table.schema.columns.items():
             meta = column.metadata or {}
             sources = ", ".join(f"`{source.split('.', 1)[1]}`" for source in meta.get("sources", ()))
             null = "yes" if column.nullable else ""
-            lines.append(f"| `{name}` | {column.dtype} | {meta.get('unit', '')} | {null} | {column.description} | {sources} |")
+            lines.append(
+                f"| `{name}` | {column.dtype} | {meta.get('unit', '')} | {null} | {column.description} | {sources} |"
+            )
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 

@@ -3,6 +3,7 @@
 Partition mappings, staleness, column schema and lineage are all read off this page. Add a table here, then its asset.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,7 +43,8 @@ class Table:
     @cached_property
     def schema_without_coercion(self) -> pa.DataFrameSchema:
         """The same rules for a frame whose types are right already: coercion copies every column, twice."""
-        schema = self.model.to_schema()
+        # Pandera hands out one schema a model: without a copy this would end the coercion of both.
+        schema = deepcopy(self.schema)
         schema.coerce = False
         for column in schema.columns.values():
             column.coerce = False

@@ -1,6 +1,7 @@
 """Evaluations: out of fold, the same folds for all, and with no row of the future."""
 
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from cryptoliq_assets.models.evaluation import by_coin, evaluate, evaluate_baseline, out_of_fold
 from cryptoliq_assets.models.folds import make_folds
 from cryptoliq_assets.models.leaderboard import bucket_table, candidate_named, leaderboard_table, make_leaderboard
-from cryptoliq_assets.models.recipes import CANDIDATES
+from cryptoliq_assets.models.recipes import CANDIDATES, HELD
 from cryptoliq_assets.simulate import simulate_market
 from cryptoliq_assets_tests.models.conftest import tables_of, training_set_of
 
@@ -104,6 +105,14 @@ def test_the_best_candidate_leads_and_baselines_stand_apart(evaluation, rows):
     assert len(table) == 5
     assert table[3].startswith("| persistence | 0.000 |")
     assert "| 1-50 |" in bucket_table(board, "linear_regression")
+
+
+def test_the_champions_own_recipe_is_ranked_but_never_the_best_candidate(evaluation, rows):
+    held = evaluate(replace(LINEAR, name=HELD, params={"alpha": 1.0}), rows, make_folds(rows))
+    held.metrics["with_history"]["all"]["mean"]["skill"] = 0.99
+    board = make_leaderboard([evaluation, held], generated_at="now", horizon_days=1, formula="kyle_obizhaeva")
+    assert [entry["name"] for entry in board["candidates"]] == ["champion", "linear_regression"]
+    assert board["best"] == "linear_regression"
 
 
 def test_models_of_different_folds_are_not_ranked_together(evaluation, rows):

@@ -1,0 +1,214 @@
+"""A rebuild of twelve years: raw files to labels, against plain pandas and plain polars scripts without any check.
+
+    python benchmarks/rebuild.py [--coins 300] [--days 4400] [--folder DIR]
+
+About a million simulated rows in 4,400 files. `work` is what the project does without Dagster: parse, validate, report,
+archive, clean, features, labels, write. `through Dagster` is the same as runs of the job `refresh` on a SQLite instance. The
+scripts parse, compute score, windows, lags, exponential means and target, and write one Parquet file.
+"""
+
+import argparse
+import datetime as dt
+import tempfile
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+from side_by_side import machine, peak_memory_gb, show, timed
+
+import cryptoliq_assets.io.tables as tables_module
+import cryptoliq_assets.raw.intake as intake_module
+from cryptoliq_assets.cleaned.imputation import clean_snapshots
+from cryptoliq_assets.features.engineering import engineer_features
+from cryptoliq_assets.features.registry import BASES, HALF_LIVES, LAGGED, LAGS, MEAN_WINDOWS, STD_WINDOWS
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.labels.targets import LABELLED_FROM, label_targets
+from cryptoliq_assets.partitions import months_between, shift, span_of
+from cryptoliq_assets.raw.intake import Intake
+from cryptoliq_assets.runner import Runner
+from cryptoliq_assets.settings import Settings
+from cryptoliq_assets.simulate import simulate_market, write_snapshots
+
+SPLIT: dict[str, float] = defaultdict(float)
+
+
+@contextmanager
+def stage(name: str):
+    started = time.perf_counter()
+    yield
+    SPLIT[name] += time.perf_counter() - started
+
+
+def _watched(module: object, name: str, label: str) -> None:
+    """Count a function's seconds under a label of their own."""
+    inner = getattr(module, name)
+
+    def outer(*args, **kwargs):
+        started = time.perf_counter()
+        try:
+            return inner(*args, **kwargs)
+        finally:
+            SPLIT[label] += time.perf_counter() - started
+
+    setattr(module, name, outer)
+
+
+def work(settings: Settings) -> None:
+    """What the assets call, without Dagster."""
+    runner = Runner(settings)
+    with stage("look and plan"):
+        runner.look()
+        ranges = runner.plan().ranges
+    store = TableStore(settings)
+    for first, last in ranges:
+        months = months_between(first, last)
+        since, until = span_of(months)
+        with stage("ingest"):
+            taken = Intake(settings, store).take_in(months)
+        with stage("write"):
+            store.write("raw_snapshots", taken.frame, months, sources=taken.sources)
+        with stage("read"):
+            raw = store.read("raw_snapshots", months_between(shift(first, -1), shift(last, 1)))
+        with stage("clean"):
+            cleaned, _ = clean_snapshots(raw, since=since, until=until)
+        with stage("write"):
+            store.write("cleaned_snapshots", cleaned, months)
+        with stage("read"):
+            cleaned = store.read("cleaned_snapshots", months_between(shift(first, -3), last))
+        with stage("features"):
+            features = engineer_features(cleaned, formula=settings.formula, since=since)
+        with stage("write"):
+            store.write("engineered_features", features, months)
+        with stage("read"):
+            labelled = store.read(
+                "engineered_features", months_between(first, shift(last, 1)), columns=list(LABELLED_FROM)
+            )
+        with stage("labels"):
+            labels = label_targets(labelled, horizon_days=settings.horizon_days, since=since, until=until)
+        with stage("write"):
+            store.write("labels", labels, months)
+
+
+def _volatility(r24, r7):
+    return np.maximum(np.sqrt(np.where(np.isnan(r7), r24**2, (r24**2 + r7**2 / 7) / 2)), 0.002)
+
+
+def with_pandas(raw: Path, out: Path) -> int:
+    frame = pd.concat([pd.read_csv(path) for path in sorted(raw.glob("*.csv"))], ignore_index=True)
+    frame["date"] = pd.to_datetime(frame["date"])
+    frame = frame.sort_values(["coin", "date"], ignore_index=True)
+    r24 = np.log1p((frame["24h"] / 100).clip(lower=-0.999)).clip(-2, 2)
+    r7 = np.log1p((frame["7d"] / 100).clip(lower=-0.999)).clip(-3, 3)
+    frame["volume_log"] = np.log(frame["24h_volume"].clip(lower=1))
+    frame["volatility_log"] = np.log(_volatility(r24, r7))
+    frame["liquidity_score"] = (frame["volume_log"] - 2 * frame["volatility_log"]) / 3 / 12.5
+    frame["turnover_log"] = frame["volume_log"] - np.log(frame["mkt_cap"].where(frame["mkt_cap"] > 0))
+    frame["change_24h_abs"] = r24.abs()
+    grouped = frame.set_index("date").groupby("coin", sort=False)
+    by_coin = frame.groupby("coin", sort=False)
+    columns = {}
+    for base in BASES:
+        for days in MEAN_WINDOWS:
+            columns[f"{base}_mean_{days}d"] = grouped[base].rolling(f"{days}D").mean().to_numpy()
+        for days in STD_WINDOWS:
+            columns[f"{base}_std_{days}d"] = grouped[base].rolling(f"{days}D").std().to_numpy()
+    key = pd.MultiIndex.from_frame(frame[["coin", "date"]])
+    for base in list(BASES)[:LAGGED]:
+        values = pd.Series(frame[base].to_numpy(), index=key)
+        for days in LAGS:
+            wanted = pd.MultiIndex.from_arrays([frame["coin"], frame["date"] - pd.Timedelta(days=days)])
+            columns[f"{base}_lag_{days}d"] = values.reindex(wanted).to_numpy()
+        for half_life in HALF_LIVES:
+            columns[f"{base}_ewm_{half_life}d"] = by_coin[base].ewm(halflife=half_life).mean().to_numpy()
+    ahead = pd.MultiIndex.from_arrays([frame["coin"], frame["date"] + pd.Timedelta(days=1)])
+    columns["target"] = pd.Series(frame["liquidity_score"].to_numpy(), index=key).reindex(ahead).to_numpy()
+    pd.concat([frame, pd.DataFrame(columns)], axis=1).to_parquet(out)
+    return len(frame)
+
+
+def with_polars(raw: Path, out: Path) -> int:
+    frame = pl.concat(
+        [pl.read_csv(path, infer_schema_length=None) for path in sorted(raw.glob("*.csv"))], how="vertical_relaxed"
+    )
+    frame = frame.with_columns(pl.col("date").str.to_date()).sort("coin", "date")
+    r24 = (1 + (pl.col("24h") / 100).clip(-0.999, None)).log().clip(-2, 2)
+    r7 = (1 + (pl.col("7d") / 100).clip(-0.999, None)).log().clip(-3, 3)
+    squares = pl.when(r7.is_null()).then(r24**2).otherwise((r24**2 + r7**2 / 7) / 2)
+    frame = frame.with_columns(
+        volume_log=pl.col("24h_volume").clip(1, None).log(),
+        volatility_log=squares.sqrt().clip(0.002, None).log(),
+        change_24h_abs=r24.abs(),
+    ).with_columns(
+        liquidity_score=(pl.col("volume_log") - 2 * pl.col("volatility_log")) / 3 / 12.5,
+        turnover_log=pl.col("volume_log") - pl.when(pl.col("mkt_cap") > 0).then(pl.col("mkt_cap")).log(),
+    )
+    columns = []
+    for base in BASES:
+        value = pl.col(base)
+        for days in MEAN_WINDOWS:
+            columns.append(value.rolling_mean_by("date", f"{days}d").over("coin").alias(f"{base}_mean_{days}d"))
+        for days in STD_WINDOWS:
+            columns.append(value.rolling_std_by("date", f"{days}d").over("coin").alias(f"{base}_std_{days}d"))
+    for base in list(BASES)[:LAGGED]:
+        for half_life in HALF_LIVES:
+            smooth = pl.col(base).ewm_mean_by("date", half_life=f"{half_life}d").over("coin")
+            columns.append(smooth.alias(f"{base}_ewm_{half_life}d"))
+    wide = frame.with_columns(columns)
+    for days in (*(-lag for lag in LAGS), 1):
+        names = list(BASES)[:LAGGED] if days < 0 else ["liquidity_score"]
+        moved = frame.select(
+            "coin", pl.col("date").dt.offset_by(f"{-days}d"), *(pl.col(n).alias(f"{n}_at_{days}") for n in names)
+        )
+        wide = wide.join(moved, on=["coin", "date"], how="left")
+    wide.write_parquet(out)
+    return len(wide)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--coins", type=int, default=300)
+    parser.add_argument("--days", type=int, default=4400)
+    parser.add_argument("--folder", type=Path, default=None, help="Where to work; default: a temporary folder.")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=args.folder) as name:
+        folder = Path(name)
+        market = simulate_market(coins=args.coins, days=args.days, end=dt.date(2025, 1, 31), seed=7)
+        homes = {kind: Settings(home=folder / kind) for kind in ("work", "dagster")}
+        for settings in homes.values():
+            write_snapshots(market, settings.raw_dir)
+        rows = len(market)
+        del market
+        print(f"{machine()}\n{rows:,} rows in {args.days:,} files", flush=True)
+        raw = homes["work"].raw_dir
+        polars_seconds, _ = timed(lambda: with_polars(raw, folder / "polars.parquet"))
+        pandas_seconds, _ = timed(lambda: with_pandas(raw, folder / "pandas.parquet"))
+        runner = Runner(homes["dagster"])
+        runner.look()
+        dagster_seconds, _ = timed(lambda: runner.refresh(runner.plan().ranges))
+        memory = peak_memory_gb()
+        _watched(intake_module, "parse_content", "  of ingest: parse")
+        _watched(intake_module, "write_files", "  of ingest: archive and reports")
+        _watched(tables_module, "validate_table", "  of write: Pandera validation")
+        _watched(tables_module, "_encode", "  of write: encode and digest")
+        _watched(tables_module, "_write", "  of write: to disk, synced")
+        work_seconds, _ = timed(lambda: work(homes["work"]))
+    rows = [
+        ("plain polars", polars_seconds, polars_seconds / pandas_seconds),
+        ("plain pandas", pandas_seconds, 1.0),
+        ("cryptoliq, the work", work_seconds, work_seconds / pandas_seconds),
+        ("cryptoliq, through Dagster", dagster_seconds, dagster_seconds / pandas_seconds),
+    ]
+    show("raw to labels", ["", "seconds", "times pandas"], rows)
+    show("where the work's seconds go", ["", "seconds"], [(name, seconds) for name, seconds in SPLIT.items()])
+    share = SPLIT["  of write: Pandera validation"] / work_seconds
+    print(f"\nDagster's own: {dagster_seconds - work_seconds:.1f} s; Pandera: {share:.0%} of the work")
+    print(f"peak memory through Dagster: {memory:.1f} GB (with the scripts' own in the same process)")
+    print("wanted: the work at most 1.0 times pandas, all at most 2.0 times; Pandera at most 25 %; under 3 GB")
+
+
+if __name__ == "__main__":
+    main()

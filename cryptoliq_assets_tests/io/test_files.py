@@ -1,0 +1,121 @@
+"""Writing a file: whole or absent."""
+
+import datetime as dt
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cryptoliq_assets.io.files import temporary_beside, to_json, write_chunks, write_file, write_files, write_json
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_file_is_written_with_its_folders_and_replaces_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "c.txt"
+    write_file(path, "one")
+    write_file(path, "zwei é")
+    assert path.read_bytes() == "zwei é".encode()
+    assert names(path.parent) == {"c.txt"}
+
+
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 40])
+def test_many_files_are_written_together_below_and_above_the_sync_of_the_whole_system(
+    tmp_path: Path, count: int
+) -> None:
+    contents = {tmp_path / f"folder{number % 3}" / f"{number}.bin": bytes([number]) for number in range(count)}
+    write_files(contents)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.bin")} == contents
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_failed_rename_leaves_no_temporary_and_each_file_old_or_new(tmp_path: Path) -> None:
+    first, blocked, last = (tmp_path / name for name in ("1.txt", "2.txt", "3.txt"))
+    last.write_text("old")
+    # A folder that is not empty cannot be replaced by a file.
+    (blocked / "inside").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError, match=r"2\.txt"):
+        write_files({first: b"new", blocked: b"new", last: b"new"})
+    assert (first.read_text(), last.read_text()) == ("new", "old")
+    assert names(tmp_path) == {"1.txt", "2.txt", "3.txt"}
+
+
+def test_a_file_where_a_folder_should_be_is_an_error_that_names_it_before_anything_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("no folder")
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(FileExistsError, match="data"):
+        write_files({tmp_path / "a.txt": b"new", tmp_path / "data" / "b.txt": b"new"})
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert names(tmp_path) == {"data", "a.txt"}
+
+
+_FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from cryptoliq_assets.io.files import write_chunks, write_files
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+folder = Path(sys.argv[1])
+for write in (
+    lambda: write_files({folder / "small.bin": b"new", folder / "large.bin": b"x" * 60_000}),
+    lambda: write_chunks(folder / "large.bin", [b"x" * 30_000] * 2),
+):
+    try:
+        write()
+    except OSError as error:
+        print(error.strerror)
+"""
+
+
+def test_a_disk_that_takes_no_more_leaves_the_old_content_and_no_temporary(tmp_path: Path) -> None:
+    for name in ("small.bin", "large.bin"):
+        (tmp_path / name).write_bytes(b"old")
+    child = subprocess.run(
+        [sys.executable, "-c", _FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert child.stdout.splitlines() == ["File too large", "File too large"]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"small.bin": b"old", "large.bin": b"old"}
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+def test_chunks_that_break_off_leave_the_old_content_and_no_temporary(tmp_path: Path) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"half "
+        raise ValueError("no more")
+
+    path = tmp_path / "table.csv"
+    write_chunks(path, [b"a,b\n", b"1,2\n"])
+    with pytest.raises(ValueError, match="no more"):
+        write_chunks(path, chunks())
+    assert path.read_bytes() == b"a,b\n1,2\n"
+    assert names(tmp_path) == {"table.csv"}
+
+
+def test_a_temporary_is_hidden_lies_in_the_same_folder_and_is_never_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "2022-03.parquet"
+    one, other = temporary_beside(path), temporary_beside(path)
+    assert one != other
+    assert one.parent == tmp_path
+    assert one.name.startswith(".2022-03.parquet.")
+    assert one.name.endswith(".tmp")
+
+
+def test_json_has_dates_as_text_numpy_as_numbers_and_refuses_nan(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    write_json(path, {"day": dt.date(2022, 3, 16), "count": np.int64(3), "path": Path("a/b"), "name": "é"})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"day": "2022-03-16", "count": 3, "path": "a/b", "name": "é"}
+    assert "é" in path.read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, {"skill": float("nan")})
+    with pytest.raises(TypeError, match="object has no JSON form"):
+        to_json({"what": object()})
+    assert json.loads(path.read_text(encoding="utf-8"))["count"] == 3
+    assert os.listdir(tmp_path) == ["report.json"]
