@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.partitions import month_of, months_between
@@ -78,4 +77,4 @@ class Neighbours:
 
 
 def _of_day(rows: pa.Table, date: dt.date) -> pa.Table:
-    return rows.filter(pc.equal(rows["date"], pa.scalar(np.datetime64(date, "ns"))))
+    return rows.filter(pa.array(rows["date"].to_numpy() == np.datetime64(date, "ns")))
