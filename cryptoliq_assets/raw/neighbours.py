@@ -29,7 +29,7 @@ class _Snapshot:
 
     def seen(self, coins: set[str]) -> dict[str, Seen]:
         places = [place for place, name in enumerate(self.names) if name in coins]
-        rows = self.rows.select(["coin", "symbol", "price", "mkt_cap"]).take(places).to_pylist()
+        rows = self.rows.select(["coin", "symbol", "price", "mkt_cap"]).take(pa.array(places, pa.int64())).to_pylist()
         return {row["coin"]: Seen(row["symbol"], row["price"], row["mkt_cap"]) for row in rows}
 
 

@@ -1,0 +1,460 @@
+"""The command line: what each command prints, leaves behind and exits with; wrong usage is told in words."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cryptoliq_assets import cli
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.schemas.tables import DERIVED_TABLES
+from cryptoliq_assets.settings import Settings
+
+COMMANDS = list(cli._COMMANDS)
+HEADER = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date"
+GOOD = [
+    "Bitcoin,BTC,40000,0.5,-3.2,5.1,2e10,8e11,2025-07-31",
+    "Ether,ETH,2500,0.4,-4.1,6.6,1e10,3e11,2025-07-31",
+]
+DIRTY = {
+    "coingecko_history_hybrix.csv": "the name",
+    "coingecko_history_x8-project.csv": "the name",
+    "coinmarketcap_export_0x.csv": "the name",
+    "prices_dmy_dates.csv": "the name",
+    "prices_mdy_dates.csv": "the name",
+}
+
+
+class Ran:
+    """What a command did: exit code, and all that it said, on one line."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+        self.said = " ".join((out + err).split())
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Run the entry point in this process."""
+
+    def run(*words: str | Path, home: Path) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(home), *map(str, words)])
+        capsys.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capsys.readouterr()
+        return Ran(code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def read_only(trained_home) -> Path:
+    """The trained home, for commands that only read."""
+    return trained_home.path
+
+
+def process(*words: str, **environment: str) -> Ran:
+    """Run the console script in a process of its own."""
+    script = Path(sys.executable).with_name("cryptoliq")
+    done = subprocess.run(
+        [script, *words], env={**os.environ, **environment}, capture_output=True, text=True, timeout=120, check=False
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def write(path: Path, rows: list[str], *, header: str = HEADER) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([header, *rows, ""]), encoding="utf-8")
+    return path
+
+
+def files_below(folder: Path) -> dict[str, tuple[int, int]]:
+    found = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("catalogue.sqlite-")]
+    return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.stat().st_size) for path in found}
+
+
+# Help and wrong usage.
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_help_that_says_what_it_does(run, tmp_path, name):
+    told = run(name, "--help", home=tmp_path)
+    assert told.code == 0
+    assert f"Usage: cryptoliq {name}" in told.out
+    assert len(told.out.splitlines()[2].strip()) > 20
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_help_of_all_names_every_command_and_imports_no_dagster():
+    code = "import sys; sys.argv=['cryptoliq', '--version']\nfrom cryptoliq_assets.cli import cli\n"
+    code += "try: cli()\nexcept SystemExit: print([m for m in ('dagster', 'pandas', 'numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    told = process("--help")
+    assert told.code == 0
+    assert all(f"\n  {name} " in told.out for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "Missing command"),
+        (("materialise",), "No such command 'materialise'"),
+        (("status", "--jsonn"), "No such option '--jsonn'"),
+        (("validate",), "Missing argument 'FILES...'"),
+        (("simulate", "--coins", "0"), "0 is not in the range 1<=x<=40000"),
+        (("simulate", "--days", "many"), "'many' is not a valid integer"),
+        (("simulate", "--seed", "-1"), "-1 is not in the range x>=0"),
+        (("simulate", "--end", "2025-02-30"), "'2025-02-30' does not match the format '%Y-%m-%d'"),
+        (("simulate", "--end", "0001-01-01"), "0001-01-01 is not a day from 1970-01-01 to 2200-12-31"),
+        (("ui", "--port", "99999"), "99999 is not in the range 1<=x<=65535"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_is_wrong(run, tmp_path, words, said):
+    told = run(*words, home=tmp_path)
+    assert told.code == 2
+    assert said in told.said
+    assert "Traceback" not in told.said
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("month", ["2025-7", "2025-13", "2025-00", "0000-01", "july", "2025-07-01", "", "２０２５-07"])
+@pytest.mark.parametrize("command", ["materialize", "preprocess", "export"])
+def test_what_is_not_a_month_is_refused(run, tmp_path, command, month):
+    told = run(command, "--from", month, home=tmp_path)
+    assert told.code == 2
+    assert f"Invalid value for '--from': {month!r} is not a month like 2025-07" in told.said
+
+
+@pytest.mark.parametrize("command", ["materialize", "preprocess", "export"])
+def test_a_range_that_ends_before_it_starts_is_refused_in_a_full_and_in_an_empty_home(run, tmp_path, read_only, command):
+    for home in (tmp_path, read_only):
+        told = run(command, "--from", "2025-07", "--to", "2025-06", home=home)
+        assert told.code == 2
+        assert "--from 2025-07 lies after --to 2025-06" in told.said
+
+
+@pytest.mark.parametrize("command", ["materialize", "preprocess"])
+@pytest.mark.parametrize(("flag", "month"), [("--from", "2012-12"), ("--to", "2199-01")])
+def test_a_month_outside_the_partitions_is_refused_in_a_full_and_in_an_empty_home(
+    run, tmp_path, trained_home, command, flag, month
+):
+    for home in (tmp_path / "empty", trained_home.copy_to(tmp_path / "full")):
+        told = run(command, flag, month, home=home)
+        assert told.code == 2
+        assert f"{month} is not a month between 2013-01 and 20" in told.said
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("HORIZON_DAYS", "99", "CRYPTOLIQ_HORIZON_DAYS is '99': Input should be less than or equal to 28"),
+        ("FORMULA", "kyle", "CRYPTOLIQ_FORMULA is 'kyle': no liquidity formula is named 'kyle'; there are amihud, kyle_o"),
+        ("FIRST_MONTH", "2199-01", "CRYPTOLIQ_FIRST_MONTH is '2199-01': the first month lies after the present one"),
+        ("CHANGE_UNIT", "permille", "CRYPTOLIQ_CHANGE_UNIT is 'permille': Input should be 'auto', 'percent' or 'fract"),
+    ],
+)
+@pytest.mark.parametrize("command", ["status", "materialize"])
+def test_a_wrong_setting_is_told_by_its_variable_value_and_what_was_expected(tmp_path, command, variable, value, said):
+    told = process(command, CRYPTOLIQ_HOME=str(tmp_path), **{f"CRYPTOLIQ_{variable}": value})
+    assert told.code == 2
+    assert said in told.said
+    assert "Traceback" not in told.said
+    assert "pydantic" not in told.said
+
+
+def test_a_home_that_is_a_file_is_refused(run, tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    told = run("status", home=tmp_path / "file")
+    assert told.code == 2
+    assert "is a file" in told.said
+
+
+def test_a_home_that_cannot_be_made_is_one_line_and_exit_1(run, tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    told = run("setup", home=tmp_path / "file" / "home")
+    assert told.code == 1
+    assert told.said.startswith("error: ")
+    assert str(tmp_path / "file") in told.said
+
+
+def test_a_catalogue_that_is_no_database_is_one_line_and_exit_1(run, trained_home, tmp_path):
+    home = trained_home.copy_to(tmp_path / "home")
+    (home / "data" / "catalogue.sqlite").write_bytes(b"not a database, nor will it ever be one" * 40)
+    told = run("status", home=home)
+    assert (told.code, told.said) == (1, "error: file is not a database")
+
+
+# An empty home.
+
+
+@pytest.mark.parametrize("command", ["ingest", "materialize"])
+def test_an_empty_home_has_nothing_to_take_in(run, tmp_path, command):
+    told = run(command, home=tmp_path)
+    assert told.code == 0
+    assert f"nothing new in {tmp_path}/data/raw" in told.said
+
+
+def test_forecast_without_a_champion_says_what_to_do(run, tmp_path):
+    told = run("forecast", home=tmp_path)
+    assert told.code == 1
+    assert "there is no champion yet: `cryptoliq train` makes one" in told.said
+
+
+def test_train_without_labels_is_refused_in_words(run, tmp_path):
+    told = run("train", home=tmp_path)
+    assert told.code == 1
+    assert "train failed: " in told.err
+    assert "Traceback" not in told.said
+
+
+def test_export_without_features_says_what_to_do(run, tmp_path):
+    told = run("export", home=tmp_path)
+    assert told.code == 1
+    assert "run `cryptoliq materialize` first" in told.said
+
+
+def test_status_of_an_empty_home_leaves_it_empty_and_says_where_files_go(run, tmp_path):
+    told = run("status", home=tmp_path / "none")
+    assert told.code == 0
+    assert f"drop snapshot files into {tmp_path}/none/data/raw" in told.said
+    assert not (tmp_path / "none").exists()
+
+
+def test_setup_makes_the_home_once(run, tmp_path):
+    assert f"made {tmp_path}/data/raw" in run("setup", home=tmp_path).said
+    assert (tmp_path / ".dagster" / "dagster.yaml").exists()
+    again = run("setup", home=tmp_path)
+    assert again.said == f"home {tmp_path} is ready; drop files into {tmp_path}/data/raw"
+    assert run("setup", "--quiet", home=tmp_path).said == ""
+
+
+# validate.
+
+
+def test_a_good_file_is_accepted_with_its_unit_and_derived_columns(run, tmp_path):
+    told = run("validate", write(tmp_path / "coingecko_20250731.csv", GOOD), home=tmp_path / "home")
+    assert told.code == 0
+    assert "coingecko_20250731.csv: accepted" in told.said
+    assert "2 of 2 rows kept, 2025-07-31 to 2025-07-31" in told.said
+    assert "changes are percent" in told.said
+    assert "derived: liquidity_ratio, price_change_24h" in told.said
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_file_with_one_bad_row_is_accepted_but_exits_with_1_naming_line_column_and_value(run, tmp_path):
+    rows = [*GOOD, "Dai,DAI,one,0.1,0.1,0.1,1e9,5e9,2025-07-31"]
+    told = run("validate", write(tmp_path / "coingecko_20250731.csv", rows), home=tmp_path)
+    assert told.code == 1
+    assert "2 of 3 rows kept" in told.said
+    assert "line 4: price is 'one' (not_a_number); expected a plain number" in told.said
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("coingecko_20250731.csv", b"", "the file is empty (0 bytes)"),
+        ("coingecko_20250731.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "NUL at byte"),
+        ("coingecko_20250731.csv", "coin,symbol\nBitcoin,BTC\n".encode("utf-16"), "the mark of UTF-16"),
+        ("coingecko_20250731.csv", b"coin,symbol,price\nBitcoin,BTC,1\n", "missing columns: 1h, 24h, 7d, 24h_volume"),
+        ("today.csv", (HEADER + "\n" + GOOD[0] + "\n").encode(), "the name 'today.csv' is not coingecko_YYYYMMDD.csv"),
+    ],
+)
+def test_a_file_that_is_no_snapshot_is_refused_with_the_reason(run, tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    told = run("validate", tmp_path / name, home=tmp_path)
+    assert told.code == 1
+    assert f"{name}: refused" in told.said
+    assert said in told.said
+
+
+@pytest.mark.parametrize(("make", "said"), [(None, "No such file or directory"), ("mkdir", "a folder, not a regular")])
+def test_a_missing_file_and_a_folder_are_refused(run, tmp_path, make, said):
+    path = tmp_path / "coingecko_20250731.csv"
+    if make:
+        path.mkdir()
+    told = run("validate", path, home=tmp_path)
+    assert told.code == 1
+    assert said in told.said
+
+
+def test_one_bad_file_among_good_ones_is_enough_for_1_and_all_are_told(run, tmp_path):
+    paths = [write(tmp_path / f"coingecko_202507{day}.csv", GOOD) for day in (30, 31)]
+    bad = write(tmp_path / "coingecko_20250729.csv", [], header="what,is,this")
+    told = run("validate", *paths, bad, home=tmp_path)
+    assert told.code == 1
+    assert (told.said.count(": accepted"), told.said.count(": refused")) == (2, 1)
+
+
+def test_reports_as_json_have_the_seed_form_and_add_up(run, tmp_path):
+    rows = [*GOOD, "Dai,DAI,-1,0.1,0.1,0.1,1e9,5e9,2025-07-31"]
+    told = run("validate", "--json", write(tmp_path / "coingecko_20250731.csv", rows), home=tmp_path)
+    (report,) = json.loads(told.out)
+    assert {"file", "rows", "min_date", "max_date", "issues"} <= set(report)
+    assert report["rows_read"] == report["rows_kept"] + sum(report["rows_refused"].values()) == 3
+    assert report["rows_refused"] == {"negative_value": 1}
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", sorted(DIRTY))
+def test_each_dirty_file_of_the_world_is_refused_under_its_own_name_and_under_a_snapshots(run, tmp_path, real_data, name):
+    told = run("validate", real_data / "dirty" / name, home=tmp_path)
+    assert told.code == 1
+    assert DIRTY[name] in told.said
+    renamed = Path(shutil.copy(real_data / "dirty" / name, tmp_path / "coingecko_20210101.csv"))
+    told = run("validate", renamed, home=tmp_path)
+    assert told.code == 1
+    assert "coingecko_20210101.csv: refused missing columns: " in told.said
+
+
+@pytest.mark.realdata
+def test_a_real_file_in_fractions_is_accepted(run, tmp_path, real_data):
+    told = run("validate", real_data / "coingecko_2022" / "coin_gecko_2022-03-16.csv", home=tmp_path)
+    assert told.code == 0
+    assert "500 of 500 rows kept" in told.said
+    assert "changes are fraction" in told.said
+
+
+# A home with a market in it.
+
+
+def test_simulate_writes_a_file_a_day_and_the_same_seed_the_same_files(run, tmp_path):
+    for folder in ("one", "two"):
+        told = run("simulate", "--coins", 5, "--days", 4, "--end", "2025-07-31", "--out", tmp_path / folder, home=tmp_path)
+        assert told.code == 0
+        assert told.said.startswith("4 files, 20 rows, in ")
+    names = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert names == [f"coingecko_202507{day}.csv" for day in (28, 29, 30, 31)]
+    assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names)
+
+
+def test_materialize_has_made_every_stage(read_only):
+    store = TableStore(Settings(home=read_only))
+    for table in DERIVED_TABLES:
+        assert store.months(table) == ["2025-05", "2025-06", "2025-07"]
+    forecasts = store.read("forecasts")
+    assert set(forecasts["date"]) == {pd.Timestamp("2025-07-31")}
+    assert set(forecasts["target_date"]) == {pd.Timestamp("2025-08-01")}
+    assert len(forecasts) == len(pd.read_csv(read_only / "data" / "raw" / "coingecko_20250731.csv"))
+    assert (read_only / "models" / "current.pkl").exists()
+    assert json.loads((read_only / "models" / "metadata.json").read_text())["evaluation"] == "over_time"
+
+
+def test_materialize_again_finds_nothing_new_and_changes_no_file(run, trained_home, tmp_path):
+    home = trained_home.copy_to(tmp_path / "home")
+    before = files_below(home / "data") | files_below(home / "models")
+    told = run("materialize", home=home)
+    assert told.code == 0
+    assert f"nothing new in {home}/data/raw, and every month is up to date" in told.said
+    assert "30 forecasts for 2025-08-01" in told.said
+    assert files_below(home / "data") | files_below(home / "models") == before
+
+
+def test_materialize_takes_a_new_day_in_and_forecasts_it_and_a_refused_file_costs_exit_1(run, trained_home, tmp_path):
+    home = trained_home.copy_to(tmp_path / "home")
+    shutil.copy(trained_home.later_files[0], home / "data" / "raw")
+    write(home / "data" / "raw" / "coingecko_20250802.csv", [], header="what,is,this")
+    told = run("materialize", home=home)
+    assert told.code == 1
+    assert "refused coingecko_20250802.csv: missing columns: coin" in told.said
+    assert (home / "data" / "quarantine" / "coingecko_20250802.csv").exists()
+    newest = TableStore(Settings(home=home)).read("forecasts")["date"].max()
+    assert newest == pd.Timestamp("2025-08-01")
+    assert "forecasts for 2025-08-02 by" in told.said
+
+
+def test_materialize_of_given_months_makes_them_again_with_the_same_content(run, trained_home, tmp_path):
+    home = trained_home.copy_to(tmp_path / "home")
+    store = TableStore(Settings(home=home))
+    before = store.read("engineered_features")
+    told = run("materialize", "--from", "2025-06", "--to", "2025-06", home=home)
+    assert told.code == 0
+    assert "months 2025-06 to 2025-06 refreshed" in told.said
+    pd.testing.assert_frame_equal(store.read("engineered_features"), before)
+
+
+def test_ingest_takes_files_in_and_leaves_the_rest_to_preprocess(run, tmp_path):
+    write(tmp_path / "data" / "raw" / "coingecko_20250731.csv", GOOD)
+    told = run("ingest", home=tmp_path)
+    store = TableStore(Settings(home=tmp_path))
+    assert (told.code, "1 file(s) read" in told.said) == (0, True)
+    assert len(store.read("raw_snapshots")) == 2
+    assert store.months("labels") == []
+    assert "1 month(s) are older than what they are made from" in run("status", home=tmp_path).said
+    told = run("preprocess", home=tmp_path)
+    assert told.said.endswith("months 2025-07 to 2025-07 preprocessed")
+    assert len(store.read("labels")) == 2
+    assert "nothing new" in run("ingest", home=tmp_path).said
+
+
+def test_a_refused_file_costs_ingest_exit_1(run, tmp_path):
+    write(tmp_path / "data" / "raw" / "coingecko_20250731.csv", GOOD)
+    write(tmp_path / "data" / "raw" / "prices.csv", GOOD)
+    (tmp_path / "data" / "raw" / "coingecko_20250730.csv").mkdir()
+    told = run("ingest", home=tmp_path)
+    assert told.code == 1
+    assert "refused prices.csv: the name 'prices.csv' is not coingecko_YYYYMMDD.csv" in told.said
+    assert "refused coingecko_20250730.csv: a folder, not a regular file" in told.said
+    assert len(TableStore(Settings(home=tmp_path)).read("raw_snapshots")) == 2
+
+
+def test_the_export_equals_the_table(run, trained_home, tmp_path):
+    home = trained_home.copy_to(tmp_path / "home")
+    told = run("export", home=home)
+    path = home / "data" / "processed" / "engineered_features.csv"
+    assert told.said.endswith(f"2025-05 to 2025-07: {path}")
+    table = TableStore(Settings(home=home)).read("engineered_features").astype({"coin": str, "symbol": str})
+    exported = pd.read_csv(path, parse_dates=["date"], keep_default_na=False, na_values=[""])
+    exported = exported.sort_values(["coin", "date"], key=lambda column: column, ignore_index=True)
+    table = table.sort_values(["coin", "date"], ignore_index=True)
+    pd.testing.assert_frame_equal(exported, table, check_exact=True, check_dtype=False)
+
+
+def test_the_export_of_a_month_has_that_month(run, trained_home, tmp_path):
+    home = trained_home.copy_to(tmp_path / "home")
+    assert run("export", "--from", "2025-06", "--to", "2025-06", home=home).code == 0
+    exported = pd.read_csv(home / "data" / "processed" / "engineered_features.csv")
+    assert (exported["date"].min(), exported["date"].max()) == ("2025-06-01", "2025-06-30")
+    assert run("export", "--from", "2025-09", home=home).code == 1
+
+
+def test_status_says_what_there_is(run, read_only):
+    told = run("status", home=read_only)
+    assert told.code == 0
+    assert "newest snapshot 2025-07-31" in told.said
+    assert "files accepted 90, superseded 0, refused 0" in told.said
+    assert "labels 3" in told.said
+    assert told.said.endswith("to do nothing: all is up to date")
+
+
+def test_status_as_json_is_the_same_state(run, read_only):
+    state = json.loads(run("status", "--json", home=read_only).out)
+    assert state["home"] == str(read_only)
+    assert state["files"] == {"accepted": 90, "superseded": 0, "refused": 0}
+    assert state["months"] == dict.fromkeys(DERIVED_TABLES, 3)
+    assert state["champion"]["evaluation"] == "over_time"
+    assert state["champion"]["known until"] == "2025-07-31"
+    assert state["came_true"] is None
+    assert state["to_do"] == []
+
+
+def test_status_names_a_file_that_waits(run, trained_home, tmp_path):
+    home = trained_home.copy_to(tmp_path / "home")
+    shutil.copy(trained_home.later_files[0], home / "data" / "raw")
+    assert "1 file(s) wait in data/raw: `cryptoliq materialize`" in run("status", home=home).said
+
+
+def test_forecast_again_has_nothing_to_add(run, trained_home, tmp_path):
+    home = trained_home.copy_to(tmp_path / "home")
+    told = run("forecast", home=home)
+    assert told.code == 0
+    assert "the newest snapshot is already forecast by the present champion" in told.said
