@@ -203,7 +203,7 @@ def main() -> None:
         ("cryptoliq, through Dagster", dagster_seconds, dagster_seconds / pandas_seconds),
     ]
     show("raw to labels", ["", "seconds", "times pandas"], rows)
-    show("where the work's seconds go", ["", "seconds"], [(name, seconds) for name, seconds in SPLIT.items()])
+    show("where the work's seconds go", ["", "seconds"], list(SPLIT.items()))
     share = SPLIT["  of write: Pandera validation"] / work_seconds
     print(f"\nDagster's own: {dagster_seconds - work_seconds:.1f} s; Pandera: {share:.0%} of the work")
     print(f"peak memory through Dagster: {memory:.1f} GB (with the scripts' own in the same process)")

@@ -60,7 +60,7 @@ def cli(ctx: click.Context, home: Path | None) -> None:
 def main() -> None:
     """Entry point of the `cryptoliq` script."""
     try:
-        cli(standalone_mode=True)
+        cli(prog_name="cryptoliq")
     except ValidationError as error:
         # A command that loads the definitions reads the settings before the group does.
         click.UsageError(settings_problem(error)).show()

@@ -12,6 +12,7 @@ INGEST_JOB = "ingest"
 PREPROCESS_JOB = "preprocess"
 TRAIN_JOB = "train"
 FORECAST_JOB = "forecast"
+ROLLBACK_JOB = "rollback"
 
 _PREPROCESSED = ["cleaned_snapshots", "engineered_features", "labels"]
 
@@ -36,7 +37,7 @@ preprocess = _job(PREPROCESS_JOB, "Clean, engineer and label a range of months."
 train = _job(
     TRAIN_JOB,
     "Evaluate and fit the candidates, rank them, promote the best that passes the gate.",
-    ["linear_regression", "random_forest", "xgboost", "leaderboard", "champion"],
+    ["linear_regression", "random_forest", "xgboost", "backtest", "leaderboard", "champion"],
 )
 forecast = _job(FORECAST_JOB, "Forecast the newest snapshot with the present champion.", ["forecasts"])
 

@@ -129,11 +129,13 @@ class Runner:
 
 
 def _why(job: str, result: dg.ExecuteInProcessResult) -> str:
-    """What a person needs to know of a failed run: each failed step, with its reason."""
-    reasons = []
+    """What a person needs to know of a failed run: each reason, with the steps that failed for it."""
+    steps: dict[str, list[str]] = {}
     for event in result.filter_events(lambda event: event.is_step_failure):
         failure = event.step_failure_data
         told = failure.user_failure_data.description if failure.user_failure_data else None
         error = failure.error.cause if failure.error and failure.error.cause else failure.error
-        reasons.append(f"{event.step_key}: {told or (error.message.strip() if error else 'failed')}")
+        reason = told or (error.message.strip().removeprefix("ValueError: ") if error else "failed")
+        steps.setdefault(reason, []).append(str(event.step_key))
+    reasons = [f"{', '.join(names)}: {reason}" for reason, names in steps.items()]
     return f"{job} failed: " + "; ".join(reasons or ["see the run in the UI"])

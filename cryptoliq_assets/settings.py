@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     storage_url: str | None = Field(
         None, description="Where the tables lie: a folder, s3://… or gs://…; default: data/ in the home."
     )
-    first_month: str = Field("2013-01", pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="First monthly partition.")
+    first_month: str = Field("2013-01", pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", description="First monthly partition.")
 
     change_unit: Literal["auto", "percent", "fraction"] = Field(
         "auto", description="Unit of 1h, 24h and 7d in raw files; auto finds it from each file alone."

@@ -307,7 +307,9 @@ def raw_home(settings: Settings, rows_by_day: dict[int, int]) -> None:
 
 def test_the_checks_of_sound_tables_pass(settings):
     raw_home(settings, dict.fromkeys(range(1, 41), 10))
-    TableStore(settings).write("cleaned_snapshots", cleaned_rows([{"day": n} for n in range(1, 41)]), ["2025-03", "2025-04"])
+    TableStore(settings).write(
+        "cleaned_snapshots", cleaned_rows([{"day": n} for n in range(1, 41)]), ["2025-03", "2025-04"]
+    )
     fill_home(settings, list(range(1, 41)))
     for coin in "AB":
         store_forecast(settings, 40, version="X_2025-03-20_v1", coin=coin)

@@ -1,21 +1,14 @@
 """Incremental equals full: whatever order files arrive in, the tables are those of one rebuild from all of them."""
 
 import datetime as dt
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
-from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.partitions import months_between
 from cryptoliq_assets.runner import Runner
-from cryptoliq_assets_tests.markets import COINS, Home, assert_same_tables, file_name, snapshot
+from cryptoliq_assets_tests.markets import COINS, Home, assert_same_tables, file_name, quick_folder, snapshot
 
 FIRST = dt.date(2021, 12, 20)
 # Five months and a bit: further than the 90 days of history and the 3 that a filled cell adds.
@@ -81,15 +74,6 @@ def arrivals(draw: st.DrawFn) -> list[list[Drop]]:
     return draw(st.lists(st.lists(one, min_size=1, max_size=4), min_size=1, max_size=3))
 
 
-@contextmanager
-def scratch() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="cryptoliq-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
-
-
 def put(home: Home, batch: list[Drop]) -> None:
     for drop in batch:
         (home.settings.raw_dir / drop.name).unlink(missing_ok=True)
@@ -106,7 +90,7 @@ def rebuilt(folder: Path, expected: Expected, **options: object) -> Home:
 
 
 def check_incremental_equals_full(batches: list[list[Drop]], *, horizon: int, months_per_run: int) -> None:
-    with scratch() as folder:
+    with quick_folder() as folder:
         options = {"horizon_days": horizon, "first_month": "2021-11"}
         home = Home.at(folder / "incremental", months_per_run=months_per_run, **options)
         expected = Expected()
@@ -142,3 +126,46 @@ def test_ranges_cut_into_runs_of_two_months_give_the_tables_of_one_rebuild(
     batches: list[list[Drop]], horizon: int
 ) -> None:
     check_incremental_equals_full(batches, horizon=horizon, months_per_run=2)
+
+
+def run_whole(home: Home) -> None:
+    """A look and the refresh runs that it asks for, as `cryptoliq materialize` does them."""
+    runner = Runner(home.settings)
+    runner.look()
+    runner.refresh(runner.plan().ranges)
+    assert runner.plan().months == []
+
+
+def test_whole_dagster_runs_over_seams_late_and_corrected_files_give_the_tables_of_one_rebuild() -> None:
+    newyear, first, second = dt.date(2022, 1, 1), dt.date(2022, 2, 28), dt.date(2022, 3, 1)
+    batches = [
+        [Drop(file_name(second), frozenset({second, second + dt.timedelta(days=1)}), 0)],
+        # Late by two months; and a correction that takes a day back.
+        [
+            Drop(file_name(newyear), frozenset({newyear - dt.timedelta(days=1), newyear, first}), 0),
+            Drop(file_name(second), frozenset({second}), 1),
+            Drop(file_name(first), frozenset({first}), None),
+        ],
+        # Corrected to days of another month, and a file that was refused before.
+        [
+            Drop(file_name(newyear), frozenset({newyear, second}), 2),
+            Drop(file_name(first), frozenset({first, second}), 0),
+            Drop(file_name(second), frozenset({second}), 1),
+        ],
+    ]
+    with quick_folder() as folder:
+        home = Home.at(folder / "incremental", months_per_run=2, first_month="2021-11")
+        expected = Expected()
+        for batch in batches:
+            put(home, batch)
+            expected.arrive(batch)
+            run_whole(home)
+        states = [file.state for file in home.catalogue.files()]
+        assert (states.count("superseded"), states.count("refused"), states.count("accepted")) == (2, 1, 3)
+        whole = Home.at(folder / "whole", first_month="2021-11")
+        for name, content in expected.good.items():
+            whole.drop(name, content)
+        run_whole(whole)
+        assert_same_tables(home.store, whole.store)
+        # And the driver of the property above does what whole runs do.
+        assert_same_tables(home.store, rebuilt(folder / "driver", expected, first_month="2021-11").store)

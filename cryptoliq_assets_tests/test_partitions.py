@@ -1,6 +1,7 @@
 """Months: which of them a set of dates touches, and how they are cut into runs."""
 
 import datetime as dt
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -68,7 +69,7 @@ def test_ranges_cover_the_months_exactly_and_each_later_chunk_begins_with_the_mo
     covered = [month for first, last in ranges for month in months_between(first, last)]
     assert set(covered) == months
     assert all(1 <= len(months_between(first, last)) <= most for first, last in ranges)
-    for (first, last), (following, end) in zip(ranges, ranges[1:], strict=False):
+    for (first, last), (following, end) in pairwise(ranges):
         assert first <= last
         if shift(last, 1) in months:
             # A seam: one month of overlap, and at least one new month behind it.
@@ -76,7 +77,7 @@ def test_ranges_cover_the_months_exactly_and_each_later_chunk_begins_with_the_mo
             assert end > following
         else:
             assert following > shift(last, 1)
-    seams = sum(following == last for (_, last), (following, _) in zip(ranges, ranges[1:], strict=False))
+    seams = sum(following == last for (_, last), (following, _) in pairwise(ranges))
     assert len(covered) == len(months) + seams
 
 
@@ -100,9 +101,7 @@ def test_months_with_a_gap_between_them_are_ranges_without_overlap() -> None:
     assert contiguous_ranges([], most=24) == []
 
 
-@pytest.mark.parametrize(
-    ("days", "months"), [(0, 0), (1, 1), (3, 1), (28, 1), (29, 2), (59, 2), (60, 3), (89, 3)]
-)
+@pytest.mark.parametrize(("days", "months"), [(0, 0), (1, 1), (3, 1), (28, 1), (29, 2), (59, 2), (60, 3), (89, 3)])
 def test_a_reach_of_days_crosses_so_many_months(days: int, months: int) -> None:
     assert months_reached(days) == months
 

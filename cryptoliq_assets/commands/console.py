@@ -22,9 +22,11 @@ _STEPS = {
     "linear_regression": "training LinearRegression",
     "random_forest": "training RandomForest",
     "xgboost": "training XGBoost",
+    "backtest": "keeping out-of-fold forecasts",
     "leaderboard": "ranking the candidates",
     "champion": "choosing the champion",
     "forecasts": "forecasting",
+    "roll_back": "rolling back",
 }
 
 
@@ -42,6 +44,9 @@ def running(settings: Settings) -> Iterator["Runner"]:  # noqa: F821
                 console.print(f"· {label}")
 
         def say(message: str, level: int) -> None:
+            if message.startswith("Dependencies for step"):
+                # Dagster's own list of what a failed step holds up; the reason follows at the end.
+                return
             if level >= logging.WARNING:
                 console.print(f"! {message}", style="yellow", markup=False)
             else:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 
-_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
 
 def month_range(command: Callable[..., None]) -> Callable[..., None]:

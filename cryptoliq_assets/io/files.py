@@ -6,7 +6,8 @@ Everything that lands on a local disk goes through here. Tables go through `io.t
 import json
 import os
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = temporaries[path] = temporary_beside(path)
-            with temporary.open("wb") as handle:
+            with _naming(path), temporary.open("wb") as handle:
                 handle.write(content)
                 if len(contents) < _SYNC_ALL_FROM:
                     handle.flush()
@@ -55,7 +56,7 @@ def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(path)
     try:
-        with temporary.open("wb") as handle:
+        with _naming(path), temporary.open("wb") as handle:
             for chunk in chunks:
                 handle.write(chunk)
             handle.flush()
@@ -84,6 +85,16 @@ def sync_folders(folders: Iterable[Path]) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """A write that fails says only that the disk is full; say of which file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def _plain(value: Any) -> Any:

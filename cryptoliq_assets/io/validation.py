@@ -85,7 +85,7 @@ def _summarize(frame: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
     told = cases["failure_case"].mask(shape, cases["check"].map(_SHAPE)).mask(whole, "the row")
     cases = cases.assign(column=column, failure_case=told)[~(whole & cases.duplicated(["check", "index"]))]
     # What else is said of a column of another type is that its checks could not run.
-    mistyped = cases["check"].astype(str).str.contains("dtype(", regex=False)
+    mistyped = cases["check"].astype(str).str.startswith("coerce_dtype(")
     cases = cases[mistyped | ~cases["column"].isin(cases.loc[mistyped, "column"])]
     rows = []
     for (column, check), group in cases.groupby(["column", "check"], sort=False, dropna=False):

@@ -1,10 +1,11 @@
-"""Models: three candidates, the leaderboard that ranks them, and the champion that the gate lets through."""
+"""Models: three candidates, their backtest, the leaderboard that ranks them, the champion that the gate lets through."""
 
 import dagster as dg
 
 from cryptoliq_assets.io.declare import CANDIDATES_IO, OWNERS, every_month
 from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.io.frames import PanderaParquetIOManager
+from cryptoliq_assets.io.metadata import markdown_table
 from cryptoliq_assets.io.run_lock import RunLock
 from cryptoliq_assets.settings import Settings
 
@@ -21,7 +22,8 @@ _CANDIDATES = {
 
 
 def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    return [*(_candidate(name, settings) for name in _CANDIDATES), _leaderboard(settings), _champion(settings)]
+    candidates = [_candidate(name, settings) for name in _CANDIDATES]
+    return [*candidates, _backtest(settings), _leaderboard(settings), _champion(settings)]
 
 
 def _candidate(name: str, settings: Settings) -> dg.AssetsDefinition:
@@ -55,6 +57,48 @@ def _candidate(name: str, settings: Settings) -> dg.AssetsDefinition:
         return dg.Output(fitted, metadata={key: value for key, value in metadata.items() if value is not None})
 
     return candidate
+
+
+def _backtest(settings: Settings) -> dg.AssetsDefinition:
+    @dg.asset(
+        group_name=GROUP,
+        kinds={"pandas", "parquet", "pandera"},
+        owners=OWNERS,
+        code_version=CODE_VERSION,
+    )
+    def backtest(
+        context: dg.AssetExecutionContext,
+        lock: RunLock,
+        tables: dg.ResourceParam[PanderaParquetIOManager],
+        linear_regression,
+        random_forest,
+        xgboost,
+    ) -> dg.MaterializeResult:
+        """Out-of-fold forecasts of all candidates and baselines with what came true, as reports/backtest.parquet.
+
+        One row a (coin, date, model): what each would have said of days, or coins, that it had not seen.
+        """
+        from cryptoliq_assets.models.backtest import backtest_path, smoothed
+        from cryptoliq_assets.models.plots import as_image, line_plot
+        from cryptoliq_assets.models.training import keep_backtest
+
+        candidates = [linear_regression, random_forest, xgboost]
+        written = keep_backtest(candidates, settings, store=tables.store())
+        days = [str(day.date()) for day in written.daily_mae.index]
+        plot = line_plot(days, smoothed(written.daily_mae), title="Mean absolute error, 7-day mean", y_label="score")
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": sum(written.rows.values()),
+                "rows_by_model": written.rows,
+                "first_date": days[0],
+                "last_date": days[-1],
+                "preview": dg.MetadataValue.md(markdown_table(written.preview)),
+                "error_by_day": dg.MetadataValue.md(as_image(plot, name="mean absolute error, 7-day mean")),
+                "path": dg.MetadataValue.path(str(backtest_path(settings.reports_dir))),
+            }
+        )
+
+    return backtest
 
 
 def _leaderboard(settings: Settings) -> dg.AssetsDefinition:

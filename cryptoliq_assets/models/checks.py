@@ -1,9 +1,10 @@
-"""Checks of the models: does the best candidate beat doing nothing?"""
+"""Checks of the models: does the best candidate beat doing nothing, and do the features know no tomorrow?"""
 
 import json
 
 import dagster as dg
 
+from cryptoliq_assets.io.frames import PanderaParquetIOManager
 from cryptoliq_assets.settings import Settings
 
 
@@ -29,4 +30,33 @@ def model_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
             metadata={"best": board["best"], "skill_by_fold": skills, "evaluation": board["evaluation"]},
         )
 
-    return [skill_above_zero]
+    @dg.asset_check(
+        asset="leaderboard",
+        name="no_look_ahead",
+        blocking=True,
+        description=(
+            "The features of sampled dates, made again from cleaned data cut at each date, equal the stored ones, value "
+            "for value. It stops a promotion: what was learnt from a later day's values is worth nothing."
+        ),
+    )
+    def no_look_ahead(
+        context: dg.AssetCheckExecutionContext, tables: dg.ResourceParam[PanderaParquetIOManager]
+    ) -> dg.AssetCheckResult:
+        from cryptoliq_assets.models.look_ahead import look_ahead, sampled_dates
+
+        store = tables.store()
+        found = look_ahead(store, sampled_dates(store), formula=settings.formula)
+        told = None
+        if found["differing"]:
+            told = (
+                "stored features are not those that data cut at their date give: they hold a later day's values, or are "
+                "older than the cleaned rows; `cryptoliq materialize` makes stale months again"
+            )
+        return dg.AssetCheckResult(
+            passed=not found["differing"],
+            severity=dg.AssetCheckSeverity.ERROR,
+            metadata=found,
+            description=told,
+        )
+
+    return [skill_above_zero, no_look_ahead]

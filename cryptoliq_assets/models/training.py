@@ -3,12 +3,14 @@
 import datetime as dt
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.backtest import Written, backtest_path, write_backtest
 from cryptoliq_assets.models.card import model_metadata
 from cryptoliq_assets.models.evaluation import BASELINES, Evaluation, Progress, evaluate, evaluate_baseline
 from cryptoliq_assets.models.folds import Folds, make_folds
@@ -70,6 +72,17 @@ def fit_candidate(name: str, settings: Settings, *, store: TableStore, progress:
     evaluation = evaluate(recipe, rows, folds, progress=progress, **how)
     progress(f"{name}: fitting on all {len(rows):,} rows")
     return Candidate(recipe, fit_recipe(recipe, rows, **how), evaluation)
+
+
+def keep_backtest(candidates: list[Candidate], settings: Settings, *, store: TableStore) -> Written:
+    """Write the out-of-fold forecasts of the candidates and the baselines; see `backtest.write_backtest`."""
+    rows, folds = training_rows(settings, store)
+
+    def evaluations() -> Iterator[Evaluation]:
+        yield from (candidate.evaluation for candidate in candidates)
+        yield from (evaluate_baseline(name, rows, folds) for name in BASELINES)
+
+    return write_backtest(backtest_path(settings.reports_dir), evaluations(), rows)
 
 
 def rank_candidates(

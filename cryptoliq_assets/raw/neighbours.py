@@ -61,10 +61,10 @@ class Neighbours:
         }
 
     def _before(self, date: dt.date) -> dt.date | None:
-        oldest = date - dt.timedelta(days=OLDEST_DAYS)
-        for month in months_between(month_of(oldest), month_of(date)):
+        earlier = [date - dt.timedelta(days=back) for back in range(1, OLDEST_DAYS + 1)]
+        for month in months_between(month_of(earlier[-1]), month_of(date)):
             self._read(month)
-        return max((known for known in self._by_date if oldest <= known < date), default=None)
+        return next((day for day in earlier if day in self._by_date), None)
 
     def _read(self, month: str) -> None:
         if month in self._months_read:

@@ -143,7 +143,10 @@ def test_a_cell_is_lent_within_a_coin_only():
 
 
 def test_two_coins_of_one_symbol_do_not_lend_each_other_cells():
-    rows = [{"coin": "THORChain", "symbol": "RUNE", "day": 1}, {"coin": "Rune", "symbol": "RUNE", "day": 2, "price": NAN}]
+    rows = [
+        {"coin": "THORChain", "symbol": "RUNE", "day": 1},
+        {"coin": "Rune", "symbol": "RUNE", "day": 2, "price": NAN},
+    ]
     cleaned, _ = clean(rows)
     assert cleaned["coin"].tolist() == ["THORChain"]
 

@@ -163,7 +163,9 @@ def test_rows_from_a_day_on_are_those_rows_of_the_whole(market, features, since)
     column=st.sampled_from(NUMBERS),
     seed=st.integers(0, 2**16),
 )
-def test_whatever_happens_after_a_day_changes_nothing_on_it_or_before(market, features, cut, factor, keep, column, seed):
+def test_whatever_happens_after_a_day_changes_nothing_on_it_or_before(
+    market, features, cut, factor, keep, column, seed
+):
     last = market["date"].min() + pd.Timedelta(days=cut)
     later = market["date"] > last
     other = market.assign(**{column: market[column].where(~later, market[column] * factor)})

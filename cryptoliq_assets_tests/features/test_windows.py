@@ -14,7 +14,9 @@ NAN = np.nan
 def gappy_panel(*, coins: int = 25, days: int = 220, seed: int = 3) -> pd.DataFrame:
     """Every fifth row and every seventh value missing, one coin of a single row, one that is away for four months."""
     random = np.random.default_rng(seed)
-    index = pd.MultiIndex.from_product([range(coins), pd.date_range("2025-01-01", periods=days)], names=["coin", "date"])
+    index = pd.MultiIndex.from_product(
+        [range(coins), pd.date_range("2025-01-01", periods=days)], names=["coin", "date"]
+    )
     panel = pd.DataFrame(random.normal(1.0, 0.4, (len(index), len(BASES))), index=index, columns=NAMES).reset_index()
     panel = panel.mask(random.random(panel.shape) < np.where(panel.columns.isin(NAMES), 1 / 7, 0.0))
     panel = panel[random.random(len(panel)) > 0.2]

@@ -69,7 +69,9 @@ def test_a_forecast_by_a_model_that_knew_its_target_is_not_counted():
 def test_of_several_forecasts_of_one_target_the_earliest_honest_one_counts():
     said = forecasts([("A", 1, 0.9, 1, 30, "v3"), ("A", 1, 0.6, 1, 5, "v2"), ("A", 1, 0.7, 2, 1, "v1")])
     found = realised_forecasts(said, labels([("A", 1, 0.5, 0.7, True)]))
-    assert found[["model_version", "liquidity_score", "persistence", "realised"]].values.tolist() == [["v2", 0.6, 0.5, 0.7]]
+    assert found[["model_version", "liquidity_score", "persistence", "realised"]].values.tolist() == [
+        ["v2", 0.6, 0.5, 0.7]
+    ]
 
 
 def test_each_forecast_is_held_against_the_persistence_of_its_own_day():

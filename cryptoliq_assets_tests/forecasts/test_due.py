@@ -53,8 +53,12 @@ def test_only_dates_with_a_trainable_row_count_as_labelled(settings):
     assert labelled_dates(fill_home(settings, [1, 2, 3], **{"24h": float("nan")})) == 0
 
 
-@pytest.mark.parametrize(("dates", "sound_due", "any_due"), [(1, False, False), (2, False, True), (10, False, True), (11, True, True)])
-def test_a_first_champion_is_due_with_10_labelled_dates_and_a_provisional_one_with_any(settings, dates, sound_due, any_due):
+@pytest.mark.parametrize(
+    ("dates", "sound_due", "any_due"), [(1, False, False), (2, False, True), (10, False, True), (11, True, True)]
+)
+def test_a_first_champion_is_due_with_10_labelled_dates_and_a_provisional_one_with_any(
+    settings, dates, sound_due, any_due
+):
     store = fill_home(settings, list(range(1, dates + 1)))
     assert training_due(settings, store, provisional_too=False) is sound_due
     assert training_due(settings, store, provisional_too=True) is any_due

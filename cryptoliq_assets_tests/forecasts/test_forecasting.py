@@ -33,7 +33,9 @@ class Persistence:
 
 def snapshot(scores: dict[str, float], *, number: int = 10) -> pd.DataFrame:
     coin = pd.Categorical(sorted(scores))
-    return pd.DataFrame({"coin": coin, "date": day(number), "liquidity_score": [scores[name] for name in sorted(scores)]})
+    return pd.DataFrame(
+        {"coin": coin, "date": day(number), "liquidity_score": [scores[name] for name in sorted(scores)]}
+    )
 
 
 def made(scores: dict[str, float], *, at: pd.Timestamp = MORNING, number: int = 10, **champion) -> pd.DataFrame:
@@ -140,7 +142,9 @@ def test_whatever_comes_later_every_stored_row_stays_and_the_newest_says_what_wa
         before = whole
         whole = stored(append_forecasts(whole, made(scores, at=MORNING + pd.Timedelta(hours=hour))))
         last |= scores
-        kept = before.astype({"coin": str, "model_version": str}).merge(whole.astype({"coin": str, "model_version": str}))
+        kept = before.astype({"coin": str, "model_version": str}).merge(
+            whole.astype({"coin": str, "model_version": str})
+        )
         assert len(kept) == len(before)
     newest = whole.sort_values("made_at").drop_duplicates("coin", keep="last")
     assert dict(zip(newest["coin"], newest["liquidity_score"], strict=True)) == last

@@ -95,7 +95,14 @@ def test_scores_are_not_bounded_to_0_and_1():
 
 @pytest.mark.parametrize(
     ("percent", "clip", "expected"),
-    [(0.0, 2.0, 0.0), (100.0, 2.0, np.log(2)), (-50.0, 2.0, -np.log(2)), (1e9, 2.0, 2.0), (-100.0, 3.0, -3.0), (-700.0, 3.0, -3.0)],
+    [
+        (0.0, 2.0, 0.0),
+        (100.0, 2.0, np.log(2)),
+        (-50.0, 2.0, -np.log(2)),
+        (1e9, 2.0, 2.0),
+        (-100.0, 3.0, -3.0),
+        (-700.0, 3.0, -3.0),
+    ],
 )
 def test_a_log_return_is_clipped_at_both_ends(percent, clip, expected):
     assert log_return(np.array([percent]), clip=clip)[0] == pytest.approx(expected)
@@ -111,7 +118,9 @@ def test_amihud_and_turnover_by_hand():
 
 
 def test_an_unknown_formula_is_refused_with_the_names_there_are():
-    with pytest.raises(ValueError, match=r"no liquidity formula is named 'amihut'; there are amihud, kyle_obizhaeva, turn"):
+    with pytest.raises(
+        ValueError, match=r"no liquidity formula is named 'amihut'; there are amihud, kyle_obizhaeva, turn"
+    ):
         formula_named("amihut")
 
 

@@ -1,0 +1,77 @@
+"""One new file on twelve years of history against the same on sixty days: the work must not grow with the past.
+
+    python benchmarks/arrival.py [--coins 200] [--days 4400] [--files 5]
+
+Each home takes in its history at once; then days arrive one by one, and each is timed from the look at the folder to the
+end of the run `refresh`. The seconds inside the assets' own functions are taken from Dagster's step events.
+"""
+
+import argparse
+import datetime as dt
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from side_by_side import machine, show
+
+from cryptoliq_assets.runner import Runner
+from cryptoliq_assets.settings import Settings
+from cryptoliq_assets.simulate import simulate_market, write_snapshots
+
+
+def arrivals(settings: Settings, market, dates: list[dt.date]) -> list[tuple[float, float, float]]:
+    """(seconds in all, seconds to look and plan, seconds inside steps) of each day that arrives."""
+    measured = []
+    for date in dates:
+        write_snapshots(market, settings.raw_dir, dates=[date])
+        runner = Runner(settings)
+        assert runner.instance is not None
+        started = time.perf_counter()
+        runner.look()
+        ranges = runner.plan().ranges
+        planned = time.perf_counter() - started
+        runner.refresh(ranges)
+        seconds = time.perf_counter() - started
+        run = runner.instance.get_runs(limit=1)[0]
+        steps = sum(
+            step.end_time - step.start_time
+            for step in runner.instance.get_run_step_stats(run.run_id)
+            if step.start_time and step.end_time
+        )
+        measured.append((seconds, planned, steps))
+    return measured
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--coins", type=int, default=200)
+    parser.add_argument("--days", type=int, default=4400)
+    parser.add_argument("--files", type=int, default=5, help="New days; the first warms up and is not counted.")
+    args = parser.parse_args()
+    end = dt.date(2025, 6, 25)
+    market = simulate_market(coins=args.coins, days=args.days, end=end, seed=7)
+    new = [end - dt.timedelta(days=back) for back in reversed(range(args.files))]
+    print(f"{machine()}\n{args.coins} coins, {args.files - 1} new days counted", flush=True)
+    rows, medians = [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, days in (("sixty days", 60), (f"{args.days} days", args.days)):
+            settings = Settings(home=Path(folder) / name.replace(" ", "-"))
+            first = new[0] - dt.timedelta(days=days)
+            history = market[(market["date"] >= str(first)) & (market["date"] < str(new[0]))]
+            write_snapshots(history, settings.raw_dir)
+            runner = Runner(settings)
+            runner.look()
+            runner.refresh(runner.plan().ranges)
+            measured = arrivals(settings, market, new)[1:]
+            total, planned, steps = (statistics.median(values) for values in zip(*measured, strict=True))
+            medians[name] = total
+            rows.append((name, total, planned, steps, total - steps))
+    columns = ["history", "seconds a file", "look and plan", "in steps", "outside steps"]
+    show("one new file (medians)", columns, rows)
+    short, long = medians.values()
+    print(f"\n{long / short:.2f} times; wanted: at most 1.2")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Fuzzing the door: no bytes make `validate` or `ingest` fail, and no row gets in that the schema refuses.
+
+    python benchmarks/fuzz.py [--cases 10000] [--seed N] [--folder DIR]
+
+Half of the cases are random bytes and random CSV-like text, half are real or simulated snapshot files with cells, lines and
+bytes changed. Every case goes through `validate`; every accepted one is held to the raw table's Pandera model. They
+are then ingested, a few hundred at a time, into a home of their own. Exit code 1 when anything went wrong.
+"""
+
+import argparse
+import datetime as dt
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from side_by_side import machine
+
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.io.validation import validate_table
+from cryptoliq_assets.partitions import month_of, months_between
+from cryptoliq_assets.raw.catalogue import Catalogue
+from cryptoliq_assets.raw.folder import look_at, parse_content, register, unknown_files
+from cryptoliq_assets.raw.intake import Intake, merge_arrivals
+from cryptoliq_assets.schemas.tables import TABLES
+from cryptoliq_assets.settings import Settings
+from cryptoliq_assets.simulate import simulate_market, snapshot_files
+
+TODAY = dt.date(2026, 1, 1)
+_CELLS = [
+    "",
+    "0",
+    "-1",
+    "1e400",
+    "inf",
+    "NaN",
+    "1,5",
+    '"',
+    "true",
+    "x" * 300,
+    "2022-02-30",
+    "2031-01-01",
+    "é",
+    "1e-320",
+    " 7 ",
+    "\x00",
+    "0x10",
+    "1_000",
+]
+_SPLICES = [b"", b"\x00", b"\xff\xfe", b'"', b"\r", b"\n\n", b",,,,", b"\xef\xbb\xbf", "\u2028".encode(), b";"]
+
+
+def seeds_of(real: Path | None) -> list[bytes]:
+    """Good files to be mutated: simulated ones, and real ones where there are any."""
+    market = simulate_market(coins=25, days=6, end=dt.date(2022, 3, 20), seed=7)
+    good = [content for _, content in snapshot_files(market)]
+    if real and real.is_dir():
+        good += [path.read_bytes() for path in sorted(real.glob("*/*.csv"))]
+    return good
+
+
+def mutated(content: bytes, chance: random.Random) -> bytes:
+    """The file with a few cells, lines or bytes changed."""
+    for _ in range(chance.randint(1, 6)):
+        kind = chance.random()
+        if kind < 0.5:
+            lines = content.split(b"\n")
+            at = chance.randrange(len(lines))
+            cells = lines[at].split(b",")
+            cells[chance.randrange(len(cells))] = chance.choice(_CELLS).encode()
+            lines[at] = b",".join(cells)
+            content = b"\n".join(lines)
+        elif kind < 0.7:
+            lines = content.split(b"\n")
+            at = chance.randrange(len(lines))
+            lines[at : at + 1] = chance.choice([[], [lines[at]] * 2, [lines[at][: len(lines[at]) // 2]]])
+            content = b"\n".join(lines)
+        elif kind < 0.9:
+            at = chance.randrange(len(content) + 1)
+            content = content[:at] + chance.choice(_SPLICES) + content[at + chance.randint(0, 3) :]
+        else:
+            content = content[: chance.randrange(len(content) + 1)]
+    return content
+
+
+def random_content(chance: random.Random) -> bytes:
+    """Bytes from nowhere, or text that looks like CSV."""
+    if chance.random() < 0.4:
+        return chance.randbytes(chance.randint(0, 400))
+    header = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date"
+    rows = [
+        ",".join(chance.choice(_CELLS) for _ in range(chance.choice([9, 9, 9, 8, 10, 1])))
+        for _ in range(chance.randint(0, 8))
+    ]
+    return "\n".join([chance.choice([header, header.upper(), ""]), *rows]).encode()
+
+
+def check_case(content: bytes, settings: Settings) -> bool:
+    """Validate one case; returns whether it was accepted. Raises whatever is wrong."""
+    parsed = parse_content("coingecko_20220316.csv", content, settings, today=TODAY)
+    report = parsed.report
+    assert report["rows_read"] == report["rows_kept"] + sum(report["rows_refused"].values()), report
+    assert report["accepted"] == (parsed.rows is not None)
+    if parsed.rows is None:
+        assert report["refusal"], "refused without a reason"
+        return False
+    rows = parsed.rows.append_column("source_file", [["f"] * parsed.rows.num_rows])
+    rows = rows.append_column("arrival", [np.ones(parsed.rows.num_rows, dtype=np.int64)])
+    store = TableStore(settings)
+    frame = merge_arrivals(store.read("raw_snapshots", []), [rows])
+    assert len(frame) == parsed.rows.num_rows, "rows repeat"
+    validate_table(TABLES["raw_snapshots"], frame, where="accepted rows")
+    return True
+
+
+def ingest(cases: list[bytes], folder: Path, first: int) -> int:
+    """Ingest the cases as files of as many days; returns how many were accepted."""
+    settings = Settings(home=folder)
+    settings.raw_dir.mkdir(parents=True, exist_ok=True)
+    for number, content in enumerate(cases):
+        date = dt.date(2014, 1, 1) + dt.timedelta(days=(first + number) % 4000)
+        (settings.raw_dir / f"coingecko_{date:%Y%m%d}.csv").write_bytes(content)
+    catalogue, store = Catalogue(settings.catalogue_path), TableStore(settings)
+    register(
+        unknown_files(look_at(settings.raw_dir), catalogue), settings, catalogue=catalogue, now=dt.datetime.now(dt.UTC)
+    )
+    waiting = catalogue.files(states=["waiting"])
+    months = {month for file in waiting for month in file.months} or {month_of(TODAY)}
+    taken = Intake(settings, store).take_in(months_between(min(months), max(months)))
+    store.write("raw_snapshots", taken.frame, months_between(min(months), max(months)), sources=taken.sources)
+    assert not catalogue.files(states=["waiting"]), "a file was left waiting"
+    return sum(report["accepted"] for report in taken.reports)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=random.randrange(2**32))
+    parser.add_argument("--real", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
+    args = parser.parse_args()
+    print(f"{machine()}\nseed {args.seed}", flush=True)
+    chance = random.Random(args.seed)
+    good = seeds_of(args.real)
+    started, wrong, accepted, ingested = time.perf_counter(), 0, 0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(home=Path(folder) / "validate")
+        batch: list[bytes] = []
+        for number in range(args.cases):
+            content = mutated(chance.choice(good), chance) if chance.random() < 0.5 else random_content(chance)
+            batch.append(content)
+            try:
+                accepted += check_case(content, settings)
+                if len(batch) == 500 or number == args.cases - 1:
+                    ingested += ingest(batch, Path(folder) / f"home-{number}", number)
+                    batch = []
+                    print(f"  {number + 1:,} cases, {time.perf_counter() - started:.0f} s", flush=True)
+            except Exception as error:  # whatever it is, it is what the fuzzer looks for
+                wrong += 1
+                print(f"case {number}: {type(error).__name__}: {error}\n  {content[:300]!r}")
+    print(f"{args.cases:,} cases: {accepted:,} accepted, {ingested:,} ingested, {wrong} went wrong")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""`backtest`: what each model would have said of days that it had not seen; one Parquet file, not monthly."""
+
+import pandas as pd
+import pandera.pandas as pa
+from pandera.typing import Series
+
+from cryptoliq_assets.models.buckets import BUCKETS
+from cryptoliq_assets.schemas.base import TableModel, day, flag, number, text, whole
+from cryptoliq_assets.schemas.tables import Table
+
+
+class Backtest(TableModel):
+    """One row a (coin, date, model): out-of-fold forecasts of the candidates and baselines, and what came true."""
+
+    coin: Series[pd.CategoricalDtype] = text("Identity of the row.", sources=("labels.coin",))
+    date: Series[pa.DateTime] = day("Day of the snapshot forecast from.", sources=("labels.date",))
+    target_date: Series[pa.DateTime] = day("Day forecast for.", sources=("labels.target_date",))
+    fold: Series[int] = whole("Fold that tested the row.", unit="count", ge=1)
+    model: Series[pd.CategoricalDtype] = text("Name of the candidate or baseline.")
+    predicted: Series[float] = number("Score forecast, all history at hand.", unit="score", nullable=False)
+    predicted_without_history: Series[float] = number(
+        "Score forecast of the same row as a request without history.", unit="score", nullable=False
+    )
+    realised: Series[float] = number(
+        "Score realised on target_date.", unit="score", sources=("labels.target_score",), nullable=False
+    )
+    persistence: Series[float] = number(
+        "Score of date: the forecast of no change.", unit="score", sources=("labels.liquidity_score",), nullable=False
+    )
+    bucket: Series[pd.CategoricalDtype] = text(
+        "Size of the coin, by market-cap rank.", sources=("engineered_features.mkt_cap_rank_log",), isin=BUCKETS
+    )
+    known_cap: Series[bool] = flag("The market cap is known.", sources=("engineered_features.mkt_cap_log",))
+
+    @pa.dataframe_check(name="target_after_date")
+    def target_after_date(cls, frame: pd.DataFrame) -> pd.Series:
+        """A forecast looks ahead."""
+        return frame["target_date"] > frame["date"]
+
+    class Config:
+        unique = ["coin", "date", "model"]
+
+
+# Beside the monthly tables, under reports/ in the home.
+BACKTEST = Table("backtest", Backtest, "backtest.parquet")

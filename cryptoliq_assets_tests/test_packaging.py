@@ -1,0 +1,131 @@
+"""What a fresh clone is installed from and run by."""
+
+import re
+import stat
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+_PIN = re.compile(r"([A-Za-z0-9._-]+)(\[[a-z0-9,_-]+\])?==([0-9][0-9A-Za-z.+!]*)(\s*;.*)?")
+
+
+def pins(name: str) -> dict[str, str]:
+    """Package → version; every line that says anything must be a pin, or include another of these files."""
+    found: dict[str, str] = {}
+    for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
+        line = line.split("#")[0].split("--hash")[0].strip(" \\")
+        if not line:
+            continue
+        if line.startswith("-r "):
+            found |= pins(line[3:].strip())
+            continue
+        match = _PIN.fullmatch(line)
+        assert match, f"{name}: {line!r} is not pinned with =="
+        found[normal(match[1])] = match[3]
+    return found
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def required(lines: list[str]) -> dict[str, str]:
+    """Package → its bounds."""
+    split = [re.match(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?(.*)", line) for line in lines]
+    return {normal(match[1]): match[2] for match in split}
+
+
+def version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+
+
+def within(pinned: str, bounds: str) -> bool:
+    for sign, limit in re.findall(r"(>=|<=|<|>|==)\s*([0-9.]+)", bounds):
+        have, want = version(pinned), version(limit)
+        have, want = (part + (0,) * (3 - len(part)) for part in (have, want))
+        holds = {">=": have >= want, "<": have < want, "<=": have <= want, ">": have > want, "==": have == want}[sign]
+        if not holds:
+            return False
+    return True
+
+
+def test_every_dependency_is_pinned_within_the_bounds_of_pyproject():
+    pinned = pins("requirements.txt")
+    for name, bounds in required(PROJECT["project"]["dependencies"]).items():
+        assert name in pinned
+        assert within(pinned[name], bounds), f"{name} {pinned[name]} is outside {bounds}"
+
+
+def test_every_development_dependency_is_pinned_too_and_none_of_them_is_in_the_image():
+    image = pins("requirements.txt")
+    pinned = image | pins("requirements-dev.txt")
+    for name, bounds in required(PROJECT["project"]["optional-dependencies"]["dev"]).items():
+        assert name in pinned
+        assert within(pinned[name], bounds), f"{name} {pinned[name]} is outside {bounds}"
+    assert not {"pytest", "hypothesis", "ruff", "playwright"} & set(image)
+
+
+def test_the_two_pinned_sets_agree():
+    pinned, image = pins("requirements-dev.txt"), pins("requirements.txt")
+    assert {name: pinned[name] for name in image if name in pinned} == {n: v for n, v in image.items() if n in pinned}
+
+
+def test_setup_py_is_a_shim_of_three_lines():
+    assert (ROOT / "setup.py").read_text(encoding="utf-8").splitlines() == [
+        "from setuptools import setup",
+        "",
+        "setup()",
+    ]
+
+
+def test_the_console_script_is_the_command_line():
+    assert PROJECT["project"]["scripts"] == {"cryptoliq": "cryptoliq_assets.cli:main"}
+
+
+def test_the_workspace_is_read_from_its_file_and_loads_the_definitions():
+    # [tool.dagster] would override workspace.yaml in silence.
+    assert "dagster" not in PROJECT.get("tool", {})
+    (source,) = yaml.safe_load((ROOT / "workspace.yaml").read_text(encoding="utf-8"))["load_from"]
+    assert source["python_module"]["module_name"] == "cryptoliq_assets.definitions"
+    assert (ROOT / "cryptoliq_assets" / "definitions.py").exists()
+
+
+def test_the_instance_sends_nothing_home_and_runs_one_run_at_a_time():
+    instance = yaml.safe_load((ROOT / "dagster.yaml").read_text(encoding="utf-8"))
+    assert instance["telemetry"] == {"enabled": False}
+    assert instance["concurrency"]["runs"]["max_concurrent_runs"] == 1
+    assert instance["run_monitoring"]["enabled"] is True
+
+
+def test_the_instance_file_travels_inside_the_package_and_is_the_one_at_the_top():
+    assert "dagster.yaml" in PROJECT["tool"]["setuptools"]["package-data"]["cryptoliq_assets"]
+    top, inside = ROOT / "dagster.yaml", ROOT / "cryptoliq_assets" / "dagster.yaml"
+    assert top.read_bytes() == inside.read_bytes()
+
+
+def test_tests_are_not_installed():
+    find = PROJECT["tool"]["setuptools"]["packages"]["find"]
+    assert find["include"] == ["cryptoliq_assets*"]
+    assert "cryptoliq_assets_tests*" in find["exclude"]
+
+
+def test_make_has_demo_and_test():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", text, flags=re.MULTILINE))
+    assert {"demo", "test"} <= targets
+    assert "cryptoliq demo" in text
+    assert "-m pytest" in text
+
+
+def test_ci_runs_the_script_that_anyone_can_run():
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & stat.S_IXUSR
+    text = script.read_text(encoding="utf-8")
+    assert "make test" in text
+    assert "dagster definitions validate" in text
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert ".ci/run" in workflow
+    assert yaml.safe_load(workflow)["jobs"]
