@@ -24,6 +24,8 @@ _COMMANDS = {
     "train": "pipeline",
     "forecast": "pipeline",
     "materialize": "pipeline",
+    "predict": "predict",
+    "models": "models",
     "export": "home",
     "ui": "home",
     "status": "status",

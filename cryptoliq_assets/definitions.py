@@ -25,6 +25,7 @@ from cryptoliq_assets.labels.assets import label_assets  # noqa: E402
 from cryptoliq_assets.labels.checks import label_checks  # noqa: E402
 from cryptoliq_assets.models.assets import model_assets  # noqa: E402
 from cryptoliq_assets.models.checks import model_checks  # noqa: E402
+from cryptoliq_assets.models.jobs import rollback_job  # noqa: E402
 from cryptoliq_assets.models.sensors import champion_keeper, weekly_train  # noqa: E402
 from cryptoliq_assets.raw.assets import raw_assets  # noqa: E402
 from cryptoliq_assets.raw.checks import raw_checks  # noqa: E402
@@ -51,7 +52,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *model_checks(settings),
             *forecast_checks(settings),
         ],
-        jobs=jobs.ALL_JOBS,
+        jobs=[*jobs.ALL_JOBS, rollback_job(settings)],
         sensors=[raw_files_sensor(settings, jobs.refresh), champion_keeper(settings, jobs.train, jobs.forecast)],
         schedules=[weekly_train(jobs.train)],
         resources={

@@ -17,7 +17,7 @@ def prepare_home(settings: Settings) -> list[Path]:
         settings.dagster_home,
     ):
         if not folder.exists():
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
             made.append(folder)
     instance_file = settings.dagster_home / "dagster.yaml"
     if not instance_file.exists():

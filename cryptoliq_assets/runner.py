@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import dagster as dg
 
@@ -13,15 +14,19 @@ from cryptoliq_assets.forecasts.due import forecasts_due, training_due
 from cryptoliq_assets.home import prepare_home
 from cryptoliq_assets.io.declare import range_tags
 from cryptoliq_assets.io.progress import PROGRESS_LOGGER, show_progress
-from cryptoliq_assets.io.run_lock import PROCESS_TAG, process_mark, reap_dead_runs
+from cryptoliq_assets.io.run_lock import PROCESS_TAG, home_lock, process_mark, reap_dead_runs
 from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.jobs import FORECAST_JOB, REFRESH_JOB, TRAIN_JOB
+from cryptoliq_assets.jobs import FORECAST_JOB, REFRESH_JOB, ROLLBACK_JOB, TRAIN_JOB
+from cryptoliq_assets.models.jobs import ROLLBACK_OP
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.partitions import contiguous_ranges, months_between
 from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
 from cryptoliq_assets.raw.folder import look_at, register, unknown_files
 from cryptoliq_assets.raw.planning import Plan, make_plan
 from cryptoliq_assets.settings import Settings
+
+# Longest that another process takes to make the instance's databases.
+_INSTANCE_SECONDS = 60.0
 
 
 class RunFailed(RuntimeError):
@@ -40,8 +45,10 @@ class Runner:
     @cached_property
     def instance(self) -> dg.DagsterInstance:
         prepare_home(self.settings)
-        # The home's instance has telemetry off and a queue that a run in this process does not stand in.
-        return dg.DagsterInstance.from_config(str(self.settings.dagster_home))
+        # Two first commands at once would both make the instance's databases, and one of them would fail.
+        with home_lock(self.settings.dagster_home / "instance.lock", wait_seconds=_INSTANCE_SECONDS, say=_unsaid):
+            # The home's instance has telemetry off and a queue that a run in this process does not stand in.
+            return dg.DagsterInstance.from_config(str(self.settings.dagster_home))
 
     @cached_property
     def definitions(self) -> dg.Definitions:
@@ -93,6 +100,10 @@ class Runner:
     def train(self) -> None:
         self.run(TRAIN_JOB)
 
+    def rollback(self, to: str | None) -> None:
+        """Make an earlier champion current again: `to`, else the newest sound one before the current."""
+        self.run(ROLLBACK_JOB, ops={ROLLBACK_OP: {"config": {"to": to} if to else {}}})
+
     def forecast(self) -> bool:
         """Forecast the newest snapshot if the champion has not; False when there is nothing to do."""
         month = forecasts_due(self.settings, self.store)
@@ -112,8 +123,8 @@ class Runner:
             return []
         return contiguous_ranges(months_between(first, last), most=self.settings.months_per_run)
 
-    def run(self, job: str, *, tags: dict[str, str] | None = None) -> None:
-        """Run a job in this process; raises RunFailed naming the step and the reason."""
+    def run(self, job: str, *, tags: dict[str, str] | None = None, ops: dict[str, Any] | None = None) -> None:
+        """Run a job in this process, `ops` being its configuration; RunFailed names the step and the reason."""
         reap_dead_runs(self.instance)
         show_progress(self.step, self.say)
         with warnings.catch_warnings():
@@ -121,11 +132,15 @@ class Runner:
             result = self.definitions.resolve_job_def(job).execute_in_process(
                 instance=self.instance,
                 tags={**(tags or {}), PROCESS_TAG: process_mark()},
-                run_config={"loggers": {PROGRESS_LOGGER: {}}},
+                run_config={"loggers": {PROGRESS_LOGGER: {}}, "ops": ops or {}},
                 raise_on_error=False,
             )
         if not result.success:
             raise RunFailed(_why(job, result))
+
+
+def _unsaid(message: str) -> None:
+    """For a wait too short to speak of."""
 
 
 def _why(job: str, result: dg.ExecuteInProcessResult) -> str:

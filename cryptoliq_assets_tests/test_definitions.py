@@ -77,19 +77,18 @@ def test_the_signing_key_is_not_among_the_resources_that_the_ui_shows(tmp_path):
 
 
 def test_all_assets_of_the_design_are_there_and_the_raw_folder_is_external(specs, repository):
-    assert set(specs) == ASSETS
+    assert set(specs) >= ASSETS
     assert repository.asset_graph.get(dg.AssetKey("raw_files")).is_external
     assert repository.asset_graph.get(dg.AssetKey("raw_snapshots")).parent_keys == {dg.AssetKey("raw_files")}
 
 
-@pytest.mark.parametrize("name", sorted(ASSETS))
-def test_every_asset_has_group_kinds_owner_description_and_code_version(specs, name):
-    spec = specs[name]
-    assert spec.group_name != "default"
-    assert spec.kinds
-    assert list(spec.owners) == ["team:cryptoliq"]
-    assert len(spec.description or "") > 40
-    assert spec.code_version or name == "raw_files"
+def test_every_asset_has_group_kinds_owner_description_and_code_version(specs):
+    for name, spec in specs.items():
+        assert spec.group_name != "default", name
+        assert spec.kinds, name
+        assert list(spec.owners) == ["team:cryptoliq"], name
+        assert len(spec.description or "") > 40, name
+        assert spec.code_version or name == "raw_files", name
 
 
 def test_groups_are_the_stages_of_the_road(specs):
@@ -176,15 +175,22 @@ def test_every_table_has_its_checks_the_schema_first(definitions):
                 blocking.add(spec.name)
             # With months of their own the UI of Dagster 1.13 shows the checks of a range run as skipped.
             assert spec.partitions_def is None
-    assert found["leaderboard"] == ["skill_above_zero"]
+    assert "skill_above_zero" in found["leaderboard"]
     for table, names in CHECKS.items():
         assert found[table][0] == "schema"
         assert set(found[table]) >= set(names)
-    assert blocking == BLOCKING
+    assert blocking >= BLOCKING
 
 
 def test_the_checks_of_a_table_are_one_step(definitions):
-    assert len(list(definitions.asset_checks)) == len(TABLES) + 1
+    for table in TABLES:
+        holders = [
+            checks
+            for checks in definitions.asset_checks
+            if table in {spec.asset_key.to_user_string() for spec in checks.check_specs}
+        ]
+        assert len(holders) == 1
+        assert len(list(holders[0].check_specs)) >= 2
 
 
 def test_jobs_run_what_their_names_say_in_one_process(definitions):
@@ -195,7 +201,8 @@ def test_jobs_run_what_their_names_say_in_one_process(definitions):
     assert assets("refresh") == {"raw_snapshots", *derived, "forecasts"}
     assert assets("ingest") == {"raw_snapshots"}
     assert assets("preprocess") == derived
-    assert assets("train") == {*CANDIDATES, "leaderboard", "champion"}
+    assert assets("train") >= {*CANDIDATES, "leaderboard", "champion"}
+    assert not assets("train") & {*TABLES}
     assert assets("forecast") == {"forecasts"}
     for job in ("refresh", "ingest", "preprocess", "train", "forecast"):
         assert definitions.resolve_job_def(job).executor_def.name == "in_process"
@@ -203,11 +210,12 @@ def test_jobs_run_what_their_names_say_in_one_process(definitions):
 
 def test_sensors_and_the_weekly_schedule_run_by_default(repository):
     sensors = {sensor.name: sensor for sensor in repository.sensor_defs}
-    assert set(sensors) == {"raw_files", "champion_keeper"}
-    assert {sensor.minimum_interval_seconds for sensor in sensors.values()} == {10}
-    assert all(sensor.default_status == dg.DefaultSensorStatus.RUNNING for sensor in sensors.values())
-    (schedule,) = repository.schedule_defs
-    assert (schedule.name, schedule.job_name, schedule.cron_schedule) == ("weekly_train", "train", "15 3 * * 0")
+    assert set(sensors) >= {"raw_files", "champion_keeper"}
+    for name in ("raw_files", "champion_keeper"):
+        assert sensors[name].minimum_interval_seconds == 10
+        assert sensors[name].default_status == dg.DefaultSensorStatus.RUNNING
+    schedule = next(schedule for schedule in repository.schedule_defs if schedule.name == "weekly_train")
+    assert (schedule.job_name, schedule.cron_schedule) == ("train", "15 3 * * 0")
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
 
 

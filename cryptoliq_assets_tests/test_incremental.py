@@ -7,12 +7,14 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
+from cryptoliq_assets.partitions import first_day, months_between
 from cryptoliq_assets.runner import Runner
 from cryptoliq_assets_tests.markets import COINS, Home, assert_same_tables, file_name, quick_folder, snapshot
 
 FIRST = dt.date(2021, 12, 20)
 # Five months and a bit: further than the 90 days of history and the 3 that a filled cell adds.
 SPAN_DAYS = 170
+EDGES = st.sampled_from(months_between("2022-01", "2022-06"))
 UNREADABLE = b"coin;symbol;price\nBitcoin;BTC;1\n"
 
 
@@ -50,13 +52,16 @@ class Expected:
 
 
 def market_days() -> st.SearchStrategy[list[dt.date]]:
-    """Days in clusters, so that windows, fills and targets meet, with gaps of weeks and months between them."""
-    cluster = st.tuples(st.integers(0, SPAN_DAYS), st.integers(1, 4))
-    return st.lists(cluster, min_size=1, max_size=4).map(
-        lambda clusters: sorted(
-            {FIRST + dt.timedelta(days=start + step) for start, length in clusters for step in range(length)}
-        )
+    """Days in clusters, so that windows, fills and targets meet; often over the edge of a month, where seams are."""
+    at_an_edge = st.builds(lambda month, before: first_day(month) - dt.timedelta(days=before), EDGES, st.integers(1, 3))
+    anywhere = st.integers(0, SPAN_DAYS).map(lambda step: FIRST + dt.timedelta(days=step))
+    cluster = st.builds(
+        lambda start, length: [start + dt.timedelta(days=step) for step in range(length)],
+        at_an_edge | anywhere,
+        st.integers(2, 5),
     )
+    clusters = st.lists(cluster, min_size=2, max_size=4)
+    return clusters.map(lambda found: sorted({day for days in found for day in days}))
 
 
 @st.composite
@@ -64,14 +69,14 @@ def arrivals(draw: st.DrawFn) -> list[list[Drop]]:
     """Batches of drops: days in any order, late, twice, corrected, several days a file, some files refused."""
     days = draw(market_days())
     # Few names, so that most are corrected, often to other days than before.
-    names = [file_name(day) for day in days[:3]]
+    names = [file_name(day) for day in draw(st.permutations(days))[:3]]
     one = st.builds(
         Drop,
         name=st.sampled_from(names),
-        dates=st.frozensets(st.sampled_from(days), min_size=1, max_size=3),
+        dates=st.frozensets(st.sampled_from(days), min_size=1, max_size=5),
         content=st.sampled_from([0, 0, 0, 1, 2, None]),
     )
-    return draw(st.lists(st.lists(one, min_size=1, max_size=4), min_size=1, max_size=3))
+    return draw(st.lists(st.lists(one, min_size=1, max_size=3), min_size=2, max_size=4))
 
 
 def put(home: Home, batch: list[Drop]) -> None:
@@ -100,8 +105,8 @@ def check_incremental_equals_full(batches: list[list[Drop]], *, horizon: int, mo
             plan = home.bring_up_to_date()
             left = home.plan()
             assert (left.months, left.waiting, left.unfinished) == ([], [], []), (plan.ranges, left)
-        event(f"corrected: {any(file.state == 'superseded' for file in home.catalogue.files())}")
-        event(f"chunks: {max((len(plan.ranges), 3)[len(plan.ranges) > 3] for plan in [plan])}")
+        states = {file.state for file in home.catalogue.files()}
+        event(f"states: {', '.join(sorted(states))}; {len(batches)} batches; {len(home.refreshed)} runs")
         full = rebuilt(folder / "full", expected, months_per_run=240, **options)
         assert_same_tables(home.store, full.store)
 
@@ -112,7 +117,7 @@ def examples(count: int) -> settings:
     return settings(max_examples=count, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=phases)
 
 
-@examples(40)
+@examples(44)
 @given(arrivals(), st.sampled_from([1, 1, 3, 28]))
 def test_files_in_any_order_late_twice_or_corrected_give_the_tables_of_one_rebuild(
     batches: list[list[Drop]], horizon: int
@@ -138,17 +143,18 @@ def run_whole(home: Home) -> None:
 
 def test_whole_dagster_runs_over_seams_late_and_corrected_files_give_the_tables_of_one_rebuild() -> None:
     newyear, first, second = dt.date(2022, 1, 1), dt.date(2022, 2, 28), dt.date(2022, 3, 1)
+    january = {dt.date(2022, 1, 31), dt.date(2022, 2, 1)}
     batches = [
         [Drop(file_name(second), frozenset({second, second + dt.timedelta(days=1)}), 0)],
         # Late by two months; and a correction that takes a day back.
         [
-            Drop(file_name(newyear), frozenset({newyear - dt.timedelta(days=1), newyear, first}), 0),
+            Drop(file_name(newyear), frozenset({newyear - dt.timedelta(days=1), newyear, first, *january}), 0),
             Drop(file_name(second), frozenset({second}), 1),
             Drop(file_name(first), frozenset({first}), None),
         ],
         # Corrected to days of another month, and a file that was refused before.
         [
-            Drop(file_name(newyear), frozenset({newyear, second}), 2),
+            Drop(file_name(newyear), frozenset({newyear, second, *january}), 2),
             Drop(file_name(first), frozenset({first, second}), 0),
             Drop(file_name(second), frozenset({second}), 1),
         ],

@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+import cryptoliq_assets
 from cryptoliq_assets.io.run_lock import PROCESS_TAG, home_lock
 from cryptoliq_assets_tests.markets import Home, assert_same_tables, file_name, quick_folder, snapshot
 
@@ -19,6 +20,8 @@ OPTIONS = {"first_month": "2021-11"}
 # Two days apart: no row's next day is there, so there is nothing to train on, and a run is tables alone.
 DAYS = [dt.date(2022, 1, 1) + dt.timedelta(days=2 * step) for step in range(60)]
 PATIENCE_SECONDS = 120
+# The commands run the code that is tested here, installed or not.
+PACKAGE = str(Path(cryptoliq_assets.__file__).parents[1])
 
 
 @pytest.fixture
@@ -40,7 +43,12 @@ def materialize(home: Home, *options: str) -> subprocess.Popen:
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("CRYPTOLIQ_", "DAGSTER_"))}
     return subprocess.Popen(
         [sys.executable, "-c", "from cryptoliq_assets.cli import main; main()", "materialize", *options],
-        env={**variables, "CRYPTOLIQ_HOME": str(home.settings.home), "CRYPTOLIQ_FIRST_MONTH": "2021-11"},
+        env={
+            **variables,
+            "PYTHONPATH": PACKAGE,
+            "CRYPTOLIQ_HOME": str(home.settings.home),
+            "CRYPTOLIQ_FIRST_MONTH": "2021-11",
+        },
         cwd=home.settings.home,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -43,6 +43,8 @@ def forecast_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         if champion is None:
             context.log.warning("no champion yet: nothing is forecast until `train` has promoted one")
             return dg.Output(stored, metadata={"champion": "none yet"})
+        for reason in champion.passed_over:
+            context.log.warning(f"{reason}; {champion.version} forecasts in its place")
         rows, stale = _newest_rows(store, newest)
         made_at = pd.Timestamp(dt.datetime.now(dt.UTC).replace(tzinfo=None))
         made = forecast_snapshot(rows, champion, made_at=made_at)
@@ -59,7 +61,8 @@ def forecast_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         write_json(settings.reports_dir / "forecasts.json", report)
         counts = {name: str(value) if isinstance(value, dt.date) else value for name, value in report.items()}
         listed = [f"{row['coin']} ({row['last_seen']})" for row in report["stale"][:_LISTED]]
-        return dg.Output(whole, metadata={**counts, "stale": len(stale), "stale_coins": listed})
+        refused = {"models_refused": list(champion.passed_over)} if champion.passed_over else {}
+        return dg.Output(whole, metadata={**counts, **refused, "stale": len(stale), "stale_coins": listed})
 
     return [forecasts]
 

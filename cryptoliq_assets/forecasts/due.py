@@ -18,13 +18,14 @@ def newest_date(store: TableStore, table: str = "engineered_features") -> dt.dat
 
 def forecasts_due(settings: Settings, store: TableStore) -> str | None:
     """The month of the newest snapshot when the present champion has not forecast it yet, else None."""
-    champion = store_of(settings).current()
+    # The version alone: the champion's metadata may be what is broken, and an earlier one then forecasts.
+    champion = store_of(settings).current_version()
     newest = newest_date(store)
     if champion is None or newest is None:
         return None
     month = f"{newest:%Y-%m}"
     stored = store.read("forecasts", [month], columns=["coin", "date", "model_version"])
-    done = stored["date"].eq(newest.isoformat()) & stored["model_version"].eq(champion["version"])
+    done = stored["date"].eq(newest.isoformat()) & stored["model_version"].eq(champion)
     return None if done.any() else month
 
 

@@ -155,11 +155,14 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
 
         The best candidate takes its place when the gate lets it; a refusal is recorded and the champion stays.
         """
+        from cryptoliq_assets.models.card_file import card_path
         from cryptoliq_assets.models.training import LeakageSuspected, choose_champion
 
         candidates = [linear_regression, random_forest, xgboost]
         try:
-            decision, metadata = choose_champion(leaderboard, candidates, settings=settings, tables=tables.store())
+            decision, metadata, card = choose_champion(
+                leaderboard, candidates, settings=settings, tables=tables.store()
+            )
         except LeakageSuspected as error:
             raise dg.Failure(f"{error}; the champion stays", allow_retries=False) from error
         context.log.info(f"{'promoted' if decision.promote else 'not promoted'}: {decision.reason}")
@@ -173,6 +176,9 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
                 "known_until": metadata["known_until"],
                 "metadata": dg.MetadataValue.json(metadata),
             }
+        if card is not None:
+            path = dg.MetadataValue.path(str(card_path(settings.reports_dir)))
+            shown |= {"card": dg.MetadataValue.md(card), "card_page": path}
         return dg.MaterializeResult(metadata=shown)
 
     return champion

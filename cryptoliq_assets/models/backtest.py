@@ -73,7 +73,5 @@ def smoothed(daily: pd.DataFrame, *, days: int = 7) -> dict[str, np.ndarray]:
 
 def _plain_text(table: pa.Table) -> pa.Table:
     """Dictionaries as text in the schema: those of different models would not read back as one column."""
-    fields = [
-        pa.field(item.name, pa.string()) if pa.types.is_dictionary(item.type) else item for item in table.schema
-    ]
+    fields = [pa.field(item.name, pa.string()) if pa.types.is_dictionary(item.type) else item for item in table.schema]
     return table.cast(pa.schema(fields)).replace_schema_metadata(None)

@@ -17,6 +17,8 @@ class Champion:
     """A loaded model with the intervals that go with it."""
 
     loaded: LoadedModel
+    # Why newer versions, the current one first, were passed over: reasons to raise alarm.
+    passed_over: tuple[str, ...] = ()
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -41,6 +43,12 @@ class Champion:
 
 
 def load_champion(settings: Settings) -> Champion | None:
-    """The current model through every check; None where there is none yet, ModelRefused where it fails one."""
+    """The current model through every check, or else the one before it that passes, with the reasons in `passed_over`.
+
+    None where there is none yet; raises ModelRefused, with all reasons, where none passes.
+    """
     store = store_of(settings)
-    return Champion(store.load()) if store.current_version() else None
+    if store.current_version() is None:
+        return None
+    loaded, reasons = store.load_newest_sound()
+    return Champion(loaded, tuple(reasons))

@@ -31,7 +31,7 @@ def sampled_dates(store: TableStore, *, count: int = SAMPLED_DATES) -> list[dt.d
         for day in stamp.days
     )
     places = np.linspace(0, len(days) - 1, count + 1)[1:] if days else []
-    return [dt.date.fromisoformat(days[place]) for place in dict.fromkeys(int(round(place)) for place in places)]
+    return [dt.date.fromisoformat(days[place]) for place in dict.fromkeys(round(float(place)) for place in places)]
 
 
 def look_ahead(store: TableStore, dates: Sequence[dt.date], *, formula: str) -> dict[str, Any]:

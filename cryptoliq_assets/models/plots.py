@@ -13,7 +13,7 @@ import numpy as np
 # Okabe and Ito's colours, told apart by colour-blind readers as well (jfly.uni-koeln.de/color).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
 _WIDTH, _HEIGHT = 640, 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 30, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 38, 36
 _LABEL_WIDTH = 220
 _BAR = 20
 # A character of the 12 px sans-serif font, on average.
@@ -67,23 +67,30 @@ def line_plot(
             ]
     parts += _legend(list(lines)) if len(lines) > 1 else []
     parts.append(_text((_WIDTH + _LEFT) / 2, _HEIGHT - 3, x_label, anchor="middle", colour="#555"))
-    parts.append(_text(4, _TOP - 8, y_label, colour="#555"))
+    parts.append(_text(4, 13, y_label, colour="#555"))
     return _svg(parts, title=title, height=_HEIGHT)
 
 
 def bar_plot(
-    bars: Mapping[str, float], *, title: str, mark: float | None = None, unit: str = "", from_zero: bool = True
+    bars: Mapping[str, float], *, title: str, mark: float | None = None, unit: str = "", logarithmic: bool = False
 ) -> str:
-    """Horizontal bars by label, with their values; `mark` is a dashed line at what is wanted. NaN is no bar."""
+    """Horizontal bars by label from zero, with their values; `mark` is a dashed line at what is wanted. NaN is no bar.
+
+    logarithmic: lengths are those of ln(1 + |value|), where one bar would else dwarf all others.
+    """
     values = [float(value) for value in bars.values() if math.isfinite(value)]
-    low, high, _ = _axis([*values, *([0.0] if from_zero else []), *([mark] if mark is not None else [])])
+
+    def length(value: float) -> float:
+        return math.copysign(math.log1p(abs(value)), value) if logarithmic else value
+
+    low, high, _ = _axis([0.0, *map(length, values), *([length(mark)] if mark is not None else [])])
     right = _WIDTH - _RIGHT - 64
 
     def across(value: float) -> float:
-        return _LABEL_WIDTH + (value - low) / ((high - low) or 1.0) * (right - _LABEL_WIDTH)
+        return _LABEL_WIDTH + (length(value) - low) / ((high - low) or 1.0) * (right - _LABEL_WIDTH)
 
     height = 12 + _BAR * len(bars) + 10
-    parts, base = [], across(min(max(0.0, low), high))
+    parts, base = [], across(0.0)
     for row, (label, value) in enumerate(bars.items()):
         y = 12 + row * _BAR
         parts.append(_text(_LABEL_WIDTH - 8, y + 13, label, anchor="end"))
@@ -96,7 +103,9 @@ def bar_plot(
             parts.append(_text(base + 6, y + 13, "–"))
     if mark is not None:
         at = across(mark)
-        parts.append(f'<line x1="{at:.1f}" y1="8" x2="{at:.1f}" y2="{height - 8}" stroke="#333" stroke-dasharray="4 3"/>')
+        parts.append(
+            f'<line x1="{at:.1f}" y1="8" x2="{at:.1f}" y2="{height - 8}" stroke="#333" stroke-dasharray="4 3"/>'
+        )
     return _svg(parts, title=title, height=height)
 
 
@@ -150,10 +159,12 @@ def _runs(drawn: list[tuple[float, float]]) -> list[list[tuple[float, float]]]:
 
 def _x_labels(x: Sequence[object], places: list[float], *, numeric: bool) -> list[tuple[float, str]]:
     if numeric:
-        low, high, steps = _axis(places)
+        _, _, steps = _axis(places)
         return [(step, _number(step)) for step in steps if min(places) <= step <= max(places)]
     every = max(1, math.ceil(len(places) / 6))
-    return [(place, str(label)) for index, (place, label) in enumerate(zip(places, x, strict=True)) if index % every == 0]
+    return [
+        (place, str(label)) for index, (place, label) in enumerate(zip(places, x, strict=True)) if index % every == 0
+    ]
 
 
 def _axis(values: list[float]) -> tuple[float, float, list[float]]:
@@ -169,7 +180,7 @@ def _axis(values: list[float]) -> tuple[float, float, list[float]]:
 
 
 def _number(value: float) -> str:
-    return f"{round(value, 10) + 0.0:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{round(value, 10) + 0.0:.4g}"
 
 
 def _colours(count: int) -> list[str]:

@@ -12,6 +12,10 @@ from typing import Any
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.backtest import Written, backtest_path, write_backtest
 from cryptoliq_assets.models.card import model_metadata
+from cryptoliq_assets.models.card_facts import card_facts
+from cryptoliq_assets.models.card_file import keep_card
+from cryptoliq_assets.models.card_page import card_markdown, card_page
+from cryptoliq_assets.models.champion import load_champion
 from cryptoliq_assets.models.evaluation import BASELINES, Evaluation, Progress, evaluate, evaluate_baseline
 from cryptoliq_assets.models.folds import Folds, make_folds
 from cryptoliq_assets.models.gate import Decision, decide
@@ -95,7 +99,7 @@ def rank_candidates(
     """
     rows, folds = training_rows(settings, store)
     evaluations = [candidate.evaluation for candidate in candidates]
-    for recipe in challengers(store_of(settings).current())[len(CANDIDATES) :]:
+    for recipe in challengers(standing_champion(settings))[len(CANDIDATES) :]:
         evaluations.append(evaluate(recipe, rows, folds, seed=settings.seed, device=settings.device, progress=progress))
     evaluations += [evaluate_baseline(name, rows, folds) for name in BASELINES]
     return make_leaderboard(
@@ -109,21 +113,22 @@ def rank_candidates(
 
 def choose_champion(
     leaderboard: dict[str, Any], candidates: list[Candidate], *, settings: Settings, tables: TableStore
-) -> tuple[Decision, dict[str, Any] | None]:
-    """Put the best candidate before the gate; returns the decision and the champion's metadata (None: there is none).
+) -> tuple[Decision, dict[str, Any] | None, str | None]:
+    """Put the best candidate before the gate; returns the decision, the champion's metadata (None: there is none) and,
+    where it is new, its card as Markdown; the card's page is reports/model_card.html.
 
     A refusal is recorded in the ledger and the champion stays; raises LeakageSuspected where the candidate is too good
     to be true.
     """
-    store = store_of(settings)
+    store, standing = store_of(settings), standing_champion(settings)
     best = next(candidate for candidate in candidates if candidate.recipe.name == leaderboard["best"])
-    decision = decide(leaderboard, champion=store.current())
+    decision = decide(leaderboard, champion=standing)
     now = dt.datetime.now(dt.UTC)
     if not decision.promote:
         store.refuse(best.recipe.name, reason=decision.reason, at=now, model=best.learner)
         if decision.leakage:
             raise LeakageSuspected(decision.reason)
-        return decision, store.current()
+        return decision, standing, None
     rows, _ = training_rows(settings, tables)
     metadata = model_metadata(
         best.recipe,
@@ -134,7 +139,24 @@ def choose_champion(
         at=now,
         git_revision=git_revision(),
     )
-    return decision, store.promote(best.learner, metadata, reason=decision.reason, at=now)
+    promoted = store.promote(best.learner, metadata, reason=decision.reason, at=now)
+    facts = card_facts(
+        promoted,
+        leaderboard,
+        evaluation=best.evaluation,
+        rows=rows,
+        learner=best.learner,
+        ledger=store.ledger.entries(),
+        seed=settings.seed,
+    )
+    keep_card(settings.reports_dir, promoted["version"], card_page(facts), stored=store.versions())
+    return decision, promoted, card_markdown(facts)
+
+
+def standing_champion(settings: Settings) -> dict[str, Any] | None:
+    """Metadata of the model that a candidate has to beat: the one that is served, which a broken current one is not."""
+    champion = load_champion(settings)
+    return champion.metadata if champion else None
 
 
 def git_revision() -> str | None:

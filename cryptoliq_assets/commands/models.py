@@ -1,0 +1,87 @@
+"""models: the model store from the command line: what is there, back to an earlier one, does each one load."""
+
+import click
+
+from cryptoliq_assets.commands.console import console, explain, quit_with, running, table
+from cryptoliq_assets.settings import Settings
+
+_LINES = 10
+
+
+@click.group()
+def models() -> None:
+    """The stored models: list them, roll back to an earlier one, verify that each loads."""
+
+
+@models.command("list")
+@click.pass_obj
+def list_models(settings: Settings) -> None:
+    """Every stored version, newest first, and the last lines of the ledger."""
+    from cryptoliq_assets.models.store import store_of
+
+    store = store_of(settings)
+    entries = store.entries()
+    if not entries:
+        console.print(f"no model in {settings.models_dir}: `cryptoliq train` makes one", soft_wrap=True)
+        return
+    table(
+        f"Models in {settings.models_dir}",
+        ["version", "current", "skill", "evaluation", "known until", "promoted at"],
+        [
+            [
+                entry["version"],
+                "yes" if entry["current"] else "",
+                entry.get("metrics", {}).get("skill"),
+                entry.get("evaluation", entry.get("problem", "")),
+                entry.get("known_until", ""),
+                str(entry.get("promoted_at", ""))[:16],
+            ]
+            for entry in entries
+        ],
+    )
+    lines = store.ledger.entries()[-_LINES:]
+    table(
+        f"The last {len(lines)} line(s) of the ledger",
+        ["at", "event", "model", "reason"],
+        [
+            [str(e.get("at", ""))[:16], e.get("event"), e.get("version") or e.get("candidate"), e.get("reason")]
+            for e in lines
+        ],
+    )
+
+
+@models.command()
+@click.option("--to", metavar="VERSION", default=None, help="Default: the newest sound version before the current one.")
+@click.pass_obj
+def rollback(settings: Settings, to: str | None) -> None:
+    """Make an earlier version current again; forecasts and services use it from their next look on."""
+    from cryptoliq_assets.models.store import store_of
+    from cryptoliq_assets.runner import RunFailed
+
+    store = store_of(settings)
+    before = store.current_version()
+    try:
+        with running(settings) as runner:
+            runner.rollback(to)
+    except RunFailed as error:
+        quit_with(explain(error))
+    console.print(f"{before} → {store.current_version()}: recorded in {store.ledger.path}", soft_wrap=True)
+    console.print("forecasts by it: `cryptoliq forecast`")
+
+
+@models.command()
+@click.pass_obj
+def verify(settings: Settings) -> None:
+    """Load every stored version through every check. Exit code 1 when one is refused."""
+    from cryptoliq_assets.models.store import store_of
+
+    with console.status("loading every version"):
+        verdicts = store_of(settings).verify()
+    if not verdicts:
+        console.print(f"no model in {settings.models_dir}: `cryptoliq train` makes one", soft_wrap=True)
+    for verdict in verdicts:
+        state = "[green]loads[/green]" if verdict.problem is None else "[red]refused[/red]"
+        console.print(f"{state}  {verdict.version}{' (current)' if verdict.current else ''}", soft_wrap=True)
+        if verdict.problem:
+            console.print(f"  {verdict.problem}", soft_wrap=True, markup=False)
+    quit_with(1 if any(verdict.problem for verdict in verdicts) else 0)

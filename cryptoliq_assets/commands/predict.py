@@ -1,0 +1,71 @@
+"""predict: forecasts of the rows of a CSV file, with history looked up by coin."""
+
+import datetime as dt
+from pathlib import Path
+
+import click
+
+from cryptoliq_assets.commands.console import console, errors, explain, quit_with
+from cryptoliq_assets.settings import Settings
+
+
+@click.command()
+@click.argument("source", metavar="IN.csv", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("target", metavar="OUT.csv", type=click.Path(dir_okay=False, path_type=Path))
+@click.pass_obj
+def predict(settings: Settings, source: Path, target: Path) -> None:
+    """Forecast each row of IN.csv (columns as in a snapshot file) with the present champion.
+
+    OUT.csv has the columns of IN.csv and liquidity_score, lower, upper, model_version, basis ("history": the coin's
+    stored days were used; "snapshot": it has none in the 3 days before) and reason (why a row was refused). Exit code 1
+    when any row was refused.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from cryptoliq_assets.models.champion import load_champion
+    from cryptoliq_assets.models.loading import ModelRefused
+    from cryptoliq_assets.serving.batch import InputRefused, predict_file
+
+    if target.exists() and target.samefile(source):
+        raise click.UsageError("OUT.csv is IN.csv: name another file")
+    try:
+        champion = load_champion(settings)
+    except ModelRefused as error:
+        quit_with(explain(error))
+        return
+    if champion is None:
+        raise click.ClickException("there is no champion yet: `cryptoliq train` makes one from the labelled months")
+    for reason in champion.passed_over:
+        errors.print(
+            f"! {reason}; {champion.version} is used in its place", style="yellow", markup=False, soft_wrap=True
+        )
+    bar = Progress(
+        TextColumn("forecasting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+    try:
+        with bar:
+            task = bar.add_task("forecasting", total=None)
+            outcome = predict_file(
+                source,
+                target,
+                champion=champion,
+                settings=settings,
+                today=dt.datetime.now(dt.UTC).date(),
+                progress=lambda done, of: bar.update(task, completed=done, total=of),
+            )
+    except InputRefused as error:
+        quit_with(explain(error))
+        return
+    for doubt in outcome.doubts:
+        console.print(f"! {doubt}", style="yellow", markup=False, soft_wrap=True)
+    bases = ", ".join(f"{count:,} from {basis}" for basis, count in sorted(outcome.by_basis.items())) or "none"
+    console.print(f"{outcome.rows:,} row(s) read as {outcome.unit or 'unknown unit'}: forecast {bases}", soft_wrap=True)
+    for code, count in outcome.refused.items():
+        console.print(f"[yellow]refused[/yellow] {count:,}: {code}")
+    console.print(f"{champion.version} → {target}", soft_wrap=True)
+    quit_with(1 if outcome.refused else 0)

@@ -1,0 +1,189 @@
+"""What a model card tells of a model, as plain numbers and frames: from its out-of-fold forecasts and what is stored of it.
+
+How it is shown is `models/card_page.py`; what of it goes into metadata.json is `models/card.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cryptoliq_assets.models.baselines import HAR, PERSISTENCE
+from cryptoliq_assets.models.evaluation import Evaluation, by_coin
+from cryptoliq_assets.models.leaderboard import candidate_named
+from cryptoliq_assets.models.learners import Learner
+from cryptoliq_assets.models.training_set import WITH_HISTORY, WITHOUT_HISTORY, TrainingSet
+
+DECILES = 10
+# Rows of the last fold that features are permuted on: seconds, not minutes, whatever the panel.
+IMPORTANCE_ROWS = 4_000
+IMPORTANT = 15
+WORST_COINS = 10
+# A coin's mean error over fewer days than this is a tale of those days.
+LEAST_COIN_ROWS = 5
+LEDGER_LINES = 12
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """The card of one model: its metadata, and tables with a row a model, decile, group, feature, bucket, coin, day."""
+
+    metadata: Mapping[str, Any]
+    models: pd.DataFrame
+    calibration: pd.DataFrame
+    coverage: pd.DataFrame
+    importance: pd.DataFrame
+    buckets: pd.DataFrame
+    worst_coins: pd.DataFrame
+    daily_mae: pd.DataFrame
+    ledger: pd.DataFrame
+
+
+def card_facts(
+    metadata: Mapping[str, Any],
+    leaderboard: Mapping[str, Any],
+    *,
+    evaluation: Evaluation,
+    rows: TrainingSet,
+    learner: Learner,
+    ledger: Sequence[Mapping[str, Any]],
+    seed: int = 7,
+) -> CardFacts:
+    """Facts of the model `learner`, evaluated as `evaluation` on `rows`; ledger: its entries, oldest first."""
+    return CardFacts(
+        metadata=metadata,
+        models=model_table(leaderboard),
+        calibration=calibration(evaluation.predicted, rows.y[evaluation.rows]),
+        coverage=_coverage(metadata),
+        importance=permutation_importance(learner, rows, _sample(evaluation, seed=seed), seed=seed).head(IMPORTANT),
+        buckets=_buckets(candidate_named(dict(leaderboard), evaluation.name)),
+        worst_coins=_worst_coins(evaluation, rows),
+        daily_mae=_daily_mae(evaluation, rows),
+        ledger=_ledger(ledger),
+    )
+
+
+def model_table(leaderboard: Mapping[str, Any]) -> pd.DataFrame:
+    """Candidates, then baselines: skill, its worst fold, errors, and skill on known caps and without history."""
+    entries = []
+    for entry in [*leaderboard["candidates"], *leaderboard["baselines"]]:
+        mean = entry["metrics"][WITH_HISTORY]["all"]["mean"]
+        entries.append(
+            {
+                "model": entry["name"],
+                "skill": entry["skill"],
+                **{f"fold {f['fold']}": f["skill"] for f in entry["metrics"][WITH_HISTORY]["all"]["folds"]},
+                "MAE": mean["mae"],
+                "RMSE": mean["rmse"],
+                "R²": mean["r2"],
+                "MAE / persistence": mean["mae_vs_persistence"],
+                "MAE / HAR": mean["mae_vs_har"],
+                "skill, known cap": entry["skill_known_cap"],
+                "skill, no history": entry["skill_without_history"],
+            }
+        )
+    return _numbers(pd.DataFrame(entries), but=("model",))
+
+
+def calibration(predicted: np.ndarray, realised: np.ndarray, *, parts: int = DECILES) -> pd.DataFrame:
+    """Mean forecast and mean realised score of equally many rows, from the lowest forecasts to the highest."""
+    order = np.argsort(predicted, kind="stable")
+    groups = [part for part in np.array_split(order, parts) if len(part)]
+    return pd.DataFrame(
+        {
+            "decile": np.arange(1, len(groups) + 1),
+            "rows": [len(part) for part in groups],
+            "predicted": [float(predicted[part].mean()) for part in groups],
+            "realised": [float(realised[part].mean()) for part in groups],
+        }
+    )
+
+
+def permutation_importance(learner: Learner, rows: TrainingSet, chosen: np.ndarray, *, seed: int = 7) -> pd.DataFrame:
+    """By how much the squared error of the chosen rows rises, as a share of it, when one feature is shuffled among them.
+
+    One row a feature, the most important first (Breiman 2001, doi:10.1023/A:1010933404324). Features that tell the same
+    stand in for each other, so that each of them by itself seems to matter less.
+    """
+    columns = [rows.features.index(name) for name in learner.features]
+    X = rows.X[chosen][:, columns]
+    y = rows.y[chosen]
+    base = float(np.mean((learner.predict(X) - y) ** 2))
+    rng = np.random.default_rng(seed)
+    rises = []
+    for place in range(X.shape[1]):
+        whole = X[:, place].copy()
+        X[:, place] = whole[rng.permutation(len(X))]
+        error = float(np.mean((learner.predict(X) - y) ** 2))
+        X[:, place] = whole
+        rises.append(error / base - 1.0 if base > 0 else 0.0)
+    table = pd.DataFrame({"feature": list(learner.features), "rise": rises})
+    return table.sort_values(["rise", "feature"], ascending=[False, True], ignore_index=True)
+
+
+def _sample(evaluation: Evaluation, *, seed: int) -> np.ndarray:
+    last = evaluation.rows[evaluation.fold == evaluation.fold.max()]
+    if len(last) <= IMPORTANCE_ROWS:
+        return last
+    return np.sort(np.random.default_rng(seed).choice(last, size=IMPORTANCE_ROWS, replace=False))
+
+
+def _coverage(metadata: Mapping[str, Any]) -> pd.DataFrame:
+    pooled = metadata["coverage"]["pooled"]
+    entries = [
+        {"group": name, **{key: found[key] for key in ("rows", "coverage", "mean_width")}}
+        for name, found in pooled.items()
+    ]
+    return pd.DataFrame(entries, columns=["group", "rows", "coverage", "mean_width"])
+
+
+def _buckets(entry: Mapping[str, Any]) -> pd.DataFrame:
+    bare = entry["metrics"][WITHOUT_HISTORY]["all"]["buckets"]
+    entries = [
+        {
+            "market-cap rank": bucket.replace("_", " "),
+            "rows": found["rows"],
+            "MAE": found["mae"],
+            "RMSE": found["rmse"],
+            "skill": found["skill"],
+            "MAE / HAR": found["mae_vs_har"],
+            "skill, no history": bare[bucket]["skill"],
+        }
+        for bucket, found in entry["metrics"][WITH_HISTORY]["all"]["buckets"].items()
+    ]
+    return _numbers(pd.DataFrame(entries), but=("market-cap rank", "rows"))
+
+
+def _worst_coins(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
+    table = by_coin(evaluation, rows).rename(columns={"mae": "MAE", "rmse": "RMSE"})
+    return table[table["rows"] >= LEAST_COIN_ROWS].head(WORST_COINS).reset_index(drop=True)
+
+
+def _daily_mae(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
+    realised = rows.y[evaluation.rows]
+    said = {evaluation.name: evaluation.predicted, **{n: evaluation.references[n] for n in (PERSISTENCE, HAR)}}
+    errors = pd.DataFrame({name: np.abs(values - realised) for name, values in said.items()})
+    return errors.groupby(pd.DatetimeIndex(rows.date[evaluation.rows].astype("datetime64[ns]"))).mean()
+
+
+def _ledger(entries: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    last = list(entries)[-LEDGER_LINES:][::-1]
+    return pd.DataFrame(
+        [
+            {
+                "at": str(entry.get("at", ""))[:16].replace("T", " "),
+                "event": entry.get("event"),
+                "model": entry.get("version") or entry.get("candidate"),
+                "reason": entry.get("reason"),
+            }
+            for entry in last
+        ],
+        columns=["at", "event", "model", "reason"],
+    )
+
+
+def _numbers(frame: pd.DataFrame, *, but: tuple[str, ...]) -> pd.DataFrame:
+    """None as NaN: a column of both would not be a number's."""
+    return frame.astype({name: float for name in frame.columns if name not in but})

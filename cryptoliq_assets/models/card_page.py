@@ -1,0 +1,255 @@
+"""The model card: a page that needs nothing but itself (no script, nothing from elsewhere), and as Markdown for Dagster."""
+
+import math
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from cryptoliq_assets.models.backtest import smoothed
+from cryptoliq_assets.models.card_facts import IMPORTANCE_ROWS, CardFacts
+from cryptoliq_assets.models.plots import bar_plot, line_plot
+
+_STYLE = """
+:root { color-scheme: light; }
+body { max-width: 980px; margin: 24px auto 64px; padding: 0 20px; background: #fff; color: #222;
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
+h1 { font-size: 26px; margin: 0 0 4px; overflow-wrap: anywhere; }
+h2 { font-size: 18px; margin: 34px 0 8px; padding-bottom: 4px; border-bottom: 1px solid #ddd; }
+p { margin: 6px 0; } p.note { color: #555; font-size: 13.5px; }
+.key { display: flex; flex-wrap: wrap; gap: 10px; margin: 16px 0; }
+.key div { background: #f3f6f9; border-radius: 6px; padding: 8px 14px; }
+.key b { display: block; font-size: 20px; } .key span { color: #555; font-size: 13px; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; margin: 10px 0; font-size: 13.5px; }
+th { text-align: right; padding: 4px 10px; border-bottom: 2px solid #bbb; vertical-align: bottom; font-weight: 600; }
+td { text-align: right; padding: 3px 10px; border-bottom: 1px solid #eee; font-variant-numeric: tabular-nums; }
+th.text, td.text { text-align: left; } td, th.text { white-space: nowrap; } td.long { white-space: normal; overflow-wrap: anywhere; }
+tr.chosen td { background: #eef5fb; font-weight: 600; }
+svg { max-width: 100%; height: auto; }
+"""
+
+# How numbers of these columns are shown; all others have three decimals.
+_SHARES = ("coverage", "rise")
+_FINE = ("MAE", "RMSE", "bias", "mean_width", "mean width")
+# Columns of prose, which may be broken into lines.
+_LONG = ("value", "reason")
+
+
+def card_page(facts: CardFacts) -> str:
+    """The whole page, UTF-8 HTML."""
+    metadata = facts.metadata
+    sections = [
+        f"<h1>{escape(metadata['version'])}</h1>",
+        f"<p>{escape(_what(metadata))}</p>",
+        _key_figures(metadata),
+        *(f"<h2>{escape(title)}</h2>\n{body}" for title, body in _sections(facts)),
+    ]
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Model card: '
+        f"{escape(metadata['version'])}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        + "\n".join(sections)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def card_markdown(facts: CardFacts) -> str:
+    """The card's tables, without its plots."""
+    metadata = facts.metadata
+    parts = [
+        f"**{metadata['version']}**: {_what(metadata)}",
+        f"Skill {_plain(metadata['metrics']['skill'])}, worst fold {_plain(metadata['metrics']['worst_skill'])}.",
+    ]
+    for title, frame in (
+        ("Data", _data(metadata)),
+        ("Folds", _folds(metadata)),
+        ("Against the baselines", facts.models),
+        ("Calibration", facts.calibration),
+        ("Coverage", facts.coverage),
+        ("Importance", facts.importance),
+        ("Error by size", facts.buckets),
+        ("Worst coins", facts.worst_coins),
+        ("Ledger", facts.ledger),
+    ):
+        parts.append(f"### {title}\n\n{_markdown(frame)}")
+    return "\n\n".join(parts)
+
+
+def _sections(facts: CardFacts) -> list[tuple[str, str]]:
+    metadata, level = facts.metadata, facts.metadata["coverage"]["level"]
+    name = metadata["recipe"]["name"]
+    return [
+        ("Data", _table(_data(metadata))),
+        ("Folds", _note(_how_folded(metadata)) + _table(_folds(metadata))),
+        (
+            "Against the baselines",
+            _note("Skill is 1 − MSE / MSE of persistence (no change): 0 is worth nothing, 1 is without error.")
+            + _table(facts.models, chosen=name)
+            + _error_by_day(facts),
+        ),
+        (
+            "Calibration",
+            _note(
+                "Out-of-fold rows in ten equal parts, from the lowest forecasts to the highest: on the dashed line a "
+                "forecast means what it says."
+            )
+            + line_plot(
+                facts.calibration["predicted"].tolist(),
+                {"realised": facts.calibration["realised"].tolist()},
+                title="Mean realised score by decile of forecast",
+                x_label="mean forecast",
+                y_label="mean realised",
+                points=True,
+                diagonal=True,
+            )
+            + _table(facts.calibration),
+        ),
+        (
+            f"Coverage of the {level:.0%} intervals",
+            _note("Each fold after the first, its intervals calibrated on the fold before; by coin, on all the others.")
+            + _coverage_plot(facts, level)
+            + _table(facts.coverage.rename(columns={"mean_width": "mean width"})),
+        ),
+        (
+            "Importance of features",
+            _note(
+                f"Rise of the squared error when one feature is shuffled, on up to {IMPORTANCE_ROWS:,} rows of the last "
+                "fold. The model in use has learnt from these days too: this shows what it leans on, not how good it is. "
+                "The bars are logarithmic."
+            )
+            + bar_plot(
+                {row.feature: 100.0 * row.rise for row in facts.importance.itertuples()},
+                title="Permutation importance",
+                unit=" %",
+                logarithmic=True,
+            ),
+        ),
+        ("Error by size", _size_plot(facts) + _table(facts.buckets)),
+        (
+            "Coins forecast worst",
+            _note("Largest mean absolute error over the tested days; bias is forecast less realised.")
+            + _table(facts.worst_coins),
+        ),
+        ("Ledger, newest first", _table(facts.ledger)),
+    ]
+
+
+def _what(metadata: dict[str, Any]) -> str:
+    days = metadata["horizon_days"]
+    ahead = "tomorrow" if days == 1 else f"in {days} days"
+    provisional = " Provisional: coins were held out, for there are too few dates." if metadata["provisional"] else ""
+    return (
+        f"Forecasts each coin's liquidity_score ({metadata['formula']}) of {ahead}. "
+        f"Promoted {str(metadata.get('promoted_at', ''))[:16].replace('T', ' ')} UTC: "
+        f"{metadata.get('promotion_reason', '')}.{provisional}"
+    )
+
+
+def _key_figures(metadata: dict[str, Any]) -> str:
+    metrics = metadata["metrics"]
+    bare = metadata["metrics"].get("skill_without_history")
+    figures = [
+        ("skill against persistence", _plain(metrics["skill"])),
+        ("worst fold", _plain(metrics["worst_skill"])),
+        ("MAE / HAR", _plain(metrics["mae_vs_har"])),
+        ("skill without history", _plain(bare)),
+        ("known until", metadata["known_until"]),
+    ]
+    return (
+        '<div class="key">' + "".join(f"<div><b>{escape(v)}</b><span>{k}</span></div>" for k, v in figures) + "</div>"
+    )
+
+
+def _data(metadata: dict[str, Any]) -> pd.DataFrame:
+    training = metadata["training"]
+    libraries = ", ".join(f"{name} {found}" for name, found in metadata.get("libraries", {}).items())
+    told = {
+        "dates": f"{training['first_date']} to {training['last_date']} ({training['dates']:,} with labels)",
+        "rows": f"{training['rows']:,}",
+        "coins": f"{training['coins']:,}",
+        "features": f"{len(metadata['features'])}",
+        "fingerprint of the tables": training["fingerprint"],
+        "sha256 of the artifact": metadata.get("sha256", ""),
+        "libraries": libraries,
+        "git revision": metadata.get("git_revision") or "unknown",
+    }
+    return pd.DataFrame(told.items(), columns=["what", "value"])
+
+
+def _folds(metadata: dict[str, Any]) -> pd.DataFrame:
+    folds = pd.DataFrame(metadata["folds"])
+    return folds.rename(columns=lambda name: name.replace("_", " "))
+
+
+def _how_folded(metadata: dict[str, Any]) -> str:
+    if metadata["evaluation"] == "over_time":
+        return "Rolling origins: each fold is forecast by a model that knew nothing after its “known until”."
+    return "By coin: each group of coins is forecast by a model that has seen the others only. Provisional."
+
+
+def _error_by_day(facts: CardFacts) -> str:
+    days = [str(day.date()) for day in facts.daily_mae.index]
+    return line_plot(
+        days, smoothed(facts.daily_mae), title="Mean absolute error by day, 7-day mean", y_label="MAE, 7-day mean"
+    )
+
+
+def _coverage_plot(facts: CardFacts, level: float) -> str:
+    bars = {row.group.replace("_", " "): 100.0 * row.coverage for row in facts.coverage.itertuples()}
+    return bar_plot(bars, title="Coverage by group", mark=100.0 * level, unit=" %")
+
+
+def _size_plot(facts: CardFacts) -> str:
+    there = facts.buckets[facts.buckets["rows"] > 0]
+    bars = dict(zip(there["market-cap rank"], there["MAE"], strict=True))
+    return bar_plot(bars, title="Mean absolute error by market-cap rank")
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{escape(text)}</p>\n'
+
+
+def _table(frame: pd.DataFrame, *, chosen: str | None = None) -> str:
+    """A frame as an HTML table, text to the left; the row whose first cell is `chosen` stands out."""
+    if frame.empty:
+        return "<p>none</p>"
+    text = [frame[name].dtype == object or isinstance(frame[name].dtype, pd.StringDtype) for name in frame]
+    classes = [
+        f' class="text{" long" if name in _LONG else ""}"' if is_text else ""
+        for name, is_text in zip(frame, text, strict=True)
+    ]
+    head = "".join(f"<th{kind}>{escape(str(name))}</th>" for name, kind in zip(frame, classes, strict=True))
+    lines = []
+    for row in frame.itertuples(index=False):
+        cells = zip(frame.columns, row, classes, strict=True)
+        line = "".join(f"<td{kind}>{escape(_shown(name, value))}</td>" for name, value, kind in cells)
+        lines.append(f"<tr{' class=chosen' if chosen is not None and row[0] == chosen else ''}>{line}</tr>")
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>\n'
+
+
+def _markdown(frame: pd.DataFrame) -> str:
+    lines = ["| " + " | ".join(map(str, frame.columns)) + " |", "|" + "---|" * len(frame.columns)]
+    clean: Callable[[str], str] = lambda text: text.replace("|", "\\|").replace("\n", " ")  # noqa: E731
+    for row in frame.itertuples(index=False):
+        cells = [clean(_shown(name, value)) for name, value in zip(frame.columns, row, strict=True)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _shown(column: object, value: Any) -> str:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return "–"
+        if column in _SHARES:
+            return f"{value:.1%}"
+        # + 0.0 makes one zero of the two.
+        return f"{round(value, 4) + 0.0:.4f}" if column in _FINE else f"{round(value, 3) + 0.0:.3f}"
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) or hasattr(value, "bit_length") else str(value)
+
+
+def _plain(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

@@ -1,0 +1,51 @@
+"""The rollback as a job: an earlier champion is made current again, under the run lock, and the ledger says so."""
+
+import datetime as dt
+
+import dagster as dg
+
+from cryptoliq_assets.io.run_lock import RunLock
+from cryptoliq_assets.jobs import ROLLBACK_JOB
+from cryptoliq_assets.settings import Settings
+
+ROLLBACK_OP = "roll_back"
+
+
+class RollbackConfig(dg.Config):
+    """to: a version of `cryptoliq models list`; left out, the newest sound one before the current."""
+
+    to: str | None = None
+
+
+def rollback_job(settings: Settings) -> dg.JobDefinition:
+    @dg.op(name=ROLLBACK_OP, description="Switch models/current.pkl; the champion asset shows the version it went to.")
+    def roll_back(context: dg.OpExecutionContext, config: RollbackConfig, lock: RunLock) -> None:
+        from cryptoliq_assets.models.card_file import show_card_of
+        from cryptoliq_assets.models.loading import ModelRefused
+        from cryptoliq_assets.models.store import store_of
+
+        store = store_of(settings)
+        before = store.current_version()
+        try:
+            metadata = store.rollback(config.to or None, at=dt.datetime.now(dt.UTC))
+        except ModelRefused as error:
+            raise dg.Failure(f"{error.reason}; {before or 'no model'} stays", allow_retries=False) from error
+        show_card_of(settings.reports_dir, metadata["version"])
+        context.log.info(f"rolled back from {before} to {metadata['version']}")
+        context.log_event(
+            dg.AssetMaterialization(
+                "champion",
+                description="rolled back",
+                metadata={"version": metadata["version"], "before": str(before), "promoted": False},
+            )
+        )
+
+    @dg.job(
+        name=ROLLBACK_JOB,
+        description="Make an earlier champion current again: `to` in the op's config, else the newest sound one before.",
+        executor_def=dg.in_process_executor,
+    )
+    def rollback() -> None:
+        roll_back()
+
+    return rollback

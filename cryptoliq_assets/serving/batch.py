@@ -1,0 +1,237 @@
+"""Forecasts of a CSV file of raw rows: `cryptoliq predict IN.csv OUT.csv`, without the commands around it.
+
+IN is judged as ingest judges a snapshot, but for its name: the same units, the same refusals. OUT has its rows in their
+order, those refused with the reason in place of a forecast.
+"""
+
+import csv
+import datetime as dt
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cryptoliq_assets.cleaned.imputation import clean_snapshots
+from cryptoliq_assets.io.files import write_chunks
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.champion import Champion
+from cryptoliq_assets.partitions import first_day
+from cryptoliq_assets.raw.cells import read_text
+from cryptoliq_assets.raw.contract import Document, open_document
+from cryptoliq_assets.raw.faults import FILE_REFUSED, RefusedRow
+from cryptoliq_assets.raw.folder import too_large, too_large_reason
+from cryptoliq_assets.raw.parsing import ParsedSnapshot, parse_snapshot
+from cryptoliq_assets.raw.records import find_records, split_cells
+from cryptoliq_assets.serving.online import HISTORY, StoredHistory, request_features
+from cryptoliq_assets.settings import Settings
+
+ADDED_COLUMNS = ("liquidity_score", "lower", "upper", "model_version", "basis", "reason")
+# Requests computed together, each with up to 90 rows of history: bounds memory, and paces the progress bar.
+CHUNK = 4_000
+_ROWS_A_WRITE = 20_000
+
+Progress = Callable[[int, int], None]
+
+
+class InputRefused(ValueError):
+    """The file as a whole cannot be forecast from; the message says why."""
+
+
+@dataclass
+class Outcome:
+    """What was done: rows read, forecast by basis, refused by reason code; doubts about the file, in sentences."""
+
+    rows: int = 0
+    by_basis: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
+    unit: str | None = None
+    doubts: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The records of IN that are rows, as they came, and why some of them are refused (by place)."""
+
+    columns: list[str]
+    texts: list[str]
+    reasons: dict[int, tuple[str, str]]
+
+    @property
+    def kept(self) -> np.ndarray:
+        """Places of the rows that parsing let in, in their order."""
+        return np.array([place for place in range(len(self.texts)) if place not in self.reasons], dtype=np.int64)
+
+
+def predict_file(
+    source: Path,
+    target: Path,
+    *,
+    champion: Champion,
+    settings: Settings,
+    today: dt.date,
+    progress: Progress = lambda done, of: None,
+) -> Outcome:
+    """Forecast the rows of `source` and write them to `target`, whole or not at all.
+
+    Raises InputRefused where no row of it can be told (not a CSV of the contract, units in conflict, too large, or
+    with columns of its own named like those added); OSError where a file cannot be read or written.
+    """
+    content = _content(source, settings)
+    parsed = _parse(content, settings, today=today)
+    rows = _rows_of(content, parsed)
+    doubled = [name for name in ADDED_COLUMNS if name in rows.columns]
+    if doubled:
+        raise InputRefused(
+            f"{source.name} has columns named {', '.join(doubled)}, as those added: rename or remove them"
+        )
+    requests = _requests(parsed, rows)
+    forecasts = _forecast(requests, champion, settings=settings, progress=progress)
+    write_chunks(target, _as_csv(rows, forecasts, version=champion.version))
+    refused = [code for code, _ in rows.reasons.values()]
+    return Outcome(
+        rows=len(rows.texts),
+        by_basis={str(name): int(count) for name, count in forecasts["basis"].value_counts().items()},
+        refused={code: refused.count(code) for code in dict.fromkeys(refused)},
+        unit=parsed.report["unit"],
+        doubts=[issue for issue in parsed.report["issues"] if "not certain" in issue or "cut short" in issue],
+    )
+
+
+def _content(source: Path, settings: Settings) -> bytes:
+    size = source.stat().st_size
+    if too_large(size, settings):
+        raise InputRefused(f"{source.name}: {too_large_reason(size, settings)}")
+    return source.read_bytes()
+
+
+def _parse(content: bytes, settings: Settings, *, today: dt.date) -> ParsedSnapshot:
+    """Parsed as a snapshot under a name that is one; the share of refused rows condemns nothing, each has its reason."""
+    parsed = parse_snapshot(
+        content,
+        name=f"coingecko_{today:%Y%m%d}.csv",
+        today=today,
+        first_date=first_day(settings.first_month),
+        change_unit=settings.change_unit,
+        max_refused_share=1.0,
+    )
+    if parsed.rows is None and parsed.report["refusal_code"] != "no_usable_rows":
+        raise InputRefused(str(parsed.refusal))
+    return parsed
+
+
+def _rows_of(content: bytes, parsed: ParsedSnapshot) -> _Rows:
+    document = open_document(content)
+    refused = {
+        row["line"]: RefusedRow(**row) for row in parsed.refused_rows.to_pylist() if row["reason"] != FILE_REFUSED
+    }
+    texts, lines = _records(document)
+    reasons = {
+        place: (refused[line].reason, refused[line].issue) for place, line in enumerate(lines) if line in refused
+    }
+    return _Rows(list(document.columns), texts, reasons)
+
+
+def _records(document: Document) -> tuple[list[str], list[int]]:
+    """Text and line of each record that is a row."""
+    body = bytes(document.body)
+    records = find_records(body)
+    _, layout = read_text(document, ["coin"])
+    blank = set(layout.blank)
+    bounds = zip(records.starts.tolist(), records.ends.tolist(), strict=True)
+    texts = [body[start:end].decode("utf-8") for place, (start, end) in enumerate(bounds) if place not in blank]
+    lines = [line + document.header_lines for place, line in enumerate(records.lines.tolist()) if place not in blank]
+    return texts, lines
+
+
+def _requests(parsed: ParsedSnapshot, rows: _Rows) -> pd.DataFrame:
+    """Cleaned requests on the places of their rows; those without a price or a volume are refused in `rows.reasons`."""
+    if parsed.rows is None:
+        return pd.DataFrame()
+    raw = parsed.rows.to_pandas()
+    places = rows.kept
+    if len(places) != len(raw):
+        raise AssertionError(
+            f"{len(raw)} rows parsed, {len(places)} records kept: a fault in cryptoliq, not in the file"
+        )
+    # A coin of its own for each row: cells are not filled from the file's other days.
+    alone = raw.assign(coin=pd.Categorical(np.arange(len(raw))), symbol=raw["symbol"].astype("category"))
+    cleaned, _ = clean_snapshots(alone, since=raw["date"].min(), until=raw["date"].max())
+    whole = cleaned["coin"].to_numpy(dtype=np.int64)
+    for index in np.setdiff1d(np.arange(len(raw)), whole):
+        rows.reasons[int(places[index])] = _incomplete(raw.iloc[index])
+    return cleaned.assign(coin=raw["coin"].to_numpy()[whole]).set_index(places[whole])
+
+
+def _incomplete(row: pd.Series) -> tuple[str, str]:
+    """Why a row that parsing let in cannot be scored."""
+    column = "price" if not row["price"] > 0 else "24h_volume"
+    said = "empty" if pd.isna(row[column]) else repr(float(row[column]))
+    wanted = "a price above 0" if column == "price" else "the value traded in 24 hours (0 where nothing was)"
+    return "incomplete", f"{column} is {said} (incomplete); expected {wanted}"
+
+
+def _forecast(requests: pd.DataFrame, champion: Champion, *, settings: Settings, progress: Progress) -> pd.DataFrame:
+    """predicted, lower, upper and basis on the index of the requests, month by month, in chunks."""
+    parts = [pd.DataFrame({"predicted": [], "lower": [], "upper": [], "basis": pd.Series([], dtype=object)})]
+    store, done = TableStore(settings), 0
+    progress(0, len(requests))
+    months = requests.groupby(requests["date"].dt.strftime("%Y-%m"), sort=True) if len(requests) else ()
+    for _, month in months:
+        first, last = month["date"].min().date(), month["date"].max().date()
+        history = StoredHistory.read(store, first, last, formula=champion.metadata["formula"])
+        for start in range(0, len(month), CHUNK):
+            chunk = month.iloc[start : start + CHUNK]
+            features = request_features(chunk, history)
+            made = champion.predict(features, history=(features["basis"] == HISTORY).to_numpy())
+            parts.append(made[["predicted", "lower", "upper"]].assign(basis=features["basis"]))
+            done += len(chunk)
+            progress(done, len(requests))
+    return pd.concat([part for part in parts if len(part)] or parts)
+
+
+def _as_csv(rows: _Rows, forecasts: pd.DataFrame, *, version: str) -> Iterator[bytes]:
+    """OUT in chunks of encoded lines."""
+    values = dict(zip(forecasts.index.tolist(), forecasts.itertuples(index=False), strict=True))
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*rows.columns, *ADDED_COLUMNS])
+    for place, text in enumerate(rows.texts):
+        cells: list[Any] = _fitted(_cells(text), len(rows.columns))
+        if place in values:
+            made = values[place]
+            cells += [repr(made.predicted), repr(made.lower), repr(made.upper), version, made.basis, ""]
+        else:
+            cells += ["", "", "", "", "", rows.reasons[place][1]]
+        writer.writerow(cells)
+        if (place + 1) % _ROWS_A_WRITE == 0:
+            yield _emptied(buffer)
+    yield _emptied(buffer)
+
+
+def _cells(text: str) -> list[str]:
+    """Cells of a record, out of their quotes."""
+    if '"' not in text:
+        return text.split(",")
+    try:
+        return next(csv.reader([text]))
+    except csv.Error:
+        # A cell longer than the csv module takes.
+        return split_cells(text)
+
+
+def _fitted(cells: list[str], width: int) -> list[str]:
+    """As many cells as there are columns: missing ones empty, those too many kept in the last."""
+    if len(cells) > width:
+        return [*cells[: width - 1], ",".join(cells[width - 1 :])]
+    return cells + [""] * (width - len(cells))
+
+
+def _emptied(buffer: io.StringIO) -> bytes:
+    content = buffer.getvalue().encode("utf-8")
+    buffer.seek(0)
+    buffer.truncate()
+    return content

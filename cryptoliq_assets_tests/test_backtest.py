@@ -1,0 +1,206 @@
+"""The backtest keeps what every model said out of fold; the look-ahead check stops a promotion."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cryptoliq_assets.definitions import build_definitions
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.io.validation import TableInvalid, validate_table
+from cryptoliq_assets.models.backtest import read_backtest, write_backtest
+from cryptoliq_assets.models.evaluation import evaluate_baseline
+from cryptoliq_assets.models.folds import make_folds
+from cryptoliq_assets.models.look_ahead import look_ahead, sampled_dates
+from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.models.training import training_rows
+from cryptoliq_assets.schemas.backtest import BACKTEST
+from cryptoliq_assets.settings import Settings
+
+MODELS = ["linear_regression", "random_forest", "xgboost", "persistence", "har", "mean_7d"]
+
+
+@pytest.fixture(scope="module")
+def backtest(trained_home) -> pd.DataFrame:
+    return read_backtest(trained_home.path / "reports" / "backtest.parquet")
+
+
+@pytest.fixture
+def home(trained_home, tmp_path) -> Settings:
+    return Settings(home=trained_home.copy_to(tmp_path / "home"), folds=2)
+
+
+def test_every_candidate_and_baseline_said_something_of_the_same_rows(backtest):
+    assert backtest["model"].cat.categories.tolist() == MODELS
+    keys = {name: part[["coin", "date"]].to_numpy().tolist() for name, part in backtest.groupby("model", observed=True)}
+    assert all(rows == keys["xgboost"] for rows in keys.values())
+    assert len(keys["xgboost"]) > 1_500
+    validate_table(BACKTEST, backtest, where="stored backtest")
+
+
+def test_the_skill_of_the_leaderboard_is_that_of_the_backtest(trained_home, backtest):
+    board = json.loads((trained_home.path / "reports" / "metrics.json").read_text())
+    for entry in board["candidates"] + board["baselines"]:
+        own = backtest[backtest["model"] == entry["name"]]
+        for view, column in (("with_history", "predicted"), ("without_history", "predicted_without_history")):
+            squares = (
+                pd.DataFrame(
+                    {
+                        "fold": own["fold"],
+                        "model": (own[column] - own["realised"]) ** 2,
+                        "naive": (own["persistence"] - own["realised"]) ** 2,
+                    }
+                )
+                .groupby("fold")[["model", "naive"]]
+                .mean()
+            )
+            skill = float((1.0 - squares["model"] / squares["naive"]).mean())
+            assert skill == pytest.approx(entry["metrics"][view]["all"]["mean"]["skill"], abs=1e-9), entry["name"]
+
+
+def test_what_came_true_is_the_score_of_the_target_date_in_the_labels(trained_home, backtest):
+    labels = TableStore(Settings(home=trained_home.path)).read("labels").astype({"coin": str})
+    own = backtest[backtest["model"] == "har"].astype({"coin": str})
+    both = own.merge(labels, on=["coin", "target_date"], suffixes=("", "_label"))
+    assert len(both) == len(own)
+    np.testing.assert_array_equal(both["realised"], both["target_score"])
+    np.testing.assert_array_equal(both["persistence"], both["liquidity_score"])
+    later = labels.set_index(["coin", "date"])["liquidity_score"]
+    realised = later.reindex(pd.MultiIndex.from_frame(own[["coin", "target_date"]])).to_numpy()
+    np.testing.assert_array_equal(own["realised"], realised)
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained_home):
+    settings = Settings(home=trained_home.path, folds=2)
+    rows, _ = training_rows(settings, TableStore(settings))
+    return evaluate_baseline("har", rows, make_folds(rows, count=2)), rows
+
+
+def test_a_forecast_that_is_no_number_leaves_the_old_file_as_it_was(evaluated, tmp_path):
+    good, rows = evaluated
+    path = tmp_path / "backtest.parquet"
+    assert write_backtest(path, [good], rows).rows == {"har": len(good.rows)}
+    before = path.read_bytes()
+    broken = {view: values.copy() for view, values in good.forecasts.items()}
+    broken["with_history"][7] = np.nan
+    with pytest.raises(TableInvalid, match=r"predicted: not_nullable failed 1 time"):
+        write_backtest(path, [good, dataclasses.replace(good, name="bad", forecasts=broken)], rows)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["backtest.parquet"]
+
+
+def test_a_model_said_twice_is_refused_and_none_at_all_too(evaluated, tmp_path):
+    good, rows = evaluated
+    with pytest.raises(ValueError, match="har was handed over twice"):
+        write_backtest(tmp_path / "backtest.parquet", [good, good], rows)
+    with pytest.raises(ValueError, match="no model was evaluated"):
+        write_backtest(tmp_path / "backtest.parquet", [], rows)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_asset_shows_rows_preview_and_a_plot(trained_home):
+    instance = dg.DagsterInstance.from_config(str(trained_home.path / ".dagster"))
+    event = instance.get_latest_materialization_event(dg.AssetKey("backtest"))
+    shown = event.asset_materialization.metadata
+    assert shown["rows_by_model"].value.keys() == set(MODELS)
+    assert shown["dagster/row_count"].value == sum(shown["rows_by_model"].value.values())
+    assert shown["preview"].value.count("\n") == 2 + 3 * len(MODELS) - 1
+    assert shown["error_by_day"].value.startswith("![mean absolute error, 7-day mean](data:image/svg+xml;base64,")
+
+
+# No look-ahead.
+
+
+def test_three_dates_are_sampled_evenly_the_newest_among_them(home):
+    dates = [str(date) for date in sampled_dates(TableStore(home))]
+    assert dates == ["2025-06-02", "2025-07-01", "2025-07-31"]
+    assert sampled_dates(TableStore(Settings(home=home.home / "nowhere"))) == []
+
+
+def tamper(settings: Settings, date: str, column: str, *, days: int) -> str:
+    """Give one row of a date the value that its coin has `days` later, behind the store's back; returns the coin."""
+    path = TableStore(settings).path("engineered_features", date[:7])
+    content = pq.read_table(path)
+    frame = content.to_pandas()
+    later = frame[frame["date"] == pd.Timestamp(date) + pd.Timedelta(days=days)].set_index("coin")[column]
+    at = next(
+        place
+        for place in np.flatnonzero(frame["date"] == pd.Timestamp(date))
+        if frame["coin"][place] in later.index and later[frame["coin"][place]] != frame[column][place]
+    )
+    frame.loc[at, column] = later[frame["coin"][at]]
+    changed = pa.Table.from_pandas(frame, schema=content.schema, preserve_index=False)
+    pq.write_table(changed.replace_schema_metadata(content.schema.metadata), path)
+    return str(frame["coin"][at])
+
+
+def test_sound_features_show_no_look_ahead(home):
+    store = TableStore(home)
+    found = look_ahead(store, sampled_dates(store), formula=home.formula)
+    assert found["differing"] == {}
+    assert found["rows"] > 80
+    assert found["values"] > 80 * found["rows"]
+
+
+@pytest.mark.parametrize("column", ["liquidity_score_mean_7d", "market_score_median", "sound"])
+def test_a_stored_value_of_a_later_day_is_named(home, column):
+    if column == "sound":
+        rewrite_flag(home, "2025-07-01")
+    else:
+        coin = tamper(home, "2025-07-01", column, days=1)
+    store = TableStore(home)
+    found = look_ahead(store, sampled_dates(store), formula=home.formula)
+    assert found["differing"] == {column: 1}
+    if column != "sound":
+        assert found["samples"][0].startswith(f"{coin} 2025-07-01: {column} ")
+
+
+def rewrite_flag(settings: Settings, date: str) -> None:
+    path = TableStore(settings).path("engineered_features", date[:7])
+    content = pq.read_table(path)
+    frame = content.to_pandas()
+    at = int(np.flatnonzero(frame["date"] == pd.Timestamp(date))[0])
+    frame.loc[at, "sound"] = not frame.loc[at, "sound"]
+    changed = pa.Table.from_pandas(frame, schema=content.schema, preserve_index=False)
+    pq.write_table(changed.replace_schema_metadata(content.schema.metadata), path)
+
+
+def test_a_row_that_cleaned_data_do_not_give_is_named(home):
+    path = TableStore(home).path("engineered_features", "2025-07")
+    content = pq.read_table(path)
+    frame = content.to_pandas()
+    last = frame[frame["date"] == "2025-07-31"].index[0]
+    kept = pa.Table.from_pandas(frame.drop(index=last), schema=content.schema, preserve_index=False)
+    pq.write_table(kept.replace_schema_metadata(content.schema.metadata), path)
+    store = TableStore(home)
+    assert look_ahead(store, sampled_dates(store), formula=home.formula)["differing"] == {"rows": 1}
+
+
+def promote_again(settings: Settings) -> dg.ExecuteInProcessResult:
+    """Leaderboard, its checks and champion of the candidates that lie there, as the job `train` ends."""
+    job = dg.define_asset_job(
+        "end_of_train", dg.AssetSelection.assets("leaderboard", "champion"), executor_def=dg.in_process_executor
+    )
+    definitions = dg.Definitions.merge(build_definitions(settings), dg.Definitions(jobs=[job]))
+    with dg.instance_for_test() as instance:
+        return definitions.resolve_job_def("end_of_train").execute_in_process(instance=instance, raise_on_error=False)
+
+
+def test_with_look_ahead_in_the_features_no_champion_is_chosen(home):
+    tamper(home, "2025-07-01", "liquidity_score_mean_7d", days=1)
+    ledger = Path(home.models_dir / "ledger.jsonl").read_bytes()
+    result = promote_again(home)
+    assert not result.success
+    found = {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+    assert not found["no_look_ahead"].passed
+    assert found["no_look_ahead"].metadata["differing"].value == {"liquidity_score_mean_7d": 1}
+    assert found["skill_above_zero"].passed
+    assert (home.models_dir / "ledger.jsonl").read_bytes() == ledger
+    assert store_of(home).current_version().endswith("_v1")

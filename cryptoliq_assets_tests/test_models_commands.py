@@ -1,0 +1,187 @@
+"""`cryptoliq models …`, the rollback job, and forecasts when the current model is broken."""
+
+import datetime as dt
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from cryptoliq_assets import cli
+from cryptoliq_assets.forecasts.due import forecasts_due
+from cryptoliq_assets.io.run_lock import home_lock
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.champion import load_champion
+from cryptoliq_assets.models.loading import ModelRefused
+from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.models.training import standing_champion
+from cryptoliq_assets.runner import RunFailed, Runner
+from cryptoliq_assets.settings import Settings
+
+
+@pytest.fixture
+def home(trained_home, tmp_path) -> Settings:
+    """A home with two models, the second of them current."""
+    settings = Settings(home=trained_home.copy_to(tmp_path / "home"), folds=2)
+    store = store_of(settings)
+    loaded = store.load()
+    store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))
+    return settings
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, home: Settings):
+    def run(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(home.home), "models", *words])
+        capsys.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capsys.readouterr()
+        return code, " ".join((said.out + said.err).split())
+
+    return run
+
+
+def versions(settings: Settings) -> tuple[str, str]:
+    """The current version, and the one before it."""
+    newest, before = store_of(settings).versions()
+    return newest, before
+
+
+def test_list_shows_every_version_which_is_current_and_the_ledger(run, home):
+    newest, before = versions(home)
+    code, said = run("list")
+    assert code == 0
+    assert f"│ {newest} │ yes │" in said
+    assert f"│ {before} │ │" in said
+    assert "The last 2 line(s) of the ledger" in said
+    assert f"promotion │ {newest} │ again" in said
+
+
+def test_a_rollback_goes_to_the_version_before_and_stands_in_the_ledger_and_in_the_ui(run, home):
+    newest, before = versions(home)
+    code, said = run("rollback")
+    assert (code, store_of(home).current_version()) == (0, before)
+    assert f"{newest} → {before}: recorded in" in said
+    line = store_of(home).ledger.entries()[-1]
+    assert (line["event"], line["version"], line["before"]) == ("rollback", before, newest)
+    assert json.loads((home.models_dir / "metadata.json").read_text())["version"] == before
+    assert "rollback" in run("list")[1]
+    instance = Runner(home).instance
+    (record,) = instance.get_run_records(dg.RunsFilter(job_name="rollback"))
+    assert record.dagster_run.status == dg.DagsterRunStatus.SUCCESS
+    shown = instance.get_latest_materialization_event(dg.AssetKey("champion")).asset_materialization
+    assert shown.metadata["version"].value == before
+
+
+def test_a_rollback_to_a_version_is_forward_as_well(run, home):
+    newest, before = versions(home)
+    assert run("rollback", "--to", before)[0] == 0
+    assert run("rollback", "--to", newest)[0] == 0
+    assert store_of(home).current_version() == newest
+
+
+@pytest.mark.parametrize("to", ["XGBoost_2020-01-01_v9", "../../etc/passwd"])
+def test_a_rollback_to_what_is_not_there_fails_and_the_current_one_stays(run, home, to):
+    newest, _ = versions(home)
+    code, said = run("rollback", "--to", to)
+    assert code == 1
+    assert f"{newest} stays" in said
+    assert to in said
+    assert "Traceback" not in said
+    assert store_of(home).current_version() == newest
+
+
+def test_a_rollback_to_the_current_version_is_refused(run, home):
+    newest, _ = versions(home)
+    assert run("rollback", "--to", newest)[1].count("is the current model already") == 1
+
+
+def test_a_rollback_waits_for_the_run_that_holds_the_home(home):
+    released = []
+
+    def hold() -> None:
+        with home_lock(home.lock_path, wait_seconds=0):
+            held.set()
+            time.sleep(1.0)
+            released.append(time.monotonic())
+
+    held = threading.Event()
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait()
+    Runner(home).rollback(None)
+    assert released
+    assert time.monotonic() >= released[0]
+    other.join()
+
+
+def test_verify_exits_with_1_and_says_why_a_tampered_model_is_refused(run, home):
+    newest, before = versions(home)
+    assert run("verify") == (0, f"loads {newest} (current) loads {before}")
+    path = home.models_dir / f"{before}.pkl"
+    path.write_bytes(path.read_bytes()[:-100])
+    code, said = run("verify")
+    assert code == 1
+    assert f"loads {newest} (current) refused {before}" in said
+    assert "truncated, swapped or tampered with" in said
+
+
+def test_a_home_without_a_model_says_what_to_do(capsys, monkeypatch, tmp_path):
+    for words in (["list"], ["verify"]):
+        monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(tmp_path), "models", *words])
+        with pytest.raises(SystemExit, match="0"):
+            cli.main()
+        assert "`cryptoliq train` makes one" in " ".join(capsys.readouterr().out.split())
+
+
+# A current model that does not load.
+
+
+def break_current(settings: Settings, part: str) -> None:
+    path = settings.models_dir / f"{store_of(settings).current_version()}.{part}"
+    if part == "pkl":
+        path.write_bytes(path.read_bytes()[:-1])
+    else:
+        path.unlink()
+
+
+@pytest.mark.parametrize("part", ["pkl", "json"])
+def test_forecasts_are_made_by_the_model_before_a_broken_one_and_say_so(home, part):
+    newest, before = versions(home)
+    break_current(home, part)
+    said: list[str] = []
+    runner = Runner(home, say=lambda message, level: said.append(f"{level} {message}"))
+    assert forecasts_due(home, TableStore(home)) == "2025-07"
+    assert runner.forecast()
+    (warning,) = [line for line in said if line.startswith("30 ")]
+    assert newest in warning
+    assert f"{before} forecasts in its place" in warning
+    report = json.loads((home.reports_dir / "forecasts.json").read_text())
+    assert report["model_version"] == before
+    event = runner.instance.get_latest_materialization_event(dg.AssetKey("forecasts"))
+    (reason,) = event.asset_materialization.metadata["models_refused"].value
+    assert reason.startswith(newest)
+    assert standing_champion(home)["version"] == before
+
+
+def test_without_any_sound_model_forecasts_fail_with_all_the_reasons(home):
+    for path in home.models_dir.glob("*_v*.pkl"):
+        path.write_bytes(b"")
+    with pytest.raises(ModelRefused) as refused:
+        load_champion(home)
+    assert refused.value.reason.count("truncated, swapped or tampered with") == 2
+    with pytest.raises(RunFailed, match="truncated, swapped or tampered with"):
+        Runner(home).forecast()
+
+
+def test_a_sound_current_model_is_loaded_without_reasons(home):
+    champion = load_champion(home)
+    assert (champion.version, champion.passed_over) == (versions(home)[0], ())
+    assert load_champion(Settings(home=Path("/nonexistent-home"))) is None

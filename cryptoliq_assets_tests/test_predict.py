@@ -1,0 +1,260 @@
+"""`cryptoliq predict`: rows of the raw contract in, each with a forecast or a reason out."""
+
+import csv
+import datetime as dt
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cryptoliq_assets import cli
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.champion import load_champion
+from cryptoliq_assets.serving import batch
+from cryptoliq_assets.serving.batch import ADDED_COLUMNS, InputRefused, predict_file
+from cryptoliq_assets.settings import Settings
+
+HEADER = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date"
+NEW = "Newcoin,NEW,1.5,0.1,-5,3,100000,1e7,2025-07-31"
+TODAY = dt.date(2025, 8, 2)
+
+
+@pytest.fixture(scope="module")
+def settings(trained_home) -> Settings:
+    return Settings(home=trained_home.path)
+
+
+@pytest.fixture(scope="module")
+def champion(settings):
+    return load_champion(settings)
+
+
+@pytest.fixture
+def predict(settings, champion, tmp_path):
+    def predict(rows: list[str] | bytes, *, header: str = HEADER, **options):
+        source, target = tmp_path / "any name.csv", tmp_path / "out.csv"
+        source.write_bytes(rows if isinstance(rows, bytes) else "\n".join([header, *rows, ""]).encode())
+        outcome = predict_file(source, target, champion=champion, settings=settings, today=TODAY, **options)
+        with target.open(encoding="utf-8", newline="") as handle:
+            return outcome, list(csv.DictReader(handle))
+
+    return predict
+
+
+@pytest.fixture(scope="module")
+def newest(trained_home) -> bytes:
+    """The snapshot file of 31 July 2025, which the home holds and has forecast."""
+    return (trained_home.path / "data" / "archive" / "coingecko_20250731.csv").read_bytes()
+
+
+def test_a_snapshot_that_the_home_holds_is_forecast_as_the_asset_forecast_it(predict, newest, settings, champion):
+    outcome, rows = predict(newest)
+    stored = TableStore(settings).read("forecasts").astype({"coin": str}).set_index("coin")
+    assert outcome.rows == len(rows) == len(newest.splitlines()) - 1
+    # Rows with an empty price or volume are filled by the pipeline, and refused here.
+    forecast = [row for row in rows if not row["reason"]]
+    assert len(forecast) >= 25
+    for row in forecast:
+        if row["basis"] == "history":
+            assert float(row["liquidity_score"]) == pytest.approx(stored.loc[row["coin"], "liquidity_score"], abs=1e-9)
+            assert float(row["lower"]) == pytest.approx(stored.loc[row["coin"], "lower"], abs=1e-9)
+            assert float(row["upper"]) == pytest.approx(stored.loc[row["coin"], "upper"], abs=1e-9)
+        assert row["model_version"] == champion.version
+
+
+def test_a_day_that_the_home_has_not_seen_is_forecast_with_its_history(predict, trained_home):
+    outcome, rows = predict(trained_home.later_files[0].read_bytes())
+    assert {row["date"] for row in rows} == {"2025-08-01"}
+    assert outcome.by_basis["history"] >= 25
+    assert all(
+        float(row["lower"]) < float(row["liquidity_score"]) < float(row["upper"]) for row in rows if not row["reason"]
+    )
+
+
+def test_a_coin_without_a_past_is_forecast_from_the_snapshot_with_the_interval_of_such(predict, champion, settings):
+    _, (row,) = predict([NEW])
+    assert (row["basis"], row["reason"]) == ("snapshot", "")
+    half = (float(row["upper"]) - float(row["lower"])) / 2
+    table = champion.metadata["intervals"]["half_widths"]
+    named = {name: width for name, width in table.items() if name.startswith("without_history:")}
+    assert named
+    assert any(half == pytest.approx(width) for width in named.values())
+
+
+def test_input_columns_come_first_as_they_were_and_rows_keep_their_order(predict):
+    header = f"note,{HEADER}"
+    rows = [
+        f'"b, ""quoted""",{NEW}',
+        f" a ,{NEW.replace('Newcoin', 'Élan ₿')}",
+        "c" + f",{NEW}".replace("Newcoin", "Zed"),
+    ]
+    _, made = predict(rows, header=header)
+    assert list(made[0]) == [*header.split(","), *ADDED_COLUMNS]
+    assert [row["note"] for row in made] == ['b, "quoted"', " a ", "c"]
+    assert [row["coin"] for row in made] == ["Newcoin", "Élan ₿", "Zed"]
+    assert made[0]["mkt_cap"] == "1e7"
+    assert made[0]["liquidity_score"] == made[1]["liquidity_score"]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("Bad,BAD,-1,0.1,-5,3,1e5,1e7,2025-07-31", "line 3: price is '-1' (negative_value)"),
+        ("Bad,BAD,1,0.1,-5,3,lots,1e7,2025-07-31", "line 3: 24h_volume is 'lots' (not_a_number)"),
+        ("Bad,BAD,1,0.1,-5,3,1e5,1e7,2025-08-03", "line 3: date is '2025-08-03' (date_in_future)"),
+        ("Bad,BAD,1,0.1,-5,3,1e5,1e7,31/07/2025", "line 3: date is '31/07/2025' (bad_date)"),
+        (",BAD,1,0.1,-5,3,1e5,1e7,2025-07-31", "line 3: coin is '' (missing_coin)"),
+        ("Bad,BAD,1,2", "line 3: wrong_field_count"),
+        ("Bad,BAD,,0.1,-5,3,1e5,1e7,2025-07-31", "price is empty (incomplete); expected a price above 0"),
+        ("Bad,BAD,0,0.1,-5,3,1e5,1e7,2025-07-31", "price is 0.0 (incomplete); expected a price above 0"),
+        ("Bad,BAD,1,0.1,-5,3,,1e7,2025-07-31", "24h_volume is empty (incomplete)"),
+    ],
+)
+def test_a_refused_row_stays_in_its_place_with_the_reason_and_no_forecast(predict, row, reason):
+    outcome, rows = predict([NEW, row, NEW.replace("Newcoin", "Third")])
+    assert [bool(made["liquidity_score"]) for made in rows] == [True, False, True]
+    assert rows[1]["reason"].startswith(reason)
+    assert [rows[1][name] for name in ADDED_COLUMNS[:-1]] == [""] * 5
+    assert (outcome.rows, sum(outcome.refused.values()), sum(outcome.by_basis.values())) == (3, 1, 2)
+
+
+def test_cells_too_many_are_kept_in_the_last_column(predict):
+    _, rows = predict([NEW, f"{NEW},surplus,more"])
+    assert rows[1]["date"] == "2025-07-31,surplus,more"
+
+
+def test_of_a_row_said_twice_the_last_is_forecast(predict):
+    _, rows = predict([NEW.replace("1.5", "1.4"), NEW])
+    assert ["superseded_in_file" in row["reason"] for row in rows] == [True, False]
+
+
+def test_a_file_of_nothing_but_refused_rows_is_written_too(predict):
+    outcome, rows = predict([NEW.replace("1.5", "-1"), NEW.replace("1.5", "x")])
+    assert [row["reason"].split("(")[1].split(")")[0] for row in rows] == ["negative_value", "not_a_number"]
+    assert outcome.by_basis == {}
+
+
+def test_blank_lines_are_no_rows_and_shift_nothing(predict):
+    content = f"{HEADER}\r\n\r\n{NEW}\r\n   \r\n{NEW.replace('1.5', '-2')}\r\n{NEW.replace('Newcoin', 'Last')}".encode()
+    outcome, rows = predict(content)
+    assert outcome.rows == 3
+    assert [row["coin"] for row in rows if row["reason"]] == ["Newcoin"]
+    assert rows[1]["reason"].startswith("line 5: ")
+    assert rows[2]["liquidity_score"]
+
+
+def test_fractions_are_read_as_fractions(predict, newest):
+    frame = pd.read_csv(pd.io.common.BytesIO(newest))
+    percent, rows = predict(newest)
+    frame[["1h", "24h", "7d"]] /= 100.0
+    fraction, same = predict(frame.to_csv(index=False).encode())
+    assert (percent.unit, fraction.unit) == ("percent", "fraction")
+    for one, other in zip(rows, same, strict=True):
+        if one["liquidity_score"]:
+            assert float(one["liquidity_score"]) == pytest.approx(float(other["liquidity_score"]), abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_small_chunks_give_the_same_file_and_progress_reaches_the_end(predict, newest, monkeypatch, size):
+    _, whole = predict(newest)
+    monkeypatch.setattr(batch, "CHUNK", size)
+    monkeypatch.setattr(batch, "_ROWS_A_WRITE", size)
+    told: list[tuple[int, int]] = []
+    _, parts = predict(newest, progress=lambda done, of: told.append((done, of)))
+    assert parts == whole
+    assert told[0][0] == 0
+    assert told[-1][0] == told[-1][1] == sum(bool(row["liquidity_score"]) for row in whole)
+    assert len(told) == 1 + -(-told[-1][1] // size)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "the file is empty"),
+        (b"coin,price\nBitcoin,1\n", "missing columns: symbol, 1h"),
+        (b"\x00\x01\x02", "not a text file"),
+        (f"{HEADER}\n".encode(), "no rows"),
+        (f"{HEADER},lower,reason\n{NEW},1,2\n".encode(), "has columns named lower, reason, as those added"),
+    ],
+)
+def test_a_file_that_cannot_be_told_is_refused_whole_and_writes_nothing(predict, tmp_path, content, words):
+    with pytest.raises(InputRefused, match=words):
+        predict(content)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_file_above_the_size_limit_is_refused_unread(settings, champion, tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_text(f"{HEADER}\n{NEW}\n")
+    small = settings.model_copy(update={"max_file_mb": 0.00001})
+    with pytest.raises(InputRefused, match="CRYPTOLIQ_MAX_FILE_MB"):
+        predict_file(source, tmp_path / "out.csv", champion=champion, settings=small, today=TODAY)
+
+
+# The command.
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    def run(home: Path, *words: str | Path) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(home), "predict", *map(str, words)])
+        capsys.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capsys.readouterr()
+        return code, " ".join((said.out + said.err).split())
+
+    return run
+
+
+def written(folder: Path, *rows: str) -> Path:
+    path = folder / "in.csv"
+    path.write_text("\n".join([HEADER, *rows, ""]))
+    return path
+
+
+def test_the_command_exits_with_0_when_all_rows_are_forecast_and_counts_them(run, trained_home, champion, tmp_path):
+    code, said = run(trained_home.path, written(tmp_path, NEW), tmp_path / "out.csv")
+    assert code == 0
+    assert "1 row(s) read as percent: forecast 1 from snapshot" in said
+    assert f"{champion.version} → {tmp_path}/out.csv" in said
+
+
+def test_the_command_exits_with_1_when_a_row_was_refused_and_says_why(run, trained_home, tmp_path):
+    source = written(tmp_path, NEW, NEW.replace("1.5", "-1"))
+    code, said = run(trained_home.path, source, tmp_path / "out.csv")
+    assert code == 1
+    assert "refused 1: negative_value" in said
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 3
+
+
+def test_a_file_that_is_no_snapshot_exits_with_1_and_one_that_is_not_there_with_2(run, trained_home, tmp_path):
+    (tmp_path / "in.csv").write_text("a,b\n1,2\n")
+    code, said = run(trained_home.path, tmp_path / "in.csv", tmp_path / "out.csv")
+    assert (code, "missing columns" in said) == (1, True)
+    assert run(trained_home.path, tmp_path / "gone.csv", tmp_path / "out.csv")[0] == 2
+
+
+def test_in_is_never_overwritten(run, trained_home, tmp_path):
+    source = written(tmp_path, NEW)
+    code, said = run(trained_home.path, source, source)
+    assert (code, "OUT.csv is IN.csv" in said) == (2, True)
+    assert source.read_text().startswith(HEADER + "\n")
+
+
+def test_without_a_champion_the_command_says_what_to_do(run, tmp_path):
+    code, said = run(tmp_path / "empty", written(tmp_path, NEW), tmp_path / "out.csv")
+    assert (code, "there is no champion yet: `cryptoliq train`" in said) == (1, True)
+
+
+def test_with_a_broken_champion_the_reason_is_told(run, trained_home, tmp_path):
+    home = Path(shutil.copytree(trained_home.path, tmp_path / "home", symlinks=True))
+    (artifact,) = (home / "models").glob("*_v1.pkl")
+    artifact.write_bytes(b"")
+    code, said = run(home, written(tmp_path, NEW), tmp_path / "out.csv")
+    assert (code, "truncated, swapped or tampered with" in said) == (1, True)
