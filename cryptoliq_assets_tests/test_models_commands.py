@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from cryptoliq_assets import cli
-from cryptoliq_assets.forecasts.due import forecasts_due
+from cryptoliq_assets.forecasts.due import forecasts_due, training_due
 from cryptoliq_assets.io.run_lock import home_lock
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.champion import load_champion
@@ -103,6 +103,16 @@ def test_a_rollback_to_the_current_version_is_refused(run, home):
     assert run("rollback", "--to", newest)[1].count("is the current model already") == 1
 
 
+def test_the_card_of_a_version_without_one_is_not_that_of_another(run, home):
+    assert (home.reports_dir / "model_card.html").exists()
+    newest, before = versions(home)
+    run("rollback")
+    assert before in (home.reports_dir / "model_card.html").read_text(encoding="utf-8")
+    # `newest` was promoted here without a training run: it never had a card.
+    run("rollback", "--to", newest)
+    assert not (home.reports_dir / "model_card.html").exists()
+
+
 def test_a_rollback_waits_for_the_run_that_holds_the_home(home):
     released = []
 
@@ -169,6 +179,13 @@ def test_forecasts_are_made_by_the_model_before_a_broken_one_and_say_so(home, pa
     (reason,) = event.asset_materialization.metadata["models_refused"].value
     assert reason.startswith(newest)
     assert standing_champion(home)["version"] == before
+
+
+def test_a_champion_whose_metadata_are_gone_makes_training_due(home):
+    store = TableStore(home)
+    assert not training_due(home, store, provisional_too=True)
+    break_current(home, "json")
+    assert training_due(home, store, provisional_too=False)
 
 
 def test_without_any_sound_model_forecasts_fail_with_all_the_reasons(home):

@@ -3,6 +3,7 @@
 import datetime as dt
 
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.settings import Settings
 
@@ -34,7 +35,11 @@ def training_due(settings: Settings, store: TableStore, *, provisional_too: bool
 
     With `provisional_too` a first champion may be provisional: too few dates for rolling-origin folds are no obstacle.
     """
-    champion = store_of(settings).current()
+    try:
+        champion = store_of(settings).current()
+    except ModelRefused:
+        # What is known of it is gone or unreadable: no sound champion, and training gives one.
+        champion = None
     if champion is not None and champion["evaluation"] == "over_time":
         return False
     dates = labelled_dates(store)

@@ -13,7 +13,7 @@ import numpy as np
 # Okabe and Ito's colours, told apart by colour-blind readers as well (jfly.uni-koeln.de/color).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
 _WIDTH, _HEIGHT = 640, 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 38, 36
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 38, 40
 _LABEL_WIDTH = 220
 _BAR = 20
 # A character of the 12 px sans-serif font, on average.
@@ -51,7 +51,9 @@ def line_plot(
 
     parts = [_grid(up(step), _number(step)) for step in steps]
     for place, label in _x_labels(x, places, numeric=numeric):
-        parts.append(_text(across(place), _HEIGHT - _BOTTOM + 15, label, anchor="middle"))
+        # A label at the right end must not run out of the picture.
+        anchor = "end" if across(place) + len(label) * _CHARACTER / 2 > _WIDTH else "middle"
+        parts.append(_text(across(place), _HEIGHT - _BOTTOM + 18, label, anchor=anchor))
     if diagonal:
         first, last = max(low, x_low), min(high, x_high)
         parts.append(
@@ -104,7 +106,7 @@ def bar_plot(
     if mark is not None:
         at = across(mark)
         parts.append(
-            f'<line x1="{at:.1f}" y1="8" x2="{at:.1f}" y2="{height - 8}" stroke="#333" stroke-dasharray="4 3"/>'
+            f'<line x1="{at:.1f}" y1="8" x2="{at:.1f}" y2="{height - 8}" stroke="{COLOURS[1]}" stroke-width="1.5" stroke-dasharray="4 3"/>'
         )
     return _svg(parts, title=title, height=height)
 
@@ -160,7 +162,7 @@ def _runs(drawn: list[tuple[float, float]]) -> list[list[tuple[float, float]]]:
 def _x_labels(x: Sequence[object], places: list[float], *, numeric: bool) -> list[tuple[float, str]]:
     if numeric:
         _, _, steps = _axis(places)
-        return [(step, _number(step)) for step in steps if min(places) <= step <= max(places)]
+        return [(step, _number(step)) for step in steps if places and min(places) <= step <= max(places)]
     every = max(1, math.ceil(len(places) / 6))
     return [
         (place, str(label)) for index, (place, label) in enumerate(zip(places, x, strict=True)) if index % every == 0
