@@ -117,9 +117,9 @@ def test_the_asset_shows_rows_preview_and_a_plot(trained_home):
 
 def test_the_job_train_keeps_the_backtest_and_rollback_is_a_job_of_one_process(home):
     definitions = build_definitions(home)
-    train = definitions.resolve_job_def("train").asset_layer
-    assert dg.AssetKey("backtest") in train.executable_asset_keys
-    assert dg.AssetCheckKey(dg.AssetKey("leaderboard"), "no_look_ahead") in train.executable_asset_check_keys
+    train = definitions.resolve_job_def("train")
+    assert dg.AssetKey("backtest") in train.asset_layer.executable_asset_keys
+    assert "leaderboard_no_look_ahead" in {node.name for node in train.nodes}
     assert definitions.resolve_job_def("rollback").executor_def.name == "in_process"
     graph = definitions.get_repository_def().asset_graph
     parents = {key.to_user_string() for key in graph.get(dg.AssetKey("backtest")).parent_keys}

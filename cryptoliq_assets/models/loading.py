@@ -33,7 +33,7 @@ _LISTED: dict[str, frozenset[str]] = {
 }
 
 
-class ModelRefused(Exception):
+class ModelRefused(RuntimeError):
     """A model that must not be loaded; `reason` says in words what is wrong and what to do."""
 
     def __init__(self, reason: str) -> None:
