@@ -22,6 +22,9 @@ from cryptoliq_assets.partitions import HISTORY_DAYS
 _SCALE = float(2**44)
 _WINDOWS = np.array(MEAN_WINDOWS, dtype=np.int64)
 _STD_WINDOWS = np.array(STD_WINDOWS, dtype=np.int64)
+# A window's days as ones at the end of a slice whose length is a whole number of vectors: (windows, longest slice).
+_VECTOR = 8
+_STD_DAYS = np.array([[0.0] * (-(-max(STD_WINDOWS) // _VECTOR) * _VECTOR - days) + [1.0] * days for days in STD_WINDOWS])
 _LAGS = np.array(LAGS, dtype=np.int64)
 # Weight of an observation by its day, a row a half-life, oldest first: the last is of today.
 _DECAY = 0.5 ** (np.arange(HISTORY_DAYS)[::-1][None, :] / np.array(HALF_LIVES, dtype=float)[:, None])
@@ -47,7 +50,6 @@ def calendar_windows(rows: np.ndarray, coins: np.ndarray, *, days: np.ndarray, b
     numbers, rising within a coin; bases: (n, len(BASES)) float64, NaN where unknown.
     """
     columns = calendar_moments(rows, coins, days=days, bases=bases)
-    seen = columns.pop("days_seen")
     for place, base in enumerate(list(BASES)[:LAGGED]):
         names = [f"{base}_lag_{lag}d" for lag in LAGS] + [f"{base}_ewm_{half_life}d" for half_life in HALF_LIVES]
         values = np.ascontiguousarray(bases[:, place])
@@ -56,22 +58,22 @@ def calendar_windows(rows: np.ndarray, coins: np.ndarray, *, days: np.ndarray, b
             _memory(part, coins, days, values, _LAGS, _DECAY, out)
 
         columns |= dict(zip(names, _in_parts(len(names), rows, work), strict=True))
-    return Windows(columns=columns, days_seen=seen)
+    return Windows(columns=columns, days_seen=_days_seen(rows, coins, days, HISTORY_DAYS))
 
 
 def calendar_moments(
     rows: np.ndarray, coins: np.ndarray, *, days: np.ndarray, bases: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Means and sample deviations of every base, and days_seen; arguments as in `calendar_windows`."""
+    """Means and sample deviations of every base; arguments as in `calendar_windows`."""
     columns: dict[str, np.ndarray] = {}
     for place, base in enumerate(BASES):
         names = [f"{base}_mean_{window}d" for window in MEAN_WINDOWS] + [f"{base}_std_{w}d" for w in STD_WINDOWS]
         values = np.ascontiguousarray(bases[:, place])
 
         def work(part: np.ndarray, out: np.ndarray, values: np.ndarray = values) -> None:
-            _moments(part, coins, days, values, _WINDOWS, _STD_WINDOWS, out)
+            _moments(part, coins, days, values, _WINDOWS, _STD_WINDOWS, _STD_DAYS, out)
 
-        columns |= dict(zip([*names, "days_seen"], _in_parts(len(names) + 1, rows, work), strict=True))
+        columns |= dict(zip(names, _in_parts(len(names), rows, work), strict=True))
     return columns
 
 
@@ -122,9 +124,26 @@ def calendar_mean(rows, coins, days, values, window):  # pragma: no cover - comp
 
 
 @numba.njit(cache=True, nogil=True)
+def _days_seen(rows, coins, days, reach):  # pragma: no cover - compiled
+    """(m,) rows of the coin within the last `reach` days, the row's own included."""
+    out = np.empty(len(rows))
+    first = 0
+    for place in range(len(rows)):
+        i = rows[place]
+        if place == 0 or coins[i] != coins[first]:
+            first = i
+            while first > 0 and coins[first - 1] == coins[i]:
+                first -= 1
+        while days[i] - days[first] >= reach:
+            first += 1
+        out[place] = i - first + 1
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
 def _grid(first_row, coins, days, values, reach):  # pragma: no cover - compiled
     """The coin of `first_row` on a grid of days, from `reach` days before that row to its last: values (0 where there
-    is none), known (1 or 0), rows (1 or 0), and the day at place 0."""
+    is none), known (1 or 0), and the day at place 0."""
     coin = coins[first_row]
     origin = days[first_row] - reach
     start = first_row
@@ -136,35 +155,31 @@ def _grid(first_row, coins, days, values, reach):  # pragma: no cover - compiled
     span = days[stop - 1] - origin + 1
     filled = np.zeros(span)
     known = np.zeros(span)
-    there = np.zeros(span)
     for j in range(start, stop):
         place = days[j] - origin
-        there[place] = 1.0
         if values[j] == values[j]:
             filled[place] = values[j]
             known[place] = 1.0
-    return filled, known, there, origin
+    return filled, known, origin
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST)
-def _moments(rows, coins, days, values, windows, std_windows, out):  # pragma: no cover - compiled
-    """Means by window, then deviations by window, then days seen in the longest: (…, m) into `out`."""
+def _moments(rows, coins, days, values, windows, std_windows, std_days, out):  # pragma: no cover - compiled
+    """Means by window, then deviations by window: (…, m) into `out`."""
     reach = windows[-1]
     means = len(windows)
     place = 0
     while place < len(rows):
         coin = coins[rows[place]]
-        filled, known, there, origin = _grid(rows[place], coins, days, values, reach)
+        filled, known, origin = _grid(rows[place], coins, days, values, reach)
         sums = np.zeros(len(filled) + 1, dtype=np.int64)
         counts = np.zeros(len(filled) + 1, dtype=np.int64)
-        seen = np.zeros(len(filled) + 1, dtype=np.int64)
         for j in range(len(filled)):
             fixed = np.rint(filled[j] * _SCALE)
             # Deviations are taken from the same rounded value, so that those of a constant are 0.
             filled[j] = fixed / _SCALE
             sums[j + 1] = sums[j] + np.int64(fixed)
             counts[j + 1] = counts[j] + np.int64(known[j])
-            seen[j + 1] = seen[j] + np.int64(there[j])
         while place < len(rows) and coins[rows[place]] == coin:
             end = days[rows[place]] - origin + 1
             for w in range(means):
@@ -178,13 +193,14 @@ def _moments(rows, coins, days, values, windows, std_windows, out):  # pragma: n
                 if count > 1:
                     # Two passes: the mean first, then the squares about it, so that nothing cancels.
                     mean = (sums[end] - sums[begin]) / _SCALE / count
-                    window = filled[begin:end]
-                    mask = known[begin:end]
+                    length = (std_windows[k] + _VECTOR - 1) // _VECTOR * _VECTOR
+                    window = filled[end - length : end]
+                    mask = known[end - length : end]
+                    inside = std_days[k, std_days.shape[1] - length :]
                     squares = 0.0
-                    for j in range(len(window)):
-                        squares += mask[j] * (window[j] - mean) * (window[j] - mean)
+                    for j in range(length):
+                        squares += inside[j] * mask[j] * (window[j] - mean) * (window[j] - mean)
                     out[means + k, place] = np.sqrt(squares / (count - 1))
-            out[means + len(std_windows), place] = seen[end] - seen[end - reach]
             place += 1
 
 
@@ -195,7 +211,7 @@ def _memory(rows, coins, days, values, lags, decay, out):  # pragma: no cover - 
     place = 0
     while place < len(rows):
         coin = coins[rows[place]]
-        filled, known, _, origin = _grid(rows[place], coins, days, values, reach)
+        filled, known, origin = _grid(rows[place], coins, days, values, reach)
         while place < len(rows) and coins[rows[place]] == coin:
             end = days[rows[place]] - origin + 1
             for k in range(len(lags)):
