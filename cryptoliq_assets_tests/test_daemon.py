@@ -21,7 +21,9 @@ from cryptoliq_assets.io.declare import RANGE_END_TAG, RANGE_START_TAG
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.sensors import champion_keeper
 from cryptoliq_assets.raw.catalogue import Catalogue
-from cryptoliq_assets.raw.sensors import PLAN_TAG, raw_files_sensor
+from cryptoliq_assets.raw.planning import make_plan
+from cryptoliq_assets.raw.sensors import IN_FLIGHT, PLAN_TAG, raw_files_sensor
+from cryptoliq_assets.schemas.tables import DERIVED_TABLES
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests.building import fill_home, store_champion, store_forecast
 
@@ -355,3 +357,42 @@ def test_files_dropped_one_at_a_time_are_forecast_within_a_minute_a_bad_one_stop
     served.process.send_signal(signal.SIGINT)
     _, alive = psutil.wait_procs(tree, timeout=45)
     assert not alive
+
+
+def test_daemon_and_command_line_share_a_home_and_a_killed_command_blocks_neither(served, trained_home):
+    first, second = trained_home.later_files
+    settings, raw = served.settings, served.settings.raw_dir
+    command = [str(Path(sys.executable).with_name("cryptoliq")), "--home", str(settings.home), "materialize"]
+    instance = dg.DagsterInstance.from_config(str(settings.dagster_home))
+
+    def runs(*statuses: dg.DagsterRunStatus) -> set[str]:
+        return {run.run_id for run in instance.get_runs(filters=dg.RunsFilter(statuses=list(statuses)))}
+
+    killed = psutil.Popen([*command, "--train"])
+    served.wait_for(lambda: bool(runs(dg.DagsterRunStatus.STARTED)), seconds=60, told="the command's run")
+    (dead,) = runs(dg.DagsterRunStatus.STARTED)
+    for process in [*killed.children(recursive=True), killed]:
+        process.kill()
+    killed.wait(10)
+    shutil.copy(first, raw)
+    served.wait_for(lambda: dt.date(2025, 8, 1) in served.forecast_dates(), seconds=120, told="forecasts of 1 August")
+    assert dead in runs(dg.DagsterRunStatus.FAILURE)
+
+    shutil.copy(second, raw)
+    beside = psutil.Popen(command)
+    assert beside.wait(120) == 0
+    served.wait_for(lambda: dt.date(2025, 8, 2) in served.forecast_dates(), seconds=60, told="forecasts of 2 August")
+    served.wait_for(
+        lambda: not instance.get_runs_count(dg.RunsFilter(statuses=IN_FLIGHT)), seconds=60, told="the end of all runs"
+    )
+    assert runs(dg.DagsterRunStatus.FAILURE) == {dead}
+    store = TableStore(settings)
+    for table in DERIVED_TABLES:
+        for month in store.months(table):
+            store.verify(table, month)
+    plan = make_plan(settings, Catalogue(settings.catalogue_path), store=store, today=dt.date(2025, 8, 3))
+    assert (plan.months, plan.waiting) == ([], [])
+    for path in (first, second):
+        day = pd.read_csv(path)
+        held = store.read("raw_snapshots", ["2025-08"])
+        assert set(held.loc[held["date"] == day["date"].iloc[0], "coin"]) == set(day["coin"])

@@ -24,7 +24,9 @@ _WINDOWS = np.array(MEAN_WINDOWS, dtype=np.int64)
 _STD_WINDOWS = np.array(STD_WINDOWS, dtype=np.int64)
 # A window's days as ones at the end of a slice whose length is a whole number of vectors: (windows, longest slice).
 _VECTOR = 8
-_STD_DAYS = np.array([[0.0] * (-(-max(STD_WINDOWS) // _VECTOR) * _VECTOR - days) + [1.0] * days for days in STD_WINDOWS])
+_STD_DAYS = np.array(
+    [[0.0] * (-(-max(STD_WINDOWS) // _VECTOR) * _VECTOR - days) + [1.0] * days for days in STD_WINDOWS]
+)
 _LAGS = np.array(LAGS, dtype=np.int64)
 # Weight of an observation by its day, a row a half-life, oldest first: the last is of today.
 _DECAY = 0.5 ** (np.arange(HISTORY_DAYS)[::-1][None, :] / np.array(HALF_LIVES, dtype=float)[:, None])
