@@ -13,7 +13,6 @@ def prepare_home(settings: Settings) -> list[Path]:
         settings.raw_dir,
         settings.models_dir,
         settings.reports_dir,
-        settings.logs_dir,
         settings.dagster_home,
     ):
         if not folder.exists():

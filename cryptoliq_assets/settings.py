@@ -18,7 +18,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CRYPTOLIQ_", frozen=True, extra="ignore")
 
-    home: Path = Field(Path(), description="Folder that holds data/, models/, reports/, logs/ and .dagster/.")
+    home: Path = Field(Path(), description="Folder that holds data/, models/, reports/ and .dagster/.")
     storage_url: str | None = Field(
         None, description="Where the tables lie: a folder, s3://… or gs://…; default: data/ in the home."
     )
@@ -118,10 +118,6 @@ class Settings(BaseSettings):
     def validation_dir(self) -> Path:
         """One JSON report a file."""
         return self.reports_dir / "validation"
-
-    @property
-    def logs_dir(self) -> Path:
-        return self.home / "logs"
 
     @property
     def dagster_home(self) -> Path:

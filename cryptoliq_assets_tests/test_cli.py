@@ -389,7 +389,7 @@ def test_materialize_of_given_months_makes_them_again_with_the_same_content(run,
     before = store.read("engineered_features")
     told = run("materialize", "--from", "2025-06", "--to", "2025-06", home=home)
     assert told.code == 0
-    assert "months 2025-06 to 2025-06 refreshed" in told.said
+    assert "1 month(s) from 2025-06 to 2025-06 refreshed" in told.said
     pd.testing.assert_frame_equal(store.read("engineered_features"), before)
 
 
@@ -402,7 +402,7 @@ def test_ingest_takes_files_in_and_leaves_the_rest_to_preprocess(run, tmp_path):
     assert store.months("labels") == []
     assert "1 month(s) are older than what they are made from" in run("status", home=tmp_path).said
     told = run("preprocess", home=tmp_path)
-    assert told.said.endswith("months 2025-07 to 2025-07 preprocessed")
+    assert told.said.endswith("1 month(s) from 2025-07 to 2025-07 preprocessed")
     assert len(store.read("labels")) == 2
     assert "nothing new" in run("ingest", home=tmp_path).said
 
@@ -470,3 +470,58 @@ def test_forecast_again_has_nothing_to_add(run, trained_home, tmp_path):
     told = run("forecast", home=home)
     assert told.code == 0
     assert "the newest snapshot is already forecast by the present champion" in told.said
+
+
+# What comes from files is shown as it is, and damage is named or mended.
+
+
+def test_what_looks_like_markup_in_a_file_is_text(run, tmp_path):
+    path = write(tmp_path / "coingecko_20250731.csv", ["x,y,[/b],1"], header="coin,symbol,[/b],[red]1h")
+    told = run("validate", path, home=tmp_path / "home")
+    assert told.code == 1
+    assert "'[/b]'" in told.said
+    assert "'[red]1h'" in told.said
+
+
+def test_a_coin_named_like_markup_goes_all_the_way(run, trained_home, tmp_path):
+    home = trained_home.copy_to(tmp_path / "home")
+    rows = (trained_home.later_files[0]).read_text(encoding="utf-8").replace("Tether,", "[/b],")
+    (home / "data" / "raw" / "coingecko_20250801.csv").write_text(rows, encoding="utf-8")
+    told = run("materialize", home=home)
+    assert told.code == 0
+    assert "│ [/b]" in told.out
+
+
+def test_a_damaged_month_of_a_derived_table_is_made_again(run, trained_home, tmp_path):
+    home = trained_home.copy_to(tmp_path / "home")
+    path = home / "data" / "cleaned" / "2025-06.parquet"
+    whole = TableStore(Settings(home=home)).read("cleaned_snapshots")
+    path.write_bytes(path.read_bytes()[:1000])
+    assert "are older than what they are made from" in run("status", home=home).said
+    assert run("materialize", home=home).code == 0
+    pd.testing.assert_frame_equal(TableStore(Settings(home=home)).read("cleaned_snapshots"), whole)
+
+
+def test_a_damaged_month_of_forecasts_is_named_and_left_alone(run, trained_home, tmp_path):
+    home = trained_home.copy_to(tmp_path / "home")
+    path = home / "data" / "forecasts" / "2025-07.parquet"
+    path.write_bytes(b"PAR1")
+    told = run("forecast", home=home)
+    assert told.code == 1
+    assert "forecasts/2025-07.parquet" in told.said
+    assert path.read_bytes() == b"PAR1"
+
+
+def test_files_of_other_months_than_those_asked_for_are_said_to_wait(run, trained_home, tmp_path):
+    home = trained_home.copy_to(tmp_path / "home")
+    shutil.copy(trained_home.later_files[0], home / "data" / "raw")
+    told = run("materialize", "--from", "2025-06", "--to", "2025-06", home=home)
+    assert told.code == 0
+    assert "1 file(s) of other months still wait" in told.said
+
+
+def test_status_names_a_current_model_that_is_refused(run, trained_home, tmp_path):
+    home = trained_home.copy_to(tmp_path / "home")
+    current = (home / "models" / "current.pkl").resolve()
+    current.write_bytes(current.read_bytes()[:-1])
+    assert f"{current.name} is not the file that the ledger knows" in run("status", home=home).said

@@ -13,7 +13,6 @@ from cryptoliq_assets.partitions import FILL_BACKWARD_DAYS, FILL_FORWARD_DAYS
 
 # Without these a row says nothing about liquidity.
 CRITICAL_COLUMNS = ("price", "24h_volume")
-_DAY_NS = 86_400_000_000_000
 
 
 @dataclass

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cryptoliq_assets.settings import Settings
 
 # Where there is no terminal to fit, tables are as wide as they need.
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
-errors = Console(stderr=True, highlight=False)
+console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 130)
+errors = Console(stderr=True, highlight=False, markup=False)
 
 _STEPS = {
     "raw_snapshots": "taking in files",
@@ -48,29 +49,34 @@ def running(settings: Settings) -> Iterator["Runner"]:  # noqa: F821
                 # Dagster's own list of what a failed step holds up; the reason follows at the end.
                 return
             if level >= logging.WARNING:
-                console.print(f"! {message}", style="yellow", markup=False)
+                console.print(f"! {message}", style="yellow")
             else:
-                console.print(f"  {message}", style="dim", markup=False)
+                console.print(f"  {message}", style="dim")
 
         yield Runner(settings, say=say, step=step)
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """Print a table; numbers to the right."""
-    shown = Table(title=title, title_justify="left")
+    console.print(title, style="italic", soft_wrap=True)
+    shown = Table()
     rows = [list(row) for row in rows]
     for index, name in enumerate(columns):
         numeric = all(isinstance(row[index], (int, float)) or row[index] is None for row in rows)
         shown.add_column(name, justify="right" if numeric and rows else "left")
     for row in rows:
-        shown.add_row(*(_cell(value) for value in row))
+        shown.add_row(*(Text(_cell(value)) for value in row))
     console.print(shown)
+
+
+def say(*parts: str | tuple[str, str]) -> None:
+    """Print a line of plain texts and (text, style) pairs; what comes from files is never read as markup."""
+    console.print(Text.assemble(*parts), soft_wrap=True)
 
 
 def explain(error: BaseException) -> int:
     """Tell a person what went wrong; returns the exit code."""
-    errors.print("[red]error:[/red]", end=" ")
-    errors.print(str(error), soft_wrap=True, markup=False)
+    errors.print(Text.assemble(("error:", "red"), f" {error}"), soft_wrap=True)
     # A plain ValueError is about an argument; those derived from it (TableInvalid, bad JSON, …) about content.
     return 2 if type(error) is ValueError else 1
 

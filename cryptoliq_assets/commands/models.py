@@ -2,7 +2,7 @@
 
 import click
 
-from cryptoliq_assets.commands.console import console, explain, quit_with, running, table
+from cryptoliq_assets.commands.console import console, explain, quit_with, running, say, table
 from cryptoliq_assets.settings import Settings
 
 _LINES = 10
@@ -80,8 +80,8 @@ def verify(settings: Settings) -> None:
     if not verdicts:
         console.print(f"no model in {settings.models_dir}: `cryptoliq train` makes one", soft_wrap=True)
     for verdict in verdicts:
-        state = "[green]loads[/green]" if verdict.problem is None else "[red]refused[/red]"
-        console.print(f"{state}  {verdict.version}{' (current)' if verdict.current else ''}", soft_wrap=True)
+        state = ("loads", "green") if verdict.problem is None else ("refused", "red")
+        say(state, f"  {verdict.version}{' (current)' if verdict.current else ''}")
         if verdict.problem:
             console.print(f"  {verdict.problem}", soft_wrap=True, markup=False)
     quit_with(1 if any(verdict.problem for verdict in verdicts) else 0)

@@ -2,10 +2,11 @@
 
 import click
 
-from cryptoliq_assets.commands.console import console, quit_with, running
+from cryptoliq_assets.commands.console import console, quit_with, running, say
 from cryptoliq_assets.commands.months import month_range
 from cryptoliq_assets.commands.results import show_forecasts, show_leaderboard
 from cryptoliq_assets.jobs import INGEST_JOB, PREPROCESS_JOB
+from cryptoliq_assets.partitions import months_between
 from cryptoliq_assets.runner import Runner
 from cryptoliq_assets.settings import Settings
 
@@ -27,7 +28,8 @@ def preprocess(settings: Settings, first: str | None, last: str | None) -> None:
     with running(settings) as runner:
         ranges = _chosen(runner, first, last)
         runner.refresh(ranges, job=PREPROCESS_JOB)
-    console.print(f"{_months(ranges)} preprocessed")
+        done = _months(runner, ranges)
+    console.print(f"{done} preprocessed")
 
 
 @click.command()
@@ -68,7 +70,11 @@ def materialize(settings: Settings, first: str | None, last: str | None, retrain
             runner.train()
         runner.forecast()
         code = _tell_refused(runner, waiting)
-    console.print(f"{_months(ranges)} refreshed" if ranges else _nothing_new(settings))
+        left = runner.waiting()
+        done = _months(runner, ranges)
+    console.print(f"{done} refreshed" if ranges else _nothing_new(settings))
+    if left:
+        console.print(f"{len(left)} file(s) of other months still wait: `cryptoliq materialize` takes them in")
     show_leaderboard(settings)
     show_forecasts(settings)
     quit_with(code)
@@ -90,7 +96,7 @@ def _ingest(runner: Runner) -> int:
     if waiting:
         runner.refresh(runner.plan().ranges, job=INGEST_JOB)
     code = _tell_refused(runner, waiting)
-    console.print(f"{len(waiting)} file(s) read" if waiting else _nothing_new(runner.settings))
+    console.print(f"{len(waiting)} file(s) read" if waiting else f"nothing new in {runner.settings.raw_dir}")
     return code
 
 
@@ -98,7 +104,7 @@ def _tell_refused(runner: Runner, waiting: list[int]) -> int:
     """Name the files that were refused just now, and why; 1 when there are any."""
     reasons = {file.name: file.reason for file in runner.refused(waiting)} | runner.passed_over
     for name, reason in reasons.items():
-        console.print(f"[yellow]refused[/yellow] {name}: {reason}", soft_wrap=True)
+        say(("refused", "yellow"), f" {name}: {reason}")
     if reasons:
         console.print(
             f"reports lie in {runner.settings.validation_dir}, refused files in {runner.settings.quarantine_dir}"
@@ -110,7 +116,10 @@ def _nothing_new(settings: Settings) -> str:
     return f"nothing new in {settings.raw_dir}, and every month is up to date"
 
 
-def _months(ranges: list[tuple[str, str]]) -> str:
-    if not ranges:
-        return "no month"
-    return f"months {ranges[0][0]} to {ranges[-1][1]}"
+def _months(runner: Runner, ranges: list[tuple[str, str]]) -> str:
+    """The months of the ranges that hold rows, in words."""
+    asked = {month for first, last in ranges for month in months_between(first, last)}
+    there = sorted(asked & set(runner.store.months("raw_snapshots")))
+    if not there:
+        return f"no data in {ranges[0][0]} to {ranges[-1][1]}: nothing" if ranges else "no month"
+    return f"{len(there)} month(s) from {there[0]} to {there[-1]}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from cryptoliq_assets.commands.console import console, errors, explain, quit_with
+from cryptoliq_assets.commands.console import console, errors, explain, quit_with, say
 from cryptoliq_assets.settings import Settings
 
 
@@ -28,6 +28,8 @@ def predict(settings: Settings, source: Path, target: Path) -> None:
 
     if target.exists() and target.samefile(source):
         raise click.UsageError("OUT.csv is IN.csv: name another file")
+    if not target.parent.is_dir():
+        raise click.UsageError(f"the folder of OUT.csv, {target.parent}, is not there")
     try:
         champion = load_champion(settings)
     except ModelRefused as error:
@@ -66,6 +68,6 @@ def predict(settings: Settings, source: Path, target: Path) -> None:
     bases = ", ".join(f"{count:,} from {basis}" for basis, count in sorted(outcome.by_basis.items())) or "none"
     console.print(f"{outcome.rows:,} row(s) read as {outcome.unit or 'unknown unit'}: forecast {bases}", soft_wrap=True)
     for code, count in outcome.refused.items():
-        console.print(f"[yellow]refused[/yellow] {count:,}: {code}")
+        say(("refused", "yellow"), f" {count:,}: {code}")
     console.print(f"{champion.version} → {target}", soft_wrap=True)
     quit_with(1 if outcome.refused else 0)

@@ -1,6 +1,8 @@
 """What the pipeline has made, as tables: leaderboard, forecasts, accuracy."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 from cryptoliq_assets.commands.console import console, table
 from cryptoliq_assets.forecasts.accuracy import Accuracy, measure, realised_forecasts
@@ -12,13 +14,13 @@ _SHOWN = 12
 
 def show_leaderboard(settings: Settings) -> None:
     """Candidates and baselines, skill fold by fold, on rows with a known market cap."""
-    path = settings.reports_dir / "metrics.json"
-    if not path.exists():
+    board = _read(settings.reports_dir / "metrics.json", "cryptoliq train")
+    if board is None:
         return
-    board = json.loads(path.read_text(encoding="utf-8"))
     folds = [f"fold {fold['fold']}" for fold in board["folds"]]
     rows = []
-    for entry in board["candidates"] + board["baselines"]:
+    entries = board["candidates"] + board["baselines"]
+    for entry in sorted(entries, key=lambda entry: -(entry["skill"] or 0.0)):
         known = entry["metrics"]["with_history"]["known_cap"]
         rows.append(
             [
@@ -38,10 +40,9 @@ def show_leaderboard(settings: Settings) -> None:
 
 def show_forecasts(settings: Settings) -> None:
     """The newest forecasts, the most liquid coins first."""
-    path = settings.reports_dir / "forecasts.json"
-    if not path.exists():
+    report = _read(settings.reports_dir / "forecasts.json", "cryptoliq forecast")
+    if report is None:
         return
-    report = json.loads(path.read_text(encoding="utf-8"))
     stored = TableStore(settings).read("forecasts", [report["date"][:7]])
     newest = stored[(stored["date"] == report["date"]) & (stored["model_version"] == report["model_version"])]
     newest = newest.sort_values("made_at").drop_duplicates("coin", keep="last")
@@ -77,3 +78,13 @@ def show_accuracy(settings: Settings) -> None:
         f"{accuracy.skill:.3f}, mean absolute error {accuracy.mae:.4f} against {accuracy.mae_persistence:.4f}, "
         f"{accuracy.coverage:.1%} inside their {settings.interval_level:.0%} interval"
     )
+
+
+def _read(path: Path, made_by: str) -> dict[str, Any] | None:
+    """A report as JSON, None where there is none; RuntimeError names a file that cannot be read, and what makes it."""
+    if not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RuntimeError(f"{path} cannot be read ({error}); `{made_by}` writes it anew") from error

@@ -5,7 +5,7 @@ import json
 
 import click
 
-from cryptoliq_assets.commands.console import console
+from cryptoliq_assets.commands.console import say
 from cryptoliq_assets.commands.results import realised_accuracy
 from cryptoliq_assets.forecasts.due import forecasts_due, newest_date, training_due
 from cryptoliq_assets.io.tables import TableStore
@@ -30,19 +30,19 @@ def status(settings: Settings, as_json: bool) -> None:
         if name == "to_do":
             continue
         shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
-        console.print(
-            f"[bold]{name.replace('_', ' '):18}[/bold] {'–' if shown in (None, '') else shown}", soft_wrap=True
-        )
+        say((f"{name.replace('_', ' '):18}", "bold"), f" {'–' if shown in (None, '') else shown}")
     for line in state["to_do"] or ["nothing: all is up to date"]:
-        console.print(f"[bold]{'to do':18}[/bold] {line}", soft_wrap=True)
+        say((f"{'to do':18}", "bold"), f" {line}")
 
 
 def read_status(settings: Settings) -> dict:
     """The state of a home; reads only."""
     store, catalogue = TableStore(settings), Catalogue(settings.catalogue_path)
     today = dt.datetime.now(dt.UTC).date()
-    newest = newest_date(store)
-    champion = store_of(settings).current()
+    newest = newest_date(store, "raw_snapshots")
+    models = store_of(settings)
+    version, refused = models.newest_intact()
+    champion = models.metadata(version) if version else None
     plan = make_plan(settings, catalogue, store=store, today=today)
     unknown = unknown_files(look_at(settings.raw_dir), catalogue)
     files = catalogue.files()
@@ -56,6 +56,9 @@ def read_status(settings: Settings) -> dict:
         to_do.append("there is no sound champion: `cryptoliq train`")
     elif forecasts_due(settings, store):
         to_do.append("the newest snapshot is not forecast: `cryptoliq forecast`")
+    to_do += [
+        f"a model is refused: {reason}; `cryptoliq models verify`, then restore it or roll back" for reason in refused
+    ]
     if newest is None:
         to_do.append(f"drop snapshot files into {settings.raw_dir}, or try `cryptoliq demo`")
     return {

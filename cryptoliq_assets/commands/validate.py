@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cryptoliq_assets.commands.console import console, quit_with
+from cryptoliq_assets.commands.console import console, quit_with, say
 from cryptoliq_assets.settings import Settings
 
 
@@ -30,8 +30,8 @@ def validate(settings: Settings, files: tuple[Path, ...], as_json: bool) -> None
 
 
 def _show(report: dict) -> None:
-    verdict = "[green]accepted[/green]" if report["accepted"] else "[red]refused[/red]"
-    console.print(f"{report['file']}: {verdict}", soft_wrap=True)
+    verdict = ("accepted", "green") if report["accepted"] else ("refused", "red")
+    say(f"{report['file']}: ", verdict)
     if report["refusal"]:
         console.print(f"  {report['refusal']}", soft_wrap=True)
     else:
@@ -41,5 +41,6 @@ def _show(report: dict) -> None:
         console.print(f"  changes are {report['unit']} ({report['unit_found_by']}{sure})", soft_wrap=True)
         if report["derived_columns"]:
             console.print(f"  derived: {', '.join(report['derived_columns'])}")
-    for issue in report["issues"]:
-        console.print(f"  - {issue}", soft_wrap=True, markup=False)
+    # A refusal stands first among the issues as well.
+    for issue in report["issues"][1 if report["refusal"] else 0 :]:
+        console.print(f"  - {issue}", soft_wrap=True)

@@ -19,8 +19,9 @@ def newest_date(store: TableStore, table: str = "engineered_features") -> dt.dat
 
 def forecasts_due(settings: Settings, store: TableStore) -> str | None:
     """The month of the newest snapshot when the present champion has not forecast it yet, else None."""
-    # The version alone: the champion's metadata may be what is broken, and an earlier one then forecasts.
-    champion = store_of(settings).current_version()
+    models = store_of(settings)
+    # Where the current one is broken, an earlier one forecasts in its place; where all are, the run has to say so.
+    champion = models.newest_intact()[0] or models.current_version()
     newest = newest_date(store)
     if champion is None or newest is None:
         return None

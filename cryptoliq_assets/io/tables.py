@@ -23,7 +23,13 @@ from upath import UPath
 
 from cryptoliq_assets.io.digests import day_digests
 from cryptoliq_assets.io.files import write_files
-from cryptoliq_assets.io.validation import check_types, schema_fingerprint, validate_table
+from cryptoliq_assets.io.validation import (
+    FAILURE_COLUMNS,
+    TableInvalid,
+    check_types,
+    schema_fingerprint,
+    validate_table,
+)
 from cryptoliq_assets.partitions import first_day, last_day, month_of, months_between
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES, TABLES, Table, recipe_of, upstream_of
 from cryptoliq_assets.settings import Settings
@@ -139,9 +145,7 @@ class TableStore:
         version = (status.st_size, getattr(status, "st_mtime_ns", None), getattr(status, "st_ino", None))
         key = str(path)
         if key not in self._stamps or self._stamps[key][0] != version or version[1] is None:
-            with path.open("rb") as handle:
-                metadata = pq.read_metadata(handle).metadata or {}
-            found = json.loads(metadata[_STAMP]) if _STAMP in metadata else None
+            found = _stamp_in(path)
             stamp = Stamp(**{**found, "sources": tuple(found["sources"])}) if found else None
             self._stamps[key] = (version, stamp)
         return self._stamps[key][1]
@@ -183,12 +187,16 @@ class TableStore:
 
     def _read_month(self, spec: Table, month: str, columns: list[str] | None) -> pa.Table:
         path = self.path(spec.name, month)
-        with path.open("rb") as handle:
-            file = pq.ParquetFile(handle, read_dictionary=list(_text_columns(spec)))
-            metadata = file.schema_arrow.metadata or {}
-            found = json.loads(metadata[_STAMP]) if _STAMP in metadata else {}
-            vouched = found.get("schema") == schema_fingerprint(spec)
-            table = file.read(columns=columns if vouched else None)
+        try:
+            with path.open("rb") as handle:
+                file = pq.ParquetFile(handle, read_dictionary=list(_text_columns(spec)))
+                metadata = file.schema_arrow.metadata or {}
+                found = json.loads(metadata[_STAMP]) if _STAMP in metadata else {}
+                vouched = found.get("schema") == schema_fingerprint(spec)
+                table = file.read(columns=columns if vouched else None)
+        except (pa.ArrowInvalid, OSError) as error:
+            damage = [("(file)", "is readable Parquet", 1, str(error))]
+            raise TableInvalid(spec.name, str(path), pd.DataFrame(damage, columns=FAILURE_COLUMNS)) from error
         if vouched:
             # Columns that are not asked for are looked at as well: the reader leaves out in silence what is absent.
             check_types(spec, file.schema_arrow.empty_table().to_pandas(), where=str(path))
@@ -235,6 +243,16 @@ def empty_frame(spec: Table) -> pd.DataFrame:
     """No rows, with the columns and types of the table."""
     types = {name: str(column.dtype) for name, column in spec.schema.columns.items()}
     return pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in types.items()})
+
+
+def _stamp_in(path: Path | UPath) -> dict[str, Any] | None:
+    """None also for a file that is no Parquet file any more: what says nothing of itself is made again."""
+    try:
+        with path.open("rb") as handle:
+            metadata = pq.read_metadata(handle).metadata or {}
+    except pa.ArrowInvalid:
+        return None
+    return json.loads(metadata[_STAMP]) if _STAMP in metadata else None
 
 
 def _text_columns(spec: Table) -> list[str]:

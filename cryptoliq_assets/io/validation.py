@@ -8,6 +8,7 @@ import pandera.errors
 from cryptoliq_assets.schemas.tables import Table
 
 _SAMPLES = 5
+FAILURE_COLUMNS = ["column", "check", "count", "samples"]
 # Pandera's names for a column that is absent or too many, and what is said of it.
 _SHAPE = {"column_in_dataframe": "missing", "column_in_schema": "not in the schema"}
 
@@ -43,7 +44,7 @@ def check_types(table: Table, frame: pd.DataFrame, *, where: str) -> None:
     """The cheap look at a frame that once passed the present schema: columns and types only; raises TableInvalid."""
     wrong = _wrong_types(table, frame)
     if wrong:
-        raise TableInvalid(table.name, where, pd.DataFrame(wrong, columns=["column", "check", "count", "samples"]))
+        raise TableInvalid(table.name, where, pd.DataFrame(wrong, columns=FAILURE_COLUMNS))
 
 
 def schema_fingerprint(table: Table) -> str:
@@ -97,4 +98,4 @@ def _summarize(frame: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
                 key = f" ({row.get('coin')}, {str(row.get('date'))[:10]})"
             samples.append(f"{case.failure_case}{key}")
         rows.append((column, check, len(group), "; ".join(samples)))
-    return pd.DataFrame(rows, columns=["column", "check", "count", "samples"])
+    return pd.DataFrame(rows, columns=FAILURE_COLUMNS)

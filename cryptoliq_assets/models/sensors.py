@@ -6,7 +6,8 @@ from cryptoliq_assets.forecasts.due import forecasts_due, training_due
 from cryptoliq_assets.io.declare import range_tags
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.jobs import AssetJob
-from cryptoliq_assets.raw.sensors import IN_FLIGHT
+from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.raw.sensors import FAILED, IN_FLIGHT
 from cryptoliq_assets.settings import Settings
 
 
@@ -31,13 +32,19 @@ def champion_keeper(settings: Settings, train: AssetJob, forecast: AssetJob) -> 
             return _ask(context, train.name, key=f"train/{state}", tags={})
         month = forecasts_due(settings, store)
         if month is not None:
-            return _ask(context, forecast.name, key=f"forecast/{state}", tags=range_tags(month, month, settings))
+            return _ask(
+                context,
+                forecast.name,
+                key=f"forecast/{store_of(settings).newest_intact()[0]}/{state}",
+                tags=range_tags(month, month, settings),
+            )
         return dg.SkipReason("the champion has forecast the newest snapshot, or there is nothing to train on yet")
 
     def _ask(
         context: dg.SensorEvaluationContext, job: str, *, key: str, tags: dict[str, str]
     ) -> dg.RunRequest | dg.SkipReason:
-        attempts = context.instance.get_runs_count(dg.RunsFilter(job_name=job, tags={_KEEPER_TAG: key}))
+        failed = dg.RunsFilter(job_name=job, tags={_KEEPER_TAG: key}, statuses=FAILED)
+        attempts = context.instance.get_runs_count(failed)
         if attempts >= settings.max_attempts:
             return dg.SkipReason(f"{job} failed {attempts} times on the same tables: look at its runs")
         return dg.RunRequest(run_key=f"{key}/{attempts}", job_name=job, tags={**tags, _KEEPER_TAG: key})

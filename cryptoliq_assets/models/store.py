@@ -16,6 +16,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,25 @@ class ModelStore:
                 reasons.append(error.reason)
         raise ModelRefused("; ".join(reasons) or "there is no champion yet: run `cryptoliq train`")
 
+    def newest_intact(self) -> tuple[str | None, list[str]]:
+        """The version that `load_newest_sound` would most likely serve, by digests alone, and why those before it would
+        not be: cheap enough for every tick of a sensor, since a file that has not changed is read once."""
+        reasons = []
+        for version in dict.fromkeys(filter(None, [self.current_version(), *reversed(self.ledger.served())])):
+            try:
+                self.metadata(version)
+            except ModelRefused as error:
+                reasons.append(error.reason)
+                continue
+            path, promotion = self._artifact(version), self.ledger.promotion_of(version)
+            if not path.exists():
+                reasons.append(f"{version}: {path.name} is absent")
+            elif promotion is None or _digest_of(path, path.stat().st_mtime_ns) != promotion["sha256"]:
+                reasons.append(f"{version}: {path.name} is not the file that the ledger knows")
+            else:
+                return version, reasons
+        return None, reasons
+
     def verify(self) -> list[Verdict]:
         """Load every stored version, newest first; the current one is among them even where its files are gone."""
         current = self.current_version()
@@ -251,6 +271,12 @@ class ModelStore:
 
     def _described(self, version: str) -> Path:
         return self.folder / f"{version}.json"
+
+
+@lru_cache(maxsize=16)
+def _digest_of(path: Path, mtime_ns: int) -> str:
+    """sha256 of a file; `mtime_ns` is there to forget it when it changes."""
+    return sha256_of(path.read_bytes())
 
 
 def _age(version: str) -> tuple[str, int, str]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cryptoliq_assets.io.check_kit import Finding, TableCheck, table_checks
 from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.partitions import shift
+from cryptoliq_assets.partitions import months_reached, shift
 from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.raw.consistency import SLOPE_RANGE, realised_slopes
 from cryptoliq_assets.settings import Settings
@@ -56,13 +56,17 @@ def rows_against_median(store: TableStore, months: list[str]) -> Finding:
     """Days of these months whose row count fell below the trailing median's share."""
     if not months:
         return Finding(True, {"count": 0})
-    dates = store.read("raw_snapshots", [shift(months[0], -1), *months], columns=["date"])["date"]
+    dates = store.read("raw_snapshots", _with_past(months), columns=["date"])["date"]
     counts = dates.value_counts().sort_index()
     expected = counts.rolling(f"{TRAILING_DAYS}D", closed="left").median()
     since = np.datetime64(f"{months[0]}-01")
     short = counts[(counts < LEAST_ROW_SHARE * expected) & (counts.index >= since)]
     days = {str(day.date()): f"{count} rows, median {expected[day]:.0f}" for day, count in short.items()}
     return Finding(not days, {"short_days": dict(list(days.items())[:_LISTED]), "count": len(days)})
+
+
+def _with_past(months: list[str]) -> list[str]:
+    return [*(shift(months[0], -back) for back in range(months_reached(TRAILING_DAYS), 0, -1)), *months]
 
 
 def unit_consistent(store: TableStore, months: list[str]) -> Finding:

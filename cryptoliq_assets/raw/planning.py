@@ -56,7 +56,7 @@ def make_plan(settings: Settings, catalogue: Catalogue, *, store: TableStore, to
         # It names no day that can be read, so it will be refused; some run has to say so.
         months.add(last)
     return Plan(
-        sorted(months), [f"{file.name}@{file.sha256[:12]}" for file in waiting], unfinished, settings.months_per_run
+        sorted(months), [f"{file.name}@{file.arrival}" for file in waiting], unfinished, settings.months_per_run
     )
 
 

@@ -27,6 +27,8 @@ IN_FLIGHT = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+# Attempts that came to nothing.
+FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 def raw_files_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
@@ -64,8 +66,8 @@ def raw_files_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
         if not plan.months:
             waiting = f"{len(unsettled)} file(s) still settling" if unsettled else "nothing new"
             return _skip(f"{waiting} in {settings.raw_dir}", cursor, events)
-        attempts = context.instance.get_runs_count(dg.RunsFilter(tags={PLAN_TAG: plan.fingerprint}))
-        if attempts >= settings.max_attempts * len(plan.ranges):
+        attempts = context.instance.get_runs_count(dg.RunsFilter(tags={PLAN_TAG: plan.fingerprint}, statuses=FAILED))
+        if attempts >= settings.max_attempts:
             work = ", ".join(plan.waiting[:3]) or f"months {plan.months[0]} to {plan.months[-1]}"
             return _skip(
                 f"gave up on {work} after {settings.max_attempts} attempts: look at the failed runs, then mend or "
