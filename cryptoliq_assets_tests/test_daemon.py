@@ -274,7 +274,15 @@ class Served:
         environment = {**os.environ, "CRYPTOLIQ_HOME": str(home), "CRYPTOLIQ_SENSOR_SECONDS": "2"}
         command = [str(Path(sys.executable).with_name("cryptoliq")), "ui", "--port", str(port)]
         with log.open("wb") as out:
-            self.process = psutil.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
+            self.process = psutil.Popen(
+                command,
+                env=environment,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                # A suite that runs in the background ignores Ctrl-C, and what it starts would too.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
 
     def wait_for(self, what: Callable[[], bool], *, seconds: float, told: str) -> float:
         """Seconds until `what` holds."""
