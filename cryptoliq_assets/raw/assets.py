@@ -9,7 +9,6 @@ from cryptoliq_assets.io.declare import OWNERS, table_asset
 from cryptoliq_assets.io.frames import SOURCES, PanderaParquetIOManager
 from cryptoliq_assets.io.metadata import markdown_table
 from cryptoliq_assets.io.run_lock import RunLock
-from cryptoliq_assets.raw.intake import Intake
 from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS
 from cryptoliq_assets.settings import Settings
 
@@ -53,6 +52,8 @@ def raw_assets(settings: Settings) -> list[dg.AssetSpec | dg.AssetsDefinition]:
         Takes in the files that wait for these months: each gets a report, accepted ones a copy in the archive, refused
         ones their place in quarantine.
         """
+        from cryptoliq_assets.raw.intake import Intake
+
         intake = Intake(settings, tables.store(), progress=context.log.info)
         result = intake.take_in(context.partition_keys)
         for report in result.refused:

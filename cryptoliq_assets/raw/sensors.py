@@ -13,9 +13,6 @@ from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.jobs import AssetJob
 from cryptoliq_assets.raw.assets import RAW_FILES
 from cryptoliq_assets.raw.catalogue import Catalogue
-from cryptoliq_assets.raw.folder import look_at, register, unknown_files
-from cryptoliq_assets.raw.planning import make_plan
-from cryptoliq_assets.raw.watching import read_cursor, settled, write_cursor
 from cryptoliq_assets.settings import Settings
 
 PLAN_TAG = "cryptoliq/plan"
@@ -45,6 +42,11 @@ def raw_files_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
         ),
     )
     def raw_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        # Here, not at the top: Dagster imports this module in every process, the parser only where it looks.
+        from cryptoliq_assets.raw.folder import look_at, register, unknown_files
+        from cryptoliq_assets.raw.planning import make_plan
+        from cryptoliq_assets.raw.watching import read_cursor, settled, write_cursor
+
         reaped = reap_dead_runs(context.instance)
         if reaped:
             context.log.warning(f"closed runs whose process was gone: {', '.join(reaped)}")
