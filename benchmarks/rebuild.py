@@ -193,7 +193,7 @@ def main() -> None:
         _watched(intake_module, "parse_content", "  of ingest: parse")
         _watched(intake_module, "write_files", "  of ingest: archive and reports")
         _watched(tables_module, "validate_table", "  of write: Pandera validation")
-        _watched(tables_module, "_encode", "  of write: encode and digest")
+        _watched(tables_module, "encode", "  of write: encode (two threads)")
         _watched(tables_module, "_write", "  of write: to disk, synced")
         work_seconds, _ = timed(lambda: work(homes["work"]))
     rows = [

@@ -15,6 +15,7 @@ FORECAST_JOB = "forecast"
 ROLLBACK_JOB = "rollback"
 
 _PREPROCESSED = ["cleaned_snapshots", "engineered_features", "labels"]
+_TABLES = ["raw_snapshots", *_PREPROCESSED]
 
 
 def _job(name: str, description: str, assets: list[str]) -> AssetJob:
@@ -30,7 +31,7 @@ def _job(name: str, description: str, assets: list[str]) -> AssetJob:
 refresh = _job(
     REFRESH_JOB,
     "Raw files to forecasts for a range of months; what the raw_files sensor asks for.",
-    ["raw_snapshots", *_PREPROCESSED, "forecasts"],
+    [*_TABLES, "forecasts"],
 )
 ingest = _job(INGEST_JOB, "Take in the files that wait for a range of months.", ["raw_snapshots"])
 preprocess = _job(PREPROCESS_JOB, "Clean, engineer and label a range of months.", _PREPROCESSED)
@@ -40,5 +41,16 @@ train = _job(
     ["linear_regression", "random_forest", "xgboost", "backtest", "leaderboard", "champion"],
 )
 forecast = _job(FORECAST_JOB, "Forecast the newest snapshot with the present champion.", ["forecasts"])
+
+
+def selection_of(job: str, last: str, newest: str) -> list[dg.AssetKey] | None:
+    """What a run of a monthly job up to month `last` materializes; None for all of the job.
+
+    Only the newest snapshot is forecast: a run that ends before its month leaves forecasts out, planned events and all.
+    """
+    if job != REFRESH_JOB or last >= newest:
+        return None
+    return [dg.AssetKey(name) for name in _TABLES]
+
 
 ALL_JOBS = [refresh, ingest, preprocess, train, forecast]

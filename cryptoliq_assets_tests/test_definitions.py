@@ -17,11 +17,12 @@ from cryptoliq_assets.definitions import build_definitions
 from cryptoliq_assets.io.declare import range_tags
 from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.jobs import INGEST_JOB, PREPROCESS_JOB
+from cryptoliq_assets.jobs import INGEST_JOB, PREPROCESS_JOB, REFRESH_JOB
 from cryptoliq_assets.partitions import first_day, last_day, month_of, months_between
 from cryptoliq_assets.runner import Runner
 from cryptoliq_assets.schemas.tables import TABLES, upstream_of
 from cryptoliq_assets.settings import Settings
+from cryptoliq_assets.simulate import simulate_market, write_snapshots
 from cryptoliq_assets_tests.building import cleaned_rows, day, fill_home, raw_rows, store_forecast
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -381,7 +382,7 @@ def test_an_infinite_feature_is_found(settings):
     rewrite(settings, "engineered_features", "2025-03", column_set("price_log", 2, float("inf")))
     found = look(settings, "engineered_features")
     assert failed(found) == {"finite_values"}
-    assert shown(found["finite_values"], "infinite") == {"price_log": 1}
+    assert shown(found["finite_values"], "infinite") == {"price_log": ["2025-03"]}
     assert shown(found["finite_values"], "rows") == 6
 
 
@@ -439,3 +440,28 @@ def test_a_best_candidate_without_skill_in_some_fold_is_an_error_over_time_and_a
     found = look(settings, "leaderboard")["skill_above_zero"]
     assert (found.passed, found.severity.name) == (passed, severity)
     assert shown(found, "skill_by_fold") == dict(zip(["1", "2"], skills, strict=True))
+
+
+def test_a_run_of_months_before_the_newest_leaves_forecasts_out(tmp_path):
+    settings = Settings(home=tmp_path, months_per_run=2)
+    write_snapshots(simulate_market(coins=12, days=130, end=dt.date(2025, 7, 10), seed=3), settings.raw_dir)
+    runner = Runner(settings)
+    runner.look()
+    ranges = runner.plan().ranges
+    assert len(ranges) > 1
+    runner.refresh(ranges)
+    runs = runner.instance.get_runs(dg.RunsFilter(job_name=REFRESH_JOB))
+    planned = [
+        {
+            event.asset_key.to_user_string()
+            for event in (
+                entry.get_dagster_event() for entry in runner.instance.all_logs(run.run_id) if entry.is_dagster_event
+            )
+            if event.is_asset_materialization_planned
+        }
+        for run in reversed(runs)
+    ]
+    tables = {"raw_snapshots", "cleaned_snapshots", "engineered_features", "labels"}
+    assert planned == [tables] * (len(ranges) - 1) + [tables | {"forecasts"}]
+    # The checks of what is left in are evaluated all the same.
+    assert newest_evaluation(runner.instance, "labels", "schema").passed

@@ -3,6 +3,7 @@
 Staleness is judged by days, not by files: a file that arrives in mid-month must not make the month before look old.
 """
 
+import numba
 import numpy as np
 import pandas as pd
 
@@ -10,40 +11,75 @@ import pandas as pd
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
+_SHIFT_1, _SHIFT_2, _SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
+# All NaN alike, and one zero of the two.
+_NAN_BITS = np.array(np.nan).view(np.uint64)[()]
+_ZERO = np.uint64(0)
 
 
-def day_digests(frame: pd.DataFrame) -> dict[str, str]:
-    """ISO day of `date` → hex digest of that day's rows, over all columns."""
+def day_digests(frame: pd.DataFrame) -> dict[str, tuple[str, int]]:
+    """ISO day of `date` → hex digest over all columns of that day's rows, and how many rows those are; days rise."""
     if frame.empty:
         return {}
     rows = np.zeros(len(frame), dtype=np.uint64)
     for name in frame.columns:
-        rows = _mixed(rows * _GOLDEN + _bits(frame[name]))
+        array = frame[name].to_numpy() if not isinstance(frame[name].dtype, pd.CategoricalDtype) else None
+        if array is not None and array.dtype == np.float64:
+            _mix_floats(rows, array, array.view(np.uint64))
+        else:
+            _mix(rows, _bits(frame[name]))
     days = frame["date"].to_numpy().astype("datetime64[D]")
     first = days.min()
     number = (days - first).astype(np.int64)
-    # A sum over well mixed rows does not depend on their order; integers wrap, as they should.
-    order = np.argsort(number, kind="stable")
-    found, starts = np.unique(number[order], return_index=True)
-    sums = np.add.reduceat(rows[order], starts)
-    return {str(first + int(day)): f"{int(total):016x}" for day, total in zip(found, sums, strict=True)}
+    sums, counts = _by_day(rows, number, int(number.max()) + 1)
+    found = np.flatnonzero(counts)
+    names = np.datetime_as_string(first + found).tolist()
+    return {
+        day: (f"{total:016x}", count)
+        for day, total, count in zip(names, sums[found].tolist(), counts[found].tolist(), strict=True)
+    }
 
 
 def _bits(values: pd.Series) -> np.ndarray:
-    """Each value as 64 bits that are the same for equal values; all NaN alike."""
+    """Each value as 64 bits that are the same for equal values."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         known = pd.util.hash_array(values.cat.categories.to_numpy(dtype=object), categorize=False)
-        return np.append(known, np.uint64(0))[values.cat.codes.to_numpy()]
+        return np.append(known, _ZERO)[values.cat.codes.to_numpy()]
     array = values.to_numpy()
-    if array.dtype.kind == "f":
-        # + 0.0 makes one zero of the two.
-        return np.where(np.isnan(array), np.nan, array + 0.0).astype(np.float64).view(np.uint64)
-    if array.dtype.kind == "M":
-        return array.view(np.int64).view(np.uint64)
-    return array.astype(np.int64).view(np.uint64)
+    return (array if array.dtype.kind == "M" else array.astype(np.int64)).view(np.uint64)
 
 
-def _mixed(value: np.ndarray) -> np.ndarray:
-    value = (value ^ (value >> np.uint64(30))) * _MIX_1
-    value = (value ^ (value >> np.uint64(27))) * _MIX_2
-    return value ^ (value >> np.uint64(31))
+@numba.njit(cache=True, nogil=True)
+def _mixed(value):  # pragma: no cover - compiled
+    value = (value ^ (value >> _SHIFT_1)) * _MIX_1
+    value = (value ^ (value >> _SHIFT_2)) * _MIX_2
+    return value ^ (value >> _SHIFT_3)
+
+
+@numba.njit(cache=True, nogil=True)
+def _mix(rows, bits):  # pragma: no cover - compiled
+    """Mix one column into the digest of each row, in place."""
+    for i in range(len(rows)):
+        rows[i] = _mixed(rows[i] * _GOLDEN + bits[i])
+
+
+@numba.njit(cache=True, nogil=True)
+def _mix_floats(rows, values, bits):  # pragma: no cover - compiled
+    for i in range(len(rows)):
+        value = bits[i]
+        if values[i] != values[i]:
+            value = _NAN_BITS
+        elif values[i] == 0.0:
+            value = _ZERO
+        rows[i] = _mixed(rows[i] * _GOLDEN + value)
+
+
+@numba.njit(cache=True, nogil=True)
+def _by_day(rows, number, days):  # pragma: no cover - compiled
+    """Sum of digests and count of rows by day: a sum of well mixed rows does not depend on their order."""
+    sums = np.zeros(days, dtype=np.uint64)
+    counts = np.zeros(days, dtype=np.int64)
+    for i in range(len(rows)):
+        sums[number[i]] += rows[i]
+        counts[number[i]] += 1
+    return sums, counts

@@ -20,7 +20,7 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
 
 
-def write_files(contents: Mapping[Path, bytes]) -> None:
+def write_files(contents: Mapping[Path, bytes | memoryview]) -> None:
     """Write each path whole or not at all: temporary files, made durable together, then renamed.
 
     Raises OSError (disk full, folder not writable) with every temporary file removed; files renamed before the

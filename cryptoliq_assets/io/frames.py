@@ -15,7 +15,8 @@ from cryptoliq_assets.io.validation import TableInvalid
 from cryptoliq_assets.schemas.tables import TABLES
 from cryptoliq_assets.settings import Settings
 
-# Output metadata under this key: month → arrivals, written into the stamp of each raw month.
+# A frame's `attrs` under this key: month → arrivals, written into the stamp of each raw month. Not output metadata, which
+# Dagster would store once a month, all months in each.
 SOURCES = "sources"
 # Input metadata under this key: the columns to load; all of them by default.
 COLUMNS = "columns"
@@ -41,9 +42,7 @@ class PanderaParquetIOManager(dg.ConfigurableIOManager):
         table = _table_of(context)
         months = _months(context)
         store = self.store()
-        sources: Mapping[str, Sequence[int]] | None = None
-        if SOURCES in context.output_metadata:
-            sources = context.output_metadata[SOURCES].data
+        sources: Mapping[str, Sequence[int]] | None = obj.attrs.get(SOURCES)
         try:
             rows = store.write(table, obj, months, sources=sources)
         except TableInvalid as error:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 
 from cryptoliq_assets.schemas.tables import TABLES
@@ -53,10 +54,9 @@ def frame_metadata(frame: pd.DataFrame) -> dict[str, Any]:
 
 def preview(frame: pd.DataFrame) -> dg.MarkdownMetadataValue:
     """The last rows by date, the first columns, as a table."""
-    rows = (
-        frame.sort_values("date", kind="stable").tail(_PREVIEW_ROWS) if "date" in frame else frame.tail(_PREVIEW_ROWS)
-    )
-    rows = rows[list(rows.columns[:_PREVIEW_COLUMNS])]
+    shown = frame[list(frame.columns[:_PREVIEW_COLUMNS])]
+    last = np.argsort(frame["date"].to_numpy(), kind="stable")[-_PREVIEW_ROWS:] if "date" in frame else slice(None)
+    rows = shown.iloc[last].tail(_PREVIEW_ROWS)
     return dg.MetadataValue.md(markdown_table(rows))
 
 

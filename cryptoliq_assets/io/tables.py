@@ -7,11 +7,10 @@ completed by the next one, and nothing has to be remembered beside the data.
 
 import datetime as dt
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from cryptoliq_assets.io.digests import day_digests
+from cryptoliq_assets.io.arrow import ColumnFacts, arrow_schema, column_facts, encode, to_arrow
 from cryptoliq_assets.io.files import write_files
 from cryptoliq_assets.io.validation import (
     FAILURE_COLUMNS,
@@ -30,7 +29,7 @@ from cryptoliq_assets.io.validation import (
     schema_fingerprint,
     validate_table,
 )
-from cryptoliq_assets.partitions import first_day, last_day, month_of, months_between
+from cryptoliq_assets.partitions import first_day, last_day, months_between
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES, TABLES, Table, recipe_of, upstream_of
 from cryptoliq_assets.settings import Settings
 
@@ -44,15 +43,32 @@ _THREADS = 2
 class Stamp:
     """What a month file says of itself.
 
-    schema: fingerprint of the model it passed; days: digest of each day's rows; inputs: digest of the recipe and of
-    the upstream days it was made from; sources: arrivals (numbers of received files) that it holds, for raw months.
+    schema: fingerprint of the model it passed; days: digest of each day's rows; counts: how many those are; inputs:
+    digest of the recipe and of the upstream days it was made from; sources: arrivals (numbers of received files) that
+    it holds, for raw months.
     """
 
     schema: str
     days: dict[str, str]
+    counts: dict[str, int]
     inputs: str
-    rows: int
     sources: tuple[int, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        return sum(self.counts.values())
+
+    @classmethod
+    def read(cls, metadata: Mapping[bytes, bytes] | None) -> "Stamp | None":
+        """The stamp in a Parquet file's metadata; None where there is none, or one that another version wrote."""
+        text = (metadata or {}).get(_STAMP)
+        found = json.loads(text) if text else {}
+        if found.keys() != {item.name for item in fields(cls)}:
+            return None
+        return cls(**{**found, "sources": tuple(found["sources"])})
+
+    def written(self) -> dict[bytes, bytes]:
+        return {_STAMP: json.dumps(vars(self)).encode()}
 
 
 @dataclass
@@ -111,29 +127,37 @@ class TableStore:
         away is it a stamped file of no rows, which says that there is nothing to make. Raises TableInvalid before
         anything is written when the frame breaks its model, ValueError when it holds rows of other months.
         """
-        spec, months = TABLES[table], list(months)
+        from cryptoliq_assets.io.digests import day_digests
+
+        spec, months = TABLES[table], sorted(set(months))
         valid = validate_table(spec, frame, where="frame to be written")
-        parts = split_months(valid, months)
-        fingerprint = schema_fingerprint(spec)
+        rows, starts = _rows_by_month(valid, months)
+        days = day_digests(valid)
+        whole = to_arrow(valid, spec)
+        # Some months at a time: one sync serves them all, and no second copy of a long range is ever held.
         for start in range(0, len(months), _MONTHS_A_WRITE):
-            made: list[tuple[str, pd.DataFrame, dict[str, Any]]] = []
-            for month in months[start : start + _MONTHS_A_WRITE]:
-                part = parts.get(month, valid.head(0))
-                if part.empty and not self._upstream_exists(table, month):
+            batch = months[start : start + _MONTHS_A_WRITE]
+            taken = whole.take(rows[starts[start] : starts[start + len(batch)]])
+            made: dict[Path | UPath, pa.Table] = {}
+            for place, month in enumerate(batch, start):
+                first, last = starts[place] - starts[start], starts[place + 1] - starts[start]
+                if first == last and not self._upstream_exists(table, month):
                     self.path(table, month).unlink(missing_ok=True)
                     continue
-                stamp = {
-                    "schema": fingerprint,
-                    "inputs": self.input_digest(table, month),
-                    "rows": len(part),
-                    "sources": sorted((sources or {}).get(month, ())),
-                }
-                made.append((month, part, stamp))
+                own = {day: days[day] for day in days if day.startswith(month)}
+                stamp = Stamp(
+                    schema=schema_fingerprint(spec),
+                    days={day: digest for day, (digest, _) in own.items()},
+                    counts={day: count for day, (_, count) in own.items()},
+                    inputs=self.input_digest(table, month),
+                    sources=tuple(sorted((sources or {}).get(month, ()))),
+                )
+                part = taken.slice(first, last - first).replace_schema_metadata(stamp.written())
+                made[self.path(table, month)] = part
             # Encoding lets go of the interpreter: two months at a time.
             with ThreadPoolExecutor(_THREADS) as pool:
-                encoded = list(pool.map(lambda item: _encode(item[1], item[2]), made))
-            _write({self.path(table, item[0]): content for item, content in zip(made, encoded, strict=True)})
-        return {month: len(parts.get(month, ())) for month in months}
+                _write(dict(zip(made, pool.map(encode, made.values()), strict=True)))
+        return {month: int(last - first) for month, first, last in zip(months, starts, starts[1:], strict=False)}
 
     def stamp(self, table: str, month: str) -> Stamp | None:
         """The stamp of a month file; None where there is no file or it carries none."""
@@ -145,21 +169,19 @@ class TableStore:
         version = (status.st_size, getattr(status, "st_mtime_ns", None), getattr(status, "st_ino", None))
         key = str(path)
         if key not in self._stamps or self._stamps[key][0] != version or version[1] is None:
-            found = _stamp_in(path)
-            stamp = Stamp(**{**found, "sources": tuple(found["sources"])}) if found else None
-            self._stamps[key] = (version, stamp)
+            self._stamps[key] = (version, _stamp_in(path))
         return self._stamps[key][1]
 
     def input_digest(self, table: str, month: str) -> str:
         """Digest of the recipe and of the upstream days that this month is made from, as they are now."""
         parts: list[Any] = [recipe_of(table, self.settings), schema_fingerprint(TABLES[table])]
         for upstream, reach in upstream_of(table, horizon_days=self.settings.horizon_days).items():
-            first = first_day(month) - dt.timedelta(days=reach.back)
-            last = last_day(month) + dt.timedelta(days=reach.ahead)
-            for other in months_between(month_of(first), month_of(last)):
+            first = str(first_day(month) - dt.timedelta(days=reach.back))
+            last = str(last_day(month) + dt.timedelta(days=reach.ahead))
+            for other in months_between(first[:7], last[:7]):
                 stamp = self.stamp(upstream, other)
                 days = stamp.days if stamp else {}
-                parts += [(day, days[day]) for day in sorted(days) if first.isoformat() <= day <= last.isoformat()]
+                parts += [(day, days[day]) for day in sorted(days) if first <= day <= last]
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
     def stale_months(self, tables: Iterable[str] = DERIVED_TABLES) -> dict[str, list[str]]:
@@ -179,7 +201,12 @@ class TableStore:
 
     def verify(self, table: str, month: str) -> None:
         """Hold a month file to the present schema, in full where its stamp does not vouch for it; TableInvalid."""
-        self._read_month(TABLES[table], month, None)
+        self._read_month(TABLES[table], month, [])
+
+    def column_facts(self, table: str, month: str) -> dict[str, ColumnFacts]:
+        """What a month file's Parquet footer says of its columns of numbers, without reading a row."""
+        with self.path(table, month).open("rb") as handle:
+            return column_facts(pq.read_metadata(handle), TABLES[table])
 
     def _upstream_exists(self, table: str, month: str) -> bool:
         upstream = upstream_of(table, horizon_days=self.settings.horizon_days)
@@ -189,21 +216,21 @@ class TableStore:
         path = self.path(spec.name, month)
         try:
             with path.open("rb") as handle:
-                file = pq.ParquetFile(handle, read_dictionary=list(_text_columns(spec)))
-                metadata = file.schema_arrow.metadata or {}
-                found = json.loads(metadata[_STAMP]) if _STAMP in metadata else {}
-                vouched = found.get("schema") == schema_fingerprint(spec)
+                file = pq.ParquetFile(handle, read_dictionary=spec.text_columns)
+                stamp = Stamp.read(file.schema_arrow.metadata)
+                vouched = stamp is not None and stamp.schema == schema_fingerprint(spec)
                 table = file.read(columns=columns if vouched else None)
         except (pa.ArrowInvalid, OSError) as error:
             damage = [("(file)", "is readable Parquet", 1, str(error))]
             raise TableInvalid(spec.name, str(path), pd.DataFrame(damage, columns=FAILURE_COLUMNS)) from error
         if vouched:
             # Columns that are not asked for are looked at as well: the reader leaves out in silence what is absent.
-            check_types(spec, file.schema_arrow.empty_table().to_pandas(), where=str(path))
+            if not file.schema_arrow.equals(arrow_schema(spec)):
+                check_types(spec, file.schema_arrow.empty_table().to_pandas(), where=str(path))
             return table.replace_schema_metadata(None)
         frame = validate_table(spec, table.to_pandas(), where=str(path))
-        checked = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-        return checked.select(columns) if columns else checked
+        checked = to_arrow(frame, spec)
+        return checked if columns is None else checked.select(columns)
 
 
 def sort_rows(frame: pd.DataFrame) -> pd.DataFrame:
@@ -224,19 +251,17 @@ def sort_rows(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.take(np.lexsort((dates, codes))).reset_index(drop=True)
 
 
-def split_months(frame: pd.DataFrame, months: list[str]) -> dict[str, pd.DataFrame]:
-    """The frame's rows by month of `date`, in their order; ValueError when a row lies in none of `months`."""
-    if frame.empty:
-        return {}
-    number = frame["date"].to_numpy().astype("datetime64[M]").astype(np.int64)
-    order = np.argsort(number, kind="stable")
-    found, starts = np.unique(number[order], return_index=True)
-    names = [month_of(pd.Timestamp(np.datetime64(int(value), "M"))) for value in found]
-    foreign = sorted(set(names) - set(months))
-    if foreign:
-        raise ValueError(f"rows of {', '.join(foreign)} in a frame for {', '.join(months) or 'no month'}")
-    parts = np.split(order, starts[1:])
-    return {name: frame.take(rows).reset_index(drop=True) for name, rows in zip(names, parts, strict=True)}
+def _rows_by_month(frame: pd.DataFrame, months: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers in the order of `months` (rising), and where each month's begin; ValueError for rows of no month."""
+    number = frame["date"].to_numpy().astype("datetime64[M]")
+    wanted = np.array(months, dtype="datetime64[M]")
+    place = np.searchsorted(wanted, number)
+    foreign = np.append(wanted, np.datetime64("NaT"))[place] != number
+    if foreign.any():
+        names = ", ".join(np.unique(number[foreign]).astype(str))
+        raise ValueError(f"rows of {names} in a frame for {', '.join(months) or 'no month'}")
+    rows = np.argsort(place.astype(np.int16), kind="stable")
+    return rows, np.searchsorted(place[rows], np.arange(len(months) + 1))
 
 
 def empty_frame(spec: Table) -> pd.DataFrame:
@@ -245,30 +270,13 @@ def empty_frame(spec: Table) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in types.items()})
 
 
-def _stamp_in(path: Path | UPath) -> dict[str, Any] | None:
+def _stamp_in(path: Path | UPath) -> Stamp | None:
     """None also for a file that is no Parquet file any more: what says nothing of itself is made again."""
     try:
         with path.open("rb") as handle:
-            metadata = pq.read_metadata(handle).metadata or {}
+            return Stamp.read(pq.read_metadata(handle).metadata)
     except pa.ArrowInvalid:
         return None
-    return json.loads(metadata[_STAMP]) if _STAMP in metadata else None
-
-
-def _text_columns(spec: Table) -> list[str]:
-    return [name for name, column in spec.schema.columns.items() if str(column.dtype) == "category"]
-
-
-def _encode(part: pd.DataFrame, stamp: dict[str, Any]) -> bytes:
-    stamp = {**stamp, "days": day_digests(part)}
-    table = pa.Table.from_pandas(part, preserve_index=False)
-    text = [name for name in part.columns if isinstance(part[name].dtype, pd.CategoricalDtype)]
-    # Plain text in the file's schema: dictionaries of different widths would not read back as one table.
-    fields = [pa.field(item.name, pa.string()) if item.name in text else item for item in table.schema]
-    table = table.cast(pa.schema(fields, metadata={_STAMP: json.dumps(stamp).encode()}))
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="snappy", use_dictionary=text)
-    return sink.getvalue()
 
 
 def _as_path(url: str) -> Path | UPath:
@@ -277,14 +285,14 @@ def _as_path(url: str) -> Path | UPath:
     return Path(path.path) if path.protocol in ("", "file", "local") else path
 
 
-def _write(files: dict[Path | UPath, bytes]) -> None:
+def _write(files: dict[Path | UPath, memoryview]) -> None:
     if all(isinstance(path, Path) and not _is_remote(path) for path in files):
         write_files(files)
         return
     for path, content in files.items():
         # An object store shows an object only once it has all of it.
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        path.write_bytes(bytes(content))
 
 
 def _is_remote(path: Path | UPath) -> bool:

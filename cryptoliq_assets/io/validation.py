@@ -1,6 +1,7 @@
 """Holding a frame to its Pandera model, and saying what is wrong in words that need no log."""
 
 import hashlib
+from functools import lru_cache
 
 import pandas as pd
 import pandera.errors
@@ -47,6 +48,7 @@ def check_types(table: Table, frame: pd.DataFrame, *, where: str) -> None:
         raise TableInvalid(table.name, where, pd.DataFrame(wrong, columns=FAILURE_COLUMNS))
 
 
+@lru_cache
 def schema_fingerprint(table: Table) -> str:
     """Changes when a column, a type, a rule or a key of the model changes."""
     parts = [repr((table.schema.unique, table.schema.strict, [check.name for check in table.schema.checks]))]

@@ -14,6 +14,7 @@ from cryptoliq_assets.settings import Settings
 
 GROUP = "raw"
 TEXT_COLUMNS = ("coin", "symbol", "source_file")
+_LISTED = 20
 RAW_FILES = dg.AssetKey("raw_files")
 
 # What the parser hands over, before the Pandera model of the table looks at each value.
@@ -58,7 +59,8 @@ def raw_assets(settings: Settings) -> list[dg.AssetSpec | dg.AssetsDefinition]:
         result = intake.take_in(context.partition_keys)
         for report in result.refused:
             context.log.warning(f"{report['file']} refused: {report['refusal']}")
-        return dg.Output(result.frame, metadata={SOURCES: result.sources, **_files_metadata(result.reports)})
+        result.frame.attrs[SOURCES] = result.sources
+        return dg.Output(result.frame, metadata=_files_metadata(result.reports))
 
     return [raw_files, raw_snapshots]
 
@@ -67,7 +69,7 @@ def _files_metadata(reports: list[dict]) -> dict[str, dg.MetadataValue]:
     if not reports:
         return {}
     columns = ["file", "rows_read", "rows_kept", "unit", "refusal"]
-    table = pd.DataFrame([{name: report.get(name) for name in columns} for report in reports[-50:]])
+    table = pd.DataFrame([{name: report.get(name) for name in columns} for report in reports[-_LISTED:]])
     return {
         "files_read": dg.MetadataValue.int(len(reports)),
         "files_refused": dg.MetadataValue.int(sum(not report["accepted"] for report in reports)),

@@ -1,5 +1,6 @@
 """Does the 24h column say what the prices did? A check on the unit, from two snapshots a day apart."""
 
+import numpy as np
 import pandas as pd
 
 # The slope is 1 when column and prices agree, 100 or 0.01 when the unit is wrong.
@@ -12,19 +13,22 @@ LEAST_MOVE = 0.1
 def realised_slopes(rows: pd.DataFrame) -> pd.Series:
     """Slope, by date, of the realised change since the day before (percent) on the 24h column.
 
-    rows: columns coin, date, price, 24h. The median of realised / told over the half of the coins, seen on both days,
-    that are told to have moved most: robust where least squares would follow one listing's first print. Dates without a
-    snapshot the day before, or with too little to go by, are left out.
+    rows: columns coin (categorical), date, price, 24h, sorted by (coin, date). The median of realised / told over the
+    half of the coins, seen on both days, that are told to have moved most: robust where least squares would follow one
+    listing's first print. Dates without a snapshot the day before, or with too little to go by, are left out.
     """
-    before = rows[["coin", "date", "price"]].rename(columns={"price": "price_before"})
-    before = before.assign(date=before["date"] + pd.Timedelta(days=1))
-    plain = {"coin": "object"}
-    both = rows[["coin", "date", "price", "24h"]].astype(plain).merge(before.astype(plain), on=["coin", "date"])
-    both = both[(both["price"] > 0) & (both["price_before"] > 0) & both["24h"].notna()]
-    both["realised"] = (both["price"] / both["price_before"] - 1.0) * 100.0
-    told = both["24h"].abs()
-    both = both[(told > 0) & (told >= told.groupby(both["date"]).transform("median"))]
-    slopes = (both["realised"] / both["24h"]).groupby(both["date"]).median()
-    moved = both["realised"].abs().groupby(both["date"]).median() > LEAST_MOVE
-    enough = both.groupby("date").size() >= LEAST_COINS
-    return slopes[enough & moved]
+    coins = rows["coin"].cat.codes.to_numpy()
+    dates = rows["date"].to_numpy().astype("datetime64[D]")
+    price, told = rows["price"].to_numpy(dtype=float), rows["24h"].to_numpy(dtype=float)
+    # Sorted rows: the day before, where there is one, is the row before.
+    now = 1 + np.flatnonzero((coins[1:] == coins[:-1]) & (np.diff(dates) == np.timedelta64(1, "D")))
+    now = now[(price[now] > 0) & (price[now - 1] > 0) & (np.abs(told[now]) > 0)]
+    both = pd.DataFrame({"told": told[now], "realised": (price[now] / price[now - 1] - 1.0) * 100.0})
+    both["ratio"] = both["realised"] / both["told"]
+    both["size"] = both["told"].abs()
+    day = rows["date"].to_numpy()[now]
+    moving = (both["size"] >= both["size"].groupby(day).transform("median")).to_numpy()
+    by_day = both[moving].abs().assign(ratio=both["ratio"]).groupby(day[moving])
+    slopes, moved = by_day["ratio"].median(), by_day["realised"].median()
+    slopes.index.name = "date"
+    return slopes[(by_day.size() >= LEAST_COINS) & (moved > LEAST_MOVE)]

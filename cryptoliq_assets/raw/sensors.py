@@ -10,7 +10,7 @@ import dagster as dg
 from cryptoliq_assets.io.declare import range_tags
 from cryptoliq_assets.io.run_lock import reap_dead_runs
 from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.jobs import AssetJob
+from cryptoliq_assets.jobs import AssetJob, selection_of
 from cryptoliq_assets.raw.assets import RAW_FILES
 from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.settings import Settings
@@ -77,10 +77,12 @@ def raw_files_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
                 cursor,
                 events,
             )
+        newest = max([*store.months("raw_snapshots"), plan.months[-1]])
         requests = [
             dg.RunRequest(
                 run_key=f"{plan.fingerprint}/{first}/{attempts}",
                 tags={**range_tags(first, last, settings), PLAN_TAG: plan.fingerprint},
+                asset_selection=selection_of(job.name, last, newest),
             )
             for first, last in plan.ranges
         ]

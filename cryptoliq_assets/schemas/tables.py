@@ -50,9 +50,13 @@ class Table:
             column.coerce = False
         return schema
 
-    @property
+    @cached_property
     def columns(self) -> list[str]:
         return list(self.schema.columns)
+
+    @cached_property
+    def text_columns(self) -> list[str]:
+        return [name for name, column in self.schema.columns.items() if str(column.dtype) == "category"]
 
 
 TABLES: dict[str, Table] = {

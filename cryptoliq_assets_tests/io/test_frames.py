@@ -43,7 +43,9 @@ class Bench:
 
         @dg.asset(**table_asset("raw_snapshots", self.settings, group="raw"))
         def raw_snapshots(context: dg.AssetExecutionContext) -> dg.Output[pd.DataFrame]:
-            return dg.Output(make(), metadata={SOURCES: {first: [1, 2]}})
+            frame = make()
+            frame.attrs[SOURCES] = {first: [1, 2]}
+            return dg.Output(frame)
 
         @dg.asset(
             **table_asset("cleaned_snapshots", self.settings, group="cleaned"),

@@ -75,6 +75,7 @@ def test_a_frame_of_two_months_is_two_files_each_with_its_own_rows(store: TableS
     stamps = [store.stamp("raw_snapshots", month) for month in BOTH]
     assert [stamp.sources for stamp in stamps] == [(1, 2), ()]
     assert [list(stamp.days) for stamp in stamps] == [["2022-03-30"], ["2022-04-02"]]
+    assert [stamp.counts for stamp in stamps] == [{"2022-03-30": 3}, {"2022-04-02": 3}]
     assert [stamp.rows for stamp in stamps] == [3, 3]
 
 
@@ -84,6 +85,29 @@ def test_rows_of_a_month_that_was_not_asked_for_are_an_error_and_nothing_is_writ
     with pytest.raises(ValueError, match="rows of 2022-04 in a frame for 2022-03"):
         store.write("raw_snapshots", frames["raw_snapshots"], ["2022-03"])
     assert store.months("raw_snapshots") == []
+
+
+def test_the_footer_of_a_month_tells_nulls_least_and_largest_of_each_column_of_floats(
+    store: TableStore, frames: dict
+) -> None:
+    raw = copies(frames["raw_snapshots"], price=[3.0, 9.0, 1.0, 9.0, 2.0, 9.0], mkt_cap=np.nan)
+    store.write("raw_snapshots", raw.assign(mkt_cap=np.where(raw["date"].dt.month == 3, np.nan, 5.0)), BOTH)
+    march = raw[raw["date"].dt.month == 3]["price"]
+    facts = [store.column_facts("raw_snapshots", month) for month in BOTH]
+    assert (facts[0]["price"].least, facts[0]["price"].largest) == (march.min(), march.max())
+    assert [found["mkt_cap"].nulls for found in facts] == [3, 0]
+    assert (facts[0]["mkt_cap"].least, facts[1]["mkt_cap"].largest) == (None, 5.0)
+    assert "coin" not in facts[0]
+
+
+def test_a_stamp_of_another_version_vouches_for_nothing(store: TableStore, frames: dict) -> None:
+    path = store.path("raw_snapshots", "2022-03")
+    path.parent.mkdir(parents=True)
+    whole = pa.Table.from_pandas(frames["raw_snapshots"], preserve_index=False)
+    old = {"schema": schema_fingerprint(TABLES["raw_snapshots"]), "days": {}, "inputs": "", "rows": 3, "sources": []}
+    pq.write_table(whole.replace_schema_metadata({b"cryptoliq": json.dumps(old).encode()}), path)
+    assert store.stamp("raw_snapshots", "2022-03") is None
+    assert not store.is_fresh("raw_snapshots", "2022-03")
 
 
 def test_a_month_without_rows_is_no_file_and_removes_a_stale_one(store: TableStore, frames: dict) -> None:
@@ -286,7 +310,7 @@ def write_file(store: TableStore, frame: pd.DataFrame, *, table: str, schema: st
     path = store.path(table, "2022-03")
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = pa.Table.from_pandas(frame, preserve_index=False)
-    stamp = json.dumps({"schema": schema, "days": {}, "inputs": "", "rows": len(frame), "sources": []})
+    stamp = json.dumps({"schema": schema, "days": {}, "counts": {}, "inputs": "", "sources": []})
     pq.write_table(whole.replace_schema_metadata({b"cryptoliq": stamp.encode()} if schema else None), path)
     return path
 
