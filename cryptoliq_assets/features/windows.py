@@ -20,13 +20,13 @@ from cryptoliq_assets.partitions import HISTORY_DAYS
 # Fixed point: bases are logarithms, scores and clipped returns, below 2^10 in size, so that the sum of 90 stays below
 # 2^61 and each is exact to 2^-45.
 _SCALE = float(2**44)
+_SHRINK = 1 / _SCALE
 _WINDOWS = np.array(MEAN_WINDOWS, dtype=np.int64)
-_STD_WINDOWS = np.array(STD_WINDOWS, dtype=np.int64)
-# A window's days as ones at the end of a slice whose length is a whole number of vectors: (windows, longest slice).
+_SHORT, _LONG = STD_WINDOWS
+# Terms that the machine adds at once: a slice of so many days, or a whole multiple, needs no remainder.
 _VECTOR = 8
-_STD_DAYS = np.array(
-    [[0.0] * (-(-max(STD_WINDOWS) // _VECTOR) * _VECTOR - days) + [1.0] * days for days in STD_WINDOWS]
-)
+# 1 / count, because a multiplication costs less than a division.
+_SHARE = np.append(0.0, 1.0 / np.arange(1, HISTORY_DAYS + 1))
 _LAGS = np.array(LAGS, dtype=np.int64)
 # Weight of an observation by its day, a row a half-life, oldest first: the last is of today.
 _DECAY = 0.5 ** (np.arange(HISTORY_DAYS)[::-1][None, :] / np.array(HALF_LIVES, dtype=float)[:, None])
@@ -57,7 +57,7 @@ def calendar_windows(rows: np.ndarray, coins: np.ndarray, *, days: np.ndarray, b
         values = np.ascontiguousarray(bases[:, place])
 
         def work(part: np.ndarray, out: np.ndarray, values: np.ndarray = values) -> None:
-            _memory(part, coins, days, values, _LAGS, _DECAY, out)
+            _memory(part, coins, days, values, out)
 
         columns |= dict(zip(names, _in_parts(len(names), rows, work), strict=True))
     return Windows(columns=columns, days_seen=_days_seen(rows, coins, days, HISTORY_DAYS))
@@ -73,7 +73,7 @@ def calendar_moments(
         values = np.ascontiguousarray(bases[:, place])
 
         def work(part: np.ndarray, out: np.ndarray, values: np.ndarray = values) -> None:
-            _moments(part, coins, days, values, _WINDOWS, _STD_WINDOWS, _STD_DAYS, out)
+            _moments(part, coins, days, values, out)
 
         columns |= dict(zip(names, _in_parts(len(names), rows, work), strict=True))
     return columns
@@ -165,68 +165,82 @@ def _grid(first_row, coins, days, values, reach):  # pragma: no cover - compiled
     return filled, known, origin
 
 
+def _squares_over(days: int) -> Callable:
+    """A compiled sum of squares about a mean over the last `days` of a grid, its length known to the compiler."""
+    length = -(-days // _VECTOR) * _VECTOR
+    inside = np.array([0.0] * (length - days) + [1.0] * days)
+
+    @numba.njit(cache=True, nogil=True, fastmath=_FAST)
+    def squares(filled, known, end, mean):  # pragma: no cover - compiled
+        window = filled[end - length : end]
+        mask = known[end - length : end]
+        total = 0.0
+        for j in range(length):
+            # An absent day is 0 in both arrays.
+            apart = window[j] - mean * mask[j]
+            total += inside[j] * apart * apart
+        return total
+
+    return squares
+
+
+_short_squares, _long_squares = _squares_over(_SHORT), _squares_over(_LONG)
+
+
 @numba.njit(cache=True, nogil=True, fastmath=_FAST)
-def _moments(rows, coins, days, values, windows, std_windows, std_days, out):  # pragma: no cover - compiled
+def _moments(rows, coins, days, values, out):  # pragma: no cover - compiled
     """Means by window, then deviations by window: (…, m) into `out`."""
-    reach = windows[-1]
-    means = len(windows)
+    means = len(_WINDOWS)
     place = 0
     while place < len(rows):
         coin = coins[rows[place]]
-        filled, known, origin = _grid(rows[place], coins, days, values, reach)
+        filled, known, origin = _grid(rows[place], coins, days, values, HISTORY_DAYS)
         sums = np.zeros(len(filled) + 1, dtype=np.int64)
         counts = np.zeros(len(filled) + 1, dtype=np.int64)
         for j in range(len(filled)):
             fixed = np.rint(filled[j] * _SCALE)
             # Deviations are taken from the same rounded value, so that those of a constant are 0.
-            filled[j] = fixed / _SCALE
+            filled[j] = fixed * _SHRINK
             sums[j + 1] = sums[j] + np.int64(fixed)
             counts[j + 1] = counts[j] + np.int64(known[j])
         while place < len(rows) and coins[rows[place]] == coin:
             end = days[rows[place]] - origin + 1
+            total, seen = sums[end], counts[end]
             for w in range(means):
-                begin = end - windows[w]
-                count = counts[end] - counts[begin]
-                out[w, place] = (sums[end] - sums[begin]) / _SCALE / count if count > 0 else np.nan
-            for k in range(len(std_windows)):
-                begin = end - std_windows[k]
-                count = counts[end] - counts[begin]
-                out[means + k, place] = np.nan
-                if count > 1:
-                    # Two passes: the mean first, then the squares about it, so that nothing cancels.
-                    mean = (sums[end] - sums[begin]) / _SCALE / count
-                    length = (std_windows[k] + _VECTOR - 1) // _VECTOR * _VECTOR
-                    window = filled[end - length : end]
-                    mask = known[end - length : end]
-                    inside = std_days[k, std_days.shape[1] - length :]
-                    squares = 0.0
-                    for j in range(length):
-                        squares += inside[j] * mask[j] * (window[j] - mean) * (window[j] - mean)
-                    out[means + k, place] = np.sqrt(squares / (count - 1))
+                count = seen - counts[end - _WINDOWS[w]]
+                mean = (total - sums[end - _WINDOWS[w]]) * _SHRINK * _SHARE[count]
+                out[w, place] = mean if count > 0 else np.nan
+            # Two passes: the mean first, then the squares about it, so that nothing cancels.
+            count = seen - counts[end - _SHORT]
+            mean = (total - sums[end - _SHORT]) * _SHRINK * _SHARE[count]
+            squares = _short_squares(filled, known, end, mean)
+            out[means, place] = np.sqrt(squares / (count - 1)) if count > 1 else np.nan
+            count = seen - counts[end - _LONG]
+            mean = (total - sums[end - _LONG]) * _SHRINK * _SHARE[count]
+            squares = _long_squares(filled, known, end, mean)
+            out[means + 1, place] = np.sqrt(squares / (count - 1)) if count > 1 else np.nan
             place += 1
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST)
-def _memory(rows, coins, days, values, lags, decay, out):  # pragma: no cover - compiled
+def _memory(rows, coins, days, values, out):  # pragma: no cover - compiled
     """Lags, then exponential means by half-life over the whole history: (…, m) into `out`."""
-    reach = decay.shape[1]
     place = 0
     while place < len(rows):
         coin = coins[rows[place]]
-        filled, known, origin = _grid(rows[place], coins, days, values, reach)
+        filled, known, origin = _grid(rows[place], coins, days, values, HISTORY_DAYS)
         while place < len(rows) and coins[rows[place]] == coin:
             end = days[rows[place]] - origin + 1
-            for k in range(len(lags)):
-                at = end - 1 - lags[k]
+            for k in range(len(_LAGS)):
+                at = end - 1 - _LAGS[k]
                 out[k, place] = filled[at] if known[at] > 0 else np.nan
-            window = filled[end - reach : end]
-            mask = known[end - reach : end]
-            for h in range(decay.shape[0]):
-                weights = decay[h]
+            window = filled[end - HISTORY_DAYS : end]
+            mask = known[end - HISTORY_DAYS : end]
+            for h in range(len(_DECAY)):
                 total = 0.0
                 weight = 0.0
-                for j in range(reach):
-                    total += window[j] * weights[j]
-                    weight += mask[j] * weights[j]
-                out[len(lags) + h, place] = total / weight if weight > 0 else np.nan
+                for j in range(HISTORY_DAYS):
+                    total += window[j] * _DECAY[h, j]
+                    weight += mask[j] * _DECAY[h, j]
+                out[len(_LAGS) + h, place] = total / weight if weight > 0 else np.nan
             place += 1

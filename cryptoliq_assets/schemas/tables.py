@@ -22,7 +22,7 @@ from cryptoliq_assets.settings import Settings
 CODE_VERSIONS = {
     "raw_snapshots": "1",
     "cleaned_snapshots": "1",
-    "engineered_features": "1",
+    "engineered_features": "2",
     "labels": "1",
     "forecasts": "1",
 }
