@@ -68,7 +68,7 @@ def test_the_definitions_load(definitions):
 def test_two_homes_have_definitions_of_their_own(tmp_path):
     for name in ("one", "two"):
         tables = build_definitions(Settings(home=tmp_path / name)).resources["tables"]
-        assert tables.store().root == tmp_path / name / "data"
+        assert tables.store().folder("raw_snapshots") == tmp_path / name / "data" / "ingested"
 
 
 def test_the_signing_key_is_not_among_the_resources_that_the_ui_shows(tmp_path):

@@ -8,9 +8,11 @@ completed by the next one, and nothing has to be remembered beside the data.
 import datetime as dt
 import hashlib
 import json
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,11 @@ class Stamp:
     def rows(self) -> int:
         return sum(self.counts.values())
 
+    @cached_property
+    def in_order(self) -> list[tuple[str, str]]:
+        """Days and their digests, rising."""
+        return sorted(self.days.items())
+
     @classmethod
     def read(cls, metadata: Mapping[bytes, bytes] | None) -> "Stamp | None":
         """The stamp in a Parquet file's metadata; None where there is none, or one that another version wrote."""
@@ -68,7 +75,7 @@ class Stamp:
         return cls(**{**found, "sources": tuple(found["sources"])})
 
     def written(self) -> dict[bytes, bytes]:
-        return {_STAMP: json.dumps(vars(self)).encode()}
+        return {_STAMP: json.dumps({item.name: getattr(self, item.name) for item in fields(self)}).encode()}
 
 
 @dataclass
@@ -76,14 +83,9 @@ class TableStore:
     """All monthly tables of one home."""
 
     settings: Settings
-    _stamps: dict[str, tuple[Any, Stamp | None]] = field(default_factory=dict)
-
-    @property
-    def root(self) -> Path | UPath:
-        return _as_path(self.settings.tables_url)
 
     def folder(self, table: str) -> Path | UPath:
-        return self.root / TABLES[table].path
+        return _folder_of(self.settings.tables_url, TABLES[table].path)
 
     def path(self, table: str, month: str) -> Path | UPath:
         return self.folder(table) / f"{month}.parquet"
@@ -167,10 +169,7 @@ class TableStore:
         except FileNotFoundError:
             return None
         version = (status.st_size, getattr(status, "st_mtime_ns", None), getattr(status, "st_ino", None))
-        key = str(path)
-        if key not in self._stamps or self._stamps[key][0] != version or version[1] is None:
-            self._stamps[key] = (version, _stamp_in(path))
-        return self._stamps[key][1]
+        return _stamp_in(path) if version[1] is None else _stamp_of_version(path, version)
 
     def input_digest(self, table: str, month: str) -> str:
         """Digest of the recipe and of the upstream days that this month is made from, as they are now."""
@@ -180,8 +179,9 @@ class TableStore:
             last = str(last_day(month) + dt.timedelta(days=reach.ahead))
             for other in months_between(first[:7], last[:7]):
                 stamp = self.stamp(upstream, other)
-                days = stamp.days if stamp else {}
-                parts += [(day, days[day]) for day in sorted(days) if first <= day <= last]
+                if stamp:
+                    days = stamp.in_order
+                    parts += days[bisect_left(days, (first,)) : bisect_left(days, (last, "~"))]
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
     def stale_months(self, tables: Iterable[str] = DERIVED_TABLES) -> dict[str, list[str]]:
@@ -270,6 +270,12 @@ def empty_frame(spec: Table) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in types.items()})
 
 
+@lru_cache(maxsize=8192)
+def _stamp_of_version(path: Path | UPath, version: tuple) -> Stamp | None:
+    """A file that is not replaced says the same for ever; each write is another inode or another time."""
+    return _stamp_in(path)
+
+
 def _stamp_in(path: Path | UPath) -> Stamp | None:
     """None also for a file that is no Parquet file any more: what says nothing of itself is made again."""
     try:
@@ -279,9 +285,10 @@ def _stamp_in(path: Path | UPath) -> Stamp | None:
         return None
 
 
-def _as_path(url: str) -> Path | UPath:
+@lru_cache
+def _folder_of(url: str, folder: str) -> Path | UPath:
     """A plain Path on a local disk, where writes can be made durable; a UPath elsewhere."""
-    path = UPath(url)
+    path = UPath(url) / folder
     return Path(path.path) if path.protocol in ("", "file", "local") else path
 
 

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from cryptoliq_assets.partitions import month_of
@@ -166,6 +167,10 @@ def _to_text(dates: Iterable[dt.date]) -> str:
 
 
 def _received(row: tuple) -> ReceivedFile:
-    values = list(row)
-    values[7] = tuple(dt.date.fromisoformat(text) for text in json.loads(values[7]))
-    return ReceivedFile(*values)
+    return ReceivedFile(*row[:7], _to_dates(row[7]), *row[8:])
+
+
+# A run asks for the files of all times more than once; nearly each has one date of its own.
+@lru_cache(maxsize=32_768)
+def _to_dates(text: str) -> tuple[dt.date, ...]:
+    return tuple(dt.date.fromisoformat(date) for date in json.loads(text))

@@ -188,7 +188,7 @@ def test_types_are_coerced_on_the_way_in(store: TableStore, frames: dict) -> Non
 def test_pandas_reads_the_directory_of_the_labels_whole(store: TableStore, frames: dict) -> None:
     store.write("labels", frames["labels"], BOTH)
     store.write("raw_snapshots", frames["raw_snapshots"], BOTH)
-    folder = store.root / "processed" / "labels.parquet"
+    folder = store.folder("labels")
     # What a killed writer leaves behind is no data.
     (folder / f".2022-05.parquet.{uuid.uuid4().hex[:8]}.tmp").write_bytes(b"PAR1 half of a file")
     whole = pd.read_parquet(folder)
