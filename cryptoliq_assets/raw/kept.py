@@ -96,8 +96,10 @@ def describe_kept(kept: KeptRows, findings: Sequence[UnitFinding]) -> list[tuple
         told["derived_columns"] = [name for name in DERIVED_COLUMNS if name not in brought]
         told["derived_cells"] = {name: count for name, count in cells.items() if count}
     table = _table(kept, whole)
-    slices = (table.slice(start, told["rows_kept"]) for start, told in zip(starts.tolist(), described, strict=False))
-    return list(zip(slices, described, strict=True))
+    return [
+        (table.slice(start, told["rows_kept"]), told)
+        for start, told in zip(starts[:-1].tolist(), described, strict=True)
+    ]
 
 
 def complete_report(

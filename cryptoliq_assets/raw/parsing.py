@@ -52,6 +52,11 @@ class ParsedSnapshot:
     report: dict[str, Any]
 
     @classmethod
+    def accepted_whole(cls, rows: pa.Table, report: dict[str, Any]) -> "ParsedSnapshot":
+        """A file of which no row was refused."""
+        return cls(rows, _NONE_REFUSED, None, report)
+
+    @classmethod
     def refused_unread(cls, name: str, *, size: int, reason: str, code: str = "too_large") -> "ParsedSnapshot":
         """A file refused before its content was looked at; its report has no sha256."""
         report = blank_report(name, b"") | {"sha256": None, "size_bytes": size}
@@ -119,10 +124,33 @@ def snapshot_dates(content: bytes) -> set[dt.date]:
         document = open_document(content)
         if document.columns.count("date") != 1:
             return set()
+        only = _only_day(document)
+        if only is not None:
+            return {only}
         text, _ = read_text(document, ["date"])
     except FileRefusedError:
         return set()  # Why it cannot be read is for `parse_snapshot` to say.
     return {day for cell in pc.unique(text["date"]).to_pylist() if (day := iso_date(cell)) is not None}
+
+
+def _only_day(document: Document) -> dt.date | None:
+    """The day that all rows end with, seen without reading them as CSV; None where that takes a closer look.
+
+    It is the file's only one: `date` is the last column, no quote hides a comma or a line end, and one row at least
+    (the first) has as many fields as the header, so that it counts.
+    """
+    content, start = document.content, document.body_start
+    if document.columns[-1] != "date" or b'"' in content or b"\r" in content:
+        return None
+    ending = content[-len(",YYYY-MM-DD\n") :]
+    if not (ending.startswith(b",") and ending.endswith(b"\n")):
+        return None
+    # One line end is the header's; a blank line makes the counts differ.
+    if content.count(ending, start) != content.count(b"\n", start) - 1:
+        return None
+    if content.count(b",", start, content.index(b"\n", start + 1)) != len(document.columns) - 1:
+        return None
+    return iso_date(ending[1:-1].decode("utf-8", "replace"))
 
 
 def _accepted_rows(

@@ -93,6 +93,7 @@ def describe_rows(
     for place in np.flatnonzero(earliest != latest).tolist():
         dates[place] = _iso(np.unique(days[starts[place] : starts[place + 1]]))
     coin_codes, symbol_codes = coins.indices.to_numpy(), symbols.indices.to_numpy().astype(np.int64)
+    names, tickers = coins.dictionary, symbols.dictionary
     described = []
     for place, (start, size) in enumerate(zip(firsts.tolist(), sizes, strict=True)):
         own = slice(start, start + size)
@@ -108,9 +109,7 @@ def describe_rows(
                 "empty_cells": {name: count for name, count in zip(NUMBER_COLUMNS, empty[place], strict=True) if count},
                 # A coin has one row a date.
                 "coins": len(np.unique(coin_codes[own])) if several else size,
-                "shared_symbols": _shared_symbols(
-                    coin_codes[own], symbol_codes[own], coins=coins.dictionary, symbols=symbols.dictionary
-                ),
+                "shared_symbols": _shared_symbols(coin_codes[own], symbol_codes[own], coins=names, symbols=tickers),
             }
         )
     return described
@@ -127,11 +126,10 @@ def _shared_symbols(
     repeated = np.bincount(symbol_codes)[symbol_codes] > 1
     if not repeated.any():
         return {}
-    pairs = np.unique(symbol_codes[repeated] * len(coins) + coin_codes[repeated])
-    of_symbol, of_coin = pairs // len(coins), pairs % len(coins)
+    # A coin of several dates has its symbol on each of them.
+    pairs = set(zip(symbol_codes[repeated].tolist(), coin_codes[repeated].tolist(), strict=True))
     shared: dict[str, list[str]] = {}
-    for place in np.flatnonzero(np.bincount(of_symbol)[of_symbol] > 1):
-        symbol, coin = symbols[of_symbol[place]].as_py(), coins[of_coin[place]].as_py()
-        shared.setdefault(symbol, []).append(coin)
+    for symbol, coin in pairs:
+        shared.setdefault(symbols[symbol].as_py(), []).append(coins[coin].as_py())
     shared.pop("", None)
-    return {symbol: sorted(shared[symbol]) for symbol in sorted(shared)}
+    return {symbol: sorted(shared[symbol]) for symbol in sorted(shared) if len(shared[symbol]) > 1}
