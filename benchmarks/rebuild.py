@@ -190,7 +190,7 @@ def main() -> None:
         runner.look()
         dagster_seconds, _ = timed(lambda: runner.refresh(runner.plan().ranges))
         memory = peak_memory_gb()
-        _watched(intake_module, "parse_content", "  of ingest: parse")
+        _watched(intake_module, "parse_contents", "  of ingest: parse")
         _watched(intake_module, "write_files", "  of ingest: archive and reports")
         _watched(tables_module, "validate_table", "  of write: Pandera validation")
         _watched(tables_module, "encode", "  of write: encode (two threads)")

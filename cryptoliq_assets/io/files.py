@@ -8,6 +8,7 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,24 @@ def to_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
 
 
+def to_json_by_key(value: Mapping[str, Any]) -> str:
+    """`to_json` of an object, each key with its whole value on one line: read by people all the same, and several
+    times faster, because Python's own encoder in C knows no indentation."""
+    return "{\n" + ",\n".join([_quoted(key) + _encoded(part) for key, part in value.items()]) + "\n}\n"
+
+
+@lru_cache(maxsize=1024)
+def _quoted(key: str) -> str:
+    return f"  {_ENCODER.encode(key)}: "
+
+
+def _encoded(value: Any) -> str:
+    # The encoder makes itself ready for each call: not for what needs none.
+    if value is None:
+        return "null"
+    return str(value) if type(value) is int else _ENCODER.encode(value)
+
+
 def sync_folders(folders: Iterable[Path]) -> None:
     """Make renames durable: a rename lives in the folder, not in the file."""
     for folder in folders:
@@ -105,3 +124,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain)

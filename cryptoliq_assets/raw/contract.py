@@ -24,6 +24,7 @@ _WIDE_MARKS = {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
+_NOT_BLANK = re.compile(rb"\S")
 # pyarrow counts bytes of a block in 32 bits.
 _MOST_BYTES = 2**31 - 2**16
 # A sentence names this many columns of a foreign header, each cut to this many characters.
@@ -55,7 +56,7 @@ class Document:
     @property
     def has_body(self) -> bool:
         """Whether anything but blanks follows the header."""
-        return bool(self.content[self.body_start :].strip())
+        return _NOT_BLANK.search(self.content, self.body_start) is not None
 
     @property
     def header_lines(self) -> int:
@@ -104,7 +105,7 @@ def open_document(content: bytes) -> Document:
 
     Raises FileRefusedError: "empty", "too_large", "not_utf8", "binary" or "unclosed_quote". Columns are judged later.
     """
-    if not content.strip():
+    if not content or content.isspace():
         size = "0 bytes" if not content else f"{len(content)} bytes, all blank"
         raise FileRefusedError("empty", f"the file is empty ({size}); expected a header and rows")
     if len(content) > _MOST_BYTES:

@@ -7,13 +7,14 @@ import datetime as dt
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptoliq_assets.partitions import first_day
 from cryptoliq_assets.raw.catalogue import Catalogue, FoundFile
-from cryptoliq_assets.raw.parsing import ParsedSnapshot, parse_snapshot, snapshot_dates
+from cryptoliq_assets.raw.parsing import ParsedSnapshot, snapshot_dates
+from cryptoliq_assets.raw.together import RawFile, parse_snapshots
 from cryptoliq_assets.settings import Settings
 
 # Bytes. A file system takes 255, and reports and temporary files add to the name.
@@ -86,10 +87,10 @@ def register(entries: Iterable[Entry], settings: Settings, *, catalogue: Catalog
     """
     found, seen = [], []
     newest = catalogue.newest_by_name()
+    folder, first, today = settings.raw_dir, first_day(settings.first_month), now.date()
     for entry in entries:
-        path = settings.raw_dir / entry.name
         try:
-            content = b"" if too_large(entry.size, settings) else path.read_bytes()
+            content = b"" if too_large(entry.size, settings) else (folder / entry.name).read_bytes()
         except FileNotFoundError:
             continue
         digest = hashlib.sha256(content or entry.name.encode()).hexdigest()
@@ -98,9 +99,7 @@ def register(entries: Iterable[Entry], settings: Settings, *, catalogue: Catalog
             # Written again with the same content: not a new version.
             seen.append((known.arrival, entry.size, entry.mtime_ns))
             continue
-        dates = frozenset(
-            date for date in snapshot_dates(content) if first_day(settings.first_month) <= date <= now.date()
-        )
+        dates = frozenset(date for date in snapshot_dates(content) if first <= date <= today)
         found.append(FoundFile(entry.name, digest, entry.size, entry.mtime_ns, dates))
     if seen:
         catalogue.touch(seen)
@@ -151,10 +150,13 @@ def examine(path: Path, settings: Settings, *, today: dt.date) -> ParsedSnapshot
 
 def parse_content(name: str, content: bytes, settings: Settings, *, today: dt.date) -> ParsedSnapshot:
     """`parse_snapshot` with what the settings say."""
-    return parse_snapshot(
-        content,
-        name=name,
-        today=today,
+    return parse_contents([RawFile(name, content, today)], settings)[0]
+
+
+def parse_contents(files: Sequence[RawFile], settings: Settings) -> list[ParsedSnapshot]:
+    """`parse_snapshots` with what the settings say."""
+    return parse_snapshots(
+        files,
         first_date=first_day(settings.first_month),
         change_unit=settings.change_unit,
         max_refused_share=settings.max_refused_share,

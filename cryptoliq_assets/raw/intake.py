@@ -8,7 +8,7 @@ import datetime as dt
 import filecmp
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from cryptoliq_assets.io.files import sync_folders, to_json, write_files, write_json
+from cryptoliq_assets.io.files import sync_folders, to_json_by_key, write_files, write_json
 from cryptoliq_assets.io.tables import TableStore, empty_frame, sort_rows
 from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
-from cryptoliq_assets.raw.folder import parse_content, too_large, too_large_reason
+from cryptoliq_assets.raw.folder import parse_contents, too_large, too_large_reason
 from cryptoliq_assets.raw.neighbours import Neighbours
 from cryptoliq_assets.raw.parsing import ParsedSnapshot
+from cryptoliq_assets.raw.together import RawFile
 from cryptoliq_assets.schemas.tables import TABLES
 from cryptoliq_assets.settings import Settings
 
@@ -76,9 +77,19 @@ class Intake:
         frame, sources = self._rows_of(months, accepted=accepted, parsed=parsed)
         return IntakeResult(frame, sources, reports)
 
-    def parse(self, file: ReceivedFile, content: bytes) -> ParsedSnapshot:
-        """What parsing says; "today" is the day of arrival, so that an archived copy reads the same for ever."""
-        return parse_content(file.name, content, self.settings, today=dt.datetime.fromisoformat(file.arrived_at).date())
+    def parse(self, files: Sequence[tuple[ReceivedFile, bytes]]) -> list[ParsedSnapshot]:
+        """What parsing says of versions and their contents, which are those that were registered.
+
+        "Today" is a file's day of arrival, so that an archived copy reads the same for ever.
+        """
+        return parse_contents(
+            [
+                # An empty file is registered by the digest of its name.
+                RawFile(file.name, content, _day_of(file.arrived_at), sha256=file.sha256 if content else None)
+                for file, content in files
+            ],
+            self.settings,
+        )
 
     def _waiting_for(self, months: set[str]) -> list[ReceivedFile]:
         """Versions that wait and touch these months, by their own days or by those of the version they correct."""
@@ -94,24 +105,25 @@ class Intake:
         parsed: dict[int, pa.Table] = {}
         reports, accepted, refused = [], [], []
         files: dict[Path, bytes] = {}
-        for file in batch:
-            path = self.settings.raw_dir / file.name
-            snapshot, content = self._read(file, path)
-            if snapshot is None:
-                refused.append((file.arrival, "changed or gone before it could be read; its next version counts"))
-                continue
+        archive, validation = self.settings.archive_dir, self.settings.validation_dir
+        archived = set(os.listdir(archive)) if archive.exists() else set()
+        read, gone = self._read(batch)
+        refused += [(file.arrival, "changed or gone before it could be read; its next version counts") for file in gone]
+        let_in = [snapshot for _, snapshot, _ in read if snapshot.rows is not None]
+        compared = iter(neighbours.compare([(snapshot.rows, snapshot.report["dates"]) for snapshot in let_in]))
+        for file, snapshot, content in read:
             report = {**snapshot.report, "arrival": file.arrival, "arrived_at": file.arrived_at}
             if snapshot.rows is not None:
-                report |= neighbours.compare(snapshot.rows, report["dates"])
+                report |= next(compared)
             reports.append(report)
-            files[self.settings.validation_dir / f"{file.name}.json"] = to_json(report).encode()
+            files[validation / f"{file.name}.json"] = to_json_by_key(report).encode()
             if snapshot.refused_rows.num_rows:
                 files[self.settings.quarantine_dir / f"{file.name}.refused_rows.csv"] = _as_csv(snapshot.refused_rows)
             if snapshot.rows is None:
                 refused.append((file.arrival, snapshot.refusal))
                 continue
-            archived_as = self._archive_name(file, content)
-            files[self.settings.archive_dir / archived_as] = content
+            archived_as = file.name if file.name not in archived else self._archive_name(file, content)
+            files[archive / archived_as] = content
             dates = [dt.date.fromisoformat(date) for date in report["dates"]]
             accepted.append((file.arrival, archived_as, dates))
             parsed[file.arrival] = snapshot.rows
@@ -120,18 +132,32 @@ class Intake:
         self._quarantine({report["file"]: report["arrival"] for report in reports if not report["accepted"]})
         return parsed, reports
 
-    def _read(self, file: ReceivedFile, path: Path) -> tuple[ParsedSnapshot | None, bytes]:
-        """The parsed file and its bytes; (None, b"") when it is no longer the version that was registered."""
-        if too_large(file.size, self.settings):
-            reason = too_large_reason(file.size, self.settings)
-            return ParsedSnapshot.refused_unread(file.name, size=file.size, reason=reason), b""
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            return None, b""
-        if hashlib.sha256(content or file.name.encode()).hexdigest() != file.sha256:
-            return None, b""
-        return self.parse(file, content), content
+    def _read(
+        self, batch: list[ReceivedFile]
+    ) -> tuple[list[tuple[ReceivedFile, ParsedSnapshot, bytes]], list[ReceivedFile]]:
+        """Files with what parsing says and their bytes, and those that are no longer the version that was registered."""
+        said: dict[int, ParsedSnapshot] = {}
+        there, gone = [], []
+        folder = self.settings.raw_dir
+        for file in batch:
+            if too_large(file.size, self.settings):
+                reason = too_large_reason(file.size, self.settings)
+                said[file.arrival] = ParsedSnapshot.refused_unread(file.name, size=file.size, reason=reason)
+                continue
+            try:
+                content = (folder / file.name).read_bytes()
+            except FileNotFoundError:
+                gone.append(file)
+                continue
+            if hashlib.sha256(content or file.name.encode()).hexdigest() != file.sha256:
+                gone.append(file)
+                continue
+            there.append((file, content))
+        said |= {file.arrival: snapshot for (file, _), snapshot in zip(there, self.parse(there), strict=True)}
+        contents = {file.arrival: content for file, content in there}
+        return [
+            (file, said[file.arrival], contents.get(file.arrival, b"")) for file in batch if file.arrival in said
+        ], gone
 
     def _archive_name(self, file: ReceivedFile, content: bytes) -> str:
         """The file's own name, or for a later version one with its arrival: an archived copy is never replaced."""
@@ -156,7 +182,10 @@ class Intake:
     def _rows_of(
         self, months: list[str], *, accepted: list[ReceivedFile], parsed: dict[int, pa.Table]
     ) -> tuple[pd.DataFrame, dict[str, list[int]]]:
-        sources = {month: [file.arrival for file in accepted if month in file.months] for month in months}
+        sources: dict[str, list[int]] = {month: [] for month in months}
+        for file in accepted:
+            for month in file.months & sources.keys():
+                sources[month].append(file.arrival)
         by_arrival = {file.arrival: file for file in accepted}
         keep, add = [], {}
         for month in months:
@@ -169,7 +198,7 @@ class Intake:
                 missing = set(sources[month])
             for arrival in missing:
                 add.setdefault(arrival, set()).add(month)
-        parts = [self._typed(by_arrival[arrival], parsed.get(arrival), wanted) for arrival, wanted in add.items()]
+        parts = self._typed([(by_arrival[arrival], wanted) for arrival, wanted in add.items()], parsed)
         existing = self.store.read("raw_snapshots", keep)
         return merge_arrivals(existing, parts), sources
 
@@ -181,22 +210,50 @@ class Intake:
         fresh = stamp is not None and stamp.inputs == self.store.input_digest("raw_snapshots", month)
         return stamp.sources if stamp is not None and fresh else _UNKNOWN
 
-    def _typed(self, file: ReceivedFile, rows: pa.Table | None, months: set[str]) -> pa.Table:
-        if rows is None:
-            snapshot = self.parse(file, (self.settings.archive_dir / str(file.archived_as)).read_bytes())
-            if snapshot.rows is None:
-                raise ValueError(
-                    f"archived file {file.archived_as}, accepted on {file.arrived_at}, is now refused: "
-                    f"{snapshot.refusal}"
-                )
-            rows = snapshot.rows
-        if file.months - months:
-            number = rows["date"].to_numpy().astype("datetime64[M]")
-            rows = rows.filter(pa.array(np.isin(number, np.array(sorted(months), dtype="datetime64[M]"))))
-        names = pa.DictionaryArray.from_arrays(np.zeros(rows.num_rows, dtype=np.int32), [file.name])
-        return rows.append_column("source_file", names).append_column(
-            "arrival", pa.array(np.full(rows.num_rows, file.arrival, dtype=np.int64))
-        )
+    def _typed(self, wanted: list[tuple[ReceivedFile, set[str]]], parsed: dict[int, pa.Table]) -> list[pa.Table]:
+        """Rows of accepted files, of each those of some months, with their file and arrival: one table, or none.
+
+        What is not in `parsed`, rows by arrival, is read from the archive.
+        """
+        absent = [file for file, _ in wanted if file.arrival not in parsed]
+        rows = parsed | self._from_archive(absent)
+        parts = [_of_months(rows[file.arrival], file, months) for file, months in wanted]
+        if not parts:
+            return []
+        sizes = [part.num_rows for part in parts]
+        names = pa.array([file.name for file, _ in wanted]).dictionary_encode()
+        names = names.take(pa.array(np.repeat(np.arange(len(wanted)), sizes)))
+        arrivals = np.repeat(np.array([file.arrival for file, _ in wanted], dtype=np.int64), sizes)
+        whole = pa.concat_tables(parts)
+        return [whole.append_column("source_file", names).append_column("arrival", pa.array(arrivals))]
+
+    def _from_archive(self, files: list[ReceivedFile]) -> dict[int, pa.Table]:
+        """Rows of accepted files by arrival, read anew; ValueError where one is refused by now."""
+        rows: dict[int, pa.Table] = {}
+        archive = self.settings.archive_dir
+        for start in range(0, len(files), _FILES_A_BATCH):
+            batch = files[start : start + _FILES_A_BATCH]
+            contents = [(file, (archive / str(file.archived_as)).read_bytes()) for file in batch]
+            for file, snapshot in zip(batch, self.parse(contents), strict=True):
+                if snapshot.rows is None:
+                    raise ValueError(
+                        f"archived file {file.archived_as}, accepted on {file.arrived_at}, is now refused: "
+                        f"{snapshot.refusal}"
+                    )
+                rows[file.arrival] = snapshot.rows
+        return rows
+
+
+def _day_of(moment: str) -> dt.date:
+    return dt.datetime.fromisoformat(moment).date()
+
+
+def _of_months(rows: pa.Table, file: ReceivedFile, months: set[str]) -> pa.Table:
+    """Those of a file's rows that lie in `months`."""
+    if not file.months - months:
+        return rows
+    number = rows["date"].to_numpy().astype("datetime64[M]")
+    return rows.filter(pa.array(np.isin(number, np.array(sorted(months), dtype="datetime64[M]"))))
 
 
 def merge_arrivals(existing: pd.DataFrame, parts: list[pa.Table]) -> pd.DataFrame:

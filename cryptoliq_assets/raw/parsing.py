@@ -1,11 +1,12 @@
 """One raw CSV file: bytes in, typed rows, refused rows and a report out.
 
 The road of a file: its name and header (`contract.py`), its cells (`cells.py`), its rows (`screening.py`), the unit of
-its changes (`units.py`), its report (`report.py`). Nothing here touches a disk, and no content makes it raise.
+its changes (`units.py`), the rows let in (`kept.py`), its report (`report.py`). Nothing here touches a disk, and no
+content makes it raise. Many files at once go through `together.py`, which leaves to this module what is not ordinary.
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,34 +14,27 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cryptoliq_assets.raw.cells import latest_moment, read_cells, read_text
+from cryptoliq_assets.raw.cells import read_cells, read_text
 from cryptoliq_assets.raw.contract import (
     OBSERVED_COLUMN,
     Document,
     FileRefusedError,
     check_doubled,
     check_missing,
-    file_date,
     iso_date,
     name_fault,
     open_document,
 )
 from cryptoliq_assets.raw.faults import FILE_REFUSED, RefusedRow
-from cryptoliq_assets.raw.report import blank_report, describe_rows, name_date_issue, row_issues
+from cryptoliq_assets.raw.kept import complete_report, describe_kept, kept_rows, units_of
+from cryptoliq_assets.raw.report import blank_report, row_issues
 from cryptoliq_assets.raw.screening import Screened, refused_rows, screen, truncated_line
-from cryptoliq_assets.raw.units import UnitConflictError, UnitFinding, find_unit
-from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS, DERIVED_COLUMNS, NUMBER_COLUMNS
+from cryptoliq_assets.raw.units import UnitConflictError
 
-# Rows kept: `RawSnapshots` without source_file and arrival, which the file cannot know.
-ROWS_SCHEMA = pa.schema(
-    [("coin", pa.string()), ("symbol", pa.string()), ("date", pa.timestamp("ns"))]
-    + [(name, pa.float64()) for name in NUMBER_COLUMNS]
-)
 REFUSED_SCHEMA = pa.schema(
     [("line", pa.int64())] + [(name, pa.string()) for name in ("reason", "column", "value", "text")]
 )
 _NONE_REFUSED = REFUSED_SCHEMA.empty_table()
-_NO_TEXT = pa.scalar(None, pa.string())
 
 
 @dataclass(frozen=True)
@@ -56,6 +50,11 @@ class ParsedSnapshot:
     refused_rows: pa.Table
     refusal: str | None
     report: dict[str, Any]
+
+    @classmethod
+    def accepted_whole(cls, rows: pa.Table, report: dict[str, Any]) -> "ParsedSnapshot":
+        """A file of which no row was refused."""
+        return cls(rows, _NONE_REFUSED, None, report)
 
     @classmethod
     def refused_unread(cls, name: str, *, size: int, reason: str, code: str = "too_large") -> "ParsedSnapshot":
@@ -80,27 +79,27 @@ def parse_snapshot(
     first_date: dt.date,
     change_unit: str = "auto",
     max_refused_share: float = 0.5,
+    sha256: str | None = None,
 ) -> ParsedSnapshot:
     """Read one raw file.
 
     `name` is the bare file name; rows dated before `first_date` or after `today` are refused. `change_unit` is
     "auto", or the unit of 1h, 24h and 7d ("percent", "fraction") whatever the file looks like. A file with more than
-    `max_refused_share` of its rows at fault (repeated rows are no fault) is refused as a whole.
+    `max_refused_share` of its rows at fault (repeated rows are no fault) is refused as a whole. `sha256` is the digest
+    of the content, where it is known already.
 
     Never raises on any content; ValueError for an unknown `change_unit`.
     """
-    progress = _Progress(blank_report(name, content))
+    progress = _Progress(blank_report(name, content, sha256=sha256))
     report = progress.report
     try:
         rows = _accepted_rows(
             content,
             progress,
-            name=name,
             dates=(first_date, today),
             change_unit=change_unit,
             max_refused_share=max_refused_share,
         )
-        report["accepted"] = True
     except FileRefusedError as refusal:
         rows = None
         _refused(report, refusal)
@@ -125,17 +124,39 @@ def snapshot_dates(content: bytes) -> set[dt.date]:
         document = open_document(content)
         if document.columns.count("date") != 1:
             return set()
+        only = _only_day(document)
+        if only is not None:
+            return {only}
         text, _ = read_text(document, ["date"])
     except FileRefusedError:
         return set()  # Why it cannot be read is for `parse_snapshot` to say.
     return {day for cell in pc.unique(text["date"]).to_pylist() if (day := iso_date(cell)) is not None}
 
 
+def _only_day(document: Document) -> dt.date | None:
+    """The day that all rows end with, seen without reading them as CSV; None where that takes a closer look.
+
+    It is the file's only one: `date` is the last column, no quote hides a comma or a line end, and one row at least
+    (the first) has as many fields as the header, so that it counts.
+    """
+    content, start = document.content, document.body_start
+    if document.columns[-1] != "date" or b'"' in content or b"\r" in content:
+        return None
+    ending = content[-len(",YYYY-MM-DD\n") :]
+    if not (ending.startswith(b",") and ending.endswith(b"\n")):
+        return None
+    # One line end is the header's; a blank line makes the counts differ.
+    if content.count(ending, start) != content.count(b"\n", start) - 1:
+        return None
+    if content.count(b",", start, content.index(b"\n", start + 1)) != len(document.columns) - 1:
+        return None
+    return iso_date(ending[1:-1].decode("utf-8", "replace"))
+
+
 def _accepted_rows(
     content: bytes,
     progress: _Progress,
     *,
-    name: str,
     dates: tuple[dt.date, dt.date],
     change_unit: str,
     max_refused_share: float,
@@ -157,22 +178,15 @@ def _accepted_rows(
     # A file in a foreign shape is read as far as it goes, so that its report tells all that is wrong with it.
     check_missing(document)
     _check_rows(screened, document, max_refused_share=max_refused_share)
-    finding = _unit(screened, change_unit)
-    report |= {"unit": finding.unit, "unit_found_by": finding.how, "unit_certain": finding.certain}
-
-    kept = screened.kept
-    everything = bool(kept.all())
-    numbers, derived = _numbers_in_percent(screened, finding)
-    days, coins, symbols = screened.days, screened.coins, screened.symbols
-    if not everything:
-        numbers = {column: values[kept] for column, values in numbers.items()}
-        days, (coins, symbols) = days[kept], (column.filter(pa.array(kept)) for column in (coins, symbols))
-    report |= describe_rows(days, numbers, coins=coins, symbols=symbols)
-    report |= {"derived_columns": derived, "derived_cells": _derived_cells(screened, numbers)}
-    if OBSERVED_COLUMN in screened.cells.text:
-        report["observation_time"] = latest_moment(screened.cells.text[OBSERVED_COLUMN])
-    report["issues"] += _doubts(document, finding) + name_date_issue(file_date(name), report["dates"])
-    return _table(days, numbers, coins=coins, symbols=symbols)
+    every_row = np.zeros(screened.cells.layout.rows, dtype=np.int64)
+    [finding] = units_of(screened, file_of=every_row, files=1, override=change_unit)
+    if isinstance(finding, UnitConflictError):
+        raise FileRefusedError("unit_conflict", str(finding)) from finding
+    kept = kept_rows(screened, [0, int(np.count_nonzero(screened.kept))])
+    [(rows, described)] = describe_kept(kept, [finding])
+    observed = screened.cells.text.get(OBSERVED_COLUMN)
+    complete_report(report, described, document=document, finding=finding, observed=observed)
+    return rows
 
 
 def _check_rows(screened: Screened, document: Document, *, max_refused_share: float) -> None:
@@ -191,92 +205,6 @@ def _check_rows(screened: Screened, document: Document, *, max_refused_share: fl
     if screened.faulty > max_refused_share * rows:
         share = f"{screened.faulty} of {rows} rows are refused, more than {max_refused_share:.0%}"
         raise FileRefusedError("too_many_refused", f"{share} (leading reason: {leading})")
-
-
-def _unit(screened: Screened, change_unit: str) -> UnitFinding:
-    """The unit of the file's changes, from every row whose numbers are sound: the calendar has no say in it."""
-    sound = ~screened.cells.numbers.faults.any(axis=0)
-    everything = bool(sound.all())
-
-    def values(name: str) -> np.ndarray | None:
-        column = screened.number(name)
-        return column if column is None or everything else column[sound]
-
-    try:
-        return find_unit(
-            {name: values(name) for name in CHANGE_COLUMNS},
-            values("price"),
-            price_change=values("price_change_24h"),
-            override=change_unit,
-        )
-    except UnitConflictError as conflict:
-        raise FileRefusedError("unit_conflict", str(conflict)) from conflict
-
-
-def _doubts(document: Document, finding: UnitFinding) -> list[str]:
-    """Sentences on what is accepted, but might be looked at."""
-    doubts = []
-    if not finding.certain:
-        doubts.append(f"the unit of 1h, 24h and 7d is not certain: taken as {finding.unit}: {finding.how}")
-    if not document.ends_with_line_end:
-        doubts.append("the file does not end with a line end: its last row may be cut short")
-    return doubts
-
-
-def _numbers_in_percent(screened: Screened, finding: UnitFinding) -> tuple[dict[str, np.ndarray], list[str]]:
-    """All columns of numbers of all well-formed rows, changes in percent, and the names of those derived."""
-    numbers = {name: screened.number(name) for name in NUMBER_COLUMNS}
-    if finding.unit == "fraction":
-        numbers |= {name: numbers[name] * 100 for name in CHANGE_COLUMNS}
-    derived = [name for name in DERIVED_COLUMNS if numbers[name] is None]
-    for name, values in derive(numbers).items():
-        received = numbers[name]
-        numbers[name] = values if received is None else np.where(np.isnan(received), values, received)
-    return numbers, derived
-
-
-def derive(numbers: Mapping[str, np.ndarray | None]) -> dict[str, np.ndarray]:
-    """liquidity_ratio (a ratio) and price_change_24h (USD) of rows whose 24h is in percent; NaN where unknown.
-
-    liquidity_ratio = 24h_volume / mkt_cap, unknown without a market cap; price_change_24h =
-    price - price / (1 + 24h / 100), unknown for a coin that lost all of its price or more.
-    """
-    with np.errstate(all="ignore"):
-        growth = 1 + numbers["24h"] / 100
-        made = {
-            "liquidity_ratio": np.where(numbers["mkt_cap"] > 0, numbers["24h_volume"] / numbers["mkt_cap"], np.nan),
-            "price_change_24h": np.where(growth > 0, numbers["price"] - numbers["price"] / growth, np.nan),
-        }
-    for values in made.values():
-        # Out of two ends of the floats, such as 1e300 / 1e-300.
-        values[np.isinf(values)] = np.nan
-    return made
-
-
-def _derived_cells(screened: Screened, numbers: Mapping[str, np.ndarray]) -> dict[str, int]:
-    """How many cells of the rows kept were filled by `derive`, by column."""
-    filled = {}
-    for name in DERIVED_COLUMNS:
-        there, received = ~np.isnan(numbers[name]), screened.number(name)
-        filled[name] = int(np.count_nonzero(there))
-        if received is not None:
-            filled[name] -= int(np.count_nonzero(~np.isnan(received[screened.kept])))
-    return {name: count for name, count in filled.items() if count}
-
-
-def _table(
-    days: np.ndarray, numbers: Mapping[str, np.ndarray], *, coins: pa.DictionaryArray, symbols: pa.DictionaryArray
-) -> pa.Table:
-    """Rows of ROWS_SCHEMA; an empty symbol and NaN become null."""
-    symbol = symbols.dictionary_decode()
-    flat = pa.array(np.concatenate([numbers[name] for name in NUMBER_COLUMNS]), from_pandas=True)
-    arrays = [
-        coins.dictionary_decode(),
-        pc.if_else(pc.equal(symbol, ""), _NO_TEXT, symbol),
-        pa.array(days.astype("datetime64[D]").astype("datetime64[ns]")),
-        *(flat.slice(place * len(days), len(days)) for place in range(len(NUMBER_COLUMNS))),
-    ]
-    return pa.Table.from_arrays(arrays, schema=ROWS_SCHEMA)
 
 
 def _refused(report: dict[str, Any], refusal: FileRefusedError) -> dict[str, Any]:

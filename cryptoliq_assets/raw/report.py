@@ -9,13 +9,18 @@ import numpy as np
 import pyarrow as pa
 
 from cryptoliq_assets.raw.faults import RefusedRow
+from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS
 
+_CAP, _VOLUME = NUMBER_COLUMNS.index("mkt_cap"), NUMBER_COLUMNS.index("24h_volume")
 # Sentences a reason; all refused rows are in quarantine.
 _MOST_ISSUES = 20
 
 
-def blank_report(name: str, content: bytes) -> dict[str, Any]:
-    """The report on a file of which nothing is known yet but its name and bytes."""
+def blank_report(name: str, content: bytes, *, sha256: str | None = None) -> dict[str, Any]:
+    """The report on a file of which nothing is known yet but its name and bytes.
+
+    `sha256` is the digest of `content`, where the caller has it already.
+    """
     return {
         # A name from a disk may hold bytes that are no text.
         "file": name.encode("utf-8", "backslashreplace").decode("utf-8"),
@@ -29,7 +34,7 @@ def blank_report(name: str, content: bytes) -> dict[str, Any]:
         "rows_read": 0,
         "rows_kept": 0,
         "rows_refused": {},
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "sha256": sha256 or hashlib.sha256(content).hexdigest(),
         "size_bytes": len(content),
         "encoding": None,
         "delimiter": ",",
@@ -69,39 +74,62 @@ def name_date_issue(named: dt.date | None, dates: Sequence[str]) -> list[str]:
 
 
 def describe_rows(
-    days: np.ndarray, numbers: Mapping[str, np.ndarray], *, coins: pa.DictionaryArray, symbols: pa.DictionaryArray
-) -> dict[str, Any]:
-    """What a report says of the rows kept, of which there are some.
+    days: np.ndarray, numbers: np.ndarray, *, starts: np.ndarray, coins: pa.DictionaryArray, symbols: pa.DictionaryArray
+) -> list[dict[str, Any]]:
+    """What each file's report says of the rows kept, of which every file has some.
 
-    `days` count from 1970, `numbers` are the columns of the raw contract, NaN where empty; all of one length.
+    The rows of file n are those from starts[n] to starts[n + 1]. `days` count from 1970; `numbers`, of shape
+    (columns, rows), are NUMBER_COLUMNS, NaN where empty.
     """
+    firsts, sizes = starts[:-1], np.diff(starts).tolist()
+    earliest, latest = np.minimum.reduceat(days, firsts), np.maximum.reduceat(days, firsts)
+    empty = np.add.reduceat(np.isnan(numbers), firsts, axis=1, dtype=np.int64).T.tolist()
+    caps, volumes = numbers[_CAP], numbers[_VOLUME]
+    known_caps, zero_volumes = (
+        np.add.reduceat(marked, firsts, dtype=np.int64).tolist() for marked in (caps > 0, volumes == 0)
+    )
     # Nearly every file is of one day: it is cheaper to see that than to sort.
-    distinct = days[:1] if (days == days[0]).all() else np.unique(days)
-    dates = np.datetime_as_string(distinct.astype("datetime64[D]")).tolist()
-    empty = np.count_nonzero(np.isnan(list(numbers.values())), axis=1).tolist()
-    return {
-        "rows_kept": len(days),
-        "min_date": dates[0],
-        "max_date": dates[-1],
-        "dates": dates,
-        "unknown_caps": len(days) - int(np.count_nonzero(numbers["mkt_cap"] > 0)),
-        "zero_volumes": int(np.count_nonzero(numbers["24h_volume"] == 0)),
-        "empty_cells": {name: count for name, count in zip(numbers, empty, strict=True) if count},
-        **_describe_identity(coins, symbols),
-    }
+    dates = [[date] for date in _iso(earliest)]
+    for place in np.flatnonzero(earliest != latest).tolist():
+        dates[place] = _iso(np.unique(days[starts[place] : starts[place + 1]]))
+    coin_codes, symbol_codes = coins.indices.to_numpy(), symbols.indices.to_numpy().astype(np.int64)
+    names, tickers = coins.dictionary, symbols.dictionary
+    described = []
+    for place, (start, size) in enumerate(zip(firsts.tolist(), sizes, strict=True)):
+        own = slice(start, start + size)
+        several = len(dates[place]) > 1
+        described.append(
+            {
+                "rows_kept": size,
+                "min_date": dates[place][0],
+                "max_date": dates[place][-1],
+                "dates": dates[place],
+                "unknown_caps": size - known_caps[place],
+                "zero_volumes": zero_volumes[place],
+                "empty_cells": {name: count for name, count in zip(NUMBER_COLUMNS, empty[place], strict=True) if count},
+                # A coin has one row a date.
+                "coins": len(np.unique(coin_codes[own])) if several else size,
+                "shared_symbols": _shared_symbols(coin_codes[own], symbol_codes[own], coins=names, symbols=tickers),
+            }
+        )
+    return described
 
 
-def _describe_identity(coins: pa.DictionaryArray, symbols: pa.DictionaryArray) -> dict[str, Any]:
-    """How many coins there are, and which of them share a symbol (an empty one is none)."""
-    count = len(coins.dictionary)
-    pairs = np.unique(symbols.indices.to_numpy().astype(np.int64) * count + coins.indices.to_numpy())
-    of_symbol, of_coin = pairs // count, pairs % count
+def _iso(days: np.ndarray) -> list[str]:
+    return np.datetime_as_string(days.astype("datetime64[D]")).tolist()
+
+
+def _shared_symbols(
+    coin_codes: np.ndarray, symbol_codes: np.ndarray, *, coins: pa.Array, symbols: pa.Array
+) -> dict[str, list[str]]:
+    """Symbols that several coins have, and those coins; an empty symbol is none."""
+    repeated = np.bincount(symbol_codes)[symbol_codes] > 1
+    if not repeated.any():
+        return {}
+    # A coin of several dates has its symbol on each of them.
+    pairs = set(zip(symbol_codes[repeated].tolist(), coin_codes[repeated].tolist(), strict=True))
     shared: dict[str, list[str]] = {}
-    for place in np.flatnonzero(np.bincount(of_symbol)[of_symbol] > 1):
-        symbol, coin = symbols.dictionary[of_symbol[place]].as_py(), coins.dictionary[of_coin[place]].as_py()
-        shared.setdefault(symbol, []).append(coin)
+    for symbol, coin in pairs:
+        shared.setdefault(symbols[symbol].as_py(), []).append(coins[coin].as_py())
     shared.pop("", None)
-    return {
-        "coins": len(np.unique(of_coin)),
-        "shared_symbols": {symbol: sorted(shared[symbol]) for symbol in sorted(shared)},
-    }
+    return {symbol: sorted(shared[symbol]) for symbol in sorted(shared) if len(shared[symbol]) > 1}

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cryptoliq_assets.raw.cells import Cells, Parsed, parse_days, read_text
+from cryptoliq_assets.raw.cells import Cells, Layout, Parsed, parse_days, read_text
 from cryptoliq_assets.raw.contract import Document
 from cryptoliq_assets.raw.faults import REPEATS, Reason, RefusedRow
 from cryptoliq_assets.raw.records import find_records
@@ -58,6 +58,20 @@ class Screened:
         """Rows refused for a fault; repeats are none."""
         return sum(self.refused.values()) - self.repeated
 
+    def only(self, chosen: np.ndarray) -> "Screened":
+        """The well-formed rows that a mask chooses, as if there were no others."""
+        mask = pa.array(chosen)
+        numbers = Parsed(self.cells.numbers.values[:, chosen], self.cells.numbers.faults[:, chosen])
+        text = {name: column.filter(mask) for name, column in self.cells.text.items()}
+        layout = Layout(int(np.count_nonzero(chosen)), {}, [])
+        return Screened(
+            Cells(layout, text, self.cells.number_names, numbers),
+            self.days[chosen],
+            self.coins.filter(mask),
+            self.symbols.filter(mask),
+            Verdict(self.verdict.reasons[chosen], self.verdict.at_fault[chosen], self.verdict.columns),
+        )
+
     def number(self, name: str) -> np.ndarray | None:
         """Values of a column of numbers, NaN where empty; None where the file does not carry it."""
         names = self.cells.number_names
@@ -65,7 +79,18 @@ class Screened:
 
 
 def screen(cells: Cells, *, first: dt.date, last: dt.date) -> Screened:
-    """Judge each well-formed row; dates before `first` or after `last` are refused.
+    """Judge each well-formed row of a file, also against the others: of a coin and date the last row stays.
+
+    Dates before `first` or after `last` are refused.
+    """
+    screened = screen_alone(cells, first=first, last=last)
+    if {"coin", "date"} <= cells.text.keys():
+        _mark_repeats(screened)
+    return screened
+
+
+def screen_alone(cells: Cells, *, first: dt.date, last: dt.date) -> Screened:
+    """Judge each well-formed row by itself; dates before `first` or after `last` are refused.
 
     A column that the file does not have refuses no row: that is for the file as a whole.
     """
@@ -77,10 +102,7 @@ def screen(cells: Cells, *, first: dt.date, last: dt.date) -> Screened:
     at_fault = (faults != Reason.NONE).argmax(axis=0)
     reasons = faults[at_fault, np.arange(cells.layout.rows)]
     verdict = Verdict(reasons, at_fault, ["coin", "date", *cells.number_names])
-    screened = Screened(cells, days.values, coins, symbols, verdict)
-    if {"coin", "date"} <= cells.text.keys():
-        _mark_repeats(screened)
-    return screened
+    return Screened(cells, days.values, coins, symbols, verdict)
 
 
 def _encoded(cells: Cells, name: str) -> pa.DictionaryArray:

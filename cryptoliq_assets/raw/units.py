@@ -90,24 +90,59 @@ def find_unit(
     price_change: np.ndarray | None = None,
     override: str = "auto",
 ) -> UnitFinding:
-    """The unit of the change columns of one file.
+    """The unit of the change columns of one file: `find_units` of all rows as one file.
 
-    `changes` maps "1h", "24h" and "7d" to float arrays with NaN where a cell is empty, as read; `price` in USD and
-    `price_change` (the file's own price_change_24h, in USD) are of the same length. Rows with a negative price are
-    left out. `override` is the setting: "auto", or the unit to take without looking.
-
-    Columns without evidence follow the others; where nothing tells, percent, uncertain.
     Raises UnitConflictError when two columns are confidently of different units, ValueError for an unknown override.
     """
-    if override != "auto":
-        return UnitFinding(_known_unit(override), f"the setting change_unit says {override}", True)
-    sound = ~(price < 0)
-    price = price[sound]
-    evidence = _size_evidence({name: values[sound] for name, values in changes.items()}, price)
-    if price_change is not None:
-        evidence["price_change_24h"] = _price_change_evidence(changes["24h"][sound], price, price_change[sound])
-    _refuse_conflict(evidence)
+    one = np.zeros(len(price), dtype=np.int64)
+    [finding] = find_units(changes, price, file_of=one, files=1, price_change=price_change, override=override)
+    if isinstance(finding, UnitConflictError):
+        raise finding
+    return finding
 
+
+def find_units(
+    changes: Mapping[str, np.ndarray],
+    price: np.ndarray,
+    *,
+    file_of: np.ndarray,
+    files: int,
+    price_change: np.ndarray | None = None,
+    override: str = "auto",
+) -> list[UnitFinding | UnitConflictError]:
+    """The unit of the change columns of each of `files` files; the error, not raised, where columns disagree.
+
+    `changes` maps "1h", "24h" and "7d" to float arrays with NaN where a cell is empty, as read; `price` in USD,
+    `price_change` (the files' own price_change_24h, in USD) and `file_of` (the file, from 0, of each row) are of the
+    same length. Rows with a negative price are left out. `override` is the setting: "auto", or the unit to take
+    without looking.
+
+    Columns without evidence follow the others; where nothing tells, percent, uncertain.
+    Raises ValueError for an unknown override.
+    """
+    if override != "auto":
+        return [UnitFinding(_known_unit(override), f"the setting change_unit says {override}", True)] * files
+    sound = ~(price < 0)
+    if not sound.all():
+        changes = {name: values[sound] for name, values in changes.items()}
+        price, file_of = price[sound], file_of[sound]
+        price_change = None if price_change is None else price_change[sound]
+    peg_share = np.where(np.abs(price - 1) <= _PEG_BAND_USD, _PEG_SHARE_IN_BAND, _PEG_SHARE_ELSEWHERE)
+    evidence = {
+        name: _size_evidence(name, values, peg_share, file_of=file_of, files=files) for name, values in changes.items()
+    }
+    if price_change is not None:
+        evidence["price_change_24h"] = _price_change_evidence(
+            changes["24h"], price, price_change, file_of=file_of, files=files
+        )
+    return [_weigh(dict(zip(evidence, columns, strict=True))) for columns in zip(*evidence.values(), strict=True)]
+
+
+def _weigh(evidence: Mapping[str, _Evidence]) -> UnitFinding | UnitConflictError:
+    """What the columns of one file say together."""
+    conflict = _conflict(evidence)
+    if conflict:
+        return conflict
     odds = sum(found.odds for found in evidence.values())
     proven = [found for found in evidence.values() if found.proof]
     if proven:
@@ -129,67 +164,88 @@ def _known_unit(name: str) -> Unit:
     return name
 
 
-def _size_evidence(changes: Mapping[str, np.ndarray], price: np.ndarray) -> dict[str, _Evidence]:
-    """What each column's values tell: proof by values below -1, and odds by their size."""
-    names = list(changes)
-    values = np.concatenate([changes[name] for name in names])
-    column = np.repeat(np.arange(len(names)), len(price))
-    price = np.tile(price, len(names))
-    telling = np.isfinite(values) & (np.abs(values) > _NO_CHANGE) & (values >= _IMPOSSIBLE_PERCENT)
-    values, column, price = values[telling], column[telling], price[telling]
-    counts = np.bincount(column, minlength=len(names))
-    below = np.bincount(column, weights=values < -1, minlength=len(names)).astype(int)
-    medians = [np.array([median[name] for name in names])[column] for median in (_FREE_MEDIAN, _PEG_MEDIAN)]
-    ratios = _log_ratios(np.minimum(np.abs(values), _LARGEST_SIZE), price, *medians)
-    totals = np.bincount(column, weights=ratios, minlength=len(names))
-    evidence = {}
-    for place, name in enumerate(names):
-        count = int(counts[place])
-        odds = float(totals[place]) / (1 + count / _INDEPENDENT_VALUES)
-        proven = below[place] > 0 and below[place] >= _PROOF_SHARE * count
-        why = f"{below[place]} of {count} values of {name} are below -1" if proven else f"typical size of {name}"
-        evidence[name] = _Evidence(odds, "percent" if proven else None, why)
+def _size_evidence(
+    name: str, values: np.ndarray, peg_share: np.ndarray, *, file_of: np.ndarray, files: int
+) -> list[_Evidence]:
+    """What the values of one column tell, file by file: proof by values below -1, and odds by their size."""
+    sizes = np.abs(values)
+    # NaN compares false: an empty cell tells nothing.
+    telling = (sizes > _NO_CHANGE) & (sizes < np.inf) & (values >= _IMPOSSIBLE_PERCENT)
+    file_of = file_of[telling]
+    ratios = _log_ratios(
+        np.minimum(sizes[telling], _LARGEST_SIZE),
+        peg_share[telling],
+        free_median=_FREE_MEDIAN[name],
+        peg_median=_PEG_MEDIAN[name],
+    )
+    counts = np.bincount(file_of, minlength=files).tolist()
+    below = np.bincount(file_of[values[telling] < -1], minlength=files).tolist()
+    # Each sum runs over its file's rows in their order, whatever lies between them.
+    totals = np.bincount(file_of, weights=ratios, minlength=files).tolist()
+    evidence = []
+    for count, fallen, total in zip(counts, below, totals, strict=True):
+        proven = fallen > 0 and fallen >= _PROOF_SHARE * count
+        why = f"{fallen} of {count} values of {name} are below -1" if proven else f"typical size of {name}"
+        odds = total / (1 + count / _INDEPENDENT_VALUES)
+        evidence.append(_Evidence(odds, "percent" if proven else None, why))
     return evidence
 
 
-def _log_ratios(sizes: np.ndarray, price: np.ndarray, free_median: np.ndarray, peg_median: np.ndarray) -> np.ndarray:
+def _log_ratios(sizes: np.ndarray, peg_share: np.ndarray, *, free_median: float, peg_median: float) -> np.ndarray:
     """For each absolute change (above 0) the log of the odds that it is a percent rather than a fraction."""
-    peg_share = np.where(np.abs(price - 1) <= _PEG_BAND_USD, _PEG_SHARE_IN_BAND, _PEG_SHARE_ELSEWHERE)
-    # Both readings of every size at once: as a percent in the first row, as a fraction in the second.
-    readings = np.stack([sizes / 100, sizes]) * _STUDENT_MEDIAN
-    free, peg = _student_density(readings / free_median), _student_density(readings / peg_median)
-    as_percent, as_fraction = np.log(free + peg_share * (peg - free))
-    return np.clip(as_percent - as_fraction, -_MOST_PER_VALUE, _MOST_PER_VALUE)
+    scaled = sizes * _STUDENT_MEDIAN
+    as_percent, as_fraction = (
+        _mixed_density(reading, peg_share, free_median=free_median, peg_median=peg_median)
+        for reading in (scaled / 100, scaled)
+    )
+    return np.clip(np.log(as_percent / as_fraction), -_MOST_PER_VALUE, _MOST_PER_VALUE)
+
+
+def _mixed_density(scaled: np.ndarray, peg_share: np.ndarray, *, free_median: float, peg_median: float) -> np.ndarray:
+    free, peg = _student_density(scaled / free_median), _student_density(scaled / peg_median)
+    return free + peg_share * (peg - free)
 
 
 def _student_density(scaled: np.ndarray) -> np.ndarray:
-    """Density of ln|t|, t Student's with two degrees of freedom, but for a constant."""
-    return scaled * (2 + scaled**2) ** -1.5
+    """Density of ln|t|, t Student's with two degrees of freedom, but for a constant: t · (2 + t²)^-1.5."""
+    spread = 2 + scaled * scaled
+    # A root costs a tenth of a power.
+    return scaled / (spread * np.sqrt(spread))
 
 
-def _price_change_evidence(change: np.ndarray, price: np.ndarray, price_change: np.ndarray) -> _Evidence:
-    """Proof by the file's own price_change_24h (USD): which unit of 24h gives price - price / (1 + change)."""
+def _price_change_evidence(
+    change: np.ndarray, price: np.ndarray, price_change: np.ndarray, *, file_of: np.ndarray, files: int
+) -> list[_Evidence]:
+    """Proof by each file's own price_change_24h (USD): which unit of 24h gives price - price / (1 + change)."""
     telling = np.isfinite(change) & np.isfinite(price_change) & (change != 0) & (price_change != 0) & (price > 0)
-    change, price, price_change = change[telling], price[telling], price_change[telling]
+    change, price, price_change, file_of = (values[telling] for values in (change, price, price_change, file_of))
     with np.errstate(all="ignore"):
-        agrees = {
-            unit: np.abs(price - price / (1 + change / scale) - price_change) <= _AGREEMENT * np.abs(price_change)
-            for unit, scale in (("percent", 100.0), ("fraction", 1.0))
-        }
-    percent = int(np.count_nonzero(agrees["percent"] & ~agrees["fraction"]))
-    fraction = int(np.count_nonzero(agrees["fraction"] & ~agrees["percent"]))
+        percent, fraction = (
+            np.abs(price - price / (1 + change / scale) - price_change) <= _AGREEMENT * np.abs(price_change)
+            for scale in (100.0, 1.0)
+        )
+    rows, of_percent, of_fraction = (
+        np.bincount(file_of[which], minlength=files).tolist()
+        for which in (slice(None), percent & ~fraction, fraction & ~percent)
+    )
+    return [_agreement(*counts) for counts in zip(rows, of_percent, of_fraction, strict=True)]
+
+
+def _agreement(rows: int, percent: int, fraction: int) -> _Evidence:
+    """What price_change_24h tells that fits 24h as percent alone, or as fraction alone, in so many of its rows."""
     most = max(percent, fraction)
     # A column that fits neither unit in half of its rows is something else than the change of the price.
-    if most == 0 or most < 0.5 * len(change) or min(percent, fraction) > 0.1 * most:
+    if most == 0 or most < 0.5 * rows or min(percent, fraction) > 0.1 * most:
         return _Evidence(0.0)
     unit: Unit = "percent" if percent > fraction else "fraction"
-    return _Evidence(0.0, unit, f"price_change_24h fits 24h as {unit} in {most} of {len(change)} rows")
+    return _Evidence(0.0, unit, f"price_change_24h fits 24h as {unit} in {most} of {rows} rows")
 
 
-def _refuse_conflict(evidence: Mapping[str, _Evidence]) -> None:
-    """Raise UnitConflictError when one column vouches for percent and another for fraction."""
+def _conflict(evidence: Mapping[str, _Evidence]) -> UnitConflictError | None:
+    """The error when one column vouches for percent and another for fraction."""
     vouched = {name: found for name, found in evidence.items() if found.confident_unit}
     units = {found.confident_unit for found in vouched.values()}
-    if len(units) > 1:
-        said = "; ".join(f"{name} is {found.confident_unit} ({found.why})" for name, found in vouched.items())
-        raise UnitConflictError(f"the change columns disagree about their unit: {said}")
+    if len(units) < 2:
+        return None
+    said = "; ".join(f"{name} is {found.confident_unit} ({found.why})" for name, found in vouched.items())
+    return UnitConflictError(f"the change columns disagree about their unit: {said}")

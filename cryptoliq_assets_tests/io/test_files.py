@@ -12,7 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cryptoliq_assets.io.files import temporary_beside, to_json, write_chunks, write_file, write_files, write_json
+from cryptoliq_assets.io.files import (
+    temporary_beside,
+    to_json,
+    to_json_by_key,
+    write_chunks,
+    write_file,
+    write_files,
+    write_json,
+)
 
 
 def names(folder: Path) -> set[str]:
@@ -119,3 +127,20 @@ def test_json_has_dates_as_text_numpy_as_numbers_and_refuses_nan(tmp_path: Path)
         to_json({"what": object()})
     assert json.loads(path.read_text(encoding="utf-8"))["count"] == 3
     assert os.listdir(tmp_path) == ["report.json"]
+
+
+def test_json_by_key_says_the_same_with_a_line_for_each_key() -> None:
+    said = {
+        "file": 'a "b"\n€',
+        "rows": 3,
+        "ok": True,
+        "none": None,
+        "dates": ["2022-03-16"],
+        "at": dt.date(2022, 3, 16),
+    }
+    said |= {"empty_cells": {"1h": np.int64(2), "nested": [{"a": 1.5}]}, 'key, "odd": ': {}}
+    text = to_json_by_key(said)
+    assert json.loads(text) == json.loads(to_json(said))
+    assert len(text.splitlines()) == len(said) + 2
+    with pytest.raises(ValueError, match="JSON"):
+        to_json_by_key({"skill": float("nan")})

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from cryptoliq_assets.io.files import to_json
 from cryptoliq_assets.raw import cells as cells_module
 from cryptoliq_assets.raw.contract import file_date
-from cryptoliq_assets.raw.parsing import ROWS_SCHEMA, ParsedSnapshot, parse_snapshot, snapshot_dates
+from cryptoliq_assets.raw.kept import ROWS_SCHEMA
+from cryptoliq_assets.raw.parsing import ParsedSnapshot, parse_snapshot, snapshot_dates
 from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS, UNSIGNED_COLUMNS, RawSnapshots
 
 HEADER = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date"

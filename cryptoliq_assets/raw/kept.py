@@ -1,0 +1,172 @@
+"""Rows that are let in: their unit, the columns derived from them, the table they become, and what reports say of them.
+
+All of it works on the rows of several files at once, file after file; a file read alone is the case of one. No value
+depends on the rows of another file.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cryptoliq_assets.raw.cells import latest_moment
+from cryptoliq_assets.raw.contract import Document, file_date
+from cryptoliq_assets.raw.report import describe_rows, name_date_issue
+from cryptoliq_assets.raw.screening import Screened
+from cryptoliq_assets.raw.units import UnitConflictError, UnitFinding, find_units
+from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS, DERIVED_COLUMNS, NUMBER_COLUMNS
+
+# Rows kept: `RawSnapshots` without source_file and arrival, which the file cannot know.
+ROWS_SCHEMA = pa.schema(
+    [("coin", pa.string()), ("symbol", pa.string()), ("date", pa.timestamp("ns"))]
+    + [(name, pa.float64()) for name in NUMBER_COLUMNS]
+)
+_NO_TEXT = pa.scalar(None, pa.string())
+
+
+@dataclass(frozen=True)
+class KeptRows:
+    """Rows let in, those of file n from starts[n] to starts[n + 1]; every file has some.
+
+    `days` count from 1970. `numbers` maps NUMBER_COLUMNS to values in their file's unit, NaN where empty; None for a
+    column that the files do not carry.
+    """
+
+    starts: np.ndarray
+    days: np.ndarray
+    coins: pa.DictionaryArray
+    symbols: pa.DictionaryArray
+    numbers: dict[str, np.ndarray | None]
+
+
+def units_of(
+    screened: Screened, *, file_of: np.ndarray, files: int, override: str
+) -> list[UnitFinding | UnitConflictError]:
+    """The unit of each file's changes, from every row whose numbers are sound: the calendar has no say in it.
+
+    `file_of` is the file, from 0, of each well-formed row; `override` the setting change_unit (ValueError for an
+    unknown one).
+    """
+    sound = ~screened.cells.numbers.faults.any(axis=0)
+    everything = bool(sound.all())
+
+    def values(name: str) -> np.ndarray | None:
+        column = screened.number(name)
+        return column if column is None or everything else column[sound]
+
+    return find_units(
+        {name: values(name) for name in CHANGE_COLUMNS},
+        values("price"),
+        file_of=file_of if everything else file_of[sound],
+        files=files,
+        price_change=values("price_change_24h"),
+        override=override,
+    )
+
+
+def kept_rows(screened: Screened, starts: Sequence[int] | np.ndarray) -> KeptRows:
+    """The rows let in of what was screened; `starts` counts these rows alone."""
+    numbers = {name: screened.number(name) for name in NUMBER_COLUMNS}
+    days, coins, symbols, kept = screened.days, screened.coins, screened.symbols, screened.kept
+    if not kept.all():
+        numbers = {name: values if values is None else values[kept] for name, values in numbers.items()}
+        days, (coins, symbols) = days[kept], (column.filter(pa.array(kept)) for column in (coins, symbols))
+    return KeptRows(np.asarray(starts, dtype=np.int64), days, coins, symbols, numbers)
+
+
+def describe_kept(kept: KeptRows, findings: Sequence[UnitFinding]) -> list[tuple[pa.Table, dict[str, Any]]]:
+    """For each file its rows (ROWS_SCHEMA, changes in percent) and what its report says of them."""
+    received, starts = kept.numbers, kept.starts
+    numbers = _in_percent(kept, findings)
+    for name, values in derive(numbers).items():
+        numbers[name] = values if received[name] is None else np.where(np.isnan(received[name]), values, received[name])
+    whole = np.stack([numbers[name] for name in NUMBER_COLUMNS])
+    described = describe_rows(kept.days, whole, starts=starts, coins=kept.coins, symbols=kept.symbols)
+    brought = {
+        name: np.add.reduceat(~np.isnan(received[name]), starts[:-1], dtype=np.int64).tolist()
+        for name in DERIVED_COLUMNS
+        if received[name] is not None
+    }
+    for place, told in enumerate(described):
+        there = {name: told["rows_kept"] - told["empty_cells"].get(name, 0) for name in DERIVED_COLUMNS}
+        cells = {name: count - (brought[name][place] if name in brought else 0) for name, count in there.items()}
+        told["derived_columns"] = [name for name in DERIVED_COLUMNS if name not in brought]
+        told["derived_cells"] = {name: count for name, count in cells.items() if count}
+    table = _table(kept, whole)
+    return [
+        (table.slice(start, told["rows_kept"]), told)
+        for start, told in zip(starts[:-1].tolist(), described, strict=True)
+    ]
+
+
+def complete_report(
+    report: dict[str, Any],
+    described: Mapping[str, Any],
+    *,
+    document: Document,
+    finding: UnitFinding,
+    observed: pa.Array | None,
+) -> None:
+    """Write into a report that the file is let in, and what is `described` of its rows.
+
+    `observed` is the text of its column last_updated, where it has one.
+    """
+    report |= {"accepted": True, **described}
+    report |= {"unit": finding.unit, "unit_found_by": finding.how, "unit_certain": finding.certain}
+    if observed is not None:
+        report["observation_time"] = latest_moment(observed)
+    report["issues"] += _doubts(document, finding) + name_date_issue(file_date(report["file"]), report["dates"])
+
+
+def _doubts(document: Document, finding: UnitFinding) -> list[str]:
+    """Sentences on what is accepted, but might be looked at."""
+    doubts = []
+    if not finding.certain:
+        doubts.append(f"the unit of 1h, 24h and 7d is not certain: taken as {finding.unit}: {finding.how}")
+    if not document.ends_with_line_end:
+        doubts.append("the file does not end with a line end: its last row may be cut short")
+    return doubts
+
+
+def _in_percent(kept: KeptRows, findings: Sequence[UnitFinding]) -> dict[str, np.ndarray | None]:
+    """The columns of numbers with changes in percent."""
+    scales = np.array([100.0 if finding.unit == "fraction" else 1.0 for finding in findings])
+    if (scales == 1).all():
+        return dict(kept.numbers)
+    scale = np.repeat(scales, np.diff(kept.starts))
+    return kept.numbers | {name: kept.numbers[name] * scale for name in CHANGE_COLUMNS}
+
+
+def derive(numbers: Mapping[str, np.ndarray | None]) -> dict[str, np.ndarray]:
+    """liquidity_ratio (a ratio) and price_change_24h (USD) of rows whose 24h is in percent; NaN where unknown.
+
+    liquidity_ratio = 24h_volume / mkt_cap, unknown without a market cap; price_change_24h =
+    price - price / (1 + 24h / 100), unknown for a coin that lost all of its price or more.
+    """
+    with np.errstate(all="ignore"):
+        growth = 1 + numbers["24h"] / 100
+        made = {
+            "liquidity_ratio": np.where(numbers["mkt_cap"] > 0, numbers["24h_volume"] / numbers["mkt_cap"], np.nan),
+            "price_change_24h": np.where(growth > 0, numbers["price"] - numbers["price"] / growth, np.nan),
+        }
+    for values in made.values():
+        # Out of two ends of the floats, such as 1e300 / 1e-300.
+        values[np.isinf(values)] = np.nan
+    return made
+
+
+def _table(kept: KeptRows, numbers: np.ndarray) -> pa.Table:
+    """Rows of ROWS_SCHEMA; an empty symbol and NaN become null. `numbers` is of shape (NUMBER_COLUMNS, rows)."""
+    symbol = kept.symbols.dictionary_decode()
+    rows = len(kept.days)
+    flat = pa.array(numbers.reshape(-1), from_pandas=True)
+    arrays = [
+        kept.coins.dictionary_decode(),
+        pc.if_else(pc.equal(symbol, ""), _NO_TEXT, symbol),
+        pa.array(kept.days.astype("datetime64[D]").astype("datetime64[ns]")),
+        *(flat.slice(place * rows, rows) for place in range(len(NUMBER_COLUMNS))),
+    ]
+    return pa.Table.from_arrays(arrays, schema=ROWS_SCHEMA)
