@@ -23,6 +23,7 @@ from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
 from cryptoliq_assets.raw.folder import parse_content, too_large, too_large_reason
 from cryptoliq_assets.raw.neighbours import Neighbours
 from cryptoliq_assets.raw.parsing import ParsedSnapshot
+from cryptoliq_assets.raw.quarantine import free_path, keep_earlier_rows, rows_path
 from cryptoliq_assets.schemas.tables import TABLES
 from cryptoliq_assets.settings import Settings
 
@@ -76,9 +77,13 @@ class Intake:
         frame, sources = self._rows_of(months, accepted=accepted, parsed=parsed)
         return IntakeResult(frame, sources, reports)
 
-    def parse(self, file: ReceivedFile, content: bytes) -> ParsedSnapshot:
-        """What parsing says; "today" is the day of arrival, so that an archived copy reads the same for ever."""
-        return parse_content(file.name, content, self.settings, today=dt.datetime.fromisoformat(file.arrived_at).date())
+    def parse(self, file: ReceivedFile, content: bytes, *, accepted: bool = False) -> ParsedSnapshot:
+        """What parsing says; "today" is the day of arrival, so that an archived copy reads the same for ever.
+
+        What was accepted stays so, however small a share of refused rows the settings allow by now.
+        """
+        settings = self.settings.model_copy(update={"max_refused_share": 1.0}) if accepted else self.settings
+        return parse_content(file.name, content, settings, today=dt.datetime.fromisoformat(file.arrived_at).date())
 
     def _waiting_for(self, months: set[str]) -> list[ReceivedFile]:
         """Versions that wait and touch these months, by their own days or by those of the version they correct."""
@@ -104,9 +109,12 @@ class Intake:
             if snapshot.rows is not None:
                 report |= neighbours.compare(snapshot.rows, report["dates"])
             reports.append(report)
-            files[self.settings.validation_dir / f"{file.name}.json"] = to_json(report).encode()
-            if snapshot.refused_rows.num_rows:
-                files[self.settings.quarantine_dir / f"{file.name}.refused_rows.csv"] = _as_csv(snapshot.refused_rows)
+            report_path = self.settings.validation_dir / f"{file.name}.json"
+            files[report_path] = to_json(report).encode()
+            refused_rows = _as_csv(snapshot.refused_rows) if snapshot.refused_rows.num_rows else None
+            keep_earlier_rows(self.settings.quarantine_dir, file.name, refused_rows, report=report_path)
+            if refused_rows is not None:
+                files[rows_path(self.settings.quarantine_dir, file.name)] = refused_rows
             if snapshot.rows is None:
                 refused.append((file.arrival, snapshot.refusal))
                 continue
@@ -148,7 +156,7 @@ class Intake:
             if not source.exists():
                 continue
             if target.exists() and not filecmp.cmp(source, target, shallow=False):
-                target = target.with_name(f"{target.stem}.{arrival}{target.suffix}")
+                target = free_path(target.with_name(f"{target.stem}.{arrival}{target.suffix}"))
             os.replace(source, target)
         if refused:
             sync_folders([self.settings.quarantine_dir, self.settings.raw_dir])
@@ -183,7 +191,8 @@ class Intake:
 
     def _typed(self, file: ReceivedFile, rows: pa.Table | None, months: set[str]) -> pa.Table:
         if rows is None:
-            snapshot = self.parse(file, (self.settings.archive_dir / str(file.archived_as)).read_bytes())
+            content = (self.settings.archive_dir / str(file.archived_as)).read_bytes()
+            snapshot = self.parse(file, content, accepted=True)
             if snapshot.rows is None:
                 raise ValueError(
                     f"archived file {file.archived_as}, accepted on {file.arrived_at}, is now refused: "
