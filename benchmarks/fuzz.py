@@ -1,14 +1,20 @@
 """Fuzzing the door: no bytes make `validate` or `ingest` fail, and no row gets in that the schema refuses.
 
-    python benchmarks/fuzz.py [--cases 10000] [--seed N] [--folder DIR]
+    python benchmarks/fuzz.py [--cases 10000] [--seed N] [--real DIR]
 
 Half of the cases are random bytes and random CSV-like text, half are real or simulated snapshot files with cells, lines and
-bytes changed. Every case goes through `validate`; every accepted one is held to the raw table's Pandera model. They
-are then ingested, a few hundred at a time, into a home of their own. Exit code 1 when anything went wrong.
+bytes changed. Every case is judged as `validate` judges it; every accepted one is held to the raw table's Pandera model.
+They are then ingested, a few hundred at a time, into a home of their own.
+
+Every tenth case has an odd name as well and goes through the real commands: `cryptoliq validate` of the file, then
+`cryptoliq ingest` of a home that has all of them. They must exit with 0 or 1, say which file is meant, and print nothing
+that a terminal would obey. Exit code 1 when anything went wrong.
 """
 
 import argparse
 import datetime as dt
+import json
+import os
 import random
 import sys
 import tempfile
@@ -16,8 +22,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+from click.testing import CliRunner
 from side_by_side import machine
 
+from cryptoliq_assets.cli import cli
+from cryptoliq_assets.commands.console import plain
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.io.validation import validate_table
 from cryptoliq_assets.partitions import month_of, months_between
@@ -49,6 +58,8 @@ _CELLS = [
     "0x10",
     "1_000",
 ]
+# Cells that a terminal, or what prints to it, might take for more than text.
+_CELLS += ["[red]", "[/b]", "\x1b[31m", "\x1b]0;title\x07", "\r", "\x9b2J", "\u202e", "%s{0}"]
 _SPLICES = [b"", b"\x00", b"\xff\xfe", b'"', b"\r", b"\n\n", b",,,,", b"\xef\xbb\xbf", "\u2028".encode(), b";"]
 
 
@@ -134,6 +145,79 @@ def ingest(cases: list[bytes], folder: Path, first: int) -> int:
     return sum(report["accepted"] for report in taken.reports)
 
 
+# Commands in this process, as a person would give them.
+
+_COMMANDS = CliRunner()
+# Pieces of names: markup, what terminals obey, text that is none, other scripts, words that look like options.
+_WORDS = (
+    "coingecko_ coin_gecko_ 20220316 2022-03-16 .csv .CSV .. - --json %s{0} ~ $HOME [red] [b] [link=x] refused_rows"
+)
+_PIECES = [
+    *_WORDS.split(),
+    *" \n\r\t\x07\x08\x7f\x9b\u202e\u2028\udcff'\"\\é₿雪\U0001f680",
+    *("\x1b[2J", "é", "x" * 90, "雪" * 40),
+]
+
+
+def odd_name(chance: random.Random) -> str:
+    """A file name that a disk takes, whatever it looks like; one in three is a snapshot's."""
+    if chance.random() < 0.33:
+        return f"coingecko_{dt.date(2022, 1, 1) + dt.timedelta(days=chance.randrange(60)):%Y%m%d}.csv"
+    name = "".join(chance.choice(_PIECES) for _ in range(chance.randint(1, 6)))
+    while len(os.fsencode(name)) > 255:
+        name = name[:-1]
+    return "one.csv" if name in (".", "..") else name
+
+
+def command(*words: str, home: Path) -> str:
+    """What the command printed; raises whatever is wrong with how it ended or what it said."""
+    ended = _COMMANDS.invoke(cli, ["--home", str(home), *words])
+    if ended.exception is not None and not isinstance(ended.exception, SystemExit):
+        raise ended.exception
+    assert ended.exit_code in (0, 1), f"exit code {ended.exit_code}: {ended.output[-300:]}"
+    assert "Traceback" not in ended.output, ended.output[-300:]
+    return ended.output
+
+
+def check_shown(said: str) -> None:
+    obeyed = {sign for sign in said if not sign.isprintable() and sign != "\n"}
+    assert not obeyed, f"a terminal would obey {obeyed}: {said[:300]!r}"
+
+
+def check_commands(name: str, content: bytes, folder: Path) -> None:
+    """`cryptoliq validate` of one file, in words and as JSON."""
+    path = folder / "files" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    said = command("validate", "--", str(path), home=folder / "home")
+    check_shown(said)
+    shown = plain(name)
+    assert said.startswith((f"{shown}: accepted\n", f"{shown}: refused\n")), f"{shown!r} in {said[:300]!r}"
+    (report,) = json.loads(command("validate", "--json", "--", str(path), home=folder / "home"))
+    assert report["accepted"] == said.startswith(f"{shown}: accepted\n"), report
+    assert not (folder / "home").exists(), "validate wrote into the home"
+    path.unlink()
+
+
+def ingest_by_command(cases: dict[str, bytes], home: Path) -> int:
+    """`cryptoliq ingest` of all of them at once; returns how many were refused."""
+    settings = Settings(home=home)
+    settings.raw_dir.mkdir(parents=True)
+    for name, content in cases.items():
+        (settings.raw_dir / name).write_bytes(content)
+    said = command("ingest", home=home)
+    check_shown(said)
+    look, received = look_at(settings.raw_dir), Catalogue(settings.catalogue_path).files()
+    assert not [file.name for file in received if file.state == "waiting"], "a file was left waiting"
+    refused = [file.name for file in received if file.state == "refused"] + list(look.passed_over)
+    assert sorted(refused) == sorted({*refused}), "refused twice"
+    for name in refused:
+        assert f"refused {plain(name)}: " in said, f"{name!r} is not named in {said[:300]!r}"
+    hidden = sum(name.startswith(".") for name in cases)
+    assert len(received) + len(look.passed_over) + hidden == len(cases), "a file was lost"
+    return len(refused)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=10_000)
@@ -143,23 +227,32 @@ def main() -> None:
     print(f"{machine()}\nseed {args.seed}", flush=True)
     chance = random.Random(args.seed)
     good = seeds_of(args.real)
-    started, wrong, accepted, ingested = time.perf_counter(), 0, 0, 0
+    started, wrong, accepted, ingested, commands, refused = time.perf_counter(), 0, 0, 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder) / "validate")
         batch: list[bytes] = []
+        named: dict[str, bytes] = {}
         for number in range(args.cases):
             content = mutated(chance.choice(good), chance) if chance.random() < 0.5 else random_content(chance)
             batch.append(content)
             try:
                 accepted += check_case(content, settings)
+                if number % 10 == 0:
+                    name = odd_name(chance)
+                    named[name] = content
+                    commands += 1
+                    check_commands(name, content, Path(folder))
                 if len(batch) == 500 or number == args.cases - 1:
-                    ingested += ingest(batch, Path(folder) / f"home-{number}", number)
-                    batch = []
+                    batch, cases = [], batch
+                    ingested += ingest(cases, Path(folder) / f"home-{number}", number)
+                    named, cases_named = {}, named
+                    refused += ingest_by_command(cases_named, Path(folder) / f"commands-{number}")
                     print(f"  {number + 1:,} cases, {time.perf_counter() - started:.0f} s", flush=True)
             except Exception as error:  # whatever it is, it is what the fuzzer looks for
                 wrong += 1
-                print(f"case {number}: {type(error).__name__}: {error}\n  {content[:300]!r}")
+                print(f"case {number}: {type(error).__name__}: {error}\n  {content[:300]!r}", flush=True)
     print(f"{args.cases:,} cases: {accepted:,} accepted, {ingested:,} ingested, {wrong} went wrong")
+    print(f"of them {commands:,} with odd names through the commands: {refused:,} refused by `cryptoliq ingest`")
     sys.exit(1 if wrong else 0)
 
 

@@ -58,7 +58,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         resources={
             TABLES_IO: PanderaParquetIOManager.of(settings),
             CANDIDATES_IO: CandidateIOManager(folder=str(settings.models_dir / "candidates")),
-            "lock": RunLock(path=str(settings.lock_path), wait_seconds=settings.lock_seconds),
+            "lock": RunLock.of(settings),
         },
         executor=dg.in_process_executor,
         loggers={"console": dg.colored_console_logger, PROGRESS_LOGGER: progress_logger},

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import sqlite3
+import uuid
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,9 +15,10 @@ import dagster as dg
 from cryptoliq_assets.definitions import build_definitions
 from cryptoliq_assets.forecasts.due import forecasts_due, training_due
 from cryptoliq_assets.home import prepare_home
+from cryptoliq_assets.io.dead_runs import PROCESS_TAG, hold_alive, let_go, process_mark, reap_dead_runs
 from cryptoliq_assets.io.declare import range_tags
 from cryptoliq_assets.io.progress import PROGRESS_LOGGER, show_progress
-from cryptoliq_assets.io.run_lock import PROCESS_TAG, home_lock, process_mark, reap_dead_runs
+from cryptoliq_assets.io.run_lock import home_lock
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.jobs import FORECAST_JOB, REFRESH_JOB, ROLLBACK_JOB, TRAIN_JOB, selection_of
 from cryptoliq_assets.models.jobs import ROLLBACK_OP
@@ -140,17 +142,23 @@ class Runner:
     ) -> None:
         """Run a job in this process, `ops` being its configuration, all of it or only some assets with their checks;
         RunFailed names the step and the reason."""
-        reap_dead_runs(self.instance)
+        reap_dead_runs(self.instance, self.settings.lock_path)
         show_progress(self.step, self.say)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            result = self.definitions.resolve_job_def(job).execute_in_process(
-                instance=self.instance,
-                tags={**(tags or {}), PROCESS_TAG: process_mark()},
-                run_config={"loggers": {PROGRESS_LOGGER: {}}, "ops": ops or {}},
-                asset_selection=assets,
-                raise_on_error=False,
-            )
+        run_id = str(uuid.uuid4())
+        hold_alive(self.settings.lock_path, run_id)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                result = self.definitions.resolve_job_def(job).execute_in_process(
+                    instance=self.instance,
+                    run_id=run_id,
+                    tags={**(tags or {}), PROCESS_TAG: process_mark()},
+                    run_config={"loggers": {PROGRESS_LOGGER: {}}, "ops": ops or {}},
+                    asset_selection=assets,
+                    raise_on_error=False,
+                )
+        finally:
+            let_go(self.settings.lock_path, run_id)
         if not result.success:
             raise RunFailed(_why(job, result))
 

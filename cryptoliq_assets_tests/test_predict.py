@@ -120,9 +120,14 @@ def test_a_refused_row_stays_in_its_place_with_the_reason_and_no_forecast(predic
     assert (outcome.rows, sum(outcome.refused.values()), sum(outcome.by_basis.values())) == (3, 1, 2)
 
 
-def test_cells_too_many_are_kept_in_the_last_column(predict):
-    _, rows = predict([NEW, f"{NEW},surplus,more"])
-    assert rows[1]["date"] == "2025-07-31,surplus,more"
+def test_cells_too_many_leave_those_of_the_columns_as_they_came_and_are_told_in_the_reason(predict):
+    _, rows = predict([NEW, f'{NEW},"surplus, quoted",{"x" * 200}', f'"a, b"{NEW.removeprefix("Newcoin")},'])
+    assert [row["date"] for row in rows] == ["2025-07-31"] * 3
+    assert [row["coin"] for row in rows] == ["Newcoin", "Newcoin", "a, b"]
+    assert rows[1]["reason"].startswith("line 3: wrong_field_count: ")
+    assert rows[1]["reason"].endswith(f"; beyond the columns: 'surplus, quoted', '{'x' * 200}'")
+    assert rows[2]["reason"].endswith("; beyond the columns: ''")
+    assert None not in rows[1]
 
 
 def test_of_a_row_said_twice_the_last_is_forecast(predict):

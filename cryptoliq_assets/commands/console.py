@@ -48,6 +48,7 @@ def running(settings: Settings) -> Iterator["Runner"]:  # noqa: F821
             if message.startswith("Dependencies for step"):
                 # Dagster's own list of what a failed step holds up; the reason follows at the end.
                 return
+            message = plain(message, keep="\n")
             if level >= logging.WARNING:
                 console.print(f"! {message}", style="yellow")
             else:
@@ -70,15 +71,23 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) 
 
 
 def say(*parts: str | tuple[str, str]) -> None:
-    """Print a line of plain texts and (text, style) pairs; what comes from files is never read as markup."""
-    console.print(Text.assemble(*parts), soft_wrap=True)
+    """Print one line of texts and (text, style) pairs; what comes from files is neither markup nor obeyed."""
+    shown = [plain(part) if isinstance(part, str) else (plain(part[0]), part[1]) for part in parts]
+    console.print(Text.assemble(*shown), soft_wrap=True)
 
 
 def explain(error: BaseException) -> int:
     """Tell a person what went wrong; returns the exit code."""
-    errors.print(Text.assemble(("error:", "red"), f" {error}"), soft_wrap=True)
+    errors.print(Text.assemble(("error:", "red"), plain(f" {error}", keep="\n")), soft_wrap=True)
     # A plain ValueError is about an argument; those derived from it (TableInvalid, bad JSON, …) about content.
     return 2 if type(error) is ValueError else 1
+
+
+def plain(text: str, *, keep: str = "") -> str:
+    """Text as it may be shown: signs that a terminal would obey (file names hold any) become escapes, but for `keep`."""
+    return "".join(
+        sign if sign.isprintable() or sign in keep else sign.encode("unicode_escape").decode() for sign in text
+    )
 
 
 def quit_with(code: int) -> None:
@@ -92,4 +101,4 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         # + 0.0 makes one zero of the two.
         return f"{round(value, 3) + 0.0:.3f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else plain(str(value))

@@ -106,9 +106,7 @@ def _tell_refused(runner: Runner, waiting: list[int]) -> int:
     for name, reason in reasons.items():
         say(("refused", "yellow"), f" {name}: {reason}")
     if reasons:
-        console.print(
-            f"reports lie in {runner.settings.validation_dir}, refused files in {runner.settings.quarantine_dir}"
-        )
+        say(f"reports lie in {runner.settings.validation_dir}, refused files in {runner.settings.quarantine_dir}")
     return 1 if reasons else 0
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cryptoliq_assets.commands.console import console, quit_with, say
+from cryptoliq_assets.commands.console import quit_with, say
 from cryptoliq_assets.settings import Settings
 
 
@@ -33,14 +33,14 @@ def _show(report: dict) -> None:
     verdict = ("accepted", "green") if report["accepted"] else ("refused", "red")
     say(f"{report['file']}: ", verdict)
     if report["refusal"]:
-        console.print(f"  {report['refusal']}", soft_wrap=True)
+        say(f"  {report['refusal']}")
     else:
         dates = f"{report['min_date']} to {report['max_date']}"
-        console.print(f"  {report['rows_kept']:,} of {report['rows_read']:,} rows kept, {dates}")
+        say(f"  {report['rows_kept']:,} of {report['rows_read']:,} rows kept, {dates}")
         sure = "" if report["unit_certain"] else ", uncertain"
-        console.print(f"  changes are {report['unit']} ({report['unit_found_by']}{sure})", soft_wrap=True)
+        say(f"  changes are {report['unit']} ({report['unit_found_by']}{sure})")
         if report["derived_columns"]:
-            console.print(f"  derived: {', '.join(report['derived_columns'])}")
+            say(f"  derived: {', '.join(report['derived_columns'])}")
     # A refusal stands first among the issues as well.
     for issue in report["issues"][1 if report["refusal"] else 0 :]:
-        console.print(f"  - {issue}", soft_wrap=True)
+        say(f"  - {issue}")

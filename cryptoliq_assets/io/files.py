@@ -5,20 +5,45 @@ Everything that lands on a local disk goes through here. Tables go through `io.t
 
 import json
 import os
+import re
+import stat
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 # One fsync costs about 3 ms: above this many files one sync of the whole system is cheaper.
 _SYNC_ALL_FROM = 16
+# What `temporary_beside` makes, and no one else.
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp", re.DOTALL)
+# No write takes so long: whoever began it is dead.
+_ABANDONED_SECONDS = 86_400.0
 
 
 def temporary_beside(path: Path) -> Path:
     """A hidden name in the folder of `path`: directory reads pass it by, and a rename stays on one file system."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+
+
+def sweep_temporaries(folders: Iterable[Path]) -> list[str]:
+    """Remove temporary files that killed processes left in the folders and below, once a day old; returns their paths.
+
+    Nothing else is touched, no link followed, and what cannot be removed stays.
+    """
+    before = time.time() - _ABANDONED_SECONDS
+    swept: dict[str, None] = {}
+    for folder in folders:
+        for parent, _, names in os.walk(folder):
+            for path in (Path(parent, name) for name in names if _TEMPORARY.fullmatch(name)):
+                with suppress(OSError):
+                    status = path.lstat()
+                    if stat.S_ISREG(status.st_mode) and status.st_mtime < before:
+                        path.unlink()
+                        swept[str(path)] = None
+    return list(swept)
 
 
 def write_files(contents: Mapping[Path, bytes | memoryview]) -> None:

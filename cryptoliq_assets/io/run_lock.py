@@ -1,22 +1,21 @@
 """One run at a time on a home: a file lock that the operating system lets go when its holder dies.
 
 The daemon's queue keeps daemon runs apart; this keeps the command line and the daemon apart, and runs started by hand
-in the UI, which carry no tags that a queue could see. A run says which process it is in by a tag, so that whoever comes
-next can tell a dead one and close it (`reap_dead_runs`).
+in the UI, which carry no tags that a queue could see. Whether a run is at work at all is for `io/dead_runs.py`.
 """
 
-import os
-import socket
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
-import psutil
 from filelock import FileLock, Timeout
 
-PROCESS_TAG = "cryptoliq/process"
-_ALIVE = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
+from cryptoliq_assets.io.dead_runs import PROCESS_TAG, hold_alive, process_mark
+from cryptoliq_assets.io.files import sweep_temporaries
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.schemas.tables import TABLES
+from cryptoliq_assets.settings import Settings
 
 
 class HomeBusy(RuntimeError):
@@ -28,13 +27,33 @@ class RunLock(dg.ConfigurableResource):
 
     path: str
     wait_seconds: float
+    # Folders that runs write into.
+    folders: list[str] = []
+
+    @classmethod
+    def of(cls, settings: Settings) -> "RunLock":
+        folders = [str(folder) for folder in written_folders(settings)]
+        return cls(path=str(settings.lock_path), wait_seconds=settings.lock_seconds, folders=folders)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["RunLock", None, None]:
+        path, say = Path(self.path), context.log.info if context.log else print
         if context.run_id and context.instance:
+            # Not let go with the other resources: the run's last event comes after them.
+            hold_alive(path, context.run_id)
             context.instance.add_run_tags(context.run_id, {PROCESS_TAG: process_mark()})
-        with home_lock(Path(self.path), wait_seconds=self.wait_seconds, say=context.log.info if context.log else print):
+        with home_lock(path, wait_seconds=self.wait_seconds, say=say):
+            swept = sweep_temporaries(Path(folder) for folder in self.folders)
+            if swept:
+                say(f"removed {len(swept)} half-written file(s) that killed runs left, such as {swept[0]}")
             yield self
+
+
+def written_folders(settings: Settings) -> list[Path]:
+    """Local folders that runs write into. The drop folder is not among them: what lies there is somebody else's."""
+    store = TableStore(settings)
+    tables = {folder for folder in map(store.folder, TABLES) if isinstance(folder, Path)}
+    return sorted({settings.archive_dir, settings.quarantine_dir, settings.models_dir, settings.reports_dir, *tables})
 
 
 @contextmanager
@@ -54,28 +73,3 @@ def home_lock(path: Path, *, wait_seconds: float, say: object = print) -> Genera
         yield
     finally:
         lock.release()
-
-
-def process_mark(pid: int | None = None) -> str:
-    """This process, so named that a later process with its number is not taken for it."""
-    process = psutil.Process(pid or os.getpid())
-    return f"{socket.gethostname()}/{process.pid}/{process.create_time():.2f}"
-
-
-def is_dead(mark: str) -> bool:
-    """True when the process behind a mark is known to be gone; a process of another host is not known."""
-    host, pid, _ = mark.split("/")
-    if host != socket.gethostname():
-        return False
-    return not psutil.pid_exists(int(pid)) or process_mark(int(pid)) != mark
-
-
-def reap_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Mark runs failed whose process is gone, so that none blocks the queue; returns their ids."""
-    reaped = []
-    for run in instance.get_runs(filters=dg.RunsFilter(statuses=_ALIVE)):
-        mark = run.tags.get(PROCESS_TAG)
-        if mark and is_dead(mark):
-            instance.report_run_failed(run, message=f"The process of this run ({mark}) is gone; it was killed.")
-            reaped.append(run.run_id)
-    return reaped

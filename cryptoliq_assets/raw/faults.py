@@ -1,5 +1,6 @@
 """What can be wrong with a row: reason codes, what was expected instead, and the refused row as a record."""
 
+import datetime as dt
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -44,13 +45,14 @@ FILE_REFUSED = "file_refused"
 # Rows said twice are no sign of a bad file.
 REPEATS = (Reason.DUPLICATE, Reason.SUPERSEDED)
 
+# {first} and {last} are the dates that a row may have.
 EXPECTED = {
     Reason.WRONG_FIELD_COUNT: "as many fields as the header has columns",
     Reason.MISSING_COIN: "the name of a coin",
     Reason.MISSING_DATE: "a date YYYY-MM-DD",
     Reason.BAD_DATE: "a calendar date YYYY-MM-DD (a time only if it is midnight UTC)",
-    Reason.TOO_EARLY: "a date from the first partition on",
-    Reason.IN_FUTURE: "a date no later than today (UTC)",
+    Reason.TOO_EARLY: "a date from {first} on, the first partition",
+    Reason.IN_FUTURE: "a date no later than {last}, the day of the look (UTC)",
     Reason.NOT_A_NUMBER: "a plain number such as 1234.5, or nothing",
     Reason.INFINITE: "a finite number",
     Reason.NEGATIVE: "a number that is not negative",
@@ -73,10 +75,9 @@ class RefusedRow(NamedTuple):
     value: str | None
     text: str
 
-    @property
-    def issue(self) -> str:
-        """One sentence for a person: line, column, value, and what was expected."""
-        expected = EXPECTED[_REASONS[self.reason]]
+    def issue(self, dates: tuple[dt.date, dt.date]) -> str:
+        """One sentence for a person: line, column, value, and what was expected; `dates`: first and last allowed."""
+        expected = EXPECTED[_REASONS[self.reason]].format(first=dates[0], last=dates[1])
         if self.column is None:
             return f"line {self.line}: {self.reason}: {_short(self.text)}; expected {expected}"
         return f"line {self.line}: {self.column} is {_short(self.value or '')} ({self.reason}); expected {expected}"

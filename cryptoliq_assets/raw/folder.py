@@ -132,20 +132,20 @@ def _kind(mode: int) -> str:
 
 def examine(path: Path, settings: Settings, *, today: dt.date) -> ParsedSnapshot:
     """What parsing says of a file anywhere; one that is no regular file, too large or unreadable is refused unread."""
+    # A folder given as . or / has no name of its own.
+    name = path.name or str(path)
     try:
         status = path.lstat()
         if not stat.S_ISREG(status.st_mode):
-            return ParsedSnapshot.refused_unread(
-                path.name, size=0, reason=_not_regular(status.st_mode), code="not_a_file"
-            )
+            return ParsedSnapshot.refused_unread(name, size=0, reason=_not_regular(status.st_mode), code="not_a_file")
         if too_large(status.st_size, settings):
             reason = too_large_reason(status.st_size, settings)
-            return ParsedSnapshot.refused_unread(path.name, size=status.st_size, reason=reason)
+            return ParsedSnapshot.refused_unread(name, size=status.st_size, reason=reason)
         content = path.read_bytes()
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
-        return ParsedSnapshot.refused_unread(path.name, size=0, reason=reason, code="unreadable")
-    return parse_content(path.name, content, settings, today=today)
+        return ParsedSnapshot.refused_unread(name, size=0, reason=reason, code="unreadable")
+    return parse_content(name, content, settings, today=today)
 
 
 def parse_content(name: str, content: bytes, settings: Settings, *, today: dt.date) -> ParsedSnapshot:

@@ -23,6 +23,7 @@ from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
 from cryptoliq_assets.raw.folder import parse_contents, too_large, too_large_reason
 from cryptoliq_assets.raw.neighbours import Neighbours
 from cryptoliq_assets.raw.parsing import ParsedSnapshot
+from cryptoliq_assets.raw.quarantine import free_path, keep_earlier_rows, rows_path
 from cryptoliq_assets.raw.together import RawFile
 from cryptoliq_assets.schemas.tables import TABLES
 from cryptoliq_assets.settings import Settings
@@ -77,18 +78,20 @@ class Intake:
         frame, sources = self._rows_of(months, accepted=accepted, parsed=parsed)
         return IntakeResult(frame, sources, reports)
 
-    def parse(self, files: Sequence[tuple[ReceivedFile, bytes]]) -> list[ParsedSnapshot]:
+    def parse(self, files: Sequence[tuple[ReceivedFile, bytes]], *, accepted: bool = False) -> list[ParsedSnapshot]:
         """What parsing says of versions and their contents, which are those that were registered.
 
-        "Today" is a file's day of arrival, so that an archived copy reads the same for ever.
+        "Today" is a file's day of arrival, so that an archived copy reads the same for ever. What was accepted
+        stays so, however small a share of refused rows the settings allow by now.
         """
+        settings = self.settings.model_copy(update={"max_refused_share": 1.0}) if accepted else self.settings
         return parse_contents(
             [
                 # An empty file is registered by the digest of its name.
                 RawFile(file.name, content, _day_of(file.arrived_at), sha256=file.sha256 if content else None)
                 for file, content in files
             ],
-            self.settings,
+            settings,
         )
 
     def _waiting_for(self, months: set[str]) -> list[ReceivedFile]:
@@ -116,9 +119,12 @@ class Intake:
             if snapshot.rows is not None:
                 report |= next(compared)
             reports.append(report)
-            files[validation / f"{file.name}.json"] = to_json_by_key(report).encode()
-            if snapshot.refused_rows.num_rows:
-                files[self.settings.quarantine_dir / f"{file.name}.refused_rows.csv"] = _as_csv(snapshot.refused_rows)
+            report_path = validation / f"{file.name}.json"
+            files[report_path] = to_json_by_key(report).encode()
+            refused_rows = _as_csv(snapshot.refused_rows) if snapshot.refused_rows.num_rows else None
+            keep_earlier_rows(self.settings.quarantine_dir, file.name, refused_rows, report=report_path)
+            if refused_rows is not None:
+                files[rows_path(self.settings.quarantine_dir, file.name)] = refused_rows
             if snapshot.rows is None:
                 refused.append((file.arrival, snapshot.refusal))
                 continue
@@ -174,7 +180,7 @@ class Intake:
             if not source.exists():
                 continue
             if target.exists() and not filecmp.cmp(source, target, shallow=False):
-                target = target.with_name(f"{target.stem}.{arrival}{target.suffix}")
+                target = free_path(target.with_name(f"{target.stem}.{arrival}{target.suffix}"))
             os.replace(source, target)
         if refused:
             sync_folders([self.settings.quarantine_dir, self.settings.raw_dir])
@@ -234,7 +240,7 @@ class Intake:
         for start in range(0, len(files), _FILES_A_BATCH):
             batch = files[start : start + _FILES_A_BATCH]
             contents = [(file, (archive / str(file.archived_as)).read_bytes()) for file in batch]
-            for file, snapshot in zip(batch, self.parse(contents), strict=True):
+            for file, snapshot in zip(batch, self.parse(contents, accepted=True), strict=True):
                 if snapshot.rows is None:
                     raise ValueError(
                         f"archived file {file.archived_as}, accepted on {file.arrived_at}, is now refused: "

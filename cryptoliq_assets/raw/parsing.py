@@ -173,7 +173,7 @@ def _accepted_rows(
         "rows_read": screened.cells.layout.rows_read,
         "rows_refused": dict(screened.refused),
         "duplicates": screened.repeated,
-        "issues": row_issues(progress.refused, screened.refused),
+        "issues": row_issues(progress.refused, screened.refused, dates=dates),
     }
     # A file in a foreign shape is read as far as it goes, so that its report tells all that is wrong with it.
     check_missing(document)

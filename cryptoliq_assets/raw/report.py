@@ -55,15 +55,21 @@ def blank_report(name: str, content: bytes, *, sha256: str | None = None) -> dic
     }
 
 
-def row_issues(refused: Sequence[RefusedRow], counts: Mapping[str, int]) -> list[str]:
-    """Sentences on the first refused rows of each reason, and how many more there are."""
-    issues: list[str] = []
-    for reason, count in counts.items():
-        first = [row.issue for row in refused if row.reason == reason][:_MOST_ISSUES]
-        issues += first
-        if first and count > len(first):
-            issues.append(f"{reason}: {count - len(first)} more rows")
-    return issues
+def row_issues(
+    refused: Sequence[RefusedRow], counts: Mapping[str, int], *, dates: tuple[dt.date, dt.date]
+) -> list[str]:
+    """Sentences on the first refused rows of each reason, in the order of the file, and how many more there are.
+
+    `dates` are the first and the last that a row may have.
+    """
+    told = dict.fromkeys(counts, 0)
+    issues = []
+    for row in refused:
+        told[row.reason] += 1
+        if told[row.reason] <= _MOST_ISSUES:
+            issues.append(row.issue(dates))
+    more = {reason: count - _MOST_ISSUES for reason, count in counts.items() if count > _MOST_ISSUES}
+    return issues + [f"{reason}: {count} more rows" for reason, count in more.items()]
 
 
 def name_date_issue(named: dt.date | None, dates: Sequence[str]) -> list[str]:

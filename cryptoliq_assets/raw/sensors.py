@@ -7,8 +7,8 @@ import datetime as dt
 
 import dagster as dg
 
+from cryptoliq_assets.io.dead_runs import reap_dead_runs
 from cryptoliq_assets.io.declare import range_tags
-from cryptoliq_assets.io.run_lock import reap_dead_runs
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.jobs import AssetJob, selection_of
 from cryptoliq_assets.raw.assets import RAW_FILES
@@ -47,9 +47,9 @@ def raw_files_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
         from cryptoliq_assets.raw.planning import make_plan
         from cryptoliq_assets.raw.watching import read_cursor, settled, write_cursor
 
-        reaped = reap_dead_runs(context.instance)
+        reaped = reap_dead_runs(context.instance, settings.lock_path)
         if reaped:
-            context.log.warning(f"closed runs whose process was gone: {', '.join(reaped)}")
+            context.log.warning(f"closed runs that nobody was at work on: {', '.join(reaped)}")
         try:
             look = look_at(settings.raw_dir)
         except OSError as error:

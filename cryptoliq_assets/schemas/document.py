@@ -24,7 +24,7 @@ Test a file with `cryptoliq validate FILE`. What happens to it:
 | what is wrong | what becomes of it |
 |---|---|
 | nothing | archived, its rows go in, a report says what was found |
-| a cell: text in a number, an infinity, a negative price, volume or cap; a missing coin; a date that cannot be read, lies before the first partition or in the future; too many or too few cells | the row is refused: `data/quarantine/<file>.refused_rows.csv` and the report name line, column and value |
+| a cell: text in a number, an infinity, a negative price, volume or cap; a missing coin; a date that cannot be read, lies before the first partition or in the future; too many or too few cells | the row is refused: `data/quarantine/<file>.refused_rows.csv` and the report name line, column and value (rows of an earlier version of the file: `<file>.<arrival>.refused_rows.csv`) |
 | two rows of one coin and date | the last one counts, the other is refused as a repeat |
 | the name, the header (missing or doubled columns), the encoding, binary content, an open quote, a line cut off at the end, columns in different units, or more than half of its rows | the file is refused whole and moved to `data/quarantine/` |
 

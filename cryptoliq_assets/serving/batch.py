@@ -82,7 +82,7 @@ def predict_file(
     """
     content = _content(source, settings)
     parsed = _parse(content, settings, today=today)
-    rows = _rows_of(content, parsed)
+    rows = _rows_of(content, parsed, dates=(first_day(settings.first_month), today))
     doubled = [name for name in ADDED_COLUMNS if name in rows.columns]
     if doubled:
         raise InputRefused(
@@ -123,14 +123,15 @@ def _parse(content: bytes, settings: Settings, *, today: dt.date) -> ParsedSnaps
     return parsed
 
 
-def _rows_of(content: bytes, parsed: ParsedSnapshot) -> _Rows:
+def _rows_of(content: bytes, parsed: ParsedSnapshot, *, dates: tuple[dt.date, dt.date]) -> _Rows:
+    """Every record that is a row; `dates` are the first and the last that one may have."""
     document = open_document(content)
     refused = {
         row["line"]: RefusedRow(**row) for row in parsed.refused_rows.to_pylist() if row["reason"] != FILE_REFUSED
     }
     texts, lines = _records(document)
     reasons = {
-        place: (refused[line].reason, refused[line].issue) for place, line in enumerate(lines) if line in refused
+        place: (refused[line].reason, refused[line].issue(dates)) for place, line in enumerate(lines) if line in refused
     }
     return _Rows(list(document.columns), texts, reasons)
 
@@ -200,12 +201,14 @@ def _as_csv(rows: _Rows, forecasts: pd.DataFrame, *, version: str) -> Iterator[b
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([*rows.columns, *ADDED_COLUMNS])
     for place, text in enumerate(rows.texts):
-        cells: list[Any] = _fitted(_cells(text), len(rows.columns))
+        cells: list[Any] = _cells(text)
+        cells, surplus = _fitted(cells, len(rows.columns)), cells[len(rows.columns) :]
         if place in values:
             made = values[place]
             cells += [repr(made.predicted), repr(made.lower), repr(made.upper), version, made.basis, ""]
         else:
-            cells += ["", "", "", "", "", rows.reasons[place][1]]
+            beyond = f"; beyond the columns: {', '.join(map(repr, surplus))}" if surplus else ""
+            cells += ["", "", "", "", "", rows.reasons[place][1] + beyond]
         writer.writerow(cells)
         if (place + 1) % _ROWS_A_WRITE == 0:
             yield _emptied(buffer)
@@ -224,10 +227,8 @@ def _cells(text: str) -> list[str]:
 
 
 def _fitted(cells: list[str], width: int) -> list[str]:
-    """As many cells as there are columns: missing ones empty, those too many kept in the last."""
-    if len(cells) > width:
-        return [*cells[: width - 1], ",".join(cells[width - 1 :])]
-    return cells + [""] * (width - len(cells))
+    """As many cells as there are columns: missing ones empty, those too many left out."""
+    return cells[:width] + [""] * (width - len(cells))
 
 
 def _emptied(buffer: io.StringIO) -> bytes:

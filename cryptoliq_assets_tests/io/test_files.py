@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from cryptoliq_assets.io.files import (
+    sweep_temporaries,
     temporary_beside,
     to_json,
     to_json_by_key,
@@ -68,7 +70,15 @@ def test_a_file_where_a_folder_should_be_is_an_error_that_names_it_before_anythi
 _FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from cryptoliq_assets.io.files import write_chunks, write_files
+from cryptoliq_assets.io.files import (
+    sweep_temporaries,
+    temporary_beside,
+    to_json,
+    write_chunks,
+    write_file,
+    write_files,
+    write_json,
+)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 folder = Path(sys.argv[1])
@@ -144,3 +154,54 @@ def test_json_by_key_says_the_same_with_a_line_for_each_key() -> None:
     assert len(text.splitlines()) == len(said) + 2
     with pytest.raises(ValueError, match="JSON"):
         to_json_by_key({"skill": float("nan")})
+
+
+# What killed processes left
+
+
+def aged(path: Path, *, hours: float) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"half")
+    moment = time.time() - hours * 3600
+    os.utime(path, (moment, moment))
+    return path
+
+
+def test_half_written_files_of_killed_processes_are_removed_once_they_are_a_day_old(tmp_path: Path) -> None:
+    old = [aged(temporary_beside(tmp_path / name), hours=25) for name in ("a.parquet", "b/c/d e\n.json")]
+    young = aged(temporary_beside(tmp_path / "a.parquet"), hours=23)
+    assert sorted(sweep_temporaries([tmp_path, tmp_path / "b", tmp_path / "none"])) == sorted(map(str, old))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [young]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.parquet",
+        ".a.parquet",
+        ".a.parquet.tmp",
+        ".coingecko_20220316.csv.part",
+        "a.parquet.0123abcd.tmp",
+        ".a.parquet.0123ABCD.tmp",
+        ".a.parquet.0123abcd.tmp.csv",
+        ".a.parquet.123abcd.tmp",
+    ],
+)
+def test_nothing_but_our_own_temporary_files_is_ever_removed(tmp_path: Path, name: str) -> None:
+    path = aged(tmp_path / name, hours=1000)
+    assert sweep_temporaries([tmp_path]) == []
+    assert path.exists()
+
+
+def test_no_link_is_followed_and_no_folder_removed(tmp_path: Path) -> None:
+    outside = aged(temporary_beside(tmp_path / "outside" / "a.csv"), hours=1000)
+    swept = tmp_path / "swept"
+    folder = temporary_beside(swept / "folder")
+    folder.mkdir(parents=True)
+    (swept / "link").symlink_to(outside.parent)
+    link = temporary_beside(swept / "link.csv")
+    link.symlink_to(outside)
+    for path in (folder, link):
+        os.utime(path, (1, 1), follow_symlinks=False)
+    assert sweep_temporaries([swept]) == []
+    assert outside.exists()
