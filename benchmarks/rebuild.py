@@ -1,6 +1,6 @@
 """A rebuild of twelve years: raw files to labels, against plain pandas and plain polars scripts without any check.
 
-    python benchmarks/rebuild.py [--coins 300] [--days 4400] [--folder DIR]
+    python benchmarks/rebuild.py [--coins 360] [--days 4400] [--folder DIR]
 
 About a million simulated rows in 4,400 files. `work` is what the project does without Dagster: parse, validate, report,
 archive, clean, features, labels, write. `through Dagster` is the same as runs of the job `refresh` on a SQLite instance. The
@@ -170,7 +170,7 @@ def with_polars(raw: Path, out: Path) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--coins", type=int, default=300)
+    parser.add_argument("--coins", type=int, default=360)
     parser.add_argument("--days", type=int, default=4400)
     parser.add_argument("--folder", type=Path, default=None, help="Where to work; default: a temporary folder.")
     args = parser.parse_args()
