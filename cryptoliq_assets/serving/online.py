@@ -9,6 +9,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,8 @@ from cryptoliq_assets.partitions import HISTORY_DAYS, month_of, months_between
 RECENT_DAYS = 3
 HISTORY, SNAPSHOT = "history", "snapshot"
 
-_NUMBERS = ("price", "1h", "24h", "7d", "24h_volume", "mkt_cap")
+# What a request tells of itself; units as in the contract.
+REQUEST_NUMBERS = ("price", "1h", "24h", "7d", "24h_volume", "mkt_cap")
 _FLAGS = ("filled_forward", "filled_backward")
 # Days since 1970 fit into so many bits until the year 4840.
 _DAY_BITS = 20
@@ -41,6 +43,9 @@ class StoredHistory:
 
     codes: coin → its code in `track.coins`.
     """
+
+    # Of a cleaned row, what history needs.
+    COLUMNS: ClassVar[tuple[str, ...]] = ("coin", "date", *REQUEST_NUMBERS, *_FLAGS)
 
     codes: dict[str, int]
     track: Track
@@ -58,9 +63,8 @@ class StoredHistory:
     def read(cls, store: TableStore, first: dt.date, last: dt.date, *, formula: str) -> "StoredHistory":
         """What requests dated `first` to `last` may see: the months from 90 days before the first one on."""
         since = first - dt.timedelta(days=HISTORY_DAYS)
-        columns = ["coin", "date", *_NUMBERS, *_FLAGS]
         months = months_between(month_of(since), month_of(last))
-        return cls.of(store.read("cleaned_snapshots", months, columns=columns), formula=formula)
+        return cls.of(store.read("cleaned_snapshots", months, columns=list(cls.COLUMNS)), formula=formula)
 
     @cached_property
     def keys(self) -> np.ndarray:
@@ -133,7 +137,7 @@ def request_features(requests: pd.DataFrame, history: StoredHistory) -> pd.DataF
     made = online_features(
         requests["coin"].astype(str).tolist(),
         day_numbers(requests["date"]),
-        {name: requests[name].to_numpy(dtype=float) for name in _NUMBERS},
+        {name: requests[name].to_numpy(dtype=float) for name in REQUEST_NUMBERS},
         history=history,
     )
     return pd.DataFrame({**made.columns, "basis": np.where(made.recent, HISTORY, SNAPSHOT)}, index=requests.index)
