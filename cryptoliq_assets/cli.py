@@ -28,6 +28,7 @@ _COMMANDS = {
     "models": "models",
     "export": "home",
     "ui": "home",
+    "app": "app",
     "status": "status",
 }
 

@@ -52,12 +52,19 @@ class Settings(BaseSettings):
     max_attempts: int = Field(3, ge=1, description="Times that the sensor asks for the same work before it gives up.")
     lock_seconds: float = Field(3600.0, ge=0, description="Seconds a run waits for another run on the same home.")
 
+    api_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#@\s]+[^?#@\s]*$",
+        description="Service that the app asks; default: the home itself.",
+    )
+    api_key: SecretStr | None = Field(None, description="Key that the app sends to the service.")
+
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().resolve()
 
-    @field_validator("storage_url", "first_origin", "signing_key", mode="before")
+    @field_validator("storage_url", "first_origin", "signing_key", "api_url", "api_key", mode="before")
     @classmethod
     def _empty_is_absent(cls, value: object) -> object:
         return None if value == "" else value
