@@ -29,6 +29,7 @@ _COMMANDS = {
     "serve": "serve",
     "export": "home",
     "ui": "home",
+    "app": "app",
     "status": "status",
 }
 

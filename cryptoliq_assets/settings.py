@@ -75,6 +75,12 @@ class Settings(BaseSettings):
     )
     prediction_log_days: int = Field(90, ge=1, description="Days that files of data/predictions are kept.")
     log_mb: float = Field(20.0, gt=0, description="logs/app.log is turned over at this size (MiB); five are kept.")
+    api_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#@\s]+[^?#@\s]*$",
+        description="Service that the app asks; default: the home itself.",
+    )
+    api_key: SecretStr | None = Field(None, description="Key that the app sends to the service.")
 
     @field_validator("home")
     @classmethod
@@ -82,7 +88,15 @@ class Settings(BaseSettings):
         return home.expanduser().resolve()
 
     @field_validator(
-        "storage_url", "first_origin", "signing_key", "api_keys", "api_tls_cert", "api_tls_key", mode="before"
+        "storage_url",
+        "first_origin",
+        "signing_key",
+        "api_keys",
+        "api_tls_cert",
+        "api_tls_key",
+        "api_url",
+        "api_key",
+        mode="before",
     )
     @classmethod
     def _empty_is_absent(cls, value: object) -> object:

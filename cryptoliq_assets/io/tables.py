@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from upath import UPath
 
@@ -61,15 +62,23 @@ class TableStore:
         return sorted(name[:-8] for name in names if name.endswith(".parquet") and not name.startswith("."))
 
     def read(
-        self, table: str, months: Iterable[str] | None = None, *, columns: list[str] | None = None
+        self,
+        table: str,
+        months: Iterable[str] | None = None,
+        *,
+        columns: list[str] | None = None,
+        coin: str | None = None,
     ) -> pd.DataFrame:
-        """One frame of the months there are (all by default), sorted by coin and date, `coin` categorical.
+        """One frame of the months there are (all by default), sorted by coin and date, `coin` categorical; of one `coin`
+        alone where it is named (`columns` must hold it then).
 
         A file stamped by the present schema is checked for columns and types, any other in full (TableInvalid).
         """
         spec = TABLES[table]
         wanted = self.months(table) if months is None else [m for m in months if self.path(table, m).exists()]
         parts = [self._read_month(spec, month, columns) for month in wanted]
+        if coin is not None:
+            parts = [part.filter(pc.equal(part["coin"].cast(pa.string()), coin)) for part in parts]
         if not parts:
             empty = empty_frame(spec)
             return empty if columns is None else empty[columns]
