@@ -7,7 +7,7 @@ Code takes a `Settings` as an argument; nothing else looks at `os.environ`.
 import datetime as dt
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -116,6 +116,13 @@ class Settings(BaseSettings):
         if month > present:
             raise ValueError(f"the first month lies after the present one, {present}")
         return month
+
+    # What nobody is shown: no resource configuration, no log and no key of a cache has it.
+    SECRETS: ClassVar[frozenset[str]] = frozenset({"signing_key", "api_keys", "api_key"})
+
+    def open_values(self) -> dict[str, Any]:
+        """All that is no secret, as JSON values; Settings.model_validate takes it back."""
+        return self.model_dump(mode="json", exclude_none=True, exclude=set(self.SECRETS))
 
     @cached_property
     def tables_url(self) -> str:

@@ -27,7 +27,8 @@ def app(settings: Settings, host: str, port: int) -> None:
     # Loaded before the first visitor comes, who would wait for it.
     from cryptoliq_assets.serving import app_kit, charts
 
-    assert app_kit and charts
+    assert app_kit
+    assert charts
     # The pages find the home the same way this process did.
     os.environ["CRYPTOLIQ_HOME"] = str(settings.home)
     # Asked for the origin of a visitor that it does not know, Streamlit would ask a service on the internet who it is.

@@ -4,6 +4,7 @@ What is trained is what is served: a request is a history of one coin with the r
 without history is a history of one day.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -67,21 +68,34 @@ class Observed:
 
 def observe(cleaned: pd.DataFrame, *, formula: str) -> Observed:
     """Read cleaned rows (sorted by coin and date; changes in percent, caps NaN where unknown) as arrays."""
-    volume = cleaned["24h_volume"].to_numpy(dtype=float)
-    mkt_cap = cleaned["mkt_cap"].to_numpy(dtype=float)
-    change_24h = cleaned["24h"].to_numpy(dtype=float)
-    change_7d = cleaned["7d"].to_numpy(dtype=float)
+    numbers = {name: cleaned[name].to_numpy(dtype=float) for name in OBSERVED_NUMBERS}
+    filled = (cleaned["filled_forward"] | cleaned["filled_backward"]).to_numpy(dtype=bool)
+    return observe_arrays(
+        _codes(cleaned["coin"]), day_numbers(cleaned["date"]), numbers, filled=filled, formula=formula
+    )
+
+
+# What is read of a row; units as in the contract.
+OBSERVED_NUMBERS = ("price", "1h", "24h", "7d", "24h_volume", "mkt_cap")
+
+
+def observe_arrays(
+    coins: np.ndarray, days: np.ndarray, numbers: Mapping[str, np.ndarray], *, filled: np.ndarray, formula: str
+) -> Observed:
+    """The same of n rows as arrays: codes of coins, days since 1970, OBSERVED_NUMBERS by name, rows with a filled cell."""
+    volume, mkt_cap = numbers["24h_volume"], numbers["mkt_cap"]
+    change_24h, change_7d = numbers["24h"], numbers["7d"]
     return Observed(
-        coins=_codes(cleaned["coin"]),
-        days=day_numbers(cleaned["date"]),
-        price=cleaned["price"].to_numpy(dtype=float),
+        coins=coins,
+        days=days,
+        price=numbers["price"],
         mkt_cap=np.where(mkt_cap > 0, mkt_cap, np.nan),
         volume=volume,
-        change_1h=cleaned["1h"].to_numpy(dtype=float),
+        change_1h=numbers["1h"],
         change_24h=log_return(change_24h, clip=CLIP_24H),
         change_7d=log_return(change_7d, clip=CLIP_7D),
         liquidity=score_liquidity(volume, change_24h, change_7d=change_7d, mkt_cap=mkt_cap, formula=formula),
-        filled=(cleaned["filled_forward"] | cleaned["filled_backward"]).to_numpy(dtype=bool),
+        filled=filled,
     )
 
 

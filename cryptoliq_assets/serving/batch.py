@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from cryptoliq_assets.cleaned.imputation import clean_snapshots
-from cryptoliq_assets.features.engineering import day_numbers
+from cryptoliq_assets.features.engineering import OBSERVED_NUMBERS, day_numbers
 from cryptoliq_assets.io.files import write_chunks
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.champion import Champion
@@ -29,7 +29,7 @@ from cryptoliq_assets.raw.faults import FILE_REFUSED, RefusedRow
 from cryptoliq_assets.raw.folder import too_large, too_large_reason
 from cryptoliq_assets.raw.parsing import ParsedSnapshot, parse_snapshot
 from cryptoliq_assets.raw.records import find_records, split_cells
-from cryptoliq_assets.serving.online import HISTORY, REQUEST_NUMBERS, SNAPSHOT, StoredHistory, online_features
+from cryptoliq_assets.serving.online import HISTORY, SNAPSHOT, StoredHistory, online_features
 from cryptoliq_assets.settings import Settings
 
 ADDED_COLUMNS = ("liquidity_score", "lower", "upper", "model_version", "basis", "reason")
@@ -214,7 +214,7 @@ def _forecast(
         past = history(first) or StoredHistory.read(store, first, last, formula=champion.metadata["formula"])
         for start in range(0, len(month), CHUNK):
             chunk = month.iloc[start : start + CHUNK]
-            numbers = {name: chunk[name].to_numpy(dtype=float) for name in REQUEST_NUMBERS}
+            numbers = {name: chunk[name].to_numpy(dtype=float) for name in OBSERVED_NUMBERS}
             made = online_features(chunk["coin"].tolist(), day_numbers(chunk["date"]), numbers, history=past)
             predicted, lower, upper, _ = predict_arrays(champion.loaded, made.columns, table=table, history=made.recent)
             basis = np.where(made.recent, HISTORY, SNAPSHOT)

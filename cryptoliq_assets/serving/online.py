@@ -15,11 +15,13 @@ import numpy as np
 import pandas as pd
 
 from cryptoliq_assets.features.engineering import (
+    OBSERVED_NUMBERS,
     Observed,
     Track,
     day_numbers,
     feature_arrays,
     observe,
+    observe_arrays,
     observed_market,
 )
 from cryptoliq_assets.features.market import Market
@@ -30,8 +32,6 @@ from cryptoliq_assets.partitions import HISTORY_DAYS, month_of, months_between
 RECENT_DAYS = 3
 HISTORY, SNAPSHOT = "history", "snapshot"
 
-# What a request tells of itself; units as in the contract.
-REQUEST_NUMBERS = ("price", "1h", "24h", "7d", "24h_volume", "mkt_cap")
 _FLAGS = ("filled_forward", "filled_backward")
 # Days since 1970 fit into so many bits until the year 4840.
 _DAY_BITS = 20
@@ -45,7 +45,7 @@ class StoredHistory:
     """
 
     # Of a cleaned row, what history needs.
-    COLUMNS: ClassVar[tuple[str, ...]] = ("coin", "date", *REQUEST_NUMBERS, *_FLAGS)
+    COLUMNS: ClassVar[tuple[str, ...]] = ("coin", "date", *OBSERVED_NUMBERS, *_FLAGS)
 
     codes: dict[str, int]
     track: Track
@@ -109,10 +109,9 @@ def online_features(
     dated D-89 to D-1 and the market of the snapshot before D.
     """
     count = len(days)
-    flags = dict.fromkeys(_FLAGS, np.zeros(count, dtype=bool))
-    # Sorting does not matter to what a row says by itself; each request is a coin of its own.
-    own = pd.DataFrame({"coin": np.arange(count), "date": days.astype("datetime64[D]"), **numbers, **flags}, copy=False)
-    today = observe(own, formula=history.formula)
+    # Each request is a coin of its own.
+    nothing = np.zeros(count, dtype=bool)
+    today = observe_arrays(np.arange(count), days, numbers, filled=nothing, formula=history.formula)
     first, last = history.seen_by(coins, days)
     lengths = last - first
     ends = np.cumsum(lengths + 1) - 1
@@ -137,7 +136,7 @@ def request_features(requests: pd.DataFrame, history: StoredHistory) -> pd.DataF
     made = online_features(
         requests["coin"].astype(str).tolist(),
         day_numbers(requests["date"]),
-        {name: requests[name].to_numpy(dtype=float) for name in REQUEST_NUMBERS},
+        {name: requests[name].to_numpy(dtype=float) for name in OBSERVED_NUMBERS},
         history=history,
     )
     return pd.DataFrame({**made.columns, "basis": np.where(made.recent, HISTORY, SNAPSHOT)}, index=requests.index)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from cryptoliq_assets.features.engineering import OBSERVED_NUMBERS
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.champion import Champion, load_champion
 from cryptoliq_assets.models.intervals import ConformalTable
@@ -20,13 +21,13 @@ from cryptoliq_assets.models.predicting import predict_arrays
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.partitions import HISTORY_DAYS, first_day, month_of, months_between
 from cryptoliq_assets.serving.contract import PredictRequest
-from cryptoliq_assets.serving.online import HISTORY, REQUEST_NUMBERS, SNAPSHOT, StoredHistory, online_features
+from cryptoliq_assets.serving.online import HISTORY, SNAPSHOT, StoredHistory, online_features
 from cryptoliq_assets.settings import Settings
 
 # A request may be dated so many days before the newest stored snapshot: history is kept for it to see 90 days.
 OLDEST_REQUEST_DAYS = 31
 _EPOCH = dt.date(1970, 1, 1)
-_FIELDS = (*REQUEST_NUMBERS, "liquidity_ratio", "price_change_24h")
+_FIELDS = (*OBSERVED_NUMBERS, "liquidity_ratio", "price_change_24h")
 
 
 class NotReady(RuntimeError):
@@ -126,7 +127,7 @@ class Predictor:
         made = online_features(
             [request.coin for request in requests],
             days,
-            {name: numbers[name] for name in REQUEST_NUMBERS},
+            {name: numbers[name] for name in OBSERVED_NUMBERS},
             history=held.history,
         )
         predicted, lower, upper, _ = predict_arrays(
