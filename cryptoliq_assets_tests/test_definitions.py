@@ -477,7 +477,7 @@ def test_the_raw_columns_behind_a_score_and_its_forecast_are_told_in_the_ui(spec
 
 def test_forecasts_carry_a_preview_and_a_plot_of_the_newest_month(trained_home):
     instance = Runner(Settings(home=trained_home.path)).instance
-    records = instance.fetch_materializations("forecasts", limit=1).records
+    records = instance.fetch_materializations(dg.AssetKey("forecasts"), limit=1).records
     metadata = records[0].asset_materialization.metadata
     assert "| coin |" in metadata["preview"].value
     assert metadata["plot"].value.startswith("![Coins by liquidity_score](data:image/svg+xml;base64,")
