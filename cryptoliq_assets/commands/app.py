@@ -1,5 +1,6 @@
 """app: the dashboard, under Streamlit, in this process."""
 
+import importlib
 import os
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import click
 
 from cryptoliq_assets.commands.console import console
 from cryptoliq_assets.settings import Settings
+
+_LOADED = ("cryptoliq_assets.serving.sources", "cryptoliq_assets.serving.batch", "cryptoliq_assets.serving.charts")
 
 
 @click.command()
@@ -25,16 +28,14 @@ def app(settings: Settings, host: str, port: int) -> None:
     except ImportError as error:
         raise click.ClickException("Streamlit is not installed: pip install 'cryptoliq[serve]'") from error
     # Loaded before the first visitor comes, who would wait for it.
-    from cryptoliq_assets.serving import app_kit, charts
-
-    assert app_kit
-    assert charts
+    for module in _LOADED:
+        importlib.import_module(module)
     # The pages find the home the same way this process did.
     os.environ["CRYPTOLIQ_HOME"] = str(settings.home)
     # Asked for the origin of a visitor that it does not know, Streamlit would ask a service on the internet who it is.
     net_util.get_external_ip = lambda: None
     console.print(f"http://{host}:{port} (Ctrl-C ends it)")
-    script = Path(app_kit.__file__).with_name("dashboard.py")
+    script = Path(__file__).parents[1] / "serving" / "dashboard.py"
     cli.main(["run", str(script), *_flags(host, port, settings)], prog_name="cryptoliq app")
 
 

@@ -132,13 +132,12 @@ def chart(figure: go.Figure, *, key: str) -> None:
 
 def shown(value: float | None, form: str = ".3f") -> str:
     """A number as it is read, a dash where it is not known."""
-    # + 0.0 makes one zero of the two.
-    return "–" if value is None or value != value else format(value + 0.0, form)
+    return "–" if value is None or value != value else format(value, form)
 
 
 def score_column(label: str, *, help: str | None = None, signed: bool = False) -> Any:
-    return st.column_config.NumberColumn(label, help=help, format="%+.3f" if signed else "%.3f", width="small")
+    return st.column_config.NumberColumn(label, help=help, format="%+.3f" if signed else "%.3f")
 
 
 def usd_column(label: str, *, exact: bool = False) -> Any:
-    return st.column_config.NumberColumn(label, format="%.6g" if exact else "compact", width="small")
+    return st.column_config.NumberColumn(label, format="%.6g" if exact else "compact")

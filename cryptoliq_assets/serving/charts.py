@@ -63,7 +63,7 @@ def against_mean(coins: pd.DataFrame, *, title: str) -> go.Figure:
             y=places,
             mode="markers",
             name=label,
-            marker={"color": colour, "symbol": symbol, "size": 10, "line": {"width": 2}},
+            marker={"color": colour, "symbol": symbol, "size": 10, "line": {"width": 2, "color": colour}},
             customdata=names,
             hovertemplate=f"%{{customdata}}, {label}: %{{x:.3f}}<extra></extra>",
         )
@@ -171,9 +171,7 @@ def lines(
             hovertemplate=f"%{{x|%Y-%m-%d}}: {label} %{{y:{form}}}<extra></extra>",
         )
     _by_day(figure)
-    figure.update_yaxes(title=y_title, type="log" if logarithmic else "linear", nticks=5, exponentformat="SI")
-    if logarithmic:
-        figure.update_yaxes(dtick=1, minor={"ticks": "outside"})
+    figure.update_yaxes(title=y_title, type="log" if logarithmic else "linear", nticks=5, exponentformat="B")
     return _framed(figure, title, height=280, legend=len(columns) > 1)
 
 
@@ -221,7 +219,7 @@ def _by_day(figure: go.Figure) -> None:
 
 def _framed(figure: go.Figure, title: str, *, height: int, legend: bool = False) -> go.Figure:
     figure.update_layout(
-        title={"text": title, "font": {"size": 15}} if title else None,
+        title={"text": title, "font": {"size": 15}, "y": 1.0, "yref": "container", "yanchor": "top", "pad": {"t": 8}},
         height=height,
         margin={"l": 8, "r": 12, "t": (40 if title else 8) + (24 if legend else 0), "b": 8},
         showlegend=legend,

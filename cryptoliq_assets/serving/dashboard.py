@@ -6,11 +6,16 @@ import streamlit as st
 
 from cryptoliq_assets.serving.app_kit import source, text
 
+_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" width="24" height="24">'
+    '<path fill="#0072b2" d="M12 2 C8 7 5 11 5 15 a7 7 0 0 0 14 0 C19 11 16 7 12 2 Z"/></svg>'
+)
 _PAGES = Path(__file__).parent / "app_pages"
 
 
 def main() -> None:
-    st.set_page_config(page_title="cryptoliq", layout="wide")
+    # Without an icon of its own a page asks the internet for that of the menu.
+    st.set_page_config(page_title="cryptoliq", page_icon=_ICON, layout="wide")
     menu = st.navigation(
         [
             st.Page(_PAGES / "market.py", title="Market", icon=":material/water_drop:", default=True),

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cryptoliq_assets.forecasts.accuracy import Accuracy, measure, realised_forecasts
@@ -86,18 +87,19 @@ def live_accuracy(store: TableStore) -> tuple[dict[str, Any] | None, list[dict[s
     forecasts = store.read("forecasts", months, columns=columns)
     labels = store.read("labels", months, columns=["coin", "date", "liquidity_score", "target_score", "trainable"])
     realised = realised_forecasts(forecasts[forecasts["date"] >= pd.Timestamp(since)], labels)
-    measured = measure(realised)
-    by_day = [
-        {"target_date": str(day.date()), **_plain(found)}
-        for day, rows in realised.groupby("target_date")
-        if (found := measure(rows))
-    ]
+    # Where persistence was never wrong, skill is no number.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        measured = measure(realised)
+        by_day = [
+            {"target_date": str(day.date()), **_plain(found)}
+            for day, rows in realised.groupby("target_date")
+            if (found := measure(rows))
+        ]
     return (_plain(measured) if measured else None), by_day
 
 
 def _plain(accuracy: Accuracy) -> dict[str, Any]:
     values = {name: getattr(accuracy, name) for name in ("forecasts", "days", "mae", "mae_persistence", "coverage")}
-    # Where persistence was never wrong no skill is defined.
     return values | {"skill": accuracy.skill if abs(accuracy.skill) < float("inf") else None}
 
 

@@ -105,7 +105,7 @@ class LocalSource:
         """Of what the month files say of their days, and which model is current."""
         months = [
             (table, month, stamp.inputs, *stamp.in_order)
-            for table in ("forecasts", "cleaned_snapshots", "labels")
+            for table in ("forecasts", "cleaned_snapshots", "engineered_features", "labels")
             for month in self._store.months(table)
             if (stamp := self._store.stamp(table, month))
         ]

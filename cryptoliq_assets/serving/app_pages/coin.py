@@ -18,13 +18,13 @@ from cryptoliq_assets.serving.app_kit import (
 from cryptoliq_assets.serving.sources import Source
 
 _COLUMNS = {
-    "target_date": st.column_config.TextColumn("Day", width="small"),
+    "target_date": st.column_config.TextColumn("Day"),
     "liquidity_score": score_column("Forecast"),
     "lower": score_column("Low"),
     "upper": score_column("High"),
     "realised": score_column("Came"),
     "error": score_column("Error", help="forecast less what came", signed=True),
-    "inside": st.column_config.CheckboxColumn("Inside", help="what came lies inside the interval", width="small"),
+    "inside": st.column_config.CheckboxColumn("Inside", help="what came lies inside the interval"),
     "model_version": st.column_config.TextColumn("Model"),
 }
 
@@ -64,7 +64,9 @@ def show(source: Source) -> None:
         chart(charts.lines(history, {"price": "price"}, title="Price", y_title="USD", form=",.6g"), key="price")
     with right:
         amounts = {"24h_volume": "24h volume"} | ({"mkt_cap": "market cap"} if history["mkt_cap"].notna().any() else {})
-        chart(charts.lines(history, amounts, title="Traded value", y_title="USD", logarithmic=True), key="volume")
+        chart(
+            charts.lines(history, amounts, title="Volume and market cap", y_title="USD", logarithmic=True), key="volume"
+        )
 
 
 def _latest(seen: dict, found: dict) -> None:

@@ -14,10 +14,10 @@ _LISTED = 20
 _FILES = {
     "file": st.column_config.TextColumn("File"),
     "arrived_at": st.column_config.TextColumn("Arrived, UTC"),
-    "state": st.column_config.TextColumn("State", width="small"),
-    "rows_read": st.column_config.NumberColumn("Rows read", format="localized", width="small"),
-    "rows_kept": st.column_config.NumberColumn("Kept", format="localized", width="small"),
-    "refused": st.column_config.NumberColumn("Refused", format="localized", width="small"),
+    "state": st.column_config.TextColumn("State"),
+    "rows_read": st.column_config.NumberColumn("Rows read", format="localized"),
+    "rows_kept": st.column_config.NumberColumn("Kept", format="localized"),
+    "refused": st.column_config.NumberColumn("Refused", format="localized"),
     "reason": st.column_config.TextColumn("Why", width="large"),
 }
 

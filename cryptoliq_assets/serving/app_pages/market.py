@@ -21,7 +21,7 @@ _MOVERS = 10
 _STRESSED = 15
 _COLUMNS = {
     "coin": st.column_config.TextColumn("Coin", pinned=True),
-    "symbol": st.column_config.TextColumn("Ticker", width="small"),
+    "symbol": st.column_config.TextColumn("Ticker"),
     "liquidity_score": score_column("Forecast", help="liquidity_score expected on the target date"),
     "lower": score_column("Low", help="lower end of the interval"),
     "upper": score_column("High", help="upper end of the interval"),
@@ -30,10 +30,10 @@ _COLUMNS = {
     "mean_30d": score_column("30-day mean", help="mean score of the last 30 days"),
     "below_mean": score_column("To the mean", help="forecast less the 30-day mean", signed=True),
     "price": usd_column("Price, USD", exact=True),
-    "24h": st.column_config.NumberColumn("24 h, %", format="%+.1f", width="small"),
+    "24h": st.column_config.NumberColumn("24 h, %", format="%+.1f"),
     "24h_volume": usd_column("Volume, USD"),
     "mkt_cap": usd_column("Market cap, USD"),
-    "rank": st.column_config.NumberColumn("Cap rank", format="%d", width="small"),
+    "rank": st.column_config.NumberColumn("Cap rank", format="%d"),
 }
 
 
@@ -68,11 +68,7 @@ def show(source: Source) -> None:
         ticker = ordered["symbol"].fillna("").str.casefold().str.contains(wanted, regex=False)
         ordered = ordered[fits | ticker]
     st.dataframe(ordered[list(_COLUMNS)], column_config=_COLUMNS, hide_index=True, height=420, key="all")
-    left, right = st.columns(2)
-    with left:
-        chart(charts.spread(coins["liquidity_score"].dropna(), title="Coins by forecast"), key="spread")
-    with right:
-        chart(charts.spread(coins["today"].dropna(), title="Coins by score now"), key="spread_now")
+    chart(charts.spread(coins["liquidity_score"].dropna(), title="Coins by forecast"), key="spread")
 
 
 def _movers(coins: pd.DataFrame) -> None:
@@ -103,7 +99,7 @@ def _stress(coins: pd.DataFrame) -> None:
     with left:
         chart(charts.against_mean(worst, title="Forecast against the 30-day mean"), key="stress")
     with right:
-        columns = ["coin", "below_mean", "liquidity_score", "mean_30d", "24h_volume"]
+        columns = ["coin", "below_mean", "liquidity_score", "24h_volume"]
         st.dataframe(
             worst[columns], column_config=_COLUMNS, hide_index=True, key="stressed", height=35 * (len(worst) + 1) + 3
         )

@@ -18,8 +18,8 @@ _HELPS = {
 }
 _COVERAGE = {
     "group": st.column_config.TextColumn("Group"),
-    "rows": st.column_config.NumberColumn("Rows", format="localized", width="small"),
-    "coverage": st.column_config.NumberColumn("Coverage", format="percent", width="small"),
+    "rows": st.column_config.NumberColumn("Rows", format="localized"),
+    "coverage": st.column_config.NumberColumn("Coverage, %", format="%.1f"),
     "mean_width": score_column("Mean width"),
 }
 
@@ -67,21 +67,12 @@ def _champion(metadata: dict[str, Any]) -> None:
         },
         helps=_HELPS,
     )
-    left, right = st.columns(2)
-    with left:
-        st.markdown("**Folds**")
-        st.dataframe(_folds(metadata), hide_index=True, key="folds")
-    pooled = metadata["coverage"]["pooled"]
-    if pooled:
-        with right:
-            level = metadata["coverage"]["level"]
-            st.markdown(f"**Coverage of the {level:.0%} intervals**")
-            groups = [
-                {"group": name.replace("_", " ").replace(":", ", rank "), **found} for name, found in pooled.items()
-            ]
-            st.dataframe(
-                pd.DataFrame(groups)[list(_COVERAGE)], column_config=_COVERAGE, hide_index=True, key="coverage"
-            )
+    st.markdown("**Folds**")
+    counts = {name: st.column_config.NumberColumn(format="localized") for name in ("Train rows", "Test rows")}
+    st.dataframe(_folds(metadata), column_config=counts, hide_index=True, key="folds")
+    if metadata["coverage"]["pooled"]:
+        st.markdown(f"**Coverage of the {metadata['coverage']['level']:.0%} intervals**")
+        st.dataframe(_coverage(metadata), column_config=_COVERAGE, hide_index=True, key="coverage")
 
 
 def _folds(metadata: dict[str, Any]) -> pd.DataFrame:
@@ -93,6 +84,21 @@ def _folds(metadata: dict[str, Any]) -> pd.DataFrame:
     return folds.rename(columns={"mae": "MAE"}).rename(
         columns=lambda name: name[0].upper() + name[1:].replace("_", " ")
     )
+
+
+def _coverage(metadata: dict[str, Any]) -> pd.DataFrame:
+    """Each group of rows with a half-width of its own: with, with little or without history, and by size."""
+    pooled = metadata["coverage"]["pooled"]
+    table = pd.DataFrame([{"group": _group(name), **found} for name, found in pooled.items()])
+    return table.assign(coverage=100.0 * table["coverage"])[list(_COVERAGE)]
+
+
+def _group(name: str) -> str:
+    """`without_history:51-200` as "without history, rank 51-200"."""
+    kind, _, bucket = name.rpartition(":")
+    size = {"unknown": "rank unknown", "above_1000": "rank above 1000"}.get(bucket, bucket.replace("_", " "))
+    size = f"rank {size}" if size[0].isdigit() else size
+    return f"{kind.replace('_', ' ')}, {size}" if kind else size
 
 
 def _leaderboard(board: dict[str, Any]) -> None:
@@ -115,7 +121,7 @@ def _leaderboard(board: dict[str, Any]) -> None:
         key="skill",
     )
     formats = {name: score_column(name) for name in table.columns if name != "Model"}
-    formats |= {name: st.column_config.NumberColumn(name, format="%.4f", width="small") for name in ("MAE", "RMSE")}
+    formats |= {name: st.column_config.NumberColumn(name, format="%.4f") for name in ("MAE", "RMSE")}
     formats["Model"] = st.column_config.TextColumn("Model", pinned=True)
     st.dataframe(table, column_config=formats, hide_index=True, key="leaderboard")
 
@@ -160,7 +166,7 @@ def _card(home: HomeViews, version: str) -> None:
     st.download_button(
         "Download the card", card, file_name=f"{version}.html", mime="text/html", on_click="ignore", key="card"
     )
-    with st.expander("Show the card"):
+    if st.toggle("Show the card", key="show_card"):
         st.iframe(card, height=_CARD_HEIGHT)
 
 

@@ -12,14 +12,15 @@ from cryptoliq_assets.serving.sources import Problem, Source
 # Contract field → label, least value, what it means.
 _FIELDS: dict[str, tuple[str, float | None, str]] = {
     "price": ("Price, USD", 0.0, "of one coin"),
-    "24h_volume": ("Volume of 24 hours, USD", 0.0, "value traded"),
+    "24h_volume": ("24h volume, USD", 0.0, "value traded"),
     "mkt_cap": ("Market cap, USD", 0.0, "empty: unknown"),
-    "1h": ("Change of 1 hour, %", -100.0, "in percent: 1.5 is 1.5 %"),
-    "24h": ("Change of 24 hours, %", -100.0, "in percent: 1.5 is 1.5 %"),
-    "7d": ("Change of 7 days, %", -100.0, "in percent: 1.5 is 1.5 %"),
+    "1h": ("1h change, %", -100.0, "in percent: 1.5 is 1.5 %"),
+    "24h": ("24h change, %", -100.0, "in percent: 1.5 is 1.5 %"),
+    "7d": ("7d change, %", -100.0, "in percent: 1.5 is 1.5 %"),
     "liquidity_ratio": ("Liquidity ratio", 0.0, "volume / market cap; empty: derived"),
-    "price_change_24h": ("Price change of 24 hours, USD", None, "empty: derived from price and change"),
+    "price_change_24h": ("24h change, USD", None, "empty: derived from price and change"),
 }
+_ACROSS = 4
 _REQUIRED = ("price", "24h_volume")
 # Derived again from what is typed: a changed volume with the old ratio would contradict itself.
 _DERIVED = ("liquidity_ratio", "price_change_24h")
@@ -57,10 +58,11 @@ def _form(row: dict[str, Any], name: str | None) -> dict[str, Any] | None:
     body: dict[str, Any] = {}
     with st.form(f"row of {name}", border=True):
         day = dt.date.fromisoformat(row["date"]) if row else dt.datetime.now(dt.UTC).date()
-        places = st.columns(4)
-        for index, (field, (label, least, meaning)) in enumerate(_FIELDS.items()):
+        # Row by row: side by side on a wide screen, in the same order below each other on a narrow one.
+        places = [place for _ in range(0, len(_FIELDS) + 1, _ACROSS) for place in st.columns(_ACROSS)]
+        for place, (field, (label, least, meaning)) in zip(places, _FIELDS.items(), strict=False):
             known = None if field in _DERIVED else row.get(field)
-            body[field] = places[index % 4].number_input(
+            body[field] = place.number_input(
                 label,
                 value=None if known is None else float(known),
                 min_value=least,
@@ -68,10 +70,10 @@ def _form(row: dict[str, Any], name: str | None) -> dict[str, Any] | None:
                 format="%.12g",
                 step=None,
                 help=f"`{field}`: {meaning}",
-                placeholder="derived" if field in _DERIVED else "unknown",
+                placeholder="derived" if field in _DERIVED else "needed" if field in _REQUIRED else "unknown",
                 key=f"{field} of {name}",
             )
-        date = places[0].date_input("Date, UTC", value=day, format="YYYY-MM-DD", key=f"date of {name}")
+        date = places[len(_FIELDS)].date_input("Date, UTC", value=day, format="YYYY-MM-DD", key=f"date of {name}")
         sent = st.form_submit_button("Forecast", type="primary")
     if not sent:
         return None
