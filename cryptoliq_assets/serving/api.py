@@ -273,10 +273,10 @@ def _add_tables(app: FastAPI, service: Service) -> None:
 
     @app.get("/model", responses=_problems(404))
     def model() -> dict[str, Any]:
-        """What is known of the champion."""
+        """What is known of the champion; 404 while there is none."""
         held = service.predictor.held
         if held is None:
-            raise HTTPException(503, service.predictor.problem)
+            raise HTTPException(404, service.predictor.problem)
         return held.champion.metadata
 
 

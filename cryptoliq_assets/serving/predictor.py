@@ -110,9 +110,8 @@ class Predictor:
         return True
 
     def answer(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The answer to one request body; raises pydantic.ValidationError, DateRefused or NotReady."""
-        if self.held is None:
-            self.refresh()
+        """The answer to one request body, by what is newest; raises pydantic.ValidationError, DateRefused or NotReady."""
+        self.refresh()
         return self.answers([PredictRequest.model_validate_json(_as_json(body))])[0]
 
     def answers(self, requests: Sequence[PredictRequest], *, now: dt.datetime | None = None) -> list[dict[str, Any]]:

@@ -38,8 +38,13 @@ def problem(
 
 def invalid(error: ValidationError) -> Response:
     """422 with each field at fault, the value it had and what was expected."""
-    errors = [{"field": _field(fault["loc"]), "message": _message(fault)} for fault in error.errors(include_url=False)]
+    errors = faults_in(error)
     return problem(422, "; ".join(f"{fault['field']}: {fault['message']}" for fault in errors[:5]), errors=errors)
+
+
+def faults_in(error: ValidationError) -> list[dict[str, str]]:
+    """{"field", "message"} of each thing wrong with a body."""
+    return [{"field": _field(fault["loc"]), "message": _message(fault)} for fault in error.errors(include_url=False)]
 
 
 def _field(location: tuple[Any, ...]) -> str:

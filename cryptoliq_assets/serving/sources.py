@@ -222,10 +222,21 @@ def source_of(settings: Settings) -> Source:
 @contextmanager
 def in_words() -> Iterator[None]:
     """What a home's tables, models and files refuse, as a Problem."""
+    from pydantic import ValidationError
+
     from cryptoliq_assets.serving.batch import InputRefused
+    from cryptoliq_assets.serving.predictor import DateRefused, NotReady
+    from cryptoliq_assets.serving.problems import faults_in
 
     try:
         yield
+    except ValidationError as error:
+        fields = tuple((fault["field"], fault["message"]) for fault in faults_in(error))
+        raise Problem("Invalid request", "", fields) from error
+    except DateRefused as error:
+        raise Problem("Invalid request", "", (("date", str(error)),)) from error
+    except NotReady as error:
+        raise Problem("There is nothing to forecast with", str(error)) from error
     except ModelRefused as error:
         raise Problem(
             "The model was refused", f"{error.reason}. `cryptoliq models verify` checks each; restore it or roll back."
