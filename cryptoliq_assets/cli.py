@@ -26,6 +26,7 @@ _COMMANDS = {
     "materialize": "pipeline",
     "predict": "predict",
     "models": "models",
+    "serve": "serve",
     "export": "home",
     "ui": "home",
     "app": "app",

@@ -196,6 +196,19 @@ def test_on_a_service_what_if_sends_the_contracts_fields_and_tells_the_answer(ap
     assert "below its floor" in said(test)
 
 
+def test_what_if_of_a_homes_own_coin_gives_its_newest_forecast_again(app_environment, trained_home, settings):
+    app_environment(home=trained_home.path)
+    test = unbroken(opened("what_if"))
+    test.selectbox(key="of").set_value("Bitcoin").run()
+    test.button[0].click().run()
+    stored = pd.read_parquet(settings.data_dir / "forecasts").set_index("coin").loc["Bitcoin"]
+    assert figures(unbroken(test))["Forecast, 1 day ahead"] == f"{stored['liquidity_score']:.3f}"
+    assert "the coin's stored days" in said(test)
+    test.number_input(key="price of Bitcoin").set_value(0.0)
+    test.button[0].click().run()
+    assert "- price: Input should be greater than 0" in test.error[0].value
+
+
 def test_what_if_without_a_price_says_what_is_needed(app_environment, service):
     app_environment(url=service.url)
     test = opened("what_if")
@@ -209,7 +222,7 @@ def test_a_refused_row_names_its_fields(app_environment, service):
     test = opened("what_if")
     service.refusal = (
         422,
-        {"title": "Refused", "errors": [{"field": "price", "detail": "at most 1e12, [not](http://x)"}]},
+        {"title": "Refused", "errors": [{"field": "price", "message": "at most 1e12, [not](http://x)"}]},
     )
     test.number_input(key="price of None").set_value(1e15)
     test.number_input(key="24h_volume of None").set_value(1.0)
