@@ -88,6 +88,10 @@ class HomeViews:
         with in_words():
             return home_views.health_view(self._settings, self._store)
 
+    def stale(self) -> list[str]:
+        """Coins that were seen in the last 90 days and are not in the newest snapshot."""
+        return home_views.stale_coins(self._settings)
+
     def card(self) -> str | None:
         """The page of the current model's card; None where it has none."""
         path = self._settings.reports_dir / "model_card.html"

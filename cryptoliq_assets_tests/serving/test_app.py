@@ -69,12 +69,22 @@ def test_a_coin_shows_its_days_and_its_forecast(app_environment, trained_home):
     assert "No forecast of this coin has come true yet" in said(test)
 
 
-def test_a_name_in_the_address_is_that_coin_and_one_that_nobody_knows_is_told(app_environment, trained_home):
+def test_a_name_in_the_address_is_that_coin(app_environment, trained_home):
     app_environment(home=trained_home.path)
-    for name, expected in (("Ethereum", "Ethereum (ETH)"), ("no_body", "Nobody knows a coin named “no\\_body”")):
-        test = AppTest.from_file(str(SCRIPT), default_timeout=60).run().switch_page("app_pages/coin.py")
-        test.query_params["coin"] = name
-        assert expected in said(unbroken(test.run()))
+    test = AppTest.from_file(str(SCRIPT), default_timeout=60).run().switch_page("app_pages/coin.py")
+    test.query_params["coin"] = "Ethereum"
+    assert "Ethereum (ETH)" in said(unbroken(test.run()))
+
+
+def test_a_coin_that_is_not_in_the_newest_snapshot_is_shown_up_to_its_last_day(copied):
+    store = TableStore(copied)
+    for table in ("cleaned_snapshots", "forecasts"):
+        rows = store.read(table, ["2025-07"])
+        store.write(table, rows[(rows["coin"] != "Ethereum") | (rows["date"] < "2025-07-20")], ["2025-07"])
+    write_json(copied.reports_dir / "forecasts.json", {"stale": [{"coin": "Ethereum", "last_seen": "2025-07-19"}]})
+    test = unbroken(opened("coin"))
+    test.selectbox(key="coin").set_value("Ethereum").run()
+    assert "Not forecast: it is not in the snapshot of 2025-07-31. Last seen 2025-07-19" in said(unbroken(test))
 
 
 def test_past_forecasts_stand_against_what_came(copied):
