@@ -76,6 +76,12 @@ def health_view(settings: Settings, store: TableStore, *, today: dt.date | None 
     }
 
 
+def stale_coins(settings: Settings) -> list[str]:
+    """Names of the coins that the newest forecasts leave out; none where that report is absent or cannot be read."""
+    report = _report(settings.reports_dir / "forecasts.json", made_by=None, problems=[]) or {}
+    return [str(entry["coin"]) for entry in report.get("stale", [])]
+
+
 def live_accuracy(store: TableStore) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
     """Accuracy of the last 90 days of forecasts that have come true (None while none has), and of each target date."""
     newest = newest_date(store, "forecasts")

@@ -4,23 +4,26 @@ What goes wrong is told as a `Problem`: a title, what to do about it, and the fi
 """
 
 import datetime as dt
-import tempfile
+import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
 
 import httpx
+from pydantic import ValidationError
 
-from cryptoliq_assets.io.files import write_file
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.io.validation import TableInvalid
 from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.serving import home_views, views
 from cryptoliq_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from cryptoliq_assets.serving.predictor import Predictor
 
 # Forecasts asked of the service at once.
 _PAGE = 1_000
@@ -85,6 +88,10 @@ class HomeViews:
         with in_words():
             return home_views.health_view(self._settings, self._store)
 
+    def stale(self) -> list[str]:
+        """Coins that were seen in the last 90 days and are not in the newest snapshot."""
+        return home_views.stale_coins(self._settings)
+
     def card(self) -> str | None:
         """The page of the current model's card; None where it has none."""
         path = self._settings.reports_dir / "model_card.html"
@@ -92,12 +99,12 @@ class HomeViews:
 
 
 class LocalSource:
-    """The home itself. Models are kept by version: another champion is loaded when it is first asked."""
+    """The home itself. Its predictor keeps champion and history, and loads them anew when either is another."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._store = settings, TableStore(settings)
         self._lock = threading.Lock()
-        self._kept: dict[str, tuple[str | None, Any]] = {}
+        self._predictor: Predictor | None = None
         self.name = f"the home {settings.home}"
         self.home: HomeViews | None = HomeViews(settings)
 
@@ -125,45 +132,38 @@ class LocalSource:
 
     def predict(self, body: Mapping[str, Any]) -> dict[str, Any]:
         with in_words():
-            self._require_champion()
-            return self._of_version("predictor", self._new_predictor).answer(dict(body))
+            return self._ready().answer(dict(body))
 
     def predict_csv(self, content: bytes) -> bytes:
-        from cryptoliq_assets.models.champion import load_champion
-        from cryptoliq_assets.serving.batch import predict_file
+        from cryptoliq_assets.serving.batch import predict_content
 
-        with in_words(), tempfile.TemporaryDirectory(prefix="cryptoliq-") as folder:
-            self._require_champion()
-            source, target = Path(folder, "upload.csv"), Path(folder, "forecasts.csv")
-            write_file(source, content)
-            predict_file(
-                source,
-                target,
-                champion=self._of_version("champion", lambda: load_champion(self._settings)),
+        with in_words():
+            held = self._ready().held
+            _, chunks = predict_content(
+                content,
+                champion=held.champion,
                 settings=self._settings,
                 today=dt.datetime.now(dt.UTC).date(),
+                history=held.history_from,
             )
-            return target.read_bytes()
+            return b"".join(chunks)
 
-    def _new_predictor(self) -> Any:
-        from cryptoliq_assets.serving.predictor import Predictor
-
-        return Predictor(self._settings)
-
-    def _of_version(self, kind: str, make: Callable[[], Any]) -> Any:
-        """Made once a version of the current model; several sessions ask for it."""
-        version = self._version()
+    def _ready(self) -> "Predictor":
+        """The predictor with the present champion and history; several sessions ask for it, the first one loads."""
+        if self._version() is None:
+            raise Problem("There is no champion yet", "`cryptoliq train` makes one from the labelled months.")
         with self._lock:
-            if kind not in self._kept or self._kept[kind][0] != version:
-                self._kept[kind] = (version, make())
-            return self._kept[kind][1]
+            if self._predictor is None:
+                from cryptoliq_assets.serving.predictor import Predictor
+
+                self._predictor = Predictor(self._settings)
+            self._predictor.refresh()
+        if self._predictor.held is None:
+            raise ModelRefused(self._predictor.problem)
+        return self._predictor
 
     def _version(self) -> str | None:
         return store_of(self._settings).current_version()
-
-    def _require_champion(self) -> None:
-        if self._version() is None:
-            raise Problem("There is no champion yet", "`cryptoliq train` makes one from the labelled months.")
 
 
 class ApiSource:
@@ -189,7 +189,7 @@ class ApiSource:
     def coin(self, name: str) -> dict[str, Any] | None:
         with _spoken():
             # Names hold slashes and question marks; a name is one part of the path.
-            answer = self._client.get(f"forecasts/{_quoted(name)}")
+            answer = self._client.get(f"forecasts/{quote(name, safe='')}")
         return None if answer.status_code == httpx.codes.NOT_FOUND else _answer(answer).json()
 
     def model(self) -> dict[str, Any] | None:
@@ -232,9 +232,9 @@ def in_words() -> Iterator[None]:
         yield
     except ValidationError as error:
         fields = tuple((fault["field"], fault["message"]) for fault in faults_in(error))
-        raise Problem("Invalid request", "", fields) from error
+        raise Problem("The row is refused", "", fields) from error
     except DateRefused as error:
-        raise Problem("Invalid request", "", (("date", str(error)),)) from error
+        raise Problem("The row is refused", "", (("date", str(error)),)) from error
     except NotReady as error:
         raise Problem("There is nothing to forecast with", str(error)) from error
     except ModelRefused as error:
@@ -275,18 +275,16 @@ def _answer(answer: httpx.Response) -> httpx.Response:
         told = answer.json()
     except ValueError:
         told = {}
-    told = told if isinstance(told, dict) else {}
+    raise _told(told if isinstance(told, dict) else {}, f"The service answered {answer.status_code}")
+
+
+def _told(told: Mapping[str, Any], otherwise: str) -> Problem:
+    """The words of a problem+json value; `otherwise` is its title where it has none."""
     faults = told.get("errors")
     fields = tuple(
-        (str(fault.get("field") or fault.get("pointer") or ""), str(fault.get("detail") or fault.get("message") or ""))
+        (str(fault.get("field") or ""), str(fault.get("message") or fault.get("detail") or ""))
         for fault in (faults if isinstance(faults, list) else [])
         if isinstance(fault, dict)
     )
-    title = str(told.get("title") or f"The service answered {answer.status_code}")
-    raise Problem(title, str(told.get("detail") or ""), fields)
-
-
-def _quoted(name: str) -> str:
-    from urllib.parse import quote
-
-    return quote(name, safe="")
+    # The fields say what the detail sums up.
+    return Problem(str(told.get("title") or otherwise), "" if fields else str(told.get("detail") or ""), fields)

@@ -69,12 +69,22 @@ def test_a_coin_shows_its_days_and_its_forecast(app_environment, trained_home):
     assert "No forecast of this coin has come true yet" in said(test)
 
 
-def test_a_name_in_the_address_is_that_coin_and_one_that_nobody_knows_is_told(app_environment, trained_home):
+def test_a_name_in_the_address_is_that_coin(app_environment, trained_home):
     app_environment(home=trained_home.path)
-    for name, expected in (("Ethereum", "Ethereum (ETH)"), ("no_body", "Nobody knows a coin named “no\\_body”")):
-        test = AppTest.from_file(str(SCRIPT), default_timeout=60).run().switch_page("app_pages/coin.py")
-        test.query_params["coin"] = name
-        assert expected in said(unbroken(test.run()))
+    test = AppTest.from_file(str(SCRIPT), default_timeout=60).run().switch_page("app_pages/coin.py")
+    test.query_params["coin"] = "Ethereum"
+    assert "Ethereum (ETH)" in said(unbroken(test.run()))
+
+
+def test_a_coin_that_is_not_in_the_newest_snapshot_is_shown_up_to_its_last_day(copied):
+    store = TableStore(copied)
+    for table in ("cleaned_snapshots", "forecasts"):
+        rows = store.read(table, ["2025-07"])
+        store.write(table, rows[(rows["coin"] != "Ethereum") | (rows["date"] < "2025-07-20")], ["2025-07"])
+    write_json(copied.reports_dir / "forecasts.json", {"stale": [{"coin": "Ethereum", "last_seen": "2025-07-19"}]})
+    test = unbroken(opened("coin"))
+    test.selectbox(key="coin").set_value("Ethereum").run()
+    assert "Not forecast: it is not in the snapshot of 2025-07-31. Last seen 2025-07-19" in said(unbroken(test))
 
 
 def test_past_forecasts_stand_against_what_came(copied):
@@ -196,6 +206,19 @@ def test_on_a_service_what_if_sends_the_contracts_fields_and_tells_the_answer(ap
     assert "below its floor" in said(test)
 
 
+def test_what_if_of_a_homes_own_coin_gives_its_newest_forecast_again(app_environment, trained_home, settings):
+    app_environment(home=trained_home.path)
+    test = unbroken(opened("what_if"))
+    test.selectbox(key="of").set_value("Bitcoin").run()
+    test.button[0].click().run()
+    stored = pd.read_parquet(settings.data_dir / "forecasts").set_index("coin").loc["Bitcoin"]
+    assert figures(unbroken(test))["Forecast, 1 day ahead"] == f"{stored['liquidity_score']:.3f}"
+    assert "the coin's stored days" in said(test)
+    test.number_input(key="price of Bitcoin").set_value(0.0)
+    test.button[0].click().run()
+    assert "- price: Input should be greater than 0" in test.error[0].value
+
+
 def test_what_if_without_a_price_says_what_is_needed(app_environment, service):
     app_environment(url=service.url)
     test = opened("what_if")
@@ -209,7 +232,7 @@ def test_a_refused_row_names_its_fields(app_environment, service):
     test = opened("what_if")
     service.refusal = (
         422,
-        {"title": "Refused", "errors": [{"field": "price", "detail": "at most 1e12, [not](http://x)"}]},
+        {"title": "Refused", "errors": [{"field": "price", "message": "at most 1e12, [not](http://x)"}]},
     )
     test.number_input(key="price of None").set_value(1e15)
     test.number_input(key="24h_volume of None").set_value(1.0)

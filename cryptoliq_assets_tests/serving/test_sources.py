@@ -1,5 +1,6 @@
 """A home and a service answer alike, and what goes wrong is told in words."""
 
+import datetime as dt
 import io
 
 import pandas as pd
@@ -63,7 +64,7 @@ def test_a_row_is_sent_as_json_and_a_file_as_csv(service, trained_home):
 
 
 def test_what_a_service_refuses_is_told_with_its_fields(service):
-    errors = [{"field": "price", "detail": "must be above 0"}]
+    errors = [{"field": "price", "message": "must be above 0"}]
     service.refusal = (422, {"title": "The body is refused", "detail": "1 field", "errors": errors})
     with pytest.raises(Problem) as told:
         ApiSource(service.url, KEY).predict(BODY)
@@ -100,12 +101,31 @@ def test_a_file_is_forecast_locally_row_by_row_with_reasons(own, trained_home):
         own.predict_csv(b"what,is,this\n1,2,3\n")
 
 
-def test_a_model_is_kept_until_another_is_current(own, monkeypatch):
-    made = []
-    monkeypatch.setattr(own, "_version", lambda: version)
-    for version in ("a", "a", "b", "b", "a"):
-        own._of_version("champion", lambda version=version: made.append(version))
-    assert made == ["a", "b", "a"]
+def test_a_row_is_forecast_locally_as_the_newest_forecast_has_it(settings):
+    source = LocalSource(settings)
+    seen = source.coin("Bitcoin")
+    cells = {name: value for name, value in seen["snapshot"].items() if name != "date"}
+    said = source.predict({**cells, "coin": "Bitcoin", "date": seen["snapshot"]["date"]})
+    assert said["liquidity_score"] == pytest.approx(seen["latest"]["liquidity_score"], abs=1e-9)
+    assert (said["basis"], said["model_version"]) == ("history", seen["latest"]["model_version"])
+
+
+def test_a_row_that_is_none_names_its_field(settings):
+    with pytest.raises(Problem) as told:
+        LocalSource(settings).predict({**BODY, "price": -1.0})
+    ((field, fault),) = told.value.fields
+    assert (field, "greater than 0" in fault) == ("price", True)
+    with pytest.raises(Problem, match="expected a day"):
+        LocalSource(settings).predict({**BODY, "date": "2019-01-01"})
+
+
+def test_a_champion_is_loaded_once_and_again_when_another_is_current(own):
+    first = own._ready().held
+    assert own._ready().held is first
+    store = store_of(own._settings)
+    loaded = store.load()
+    stored = store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))
+    assert own._ready().held.champion.version == stored["version"]
 
 
 def test_another_key_means_other_days_or_another_model(own):

@@ -35,17 +35,18 @@ def show(source: Source) -> None:
         nothing_yet(source)
         return
     names = coins.sort_values(["rank", "coin"], na_position="last")["coin"].tolist()
+    if source.home is not None:
+        names += [name for name in source.home.stale() if name not in set(names)]
     name = st.selectbox(
         "Coin",
         names,
         key="coin",
-        accept_new_options=True,
         bind="query-params",
-        help="Largest first; a coin that is not in the newest snapshot can be typed in full.",
+        help="Largest first; those not in the newest snapshot at the end.",
     )
-    seen = coin(source, name) if name else None
+    seen = coin(source, name)
     if seen is None:
-        st.info(f"Nobody knows a coin named “{text(name or '')}” here. Names are those of the snapshot files.")
+        st.info(f"Nobody knows a coin named “{text(name)}” here. Names are those of the snapshot files.")
         return
     history = pd.DataFrame(seen["history"])
     history[["liquidity_score", "price", "24h_volume", "mkt_cap"]] = history[

@@ -39,7 +39,6 @@ def show(source: Source) -> None:
         names,
         index=None,
         key="of",
-        accept_new_options=True,
         placeholder="none: the row stands alone",
         help="Fills in its newest row; the forecast then rests on its stored days as well.",
     )
