@@ -70,8 +70,8 @@ class Settings(BaseSettings):
     api_reload_seconds: float = Field(2.0, gt=0, description="Seconds between two looks for a new champion or history.")
     api_tls_cert: Path | None = Field(None, description="Certificate (PEM); with api_tls_key the service speaks TLS.")
     api_tls_key: Path | None = Field(None, description="Private key (PEM) of the certificate.")
-    api_trusted_proxies: str = Field(
-        "", description="Addresses, by commas, whose X-Forwarded-For and -Proto are believed; default: nobody's."
+    api_trusted_proxies: str | None = Field(
+        None, description="Addresses, by commas, whose X-Forwarded-For and -Proto are believed; default: nobody's."
     )
     prediction_log_days: int = Field(90, ge=1, description="Days that files of data/predictions are kept.")
     log_mb: float = Field(20.0, gt=0, description="logs/app.log is turned over at this size (MiB); five are kept.")
@@ -94,6 +94,7 @@ class Settings(BaseSettings):
         "api_keys",
         "api_tls_cert",
         "api_tls_key",
+        "api_trusted_proxies",
         "api_url",
         "api_key",
         mode="before",
