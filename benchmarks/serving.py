@@ -246,9 +246,9 @@ def usual_pipeline(kind: str) -> Any:
     params = dict(CANDIDATES[kind].params)
     params.pop("bare", None)
     if kind == "linear_regression":
-        return make_pipeline(SimpleImputer(), StandardScaler(), LinearRegression())
+        return make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), LinearRegression())
     if kind == "random_forest":
-        return make_pipeline(SimpleImputer(), RandomForestRegressor(**params, random_state=7))
+        return make_pipeline(SimpleImputer(keep_empty_features=True), RandomForestRegressor(**params, random_state=7))
     renamed = {
         "n_estimators": params.pop("rounds"),
         "learning_rate": params.pop("eta"),
@@ -275,7 +275,9 @@ def _serve(port: int, workers: int) -> list[str]:
 @contextlib.contextmanager
 def _running(command: list[str], environment: dict[str, str], *, port: int, path: str) -> Iterator[None]:
     """A server, from the moment it answers to its end."""
-    process = subprocess.Popen(command, env={**os.environ, **environment})
+    process = subprocess.Popen(
+        command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         for _ in range(600):
             if process.poll() is not None:
