@@ -187,7 +187,7 @@ class Bench:
                 history=held.history_from,
             )
             size = sum(map(len, chunks))
-            assert outcome.rows == len(self.requests) and not outcome.refused, outcome
+            assert (outcome.rows, outcome.refused) == (len(self.requests), {}), outcome
             return size
 
         return _best_rate(once, len(self.requests), self.repeat)

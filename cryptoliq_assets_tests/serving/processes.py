@@ -62,7 +62,7 @@ class Served:
         since = time.monotonic()
         with httpx.Client(verify=ssl._create_unverified_context()) as client:
             while True:
-                assert self.process.is_running() and self.process.poll() is None, self.errors.read_text()
+                assert self.process.poll() is None, self.errors.read_text()
                 with contextlib.suppress(httpx.TransportError):
                     if client.get(f"{self.url}/readyz").status_code == 200:
                         return
