@@ -186,8 +186,16 @@ class Predictor:
         stamps = [self.store.stamp("cleaned_snapshots", month) for month in months]
         forecasts = self.store.months("forecasts")[-1:]
         latest = [self.store.stamp("forecasts", month) for month in forecasts]
-        # A stamp object is kept for as long as its file is the same.
-        return (store_of(self.settings).current_version(), *months, *map(id, stamps), *forecasts, *map(id, latest))
+        version = store_of(self.settings).current_version()
+        return (version, self._artifact_state(version), *months, *stamps, *forecasts, *latest)
+
+    def _artifact_state(self, version: str | None) -> tuple[int, ...]:
+        """What changes when the current artifact is written anew in place: a restored one is loaded again."""
+        try:
+            status = (self.settings.models_dir / f"{version}.pkl").stat()
+        except OSError:
+            return ()
+        return (status.st_size, status.st_mtime_ns, status.st_ino)
 
     def _months(self) -> list[str]:
         """Months of the newest snapshot and of what requests up to OLDEST_REQUEST_DAYS before it may see."""
