@@ -32,6 +32,8 @@ class _Snapshot:
 
     def seen(self, coins: np.ndarray) -> dict[str, Seen]:
         """What it says of those of these coins that it has."""
+        if not len(coins):
+            return {}
         chosen = np.isin(self.coins, coins)
         if not chosen.any():
             return {}
