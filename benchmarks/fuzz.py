@@ -32,7 +32,8 @@ from cryptoliq_assets.io.validation import validate_table
 from cryptoliq_assets.partitions import month_of, months_between
 from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.raw.folder import look_at, parse_content, register, unknown_files
-from cryptoliq_assets.raw.intake import Intake, merge_arrivals
+from cryptoliq_assets.raw.intake import Intake
+from cryptoliq_assets.raw.merging import merge_arrivals
 from cryptoliq_assets.schemas.tables import TABLES
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets.simulate import simulate_market, snapshot_files

@@ -81,3 +81,7 @@ def settings_problem(error: ValidationError) -> str:
         f"CRYPTOLIQ_{str(fault['loc'][0]).upper()} is {str(fault['input'])!r}: {fault['msg'].removeprefix('Value error, ')}"
         for fault in error.errors()
     )
+
+
+if __name__ == "__main__":
+    main()

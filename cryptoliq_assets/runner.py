@@ -76,7 +76,9 @@ class Runner:
         unknown = unknown_files(look, self.catalogue)
         if not unknown:
             return 0
-        return register(unknown, self.settings, catalogue=self.catalogue, now=dt.datetime.now(dt.UTC))
+        registered = register(unknown, self.settings, catalogue=self.catalogue, now=dt.datetime.now(dt.UTC))
+        self.passed_over |= registered.unread
+        return registered.new
 
     def plan(self) -> Plan:
         today = dt.datetime.now(dt.UTC).date()

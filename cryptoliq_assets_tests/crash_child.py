@@ -1,7 +1,7 @@
 """The process that `test_crash.py` kills: it forks a child for each line of its input, and tells how that one ended.
 
 A line is JSON: {"home", "kill_at", "disk_bytes", "by"}. The child takes in what waits in the home's drop folder, through
-the stages (`by` "stages") or in whole Dagster runs ("runner"), and kills itself as it comes to write point `kill_at`.
+the stages (`by` "stages"), in whole Dagster runs ("runner") or by the command itself ("ingest"), and kills itself as it comes to write point `kill_at`.
 Forked from a process that has imported everything, a death costs a tenth of a second instead of five.
 """
 
@@ -12,11 +12,12 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import cryptoliq_assets.features.engineering
+from cryptoliq_assets.cli import cli
 from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.runner import RunFailed, Runner
 from cryptoliq_assets_tests.markets import Home
@@ -76,6 +77,11 @@ def take_in(order: dict[str, Any]) -> dict[str, Any]:
             runner = Runner(home.settings)
             runner.look()
             runner.refresh(runner.plan().ranges)
+        elif order["by"] == "ingest":
+            os.environ["CRYPTOLIQ_FIRST_MONTH"] = OPTIONS["first_month"]
+            with suppress(SystemExit):
+                # Exit code 1: a file is refused.
+                cli.main(["--home", order["home"], "ingest"])
         else:
             home.bring_up_to_date()
     except (OSError, RunFailed, sqlite3.Error) as error:
@@ -85,6 +91,8 @@ def take_in(order: dict[str, Any]) -> dict[str, Any]:
 
 def child(order: dict[str, Any]) -> None:
     sink = os.open(os.devnull, os.O_WRONLY)
+    # Standard output is the parent's, for its answers.
+    os.dup2(sink, 1)
     os.dup2(sink, 2)
     answer = json.dumps(take_in(order)).encode()
     os.write(order["answer"], answer)

@@ -141,7 +141,7 @@ class Home:
     def look(self) -> int:
         """What the sensor and the command line do first: new versions into the catalogue."""
         unknown = unknown_files(look_at(self.settings.raw_dir), self.catalogue)
-        return register(unknown, self.settings, catalogue=self.catalogue, now=self.now)
+        return register(unknown, self.settings, catalogue=self.catalogue, now=self.now).new
 
     def plan(self) -> Plan:
         return make_plan(self.settings, self.catalogue, store=self.store, today=self.today)

@@ -12,6 +12,7 @@ import pytest
 
 from cryptoliq_assets import cli
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.runner import Runner
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES
 from cryptoliq_assets.settings import Settings
 
@@ -362,6 +363,8 @@ def test_materialize_has_made_every_stage(read_only):
 
 def test_materialize_again_finds_nothing_new_and_changes_no_file(run, trained_home, tmp_path):
     home = trained_home.copy_to(tmp_path / "home")
+    # Copies have times of change of their own: the first look notes them.
+    assert Runner(Settings(home=home)).look() == 0
     before = files_below(home / "data") | files_below(home / "models")
     told = run("materialize", home=home)
     assert told.code == 0
@@ -405,6 +408,59 @@ def test_ingest_takes_files_in_and_leaves_the_rest_to_preprocess(run, tmp_path):
     assert told.said.endswith("1 month(s) from 2025-07 to 2025-07 preprocessed")
     assert len(store.read("labels")) == 2
     assert "nothing new" in run("ingest", home=tmp_path).said
+
+
+def test_ingest_finishes_what_a_killed_one_left_and_status_does_not_ask_for_files_that_are_there(
+    run, tmp_path, monkeypatch
+):
+    write(tmp_path / "data" / "raw" / "coingecko_20250731.csv", GOOD)
+    with monkeypatch.context() as patch:
+        # As if killed between the catalogue and the month.
+        patch.setattr(TableStore, "write", lambda *args, **options: 1 / 0)
+        assert run("ingest", home=tmp_path).code == 1
+    store = TableStore(Settings(home=tmp_path))
+    assert store.months("raw_snapshots") == []
+    told = run("status", home=tmp_path)
+    assert "drop snapshot files" not in told.said
+    assert "`cryptoliq materialize`" in told.said
+    told = run("ingest", home=tmp_path)
+    assert (told.code, "1 month(s) from 2025-07 to 2025-07 brought up to" in told.said) == (0, True)
+    assert len(store.read("raw_snapshots")) == 2
+    assert "nothing new" in run("ingest", home=tmp_path).said
+
+
+def test_a_home_of_which_every_file_was_refused_is_asked_for_files(run, tmp_path):
+    write(tmp_path / "data" / "raw" / "prices.csv", GOOD)
+    assert "drop snapshot files" not in run("status", home=tmp_path).said
+    assert "reports lie in" in run("ingest", home=tmp_path).said
+    assert "drop snapshot files" in run("status", home=tmp_path).said
+
+
+def test_a_file_that_went_away_is_told_without_a_report_that_it_does_not_have(run, tmp_path, monkeypatch):
+    path = write(tmp_path / "data" / "raw" / "coingecko_20250731.csv", GOOD)
+    monkeypatch.setattr("cryptoliq_assets.commands.pipeline.Runner.refresh", gone_before(path))
+    told = run("ingest", home=tmp_path)
+    assert told.code == 1
+    assert "refused coingecko_20250731.csv: changed or gone before it could be read" in told.said
+    assert "reports lie in" not in told.said
+
+
+def gone_before(path: Path):
+    """`Runner.refresh` that finds a file gone."""
+    refresh = Runner.refresh
+
+    def late(*args, **options) -> None:
+        path.unlink()
+        refresh(*args, **options)
+
+    return late
+
+
+def test_the_module_runs_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "cryptoliq_assets.cli", "--version"], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout.startswith("cryptoliq, version ")) == (0, True)
 
 
 def test_a_refused_file_costs_ingest_exit_1(run, tmp_path):

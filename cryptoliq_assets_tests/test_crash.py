@@ -183,6 +183,28 @@ def test_a_dagster_run_killed_at_a_write_point_is_finished_by_the_next_run(
         check_recovers(home, whole)
 
 
+def test_an_ingest_killed_at_a_write_point_is_finished_by_the_next_ingest(
+    mortal: Mortal, waiting: Path, whole: Home, folder: Path
+) -> None:
+    unharmed = mortal.run(copy_of(waiting, folder / "unharmed").settings.home, by="ingest")
+    assert (unharmed["killed"], unharmed["error"]) == (False, None)
+    unfinished = 0
+    # From the archive to the last month: what is written before and after them are the catalogue and the quarantine.
+    for point in range(5, unharmed["points"] + 1, 2):
+        home = copy_of(waiting, folder / str(point))
+        assert mortal.run(home.settings.home, by="ingest", kill_at=point)["killed"], point
+        check_whole_files_only(home)
+        home.look()
+        unfinished += bool(home.plan().raw_months and not home.plan().waiting)
+        assert mortal.run(home.settings.home, by="ingest")["error"] is None
+        left = home.plan()
+        assert (left.raw_months, left.waiting) == ([], []), point
+        check_recovers(home, whole)
+        shutil.rmtree(home.settings.home)
+    # Killed after the catalogue had settled and before the last month was written: nothing waits, yet there is work.
+    assert unfinished >= 2
+
+
 # What no rerun can mend is told
 
 

@@ -1,6 +1,7 @@
 """What runs by itself: the sensors tick by tick on a real instance, and a real daemon that is handed files."""
 
 import datetime as dt
+import errno
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from cryptoliq_assets.io.declare import RANGE_END_TAG, RANGE_START_TAG
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.sensors import champion_keeper
 from cryptoliq_assets.raw.catalogue import Catalogue
+from cryptoliq_assets.raw.opening import UnreadError
 from cryptoliq_assets.raw.planning import make_plan
 from cryptoliq_assets.raw.sensors import IN_FLIGHT, PLAN_TAG, raw_files_sensor
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES
@@ -110,6 +112,39 @@ def test_a_file_that_is_still_being_written_is_not_asked_for(raw_files, settings
     assert not raw_files.tick().run_requests
     assert Catalogue(settings.catalogue_path).files() == []
     assert len(raw_files.tick().run_requests) == 1
+
+
+def test_a_file_that_may_not_be_read_is_told_and_blocks_no_other(raw_files, settings, monkeypatch):
+    denied, good = drop(settings, "2025-07-30"), drop(settings, "2025-07-31")
+    real = os.open
+
+    def refuse(path, *args, **options):
+        if Path(path) == denied:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        raw_files.tick()
+        asked = raw_files.tick()
+        assert ranges(asked) == [("2025-07", "2025-07")]
+        assert asked.asset_events[0].metadata["passed_over"].value == {denied.name: "cannot be read: Permission denied"}
+        assert [file.name for file in Catalogue(settings.catalogue_path).files()] == [good.name]
+    raw_files.tick()
+    raw_files.tick()
+    assert [file.name for file in Catalogue(settings.catalogue_path).files()] == [good.name, denied.name]
+
+
+def test_an_unread_file_alone_is_the_reason_to_skip(raw_files, settings, monkeypatch):
+    path = drop(settings, "2025-07-30")
+    monkeypatch.setattr("cryptoliq_assets.raw.folder.read_file", denies)
+    raw_files.tick()
+    told = raw_files.tick().skip_message
+    assert told == f"nothing new in {settings.raw_dir}; {path.name} cannot be read: Permission denied"
+
+
+def denies(path, settings):
+    raise UnreadError("unreadable", "cannot be read: Permission denied")
 
 
 def test_all_that_arrived_is_one_run_a_contiguous_range_of_months(raw_files, settings):

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CANDIDATES = ["linear_regression", "random_forest", "xgboost"]
 ASSETS = {"raw_files", *TABLES, *CANDIDATES, "leaderboard", "champion"}
 CHECKS = {
-    "raw_snapshots": ["schema", "rows_against_median", "no_duplicates", "unit_found"],
+    "raw_snapshots": ["schema", "rows_against_median", "no_duplicates", "unit_consistent", "unit_found"],
     "cleaned_snapshots": ["schema", "no_missing_days"],
     "engineered_features": ["schema", "finite_values"],
     "labels": ["schema", "target_date_exact"],
@@ -179,7 +179,7 @@ def test_every_table_has_its_checks_the_schema_first(definitions):
     assert "skill_above_zero" in found["leaderboard"]
     for table, names in CHECKS.items():
         assert found[table][0] == "schema"
-        assert set(found[table]) >= set(names)
+        assert sorted(found[table]) == sorted(names)
     assert blocking >= BLOCKING
 
 

@@ -7,6 +7,7 @@ from cryptoliq_assets.commands.months import month_range
 from cryptoliq_assets.commands.results import show_forecasts, show_leaderboard
 from cryptoliq_assets.jobs import INGEST_JOB, PREPROCESS_JOB
 from cryptoliq_assets.partitions import months_between
+from cryptoliq_assets.raw.report_files import find_report
 from cryptoliq_assets.runner import Runner
 from cryptoliq_assets.settings import Settings
 
@@ -93,20 +94,29 @@ def _chosen(runner: Runner, first: str | None, last: str | None) -> list[tuple[s
 def _ingest(runner: Runner) -> int:
     runner.look()
     waiting = runner.waiting()
-    if waiting:
-        runner.refresh(runner.plan().ranges, job=INGEST_JOB)
+    plan = runner.plan()
+    # Also where nothing waits: a run may have died between the catalogue and the tables.
+    runner.refresh(plan.raw_ranges, job=INGEST_JOB)
     code = _tell_refused(runner, waiting)
-    console.print(f"{len(waiting)} file(s) read" if waiting else f"nothing new in {runner.settings.raw_dir}")
+    if waiting:
+        console.print(f"{len(waiting)} file(s) read")
+    elif plan.raw_months:
+        console.print(f"{_months(runner, plan.raw_ranges)} brought up to what had been read before")
+    else:
+        console.print(f"nothing new in {runner.settings.raw_dir}")
     return code
 
 
 def _tell_refused(runner: Runner, waiting: list[int]) -> int:
-    """Name the files that were refused just now, and why; 1 when there are any."""
-    reasons = {file.name: file.reason for file in runner.refused(waiting)} | runner.passed_over
+    """Name the files that were refused or passed over just now, and why; 1 when there are any."""
+    refused = runner.refused(waiting)
+    reasons = {file.name: file.reason for file in refused} | runner.passed_over
     for name, reason in reasons.items():
         say(("refused", "yellow"), f" {name}: {reason}")
-    if reasons:
-        say(f"reports lie in {runner.settings.validation_dir}, refused files in {runner.settings.quarantine_dir}")
+    folder = runner.settings.validation_dir
+    # A file that could not be read has no report, and lies where it lay.
+    if any(find_report(folder, file.name, file.arrival) for file in refused):
+        say(f"reports lie in {folder}, refused files in {runner.settings.quarantine_dir}")
     return 1 if reasons else 0
 
 

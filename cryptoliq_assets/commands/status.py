@@ -59,7 +59,7 @@ def read_status(settings: Settings) -> dict:
     to_do += [
         f"a model is refused: {reason}; `cryptoliq models verify`, then restore it or roll back" for reason in refused
     ]
-    if newest is None:
+    if newest is None and not unknown and all(file.state == "refused" for file in files):
         to_do.append(f"drop snapshot files into {settings.raw_dir}, or try `cryptoliq demo`")
     return {
         "home": str(settings.home),

@@ -59,15 +59,24 @@ def raw_assets(settings: Settings) -> list[dg.AssetSpec | dg.AssetsDefinition]:
         result = intake.take_in(context.partition_keys)
         for report in result.refused:
             context.log.warning(f"{report['file']} refused: {report['refusal']}")
+        for name, reason in result.unread.items():
+            context.log.warning(f"{name} left unread: {reason}")
         result.frame.attrs[SOURCES] = result.sources
-        return dg.Output(result.frame, metadata=_files_metadata(result.reports))
+        return dg.Output(result.frame, metadata={**_gaps_metadata(result.gaps), **_files_metadata(result.reports)})
 
     return [raw_files, raw_snapshots]
+
+
+def _gaps_metadata(gaps: dict[str, int]) -> dict[str, dg.MetadataValue]:
+    named = {"gaps": "spans", "gap_days": "missing_days", "coins_with_gaps": "coins"}
+    return {name: dg.MetadataValue.int(gaps[key]) for name, key in named.items()}
 
 
 def _files_metadata(reports: list[dict]) -> dict[str, dg.MetadataValue]:
     if not reports:
         return {}
+    from cryptoliq_assets.raw.report import refused_by_reason
+
     columns = ["file", "rows_read", "rows_kept", "unit", "refusal"]
     table = pd.DataFrame([{name: report.get(name) for name in columns} for report in reports[-_LISTED:]])
     return {
@@ -75,5 +84,6 @@ def _files_metadata(reports: list[dict]) -> dict[str, dg.MetadataValue]:
         "files_refused": dg.MetadataValue.int(sum(not report["accepted"] for report in reports)),
         "rows_read": dg.MetadataValue.int(sum(report["rows_read"] for report in reports)),
         "rows_kept": dg.MetadataValue.int(sum(report["rows_kept"] for report in reports)),
+        "rows_refused": dg.MetadataValue.json(refused_by_reason(reports)),
         "files": dg.MetadataValue.md(markdown_table(table)),
     }

@@ -26,7 +26,8 @@ CREATE TABLE IF NOT EXISTS files (
     state        TEXT NOT NULL CHECK (state IN ('waiting', 'accepted', 'refused', 'superseded')),
     dates        TEXT NOT NULL,
     archived_as  TEXT,
-    reason       TEXT
+    reason       TEXT,
+    ctime_ns     INTEGER
 );
 CREATE INDEX IF NOT EXISTS files_by_name ON files (name, arrival);
 """
@@ -50,6 +51,11 @@ class ReceivedFile:
     dates: tuple[dt.date, ...]
     archived_as: str | None
     reason: str | None
+    ctime_ns: int | None = None
+
+    def looks_like(self, size: int, mtime_ns: int, ctime_ns: int) -> bool:
+        """Whether a file of this size and these times is taken for this version without reading it."""
+        return (self.size, self.mtime_ns, self.ctime_ns) == (size, mtime_ns, ctime_ns)
 
     @property
     def months(self) -> set[str]:
@@ -65,6 +71,7 @@ class FoundFile:
     size: int
     mtime_ns: int
     dates: frozenset[dt.date]
+    ctime_ns: int = 0
 
 
 class Catalogue:
@@ -79,6 +86,7 @@ class Catalogue:
         connection = sqlite3.connect(self.path, timeout=60)
         try:
             connection.executescript(_SCHEMA)
+            _add_ctime(connection)
             with connection:
                 yield connection
         finally:
@@ -114,13 +122,14 @@ class Catalogue:
                 if newest and newest[0] == file.sha256 and newest[1] != "refused":
                     continue
                 connection.execute(
-                    "INSERT INTO files (name, sha256, size, mtime_ns, arrived_at, state, dates)"
-                    " VALUES (?, ?, ?, ?, ?, 'waiting', ?)",
+                    "INSERT INTO files (name, sha256, size, mtime_ns, ctime_ns, arrived_at, state, dates)"
+                    " VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?)",
                     (
                         file.name,
                         file.sha256,
                         file.size,
                         file.mtime_ns,
+                        file.ctime_ns,
                         now.isoformat(timespec="seconds"),
                         _to_text(file.dates),
                     ),
@@ -128,11 +137,11 @@ class Catalogue:
                 count += 1
         return count
 
-    def touch(self, seen: Iterable[tuple[int, int, int]]) -> None:
-        """Note that a known version was written again with the same content: (arrival, size, mtime_ns)."""
-        rows = [(size, mtime_ns, arrival) for arrival, size, mtime_ns in seen]
+    def touch(self, seen: Iterable[tuple[int, int, int, int]]) -> None:
+        """Note that a known version was written again with the same content: (arrival, size, mtime_ns, ctime_ns)."""
+        rows = [(size, mtime_ns, ctime_ns, arrival) for arrival, size, mtime_ns, ctime_ns in seen]
         with self._connection() as connection:
-            connection.executemany("UPDATE files SET size = ?, mtime_ns = ? WHERE arrival = ?", rows)
+            connection.executemany("UPDATE files SET size = ?, mtime_ns = ?, ctime_ns = ? WHERE arrival = ?", rows)
 
     def settle(
         self,
@@ -160,6 +169,21 @@ class Catalogue:
                 "UPDATE files SET state = 'refused', reason = ? WHERE arrival = ?",
                 [(reason, arrival) for arrival, reason in refused],
             )
+
+
+def _add_ctime(connection: sqlite3.Connection) -> None:
+    """Give a catalogue of an earlier version the column that it lacks."""
+    if _has_ctime(connection):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    # Asked again under the lock: another process may have been quicker.
+    if not _has_ctime(connection):
+        connection.execute("ALTER TABLE files ADD COLUMN ctime_ns INTEGER")
+    connection.commit()
+
+
+def _has_ctime(connection: sqlite3.Connection) -> bool:
+    return any(column[1] == "ctime_ns" for column in connection.execute("PRAGMA table_info(files)"))
 
 
 def _to_text(dates: Iterable[dt.date]) -> str:

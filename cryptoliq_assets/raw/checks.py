@@ -1,7 +1,5 @@
 """Checks of what was received: completeness by day, duplicates, and whether each file's unit was certain."""
 
-import json
-
 import dagster as dg
 import numpy as np
 import pandas as pd
@@ -11,6 +9,7 @@ from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.partitions import months_reached, shift
 from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.raw.consistency import SLOPE_RANGE, realised_slopes
+from cryptoliq_assets.raw.report_files import find_report
 from cryptoliq_assets.settings import Settings
 
 # A day with fewer rows than this share of the median of the 30 days before has lost part of its file.
@@ -20,21 +19,6 @@ _LISTED = 20
 
 
 def raw_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
-    def unit_found(store: TableStore, months: list[str]) -> Finding:
-        held = {
-            arrival for month in months if (stamp := store.stamp("raw_snapshots", month)) for arrival in stamp.sources
-        }
-        names = sorted(file.name for file in Catalogue(settings.catalogue_path).files() if file.arrival in held)
-        uncertain, units = [], {}
-        for name in names:
-            path = settings.validation_dir / f"{name}.json"
-            report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-            units[report.get("unit")] = units.get(report.get("unit"), 0) + 1
-            if not report.get("unit_certain"):
-                uncertain.append(name)
-        found = {str(unit): count for unit, count in units.items()}
-        return Finding(not uncertain, {"files_by_unit": found, "uncertain": uncertain[:_LISTED]})
-
     checks = [
         TableCheck(
             "rows_against_median",
@@ -47,9 +31,28 @@ def raw_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
             f"The price changes as the 24h column says: slope within {SLOPE_RANGE[0]} to {SLOPE_RANGE[1]}.",
             unit_consistent,
         ),
-        TableCheck("unit_found", "The unit of 1h, 24h and 7d was certain in every file.", unit_found),
+        TableCheck(
+            "unit_found",
+            "The unit of 1h, 24h and 7d was certain in every file.",
+            lambda store, months: unit_found(settings, store, months),
+        ),
     ]
     return [table_checks("raw_snapshots", checks=checks)]
+
+
+def unit_found(settings: Settings, store: TableStore, months: list[str]) -> Finding:
+    """Files in these months whose unit was not certain, by the reports there are."""
+    held = {arrival for month in months if (stamp := store.stamp("raw_snapshots", month)) for arrival in stamp.sources}
+    uncertain, units = [], {}
+    for file in Catalogue(settings.catalogue_path).files():
+        # Of the version that the tables hold, not of one that came later and was refused.
+        report = find_report(settings.validation_dir, file.name, file.arrival) if file.arrival in held else None
+        if report is None:
+            continue
+        units[report["unit"]] = units.get(report["unit"], 0) + 1
+        if not report["unit_certain"]:
+            uncertain.append(file.name)
+    return Finding(not uncertain, {"files_by_unit": units, "uncertain": sorted(uncertain)[:_LISTED]})
 
 
 def rows_against_median(store: TableStore, months: list[str]) -> Finding:

@@ -75,12 +75,17 @@ class RefusedRow(NamedTuple):
     value: str | None
     text: str
 
-    def issue(self, dates: tuple[dt.date, dt.date]) -> str:
-        """One sentence for a person: line, column, value, and what was expected; `dates`: first and last allowed."""
-        expected = EXPECTED[_REASONS[self.reason]].format(first=dates[0], last=dates[1])
+    @property
+    def fault(self) -> str:
+        """Line, column, value and reason."""
         if self.column is None:
-            return f"line {self.line}: {self.reason}: {_short(self.text)}; expected {expected}"
-        return f"line {self.line}: {self.column} is {_short(self.value or '')} ({self.reason}); expected {expected}"
+            return f"line {self.line}: {self.reason}: {_short(self.text)}"
+        return f"line {self.line}: {self.column} is {_short(self.value or '')} ({self.reason})"
+
+    def issue(self, dates: tuple[dt.date, dt.date]) -> str:
+        """One sentence for a person: the fault, and what was expected; `dates`: first and last allowed."""
+        expected = EXPECTED[_REASONS[self.reason]].format(first=dates[0], last=dates[1])
+        return f"{self.fault}; expected {expected}"
 
 
 _REASONS = {reason.code: reason for reason in Reason}

@@ -6,13 +6,13 @@ A failed listing raises; it is never an empty folder.
 import datetime as dt
 import hashlib
 import os
-import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptoliq_assets.partitions import first_day
-from cryptoliq_assets.raw.catalogue import Catalogue, FoundFile
+from cryptoliq_assets.raw.catalogue import Catalogue, FoundFile, ReceivedFile
+from cryptoliq_assets.raw.opening import UnreadError, not_regular, read_file, too_large
 from cryptoliq_assets.raw.parsing import ParsedSnapshot, snapshot_dates
 from cryptoliq_assets.raw.together import RawFile, parse_snapshots
 from cryptoliq_assets.settings import Settings
@@ -23,11 +23,15 @@ _LONGEST_NAME = 200
 
 @dataclass(frozen=True)
 class Entry:
-    """A regular file in the drop folder, as one look saw it."""
+    """A regular file in the drop folder, as one look saw it.
+
+    `ctime_ns` tells a change that left size and time as they were (`cp -p`, `rsync -t`); a file has settled without it.
+    """
 
     name: str
     size: int
     mtime_ns: int
+    ctime_ns: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -61,73 +65,65 @@ def look_at(folder: Path) -> Look:
             passed_over[shown] = "its name is not UTF-8 text; rename it"
         elif len(os.fsencode(entry.name)) > _LONGEST_NAME:
             passed_over[shown] = f"its name is longer than {_LONGEST_NAME} bytes; rename it"
-        elif stat.S_ISREG(status.st_mode):
-            files.append(Entry(entry.name, status.st_size, status.st_mtime_ns))
+        elif reason := not_regular(status.st_mode):
+            passed_over[shown] = reason
         else:
-            passed_over[shown] = _not_regular(status.st_mode)
+            files.append(Entry(entry.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     return Look(sorted(files, key=lambda file: (file.mtime_ns, file.name)), passed_over)
 
 
 def unknown_files(look: Look, catalogue: Catalogue) -> list[Entry]:
-    """Files that are not the newest version the catalogue has of their name, judged by size and time."""
+    """Files that are not the newest version the catalogue has of their name, judged by size and times."""
     newest = catalogue.newest_by_name()
     unknown = []
     for entry in look.files:
         known = newest.get(entry.name)
-        same = known is not None and (known.size, known.mtime_ns) == (entry.size, entry.mtime_ns)
-        if not same or (known is not None and known.state == "refused"):
+        if (
+            known is None
+            or known.state == "refused"
+            or not known.looks_like(entry.size, entry.mtime_ns, entry.ctime_ns)
+        ):
             unknown.append(entry)
     return unknown
 
 
-def register(entries: Iterable[Entry], settings: Settings, *, catalogue: Catalogue, now: dt.datetime) -> int:
-    """Enter new versions in the catalogue, oldest first; returns how many were new.
+@dataclass(frozen=True)
+class Registered:
+    """How many versions were new, and the files that could not be read, with the reason: the next look tries them again."""
 
-    A file above the size limit is entered unread: it is refused when its turn comes.
+    new: int
+    unread: dict[str, str]
+
+
+def register(entries: Iterable[Entry], settings: Settings, *, catalogue: Catalogue, now: dt.datetime) -> Registered:
+    """Enter new versions in the catalogue, oldest first.
+
+    A file above the size limit is entered unread: it is refused when its turn comes. One that cannot be read, or is
+    no longer what the look saw, stops no other.
     """
     found, seen = [], []
+    unread: dict[str, str] = {}
     newest = catalogue.newest_by_name()
     folder, first, today = settings.raw_dir, first_day(settings.first_month), now.date()
     for entry in entries:
         try:
-            content = b"" if too_large(entry.size, settings) else (folder / entry.name).read_bytes()
+            content = b"" if too_large(entry.size, settings) else read_file(folder / entry.name, settings)
         except FileNotFoundError:
+            continue
+        except UnreadError as error:
+            unread[entry.name] = str(error)
             continue
         digest = hashlib.sha256(content or entry.name.encode()).hexdigest()
         known = newest.get(entry.name)
         if known and known.sha256 == digest and known.state != "refused":
             # Written again with the same content: not a new version.
-            seen.append((known.arrival, entry.size, entry.mtime_ns))
+            seen.append((known.arrival, entry.size, entry.mtime_ns, entry.ctime_ns))
             continue
         dates = frozenset(date for date in snapshot_dates(content) if first <= date <= today)
-        found.append(FoundFile(entry.name, digest, entry.size, entry.mtime_ns, dates))
+        found.append(FoundFile(entry.name, digest, entry.size, entry.mtime_ns, dates, entry.ctime_ns))
     if seen:
         catalogue.touch(seen)
-    return catalogue.register(found, now=now) if found else 0
-
-
-def too_large(size: int, settings: Settings) -> bool:
-    return size > settings.max_file_mb * 2**20
-
-
-def too_large_reason(size: int, settings: Settings) -> str:
-    return f"{size / 2**20:,.1f} MiB, more than the {settings.max_file_mb:,.1f} MiB that CRYPTOLIQ_MAX_FILE_MB allows"
-
-
-def _not_regular(mode: int) -> str:
-    return f"{_kind(mode)}, not a regular file; put the file itself there"
-
-
-def _kind(mode: int) -> str:
-    for test, name in (
-        (stat.S_ISLNK, "a symbolic link"),
-        (stat.S_ISDIR, "a folder"),
-        (stat.S_ISFIFO, "a named pipe"),
-        (stat.S_ISSOCK, "a socket"),
-    ):
-        if test(mode):
-            return name
-    return "a device"
+    return Registered(catalogue.register(found, now=now) if found else 0, unread)
 
 
 def examine(path: Path, settings: Settings, *, today: dt.date) -> ParsedSnapshot:
@@ -135,14 +131,10 @@ def examine(path: Path, settings: Settings, *, today: dt.date) -> ParsedSnapshot
     # A folder given as . or / has no name of its own.
     name = path.name or str(path)
     try:
-        status = path.lstat()
-        if not stat.S_ISREG(status.st_mode):
-            return ParsedSnapshot.refused_unread(name, size=0, reason=_not_regular(status.st_mode), code="not_a_file")
-        if too_large(status.st_size, settings):
-            reason = too_large_reason(status.st_size, settings)
-            return ParsedSnapshot.refused_unread(name, size=status.st_size, reason=reason)
-        content = path.read_bytes()
-    except OSError as error:
+        content = read_file(path, settings)
+    except UnreadError as error:
+        return ParsedSnapshot.refused_unread(name, size=error.size, reason=str(error), code=error.code)
+    except FileNotFoundError as error:
         reason = f"cannot be read: {error.strerror}"
         return ParsedSnapshot.refused_unread(name, size=0, reason=reason, code="unreadable")
     return parse_content(name, content, settings, today=today)
@@ -161,3 +153,13 @@ def parse_contents(files: Sequence[RawFile], settings: Settings) -> list[ParsedS
         change_unit=settings.change_unit,
         max_refused_share=settings.max_refused_share,
     )
+
+
+def raw_file(file: ReceivedFile, content: bytes) -> RawFile:
+    """A received version to be parsed.
+
+    "Today" is its day of arrival, so that an archived copy reads the same for ever.
+    """
+    today = dt.datetime.fromisoformat(file.arrived_at).date()
+    # An empty file is registered by the digest of its name.
+    return RawFile(file.name, content, today, sha256=file.sha256 if content else None)

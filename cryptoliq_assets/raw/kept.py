@@ -78,7 +78,14 @@ def kept_rows(screened: Screened, starts: Sequence[int] | np.ndarray) -> KeptRow
 
 
 def describe_kept(kept: KeptRows, findings: Sequence[UnitFinding]) -> list[tuple[pa.Table, dict[str, Any]]]:
-    """For each file its rows (ROWS_SCHEMA, changes in percent) and what its report says of them."""
+    """For each file its rows (ROWS_SCHEMA, changes in percent) and what its report says of them.
+
+    Raises AssertionError where the rows are not as many as the files are said to have.
+    """
+    if kept.starts[-1] != len(kept.days):
+        raise AssertionError(
+            f"{len(kept.days)} rows kept of files said to have {kept.starts[-1]}: a fault in cryptoliq"
+        )
     received, starts = kept.numbers, kept.starts
     numbers = _in_percent(kept, findings)
     for name, values in derive(numbers).items():

@@ -25,7 +25,7 @@ from cryptoliq_assets.raw.contract import (
     name_fault,
     open_document,
 )
-from cryptoliq_assets.raw.faults import FILE_REFUSED, RefusedRow
+from cryptoliq_assets.raw.faults import FILE_REFUSED, REPEATS, RefusedRow
 from cryptoliq_assets.raw.kept import complete_report, describe_kept, kept_rows, units_of
 from cryptoliq_assets.raw.report import blank_report, row_issues
 from cryptoliq_assets.raw.screening import Screened, refused_rows, screen, truncated_line
@@ -34,6 +34,9 @@ from cryptoliq_assets.raw.units import UnitConflictError
 REFUSED_SCHEMA = pa.schema(
     [("line", pa.int64())] + [(name, pa.string()) for name in ("reason", "column", "value", "text")]
 )
+# Refusals in which the rows have a part: that of the header is one, since a foreign file is read as far as it goes.
+_ABOUT_ROWS = {"missing_columns", "no_usable_rows", "too_many_refused"}
+_REPEATED = {reason.code for reason in REPEATS}
 _NONE_REFUSED = REFUSED_SCHEMA.empty_table()
 
 
@@ -50,6 +53,18 @@ class ParsedSnapshot:
     refused_rows: pa.Table
     refusal: str | None
     report: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        """However a file was read, each of its rows is kept or refused for a reason: AssertionError otherwise."""
+        report = self.report
+        refused = sum(report["rows_refused"].values())
+        kept = 0 if self.rows is None else self.rows.num_rows
+        told = self.refused_rows.num_rows + report["rows_refused"].get(FILE_REFUSED, 0)
+        if (report["rows_read"], kept, told) != (report["rows_kept"] + refused, report["rows_kept"], refused):
+            raise AssertionError(
+                f"{report['file']}: {report['rows_read']} rows read, {report['rows_kept']} said to be kept and {kept} "
+                f"there, {refused} said to be refused and {told} there: a fault in cryptoliq, not in the file"
+            )
 
     @classmethod
     def accepted_whole(cls, rows: pa.Table, report: dict[str, Any]) -> "ParsedSnapshot":
@@ -102,16 +117,13 @@ def parse_snapshot(
         )
     except FileRefusedError as refusal:
         rows = None
-        _refused(report, refusal)
+        _refused(report, _telling(refusal, progress.refused))
     misnamed = name_fault(name)
     if misnamed:
         # Read all the same: a foreign file has more to be told of than its name.
         besides = f"; besides, {report['refusal']}" if report["refusal"] else ""
         rows = None
         _refused(report, FileRefusedError("bad_name", misnamed + besides))
-    lost = report["rows_read"] - report["rows_kept"] - sum(report["rows_refused"].values())
-    if lost:
-        raise AssertionError(f"{name}: {lost} rows are neither kept nor refused: a fault in cryptoliq, not in the file")
     return ParsedSnapshot(rows, _refused_table(progress.refused), report["refusal"], report)
 
 
@@ -205,6 +217,15 @@ def _check_rows(screened: Screened, document: Document, *, max_refused_share: fl
     if screened.faulty > max_refused_share * rows:
         share = f"{screened.faulty} of {rows} rows are refused, more than {max_refused_share:.0%}"
         raise FileRefusedError("too_many_refused", f"{share} (leading reason: {leading})")
+
+
+def _telling(refusal: FileRefusedError, refused: Sequence[RefusedRow]) -> FileRefusedError:
+    """The refusal with the first faulty row named, where rows have to do with it: so that two files of one foreign shape
+    are told apart."""
+    first = next((row for row in refused if row.reason not in _REPEATED), None)
+    if first is None or refusal.code not in _ABOUT_ROWS:
+        return refusal
+    return FileRefusedError(refusal.code, f"{refusal}; first fault: {first.fault}")
 
 
 def _refused(report: dict[str, Any], refusal: FileRefusedError) -> dict[str, Any]:

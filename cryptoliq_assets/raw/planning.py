@@ -23,9 +23,13 @@ from cryptoliq_assets.settings import Settings
 
 @dataclass(frozen=True)
 class Plan:
-    """Months to refresh, and why: files that wait, and months whose file is older than what it is made from."""
+    """Months to refresh, and why: files that wait, and months whose file is older than what it is made from.
+
+    `raw_months` are those among them whose raw rows are not what has arrived: all that there is to do for `ingest`.
+    """
 
     months: list[str]
+    raw_months: list[str]
     waiting: list[str]
     unfinished: list[str]
     months_per_run: int
@@ -33,6 +37,10 @@ class Plan:
     @property
     def ranges(self) -> list[tuple[str, str]]:
         return contiguous_ranges(self.months, most=self.months_per_run)
+
+    @property
+    def raw_ranges(self) -> list[tuple[str, str]]:
+        return contiguous_ranges(self.raw_months, most=self.months_per_run)
 
     @property
     def fingerprint(self) -> str:
@@ -50,19 +58,25 @@ def make_plan(settings: Settings, catalogue: Catalogue, *, store: TableStore, to
     dates = {date for file in [*waiting, *corrected] for date in file.dates} | _dates_not_in_tables(files, store)
     last = max([*store.months("raw_snapshots"), *(month_of(date) for date in dates)], default=month_of(today))
     months = set(affected_months(dates, horizon_days=settings.horizon_days, first=settings.first_month, last=last))
-    unfinished = sorted(_unfinished(settings, store) - months)
+    stale = store.stale_months(DERIVED_TABLES)
+    raw_months = {month for month in map(month_of, dates) if month >= settings.first_month} | {*stale["raw_snapshots"]}
+    unfinished = sorted(_reached(stale, settings, store) - months)
     months |= set(unfinished)
     if any(not file.dates for file in waiting):
         # It names no day that can be read, so it will be refused; some run has to say so.
         months.add(last)
+        raw_months.add(last)
     return Plan(
-        sorted(months), [f"{file.name}@{file.arrival}" for file in waiting], unfinished, settings.months_per_run
+        sorted(months),
+        sorted(raw_months),
+        [f"{file.name}@{file.arrival}" for file in waiting],
+        unfinished,
+        settings.months_per_run,
     )
 
 
-def _unfinished(settings: Settings, store: TableStore) -> set[str]:
+def _reached(stale: dict[str, list[str]], settings: Settings, store: TableStore) -> set[str]:
     """Stale months of every table, and those downstream that are stale as soon as the first have been made again."""
-    stale = store.stale_months(DERIVED_TABLES)
     raw = set(store.months("raw_snapshots"))
     reached: dict[str, set[str]] = {}
     for table in DERIVED_TABLES:

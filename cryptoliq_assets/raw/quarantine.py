@@ -2,14 +2,56 @@
 
 import json
 import os
+import stat
+from collections.abc import Iterable
 from pathlib import Path
+
+from cryptoliq_assets.io.files import sync_folders
+from cryptoliq_assets.raw.catalogue import ReceivedFile
+from cryptoliq_assets.raw.opening import UnreadError, read_file, too_large
+from cryptoliq_assets.settings import Settings
+
+
+def move_refused(refused: Iterable[ReceivedFile], settings: Settings) -> None:
+    """Move refused versions out of the drop folder; another file of the name in quarantine is not replaced.
+
+    What is no longer the version that was refused stays: the next look will tell what it is.
+    """
+    folder = settings.quarantine_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    moved = False
+    for file in refused:
+        source, target = settings.raw_dir / file.name, folder / file.name
+        try:
+            status = source.lstat()
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISREG(status.st_mode) or (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
+            continue
+        if target.exists() and not _same_content(source, target, settings):
+            target = free_path(target.with_name(f"{target.stem}.{file.arrival}{target.suffix}"))
+        os.replace(source, target)
+        moved = True
+    if moved:
+        sync_folders([folder, settings.raw_dir])
+
+
+def _same_content(one: Path, other: Path, settings: Settings) -> bool:
+    """Whether two files hold the same; one above the size limit is not read for that, and counts as another."""
+    size = one.lstat().st_size
+    if size != other.lstat().st_size or too_large(size, settings):
+        return False
+    try:
+        return read_file(one, settings) == read_file(other, settings)
+    except (UnreadError, FileNotFoundError):
+        return False
 
 
 def keep_earlier_rows(folder: Path, name: str, rows: bytes | None, *, report: Path) -> None:
     """Make way for the refused rows of a file's new version (None: it has none) at `<name>.refused_rows.csv`.
 
     Those of an earlier version stay, under its arrival, which its report still says: whoever looks for the rows that the
-    file lost finds those of the version that counts, or none.
+    file lost finds those of the version looked at last, or none.
     """
     path = rows_path(folder, name)
     if path.exists() and (rows is None or path.read_bytes() != rows):

@@ -2,7 +2,8 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,48 @@ from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS
 _CAP, _VOLUME = NUMBER_COLUMNS.index("mkt_cap"), NUMBER_COLUMNS.index("24h_volume")
 # Sentences a reason; all refused rows are in quarantine.
 _MOST_ISSUES = 20
+# A run of more files lists their names; each has its own report.
+_MOST_REPORTS = 500
+
+# What each key of a file's report says. Those from `arrival` on are there once a file was taken in, the last four of a
+# file that was accepted.
+REPORT_KEYS = {
+    "file": "name of the file",
+    "rows": "rows read: the same as rows_read",
+    "min_date": "first date of the rows kept",
+    "max_date": "last date of the rows kept",
+    "issues": "sentences for people: line, column, value, what was expected",
+    "accepted": "whether the file was let in",
+    "refusal": "why the file as a whole was refused, null if it was not",
+    "refusal_code": "the same for machines",
+    "rows_read": "rows of the file; always rows_kept and rows_refused together",
+    "rows_kept": "rows let in",
+    "rows_refused": "rows refused, by reason",
+    "sha256": "digest of the content, null of a file refused unread",
+    "size_bytes": "size",
+    "encoding": "utf-8, with or without byte order mark",
+    "delimiter": "always a comma",
+    "unit": "unit of 1h, 24h and 7d: percent or fraction",
+    "unit_found_by": "what showed the unit",
+    "unit_certain": "whether that leaves no doubt",
+    "derived_columns": "columns that the file does not have, derived",
+    "derived_cells": "cells derived, by column",
+    "ignored_columns": "columns that nobody reads",
+    "duplicates": "rows refused because a later line speaks of the same coin and date",
+    "dates": "dates of the rows kept",
+    "coins": "coins of the rows kept",
+    "unknown_caps": "rows kept with market cap 0 or empty",
+    "zero_volumes": "rows kept with volume 0",
+    "empty_cells": "empty cells of the rows kept, by column",
+    "shared_symbols": "symbols that several coins have, and those coins",
+    "observation_time": "latest moment in last_updated, where the file has it",
+    "arrival": "number of this version in the order of arrival",
+    "arrived_at": "when it was first seen (UTC)",
+    "previous_snapshot": "date, at most 7 days earlier, that the last date of the file was held against",
+    "coins_new": "coins that were not in that snapshot",
+    "coins_gone": "coins of that snapshot that are not in this file",
+    "likely_renames": "of these, old and new names that are probably one coin",
+}
 
 
 def blank_report(name: str, content: bytes, *, sha256: str | None = None) -> dict[str, Any]:
@@ -139,3 +182,28 @@ def _shared_symbols(
         shared.setdefault(symbols[symbol].as_py(), []).append(coins[coin].as_py())
     shared.pop("", None)
     return {symbol: sorted(shared[symbol]) for symbol in sorted(shared) if len(shared[symbol]) > 1}
+
+
+def run_report(
+    reports: Sequence[Mapping[str, Any]], *, unread: Mapping[str, str], gaps: Mapping[str, int]
+) -> dict[str, Any]:
+    """What one run says of all files that it took in (their reports) or could not read, and of gaps in its months."""
+    return {
+        "files": len(reports),
+        "files_accepted": sum(report["accepted"] for report in reports),
+        "files_refused": {report["file"]: report["refusal"] for report in reports if not report["accepted"]},
+        "files_unread": dict(unread),
+        "rows_read": sum(report["rows_read"] for report in reports),
+        "rows_kept": sum(report["rows_kept"] for report in reports),
+        "rows_refused": refused_by_reason(reports),
+        "gaps": dict(gaps),
+        "reports": list(reports) if len(reports) <= _MOST_REPORTS else [report["file"] for report in reports],
+    }
+
+
+def refused_by_reason(reports: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Refused rows of several files, by reason."""
+    total: Counter[str] = Counter()
+    for report in reports:
+        total.update(report["rows_refused"])
+    return dict(total)

@@ -16,6 +16,7 @@ from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.settings import Settings
 
 PLAN_TAG = "cryptoliq/plan"
+_LISTED = 20
 # Runs that are waiting or at work: their files and months are theirs until they end.
 IN_FLIGHT = [
     dg.DagsterRunStatus.QUEUED,
@@ -56,8 +57,11 @@ def raw_files_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
             return dg.SkipReason(f"cannot list {settings.raw_dir}: {error}; nothing is forgotten, the next look may do")
         unknown = unknown_files(look, catalogue)
         ready, unsettled = settled(unknown, read_cursor(context.cursor))
-        new = register(ready, settings, catalogue=catalogue, now=dt.datetime.now(dt.UTC)) if ready else 0
-        events = [_arrivals(ready, look.passed_over)] if new else []
+        registered = register(ready, settings, catalogue=catalogue, now=dt.datetime.now(dt.UTC))
+        passed_over = look.passed_over | registered.unread
+        for name, reason in registered.unread.items():
+            context.log.warning(f"{name} passed over: {reason}; it is tried again")
+        events = [_arrivals(ready, passed_over)] if registered.new else []
         cursor = write_cursor(unsettled)
 
         busy = context.instance.get_runs_count(dg.RunsFilter(job_name=job.name, statuses=IN_FLIGHT))
@@ -67,7 +71,8 @@ def raw_files_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
         plan = make_plan(settings, catalogue, store=store, today=dt.datetime.now(dt.UTC).date())
         if not plan.months:
             waiting = f"{len(unsettled)} file(s) still settling" if unsettled else "nothing new"
-            return _skip(f"{waiting} in {settings.raw_dir}", cursor, events)
+            unread = "".join(f"; {name} {reason}" for name, reason in list(registered.unread.items())[:_LISTED])
+            return _skip(f"{waiting} in {settings.raw_dir}{unread}", cursor, events)
         attempts = context.instance.get_runs_count(dg.RunsFilter(tags={PLAN_TAG: plan.fingerprint}, statuses=FAILED))
         if attempts >= settings.max_attempts:
             work = ", ".join(plan.waiting[:3]) or f"months {plan.months[0]} to {plan.months[-1]}"
@@ -96,6 +101,6 @@ def _skip(reason: str, cursor: str, events: list[dg.AssetObservation]) -> dg.Sen
 
 
 def _arrivals(ready: list, passed_over: dict[str, str]) -> dg.AssetObservation:
-    names = ", ".join(entry.name for entry in ready[:20])
+    names = ", ".join(entry.name for entry in ready[:_LISTED])
     metadata = {"files": len(ready), "names": names, "megabytes": sum(entry.size for entry in ready) / 2**20}
     return dg.AssetObservation(asset_key=RAW_FILES, metadata={**metadata, "passed_over": passed_over})

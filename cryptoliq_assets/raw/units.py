@@ -83,24 +83,6 @@ class _Evidence:
         return "percent" if self.odds > 0 else "fraction"
 
 
-def find_unit(
-    changes: Mapping[str, np.ndarray],
-    price: np.ndarray,
-    *,
-    price_change: np.ndarray | None = None,
-    override: str = "auto",
-) -> UnitFinding:
-    """The unit of the change columns of one file: `find_units` of all rows as one file.
-
-    Raises UnitConflictError when two columns are confidently of different units, ValueError for an unknown override.
-    """
-    one = np.zeros(len(price), dtype=np.int64)
-    [finding] = find_units(changes, price, file_of=one, files=1, price_change=price_change, override=override)
-    if isinstance(finding, UnitConflictError):
-        raise finding
-    return finding
-
-
 def find_units(
     changes: Mapping[str, np.ndarray],
     price: np.ndarray,

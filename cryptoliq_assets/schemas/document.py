@@ -3,6 +3,7 @@
 python -m cryptoliq_assets.schemas.document > docs/data-contracts.md
 """
 
+from cryptoliq_assets.raw.report import REPORT_KEYS
 from cryptoliq_assets.schemas.raw import CONTRACT_COLUMNS, DERIVED_COLUMNS, REQUIRED_COLUMNS
 from cryptoliq_assets.schemas.tables import TABLES
 
@@ -28,16 +29,21 @@ Test a file with `cryptoliq validate FILE`. What happens to it:
 | two rows of one coin and date | the last one counts, the other is refused as a repeat |
 | the name, the header (missing or doubled columns), the encoding, binary content, an open quote, a line cut off at the end, columns in different units, or more than half of its rows | the file is refused whole and moved to `data/quarantine/` |
 
-The report, `reports/validation/<file>.json`, has file, rows, min_date, max_date, issues (line, column, value, what was expected),
-rows_read = rows_kept + rows_refused by reason, sha256, encoding, unit and how it was found, derived and ignored columns, duplicates,
-unknown caps, zero volumes, empty cells and shared symbols.
+The report of the version that was looked at last is `reports/validation/<file>.json`; those of earlier versions of the file
+are kept beside it as `<file>.<arrival>.json`, so that the report of the version in the tables is there although a later one was
+refused. `reports/data_validation_report.json` sums up the latest run. What a report says:
+
+| key | meaning |
+|---|---|
+{report_keys}
 """
 
 
 def document() -> str:
     """The page, as Markdown."""
     names = {name: ", ".join(f"`{column}`" for column in columns) for name, columns in _COLUMN_SETS.items()}
-    parts = [_HEAD.format(**names)]
+    keys = "\n".join(f"| `{key}` | {meaning} |" for key, meaning in REPORT_KEYS.items())
+    parts = [_HEAD.format(**names, report_keys=keys)]
     for table in TABLES.values():
         key = ", ".join(table.schema.unique or [])
         parts.append(

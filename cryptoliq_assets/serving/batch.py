@@ -26,7 +26,7 @@ from cryptoliq_assets.partitions import first_day
 from cryptoliq_assets.raw.cells import read_text
 from cryptoliq_assets.raw.contract import Document, open_document
 from cryptoliq_assets.raw.faults import FILE_REFUSED, RefusedRow
-from cryptoliq_assets.raw.folder import too_large, too_large_reason
+from cryptoliq_assets.raw.opening import too_large, too_large_reason
 from cryptoliq_assets.raw.parsing import ParsedSnapshot, parse_snapshot
 from cryptoliq_assets.raw.records import find_records, split_cells
 from cryptoliq_assets.serving.online import HISTORY, SNAPSHOT, StoredHistory, online_features

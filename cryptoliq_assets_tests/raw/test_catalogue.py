@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from cryptoliq_assets.raw.catalogue import Catalogue, FoundFile
+from cryptoliq_assets.raw.folder import look_at, unknown_files
+from cryptoliq_assets_tests.markets import Home, snapshot
 
 NOW = dt.datetime(2022, 3, 20, 9, 30, 15, tzinfo=dt.UTC)
 MARCH, APRIL = dt.date(2022, 3, 16), dt.date(2022, 4, 2)
@@ -91,7 +93,7 @@ def test_files_can_be_asked_for_by_state(catalogue: Catalogue) -> None:
 
 def test_touch_notes_size_and_time_of_a_version_written_again(catalogue: Catalogue) -> None:
     catalogue.register([found(), found("b.csv")], now=NOW)
-    catalogue.touch([(1, 200, 9_000)])
+    catalogue.touch([(1, 200, 9_000, 9_500)])
     assert [(file.size, file.mtime_ns) for file in catalogue.files()] == [(200, 9_000), (100, 1_000)]
 
 
@@ -118,3 +120,16 @@ def test_two_processes_that_register_the_same_files_at_once_enter_each_once(cata
         process.join(60)
     assert [process.exitcode for process in processes] == [0, 0]
     assert sorted(file.name for file in catalogue.files()) == sorted(f"{number}.csv" for number in range(20))
+
+
+def test_a_catalogue_without_times_of_change_still_opens_and_its_files_are_looked_at_once_more(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    home.drop("coingecko_20220316.csv", snapshot([MARCH]))
+    home.bring_up_to_date()
+    with sqlite3.connect(home.catalogue.path) as connection:
+        connection.execute("ALTER TABLE files DROP COLUMN ctime_ns")
+    assert home.catalogue.files()[0].ctime_ns is None
+    assert len(unknown_files(look_at(home.settings.raw_dir), home.catalogue)) == 1
+    assert home.look() == 0
+    assert unknown_files(look_at(home.settings.raw_dir), home.catalogue) == []
+    assert states(home.catalogue) == [(1, "coingecko_20220316.csv", "accepted")]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cryptoliq_assets.raw.folder import Entry, examine, look_at, register, unknown_files
+from cryptoliq_assets.raw.folder import Entry, Registered, examine, look_at, register, unknown_files
 from cryptoliq_assets_tests.markets import NOW, TODAY, Home, snapshot
 
 MARCH, APRIL = dt.date(2022, 3, 16), dt.date(2022, 4, 2)
@@ -146,7 +146,7 @@ def test_a_file_that_vanished_before_it_could_be_registered_is_no_error(home: Ho
     home.drop(NAME, snapshot([MARCH]))
     entries = look_at(raw).files
     (raw / NAME).unlink()
-    assert register(entries, home.settings, catalogue=home.catalogue, now=NOW) == 0
+    assert register(entries, home.settings, catalogue=home.catalogue, now=NOW) == Registered(0, {})
     assert home.catalogue.files() == []
 
 

@@ -9,7 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cryptoliq_assets.raw.batching import batches
+from cryptoliq_assets.raw.catalogue import ReceivedFile
 from cryptoliq_assets.raw.intake import Intake, IntakeResult
+from cryptoliq_assets.raw.report import REPORT_KEYS
 from cryptoliq_assets_tests.markets import HEADER, TODAY, Home, snapshot
 
 MARCH, APRIL, MAY = dt.date(2022, 3, 16), dt.date(2022, 4, 2), dt.date(2022, 5, 3)
@@ -202,6 +205,17 @@ def test_a_refused_file_moves_to_quarantine_with_a_report(home: Home) -> None:
     assert files_in(home.settings.archive_dir) == {OTHER}
     run = json.loads((home.settings.reports_dir / "data_validation_report.json").read_text())
     assert (run["files"], run["files_accepted"], list(run["files_refused"])) == (2, 1, [NAME])
+    assert run["rows_read"] == run["rows_kept"] + sum(run["rows_refused"].values())
+    assert run["rows_refused"] == {"file_refused": 1}
+    assert run["gaps"] == {"spans": 0, "missing_days": 0, "coins": 0}
+
+
+def test_a_report_has_the_keys_that_are_documented_and_no_other(home: Home) -> None:
+    home.drop(NAME, rows(("Bitcoin", 1, MARCH)))
+    home.drop(OTHER, "")
+    accepted, refused = take_in(home, "2022-03").reports
+    assert list(accepted) == list(REPORT_KEYS)
+    assert list(refused) == list(REPORT_KEYS)[:-4]
 
 
 def test_a_refused_file_that_is_dropped_again_is_tried_again(home: Home) -> None:
@@ -307,6 +321,8 @@ def test_a_file_changed_between_registration_and_reading_counts_with_its_next_ve
     result = home.intake.take_in(["2022-03"])
     assert (len(result.frame), result.reports, states(home)) == (0, [], ["refused"])
     assert home.catalogue.files()[0].reason == "changed or gone before it could be read; its next version counts"
+    run = json.loads((home.settings.reports_dir / "data_validation_report.json").read_text())
+    assert run["files_unread"] == result.unread == {NAME: home.catalogue.files()[0].reason}
     assert (home.settings.raw_dir / NAME).exists()
     take_in(home, "2022-03")
     assert (prices(home), states(home)) == ({("Bitcoin", "2022-03-16"): 2}, ["refused", "accepted"])
@@ -387,3 +403,22 @@ def test_six_hundred_files_are_taken_in_over_two_batches_in_order_of_arrival(hom
     assert said == ["read 500 of 600 files", "read 600 of 600 files"]
     # The second file of each day arrived later.
     assert frame["price"].tolist() == [float(number) for number in range(301, 601)]
+
+
+def test_batches_are_bounded_by_files_and_by_bytes_and_lose_none() -> None:
+    sizes = [1, 2, 3, 4, 6, 50, 5, 9, 1, 1, 1, 1]
+    files = [ReceivedFile(n, f"{n}", "", size, 0, "", "waiting", (), None, None) for n, size in enumerate(sizes)]
+    cut = list(batches(files, most_files=3, most_bytes=10))
+    assert [[file.size for file in batch] for batch in cut] == [[1, 2, 3], [4, 6], [50], [5], [9, 1], [1, 1, 1]]
+    assert [file for batch in cut for file in batch] == files
+    assert list(batches([])) == []
+
+
+def test_many_large_files_are_taken_in_a_few_at_a_time(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "__kwdefaults__", batches.__kwdefaults__ | {"most_bytes": 250})
+    for number in range(5):
+        home.drop(f"coingecko_2022031{number}.csv", rows(("Bitcoin", 1, dt.date(2022, 3, 10 + number))))
+    said: list[str] = []
+    home.look()
+    Intake(home.settings, home.store, progress=said.append).take_in(["2022-03"])
+    assert said == ["read 2 of 5 files", "read 4 of 5 files", "read 5 of 5 files"]

@@ -25,13 +25,18 @@ def rows(day: dt.date, *coins: str, price: float = 1.0) -> pa.Table:
     )
 
 
+def file(table: pa.Table, *dates: str) -> tuple[str, pa.Table, list[str]]:
+    """A file named after its last date."""
+    return f"{dates[-1]}.csv", table, list(dates)
+
+
 @pytest.fixture
 def neighbours(tmp_path: Path) -> Neighbours:
     return Neighbours(Home.at(tmp_path).store)
 
 
 def test_each_file_is_held_against_the_day_before_it_and_renames_are_guessed(neighbours: Neighbours) -> None:
-    files = [(rows(DAYS[0], "Ada", "Bob"), ["2022-03-30"]), (rows(DAYS[1], "Bob", "Ann", "Cid"), ["2022-03-31"])]
+    files = [file(rows(DAYS[0], "Ada", "Bob"), "2022-03-30"), file(rows(DAYS[1], "Bob", "Ann", "Cid"), "2022-03-31")]
     first, second = neighbours.compare(files)
     assert first == {"previous_snapshot": None, "coins_new": None, "coins_gone": None, "likely_renames": []}
     assert second["previous_snapshot"] == "2022-03-30"
@@ -42,20 +47,20 @@ def test_each_file_is_held_against_the_day_before_it_and_renames_are_guessed(nei
 
 def test_one_call_for_all_files_says_what_a_call_for_each_says(tmp_path: Path) -> None:
     files = [
-        (rows(DAYS[0], "Ada", "Bob"), ["2022-03-30"]),
-        (rows(DAYS[2], "Cid", "Bob"), ["2022-04-01"]),
-        (rows(DAYS[1], "Bob", "Cid", "Dan"), ["2022-03-31"]),
-        (rows(DAYS[3], "Bob"), ["2022-04-20"]),
+        file(rows(DAYS[0], "Ada", "Bob"), "2022-03-30"),
+        file(rows(DAYS[2], "Cid", "Bob"), "2022-04-01"),
+        file(rows(DAYS[1], "Bob", "Cid", "Dan"), "2022-03-31"),
+        file(rows(DAYS[3], "Bob"), "2022-04-20"),
     ]
     store = Home.at(tmp_path).store
     one, each = Neighbours(store), Neighbours(store)
-    assert one.compare(files) == [each.compare([file])[0] for file in files]
+    assert one.compare(files) == [each.compare([one_file])[0] for one_file in files]
     assert one.compare([]) == []
 
 
 def test_of_a_file_of_several_days_the_last_counts(neighbours: Neighbours) -> None:
     both = pa.concat_tables([rows(DAYS[1], "Bob", "Cid"), rows(DAYS[0], "Ada", "Bob")])
-    files = [(both, ["2022-03-30", "2022-03-31"]), (rows(DAYS[2], "Bob"), ["2022-04-01"])]
+    files = [file(both, "2022-03-30", "2022-03-31"), file(rows(DAYS[2], "Bob"), "2022-04-01")]
     assert neighbours.compare(files)[1]["coins_gone"] == {"count": 1, "coins": ["Cid"]}
 
 
@@ -68,7 +73,64 @@ def test_a_stored_month_is_a_neighbour_too_as_far_as_seven_days_back(tmp_path: P
     home.store.write("raw_snapshots", result.frame, ["2022-03"], sources=result.sources)
     neighbours = Neighbours(home.store)
     near, far = neighbours.compare(
-        [(rows(DAYS[2], "Bob", "Ann"), ["2022-04-01"]), (rows(DAYS[3], "Bob"), ["2022-04-20"])]
+        [file(rows(DAYS[2], "Bob", "Ann"), "2022-04-01"), file(rows(DAYS[3], "Bob"), "2022-04-20")]
     )
     assert (near["previous_snapshot"], far["previous_snapshot"]) == ("2022-03-31", None)
     assert near["likely_renames"] == [{"old": "Ada", "new": "Ann"}]
+
+
+# The same whichever files came in one run
+
+
+def text(day: dt.date, *coins: str) -> str:
+    lines = [f"{coin},{coin[0]},1.0,-0.5,-2.5,-4,1e6,,{day}" for coin in coins]
+    return "\n".join([HEADER, *lines, ""])
+
+
+def what_is_said(home: Home, files: list[tuple[str, str]], *, together: bool) -> dict:
+    """The report on the last of these files, taken in by one run or by one each."""
+    months = ["2022-03", "2022-04"]
+    for place, (name, content) in enumerate(files):
+        home.drop(name, content)
+        if together and place < len(files) - 1:
+            continue
+        home.look()
+        result = home.intake.take_in(months)
+        home.store.write("raw_snapshots", result.frame, months, sources=result.sources)
+    report = result.reports[-1]
+    return {key: report[key] for key in ("previous_snapshot", "coins_new", "coins_gone", "likely_renames")}
+
+
+NEXT = ("coingecko_20220401.csv", text(DAYS[2], "Ada", "Bob", "Cid", "Dan"))
+WHOLE = ("coingecko_20220331.csv", text(DAYS[1], "Ada", "Bob", "Cid"))
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_second_file_of_a_day_with_one_coin_adds_to_what_is_known_of_it(tmp_path: Path, together: bool) -> None:
+    partial = ("coin_gecko_2022-03-31.csv", text(DAYS[1], "Bob"))
+    said = what_is_said(Home.at(tmp_path), [WHOLE, partial, NEXT], together=together)
+    assert said["coins_new"] == {"count": 1, "coins": ["Dan"]}
+    assert said["coins_gone"] == {"count": 0, "coins": []}
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_each_day_of_a_file_of_several_days_is_known_to_the_files_after_it(tmp_path: Path, together: bool) -> None:
+    late = "\n".join([WHOLE[1].strip(), *text(DAYS[3], "Bob").splitlines()[1:], ""])
+    said = what_is_said(Home.at(tmp_path), [("coingecko_20220420.csv", late), NEXT], together=together)
+    assert (said["previous_snapshot"], said["coins_new"]["coins"]) == ("2022-03-31", ["Dan"])
+
+
+def test_a_correction_takes_the_place_of_the_version_that_is_stored(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    what_is_said(home, [WHOLE], together=True)
+    said = what_is_said(home, [(WHOLE[0], text(DAYS[1], "Ada")), NEXT], together=True)
+    assert said["coins_new"]["coins"] == ["Bob", "Cid", "Dan"]
+
+
+def test_a_damaged_month_is_no_neighbour_and_stops_no_file(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    what_is_said(home, [WHOLE], together=True)
+    home.store.path("raw_snapshots", "2022-03").write_bytes(b"damaged")
+    home.drop(*NEXT)
+    home.look()
+    assert home.intake.take_in(["2022-04"]).reports[0]["previous_snapshot"] is None

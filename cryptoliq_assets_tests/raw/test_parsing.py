@@ -504,7 +504,7 @@ def test_every_foreign_file_is_refused_under_its_own_name_and_under_a_good_one(r
         "prices_dmy_dates.csv": ("missing columns: coin, price, 1h", "date is '28/4/2013' (bad_date)"),
         "prices_mdy_dates.csv": ("missing columns: coin, symbol, price", "date is '1/1/2016' (bad_date)"),
     }
-    reports = []
+    reports, refusals = [], set()
     for path in sorted((real_data / "dirty").iterdir()):
         content = path.read_bytes()
         assert parse(content, name=path.name).report["refusal_code"] == "bad_name"
@@ -514,6 +514,9 @@ def test_every_foreign_file_is_refused_under_its_own_name_and_under_a_good_one(r
         for said in faults[path.name]:
             assert any(said in issue for issue in report["issues"]), (path.name, said)
         reports.append(tuple(report["issues"]))
+        refusals |= {report["refusal"]}
+    # The whole-file reason alone tells them apart.
+    assert len(refusals) == len(faults)
     assert len(set(reports)) == len(faults)
 
 

@@ -2,11 +2,16 @@
 
 import csv
 import datetime as dt
+import json
+import os
 from pathlib import Path
 
 import pytest
 
+from cryptoliq_assets.raw import opening
+from cryptoliq_assets.raw.checks import unit_found
 from cryptoliq_assets.raw.quarantine import free_path, keep_earlier_rows
+from cryptoliq_assets.raw.report_files import find_report
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests.markets import HEADER, Home
 
@@ -118,6 +123,73 @@ def test_a_free_path_is_the_path_itself_or_the_first_like_it_that_is_free(tmp_pa
     for name in ("a.csv", "a-2.csv", "a-3.csv"):
         assert free_path(path).name == name
         free_path(path).touch()
+
+
+def test_a_file_refused_unread_is_never_compared_with_one_of_its_name_and_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home.at(tmp_path, max_file_mb=0.001)
+    opened = []
+    real = opening.os.open
+    monkeypatch.setattr(opening.os, "open", lambda path, *rest: opened.append(path) or real(path, *rest))
+    for _ in range(2):
+        os.truncate(home.drop(NAME, ""), 2 * 2**30)
+        os.utime(home.settings.raw_dir / NAME)
+        take_in(home)
+    assert NAME not in {Path(path).name for path in opened}
+    assert {path.name for path in home.settings.quarantine_dir.iterdir()} == {NAME, "coingecko_20220316.2.csv"}
+
+
+# Reports of several versions
+
+
+def reports(home: Home) -> dict[str, tuple[int, bool]]:
+    """By report, the arrival that it is about and whether that was accepted."""
+    found = {path.name: json.loads(path.read_text()) for path in home.settings.validation_dir.iterdir()}
+    return {name: (report["arrival"], report["accepted"]) for name, report in found.items()}
+
+
+def test_after_a_refused_correction_the_report_of_the_version_in_the_tables_lies_under_its_arrival(home: Home) -> None:
+    home.drop(NAME, rows("1", "2", "cheap"))
+    take_in(home)
+    home.drop(NAME, rows("cheap", "dear", "3"))
+    take_in(home)
+    assert reports(home) == {f"{NAME}.json": (2, False), f"{NAME}.1.json": (1, True)}
+    assert quarantined(home) == {f"{NAME}.1.refused_rows.csv": ["cheap"], ROWS: ["cheap", "dear"]}
+    assert find_report(home.settings.validation_dir, NAME, 1)["rows_kept"] == 2
+    assert find_report(home.settings.validation_dir, NAME, 2)["rows_kept"] == 0
+    assert find_report(home.settings.validation_dir, NAME, 3) is None
+    home.drop(NAME, rows("1", "2", "3"))
+    take_in(home)
+    assert set(reports(home).values()) == {(1, True), (2, False), (3, True)}
+
+
+def test_a_report_made_again_after_a_crash_stands_in_its_own_place(home: Home) -> None:
+    home.drop(NAME, rows("1", "2"))
+    take_in(home)
+    home.settings.catalogue_path.unlink()
+    take_in(home)
+    assert reports(home) == {f"{NAME}.json": (1, True)}
+
+
+@pytest.mark.parametrize("there", ["{half", "[]", "{}"])
+def test_a_report_that_tells_nothing_is_kept_as_well(home: Home, there: str) -> None:
+    home.settings.validation_dir.mkdir(parents=True)
+    (home.settings.validation_dir / f"{NAME}.json").write_text(there)
+    home.drop(NAME, rows("1"))
+    take_in(home)
+    assert (home.settings.validation_dir / f"{NAME}.0.json").read_text() == there
+
+
+def test_the_check_of_units_looks_at_the_version_in_the_tables_and_passes_over_what_has_no_report(home: Home) -> None:
+    home.drop(NAME, rows("1", "2", "3"))
+    home.drop(OTHER, rows("1", "2", "3"))
+    take_in(home)
+    home.drop(NAME, "nothing that can be read")
+    take_in(home)
+    (home.settings.validation_dir / f"{OTHER}.json").unlink()
+    finding = unit_found(home.settings, home.store, ["2022-03"])
+    assert (finding.passed, finding.metadata["files_by_unit"]) == (True, {"percent": 1})
 
 
 # Settings that changed since

@@ -77,3 +77,11 @@ def test_a_bad_name_hides_no_fault_of_the_content(lines: list[str], seen: list[s
     assert made["refusal"] == first.removeprefix("refused: ")
     # The same sentence as under a good name.
     assert [issue for issue in report(*lines)["issues"] if issue.startswith("line")] == others
+
+
+def test_a_refusal_that_rows_have_a_part_in_names_the_first_fault() -> None:
+    assert report(GOOD, GOOD, dated("soon"), dated("later"), dated("never"), *[dated("no")] * 30)["refusal"].endswith(
+        "(leading reason: bad_date); first fault: line 4: date is 'soon' (bad_date)"
+    )
+    # A repeat is no fault, and an empty file has none.
+    assert "first fault" not in report()["refusal"]

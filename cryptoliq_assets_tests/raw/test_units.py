@@ -4,7 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cryptoliq_assets.raw.units import UnitConflictError, UnitFinding, find_unit
+from cryptoliq_assets.raw.units import UnitConflictError, UnitFinding, find_units
+
+
+def find_unit(changes: dict[str, np.ndarray], price: np.ndarray, **options: object) -> UnitFinding:
+    """The finding on one file, its conflict raised."""
+    one = np.zeros(len(price), dtype=np.int64)
+    [finding] = find_units(changes, price, file_of=one, files=1, **options)
+    if isinstance(finding, UnitConflictError):
+        raise finding
+    return finding
 
 
 def market(coins: int, *, seed: int = 0, pegs: float = 0.1) -> dict[str, np.ndarray]:
