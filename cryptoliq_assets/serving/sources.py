@@ -4,7 +4,6 @@ What goes wrong is told as a `Problem`: a title, what to do about it, and the fi
 """
 
 import datetime as dt
-import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -222,7 +221,6 @@ def source_of(settings: Settings) -> Source:
 @contextmanager
 def in_words() -> Iterator[None]:
     """What a home's tables, models and files refuse, as a Problem."""
-    from pydantic import ValidationError
 
     from cryptoliq_assets.serving.batch import InputRefused
     from cryptoliq_assets.serving.predictor import DateRefused, NotReady
