@@ -232,7 +232,7 @@ def in_words() -> Iterator[None]:
         fields = tuple((fault["field"], fault["message"]) for fault in faults_in(error))
         raise Problem("The row is refused", "", fields) from error
     except DateRefused as error:
-        raise Problem("The row is refused", "", (("date", str(error)),)) from error
+        raise Problem("The row is refused", str(error), (("date", str(error)),)) from error
     except NotReady as error:
         raise Problem("There is nothing to forecast with", str(error)) from error
     except ModelRefused as error:
