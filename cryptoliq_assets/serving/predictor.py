@@ -125,9 +125,7 @@ class Predictor:
             raise NotReady(self.problem)
         return self._answer_with(self.held, requests, now=now or dt.datetime.now(dt.UTC))
 
-    def _answer_with(
-        self, held: Held, requests: Sequence[PredictRequest], *, now: dt.datetime
-    ) -> list[dict[str, Any]]:
+    def _answer_with(self, held: Held, requests: Sequence[PredictRequest], *, now: dt.datetime) -> list[dict[str, Any]]:
         today = now.date()
         days = np.array([self.day_of(request, held, today=today) for request in requests], dtype=np.int64)
         numbers = _numbers(requests)
