@@ -273,6 +273,14 @@ def _serve(port: int, workers: int) -> list[str]:
 
 
 @contextlib.contextmanager
+def served_copy(home: Path, folder: Path) -> Iterator[str]:
+    """Where a service on a copy of a home's models and its tables answers."""
+    settings, port = _copy_of(home.resolve(), folder / "home"), _free_port()
+    with _running(_serve(port, 1), {"CRYPTOLIQ_HOME": str(settings.home)}, port=port, path="/readyz"):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
 def _running(command: list[str], environment: dict[str, str], *, port: int, path: str) -> Iterator[None]:
     """A server, from the moment it answers to its end."""
     process = subprocess.Popen(

@@ -72,9 +72,11 @@ def _check(settings: Settings) -> None:
 def _run(settings: Settings) -> None:
     import uvicorn
 
+    from cryptoliq_assets.serving.workers import run
+
     scheme = "https" if settings.api_tls_cert else "http"
     console.print(f"serving {settings.home} at {scheme}://{settings.api_host}:{settings.api_port}", soft_wrap=True)
-    uvicorn.run(
+    config = uvicorn.Config(
         "cryptoliq_assets.serving.api:application",
         factory=True,
         host=settings.api_host,
@@ -93,3 +95,12 @@ def _run(settings: Settings) -> None:
         limit_concurrency=2000,
         backlog=2048,
     )
+    try:
+        began = run(config)
+    except KeyboardInterrupt:
+        return
+    except SystemExit:
+        # uvicorn's way to say that it could not begin: the port is taken, the certificate is none.
+        began = False
+    if not began:
+        raise click.ClickException("the service could not begin: the reason stands above")

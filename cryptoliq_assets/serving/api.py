@@ -296,7 +296,7 @@ def _add_state(app: FastAPI, service: Service) -> None:
             "status": "ready",
             "model_version": held.champion.version,
             "newest_snapshot": str(held.newest) if held.newest else None,
-            "problem": service.predictor.problem or None,
+            "problem": service.problem,
         }
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

@@ -1,16 +1,17 @@
 """Lines that are written beside the work: the service's log and the record of its predictions.
 
-A line is handed to a thread of its own, which appends what has gathered a few times a second in one write: whole lines, so
+A line is handed to a thread of its own, which appends what has gathered a few times a second, under a lock: whole lines, so
 that several workers may share a file. A clean stop writes everything; a kill loses the last half second at most.
 """
 
 import datetime as dt
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from filelock import FileLock
 from pydantic_core import to_json
@@ -50,7 +51,7 @@ class Journal:
             if not lines:
                 return
             try:
-                self._append(b"".join(to_json(line, inf_nan_mode="null") + b"\n" for line in lines))
+                self._append(b"".join(map(_encoded, lines)))
                 self.problem = None
             except OSError as error:
                 self.problem = str(error)
@@ -69,25 +70,16 @@ class Journal:
     def _append(self, content: bytes) -> None:
         path = self._path()
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Unbuffered and appending: one write, whole lines, whoever else writes.
-        with path.open("ab", buffering=0) as handle:
-            view = memoryview(content)
-            while view:
-                view = view[handle.write(view) :]
-            size = handle.tell()
-        if self._rotate_bytes and size >= self._rotate_bytes:
-            self._rotate(path)
-
-    def _rotate(self, path: Path) -> None:
-        with FileLock(path.with_name(f".{path.name}.lock")):
-            # Another worker may have done it meanwhile.
-            if not path.exists() or path.stat().st_size < (self._rotate_bytes or 0):
-                return
-            for number in range(_KEPT - 1, 0, -1):
-                older = path.with_name(f"{path.name}.{number}")
-                if older.exists():
-                    older.replace(path.with_name(f"{path.name}.{number + 1}"))
-            path.replace(path.with_name(f"{path.name}.1"))
+        with FileLock(path.with_name(".lock")), path.open("ab", buffering=0) as handle:
+            start = handle.seek(0, os.SEEK_END)
+            try:
+                _write_whole(handle, content)
+            except OSError:
+                # All of it is written later: neither half a line now nor a line twice then.
+                handle.truncate(start)
+                raise
+            if self._rotate_bytes and handle.tell() >= self._rotate_bytes:
+                _rotate(path)
 
     def _keep(self, lines: list[Any]) -> None:
         """Put lines back for the next try, as many as may be held."""
@@ -95,6 +87,29 @@ class Journal:
         while len(self._lines) > _MOST_LINES:
             self._lines.popleft()
             self.dropped += 1
+
+
+def _encoded(line: dict[str, Any]) -> bytes:
+    """One line; what no JSON can hold (half a surrogate pair in a name) is written as Python shows it."""
+    try:
+        return to_json(line, inf_nan_mode="null", serialize_unknown=True) + b"\n"
+    except ValueError:
+        return to_json({"unwritable": ascii(line)}) + b"\n"
+
+
+def _write_whole(handle: BinaryIO, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[handle.write(view) :]
+
+
+def _rotate(path: Path) -> None:
+    """The file becomes `.1`, what was so before `.2`, and so on; the oldest goes."""
+    for number in range(_KEPT - 1, 0, -1):
+        older = path.with_name(f"{path.name}.{number}")
+        if older.exists():
+            older.replace(path.with_name(f"{path.name}.{number + 1}"))
+    path.replace(path.with_name(f"{path.name}.1"))
 
 
 def day_file(folder: Path) -> Callable[[], Path]:

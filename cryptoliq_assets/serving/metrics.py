@@ -26,6 +26,8 @@ class Metrics:
         newest = {"multiprocess_mode": "mostrecent", **own}
         self._model = Gauge("cryptoliq_model_promoted_timestamp_seconds", "Promotion of the champion.", **newest)
         self._newest = Gauge("cryptoliq_newest_snapshot_timestamp_seconds", "Day of the newest snapshot.", **newest)
+        whole = {"multiprocess_mode": "sum", **own}
+        self._dropped = Gauge("cryptoliq_log_lines_dropped", "Log lines lost because no disk took them.", **whole)
         self._bound: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def request(self, path: str, status: int, seconds: float) -> None:
@@ -46,6 +48,10 @@ class Metrics:
         self._reloads.inc()
         self._model.set(promoted)
         self._newest.set(newest)
+
+    def dropped(self, lines: int) -> None:
+        """Lines that this process has lost so far."""
+        self._dropped.set(lines)
 
     def text(self) -> bytes:
         """What a scrape gets."""

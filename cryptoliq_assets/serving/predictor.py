@@ -27,6 +27,7 @@ from cryptoliq_assets.settings import Settings
 # A request may be dated so many days before the newest stored snapshot: history is kept for it to see 90 days.
 OLDEST_REQUEST_DAYS = 31
 _EPOCH = dt.date(1970, 1, 1)
+_ANY = PredictRequest.model_validate_json('{"price": 1.0, "24h_volume": 1.0}')
 _FIELDS = (*OBSERVED_NUMBERS, "liquidity_ratio", "price_change_24h")
 
 
@@ -98,7 +99,7 @@ class Predictor:
         history = StoredHistory.of(
             self.store.read("cleaned_snapshots", months, columns=list(StoredHistory.COLUMNS)), formula=formula
         )
-        self.held = Held(
+        held = Held(
             champion=champion,
             table=ConformalTable.from_dict(champion.metadata["intervals"]),
             history=history,
@@ -106,6 +107,9 @@ class Predictor:
             newest=newest,
             key=key,
         )
+        # What is compiled or laid out at the first use is so before anyone waits for it.
+        self._answer_with(held, [_ANY], now=dt.datetime.now(dt.UTC))
+        self.held = held
         self.problem = "; ".join(champion.passed_over)
         return True
 
@@ -116,10 +120,11 @@ class Predictor:
 
     def answers(self, requests: Sequence[PredictRequest], *, now: dt.datetime | None = None) -> list[dict[str, Any]]:
         """Answers to n requests, computed together: a request's answer does not depend on the others."""
-        held = self.held
-        if held is None:
+        if self.held is None:
             raise NotReady(self.problem)
-        now = now or dt.datetime.now(dt.UTC)
+        return self._answer_with(self.held, requests, now=now or dt.datetime.now(dt.UTC))
+
+    def _answer_with(self, held: Held, requests: Sequence[PredictRequest], *, now: dt.datetime) -> list[dict[str, Any]]:
         today = now.date()
         days = np.array([self.day_of(request, held, today=today) for request in requests], dtype=np.int64)
         numbers = _numbers(requests)

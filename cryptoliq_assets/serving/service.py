@@ -50,6 +50,12 @@ class Service:
             self.log.close()
             self.predictions.close()
 
+    @property
+    def problem(self) -> str | None:
+        """What is wrong although it serves: a champion passed over, a home that cannot be read, a log that no disk takes."""
+        logs = {journal.problem for journal in (self.log, self.predictions) if journal.problem}
+        return "; ".join(filter(None, [self.predictor.problem, *(f"the logs wait: {told}" for told in logs)])) or None
+
     async def predict(self, request: PredictRequest) -> dict[str, Any]:
         """The answer to a single request, logged."""
         started = time.perf_counter()
@@ -86,6 +92,7 @@ class Service:
                 await asyncio.wait_for(self._asked_to_reload.wait(), self.settings.api_reload_seconds)
             self._asked_to_reload.clear()
             await self._refresh()
+            self.metrics.dropped(self.log.dropped + self.predictions.dropped)
             if time.monotonic() - cleaned > _HOUR:
                 cleaned = time.monotonic()
                 today = dt.datetime.now(dt.UTC).date()
