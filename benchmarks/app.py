@@ -33,8 +33,16 @@ PAGES = {
 _DRAWN = """() => document.querySelector('h1') && !document.querySelector('[data-testid=stStatusWidget]')
  && !document.querySelector('[data-testid=stSkeleton]')
  && [...document.querySelectorAll('[data-testid=stPlotlyChart]')].every(chart => chart.querySelector('.main-svg'))
- && (!location.pathname.match(/^.(coin|models|health)?$/) || document.querySelector('.main-svg'))"""
+ && (!location.pathname.match(/^.(coin|health)?$/) || document.querySelector('.main-svg'))"""
 _WANTED = 3.0
+# What Streamlit and Plotly take by themselves, whatever is shown.
+_BARE = """import plotly.graph_objects as go
+import streamlit as st
+
+st.title("bare")
+st.plotly_chart(go.Figure(go.Bar(x=[1], y=[2])))
+"""
+_BARE_FLAGS = ("--server.headless=true", "--server.address=127.0.0.1", "--browser.gatherUsageStats=false")
 
 
 def cryptoliq(*words: str, home: Path) -> list[str]:

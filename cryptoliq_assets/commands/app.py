@@ -2,6 +2,7 @@
 
 import importlib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -30,6 +31,7 @@ def app(settings: Settings, host: str, port: int) -> None:
     # Loaded before the first visitor comes, who would wait for it.
     for module in _LOADED:
         importlib.import_module(module)
+    _warm(settings)
     # The pages find the home the same way this process did.
     os.environ["CRYPTOLIQ_HOME"] = str(settings.home)
     # Asked for the origin of a visitor that it does not know, Streamlit would ask a service on the internet who it is.
@@ -37,6 +39,19 @@ def app(settings: Settings, host: str, port: int) -> None:
     console.print(f"http://{host}:{port} (Ctrl-C ends it)")
     script = Path(__file__).parents[1] / "serving" / "dashboard.py"
     cli.main(["run", str(script), *_flags(host, port, settings)], prog_name="cryptoliq app")
+
+
+def _warm(settings: Settings) -> None:
+    """Read the forecasts and draw a figure once: schemas, the reader of tables and Plotly's templates are made ready so."""
+    import pandas as pd
+
+    from cryptoliq_assets.serving import charts, sources
+
+    charts.spread(pd.Series([0.5]), title="").to_json()
+    if not settings.api_url:
+        # What is wrong is told to the visitor, who may have mended it by then.
+        with suppress(sources.Problem):
+            sources.source_of(settings).forecasts()
 
 
 def _flags(host: str, port: int, settings: Settings) -> list[str]:
