@@ -3,7 +3,7 @@
     python benchmarks/app.py [--coins 1000] [--days 70] [--home FOLDER] [--visits 3]
 
 A simulated market of so many coins is taken in, trained on and forecast (or FOLDER is looked at as it is); then `cryptoliq
-app` is started, and each page is opened in windows that know nothing of it. The first visit finds the app's caches empty.
+app` is started, and each page is opened in windows that know nothing of it. The first visit finds the app's caches empty. Beside each visit a bare Streamlit page with one bar is opened.
 """
 
 import argparse
@@ -15,7 +15,8 @@ import sys
 import tempfile
 import time
 import urllib.request
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -60,6 +61,27 @@ def seconds_to_draw(browser, url: str) -> float:
     return taken
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@contextmanager
+def served(command: list[str], port: int) -> Iterator[None]:
+    """A Streamlit server from its first answer on; ended afterwards."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        while process.poll() is None:
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1):
+                break
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--coins", type=int, default=1000)
@@ -74,34 +96,30 @@ def main() -> None:
             environment = {**os.environ, "CRYPTOLIQ_FOLDS": "2"}
             for words in (["simulate", "--coins", str(args.coins), "--days", str(args.days)], ["materialize"]):
                 subprocess.run(cryptoliq(*words, home=home), env=environment, check=True, stdout=subprocess.DEVNULL)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        started = time.perf_counter()
-        app = subprocess.Popen(cryptoliq("app", "--port", str(port), home=home), stdout=subprocess.DEVNULL)
-        try:
-            while True:
-                with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1):
-                    break
-                time.sleep(0.05)
-            print(f"the app answers {time.perf_counter() - started:.1f} s after its start")
-            browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium") or shutil.which("google-chrome"), args=["--no-sandbox"]
-            )
+        bare = Path(folder, "bare.py")
+        bare.write_text(_BARE, encoding="utf-8")
+        ours, theirs = free_port(), free_port()
+        streamlit = [sys.executable, "-m", "streamlit", "run", str(bare), f"--server.port={theirs}", *_BARE_FLAGS]
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or shutil.which("google-chrome"), args=["--no-sandbox"]
+        )
+        with served(cryptoliq("app", "--port", str(ours), home=home), ours), served(streamlit, theirs):
             rows = []
             for name, path in PAGES.items():
-                visits = [seconds_to_draw(browser, f"http://127.0.0.1:{port}/{path}") for _ in range(args.visits)]
-                rows.append((name, visits[0], min(visits[1:], default=visits[0])))
-            browser.close()
-        finally:
-            app.terminate()
-            app.wait()
+                # Side by side, so that whatever else the machine does is in both.
+                visits, bares = [], []
+                for _ in range(args.visits):
+                    visits.append(seconds_to_draw(browser, f"http://127.0.0.1:{ours}/{path}"))
+                    bares.append(seconds_to_draw(browser, f"http://127.0.0.1:{theirs}/"))
+                later, idle = min(visits[1:], default=visits[0]), min(bares)
+                rows.append((name, visits[0], later, idle, later / idle))
+        browser.close()
     show(
         f"seconds until a page of {args.home or f'{args.coins:,} coins'} is drawn",
-        ["page", "first visit", "later"],
+        ["page", "first visit", "later", "bare page", "ratio"],
         rows,
     )
-    print(f"\nslowest {max(first for _, first, _ in rows):.2f} s; wanted: under {_WANTED:.0f} s")
+    print(f"\nslowest {max(row[1] for row in rows):.2f} s; wanted: under {_WANTED:.0f} s")
 
 
 if __name__ == "__main__":
