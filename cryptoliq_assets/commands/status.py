@@ -44,7 +44,8 @@ def read_status(settings: Settings) -> dict:
     version, refused = models.newest_intact()
     champion = models.metadata(version) if version else None
     plan = make_plan(settings, catalogue, store=store, today=today)
-    unknown = unknown_files(look_at(settings.raw_dir), catalogue)
+    # It reads no file, so it takes none for new that was perhaps only copied.
+    unknown = unknown_files(look_at(settings.raw_dir), catalogue, by_change=False)
     files = catalogue.files()
     accuracy = realised_accuracy(settings)
     to_do = []
