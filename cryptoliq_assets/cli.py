@@ -26,8 +26,10 @@ _COMMANDS = {
     "materialize": "pipeline",
     "predict": "predict",
     "models": "models",
+    "serve": "serve",
     "export": "home",
     "ui": "home",
+    "app": "app",
     "status": "status",
 }
 

@@ -7,7 +7,7 @@ Code takes a `Settings` as an argument; nothing else looks at `os.environ`.
 import datetime as dt
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -52,12 +52,53 @@ class Settings(BaseSettings):
     max_attempts: int = Field(3, ge=1, description="Times that the sensor asks for the same work before it gives up.")
     lock_seconds: float = Field(3600.0, ge=0, description="Seconds a run waits for another run on the same home.")
 
+    api_host: str = Field(
+        "127.0.0.1", description="Address that the service binds; keys are needed for any but loopback."
+    )
+    api_port: int = Field(8000, ge=1, le=65535, description="Port of the service.")
+    api_workers: int = Field(1, ge=1, le=64, description="Processes of the service.")
+    api_keys: SecretStr | None = Field(
+        None,
+        description="sha256 (hex) of each key that the service takes, by commas; `cryptoliq serve --new-key` makes one.",
+    )
+    api_body_mb: float = Field(32.0, gt=0, description="A request with a larger body (MiB) is refused (413).")
+    api_batch_rows: int = Field(1000, ge=1, description="Most rows of one JSON batch; CSV has the body's limit only.")
+    api_rate_per_minute: int = Field(
+        6000, ge=0, description="Requests a minute a key may make of a worker; 0: no limit."
+    )
+    api_request_seconds: float = Field(30.0, gt=0, description="A request that takes longer is given up (503).")
+    api_reload_seconds: float = Field(2.0, gt=0, description="Seconds between two looks for a new champion or history.")
+    api_tls_cert: Path | None = Field(None, description="Certificate (PEM); with api_tls_key the service speaks TLS.")
+    api_tls_key: Path | None = Field(None, description="Private key (PEM) of the certificate.")
+    api_trusted_proxies: str | None = Field(
+        None, description="Addresses, by commas, whose X-Forwarded-For and -Proto are believed; default: nobody's."
+    )
+    prediction_log_days: int = Field(90, ge=1, description="Days that files of data/predictions are kept.")
+    log_mb: float = Field(20.0, gt=0, description="logs/app.log is turned over at this size (MiB); five are kept.")
+    api_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#@\s]+[^?#@\s]*$",
+        description="Service that the app asks; default: the home itself.",
+    )
+    api_key: SecretStr | None = Field(None, description="Key that the app sends to the service.")
+
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().resolve()
 
-    @field_validator("storage_url", "first_origin", "signing_key", mode="before")
+    @field_validator(
+        "storage_url",
+        "first_origin",
+        "signing_key",
+        "api_keys",
+        "api_tls_cert",
+        "api_tls_key",
+        "api_trusted_proxies",
+        "api_url",
+        "api_key",
+        mode="before",
+    )
     @classmethod
     def _empty_is_absent(cls, value: object) -> object:
         return None if value == "" else value
@@ -76,6 +117,13 @@ class Settings(BaseSettings):
         if month > present:
             raise ValueError(f"the first month lies after the present one, {present}")
         return month
+
+    # What nobody is shown: no resource configuration, no log and no key of a cache has it.
+    SECRETS: ClassVar[frozenset[str]] = frozenset({"signing_key", "api_keys", "api_key"})
+
+    def open_values(self) -> dict[str, Any]:
+        """All that is no secret, as JSON values; Settings.model_validate takes it back."""
+        return self.model_dump(mode="json", exclude_none=True, exclude=set(self.SECRETS))
 
     @cached_property
     def tables_url(self) -> str:
@@ -113,6 +161,15 @@ class Settings(BaseSettings):
     @property
     def reports_dir(self) -> Path:
         return self.home / "reports"
+
+    @property
+    def predictions_dir(self) -> Path:
+        """What the service forecast, a file a day."""
+        return self.data_dir / "predictions"
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.home / "logs"
 
     @property
     def validation_dir(self) -> Path:

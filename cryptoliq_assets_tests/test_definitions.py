@@ -465,3 +465,19 @@ def test_a_run_of_months_before_the_newest_leaves_forecasts_out(tmp_path):
     assert planned == [tables] * (len(ranges) - 1) + [tables | {"forecasts"}]
     # The checks of what is left in are evaluated all the same.
     assert newest_evaluation(runner.instance, "labels", "schema").passed
+
+
+def test_the_raw_columns_behind_a_score_and_its_forecast_are_told_in_the_ui(specs):
+    for table in ("engineered_features", "labels", "forecasts"):
+        told = specs[table].metadata["from_raw_columns"].value
+        assert "| liquidity_score | 24h, 7d, 24h_volume |" in told
+    column = {c.name: c for c in specs["engineered_features"].metadata["dagster/column_schema"].columns}["turnover_log"]
+    assert column.description.endswith("From cleaned_snapshots.24h_volume, cleaned_snapshots.mkt_cap.")
+
+
+def test_forecasts_carry_a_preview_and_a_plot_of_the_newest_month(trained_home):
+    instance = Runner(Settings(home=trained_home.path)).instance
+    records = instance.fetch_materializations(dg.AssetKey("forecasts"), limit=1).records
+    metadata = records[0].asset_materialization.metadata
+    assert "| coin |" in metadata["preview"].value
+    assert metadata["plot"].value.startswith("![Coins by liquidity_score](data:image/svg+xml;base64,")

@@ -21,8 +21,7 @@ def missing_days(store: TableStore, months: list[str]) -> Finding:
     there = store.months("cleaned_snapshots")
     if not there:
         return Finding(True, {"missing": 0})
-    edges = {name: store.stamp("cleaned_snapshots", name) for name in (there[0], there[-1])}
-    known = sorted(day for stamp in edges.values() if stamp for day in stamp.days)
+    known = sorted(day for name in there if (stamp := store.stamp("cleaned_snapshots", name)) for day in stamp.days)
     if not known:
         return Finding(True, {"missing": 0})
     first = max(str(first_day(months[0])), known[0])

@@ -6,6 +6,7 @@ import numpy as np
 from cryptoliq_assets.features.registry import FEATURE_NAMES
 from cryptoliq_assets.io.check_kit import Finding, TableCheck, table_checks
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.io.validation import TableInvalid
 from cryptoliq_assets.settings import Settings
 
 
@@ -17,16 +18,25 @@ def feature_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
 def finite_values(store: TableStore, months: list[str]) -> Finding:
     """Infinite values by feature: months in which the least or the largest value is one, read off the files' footers."""
     infinite: dict[str, list[str]] = {}
+    unread: dict[str, str] = {}
     rows = missing = 0
     for month in months:
-        stamp = store.stamp("engineered_features", month)
-        if stamp is None:
+        if not store.path("engineered_features", month).exists():
             continue
-        rows += stamp.rows
-        facts = store.column_facts("engineered_features", month)
+        try:
+            facts = store.column_facts("engineered_features", month)
+        except TableInvalid as error:
+            unread[month] = str(error)
+            continue
+        stamp = store.stamp("engineered_features", month)
+        rows += stamp.rows if stamp else 0
         for name in FEATURE_NAMES:
+            if name not in facts:
+                unread[month] = f"{name} is absent"
+                continue
             missing += facts[name].nulls
             if np.isinf([facts[name].least or 0.0, facts[name].largest or 0.0]).any():
                 infinite.setdefault(name, []).append(month)
     share = missing / (rows * len(FEATURE_NAMES)) if rows else 0.0
-    return Finding(not infinite, {"rows": rows, "infinite": infinite, "missing_share": float(share)})
+    found = {"rows": rows, "infinite": infinite, "missing_share": float(share), "unread": unread}
+    return Finding(not infinite and not unread, found)

@@ -4,7 +4,8 @@ What is trained is what is served: a request is a history of one coin with the r
 without history is a history of one day.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,16 @@ from cryptoliq_assets.features.windows import calendar_lags, calendar_mean, cale
 from cryptoliq_assets.labels.liquidity import CLIP_7D, CLIP_24H, Liquidity, log_return, score_liquidity
 
 _DAY = np.timedelta64(1, "D")
+
+
+@dataclass(frozen=True)
+class Track:
+    """What windows look at: n rows sorted by (coin, day). bases: (n, len(BASES)) in the order of BASES."""
+
+    coins: np.ndarray
+    days: np.ndarray
+    price: np.ndarray
+    bases: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -37,9 +48,14 @@ class Observed:
         """Rows that may train, score a model or serve as a target: a whole score of nothing filled in."""
         return self.liquidity.sound & ~self.filled
 
+    def take(self, rows: np.ndarray) -> "Observed":
+        """The chosen rows, in the order given."""
+        own = {name: values[rows] for name, values in vars(self).items() if name != "liquidity"}
+        return Observed(**own, liquidity=Liquidity(*(values[rows] for values in vars(self.liquidity).values())))
+
     @property
-    def bases(self) -> np.ndarray:
-        """(n, len(BASES)) in the order of BASES."""
+    def track(self) -> Track:
+        """These rows as windows look at them."""
         columns = {
             "liquidity_score": self.liquidity.score,
             "volume_log": self.liquidity.volume_log,
@@ -47,26 +63,39 @@ class Observed:
             "turnover_log": self.liquidity.volume_log - np.log(self.mkt_cap),
             "change_24h_abs": np.abs(self.change_24h),
         }
-        return np.column_stack([columns[base] for base in BASES])
+        return Track(self.coins, self.days, self.price, np.column_stack([columns[base] for base in BASES]))
 
 
 def observe(cleaned: pd.DataFrame, *, formula: str) -> Observed:
     """Read cleaned rows (sorted by coin and date; changes in percent, caps NaN where unknown) as arrays."""
-    volume = cleaned["24h_volume"].to_numpy(dtype=float)
-    mkt_cap = cleaned["mkt_cap"].to_numpy(dtype=float)
-    change_24h = cleaned["24h"].to_numpy(dtype=float)
-    change_7d = cleaned["7d"].to_numpy(dtype=float)
+    numbers = {name: cleaned[name].to_numpy(dtype=float) for name in OBSERVED_NUMBERS}
+    filled = (cleaned["filled_forward"] | cleaned["filled_backward"]).to_numpy(dtype=bool)
+    return observe_arrays(
+        _codes(cleaned["coin"]), day_numbers(cleaned["date"]), numbers, filled=filled, formula=formula
+    )
+
+
+# What is read of a row; units as in the contract.
+OBSERVED_NUMBERS = ("price", "1h", "24h", "7d", "24h_volume", "mkt_cap")
+
+
+def observe_arrays(
+    coins: np.ndarray, days: np.ndarray, numbers: Mapping[str, np.ndarray], *, filled: np.ndarray, formula: str
+) -> Observed:
+    """The same of n rows as arrays: codes of coins, days since 1970, OBSERVED_NUMBERS by name, rows with a filled cell."""
+    volume, mkt_cap = numbers["24h_volume"], numbers["mkt_cap"]
+    change_24h, change_7d = numbers["24h"], numbers["7d"]
     return Observed(
-        coins=_codes(cleaned["coin"]),
-        days=day_numbers(cleaned["date"]),
-        price=cleaned["price"].to_numpy(dtype=float),
+        coins=coins,
+        days=days,
+        price=numbers["price"],
         mkt_cap=np.where(mkt_cap > 0, mkt_cap, np.nan),
         volume=volume,
-        change_1h=cleaned["1h"].to_numpy(dtype=float),
+        change_1h=numbers["1h"],
         change_24h=log_return(change_24h, clip=CLIP_24H),
         change_7d=log_return(change_7d, clip=CLIP_7D),
         liquidity=score_liquidity(volume, change_24h, change_7d=change_7d, mkt_cap=mkt_cap, formula=formula),
-        filled=(cleaned["filled_forward"] | cleaned["filled_backward"]).to_numpy(dtype=bool),
+        filled=filled,
     )
 
 
@@ -82,26 +111,28 @@ def observed_market(observed: Observed) -> Market:
     return market_of(observed.days, observed.mkt_cap, values=values, sound=observed.sound)
 
 
-def feature_arrays(observed: Observed, rows: np.ndarray, *, market: Market) -> dict[str, np.ndarray]:
-    """Features of the chosen row indices, the other rows serving as history: name → (len(rows),) float64."""
-    coins, days = observed.coins, observed.days
-    bases = observed.bases
-    windows = calendar_windows(rows, coins, days=days, bases=bases)
-    today = dict(zip(BASES, bases[rows].T, strict=True))
-    price, mkt_cap, day = observed.price[rows], observed.mkt_cap[rows], days[rows]
+def feature_arrays(track: Track, rows: np.ndarray, *, today: Observed, market: Market) -> dict[str, np.ndarray]:
+    """Features of the chosen row indices of a track, its other rows serving as history: name → (len(rows),) float64.
+
+    today: what the chosen rows, in their order, say by themselves.
+    """
+    coins, days = track.coins, track.days
+    windows = calendar_windows(rows, coins, days=days, bases=track.bases)
+    own = dict(zip(BASES, track.bases[rows].T, strict=True))
+    price, mkt_cap, day = today.price, today.mkt_cap, today.days
     before = market.snapshot_before(day)
-    earlier = calendar_lags(rows, coins, days, observed.price, np.array(RETURN_DAYS))
+    earlier = calendar_lags(rows, coins, days, track.price, np.array(RETURN_DAYS))
     returns = np.clip(np.log(price) - np.log(earlier), -CLIP_7D, CLIP_7D)
 
     def of_market(values: np.ndarray) -> np.ndarray:
         return np.where(before >= 0, values[before] if len(values) else np.nan, np.nan)
 
     features = {
-        **today,
+        **own,
         **windows.columns,
-        "change_1h": observed.change_1h[rows],
-        "change_24h": observed.change_24h[rows],
-        "change_7d": observed.change_7d[rows],
+        "change_1h": today.change_1h,
+        "change_24h": today.change_24h,
+        "change_7d": today.change_7d,
         **{f"return_{back}d": values for back, values in zip(RETURN_DAYS, returns, strict=True)},
         "price_log": np.log(price),
         "mkt_cap_log": np.log(mkt_cap),
@@ -113,9 +144,9 @@ def feature_arrays(observed: Observed, rows: np.ndarray, *, market: Market) -> d
         "market_volatility_log_median": of_market(market.volatility_log_median),
         "market_change_24h_mean": of_market(market.change_24h_mean),
         "market_volume_log_vs_7d": of_market(market.volume_log_vs_7d),
-        "liquidity_ratio": observed.volume[rows] / mkt_cap,
+        "liquidity_ratio": today.volume / mkt_cap,
         "price_sqrt": np.sqrt(price),
-        "price_ma_7d": calendar_mean(rows, coins, days, observed.price, 7),
+        "price_ma_7d": calendar_mean(rows, coins, days, track.price, 7),
     }
     return {name: features[name] for name in FEATURE_NAMES}
 
@@ -138,22 +169,20 @@ def engineer_features(
     market = market or observed_market(observed)
     first = day_numbers(pd.Series([since]))[0] if since is not None else np.iinfo(np.int64).min
     rows = np.flatnonzero(observed.days >= first)
-    if not history:
-        alone = {**vars(observed), "coins": np.arange(len(observed.days))}
-        features = feature_arrays(Observed(**alone), rows, market=market)
-    else:
-        features = feature_arrays(observed, rows, market=market)
-    liquidity = observed.liquidity
+    track = observed.track if history else replace(observed.track, coins=np.arange(len(observed.days)))
+    today = observed.take(rows)
+    features = feature_arrays(track, rows, today=today, market=market)
+    liquidity = today.liquidity
     flags = {
         "volatility_partial": liquidity.volatility_partial,
         "no_trades": liquidity.no_trades,
         "volatility_floored": liquidity.volatility_floored,
         "stale_price": liquidity.stale_price,
-        "filled": observed.filled,
-        "sound": observed.sound,
+        "filled": today.filled,
+        "sound": today.sound,
     }
     keys = {name: cleaned[name].take(rows).reset_index(drop=True) for name in ("coin", "symbol", "date")}
-    return pd.DataFrame({**keys, **{name: values[rows] for name, values in flags.items()}, **features}, copy=False)
+    return pd.DataFrame({**keys, **flags, **features}, copy=False)
 
 
 def day_numbers(dates: pd.Series) -> np.ndarray:

@@ -21,15 +21,8 @@ from cryptoliq_assets.partitions import HISTORY_DAYS
 # 2^61 and each is exact to 2^-45.
 _SCALE = float(2**44)
 _SHRINK = 1 / _SCALE
-_WINDOWS = np.array(MEAN_WINDOWS, dtype=np.int64)
-_SHORT, _LONG = STD_WINDOWS
 # Terms that the machine adds at once: a slice of so many days, or a whole multiple, needs no remainder.
 _VECTOR = 8
-# 1 / count, because a multiplication costs less than a division.
-_SHARE = np.append(0.0, 1.0 / np.arange(1, HISTORY_DAYS + 1))
-_LAGS = np.array(LAGS, dtype=np.int64)
-# Weight of an observation by its day, a row a half-life, oldest first: the last is of today.
-_DECAY = 0.5 ** (np.arange(HISTORY_DAYS)[::-1][None, :] / np.array(HALF_LIVES, dtype=float)[:, None])
 # Below this many rows a second thread costs more than it saves.
 _ROWS_A_THREAD = 50_000
 _THREADS = 2
@@ -184,63 +177,83 @@ def _squares_over(days: int) -> Callable:
     return squares
 
 
+_SHORT, _LONG = STD_WINDOWS
 _short_squares, _long_squares = _squares_over(_SHORT), _squares_over(_LONG)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FAST)
-def _moments(rows, coins, days, values, out):  # pragma: no cover - compiled
-    """Means by window, then deviations by window: (…, m) into `out`."""
-    means = len(_WINDOWS)
-    place = 0
-    while place < len(rows):
-        coin = coins[rows[place]]
-        filled, known, origin = _grid(rows[place], coins, days, values, HISTORY_DAYS)
-        sums = np.zeros(len(filled) + 1, dtype=np.int64)
-        counts = np.zeros(len(filled) + 1, dtype=np.int64)
-        for j in range(len(filled)):
-            fixed = np.rint(filled[j] * _SCALE)
-            # Deviations are taken from the same rounded value, so that those of a constant are 0.
-            filled[j] = fixed * _SHRINK
-            sums[j + 1] = sums[j] + np.int64(fixed)
-            counts[j + 1] = counts[j] + np.int64(known[j])
-        while place < len(rows) and coins[rows[place]] == coin:
-            end = days[rows[place]] - origin + 1
-            total, seen = sums[end], counts[end]
-            for w in range(means):
-                count = seen - counts[end - _WINDOWS[w]]
-                mean = (total - sums[end - _WINDOWS[w]]) * _SHRINK * _SHARE[count]
-                out[w, place] = mean if count > 0 else np.nan
-            # Two passes: the mean first, then the squares about it, so that nothing cancels.
-            count = seen - counts[end - _SHORT]
-            mean = (total - sums[end - _SHORT]) * _SHRINK * _SHARE[count]
-            squares = _short_squares(filled, known, end, mean)
-            out[means, place] = np.sqrt(squares / (count - 1)) if count > 1 else np.nan
-            count = seen - counts[end - _LONG]
-            mean = (total - sums[end - _LONG]) * _SHRINK * _SHARE[count]
-            squares = _long_squares(filled, known, end, mean)
-            out[means + 1, place] = np.sqrt(squares / (count - 1)) if count > 1 else np.nan
-            place += 1
+def _moments_over(windows: np.ndarray, short: int, long: int, reach: int) -> Callable:
+    """The kernel of means and deviations. What the registry says is bound here, not read as a global: a compiled kernel
+    is kept on disk by its own file and what it is bound to, and would outlive a change of another file."""
+    means = len(windows)
+    # 1 / count, because a multiplication costs less than a division.
+    share = np.append(0.0, 1.0 / np.arange(1, reach + 1))
+
+    @numba.njit(cache=True, nogil=True, fastmath=_FAST)
+    def moments(rows, coins, days, values, out):  # pragma: no cover - compiled
+        """Means by window, then deviations by window: (…, m) into `out`."""
+        place = 0
+        while place < len(rows):
+            coin = coins[rows[place]]
+            filled, known, origin = _grid(rows[place], coins, days, values, reach)
+            sums = np.zeros(len(filled) + 1, dtype=np.int64)
+            counts = np.zeros(len(filled) + 1, dtype=np.int64)
+            for j in range(len(filled)):
+                fixed = np.rint(filled[j] * _SCALE)
+                # Deviations are taken from the same rounded value, so that those of a constant are 0.
+                filled[j] = fixed * _SHRINK
+                sums[j + 1] = sums[j] + np.int64(fixed)
+                counts[j + 1] = counts[j] + np.int64(known[j])
+            while place < len(rows) and coins[rows[place]] == coin:
+                end = days[rows[place]] - origin + 1
+                total, seen = sums[end], counts[end]
+                for w in range(means):
+                    count = seen - counts[end - windows[w]]
+                    mean = (total - sums[end - windows[w]]) * _SHRINK * share[count]
+                    out[w, place] = mean if count > 0 else np.nan
+                # Two passes: the mean first, then the squares about it, so that nothing cancels.
+                count = seen - counts[end - short]
+                mean = (total - sums[end - short]) * _SHRINK * share[count]
+                squares = _short_squares(filled, known, end, mean)
+                out[means, place] = np.sqrt(squares / (count - 1)) if count > 1 else np.nan
+                count = seen - counts[end - long]
+                mean = (total - sums[end - long]) * _SHRINK * share[count]
+                squares = _long_squares(filled, known, end, mean)
+                out[means + 1, place] = np.sqrt(squares / (count - 1)) if count > 1 else np.nan
+                place += 1
+
+    return moments
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FAST)
-def _memory(rows, coins, days, values, out):  # pragma: no cover - compiled
-    """Lags, then exponential means by half-life over the whole history: (…, m) into `out`."""
-    place = 0
-    while place < len(rows):
-        coin = coins[rows[place]]
-        filled, known, origin = _grid(rows[place], coins, days, values, HISTORY_DAYS)
-        while place < len(rows) and coins[rows[place]] == coin:
-            end = days[rows[place]] - origin + 1
-            for k in range(len(_LAGS)):
-                at = end - 1 - _LAGS[k]
-                out[k, place] = filled[at] if known[at] > 0 else np.nan
-            window = filled[end - HISTORY_DAYS : end]
-            mask = known[end - HISTORY_DAYS : end]
-            for h in range(len(_DECAY)):
-                total = 0.0
-                weight = 0.0
-                for j in range(HISTORY_DAYS):
-                    total += window[j] * _DECAY[h, j]
-                    weight += mask[j] * _DECAY[h, j]
-                out[len(_LAGS) + h, place] = total / weight if weight > 0 else np.nan
-            place += 1
+def _memory_over(lags: np.ndarray, half_lives: np.ndarray, reach: int) -> Callable:
+    """The kernel of lags and exponential means; bound like the other."""
+    # Weight of an observation by its day, a row a half-life, oldest first: the last is of today.
+    decay = 0.5 ** (np.arange(reach)[::-1][None, :] / half_lives[:, None])
+
+    @numba.njit(cache=True, nogil=True, fastmath=_FAST)
+    def memory(rows, coins, days, values, out):  # pragma: no cover - compiled
+        """Lags, then exponential means by half-life over the whole history: (…, m) into `out`."""
+        place = 0
+        while place < len(rows):
+            coin = coins[rows[place]]
+            filled, known, origin = _grid(rows[place], coins, days, values, reach)
+            while place < len(rows) and coins[rows[place]] == coin:
+                end = days[rows[place]] - origin + 1
+                for k in range(len(lags)):
+                    at = end - 1 - lags[k]
+                    out[k, place] = filled[at] if known[at] > 0 else np.nan
+                window = filled[end - reach : end]
+                mask = known[end - reach : end]
+                for h in range(len(decay)):
+                    total = 0.0
+                    weight = 0.0
+                    for j in range(reach):
+                        total += window[j] * decay[h, j]
+                        weight += mask[j] * decay[h, j]
+                    out[len(lags) + h, place] = total / weight if weight > 0 else np.nan
+                place += 1
+
+    return memory
+
+
+_moments = _moments_over(np.array(MEAN_WINDOWS, dtype=np.int64), _SHORT, _LONG, HISTORY_DAYS)
+_memory = _memory_over(np.array(LAGS, dtype=np.int64), np.array(HALF_LIVES, dtype=float), HISTORY_DAYS)

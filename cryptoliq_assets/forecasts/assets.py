@@ -3,6 +3,7 @@
 import datetime as dt
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 
 from cryptoliq_assets.forecasts.due import newest_date
@@ -16,6 +17,7 @@ from cryptoliq_assets.partitions import HISTORY_DAYS, month_of, months_between, 
 from cryptoliq_assets.settings import Settings
 
 _LISTED = 50
+_BINS = 40
 
 
 def forecast_assets(settings: Settings) -> list[dg.AssetsDefinition]:
@@ -59,12 +61,27 @@ def forecast_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             "stale": [{"coin": str(row.coin), "last_seen": row.last_seen.date()} for row in stale.itertuples()],
         }
         write_json(settings.reports_dir / "forecasts.json", report)
+        plot = _plot_of(rows, made)
+        context.add_asset_metadata({"plot": dg.MetadataValue.md(plot)}, partition_key=month_of(newest))
         counts = {name: str(value) if isinstance(value, dt.date) else value for name, value in report.items()}
         listed = [f"{row['coin']} ({row['last_seen']})" for row in report["stale"][:_LISTED]]
         refused = {"models_refused": list(champion.passed_over)} if champion.passed_over else {}
         return dg.Output(whole, metadata={**counts, **refused, "stale": len(stale), "stale_coins": listed})
 
     return [forecasts]
+
+
+def _plot_of(rows: pd.DataFrame, made: pd.DataFrame) -> str:
+    """How many coins have which score, on the day of the snapshot and as forecast, as an image in Markdown."""
+    from cryptoliq_assets.models.plots import as_image, line_plot
+
+    scores = {"today": rows["liquidity_score"].dropna().to_numpy(), "forecast": made["liquidity_score"].to_numpy()}
+    every = np.concatenate(list(scores.values()))
+    edges = np.linspace(every.min(), every.max(), _BINS + 1) if len(every) else np.linspace(0.0, 1.0, _BINS + 1)
+    counts = {name: np.histogram(values, edges)[0] for name, values in scores.items()}
+    middles = ((edges[1:] + edges[:-1]) / 2).tolist()
+    svg = line_plot(middles, counts, title="Coins by liquidity_score", x_label="liquidity_score", y_label="coins")
+    return as_image(svg, name="Coins by liquidity_score")
 
 
 def _newest_rows(store: TableStore, newest: dt.date) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -49,7 +49,7 @@ def encode(month: pa.Table) -> memoryview:
     # Floats hardly get smaller: compressing them costs more than the disk they would save.
     packed = {field.name: "none" if pa.types.is_floating(field.type) else "snappy" for field in month.schema}
     sink = pa.BufferOutputStream()
-    pq.write_table(month, sink, compression=packed, use_dictionary=text)
+    pq.write_table(month, sink, compression=packed, use_dictionary=text, write_page_checksum=True)
     return memoryview(sink.getvalue())
 
 
@@ -63,16 +63,18 @@ class ColumnFacts:
 
 
 def column_facts(metadata: pq.FileMetaData, table: Table) -> dict[str, ColumnFacts]:
-    """Facts of each column of floats of a month file, over all its row groups."""
+    """Facts of each column of floats that a month file has, over all its row groups."""
+    floats = {field.name for field in arrow_schema(table) if pa.types.is_floating(field.type)}
     facts: dict[str, ColumnFacts] = {}
-    for place, field in enumerate(arrow_schema(table)):
-        if not pa.types.is_floating(field.type):
+    for place in range(metadata.num_columns):
+        name = metadata.schema.column(place).path
+        if name not in floats:
             continue
         found = (metadata.row_group(group).column(place).statistics for group in range(metadata.num_row_groups))
         # A group without rows has none.
         groups = [statistics for statistics in found if statistics is not None]
         ends = [(group.min, group.max) for group in groups if group.has_min_max]
-        facts[field.name] = ColumnFacts(
+        facts[name] = ColumnFacts(
             nulls=sum(group.null_count for group in groups),
             least=min((low for low, _ in ends), default=None),
             largest=max((high for _, high in ends), default=None),

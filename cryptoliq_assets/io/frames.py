@@ -33,7 +33,7 @@ class PanderaParquetIOManager(dg.ConfigurableIOManager):
     @classmethod
     def of(cls, settings: Settings) -> "PanderaParquetIOManager":
         """Configured from settings; resource configuration shows in the UI, so no secret is among it."""
-        return cls(settings=settings.model_dump(mode="json", exclude_none=True, exclude={"signing_key"}))
+        return cls(settings=settings.open_values())
 
     def store(self) -> TableStore:
         return TableStore(Settings.model_validate(self.settings))

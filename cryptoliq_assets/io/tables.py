@@ -7,23 +7,24 @@ completed by the next one, and nothing has to be remembered beside the data.
 
 import datetime as dt
 import hashlib
-import json
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
-from functools import cached_property, lru_cache
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from upath import UPath
 
 from cryptoliq_assets.io.arrow import ColumnFacts, arrow_schema, column_facts, encode, to_arrow
 from cryptoliq_assets.io.files import write_files
+from cryptoliq_assets.io.stamps import Stamp, stamp_in, stamp_of_version
 from cryptoliq_assets.io.validation import (
     FAILURE_COLUMNS,
     TableInvalid,
@@ -35,47 +36,9 @@ from cryptoliq_assets.partitions import first_day, last_day, months_between
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES, TABLES, Table, recipe_of, upstream_of
 from cryptoliq_assets.settings import Settings
 
-_STAMP = b"cryptoliq"
 # Months written together: bounds the memory held by encoded files, still one sync for many.
 _MONTHS_A_WRITE = 8
 _THREADS = 2
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """What a month file says of itself.
-
-    schema: fingerprint of the model it passed; days: digest of each day's rows; counts: how many those are; inputs:
-    digest of the recipe and of the upstream days it was made from; sources: arrivals (numbers of received files) that
-    it holds, for raw months.
-    """
-
-    schema: str
-    days: dict[str, str]
-    counts: dict[str, int]
-    inputs: str
-    sources: tuple[int, ...] = ()
-
-    @property
-    def rows(self) -> int:
-        return sum(self.counts.values())
-
-    @cached_property
-    def in_order(self) -> list[tuple[str, str]]:
-        """Days and their digests, rising."""
-        return sorted(self.days.items())
-
-    @classmethod
-    def read(cls, metadata: Mapping[bytes, bytes] | None) -> "Stamp | None":
-        """The stamp in a Parquet file's metadata; None where there is none, or one that another version wrote."""
-        text = (metadata or {}).get(_STAMP)
-        found = json.loads(text) if text else {}
-        if found.keys() != {item.name for item in fields(cls)}:
-            return None
-        return cls(**{**found, "sources": tuple(found["sources"])})
-
-    def written(self) -> dict[bytes, bytes]:
-        return {_STAMP: json.dumps({item.name: getattr(self, item.name) for item in fields(self)}).encode()}
 
 
 @dataclass
@@ -99,15 +62,23 @@ class TableStore:
         return sorted(name[:-8] for name in names if name.endswith(".parquet") and not name.startswith("."))
 
     def read(
-        self, table: str, months: Iterable[str] | None = None, *, columns: list[str] | None = None
+        self,
+        table: str,
+        months: Iterable[str] | None = None,
+        *,
+        columns: list[str] | None = None,
+        coin: str | None = None,
     ) -> pd.DataFrame:
-        """One frame of the months there are (all by default), sorted by coin and date, `coin` categorical.
+        """One frame of the months there are (all by default), sorted by coin and date, `coin` categorical; of one `coin`
+        alone where it is named (`columns` must hold it then).
 
         A file stamped by the present schema is checked for columns and types, any other in full (TableInvalid).
         """
         spec = TABLES[table]
         wanted = self.months(table) if months is None else [m for m in months if self.path(table, m).exists()]
         parts = [self._read_month(spec, month, columns) for month in wanted]
+        if coin is not None:
+            parts = [part.filter(pc.equal(part["coin"].cast(pa.string()), coin)) for part in parts]
         if not parts:
             empty = empty_frame(spec)
             return empty if columns is None else empty[columns]
@@ -168,8 +139,10 @@ class TableStore:
             status = path.stat()
         except FileNotFoundError:
             return None
-        version = (status.st_size, getattr(status, "st_mtime_ns", None), getattr(status, "st_ino", None))
-        return _stamp_in(path) if version[1] is None else _stamp_of_version(path, version)
+        if not isinstance(path, Path):
+            # An object store may tell no more of a version than its size.
+            return stamp_in(path)
+        return stamp_of_version(path, (status.st_size, status.st_mtime_ns, status.st_ino))
 
     def input_digest(self, table: str, month: str) -> str:
         """Digest of the recipe and of the upstream days that this month is made from, as they are now."""
@@ -204,9 +177,14 @@ class TableStore:
         self._read_month(TABLES[table], month, [])
 
     def column_facts(self, table: str, month: str) -> dict[str, ColumnFacts]:
-        """What a month file's Parquet footer says of its columns of numbers, without reading a row."""
-        with self.path(table, month).open("rb") as handle:
-            return column_facts(pq.read_metadata(handle), TABLES[table])
+        """What a month file's Parquet footer says of its columns of floats, without reading a row; TableInvalid where it
+        cannot be read."""
+        path = self.path(table, month)
+        with path.open("rb") as handle:
+            try:
+                return column_facts(pq.read_metadata(handle), TABLES[table])
+            except (pa.ArrowInvalid, OSError) as error:
+                raise _damaged(TABLES[table], path, error) from error
 
     def _upstream_exists(self, table: str, month: str) -> bool:
         upstream = upstream_of(table, horizon_days=self.settings.horizon_days)
@@ -216,13 +194,12 @@ class TableStore:
         path = self.path(spec.name, month)
         try:
             with path.open("rb") as handle:
-                file = pq.ParquetFile(handle, read_dictionary=spec.text_columns)
+                file = pq.ParquetFile(handle, read_dictionary=spec.text_columns, page_checksum_verification=True)
                 stamp = Stamp.read(file.schema_arrow.metadata)
                 vouched = stamp is not None and stamp.schema == schema_fingerprint(spec)
                 table = file.read(columns=columns if vouched else None)
         except (pa.ArrowInvalid, OSError) as error:
-            damage = [("(file)", "is readable Parquet", 1, str(error))]
-            raise TableInvalid(spec.name, str(path), pd.DataFrame(damage, columns=FAILURE_COLUMNS)) from error
+            raise _damaged(spec, path, error) from error
         if vouched:
             # Columns that are not asked for are looked at as well: the reader leaves out in silence what is absent.
             if not file.schema_arrow.equals(arrow_schema(spec)):
@@ -270,19 +247,14 @@ def empty_frame(spec: Table) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in types.items()})
 
 
-@lru_cache(maxsize=8192)
-def _stamp_of_version(path: Path | UPath, version: tuple) -> Stamp | None:
-    """A file that is not replaced says the same for ever; each write is another inode or another time."""
-    return _stamp_in(path)
-
-
-def _stamp_in(path: Path | UPath) -> Stamp | None:
-    """None also for a file that is no Parquet file any more: what says nothing of itself is made again."""
-    try:
-        with path.open("rb") as handle:
-            return Stamp.read(pq.read_metadata(handle).metadata)
-    except pa.ArrowInvalid:
-        return None
+def _damaged(spec: Table, path: Path | UPath, error: Exception) -> TableInvalid:
+    remedy = (
+        "remove it and run `cryptoliq materialize`: it is made again from the archive"
+        if spec.name in DERIVED_TABLES
+        else "restore it from a backup"
+    )
+    damage = [("(file)", "is readable Parquet", 1, f"{error}; {remedy}")]
+    return TableInvalid(spec.name, str(path), pd.DataFrame(damage, columns=FAILURE_COLUMNS))
 
 
 @lru_cache

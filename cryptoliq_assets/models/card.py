@@ -59,7 +59,39 @@ def model_metadata(
             "coins": len(np.unique(rows.coins)),
             "fingerprint": rows.fingerprint,
         },
+        "input_ranges": input_ranges(rows),
         "intervals": calibrate_last(evaluation, rows, level=level).to_dict(),
         "coverage": coverage_report(evaluation, rows, level=level),
         "git_revision": git_revision,
     }
+
+
+# Share of the training rows on either side of the range that a request's field is held against.
+_TAIL = 0.001
+
+
+def input_ranges(rows: TrainingSet) -> dict[str, tuple[float, float]]:
+    """The contract's fields between their 0.1 and 99.9 % among the training rows, in the contract's units.
+
+    Read back from features: logarithms and log returns keep the order, so their quantiles are those of the fields. A field
+    that no training row has is left out.
+    """
+    of_feature = {
+        "price": ("price_log", np.exp),
+        "1h": ("change_1h", np.asarray),
+        "24h": ("change_24h", lambda returns: 100.0 * np.expm1(returns)),
+        "7d": ("change_7d", lambda returns: 100.0 * np.expm1(returns)),
+        "24h_volume": ("volume_log", np.exp),
+        "mkt_cap": ("mkt_cap_log", np.exp),
+    }
+    fields = {field: back(rows.column(feature)) for field, (feature, back) in of_feature.items()}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        fields["liquidity_ratio"] = fields["24h_volume"] / fields["mkt_cap"]
+        fields["price_change_24h"] = fields["price"] - fields["price"] / (1.0 + fields["24h"] / 100.0)
+    ranges = {}
+    for field, values in fields.items():
+        known = values[np.isfinite(values)]
+        if len(known):
+            low, high = np.quantile(known, [_TAIL, 1.0 - _TAIL])
+            ranges[field] = (float(low), float(high))
+    return ranges

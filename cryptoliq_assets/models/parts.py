@@ -80,9 +80,17 @@ class ForestPart(Part):
         self.model.fit(X, change, sample_weight=weights)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        # Threads cost more than they save on a handful of rows.
-        self.model.n_jobs = self.threads if len(X) > 1_000 else 1
-        return self.model.predict(X)
+        if self._flat is None:
+            from cryptoliq_assets.models.walking import FlatForest
+
+            self._flat = FlatForest.of(self.model)
+        return self._flat.predict(X, threads=self.threads)
+
+    # Of the trees, and made from them at the first use: no part of what is stored.
+    _flat: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_flat"}
 
 
 class BoostedPart(Part):

@@ -1,5 +1,7 @@
 """Forecast with a loaded model: scores and their intervals for any rows of features."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -15,9 +17,20 @@ def predict(loaded: LoadedModel, features: pd.DataFrame, *, history: bool | np.n
     history: whether a row's features were computed with its coin's past at hand; False for a bare request, whose
     interval is another. Raises KeyError where a feature of the model is missing.
     """
+    table = ConformalTable.from_dict(loaded.metadata["intervals"])
+    made = predict_arrays(loaded, features, table=table, history=history)
+    return pd.DataFrame(dict(zip(("predicted", "lower", "upper", "group"), made, strict=True)), index=features.index)
+
+
+def predict_arrays(
+    loaded: LoadedModel,
+    features: Mapping[str, np.ndarray] | pd.DataFrame,
+    *,
+    table: ConformalTable,
+    history: bool | np.ndarray = True,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The same as arrays, of features by name: predicted, lower, upper, group; `table` is the model's own."""
     predicted = loaded.model.predict(feature_matrix(features, loaded.model.features))
-    groups = groups_of(
-        size_buckets(features["mkt_cap_rank_log"].to_numpy()), features["days_seen_90d"].to_numpy(), history=history
-    )
-    lower, upper = ConformalTable.from_dict(loaded.metadata["intervals"]).interval(predicted, groups)
-    return pd.DataFrame({"predicted": predicted, "lower": lower, "upper": upper, "group": groups}, index=features.index)
+    buckets = size_buckets(np.asarray(features["mkt_cap_rank_log"]))
+    groups = groups_of(buckets, np.asarray(features["days_seen_90d"]), history=history)
+    return predicted, *table.interval(predicted, groups), groups

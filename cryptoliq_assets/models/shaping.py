@@ -5,6 +5,7 @@ where it would need two levels of them, and what it learns holds for large coins
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -19,15 +20,8 @@ def departures(X: np.ndarray, features: Sequence[str]) -> np.ndarray:
     """A copy of (n, p) rows in which today's value, means, lags and exponential means of each base are counted from
     its 7-day mean; the 7-day means themselves stay, and so does whatever has no such mean among `features`."""
     shaped = np.array(X, dtype=np.float32, order="C")
-    places = {name: place for place, name in enumerate(features)}
-    for base in _FOLLOWED:
-        centre = f"{base}_mean_7d"
-        if centre not in places:
-            continue
-        mean = X[:, places[centre]]
-        for name, place in places.items():
-            if name != centre and _departs(name, base):
-                shaped[:, place] -= mean
+    for centre, places in _departing(tuple(features)):
+        shaped[:, places] -= X[:, centre, None]
     return shaped
 
 
@@ -51,6 +45,18 @@ def telling_columns(X: np.ndarray) -> np.ndarray:
             seen.add(content)
             kept.append(place)
     return np.array(kept, dtype=np.int64)
+
+
+@lru_cache(maxsize=64)
+def _departing(features: tuple[str, ...]) -> list[tuple[int, list[int]]]:
+    """Place of each base's 7-day mean, and of what is counted from it."""
+    places = {name: place for place, name in enumerate(features)}
+    means = {base: f"{base}_mean_7d" for base in _FOLLOWED}
+    return [
+        (places[mean], [place for name, place in places.items() if name != mean and _departs(name, base)])
+        for base, mean in means.items()
+        if mean in places
+    ]
 
 
 def _departs(name: str, base: str) -> bool:

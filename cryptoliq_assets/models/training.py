@@ -1,6 +1,7 @@
 """From the tables to fitted candidates, and from the best of them to a champion: what the model assets call."""
 
 import datetime as dt
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ def training_rows(settings: Settings, store: TableStore) -> tuple[TrainingSet, F
         for month in store.months(table)
         if (stamp := store.stamp(table, month))
     )
-    return _rows(settings.model_dump_json(exclude={"signing_key"}), stamps)
+    return _rows(json.dumps(settings.open_values()), stamps)
 
 
 @lru_cache(maxsize=1)

@@ -7,7 +7,7 @@ past, and as a bare request with none.
 
 import hashlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -151,11 +151,13 @@ def build_training_set(
     )
 
 
-def feature_matrix(frame: pd.DataFrame, names: Sequence[str] = MODEL_FEATURES) -> np.ndarray:
+def feature_matrix(
+    features: Mapping[str, np.ndarray] | pd.DataFrame, names: Sequence[str] = MODEL_FEATURES
+) -> np.ndarray:
     """(n, len(names)) float32, column by column, so that no second copy in float64 is made."""
-    matrix = np.empty((len(frame), len(names)), dtype=np.float32)
+    matrix = np.empty((len(features[names[0]]), len(names)), dtype=np.float32)
     for place, name in enumerate(names):
-        matrix[:, place] = frame[name].to_numpy()
+        matrix[:, place] = features[name]
     return matrix
 
 

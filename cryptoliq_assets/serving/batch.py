@@ -16,9 +16,12 @@ import numpy as np
 import pandas as pd
 
 from cryptoliq_assets.cleaned.imputation import clean_snapshots
+from cryptoliq_assets.features.engineering import OBSERVED_NUMBERS, day_numbers
 from cryptoliq_assets.io.files import write_chunks
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.champion import Champion
+from cryptoliq_assets.models.intervals import ConformalTable
+from cryptoliq_assets.models.predicting import predict_arrays
 from cryptoliq_assets.partitions import first_day
 from cryptoliq_assets.raw.cells import read_text
 from cryptoliq_assets.raw.contract import Document, open_document
@@ -26,7 +29,7 @@ from cryptoliq_assets.raw.faults import FILE_REFUSED, RefusedRow
 from cryptoliq_assets.raw.opening import too_large, too_large_reason
 from cryptoliq_assets.raw.parsing import ParsedSnapshot, parse_snapshot
 from cryptoliq_assets.raw.records import find_records, split_cells
-from cryptoliq_assets.serving.online import HISTORY, StoredHistory, request_features
+from cryptoliq_assets.serving.online import HISTORY, SNAPSHOT, StoredHistory, online_features
 from cryptoliq_assets.settings import Settings
 
 ADDED_COLUMNS = ("liquidity_score", "lower", "upper", "model_version", "basis", "reason")
@@ -81,24 +84,41 @@ def predict_file(
     with columns of its own named like those added); OSError where a file cannot be read or written.
     """
     content = _content(source, settings)
+    try:
+        outcome, chunks = predict_content(content, champion=champion, settings=settings, today=today, progress=progress)
+    except InputRefused as error:
+        raise InputRefused(f"{source.name}: {error}") from error
+    write_chunks(target, chunks)
+    return outcome
+
+
+def predict_content(
+    content: bytes,
+    *,
+    champion: Champion,
+    settings: Settings,
+    today: dt.date,
+    history: Callable[[dt.date], StoredHistory | None] = lambda first: None,
+    progress: Progress = lambda done, of: None,
+) -> tuple[Outcome, Iterator[bytes]]:
+    """The same for bytes in and out, OUT in chunks. history: what is at hand for requests from a day on, None where it has
+    to be read from the tables."""
     parsed = _parse(content, settings, today=today)
     rows = _rows_of(content, parsed, dates=(first_day(settings.first_month), today))
     doubled = [name for name in ADDED_COLUMNS if name in rows.columns]
     if doubled:
-        raise InputRefused(
-            f"{source.name} has columns named {', '.join(doubled)}, as those added: rename or remove them"
-        )
+        raise InputRefused(f"it has columns named {', '.join(doubled)}, as those added: rename or remove them")
     requests = _requests(parsed, rows)
-    forecasts = _forecast(requests, champion, settings=settings, progress=progress)
-    write_chunks(target, _as_csv(rows, forecasts, version=champion.version))
+    forecasts = _forecast(requests, champion, settings=settings, history=history, progress=progress)
     refused = [code for code, _ in rows.reasons.values()]
-    return Outcome(
+    outcome = Outcome(
         rows=len(rows.texts),
         by_basis={str(name): int(count) for name, count in forecasts["basis"].value_counts().items()},
         refused={code: refused.count(code) for code in dict.fromkeys(refused)},
         unit=parsed.report["unit"],
         doubts=[issue for issue in parsed.report["issues"] if "not certain" in issue or "cut short" in issue],
     )
+    return outcome, _as_csv(rows, forecasts, version=champion.version)
 
 
 def _content(source: Path, settings: Settings) -> bytes:
@@ -175,20 +195,31 @@ def _incomplete(row: pd.Series) -> tuple[str, str]:
     return "incomplete", f"{column} is {said} (incomplete); expected {wanted}"
 
 
-def _forecast(requests: pd.DataFrame, champion: Champion, *, settings: Settings, progress: Progress) -> pd.DataFrame:
+def _forecast(
+    requests: pd.DataFrame,
+    champion: Champion,
+    *,
+    settings: Settings,
+    history: Callable[[dt.date], StoredHistory | None],
+    progress: Progress,
+) -> pd.DataFrame:
     """predicted, lower, upper and basis on the index of the requests, month by month, in chunks."""
     parts = [pd.DataFrame({"predicted": [], "lower": [], "upper": [], "basis": pd.Series([], dtype=object)})]
     store, done = TableStore(settings), 0
+    table = ConformalTable.from_dict(champion.metadata["intervals"])
     progress(0, len(requests))
-    months = requests.groupby(requests["date"].dt.strftime("%Y-%m"), sort=True) if len(requests) else ()
+    months = requests.groupby(requests["date"].to_numpy().astype("datetime64[M]"), sort=True) if len(requests) else ()
     for _, month in months:
         first, last = month["date"].min().date(), month["date"].max().date()
-        history = StoredHistory.read(store, first, last, formula=champion.metadata["formula"])
+        past = history(first) or StoredHistory.read(store, first, last, formula=champion.metadata["formula"])
         for start in range(0, len(month), CHUNK):
             chunk = month.iloc[start : start + CHUNK]
-            features = request_features(chunk, history)
-            made = champion.predict(features, history=(features["basis"] == HISTORY).to_numpy())
-            parts.append(made[["predicted", "lower", "upper"]].assign(basis=features["basis"]))
+            numbers = {name: chunk[name].to_numpy(dtype=float) for name in OBSERVED_NUMBERS}
+            made = online_features(chunk["coin"].tolist(), day_numbers(chunk["date"]), numbers, history=past)
+            predicted, lower, upper, _ = predict_arrays(champion.loaded, made.columns, table=table, history=made.recent)
+            basis = np.where(made.recent, HISTORY, SNAPSHOT)
+            values = {"predicted": predicted, "lower": lower, "upper": upper, "basis": basis}
+            parts.append(pd.DataFrame(values, index=chunk.index))
             done += len(chunk)
             progress(done, len(requests))
     return pd.concat([part for part in parts if len(part)] or parts)
@@ -196,20 +227,27 @@ def _forecast(requests: pd.DataFrame, champion: Champion, *, settings: Settings,
 
 def _as_csv(rows: _Rows, forecasts: pd.DataFrame, *, version: str) -> Iterator[bytes]:
     """OUT in chunks of encoded lines."""
-    values = dict(zip(forecasts.index.tolist(), forecasts.itertuples(index=False), strict=True))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([*rows.columns, *ADDED_COLUMNS])
+    width = len(rows.columns)
+    columns = (forecasts[name].tolist() for name in ("predicted", "lower", "upper", "basis"))
+    made = dict(zip(forecasts.index.tolist(), zip(*columns, strict=True), strict=True))
     for place, text in enumerate(rows.texts):
-        cells: list[Any] = _cells(text)
-        cells, surplus = _fitted(cells, len(rows.columns)), cells[len(rows.columns) :]
-        if place in values:
-            made = values[place]
-            cells += [repr(made.predicted), repr(made.lower), repr(made.upper), version, made.basis, ""]
+        found = made.get(place)
+        if found is not None and '"' not in text and text.count(",") == width - 1:
+            # Nearly every row: as it came, its forecast behind it.
+            predicted, lower, upper, basis = found
+            buffer.write(f"{text},{predicted!r},{lower!r},{upper!r},{version},{basis},\n")
         else:
-            beyond = f"; beyond the columns: {', '.join(map(repr, surplus))}" if surplus else ""
-            cells += ["", "", "", "", "", rows.reasons[place][1] + beyond]
-        writer.writerow(cells)
+            cells: list[Any] = _cells(text)
+            cells, surplus = _fitted(cells, width), cells[width:]
+            if found is not None:
+                cells += [*map(repr, found[:3]), version, found[3], ""]
+            else:
+                beyond = f"; beyond the columns: {', '.join(map(repr, surplus))}" if surplus else ""
+                cells += ["", "", "", "", "", rows.reasons[place][1] + beyond]
+            writer.writerow(cells)
         if (place + 1) % _ROWS_A_WRITE == 0:
             yield _emptied(buffer)
     yield _emptied(buffer)

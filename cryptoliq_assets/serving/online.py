@@ -6,12 +6,24 @@ coin in a request never see each other.
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
-from cryptoliq_assets.features.engineering import day_numbers, feature_arrays, observe, observed_market
+from cryptoliq_assets.features.engineering import (
+    OBSERVED_NUMBERS,
+    Observed,
+    Track,
+    day_numbers,
+    feature_arrays,
+    observe,
+    observe_arrays,
+    observed_market,
+)
 from cryptoliq_assets.features.market import Market
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.partitions import HISTORY_DAYS, month_of, months_between
@@ -20,85 +32,131 @@ from cryptoliq_assets.partitions import HISTORY_DAYS, month_of, months_between
 RECENT_DAYS = 3
 HISTORY, SNAPSHOT = "history", "snapshot"
 
-_NUMBERS = ("price", "1h", "24h", "7d", "24h_volume", "mkt_cap")
 _FLAGS = ("filled_forward", "filled_backward")
+# Days since 1970 fit into so many bits until the year 4840.
+_DAY_BITS = 20
 
 
 @dataclass(frozen=True)
 class StoredHistory:
-    """Cleaned rows of some months, sorted by (coin, date), and the market that they make, day by day."""
+    """Cleaned rows of some months as windows look at them, sorted by (coin, day), and the market that they make.
 
-    rows: pd.DataFrame
+    codes: coin → its code in `track.coins`.
+    """
+
+    # Of a cleaned row, what history needs.
+    COLUMNS: ClassVar[tuple[str, ...]] = ("coin", "date", *OBSERVED_NUMBERS, *_FLAGS)
+
+    codes: dict[str, int]
+    track: Track
     market: Market
     formula: str
 
     @classmethod
     def of(cls, rows: pd.DataFrame, *, formula: str) -> "StoredHistory":
         """rows: cleaned, sorted by (coin, date), coin categorical."""
-        return cls(rows, observed_market(observe(rows, formula=formula)), formula)
+        observed = observe(rows, formula=formula)
+        codes = {str(name): code for code, name in enumerate(rows["coin"].cat.categories)}
+        return cls(codes, observed.track, observed_market(observed), formula)
 
     @classmethod
     def read(cls, store: TableStore, first: dt.date, last: dt.date, *, formula: str) -> "StoredHistory":
         """What requests dated `first` to `last` may see: the months from 90 days before the first one on."""
         since = first - dt.timedelta(days=HISTORY_DAYS)
-        columns = ["coin", "date", *_NUMBERS, *_FLAGS]
         months = months_between(month_of(since), month_of(last))
-        return cls.of(store.read("cleaned_snapshots", months, columns=columns), formula=formula)
+        return cls.of(store.read("cleaned_snapshots", months, columns=list(cls.COLUMNS)), formula=formula)
+
+    @cached_property
+    def keys(self) -> np.ndarray:
+        """One rising number a stored row."""
+        return (self.track.coins << _DAY_BITS) + self.track.days
+
+    def seen_by(self, coins: Sequence[str | None], days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First and one past the last stored row that each request (coin, day) sees: its coin's, of 89 days before to
+        one before; an empty range for a coin without any."""
+        codes = np.array([self.codes.get(coin, -1) if coin else -1 for coin in coins], dtype=np.int64)
+        first = np.searchsorted(self.keys, (codes << _DAY_BITS) + days - (HISTORY_DAYS - 1), side="left")
+        last = np.searchsorted(self.keys, (codes << _DAY_BITS) + days, side="left")
+        unknown = codes < 0
+        first[unknown] = last[unknown] = 0
+        return first, last
+
+
+@dataclass(frozen=True)
+class OnlineFeatures:
+    """Features of n requests (name → (n,) float64), what the requests say by themselves, and how old their past is.
+
+    age: days from the last stored row to the request, -1 where none is stored; recent: whether that is little enough
+    for the forecast to rest on history.
+    """
+
+    columns: dict[str, np.ndarray]
+    today: Observed
+    age: np.ndarray
+
+    @property
+    def recent(self) -> np.ndarray:
+        return (self.age >= 0) & (self.age <= RECENT_DAYS)
+
+
+def online_features(
+    coins: Sequence[str | None], days: np.ndarray, numbers: dict[str, np.ndarray], *, history: StoredHistory
+) -> OnlineFeatures:
+    """Features of n requests, each with the stored past of its coin.
+
+    coins: names, None where the request names none; days: (n,) since 1970; numbers: price, 1h, 24h, 7d (percent),
+    24h_volume, mkt_cap (USD), each (n,) float64, NaN where unknown. A request dated D sees the stored rows of its coin
+    dated D-89 to D-1 and the market of the snapshot before D.
+    """
+    count = len(days)
+    # Each request is a coin of its own.
+    nothing = np.zeros(count, dtype=bool)
+    today = observe_arrays(np.arange(count), days, numbers, filled=nothing, formula=history.formula)
+    first, last = history.seen_by(coins, days)
+    lengths = last - first
+    ends = np.cumsum(lengths + 1) - 1
+    total = int(lengths.sum())
+    # Place of each history row in the stored track and in the joined one, where each request ends its group.
+    within = np.arange(total) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    picked = np.repeat(first, lengths) + within
+    placed = np.repeat(ends - lengths, lengths) + within
+    track = _joined(history.track, today.track, picked=picked, placed=placed, ends=ends)
+    columns = feature_arrays(track, ends, today=today, market=history.market)
+    some = lengths > 0
+    age = np.full(count, -1, dtype=np.int64)
+    age[some] = days[some] - history.track.days[last[some] - 1]
+    return OnlineFeatures(columns, today, age)
 
 
 def request_features(requests: pd.DataFrame, history: StoredHistory) -> pd.DataFrame:
-    """Features of n requests, on their index: FEATURE_NAMES and `basis`.
+    """`online_features` of a frame of cleaned rows (coin, date, numbers), on its index: FEATURE_NAMES and `basis`.
 
-    requests: cleaned rows (coin, date, numbers in the contract's units, unknown ones NaN), in any order. A request dated D
-    sees the stored rows of its coin dated D-89 to D-1 and the market of the snapshot before D. basis: "history", or
-    "snapshot" where the coin has no stored row in the 3 days before D.
+    basis: "history", or "snapshot" where the coin has no stored row in the 3 days before.
     """
-    days = day_numbers(requests["date"])
-    first, last = _stored_range(requests["coin"], days, history=history.rows)
-    counts = last - first
-    ends = np.cumsum(counts + 1) - 1
-    # Place of each history row in the stored frame and in the joined one, where each request ends its group.
-    total = int(counts.sum())
-    within = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
-    picked = np.repeat(first, counts) + within
-    placed = np.repeat(ends - counts, counts) + within
-    joined = _joined(requests, history.rows, picked=picked, placed=placed, ends=ends)
-    features = feature_arrays(observe(joined, formula=history.formula), ends, market=history.market)
-    seen = day_numbers(history.rows["date"])
-    recent = np.zeros(len(requests), dtype=bool)
-    some = counts > 0
-    recent[some] = days[some] - seen[last[some] - 1] <= RECENT_DAYS
-    return pd.DataFrame({**features, "basis": np.where(recent, HISTORY, SNAPSHOT)}, index=requests.index)
+    made = online_features(
+        requests["coin"].astype(str).tolist(),
+        day_numbers(requests["date"]),
+        {name: requests[name].to_numpy(dtype=float) for name in OBSERVED_NUMBERS},
+        history=history,
+    )
+    return pd.DataFrame({**made.columns, "basis": np.where(made.recent, HISTORY, SNAPSHOT)}, index=requests.index)
 
 
-def _stored_range(coins: pd.Series, days: np.ndarray, *, history: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """First and one past the last stored row that each request sees."""
-    stored = history["coin"].cat
-    codes = stored.categories.get_indexer(coins.astype(str).to_numpy(dtype=object)).astype(np.int64)
-    seen = day_numbers(history["date"])
-    # One rising key a stored row; days fit into 20 bits (until the year 4840).
-    keys = (stored.codes.to_numpy().astype(np.int64) << 20) + seen
-    first = np.searchsorted(keys, (codes << 20) + days - (HISTORY_DAYS - 1), side="left")
-    last = np.searchsorted(keys, (codes << 20) + days, side="left")
-    unknown = codes < 0
-    first[unknown] = last[unknown] = 0
-    return first, last
-
-
-def _joined(
-    requests: pd.DataFrame, stored: pd.DataFrame, *, picked: np.ndarray, placed: np.ndarray, ends: np.ndarray
-) -> pd.DataFrame:
+def _joined(stored: Track, asked: Track, *, picked: np.ndarray, placed: np.ndarray, ends: np.ndarray) -> Track:
     """Each request behind its history, under a number of its own in place of the coin's name."""
     total = len(picked) + len(ends)
-    coin = np.empty(total, dtype=np.int64)
-    coin[ends] = np.arange(len(ends))
-    coin[placed] = np.searchsorted(ends, placed)
-    date = np.empty(total, dtype="datetime64[ns]")
-    date[placed], date[ends] = stored["date"].to_numpy()[picked], requests["date"].to_numpy()
-    columns = {"coin": coin, "date": date}
-    for name in _NUMBERS:
-        values = np.empty(total)
-        values[placed] = stored[name].to_numpy(dtype=float)[picked]
-        values[ends] = requests[name].to_numpy(dtype=float)
-        columns[name] = values
-    return pd.DataFrame({**columns, **dict.fromkeys(_FLAGS, False)})
+    coins = np.empty(total, dtype=np.int64)
+    coins[ends] = np.arange(len(ends))
+    coins[placed] = np.searchsorted(ends, placed)
+
+    def together(past: np.ndarray, now: np.ndarray) -> np.ndarray:
+        values = np.empty((total, *past.shape[1:]), dtype=now.dtype)
+        values[placed], values[ends] = past[picked], now
+        return values
+
+    return Track(
+        coins,
+        together(stored.days, asked.days),
+        together(stored.price, asked.price),
+        together(stored.bases, asked.bases),
+    )

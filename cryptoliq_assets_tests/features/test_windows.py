@@ -1,9 +1,16 @@
 """The window kernel against pandas and against arithmetic by hand, on panels with gaps."""
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from cryptoliq_assets.features import windows
 from cryptoliq_assets.features.registry import BASES, HALF_LIVES, LAGGED, LAGS, MEAN_WINDOWS, STD_WINDOWS
 from cryptoliq_assets.features.windows import calendar_lags, calendar_mean, calendar_windows
 
@@ -179,3 +186,35 @@ def test_lags_of_one_column_skip_absent_days():
     coins, days, values = np.array([0, 0, 0, 1]), np.array([1, 3, 4, 5]), np.array([10.0, 30.0, 40.0, 50.0])
     lags = calendar_lags(np.array([2, 3]), coins, days, values, np.array([1, 2, 3, 4]))
     np.testing.assert_array_equal(lags, [[30.0, NAN], [NAN, NAN], [10.0, NAN], [NAN, NAN]])
+
+
+def test_a_change_of_the_registry_is_seen_by_kernels_compiled_before(tmp_path: Path) -> None:
+    package = tmp_path / "cryptoliq_assets"
+    shutil.copytree(Path(windows.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__", "*.nb?"))
+    code = (
+        "import numpy as np; from cryptoliq_assets.features.windows import calendar_windows; "
+        "n = np.arange(60); made = calendar_windows(n[-1:], np.zeros(60, np.int64), days=n, bases=np.column_stack([n] * 5).astype(float)); "
+        "print(sorted((k, float(v[0])) for k, v in made.columns.items() if k.startswith('volume_log')))"
+    )
+
+    def computed(*, cache: str) -> str:
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / cache)}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    before = computed(cache="warm")
+    registry = package / "features" / "registry.py"
+    text = registry.read_text(encoding="utf-8")
+    for said, now in (
+        ("(3, 7, 30, 90)", "(3, 7, 14, 90)"),
+        ("LAGS = (1, 2, 3, 6)", "LAGS = (1, 2, 3, 20)"),
+        ("(2, 5, 15)", "(2, 5, 40)"),
+        ("(7, 30)", "(7, 21)"),
+    ):
+        assert said in text
+        text = text.replace(said, now)
+    registry.write_text(text, encoding="utf-8")
+    after = computed(cache="warm")
+    assert after == computed(cache="cold") != before

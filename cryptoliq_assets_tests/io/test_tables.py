@@ -531,3 +531,37 @@ def test_a_month_is_stale_when_its_file_is_gone_unstamped_or_left_over(home: Hom
         store.path(table, "2022-08").unlink()
     # The targets of July's last day lay in August.
     assert home.store.stale_months(["labels"]) == {"labels": ["2022-03", "2022-04", "2022-07", "2022-08"]}
+
+
+# Damage
+
+
+def test_a_garbled_footer_says_nothing_of_itself_and_the_month_is_made_again(store: TableStore, frames: dict) -> None:
+    store.write("labels", frames["labels"], BOTH)
+    path = store.path("labels", "2022-03")
+    content = bytearray(path.read_bytes())
+    content[-120:-20] = b"\xff" * 100
+    path.write_bytes(content)
+    assert store.stamp("labels", "2022-03") is None
+    assert not store.is_fresh("labels", "2022-03")
+    for look in (store.read, store.column_facts):
+        with pytest.raises(TableInvalid, match=r"(?s)2022-03\.parquet.*cryptoliq materialize"):
+            look("labels", *([["2022-03"]] if look == store.read else ["2022-03"]))
+
+
+def test_a_page_with_a_bit_of_it_changed_is_not_read_as_if_nothing_were(store: TableStore, frames: dict) -> None:
+    store.write("labels", frames["labels"], BOTH)
+    path = store.path("labels", "2022-03")
+    content = path.read_bytes()
+    value = np.float64(frames["labels"]["liquidity_score"].iloc[0]).tobytes()
+    assert value in content
+    path.write_bytes(content.replace(value, value[:-3] + bytes([value[-3] ^ 1]) + value[-2:]))
+    with pytest.raises(TableInvalid, match="is readable Parquet"):
+        store.read("labels", ["2022-03"])
+
+
+def test_a_rewrite_of_the_same_size_is_seen_in_an_object_store(frames: dict) -> None:
+    store = TableStore(Settings(storage_url=f"memory://{uuid.uuid4().hex}"))
+    for sources in ([1, 2], [1, 3]):
+        store.write("raw_snapshots", frames["raw_snapshots"], BOTH, sources={"2022-03": sources})
+        assert store.stamp("raw_snapshots", "2022-03").sources == tuple(sources)

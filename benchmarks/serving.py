@@ -1,0 +1,320 @@
+"""The service under load, with each kind of champion, against the usual way to serve a model.
+
+    python benchmarks/serving.py HOME [--seconds 8] [--repeat 2] [--rows 120000] [--only xgboost]
+
+HOME is a home with a champion; it is not changed: models are fitted on `--rows` of its rows and promoted in a copy. The usual
+way (`usual_service.py`) builds a one-row DataFrame for a scikit-learn pipeline with as many trees. Load comes from wrk on the
+same machine, 64 connections, coins in turn, each request with its history. Exit code 1 when a figure is not reached.
+"""
+
+import argparse
+import contextlib
+import datetime as dt
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from side_by_side import machine, show
+
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.champion import load_champion
+from cryptoliq_assets.models.learners import available_threads
+from cryptoliq_assets.models.recipes import CANDIDATES, OWN_FEATURES, fit_recipe
+from cryptoliq_assets.models.store import ModelStore
+from cryptoliq_assets.models.training import training_rows
+from cryptoliq_assets.serving.batch import predict_content
+from cryptoliq_assets.serving.predictor import Predictor
+from cryptoliq_assets.settings import Settings
+
+CONNECTIONS = 64
+FLOOR = 800.0
+TIMES = {"linear_regression": 3.0, "random_forest": 10.0, "xgboost": 3.0}
+P99_MS = 20.0
+BATCH_ROWS = 200_000
+BATCH_FLOOR = 200_000.0
+_FIELDS = ["price", "1h", "24h", "7d", "24h_volume", "mkt_cap"]
+_SCRIPT = """
+local bodies = {}
+for line in io.lines("%s") do bodies[#bodies + 1] = line end
+local made = {}
+local headers = { ["Content-Type"] = "application/json" }
+local next_one = 0
+function init(args)
+  for place, body in ipairs(bodies) do made[place] = wrk.format("POST", "/predict", headers, body) end
+end
+function request()
+  next_one = next_one %% #made + 1
+  return made[next_one]
+end
+function done(summary, latency, requests)
+  local errors = summary.errors
+  local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
+  io.write(string.format('{"rate": %%f, "p50": %%f, "p99": %%f, "failed": %%d}\\n',
+    summary.requests / summary.duration * 1e6, latency:percentile(50) / 1000, latency:percentile(99) / 1000, failed))
+end
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("home", type=Path)
+    parser.add_argument("--seconds", type=int, default=8, help="Of load, each time.")
+    parser.add_argument("--repeat", type=int, default=2, help="The best of so many.")
+    parser.add_argument("--rows", type=int, default=120_000, help="To fit each model on.")
+    parser.add_argument("--only", choices=list(CANDIDATES), action="append", help="Some of the kinds.")
+    args = parser.parse_args()
+    print(f"{machine()}, load average {os.getloadavg()[0]:.2f}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="cryptoliq-serving-") as folder:
+        bench = Bench(args.home, Path(folder), rows=args.rows, seconds=args.seconds, repeat=args.repeat)
+        lines, batches, missed = [], [], []
+        for kind in args.only or CANDIDATES:
+            bench.promote(kind)
+            for workers in (1, 2):
+                usual, own = bench.usual(kind, workers), bench.service(workers)
+                times = own["rate"] / usual["rate"]
+                lines.append(
+                    [kind, workers, *(own[name] for name in ("rate", "p50", "p99")), usual["rate"], usual["p99"], times]
+                )
+                missed += [f"{kind}, {workers} worker(s): {fault}" for fault in faults_of(kind, own, times)]
+            batches.append(
+                [kind, len(bench.requests), bench.batch(), bench.batch_over_http(), bench.bodies_in_process()]
+            )
+            if kind == "xgboost" and batches[-1][2] < BATCH_FLOOR:
+                missed.append(f"{kind}: {batches[-1][2]:,.0f} rows a second in a batch, not {BATCH_FLOOR:,.0f}")
+    columns = ["champion", "workers", "requests/s", "p50 ms", "p99 ms", "usual way's/s", "its p99 ms", "times"]
+    show(f"single predictions with history, {CONNECTIONS} connections", columns, lines)
+    show(
+        "batch, rows a second", ["champion", "rows", "CSV in process", "CSV over HTTP", "requests in process"], batches
+    )
+    print("\n" + ("\n".join(f"not reached: {fault}" for fault in missed) or "every figure is reached"))
+    sys.exit(1 if missed else 0)
+
+
+def faults_of(kind: str, own: dict[str, float], times: float) -> list[str]:
+    """What one load run does not reach."""
+    found = []
+    if own["rate"] < FLOOR:
+        found.append(f"{own['rate']:.0f} requests a second, not {FLOOR:.0f}")
+    if times < TIMES[kind]:
+        found.append(f"{times:.1f} times the usual way, not {TIMES[kind]:.0f}")
+    if own["p99"] >= P99_MS:
+        found.append(f"p99 {own['p99']:.1f} ms, not under {P99_MS:.0f}")
+    if own["failed"]:
+        found.append(f"{own['failed']} requests failed")
+    return found
+
+
+class Bench:
+    """A copy of a home in a folder of its own, models fitted into it, and load on what serves them."""
+
+    def __init__(self, home: Path, folder: Path, *, rows: int, seconds: int, repeat: int) -> None:
+        self.folder, self.seconds, self.repeat = folder, seconds, repeat
+        self.settings = _copy_of(home.resolve(), folder / "home")
+        store = TableStore(self.settings)
+        self.rows, _ = training_rows(self.settings, store)
+        chance = np.random.default_rng(7)
+        self.train = np.sort(chance.choice(len(self.rows), size=min(rows, len(self.rows)), replace=False))
+        months = store.months("cleaned_snapshots")
+        cleaned = store.read("cleaned_snapshots", months[-4:], columns=["coin", "symbol", "date", *_FIELDS])
+        cleaned = cleaned.astype({"coin": str, "symbol": str})
+        self.newest = cleaned["date"].max()
+        self.today = cleaned[cleaned["date"] == self.newest].reset_index(drop=True)
+        self.requests = cleaned.sort_values("date", ascending=False, kind="stable").head(BATCH_ROWS)
+        stored = store.read("engineered_features", months[-1:])
+        stored = stored[stored["date"] == self.newest].astype({"coin": str}).set_index("coin")[list(OWN_FEATURES)]
+        self.features = {coin: row.to_dict() for coin, row in stored.iterrows()}
+        self.bodies = [
+            json.dumps(
+                {**{name: value for name, value in row.items() if value == value}, "date": str(self.newest.date())}
+            )
+            for row in self.today[["coin", *_FIELDS]].to_dict("records")
+        ]
+        (folder / "bodies.jsonl").write_text("\n".join(self.bodies[:2000]), encoding="utf-8")
+        (folder / "load.lua").write_text(_SCRIPT % (folder / "bodies.jsonl"), encoding="utf-8")
+
+    def promote(self, kind: str) -> None:
+        """Make a model of this kind the copy's champion, with the metadata of the one that was."""
+        store = ModelStore(self.settings.models_dir)
+        learner = fit_recipe(CANDIDATES[kind], self.rows, train=self.train, seed=7)
+        metadata = {**store.current(), "features": list(CANDIDATES[kind].features)}
+        made = store.promote(learner, metadata, reason="to be measured", at=dt.datetime.now(dt.UTC))
+        print(f"{made['version']}: fitted on {len(self.train):,} rows", flush=True)
+
+    def usual(self, kind: str, workers: int) -> dict[str, float]:
+        """Load on the usual way."""
+        path = self.folder / f"{kind}.joblib"
+        if not path.exists():
+            X = pd.DataFrame(self.rows.X[self.train], columns=list(self.rows.features))[list(OWN_FEATURES)]
+            pipeline = usual_pipeline(kind).fit(X, self.rows.y[self.train])
+            held = {"pipeline": pipeline, "stored": self.features, "columns": list(OWN_FEATURES), "name": kind}
+            joblib.dump(held, path)
+        port = _free_port()
+        script = str(Path(__file__).with_name("usual_service.py"))
+        with _running([sys.executable, script, str(path), str(port), str(workers)], {}, port=port, path="/docs"):
+            return self._load(port)
+
+    def service(self, workers: int) -> dict[str, float]:
+        """Load on `cryptoliq serve`."""
+        port = _free_port()
+        with _running(_serve(port, workers), self._environment(), port=port, path="/readyz"):
+            return self._load(port)
+
+    def batch(self) -> float:
+        """Rows a second of a CSV in process: parsed, forecast and written."""
+        predictor = Predictor(self.settings)
+        predictor.refresh()
+        held, content = predictor.held, self._csv()
+        champion = load_champion(self.settings)
+
+        def once() -> int:
+            outcome, chunks = predict_content(
+                content,
+                champion=champion,
+                settings=self.settings,
+                today=dt.datetime.now(dt.UTC).date(),
+                history=held.history_from,
+            )
+            size = sum(map(len, chunks))
+            assert (outcome.rows, outcome.refused) == (len(self.requests), {}), outcome
+            return size
+
+        return _best_rate(once, len(self.requests), self.repeat)
+
+    def batch_over_http(self) -> float:
+        """Rows a second of the same CSV, sent to the service."""
+        port, content = _free_port(), self._csv()
+
+        def once() -> None:
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{port}/predict/batch", data=content, headers={"Content-Type": "text/csv"}
+            )
+            with urllib.request.urlopen(request) as answer:
+                assert len(answer.read().splitlines()) == len(self.requests) + 1
+
+        with _running(_serve(port, 1), self._environment(), port=port, path="/readyz"):
+            return _best_rate(once, len(self.requests), self.repeat)
+
+    def bodies_in_process(self) -> float:
+        """Rows a second of parsed requests answered together, as POST /predict/batch answers them."""
+        from cryptoliq_assets.serving.contract import PredictRequest
+
+        predictor = Predictor(self.settings)
+        predictor.refresh()
+        requests = [PredictRequest.model_validate_json(body) for body in self.bodies]
+        return _best_rate(lambda: predictor.answers(requests), len(requests), self.repeat)
+
+    def _csv(self) -> bytes:
+        rows = self.requests.assign(date=self.requests["date"].dt.strftime("%Y-%m-%d"))
+        return rows[["coin", "symbol", *_FIELDS, "date"]].to_csv(index=False).encode()
+
+    def _environment(self) -> dict[str, str]:
+        return {"CRYPTOLIQ_HOME": str(self.settings.home), "CRYPTOLIQ_API_BODY_MB": "200"}
+
+    def _load(self, port: int) -> dict[str, float]:
+        """The best of some runs, after one second to warm up; failures of all."""
+        command = ["wrk", "-t1", f"-c{CONNECTIONS}", "--latency", "-s", str(self.folder / "load.lua")]
+        url = f"http://127.0.0.1:{port}"
+        subprocess.run([*command, "-d1s", url], capture_output=True, check=True)
+        found: list[dict[str, Any]] = []
+        for _ in range(self.repeat):
+            told = subprocess.run([*command, f"-d{self.seconds}s", url], capture_output=True, text=True, check=True)
+            found.append(json.loads(told.stdout.splitlines()[-1]))
+        return {**max(found, key=lambda run: run["rate"]), "failed": sum(run["failed"] for run in found)}
+
+
+def usual_pipeline(kind: str) -> Any:
+    """What one would write first, with the trees of the recipe."""
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from xgboost import XGBRegressor
+
+    params = dict(CANDIDATES[kind].params)
+    params.pop("bare", None)
+    if kind == "linear_regression":
+        return make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), LinearRegression())
+    if kind == "random_forest":
+        return make_pipeline(SimpleImputer(keep_empty_features=True), RandomForestRegressor(**params, random_state=7))
+    renamed = {
+        "n_estimators": params.pop("rounds"),
+        "learning_rate": params.pop("eta"),
+        "reg_lambda": params.pop("lambda"),
+    }
+    return XGBRegressor(**params, **renamed, n_jobs=available_threads(), random_state=7)
+
+
+def _copy_of(home: Path, target: Path) -> Settings:
+    """A home with the same tables and models of its own."""
+    (target / "data").mkdir(parents=True)
+    for path in (home / "data").iterdir():
+        if path.name != "predictions":
+            (target / "data" / path.name).symlink_to(path)
+    shutil.copytree(home / "models", target / "models", symlinks=True)
+    return Settings(home=target)
+
+
+def _serve(port: int, workers: int) -> list[str]:
+    run = "from cryptoliq_assets.cli import main; main()"
+    return [sys.executable, "-c", run, "serve", "--port", str(port), "--workers", str(workers)]
+
+
+@contextlib.contextmanager
+def served_copy(home: Path, folder: Path) -> Iterator[str]:
+    """Where a service on a copy of a home's models and its tables answers."""
+    settings, port = _copy_of(home.resolve(), folder / "home"), _free_port()
+    with _running(_serve(port, 1), {"CRYPTOLIQ_HOME": str(settings.home)}, port=port, path="/readyz"):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def _running(command: list[str], environment: dict[str, str], *, port: int, path: str) -> Iterator[None]:
+    """A server, from the moment it answers to its end."""
+    process = subprocess.Popen(
+        command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(600):
+            if process.poll() is not None:
+                raise RuntimeError(f"it ended with {process.returncode}: {' '.join(command)}")
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}{path}"):
+                break
+            time.sleep(0.1)
+        # Two workers start one after the other.
+        time.sleep(2.0)
+        yield
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _best_rate(work: Any, rows: int, repeat: int) -> float:
+    best = float("inf")
+    for _ in range(repeat + 1):
+        started = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - started)
+    return rows / best
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""The models: what is known of the champion, how it compares, which versions are stored, and the ledger."""
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from cryptoliq_assets.models.card_facts import model_table
+from cryptoliq_assets.serving import charts
+from cryptoliq_assets.serving.app_kit import chart, figures, needs_home, page, score_column, shown, text
+from cryptoliq_assets.serving.sources import HomeViews, Source
+
+_CARD_HEIGHT = 800
+_HELPS = {
+    "Skill": "1 − MSE / MSE of persistence (no change), mean over folds: 0 is worth nothing, 1 is without error",
+    "MAE / HAR": "mean absolute error against that of HAR: below 1 is better than HAR",
+    "Skill without history": "on rows that come without a past",
+}
+_COVERAGE = {
+    "group": st.column_config.TextColumn("Group"),
+    "rows": st.column_config.NumberColumn("Rows", format="localized"),
+    "coverage": st.column_config.NumberColumn("Coverage, %", format="%.1f"),
+    "mean_width": score_column("Mean width"),
+}
+
+
+def show(source: Source) -> None:
+    metadata = source.model()
+    if metadata is None:
+        st.info("There is no champion yet: `cryptoliq train` makes one from the labelled months.")
+    else:
+        _champion(metadata)
+    if needs_home(source):
+        return
+    told = source.home.models()
+    for problem in told["problems"]:
+        st.warning(text(problem))
+    if told["leaderboard"]:
+        _leaderboard(told["leaderboard"])
+    if told["versions"]:
+        _versions(told["versions"])
+    if told["ledger"]:
+        _ledger(told["ledger"])
+    if metadata is not None:
+        _card(source.home, metadata["version"])
+
+
+def _champion(metadata: dict[str, Any]) -> None:
+    for reason in metadata.get("passed_over", []):
+        st.warning(f"{text(reason)}. {text(metadata['version'])} serves in its place.")
+    metrics = metadata["metrics"]
+    st.subheader(text(metadata["version"]))
+    promoted = str(metadata.get("promoted_at", ""))[:16].replace("T", " ")
+    st.caption(
+        f"Forecasts liquidity\\_score ({text(metadata['formula'])}) {metadata['horizon_days']} day(s) ahead. Promoted "
+        f"{promoted} UTC: {text(metadata.get('promotion_reason', ''))}."
+    )
+    if metadata["provisional"]:
+        st.warning("Provisional: there were too few dates, so that coins were held out instead of days.")
+    figures(
+        {
+            "Skill": shown(metrics["skill"]),
+            "Worst fold": shown(metrics["worst_skill"]),
+            "MAE / HAR": shown(metrics["mae_vs_har"]),
+            "Skill without history": shown(metrics.get("skill_without_history")),
+            "Known until": metadata["known_until"],
+        },
+        helps=_HELPS,
+    )
+    st.markdown("**Folds**")
+    counts = {name: st.column_config.NumberColumn(format="localized") for name in ("Train rows", "Test rows")}
+    st.dataframe(_folds(metadata), column_config=counts, hide_index=True, key="folds")
+    if metadata["coverage"]["pooled"]:
+        st.markdown(f"**Coverage of the {metadata['coverage']['level']:.0%} intervals**")
+        st.dataframe(_coverage(metadata), column_config=_COVERAGE, hide_index=True, key="coverage")
+
+
+def _folds(metadata: dict[str, Any]) -> pd.DataFrame:
+    """What each fold knew, what it was tested on, and what it was worth."""
+    folds = pd.DataFrame(metadata["folds"])
+    scores = pd.DataFrame(metadata["metrics"]["folds"])
+    if len(scores):
+        folds = folds.merge(scores[["fold", "skill", "mae"]], on="fold", how="left").round({"skill": 3, "mae": 4})
+    return folds.rename(columns={"mae": "MAE"}).rename(
+        columns=lambda name: name[0].upper() + name[1:].replace("_", " ")
+    )
+
+
+def _coverage(metadata: dict[str, Any]) -> pd.DataFrame:
+    """Each group of rows with a half-width of its own: with, with little or without history, and by size."""
+    pooled = metadata["coverage"]["pooled"]
+    table = pd.DataFrame([{"group": _group(name), **found} for name, found in pooled.items()])
+    return table.assign(coverage=100.0 * table["coverage"])[list(_COVERAGE)]
+
+
+def _group(name: str) -> str:
+    """`without_history:51-200` as "without history, rank 51-200"."""
+    kind, _, bucket = name.rpartition(":")
+    size = {"unknown": "rank unknown", "above_1000": "rank above 1000"}.get(bucket, bucket.replace("_", " "))
+    size = f"rank {size}" if size[0].isdigit() else size
+    return f"{kind.replace('_', ' ')}, {size}" if kind else size
+
+
+def _leaderboard(board: dict[str, Any]) -> None:
+    st.subheader("Leaderboard")
+    how = "on rolling origins" if board["evaluation"] == "over_time" else "by coin (provisional)"
+    st.caption(
+        f"Candidates and baselines on the same folds, {how}; generated {board['generated_at'][:16].replace('T', ' ')} UTC."
+    )
+    table = model_table(board).rename(columns={"model": "Model", "skill": "Skill"})
+    table.columns = [name[0].upper() + name[1:] for name in table.columns]
+    table["Model"] = table["Model"].str.replace("_", " ")
+    folds = [name for name in table.columns if name.startswith("Fold ")]
+    chart(
+        charts.groups(
+            {row["Model"]: [row[fold] for fold in folds] for _, row in table.iterrows()},
+            folds,
+            title="Skill by fold",
+            y_title="skill",
+        ),
+        key="skill",
+    )
+    formats = {name: score_column(name) for name in table.columns if name != "Model"}
+    formats |= {name: st.column_config.NumberColumn(name, format="%.4f") for name in ("MAE", "RMSE")}
+    formats["Model"] = st.column_config.TextColumn("Model", pinned=True)
+    st.dataframe(table, column_config=formats, hide_index=True, key="leaderboard")
+
+
+def _versions(versions: list[dict[str, Any]]) -> None:
+    st.subheader("Stored versions")
+    table = pd.DataFrame(
+        {
+            "Version": [entry["version"] for entry in versions],
+            "Current": [entry["current"] for entry in versions],
+            "Skill": [entry.get("metrics", {}).get("skill") for entry in versions],
+            "Known until": [entry.get("known_until", "") for entry in versions],
+            "Promoted, UTC": [str(entry.get("promoted_at", ""))[:16].replace("T", " ") for entry in versions],
+            "Note": [entry.get("problem") or entry.get("promotion_reason", "") for entry in versions],
+        }
+    ).astype({"Skill": float})
+    st.dataframe(table, column_config={"Skill": score_column("Skill")}, hide_index=True, key="versions")
+    st.caption("`cryptoliq models rollback --to VERSION` makes a stored one current again.")
+
+
+def _ledger(entries: list[dict[str, Any]]) -> None:
+    st.subheader("Ledger, newest first")
+    table = pd.DataFrame(
+        {
+            "At, UTC": [str(entry.get("at", ""))[:16].replace("T", " ") for entry in entries],
+            "Event": [entry.get("event") for entry in entries],
+            "Model": [entry.get("version") or entry.get("candidate") for entry in entries],
+            "Reason": [entry.get("reason") for entry in entries],
+        }
+    )
+    st.dataframe(
+        table, hide_index=True, key="ledger", column_config={"Reason": st.column_config.TextColumn(width="large")}
+    )
+
+
+def _card(home: HomeViews, version: str) -> None:
+    st.subheader("Model card")
+    card = home.card()
+    if card is None:
+        st.caption("This version has no card: `cryptoliq train` writes one with the next champion.")
+        return
+    st.download_button(
+        "Download the card", card, file_name=f"{version}.html", mime="text/html", on_click="ignore", key="card"
+    )
+    if st.toggle("Show the card", key="show_card"):
+        st.iframe(card, height=_CARD_HEIGHT)
+
+
+page("Models", show)

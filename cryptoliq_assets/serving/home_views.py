@@ -1,0 +1,162 @@
+"""What a home has to show of all its models and of the soundness of its data: plain values, read as they are now.
+
+Reports that cannot be read are told in words, under `problems`: one damaged file must not hide what the others say.
+"""
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cryptoliq_assets.forecasts.accuracy import Accuracy, measure, realised_forecasts
+from cryptoliq_assets.forecasts.due import newest_date
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.partitions import month_of, months_between
+from cryptoliq_assets.raw.catalogue import Catalogue
+from cryptoliq_assets.settings import Settings
+
+# Live accuracy is that of these last days: what a model said a year ago is no news of the present one.
+ACCURACY_DAYS = 90
+SNAPSHOT_DAYS = 180
+_FILES = 30
+_ISSUES = 5
+_STORED = ("version", "current", "model_name", "evaluation", "provisional", "known_until", "promoted_at")
+_STORED += ("promotion_reason", "metrics", "problem")
+
+
+def models_view(settings: Settings) -> dict[str, Any]:
+    """versions: stored ones, newest first; ledger: its entries, newest first; leaderboard: that of the last training."""
+    store = store_of(settings)
+    problems: list[str] = []
+    leaderboard = _report(settings.reports_dir / "metrics.json", made_by="cryptoliq train", problems=problems)
+    return {
+        "versions": [{name: entry[name] for name in _STORED if name in entry} for entry in store.entries()],
+        "ledger": store.ledger.entries()[::-1],
+        "leaderboard": leaderboard,
+        "problems": problems,
+    }
+
+
+def health_view(settings: Settings, store: TableStore, *, today: dt.date | None = None) -> dict[str, Any]:
+    """How new and how whole the data is, what became of the last files, and how forecasts came true.
+
+    age_days: days from the newest snapshot to `today` (default: now, UTC); missing_days: days without one, newest
+    first, between the first and the newest; snapshots: coins a day of the last 180 days; stale: coins absent from the
+    newest snapshot; files: how many by state, the last ones with their reports; accuracy: of the last 90 days of
+    forecasts that came true; drift: reports/drift_report.json, None while nothing has made it.
+    """
+    today = today or dt.datetime.now(dt.UTC).date()
+    problems: list[str] = []
+    counts = _snapshot_counts(store)
+    days = [dt.date.fromisoformat(day) for day in sorted(counts)]
+    span = (days[-1] - days[0]).days + 1 if days else 0
+    there = set(days)
+    missing = [day for back in range(span) if (day := days[-1] - dt.timedelta(days=back)) not in there]
+    since = days[-1] - dt.timedelta(days=SNAPSHOT_DAYS - 1) if days else today
+    forecasts = _report(settings.reports_dir / "forecasts.json", made_by="cryptoliq forecast", problems=problems)
+    accuracy, by_day = live_accuracy(store)
+    return {
+        "newest_snapshot": days[-1].isoformat() if days else None,
+        "first_snapshot": days[0].isoformat() if days else None,
+        "age_days": (today - days[-1]).days if days else None,
+        "days": len(days),
+        "missing_days": [day.isoformat() for day in missing],
+        "snapshots": [{"date": str(day), "coins": counts[str(day)]} for day in days if day >= since],
+        "stale": forecasts.get("stale", []) if forecasts else [],
+        "stale_on": forecasts.get("date") if forecasts else None,
+        "files": _files(settings),
+        "accuracy": accuracy,
+        "accuracy_by_day": by_day,
+        "drift": _report(settings.reports_dir / "drift_report.json", made_by=None, problems=problems),
+        "problems": problems,
+    }
+
+
+def stale_coins(settings: Settings) -> list[str]:
+    """Names of the coins that the newest forecasts leave out; none where that report is absent or cannot be read."""
+    report = _report(settings.reports_dir / "forecasts.json", made_by=None, problems=[]) or {}
+    return [str(entry["coin"]) for entry in report.get("stale", [])]
+
+
+def live_accuracy(store: TableStore) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """Accuracy of the last 90 days of forecasts that have come true (None while none has), and of each target date."""
+    newest = newest_date(store, "forecasts")
+    if newest is None:
+        return None, []
+    since = newest - dt.timedelta(days=ACCURACY_DAYS - 1)
+    months = months_between(month_of(since), month_of(newest))
+    columns = ["coin", "date", "target_date", "known_until", "made_at", "liquidity_score", "lower", "upper"]
+    forecasts = store.read("forecasts", months, columns=columns)
+    labels = store.read("labels", months, columns=["coin", "date", "liquidity_score", "target_score", "trainable"])
+    realised = realised_forecasts(forecasts[forecasts["date"] >= pd.Timestamp(since)], labels)
+    # Where persistence was never wrong, skill is no number.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        measured = measure(realised)
+        by_day = [
+            {"target_date": str(day.date()), **_plain(found)}
+            for day, rows in realised.groupby("target_date")
+            if (found := measure(rows))
+        ]
+    return (_plain(measured) if measured else None), by_day
+
+
+def _plain(accuracy: Accuracy) -> dict[str, Any]:
+    values = {name: getattr(accuracy, name) for name in ("forecasts", "days", "mae", "mae_persistence", "coverage")}
+    return values | {"skill": accuracy.skill if abs(accuracy.skill) < float("inf") else None}
+
+
+def _snapshot_counts(store: TableStore) -> dict[str, int]:
+    """Coins a day of the raw table, by ISO date, from the stamps alone."""
+    stamps = (store.stamp("raw_snapshots", month) for month in store.months("raw_snapshots"))
+    return {day: count for stamp in stamps if stamp for day, count in stamp.counts.items()}
+
+
+def _files(settings: Settings) -> dict[str, Any]:
+    """Files received: how many by state; the last ones, newest first, and the last refused ones, with what was found."""
+    received = Catalogue(settings.catalogue_path).files()
+    states = ("waiting", "accepted", "refused", "superseded")
+    latest, refused = received[::-1][:_FILES], [file for file in received[::-1] if file.state == "refused"][:_FILES]
+    told = {}
+    for file in {file.arrival: file for file in [*latest, *refused]}.values():
+        report = _validation(settings.validation_dir / f"{file.name}.json", arrival=file.arrival)
+        told[file.arrival] = {
+            "file": file.name.encode("utf-8", "backslashreplace").decode("utf-8"),
+            "arrived_at": file.arrived_at,
+            "state": file.state,
+            "reason": file.reason,
+            "rows_read": report.get("rows_read"),
+            "rows_kept": report.get("rows_kept"),
+            "rows_refused": report.get("rows_refused", {}),
+            "issues": report.get("issues", [])[:_ISSUES],
+        }
+    return {
+        "counts": {state: sum(file.state == state for file in received) for state in states},
+        "latest": [told[file.arrival] for file in latest],
+        "refused": [told[file.arrival] for file in refused],
+    }
+
+
+def _validation(path: Path, *, arrival: int) -> dict[str, Any]:
+    """The report of that version of the file; empty where it is of another, or unreadable."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return report if isinstance(report, dict) and report.get("arrival") == arrival else {}
+
+
+def _report(path: Path, *, made_by: str | None, problems: list[str]) -> dict[str, Any] | None:
+    """A report as it was written; None where there is none or, told in `problems`, where it cannot be read."""
+    if not path.exists():
+        return None
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        anew = f"; `{made_by}` writes it anew" if made_by else ""
+        problems.append(f"{path.name} cannot be read ({error}){anew}")
+        return None
+    return report if isinstance(report, dict) else None

@@ -1,0 +1,128 @@
+"""Lines that are written beside the work: the service's log and the record of its predictions.
+
+A line is handed to a thread of its own, which appends what has gathered a few times a second, under a lock: whole lines, so
+that several workers may share a file. A clean stop writes everything; a kill loses the last half second at most.
+"""
+
+import datetime as dt
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from filelock import FileLock
+from pydantic_core import to_json
+
+_SECONDS = 0.4
+# Lines held at most while the disk does not take them; the oldest are dropped then, and counted.
+_MOST_LINES = 200_000
+_KEPT = 5
+
+
+class Journal:
+    """JSON lines appended to the file that `path` names at the moment of writing.
+
+    rotate_bytes: at this size the file becomes `<name>.1`, up to five of them. `dropped` counts lines lost because the disk
+    did not take them; `problem` says why.
+    """
+
+    def __init__(self, path: Callable[[], Path], *, rotate_bytes: int | None = None) -> None:
+        self._path = path
+        self._rotate_bytes = rotate_bytes
+        self._lines: deque[Any] = deque()
+        self._stopped = threading.Event()
+        self._writing = threading.Lock()
+        self.dropped = 0
+        self.problem: str | None = None
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Hand over a line; returns at once."""
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        """Append what has gathered."""
+        with self._writing:
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
+            if not lines:
+                return
+            try:
+                self._append(b"".join(map(_encoded, lines)))
+                self.problem = None
+            except OSError as error:
+                self.problem = str(error)
+                self._keep(lines)
+
+    def close(self) -> None:
+        """Write everything and end the thread."""
+        self._stopped.set()
+        self._thread.join()
+        self.flush()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(_SECONDS):
+            self.flush()
+
+    def _append(self, content: bytes) -> None:
+        path = self._path()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(".lock")), path.open("ab", buffering=0) as handle:
+            start = handle.seek(0, os.SEEK_END)
+            try:
+                _write_whole(handle, content)
+            except OSError:
+                # All of it is written later: neither half a line now nor a line twice then.
+                handle.truncate(start)
+                raise
+            if self._rotate_bytes and handle.tell() >= self._rotate_bytes:
+                _rotate(path)
+
+    def _keep(self, lines: list[Any]) -> None:
+        """Put lines back for the next try, as many as may be held."""
+        self._lines.extendleft(reversed(lines))
+        while len(self._lines) > _MOST_LINES:
+            self._lines.popleft()
+            self.dropped += 1
+
+
+def _encoded(line: dict[str, Any]) -> bytes:
+    """One line; what no JSON can hold (half a surrogate pair in a name) is written as Python shows it."""
+    try:
+        return to_json(line, inf_nan_mode="null", serialize_unknown=True) + b"\n"
+    except ValueError:
+        return to_json({"unwritable": ascii(line)}) + b"\n"
+
+
+def _write_whole(handle: BinaryIO, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[handle.write(view) :]
+
+
+def _rotate(path: Path) -> None:
+    """The file becomes `.1`, what was so before `.2`, and so on; the oldest goes."""
+    for number in range(_KEPT - 1, 0, -1):
+        older = path.with_name(f"{path.name}.{number}")
+        if older.exists():
+            older.replace(path.with_name(f"{path.name}.{number + 1}"))
+    path.replace(path.with_name(f"{path.name}.1"))
+
+
+def day_file(folder: Path) -> Callable[[], Path]:
+    """Names today's (UTC) file of a folder: `2025-08-01.jsonl`."""
+    return lambda: folder / f"{dt.datetime.now(dt.UTC):%Y-%m-%d}.jsonl"
+
+
+def remove_old_days(folder: Path, *, keep_days: int, today: dt.date) -> list[Path]:
+    """Remove day files that are older than `keep_days`; returns them. Other files stay."""
+    removed = []
+    for path in sorted(folder.glob("*.jsonl")) if folder.exists() else []:
+        with suppress(ValueError):
+            if dt.date.fromisoformat(path.stem) < today - dt.timedelta(days=keep_days):
+                path.unlink(missing_ok=True)
+                removed.append(path)
+    return removed

@@ -1,0 +1,48 @@
+"""Keys of the service: known by their sha256 only, compared in constant time."""
+
+import hashlib
+import ipaddress
+import re
+import secrets
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def new_key() -> tuple[str, str]:
+    """A new key, and the digest that goes into CRYPTOLIQ_API_KEYS."""
+    key = secrets.token_urlsafe(32)
+    return key, digest_of(key)
+
+
+def digest_of(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def digests_in(setting: str | None) -> tuple[str, ...]:
+    """Digests of the setting CRYPTOLIQ_API_KEYS; ValueError where one is no sha256 in hex."""
+    digests = tuple(part.strip().lower() for part in (setting or "").split(",") if part.strip())
+    if any(not _DIGEST.fullmatch(digest) for digest in digests):
+        raise ValueError(
+            "CRYPTOLIQ_API_KEYS holds something that is no sha256 in hex: it takes digests of keys, not keys; "
+            "`cryptoliq serve --new-key` prints both"
+        )
+    return digests
+
+
+def place_of(key: str, digests: tuple[str, ...]) -> int | None:
+    """Which of the digests the key has; looks at all of them, however early one fits."""
+    own, found = digest_of(key), None
+    for place, digest in enumerate(digests):
+        if secrets.compare_digest(own, digest):
+            found = place
+    return found
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

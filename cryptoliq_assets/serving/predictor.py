@@ -1,0 +1,263 @@
+"""The predictor: the champion, the last months of history and the latest forecasts in memory, requests in, answers out.
+
+No Dagster. What it holds is one immutable `Held`; a new champion or new history makes another, which takes its place
+between two batches: no request waits for it, and none sees half of it.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from cryptoliq_assets.features.engineering import OBSERVED_NUMBERS
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.champion import Champion, load_champion
+from cryptoliq_assets.models.intervals import ConformalTable
+from cryptoliq_assets.models.loading import ModelRefused
+from cryptoliq_assets.models.predicting import predict_arrays
+from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.partitions import HISTORY_DAYS, first_day, month_of, months_between
+from cryptoliq_assets.serving.contract import PredictRequest
+from cryptoliq_assets.serving.online import HISTORY, SNAPSHOT, StoredHistory, online_features
+from cryptoliq_assets.settings import Settings
+
+# A request may be dated so many days before the newest stored snapshot: history is kept for it to see 90 days.
+OLDEST_REQUEST_DAYS = 31
+_EPOCH = dt.date(1970, 1, 1)
+_ANY = PredictRequest.model_validate_json('{"price": 1.0, "24h_volume": 1.0}')
+_FIELDS = (*OBSERVED_NUMBERS, "liquidity_ratio", "price_change_24h")
+
+
+class NotReady(RuntimeError):
+    """There is nothing to forecast with; the message says what to do."""
+
+
+class DateRefused(ValueError):
+    """A request is dated where nothing can be said; the message names the bounds."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """All that an answer is made of. latest: scores of the latest forecasts, rising."""
+
+    champion: Champion
+    table: ConformalTable
+    history: StoredHistory
+    latest: np.ndarray
+    newest: dt.date | None
+    # What it was read from: another one means that there is something new.
+    key: tuple
+
+    @cached_property
+    def ranges(self) -> list[tuple[str, float, float]]:
+        """Fields of the contract with their training range, ±infinity where none is known."""
+        known = self.champion.metadata.get("input_ranges", {})
+        return [(field, *known.get(field, (-np.inf, np.inf))) for field in _FIELDS]
+
+    def history_from(self, first: dt.date) -> StoredHistory | None:
+        """The history held, where requests from `first` on see all that they may of it."""
+        return self.history if self.oldest and first >= self.oldest else None
+
+    @property
+    def oldest(self) -> dt.date | None:
+        """First day that a request may be dated; None while nothing is stored."""
+        return self.newest - dt.timedelta(days=OLDEST_REQUEST_DAYS) if self.newest else None
+
+
+class Predictor:
+    """One home's forecasts on request. `held` is None until `refresh` has found a champion."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = TableStore(settings)
+        self.held: Held | None = None
+        self.problem: str = "not loaded yet"
+
+    def refresh(self) -> bool:
+        """Load what is new: True when `held` was replaced. A champion that does not load leaves the old one in place, with
+        the reason in `problem`; an earlier sound one is taken where there is none held yet."""
+        key = self._key()
+        if self.held is not None and key == self.held.key:
+            return False
+        try:
+            champion = load_champion(self.settings)
+        except ModelRefused as error:
+            self.problem = error.reason
+            return False
+        if champion is None:
+            self.problem = "there is no champion yet: `cryptoliq materialize` makes one from the labelled months"
+            return False
+        if self.held is not None and champion.version == self.held.champion.version:
+            # The same artifact, checked again: its compiled form is kept.
+            champion = Champion(self.held.champion.loaded, champion.passed_over)
+        months = self._months()
+        newest = self._newest(months)
+        formula = champion.metadata["formula"]
+        history = StoredHistory.of(
+            self.store.read("cleaned_snapshots", months, columns=list(StoredHistory.COLUMNS)), formula=formula
+        )
+        held = Held(
+            champion=champion,
+            table=ConformalTable.from_dict(champion.metadata["intervals"]),
+            history=history,
+            latest=self._latest(),
+            newest=newest,
+            key=key,
+        )
+        # What is compiled or laid out at the first use is so before anyone waits for it.
+        self._answer_with(held, [_ANY], now=dt.datetime.now(dt.UTC))
+        self.held = held
+        self.problem = "; ".join(champion.passed_over)
+        return True
+
+    def answer(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer to one request body, by what is newest; raises pydantic.ValidationError, DateRefused or NotReady."""
+        self.refresh()
+        return self.answers([PredictRequest.model_validate_json(_as_json(body))])[0]
+
+    def answers(self, requests: Sequence[PredictRequest], *, now: dt.datetime | None = None) -> list[dict[str, Any]]:
+        """Answers to n requests, computed together: a request's answer does not depend on the others."""
+        if self.held is None:
+            raise NotReady(self.problem)
+        return self._answer_with(self.held, requests, now=now or dt.datetime.now(dt.UTC))
+
+    def _answer_with(self, held: Held, requests: Sequence[PredictRequest], *, now: dt.datetime) -> list[dict[str, Any]]:
+        today = now.date()
+        days = np.array([self.day_of(request, held, today=today) for request in requests], dtype=np.int64)
+        numbers = _numbers(requests)
+        made = online_features(
+            [request.coin for request in requests],
+            days,
+            {name: numbers[name] for name in OBSERVED_NUMBERS},
+            history=held.history,
+        )
+        predicted, lower, upper, _ = predict_arrays(
+            held.champion.loaded, made.columns, table=held.table, history=made.recent
+        )
+        percentiles = np.searchsorted(held.latest, predicted, side="right") * (100.0 / max(len(held.latest), 1))
+        outside = _outside(numbers, held)
+        floored = made.today.liquidity.volatility_floored
+        metadata = held.champion.metadata
+        shared = {
+            "model": metadata["model_name"],
+            "model_version": held.champion.version,
+            "timestamp": now.isoformat(),
+            "level": held.table.level,
+            "horizon_days": held.champion.horizon_days,
+        }
+        columns = zip(
+            predicted.tolist(),
+            lower.tolist(),
+            upper.tolist(),
+            made.recent.tolist(),
+            made.age.tolist(),
+            percentiles.tolist(),
+            floored.tolist(),
+            strict=True,
+        )
+        return [
+            {
+                "liquidity_score": score,
+                **shared,
+                "lower": low,
+                "upper": high,
+                "basis": HISTORY if recent else SNAPSHOT,
+                "percentile": round(percentile, 2) if len(held.latest) else None,
+                "flags": {
+                    "volatility_floored": peg,
+                    "out_of_range": outside.get(place, []),
+                    "stale_history": age >= 0 and not recent,
+                },
+            }
+            for place, (score, low, high, recent, age, percentile, peg) in enumerate(columns)
+        ]
+
+    @staticmethod
+    def day_of(request: PredictRequest, held: Held, *, today: dt.date) -> int:
+        """Days since 1970 of a request's snapshot; DateRefused outside what can be answered."""
+        date = request.date or today
+        last = today + dt.timedelta(days=1)
+        if date > last:
+            raise DateRefused(f"date is {date}; expected a day no later than {last}")
+        if request.date and held.oldest and date < held.oldest:
+            raise DateRefused(f"date is {date}; expected a day from {held.oldest} on, for which history is at hand")
+        return (date - _EPOCH).days
+
+    def _key(self) -> tuple:
+        months = self._months()
+        stamps = [self.store.stamp("cleaned_snapshots", month) for month in months]
+        forecasts = self.store.months("forecasts")[-1:]
+        latest = [self.store.stamp("forecasts", month) for month in forecasts]
+        version = store_of(self.settings).current_version()
+        return (version, self._artifact_state(version), *months, *stamps, *forecasts, *latest)
+
+    def _artifact_state(self, version: str | None) -> tuple[int, ...]:
+        """What changes when the current artifact is written anew in place: a restored one is loaded again."""
+        try:
+            status = (self.settings.models_dir / f"{version}.pkl").stat()
+        except OSError:
+            return ()
+        return (status.st_size, status.st_mtime_ns, status.st_ino)
+
+    def _months(self) -> list[str]:
+        """Months of the newest snapshot and of what requests up to OLDEST_REQUEST_DAYS before it may see."""
+        there = self.store.months("cleaned_snapshots")
+        if not there:
+            return []
+        since = first_day(there[-1]) - dt.timedelta(days=HISTORY_DAYS + OLDEST_REQUEST_DAYS)
+        wanted = set(months_between(month_of(since), there[-1]))
+        return [month for month in there if month in wanted]
+
+    def _newest(self, months: list[str]) -> dt.date | None:
+        for month in reversed(months):
+            stamp = self.store.stamp("cleaned_snapshots", month)
+            if stamp and stamp.days:
+                return dt.date.fromisoformat(max(stamp.days))
+        return None
+
+    def _latest(self) -> np.ndarray:
+        months = self.store.months("forecasts")[-1:]
+        if not months:
+            return np.array([])
+        rows = self.store.read("forecasts", months, columns=["coin", "date", "made_at", "liquidity_score"])
+        rows = rows[rows["date"] == rows["date"].max()].sort_values("made_at", kind="stable")
+        return np.sort(rows.drop_duplicates("coin", keep="last")["liquidity_score"].to_numpy())
+
+
+def _as_json(body: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(body, default=str)
+
+
+def _numbers(requests: Sequence[PredictRequest]) -> dict[str, np.ndarray]:
+    """The contract's fields of n requests, NaN where unknown; a cap of 0 is unknown."""
+    values = np.array(
+        [
+            (
+                request.price,
+                request.change_1h,
+                request.change_24h,
+                request.change_7d,
+                request.volume,
+                request.mkt_cap or None,
+                request.liquidity_ratio,
+                request.price_change_24h,
+            )
+            for request in requests
+        ],
+        dtype=float,
+    )
+    return dict(zip(_FIELDS, np.ascontiguousarray(values.T), strict=True))
+
+
+def _outside(numbers: dict[str, np.ndarray], held: Held) -> dict[int, list[str]]:
+    """Fields out of their training range, by place of the request; those without any are left out."""
+    found: dict[int, list[str]] = {}
+    for field, low, high in held.ranges:
+        for place in np.flatnonzero((numbers[field] < low) | (numbers[field] > high)).tolist():
+            found.setdefault(place, []).append(field)
+    return found

@@ -1,0 +1,62 @@
+"""The compiled walk through a forest: scikit-learn's own numbers."""
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.ensemble import RandomForestRegressor
+
+from cryptoliq_assets.models import walking
+from cryptoliq_assets.models.parts import ForestPart
+from cryptoliq_assets.models.walking import FlatForest
+
+
+def table(rows: int, *, seed: int, missing: float) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(rows, 6)).astype(np.float32)
+    X[rng.random(X.shape) < missing] = np.nan
+    return X
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), missing=st.sampled_from([0.0, 0.05, 0.6]), trees=st.integers(1, 12))
+def test_predictions_are_scikit_learns_to_the_last_bit_missing_values_included(seed, missing, trees):
+    X = table(300, seed=seed, missing=missing)
+    y = np.where(np.isnan(X[:, 0]), 1.0, X[:, 0]) + X[:, 1:].sum(axis=1, where=~np.isnan(X[:, 1:]))
+    forest = RandomForestRegressor(trees, min_samples_leaf=2, random_state=seed, n_jobs=1).fit(X, y)
+    # Values missing where none were in training, and those on a threshold.
+    asked = np.vstack([table(200, seed=seed + 1, missing=0.3), X])
+    asked[:, 1] = np.where(np.arange(len(asked)) % 3 == 0, forest.estimators_[0].tree_.threshold[0], asked[:, 1])
+    np.testing.assert_array_equal(FlatForest.of(forest).predict(asked), forest.predict(asked))
+
+
+@pytest.mark.parametrize("rows", [1, 7, 8, 1000])
+def test_one_thread_and_two_give_the_same(rows, monkeypatch):
+    X = table(1000, seed=3, missing=0.1)
+    forest = RandomForestRegressor(9, random_state=0).fit(X, np.arange(1000.0))
+    flat = FlatForest.of(forest)
+    expected = forest.predict(X[:rows])
+    monkeypatch.setattr(walking, "_ROWS_A_THREAD", 4)
+    np.testing.assert_array_equal(flat.predict(X[:rows], threads=2), expected)
+    np.testing.assert_array_equal(flat.predict(X[:rows], threads=1), expected)
+
+
+def test_a_tree_of_one_leaf_and_no_rows_at_all():
+    forest = RandomForestRegressor(2, random_state=0).fit(np.ones((5, 2)), np.full(5, 3.5))
+    flat = FlatForest.of(forest)
+    assert flat.predict(np.full((2, 2), np.nan, np.float32)).tolist() == [3.5, 3.5]
+    assert flat.predict(np.empty((0, 2), np.float32)).shape == (0,)
+
+
+def test_the_flat_form_is_no_part_of_what_is_stored():
+    X = table(200, seed=1, missing=0.1)
+    part = ForestPart(np.arange(6), params={"n_estimators": 3}, seed=1)
+    part.fit(X, np.arange(200, dtype=np.float32), None)
+    before = pickle.dumps(part)
+    expected = part.predict(X)
+    assert pickle.dumps(part) == before
+    again = pickle.loads(before)
+    assert "_flat" not in vars(again)
+    np.testing.assert_array_equal(again.predict(X), expected)

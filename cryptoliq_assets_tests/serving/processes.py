@@ -1,0 +1,109 @@
+"""`cryptoliq serve` in processes of its own, and requests to it."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+COMMAND = [sys.executable, "-c", "from cryptoliq_assets.cli import main; main()"]
+BODY = {
+    "price": 100.0,
+    "1h": 0.1,
+    "24h": -1.5,
+    "7d": 3.0,
+    "24h_volume": 2e9,
+    "mkt_cap": 1e11,
+    "coin": "Bitcoin",
+    "date": "2025-08-01",
+}
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def environment(home: Path, **settings: object) -> dict[str, str]:
+    """The test's own, this home, and settings by their short names."""
+    known = {name: value for name, value in os.environ.items() if not name.startswith(("CRYPTOLIQ_", "PROMETHEUS_"))}
+    said = {f"CRYPTOLIQ_{name.upper()}": str(value) for name, value in settings.items()}
+    return {**known, "CRYPTOLIQ_HOME": str(home), **said}
+
+
+class Served:
+    """A running service."""
+
+    def __init__(self, home: Path, *, scheme: str = "http", **settings: object) -> None:
+        self.home, self.port = home, free_port()
+        self.url = f"{scheme}://127.0.0.1:{self.port}"
+        self.errors = home / "serve.err"
+        with self.errors.open("wb") as errors:
+            self.process = psutil.Popen(
+                [*COMMAND, "serve", "--port", str(self.port)],
+                env=environment(home, **settings),
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self, *, seconds: float = 60.0) -> None:
+        since = time.monotonic()
+        with httpx.Client(verify=ssl._create_unverified_context()) as client:
+            while True:
+                assert self.process.poll() is None, self.errors.read_text()
+                with contextlib.suppress(httpx.TransportError):
+                    if client.get(f"{self.url}/readyz").status_code == 200:
+                        return
+                assert time.monotonic() - since < seconds, self.errors.read_text()
+                time.sleep(0.1)
+
+    def workers(self) -> list[psutil.Process]:
+        """Processes that answer."""
+        children = [child for child in self.process.children() if "resource_tracker" not in " ".join(child.cmdline())]
+        return children or [self.process]
+
+    def end(self, how: int = signal.SIGTERM) -> None:
+        """End it and wait; what is left of its tree after that is killed."""
+        tree = [self.process, *self.process.children(recursive=True)] if self.process.is_running() else []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self.process.send_signal(how)
+        _, alive = psutil.wait_procs(tree, timeout=20)
+        for process in alive:
+            process.kill()
+        psutil.wait_procs(alive, timeout=10)
+
+    def app_log(self, event: str | None = None) -> list[dict[str, Any]]:
+        """Lines of logs/app.log and of those turned over, oldest first, of one event or all."""
+        lines = lines_of(sorted((self.home / "logs").glob("app.log*"), reverse=True))
+        return [line for line in lines if event in (None, line["event"])]
+
+    def predictions(self) -> list[dict[str, Any]]:
+        return lines_of(sorted((self.home / "data" / "predictions").glob("*.jsonl")))
+
+
+@contextlib.contextmanager
+def serving(home: Path, **settings: object) -> Iterator[Served]:
+    """A service that answers, ended at the end."""
+    served = Served(home, **settings)
+    try:
+        served.wait_until_ready()
+        yield served
+    finally:
+        served.end()
+
+
+def lines_of(paths: list[Path]) -> list[dict[str, Any]]:
+    """Every line of JSON files of lines; one that is no JSON fails the test."""
+    return [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]

@@ -1,0 +1,293 @@
+"""The service as its users meet it: a real process on loopback, every route, every refusal."""
+
+import json
+import subprocess
+import time
+
+import httpx
+import pytest
+
+from cryptoliq_assets_tests.serving.processes import BODY, COMMAND, Served, environment, serving
+
+CSV = {"Content-Type": "text/csv"}
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def served(trained_home, tmp_path_factory):
+    home = trained_home.copy_to(tmp_path_factory.mktemp("api") / "home")
+    with serving(home, api_body_mb=1, api_batch_rows=50) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(served: Served):
+    with httpx.Client(base_url=served.url, timeout=30) as made:
+        yield made
+
+
+def check_problem(answer: httpx.Response, status: int, *, field: str | None = None, says: str = "") -> dict:
+    """problem+json of this status, naming a field and its bound."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert set(body) == {"type", "title", "status", "detail", "errors"}
+    assert (body["status"], bool(body["title"])) == (status, True)
+    assert says in body["detail"]
+    assert "Traceback" not in answer.text
+    assert ".py" not in answer.text
+    if field is not None:
+        assert field in {error["field"] for error in body["errors"]}, body
+        assert all(error["message"] for error in body["errors"])
+    return body
+
+
+# What is answered.
+
+
+def test_predict_answers_with_score_interval_and_what_they_rest_on(client):
+    answer = client.post("/predict", json=BODY)
+    assert answer.status_code == 200
+    said = answer.json()
+    assert {"liquidity_score", "model", "model_version", "timestamp"} <= set(said)
+    assert said["lower"] < said["liquidity_score"] < said["upper"]
+    assert (said["basis"], said["level"], said["horizon_days"]) == ("history", 0.9, 1)
+    assert 0 <= said["percentile"] <= 100
+    assert said["flags"] == {
+        "volatility_floored": False,
+        "out_of_range": said["flags"]["out_of_range"],
+        "stale_history": False,
+    }
+    assert said["model_version"].startswith(said["model"])
+
+
+def test_predict_takes_the_contracts_eight_fields_alone_and_a_body_without_a_type(client):
+    body = {name: value for name, value in BODY.items() if name not in ("coin", "date")}
+    body |= {"liquidity_ratio": 0.02, "price_change_24h": -1.5}
+    for headers in (JSON, {}, {"Content-Type": "application/json; charset=utf-8"}):
+        answer = client.post("/predict", content=json.dumps(body), headers=headers)
+        assert (answer.status_code, answer.json()["basis"]) == (200, "snapshot")
+
+
+def test_numbers_may_be_written_as_json_writes_them(client):
+    body = {**BODY, "price": 100, "24h": -1, "mkt_cap": None}
+    assert client.post("/predict", json=body).status_code == 200
+
+
+def test_a_json_batch_answers_each_row_as_a_single_request(client):
+    rows = [BODY, {**BODY, "coin": "Ethereum"}, {**BODY, "coin": None}]
+    answers = client.post("/predict/batch", json={"rows": rows}).json()["answers"]
+    for row, answer in zip(rows, answers, strict=True):
+        single = client.post("/predict", json=row).json()
+        assert {**single, "timestamp": ""} == {**answer, "timestamp": ""}
+
+
+def test_a_csv_batch_is_what_the_command_writes_of_the_same_file(client, served, trained_home, tmp_path):
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    later = trained_home.later_files[0].read_bytes()
+    source.write_bytes(later + b"Nocoin,NO,-1,0,0,0,1,1,,,2025-08-01\n")
+    answer = client.post("/predict/batch", content=source.read_bytes(), headers=CSV)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/csv; charset=utf-8")
+    run = subprocess.run(
+        [*COMMAND, "predict", str(source), str(target)], env=environment(served.home), capture_output=True, check=False
+    )
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert answer.content == target.read_bytes()
+    assert b"history" in answer.content
+
+
+def test_forecasts_are_filtered_sorted_and_paged(client):
+    whole = client.get("/forecasts", params={"limit": 1000}).json()
+    assert whole["date"] == "2025-07-31"
+    assert whole["count"] == len(whole["items"]) >= 25
+    falling = client.get("/forecasts", params={"sort": "-liquidity_score", "limit": 5, "offset": 2}).json()
+    scores = sorted((item["liquidity_score"] for item in whole["items"]), reverse=True)
+    assert [item["liquidity_score"] for item in falling["items"]] == scores[2:7]
+    found = client.get("/forecasts", params={"search": "BITCOIN"}).json()["items"]
+    assert "Bitcoin" in {item["coin"] for item in found}
+    assert client.get("/forecasts", params={"search": "no such coin"}).json()["count"] == 0
+
+
+@pytest.mark.parametrize(
+    "query", ["sort=price", "limit=0", "limit=1001", "limit=x", "offset=-1", f"search={'x' * 201}"]
+)
+def test_forecasts_refuses_what_is_out_of_bounds(client, query):
+    check_problem(client.get(f"/forecasts?{query}"), 422, field=query.partition("=")[0])
+
+
+def test_one_coins_forecasts(client):
+    found = client.get("/forecasts/Bitcoin", params={"days": 30}).json()
+    assert found["coin"] == "Bitcoin"
+    assert len(found["history"]) == 30
+    assert found["latest"]["lower"] < found["latest"]["liquidity_score"] < found["latest"]["upper"]
+    check_problem(client.get("/forecasts/Bitcoin?days=0"), 422, field="days")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a%2Fb",
+        "a/b/c",
+        "..%2F..%2Fetc%2Fpasswd",
+        "%E2%82%BF%F0%9F%9A%80",
+        "%00",
+        "%FF%FE",
+        "x" * 3000,
+        "%25",
+        "%0d%0aX: y",
+    ],
+)
+def test_a_coin_that_nobody_knows_is_404_whatever_its_name(client, name):
+    check_problem(client.get(f"/forecasts/{name}"), 404)
+
+
+def test_model_health_and_readiness(client):
+    model = client.get("/model").json()
+    assert model["model_name"] in ("LinearRegression", "RandomForest", "XGBoost")
+    assert client.get("/healthz").json() == {"status": "ok"}
+    ready = client.get("/readyz").json()
+    assert (ready["status"], ready["model_version"]) == ("ready", model["version"])
+    assert (ready["newest_snapshot"], ready["problem"]) == ("2025-07-31", None)
+
+
+def test_openapi_names_every_route_and_has_an_example_for_every_body(client):
+    schema = client.get("/openapi.json").json()
+    assert set(schema["paths"]) == {
+        "/predict",
+        "/predict/batch",
+        "/forecasts",
+        "/forecasts/{coin}",
+        "/model",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    }
+    components = schema["components"]["schemas"]
+    for path in ("/predict", "/predict/batch"):
+        for content in schema["paths"][path]["post"]["requestBody"]["content"].values():
+            named = content["schema"].get("$ref", "").rpartition("/")[2]
+            examples = [content["example"]] if "example" in content else components[named]["examples"]
+            kind = JSON if isinstance(examples[0], dict) else CSV
+            sent = json.dumps(examples[0]) if kind is JSON else examples[0]
+            answer = client.post(path, content=sent, headers=kind)
+            # The example is dated by its own days, which this home's history need not reach.
+            assert answer.status_code == 200, answer.text
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("said", "field"),
+    [
+        ({"price": -1.0}, "price"),
+        ({"price": 0}, "price"),
+        ({"price": "100"}, "price"),
+        ({"price": None}, "price"),
+        ({"price": True}, "price"),
+        ({"24h": -100.5}, "24h"),
+        ({"7d": -101}, "7d"),
+        ({"1h": "0.5"}, "1h"),
+        ({"24h_volume": -1}, "24h_volume"),
+        ({"24h_volume": None}, "24h_volume"),
+        ({"mkt_cap": -5}, "mkt_cap"),
+        ({"liquidity_ratio": -0.1}, "liquidity_ratio"),
+        ({"coin": ""}, "coin"),
+        ({"coin": "x" * 201}, "coin"),
+        ({"coin": 5}, "coin"),
+        ({"date": "2025-02-30"}, "date"),
+        ({"date": 20250801}, "date"),
+        ({"date": "2025-06-01"}, "date"),
+        ({"date": "2990-01-01"}, "date"),
+        ({"symbol": "BTC"}, "symbol"),
+        ({"volume": 5}, "volume"),
+        ({"change_24h": 5}, "change_24h"),
+    ],
+)
+def test_a_field_out_of_bounds_is_named_with_its_bound(client, said, field):
+    body = check_problem(client.post("/predict", json={**BODY, **said}), 422, field=field)
+    assert field in body["detail"]
+    nested = client.post("/predict/batch", json={"rows": [BODY, {**BODY, **said}]})
+    check_problem(nested, 422)
+    assert field in nested.json()["detail"]
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999", "01", "'1'", "0x10"])
+def test_numbers_that_are_none_are_refused(client, word):
+    sent = json.dumps({**BODY, "price": "?"}).replace('"?"', word)
+    check_problem(client.post("/predict", content=sent, headers=JSON), 422)
+
+
+@pytest.mark.parametrize("sent", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'"price"', b"[" * 50_000, b"{}" * 2])
+def test_a_body_that_is_no_object_is_refused(client, sent):
+    check_problem(client.post("/predict", content=sent, headers=JSON), 422)
+    check_problem(client.post("/predict/batch", content=sent, headers=JSON), 422)
+
+
+def test_a_missing_field_is_named(client):
+    body = check_problem(client.post("/predict", json={"price": 1.0}), 422, field="24h_volume")
+    assert body["errors"] == [{"field": "24h_volume", "message": "Field required"}]
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
+def test_a_body_beyond_the_limit_is_413_declared_or_not(client, path):
+    sent = b"[" + b"1," * 600_000 + b"1]"
+    check_problem(client.post(path, content=sent, headers=JSON), 413, says="CRYPTOLIQ_API_BODY_MB")
+
+    def chunks():
+        yield from (sent[start : start + 65_536] for start in range(0, len(sent), 65_536))
+
+    check_problem(client.post(path, content=chunks(), headers=JSON), 413, says="CRYPTOLIQ_API_BODY_MB")
+
+
+def test_a_json_batch_beyond_its_rows_is_413_and_an_empty_one_422(client):
+    check_problem(client.post("/predict/batch", json={"rows": [BODY] * 51}), 413, says="at most 50")
+    assert client.post("/predict/batch", json={"rows": [BODY] * 50}).status_code == 200
+    check_problem(client.post("/predict/batch", json={"rows": []}), 422, field="rows")
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "multipart/form-data; boundary=x", "garbage"])
+def test_another_media_type_is_415(client, kind):
+    for path in ("/predict", "/predict/batch"):
+        check_problem(client.post(path, content=b"{}", headers={"Content-Type": kind}), 415, says="application/json")
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x00\x01", b"a,b\n1,2\n", b"coin,price\n", b"\xff\xfe\xff"])
+def test_a_csv_that_is_none_of_the_contract_is_refused_whole(client, sent):
+    check_problem(client.post("/predict/batch", content=sent, headers=CSV), 422)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/predict", "POST"),
+        ("DELETE", "/predict/batch", "POST"),
+        ("POST", "/forecasts", "GET"),
+        ("PUT", "/healthz", "GET"),
+    ],
+)
+def test_another_method_is_405_and_says_which_are_allowed(client, method, path, allowed):
+    answer = client.request(method, path)
+    check_problem(answer, 405)
+    assert answer.headers["allow"] == allowed
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/predict/", "/nothing", "/docs", "/redoc", "/../etc/passwd", "//", "/é", "/forecasts/"]
+)
+def test_other_paths_are_404(client, path):
+    check_problem(client.get(path), 404)
+
+
+def test_what_was_asked_is_counted_and_a_scan_makes_one_label(client):
+    for number in range(1000):
+        assert client.get(f"/scan/{number}").status_code == 404
+    time.sleep(0.1)
+    text = client.get("/metrics").text
+    lines = [line for line in text.splitlines() if line.startswith("cryptoliq_requests_total")]
+    assert not any("scan" in line for line in lines)
+    other = [line for line in lines if 'path="other"' in line and 'status="404"' in line]
+    assert len(other) == 1
+    assert float(other[0].split()[-1]) >= 1000
+    client.get("/forecasts/Bitcoin")
+    assert 'path="/forecasts/{coin:path}",status="200"' in client.get("/metrics").text

@@ -1,0 +1,265 @@
+"""Every page of the app, run by Streamlit's own test harness: on a home, an empty one, one without a champion, a service."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import cryptoliq_assets
+from cryptoliq_assets.io.files import write_json
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.settings import Settings
+
+SCRIPT = Path(cryptoliq_assets.__file__).parent / "serving" / "dashboard.py"
+PAGES = ("market", "coin", "what_if", "upload", "models", "health")
+
+
+def opened(page: str) -> AppTest:
+    test = AppTest.from_file(str(SCRIPT), default_timeout=60).run()
+    return test if page == "market" else test.switch_page(f"app_pages/{page}.py").run()
+
+
+def said(test: AppTest) -> str:
+    kinds = (test.markdown, test.caption, test.info, test.warning, test.error, test.subheader)
+    return "\n".join(element.value for kind in kinds for element in kind)
+
+
+def unbroken(test: AppTest) -> AppTest:
+    assert not test.exception
+    assert not test.error, said(test)
+    return test
+
+
+def figures(test: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in test.metric}
+
+
+@pytest.fixture
+def copied(trained_home, tmp_path, app_environment) -> Settings:
+    """A home to write in, which the app shows."""
+    home = trained_home.copy_to(tmp_path / "home")
+    app_environment(home=home)
+    return Settings(home=home)
+
+
+def test_the_market_shows_the_newest_forecasts_movers_and_the_stress_list(app_environment, trained_home, settings):
+    app_environment(home=trained_home.path)
+    test = unbroken(opened("market"))
+    stored = pd.read_parquet(settings.data_dir / "forecasts")
+    assert figures(test)["Coins"] == str(len(stored))
+    assert "2025-08-01" in said(test)
+    stressed, whole = (frame.value for frame in test.dataframe)
+    assert len(whole) == len(stored)
+    assert (stressed["below_mean"] < 0).all()
+    assert stressed["below_mean"].is_monotonic_increasing
+    assert stressed["below_mean"].min() == whole["below_mean"].min()
+    test.text_input(key="find").set_value("bitco").run()
+    assert unbroken(test).dataframe[1].value["coin"].tolist() == ["Bitcoin"]
+
+
+def test_a_coin_shows_its_days_and_its_forecast(app_environment, trained_home):
+    app_environment(home=trained_home.path)
+    test = unbroken(opened("coin"))
+    assert test.selectbox(key="coin").value == "Bitcoin"
+    assert "Forecast, 2025-08-01" in figures(test)
+    assert "No forecast of this coin has come true yet" in said(test)
+
+
+def test_a_name_in_the_address_is_that_coin(app_environment, trained_home):
+    app_environment(home=trained_home.path)
+    test = AppTest.from_file(str(SCRIPT), default_timeout=60).run().switch_page("app_pages/coin.py")
+    test.query_params["coin"] = "Ethereum"
+    assert "Ethereum (ETH)" in said(unbroken(test.run()))
+
+
+def test_a_coin_that_is_not_in_the_newest_snapshot_is_shown_up_to_its_last_day(copied):
+    store = TableStore(copied)
+    for table in ("cleaned_snapshots", "forecasts"):
+        rows = store.read(table, ["2025-07"])
+        store.write(table, rows[(rows["coin"] != "Ethereum") | (rows["date"] < "2025-07-20")], ["2025-07"])
+    write_json(copied.reports_dir / "forecasts.json", {"stale": [{"coin": "Ethereum", "last_seen": "2025-07-19"}]})
+    test = unbroken(opened("coin"))
+    test.selectbox(key="coin").set_value("Ethereum").run()
+    assert "Not forecast: it is not in the snapshot of 2025-07-31. Last seen 2025-07-19" in said(unbroken(test))
+
+
+def test_past_forecasts_stand_against_what_came(copied):
+    store = TableStore(copied)
+    newest = store.read("forecasts")
+    before = newest.assign(**{name: newest[name] - pd.Timedelta(days=1) for name in ("date", "target_date")})
+    before["known_until"] = before["date"]
+    plain = {"coin": object, "model_version": object}
+    store.write("forecasts", pd.concat([newest.astype(plain), before.astype(plain)]), ["2025-07"])
+    test = unbroken(opened("coin"))
+    (table,) = (frame.value for frame in test.dataframe)
+    assert table["target_date"].tolist() == ["2025-07-31"]
+    labels = store.read("labels", ["2025-07"], coin="Bitcoin").set_index("date")
+    assert table["realised"].iloc[0] == labels.loc["2025-07-31", "liquidity_score"]
+    assert table["error"].iloc[0] == table["liquidity_score"].iloc[0] - table["realised"].iloc[0]
+
+
+def test_a_new_snapshot_shows_without_a_restart(copied):
+    test = unbroken(opened("market"))
+    coins = int(figures(test)["Coins"])
+    store = TableStore(copied)
+    store.write("forecasts", store.read("forecasts").iloc[1:], ["2025-07"])
+    assert figures(unbroken(test.run()))["Coins"] == str(coins - 1)
+
+
+def test_models_show_folds_leaderboard_ledger_and_card(app_environment, trained_home, settings):
+    app_environment(home=trained_home.path)
+    test = unbroken(opened("models"))
+    champion = store_of(settings).current()
+    assert figures(test)["Skill"] == f"{champion['metrics']['skill']:.3f}"
+    shown = said(test)
+    for title in ("Leaderboard", "Stored versions", "Ledger, newest first", "Model card"):
+        assert title in shown
+    folds, _, board, versions, ledger = (frame.value for frame in test.dataframe)
+    assert len(folds) == 2
+    assert board["Model"].tolist()[-3:] == ["persistence", "har", "mean 7d"]
+    assert versions["Version"].tolist() == [champion["version"]]
+    assert ledger["Event"].tolist() == ["promotion"]
+
+
+def test_health_shows_freshness_files_and_what_will_make_the_drift_report(copied):
+    test = unbroken(opened("health"))
+    assert figures(test)["Newest snapshot"] == "2025-07-31"
+    assert figures(test)["Missing days"] == "0"
+    assert "days old: drop newer files" in said(test)
+    assert "90 accepted" in said(test)
+    assert "`drift_report` writes" in said(test)
+    write_json(copied.reports_dir / "drift_report.json", {"drifted": ["price_log"]})
+    assert json.loads(unbroken(test.run()).json[0].value) == {"drifted": ["price_log"]}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_empty_home_says_what_to_do(page, tmp_path, app_environment):
+    app_environment(home=tmp_path)
+    test = unbroken(opened(page))
+    wanted = {"what_if": "Nothing is stored", "upload": "Columns as in a snapshot file", "models": "cryptoliq train"}
+    assert wanted.get(page, "Drop snapshot files into `data/raw`") in said(test)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_home_without_a_champion_says_what_to_do(page, copied):
+    shutil.rmtree(copied.models_dir)
+    shutil.rmtree(copied.data_dir / "forecasts")
+    test = opened(page)
+    assert not test.exception
+    if page in ("market", "coin", "models"):
+        assert "`cryptoliq train` makes one" in said(test)
+
+
+def test_a_champion_without_forecasts_says_what_to_do(copied):
+    shutil.rmtree(copied.data_dir / "forecasts")
+    assert "`cryptoliq forecast` makes them" in said(unbroken(opened("market")))
+
+
+def test_what_is_damaged_is_told_in_words(copied):
+    version = store_of(copied).current_version()
+    (copied.models_dir / f"{version}.pkl").write_bytes(b"")
+    test = opened("models")
+    assert "**The model was refused**" in test.error[0].value
+    assert "cryptoliq models verify" in test.error[0].value
+    path = TableStore(copied).path("engineered_features", "2025-07")
+    pd.read_parquet(path).drop(columns="liquidity_score").to_parquet(path)
+    test = opened("market")
+    assert "**A table cannot be read**" in test.error[0].value
+    assert not test.exception
+
+
+def test_what_nobody_foresaw_is_told_without_a_traceback(copied, monkeypatch):
+    from cryptoliq_assets.serving import views
+
+    monkeypatch.setattr(views, "latest_forecasts", lambda *_: 1 / 0)
+    test = opened("market")
+    assert "Something went wrong" in test.error[0].value
+    assert "ZeroDivision" not in said(test)
+
+
+def test_on_a_service_what_if_sends_the_contracts_fields_and_tells_the_answer(app_environment, service):
+    app_environment(url=service.url)
+    test = unbroken(opened("what_if"))
+    test.selectbox(key="of").set_value("Bitcoin").run()
+    known = service.coins["Bitcoin"]["snapshot"]
+    assert test.number_input(key="price of Bitcoin").value == known["price"]
+    test.number_input(key="24h_volume of Bitcoin").set_value(5.0e6)
+    test.button[0].click().run()
+    unbroken(test)
+    (body,) = service.bodies
+    assert set(body) == {
+        *("price", "1h", "24h", "7d", "24h_volume", "mkt_cap", "liquidity_ratio", "price_change_24h"),
+        *("coin", "date"),
+    }
+    assert (body["24h_volume"], body["date"], body["coin"]) == (5.0e6, "2025-07-31", "Bitcoin")
+    assert body["liquidity_ratio"] == 5.0e6 / known["mkt_cap"]
+    assert body["price_change_24h"] == pytest.approx(known["price_change_24h"])
+    shown = figures(test)
+    assert (shown["Forecast, 1 day ahead"], shown["90% interval"]) == ("0.512", "0.431 to 0.593")
+    assert shown["Percentile"] == "42"
+    assert "24h volume, USD" in said(test)
+    assert "below its floor" in said(test)
+
+
+def test_what_if_of_a_homes_own_coin_gives_its_newest_forecast_again(app_environment, trained_home, settings):
+    app_environment(home=trained_home.path)
+    test = unbroken(opened("what_if"))
+    test.selectbox(key="of").set_value("Bitcoin").run()
+    test.button[0].click().run()
+    stored = pd.read_parquet(settings.data_dir / "forecasts").set_index("coin").loc["Bitcoin"]
+    assert figures(unbroken(test))["Forecast, 1 day ahead"] == f"{stored['liquidity_score']:.3f}"
+    assert "the coin's stored days" in said(test)
+    test.number_input(key="price of Bitcoin").set_value(0.0)
+    test.button[0].click().run()
+    assert "- price: Input should be greater than 0" in test.error[0].value
+
+
+def test_what_if_without_a_price_says_what_is_needed(app_environment, service):
+    app_environment(url=service.url)
+    test = opened("what_if")
+    test.button[0].click().run()
+    assert "Fill in Price, USD and 24h volume, USD" in test.error[0].value
+    assert service.bodies == []
+
+
+def test_a_refused_row_names_its_fields(app_environment, service):
+    app_environment(url=service.url)
+    test = opened("what_if")
+    service.refusal = (
+        422,
+        {"title": "Refused", "errors": [{"field": "price", "message": "at most 1e12, [not](http://x)"}]},
+    )
+    test.number_input(key="price of None").set_value(1e15)
+    test.number_input(key="24h_volume of None").set_value(1.0)
+    test.button[0].click().run()
+    # A service's words are shown, not obeyed.
+    assert "- price: at most 1e12, \\[not\\](http\\://x)" in test.error[0].value
+
+
+@pytest.mark.parametrize("page", ["market", "coin", "upload", "models", "health"])
+def test_on_a_service_every_page_opens_and_those_that_need_a_home_say_so(page, app_environment, service):
+    app_environment(url=service.url)
+    test = unbroken(opened(page))
+    assert ("read from the home itself" in said(test)) == (page in ("models", "health"))
+
+
+@pytest.mark.parametrize("page", ["market", "coin", "what_if", "models"])
+def test_a_service_that_is_not_there_is_told(page, app_environment):
+    app_environment(url="http://127.0.0.1:9")
+    test = opened(page)
+    assert "The service cannot be reached" in test.error[0].value
+    assert not test.exception
+
+
+def test_names_are_text_and_no_markup():
+    from cryptoliq_assets.serving.app_kit import text
+    from cryptoliq_assets.serving.charts import name_shown
+
+    assert text("![x](http://e) `cryptoliq_x` $1$") == "\\!\\[x\\](http\\://e) `cryptoliq_x` \\$1\\$"
+    assert "`" not in text("one ` only")
+    assert name_shown("<a href='x'>") == "&lt;a href=&#x27;x&#x27;&gt;"
