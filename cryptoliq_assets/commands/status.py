@@ -44,15 +44,8 @@ def read_status(settings: Settings) -> dict:
     version, refused = models.newest_intact()
     champion = models.metadata(version) if version else None
     plan = make_plan(settings, catalogue, store=store, today=today)
-    newest_versions = catalogue.newest_by_name()
-    # A home that was copied has files of another making, but of the same size and time: they are not news.
-    unknown = [
-        entry
-        for entry in unknown_files(look_at(settings.raw_dir), catalogue)
-        if (known := newest_versions.get(entry.name)) is None
-        or known.state == "refused"
-        or (known.size, known.mtime_ns) != (entry.size, entry.mtime_ns)
-    ]
+    # It reads no file, so it takes none for new that was perhaps only copied.
+    unknown = unknown_files(look_at(settings.raw_dir), catalogue, by_change=False)
     files = catalogue.files()
     accuracy = realised_accuracy(settings)
     to_do = []

@@ -53,9 +53,9 @@ class ReceivedFile:
     reason: str | None
     ctime_ns: int | None = None
 
-    def looks_like(self, size: int, mtime_ns: int, ctime_ns: int) -> bool:
-        """Whether a file of this size and these times is taken for this version without reading it."""
-        return (self.size, self.mtime_ns, self.ctime_ns) == (size, mtime_ns, ctime_ns)
+    def looks_like(self, size: int, mtime_ns: int, ctime_ns: int | None) -> bool:
+        """Whether a file of this size and these times is taken for this version unread; None: whenever it was changed."""
+        return (self.size, self.mtime_ns) == (size, mtime_ns) and ctime_ns in (None, self.ctime_ns)
 
     @property
     def months(self) -> set[str]:

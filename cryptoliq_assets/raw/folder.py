@@ -72,17 +72,16 @@ def look_at(folder: Path) -> Look:
     return Look(sorted(files, key=lambda file: (file.mtime_ns, file.name)), passed_over)
 
 
-def unknown_files(look: Look, catalogue: Catalogue) -> list[Entry]:
-    """Files that are not the newest version the catalogue has of their name, judged by size and times."""
+def unknown_files(look: Look, catalogue: Catalogue, *, by_change: bool = True) -> list[Entry]:
+    """Files that are not the newest version the catalogue has of their name, judged by size and times.
+
+    Without `by_change` the time of change is left out: in the copy of a home it is another for every file.
+    """
     newest = catalogue.newest_by_name()
     unknown = []
     for entry in look.files:
-        known = newest.get(entry.name)
-        if (
-            known is None
-            or known.state == "refused"
-            or not known.looks_like(entry.size, entry.mtime_ns, entry.ctime_ns)
-        ):
+        known, changed = newest.get(entry.name), entry.ctime_ns if by_change else None
+        if known is None or known.state == "refused" or not known.looks_like(entry.size, entry.mtime_ns, changed):
             unknown.append(entry)
     return unknown
 
