@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestRegressor
 
 from cryptoliq_assets.models import walking
-from cryptoliq_assets.models.parts import ForestPart
-from cryptoliq_assets.models.walking import FlatForest
+from cryptoliq_assets.models.parts import BoostedPart, ForestPart
+from cryptoliq_assets.models.walking import FlatBoosted, FlatForest
 
 
 def table(rows: int, *, seed: int, missing: float) -> np.ndarray:
@@ -50,13 +50,32 @@ def test_a_tree_of_one_leaf_and_no_rows_at_all():
     assert flat.predict(np.empty((0, 2), np.float32)).shape == (0,)
 
 
-def test_the_flat_form_is_no_part_of_what_is_stored():
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000), missing=st.sampled_from([0.0, 0.05, 0.6]), rounds=st.integers(1, 60))
+def test_boosted_trees_walked_are_xgboosts_own_to_the_last_bit(seed, missing, rounds):
+    X = table(400, seed=seed, missing=missing)
+    part = BoostedPart(np.arange(6), params={"rounds": rounds, "max_depth": 5, "max_bin": 32}, seed=seed)
+    part.fit(X, np.nansum(X, axis=1).astype(np.float32), None)
+    flat = FlatBoosted.of(part.booster)
+    asked = np.vstack([table(200, seed=seed + 1, missing=0.3), X])
+    # On a threshold: not below it.
+    split = np.flatnonzero(flat.left >= 0)[0]
+    asked[::3, flat.feature[split]] = flat.threshold[split]
+    np.testing.assert_array_equal(flat.predict(asked), part.booster.inplace_predict(asked))
+    few, many = asked[: part.ROWS_TO_WALK], asked[: part.ROWS_TO_WALK + 1]
+    np.testing.assert_array_equal(part.predict(few), part.predict(many)[:-1])
+
+
+@pytest.mark.parametrize("kind", [ForestPart, BoostedPart])
+def test_the_flat_form_is_no_part_of_what_is_stored(kind):
     X = table(200, seed=1, missing=0.1)
-    part = ForestPart(np.arange(6), params={"n_estimators": 3}, seed=1)
+    part = kind(np.arange(6), params={"n_estimators": 3} if kind is ForestPart else {"rounds": 3}, seed=1)
     part.fit(X, np.arange(200, dtype=np.float32), None)
+    X = X[:100]
     before = pickle.dumps(part)
     expected = part.predict(X)
-    assert pickle.dumps(part) == before
+    assert part._flat is not None
+    assert "_flat" not in part.__getstate__()
     again = pickle.loads(before)
-    assert "_flat" not in vars(again)
+    assert again._flat is None
     np.testing.assert_array_equal(again.predict(X), expected)
