@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime as dt
+import gc
 import signal
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -37,6 +38,9 @@ class Service:
     async def running(self) -> AsyncIterator[None]:
         """From the first load to the last line of the logs; SIGHUP looks for something new at once."""
         await self._refresh()
+        # What is loaded stays: looking through it for garbage would stop every request for a tenth of a second.
+        gc.collect()
+        gc.freeze()
         watching = asyncio.create_task(self._watch())
         with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._asked_to_reload.set)
