@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cryptoliq_assets.serving.journal import Journal
@@ -27,6 +28,8 @@ _HEADERS = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
+# Status under which a request is counted that was given up by whoever made it.
+_GONE = 499
 
 
 class BodyTooLarge(Exception):
@@ -84,6 +87,9 @@ class Guard:
             if not status:
                 slow = f"the request took longer than {self.seconds:g} s"
                 await problem(503, slow, headers={"Retry-After": "1"})(scope, receive, answer)
+        except ClientDisconnect:
+            # Who asked has gone in the middle of the body: nothing failed, and nobody is there to answer.
+            status = status or _GONE
         # The last resort: whoever asked learns that it failed, the log learns why.
         except Exception as error:
             self._note_exception(scope, error)
