@@ -117,7 +117,7 @@ def test_the_definition_carries_column_schema_and_lineage(bench: Bench) -> None:
     metadata = table_asset("cleaned_snapshots", bench.settings, group="cleaned")["metadata"]
     schema = {column.name: column for column in metadata["dagster/column_schema"].columns}
     assert list(schema) == TABLES["cleaned_snapshots"].columns
-    assert schema["price"].description.endswith("Unit: USD.")
+    assert schema["price"].description.endswith("Unit: USD. From raw_snapshots.price.")
     assert (schema["price"].constraints.nullable, schema["mkt_cap"].constraints.nullable) == (False, True)
     lineage = metadata["dagster/column_lineage"].deps_by_column["24h_volume"]
     assert [(dep.asset_key.path[-1], dep.column_name) for dep in lineage] == [("raw_snapshots", "24h_volume")]
