@@ -37,7 +37,7 @@ class Ledger:
         if not self.path.exists():
             return []
         entries = []
-        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
             try:
                 entry = json.loads(line)
             except ValueError:

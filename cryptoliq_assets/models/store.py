@@ -165,19 +165,30 @@ class ModelStore:
         if not path.exists():
             raise ModelRefused(f"{version}: {path.name} is absent; restore it or roll back")
         promotion = self.ledger.promotion_of(version)
-        model = load_model(
-            path.read_bytes(),
-            metadata,
-            expected_sha256=str(promotion["sha256"]) if promotion else None,
-            signing_key=self._key,
-        )
+        try:
+            model = load_model(
+                path.read_bytes(),
+                metadata,
+                expected_sha256=str(promotion["sha256"]) if promotion else None,
+                signing_key=self._key,
+            )
+            # Whoever forecasts needs these beside the model.
+            half_widths = metadata["intervals"]["half_widths"] if "intervals" in metadata else {}
+            if not all(width >= 0 for width in half_widths.values()):
+                raise ValueError("a half-width of its intervals is negative")
+        except ModelRefused:
+            raise
+        except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+            raise ModelRefused(
+                f"{version}: its files cannot be made sense of ({type(error).__name__}: {error}); restore them or roll back"
+            ) from error
         return LoadedModel(model, metadata)
 
     def load_newest_sound(self) -> tuple[LoadedModel, list[str]]:
         """The current model, or else the one that was current before it and loads; with the reasons for those passed
         over, which the caller raises alarm about. Raises ModelRefused with all of them where none loads."""
         reasons = []
-        for version in dict.fromkeys(filter(None, [self.current_version(), *reversed(self.ledger.served())])):
+        for version in self._to_serve():
             try:
                 return self.load(version), reasons
             except ModelRefused as error:
@@ -188,7 +199,7 @@ class ModelStore:
         """The version that `load_newest_sound` would most likely serve, by digests alone, and why those before it would
         not be: cheap enough for every tick of a sensor, since a file that has not changed is read once."""
         reasons = []
-        for version in dict.fromkeys(filter(None, [self.current_version(), *reversed(self.ledger.served())])):
+        for version in self._to_serve():
             try:
                 self.metadata(version)
             except ModelRefused as error:
@@ -226,6 +237,12 @@ class ModelStore:
                 reasons.append(error.reason)
         raise ModelRefused("no earlier model to roll back to" + (": " + "; ".join(reasons) if reasons else ""))
 
+    def _to_serve(self) -> list[str]:
+        """Versions in the order in which they are tried: the current one, those that stood before it, and only then those that
+        a rollback left behind: they were turned down once."""
+        order = [self.current_version(), *reversed(self._standing()), *reversed(self.ledger.served())]
+        return list(dict.fromkeys(filter(None, order)))
+
     def _standing(self) -> list[str]:
         """Versions that were current, without those that a rollback left behind: rolling back twice goes back two."""
         standing: list[str] = []
@@ -258,8 +275,10 @@ class ModelStore:
 
     def _prune(self, name: str, current: str) -> None:
         of_name = [version for version in self.versions() if _ARTIFACT.match(version)["name"] == name]
+        # What a rollback would go back to stays, however old it is.
+        needed = {current, *self._standing()[-2:]}
         for version in of_name[KEPT:]:
-            if version != current:
+            if version not in needed:
                 self._artifact(version).unlink(missing_ok=True)
                 self._described(version).unlink(missing_ok=True)
 

@@ -271,3 +271,51 @@ def test_a_disk_that_fills_up_during_promotion_leaves_the_current_model(store, m
         promoted(store, model)
     assert store.load().version == first
     assert store.versions() == [first]
+
+
+def test_the_version_rolled_back_to_outlives_newer_ones_and_what_it_replaced_is_no_fallback(store, model):
+    first, second, third = (promoted(store, model) for _ in range(3))
+    store.rollback(first, at=NOW)
+    fourth = promoted(store, model)
+    assert set(store.versions()) == {first, second, third, fourth}
+    _truncate(store.folder, fourth, None)
+    for found in (store.load_newest_sound()[0].version, store.newest_intact()[0]):
+        assert found == first
+    assert store.rollback(at=NOW)["version"] == first
+
+
+def test_what_a_rollback_left_behind_is_served_only_when_nothing_else_loads(store, model):
+    first, second, third = (promoted(store, model) for _ in range(3))
+    store.rollback(second, at=NOW)
+    _truncate(store.folder, second, None)
+    assert store.load_newest_sound()[0].version == first
+    _truncate(store.folder, first, None)
+    assert store.load_newest_sound()[0].version == third
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [{"libraries": None}, {"libraries": ["numpy"]}, {"features": None}, {"intervals": None}, {"intervals": []}],
+)
+def test_metadata_that_make_no_sense_are_refused_and_the_version_before_serves(store, model, spoilt):
+    first, second = promoted(store, model), promoted(store, model)
+    path = store.folder / f"{second}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | spoilt))
+    with pytest.raises(ModelRefused, match=second):
+        store.load()
+    assert store.load_newest_sound()[0].version == first
+
+
+def test_a_folder_in_the_place_of_an_artifact_is_refused(store, model):
+    first, second = promoted(store, model), promoted(store, model)
+    (store.folder / f"{second}.pkl").unlink()
+    (store.folder / f"{second}.pkl").mkdir()
+    assert store.load_newest_sound()[0].version == first
+
+
+def test_a_line_of_the_ledger_ends_at_its_line_end_only(store, model):
+    version = promoted(store, model)
+    store.refuse("xgboost", reason="a\u2028b\u0085c", at=NOW)
+    assert [entry["event"] for entry in store.ledger.entries()] == ["promotion", "refusal"]
+    assert store.ledger.entries()[-1]["reason"] == "a\u2028b\u0085c"
+    assert store.load().version == version
