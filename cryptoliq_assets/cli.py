@@ -4,8 +4,11 @@ Exit codes: 0 done, 1 refused input or a failed run, 2 wrong usage.
 """
 
 import importlib
+import logging
+import os
 import sqlite3
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -73,6 +76,27 @@ def main() -> None:
         from cryptoliq_assets.commands.console import explain
 
         sys.exit(explain(error))
+
+
+def script() -> None:
+    """The `cryptoliq` script: `main`, then the end of the process at once, with what it printed.
+
+    Native libraries' threads are at times taken down in the wrong order while an interpreter ends, which aborts a process
+    whose work is done ("terminate called without an active exception") and turns its exit code into a signal.
+    """
+    code = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            click.echo(end.code, err=True)
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        # Whoever read the output may have gone.
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def settings_problem(error: ValidationError) -> str:
