@@ -82,7 +82,7 @@ def test_setup_py_is_a_shim_of_three_lines():
 
 
 def test_the_console_script_is_the_command_line():
-    assert PROJECT["project"]["scripts"] == {"cryptoliq": "cryptoliq_assets.cli:main"}
+    assert PROJECT["project"]["scripts"] == {"cryptoliq": "cryptoliq_assets.cli:script"}
 
 
 def test_the_workspace_is_read_from_its_file_and_loads_the_definitions():
