@@ -72,6 +72,7 @@ def load_model(
         )
     if signing_key and not signed_by(metadata, signing_key):
         raise ModelRefused(f"{name}: not signed with CRYPTOLIQ_SIGNING_KEY, or its metadata were changed; train again")
+    _check_metadata(name, metadata)
     _check_libraries(name, metadata.get("libraries", {}))
     _check_features(name, metadata.get("features", []), declared)
     if metadata.get("model_name") not in LEARNERS:
@@ -93,6 +94,22 @@ def library_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _check_metadata(name: object, metadata: Mapping[str, Any]) -> None:
+    """What is read of the metadata below, and beside the model by whoever forecasts, has the shape that it must have."""
+    libraries, features = metadata.get("libraries", {}), metadata.get("features", [])
+    intervals = metadata.get("intervals", {"half_widths": {}})
+    half_widths = intervals.get("half_widths") if isinstance(intervals, dict) else None
+    shapes = {
+        "libraries": isinstance(libraries, dict) and all(isinstance(said, str) for said in libraries.values()),
+        "features": isinstance(features, list) and all(isinstance(said, str) for said in features),
+        "intervals": isinstance(half_widths, dict)
+        and all(isinstance(width, int | float) and width >= 0 for width in half_widths.values()),
+    }
+    wrong = [field for field, right in shapes.items() if not right]
+    if wrong:
+        raise ModelRefused(f"{name}: its metadata make no sense ({', '.join(wrong)}); restore them or roll back")
 
 
 def _check_libraries(name: object, written_with: Mapping[str, str]) -> None:

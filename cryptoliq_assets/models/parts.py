@@ -87,9 +87,9 @@ class ForestPart(Part):
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         if self._flat is None:
-            from cryptoliq_assets.models.walking import FlatForest
+            from cryptoliq_assets.models.walking import FlatTrees
 
-            self._flat = FlatForest.of(self.model)
+            self._flat = FlatTrees.of_forest(self.model)
         return self._flat.predict(X, threads=self.threads)
 
 
@@ -121,9 +121,9 @@ class BoostedPart(Part):
         if len(X) > self.ROWS_TO_WALK:
             return self.booster.inplace_predict(X).astype(float)
         if self._flat is None:
-            from cryptoliq_assets.models.walking import FlatBoosted
+            from cryptoliq_assets.models.walking import FlatTrees
 
-            self._flat = FlatBoosted.of(self.booster)
+            self._flat = FlatTrees.of_booster(self.booster)
         return self._flat.predict(X).astype(float)
 
 

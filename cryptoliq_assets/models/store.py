@@ -166,22 +166,15 @@ class ModelStore:
             raise ModelRefused(f"{version}: {path.name} is absent; restore it or roll back")
         promotion = self.ledger.promotion_of(version)
         try:
-            model = load_model(
-                path.read_bytes(),
-                metadata,
-                expected_sha256=str(promotion["sha256"]) if promotion else None,
-                signing_key=self._key,
-            )
-            # Whoever forecasts needs these beside the model.
-            half_widths = metadata["intervals"]["half_widths"] if "intervals" in metadata else {}
-            if not all(width >= 0 for width in half_widths.values()):
-                raise ValueError("a half-width of its intervals is negative")
-        except ModelRefused:
-            raise
-        except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
-            raise ModelRefused(
-                f"{version}: its files cannot be made sense of ({type(error).__name__}: {error}); restore them or roll back"
-            ) from error
+            content = path.read_bytes()
+        except OSError as error:
+            raise ModelRefused(f"{version}: {path.name} cannot be read ({error}); restore it or roll back") from error
+        model = load_model(
+            content,
+            metadata,
+            expected_sha256=str(promotion["sha256"]) if promotion else None,
+            signing_key=self._key,
+        )
         return LoadedModel(model, metadata)
 
     def load_newest_sound(self) -> tuple[LoadedModel, list[str]]:

@@ -3,13 +3,14 @@
 Routes are FastAPI's but for the hot one, POST /predict, which is documented like the others and handled by plain ASGI.
 """
 
+import asyncio
 import datetime as dt
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
@@ -19,7 +20,6 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from cryptoliq_assets.io.validation import TableInvalid
-from cryptoliq_assets.serving import views
 from cryptoliq_assets.serving.batch import InputRefused, predict_content
 from cryptoliq_assets.serving.contract import (
     ANSWER_EXAMPLE,
@@ -28,19 +28,16 @@ from cryptoliq_assets.serving.contract import (
     BatchRequest,
     PredictAnswer,
     PredictRequest,
-    Problem,
 )
 from cryptoliq_assets.serving.guard import Guard
 from cryptoliq_assets.serving.keys import digests_in, is_loopback
-from cryptoliq_assets.serving.metrics import CONTENT_TYPE
 from cryptoliq_assets.serving.predictor import DateRefused, NotReady
-from cryptoliq_assets.serving.problems import invalid, problem
+from cryptoliq_assets.serving.problems import documented, invalid, problem
+from cryptoliq_assets.serving.routes import add_state, add_tables
 from cryptoliq_assets.serving.service import BATCH, Service
 from cryptoliq_assets.settings import Settings
 
 _JSON, _CSV = "application/json", "text/csv"
-_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-_SORTS = ("coin", "liquidity_score", "lower", "upper", "today", "change", "below_mean", "24h_volume", "mkt_cap", "rank")
 
 
 def application() -> FastAPI:
@@ -72,12 +69,12 @@ def create_app(settings: Settings) -> FastAPI:
         # Their pages load scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
-        responses=_problems(401, 403, 429, 500, 503) if digests else _problems(500, 503),
+        responses=documented(401, 403, 429, 500, 503) if digests else documented(500, 503),
     )
     app.state.service = service
     _add_predictions(app, service)
-    _add_tables(app, service)
-    _add_state(app, service)
+    add_tables(app, service)
+    add_state(app, service)
     _add_errors(app)
     app.router.redirect_slashes = False
     templates = {route.path for route in app.routes if isinstance(route, APIRoute)}
@@ -92,22 +89,6 @@ def create_app(settings: Settings) -> FastAPI:
         Guard, settings=settings, digests=digests, metrics=service.metrics, log=service.log, template_of=template_of
     )
     return app
-
-
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    titles = {
-        400: "The request is no HTTP that can be read.",
-        401: "No key.",
-        403: "A key that is not known.",
-        404: "Nothing of that name.",
-        413: "The body is larger than the limit.",
-        415: "The body is of another media type.",
-        422: "A field is missing, unknown, of another type or out of bounds.",
-        429: "Too many requests with this key.",
-        500: "The service failed.",
-        503: "There is no champion, or the request took too long.",
-    }
-    return {status: {"model": Problem, "description": titles[status], "content": _PROBLEM} for status in statuses}
 
 
 class _Predict:
@@ -128,22 +109,14 @@ class _Predict:
         while message.get("more_body"):
             message = await receive()
             body += message.get("body", b"")
-        try:
-            request = PredictRequest.model_validate_json(body)
-            answer = await self.service.predict(request)
-        except ValidationError as error:
-            return invalid(error)
-        except DateRefused as error:
-            return problem(422, str(error), errors=[{"field": "date", "message": str(error)}])
-        except NotReady as error:
-            return problem(503, str(error), headers={"Retry-After": "10"})
+        answer = await self.service.predict(PredictRequest.model_validate_json(body))
         return Response(to_json(answer), media_type=_JSON)
 
 
 def _add_predictions(app: FastAPI, service: Service) -> None:
     example = {"content": {_JSON: {"example": ANSWER_EXAMPLE}}}
 
-    @app.post("/predict", response_model=PredictAnswer, responses={**_problems(413, 415, 422), 200: example})
+    @app.post("/predict", response_model=PredictAnswer, responses={**documented(413, 415, 422), 200: example})
     async def predict(body: PredictRequest) -> dict[str, Any]:
         """The score expected a horizon from now, of one coin as a snapshot shows it."""
         return await service.predict(body)
@@ -171,7 +144,7 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
     @app.post(
         "/predict/batch",
         response_model=None,
-        responses={**answers, **_problems(413, 415, 422)},
+        responses={**answers, **documented(413, 415, 422)},
         openapi_extra={"requestBody": body},
     )
     async def predict_batch(request: Request) -> Response:
@@ -181,10 +154,7 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
             return await _csv_answer(service, await request.body())
         if kind and kind != _JSON:
             return problem(415, f"the body is {kind}; expected {_JSON} or {_CSV}")
-        try:
-            asked = BatchRequest.model_validate_json(await request.body())
-        except ValidationError as error:
-            return invalid(error)
+        asked = BatchRequest.model_validate_json(await request.body())
         most = service.settings.api_batch_rows
         if len(asked.rows) > most:
             return problem(413, f"{len(asked.rows):,} rows; at most {most:,} in one JSON body, or send CSV")
@@ -197,112 +167,29 @@ _CSV_EXAMPLE = (
 
 
 async def _json_answer(service: Service, rows: list[PredictRequest]) -> Response:
-    import asyncio
-
     started = time.perf_counter()
-    try:
-        answers = await asyncio.to_thread(service.predictor.answers, rows)
-    except DateRefused as error:
-        return problem(422, str(error), errors=[{"field": "rows.date", "message": str(error)}])
-    except NotReady as error:
-        return problem(503, str(error), headers={"Retry-After": "10"})
+    answers = await asyncio.to_thread(service.predictor.answers, rows)
     service.note(BATCH, rows, answers, seconds=time.perf_counter() - started)
     return Response(to_json({"answers": answers}), media_type=_JSON)
 
 
 async def _csv_answer(service: Service, content: bytes) -> Response:
-    import asyncio
-
     held = service.predictor.held
     if held is None:
-        return problem(503, service.predictor.problem, headers={"Retry-After": "10"})
-    today = dt.datetime.now(dt.UTC).date()
-    try:
-        outcome, chunks = await asyncio.to_thread(
-            predict_content,
-            content,
-            champion=held.champion,
-            settings=service.settings,
-            today=today,
-            history=held.history_from,
-        )
-    except InputRefused as error:
-        return problem(422, str(error))
+        raise NotReady(service.predictor.problem)
+    outcome, chunks = await asyncio.to_thread(
+        predict_content,
+        content,
+        champion=held.champion,
+        settings=service.settings,
+        today=dt.datetime.now(dt.UTC).date(),
+        history=held.history_from,
+    )
     for basis, count in outcome.by_basis.items():
         service.metrics.predicted(BATCH, basis, count=count)
     summary = {"event": "prediction", "mode": "csv", "at": time.time(), "version": held.champion.version}
     service.log.write({**summary, "rows": outcome.rows, "by_basis": outcome.by_basis, "refused": outcome.refused})
-    return StreamingResponse(_encoded(chunks), media_type=_CSV)
-
-
-def _encoded(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    yield from chunks
-
-
-def _add_tables(app: FastAPI, service: Service) -> None:
-    settings = service.settings
-
-    @app.get("/forecasts", responses=_problems(422))
-    def forecasts(
-        search: Annotated[str, Query(max_length=200, description="Part of a coin's name or symbol.")] = "",
-        sort: Annotated[Literal[tuple(s for name in _SORTS for s in (name, f"-{name}"))], Query()] = "coin",
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
-    ) -> dict[str, Any]:
-        """The latest forecasts; `sort` by a field, with - in front the largest first."""
-        found = views.latest_forecasts(settings, service.predictor.store)
-        wanted = search.casefold()
-        items = [
-            item
-            for item in found["items"]
-            if wanted in item["coin"].casefold() or wanted in (item["symbol"] or "").casefold()
-        ]
-        field, falling = sort.lstrip("-"), sort.startswith("-")
-        known = [item for item in items if item[field] is not None]
-        known.sort(key=lambda item: item[field], reverse=falling)
-        ordered = known + [item for item in items if item[field] is None]
-        return {**found, "count": len(ordered), "offset": offset, "items": ordered[offset : offset + limit]}
-
-    @app.get("/forecasts/{coin:path}", responses=_problems(404, 422))
-    def forecasts_of(coin: str, days: Annotated[int, Query(ge=1, le=3650)] = 180) -> dict[str, Any]:
-        """One coin: its scores of the last days, its forecasts, and what became of them."""
-        found = views.coin_view(settings, service.predictor.store, coin, days=days)
-        if found is None:
-            raise HTTPException(404, f"no coin is named {coin[:200]!r} in the stored tables")
-        return found
-
-    @app.get("/model", responses=_problems(404))
-    def model() -> dict[str, Any]:
-        """What is known of the champion; 404 while there is none."""
-        held = service.predictor.held
-        if held is None:
-            raise HTTPException(404, service.predictor.problem)
-        return held.champion.metadata
-
-
-def _add_state(app: FastAPI, service: Service) -> None:
-    @app.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        """The process answers."""
-        return {"status": "ok"}
-
-    @app.get("/readyz", responses=_problems(503))
-    async def readyz() -> dict[str, Any]:
-        """It can forecast: with which champion, of which newest snapshot."""
-        held = service.predictor.held
-        if held is None:
-            raise HTTPException(503, service.predictor.problem)
-        return {
-            "status": "ready",
-            "model_version": held.champion.version,
-            "newest_snapshot": str(held.newest) if held.newest else None,
-            "problem": service.problem,
-        }
-
-    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-    def metrics() -> Response:
-        """For Prometheus: the sum of all workers."""
-        return Response(service.metrics.text(), headers={"content-type": CONTENT_TYPE})
+    return StreamingResponse(chunks, media_type=_CSV)
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -317,6 +204,18 @@ def _add_errors(app: FastAPI) -> None:
             for fault in error.errors()
         ]
         return problem(422, "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults[:5]), errors=faults)
+
+    @app.exception_handler(ValidationError)
+    async def no_request(request: Request, error: ValidationError) -> Response:
+        return invalid(error)
+
+    @app.exception_handler(DateRefused)
+    async def no_date(request: Request, error: DateRefused) -> Response:
+        return problem(422, str(error), errors=[{"field": "date", "message": str(error)}])
+
+    @app.exception_handler(InputRefused)
+    async def no_file(request: Request, error: InputRefused) -> Response:
+        return problem(422, str(error))
 
     @app.exception_handler(NotReady)
     async def not_ready(request: Request, error: NotReady) -> Response:

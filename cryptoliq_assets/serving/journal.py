@@ -42,8 +42,12 @@ class Journal:
 
     def write(self, line: dict[str, Any]) -> None:
         """Hand over a line; returns at once."""
-        # Encoded here, a few microseconds a line: a thread that encoded thousands at once would hold up the requests.
-        self._lines.append(_encoded(line))
+        self.append(encoded(line))
+
+    def append(self, line: bytes) -> None:
+        """The same of a line that is `encoded`, by whoever has the time: this thread's own would hold up the requests, were
+        thousands left to it at once."""
+        self._lines.append(line)
 
     def flush(self) -> None:
         """Append what has gathered."""
@@ -90,7 +94,7 @@ class Journal:
             self.dropped += 1
 
 
-def _encoded(line: dict[str, Any]) -> bytes:
+def encoded(line: dict[str, Any]) -> bytes:
     """One line; what no JSON can hold (half a surrogate pair in a name) is written as Python shows it."""
     try:
         return to_json(line, inf_nan_mode="null", serialize_unknown=True) + b"\n"

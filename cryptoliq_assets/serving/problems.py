@@ -7,6 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from cryptoliq_assets.serving.contract import Problem
+
 _TITLES = {
     400: "Bad request",
     401: "Key needed",
@@ -20,6 +22,7 @@ _TITLES = {
     500: "Internal error",
     503: "Not available",
 }
+_CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _VALUE_SHOWN = 80
 
 
@@ -56,3 +59,20 @@ def _message(fault: Mapping[str, Any]) -> str:
         return str(fault["msg"])
     shown = repr(fault["input"])
     return f"{fault['msg']}; got {shown if len(shown) <= _VALUE_SHOWN else shown[:_VALUE_SHOWN] + '…'}"
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """These statuses as a route's documentation has them."""
+    titles = {
+        400: "The request is no HTTP that can be read.",
+        401: "No key.",
+        403: "A key that is not known.",
+        404: "Nothing of that name.",
+        413: "The body is larger than the limit.",
+        415: "The body is of another media type.",
+        422: "A field is missing, unknown, of another type or out of bounds.",
+        429: "Too many requests with this key.",
+        500: "The service failed.",
+        503: "There is no champion, or the request took too long.",
+    }
+    return {status: {"model": Problem, "description": titles[status], "content": _CONTENT} for status in statuses}

@@ -9,10 +9,11 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from cryptoliq_assets.serving import views
 from cryptoliq_assets.serving.batching import Batcher
 from cryptoliq_assets.serving.contract import PredictRequest
 from cryptoliq_assets.serving.guard import log_line
-from cryptoliq_assets.serving.journal import Journal, day_file, remove_old_days
+from cryptoliq_assets.serving.journal import Journal, day_file, encoded, remove_old_days
 from cryptoliq_assets.serving.metrics import Metrics
 from cryptoliq_assets.serving.predictor import Held, Predictor
 from cryptoliq_assets.settings import Settings
@@ -28,11 +29,12 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.predictor = Predictor(settings)
-        self.batcher = Batcher(self._answers)
+        self.batcher = Batcher(lambda requests: self.predictor.answers(requests))
         self.log = Journal(lambda: settings.logs_dir / "app.log", rotate_bytes=int(settings.log_mb * 2**20))
         self.predictions = Journal(day_file(settings.predictions_dir))
         self._asked_to_reload = asyncio.Event()
         self._told = ""
+        self._latest: tuple[Held | None, dict[str, Any]] = (None, {})
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -75,19 +77,27 @@ class Service:
         for request, answer in zip(requests, answers, strict=True):
             outside = answer["flags"]["out_of_range"]
             self.metrics.predicted(mode, answer["basis"], outside=bool(outside))
-            line = {
-                "at": at,
-                "mode": mode,
-                "inputs": request,
-                "output": answer,
-                "version": answer["model_version"],
-                "seconds": seconds,
-            }
-            self.predictions.write(line)
-            self.log.write({"event": "prediction", **line})
+            line = encoded(
+                {
+                    "at": at,
+                    "event": "prediction",
+                    "mode": mode,
+                    "inputs": request,
+                    "output": answer,
+                    "version": answer["model_version"],
+                    "seconds": seconds,
+                }
+            )
+            self.predictions.append(line)
+            self.log.append(line)
 
-    def _answers(self, requests: Sequence[PredictRequest]) -> list[dict[str, Any]]:
-        return self.predictor.answers(requests)
+    def latest_forecasts(self) -> dict[str, Any]:
+        """As views.latest_forecasts: read once for as long as the predictor holds the same tables."""
+        held, (of, latest) = self.predictor.held, self._latest
+        if held is None or held is not of:
+            latest = views.latest_forecasts(self.settings, self.predictor.store)
+            self._latest = (held, latest)
+        return latest
 
     async def _watch(self) -> None:
         cleaned = 0.0

@@ -10,7 +10,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 from cryptoliq_assets.models import walking
 from cryptoliq_assets.models.parts import BoostedPart, ForestPart
-from cryptoliq_assets.models.walking import FlatBoosted, FlatForest
+from cryptoliq_assets.models.walking import FlatTrees
 
 
 def table(rows: int, *, seed: int, missing: float) -> np.ndarray:
@@ -29,14 +29,14 @@ def test_predictions_are_scikit_learns_to_the_last_bit_missing_values_included(s
     # Values missing where none were in training, and those on a threshold.
     asked = np.vstack([table(200, seed=seed + 1, missing=0.3), X])
     asked[:, 1] = np.where(np.arange(len(asked)) % 3 == 0, forest.estimators_[0].tree_.threshold[0], asked[:, 1])
-    np.testing.assert_array_equal(FlatForest.of(forest).predict(asked), forest.predict(asked))
+    np.testing.assert_array_equal(FlatTrees.of_forest(forest).predict(asked), forest.predict(asked))
 
 
 @pytest.mark.parametrize("rows", [1, 7, 8, 1000])
 def test_one_thread_and_two_give_the_same(rows, monkeypatch):
     X = table(1000, seed=3, missing=0.1)
     forest = RandomForestRegressor(9, random_state=0).fit(X, np.arange(1000.0))
-    flat = FlatForest.of(forest)
+    flat = FlatTrees.of_forest(forest)
     expected = forest.predict(X[:rows])
     monkeypatch.setattr(walking, "_ROWS_A_THREAD", 4)
     np.testing.assert_array_equal(flat.predict(X[:rows], threads=2), expected)
@@ -45,7 +45,7 @@ def test_one_thread_and_two_give_the_same(rows, monkeypatch):
 
 def test_a_tree_of_one_leaf_and_no_rows_at_all():
     forest = RandomForestRegressor(2, random_state=0).fit(np.ones((5, 2)), np.full(5, 3.5))
-    flat = FlatForest.of(forest)
+    flat = FlatTrees.of_forest(forest)
     assert flat.predict(np.full((2, 2), np.nan, np.float32)).tolist() == [3.5, 3.5]
     assert flat.predict(np.empty((0, 2), np.float32)).shape == (0,)
 
@@ -56,7 +56,7 @@ def test_boosted_trees_walked_are_xgboosts_own_to_the_last_bit(seed, missing, ro
     X = table(400, seed=seed, missing=missing)
     part = BoostedPart(np.arange(6), params={"rounds": rounds, "max_depth": 5, "max_bin": 32}, seed=seed)
     part.fit(X, np.nansum(X, axis=1).astype(np.float32), None)
-    flat = FlatBoosted.of(part.booster)
+    flat = FlatTrees.of_booster(part.booster)
     asked = np.vstack([table(200, seed=seed + 1, missing=0.3), X])
     # On a threshold: not below it.
     split = np.flatnonzero(flat.left >= 0)[0]
