@@ -1,0 +1,102 @@
+"""Conditions: what the monitor looks at, and the state that each is in.
+
+Every part of the monitor tells what it found as conditions. Checks show them, `incidents.py` makes alerts of them,
+`cryptoliq status` lists them. A kind of condition is declared here, once, with what a person is to do about it; what is
+not about a state that a person may have to act on does not belong here.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+OK, WARN, FAIL = "ok", "warn", "fail"
+Level = Literal["ok", "warn", "fail"]
+_ORDER = (OK, WARN, FAIL)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A class of alert: its title, and what to do when it is raised."""
+
+    title: str
+    to_do: str
+
+
+KINDS: dict[str, Kind] = {
+    "data_stale": Kind("Data is stale", "look why no snapshot arrives: the source, data/raw, the raw_files sensor"),
+    "days_missing": Kind("Days are missing", "fetch or ask for the missing snapshots; late files heal what came after"),
+    "files_refused": Kind("Files were refused", "read reports/validation/<file>.json, mend the file, drop it again"),
+    "validation_failed": Kind("A table failed its checks", "open the check in the UI; it names column, value and rows"),
+    "feed_frozen": Kind("The feed is frozen", "ask the source: values repeat those of the day before"),
+    "unit_switched": Kind(
+        "The unit of changes switched", "ask the source whether 1h, 24h and 7d are percent or fractions"
+    ),
+    "volume_step": Kind("Volumes stepped", "compare with another source: did trade fall, or the feed's coverage"),
+    "caps_missing": Kind("Market caps are missing", "ask the source; caps stay unknown until it is mended"),
+    "coins_lost": Kind("Coins are gone", "compare the file's rows with the day before; ask for a whole file"),
+    "clock_off": Kind(
+        "The feed's clock is off", "compare the file's date with that of its prices; drop it under the right date"
+    ),
+    "market_move": Kind("The market moved", "nothing to mend: the data are sound; expect wider errors for some days"),
+    "feature_drift": Kind("Features drifted", "look at reports/drift_report.html; if it lasts, run `cryptoliq train`"),
+    "skill_lost": Kind("The champion lost its skill", "`cryptoliq train`, or `cryptoliq models rollback`"),
+    "coverage_lost": Kind("Intervals no longer cover", "`cryptoliq train`: intervals are calibrated anew"),
+    "model_missing": Kind("There is no champion", "`cryptoliq train`"),
+    "model_broken": Kind("The champion does not load", "`cryptoliq models verify`, then restore it or roll back"),
+    "model_rolled_back": Kind("The champion was rolled back", "see models/ledger.jsonl for who asked and why"),
+    "run_failed": Kind("A run failed", "open the run in the UI; its error names the step and the reason"),
+    "predictions_stopped": Kind(
+        "Predictions fell to zero", "look at /readyz, logs/app.log, and at who calls the service"
+    ),
+    "service_errors": Kind("The service fails requests", "look into logs/app.log for events `exception` and `problem`"),
+}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One thing that was looked at.
+
+    kind: one of KINDS; level: OK, WARN or FAIL; where: what it is about (a feed, a column, a file, a version), which with
+    the kind names the incident; what: a sentence with the figures; since: ISO date or time from which it holds, None where
+    it is not known; figures: what was measured, JSON values.
+    """
+
+    kind: str
+    level: Level
+    where: str
+    what: str
+    since: str | None = None
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"{self.kind!r} is no kind of condition; those are {', '.join(KINDS)}")
+        if self.level not in _ORDER:
+            raise ValueError(f"{self.level!r} is no level; those are {', '.join(_ORDER)}")
+
+    @property
+    def key(self) -> str:
+        """What names the incident: a second condition of the same key is the same incident."""
+        return f"{self.kind}/{self.where}"
+
+    @property
+    def title(self) -> str:
+        return KINDS[self.kind].title
+
+    @property
+    def to_do(self) -> str:
+        return KINDS[self.kind].to_do
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the reports hold it, under `conditions`."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> "Condition":
+        """Back from a report."""
+        return cls(**{name: value[name] for name in ("kind", "level", "where", "what", "since", "figures")})
+
+
+def worst(conditions: Iterable[Condition]) -> Level:
+    """The highest level among them; OK where there are none."""
+    return max((condition.level for condition in conditions), key=_ORDER.index, default=OK)
