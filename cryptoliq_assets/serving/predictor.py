@@ -191,8 +191,9 @@ class Predictor:
         stamps = [self.store.stamp("cleaned_snapshots", month) for month in months]
         forecasts = self.store.months("forecasts")[-1:]
         latest = [self.store.stamp("forecasts", month) for month in forecasts]
-        version = store_of(self.settings).current_version()
-        return (version, self._artifact_state(version), *months, *stamps, *forecasts, *latest)
+        pointer = store_of(self.settings).pointer()
+        # A pointer that was lost, or mended, is news as well: `problem` tells it.
+        return (pointer, self._artifact_state(pointer.version), *months, *stamps, *forecasts, *latest)
 
     def _artifact_state(self, version: str | None) -> tuple[int, ...]:
         """What changes when the current artifact is written anew in place: a restored one is loaded again."""

@@ -108,14 +108,14 @@ class LocalSource:
         self.home: HomeViews | None = HomeViews(settings)
 
     def key(self) -> str:
-        """Of what the month files say of their days, and which model is current."""
+        """Of what the month files say of their days, and of which model is current, by what pointer."""
         months = [
             (table, month, stamp.inputs, *stamp.in_order)
             for table in ("forecasts", "cleaned_snapshots", "engineered_features", "labels")
             for month in self._store.months(table)
             if (stamp := self._store.stamp(table, month))
         ]
-        return f"{self._settings.home} {self._version()} {hash(tuple(months)):x}"
+        return f"{self._settings.home} {store_of(self._settings).pointer()} {hash(tuple(months)):x}"
 
     def forecasts(self) -> dict[str, Any]:
         with in_words():

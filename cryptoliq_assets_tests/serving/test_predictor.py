@@ -228,6 +228,17 @@ def test_a_current_model_that_is_mended_in_place_is_taken_up(own):
     assert (own.held.champion.version, own.problem) == (second, "")
 
 
+def test_a_pointer_that_is_lost_while_it_serves_is_told_until_it_is_written_again(own):
+    version, model = own.held.champion.version, own.held.champion.loaded
+    (own.settings.models_dir / "current.pkl").unlink()
+    assert own.refresh()
+    assert (own.held.champion.version, own.held.champion.loaded) == (version, model)
+    assert own.problem.startswith(f"current.pkl is lost: the ledger says that {version} is current")
+    store_of(own.settings).rollback(version, at=dt.datetime.now(dt.UTC))
+    assert own.refresh()
+    assert (own.held.champion.version, own.problem) == (version, "")
+
+
 def test_where_no_model_loads_the_one_held_serves_on(own):
     first = own.held.champion.version
     broken = promote_again(own.settings)
