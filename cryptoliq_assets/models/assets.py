@@ -153,20 +153,28 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         """The model in use: models/current.pkl with metadata.json, scaler.json and the ledger.
 
-        The best candidate takes its place when the gate lets it; a refusal is recorded and the champion stays.
+        The best candidate takes its place when the gate lets it, else the champion's own recipe refitted on the newest
+        rows does; every refusal is recorded, and with two of them the champion stays.
         """
         from cryptoliq_assets.models.card_file import card_path
         from cryptoliq_assets.models.training import LeakageSuspected, choose_champion
 
         candidates = [linear_regression, random_forest, xgboost]
         try:
-            decision, metadata, card = choose_champion(
-                leaderboard, candidates, settings=settings, tables=tables.store()
+            outcome = choose_champion(
+                leaderboard,
+                candidates,
+                settings=settings,
+                tables=tables.store(),
+                progress=context.log.info,
+                warn=context.log.warning,
             )
         except LeakageSuspected as error:
             raise dg.Failure(f"{error}; the champion stays", allow_retries=False) from error
-        context.log.info(f"{'promoted' if decision.promote else 'not promoted'}: {decision.reason}")
-        shown = {"promoted": decision.promote, "reason": decision.reason}
+        for decision in outcome.decisions:
+            context.log.info(f"{'promoted' if decision.promote else 'not promoted'}: {decision.reason}")
+        shown = {"promoted": outcome.promoted, "reason": outcome.reason}
+        metadata = outcome.metadata
         if metadata is not None:
             shown |= {
                 "version": metadata["version"],
@@ -176,9 +184,9 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
                 "known_until": metadata["known_until"],
                 "metadata": dg.MetadataValue.json(metadata),
             }
-        if card is not None:
+        if outcome.card is not None:
             path = dg.MetadataValue.path(str(card_path(settings.reports_dir)))
-            shown |= {"card": dg.MetadataValue.md(card), "card_page": path}
+            shown |= {"card": dg.MetadataValue.md(outcome.card), "card_page": path}
         return dg.MaterializeResult(metadata=shown)
 
     return champion

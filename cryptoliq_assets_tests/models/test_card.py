@@ -7,12 +7,12 @@ import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 
 import dagster as dg
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
 
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.candidates import load_candidate
 from cryptoliq_assets.models.card_facts import CardFacts, calibration, card_facts, permutation_importance
 from cryptoliq_assets.models.card_file import card_path, keep_card, show_card_of
 from cryptoliq_assets.models.card_page import card_markdown, card_page
@@ -43,7 +43,7 @@ def settings(trained_home) -> Settings:
 @pytest.fixture(scope="module")
 def best(settings):
     board = json.loads((settings.reports_dir / "metrics.json").read_text())
-    return joblib.load(settings.models_dir / "candidates" / f"{board['best']}.joblib")
+    return load_candidate(settings.models_dir / "candidates", board["best"])
 
 
 @pytest.fixture(scope="module")
