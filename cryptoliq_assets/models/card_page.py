@@ -117,9 +117,9 @@ def _sections(facts: CardFacts) -> list[tuple[str, str]]:
                 "3 points off, and rows of one day are not."
             )
             + _coverage_plot(facts, level)
-            + _table(facts.coverage.rename(columns={"mean_width": "mean width"})),
+            + _table(_readable(facts.coverage).rename(columns={"mean_width": "mean width"})),
         ),
-        ("Intervals in use", _note(_how_calibrated(metadata)) + _table(facts.half_widths)),
+        ("Intervals in use", _note(_how_calibrated(metadata)) + _table(_readable(facts.half_widths))),
         (
             "Importance of features",
             _note(
@@ -200,7 +200,10 @@ def _how_folded(metadata: dict[str, Any]) -> str:
 def _how_calibrated(metadata: dict[str, Any]) -> str:
     level, fewest = metadata["intervals"]["level"], min(metadata["intervals"]["counts"].values())
     fold = "the last fold" if metadata["evaluation"] == "over_time" else "all folds"
-    told = f"A forecast ± half-width, from the out-of-fold residuals of {fold}."
+    told = (
+        f"A forecast ± half-width, from the out-of-fold residuals of {fold}. Where a group has too few of its own, half-width "
+        "and residuals are those of a pool: of its kind, or of rows with all their history."
+    )
     # The largest of n residuals covers a new row with probability n / (n + 1).
     if fewest / (fewest + 1) < level:
         told += f" The fewest are {fewest}: even the largest of so few cannot promise {level:.0%}."
@@ -215,8 +218,13 @@ def _error_by_day(facts: CardFacts) -> str:
 
 
 def _coverage_plot(facts: CardFacts, level: float) -> str:
-    bars = {row.group.replace("_", " "): round(100.0 * row.coverage, 1) for row in facts.coverage.itertuples()}
+    bars = {row.group: round(100.0 * row.coverage, 1) for row in _readable(facts.coverage).itertuples()}
     return bar_plot(bars, title="Coverage by group", mark=100.0 * level, unit=" %")
+
+
+def _readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """`without_history:above_1000` as "without history: above 1000"."""
+    return frame.assign(group=[name.replace("_", " ").replace(":", ": ") for name in frame["group"]])
 
 
 def _size_plot(facts: CardFacts) -> str:
