@@ -76,14 +76,17 @@ def _backtest(settings: Settings) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         """Out-of-fold forecasts of all candidates and baselines with what came true, as reports/backtest.parquet.
 
-        One row a (coin, date, model): what each would have said of days, or coins, that it had not seen.
+        One row a (coin, date, model): what each would have said of days, or coins, that it had not seen. What that is worth
+        coin by coin is reports/backtest_by_coin.parquet.
         """
-        from cryptoliq_assets.models.backtest import backtest_path, smoothed
+        from cryptoliq_assets.models.backtest import backtest_path, by_coin_path, smoothed
+        from cryptoliq_assets.models.coin_measures import extreme_coins
         from cryptoliq_assets.models.plots import as_image, line_plot
         from cryptoliq_assets.models.training import keep_backtest
 
         candidates = [linear_regression, random_forest, xgboost]
         written = keep_backtest(candidates, settings, store=tables.store())
+        least, largest = extreme_coins(written.by_coin, written.best)
         days = [str(day.date()) for day in written.daily_mae.index]
         plot = line_plot(days, smoothed(written.daily_mae), title="Mean absolute error, 7-day mean", y_label="score")
         return dg.MaterializeResult(
@@ -94,7 +97,11 @@ def _backtest(settings: Settings) -> dg.AssetsDefinition:
                 "last_date": days[-1],
                 "preview": dg.MetadataValue.md(markdown_table(written.preview)),
                 "error_by_day": dg.MetadataValue.md(as_image(plot, name="mean absolute error, 7-day mean")),
+                "best_model": written.best,
+                "coins_forecast_best": dg.MetadataValue.md(markdown_table(least)),
+                "coins_forecast_worst": dg.MetadataValue.md(markdown_table(largest)),
                 "path": dg.MetadataValue.path(str(backtest_path(settings.reports_dir))),
+                "by_coin_path": dg.MetadataValue.path(str(by_coin_path(settings.reports_dir))),
             }
         )
 

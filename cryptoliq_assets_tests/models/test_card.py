@@ -28,6 +28,7 @@ SECTIONS = [
     "Against the baselines",
     "Calibration",
     "Coverage of the 90% intervals",
+    "Intervals in use",
     "Importance of features",
     "Error by size",
     "Coins forecast worst",
@@ -202,6 +203,25 @@ def test_a_provisional_card_without_skill_says_so(facts):
     page = card_page(CardFacts(**{**vars(facts), "metadata": metadata}))
     assert "Provisional: coins were held out" in page
     assert "<b>–</b><span>skill against persistence</span>" in page
+
+
+def test_a_group_that_borrows_its_interval_says_so_and_how_many_residuals_it_rests_on(facts):
+    served = facts.half_widths.set_index("group")
+    assert len(served) == 13
+    # Thirty coins: nobody ranks above 1000, so whoever does is given the pool's.
+    counts = facts.metadata["intervals"]["counts"]
+    assert served.loc["above_1000", "residuals of"] == "a pool"
+    assert served.loc["above_1000", "residuals"] == counts["pooled"]
+    assert served.loc["without_history:above_1000", "residuals"] == counts["without_history:pooled"]
+    assert served.loc["young", "residuals of"] == "its own"
+    coverage = facts.coverage.set_index("group")
+    assert coverage.loc["young", "fewest residuals"] == facts.metadata["coverage"]["pooled"]["young"]["residuals"]
+    page = card_page(facts)
+    assert "cannot promise" not in page
+    eight = {**facts.metadata, "intervals": {**facts.metadata["intervals"], "counts": {"pooled": 8}}}
+    assert "The fewest are 8: even the largest of so few cannot promise 90%" in card_page(
+        CardFacts(**{**vars(facts), "metadata": eight})
+    )
 
 
 def test_a_model_of_one_fold_has_no_coverage_to_show_and_a_card_all_the_same(facts):
