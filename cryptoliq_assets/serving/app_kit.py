@@ -14,7 +14,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from cryptoliq_assets.serving.sources import Problem, Source, source_of
+from cryptoliq_assets.serving.keys import digest_of
+from cryptoliq_assets.serving.sources import Source, source_of
+from cryptoliq_assets.serving.telling import Problem
 from cryptoliq_assets.settings import Settings
 
 _LOG = logging.getLogger("cryptoliq.app")
@@ -40,7 +42,8 @@ def page(title: str, show: Callable[[Source], None]) -> None:
 def source() -> Source:
     """The home or the service that the settings name; kept for as long as they say so."""
     settings = Settings()
-    return _kept_source(f"{settings.home} {settings.storage_url} {settings.api_url}", settings)
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    return _kept_source(f"{settings.home} {settings.storage_url} {settings.api_url} {digest_of(key)}", settings)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

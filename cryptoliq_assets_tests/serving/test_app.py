@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,7 @@ from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.settings import Settings
+from cryptoliq_assets_tests.serving.processes import answering
 
 SCRIPT = Path(cryptoliq_assets.__file__).parent / "serving" / "dashboard.py"
 PAGES = ("market", "coin", "what_if", "upload", "models", "health")
@@ -183,25 +185,30 @@ def test_what_nobody_foresaw_is_told_without_a_traceback(copied, monkeypatch):
 
 
 def test_on_a_service_what_if_sends_the_contracts_fields_and_tells_the_answer(app_environment, service):
-    app_environment(url=service.url)
+    app_environment(url=service.url, key=service.key)
     test = unbroken(opened("what_if"))
     test.selectbox(key="of").set_value("Bitcoin").run()
-    known = service.coins["Bitcoin"]["snapshot"]
+    with service.client() as client:
+        known = client.get("/forecasts/Bitcoin").json()["snapshot"]
     assert test.number_input(key="price of Bitcoin").value == known["price"]
-    test.number_input(key="24h_volume of Bitcoin").set_value(5.0e6)
+    for field, value in {"24h_volume": 5.0e15, "24h": 0.0, "7d": 0.0}.items():
+        test.number_input(key=f"{field} of Bitcoin").set_value(value)
+    began = time.time()
     test.button[0].click().run()
     unbroken(test)
-    (body,) = service.bodies
+    (body,) = service.noted(began)
     assert set(body) == {
         *("price", "1h", "24h", "7d", "24h_volume", "mkt_cap", "liquidity_ratio", "price_change_24h"),
         *("coin", "date"),
     }
-    assert (body["24h_volume"], body["date"], body["coin"]) == (5.0e6, "2025-07-31", "Bitcoin")
-    assert body["liquidity_ratio"] == 5.0e6 / known["mkt_cap"]
-    assert body["price_change_24h"] == pytest.approx(known["price_change_24h"])
+    assert (body["24h_volume"], body["date"], body["coin"]) == (5.0e15, "2025-07-31", "Bitcoin")
+    assert (body["liquidity_ratio"], body["price_change_24h"]) == (5.0e15 / known["mkt_cap"], 0.0)
+    with service.client() as client:
+        answer = client.post("/predict", json=body).json()
     shown = figures(test)
-    assert (shown["Forecast, 1 day ahead"], shown["90% interval"]) == ("0.512", "0.431 to 0.593")
-    assert shown["Percentile"] == "42"
+    assert shown["Forecast, 1 day ahead"] == f"{answer['liquidity_score']:.3f}"
+    assert shown["90% interval"] == f"{answer['lower']:.3f} to {answer['upper']:.3f}"
+    assert shown["Percentile"] == f"{answer['percentile']:.0f}"
     assert "24h volume, USD" in said(test)
     assert "below its floor" in said(test)
 
@@ -220,32 +227,54 @@ def test_what_if_of_a_homes_own_coin_gives_its_newest_forecast_again(app_environ
 
 
 def test_what_if_without_a_price_says_what_is_needed(app_environment, service):
-    app_environment(url=service.url)
+    app_environment(url=service.url, key=service.key)
     test = opened("what_if")
+    began = time.time()
     test.button[0].click().run()
     assert "Fill in Price, USD and 24h volume, USD" in test.error[0].value
-    assert service.bodies == []
+    assert service.noted(began) == []
 
 
-def test_a_refused_row_names_its_fields(app_environment, service):
-    app_environment(url=service.url)
+def test_a_row_that_the_service_refuses_names_its_fields(app_environment, service):
+    app_environment(url=service.url, key=service.key)
     test = opened("what_if")
-    service.refusal = (
-        422,
-        {"title": "Refused", "errors": [{"field": "price", "message": "at most 1e12, [not](http://x)"}]},
-    )
-    test.number_input(key="price of None").set_value(1e15)
+    test.number_input(key="price of None").set_value(0.0)
     test.number_input(key="24h_volume of None").set_value(1.0)
     test.button[0].click().run()
-    # A service's words are shown, not obeyed.
-    assert "- price: at most 1e12, \\[not\\](http\\://x)" in test.error[0].value
+    assert "**Invalid request**" in test.error[0].value
+    assert "- price: Input should be greater than 0; got 0" in test.error[0].value
+
+
+def test_another_servers_words_are_shown_and_not_obeyed(app_environment):
+    told = {"title": "Refused", "errors": [{"field": "price", "message": "at most 1e12, [not](http://x)"}]}
+    with answering(422, told) as url:
+        app_environment(url=url)
+        assert "- price: at most 1e12, \\[not\\](http\\://x)" in opened("what_if").error[0].value
 
 
 @pytest.mark.parametrize("page", ["market", "coin", "upload", "models", "health"])
 def test_on_a_service_every_page_opens_and_those_that_need_a_home_say_so(page, app_environment, service):
-    app_environment(url=service.url)
+    app_environment(url=service.url, key=service.key)
     test = unbroken(opened(page))
     assert ("read from the home itself" in said(test)) == (page in ("models", "health"))
+
+
+@pytest.mark.parametrize("page", ["market", "coin", "what_if", "models"])
+@pytest.mark.parametrize("given", ["none", "another"])
+def test_without_the_services_key_a_page_says_which_setting_it_wants(page, given, app_environment, service):
+    app_environment(url=service.url, key="" if given == "none" else f"{service.key}x")
+    test = opened(page)
+    assert "**The service refused the key**" in test.error[0].value
+    assert "CRYPTOLIQ" in test.error[0].value
+    assert service.key not in said(test)
+    assert not test.exception
+
+
+def test_a_key_that_is_set_right_later_is_taken_without_a_restart(app_environment, service):
+    app_environment(url=service.url, key=f"{service.key}x")
+    assert "refused the key" in opened("market").error[0].value
+    app_environment(url=service.url, key=service.key)
+    unbroken(opened("market"))
 
 
 @pytest.mark.parametrize("page", ["market", "coin", "what_if", "models"])

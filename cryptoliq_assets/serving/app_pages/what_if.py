@@ -7,7 +7,8 @@ import streamlit as st
 
 from cryptoliq_assets.serving import charts
 from cryptoliq_assets.serving.app_kit import chart, coin, figures, forecasts, page, shown, text
-from cryptoliq_assets.serving.sources import Problem, Source
+from cryptoliq_assets.serving.sources import Source
+from cryptoliq_assets.serving.telling import Problem
 
 # Contract field → label, least value, what it means.
 _FIELDS: dict[str, tuple[str, float | None, str]] = {
