@@ -6,7 +6,7 @@ Plain ASGI: a request passes it in microseconds.
 import asyncio
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -48,12 +48,15 @@ class Guard:
         metrics: Metrics,
         log: Journal,
         template_of: Callable[[Scope], str],
+        direct: Mapping[tuple[str, str], ASGIApp],
     ) -> None:
         self.app = app
         self.digests = digests
         self.metrics = metrics
         self.log = log
         self.template_of = template_of
+        # By method and path: what is handed on to without a look through the routes.
+        self.direct = direct
         self.most_bytes = int(settings.api_body_mb * 2**20)
         self.seconds = settings.api_request_seconds
         self.buckets = Buckets(settings.api_rate_per_minute)
@@ -78,8 +81,9 @@ class Guard:
             if refusal is not None:
                 await refusal(scope, receive, answer)
             else:
+                app = self.direct.get((scope["method"], scope["path"]), self.app)
                 async with asyncio.timeout(self.seconds):
-                    await self.app(scope, self._bounded(receive), answer)
+                    await app(scope, self._bounded(receive), answer)
         except BodyTooLarge:
             if not status:
                 await self._too_large()(scope, receive, answer)
