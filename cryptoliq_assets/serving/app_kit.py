@@ -85,10 +85,10 @@ def _health(key: str, _source: Source) -> dict[str, Any]:
 
 
 def nothing_yet(chosen: Source) -> None:
-    """What to do where there are no forecasts to show."""
+    """What to do where there are no forecasts to show, or no champion to make any."""
     if chosen.home is None:
         st.info(
-            f"There are no forecasts yet at {text(chosen.name)}. In its home, `cryptoliq status` says what there is to do."
+            f"There is nothing to show yet at {text(chosen.name)}. In its home, `cryptoliq status` says what there is to do."
         )
     elif health(chosen)["newest_snapshot"] is None:
         st.info(f"There is no data yet in {text(chosen.name)}. {_DROP}")
@@ -96,6 +96,14 @@ def nothing_yet(chosen: Source) -> None:
         st.info(_TRAIN)
     else:
         st.info(_FORECAST)
+
+
+def needs_champion(chosen: Source) -> bool:
+    """True, told in words, where nothing can be forecast because there is no champion yet."""
+    if chosen.model() is not None:
+        return False
+    nothing_yet(chosen)
+    return True
 
 
 def needs_home(chosen: Source) -> bool:
@@ -131,6 +139,11 @@ def figures(values: Mapping[str, str], *, helps: Mapping[str, str] | None = None
 
 def chart(figure: go.Figure, *, key: str) -> None:
     st.plotly_chart(figure, width="stretch", key=key, config={"displayModeBar": False, "scrollZoom": False})
+
+
+def ahead(days: int) -> str:
+    """A horizon as it is read."""
+    return "1 day ahead" if days == 1 else f"{days} days ahead"
 
 
 def shown(value: float | None, form: str = ".3f") -> str:

@@ -5,6 +5,7 @@ import shutil
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -122,9 +123,20 @@ def test_models_show_folds_leaderboard_ledger_and_card(app_environment, trained_
         assert title in shown
     folds, _, board, versions, ledger = (frame.value for frame in test.dataframe)
     assert len(folds) == 2
+    assert "1 day ahead" in shown
     assert board["Model"].tolist()[-3:] == ["persistence", "har", "mean 7d"]
     assert versions["Version"].tolist() == [champion["version"]]
     assert ledger["Event"].tolist() == ["promotion"]
+
+
+def test_a_skill_that_is_a_hair_below_nothing_is_nothing(copied):
+    path = copied.reports_dir / "metrics.json"
+    board = json.loads(path.read_text(encoding="utf-8"))
+    board["baselines"][0]["skill"] = -1e-13
+    write_json(path, board)
+    shown = unbroken(opened("models")).dataframe[2].value.set_index("Model")["Skill"]
+    assert not np.signbit(shown[board["baselines"][0]["name"].replace("_", " ")])
+    assert shown["xgboost"] != 0
 
 
 def test_health_shows_freshness_files_and_what_will_make_the_drift_report(copied):
@@ -142,8 +154,7 @@ def test_health_shows_freshness_files_and_what_will_make_the_drift_report(copied
 def test_an_empty_home_says_what_to_do(page, tmp_path, app_environment):
     app_environment(home=tmp_path)
     test = unbroken(opened(page))
-    wanted = {"what_if": "Nothing is stored", "upload": "Columns as in a snapshot file", "models": "cryptoliq train"}
-    assert wanted.get(page, "Drop snapshot files into `data/raw`") in said(test)
+    assert "Drop snapshot files into `data/raw` and run `cryptoliq materialize`" in said(test)
     assert not (tmp_path / "data").exists()
 
 
@@ -153,7 +164,7 @@ def test_a_home_without_a_champion_says_what_to_do(page, copied):
     shutil.rmtree(copied.data_dir / "forecasts")
     test = opened(page)
     assert not test.exception
-    if page in ("market", "coin", "models"):
+    if page != "health":
         assert "`cryptoliq train` makes one" in said(test)
 
 
