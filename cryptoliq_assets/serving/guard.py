@@ -20,7 +20,7 @@ from cryptoliq_assets.settings import Settings
 
 # Open to whoever asks whether the service lives: a balancer has no key.
 OPEN_PATHS = ("/healthz", "/readyz")
-_HEADERS = [
+SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
     (b"referrer-policy", b"no-referrer"),
@@ -60,7 +60,7 @@ class Guard:
         self.most_bytes = int(settings.api_body_mb * 2**20)
         self.seconds = settings.api_request_seconds
         self.buckets = Buckets(settings.api_rate_per_minute)
-        self.headers = [*_HEADERS, _HSTS] if settings.api_tls_cert else _HEADERS
+        self.headers = [*SECURITY_HEADERS, _HSTS] if settings.api_tls_cert else SECURITY_HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
