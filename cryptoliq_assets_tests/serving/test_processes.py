@@ -126,7 +126,7 @@ def test_a_clean_stop_loses_no_line_of_what_was_answered(home, workers):
         assert len(list((home / "logs").glob("app.log*"))) >= 2
         assert 0 < len(told) <= answered
         line = noted[0]
-        assert set(line) == {"at", "mode", "inputs", "output", "version", "seconds"}
+        assert set(line) == {"at", "event", "mode", "inputs", "output", "version", "seconds"}
         assert (line["mode"], line["inputs"]["24h"], line["inputs"]["coin"]) == ("single", -1.5, "Bitcoin")
         assert line["output"]["model_version"] == line["version"]
         assert 0 < line["seconds"] < 5
