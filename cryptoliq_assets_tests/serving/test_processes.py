@@ -79,6 +79,11 @@ def test_a_promotion_a_sighup_and_a_rollback_under_load_drop_no_request(home, wo
             assert {version for _, version in clients.answers} == {first}
             served.process.send_signal(signal.SIGHUP)
             clients.wait_for(second)
+            # By all of them: one that looked only after the rollback would find nothing new.
+            until = time.monotonic() + 20
+            while sum(line["version"] == second for line in served.app_log("model_loaded")) < workers:
+                assert time.monotonic() < until, served.app_log("model_loaded")
+                time.sleep(0.1)
             back = subprocess.run(
                 [*COMMAND, "models", "rollback"], env=environment(home), capture_output=True, text=True, check=False
             )
