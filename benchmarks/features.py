@@ -14,8 +14,9 @@ import pandas as pd
 import polars as pl
 from side_by_side import machine, show, timed
 
+from cryptoliq_assets.features.asked import Asked
 from cryptoliq_assets.features.registry import BASES, MEAN_WINDOWS, STD_WINDOWS
-from cryptoliq_assets.features.windows import Asked, calendar_moments
+from cryptoliq_assets.features.windows import calendar_moments
 
 DAYS = 1500
 # The best of so many runs of each: the first ones pay for fresh memory, whoever they are.

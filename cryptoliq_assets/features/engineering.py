@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from cryptoliq_assets.features.asked import Asked, calendar_lags, calendar_mean
 from cryptoliq_assets.features.market import Market, market_of
 from cryptoliq_assets.features.registry import BASES, FEATURE_NAMES, RETURN_DAYS
-from cryptoliq_assets.features.windows import Asked, calendar_lags, calendar_mean, calendar_windows
+from cryptoliq_assets.features.windows import calendar_windows
 from cryptoliq_assets.labels.liquidity import CLIP_7D, CLIP_24H, Liquidity, log_return, score_liquidity
 
 _DAY = np.timedelta64(1, "D")
@@ -63,7 +64,8 @@ class Observed:
             "turnover_log": self.liquidity.volume_log - np.log(self.mkt_cap),
             "change_24h_abs": np.abs(self.change_24h),
         }
-        return Track(self.coins, self.days, self.price, np.column_stack([columns[base] for base in BASES]))
+        # Each base lies together: windows look at one at a time.
+        return Track(self.coins, self.days, self.price, np.stack([columns[base] for base in BASES]).T)
 
 
 def observe(cleaned: pd.DataFrame, *, formula: str) -> Observed:

@@ -65,7 +65,9 @@ class LinearPart(Part):
         self.coefficients, self.intercept = model.coef_.astype(np.float32), float(model.intercept_)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        return (self._design(X) @ self.coefficients).astype(float) + self.intercept
+        # Not a product of matrices: in those the last bit of a row depends on where among the others it stands.
+        terms = np.ascontiguousarray(self._design(X) * self.coefficients)
+        return terms.sum(axis=1).astype(float) + self.intercept
 
     def _design(self, X: np.ndarray) -> np.ndarray:
         """(n, columns + flagged) float32: standardised features, then a flag for each that is at times missing."""

@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from cryptoliq_assets.features.asked import Asked
 from cryptoliq_assets.features.engineering import (
     OBSERVED_NUMBERS,
     Observed,
@@ -25,7 +26,6 @@ from cryptoliq_assets.features.engineering import (
     observed_market,
 )
 from cryptoliq_assets.features.market import Market
-from cryptoliq_assets.features.windows import Asked
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.partitions import HISTORY_DAYS, month_of, months_between
 
@@ -112,10 +112,16 @@ def online_features(
     24h_volume, mkt_cap (USD), each (n,) float64, NaN where unknown. A request dated D sees the stored rows of its coin
     dated D-89 to D-1 and the market of the snapshot before D.
     """
+    return coded_features(history.codes_of(coins), days, numbers, history=history)
+
+
+def coded_features(
+    codes: np.ndarray, days: np.ndarray, numbers: dict[str, np.ndarray], *, history: StoredHistory
+) -> OnlineFeatures:
+    """The same of coins by their codes in the history, -1 for one without a past. Requests of a coin are best side by side."""
     count = len(days)
     nothing = np.zeros(count, dtype=bool)
     today = observe_arrays(np.arange(count), days, numbers, filled=nothing, formula=history.formula)
-    codes = history.codes_of(coins)
     first, last = history.seen_by(codes, days)
     asked = Asked(codes, days, first, last)
     columns = feature_arrays(asked, today=today, past=history.track, market=history.market)

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryptoliq_assets.features import windows
+from cryptoliq_assets.features.asked import Asked, calendar_lags, calendar_mean
 from cryptoliq_assets.features.registry import BASES, HALF_LIVES, LAGGED, LAGS, MEAN_WINDOWS, STD_WINDOWS
-from cryptoliq_assets.features.windows import Asked, Windows, calendar_lags, calendar_mean, calendar_windows
+from cryptoliq_assets.features.windows import Windows, calendar_windows
 
 NAMES = list(BASES)
 NAN = np.nan
@@ -225,7 +226,8 @@ def test_a_change_of_the_registry_is_seen_by_kernels_compiled_before(tmp_path: P
     package = tmp_path / "cryptoliq_assets"
     shutil.copytree(Path(windows.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__", "*.nb?"))
     code = (
-        "import numpy as np; from cryptoliq_assets.features.windows import Asked, calendar_windows; "
+        "import numpy as np; from cryptoliq_assets.features.asked import Asked; "
+        "from cryptoliq_assets.features.windows import calendar_windows; "
         "n = np.arange(60); bases = np.column_stack([n] * 5).astype(float); "
         "asked = Asked.among(n[-1:], np.zeros(60, np.int64), n); "
         "made = calendar_windows(asked, bases[-1:], days=n, bases=bases); "
