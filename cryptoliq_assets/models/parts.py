@@ -119,7 +119,7 @@ class BoostedPart(Part):
         # What is stored must load where there is no such device.
         self.booster.set_param({"device": "cpu"})
 
-    # What sweeps: made at the first use like the other; None also where these trees cannot be swept.
+    # What sweeps: made at the first use like the other; False where these trees cannot be swept.
     _swept: Any = None
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -127,11 +127,12 @@ class BoostedPart(Part):
         from cryptoliq_assets.models.walking import FlatTrees
 
         if self._flat is None:
-            flat = FlatTrees.of_booster(self.booster)
-            self._flat, self._swept = flat, SweptTrees.of(flat, len(self.columns))
+            self._flat = FlatTrees.of_booster(self.booster)
         if len(X) <= self.ROWS_TO_WALK:
             return self._flat.predict(X).astype(float)
         if self._swept is None:
+            self._swept = SweptTrees.of(self._flat, len(self.columns)) or False
+        if not self._swept:
             return self.booster.inplace_predict(X).astype(float)
         return self._swept.predict(X, threads=self.threads).astype(float)
 

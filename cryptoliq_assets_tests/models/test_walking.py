@@ -79,7 +79,7 @@ def test_boosted_trees_too_many_for_a_byte_are_left_to_xgboost_with_the_same_num
     part = BoostedPart(np.arange(6), params={"rounds": 60, "max_depth": 7, "min_child_weight": 1, **params}, seed=5)
     part.fit(X, np.nan_to_num(X**3).sum(axis=1).astype(np.float32), None)
     predicted = part.predict(X)
-    assert (part._swept is not None) is swept
+    assert bool(part._swept) is swept
     np.testing.assert_array_equal(predicted, part.booster.inplace_predict(X).astype(float))
     np.testing.assert_array_equal(part.predict(X[:100]), predicted[:100])
 
