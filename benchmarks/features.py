@@ -14,6 +14,7 @@ import pandas as pd
 import polars as pl
 from side_by_side import machine, show, timed
 
+from cryptoliq_assets.features.asked import Asked
 from cryptoliq_assets.features.registry import BASES, MEAN_WINDOWS, STD_WINDOWS
 from cryptoliq_assets.features.windows import calendar_moments
 
@@ -41,7 +42,8 @@ def make_panel(rows: int, seed: int = 7) -> pd.DataFrame:
 def ours(panel: pd.DataFrame) -> dict[str, np.ndarray]:
     days = panel["date"].to_numpy("datetime64[D]").astype(np.int64)
     bases = panel[list(BASES)].to_numpy()
-    return calendar_moments(np.arange(len(panel)), panel["coin"].to_numpy(), days=days, bases=bases)
+    asked = Asked.among(np.arange(len(panel)), panel["coin"].to_numpy(), days)
+    return calendar_moments(asked, bases, days=days, bases=bases)
 
 
 def with_pandas(panel: pd.DataFrame) -> dict[str, np.ndarray]:

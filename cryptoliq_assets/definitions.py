@@ -57,7 +57,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         schedules=[weekly_train(jobs.train)],
         resources={
             TABLES_IO: PanderaParquetIOManager.of(settings),
-            CANDIDATES_IO: CandidateIOManager(folder=str(settings.models_dir / "candidates")),
+            CANDIDATES_IO: CandidateIOManager.of(settings),
             "lock": RunLock.of(settings),
         },
         executor=dg.in_process_executor,

@@ -8,9 +8,13 @@ import pandas as pd
 
 from cryptoliq_assets.cleaned.imputation import clean_snapshots
 from cryptoliq_assets.features.engineering import engineer_features
-from cryptoliq_assets.io.files import write_json
+from cryptoliq_assets.features.registry import MODEL_FEATURES
+from cryptoliq_assets.io.files import write_file, write_json
 from cryptoliq_assets.io.tables import TableStore, sort_rows
 from cryptoliq_assets.labels.targets import label_targets
+from cryptoliq_assets.models.ledger import PROMOTION, Ledger, sha256_of
+from cryptoliq_assets.models.loading import library_versions
+from cryptoliq_assets.models.pointer import write_pointer
 from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets.simulate import simulate_market
@@ -82,9 +86,21 @@ def fill_home(settings: Settings, days: list[int], **said: Any) -> TableStore:
 
 
 def store_champion(settings: Settings, version: str, *, evaluation: str = "over_time") -> None:
-    """Let the model store say that this version is current; there is no model behind it."""
-    write_json(settings.models_dir / f"{version}.json", {"version": version, "evaluation": evaluation})
-    (settings.models_dir / "current.txt").write_text(f"{version}\n", encoding="utf-8")
+    """Let the model store say that this version is current and intact; its artifact holds no model."""
+    artifact = version.encode("utf-8")
+    described = {
+        "version": version,
+        "model_name": "XGBoost",
+        "evaluation": evaluation,
+        "sha256": sha256_of(artifact),
+        "libraries": library_versions(),
+        "features": list(MODEL_FEATURES),
+    }
+    write_file(settings.models_dir / f"{version}.pkl", artifact)
+    write_json(settings.models_dir / f"{version}.json", described)
+    ledger = Ledger(settings.models_dir / "ledger.jsonl")
+    ledger.append({"event": PROMOTION, "version": version, "sha256": described["sha256"]})
+    write_pointer(settings.models_dir, version)
 
 
 def store_forecast(settings: Settings, number: int, *, version: str, coin: str = "A") -> None:

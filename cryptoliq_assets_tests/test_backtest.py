@@ -14,13 +14,15 @@ import pytest
 from cryptoliq_assets.definitions import build_definitions
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.io.validation import TableInvalid, validate_table
-from cryptoliq_assets.models.backtest import read_backtest, write_backtest
+from cryptoliq_assets.models.backtest import by_coin_path, read_backtest, read_by_coin, write_backtest
+from cryptoliq_assets.models.buckets import BUCKETS
 from cryptoliq_assets.models.evaluation import evaluate_baseline
 from cryptoliq_assets.models.folds import make_folds
 from cryptoliq_assets.models.look_ahead import look_ahead, sampled_dates
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.models.training import training_rows
-from cryptoliq_assets.schemas.backtest import BACKTEST
+from cryptoliq_assets.models.training_set import VIEWS
+from cryptoliq_assets.schemas.backtest import BACKTEST, BACKTEST_BY_COIN
 from cryptoliq_assets.settings import Settings
 
 MODELS = ["linear_regression", "random_forest", "xgboost", "persistence", "har", "mean_7d"]
@@ -64,6 +66,48 @@ def test_the_skill_of_the_leaderboard_is_that_of_the_backtest(trained_home, back
             assert skill == pytest.approx(entry["metrics"][view]["all"]["mean"]["skill"], abs=1e-9), entry["name"]
 
 
+def test_every_measure_is_there_for_every_model_view_fold_and_bucket(trained_home):
+    board = json.loads((trained_home.path / "reports" / "metrics.json").read_text())
+    measures = {"rows", "skill", "mae", "rmse", "r2", "mae_vs_persistence", "mae_vs_har"}
+    entries = board["candidates"] + board["baselines"]
+    assert {entry["name"] for entry in entries} == set(MODELS)
+    for entry in entries:
+        assert set(entry["metrics"]) == set(VIEWS)
+        for populations in entry["metrics"].values():
+            assert set(populations) == {"all", "known_cap"}
+            for found in populations.values():
+                assert [fold["fold"] for fold in found["folds"]] == [1, 2]
+                assert list(found["buckets"]) == list(BUCKETS)
+                for scores in [found["mean"], *found["folds"], *found["buckets"].values()]:
+                    assert scores.keys() - {"fold"} == measures
+                    # Nothing tested, nothing told; else all of it.
+                    assert all(
+                        (value is None) == (scores["rows"] == 0) for name, value in scores.items() if name != "rows"
+                    )
+
+
+def test_the_measures_by_coin_are_those_that_the_backtest_gives(trained_home, backtest):
+    by_coin = read_by_coin(by_coin_path(trained_home.path / "reports"))
+    validate_table(BACKTEST_BY_COIN, by_coin, where="stored measures by coin")
+    coins = set(backtest["coin"])
+    keys = {(coin, model, view) for coin in coins for model in MODELS for view in VIEWS}
+    assert set(by_coin[["coin", "model", "view"]].itertuples(index=False, name=None)) == keys
+    own = backtest.astype({"coin": str, "model": str})
+    har = own[own["model"] == "har"].set_index(["coin", "date"])["predicted"].rename("har")
+    own = own.join(har, on=["coin", "date"])
+    for view, column in (("with_history", "predicted"), ("without_history", "predicted_without_history")):
+        errors = {name: own[name] - own["realised"] for name in (column, "persistence", "har")}
+        sizes = pd.DataFrame({"absolute": errors[column].abs(), "squared": errors[column] ** 2})
+        sizes = sizes.assign(naive=errors["persistence"] ** 2, har=errors["har"].abs())
+        means = sizes.groupby([own["coin"], own["model"]]).mean()
+        found = by_coin[by_coin["view"] == view].astype({"coin": str, "model": str}).set_index(["coin", "model"])
+        found = found.loc[means.index]
+        np.testing.assert_allclose(found["mae"], means["absolute"])
+        np.testing.assert_allclose(found["rmse"], np.sqrt(means["squared"]))
+        np.testing.assert_allclose(found["skill"], 1.0 - means["squared"] / means["naive"], atol=1e-9)
+        np.testing.assert_allclose(found["mae_vs_har"], means["absolute"] / means["har"])
+
+
 def test_what_came_true_is_the_score_of_the_target_date_in_the_labels(trained_home, backtest):
     labels = TableStore(Settings(home=trained_home.path)).read("labels").astype({"coin": str})
     own = backtest[backtest["model"] == "har"].astype({"coin": str})
@@ -87,13 +131,30 @@ def test_a_forecast_that_is_no_number_leaves_the_old_file_as_it_was(evaluated, t
     good, rows = evaluated
     path = tmp_path / "backtest.parquet"
     assert write_backtest(path, [good], rows).rows == {"har": len(good.rows)}
-    before = path.read_bytes()
+    before, coins_before = path.read_bytes(), by_coin_path(tmp_path).read_bytes()
     broken = {view: values.copy() for view, values in good.forecasts.items()}
     broken["with_history"][7] = np.nan
     with pytest.raises(TableInvalid, match=r"predicted: not_nullable failed 1 time"):
         write_backtest(path, [good, dataclasses.replace(good, name="bad", forecasts=broken)], rows)
-    assert path.read_bytes() == before
-    assert [entry.name for entry in tmp_path.iterdir()] == ["backtest.parquet"]
+    assert (path.read_bytes(), by_coin_path(tmp_path).read_bytes()) == (before, coins_before)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["backtest.parquet", "backtest_by_coin.parquet"]
+
+
+def test_a_view_that_no_row_of_the_backtest_shows_is_held_to_the_schema_too(evaluated, tmp_path):
+    good, rows = evaluated
+    broken = {view: values.copy() for view, values in good.forecasts.items()}
+    broken["young"][7] = np.nan
+    with pytest.raises(TableInvalid, match=r"backtest_by_coin: .*\n  (mae|bias|rmse): not_nullable failed 1 time"):
+        write_backtest(tmp_path / "backtest.parquet", [dataclasses.replace(good, forecasts=broken)], rows)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_best_model_is_the_candidate_of_the_highest_skill_and_never_a_baseline_beside_one(evaluated, tmp_path):
+    good, rows = evaluated
+    naive = evaluate_baseline("persistence", rows, make_folds(rows, count=2))
+    assert write_backtest(tmp_path / "backtest.parquet", [naive, good], rows).best == "har"
+    candidate = dataclasses.replace(naive, name="candidate", recipe={"name": "candidate"})
+    assert write_backtest(tmp_path / "backtest.parquet", [good, candidate], rows).best == "candidate"
 
 
 def test_a_model_said_twice_is_refused_and_none_at_all_too(evaluated, tmp_path):
@@ -113,6 +174,18 @@ def test_the_asset_shows_rows_preview_and_a_plot(trained_home):
     assert shown["dagster/row_count"].value == sum(shown["rows_by_model"].value.values())
     assert shown["preview"].value.count("\n") == 2 + 3 * len(MODELS) - 1
     assert shown["error_by_day"].value.startswith("![mean absolute error, 7-day mean](data:image/svg+xml;base64,")
+    board = json.loads((trained_home.path / "reports" / "metrics.json").read_text())
+    assert shown["best_model"].value == board["best"]
+    assert Path(shown["by_coin_path"].value).is_file()
+    best, worst = (
+        [line.split(" | ") for line in shown[name].value.splitlines()[2:]]
+        for name in ("coins_forecast_best", "coins_forecast_worst")
+    )
+    assert (len(best), len(worst)) == (5, 5)
+    by_coin = read_by_coin(by_coin_path(trained_home.path / "reports"))
+    own = by_coin[(by_coin["model"] == board["best"]) & (by_coin["view"] == "with_history") & (by_coin["rows"] >= 5)]
+    assert best[0][0] == f"| {own.loc[own['mae'].idxmin(), 'coin']}"
+    assert worst[0][0] == f"| {own.loc[own['mae'].idxmax(), 'coin']}"
 
 
 def test_the_job_train_keeps_the_backtest_and_rollback_is_a_job_of_one_process(home):

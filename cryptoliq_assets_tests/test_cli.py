@@ -580,4 +580,6 @@ def test_status_names_a_current_model_that_is_refused(run, trained_home, tmp_pat
     home = trained_home.copy_to(tmp_path / "home")
     current = (home / "models" / "current.pkl").resolve()
     current.write_bytes(current.read_bytes()[:-1])
-    assert f"{current.name} is not the file that the ledger knows" in run("status", home=home).said
+    said = run("status", home=home).said
+    assert f"a model is refused: {current.stem}: sha256 of the artifact is" in said
+    assert "truncated, swapped or tampered with" in said

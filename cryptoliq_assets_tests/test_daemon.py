@@ -294,6 +294,23 @@ def test_training_that_failed_three_times_on_the_same_tables_is_given_up_until_t
     assert len(keeper.tick().run_requests) == 1
 
 
+def test_where_no_stored_model_loads_train_is_asked_for_again_on_the_same_tables_at_most_three_times(keeper, settings):
+    fill_home(settings, list(range(1, 13)))
+    (first,) = keeper.tick().run_requests
+    store_champion(settings, VERSION)
+    store_forecast(settings, 12, version=VERSION)
+    assert "has forecast the newest snapshot" in keeper.tick().skip_message
+    (settings.models_dir / f"{VERSION}.pkl").write_bytes(b"harmed")
+    for attempt in range(3):
+        (request,) = keeper.tick().run_requests
+        assert request.job_name == "train"
+        # Another key than that of the run that made the model: the daemon starts a key only once.
+        assert request.run_key not in (first.run_key, None)
+        assert request.run_key.endswith(f"/{attempt}")
+        keeper.run(request, dg.DagsterRunStatus.FAILURE, job="train")
+    assert keeper.tick().skip_message == "train failed 3 times on the same tables: look at its runs"
+
+
 # A real daemon.
 
 

@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 
 from cryptoliq_assets import cli
+from cryptoliq_assets.commands.status import read_status
 from cryptoliq_assets.forecasts.due import forecasts_due, training_due
 from cryptoliq_assets.io.run_lock import home_lock
 from cryptoliq_assets.io.tables import TableStore
@@ -144,6 +145,35 @@ def test_verify_exits_with_1_and_says_why_a_tampered_model_is_refused(run, home)
     assert "truncated, swapped or tampered with" in said
 
 
+def test_a_lost_pointer_is_told_by_list_verify_and_status_and_a_rollback_to_the_same_version_mends_it(run, home):
+    newest, before = versions(home)
+    (home.models_dir / "current.pkl").unlink()
+    lost = f"current.pkl is lost: the ledger says that {newest} is current"
+    code, said = run("verify")
+    assert code == 1
+    assert lost in said
+    assert f"`cryptoliq models rollback --to {newest}` writes it again" in said
+    assert f"loads {newest} (current) loads {before}" in said
+    assert lost in run("list")[1]
+    state = read_status(home)
+    assert state["champion"]["version"] == newest
+    (told,) = [line for line in state["to_do"] if "current.pkl" in line]
+    assert told.startswith(f"the pointer to the champion: {lost}")
+    assert run("rollback", "--to", newest)[0] == 0
+    assert run("verify") == (0, f"loads {newest} (current) loads {before}")
+    assert store_of(home).ledger.entries()[-1]["reason"].startswith("the pointer is written again")
+
+
+def test_forecasts_with_a_lost_pointer_are_made_by_the_same_version_and_say_so(home):
+    newest, _ = versions(home)
+    (home.models_dir / "current.pkl").unlink()
+    champion = load_champion(home)
+    (reason,) = champion.passed_over
+    assert champion.version == newest
+    assert reason.startswith("current.pkl is lost")
+    assert not training_due(home, TableStore(home), provisional_too=True)
+
+
 def test_a_home_without_a_model_says_what_to_do(capsys, monkeypatch, tmp_path):
     for words in (["list"], ["verify"]):
         monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(tmp_path), "models", *words])
@@ -180,7 +210,7 @@ def test_forecasts_are_made_by_the_model_before_a_broken_one_and_say_so(home, pa
     event = runner.instance.get_latest_materialization_event(dg.AssetKey("forecasts"))
     (reason,) = event.asset_materialization.metadata["models_refused"].value
     assert reason.startswith(newest)
-    assert standing_champion(home)["version"] == before
+    assert standing_champion(home).metadata["version"] == before
 
 
 def test_a_champion_whose_metadata_are_gone_makes_training_due(home):

@@ -174,6 +174,19 @@ def test_small_chunks_give_the_same_file_and_progress_reaches_the_end(predict, n
     assert len(told) == 1 + -(-told[-1][1] // size)
 
 
+def test_the_order_of_rows_changes_no_forecast_to_the_last_bit(predict, newest, trained_home):
+    header, *rows = newest.decode().splitlines()
+    # Two days of each coin, which are computed side by side.
+    rows += trained_home.later_files[0].read_text(encoding="utf-8").splitlines()[1:]
+    outcome, made = predict(rows, header=header)
+    _, turned = predict(rows[::-1], header=header)
+    assert outcome.by_basis["history"] > 50
+    numbers = ("coin", "date", "liquidity_score", "lower", "upper", "basis")
+    assert [[row[name] for name in numbers] for row in made] == [
+        [row[name] for name in numbers] for row in turned[::-1]
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -45,12 +45,12 @@ def _warm(settings: Settings) -> None:
     """Read the forecasts and draw a figure once: schemas, the reader of tables and Plotly's templates are made ready so."""
     import pandas as pd
 
-    from cryptoliq_assets.serving import charts, sources
+    from cryptoliq_assets.serving import charts, sources, telling
 
     charts.spread(pd.Series([0.5]), title="").to_json()
     if not settings.api_url:
         # What is wrong is told to the visitor, who may have mended it by then.
-        with suppress(sources.Problem):
+        with suppress(telling.Problem):
             sources.source_of(settings).forecasts()
 
 

@@ -1,9 +1,14 @@
 """models: the model store from the command line: what is there, back to an earlier one, does each one load."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from cryptoliq_assets.commands.console import console, explain, quit_with, running, say, table
 from cryptoliq_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from cryptoliq_assets.models.store import ModelStore
 
 _LINES = 10
 
@@ -24,6 +29,7 @@ def list_models(settings: Settings) -> None:
     if not entries:
         console.print(f"no model in {settings.models_dir}: `cryptoliq train` makes one", soft_wrap=True)
         return
+    _tell_pointer(store)
     table(
         f"Models in {settings.models_dir}",
         ["version", "current", "skill", "evaluation", "known until", "promoted at"],
@@ -72,11 +78,13 @@ def rollback(settings: Settings, to: str | None) -> None:
 @models.command()
 @click.pass_obj
 def verify(settings: Settings) -> None:
-    """Load every stored version through every check. Exit code 1 when one is refused."""
+    """Load every stored version through every check. Exit code 1 when one is refused, or the pointer is lost or wrong."""
     from cryptoliq_assets.models.store import store_of
 
+    store = store_of(settings)
     with console.status("loading every version"):
-        verdicts = store_of(settings).verify()
+        verdicts = store.verify()
+    sound = _tell_pointer(store)
     if not verdicts:
         console.print(f"no model in {settings.models_dir}: `cryptoliq train` makes one", soft_wrap=True)
     for verdict in verdicts:
@@ -84,4 +92,12 @@ def verify(settings: Settings) -> None:
         say(state, f"  {verdict.version}{' (current)' if verdict.current else ''}")
         if verdict.problem:
             console.print(f"  {verdict.problem}", soft_wrap=True, markup=False)
-    quit_with(1 if any(verdict.problem for verdict in verdicts) else 0)
+    quit_with(0 if sound and not any(verdict.problem for verdict in verdicts) else 1)
+
+
+def _tell_pointer(store: "ModelStore") -> bool:
+    """Say what is wrong with the pointer to the current version; True where nothing is."""
+    problem = store.pointer().problem
+    if problem:
+        say(("pointer", "red"), f"  {problem}")
+    return problem is None

@@ -9,6 +9,9 @@ import click
 from cryptoliq_assets.commands.console import console
 from cryptoliq_assets.settings import Settings
 
+# Connections, and requests under way, of one process.
+_MOST_AT_ONCE = 2000
+
 
 @click.command()
 @click.option("--host", default=None, help="Address to bind; default: CRYPTOLIQ_API_HOST (127.0.0.1).")
@@ -72,6 +75,7 @@ def _check(settings: Settings) -> None:
 def _run(settings: Settings) -> None:
     import uvicorn
 
+    from cryptoliq_assets.serving.wire import Protocol
     from cryptoliq_assets.serving.workers import run
 
     scheme = "https" if settings.api_tls_cert else "http"
@@ -79,6 +83,7 @@ def _run(settings: Settings) -> None:
     config = uvicorn.Config(
         "cryptoliq_assets.serving.api:application",
         factory=True,
+        http=Protocol,
         host=settings.api_host,
         port=settings.api_port,
         workers=settings.api_workers,
@@ -92,7 +97,7 @@ def _run(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=30,
         timeout_keep_alive=30,
-        limit_concurrency=2000,
+        limit_concurrency=_MOST_AT_ONCE,
         backlog=2048,
     )
     try:

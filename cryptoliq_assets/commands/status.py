@@ -57,8 +57,12 @@ def read_status(settings: Settings) -> dict:
         to_do.append("there is no sound champion: `cryptoliq train`")
     elif forecasts_due(settings, store):
         to_do.append("the newest snapshot is not forecast: `cryptoliq forecast`")
+    pointer = models.pointer().problem
+    to_do += [f"the pointer to the champion: {pointer}"] if pointer else []
     to_do += [
-        f"a model is refused: {reason}; `cryptoliq models verify`, then restore it or roll back" for reason in refused
+        f"a model is refused: {reason}; `cryptoliq models verify`, then restore it or roll back"
+        for reason in refused
+        if reason != pointer
     ]
     if newest is None and not unknown and all(file.state == "refused" for file in files):
         to_do.append(f"drop snapshot files into {settings.raw_dir}, or try `cryptoliq demo`")

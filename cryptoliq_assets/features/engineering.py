@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from cryptoliq_assets.features.asked import Asked, calendar_lags, calendar_mean
 from cryptoliq_assets.features.market import Market, market_of
 from cryptoliq_assets.features.registry import BASES, FEATURE_NAMES, RETURN_DAYS
-from cryptoliq_assets.features.windows import calendar_lags, calendar_mean, calendar_windows
+from cryptoliq_assets.features.windows import calendar_windows
 from cryptoliq_assets.labels.liquidity import CLIP_7D, CLIP_24H, Liquidity, log_return, score_liquidity
 
 _DAY = np.timedelta64(1, "D")
@@ -63,7 +64,8 @@ class Observed:
             "turnover_log": self.liquidity.volume_log - np.log(self.mkt_cap),
             "change_24h_abs": np.abs(self.change_24h),
         }
-        return Track(self.coins, self.days, self.price, np.column_stack([columns[base] for base in BASES]))
+        # Each base lies together: windows look at one at a time.
+        return Track(self.coins, self.days, self.price, np.stack([columns[base] for base in BASES]).T)
 
 
 def observe(cleaned: pd.DataFrame, *, formula: str) -> Observed:
@@ -111,17 +113,18 @@ def observed_market(observed: Observed) -> Market:
     return market_of(observed.days, observed.mkt_cap, values=values, sound=observed.sound)
 
 
-def feature_arrays(track: Track, rows: np.ndarray, *, today: Observed, market: Market) -> dict[str, np.ndarray]:
-    """Features of the chosen row indices of a track, its other rows serving as history: name → (len(rows),) float64.
+def feature_arrays(asked: Asked, *, today: Observed, past: Track, market: Market) -> dict[str, np.ndarray]:
+    """Features of m rows by name, each (m,) float64.
 
-    today: what the chosen rows, in their order, say by themselves.
+    asked: their coins and days, and the rows of `past` that they see; today: what they say by themselves.
     """
-    coins, days = track.coins, track.days
-    windows = calendar_windows(rows, coins, days=days, bases=track.bases)
-    own = dict(zip(BASES, track.bases[rows].T, strict=True))
+    bases = today.track.bases
+    windows = calendar_windows(asked, bases, days=past.days, bases=past.bases)
+    own = dict(zip(BASES, bases.T, strict=True))
     price, mkt_cap, day = today.price, today.mkt_cap, today.days
     before = market.snapshot_before(day)
-    earlier = calendar_lags(rows, coins, days, track.price, np.array(RETURN_DAYS))
+    seen = (asked.days, asked.first, asked.last)
+    earlier = calendar_lags(*seen, past.days, past.price, np.array(RETURN_DAYS))
     returns = np.clip(np.log(price) - np.log(earlier), -CLIP_7D, CLIP_7D)
 
     def of_market(values: np.ndarray) -> np.ndarray:
@@ -146,7 +149,7 @@ def feature_arrays(track: Track, rows: np.ndarray, *, today: Observed, market: M
         "market_volume_log_vs_7d": of_market(market.volume_log_vs_7d),
         "liquidity_ratio": today.volume / mkt_cap,
         "price_sqrt": np.sqrt(price),
-        "price_ma_7d": calendar_mean(rows, coins, days, track.price, 7),
+        "price_ma_7d": calendar_mean(*seen, price, past.days, past.price, 7),
     }
     return {name: features[name] for name in FEATURE_NAMES}
 
@@ -171,7 +174,8 @@ def engineer_features(
     rows = np.flatnonzero(observed.days >= first)
     track = observed.track if history else replace(observed.track, coins=np.arange(len(observed.days)))
     today = observed.take(rows)
-    features = feature_arrays(track, rows, today=today, market=market)
+    asked = Asked.among(rows, track.coins, track.days)
+    features = feature_arrays(asked, today=today, past=track, market=market)
     liquidity = today.liquidity
     flags = {
         "volatility_partial": liquidity.volatility_partial,

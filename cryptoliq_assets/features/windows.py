@@ -14,6 +14,7 @@ from itertools import pairwise
 import numba
 import numpy as np
 
+from cryptoliq_assets.features.asked import Asked, days_seen
 from cryptoliq_assets.features.registry import BASES, HALF_LIVES, LAGGED, LAGS, MEAN_WINDOWS, STD_WINDOWS
 from cryptoliq_assets.partitions import HISTORY_DAYS
 
@@ -38,124 +39,82 @@ class Windows:
     days_seen: np.ndarray
 
 
-def calendar_windows(rows: np.ndarray, coins: np.ndarray, *, days: np.ndarray, bases: np.ndarray) -> Windows:
-    """Means, deviations, lags and exponential means of the chosen rows; the other rows serve as history.
+def calendar_windows(asked: Asked, own: np.ndarray, *, days: np.ndarray, bases: np.ndarray) -> Windows:
+    """Means, deviations, lags and exponential means of the rows asked for.
 
-    rows: (m,) rising indices; coins: (n,) codes, equal for the rows of one coin, which lie together; days: (n,) day
-    numbers, rising within a coin; bases: (n, len(BASES)) float64, NaN where unknown.
+    own: (m, len(BASES)) float64, what those rows say themselves; days: (n,) day numbers and bases: (n, len(BASES)) of
+    the track that they see, sorted by coin and day; NaN where unknown.
     """
-    columns = calendar_moments(rows, coins, days=days, bases=bases)
+    columns = calendar_moments(asked, own, days=days, bases=bases)
     for place, base in enumerate(list(BASES)[:LAGGED]):
         names = [f"{base}_lag_{lag}d" for lag in LAGS] + [f"{base}_ewm_{half_life}d" for half_life in HALF_LIVES]
-        values = np.ascontiguousarray(bases[:, place])
-
-        def work(part: np.ndarray, out: np.ndarray, values: np.ndarray = values) -> None:
-            _memory(part, coins, days, values, out)
-
-        columns |= dict(zip(names, _in_parts(len(names), rows, work), strict=True))
-    return Windows(columns=columns, days_seen=_days_seen(rows, coins, days, HISTORY_DAYS))
+        columns |= _columns(names, _memory, asked, own[:, place], days=days, values=bases[:, place])
+    return Windows(columns=columns, days_seen=days_seen(*asked.arrays, days, HISTORY_DAYS))
 
 
-def calendar_moments(
-    rows: np.ndarray, coins: np.ndarray, *, days: np.ndarray, bases: np.ndarray
-) -> dict[str, np.ndarray]:
+def calendar_moments(asked: Asked, own: np.ndarray, *, days: np.ndarray, bases: np.ndarray) -> dict[str, np.ndarray]:
     """Means and sample deviations of every base; arguments as in `calendar_windows`."""
     columns: dict[str, np.ndarray] = {}
     for place, base in enumerate(BASES):
         names = [f"{base}_mean_{window}d" for window in MEAN_WINDOWS] + [f"{base}_std_{w}d" for w in STD_WINDOWS]
-        values = np.ascontiguousarray(bases[:, place])
-
-        def work(part: np.ndarray, out: np.ndarray, values: np.ndarray = values) -> None:
-            _moments(part, coins, days, values, out)
-
-        columns |= dict(zip(names, _in_parts(len(names), rows, work), strict=True))
+        columns |= _columns(names, _moments, asked, own[:, place], days=days, values=bases[:, place])
     return columns
 
 
-def _in_parts(count: int, rows: np.ndarray, work: Callable[[np.ndarray, np.ndarray], None]) -> np.ndarray:
-    """(count, m) results of a kernel that lets go of the interpreter, on two threads where that pays."""
-    out = np.empty((count, len(rows)))
-    cuts = np.linspace(0, len(rows), 1 + (_THREADS if len(rows) > _ROWS_A_THREAD else 1)).astype(int)
+def _columns(
+    names: list[str],
+    kernel: Callable[..., None],
+    asked: Asked,
+    own: np.ndarray,
+    *,
+    days: np.ndarray,
+    values: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """Results of a kernel that lets go of the interpreter, on two threads where that pays."""
+    own, values = np.ascontiguousarray(own), np.ascontiguousarray(values)
+    out = np.empty((len(names), len(asked)))
+    cuts = np.linspace(0, len(asked), 1 + (_THREADS if len(asked) > _ROWS_A_THREAD else 1)).astype(int)
+
+    def work(start: int, stop: int) -> None:
+        kernel(*asked.part(start, stop).arrays, own[start:stop], days, values, out[:, start:stop])
+
     if len(cuts) == 2:
-        work(rows, out)
-        return out
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for part in [pool.submit(work, rows[start:stop], out[:, start:stop]) for start, stop in pairwise(cuts)]:
-            part.result()
-    return out
+        work(0, len(asked))
+    else:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for part in [pool.submit(work, start, stop) for start, stop in pairwise(cuts)]:
+                part.result()
+    return dict(zip(names, out, strict=True))
 
 
 @numba.njit(cache=True, nogil=True)
-def calendar_lags(rows, coins, days, values, lags):  # pragma: no cover - compiled
-    """(len(lags), m) values so many calendar days before the chosen rows, NaN where that day is absent; `lags` rise."""
-    out = np.full((len(lags), len(rows)), np.nan)
-    for place in range(len(rows)):
-        i = rows[place]
-        j = i
-        for k in range(len(lags)):
-            while j > 0 and coins[j - 1] == coins[i] and days[i] - days[j] < lags[k]:
-                j -= 1
-            if days[i] - days[j] == lags[k]:
-                out[k, place] = values[j]
-    return out
-
-
-@numba.njit(cache=True, nogil=True)
-def calendar_mean(rows, coins, days, values, window):  # pragma: no cover - compiled
-    """(m,) mean of one column, of numbers of any size, over `window` calendar days at the chosen rows."""
-    out = np.empty(len(rows))
-    for place in range(len(rows)):
-        i = rows[place]
-        total = 0.0
-        count = 0
-        j = i
-        while j >= 0 and coins[j] == coins[i] and days[i] - days[j] < window:
-            if values[j] == values[j]:
-                total += values[j]
-                count += 1
-            j -= 1
-        out[place] = total / count if count > 0 else np.nan
-    return out
-
-
-@numba.njit(cache=True, nogil=True)
-def _days_seen(rows, coins, days, reach):  # pragma: no cover - compiled
-    """(m,) rows of the coin within the last `reach` days, the row's own included."""
-    out = np.empty(len(rows))
-    first = 0
-    for place in range(len(rows)):
-        i = rows[place]
-        if place == 0 or coins[i] != coins[first]:
-            first = i
-            while first > 0 and coins[first - 1] == coins[i]:
-                first -= 1
-        while days[i] - days[first] >= reach:
-            first += 1
-        out[place] = i - first + 1
-    return out
-
-
-@numba.njit(cache=True, nogil=True)
-def _grid(first_row, coins, days, values, reach):  # pragma: no cover - compiled
-    """The coin of `first_row` on a grid of days, from `reach` days before that row to its last: values (0 where there
-    is none), known (1 or 0), and the day at place 0."""
-    coin = coins[first_row]
-    origin = days[first_row] - reach
-    start = first_row
-    while start > 0 and coins[start - 1] == coin and days[start - 1] > origin:
-        start -= 1
-    stop = first_row + 1
-    while stop < len(coins) and coins[stop] == coin:
+def _run(place, coins, asked_days, first, last):  # pragma: no cover - compiled
+    """Rows asked for of one coin, side by side from `place`: one past the last of them, their first and last day, and the
+    first and one past the last row of the track that any of them sees."""
+    stop = place + 1
+    early = late = asked_days[place]
+    low, high = first[place], last[place]
+    while stop < len(coins) and coins[stop] == coins[place]:
+        early, late = min(early, asked_days[stop]), max(late, asked_days[stop])
+        low, high = min(low, first[stop]), max(high, last[stop])
         stop += 1
-    span = days[stop - 1] - origin + 1
-    filled = np.zeros(span)
-    known = np.zeros(span)
-    for j in range(start, stop):
-        place = days[j] - origin
-        if values[j] == values[j]:
-            filled[place] = values[j]
-            known[place] = 1.0
-    return filled, known, origin
+    return stop, early, late, low, high
+
+
+@numba.njit(cache=True, nogil=True)
+def _grid(early, late, low, high, days, values, reach):  # pragma: no cover - compiled
+    """The rows from `low` to one before `high` on a grid of days, from `reach` days before `early` to `late`: values (0
+    where there is none) and known (1 or 0)."""
+    origin = early - reach
+    filled = np.zeros(late - origin + 1)
+    known = np.zeros(late - origin + 1)
+    j = high - 1
+    while j >= low and days[j] > origin:
+        if days[j] <= late and values[j] == values[j]:
+            filled[days[j] - origin] = values[j]
+            known[days[j] - origin] = 1.0
+        j -= 1
+    return filled, known
 
 
 def _squares_over(days: int) -> Callable:
@@ -189,12 +148,12 @@ def _moments_over(windows: np.ndarray, short: int, long: int, reach: int) -> Cal
     share = np.append(0.0, 1.0 / np.arange(1, reach + 1))
 
     @numba.njit(cache=True, nogil=True, fastmath=_FAST)
-    def moments(rows, coins, days, values, out):  # pragma: no cover - compiled
+    def moments(coins, asked_days, first, last, own, days, values, out):  # pragma: no cover - compiled
         """Means by window, then deviations by window: (…, m) into `out`."""
         place = 0
-        while place < len(rows):
-            coin = coins[rows[place]]
-            filled, known, origin = _grid(rows[place], coins, days, values, reach)
+        while place < len(coins):
+            stop, early, late, low, high = _run(place, coins, asked_days, first, last)
+            filled, known = _grid(early, late, low, high, days, values, reach)
             sums = np.zeros(len(filled) + 1, dtype=np.int64)
             counts = np.zeros(len(filled) + 1, dtype=np.int64)
             for j in range(len(filled)):
@@ -203,9 +162,16 @@ def _moments_over(windows: np.ndarray, short: int, long: int, reach: int) -> Cal
                 filled[j] = fixed * _SHRINK
                 sums[j + 1] = sums[j] + np.int64(fixed)
                 counts[j + 1] = counts[j] + np.int64(known[j])
-            while place < len(rows) and coins[rows[place]] == coin:
-                end = days[rows[place]] - origin + 1
-                total, seen = sums[end], counts[end]
+            while place < stop:
+                at = asked_days[place] - early + reach
+                # The row's own value takes the place of a stored one of its day, for as long as it is looked at.
+                stored, was_known = filled[at], known[at]
+                there = own[place] == own[place]
+                fixed = np.rint(own[place] * _SCALE) if there else 0.0
+                filled[at] = fixed * _SHRINK
+                known[at] = 1.0 if there else 0.0
+                end = at + 1
+                total, seen = sums[at] + np.int64(fixed), counts[at] + np.int64(there)
                 for w in range(means):
                     count = seen - counts[end - windows[w]]
                     mean = (total - sums[end - windows[w]]) * _SHRINK * share[count]
@@ -219,6 +185,7 @@ def _moments_over(windows: np.ndarray, short: int, long: int, reach: int) -> Cal
                 mean = (total - sums[end - long]) * _SHRINK * share[count]
                 squares = _long_squares(filled, known, end, mean)
                 out[means + 1, place] = np.sqrt(squares / (count - 1)) if count > 1 else np.nan
+                filled[at], known[at] = stored, was_known
                 place += 1
 
     return moments
@@ -230,17 +197,22 @@ def _memory_over(lags: np.ndarray, half_lives: np.ndarray, reach: int) -> Callab
     decay = 0.5 ** (np.arange(reach)[::-1][None, :] / half_lives[:, None])
 
     @numba.njit(cache=True, nogil=True, fastmath=_FAST)
-    def memory(rows, coins, days, values, out):  # pragma: no cover - compiled
+    def memory(coins, asked_days, first, last, own, days, values, out):  # pragma: no cover - compiled
         """Lags, then exponential means by half-life over the whole history: (…, m) into `out`."""
         place = 0
-        while place < len(rows):
-            coin = coins[rows[place]]
-            filled, known, origin = _grid(rows[place], coins, days, values, reach)
-            while place < len(rows) and coins[rows[place]] == coin:
-                end = days[rows[place]] - origin + 1
+        while place < len(coins):
+            stop, early, late, low, high = _run(place, coins, asked_days, first, last)
+            filled, known = _grid(early, late, low, high, days, values, reach)
+            while place < stop:
+                at = asked_days[place] - early + reach
+                stored, was_known = filled[at], known[at]
+                there = own[place] == own[place]
+                filled[at] = own[place] if there else 0.0
+                known[at] = 1.0 if there else 0.0
+                end = at + 1
                 for k in range(len(lags)):
-                    at = end - 1 - lags[k]
-                    out[k, place] = filled[at] if known[at] > 0 else np.nan
+                    before = at - lags[k]
+                    out[k, place] = filled[before] if known[before] > 0 else np.nan
                 window = filled[end - reach : end]
                 mask = known[end - reach : end]
                 for h in range(len(decay)):
@@ -250,6 +222,7 @@ def _memory_over(lags: np.ndarray, half_lives: np.ndarray, reach: int) -> Callab
                         total += window[j] * decay[h, j]
                         weight += mask[j] * decay[h, j]
                     out[len(lags) + h, place] = total / weight if weight > 0 else np.nan
+                filled[at], known[at] = stored, was_known
                 place += 1
 
     return memory

@@ -32,14 +32,18 @@ def forecasts_due(settings: Settings, store: TableStore) -> str | None:
 
 
 def training_due(settings: Settings, store: TableStore, *, provisional_too: bool) -> bool:
-    """True when training would give a champion where there is none, or a sound one in place of a provisional one.
+    """True when training would give a champion where there is none, or none that loads, or a sound one in place of a
+    provisional one.
 
     With `provisional_too` a first champion may be provisional: too few dates for rolling-origin folds are no obstacle.
     """
+    models = store_of(settings)
+    version, _ = models.newest_intact()
     try:
-        champion = store_of(settings).current()
+        models.current()
+        champion = models.metadata(version) if version else None
     except ModelRefused:
-        # What is known of it is gone or unreadable: no sound champion, and training gives one.
+        # What is known of the current one is gone or unreadable: no sound champion, and training gives one.
         champion = None
     if champion is not None and champion["evaluation"] == "over_time":
         return False

@@ -1,39 +1,48 @@
-"""Candidates between their training and the leaderboard: joblib files under models/candidates/.
+"""Candidates and the leaderboard between the steps of a training run: sealed files under models/candidates/.
 
-Scratch of the training runs, read back by the same code that wrote them. What is served lies in the model store
-(`models/store.py`), behind its checks.
+Read back through the one loader for all (`models/candidates.py`). What is served lies in the model store (`models/store.py`).
 """
 
-import io
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from cryptoliq_assets.io.files import write_file
+from cryptoliq_assets.settings import Settings
 
 
-class CandidateIOManager(dg.ConfigurableIOManager):
-    """One joblib file an asset, whole or absent."""
+class CandidateIOManager(dg.IOManager):
+    """A candidate as its three files, any other value as sealed JSON; each file whole or absent."""
 
-    folder: str
+    def __init__(self, folder: Path, *, signing_key: bytes | None = None) -> None:
+        # No configuration of Dagster's: the UI would show the key.
+        self.folder = folder
+        self._key = signing_key
+
+    @classmethod
+    def of(cls, settings: Settings) -> "CandidateIOManager":
+        key = settings.signing_key.get_secret_value().encode("utf-8") if settings.signing_key else None
+        return cls(settings.models_dir / "candidates", signing_key=key)
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
-        import joblib
+        from cryptoliq_assets.models.candidates import Candidate, keep_candidate, keep_value
 
-        buffer = io.BytesIO()
-        joblib.dump(obj, buffer)
-        write_file(self._path(context), buffer.getvalue())
-        context.add_output_metadata({"path": dg.MetadataValue.path(str(self._path(context)))})
+        keep = keep_candidate if isinstance(obj, Candidate) else keep_value
+        path = keep(self.folder, context.asset_key.path[-1], obj, signing_key=self._key)
+        context.add_output_metadata({"path": dg.MetadataValue.path(str(path))})
 
     def load_input(self, context: dg.InputContext) -> Any:
-        import joblib
+        from cryptoliq_assets.models.candidates import load_candidate, load_value
+        from cryptoliq_assets.models.loading import ModelRefused
 
-        path = self._path(context.upstream_output)
-        if not path.exists():
-            raise dg.Failure(f"{path.stem} has not been trained yet ({path} is absent): run the job `train`")
-        return joblib.load(path)
+        upstream = context.upstream_output
+        assert upstream is not None, "candidates are loaded from assets only"
+        name = upstream.asset_key.path[-1]
+        load = load_value if name == _LEADERBOARD else load_candidate
+        try:
+            return load(self.folder, name, signing_key=self._key)
+        except ModelRefused as error:
+            raise dg.Failure(error.reason, allow_retries=False) from error
 
-    def _path(self, context: dg.OutputContext | None) -> Path:
-        assert context is not None, "candidates are loaded from assets only"
-        return Path(self.folder) / f"{context.asset_key.path[-1]}.joblib"
+
+_LEADERBOARD = "leaderboard"

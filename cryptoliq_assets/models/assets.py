@@ -76,14 +76,17 @@ def _backtest(settings: Settings) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         """Out-of-fold forecasts of all candidates and baselines with what came true, as reports/backtest.parquet.
 
-        One row a (coin, date, model): what each would have said of days, or coins, that it had not seen.
+        One row a (coin, date, model): what each would have said of days, or coins, that it had not seen. What that is worth
+        coin by coin is reports/backtest_by_coin.parquet.
         """
-        from cryptoliq_assets.models.backtest import backtest_path, smoothed
+        from cryptoliq_assets.models.backtest import backtest_path, by_coin_path, smoothed
+        from cryptoliq_assets.models.coin_measures import extreme_coins
         from cryptoliq_assets.models.plots import as_image, line_plot
         from cryptoliq_assets.models.training import keep_backtest
 
         candidates = [linear_regression, random_forest, xgboost]
         written = keep_backtest(candidates, settings, store=tables.store())
+        least, largest = extreme_coins(written.by_coin, written.best)
         days = [str(day.date()) for day in written.daily_mae.index]
         plot = line_plot(days, smoothed(written.daily_mae), title="Mean absolute error, 7-day mean", y_label="score")
         return dg.MaterializeResult(
@@ -94,7 +97,11 @@ def _backtest(settings: Settings) -> dg.AssetsDefinition:
                 "last_date": days[-1],
                 "preview": dg.MetadataValue.md(markdown_table(written.preview)),
                 "error_by_day": dg.MetadataValue.md(as_image(plot, name="mean absolute error, 7-day mean")),
+                "best_model": written.best,
+                "coins_forecast_best": dg.MetadataValue.md(markdown_table(least)),
+                "coins_forecast_worst": dg.MetadataValue.md(markdown_table(largest)),
                 "path": dg.MetadataValue.path(str(backtest_path(settings.reports_dir))),
+                "by_coin_path": dg.MetadataValue.path(str(by_coin_path(settings.reports_dir))),
             }
         )
 
@@ -153,20 +160,28 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         """The model in use: models/current.pkl with metadata.json, scaler.json and the ledger.
 
-        The best candidate takes its place when the gate lets it; a refusal is recorded and the champion stays.
+        The best candidate takes its place when the gate lets it, else the champion's own recipe refitted on the newest
+        rows does; every refusal is recorded, and with two of them the champion stays.
         """
         from cryptoliq_assets.models.card_file import card_path
         from cryptoliq_assets.models.training import LeakageSuspected, choose_champion
 
         candidates = [linear_regression, random_forest, xgboost]
         try:
-            decision, metadata, card = choose_champion(
-                leaderboard, candidates, settings=settings, tables=tables.store()
+            outcome = choose_champion(
+                leaderboard,
+                candidates,
+                settings=settings,
+                tables=tables.store(),
+                progress=context.log.info,
+                warn=context.log.warning,
             )
         except LeakageSuspected as error:
             raise dg.Failure(f"{error}; the champion stays", allow_retries=False) from error
-        context.log.info(f"{'promoted' if decision.promote else 'not promoted'}: {decision.reason}")
-        shown = {"promoted": decision.promote, "reason": decision.reason}
+        for decision in outcome.decisions:
+            context.log.info(f"{'promoted' if decision.promote else 'not promoted'}: {decision.reason}")
+        shown = {"promoted": outcome.promoted, "reason": outcome.reason}
+        metadata = outcome.metadata
         if metadata is not None:
             shown |= {
                 "version": metadata["version"],
@@ -176,9 +191,9 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
                 "known_until": metadata["known_until"],
                 "metadata": dg.MetadataValue.json(metadata),
             }
-        if card is not None:
+        if outcome.card is not None:
             path = dg.MetadataValue.path(str(card_path(settings.reports_dir)))
-            shown |= {"card": dg.MetadataValue.md(card), "card_page": path}
+            shown |= {"card": dg.MetadataValue.md(outcome.card), "card_page": path}
         return dg.MaterializeResult(metadata=shown)
 
     return champion

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from cryptoliq_assets.io.validation import schema_fingerprint
 from cryptoliq_assets.models.evaluation import WITH_HISTORY, Evaluation
+from cryptoliq_assets.models.gate import INPUT_TABLE
 from cryptoliq_assets.models.intervals import calibrate_last, coverage_report
 from cryptoliq_assets.models.leaderboard import candidate_named
 from cryptoliq_assets.models.recipes import Recipe
 from cryptoliq_assets.models.training_set import TrainingSet
+from cryptoliq_assets.schemas.tables import TABLES
 
 
 def model_metadata(
@@ -26,7 +29,7 @@ def model_metadata(
     """Metadata of `recipe` fitted on all of `rows`; name, version, sha256 and library versions are the store's to add.
 
     metrics: mean skill over folds (all rows), its worst fold, the same for known caps and bare requests, HAR's skill
-    on the same folds, and the measures fold by fold. known_until: the newest target date that the model has learnt.
+    on the same folds, and the measures fold by fold. schema: what the features were held to. known_until: the newest target date that the model has learnt.
     """
     entry = candidate_named(leaderboard, evaluation.name)
     har = next((other["skill"] for other in leaderboard["baselines"] if other["name"] == "har"), None)
@@ -34,6 +37,7 @@ def model_metadata(
     return {
         "trained_on": at.date().isoformat(),
         "features": list(recipe.features),
+        "schema": {"table": INPUT_TABLE, "fingerprint": schema_fingerprint(TABLES[INPUT_TABLE])},
         "metrics": {
             **{name: entry[name] for name in headline},
             "skill_har": har,

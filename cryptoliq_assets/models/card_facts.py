@@ -11,19 +11,22 @@ import numpy as np
 import pandas as pd
 
 from cryptoliq_assets.models.baselines import HAR, PERSISTENCE
-from cryptoliq_assets.models.evaluation import Evaluation, by_coin
+from cryptoliq_assets.models.buckets import BUCKETS
+from cryptoliq_assets.models.coin_measures import LEAST_COIN_ROWS, measure_coins
+from cryptoliq_assets.models.evaluation import Evaluation
+from cryptoliq_assets.models.intervals import WITHOUT, ConformalTable
 from cryptoliq_assets.models.leaderboard import candidate_named
 from cryptoliq_assets.models.learners import Learner
-from cryptoliq_assets.models.training_set import WITH_HISTORY, WITHOUT_HISTORY, TrainingSet
+from cryptoliq_assets.models.training_set import WITH_HISTORY, WITHOUT_HISTORY, YOUNG, TrainingSet
 
 DECILES = 10
 # Rows of the last fold that features are permuted on: seconds, not minutes, whatever the panel.
 IMPORTANCE_ROWS = 4_000
 IMPORTANT = 15
 WORST_COINS = 10
-# A coin's mean error over fewer days than this is a tale of those days.
-LEAST_COIN_ROWS = 5
 LEDGER_LINES = 12
+# Whose residuals a group's half-width comes from: in the coverage of several folds, a pool's in at least one.
+OWN, BORROWED = "its own", "a pool"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class CardFacts:
     models: pd.DataFrame
     calibration: pd.DataFrame
     coverage: pd.DataFrame
+    half_widths: pd.DataFrame
     importance: pd.DataFrame
     buckets: pd.DataFrame
     worst_coins: pd.DataFrame
@@ -57,6 +61,7 @@ def card_facts(
         models=model_table(leaderboard),
         calibration=calibration(evaluation.predicted, rows.y[evaluation.rows]),
         coverage=_coverage(metadata),
+        half_widths=_half_widths(metadata),
         importance=permutation_importance(learner, rows, _sample(evaluation, seed=seed), seed=seed).head(IMPORTANT),
         buckets=_buckets(candidate_named(dict(leaderboard), evaluation.name)),
         worst_coins=_worst_coins(evaluation, rows),
@@ -131,12 +136,32 @@ def _sample(evaluation: Evaluation, *, seed: int) -> np.ndarray:
 
 
 def _coverage(metadata: Mapping[str, Any]) -> pd.DataFrame:
-    pooled = metadata["coverage"]["pooled"]
     entries = [
-        {"group": name, **{key: found[key] for key in ("rows", "coverage", "mean_width")}}
-        for name, found in pooled.items()
+        {
+            "group": name,
+            **{key: found[key] for key in ("rows", "coverage", "mean_width")},
+            "fewest residuals": found["residuals"],
+            "residuals of": OWN if found["own"] else BORROWED,
+        }
+        for name, found in metadata["coverage"]["pooled"].items()
     ]
-    return pd.DataFrame(entries, columns=["group", "rows", "coverage", "mean_width"])
+    columns = ["group", "rows", "coverage", "mean_width", "fewest residuals", "residuals of"]
+    return pd.DataFrame(entries, columns=columns)
+
+
+def _half_widths(metadata: Mapping[str, Any]) -> pd.DataFrame:
+    """What the model's forecasts are given, for every group there can be, and how many residuals that rests on."""
+    table = ConformalTable.from_dict(metadata["intervals"])
+    groups = np.array([*BUCKETS, YOUNG, *(WITHOUT + bucket for bucket in BUCKETS)])
+    told = table.explain(groups)
+    return pd.DataFrame(
+        {
+            "group": groups.astype(object),
+            "half-width": told["half_width"],
+            "residuals": told["residuals"],
+            "residuals of": np.where(told["own"], OWN, BORROWED).astype(object),
+        }
+    )
 
 
 def _buckets(entry: Mapping[str, Any]) -> pd.DataFrame:
@@ -157,7 +182,14 @@ def _buckets(entry: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _worst_coins(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
-    table = by_coin(evaluation, rows).rename(columns={"mae": "MAE", "rmse": "RMSE"})
+    names = {
+        "mae": "MAE",
+        "rmse": "RMSE",
+        "r2": "R²",
+        "mae_vs_persistence": "MAE / persistence",
+        "mae_vs_har": "MAE / HAR",
+    }
+    table = measure_coins(evaluation, rows).drop(columns=["model", "view"]).rename(columns=names)
     return table[table["rows"] >= LEAST_COIN_ROWS].head(WORST_COINS).reset_index(drop=True)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from cryptoliq_assets.models.backtest import smoothed
 from cryptoliq_assets.models.card_facts import IMPORTANCE_ROWS, CardFacts
+from cryptoliq_assets.models.intervals import LEAST_RESIDUALS
 from cryptoliq_assets.models.plots import bar_plot, line_plot
 
 _STYLE = """
@@ -32,7 +33,7 @@ svg { max-width: 100%; height: auto; }
 
 # How numbers of these columns are shown; all others have three decimals.
 _SHARES = ("coverage", "rise")
-_FINE = ("MAE", "RMSE", "bias", "mean_width", "mean width")
+_FINE = ("MAE", "RMSE", "bias", "mean_width", "mean width", "half-width")
 # Columns of prose, which may be broken into lines.
 _LONG = ("value", "reason")
 
@@ -68,6 +69,7 @@ def card_markdown(facts: CardFacts) -> str:
         ("Against the baselines", facts.models),
         ("Calibration", facts.calibration),
         ("Coverage", facts.coverage),
+        ("Intervals in use", facts.half_widths),
         ("Importance", facts.importance),
         ("Error by size", facts.buckets),
         ("Worst coins", facts.worst_coins),
@@ -108,10 +110,16 @@ def _sections(facts: CardFacts) -> list[tuple[str, str]]:
         ),
         (
             f"Coverage of the {level:.0%} intervals",
-            _note("Each fold after the first, its intervals calibrated on the fold before; by coin, on all the others.")
+            _note(
+                "Each fold after the first, its intervals calibrated on what was known of the fold before; by coin, on all the "
+                f"others. A group with under {LEAST_RESIDUALS} residuals is given the half-width of a pool, in which larger "
+                "groups weigh more. Few rows say little: of 100, were they independent, one coverage in three is more than "
+                "3 points off, and rows of one day are not."
+            )
             + _coverage_plot(facts, level)
-            + _table(facts.coverage.rename(columns={"mean_width": "mean width"})),
+            + _table(_readable(facts.coverage).rename(columns={"mean_width": "mean width"})),
         ),
+        ("Intervals in use", _note(_how_calibrated(metadata)) + _table(_readable(facts.half_widths))),
         (
             "Importance of features",
             _note(
@@ -120,7 +128,7 @@ def _sections(facts: CardFacts) -> list[tuple[str, str]]:
                 "The bars are logarithmic."
             )
             + bar_plot(
-                {row.feature: 100.0 * row.rise for row in facts.importance.itertuples()},
+                {row.feature: round(100.0 * row.rise, 1) for row in facts.importance.itertuples()},
                 title="Permutation importance",
                 unit=" %",
                 logarithmic=True,
@@ -189,6 +197,19 @@ def _how_folded(metadata: dict[str, Any]) -> str:
     return "By coin: each group of coins is forecast by a model that has seen the others only. Provisional."
 
 
+def _how_calibrated(metadata: dict[str, Any]) -> str:
+    level, fewest = metadata["intervals"]["level"], min(metadata["intervals"]["counts"].values())
+    fold = "the last fold" if metadata["evaluation"] == "over_time" else "all folds"
+    told = (
+        f"A forecast ± half-width, from the out-of-fold residuals of {fold}. Where a group has too few of its own, half-width "
+        "and residuals are those of a pool: of its kind, or of rows with all their history."
+    )
+    # The largest of n residuals covers a new row with probability n / (n + 1).
+    if fewest / (fewest + 1) < level:
+        told += f" The fewest are {fewest}: even the largest of so few cannot promise {level:.0%}."
+    return told
+
+
 def _error_by_day(facts: CardFacts) -> str:
     days = [str(day.date()) for day in facts.daily_mae.index]
     return line_plot(
@@ -197,8 +218,13 @@ def _error_by_day(facts: CardFacts) -> str:
 
 
 def _coverage_plot(facts: CardFacts, level: float) -> str:
-    bars = {row.group.replace("_", " "): 100.0 * row.coverage for row in facts.coverage.itertuples()}
+    bars = {row.group: round(100.0 * row.coverage, 1) for row in _readable(facts.coverage).itertuples()}
     return bar_plot(bars, title="Coverage by group", mark=100.0 * level, unit=" %")
+
+
+def _readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """`without_history:above_1000` as "without history: above 1000"."""
+    return frame.assign(group=[name.replace("_", " ").replace(":", ": ") for name in frame["group"]])
 
 
 def _size_plot(facts: CardFacts) -> str:

@@ -177,37 +177,6 @@ def out_of_fold(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
     )
 
 
-def by_coin(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
-    """One row a coin, worst mean absolute error first: coin, bucket of its last row, rows, skill, mae, rmse, bias."""
-    index = evaluation.rows
-    errors = pd.DataFrame(
-        {
-            "coin": rows.coins[index],
-            "bucket": rows.bucket[index],
-            "error": evaluation.predicted - rows.y[index],
-            "persistence": rows.today[index] - rows.y[index],
-            "date": rows.date[index],
-        }
-    ).sort_values(["coin", "date"], kind="stable")
-    errors["absolute"], errors["squared"] = errors["error"].abs(), errors["error"] ** 2
-    errors["squared_persistence"] = errors["persistence"] ** 2
-    grouped = errors.groupby("coin", sort=True)
-    means = grouped[["absolute", "squared", "squared_persistence", "error"]].mean()
-    reference = means["squared_persistence"].where(means["squared_persistence"] > 0)
-    table = pd.DataFrame(
-        {
-            "coin": rows.coin_names[means.index.to_numpy()],
-            "bucket": np.array(BUCKETS, dtype=object)[grouped["bucket"].last().to_numpy()],
-            "rows": grouped.size().to_numpy(),
-            "skill": (1.0 - means["squared"] / reference).to_numpy(),
-            "mae": means["absolute"].to_numpy(),
-            "rmse": np.sqrt(means["squared"]).to_numpy(),
-            "bias": means["error"].to_numpy(),
-        }
-    )
-    return table.sort_values(["mae", "coin"], ascending=[False, True], ignore_index=True)
-
-
 def _mean_of(by_fold: list[dict[str, object]]) -> dict[str, float | int | None]:
     """Each measure's mean over the folds in which it is defined; rows are added up."""
     means: dict[str, float | int | None] = {"rows": sum(int(entry["rows"]) for entry in by_fold)}

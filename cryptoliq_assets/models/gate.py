@@ -1,15 +1,16 @@
 """The gate: whether a fitted candidate may become champion. Pure decisions, each with its reason."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cryptoliq_assets.features.registry import MODEL_FEATURES
 from cryptoliq_assets.models.evaluation import POPULATIONS
 from cryptoliq_assets.models.folds import OVER_TIME
-from cryptoliq_assets.models.learners import LEARNERS
+from cryptoliq_assets.models.learners import LEARNERS, TARGETS
 from cryptoliq_assets.models.recipes import same_recipe
 from cryptoliq_assets.models.training_set import WITH_HISTORY
+from cryptoliq_assets.schemas.tables import TABLES
 
 # Nobody forecasts tomorrow's liquidity this well: above it, tomorrow has leaked into the features.
 LEAKAGE_SKILL = 0.7
@@ -17,15 +18,39 @@ LEAKAGE_R2 = 0.99
 # A different recipe must be better by this much skill, a refreshed one not worse by more: about twice the
 # standard error of a mean skill (0.006).
 MARGIN = 0.01
+# 0.36 - 0.01 is not 0.35 in binary.
+_ROUNDING = 1e-9
+# What the features of a model are columns of.
+INPUT_TABLE = "engineered_features"
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether to promote, and why or why not; `leakage` asks that the run fail rather than merely keep the champion."""
+    """Whether to promote, and why or why not; `leakage` asks that the run fail rather than merely keep the champion.
+
+    candidate: the entry of the leaderboard that was decided on.
+    """
 
     promote: bool
     reason: str
     leakage: bool = False
+    candidate: str = ""
+
+
+def consider(leaderboard: Mapping[str, Any], *, champion: Mapping[str, Any] | None = None) -> list[Decision]:
+    """The decisions of one training, in order: on the best candidate and, where that one is refused and is of another recipe
+    than the champion, on the champion's own recipe refitted: no champion grows old for want of a better rival.
+
+    At most the last one promotes. champion: metadata of the one that stands, None where there is none.
+    """
+    decisions = [decide(leaderboard, champion=champion)]
+    first = decisions[0]
+    if first.promote or first.leakage or champion is None or champion.get("evaluation") != leaderboard["evaluation"]:
+        return decisions
+    own = _refitted(leaderboard, champion)
+    if own is not None and own["name"] != first.candidate:
+        decisions.append(decide(leaderboard, champion=champion, candidate=own["name"]))
+    return decisions
 
 
 def decide(
@@ -41,14 +66,25 @@ def decide(
     own: a fitted champion has seen the folds and would never be beaten.
     """
     entry = _named(leaderboard, candidate or leaderboard["best"])
+    return replace(_decide(entry, leaderboard, champion, declared), candidate=entry["name"])
+
+
+def _decide(
+    entry: Mapping[str, Any],
+    leaderboard: Mapping[str, Any],
+    champion: Mapping[str, Any] | None,
+    declared: Sequence[str],
+) -> Decision:
+    over_time = leaderboard["evaluation"] == OVER_TIME
+    # What one of them knows of tomorrow the tables told it: the run fails whichever it is.
+    smell = next(filter(None, map(_leakage, leaderboard["candidates"])), None) if over_time else None
+    if smell:
+        return Decision(False, smell, leakage=True)
     refusal = _undeclared(entry, declared)
     if refusal:
         return Decision(False, refusal)
-    if leaderboard["evaluation"] != OVER_TIME:
+    if not over_time:
         return _provisional(entry, champion)
-    smell = _leakage(entry)
-    if smell:
-        return Decision(False, smell, leakage=True)
     refusal = _unskilled(entry)
     if refusal:
         return Decision(False, refusal)
@@ -83,20 +119,27 @@ def _undeclared(entry: Mapping[str, Any], declared: Sequence[str]) -> str | None
         return f"{entry['name']}: features that are not declared: {', '.join(unknown)}"
     if features != [name for name in declared if name in set(features)]:
         return f"{entry['name']}: features out of their declared order"
-    if recipe.get("learner") not in LEARNERS:
-        return f"{entry['name']}: learner {recipe.get('learner')!r} is not declared"
+    columns = TABLES[INPUT_TABLE].schema.columns
+    unheld = [name for name in features if name not in columns or not str(columns[name].dtype).startswith("float")]
+    if unheld:
+        return f"{entry['name']}: no numbers of that name in the schema of {INPUT_TABLE}: {', '.join(unheld)}"
+    for field, known in (("learner", LEARNERS), ("target", TARGETS)):
+        if recipe.get(field) not in known:
+            return f"{entry['name']}: {field} {recipe.get(field)!r} is not declared"
     return None
 
 
 def _leakage(entry: Mapping[str, Any]) -> str | None:
-    for population in POPULATIONS:
-        for fold in entry["metrics"][WITH_HISTORY][population]["folds"]:
-            for measure, limit in (("skill", LEAKAGE_SKILL), ("r2", LEAKAGE_R2)):
-                if fold[measure] is not None and fold[measure] > limit:
-                    return (
-                        f"{entry['name']}: {measure} {fold[measure]:.3f} in fold {fold['fold']} ({population} rows) is "
-                        f"above {limit}: tomorrow has leaked into the features"
-                    )
+    """What is too good to be true, in any view, population or fold."""
+    for view, populations in entry["metrics"].items():
+        for population in POPULATIONS:
+            for fold in populations[population]["folds"]:
+                for measure, limit in (("skill", LEAKAGE_SKILL), ("r2", LEAKAGE_R2)):
+                    if fold[measure] is not None and fold[measure] > limit:
+                        return (
+                            f"{entry['name']}: {measure} {fold[measure]:.3f} in fold {fold['fold']} ({population} rows, "
+                            f"{view}) is above {limit}: tomorrow has leaked into the features"
+                        )
     return None
 
 
@@ -112,25 +155,20 @@ def _unskilled(entry: Mapping[str, Any]) -> str | None:
 
 
 def _refresh(entry: Mapping[str, Any], leaderboard: Mapping[str, Any], champion: Mapping[str, Any]) -> Decision:
-    """The same recipe on newer rows. Other days are harder or easier for every forecast: HAR's skill, where both
-    know it, says by how much."""
+    """The same recipe on newer rows, against what it reached before. That other days may be harder or easier for every
+    forecast is told by HAR's skill on both, and decides nothing."""
     before = champion["metrics"]["skill"]
-    now_har = _skill_of(leaderboard, "har")
-    before_har = champion["metrics"].get("skill_har")
-    eased = now_har - before_har if now_har is not None and before_har is not None else 0.0
-    floor = before + eased - MARGIN
     told = f"skill {entry['skill']:.3f}, before {before:.3f}"
-    if eased:
-        told += f" ({before + eased:.3f} on days as hard as these, by HAR)"
-    if entry["skill"] >= floor:
+    now_har, before_har = _skill_of(leaderboard, "har"), champion["metrics"].get("skill_har")
+    if now_har is not None and before_har is not None:
+        told += f" (har {now_har:.3f}, before {before_har:.3f})"
+    if entry["skill"] >= before - MARGIN - _ROUNDING:
         return Decision(True, f"{entry['name']} refreshed: {told}")
     return Decision(False, f"{entry['name']} refreshed is worse by more than {MARGIN}: {told}")
 
 
 def _challenge(entry: Mapping[str, Any], leaderboard: Mapping[str, Any], champion: Mapping[str, Any]) -> Decision:
-    holder = next(
-        (other for other in leaderboard["candidates"] if same_recipe(other["recipe"], champion.get("recipe"))), None
-    )
+    holder = _refitted(leaderboard, champion)
     if holder is None:
         return Decision(
             False,
@@ -138,9 +176,16 @@ def _challenge(entry: Mapping[str, Any], leaderboard: Mapping[str, Any], champio
             "so the two do not compare",
         )
     told = f"skill {entry['skill']:.3f}, {holder['name']} refitted on the same folds {holder['skill']:.3f}"
-    if entry["skill"] >= holder["skill"] + MARGIN:
+    if entry["skill"] >= holder["skill"] + MARGIN - _ROUNDING:
         return Decision(True, f"{entry['name']}: {told}")
     return Decision(False, f"{entry['name']} is not better by {MARGIN}: {told}")
+
+
+def _refitted(leaderboard: Mapping[str, Any], champion: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The entry of the champion's own recipe, refitted on these folds."""
+    return next(
+        (entry for entry in leaderboard["candidates"] if same_recipe(entry["recipe"], champion.get("recipe"))), None
+    )
 
 
 def _named(leaderboard: Mapping[str, Any], name: str) -> Mapping[str, Any]:

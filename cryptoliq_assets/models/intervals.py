@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from cryptoliq_assets.models.buckets import BUCKETS
 from cryptoliq_assets.models.evaluation import Evaluation
@@ -42,13 +43,31 @@ class ConformalTable:
 
     def half_width(self, groups: np.ndarray) -> np.ndarray:
         """(n,) half-widths; a group without a table of its own gets that of its kind, else the pooled one."""
+        return self.explain(groups)["half_width"].to_numpy()
+
+    def explain(self, groups: np.ndarray) -> pd.DataFrame:
+        """Of n rows: half_width, residuals (their number behind it), own (whether they are of the row's own group)."""
         names, inverse = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-        return np.array([self._of(name) for name in names])[inverse]
+        sources = [self.source_of(name) for name in names]
+        told = {
+            "half_width": [self.half_widths[source] for source in sources],
+            "residuals": [self.counts[source] for source in sources],
+            "own": [source == name for source, name in zip(sources, names, strict=True)],
+        }
+        return pd.DataFrame({column: np.array(values)[inverse] for column, values in told.items()})
 
     def interval(self, predicted: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends about n forecasts."""
         half = self.half_width(groups)
         return predicted - half, predicted + half
+
+    def source_of(self, group: str) -> str:
+        """Whose residuals a group's half-width comes from: its own, those of its kind, or the pooled ones."""
+        kind = WITHOUT + POOLED if group.startswith(WITHOUT) else POOLED
+        for name in (group, kind, POOLED):
+            if name in self.half_widths:
+                return name
+        raise ValueError("a conformal table without any residual has no interval")
 
     def to_dict(self) -> dict[str, Any]:
         return {"level": self.level, "half_widths": dict(self.half_widths), "counts": dict(self.counts)}
@@ -57,20 +76,14 @@ class ConformalTable:
     def from_dict(cls, value: Mapping[str, Any]) -> "ConformalTable":
         return cls(value["level"], dict(value["half_widths"]), dict(value["counts"]))
 
-    def _of(self, group: str) -> float:
-        kind = WITHOUT + POOLED if group.startswith(WITHOUT) else POOLED
-        for name in (group, kind, POOLED):
-            if name in self.half_widths:
-                return self.half_widths[name]
-        raise ValueError("a conformal table without any residual has no interval")
-
 
 def calibrate(residuals: np.ndarray, groups: np.ndarray, *, level: float) -> ConformalTable:
     """Table from n residuals (realised - forecast) and their groups.
 
     The quantile is the ceil((n + 1) level)-th smallest absolute residual: at least `level` of new rows fall inside,
     whatever the distribution, if they are exchangeable with these (Lei et al. 2018, doi:10.1080/01621459.2017.1307116).
-    Groups with under LEAST_RESIDUALS have no table of their own. Raises ValueError where there is no residual.
+    Groups with under LEAST_RESIDUALS have no table of their own; young rows and bare requests have one all the same where
+    there are as many of them as of whole histories, whose residuals are far smaller. Raises ValueError where there is no residual.
     """
     if not len(residuals):
         raise ValueError("no residuals to calibrate intervals on")
@@ -82,15 +95,20 @@ def calibrate(residuals: np.ndarray, groups: np.ndarray, *, level: float) -> Con
     parts = {POOLED: whole if whole.any() else np.ones(len(sizes), dtype=bool), WITHOUT + POOLED: bare}
     parts |= {str(name): inverse == code for code, name in enumerate(names)}
     half_widths, counts = {}, {}
+    # A view has a residual for every row: where all are few, so is the pool that would stand in for the view's own.
+    enough = {POOLED: 1, **dict.fromkeys((WITHOUT + POOLED, YOUNG), min(LEAST_RESIDUALS, max(1, parts[POOLED].sum())))}
     for name, mask in parts.items():
         chosen = sizes[mask]
-        if len(chosen) and (len(chosen) >= LEAST_RESIDUALS or name == POOLED):
+        if len(chosen) >= enough.get(name, LEAST_RESIDUALS):
             half_widths[name], counts[name] = _quantile(chosen, level), len(chosen)
     return ConformalTable(level, half_widths, counts)
 
 
 def calibrate_last(evaluation: Evaluation, rows: TrainingSet, *, level: float) -> ConformalTable:
-    """The table to serve with: residuals of the last fold over time; of all folds by coin, which has no last."""
+    """The table to serve with: residuals of the last fold over time; of all folds by coin, which has no last.
+
+    Nothing is purged: every residual is of a label in the tables, so it is known before anything is forecast with it.
+    """
     if evaluation.evaluation == OVER_TIME:
         mask = evaluation.fold == evaluation.fold.max()
     else:
@@ -101,36 +119,30 @@ def calibrate_last(evaluation: Evaluation, rows: TrainingSet, *, level: float) -
 def coverage_report(evaluation: Evaluation, rows: TrainingSet, *, level: float) -> dict[str, Any]:
     """Coverage of each fold after the first, calibrated on the fold before, by fold and pooled, by group.
 
-    {"level", "folds": [{"fold", "groups": {name: {"rows", "coverage", "mean_width"}}}], "pooled": {…}}; a view's name
-    (training_set.VIEWS) stands for all of its rows. By coin the folds are not in order: each is calibrated on all the
-    others.
+    {"level", "folds": [{"fold", "groups": {name: {"rows", "coverage", "mean_width", "residuals", "own"}}}], "pooled":
+    {…}}; a view's name (training_set.VIEWS) stands for all of its rows. residuals: the fewest behind any half-width of
+    the rows; own: whether each had residuals of its own group, not those of a pool. By coin the folds are not in order: each
+    is calibrated on all the others. Which residuals calibrate a fold: `calibration_rows`.
     """
-    groups = {view: _groups(evaluation, rows, view) for view in VIEWS}
-    covered = {view: np.full(len(evaluation.rows), np.nan) for view in VIEWS}
-    widths = {view: np.full(len(evaluation.rows), np.nan) for view in VIEWS}
-    for number in np.unique(evaluation.fold):
-        before = _calibration_rows(evaluation, int(number))
-        if not before.any():
-            continue
-        table = _table(evaluation, rows, before, level=level)
-        test = evaluation.fold == number
-        for view, names in groups.items():
-            half = table.half_width(names[test])
-            covered[view][test] = np.abs(_residuals(evaluation, rows, view)[test]) <= half
-            widths[view][test] = 2.0 * half
-    folds = []
-    for number in np.unique(evaluation.fold):
-        of_fold = _coverages(groups, covered, widths=widths, mask=evaluation.fold == number)
-        if of_fold:
-            folds.append({"fold": int(number), "groups": of_fold})
-    everything = np.ones(len(evaluation.fold), dtype=bool)
-    return {"level": level, "folds": folds, "pooled": _coverages(groups, covered, widths=widths, mask=everything)}
+    numbers = np.unique(evaluation.fold)
+    parts = {int(number): _covered(evaluation, rows, int(number), level=level) for number in numbers}
+    known = {number: views for number, views in parts.items() if views}
+    pooled = {view: pd.concat([views[view] for views in known.values()]) for view in VIEWS} if known else {}
+    folds = [{"fold": number, "groups": _coverages(views)} for number, views in known.items()]
+    return {"level": level, "folds": folds, "pooled": _coverages(pooled)}
 
 
-def _calibration_rows(evaluation: Evaluation, number: int) -> np.ndarray:
-    if evaluation.evaluation == OVER_TIME:
-        return evaluation.fold == number - 1
-    return evaluation.fold != number
+def calibration_rows(evaluation: Evaluation, rows: TrainingSet, number: int) -> np.ndarray:
+    """(m,) mask of the tested rows whose residuals calibrate a fold's intervals.
+
+    Over time: those of the newest fold before it of which a label was known, purged as training rows are: the target date
+    lies before the fold's first date. By coin: all others, for labels of all folds are of the same days.
+    """
+    if evaluation.evaluation != OVER_TIME:
+        return evaluation.fold != number
+    first = rows.date[evaluation.rows[evaluation.fold == number]].min()
+    known = (evaluation.fold < number) & (rows.target_date[evaluation.rows] < first)
+    return known & (evaluation.fold == evaluation.fold[known].max(initial=0))
 
 
 def _groups(evaluation: Evaluation, rows: TrainingSet, view: str) -> np.ndarray:
@@ -149,26 +161,41 @@ def _table(evaluation: Evaluation, rows: TrainingSet, mask: np.ndarray, *, level
     return calibrate(np.concatenate(residuals), np.concatenate(groups), level=level)
 
 
-def _coverages(
-    groups: dict[str, np.ndarray], covered: dict[str, np.ndarray], *, widths: dict[str, np.ndarray], mask: np.ndarray
-) -> dict[str, dict[str, float | int]]:
+def _covered(evaluation: Evaluation, rows: TrainingSet, number: int, *, level: float) -> dict[str, pd.DataFrame]:
+    """A fold's rows by view: group, covered, half_width, residuals, own; empty where nothing calibrates the fold."""
+    before = calibration_rows(evaluation, rows, number)
+    if not before.any():
+        return {}
+    table = _table(evaluation, rows, before, level=level)
+    test = evaluation.fold == number
+    views = {}
+    for view in VIEWS:
+        names = _groups(evaluation, rows, view)[test]
+        told = table.explain(names)
+        covered = np.abs(_residuals(evaluation, rows, view)[test]) <= told["half_width"].to_numpy()
+        views[view] = told.assign(group=names, covered=covered)
+    return views
+
+
+def _coverages(views: dict[str, pd.DataFrame]) -> dict[str, dict[str, float | int | bool]]:
     result = {}
-    for view, names in groups.items():
-        known = mask & ~np.isnan(covered[view])
-        if not known.any():
-            continue
-        # Cut histories are all young: the view is its group.
-        own = sorted(set(names[known])) if view != YOUNG else []
-        for name in (view, *own):
-            # The few rows that are young in truth are among the made ones' kind, too few to report by themselves.
-            chosen = known if name == view else known & (names == name)
-            if name != YOUNG or view == YOUNG:
-                result[name] = {
-                    "rows": int(chosen.sum()),
-                    "coverage": float(covered[view][chosen].mean()),
-                    "mean_width": float(widths[view][chosen].mean()),
-                }
+    for view, told in views.items():
+        result[view] = _coverage(told)
+        # Cut histories are all young: the view is its group. The few rows that are young in truth are among the made
+        # ones' kind, too few to report by themselves.
+        if view != YOUNG:
+            result |= {str(name): _coverage(own) for name, own in told.groupby("group") if name != YOUNG}
     return result
+
+
+def _coverage(told: pd.DataFrame) -> dict[str, float | int | bool]:
+    return {
+        "rows": len(told),
+        "coverage": float(told["covered"].mean()),
+        "mean_width": float(2.0 * told["half_width"].mean()),
+        "residuals": int(told["residuals"].min()),
+        "own": bool(told["own"].all()),
+    }
 
 
 def _quantile(sizes: np.ndarray, level: float) -> float:

@@ -59,9 +59,16 @@ def candidate_named(leaderboard: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def leaderboard_table(leaderboard: dict[str, Any], *, population: str = RANKED_ON) -> str:
-    """Markdown: one line a model, skill by fold, then what it is worth against persistence and HAR."""
+    """Markdown: one line a model, skill by fold, then its errors and what they are against persistence and HAR."""
     numbers = [f"fold {fold['fold']}" for fold in leaderboard["folds"]]
-    columns = ["model", "skill", *numbers, "MAE / persistence", "MAE / HAR", "skill without history", "seconds"]
+    measures = {
+        "MAE": "mae",
+        "RMSE": "rmse",
+        "R²": "r2",
+        "MAE / persistence": "mae_vs_persistence",
+        "MAE / HAR": "mae_vs_har",
+    }
+    columns = ["model", "skill", *numbers, *measures, "skill without history", "seconds"]
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for entry in leaderboard["candidates"] + leaderboard["baselines"]:
         seen = entry["metrics"][WITH_HISTORY][population]
@@ -69,8 +76,7 @@ def leaderboard_table(leaderboard: dict[str, Any], *, population: str = RANKED_O
         values = [
             seen["mean"]["skill"],
             *(fold["skill"] for fold in seen["folds"]),
-            seen["mean"]["mae_vs_persistence"],
-            seen["mean"]["mae_vs_har"],
+            *(seen["mean"][measure] for measure in measures.values()),
             bare["mean"]["skill"],
         ]
         cells = [entry["name"], *(_shown(value) for value in values), f"{entry['seconds']:.0f}"]
@@ -82,12 +88,13 @@ def bucket_table(leaderboard: dict[str, Any], name: str) -> str:
     """Markdown: one model by size bucket, folds pooled."""
     entry = candidate_named(leaderboard, name)
     lines = [
-        "| market-cap rank | rows | skill | MAE | MAE / HAR | skill without history |",
-        "|---|---|---|---|---|---|",
+        "| market-cap rank | rows | skill | MAE | RMSE | R² | MAE / persistence | MAE / HAR | skill without history |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     bare = entry["metrics"][WITHOUT_HISTORY]["all"]["buckets"]
     for bucket, seen in entry["metrics"][WITH_HISTORY]["all"]["buckets"].items():
-        values = (seen["skill"], seen["mae"], seen["mae_vs_har"], bare[bucket]["skill"])
+        measures = ("skill", "mae", "rmse", "r2", "mae_vs_persistence", "mae_vs_har")
+        values = [*(seen[measure] for measure in measures), bare[bucket]["skill"]]
         lines.append(f"| {bucket} | {seen['rows']:,} | " + " | ".join(_shown(value) for value in values) + " |")
     return "\n".join(lines)
 

@@ -8,6 +8,7 @@ import hmac
 import json
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +57,46 @@ class Ledger:
         """Versions in the order in which they became current, by promotion or rollback; the last is current now."""
         return [str(e["version"]) for e in self.entries() if e.get("event") in (PROMOTION, ROLLBACK) and "version" in e]
 
+    def standing(self) -> list[str]:
+        """Versions that were current, without those that a rollback left behind: rolling back twice goes back two."""
+        standing: list[str] = []
+        for version in self.served():
+            standing = standing[: standing.index(version)] if version in standing else standing
+            standing.append(version)
+        return standing
+
+    def version_of(self, sha256: str) -> str | None:
+        """The version that was promoted with this content; of several the one that was current last."""
+        of = {
+            str(e["version"]): e.get("sha256") for e in self.entries() if e.get("event") == PROMOTION and "version" in e
+        }
+        return next((version for version in reversed(self.served()) if of.get(version) == sha256), None)
+
 
 def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def file_sha256(path: Path) -> str:
+    """sha256 of a file; one that has not changed is read once. Raises OSError where it cannot be read."""
+    status = path.stat()
+    return _file_sha256(path, (status.st_mtime_ns, status.st_size, status.st_ino))
+
+
+@lru_cache(maxsize=16)
+def _file_sha256(path: Path, state: tuple[int, ...]) -> str:
+    return sha256_of(path.read_bytes())
+
+
 def sign(metadata: Mapping[str, Any], key: bytes) -> str:
     """HMAC-SHA256 over the whole metadata, which holds the artifact's sha256; `signature` itself is left out."""
     unsigned = {name: value for name, value in metadata.items() if name != "signature"}
-    canonical = json.dumps(unsigned, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return hmac.new(key, canonical.encode("utf-8"), hashlib.sha256).hexdigest()
+    return hmac.new(key, canonical_json(unsigned), hashlib.sha256).hexdigest()
+
+
+def canonical_json(value: Mapping[str, Any]) -> bytes:
+    """The one text of plain values that a digest is taken of."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False).encode("utf-8")
 
 
 def signed_by(metadata: Mapping[str, Any], key: bytes) -> bool:

@@ -58,16 +58,38 @@ def load_model(
 ) -> Learner:
     """Check, then unpickle. expected_sha256: what the ledger says; None: it knows no such version.
 
+    Raises ModelRefused as `check_artifact` does, and for unlisted classes or a model that is not the one described.
+    """
+    found = sha256_of(content)
+    check_artifact(found, metadata, expected_sha256=expected_sha256, signing_key=signing_key, declared=declared)
+    name = metadata.get("version", "the model")
+    model = _unpickle(content)
+    if type(model).__name__ != metadata["model_name"]:
+        raise ModelRefused(f"{name}: holds a {type(model).__name__}, its metadata say {metadata['model_name']}")
+    if list(model.features) != list(metadata["features"]):
+        raise ModelRefused(f"{name}: was fitted on other features than its metadata say")
+    return model
+
+
+def check_artifact(
+    found_sha256: str,
+    metadata: Mapping[str, Any],
+    *,
+    expected_sha256: str | None,
+    signing_key: bytes | None = None,
+    declared: Sequence[str] = MODEL_FEATURES,
+) -> None:
+    """All that can be said of an artifact without opening it, from its digest and its metadata.
+
     Raises ModelRefused for bytes that are not the registered ones, a signature that does not fit (where a key is
-    set), other library majors, features missing or reordered against `declared`, and unlisted classes.
+    set), other library majors, features missing or reordered against `declared`, and a class that is none of ours.
     """
     name = metadata.get("version", "the model")
     if expected_sha256 is None:
         raise ModelRefused(f"{name}: no promotion of it stands in the ledger")
-    found = sha256_of(content)
-    if found != expected_sha256 or metadata.get("sha256") != expected_sha256:
+    if found_sha256 != expected_sha256 or metadata.get("sha256") != expected_sha256:
         raise ModelRefused(
-            f"{name}: sha256 of the artifact is {found[:12]}…, of its metadata {str(metadata.get('sha256'))[:12]}…, "
+            f"{name}: sha256 of the artifact is {found_sha256[:12]}…, of its metadata {str(metadata.get('sha256'))[:12]}…, "
             f"the ledger says {expected_sha256[:12]}…: truncated, swapped or tampered with; restore it or roll back"
         )
     if signing_key and not signed_by(metadata, signing_key):
@@ -77,12 +99,6 @@ def load_model(
     _check_features(name, metadata.get("features", []), declared)
     if metadata.get("model_name") not in LEARNERS:
         raise ModelRefused(f"{name}: class {metadata.get('model_name')!r} is not one of {', '.join(LEARNERS)}")
-    model = _unpickle(content)
-    if type(model).__name__ != metadata["model_name"]:
-        raise ModelRefused(f"{name}: holds a {type(model).__name__}, its metadata say {metadata['model_name']}")
-    if list(model.features) != list(metadata["features"]):
-        raise ModelRefused(f"{name}: was fitted on other features than its metadata say")
-    return model
 
 
 def library_versions() -> dict[str, str]:

@@ -29,7 +29,8 @@ def rmse(realised: Array, predicted: Array, reference: Array) -> float:
 
 def r2(realised: Array, predicted: Array, reference: Array) -> float:
     """1 - MSE / variance of what was realised: high for any forecast of levels, so it says little here."""
-    if len(realised) < 2:
+    # The variance of equal numbers is a rounding error, and a ratio to it is noise.
+    if not len(realised) or np.ptp(realised) == 0:
         return np.nan
     return 1.0 - _ratio(_mse(realised, predicted), float(np.var(realised)))
 

@@ -6,6 +6,7 @@ from cryptoliq_assets.forecasts.due import forecasts_due, training_due
 from cryptoliq_assets.io.declare import range_tags
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.jobs import AssetJob
+from cryptoliq_assets.models.ledger import sha256_of
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.raw.sensors import FAILED, IN_FLIGHT
 from cryptoliq_assets.settings import Settings
@@ -18,7 +19,7 @@ def champion_keeper(settings: Settings, train: AssetJob, forecast: AssetJob) -> 
         minimum_interval_seconds=settings.sensor_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Asks for `train` when there is no champion (or a provisional one) and at least "
+            "Asks for `train` when there is no champion (or none that loads, or a provisional one) and at least "
             f"{settings.min_train_dates} labelled dates, and for `forecast` when the champion has not forecast the newest snapshot."
         ),
     )
@@ -29,7 +30,7 @@ def champion_keeper(settings: Settings, train: AssetJob, forecast: AssetJob) -> 
         store = TableStore(settings)
         state = _state(store)
         if training_due(settings, store, provisional_too=False):
-            return _ask(context, train.name, key=f"train/{state}", tags={})
+            return _ask(context, train.name, key=f"train/{state}{_refused(settings)}", tags={})
         month = forecasts_due(settings, store)
         if month is not None:
             return _ask(
@@ -60,6 +61,12 @@ def _state(store: TableStore) -> str:
     months = store.months("labels")
     stamp = store.stamp("labels", months[-1]) if months else None
     return stamp.inputs if stamp else "none"
+
+
+def _refused(settings: Settings) -> str:
+    """Where no stored model loads, a word for why: training is then asked for although these tables were trained on."""
+    version, reasons = store_of(settings).newest_intact()
+    return "/" + sha256_of("; ".join(reasons).encode("utf-8"))[:12] if reasons and version is None else ""
 
 
 def weekly_train(train: AssetJob) -> dg.ScheduleDefinition:

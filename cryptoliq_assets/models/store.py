@@ -12,24 +12,31 @@ Writers hold the run-wide lock; readers need none, for each step is whole and th
 
 import datetime as dt
 import json
-import os
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from cryptoliq_assets.io.files import sync_folders, temporary_beside, to_json, write_files, write_json
+from cryptoliq_assets.io.files import to_json, write_files, write_json
 from cryptoliq_assets.labels.liquidity import formula_named
 from cryptoliq_assets.models.learners import Learner
-from cryptoliq_assets.models.ledger import PROMOTION, REFUSAL, ROLLBACK, Ledger, sha256_of, sign
-from cryptoliq_assets.models.loading import ModelRefused, library_versions, load_model, to_bytes
+from cryptoliq_assets.models.ledger import PROMOTION, REFUSAL, ROLLBACK, Ledger, file_sha256, sha256_of, sign
+from cryptoliq_assets.models.loading import ModelRefused, check_artifact, library_versions, load_model, to_bytes
+from cryptoliq_assets.models.pointer import VERSION, Pointed, read_pointer, write_pointer
 from cryptoliq_assets.settings import Settings
 
 # Artifacts kept a name; older ones remain in the ledger only.
 KEPT = 3
-_ARTIFACT = re.compile(r"^(?P<name>[A-Za-z]\w*?)_(?P<date>\d{4}-\d{2}-\d{2})_v(?P<number>\d+)$")
+
+_Found = TypeVar("_Found")
+
+
+class NoneLoads(ModelRefused):
+    """No stored model passes; `reasons` has what is wrong with each."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("; ".join(reasons) or "there is no champion yet: run `cryptoliq train`")
+        self.reasons = list(reasons)
 
 
 @dataclass(frozen=True)
@@ -98,11 +105,15 @@ class ModelStore:
     def rollback(self, to: str | None = None, *, at: dt.datetime, reason: str = "asked for") -> dict[str, Any]:
         """Make `to` (default: the newest sound version that was current before this one) current again.
 
-        Raises ModelRefused with the reason where there is none or it does not load; the current model stays.
+        The current one itself may be named where its pointer is lost or wrong: it is then written again. Raises
+        ModelRefused with the reason where there is none or it does not load; the current model stays.
         """
-        current = self.current_version()
-        if to == current and to is not None:
-            raise ModelRefused(f"{to} is the current model already")
+        pointer = self.pointer()
+        current = pointer.version
+        if to is not None and to == current:
+            if pointer.problem is None:
+                raise ModelRefused(f"{to} is the current model already")
+            reason = f"the pointer is written again: {pointer.problem}"
         loaded = self.load(to) if to else self._sound_before(current)
         self._record(
             ROLLBACK, at=at, version=loaded.version, sha256=loaded.metadata["sha256"], reason=reason, before=current
@@ -110,14 +121,13 @@ class ModelStore:
         self._switch(loaded.version, loaded.metadata)
         return loaded.metadata
 
+    def pointer(self) -> Pointed:
+        """The current version, and what is wrong with the pointer to it: a reason to raise alarm. Watch it to reload."""
+        return read_pointer(self.folder, self.ledger)
+
     def current_version(self) -> str | None:
-        """Version that current.pkl points to, None where there is no champion yet. Cheap: watch it to reload."""
-        link, pointer = self.folder / "current.pkl", self.folder / "current.txt"
-        if link.is_symlink():
-            return link.readlink().stem
-        if pointer.exists():
-            return pointer.read_text(encoding="utf-8").strip()
-        return None
+        """The current version, None where there is no champion yet; see `pointer`."""
+        return self.pointer().version
 
     def current(self) -> dict[str, Any] | None:
         """Metadata of the current model, None where there is no champion yet."""
@@ -126,7 +136,7 @@ class ModelStore:
 
     def metadata(self, version: str) -> dict[str, Any]:
         """Metadata of a stored version; ModelRefused where they are absent or unreadable."""
-        if not _ARTIFACT.match(version):
+        if not VERSION.match(version):
             raise ModelRefused(f"{version!r} is no version; `cryptoliq models list` shows those there are")
         path = self._described(version)
         if not path.exists():
@@ -153,7 +163,7 @@ class ModelStore:
     def versions(self) -> list[str]:
         """Stored versions, newest first."""
         stems = {path.stem for path in self.folder.glob("*_v*.pkl")} | {p.stem for p in self.folder.glob("*_v*.json")}
-        return sorted((stem for stem in stems if _ARTIFACT.match(stem)), key=_age, reverse=True)
+        return sorted((stem for stem in stems if VERSION.match(stem)), key=_age, reverse=True)
 
     def load(self, version: str | None = None) -> LoadedModel:
         """Load a version (default: the current one) through every check; ModelRefused says which one failed."""
@@ -161,51 +171,23 @@ class ModelStore:
         if version is None:
             raise ModelRefused("there is no champion yet: run `cryptoliq train`")
         metadata = self.metadata(version)
-        path = self._artifact(version)
-        if not path.exists():
-            raise ModelRefused(f"{version}: {path.name} is absent; restore it or roll back")
-        promotion = self.ledger.promotion_of(version)
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ModelRefused(f"{version}: {path.name} cannot be read ({error}); restore it or roll back") from error
-        model = load_model(
-            content,
-            metadata,
-            expected_sha256=str(promotion["sha256"]) if promotion else None,
-            signing_key=self._key,
-        )
+        content = self._read(version, Path.read_bytes)
+        model = load_model(content, metadata, expected_sha256=self._registered(version), signing_key=self._key)
         return LoadedModel(model, metadata)
 
     def load_newest_sound(self) -> tuple[LoadedModel, list[str]]:
         """The current model, or else the one that was current before it and loads; with the reasons for those passed
-        over, which the caller raises alarm about. Raises ModelRefused with all of them where none loads."""
-        reasons = []
-        for version in self._to_serve():
-            try:
-                return self.load(version), reasons
-            except ModelRefused as error:
-                reasons.append(error.reason)
-        raise ModelRefused("; ".join(reasons) or "there is no champion yet: run `cryptoliq train`")
+        over, or for a harmed pointer, which the caller raises alarm about. Raises ModelRefused with all of them where
+        none loads."""
+        return self._first(self.load)
 
     def newest_intact(self) -> tuple[str | None, list[str]]:
-        """The version that `load_newest_sound` would most likely serve, by digests alone, and why those before it would
-        not be: cheap enough for every tick of a sensor, since a file that has not changed is read once."""
-        reasons = []
-        for version in self._to_serve():
-            try:
-                self.metadata(version)
-            except ModelRefused as error:
-                reasons.append(error.reason)
-                continue
-            path, promotion = self._artifact(version), self.ledger.promotion_of(version)
-            if not path.exists():
-                reasons.append(f"{version}: {path.name} is absent")
-            elif promotion is None or _digest_of(path, path.stat().st_mtime_ns) != promotion["sha256"]:
-                reasons.append(f"{version}: {path.name} is not the file that the ledger knows")
-            else:
-                return version, reasons
-        return None, reasons
+        """The version that `load_newest_sound` would serve, by every check but unpickling, and why those before it would not
+        be: cheap enough for every tick of a sensor, since a file that has not changed is read once."""
+        try:
+            return self._first(self._checked)
+        except NoneLoads as error:
+            return None, error.reasons
 
     def verify(self) -> list[Verdict]:
         """Load every stored version, newest first; the current one is among them even where its files are gone."""
@@ -219,9 +201,42 @@ class ModelStore:
                 verdicts.append(Verdict(version, version == current, error.reason))
         return verdicts
 
+    def _first(self, of: Callable[[str], _Found]) -> tuple[_Found, list[str]]:
+        """What `of` gives for the first version, in the order in which they are tried, that it does not refuse."""
+        pointer = self.pointer()
+        reasons = [pointer.problem] if pointer.problem else []
+        # Only then those that a rollback left behind: they were turned down once. Pruned ones are nobody's alarm.
+        there = set(self.versions())
+        before = [*reversed(self.ledger.standing()), *reversed(self.ledger.served())]
+        order = [pointer.version, *(version for version in before if version in there)]
+        for version in dict.fromkeys(filter(None, order)):
+            try:
+                return of(version), reasons
+            except ModelRefused as error:
+                reasons.append(error.reason)
+        raise NoneLoads(reasons)
+
+    def _checked(self, version: str) -> str:
+        metadata, sha256 = self.metadata(version), self._read(version, file_sha256)
+        check_artifact(sha256, metadata, expected_sha256=self._registered(version), signing_key=self._key)
+        return version
+
+    def _read(self, version: str, read: Callable[[Path], _Found]) -> _Found:
+        path = self._artifact(version)
+        if not path.exists():
+            raise ModelRefused(f"{version}: {path.name} is absent; restore it or roll back")
+        try:
+            return read(path)
+        except OSError as error:
+            raise ModelRefused(f"{version}: {path.name} cannot be read ({error}); restore it or roll back") from error
+
+    def _registered(self, version: str) -> str | None:
+        promotion = self.ledger.promotion_of(version)
+        return str(promotion.get("sha256")) if promotion else None
+
     def _sound_before(self, current: str | None) -> LoadedModel:
         reasons = []
-        for version in dict.fromkeys(reversed(self._standing())):
+        for version in dict.fromkeys(reversed(self.ledger.standing())):
             if version == current:
                 continue
             try:
@@ -230,46 +245,22 @@ class ModelStore:
                 reasons.append(error.reason)
         raise ModelRefused("no earlier model to roll back to" + (": " + "; ".join(reasons) if reasons else ""))
 
-    def _to_serve(self) -> list[str]:
-        """Versions in the order in which they are tried: the current one, those that stood before it, and only then those that
-        a rollback left behind: they were turned down once."""
-        order = [self.current_version(), *reversed(self._standing()), *reversed(self.ledger.served())]
-        return list(dict.fromkeys(filter(None, order)))
-
-    def _standing(self) -> list[str]:
-        """Versions that were current, without those that a rollback left behind: rolling back twice goes back two."""
-        standing: list[str] = []
-        for version in self.ledger.served():
-            standing = standing[: standing.index(version)] if version in standing else standing
-            standing.append(version)
-        return standing
-
     def _next_number(self, name: str) -> int:
         known = [*self.versions(), *self.ledger.served()]
-        matches = [match for match in map(_ARTIFACT.match, known) if match and match["name"] == name]
+        matches = [match for match in map(VERSION.match, known) if match and match["name"] == name]
         return 1 + max((int(match["number"]) for match in matches), default=0)
 
     def _switch(self, version: str, metadata: Mapping[str, Any]) -> None:
-        link = self.folder / "current.pkl"
-        temporary = temporary_beside(link)
-        try:
-            temporary.symlink_to(f"{version}.pkl")
-            os.replace(temporary, link)
-            (self.folder / "current.txt").unlink(missing_ok=True)
-        except (OSError, NotImplementedError):
-            if link.is_symlink():
-                raise
-            write_files({self.folder / "current.txt": f"{version}\n".encode()})
-        sync_folders({self.folder})
+        write_pointer(self.folder, version)
         formula = formula_named(str(metadata.get("formula", "kyle_obizhaeva")))
         scaler = {"formula": formula.name, "lo": formula.lo, "hi": formula.hi, "description": formula.description}
         write_json(self.folder / "metadata.json", metadata)
         write_json(self.folder / "scaler.json", scaler)
 
     def _prune(self, name: str, current: str) -> None:
-        of_name = [version for version in self.versions() if _ARTIFACT.match(version)["name"] == name]
+        of_name = [version for version in self.versions() if VERSION.match(version)["name"] == name]
         # What a rollback would go back to stays, however old it is.
-        needed = {current, *self._standing()[-2:]}
+        needed = {current, *self.ledger.standing()[-2:]}
         for version in of_name[KEPT:]:
             if version not in needed:
                 self._artifact(version).unlink(missing_ok=True)
@@ -285,14 +276,8 @@ class ModelStore:
         return self.folder / f"{version}.json"
 
 
-@lru_cache(maxsize=16)
-def _digest_of(path: Path, mtime_ns: int) -> str:
-    """sha256 of a file; `mtime_ns` is there to forget it when it changes."""
-    return sha256_of(path.read_bytes())
-
-
 def _age(version: str) -> tuple[str, int, str]:
-    match = _ARTIFACT.match(version)
+    match = VERSION.match(version)
     return (match["date"], int(match["number"]), match["name"])
 
 

@@ -4,7 +4,7 @@ import datetime as dt
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.backtest import Written, backtest_path, write_backtest
+from cryptoliq_assets.models.candidates import Candidate
 from cryptoliq_assets.models.card import model_metadata
 from cryptoliq_assets.models.card_facts import card_facts
 from cryptoliq_assets.models.card_file import keep_card
@@ -19,9 +20,9 @@ from cryptoliq_assets.models.card_page import card_markdown, card_page
 from cryptoliq_assets.models.champion import load_champion
 from cryptoliq_assets.models.evaluation import BASELINES, Evaluation, Progress, evaluate, evaluate_baseline
 from cryptoliq_assets.models.folds import Folds, make_folds
-from cryptoliq_assets.models.gate import Decision, decide
+from cryptoliq_assets.models.gate import Decision, consider
 from cryptoliq_assets.models.leaderboard import make_leaderboard
-from cryptoliq_assets.models.learners import Learner
+from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.recipes import CANDIDATES, Recipe, challengers, fit_recipe
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.models.training_set import TrainingSet, build_training_set
@@ -32,15 +33,6 @@ _TABLES = ("cleaned_snapshots", "engineered_features", "labels")
 
 class LeakageSuspected(RuntimeError):
     """A candidate is too good to be true; nothing was promoted."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A recipe fitted on all rows, and how it did out of fold."""
-
-    recipe: Recipe
-    learner: Learner
-    evaluation: Evaluation
 
 
 def training_rows(settings: Settings, store: TableStore) -> tuple[TrainingSet, Folds]:
@@ -71,11 +63,14 @@ def _rows(settings_json: str, stamps: tuple) -> tuple[TrainingSet, Folds]:
 
 def fit_candidate(name: str, settings: Settings, *, store: TableStore, progress: Progress) -> Candidate:
     """Evaluate a recipe fold by fold, then fit it on all rows."""
+    return _fit(CANDIDATES[name], settings, store=store, progress=progress)
+
+
+def _fit(recipe: Recipe, settings: Settings, *, store: TableStore, progress: Progress) -> Candidate:
     rows, folds = training_rows(settings, store)
-    recipe = CANDIDATES[name]
     how = {"seed": settings.seed, "device": settings.device}
     evaluation = evaluate(recipe, rows, folds, progress=progress, **how)
-    progress(f"{name}: fitting on all {len(rows):,} rows")
+    progress(f"{recipe.name}: fitting on all {len(rows):,} rows")
     return Candidate(recipe, fit_recipe(recipe, rows, **how), evaluation)
 
 
@@ -100,7 +95,7 @@ def rank_candidates(
     """
     rows, folds = training_rows(settings, store)
     evaluations = [candidate.evaluation for candidate in candidates]
-    for recipe in challengers(standing_champion(settings))[len(CANDIDATES) :]:
+    for recipe in challengers(standing_champion(settings).metadata)[len(CANDIDATES) :]:
         evaluations.append(evaluate(recipe, rows, folds, seed=settings.seed, device=settings.device, progress=progress))
     evaluations += [evaluate_baseline(name, rows, folds) for name in BASELINES]
     return make_leaderboard(
@@ -112,24 +107,58 @@ def rank_candidates(
     )
 
 
-def choose_champion(
-    leaderboard: dict[str, Any], candidates: list[Candidate], *, settings: Settings, tables: TableStore
-) -> tuple[Decision, dict[str, Any] | None, str | None]:
-    """Put the best candidate before the gate; returns the decision, the champion's metadata (None: there is none) and,
-    where it is new, its card as Markdown; the card's page is reports/model_card.html.
+@dataclass(frozen=True)
+class Outcome:
+    """What a training came to. decisions: as `gate.consider`; metadata: the champion's, None where none loads; card: of a
+    new one, as Markdown; the card's page is reports/model_card.html."""
 
-    A refusal is recorded in the ledger and the champion stays; raises LeakageSuspected where the candidate is too good
-    to be true.
+    decisions: tuple[Decision, ...]
+    metadata: dict[str, Any] | None
+    card: str | None = None
+
+    @property
+    def promoted(self) -> bool:
+        return self.decisions[-1].promote
+
+    @property
+    def reason(self) -> str:
+        return "; ".join(decision.reason for decision in self.decisions)
+
+
+def choose_champion(
+    leaderboard: dict[str, Any],
+    candidates: list[Candidate],
+    *,
+    settings: Settings,
+    tables: TableStore,
+    progress: Progress,
+    warn: Progress,
+) -> Outcome:
+    """Put the best candidate before the gate and, where it is refused, the champion's own recipe refitted.
+
+    Every decision stands in the ledger. Where no stored model loads, `warn` gets the reasons, the rules are those of a first
+    champion, and the ledger says why nothing was compared. Raises LeakageSuspected where a candidate is too good to be
+    true; the champion then stays.
     """
     store, standing = store_of(settings), standing_champion(settings)
-    best = next(candidate for candidate in candidates if candidate.recipe.name == leaderboard["best"])
-    decision = decide(leaderboard, champion=standing)
+    uncompared = ""
+    if standing.refused:
+        uncompared = f"; no stored model could be compared with: {standing.refused}"
+        warn(f"no stored model loads, so a first champion is chosen: {standing.refused}")
+    decisions = consider(leaderboard, champion=standing.metadata)
+    by_name = {candidate.recipe.name: candidate for candidate in candidates}
     now = dt.datetime.now(dt.UTC)
-    if not decision.promote:
-        store.refuse(best.recipe.name, reason=decision.reason, at=now, model=best.learner)
+    for decision in decisions:
+        if not decision.promote:
+            known = by_name.get(decision.candidate)
+            learner = known.learner if known else None
+            store.refuse(decision.candidate, reason=decision.reason + uncompared, at=now, model=learner)
         if decision.leakage:
             raise LeakageSuspected(decision.reason)
-        return decision, standing, None
+    last = decisions[-1]
+    if not last.promote:
+        return Outcome(tuple(decisions), standing.metadata)
+    best = by_name.get(last.candidate) or _refit(standing.metadata, settings, store=tables, progress=progress)
     rows, _ = training_rows(settings, tables)
     metadata = model_metadata(
         best.recipe,
@@ -140,7 +169,7 @@ def choose_champion(
         at=now,
         git_revision=git_revision(),
     )
-    promoted = store.promote(best.learner, metadata, reason=decision.reason, at=now)
+    promoted = store.promote(best.learner, metadata, reason=last.reason + uncompared, at=now)
     facts = card_facts(
         promoted,
         leaderboard,
@@ -151,13 +180,32 @@ def choose_champion(
         seed=settings.seed,
     )
     keep_card(settings.reports_dir, promoted["version"], card_page(facts), stored=store.versions())
-    return decision, promoted, card_markdown(facts)
+    return Outcome(tuple(decisions), promoted, card_markdown(facts))
 
 
-def standing_champion(settings: Settings) -> dict[str, Any] | None:
-    """Metadata of the model that a candidate has to beat: the one that is served, which a broken current one is not."""
-    champion = load_champion(settings)
-    return champion.metadata if champion else None
+def _refit(
+    champion: Mapping[str, Any] | None, settings: Settings, *, store: TableStore, progress: Progress
+) -> Candidate:
+    """The champion's recipe, no candidate any more, fitted on all rows; its forecasts out of fold were not kept."""
+    return _fit(challengers(champion)[-1], settings, store=store, progress=progress)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a candidate has to beat. metadata: of the model that is served, which a broken current one is not; None
+    where there is none. refused: why none loads, though there are some."""
+
+    metadata: dict[str, Any] | None
+    refused: str | None = None
+
+
+def standing_champion(settings: Settings) -> Standing:
+    """The model that stands, or why none does."""
+    try:
+        champion = load_champion(settings)
+    except ModelRefused as error:
+        return Standing(None, error.reason)
+    return Standing(champion.metadata if champion else None)
 
 
 def git_revision() -> str | None:

@@ -1,10 +1,14 @@
-"""`backtest`: what each model would have said of days that it had not seen; one Parquet file, not monthly."""
+"""`backtest`: what each model would have said of days that it had not seen, and what that is worth coin by coin.
+
+One Parquet file each, not monthly.
+"""
 
 import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
 from cryptoliq_assets.models.buckets import BUCKETS
+from cryptoliq_assets.models.training_set import VIEWS
 from cryptoliq_assets.schemas.base import TableModel, day, flag, number, text, whole
 from cryptoliq_assets.schemas.tables import Table
 
@@ -41,5 +45,30 @@ class Backtest(TableModel):
         unique = ["coin", "date", "model"]
 
 
+class BacktestByCoin(TableModel):
+    """One row a (coin, model, view): the measures of the backtest over the coin's own rows, all folds together."""
+
+    coin: Series[pd.CategoricalDtype] = text("Identity of the coin.", sources=("backtest.coin",))
+    model: Series[pd.CategoricalDtype] = text("Name of the candidate or baseline.", sources=("backtest.model",))
+    view: Series[pd.CategoricalDtype] = text(
+        "How much of its past each row was forecast from: all, at most seven days, none.", isin=VIEWS
+    )
+    bucket: Series[pd.CategoricalDtype] = text(
+        "Size of the coin on its last day, by market-cap rank.", sources=("backtest.bucket",), isin=BUCKETS
+    )
+    rows: Series[int] = whole("Tested rows of the coin.", unit="count", ge=1)
+    skill: Series[float] = number("1 - MSE / MSE of persistence.", unit="ratio", le=1.0)
+    mae: Series[float] = number("Mean absolute error.", unit="score", nullable=False, ge=0.0)
+    rmse: Series[float] = number("Root of the mean squared error.", unit="score", nullable=False, ge=0.0)
+    r2: Series[float] = number("1 - MSE / variance of what was realised.", unit="ratio", le=1.0)
+    mae_vs_persistence: Series[float] = number("MAE / MAE of persistence.", unit="ratio", ge=0.0)
+    mae_vs_har: Series[float] = number("MAE / MAE of HAR with all history.", unit="ratio", ge=0.0)
+    bias: Series[float] = number("Mean of forecast less realised.", unit="score", nullable=False)
+
+    class Config:
+        unique = ["coin", "model", "view"]
+
+
 # Beside the monthly tables, under reports/ in the home.
 BACKTEST = Table("backtest", Backtest, "backtest.parquet")
+BACKTEST_BY_COIN = Table("backtest_by_coin", BacktestByCoin, "backtest_by_coin.parquet")

@@ -4,6 +4,7 @@ python -m cryptoliq_assets.schemas.document > docs/data-contracts.md
 """
 
 from cryptoliq_assets.raw.report import REPORT_KEYS
+from cryptoliq_assets.schemas.backtest import BACKTEST, BACKTEST_BY_COIN
 from cryptoliq_assets.schemas.raw import CONTRACT_COLUMNS, DERIVED_COLUMNS, REQUIRED_COLUMNS
 from cryptoliq_assets.schemas.tables import TABLES
 
@@ -44,11 +45,12 @@ def document() -> str:
     names = {name: ", ".join(f"`{column}`" for column in columns) for name, columns in _COLUMN_SETS.items()}
     keys = "\n".join(f"| `{key}` | {meaning} |" for key, meaning in REPORT_KEYS.items())
     parts = [_HEAD.format(**names, report_keys=keys)]
-    for table in TABLES.values():
+    stored = [(table, f"data/{table.path}/") for table in TABLES.values()]
+    stored += [(table, f"reports/{table.path}") for table in (BACKTEST, BACKTEST_BY_COIN)]
+    for table, where in stored:
         key = ", ".join(table.schema.unique or [])
-        parts.append(
-            f"## {table.name}\n\n{(table.model.__doc__ or '').strip()} Under `data/{table.path}/`; key: {key}.\n"
-        )
+        place = "Under" if where.endswith("/") else "In"
+        parts.append(f"## {table.name}\n\n{(table.model.__doc__ or '').strip()} {place} `{where}`; key: {key}.\n")
         lines = ["| column | type | unit | null | meaning | made from |", "|---|---|---|---|---|---|"]
         for name, column in table.schema.columns.items():
             meta = column.metadata or {}

@@ -14,7 +14,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from cryptoliq_assets.serving.sources import Problem, Source, source_of
+from cryptoliq_assets.serving.keys import digest_of
+from cryptoliq_assets.serving.sources import Source, source_of
+from cryptoliq_assets.serving.telling import Problem
 from cryptoliq_assets.settings import Settings
 
 _LOG = logging.getLogger("cryptoliq.app")
@@ -40,7 +42,8 @@ def page(title: str, show: Callable[[Source], None]) -> None:
 def source() -> Source:
     """The home or the service that the settings name; kept for as long as they say so."""
     settings = Settings()
-    return _kept_source(f"{settings.home} {settings.storage_url} {settings.api_url}", settings)
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    return _kept_source(f"{settings.home} {settings.storage_url} {settings.api_url} {digest_of(key)}", settings)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -82,10 +85,10 @@ def _health(key: str, _source: Source) -> dict[str, Any]:
 
 
 def nothing_yet(chosen: Source) -> None:
-    """What to do where there are no forecasts to show."""
+    """What to do where there are no forecasts to show, or no champion to make any."""
     if chosen.home is None:
         st.info(
-            f"There are no forecasts yet at {text(chosen.name)}. In its home, `cryptoliq status` says what there is to do."
+            f"There is nothing to show yet at {text(chosen.name)}. In its home, `cryptoliq status` says what there is to do."
         )
     elif health(chosen)["newest_snapshot"] is None:
         st.info(f"There is no data yet in {text(chosen.name)}. {_DROP}")
@@ -93,6 +96,14 @@ def nothing_yet(chosen: Source) -> None:
         st.info(_TRAIN)
     else:
         st.info(_FORECAST)
+
+
+def needs_champion(chosen: Source) -> bool:
+    """True, told in words, where nothing can be forecast because there is no champion yet."""
+    if chosen.model() is not None:
+        return False
+    nothing_yet(chosen)
+    return True
 
 
 def needs_home(chosen: Source) -> bool:
@@ -128,6 +139,11 @@ def figures(values: Mapping[str, str], *, helps: Mapping[str, str] | None = None
 
 def chart(figure: go.Figure, *, key: str) -> None:
     st.plotly_chart(figure, width="stretch", key=key, config={"displayModeBar": False, "scrollZoom": False})
+
+
+def ahead(days: int) -> str:
+    """A horizon as it is read."""
+    return "1 day ahead" if days == 1 else f"{days} days ahead"
 
 
 def shown(value: float | None, form: str = ".3f") -> str:

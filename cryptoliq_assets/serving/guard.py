@@ -6,7 +6,7 @@ Plain ASGI: a request passes it in microseconds.
 import asyncio
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -20,7 +20,7 @@ from cryptoliq_assets.settings import Settings
 
 # Open to whoever asks whether the service lives: a balancer has no key.
 OPEN_PATHS = ("/healthz", "/readyz")
-_HEADERS = [
+SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
     (b"referrer-policy", b"no-referrer"),
@@ -48,16 +48,19 @@ class Guard:
         metrics: Metrics,
         log: Journal,
         template_of: Callable[[Scope], str],
+        direct: Mapping[tuple[str, str], ASGIApp],
     ) -> None:
         self.app = app
         self.digests = digests
         self.metrics = metrics
         self.log = log
         self.template_of = template_of
+        # By method and path: what is handed on to without a look through the routes.
+        self.direct = direct
         self.most_bytes = int(settings.api_body_mb * 2**20)
         self.seconds = settings.api_request_seconds
         self.buckets = Buckets(settings.api_rate_per_minute)
-        self.headers = [*_HEADERS, _HSTS] if settings.api_tls_cert else _HEADERS
+        self.headers = [*SECURITY_HEADERS, _HSTS] if settings.api_tls_cert else SECURITY_HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -78,8 +81,9 @@ class Guard:
             if refusal is not None:
                 await refusal(scope, receive, answer)
             else:
+                app = self.direct.get((scope["method"], scope["path"]), self.app)
                 async with asyncio.timeout(self.seconds):
-                    await self.app(scope, self._bounded(receive), answer)
+                    await app(scope, self._bounded(receive), answer)
         except BodyTooLarge:
             if not status:
                 await self._too_large()(scope, receive, answer)

@@ -29,6 +29,7 @@ class Metrics:
         whole = {"multiprocess_mode": "sum", **own}
         self._dropped = Gauge("cryptoliq_log_lines_dropped", "Log lines lost because no disk took them.", **whole)
         self._bound: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._bound_predictions: dict[tuple[str, str], Counter] = {}
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """Count one request; `path` is a route's template, so that there are few."""
@@ -39,7 +40,10 @@ class Metrics:
         bound[1].observe(seconds)
 
     def predicted(self, mode: str, basis: str, *, count: int = 1, outside: int = 0) -> None:
-        self._predictions.labels(mode, basis).inc(count)
+        bound = self._bound_predictions.get((mode, basis))
+        if bound is None:
+            bound = self._bound_predictions[mode, basis] = self._predictions.labels(mode, basis)
+        bound.inc(count)
         if outside:
             self._outside.inc(outside)
 

@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from cryptoliq_assets.features.asked import Asked
 from cryptoliq_assets.features.engineering import (
     OBSERVED_NUMBERS,
     Observed,
@@ -71,10 +72,13 @@ class StoredHistory:
         """One rising number a stored row."""
         return (self.track.coins << _DAY_BITS) + self.track.days
 
-    def seen_by(self, coins: Sequence[str | None], days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """First and one past the last stored row that each request (coin, day) sees: its coin's, of 89 days before to
-        one before; an empty range for a coin without any."""
-        codes = np.array([self.codes.get(coin, -1) if coin else -1 for coin in coins], dtype=np.int64)
+    def codes_of(self, coins: Sequence[str | None]) -> np.ndarray:
+        """(n,) codes of coins by name, -1 for one without a stored row and for None."""
+        return np.array([self.codes.get(coin, -1) if coin else -1 for coin in coins], dtype=np.int64)
+
+    def seen_by(self, codes: np.ndarray, days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First and one past the last stored row that each request (code of its coin, day) sees: its coin's, of 89 days
+        before to one before; an empty range for a coin without any."""
         first = np.searchsorted(self.keys, (codes << _DAY_BITS) + days - (HISTORY_DAYS - 1), side="left")
         last = np.searchsorted(self.keys, (codes << _DAY_BITS) + days, side="left")
         unknown = codes < 0
@@ -108,21 +112,20 @@ def online_features(
     24h_volume, mkt_cap (USD), each (n,) float64, NaN where unknown. A request dated D sees the stored rows of its coin
     dated D-89 to D-1 and the market of the snapshot before D.
     """
+    return coded_features(history.codes_of(coins), days, numbers, history=history)
+
+
+def coded_features(
+    codes: np.ndarray, days: np.ndarray, numbers: dict[str, np.ndarray], *, history: StoredHistory
+) -> OnlineFeatures:
+    """The same of coins by their codes in the history, -1 for one without a past. Requests of a coin are best side by side."""
     count = len(days)
-    # Each request is a coin of its own.
     nothing = np.zeros(count, dtype=bool)
     today = observe_arrays(np.arange(count), days, numbers, filled=nothing, formula=history.formula)
-    first, last = history.seen_by(coins, days)
-    lengths = last - first
-    ends = np.cumsum(lengths + 1) - 1
-    total = int(lengths.sum())
-    # Place of each history row in the stored track and in the joined one, where each request ends its group.
-    within = np.arange(total) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    picked = np.repeat(first, lengths) + within
-    placed = np.repeat(ends - lengths, lengths) + within
-    track = _joined(history.track, today.track, picked=picked, placed=placed, ends=ends)
-    columns = feature_arrays(track, ends, today=today, market=history.market)
-    some = lengths > 0
+    first, last = history.seen_by(codes, days)
+    asked = Asked(codes, days, first, last)
+    columns = feature_arrays(asked, today=today, past=history.track, market=history.market)
+    some = last > first
     age = np.full(count, -1, dtype=np.int64)
     age[some] = days[some] - history.track.days[last[some] - 1]
     return OnlineFeatures(columns, today, age)
@@ -140,23 +143,3 @@ def request_features(requests: pd.DataFrame, history: StoredHistory) -> pd.DataF
         history=history,
     )
     return pd.DataFrame({**made.columns, "basis": np.where(made.recent, HISTORY, SNAPSHOT)}, index=requests.index)
-
-
-def _joined(stored: Track, asked: Track, *, picked: np.ndarray, placed: np.ndarray, ends: np.ndarray) -> Track:
-    """Each request behind its history, under a number of its own in place of the coin's name."""
-    total = len(picked) + len(ends)
-    coins = np.empty(total, dtype=np.int64)
-    coins[ends] = np.arange(len(ends))
-    coins[placed] = np.searchsorted(ends, placed)
-
-    def together(past: np.ndarray, now: np.ndarray) -> np.ndarray:
-        values = np.empty((total, *past.shape[1:]), dtype=now.dtype)
-        values[placed], values[ends] = past[picked], now
-        return values
-
-    return Track(
-        coins,
-        together(stored.days, asked.days),
-        together(stored.price, asked.price),
-        together(stored.bases, asked.bases),
-    )

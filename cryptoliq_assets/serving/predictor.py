@@ -108,7 +108,7 @@ class Predictor:
             key=key,
         )
         # What is compiled or laid out at the first use is so before anyone waits for it.
-        self._answer_with(held, [_ANY], now=dt.datetime.now(dt.UTC))
+        self._answer_with(held, _first_asked(held), now=dt.datetime.now(dt.UTC))
         self.held = held
         self.problem = "; ".join(champion.passed_over)
         return True
@@ -191,8 +191,9 @@ class Predictor:
         stamps = [self.store.stamp("cleaned_snapshots", month) for month in months]
         forecasts = self.store.months("forecasts")[-1:]
         latest = [self.store.stamp("forecasts", month) for month in forecasts]
-        version = store_of(self.settings).current_version()
-        return (version, self._artifact_state(version), *months, *stamps, *forecasts, *latest)
+        pointer = store_of(self.settings).pointer()
+        # A pointer that was lost, or mended, is news as well: `problem` tells it.
+        return (pointer, self._artifact_state(pointer.version), *months, *stamps, *forecasts, *latest)
 
     def _artifact_state(self, version: str | None) -> tuple[int, ...]:
         """What changes when the current artifact is written anew in place: a restored one is loaded again."""
@@ -225,6 +226,16 @@ class Predictor:
         rows = self.store.read("forecasts", months, columns=["coin", "date", "made_at", "liquidity_score"])
         rows = rows[rows["date"] == rows["date"].max()].sort_values("made_at", kind="stable")
         return np.sort(rows.drop_duplicates("coin", keep="last")["liquidity_score"].to_numpy())
+
+
+def _first_asked(held: Held) -> list[PredictRequest]:
+    """Requests that bring to use every part of a champion: one on its own, one of a coin with history."""
+    track = held.history.track
+    if held.newest is None or not len(track.days):
+        return [_ANY]
+    code = track.coins[np.argmax(track.days)]
+    coin = next(name for name, own in held.history.codes.items() if own == code)
+    return [_ANY, _ANY.model_copy(update={"coin": coin, "date": held.newest + dt.timedelta(days=1)})]
 
 
 def _as_json(body: dict[str, Any]) -> str:

@@ -48,11 +48,11 @@ def add_tables(app: FastAPI, service: Service) -> None:
 
     @app.get("/model", responses=documented(404))
     def model() -> dict[str, Any]:
-        """What is known of the champion; 404 while there is none."""
+        """What is known of the champion, and why newer ones were passed over for it; 404 while there is none."""
         held = service.predictor.held
         if held is None:
             raise HTTPException(404, service.predictor.problem)
-        return held.champion.metadata
+        return {**held.champion.metadata, "passed_over": list(held.champion.passed_over)}
 
 
 def add_state(app: FastAPI, service: Service) -> None:

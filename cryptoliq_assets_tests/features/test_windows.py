@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cryptoliq_assets.features import windows
+from cryptoliq_assets.features.asked import Asked, calendar_lags, calendar_mean
 from cryptoliq_assets.features.registry import BASES, HALF_LIVES, LAGGED, LAGS, MEAN_WINDOWS, STD_WINDOWS
-from cryptoliq_assets.features.windows import calendar_lags, calendar_mean, calendar_windows
+from cryptoliq_assets.features.windows import Windows, calendar_windows
 
 NAMES = list(BASES)
 NAN = np.nan
@@ -39,7 +42,7 @@ def panel() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def computed(panel: pd.DataFrame) -> pd.DataFrame:
-    windows = calendar_windows(np.arange(len(panel)), *arrays(panel)[:1], days=arrays(panel)[1], bases=bases(panel))
+    windows = windows_among(np.arange(len(panel)), *arrays(panel), bases(panel))
     return pd.DataFrame(windows.columns).assign(days_seen=windows.days_seen)
 
 
@@ -50,6 +53,10 @@ def arrays(panel: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 def bases(panel: pd.DataFrame) -> np.ndarray:
     return panel[NAMES].to_numpy()
+
+
+def windows_among(rows: np.ndarray, coins: np.ndarray, days: np.ndarray, table: np.ndarray) -> Windows:
+    return calendar_windows(Asked.among(rows, coins, days), table[rows], days=days, bases=table)
 
 
 def rolled(panel: pd.DataFrame, days: int, column: str):
@@ -64,7 +71,7 @@ def one_coin(values: dict[int, float]) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 def last_row(values: dict[int, float]) -> dict[str, float]:
     coins, days, table = one_coin(values)
-    windows = calendar_windows(np.array([len(days) - 1]), coins, days=days, bases=table)
+    windows = windows_among(np.array([len(days) - 1]), coins, days, table)
     return {name: float(column[0]) for name, column in windows.columns.items()} | {"seen": float(windows.days_seen[0])}
 
 
@@ -155,7 +162,7 @@ def test_equal_values_deviate_by_no_more_than_rounding():
 
 def test_the_coin_before_in_the_table_is_not_looked_at():
     coins, days = np.array([0, 0, 1]), np.array([9, 10, 11])
-    windows = calendar_windows(np.array([2]), coins, days=days, bases=np.array([[9.0], [9.0], [1.0]]).repeat(5, axis=1))
+    windows = windows_among(np.array([2]), coins, days, np.array([[9.0], [9.0], [1.0]]).repeat(5, axis=1))
     assert windows.columns["liquidity_score_mean_90d"].tolist() == [1.0]
     assert np.isnan(windows.columns["liquidity_score_lag_1d"]).all()
     assert windows.days_seen.tolist() == [1.0]
@@ -169,22 +176,49 @@ def test_two_threads_give_the_bits_that_one_gives(panel):
     many = pd.concat([panel.assign(coin=panel["coin"] + 25 * copy) for copy in range(16)], ignore_index=True)
     assert len(many) > 50_000
     coins, days = arrays(many)
-    threaded = calendar_windows(np.arange(len(many)), coins, days=days, bases=bases(many))
+    threaded = windows_among(np.arange(len(many)), coins, days, bases(many))
     rows = np.arange(len(panel))
-    single = calendar_windows(rows + 15 * len(panel), coins, days=days, bases=bases(many))
+    single = windows_among(rows + 15 * len(panel), coins, days, bases(many))
     for name, column in threaded.columns.items():
         np.testing.assert_array_equal(column[-len(panel) :], single.columns[name])
 
 
 def test_a_mean_of_one_column_equals_the_kernels_mean(panel, computed):
     coins, days = arrays(panel)
-    mean = calendar_mean(np.arange(len(panel)), coins, days, bases(panel)[:, 1].copy(), 7)
+    asked, values = Asked.among(np.arange(len(panel)), coins, days), bases(panel)[:, 1].copy()
+    mean = calendar_mean(asked.days, asked.first, asked.last, values, days, values, 7)
     np.testing.assert_allclose(mean, computed["volume_log_mean_7d"], rtol=0, atol=1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    known=st.lists(st.integers(1, 130), min_size=0, max_size=60, unique=True),
+    asked=st.lists(st.integers(1, 140), min_size=1, max_size=8),
+    seed=st.integers(0, 1000),
+)
+def test_rows_asked_for_beside_each_other_have_the_bits_of_each_asked_for_as_the_last_of_its_coin(known, asked, seed):
+    random = np.random.default_rng(seed)
+    days = np.array(sorted(known), dtype=np.int64)
+    table, own = random.normal(size=(len(days), len(BASES))), random.normal(size=(len(asked), len(BASES)))
+    table[random.random(table.shape) < 0.1], own[random.random(own.shape) < 0.2] = NAN, NAN
+    day = np.array(asked, dtype=np.int64)
+    nothing = np.zeros(len(day), dtype=np.int64)
+    # In the order given, which is none: neither the days asked for nor the stored rows after them are seen.
+    together = calendar_windows(Asked(nothing, day, nothing, np.searchsorted(days, day)), own, days=days, bases=table)
+    for place in range(len(day)):
+        past = days < day[place]
+        alone_days, rows = np.append(days[past], day[place]), np.vstack([table[past], own[[place]]])
+        last = np.array([past.sum()])
+        alone = windows_among(last, np.zeros(len(alone_days), dtype=np.int64), alone_days, rows)
+        assert alone.days_seen[0] == together.days_seen[place]
+        for name, column in together.columns.items():
+            np.testing.assert_array_equal(column[place], alone.columns[name][0])
 
 
 def test_lags_of_one_column_skip_absent_days():
     coins, days, values = np.array([0, 0, 0, 1]), np.array([1, 3, 4, 5]), np.array([10.0, 30.0, 40.0, 50.0])
-    lags = calendar_lags(np.array([2, 3]), coins, days, values, np.array([1, 2, 3, 4]))
+    asked = Asked.among(np.array([2, 3]), coins, days)
+    lags = calendar_lags(asked.days, asked.first, asked.last, days, values, np.array([1, 2, 3, 4]))
     np.testing.assert_array_equal(lags, [[30.0, NAN], [NAN, NAN], [10.0, NAN], [NAN, NAN]])
 
 
@@ -192,8 +226,11 @@ def test_a_change_of_the_registry_is_seen_by_kernels_compiled_before(tmp_path: P
     package = tmp_path / "cryptoliq_assets"
     shutil.copytree(Path(windows.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__", "*.nb?"))
     code = (
-        "import numpy as np; from cryptoliq_assets.features.windows import calendar_windows; "
-        "n = np.arange(60); made = calendar_windows(n[-1:], np.zeros(60, np.int64), days=n, bases=np.column_stack([n] * 5).astype(float)); "
+        "import numpy as np; from cryptoliq_assets.features.asked import Asked; "
+        "from cryptoliq_assets.features.windows import calendar_windows; "
+        "n = np.arange(60); bases = np.column_stack([n] * 5).astype(float); "
+        "asked = Asked.among(n[-1:], np.zeros(60, np.int64), n); "
+        "made = calendar_windows(asked, bases[-1:], days=n, bases=bases); "
         "print(sorted((k, float(v[0])) for k, v in made.columns.items() if k.startswith('volume_log')))"
     )
 

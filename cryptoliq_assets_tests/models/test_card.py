@@ -7,12 +7,12 @@ import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 
 import dagster as dg
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
 
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.candidates import load_candidate
 from cryptoliq_assets.models.card_facts import CardFacts, calibration, card_facts, permutation_importance
 from cryptoliq_assets.models.card_file import card_path, keep_card, show_card_of
 from cryptoliq_assets.models.card_page import card_markdown, card_page
@@ -28,6 +28,7 @@ SECTIONS = [
     "Against the baselines",
     "Calibration",
     "Coverage of the 90% intervals",
+    "Intervals in use",
     "Importance of features",
     "Error by size",
     "Coins forecast worst",
@@ -43,7 +44,7 @@ def settings(trained_home) -> Settings:
 @pytest.fixture(scope="module")
 def best(settings):
     board = json.loads((settings.reports_dir / "metrics.json").read_text())
-    return joblib.load(settings.models_dir / "candidates" / f"{board['best']}.joblib")
+    return load_candidate(settings.models_dir / "candidates", board["best"])
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +203,25 @@ def test_a_provisional_card_without_skill_says_so(facts):
     page = card_page(CardFacts(**{**vars(facts), "metadata": metadata}))
     assert "Provisional: coins were held out" in page
     assert "<b>–</b><span>skill against persistence</span>" in page
+
+
+def test_a_group_that_borrows_its_interval_says_so_and_how_many_residuals_it_rests_on(facts):
+    served = facts.half_widths.set_index("group")
+    assert len(served) == 13
+    # Thirty coins: nobody ranks above 1000, so whoever does is given the pool's.
+    counts = facts.metadata["intervals"]["counts"]
+    assert served.loc["above_1000", "residuals of"] == "a pool"
+    assert served.loc["above_1000", "residuals"] == counts["pooled"]
+    assert served.loc["without_history:above_1000", "residuals"] == counts["without_history:pooled"]
+    assert served.loc["young", "residuals of"] == "its own"
+    coverage = facts.coverage.set_index("group")
+    assert coverage.loc["young", "fewest residuals"] == facts.metadata["coverage"]["pooled"]["young"]["residuals"]
+    page = card_page(facts)
+    assert "cannot promise" not in page
+    eight = {**facts.metadata, "intervals": {**facts.metadata["intervals"], "counts": {"pooled": 8}}}
+    assert "The fewest are 8: even the largest of so few cannot promise 90%" in card_page(
+        CardFacts(**{**vars(facts), "metadata": eight})
+    )
 
 
 def test_a_model_of_one_fold_has_no_coverage_to_show_and_a_card_all_the_same(facts):

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from cryptoliq_assets.models.gate import decide
+from cryptoliq_assets.models.gate import consider, decide
 from cryptoliq_assets.models.recipes import CANDIDATES
 
 FEATURES = list(CANDIDATES["xgboost"].features)
@@ -20,6 +20,17 @@ def entry(name: str, skills: list[float], *, recipe: dict | None = None, r2: flo
         "recipe": recipe,
         "metrics": {"with_history": {"all": {"folds": folds}, "known_cap": {"folds": empty}}},
     }
+
+
+def whole_entry(name: str, skills: list[float]) -> dict:
+    """An entry with all views, whose every fold has rows."""
+    made = entry(name, skills)
+    full = made["metrics"]["with_history"]["all"]
+    metrics = {
+        view: {population: copy.deepcopy(full) for population in ("all", "known_cap")}
+        for view in ("with_history", "young", "without_history")
+    }
+    return made | {"metrics": metrics}
 
 
 def board(*candidates: dict, evaluation: str = "over_time", har: float = 0.2) -> dict:
@@ -64,6 +75,24 @@ def test_what_is_too_good_smells_of_leakage_and_fails_the_run(skills, r2, measur
     assert measure in decision.reason
 
 
+@pytest.mark.parametrize("view", ["with_history", "young", "without_history"])
+@pytest.mark.parametrize("population", ["all", "known_cap"])
+@pytest.mark.parametrize(("measure", "value"), [("skill", 0.701), ("r2", 0.991)])
+def test_leakage_in_any_view_population_or_fold_of_any_candidate_fails_the_run(view, population, measure, value):
+    for name in ("xgboost", "random_forest"):
+        leaderboard = board(whole_entry("xgboost", [0.3, 0.3]), whole_entry("random_forest", [0.2, 0.2]))
+        assert decide(leaderboard).promote
+        leaking = next(found for found in leaderboard["candidates"] if found["name"] == name)
+        leaking["metrics"][view][population]["folds"][1][measure] = value
+        decision = decide(leaderboard)
+        assert (decision.promote, decision.leakage) == (False, True)
+        assert f"{name}: {measure} {value} in fold 2 ({population} rows, {view}) is above" in decision.reason
+
+
+def test_by_coin_nothing_smells_of_leakage():
+    assert decide(board(entry("xgboost", [0.9], r2=0.999), evaluation="by_coin")).promote
+
+
 def test_a_different_recipe_must_be_better_by_a_hundredth_on_the_same_folds():
     held = champion("random_forest", 0.6)
     better = board(entry("xgboost", [0.311, 0.311]), entry("random_forest", [0.3, 0.3]))
@@ -79,15 +108,52 @@ def test_a_champion_whose_recipe_was_not_refitted_is_not_compared():
     assert "not refitted on these folds" in decision.reason
 
 
-def test_a_refresh_may_lose_a_hundredth_and_no_more():
-    assert decide(board(entry("xgboost", [0.351])), champion=champion("xgboost", 0.36)).promote
-    assert not decide(board(entry("xgboost", [0.349])), champion=champion("xgboost", 0.36)).promote
+@pytest.mark.parametrize(("now", "promoted"), [(0.35, True), (0.3499, False), (0.5, True)])
+def test_a_refresh_may_lose_a_hundredth_and_no_more(now, promoted):
+    assert decide(board(entry("xgboost", [now])), champion=champion("xgboost", 0.36)).promote is promoted
 
 
-def test_a_refresh_on_harder_days_is_held_to_what_har_lost_on_them():
-    # HAR fell from 0.20 to 0.15: 0.31 now is 0.36 before.
-    assert decide(board(entry("xgboost", [0.31]), har=0.15), champion=champion("xgboost", 0.36)).promote
-    assert not decide(board(entry("xgboost", [0.36]), har=0.25), champion=champion("xgboost", 0.36)).promote
+@pytest.mark.parametrize(("har", "now", "promoted"), [(0.15, 0.31, False), (0.25, 0.36, True)])
+def test_what_har_lost_or_gained_is_told_and_decides_nothing(har, now, promoted):
+    decision = decide(board(entry("xgboost", [now]), har=har), champion=champion("xgboost", 0.36))
+    assert decision.promote is promoted
+    assert f"(har {har:.3f}, before 0.200)" in decision.reason
+
+
+def test_without_a_better_rival_the_champions_own_recipe_is_refreshed():
+    leaderboard = board(entry("xgboost", [0.305]), entry("random_forest", [0.3]))
+    refused, refreshed = consider(leaderboard, champion=champion("random_forest", 0.305))
+    assert (refused.candidate, refused.promote) == ("xgboost", False)
+    assert "not better by 0.01" in refused.reason
+    assert (refreshed.candidate, refreshed.promote) == ("random_forest", True)
+    assert "random_forest refreshed: skill 0.300, before 0.305" in refreshed.reason
+
+
+def test_a_rival_without_skill_in_a_fold_does_not_keep_the_champion_from_its_refresh():
+    leaderboard = board(entry("xgboost", [0.7, -0.01]), entry("random_forest", [0.3, 0.3]))
+    assert [decision.promote for decision in consider(leaderboard, champion=champion("random_forest", 0.3))] == [
+        False,
+        True,
+    ]
+
+
+def test_both_may_be_refused_and_a_better_rival_is_the_only_decision():
+    leaderboard = board(entry("xgboost", [0.305]), entry("random_forest", [0.3]))
+    worse = consider(leaderboard, champion=champion("random_forest", 0.4))
+    assert [(decision.candidate, decision.promote) for decision in worse] == [
+        ("xgboost", False),
+        ("random_forest", False),
+    ]
+    better = board(entry("xgboost", [0.4]), entry("random_forest", [0.3]))
+    assert [decision.candidate for decision in consider(better, champion=champion("random_forest", 0.3))] == ["xgboost"]
+    own = consider(leaderboard, champion=champion("xgboost", 0.4))
+    assert [(decision.candidate, decision.promote) for decision in own] == [("xgboost", False)]
+
+
+def test_after_leakage_nothing_more_is_considered():
+    leaderboard = board(entry("xgboost", [0.71]), entry("random_forest", [0.3]))
+    (decision,) = consider(leaderboard, champion=champion("random_forest", 0.3))
+    assert decision.leakage
 
 
 def test_by_coin_is_provisional_without_a_skill_gate_and_never_replaces_over_time():
@@ -111,3 +177,17 @@ def test_features_must_be_declared_and_in_order():
     swapped = copy.deepcopy(entry("xgboost", [0.3]))
     swapped["recipe"]["features"] = [FEATURES[1], FEATURES[0], *FEATURES[2:]]
     assert decide(board(swapped)).reason == "xgboost: features out of their declared order"
+
+
+@pytest.mark.parametrize(("field", "value"), [("target", "change_from_tomorrow"), ("learner", "Oracle")])
+def test_learner_and_target_must_be_declared(field, value):
+    candidate = copy.deepcopy(entry("xgboost", [0.3]))
+    candidate["recipe"][field] = value
+    assert decide(board(candidate)).reason == f"xgboost: {field} {value!r} is not declared"
+
+
+def test_a_feature_must_be_a_number_in_the_schema_of_the_features_table():
+    candidate = copy.deepcopy(entry("xgboost", [0.3]))
+    candidate["recipe"]["features"] = ["coin", FEATURES[0], "tomorrow"]
+    decision = decide(board(candidate), declared=["coin", FEATURES[0], "tomorrow"])
+    assert decision.reason == "xgboost: no numbers of that name in the schema of engineered_features: coin, tomorrow"

@@ -3,10 +3,19 @@
 import numpy as np
 import pytest
 
-from cryptoliq_assets.models.evaluation import evaluate
-from cryptoliq_assets.models.folds import make_folds
-from cryptoliq_assets.models.intervals import ConformalTable, calibrate, calibrate_last, coverage_report, groups_of
+from cryptoliq_assets.models.evaluation import Evaluation, evaluate
+from cryptoliq_assets.models.folds import folds_over_time, make_folds
+from cryptoliq_assets.models.intervals import (
+    ConformalTable,
+    calibrate,
+    calibrate_last,
+    calibration_rows,
+    coverage_report,
+    groups_of,
+)
 from cryptoliq_assets.models.recipes import CANDIDATES
+from cryptoliq_assets.models.training_set import VIEWS, TrainingSet
+from cryptoliq_assets_tests.models.conftest import toy_rows
 
 
 def test_of_99_residuals_the_90th_is_the_half_width_at_90_percent():
@@ -71,3 +80,97 @@ def test_the_served_table_comes_from_the_last_fold(rows):
     whole = rows.days_seen[evaluation.rows[evaluation.fold == 4]] >= 8
     assert table.counts["pooled"] == whole.sum()
     assert table.counts["young"] >= last * 0.99
+
+
+def with_residuals(rows: TrainingSet, *, count: int, origin: int, by_day: dict[int, float]) -> Evaluation:
+    """An evaluation whose forecasts miss by the given number on each tested day."""
+    folds = folds_over_time(rows, count=count, first_origin=rows.date[origin])
+    tested = np.concatenate([fold.test for fold in folds])
+    missed = rows.y[tested] - np.array([by_day[int(row)] for row in tested])
+    return Evaluation(
+        name="toy",
+        recipe=None,
+        evaluation="over_time",
+        folds=tuple(fold.describe() for fold in folds),
+        rows=tested,
+        fold=np.concatenate([np.full(len(fold.test), fold.number) for fold in folds]),
+        forecasts=dict.fromkeys(VIEWS, missed),
+        references={},
+        metrics={},
+        seconds=0.0,
+    )
+
+
+def test_with_labels_three_days_ahead_only_residuals_known_before_the_fold_calibrate_it():
+    # Twelve days; fold 1 tests days 4 to 7, fold 2 days 8 to 11. The labels of days 4, 5, 6, 7 are of days 7, 8, 9, 10:
+    # before day 8 that of day 4 alone is known, and its residual is 1. Those of the others, 100, would cover everything.
+    rows = toy_rows(list(range(12)), horizon=3)
+    evaluation = with_residuals(
+        rows, count=2, origin=4, by_day={4: 1.0, 5: 100.0, 6: 100.0, 7: 100.0, 8: 0.5, 9: 2.0, 10: 2.0, 11: 2.0}
+    )
+
+    assert evaluation.rows[calibration_rows(evaluation, rows, 2)].tolist() == [4]
+    assert not calibration_rows(evaluation, rows, 1).any()
+    (fold,) = coverage_report(evaluation, rows, level=0.9)["folds"]
+    assert fold["fold"] == 2
+    for view in VIEWS:
+        assert fold["groups"][view]["mean_width"] == 2.0
+        assert fold["groups"][view]["coverage"] == 0.25
+
+
+def test_at_horizon_one_the_last_day_of_the_fold_before_is_not_known_yet():
+    rows = toy_rows(list(range(12)))
+    evaluation = with_residuals(rows, count=2, origin=4, by_day=dict.fromkeys(range(12), 1.0))
+    assert evaluation.rows[calibration_rows(evaluation, rows, 2)].tolist() == [4, 5, 6]
+
+
+def test_where_no_label_of_the_fold_before_is_known_the_one_before_that_calibrates():
+    # Blocks 6-9, 10-13, 14-17, five days ahead. Before day 10 labels of days up to 4 are known: of no tested one. Before
+    # day 14 of days up to 8: three of the first block, none of the second.
+    rows = toy_rows(list(range(18)), horizon=5)
+    evaluation = with_residuals(rows, count=3, origin=6, by_day=dict.fromkeys(range(18), 1.0))
+    assert evaluation.rows[calibration_rows(evaluation, rows, 3)].tolist() == [6, 7, 8]
+    assert [fold["fold"] for fold in coverage_report(evaluation, rows, level=0.9)["folds"]] == [3]
+
+
+def test_what_is_served_has_learnt_every_residual_of_the_last_fold_for_all_their_labels_are_there():
+    rows = toy_rows(list(range(12)), horizon=3)
+    evaluation = with_residuals(rows, count=2, origin=4, by_day={row: float(row) for row in range(12)})
+    table = calibrate_last(evaluation, rows, level=0.9)
+    # Days 8 to 11, each seen three ways, though the label of day 11 is of day 14.
+    assert table.counts == {"pooled": 12}
+    assert table.half_widths == {"pooled": 11.0}
+
+
+def test_a_small_group_borrows_from_a_pool_and_the_report_says_so():
+    rng = np.random.default_rng(3)
+    groups = np.repeat(["above_1000", "1-50"], [500, 99])
+    table = calibrate(rng.normal(size=599), groups, level=0.9)
+    told = table.explain(np.array(["1-50", "above_1000", "without_history:1-50"]))
+    assert told["residuals"].tolist() == [599, 500, 599]
+    assert told["own"].tolist() == [False, True, False]
+    assert table.source_of("1-50") == "pooled"
+
+
+def test_sixty_bare_requests_among_sixty_rows_speak_for_themselves():
+    # As many as of whole histories: their own residuals, ten times as large, are as sure as those of the pool.
+    residuals = np.concatenate([np.full(60, 0.01), np.full(60, 0.1)])
+    groups = np.repeat(["1-50", "without_history:1-50"], 60)
+    table = calibrate(residuals, groups, level=0.9)
+    assert table.half_width(np.array(["without_history:1-50", "1-50"])).tolist() == [0.1, 0.01]
+    # Three among sixty are too few.
+    few = calibrate(residuals[:63], groups[:63], level=0.9)
+    assert few.source_of("without_history:1-50") == "pooled"
+
+
+def test_the_report_tells_the_fewest_residuals_behind_a_groups_intervals(rows):
+    evaluation = evaluate(CANDIDATES["linear_regression"], rows, make_folds(rows))
+    report = coverage_report(evaluation, rows, level=0.9)
+    young = [fold["groups"]["young"]["residuals"] for fold in report["folds"]]
+    assert report["pooled"]["young"]["residuals"] == min(young)
+    # Of fold 1 all but its last day, every row of it seen young and the few that are so in truth twice.
+    known = calibration_rows(evaluation, rows, 2)
+    truly = rows.days_seen[evaluation.rows[known]] < 8
+    assert young[0] == known.sum() + truly.sum()
+    assert report["pooled"]["young"]["own"] is True
+    assert report["pooled"]["unknown"]["own"] is False

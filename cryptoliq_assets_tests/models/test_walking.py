@@ -1,4 +1,4 @@
-"""The compiled walk through a forest: scikit-learn's own numbers."""
+"""The compiled walk through trees, and the sweep over them: the libraries' own numbers."""
 
 import pickle
 
@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestRegressor
 
-from cryptoliq_assets.models import walking
+from cryptoliq_assets.models import sweeping, walking
 from cryptoliq_assets.models.parts import BoostedPart, ForestPart
+from cryptoliq_assets.models.sweeping import SweptTrees
 from cryptoliq_assets.models.walking import FlatTrees
 
 
@@ -62,8 +63,38 @@ def test_boosted_trees_walked_are_xgboosts_own_to_the_last_bit(seed, missing, ro
     split = np.flatnonzero(flat.left >= 0)[0]
     asked[::3, flat.feature[split]] = flat.threshold[split]
     np.testing.assert_array_equal(flat.predict(asked), part.booster.inplace_predict(asked))
+    swept = SweptTrees.of(flat, 6)
+    assert swept is not None
+    asked[1::7, 2], asked[2::7, 2] = np.inf, -np.inf
+    np.testing.assert_array_equal(swept.predict(asked), part.booster.inplace_predict(asked, missing=np.nan))
     few, many = asked[: part.ROWS_TO_WALK], asked[: part.ROWS_TO_WALK + 1]
     np.testing.assert_array_equal(part.predict(few), part.predict(many)[:-1])
+
+
+@pytest.mark.parametrize(
+    ("params", "swept"), [({"max_bin": 250}, True), ({"max_bin": 600}, False), ({"max_depth": 12}, False)]
+)
+def test_boosted_trees_too_many_for_a_byte_are_left_to_xgboost_with_the_same_numbers(params, swept):
+    X = table(6000, seed=5, missing=0.02)
+    part = BoostedPart(np.arange(6), params={"rounds": 60, "max_depth": 7, "min_child_weight": 1, **params}, seed=5)
+    part.fit(X, np.nan_to_num(X**3).sum(axis=1).astype(np.float32), None)
+    predicted = part.predict(X)
+    assert bool(part._swept) is swept
+    np.testing.assert_array_equal(predicted, part.booster.inplace_predict(X).astype(float))
+    np.testing.assert_array_equal(part.predict(X[:100]), predicted[:100])
+
+
+@pytest.mark.parametrize("rows", [1, 511, 512, 513, 1600])
+def test_rows_swept_in_blocks_and_threads_have_the_numbers_of_each_alone(rows, monkeypatch):
+    X = table(1600, seed=3, missing=0.1)
+    part = BoostedPart(np.arange(6), params={"rounds": 20, "max_depth": 4}, seed=1)
+    part.fit(X, np.nansum(X, axis=1).astype(np.float32), None)
+    flat = FlatTrees.of_booster(part.booster)
+    swept = SweptTrees.of(flat, 6)
+    monkeypatch.setattr(sweeping, "_ROWS_A_THREAD", 4)
+    for threads in (1, 2):
+        np.testing.assert_array_equal(swept.predict(X[:rows], threads=threads), flat.predict(X[:rows]))
+    assert swept.predict(X[:0]).shape == (0,)
 
 
 @pytest.mark.parametrize("kind", [ForestPart, BoostedPart])
@@ -75,7 +106,7 @@ def test_the_flat_form_is_no_part_of_what_is_stored(kind):
     before = pickle.dumps(part)
     expected = part.predict(X)
     assert part._flat is not None
-    assert "_flat" not in part.__getstate__()
+    assert not {"_flat", "_swept"} & set(part.__getstate__())
     again = pickle.loads(before)
     assert again._flat is None
     np.testing.assert_array_equal(again.predict(X), expected)

@@ -1,11 +1,17 @@
-"""A home to look at, and a service that tells of it."""
+"""A home to look at, and a running service of one."""
+
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.serving import views
+from cryptoliq_assets.serving.keys import new_key
 from cryptoliq_assets.settings import Settings
-from cryptoliq_assets_tests.serving.stub_service import KEY, Stub, running
+from cryptoliq_assets_tests.serving.processes import KeyedService, serving
+
+# A name that holds what an address gives a meaning to.
+AWKWARD = "A/B?c=1#d%2F"
 
 
 @pytest.fixture(scope="session")
@@ -14,23 +20,34 @@ def settings(trained_home) -> Settings:
     return Settings(home=trained_home.path, folds=2)
 
 
-@pytest.fixture
-def service(settings):
-    """A stub that answers what that home's views say, with a prediction of its own making."""
-    store = TableStore(settings)
-    latest = views.latest_forecasts(settings, store)
-    coins = {name: views.coin_view(settings, store, name) for name in ("Bitcoin", latest["items"][0]["coin"])}
-    with running(Stub(latest, coins, views.model_view(settings))) as stub:
-        yield stub
+@pytest.fixture(scope="session")
+def awkward_home(trained_home, tmp_path_factory) -> Path:
+    """A copy of the home in which Ethereum has an awkward name."""
+    home = trained_home.copy_to(tmp_path_factory.mktemp("awkward") / "home")
+    store = TableStore(Settings(home=home))
+    for table in ("cleaned_snapshots", "engineered_features", "labels", "forecasts"):
+        months = store.months(table)
+        rows = store.read(table, months)
+        rows["coin"] = rows["coin"].astype(object).replace("Ethereum", AWKWARD)
+        store.write(table, rows, months)
+    return home
+
+
+@pytest.fixture(scope="session")
+def service(awkward_home) -> Iterator[KeyedService]:
+    """`cryptoliq serve` on that home, in a process of its own, which wants a key; all tests ask the same one."""
+    key, digest = new_key()
+    with serving(awkward_home, api_keys=digest, api_rate_per_minute=0) as served:
+        yield KeyedService(served, key)
 
 
 @pytest.fixture
 def app_environment(monkeypatch: pytest.MonkeyPatch):
     """Sets what the app reads: a home, or a service with its key."""
 
-    def set_to(*, home=None, url: str | None = None) -> None:
+    def set_to(*, home=None, url: str | None = None, key: str = "") -> None:
         monkeypatch.setenv("CRYPTOLIQ_HOME", str(home or "/nonexistent-home"))
         monkeypatch.setenv("CRYPTOLIQ_API_URL", url or "")
-        monkeypatch.setenv("CRYPTOLIQ_API_KEY", KEY if url else "")
+        monkeypatch.setenv("CRYPTOLIQ_API_KEY", key)
 
     return set_to

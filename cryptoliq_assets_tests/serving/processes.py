@@ -1,6 +1,7 @@
 """`cryptoliq serve` in processes of its own, and requests to it."""
 
 import contextlib
+import http.server
 import json
 import os
 import signal
@@ -8,8 +9,10 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +61,17 @@ class Served:
                 start_new_session=True,
             )
 
-    def wait_until_ready(self, *, seconds: float = 60.0) -> None:
+    def wait_until_it_answers(self) -> None:
+        """Ready or not."""
+        self.wait_until_ready(path="/healthz")
+
+    def wait_until_ready(self, *, seconds: float = 60.0, path: str = "/readyz") -> None:
         since = time.monotonic()
         with httpx.Client(verify=ssl._create_unverified_context()) as client:
             while True:
                 assert self.process.poll() is None, self.errors.read_text()
                 with contextlib.suppress(httpx.TransportError):
-                    if client.get(f"{self.url}/readyz").status_code == 200:
+                    if client.get(f"{self.url}{path}").status_code == 200:
                         return
                 assert time.monotonic() - since < seconds, self.errors.read_text()
                 time.sleep(0.1)
@@ -102,6 +109,55 @@ def serving(home: Path, **settings: object) -> Iterator[Served]:
         yield served
     finally:
         served.end()
+
+
+@dataclass(frozen=True)
+class KeyedService:
+    """A service that wants a key, and the key."""
+
+    served: Served
+    key: str
+
+    @property
+    def url(self) -> str:
+        return self.served.url
+
+    def client(self) -> httpx.Client:
+        """To ask it directly."""
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=30)
+
+    def noted(self, since: float) -> list[dict[str, Any]]:
+        """Inputs of the predictions made since a moment (seconds since 1970), in the record that it writes within a
+        second; what was not stated is left out."""
+        time.sleep(1.0)
+        lines = [line for line in self.served.predictions() if line["at"] >= since]
+        return [{name: value for name, value in line["inputs"].items() if value is not None} for line in lines]
+
+
+@contextlib.contextmanager
+def answering(status: int, told: object) -> Iterator[str]:
+    """Where some other server answers, always the same JSON: what an address that is not the service's may bring."""
+
+    class Always(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = json.dumps(told).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *said: object) -> None:
+            """The test's output is the tests'."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Always) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def lines_of(paths: list[Path]) -> list[dict[str, Any]]:

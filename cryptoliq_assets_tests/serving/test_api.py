@@ -150,6 +150,28 @@ def test_model_health_and_readiness(client):
     assert (ready["newest_snapshot"], ready["problem"]) == ("2025-07-31", None)
 
 
+def test_readiness_tells_a_lost_pointer_while_the_champion_serves_on(client, served):
+    link = served.home / "models" / "current.pkl"
+    target = link.readlink()
+
+    def problem_is(begins: str) -> dict:
+        for _ in range(300):
+            ready = client.get("/readyz").json()
+            if str(ready["problem"]).startswith(begins):
+                return ready
+            time.sleep(0.1)
+        raise AssertionError(ready)
+
+    link.unlink()
+    try:
+        ready = problem_is(f"current.pkl is lost: the ledger says that {target.stem} is current")
+        assert (ready["status"], ready["model_version"]) == ("ready", target.stem)
+        assert client.post("/predict", json=BODY).json()["model_version"] == target.stem
+    finally:
+        link.symlink_to(target)
+    problem_is("None")
+
+
 def test_openapi_names_every_route_and_has_an_example_for_every_body(client):
     schema = client.get("/openapi.json").json()
     assert set(schema["paths"]) == {

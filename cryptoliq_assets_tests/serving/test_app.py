@@ -1,9 +1,12 @@
 """Every page of the app, run by Streamlit's own test harness: on a home, an empty one, one without a champion, a service."""
 
+import datetime as dt
 import json
 import shutil
+import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -12,7 +15,9 @@ import cryptoliq_assets
 from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.serving.app_kit import text
 from cryptoliq_assets.settings import Settings
+from cryptoliq_assets_tests.serving.processes import answering
 
 SCRIPT = Path(cryptoliq_assets.__file__).parent / "serving" / "dashboard.py"
 PAGES = ("market", "coin", "what_if", "upload", "models", "health")
@@ -110,6 +115,20 @@ def test_a_new_snapshot_shows_without_a_restart(copied):
     assert figures(unbroken(test.run()))["Coins"] == str(coins - 1)
 
 
+def test_another_champion_is_what_the_next_look_shows_and_forecasts_with(copied):
+    store = store_of(copied)
+    first = store.current_version()
+    assert text(first) in said(unbroken(opened("models")))
+    loaded = store.load()
+    second = store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))["version"]
+    assert text(second) in said(unbroken(opened("models")))
+    test = opened("what_if")
+    for field, value in {"price": 1.5, "24h_volume": 2e6}.items():
+        test.number_input(key=f"{field} of None").set_value(value)
+    test.button[0].click().run()
+    assert f"By {text(second)}." in said(unbroken(test))
+
+
 def test_models_show_folds_leaderboard_ledger_and_card(app_environment, trained_home, settings):
     app_environment(home=trained_home.path)
     test = unbroken(opened("models"))
@@ -120,9 +139,20 @@ def test_models_show_folds_leaderboard_ledger_and_card(app_environment, trained_
         assert title in shown
     folds, _, board, versions, ledger = (frame.value for frame in test.dataframe)
     assert len(folds) == 2
+    assert "1 day ahead" in shown
     assert board["Model"].tolist()[-3:] == ["persistence", "har", "mean 7d"]
     assert versions["Version"].tolist() == [champion["version"]]
     assert ledger["Event"].tolist() == ["promotion"]
+
+
+def test_a_skill_that_is_a_hair_below_nothing_is_nothing(copied):
+    path = copied.reports_dir / "metrics.json"
+    board = json.loads(path.read_text(encoding="utf-8"))
+    board["baselines"][0]["skill"] = -1e-13
+    write_json(path, board)
+    shown = unbroken(opened("models")).dataframe[2].value.set_index("Model")["Skill"]
+    assert not np.signbit(shown[board["baselines"][0]["name"].replace("_", " ")])
+    assert shown["xgboost"] != 0
 
 
 def test_health_shows_freshness_files_and_what_will_make_the_drift_report(copied):
@@ -140,8 +170,7 @@ def test_health_shows_freshness_files_and_what_will_make_the_drift_report(copied
 def test_an_empty_home_says_what_to_do(page, tmp_path, app_environment):
     app_environment(home=tmp_path)
     test = unbroken(opened(page))
-    wanted = {"what_if": "Nothing is stored", "upload": "Columns as in a snapshot file", "models": "cryptoliq train"}
-    assert wanted.get(page, "Drop snapshot files into `data/raw`") in said(test)
+    assert "Drop snapshot files into `data/raw` and run `cryptoliq materialize`" in said(test)
     assert not (tmp_path / "data").exists()
 
 
@@ -151,7 +180,7 @@ def test_a_home_without_a_champion_says_what_to_do(page, copied):
     shutil.rmtree(copied.data_dir / "forecasts")
     test = opened(page)
     assert not test.exception
-    if page in ("market", "coin", "models"):
+    if page != "health":
         assert "`cryptoliq train` makes one" in said(test)
 
 
@@ -183,25 +212,30 @@ def test_what_nobody_foresaw_is_told_without_a_traceback(copied, monkeypatch):
 
 
 def test_on_a_service_what_if_sends_the_contracts_fields_and_tells_the_answer(app_environment, service):
-    app_environment(url=service.url)
+    app_environment(url=service.url, key=service.key)
     test = unbroken(opened("what_if"))
     test.selectbox(key="of").set_value("Bitcoin").run()
-    known = service.coins["Bitcoin"]["snapshot"]
+    with service.client() as client:
+        known = client.get("/forecasts/Bitcoin").json()["snapshot"]
     assert test.number_input(key="price of Bitcoin").value == known["price"]
-    test.number_input(key="24h_volume of Bitcoin").set_value(5.0e6)
+    for field, value in {"24h_volume": 5.0e15, "24h": 0.0, "7d": 0.0}.items():
+        test.number_input(key=f"{field} of Bitcoin").set_value(value)
+    began = time.time()
     test.button[0].click().run()
     unbroken(test)
-    (body,) = service.bodies
+    (body,) = service.noted(began)
     assert set(body) == {
         *("price", "1h", "24h", "7d", "24h_volume", "mkt_cap", "liquidity_ratio", "price_change_24h"),
         *("coin", "date"),
     }
-    assert (body["24h_volume"], body["date"], body["coin"]) == (5.0e6, "2025-07-31", "Bitcoin")
-    assert body["liquidity_ratio"] == 5.0e6 / known["mkt_cap"]
-    assert body["price_change_24h"] == pytest.approx(known["price_change_24h"])
+    assert (body["24h_volume"], body["date"], body["coin"]) == (5.0e15, "2025-07-31", "Bitcoin")
+    assert (body["liquidity_ratio"], body["price_change_24h"]) == (5.0e15 / known["mkt_cap"], 0.0)
+    with service.client() as client:
+        answer = client.post("/predict", json=body).json()
     shown = figures(test)
-    assert (shown["Forecast, 1 day ahead"], shown["90% interval"]) == ("0.512", "0.431 to 0.593")
-    assert shown["Percentile"] == "42"
+    assert shown["Forecast, 1 day ahead"] == f"{answer['liquidity_score']:.3f}"
+    assert shown["90% interval"] == f"{answer['lower']:.3f} to {answer['upper']:.3f}"
+    assert shown["Percentile"] == f"{answer['percentile']:.0f}"
     assert "24h volume, USD" in said(test)
     assert "below its floor" in said(test)
 
@@ -220,32 +254,54 @@ def test_what_if_of_a_homes_own_coin_gives_its_newest_forecast_again(app_environ
 
 
 def test_what_if_without_a_price_says_what_is_needed(app_environment, service):
-    app_environment(url=service.url)
+    app_environment(url=service.url, key=service.key)
     test = opened("what_if")
+    began = time.time()
     test.button[0].click().run()
     assert "Fill in Price, USD and 24h volume, USD" in test.error[0].value
-    assert service.bodies == []
+    assert service.noted(began) == []
 
 
-def test_a_refused_row_names_its_fields(app_environment, service):
-    app_environment(url=service.url)
+def test_a_row_that_the_service_refuses_names_its_fields(app_environment, service):
+    app_environment(url=service.url, key=service.key)
     test = opened("what_if")
-    service.refusal = (
-        422,
-        {"title": "Refused", "errors": [{"field": "price", "message": "at most 1e12, [not](http://x)"}]},
-    )
-    test.number_input(key="price of None").set_value(1e15)
+    test.number_input(key="price of None").set_value(0.0)
     test.number_input(key="24h_volume of None").set_value(1.0)
     test.button[0].click().run()
-    # A service's words are shown, not obeyed.
-    assert "- price: at most 1e12, \\[not\\](http\\://x)" in test.error[0].value
+    assert "**Invalid request**" in test.error[0].value
+    assert "- price: Input should be greater than 0; got 0" in test.error[0].value
+
+
+def test_another_servers_words_are_shown_and_not_obeyed(app_environment):
+    told = {"title": "Refused", "errors": [{"field": "price", "message": "at most 1e12, [not](http://x)"}]}
+    with answering(422, told) as url:
+        app_environment(url=url)
+        assert "- price: at most 1e12, \\[not\\](http\\://x)" in opened("what_if").error[0].value
 
 
 @pytest.mark.parametrize("page", ["market", "coin", "upload", "models", "health"])
 def test_on_a_service_every_page_opens_and_those_that_need_a_home_say_so(page, app_environment, service):
-    app_environment(url=service.url)
+    app_environment(url=service.url, key=service.key)
     test = unbroken(opened(page))
     assert ("read from the home itself" in said(test)) == (page in ("models", "health"))
+
+
+@pytest.mark.parametrize("page", ["market", "coin", "what_if", "models"])
+@pytest.mark.parametrize("given", ["none", "another"])
+def test_without_the_services_key_a_page_says_which_setting_it_wants(page, given, app_environment, service):
+    app_environment(url=service.url, key="" if given == "none" else f"{service.key}x")
+    test = opened(page)
+    assert "**The service refused the key**" in test.error[0].value
+    assert "CRYPTOLIQ" in test.error[0].value
+    assert service.key not in said(test)
+    assert not test.exception
+
+
+def test_a_key_that_is_set_right_later_is_taken_without_a_restart(app_environment, service):
+    app_environment(url=service.url, key=f"{service.key}x")
+    assert "refused the key" in opened("market").error[0].value
+    app_environment(url=service.url, key=service.key)
+    unbroken(opened("market"))
 
 
 @pytest.mark.parametrize("page", ["market", "coin", "what_if", "models"])
@@ -257,7 +313,6 @@ def test_a_service_that_is_not_there_is_told(page, app_environment):
 
 
 def test_names_are_text_and_no_markup():
-    from cryptoliq_assets.serving.app_kit import text
     from cryptoliq_assets.serving.charts import name_shown
 
     assert text("![x](http://e) `cryptoliq_x` $1$") == "\\!\\[x\\](http\\://e) `cryptoliq_x` \\$1\\$"

@@ -15,8 +15,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from cryptoliq_assets_tests.serving.stub_service import KEY
-
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
@@ -172,18 +170,22 @@ def test_a_csv_file_goes_up_and_comes_down_with_forecasts_and_reasons(local_app,
 
 def test_what_if_answers_on_a_service(page, service, tmp_path):
     log = tmp_path / "log"
-    with app(log, CRYPTOLIQ_HOME=str(tmp_path), CRYPTOLIQ_API_URL=service.url, CRYPTOLIQ_API_KEY=KEY) as url:
+    with app(log, CRYPTOLIQ_HOME=str(tmp_path), CRYPTOLIQ_API_URL=service.url, CRYPTOLIQ_API_KEY=service.key) as url:
         page.goto(url)
         settle(page, "Market")
         go_to(page, "What if")
         for label, value in (("Price, USD", "1.25"), ("24h volume, USD", "2000000")):
             page.get_by_label(label, exact=True).fill(value)
             page.get_by_label(label, exact=True).press("Tab")
+        began = time.time()
         page.get_by_role("button", name="Forecast", exact=True).click()
-        expect(page.get_by_text("0.431 to 0.593")).to_be_visible()
+        expect(page.get_by_text("the row alone")).to_be_visible()
+        (body,) = service.noted(began)
+        assert (body["price"], body["24h_volume"]) == (1.25, 2e6)
+        with service.client() as client:
+            answer = client.post("/predict", json=body).json()
+        expect(page.get_by_text(f"{answer['lower']:.3f} to {answer['upper']:.3f}")).to_be_visible()
         expect(page.locator(".js-plotly-plot")).to_have_count(1)
         within_the_window(page)
         page.goto("about:blank")
-    assert service.bodies[-1]["price"] == 1.25
-    assert service.bodies[-1]["24h_volume"] == 2e6
-    assert KEY not in log.read_text()
+    assert service.key not in log.read_text()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.champion import load_champion
 from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.models.walking import FlatTrees
 from cryptoliq_assets.serving.contract import PredictRequest
 from cryptoliq_assets.serving.online import StoredHistory
 from cryptoliq_assets.serving.predictor import DateRefused, NotReady, Predictor
@@ -190,6 +191,16 @@ def test_a_new_champion_and_a_rollback_are_taken_up_and_nothing_new_is_nothing(o
     assert own.problem == ""
 
 
+def test_every_part_of_a_champion_is_laid_out_before_anyone_asks(trained_home, monkeypatch):
+    made = Predictor(Settings(home=trained_home.path))
+    assert made.refresh()
+    for name in ("of_booster", "of_forest"):
+        monkeypatch.setattr(FlatTrees, name, lambda _: pytest.fail("laid out while a request waits"))
+    alone, with_history = made.answers([request(), request(coin="Bitcoin", date="2025-08-01")], now=NOW)
+    assert (alone["basis"], with_history["basis"]) == ("snapshot", "history")
+    assert made.held.champion.loaded.metadata["model_name"] != "LinearRegression"
+
+
 def test_a_new_snapshot_is_taken_up_and_makes_history_recent(own):
     (before,) = own.answers([request(coin="Bitcoin", date="2025-08-05")], now=dt.datetime(2025, 8, 5, tzinfo=dt.UTC))
     store = TableStore(own.settings)
@@ -226,6 +237,17 @@ def test_a_current_model_that_is_mended_in_place_is_taken_up(own):
     artifact.write_bytes(sound)
     own.refresh()
     assert (own.held.champion.version, own.problem) == (second, "")
+
+
+def test_a_pointer_that_is_lost_while_it_serves_is_told_until_it_is_written_again(own):
+    version, model = own.held.champion.version, own.held.champion.loaded
+    (own.settings.models_dir / "current.pkl").unlink()
+    assert own.refresh()
+    assert (own.held.champion.version, own.held.champion.loaded) == (version, model)
+    assert own.problem.startswith(f"current.pkl is lost: the ledger says that {version} is current")
+    store_of(own.settings).rollback(version, at=dt.datetime.now(dt.UTC))
+    assert own.refresh()
+    assert (own.held.champion.version, own.problem) == (version, "")
 
 
 def test_where_no_model_loads_the_one_held_serves_on(own):

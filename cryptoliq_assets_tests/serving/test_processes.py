@@ -79,6 +79,11 @@ def test_a_promotion_a_sighup_and_a_rollback_under_load_drop_no_request(home, wo
             assert {version for _, version in clients.answers} == {first}
             served.process.send_signal(signal.SIGHUP)
             clients.wait_for(second)
+            # By all of them: one that looked only after the rollback would find nothing new.
+            until = time.monotonic() + 20
+            while sum(line["version"] == second for line in served.app_log("model_loaded")) < workers:
+                assert time.monotonic() < until, served.app_log("model_loaded")
+                time.sleep(0.1)
             back = subprocess.run(
                 [*COMMAND, "models", "rollback"], env=environment(home), capture_output=True, text=True, check=False
             )
@@ -126,7 +131,7 @@ def test_a_clean_stop_loses_no_line_of_what_was_answered(home, workers):
         assert len(list((home / "logs").glob("app.log*"))) >= 2
         assert 0 < len(told) <= answered
         line = noted[0]
-        assert set(line) == {"at", "mode", "inputs", "output", "version", "seconds"}
+        assert set(line) == {"at", "event", "mode", "inputs", "output", "version", "seconds"}
         assert (line["mode"], line["inputs"]["24h"], line["inputs"]["coin"]) == ("single", -1.5, "Bitcoin")
         assert line["output"]["model_version"] == line["version"]
         assert 0 < line["seconds"] < 5

@@ -2,15 +2,20 @@
 
 import datetime as dt
 import io
+import time
 
 import pandas as pd
 import pytest
 
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.store import store_of
-from cryptoliq_assets.serving.sources import ApiSource, LocalSource, Problem, source_of
+from cryptoliq_assets.serving import remote as remote_module
+from cryptoliq_assets.serving.keys import new_key
+from cryptoliq_assets.serving.sources import ApiSource, LocalSource, source_of
+from cryptoliq_assets.serving.telling import Problem
 from cryptoliq_assets.settings import Settings
-from cryptoliq_assets_tests.serving.stub_service import KEY
+from cryptoliq_assets_tests.serving.conftest import AWKWARD
+from cryptoliq_assets_tests.serving.processes import Served, answering, serving
 
 BODY = {"price": 1.0, "24h_volume": 1e6}
 
@@ -36,61 +41,105 @@ def test_the_settings_say_which_source(settings):
         Settings(api_url="ftp://example.org")
 
 
-def test_home_and_service_tell_the_same(settings, service):
-    local, remote = LocalSource(settings), ApiSource(service.url, KEY)
+@pytest.fixture
+def remote(service) -> ApiSource:
+    return ApiSource(service.url, service.key)
+
+
+def test_home_and_service_tell_the_same(service, remote):
+    local = LocalSource(Settings(home=service.served.home, folds=2))
     assert remote.forecasts() == local.forecasts()
     assert remote.coin("Bitcoin") == local.coin("Bitcoin")
     assert remote.coin("nobody") is local.coin("nobody") is None
     assert remote.model() == local.model()
-    assert service.keys == {f"Bearer {KEY}"}
 
 
-def test_a_service_is_asked_page_by_page(settings, service):
-    service.page = 7
-    assert ApiSource(service.url).forecasts() == LocalSource(settings).forecasts()
+def test_a_service_is_asked_page_by_page(remote, monkeypatch):
+    whole = remote.forecasts()
+    monkeypatch.setattr(remote_module, "_PAGE", 7)
+    assert remote.forecasts() == whole
+    assert len({item["coin"] for item in whole["items"]}) == whole["count"] > 14
 
 
-def test_a_coin_whose_name_holds_a_slash_is_one_part_of_the_address(service):
-    service.coins["A/B?c=1"] = {"coin": "A/B?c=1"}
-    assert ApiSource(service.url).coin("A/B?c=1") == {"coin": "A/B?c=1"}
+def test_a_coin_whose_name_holds_a_slash_is_one_part_of_the_address(remote):
+    assert (remote.coin(AWKWARD)["coin"], remote.coin(AWKWARD)["symbol"]) == (AWKWARD, "ETH")
 
 
-def test_a_row_is_sent_as_json_and_a_file_as_csv(service, trained_home):
-    source = ApiSource(service.url, KEY)
-    assert source.predict(BODY)["liquidity_score"] == 0.512
-    assert service.bodies == [BODY]
-    made = pd.read_csv(io.BytesIO(source.predict_csv(upload(trained_home))))
-    assert (len(made), service.types) == (4, ["text/csv"])
+def test_a_row_is_sent_as_it_is_and_answered_as_the_home_answers_it(service, remote):
+    began = time.time()
+    body = {**BODY, "24h": -1.5, "coin": "Bitcoin", "date": "2025-08-01"}
+    said, own = remote.predict(body), LocalSource(Settings(home=service.served.home)).predict(body)
+    assert {**said, "timestamp": ""} == {**own, "timestamp": ""}
+    assert service.noted(began) == [body]
 
 
-def test_what_a_service_refuses_is_told_with_its_fields(service):
-    errors = [{"field": "price", "message": "must be above 0"}]
-    service.refusal = (422, {"title": "The body is refused", "detail": "1 field", "errors": errors})
+def test_a_file_is_sent_as_it_is_and_comes_back_as_the_home_would_have_it(service, remote, trained_home):
+    content = upload(trained_home)
+    assert remote.predict_csv(content) == LocalSource(Settings(home=service.served.home)).predict_csv(content)
+    with pytest.raises(Problem, match="Invalid request") as told:
+        remote.predict_csv(b"what,is,this\n1,2,3\n")
+    assert "column" in told.value.detail
+
+
+def test_what_a_service_refuses_is_told_with_its_fields(remote):
     with pytest.raises(Problem) as told:
-        ApiSource(service.url, KEY).predict(BODY)
-    assert (told.value.title, told.value.fields) == ("The body is refused", (("price", "must be above 0"),))
+        remote.predict({**BODY, "price": -1.0, "24h": -101.0})
+    assert told.value.title == "Invalid request"
+    fields = dict(told.value.fields)
+    assert set(fields) == {"price", "24h"}
+    assert "greater than 0; got -1.0" in fields["price"]
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_key_says_which_setting_and_never_the_key(service, status):
-    service.refusal = (status, {"title": "no"})
-    with pytest.raises(Problem) as told:
-        ApiSource(service.url, KEY).forecasts()
-    assert "CRYPTOLIQ_API_KEY" in told.value.detail
-    assert KEY not in str(told.value)
-    assert KEY not in repr(Settings(api_key=KEY))
+def test_a_refused_key_says_which_setting_and_never_the_key(service):
+    for key, asks in ((f"{service.key}x", "forecasts"), ("", "model"), (None, "forecasts")):
+        with pytest.raises(Problem, match="refused the key") as told:
+            getattr(ApiSource(service.url, key), asks)()
+        assert "CRYPTOLIQ_API_KEY" in told.value.detail
+        assert service.key not in str(told.value)
+    assert service.key not in repr(Settings(api_key=service.key))
 
 
-def test_a_service_that_is_not_there_or_is_another_is_told():
-    with pytest.raises(Problem, match="cannot be reached"):
-        ApiSource("http://127.0.0.1:9", KEY).forecasts()
+def test_too_many_requests_and_a_service_that_ends_are_told(awkward_home):
+    key, digest = new_key()
+    with serving(awkward_home, api_keys=digest, api_rate_per_minute=60) as served:
+        source = ApiSource(served.url, key)
+        # Ten at once are let in.
+        for _ in range(10):
+            source.model()
+        with pytest.raises(Problem, match="Too many requests") as told:
+            source.model()
+        assert "more than 60 requests a minute" in told.value.detail
+        assert "Try again in 1 s" in told.value.detail
+        served.end()
+        with pytest.raises(Problem, match="cannot be reached") as told:
+            source.predict(BODY)
+        assert "cryptoliq serve" in told.value.detail
 
 
-@pytest.mark.parametrize("answer", [{"title": None}, {"errors": "all"}, {"errors": ["x"]}])
-def test_a_refusal_of_any_shape_is_told(service, answer):
-    service.refusal = (500, answer)
-    with pytest.raises(Problem, match="The service answered 500"):
-        ApiSource(service.url).forecasts()
+def test_a_service_without_a_champion_says_so(tmp_path):
+    served = Served(tmp_path)
+    try:
+        served.wait_until_it_answers()
+        source = ApiSource(served.url)
+        assert source.model() is None
+        assert source.forecasts()["items"] == []
+        with pytest.raises(Problem, match="Not available") as told:
+            source.predict(BODY)
+        assert "there is no champion yet" in told.value.detail
+    finally:
+        served.end()
+
+
+@pytest.mark.parametrize("told", [{"title": None}, {"errors": "all"}, {"errors": ["x"]}, ["x"], "x"])
+def test_a_refusal_of_any_shape_is_told(told):
+    with answering(500, told) as url, pytest.raises(Problem, match="The service answered 500"):
+        ApiSource(url).forecasts()
+
+
+@pytest.mark.parametrize("told", ["x", [1], {"items": 1}, {}])
+def test_an_answer_that_is_none_of_the_services_is_told(told):
+    with answering(200, told) as url, pytest.raises(Problem, match="The service's answer cannot be read"):
+        ApiSource(url).forecasts()
 
 
 def test_a_file_is_forecast_locally_row_by_row_with_reasons(own, trained_home):

@@ -74,7 +74,8 @@ def test_of_two_models_the_current_one_is_shown_else_the_one_that_forecast_last(
     store.write("forecasts", both, ["2025-07"])
     assert views.latest_forecasts(own, store)["model_version"] == current
     assert views.coin_view(own, store, "Bitcoin")["latest"]["model_version"] == current
-    (own.models_dir / "current.pkl").unlink()
+    for name in ("current.pkl", "ledger.jsonl"):
+        (own.models_dir / name).unlink()
     found = views.latest_forecasts(own, store)
     assert (found["model_version"], found["count"]) == ("Other_2025-07-31_v1", len(later))
     assert found["items"][0]["liquidity_score"] == found["items"][0]["lower"]
@@ -125,7 +126,7 @@ def test_the_model_is_the_one_that_serves(own):
     assert (found["version"], found["passed_over"]) == (store_of(own).current_version(), [])
     path = own.models_dir / f"{found['version']}.pkl"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ModelRefused, match="not the file that the ledger knows"):
+    with pytest.raises(ModelRefused, match="truncated, swapped or tampered with"):
         views.model_view(own)
 
 

@@ -105,13 +105,14 @@ def _past(came: pd.DataFrame) -> None:
         error=came["liquidity_score"] - came["realised"],
         inside=came["realised"].between(came["lower"], came["upper"]),
     )
+    newest = table.sort_values("target_date", ascending=False)
+    height = min(35 * (len(newest) + 1) + 3, 360)
+    st.dataframe(newest[list(_COLUMNS)], column_config=_COLUMNS, hide_index=True, height=height, key="past")
+    # Below the table: above it, a phone's toolbar for the table would lie on the words.
     st.caption(
         f"{len(table):,} days: mean absolute error {table['error'].abs().mean():.3f}, {table['inside'].mean():.0%} inside "
         "their interval."
     )
-    newest = table.sort_values("target_date", ascending=False)
-    height = min(35 * (len(newest) + 1) + 3, 360)
-    st.dataframe(newest[list(_COLUMNS)], column_config=_COLUMNS, hide_index=True, height=height, key="past")
 
 
 page("Coin", show)

@@ -94,9 +94,9 @@ def _stale(told: dict[str, Any]) -> None:
     if not told["stale"]:
         return
     st.subheader("Stale coins")
-    st.caption(f"Not in the snapshot of {told['stale_on']}, so not forecast.")
     columns = {"coin": "Coin", "last_seen": "Last seen"}
     st.dataframe(pd.DataFrame(told["stale"]), column_config=columns, hide_index=True, key="stale")
+    st.caption(f"Not in the snapshot of {told['stale_on']}, so not forecast.")
 
 
 def _files(files: dict[str, Any]) -> None:

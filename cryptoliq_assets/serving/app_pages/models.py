@@ -7,7 +7,17 @@ import streamlit as st
 
 from cryptoliq_assets.models.card_facts import model_table
 from cryptoliq_assets.serving import charts
-from cryptoliq_assets.serving.app_kit import chart, figures, needs_home, page, score_column, shown, text
+from cryptoliq_assets.serving.app_kit import (
+    ahead,
+    chart,
+    figures,
+    needs_home,
+    nothing_yet,
+    page,
+    score_column,
+    shown,
+    text,
+)
 from cryptoliq_assets.serving.sources import HomeViews, Source
 
 _CARD_HEIGHT = 800
@@ -27,7 +37,7 @@ _COVERAGE = {
 def show(source: Source) -> None:
     metadata = source.model()
     if metadata is None:
-        st.info("There is no champion yet: `cryptoliq train` makes one from the labelled months.")
+        nothing_yet(source)
     else:
         _champion(metadata)
     if needs_home(source):
@@ -52,7 +62,7 @@ def _champion(metadata: dict[str, Any]) -> None:
     st.subheader(text(metadata["version"]))
     promoted = str(metadata.get("promoted_at", ""))[:16].replace("T", " ")
     st.caption(
-        f"Forecasts liquidity\\_score ({text(metadata['formula'])}) {metadata['horizon_days']} day(s) ahead. Promoted "
+        f"Forecasts liquidity\\_score ({text(metadata['formula'])}) {ahead(metadata['horizon_days'])}. Promoted "
         f"{promoted} UTC: {text(metadata.get('promotion_reason', ''))}."
     )
     if metadata["provisional"]:
@@ -68,8 +78,9 @@ def _champion(metadata: dict[str, Any]) -> None:
         helps=_HELPS,
     )
     st.markdown("**Folds**")
-    counts = {name: st.column_config.NumberColumn(format="localized") for name in ("Train rows", "Test rows")}
-    st.dataframe(_folds(metadata), column_config=counts, hide_index=True, key="folds")
+    formats = {name: st.column_config.NumberColumn(format="localized") for name in ("Train rows", "Test rows")}
+    formats |= {"Skill": score_column("Skill"), "MAE": st.column_config.NumberColumn("MAE", format="%.4f")}
+    st.dataframe(_folds(metadata), column_config=formats, hide_index=True, key="folds")
     if metadata["coverage"]["pooled"]:
         st.markdown(f"**Coverage of the {metadata['coverage']['level']:.0%} intervals**")
         st.dataframe(_coverage(metadata), column_config=_COVERAGE, hide_index=True, key="coverage")
@@ -80,7 +91,7 @@ def _folds(metadata: dict[str, Any]) -> pd.DataFrame:
     folds = pd.DataFrame(metadata["folds"])
     scores = pd.DataFrame(metadata["metrics"]["folds"])
     if len(scores):
-        folds = folds.merge(scores[["fold", "skill", "mae"]], on="fold", how="left").round({"skill": 3, "mae": 4})
+        folds = folds.merge(scores[["fold", "skill", "mae"]], on="fold", how="left")
     return folds.rename(columns={"mae": "MAE"}).rename(
         columns=lambda name: name[0].upper() + name[1:].replace("_", " ")
     )
@@ -110,6 +121,9 @@ def _leaderboard(board: dict[str, Any]) -> None:
     table = model_table(board).rename(columns={"model": "Model", "skill": "Skill"})
     table.columns = [name[0].upper() + name[1:] for name in table.columns]
     table["Model"] = table["Model"].str.replace("_", " ")
+    numbers = table.columns.drop("Model")
+    # What comes out a hair below nothing would read as -0.000.
+    table[numbers] = table[numbers].astype(float).round(9) + 0.0
     folds = [name for name in table.columns if name.startswith("Fold ")]
     chart(
         charts.groups(

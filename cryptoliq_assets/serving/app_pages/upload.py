@@ -6,7 +6,7 @@ import io
 import pandas as pd
 import streamlit as st
 
-from cryptoliq_assets.serving.app_kit import figures, page, score_column
+from cryptoliq_assets.serving.app_kit import figures, needs_champion, page, score_column
 from cryptoliq_assets.serving.sources import Source
 
 _SHOWN = 500
@@ -24,6 +24,8 @@ _ERRORS = {
 
 
 def show(source: Source) -> None:
+    if needs_champion(source):
+        return
     st.caption(
         "Columns as in a snapshot file: coin, symbol, date, price, 1h, 24h, 7d, 24h_volume, mkt_cap; liquidity_ratio and "
         "price_change_24h where they are there. Each row is forecast with its coin's stored days."

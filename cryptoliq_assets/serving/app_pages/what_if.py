@@ -6,8 +6,9 @@ from typing import Any
 import streamlit as st
 
 from cryptoliq_assets.serving import charts
-from cryptoliq_assets.serving.app_kit import chart, coin, figures, forecasts, page, shown, text
-from cryptoliq_assets.serving.sources import Problem, Source
+from cryptoliq_assets.serving.app_kit import ahead, chart, coin, figures, forecasts, needs_champion, page, shown, text
+from cryptoliq_assets.serving.sources import Source
+from cryptoliq_assets.serving.telling import Problem
 
 # Contract field → label, least value, what it means.
 _FIELDS: dict[str, tuple[str, float | None, str]] = {
@@ -31,6 +32,8 @@ _BASES = {
 
 
 def show(source: Source) -> None:
+    if needs_champion(source):
+        return
     _, coins = forecasts(source)
     names = coins["coin"].tolist() if len(coins) else []
     st.caption("Change what you like of a row and see what would be forecast of it. Nothing is stored.")
@@ -90,12 +93,10 @@ def _with_derived(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _answer(said: dict[str, Any], coins: Any) -> None:
-    days = said["horizon_days"]
-    ahead = "1 day ahead" if days == 1 else f"{days} days ahead"
     percentile = said.get("percentile")
     figures(
         {
-            f"Forecast, {ahead}": shown(said["liquidity_score"]),
+            f"Forecast, {ahead(said['horizon_days'])}": shown(said["liquidity_score"]),
             f"{said['level']:.0%} interval": f"{shown(said['lower'])} to {shown(said['upper'])}",
             "Percentile": "–" if percentile is None else f"{percentile:.0f}",
         },

@@ -1,0 +1,99 @@
+"""The rows of a CSV to forecast, as they came and as requests: what `batch.py` reads, without what it makes of it."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cryptoliq_assets.cleaned.imputation import clean_snapshots
+from cryptoliq_assets.features.engineering import OBSERVED_NUMBERS, day_numbers
+from cryptoliq_assets.raw.cells import read_text
+from cryptoliq_assets.raw.contract import Document, open_document
+from cryptoliq_assets.raw.faults import FILE_REFUSED, RefusedRow
+from cryptoliq_assets.raw.parsing import ParsedSnapshot
+from cryptoliq_assets.raw.records import Records as Located
+from cryptoliq_assets.raw.records import find_records
+from cryptoliq_assets.serving.lines import Records
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The records of IN that are rows, as they came, and why some of them are refused (by place)."""
+
+    columns: list[str]
+    records: Records
+    reasons: dict[int, tuple[str, str]]
+
+    @property
+    def kept(self) -> np.ndarray:
+        """Places of the rows that parsing let in, in their order."""
+        let_in = np.ones(len(self.records), dtype=bool)
+        let_in[list(self.reasons)] = False
+        return np.flatnonzero(let_in)
+
+
+@dataclass(frozen=True)
+class Requests:
+    """n rows to forecast: places among the rows, codes into `names` of coins, days since 1970, OBSERVED_NUMBERS by name."""
+
+    places: np.ndarray
+    coins: np.ndarray
+    names: list[str]
+    days: np.ndarray
+    numbers: dict[str, np.ndarray]
+
+
+def locate(content: bytes) -> tuple[Document, Located]:
+    """The text and where its records lie; raises FileRefusedError where parsing refuses the text."""
+    document = open_document(content)
+    return document, find_records(bytes(document.body))
+
+
+def rows_of(document: Document, located: Located, parsed: ParsedSnapshot, *, dates: tuple[dt.date, dt.date]) -> Rows:
+    """Every record that is a row; `dates` are the first and the last that one may have."""
+    starts, ends, lines = located.starts, located.ends, located.lines + document.header_lines
+    if len(starts) != parsed.report["rows_read"]:
+        # Lines of blanks are no rows.
+        rows = np.delete(np.arange(len(starts)), read_text(document, ["coin"])[1].blank)
+        starts, ends, lines = starts[rows], ends[rows], lines[rows]
+    refused = [RefusedRow(**row) for row in parsed.refused_rows.to_pylist() if row["reason"] != FILE_REFUSED]
+    places = np.searchsorted(lines, [row.line for row in refused]).tolist()
+    reasons = {place: (row.reason, row.issue(dates)) for place, row in zip(places, refused, strict=True)}
+    shift = document.body_start
+    return Rows(list(document.columns), Records(document.content, starts + shift, ends + shift), reasons)
+
+
+def requests_of(parsed: ParsedSnapshot, rows: Rows) -> Requests:
+    """Cleaned requests; those without a price or a volume are refused in `rows.reasons`."""
+    if parsed.rows is None:
+        nothing = np.array([], dtype=np.int64)
+        return Requests(nothing, nothing, [], nothing, {name: np.array([]) for name in OBSERVED_NUMBERS})
+    coins = parsed.rows["coin"].combine_chunks().dictionary_encode()
+    raw = parsed.rows.drop_columns(["coin", "symbol"]).to_pandas()
+    places = rows.kept
+    if len(places) != len(raw):
+        raise AssertionError(
+            f"{len(raw)} rows parsed, {len(places)} records kept: a fault in cryptoliq, not in the file"
+        )
+    # A coin of its own for each row: cells are not filled from the file's other days.
+    alone = pd.Categorical.from_codes(np.arange(len(raw)), pd.RangeIndex(len(raw)))
+    cleaned, _ = clean_snapshots(raw.assign(coin=alone, symbol=alone), since=raw["date"].min(), until=raw["date"].max())
+    whole = cleaned["coin"].cat.codes.to_numpy().astype(np.int64)
+    for index in np.setdiff1d(np.arange(len(raw)), whole, assume_unique=True):
+        rows.reasons[int(places[index])] = _incomplete(raw.iloc[index])
+    return Requests(
+        places[whole],
+        coins.indices.to_numpy()[whole],
+        coins.dictionary.to_pylist(),
+        day_numbers(cleaned["date"]),
+        {name: cleaned[name].to_numpy(dtype=float) for name in OBSERVED_NUMBERS},
+    )
+
+
+def _incomplete(row: pd.Series) -> tuple[str, str]:
+    """Why a row that parsing let in cannot be scored."""
+    column = "price" if not row["price"] > 0 else "24h_volume"
+    said = "empty" if pd.isna(row[column]) else repr(float(row[column]))
+    wanted = "a price above 0" if column == "price" else "the value traded in 24 hours (0 where nothing was)"
+    return "incomplete", f"{column} is {said} (incomplete); expected {wanted}"

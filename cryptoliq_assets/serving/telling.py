@@ -1,0 +1,46 @@
+"""What goes wrong, for a person: a title, what to do about it, and the fields that were refused."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydantic import ValidationError
+
+from cryptoliq_assets.io.validation import TableInvalid
+from cryptoliq_assets.models.loading import ModelRefused
+
+
+class Problem(Exception):
+    """What went wrong, for a person; `fields` are (field, what is wrong with it)."""
+
+    def __init__(self, title: str, detail: str = "", fields: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(": ".join(part for part in (title, detail) if part))
+        self.title, self.detail, self.fields = title, detail, fields
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """What a home's tables, models and files refuse, as a Problem."""
+
+    from cryptoliq_assets.serving.batch import InputRefused
+    from cryptoliq_assets.serving.predictor import DateRefused, NotReady
+    from cryptoliq_assets.serving.problems import faults_in
+
+    try:
+        yield
+    except ValidationError as error:
+        fields = tuple((fault["field"], fault["message"]) for fault in faults_in(error))
+        raise Problem("The row is refused", "", fields) from error
+    except DateRefused as error:
+        raise Problem("The row is refused", str(error), (("date", str(error)),)) from error
+    except NotReady as error:
+        raise Problem("There is nothing to forecast with", str(error)) from error
+    except ModelRefused as error:
+        raise Problem(
+            "The model was refused", f"{error.reason}. `cryptoliq models verify` checks each; restore it or roll back."
+        ) from error
+    except TableInvalid as error:
+        raise Problem("A table cannot be read", f"{error}\n`cryptoliq materialize` makes stale months anew.") from error
+    except InputRefused as error:
+        raise Problem("The file was refused", str(error)) from error
+    except OSError as error:
+        raise Problem("A file cannot be read or written", f"{error.strerror or error}: {error.filename}") from error

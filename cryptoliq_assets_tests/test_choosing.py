@@ -1,0 +1,168 @@
+"""From the leaderboard to a champion: both decisions in the ledger, the refresh, and a store in which no model loads."""
+
+import copy
+import dataclasses
+import datetime as dt
+import json
+import logging
+
+import dagster as dg
+import pytest
+from pydantic import SecretStr
+
+from cryptoliq_assets.forecasts.due import training_due
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.candidates import Candidate, load_candidate
+from cryptoliq_assets.models.recipes import CANDIDATES, HELD, Recipe
+from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.models.training import choose_champion, rank_candidates, standing_champion
+from cryptoliq_assets.runner import RunFailed, Runner
+from cryptoliq_assets.settings import Settings
+
+NOW = dt.datetime(2025, 8, 1, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def home(trained_home, tmp_path) -> Settings:
+    return Settings(home=trained_home.copy_to(tmp_path / "home"), folds=2)
+
+
+@pytest.fixture
+def candidates(home) -> list[Candidate]:
+    return [load_candidate(home.models_dir / "candidates", name) for name in CANDIDATES]
+
+
+def board_of(home: Settings) -> dict:
+    return json.loads((home.reports_dir / "metrics.json").read_text(encoding="utf-8"))
+
+
+def best_but_hardly(board: dict, name: str, own: str) -> dict:
+    """The leaderboard as it would be if `name` were best, by 0.005 more skill than `own`."""
+    changed = copy.deepcopy(board)
+    entries = {entry["name"]: entry for entry in changed["candidates"]}
+    entries[name]["skill"] = entries[own]["skill"] + 0.005
+    entries[name]["metrics"] = copy.deepcopy(entries[own]["metrics"])
+    return changed | {"best": name}
+
+
+def choose(board: dict, candidates: list[Candidate], home: Settings, *, warnings: list[str] | None = None):
+    told = [] if warnings is None else warnings
+    return choose_champion(
+        board, candidates, settings=home, tables=TableStore(home), progress=lambda line: None, warn=told.append
+    )
+
+
+def test_without_a_better_rival_the_champions_recipe_is_refreshed_and_both_decisions_stand_in_the_ledger(
+    home, candidates
+):
+    store, board = store_of(home), board_of(home)
+    before = store.current()
+    own = before["recipe"]["name"]
+    rival = next(name for name in CANDIDATES if name != own)
+    outcome = choose(best_but_hardly(board, rival, own), candidates, home)
+    assert outcome.promoted
+    refused, promoted = store.ledger.entries()[-2:]
+    assert (refused["event"], refused["candidate"]) == ("refusal", rival)
+    assert "is not better by 0.01" in refused["reason"]
+    assert (promoted["event"], promoted["version"]) == ("promotion", store.current_version())
+    assert f"{own} refreshed: skill" in promoted["reason"]
+    assert outcome.metadata["version"] == store.current_version() != before["version"]
+    assert outcome.metadata["recipe"] == before["recipe"]
+    assert outcome.metadata["schema"]["table"] == "engineered_features"
+
+
+def test_where_the_refresh_is_worse_than_before_both_are_refused_and_the_champion_stays(home, candidates):
+    store, board = store_of(home), board_of(home)
+    loaded = store.load()
+    better = loaded.metadata | {
+        "metrics": loaded.metadata["metrics"] | {"skill": loaded.metadata["metrics"]["skill"] + 0.1}
+    }
+    store.promote(loaded.model, better, reason="test", at=NOW)
+    own, current = loaded.metadata["recipe"]["name"], store.current_version()
+    rival = next(name for name in CANDIDATES if name != own)
+    outcome = choose(best_but_hardly(board, rival, own), candidates, home)
+    assert not outcome.promoted
+    assert [(entry["event"], entry["candidate"]) for entry in store.ledger.entries()[-2:]] == [
+        ("refusal", rival),
+        ("refusal", own),
+    ]
+    assert store.current_version() == current == outcome.metadata["version"]
+
+
+def test_a_champion_whose_recipe_is_no_candidate_any_more_is_refreshed_too(home, candidates):
+    store, tables = store_of(home), TableStore(home)
+    linear = next(candidate for candidate in candidates if candidate.recipe.name == "linear_regression")
+    retired = dataclasses.replace(linear.recipe, params={"alpha": 11.0})
+    stored = store.current() | {"recipe": retired.to_dict(), "features": list(retired.features)}
+    store.promote(linear.learner, stored | {"metrics": stored["metrics"] | {"skill": 0.0}}, reason="test", at=NOW)
+    board = rank_candidates(candidates, home, store=tables, progress=lambda line: None)
+    held = next(entry for entry in board["candidates"] if entry["name"] == HELD)
+    board = best_but_hardly(board, board["best"], HELD)
+    outcome = choose(board, candidates, home)
+    assert outcome.promoted
+    assert Recipe.from_dict(outcome.metadata["recipe"]).params == {"alpha": 11.0}
+    assert outcome.metadata["metrics"]["skill"] == held["skill"]
+    assert store.load().model.params == {"alpha": 11.0}
+    assert store.ledger.entries()[-2]["candidate"] == board["best"]
+
+
+def _damage(home: Settings) -> Settings:
+    for path in home.models_dir.glob("*_v*.pkl"):
+        path.write_bytes(path.read_bytes()[:-1])
+    return home
+
+
+def test_where_no_stored_model_loads_training_replaces_them_warns_and_records_why(home, candidates):
+    _damage(home)
+    tables, warnings, store = TableStore(home), [], store_of(home)
+    broken = store.current_version()
+    assert training_due(home, tables, provisional_too=False)
+    standing = standing_champion(home)
+    assert standing.metadata is None
+    assert broken in standing.refused
+    board = rank_candidates(candidates, home, store=tables, progress=lambda line: None)
+    assert choose(board, candidates, home, warnings=warnings).promoted
+    assert store.load().version == store.current_version() != broken
+    line = store.ledger.entries()[-1]
+    assert "the first champion; no stored model could be compared with: " in line["reason"]
+    for told in (line["reason"], *warnings):
+        assert f"{broken}: sha256 of the artifact is" in told
+    assert len(warnings) == 1
+    assert not training_due(home, tables, provisional_too=False)
+
+
+def test_what_is_refused_while_no_stored_model_loads_is_recorded_with_both_reasons(home, candidates):
+    _damage(home)
+    board = board_of(home)
+    best = next(entry for entry in board["candidates"] if entry["name"] == board["best"])
+    best["metrics"]["with_history"]["all"]["folds"][0]["skill"] = -0.1
+    outcome = choose(board, candidates, home)
+    assert (outcome.promoted, outcome.metadata) == (False, None)
+    reason = store_of(home).ledger.entries()[-1]["reason"]
+    assert "skill -0.100 in fold 1" in reason
+    assert "no stored model could be compared with" in reason
+
+
+def test_a_run_with_a_new_signing_key_replaces_the_models_signed_with_none(home):
+    signed = home.model_copy(update={"signing_key": SecretStr("new")})
+    old = store_of(signed).current_version()
+    assert training_due(signed, TableStore(signed), provisional_too=False)
+    said: list[tuple[int, str]] = []
+    runner = Runner(signed, say=lambda message, level: said.append((level, message)))
+    # Candidates that nobody signed are not put before the gate.
+    with pytest.raises(RunFailed, match=r"not signed with CRYPTOLIQ_SIGNING_KEY.*run `cryptoliq train` again"):
+        runner.run("train", assets=[dg.AssetKey("champion")])
+    runner.train()
+    (warning,) = [message for level, message in said if level >= logging.WARNING and "no stored model loads" in message]
+    assert f"{old}: not signed with CRYPTOLIQ_SIGNING_KEY" in warning
+    loaded, reasons = store_of(signed).load_newest_sound()
+    assert (loaded.version != old, reasons) == (True, [])
+
+
+def test_a_tampered_candidate_fails_the_run_that_would_promote_it_and_the_champion_stays(home):
+    before = store_of(home).current_version()
+    path = home.models_dir / "candidates" / "random_forest.npz"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(RunFailed, match=r"candidate random_forest is not used: .*run `cryptoliq train` again"):
+        Runner(home).run("train", assets=[dg.AssetKey("champion")])
+    assert store_of(home).current_version() == before
