@@ -14,7 +14,7 @@ from cryptoliq_assets.models.baselines import HAR, PERSISTENCE
 from cryptoliq_assets.models.buckets import BUCKETS
 from cryptoliq_assets.models.coin_measures import LEAST_COIN_ROWS, measure_coins
 from cryptoliq_assets.models.evaluation import Evaluation
-from cryptoliq_assets.models.intervals import WITHOUT, ConformalTable
+from cryptoliq_assets.models.intervals import PARTIAL_GROUPS, WITHOUT, ConformalTable
 from cryptoliq_assets.models.leaderboard import candidate_named
 from cryptoliq_assets.models.learners import Learner
 from cryptoliq_assets.models.training_set import WITH_HISTORY, WITHOUT_HISTORY, YOUNG, TrainingSet
@@ -152,7 +152,7 @@ def _coverage(metadata: Mapping[str, Any]) -> pd.DataFrame:
 def _half_widths(metadata: Mapping[str, Any]) -> pd.DataFrame:
     """What the model's forecasts are given, for every group there can be, and how many residuals that rests on."""
     table = ConformalTable.from_dict(metadata["intervals"])
-    groups = np.array([*BUCKETS, YOUNG, *(WITHOUT + bucket for bucket in BUCKETS)])
+    groups = np.array([*BUCKETS, YOUNG, *(WITHOUT + bucket for bucket in BUCKETS), *PARTIAL_GROUPS])
     told = table.explain(groups)
     return pd.DataFrame(
         {

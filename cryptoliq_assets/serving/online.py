@@ -16,6 +16,7 @@ import pandas as pd
 
 from cryptoliq_assets.features.engineering import (
     OBSERVED_NUMBERS,
+    RECENT_DAYS,
     Observed,
     Track,
     day_numbers,
@@ -28,8 +29,6 @@ from cryptoliq_assets.features.market import Market
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.partitions import HISTORY_DAYS, month_of, months_between
 
-# Without a stored row this recent a coin's past says little of it: the forecast rests on the request alone.
-RECENT_DAYS = 3
 HISTORY, SNAPSHOT = "history", "snapshot"
 
 _FLAGS = ("filled_forward", "filled_backward")
@@ -70,6 +69,17 @@ class StoredHistory:
     def keys(self) -> np.ndarray:
         """One rising number a stored row."""
         return (self.track.coins << _DAY_BITS) + self.track.days
+
+    def ages(self, coins: Sequence[str | None], days: np.ndarray, *, last: np.ndarray) -> np.ndarray:
+        """Days from each coin's last stored row before its request, however old, to it; -1 where there is none.
+
+        last: one past that row, as from `seen_by`."""
+        ages = np.full(len(days), -1, dtype=np.int64)
+        own = np.array([self.codes.get(coin, -1) if coin else -1 for coin in coins], dtype=np.int64)
+        some = np.flatnonzero(last > 0)
+        some = some[self.track.coins[last[some] - 1] == own[some]]
+        ages[some] = days[some] - self.track.days[last[some] - 1]
+        return ages
 
     def seen_by(self, coins: Sequence[str | None], days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First and one past the last stored row that each request (coin, day) sees: its coin's, of 89 days before to
@@ -122,10 +132,7 @@ def online_features(
     placed = np.repeat(ends - lengths, lengths) + within
     track = _joined(history.track, today.track, picked=picked, placed=placed, ends=ends)
     columns = feature_arrays(track, ends, today=today, market=history.market)
-    some = lengths > 0
-    age = np.full(count, -1, dtype=np.int64)
-    age[some] = days[some] - history.track.days[last[some] - 1]
-    return OnlineFeatures(columns, today, age)
+    return OnlineFeatures(columns, today, history.ages(coins, days, last=last))
 
 
 def request_features(requests: pd.DataFrame, history: StoredHistory) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from cryptoliq_assets.models.metrics import skill
 from cryptoliq_assets.models.parts import require_device
 from cryptoliq_assets.models.recipes import CANDIDATES, Recipe, challengers, fit_recipe, predict_rows, same_recipe
 from cryptoliq_assets.models.shaping import bare_rows, departures, telling_columns
+from cryptoliq_assets.models.training_set import VIEWS
 
 NAMES = sorted(CANDIDATES)
 
@@ -76,7 +77,7 @@ def test_a_pickled_learner_forecasts_the_same(fitted, rows):
 def test_a_column_that_was_empty_in_training_says_nothing_when_it_is_filled_later(name, rows):
     train = np.arange(0, len(rows), 3)
     empty = rows.take(np.arange(len(rows)))
-    for view in (empty.X, empty.X_young, empty.X_alone):
+    for view in (empty.view(name) for name in VIEWS):
         view[:, empty.features.index("change_1h")] = np.nan
     model = fit_recipe(small(name), empty, train=train, threads=1)
     before = predict_rows(model, empty, chosen=train)

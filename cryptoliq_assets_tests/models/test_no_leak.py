@@ -121,7 +121,7 @@ def rising() -> TrainingSet:
     rows, day = toy_rows(list(range(10)), horizon=3), np.arange(10.0)
     X = np.repeat(day[:, None], 4, axis=1).astype(np.float32)
     names = ("days_seen_90d", "liquidity_score", "liquidity_score_mean_7d", "liquidity_score_mean_30d")
-    return replace(rows, features=names, X=X, X_young=X, X_alone=X, y=day + 3.0, today=day)
+    return replace(rows, features=names, X=X, X_young=X, X_alone=X, X_partial=X, y=day + 3.0, today=day)
 
 
 def ask_the_oracle(monkeypatch: pytest.MonkeyPatch, rows: TrainingSet, fold: Fold) -> Evaluation:
