@@ -154,21 +154,25 @@ class BoostedPart(Part):
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         trees = self._trees(X)
-        return trees if self.slopes is None else trees + self._design(X) @ self.slopes
+        return trees if self.slopes is None else trees + self._on_line(X)
 
     def _fit_line(self, X: np.ndarray, change: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
         """Least squares of the change on the columns of the line; what it says of the rows."""
         columns = X[:, self.line].astype(float)
         known = ~np.isnan(columns)
         self.means = np.where(known, columns, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-        design = self._design(X)
+        design = np.column_stack([np.where(known, columns, self.means), np.ones(len(X))])
         root = np.ones(len(X)) if weights is None else np.sqrt(weights)
         self.slopes = np.linalg.lstsq(design * root[:, None], change * root, rcond=None)[0]
-        return design @ self.slopes
+        return self._on_line(X)
 
-    def _design(self, X: np.ndarray) -> np.ndarray:
-        columns = X[:, self.line].astype(float)
-        return np.column_stack([np.where(np.isnan(columns), self.means, columns), np.ones(len(X))])
+    def _on_line(self, X: np.ndarray) -> np.ndarray:
+        # Column by column: a matrix product adds in another order among other rows, and the last bit is another.
+        found = np.full(len(X), self.slopes[-1])
+        for column, mean, slope in zip(self.line, self.means, self.slopes[:-1], strict=True):
+            values = X[:, column].astype(float)
+            found += slope * np.where(np.isnan(values), mean, values)
+        return found
 
     def _trees(self, X: np.ndarray) -> np.ndarray:
         if len(X) > self.ROWS_TO_WALK:

@@ -206,3 +206,11 @@ def test_on_the_smallest_panels_xgboost_has_most_of_what_three_numbers_give():
         skills["har"].append(evaluate_baseline("har", rows, folds).skill())
     # The recipe as it is for large tables has 0.08 there, HAR 0.22.
     assert np.mean(skills["xgboost"]) > 0.6 * np.mean(skills["har"]) > 0.12
+
+
+def test_a_row_on_the_line_of_a_small_table_is_forecast_alike_alone_and_among_others_to_the_last_bit(rows):
+    model = fit_recipe(small("xgboost"), rows, train=np.arange(0, len(rows), 2), threads=1)
+    X = rows.X[:120][:, [rows.features.index(name) for name in model.features]]
+    assert model.parts["history"].slopes is not None
+    together = model.predict(X)
+    assert together.tolist() == [float(model.predict(X[[place]])[0]) for place in range(len(X))]
