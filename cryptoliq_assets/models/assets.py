@@ -11,7 +11,7 @@ from cryptoliq_assets.settings import Settings
 
 GROUP = "models"
 # Raise when the evaluation or a recipe changes.
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 # Shown by Dagster; what each one is, `models/recipes.py` says.
 _CANDIDATES = {

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from cryptoliq_assets.models.backtest import smoothed
-from cryptoliq_assets.models.card_facts import IMPORTANCE_ROWS, CardFacts
+from cryptoliq_assets.models.card_facts import CardFacts
+from cryptoliq_assets.models.importance import IMPORTANCE_ROWS
 from cryptoliq_assets.models.intervals import LEAST_RESIDUALS
 from cryptoliq_assets.models.plots import bar_plot, line_plot
 
@@ -123,9 +124,9 @@ def _sections(facts: CardFacts) -> list[tuple[str, str]]:
         (
             "Importance of features",
             _note(
-                f"Rise of the squared error when one feature is shuffled, on up to {IMPORTANCE_ROWS:,} rows of the last "
-                "fold. The model in use has learnt from these days too: this shows what it leans on, not how good it is. "
-                "The bars are logarithmic."
+                "Rise of the squared error when what is shown of one feature is shuffled, on up to "
+                f"{IMPORTANCE_ROWS:,} rows of the last fold, by the model of that fold, which has not seen them. The level "
+                "that changes are counted from stays each row's own. The bars are logarithmic."
             )
             + bar_plot(
                 {row.feature: round(100.0 * row.rise, 1) for row in facts.importance.itertuples()},

@@ -35,7 +35,7 @@ def model_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
         name="no_look_ahead",
         blocking=True,
         description=(
-            "The features of sampled dates, made again from cleaned data cut at each date, equal the stored ones, value "
+            "The features of sampled dates, made again from raw data cut at each date, equal the stored ones, value "
             "for value. It stops a promotion: what was learnt from a later day's values is worth nothing."
         ),
     )

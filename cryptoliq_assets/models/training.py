@@ -186,9 +186,7 @@ def choose_champion(
         leaderboard,
         evaluation=best.evaluation,
         rows=rows,
-        learner=best.learner,
         ledger=store.ledger.entries(),
-        seed=settings.seed,
     )
     keep_card(settings.reports_dir, promoted["version"], card_page(facts), stored=store.versions())
     return Outcome(tuple(decisions), promoted, card_markdown(facts))

@@ -48,6 +48,8 @@ class Held:
     history: StoredHistory
     latest: np.ndarray
     newest: dt.date | None
+    # Coins of the months before those held: their last stored row is older than anything a request may see.
+    gone: frozenset[str]
     # What it was read from: another one means that there is something new.
     key: tuple
 
@@ -75,6 +77,7 @@ class Predictor:
         self.store = TableStore(settings)
         self.held: Held | None = None
         self.problem: str = "not loaded yet"
+        self._coins: dict[tuple, frozenset[str]] = {}
 
     def refresh(self) -> bool:
         """Load what is new: True when `held` was replaced. A champion that does not load leaves the old one in place, with
@@ -105,6 +108,7 @@ class Predictor:
             history=history,
             latest=self._latest(),
             newest=newest,
+            gone=self._coins_before(months),
             key=key,
         )
         # What is compiled or laid out at the first use is so before anyone waits for it.
@@ -169,7 +173,7 @@ class Predictor:
                 "flags": {
                     "volatility_floored": peg,
                     "out_of_range": outside.get(place, []),
-                    "stale_history": age >= 0 and not recent,
+                    "stale_history": not recent and (age >= 0 or requests[place].coin in held.gone),
                 },
             }
             for place, (score, low, high, recent, age, percentile, peg) in enumerate(columns)
@@ -211,6 +215,21 @@ class Predictor:
         since = first_day(there[-1]) - dt.timedelta(days=HISTORY_DAYS + OLDEST_REQUEST_DAYS)
         wanted = set(months_between(month_of(since), there[-1]))
         return [month for month in there if month in wanted]
+
+    def _coins_before(self, held: list[str]) -> frozenset[str]:
+        """Coins with a row in the months before those held; a month is read once as long as it stays as it is."""
+        earlier = [month for month in self.store.months("cleaned_snapshots") if held and month < held[0]]
+        stamps = {month: self.store.stamp("cleaned_snapshots", month) for month in earlier}
+        states = {(month, stamp.inputs if stamp else None): month for month, stamp in stamps.items()}
+        self._coins = {
+            state: self._coins[state] if state in self._coins else self._coins_of(month)
+            for state, month in states.items()
+        }
+        return frozenset().union(*self._coins.values())
+
+    def _coins_of(self, month: str) -> frozenset[str]:
+        rows = self.store.read("cleaned_snapshots", [month], columns=["coin"])
+        return frozenset(map(str, rows["coin"].cat.remove_unused_categories().cat.categories))
 
     def _newest(self, months: list[str]) -> dt.date | None:
         for month in reversed(months):

@@ -13,7 +13,7 @@ import pytest
 
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.candidates import load_candidate
-from cryptoliq_assets.models.card_facts import CardFacts, calibration, card_facts, permutation_importance
+from cryptoliq_assets.models.card_facts import CardFacts, calibration, card_facts
 from cryptoliq_assets.models.card_file import card_path, keep_card, show_card_of
 from cryptoliq_assets.models.card_page import card_markdown, card_page
 from cryptoliq_assets.models.plots import as_image, bar_plot, line_plot
@@ -61,9 +61,7 @@ def facts(settings, best, trained_rows) -> CardFacts:
         board,
         evaluation=best.evaluation,
         rows=trained_rows,
-        learner=best.learner,
         ledger=store.ledger.entries(),
-        seed=settings.seed,
     )
 
 
@@ -164,23 +162,6 @@ def test_deciles_by_hand():
         "realised": [4.0, 4.0],
     }
     assert len(calibration(predicted[:1], realised[:1])) == 1
-
-
-class _FirstOfTwo:
-    """Forecasts the first of two features."""
-
-    features = ("liquidity_score", "weekday")
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        return X[:, 0].astype(float)
-
-
-def test_a_feature_that_is_not_used_has_no_importance_and_the_rows_stay_as_they_were(trained_rows):
-    before = trained_rows.X.copy()
-    rises = permutation_importance(_FirstOfTwo(), trained_rows, np.arange(500)).set_index("feature")["rise"]
-    assert rises["weekday"] == 0.0
-    assert rises["liquidity_score"] > 1.0
-    np.testing.assert_array_equal(trained_rows.X, before)
 
 
 def test_what_a_name_or_a_reason_says_is_text_and_no_markup(facts):
