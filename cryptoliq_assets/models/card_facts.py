@@ -16,14 +16,14 @@ from cryptoliq_assets.models.coin_measures import LEAST_COIN_ROWS, measure_coins
 from cryptoliq_assets.models.evaluation import Evaluation
 from cryptoliq_assets.models.intervals import PARTIAL_GROUPS, WITHOUT, ConformalTable
 from cryptoliq_assets.models.leaderboard import candidate_named
-from cryptoliq_assets.models.training_set import WITH_HISTORY, WITHOUT_HISTORY, YOUNG, TrainingSet
+from cryptoliq_assets.models.training_set import VIEWS, WITH_HISTORY, WITHOUT_HISTORY, YOUNG, TrainingSet
 
 DECILES = 10
 IMPORTANT = 15
 WORST_COINS = 10
 LEDGER_LINES = 12
-# Whose residuals a group's half-width comes from: in the coverage of several folds, a pool's in at least one.
-OWN, BORROWED = "its own", "a pool"
+# Whose residuals a group's half-width comes from, where it has a table of its own.
+OWN = "its own"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ def card_facts(
 
 
 def model_table(leaderboard: Mapping[str, Any]) -> pd.DataFrame:
-    """Candidates, then baselines: skill, its worst fold, errors, and skill on known caps and without history."""
+    """Candidates, then baselines: skill, by fold, errors, and skill on known caps and without history; where coins were held
+    out, also skill against a market that moved as one (persistence + the training coins' mean change)."""
     entries = []
     for entry in [*leaderboard["candidates"], *leaderboard["baselines"]]:
         mean = entry["metrics"][WITH_HISTORY]["all"]["mean"]
@@ -75,6 +76,7 @@ def model_table(leaderboard: Mapping[str, Any]) -> pd.DataFrame:
                 "model": entry["name"],
                 "skill": entry["skill"],
                 **{f"fold {f['fold']}": f["skill"] for f in entry["metrics"][WITH_HISTORY]["all"]["folds"]},
+                **({"skill, mean change": mean["skill_vs_mean_change"]} if "skill_vs_mean_change" in mean else {}),
                 "MAE": mean["mae"],
                 "RMSE": mean["rmse"],
                 "R²": mean["r2"],
@@ -109,17 +111,24 @@ def _importance(evaluation: Evaluation) -> pd.DataFrame:
 
 
 def _coverage(metadata: Mapping[str, Any]) -> pd.DataFrame:
+    """A row a group: pooled, then fold by fold, NaN where a fold has none of it."""
+    folds = {f"fold {fold['fold']}": fold["groups"] for fold in metadata["coverage"]["folds"]}
     entries = [
         {
             "group": name,
-            **{key: found[key] for key in ("rows", "coverage", "mean_width")},
+            **{key: found[key] for key in ("rows", "coverage")},
+            "standard error": found["standard_error"],
+            **{fold: groups.get(name, {}).get("coverage") for fold, groups in folds.items()},
+            "mean_width": found["mean_width"],
             "fewest residuals": found["residuals"],
-            "residuals of": OWN if found["own"] else BORROWED,
+            # A view's name stands for groups of several kinds.
+            "residuals of": OWN if found["own"] else found["source"] if name not in VIEWS else "several",
         }
         for name, found in metadata["coverage"]["pooled"].items()
     ]
-    columns = ["group", "rows", "coverage", "mean_width", "fewest residuals", "residuals of"]
-    return pd.DataFrame(entries, columns=columns)
+    shares = ["coverage", "standard error", *folds]
+    columns = ["group", "rows", *shares, "mean_width", "fewest residuals", "residuals of"]
+    return pd.DataFrame(entries, columns=columns).astype(dict.fromkeys(shares, float))
 
 
 def _half_widths(metadata: Mapping[str, Any]) -> pd.DataFrame:
@@ -132,7 +141,7 @@ def _half_widths(metadata: Mapping[str, Any]) -> pd.DataFrame:
             "group": groups.astype(object),
             "half-width": told["half_width"],
             "residuals": told["residuals"],
-            "residuals of": np.where(told["own"], OWN, BORROWED).astype(object),
+            "residuals of": np.where(told["own"], OWN, told["source"]).astype(object),
         }
     )
 

@@ -55,14 +55,17 @@ class ConformalTable:
 
     def half_width(self, groups: np.ndarray) -> np.ndarray:
         """(n,) half-widths; a group without a table of its own gets that of its kind, else the pooled one."""
-        return self.explain(groups)["half_width"].to_numpy()
+        names, inverse = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+        return np.array([self.half_widths[self.source_of(name)] for name in names])[inverse]
 
     def explain(self, groups: np.ndarray) -> pd.DataFrame:
-        """Of n rows: half_width, residuals (their number behind it), own (whether they are of the row's own group)."""
+        """Of n rows: half_width, source (whose residuals it is from), residuals (how many these are), own (whether they are
+        of the row's own group)."""
         names, inverse = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
         sources = [self.source_of(name) for name in names]
         told = {
             "half_width": [self.half_widths[source] for source in sources],
+            "source": sources,
             "residuals": [self.counts[source] for source in sources],
             "own": [source == name for source, name in zip(sources, names, strict=True)],
         }
@@ -135,9 +138,10 @@ def calibrate_last(evaluation: Evaluation, rows: TrainingSet, *, level: float) -
 def coverage_report(evaluation: Evaluation, rows: TrainingSet, *, level: float) -> dict[str, Any]:
     """Coverage of each fold after the first, calibrated on the fold before, by fold and pooled, by group.
 
-    {"level", "folds": [{"fold", "groups": {name: {"rows", "coverage", "mean_width", "residuals", "own"}}}], "pooled":
+    {"level", "folds": [{"fold", "groups": {name: {"rows", "coverage", "standard_error", "mean_width", "residuals", "own", "source"}}}], "pooled":
     {…}}; a view's name (training_set.VIEWS) stands for all of its rows. residuals: the fewest behind any half-width of
-    the rows; own: whether each had residuals of its own group, not those of a pool. By coin the folds are not in order: each
+    the rows; own: whether each had residuals of its own group, not those of a pool; source: whose they had. standard_error: of
+    the coverage, rows of one day (by coin: of one coin) counting as one draw, for they are covered or missed together. By coin the folds are not in order: each
     is calibrated on all the others. Which residuals calibrate a fold: `calibration_rows`.
     """
     numbers = np.unique(evaluation.fold)
@@ -188,22 +192,24 @@ def _bare(groups: np.ndarray) -> np.ndarray:
 
 
 def _covered(evaluation: Evaluation, rows: TrainingSet, number: int, *, level: float) -> dict[str, pd.DataFrame]:
-    """A fold's rows by view: group, covered, half_width, residuals, own; empty where nothing calibrates the fold."""
+    """A fold's rows by view: group, covered, draw, half_width, source, residuals, own; empty where nothing calibrates the fold."""
     before = calibration_rows(evaluation, rows, number)
     if not before.any():
         return {}
     table = _table(evaluation, rows, before, level=level)
     test = evaluation.fold == number
+    tested = evaluation.rows[test]
+    draw = rows.date[tested].astype(np.int64) if evaluation.evaluation == OVER_TIME else rows.coins[tested]
     views = {}
     for view in VIEWS:
         names = _groups(evaluation, rows, view)[test]
         told = table.explain(names)
         covered = np.abs(_residuals(evaluation, rows, view)[test]) <= told["half_width"].to_numpy()
-        views[view] = told.assign(group=names, covered=covered)
+        views[view] = told.assign(group=names, covered=covered, draw=draw)
     return views
 
 
-def _coverages(views: dict[str, pd.DataFrame]) -> dict[str, dict[str, float | int | bool]]:
+def _coverages(views: dict[str, pd.DataFrame]) -> dict[str, dict[str, Any]]:
     result = {}
     for view, told in views.items():
         # A history cut to its first day is a bare row: the view is told without them, as the group that it is named for.
@@ -217,14 +223,25 @@ def _coverages(views: dict[str, pd.DataFrame]) -> dict[str, dict[str, float | in
     return result
 
 
-def _coverage(told: pd.DataFrame) -> dict[str, float | int | bool]:
+def _coverage(told: pd.DataFrame) -> dict[str, Any]:
     return {
         "rows": len(told),
         "coverage": float(told["covered"].mean()),
+        "standard_error": _standard_error(told["covered"].to_numpy(float), told["draw"].to_numpy()),
         "mean_width": float(2.0 * told["half_width"].mean()),
         "residuals": int(told["residuals"].min()),
         "own": bool(told["own"].all()),
+        "source": ", ".join(sorted(set(told["source"]))),
     }
+
+
+def _standard_error(covered: np.ndarray, draw: np.ndarray) -> float | None:
+    """Of a mean of rows that come in draws (cluster-robust, with the correction for their number); None for a single one."""
+    _, place = np.unique(draw, return_inverse=True)
+    sums = np.bincount(place, weights=covered - covered.mean())
+    if len(sums) < 2:
+        return None
+    return float(np.sqrt(len(sums) / (len(sums) - 1) * np.sum(sums**2)) / len(covered))
 
 
 def _quantile(sizes: np.ndarray, level: float) -> float:

@@ -7,6 +7,7 @@ from cryptoliq_assets.models.evaluation import Evaluation, evaluate
 from cryptoliq_assets.models.folds import folds_over_time, make_folds
 from cryptoliq_assets.models.intervals import (
     ConformalTable,
+    _standard_error,
     calibrate,
     calibrate_last,
     calibration_rows,
@@ -213,3 +214,20 @@ def test_rows_that_lack_a_change_are_covered_by_their_own_residuals_and_would_no
     assert told["coverage"] == pytest.approx(0.9, abs=0.03)
     missed = np.abs(rows.y[evaluation.rows] - evaluation.forecasts["partial"])[evaluation.fold > 1]
     assert np.mean(missed <= report["pooled"]["with_history"]["mean_width"] / 2) < 0.8
+
+
+def test_the_standard_error_counts_the_rows_of_one_day_as_one_draw():
+    covered = np.array([1.0, 1.0, 0.0, 0.0])
+    # Two days, all covered and none: 0.5 ± 0.5. Four coins by themselves: sqrt(4/3 · 4 · 0.25) / 4.
+    assert _standard_error(covered, np.array([1, 1, 2, 2])) == pytest.approx(0.5)
+    assert _standard_error(covered, np.arange(4)) == pytest.approx(0.2887, abs=1e-4)
+    assert _standard_error(covered, np.zeros(4)) is None
+
+
+def test_the_report_names_whose_residuals_a_group_was_given(rows):
+    pooled = coverage_report(evaluate(CANDIDATES["linear_regression"], rows, make_folds(rows)), rows, level=0.9)[
+        "pooled"
+    ]
+    assert (pooled["1-50"]["own"], pooled["1-50"]["source"]) == (True, "1-50")
+    assert (pooled["unknown"]["own"], pooled["unknown"]["source"]) == (False, "pooled")
+    assert 0 < pooled["with_history"]["standard_error"] < 0.05

@@ -25,7 +25,13 @@ def records_of(texts: list[str]) -> Records:
 @given(rows=WRITTEN)
 @example(rows=[("a", 0.1 + 0.2, False), ("b", 1e-4, False), ("c", 9999999999999998.0, True), ("", -0.3, False)])
 @example(
-    rows=[("a", 1e-5, False), ("b", 1e16, False), ("c", 1.0, False), ("d", -0.0, False), ("e", float("nan"), False)]
+    rows=[
+        ("a", 1e-5, False),
+        ("b", 1e16, False),
+        ("c", 10000000000.00005, False),
+        ("d", -0.0, False),
+        ("e", float("nan"), False),
+    ]
 )
 def test_a_line_is_its_record_its_numbers_as_repr_and_its_tail(rows):
     texts, values, second = (list(column) for column in zip(*rows, strict=True))
