@@ -74,13 +74,15 @@ class Learner:
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Scores expected of (n, p) rows, float64, finite whatever is missing."""
-        X = np.ascontiguousarray(X, dtype=np.float32)
+        X = np.asarray(X, dtype=np.float32)
         predicted = self.levels(X)
         bare = bare_rows(X, self.features)
         for name, mask in (("history", ~bare), ("bare", bare)):
             if mask.any():
                 part = self.parts.get(name) or self.parts["all"]
-                predicted[mask] += part.predict(departures(X[mask], self.features)[:, part.columns])
+                # Columns lie together on the whole way: rows are taken out of each, and columns whole.
+                own = X if mask.all() else np.compress(mask, X.T, axis=1).T
+                predicted[mask] += part.predict(departures(own, self.features).T[part.columns].T)
         return predicted
 
     def levels(self, X: np.ndarray) -> np.ndarray:

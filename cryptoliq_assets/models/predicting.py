@@ -30,7 +30,7 @@ def predict_arrays(
     history: bool | np.ndarray = True,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The same as arrays, of features by name: predicted, lower, upper, group; `table` is the model's own."""
-    predicted = loaded.model.predict(feature_matrix(features, loaded.model.features))
+    predicted = loaded.model.predict(feature_matrix(features, loaded.model.features, order="F"))
     buckets = size_buckets(np.asarray(features["mkt_cap_rank_log"]))
     groups = groups_of(buckets, np.asarray(features["days_seen_90d"]), history=history)
     return predicted, *table.interval(predicted, groups), groups

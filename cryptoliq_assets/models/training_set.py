@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -152,10 +153,14 @@ def build_training_set(
 
 
 def feature_matrix(
-    features: Mapping[str, np.ndarray] | pd.DataFrame, names: Sequence[str] = MODEL_FEATURES
+    features: Mapping[str, np.ndarray] | pd.DataFrame,
+    names: Sequence[str] = MODEL_FEATURES,
+    *,
+    order: Literal["C", "F"] = "C",
 ) -> np.ndarray:
-    """(n, len(names)) float32, column by column, so that no second copy in float64 is made."""
-    matrix = np.empty((len(features[names[0]]), len(names)), dtype=np.float32)
+    """(n, len(names)) float32, column by column, so that no second copy in float64 is made; order: what lies together,
+    rows ("C", to learn from) or columns ("F", to forecast from)."""
+    matrix = np.empty((len(features[names[0]]), len(names)), dtype=np.float32, order=order)
     for place, name in enumerate(names):
         matrix[:, place] = features[name]
     return matrix
