@@ -55,13 +55,13 @@ class ConformalTable:
 
     def half_width(self, groups: np.ndarray) -> np.ndarray:
         """(n,) half-widths; a group without a table of its own gets that of its kind, else the pooled one."""
-        names, inverse = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-        return np.array([self.half_widths[self.source_of(name)] for name in names])[inverse]
+        inverse, names = pd.factorize(np.asarray(groups, dtype=object))
+        return np.array([self.half_widths[self.source_of(name)] for name in names], dtype=float)[inverse]
 
     def explain(self, groups: np.ndarray) -> pd.DataFrame:
         """Of n rows: half_width, source (whose residuals it is from), residuals (how many these are), own (whether they are
         of the row's own group)."""
-        names, inverse = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+        inverse, names = pd.factorize(np.asarray(groups, dtype=object))
         sources = [self.source_of(name) for name in names]
         told = {
             "half_width": [self.half_widths[source] for source in sources],

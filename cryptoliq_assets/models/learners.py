@@ -77,7 +77,7 @@ class Learner:
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Scores expected of (n, p) rows, float64, finite whatever is missing."""
-        X = np.ascontiguousarray(X, dtype=np.float32)
+        X = np.asarray(X, dtype=np.float32)
         return self.levels(X) + self.changes(departures(X, self.features), bare=bare_rows(X, self.features))
 
     def changes(self, shaped: np.ndarray, *, bare: np.ndarray) -> np.ndarray:
@@ -87,7 +87,9 @@ class Learner:
         for name, mask in (("history", ~bare), ("bare", bare)):
             if mask.any():
                 part = self.parts.get(name) or self.parts["all"]
-                changes[mask] = part.predict(shaped[mask][:, part.columns])
+                # Columns lie together on the whole way: rows are taken out of each, and columns whole.
+                own = shaped if mask.all() else np.compress(mask, shaped.T, axis=1).T
+                changes[mask] = part.predict(own.T[part.columns].T)
         return changes
 
     def levels(self, X: np.ndarray) -> np.ndarray:

@@ -190,7 +190,7 @@ class BoostedPart(Part):
         if self._swept is None:
             self._swept = SweptTrees.of(self._flat, len(self.columns)) or False
         if not self._swept:
-            return self.booster.inplace_predict(X).astype(float)
+            return self.booster.inplace_predict(np.ascontiguousarray(X)).astype(float)
         return self._swept.predict(X, threads=self.threads).astype(float)
 
 

@@ -32,7 +32,7 @@ def predict_arrays(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The same as arrays, of features by name: predicted, lower, upper, group; `table` is the model's own."""
     alone = rests_on_itself(features) | ~np.asarray(history, dtype=bool)
-    predicted = loaded.model.predict(feature_matrix(features, loaded.model.features, alone=alone))
+    predicted = loaded.model.predict(feature_matrix(features, loaded.model.features, alone=alone, order="F"))
     buckets = size_buckets(np.asarray(features["mkt_cap_rank_log"]))
     changes = {name: np.asarray(features[name]) for name in ("change_24h", "change_7d")}
     groups = groups_of(buckets, np.where(alone, 1, features["days_seen_90d"]), **changes)

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -167,14 +168,15 @@ def feature_matrix(
     names: Sequence[str] = MODEL_FEATURES,
     *,
     alone: np.ndarray | None = None,
+    order: Literal["C", "F"] = "C",
 ) -> np.ndarray:
     """What a model is shown of n rows, the one door to training and forecasting: (n, len(names)) float32.
 
     alone: (n,) rows shown as bare requests; by default those without a recent one before them (`rests_on_itself`),
-    whatever their coin was long ago.
+    whatever their coin was long ago. order: what lies together, rows ("C", to learn from) or columns ("F", to forecast from).
     """
     # Column by column, so that no second copy in float64 is made.
-    matrix = np.empty((len(features[names[0]]), len(names)), dtype=np.float32)
+    matrix = np.empty((len(features[names[0]]), len(names)), dtype=np.float32, order=order)
     for place, name in enumerate(names):
         matrix[:, place] = features[name]
     alone = rests_on_itself(features) if alone is None else alone
