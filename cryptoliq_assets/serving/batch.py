@@ -138,6 +138,7 @@ def _parse(content: bytes, settings: Settings, *, today: dt.date) -> ParsedSnaps
         first_date=first_day(settings.first_month),
         change_unit=settings.change_unit,
         max_refused_share=1.0,
+        sha256="",
     )
     if parsed.rows is None and parsed.report["refusal_code"] != "no_usable_rows":
         raise InputRefused(str(parsed.refusal))

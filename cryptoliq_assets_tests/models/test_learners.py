@@ -63,6 +63,15 @@ def test_a_row_of_nothing_but_gaps_is_forecast_as_a_finite_score(fitted):
     assert np.isfinite(predicted).all()
 
 
+def test_rows_that_lie_together_and_columns_that_do_are_forecast_alike_to_the_last_bit(fitted, rows):
+    # Some with history, some bare.
+    X = np.vstack([rows.X[:400], rows.X_alone[:300]])
+    by_column = np.asfortranarray(X)
+    np.testing.assert_array_equal(fitted.predict(by_column), fitted.predict(X))
+    np.testing.assert_array_equal(departures(by_column, rows.features), departures(X, rows.features))
+    assert departures(by_column, rows.features).flags.f_contiguous
+
+
 def test_no_rows_give_no_forecasts(fitted):
     assert fitted.predict(np.empty((0, len(fitted.features)), np.float32)).shape == (0,)
 
