@@ -118,7 +118,7 @@ def test_without_a_signal_what_is_new_is_found_within_seconds(home):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_clean_stop_loses_no_line_of_what_was_answered(home, workers):
-    with serving(home, api_workers=workers, log_mb=0.2) as served:
+    with serving(home, api_workers=workers, log_mb=0.1) as served:
         clients = Clients(served.url)
         time.sleep(1.5)
         clients.end()
@@ -127,7 +127,7 @@ def test_a_clean_stop_loses_no_line_of_what_was_answered(home, workers):
         assert (answered > 200, clients.failures) == (True, [])
         noted, told = served.predictions(), served.app_log("prediction")
         assert len(noted) == answered
-        # Six files of 0.2 MiB hold them all, or the newest of them.
+        # Six files of 0.1 MiB hold them all, or the newest of them.
         assert len(list((home / "logs").glob("app.log*"))) >= 2
         assert 0 < len(told) <= answered
         line = noted[0]
