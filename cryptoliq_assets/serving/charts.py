@@ -50,10 +50,15 @@ def against_mean(coins: pd.DataFrame, *, title: str) -> go.Figure:
     places = list(range(len(coins)))
     names = [escape(str(name)) for name in coins["coin"]]
     figure = go.Figure()
-    for place, row in zip(places, coins.itertuples(), strict=True):
-        figure.add_shape(
-            type="line", x0=row.mean_30d, x1=row.liquidity_score, y0=place, y1=place, line={"color": _GREY, "width": 2}
-        )
+    ends = zip(places, coins["mean_30d"], coins["liquidity_score"], strict=True)
+    line = {"color": _GREY, "width": 2}
+    # All at once: added one by one, each would have Plotly look through those before it.
+    figure.update_layout(
+        shapes=[
+            {"type": "line", "x0": mean, "x1": score, "y0": place, "y1": place, "line": line}
+            for place, mean, score in ends
+        ]
+    )
     for column, label, colour, symbol in (
         ("mean_30d", "mean of 30 days", BLUE, "circle-open"),
         ("liquidity_score", "forecast", RED, "circle"),

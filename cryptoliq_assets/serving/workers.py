@@ -13,7 +13,7 @@ class Workers(Multiprocess):
     def handle_hup(self) -> None:
         for process in self.processes:
             # One that is not ready yet loads what is new in any case, and would die of the signal.
-            if process.is_ready(timeout=1) and process.pid is not None:
+            if process.is_ready(timeout=5) and process.pid is not None:
                 os.kill(process.pid, signal.SIGHUP)
 
 

@@ -1,5 +1,6 @@
 """Every page of the app, run by Streamlit's own test harness: on a home, an empty one, one without a champion, a service."""
 
+import datetime as dt
 import json
 import shutil
 import time
@@ -14,6 +15,7 @@ import cryptoliq_assets
 from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.serving.app_kit import text
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests.serving.processes import answering
 
@@ -111,6 +113,20 @@ def test_a_new_snapshot_shows_without_a_restart(copied):
     store = TableStore(copied)
     store.write("forecasts", store.read("forecasts").iloc[1:], ["2025-07"])
     assert figures(unbroken(test.run()))["Coins"] == str(coins - 1)
+
+
+def test_another_champion_is_what_the_next_look_shows_and_forecasts_with(copied):
+    store = store_of(copied)
+    first = store.current_version()
+    assert text(first) in said(unbroken(opened("models")))
+    loaded = store.load()
+    second = store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))["version"]
+    assert text(second) in said(unbroken(opened("models")))
+    test = opened("what_if")
+    for field, value in {"price": 1.5, "24h_volume": 2e6}.items():
+        test.number_input(key=f"{field} of None").set_value(value)
+    test.button[0].click().run()
+    assert f"By {text(second)}." in said(unbroken(test))
 
 
 def test_models_show_folds_leaderboard_ledger_and_card(app_environment, trained_home, settings):
@@ -297,7 +313,6 @@ def test_a_service_that_is_not_there_is_told(page, app_environment):
 
 
 def test_names_are_text_and_no_markup():
-    from cryptoliq_assets.serving.app_kit import text
     from cryptoliq_assets.serving.charts import name_shown
 
     assert text("![x](http://e) `cryptoliq_x` $1$") == "\\!\\[x\\](http\\://e) `cryptoliq_x` \\$1\\$"

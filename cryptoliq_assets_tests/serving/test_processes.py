@@ -79,6 +79,11 @@ def test_a_promotion_a_sighup_and_a_rollback_under_load_drop_no_request(home, wo
             assert {version for _, version in clients.answers} == {first}
             served.process.send_signal(signal.SIGHUP)
             clients.wait_for(second)
+            # By all of them: one that looked only after the rollback would find nothing new.
+            until = time.monotonic() + 20
+            while sum(line["version"] == second for line in served.app_log("model_loaded")) < workers:
+                assert time.monotonic() < until, served.app_log("model_loaded")
+                time.sleep(0.1)
             back = subprocess.run(
                 [*COMMAND, "models", "rollback"], env=environment(home), capture_output=True, text=True, check=False
             )
@@ -113,7 +118,7 @@ def test_without_a_signal_what_is_new_is_found_within_seconds(home):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_clean_stop_loses_no_line_of_what_was_answered(home, workers):
-    with serving(home, api_workers=workers, log_mb=0.2) as served:
+    with serving(home, api_workers=workers, log_mb=0.1) as served:
         clients = Clients(served.url)
         time.sleep(1.5)
         clients.end()
@@ -122,7 +127,7 @@ def test_a_clean_stop_loses_no_line_of_what_was_answered(home, workers):
         assert (answered > 200, clients.failures) == (True, [])
         noted, told = served.predictions(), served.app_log("prediction")
         assert len(noted) == answered
-        # Six files of 0.2 MiB hold them all, or the newest of them.
+        # Six files of 0.1 MiB hold them all, or the newest of them.
         assert len(list((home / "logs").glob("app.log*"))) >= 2
         assert 0 < len(told) <= answered
         line = noted[0]
