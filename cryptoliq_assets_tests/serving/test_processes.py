@@ -1,7 +1,6 @@
 """Real processes: logs that lose nothing, metrics that add up, TLS, and reloads under load that drop no request."""
 
 import collections
-import datetime as dt
 import re
 import signal
 import ssl
@@ -13,10 +12,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.serving.keys import new_key
-from cryptoliq_assets.settings import Settings
-from cryptoliq_assets_tests.serving.processes import BODY, COMMAND, Served, environment, lines_of, serving
+from cryptoliq_assets_tests.serving.processes import (
+    BODY,
+    COMMAND,
+    Served,
+    environment,
+    lines_of,
+    promote_again,
+    serving,
+)
 
 
 @pytest.fixture
@@ -57,14 +62,6 @@ class Clients:
         self._stop.set()
         for thread in self._threads:
             thread.join(60)
-
-
-def promote_again(home: Path) -> tuple[str, str]:
-    """The version that was current, and the newer one of the same model that is now."""
-    store = store_of(Settings(home=home))
-    loaded = store.load()
-    made = store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))
-    return loaded.version, made["version"]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -153,13 +150,17 @@ def test_a_killed_service_loses_the_last_second_at_most(home):
         assert len(served.predictions()) >= safe
 
 
-def test_a_batch_is_logged_row_by_row_and_a_csv_in_one_line(home):
+def test_a_batch_is_recorded_row_by_row_and_a_csv_in_blocks_and_the_log_has_a_line_for_the_file(home):
     with serving(home) as served:
         httpx.post(f"{served.url}/predict/batch", json={"rows": [BODY, {**BODY, "coin": "New"}]}).raise_for_status()
         csv = b"coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\nBitcoin,BTC,1,1,1,1,1,1,2025-07-31\n"
-        httpx.post(f"{served.url}/predict/batch", content=csv, headers={"Content-Type": "text/csv"}).raise_for_status()
+        answer = httpx.post(f"{served.url}/predict/batch", content=csv, headers={"Content-Type": "text/csv"})
+        answer.raise_for_status()
         served.end()
-        assert [line["mode"] for line in served.predictions()] == ["batch", "batch"]
+        noted = served.predictions()
+        assert [line["mode"] for line in noted] == ["batch", "batch", "csv"]
+        assert noted[2]["csv"].encode() == answer.content
+        assert noted[2]["version"] == noted[0]["version"]
         told = served.app_log("prediction")
         assert [line["mode"] for line in told] == ["batch", "batch", "csv"]
         assert (told[2]["rows"], sum(told[2]["by_basis"].values())) == (1, 1)
