@@ -1,8 +1,10 @@
 """Real processes: logs that lose nothing, metrics that add up, TLS, and reloads under load that drop no request."""
 
 import collections
+import contextlib
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import threading
@@ -10,6 +12,7 @@ import time
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from cryptoliq_assets.serving.keys import new_key
@@ -111,6 +114,32 @@ def test_without_a_signal_what_is_new_is_found_within_seconds(home):
         finally:
             clients.end()
         assert clients.failures == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_clean_stop_is_exit_code_0_and_whoever_comes_during_it_is_refused_at_once(home, workers):
+    with serving(home, api_workers=workers, api_request_seconds=3) as served, contextlib.ExitStack() as open_still:
+        # Requests that are under way: the stop waits for them. The kernel chooses who takes which.
+        for _ in range(6):
+            wire = open_still.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+            wire.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        time.sleep(0.5)
+        served.process.send_signal(signal.SIGTERM)
+        time.sleep(1.5)
+        assert served.process.is_running()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", served.port), timeout=5)
+        assert served.process.wait(20) == 0
+
+
+def test_workers_end_with_a_supervisor_that_is_killed(home):
+    with serving(home, api_workers=2) as served:
+        workers = served.workers()
+        assert len(workers) == 2
+        served.process.kill()
+        _, alive = psutil.wait_procs(workers, timeout=15)
+        assert alive == []
+        assert len(served.app_log("stopped")) == 2
 
 
 @pytest.mark.parametrize("workers", [1, 2])
