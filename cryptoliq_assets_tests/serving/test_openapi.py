@@ -4,7 +4,8 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
+from starlette.testclient import TestClient
 
 from cryptoliq_assets.serving.api import create_app
 from cryptoliq_assets.serving.keys import digest_of
@@ -56,6 +57,24 @@ def test_keys_are_described_where_they_are_wanted(schema, tmp_path):
     app.state.service.predictions.close()
 
 
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_what_wants_a_key_is_refused_with_any_other_in_both_places_and_answered_with_it_in_either(schema, path, method):
+    client = TestClient(schema.app)
+    wrong = [
+        {},
+        {"Authorization": "Basic x"},
+        {"Authorization": "odd", "X-API-Key": "wrong"},
+        {"Authorization": "Bearer x"},
+    ]
+    right = [{"X-API-Key": KEY}, {"Authorization": f"Bearer {KEY}"}, {"Authorization": "odd", "X-API-Key": KEY}]
+    statuses = [client.request(method, path, headers=headers).status_code for headers in [*wrong, *right]]
+    if path in ("/healthz", "/readyz"):
+        assert statuses == [200] * 7
+    else:
+        assert statuses[:4] == [401, 401, 403, 403]
+        assert not {401, 403} & set(statuses[4:])
+
+
 @pytest.mark.parametrize("mode", list(GenerationMode))
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_whatever_is_asked_the_answer_is_a_documented_one(schema, path, method, mode):
@@ -67,6 +86,7 @@ def test_whatever_is_asked_the_answer_is_a_documented_one(schema, path, method, 
     @given(case=operation.as_strategy(generation_mode=mode))
     def check(case):
         # Which days may be asked for is a matter of what is stored, what a CSV must hold one of its header: no schema says.
-        case.call_and_validate(headers={"X-API-Key": KEY}, excluded_checks=[positive_data_acceptance])
+        # A generated Authorization beside the key that is sent here is no invalid one: the key is looked for in both places.
+        case.call_and_validate(headers={"X-API-Key": KEY}, excluded_checks=[positive_data_acceptance, ignored_auth])
 
     check()
