@@ -22,6 +22,7 @@ from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.partitions import HISTORY_DAYS, first_day, month_of, months_between
 from cryptoliq_assets.serving.contract import PredictRequest
 from cryptoliq_assets.serving.online import HISTORY, SNAPSHOT, StoredHistory, online_features
+from cryptoliq_assets.serving.views import newest_made
 from cryptoliq_assets.settings import Settings
 
 # A request may be dated so many days before the newest stored snapshot: history is kept for it to see 90 days.
@@ -84,6 +85,8 @@ class Predictor:
         the reason in `problem`; an earlier sound one is taken where there is none held yet."""
         key = self._key()
         if self.held is not None and key == self.held.key:
+            # What was wrong with something newer is over, where that is gone again.
+            self.problem = "; ".join(self.held.champion.passed_over)
             return False
         try:
             champion = load_champion(self.settings)
@@ -179,6 +182,20 @@ class Predictor:
             for place, (score, low, high, recent, age, percentile, peg) in enumerate(columns)
         ]
 
+    def date_faults(self, requests: Sequence[PredictRequest]) -> dict[int, str]:
+        """Why requests are dated where nothing can be said, by their place; those that may be answered are left out."""
+        held, found = self.held, {}
+        dated = [(place, request) for place, request in enumerate(requests) if request.date]
+        if held is None or not dated:
+            return found
+        today = dt.datetime.now(dt.UTC).date()
+        for place, request in dated:
+            try:
+                self.day_of(request, held, today=today)
+            except DateRefused as error:
+                found[place] = str(error)
+        return found
+
     @staticmethod
     def day_of(request: PredictRequest, held: Held, *, today: dt.date) -> int:
         """Days since 1970 of a request's snapshot; DateRefused outside what can be answered."""
@@ -239,12 +256,8 @@ class Predictor:
         return None
 
     def _latest(self) -> np.ndarray:
-        months = self.store.months("forecasts")[-1:]
-        if not months:
-            return np.array([])
-        rows = self.store.read("forecasts", months, columns=["coin", "date", "made_at", "liquidity_score"])
-        rows = rows[rows["date"] == rows["date"].max()].sort_values("made_at", kind="stable")
-        return np.sort(rows.drop_duplicates("coin", keep="last")["liquidity_score"].to_numpy())
+        made = newest_made(self.settings, self.store)
+        return np.array([]) if made is None else np.sort(made["liquidity_score"].to_numpy())
 
 
 def _first_asked(held: Held) -> list[PredictRequest]:
