@@ -13,7 +13,14 @@ from typing import Any
 import dagster as dg
 
 from cryptoliq_assets.definitions import build_definitions
-from cryptoliq_assets.forecasts.due import forecasts_due, training_due
+from cryptoliq_assets.forecasts.due import (
+    days_needed,
+    forecasts_due,
+    mismatch,
+    newest_date,
+    stale_features,
+    training_due,
+)
 from cryptoliq_assets.home import prepare_home
 from cryptoliq_assets.io.dead_runs import PROCESS_TAG, hold_alive, let_go, process_mark, reap_dead_runs
 from cryptoliq_assets.io.declare import range_tags
@@ -97,9 +104,15 @@ class Runner:
         return training_due(self.settings, self.store, provisional_too=True)
 
     def require_champion(self) -> None:
-        """RunFailed, saying what to do, when there is no champion yet."""
+        """RunFailed, saying what to do, when there is no champion yet, or none that may forecast these tables."""
         if store_of(self.settings).current_version() is None:
             raise RunFailed("there is no champion yet: `cryptoliq train` makes one from the labelled months")
+        other, newest = mismatch(self.settings), newest_date(self.store)
+        if other:
+            raise RunFailed(f"nothing is forecast: {other}; `cryptoliq materialize` trains one of that task")
+        stale = stale_features(self.store, f"{newest:%Y-%m}") if newest else None
+        if stale:
+            raise RunFailed(f"nothing is forecast: {stale}")
 
     def refresh(self, ranges: list[tuple[str, str]], *, job: str = REFRESH_JOB) -> None:
         """Run a monthly job over each range; RunFailed stops at the first that fails."""
@@ -109,11 +122,17 @@ class Runner:
             self.run(job, tags=tags, assets=selection_of(job, last, newest))
 
     def train(self) -> None:
+        """Run the training; RunFailed, before anything runs, where there is nothing to train on."""
+        needed = days_needed(self.settings, self.store)
+        if needed:
+            raise RunFailed(f"nothing can be trained yet: {needed}")
         self.run(TRAIN_JOB)
 
-    def rollback(self, to: str | None) -> None:
-        """Make an earlier champion current again: `to`, else the newest sound one before the current."""
-        self.run(ROLLBACK_JOB, ops={ROLLBACK_OP: {"config": {"to": to} if to else {}}})
+    def rollback(self, to: str | None, *, reason: str | None = None) -> None:
+        """Make an earlier champion current again: `to`, else the newest sound one before the current; `reason` is for the
+        ledger."""
+        said = {name: value for name, value in (("to", to), ("reason", reason)) if value}
+        self.run(ROLLBACK_JOB, ops={ROLLBACK_OP: {"config": said}})
 
     def forecast(self) -> bool:
         """Forecast the newest snapshot if the champion has not; False when there is nothing to do."""

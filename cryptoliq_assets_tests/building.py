@@ -12,6 +12,7 @@ from cryptoliq_assets.features.registry import MODEL_FEATURES
 from cryptoliq_assets.io.files import write_file, write_json
 from cryptoliq_assets.io.tables import TableStore, sort_rows
 from cryptoliq_assets.labels.targets import label_targets
+from cryptoliq_assets.models.described import digests
 from cryptoliq_assets.models.ledger import PROMOTION, Ledger, sha256_of
 from cryptoliq_assets.models.loading import library_versions
 from cryptoliq_assets.models.pointer import write_pointer
@@ -85,21 +86,40 @@ def fill_home(settings: Settings, days: list[int], **said: Any) -> TableStore:
     return store
 
 
-def store_champion(settings: Settings, version: str, *, evaluation: str = "over_time") -> None:
+def model_described(**said: Any) -> dict[str, Any]:
+    """Metadata of a model with every field that the store requires, as few as can be in each."""
+    plain = {
+        "trained_on": "2025-05-01",
+        "features": list(MODEL_FEATURES),
+        "formula": "kyle_obizhaeva",
+        "horizon_days": 1,
+        "known_until": "2025-03-01",
+        "promoted_at": "2025-05-01T12:00:00+00:00",
+        "evaluation": "over_time",
+        "provisional": False,
+        "metrics": {"skill": 0.3, "folds": []},
+        "folds": [],
+        "intervals": {"level": 0.9, "half_widths": {"pooled": 0.1}, "counts": {"pooled": 200}},
+        "coverage": {"level": 0.9, "folds": [], "pooled": {}},
+        "input_ranges": {"price": [0.1, 100.0]},
+    }
+    return plain | said
+
+
+def store_champion(settings: Settings, version: str, **said: Any) -> None:
     """Let the model store say that this version is current and intact; its artifact holds no model."""
     artifact = version.encode("utf-8")
-    described = {
+    found = {
         "version": version,
         "model_name": "XGBoost",
-        "evaluation": evaluation,
         "sha256": sha256_of(artifact),
         "libraries": library_versions(),
-        "features": list(MODEL_FEATURES),
     }
+    described = model_described(**found, **said)
     write_file(settings.models_dir / f"{version}.pkl", artifact)
     write_json(settings.models_dir / f"{version}.json", described)
     ledger = Ledger(settings.models_dir / "ledger.jsonl")
-    ledger.append({"event": PROMOTION, "version": version, "sha256": described["sha256"]})
+    ledger.append({"event": PROMOTION, "version": version, **digests(described)})
     write_pointer(settings.models_dir, version)
 
 

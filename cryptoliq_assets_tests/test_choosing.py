@@ -5,8 +5,12 @@ import dataclasses
 import datetime as dt
 import json
 import logging
+import re
+import shutil
 
 import dagster as dg
+import numpy as np
+import pandas as pd
 import pytest
 from pydantic import SecretStr
 
@@ -18,6 +22,7 @@ from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.models.training import choose_champion, rank_candidates, standing_champion
 from cryptoliq_assets.runner import RunFailed, Runner
 from cryptoliq_assets.settings import Settings
+from cryptoliq_assets.simulate import write_snapshots
 
 NOW = dt.datetime(2025, 8, 1, tzinfo=dt.UTC)
 
@@ -37,8 +42,9 @@ def board_of(home: Settings) -> dict:
 
 
 def best_but_hardly(board: dict, name: str, own: str) -> dict:
-    """The leaderboard as it would be if `name` were best, by 0.005 more skill than `own`."""
+    """The leaderboard as it would be of these two alone if `name` were best, by 0.005 more skill than `own`."""
     changed = copy.deepcopy(board)
+    changed["candidates"] = [entry for entry in changed["candidates"] if entry["name"] in (name, own)]
     entries = {entry["name"]: entry for entry in changed["candidates"]}
     entries[name]["skill"] = entries[own]["skill"] + 0.005
     entries[name]["metrics"] = copy.deepcopy(entries[own]["metrics"])
@@ -134,13 +140,78 @@ def test_where_no_stored_model_loads_training_replaces_them_warns_and_records_wh
 def test_what_is_refused_while_no_stored_model_loads_is_recorded_with_both_reasons(home, candidates):
     _damage(home)
     board = board_of(home)
-    best = next(entry for entry in board["candidates"] if entry["name"] == board["best"])
-    best["metrics"]["with_history"]["all"]["folds"][0]["skill"] = -0.1
+    for entry in board["candidates"]:
+        entry["metrics"]["with_history"]["all"]["folds"][0]["skill"] = -0.1
     outcome = choose(board, candidates, home)
     assert (outcome.promoted, outcome.metadata) == (False, None)
-    reason = store_of(home).ledger.entries()[-1]["reason"]
-    assert "skill -0.100 in fold 1" in reason
-    assert "no stored model could be compared with" in reason
+    lines = store_of(home).ledger.entries()[-3:]
+    assert [line["candidate"] for line in lines] == [entry["name"] for entry in board["candidates"]]
+    for line in lines:
+        assert "skill -0.100 in fold 1" in line["reason"]
+        assert "no stored model could be compared with" in line["reason"]
+
+
+def test_where_the_best_has_no_skill_in_a_fold_the_next_is_promoted_and_the_ledger_has_both(home, candidates):
+    _damage(home)
+    board = board_of(home)
+    best, second, _ = board["candidates"]
+    best["metrics"]["with_history"]["all"]["folds"][0]["skill"] = -0.1
+    outcome = choose(board, candidates, home)
+    assert outcome.metadata["recipe"]["name"] == second["name"]
+    refused, promoted = store_of(home).ledger.entries()[-2:]
+    assert (refused["event"], refused["candidate"]) == ("refusal", best["name"])
+    assert (promoted["event"], promoted["version"]) == ("promotion", store_of(home).current_version())
+
+
+def unforecastable(days: int, *, calm: int, coins: int = 12) -> pd.DataFrame:
+    """Volumes that return to their mean for `calm` days and run away from then on: who learnt the one is wrong on the other.
+
+    Prices rise by 2 % a day, so that the score is the volume's alone.
+    """
+    rng = np.random.default_rng(7)
+    logs = 14.0 + rng.normal(size=(days, coins))
+    steps = rng.normal(size=(days - calm, coins))
+    for day in range(1, len(steps)):
+        steps[day] += 0.8 * steps[day - 1]
+    logs[calm:] = logs[calm - 1] + np.cumsum(0.3 * steps, axis=0)
+    day, coin = (index.ravel() for index in np.indices(logs.shape))
+    return pd.DataFrame(
+        {
+            "coin": [f"Coin {number}" for number in coin],
+            "symbol": [f"C{number}" for number in coin],
+            "price": 10.0 * 1.02**day,
+            "1h": 0.1,
+            "24h": 2.0,
+            "7d": 100.0 * (1.02**7 - 1.0),
+            "24h_volume": np.exp(logs.ravel()),
+            "mkt_cap": 1e9 * 1.02**day * (coin + 1),
+            "date": pd.Timestamp("2025-06-01") + pd.to_timedelta(day, unit="D"),
+        }
+    )
+
+
+def test_on_a_market_that_cannot_be_forecast_a_run_refuses_every_candidate_and_records_why(trained_home, tmp_path):
+    settings = Settings(home=tmp_path / "home", folds=2)
+    shutil.copytree(trained_home.path / "models", settings.models_dir, symlinks=True)
+    write_snapshots(unforecastable(60, calm=40), settings.raw_dir)
+    runner, store = Runner(settings), store_of(settings)
+    before, lines = store.current_version(), len(store.ledger.entries())
+    runner.look()
+    runner.refresh(runner.plan().ranges)
+    runner.train()
+    refusals = store.ledger.entries()[lines:]
+    assert {(line["event"], line["candidate"]) for line in refusals} == {("refusal", name) for name in CANDIDATES}
+    for line in refusals:
+        assert re.match(rf"{line['candidate']}: skill -\d+\.\d+ in fold 2 \(all rows\), not above 0", line["reason"])
+        assert line["current"] == before
+    assert store.load().version == before
+    (run,) = runner.instance.get_runs(dg.RunsFilter(job_name="train"))
+    events = [entry.get_dagster_event() for entry in runner.instance.all_logs(run.run_id) if entry.is_dagster_event]
+    checks = [
+        event.asset_check_evaluation_data for event in events if event.event_type_value == "ASSET_CHECK_EVALUATION"
+    ]
+    (found,) = [check for check in checks if check.check_name == "skill_above_zero"]
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.ERROR)
 
 
 def test_a_run_with_a_new_signing_key_replaces_the_models_signed_with_none(home):

@@ -217,11 +217,14 @@ def test_forecast_without_a_champion_says_what_to_do(run, tmp_path):
     assert "there is no champion yet: `cryptoliq train` makes one" in told.said
 
 
-def test_train_without_labels_is_refused_in_words_once_for_all_candidates(run, tmp_path):
+def test_train_without_labels_is_refused_in_one_sentence_before_anything_runs(run, tmp_path):
     told = run("train", home=tmp_path)
     assert told.code == 1
-    assert "error: train failed: linear_regression, random_forest, xgboost: no labelled row" in told.err
-    assert told.said.count("no labelled row") == 1
+    assert told.err.startswith(
+        "error: nothing can be trained yet: no day has a label, which is a sound row followed by"
+    )
+    assert told.err.count("\n") == 1
+    assert "training" not in told.out
     assert "Dependencies" not in told.said
 
 
@@ -502,6 +505,18 @@ def test_status_says_what_there_is(run, read_only):
     assert "files accepted 90, superseded 0, refused 0" in told.said
     assert "labels 3" in told.said
     assert told.said.endswith("to do nothing: all is up to date")
+
+
+def test_status_of_a_home_with_one_day_says_how_many_more_a_champion_takes(run, tmp_path):
+    home = tmp_path / "home"
+    assert run("simulate", "--coins", "5", "--days", "1", "--end", "2025-07-31", home=home).code == 0
+    assert run("materialize", home=home).code == 0
+    said = run("status", home=home).said
+    assert "all is up to date" not in said
+    assert (
+        "no champion yet: no day has a label, which is a sound row followed by one 1 day(s) later: at least 1 more day(s) "
+        "of snapshots make a provisional champion, at least 40 one that is judged over time"
+    ) in said
 
 
 def test_status_as_json_is_the_same_state(run, read_only):

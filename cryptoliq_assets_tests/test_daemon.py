@@ -311,6 +311,22 @@ def test_where_no_stored_model_loads_train_is_asked_for_again_on_the_same_tables
     assert keeper.tick().skip_message == "train failed 3 times on the same tables: look at its runs"
 
 
+def test_after_a_change_of_task_train_is_asked_for_on_the_same_tables_and_a_forecast_is_not(settings, instance):
+    fill_home(settings, list(range(1, 13)))
+    keeper = Daemon(settings, instance, champion_keeper(settings, jobs.train, jobs.forecast))
+    (first,) = keeper.tick().run_requests
+    store_champion(settings, VERSION)
+    assert [request.job_name for request in keeper.tick().run_requests] == ["forecast"]
+    changed = settings.model_copy(update={"horizon_days": 2})
+    keeper = Daemon(changed, instance, champion_keeper(changed, jobs.train, jobs.forecast))
+    (request,) = keeper.tick().run_requests
+    assert request.job_name == "train"
+    assert request.run_key != first.run_key
+    few = changed.model_copy(update={"min_train_dates": 30})
+    keeper = Daemon(few, instance, champion_keeper(few, jobs.train, jobs.forecast))
+    assert keeper.tick().skip_message.startswith(f"{VERSION} forecasts kyle_obizhaeva 1 day(s) ahead, the settings ask")
+
+
 # A real daemon.
 
 

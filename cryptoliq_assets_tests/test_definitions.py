@@ -35,7 +35,7 @@ CHECKS = {
     "labels": ["schema", "target_date_exact"],
     "forecasts": ["schema", "newest_snapshot_forecast"],
 }
-BLOCKING = {"schema", "no_duplicates", "finite_values", "target_date_exact", "skill_above_zero"}
+BLOCKING = {"schema", "no_duplicates", "finite_values", "target_date_exact", "no_look_ahead"}
 
 
 @pytest.fixture(scope="module")

@@ -89,6 +89,15 @@ def test_a_rollback_to_a_version_is_forward_as_well(run, home):
     assert store_of(home).current_version() == newest
 
 
+def test_a_rollback_with_a_reason_writes_it_into_the_ledger(run, home):
+    _, before = versions(home)
+    assert run("rollback", "--reason", "forecasts drift")[0] == 0
+    assert store_of(home).ledger.entries()[-1]["reason"] == "forecasts drift"
+    assert f"rollback │ {before} │ forecasts drift" in run("list")[1]
+    assert run("rollback", "--to", versions(home)[0], "--reason", "a slip")[0] == 0
+    assert store_of(home).ledger.entries()[-1]["reason"] == "a slip"
+
+
 @pytest.mark.parametrize("to", ["XGBoost_2020-01-01_v9", "../../etc/passwd"])
 def test_a_rollback_to_what_is_not_there_fails_and_the_current_one_stays(run, home, to):
     newest, _ = versions(home)

@@ -58,8 +58,9 @@ def list_models(settings: Settings) -> None:
 
 @models.command()
 @click.option("--to", metavar="VERSION", default=None, help="Default: the newest sound version before the current one.")
+@click.option("--reason", metavar="TEXT", default=None, help="Why, for the ledger.")
 @click.pass_obj
-def rollback(settings: Settings, to: str | None) -> None:
+def rollback(settings: Settings, to: str | None, reason: str | None) -> None:
     """Make an earlier version current again; forecasts and services use it from their next look on."""
     from cryptoliq_assets.models.store import store_of
     from cryptoliq_assets.runner import RunFailed
@@ -68,7 +69,7 @@ def rollback(settings: Settings, to: str | None) -> None:
     before = store.current_version()
     try:
         with running(settings) as runner:
-            runner.rollback(to)
+            runner.rollback(to, reason=reason)
     except RunFailed as error:
         quit_with(explain(error))
     console.print(f"{before} → {store.current_version()}: recorded in {store.ledger.path}", soft_wrap=True)

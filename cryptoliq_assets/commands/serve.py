@@ -1,16 +1,21 @@
 """serve: the prediction service on this home."""
 
+import contextlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 import click
+from filelock import FileLock
 
 from cryptoliq_assets.commands.console import console
 from cryptoliq_assets.settings import Settings
 
 # Connections, and requests under way, of one process.
 _MOST_AT_ONCE = 2000
+# Folders in which several processes keep their metrics, and the file in them that their supervisor holds locked.
+_METRICS, _LOCK = "cryptoliq-metrics-", "supervisor.lock"
 
 
 @click.command()
@@ -45,9 +50,18 @@ def serve(settings: Settings, host: str | None, port: int | None, workers: int |
     if settings.api_workers == 1:
         _run(settings)
         return
-    with tempfile.TemporaryDirectory(prefix="cryptoliq-metrics-") as folder:
+    _remove_left_metrics()
+    with tempfile.TemporaryDirectory(prefix=_METRICS) as folder, FileLock(Path(folder, _LOCK)):
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         _run(settings)
+
+
+def _remove_left_metrics() -> None:
+    """Folders of metrics whose supervisor was killed: nobody holds their lock."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{_METRICS}*/{_LOCK}"):
+        # Held, or another user's.
+        with contextlib.suppress(OSError), FileLock(lock, timeout=0):
+            shutil.rmtree(lock.parent)
 
 
 def _check(settings: Settings) -> None:
@@ -81,7 +95,7 @@ def _run(settings: Settings) -> None:
     scheme = "https" if settings.api_tls_cert else "http"
     console.print(f"serving {settings.home} at {scheme}://{settings.api_host}:{settings.api_port}", soft_wrap=True)
     config = uvicorn.Config(
-        "cryptoliq_assets.serving.api:application",
+        "cryptoliq_assets.serving.workers:application",
         factory=True,
         http=Protocol,
         host=settings.api_host,
@@ -104,8 +118,8 @@ def _run(settings: Settings) -> None:
         began = run(config)
     except KeyboardInterrupt:
         return
-    except SystemExit:
-        # uvicorn's way to say that it could not begin: the port is taken, the certificate is none.
-        began = False
+    except SystemExit as end:
+        # A clean stop, or uvicorn's way to say that it could not begin: the port is taken, the certificate is none.
+        began = end.code == 0
     if not began:
         raise click.ClickException("the service could not begin: the reason stands above")

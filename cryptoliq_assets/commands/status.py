@@ -7,7 +7,7 @@ import click
 
 from cryptoliq_assets.commands.console import say
 from cryptoliq_assets.commands.results import realised_accuracy
-from cryptoliq_assets.forecasts.due import forecasts_due, newest_date, training_due
+from cryptoliq_assets.forecasts.due import days_needed, forecasts_due, mismatch, newest_date, training_due
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.raw.catalogue import Catalogue
@@ -53,8 +53,13 @@ def read_status(settings: Settings) -> dict:
         to_do.append(f"{len(unknown) + len(plan.waiting)} file(s) wait in data/raw: `cryptoliq materialize`")
     elif plan.months:
         to_do.append(f"{len(plan.months)} month(s) are older than what they are made from: `cryptoliq materialize`")
+    other = mismatch(settings)
+    if other:
+        to_do.append(f"the champion has another task: {other}")
     if training_due(settings, store, provisional_too=True):
-        to_do.append("there is no sound champion: `cryptoliq train`")
+        to_do.append(f"there is no {'champion of this task' if other else 'sound champion'}: `cryptoliq train`")
+    elif newest is not None and (champion is None or other):
+        to_do += [f"no champion yet: {needed}" for needed in [days_needed(settings, store)] if needed]
     elif forecasts_due(settings, store):
         to_do.append("the newest snapshot is not forecast: `cryptoliq forecast`")
     pointer = models.pointer().problem

@@ -16,7 +16,8 @@ from cryptoliq_assets.features.registry import BASES, FEATURE_NAMES, RETURN_DAYS
 from cryptoliq_assets.features.windows import calendar_windows
 from cryptoliq_assets.labels.liquidity import CLIP_7D, CLIP_24H, Liquidity, log_return, score_liquidity
 
-_DAY = np.timedelta64(1, "D")
+# Without a row this recent a coin's past says little of today: a forecast then rests on the row alone.
+RECENT_DAYS = 3
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,26 @@ def engineer_features(
     }
     keys = {name: cleaned[name].take(rows).reset_index(drop=True) for name in ("coin", "symbol", "date")}
     return pd.DataFrame({**keys, **flags, **features}, copy=False)
+
+
+def rests_on_itself(features: Mapping[str, np.ndarray] | pd.DataFrame) -> np.ndarray:
+    """(n,) rows whose coin has no row in the RECENT_DAYS before: a first day, a request without history, and a coin
+    that is back after a gap, whose windows hold what it was then."""
+    # The value traded is known of every row, so its lags tell which days there are.
+    lags = [np.asarray(features[f"volume_log_lag_{days}d"]) for days in range(1, RECENT_DAYS + 1)]
+    return np.logical_and.reduce([np.isnan(lag) for lag in lags])
+
+
+def forget_the_past(features: Mapping[str, np.ndarray] | pd.DataFrame, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns that look back, of the chosen rows, as if each were all that is known of its coin: name → (len(rows),).
+
+    To the last bit those of a history of one day, by the same kernels.
+    """
+    bases = np.column_stack([np.asarray(features[base], dtype=float)[rows] for base in BASES])
+    none = np.zeros(len(rows), dtype=np.int64)
+    windows = calendar_windows(Asked(np.arange(len(rows)), none, none, none), bases, days=none[:0], bases=bases[:0])
+    returns = {f"return_{back}d": np.full(len(rows), np.nan) for back in RETURN_DAYS}
+    return {**windows.columns, **returns, "days_seen_90d": windows.days_seen}
 
 
 def day_numbers(dates: pd.Series) -> np.ndarray:

@@ -6,6 +6,7 @@ not have come in, and a request at the service knows none of them.
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 import pandas as pd
 
@@ -39,13 +40,26 @@ class Market:
         known = (snapshot >= 0) & (caps > 0)
         if not known.any():
             return ranks
-        order = np.flatnonzero(known)[np.argsort(snapshot[known], kind="stable")]
-        groups, starts = np.unique(snapshot[order], return_index=True)
-        for group, rows in zip(groups, np.split(order, starts[1:]), strict=True):
-            there = self.caps[self.cap_starts[group] : self.cap_starts[group + 1]]
-            if len(there):
-                ranks[rows] = np.log(1.0 + len(there) - np.searchsorted(there, caps[rows], side="right"))
+        ranks[known] = np.log(_ranks(snapshot[known], caps[known], self.caps, self.cap_starts))
         return ranks
+
+
+@numba.njit(cache=True, nogil=True)
+def _ranks(snapshot, caps, there, starts):  # pragma: no cover - compiled
+    """(n,) one more than the caps `there` of a row's snapshot that are larger than its own; NaN where it has none."""
+    out = np.full(len(caps), np.nan)
+    for row in range(len(caps)):
+        first, last = starts[snapshot[row]], starts[snapshot[row] + 1]
+        low, high = first, last
+        while low < high:
+            middle = (low + high) // 2
+            if there[middle] <= caps[row]:
+                low = middle + 1
+            else:
+                high = middle
+        if first < last:
+            out[row] = 1.0 + (last - low)
+    return out
 
 
 def market_of(days: np.ndarray, caps: np.ndarray, *, values: dict[str, np.ndarray], sound: np.ndarray) -> Market:

@@ -6,7 +6,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from cryptoliq_assets.forecasts.due import newest_date
+from cryptoliq_assets.forecasts.due import newest_date, stale_features
 from cryptoliq_assets.forecasts.forecasting import append_forecasts, forecast_snapshot, stale_coins
 from cryptoliq_assets.io.declare import table_asset
 from cryptoliq_assets.io.files import write_json
@@ -28,9 +28,11 @@ def forecast_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         """The score expected at date + horizon, with lower and upper, for every coin of the newest snapshot.
 
         Append-only: what was forecast stays as it was; a row is added where the same champion now says otherwise.
-        Coins absent from the newest snapshot are listed as stale, not forecast.
+        Coins absent from the newest snapshot are listed as stale, not forecast. Nothing is, with a warning, where the
+        features are of another formula than the champion's, or the champion of another horizon than the settings.
         """
         from cryptoliq_assets.models.champion import load_champion
+        from cryptoliq_assets.models.tasks import other_task
 
         store = tables.store()
         months = list(context.partition_keys)
@@ -45,6 +47,11 @@ def forecast_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         if champion is None:
             context.log.warning("no champion yet: nothing is forecast until `train` has promoted one")
             return dg.Output(stored, metadata={"champion": "none yet"})
+        task = {"formula": settings.formula, "horizon_days": settings.horizon_days}
+        unfit = other_task(champion.metadata, **task) or stale_features(store, month_of(newest))
+        if unfit:
+            context.log.warning(f"nothing is forecast: {unfit}")
+            return dg.Output(stored, metadata={"not_forecast": unfit})
         for reason in champion.passed_over:
             context.log.warning(f"{reason}; {champion.version} forecasts in its place")
         rows, stale = _newest_rows(store, newest)

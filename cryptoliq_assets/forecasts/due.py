@@ -1,14 +1,17 @@
-"""What is due: a champion where there is none, forecasts of the newest snapshot by the present one."""
+"""What is due: a champion where there is none of the task asked for, forecasts of the newest snapshot by the present one."""
 
 import datetime as dt
 
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.models.tasks import other_task
 from cryptoliq_assets.settings import Settings
 
+_FEATURES = "engineered_features"
 
-def newest_date(store: TableStore, table: str = "engineered_features") -> dt.date | None:
+
+def newest_date(store: TableStore, table: str = _FEATURES) -> dt.date | None:
     """Date of the newest snapshot in a table; None while it is empty."""
     for month in reversed(store.months(table)):
         stamp = store.stamp(table, month)
@@ -23,7 +26,7 @@ def forecasts_due(settings: Settings, store: TableStore) -> str | None:
     # Where the current one is broken, an earlier one forecasts in its place; where all are, the run has to say so.
     champion = models.newest_intact()[0] or models.current_version()
     newest = newest_date(store)
-    if champion is None or newest is None:
+    if champion is None or newest is None or mismatch(settings):
         return None
     month = f"{newest:%Y-%m}"
     stored = store.read("forecasts", [month], columns=["coin", "date", "model_version"])
@@ -32,8 +35,8 @@ def forecasts_due(settings: Settings, store: TableStore) -> str | None:
 
 
 def training_due(settings: Settings, store: TableStore, *, provisional_too: bool) -> bool:
-    """True when training would give a champion where there is none, or none that loads, or a sound one in place of a
-    provisional one.
+    """True when training would give a champion where there is none, or none that loads, or one of another task (formula,
+    horizon) than the settings', or a sound one in place of a provisional one.
 
     With `provisional_too` a first champion may be provisional: too few dates for rolling-origin folds are no obstacle.
     """
@@ -41,7 +44,7 @@ def training_due(settings: Settings, store: TableStore, *, provisional_too: bool
     version, _ = models.newest_intact()
     try:
         models.current()
-        champion = models.metadata(version) if version else None
+        champion = models.metadata(version) if version and not mismatch(settings) else None
     except ModelRefused:
         # What is known of the current one is gone or unreadable: no sound champion, and training gives one.
         champion = None
@@ -51,6 +54,46 @@ def training_due(settings: Settings, store: TableStore, *, provisional_too: bool
     if dates >= settings.min_train_dates:
         return True
     return provisional_too and champion is None and dates > 0
+
+
+def mismatch(settings: Settings) -> str | None:
+    """Where the model that serves has another formula or horizon than the settings: both in words, else None.
+
+    It forecasts nothing then, for the tables hold the features of the settings' formula.
+    """
+    models = store_of(settings)
+    version = models.newest_intact()[0]
+    if version is None:
+        return None
+    return other_task(models.metadata(version), formula=settings.formula, horizon_days=settings.horizon_days)
+
+
+def stale_features(store: TableStore, month: str) -> str | None:
+    """Where a month's features are not made from what there is now, by the formula of the settings: what to do, else None.
+
+    They may be of another formula, whose numbers a model of this one would take for its own.
+    """
+    if store.is_fresh(_FEATURES, month):
+        return None
+    return (
+        f"{_FEATURES} of {month} are of another formula ({store.settings.formula} is asked for) or of other snapshots than "
+        "there are now: `cryptoliq materialize` makes them again"
+    )
+
+
+def days_needed(settings: Settings, store: TableStore) -> str | None:
+    """Where nothing can be trained, how many more days of snapshots that takes; None where some date is labelled."""
+    if labelled_dates(store):
+        return None
+    horizon = settings.horizon_days
+    days = sum(len(stamp.days) for month in store.months(_FEATURES) if (stamp := store.stamp(_FEATURES, month)))
+    # The newest days have no label before as many more have come as the horizon is long.
+    waiting = min(days, horizon)
+    return (
+        f"no day has a label, which is a sound row followed by one {horizon} day(s) later: at least "
+        f"{1 + horizon - waiting} more day(s) of snapshots make a provisional champion, at least "
+        f"{settings.min_train_dates + horizon - waiting} one that is judged over time"
+    )
 
 
 def labelled_dates(store: TableStore) -> int:

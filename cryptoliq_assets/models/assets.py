@@ -11,7 +11,7 @@ from cryptoliq_assets.settings import Settings
 
 GROUP = "models"
 # Raise when the evaluation or a recipe changes.
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 # Shown by Dagster; what each one is, `models/recipes.py` says.
 _CANDIDATES = {
@@ -160,8 +160,8 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         """The model in use: models/current.pkl with metadata.json, scaler.json and the ledger.
 
-        The best candidate takes its place when the gate lets it, else the champion's own recipe refitted on the newest
-        rows does; every refusal is recorded, and with two of them the champion stays.
+        The candidates, and the champion's own recipe refitted on the newest rows, come before the gate in the order of their
+        skill; the first that passes takes its place. Every refusal is recorded; where all are refused the champion stays.
         """
         from cryptoliq_assets.models.card_file import card_path
         from cryptoliq_assets.models.training import LeakageSuspected, choose_champion
@@ -180,6 +180,11 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
             raise dg.Failure(f"{error}; the champion stays", allow_retries=False) from error
         for decision in outcome.decisions:
             context.log.info(f"{'promoted' if decision.promote else 'not promoted'}: {decision.reason}")
+        if not outcome.promoted:
+            stays = f"{outcome.metadata['version']} stays" if outcome.metadata else "there is no champion"
+            context.log.warning(
+                f"no candidate passed the gate, so {stays}: {settings.models_dir}/ledger.jsonl says why"
+            )
         shown = {"promoted": outcome.promoted, "reason": outcome.reason}
         metadata = outcome.metadata
         if metadata is not None:

@@ -5,7 +5,7 @@ They share the learners' interface, so that they are evaluated by the same code 
 
 import numpy as np
 
-from cryptoliq_assets.models.learners import Learner
+from cryptoliq_assets.models.learners import LINE, Learner
 
 PERSISTENCE = "persistence"
 HAR = "har"
@@ -33,8 +33,6 @@ class Baseline(Learner):
 class HeterogeneousAutoregression(Baseline):
     """HAR: least squares on today's score and its 7- and 30-day means (Corsi 2009, doi:10.1093/jjfinec/nbp001)."""
 
-    INPUTS = ("liquidity_score", "liquidity_score_mean_7d", "liquidity_score_mean_30d")
-
     def _fit(self, X: np.ndarray, change: np.ndarray) -> None:
         design = self._design(X)
         whole = ~np.isnan(design).any(axis=1)
@@ -44,7 +42,7 @@ class HeterogeneousAutoregression(Baseline):
         return np.nan_to_num(self._design(X) @ self.coefficients, nan=0.0)
 
     def _design(self, X: np.ndarray) -> np.ndarray:
-        inputs = [X[:, self.features.index(name)].astype(float) for name in self.INPUTS]
+        inputs = [X[:, self.features.index(name)].astype(float) for name in LINE]
         return np.column_stack([*inputs, np.ones(len(X))])
 
 

@@ -27,7 +27,7 @@ from cryptoliq_assets.models.recipes import Recipe
 
 _ARRAYS = ("rows", "fold")
 _BY_NAME = ("forecasts", "references")
-_SAID = ("name", "recipe", "evaluation", "folds", "metrics", "seconds")
+_SAID = ("name", "recipe", "evaluation", "folds", "metrics", "seconds", "importance")
 _SEALS = ("checksum", "signature")
 
 

@@ -14,19 +14,16 @@ from cryptoliq_assets.models.baselines import HAR, PERSISTENCE
 from cryptoliq_assets.models.buckets import BUCKETS
 from cryptoliq_assets.models.coin_measures import LEAST_COIN_ROWS, measure_coins
 from cryptoliq_assets.models.evaluation import Evaluation
-from cryptoliq_assets.models.intervals import WITHOUT, ConformalTable
+from cryptoliq_assets.models.intervals import PARTIAL_GROUPS, WITHOUT, ConformalTable
 from cryptoliq_assets.models.leaderboard import candidate_named
-from cryptoliq_assets.models.learners import Learner
-from cryptoliq_assets.models.training_set import WITH_HISTORY, WITHOUT_HISTORY, YOUNG, TrainingSet
+from cryptoliq_assets.models.training_set import VIEWS, WITH_HISTORY, WITHOUT_HISTORY, YOUNG, TrainingSet
 
 DECILES = 10
-# Rows of the last fold that features are permuted on: seconds, not minutes, whatever the panel.
-IMPORTANCE_ROWS = 4_000
 IMPORTANT = 15
 WORST_COINS = 10
 LEDGER_LINES = 12
-# Whose residuals a group's half-width comes from: in the coverage of several folds, a pool's in at least one.
-OWN, BORROWED = "its own", "a pool"
+# Whose residuals a group's half-width comes from, where it has a table of its own.
+OWN = "its own"
 
 
 @dataclass(frozen=True)
@@ -51,18 +48,16 @@ def card_facts(
     *,
     evaluation: Evaluation,
     rows: TrainingSet,
-    learner: Learner,
     ledger: Sequence[Mapping[str, Any]],
-    seed: int = 7,
 ) -> CardFacts:
-    """Facts of the model `learner`, evaluated as `evaluation` on `rows`; ledger: its entries, oldest first."""
+    """Facts of the model evaluated as `evaluation` on `rows`; ledger: its entries, oldest first."""
     return CardFacts(
         metadata=metadata,
         models=model_table(leaderboard),
         calibration=calibration(evaluation.predicted, rows.y[evaluation.rows]),
         coverage=_coverage(metadata),
         half_widths=_half_widths(metadata),
-        importance=permutation_importance(learner, rows, _sample(evaluation, seed=seed), seed=seed).head(IMPORTANT),
+        importance=_importance(evaluation).head(IMPORTANT),
         buckets=_buckets(candidate_named(dict(leaderboard), evaluation.name)),
         worst_coins=_worst_coins(evaluation, rows),
         daily_mae=_daily_mae(evaluation, rows),
@@ -71,7 +66,8 @@ def card_facts(
 
 
 def model_table(leaderboard: Mapping[str, Any]) -> pd.DataFrame:
-    """Candidates, then baselines: skill, its worst fold, errors, and skill on known caps and without history."""
+    """Candidates, then baselines: skill, by fold, errors, and skill on known caps and without history; where coins were held
+    out, also skill against a market that moved as one (persistence + the training coins' mean change)."""
     entries = []
     for entry in [*leaderboard["candidates"], *leaderboard["baselines"]]:
         mean = entry["metrics"][WITH_HISTORY]["all"]["mean"]
@@ -80,6 +76,7 @@ def model_table(leaderboard: Mapping[str, Any]) -> pd.DataFrame:
                 "model": entry["name"],
                 "skill": entry["skill"],
                 **{f"fold {f['fold']}": f["skill"] for f in entry["metrics"][WITH_HISTORY]["all"]["folds"]},
+                **({"skill, mean change": mean["skill_vs_mean_change"]} if "skill_vs_mean_change" in mean else {}),
                 "MAE": mean["mae"],
                 "RMSE": mean["rmse"],
                 "R²": mean["r2"],
@@ -106,60 +103,45 @@ def calibration(predicted: np.ndarray, realised: np.ndarray, *, parts: int = DEC
     )
 
 
-def permutation_importance(learner: Learner, rows: TrainingSet, chosen: np.ndarray, *, seed: int = 7) -> pd.DataFrame:
-    """By how much the squared error of the chosen rows rises, as a share of it, when one feature is shuffled among them.
-
-    One row a feature, the most important first (Breiman 2001, doi:10.1023/A:1010933404324). Features that tell the same
-    stand in for each other, so that each of them by itself seems to matter less.
-    """
-    columns = [rows.features.index(name) for name in learner.features]
-    X = rows.X[chosen][:, columns]
-    y = rows.y[chosen]
-    base = float(np.mean((learner.predict(X) - y) ** 2))
-    rng = np.random.default_rng(seed)
-    rises = []
-    for place in range(X.shape[1]):
-        whole = X[:, place].copy()
-        X[:, place] = whole[rng.permutation(len(X))]
-        error = float(np.mean((learner.predict(X) - y) ** 2))
-        X[:, place] = whole
-        rises.append(error / base - 1.0 if base > 0 else 0.0)
-    table = pd.DataFrame({"feature": list(learner.features), "rise": rises})
+def _importance(evaluation: Evaluation) -> pd.DataFrame:
+    """One row a feature, the most important first."""
+    table = pd.DataFrame({"feature": list(evaluation.importance), "rise": list(evaluation.importance.values())})
+    table = table.astype({"rise": float})
     return table.sort_values(["rise", "feature"], ascending=[False, True], ignore_index=True)
 
 
-def _sample(evaluation: Evaluation, *, seed: int) -> np.ndarray:
-    last = evaluation.rows[evaluation.fold == evaluation.fold.max()]
-    if len(last) <= IMPORTANCE_ROWS:
-        return last
-    return np.sort(np.random.default_rng(seed).choice(last, size=IMPORTANCE_ROWS, replace=False))
-
-
 def _coverage(metadata: Mapping[str, Any]) -> pd.DataFrame:
+    """A row a group: pooled, then fold by fold, NaN where a fold has none of it."""
+    folds = {f"fold {fold['fold']}": fold["groups"] for fold in metadata["coverage"]["folds"]}
     entries = [
         {
             "group": name,
-            **{key: found[key] for key in ("rows", "coverage", "mean_width")},
+            **{key: found[key] for key in ("rows", "coverage")},
+            "standard error": found["standard_error"],
+            **{fold: groups.get(name, {}).get("coverage") for fold, groups in folds.items()},
+            "mean_width": found["mean_width"],
             "fewest residuals": found["residuals"],
-            "residuals of": OWN if found["own"] else BORROWED,
+            # A view's name stands for groups of several kinds.
+            "residuals of": OWN if found["own"] else found["source"] if name not in VIEWS else "several",
         }
         for name, found in metadata["coverage"]["pooled"].items()
     ]
-    columns = ["group", "rows", "coverage", "mean_width", "fewest residuals", "residuals of"]
-    return pd.DataFrame(entries, columns=columns)
+    shares = ["coverage", "standard error", *folds]
+    columns = ["group", "rows", *shares, "mean_width", "fewest residuals", "residuals of"]
+    return pd.DataFrame(entries, columns=columns).astype(dict.fromkeys(shares, float))
 
 
 def _half_widths(metadata: Mapping[str, Any]) -> pd.DataFrame:
     """What the model's forecasts are given, for every group there can be, and how many residuals that rests on."""
     table = ConformalTable.from_dict(metadata["intervals"])
-    groups = np.array([*BUCKETS, YOUNG, *(WITHOUT + bucket for bucket in BUCKETS)])
+    groups = np.array([*BUCKETS, YOUNG, *(WITHOUT + bucket for bucket in BUCKETS), *PARTIAL_GROUPS])
     told = table.explain(groups)
     return pd.DataFrame(
         {
             "group": groups.astype(object),
             "half-width": told["half_width"],
             "residuals": told["residuals"],
-            "residuals of": np.where(told["own"], OWN, BORROWED).astype(object),
+            "residuals of": np.where(told["own"], OWN, told["source"]).astype(object),
         }
     )
 

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from cryptoliq_assets.models.backtest import smoothed
-from cryptoliq_assets.models.card_facts import IMPORTANCE_ROWS, CardFacts
+from cryptoliq_assets.models.card_facts import CardFacts
+from cryptoliq_assets.models.importance import IMPORTANCE_ROWS
 from cryptoliq_assets.models.intervals import LEAST_RESIDUALS
 from cryptoliq_assets.models.plots import bar_plot, line_plot
 
@@ -26,13 +27,13 @@ p { margin: 6px 0; } p.note { color: #555; font-size: 13.5px; }
 table { border-collapse: collapse; margin: 10px 0; font-size: 13.5px; }
 th { text-align: right; padding: 4px 10px; border-bottom: 2px solid #bbb; vertical-align: bottom; font-weight: 600; }
 td { text-align: right; padding: 3px 10px; border-bottom: 1px solid #eee; font-variant-numeric: tabular-nums; }
-th.text, td.text { text-align: left; } td, th.text { white-space: nowrap; } td.long { white-space: normal; overflow-wrap: anywhere; }
+th.text, td.text { text-align: left; } td, th.text, th.fold { white-space: nowrap; } td.long { white-space: normal; overflow-wrap: anywhere; }
 tr.chosen td { background: #eef5fb; font-weight: 600; }
 svg { max-width: 100%; height: auto; }
 """
 
 # How numbers of these columns are shown; all others have three decimals.
-_SHARES = ("coverage", "rise")
+_SHARES = ("coverage", "standard error", "rise")
 _FINE = ("MAE", "RMSE", "bias", "mean_width", "mean width", "half-width")
 # Columns of prose, which may be broken into lines.
 _LONG = ("value", "reason")
@@ -112,20 +113,20 @@ def _sections(facts: CardFacts) -> list[tuple[str, str]]:
             f"Coverage of the {level:.0%} intervals",
             _note(
                 "Each fold after the first, its intervals calibrated on what was known of the fold before; by coin, on all the "
-                f"others. A group with under {LEAST_RESIDUALS} residuals is given the half-width of a pool, in which larger "
-                "groups weigh more. Few rows say little: of 100, were they independent, one coverage in three is more than "
-                "3 points off, and rows of one day are not."
+                f"others. A group with under {LEAST_RESIDUALS} residuals is given the half-width of a pool, named in the last "
+                "column, in which larger groups weigh more. The standard error counts the rows of one day (by coin: of one "
+                "coin) as one draw, for they are covered or missed together."
             )
             + _coverage_plot(facts, level)
-            + _table(_readable(facts.coverage).rename(columns={"mean_width": "mean width"})),
+            + _table(_readable(facts.coverage).rename(columns={"mean_width": "mean width"}), shares=True),
         ),
         ("Intervals in use", _note(_how_calibrated(metadata)) + _table(_readable(facts.half_widths))),
         (
             "Importance of features",
             _note(
-                f"Rise of the squared error when one feature is shuffled, on up to {IMPORTANCE_ROWS:,} rows of the last "
-                "fold. The model in use has learnt from these days too: this shows what it leans on, not how good it is. "
-                "The bars are logarithmic."
+                "Rise of the squared error when what is shown of one feature is shuffled, on up to "
+                f"{IMPORTANCE_ROWS:,} rows of the last fold, by the model of that fold, which has not seen them. The level "
+                "that changes are counted from stays each row's own. The bars are logarithmic."
             )
             + bar_plot(
                 {row.feature: round(100.0 * row.rise, 1) for row in facts.importance.itertuples()},
@@ -146,10 +147,10 @@ def _sections(facts: CardFacts) -> list[tuple[str, str]]:
 
 def _what(metadata: dict[str, Any]) -> str:
     days = metadata["horizon_days"]
-    ahead = "tomorrow" if days == 1 else f"in {days} days"
+    ahead = "of tomorrow" if days == 1 else f"{days} days ahead"
     provisional = " Provisional: coins were held out, for there are too few dates." if metadata["provisional"] else ""
     return (
-        f"Forecasts each coin's liquidity_score ({metadata['formula']}) of {ahead}. "
+        f"Forecasts each coin's liquidity_score ({metadata['formula']}) {ahead}. "
         f"Promoted {str(metadata.get('promoted_at', ''))[:16].replace('T', ' ')} UTC: "
         f"{metadata.get('promotion_reason', '')}.{provisional}"
     )
@@ -194,7 +195,10 @@ def _folds(metadata: dict[str, Any]) -> pd.DataFrame:
 def _how_folded(metadata: dict[str, Any]) -> str:
     if metadata["evaluation"] == "over_time":
         return "Rolling origins: each fold is forecast by a model that knew nothing after its “known until”."
-    return "By coin: each group of coins is forecast by a model that has seen the others only. Provisional."
+    return (
+        "By coin: each group of coins is forecast by a model that has seen the others only, on the same days. Provisional: "
+        "nothing here, the intervals least of all, claims anything about new days."
+    )
 
 
 def _how_calibrated(metadata: dict[str, Any]) -> str:
@@ -207,6 +211,8 @@ def _how_calibrated(metadata: dict[str, Any]) -> str:
     # The largest of n residuals covers a new row with probability n / (n + 1).
     if fewest / (fewest + 1) < level:
         told += f" The fewest are {fewest}: even the largest of so few cannot promise {level:.0%}."
+    if metadata["evaluation"] != "over_time":
+        told += " Its residuals are of other coins on days that were known: by coin, an interval claims nothing about new days."
     return told
 
 
@@ -224,7 +230,8 @@ def _coverage_plot(facts: CardFacts, level: float) -> str:
 
 def _readable(frame: pd.DataFrame) -> pd.DataFrame:
     """`without_history:above_1000` as "without history: above 1000"."""
-    return frame.assign(group=[name.replace("_", " ").replace(":", ": ") for name in frame["group"]])
+    names = [name for name in ("group", "residuals of") if name in frame]
+    return frame.assign(**{name: [text.replace("_", " ").replace(":", ": ") for text in frame[name]] for name in names})
 
 
 def _size_plot(facts: CardFacts) -> str:
@@ -237,8 +244,9 @@ def _note(text: str) -> str:
     return f'<p class="note">{escape(text)}</p>\n'
 
 
-def _table(frame: pd.DataFrame, *, chosen: str | None = None) -> str:
-    """A frame as an HTML table, text to the left; the row whose first cell is `chosen` stands out."""
+def _table(frame: pd.DataFrame, *, chosen: str | None = None, shares: bool = False) -> str:
+    """A frame as an HTML table, text to the left; the row whose first cell is `chosen` stands out; shares: its columns by
+    fold are shares of rows."""
     if frame.empty:
         return "<p>none</p>"
     text = [frame[name].dtype == object or isinstance(frame[name].dtype, pd.StringDtype) for name in frame]
@@ -246,11 +254,15 @@ def _table(frame: pd.DataFrame, *, chosen: str | None = None) -> str:
         f' class="text{" long" if name in _LONG else ""}"' if is_text else ""
         for name, is_text in zip(frame, text, strict=True)
     ]
-    head = "".join(f"<th{kind}>{escape(str(name))}</th>" for name, kind in zip(frame, classes, strict=True))
+    # "fold 1" is one word.
+    heads = [
+        ' class="fold"' if str(name).startswith("fold ") else kind for name, kind in zip(frame, classes, strict=True)
+    ]
+    head = "".join(f"<th{kind}>{escape(str(name))}</th>" for name, kind in zip(frame, heads, strict=True))
     lines = []
     for row in frame.itertuples(index=False):
         cells = zip(frame.columns, row, classes, strict=True)
-        line = "".join(f"<td{kind}>{escape(_shown(name, value))}</td>" for name, value, kind in cells)
+        line = "".join(f"<td{kind}>{escape(_shown(name, value, shares=shares))}</td>" for name, value, kind in cells)
         lines.append(f"<tr{' class=chosen' if chosen is not None and row[0] == chosen else ''}>{line}</tr>")
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>\n'
 
@@ -264,11 +276,11 @@ def _markdown(frame: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _shown(column: object, value: Any) -> str:
+def _shown(column: object, value: Any, *, shares: bool = False) -> str:
     if isinstance(value, float):
         if not math.isfinite(value):
             return "–"
-        if column in _SHARES:
+        if column in _SHARES or (shares and str(column).startswith("fold ")):
             return f"{value:.1%}"
         # + 0.0 makes one zero of the two.
         return f"{round(value, 4) + 0.0:.4f}" if column in _FINE else f"{round(value, 3) + 0.0:.3f}"

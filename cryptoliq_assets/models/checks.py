@@ -12,10 +12,10 @@ def model_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     @dg.asset_check(
         asset="leaderboard",
         name="skill_above_zero",
-        blocking=True,
         description=(
-            "The best candidate beats persistence in every fold. Blocking where evaluated over time; a warning where "
-            "there were too few dates and coins were held out instead."
+            "The best candidate beats persistence in every fold: an error where evaluated over time, a warning where there "
+            "were too few dates and coins were held out instead. The gate, which comes after, refuses what does not, and the "
+            "ledger says so."
         ),
     )
     def skill_above_zero(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
@@ -35,7 +35,7 @@ def model_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
         name="no_look_ahead",
         blocking=True,
         description=(
-            "The features of sampled dates, made again from cleaned data cut at each date, equal the stored ones, value "
+            "The features of sampled dates, made again from raw data cut at each date, equal the stored ones, value "
             "for value. It stops a promotion: what was learnt from a later day's values is worth nothing."
         ),
     )

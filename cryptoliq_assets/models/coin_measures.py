@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from cryptoliq_assets.models.baselines import HAR, PERSISTENCE
+from cryptoliq_assets.models.baselines import PERSISTENCE
 from cryptoliq_assets.models.buckets import BUCKETS
-from cryptoliq_assets.models.evaluation import Evaluation
+from cryptoliq_assets.models.evaluation import Evaluation, har_of
 from cryptoliq_assets.models.training_set import VIEWS, WITH_HISTORY, TrainingSet
 
 # A coin's mean error over fewer days than this is a tale of those days.
@@ -17,8 +17,8 @@ def measure_coins(evaluation: Evaluation, rows: TrainingSet, *, view: str = WITH
     """One row a coin, worst mean absolute error first, all folds together.
 
     Columns: coin, model, view, bucket (of the coin's last row), rows, skill, mae, rmse, r2, mae_vs_persistence,
-    mae_vs_har, bias (forecast less realised); as in `metrics.MEASURES`, NaN where undefined. References are the baselines'
-    forecasts with all their history, whatever the view.
+    mae_vs_har, bias (forecast less realised); as in `metrics.MEASURES`, NaN where undefined. Persistence has today's
+    whole score whatever the view, HAR what the view shows.
     """
     codes, place = np.unique(rows.coins[evaluation.rows], return_inverse=True)
     order = np.lexsort((rows.date[evaluation.rows], place))
@@ -26,7 +26,7 @@ def measure_coins(evaluation: Evaluation, rows: TrainingSet, *, view: str = WITH
     starts = np.cumsum(count) - count
     realised = rows.y[evaluation.rows][order]
     forecast = evaluation.forecasts[view][order]
-    naive, har = (np.abs(evaluation.references[name][order] - realised) for name in (PERSISTENCE, HAR))
+    naive, har = (np.abs(evaluation.references[name][order] - realised) for name in (PERSISTENCE, har_of(view)))
 
     def mean(values: np.ndarray) -> np.ndarray:
         return np.add.reduceat(values, starts) / count

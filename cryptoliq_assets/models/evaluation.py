@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from cryptoliq_assets.models.baselines import HAR, MEAN_7D, PERSISTENCE, baseline
 from cryptoliq_assets.models.buckets import BUCKETS
 from cryptoliq_assets.models.folds import BY_COIN, Fold, Folds
+from cryptoliq_assets.models.importance import permutation_importance
 from cryptoliq_assets.models.learners import Learner
 from cryptoliq_assets.models.metrics import score_rows
 from cryptoliq_assets.models.recipes import Recipe, fit_recipe, predict_rows
@@ -21,13 +22,18 @@ BASELINES = (PERSISTENCE, HAR, MEAN_7D)
 Progress = Callable[[str], None]
 
 
+def har_of(view: str) -> str:
+    """Name of HAR's forecasts in a view among an evaluation's references."""
+    return HAR if view == WITH_HISTORY else f"{HAR}:{view}"
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Out-of-fold forecasts of one model; arrays over the m tested rows, fold after fold.
 
     rows: indices into the training set; fold: number from 1; forecasts: by view (training_set.VIEWS), the same rows
-    with all, some or none of their history; references: forecasts of the baselines that measures need, by name;
-    metrics: by view, see `measure`.
+    with all, some or none of their history; references: forecasts of the baselines that measures need, by name, HAR's by
+    view (`har_of`): it would else have a history that the forecast had not; metrics: by view, see `measure`; importance: of a recipe's features, on the tested rows of the last fold.
     """
 
     name: str
@@ -40,6 +46,7 @@ class Evaluation:
     references: dict[str, np.ndarray]
     metrics: dict[str, dict[str, object]]
     seconds: float
+    importance: dict[str, float] = field(default_factory=dict)
 
     @property
     def predicted(self) -> np.ndarray:
@@ -92,15 +99,21 @@ def _evaluate(
     progress: Progress | None,
 ) -> Evaluation:
     started = time.perf_counter()
-    needed = (HAR, "mean_change") if folds.evaluation == BY_COIN else (HAR,)
+    needed = {har_of(view): (HAR, view) for view in VIEWS}
+    if folds.evaluation == BY_COIN:
+        needed["mean_change"] = ("mean_change", WITH_HISTORY)
     forecasts: dict[str, list[np.ndarray]] = {view: [] for view in VIEWS}
-    references: dict[str, list[np.ndarray]] = {against: [] for against in needed}
+    references: dict[str, list[np.ndarray]] = {reference: [] for reference in needed}
+    importance: dict[str, float] = {}
     for fold in folds.folds:
         model = fit(fold)
         for view in VIEWS:
             forecasts[view].append(predict_rows(model, rows, chosen=fold.test, view=view))
-        for against in needed:
-            references[against].append(predict_rows(_fit_baseline(against, rows, fold), rows, chosen=fold.test))
+        if recipe is not None and fold is folds.folds[-1]:
+            importance = permutation_importance(model, rows, fold.test)
+        baselines = {against: _fit_baseline(against, rows, fold) for against in {name for name, _ in needed.values()}}
+        for reference, (against, view) in needed.items():
+            references[reference].append(predict_rows(baselines[against], rows, chosen=fold.test, view=view))
         if progress:
             reached = score_rows(
                 rows.y[fold.test], forecasts[WITH_HISTORY][-1], references={PERSISTENCE: rows.today[fold.test]}
@@ -125,19 +138,25 @@ def _evaluate(
         recipe=recipe,
         evaluation=folds.evaluation,
         folds=tuple(fold.describe() for fold in folds.folds),
-        metrics={view: measure(rows, values, tested=parts) for view, values in parts["forecasts"].items()},
+        metrics={view: measure(rows, values, tested=parts, view=view) for view, values in parts["forecasts"].items()},
         seconds=time.perf_counter() - started,
+        importance=importance,
         **parts,
     )
 
 
-def measure(rows: TrainingSet, predicted: np.ndarray, *, tested: dict[str, object]) -> dict[str, object]:
+def measure(
+    rows: TrainingSet, predicted: np.ndarray, *, tested: dict[str, object], view: str = WITH_HISTORY
+) -> dict[str, object]:
     """Measures by population: {"mean", "worst_skill", "folds": […], "buckets": {…}}; None where nothing is defined.
 
-    `mean` averages over folds, each counting alike; buckets are pooled over folds.
+    `mean` averages over folds, each counting alike; buckets are pooled over folds. Persistence has today's whole score in
+    every view, HAR no more than the view shows.
     """
     index, fold = tested["rows"], tested["fold"]
-    references: dict[str, np.ndarray] = tested["references"]
+    stored: dict[str, np.ndarray] = tested["references"]
+    references = {name: values for name, values in stored.items() if name in (PERSISTENCE, "mean_change")}
+    references[HAR] = stored[har_of(view)]
     results = {}
     for population in POPULATIONS:
         included = np.ones(len(index), bool) if population == "all" else rows.known_cap[index]

@@ -1,6 +1,6 @@
 """The gate: whether a fitted candidate may become champion. Pure decisions, each with its reason."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,7 +8,8 @@ from cryptoliq_assets.features.registry import MODEL_FEATURES
 from cryptoliq_assets.models.evaluation import POPULATIONS
 from cryptoliq_assets.models.folds import OVER_TIME
 from cryptoliq_assets.models.learners import LEARNERS, TARGETS
-from cryptoliq_assets.models.recipes import same_recipe
+from cryptoliq_assets.models.recipes import HELD, same_recipe
+from cryptoliq_assets.models.tasks import other_task
 from cryptoliq_assets.models.training_set import WITH_HISTORY
 from cryptoliq_assets.schemas.tables import TABLES
 
@@ -20,6 +21,12 @@ LEAKAGE_R2 = 0.99
 MARGIN = 0.01
 # 0.36 - 0.01 is not 0.35 in binary.
 _ROUNDING = 1e-9
+# A fold's rows of fewer than these say little: the standard error of a skill is then near 0.1, and a coin's own days are
+# alike, so that 12 rows of one coin are hardly more than one observation.
+LEAST_ROWS = 100
+LEAST_COINS = 5
+# All rows, which every candidate is judged by however few they are: nothing else would be left to judge it by.
+ALL = "all"
 # What the features of a model are columns of.
 INPUT_TABLE = "engineered_features"
 
@@ -38,18 +45,25 @@ class Decision:
 
 
 def consider(leaderboard: Mapping[str, Any], *, champion: Mapping[str, Any] | None = None) -> list[Decision]:
-    """The decisions of one training, in order: on the best candidate and, where that one is refused and is of another recipe
-    than the champion, on the champion's own recipe refitted: no champion grows old for want of a better rival.
+    """The decisions of one training, down the ranking to the first candidate that passes: at most the last one promotes.
 
-    At most the last one promotes. champion: metadata of the one that stands, None where there is none.
+    The champion's own recipe stands in the ranking too, refitted, so no champion grows old for want of a better rival.
+    champion: metadata of the one that stands, None where there is none.
     """
-    decisions = [decide(leaderboard, champion=champion)]
-    first = decisions[0]
-    if first.promote or first.leakage or champion is None or champion.get("evaluation") != leaderboard["evaluation"]:
-        return decisions
-    own = _refitted(leaderboard, champion)
-    if own is not None and own["name"] != first.candidate:
-        decisions.append(decide(leaderboard, champion=champion, candidate=own["name"]))
+    over_time = leaderboard["evaluation"] == OVER_TIME
+    held = champion if champion is not None and not _other_task(leaderboard, champion) else None
+    held_over_time = held is not None and held.get("evaluation") == OVER_TIME
+    if held_over_time and not over_time:
+        # Refused for how all of them were evaluated: once will do.
+        return [decide(leaderboard, champion=champion)]
+    decisions: list[Decision] = []
+    for entry in sorted(leaderboard["candidates"], key=_rank):
+        # A recipe that is no candidate any more is there to be compared with, or refreshed.
+        if entry["name"] == HELD and not held_over_time:
+            continue
+        decisions.append(decide(leaderboard, champion=champion, candidate=entry["name"]))
+        if decisions[-1].promote or decisions[-1].leakage:
+            break
     return decisions
 
 
@@ -63,10 +77,15 @@ def decide(
     """Whether `candidate` (default: the leaderboard's best) replaces `champion` (its metadata; None: there is none).
 
     The champion's recipe must be on the leaderboard too, refitted on the same folds, unless it is the candidate's
-    own: a fitted champion has seen the folds and would never be beaten.
+    own: a fitted champion has seen the folds and would never be beaten. A champion of another task (formula, horizon)
+    counts as none, and the reason says so.
     """
     entry = _named(leaderboard, candidate or leaderboard["best"])
-    return replace(_decide(entry, leaderboard, champion, declared), candidate=entry["name"])
+    other = _other_task(leaderboard, champion) if champion is not None else None
+    decision = _decide(entry, leaderboard, None if other else champion, declared)
+    if other:
+        decision = replace(decision, reason=f"{decision.reason}; another task, so nothing to compare with: {other}")
+    return replace(decision, candidate=entry["name"])
 
 
 def _decide(
@@ -77,7 +96,8 @@ def _decide(
 ) -> Decision:
     over_time = leaderboard["evaluation"] == OVER_TIME
     # What one of them knows of tomorrow the tables told it: the run fails whichever it is.
-    smell = next(filter(None, map(_leakage, leaderboard["candidates"])), None) if over_time else None
+    smells = (_leakage(other, leaderboard) for other in leaderboard["candidates"]) if over_time else ()
+    smell = next(filter(None, smells), None)
     if smell:
         return Decision(False, smell, leakage=True)
     refusal = _undeclared(entry, declared)
@@ -85,9 +105,12 @@ def _decide(
         return Decision(False, refusal)
     if not over_time:
         return _provisional(entry, champion)
-    refusal = _unskilled(entry)
-    if refusal:
-        return Decision(False, refusal)
+    refusal = _unskilled(entry, leaderboard)
+    decision = Decision(False, refusal) if refusal else _compared(entry, leaderboard, champion)
+    return replace(decision, reason=decision.reason + _uncounted(entry, leaderboard))
+
+
+def _compared(entry: Mapping[str, Any], leaderboard: Mapping[str, Any], champion: Mapping[str, Any] | None) -> Decision:
     if champion is None:
         return Decision(True, f"{entry['name']}: skill {entry['skill']:.3f}, the first champion")
     if champion.get("evaluation") != OVER_TIME:
@@ -103,9 +126,9 @@ def _provisional(entry: Mapping[str, Any], champion: Mapping[str, Any] | None) -
     """Folds by coin say how a model carries over to other coins, not to other days: no skill gate applies."""
     if champion is not None and champion.get("evaluation") == OVER_TIME:
         return Decision(False, "evaluated by coin: never replaces a champion that was evaluated over time")
-    shown = "unknown" if entry["skill"] is None else f"{entry['skill']:.3f}"
     return Decision(
-        True, f"{entry['name']}: provisional, evaluated by coin (skill {shown}); too few dates for folds over time"
+        True,
+        f"{entry['name']}: provisional, evaluated by coin (skill {_shown(entry['skill'])}); too few dates for folds over time",
     )
 
 
@@ -129,29 +152,58 @@ def _undeclared(entry: Mapping[str, Any], declared: Sequence[str]) -> str | None
     return None
 
 
-def _leakage(entry: Mapping[str, Any]) -> str | None:
-    """What is too good to be true, in any view, population or fold."""
-    for view, populations in entry["metrics"].items():
-        for population in POPULATIONS:
-            for fold in populations[population]["folds"]:
-                for measure, limit in (("skill", LEAKAGE_SKILL), ("r2", LEAKAGE_R2)):
-                    if fold[measure] is not None and fold[measure] > limit:
-                        return (
-                            f"{entry['name']}: {measure} {fold[measure]:.3f} in fold {fold['fold']} ({population} rows, "
-                            f"{view}) is above {limit}: tomorrow has leaked into the features"
-                        )
-    return None
-
-
-def _unskilled(entry: Mapping[str, Any]) -> str | None:
+def _folds(
+    populations: Mapping[str, Any], leaderboard: Mapping[str, Any]
+) -> Iterator[tuple[str, Mapping[str, Any], int, bool]]:
+    """Each fold of each population: its name, its measures, its coins, and whether it has rows and coins enough to count."""
     for population in POPULATIONS:
-        for fold in entry["metrics"][WITH_HISTORY][population]["folds"]:
-            if not fold["rows"] and population != "all":
+        for fold, coins in zip(populations[population]["folds"], leaderboard["coins"][population], strict=True):
+            yield population, fold, coins, fold["rows"] >= LEAST_ROWS and coins >= LEAST_COINS
+
+
+def _leakage(entry: Mapping[str, Any], leaderboard: Mapping[str, Any]) -> str | None:
+    """What is too good to be true, in any view, population or fold that counts."""
+    for view, populations in entry["metrics"].items():
+        for population, fold, _, counts in _folds(populations, leaderboard):
+            if not counts:
                 continue
-            if fold["skill"] is None or fold["skill"] <= 0:
-                shown = "undefined" if fold["skill"] is None else f"{fold['skill']:.3f}"
-                return f"{entry['name']}: skill {shown} in fold {fold['fold']} ({population} rows), not above 0"
+            for measure, limit in (("skill", LEAKAGE_SKILL), ("r2", LEAKAGE_R2)):
+                if fold[measure] is not None and fold[measure] > limit:
+                    return (
+                        f"{entry['name']}: {measure} {fold[measure]:.3f} in fold {fold['fold']} ({population} rows, "
+                        f"{view}) is above {limit}: tomorrow has leaked into the features"
+                    )
     return None
+
+
+def _unskilled(entry: Mapping[str, Any], leaderboard: Mapping[str, Any]) -> str | None:
+    for population, fold, _, counts in _folds(entry["metrics"][WITH_HISTORY], leaderboard):
+        if (counts or population == ALL) and (fold["skill"] is None or fold["skill"] <= 0):
+            return f"{entry['name']}: skill {_shown(fold['skill'])} in fold {fold['fold']} ({population} rows), not above 0"
+    return None
+
+
+def _uncounted(entry: Mapping[str, Any], leaderboard: Mapping[str, Any]) -> str:
+    """What was too small to count, to stand behind a reason: known caps not at all, all rows not as a sign of leakage."""
+    told = [
+        f"{population} rows of fold {fold['fold']} ({fold['rows']} of {coins} coins, skill {_shown(fold['skill'])})"
+        + (", for leakage" if population == ALL else "")
+        for population, fold, coins, counts in _folds(entry["metrics"][WITH_HISTORY], leaderboard)
+        if fold["rows"] and not counts
+    ]
+    return f"; too few to count: {', '.join(told)}" if told else ""
+
+
+def _shown(skill: float | None) -> str:
+    return "undefined" if skill is None else f"{skill:.3f}"
+
+
+def _rank(entry: Mapping[str, Any]) -> tuple[bool, float]:
+    return entry["skill"] is None, -(entry["skill"] or 0.0)
+
+
+def _other_task(leaderboard: Mapping[str, Any], champion: Mapping[str, Any]) -> str | None:
+    return other_task(champion, formula=leaderboard["formula"], horizon_days=leaderboard["horizon_days"])
 
 
 def _refresh(entry: Mapping[str, Any], leaderboard: Mapping[str, Any], champion: Mapping[str, Any]) -> Decision:

@@ -12,9 +12,11 @@ ROLLBACK_OP = "roll_back"
 
 
 class RollbackConfig(dg.Config):
-    """to: a version of `cryptoliq models list`; left out, the newest sound one before the current."""
+    """to: a version of `cryptoliq models list`; left out, the newest sound one before the current. reason: why, for the
+    ledger."""
 
     to: str | None = None
+    reason: str | None = None
 
 
 def rollback_job(settings: Settings) -> dg.JobDefinition:
@@ -27,7 +29,7 @@ def rollback_job(settings: Settings) -> dg.JobDefinition:
         store = store_of(settings)
         before = store.current_version()
         try:
-            metadata = store.rollback(config.to or None, at=dt.datetime.now(dt.UTC))
+            metadata = store.rollback(config.to or None, at=dt.datetime.now(dt.UTC), reason=config.reason or None)
         except ModelRefused as error:
             raise dg.Failure(f"{error.reason}; {before or 'no model'} stays", allow_retries=False) from error
         show_card_of(settings.reports_dir, metadata["version"])
@@ -42,7 +44,7 @@ def rollback_job(settings: Settings) -> dg.JobDefinition:
 
     @dg.job(
         name=ROLLBACK_JOB,
-        description="Make an earlier champion current again: `to` in the op's config, else the newest sound one before.",
+        description="Make an earlier champion current again: `to` in the op's config, else the newest sound one before; `reason` for the ledger.",
         executor_def=dg.in_process_executor,
     )
     def rollback() -> None:

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from cryptoliq_assets.models.evaluation import POPULATIONS, Evaluation
 from cryptoliq_assets.models.recipes import HELD
-from cryptoliq_assets.models.training_set import WITH_HISTORY, WITHOUT_HISTORY, YOUNG
+from cryptoliq_assets.models.training_set import WITH_HISTORY, WITHOUT_HISTORY, YOUNG, TrainingSet
 
 # What candidates are ranked by: the mean over folds of skill on all rows.
 RANKED_ON = "all"
@@ -47,6 +49,19 @@ def make_leaderboard(
         "folds": list(first.folds),
         "candidates": candidates,
         "baselines": [_entry(evaluation) for evaluation in evaluations if not evaluation.recipe],
+    }
+
+
+def coins_by_fold(evaluation: Evaluation, rows: TrainingSet) -> dict[str, list[int]]:
+    """How many coins each fold tests, in order, by population: whether its measures say anything hangs on it."""
+    known = {population: np.ones(len(evaluation.rows), dtype=bool) for population in POPULATIONS}
+    known["known_cap"] = rows.known_cap[evaluation.rows]
+    return {
+        population: [
+            len(np.unique(rows.coins[evaluation.rows[included & (evaluation.fold == number)]]))
+            for number in np.unique(evaluation.fold)
+        ]
+        for population, included in known.items()
     }
 
 

@@ -19,6 +19,9 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "change_from_today": ("liquidity_score", "liquidity_score_mean_7d", "market_score_median"),
 }
 
+# What a line needs to forecast: today, and where the score usually is (HAR, Corsi 2009, doi:10.1093/jjfinec/nbp001).
+LINE = ("liquidity_score", "liquidity_score_mean_7d", "liquidity_score_mean_30d")
+
 
 def available_threads() -> int:
     """Cores that this process may use."""
@@ -74,14 +77,20 @@ class Learner:
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Scores expected of (n, p) rows, float64, finite whatever is missing."""
-        X = np.ascontiguousarray(X, dtype=np.float32)
-        predicted = self.levels(X)
-        bare = bare_rows(X, self.features)
+        X = np.asarray(X, dtype=np.float32)
+        return self.levels(X) + self.changes(departures(X, self.features), bare=bare_rows(X, self.features))
+
+    def changes(self, shaped: np.ndarray, *, bare: np.ndarray) -> np.ndarray:
+        """What is learnt: changes from the level expected of (n, p) shaped rows (`departures`), those of `bare` by the part
+        that learnt bare ones."""
+        changes = np.zeros(len(shaped))
         for name, mask in (("history", ~bare), ("bare", bare)):
             if mask.any():
                 part = self.parts.get(name) or self.parts["all"]
-                predicted[mask] += part.predict(departures(X[mask], self.features)[:, part.columns])
-        return predicted
+                # Columns lie together on the whole way: rows are taken out of each, and columns whole.
+                own = shaped if mask.all() else np.compress(mask, shaped.T, axis=1).T
+                changes[mask] = part.predict(own.T[part.columns].T)
+        return changes
 
     def levels(self, X: np.ndarray) -> np.ndarray:
         """What each row's change is counted from; the training mean where the row shows no level at all."""
@@ -124,7 +133,8 @@ class XGBoost(Learner):
 
     def _part(self, columns: np.ndarray, params: dict[str, Any]) -> "Part":
         require_device(self.device)
-        return BoostedPart(columns, params=params, seed=self.seed, threads=self.threads, device=self.device)
+        line = [place for place, column in enumerate(columns) if self.features[column] in LINE]
+        return BoostedPart(columns, line=line, params=params, seed=self.seed, threads=self.threads, device=self.device)
 
 
 LEARNERS: dict[str, type[Learner]] = {

@@ -53,6 +53,11 @@ class Ledger:
             (e for e in reversed(self.entries()) if e.get("event") == PROMOTION and e.get("version") == version), None
         )
 
+    def promoted_after(self, version: str) -> list[str]:
+        """Versions that were promoted after this one, oldest first; none where it never was."""
+        promoted = [str(e["version"]) for e in self.entries() if e.get("event") == PROMOTION and "version" in e]
+        return promoted[promoted.index(version) + 1 :] if version in promoted else []
+
     def served(self) -> list[str]:
         """Versions in the order in which they became current, by promotion or rollback; the last is current now."""
         return [str(e["version"]) for e in self.entries() if e.get("event") in (PROMOTION, ROLLBACK) and "version" in e]
@@ -100,4 +105,9 @@ def canonical_json(value: Mapping[str, Any]) -> bytes:
 
 
 def signed_by(metadata: Mapping[str, Any], key: bytes) -> bool:
-    return hmac.compare_digest(str(metadata.get("signature", "")), sign(metadata, key))
+    try:
+        expected = sign(metadata, key)
+    except ValueError:
+        # Infinite or undefined numbers: nothing of the kind was ever signed.
+        return False
+    return hmac.compare_digest(str(metadata.get("signature", "")), expected)

@@ -113,15 +113,11 @@ def library_versions() -> dict[str, str]:
 
 
 def _check_metadata(name: object, metadata: Mapping[str, Any]) -> None:
-    """What is read of the metadata below, and beside the model by whoever forecasts, has the shape that it must have."""
+    """What is read of the metadata below has the shape that it must have; the rest is `described.check_fields`."""
     libraries, features = metadata.get("libraries", {}), metadata.get("features", [])
-    intervals = metadata.get("intervals", {"half_widths": {}})
-    half_widths = intervals.get("half_widths") if isinstance(intervals, dict) else None
     shapes = {
         "libraries": isinstance(libraries, dict) and all(isinstance(said, str) for said in libraries.values()),
         "features": isinstance(features, list) and all(isinstance(said, str) for said in features),
-        "intervals": isinstance(half_widths, dict)
-        and all(isinstance(width, int | float) and width >= 0 for width in half_widths.values()),
     }
     wrong = [field for field, right in shapes.items() if not right]
     if wrong:

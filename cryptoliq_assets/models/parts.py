@@ -4,11 +4,17 @@ xgboost and scikit-learn are imported where they are used: importing this module
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+
+# Boosted trees on small tables; found on panels of 15 to 300 coins, simulated and cut from 2021 (docs/modelling.md).
+ROWS_A_LEAF = 5
+ROWS_A_DEEPEST = 500
+LEAST_ROUNDS = 20
+DEFAULT_ROUNDS = 300
 
 
 class Part:
@@ -95,8 +101,30 @@ class ForestPart(Part):
         return self._flat.predict(X, threads=self.threads)
 
 
+def held_to_rows(params: Mapping[str, Any], rows: int) -> tuple[dict[str, Any], bool]:
+    """What `rows` rows can bear of boosted trees' params, which are for large tables; whether that is less of them.
+
+    A tree's leaf is a number to be learnt, and there are rounds · 2^depth of them: with fewer than ROWS_A_LEAF rows for each
+    the noise is learnt instead. A table that small gets the depth at which leaves of ROWS_A_DEEPEST rows are possible, and
+    as many rounds as its rows pay for.
+    """
+    rounds, depth = params.get("rounds", DEFAULT_ROUNDS), params.get("max_depth", 6)
+    if rows >= ROWS_A_LEAF * rounds * 2**depth:
+        return dict(params), False
+    depth = min(depth, max(2, round(np.log2(max(rows, 1) / ROWS_A_DEEPEST))))
+    rounds = min(rounds, max(LEAST_ROUNDS, rows // (ROWS_A_LEAF * 2**depth)))
+    return {**params, "rounds": rounds, "max_depth": depth}, True
+
+
 class BoostedPart(Part):
-    """xgboost's trees on histograms. min_child_weight is for large tables: it is held to 1 row in LEAF_SHARE."""
+    """xgboost's trees on histograms. min_child_weight is for large tables: it is held to 1 row in LEAF_SHARE.
+
+    On a small table (`held_to_rows`) the trees learn what a line through `line` (places of a few columns) leaves over:
+    a few shallow trees draw a line badly, and where nothing can be forecast but that the level stays, all the worse.
+    """
+
+    # Of the line: one a column, then the constant; None where the trees learn all. Missing values count as the mean.
+    slopes: np.ndarray | None = None
 
     LEAF_SHARE = 500
     LEAST_LEAF = 5
@@ -105,11 +133,18 @@ class BoostedPart(Part):
     # Up to this many rows the walk down each tree takes less time than the sweep over all nodes; both give xgboost's numbers.
     ROWS_TO_WALK = 128
 
+    def __init__(self, columns: np.ndarray, *, line: Sequence[int] = (), **how: Any) -> None:
+        super().__init__(columns, **how)
+        self.line = list(line)
+
     def fit(self, X: np.ndarray, change: np.ndarray, weights: np.ndarray | None) -> None:
         xgboost = _xgboost()
 
         params = {"objective": "reg:squarederror", "verbosity": 0, **self.params}
-        rounds = params.pop("rounds", 300)
+        params, small = held_to_rows(params, len(X))
+        rounds = params.pop("rounds", DEFAULT_ROUNDS)
+        if small:
+            change = (change - self._fit_line(X, change, weights)).astype(np.float32)
         share = max(self.LEAST_LEAF, len(X) / self.LEAF_SHARE)
         params["min_child_weight"] = min(params.get("min_child_weight", 1), share)
         threads = max(1, min(self.threads, len(X) // self.ROWS_A_THREAD))
@@ -123,6 +158,28 @@ class BoostedPart(Part):
     _swept: Any = None
 
     def predict(self, X: np.ndarray) -> np.ndarray:
+        trees = self._trees(X)
+        return trees if self.slopes is None else trees + self._on_line(X)
+
+    def _fit_line(self, X: np.ndarray, change: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+        """Least squares of the change on the columns of the line; what it says of the rows."""
+        columns = X[:, self.line].astype(float)
+        known = ~np.isnan(columns)
+        self.means = np.where(known, columns, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        design = np.column_stack([np.where(known, columns, self.means), np.ones(len(X))])
+        root = np.ones(len(X)) if weights is None else np.sqrt(weights)
+        self.slopes = np.linalg.lstsq(design * root[:, None], change * root, rcond=None)[0]
+        return self._on_line(X)
+
+    def _on_line(self, X: np.ndarray) -> np.ndarray:
+        # Column by column: a matrix product adds in another order among other rows, and the last bit is another.
+        found = np.full(len(X), self.slopes[-1])
+        for column, mean, slope in zip(self.line, self.means, self.slopes[:-1], strict=True):
+            values = X[:, column].astype(float)
+            found += slope * np.where(np.isnan(values), mean, values)
+        return found
+
+    def _trees(self, X: np.ndarray) -> np.ndarray:
         from cryptoliq_assets.models.sweeping import SweptTrees
         from cryptoliq_assets.models.walking import FlatTrees
 
@@ -133,7 +190,7 @@ class BoostedPart(Part):
         if self._swept is None:
             self._swept = SweptTrees.of(self._flat, len(self.columns)) or False
         if not self._swept:
-            return self.booster.inplace_predict(X).astype(float)
+            return self.booster.inplace_predict(np.ascontiguousarray(X)).astype(float)
         return self._swept.predict(X, threads=self.threads).astype(float)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from cryptoliq_assets.features.registry import FEATURES
 from cryptoliq_assets.models.learners import LEARNERS, Learner
-from cryptoliq_assets.models.training_set import WITH_HISTORY, WITHOUT_HISTORY, YOUNG, TrainingSet
+from cryptoliq_assets.models.training_set import PARTIAL, WITH_HISTORY, WITHOUT_HISTORY, YOUNG, TrainingSet
 
 # The day's market is the same number for every coin: over a few hundred days a tree learns by it which day it is, and
 # what happened next. Without these columns every fold is better (docs/modelling.md).
@@ -26,8 +26,8 @@ OWN_FEATURES = tuple(
 class Recipe:
     """How a model is made: equal recipes on equal rows with equal seeds make equal models.
 
-    learner: a name in LEARNERS; bare_share, young_share: shares of the training rows that are seen again without
-    history, and with at most seven days of it; half_life_days: age at which a row counts half, None for all alike.
+    learner: a name in LEARNERS; bare_share, young_share, partial_share: shares of the training rows that are seen again
+    without history, with at most seven days of it, and without some of the changes; half_life_days: age at which a row counts half, None for all alike.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Recipe:
     features: tuple[str, ...] = OWN_FEATURES
     bare_share: float = 0.4
     young_share: float = 0.1
+    partial_share: float = 0.3
     half_life_days: float | None = None
 
     def build(self, *, seed: int = 7, threads: int | None = None, device: str = "cpu") -> Learner:
@@ -53,7 +54,8 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Recipe":
-        return cls(**{**value, "features": tuple(value["features"])})
+        # A recipe of before partial rows were seen again saw none.
+        return cls(**{"partial_share": 0.0, **value, "features": tuple(value["features"])})
 
 
 LINEAR_REGRESSION = Recipe("linear_regression", "LinearRegression", {"alpha": 10.0})
@@ -125,7 +127,8 @@ def fit_recipe(
     train = np.arange(len(rows)) if train is None else train
     rng = np.random.default_rng(seed)
     seen = {WITH_HISTORY: train}
-    for view, share in ((YOUNG, recipe.young_share), (WITHOUT_HISTORY, recipe.bare_share)):
+    shares = {YOUNG: recipe.young_share, WITHOUT_HISTORY: recipe.bare_share, PARTIAL: recipe.partial_share}
+    for view, share in shares.items():
         seen[view] = np.sort(rng.choice(train, size=round(share * len(train)), replace=False))
     columns = [rows.features.index(name) for name in recipe.features]
     X = np.vstack([_columns(rows.view(view), chosen, columns) for view, chosen in seen.items()])

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from cryptoliq_assets.forecasts.due import forecasts_due, training_due
+from cryptoliq_assets.forecasts.due import forecasts_due, mismatch, training_due
 from cryptoliq_assets.io.declare import range_tags
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.jobs import AssetJob
@@ -19,7 +19,8 @@ def champion_keeper(settings: Settings, train: AssetJob, forecast: AssetJob) -> 
         minimum_interval_seconds=settings.sensor_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Asks for `train` when there is no champion (or none that loads, or a provisional one) and at least "
+            "Asks for `train` when there is no champion (or none that loads, one of another formula or horizon than the "
+            "settings', or a provisional one) and at least "
             f"{settings.min_train_dates} labelled dates, and for `forecast` when the champion has not forecast the newest snapshot."
         ),
     )
@@ -30,7 +31,7 @@ def champion_keeper(settings: Settings, train: AssetJob, forecast: AssetJob) -> 
         store = TableStore(settings)
         state = _state(store)
         if training_due(settings, store, provisional_too=False):
-            return _ask(context, train.name, key=f"train/{state}{_refused(settings)}", tags={})
+            return _ask(context, train.name, key=f"train/{state}{_unserved(settings)}", tags={})
         month = forecasts_due(settings, store)
         if month is not None:
             return _ask(
@@ -39,6 +40,9 @@ def champion_keeper(settings: Settings, train: AssetJob, forecast: AssetJob) -> 
                 key=f"forecast/{store_of(settings).newest_intact()[0]}/{state}",
                 tags=range_tags(month, month, settings),
             )
+        other = mismatch(settings)
+        if other:
+            return dg.SkipReason(f"{other}, and there are too few dates to train on yet")
         return dg.SkipReason("the champion has forecast the newest snapshot, or there is nothing to train on yet")
 
     def _ask(
@@ -63,10 +67,12 @@ def _state(store: TableStore) -> str:
     return stamp.inputs if stamp else "none"
 
 
-def _refused(settings: Settings) -> str:
-    """Where no stored model loads, a word for why: training is then asked for although these tables were trained on."""
+def _unserved(settings: Settings) -> str:
+    """Where no stored model loads, or the one that does has another task, a word for why: training is then asked for
+    although these tables were trained on."""
     version, reasons = store_of(settings).newest_intact()
-    return "/" + sha256_of("; ".join(reasons).encode("utf-8"))[:12] if reasons and version is None else ""
+    why = "; ".join(reasons) if version is None else mismatch(settings)
+    return "/" + sha256_of(why.encode("utf-8"))[:12] if why else ""
 
 
 def weekly_train(train: AssetJob) -> dg.ScheduleDefinition:

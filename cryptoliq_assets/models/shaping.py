@@ -19,9 +19,9 @@ _DEPARTING = ("", "_mean_", "_lag_", "_ewm_")
 def departures(X: np.ndarray, features: Sequence[str]) -> np.ndarray:
     """A copy of (n, p) rows in which today's value, means, lags and exponential means of each base are counted from
     its 7-day mean; the 7-day means themselves stay, and so does whatever has no such mean among `features`."""
-    shaped = np.array(X, dtype=np.float32, order="C")
+    shaped = np.array(X, dtype=np.float32, order="K")
     for centre, places in _departing(tuple(features)):
-        shaped[:, places] -= X[:, centre, None]
+        shaped.T[places] -= X.T[centre]
     return shaped
 
 

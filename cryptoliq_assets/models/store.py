@@ -19,9 +19,10 @@ from typing import Any, TypeVar
 
 from cryptoliq_assets.io.files import to_json, write_files, write_json
 from cryptoliq_assets.labels.liquidity import formula_named
+from cryptoliq_assets.models.described import check_fields, check_stored, digests
 from cryptoliq_assets.models.learners import Learner
 from cryptoliq_assets.models.ledger import PROMOTION, REFUSAL, ROLLBACK, Ledger, file_sha256, sha256_of, sign
-from cryptoliq_assets.models.loading import ModelRefused, check_artifact, library_versions, load_model, to_bytes
+from cryptoliq_assets.models.loading import ModelRefused, library_versions, load_model, to_bytes
 from cryptoliq_assets.models.pointer import VERSION, Pointed, read_pointer, write_pointer
 from cryptoliq_assets.settings import Settings
 
@@ -73,7 +74,7 @@ class ModelStore:
 
         metadata: the fields of `model_metadata`; name, version, sha256, library versions and signature are added.
         The order makes a crash harmless: artifact, ledger, pointer, copies. Raises ModelRefused where the artifact
-        would not load again, OSError where the disk will not take it; either way the current model stays.
+        or its metadata would not load again, OSError where the disk will not take it; either way the current model stays.
         """
         content = to_bytes(model)
         name = type(model).__name__
@@ -88,11 +89,12 @@ class ModelStore:
             "promotion_reason": reason,
         }
         stored = json.loads(to_json(stored))
+        check_fields(stored)
         if self._key:
             stored["signature"] = sign(stored, self._key)
         load_model(content, stored, expected_sha256=stored["sha256"], signing_key=self._key)
         write_files({self._artifact(version): content, self._described(version): to_json(stored).encode("utf-8")})
-        self._record(PROMOTION, at=at, version=version, sha256=stored["sha256"], reason=reason)
+        self._record(PROMOTION, at=at, version=version, **digests(stored), reason=reason)
         self._switch(version, stored)
         self._prune(name, version)
         return stored
@@ -102,22 +104,21 @@ class ModelStore:
         sha256 = sha256_of(to_bytes(model)) if model is not None else None
         self._record(REFUSAL, at=at, candidate=name, sha256=sha256, reason=reason, current=self.current_version())
 
-    def rollback(self, to: str | None = None, *, at: dt.datetime, reason: str = "asked for") -> dict[str, Any]:
+    def rollback(self, to: str | None = None, *, at: dt.datetime, reason: str | None = None) -> dict[str, Any]:
         """Make `to` (default: the newest sound version that was current before this one) current again.
 
-        The current one itself may be named where its pointer is lost or wrong: it is then written again. Raises
-        ModelRefused with the reason where there is none or it does not load; the current model stays.
+        The current one itself may be named where its pointer is lost or wrong: it is then written again. reason: what the
+        ledger is to say. Raises ModelRefused with the reason where there is none or it does not load; the current model stays.
         """
         pointer = self.pointer()
         current = pointer.version
         if to is not None and to == current:
             if pointer.problem is None:
                 raise ModelRefused(f"{to} is the current model already")
-            reason = f"the pointer is written again: {pointer.problem}"
+            reason = "; ".join(filter(None, [f"the pointer is written again: {pointer.problem}", reason]))
         loaded = self.load(to) if to else self._sound_before(current)
-        self._record(
-            ROLLBACK, at=at, version=loaded.version, sha256=loaded.metadata["sha256"], reason=reason, before=current
-        )
+        told = {"sha256": loaded.metadata["sha256"], "reason": reason or "asked for", "before": current}
+        self._record(ROLLBACK, at=at, version=loaded.version, **told)
         self._switch(loaded.version, loaded.metadata)
         return loaded.metadata
 
@@ -140,10 +141,12 @@ class ModelStore:
             raise ModelRefused(f"{version!r} is no version; `cryptoliq models list` shows those there are")
         path = self._described(version)
         if not path.exists():
+            if self._was_pruned(version):
+                raise ModelRefused(f"{version}: no longer kept, for {KEPT} newer ones of its name were promoted since")
             raise ModelRefused(f"{version}: {path.name} is absent; `cryptoliq models list` shows what there is")
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError, OSError) as error:
             raise ModelRefused(f"{version}: {path.name} cannot be read: {error}") from error
         if not isinstance(value, dict) or value.get("version") != version:
             raise ModelRefused(f"{version}: {path.name} describes another model")
@@ -172,7 +175,9 @@ class ModelStore:
             raise ModelRefused("there is no champion yet: run `cryptoliq train`")
         metadata = self.metadata(version)
         content = self._read(version, Path.read_bytes)
-        model = load_model(content, metadata, expected_sha256=self._registered(version), signing_key=self._key)
+        self._check(version, metadata, sha256_of(content))
+        # Its sha256 is by now that of the ledger.
+        model = load_model(content, metadata, expected_sha256=metadata["sha256"], signing_key=self._key)
         return LoadedModel(model, metadata)
 
     def load_newest_sound(self) -> tuple[LoadedModel, list[str]]:
@@ -217,9 +222,18 @@ class ModelStore:
         raise NoneLoads(reasons)
 
     def _checked(self, version: str) -> str:
-        metadata, sha256 = self.metadata(version), self._read(version, file_sha256)
-        check_artifact(sha256, metadata, expected_sha256=self._registered(version), signing_key=self._key)
+        self._check(version, self.metadata(version), self._read(version, file_sha256))
         return version
+
+    def _check(self, version: str, metadata: Mapping[str, Any], sha256: str) -> None:
+        check_stored(metadata, sha256, promotion=self.ledger.promotion_of(version), signing_key=self._key)
+
+    def _was_pruned(self, version: str) -> bool:
+        """Whether both files are gone as `_prune` takes them: KEPT of the same name were promoted since."""
+        if self._artifact(version).exists():
+            return False
+        later = map(VERSION.match, self.ledger.promoted_after(version))
+        return sum(match is not None and match["name"] == VERSION.match(version)["name"] for match in later) >= KEPT
 
     def _read(self, version: str, read: Callable[[Path], _Found]) -> _Found:
         path = self._artifact(version)
@@ -229,10 +243,6 @@ class ModelStore:
             return read(path)
         except OSError as error:
             raise ModelRefused(f"{version}: {path.name} cannot be read ({error}); restore it or roll back") from error
-
-    def _registered(self, version: str) -> str | None:
-        promotion = self.ledger.promotion_of(version)
-        return str(promotion.get("sha256")) if promotion else None
 
     def _sound_before(self, current: str | None) -> LoadedModel:
         reasons = []
@@ -252,7 +262,7 @@ class ModelStore:
 
     def _switch(self, version: str, metadata: Mapping[str, Any]) -> None:
         write_pointer(self.folder, version)
-        formula = formula_named(str(metadata.get("formula", "kyle_obizhaeva")))
+        formula = formula_named(metadata["formula"])
         scaler = {"formula": formula.name, "lo": formula.lo, "hi": formula.hi, "description": formula.description}
         write_json(self.folder / "metadata.json", metadata)
         write_json(self.folder / "scaler.json", scaler)

@@ -70,16 +70,16 @@ class SweptTrees:
 
     def predict(self, X: np.ndarray, *, threads: int = 1) -> np.ndarray:
         """(n,) sums of `base` and the leaves' values in the order of the trees, of (n, features) float32 rows."""
-        X = np.ascontiguousarray(X, dtype=np.float32)
+        columns = np.ascontiguousarray(np.asarray(X, dtype=np.float32).T)
         out = np.full(len(X), self.base, dtype=self.values.dtype)
         arrays = (self.thresholds, self.steps, self.bounds, self.tops, self.values, self.firsts, self.places)
         count = max(1, min(threads, len(X) // _ROWS_A_THREAD))
+        ends = [len(X) * part // count for part in range(count + 1)]
         if count == 1:
-            _sweep(X, *arrays, out)
+            _sweep(columns, 0, len(X), *arrays, out)
         else:
-            parts = zip(np.array_split(X, count), np.array_split(out, count), strict=True)
             with ThreadPoolExecutor(count) as pool:
-                list(pool.map(lambda part: _sweep(part[0], *arrays, part[1]), parts))
+                list(pool.map(lambda first, last: _sweep(columns, first, last, *arrays, out), ends[:-1], ends[1:]))
         return out
 
 
@@ -114,14 +114,16 @@ class _Tree:
 
 
 @numba.njit(cache=True, nogil=True)
-def _sweep(X, thresholds, steps, bounds, tops, values, firsts, places, out):  # pragma: no cover - compiled
-    codes = np.zeros((X.shape[1], _BLOCK), dtype=np.uint8)
+def _sweep(
+    columns, first, last, thresholds, steps, bounds, tops, values, firsts, places, out
+):  # pragma: no cover - compiled
+    codes = np.zeros((len(columns), _BLOCK), dtype=np.uint8)
     chosen = np.empty((places, _BLOCK), dtype=np.uint8)
     for leaf in range(_MOST_LEAVES):
         chosen[leaf] = leaf
-    for start in range(0, len(X), _BLOCK):
-        count = min(_BLOCK, len(X) - start)
-        _encode(X[start : start + count], thresholds, codes)
+    for start in range(first, last, _BLOCK):
+        count = min(_BLOCK, last - start)
+        _encode(columns, start, count, thresholds, codes)
         for tree in range(len(tops)):
             for step in range(bounds[tree], bounds[tree + 1]):
                 _choose(codes, chosen, steps, step)
@@ -132,16 +134,22 @@ def _sweep(X, thresholds, steps, bounds, tops, values, firsts, places, out):  # 
 
 
 @numba.njit(cache=True, nogil=True)
-def _encode(X, thresholds, codes):  # pragma: no cover - compiled
-    for feature in range(X.shape[1]):
-        own = thresholds[feature]
-        for row in range(len(X)):
-            seen = X[row, feature]
-            reached = 0
-            for half in _HALVES:
-                # Without a branch, which would be guessed wrong every other time.
-                reached += half * np.int64(own[reached + half - 1] <= seen)
-            codes[feature, row] = (reached + 1) * np.int64(seen == seen)
+def _encode(columns, start, count, thresholds, codes):  # pragma: no cover - compiled
+    reached = np.empty(_BLOCK, dtype=np.int32)
+    for feature in range(len(columns)):
+        own, seen = thresholds[feature], columns[feature, start : start + count]
+        reached[:] = 0
+        for half in _HALVES:
+            if np.isnan(own[half - 1]):
+                # So many thresholds there are not.
+                continue
+            step = np.int32(half)
+            for row in range(count):
+                # Without a branch, which would be guessed wrong every other time; an unsigned place needs no look at its sign.
+                place = np.uint64(np.uint32(reached[row] + step - 1))
+                reached[row] += step * np.int32(own[place] <= seen[row])
+        for row in range(count):
+            codes[feature, row] = (reached[row] + 1) * np.int32(seen[row] == seen[row])
 
 
 @numba.njit(cache=True, nogil=True)

@@ -21,10 +21,11 @@ from cryptoliq_assets.models.champion import load_champion
 from cryptoliq_assets.models.evaluation import BASELINES, Evaluation, Progress, evaluate, evaluate_baseline
 from cryptoliq_assets.models.folds import Folds, make_folds
 from cryptoliq_assets.models.gate import Decision, consider
-from cryptoliq_assets.models.leaderboard import make_leaderboard
+from cryptoliq_assets.models.leaderboard import coins_by_fold, make_leaderboard
 from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.recipes import CANDIDATES, Recipe, challengers, fit_recipe
 from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.models.tasks import other_task
 from cryptoliq_assets.models.training_set import TrainingSet, build_training_set
 from cryptoliq_assets.settings import Settings
 
@@ -55,6 +56,11 @@ def _rows(settings_json: str, stamps: tuple) -> tuple[TrainingSet, Folds]:
     store = TableStore(settings)
     cleaned, features, labels = (store.read(table) for table in _TABLES)
     rows = build_training_set(features, labels, cleaned=cleaned, formula=settings.formula)
+    if rows.horizon_days != settings.horizon_days:
+        raise ValueError(
+            f"the labels are of {rows.horizon_days} day(s) ahead, CRYPTOLIQ_HORIZON_DAYS says {settings.horizon_days}: "
+            "`cryptoliq materialize` makes them again"
+        )
     folds = make_folds(
         rows, count=settings.folds, first_origin=settings.first_origin, min_train_dates=settings.min_train_dates
     )
@@ -91,20 +97,22 @@ def rank_candidates(
     """The leaderboard of the candidates and the baselines on the same folds.
 
     Where the champion was made by a recipe that is no candidate any more, that recipe is refitted on these folds too:
-    only so do the two compare.
+    only so do the two compare. One of another task does not compare, and is not refitted.
     """
     rows, folds = training_rows(settings, store)
+    standing = standing_champion(settings)
     evaluations = [candidate.evaluation for candidate in candidates]
-    for recipe in challengers(standing_champion(settings).metadata)[len(CANDIDATES) :]:
+    for recipe in challengers(None if standing.other_task else standing.metadata)[len(CANDIDATES) :]:
         evaluations.append(evaluate(recipe, rows, folds, seed=settings.seed, device=settings.device, progress=progress))
     evaluations += [evaluate_baseline(name, rows, folds) for name in BASELINES]
-    return make_leaderboard(
+    board = make_leaderboard(
         evaluations,
         generated_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         horizon_days=settings.horizon_days,
         formula=settings.formula,
         known_until=str(rows.target_date.max()),
     )
+    return {**board, "coins": coins_by_fold(evaluations[0], rows)}
 
 
 @dataclass(frozen=True)
@@ -134,17 +142,20 @@ def choose_champion(
     progress: Progress,
     warn: Progress,
 ) -> Outcome:
-    """Put the best candidate before the gate and, where it is refused, the champion's own recipe refitted.
+    """Put the candidates, and the champion's own recipe refitted, before the gate in the order of their skill; the first that
+    passes takes the champion's place.
 
-    Every decision stands in the ledger. Where no stored model loads, `warn` gets the reasons, the rules are those of a first
-    champion, and the ledger says why nothing was compared. Raises LeakageSuspected where a candidate is too good to be
-    true; the champion then stays.
+    Every decision stands in the ledger. Where no stored model loads, or the one that does has another task, `warn` gets the
+    reasons, the rules are those of a first champion, and the ledger says why nothing was compared. Raises
+    LeakageSuspected where a candidate is too good to be true; the champion then stays.
     """
     store, standing = store_of(settings), standing_champion(settings)
     uncompared = ""
     if standing.refused:
         uncompared = f"; no stored model could be compared with: {standing.refused}"
         warn(f"no stored model loads, so a first champion is chosen: {standing.refused}")
+    if standing.other_task:
+        warn(f"a first champion of another task is chosen: {standing.other_task}")
     decisions = consider(leaderboard, champion=standing.metadata)
     by_name = {candidate.recipe.name: candidate for candidate in candidates}
     now = dt.datetime.now(dt.UTC)
@@ -175,9 +186,7 @@ def choose_champion(
         leaderboard,
         evaluation=best.evaluation,
         rows=rows,
-        learner=best.learner,
         ledger=store.ledger.entries(),
-        seed=settings.seed,
     )
     keep_card(settings.reports_dir, promoted["version"], card_page(facts), stored=store.versions())
     return Outcome(tuple(decisions), promoted, card_markdown(facts))
@@ -193,10 +202,12 @@ def _refit(
 @dataclass(frozen=True)
 class Standing:
     """What a candidate has to beat. metadata: of the model that is served, which a broken current one is not; None
-    where there is none. refused: why none loads, though there are some."""
+    where there is none. refused: why none loads, though there are some. other_task: where it forecasts something else than
+    the settings ask for, both in words."""
 
     metadata: dict[str, Any] | None
     refused: str | None = None
+    other_task: str | None = None
 
 
 def standing_champion(settings: Settings) -> Standing:
@@ -205,7 +216,10 @@ def standing_champion(settings: Settings) -> Standing:
         champion = load_champion(settings)
     except ModelRefused as error:
         return Standing(None, error.reason)
-    return Standing(champion.metadata if champion else None)
+    if champion is None:
+        return Standing(None)
+    task = {"formula": settings.formula, "horizon_days": settings.horizon_days}
+    return Standing(champion.metadata, other_task=other_task(champion.metadata, **task))
 
 
 def git_revision() -> str | None:

@@ -2,35 +2,41 @@
 
 A request may name a coin whose past is unknown, and an installation begins with few days. Such rows are rare among
 trainable ones (a listing has no 7-day change), so they are made: every row is seen with at most seven days of its
-past, and as a bare request with none.
+past, as a bare request with none, and without its changes (`models/cut_rows.py`).
 """
 
 import hashlib
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from cryptoliq_assets.features.engineering import day_numbers, engineer_features, observe, observed_market
+from cryptoliq_assets.features.engineering import (
+    engineer_features,
+    forget_the_past,
+    rests_on_itself,
+)
 from cryptoliq_assets.features.registry import MODEL_FEATURES
 from cryptoliq_assets.models.buckets import ranks_of_the_day, size_buckets
+from cryptoliq_assets.models.cut_rows import partial_features, young_features
 
-# How much of its past a row is seen with: all of it, at most YOUNG_SPAN days, or none.
-WITH_HISTORY, YOUNG, WITHOUT_HISTORY = "with_history", "young", "without_history"
-VIEWS = (WITH_HISTORY, YOUNG, WITHOUT_HISTORY)
-YOUNG_SPAN = 7
+# How much of its past a row is seen with: all of it, at most seven days, or none; last, with any of these and without its
+# 7-day change, its 24-hour change, or either.
+WITH_HISTORY, YOUNG, WITHOUT_HISTORY, PARTIAL = "with_history", "young", "without_history", "partial"
+VIEWS = (WITH_HISTORY, YOUNG, WITHOUT_HISTORY, PARTIAL)
 
 
 @dataclass(frozen=True)
 class TrainingSet:
     """n trainable rows sorted by (coin name, date); arrays of n unless said otherwise.
 
-    X, X_young, X_alone: (n, len(features)) float32, with history, with at most seven days of it, and without any;
+    X, X_young, X_alone, X_partial: (n, len(features)) float32, with history, with at most seven days of it, without any,
+    and without one or both of the changes;
     y: score realised on target_date; today: score of date (persistence); coins: codes into coin_names; bucket: index
-    into BUCKETS; days_seen: days of history behind X.
+    into BUCKETS; days_seen: days of history behind X, 1 where a gap of more than 3 days lies before the row.
     """
 
     formula: str
@@ -39,6 +45,7 @@ class TrainingSet:
     X: np.ndarray
     X_young: np.ndarray
     X_alone: np.ndarray
+    X_partial: np.ndarray
     y: np.ndarray
     today: np.ndarray
     coins: np.ndarray
@@ -68,14 +75,14 @@ class TrainingSet:
 
     def view(self, name: str) -> np.ndarray:
         """The features of one of VIEWS: (n, len(features)) float32."""
-        return {WITH_HISTORY: self.X, YOUNG: self.X_young, WITHOUT_HISTORY: self.X_alone}[name]
+        return {WITH_HISTORY: self.X, YOUNG: self.X_young, WITHOUT_HISTORY: self.X_alone, PARTIAL: self.X_partial}[name]
 
     def column(self, name: str, *, view: str = WITH_HISTORY) -> np.ndarray:
         """One feature as float64."""
         return self.view(view)[:, self.features.index(name)].astype(float)
 
     def days_of(self, name: str) -> np.ndarray:
-        """Days of history in a view, (n,)."""
+        """Days of history in a view, (n,); 1 where the row is shown as a bare request."""
         return self.view(name)[:, self.features.index("days_seen_90d")]
 
     def take(self, rows: np.ndarray) -> "TrainingSet":
@@ -88,6 +95,7 @@ _ROW_FIELDS = (
     "X",
     "X_young",
     "X_alone",
+    "X_partial",
     "y",
     "today",
     "coins",
@@ -125,9 +133,12 @@ def build_training_set(
     alone = engineer_features(cleaned, formula=formula, history=False)
     X_alone = _matrix(alone, wanted, coins=coins, coin_names=coin_names, names=names)
     del alone
-    young = _young_features(cleaned, formula=formula)
+    young = young_features(cleaned, formula=formula)
     X_young = _matrix(young, wanted, coins=coins, coin_names=coin_names, names=names)
     del young
+    partial = partial_features(cleaned, formula=formula)
+    X_partial = _matrix(partial, wanted, coins=coins, coin_names=coin_names, names=names)
+    del partial
     date = wanted["date"].to_numpy(dtype="datetime64[D]")
     caps_log = X[:, list(names).index("mkt_cap_log")].astype(float)
     rank_log = X[:, list(names).index("mkt_cap_rank_log")].astype(float)
@@ -139,6 +150,7 @@ def build_training_set(
         X=X,
         X_young=X_young,
         X_alone=X_alone,
+        X_partial=X_partial,
         y=wanted["target_score"].to_numpy(dtype=float),
         today=wanted["liquidity_score"].to_numpy(dtype=float),
         coins=coins,
@@ -152,28 +164,29 @@ def build_training_set(
 
 
 def feature_matrix(
-    features: Mapping[str, np.ndarray] | pd.DataFrame, names: Sequence[str] = MODEL_FEATURES
+    features: Mapping[str, np.ndarray] | pd.DataFrame,
+    names: Sequence[str] = MODEL_FEATURES,
+    *,
+    alone: np.ndarray | None = None,
+    order: Literal["C", "F"] = "C",
 ) -> np.ndarray:
-    """(n, len(names)) float32, column by column, so that no second copy in float64 is made."""
-    matrix = np.empty((len(features[names[0]]), len(names)), dtype=np.float32)
+    """What a model is shown of n rows, the one door to training and forecasting: (n, len(names)) float32.
+
+    alone: (n,) rows shown as bare requests; by default those without a recent one before them (`rests_on_itself`),
+    whatever their coin was long ago. order: what lies together, rows ("C", to learn from) or columns ("F", to forecast from).
+    """
+    # Column by column, so that no second copy in float64 is made.
+    matrix = np.empty((len(features[names[0]]), len(names)), dtype=np.float32, order=order)
     for place, name in enumerate(names):
         matrix[:, place] = features[name]
+    alone = rests_on_itself(features) if alone is None else alone
+    stale = np.flatnonzero(alone & (np.asarray(features["days_seen_90d"]) > 1))
+    if len(stale):
+        bare = forget_the_past(features, stale)
+        for place, name in enumerate(names):
+            if name in bare:
+                matrix[stale, place] = bare[name]
     return matrix
-
-
-def _young_features(cleaned: pd.DataFrame, *, formula: str) -> pd.DataFrame:
-    """Features of every cleaned row as if its coin had been listed at most YOUNG_SPAN days ago.
-
-    Each coin's days are cut into spans, every span a coin of its own; a coin's name decides on which day its spans
-    begin, so that each date has rows of every age. The market is that of all rows.
-    """
-    coins = cleaned["coin"].astype("category").cat
-    offsets = np.array([zlib.crc32(str(name).encode()) % YOUNG_SPAN for name in coins.categories], dtype=np.int64)
-    codes = coins.codes.to_numpy().astype(np.int64)
-    spans = (day_numbers(cleaned["date"]) + offsets[codes]) // YOUNG_SPAN
-    cut = cleaned.assign(coin=codes * 1_000_000 + spans)
-    features = engineer_features(cut, formula=formula, market=observed_market(observe(cleaned, formula=formula)))
-    return features.assign(coin=cleaned["coin"].array)
 
 
 def _matrix(

@@ -6,7 +6,7 @@ on every cell that both take, and a test holds them to it.
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,8 @@ _NUMBER = r"^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf|infinity))$"
 # The largest changes that are still finite once a fraction has become a percent; prices may go to the end of a float.
 _LARGEST = {name: np.finfo(float).max / 100 for name in CHANGE_COLUMNS}
 _EPOCH = dt.date(1970, 1, 1).toordinal()
+# Bytes from which threads save more than they cost, and of the blocks that they take.
+_LARGE, _BLOCK = 2**23, 2**21
 # Days that nanoseconds since 1970 can hold, with room.
 _FIRST_DAY, _LAST_DAY = dt.date(1678, 1, 1), dt.date(2261, 12, 31)
 
@@ -127,6 +129,13 @@ def _read(document: Document, types: Mapping[str, pa.DataType]) -> tuple[pa.Tabl
     names = [name if name in types else f"#{place}" for place, name in enumerate(document.columns)]
     # A file without any column of the contract still has rows to count; asked for none, pyarrow would read them all.
     types = types or {names[0]: pa.string()}
+    if len(document.body) > _LARGE:
+        # Where each row is well-formed none needs a number, and threads share the work.
+        try:
+            table = _read_csv(document, types, names, threads=True, block=_BLOCK, on_invalid=None)
+            return table, Layout(table.num_rows, {}, [])
+        except pa.ArrowInvalid:
+            pass  # Whatever keeps it from that is for the reader below to find.
     malformed: dict[int, int] = {}
     blank: list[int] = []
 
@@ -137,12 +146,24 @@ def _read(document: Document, types: Mapping[str, pa.DataType]) -> tuple[pa.Tabl
             blank.append(row.number - 1)
         return "skip"
 
-    body = document.body
-    table = csv.read_csv(
-        pa.BufferReader(pa.py_buffer(body)),
-        # One thread, or rows have no numbers; one block, or a row longer than a block is an error.
-        read_options=csv.ReadOptions(use_threads=False, block_size=len(body) + 1, column_names=names),
-        parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=note),
+    # One thread, or rows have no numbers; one block, or a row longer than a block is an error.
+    table = _read_csv(document, types, names, threads=False, block=len(document.body) + 1, on_invalid=note)
+    return table, Layout(table.num_rows, malformed, blank)
+
+
+def _read_csv(
+    document: Document,
+    types: Mapping[str, pa.DataType],
+    names: list[str],
+    *,
+    threads: bool,
+    block: int,
+    on_invalid: Callable[[csv.InvalidRow], str] | None,
+) -> pa.Table:
+    return csv.read_csv(
+        pa.BufferReader(pa.py_buffer(document.body)),
+        read_options=csv.ReadOptions(use_threads=threads, block_size=block, column_names=names),
+        parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=on_invalid),
         convert_options=csv.ConvertOptions(
             include_columns=list(types),
             column_types=types,
@@ -151,7 +172,6 @@ def _read(document: Document, types: Mapping[str, pa.DataType]) -> tuple[pa.Tabl
             check_utf8=False,
         ),
     )
-    return table, Layout(table.num_rows, malformed, blank)
 
 
 def _trimmed(table: pa.Table, name: str) -> pa.Array:

@@ -8,6 +8,9 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 
+import numpy as np
+import pyarrow as pa
+
 from cryptoliq_assets.raw.records import HEADER, line_at, split_cells, unclosed_quote
 from cryptoliq_assets.schemas.raw import CONTRACT_COLUMNS, REQUIRED_COLUMNS
 
@@ -156,10 +159,21 @@ def _check_encoding(content: bytes) -> str:
     nul = content.find(b"\0")
     if nul >= 0:
         raise FileRefusedError("binary", f"line {line_at(content, nul)}: NUL at byte {nul}: not a text file")
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line, byte = line_at(content, error.start), content[error.start]
-        message = f"line {line}: byte 0x{byte:02x} at offset {error.start} is not UTF-8"
-        raise FileRefusedError("not_utf8", message) from error
+    if not _is_utf8(content):
+        try:
+            content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line, byte = line_at(content, error.start), content[error.start]
+            message = f"line {line}: byte 0x{byte:02x} at offset {error.start} is not UTF-8"
+            raise FileRefusedError("not_utf8", message) from error
     return "utf-8 with byte order mark" if content.startswith(codecs.BOM_UTF8) else "utf-8"
+
+
+def _is_utf8(content: bytes) -> bool:
+    """Whether Arrow takes the content for text: a twentieth of the time in which one is made of it."""
+    ends = pa.py_buffer(np.array([0, len(content)], dtype=np.int64))
+    try:
+        pa.LargeStringArray.from_buffers(1, ends, pa.py_buffer(content)).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True

@@ -101,7 +101,7 @@ def parse_snapshot(
     `name` is the bare file name; rows dated before `first_date` or after `today` are refused. `change_unit` is
     "auto", or the unit of 1h, 24h and 7d ("percent", "fraction") whatever the file looks like. A file with more than
     `max_refused_share` of its rows at fault (repeated rows are no fault) is refused as a whole. `sha256` is the digest
-    of the content, where it is known already.
+    of the content, where it is known already; "" where nobody asks for it.
 
     Never raises on any content; ValueError for an unknown `change_unit`.
     """

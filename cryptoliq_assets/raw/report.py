@@ -62,7 +62,7 @@ REPORT_KEYS = {
 def blank_report(name: str, content: bytes, *, sha256: str | None = None) -> dict[str, Any]:
     """The report on a file of which nothing is known yet but its name and bytes.
 
-    `sha256` is the digest of `content`, where the caller has it already.
+    `sha256` is the digest of `content`, where the caller has it already; "" where nobody asks for it.
     """
     return {
         # A name from a disk may hold bytes that are no text.
@@ -77,7 +77,7 @@ def blank_report(name: str, content: bytes, *, sha256: str | None = None) -> dic
         "rows_read": 0,
         "rows_kept": 0,
         "rows_refused": {},
-        "sha256": sha256 or hashlib.sha256(content).hexdigest(),
+        "sha256": hashlib.sha256(content).hexdigest() if sha256 is None else sha256,
         "size_bytes": len(content),
         "encoding": None,
         "delimiter": ",",
@@ -176,12 +176,14 @@ def _shared_symbols(
     if not repeated.any():
         return {}
     # A coin of several dates has its symbol on each of them.
-    pairs = set(zip(symbol_codes[repeated].tolist(), coin_codes[repeated].tolist(), strict=True))
+    pairs = np.unique((symbol_codes * len(coins) + coin_codes)[repeated])
+    owners = np.bincount(pairs // len(coins))
     shared: dict[str, list[str]] = {}
-    for symbol, coin in pairs:
+    for pair in pairs[owners[pairs // len(coins)] > 1].tolist():
+        symbol, coin = divmod(pair, len(coins))
         shared.setdefault(symbols[symbol].as_py(), []).append(coins[coin].as_py())
     shared.pop("", None)
-    return {symbol: sorted(shared[symbol]) for symbol in sorted(shared) if len(shared[symbol]) > 1}
+    return {symbol: sorted(shared[symbol]) for symbol in sorted(shared)}
 
 
 def run_report(

@@ -51,7 +51,8 @@ class BacktestByCoin(TableModel):
     coin: Series[pd.CategoricalDtype] = text("Identity of the coin.", sources=("backtest.coin",))
     model: Series[pd.CategoricalDtype] = text("Name of the candidate or baseline.", sources=("backtest.model",))
     view: Series[pd.CategoricalDtype] = text(
-        "How much of its past each row was forecast from: all, at most seven days, none.", isin=VIEWS
+        "What each row was forecast from: all of its past, at most seven days, none; partial: without some of its changes.",
+        isin=VIEWS,
     )
     bucket: Series[pd.CategoricalDtype] = text(
         "Size of the coin on its last day, by market-cap rank.", sources=("backtest.bucket",), isin=BUCKETS

@@ -3,9 +3,6 @@
 Routes are FastAPI's but for the hot one, POST /predict, which is documented like the others and handled by plain ASGI.
 """
 
-import asyncio
-import datetime as dt
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,28 +13,22 @@ from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from cryptoliq_assets.io.validation import TableInvalid
-from cryptoliq_assets.serving.batch import InputRefused, predict_content
-from cryptoliq_assets.serving.contract import (
-    ANSWER_EXAMPLE,
-    EXAMPLE,
-    BatchAnswer,
-    BatchRequest,
-    PredictAnswer,
-    PredictRequest,
-)
+from cryptoliq_assets.serving.batch import InputRefused
+from cryptoliq_assets.serving.batch_routes import RowsRefused, add_batch
+from cryptoliq_assets.serving.bodies import JSON, ONE_REQUEST_BYTES, BodyTooLarge, MediaRefused, body_of, media_type
+from cryptoliq_assets.serving.contract import ANSWER_EXAMPLE, PredictAnswer, PredictRequest
 from cryptoliq_assets.serving.guard import Guard
 from cryptoliq_assets.serving.keys import digests_in, is_loopback
+from cryptoliq_assets.serving.openapi import describe
 from cryptoliq_assets.serving.predictor import DateRefused, NotReady
-from cryptoliq_assets.serving.problems import documented, invalid, problem
+from cryptoliq_assets.serving.problems import documented, invalid, problem, refused
 from cryptoliq_assets.serving.routes import add_state, add_tables
-from cryptoliq_assets.serving.service import BATCH, Service
+from cryptoliq_assets.serving.service import Service
 from cryptoliq_assets.settings import Settings
-
-_JSON, _CSV = "application/json", "text/csv"
 
 
 def application() -> FastAPI:
@@ -71,14 +62,16 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         # It has metrics of its own; FastAPI's would look through the environment at each request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        responses=documented(401, 403, 429, 500, 503) if digests else documented(500, 503),
+        responses=documented(400, 401, 403, 429, 500, 503) if digests else documented(400, 403, 500, 503),
     )
     app.state.service = service
     _add_predictions(app, service)
     add_tables(app, service)
-    add_state(app, service)
+    add_state(app, service, keys=bool(digests))
     _add_errors(app)
     app.router.redirect_slashes = False
+    describe(app, keys=bool(digests))
+    _answer_head(app)
     templates = {route.path for route in app.routes if isinstance(route, APIRoute)}
 
     def template_of(scope: Scope) -> str:
@@ -93,10 +86,18 @@ def create_app(settings: Settings) -> FastAPI:
         digests=digests,
         metrics=service.metrics,
         log=service.log,
+        buckets=service.buckets,
         template_of=template_of,
         direct={("POST", "/predict"): _Predict(service)},
     )
     return app
+
+
+def _answer_head(app: FastAPI) -> None:
+    """HEAD wherever GET is; what is described before has it not: it says nothing that GET does not."""
+    for route in app.routes:
+        if isinstance(route, APIRoute) and "GET" in route.methods:
+            route.methods.add("HEAD")
 
 
 class _Predict:
@@ -114,20 +115,14 @@ class _Predict:
         await answer(scope, receive, send)
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
-        kind = _media_type(scope)
-        if kind and kind != _JSON:
-            return problem(415, f"the body is {kind}; expected {_JSON}")
-        message = await receive()
-        body = message.get("body", b"")
-        while message.get("more_body"):
-            message = await receive()
-            body += message.get("body", b"")
+        media_type(scope, JSON)
+        body = await body_of(scope, receive, most=ONE_REQUEST_BYTES, limit="one request may have")
         answer = await self.service.predict(PredictRequest.model_validate_json(body))
-        return Response(to_json(answer), media_type=_JSON)
+        return Response(to_json(answer), media_type=JSON)
 
 
 def _add_predictions(app: FastAPI, service: Service) -> None:
-    example = {"content": {_JSON: {"example": ANSWER_EXAMPLE}}}
+    example = {"content": {JSON: {"example": ANSWER_EXAMPLE}}}
 
     # As it is documented. The guard answers it before it gets here.
     @app.post("/predict", response_model=PredictAnswer, responses={**documented(413, 415, 422), 200: example})
@@ -135,71 +130,7 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         """The score expected a horizon from now, of one coin as a snapshot shows it."""
         return await service.predict(body)
 
-    body = {
-        "required": True,
-        "content": {
-            _JSON: {"schema": {"$ref": "#/components/schemas/BatchRequest"}, "example": {"rows": [EXAMPLE]}},
-            _CSV: {"schema": {"type": "string"}, "example": _CSV_EXAMPLE},
-        },
-    }
-    answers = {
-        200: {
-            "model": BatchAnswer,
-            "description": "Answers in the order of the rows; for CSV the rows as they came with the forecast's columns, "
-            "refused ones with the reason.",
-            "content": {_CSV: {"schema": {"type": "string"}}},
-        }
-    }
-
-    @app.post(
-        "/predict/batch",
-        response_model=None,
-        responses={**answers, **documented(413, 415, 422)},
-        openapi_extra={"requestBody": body},
-    )
-    async def predict_batch(request: Request) -> Response:
-        """Many at once: JSON rows up to CRYPTOLIQ_API_BATCH_ROWS, or a CSV of the raw contract up to the body's limit."""
-        kind = _media_type(request.scope)
-        if kind == _CSV:
-            return await _csv_answer(service, await request.body())
-        if kind and kind != _JSON:
-            return problem(415, f"the body is {kind}; expected {_JSON} or {_CSV}")
-        asked = BatchRequest.model_validate_json(await request.body())
-        most = service.settings.api_batch_rows
-        if len(asked.rows) > most:
-            return problem(413, f"{len(asked.rows):,} rows; at most {most:,} in one JSON body, or send CSV")
-        return await _json_answer(service, asked.rows)
-
-
-_CSV_EXAMPLE = (
-    "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\nBitcoin,BTC,61250.5,0.12,-1.8,4.6,2.48e10,1.2e12,2025-07-31\n"
-)
-
-
-async def _json_answer(service: Service, rows: list[PredictRequest]) -> Response:
-    started = time.perf_counter()
-    answers = await asyncio.to_thread(service.predictor.answers, rows)
-    service.note(BATCH, rows, answers, seconds=time.perf_counter() - started)
-    return Response(to_json({"answers": answers}), media_type=_JSON)
-
-
-async def _csv_answer(service: Service, content: bytes) -> Response:
-    held = service.predictor.held
-    if held is None:
-        raise NotReady(service.predictor.problem)
-    outcome, chunks = await asyncio.to_thread(
-        predict_content,
-        content,
-        champion=held.champion,
-        settings=service.settings,
-        today=dt.datetime.now(dt.UTC).date(),
-        history=held.history_from,
-    )
-    for basis, count in outcome.by_basis.items():
-        service.metrics.predicted(BATCH, basis, count=count)
-    summary = {"event": "prediction", "mode": "csv", "at": time.time(), "version": held.champion.version}
-    service.log.write({**summary, "rows": outcome.rows, "by_basis": outcome.by_basis, "refused": outcome.refused})
-    return StreamingResponse(chunks, media_type=_CSV)
+    add_batch(app, service)
 
 
 def _fields_refused(error: RequestValidationError) -> Response:
@@ -213,6 +144,9 @@ def _fields_refused(error: RequestValidationError) -> Response:
 
 # What is foreseen, and how it is told. All else is the guard's: 500, and a traceback in the log.
 _FORESEEN: dict[type[Exception], Callable[[Any], Response]] = {
+    BodyTooLarge: lambda error: problem(413, str(error)),
+    MediaRefused: lambda error: problem(415, str(error)),
+    RowsRefused: lambda error: refused(error.faults),
     StarletteHTTPException: lambda error: problem(error.status_code, str(error.detail), headers=error.headers),
     RequestValidationError: _fields_refused,
     ValidationError: invalid,
@@ -236,8 +170,3 @@ def _add_errors(app: FastAPI) -> None:
 
     for kind in _FORESEEN:
         app.add_exception_handler(kind, told)
-
-
-def _media_type(scope: Scope) -> str:
-    said = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")
-    return said.partition(";")[0].strip().lower()

@@ -35,6 +35,8 @@ CHUNK = 4_000
 # Chunks in work at a time: their kernels let go of the interpreter.
 _THREADS = 2
 _ROWS_A_WRITE = 20_000
+# Months of requests that one read of the tables serves: with the 90 days before them, it bounds the memory.
+_MONTHS_A_READ = 3
 _BASES = (HISTORY, SNAPSHOT)
 _EPOCH = dt.date(1970, 1, 1).toordinal()
 
@@ -136,6 +138,7 @@ def _parse(content: bytes, settings: Settings, *, today: dt.date) -> ParsedSnaps
         first_date=first_day(settings.first_month),
         change_unit=settings.change_unit,
         max_refused_share=1.0,
+        sha256="",
     )
     if parsed.rows is None and parsed.report["refusal_code"] != "no_usable_rows":
         raise InputRefused(str(parsed.refusal))
@@ -151,21 +154,25 @@ def _forecast(
     history: Callable[[dt.date], StoredHistory | None],
     progress: Progress,
 ) -> _Forecasts:
-    """Forecasts of the requests among so many rows, month by month, in chunks."""
+    """Forecasts of the requests among so many rows, span by span, in chunks."""
     made = _Forecasts(np.full((3, rows), np.nan), np.full(rows, -1, dtype=np.int64))
     store, done, total = TableStore(settings), 0, len(requests.days)
     table = ConformalTable.from_dict(champion.metadata["intervals"])
     progress(0, total)
-    months = requests.days.astype("datetime64[D]").astype("datetime64[M]")
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for month in np.unique(months):
-            chosen = np.flatnonzero(months == month)
-            first, last = (dt.date.fromordinal(_EPOCH + int(day)) for day in _ends(requests.days[chosen]))
-            past = history(first) or StoredHistory.read(store, first, last, formula=champion.metadata["formula"])
-            codes = past.codes_of(requests.names)[requests.coins[chosen]]
+
+    def past_of(span: _Span) -> StoredHistory:
+        if span.held is not None:
+            return span.held
+        first, last = _ends(requests.days[span.chosen])
+        return StoredHistory.read(store, first, last, formula=champion.metadata["formula"])
+
+    spans = _spans(requests.days, history)
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(_THREADS) as pool:
+        for span, past in _one_ahead(reader, past_of, spans):
+            codes = past.codes_of(requests.names)[requests.coins[span.chosen]]
             # Coin by coin: what a coin's past is laid out for serves all of its requests.
             order = np.argsort(codes, kind="stable")
-            chosen, codes = chosen[order], codes[order]
+            chosen, codes = span.chosen[order], codes[order]
 
             def of(start: int, chosen=chosen, codes=codes, past=past) -> int:
                 chunk = chosen[start : start + CHUNK]
@@ -183,8 +190,45 @@ def _forecast(
     return made
 
 
-def _ends(days: np.ndarray) -> tuple[int, int]:
-    return days.min(), days.max()
+@dataclass(frozen=True)
+class _Span:
+    """Requests (their indices) that one history serves: one that is held, or one to be read. month: of the newest."""
+
+    chosen: np.ndarray
+    held: StoredHistory | None
+    month: int
+
+
+def _spans(days: np.ndarray, history: Callable[[dt.date], StoredHistory | None]) -> list[_Span]:
+    """The requests by spans of months, the newest first: all that what is held serves, then a few months a read, since
+    each read reaches three months back."""
+    months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    spans: list[_Span] = []
+    for month in np.unique(months)[::-1].tolist():
+        chosen = np.flatnonzero(months == month)
+        held, span = history(_ends(days[chosen])[0]), spans[-1] if spans else None
+        if span and span.held is held and (held is not None or span.month - month < _MONTHS_A_READ):
+            spans[-1] = _Span(np.append(span.chosen, chosen), held, span.month)
+        else:
+            spans.append(_Span(chosen, held, month))
+    return spans
+
+
+def _one_ahead(
+    reader: ThreadPoolExecutor, past_of: Callable[[_Span], StoredHistory], spans: list[_Span]
+) -> Iterator[tuple[_Span, StoredHistory]]:
+    """Each span with its history; that of the next is read while this one is worked on."""
+    coming = [reader.submit(past_of, span) for span in spans[:1]]
+    for place, span in enumerate(spans):
+        past = coming.pop().result()
+        coming += [reader.submit(past_of, following) for following in spans[place + 1 : place + 2]]
+        yield span, past
+
+
+def _ends(days: np.ndarray) -> tuple[dt.date, dt.date]:
+    """First and last of some days since 1970."""
+    first, last = (dt.date.fromordinal(_EPOCH + int(day)) for day in (days.min(), days.max()))
+    return first, last
 
 
 def _as_csv(rows: Rows, forecasts: _Forecasts, *, version: str) -> Iterator[bytes]:

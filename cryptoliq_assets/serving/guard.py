@@ -12,8 +12,10 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cryptoliq_assets.serving.bodies import BodyTooLarge
+from cryptoliq_assets.serving.buckets import Buckets
 from cryptoliq_assets.serving.journal import Journal
-from cryptoliq_assets.serving.keys import place_of
+from cryptoliq_assets.serving.keys import is_loopback, place_of
 from cryptoliq_assets.serving.metrics import Metrics
 from cryptoliq_assets.serving.problems import problem
 from cryptoliq_assets.settings import Settings
@@ -30,10 +32,10 @@ SECURITY_HEADERS = [
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 # Status under which a request is counted that was given up by whoever made it.
 _GONE = 499
-
-
-class BodyTooLarge(Exception):
-    """The body went past the limit while it was read."""
+# What a transfer has to move to be given its time once more: at 30 s, 2 KiB a second.
+_PIECE = 64 * 1024
+# Where the guard writes who asks: the place of the key, None for whoever shows none that is known.
+_ASKED_BY = "cryptoliq.key"
 
 
 class Guard:
@@ -47,6 +49,7 @@ class Guard:
         digests: tuple[str, ...],
         metrics: Metrics,
         log: Journal,
+        buckets: Buckets,
         template_of: Callable[[Scope], str],
         direct: Mapping[tuple[str, str], ASGIApp],
     ) -> None:
@@ -59,7 +62,9 @@ class Guard:
         self.direct = direct
         self.most_bytes = int(settings.api_body_mb * 2**20)
         self.seconds = settings.api_request_seconds
-        self.buckets = Buckets(settings.api_rate_per_minute)
+        # By key; what is refused for want of one, by address.
+        self.buckets = buckets
+        self.refused = Buckets(settings.api_rate_per_minute)
         self.headers = [*SECURITY_HEADERS, _HSTS] if settings.api_tls_cert else SECURITY_HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,40 +72,39 @@ class Guard:
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
-        status = 0
-
-        async def answer(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message = {**message, "headers": [*message["headers"], *self.headers]}
-            await send(message)
-
+        exchange = _Exchange(receive, send, headers=self.headers, most_bytes=self.most_bytes, seconds=self.seconds)
+        answer, failed = exchange.send, 0
         try:
             refusal = self._refusal(scope)
             if refusal is not None:
                 await refusal(scope, receive, answer)
             else:
                 app = self.direct.get((scope["method"], scope["path"]), self.app)
-                async with asyncio.timeout(self.seconds):
-                    await app(scope, self._bounded(receive), answer)
-        except BodyTooLarge:
-            if not status:
-                await self._too_large()(scope, receive, answer)
+                async with asyncio.timeout(self.seconds) as exchange.limit:
+                    await app(scope, exchange.receive, answer)
+        except BodyTooLarge as error:
+            if not exchange.status:
+                await problem(413, str(error))(scope, receive, answer)
         except TimeoutError:
-            if not status:
+            if exchange.status:
+                # Too late for another answer: the connection ends in the middle of this one.
+                failed = 503
+                self.log.write(log_line("cut", method=scope["method"], path=scope["path"], seconds=self.seconds))
+            else:
                 slow = f"the request took longer than {self.seconds:g} s"
                 await problem(503, slow, headers={"Retry-After": "1"})(scope, receive, answer)
         except ClientDisconnect:
             # Who asked has gone in the middle of the body: nothing failed, and nobody is there to answer.
-            status = status or _GONE
+            failed = _GONE
         # The last resort: whoever asked learns that it failed, the log learns why.
         except Exception as error:
+            failed = 500
             self._note_exception(scope, error)
-            if not status:
+            if not exchange.status:
                 await problem(500, "the service failed; its log says why")(scope, receive, answer)
         finally:
-            self.metrics.request(self.template_of(scope), status or 500, time.perf_counter() - started)
+            status = failed or (exchange.status if exchange.finished else _GONE)
+            self.metrics.request(self.template_of(scope), status, time.perf_counter() - started)
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         """What an unwelcome request is told; None for one that may pass."""
@@ -109,39 +113,31 @@ class Guard:
         if not length.isdigit():
             return problem(400, "Content-Length is no number")
         if int(length) > self.most_bytes:
-            return self._too_large()
-        if scope["path"] in OPEN_PATHS or not self.digests:
-            return None
+            return problem(413, _too_large(self.most_bytes))
+        if not self.digests:
+            return None if _from_here(scope) else problem(403, "no keys are set: only this machine may ask")
         key = _key_in(headers)
-        if not key:
-            wanted = "send the key as `Authorization: Bearer KEY`"
-            return problem(401, wanted, headers={"WWW-Authenticate": 'Bearer realm="cryptoliq"'})
-        place = place_of(key, self.digests)
+        place = place_of(key, self.digests) if key else None
+        scope[_ASKED_BY] = place
+        if scope["path"] in OPEN_PATHS:
+            return None
         if place is None:
-            return problem(403, "this key is not known here")
+            return self._unknown(scope, key)
         wait = self.buckets.take(place)
         if wait:
             told = f"more than {self.buckets.per_minute} requests a minute with this key"
             return problem(429, told, headers={"Retry-After": str(wait)})
         return None
 
-    def _too_large(self) -> ASGIApp:
-        limit = self.most_bytes / 2**20
-        return problem(413, f"the body has more than the {limit:g} MiB that CRYPTOLIQ_API_BODY_MB allows")
-
-    def _bounded(self, receive: Receive) -> Receive:
-        """The same stream, which ends with BodyTooLarge at the limit: a length that was not declared cannot pass it."""
-        seen = 0
-
-        async def bounded() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self.most_bytes:
-                raise BodyTooLarge
-            return message
-
-        return bounded
+    def _unknown(self, scope: Scope, key: str) -> ASGIApp:
+        """401 without a key, 403 with a wrong one, 429 where an address has had too many of them."""
+        wait = self.refused.take((scope.get("client") or ("", 0))[0])
+        if wait:
+            return problem(429, "too many requests without a known key", headers={"Retry-After": str(wait)})
+        if key:
+            return problem(403, "this key is not known here")
+        wanted = "send the key as `Authorization: Bearer KEY`"
+        return problem(401, wanted, headers={"WWW-Authenticate": 'Bearer realm="cryptoliq"'})
 
     def _note_exception(self, scope: Scope, error: Exception) -> None:
         self.log.write(
@@ -155,25 +151,73 @@ class Guard:
         )
 
 
-class Buckets:
-    """A token bucket a key: `per_minute` requests (0: any number), a tenth of them at once or more."""
+class _Exchange:
+    """One request and its answer on their way: limits of size and time, the headers of every answer, what came of it.
 
-    def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.per_minute = per_minute
-        self._clock = clock
-        self._burst = max(per_minute / 10, 10.0)
-        self._left: dict[Any, tuple[float, float]] = {}
+    `limit` is the time that there is for it. Computing has it once; a body or an answer in many pieces has it anew for every
+    64 KiB, so that a large one may take long as long as it gets on.
+    """
 
-    def take(self, key: Any) -> int:
-        """0 when the request may pass, else the seconds (whole) after which one may."""
-        if not self.per_minute:
-            return 0
-        now = self._clock()
-        left, before = self._left.get(key, (self._burst, now))
-        left = min(self._burst, left + (now - before) * self.per_minute / 60.0)
-        passes = left >= 1.0
-        self._left[key] = (left - 1.0 if passes else left, now)
-        return 0 if passes else max(1, round((1.0 - left) * 60.0 / self.per_minute))
+    __slots__ = ("_headers", "_most", "_moved", "_receive", "_seconds", "_seen", "_send", "finished", "limit", "status")
+
+    def __init__(
+        self, receive: Receive, send: Send, *, headers: list[tuple[bytes, bytes]], most_bytes: int, seconds: float
+    ) -> None:
+        self._receive, self._send, self._headers = receive, send, headers
+        self._most, self._seconds = most_bytes, seconds
+        self._seen = self._moved = self.status = 0
+        self.finished = False
+        self.limit: asyncio.Timeout | None = None
+
+    async def receive(self) -> Message:
+        """The next piece of the body; BodyTooLarge at the limit: a length that was not declared cannot pass it."""
+        message = await self._receive()
+        size = len(message.get("body", b""))
+        self._seen += size
+        if self._seen > self._most:
+            raise BodyTooLarge(_too_large(self._most))
+        if message.get("more_body"):
+            self._got_on(size)
+        elif self._seen != size:
+            # All is there now: what is left of the transfer's time is not computing's.
+            self._got_on(_PIECE)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message = {**message, "headers": [*message["headers"], *self._headers]}
+            await self._send(message)
+        elif message.get("more_body"):
+            await self._send(message)
+            self._got_on(len(message.get("body", b"")))
+        else:
+            await self._send(message)
+            self.finished = True
+
+    def _got_on(self, size: int) -> None:
+        self._moved += size
+        if self._moved >= _PIECE and self.limit is not None and not self.limit.expired():
+            self._moved = 0
+            self.limit.reschedule(asyncio.get_running_loop().time() + self._seconds)
+
+
+def asked_by(scope: Scope) -> int | None:
+    """Place of the key with which this was asked; None without a known one."""
+    return scope.get(_ASKED_BY)
+
+
+def _from_here(scope: Scope) -> bool:
+    """Whether both ends are this machine's: whatever the settings say, this is where it listens."""
+    client, server = scope.get("client"), scope.get("server")
+    if client is None:
+        # A socket of the file system: who may open it is the file system's matter.
+        return server is not None and server[1] is None
+    return is_loopback(client[0]) and (server is None or is_loopback(server[0]))
+
+
+def _too_large(most: int) -> str:
+    return f"the body has more than the {most / 2**20:g} MiB that CRYPTOLIQ_API_BODY_MB allows"
 
 
 def log_line(event: str, **fields: Any) -> dict[str, Any]:

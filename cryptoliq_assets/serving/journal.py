@@ -9,7 +9,6 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,6 +19,8 @@ from pydantic_core import to_json
 _SECONDS = 0.1
 # Lines held at most while the disk does not take them; the oldest are dropped then, and counted.
 _MOST_LINES = 200_000
+# And of blocks of rows, which are lines of megabytes.
+_MOST_BYTES = 256 * 2**20
 _KEPT = 5
 
 
@@ -76,8 +77,11 @@ class Journal:
     def _append(self, content: bytes) -> None:
         path = self._path()
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(".lock")), path.open("ab", buffering=0) as handle:
+        with FileLock(path.with_name(".lock")), path.open("a+b", buffering=0) as handle:
             start = handle.seek(0, os.SEEK_END)
+            if start and not _ends_a_line(handle):
+                # A machine that went down in the middle of a line: what is added now is a line of its own.
+                content = b"\n" + content
             try:
                 _write_whole(handle, content)
             except OSError:
@@ -90,8 +94,9 @@ class Journal:
     def _keep(self, lines: list[bytes]) -> None:
         """Put lines back for the next try, as many as may be held."""
         self._lines.extendleft(reversed(lines))
-        while len(self._lines) > _MOST_LINES:
-            self._lines.popleft()
+        size = sum(map(len, self._lines))
+        while len(self._lines) > _MOST_LINES or (size > _MOST_BYTES and self._lines):
+            size -= len(self._lines.popleft())
             self.dropped += 1
 
 
@@ -101,6 +106,11 @@ def encoded(line: dict[str, Any]) -> bytes:
         return to_json(line, inf_nan_mode="null", serialize_unknown=True) + b"\n"
     except ValueError:
         return to_json({"unwritable": ascii(line)}) + b"\n"
+
+
+def _ends_a_line(handle: BinaryIO) -> bool:
+    handle.seek(-1, os.SEEK_END)
+    return handle.read(1) == b"\n"
 
 
 def _write_whole(handle: BinaryIO, content: bytes) -> None:
@@ -124,11 +134,20 @@ def day_file(folder: Path) -> Callable[[], Path]:
 
 
 def remove_old_days(folder: Path, *, keep_days: int, today: dt.date) -> list[Path]:
-    """Remove day files that are older than `keep_days`; returns them. Other files stay."""
-    removed = []
+    """Remove day files that are older than `keep_days`; returns them. What else lies there stays, folders of such names as
+    well. Raises OSError, once all were tried, where one cannot be removed."""
+    removed, failed = [], None
     for path in sorted(folder.glob("*.jsonl")) if folder.exists() else []:
-        with suppress(ValueError):
-            if dt.date.fromisoformat(path.stem) < today - dt.timedelta(days=keep_days):
+        try:
+            old = dt.date.fromisoformat(path.stem) < today - dt.timedelta(days=keep_days)
+        except ValueError:
+            continue
+        if old and path.is_file():
+            try:
                 path.unlink(missing_ok=True)
                 removed.append(path)
+            except OSError as error:
+                failed = failed or error
+    if failed is not None:
+        raise failed
     return removed

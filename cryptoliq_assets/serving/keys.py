@@ -4,6 +4,7 @@ import hashlib
 import ipaddress
 import re
 import secrets
+from functools import lru_cache
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -19,7 +20,9 @@ def digest_of(key: str) -> str:
 
 
 def digests_in(setting: str | None) -> tuple[str, ...]:
-    """Digests of the setting CRYPTOLIQ_API_KEYS; ValueError where one is no sha256 in hex."""
+    """Digests of the setting CRYPTOLIQ_API_KEYS; ValueError where one is no sha256 in hex, or it is set and holds none."""
+    if setting and not setting.strip(", "):
+        raise ValueError("CRYPTOLIQ_API_KEYS is set and holds no digest: unset it to serve this machine without keys")
     digests = tuple(part.strip().lower() for part in (setting or "").split(",") if part.strip())
     if any(not _DIGEST.fullmatch(digest) for digest in digests):
         raise ValueError(
@@ -38,11 +41,14 @@ def place_of(key: str, digests: tuple[str, ...]) -> int | None:
     return found
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach an address."""
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    # An IPv4 client of a socket that takes both kinds.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 # Between these the shortest text of a float has no exponent, wherever it is made.
-_PLAIN_FROM, _PLAIN_BELOW = 1e-4, 1e16
+_PLAIN_FROM, _PLAIN_BELOW = 1e-4, 1e10
 _COMMA, _QUOTE = 44, 34
 
 

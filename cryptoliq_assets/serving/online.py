@@ -17,6 +17,7 @@ import pandas as pd
 from cryptoliq_assets.features.asked import Asked
 from cryptoliq_assets.features.engineering import (
     OBSERVED_NUMBERS,
+    RECENT_DAYS,
     Observed,
     Track,
     day_numbers,
@@ -29,8 +30,6 @@ from cryptoliq_assets.features.market import Market
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.partitions import HISTORY_DAYS, month_of, months_between
 
-# Without a stored row this recent a coin's past says little of it: the forecast rests on the request alone.
-RECENT_DAYS = 3
 HISTORY, SNAPSHOT = "history", "snapshot"
 
 _FLAGS = ("filled_forward", "filled_backward")
@@ -75,6 +74,16 @@ class StoredHistory:
     def codes_of(self, coins: Sequence[str | None]) -> np.ndarray:
         """(n,) codes of coins by name, -1 for one without a stored row and for None."""
         return np.array([self.codes.get(coin, -1) if coin else -1 for coin in coins], dtype=np.int64)
+
+    def ages(self, codes: np.ndarray, days: np.ndarray, *, last: np.ndarray) -> np.ndarray:
+        """Days from each coin's last stored row before its request, however old, to it; -1 where there is none.
+
+        last: one past that row, as from `seen_by`."""
+        ages = np.full(len(days), -1, dtype=np.int64)
+        some = np.flatnonzero((codes >= 0) & (last > 0))
+        some = some[self.track.coins[last[some] - 1] == codes[some]]
+        ages[some] = days[some] - self.track.days[last[some] - 1]
+        return ages
 
     def seen_by(self, codes: np.ndarray, days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First and one past the last stored row that each request (code of its coin, day) sees: its coin's, of 89 days
@@ -125,10 +134,7 @@ def coded_features(
     first, last = history.seen_by(codes, days)
     asked = Asked(codes, days, first, last)
     columns = feature_arrays(asked, today=today, past=history.track, market=history.market)
-    some = last > first
-    age = np.full(count, -1, dtype=np.int64)
-    age[some] = days[some] - history.track.days[last[some] - 1]
-    return OnlineFeatures(columns, today, age)
+    return OnlineFeatures(columns, today, history.ages(codes, days, last=last))
 
 
 def request_features(requests: pd.DataFrame, history: StoredHistory) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.partitions import HISTORY_DAYS, first_day, month_of, months_between
 from cryptoliq_assets.serving.contract import PredictRequest
 from cryptoliq_assets.serving.online import HISTORY, SNAPSHOT, StoredHistory, online_features
+from cryptoliq_assets.serving.views import newest_made
 from cryptoliq_assets.settings import Settings
 
 # A request may be dated so many days before the newest stored snapshot: history is kept for it to see 90 days.
@@ -48,6 +49,8 @@ class Held:
     history: StoredHistory
     latest: np.ndarray
     newest: dt.date | None
+    # Coins of the months before those held: their last stored row is older than anything a request may see.
+    gone: frozenset[str]
     # What it was read from: another one means that there is something new.
     key: tuple
 
@@ -75,12 +78,15 @@ class Predictor:
         self.store = TableStore(settings)
         self.held: Held | None = None
         self.problem: str = "not loaded yet"
+        self._coins: dict[tuple, frozenset[str]] = {}
 
     def refresh(self) -> bool:
         """Load what is new: True when `held` was replaced. A champion that does not load leaves the old one in place, with
         the reason in `problem`; an earlier sound one is taken where there is none held yet."""
         key = self._key()
         if self.held is not None and key == self.held.key:
+            # What was wrong with something newer is over, where that is gone again.
+            self.problem = "; ".join(self.held.champion.passed_over)
             return False
         try:
             champion = load_champion(self.settings)
@@ -105,6 +111,7 @@ class Predictor:
             history=history,
             latest=self._latest(),
             newest=newest,
+            gone=self._coins_before(months),
             key=key,
         )
         # What is compiled or laid out at the first use is so before anyone waits for it.
@@ -169,11 +176,25 @@ class Predictor:
                 "flags": {
                     "volatility_floored": peg,
                     "out_of_range": outside.get(place, []),
-                    "stale_history": age >= 0 and not recent,
+                    "stale_history": not recent and (age >= 0 or requests[place].coin in held.gone),
                 },
             }
             for place, (score, low, high, recent, age, percentile, peg) in enumerate(columns)
         ]
+
+    def date_faults(self, requests: Sequence[PredictRequest]) -> dict[int, str]:
+        """Why requests are dated where nothing can be said, by their place; those that may be answered are left out."""
+        held, found = self.held, {}
+        dated = [(place, request) for place, request in enumerate(requests) if request.date]
+        if held is None or not dated:
+            return found
+        today = dt.datetime.now(dt.UTC).date()
+        for place, request in dated:
+            try:
+                self.day_of(request, held, today=today)
+            except DateRefused as error:
+                found[place] = str(error)
+        return found
 
     @staticmethod
     def day_of(request: PredictRequest, held: Held, *, today: dt.date) -> int:
@@ -212,6 +233,21 @@ class Predictor:
         wanted = set(months_between(month_of(since), there[-1]))
         return [month for month in there if month in wanted]
 
+    def _coins_before(self, held: list[str]) -> frozenset[str]:
+        """Coins with a row in the months before those held; a month is read once as long as it stays as it is."""
+        earlier = [month for month in self.store.months("cleaned_snapshots") if held and month < held[0]]
+        stamps = {month: self.store.stamp("cleaned_snapshots", month) for month in earlier}
+        states = {(month, stamp.inputs if stamp else None): month for month, stamp in stamps.items()}
+        self._coins = {
+            state: self._coins[state] if state in self._coins else self._coins_of(month)
+            for state, month in states.items()
+        }
+        return frozenset().union(*self._coins.values())
+
+    def _coins_of(self, month: str) -> frozenset[str]:
+        rows = self.store.read("cleaned_snapshots", [month], columns=["coin"])
+        return frozenset(map(str, rows["coin"].cat.remove_unused_categories().cat.categories))
+
     def _newest(self, months: list[str]) -> dt.date | None:
         for month in reversed(months):
             stamp = self.store.stamp("cleaned_snapshots", month)
@@ -220,12 +256,8 @@ class Predictor:
         return None
 
     def _latest(self) -> np.ndarray:
-        months = self.store.months("forecasts")[-1:]
-        if not months:
-            return np.array([])
-        rows = self.store.read("forecasts", months, columns=["coin", "date", "made_at", "liquidity_score"])
-        rows = rows[rows["date"] == rows["date"].max()].sort_values("made_at", kind="stable")
-        return np.sort(rows.drop_duplicates("coin", keep="last")["liquidity_score"].to_numpy())
+        made = newest_made(self.settings, self.store)
+        return np.array([]) if made is None else np.sort(made["liquidity_score"].to_numpy())
 
 
 def _first_asked(held: Held) -> list[PredictRequest]:

@@ -19,11 +19,15 @@ _TITLES = {
     415: "Unsupported media type",
     422: "Invalid request",
     429: "Too many requests",
+    431: "Header too large",
     500: "Internal error",
     503: "Not available",
 }
 _CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _VALUE_SHOWN = 80
+# Faults that an answer lists, and those that are put into words at all (2 µs each, while others wait): as many as a thousand
+# rows have fields.
+_LISTED, _MOST_TOLD = 20, 10_000
 
 
 def problem(
@@ -39,26 +43,44 @@ def problem(
     return Response(content, status, headers=dict(headers or {}), media_type="application/problem+json")
 
 
+def refused(faults: list[dict[str, str]], *, count: int | None = None) -> Response:
+    """422 with the first faults and how many there are; `count` where not all of them were put into words."""
+    count = len(faults) if count is None else count
+    told = [f"{fault['field']}: {fault['message']}" for fault in faults[:5]]
+    if count > _LISTED:
+        told.append(f"{count:,} faults in all, {min(len(faults), _LISTED)} of them listed")
+    return problem(422, "; ".join(told), errors=faults[:_LISTED])
+
+
 def invalid(error: ValidationError) -> Response:
-    """422 with each field at fault, the value it had and what was expected."""
-    errors = faults_in(error)
-    return problem(422, "; ".join(f"{fault['field']}: {fault['message']}" for fault in errors[:5]), errors=errors)
+    """422 with the first fields at fault, the value each had and what was expected."""
+    count = error.error_count()
+    if count > _MOST_TOLD:
+        return problem(422, f"{count:,} faults, too many to tell; send fewer rows to see what is wrong")
+    return refused(faults_in(error, most=_LISTED), count=count)
 
 
-def faults_in(error: ValidationError) -> list[dict[str, str]]:
-    """{"field", "message"} of each thing wrong with a body."""
-    return [{"field": _field(fault["loc"]), "message": _message(fault)} for fault in error.errors(include_url=False)]
+def faults_in(error: ValidationError, *, most: int | None = None) -> list[dict[str, str]]:
+    """{"field", "message"} of each thing wrong with a body, or of the first `most`."""
+    faults = error.errors(include_url=False, include_context=False)[:most]
+    return [{"field": _field(fault["loc"]), "message": _message(fault)} for fault in faults]
 
 
 def _field(location: tuple[Any, ...]) -> str:
-    return ".".join(map(str, location)) or "(body)"
+    return _shortened(".".join(map(str, location))) or "(body)"
 
 
 def _message(fault: Mapping[str, Any]) -> str:
     if fault["type"] in ("missing", "extra_forbidden", "json_invalid"):
         return str(fault["msg"])
-    shown = repr(fault["input"])
-    return f"{fault['msg']}; got {shown if len(shown) <= _VALUE_SHOWN else shown[:_VALUE_SHOWN] + '…'}"
+    # A list or an object is named by its kind: to write out a large one takes seconds.
+    given = fault["input"]
+    shown = f"a {type(given).__name__}" if isinstance(given, list | dict) else _shortened(repr(given))
+    return f"{fault['msg']}; got {shown}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _VALUE_SHOWN else text[:_VALUE_SHOWN] + "…"
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -66,12 +88,12 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     titles = {
         400: "The request is no HTTP that can be read.",
         401: "No key.",
-        403: "A key that is not known.",
+        403: "A key that is not known; where none are set, a request that does not come from this machine.",
         404: "Nothing of that name.",
         413: "The body is larger than the limit.",
         415: "The body is of another media type.",
         422: "A field is missing, unknown, of another type or out of bounds.",
-        429: "Too many requests with this key.",
+        429: "Too many requests with this key, or refused ones from this address.",
         500: "The service failed.",
         503: "There is no champion, or the request took too long.",
     }

@@ -62,8 +62,9 @@ class ApiSource:
 
     def predict_csv(self, content: bytes) -> bytes:
         with _spoken():
-            headers = {"Content-Type": "text/csv"}
-            answer = self._client.post("predict/batch", content=content, headers=headers, timeout=_BATCH_SECONDS)
+            # As a home's own app takes a file: in whatever unit it is.
+            asked = {"params": {"unit": "auto"}, "headers": {"Content-Type": "text/csv"}}
+            answer = self._client.post("predict/batch", content=content, timeout=_BATCH_SECONDS, **asked)
             return _answer(answer).content
 
     def _page_from(self, offset: int) -> dict[str, Any]:

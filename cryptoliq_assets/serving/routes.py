@@ -2,10 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, HTTPException, Query
+from fastapi import FastAPI, HTTPException, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from cryptoliq_assets.serving import views
+from cryptoliq_assets.serving import answers, views
+from cryptoliq_assets.serving.guard import asked_by
 from cryptoliq_assets.serving.metrics import CONTENT_TYPE
 from cryptoliq_assets.serving.problems import documented
 from cryptoliq_assets.serving.service import Service
@@ -13,40 +15,56 @@ from cryptoliq_assets.serving.service import Service
 _SORTS = ("coin", "liquidity_score", "lower", "upper", "today", "change", "below_mean", "24h_volume", "mkt_cap", "rank")
 
 
+class _Page(BaseModel):
+    """Which forecasts, in which order. A parameter that is none is refused: one misspelt would be another question."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    search: str = Field("", max_length=200, description="Part of a coin's name or symbol.")
+    sort: Literal[tuple(s for name in _SORTS for s in (name, f"-{name}"))] = "coin"
+    limit: int = Field(100, ge=1, le=1000)
+    offset: int = Field(0, ge=0, le=1_000_000)
+
+
+class _Days(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    days: int = Field(180, ge=1, le=3650)
+
+
 def add_tables(app: FastAPI, service: Service) -> None:
     """GET /forecasts, /forecasts/{coin} and /model."""
     settings = service.settings
 
-    @app.get("/forecasts", responses=documented(422))
-    def forecasts(
-        search: Annotated[str, Query(max_length=200, description="Part of a coin's name or symbol.")] = "",
-        sort: Annotated[Literal[tuple(s for name in _SORTS for s in (name, f"-{name}"))], Query()] = "coin",
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
-    ) -> dict[str, Any]:
+    # The models describe the answers; to check a thousand rows by them would take longer than to make them.
+    @app.get("/forecasts", response_model=None, responses={200: {"model": answers.Forecasts}, **documented(422)})
+    def forecasts(page: Annotated[_Page, Query()]) -> dict[str, Any]:
         """The latest forecasts; `sort` by a field, with - in front the largest first."""
         found = service.latest_forecasts()
-        wanted = search.casefold()
+        wanted = page.search.casefold()
         items = [
             item
             for item in found["items"]
             if wanted in item["coin"].casefold() or wanted in (item["symbol"] or "").casefold()
         ]
-        field, falling = sort.lstrip("-"), sort.startswith("-")
+        field, falling = page.sort.lstrip("-"), page.sort.startswith("-")
         known = [item for item in items if item[field] is not None]
         known.sort(key=lambda item: item[field], reverse=falling)
         ordered = known + [item for item in items if item[field] is None]
-        return {**found, "count": len(ordered), "offset": offset, "items": ordered[offset : offset + limit]}
+        shown = ordered[page.offset : page.offset + page.limit]
+        return {**found, "count": len(ordered), "offset": page.offset, "items": shown}
 
-    @app.get("/forecasts/{coin:path}", responses=documented(404, 422))
-    def forecasts_of(coin: str, days: Annotated[int, Query(ge=1, le=3650)] = 180) -> dict[str, Any]:
+    @app.get(
+        "/forecasts/{coin:path}", response_model=None, responses={200: {"model": answers.Coin}, **documented(404, 422)}
+    )
+    def forecasts_of(coin: str, asked: Annotated[_Days, Query()]) -> dict[str, Any]:
         """One coin: its scores of the last days, its forecasts, and what became of them."""
-        found = views.coin_view(settings, service.predictor.store, coin, days=days)
+        found = views.coin_view(settings, service.predictor.store, coin, days=asked.days)
         if found is None:
             raise HTTPException(404, f"no coin is named {coin[:200]!r} in the stored tables")
         return found
 
-    @app.get("/model", responses=documented(404))
+    @app.get("/model", response_model=None, responses={200: {"model": answers.Model}, **documented(404)})
     def model() -> dict[str, Any]:
         """What is known of the champion, and why newer ones were passed over for it; 404 while there is none."""
         held = service.predictor.held
@@ -55,20 +73,24 @@ def add_tables(app: FastAPI, service: Service) -> None:
         return {**held.champion.metadata, "passed_over": list(held.champion.passed_over)}
 
 
-def add_state(app: FastAPI, service: Service) -> None:
-    """GET /healthz, /readyz and /metrics."""
+def add_state(app: FastAPI, service: Service, *, keys: bool) -> None:
+    """GET /healthz, /readyz and /metrics; keys: whether the service wants them."""
 
-    @app.get("/healthz")
+    @app.get("/healthz", response_model=None, responses={200: {"model": answers.Health}})
     async def healthz() -> dict[str, str]:
         """The process answers."""
         return {"status": "ok"}
 
-    @app.get("/readyz", responses=documented(503))
-    async def readyz() -> dict[str, Any]:
-        """It can forecast: with which champion, of which newest snapshot."""
+    @app.get("/readyz", response_model=None, responses={200: {"model": answers.Ready}, **documented(503)})
+    async def readyz(request: Request) -> dict[str, Any]:
+        """It can forecast: with which champion, of which newest snapshot. Where keys are set only who shows one is told more
+        than the status."""
         held = service.predictor.held
+        inside = not keys or asked_by(request.scope) is not None
         if held is None:
-            raise HTTPException(503, service.predictor.problem)
+            raise HTTPException(503, service.predictor.problem if inside else "not ready; asked with a key it says why")
+        if not inside:
+            return {"status": "ready"}
         return {
             "status": "ready",
             "model_version": held.champion.version,

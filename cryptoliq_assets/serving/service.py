@@ -4,18 +4,20 @@ import asyncio
 import contextlib
 import datetime as dt
 import gc
+import math
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 from cryptoliq_assets.serving import views
 from cryptoliq_assets.serving.batching import Batcher
+from cryptoliq_assets.serving.buckets import Buckets
 from cryptoliq_assets.serving.contract import PredictRequest
 from cryptoliq_assets.serving.guard import log_line
 from cryptoliq_assets.serving.journal import Journal, day_file, encoded, remove_old_days
 from cryptoliq_assets.serving.metrics import Metrics
-from cryptoliq_assets.serving.predictor import Held, Predictor
+from cryptoliq_assets.serving.predictor import DateRefused, Held, Predictor
 from cryptoliq_assets.settings import Settings
 
 SINGLE, BATCH = "single", "batch"
@@ -32,39 +34,48 @@ class Service:
         self.batcher = Batcher(lambda requests: self.predictor.answers(requests))
         self.log = Journal(lambda: settings.logs_dir / "app.log", rotate_bytes=int(settings.log_mb * 2**20))
         self.predictions = Journal(day_file(settings.predictions_dir))
+        self.buckets = Buckets(settings.api_rate_per_minute)
         self._asked_to_reload = asyncio.Event()
         self._told = ""
-        self._latest: tuple[Held | None, dict[str, Any]] = (None, {})
+        # What went wrong at the last try, by what was tried beside the loading.
+        self._failed: dict[str, str] = {}
+        self._latest: tuple[tuple | None, dict[str, Any]] = (None, {})
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """From the first load to the last line of the logs; SIGHUP looks for something new at once."""
-        await self._refresh()
-        # What is loaded stays: looking through it for garbage would stop every request for a tenth of a second.
-        gc.collect()
-        gc.freeze()
-        watching = asyncio.create_task(self._watch())
-        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._asked_to_reload.set)
-        try:
-            yield
-        finally:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
-            self.log.write(log_line("stopped"))
-            self.log.close()
-            self.predictions.close()
+        with contextlib.ExitStack() as stack:
+            # Each to its end, whatever became of what was done before.
+            stack.callback(self.predictions.close)
+            stack.callback(self.log.close)
+            await self._refresh()
+            # What is loaded stays: looking through it for garbage would stop every request for a tenth of a second.
+            gc.collect()
+            gc.freeze()
+            watching = asyncio.create_task(self._watch())
+            with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._asked_to_reload.set)
+            try:
+                yield
+            finally:
+                watching.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await watching
+                self.log.write(log_line("stopped"))
 
     @property
     def problem(self) -> str | None:
         """What is wrong although it serves: a champion passed over, a home that cannot be read, a log that no disk takes."""
         logs = {journal.problem for journal in (self.log, self.predictions) if journal.problem}
-        return "; ".join(filter(None, [self.predictor.problem, *(f"the logs wait: {told}" for told in logs)])) or None
+        waits = (f"the logs wait: {told}" for told in logs)
+        return "; ".join(filter(None, [self.predictor.problem, *self._failed.values(), *waits])) or None
 
     async def predict(self, request: PredictRequest) -> dict[str, Any]:
-        """The answer to a single request, logged."""
+        """The answer to a single request, logged. One that is dated where nothing can be said is refused before it is among
+        others, who would all be computed once more, one by one."""
         started = time.perf_counter()
+        for told in self.predictor.date_faults([request]).values():
+            raise DateRefused(told)
         answer = await self.batcher.answer(request)
         self.note(SINGLE, [request], [answer], seconds=time.perf_counter() - started)
         return answer
@@ -92,15 +103,18 @@ class Service:
             self.log.append(line)
 
     def latest_forecasts(self) -> dict[str, Any]:
-        """As views.latest_forecasts: read once for as long as the predictor holds the same tables."""
-        held, (of, latest) = self.predictor.held, self._latest
-        if held is None or held is not of:
-            latest = views.latest_forecasts(self.settings, self.predictor.store)
-            self._latest = (held, latest)
+        """As views.latest_forecasts: read once for as long as the predictor holds the same tables, and features are the same."""
+        store = self.predictor.store
+        months = store.months("engineered_features")[-1:]
+        key = (self.predictor.held, *(store.stamp("engineered_features", month) for month in months))
+        of, latest = self._latest
+        if self.predictor.held is None or key != of:
+            latest = views.latest_forecasts(self.settings, store)
+            self._latest = (key, latest)
         return latest
 
     async def _watch(self) -> None:
-        cleaned = 0.0
+        cleaned = -math.inf
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._asked_to_reload.wait(), self.settings.api_reload_seconds)
@@ -109,9 +123,22 @@ class Service:
             self.metrics.dropped(self.log.dropped + self.predictions.dropped)
             if time.monotonic() - cleaned > _HOUR:
                 cleaned = time.monotonic()
-                today = dt.datetime.now(dt.UTC).date()
-                keep = self.settings.prediction_log_days
-                await asyncio.to_thread(remove_old_days, self.settings.predictions_dir, keep_days=keep, today=today)
+                await self._tried("old files of data/predictions stay", self._clean)
+
+    async def _clean(self) -> None:
+        today = dt.datetime.now(dt.UTC).date()
+        keep = self.settings.prediction_log_days
+        await asyncio.to_thread(remove_old_days, self.settings.predictions_dir, keep_days=keep, today=today)
+
+    async def _tried(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
+        """Do a step; one that fails must not end the watch. It is told in `problem` until it succeeds, and logged."""
+        try:
+            await step()
+        except Exception as error:
+            self._failed[what] = f"{what}: {type(error).__name__}: {error}"
+            self.log.write(log_line("problem", problem=self._failed[what]))
+        else:
+            self._failed.pop(what, None)
 
     async def _refresh(self) -> None:
         """Load what is new, beside the requests; a home that cannot be read just now is looked at again."""
@@ -123,13 +150,13 @@ class Service:
             replaced = False
         held = self.predictor.held
         if replaced and held is not None:
-            self._note_load(held)
+            await self._tried("a load is not noted", lambda: self._note_load(held))
         if self.predictor.problem != self._told:
             self._told = self.predictor.problem
             if self._told:
                 self.log.write(log_line("problem", problem=self._told))
 
-    def _note_load(self, held: Held) -> None:
+    async def _note_load(self, held: Held) -> None:
         promoted = dt.datetime.fromisoformat(held.champion.metadata["promoted_at"]).timestamp()
         newest = dt.datetime.combine(held.newest, dt.time(), dt.UTC).timestamp() if held.newest else 0.0
         self.metrics.loaded(promoted=promoted, newest=newest)

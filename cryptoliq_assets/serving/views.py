@@ -30,13 +30,10 @@ def latest_forecasts(settings: Settings, store: TableStore) -> dict[str, Any]:
     forecast − today, `below_mean` forecast − mean_30d (below 0: under the mean of its last 30 days), `rank` that of its
     market cap in the snapshot. Raises TableInvalid where a month file cannot be read.
     """
-    newest = newest_date(store, "forecasts")
-    if newest is None:
+    made = newest_made(settings, store)
+    if made is None:
         return {**dict.fromkeys(("date", "target_date", "model_version", "made_at")), "count": 0, "items": []}
-    made = _of_day(store, "forecasts", newest, _FORECAST)
-    version = _serving_version(settings, made)
-    made = made[made["model_version"] == version].sort_values("made_at", kind="stable")
-    made = made.drop_duplicates("coin", keep="last")
+    newest, version = made["date"].iloc[0].date(), str(made["model_version"].iloc[0])
     features = _of_day(store, "engineered_features", newest, ["coin", "symbol", "date", "liquidity_score", MEAN_30D])
     cells = _of_day(store, "cleaned_snapshots", newest, ["coin", "date", "price", "24h", "24h_volume", "mkt_cap"])
     cells["rank"] = cells["mkt_cap"].rank(ascending=False, method="first")
@@ -56,6 +53,17 @@ def latest_forecasts(settings: Settings, store: TableStore) -> dict[str, Any]:
         "count": len(rows),
         "items": rows,
     }
+
+
+def newest_made(settings: Settings, store: TableStore) -> pd.DataFrame | None:
+    """The forecasts that count of the newest date, one a coin: those of the current model, else of the one that forecast
+    last, its last of each coin. None while there are none."""
+    newest = newest_date(store, "forecasts")
+    if newest is None:
+        return None
+    made = _of_day(store, "forecasts", newest, _FORECAST)
+    made = made[made["model_version"] == _serving_version(settings, made)].sort_values("made_at", kind="stable")
+    return made.drop_duplicates("coin", keep="last")
 
 
 _ITEM = ["coin", "symbol", "liquidity_score", "lower", "upper", "today", "change", "mean_30d", "below_mean"]

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from cryptoliq_assets.forecasts.due import forecasts_due, labelled_dates, newest_date, training_due
+from cryptoliq_assets.forecasts.due import (
+    days_needed,
+    forecasts_due,
+    labelled_dates,
+    mismatch,
+    newest_date,
+    stale_features,
+    training_due,
+)
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests.building import fill_home, store_champion, store_forecast
@@ -62,6 +70,45 @@ def test_a_first_champion_is_due_with_10_labelled_dates_and_a_provisional_one_wi
     store = fill_home(settings, list(range(1, dates + 1)))
     assert training_due(settings, store, provisional_too=False) is sound_due
     assert training_due(settings, store, provisional_too=True) is any_due
+
+
+OTHER_TASKS = [{"formula": "amihud"}, {"horizon_days": 7}]
+
+
+@pytest.mark.parametrize("other", OTHER_TASKS)
+def test_a_champion_of_another_formula_or_horizon_makes_training_due_and_forecasts_nothing(settings, other):
+    store = fill_home(settings, list(range(1, 21)))
+    store_champion(settings, VERSION)
+    assert (mismatch(settings), forecasts_due(settings, store)) == (None, "2025-03")
+    changed = settings.model_copy(update=other)
+    assert training_due(changed, store, provisional_too=False)
+    assert forecasts_due(changed, store) is None
+    asked = f"{changed.formula} {changed.horizon_days} day(s) ahead"
+    assert mismatch(changed) == (f"{VERSION} forecasts kyle_obizhaeva 1 day(s) ahead, the settings ask for {asked}")
+    few = changed.model_copy(update={"min_train_dates": 30})
+    assert not training_due(few, store, provisional_too=False)
+    assert training_due(few, store, provisional_too=True)
+
+
+@pytest.mark.parametrize(
+    ("days", "horizon", "more"), [([], 1, (2, 11)), ([1], 1, (1, 10)), ([1], 3, (3, 12)), ([1, 2], 3, (2, 11))]
+)
+def test_where_no_day_is_labelled_it_is_said_how_many_more_that_takes(tmp_path, days, horizon, more):
+    settings = Settings(home=tmp_path, min_train_dates=10, horizon_days=horizon)
+    store = fill_home(settings, days) if days else TableStore(settings)
+    said = days_needed(settings, store)
+    assert f"at least {more[0]} more day(s) of snapshots make a provisional champion, at least {more[1]} one" in said
+    newest = max(days, default=0)
+    store = fill_home(settings, list(range(1, newest + more[0] + 1)))
+    assert days_needed(settings, store) is None
+    assert labelled_dates(fill_home(settings, list(range(1, newest + more[1] + 1)))) == settings.min_train_dates
+
+
+def test_features_of_another_formula_are_stale(settings):
+    store = fill_home(settings, [1, 2])
+    assert stale_features(store, "2025-03") is None
+    other = TableStore(settings.model_copy(update={"formula": "amihud"}))
+    assert "of another formula (amihud is asked for)" in stale_features(other, "2025-03")
 
 
 def test_a_champion_evaluated_over_time_is_not_due_again(settings):

@@ -43,18 +43,20 @@ def rows(market: Tables) -> TrainingSet:
 
 
 def toy_rows(days: list[int], *, coins: list[int] | None = None, horizon: int = 1) -> TrainingSet:
-    """Rows on the given days after 2024-01-01, one feature each; for folds and measures, not for learning."""
+    """Rows on the given days after 2024-01-01, three features each; for folds and measures, not for learning."""
     n = len(days)
     date = np.datetime64("2024-01-01", "D") + np.array(days, dtype="timedelta64[D]")
     codes = np.array(coins or [0] * n, dtype=np.int32)
-    X = np.ones((n, 1), np.float32)
+    # As many days of history as no kind of row but the whole has.
+    X = np.tile(np.array([30.0, 0.0, 0.0], np.float32), (n, 1))
     return TrainingSet(
         formula="kyle_obizhaeva",
         horizon_days=horizon,
-        features=("days_seen_90d",),
+        features=("days_seen_90d", "change_24h", "change_7d"),
         X=X,
         X_young=X,
         X_alone=X,
+        X_partial=X,
         y=np.arange(n, dtype=float),
         today=np.arange(n, dtype=float) - 1.0,
         coins=codes,
@@ -63,5 +65,5 @@ def toy_rows(days: list[int], *, coins: list[int] | None = None, horizon: int = 
         target_date=date + np.timedelta64(horizon, "D"),
         known_cap=np.ones(n, dtype=bool),
         bucket=np.zeros(n, dtype=np.int8),
-        days_seen=np.ones(n, dtype=np.int16),
+        days_seen=np.full(n, 30, dtype=np.int16),
     )

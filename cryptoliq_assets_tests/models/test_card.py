@@ -13,7 +13,7 @@ import pytest
 
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.candidates import load_candidate
-from cryptoliq_assets.models.card_facts import CardFacts, calibration, card_facts, permutation_importance
+from cryptoliq_assets.models.card_facts import CardFacts, calibration, card_facts, model_table
 from cryptoliq_assets.models.card_file import card_path, keep_card, show_card_of
 from cryptoliq_assets.models.card_page import card_markdown, card_page
 from cryptoliq_assets.models.plots import as_image, bar_plot, line_plot
@@ -61,9 +61,7 @@ def facts(settings, best, trained_rows) -> CardFacts:
         board,
         evaluation=best.evaluation,
         rows=trained_rows,
-        learner=best.learner,
         ledger=store.ledger.entries(),
-        seed=settings.seed,
     )
 
 
@@ -166,23 +164,6 @@ def test_deciles_by_hand():
     assert len(calibration(predicted[:1], realised[:1])) == 1
 
 
-class _FirstOfTwo:
-    """Forecasts the first of two features."""
-
-    features = ("liquidity_score", "weekday")
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        return X[:, 0].astype(float)
-
-
-def test_a_feature_that_is_not_used_has_no_importance_and_the_rows_stay_as_they_were(trained_rows):
-    before = trained_rows.X.copy()
-    rises = permutation_importance(_FirstOfTwo(), trained_rows, np.arange(500)).set_index("feature")["rise"]
-    assert rises["weekday"] == 0.0
-    assert rises["liquidity_score"] > 1.0
-    np.testing.assert_array_equal(trained_rows.X, before)
-
-
 def test_what_a_name_or_a_reason_says_is_text_and_no_markup(facts):
     evil = "<script>alert('x')</script> & | \n"
     metadata = {**facts.metadata, "promotion_reason": evil, "git_revision": evil}
@@ -202,15 +183,18 @@ def test_a_provisional_card_without_skill_says_so(facts):
     metadata = {**facts.metadata, "metrics": metrics, "provisional": True, "evaluation": "by_coin"}
     page = card_page(CardFacts(**{**vars(facts), "metadata": metadata}))
     assert "Provisional: coins were held out" in page
+    assert "by coin, an interval claims nothing about new days" in page
+    assert "claims nothing about new days" not in card_page(facts)
     assert "<b>–</b><span>skill against persistence</span>" in page
 
 
 def test_a_group_that_borrows_its_interval_says_so_and_how_many_residuals_it_rests_on(facts):
     served = facts.half_widths.set_index("group")
-    assert len(served) == 13
+    # Six sizes, young, six sizes of bare rows, and what lacks one or both changes of each kind.
+    assert len(served) == 22
     # Thirty coins: nobody ranks above 1000, so whoever does is given the pool's.
     counts = facts.metadata["intervals"]["counts"]
-    assert served.loc["above_1000", "residuals of"] == "a pool"
+    assert served.loc["above_1000", "residuals of"] == "pooled"
     assert served.loc["above_1000", "residuals"] == counts["pooled"]
     assert served.loc["without_history:above_1000", "residuals"] == counts["without_history:pooled"]
     assert served.loc["young", "residuals of"] == "its own"
@@ -222,6 +206,37 @@ def test_a_group_that_borrows_its_interval_says_so_and_how_many_residuals_it_res
     assert "The fewest are 8: even the largest of so few cannot promise 90%" in card_page(
         CardFacts(**{**vars(facts), "metadata": eight})
     )
+
+
+def test_where_coins_are_held_out_skill_against_the_mean_change_stands_in_the_table(facts, settings):
+    board = json.loads((settings.reports_dir / "metrics.json").read_text())
+    assert "skill, mean change" not in model_table(board)
+    for entry in [*board["candidates"], *board["baselines"]]:
+        entry["metrics"]["with_history"]["all"]["mean"]["skill_vs_mean_change"] = 0.125
+    assert model_table(board)["skill, mean change"].tolist() == [0.125] * 6
+    assert "<th>skill, mean change</th>" in card_page(CardFacts(**{**vars(facts), "models": model_table(board)}))
+
+
+def test_coverage_is_shown_by_fold_with_its_standard_error_and_whose_width_a_group_got(facts):
+    (fold,) = facts.metadata["coverage"]["folds"]
+    coverage = facts.coverage.set_index("group")
+    whole = coverage.loc["with_history"]
+    assert whole["fold 2"] == fold["groups"]["with_history"]["coverage"] == whole["coverage"]
+    assert whole["standard error"] == facts.metadata["coverage"]["pooled"]["with_history"]["standard_error"] > 0
+    pooled = facts.metadata["coverage"]["pooled"]
+    borrowing = [name for name, found in pooled.items() if name.startswith("without_history:") and not found["own"]]
+    assert {coverage.loc[name, "residuals of"] for name in borrowing} == {"partial:pooled"}
+    page = card_page(facts).split("Coverage of the 90%")[1].split("Intervals in use")[0]
+    assert '<th class="fold">fold 2</th>' in page
+    assert f"<td>{whole['fold 2']:.1%}</td>" in page
+    assert "partial: pooled" in page
+
+
+@pytest.mark.parametrize(
+    ("days", "said"), [(1, "(kyle_obizhaeva) of tomorrow. "), (7, "(kyle_obizhaeva) 7 days ahead. ")]
+)
+def test_the_horizon_is_said_in_words(facts, days, said):
+    assert said in card_page(CardFacts(**{**vars(facts), "metadata": {**facts.metadata, "horizon_days": days}}))
 
 
 def test_a_model_of_one_fold_has_no_coverage_to_show_and_a_card_all_the_same(facts):

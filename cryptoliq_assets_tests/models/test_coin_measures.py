@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets.models.coin_measures import extreme_coins, measure_coins, measure_coins_of_views
-from cryptoliq_assets.models.evaluation import evaluate_baseline
+from cryptoliq_assets.models.evaluation import evaluate_baseline, har_of
 from cryptoliq_assets.models.folds import make_folds
 from cryptoliq_assets.models.metrics import score_rows
 
@@ -23,7 +23,8 @@ def test_every_coins_measures_are_those_that_its_rows_alone_score(evaluation, ro
     assert set(table.index) == {(coin, view) for coin in set(tested) for view in evaluation.forecasts}
     for (coin, view), found in table.iterrows():
         own = tested == coin
-        references = {name: values[own] for name, values in evaluation.references.items()}
+        stored = {"persistence": evaluation.references["persistence"], "har": evaluation.references[har_of(view)]}
+        references = {name: values[own] for name, values in stored.items()}
         scores = score_rows(rows.y[evaluation.rows][own], evaluation.forecasts[view][own], references=references)
         for name, value in scores.items():
             assert found[name] == pytest.approx(np.nan if value is None else value, rel=1e-9, nan_ok=True), (coin, name)

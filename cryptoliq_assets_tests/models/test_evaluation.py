@@ -6,10 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cryptoliq_assets.models.coin_measures import measure_coins
 from cryptoliq_assets.models.evaluation import evaluate, evaluate_baseline, out_of_fold
 from cryptoliq_assets.models.folds import make_folds
 from cryptoliq_assets.models.leaderboard import bucket_table, candidate_named, leaderboard_table, make_leaderboard
 from cryptoliq_assets.models.recipes import CANDIDATES, HELD
+from cryptoliq_assets.models.training_set import VIEWS
 from cryptoliq_assets.simulate import simulate_market
 from cryptoliq_assets_tests.models.conftest import tables_of, training_set_of
 
@@ -114,3 +116,17 @@ def test_baselines_alone_make_no_leaderboard(rows):
         make_leaderboard(
             [evaluate_baseline("har", rows, make_folds(rows))], generated_at="now", horizon_days=1, formula="turnover"
         )
+
+
+def test_har_is_held_against_no_more_history_than_the_view_shows(rows):
+    evaluation = evaluate_baseline("har", rows, make_folds(rows))
+    for view in VIEWS:
+        mean = evaluation.metrics[view]["all"]["mean"]
+        # Its own forecast of the view, whatever the view takes away.
+        assert mean["mae_vs_har"] == 1.0
+        coins = measure_coins(evaluation, rows, view=view)
+        assert (coins["mae_vs_har"].dropna() == 1.0).all()
+    assert (
+        evaluation.metrics["without_history"]["all"]["mean"]["mae"]
+        > evaluation.metrics["with_history"]["all"]["mean"]["mae"]
+    )

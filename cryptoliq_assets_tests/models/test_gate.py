@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from cryptoliq_assets.models.gate import consider, decide
-from cryptoliq_assets.models.recipes import CANDIDATES
+from cryptoliq_assets.models.recipes import CANDIDATES, HELD
 
 FEATURES = list(CANDIDATES["xgboost"].features)
 
@@ -33,10 +33,14 @@ def whole_entry(name: str, skills: list[float]) -> dict:
     return made | {"metrics": metrics}
 
 
-def board(*candidates: dict, evaluation: str = "over_time", har: float = 0.2) -> dict:
+def board(*candidates: dict, evaluation: str = "over_time", har: float = 0.2, coins: int = 5) -> dict:
     best = max(candidates, key=lambda candidate: candidate["skill"])
+    folds = max(len(candidate["metrics"]["with_history"]["all"]["folds"]) for candidate in candidates)
     return {
         "evaluation": evaluation,
+        "formula": "kyle_obizhaeva",
+        "horizon_days": 1,
+        "coins": {population: [coins] * folds for population in ("all", "known_cap")},
         "best": best["name"],
         "candidates": list(candidates),
         "baselines": [{"name": "har", "skill": har}],
@@ -47,6 +51,8 @@ def champion(name: str, skill: float, *, evaluation: str = "over_time", har: flo
     return {
         "version": "XGBoost_2024-01-01_v1",
         "evaluation": evaluation,
+        "formula": "kyle_obizhaeva",
+        "horizon_days": 1,
         "recipe": CANDIDATES[name].to_dict(),
         "metrics": {"skill": skill, "skill_har": har},
     }
@@ -147,7 +153,98 @@ def test_both_may_be_refused_and_a_better_rival_is_the_only_decision():
     better = board(entry("xgboost", [0.4]), entry("random_forest", [0.3]))
     assert [decision.candidate for decision in consider(better, champion=champion("random_forest", 0.3))] == ["xgboost"]
     own = consider(leaderboard, champion=champion("xgboost", 0.4))
-    assert [(decision.candidate, decision.promote) for decision in own] == [("xgboost", False)]
+    assert [(decision.candidate, decision.promote) for decision in own] == [
+        ("xgboost", False),
+        ("random_forest", False),
+    ]
+
+
+def told(decisions) -> list[tuple[str, bool]]:
+    return [(decision.candidate, decision.promote) for decision in decisions]
+
+
+def test_the_first_of_the_ranking_that_passes_is_promoted_and_each_refusal_before_it_has_its_reason():
+    leaderboard = board(
+        entry("linear_regression", [0.2, 0.2]), entry("xgboost", [0.7, -0.01]), entry("random_forest", [0.3, 0.3])
+    )
+    decisions = consider(leaderboard)
+    assert told(decisions) == [("xgboost", False), ("random_forest", True)]
+    assert decisions[0].reason == "xgboost: skill -0.010 in fold 2 (all rows), not above 0"
+    assert told(consider(leaderboard, champion=champion("linear_regression", 0.2))) == told(decisions)
+    # By coin there is no gate of skill, but what is undeclared is refused, and the next one is provisional.
+    by_coin = copy.deepcopy(leaderboard) | {"evaluation": "by_coin"}
+    by_coin["candidates"][1]["recipe"]["target"] = "change_from_tomorrow"
+    assert told(consider(by_coin)) == [("xgboost", False), ("random_forest", True)]
+
+
+def test_where_no_candidate_has_skill_in_every_fold_each_is_refused():
+    leaderboard = board(entry("xgboost", [0.2, -0.1]), entry("random_forest", [0.1, -0.1]))
+    for held in (None, champion("linear_regression", 0.1)):
+        assert told(consider(leaderboard, champion=held)) == [("xgboost", False), ("random_forest", False)]
+
+
+def test_by_coin_nothing_replaces_over_time_and_that_is_said_once():
+    leaderboard = board(entry("xgboost", [0.2]), entry("random_forest", [0.1]), evaluation="by_coin")
+    assert told(consider(leaderboard, champion=champion("xgboost", 0.1))) == [("xgboost", False)]
+
+
+def test_leakage_in_a_candidate_that_would_never_be_reached_fails_the_run():
+    leaderboard = board(entry("xgboost", [0.3]), entry("random_forest", [0.2], r2=0.995))
+    (decision,) = consider(leaderboard)
+    assert (decision.promote, decision.leakage) == (False, True)
+
+
+def test_a_recipe_that_is_no_candidate_any_more_is_refreshed_but_never_a_first_champion():
+    retired = entry(HELD, [0.5]) | {"recipe": CANDIDATES["xgboost"].to_dict() | {"half_life_days": 3.0}}
+    leaderboard = board(retired, entry("xgboost", [0.3])) | {"best": "xgboost"}
+    held = champion("xgboost", 0.5) | {"recipe": retired["recipe"]}
+    assert told(consider(leaderboard, champion=held)) == [(HELD, True)]
+    assert told(consider(leaderboard, champion=held | {"evaluation": "by_coin"})) == [("xgboost", True)]
+
+
+@pytest.mark.parametrize("other", [{"formula": "amihud"}, {"horizon_days": 7}])
+def test_a_champion_of_another_formula_or_horizon_counts_as_none_and_the_reason_says_so(other):
+    held = champion("xgboost", 0.9) | other
+    worse = board(entry("xgboost", [0.1]))
+    assert not decide(worse, champion=champion("xgboost", 0.9)).promote
+    (decision,) = consider(worse, champion=held)
+    assert decision.promote
+    assert decision.reason.startswith("xgboost: skill 0.100, the first champion; another task")
+    assert "the settings ask for kyle_obizhaeva 1 day(s) ahead" in decision.reason
+    assert f"XGBoost_2024-01-01_v1 forecasts {held['formula']} {held['horizon_days']} day(s) ahead" in decision.reason
+    # The whole gate of a first champion: skill in every fold.
+    assert not decide(board(entry("xgboost", [0.3, 0.0])), champion=held).promote
+    assert told(consider(board(entry("xgboost", [0.1]), evaluation="by_coin"), champion=held)) == [("xgboost", True)]
+
+
+def few(leaderboard: dict, *, rows: int, coins: int, skill: float | None, population: str = "known_cap") -> dict:
+    """The leaderboard with a second fold of so many rows and coins in a population, and each candidate's skill there."""
+    for candidate in leaderboard["candidates"]:
+        candidate["metrics"]["with_history"][population]["folds"][1] |= {"rows": rows, "skill": skill}
+    leaderboard["coins"][population] = [5, coins]
+    return leaderboard
+
+
+@pytest.mark.parametrize("skill", [-0.2, None, 0.75])
+@pytest.mark.parametrize(("rows", "coins", "counts"), [(12, 5, False), (400, 4, False), (99, 5, False), (100, 5, True)])
+def test_a_handful_of_known_caps_decides_nothing_but_is_told(rows, coins, counts, skill):
+    leaderboard = board(whole_entry("xgboost", [0.3, 0.3]), whole_entry("random_forest", [0.2, 0.2]))
+    decision = decide(few(leaderboard, rows=rows, coins=coins, skill=skill))
+    assert decision.promote is not counts
+    shown = "undefined" if skill is None else f"{skill:.3f}"
+    little = f"too few to count: known_cap rows of fold 2 ({rows} of {coins} coins, skill {shown})"
+    assert (little in decision.reason) is not counts
+    if counts:
+        assert decision.leakage is (skill == 0.75)
+        assert "fold 2 (known_cap rows" in decision.reason
+
+
+@pytest.mark.parametrize(("skill", "promoted"), [(-0.2, False), (None, False), (0.1, True), (0.75, True)])
+def test_all_rows_are_judged_by_however_few_they_are_but_a_few_are_no_sign_of_leakage(skill, promoted):
+    leaderboard = few(board(entry("xgboost", [0.3, 0.3])), rows=12, coins=2, skill=skill, population="all")
+    decision = decide(leaderboard)
+    assert (decision.promote, decision.leakage) == (promoted, False)
+    assert "too few to count: all rows of fold 2 (12 of 2 coins, skill" in decision.reason
 
 
 def test_after_leakage_nothing_more_is_considered():

@@ -7,6 +7,7 @@ from cryptoliq_assets.models.evaluation import Evaluation, evaluate
 from cryptoliq_assets.models.folds import folds_over_time, make_folds
 from cryptoliq_assets.models.intervals import (
     ConformalTable,
+    _standard_error,
     calibrate,
     calibrate_last,
     calibration_rows,
@@ -49,15 +50,40 @@ def test_each_kind_of_row_has_a_table_of_its_own():
     assert ConformalTable.from_dict(table.to_dict()) == table
 
 
-def test_seven_days_are_young_and_eight_are_not_and_a_bare_request_is_neither():
-    bucket, days = np.array([0, 0, 5, 1]), np.array([7, 8, 30, 1])
-    assert groups_of(bucket, days).tolist() == ["young", "1-50", "unknown", "young"]
-    assert groups_of(bucket, days, history=False).tolist() == [
-        "without_history:1-50",
-        "without_history:1-50",
-        "without_history:unknown",
+def test_seven_days_are_young_and_eight_are_not_and_one_is_a_bare_request():
+    bucket, days = np.array([0, 0, 5, 1, 5]), np.array([7, 8, 30, 1, 1])
+    whole = np.zeros(5)
+    assert groups_of(bucket, days, change_24h=whole, change_7d=whole).tolist() == [
+        "young",
+        "1-50",
+        "unknown",
         "without_history:51-200",
+        "without_history:unknown",
     ]
+
+
+def test_a_row_that_lacks_a_change_is_of_a_group_of_its_own_by_what_it_lacks_and_how_old_its_coin_is():
+    bucket, days = np.array([0, 1, 5, 2, 3]), np.array([90, 7, 1, 8, 1])
+    nan = np.nan
+    found = groups_of(
+        bucket, days, change_24h=np.array([0.1, nan, nan, nan, 0.0]), change_7d=np.array([nan, 0.1, nan, nan, nan])
+    )
+    assert found.tolist() == [
+        "no_7d",
+        "young:no_24h",
+        "without_history:no_changes",
+        "no_changes",
+        "without_history:no_7d",
+    ]
+
+
+def test_a_row_that_lacks_a_change_borrows_from_its_kind_and_never_from_whole_rows():
+    groups = np.repeat(["1-50", "no_7d", "young:no_7d"], [500, 150, 20])
+    table = calibrate(np.repeat([0.01, 0.2, 0.4], [500, 150, 20]), groups, level=0.9)
+    assert table.counts["pooled"] == 500
+    assert table.source_of("no_7d") == "no_7d"
+    assert table.source_of("young:no_7d") == table.source_of("without_history:no_changes") == "partial:pooled"
+    assert table.half_widths["partial:pooled"] == 0.4
 
 
 def test_coverage_is_of_folds_after_the_first_and_near_nominal_where_nothing_changes(rows):
@@ -70,16 +96,21 @@ def test_coverage_is_of_folds_after_the_first_and_near_nominal_where_nothing_cha
     assert [fold["fold"] for fold in report["folds"]] == [2, 3, 4]
     assert report["pooled"]["with_history"]["coverage"] == pytest.approx(0.9, abs=0.02)
     assert report["pooled"]["with_history"]["rows"] == (evaluation.fold > 1).sum()
-    assert report["pooled"]["young"]["rows"] == (evaluation.fold > 1).sum()
+    # Cut to its first day a row is a bare one, and is told as such.
+    later = evaluation.rows[evaluation.fold > 1]
+    assert report["pooled"]["young"]["rows"] == (rows.days_of("young")[later] > 1).sum()
+    assert report["pooled"]["without_history"]["rows"] == len(later)
 
 
 def test_the_served_table_comes_from_the_last_fold(rows):
     evaluation = evaluate(CANDIDATES["linear_regression"], rows, make_folds(rows))
-    last = int((evaluation.fold == 4).sum())
+    last = evaluation.rows[evaluation.fold == 4]
     table = calibrate_last(evaluation, rows, level=0.9)
-    whole = rows.days_seen[evaluation.rows[evaluation.fold == 4]] >= 8
-    assert table.counts["pooled"] == whole.sum()
-    assert table.counts["young"] >= last * 0.99
+    assert table.counts["pooled"] == (rows.days_seen[last] >= 8).sum()
+    cut, truly = rows.days_of("young")[last], rows.days_seen[last]
+    assert table.counts["young"] == (cut > 1).sum() + ((truly > 1) & (truly < 8)).sum()
+    # Every row once, whatever view shows it as one that rests on itself.
+    assert table.counts["without_history:pooled"] == len(last)
 
 
 def with_residuals(rows: TrainingSet, *, count: int, origin: int, by_day: dict[int, float]) -> Evaluation:
@@ -137,8 +168,8 @@ def test_what_is_served_has_learnt_every_residual_of_the_last_fold_for_all_their
     rows = toy_rows(list(range(12)), horizon=3)
     evaluation = with_residuals(rows, count=2, origin=4, by_day={row: float(row) for row in range(12)})
     table = calibrate_last(evaluation, rows, level=0.9)
-    # Days 8 to 11, each seen three ways, though the label of day 11 is of day 14.
-    assert table.counts == {"pooled": 12}
+    # Days 8 to 11, each seen four ways, though the label of day 11 is of day 14.
+    assert table.counts == {"pooled": 16}
     assert table.half_widths == {"pooled": 11.0}
 
 
@@ -168,9 +199,35 @@ def test_the_report_tells_the_fewest_residuals_behind_a_groups_intervals(rows):
     report = coverage_report(evaluation, rows, level=0.9)
     young = [fold["groups"]["young"]["residuals"] for fold in report["folds"]]
     assert report["pooled"]["young"]["residuals"] == min(young)
-    # Of fold 1 all but its last day, every row of it seen young and the few that are so in truth twice.
-    known = calibration_rows(evaluation, rows, 2)
-    truly = rows.days_seen[evaluation.rows[known]] < 8
-    assert young[0] == known.sum() + truly.sum()
+    # Of fold 1 all but its last day, the rows seen young, and the few that are so in truth twice.
+    known = evaluation.rows[calibration_rows(evaluation, rows, 2)]
+    truly = (rows.days_seen[known] > 1) & (rows.days_seen[known] < 8)
+    assert young[0] == (rows.days_of("young")[known] > 1).sum() + truly.sum()
     assert report["pooled"]["young"]["own"] is True
     assert report["pooled"]["unknown"]["own"] is False
+
+
+def test_rows_that_lack_a_change_are_covered_by_their_own_residuals_and_would_not_be_by_those_of_whole_rows(rows):
+    evaluation = evaluate(CANDIDATES["linear_regression"], rows, make_folds(rows))
+    report = coverage_report(evaluation, rows, level=0.9)
+    told = report["pooled"]["partial"]
+    assert told["coverage"] == pytest.approx(0.9, abs=0.03)
+    missed = np.abs(rows.y[evaluation.rows] - evaluation.forecasts["partial"])[evaluation.fold > 1]
+    assert np.mean(missed <= report["pooled"]["with_history"]["mean_width"] / 2) < 0.8
+
+
+def test_the_standard_error_counts_the_rows_of_one_day_as_one_draw():
+    covered = np.array([1.0, 1.0, 0.0, 0.0])
+    # Two days, all covered and none: 0.5 ± 0.5. Four coins by themselves: sqrt(4/3 · 4 · 0.25) / 4.
+    assert _standard_error(covered, np.array([1, 1, 2, 2])) == pytest.approx(0.5)
+    assert _standard_error(covered, np.arange(4)) == pytest.approx(0.2887, abs=1e-4)
+    assert _standard_error(covered, np.zeros(4)) is None
+
+
+def test_the_report_names_whose_residuals_a_group_was_given(rows):
+    pooled = coverage_report(evaluate(CANDIDATES["linear_regression"], rows, make_folds(rows)), rows, level=0.9)[
+        "pooled"
+    ]
+    assert (pooled["1-50"]["own"], pooled["1-50"]["source"]) == (True, "1-50")
+    assert (pooled["unknown"]["own"], pooled["unknown"]["source"]) == (False, "pooled")
+    assert 0 < pooled["with_history"]["standard_error"] < 0.05

@@ -114,6 +114,9 @@ class Oracle(Learner):
     def predict(self, X: np.ndarray) -> np.ndarray:
         return np.full(len(X), self.newest)
 
+    def changes(self, shaped: np.ndarray, *, bare: np.ndarray) -> np.ndarray:
+        return np.zeros(len(shaped))
+
 
 @pytest.fixture
 def rising() -> TrainingSet:
@@ -121,7 +124,7 @@ def rising() -> TrainingSet:
     rows, day = toy_rows(list(range(10)), horizon=3), np.arange(10.0)
     X = np.repeat(day[:, None], 4, axis=1).astype(np.float32)
     names = ("days_seen_90d", "liquidity_score", "liquidity_score_mean_7d", "liquidity_score_mean_30d")
-    return replace(rows, features=names, X=X, X_young=X, X_alone=X, y=day + 3.0, today=day)
+    return replace(rows, features=names, X=X, X_young=X, X_alone=X, X_partial=X, y=day + 3.0, today=day)
 
 
 def ask_the_oracle(monkeypatch: pytest.MonkeyPatch, rows: TrainingSet, fold: Fold) -> Evaluation:

@@ -14,6 +14,7 @@ from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.pointer import Pointed
 from cryptoliq_assets.models.recipes import CANDIDATES, fit_recipe
 from cryptoliq_assets.models.store import ModelStore, NoneLoads
+from cryptoliq_assets_tests.building import model_described
 
 NOW = dt.datetime(2024, 3, 30, 12, tzinfo=dt.UTC)
 
@@ -38,7 +39,7 @@ V1, V2, V3 = (f"LinearRegression_2024-03-30_v{number}" for number in (1, 2, 3))
 
 
 def promoted(store: ModelStore, model) -> str:
-    described = {"features": list(model.features), "formula": "kyle_obizhaeva"}
+    described = model_described(features=list(model.features))
     return store.promote(model, described, reason="test", at=NOW)["version"]
 
 

@@ -14,6 +14,7 @@ from cryptoliq_assets.models.ledger import sha256_of
 from cryptoliq_assets.models.loading import ModelRefused, load_model, to_bytes
 from cryptoliq_assets.models.recipes import CANDIDATES, fit_recipe
 from cryptoliq_assets.models.store import ModelStore
+from cryptoliq_assets_tests.building import model_described
 
 NOW = dt.datetime(2024, 3, 30, 12, tzinfo=dt.UTC)
 
@@ -35,12 +36,8 @@ def store(tmp_path) -> ModelStore:
 
 
 def metadata_of(model) -> dict:
-    return {
-        "trained_on": "2024-03-29",
-        "features": list(model.features),
-        "metrics": {"skill": np.float64(0.3)},
-        "formula": "kyle_obizhaeva",
-    }
+    metrics = {"skill": np.float64(0.3), "folds": []}
+    return model_described(trained_on="2024-03-29", features=list(model.features), metrics=metrics)
 
 
 def promoted(store: ModelStore, model, **fields) -> str:
@@ -293,17 +290,34 @@ def test_what_a_rollback_left_behind_is_served_only_when_nothing_else_loads(stor
     assert store.load_newest_sound()[0].version == third
 
 
-@pytest.mark.parametrize(
-    "spoilt",
-    [{"libraries": None}, {"libraries": ["numpy"]}, {"features": None}, {"intervals": None}, {"intervals": []}],
-)
-def test_metadata_that_make_no_sense_are_refused_and_the_version_before_serves(store, model, spoilt):
-    first, second = promoted(store, model), promoted(store, model)
-    path = store.folder / f"{second}.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | spoilt))
-    with pytest.raises(ModelRefused, match=second):
-        store.load()
-    assert store.load_newest_sound()[0].version == first
+def test_what_was_pruned_is_said_to_be_no_longer_kept_and_what_was_lost_to_be_absent(store, model):
+    first, second, *_ = versions = [promoted(store, model) for _ in range(5)]
+    for part in ("pkl", "json"):
+        (store.folder / f"{versions[3]}.{part}").unlink()
+    (store.folder / f"{versions[2]}.pkl").write_bytes(b"")
+    with pytest.raises(ModelRefused) as refused:
+        store.rollback(at=NOW)
+    told = dict(reason.strip().split(": ", 1) for reason in refused.value.reason.split(": ", 1)[1].split("; LinearR"))
+    assert told[versions[3]].startswith(f"{versions[3]}.json is absent")
+    for version in (first, second):
+        assert (
+            told[version.removeprefix("LinearR")] == "no longer kept, for 3 newer ones of its name were promoted since"
+        )
+    with pytest.raises(ModelRefused, match=f"{first}: no longer kept"):
+        store.rollback(first, at=NOW)
+
+
+@pytest.mark.parametrize(("reason", "told"), [(None, "asked for"), ("forecasts drift", "forecasts drift")])
+def test_a_rollback_says_in_the_ledger_why(store, model, reason, told):
+    promoted(store, model), promoted(store, model)
+    store.rollback(at=NOW, reason=reason)
+    assert store.ledger.entries()[-1]["reason"] == told
+    current = store.current_version()
+    (store.folder / "current.pkl").unlink()
+    store.rollback(current, at=NOW, reason=reason)
+    line = store.ledger.entries()[-1]["reason"]
+    assert line.startswith("the pointer is written again: current.pkl is lost")
+    assert line.endswith("forecasts drift") is (reason is not None)
 
 
 def test_a_folder_in_the_place_of_an_artifact_is_refused(store, model):

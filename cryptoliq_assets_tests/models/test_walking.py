@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestRegressor
 
-from cryptoliq_assets.models import sweeping, walking
+from cryptoliq_assets.models import parts, sweeping, walking
 from cryptoliq_assets.models.parts import BoostedPart, ForestPart
 from cryptoliq_assets.models.sweeping import SweptTrees
 from cryptoliq_assets.models.walking import FlatTrees
@@ -74,7 +74,9 @@ def test_boosted_trees_walked_are_xgboosts_own_to_the_last_bit(seed, missing, ro
 @pytest.mark.parametrize(
     ("params", "swept"), [({"max_bin": 250}, True), ({"max_bin": 600}, False), ({"max_depth": 12}, False)]
 )
-def test_boosted_trees_too_many_for_a_byte_are_left_to_xgboost_with_the_same_numbers(params, swept):
+def test_boosted_trees_too_many_for_a_byte_are_left_to_xgboost_with_the_same_numbers(params, swept, monkeypatch):
+    # As on a large table: the trees learn all, as deep as they are told.
+    monkeypatch.setattr(parts, "ROWS_A_LEAF", 0)
     X = table(6000, seed=5, missing=0.02)
     part = BoostedPart(np.arange(6), params={"rounds": 60, "max_depth": 7, "min_child_weight": 1, **params}, seed=5)
     part.fit(X, np.nan_to_num(X**3).sum(axis=1).astype(np.float32), None)

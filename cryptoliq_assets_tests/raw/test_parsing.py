@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cryptoliq_assets.io.files import to_json
 from cryptoliq_assets.raw import cells as cells_module
-from cryptoliq_assets.raw.contract import file_date
+from cryptoliq_assets.raw.contract import _is_utf8, file_date
 from cryptoliq_assets.raw.kept import ROWS_SCHEMA
 from cryptoliq_assets.raw.parsing import ParsedSnapshot, parse_snapshot, snapshot_dates
 from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS, UNSIGNED_COLUMNS, RawSnapshots
@@ -476,6 +476,47 @@ def test_reading_numbers_at_once_and_cell_by_cell_gives_the_same(rows: Sequence[
     assert at_once.report == cell_by_cell.report
     assert at_once.rows == cell_by_cell.rows or at_once.rows.equals(cell_by_cell.rows)
     assert at_once.refused_rows.equals(cell_by_cell.refused_rows)
+
+
+@settings(max_examples=300, deadline=None)
+@given(mutated_files(), st.sampled_from([16, 100, 10_000]))
+def test_a_file_read_in_blocks_by_threads_is_read_as_one_row_after_the_other(content: bytes, block: int) -> None:
+    one_by_one = parse(content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cells_module, "_LARGE", 0)
+        patch.setattr(cells_module, "_BLOCK", block)
+        in_blocks = parse(content)
+    assert in_blocks.report == one_by_one.report
+    assert in_blocks.rows == one_by_one.rows or in_blocks.rows.equals(one_by_one.rows)
+    assert in_blocks.refused_rows.equals(one_by_one.refused_rows)
+
+
+def test_a_large_file_is_read_by_threads_where_its_rows_are_well_formed(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, ways = cells_module._read_csv, []
+
+    def noted(*args, threads, **options):
+        ways.append(threads)
+        return read(*args, threads=threads, **options)
+
+    monkeypatch.setattr(cells_module, "_read_csv", noted)
+    monkeypatch.setattr(cells_module, "_LARGE", 100)
+    monkeypatch.setattr(cells_module, "_BLOCK", 128)
+    names = [f"Coin {n}" for n in range(50)]
+    parsed = parse(table(*(BITCOIN.replace("Bitcoin", name) for name in names)))
+    assert (parsed.rows["coin"].to_pylist(), ways) == (names, [True])
+    assert parse(table(BITCOIN, ETHEREUM, "one,cell,more,than,this")).report["rows_refused"] == {"wrong_field_count": 1}
+    assert ways[1:3] == [True, False]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(st.binary(max_size=12), st.text(max_size=6).map(lambda text: text.encode("utf-8", "surrogatepass"))))
+def test_what_is_utf8_is_so_for_python_too(content: bytes) -> None:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        assert not _is_utf8(content)
+    else:
+        assert _is_utf8(content)
 
 
 # Real files

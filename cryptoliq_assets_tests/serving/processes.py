@@ -1,6 +1,7 @@
 """`cryptoliq serve` in processes of its own, and requests to it."""
 
 import contextlib
+import datetime as dt
 import http.server
 import json
 import os
@@ -18,6 +19,9 @@ from typing import Any
 
 import httpx
 import psutil
+
+from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.settings import Settings
 
 COMMAND = [sys.executable, "-c", "from cryptoliq_assets.cli import main; main()"]
 BODY = {
@@ -158,6 +162,14 @@ def answering(status: int, told: object) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def promote_again(home: Path) -> tuple[str, str]:
+    """The version that was current, and the newer one of the same model that is now."""
+    store = store_of(Settings(home=home))
+    loaded = store.load()
+    made = store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))
+    return loaded.version, made["version"]
 
 
 def lines_of(paths: list[Path]) -> list[dict[str, Any]]:

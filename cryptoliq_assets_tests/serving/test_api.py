@@ -86,7 +86,7 @@ def test_a_csv_batch_is_what_the_command_writes_of_the_same_file(client, served,
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     later = trained_home.later_files[0].read_bytes()
     source.write_bytes(later + b"Nocoin,NO,-1,0,0,0,1,1,,,2025-08-01\n")
-    answer = client.post("/predict/batch", content=source.read_bytes(), headers=CSV)
+    answer = client.post("/predict/batch?unit=auto", content=source.read_bytes(), headers=CSV)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/csv; charset=utf-8")
     run = subprocess.run(
         [*COMMAND, "predict", str(source), str(target)], env=environment(served.home), capture_output=True, check=False
@@ -94,6 +94,38 @@ def test_a_csv_batch_is_what_the_command_writes_of_the_same_file(client, served,
     assert run.returncode == 1, run.stdout + run.stderr
     assert answer.content == target.read_bytes()
     assert b"history" in answer.content
+
+
+def test_a_csv_is_percent_unless_the_address_says_otherwise_and_doubts_are_told(client, served):
+    # A calm day: by the numbers alone these might be fractions.
+    header = b"coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\n"
+    calm = header + b"".join(b"Coin%d,C,1.0,0.002,0.01,0.03,1e6,1e8,2025-08-01\n" % n for n in range(30))
+
+    def asked(content: bytes, **params: str) -> tuple[str, bool, bytes]:
+        answer = client.post("/predict/batch", content=content, headers=CSV, params=params)
+        assert answer.status_code == 200, answer.text
+        return answer.headers["cryptoliq-unit"], "cryptoliq-doubts" in answer.headers, answer.content
+
+    plain, percent = asked(calm), asked(calm, unit="percent")
+    assert plain == percent
+    assert plain[:2] == ("percent", False)
+    assert asked(calm, unit="fraction")[0] == "fraction"
+    assert asked(calm, unit="auto")[0] == "fraction"
+    bare = header + b"Coin,C,1.0,,,,1e6,1e8,2025-08-01\n"
+    guessed = client.post("/predict/batch", content=bare, headers=CSV, params={"unit": "auto"})
+    assert "not certain" in guessed.headers["cryptoliq-doubts"]
+    time.sleep(0.5)
+    told = served.app_log("prediction")[-1]
+    assert told["unit"] == guessed.headers["cryptoliq-unit"] == "percent"
+    assert "not certain" in told["doubts"][0]
+    check_problem(client.post("/predict/batch", content=calm, headers=CSV, params={"unit": "x"}), 422, field="unit")
+
+
+@pytest.mark.parametrize("path", ["/forecasts", "/forecasts/Bitcoin", "/model", "/healthz", "/readyz", "/openapi.json"])
+def test_head_is_get_without_a_body(client, path):
+    head = client.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == client.get(path).headers["content-length"]
 
 
 def test_forecasts_are_filtered_sorted_and_paged(client):
@@ -240,7 +272,7 @@ def test_numbers_that_are_none_are_refused(client, word):
     check_problem(client.post("/predict", content=sent, headers=JSON), 422)
 
 
-@pytest.mark.parametrize("sent", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'"price"', b"[" * 50_000, b"{}" * 2])
+@pytest.mark.parametrize("sent", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'"price"', b"[" * 10_000, b"{}" * 2])
 def test_a_body_that_is_no_object_is_refused(client, sent):
     check_problem(client.post("/predict", content=sent, headers=JSON), 422)
     check_problem(client.post("/predict/batch", content=sent, headers=JSON), 422)
@@ -251,19 +283,61 @@ def test_a_missing_field_is_named(client):
     assert body["errors"] == [{"field": "24h_volume", "message": "Field required"}]
 
 
-@pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
-def test_a_body_beyond_the_limit_is_413_declared_or_not(client, path):
-    sent = b"[" + b"1," * 600_000 + b"1]"
-    check_problem(client.post(path, content=sent, headers=JSON), 413, says="CRYPTOLIQ_API_BODY_MB")
-
-    def chunks():
+@pytest.mark.parametrize(
+    ("path", "headers", "kib", "says"),
+    [
+        ("/predict", JSON, 16, "16 KiB that one request may have"),
+        ("/predict/batch", JSON, 100, "100 KiB that 50 rows may have"),
+        ("/predict/batch", CSV, 1024, "1 MiB that CRYPTOLIQ_API_BODY_MB allows"),
+    ],
+)
+def test_a_body_beyond_its_limit_is_413_declared_or_not(client, path, headers, kib, says):
+    def chunks(sent: bytes):
         yield from (sent[start : start + 65_536] for start in range(0, len(sent), 65_536))
 
-    check_problem(client.post(path, content=chunks(), headers=JSON), 413, says="CRYPTOLIQ_API_BODY_MB")
+    whole = b"1," * (kib * 512)
+    check_problem(client.post(path, content=whole, headers=headers), 422)
+    for sent in (whole + b"1", b"1," * 700_000):
+        check_problem(client.post(path, content=chunks(sent), headers=headers), 413)
+        answer = client.post(path, content=sent, headers=headers)
+        check_problem(answer, 413, says=says if len(sent) < 2**20 else "that")
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "count"),
+    [
+        ("/predict", {**BODY, **{f"a{n}": 1 for n in range(1000)}}, "1,000 faults in all, 20 of them listed"),
+        ("/predict/batch", {"rows": [{}] * 50}, "100 faults in all, 20 of them listed"),
+        (
+            "/predict/batch",
+            {"rows": [{**BODY, **{f"{n}": 1 for n in range(10_100)}}]},
+            "10,100 faults, too many to tell",
+        ),
+    ],
+)
+def test_of_many_faults_the_first_are_listed_and_all_counted(client, path, sent, count):
+    answer = client.post(path, content=json.dumps(sent, separators=(",", ":")), headers=JSON)
+    body = check_problem(answer, 422, says=count)
+    assert len(body["errors"]) == (20 if "listed" in count else 0)
+    assert len(answer.content) < 5000
+
+
+def test_a_large_value_of_the_wrong_kind_is_not_written_out(client):
+    body = check_problem(client.post("/predict", json={**BODY, "coin": ["x" * 90] * 100, "y" * 5000: 1}), 422)
+    assert "got a list" in body["errors"][0]["message"]
+    assert all(len(error["field"]) < 100 for error in body["errors"])
+
+
+def test_a_row_of_a_batch_that_is_badly_dated_is_named(client):
+    rows = [BODY, {**BODY, "date": "2990-01-01"}, BODY, {**BODY, "date": "2001-01-01"}]
+    body = check_problem(
+        client.post("/predict/batch", json={"rows": rows}), 422, field="rows.1.date", says="2990-01-01"
+    )
+    assert [error["field"] for error in body["errors"]] == ["rows.1.date", "rows.3.date"]
 
 
 def test_a_json_batch_beyond_its_rows_is_413_and_an_empty_one_422(client):
-    check_problem(client.post("/predict/batch", json={"rows": [BODY] * 51}), 413, says="at most 50")
+    check_problem(client.post("/predict/batch", json={"rows": [BODY] * 51}), 413, says="more than 50 rows")
     assert client.post("/predict/batch", json={"rows": [BODY] * 50}).status_code == 200
     check_problem(client.post("/predict/batch", json={"rows": []}), 422, field="rows")
 
@@ -272,6 +346,27 @@ def test_a_json_batch_beyond_its_rows_is_413_and_an_empty_one_422(client):
 def test_another_media_type_is_415(client, kind):
     for path in ("/predict", "/predict/batch"):
         check_problem(client.post(path, content=b"{}", headers={"Content-Type": kind}), 415, says="application/json")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {**JSON, "Content-Encoding": "gzip"},
+        {"Content-Type": "application/json; charset=utf-16"},
+        {"Content-Type": 'application/json; x=1; charset="latin-1"'},
+    ],
+)
+def test_a_body_in_another_encoding_is_415(client, headers):
+    for path in ("/predict", "/predict/batch"):
+        check_problem(client.post(path, content=b"{}", headers=headers), 415, says="expected")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/forecasts"), ("GET", "/forecasts/Bitcoin"), ("POST", "/predict/batch")]
+)
+def test_a_parameter_that_is_none_is_refused(client, method, path):
+    answer = client.request(method, f"{path}?bogus=1", json={"rows": [BODY]} if method == "POST" else None)
+    check_problem(answer, 422, field="bogus")
 
 
 @pytest.mark.parametrize("sent", [b"", b"\x00\x01", b"a,b\n1,2\n", b"coin,price\n", b"\xff\xfe\xff"])
@@ -284,14 +379,14 @@ def test_a_csv_that_is_none_of_the_contract_is_refused_whole(client, sent):
     [
         ("GET", "/predict", "POST"),
         ("DELETE", "/predict/batch", "POST"),
-        ("POST", "/forecasts", "GET"),
-        ("PUT", "/healthz", "GET"),
+        ("POST", "/forecasts", "GET, HEAD"),
+        ("PUT", "/healthz", "GET, HEAD"),
     ],
 )
 def test_another_method_is_405_and_says_which_are_allowed(client, method, path, allowed):
     answer = client.request(method, path)
     check_problem(answer, 405)
-    assert answer.headers["allow"] == allowed
+    assert sorted(answer.headers["allow"].split(", ")) == allowed.split(", ")
 
 
 @pytest.mark.parametrize(

@@ -137,9 +137,11 @@ def test_models_show_folds_leaderboard_ledger_and_card(app_environment, trained_
     shown = said(test)
     for title in ("Leaderboard", "Stored versions", "Ledger, newest first", "Model card"):
         assert title in shown
-    folds, _, board, versions, ledger = (frame.value for frame in test.dataframe)
+    folds, coverage, board, versions, ledger = (frame.value for frame in test.dataframe)
     assert len(folds) == 2
     assert "1 day ahead" in shown
+    of_fold = champion["coverage"]["folds"][0]["groups"]["with_history"]["coverage"]
+    assert coverage["Fold 2, %"].iloc[0] == pytest.approx(100 * of_fold)
     assert board["Model"].tolist()[-3:] == ["persistence", "har", "mean 7d"]
     assert versions["Version"].tolist() == [champion["version"]]
     assert ledger["Event"].tolist() == ["promotion"]

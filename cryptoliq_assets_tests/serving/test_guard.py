@@ -3,15 +3,19 @@
 import asyncio
 import hashlib
 import json
+import time
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from cryptoliq_assets.serving import batch_routes
+from cryptoliq_assets.serving import buckets as buckets_module
 from cryptoliq_assets.serving import keys as keys_module
 from cryptoliq_assets.serving.api import create_app
-from cryptoliq_assets.serving.guard import Buckets
+from cryptoliq_assets.serving.buckets import Buckets
 from cryptoliq_assets.serving.keys import digest_of, digests_in, is_loopback, new_key, place_of
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests.serving.in_process import asking
@@ -88,6 +92,53 @@ def test_without_keys_only_loopback_is_served(host, loopback, tmp_path):
     create_app(settings.model_copy(update={"api_keys": Settings(api_keys=digest_of("k")).api_keys}))
 
 
+@pytest.mark.parametrize("setting", [",", " , ,", " "])
+def test_a_list_of_keys_that_holds_none_is_refused(setting, tmp_path):
+    with pytest.raises(ValueError, match="holds no digest"):
+        create_app(Settings(home=tmp_path, api_keys=setting))
+
+
+@pytest.mark.parametrize(
+    ("server", "client", "status"),
+    [
+        ("127.0.0.1", "127.0.0.1", 200),
+        ("[::1]", "::1", 200),
+        ("127.0.0.1", "::ffff:127.0.0.1", 200),
+        ("127.0.0.1", "10.0.0.5", 403),
+        ("10.0.0.1", "127.0.0.1", 403),
+        ("10.0.0.1", "10.0.0.5", 403),
+    ],
+)
+def test_without_keys_only_this_machine_is_answered_wherever_the_service_listens(home, server, client, status):
+    async def ask():
+        app = create_app(Settings(home=home))
+        transport = httpx.ASGITransport(app, client=(client, 5))
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{server}") as asking:
+            answer = await asking.get("/healthz")
+        app.state.service.log.close()
+        app.state.service.predictions.close()
+        return answer
+
+    answer = asyncio.run(ask())
+    assert answer.status_code == status
+    assert status == 200 or answer.headers["content-type"] == "application/problem+json"
+
+
+def test_readiness_says_more_than_its_status_to_whoever_has_a_key_alone(home):
+    async def ask(client, app):
+        key = {"Authorization": "Bearer a"}
+        ready = [(await client.get("/readyz", headers=said)).json() for said in ({}, {"X-API-Key": "x"}, key)]
+        app.state.service.predictor.held = None
+        app.state.service.predictor.problem = f"{home} is damaged"
+        return ready, [await client.get("/readyz", headers=said) for said in ({}, {"X-API-Key": "x"}, key)]
+
+    ready, damaged = run(Settings(home=home, api_keys=digest_of("a"), api_reload_seconds=1000), ask)
+    assert ready[:2] == [{"status": "ready"}] * 2
+    assert ready[2]["newest_snapshot"] == "2025-07-31"
+    assert [answer.status_code for answer in damaged] == [503] * 3
+    assert [str(home) in answer.text for answer in damaged] == [False, False, True]
+
+
 def test_401_403_and_200_by_the_key_and_health_is_open(home):
     key, digest = new_key()
 
@@ -137,7 +188,7 @@ def test_a_bucket_lets_through_what_its_rate_says_and_tells_how_long_to_wait():
     now = 1000.0
     assert [buckets.take("a") for _ in range(61)] == [0] * 60 + [1]
     slow = Buckets(1, clock=lambda: now)
-    assert [slow.take("a") for _ in range(11)] == [0] * 10 + [60]
+    assert [slow.take("a") for _ in range(3)] == [0, 60, 60]
     assert [Buckets(0).take("a") for _ in range(5000)] == [0] * 5000
 
 
@@ -151,7 +202,7 @@ def test_in_no_time_more_pass_than_the_rate_and_the_burst(per_minute, steps):
         now += step
         wait = buckets.take("a")
         passed += not wait
-        assert passed <= max(per_minute / 10, 10) + now * per_minute / 60 + 1e-6
+        assert passed <= min(per_minute, max(per_minute / 10, 10)) + now * per_minute / 60 + 1e-6
         if wait:
             before, now = now, now + wait + 1
             assert buckets.take("a") == 0
@@ -166,10 +217,178 @@ def test_past_the_rate_a_key_is_told_429_and_when_to_come_again_while_another_pa
         return mine, await client.get("/model", headers={"X-API-Key": "b"})
 
     mine, other = run(Settings(home=home, api_keys=f"{digest_of('a')},{digest_of('b')}", api_rate_per_minute=5), ask)
-    assert [answer.status_code for answer in mine] == [200] * 30 + [429] * 2
+    assert [answer.status_code for answer in mine] == [200] * 25 + [429] * 7
     assert 1 <= int(mine[-1].headers["retry-after"]) <= 12
     assert "5 requests a minute" in mine[-1].json()["detail"]
     assert other.status_code == 200
+
+
+def test_wrong_keys_are_limited_by_address_and_a_right_one_passes_all_the_same(home):
+    async def ask(client, app):
+        wrong = [await client.get("/model", headers={"X-API-Key": f"wrong {n}"}) for n in range(7)]
+        return wrong, await client.get("/model"), await client.get("/model", headers={"X-API-Key": "a"})
+
+    wrong, none, right = run(Settings(home=home, api_keys=digest_of("a"), api_rate_per_minute=5), ask)
+    assert [answer.status_code for answer in [*wrong, none]] == [403] * 5 + [429] * 3
+    assert int(none.headers["retry-after"]) >= 1
+    assert right.status_code == 200
+
+
+def test_a_batch_costs_a_request_for_every_100_rows_begun():
+    now = 0.0
+    buckets = Buckets(60, clock=lambda: now)
+    assert buckets.take("a") == 0
+    buckets.charge("a", 100)
+    assert [buckets.take("a") for _ in range(10)] == [0] * 9 + [1]
+    buckets.charge("a", 1901)
+    assert buckets.take("a") == 20
+    now = 20.0
+    assert [buckets.take("a") for _ in range(2)] == [0, 1]
+
+
+def test_the_rows_of_a_batch_are_charged_to_its_key(home):
+    async def ask(client, app):
+        body, key = {"rows": [BODY] * 450}, {"X-API-Key": "a"}
+        csv = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\n" + "New,N,1,1,1,1,1,1,2025-08-01\n" * 450
+        first = await client.post("/predict/batch", json=body, headers=key)
+        second = await client.post("/predict/batch", content=csv, headers={**key, "Content-Type": "text/csv"})
+        return first, second, await client.get("/model", headers=key)
+
+    answers = run(Settings(home=home, api_keys=digest_of("a"), api_rate_per_minute=10), ask)
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+
+
+def test_buckets_of_many_addresses_are_forgotten_oldest_first(monkeypatch):
+    monkeypatch.setattr(buckets_module, "_MOST", 3)
+    buckets = Buckets(1, clock=lambda: 0.0)
+    for address in "abca":
+        buckets.take(address)
+    buckets.take("d")
+    assert [buckets.take(address) for address in "acd"] == [60, 60, 60]
+    assert buckets.take("b") == 0
+
+
+def spoken(settings: Settings, path: str, kind: str, receive, send=None) -> tuple[list[dict], str, list[dict]]:
+    """Messages sent, the metrics after it, and the lines of app.log, of a POST whose body comes from `receive`."""
+    sent: list[dict] = []
+
+    async def whole():
+        async with asking(settings) as (app, client):
+
+            async def kept(message):
+                sent.append(message)
+                if send is not None:
+                    await send(message)
+
+            scope = {
+                "type": "http",
+                "asgi": {"version": "3.0", "spec_version": "2.3"},
+                "http_version": "1.1",
+                "method": "POST",
+                "scheme": "http",
+                "path": path,
+                "raw_path": path.encode(),
+                "query_string": b"",
+                "root_path": "",
+                "headers": [(b"content-type", kind.encode())],
+                "server": ("127.0.0.1", 80),
+                "client": ("127.0.0.1", 5),
+            }
+            await app(scope, receive, kept)
+            return (await client.get("/metrics")).text
+
+    metrics = asyncio.run(whole())
+    return sent, metrics, lines_of([settings.home / "logs" / "app.log"])
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/predict", "json"), ("/predict/batch", "json"), ("/predict/batch", "csv")]
+)
+def test_a_body_that_breaks_off_is_no_request(home, path, kind):
+    parts = [
+        {"type": "http.request", "body": json.dumps(BODY).encode(), "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive():
+        return parts.pop(0) if len(parts) > 1 else parts[0]
+
+    media = {"json": "application/json", "csv": "text/csv"}[kind]
+    sent, metrics, _ = spoken(Settings(home=home), path, media, receive)
+    assert sent == []
+    assert f'path="{path}",status="499"}} 1.0' in metrics
+    assert list((home / "data" / "predictions").glob("*.jsonl")) == []
+
+
+@pytest.mark.parametrize(("piece", "status"), [(64 * 1024, 422), (1, 503)])
+def test_a_body_may_take_long_as_long_as_it_gets_on(home, piece, status):
+    left = 30
+
+    async def receive():
+        nonlocal left
+        left -= 1
+        await asyncio.sleep(0.05)
+        return {"type": "http.request", "body": b"x" * piece, "more_body": left > 0}
+
+    sent, _, _ = spoken(Settings(home=home, api_request_seconds=0.6), "/predict/batch", "text/csv", receive)
+    assert sent[0]["status"] == status
+
+
+CSV = b"coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\n" + b"New,N,1,1,1,1,1,1,2025-08-01\n" * 20_000
+
+
+@pytest.mark.parametrize("stands", [False, True])
+def test_an_answer_may_take_long_as_long_as_it_gets_on_and_one_cut_off_is_counted_and_logged(home, stands):
+    pieces, bodies = 0, [{"type": "http.request", "body": CSV, "more_body": False}]
+
+    async def receive():
+        return bodies.pop() if bodies else await asyncio.sleep(60)
+
+    async def send(message):
+        nonlocal pieces
+        if message["type"] == "http.response.body":
+            pieces += 1
+            await asyncio.sleep(60 if stands else 0.25)
+
+    sent, metrics, log = spoken(Settings(home=home, api_request_seconds=4), "/predict/batch", "text/csv", receive, send)
+    cut = [line["path"] for line in log if line["event"] == "cut"]
+    assert sent[0]["status"] == 200
+    if stands:
+        assert (pieces, cut) == (1, ["/predict/batch"])
+        assert 'path="/predict/batch",status="503"} 1.0' in metrics
+        return
+    assert (pieces > 20, cut) == (True, [])
+    assert sum(len(message.get("body", b"")) for message in sent) > len(CSV)
+    assert 'path="/predict/batch",status="200"} 1.0' in metrics
+
+
+def test_what_nobody_waits_for_is_computed_no_further(home, monkeypatch):
+    ended = []
+    forecast = batch_routes.predict_content
+
+    def slowly(content, **named):
+        def progress(done, of, told=named.pop("progress")):
+            time.sleep(0.3)
+            told(done, of)
+
+        try:
+            return forecast(content, progress=progress, **named)
+        except Exception as error:
+            ended.append(type(error).__name__)
+            raise
+
+    monkeypatch.setattr(batch_routes, "predict_content", slowly)
+
+    async def ask(client, app):
+        answer = await client.post("/predict/batch", content=CSV, headers={"Content-Type": "text/csv"})
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            if ended:
+                break
+        return answer
+
+    assert run(Settings(home=home, api_request_seconds=0.2), ask).status_code == 503
+    assert ended == ["_GivenUp"]
 
 
 def test_a_request_that_takes_too_long_is_given_up_with_503(home, monkeypatch):

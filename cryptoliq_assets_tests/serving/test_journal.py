@@ -119,6 +119,28 @@ def test_a_write_that_breaks_off_leaves_no_half_line_and_none_twice(tmp_path, mo
     assert [json.loads(line)["number"] for line in lines] == [0, 1, 2, 3]
 
 
+def test_half_a_line_that_a_crash_left_behind_costs_itself_alone(tmp_path):
+    (tmp_path / "app.log").write_text('{"number":0}\n{"numb')
+    for number in (1, 2):
+        journal = Journal(lambda: tmp_path / "app.log")
+        journal.write({"number": number})
+        journal.close()
+    lines = (tmp_path / "app.log").read_text().splitlines()
+    assert lines == ['{"number":0}', '{"numb', '{"number":1}', '{"number":2}']
+
+
+def test_what_is_held_for_a_full_disk_is_bounded_in_bytes_too(tmp_path, full_disk, monkeypatch):
+    monkeypatch.setattr(journal_module, "_MOST_BYTES", 1000)
+    journal = Journal(lambda: tmp_path / "app.log")
+    for _ in range(5):
+        journal.append(b"x" * 299 + b"\n")
+    journal.flush()
+    assert journal.dropped == 2
+    full_disk["full"] = False
+    journal.close()
+    assert (tmp_path / "app.log").stat().st_size == 900
+
+
 def test_what_cannot_be_written_as_json_costs_its_own_line_alone(tmp_path):
     journal = Journal(lambda: tmp_path / "app.log")
     for line in ({"number": 1}, {"odd": object()}, {"path": "\ud800"}, {"number": float("nan")}, {"number": 2}):
@@ -141,3 +163,23 @@ def test_day_files_are_named_by_the_utc_day_and_old_ones_removed(tmp_path):
     assert [path.stem for path in removed] == ["2025-07-01"]
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["2025-07-02", "2025-07-31", "notes"]
     assert remove_old_days(tmp_path / "absent", keep_days=1, today=today) == []
+
+
+def test_a_folder_named_like_a_day_stays_and_a_file_that_cannot_be_removed_stops_no_other(tmp_path, monkeypatch):
+    (tmp_path / "2020-01-01.jsonl").mkdir()
+    for name in ("2020-01-02", "2020-01-03"):
+        (tmp_path / f"{name}.jsonl").write_text("{}\n")
+    unlink = Path.unlink
+
+    def refuses(path, **named):
+        if path.stem == "2020-01-02":
+            raise PermissionError(13, "Permission denied")
+        unlink(path, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refuses)
+        with pytest.raises(PermissionError):
+            remove_old_days(tmp_path, keep_days=30, today=dt.date(2025, 8, 1))
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["2020-01-01", "2020-01-02"]
+    assert len(remove_old_days(tmp_path, keep_days=30, today=dt.date(2025, 8, 1))) == 1
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["2020-01-01"]

@@ -24,8 +24,15 @@ def records_of(texts: list[str]) -> Records:
 @settings(max_examples=150, deadline=None)
 @given(rows=WRITTEN)
 @example(rows=[("a", 0.1 + 0.2, False), ("b", 1e-4, False), ("c", 9999999999999998.0, True), ("", -0.3, False)])
+@example(rows=[("", 10000000000.5, False), ("", 9999999999.5, True)])
 @example(
-    rows=[("a", 1e-5, False), ("b", 1e16, False), ("c", 1.0, False), ("d", -0.0, False), ("e", float("nan"), False)]
+    rows=[
+        ("a", 1e-5, False),
+        ("b", 1e16, False),
+        ("c", 10000000000.00005, False),
+        ("d", -0.0, False),
+        ("e", float("nan"), False),
+    ]
 )
 def test_a_line_is_its_record_its_numbers_as_repr_and_its_tail(rows):
     texts, values, second = (list(column) for column in zip(*rows, strict=True))
@@ -42,7 +49,7 @@ def test_a_line_is_its_record_its_numbers_as_repr_and_its_tail(rows):
 
 
 def test_floats_with_a_fraction_and_of_ordinary_size_have_a_plain_text_and_others_have_none():
-    values = np.array([0.5, -0.1, 1e-4, 9.9e-5, 1.0, 0.0, 1e16, 1e300, np.nan, np.inf, 123456.789])
+    values = np.array([0.5, -0.1, 1e-4, 9.9e-5, 1.0, 0.0, 1e10 + 0.5, 1e300, np.nan, np.inf, 123456.789])
     assert has_plain_text(values).tolist() == [True] * 3 + [False] * 7 + [True]
 
 

@@ -78,8 +78,10 @@ def test_a_stored_row_asked_for_has_the_forecast_of_its_stored_features_to_the_l
     cleaned, stored = tables
     places = data.draw(st.lists(st.integers(0, len(cleaned) - 1), min_size=1, max_size=20))
     answers = predictor.answers([request_of(cleaned.iloc[place]) for place in places], now=NOW)
-    recent = np.array([answer["basis"] == "history" for answer in answers])
-    batch = predictor.held.champion.predict(stored.iloc[places], history=recent)
+    # The batch is not told what history is recent: both roads find it by the one rule.
+    batch = predictor.held.champion.predict(stored.iloc[places])
+    snapshot = [answer["basis"] == "snapshot" for answer in answers]
+    assert snapshot == batch["group"].str.startswith("without_history").tolist()
     for name, column in (("liquidity_score", "predicted"), ("lower", "lower"), ("upper", "upper")):
         np.testing.assert_array_equal([answer[name] for answer in answers], batch[column].to_numpy())
 
@@ -89,12 +91,10 @@ def test_the_newest_rows_have_the_forecasts_that_the_batch_stored(predictor, tab
     newest = cleaned[cleaned["date"] == cleaned["date"].max()]
     answers = predictor.answers([request_of(row) for _, row in newest.iterrows()], now=NOW)
     forecasts = TableStore(predictor.settings).read("forecasts").astype({"coin": str}).set_index("coin")
-    seen = 0
+    assert len(newest) >= 25
     for coin, answer in zip(newest["coin"].astype(str), answers, strict=True):
-        if answer["basis"] == "history":
-            seen += 1
-            assert answer["liquidity_score"] == forecasts.loc[coin, "liquidity_score"]
-    assert seen >= 25
+        for name in ("liquidity_score", "lower", "upper"):
+            assert answer[name] == forecasts.loc[coin, name]
 
 
 def test_a_request_is_answered_alike_alone_and_among_others(predictor, tables):
@@ -297,3 +297,58 @@ def test_while_something_new_is_read_the_old_answers_and_then_all_of_the_new(own
     assert own.held is not held
     assert own.answers([request()], now=NOW)[0]["model_version"] == second
     assert load_champion(own.settings).version == second
+
+
+# A coin whose past is no longer recent.
+
+
+@hypothesis_settings(max_examples=30, deadline=None)
+@given(place=st.integers(0, 10_000), days=st.integers(4, 31), volume=st.floats(1e3, 1e11), known=st.booleans())
+def test_a_stale_coins_answer_is_that_of_no_coin(predictor, tables, place, days, volume, known):
+    cleaned, _ = tables
+    last = cleaned.groupby("coin", observed=True)["date"].max()
+    coin = str(last.index[place % len(last)])
+    date = (last.iloc[place % len(last)] + pd.Timedelta(days=days)).date()
+    now = dt.datetime.combine(date, dt.time(12), dt.UTC)
+    cap = {} if known else {"mkt_cap": None}
+    stale, bare = predictor.answers(
+        [
+            request(coin=coin, date=str(date), **{"24h_volume": volume}, **cap),
+            request(date=str(date), **{"24h_volume": volume}, **cap),
+        ],
+        now=now,
+    )
+    assert stale["flags"].pop("stale_history") is True
+    assert bare["flags"].pop("stale_history") is False
+    assert stale == bare
+
+
+@pytest.mark.parametrize("lacking", ["7d", "24h"])
+def test_a_request_that_lacks_a_change_has_an_interval_of_its_own(predictor, lacking):
+    whole, partial = predictor.answers([request(), request(**{lacking: None})], now=NOW)
+    table, half = predictor.held.table, (partial["upper"] - partial["lower"]) / 2
+    source = table.source_of(f"without_history:no_{lacking}")
+    assert source in (f"without_history:no_{lacking}", "partial:pooled")
+    assert half == pytest.approx(table.half_widths[source])
+    assert half != pytest.approx((whole["upper"] - whole["lower"]) / 2)
+
+
+def test_a_coin_gone_for_longer_than_any_window_is_stale_and_one_never_seen_is_not(own):
+    store = TableStore(own.settings)
+    rows = store.read("cleaned_snapshots", ["2025-07"])
+    # Stored in January alone, five months before anything that is held.
+    shifted = rows.assign(
+        date=rows["date"] - pd.Timedelta(days=181), coin=rows["coin"].cat.rename_categories(lambda name: f"old {name}")
+    )
+    store.write("cleaned_snapshots", shifted[shifted["date"].dt.strftime("%Y-%m") == "2025-01"], ["2025-01"])
+    own.held = None
+    assert own.refresh()
+    assert "old Bitcoin" not in own.held.history.codes
+    old, new = own.answers([request(coin="old Bitcoin"), request(coin="new Bitcoin")], now=NOW)
+    assert (old["basis"], old["flags"]["stale_history"]) == ("snapshot", True)
+    assert (new["basis"], new["flags"]["stale_history"]) == ("snapshot", False)
+    assert old["liquidity_score"] == new["liquidity_score"]
+    # Of the months held, but beyond the 90 days that windows reach.
+    far = dt.datetime(2025, 11, 20, tzinfo=dt.UTC)
+    (answer,) = own.answers([request(coin="Bitcoin")], now=far)
+    assert answer["flags"]["stale_history"] is True

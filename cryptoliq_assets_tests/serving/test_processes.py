@@ -1,9 +1,10 @@
 """Real processes: logs that lose nothing, metrics that add up, TLS, and reloads under load that drop no request."""
 
 import collections
-import datetime as dt
+import contextlib
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import threading
@@ -11,12 +12,19 @@ import time
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
-from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.serving.keys import new_key
-from cryptoliq_assets.settings import Settings
-from cryptoliq_assets_tests.serving.processes import BODY, COMMAND, Served, environment, lines_of, serving
+from cryptoliq_assets_tests.serving.processes import (
+    BODY,
+    COMMAND,
+    Served,
+    environment,
+    lines_of,
+    promote_again,
+    serving,
+)
 
 
 @pytest.fixture
@@ -57,14 +65,6 @@ class Clients:
         self._stop.set()
         for thread in self._threads:
             thread.join(60)
-
-
-def promote_again(home: Path) -> tuple[str, str]:
-    """The version that was current, and the newer one of the same model that is now."""
-    store = store_of(Settings(home=home))
-    loaded = store.load()
-    made = store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))
-    return loaded.version, made["version"]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -117,8 +117,34 @@ def test_without_a_signal_what_is_new_is_found_within_seconds(home):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+def test_a_clean_stop_is_exit_code_0_and_whoever_comes_during_it_is_refused_at_once(home, workers):
+    with serving(home, api_workers=workers, api_request_seconds=3) as served, contextlib.ExitStack() as open_still:
+        # Requests that are under way: the stop waits for them. The kernel chooses who takes which.
+        for _ in range(6):
+            wire = open_still.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+            wire.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        time.sleep(0.5)
+        served.process.send_signal(signal.SIGTERM)
+        time.sleep(1.5)
+        assert served.process.is_running()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", served.port), timeout=5)
+        assert served.process.wait(20) == 0
+
+
+def test_workers_end_with_a_supervisor_that_is_killed(home):
+    with serving(home, api_workers=2) as served:
+        workers = served.workers()
+        assert len(workers) == 2
+        served.process.kill()
+        _, alive = psutil.wait_procs(workers, timeout=15)
+        assert alive == []
+        assert len(served.app_log("stopped")) == 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_clean_stop_loses_no_line_of_what_was_answered(home, workers):
-    with serving(home, api_workers=workers, log_mb=0.2) as served:
+    with serving(home, api_workers=workers, log_mb=0.1) as served:
         clients = Clients(served.url)
         time.sleep(1.5)
         clients.end()
@@ -127,7 +153,7 @@ def test_a_clean_stop_loses_no_line_of_what_was_answered(home, workers):
         assert (answered > 200, clients.failures) == (True, [])
         noted, told = served.predictions(), served.app_log("prediction")
         assert len(noted) == answered
-        # Six files of 0.2 MiB hold them all, or the newest of them.
+        # Six files of 0.1 MiB hold them all, or the newest of them.
         assert len(list((home / "logs").glob("app.log*"))) >= 2
         assert 0 < len(told) <= answered
         line = noted[0]
@@ -153,13 +179,17 @@ def test_a_killed_service_loses_the_last_second_at_most(home):
         assert len(served.predictions()) >= safe
 
 
-def test_a_batch_is_logged_row_by_row_and_a_csv_in_one_line(home):
+def test_a_batch_is_recorded_row_by_row_and_a_csv_in_blocks_and_the_log_has_a_line_for_the_file(home):
     with serving(home) as served:
         httpx.post(f"{served.url}/predict/batch", json={"rows": [BODY, {**BODY, "coin": "New"}]}).raise_for_status()
         csv = b"coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\nBitcoin,BTC,1,1,1,1,1,1,2025-07-31\n"
-        httpx.post(f"{served.url}/predict/batch", content=csv, headers={"Content-Type": "text/csv"}).raise_for_status()
+        answer = httpx.post(f"{served.url}/predict/batch", content=csv, headers={"Content-Type": "text/csv"})
+        answer.raise_for_status()
         served.end()
-        assert [line["mode"] for line in served.predictions()] == ["batch", "batch"]
+        noted = served.predictions()
+        assert [line["mode"] for line in noted] == ["batch", "batch", "csv"]
+        assert noted[2]["csv"].encode() == answer.content
+        assert noted[2]["version"] == noted[0]["version"]
         told = served.app_log("prediction")
         assert [line["mode"] for line in told] == ["batch", "batch", "csv"]
         assert (told[2]["rows"], sum(told[2]["by_basis"].values())) == (1, 1)

@@ -1,8 +1,11 @@
 """`cryptoliq serve` before anything listens: what it refuses, and what it hands to the server."""
 
+import tempfile
+
 import pytest
 import uvicorn
 from click.testing import CliRunner
+from filelock import FileLock
 
 from cryptoliq_assets.cli import cli
 from cryptoliq_assets.serving import workers
@@ -72,3 +75,25 @@ def test_the_server_logs_no_request_line_and_names_no_software(serve):
     _, config = serve("--port", "8123", "--workers", "1")
     assert (config.port, config.workers) == (8123, 1)
     assert (config.access_log, config.server_header) == (False, False)
+
+
+def test_metrics_of_a_killed_supervisor_are_removed_by_the_next_and_those_of_a_living_one_stay(
+    serve, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead, alive = tmp_path / "cryptoliq-metrics-dead", tmp_path / "cryptoliq-metrics-alive"
+    for folder in (dead, alive):
+        folder.mkdir()
+        (folder / "supervisor.lock").touch()
+        (folder / "counter_5.db").touch()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
+    with FileLock(alive / "supervisor.lock"):
+        told, _ = serve("--workers", "2")
+        assert told.exit_code == 0, told.output
+        assert [path.name for path in tmp_path.glob("cryptoliq-metrics-*")] == [alive.name]
+
+
+def test_a_list_of_keys_that_holds_none_is_refused_in_words(serve):
+    told, config = serve(api_keys=",")
+    assert (told.exit_code, config) == (2, None)
+    assert "holds no digest" in " ".join(told.output.split())

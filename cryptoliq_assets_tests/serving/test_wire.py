@@ -1,15 +1,22 @@
 """What a running service answers to bytes that are no HTTP, and to more connections than it lets in."""
 
+import asyncio
 import contextlib
 import json
 import resource
 import socket
+import threading
+import time
 
 import httpx
 import pytest
+import uvicorn
 
 from cryptoliq_assets.commands.serve import _MOST_AT_ONCE
+from cryptoliq_assets.serving import wire as wire_module
 from cryptoliq_assets.serving.guard import SECURITY_HEADERS
+from cryptoliq_assets.serving.wire import HEADER_BYTES, Protocol
+from cryptoliq_assets_tests.serving.processes import free_port
 
 
 def answered(url: str, sent: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -58,3 +65,103 @@ def test_beyond_the_most_connections_a_request_is_told_to_come_again_and_the_oth
         assert (status, headers["retry-after"], headers["connection"]) == (503, "1", "close")
         assert json.loads(body)["title"] == "Not available"
     service.served.wait_until_ready(seconds=20)
+
+
+# Headers that do not end.
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The protocol before an app that reads the body and answers 204, or waits a second at /slow; a header is due in half a
+    second, and a connection may rest for one."""
+    monkeypatch.setattr(wire_module, "HEADER_SECONDS", 0.5)
+
+    async def app(scope, receive, send):
+        if scope["path"] == "/slow":
+            await asyncio.sleep(1.2)
+        if scope["path"] != "/unread":
+            while (await receive()).get("more_body"):
+                pass
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    port = free_port()
+    config = uvicorn.Config(app, http=Protocol, port=port, lifespan="off", log_level="error", timeout_keep_alive=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield port
+    server.should_exit = True
+    thread.join()
+
+
+def connected(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
+@pytest.mark.parametrize("sent", [b"", GET, b"\r\n", b"GE"])
+def test_a_connection_that_sends_no_whole_header_is_closed(quick, sent):
+    with connected(quick) as wire:
+        wire.sendall(sent)
+        started = time.monotonic()
+        assert wire.recv(1000) == b""
+        assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("drop", [b"X: y\r\n", b"\r\n"])
+def test_one_that_was_answered_before_is_closed_as_well_though_it_drips(quick, drop):
+    with connected(quick) as wire:
+        wire.sendall(GET + b"\r\n")
+        assert b" 204 " in wire.recv(1000)
+        wire.sendall(GET if drop != b"\r\n" else drop)
+        started = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() - started < 6:
+                wire.sendall(drop)
+                time.sleep(0.1)
+        assert time.monotonic() - started < 5
+
+
+def test_slow_answers_and_requests_after_a_rest_are_not_cut(quick):
+    with connected(quick) as wire:
+        for path in (b"/slow", b"/", b"/slow"):
+            wire.sendall(GET.replace(b"/", path, 1))
+            time.sleep(0.2)
+            wire.sendall(b"\r\n")
+            assert b" 204 " in wire.recv(1000)
+            time.sleep(0.8)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        GET + b"X: " + b"y" * HEADER_BYTES + b"\r\n\r\n",
+        GET + b"X: " + b"y" * HEADER_BYTES,
+        GET + b"X: y\r\n" * (HEADER_BYTES // 4),
+        b"GET /" + b"y" * HEADER_BYTES + b" HTTP/1.1\r\n\r\n",
+    ],
+    ids=["whole", "unfinished", "many", "address"],
+)
+@pytest.mark.parametrize("before", [b"", GET + b"\r\n"], ids=["first", "later"])
+def test_a_header_beyond_32_kib_is_told_so(quick, before, sent):
+    with connected(quick) as wire:
+        if before:
+            wire.sendall(before)
+            assert b" 204 " in wire.recv(1000)
+        wire.sendall(sent)
+        assert wire.recv(1000).startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("path", [b"/", b"/unread"])
+def test_a_long_body_is_no_header_read_or_not(quick, path):
+    with connected(quick) as wire:
+        for _ in range(2):
+            body = b"y" * (10 * HEADER_BYTES)
+            head = GET.replace(b"GET /", b"POST " + path) + b"Content-Length: %d\r\n\r\n" % len(body)
+            wire.sendall(head + body)
+            assert b" 204 " in wire.recv(1000)
+            time.sleep(0.1)

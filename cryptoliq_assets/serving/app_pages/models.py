@@ -26,6 +26,7 @@ _HELPS = {
     "MAE / HAR": "mean absolute error against that of HAR: below 1 is better than HAR",
     "Skill without history": "on rows that come without a past",
 }
+_SHARE = st.column_config.NumberColumn(format="%.1f")
 _COVERAGE = {
     "group": st.column_config.TextColumn("Group"),
     "rows": st.column_config.NumberColumn("Rows", format="localized"),
@@ -83,7 +84,11 @@ def _champion(metadata: dict[str, Any]) -> None:
     st.dataframe(_folds(metadata), column_config=formats, hide_index=True, key="folds")
     if metadata["coverage"]["pooled"]:
         st.markdown(f"**Coverage of the {metadata['coverage']['level']:.0%} intervals**")
-        st.dataframe(_coverage(metadata), column_config=_COVERAGE, hide_index=True, key="coverage")
+        if metadata["provisional"]:
+            st.caption("By coin: other coins on days that were known. An interval claims nothing about new days.")
+        table = _coverage(metadata)
+        folds = {name: _SHARE for name in table if name.startswith("Fold ")}
+        st.dataframe(table, column_config={**_COVERAGE, **folds}, hide_index=True, key="coverage")
 
 
 def _folds(metadata: dict[str, Any]) -> pd.DataFrame:
@@ -98,10 +103,20 @@ def _folds(metadata: dict[str, Any]) -> pd.DataFrame:
 
 
 def _coverage(metadata: dict[str, Any]) -> pd.DataFrame:
-    """Each group of rows with a half-width of its own: with, with little or without history, and by size."""
-    pooled = metadata["coverage"]["pooled"]
-    table = pd.DataFrame([{"group": _group(name), **found} for name, found in pooled.items()])
-    return table.assign(coverage=100.0 * table["coverage"])[list(_COVERAGE)]
+    """Each group of rows, pooled over folds and fold by fold: with, with little or without history, and by size."""
+    folds = {f"Fold {fold['fold']}, %": fold["groups"] for fold in metadata["coverage"]["folds"]}
+    return pd.DataFrame(
+        [
+            {
+                "group": _group(name),
+                "rows": found["rows"],
+                "coverage": 100.0 * found["coverage"],
+                **{fold: 100.0 * groups[name]["coverage"] for fold, groups in folds.items() if name in groups},
+                "mean_width": found["mean_width"],
+            }
+            for name, found in metadata["coverage"]["pooled"].items()
+        ]
+    )
 
 
 def _group(name: str) -> str:

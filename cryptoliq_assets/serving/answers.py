@@ -1,0 +1,229 @@
+"""What the routes that read answer with, as /openapi.json has it: `serving/views.py` makes the values."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_ITEM = {
+    "coin": "Bitcoin",
+    "symbol": "BTC",
+    "liquidity_score": 0.8412,
+    "lower": 0.8034,
+    "upper": 0.879,
+    "today": 0.8377,
+    "change": 0.0035,
+    "mean_30d": 0.8402,
+    "below_mean": 0.001,
+    "price": 61250.5,
+    "24h": -1.8,
+    "24h_volume": 24800000000.0,
+    "mkt_cap": 1205000000000.0,
+    "rank": 1,
+}
+_FORECAST = {
+    "date": "2025-07-31",
+    "target_date": "2025-08-01",
+    "model_version": "XGBoost_2025-07-31_v3",
+    "made_at": "2025-08-01T00:10:00Z",
+    "liquidity_score": 0.8412,
+    "lower": 0.8034,
+    "upper": 0.879,
+}
+_SNAPSHOT = {
+    "date": "2025-07-31",
+    "price": 61250.5,
+    "1h": 0.12,
+    "24h": -1.8,
+    "7d": 4.6,
+    "24h_volume": 24800000000.0,
+    "mkt_cap": 1205000000000.0,
+    "liquidity_ratio": 0.0206,
+    "price_change_24h": -1122.7,
+}
+
+
+class ForecastItem(BaseModel):
+    """A coin's newest forecast beside its day: `change` is forecast - today, `below_mean` forecast - mean_30d."""
+
+    coin: str
+    symbol: str | None
+    liquidity_score: float
+    lower: float
+    upper: float
+    today: float | None
+    change: float | None
+    mean_30d: float | None
+    below_mean: float | None
+    price: float | None
+    change_24h: float | None = Field(alias="24h", description="Percent.")
+    volume: float | None = Field(alias="24h_volume", description="USD.")
+    mkt_cap: float | None
+    rank: int | None
+
+
+class Forecasts(BaseModel):
+    """A page of the newest forecasts; `count` is of all that fit the search."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **{name: _FORECAST[name] for name in ("date", "target_date", "model_version", "made_at")},
+                    "count": 1,
+                    "offset": 0,
+                    "items": [_ITEM],
+                }
+            ]
+        }
+    )
+
+    date: str | None
+    target_date: str | None
+    model_version: str | None
+    made_at: str | None
+    count: int
+    offset: int
+    items: list[ForecastItem]
+
+
+class Day(BaseModel):
+    """A stored day of a coin."""
+
+    date: str
+    liquidity_score: float | None
+    price: float | None
+    volume: float | None = Field(alias="24h_volume")
+    mkt_cap: float | None
+
+
+class Forecast(BaseModel):
+    """A stored forecast; `realised` is the score that came, null until it is known."""
+
+    date: str
+    target_date: str
+    liquidity_score: float
+    lower: float
+    upper: float
+    model_version: str
+    made_at: str
+    realised: float | None
+
+
+class Latest(BaseModel):
+    """The forecast that counts of the newest date."""
+
+    date: str
+    target_date: str
+    model_version: str
+    made_at: str
+    liquidity_score: float
+    lower: float
+    upper: float
+    symbol: str | None
+    today: float | None
+    mean_30d: float | None
+    change: float | None
+    below_mean: float | None
+
+
+class Snapshot(BaseModel):
+    """A coin's newest row, in the contract's fields."""
+
+    date: str
+    price: float | None
+    change_1h: float | None = Field(alias="1h")
+    change_24h: float | None = Field(alias="24h")
+    change_7d: float | None = Field(alias="7d")
+    volume: float | None = Field(alias="24h_volume")
+    mkt_cap: float | None
+    liquidity_ratio: float | None
+    price_change_24h: float | None
+
+
+class Coin(BaseModel):
+    """One coin: its scores, its forecasts and what became of them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "coin": "Bitcoin",
+                    "symbol": "BTC",
+                    "history": [
+                        {name: _SNAPSHOT[name] for name in ("date", "price", "24h_volume", "mkt_cap")}
+                        | {"liquidity_score": 0.8377}
+                    ],
+                    "forecasts": [{**_FORECAST, "realised": None}],
+                    "latest": {
+                        **_FORECAST,
+                        **{name: _ITEM[name] for name in ("symbol", "today", "mean_30d", "change", "below_mean")},
+                    },
+                    "snapshot": _SNAPSHOT,
+                }
+            ]
+        }
+    )
+
+    coin: str
+    symbol: str | None
+    history: list[Day]
+    forecasts: list[Forecast]
+    latest: Latest | None
+    snapshot: Snapshot
+
+
+class Model(BaseModel):
+    """All that is known of the champion; more than these fields, which every one has."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        protected_namespaces=(),
+        json_schema_extra={
+            "examples": [
+                {
+                    "version": "XGBoost_2025-07-31_v3",
+                    "model_name": "XGBoost",
+                    "formula": "kyle_obizhaeva",
+                    "promoted_at": "2025-07-31T03:16:00+00:00",
+                    "passed_over": [],
+                }
+            ]
+        },
+    )
+
+    version: str
+    model_name: str
+    formula: str
+    promoted_at: str
+    passed_over: list[str] = Field(description="Why newer ones do not serve.")
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
+
+    status: Literal["ok"]
+
+
+class Ready(BaseModel):
+    """It can forecast. Where keys are set, whoever shows none is told the status alone."""
+
+    model_config = ConfigDict(
+        protected_namespaces=(),
+        json_schema_extra={
+            "examples": [
+                {
+                    "status": "ready",
+                    "model_version": "XGBoost_2025-07-31_v3",
+                    "newest_snapshot": "2025-07-31",
+                    "problem": None,
+                }
+            ]
+        },
+    )
+
+    status: Literal["ready"]
+    model_version: str | None = None
+    newest_snapshot: str | None = None
+    problem: str | None = Field(None, description="What is wrong although it serves.")

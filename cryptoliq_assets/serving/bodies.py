@@ -1,0 +1,70 @@
+"""Bodies of requests: which kinds are taken, how long they may be, and what one that breaks off is."""
+
+from functools import lru_cache
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
+
+JSON, CSV = "application/json", "text/csv"
+# The contract's ten fields, each as long as it may be and written as widely as JSON lets one, are under 4 KiB. What is
+# longer holds thousands of unknown fields, each of which would be looked at while all others wait.
+ONE_REQUEST_BYTES = 16 * 1024
+# A row of a JSON batch, likewise: 0.3 KiB as clients write them.
+ROW_BYTES = 2 * 1024
+_CHARSETS = ("", "utf-8", "utf8", "us-ascii")
+
+
+class BodyTooLarge(Exception):
+    """The body went past its limit; the message says which."""
+
+
+class MediaRefused(Exception):
+    """The body is of a kind that is not taken; the message says which are."""
+
+
+async def body_of(scope: Scope, receive: Receive, *, most: int, limit: str) -> bytes:
+    """The whole body; BodyTooLarge beyond `most` bytes (`limit`: what sets them), declared or not, and ClientDisconnect where
+    the client has gone before its end: half a request is none."""
+    declared = dict(scope["headers"]).get(b"content-length")
+    if declared and int(declared) > most:
+        raise BodyTooLarge(_too_large(most, limit))
+    parts, seen = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part = message.get("body", b"")
+        seen += len(part)
+        if seen > most:
+            raise BodyTooLarge(_too_large(most, limit))
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _too_large(most: int, limit: str) -> str:
+    size = f"{most / 2**20:g} MiB" if most >= 2**20 else f"{most / 2**10:g} KiB"
+    return f"the body has more than the {size} that {limit}"
+
+
+def media_type(scope: Scope, *taken: str) -> str:
+    """Which of the kinds taken the body is, the first where it does not say; raises MediaRefused."""
+    headers = dict(scope["headers"])
+    kind, reason = _judged(headers.get(b"content-type", b""), headers.get(b"content-encoding", b""))
+    if reason:
+        raise MediaRefused(reason)
+    if kind and kind not in taken:
+        raise MediaRefused(f"the body is {kind}; expected {' or '.join(taken)}")
+    return kind or taken[0]
+
+
+@lru_cache(maxsize=64)
+def _judged(content_type: bytes, encoding: bytes) -> tuple[str, str]:
+    """The media type (empty where there is none), and why it cannot be read in any case."""
+    kind, *parameters = (part.strip() for part in content_type.decode("latin-1").lower().split(";"))
+    if encoding.strip().lower() not in (b"", b"identity"):
+        return kind, f"the body is encoded as {encoding.decode('latin-1')}; expected it as it is"
+    for name, _, value in (parameter.partition("=") for parameter in parameters):
+        if name.strip() == "charset" and value.strip(' "') not in _CHARSETS:
+            return kind, f"the body is in {value.strip()}; expected utf-8"
+    return kind, ""
