@@ -27,6 +27,7 @@ from cryptoliq_assets.models.assets import model_assets  # noqa: E402
 from cryptoliq_assets.models.checks import model_checks  # noqa: E402
 from cryptoliq_assets.models.jobs import rollback_job  # noqa: E402
 from cryptoliq_assets.models.sensors import champion_keeper, weekly_train  # noqa: E402
+from cryptoliq_assets.monitor.freshness_checks import freshness_checks  # noqa: E402
 from cryptoliq_assets.raw.assets import raw_assets  # noqa: E402
 from cryptoliq_assets.raw.checks import raw_checks  # noqa: E402
 from cryptoliq_assets.raw.sensors import raw_files_sensor  # noqa: E402
@@ -46,6 +47,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         ],
         asset_checks=[
             *raw_checks(settings),
+            *freshness_checks(settings),
             *cleaned_checks(settings),
             *feature_checks(settings),
             *label_checks(settings),
