@@ -5,7 +5,6 @@ Pure: `freshness_checks.py` shows this in Dagster, `watch` collects its conditio
 """
 
 import datetime as dt
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition, Level
+from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition
+from cryptoliq_assets.monitor.looks import Look
 from cryptoliq_assets.partitions import FILL_FORWARD_DAYS, HISTORY_DAYS, month_of, months_between
 from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
 from cryptoliq_assets.settings import Settings
@@ -26,16 +26,6 @@ GONE_DAYS = FILL_FORWARD_DAYS
 _LISTED = 20
 
 
-@dataclass(frozen=True)
-class Look:
-    """What was looked at: its level, a sentence with the figures, since when (ISO date), and the figures themselves."""
-
-    level: Level
-    what: str
-    since: str | None = None
-    figures: dict[str, Any] = field(default_factory=dict)
-
-
 def freshness_conditions(settings: Settings, store: TableStore, *, now: dt.datetime) -> list[Condition]:
     """Whether data is stale and whether days are missing, as conditions; `now` has a time zone.
 
@@ -44,8 +34,8 @@ def freshness_conditions(settings: Settings, store: TableStore, *, now: dt.datet
     """
     data, days = age_look(settings, store, now=now), days_look(store)
     return [
-        Condition("data_stale", data.level, RAW, data.what, data.since, data.figures),
-        Condition("days_missing", days.level, RAW, days.what, days.since, days.figures | late_files(settings, now=now)),
+        data.condition("data_stale", RAW),
+        days.condition("days_missing", RAW, **late_files(settings, now=now)),
     ]
 
 

@@ -7,17 +7,17 @@ import dagster as dg
 from cryptoliq_assets.io.declare import TABLES_IO
 from cryptoliq_assets.io.frames import PanderaParquetIOManager
 from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.monitor.conditions import FAIL, OK
 from cryptoliq_assets.monitor.freshness import (
     GONE_DAYS,
     RAW,
     RECENT_DAYS,
-    Look,
     age_look,
     coins_look,
     days_look,
     late_files,
 )
+from cryptoliq_assets.monitor.looks import Look
+from cryptoliq_assets.monitor.showing import as_check
 from cryptoliq_assets.settings import Settings
 
 DATA_AGE, DAYS_COMPLETE, COINS_SEEN = "data_age", "days_complete", "coins_seen"
@@ -44,7 +44,7 @@ def freshness_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
         wanted = {key.name for key in context.selected_asset_check_keys}
         for name, look in looks(settings, manager.store(), now=dt.datetime.now(dt.UTC)).items():
             if name in wanted:
-                yield dg.AssetCheckResult(asset_key=RAW, check_name=name, **_shown(look))
+                yield dg.AssetCheckResult(asset_key=RAW, check_name=name, **as_check(look))
 
     return [run_checks]
 
@@ -52,7 +52,7 @@ def freshness_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
 def freshness_evaluations(settings: Settings, store: TableStore, *, now: dt.datetime) -> list[dg.AssetCheckEvaluation]:
     """The same as events, for a sensor: data grows old while nothing runs."""
     return [
-        dg.AssetCheckEvaluation(asset_key=dg.AssetKey(RAW), check_name=name, **_shown(look))
+        dg.AssetCheckEvaluation(asset_key=dg.AssetKey(RAW), check_name=name, **as_check(look))
         for name, look in looks(settings, store, now=now).items()
     ]
 
@@ -65,14 +65,4 @@ def looks(settings: Settings, store: TableStore, *, now: dt.datetime) -> dict[st
         DATA_AGE: age_look(settings, store, now=now),
         DAYS_COMPLETE: days,
         COINS_SEEN: coins_look(settings, store),
-    }
-
-
-def _shown(look: Look) -> dict:
-    known = {name: value for name, value in look.figures.items() if value is not None}
-    return {
-        "passed": look.level == OK,
-        "severity": dg.AssetCheckSeverity.ERROR if look.level == FAIL else dg.AssetCheckSeverity.WARN,
-        "description": look.what,
-        "metadata": known,
     }
