@@ -35,8 +35,9 @@ class Accuracy:
     @classmethod
     def of(cls, sums: Mapping[str, float], *, days: int) -> "Accuracy":
         """From the sums of at least one forecast: 1 - MSE / MSE of persistence (Murphy 1988) and means."""
-        count = int(sums["forecasts"])
-        naive = sums["squared_persistence"]
+        # Plain numbers: neither JSON nor Dagster takes numpy's.
+        sums = {name: float(sums[name]) for name in SUMS}
+        count, naive = int(sums["forecasts"]), sums["squared_persistence"]
         return cls(
             forecasts=count,
             days=days,
