@@ -101,6 +101,9 @@ class Guard:
                 await problem(500, "the service failed; its log says why")(scope, receive, answer)
         finally:
             self.metrics.request(self.template_of(scope), status or 500, time.perf_counter() - started)
+            # Of a probe that finds it not ready nothing is noted: it asks every second.
+            if (status or 500) >= 500 and scope["path"] not in OPEN_PATHS:
+                self.log.write(log_line("failed", method=scope["method"], path=scope["path"], status=status or 500))
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         """What an unwelcome request is told; None for one that may pass."""
