@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from cryptoliq_assets.serving import views
 from cryptoliq_assets.serving.metrics import CONTENT_TYPE
+from cryptoliq_assets.serving.monitor_metrics import MonitorMetrics
 from cryptoliq_assets.serving.problems import documented
 from cryptoliq_assets.serving.service import Service
 
@@ -76,7 +77,9 @@ def add_state(app: FastAPI, service: Service) -> None:
             "problem": service.problem,
         }
 
+    monitor = MonitorMetrics(service.settings)
+
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     def metrics() -> Response:
-        """For Prometheus: the sum of all workers."""
-        return Response(service.metrics.text(), headers={"content-type": CONTENT_TYPE})
+        """For Prometheus: the sum of all workers, and what the monitor's reports say."""
+        return Response(service.metrics.text() + monitor.text(), headers={"content-type": CONTENT_TYPE})
