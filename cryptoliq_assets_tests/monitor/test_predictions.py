@@ -1,5 +1,6 @@
 """What the service's record comes to: by worked numbers, however it is read, and when it says that something is wrong."""
 
+import asyncio
 import csv
 import datetime as dt
 import json
@@ -20,6 +21,8 @@ from cryptoliq_assets.monitor.predictions import measure_predictions, prediction
 from cryptoliq_assets.monitor.service_log import REPORT, tallies
 from cryptoliq_assets.monitor.tally import DayTally, bin_names
 from cryptoliq_assets.settings import Settings
+from cryptoliq_assets_tests.serving.in_process import asking
+from cryptoliq_assets_tests.serving.processes import BODY
 
 TODAY = dt.datetime(2025, 8, 20, 12, 30, tzinfo=dt.UTC)
 
@@ -323,3 +326,36 @@ def test_the_asset_shows_the_errors_of_each_coin_on_held_out_days_with_plots(tra
 def test_bins_are_named_by_their_edges():
     assert len(bin_names()) == len(DayTally("2025-08-20").histogram) == 20
     assert bin_names()[6:8] == ["score_-0.1_to_0.0", "score_0.0_to_0.1"]
+
+
+def test_a_real_service_that_cannot_predict_is_seen_to_fail_and_its_probes_are_not(settings):
+    async def ask() -> list[int]:
+        async with asking(settings) as (_, client):
+            answers = [await client.post("/predict", json=BODY) for _ in range(6)]
+            answers.append(await client.get("/readyz"))
+            # What is refused has not failed.
+            answers.append(await client.post("/predict", json={}))
+            return [answer.status_code for answer in answers]
+
+    assert asyncio.run(ask()) == [503] * 7 + [422]
+    now = dt.datetime.now(dt.UTC)
+    (_, errors) = prediction_conditions(settings, now)
+    assert (errors.level, errors.figures["failed"], errors.figures["answered"]) == ("fail", 6, 0)
+
+
+def test_what_a_real_service_writes_is_read_to_the_last_line(trained_home, tmp_path):
+    settings = Settings(home=trained_home.copy_to(tmp_path / "home"))
+
+    async def ask() -> list[float]:
+        async with asking(settings) as (_, client):
+            single = [(await client.post("/predict", json=BODY)).json() for _ in range(3)]
+            strange = (await client.post("/predict", json={**BODY, "price": 1e12})).json()
+            batch = (await client.post("/predict/batch", json={"rows": [BODY, BODY]})).json()["answers"]
+            return [answer["liquidity_score"] for answer in (*single, strange, *batch)]
+
+    scores = asyncio.run(ask())
+    found = measure_predictions(settings, now=dt.datetime.now(dt.UTC)).days.iloc[-1]
+    assert (found["single"], found["batch"], found["answered"], found["foreign_lines"]) == (4, 2, 5, 0)
+    assert found["mean_score"] == pytest.approx(sum(scores) / 6)
+    assert found["share_out_of_range"] == pytest.approx(1 / 6)
+    assert 0 < found["seconds_p50"] <= found["seconds_p99"] < 10
