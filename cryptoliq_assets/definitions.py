@@ -27,6 +27,11 @@ from cryptoliq_assets.models.assets import model_assets  # noqa: E402
 from cryptoliq_assets.models.checks import model_checks  # noqa: E402
 from cryptoliq_assets.models.jobs import rollback_job  # noqa: E402
 from cryptoliq_assets.models.sensors import champion_keeper, weekly_train  # noqa: E402
+from cryptoliq_assets.monitor.accuracy_assets import accuracy_assets  # noqa: E402
+from cryptoliq_assets.monitor.accuracy_checks import accuracy_checks  # noqa: E402
+from cryptoliq_assets.monitor.freshness_checks import freshness_checks  # noqa: E402
+from cryptoliq_assets.monitor.prediction_assets import prediction_assets  # noqa: E402
+from cryptoliq_assets.monitor.prediction_checks import prediction_checks  # noqa: E402
 from cryptoliq_assets.raw.assets import raw_assets  # noqa: E402
 from cryptoliq_assets.raw.checks import raw_checks  # noqa: E402
 from cryptoliq_assets.raw.sensors import raw_files_sensor  # noqa: E402
@@ -43,14 +48,19 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *label_assets(settings),
             *model_assets(settings),
             *forecast_assets(settings),
+            *accuracy_assets(settings),
+            *prediction_assets(settings),
         ],
         asset_checks=[
             *raw_checks(settings),
+            *freshness_checks(settings),
             *cleaned_checks(settings),
             *feature_checks(settings),
             *label_checks(settings),
             *model_checks(settings),
             *forecast_checks(settings),
+            *accuracy_checks(settings),
+            *prediction_checks(settings),
         ],
         jobs=[*jobs.ALL_JOBS, rollback_job(settings)],
         sensors=[raw_files_sensor(settings, jobs.refresh), champion_keeper(settings, jobs.train, jobs.forecast)],

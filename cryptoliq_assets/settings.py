@@ -73,6 +73,32 @@ class Settings(BaseSettings):
     api_trusted_proxies: str | None = Field(
         None, description="Addresses, by commas, whose X-Forwarded-For and -Proto are believed; default: nobody's."
     )
+    data_warn_days: float = Field(
+        2.25, gt=0, description="Age of the newest snapshot (days since its date began) from which data is a WARN."
+    )
+    data_fail_days: float = Field(3.25, gt=0, description="The same age from which it is a FAIL.")
+    late_file_days: float = Field(
+        2.25, gt=0, description="A file that came more days than this after its date began counts as late."
+    )
+    max_coins_gone: float = Field(
+        0.1, ge=0, le=1, description="Share of the coins of the last 30 days gone for 3 days or more; above: a WARN."
+    )
+    least_live_skill: float = Field(0.0, lt=1, description="30-day skill of forecasts at or below this is a FAIL.")
+    coverage_slack: float = Field(
+        0.05, gt=0, lt=0.5, description="30-day coverage further than this from interval_level is a FAIL."
+    )
+    train_on_failure: bool = Field(
+        False, description="Ask for `train` when 30-day skill or coverage fails, once for each newest target date."
+    )
+    silent_hours: int = Field(
+        6, ge=1, le=24, description="Hours without a prediction, where others had some at that time of day: a FAIL."
+    )
+    max_failed_share: float = Field(
+        0.01,
+        gt=0,
+        lt=1,
+        description="Share of a day's requests to predict that failed; above: a WARN, five times it: a FAIL.",
+    )
     prediction_log_days: int = Field(90, ge=1, description="Days that files of data/predictions are kept.")
     log_mb: float = Field(20.0, gt=0, description="logs/app.log is turned over at this size (MiB); five are kept.")
     api_url: str | None = Field(

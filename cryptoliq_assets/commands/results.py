@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.commands.console import console, table
-from cryptoliq_assets.forecasts.accuracy import Accuracy, measure, realised_forecasts
+from cryptoliq_assets.forecasts.accuracy import Accuracy, measure, read_realised
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.settings import Settings
 
@@ -58,13 +58,7 @@ def show_forecasts(settings: Settings) -> None:
 
 def realised_accuracy(settings: Settings) -> Accuracy | None:
     """Accuracy of all stored forecasts that have come true."""
-    store = TableStore(settings)
-    forecasts = store.read("forecasts")
-    if forecasts.empty:
-        return None
-    months = sorted(forecasts["date"].dt.strftime("%Y-%m").unique())
-    labels = store.read("labels", months)
-    return measure(realised_forecasts(forecasts, labels))
+    return measure(read_realised(TableStore(settings)))
 
 
 def show_accuracy(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """How a table becomes an asset: partitions, mappings, metadata and owners, read off `schemas/tables.py`."""
 
+import datetime as dt
 from typing import Any
 
 import dagster as dg
@@ -13,6 +14,10 @@ from cryptoliq_assets.settings import Settings
 OWNERS = ["team:cryptoliq"]
 TABLES_IO = "tables"
 CANDIDATES_IO = "candidates"
+# Tables that a daily file makes anew, and when Dagster shows that no run has: some hours after one, or two, had to come.
+# That is the age of the last run, old months and all; how old the data is, the check `data_age` says.
+_DAILY = ("raw_snapshots", "forecasts")
+_RUN_OVERDUE = dg.FreshnessPolicy.time_window(warn_window=dt.timedelta(hours=30), fail_window=dt.timedelta(hours=54))
 
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
@@ -35,6 +40,7 @@ def table_asset(table: str, settings: Settings, *, group: str) -> dict[str, Any]
         "partitions_def": months_definition(settings),
         "backfill_policy": dg.BackfillPolicy.multi_run(max_partitions_per_run=settings.months_per_run),
         "io_manager_key": TABLES_IO,
+        "freshness_policy": _RUN_OVERDUE if table in _DAILY else None,
     }
 
 

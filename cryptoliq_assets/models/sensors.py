@@ -8,6 +8,7 @@ from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.jobs import AssetJob
 from cryptoliq_assets.models.ledger import sha256_of
 from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.monitor.accuracy import training_asked
 from cryptoliq_assets.raw.sensors import FAILED, IN_FLIGHT
 from cryptoliq_assets.settings import Settings
 
@@ -21,7 +22,8 @@ def champion_keeper(settings: Settings, train: AssetJob, forecast: AssetJob) -> 
         description=(
             "Asks for `train` when there is no champion (or none that loads, one of another formula or horizon than the "
             "settings', or a provisional one) and at least "
-            f"{settings.min_train_dates} labelled dates, and for `forecast` when the champion has not forecast the newest snapshot."
+            f"{settings.min_train_dates} labelled dates, for `forecast` when the champion has not forecast the newest snapshot, and, where "
+            "CRYPTOLIQ_TRAIN_ON_FAILURE is set, for `train` when forecasts lost their skill or their coverage."
         ),
     )
     def keeper(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
@@ -43,6 +45,9 @@ def champion_keeper(settings: Settings, train: AssetJob, forecast: AssetJob) -> 
         other = mismatch(settings)
         if other:
             return dg.SkipReason(f"{other}, and there are too few dates to train on yet")
+        asked = training_asked(settings)
+        if asked is not None and not _asked_before(context, asked):
+            return _ask(context, train.name, key=asked, tags={})
         return dg.SkipReason("the champion has forecast the newest snapshot, or there is nothing to train on yet")
 
     def _ask(
@@ -55,6 +60,11 @@ def champion_keeper(settings: Settings, train: AssetJob, forecast: AssetJob) -> 
         return dg.RunRequest(run_key=f"{key}/{attempts}", job_name=job, tags={**tags, _KEEPER_TAG: key})
 
     return keeper
+
+
+def _asked_before(context: dg.SensorEvaluationContext, key: str) -> bool:
+    """Once is enough, whatever came of it: a run that failed is told of, and the next day has a key of its own."""
+    return context.instance.get_runs_count(dg.RunsFilter(tags={_KEEPER_TAG: key})) > 0
 
 
 _KEEPER_TAG = "cryptoliq/keeper"

@@ -105,6 +105,9 @@ class Guard:
         finally:
             status = failed or (exchange.status if exchange.finished else _GONE)
             self.metrics.request(self.template_of(scope), status, time.perf_counter() - started)
+            # Of a probe that finds it not ready nothing is noted: it asks every second.
+            if status >= 500 and scope["path"] not in OPEN_PATHS:
+                self.log.write(log_line("failed", method=scope["method"], path=scope["path"], status=status))
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         """What an unwelcome request is told; None for one that may pass."""

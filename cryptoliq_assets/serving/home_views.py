@@ -8,14 +8,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from cryptoliq_assets.forecasts.accuracy import Accuracy, measure, realised_forecasts
+from cryptoliq_assets.forecasts.accuracy import measure, measure_days, read_realised
 from cryptoliq_assets.forecasts.due import newest_date
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.store import store_of
-from cryptoliq_assets.partitions import month_of, months_between
 from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.settings import Settings
 
@@ -87,26 +83,10 @@ def live_accuracy(store: TableStore) -> tuple[dict[str, Any] | None, list[dict[s
     newest = newest_date(store, "forecasts")
     if newest is None:
         return None, []
-    since = newest - dt.timedelta(days=ACCURACY_DAYS - 1)
-    months = months_between(month_of(since), month_of(newest))
-    columns = ["coin", "date", "target_date", "known_until", "made_at", "liquidity_score", "lower", "upper"]
-    forecasts = store.read("forecasts", months, columns=columns)
-    labels = store.read("labels", months, columns=["coin", "date", "liquidity_score", "target_score", "trainable"])
-    realised = realised_forecasts(forecasts[forecasts["date"] >= pd.Timestamp(since)], labels)
-    # Where persistence was never wrong, skill is no number.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        measured = measure(realised)
-        by_day = [
-            {"target_date": str(day.date()), **_plain(found)}
-            for day, rows in realised.groupby("target_date")
-            if (found := measure(rows))
-        ]
-    return (_plain(measured) if measured else None), by_day
-
-
-def _plain(accuracy: Accuracy) -> dict[str, Any]:
-    values = {name: getattr(accuracy, name) for name in ("forecasts", "days", "mae", "mae_persistence", "coverage")}
-    return values | {"skill": accuracy.skill if abs(accuracy.skill) < float("inf") else None}
+    realised = read_realised(store, since=newest - dt.timedelta(days=ACCURACY_DAYS - 1))
+    measured = measure(realised)
+    by_day = [{"target_date": str(day), **found.to_dict()} for day, found in measure_days(realised).items()]
+    return (measured.to_dict() if measured else None), by_day
 
 
 def _snapshot_counts(store: TableStore) -> dict[str, int]:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from cryptoliq_assets.serving import answers, views
 from cryptoliq_assets.serving.guard import asked_by
 from cryptoliq_assets.serving.metrics import CONTENT_TYPE
+from cryptoliq_assets.serving.monitor_metrics import MonitorMetrics
 from cryptoliq_assets.serving.problems import documented
 from cryptoliq_assets.serving.service import Service
 
@@ -98,7 +99,9 @@ def add_state(app: FastAPI, service: Service, *, keys: bool) -> None:
             "problem": service.problem,
         }
 
+    monitor = MonitorMetrics(service.settings)
+
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     def metrics() -> Response:
-        """For Prometheus: the sum of all workers."""
-        return Response(service.metrics.text(), headers={"content-type": CONTENT_TYPE})
+        """For Prometheus: the sum of all workers, and what the monitor's reports say."""
+        return Response(service.metrics.text() + monitor.text(), headers={"content-type": CONTENT_TYPE})

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cryptoliq_assets.forecasts.accuracy import measure, realised_forecasts
+from cryptoliq_assets.forecasts.accuracy import measure, measure_days, realised_forecasts
 from cryptoliq_assets_tests.building import day
 
 NAN = np.nan
@@ -29,10 +29,11 @@ def forecasts(rows: list[tuple]) -> pd.DataFrame:
     )
 
 
-def labels(rows: list[tuple]) -> pd.DataFrame:
+def labels(rows: list[tuple], *, horizon: int = 1) -> pd.DataFrame:
     """(coin, day, score, target score, trainable)."""
     frame = pd.DataFrame(rows, columns=["coin", "date", "liquidity_score", "target_score", "trainable"])
-    return frame.assign(date=[day(number) for number in frame["date"]]).astype({"coin": "category"})
+    dates = pd.Series([day(number) for number in frame["date"]], dtype="datetime64[ns]")
+    return frame.assign(date=dates, target_date=dates + pd.Timedelta(days=horizon)).astype({"coin": "category"})
 
 
 def test_accuracy_by_hand():
@@ -82,3 +83,22 @@ def test_each_forecast_is_held_against_the_persistence_of_its_own_day():
 
 def test_an_unsound_row_is_not_scored():
     assert realised_forecasts(forecasts([("A", 1, 0.6, 1, 0, "v1")]), labels([("A", 1, 0.5, 0.7, False)])).empty
+
+
+def test_a_forecast_at_another_horizon_than_the_labels_is_not_held_against_them():
+    said = forecasts([("A", 1, 0.6, 1, 0, "v1")])
+    assert realised_forecasts(said, labels([("A", 1, 0.5, 0.7, True)], horizon=7)).empty
+
+
+def test_each_day_is_measured_from_its_own_forecasts():
+    said = forecasts([("A", 1, 0.6, 1, 0, "v1"), ("B", 1, 0.2, 1, 0, "v1"), ("A", 2, 0.4, 2, 24, "v1")])
+    came = labels([("A", 1, 0.5, 0.7, True), ("B", 1, 0.3, 0.1, True), ("A", 2, 0.7, 0.1, True)])
+    days = measure_days(realised_forecasts(said, came))
+    assert {str(when): round(found.mae, 9) for when, found in days.items()} == {"2025-03-02": 0.1, "2025-03-03": 0.3}
+    assert [found.forecasts for found in days.values()] == [2, 1]
+
+
+def test_where_persistence_was_never_wrong_there_is_no_skill():
+    found = measure(realised_forecasts(forecasts([("A", 1, 0.6, 1, 0, "v1")]), labels([("A", 1, 0.5, 0.5, True)])))
+    assert np.isnan(found.skill)
+    assert found.to_dict()["skill"] is None

@@ -1,0 +1,68 @@
+"""Checks of raw_snapshots against the clock: age of the data, whole days, coins that are still seen."""
+
+import datetime as dt
+
+import dagster as dg
+
+from cryptoliq_assets.io.declare import TABLES_IO
+from cryptoliq_assets.io.frames import PanderaParquetIOManager
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.monitor.freshness import (
+    GONE_DAYS,
+    RAW,
+    RECENT_DAYS,
+    age_look,
+    coins_look,
+    days_look,
+    late_files,
+)
+from cryptoliq_assets.monitor.looks import Look
+from cryptoliq_assets.monitor.showing import as_check
+from cryptoliq_assets.settings import Settings
+
+DATA_AGE, DAYS_COMPLETE, COINS_SEEN = "data_age", "days_complete", "coins_seen"
+
+
+def freshness_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
+    """One step, whatever months its run is of. None blocks: data that is old is still right."""
+    told = {
+        DATA_AGE: (
+            f"The newest snapshot began less than {settings.data_warn_days:g} days ago (FAIL from "
+            f"{settings.data_fail_days:g}). By the clock: re-making old months changes nothing."
+        ),
+        DAYS_COMPLETE: f"None of the {RECENT_DAYS} days up to the newest snapshot is missing.",
+        COINS_SEEN: (
+            f"At most {settings.max_coins_gone:.0%} of the coins of the last {RECENT_DAYS} days were not seen for "
+            f"{GONE_DAYS} days or more."
+        ),
+    }
+    specs = [dg.AssetCheckSpec(name, asset=RAW, description=description) for name, description in told.items()]
+
+    @dg.multi_asset_check(name="freshness_checks", specs=specs, can_subset=True, required_resource_keys={TABLES_IO})
+    def run_checks(context: dg.AssetCheckExecutionContext):
+        manager: PanderaParquetIOManager = getattr(context.resources, TABLES_IO)
+        wanted = {key.name for key in context.selected_asset_check_keys}
+        for name, look in looks(settings, manager.store(), now=dt.datetime.now(dt.UTC)).items():
+            if name in wanted:
+                yield dg.AssetCheckResult(asset_key=RAW, check_name=name, **as_check(look))
+
+    return [run_checks]
+
+
+def freshness_evaluations(settings: Settings, store: TableStore, *, now: dt.datetime) -> list[dg.AssetCheckEvaluation]:
+    """The same as events, for a sensor: data grows old while nothing runs."""
+    return [
+        dg.AssetCheckEvaluation(asset_key=dg.AssetKey(RAW), check_name=name, **as_check(look))
+        for name, look in looks(settings, store, now=now).items()
+    ]
+
+
+def looks(settings: Settings, store: TableStore, *, now: dt.datetime) -> dict[str, Look]:
+    """What each check finds, by its name."""
+    days = days_look(store)
+    days = Look(days.level, days.what, days.since, days.figures | late_files(settings, now=now))
+    return {
+        DATA_AGE: age_look(settings, store, now=now),
+        DAYS_COMPLETE: days,
+        COINS_SEEN: coins_look(settings, store),
+    }

@@ -1,0 +1,153 @@
+"""What a day of the service's record comes to: sums and counts that grow with each line, so that nothing is read twice.
+
+Latency is kept as a histogram of buckets 5 % wide: its quantiles are right to 2.5 %, in a few hundred numbers at most.
+"""
+
+import csv
+import datetime as dt
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from typing import Any
+
+SINGLE, BATCH, CSV = "single", "batch", "csv"
+# Scores lie within, but for a few: liquidity_score is not clipped.
+LOWEST, HIGHEST, STEP = -0.6, 1.2, 0.1
+BINS = 2 + round((HIGHEST - LOWEST) / STEP)
+_WIDTH = math.log(1.05)
+_HOURS = 24
+
+
+def bin_names() -> list[str]:
+    """Names of the histogram's bins, rising; the outer two are open."""
+    edges = [f"{LOWEST + STEP * place:.1f}" for place in range(BINS - 1)]
+    edges = [edge.replace("-0.0", "0.0") for edge in edges]
+    inner = [f"score_{low}_to_{high}" for low, high in pairwise(edges)]
+    return [f"score_below_{edges[0]}", *inner, f"score_from_{edges[-1]}"]
+
+
+@dataclass
+class DayTally:
+    """One UTC day of predictions.
+
+    head, offset: how far its file was read; predictions: rows by mode; hours: rows by hour; answered, failed: requests to
+    predict by hour that were answered, and that ended with a status of 500 or more; refused: rows of CSVs that were;
+    judged, out_of_range: rows whose fields were looked at, and those with one outside what was trained on; seconds: single
+    requests by bucket of their time; foreign: lines that are no prediction.
+    """
+
+    day: str
+    head: str = ""
+    offset: int = 0
+    predictions: dict[str, int] = field(default_factory=lambda: dict.fromkeys((SINGLE, BATCH, CSV), 0))
+    hours: list[int] = field(default_factory=lambda: [0] * _HOURS)
+    answered: list[int] = field(default_factory=lambda: [0] * _HOURS)
+    failed: list[int] = field(default_factory=lambda: [0] * _HOURS)
+    exceptions: int = 0
+    problems: int = 0
+    refused: int = 0
+    scored: int = 0
+    score_sum: float = 0.0
+    histogram: list[int] = field(default_factory=lambda: [0] * BINS)
+    judged: int = 0
+    out_of_range: int = 0
+    seconds: dict[str, int] = field(default_factory=dict)
+    foreign: int = 0
+    last_at: float | None = None
+    last_batch: float | None = None
+
+    def add(self, line: Mapping[str, Any] | None) -> None:
+        """Count one line of data/predictions/<day>.jsonl; one that is torn or of something else counts as foreign."""
+        try:
+            self._add(line or {})
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, csv.Error):
+            self.foreign += 1
+
+    def _begins(self) -> float:
+        """Seconds since 1970 at which the day begins."""
+        return dt.datetime.combine(dt.date.fromisoformat(self.day), dt.time(), dt.UTC).timestamp()
+
+    def mean_score(self) -> float | None:
+        return self.score_sum / self.scored if self.scored else None
+
+    def quantile(self, share: float) -> float | None:
+        """Seconds within which this share of single requests was answered; None while there is none."""
+        counts = sorted((int(bucket), count) for bucket, count in self.seconds.items())
+        wanted, seen = share * sum(count for _, count in counts), 0
+        for bucket, count in counts:
+            seen += count
+            if seen >= wanted:
+                return math.exp((bucket + 0.5) * _WIDTH)
+        return None
+
+    def figures(self) -> dict[str, Any]:
+        """What a person reads of the day; None where nothing is known."""
+        answered, failed = sum(self.answered), sum(self.failed)
+        latency = {f"seconds_p{round(share * 100)}": self.quantile(share) for share in (0.5, 0.9, 0.99)}
+        return {
+            "day": self.day,
+            "predictions": sum(self.predictions.values()),
+            **self.predictions,
+            "mean_score": self.mean_score(),
+            "share_out_of_range": self.out_of_range / self.judged if self.judged else None,
+            "answered": answered,
+            "failed": failed,
+            "error_rate": failed / (answered + failed) if answered + failed else None,
+            "exceptions": self.exceptions,
+            "problems": self.problems,
+            "refused": self.refused,
+            **latency,
+            "foreign_lines": self.foreign,
+            **dict(zip(bin_names(), self.histogram, strict=True)),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> "DayTally":
+        """Back from a report."""
+        return cls(**value)
+
+    def _add(self, line: Mapping[str, Any]) -> None:
+        at, mode = float(line["at"]), line["mode"]
+        # A line is written within a tenth of a second: what came last before midnight may stand in the next day's file.
+        hour = int(at // 3600 % _HOURS) if at >= self._begins() else 0
+        if line["event"] != "prediction" or mode not in self.predictions or not math.isfinite(at):
+            raise ValueError(f"{line['event']} is no prediction")
+        if mode == CSV:
+            scores, refused = _scores_in(line["csv"])
+            rows, outside, judged = len(scores), 0, 0
+            self.refused += refused
+        else:
+            scores, rows, judged = [float(line["output"]["liquidity_score"])], 1, 1
+            outside = int(bool(line["output"]["flags"]["out_of_range"]))
+        # The rows of a batch are of one moment: one request.
+        request = not (mode == BATCH and at == self.last_batch)
+        if mode == SINGLE:
+            bucket = str(math.floor(math.log(max(float(line["seconds"]), 1e-6)) / _WIDTH))
+            self.seconds[bucket] = self.seconds.get(bucket, 0) + 1
+        for score in scores:
+            self.histogram[min(max(math.floor((score - LOWEST) / STEP + 1e-9) + 1, 0), BINS - 1)] += 1
+        self.scored += len(scores)
+        self.score_sum += math.fsum(scores)
+        self.judged += judged
+        self.out_of_range += outside
+        self.predictions[mode] += rows
+        self.hours[hour] += rows
+        self.answered[hour] += request
+        self.last_at = max(self.last_at or at, at)
+        self.last_batch = at if mode == BATCH else self.last_batch
+
+
+def _scores_in(text: str) -> tuple[list[float], int]:
+    """Scores in a CSV of rows as they came with the forecast's columns, and how many rows have none: those were refused."""
+    rows = csv.reader(io.StringIO(text))
+    header = next(rows)
+    # Behind what came: a column of that name may have come as well.
+    place = len(header) - 1 - header[::-1].index("liquidity_score")
+    cells = [row[place] for row in rows]
+    scores = [float(cell) for cell in cells if cell]
+    return scores, len(cells) - len(scores)
