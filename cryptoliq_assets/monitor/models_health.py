@@ -1,7 +1,7 @@
 """Models health: is there a champion, and does it load?"""
 
-from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
 from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
 from cryptoliq_assets.settings import Settings
 
 
