@@ -54,23 +54,22 @@ def channels_of(settings: Settings) -> list[Channel]:
 
 def send(channel: Channel, message: Message) -> None:
     """Send one message; raises NotDelivered where the URL is none, or the other side does not take it."""
+    # Its log goes nowhere: hosts, users and tokens of a URL are nothing for the log of a run.
+    logging.getLogger("apprise").propagate = False
     import apprise
 
     url = channel.url.get_secret_value()
-    # One after the other, in this thread: so its log is this channel's.
     target = apprise.Apprise(asset=apprise.AppriseAsset(app_id="cryptoliq", async_mode=False))
-    with _Reasons() as reasons:
-        try:
-            if not target.add(url):
-                raise NotDelivered("CRYPTOLIQ_ALERT_URLS has no URL here that Apprise knows")
-            taken = target.notify(title=message.title, body=message.body, notify_type=TYPES[message.level])
-        except NotDelivered:
-            raise
-        except Exception as error:  # A plugin may raise anything; whoever sends wants to know only that it failed.
-            raise NotDelivered(_without_secrets(f"{type(error).__name__}: {error}", url)) from None
+    if not target.add(url):
+        raise NotDelivered("CRYPTOLIQ_ALERT_URLS has no URL here that Apprise knows")
+    try:
+        taken = target.notify(title=message.title, body=message.body, notify_type=TYPES[message.level])
+    except Exception as error:  # A plugin may raise anything; whoever sends wants to know only that it failed.
+        raise NotDelivered(_without_secrets(f"{type(error).__name__}: {error}", url)) from None
     if not taken:
-        told = "; ".join(dict.fromkeys(reasons.told)) or "Apprise says that it was not delivered, and not why"
-        raise NotDelivered(_without_secrets(told, url))
+        # Warnings and errors; the debug lines, which hold the URLs, are not among them.
+        told = dict.fromkeys(entry.message.strip() for entry in taken.logs())
+        raise NotDelivered(_without_secrets("; ".join(told) or "Apprise says that it was not, and not why", url))
 
 
 def send_within(
@@ -115,26 +114,3 @@ def _without_secrets(text: str, url: str) -> str:
     for piece in hidden:
         text = text.replace(piece, "•••")
     return text
-
-
-class _Reasons(logging.Handler):
-    """What Apprise says in this thread, as warnings and errors; its debug lines hold the URLs."""
-
-    def __init__(self) -> None:
-        super().__init__(level=logging.WARNING)
-        self.told: list[str] = []
-        self._thread = threading.get_ident()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
-            self.told.append(record.getMessage().strip())
-
-    def __enter__(self) -> "_Reasons":
-        logger = logging.getLogger("apprise")
-        # What it logs goes here alone: hosts and users of a URL are nothing for a run's log.
-        logger.propagate = False
-        logger.addHandler(self)
-        return self
-
-    def __exit__(self, *told: object) -> None:
-        logging.getLogger("apprise").removeHandler(self)
