@@ -13,6 +13,7 @@ import dagster as dg
 
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.jobs import AssetJob
+from cryptoliq_assets.models.ledger import sha256_of
 from cryptoliq_assets.monitor.alarm import Look, raise_alarms, read_state
 from cryptoliq_assets.monitor.alert_assets import tell
 from cryptoliq_assets.monitor.observed import observe, run_condition
@@ -148,7 +149,7 @@ def _to_show(
 
 
 def _newest(store: TableStore) -> str:
-    """The newest raw month and what it was made from: another word after each snapshot that came in."""
+    """The newest raw month and what its days hold: another word after each snapshot that came in."""
     months = store.months("raw_snapshots")
     stamp = store.stamp("raw_snapshots", months[-1]) if months else None
-    return f"{months[-1]}/{stamp.inputs[:16]}" if stamp else "none"
+    return f"{months[-1]}/{sha256_of(repr(stamp.in_order).encode())[:16]}" if stamp else "none"
