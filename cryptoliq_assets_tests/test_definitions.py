@@ -27,7 +27,7 @@ from cryptoliq_assets_tests.building import cleaned_rows, day, fill_home, raw_ro
 
 ROOT = Path(__file__).resolve().parents[1]
 CANDIDATES = ["linear_regression", "random_forest", "xgboost"]
-ASSETS = {"raw_files", *TABLES, *CANDIDATES, "leaderboard", "champion"}
+ASSETS = {"raw_files", *TABLES, *CANDIDATES, "leaderboard", "champion", "incidents"}
 CHECKS = {
     "raw_snapshots": ["schema", "rows_against_median", "no_duplicates", "unit_consistent", "unit_found"],
     "cleaned_snapshots": ["schema", "no_missing_days"],

@@ -15,11 +15,16 @@ import cryptoliq_assets
 from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.monitor.alarm import raise_alarms
+from cryptoliq_assets.monitor.conditions import Condition
+from cryptoliq_assets.monitor.watch import conditions_of
 from cryptoliq_assets.serving.app_kit import text
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests.serving.processes import answering
 
 SCRIPT = Path(cryptoliq_assets.__file__).parent / "serving" / "dashboard.py"
+NOON = dt.datetime(2026, 1, 5, 12, tzinfo=dt.UTC)
+WELL = Condition("data_stale", "ok", "raw_snapshots", "1.0 days old")
 PAGES = ("market", "coin", "what_if", "upload", "models", "health")
 
 
@@ -164,6 +169,37 @@ def test_health_shows_freshness_files_and_what_will_make_the_drift_report(copied
     assert "`drift_report` writes" in said(test)
     write_json(copied.reports_dir / "drift_report.json", {"drifted": ["price_log"]})
     assert json.loads(unbroken(test.run()).json[0].value) == {"drifted": ["price_log"]}
+
+
+def test_health_shows_what_is_not_well_what_is_open_and_what_was_told(copied):
+    said_before = said(unbroken(opened("health")))
+    assert "**FAIL: Data is stale: raw\\_snapshots**" in said_before
+    assert "What to do: look why no snapshot arrives" in said_before
+    assert "Nothing has raised alarms here yet" in said_before
+    raise_alarms(copied, conditions_of(copied, NOON), NOON)
+    test = unbroken(opened("health"))
+    shown = {frame.key: frame.value for frame in test.dataframe}
+    assert shown["incidents"]["title"].tolist() == ["Data is stale"]
+    assert shown["notices"]["event"].tolist() == ["opened"]
+    assert shown["notices"]["at"].tolist() == ["2026-01-05 12:00"]
+
+
+def test_health_shows_the_drift_of_each_condition_and_feature(copied):
+    drifted = Condition("feature_drift", "warn", "price_log", "PSI 0.3, more than 0.25")
+    conditions = [Condition("feature_drift", "ok", "overall", "PSI 0.1").to_dict(), drifted.to_dict()]
+    features = [{"feature": "price_log", "psi": 0.3, "bins": [1, 2]}, {"feature": "turnover_log", "psi": 0.01}]
+    write_json(copied.reports_dir / "drift_report.json", {"conditions": conditions, "features": features})
+    test = unbroken(opened("health"))
+    shown = {frame.key: frame.value for frame in test.dataframe}
+    assert shown["drift"]["where"].tolist() == ["price_log", "overall"]
+    assert shown["features"].to_dict("list") == {"feature": ["price_log", "turnover_log"], "psi": [0.3, 0.01]}
+    assert "**WARN: Features drifted: price\\_log**" in said(test)
+
+
+def test_health_of_a_home_that_is_well_says_so(copied, monkeypatch):
+    monkeypatch.setattr("cryptoliq_assets.serving.home_views.conditions_of", lambda *told, **said: [WELL])
+    test = unbroken(opened("health"))
+    assert [element.value for element in test.success] == ["All is well: the monitor looked at 1 things."]
 
 
 @pytest.mark.parametrize("page", PAGES)
