@@ -28,6 +28,8 @@ RESTATED = {
     "days_complete": "days_missing",
     "data_age": "data_stale",
 }
+# Checks of the newest snapshot, whatever months their run was of.
+_OF_THE_NEWEST = {"newest_snapshot_forecast"}
 # Runs that somebody started of chosen assets, or a backfill.
 CHOSEN_ASSETS = "__ASSET_JOB"
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
@@ -121,12 +123,13 @@ def _check_conditions(instance: dg.DagsterInstance, keys: list[dg.AssetCheckKey]
         history = storage.get_asset_check_execution_history(key, limit=_MOST_EVALUATIONS)
         fresh = [record for record in reversed(history) if record.id > known["id"] or record.id in known["waits"]]
         failing, condition = set(known["failing"]), None
-        for record in (record for record in fresh if record.evaluation):
-            failing = _after(failing, _months(instance, record.run_id), record.evaluation.passed)
+        for record in filter(_is_done, fresh):
+            months = [] if key.name in _OF_THE_NEWEST else _months(instance, record.run_id)
+            failing = _after(failing, months, record.evaluation.passed)
             condition = _condition(name, record, condition or state.seen.get(f"validation_failed/{name}"), failing)
         conditions += [condition] if condition else []
         # Planned, and not evaluated yet: it is read when it is, whatever comes in between.
-        waits = [record.id for record in fresh if not record.evaluation and not _has_ended(instance, record.run_id)]
+        waits = [record.id for record in fresh if not _is_done(record) and not _has_ended(instance, record.run_id)]
         read[name] = {"id": max(latest.id, known["id"]), "waits": waits, "failing": sorted(failing)}
     declared = {_name(key) for key in keys}
     for condition in state.seen.values():
@@ -145,7 +148,7 @@ def _condition(name: str, record: Any, before: Condition | None, failing: set[st
         return before
     level = WARN if evaluation.severity == dg.AssetCheckSeverity.WARN else FAIL
     months = "" if _WHOLE in failing else f" for {min(failing)} to {max(failing)}"
-    shown = "; ".join(f"{label}: {value.value}" for label, value in evaluation.metadata.items())[:500]
+    shown = "; ".join(f"{label}: {value.value}" for label, value in evaluation.metadata.items())[:300]
     what = f"{name} failed{months}: {evaluation.description or shown or 'see the check in the UI'}"
     since = before.since if before and before.level != OK and before.since else since
     return Condition("validation_failed", level, name, what, since, figures)
@@ -165,6 +168,11 @@ def _months(instance: dg.DagsterInstance, run_id: str) -> list[str]:
     if RANGE_START_TAG in tags and RANGE_END_TAG in tags:
         return months_between(tags[RANGE_START_TAG], tags[RANGE_END_TAG])
     return [tags[_PARTITION_TAG]] if _PARTITION_TAG in tags else []
+
+
+def _is_done(record: Any) -> bool:
+    """Whether a check was evaluated, and is not only planned."""
+    return record.status.value != "PLANNED"
 
 
 def _has_ended(instance: dg.DagsterInstance, run_id: str) -> bool:

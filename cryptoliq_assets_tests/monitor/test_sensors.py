@@ -256,6 +256,40 @@ def test_a_pass_of_other_months_is_no_recovery_a_pass_of_the_same_is(watched):
         assert looks == (1 if months[1] == "2024-12" else 0)
 
 
+def test_a_check_of_the_newest_snapshot_is_over_when_it_passes_whatever_months_its_runs_were_of(watched):
+    bad, good = (evaluation("forecasts", "newest_snapshot_forecast", passed=passed) for passed in (False, True))
+    watched.ran("refresh", evaluations=[bad], months=("2025-01", "2025-07"))
+    watched.tick("failed_checks")
+    watched.ran("forecast", evaluations=[good], months=("2025-07", "2025-07"))
+    watched.tick("failed_checks")
+    assert watched.incident("validation_failed/forecasts.newest_snapshot_forecast").ok_looks == 1
+
+
+def test_a_check_that_was_planned_and_never_evaluated_says_nothing_and_hides_nothing(watched):
+    @dg.asset
+    def labels(context):
+        if context.run.tags.get("breaks"):
+            raise ValueError("disk full")
+
+    @dg.asset_check(asset=labels, name="schema")
+    def schema():
+        return dg.AssetCheckResult(passed=False, description="price: 3 rows below 0")
+
+    made = dg.Definitions(
+        assets=[labels], asset_checks=[schema], jobs=[dg.define_asset_job("refresh")], executor=dg.in_process_executor
+    )
+    job = made.resolve_job_def("refresh")
+    job.execute_in_process(instance=watched.instance, raise_on_error=False, tags={"breaks": "yes"})
+    watched.tick("failed_checks")
+    assert watched.open() == []
+    job.execute_in_process(instance=watched.instance)
+    watched.tick("failed_checks")
+    assert watched.open() == ["validation_failed/labels.schema"]
+    job.execute_in_process(instance=watched.instance, raise_on_error=False, tags={"breaks": "yes"})
+    watched.tick("failed_checks")
+    assert watched.incident("validation_failed/labels.schema").ok_looks == 0
+
+
 def test_failures_between_two_looks_are_all_read(watched):
     for passed in (False, True):
         for check in ("schema", "target_date_exact"):
