@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cryptoliq_assets.definitions import build_definitions
+from cryptoliq_assets.forecasts.checks import coins_without
 from cryptoliq_assets.io.declare import range_tags
 from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.io.tables import TableStore
@@ -403,11 +404,12 @@ def test_a_coin_of_the_newest_snapshot_without_a_forecast_is_named(settings):
 
 
 def test_a_snapshot_that_nobody_could_forecast_yet_is_no_fault_one_that_the_champion_left_out_is(settings):
-    fill_home(settings, [1, 2, 3])
-    found = look(settings, "forecasts")["newest_snapshot_forecast"]
+    store = fill_home(settings, [1, 2, 3])
+    found = coins_without(store, ["2025-03"])
     assert (found.passed, found.description) == (True, "there is no champion yet")
     store_champion(settings, "XGBoost_2025-03-01_v1")
-    assert shown(look(settings, "forecasts")["newest_snapshot_forecast"], "samples") == ["A", "B"]
+    found = coins_without(store, ["2025-03"])
+    assert (found.passed, found.metadata["samples"]) == (False, ["A", "B"])
 
 
 @pytest.mark.parametrize("table", ["cleaned_snapshots", "engineered_features", "labels", "forecasts"])
