@@ -21,16 +21,21 @@ REPORTS = ("drift_report.json", "forecast_accuracy.json", "prediction_metrics.js
 
 
 def conditions_of(settings: Settings, now: dt.datetime, *, store: TableStore | None = None) -> list[Condition]:
-    """Every condition of a home at `now` (UTC), the OK ones too; reads only. A report that is absent has none."""
+    """Every condition of a home at `now` (UTC), the OK ones too; reads only. A report that is absent has none.
+
+    What a report says is as old as the report: where the same thing can be looked at now, that counts in its place.
+    """
     store = store or TableStore(settings)
-    return [
-        *(condition for name in REPORTS for condition in report_conditions(settings.reports_dir / name)),
+    present = [
         *freshness_conditions(settings, store, now=now),
         *prediction_conditions(settings, now=now),
         *model_conditions(settings),
         *file_conditions(settings, now),
         *read_state(settings).seen.values(),
     ]
+    looked_at = {condition.key for condition in present}
+    told = [condition for name in REPORTS for condition in report_conditions(settings.reports_dir / name)]
+    return [*(condition for condition in told if condition.key not in looked_at), *present]
 
 
 def report_conditions(path: Path) -> list[Condition]:

@@ -52,6 +52,13 @@ def test_a_report_that_cannot_be_read_is_a_failure_of_its_own_and_hides_no_other
     assert found["skill_lost/champion"] == drift
 
 
+def test_what_can_be_looked_at_now_counts_in_place_of_what_an_older_report_says_of_it(settings):
+    yesterday = Condition("data_stale", FAIL, "raw_snapshots", "9.5 days old")
+    write_json(settings.reports_dir / "prediction_metrics.json", {"conditions": [yesterday.to_dict()]})
+    found = [condition for condition in conditions_of(settings, NOON) if condition.key == yesterday.key]
+    assert [condition.level for condition in found] == [OK]
+
+
 def test_an_empty_home_has_nothing_that_is_not_well_and_stays_empty(settings):
     assert {condition.level for condition in conditions_of(settings, NOON)} <= {OK}
     assert not settings.home.exists()
