@@ -34,6 +34,8 @@ _COMMANDS = {
     "ui": "home",
     "app": "app",
     "status": "status",
+    "monitor": "monitor",
+    "alerts": "alerts",
 }
 
 

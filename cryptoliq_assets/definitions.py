@@ -29,9 +29,17 @@ from cryptoliq_assets.models.jobs import rollback_job  # noqa: E402
 from cryptoliq_assets.models.sensors import champion_keeper, weekly_train  # noqa: E402
 from cryptoliq_assets.monitor.accuracy_assets import accuracy_assets  # noqa: E402
 from cryptoliq_assets.monitor.accuracy_checks import accuracy_checks  # noqa: E402
+from cryptoliq_assets.monitor.alert_assets import alert_assets  # noqa: E402
 from cryptoliq_assets.monitor.freshness_checks import freshness_checks  # noqa: E402
+from cryptoliq_assets.monitor.observed import CHOSEN_ASSETS, watched_checks  # noqa: E402
 from cryptoliq_assets.monitor.prediction_assets import prediction_assets  # noqa: E402
 from cryptoliq_assets.monitor.prediction_checks import prediction_checks  # noqa: E402
+from cryptoliq_assets.monitor.sensors import (  # noqa: E402
+    daily_monitor,
+    failed_checks_sensor,
+    run_failures_sensor,
+    watch_sensor,
+)
 from cryptoliq_assets.raw.assets import raw_assets  # noqa: E402
 from cryptoliq_assets.raw.checks import raw_checks  # noqa: E402
 from cryptoliq_assets.raw.sensors import raw_files_sensor  # noqa: E402
@@ -40,31 +48,44 @@ from cryptoliq_assets.settings import Settings  # noqa: E402
 
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Everything for one home; fresh at each call, so that a test may have a home of its own."""
+    # What the monitor finds, in reports; the last of its assets raises alarms of all of them.
+    reports = [*accuracy_assets(settings), *prediction_assets(settings)]
+    assets = [
+        *raw_assets(settings),
+        *cleaned_assets(settings),
+        *feature_assets(settings),
+        *label_assets(settings),
+        *model_assets(settings),
+        *forecast_assets(settings),
+        *reports,
+    ]
+    checks = [
+        *raw_checks(settings),
+        *freshness_checks(settings),
+        *cleaned_checks(settings),
+        *feature_checks(settings),
+        *label_checks(settings),
+        *model_checks(settings),
+        *forecast_checks(settings),
+        *accuracy_checks(settings),
+        *prediction_checks(settings),
+    ]
+    rollback = rollback_job(settings)
+    watched_jobs = [*(job.name for job in jobs.ALL_JOBS), rollback.name, CHOSEN_ASSETS]
+    watched = watched_checks(assets, checks)
+    alerts = alert_assets(settings, after=[made.key for made in reports], jobs=watched_jobs, checks=watched)
     return dg.Definitions(
-        assets=[
-            *raw_assets(settings),
-            *cleaned_assets(settings),
-            *feature_assets(settings),
-            *label_assets(settings),
-            *model_assets(settings),
-            *forecast_assets(settings),
-            *accuracy_assets(settings),
-            *prediction_assets(settings),
+        assets=[*assets, *alerts],
+        asset_checks=checks,
+        jobs=[*jobs.ALL_JOBS, rollback],
+        sensors=[
+            raw_files_sensor(settings, jobs.refresh),
+            champion_keeper(settings, jobs.train, jobs.forecast),
+            watch_sensor(settings, jobs.monitor, jobs=watched_jobs),
+            run_failures_sensor(settings),
+            failed_checks_sensor(settings, checks=watched),
         ],
-        asset_checks=[
-            *raw_checks(settings),
-            *freshness_checks(settings),
-            *cleaned_checks(settings),
-            *feature_checks(settings),
-            *label_checks(settings),
-            *model_checks(settings),
-            *forecast_checks(settings),
-            *accuracy_checks(settings),
-            *prediction_checks(settings),
-        ],
-        jobs=[*jobs.ALL_JOBS, rollback_job(settings)],
-        sensors=[raw_files_sensor(settings, jobs.refresh), champion_keeper(settings, jobs.train, jobs.forecast)],
-        schedules=[weekly_train(jobs.train)],
+        schedules=[weekly_train(jobs.train), daily_monitor(jobs.monitor)],
         resources={
             TABLES_IO: PanderaParquetIOManager.of(settings),
             CANDIDATES_IO: CandidateIOManager.of(settings),

@@ -13,6 +13,7 @@ PREPROCESS_JOB = "preprocess"
 TRAIN_JOB = "train"
 FORECAST_JOB = "forecast"
 ROLLBACK_JOB = "rollback"
+MONITOR_JOB = "monitor"
 
 _PREPROCESSED = ["cleaned_snapshots", "engineered_features", "labels"]
 _TABLES = ["raw_snapshots", *_PREPROCESSED]
@@ -41,6 +42,12 @@ train = _job(
     ["linear_regression", "random_forest", "xgboost", "backtest", "leaderboard", "champion"],
 )
 forecast = _job(FORECAST_JOB, "Forecast the newest snapshot with the present champion.", ["forecasts"])
+monitor = dg.define_asset_job(
+    MONITOR_JOB,
+    selection=dg.AssetSelection.groups("monitor"),
+    description="Look for drift, lost skill and what the service did, and raise alarms of all that is not well.",
+    executor_def=dg.in_process_executor,
+)
 
 
 def selection_of(job: str, last: str, newest: str) -> list[dg.AssetKey] | None:
@@ -53,4 +60,4 @@ def selection_of(job: str, last: str, newest: str) -> list[dg.AssetKey] | None:
     return [dg.AssetKey(name) for name in _TABLES]
 
 
-ALL_JOBS = [refresh, ingest, preprocess, train, forecast]
+ALL_JOBS = [refresh, ingest, preprocess, train, forecast, monitor]

@@ -27,7 +27,7 @@ from cryptoliq_assets.io.declare import range_tags
 from cryptoliq_assets.io.progress import PROGRESS_LOGGER, show_progress
 from cryptoliq_assets.io.run_lock import home_lock
 from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.jobs import FORECAST_JOB, REFRESH_JOB, ROLLBACK_JOB, TRAIN_JOB, selection_of
+from cryptoliq_assets.jobs import FORECAST_JOB, MONITOR_JOB, REFRESH_JOB, ROLLBACK_JOB, TRAIN_JOB, selection_of
 from cryptoliq_assets.models.jobs import ROLLBACK_OP
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.partitions import contiguous_ranges, months_between
@@ -141,6 +141,10 @@ class Runner:
             return False
         self.run(FORECAST_JOB, tags=range_tags(month, month, self.settings))
         return True
+
+    def monitor(self) -> None:
+        """Look at everything, and raise alarms of what is not well."""
+        self.run(MONITOR_JOB)
 
     def chosen_ranges(self, first: str | None, last: str | None) -> list[tuple[str, str]]:
         """Ranges that cover the months first…last, the ends defaulting to what the tables have."""

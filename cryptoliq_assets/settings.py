@@ -108,6 +108,13 @@ class Settings(BaseSettings):
     )
     api_key: SecretStr | None = Field(None, description="Key that the app sends to the service.")
 
+    alert_urls: SecretStr | None = Field(
+        None, description="Channels of the alerts: Apprise URLs (mailto://…, slack://…, json://…), by spaces or commas."
+    )
+    alert_repeat_hours: float = Field(24.0, gt=0, description="Hours until an incident that stays is told again.")
+    alert_send_seconds: float = Field(15.0, gt=0, description="A channel that takes longer (seconds) has failed.")
+    watch_seconds: int = Field(60, ge=1, description="Seconds between two looks of the monitor's sensors.")
+
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
@@ -123,6 +130,7 @@ class Settings(BaseSettings):
         "api_trusted_proxies",
         "api_url",
         "api_key",
+        "alert_urls",
         mode="before",
     )
     @classmethod
@@ -145,7 +153,7 @@ class Settings(BaseSettings):
         return month
 
     # What nobody is shown: no resource configuration, no log and no key of a cache has it.
-    SECRETS: ClassVar[frozenset[str]] = frozenset({"signing_key", "api_keys", "api_key"})
+    SECRETS: ClassVar[frozenset[str]] = frozenset({"signing_key", "api_keys", "api_key", "alert_urls"})
 
     def open_values(self) -> dict[str, Any]:
         """All that is no secret, as JSON values; Settings.model_validate takes it back."""
@@ -201,6 +209,11 @@ class Settings(BaseSettings):
     def validation_dir(self) -> Path:
         """One JSON report a file."""
         return self.reports_dir / "validation"
+
+    @property
+    def incidents_path(self) -> Path:
+        """Open incidents, what waits to be sent, the last notices; changed by `monitor/alarm.py` alone."""
+        return self.reports_dir / "incidents.json"
 
     @property
     def dagster_home(self) -> Path:

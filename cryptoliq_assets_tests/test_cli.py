@@ -1,5 +1,6 @@
 """The command line: what each command prints, leaves behind and exits with; wrong usage is told in words."""
 
+import datetime as dt
 import json
 import os
 import shutil
@@ -11,10 +12,14 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets import cli
+from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.monitor.alarm import raise_alarms
+from cryptoliq_assets.monitor.conditions import KINDS, WARN, Condition
 from cryptoliq_assets.runner import Runner
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES
 from cryptoliq_assets.settings import Settings
+from cryptoliq_assets_tests.monitor.receivers import receiver
 
 COMMANDS = list(cli._COMMANDS)
 HEADER = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date"
@@ -500,11 +505,13 @@ def test_the_export_of_a_month_has_that_month(run, trained_home, tmp_path):
 
 def test_status_says_what_there_is(run, read_only):
     told = run("status", home=read_only)
-    assert told.code == 0
+    # Its newest snapshot is of 2025.
+    assert told.code == 1
     assert "newest snapshot 2025-07-31" in told.said
     assert "files accepted 90, superseded 0, refused 0" in told.said
     assert "labels 3" in told.said
-    assert told.said.endswith("to do nothing: all is up to date")
+    assert "FAIL Data is stale: raw_snapshots: the newest snapshot is of 2025-07-31" in told.said
+    assert KINDS["data_stale"].to_do in told.said
 
 
 def test_status_of_a_home_with_one_day_says_how_many_more_a_champion_takes(run, tmp_path):
@@ -528,6 +535,82 @@ def test_status_as_json_is_the_same_state(run, read_only):
     assert state["champion"]["known until"] == "2025-07-31"
     assert state["came_true"] is None
     assert state["to_do"] == []
+    assert (state["level"], state["drift"], state["stale_coins"], state["last_alerts"]) == ("fail", None, [], [])
+    assert [condition["kind"] for condition in state["not_well"] if condition["level"] == "fail"] == ["data_stale"]
+
+
+def test_status_of_a_home_with_warnings_alone_is_exit_0_and_reads_only(run, trained_home, tmp_path, monkeypatch):
+    warned = Condition("feature_drift", WARN, "price_log", "PSI 0.3")
+    monkeypatch.setattr("cryptoliq_assets.commands.status.conditions_of", lambda *told, **said: [warned])
+    home = trained_home.copy_to(tmp_path / "home")
+    before = {path: path.stat().st_mtime_ns for path in home.rglob("*")}
+    told = run("status", home=home)
+    assert told.code == 0
+    assert "WARN Features drifted: price_log: PSI 0.3" in told.said
+    assert {path: path.stat().st_mtime_ns for path in home.rglob("*")} == before
+
+
+def test_status_shows_stale_coins_drift_and_the_last_alerts(run, trained_home, tmp_path):
+    home = trained_home.copy_to(tmp_path / "home")
+    settings = Settings(home=home)
+    write_json(settings.reports_dir / "forecasts.json", {"stale": [{"coin": "Ethereum", "last_seen": "2025-07-19"}]})
+    drifted = Condition("feature_drift", WARN, "price_log", "PSI 0.3")
+    write_json(settings.reports_dir / "drift_report.json", {"conditions": [drifted.to_dict()]})
+    raise_alarms(settings, [drifted], dt.datetime(2026, 1, 5, 12, tzinfo=dt.UTC))
+    said = run("status", home=home).said
+    assert "stale coins 1: Ethereum" in said
+    assert "drift warn: Features drifted: price_log" in said
+    assert "open incidents 1: feature_drift/price_log" in said
+    assert "alert 2026-01-05T12:00 opened: Features drifted: price_log" in said
+    assert "WARN Features drifted: price_log: PSI 0.3" in said
+
+
+# monitor and alerts.
+
+
+def test_monitor_shows_what_is_not_well_raises_alarms_and_exits_with_0(run, trained_home, tmp_path):
+    home = trained_home.copy_to(tmp_path / "home")
+    told = run("monitor", home=home)
+    assert told.code == 0
+    assert "FAIL Data is stale: raw_snapshots" in told.said
+    listed = run("alerts", "list", home=home)
+    assert listed.code == 0
+    assert "FAIL Data is stale: raw_snapshots, since" in listed.said
+    assert "opened" in listed.said
+    found = json.loads(run("alerts", "list", "--json", home=home).out)
+    assert [incident["kind"] for incident in found["open"] if incident["level"] == "fail"] == ["data_stale"]
+    assert (found["waiting"], found["problem"]) == ([], None)
+
+
+def test_monitor_of_an_empty_home_finds_nothing(run, tmp_path):
+    told = run("monitor", home=tmp_path)
+    assert told.code == 0
+    assert "all is well" in told.said
+    assert run("alerts", "list", home=tmp_path).said == "no incident is open"
+
+
+def test_alerts_test_sends_one_to_each_channel_and_says_which_did_not_take_it(run, tmp_path, monkeypatch):
+    with receiver() as taking, receiver() as failing:
+        failing.status = 401
+        monkeypatch.setenv("CRYPTOLIQ_ALERT_URLS", taking.url)
+        told = run("alerts", "test", home=tmp_path)
+        assert told.code == 0
+        assert told.said.startswith("delivered to json-")
+        assert taking.titles == ["cryptoliq: a test of this channel"]
+        monkeypatch.setenv("CRYPTOLIQ_ALERT_URLS", f"{taking.url} {failing.url}")
+        told = run("alerts", "test", home=tmp_path)
+    assert told.code == 1
+    assert len(taking.titles) == 2
+    assert "not delivered to json-" in told.said
+    assert "401" in told.said
+    assert "hush" not in told.said
+    assert not (tmp_path / "reports").exists()
+
+
+def test_alerts_test_without_a_channel_says_what_to_set(run, tmp_path):
+    told = run("alerts", "test", home=tmp_path)
+    assert told.code == 1
+    assert "set CRYPTOLIQ_ALERT_URLS" in told.said
 
 
 def test_status_names_a_file_that_waits(run, trained_home, tmp_path):

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cryptoliq_assets.definitions import build_definitions
+from cryptoliq_assets.forecasts.checks import coins_without
 from cryptoliq_assets.io.declare import range_tags
 from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.io.tables import TableStore
@@ -23,11 +24,11 @@ from cryptoliq_assets.runner import Runner
 from cryptoliq_assets.schemas.tables import TABLES, upstream_of
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets.simulate import simulate_market, write_snapshots
-from cryptoliq_assets_tests.building import cleaned_rows, day, fill_home, raw_rows, store_forecast
+from cryptoliq_assets_tests.building import cleaned_rows, day, fill_home, raw_rows, store_champion, store_forecast
 
 ROOT = Path(__file__).resolve().parents[1]
 CANDIDATES = ["linear_regression", "random_forest", "xgboost"]
-ASSETS = {"raw_files", *TABLES, *CANDIDATES, "leaderboard", "champion"}
+ASSETS = {"raw_files", *TABLES, *CANDIDATES, "leaderboard", "champion", "incidents"}
 CHECKS = {
     "raw_snapshots": ["schema", "rows_against_median", "no_duplicates", "unit_consistent", "unit_found"],
     "cleaned_snapshots": ["schema", "no_missing_days"],
@@ -406,6 +407,15 @@ def test_a_coin_of_the_newest_snapshot_without_a_forecast_is_named(settings):
     found = look(settings, "forecasts")
     assert failed(found) == {"newest_snapshot_forecast"}
     assert shown(found["newest_snapshot_forecast"], "samples") == ["B"]
+
+
+def test_a_snapshot_that_nobody_could_forecast_yet_is_no_fault_one_that_the_champion_left_out_is(settings):
+    store = fill_home(settings, [1, 2, 3])
+    found = coins_without(store, ["2025-03"])
+    assert (found.passed, found.description) == (True, "there is no champion yet")
+    store_champion(settings, "XGBoost_2025-03-01_v1")
+    found = coins_without(store, ["2025-03"])
+    assert (found.passed, found.metadata["samples"]) == (False, ["A", "B"])
 
 
 @pytest.mark.parametrize("table", ["cleaned_snapshots", "engineered_features", "labels", "forecasts"])

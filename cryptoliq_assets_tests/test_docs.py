@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cryptoliq_assets.cli import _COMMANDS
+from cryptoliq_assets.monitor.conditions import KINDS
 from cryptoliq_assets.schemas.document import document
 from cryptoliq_assets.settings import Settings
 
@@ -18,6 +19,12 @@ def test_operations_page_lists_every_setting_with_its_meaning():
     for name, field in Settings.model_fields.items():
         default = "" if field.default is None else f"`{field.default}`"
         assert f"| `CRYPTOLIQ_{name.upper()}` | {default} | {field.description} |" in page
+
+
+def test_operations_page_lists_every_kind_of_alert_and_no_other():
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = page.split("| kind | what it means | what to do |")[1].split("\n\n")[0].strip().splitlines()[1:]
+    assert table == [f"| `{name}` | {kind.title} | {kind.to_do} |" for name, kind in KINDS.items()]
 
 
 def test_readme_names_every_command_and_no_other():

@@ -28,6 +28,7 @@ _STEPS = {
     "champion": "choosing the champion",
     "forecasts": "forecasting",
     "roll_back": "rolling back",
+    "incidents": "raising alarms",
 }
 
 

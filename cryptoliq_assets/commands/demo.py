@@ -6,7 +6,7 @@ import json
 import click
 
 from cryptoliq_assets.commands.console import console, running
-from cryptoliq_assets.commands.results import show_accuracy, show_forecasts, show_leaderboard
+from cryptoliq_assets.commands.results import show_accuracy, show_conditions, show_forecasts, show_leaderboard
 from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.settings import Settings
 
@@ -47,11 +47,13 @@ def demo(settings: Settings) -> None:
             write_snapshots(market, settings.raw_dir, dates=[date])
             runner.look()
             runner.refresh(runner.plan().ranges)
+        runner.monitor()
     if not fresh:
         console.print("nothing new to ingest: the simulated market is all in")
     show_leaderboard(settings)
     show_forecasts(settings)
     show_accuracy(settings)
+    show_conditions(settings)
     where = f"CRYPTOLIQ_HOME={settings.home} cryptoliq ui"
     console.print(f"See it in the UI: {where}", soft_wrap=True)
 

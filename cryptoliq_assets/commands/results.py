@@ -1,12 +1,15 @@
 """What the pipeline has made, as tables: leaderboard, forecasts, accuracy."""
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
 
-from cryptoliq_assets.commands.console import console, table
+from cryptoliq_assets.commands.console import console, say, table
 from cryptoliq_assets.forecasts.accuracy import Accuracy, measure, read_realised
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
+from cryptoliq_assets.monitor.watch import conditions_of
 from cryptoliq_assets.settings import Settings
 
 _SHOWN = 12
@@ -71,6 +74,27 @@ def show_accuracy(settings: Settings) -> None:
         f"{accuracy.forecasts:,} stored forecasts have come true over {accuracy.days} days: skill against persistence "
         f"{accuracy.skill:.3f}, mean absolute error {accuracy.mae:.4f} against {accuracy.mae_persistence:.4f}, "
         f"{accuracy.coverage:.1%} inside their {settings.interval_level:.0%} interval"
+    )
+
+
+def show_conditions(settings: Settings) -> list[Condition]:
+    """What the monitor finds that is not well, a line each; returns it."""
+    found = conditions_of(settings, dt.datetime.now(dt.UTC))
+    bad = sorted((condition for condition in found if condition.level != OK), key=lambda condition: condition.level)
+    for condition in bad:
+        say_condition(condition)
+    if not bad:
+        console.print(f"the monitor looked at {len(found)} things: all is well")
+    return bad
+
+
+def say_condition(condition: Condition) -> None:
+    """Level, what, since when, what to do."""
+    since = f" (since {condition.since})" if condition.since else ""
+    style = "red" if condition.level == FAIL else "yellow"
+    say(
+        (condition.level.upper(), style),
+        f" {condition.title}: {condition.where}: {condition.what}{since}; {condition.to_do}",
     )
 
 

@@ -5,40 +5,71 @@ import json
 
 import click
 
-from cryptoliq_assets.commands.console import say
-from cryptoliq_assets.commands.results import realised_accuracy
+from cryptoliq_assets.commands.console import quit_with, say
+from cryptoliq_assets.commands.results import say_condition
 from cryptoliq_assets.forecasts.due import days_needed, forecasts_due, mismatch, newest_date, training_due
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.monitor.alarm import read_state
+from cryptoliq_assets.monitor.conditions import FAIL, KINDS, OK, Condition, worst
+from cryptoliq_assets.monitor.watch import conditions_of, report_conditions
 from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.raw.folder import look_at, unknown_files
 from cryptoliq_assets.raw.planning import make_plan
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES
+from cryptoliq_assets.serving.home_views import live_accuracy, stale_coins
 from cryptoliq_assets.settings import Settings
+
+# Shown below the rest, a line each.
+_LISTS = ("not_well", "to_do", "last_alerts", "problems")
+_LISTED = 8
+_ALERTS = 5
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_obj
 def status(settings: Settings, as_json: bool) -> None:
-    """What is there, how new it is, and what there is to do."""
+    """What is there, how new it is, what is not well, and what there is to do; exit code 1 where something fails."""
     state = read_status(settings)
+    failed = state["level"] == FAIL
     if as_json:
         click.echo(json.dumps(state, indent=2, default=str))
+        quit_with(1 if failed else 0)
         return
     for name, value in state.items():
-        if name == "to_do":
-            continue
-        shown = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else value
-        say((f"{name.replace('_', ' '):18}", "bold"), f" {'–' if shown in (None, '') else shown}")
-    for line in state["to_do"] or ["nothing: all is up to date"]:
-        say((f"{'to do':18}", "bold"), f" {line}")
+        if name not in _LISTS:
+            _line(name, _shown(value))
+    for notice in state["last_alerts"]:
+        _line("alert", f"{notice['at'][:16]} {notice['event']}: {KINDS[notice['kind']].title}: {notice['where']}")
+    for problem in state["problems"]:
+        _line("problem", problem)
+    for condition in map(Condition.of, state["not_well"]):
+        say_condition(condition)
+    for line in state["to_do"] or ([] if state["not_well"] else ["nothing: all is up to date"]):
+        _line("to do", line)
+    quit_with(1 if failed else 0)
+
+
+def _line(name: str, value: str) -> None:
+    say((f"{name.replace('_', ' '):18}", "bold"), f" {value}")
+
+
+def _shown(value: object) -> str:
+    """A value as it is read: a dictionary's items side by side, a dash where there is nothing."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    if isinstance(value, list):
+        more = f" and {len(value) - _LISTED} more" if len(value) > _LISTED else ""
+        return f"{len(value)}: {', '.join(map(str, value[:_LISTED]))}{more}" if value else "none"
+    return "–" if value in (None, "") else str(value)
 
 
 def read_status(settings: Settings) -> dict:
     """The state of a home; reads only."""
     store, catalogue = TableStore(settings), Catalogue(settings.catalogue_path)
-    today = dt.datetime.now(dt.UTC).date()
+    now = dt.datetime.now(dt.UTC)
+    today = now.date()
     newest = newest_date(store, "raw_snapshots")
     models = store_of(settings)
     version, refused = models.newest_intact()
@@ -47,7 +78,10 @@ def read_status(settings: Settings) -> dict:
     # It reads no file, so it takes none for new that was perhaps only copied.
     unknown = unknown_files(look_at(settings.raw_dir), catalogue, by_change=False)
     files = catalogue.files()
-    accuracy = realised_accuracy(settings)
+    accuracy, _ = live_accuracy(store)
+    alarms = read_state(settings)
+    found = conditions_of(settings, now, store=store)
+    not_well = sorted((condition for condition in found if condition.level != OK), key=_fails_first)
     to_do = []
     if unknown or plan.waiting:
         to_do.append(f"{len(unknown) + len(plan.waiting)} file(s) wait in data/raw: `cryptoliq materialize`")
@@ -85,12 +119,34 @@ def read_status(settings: Settings) -> dict:
         if champion
         else None,
         "came_true": {
-            "forecasts": accuracy.forecasts,
-            "days": accuracy.days,
-            "skill": round(accuracy.skill, 3),
-            "coverage": round(accuracy.coverage, 3),
+            "forecasts": accuracy["forecasts"],
+            "days": accuracy["days"],
+            "skill": None if accuracy["skill"] is None else round(accuracy["skill"], 3),
+            "coverage": round(accuracy["coverage"], 3),
         }
         if accuracy
         else None,
+        "stale_coins": stale_coins(settings),
+        "drift": _drift(settings),
+        "open_incidents": [incident.key for incident in alarms.open],
+        "last_alerts": alarms.notices[::-1][:_ALERTS],
+        "problems": [alarms.problem] if alarms.problem else [],
+        "level": worst(found),
+        "not_well": [condition.to_dict() for condition in not_well],
         "to_do": to_do,
     }
+
+
+def _drift(settings: Settings) -> str | None:
+    """What the drift report says, in a line; None where there is none."""
+    path = settings.reports_dir / "drift_report.json"
+    if not path.exists():
+        return None
+    found = report_conditions(path)
+    bad = [condition for condition in found if condition.level != OK]
+    told = "; ".join(f"{condition.title}: {condition.where}" for condition in bad)
+    return f"{worst(found)}: {told}" if bad else f"none of {len(found)} conditions"
+
+
+def _fails_first(condition: Condition) -> bool:
+    return condition.level != FAIL

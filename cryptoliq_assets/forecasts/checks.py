@@ -5,6 +5,7 @@ import dagster as dg
 from cryptoliq_assets.forecasts.due import newest_date
 from cryptoliq_assets.io.check_kit import Finding, TableCheck, table_checks
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.partitions import month_of
 from cryptoliq_assets.settings import Settings
 
@@ -17,7 +18,8 @@ def forecast_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
 
 
 def coins_without(store: TableStore, months: list[str]) -> Finding:
-    """Coins of the newest snapshot that no forecast was made for; passes where the run is of other months."""
+    """Coins of the newest snapshot that no forecast was made for; passes where the run is of other months, and where there
+    is no champion yet to forecast any."""
     newest = newest_date(store)
     if newest is None or month_of(newest) not in months:
         return Finding(True, description="the newest snapshot lies in another month")
@@ -26,5 +28,7 @@ def coins_without(store: TableStore, months: list[str]) -> Finding:
     made = store.read("forecasts", [month_of(newest)], columns=["coin", "date"])
     wanted = set(features.loc[features["date"] == day, "coin"])
     there = set(made.loc[made["date"] == day, "coin"])
+    if not there and store_of(store.settings).current_version() is None:
+        return Finding(True, {"coins": len(wanted)}, description="there is no champion yet")
     missing = sorted(wanted - there)
     return Finding(not missing, {"coins": len(wanted), "missing": len(missing), "samples": missing[:_LISTED]})

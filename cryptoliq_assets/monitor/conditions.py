@@ -48,6 +48,7 @@ KINDS: dict[str, Kind] = {
     "predictions_stopped": Kind(
         "Predictions fell to zero", "look at /readyz, logs/app.log, and at who calls the service"
     ),
+    "report_broken": Kind("A report cannot be read", "`cryptoliq monitor` writes it anew"),
     "service_errors": Kind("The service fails requests", "look into logs/app.log for events `exception` and `problem`"),
 }
 

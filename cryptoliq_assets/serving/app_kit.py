@@ -61,8 +61,9 @@ def coin(chosen: Source, name: str) -> dict[str, Any] | None:
 
 
 def health(chosen: Source) -> dict[str, Any]:
-    today = dt.datetime.now(dt.UTC).date()
-    return _health(f"{chosen.key()} {chosen.home.key()} {today}", chosen)
+    # Data grows old while nothing is written.
+    hour = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H}"
+    return _health(f"{chosen.key()} {chosen.home.key()} {hour}", chosen)
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading the newest forecasts")

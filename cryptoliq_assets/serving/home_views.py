@@ -12,6 +12,10 @@ from cryptoliq_assets.forecasts.accuracy import measure, measure_days, read_real
 from cryptoliq_assets.forecasts.due import newest_date
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.monitor.alarm import read_state
+from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
+from cryptoliq_assets.monitor.incidents import Incident
+from cryptoliq_assets.monitor.watch import conditions_of
 from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.settings import Settings
 
@@ -20,6 +24,7 @@ ACCURACY_DAYS = 90
 SNAPSHOT_DAYS = 180
 _FILES = 30
 _ISSUES = 5
+_NOTICES = 20
 _STORED = ("version", "current", "model_name", "evaluation", "provisional", "known_until", "promoted_at")
 _STORED += ("promotion_reason", "metrics", "problem")
 
@@ -43,7 +48,8 @@ def health_view(settings: Settings, store: TableStore, *, today: dt.date | None 
     age_days: days from the newest snapshot to `today` (default: now, UTC); missing_days: days without one, newest
     first, between the first and the newest; snapshots: coins a day of the last 180 days; stale: coins absent from the
     newest snapshot; files: how many by state, the last ones with their reports; accuracy: of the last 90 days of
-    forecasts that came true; drift: reports/drift_report.json, None while nothing has made it.
+    forecasts that came true; drift: reports/drift_report.json, None while nothing has made it; conditions: those of all
+    that is looked at which are not well, the failures first; incidents, notices: what is open, and what was told last.
     """
     today = today or dt.datetime.now(dt.UTC).date()
     problems: list[str] = []
@@ -55,6 +61,12 @@ def health_view(settings: Settings, store: TableStore, *, today: dt.date | None 
     since = days[-1] - dt.timedelta(days=SNAPSHOT_DAYS - 1) if days else today
     forecasts = _report(settings.reports_dir / "forecasts.json", made_by="cryptoliq forecast", problems=problems)
     accuracy, by_day = live_accuracy(store)
+    alarms = read_state(settings)
+    problems += [alarms.problem] if alarms.problem else []
+    # On another day than now, when that day has ended.
+    now = dt.datetime.now(dt.UTC) if today == dt.datetime.now(dt.UTC).date() else _end_of(today)
+    conditions = conditions_of(settings, now, store=store)
+    not_well = [condition for condition in conditions if condition.level != OK]
     return {
         "newest_snapshot": days[-1].isoformat() if days else None,
         "first_snapshot": days[0].isoformat() if days else None,
@@ -68,8 +80,24 @@ def health_view(settings: Settings, store: TableStore, *, today: dt.date | None 
         "accuracy": accuracy,
         "accuracy_by_day": by_day,
         "drift": _report(settings.reports_dir / "drift_report.json", made_by=None, problems=problems),
+        "looked_at": alarms.looked_at,
+        "conditions": [_told(condition) for condition in sorted(not_well, key=lambda each: each.level != FAIL)],
+        "conditions_looked_at": len(conditions),
+        "incidents": [_told(incident) for incident in alarms.open],
+        "notices": alarms.notices[::-1][:_NOTICES],
         "problems": problems,
     }
+
+
+def _told(found: Condition | Incident) -> dict[str, Any]:
+    """What is not well, as it is shown."""
+    since = found.since or (found.opened_at.isoformat(timespec="minutes") if isinstance(found, Incident) else None)
+    named = {name: getattr(found, name) for name in ("kind", "level", "title", "where", "what", "to_do")}
+    return {**named, "since": since}
+
+
+def _end_of(day: dt.date) -> dt.datetime:
+    return dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), dt.UTC)
 
 
 def stale_coins(settings: Settings) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.monitor.watch import REPORTS
 from cryptoliq_assets.serving import home_views, views
 from cryptoliq_assets.serving.remote import ApiSource
 from cryptoliq_assets.serving.telling import Problem, in_words
@@ -54,8 +55,8 @@ class HomeViews:
     def key(self) -> str:
         """Another text when reports, ledger or catalogue were written anew."""
         reports, models = self._settings.reports_dir, self._settings.models_dir
-        paths = [reports / name for name in ("forecasts.json", "metrics.json", "drift_report.json")]
-        paths += [models / "ledger.jsonl", self._settings.catalogue_path]
+        paths = [reports / name for name in ("forecasts.json", "metrics.json", *REPORTS)]
+        paths += [self._settings.incidents_path, models / "ledger.jsonl", self._settings.catalogue_path]
         return " ".join(str(path.stat().st_mtime_ns) if path.exists() else "–" for path in paths)
 
     def models(self) -> dict[str, Any]:

@@ -15,11 +15,16 @@ import cryptoliq_assets
 from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.monitor.alarm import raise_alarms
+from cryptoliq_assets.monitor.conditions import Condition
+from cryptoliq_assets.monitor.watch import conditions_of
 from cryptoliq_assets.serving.app_kit import text
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests.serving.processes import answering
 
 SCRIPT = Path(cryptoliq_assets.__file__).parent / "serving" / "dashboard.py"
+NOON = dt.datetime(2026, 1, 5, 12, tzinfo=dt.UTC)
+WELL = Condition("data_stale", "ok", "raw_snapshots", "1.0 days old")
 PAGES = ("market", "coin", "what_if", "upload", "models", "health")
 
 
@@ -41,6 +46,12 @@ def unbroken(test: AppTest) -> AppTest:
 
 def figures(test: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in test.metric}
+
+
+def with_column(test: AppTest, name: str) -> pd.DataFrame:
+    """The one table that has a column of this name."""
+    (found,) = [frame.value for frame in test.dataframe if name in frame.value.columns]
+    return found
 
 
 @pytest.fixture
@@ -166,6 +177,35 @@ def test_health_shows_freshness_files_and_what_will_make_the_drift_report(copied
     assert "`drift_report` writes" in said(test)
     write_json(copied.reports_dir / "drift_report.json", {"drifted": ["price_log"]})
     assert json.loads(unbroken(test.run()).json[0].value) == {"drifted": ["price_log"]}
+
+
+def test_health_shows_what_is_not_well_what_is_open_and_what_was_told(copied):
+    said_before = said(unbroken(opened("health")))
+    assert "**FAIL: Data is stale: raw\\_snapshots**" in said_before
+    assert "What to do: look why no snapshot arrives" in said_before
+    assert "Nothing has raised alarms here yet" in said_before
+    raise_alarms(copied, conditions_of(copied, NOON), NOON)
+    test = unbroken(opened("health"))
+    assert with_column(test, "since")["title"].tolist() == ["Data is stale"]
+    notices = with_column(test, "event")
+    assert notices[["at", "event", "title"]].values.tolist() == [["2026-01-05 12:00", "opened", "Data is stale"]]
+
+
+def test_health_shows_the_drift_of_each_condition_and_feature(copied):
+    drifted = Condition("feature_drift", "warn", "price_log", "PSI 0.3, more than 0.25")
+    conditions = [Condition("feature_drift", "ok", "overall", "PSI 0.1").to_dict(), drifted.to_dict()]
+    features = [{"feature": "price_log", "psi": 0.3, "bins": [1, 2]}, {"feature": "turnover_log", "psi": 0.01}]
+    write_json(copied.reports_dir / "drift_report.json", {"conditions": conditions, "features": features})
+    test = unbroken(opened("health"))
+    assert with_column(test, "kind")["where"].tolist() == ["price_log", "overall"]
+    assert with_column(test, "psi").to_dict("list") == {"feature": ["price_log", "turnover_log"], "psi": [0.3, 0.01]}
+    assert "**WARN: Features drifted: price\\_log**" in said(test)
+
+
+def test_health_of_a_home_that_is_well_says_so(copied, monkeypatch):
+    monkeypatch.setattr("cryptoliq_assets.serving.home_views.conditions_of", lambda *told, **said: [WELL])
+    test = unbroken(opened("health"))
+    assert [element.value for element in test.success] == ["All is well: the monitor looked at 1 things."]
 
 
 @pytest.mark.parametrize("page", PAGES)

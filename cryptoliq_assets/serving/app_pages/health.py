@@ -1,10 +1,12 @@
-"""Data health: how new and whole the data is, what became of the last files, how forecasts came true, drift."""
+"""Data health: what is not well and what was told of it, how new and whole the data is, drift, how forecasts came true,
+what became of the last files."""
 
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from cryptoliq_assets.monitor.conditions import FAIL, KINDS, OK, WARN
 from cryptoliq_assets.serving import charts
 from cryptoliq_assets.serving.app_kit import chart, figures, health, needs_home, nothing_yet, page, shown, text
 from cryptoliq_assets.serving.home_views import ACCURACY_DAYS
@@ -21,6 +23,28 @@ _FILES = {
     "reason": st.column_config.TextColumn("Why", width="large"),
 }
 
+_LEVELS = (OK, WARN, FAIL)
+_INCIDENTS = {
+    "level": st.column_config.TextColumn("Level"),
+    "title": st.column_config.TextColumn("Incident"),
+    "where": st.column_config.TextColumn("Where"),
+    "since": st.column_config.TextColumn("Since"),
+    "what": st.column_config.TextColumn("What", width="large"),
+}
+_NOTICES = {
+    "at": st.column_config.TextColumn("Told, UTC"),
+    "event": st.column_config.TextColumn("Event"),
+    "title": st.column_config.TextColumn("Incident"),
+    "where": st.column_config.TextColumn("Where"),
+    "what": st.column_config.TextColumn("What", width="large"),
+}
+_CONDITIONS = {
+    "level": st.column_config.TextColumn("Level"),
+    "kind": st.column_config.TextColumn("Kind"),
+    "where": st.column_config.TextColumn("Where"),
+    "what": st.column_config.TextColumn("What", width="large"),
+}
+
 
 def show(source: Source) -> None:
     if needs_home(source):
@@ -30,12 +54,46 @@ def show(source: Source) -> None:
         st.warning(text(problem))
     if told["newest_snapshot"] is None:
         nothing_yet(source)
-    else:
+    _not_well(told)
+    if told["newest_snapshot"] is not None:
         _freshness(told)
+        _drift(told["drift"])
         _accuracy(told)
         _stale(told)
+    _alerts(told)
     _files(told["files"])
-    _drift(told["drift"])
+
+
+def _not_well(told: dict[str, Any]) -> None:
+    """A box for each fault: how bad, what, where, since when, what to do."""
+    for fault in told["conditions"]:
+        since = f" Since {text(fault['since'])}." if fault["since"] else ""
+        # No st.error: those are faults of the page.
+        st.warning(
+            f"**{fault['level'].upper()}: {text(fault['title'])}: {text(fault['where'])}**\n\n"
+            f"{text(fault['what'])}.{since}\n\nWhat to do: {text(fault['to_do'])}.",
+            icon=":material/error:" if fault["level"] == FAIL else ":material/warning:",
+        )
+    if not told["conditions"] and told["conditions_looked_at"]:
+        st.success(f"All is well: the monitor looked at {told['conditions_looked_at']} things.")
+
+
+def _alerts(told: dict[str, Any]) -> None:
+    st.subheader("Alerts")
+    if told["looked_at"] is None:
+        st.caption("Nothing has raised alarms here yet: `cryptoliq monitor` does, and the daemon of `cryptoliq ui`.")
+        return
+    st.caption(f"Looked at last: {text(told['looked_at'][:16].replace('T', ' '))} UTC.")
+    if told["incidents"]:
+        st.markdown("**Open incidents**")
+        open_ = pd.DataFrame(told["incidents"])[list(_INCIDENTS)]
+        st.dataframe(open_, column_config=_INCIDENTS, hide_index=True, key="incidents")
+    if told["notices"]:
+        st.markdown("**What was told last, newest first**")
+        notices = pd.DataFrame(told["notices"])
+        notices["at"] = notices["at"].str.slice(0, 16).str.replace("T", " ")
+        notices["title"] = [KINDS[kind].title if kind in KINDS else kind for kind in notices["kind"]]
+        st.dataframe(notices[list(_NOTICES)], column_config=_NOTICES, hide_index=True, key="notices")
 
 
 def _freshness(told: dict[str, Any]) -> None:
@@ -54,7 +112,7 @@ def _freshness(told: dict[str, Any]) -> None:
         },
     )
     if age > 1:
-        st.warning(f"The newest snapshot is {age} days old: drop newer files into `data/raw`.")
+        st.caption(f"The newest snapshot is {age} days old: drop newer files into `data/raw`.")
     if missing:
         more = f" and {len(missing) - _LISTED:,} more" if len(missing) > _LISTED else ""
         st.caption(f"Missing, newest first: {', '.join(missing[:_LISTED])}{more}.")
@@ -138,7 +196,30 @@ def _drift(report: dict[str, Any] | None) -> None:
     if report is None:
         st.caption("No drift report yet: the asset `drift_report` writes `reports/drift_report.json`.")
         return
-    st.json(report, expanded=1)
+    conditions = [condition for condition in report.get("conditions", []) if isinstance(condition, dict)]
+    if conditions:
+        shown = [{name: str(condition.get(name) or "") for name in _CONDITIONS} for condition in conditions]
+        shown.sort(key=lambda row: ("fail", "warn", "ok").index(row["level"]) if row["level"] in _LEVELS else 3)
+        st.dataframe(pd.DataFrame(shown), column_config=_CONDITIONS, hide_index=True, key="drift")
+    features = _features_of(report)
+    if features is not None:
+        st.markdown("**Feature by feature**")
+        st.dataframe(features, hide_index=True, key="features")
+    with st.expander("The whole report"):
+        st.json(report, expanded=1)
+
+
+def _features_of(report: dict[str, Any]) -> pd.DataFrame | None:
+    """The report's table of features, statistics beside each name; None where it has none."""
+    features = report.get("features")
+    if isinstance(features, dict):
+        features = [{"feature": name, **told} for name, told in features.items() if isinstance(told, dict)]
+    if not isinstance(features, list) or not features or not all(isinstance(row, dict) for row in features):
+        return None
+    frame = pd.DataFrame(features)
+    return frame[
+        [name for name in frame.columns if not frame[name].map(lambda cell: isinstance(cell, dict | list)).any()]
+    ]
 
 
 page("Data health", show)

@@ -1,0 +1,235 @@
+"""Alarm: what a look finds becomes incidents, and what is to be told of them is delivered to every channel.
+
+`reports/incidents.json` holds all that has to outlive a restart: the incidents, what waits to be sent to which channel, what
+the sensors saw of runs and checks, the last notices. It is written, durable, before anything is sent, and again after each
+delivery: a message that was delivered is not sent twice, one whose delivery was cut off is sent again.
+
+A failing channel is noted in logs/app.log and tried again at a later look; it stops neither the other channels nor a run.
+"""
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from cryptoliq_assets.io.files import write_json
+from cryptoliq_assets.monitor.conditions import Condition
+from cryptoliq_assets.monitor.incidents import Incident, Notice, step
+from cryptoliq_assets.monitor.notify import Channel, Message, channels_of, send, send_within
+from cryptoliq_assets.serving.journal import Journal
+from cryptoliq_assets.settings import Settings
+
+# A message that no channel took for so long is no news any more.
+KEPT_FOR = dt.timedelta(hours=48)
+_FIRST_WAIT, _LONGEST_WAIT = dt.timedelta(seconds=30), dt.timedelta(hours=1)
+_MOST_WAITING = 1_000
+_NOTICES = 100
+# Longest that another look holds the state: it writes a small file.
+_STATE_SECONDS = 60.0
+
+Send = Callable[[Channel, Message], None]
+
+
+@dataclass
+class State:
+    """What outlives a restart.
+
+    incidents: by key; outbox: messages that wait, oldest first, each with its channel's name, `attempts` and `next_at`;
+    seen: conditions that sensors noted, by key; checks: what was read of each check's evaluations; notices: the last
+    ones, newest last.
+    """
+
+    looked_at: str | None = None
+    incidents: dict[str, Incident] = field(default_factory=dict)
+    outbox: list[dict[str, Any]] = field(default_factory=list)
+    seen: dict[str, Condition] = field(default_factory=dict)
+    checks: dict[str, Any] = field(default_factory=dict)
+    notices: list[dict[str, Any]] = field(default_factory=list)
+    problem: str | None = None
+
+    @property
+    def open(self) -> list[Incident]:
+        """Incidents that have not recovered, the failures first, then the oldest."""
+        there = [incident for incident in self.incidents.values() if incident.open]
+        return sorted(there, key=lambda incident: (incident.level != "fail", incident.opened_at, incident.key))
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look came to: incidents that are open, what was to be told, and why channels (by name) failed."""
+
+    open: list[Incident]
+    notices: list[Notice]
+    undelivered: dict[str, str]
+
+
+def read_state(settings: Settings) -> State:
+    """The state as it was last written; `problem` says where it cannot be read, and what is known is then nothing."""
+    path = settings.incidents_path
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return State(
+            looked_at=value["looked_at"],
+            incidents={key: Incident.of(incident) for key, incident in value["incidents"].items()},
+            outbox=list(value["outbox"]),
+            seen={key: Condition.of(condition) for key, condition in value["seen"].items()},
+            checks=dict(value["checks"]),
+            notices=list(value["notices"]),
+        )
+    except FileNotFoundError:
+        return State()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return State(problem=f"{path.name} cannot be read ({type(error).__name__}: {error}); the next look begins anew")
+
+
+def raise_alarms(
+    settings: Settings,
+    conditions: Iterable[Condition],
+    now: dt.datetime,
+    *,
+    noted: Iterable[Condition] = (),
+    checks: Mapping[str, Any] | None = None,
+    by: Send = send,
+) -> Look:
+    """Take what a look found into the incidents, and deliver what is to be told of them.
+
+    conditions: all that was looked at, the OK ones too; noted: those among them, of runs and checks, that later looks are
+    to know of; checks: how far the evaluations of each check were read. Raises OSError where the state cannot be written.
+    """
+    with _state_lock(settings):
+        state = read_state(settings)
+        if state.problem:
+            _log(settings, [{"event": "alerts_state_lost", "reason": state.problem}])
+            state.problem = None
+        state.seen |= {condition.key: condition for condition in noted}
+        state.checks |= checks or {}
+        found = [condition for condition in conditions if condition.key not in state.seen]
+        repeat = dt.timedelta(hours=settings.alert_repeat_hours)
+        state.incidents, notices = step(state.incidents, [*found, *state.seen.values()], now, repeat=repeat)
+        for notice in notices:
+            message = Message(f"cryptoliq: {notice.subject}", f"{notice.text}\nhome: {settings.home}", notice.level)
+            state.outbox += [_waiting(channel, message, now) for channel in channels_of(settings)]
+        state.notices = [*state.notices, *(asdict(notice) for notice in notices)][-_NOTICES:]
+        state.looked_at = now.isoformat(timespec="seconds")
+        _write(settings, state)
+    return Look(state.open, notices, deliver(settings, now, by=by))
+
+
+def deliver(settings: Settings, now: dt.datetime, *, by: Send = send) -> dict[str, str]:
+    """Send what waits and is due, to each channel in order; returns why channels, by name, failed.
+
+    Whoever else is at it already does it all: nothing is sent twice.
+    """
+    if not read_state(settings).outbox:
+        return {}
+    channels = {channel.name: channel for channel in channels_of(settings)}
+    failed: dict[str, str] = {}
+    try:
+        with FileLock(settings.dagster_home / "alerts.lock", timeout=0):
+            _drop_old(settings, now, set(channels))
+            while work := _due(read_state(settings), now, passing=set(failed)):
+                messages = {channels[name]: Message(**entry["message"]) for name, entry in work.items()}
+                outcomes = send_within(settings.alert_send_seconds, messages, by=by)
+                _settle(settings, {work[name]["id"]: reason for name, reason in outcomes.items()}, now)
+                failed |= {name: reason for name, reason in outcomes.items() if reason is not None}
+    except Timeout:
+        return {}
+    return failed
+
+
+def _waiting(channel: Channel, message: Message, now: dt.datetime) -> dict[str, Any]:
+    return {
+        "id": uuid.uuid4().hex,
+        "channel": channel.name,
+        "message": asdict(message),
+        "at": now.isoformat(),
+        "attempts": 0,
+        "next_at": now.isoformat(),
+        "reason": None,
+    }
+
+
+def _due(state: State, now: dt.datetime, *, passing: set[str]) -> dict[str, dict[str, Any]]:
+    """The oldest message of each channel, where it is due; those behind it wait for it, so that they come in order."""
+    first: dict[str, dict[str, Any]] = {}
+    for entry in state.outbox:
+        first.setdefault(entry["channel"], entry)
+    due = {name: entry for name, entry in first.items() if dt.datetime.fromisoformat(entry["next_at"]) <= now}
+    return {name: entry for name, entry in due.items() if name not in passing}
+
+
+def _settle(settings: Settings, outcomes: Mapping[str, str | None], now: dt.datetime) -> None:
+    """Take delivered messages (id → None) out of the outbox, and put off the others, each time for longer."""
+    lines = []
+    with _state_lock(settings):
+        state = read_state(settings)
+        for entry in state.outbox:
+            reason = outcomes.get(entry["id"])
+            if reason is None:
+                continue
+            entry["attempts"] += 1
+            wait = min(_FIRST_WAIT * 2 ** min(entry["attempts"] - 1, 20), _LONGEST_WAIT)
+            entry |= {"reason": reason, "next_at": (now + wait).isoformat()}
+            lines.append(_line("alert_not_delivered", entry))
+        state.outbox = [entry for entry in state.outbox if outcomes.get(entry["id"], "waits") is not None]
+        _write(settings, state)
+    _log(settings, lines)
+
+
+def _drop_old(settings: Settings, now: dt.datetime, channels: set[str]) -> None:
+    """Give up what has waited too long, what is for a channel that the settings no longer name, and what is too much."""
+    with _state_lock(settings):
+        state = read_state(settings)
+        old = [
+            entry
+            for entry in state.outbox
+            if entry["channel"] not in channels or now - dt.datetime.fromisoformat(entry["at"]) > KEPT_FOR
+        ]
+        left = [entry for entry in state.outbox if entry not in old]
+        old, left = old + left[:-_MOST_WAITING], left[-_MOST_WAITING:]
+        if not old:
+            return
+        state.outbox = left
+        _write(settings, state)
+    _log(settings, [_line("alert_given_up", entry) for entry in old])
+
+
+def _line(event: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    title = entry["message"]["title"]
+    told = {"channel": entry["channel"], "title": title, "attempts": entry["attempts"], "reason": entry["reason"]}
+    return {"event": event, **told}
+
+
+def _log(settings: Settings, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Add lines to logs/app.log, whole and whoever else writes there."""
+    lines = list(lines)
+    if not lines:
+        return
+    at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+    rotate = int(settings.log_mb * 2**20)
+    with closing(Journal(lambda: settings.logs_dir / "app.log", rotate_bytes=rotate)) as journal:
+        for line in lines:
+            journal.write({"at": at, **line})
+
+
+def _state_lock(settings: Settings) -> FileLock:
+    """Held for reading, changing and writing the state, never while something is sent."""
+    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    return FileLock(settings.dagster_home / "incidents.lock", timeout=_STATE_SECONDS)
+
+
+def _write(settings: Settings, state: State) -> None:
+    value = {
+        "looked_at": state.looked_at,
+        "incidents": {key: incident.to_dict() for key, incident in sorted(state.incidents.items())},
+        "outbox": state.outbox,
+        "seen": {key: condition.to_dict() for key, condition in sorted(state.seen.items())},
+        "checks": state.checks,
+        "notices": state.notices,
+    }
+    write_json(settings.incidents_path, value)

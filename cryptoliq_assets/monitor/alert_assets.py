@@ -1,0 +1,81 @@
+"""The last asset of the monitor: what all the others found becomes alerts, and the open incidents are shown."""
+
+import datetime as dt
+import logging
+from collections.abc import Iterable, Sequence
+
+import dagster as dg
+import pandas as pd
+
+from cryptoliq_assets.io.declare import OWNERS
+from cryptoliq_assets.io.metadata import markdown_table
+from cryptoliq_assets.io.run_lock import RunLock
+from cryptoliq_assets.monitor.alarm import Look, raise_alarms, read_state
+from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN
+from cryptoliq_assets.monitor.incidents import Incident
+from cryptoliq_assets.monitor.observed import MONITOR_GROUP, observe
+from cryptoliq_assets.monitor.watch import conditions_of
+from cryptoliq_assets.settings import Settings
+
+
+def alert_assets(
+    settings: Settings, *, after: Iterable[dg.AssetKey], jobs: Sequence[str], checks: list[dg.AssetCheckKey]
+) -> list[dg.AssetsDefinition]:
+    """after: the assets whose reports it reads; jobs, checks: those whose last outcome counts."""
+
+    @dg.asset(
+        group_name=MONITOR_GROUP,
+        kinds={"json"},
+        owners=OWNERS,
+        code_version="1",
+        deps=list(after),
+        metadata={"path": dg.MetadataValue.path(str(settings.incidents_path))},
+    )
+    def incidents(context: dg.AssetExecutionContext, lock: RunLock) -> dg.MaterializeResult:
+        """What is not as it should be, each fault once: reports/incidents.json, told on the channels of the settings.
+
+        An incident is told when it opens, when it grows worse, once a day while it stays, and when it has recovered.
+        """
+        now = dt.datetime.now(dt.UTC)
+        seen = observe(context.instance, jobs=jobs, checks=checks, state=read_state(settings))
+        conditions = conditions_of(settings, now)
+        look = raise_alarms(settings, conditions, now, noted=seen.conditions, checks=seen.checks)
+        tell(context.log, look)
+        levels = [condition.level for condition in conditions]
+        return dg.MaterializeResult(
+            metadata={
+                "open": len(look.open),
+                "incidents": dg.MetadataValue.md(incidents_table(look.open)),
+                "told": [notice.subject for notice in look.notices],
+                "undelivered": dict(look.undelivered),
+                "conditions": {level: levels.count(level) for level in (OK, WARN, FAIL)},
+            }
+        )
+
+    return [incidents]
+
+
+def tell(log: logging.Logger, look: Look) -> None:
+    """Say in a run's or a sensor's log what was told, and what could not be."""
+    for notice in look.notices:
+        log.info(f"{notice.subject}: {notice.what}")
+    for channel, reason in look.undelivered.items():
+        log.warning(f"an alert was not delivered to {channel}, it is tried again: {reason}")
+
+
+def incidents_table(incidents: list[Incident]) -> str:
+    """Open incidents as Markdown, `none` where all is well."""
+    if not incidents:
+        return "none"
+    rows = [
+        {
+            "level": incident.level,
+            "incident": incident.title,
+            "where": incident.where,
+            "since": incident.since or incident.opened_at.isoformat(timespec="minutes"),
+            "what": incident.what,
+            "what to do": incident.to_do,
+        }
+        for incident in incidents
+    ]
+    return markdown_table(pd.DataFrame(rows))

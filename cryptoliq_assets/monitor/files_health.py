@@ -1,0 +1,78 @@
+"""Files health: were files, or rows of files that came in, refused? Read off the catalogue and the validation reports."""
+
+import datetime as dt
+from collections import defaultdict
+
+from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition
+from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
+from cryptoliq_assets.raw.report_files import find_report
+from cryptoliq_assets.settings import Settings
+
+# A refused file that nobody sent again for so long is no incident any more: its report stays.
+KEPT_DAYS = 7
+# Rows that a healthy feed has refused are a handful of hundreds; above this share somebody should look.
+REFUSED_ROWS_WARN = 0.05
+_NEWEST = 31
+_LISTED = 10
+
+
+def file_conditions(settings: Settings, now: dt.datetime) -> list[Condition]:
+    """One condition for each day (UTC) on which files were refused, and one for the rows refused of the newest files.
+
+    A day is OK again when each refused file was followed by an accepted one of its name, or after seven days. It fails
+    where nothing that came that day was accepted.
+    """
+    files = Catalogue(settings.catalogue_path).files()
+    if not files:
+        return []
+    return [*_refused_files(files, now), _refused_rows(settings, files)]
+
+
+def _refused_files(files: list[ReceivedFile], now: dt.datetime) -> list[Condition]:
+    accepted = {file.name: file.arrival for file in files if file.state in ("accepted", "superseded")}
+    refused, taken = defaultdict(list), defaultdict(int)
+    for file in files:
+        day = file.arrived_at[:10]
+        if file.state == "refused":
+            refused[day].append(file)
+        elif file.state != "waiting":
+            taken[day] += 1
+    conditions = []
+    for day, those in sorted(refused.items()):
+        left = [file for file in those if accepted.get(file.name, -1) < file.arrival]
+        old = (now.date() - dt.date.fromisoformat(day)).days > KEPT_DAYS
+        level = OK if not left or old else WARN if taken[day] else FAIL
+        if not left:
+            what = f"all {len(those)} file(s) that were refused have been sent again and accepted"
+        elif old:
+            what = f"{len(left)} file(s) refused more than {KEPT_DAYS} days ago were not sent again"
+        else:
+            reasons = "; ".join(f"{_shown(file.name)}: {file.reason}" for file in left[:_LISTED])
+            more = f"; and {len(left) - _LISTED} more" if len(left) > _LISTED else ""
+            what = f"{len(left)} file(s) were refused: {reasons}{more}"
+        figures = {"refused": len(those), "left": len(left), "accepted": taken[day]}
+        conditions.append(Condition("files_refused", level, f"files of {day}", what, day, figures))
+    return conditions
+
+
+def _refused_rows(settings: Settings, files: list[ReceivedFile]) -> Condition:
+    """Whether the newest accepted files lost a share of their rows."""
+    newest = [file for file in files if file.state == "accepted"][-_NEWEST:]
+    lost = {}
+    for file in newest:
+        report = find_report(settings.validation_dir, file.name, file.arrival) or {}
+        read, kept = report.get("rows_read") or 0, report.get("rows_kept") or 0
+        if read and 1 - kept / read > REFUSED_ROWS_WARN:
+            lost[file.name] = (read - kept, read, file.arrived_at)
+    if not lost:
+        what = f"none of the newest {len(newest)} file(s) had more than {REFUSED_ROWS_WARN:.0%} of its rows refused"
+        return Condition("files_refused", OK, "rows of the newest files", what)
+    told = "; ".join(f"{_shown(name)}: {gone:,} of {read:,} rows" for name, (gone, read, _) in list(lost.items())[-3:])
+    figures = {"files": {_shown(name): gone for name, (gone, _, _) in list(lost.items())[-_LISTED:]}}
+    since = min(at for *_, at in lost.values())
+    return Condition("files_refused", WARN, "rows of the newest files", f"rows were refused: {told}", since, figures)
+
+
+def _shown(name: str) -> str:
+    """A file's name as text that JSON and UTF-8 can hold."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
