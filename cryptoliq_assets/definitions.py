@@ -27,6 +27,8 @@ from cryptoliq_assets.models.assets import model_assets  # noqa: E402
 from cryptoliq_assets.models.checks import model_checks  # noqa: E402
 from cryptoliq_assets.models.jobs import rollback_job  # noqa: E402
 from cryptoliq_assets.models.sensors import champion_keeper, weekly_train  # noqa: E402
+from cryptoliq_assets.monitor.drift.assets import drift_assets  # noqa: E402
+from cryptoliq_assets.monitor.drift.checks import drift_checks  # noqa: E402
 from cryptoliq_assets.raw.assets import raw_assets  # noqa: E402
 from cryptoliq_assets.raw.checks import raw_checks  # noqa: E402
 from cryptoliq_assets.raw.sensors import raw_files_sensor  # noqa: E402
@@ -43,6 +45,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *label_assets(settings),
             *model_assets(settings),
             *forecast_assets(settings),
+            *drift_assets(settings),
         ],
         asset_checks=[
             *raw_checks(settings),
@@ -51,6 +54,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *label_checks(settings),
             *model_checks(settings),
             *forecast_checks(settings),
+            *drift_checks(settings),
         ],
         jobs=[*jobs.ALL_JOBS, rollback_job(settings)],
         sensors=[raw_files_sensor(settings, jobs.refresh), champion_keeper(settings, jobs.train, jobs.forecast)],

@@ -120,10 +120,10 @@ class Settings(BaseSettings):
     drift_reference_days: int = Field(
         90, ge=7, description="Last training days that are kept with a champion as its reference for drift."
     )
-    drift_psi_warn: float = Field(0.2, gt=0, description="PSI of a feature, on values centred by day, that warns.")
+    drift_psi_warn: float = Field(0.25, gt=0, description="PSI of a feature, on values centred by day, that warns.")
     drift_psi_fail: float = Field(0.5, gt=0, description="PSI that fails the check `drift`.")
     drift_distance_warn: float = Field(
-        0.3, gt=0, description="Wasserstein distance over the reference's interquartile range that warns."
+        0.5, gt=0, description="Wasserstein distance over the reference's interquartile range that warns."
     )
     drift_distance_fail: float = Field(1.0, gt=0, description="The same that fails the check `drift`.")
     drift_missing_warn: float = Field(0.1, gt=0, lt=1, description="Rise or fall of a share of missing that warns.")

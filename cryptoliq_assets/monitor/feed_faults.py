@@ -65,6 +65,11 @@ class Verdict:
         return [kind for kind in FAULTS if self.found[kind]]
 
     @property
+    def spoilt(self) -> list[str]:
+        """Those that leave rows which say nothing: all but a unit that was seen to switch, and converted."""
+        return [kind for kind in self.faults if not _only_warns(kind, str(self.found[kind]))]
+
+    @property
     def raised(self) -> list[str]:
         return [kind for kind in KINDS_OF_FEED if self.found[kind]]
 
