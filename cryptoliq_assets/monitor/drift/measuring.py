@@ -22,6 +22,8 @@ WHERE = "champion"
 # judged. `change_24h` has the same values with their sign.
 _TOLD_ONLY = "change_24h_abs"
 _NAMED = 5
+# The deviation of changes, whose tails are heavy, in interquartile ranges: a normal distribution has 0.74.
+_TAIL_SPREADS = 3.0
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,12 @@ def measure_drift(
 ) -> list[Drift]:
     """Drift of n rows by name: values (n,) with NaN missing, and dates (n,); largest PSI first.
 
-    What the reference or the rows lack is left out. coins: how many of them the rows are of: rows of one coin on seven days
-    are nearly one row, so chance alone moves PSI by as much as so many rows would, twice, for the reference's coins are as
-    few; that much is allowed on top of the settings' thresholds.
+    What the reference or the rows lack is left out. coins: how many of them the rows are of. Rows of one coin on seven days
+    are nearly one row, so chance alone gives as much PSI as so many rows would, twice, for the reference's coins are as few;
+    and it moves a distance by the deviation over the root of their number. That much is allowed on top of the settings'
+    thresholds: it is nothing for 2,000 coins, and keeps 30 quiet of which one was pumped.
     """
-    allowed = 2.0 * chance(coins)
+    allowed = {"psi": 2.0 * chance(coins), "distance": _TAIL_SPREADS / math.sqrt(max(coins, 1))}
     found = []
     for name, was in reference.distributions.items():
         if name not in values or not len(dates):
@@ -117,10 +120,12 @@ def _told(drift: Drift) -> str:
     return f"{drift.name} ({', '.join([*parts, f'missing {drift.missing:.0%}, was {drift.missing_before:.0%}'])})"
 
 
-def _level(sizes: Mapping[str, float], *, missing_before: float, allowed: float, settings: Settings) -> Level:
+def _level(
+    sizes: Mapping[str, float], *, missing_before: float, allowed: Mapping[str, float], settings: Settings
+) -> Level:
     measured = (
-        (sizes["psi"] - allowed, settings.drift_psi_warn, settings.drift_psi_fail),
-        (sizes["distance"], settings.drift_distance_warn, settings.drift_distance_fail),
+        (sizes["psi"] - allowed["psi"], settings.drift_psi_warn, settings.drift_psi_fail),
+        (sizes["distance"] - allowed["distance"], settings.drift_distance_warn, settings.drift_distance_fail),
         (abs(sizes["missing"] - missing_before), settings.drift_missing_warn, settings.drift_missing_fail),
     )
     # NaN compares false: what is not known raises nothing.
