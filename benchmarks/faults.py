@@ -231,7 +231,7 @@ def _expect(name: str, kind: str, raised: Counter, wrong: list[str]) -> None:
 
 
 def _brought_up(market: pd.DataFrame) -> tuple[pd.DataFrame, pd.Timestamp]:
-    """The market's largest coins on HOME_DAYS days, so dated that the newest snapshot is yesterday's, on its own weekday,
+    """HOME_COINS coins of all sizes on HOME_DAYS days, so dated that the newest snapshot is yesterday's, on its own weekday,
     with a day to come; and the date of that snapshot.
 
     The latest such days at whose end the feed shows nothing and volumes changed by less than usual: a step that a wild week
@@ -243,8 +243,9 @@ def _brought_up(market: pd.DataFrame) -> tuple[pd.DataFrame, pd.Timestamp]:
     last -= pd.Timedelta(days=(last.dayofweek - yesterday.dayofweek) % 7)
     while True:
         near = market["date"].between(last - pd.Timedelta(days=HOME_DAYS), last + pd.Timedelta(days=1))
-        largest = market[market["date"] == last].nlargest(HOME_COINS, "mkt_cap")["coin"]
-        kept = market[near & market["coin"].isin(largest)]
+        ranked = market[market["date"] == last].sort_values("mkt_cap", ascending=False)["coin"]
+        chosen = ranked.iloc[np.linspace(0, len(ranked) - 1, min(HOME_COINS, len(ranked))).astype(int)]
+        kept = market[near & market["coin"].isin(chosen)]
         verdict = judge(vitals(_sorted(kept[kept["date"] <= last])), settings)
         steps = verdict.figures["volume_step"]
         if not verdict.raised and max(abs(steps["first"]), abs(steps["second"])) <= steps["usual_deviation"]:
