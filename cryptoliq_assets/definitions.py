@@ -30,6 +30,8 @@ from cryptoliq_assets.models.sensors import champion_keeper, weekly_train  # noq
 from cryptoliq_assets.monitor.accuracy_assets import accuracy_assets  # noqa: E402
 from cryptoliq_assets.monitor.accuracy_checks import accuracy_checks  # noqa: E402
 from cryptoliq_assets.monitor.alert_assets import alert_assets  # noqa: E402
+from cryptoliq_assets.monitor.drift.assets import drift_assets  # noqa: E402
+from cryptoliq_assets.monitor.drift.checks import drift_checks  # noqa: E402
 from cryptoliq_assets.monitor.freshness_checks import freshness_checks  # noqa: E402
 from cryptoliq_assets.monitor.observed import CHOSEN_ASSETS, watched_checks  # noqa: E402
 from cryptoliq_assets.monitor.prediction_assets import prediction_assets  # noqa: E402
@@ -49,7 +51,7 @@ from cryptoliq_assets.settings import Settings  # noqa: E402
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Everything for one home; fresh at each call, so that a test may have a home of its own."""
     # What the monitor finds, in reports; the last of its assets raises alarms of all of them.
-    reports = [*accuracy_assets(settings), *prediction_assets(settings)]
+    reports = [*drift_assets(settings), *accuracy_assets(settings), *prediction_assets(settings)]
     assets = [
         *raw_assets(settings),
         *cleaned_assets(settings),
@@ -67,6 +69,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *label_checks(settings),
         *model_checks(settings),
         *forecast_checks(settings),
+        *drift_checks(settings),
         *accuracy_checks(settings),
         *prediction_checks(settings),
     ]

@@ -114,6 +114,52 @@ class Settings(BaseSettings):
     alert_repeat_hours: float = Field(24.0, gt=0, description="Hours until an incident that stays is told again.")
     alert_send_seconds: float = Field(15.0, gt=0, description="A channel that takes longer (seconds) has failed.")
     watch_seconds: int = Field(60, ge=1, description="Seconds between two looks of the monitor's sensors.")
+    feed_frozen_share: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="A snapshot in which a larger share of the coins repeats price and volume of the one before is frozen.",
+    )
+    feed_slope_factor: float = Field(
+        2.0,
+        gt=1,
+        description="The realised change may be this many times the 24h column, or the column the change, before the unit is wrong.",
+    )
+    feed_clock_fit: float = Field(
+        0.75,
+        gt=0,
+        le=1,
+        description="A change column that fits prices a day off this well (1: to the digit), and its own day half as well, is off.",
+    )
+    feed_coins_kept: float = Field(
+        0.9, gt=0, lt=1, description="Fewer coins than this share of the snapshot before, or of the usual, are a loss."
+    )
+    feed_caps_lost: float = Field(
+        0.05, gt=0, lt=1, description="A larger rise of the share of unknown market caps than this is a loss of caps."
+    )
+    feed_volume_step: float = Field(
+        0.3, gt=0, lt=1, description="Volumes that fell by this share for two snapshots, and nothing else, made a step."
+    )
+    feed_move_z: float = Field(
+        5.0,
+        gt=0,
+        description="Robust z beyond which a market median moved; two of price, volume and volatility are a market move.",
+    )
+    feed_usual_days: int = Field(
+        60, ge=30, le=365, description="Days before a snapshot that say what is usual for a feed."
+    )
+    drift_days: int = Field(7, ge=1, le=28, description="Days up to the newest snapshot that drift is measured on.")
+    drift_reference_days: int = Field(
+        90, ge=7, description="Last training days that are kept with a champion as its reference for drift."
+    )
+    drift_psi_warn: float = Field(0.25, gt=0, description="PSI of a feature, on values centred by day, that warns.")
+    drift_psi_fail: float = Field(0.5, gt=0, description="PSI that fails the check `drift`.")
+    drift_distance_warn: float = Field(
+        0.5, gt=0, description="Wasserstein distance over the reference's interquartile range that warns."
+    )
+    drift_distance_fail: float = Field(1.0, gt=0, description="The same that fails the check `drift`.")
+    drift_missing_warn: float = Field(0.1, gt=0, lt=1, description="Rise or fall of a share of missing that warns.")
+    drift_missing_fail: float = Field(0.3, gt=0, lt=1, description="The same that fails the check `drift`.")
 
     @field_validator("home")
     @classmethod

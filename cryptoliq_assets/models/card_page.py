@@ -2,35 +2,18 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from html import escape
 from typing import Any
 
 import pandas as pd
 
+from cryptoliq_assets.io.page import html_key_figures, html_note, html_page, html_table
 from cryptoliq_assets.models.backtest import smoothed
 from cryptoliq_assets.models.card_facts import CardFacts
 from cryptoliq_assets.models.importance import IMPORTANCE_ROWS
 from cryptoliq_assets.models.intervals import LEAST_RESIDUALS
 from cryptoliq_assets.models.plots import bar_plot, line_plot
-
-_STYLE = """
-:root { color-scheme: light; }
-body { max-width: 980px; margin: 24px auto 64px; padding: 0 20px; background: #fff; color: #222;
-  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
-h1 { font-size: 26px; margin: 0 0 4px; overflow-wrap: anywhere; }
-h2 { font-size: 18px; margin: 34px 0 8px; padding-bottom: 4px; border-bottom: 1px solid #ddd; }
-p { margin: 6px 0; } p.note { color: #555; font-size: 13.5px; }
-.key { display: flex; flex-wrap: wrap; gap: 10px; margin: 16px 0; }
-.key div { background: #f3f6f9; border-radius: 6px; padding: 8px 14px; }
-.key b { display: block; font-size: 20px; } .key span { color: #555; font-size: 13px; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; margin: 10px 0; font-size: 13.5px; }
-th { text-align: right; padding: 4px 10px; border-bottom: 2px solid #bbb; vertical-align: bottom; font-weight: 600; }
-td { text-align: right; padding: 3px 10px; border-bottom: 1px solid #eee; font-variant-numeric: tabular-nums; }
-th.text, td.text { text-align: left; } td, th.text, th.fold { white-space: nowrap; } td.long { white-space: normal; overflow-wrap: anywhere; }
-tr.chosen td { background: #eef5fb; font-weight: 600; }
-svg { max-width: 100%; height: auto; }
-"""
 
 # How numbers of these columns are shown; all others have three decimals.
 _SHARES = ("coverage", "standard error", "rise")
@@ -48,13 +31,7 @@ def card_page(facts: CardFacts) -> str:
         _key_figures(metadata),
         *(f"<h2>{escape(title)}</h2>\n{body}" for title, body in _sections(facts)),
     ]
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>Model card: '
-        f"{escape(metadata['version'])}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(sections)
-        + "\n</body>\n</html>\n"
-    )
+    return html_page(f"Model card: {metadata['version']}", sections)
 
 
 def card_markdown(facts: CardFacts) -> str:
@@ -85,16 +62,16 @@ def _sections(facts: CardFacts) -> list[tuple[str, str]]:
     name = metadata["recipe"]["name"]
     return [
         ("Data", _table(_data(metadata))),
-        ("Folds", _note(_how_folded(metadata)) + _table(_folds(metadata))),
+        ("Folds", html_note(_how_folded(metadata)) + _table(_folds(metadata))),
         (
             "Against the baselines",
-            _note("Skill is 1 − MSE / MSE of persistence (no change): 0 is worth nothing, 1 is without error.")
+            html_note("Skill is 1 − MSE / MSE of persistence (no change): 0 is worth nothing, 1 is without error.")
             + _table(facts.models, chosen=name)
             + _error_by_day(facts),
         ),
         (
             "Calibration",
-            _note(
+            html_note(
                 "Out-of-fold rows in ten equal parts, from the lowest forecasts to the highest: on the dashed line a "
                 "forecast means what it says."
             )
@@ -111,7 +88,7 @@ def _sections(facts: CardFacts) -> list[tuple[str, str]]:
         ),
         (
             f"Coverage of the {level:.0%} intervals",
-            _note(
+            html_note(
                 "Each fold after the first, its intervals calibrated on what was known of the fold before; by coin, on all the "
                 f"others. A group with under {LEAST_RESIDUALS} residuals is given the half-width of a pool, named in the last "
                 "column, in which larger groups weigh more. The standard error counts the rows of one day (by coin: of one "
@@ -120,10 +97,10 @@ def _sections(facts: CardFacts) -> list[tuple[str, str]]:
             + _coverage_plot(facts, level)
             + _table(_readable(facts.coverage).rename(columns={"mean_width": "mean width"}), shares=True),
         ),
-        ("Intervals in use", _note(_how_calibrated(metadata)) + _table(_readable(facts.half_widths))),
+        ("Intervals in use", html_note(_how_calibrated(metadata)) + _table(_readable(facts.half_widths))),
         (
             "Importance of features",
-            _note(
+            html_note(
                 "Rise of the squared error when what is shown of one feature is shuffled, on up to "
                 f"{IMPORTANCE_ROWS:,} rows of the last fold, by the model of that fold, which has not seen them. The level "
                 "that changes are counted from stays each row's own. The bars are logarithmic."
@@ -138,7 +115,7 @@ def _sections(facts: CardFacts) -> list[tuple[str, str]]:
         ("Error by size", _size_plot(facts) + _table(facts.buckets)),
         (
             "Coins forecast worst",
-            _note("Largest mean absolute error over the tested days; bias is forecast less realised.")
+            html_note("Largest mean absolute error over the tested days; bias is forecast less realised.")
             + _table(facts.worst_coins),
         ),
         ("Ledger, newest first", _table(facts.ledger)),
@@ -166,9 +143,7 @@ def _key_figures(metadata: dict[str, Any]) -> str:
         ("skill without history", _plain(bare)),
         ("known until", metadata["known_until"]),
     ]
-    return (
-        '<div class="key">' + "".join(f"<div><b>{escape(v)}</b><span>{k}</span></div>" for k, v in figures) + "</div>"
-    )
+    return html_key_figures(figures)
 
 
 def _data(metadata: dict[str, Any]) -> pd.DataFrame:
@@ -240,31 +215,9 @@ def _size_plot(facts: CardFacts) -> str:
     return bar_plot(bars, title="Mean absolute error by market-cap rank")
 
 
-def _note(text: str) -> str:
-    return f'<p class="note">{escape(text)}</p>\n'
-
-
 def _table(frame: pd.DataFrame, *, chosen: str | None = None, shares: bool = False) -> str:
-    """A frame as an HTML table, text to the left; the row whose first cell is `chosen` stands out; shares: its columns by
-    fold are shares of rows."""
-    if frame.empty:
-        return "<p>none</p>"
-    text = [frame[name].dtype == object or isinstance(frame[name].dtype, pd.StringDtype) for name in frame]
-    classes = [
-        f' class="text{" long" if name in _LONG else ""}"' if is_text else ""
-        for name, is_text in zip(frame, text, strict=True)
-    ]
-    # "fold 1" is one word.
-    heads = [
-        ' class="fold"' if str(name).startswith("fold ") else kind for name, kind in zip(frame, classes, strict=True)
-    ]
-    head = "".join(f"<th{kind}>{escape(str(name))}</th>" for name, kind in zip(frame, heads, strict=True))
-    lines = []
-    for row in frame.itertuples(index=False):
-        cells = zip(frame.columns, row, classes, strict=True)
-        line = "".join(f"<td{kind}>{escape(_shown(name, value, shares=shares))}</td>" for name, value, kind in cells)
-        lines.append(f"<tr{' class=chosen' if chosen is not None and row[0] == chosen else ''}>{line}</tr>")
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>\n'
+    """As `html_table`; shares: columns by fold are shares of rows."""
+    return html_table(frame, shown=partial(_shown, shares=shares), long=_LONG, chosen=chosen)
 
 
 def _markdown(frame: pd.DataFrame) -> str:

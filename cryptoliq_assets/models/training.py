@@ -27,6 +27,7 @@ from cryptoliq_assets.models.recipes import CANDIDATES, Recipe, challengers, fit
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.models.tasks import other_task
 from cryptoliq_assets.models.training_set import TrainingSet, build_training_set
+from cryptoliq_assets.monitor.drift.reference import REFERENCE, training_reference
 from cryptoliq_assets.settings import Settings
 
 _TABLES = ("cleaned_snapshots", "engineered_features", "labels")
@@ -180,6 +181,9 @@ def choose_champion(
         at=now,
         git_revision=git_revision(),
     )
+    # What its inputs looked like goes with it: drift is told from what it has learnt, whatever the tables hold by then.
+    reference = training_reference(rows, best.learner, days=settings.drift_reference_days)
+    metadata[REFERENCE] = reference.to_dict()
     promoted = store.promote(best.learner, metadata, reason=last.reason + uncompared, at=now)
     facts = card_facts(
         promoted,

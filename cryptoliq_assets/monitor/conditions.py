@@ -100,4 +100,9 @@ class Condition:
 
 def worst(conditions: Iterable[Condition]) -> Level:
     """The highest level among them; OK where there are none."""
-    return max((condition.level for condition in conditions), key=_ORDER.index, default=OK)
+    return worst_level(condition.level for condition in conditions)
+
+
+def worst_level(levels: Iterable[Level]) -> Level:
+    """The highest of some levels; OK of none."""
+    return max(levels, key=_ORDER.index, default=OK)

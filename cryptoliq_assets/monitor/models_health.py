@@ -1,15 +1,58 @@
-"""Models health: is there a champion, and does it load?"""
+"""Is there a champion, is it whole, and is it the one that was meant?"""
 
-from cryptoliq_assets.models.store import store_of
-from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
+from cryptoliq_assets.models.ledger import PROMOTION, ROLLBACK
+from cryptoliq_assets.models.store import ModelStore, store_of
+from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition
 from cryptoliq_assets.settings import Settings
+
+# One place: what is said of the champion recovers whichever version is current by then.
+WHERE = "champion"
 
 
 def model_conditions(settings: Settings) -> list[Condition]:
-    """One condition of the champion: none of a home that never had one."""
+    """model_missing, model_broken and model_rolled_back, in this order, of the home's store.
+
+    Of one fault one is raised: missing is a champion that was never made or whose files are gone; broken one whose files
+    are there and pass no longer, or to which the pointer does not lead. By every check but unpickling, which sees whatever
+    changed a byte.
+    """
     store = store_of(settings)
-    if store.current_version() is None:
-        return []
-    version, reasons = store.newest_intact()
-    level = FAIL if reasons else OK
-    return [Condition("model_broken", level, "champion", "; ".join(reasons) or f"{version} is intact")]
+    pointer = store.pointer()
+    if pointer.version is None:
+        missing = Condition("model_missing", WARN, WHERE, "no model was ever promoted; forecasts wait for the first")
+        return [missing, Condition("model_broken", OK, WHERE, "there is none to be broken"), _rolled_back(store)]
+    figures = {"version": pointer.version}
+    absent = [
+        name for name in (f"{pointer.version}.pkl", f"{pointer.version}.json") if not (store.folder / name).exists()
+    ]
+    serving, reasons = store.newest_intact()
+    serves = f"; {serving} serves in its place" if serving and serving != pointer.version else ""
+    serves = serves if serving else "; no other loads either"
+    if absent:
+        what = f"{pointer.version}: {', '.join(absent)} is gone{serves}"
+        missing = Condition("model_missing", FAIL, WHERE, what, figures=figures)
+        return [
+            missing,
+            Condition("model_broken", OK, WHERE, "see model_missing", figures=figures),
+            _rolled_back(store),
+        ]
+    there = Condition("model_missing", OK, WHERE, f"{pointer.version} is there", figures=figures)
+    if reasons:
+        # A pointer that is harmed leaves the right model serving.
+        level = WARN if serving == pointer.version else FAIL
+        broken = Condition("model_broken", level, WHERE, "; ".join(reasons) + serves, figures=figures)
+    else:
+        broken = Condition("model_broken", OK, WHERE, f"{pointer.version} is what was promoted", figures=figures)
+    return [there, broken, _rolled_back(store)]
+
+
+def _rolled_back(store: ModelStore) -> Condition:
+    """Stands from a rollback to the next promotion."""
+    switches = [entry for entry in store.ledger.entries() if entry.get("event") in (PROMOTION, ROLLBACK)]
+    last = switches[-1] if switches else {}
+    # A pointer written again is no way back.
+    if last.get("event") != ROLLBACK or last.get("before") == last.get("version"):
+        return Condition("model_rolled_back", OK, WHERE, "the champion is the one promoted last")
+    what = f"back from {last.get('before')} to {last['version']}: {last.get('reason')}"
+    figures = {"version": last["version"], "before": last.get("before")}
+    return Condition("model_rolled_back", WARN, WHERE, what, since=last.get("at"), figures=figures)

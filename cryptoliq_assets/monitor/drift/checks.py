@@ -1,0 +1,44 @@
+"""Checks of `drift_report`: they say what the report's conditions say, so that a run shows it."""
+
+import json
+
+import dagster as dg
+
+from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition, worst
+from cryptoliq_assets.settings import Settings
+
+
+def drift_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
+    return [
+        _check("drift", settings, description="Features, score and predictions of the last days are as in training."),
+        _check(
+            "feed",
+            settings,
+            description="The newest snapshot has no fault, and no two of price, volume and volatility moved the market.",
+        ),
+    ]
+
+
+def _check(name: str, settings: Settings, *, description: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset="drift_report",
+        name=name,
+        description=f"{description} A warning or an error, as the report's conditions have it.",
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        from cryptoliq_assets.monitor.drift.report import report_paths
+
+        value = json.loads(report_paths(settings.reports_dir)[0].read_text(encoding="utf-8"))
+        # The report has the feed's conditions and that of drift.
+        conditions = [Condition.of(said) for said in value["conditions"]]
+        found = [condition for condition in conditions if (condition.kind == "feature_drift") == (name == "drift")]
+        level = worst(found)
+        raised = [condition for condition in found if condition.level != OK]
+        return dg.AssetCheckResult(
+            passed=level == OK,
+            severity=dg.AssetCheckSeverity.ERROR if level == FAIL else dg.AssetCheckSeverity.WARN,
+            metadata={condition.kind: f"{condition.level}: {condition.what}" for condition in found},
+            description="; ".join(f"{condition.title}: {condition.what}" for condition in raised) or None,
+        )
+
+    return check

@@ -1,0 +1,202 @@
+"""The drift report: what the tables of a home say of the feed and of the champion's inputs, as one value for JSON and page."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cryptoliq_assets.forecasts.due import newest_date
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.champion import Champion, load_champion
+from cryptoliq_assets.models.loading import ModelRefused
+from cryptoliq_assets.monitor.conditions import Condition
+from cryptoliq_assets.monitor.drift.measuring import Drift, drift_condition, measure_drift, overall
+from cryptoliq_assets.monitor.drift.reference import (
+    PREDICTIONS,
+    REFERENCE,
+    SCORE,
+    Reference,
+    make_reference,
+    measured_features,
+)
+from cryptoliq_assets.monitor.feed_faults import Verdict, conditions, judge
+from cryptoliq_assets.monitor.statistics.centring import centred_by_day
+from cryptoliq_assets.monitor.vitals import COLUMNS, first_date_needed, vitals
+from cryptoliq_assets.partitions import month_of, months_between
+from cryptoliq_assets.raw.report_files import find_report
+from cryptoliq_assets.settings import Settings
+
+_KEYS = ["coin", "date", "sound"]
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """What was looked at and found.
+
+    newest: date of the newest snapshot, None of an empty home; days: those that drift was measured on; left_out: by day the
+    faults for which it was not; vitals: see `vitals.vitals`, up to the newest snapshot; reference_from: where the reference
+    came from, in words; no_drift: why drift was not measured, None where it was; score: centred scores of the days measured.
+    """
+
+    generated_at: dt.datetime
+    newest: dt.date | None
+    conditions: list[Condition]
+    vitals: pd.DataFrame
+    days: list[dt.date] = field(default_factory=list)
+    left_out: dict[dt.date, list[str]] = field(default_factory=dict)
+    moves: list[dt.date] = field(default_factory=list)
+    champion: str | None = None
+    reference: Reference | None = None
+    reference_from: str | None = None
+    no_drift: str | None = None
+    drifts: list[Drift] = field(default_factory=list)
+    score: np.ndarray = field(default_factory=lambda: np.array([]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As reports/drift_report.json holds it."""
+        reference = None
+        if self.reference is not None:
+            reference = {key: value for key, value in self.reference.to_dict().items() if key != "distributions"}
+            reference["from"] = self.reference_from
+        return {
+            "generated_at": self.generated_at.isoformat(timespec="seconds"),
+            "newest_snapshot": self.newest,
+            "champion": self.champion,
+            "days": self.days,
+            "days_left_out": {day.isoformat(): kinds for day, kinds in self.left_out.items()},
+            "market_moves": self.moves,
+            "reference": reference,
+            "not_measured": self.no_drift,
+            "overall": overall(self.drifts),
+            "drift": [drift.to_dict() for drift in self.drifts],
+            "feed": [
+                {"date": day.date()} | {name: _known(value) for name, value in signs.items()}
+                for day, signs in self.vitals.iterrows()
+            ],
+            "conditions": [condition.to_dict() for condition in self.conditions],
+        }
+
+
+def report_paths(reports_dir: Path) -> tuple[Path, Path]:
+    """The report for programs, and for people."""
+    return reports_dir / "drift_report.json", reports_dir / "drift_report.html"
+
+
+def make_report(settings: Settings, store: TableStore, *, now: dt.datetime) -> DriftReport:
+    """Look at the newest snapshot and the days before it; a home without snapshots gives a report without conditions."""
+    newest = newest_date(store, "raw_snapshots")
+    if newest is None:
+        return DriftReport(now, None, [], vitals(store.read("raw_snapshots", [])), no_drift="there is no snapshot yet")
+    signs, verdicts = look_at_feed(settings, store, newest=newest)
+    newest_verdict = verdicts[newest]
+    report = _measured(settings, store, now=now, newest=newest, verdicts=verdicts, signs=signs)
+    moved = report.moves[-1].isoformat() if report.moves else None
+    drift = drift_condition(report.drifts, moved=moved)
+    report.conditions.extend([*conditions(newest_verdict), drift])
+    return report
+
+
+def look_at_feed(
+    settings: Settings, store: TableStore, *, newest: dt.date
+) -> tuple[pd.DataFrame, dict[dt.date, Verdict]]:
+    """Vital signs of the snapshots that matter, and the verdicts on those of the last `drift_days`, by date."""
+    earliest = newest - dt.timedelta(days=settings.drift_days - 1)
+    since = first_date_needed(earliest, usual_days=settings.feed_usual_days)
+    months = months_between(month_of(since), month_of(newest))
+    rows = store.read("raw_snapshots", months, columns=[*COLUMNS, "source_file", "arrival"])
+    rows = rows[rows["date"] >= pd.Timestamp(since)].reset_index(drop=True)
+    signs, units = vitals(rows), file_units(rows, settings)
+    verdicts = {}
+    for day in signs.index[signs.index >= pd.Timestamp(earliest)]:
+        verdict = judge(signs.loc[:day], settings, units=units)
+        assert verdict is not None, "a day with vital signs has a verdict"
+        verdicts[verdict.date] = verdict
+    return signs, verdicts
+
+
+def file_units(rows: pd.DataFrame, settings: Settings) -> dict[dt.date, str]:
+    """The unit of 1h, 24h and 7d in the file that most rows of a date came from, where its report is certain of it."""
+    counts = rows.groupby(["date", "source_file", "arrival"], observed=True).size().rename("rows").reset_index()
+    largest = counts.sort_values("rows", kind="stable").drop_duplicates("date", keep="last")
+    units = {}
+    for row in largest.sort_values("date").itertuples():
+        report = find_report(settings.validation_dir, str(row.source_file), int(row.arrival))
+        if report and report.get("unit") and report.get("unit_certain"):
+            units[row.date.date()] = str(report["unit"])
+    return units
+
+
+def _measured(
+    settings: Settings,
+    store: TableStore,
+    *,
+    now: dt.datetime,
+    newest: dt.date,
+    verdicts: Mapping[dt.date, Verdict],
+    signs: pd.DataFrame,
+) -> DriftReport:
+    """The report without its conditions: drift of the sound rows of the last days whose snapshots had no fault."""
+    left_out = {day: verdict.spoilt for day, verdict in verdicts.items() if verdict.spoilt}
+    days = [day for day in verdicts if day not in left_out]
+    found: dict[str, Any] = {
+        "days": days,
+        "left_out": left_out,
+        "moves": [day for day, verdict in verdicts.items() if "market_move" in verdict.raised],
+    }
+    try:
+        champion, refused = load_champion(settings), "there is no champion yet"
+    except ModelRefused as error:
+        champion, refused = None, f"no stored model loads: {error.reason}"
+    if champion is None:
+        return DriftReport(now, newest, [], signs, no_drift=refused, **found)
+    found["champion"] = champion.version
+    names = measured_features(list(dict.fromkeys([*champion.metadata["features"], SCORE])))
+    rows = _sound_rows(store, champion, days) if days else pd.DataFrame()
+    if rows.empty:
+        return DriftReport(now, newest, [], signs, no_drift="no sound row on a day without fault", **found)
+    reference, source = reference_of(champion, store, days=settings.drift_reference_days)
+    if reference is None:
+        return DriftReport(now, newest, [], signs, no_drift=source, **found)
+    values, dates = _values(rows, names, champion), rows["date"].to_numpy()
+    coins = rows["coin"].nunique()
+    drifts = measure_drift(reference, values, dates, coins=coins, settings=settings)
+    found |= {"reference": reference, "reference_from": source, "drifts": drifts}
+    return DriftReport(now, newest, [], signs, score=centred_by_day(values[SCORE], dates), **found)
+
+
+def reference_of(champion: Champion, store: TableStore, *, days: int) -> tuple[Reference | None, str]:
+    """The champion's reference and where it is from: its metadata, or the stored tables where those have none, as before
+    references were kept; None, with the reason, where the tables do not reach back to its training either."""
+    stored = champion.metadata.get(REFERENCE)
+    if stored is not None:
+        return Reference.of(stored), "stored with the champion"
+    last = dt.date.fromisoformat(champion.metadata["training"]["last_date"])
+    span = [last - dt.timedelta(days=back) for back in reversed(range(days))]
+    rows = _sound_rows(store, champion, span)
+    if rows.empty:
+        return None, f"{champion.version} has no reference, and the tables have no row of the days up to {last}"
+    names = measured_features(list(dict.fromkeys([*champion.metadata["features"], SCORE])))
+    values = _values(rows, names, champion)
+    made = make_reference(values, rows["date"].to_numpy(), coins=int(rows["coin"].nunique()))
+    return made, f"made from the stored tables: {champion.version} was promoted before references were kept"
+
+
+def _sound_rows(store: TableStore, champion: Champion, days: list[dt.date]) -> pd.DataFrame:
+    """Sound feature rows of these days, all that the champion reads."""
+    columns = list(dict.fromkeys([*_KEYS, *champion.metadata["features"], SCORE, "mkt_cap_rank_log", "days_seen_90d"]))
+    rows = store.read("engineered_features", months_between(month_of(days[0]), month_of(days[-1])), columns=columns)
+    wanted = rows["date"].isin([pd.Timestamp(day) for day in days]) & rows["sound"]
+    return rows[wanted].reset_index(drop=True)
+
+
+def _values(rows: pd.DataFrame, names: list[str], champion: Champion) -> dict[str, np.ndarray]:
+    values = {name: rows[name].to_numpy(dtype=float) for name in names}
+    return values | {PREDICTIONS: champion.predict(rows)["predicted"].to_numpy(dtype=float)}
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

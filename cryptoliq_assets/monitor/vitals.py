@@ -1,0 +1,145 @@
+"""The vital signs of a feed: a few numbers a snapshot, each against the snapshots before it.
+
+What a fault and a market move look like is told by `feed_faults.py`, from these numbers alone.
+"""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+
+from cryptoliq_assets.features.market import OLDEST_DAYS
+from cryptoliq_assets.labels.liquidity import CLIP_7D, CLIP_24H, daily_volatility, log_return
+from cryptoliq_assets.raw.consistency import realised_slopes
+
+COLUMNS = ["coin", "date", "price", "24h", "7d", "24h_volume", "mkt_cap"]
+# The oldest day that a vital sign of a snapshot reaches back to.
+REACH_DAYS = 8
+# Fits that a clock which is off would have, by what it means. The first of each pair is how it should be.
+SAME_DAY, COLUMN_BEHIND, PRICES_BEHIND = "fit_24h", "fit_24h_column_behind", "fit_24h_prices_behind"
+SAME_WEEK, WEEK_OF_6, WEEK_OF_8 = "fit_7d", "fit_7d_of_6_days", "fit_7d_of_8_days"
+_LEAST_COINS = 10
+
+
+def vitals(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row a snapshot, indexed by date, of raw rows with COLUMNS: price in USD, 24h and 7d in percent; sorted by
+    (coin, date), `coin` categorical.
+
+    coins: rows with a price
+    coins_kept: coins / coins of the snapshot before (at most 7 days older), frozen: share of the coins of both that traded
+    and repeat price and volume to the last digit (a coin that nobody trades always repeats), caps_lost: share of the coins
+    whose cap was known then and is not now
+    caps_missing: share of the coins whose cap is unknown
+    slope: of the realised change on the 24h column (`raw.consistency`)
+    fit_*: 1 - median |told - realised| / median |realised| of log changes: 1 where told and realised agree, 0 where they
+    have nothing to do with each other. fit_24h holds the 24h column against the change since the day before; …_column_behind
+    the column against the change realised a day earlier; …_prices_behind the column of the day before against the change
+    realised today. fit_7d holds the 7d column against the price 7 days back, …_of_6_days and …_of_8_days against the
+    prices 6 and 8 days back: a file that is ahead or behind as a whole
+    price: median log change of 24 hours as told; volume: median log change of the volume since the day before, of coins
+    that traded on both; volatility: median ln of the daily volatility, as in the score
+    NaN wherever there is nothing to go by.
+    """
+    there = rows["price"].to_numpy(dtype=float) > 0
+    dates = rows["date"].to_numpy().astype("datetime64[D]")
+    if not there.any():
+        return pd.DataFrame(index=pd.DatetimeIndex([], name="date"))
+    days = (dates - dates[there].min()).astype(np.int64)
+    span = int(days[there].max()) + 1
+    _, coins = np.unique(rows["coin"].cat.codes.to_numpy()[there], return_inverse=True)
+
+    def grid(name: str) -> np.ndarray:
+        """A column as (days, coins), NaN where a coin has no row."""
+        values = np.full((span, coins.max() + 1), np.nan)
+        values[days[there], coins] = rows[name].to_numpy(dtype=float)[there]
+        return values
+
+    price, volume, cap = grid("price"), grid("24h_volume"), grid("mkt_cap")
+    present = np.isfinite(price)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        price_log, traded = np.log(price), volume > 0
+        volume_log = np.where(traded, np.log(volume), np.nan)
+    change_day, change_week = grid("24h"), grid("7d")
+    told_day, told_week = log_return(change_day, clip=CLIP_24H), log_return(change_week, clip=CLIP_7D)
+    volatility_log = np.log(daily_volatility(change_day, change_week).value)
+    realised = price_log - _back(price_log, 1)
+    snapshots = np.flatnonzero(present.any(axis=1))
+    before = _snapshot_before(snapshots, span)
+    found = {
+        "coins": present.sum(axis=1).astype(float),
+        **_against_before(price, volume, cap=cap, before=before),
+        "caps_missing": _share(present & ~(cap > 0), of=present),
+        SAME_DAY: _fits(told_day, realised),
+        COLUMN_BEHIND: _fits(told_day, _back(realised, 1)),
+        PRICES_BEHIND: _fits(_back(told_day, 1), realised),
+        SAME_WEEK: _fits(told_week, price_log - _back(price_log, 7)),
+        WEEK_OF_6: _fits(told_week, price_log - _back(price_log, 6)),
+        WEEK_OF_8: _fits(told_week, price_log - _back(price_log, 8)),
+        "price": _medians(told_day),
+        "volume": _medians(volume_log - _back(volume_log, 1)),
+        "volatility": _medians(volatility_log),
+    }
+    index = pd.DatetimeIndex(dates[there].min() + np.arange(span), name="date").as_unit("ns")
+    frame = pd.DataFrame(found, index=index)
+    slopes = realised_slopes(rows)
+    return frame.assign(slope=slopes.reindex(index)).iloc[snapshots]
+
+
+def first_date_needed(newest: dt.date, *, usual_days: int) -> dt.date:
+    """The oldest day whose rows the vital signs of `newest` need, what is usual before it included."""
+    return newest - dt.timedelta(days=usual_days + REACH_DAYS)
+
+
+def _back(values: np.ndarray, days: int) -> np.ndarray:
+    """The values of so many days before, (days, coins); NaN where there are none."""
+    earlier = np.full_like(values, np.nan)
+    earlier[days:] = values[:-days]
+    return earlier
+
+
+def _snapshot_before(snapshots: np.ndarray, span: int) -> np.ndarray:
+    """The day of the snapshot before each day, at most 7 days older; -1 where there is none."""
+    place = np.searchsorted(snapshots, np.arange(span)) - 1
+    before = np.where(place >= 0, snapshots[place], -1)
+    return np.where(np.arange(span) - before <= OLDEST_DAYS, before, -1)
+
+
+def _against_before(
+    price: np.ndarray, volume: np.ndarray, *, cap: np.ndarray, before: np.ndarray
+) -> dict[str, np.ndarray]:
+    known = (before >= 0)[:, None]
+    was, then, cap_then = price[before], volume[before], cap[before]
+    both = known & np.isfinite(price) & np.isfinite(was)
+    repeats = both & (price == was) & (volume == then) & (volume > 0)
+    coins_before = np.where(before >= 0, np.isfinite(was).sum(axis=1), 0)
+    capped = both & (cap_then > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        kept = np.isfinite(price).sum(axis=1) / coins_before
+    return {
+        "coins_kept": np.where(coins_before > 0, kept, np.nan),
+        "frozen": _share(repeats, of=both),
+        "caps_lost": _share(capped & ~(cap > 0), of=capped),
+    }
+
+
+def _share(which: np.ndarray, *, of: np.ndarray) -> np.ndarray:
+    """By day, how many of `of` are `which`; NaN where `of` are too few."""
+    count = of.sum(axis=1)
+    return np.where(count >= _LEAST_COINS, which.sum(axis=1) / np.maximum(count, 1), np.nan)
+
+
+def _fits(told: np.ndarray, realised: np.ndarray) -> np.ndarray:
+    both = np.isfinite(told) & np.isfinite(realised) & (told != 0)
+    missed = _medians(np.where(both, np.abs(told - realised), np.nan))
+    size = _medians(np.where(both, np.abs(realised), np.nan))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(size > 0, 1.0 - missed / size, np.nan)
+
+
+def _medians(values: np.ndarray) -> np.ndarray:
+    """Median of the coins by day; NaN where too few are known."""
+    known = np.isfinite(values).sum(axis=1) >= _LEAST_COINS
+    medians = np.full(len(values), np.nan)
+    if known.any():
+        medians[known] = np.nanmedian(values[known], axis=1)
+    return medians
