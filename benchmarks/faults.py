@@ -140,7 +140,8 @@ def through_files(market: pd.DataFrame, folder: Path, *, seed: int) -> tuple[dic
     settings = Settings(home=healthy, folds=2)
     write_snapshots(market, settings.raw_dir, dates=dates[:-2])
     runner = Runner(settings)
-    _refresh(runner)
+    runner.look()
+    runner.refresh(runner.plan().ranges)
     runner.train()
     runner.forecast()
     now = dt.datetime.now(dt.UTC)
@@ -206,17 +207,13 @@ def _raised(
 
     runner = Runner(settings)
     write_snapshots(market, settings.raw_dir, dates=dates)
-    _refresh(runner)
+    runner.look()
+    runner.refresh(runner.plan().ranges)
     if harm:
         harm(settings, now)
     runner.run("monitor")
     found = conditions_of(settings, now)
     return Counter({condition.kind for condition in found if condition.level != OK} or {NOTHING})
-
-
-def _refresh(runner: Runner) -> None:
-    runner.look()
-    runner.refresh(runner.plan().ranges)
 
 
 def _copy(healthy: Path, place: Path) -> Settings:

@@ -3,7 +3,6 @@
 import datetime as dt
 import json
 import shutil
-from pathlib import Path
 
 import dagster as dg
 import numpy as np
@@ -31,7 +30,6 @@ from cryptoliq_assets.monitor.drift.reference import (
     training_reference,
 )
 from cryptoliq_assets.monitor.drift.report import make_report, reference_of, report_paths
-from cryptoliq_assets.monitor.models_health import model_conditions
 from cryptoliq_assets.runner import Runner
 from cryptoliq_assets.settings import Settings
 
@@ -275,67 +273,6 @@ def test_markdown_lists_conditions_and_the_features_that_drifted_most(home):
     shown = drift_markdown(report, home)
     assert f"| {report.drifts[0].name} |" in shown
     assert "stored with the champion" in shown
-
-
-# The champion's health.
-
-
-def raised(settings: Settings) -> dict[str, str]:
-    found = model_conditions(settings)
-    assert [condition.kind for condition in found] == ["model_missing", "model_broken", "model_rolled_back"]
-    return {condition.kind: condition.level for condition in found if condition.level != OK}
-
-
-def current(settings: Settings) -> Path:
-    return settings.models_dir / f"{store_of(settings).current_version()}.pkl"
-
-
-def test_a_sound_champion_raises_nothing_and_a_home_that_never_had_one_warns(home, settings):
-    assert raised(home) == {}
-    assert raised(settings) == {"model_missing": WARN}
-
-
-def test_a_truncated_model_is_broken_and_a_removed_one_missing(home):
-    path = current(home)
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
-    assert raised(home) == {"model_broken": FAIL}
-    path.write_bytes(content)
-    assert raised(home) == {}
-    path.unlink()
-    assert raised(home) == {"model_missing": FAIL}
-
-
-def test_a_lost_pointer_is_a_warning_for_the_right_model_still_serves(home):
-    (home.models_dir / "current.pkl").unlink()
-    assert raised(home) == {"model_broken": WARN}
-
-
-def test_a_rollback_is_told_until_the_next_promotion(home):
-    store, champion = store_of(home), load_champion(home)
-    first = champion.version
-    at = dt.datetime(2025, 8, 1, tzinfo=dt.UTC)
-    store.promote(champion.loaded.model, champion.metadata, reason="again", at=at)
-    assert raised(home) == {}
-    store.rollback(at=at)
-    assert store.current_version() == first
-    assert raised(home) == {"model_rolled_back": WARN}
-    store.promote(champion.loaded.model, champion.metadata, reason="once more", at=at)
-    assert raised(home) == {}
-
-
-def test_the_reference_is_under_the_signature(trained_home, tmp_path):
-    home = Settings(home=trained_home.copy_to(tmp_path / "home"), signing_key="secret", folds=2)
-    unsigned = load_champion(Settings(home=home.home))
-    stored = store_of(home).promote(
-        unsigned.loaded.model, unsigned.metadata, reason="signed", at=dt.datetime(2025, 8, 1, tzinfo=dt.UTC)
-    )
-    assert raised(home) == {}
-    path = home.models_dir / f"{stored['version']}.json"
-    changed = json.loads(path.read_text(encoding="utf-8"))
-    changed[REFERENCE]["distributions"][SCORE]["missing"] = 0.5
-    write_json(path, changed)
-    assert raised(home) == {"model_broken": FAIL}
 
 
 def test_frames_of_a_report_are_of_the_last_days(home):
