@@ -8,8 +8,6 @@ from typing import Any
 import pandas as pd
 
 from cryptoliq_assets.io.files import to_json, write_files
-from cryptoliq_assets.models.backtest import by_coin_path, read_by_coin
-from cryptoliq_assets.models.training_set import WITH_HISTORY
 from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition
 from cryptoliq_assets.monitor.looks import Look
 from cryptoliq_assets.monitor.service_log import REPORT, tallies
@@ -125,8 +123,11 @@ def errors_look(days: Mapping[str, DayTally], settings: Settings, *, now: dt.dat
 def holdout_errors(settings: Settings) -> dict[str, Any] | None:
     """Mean absolute error of each coin on days that the champion's recipe had not seen, from the backtest; None where
     nothing was trained yet."""
+    # Here, not at the top: they bring the learners' libraries, which whoever only looks does without.
+    from cryptoliq_assets.models.backtest import by_coin_path, read_by_coin
     from cryptoliq_assets.models.loading import ModelRefused
     from cryptoliq_assets.models.store import store_of
+    from cryptoliq_assets.models.training_set import WITH_HISTORY
 
     path = by_coin_path(settings.reports_dir)
     if not path.exists():

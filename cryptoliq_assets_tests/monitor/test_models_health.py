@@ -35,9 +35,9 @@ def current(settings: Settings) -> Path:
     return settings.models_dir / f"{store_of(settings).current_version()}.pkl"
 
 
-def test_a_sound_champion_raises_nothing_and_a_home_that_never_had_one_warns(home, settings):
+def test_a_sound_champion_raises_nothing_nor_does_a_home_that_never_had_one(home, settings):
     assert raised(home) == {}
-    assert raised(settings) == {"model_missing": WARN}
+    assert raised(settings) == {}
 
 
 def test_a_truncated_model_is_broken_and_a_removed_one_missing(home):
