@@ -2,16 +2,17 @@
 
 import datetime as dt
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
-import psutil
 import pytest
 
 from cryptoliq_assets.cli import cli
@@ -30,6 +31,8 @@ URL = "CRYPTOLIQ_POSTGRES_URL"
 # Two days apart: no row's next day is there, so there is nothing to train on, and a run is tables alone.
 DAYS = [dt.date(2022, 1, 1) + dt.timedelta(days=2 * step) for step in range(6)]
 WORKSPACE = str(Path(__file__).resolve().parents[1] / "workspace.yaml")
+# Longer than the 12 to 14 s for which Dagster tries to reach its database.
+OUTAGE_SECONDS = 16
 LOCKED = re.compile(
     r"database is locked|deadlock|could not obtain lock|lock timeout|could not serialize", re.IGNORECASE
 )
@@ -146,7 +149,7 @@ def test_the_daemon_refreshes_twice_by_its_sensor_and_a_run_that_fails_is_record
     assert not list(home.settings.dagster_home.rglob("*.db"))
 
 
-def test_a_run_goes_on_over_a_restart_of_the_server_and_one_that_outlasts_it_not_is_closed_and_made_up_for(
+def test_a_run_goes_on_over_a_restart_of_the_server_and_what_an_outage_cuts_ends_and_is_made_up_for(
     home, serve, postgres
 ):
     prepare_home(home.settings)
@@ -174,22 +177,22 @@ def test_a_run_goes_on_over_a_restart_of_the_server_and_one_that_outlasts_it_not
             server.wait_for(lambda: bool(before_the_lock()), seconds=120, told="another run at work")
             (run,) = before_the_lock()
             postgres.stop()
-        worker = int(run.tags[PROCESS_TAG].split("/")[1])
-        assert worker in {process.pid for process in server.tree()}
-        server.wait_for(lambda: not at_work(worker), seconds=180, told="the end of the run's process")
+        time.sleep(OUTAGE_SECONDS)
         postgres.start()
         server.wait_for(
-            refreshes(STATUS.SUCCESS, STATUS.FAILURE, STATUS.SUCCESS),
-            seconds=120,
-            told="the failed run closed, and the next one done",
+            lambda: (
+                statuses(instance, job="refresh")[-1] == STATUS.SUCCESS
+                and instance.get_run_by_id(run.run_id).is_finished
+                and dt.date(2022, 1, 3) in set(home.store.read("labels")["date"].dt.date)
+            ),
+            seconds=180,
+            told="the cut run's end, and a good one",
         )
+        first, cut, *more = statuses(instance, job="refresh")
+        assert first == STATUS.SUCCESS
+        assert (cut, more) in [(STATUS.SUCCESS, []), (STATUS.FAILURE, [STATUS.SUCCESS])]
         assert instance.get_runs_count(dg.RunsFilter(statuses=IN_FLIGHT)) == 0
     assert_whole(home, DAYS[:2])
-
-
-def at_work(number: int) -> bool:
-    """Whether a process still runs; one that ended may wait for its parent to hear of it."""
-    return psutil.pid_exists(number) and psutil.Process(number).status() != psutil.STATUS_ZOMBIE
 
 
 def test_the_command_line_takes_in_shows_and_closes_what_a_killed_command_left(home, capsys):
@@ -214,6 +217,27 @@ def test_the_command_line_takes_in_shows_and_closes_what_a_killed_command_left(h
         assert statuses(instance, job="refresh")[-1] == STATUS.SUCCESS
         assert instance.get_runs_count(dg.RunsFilter(statuses=IN_FLIGHT)) == 0
     assert_whole(home, DAYS[:2])
+
+
+def test_a_dump_restored_into_an_empty_database_has_the_same_runs_and_events(home, postgres, monkeypatch, tmp_path):
+    command(home, "ingest")
+
+    def recorded() -> list[tuple[str, STATUS, int]]:
+        with dg.DagsterInstance.from_config(str(home.settings.dagster_home)) as instance:
+            return [(run.run_id, run.status, len(instance.all_logs(run.run_id))) for run in instance.get_runs()]
+
+    before = recorded()
+    assert [status for _, status, _ in before] == [STATUS.SUCCESS]
+    dump, fresh = tmp_path / "cryptoliq.dump", postgres.database()
+    for words in (
+        ["pg_dump", "-Fc", "-f", dump, "-d", os.environ[URL]],
+        ["pg_restore", "--no-owner", "-d", fresh, dump],
+    ):
+        # libpq knows no driver in a scheme.
+        words = [str(word).replace("+psycopg2", "") for word in words]
+        subprocess.run([postgres.programs / words[0], *words[1:]], check=True, capture_output=True)
+    monkeypatch.setenv(URL, fresh)
+    assert recorded() == before
 
 
 def test_where_no_server_answers_a_command_says_so_in_a_line_without_the_password(home, monkeypatch):
