@@ -102,10 +102,12 @@ def script() -> None:
 
 
 def settings_problem(error: ValidationError) -> str:
-    """Which variables are wrong, what they say, and what was expected."""
+    """Which variables are wrong, what they say (a secret is not repeated), and what was expected."""
     return "; ".join(
-        f"CRYPTOLIQ_{str(fault['loc'][0]).upper()} is {str(fault['input'])!r}: {fault['msg'].removeprefix('Value error, ')}"
+        f"CRYPTOLIQ_{name.upper()} is {'not right' if name in Settings.SECRETS else repr(str(fault['input']))}: "
+        f"{fault['msg'].removeprefix('Value error, ')}"
         for fault in error.errors()
+        for name in [str(fault["loc"][0])]
     )
 
 

@@ -1,13 +1,19 @@
 """A home: the folders and the Dagster instance file that everything else expects."""
 
+from importlib.util import find_spec
 from pathlib import Path
+
+import yaml
 
 from cryptoliq_assets.io.files import write_file
 from cryptoliq_assets.settings import Settings
 
+_URL = "CRYPTOLIQ_POSTGRES_URL"
+
 
 def prepare_home(settings: Settings) -> list[Path]:
-    """Make what is not there yet; returns what was made. Raises OSError naming the path that cannot be made."""
+    """Make what is not there yet; returns what was made. Raises OSError naming the path that cannot be made, ValueError
+    where the instance file and the settings have Dagster's records in two places."""
     made = []
     for folder in (
         settings.raw_dir,
@@ -19,7 +25,33 @@ def prepare_home(settings: Settings) -> list[Path]:
             folder.mkdir(parents=True, exist_ok=True)
             made.append(folder)
     instance_file = settings.dagster_home / "dagster.yaml"
-    if not instance_file.exists():
-        write_file(instance_file, Path(__file__).with_name("dagster.yaml").read_bytes())
+    content = _instance_to_write(instance_file, on_postgres=settings.postgres_url is not None)
+    if content is not None:
+        write_file(instance_file, content)
         made.append(instance_file)
     return made
+
+
+def _instance_to_write(path: Path, *, on_postgres: bool) -> bytes | None:
+    """The instance file that the home needs; None where the one it has serves: a person's edits are kept."""
+    if on_postgres and find_spec("dagster_postgres") is None:
+        raise ValueError(f"{_URL} is set and dagster-postgres is not installed: pip install 'cryptoliq[postgres]'")
+    sqlite, postgres = _shipped("dagster.yaml"), _shipped("dagster-postgres.yaml")
+    if not path.exists():
+        return postgres if on_postgres else sqlite
+    content = path.read_bytes()
+    storage = ((yaml.safe_load(content) or {}).get("storage") or {}).get("postgres")
+    if on_postgres and storage is None:
+        if content == sqlite:
+            return postgres
+        raise ValueError(
+            f"{_URL} is set, and {path} has no Postgres storage: copy `storage` of deploy/dagster.yaml into it"
+        )
+    if not on_postgres and _URL in str(storage):
+        # Going back by itself would split the records between a shell that has the variable and one that lacks it.
+        raise ValueError(f"{path} has Dagster's records on Postgres: set {_URL}, or remove the file for SQLite")
+    return None
+
+
+def _shipped(name: str) -> bytes:
+    return Path(__file__).with_name(name).read_bytes()

@@ -22,6 +22,7 @@ from cryptoliq_assets.forecasts.due import (
     training_due,
 )
 from cryptoliq_assets.home import prepare_home
+from cryptoliq_assets.io.database import database_answers
 from cryptoliq_assets.io.dead_runs import PROCESS_TAG, hold_alive, let_go, process_mark, reap_dead_runs
 from cryptoliq_assets.io.declare import range_tags
 from cryptoliq_assets.io.progress import PROGRESS_LOGGER, show_progress
@@ -58,7 +59,8 @@ class Runner:
     def instance(self) -> dg.DagsterInstance:
         prepare_home(self.settings)
         # Two first commands at once would both make the instance's databases, and one of them would fail.
-        with home_lock(self.settings.dagster_home / "instance.lock", wait_seconds=_INSTANCE_SECONDS, say=_unsaid):
+        turn = home_lock(self.settings.dagster_home / "instance.lock", wait_seconds=_INSTANCE_SECONDS, say=_unsaid)
+        with turn, database_answers():
             # The home's instance has telemetry off and a queue that a run in this process does not stand in.
             instance = dg.DagsterInstance.from_config(str(self.settings.dagster_home))
         self._held_open = _held_open(self.settings.dagster_home)
@@ -167,12 +169,13 @@ class Runner:
     ) -> None:
         """Run a job in this process, `ops` being its configuration, all of it or only some assets with their checks;
         RunFailed names the step and the reason."""
-        reap_dead_runs(self.instance, self.settings.lock_path)
+        with database_answers():
+            reap_dead_runs(self.instance, self.settings.lock_path)
         show_progress(self.step, self.say)
         run_id = str(uuid.uuid4())
         hold_alive(self.settings.lock_path, run_id)
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), database_answers():
                 warnings.simplefilter("ignore")
                 result = self.definitions.resolve_job_def(job).execute_in_process(
                     instance=self.instance,

@@ -5,6 +5,7 @@ Code takes a `Settings` as an argument; nothing else looks at `os.environ`.
 """
 
 import datetime as dt
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -16,11 +17,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """What a home is, where its tables lie, and how its market is read and forecast."""
 
-    model_config = SettingsConfigDict(env_prefix="CRYPTOLIQ_", frozen=True, extra="ignore")
+    # An error that showed its input would write a password into a log.
+    model_config = SettingsConfigDict(env_prefix="CRYPTOLIQ_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     home: Path = Field(Path(), description="Folder that holds data/, models/, reports/ and .dagster/.")
     storage_url: str | None = Field(
         None, description="Where the tables lie: a folder, s3://… or gs://…; default: data/ in the home."
+    )
+    postgres_url: SecretStr | None = Field(
+        None,
+        description="Dagster's database, postgresql+psycopg2://user:password@host:port/name; default: SQLite files in the home.",
     )
     first_month: str = Field("2013-01", pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", description="First monthly partition.")
 
@@ -168,6 +174,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "storage_url",
+        "postgres_url",
         "first_origin",
         "signing_key",
         "api_keys",
@@ -182,6 +189,18 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_absent(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator("postgres_url")
+    @classmethod
+    def _a_database(cls, url: SecretStr | None) -> SecretStr | None:
+        # Dagster reads the variable itself, and SQLAlchemy takes a bare postgresql:// for a driver that Dagster cannot use.
+        if url is not None and not re.fullmatch(
+            r"postgresql\+psycopg2://[^\s/]*/[^\s/?]+(\?\S*)?", url.get_secret_value()
+        ):
+            raise ValueError(
+                "it has to read postgresql+psycopg2://user:password@host:port/name, % and / in a password as %25 and %2F"
+            )
+        return url
 
     @field_validator("formula")
     @classmethod
@@ -199,7 +218,7 @@ class Settings(BaseSettings):
         return month
 
     # What nobody is shown: no resource configuration, no log and no key of a cache has it.
-    SECRETS: ClassVar[frozenset[str]] = frozenset({"signing_key", "api_keys", "api_key", "alert_urls"})
+    SECRETS: ClassVar[frozenset[str]] = frozenset({"signing_key", "api_keys", "api_key", "alert_urls", "postgres_url"})
 
     def open_values(self) -> dict[str, Any]:
         """All that is no secret, as JSON values; Settings.model_validate takes it back."""

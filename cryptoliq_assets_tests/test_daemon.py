@@ -5,10 +5,8 @@ import errno
 import os
 import shutil
 import signal
-import socket
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -28,6 +26,7 @@ from cryptoliq_assets.raw.sensors import IN_FLIGHT, PLAN_TAG, raw_files_sensor
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests.building import fill_home, store_champion, store_forecast
+from cryptoliq_assets_tests.served import Served
 
 HEADER = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date"
 VERSION = "XGBoost_2025-03-20_v1"
@@ -328,60 +327,6 @@ def test_after_a_change_of_task_train_is_asked_for_on_the_same_tables_and_a_fore
 
 
 # A real daemon.
-
-
-class Served:
-    """`cryptoliq ui` on a home, in processes of its own."""
-
-    def __init__(self, home: Path, log: Path) -> None:
-        self.settings = Settings(home=home)
-        self.log = log
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        environment = {**os.environ, "CRYPTOLIQ_HOME": str(home), "CRYPTOLIQ_SENSOR_SECONDS": "2"}
-        command = [str(Path(sys.executable).with_name("cryptoliq")), "ui", "--port", str(port)]
-        with log.open("wb") as out:
-            self.process = psutil.Popen(
-                command,
-                env=environment,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-                # A suite that runs in the background ignores Ctrl-C, and what it starts would too.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            )
-
-    def wait_for(self, what: Callable[[], bool], *, seconds: float, told: str) -> float:
-        """Seconds until `what` holds."""
-        since = time.monotonic()
-        while not what():
-            assert self.process.is_running(), self.log.read_text()[-3000:]
-            waited = time.monotonic() - since
-            assert waited < seconds, f"{told} not within {seconds:.0f} s\n{self.log.read_text()[-3000:]}"
-            time.sleep(0.25)
-        return time.monotonic() - since
-
-    def knows(self, name: str) -> bool:
-        """Whether the sensor has seen this file settle."""
-        return name in Catalogue(self.settings.catalogue_path).newest_by_name()
-
-    def forecast_dates(self) -> set[dt.date]:
-        return set(TableStore(self.settings).read("forecasts")["date"].dt.date)
-
-    def tree(self) -> list[psutil.Process]:
-        return [self.process, *self.process.children(recursive=True)] if self.process.is_running() else []
-
-    def end(self) -> None:
-        """End the whole tree, whatever state it is in."""
-        tree = self.tree()
-        for process in tree:
-            if process.is_running():
-                process.terminate()
-        _, alive = psutil.wait_procs(tree, timeout=10)
-        for process in alive:
-            process.kill()
-        psutil.wait_procs(alive, timeout=10)
 
 
 @pytest.fixture

@@ -106,6 +106,24 @@ def test_the_instance_file_travels_inside_the_package_and_is_the_one_at_the_top(
     assert top.read_bytes() == inside.read_bytes()
 
 
+def test_the_instance_file_for_postgres_does_so_too_and_is_the_one_of_deploy():
+    assert "dagster-postgres.yaml" in PROJECT["tool"]["setuptools"]["package-data"]["cryptoliq_assets"]
+    deploy, inside = ROOT / "deploy" / "dagster.yaml", ROOT / "cryptoliq_assets" / "dagster-postgres.yaml"
+    assert deploy.read_bytes() == inside.read_bytes()
+
+
+def test_the_image_can_reach_postgres():
+    pinned = pins("requirements.txt")
+    for name, bounds in required(PROJECT["project"]["optional-dependencies"]["postgres"]).items():
+        assert within(pinned[name], bounds), f"{name} {pinned[name]} is outside {bounds}"
+
+
+def test_ci_installs_what_the_suite_starts_only_where_it_is_absent():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for command, package in (("chromium", "chromium"), ("initdb", "postgresql"), ("promtool", "prometheus")):
+        assert re.search(rf"^has {command} \|\| .*packages\+=\({package}\)$", script, flags=re.MULTILINE), command
+
+
 def test_tests_are_not_installed():
     find = PROJECT["tool"]["setuptools"]["packages"]["find"]
     assert find["include"] == ["cryptoliq_assets*"]

@@ -1,0 +1,251 @@
+"""Dagster's records on a real PostgreSQL server: the daemon, the UI and the command line, and a server that goes away."""
+
+import datetime as dt
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from cryptoliq_assets.cli import cli
+from cryptoliq_assets.home import prepare_home
+from cryptoliq_assets.io.database import DatabaseGone
+from cryptoliq_assets.io.dead_runs import PROCESS_TAG
+from cryptoliq_assets.io.run_lock import home_lock
+from cryptoliq_assets.raw.sensors import IN_FLIGHT
+from cryptoliq_assets.schemas.tables import DERIVED_TABLES
+from cryptoliq_assets_tests.markets import Home, file_name, quick_folder, snapshot
+from cryptoliq_assets_tests.postgres import PASSWORD, Postgres, a_postgres
+from cryptoliq_assets_tests.served import Served, free_port
+
+STATUS = dg.DagsterRunStatus
+URL = "CRYPTOLIQ_POSTGRES_URL"
+# Two days apart: no row's next day is there, so there is nothing to train on, and a run is tables alone.
+DAYS = [dt.date(2022, 1, 1) + dt.timedelta(days=2 * step) for step in range(6)]
+WORKSPACE = str(Path(__file__).resolve().parents[1] / "workspace.yaml")
+# Longer than the 12 to 14 s for which Dagster tries to reach its database.
+OUTAGE_SECONDS = 16
+LOCKED = re.compile(
+    r"database is locked|deadlock|could not obtain lock|lock timeout|could not serialize", re.IGNORECASE
+)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with a_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def home(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A home whose first file is taken in, on an empty database of its own."""
+    monkeypatch.setenv(URL, postgres.database())
+    monkeypatch.setenv("CRYPTOLIQ_FIRST_MONTH", "2021-11")
+    with quick_folder() as folder:
+        made = Home.at(folder, first_month="2021-11")
+        made.drop(file_name(DAYS[0]), snapshot([DAYS[0]]))
+        yield made
+
+
+@pytest.fixture
+def serve(home: Home, tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Starts long-lived commands on the home, and ends them."""
+    begun: list[Served] = []
+
+    def start(*command: str) -> Served:
+        begun.append(Served(home.settings.home, tmp_path / "served.log", *command))
+        return begun[-1]
+
+    yield start
+    for server in begun:
+        server.end()
+
+
+def command(home: Home, *arguments: str) -> None:
+    """`cryptoliq …` in this process; fails unless it ends with 0."""
+    cli.main(["--home", str(home.settings.home), *arguments], standalone_mode=False)
+
+
+def statuses(instance: dg.DagsterInstance, *, job: str) -> list[STATUS]:
+    """Of the job's runs, the earliest first."""
+    return [run.status for run in instance.get_runs(dg.RunsFilter(job_name=job), ascending=True)]
+
+
+def ask(server: Served, query: str, **variables: object) -> dict:
+    """What the UI asks of its webserver."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{server.port}/graphql",
+        json.dumps({"query": query, "variables": variables}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)["data"]
+
+
+def assert_whole(home: Home, days: list[dt.date]) -> None:
+    """Each table is what it is stamped to be and holds these days, and nothing half-written lies about."""
+    for table in DERIVED_TABLES:
+        for month in home.store.months(table):
+            home.store.verify(table, month)
+    for table in ("raw_snapshots", "cleaned_snapshots", "engineered_features", "labels"):
+        assert sorted(set(home.store.read(table)["date"].dt.date)) == days, table
+    assert not list(home.settings.home.rglob("*.tmp"))
+
+
+def test_the_daemon_refreshes_twice_by_its_sensor_and_a_run_that_fails_is_recorded_with_its_reason(
+    home, serve, postgres
+):
+    prepare_home(home.settings)
+    server = serve()
+    with dg.DagsterInstance.from_config(str(home.settings.dagster_home)) as instance:
+
+        def refreshed(times: int) -> Callable[[], bool]:
+            return lambda: statuses(instance, job="refresh") == [STATUS.SUCCESS] * times
+
+        server.wait_for(refreshed(1), seconds=180, told="the first refresh")
+        home.drop(file_name(DAYS[1]), snapshot([DAYS[1]]))
+        server.wait_for(refreshed(2), seconds=120, told="the second refresh")
+        assert_whole(home, DAYS[:2])
+
+        selector = {"repositoryLocationName": "cryptoliq_assets.definitions", "repositoryName": "__repository__"}
+        launched = ask(
+            server,
+            """mutation($run: ExecutionParams!) { launchRun(executionParams: $run) {
+                ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }""",
+            run={"selector": {**selector, "jobName": "rollback"}, "runConfigData": {}},
+        )
+        run_id = launched["launchRun"]["run"]["runId"]
+        server.wait_for(
+            lambda: instance.get_run_by_id(run_id).status == STATUS.FAILURE, seconds=120, told="the failing run"
+        )
+        (failed,) = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+        assert "no earlier model to roll back to" in failed.dagster_event.step_failure_data.error.message
+
+        shown = ask(server, "{ runsOrError { ... on Runs { results { runId jobName status } } } }")
+        assert sorted((run["jobName"], run["status"]) for run in shown["runsOrError"]["results"]) == [
+            ("refresh", "SUCCESS"),
+            ("refresh", "SUCCESS"),
+            ("rollback", "FAILURE"),
+        ]
+        for run in instance.get_runs():
+            events = [entry.dagster_event.event_type for entry in instance.all_logs(run.run_id) if entry.dagster_event]
+            assert events.count(dg.DagsterEventType.RUN_START) == 1
+            ends = {dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE} & set(events)
+            assert len(ends) == 1
+        table = instance.get_latest_materialization_event(dg.AssetKey("labels"))
+        assert table.run_id == instance.get_runs(dg.RunsFilter(job_name="refresh"), limit=1)[0].run_id
+    said = server.log.read_text(encoding="utf-8")
+    assert not LOCKED.findall(said + postgres.said())
+    assert PASSWORD not in said
+    # Nothing of it went to SQLite.
+    assert not list(home.settings.dagster_home.rglob("*.db"))
+
+
+def test_a_run_goes_on_over_a_restart_of_the_server_and_what_an_outage_cuts_ends_and_is_made_up_for(
+    home, serve, postgres
+):
+    prepare_home(home.settings)
+    lock = home.settings.lock_path
+    with dg.DagsterInstance.from_config(str(home.settings.dagster_home)) as instance:
+
+        def before_the_lock() -> list[dg.DagsterRun]:
+            """Runs whose process is at work; while the test holds the home they wait for it."""
+            begun = instance.get_runs(dg.RunsFilter(statuses=[STATUS.STARTED]))
+            return [run for run in begun if PROCESS_TAG in run.tags]
+
+        def refreshes(*ends: STATUS) -> Callable[[], bool]:
+            return lambda: statuses(instance, job="refresh") == list(ends)
+
+        with home_lock(lock, wait_seconds=60):
+            server = serve("dagster-daemon", "run", "-w", WORKSPACE)
+            server.wait_for(lambda: bool(before_the_lock()), seconds=180, told="a run at work")
+            postgres.stop()
+            postgres.start()
+        server.wait_for(refreshes(STATUS.SUCCESS), seconds=120, told="the end of the run over a restart")
+        assert_whole(home, DAYS[:1])
+
+        with home_lock(lock, wait_seconds=60):
+            home.drop(file_name(DAYS[1]), snapshot([DAYS[1]]))
+            server.wait_for(lambda: bool(before_the_lock()), seconds=120, told="another run at work")
+            (run,) = before_the_lock()
+            postgres.stop()
+        time.sleep(OUTAGE_SECONDS)
+        postgres.start()
+        server.wait_for(
+            lambda: (
+                statuses(instance, job="refresh")[-1] == STATUS.SUCCESS
+                and instance.get_run_by_id(run.run_id).is_finished
+                and dt.date(2022, 1, 3) in set(home.store.read("labels")["date"].dt.date)
+            ),
+            seconds=180,
+            told="the cut run's end, and a good one",
+        )
+        first, cut, *more = statuses(instance, job="refresh")
+        assert first == STATUS.SUCCESS
+        assert (cut, more) in [(STATUS.SUCCESS, []), (STATUS.FAILURE, [STATUS.SUCCESS])]
+        assert instance.get_runs_count(dg.RunsFilter(statuses=IN_FLIGHT)) == 0
+    assert_whole(home, DAYS[:2])
+
+
+def test_the_command_line_takes_in_shows_and_closes_what_a_killed_command_left(home, capsys):
+    command(home, "ingest")
+    command(home, "status", "--json")
+    assert json.loads(capsys.readouterr().out.split("\n{", 1)[-1].join(["{", ""]))["files"]["accepted"] == 1
+    home.drop(file_name(DAYS[1]), snapshot([DAYS[1]]))
+    script = str(Path(sys.executable).with_name("cryptoliq"))
+    with dg.DagsterInstance.from_config(str(home.settings.dagster_home)) as instance:
+        with home_lock(home.settings.lock_path, wait_seconds=60):
+            killed = subprocess.Popen(
+                [script, "--home", str(home.settings.home), "materialize"], stdout=subprocess.PIPE, text=True
+            )
+            for line in killed.stdout:
+                if "another run holds" in line:
+                    break
+            killed.send_signal(signal.SIGKILL)
+            killed.communicate()
+        assert statuses(instance, job="refresh")[-1] == STATUS.STARTED
+        command(home, "materialize")
+        assert STATUS.FAILURE in statuses(instance, job="refresh")
+        assert statuses(instance, job="refresh")[-1] == STATUS.SUCCESS
+        assert instance.get_runs_count(dg.RunsFilter(statuses=IN_FLIGHT)) == 0
+    assert_whole(home, DAYS[:2])
+
+
+def test_a_dump_restored_into_an_empty_database_has_the_same_runs_and_events(home, postgres, monkeypatch, tmp_path):
+    command(home, "ingest")
+
+    def recorded() -> list[tuple[str, STATUS, int]]:
+        with dg.DagsterInstance.from_config(str(home.settings.dagster_home)) as instance:
+            return [(run.run_id, run.status, len(instance.all_logs(run.run_id))) for run in instance.get_runs()]
+
+    before = recorded()
+    assert [status for _, status, _ in before] == [STATUS.SUCCESS]
+    dump, fresh = tmp_path / "cryptoliq.dump", postgres.database()
+    for words in (
+        ["pg_dump", "-Fc", "-f", dump, "-d", os.environ[URL]],
+        ["pg_restore", "--no-owner", "-d", fresh, dump],
+    ):
+        # libpq knows no driver in a scheme.
+        words = [str(word).replace("+psycopg2", "") for word in words]
+        subprocess.run([postgres.programs / words[0], *words[1:]], check=True, capture_output=True)
+    monkeypatch.setenv(URL, fresh)
+    assert recorded() == before
+
+
+def test_where_no_server_answers_a_command_says_so_in_a_line_without_the_password(home, monkeypatch):
+    monkeypatch.setenv(URL, f"postgresql+psycopg2://cryptoliq:{'hidden'}@127.0.0.1:{free_port()}/cryptoliq")
+    with pytest.raises(DatabaseGone) as told:
+        command(home, "ingest")
+    assert re.match(
+        r"Dagster's database does not answer: connection to server at .* Connection refused", str(told.value)
+    )
+    assert "hidden" not in str(told.value)
+    assert [entry.name for entry in home.settings.raw_dir.iterdir()] == [file_name(DAYS[0])]
