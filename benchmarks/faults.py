@@ -14,42 +14,37 @@ the diagonal.
 import argparse
 import datetime as dt
 import json
-import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from injected import CHANGES, FEED, in_fractions
+from injected_homes import HOME_FAULTS, NOTHING, in_order, through_files
 from side_by_side import machine, show
 
-from cryptoliq_assets.io.tables import sort_rows
-from cryptoliq_assets.models.store import store_of
-from cryptoliq_assets.monitor.conditions import OK
-from cryptoliq_assets.monitor.feed_faults import FAULTS, KINDS_OF_FEED, judge
-from cryptoliq_assets.monitor.vitals import COLUMNS, first_date_needed, vitals
+from cryptoliq_assets.monitor.feed_faults import KINDS_OF_FEED, judge
+from cryptoliq_assets.monitor.statistics.robust import robust_deviation
+from cryptoliq_assets.monitor.vitals import first_date_needed, vitals
 from cryptoliq_assets.raw.units import find_units
-from cryptoliq_assets.runner import Runner
-from cryptoliq_assets.serving.journal import encoded
 from cryptoliq_assets.settings import Settings
-from cryptoliq_assets.simulate import simulate_market, write_snapshots
+from cryptoliq_assets.simulate import simulate_market
 
 YEAR_DAYS = 365
-# Day by day: the days before say what is usual. Through files: enough for folds over time.
-FIRST_DAY, HOME_DAYS = 65, 100
-# Coins of the homes made of files.
-HOME_COINS = 150
+# The days before say what is usual.
+FIRST_DAY = 65
 # Real volumes fall by 40 % on 12 of 1,290 days: a step that nobody injected is no surprise on one day in a hundred. And of the
 # injected ones those are missed that a busier day hides.
 MOST_FALSE_STEPS, LEAST_STEPS = 0.01, 0.5
 # A move of the market is no fault; a market that moves on one day in thirty does not say much.
 MOST_MOVES = 1 / 30
-NOTHING = "nothing"
-PREDICTIONS_A_DAY, PREDICTION_DAYS = 48, 10
+# A healthy day that is called a move was one where its own 24h column says so: the median coin changed by as many robust
+# deviations of all the days' medians. The monitor looks at prices, volumes and volatility against the 60 days before.
+LEAST_MOVE = 3.0
+OWN_MOVES = "nothing, on days of a move"
 
 
 def real_market(folder: Path) -> pd.DataFrame:
@@ -63,11 +58,13 @@ def real_market(folder: Path) -> pd.DataFrame:
 def day_by_day(market: pd.DataFrame, *, days: int, seed: int) -> tuple[dict[str, Counter], list[str]]:
     """What is raised for each fault on `days` days, and for nothing on all; and what is wrong with that."""
     settings, rng = Settings(), np.random.default_rng(seed)
-    signs = vitals(_sorted(market))
+    signs = vitals(in_order(market))
     healthy = [judge(signs.iloc[: place + 1], settings) for place in range(FIRST_DAY, len(signs))]
-    table = {NOTHING: Counter()}
+    table = {NOTHING: Counter(), OWN_MOVES: Counter()}
+    changed = median_changes(market)
     for verdict in healthy:
-        table[NOTHING].update(verdict.raised or [NOTHING])
+        own = verdict.raised == ["market_move"] and changed[pd.Timestamp(verdict.date)] >= LEAST_MOVE
+        table[OWN_MOVES if own else NOTHING].update(verdict.raised or [NOTHING])
     calm = [verdict.date for verdict in healthy if not verdict.raised][:-2]
     chosen = [calm[place] for place in np.linspace(0, len(calm) - 1, days).astype(int)]
     for name, (_, inject) in FEED.items():
@@ -79,18 +76,31 @@ def day_by_day(market: pd.DataFrame, *, days: int, seed: int) -> tuple[dict[str,
             units = {at.date(): "percent" for at in near["date"].unique()}
             if inject is in_fractions:
                 rows, units = converted(rows, day), units | {day: unit_of(rows, day)}
-            verdict = judge(vitals(_sorted(rows[rows["date"] <= pd.Timestamp(day)])), settings, units=units)
+            verdict = judge(vitals(in_order(rows[rows["date"] <= pd.Timestamp(day)])), settings, units=units)
             table[name].update(verdict.raised or [NOTHING])
     steps_seen, steps_false = step_rates(signs, settings)
-    moves = ", ".join(str(verdict.date) for verdict in healthy if "market_move" in verdict.raised)
-    print(f"  {len(healthy)} healthy days; market moves of its own on {moves or 'none'}")
+    moves = [
+        f"{verdict.date} ({changed[pd.Timestamp(verdict.date)]:.1f})"
+        for verdict in healthy
+        if "market_move" in verdict.raised
+    ]
+    print(
+        f"  {len(healthy)} healthy days; moves of the market's own, and how far its median coin went in robust deviations:"
+    )
+    print(f"  {', '.join(moves) or 'none'}")
     print(f"  volume_step: {steps_seen:.0%} of injected steps seen, {steps_false:.2%} of healthy days called one")
-    wrong = [f"{NOTHING}: {kind} on {table[NOTHING][kind]} healthy days" for kind in FAULTS if table[NOTHING][kind]]
+    wrong = [f"{NOTHING}: {kind} on {count} healthy days" for kind, count in table[NOTHING].items() if kind != NOTHING]
     if steps_false > MOST_FALSE_STEPS or steps_seen < LEAST_STEPS:
         wrong.append(f"volume_step: {steps_seen:.0%} seen, {steps_false:.2%} false")
-    if table[NOTHING]["market_move"] > MOST_MOVES * len(healthy):
-        wrong.append(f"{NOTHING}: {table[NOTHING]['market_move']} market moves")
+    if table[OWN_MOVES]["market_move"] > MOST_MOVES * len(healthy):
+        wrong.append(f"{OWN_MOVES}: {table[OWN_MOVES]['market_move']} market moves")
     return table, wrong + off_diagonal(table, days=days)
+
+
+def median_changes(market: pd.DataFrame) -> pd.Series:
+    """By date: the median of 24h, from its own median over all dates, in robust deviations; without sign."""
+    medians = market.groupby("date")["24h"].median()
+    return (medians - medians.median()).abs() / robust_deviation(medians.to_numpy())
 
 
 def unit_of(rows: pd.DataFrame, day: dt.date) -> str:
@@ -131,133 +141,11 @@ def off_diagonal(table: dict[str, Counter], *, days: int) -> list[str]:
     return wrong
 
 
-def through_files(market: pd.DataFrame, folder: Path, *, seed: int) -> tuple[dict[str, Counter], list[str]]:
-    """What one run of the monitor raises for each fault in a home of its own; and what is wrong with that."""
-    rng = np.random.default_rng(seed)
-    market, last = _brought_up(market)
-    dates = [day.date() for day in sorted(market["date"].unique()) if day <= last]
-    healthy, table, wrong = folder / "healthy", {}, []
-    settings = Settings(home=healthy, folds=2)
-    write_snapshots(market, settings.raw_dir, dates=dates[:-2])
-    runner = Runner(settings)
-    runner.look()
-    runner.refresh(runner.plan().ranges)
-    runner.train()
-    runner.forecast()
-    now = dt.datetime.now(dt.UTC)
-    _predictions(settings, now=now, until=now)
-    table[NOTHING] = _raised(_copy(healthy, folder / "copy"), market, dates[-2:], now=now)
-    for name, (kind, inject) in FEED.items():
-        changed = inject(market, last, rng)
-        table[name] = _raised(_copy(healthy, folder / "copy"), changed, dates[-2:], now=now)
-        _expect(name, kind, table[name], wrong)
-    for name, (kind, harm) in HOME_FAULTS.items():
-        table[name] = _raised(_copy(healthy, folder / "copy"), market, dates[-2:], now=now, harm=harm)
-        _expect(name, kind, table[name], wrong)
-    if set(table[NOTHING]) != {NOTHING}:
-        wrong.append(f"through files, {NOTHING}: {dict(table[NOTHING])}")
-    return table, wrong
-
-
-def _truncate_model(settings: Settings, now: dt.datetime) -> None:
-    path = settings.models_dir / f"{store_of(settings).current_version()}.pkl"
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def _stop_predictions(settings: Settings, now: dt.datetime) -> None:
-    """A deploy two days ago, after which nobody was answered."""
-    shutil.rmtree(settings.predictions_dir)
-    _predictions(settings, now=now, until=now - dt.timedelta(days=2))
-
-
-HOME_FAULTS: dict[str, tuple[str, Callable[[Settings, dt.datetime], None]]] = {
-    "model file truncated": ("model_broken", _truncate_model),
-    "broken deploy": ("predictions_stopped", _stop_predictions),
-}
-
-
-def _predictions(settings: Settings, *, now: dt.datetime, until: dt.datetime) -> None:
-    """The service's record of single predictions, evenly over the last days, as `serving.journal` writes it."""
-    version = store_of(settings).current_version()
-    settings.predictions_dir.mkdir(parents=True, exist_ok=True)
-    settings.logs_dir.mkdir(parents=True, exist_ok=True)
-    asked = {"coin": "Bitcoin", "price": 40_000.0, "24h": -1.0, "7d": 2.0, "24h_volume": 2e10, "mkt_cap": 8e11}
-    told = {"liquidity_score": 0.8, "lower": 0.75, "upper": 0.85, "out_of_range": []}
-    step = dt.timedelta(days=1) / PREDICTIONS_A_DAY
-    at = now - dt.timedelta(days=PREDICTION_DAYS)
-    while at <= until:
-        line = {"at": at.isoformat(), "event": "prediction", "mode": "single", "inputs": asked, "output": told}
-        content = encoded({**line, "version": version, "seconds": 0.002})
-        for path in (settings.predictions_dir / f"{at:%Y-%m-%d}.jsonl", settings.logs_dir / "app.log"):
-            with path.open("ab") as handle:
-                handle.write(content)
-        at += step
-
-
-def _raised(
-    settings: Settings,
-    market: pd.DataFrame,
-    dates: list[dt.date],
-    *,
-    now: dt.datetime,
-    harm: Callable[[Settings, dt.datetime], None] | None = None,
-) -> Counter:
-    """Drop the files of these dates, take them in, do what harm there is, run the monitor once, and see what is not OK."""
-    from cryptoliq_assets.monitor.watch import conditions_of
-
-    runner = Runner(settings)
-    write_snapshots(market, settings.raw_dir, dates=dates)
-    runner.look()
-    runner.refresh(runner.plan().ranges)
-    if harm:
-        harm(settings, now)
-    runner.run("monitor")
-    found = conditions_of(settings, now)
-    return Counter({condition.kind for condition in found if condition.level != OK} or {NOTHING})
-
-
-def _copy(healthy: Path, place: Path) -> Settings:
-    shutil.rmtree(place, ignore_errors=True)
-    shutil.copytree(healthy, place, symlinks=True)
-    return Settings(home=place, folds=2)
-
-
-def _expect(name: str, kind: str, raised: Counter, wrong: list[str]) -> None:
-    if set(raised) != {kind}:
-        wrong.append(f"through files, {name}: {', '.join(raised)}, expected {kind} alone")
-
-
-def _brought_up(market: pd.DataFrame) -> tuple[pd.DataFrame, pd.Timestamp]:
-    """HOME_COINS coins of all sizes on HOME_DAYS days, so dated that the newest snapshot is yesterday's, on its own weekday,
-    with a day to come; and the date of that snapshot.
-
-    The latest such days at whose end the feed shows nothing and volumes changed by less than usual: a step that a wild week
-    hides is counted in the rate of steps seen, day by day.
-    """
-    settings = Settings()
-    yesterday = pd.Timestamp(dt.datetime.now(dt.UTC).date()) - pd.Timedelta(days=1)
-    last = market["date"].max() - pd.Timedelta(days=1)
-    last -= pd.Timedelta(days=(last.dayofweek - yesterday.dayofweek) % 7)
-    while True:
-        near = market["date"].between(last - pd.Timedelta(days=HOME_DAYS), last + pd.Timedelta(days=1))
-        ranked = market[market["date"] == last].sort_values("mkt_cap", ascending=False)["coin"]
-        chosen = ranked.iloc[np.linspace(0, len(ranked) - 1, min(HOME_COINS, len(ranked))).astype(int)]
-        kept = market[near & market["coin"].isin(chosen)]
-        verdict = judge(vitals(_sorted(kept[kept["date"] <= last])), settings)
-        steps = verdict.figures["volume_step"]
-        if not verdict.raised and max(abs(steps["first"]), abs(steps["second"])) <= steps["usual_deviation"]:
-            return kept.assign(date=kept["date"] + (yesterday - last)).reset_index(drop=True), yesterday
-        last -= pd.Timedelta(days=7)
-        if last - pd.Timedelta(days=HOME_DAYS) < market["date"].min():
-            raise SystemExit(f"no calm day of this weekday ({yesterday:%A}) in the market")
-
-
-def _sorted(rows: pd.DataFrame) -> pd.DataFrame:
-    return sort_rows(rows[COLUMNS].reset_index(drop=True))
-
-
 def confusion(title: str, table: dict[str, Counter]) -> None:
-    expected = {name: kind for name, (kind, _) in {**FEED, **HOME_FAULTS}.items()} | {NOTHING: NOTHING}
+    expected = {name: kind for name, (kind, _) in {**FEED, **HOME_FAULTS}.items()} | {
+        NOTHING: NOTHING,
+        OWN_MOVES: "market_move",
+    }
     kinds = list(dict.fromkeys([*KINDS_OF_FEED, *(kind for row in table.values() for kind in row if kind != NOTHING)]))
     rows = [(name, expected[name], *(row[kind] or "." for kind in [NOTHING, *kinds])) for name, row in table.items()]
     show(title, ["injected", "expected", NOTHING, *kinds], rows)

@@ -17,6 +17,7 @@ from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.monitor.alarm import raise_alarms
 from cryptoliq_assets.monitor.conditions import Condition
+from cryptoliq_assets.monitor.drift.measuring import Drift
 from cryptoliq_assets.monitor.watch import conditions_of
 from cryptoliq_assets.serving.app_kit import text
 from cryptoliq_assets.settings import Settings
@@ -194,11 +195,22 @@ def test_health_shows_what_is_not_well_what_is_open_and_what_was_told(copied):
 def test_health_shows_the_drift_of_each_condition_and_feature(copied):
     drifted = Condition("feature_drift", "warn", "price_log", "PSI 0.3, more than 0.25")
     conditions = [Condition("feature_drift", "ok", "overall", "PSI 0.1").to_dict(), drifted.to_dict()]
-    features = [{"feature": "price_log", "psi": 0.3, "bins": [1, 2]}, {"feature": "turnover_log", "psi": 0.01}]
-    write_json(copied.reports_dir / "drift_report.json", {"conditions": conditions, "features": features})
+    sizes = {"psi": 0.3, "distance": 0.6, "shift": -0.2, "missing": 0.01, "missing_before": 0.0}
+    drifts = [
+        Drift("price_log", **sizes, judged=True, level="warn"),
+        Drift("change_24h_abs", **{**sizes, "psi": float("nan")}, judged=False, level="ok"),
+    ]
+    told = {"conditions": conditions, "drift": [drift.to_dict() for drift in drifts]}
+    write_json(copied.reports_dir / "drift_report.json", told)
     test = unbroken(opened("health"))
     assert with_column(test, "kind")["where"].tolist() == ["price_log", "overall"]
-    assert with_column(test, "psi").to_dict("list") == {"feature": ["price_log", "turnover_log"], "psi": [0.3, 0.01]}
+    features = with_column(test, "psi")
+    assert features[["name", "level", "missing"]].values.tolist() == [
+        ["price_log", "warn", 0.01],
+        ["change_24h_abs", "told only", 0.01],
+    ]
+    assert features["psi"].iloc[0] == 0.3
+    assert np.isnan(features["psi"].iloc[1])
     assert "**WARN: Features drifted: price\\_log**" in said(test)
 
 

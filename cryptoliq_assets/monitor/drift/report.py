@@ -42,7 +42,7 @@ class DriftReport:
     came from, in words; no_drift: why drift was not measured, None where it was; score: centred scores of the days measured.
     """
 
-    generated_at: dt.datetime
+    made_at: dt.datetime
     newest: dt.date | None
     conditions: list[Condition]
     vitals: pd.DataFrame
@@ -63,7 +63,7 @@ class DriftReport:
             reference = {key: value for key, value in self.reference.to_dict().items() if key != "distributions"}
             reference["from"] = self.reference_from
         return {
-            "generated_at": self.generated_at.isoformat(timespec="seconds"),
+            "made_at": self.made_at.isoformat(timespec="seconds"),
             "newest_snapshot": self.newest,
             "champion": self.champion,
             "days": self.days,

@@ -44,6 +44,15 @@ _CONDITIONS = {
     "where": st.column_config.TextColumn("Where"),
     "what": st.column_config.TextColumn("What", width="large"),
 }
+_FEATURES = {
+    "name": st.column_config.TextColumn("Feature"),
+    "level": st.column_config.TextColumn("Level"),
+    "psi": st.column_config.NumberColumn("PSI", format="%.3f"),
+    "distance": st.column_config.NumberColumn("Distance", format="%.3f"),
+    "shift": st.column_config.NumberColumn("Median shift", format="%.3f"),
+    "missing": st.column_config.NumberColumn("Missing", format="percent"),
+    "missing_before": st.column_config.NumberColumn("Missing in training", format="percent"),
+}
 
 
 def show(source: Source) -> None:
@@ -201,25 +210,29 @@ def _drift(report: dict[str, Any] | None) -> None:
         shown = [{name: str(condition.get(name) or "") for name in _CONDITIONS} for condition in conditions]
         shown.sort(key=lambda row: ("fail", "warn", "ok").index(row["level"]) if row["level"] in _LEVELS else 3)
         st.dataframe(pd.DataFrame(shown), column_config=_CONDITIONS, hide_index=True, key="drift")
+    if report.get("not_measured"):
+        st.caption(f"The features were not held against training: {text(str(report['not_measured']))}.")
     features = _features_of(report)
     if features is not None:
-        st.markdown("**Feature by feature**")
-        st.dataframe(features, hide_index=True, key="features")
+        st.markdown("**Feature by feature, the largest PSI first**")
+        st.dataframe(features, column_config=_FEATURES, hide_index=True, key="features")
+        st.caption(
+            "PSI and distance are of values less their day's median; the shift is of the median as it is, in spreads of training. "
+            "`reports/drift_report.html` has the plots."
+        )
     with st.expander("The whole report"):
         st.json(report, expanded=1)
 
 
 def _features_of(report: dict[str, Any]) -> pd.DataFrame | None:
-    """The report's table of features, statistics beside each name; None where it has none."""
-    features = report.get("features")
-    if isinstance(features, dict):
-        features = [{"feature": name, **told} for name, told in features.items() if isinstance(told, dict)]
+    """The report's `drift`, a row a feature; None where it has none."""
+    features = report.get("drift")
     if not isinstance(features, list) or not features or not all(isinstance(row, dict) for row in features):
         return None
-    frame = pd.DataFrame(features)
-    return frame[
-        [name for name in frame.columns if not frame[name].map(lambda cell: isinstance(cell, dict | list)).any()]
-    ]
+    frame = pd.DataFrame(features).reindex(columns=[*_FEATURES, "judged"])
+    # What is told and not judged has no level of its own.
+    frame["level"] = frame["level"].where(frame["judged"].ne(False), "told only")
+    return frame[list(_FEATURES)]
 
 
 page("Data health", show)
