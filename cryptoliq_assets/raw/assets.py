@@ -9,11 +9,12 @@ from cryptoliq_assets.io.declare import OWNERS, table_asset
 from cryptoliq_assets.io.frames import SOURCES, PanderaParquetIOManager
 from cryptoliq_assets.io.metadata import markdown_table
 from cryptoliq_assets.io.run_lock import RunLock
-from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS
+from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS, OPTIONAL_NUMBERS
 from cryptoliq_assets.settings import Settings
 
 GROUP = "raw"
-TEXT_COLUMNS = ("coin", "symbol", "source_file")
+TEXT_COLUMNS = ("coin", "symbol", "name", "source_file")
+MOMENT_COLUMNS = ("date", "last_updated")
 _LISTED = 20
 RAW_FILES = dg.AssetKey("raw_files")
 
@@ -23,8 +24,11 @@ RawFrame = create_dagster_pandas_dataframe_type(
     description="Rows of raw snapshot files, typed: the contract's columns, one row a (coin, date).",
     columns=[
         *(PandasColumn(name, constraints=[ColumnDTypeInSetConstraint({"category"})]) for name in TEXT_COLUMNS),
-        PandasColumn("date", constraints=[ColumnDTypeInSetConstraint({"datetime64[ns]"})]),
-        *(PandasColumn(name, constraints=[ColumnDTypeInSetConstraint({"float64"})]) for name in NUMBER_COLUMNS),
+        *(PandasColumn(name, constraints=[ColumnDTypeInSetConstraint({"datetime64[ns]"})]) for name in MOMENT_COLUMNS),
+        *(
+            PandasColumn(name, constraints=[ColumnDTypeInSetConstraint({"float64"})])
+            for name in (*NUMBER_COLUMNS, *OPTIONAL_NUMBERS)
+        ),
         PandasColumn("arrival", constraints=[ColumnDTypeInSetConstraint({"int64"})]),
     ],
 )
