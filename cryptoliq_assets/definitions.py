@@ -29,6 +29,7 @@ from cryptoliq_assets.models.jobs import rollback_job  # noqa: E402
 from cryptoliq_assets.models.sensors import champion_keeper, weekly_train  # noqa: E402
 from cryptoliq_assets.raw.assets import raw_assets  # noqa: E402
 from cryptoliq_assets.raw.checks import raw_checks  # noqa: E402
+from cryptoliq_assets.raw.fetching import fetch_schedule  # noqa: E402
 from cryptoliq_assets.raw.sensors import raw_files_sensor  # noqa: E402
 from cryptoliq_assets.settings import Settings  # noqa: E402
 
@@ -54,7 +55,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         ],
         jobs=[*jobs.ALL_JOBS, rollback_job(settings)],
         sensors=[raw_files_sensor(settings, jobs.refresh), champion_keeper(settings, jobs.train, jobs.forecast)],
-        schedules=[weekly_train(jobs.train)],
+        schedules=[weekly_train(jobs.train), fetch_schedule(settings, jobs.fetch)],
         resources={
             TABLES_IO: PanderaParquetIOManager.of(settings),
             CANDIDATES_IO: CandidateIOManager.of(settings),

@@ -13,6 +13,7 @@ PREPROCESS_JOB = "preprocess"
 TRAIN_JOB = "train"
 FORECAST_JOB = "forecast"
 ROLLBACK_JOB = "rollback"
+FETCH_JOB = "fetch_snapshot"
 
 _PREPROCESSED = ["cleaned_snapshots", "engineered_features", "labels"]
 _TABLES = ["raw_snapshots", *_PREPROCESSED]
@@ -42,6 +43,8 @@ train = _job(
 )
 forecast = _job(FORECAST_JOB, "Forecast the newest snapshot with the present champion.", ["forecasts"])
 
+fetch = _job(FETCH_JOB, "Fetch today's snapshot from CoinGecko into the drop folder.", ["coingecko_snapshot"])
+
 
 def selection_of(job: str, last: str, newest: str) -> list[dg.AssetKey] | None:
     """What a run of a monthly job up to month `last` materializes; None for all of the job.
@@ -53,4 +56,4 @@ def selection_of(job: str, last: str, newest: str) -> list[dg.AssetKey] | None:
     return [dg.AssetKey(name) for name in _TABLES]
 
 
-ALL_JOBS = [refresh, ingest, preprocess, train, forecast]
+ALL_JOBS = [refresh, ingest, preprocess, train, forecast, fetch]
