@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from cryptoliq_assets.io.files import write_file
 from cryptoliq_assets.raw.catalogue import Catalogue
@@ -66,6 +66,17 @@ def writing(settings: Settings) -> Iterator[None]:
     settings.fetch_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(settings.fetch_dir / _WRITE_LOCK):
         yield
+
+
+@contextmanager
+def alone(settings: Settings, what: str) -> Iterator[None]:
+    """Held for a whole fetch of `what` (snapshot, history): two at once would ask for everything twice."""
+    settings.fetch_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(settings.fetch_dir / f"{what}.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise FetchError(f"another `cryptoliq fetch {what}` is at work on {settings.home}") from error
 
 
 def write_checked(name: str, content: bytes, settings: Settings, *, today: dt.date) -> bool:

@@ -20,6 +20,7 @@ from cryptoliq_assets.raw.coingecko_client import CoinGecko
 from cryptoliq_assets.raw.coingecko_errors import CoinGone, FetchError, PartFailed
 from cryptoliq_assets.raw.coingecko_files import (
     HISTORY_COLUMNS,
+    alone,
     days_of_others,
     history_name,
     to_csv,
@@ -68,6 +69,10 @@ class History:
 
     def fetch(self) -> Fetched:
         """Ask for what is not there yet, then write the files. FetchError where not all of it came; what came is kept."""
+        with alone(self.settings, "history"):
+            return self._fetch()
+
+    def _fetch(self) -> Fetched:
         deadline = self.clock.now() + self.settings.fetch_history_seconds
         with CoinGecko(self.settings, deadline, self.clock, self.say) as service:
             job = self._job(service)

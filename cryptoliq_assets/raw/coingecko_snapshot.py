@@ -19,6 +19,7 @@ from cryptoliq_assets.raw.coingecko_client import CoinGecko
 from cryptoliq_assets.raw.coingecko_errors import CoinGone, FetchError, PartFailed
 from cryptoliq_assets.raw.coingecko_files import (
     SNAPSHOT_COLUMNS,
+    alone,
     cell,
     is_known,
     live_name,
@@ -68,7 +69,11 @@ def fetch_snapshot(
 
     Raises FetchError where it cannot be had whole now; pages that came are kept for the next try.
     """
-    clock = clock or Clock()
+    with alone(settings, "snapshot"):
+        return _fetch(settings, again=again, clock=clock or Clock(), say=say)
+
+
+def _fetch(settings: Settings, *, again: bool, clock: Clock, say: Callable[[str], None]) -> Fetched:
     day, name = clock.today(), live_name(clock.today())
     if not again and is_known(name, settings):
         return Fetched(notes=[f"{name} was fetched already; --again fetches and replaces it"])
