@@ -21,6 +21,7 @@ _COMMANDS = {
     "demo": "demo",
     "setup": "home",
     "simulate": "home",
+    "fetch": "fetch",
     "ingest": "pipeline",
     "validate": "validate",
     "preprocess": "pipeline",

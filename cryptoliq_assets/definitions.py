@@ -44,6 +44,7 @@ from cryptoliq_assets.monitor.sensors import (  # noqa: E402
 )
 from cryptoliq_assets.raw.assets import raw_assets  # noqa: E402
 from cryptoliq_assets.raw.checks import raw_checks  # noqa: E402
+from cryptoliq_assets.raw.fetching import fetch_schedule  # noqa: E402
 from cryptoliq_assets.raw.sensors import raw_files_sensor  # noqa: E402
 from cryptoliq_assets.settings import Settings  # noqa: E402
 
@@ -88,7 +89,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             run_failures_sensor(settings),
             failed_checks_sensor(settings, checks=watched),
         ],
-        schedules=[weekly_train(jobs.train), daily_monitor(jobs.monitor)],
+        schedules=[weekly_train(jobs.train), daily_monitor(jobs.monitor), fetch_schedule(settings, jobs.fetch)],
         resources={
             TABLES_IO: PanderaParquetIOManager.of(settings),
             CANDIDATES_IO: CandidateIOManager.of(settings),

@@ -14,6 +14,7 @@ TRAIN_JOB = "train"
 FORECAST_JOB = "forecast"
 ROLLBACK_JOB = "rollback"
 MONITOR_JOB = "monitor"
+FETCH_JOB = "fetch_snapshot"
 
 _PREPROCESSED = ["cleaned_snapshots", "engineered_features", "labels"]
 _TABLES = ["raw_snapshots", *_PREPROCESSED]
@@ -49,6 +50,8 @@ monitor = dg.define_asset_job(
     executor_def=dg.in_process_executor,
 )
 
+fetch = _job(FETCH_JOB, "Fetch today's snapshot from CoinGecko into the drop folder.", ["coingecko_snapshot"])
+
 
 def selection_of(job: str, last: str, newest: str) -> list[dg.AssetKey] | None:
     """What a run of a monthly job up to month `last` materializes; None for all of the job.
@@ -60,4 +63,4 @@ def selection_of(job: str, last: str, newest: str) -> list[dg.AssetKey] | None:
     return [dg.AssetKey(name) for name in _TABLES]
 
 
-ALL_JOBS = [refresh, ingest, preprocess, train, forecast, monitor]
+ALL_JOBS = [refresh, ingest, preprocess, train, forecast, monitor, fetch]

@@ -113,6 +113,29 @@ class Settings(BaseSettings):
         description="Service that the app asks; default: the home itself.",
     )
     api_key: SecretStr | None = Field(None, description="Key that the app sends to the service.")
+    fetch_enabled: bool = Field(False, description="Whether the fetch_snapshot schedule runs (00:40 UTC).")
+    coingecko_plan: Literal["keyless", "demo", "pro"] = Field("keyless", description="Plan at CoinGecko.")
+    coingecko_key: SecretStr | None = Field(None, description="Key of the demo or pro plan; sent as a header alone.")
+    coingecko_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#@\s]+[^?#@\s]*$",
+        description="Address of the API; default: the plan's.",
+    )
+    coingecko_coins: int = Field(500, ge=1, le=20_000, description="Coins of a snapshot, the largest by market cap.")
+    coingecko_per_minute: int | None = Field(
+        None, ge=1, description="Requests a minute; default: keyless 5, demo 30, pro 250."
+    )
+    coingecko_per_month: int | None = Field(
+        None, ge=0, description="Requests a month, 0: no limit; default: keyless none, demo 10000, pro 500000."
+    )
+    fetch_seconds: float = Field(1800.0, gt=0, description="Longest that fetching a snapshot takes, waits included.")
+    fetch_history_seconds: float = Field(21_600.0, gt=0, description="Longest that one run of fetch history takes.")
+    fetch_request_seconds: float = Field(30.0, gt=0, description="Longest wait for a sign of life in one request.")
+    fetch_wait_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Wait after too many requests where the service names no time; faults wait less at first.",
+    )
 
     alert_urls: SecretStr | None = Field(
         None, description="Channels of the alerts: Apprise URLs (mailto://…, slack://…, json://…), by spaces or commas."
@@ -184,6 +207,10 @@ class Settings(BaseSettings):
         "api_url",
         "api_key",
         "alert_urls",
+        "coingecko_key",
+        "coingecko_url",
+        "coingecko_per_minute",
+        "coingecko_per_month",
         mode="before",
     )
     @classmethod
@@ -218,7 +245,9 @@ class Settings(BaseSettings):
         return month
 
     # What nobody is shown: no resource configuration, no log and no key of a cache has it.
-    SECRETS: ClassVar[frozenset[str]] = frozenset({"signing_key", "api_keys", "api_key", "alert_urls", "postgres_url"})
+    SECRETS: ClassVar[frozenset[str]] = frozenset(
+        {"signing_key", "api_keys", "api_key", "alert_urls", "postgres_url", "coingecko_key"}
+    )
 
     def open_values(self) -> dict[str, Any]:
         """All that is no secret, as JSON values; Settings.model_validate takes it back."""
@@ -252,6 +281,11 @@ class Settings(BaseSettings):
     def catalogue_path(self) -> Path:
         """SQLite catalogue of the files received."""
         return self.data_dir / "catalogue.sqlite"
+
+    @property
+    def fetch_dir(self) -> Path:
+        """What came of a fetch that is not over, and how many requests were made."""
+        return self.data_dir / "fetch"
 
     @property
     def models_dir(self) -> Path:

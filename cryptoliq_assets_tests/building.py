@@ -16,7 +16,7 @@ from cryptoliq_assets.models.described import digests
 from cryptoliq_assets.models.ledger import PROMOTION, Ledger, sha256_of
 from cryptoliq_assets.models.loading import library_versions
 from cryptoliq_assets.models.pointer import write_pointer
-from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS
+from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS, OPTIONAL_NUMBERS
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets.simulate import simulate_market
 
@@ -48,6 +48,13 @@ def raw_rows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     frame["symbol"] = frame["symbol"].fillna(frame["coin"].str[:3].str.upper()).astype("category")
     frame[list(NUMBER_COLUMNS)] = frame[list(NUMBER_COLUMNS)].astype(float)
     return sort_rows(frame[["coin", "symbol", "date", *NUMBER_COLUMNS]])
+
+
+def received(rows: pd.DataFrame, *, file: str = "made.csv") -> pd.DataFrame:
+    """Raw rows as the table has them: of a file without optional columns, the first to arrive."""
+    nothing = {"name": pd.Categorical([None] * len(rows)), **dict.fromkeys(OPTIONAL_NUMBERS, np.nan)}
+    origin = {"source_file": pd.Categorical([file] * len(rows)), "arrival": 1}
+    return rows.assign(**nothing, last_updated=pd.NaT, **origin).astype({"last_updated": "datetime64[ns]"})
 
 
 def cleaned_rows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

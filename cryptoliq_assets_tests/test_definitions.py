@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -24,7 +23,15 @@ from cryptoliq_assets.runner import Runner
 from cryptoliq_assets.schemas.tables import TABLES, upstream_of
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets.simulate import simulate_market, write_snapshots
-from cryptoliq_assets_tests.building import cleaned_rows, day, fill_home, raw_rows, store_champion, store_forecast
+from cryptoliq_assets_tests.building import (
+    cleaned_rows,
+    day,
+    fill_home,
+    raw_rows,
+    received,
+    store_champion,
+    store_forecast,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 CANDIDATES = ["linear_regression", "random_forest", "xgboost"]
@@ -317,7 +324,7 @@ def column_set(name: str, row: int, value: object) -> Callable[[pa.Table], pa.Ta
 def raw_home(settings: Settings, rows_by_day: dict[int, int]) -> None:
     """Raw months with so many coins on each day."""
     rows = [{"coin": f"Coin{n:02}", "day": number} for number, count in rows_by_day.items() for n in range(count)]
-    frame = raw_rows(rows).assign(source_file=pd.Categorical.from_codes([0] * len(rows), ["made.csv"]), arrival=1)
+    frame = received(raw_rows(rows))
     TableStore(settings).write("raw_snapshots", frame, sorted({f"{day(number):%Y-%m}" for number in rows_by_day}))
 
 

@@ -194,7 +194,7 @@ class TableStore:
         path = self.path(spec.name, month)
         try:
             with path.open("rb") as handle:
-                file = pq.ParquetFile(handle, read_dictionary=spec.text_columns, page_checksum_verification=True)
+                file = _open(handle, spec)
                 stamp = Stamp.read(file.schema_arrow.metadata)
                 vouched = stamp is not None and stamp.schema == schema_fingerprint(spec)
                 table = file.read(columns=columns if vouched else None)
@@ -205,7 +205,10 @@ class TableStore:
             if not file.schema_arrow.equals(arrow_schema(spec)):
                 check_types(spec, file.schema_arrow.empty_table().to_pandas(), where=str(path))
             return table.replace_schema_metadata(None)
-        frame = validate_table(spec, table.to_pandas(), where=str(path))
+        frame = table.to_pandas()
+        if stamp is not None:
+            frame = _with_added(spec, frame)
+        frame = validate_table(spec, frame, where=str(path))
         checked = to_arrow(frame, spec)
         return checked if columns is None else checked.select(columns)
 
@@ -245,6 +248,22 @@ def empty_frame(spec: Table) -> pd.DataFrame:
     """No rows, with the columns and types of the table."""
     types = {name: str(column.dtype) for name, column in spec.schema.columns.items()}
     return pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in types.items()})
+
+
+def _open(handle: Any, spec: Table) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(handle, read_dictionary=spec.text_columns, page_checksum_verification=True)
+    except KeyError:
+        # Of a month file without one of its text columns none is read as a dictionary; the checks will say what is absent.
+        handle.seek(0)
+        return pq.ParquetFile(handle, page_checksum_verification=True)
+
+
+def _with_added(spec: Table, frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame of an earlier version's month file with the columns, all null, that the table did not have then."""
+    absent = [name for name in spec.added if name not in frame.columns]
+    types = {name: str(spec.schema.columns[name].dtype) for name in absent}
+    return frame.assign(**{name: pd.Series(None, index=frame.index, dtype=types[name]) for name in absent})
 
 
 def _damaged(spec: Table, path: Path | UPath, error: Exception) -> TableInvalid:

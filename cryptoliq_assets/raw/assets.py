@@ -9,11 +9,13 @@ from cryptoliq_assets.io.declare import OWNERS, table_asset
 from cryptoliq_assets.io.frames import SOURCES, PanderaParquetIOManager
 from cryptoliq_assets.io.metadata import markdown_table
 from cryptoliq_assets.io.run_lock import RunLock
-from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS
+from cryptoliq_assets.raw.fetching import FETCHED, fetch_assets
+from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS, OPTIONAL_NUMBERS
 from cryptoliq_assets.settings import Settings
 
 GROUP = "raw"
-TEXT_COLUMNS = ("coin", "symbol", "source_file")
+TEXT_COLUMNS = ("coin", "symbol", "name", "source_file")
+MOMENT_COLUMNS = ("date", "last_updated")
 _LISTED = 20
 RAW_FILES = dg.AssetKey("raw_files")
 
@@ -23,17 +25,21 @@ RawFrame = create_dagster_pandas_dataframe_type(
     description="Rows of raw snapshot files, typed: the contract's columns, one row a (coin, date).",
     columns=[
         *(PandasColumn(name, constraints=[ColumnDTypeInSetConstraint({"category"})]) for name in TEXT_COLUMNS),
-        PandasColumn("date", constraints=[ColumnDTypeInSetConstraint({"datetime64[ns]"})]),
-        *(PandasColumn(name, constraints=[ColumnDTypeInSetConstraint({"float64"})]) for name in NUMBER_COLUMNS),
+        *(PandasColumn(name, constraints=[ColumnDTypeInSetConstraint({"datetime64[ns]"})]) for name in MOMENT_COLUMNS),
+        *(
+            PandasColumn(name, constraints=[ColumnDTypeInSetConstraint({"float64"})])
+            for name in (*NUMBER_COLUMNS, *OPTIONAL_NUMBERS)
+        ),
         PandasColumn("arrival", constraints=[ColumnDTypeInSetConstraint({"int64"})]),
     ],
 )
 
 
 def raw_assets(settings: Settings) -> list[dg.AssetSpec | dg.AssetsDefinition]:
-    """The drop folder as an external asset, and the table of what was received."""
+    """What is fetched, the drop folder as an external asset, and the table of what was received."""
     raw_files = dg.AssetSpec(
         RAW_FILES,
+        deps=[FETCHED],
         group_name=GROUP,
         kinds={"csv"},
         owners=OWNERS,
@@ -64,7 +70,7 @@ def raw_assets(settings: Settings) -> list[dg.AssetSpec | dg.AssetsDefinition]:
         result.frame.attrs[SOURCES] = result.sources
         return dg.Output(result.frame, metadata={**_gaps_metadata(result.gaps), **_files_metadata(result.reports)})
 
-    return [raw_files, raw_snapshots]
+    return [*fetch_assets(settings, group=GROUP), raw_files, raw_snapshots]
 
 
 def _gaps_metadata(gaps: dict[str, int]) -> dict[str, dg.MetadataValue]:

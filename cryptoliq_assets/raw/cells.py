@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from cryptoliq_assets.raw.contract import OBSERVED_COLUMN, Document, FileRefusedError, iso_date
+from cryptoliq_assets.raw.contract import Document, FileRefusedError, iso_date
 from cryptoliq_assets.raw.faults import Reason
 from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS, CONTRACT_COLUMNS, NUMBER_COLUMNS, UNSIGNED_COLUMNS
 
@@ -81,11 +81,11 @@ def read_cells(document: Document) -> Cells:
     """Read the contract's columns that a document has, none of them twice. Raises FileRefusedError ("unreadable")."""
     names = [name for name in NUMBER_COLUMNS if name in document.columns]
     texts = [name for name in document.columns if name in CONTRACT_COLUMNS and name not in names]
-    texts += [OBSERVED_COLUMN] if OBSERVED_COLUMN in document.columns else []
+    texts += document.optional_columns
     text, layout, values = _read_typed(document, texts=texts, numbers=names)
     if values is None:
         text, layout = read_text(document, [*texts, *names])
-        numbers = _parse_numbers([text[name] for name in names], rows=layout.rows)
+        numbers = parse_numbers([text[name] for name in names], rows=layout.rows)
     else:
         numbers = Parsed(values, np.zeros(values.shape, dtype=np.int8))
     _mark_ranges(names, numbers)
@@ -178,7 +178,7 @@ def _trimmed(table: pa.Table, name: str) -> pa.Array:
     return pc.utf8_trim_whitespace(table.column(name).combine_chunks())
 
 
-def _parse_numbers(columns: list[pa.Array], *, rows: int) -> Parsed:
+def parse_numbers(columns: list[pa.Array], *, rows: int) -> Parsed:
     """Numbers of trimmed text, cell by cell: faults are NOT_A_NUMBER and INFINITE."""
     text = pa.concat_arrays(columns) if columns else pa.array([], pa.string())
     text = pc.if_else(pc.is_in(text, options=_EMPTY_OPTIONS), _NO_TEXT, text)
@@ -226,11 +226,12 @@ def _date_fault(cell: str, day: dt.date | None, *, first: dt.date, last: dt.date
 
 def latest_moment(text: pa.Array) -> str | None:
     """The latest ISO moment in a column, as UTC; a moment without a zone is UTC; None where there is none."""
-    moments = [moment for cell in pc.unique(text).to_pylist() if (moment := _moment(cell))]
+    moments = [moment for cell in pc.unique(text).to_pylist() if (moment := iso_moment(cell))]
     return max(moments).isoformat() if moments else None
 
 
-def _moment(cell: str) -> dt.datetime | None:
+def iso_moment(cell: str) -> dt.datetime | None:
+    """The moment that a cell names, as UTC; None for anything else."""
     try:
         moment = dt.datetime.fromisoformat(cell)
         return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)

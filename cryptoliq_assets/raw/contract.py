@@ -12,10 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from cryptoliq_assets.raw.records import HEADER, line_at, split_cells, unclosed_quote
-from cryptoliq_assets.schemas.raw import CONTRACT_COLUMNS, REQUIRED_COLUMNS
-
-# CoinGecko's moment of observation; read for the report where a file carries it.
-OBSERVED_COLUMN = "last_updated"
+from cryptoliq_assets.schemas.raw import CONTRACT_COLUMNS, OBSERVED_COLUMN, OPTIONAL_COLUMNS, REQUIRED_COLUMNS
 
 _NAME = re.compile(r"(?:coingecko_([0-9]{4})([0-9]{2})([0-9]{2})|coin_gecko_([0-9]{4})-([0-9]{2})-([0-9]{2}))\.csv")
 # A day, alone or as the midnight (UTC) that begins it.
@@ -73,7 +70,13 @@ class Document:
     @property
     def ignored_columns(self) -> list[str]:
         """Columns that nobody reads."""
-        return [name for name in self.columns if name not in CONTRACT_COLUMNS and name != OBSERVED_COLUMN]
+        read = {*CONTRACT_COLUMNS, *self.optional_columns}
+        return [name for name in self.columns if name not in read]
+
+    @property
+    def optional_columns(self) -> list[str]:
+        """Columns that are kept where they are there; one that is there twice is not read: which one would it be?"""
+        return [name for name in OPTIONAL_COLUMNS if self.columns.count(name) == 1]
 
 
 def file_date(name: str) -> dt.date | None:

@@ -14,15 +14,17 @@ import pyarrow.compute as pc
 
 from cryptoliq_assets.raw.cells import latest_moment
 from cryptoliq_assets.raw.contract import Document, file_date
+from cryptoliq_assets.raw.optional import OPTIONAL_SCHEMA, read_optional
 from cryptoliq_assets.raw.report import describe_rows, name_date_issue
 from cryptoliq_assets.raw.screening import Screened
 from cryptoliq_assets.raw.units import UnitConflictError, UnitFinding, find_units
-from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS, DERIVED_COLUMNS, NUMBER_COLUMNS
+from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS, DERIVED_COLUMNS, NUMBER_COLUMNS, OPTIONAL_COLUMNS
 
 # Rows kept: `RawSnapshots` without source_file and arrival, which the file cannot know.
 ROWS_SCHEMA = pa.schema(
     [("coin", pa.string()), ("symbol", pa.string()), ("date", pa.timestamp("ns"))]
     + [(name, pa.float64()) for name in NUMBER_COLUMNS]
+    + list(OPTIONAL_SCHEMA)
 )
 _NO_TEXT = pa.scalar(None, pa.string())
 
@@ -32,7 +34,7 @@ class KeptRows:
     """Rows let in, those of file n from starts[n] to starts[n + 1]; every file has some.
 
     `days` count from 1970. `numbers` maps NUMBER_COLUMNS to values in their file's unit, NaN where empty; None for a
-    column that the files do not carry.
+    column that the files do not carry. `optional` is the text of those OPTIONAL_COLUMNS that they do carry.
     """
 
     starts: np.ndarray
@@ -40,6 +42,7 @@ class KeptRows:
     coins: pa.DictionaryArray
     symbols: pa.DictionaryArray
     numbers: dict[str, np.ndarray | None]
+    optional: dict[str, pa.Array]
 
 
 def units_of(
@@ -71,10 +74,12 @@ def kept_rows(screened: Screened, starts: Sequence[int] | np.ndarray) -> KeptRow
     """The rows let in of what was screened; `starts` counts these rows alone."""
     numbers = {name: screened.number(name) for name in NUMBER_COLUMNS}
     days, coins, symbols, kept = screened.days, screened.coins, screened.symbols, screened.kept
+    optional = {name: text for name, text in screened.cells.text.items() if name in OPTIONAL_COLUMNS}
     if not kept.all():
+        optional = {name: text.filter(pa.array(kept)) for name, text in optional.items()}
         numbers = {name: values if values is None else values[kept] for name, values in numbers.items()}
         days, (coins, symbols) = days[kept], (column.filter(pa.array(kept)) for column in (coins, symbols))
-    return KeptRows(np.asarray(starts, dtype=np.int64), days, coins, symbols, numbers)
+    return KeptRows(np.asarray(starts, dtype=np.int64), days, coins, symbols, numbers, optional)
 
 
 def describe_kept(kept: KeptRows, findings: Sequence[UnitFinding]) -> list[tuple[pa.Table, dict[str, Any]]]:
@@ -102,7 +107,11 @@ def describe_kept(kept: KeptRows, findings: Sequence[UnitFinding]) -> list[tuple
         cells = {name: count - (brought[name][place] if name in brought else 0) for name, count in there.items()}
         told["derived_columns"] = [name for name in DERIVED_COLUMNS if name not in brought]
         told["derived_cells"] = {name: count for name, count in cells.items() if count}
-    table = _table(kept, whole)
+    optional = read_optional(kept.optional, rows=len(kept.days))
+    unread = {name: np.add.reduceat(cells, starts[:-1], dtype=np.int64) for name, cells in optional.unread.items()}
+    for place, told in enumerate(described):
+        told["unread_cells"] = {name: int(counts[place]) for name, counts in unread.items() if counts[place]}
+    table = _table(kept, whole, optional.columns)
     return [
         (table.slice(start, told["rows_kept"]), told)
         for start, told in zip(starts[:-1].tolist(), described, strict=True)
@@ -165,7 +174,7 @@ def derive(numbers: Mapping[str, np.ndarray | None]) -> dict[str, np.ndarray]:
     return made
 
 
-def _table(kept: KeptRows, numbers: np.ndarray) -> pa.Table:
+def _table(kept: KeptRows, numbers: np.ndarray, optional: list[pa.Array]) -> pa.Table:
     """Rows of ROWS_SCHEMA; an empty symbol and NaN become null. `numbers` is of shape (NUMBER_COLUMNS, rows)."""
     symbol = kept.symbols.dictionary_decode()
     rows = len(kept.days)
@@ -175,5 +184,6 @@ def _table(kept: KeptRows, numbers: np.ndarray) -> pa.Table:
         pc.if_else(pc.equal(symbol, ""), _NO_TEXT, symbol),
         pa.array(kept.days.astype("datetime64[D]").astype("datetime64[ns]")),
         *(flat.slice(place * rows, rows) for place in range(len(NUMBER_COLUMNS))),
+        *optional,
     ]
     return pa.Table.from_arrays(arrays, schema=ROWS_SCHEMA)

@@ -20,7 +20,7 @@ def merge_arrivals(existing: pd.DataFrame, parts: list[pa.Table]) -> pd.DataFram
     if not parts:
         return existing
     added = pa.concat_tables(parts, promote_options="permissive").unify_dictionaries()
-    for name in ("coin", "symbol"):
+    for name in ("coin", "symbol", "name"):
         place = added.schema.get_field_index(name)
         added = added.set_column(place, name, added[name].combine_chunks().dictionary_encode())
     frame = added.to_pandas()[spec.columns]

@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 
 from cryptoliq_assets.raw.cells import read_cells, read_text
 from cryptoliq_assets.raw.contract import (
-    OBSERVED_COLUMN,
     Document,
     FileRefusedError,
     check_doubled,
@@ -30,6 +29,7 @@ from cryptoliq_assets.raw.kept import complete_report, describe_kept, kept_rows,
 from cryptoliq_assets.raw.report import blank_report, row_issues
 from cryptoliq_assets.raw.screening import Screened, refused_rows, screen, truncated_line
 from cryptoliq_assets.raw.units import UnitConflictError
+from cryptoliq_assets.schemas.raw import OBSERVED_COLUMN
 
 REFUSED_SCHEMA = pa.schema(
     [("line", pa.int64())] + [(name, pa.string()) for name in ("reason", "column", "value", "text")]

@@ -48,6 +48,7 @@ REPORT_KEYS = {
     "unknown_caps": "rows kept with market cap 0 or empty",
     "zero_volumes": "rows kept with volume 0",
     "empty_cells": "empty cells of the rows kept, by column",
+    "unread_cells": "cells of optional columns that could not be read and are left empty, by column",
     "shared_symbols": "symbols that several coins have, and those coins",
     "observation_time": "latest moment in last_updated, where the file has it",
     "arrival": "number of this version in the order of arrival",
@@ -93,6 +94,7 @@ def blank_report(name: str, content: bytes, *, sha256: str | None = None) -> dic
         "unknown_caps": 0,
         "zero_volumes": 0,
         "empty_cells": {},
+        "unread_cells": {},
         "shared_symbols": {},
         "observation_time": None,
     }

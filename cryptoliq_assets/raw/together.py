@@ -14,7 +14,6 @@ import numpy as np
 
 from cryptoliq_assets.raw.cells import Cells, read_cells
 from cryptoliq_assets.raw.contract import (
-    OBSERVED_COLUMN,
     Document,
     FileRefusedError,
     check_doubled,
@@ -27,6 +26,7 @@ from cryptoliq_assets.raw.parsing import ParsedSnapshot, parse_snapshot
 from cryptoliq_assets.raw.report import blank_report
 from cryptoliq_assets.raw.screening import Screened, screen_alone
 from cryptoliq_assets.raw.units import UnitConflictError, UnitFinding
+from cryptoliq_assets.schemas.raw import OBSERVED_COLUMN
 
 # Bytes read together: enough that calls no longer count, few enough to stay near the processor.
 _TOGETHER = 2**20

@@ -53,6 +53,11 @@ def day(meaning: str, *, sources: tuple[str, ...] = (), **checks: Any) -> Any:
     return pa.Field(description=meaning, metadata=metadata, is_midnight=True, **checks)
 
 
+def moment(meaning: str, *, sources: tuple[str, ...] = (), nullable: bool = False) -> Any:
+    """A column of moments: UTC, without a zone."""
+    return pa.Field(description=meaning, metadata={"unit": "UTC", "sources": sources}, nullable=nullable)
+
+
 def flag(meaning: str, *, sources: tuple[str, ...] = (), **checks: Any) -> Any:
     """A boolean column."""
     return pa.Field(description=meaning, metadata={"unit": "true or false", "sources": sources}, **checks)

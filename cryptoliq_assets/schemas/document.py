@@ -5,7 +5,7 @@ python -m cryptoliq_assets.schemas.document > docs/data-contracts.md
 
 from cryptoliq_assets.raw.report import REPORT_KEYS
 from cryptoliq_assets.schemas.backtest import BACKTEST, BACKTEST_BY_COIN
-from cryptoliq_assets.schemas.raw import CONTRACT_COLUMNS, DERIVED_COLUMNS, REQUIRED_COLUMNS
+from cryptoliq_assets.schemas.raw import CONTRACT_COLUMNS, DERIVED_COLUMNS, OPTIONAL_COLUMNS, REQUIRED_COLUMNS
 from cryptoliq_assets.schemas.tables import TABLES
 
 _HEAD = """# Data contracts
@@ -17,8 +17,9 @@ two together.
 
 For the author of a feed. One CSV file, UTF-8, comma-separated, with a header line; named `coingecko_YYYYMMDD.csv` or
 `coin_gecko_YYYY-MM-DD.csv` after its day; written elsewhere and moved into `data/raw/`, or written there (a file is taken only once it
-has stopped changing). It must carry {required}; {derived} are derived where absent; other columns are ignored and listed in
-the report. Units of {units}: percent or fraction, the same in all three. Dates are `YYYY-MM-DD` (UTC). Numbers
+has stopped changing). It must carry {required}; {derived} are derived where absent; {optional} are kept
+where a file has them (a cell of these that cannot be read is left empty, counted under `unread_cells`, and refuses nothing); other columns
+are ignored and listed in the report. Units of {units}: percent or fraction, the same in all three. Dates are `YYYY-MM-DD` (UTC). Numbers
 are plain (`1234.5`, `1.2e9`); an empty cell means unknown. A row is identified by coin and date.
 
 Test a file with `cryptoliq validate FILE`. What happens to it:
@@ -66,6 +67,7 @@ def document() -> str:
 _COLUMN_SETS = {
     "required": REQUIRED_COLUMNS,
     "derived": DERIVED_COLUMNS,
+    "optional": OPTIONAL_COLUMNS,
     "units": [name for name in CONTRACT_COLUMNS if name in ("1h", "24h", "7d")],
 }
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from cryptoliq_assets.schemas.base import TableModel, day, number, text, whole
+from cryptoliq_assets.schemas.base import TableModel, day, moment, number, text, whole
 
 # What every file must carry; CoinGecko's own exports have these nine.
 REQUIRED_COLUMNS = ("coin", "symbol", "price", "1h", "24h", "7d", "24h_volume", "mkt_cap", "date")
@@ -17,6 +17,11 @@ DERIVED_COLUMNS = ("liquidity_ratio", "price_change_24h")
 CONTRACT_COLUMNS = REQUIRED_COLUMNS + DERIVED_COLUMNS
 CHANGE_COLUMNS = ("1h", "24h", "7d")
 NUMBER_COLUMNS = ("price", *CHANGE_COLUMNS, "24h_volume", "mkt_cap", *DERIVED_COLUMNS)
+# Kept where a file carries them, else null: what a source tells today and nobody tells tomorrow. A cell of them that cannot
+# be read refuses no row.
+OPTIONAL_NUMBERS = ("high_24h", "low_24h", "circulating_supply", "market_cap_rank")
+NAME_COLUMN, OBSERVED_COLUMN = "name", "last_updated"
+OPTIONAL_COLUMNS = (NAME_COLUMN, *OPTIONAL_NUMBERS, OBSERVED_COLUMN)
 # Negative values of these are faults.
 UNSIGNED_COLUMNS = ("price", "24h_volume", "mkt_cap", "liquidity_ratio")
 
@@ -39,5 +44,11 @@ class RawSnapshots(TableModel):
     price_change_24h: Series[float] = number(
         "Price change over the last 24 hours; derived where the file has none.", unit="USD"
     )
+    name: Series[pd.CategoricalDtype] = text("Name for people, where the file has one.", nullable=True)
+    high_24h: Series[float] = number("Highest price of the last 24 hours.", unit="USD", ge=0)
+    low_24h: Series[float] = number("Lowest price of the last 24 hours.", unit="USD", ge=0)
+    circulating_supply: Series[float] = number("Coins in circulation.", unit="coins", ge=0)
+    market_cap_rank: Series[float] = number("Rank by market cap, as the source says.", unit="rank", ge=1)
+    last_updated: Series[pa.DateTime] = moment("When the source last saw a trade of the coin.", nullable=True)
     source_file: Series[pd.CategoricalDtype] = text("File that the row came from.")
     arrival: Series[int] = whole("Number of that file in the order of arrival: the later wins.", unit="count", ge=1)

@@ -15,12 +15,12 @@ from cryptoliq_assets.schemas.cleaned import CleanedSnapshots
 from cryptoliq_assets.schemas.features import EngineeredFeatures
 from cryptoliq_assets.schemas.forecasts import Forecasts
 from cryptoliq_assets.schemas.labels import Labels
-from cryptoliq_assets.schemas.raw import RawSnapshots
+from cryptoliq_assets.schemas.raw import OPTIONAL_COLUMNS, RawSnapshots
 from cryptoliq_assets.settings import Settings
 
 # Raise when the code behind a table changes what it computes: its months are then made again.
 CODE_VERSIONS = {
-    "raw_snapshots": "1",
+    "raw_snapshots": "2",
     "cleaned_snapshots": "1",
     "engineered_features": "2",
     "labels": "1",
@@ -30,11 +30,13 @@ CODE_VERSIONS = {
 
 @dataclass(frozen=True)
 class Table:
-    """A monthly table: the model it is held to, and its folder under the tables' root."""
+    """A monthly table: the model it is held to, its folder under the tables' root, and `added`: nullable columns that month
+    files of earlier versions do not have."""
 
     name: str
     model: type[TableModel]
     path: str
+    added: tuple[str, ...] = ()
 
     @cached_property
     def schema(self) -> pa.DataFrameSchema:
@@ -62,7 +64,7 @@ class Table:
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
-        Table("raw_snapshots", RawSnapshots, "ingested"),
+        Table("raw_snapshots", RawSnapshots, "ingested", added=OPTIONAL_COLUMNS),
         Table("cleaned_snapshots", CleanedSnapshots, "cleaned"),
         Table("engineered_features", EngineeredFeatures, "processed/engineered_features"),
         Table("labels", Labels, "processed/labels.parquet"),

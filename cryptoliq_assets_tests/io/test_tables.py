@@ -31,6 +31,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
     home.drop("coingecko_20220330.csv", snapshot([MARCH, APRIL], missing=0))
     home.bring_up_to_date()
     made = {table: home.store.read(table) for table in DERIVED_TABLES}
+    made["raw_snapshots"] = made["raw_snapshots"].assign(name=made["raw_snapshots"]["symbol"])
     labels = made["labels"]
     score = labels["liquidity_score"]
     ours = {

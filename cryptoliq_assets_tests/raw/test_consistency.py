@@ -11,7 +11,7 @@ from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.raw.checks import unit_consistent
 from cryptoliq_assets.raw.consistency import realised_slopes
 from cryptoliq_assets.settings import Settings
-from cryptoliq_assets_tests.building import day, raw_rows
+from cryptoliq_assets_tests.building import day, raw_rows, received
 from cryptoliq_assets_tests.markets import Home
 
 
@@ -23,7 +23,7 @@ def two_days(*, scale: float = 1.0, coins: int = 40) -> pd.DataFrame:
         {"coin": f"coin {place}", "day": 2, "price": 100.0 + move, "24h": move * scale}
         for place, move in enumerate(moves)
     ]
-    return raw_rows(rows).assign(source_file=pd.Categorical(["f"] * 2 * coins), arrival=1)
+    return received(raw_rows(rows))
 
 
 @pytest.mark.parametrize(("scale", "slope"), [(1.0, 1.0), (0.01, 100.0), (100.0, 0.01)])

@@ -11,6 +11,7 @@ import pytest
 from cryptoliq_assets.raw import month_rows as month_rows_module
 from cryptoliq_assets.raw import together as together_module
 from cryptoliq_assets.raw.merging import hold_against, merge_arrivals
+from cryptoliq_assets.raw.optional import OPTIONAL_SCHEMA
 from cryptoliq_assets.raw.parsing import ParsedSnapshot
 from cryptoliq_assets.raw.report import blank_report
 from cryptoliq_assets.raw.together import RawFile, parse_snapshots
@@ -62,6 +63,7 @@ def kept(day: dt.date, *coins: str, arrival: int) -> pa.Table:
                 name: pa.array([1.0] * len(coins))
                 for name in ["price", "1h", "24h", "7d", "24h_volume", "mkt_cap", "liquidity_ratio", "price_change_24h"]
             },
+            **{field.name: pa.nulls(len(coins), field.type) for field in OPTIONAL_SCHEMA},
             "source_file": pa.array(["f"] * len(coins)).dictionary_encode(),
             "arrival": pa.array([arrival] * len(coins)),
         }

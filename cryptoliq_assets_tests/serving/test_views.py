@@ -12,7 +12,7 @@ from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.serving import home_views, views
 from cryptoliq_assets.settings import Settings
-from cryptoliq_assets_tests.building import fill_home, raw_rows, store_forecast
+from cryptoliq_assets_tests.building import fill_home, raw_rows, received, store_forecast
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_all_models_with_ledger_newest_first_and_leaderboard(own):
 def test_health_counts_days_missing_between_snapshots_and_the_age_of_the_newest(tmp_path):
     settings = Settings(home=tmp_path)
     rows = raw_rows([{"coin": coin, "day": day} for day in (1, 2, 5) for coin in ("A", "B")[: 1 + day % 2]])
-    TableStore(settings).write("raw_snapshots", rows.assign(source_file="a.csv", arrival=1), ["2025-03"])
+    TableStore(settings).write("raw_snapshots", received(rows), ["2025-03"])
     found = home_views.health_view(settings, TableStore(settings), today=dt.date(2025, 3, 7))
     strict(found)
     assert (found["first_snapshot"], found["newest_snapshot"]) == ("2025-03-01", "2025-03-05")

@@ -1,0 +1,67 @@
+"""A coin's chart made days: midnights, changes, rows. Pure."""
+
+import datetime as dt
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cryptoliq_assets.raw.coingecko_files import cell
+
+_DAY_MS = 86_400_000
+_EPOCH = dt.date(1970, 1, 1)
+# Of a chart's lists, the column of the contract.
+COLUMNS = {"price": "prices", "mkt_cap": "market_caps", "24h_volume": "total_volumes"}
+
+
+def daily_points(chart: Mapping[str, Sequence[Sequence[Any]]]) -> dict[str, dict[str, float]]:
+    """By ISO day, what the chart says of price, mkt_cap and 24h_volume (USD) at its midnight (UTC).
+
+    A point belongs to the nearest midnight, and of several the nearest counts. The last moment of the chart is "now", and
+    left out. A volume is that of the 24 hours before the midnight.
+    """
+    moments = [point[0] for name in COLUMNS.values() for point in chart[name] if _is_number(point[0])]
+    last = max(moments, default=0)
+    days: dict[str, dict[str, float]] = {}
+    for column, name in COLUMNS.items():
+        nearest: dict[int, tuple[float, float]] = {}
+        for moment, value in chart[name]:
+            if not _is_number(moment) or not _is_number(value) or moment >= last:
+                continue
+            day = math.floor(moment / _DAY_MS + 0.5)
+            distance = abs(moment - day * _DAY_MS)
+            if day not in nearest or distance < nearest[day][0]:
+                nearest[day] = (distance, value)
+        for day, (_, value) in nearest.items():
+            days.setdefault((_EPOCH + dt.timedelta(days=day)).isoformat(), {})[column] = value
+    return days
+
+
+def rows_of(days: Mapping[str, Mapping[str, float]], *, first: dt.date, last: dt.date) -> dict[dt.date, dict[str, str]]:
+    """Cells of the contract by day: price, 24h and 7d in percent (from the prices 1 and 7 days before), price_change_24h,
+    volume and cap. 1h is not known. Days without a price have no row."""
+    rows = {}
+    for step in range((last - first).days + 1):
+        day = first + dt.timedelta(days=step)
+        told = days.get(day.isoformat(), {})
+        price = told.get("price")
+        if price is None:
+            continue
+        before, week_before = (
+            days.get((day - dt.timedelta(days=back)).isoformat(), {}).get("price") for back in (1, 7)
+        )
+        rows[day] = {
+            **{column: cell(value) for column, value in told.items()},
+            "24h": _change(price, before),
+            "7d": _change(price, week_before),
+            "price_change_24h": "" if before is None else cell(price - before),
+        }
+    return rows
+
+
+def _change(price: float, before: float | None) -> str:
+    """Percent; unknown where there was no price, or none above 0."""
+    return "" if before is None or before <= 0 else cell((price / before - 1) * 100)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300

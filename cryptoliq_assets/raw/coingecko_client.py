@@ -1,0 +1,200 @@
+"""Asking CoinGecko: one request at a time, within the limits, again where that helps, until one overall deadline."""
+
+import importlib.metadata
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
+
+from cryptoliq_assets.raw.coingecko_answers import Again, Answer, value_of
+from cryptoliq_assets.raw.coingecko_errors import DeadlinePassed, FetchError, PartFailed
+from cryptoliq_assets.raw.coingecko_limits import Clock, Limiter
+from cryptoliq_assets.settings import Settings
+
+_PUBLIC, _PRO = "https://api.coingecko.com/api/v3", "https://pro-api.coingecko.com/api/v3"
+_HOSTS = {"keyless": _PUBLIC, "demo": _PUBLIC, "pro": _PRO}
+_KEY_HEADERS = {"demo": "x-cg-demo-api-key", "pro": "x-cg-pro-api-key"}
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+# Times that one request is sent where the service fails; a limit that was met does not count.
+_ATTEMPTS = 6
+# A failing service is asked again after this share of the wait for a limit (1 s of a minute), then twice as much, …
+_FIRST_WAIT_SHARE = 1 / 60
+# Longer than any answer: a page of 250 coins has 0.25 MB.
+_MOST_BYTES = 64 * 2**20
+
+
+@dataclass
+class CoinGecko:
+    """One fetch's connection; every wait and retry ends at `deadline` (seconds since 1970).
+
+    `say` is told of each wait. Use as a context. The key is in a header and nowhere else.
+    """
+
+    settings: Settings
+    deadline: float
+    clock: Clock = field(default_factory=Clock)
+    say: Callable[[str], None] = lambda message: None
+    _http: httpx.Client = field(init=False, repr=False)
+    _failures: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.limiter = Limiter.of(settings, self.clock)
+        self._http = httpx.Client(
+            base_url=_base_url(settings),
+            headers={"User-Agent": _user_agent(), "Accept": "application/json", **_key_header(settings)},
+            timeout=settings.fetch_request_seconds,
+        )
+
+    def __enter__(self) -> "CoinGecko":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def markets(self, page: int) -> list[dict[str, Any]]:
+        """One page of /coins/markets: 250 coins by market cap, with the changes of 1h, 24h and 7d in percent."""
+        params = {
+            "vs_currency": "usd",
+            "order": "market_cap_desc",
+            "per_page": 250,
+            "page": page,
+            "price_change_percentage": "1h,24h,7d",
+        }
+        return self._get("/coins/markets", params, what=f"page {page} of the market", check=_is_page)
+
+    def chart(self, coin: str, *, days: int) -> dict[str, Any]:
+        """Daily prices, market_caps and total_volumes of one coin: lists of [milliseconds since 1970, USD]."""
+        params = {"vs_currency": "usd", "days": days, "interval": "daily"}
+        path = f"/coins/{quote(coin, safe='')}/market_chart"
+        return self._get(path, params, what=f"the chart of {coin}", check=_is_chart)
+
+    def _get(self, path: str, params: dict[str, Any], *, what: str, check: Callable[[Any], bool]) -> Any:
+        """The value of one request.
+
+        Raises DeadlinePassed, BudgetSpent or FetchError where no further request would do better, PartFailed where this one
+        failed every time, CoinGone on 404.
+        """
+        self._failures = 0
+        retrying = Retrying(
+            retry=retry_if_exception_type(Again),
+            wait=self._wait,
+            stop=self._stop,
+            sleep=self.clock.sleep,
+            before_sleep=self._tell,
+            retry_error_callback=self._give_up,
+        )
+        return retrying(self._once, path, params, what, check)
+
+    def _once(self, path: str, params: dict[str, Any], what: str, check: Callable[[Any], bool]) -> Any:
+        self.limiter.take(self.deadline)
+        try:
+            answer = self._send(path, params)
+        except httpx.TimeoutException as error:
+            raise Again(f"{what}: no answer within {self.settings.fetch_request_seconds:g} s") from error
+        except httpx.TransportError as error:
+            raise Again(f"{what}: the connection failed ({type(error).__name__})") from error
+        value = value_of(answer, what=what, now=self.clock.now())
+        if not check(value):
+            raise Again(f"{what}: the answer is not of the shape that was asked for")
+        return value
+
+    def _send(self, path: str, params: dict[str, Any]) -> Answer:
+        body = bytearray()
+        with self._http.stream("GET", path, params=params) as response:
+            for part in response.iter_bytes():
+                body += part
+                if len(body) > _MOST_BYTES:
+                    raise httpx.ReadError(f"more than {_MOST_BYTES} bytes")
+                if self.clock.now() > self.deadline:
+                    # A server that sends a byte now and then meets no timeout.
+                    raise httpx.ReadTimeout("the time allowed is over")
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return Answer(response.status_code, headers, self._without_key(bytes(body), response.status_code))
+
+    def _without_key(self, body: bytes, status: int) -> bytes:
+        """A refusal may repeat the key that it refuses, and is shown to people."""
+        key = self.settings.coingecko_key
+        return body if status == 200 or key is None else body.replace(key.get_secret_value().encode(), b"***")
+
+    def _wait(self, state: RetryCallState) -> float:
+        again = _again(state)
+        unit = self.settings.fetch_wait_seconds
+        if again.limited:
+            # A full minute where no time is named; a named 0 would be asked for at once, for ever.
+            wait = unit if again.seconds is None else max(again.seconds, unit * _FIRST_WAIT_SHARE)
+            self.limiter.hold(wait)
+            return wait
+        self._failures += 1
+        backoff = min(unit * _FIRST_WAIT_SHARE * 2 ** (self._failures - 1), unit)
+        return max(again.seconds or 0.0, backoff)
+
+    def _stop(self, state: RetryCallState) -> bool:
+        return self._failures >= _ATTEMPTS or self.clock.now() + state.upcoming_sleep > self.deadline
+
+    def _tell(self, state: RetryCallState) -> None:
+        self.say(f"{_again(state)}; asking again in {state.upcoming_sleep:.0f} s")
+
+    def _give_up(self, state: RetryCallState) -> Any:
+        again = _again(state)
+        if self.clock.now() + state.upcoming_sleep > self.deadline:
+            raise DeadlinePassed(
+                f"{again}; the next try would be in {state.upcoming_sleep:.0f} s, after the time allowed"
+            ) from again
+        raise PartFailed(f"{again}; {_ATTEMPTS} times in a row") from again
+
+
+def _again(state: RetryCallState) -> Again:
+    error = state.outcome.exception() if state.outcome else None
+    if not isinstance(error, Again):
+        raise TypeError(f"a retry for {error!r}, which asks for none")
+    return error
+
+
+def _base_url(settings: Settings) -> str:
+    url = settings.coingecko_url or _HOSTS[settings.coingecko_plan]
+    parts = urlsplit(url)
+    if settings.coingecko_key and parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+        raise FetchError(f"CRYPTOLIQ_COINGECKO_URL is {url}: a key goes out over https, or to this machine alone")
+    return url
+
+
+def _key_header(settings: Settings) -> dict[str, str]:
+    key = settings.coingecko_key.get_secret_value() if settings.coingecko_key else ""
+    name = _KEY_HEADERS.get(settings.coingecko_plan)
+    if name is None:
+        if key:
+            raise FetchError("CRYPTOLIQ_COINGECKO_KEY is set, but the plan is keyless: set _PLAN to demo or pro")
+        return {}
+    if not key:
+        raise FetchError(f"the {settings.coingecko_plan} plan needs a key: set CRYPTOLIQ_COINGECKO_KEY")
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        # Said here: the error of a header would show its value.
+        raise FetchError("CRYPTOLIQ_COINGECKO_KEY holds a blank or a sign that no key has")
+    return {name: key}
+
+
+def _user_agent() -> str:
+    version = "0"
+    with suppress(importlib.metadata.PackageNotFoundError):
+        version = importlib.metadata.version("cryptoliq")
+    return f"cryptoliq/{version}"
+
+
+def _is_page(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(row, dict) and _is_text(row.get("id")) for row in value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_chart(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(value.get(name), list) and all(isinstance(point, list) and len(point) == 2 for point in value[name])
+        for name in ("prices", "market_caps", "total_volumes")
+    )

@@ -1,0 +1,21 @@
+"""What may come of asking CoinGecko, in words for a person."""
+
+
+class FetchError(RuntimeError):
+    """Nothing more can be asked for now; the message says why, and what to do. What came is kept for the next try."""
+
+
+class DeadlinePassed(FetchError):
+    """The time that a fetch may take is over, or would be before the service wants to be asked again."""
+
+
+class BudgetSpent(FetchError):
+    """The month's requests are used up."""
+
+
+class CoinGone(RuntimeError):
+    """CoinGecko knows no coin of this id (any more)."""
+
+
+class PartFailed(RuntimeError):
+    """One request came to nothing after every retry; others may do better."""

@@ -1,0 +1,112 @@
+"""Contract files of what CoinGecko said, and where they may be written.
+
+A live snapshot is `coingecko_YYYYMMDD.csv`, a day of history `coin_gecko_YYYY-MM-DD.csv`: so neither is a version of the
+other. Of two files of one day the later arrival wins, so history is written only for days of which no other file is known.
+"""
+
+import csv
+import datetime as dt
+import io
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from cryptoliq_assets.io.files import write_file
+from cryptoliq_assets.raw.catalogue import Catalogue
+from cryptoliq_assets.raw.coingecko_errors import FetchError
+from cryptoliq_assets.raw.contract import file_date
+from cryptoliq_assets.raw.folder import look_at, parse_content
+from cryptoliq_assets.schemas.raw import OPTIONAL_COLUMNS, REQUIRED_COLUMNS
+from cryptoliq_assets.settings import Settings
+
+SNAPSHOT_COLUMNS = (*REQUIRED_COLUMNS, "price_change_24h", *OPTIONAL_COLUMNS)
+HISTORY_COLUMNS = (*REQUIRED_COLUMNS, "price_change_24h", "name")
+# Who may come between the look at what is there and the writing: another fetch of this home.
+_WRITE_LOCK = "write.lock"
+
+
+def live_name(day: dt.date) -> str:
+    return f"coingecko_{day:%Y%m%d}.csv"
+
+
+def history_name(day: dt.date) -> str:
+    return f"coin_gecko_{day:%Y-%m-%d}.csv"
+
+
+def to_csv(rows: Iterable[Mapping[str, str]], columns: Sequence[str]) -> bytes:
+    """A contract file; cells that a row does not have are empty."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="", extrasaction="raise", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8")
+
+
+def cell(value: Any) -> str:
+    """A number of an answer as a cell, to the last bit; empty where it is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return ""
+    # A whole number of hundreds of digits is no float.
+    if isinstance(value, int):
+        return str(value) if abs(value) < 2**1023 else ""
+    return repr(value) if math.isfinite(value) else ""
+
+
+def words(value: Any) -> str:
+    """A text of an answer as a cell on one line; empty where it is none."""
+    return " ".join(value.split()) if isinstance(value, str) else ""
+
+
+@contextmanager
+def writing(settings: Settings) -> Iterator[None]:
+    """Held between looking which days have files and writing others."""
+    settings.fetch_dir.mkdir(parents=True, exist_ok=True)
+    with FileLock(settings.fetch_dir / _WRITE_LOCK):
+        yield
+
+
+@contextmanager
+def alone(settings: Settings, what: str) -> Iterator[None]:
+    """Held for a whole fetch of `what` (snapshot, history): two at once would ask for everything twice."""
+    settings.fetch_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(settings.fetch_dir / f"{what}.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise FetchError(f"another `cryptoliq fetch {what}` is at work on {settings.home}") from error
+
+
+def write_checked(name: str, content: bytes, settings: Settings, *, today: dt.date) -> bool:
+    """Write a contract file into the drop folder, whole or not at all; False where it lies there already.
+
+    FetchError, nothing written, where ingest would refuse it.
+    """
+    parsed = parse_content(name, content, settings, today=today)
+    if parsed.rows is None:
+        raise FetchError(f"{name} is not written, ingest would refuse it: {parsed.refusal}")
+    path = settings.raw_dir / name
+    if path.is_file() and path.read_bytes() == content:
+        return False
+    write_file(path, content)
+    return True
+
+
+def is_known(name: str, settings: Settings) -> bool:
+    """Whether a file of this name lies in the drop folder, or was accepted from there."""
+    known = Catalogue(settings.catalogue_path).files(states=["waiting", "accepted"])
+    return (settings.raw_dir / name).exists() or any(file.name == name for file in known)
+
+
+def days_of_others(settings: Settings) -> set[dt.date]:
+    """Days of which a file is known that is not one of history: received, or in the drop folder and not yet looked at."""
+    taken: set[dt.date] = set()
+    for file in Catalogue(settings.catalogue_path).files(states=["waiting", "accepted"]):
+        taken.update(day for day in file.dates if file.name != history_name(day))
+    for entry in look_at(settings.raw_dir).files:
+        day = file_date(entry.name)
+        if day and entry.name != history_name(day):
+            taken.add(day)
+    return taken

@@ -1,0 +1,41 @@
+"""Fetching in Dagster: today's snapshot as an asset, and the schedule that asks for it once it is switched on."""
+
+import dagster as dg
+
+from cryptoliq_assets.io.declare import OWNERS
+from cryptoliq_assets.jobs import AssetJob
+from cryptoliq_assets.settings import Settings
+
+FETCHED = dg.AssetKey("coingecko_snapshot")
+# The day that has ended is served by 00:35 UTC.
+CRON = "40 0 * * *"
+
+
+def fetch_assets(settings: Settings, *, group: str) -> list[dg.AssetsDefinition]:
+    @dg.asset(key=FETCHED, group_name=group, kinds={"csv", "http"}, owners=OWNERS, code_version="1")
+    def coingecko_snapshot(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        """Today's market from CoinGecko, as a file in the drop folder; the raw_files sensor takes it in like any other.
+
+        Whole or absent: a run that fails keeps the pages that came, and the next asks for the others.
+        """
+        from cryptoliq_assets.raw.coingecko_snapshot import fetch_snapshot
+
+        made = fetch_snapshot(settings, say=context.log.info)
+        for note in made.notes:
+            context.log.warning(note)
+        metadata = {"files": [path.name for path in made.files], "notes": made.notes}
+        return dg.MaterializeResult(metadata=metadata)
+
+    return [coingecko_snapshot]
+
+
+def fetch_schedule(settings: Settings, job: AssetJob) -> dg.ScheduleDefinition:
+    running = dg.DefaultScheduleStatus.RUNNING if settings.fetch_enabled else dg.DefaultScheduleStatus.STOPPED
+    return dg.ScheduleDefinition(
+        name="fetch_snapshot",
+        job=job,
+        cron_schedule=CRON,
+        execution_timezone="UTC",
+        default_status=running,
+        description="Every day at 00:40 UTC: today's snapshot from CoinGecko. Off unless CRYPTOLIQ_FETCH_ENABLED.",
+    )

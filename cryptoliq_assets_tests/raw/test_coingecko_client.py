@@ -1,0 +1,184 @@
+"""Asking CoinGecko: each fault is waited out, asked again or told as a person would want, within one deadline."""
+
+import logging
+from collections.abc import Iterator
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+
+from cryptoliq_assets.raw.coingecko_client import CoinGecko
+from cryptoliq_assets.raw.coingecko_errors import BudgetSpent, CoinGone, DeadlinePassed, FetchError, PartFailed
+from cryptoliq_assets_tests import coingecko as gecko
+from cryptoliq_assets_tests.coingecko import NOW, Fault, Service, Waited, fetching, serving
+
+MARKETS = "/coins/markets"
+KEY = "CG-verysecret"
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with serving(Service()) as service:
+        yield service
+
+
+def asker(home: Path, service: Service, waited: Waited, *, seconds: float = 1800.0, **said: object) -> CoinGecko:
+    return CoinGecko(fetching(home, service, **said), NOW + seconds, waited.clock)
+
+
+@pytest.mark.parametrize(
+    "fault", [gecko.LIMIT_JSON, gecko.THROTTLED, gecko.CLOUDFLARE, gecko.CLOUDFLARE_403, gecko.LIMIT_PAGE]
+)
+def test_too_many_requests_without_a_time_named_wait_a_full_minute(tmp_path, service, fault) -> None:
+    service.faults = [(MARKETS, fault)] * 2
+    waited = Waited()
+    with asker(tmp_path, service, waited) as client:
+        assert len(client.markets(1)) == 250
+    assert waited.waits == [60.0, 60.0]
+
+
+@pytest.mark.parametrize("named", ["119", formatdate(NOW + 119, usegmt=True)])
+def test_too_many_requests_with_a_time_named_wait_for_that_time(tmp_path, service, named) -> None:
+    service.faults = [(MARKETS, Fault(429, b"Throttled", {"Retry-After": named}))]
+    waited = Waited()
+    with asker(tmp_path, service, waited) as client:
+        client.markets(1)
+    assert waited.waits == [119.0]
+
+
+def test_a_named_time_of_nothing_or_no_sense_is_not_asked_again_at_once(tmp_path, service) -> None:
+    service.faults = [
+        (MARKETS, Fault(429, b"", {"Retry-After": "0"})),
+        (MARKETS, Fault(429, b"", {"Retry-After": "soon"})),
+    ]
+    waited = Waited()
+    with asker(tmp_path, service, waited) as client:
+        client.markets(1)
+    assert waited.waits == [1.0, 60.0]
+
+
+def test_a_named_time_beyond_the_deadline_ends_the_fetch_without_waiting(tmp_path, service) -> None:
+    service.faults = [(MARKETS, Fault(429, b"Throttled", {"Retry-After": "86400"}))]
+    waited = Waited()
+    with asker(tmp_path, service, waited) as client, pytest.raises(DeadlinePassed, match="86400 s, after the time"):
+        client.markets(1)
+    assert waited.waits == []
+
+
+def test_a_limit_met_for_ever_ends_at_the_one_deadline(tmp_path, service) -> None:
+    service.faults = [(MARKETS, gecko.THROTTLED)] * 50
+    waited = Waited()
+    with asker(tmp_path, service, waited, seconds=600) as client, pytest.raises(DeadlinePassed):
+        client.markets(1)
+    assert (len(service.asked), waited.at) == (11, NOW + 600)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(500, b'{"status":500,"error":"Internal Server Error"}'),
+        Fault(503, gecko.HTML),
+        Fault(408),
+        Fault(200, b'[{"id":"coin-1","current_pri'),
+        Fault(200, b'[{"id":"coin-1"}]', how="cut"),
+        Fault(how="close"),
+        Fault(how="hang"),
+        Fault(200, gecko.HTML),
+        Fault(200, b'{"coins": []}'),
+        Fault(200, b'[{"symbol": "nameless"}]'),
+    ],
+    ids=["500", "503", "408", "truncated", "cut", "closed", "hangs", "page", "other shape", "no id"],
+)
+def test_a_fault_of_the_service_is_asked_again_soon_then_less_often_then_given_up(tmp_path, service, fault) -> None:
+    waited = Waited()
+    with asker(tmp_path, service, waited, fetch_request_seconds=0.2) as client:
+        service.faults = [(MARKETS, fault)] * 2
+        assert len(client.markets(1)) == 250
+        assert waited.waits == [1.0, 2.0]
+        waited.waits.clear()
+        service.faults = [(MARKETS, fault)] * 6
+        with pytest.raises(PartFailed, match="page 1 of the market"):
+            client.markets(1)
+    assert waited.waits == [1.0, 2.0, 4.0, 8.0, 16.0]
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (gecko.BEYOND_PLAN, "lies beyond your plan, the key is good"),
+        (Fault(401, b'{"status":{"error_code":10002,"error_message":"API Key Missing"}}'), "no key was sent"),
+        (Fault(400, b'{"error_code":10011,"status":{"error_code":10011}}'), "set CRYPTOLIQ_COINGECKO_PLAN to demo"),
+        (Fault(401, b'{"error":"unauthorized"}'), r"the key was not accepted \(401: unauthorized\)"),
+        (Fault(403, b"Forbidden"), "refuses this client"),
+        (Fault(422, b'{"error":"Missing parameter vs_currency"}'), "422: Missing parameter vs_currency"),
+        (Fault(302, b"", {"Location": "https://example.com"}), "led elsewhere"),
+    ],
+)
+def test_what_asking_again_cannot_mend_is_told_at_once_in_words(tmp_path, service, fault, words) -> None:
+    service.faults = [("market_chart", fault)]
+    waited = Waited()
+    with asker(tmp_path, service, waited) as client, pytest.raises(FetchError, match=words):
+        client.chart("coin-1", days=400)
+    assert (len(service.asked), waited.waits) == (1, [])
+
+
+def test_an_id_that_is_gone_is_told_apart(tmp_path, service) -> None:
+    with asker(tmp_path, service, Waited()) as client, pytest.raises(CoinGone, match="the chart of lost: not found"):
+        client.chart("lost", days=3)
+
+
+@pytest.mark.parametrize(("plan", "header"), [("demo", "x-cg-demo-api-key"), ("pro", "x-cg-pro-api-key")])
+def test_the_key_goes_out_in_the_header_of_the_plan_and_nowhere_else(tmp_path, service, caplog, plan, header) -> None:
+    caplog.set_level(logging.DEBUG)
+    said: list[str] = []
+    service.faults = [(MARKETS, Fault(500, f"no such key: {KEY}".encode())), (MARKETS, Fault(401, KEY.encode()))]
+    settings = fetching(tmp_path, service, coingecko_plan=plan, coingecko_key=KEY)
+    with CoinGecko(settings, NOW + 1800, Waited().clock, said.append) as client:
+        with pytest.raises(FetchError) as caught:
+            client.markets(1)
+        client.markets(1)
+        assert KEY not in repr(client)
+    assert {headers[header] for headers in service.headers} == {KEY}
+    assert all(headers["user-agent"].startswith("cryptoliq/") for headers in service.headers)
+    assert said
+    shown = " ".join([*service.asked, str(caught.value), *said, caplog.text, str(settings.open_values())])
+    assert KEY not in shown
+    assert not any(KEY in path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_keyless_sends_no_key_and_each_plan_has_its_host_and_needs_its_key(tmp_path, service) -> None:
+    with asker(tmp_path, service, Waited()) as client:
+        client.markets(1)
+    assert not any(name.startswith("x-cg") for name in service.headers[0])
+    hosts = {}
+    for plan, key in (("keyless", None), ("demo", KEY), ("pro", KEY)):
+        settings = fetching(tmp_path, service, coingecko_plan=plan, coingecko_key=key, coingecko_url=None)
+        with CoinGecko(settings, NOW, Waited().clock) as client:
+            hosts[plan] = client._http.base_url.host
+    assert hosts == {"keyless": "api.coingecko.com", "demo": "api.coingecko.com", "pro": "pro-api.coingecko.com"}
+    for said, words in (
+        ({"coingecko_plan": "pro"}, "needs a key"),
+        ({"coingecko_key": KEY}, "the plan is keyless"),
+        ({"coingecko_plan": "demo", "coingecko_key": "CG\nverysecret"}, "a sign that no key has"),
+        (
+            {"coingecko_plan": "demo", "coingecko_key": KEY, "coingecko_url": "http://example.com"},
+            "goes out over https",
+        ),
+    ):
+        with pytest.raises(FetchError, match=words) as caught:
+            asker(tmp_path, service, Waited(), **said)
+        assert "verysecret" not in str(caught.value)
+
+
+def test_the_month_s_budget_ends_a_fetch_and_the_next_month_begins_anew(tmp_path, service) -> None:
+    waited = Waited()
+    said = {"coingecko_plan": "demo", "coingecko_key": KEY, "coingecko_per_month": 2}
+    with asker(tmp_path, service, waited, **said) as client:
+        client.markets(1)
+        client.markets(2)
+        with pytest.raises(BudgetSpent, match="the 2 requests of 2025-03 are used up"):
+            client.markets(1)
+    assert len(service.asked) == 2
+    waited.at += 31 * 86_400
+    with CoinGecko(fetching(tmp_path, service, **said), waited.at + 60, waited.clock) as client:
+        client.markets(1)

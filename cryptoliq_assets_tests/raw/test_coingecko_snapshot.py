@@ -1,0 +1,215 @@
+"""Today's snapshot: whole or absent, each coin once, only what failed asked for again."""
+
+import csv
+import datetime as dt
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cryptoliq_assets.raw.coingecko_errors import DeadlinePassed, FetchError
+from cryptoliq_assets.raw.coingecko_files import alone, live_name
+from cryptoliq_assets.raw.coingecko_snapshot import fetch_snapshot, merge_pages
+from cryptoliq_assets.raw.folder import examine
+from cryptoliq_assets_tests import coingecko as gecko
+from cryptoliq_assets_tests.coingecko import Fault, Service, Waited, coin, fetching, serving
+from cryptoliq_assets_tests.markets import Home
+
+DAY = dt.date(2025, 3, 5)
+NAME = "coingecko_20250305.csv"
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with serving(Service()) as service:
+        yield service
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_largest_coins_become_today_s_contract_file_in_percent(tmp_path, service) -> None:
+    settings = fetching(tmp_path, service, coingecko_coins=270)
+    made = fetch_snapshot(settings, clock=Waited().clock)
+    assert made.files == [settings.raw_dir / NAME]
+    assert (made.notes, service.pages()) == ([], [1, 2])
+    assert "per_page=250" in service.asked[0]
+    assert "price_change_percentage=1h%2C24h%2C7d" in service.asked[0]
+    found = rows(made.files[0])
+    assert (len(found), found[269]["coin"]) == (270, "coin-270")
+    assert found[0] == {
+        "coin": "coin-1",
+        "symbol": "C1",
+        "price": "1000.0",
+        "1h": "0.25",
+        "24h": "-2.5",
+        "7d": "-7.5",
+        "24h_volume": "1000000000",
+        "mkt_cap": "1000000000000",
+        "date": "2025-03-05",
+        "price_change_24h": repr(1000.0 - 1000.0 / 0.975),
+        "name": "Coin, the 1.",
+        "high_24h": "1100.0",
+        "low_24h": "900.0",
+        "circulating_supply": "1000000000.0",
+        "market_cap_rank": "1",
+        "last_updated": "2025-03-05T00:39:01.120Z",
+    }
+    report = examine(made.files[0], settings, today=DAY).report
+    assert (report["unit"], report["unit_certain"], report["unread_cells"], report["rows_kept"]) == (
+        "percent",
+        True,
+        {},
+        270,
+    )
+    assert [path.name for path in settings.fetch_dir.iterdir() if path.is_dir()] == []
+
+
+def test_what_it_writes_takes_the_same_road_as_every_file(tmp_path, service) -> None:
+    home = Home.at(tmp_path, first_month="2025-01")
+    home.now, home.today = dt.datetime(2025, 3, 5, 1, tzinfo=dt.UTC), DAY
+    fetch_snapshot(fetching(tmp_path, service, coingecko_coins=30), clock=Waited().clock)
+    home.look()
+    home.bring_up_to_date()
+    raw = home.store.read("raw_snapshots", coin="coin-7")
+    assert raw[["high_24h", "market_cap_rank", "7d"]].to_numpy().tolist() == [[1000 / 7 * 1.1, 7.0, -7.5]]
+    assert raw["last_updated"].tolist() == [pd.Timestamp("2025-03-05 00:39:07.120")]
+    assert raw["name"].tolist() == ["Coin, the 7."]
+
+
+def test_a_snapshot_with_a_page_missing_is_not_written_and_a_rerun_asks_for_that_page_alone(tmp_path, service) -> None:
+    settings, waited = fetching(tmp_path, service, coingecko_coins=300), Waited()
+    service.faults = [("page=1", Fault(500))] * 6
+    with pytest.raises(FetchError, match="1 of 2 pages did not come, and no snapshot is written: page 1 of the market"):
+        fetch_snapshot(settings, clock=waited.clock)
+    assert not settings.raw_dir.exists()
+    assert service.pages() == [1] * 6 + [2]
+    service.asked.clear()
+    fetch_snapshot(settings, clock=waited.clock)
+    assert service.pages() == [1]
+    assert len(rows(settings.raw_dir / NAME)) == 300
+
+
+def test_pages_older_than_an_hour_are_asked_for_anew(tmp_path, service) -> None:
+    settings, waited = fetching(tmp_path, service), Waited()
+    service.faults = [("page=2", Fault(500))] * 6
+    with pytest.raises(FetchError):
+        fetch_snapshot(settings, clock=waited.clock)
+    waited.at += 3601
+    service.asked.clear()
+    fetch_snapshot(settings, clock=waited.clock)
+    assert service.pages() == [1, 2]
+
+
+def test_one_deadline_holds_for_all_pages_together(tmp_path, service) -> None:
+    settings, waited = fetching(tmp_path, service, coingecko_coins=1000, fetch_seconds=100), Waited()
+    service.faults = [("page=1", gecko.THROTTLED), ("page=2", gecko.THROTTLED)]
+    with pytest.raises(DeadlinePassed):
+        fetch_snapshot(settings, clock=waited.clock)
+    assert waited.waits == [60.0]
+    assert not settings.raw_dir.exists()
+
+
+def test_a_coin_on_two_pages_is_written_once_the_later_state_and_said_which(tmp_path, service) -> None:
+    fallen = coin(250, id="coin-250", current_price=3.5, last_updated="2025-03-05T00:41:00Z")
+    service.coins.insert(250, fallen)
+    made = fetch_snapshot(fetching(tmp_path, service, coingecko_coins=301), clock=Waited().clock)
+    assert made.notes[0] == "coin-250 came twice, on pages 1 and 2: that of page 2 is kept"
+    written = [row for row in rows(made.files[0]) if row["coin"] == "coin-250"]
+    assert [row["price"] for row in written] == ["3.5"]
+
+
+def test_coins_that_vanish_between_pages_are_told_by_the_ranks_that_nobody_has() -> None:
+    pages = [[coin(place) for place in range(1, 250)], [coin(place) for place in range(252, 300)]]
+    coins, notes = merge_pages(pages, top=300)
+    assert len(coins) == 297
+    assert notes == [
+        "page 1 has 249 coins instead of 250, though another follows it",
+        "297 coins came of 300 asked for; no coin has rank 250, 251: it vanished from the list, or moved to a page that had "
+        "come already",
+    ]
+
+
+def test_a_market_smaller_than_asked_for_is_written_as_it_is_and_said(tmp_path, service) -> None:
+    made = fetch_snapshot(fetching(tmp_path, service, coingecko_coins=900), clock=Waited().clock)
+    assert made.notes == ["300 coins came of 900 asked for"]
+    assert (len(rows(made.files[0])), service.pages()) == (300, [1, 2, 3])
+
+
+def test_an_empty_market_writes_nothing(tmp_path, service) -> None:
+    service.coins = []
+    with pytest.raises(FetchError, match="no coin"):
+        fetch_snapshot(fetching(tmp_path, service), clock=Waited().clock)
+
+
+def test_null_and_odd_values_are_empty_cells_and_refuse_no_row(tmp_path, service) -> None:
+    nothing = dict.fromkeys(coin(2), None) | {"id": "bare"}
+    odd = coin(3, current_price="12", market_cap=True, total_volume=float("nan"), name='Quo"te,\nline', high_24h=[1])
+    service.coins = [coin(1), nothing, odd]
+    settings = fetching(tmp_path, service, coingecko_coins=3)
+    made = fetch_snapshot(settings, clock=Waited().clock)
+    _, bare, third = rows(made.files[0])
+    assert {name for name, value in bare.items() if value} == {"coin", "date"}
+    assert [third[name] for name in ("price", "mkt_cap", "24h_volume", "high_24h", "name")] == [
+        "",
+        "",
+        "",
+        "",
+        'Quo"te, line',
+    ]
+    report = examine(made.files[0], settings, today=DAY).report
+    assert (report["rows_kept"], report["rows_refused"]) == (3, {})
+
+
+def test_a_second_fetch_of_a_day_asks_for_nothing_unless_told_to_replace(tmp_path, service) -> None:
+    settings, waited = fetching(tmp_path, service, coingecko_coins=5), Waited()
+    fetch_snapshot(settings, clock=waited.clock)
+    made = fetch_snapshot(settings, clock=waited.clock)
+    assert (made.files, len(service.asked)) == ([], 1)
+    assert made.notes == [f"{NAME} was fetched already; --again fetches and replaces it"]
+    service.coins[0]["current_price"] = 77
+    assert fetch_snapshot(settings, again=True, clock=waited.clock).files
+    assert rows(settings.raw_dir / NAME)[0]["price"] == "77"
+
+
+def test_two_fetches_at_once_are_one(tmp_path, service) -> None:
+    settings = fetching(tmp_path, service)
+    with alone(settings, "snapshot"), pytest.raises(FetchError, match="another `cryptoliq fetch snapshot` is at work"):
+        fetch_snapshot(settings, clock=Waited().clock)
+    assert service.asked == []
+
+
+@pytest.mark.realdata
+def test_the_recorded_page_becomes_a_file_that_ingest_lets_in(tmp_path, service, real_data) -> None:
+    body = (real_data / "coingecko_api" / "coins_markets.json").read_bytes()
+    service.bodies["/api/v3/coins/markets"] = body
+    settings = fetching(tmp_path, service, coingecko_coins=250)
+    made = fetch_snapshot(settings, clock=Waited().clock)
+    found = rows(made.files[0])
+    assert [row["coin"] for row in found] == [told["id"] for told in json.loads(body)]
+    assert (found[0]["coin"], found[0]["price"], found[0]["24h"]) == ("bitcoin", "47837", "5.905567659134266")
+    report = examine(made.files[0], settings, today=DAY).report
+    assert (report["unit"], report["unit_certain"], report["rows_kept"]) == ("percent", True, 3)
+    assert report["observation_time"].startswith("2024-02-09T18:42")
+    assert live_name(DAY) == NAME
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("name", "status", "waits"),
+    [
+        ("error_429.json", 429, [60.0]),
+        ("error_429_throttled.txt", 429, [60.0]),
+        ("error_1015.txt", 429, [60.0]),
+        ("error_500.json", 500, [1.0]),
+    ],
+)
+def test_the_recorded_errors_are_waited_out(tmp_path, service, real_data, name, status, waits) -> None:
+    service.faults = [("markets", Fault(status, (real_data / "coingecko_api" / name).read_bytes()))]
+    waited = Waited()
+    made = fetch_snapshot(fetching(tmp_path, service, coingecko_coins=10), clock=waited.clock)
+    assert (len(made.files), waited.waits) == (1, waits)
