@@ -22,6 +22,10 @@ class Settings(BaseSettings):
     storage_url: str | None = Field(
         None, description="Where the tables lie: a folder, s3://… or gs://…; default: data/ in the home."
     )
+    models_url: str | None = Field(
+        None,
+        description="Where models are read, and never written: a folder, s3://… or gs://…; default: models/ in the home.",
+    )
     first_month: str = Field("2013-01", pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", description="First monthly partition.")
 
     change_unit: Literal["auto", "percent", "fraction"] = Field(
@@ -74,6 +78,10 @@ class Settings(BaseSettings):
         None, description="Addresses, by commas, whose X-Forwarded-For and -Proto are believed; default: nobody's."
     )
     prediction_log_days: int = Field(90, ge=1, description="Days that files of data/predictions are kept.")
+    log_to: Literal["files", "stdout"] = Field(
+        "files",
+        description="Where the service writes its log and predictions: logs/ and data/predictions, or its standard output alone.",
+    )
     log_mb: float = Field(20.0, gt=0, description="logs/app.log is turned over at this size (MiB); five are kept.")
     api_url: str | None = Field(
         None,
@@ -89,6 +97,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "storage_url",
+        "models_url",
         "first_origin",
         "signing_key",
         "api_keys",

@@ -30,8 +30,13 @@ class Service:
         self.metrics = Metrics()
         self.predictor = Predictor(settings)
         self.batcher = Batcher(lambda requests: self.predictor.answers(requests))
-        self.log = Journal(lambda: settings.logs_dir / "app.log", rotate_bytes=int(settings.log_mb * 2**20))
-        self.predictions = Journal(day_file(settings.predictions_dir))
+        if settings.log_to == "stdout":
+            # Each prediction is a line of the log already.
+            self.log = Journal(None)
+            self.journals = [self.log]
+        else:
+            self.log = Journal(lambda: settings.logs_dir / "app.log", rotate_bytes=int(settings.log_mb * 2**20))
+            self.journals = [self.log, Journal(day_file(settings.predictions_dir))]
         self._asked_to_reload = asyncio.Event()
         self._told = ""
         self._latest: tuple[Held | None, dict[str, Any]] = (None, {})
@@ -53,13 +58,13 @@ class Service:
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
             self.log.write(log_line("stopped"))
-            self.log.close()
-            self.predictions.close()
+            for journal in self.journals:
+                journal.close()
 
     @property
     def problem(self) -> str | None:
         """What is wrong although it serves: a champion passed over, a home that cannot be read, a log that no disk takes."""
-        logs = {journal.problem for journal in (self.log, self.predictions) if journal.problem}
+        logs = {journal.problem for journal in self.journals if journal.problem}
         return "; ".join(filter(None, [self.predictor.problem, *(f"the logs wait: {told}" for told in logs)])) or None
 
     async def predict(self, request: PredictRequest) -> dict[str, Any]:
@@ -88,8 +93,8 @@ class Service:
                     "seconds": seconds,
                 }
             )
-            self.predictions.append(line)
-            self.log.append(line)
+            for journal in self.journals:
+                journal.append(line)
 
     def latest_forecasts(self) -> dict[str, Any]:
         """As views.latest_forecasts: read once for as long as the predictor holds the same tables."""
@@ -106,7 +111,7 @@ class Service:
                 await asyncio.wait_for(self._asked_to_reload.wait(), self.settings.api_reload_seconds)
             self._asked_to_reload.clear()
             await self._refresh()
-            self.metrics.dropped(self.log.dropped + self.predictions.dropped)
+            self.metrics.dropped(sum(journal.dropped for journal in self.journals))
             if time.monotonic() - cleaned > _HOUR:
                 cleaned = time.monotonic()
                 today = dt.datetime.now(dt.UTC).date()
