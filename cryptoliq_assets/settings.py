@@ -28,6 +28,10 @@ class Settings(BaseSettings):
         None,
         description="Dagster's database, postgresql+psycopg2://user:password@host:port/name; default: SQLite files in the home.",
     )
+    models_url: str | None = Field(
+        None,
+        description="Where models are read, and never written: a folder, s3://… or gs://…; default: models/ in the home.",
+    )
     first_month: str = Field("2013-01", pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", description="First monthly partition.")
 
     change_unit: Literal["auto", "percent", "fraction"] = Field(
@@ -106,6 +110,10 @@ class Settings(BaseSettings):
         description="Share of a day's requests to predict that failed; above: a WARN, five times it: a FAIL.",
     )
     prediction_log_days: int = Field(90, ge=1, description="Days that files of data/predictions are kept.")
+    log_to: Literal["files", "stdout"] = Field(
+        "files",
+        description="Where the service writes its log and predictions: logs/ and data/predictions, or its standard output alone.",
+    )
     log_mb: float = Field(20.0, gt=0, description="logs/app.log is turned over at this size (MiB); five are kept.")
     api_url: str | None = Field(
         None,
@@ -198,6 +206,7 @@ class Settings(BaseSettings):
     @field_validator(
         "storage_url",
         "postgres_url",
+        "models_url",
         "first_origin",
         "signing_key",
         "api_keys",

@@ -1,7 +1,9 @@
 """The image, as far as its Dockerfile tells: nothing it needs is missing, and nothing runs as root."""
 
+import json
 import re
 import shlex
+import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -32,31 +34,79 @@ def copied() -> list[list[str]]:
     ]
 
 
-def last_stage() -> list[tuple[str, str]]:
-    found = instructions()
-    start = max(index for index, (name, _) in enumerate(found) if name == "FROM")
-    return found[start:]
+def stages() -> list[list[tuple[str, str]]]:
+    found: list[list[tuple[str, str]]] = []
+    for instruction in instructions():
+        if instruction[0] == "FROM":
+            found.append([])
+        found[-1].append(instruction)
+    return found
 
 
-def test_the_last_user_is_a_plain_one_that_the_image_makes():
-    users = [rest for name, rest in last_stage() if name == "USER"]
-    assert users
-    assert users[-1] not in ("root", "0")
-    assert any(f"useradd --create-home --uid 10001 {users[-1]}" in rest for name, rest in last_stage() if name == "RUN")
+def named(stage: list[tuple[str, str]]) -> tuple[str, str]:
+    """What a stage is made from, and its name ("" for the last)."""
+    base, _, name = stage[0][1].partition(" AS ")
+    return base, name
 
 
-def test_nothing_is_made_as_root_after_the_user_changed():
-    names = [name for name, _ in last_stage()]
-    assert "RUN" not in names[names.index("USER") :]
+def lineage(name: str) -> list[tuple[str, str]]:
+    """All instructions of an image, those of the stages that it stands on first."""
+    stage = next(stage for stage in stages() if named(stage)[1] == name)
+    base = named(stage)[0]
+    return (lineage(base) if base in [named(other)[1] for other in stages()] else []) + stage
 
 
-def test_the_image_installs_the_pinned_set_and_the_project_without_any_other():
+IMAGES = ["api", ""]
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_the_last_user_is_a_plain_one_that_the_image_makes(image):
+    users = [rest for name, rest in lineage(image) if name == "USER"]
+    assert users == ["10001"]
+    assert any("useradd --create-home --uid 10001 cryptoliq" in rest for name, rest in lineage(image) if name == "RUN")
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_nothing_is_made_as_root_after_the_user_changed(image):
+    names = [name for name, _ in lineage(image)]
+    assert not {"RUN", "COPY", "ADD"} & set(names[names.index("USER") :])
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_no_build_tool_is_in_an_image_that_runs(image):
+    ran = " ".join(rest for name, rest in lineage(image) if name == "RUN")
+    assert not re.search(r"\bpip\b|gcc|build-essential|\bgit\b|curl", ran)
+    assert all(base.startswith("python:3.11-slim") or base in ("base", "build") for base, _ in map(named, stages()))
+    # What is copied in has no pip either.
+    for name in ("build-all", "build-api"):
+        assert "pip uninstall -y pip" in " ".join(rest for kind, rest in lineage(name) if kind == "RUN")
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_says_itself_whether_it_is_well(image):
+    checks = [rest for name, rest in lineage(image) if name == "HEALTHCHECK"]
+    assert len(checks) == 1
+    words = json.loads(checks[0].partition(" CMD ")[2])
+    assert words[:2] == ["python", "-c"]
+    compile(words[2], "HEALTHCHECK", "exec")
+
+
+def test_the_images_install_the_pinned_sets_and_the_project_without_any_other():
     runs = of("RUN")
-    assert any("pip install -r requirements.txt" in run for run in runs)
-    assert any("pip install --no-deps ." in run for run in runs)
-    assert not [
-        run for run in runs if "pip install" in run and "-r requirements.txt" not in run and "--no-deps" not in run
+    found = [words for run in runs for words in re.findall(r"pip install ([^&]*)", run)]
+    assert sorted(words.strip() for words in found) == [
+        "--no-deps .",
+        "-r requirements-serve.txt",
+        "-r requirements.txt",
     ]
+
+
+def test_the_service_is_the_package_that_the_kernels_were_compiled_from():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    carried = [rest for name, rest in lineage("build-api") if name == "COPY" and "--from=build-all" in rest]
+    ends = {rest.split()[-1].rpartition("/")[2] for rest in carried}
+    assert ends == {"cryptoliq_assets", f"cryptoliq-{project['version']}.dist-info", "cryptoliq"}
+    assert any("--from=build-all" in rest and "/build/numba" in rest for name, rest in lineage("base"))
 
 
 def test_every_path_that_is_copied_exists_and_is_not_ignored():
@@ -82,13 +132,13 @@ def test_every_command_that_the_image_runs_or_names_is_a_console_script(command)
 def test_the_entrypoint_sets_the_home_up_and_hands_over_to_the_command():
     (entrypoint,) = of("ENTRYPOINT")
     assert "cryptoliq setup --quiet && exec" in entrypoint
-    (command,) = of("CMD")
+    (command,) = [rest for name, rest in lineage("") if name == "CMD"]
     assert command.startswith('["dagster-webserver", ')
 
 
 def test_home_dagster_home_and_caches_lie_where_the_user_may_write():
     variables = dict(
-        pair.split("=", 1) for name, rest in last_stage() if name == "ENV" for pair in shlex.split(rest) if "=" in pair
+        pair.split("=", 1) for name, rest in lineage("") if name == "ENV" for pair in shlex.split(rest) if "=" in pair
     )
     assert variables["DAGSTER_HOME"] == variables["CRYPTOLIQ_HOME"] + "/.dagster"
     for name in ("CRYPTOLIQ_HOME", "NUMBA_CACHE_DIR"):
@@ -98,4 +148,4 @@ def test_home_dagster_home_and_caches_lie_where_the_user_may_write():
 
 def test_a_home_kept_in_the_checkout_is_not_sent_to_the_builder():
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
-    assert {".git", ".venv", "data", "models", "reports", ".dagster"} <= set(ignored)
+    assert {".git", ".venv", ".env", "data", "models", "reports", "logs", ".dagster"} <= set(ignored)

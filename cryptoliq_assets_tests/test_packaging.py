@@ -5,6 +5,7 @@ import stat
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,15 +53,35 @@ def within(pinned: str, bounds: str) -> bool:
     return True
 
 
-def test_every_dependency_is_pinned_within_the_bounds_of_pyproject():
-    pinned = pins("requirements.txt")
-    for name, bounds in required(PROJECT["project"]["dependencies"]).items():
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+
+
+@pytest.mark.parametrize(
+    ("file", "extras"),
+    [("requirements.txt", ("pipeline", "serve", "app")), ("requirements-serve.txt", ("serve", "gcs"))],
+)
+def test_every_dependency_is_pinned_within_the_bounds_of_pyproject(file, extras):
+    pinned = pins(file)
+    wanted = PROJECT["project"]["dependencies"] + [line for extra in extras for line in EXTRAS[extra]]
+    for name, bounds in required(wanted).items():
         assert name in pinned
         assert within(pinned[name], bounds), f"{name} {pinned[name]} is outside {bounds}"
 
 
+def test_an_installation_that_serves_is_the_whole_one_without_dagster_training_and_the_app():
+    whole, serving = pins("requirements.txt"), pins("requirements-serve.txt")
+    assert {name: serving[name] for name in serving if name in whole} == {
+        n: v for n, v in whole.items() if n in serving
+    }
+    for name in required(EXTRAS["pipeline"] + EXTRAS["app"]):
+        # A forest's champion is scikit-learn's own object, which comes with joblib.
+        assert (name in serving) == (name in ("scikit-learn", "joblib")), name
+    assert serving["xgboost-cpu"] == whole["xgboost"]
+    assert not [name for name in serving if name.startswith(("dagster", "nvidia", "streamlit"))]
+
+
 def test_every_development_dependency_is_pinned_too_and_none_of_them_is_in_the_image():
-    image = pins("requirements.txt")
+    image = pins("requirements.txt") | pins("requirements-serve.txt")
     pinned = image | pins("requirements-dev.txt")
     for name, bounds in required(PROJECT["project"]["optional-dependencies"]["dev"]).items():
         assert name in pinned

@@ -27,11 +27,11 @@ def list_models(settings: Settings) -> None:
     store = store_of(settings)
     entries = store.entries()
     if not entries:
-        console.print(f"no model in {settings.models_dir}: `cryptoliq train` makes one", soft_wrap=True)
+        console.print(f"no model in {store.folder}: `cryptoliq train` makes one", soft_wrap=True)
         return
     _tell_pointer(store)
     table(
-        f"Models in {settings.models_dir}",
+        f"Models in {store.folder}",
         ["version", "current", "skill", "evaluation", "known until", "promoted at"],
         [
             [
@@ -87,7 +87,7 @@ def verify(settings: Settings) -> None:
         verdicts = store.verify()
     sound = _tell_pointer(store)
     if not verdicts:
-        console.print(f"no model in {settings.models_dir}: `cryptoliq train` makes one", soft_wrap=True)
+        console.print(f"no model in {store.folder}: `cryptoliq train` makes one", soft_wrap=True)
     for verdict in verdicts:
         state = ("loads", "green") if verdict.problem is None else ("refused", "red")
         say(state, f"  {verdict.version}{' (current)' if verdict.current else ''}")

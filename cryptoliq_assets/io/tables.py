@@ -11,7 +11,6 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from upath import UPath
 
 from cryptoliq_assets.io.arrow import ColumnFacts, arrow_schema, column_facts, encode, to_arrow
 from cryptoliq_assets.io.files import write_files
+from cryptoliq_assets.io.places import is_remote, located, names_in
 from cryptoliq_assets.io.stamps import Stamp, stamp_in, stamp_of_version
 from cryptoliq_assets.io.validation import (
     FAILURE_COLUMNS,
@@ -48,17 +48,14 @@ class TableStore:
     settings: Settings
 
     def folder(self, table: str) -> Path | UPath:
-        return _folder_of(self.settings.tables_url, TABLES[table].path)
+        return located(self.settings.tables_url, TABLES[table].path)
 
     def path(self, table: str, month: str) -> Path | UPath:
         return self.folder(table) / f"{month}.parquet"
 
     def months(self, table: str) -> list[str]:
         """Months that the table has, in order; a folder that is not there yet has none."""
-        folder = self.folder(table)
-        if not folder.exists():
-            return []
-        names = (entry.name for entry in folder.iterdir())
+        names = names_in(self.folder(table))
         return sorted(name[:-8] for name in names if name.endswith(".parquet") and not name.startswith("."))
 
     def read(
@@ -276,22 +273,11 @@ def _damaged(spec: Table, path: Path | UPath, error: Exception) -> TableInvalid:
     return TableInvalid(spec.name, str(path), pd.DataFrame(damage, columns=FAILURE_COLUMNS))
 
 
-@lru_cache
-def _folder_of(url: str, folder: str) -> Path | UPath:
-    """A plain Path on a local disk, where writes can be made durable; a UPath elsewhere."""
-    path = UPath(url) / folder
-    return Path(path.path) if path.protocol in ("", "file", "local") else path
-
-
 def _write(files: dict[Path | UPath, memoryview]) -> None:
-    if all(isinstance(path, Path) and not _is_remote(path) for path in files):
+    if all(isinstance(path, Path) and not is_remote(path) for path in files):
         write_files(files)
         return
     for path, content in files.items():
         # An object store shows an object only once it has all of it.
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bytes(content))
-
-
-def _is_remote(path: Path | UPath) -> bool:
-    return isinstance(path, UPath) and path.protocol not in ("", "file", "local")

@@ -9,8 +9,9 @@ import json
 import os
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
+
+from cryptoliq_assets.io.places import Place, state_of
 
 PROMOTION, REFUSAL, ROLLBACK = "promotion", "refusal", "rollback"
 
@@ -18,7 +19,7 @@ PROMOTION, REFUSAL, ROLLBACK = "promotion", "refusal", "rollback"
 class Ledger:
     """Lines of `models/ledger.jsonl`: at, event (promotion, refusal or rollback), version, sha256, reason, …"""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Place) -> None:
         self.path = path
 
     def append(self, entry: Mapping[str, Any]) -> None:
@@ -35,10 +36,12 @@ class Ledger:
 
     def entries(self) -> list[dict[str, Any]]:
         """All whole lines, oldest first; a torn one is passed by, for it was never acknowledged."""
-        if not self.path.exists():
+        try:
+            text = self.path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
             return []
         entries = []
-        for line in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        for line in text.split("\n"):
             try:
                 entry = json.loads(line)
             except ValueError:
@@ -82,14 +85,13 @@ def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: Place) -> str:
     """sha256 of a file; one that has not changed is read once. Raises OSError where it cannot be read."""
-    status = path.stat()
-    return _file_sha256(path, (status.st_mtime_ns, status.st_size, status.st_ino))
+    return _file_sha256(path, state_of(path))
 
 
 @lru_cache(maxsize=16)
-def _file_sha256(path: Path, state: tuple[int, ...]) -> str:
+def _file_sha256(path: Place, state: tuple[Any, ...]) -> str:
     return sha256_of(path.read_bytes())
 
 

@@ -7,6 +7,7 @@ that knows a list of classes and no others, so that even a correctly registered 
 import io
 import pickle
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -17,6 +18,15 @@ from cryptoliq_assets.models.parts import Part
 
 # Whose majors must be those that the artifact was written with: their classes are inside it.
 LIBRARIES = ("numpy", "scikit-learn", "xgboost")
+
+# Which of them a learner's class needs to forecast. The line needs none of its own: it is four arrays.
+NEEDED = {
+    "LinearRegression": frozenset({"numpy"}),
+    "RandomForest": frozenset({"numpy", "scikit-learn"}),
+    "XGBoost": frozenset({"numpy", "xgboost"}),
+}
+# Other names under which the same library is installed: xgboost-cpu is xgboost without what is for graphics cards.
+_ALSO = {"xgboost": "xgboost-cpu"}
 
 # Every class or function that a pickled learner needs, by module.
 _LISTED: dict[str, frozenset[str]] = {
@@ -39,6 +49,14 @@ class ModelRefused(RuntimeError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class NoneLoads(ModelRefused):
+    """No stored model passes; `reasons` has what is wrong with each."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("; ".join(reasons) or "there is no champion yet: run `cryptoliq train`")
+        self.reasons = list(reasons)
 
 
 def to_bytes(model: Learner) -> bytes:
@@ -95,7 +113,9 @@ def check_artifact(
     if signing_key and not signed_by(metadata, signing_key):
         raise ModelRefused(f"{name}: not signed with CRYPTOLIQ_SIGNING_KEY, or its metadata were changed; train again")
     _check_metadata(name, metadata)
-    _check_libraries(name, metadata.get("libraries", {}))
+    _check_libraries(
+        name, metadata.get("libraries", {}), NEEDED.get(str(metadata.get("model_name")), frozenset(LIBRARIES))
+    )
     _check_features(name, metadata.get("features", []), declared)
     if metadata.get("model_name") not in LEARNERS:
         raise ModelRefused(f"{name}: class {metadata.get('model_name')!r} is not one of {', '.join(LEARNERS)}")
@@ -105,10 +125,9 @@ def library_versions() -> dict[str, str]:
     """Versions of LIBRARIES here; one that is not installed is left out."""
     found = {}
     for library in LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
+        for name in filter(None, (library, _ALSO.get(library))):
+            with suppress(PackageNotFoundError):
+                found.setdefault(library, version(name))
     return found
 
 
@@ -124,10 +143,13 @@ def _check_metadata(name: object, metadata: Mapping[str, Any]) -> None:
         raise ModelRefused(f"{name}: its metadata make no sense ({', '.join(wrong)}); restore them or roll back")
 
 
-def _check_libraries(name: object, written_with: Mapping[str, str]) -> None:
+def _check_libraries(name: object, written_with: Mapping[str, str], needed: frozenset[str]) -> None:
     here = library_versions()
     for library in LIBRARIES:
         before, now = written_with.get(library), here.get(library)
+        if now is None and library not in needed:
+            # An installation that only serves has no more than its champion needs.
+            continue
         if before is None or now is None or before.split(".")[0] != now.split(".")[0]:
             raise ModelRefused(
                 f"{name}: written with {library} {before or 'unknown'}, here is {now or 'none'}: "

@@ -3,6 +3,7 @@
 `models/current.pkl`, a relative symlink, or `models/current.txt` with a version where there are no symlinks. A copy that
 followed the link left a file with the artifact's content: the ledger knows by its sha256 which one that is. Where the pointer
 is gone or says nothing that is known, the version that the ledger says was made current last is, with the reason.
+An object store has no symlinks: `current.txt` is the pointer there, and nothing else.
 """
 
 import os
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptoliq_assets.io.files import sync_folders, temporary_beside, write_files
+from cryptoliq_assets.io.places import Place, is_remote
 from cryptoliq_assets.models.ledger import Ledger, file_sha256
 
 VERSION = re.compile(r"^(?P<name>[A-Za-z]\w*?)_(?P<date>\d{4}-\d{2}-\d{2})_v(?P<number>\d+)$")
@@ -26,9 +28,14 @@ class Pointed:
     problem: str | None = None
 
 
-def read_pointer(folder: Path, ledger: Ledger) -> Pointed:
+def read_pointer(folder: Place, ledger: Ledger) -> Pointed:
     """Which version is current. Cheap: a sound pointer costs no look at the ledger."""
     link, pointer = folder / LINK, folder / POINTER_FILE
+    if is_remote(folder):
+        try:
+            return _said_by(pointer, ledger)
+        except FileNotFoundError:
+            return _by_ledger(ledger, f"{POINTER_FILE} is lost")
     if link.is_symlink():
         target = link.readlink()
         if VERSION.match(target.stem) and (target.name == str(target) and link.exists()):
@@ -42,8 +49,7 @@ def read_pointer(folder: Path, ledger: Ledger) -> Pointed:
         version = ledger.version_of(sha256)
         return Pointed(version) if version else _by_ledger(ledger, f"{LINK} is a file that the ledger does not know")
     if pointer.is_file():
-        said = pointer.read_text(encoding="utf-8", errors="replace").strip()
-        return _named(said, ledger, told=f"{POINTER_FILE} says {said[:100]!r}")
+        return _said_by(pointer, ledger)
     return _by_ledger(ledger, f"{LINK} is lost")
 
 
@@ -64,6 +70,11 @@ def write_pointer(folder: Path, version: str) -> None:
         if link.is_file():
             link.unlink()
     sync_folders({folder})
+
+
+def _said_by(pointer: Place, ledger: Ledger) -> Pointed:
+    said = pointer.read_text(encoding="utf-8", errors="replace").strip()
+    return _named(said, ledger, told=f"{POINTER_FILE} says {said[:100]!r}")
 
 
 def _named(said: str, ledger: Ledger, *, told: str) -> Pointed:

@@ -12,17 +12,17 @@ Writers hold the run-wide lock; readers need none, for each step is whole and th
 
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from cryptoliq_assets.io.files import to_json, write_files, write_json
+from cryptoliq_assets.io.places import Place, located, names_in
 from cryptoliq_assets.labels.liquidity import formula_named
 from cryptoliq_assets.models.described import check_fields, check_stored, digests
 from cryptoliq_assets.models.learners import Learner
 from cryptoliq_assets.models.ledger import PROMOTION, REFUSAL, ROLLBACK, Ledger, file_sha256, sha256_of, sign
-from cryptoliq_assets.models.loading import ModelRefused, library_versions, load_model, to_bytes
+from cryptoliq_assets.models.loading import ModelRefused, NoneLoads, library_versions, load_model, to_bytes
 from cryptoliq_assets.models.pointer import VERSION, Pointed, read_pointer, write_pointer
 from cryptoliq_assets.settings import Settings
 
@@ -30,14 +30,6 @@ from cryptoliq_assets.settings import Settings
 KEPT = 3
 
 _Found = TypeVar("_Found")
-
-
-class NoneLoads(ModelRefused):
-    """No stored model passes; `reasons` has what is wrong with each."""
-
-    def __init__(self, reasons: Sequence[str]) -> None:
-        super().__init__("; ".join(reasons) or "there is no champion yet: run `cryptoliq train`")
-        self.reasons = list(reasons)
 
 
 @dataclass(frozen=True)
@@ -62,10 +54,10 @@ class Verdict:
 
 
 class ModelStore:
-    """Models under one folder. signing_key: CRYPTOLIQ_SIGNING_KEY, where it is set."""
+    """Models under one folder. signing_key: CRYPTOLIQ_SIGNING_KEY, where it is set; read_only: they are not this home's."""
 
-    def __init__(self, folder: Path, *, signing_key: str | None = None) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: Place, *, signing_key: str | None = None, read_only: bool = False) -> None:
+        self.folder, self.read_only = folder, read_only
         self.ledger = Ledger(self.folder / "ledger.jsonl")
         self._key = signing_key.encode("utf-8") if signing_key else None
 
@@ -76,6 +68,7 @@ class ModelStore:
         The order makes a crash harmless: artifact, ledger, pointer, copies. Raises ModelRefused where the artifact
         or its metadata would not load again, OSError where the disk will not take it; either way the current model stays.
         """
+        self._own()
         content = to_bytes(model)
         name = type(model).__name__
         version = f"{name}_{at.date().isoformat()}_v{self._next_number(name)}"
@@ -101,6 +94,7 @@ class ModelStore:
 
     def refuse(self, name: str, *, reason: str, at: dt.datetime, model: Learner | None = None) -> None:
         """Record that a candidate was not promoted; nothing else changes."""
+        self._own()
         sha256 = sha256_of(to_bytes(model)) if model is not None else None
         self._record(REFUSAL, at=at, candidate=name, sha256=sha256, reason=reason, current=self.current_version())
 
@@ -110,6 +104,7 @@ class ModelStore:
         The current one itself may be named where its pointer is lost or wrong: it is then written again. reason: what the
         ledger is to say. Raises ModelRefused with the reason where there is none or it does not load; the current model stays.
         """
+        self._own()
         pointer = self.pointer()
         current = pointer.version
         if to is not None and to == current:
@@ -140,12 +135,13 @@ class ModelStore:
         if not VERSION.match(version):
             raise ModelRefused(f"{version!r} is no version; `cryptoliq models list` shows those there are")
         path = self._described(version)
-        if not path.exists():
-            if self._was_pruned(version):
-                raise ModelRefused(f"{version}: no longer kept, for {KEPT} newer ones of its name were promoted since")
-            raise ModelRefused(f"{version}: {path.name} is absent; `cryptoliq models list` shows what there is")
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            why = f"{path.name} is absent; `cryptoliq models list` shows what there is"
+            if self._was_pruned(version):
+                why = f"no longer kept, for {KEPT} newer ones of its name were promoted since"
+            raise ModelRefused(f"{version}: {why}") from None
         except (ValueError, RecursionError, OSError) as error:
             raise ModelRefused(f"{version}: {path.name} cannot be read: {error}") from error
         if not isinstance(value, dict) or value.get("version") != version:
@@ -165,8 +161,9 @@ class ModelStore:
 
     def versions(self) -> list[str]:
         """Stored versions, newest first."""
-        stems = {path.stem for path in self.folder.glob("*_v*.pkl")} | {p.stem for p in self.folder.glob("*_v*.json")}
-        return sorted((stem for stem in stems if VERSION.match(stem)), key=_age, reverse=True)
+        parts = [name.rpartition(".") for name in names_in(self.folder)]
+        stems = {stem for stem, _, kind in parts if kind in ("pkl", "json") and VERSION.match(stem)}
+        return sorted(stems, key=_age, reverse=True)
 
     def load(self, version: str | None = None) -> LoadedModel:
         """Load a version (default: the current one) through every check; ModelRefused says which one failed."""
@@ -174,7 +171,7 @@ class ModelStore:
         if version is None:
             raise ModelRefused("there is no champion yet: run `cryptoliq train`")
         metadata = self.metadata(version)
-        content = self._read(version, Path.read_bytes)
+        content = self._read(version, lambda path: path.read_bytes())
         self._check(version, metadata, sha256_of(content))
         # Its sha256 is by now that of the ledger.
         model = load_model(content, metadata, expected_sha256=metadata["sha256"], signing_key=self._key)
@@ -235,12 +232,12 @@ class ModelStore:
         later = map(VERSION.match, self.ledger.promoted_after(version))
         return sum(match is not None and match["name"] == VERSION.match(version)["name"] for match in later) >= KEPT
 
-    def _read(self, version: str, read: Callable[[Path], _Found]) -> _Found:
+    def _read(self, version: str, read: Callable[[Place], _Found]) -> _Found:
         path = self._artifact(version)
-        if not path.exists():
-            raise ModelRefused(f"{version}: {path.name} is absent; restore it or roll back")
         try:
             return read(path)
+        except FileNotFoundError:
+            raise ModelRefused(f"{version}: {path.name} is absent; restore it or roll back") from None
         except OSError as error:
             raise ModelRefused(f"{version}: {path.name} cannot be read ({error}); restore it or roll back") from error
 
@@ -279,10 +276,14 @@ class ModelStore:
     def _record(self, event: str, *, at: dt.datetime, **fields: Any) -> None:
         self.ledger.append({"at": at.isoformat(), "event": event, **fields})
 
-    def _artifact(self, version: str) -> Path:
+    def _own(self) -> None:
+        if self.read_only:
+            raise ModelRefused(f"{self.folder} (CRYPTOLIQ_MODELS_URL) is only read: do it in the home that trains")
+
+    def _artifact(self, version: str) -> Place:
         return self.folder / f"{version}.pkl"
 
-    def _described(self, version: str) -> Path:
+    def _described(self, version: str) -> Place:
         return self.folder / f"{version}.json"
 
 
@@ -292,6 +293,7 @@ def _age(version: str) -> tuple[str, int, str]:
 
 
 def store_of(settings: Settings) -> ModelStore:
-    """The home's model store."""
-    key = settings.signing_key.get_secret_value() if settings.signing_key else None
-    return ModelStore(settings.models_dir, signing_key=key)
+    """The home's model store, or that of `models_url`, which is only read."""
+    url, key = settings.models_url, settings.signing_key
+    folder = located(url) if url else settings.models_dir
+    return ModelStore(folder, signing_key=key.get_secret_value() if key else None, read_only=bool(url))

@@ -25,13 +25,13 @@ _KEPT = 5
 
 
 class Journal:
-    """JSON lines appended to the file that `path` names at the moment of writing.
+    """JSON lines appended to the file that `path` names at the moment of writing; to standard output where it is None.
 
     rotate_bytes: at this size the file becomes `<name>.1`, up to five of them. `dropped` counts lines lost because the disk
     did not take them; `problem` says why.
     """
 
-    def __init__(self, path: Callable[[], Path], *, rotate_bytes: int | None = None) -> None:
+    def __init__(self, path: Callable[[], Path] | None, *, rotate_bytes: int | None = None) -> None:
         self._path = path
         self._rotate_bytes = rotate_bytes
         self._lines: deque[bytes] = deque()
@@ -75,6 +75,10 @@ class Journal:
             self.flush()
 
     def _append(self, content: bytes) -> None:
+        if self._path is None:
+            with open(1, "wb", buffering=0, closefd=False) as handle:
+                _write_whole(handle, content)
+            return
         path = self._path()
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(".lock")), path.open("a+b", buffering=0) as handle:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from cryptoliq_assets.features.engineering import OBSERVED_NUMBERS
+from cryptoliq_assets.io.places import Place, state_of
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.champion import Champion, load_champion
 from cryptoliq_assets.models.intervals import ConformalTable
@@ -212,17 +213,10 @@ class Predictor:
         stamps = [self.store.stamp("cleaned_snapshots", month) for month in months]
         forecasts = self.store.months("forecasts")[-1:]
         latest = [self.store.stamp("forecasts", month) for month in forecasts]
-        pointer = store_of(self.settings).pointer()
+        models = store_of(self.settings)
+        pointer = models.pointer()
         # A pointer that was lost, or mended, is news as well: `problem` tells it.
-        return (pointer, self._artifact_state(pointer.version), *months, *stamps, *forecasts, *latest)
-
-    def _artifact_state(self, version: str | None) -> tuple[int, ...]:
-        """What changes when the current artifact is written anew in place: a restored one is loaded again."""
-        try:
-            status = (self.settings.models_dir / f"{version}.pkl").stat()
-        except OSError:
-            return ()
-        return (status.st_size, status.st_mtime_ns, status.st_ino)
+        return (pointer, _state(models.folder / f"{pointer.version}.pkl"), *months, *stamps, *forecasts, *latest)
 
     def _months(self) -> list[str]:
         """Months of the newest snapshot and of what requests up to OLDEST_REQUEST_DAYS before it may see."""
@@ -268,6 +262,14 @@ def _first_asked(held: Held) -> list[PredictRequest]:
     code = track.coins[np.argmax(track.days)]
     coin = next(name for name, own in held.history.codes.items() if own == code)
     return [_ANY, _ANY.model_copy(update={"coin": coin, "date": held.newest + dt.timedelta(days=1)})]
+
+
+def _state(artifact: Place) -> tuple[Any, ...]:
+    """What changes when the current artifact is written anew in place: a restored one is loaded again."""
+    try:
+        return state_of(artifact)
+    except OSError:
+        return ()
 
 
 def _as_json(body: dict[str, Any]) -> str:

@@ -34,6 +34,10 @@ class Service:
         self.batcher = Batcher(lambda requests: self.predictor.answers(requests))
         self.log = Journal(lambda: settings.logs_dir / "app.log", rotate_bytes=int(settings.log_mb * 2**20))
         self.predictions = Journal(day_file(settings.predictions_dir))
+        if settings.log_to == "stdout":
+            # One journal for both: what is written to the record is a line of the log.
+            self.log = self.predictions = Journal(None)
+        self.journals = list(dict.fromkeys([self.log, self.predictions]))
         self.buckets = Buckets(settings.api_rate_per_minute)
         self._asked_to_reload = asyncio.Event()
         self._told = ""
@@ -46,8 +50,8 @@ class Service:
         """From the first load to the last line of the logs; SIGHUP looks for something new at once."""
         with contextlib.ExitStack() as stack:
             # Each to its end, whatever became of what was done before.
-            stack.callback(self.predictions.close)
-            stack.callback(self.log.close)
+            for journal in reversed(self.journals):
+                stack.callback(journal.close)
             await self._refresh()
             # What is loaded stays: looking through it for garbage would stop every request for a tenth of a second.
             gc.collect()
@@ -66,7 +70,7 @@ class Service:
     @property
     def problem(self) -> str | None:
         """What is wrong although it serves: a champion passed over, a home that cannot be read, a log that no disk takes."""
-        logs = {journal.problem for journal in (self.log, self.predictions) if journal.problem}
+        logs = {journal.problem for journal in self.journals if journal.problem}
         waits = (f"the logs wait: {told}" for told in logs)
         return "; ".join(filter(None, [self.predictor.problem, *self._failed.values(), *waits])) or None
 
@@ -99,8 +103,8 @@ class Service:
                     "seconds": seconds,
                 }
             )
-            self.predictions.append(line)
-            self.log.append(line)
+            for journal in self.journals:
+                journal.append(line)
 
     def latest_forecasts(self) -> dict[str, Any]:
         """As views.latest_forecasts: read once for as long as the predictor holds the same tables, and features are the same."""
@@ -120,7 +124,7 @@ class Service:
                 await asyncio.wait_for(self._asked_to_reload.wait(), self.settings.api_reload_seconds)
             self._asked_to_reload.clear()
             await self._refresh()
-            self.metrics.dropped(self.log.dropped + self.predictions.dropped)
+            self.metrics.dropped(sum(journal.dropped for journal in self.journals))
             if time.monotonic() - cleaned > _HOUR:
                 cleaned = time.monotonic()
                 await self._tried("old files of data/predictions stay", self._clean)

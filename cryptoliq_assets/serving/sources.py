@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cryptoliq_assets.io.places import Place, state_of
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.store import store_of
@@ -54,10 +55,14 @@ class HomeViews:
 
     def key(self) -> str:
         """Another text when reports, ledger or catalogue were written anew."""
-        reports, models = self._settings.reports_dir, self._settings.models_dir
+        reports = self._settings.reports_dir
         paths = [reports / name for name in ("forecasts.json", "metrics.json", *REPORTS)]
-        paths += [self._settings.incidents_path, models / "ledger.jsonl", self._settings.catalogue_path]
-        return " ".join(str(path.stat().st_mtime_ns) if path.exists() else "–" for path in paths)
+        paths += [
+            self._settings.incidents_path,
+            store_of(self._settings).ledger.path,
+            self._settings.catalogue_path,
+        ]
+        return " ".join(_state(path) for path in paths)
 
     def models(self) -> dict[str, Any]:
         with in_words():
@@ -143,6 +148,13 @@ class LocalSource:
 
     def _version(self) -> str | None:
         return store_of(self._settings).current_version()
+
+
+def _state(path: Place) -> str:
+    try:
+        return repr(state_of(path))
+    except FileNotFoundError:
+        return "–"
 
 
 def source_of(settings: Settings) -> Source:

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 import time
@@ -52,15 +51,15 @@ def environment(home: Path, **settings: object) -> dict[str, str]:
 class Served:
     """A running service."""
 
-    def __init__(self, home: Path, *, scheme: str = "http", **settings: object) -> None:
+    def __init__(self, home: Path, *, scheme: str = "http", output: Path | None = None, **settings: object) -> None:
         self.home, self.port = home, free_port()
         self.url = f"{scheme}://127.0.0.1:{self.port}"
         self.errors = home / "serve.err"
-        with self.errors.open("wb") as errors:
+        with self.errors.open("wb") as errors, Path(output or os.devnull).open("wb") as out:
             self.process = psutil.Popen(
                 [*COMMAND, "serve", "--port", str(self.port)],
                 env=environment(home, **settings),
-                stdout=subprocess.DEVNULL,
+                stdout=out,
                 stderr=errors,
                 start_new_session=True,
             )

@@ -31,8 +31,8 @@ def schema(trained_home, tmp_path_factory):
     service = app.state.service
     assert service.predictor.refresh()
     yield schemathesis.openapi.from_asgi("/openapi.json", app, headers={"X-API-Key": KEY})
-    service.log.close()
-    service.predictions.close()
+    for journal in service.journals:
+        journal.close()
 
 
 def test_every_operation_is_asked(schema):
