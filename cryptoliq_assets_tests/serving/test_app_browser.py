@@ -84,6 +84,7 @@ def page(request, browser) -> Iterator[Page]:
     context = browser.new_context(**SIZES[request.param], accept_downloads=True)
     page = context.new_page()
     page.set_default_timeout(1000 * _PATIENCE)
+    expect.set_options(timeout=1000 * _PATIENCE)
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
