@@ -35,9 +35,16 @@ from cryptoliq_assets_tests.building import (
 
 ROOT = Path(__file__).resolve().parents[1]
 CANDIDATES = ["linear_regression", "random_forest", "xgboost"]
-ASSETS = {"raw_files", *TABLES, *CANDIDATES, "leaderboard", "champion", "incidents"}
+ASSETS = {"coingecko_snapshot", "raw_files", *TABLES, *CANDIDATES, "leaderboard", "champion", "incidents"}
 CHECKS = {
-    "raw_snapshots": ["schema", "rows_against_median", "no_duplicates", "unit_consistent", "unit_found"],
+    "raw_snapshots": [
+        "schema",
+        "rows_against_median",
+        "no_duplicates",
+        "unit_consistent",
+        "unit_found",
+        "against_previous",
+    ],
     "cleaned_snapshots": ["schema", "no_missing_days"],
     "engineered_features": ["schema", "finite_values"],
     "labels": ["schema", "target_date_exact"],
@@ -90,6 +97,7 @@ def test_the_signing_key_is_not_among_the_resources_that_the_ui_shows(tmp_path):
 def test_all_assets_of_the_design_are_there_and_the_raw_folder_is_external(specs, repository):
     assert set(specs) >= ASSETS
     assert repository.asset_graph.get(dg.AssetKey("raw_files")).is_external
+    assert repository.asset_graph.get(dg.AssetKey("raw_files")).parent_keys == {dg.AssetKey("coingecko_snapshot")}
     assert repository.asset_graph.get(dg.AssetKey("raw_snapshots")).parent_keys == {dg.AssetKey("raw_files")}
 
 
@@ -215,7 +223,8 @@ def test_jobs_run_what_their_names_say_in_one_process(definitions):
     assert assets("train") >= {*CANDIDATES, "leaderboard", "champion"}
     assert not assets("train") & {*TABLES}
     assert assets("forecast") == {"forecasts"}
-    for job in ("refresh", "ingest", "preprocess", "train", "forecast"):
+    assert assets("fetch_snapshot") == {"coingecko_snapshot"}
+    for job in ("fetch_snapshot", "refresh", "ingest", "preprocess", "train", "forecast"):
         assert definitions.resolve_job_def(job).executor_def.name == "in_process"
 
 
@@ -230,9 +239,22 @@ def test_sensors_and_the_weekly_schedule_run_by_default(repository):
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
 
 
+@pytest.mark.parametrize(("enabled", "status"), [(None, "STOPPED"), (True, "RUNNING")])
+def test_the_snapshot_is_fetched_at_0040_utc_once_it_is_switched_on_and_not_before(tmp_path, enabled, status):
+    said = {} if enabled is None else {"fetch_enabled": enabled}
+    repository = build_definitions(Settings(home=tmp_path, **said)).get_repository_def()
+    schedule = next(schedule for schedule in repository.schedule_defs if schedule.name == "fetch_snapshot")
+    assert (schedule.job_name, schedule.cron_schedule, schedule.execution_timezone) == (
+        "fetch_snapshot",
+        "40 0 * * *",
+        "UTC",
+    )
+    assert schedule.default_status == dg.DefaultScheduleStatus[status]
+
+
 def test_importing_the_definitions_imports_no_learner(tmp_path):
     code = "import sys, cryptoliq_assets.definitions; print([m for m in sys.argv[1:] if m in sys.modules])"
-    heavy = ["numba", "sklearn", "xgboost", "scipy", "joblib"]
+    heavy = ["numba", "httpx", "tenacity", "sklearn", "xgboost", "scipy", "joblib"]
     assert run_python(code.replace("sys.argv[1:]", repr(heavy)), home=tmp_path) == "[]"
 
 
@@ -323,7 +345,11 @@ def column_set(name: str, row: int, value: object) -> Callable[[pa.Table], pa.Ta
 
 def raw_home(settings: Settings, rows_by_day: dict[int, int]) -> None:
     """Raw months with so many coins on each day."""
-    rows = [{"coin": f"Coin{n:02}", "day": number} for number, count in rows_by_day.items() for n in range(count)]
+    rows = [
+        {"coin": f"Coin{n:02}", "day": number, "24h_volume": 1e6 + number}
+        for number, count in rows_by_day.items()
+        for n in range(count)
+    ]
     frame = received(raw_rows(rows))
     TableStore(settings).write("raw_snapshots", frame, sorted({f"{day(number):%Y-%m}" for number in rows_by_day}))
 

@@ -1,5 +1,7 @@
 """ingest, preprocess, train, forecast, materialize: the stages, and all of them."""
 
+from pathlib import Path
+
 import click
 
 from cryptoliq_assets.commands.console import console, quit_with, running, say
@@ -7,17 +9,42 @@ from cryptoliq_assets.commands.months import month_range
 from cryptoliq_assets.commands.results import show_forecasts, show_leaderboard
 from cryptoliq_assets.jobs import INGEST_JOB, PREPROCESS_JOB
 from cryptoliq_assets.partitions import months_between
+from cryptoliq_assets.raw.input_folder import bring_in, clashes, move_accepted
 from cryptoliq_assets.raw.report_files import find_report
 from cryptoliq_assets.runner import Runner
 from cryptoliq_assets.settings import Settings
 
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
 
 @click.command()
+@click.option(
+    "--input-dir",
+    "source",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=None,
+    help="Take in this folder's files as well, by copies in data/raw.",
+)
+@click.option(
+    "--archive-dir",
+    "archive",
+    type=_FOLDER,
+    default=None,
+    help="Move accepted files of --input-dir here; default: they stay.",
+)
 @click.pass_obj
-def ingest(settings: Settings) -> None:
-    """Take in the files of data/raw: validate, archive or quarantine, write raw rows."""
+def ingest(settings: Settings, source: Path | None, archive: Path | None) -> None:
+    """Take in the files of data/raw: validate, archive or quarantine, write raw rows.
+
+    With --input-dir another system's folder too: its files go through data/raw like all others; data/archive keeps a copy of
+    what is accepted whatever becomes of the original.
+    """
+    if archive and not source:
+        raise click.UsageError("--archive-dir is for the files of --input-dir")
+    if source and source.resolve() in (settings.raw_dir, (archive or settings.archive_dir).resolve()):
+        raise click.UsageError(f"--input-dir {source} is the drop folder or the archive itself")
     with running(settings) as runner:
-        code = _ingest(runner)
+        code = _ingest_folder(runner, source, archive) if source else _ingest(runner)
     quit_with(code)
 
 
@@ -89,6 +116,21 @@ def _chosen(runner: Runner, first: str | None, last: str | None) -> list[tuple[s
         return runner.chosen_ranges(first, last)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _ingest_folder(runner: Runner, source: Path, archive: Path | None) -> int:
+    settings, code = runner.settings, 0
+    runner.look()
+    if clashes(source, runner.catalogue):
+        code = _ingest(runner)
+    brought = bring_in(source, settings, runner.catalogue)
+    code = max(code, _ingest(runner))
+    for name, reason in brought.passed_over.items():
+        say(("refused", "yellow"), f" {name}: {reason}")
+    if archive:
+        moved = move_accepted(source, archive, brought, settings, runner.catalogue)
+        console.print(f"{len(moved)} file(s) moved from {source} to {archive}", soft_wrap=True)
+    return 1 if brought.passed_over else code
 
 
 def _ingest(runner: Runner) -> int:

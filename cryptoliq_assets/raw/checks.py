@@ -9,6 +9,7 @@ from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.partitions import months_reached, shift
 from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.raw.consistency import SLOPE_RANGE, realised_slopes
+from cryptoliq_assets.raw.previous import MOST_CAPS_LOST, MOST_GONE, MOST_UNCHANGED, compare_newest, read_newest
 from cryptoliq_assets.raw.report_files import find_report
 from cryptoliq_assets.settings import Settings
 
@@ -36,6 +37,12 @@ def raw_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
             "The unit of 1h, 24h and 7d was certain in every file.",
             lambda store, months: unit_found(settings, store, months),
         ),
+        TableCheck(
+            "against_previous",
+            f"Of the snapshot before, at most {MOST_GONE:.0%} of the coins are gone, {MOST_CAPS_LOST:.0%} lost their market "
+            f"cap, {MOST_UNCHANGED:.0%} repeat price and volume.",
+            against_previous,
+        ),
     ]
     return [table_checks("raw_snapshots", checks=checks)]
 
@@ -53,6 +60,20 @@ def unit_found(settings: Settings, store: TableStore, months: list[str]) -> Find
         if not report["unit_certain"]:
             uncertain.append(file.name)
     return Finding(not uncertain, {"files_by_unit": units, "uncertain": sorted(uncertain)[:_LISTED]})
+
+
+def against_previous(store: TableStore, months: list[str]) -> Finding:
+    """The newest snapshot of these months against the one before it."""
+    found = compare_newest(read_newest(store, months))
+    if found is None:
+        return Finding(True, {"previous": "none within 7 days"})
+    figures = {
+        name: share
+        for name, share in (("gone", found.gone), ("caps_lost", found.caps_lost), ("unchanged", found.unchanged))
+        if share == share
+    }
+    metadata = {"date": found.date, "previous": found.previous, **figures, "coins_gone": found.coins_gone}
+    return Finding(not found.faults, metadata, "; ".join(found.faults) or None)
 
 
 def rows_against_median(store: TableStore, months: list[str]) -> Finding:

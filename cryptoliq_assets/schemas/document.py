@@ -22,7 +22,18 @@ where a file has them (a cell of these that cannot be read is left empty, counte
 are ignored and listed in the report. Units of {units}: percent or fraction, the same in all three. Dates are `YYYY-MM-DD` (UTC). Numbers
 are plain (`1234.5`, `1.2e9`); an empty cell means unknown. A row is identified by coin and date.
 
-Test a file with `cryptoliq validate FILE`. What happens to it:
+A feed, step by step:
+
+1. Write the day's file beside `data/raw`, on the same disk, or in it under a name that begins with a dot; such names are passed by.
+2. Test it: `cryptoliq validate FILE` says what ingest would, and ends with exit code 1 where anything is refused; `--json` for machines. It wants the final
+   name (`/tmp/coingecko_20250731.csv` will do).
+3. Rename it into place (`mv`, `os.replace`): the sensor then never sees half of it. A file that is written in place is taken once two looks found
+   it the same, which a writer that pauses can outlast.
+4. A correction is a whole file of the same name: it replaces the version before, rows that it no longer has are gone. A second file of the same day under the
+   other name is merged: where both have a coin, the one that arrived later wins.
+5. Or leave files in a folder of your own, and have `cryptoliq ingest --input-dir D --archive-dir A` fetch them: accepted ones move to A, refused ones stay in D.
+
+`price_change_24h` beside `24h` proves the unit; without it, or a 24h below -1, the sizes of the changes have to tell. What happens to a file:
 
 | what is wrong | what becomes of it |
 |---|---|

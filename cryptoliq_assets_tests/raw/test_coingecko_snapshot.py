@@ -83,7 +83,7 @@ def test_what_it_writes_takes_the_same_road_as_every_file(tmp_path, service) -> 
 
 def test_a_snapshot_with_a_page_missing_is_not_written_and_a_rerun_asks_for_that_page_alone(tmp_path, service) -> None:
     settings, waited = fetching(tmp_path, service, coingecko_coins=300), Waited()
-    service.faults = [("page=1", Fault(500))] * 6
+    service.faults = [("&page=1", Fault(500))] * 6
     with pytest.raises(FetchError, match="1 of 2 pages did not come, and no snapshot is written: page 1 of the market"):
         fetch_snapshot(settings, clock=waited.clock)
     assert not settings.raw_dir.exists()
@@ -96,7 +96,7 @@ def test_a_snapshot_with_a_page_missing_is_not_written_and_a_rerun_asks_for_that
 
 def test_pages_older_than_an_hour_are_asked_for_anew(tmp_path, service) -> None:
     settings, waited = fetching(tmp_path, service), Waited()
-    service.faults = [("page=2", Fault(500))] * 6
+    service.faults = [("&page=2", Fault(500))] * 6
     with pytest.raises(FetchError):
         fetch_snapshot(settings, clock=waited.clock)
     waited.at += 3601
@@ -107,7 +107,7 @@ def test_pages_older_than_an_hour_are_asked_for_anew(tmp_path, service) -> None:
 
 def test_one_deadline_holds_for_all_pages_together(tmp_path, service) -> None:
     settings, waited = fetching(tmp_path, service, coingecko_coins=1000, fetch_seconds=100), Waited()
-    service.faults = [("page=1", gecko.THROTTLED), ("page=2", gecko.THROTTLED)]
+    service.faults = [("&page=1", gecko.THROTTLED), ("&page=2", gecko.THROTTLED)]
     with pytest.raises(DeadlinePassed):
         fetch_snapshot(settings, clock=waited.clock)
     assert waited.waits == [60.0]
