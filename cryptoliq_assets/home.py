@@ -5,24 +5,30 @@ from pathlib import Path
 
 import yaml
 
-from cryptoliq_assets.io.files import write_file
+from cryptoliq_assets.io.files import make_folder, write_file
 from cryptoliq_assets.settings import Settings
 
 _URL = "CRYPTOLIQ_POSTGRES_URL"
+# Who may write models chooses what is unpickled, and feeds, logs and records are nobody else's business.
+_OWNER_ONLY = 0o700
 
 
 def prepare_home(settings: Settings) -> list[Path]:
-    """Make what is not there yet; returns what was made. Raises OSError naming the path that cannot be made, ValueError
+    """Make what is not there yet, for its owner alone; returns what was made. Raises OSError naming the path that cannot be made, ValueError
     where the instance file and the settings have Dagster's records in two places."""
     made = []
     for folder in (
+        settings.home,
+        settings.data_dir,
         settings.raw_dir,
         settings.models_dir,
         settings.reports_dir,
+        settings.logs_dir,
         settings.dagster_home,
     ):
         if not folder.exists():
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder.parent)
+            folder.mkdir(mode=_OWNER_ONLY, exist_ok=True)
             made.append(folder)
     instance_file = settings.dagster_home / "dagster.yaml"
     content = _instance_to_write(instance_file, on_postgres=settings.postgres_url is not None)

@@ -17,6 +17,8 @@ import dagster as dg
 import psutil
 from filelock import FileLock, Timeout
 
+from cryptoliq_assets.io.files import make_folder
+
 # For people: the process that a run is in.
 PROCESS_TAG = "cryptoliq/process"
 
@@ -105,7 +107,7 @@ def _is_held(path: Path) -> bool:
 def _register(lock_path: Path) -> Generator[Path, None, None]:
     """The folder of the runs' own locks, for one process at a time: a file made but not yet locked looks dead."""
     folder = _folder(lock_path)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with FileLock(lock_path.with_name("alive.lock"), timeout=_REGISTER_SECONDS):
         yield folder
 

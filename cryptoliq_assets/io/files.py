@@ -23,6 +23,22 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp", re.DOTALL)
 _ABANDONED_SECONDS = 86_400.0
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are not there; each has the rights of the one above it (umask allowing).
+
+    So what lies below a folder that only its owner may enter is the owner's alone, and a `chmod g+rx` of a home goes
+    on for what is made later.
+    """
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(mode=stat.S_IMODE(folder.parent.stat().st_mode) & 0o777, exist_ok=True)
+
+
+def with_folders_rights(path: str, flags: int) -> int:
+    """Opener for `open`: a file that is made has the rights of its folder (umask allowing), in one of 0700 that is 0600."""
+    return os.open(path, flags, stat.S_IMODE(Path(path).parent.stat().st_mode) & 0o666)
+
+
 def temporary_beside(path: Path) -> Path:
     """A hidden name in the folder of `path`: directory reads pass it by, and a rename stays on one file system."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
@@ -55,9 +71,9 @@ def write_files(contents: Mapping[Path, bytes | memoryview]) -> None:
     temporaries: dict[Path, Path] = {}
     try:
         for path, content in contents.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             temporary = temporaries[path] = temporary_beside(path)
-            with _naming(path), temporary.open("wb") as handle:
+            with _naming(path), open(temporary, "wb", opener=with_folders_rights) as handle:
                 handle.write(content)
                 if len(contents) < _SYNC_ALL_FROM:
                     handle.flush()
@@ -79,10 +95,10 @@ def write_file(path: Path, content: bytes | str) -> None:
 
 def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
     """Write one large file whole or not at all, a chunk at a time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = temporary_beside(path)
     try:
-        with _naming(path), temporary.open("wb") as handle:
+        with _naming(path), open(temporary, "wb", opener=with_folders_rights) as handle:
             for chunk in chunks:
                 handle.write(chunk)
             handle.flush()

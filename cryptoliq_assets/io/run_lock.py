@@ -12,7 +12,7 @@ import dagster as dg
 from filelock import FileLock, Timeout
 
 from cryptoliq_assets.io.dead_runs import PROCESS_TAG, hold_alive, process_mark
-from cryptoliq_assets.io.files import sweep_temporaries
+from cryptoliq_assets.io.files import make_folder, sweep_temporaries
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.schemas.tables import TABLES
 from cryptoliq_assets.settings import Settings
@@ -59,7 +59,7 @@ def written_folders(settings: Settings) -> list[Path]:
 @contextmanager
 def home_lock(path: Path, *, wait_seconds: float, say: object = print) -> Generator[None, None, None]:
     """Hold the lock; says so when it has to wait, raises HomeBusy when that takes too long."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     lock = FileLock(path)
     try:
         try:

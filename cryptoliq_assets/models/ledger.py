@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from cryptoliq_assets.io.files import make_folder, with_folders_rights
 from cryptoliq_assets.io.places import Place, state_of
 
 PROMOTION, REFUSAL, ROLLBACK = "promotion", "refusal", "rollback"
@@ -24,9 +25,9 @@ class Ledger:
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Add one line and make it durable; a torn last line of a killed process is closed off first."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         line = json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"
-        with self.path.open("a+b") as handle:
+        with open(self.path, "a+b", opener=with_folders_rights) as handle:
             if handle.seek(0, os.SEEK_END):
                 handle.seek(-1, os.SEEK_END)
                 line = line if handle.read(1) == b"\n" else "\n" + line

@@ -17,7 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from cryptoliq_assets.io.files import write_json
+from cryptoliq_assets.io.files import make_folder, write_json
 from cryptoliq_assets.monitor.conditions import Condition
 from cryptoliq_assets.monitor.incidents import Incident, Notice, step
 from cryptoliq_assets.monitor.notify import Channel, Message, channels_of, send, send_within
@@ -219,7 +219,7 @@ def _log(settings: Settings, lines: Iterable[Mapping[str, Any]]) -> None:
 
 def _state_lock(settings: Settings) -> FileLock:
     """Held for reading, changing and writing the state, never while something is sent."""
-    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.dagster_home)
     return FileLock(settings.dagster_home / "incidents.lock", timeout=_STATE_SECONDS)
 
 

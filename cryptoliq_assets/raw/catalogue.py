@@ -6,6 +6,7 @@ tables is not noted here: the month files say so themselves (`Stamp.sources`).
 
 import datetime as dt
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from cryptoliq_assets.io.files import make_folder, with_folders_rights
 from cryptoliq_assets.partitions import month_of
 
 _SCHEMA = """
@@ -82,7 +84,10 @@ class Catalogue:
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
+        if not self.path.exists():
+            # SQLite would give it, and what it keeps beside it, the umask's rights.
+            os.close(with_folders_rights(str(self.path), os.O_WRONLY | os.O_CREAT))
         connection = sqlite3.connect(self.path, timeout=60)
         try:
             connection.executescript(_SCHEMA)

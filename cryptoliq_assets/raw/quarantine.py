@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from cryptoliq_assets.io.files import sync_folders
+from cryptoliq_assets.io.files import make_folder, sync_folders
 from cryptoliq_assets.raw.catalogue import ReceivedFile
 from cryptoliq_assets.raw.opening import UnreadError, read_file, too_large
 from cryptoliq_assets.settings import Settings
@@ -18,7 +18,7 @@ def move_refused(refused: Iterable[ReceivedFile], settings: Settings) -> None:
     What is no longer the version that was refused stays: the next look will tell what it is.
     """
     folder = settings.quarantine_dir
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     moved = False
     for file in refused:
         source, target = settings.raw_dir / file.name, folder / file.name

@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 from filelock import FileLock
 from pydantic_core import to_json
 
+from cryptoliq_assets.io.files import make_folder, with_folders_rights
+
 # Often, and so little each time: while thousands of lines are put together every request would wait.
 _SECONDS = 0.1
 # Lines held at most while the disk does not take them; the oldest are dropped then, and counted.
@@ -80,8 +82,8 @@ class Journal:
                 _write_whole(handle, content)
             return
         path = self._path()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(".lock")), path.open("a+b", buffering=0) as handle:
+        make_folder(path.parent)
+        with FileLock(path.with_name(".lock")), open(path, "a+b", buffering=0, opener=with_folders_rights) as handle:
             start = handle.seek(0, os.SEEK_END)
             if start and not _ends_a_line(handle):
                 # A machine that went down in the middle of a line: what is added now is a line of its own.

@@ -1,0 +1,97 @@
+"""Every command that the documentation shows is one that the programs take: name, subcommand, options, arguments.
+
+Each is read by the command's own parser and not run: that the commands do what they say is for their own tests.
+"""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from cryptoliq_assets.cli import cli
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# How a usage line writes what may be left out and what may be repeated.
+_BRACKETS = re.compile(r"\[([^\]]*)\]")
+_CODE = re.compile(r"```[^\n]*\n(.*?)```|(?<!`)`([^`\n]+(?:\n[^`\n]+)?)`(?!`)", re.DOTALL)
+
+
+def code_of(page: Path) -> list[str]:
+    """Lines of code blocks, and each piece of inline code."""
+    pieces = []
+    for block, inline in _CODE.findall(page.read_text(encoding="utf-8")):
+        pieces += block.replace("\\\n", " ").splitlines() if block else [" ".join(inline.split())]
+    return pieces
+
+
+def commands_of(page: Path) -> list[str]:
+    """What stands behind `cryptoliq`, up to a comment or the next command of the line; usage lines with all they may have."""
+    found = []
+    for piece in code_of(page):
+        line = re.split(r"\s#\s", piece)[0]
+        for part in re.split(r"&&|;|\|", line):
+            # At its head, or behind variables, the path of a virtual environment, or an image's name.
+            words = re.match(
+                r"\s*(?:(?:export )?[A-Z_]+=\S*\s+|docker run .* cryptoliq )*(?:\S*/)?cryptoliq(\s+.+)?$", part
+            )
+            if words and words[1] and "dagster-daemon" not in words[1]:
+                found.append(_BRACKETS.sub(r"\1", words[1]).replace("…", "").strip())
+    return found
+
+
+def table_of_commands() -> list[str]:
+    """The first column of the README's table, as usage lines."""
+    rows = (ROOT / "README.md").read_text(encoding="utf-8").split("## Commands")[1].split("Exit codes")[0].splitlines()
+    cells = [row.split("|")[1] for row in rows if row.startswith("| `")]
+    return [_BRACKETS.sub(r"\1", usage).replace("…", "") for cell in cells for usage in cell.split("`")[1::2]]
+
+
+DOCUMENTED = sorted(
+    {*table_of_commands(), *(line for page in PAGES for line in commands_of(page))} - {"COMMAND --help"}
+)
+
+
+def parse(line: str) -> str:
+    """The name of the command that a line ends at; raises click's UsageError where its words are not taken."""
+    command, words, name = cli, shlex.split(line.replace("YYYY-MM", "2025-07")), "cryptoliq"
+    while isinstance(command, click.Group):
+        assert words, f"`{name}` wants a subcommand"
+        name = words.pop(0)
+        found = command.get_command(click.Context(command), name)
+        assert found is not None, f"there is no command `{name}`"
+        command = found
+    if words or name not in NAMED_ALONE:
+        command.make_context(name, words)
+    return name
+
+
+# Spoken of by its name in prose; its arguments stand elsewhere.
+NAMED_ALONE = {"predict"}
+
+
+@pytest.mark.parametrize("line", DOCUMENTED)
+def test_a_documented_command_is_taken_by_its_parser(line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("FILE", "IN.csv"):
+        (tmp_path / name).write_text("coin\n", encoding="utf-8")
+    parse(line)
+
+
+def test_the_documented_commands_are_found_in_code_blocks_inline_and_in_the_table():
+    assert {"serve --workers 2 --port 9000", "models rollback --reason 'forecasts drift'"} <= set(DOCUMENTED)
+    assert {"materialize --from YYYY-MM --to YYYY-MM --train", "predict IN.csv OUT.csv"} <= set(DOCUMENTED)
+
+
+@pytest.mark.parametrize("line", ["serve --new-keys", "models restore", "status --json extra", "models rollback --to"])
+def test_what_the_programs_do_not_take_is_told(line):
+    with pytest.raises((click.UsageError, AssertionError)):
+        parse(line)
+
+
+def test_documented_make_targets_are_in_the_makefile():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {match[1] for page in PAGES for piece in code_of(page) if (match := re.match(r"make ([a-z-]+)", piece))}
+    assert {"demo", "test"} <= named <= targets
