@@ -245,6 +245,8 @@ def test_the_asset_writes_report_and_page_and_shows_both_in_the_ui(home):
         "drift": True,
         "feed": True,
     }
+    (drift,) = [found for found in result.get_asset_check_evaluations() if found.check_name == "drift"]
+    assert drift.metadata["feature_drift/largest_psi"].value == said["overall"]["largest_psi"] > 0
     text = page.read_text(encoding="utf-8")
     assert "<script" not in text
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")

@@ -37,8 +37,18 @@ def _check(name: str, settings: Settings, *, description: str) -> dg.AssetChecks
         return dg.AssetCheckResult(
             passed=level == OK,
             severity=dg.AssetCheckSeverity.ERROR if level == FAIL else dg.AssetCheckSeverity.WARN,
-            metadata={condition.kind: f"{condition.level}: {condition.what}" for condition in found},
+            metadata={condition.kind: f"{condition.level}: {condition.what}" for condition in found} | _numbers(found),
             description="; ".join(f"{condition.title}: {condition.what}" for condition in raised) or None,
         )
 
     return check
+
+
+def _numbers(found: list[Condition]) -> dict[str, float]:
+    """Figures that the UI plots from run to run, under the kind that they belong to."""
+    return {
+        f"{condition.kind}/{name}": float(value)
+        for condition in found
+        for name, value in condition.figures.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
