@@ -77,6 +77,8 @@ def test_a_documented_command_is_taken_by_its_parser(line, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     for name in ("FILE", "IN.csv"):
         (tmp_path / name).write_text("coin\n", encoding="utf-8")
+    for name in ("D", "A"):
+        (tmp_path / name).mkdir()
     parse(line)
 
 
