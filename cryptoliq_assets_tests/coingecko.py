@@ -83,6 +83,8 @@ class Service:
     asked: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     now: Callable[[], float] = lambda: NOW
+    # Price of the coin in place n at the newest midnight, less n; a dollar less a day before.
+    chart_price: float = 100.0
     url: str = ""
     seen: Callable[[str], None] = lambda path: None
     # Answers that are served as they are, by path.
@@ -119,7 +121,9 @@ class Service:
         place = next((n for n, known in enumerate(self.coins, start=1) if known["id"] == name), None)
         if place is None:
             return Fault(404, b'{"error":"coin not found"}')
-        return Fault(200, json.dumps(chart(days=int(query["days"]), now=self.now(), start=100.0 + place)).encode())
+        return Fault(
+            200, json.dumps(chart(days=int(query["days"]), now=self.now(), start=self.chart_price + place)).encode()
+        )
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def history(settings: Settings, days: int, top: int, leave_out_failed: bool) -> 
         task = bar.add_task("charts", total=top, left="")
 
         def show(reached: Reached) -> None:
-            left = f"about {_duration(reached.seconds_left)} left" if reached.seconds_left else "done"
+            left = "done" if reached.done == reached.wanted else f"about {_duration(reached.seconds_left)} left"
             bar.update(task, completed=reached.done, total=reached.wanted, left=left)
             if not console.is_terminal and (reached.done % _LINE_EVERY == 0 or reached.done == reached.wanted):
                 _say(f"{reached.done} of {reached.wanted} charts, {left}")

@@ -13,6 +13,10 @@ class BudgetSpent(FetchError):
     """The month's requests are used up."""
 
 
+class WouldBeRefused(FetchError):
+    """What came makes a file that ingest would refuse."""
+
+
 class CoinGone(RuntimeError):
     """CoinGecko knows no coin of this id (any more)."""
 

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from cryptoliq_assets.io.files import write_file
 from cryptoliq_assets.raw.catalogue import Catalogue
-from cryptoliq_assets.raw.coingecko_errors import FetchError
+from cryptoliq_assets.raw.coingecko_errors import FetchError, WouldBeRefused
 from cryptoliq_assets.raw.contract import file_date
 from cryptoliq_assets.raw.folder import look_at, parse_content
 from cryptoliq_assets.schemas.raw import OPTIONAL_COLUMNS, REQUIRED_COLUMNS
@@ -82,11 +82,11 @@ def alone(settings: Settings, what: str) -> Iterator[None]:
 def write_checked(name: str, content: bytes, settings: Settings, *, today: dt.date) -> bool:
     """Write a contract file into the drop folder, whole or not at all; False where it lies there already.
 
-    FetchError, nothing written, where ingest would refuse it.
+    WouldBeRefused, nothing written, where ingest would refuse it.
     """
     parsed = parse_content(name, content, settings, today=today)
     if parsed.rows is None:
-        raise FetchError(f"{name} is not written, ingest would refuse it: {parsed.refusal}")
+        raise WouldBeRefused(f"{name} is not written, ingest would refuse it: {parsed.refusal}")
     path = settings.raw_dir / name
     if path.is_file() and path.read_bytes() == content:
         return False

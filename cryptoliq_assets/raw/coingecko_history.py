@@ -17,7 +17,7 @@ from typing import Any
 from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.raw.coingecko_charts import daily_points, rows_of
 from cryptoliq_assets.raw.coingecko_client import CoinGecko
-from cryptoliq_assets.raw.coingecko_errors import CoinGone, FetchError, PartFailed
+from cryptoliq_assets.raw.coingecko_errors import CoinGone, FetchError, PartFailed, WouldBeRefused
 from cryptoliq_assets.raw.coingecko_files import (
     HISTORY_COLUMNS,
     alone,
@@ -180,20 +180,26 @@ class History:
                 by_day.setdefault(day, []).append({**own, "date": day.isoformat(), **row})
         if not by_day:
             raise FetchError("the charts that came have no day: nothing is written")
-        written, same = [], 0
+        written, same, refused = [], 0, []
         with writing(self.settings):
             taken = days_of_others(self.settings) & by_day.keys()
             for day in sorted(by_day.keys() - taken):
                 name = history_name(day)
                 content = to_csv(by_day[day], HISTORY_COLUMNS)
-                if write_checked(name, content, self.settings, today=self.clock.today()):
-                    written.append(self.settings.raw_dir / name)
-                else:
-                    same += 1
+                try:
+                    new = write_checked(name, content, self.settings, today=self.clock.today())
+                except WouldBeRefused as error:
+                    # One bad day of the source's would else keep back all others, for ever.
+                    refused.append(str(error))
+                    continue
+                written += [self.settings.raw_dir / name] if new else []
+                same += not new
         if taken:
             notes.append(
                 f"{len(taken)} days are left out, another file has them: {_some([str(day) for day in sorted(taken)])}"
             )
+        if refused:
+            notes.append(f"{len(refused)} days are left out, the first: {refused[0]}")
         if same:
             notes.append(f"{same} days lie there already, the same")
         return written

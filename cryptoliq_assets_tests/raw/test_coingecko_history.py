@@ -179,6 +179,16 @@ def test_a_service_that_fails_for_three_coins_in_a_row_is_left_alone(tmp_path, s
     assert len(service.charts()) == 18
 
 
+def test_a_day_that_ingest_would_refuse_is_left_out_said_and_keeps_no_other_back(tmp_path, service) -> None:
+    # Prices below 0 on all but the newest days.
+    service.chart_price = 0.0
+    made = history(tmp_path, service, Waited(), top=1).fetch()
+    assert [path.name for path in made.files] == ["coin_gecko_2025-03-04.csv", "coin_gecko_2025-03-05.csv"]
+    assert made.notes[0].startswith(
+        "8 days are left out, the first: coin_gecko_2025-02-24.csv is not written, ingest would"
+    )
+
+
 def test_history_beyond_the_plan_is_said_as_that(tmp_path, service) -> None:
     service.faults = [("market_chart", gecko.BEYOND_PLAN)]
     with pytest.raises(FetchError, match="the chart of coin-1: that history lies beyond your plan, the key is good"):
