@@ -18,7 +18,7 @@ from cryptoliq_assets.raw.catalogue import Catalogue, FoundFile
 from cryptoliq_assets.runner import Runner
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets.simulate import simulate_market, write_snapshots
-from cryptoliq_assets_tests.building import day, raw_rows
+from cryptoliq_assets_tests.building import day, raw_rows, received
 
 CLOCK = ["data_age", "days_complete", "coins_seen"]
 
@@ -36,9 +36,7 @@ def store_days(settings: Settings, coins_by_day: dict[int, str]) -> TableStore:
     """Raw months in which each letter is a coin."""
     frame = raw_rows([{"coin": coin, "day": number} for number, coins in coins_by_day.items() for coin in coins])
     store = TableStore(settings)
-    store.write(
-        "raw_snapshots", frame.assign(source_file="a.csv", arrival=1), sorted({f"{day(n):%Y-%m}" for n in coins_by_day})
-    )
+    store.write("raw_snapshots", received(frame), sorted({f"{day(n):%Y-%m}" for n in coins_by_day}))
     return store
 
 

@@ -16,7 +16,7 @@ from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.monitor.alarm import read_state
 from cryptoliq_assets.monitor.observed import RESTATED, watched_checks
 from cryptoliq_assets.settings import Settings
-from cryptoliq_assets_tests.building import raw_rows
+from cryptoliq_assets_tests.building import raw_rows, received
 from cryptoliq_assets_tests.monitor.receivers import receiver
 
 
@@ -61,7 +61,7 @@ class Watched:
 
     def snapshot(self, day: dt.date) -> None:
         """The raw table holds this one day."""
-        rows = raw_rows([{"coin": coin, "day": 1} for coin in ("A", "B")]).assign(source_file="a.csv", arrival=1)
+        rows = received(raw_rows([{"coin": coin, "day": 1} for coin in ("A", "B")]))
         rows["date"] = pd.Timestamp(day)
         TableStore(self.settings).write("raw_snapshots", rows, [f"{day:%Y-%m}"])
 

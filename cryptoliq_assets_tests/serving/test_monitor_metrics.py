@@ -14,7 +14,7 @@ from cryptoliq_assets.monitor.conditions import Condition
 from cryptoliq_assets.serving import monitor_metrics
 from cryptoliq_assets.serving.monitor_metrics import MonitorMetrics
 from cryptoliq_assets.settings import Settings
-from cryptoliq_assets_tests.building import raw_rows
+from cryptoliq_assets_tests.building import raw_rows, received
 
 ACCURACY = {
     "made_at": "2025-06-01T00:00:00+00:00",
@@ -45,7 +45,7 @@ def test_a_home_without_reports_or_data_has_levels_and_no_numbers(settings):
 
 def test_the_age_of_the_data_is_that_of_the_scrape(settings):
     newest = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=5)
-    rows = raw_rows([{"day": 1}]).assign(date=newest, source_file="a.csv", arrival=1)
+    rows = received(raw_rows([{"day": 1}])).assign(date=newest)
     rows["date"] = rows["date"].astype("datetime64[ns]")
     TableStore(settings).write("raw_snapshots", rows, [f"{newest:%Y-%m}"])
     metrics = MonitorMetrics(settings)
