@@ -212,15 +212,15 @@ def test_an_ingest_killed_at_a_write_point_is_finished_by_the_next_ingest(
 def test_a_disk_that_takes_no_archive_copy_gives_one_error_and_nothing_half_written(
     mortal: Mortal, waiting: Path, folder: Path, by: str
 ) -> None:
-    # A column that nobody reads makes a file of 2 MB, larger than anything else that a run writes.
+    # A column that nobody reads makes a file of 8 MB, larger than anything else that a run writes, Dagster's own included.
     header, *lines = snapshot([MARCH], seed=3).decode().splitlines()
-    large = "\n".join([f"{header},note", *(f"{line},{'x' * 1_000_000}" for line in lines[:2]), ""])
+    large = "\n".join([f"{header},note", *(f"{line},{'x' * 4_000_000}" for line in lines[:2]), ""])
     homes = [copy_of(waiting, folder / name) for name in ("limited", "free")]
     for home in homes:
         home.drop(file_name(MARCH), large)
     limited, free = homes
     before = {path: path.read_bytes() for path in limited.settings.data_dir.rglob("????-??.parquet")}
-    error = mortal.run(limited.settings.home, disk_bytes=1_500_000, by=by)["error"]
+    error = mortal.run(limited.settings.home, disk_bytes=6_000_000, by=by)["error"]
     assert error.count("File too large") == 1
     assert str(limited.settings.archive_dir / file_name(MARCH).replace(".csv", ".")) in error
     assert {path: path.read_bytes() for path in limited.settings.data_dir.rglob("????-??.parquet")} == before
