@@ -34,7 +34,7 @@ PAGES = {
 _DRAWN = """() => document.querySelector('h1') && !document.querySelector('[data-testid=stStatusWidget]')
  && !document.querySelector('[data-testid=stSkeleton]')
  && [...document.querySelectorAll('[data-testid=stPlotlyChart]')].every(chart => chart.querySelector('.main-svg'))
- && (!location.pathname.match(/^.(coin|health)?$/) || document.querySelector('.main-svg'))"""
+ && (!location.pathname.match(/^.(coin|models|health)?$/) || document.querySelector('.main-svg'))"""
 _WANTED = 3.0
 # What Streamlit and Plotly take by themselves, whatever is shown.
 _BARE = """import plotly.graph_objects as go
