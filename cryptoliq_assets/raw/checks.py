@@ -9,7 +9,7 @@ from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.partitions import months_reached, shift
 from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.raw.consistency import SLOPE_RANGE, realised_slopes
-from cryptoliq_assets.raw.previous import MOST_CAPS_LOST, MOST_GONE, MOST_UNCHANGED, compare_newest, read_newest
+from cryptoliq_assets.raw.previous import compare_newest, read_newest
 from cryptoliq_assets.raw.report_files import find_report
 from cryptoliq_assets.settings import Settings
 
@@ -39,9 +39,9 @@ def raw_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
         ),
         TableCheck(
             "against_previous",
-            f"Of the snapshot before, at most {MOST_GONE:.0%} of the coins are gone, {MOST_CAPS_LOST:.0%} lost their market "
-            f"cap, {MOST_UNCHANGED:.0%} repeat price and volume.",
-            against_previous,
+            f"Of the snapshot before, at most {1 - settings.feed_coins_kept:.0%} of the coins are gone, "
+            f"{settings.feed_caps_lost:.0%} lost their market cap, {settings.feed_frozen_share:.0%} repeat price and volume.",
+            lambda store, months: against_previous(settings, store, months),
         ),
     ]
     return [table_checks("raw_snapshots", checks=checks)]
@@ -62,7 +62,7 @@ def unit_found(settings: Settings, store: TableStore, months: list[str]) -> Find
     return Finding(not uncertain, {"files_by_unit": units, "uncertain": sorted(uncertain)[:_LISTED]})
 
 
-def against_previous(store: TableStore, months: list[str]) -> Finding:
+def against_previous(settings: Settings, store: TableStore, months: list[str]) -> Finding:
     """The newest snapshot of these months against the one before it."""
     found = compare_newest(read_newest(store, months))
     if found is None:
@@ -73,7 +73,8 @@ def against_previous(store: TableStore, months: list[str]) -> Finding:
         if share == share
     }
     metadata = {"date": found.date, "previous": found.previous, **figures, "coins_gone": found.coins_gone}
-    return Finding(not found.faults, metadata, "; ".join(found.faults) or None)
+    faults = found.faults(settings)
+    return Finding(not faults, metadata, "; ".join(faults) or None)
 
 
 def rows_against_median(store: TableStore, months: list[str]) -> Finding:

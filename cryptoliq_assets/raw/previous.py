@@ -8,11 +8,12 @@ import pandas as pd
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.partitions import months_reached, shift
 from cryptoliq_assets.raw.neighbours import OLDEST_DAYS
+from cryptoliq_assets.settings import Settings
 
-# Shares of the coins of the snapshot before: a day's listings and delistings, and coins that nobody traded, stay below.
-MOST_GONE, MOST_CAPS_LOST, MOST_UNCHANGED = 0.1, 0.05, 0.1
 _COLUMNS = ["coin", "date", "price", "24h_volume", "mkt_cap"]
 _LISTED = 20
+# 1 - 0.9 is a little less than 0.1.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,17 @@ class Comparison:
     unchanged: float
     coins_gone: list[str]
 
-    @property
-    def faults(self) -> list[str]:
-        """A sentence for each share that no sound day has."""
+    def faults(self, settings: Settings) -> list[str]:
+        """A sentence for each share beyond what the monitor allows a feed: the same limits, seen at once instead of at its next
+        look."""
         said = [
-            ("coins of the snapshot before are gone", self.gone, MOST_GONE),
-            ("known market caps are missing", self.caps_lost, MOST_CAPS_LOST),
-            ("coins repeat price and volume", self.unchanged, MOST_UNCHANGED),
+            ("coins of the snapshot before are gone", self.gone, 1.0 - settings.feed_coins_kept),
+            ("known market caps are missing", self.caps_lost, settings.feed_caps_lost),
+            ("coins repeat price and volume", self.unchanged, settings.feed_frozen_share),
         ]
-        return [f"{share:.1%} of the {what} (at most {most:.0%})" for what, share, most in said if share > most]
+        return [
+            f"{share:.1%} of the {what} (at most {most:.0%})" for what, share, most in said if share > most + _ROUNDING
+        ]
 
 
 def compare_newest(rows: pd.DataFrame) -> Comparison | None:
