@@ -358,7 +358,7 @@ def test_what_if_of_a_homes_own_coin_gives_its_newest_forecast_again(app_environ
     assert "Nothing is stored." in said(test)
     # What the form says by now is not what was answered.
     price = test.number_input(key="price of Bitcoin").value
-    assert text(f"Answer to the row Bitcoin, 2025-07-31: Price, USD {price:,.12g}; ") in said(test)
+    assert "Answer to the row: " + text(f"Bitcoin, 2025-07-31: Price, USD {price:,.12g}; ") in said(test)
 
 
 @pytest.mark.parametrize("where", ["home", "service"])
@@ -392,6 +392,37 @@ def test_a_derived_field_beyond_all_bounds_is_not_sent(app_environment, service)
     (body,) = service.noted(began)
     assert "liquidity_ratio" not in body
     assert body["price_change_24h"] == 1.0 - 1.0 / 1.1
+
+
+def uploaded(content: str) -> AppTest:
+    test = unbroken(opened("upload"))
+    return test.file_uploader(key="csv").set_value(("rows.csv", content.encode(), "text/csv")).run()
+
+
+HEADER = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\n"
+
+
+@pytest.mark.parametrize("where", ["home", "service"])
+def test_a_refused_row_of_a_file_is_told_by_its_line(where, app_environment, trained_home, service):
+    app_environment(**({"home": trained_home.path} if where == "home" else {"url": service.url, "key": service.key}))
+    good = "Bitcoin,BTC,100,1,1.5,3,2e9,1e11,2025-07-31\n"
+    test = unbroken(
+        uploaded(f"{HEADER}{good}\nEthereum,ETH,1,1,1,1,1,1,yesterday\nNew,NEW,,1,1,1,1,1,2025-07-31\n{good}")
+    )
+    assert figures(test) == {"Rows": "4", "Forecast": "1", "With history": "1", "Refused": "3"}
+    (table,) = (element.value for element in test.table)
+    # The second is a line of nothing, which is no row; the first is what the last says again.
+    assert table[["Line", "Coin"]].values.tolist() == [[2, "Bitcoin"], [4, "Ethereum"], [5, "New"]]
+    assert table["Why it was refused"].str.startswith("line").sum() == 0
+    assert table["Why it was refused"].tolist()[1].startswith("date is 'yesterday'")
+
+
+def test_the_box_for_a_file_promises_what_a_service_takes(app_environment, trained_home, service, monkeypatch):
+    monkeypatch.setenv("CRYPTOLIQ_API_BODY_MB", "32")
+    app_environment(url=service.url, key=service.key)
+    assert unbroken(opened("upload")).file_uploader(key="csv").proto.max_upload_size_mb == 32
+    app_environment(home=trained_home.path)
+    assert unbroken(opened("upload")).file_uploader(key="csv").proto.max_upload_size_mb > 32
 
 
 def test_what_if_without_a_price_says_what_is_needed(app_environment, service):

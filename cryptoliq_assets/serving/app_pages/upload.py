@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from cryptoliq_assets.raw.cells import read_text
-from cryptoliq_assets.serving.app_kit import figures, needs_champion, page, score_column
+from cryptoliq_assets.serving.app_kit import figures, needs_champion, page, score_column, text
 from cryptoliq_assets.serving.batch_rows import locate
 from cryptoliq_assets.serving.sources import Source
 from cryptoliq_assets.settings import Settings
@@ -22,12 +22,8 @@ _ADDED = {
     "upper": score_column("High"),
     "basis": st.column_config.TextColumn("Rests on", width="small", help="history: the row and the coin's stored days"),
 }
-# Pixels: what is left of the width is the reason's, which is what one reads.
-_ERRORS = {
-    "line": st.column_config.NumberColumn("Line", format="%d", width=60, help="of the file, its header is line 1"),
-    "coin": st.column_config.TextColumn("Coin", width=110),
-    "reason": st.column_config.TextColumn("Why it was refused"),
-}
+# A refused row takes some lines of the page.
+_REFUSED_SHOWN = 100
 _LINE = re.compile(r"^line \d+: ")
 
 
@@ -64,12 +60,16 @@ def show(source: Source) -> None:
     )
     if refused.any():
         st.subheader("Refused rows")
-        bad = rows[refused]
+        bad = rows[refused].head(_REFUSED_SHOWN)
         lines = np.array(_lines(digest, content))[bad.index]
         # A reason names its line where parsing gave it: the download keeps it, here it stands in a column of its own.
-        reasons = bad["reason"].str.replace(_LINE, "", regex=True)
-        errors = pd.DataFrame({"line": lines, "coin": bad.get("coin", ""), "reason": reasons})
-        st.dataframe(errors.head(_SHOWN), column_config=_ERRORS, hide_index=True, key="errors")
+        reasons = bad["reason"].str.replace(_LINE, "", regex=True).map(text)
+        coins = bad["coin"].map(text) if "coin" in bad else ""
+        told = pd.DataFrame({"Line": lines, "Coin": coins, "Why it was refused": reasons})
+        # In cells of one line a reason would be cut off.
+        st.table(told, border="horizontal", hide_index=True)
+        if len(bad) < int(refused.sum()):
+            st.caption(f"The first {_REFUSED_SHOWN} are shown; the download has all.")
     st.subheader("Forecasts")
     good = rows[~refused].head(_SHOWN)
     if good.empty:

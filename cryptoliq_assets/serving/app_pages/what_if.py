@@ -119,7 +119,7 @@ def _row(body: dict[str, Any]) -> str:
 
 
 def _answer(said: dict[str, Any], body: dict[str, Any], coins: Any) -> None:
-    st.caption(f"Answer to the row {text(_row(body))}.")
+    st.caption(f"Answer to the row: {text(_row(body))}.")
     percentile = said.get("percentile")
     figures(
         {
