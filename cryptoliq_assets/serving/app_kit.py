@@ -8,7 +8,7 @@ import datetime as dt
 import logging
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -20,6 +20,7 @@ from cryptoliq_assets.serving.telling import Problem
 from cryptoliq_assets.settings import Settings
 
 _LOG = logging.getLogger("cryptoliq.app")
+_Numbers = TypeVar("_Numbers", pd.Series, pd.DataFrame)
 # Signs that Markdown, or Streamlit's own additions to it, would obey.
 _OBEYED = re.compile(r"([\\*_{}\[\]<>$~|#!:])")
 _DROP = "Drop snapshot files into `data/raw` and run `cryptoliq materialize`, or try `cryptoliq demo`."
@@ -133,7 +134,7 @@ def text(said: str) -> str:
 
 def figures(values: Mapping[str, str], *, helps: Mapping[str, str] | None = None) -> None:
     """Key figures side by side, as many as fit."""
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="xsmall"):
         for name, value in values.items():
             st.metric(name, value, help=(helps or {}).get(name), border=True, width="content")
 
@@ -149,11 +150,20 @@ def ahead(days: int) -> str:
 
 def shown(value: float | None, form: str = ".3f") -> str:
     """A number as it is read, a dash where it is not known."""
-    return "–" if value is None or value != value else format(value, form)
+    if value is None or value != value:
+        return "–"
+    said = format(value, form)
+    # What rounds to nothing has no sign.
+    return said if said.strip("+-0.%") else said.lstrip("+-")
 
 
-def score_column(label: str, *, help: str | None = None, signed: bool = False) -> Any:
-    return st.column_config.NumberColumn(label, help=help, format="%+.3f" if signed else "%.3f")
+def without_traces(values: _Numbers, *, digits: int = 3) -> _Numbers:
+    """Numbers of which those that so many digits show as nothing are 0: a table would show them as -0.000."""
+    return values.mask(values.abs() < 0.5 * 10.0**-digits, 0.0)
+
+
+def score_column(label: str, *, help: str | None = None) -> Any:
+    return st.column_config.NumberColumn(label, help=help, format="%.3f")
 
 
 def usd_column(label: str, *, exact: bool = False) -> Any:

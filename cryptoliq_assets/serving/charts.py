@@ -6,6 +6,7 @@ Names come from files: a figure shows them as they are, never as markup.
 from collections.abc import Mapping, Sequence
 from html import escape
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -16,6 +17,8 @@ _BAND = "rgba(213, 94, 0, 0.15)"
 _GREY = "#888888"
 _LONGEST_NAME = 18
 _BAR = 26
+_SIZES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+_MOST_TICKS = 6
 
 
 def bars(values: pd.Series, *, title: str, x_title: str, colour: str = BLUE, form: str = "%{x:+.3f}") -> go.Figure:
@@ -176,7 +179,10 @@ def lines(
             hovertemplate=f"%{{x|%Y-%m-%d}}: {label} %{{y:{form}}}<extra></extra>",
         )
     _by_day(figure)
-    figure.update_yaxes(title=y_title, type="log" if logarithmic else "linear", nticks=5, exponentformat="B")
+    figure.update_yaxes(title=y_title, nticks=5, exponentformat="B")
+    if logarithmic:
+        ticks = _log_ticks(frame[list(columns)])
+        figure.update_yaxes(type="log", tickvals=ticks, ticktext=[_short(tick) for tick in ticks])
     return _framed(figure, title, height=280, legend=len(columns) > 1)
 
 
@@ -216,6 +222,29 @@ def name_shown(name: object) -> str:
     """A name as a label: cut where it is long, and never markup."""
     whole = str(name)
     return escape(whole if len(whole) <= _LONGEST_NAME else whole[: _LONGEST_NAME - 1] + "…")
+
+
+def _log_ticks(values: pd.DataFrame) -> list[float]:
+    """Where a logarithmic axis has its numbers: at powers of ten where two of them lie among the values, else at 1, 2 and 5
+    times those. Plotly's own are `2` and `5` between `1B` and `10B`."""
+    known = values.to_numpy(dtype=float)
+    known = known[np.isfinite(known) & (known > 0)]
+    if not len(known):
+        return []
+    low, high = known.min(), known.max()
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.floor(np.log10(high)) + 2)
+    within = [power for power in powers if low <= power <= high]
+    if len(within) >= 2:
+        return within[:: 1 + len(within) // _MOST_TICKS]
+    return [step * power for power in powers for step in (1.0, 2.0, 5.0)]
+
+
+def _short(value: float) -> str:
+    """A tick as `20B`."""
+    for size, sign in _SIZES:
+        if value >= size:
+            return f"{value / size:g}{sign}"
+    return f"{value:g}"
 
 
 def _by_day(figure: go.Figure) -> None:

@@ -13,8 +13,6 @@ from cryptoliq_assets.serving.monitor_metrics import MonitorMetrics
 from cryptoliq_assets.serving.problems import documented
 from cryptoliq_assets.serving.service import Service
 
-_SORTS = ("coin", "liquidity_score", "lower", "upper", "today", "change", "below_mean", "24h_volume", "mkt_cap", "rank")
-
 
 class _Page(BaseModel):
     """Which forecasts, in which order. A parameter that is none is refused: one misspelt would be another question."""
@@ -22,7 +20,7 @@ class _Page(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     search: str = Field("", max_length=200, description="Part of a coin's name or symbol.")
-    sort: Literal[tuple(s for name in _SORTS for s in (name, f"-{name}"))] = "coin"
+    sort: Literal[tuple(s for name in views.ITEM for s in (name, f"-{name}"))] = "coin"
     limit: int = Field(100, ge=1, le=1000)
     offset: int = Field(0, ge=0, le=1_000_000)
 

@@ -17,6 +17,9 @@ from cryptoliq_assets.partitions import month_of, months_between
 from cryptoliq_assets.settings import Settings
 
 MEAN_30D = "liquidity_score_mean_30d"
+# What is told of a coin's newest forecast, and what such forecasts can be sorted by.
+ITEM = ["coin", "symbol", "liquidity_score", "lower", "upper", "today", "change", "mean_30d", "below_mean"]
+ITEM += ["price", "24h", "24h_volume", "mkt_cap", "rank"]
 _KNOWN_MONTHS = 24
 _SNAPSHOT = ("price", "1h", "24h", "7d", "24h_volume", "mkt_cap", "liquidity_ratio", "price_change_24h")
 _FORECAST = ["coin", "date", "target_date", "model_version", "made_at", "liquidity_score", "lower", "upper"]
@@ -42,7 +45,7 @@ def latest_forecasts(settings: Settings, store: TableStore) -> dict[str, Any]:
     items = items.merge(cells.drop(columns="date"), on="coin", how="left").sort_values("coin", kind="stable")
     items["change"] = items["liquidity_score"] - items["today"]
     items["below_mean"] = items["liquidity_score"] - items["mean_30d"]
-    rows = records(items[_ITEM])
+    rows = records(items[ITEM])
     for row in rows:
         row["rank"] = None if row["rank"] is None else int(row["rank"])
     return {
@@ -64,10 +67,6 @@ def newest_made(settings: Settings, store: TableStore) -> pd.DataFrame | None:
     made = _of_day(store, "forecasts", newest, _FORECAST)
     made = made[made["model_version"] == _serving_version(settings, made)].sort_values("made_at", kind="stable")
     return made.drop_duplicates("coin", keep="last")
-
-
-_ITEM = ["coin", "symbol", "liquidity_score", "lower", "upper", "today", "change", "mean_30d", "below_mean"]
-_ITEM += ["price", "24h", "24h_volume", "mkt_cap", "rank"]
 
 
 def coin_view(settings: Settings, store: TableStore, coin: str, *, days: int = 180) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import psutil
+from filelock import FileLock
 
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.settings import Settings
@@ -96,8 +97,21 @@ class Served:
 
     def app_log(self, event: str | None = None) -> list[dict[str, Any]]:
         """Lines of logs/app.log and of those turned over, oldest first, of one event or all."""
-        lines = lines_of(sorted((self.home / "logs").glob("app.log*"), reverse=True))
+        logs = self.home / "logs"
+        if not logs.exists():
+            return []
+        # The writers' own lock: none turns a file over between the look for it and the reading, or is half through a line.
+        with FileLock(logs / ".lock"):
+            lines = lines_of(sorted(logs.glob("app.log*"), reverse=True))
         return [line for line in lines if event in (None, line["event"])]
+
+    def wait_for_loads(self, count: int, *, seconds: float = 30.0) -> list[str]:
+        """Versions loaded by all workers, once so many are told: each loads on its own, and tells it a moment later."""
+        until = time.monotonic() + seconds
+        while len(told := self.app_log("model_loaded")) < count:
+            assert time.monotonic() < until, told
+            time.sleep(0.1)
+        return [line["version"] for line in told]
 
     def predictions(self) -> list[dict[str, Any]]:
         return lines_of(sorted((self.home / "data" / "predictions").glob("*.jsonl")))

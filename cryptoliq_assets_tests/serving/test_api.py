@@ -140,9 +140,17 @@ def test_forecasts_are_filtered_sorted_and_paged(client):
     assert client.get("/forecasts", params={"search": "no such coin"}).json()["count"] == 0
 
 
-@pytest.mark.parametrize(
-    "query", ["sort=price", "limit=0", "limit=1001", "limit=x", "offset=-1", f"search={'x' * 201}"]
-)
+def test_forecasts_can_be_sorted_by_everything_that_they_show(client):
+    whole = client.get("/forecasts", params={"limit": 1000}).json()["items"]
+    for name in whole[0]:
+        known = sorted(item[name] for item in whole if item[name] is not None)
+        for sort, expected in ((name, known), (f"-{name}", known[::-1])):
+            answer = client.get("/forecasts", params={"sort": sort, "limit": 1000})
+            assert answer.status_code == 200, sort
+            assert [item[name] for item in answer.json()["items"]][: len(known)] == expected, sort
+
+
+@pytest.mark.parametrize("query", ["sort=name", "limit=0", "limit=1001", "limit=x", "offset=-1", f"search={'x' * 201}"])
 def test_forecasts_refuses_what_is_out_of_bounds(client, query):
     check_problem(client.get(f"/forecasts?{query}"), 422, field=query.partition("=")[0])
 

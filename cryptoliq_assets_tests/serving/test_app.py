@@ -19,7 +19,7 @@ from cryptoliq_assets.monitor.alarm import raise_alarms
 from cryptoliq_assets.monitor.conditions import Condition
 from cryptoliq_assets.monitor.drift.measuring import Drift
 from cryptoliq_assets.monitor.watch import conditions_of
-from cryptoliq_assets.serving.app_kit import text
+from cryptoliq_assets.serving.app_kit import shown, text
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests.serving.processes import answering
 
@@ -40,8 +40,9 @@ def said(test: AppTest) -> str:
 
 
 def unbroken(test: AppTest) -> AppTest:
+    """Nothing failed in it; a fault of the data is told in a box of the same kind."""
     assert not test.exception
-    assert not test.error, said(test)
+    assert all(error.value.startswith("**FAIL: ") for error in test.error), said(test)
     return test
 
 
@@ -116,7 +117,8 @@ def test_past_forecasts_stand_against_what_came(copied):
     assert table["target_date"].tolist() == ["2025-07-31"]
     labels = store.read("labels", ["2025-07"], coin="Bitcoin").set_index("date")
     assert table["realised"].iloc[0] == labels.loc["2025-07-31", "liquidity_score"]
-    assert table["error"].iloc[0] == table["liquidity_score"].iloc[0] - table["realised"].iloc[0]
+    error = table["liquidity_score"].iloc[0] - table["realised"].iloc[0]
+    assert table["error"].iloc[0] == pytest.approx(error, abs=0.0005)
 
 
 def test_a_new_snapshot_shows_without_a_restart(copied):
@@ -146,12 +148,12 @@ def test_models_show_folds_leaderboard_ledger_and_card(app_environment, trained_
     test = unbroken(opened("models"))
     champion = store_of(settings).current()
     assert figures(test)["Skill"] == f"{champion['metrics']['skill']:.3f}"
-    shown = said(test)
+    words = said(test)
     for title in ("Leaderboard", "Stored versions", "Ledger, newest first", "Model card"):
-        assert title in shown
+        assert title in words
     folds, coverage, board, versions, ledger = (frame.value for frame in test.dataframe)
     assert len(folds) == 2
-    assert "1 day ahead" in shown
+    assert "1 day ahead" in words
     of_fold = champion["coverage"]["folds"][0]["groups"]["with_history"]["coverage"]
     assert coverage["Fold 2, %"].iloc[0] == pytest.approx(100 * of_fold)
     assert board["Model"].tolist()[-3:] == ["persistence", "har", "mean 7d"]
@@ -162,11 +164,59 @@ def test_models_show_folds_leaderboard_ledger_and_card(app_environment, trained_
 def test_a_skill_that_is_a_hair_below_nothing_is_nothing(copied):
     path = copied.reports_dir / "metrics.json"
     board = json.loads(path.read_text(encoding="utf-8"))
-    board["baselines"][0]["skill"] = -1e-13
+    board["baselines"][0]["skill"] = -4e-4
     write_json(path, board)
-    shown = unbroken(opened("models")).dataframe[2].value.set_index("Model")["Skill"]
-    assert not np.signbit(shown[board["baselines"][0]["name"].replace("_", " ")])
-    assert shown["xgboost"] != 0
+    skills = unbroken(opened("models")).dataframe[2].value.set_index("Model")["Skill"]
+    assert not np.signbit(skills[board["baselines"][0]["name"].replace("_", " ")])
+    assert skills["xgboost"] != 0
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "expected"),
+    [
+        (-0.0004, ".3f", "0.000"),
+        (0.0004, "+.3f", "0.000"),
+        (-0.0006, "+.3f", "-0.001"),
+        (-0.004, ".1%", "-0.4%"),
+        (-0.0004, ".1%", "0.0%"),
+        (None, ".3f", "–"),
+        (float("nan"), ".3f", "–"),
+    ],
+)
+def test_what_rounds_to_nothing_has_no_sign(value, form, expected):
+    assert shown(value, form) == expected
+
+
+def test_a_mover_whose_change_rounds_to_nothing_is_none(copied):
+    store = TableStore(copied)
+    made = store.read("forecasts", ["2025-07"])
+    features = store.read("engineered_features", ["2025-07"])
+    of_day = features[features["date"] == made["date"].max()].set_index("coin")["liquidity_score"]
+    made["liquidity_score"] = of_day.reindex(made["coin"].astype(str)).to_numpy() - 0.0003
+    made["lower"], made["upper"] = made["liquidity_score"] - 0.1, made["liquidity_score"] + 0.1
+    store.write("forecasts", made, ["2025-07"])
+    test = unbroken(opened("market"))
+    assert figures(test)["Median change"] == "0.000"
+    assert {"More liquid: no coin.", "Less liquid: no coin."} <= {caption.value for caption in test.caption}
+    changes = with_column(test, "change")["change"]
+    assert (changes == 0).all()
+    assert not np.signbit(changes).any()
+
+
+def test_coverage_goes_from_the_largest_coins_to_the_smallest(copied):
+    loaded = store_of(copied).load()
+    one = loaded.metadata["coverage"]["pooled"]["with_history"]
+    sizes = ("1-50", "201-500", "501-1000", "51-200", "above_1000", "unknown")
+    names = ("with_history", *sizes, "without_history", *(f"without_history:{size}" for size in sizes))
+    coverage = {**loaded.metadata["coverage"], "pooled": dict.fromkeys(names, one)}
+    metadata = {**loaded.metadata, "coverage": coverage}
+    store_of(copied).promote(loaded.model, metadata, reason="again", at=dt.datetime.now(dt.UTC))
+    groups = with_column(unbroken(opened("models")), "mean_width")["group"].tolist()
+    expected = ["rank 1-50", "rank 51-200", "rank 201-500", "rank 501-1000", "rank above 1000", "rank unknown"]
+    assert groups == [
+        *("with history", "without history", *expected),
+        *(f"without history, {size}" for size in expected),
+    ]
 
 
 def test_health_shows_freshness_files_and_what_will_make_the_drift_report(copied):
@@ -175,14 +225,15 @@ def test_health_shows_freshness_files_and_what_will_make_the_drift_report(copied
     assert figures(test)["Missing days"] == "0"
     assert "days old: drop newer files" in said(test)
     assert "90 accepted" in said(test)
-    assert "`drift_report` writes" in said(test)
+    assert "No drift report yet: `cryptoliq monitor` makes one." in said(test)
     write_json(copied.reports_dir / "drift_report.json", {"drifted": ["price_log"]})
     assert json.loads(unbroken(test.run()).json[0].value) == {"drifted": ["price_log"]}
 
 
 def test_health_shows_what_is_not_well_what_is_open_and_what_was_told(copied):
-    said_before = said(unbroken(opened("health")))
-    assert "**FAIL: Data is stale: raw\\_snapshots**" in said_before
+    before = unbroken(opened("health"))
+    said_before = said(before)
+    assert "**FAIL: Data is stale: raw\\_snapshots**" in before.error[0].value
     assert "What to do: look why no snapshot arrives" in said_before
     assert "Nothing has raised alarms here yet" in said_before
     raise_alarms(copied, conditions_of(copied, NOON), NOON)
@@ -225,6 +276,7 @@ def test_an_empty_home_says_what_to_do(page, tmp_path, app_environment):
     app_environment(home=tmp_path)
     test = unbroken(opened(page))
     assert "Drop snapshot files into `data/raw` and run `cryptoliq materialize`" in said(test)
+    assert not test.success
     assert not (tmp_path / "data").exists()
 
 
@@ -286,10 +338,11 @@ def test_on_a_service_what_if_sends_the_contracts_fields_and_tells_the_answer(ap
     assert (body["liquidity_ratio"], body["price_change_24h"]) == (5.0e15 / known["mkt_cap"], 0.0)
     with service.client() as client:
         answer = client.post("/predict", json=body).json()
-    shown = figures(test)
-    assert shown["Forecast, 1 day ahead"] == f"{answer['liquidity_score']:.3f}"
-    assert shown["90% interval"] == f"{answer['lower']:.3f} to {answer['upper']:.3f}"
-    assert shown["Percentile"] == f"{answer['percentile']:.0f}"
+    told = figures(test)
+    assert told["Forecast, 1 day ahead"] == f"{answer['liquidity_score']:.3f}"
+    assert told["90% interval"] == f"{answer['lower']:.3f} to {answer['upper']:.3f}"
+    assert told["Percentile"] == f"{answer['percentile']:.1f}"
+    assert "The service notes it like any request." in said(test)
     assert "24h volume, USD" in said(test)
     assert "below its floor" in said(test)
 
@@ -302,9 +355,74 @@ def test_what_if_of_a_homes_own_coin_gives_its_newest_forecast_again(app_environ
     stored = pd.read_parquet(settings.data_dir / "forecasts").set_index("coin").loc["Bitcoin"]
     assert figures(unbroken(test))["Forecast, 1 day ahead"] == f"{stored['liquidity_score']:.3f}"
     assert "the coin's stored days" in said(test)
-    test.number_input(key="price of Bitcoin").set_value(0.0)
+    assert "Nothing is stored." in said(test)
+    # What the form says by now is not what was answered.
+    price = test.number_input(key="price of Bitcoin").value
+    assert "Answer to the row: " + text(f"Bitcoin, 2025-07-31: Price, USD {price:,.12g}; ") in said(test)
+
+
+@pytest.mark.parametrize("where", ["home", "service"])
+def test_a_refused_row_is_told_in_the_forms_words_and_leaves_no_answer(where, app_environment, trained_home, service):
+    app_environment(**({"home": trained_home.path} if where == "home" else {"url": service.url, "key": service.key}))
+    test = unbroken(opened("what_if"))
+    for field, value in {"price": 47_000.0, "24h_volume": 1e9, "mkt_cap": 1e12}.items():
+        test.number_input(key=f"{field} of None").set_value(value)
     test.button[0].click().run()
-    assert "- price: Input should be greater than 0" in test.error[0].value
+    assert "no coin was named" in said(unbroken(test))
+    for field, value in {"price": -5.0, "24h": -250.0, "mkt_cap": -1.0}.items():
+        test.number_input(key=f"{field} of None").set_value(value)
+    test.button[0].click().run()
+    (box,) = test.error
+    assert box.value.startswith("**The row is refused**")
+    # Derived fields were typed by nobody.
+    assert [line.partition(":")[0] for line in box.value.split("\n\n")[1:]] == [
+        *("- Price, USD", "- 24h change, %", "- Market cap, USD")
+    ]
+    assert figures(test) == {}
+
+
+def test_a_derived_field_beyond_all_bounds_is_not_sent(app_environment, service):
+    app_environment(url=service.url, key=service.key)
+    test = opened("what_if")
+    for field, value in {"price": 1.0, "24h_volume": 1e200, "mkt_cap": 1e-200, "24h": 10.0}.items():
+        test.number_input(key=f"{field} of None").set_value(value)
+    began = time.time()
+    test.button[0].click().run()
+    unbroken(test)
+    (body,) = service.noted(began)
+    assert "liquidity_ratio" not in body
+    assert body["price_change_24h"] == 1.0 - 1.0 / 1.1
+
+
+def uploaded(content: str) -> AppTest:
+    test = unbroken(opened("upload"))
+    return test.file_uploader(key="csv").set_value(("rows.csv", content.encode(), "text/csv")).run()
+
+
+HEADER = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\n"
+
+
+@pytest.mark.parametrize("where", ["home", "service"])
+def test_a_refused_row_of_a_file_is_told_by_its_line(where, app_environment, trained_home, service):
+    app_environment(**({"home": trained_home.path} if where == "home" else {"url": service.url, "key": service.key}))
+    good = "Bitcoin,BTC,100,1,1.5,3,2e9,1e11,2025-07-31\n"
+    test = unbroken(
+        uploaded(f"{HEADER}{good}\nEthereum,ETH,1,1,1,1,1,1,yesterday\nNew,NEW,,1,1,1,1,1,2025-07-31\n{good}")
+    )
+    assert figures(test) == {"Rows": "4", "Forecast": "1", "With history": "1", "Refused": "3"}
+    (table,) = (element.value for element in test.table)
+    # The second is a line of nothing, which is no row; the first is what the last says again.
+    assert table[["Line", "Coin"]].values.tolist() == [[2, "Bitcoin"], [4, "Ethereum"], [5, "New"]]
+    assert table["Why it was refused"].str.startswith("line").sum() == 0
+    assert table["Why it was refused"].tolist()[1].startswith("date is 'yesterday'")
+
+
+def test_the_box_for_a_file_promises_what_a_service_takes(app_environment, trained_home, service, monkeypatch):
+    monkeypatch.setenv("CRYPTOLIQ_API_BODY_MB", "32")
+    app_environment(url=service.url, key=service.key)
+    assert unbroken(opened("upload")).file_uploader(key="csv").proto.max_upload_size_mb == 32
+    app_environment(home=trained_home.path)
+    assert unbroken(opened("upload")).file_uploader(key="csv").proto.max_upload_size_mb > 32
 
 
 def test_what_if_without_a_price_says_what_is_needed(app_environment, service):
@@ -322,8 +440,8 @@ def test_a_row_that_the_service_refuses_names_its_fields(app_environment, servic
     test.number_input(key="price of None").set_value(0.0)
     test.number_input(key="24h_volume of None").set_value(1.0)
     test.button[0].click().run()
-    assert "**Invalid request**" in test.error[0].value
-    assert "- price: Input should be greater than 0; got 0" in test.error[0].value
+    assert "**The row is refused**" in test.error[0].value
+    assert "- Price, USD: Input should be greater than 0; got 0" in test.error[0].value
 
 
 def test_another_servers_words_are_shown_and_not_obeyed(app_environment):

@@ -14,6 +14,7 @@ from cryptoliq_assets.serving.app_kit import (
     score_column,
     shown,
     text,
+    without_traces,
 )
 from cryptoliq_assets.serving.sources import Source
 
@@ -23,7 +24,7 @@ _COLUMNS = {
     "lower": score_column("Low"),
     "upper": score_column("High"),
     "realised": score_column("Came"),
-    "error": score_column("Error", help="forecast less what came", signed=True),
+    "error": score_column("Error", help="forecast less what came"),
     "inside": st.column_config.CheckboxColumn("Inside", help="what came lies inside the interval"),
     "model_version": st.column_config.TextColumn("Model"),
 }
@@ -84,7 +85,7 @@ def _latest(seen: dict, found: dict) -> None:
             "Interval": f"{shown(latest['lower'])} to {shown(latest['upper'])}",
             "Score now": shown(latest["today"]),
             "Change": shown(latest["change"], "+.3f"),
-            "To the 30-day mean": shown(latest["below_mean"], "+.3f"),
+            "To 30-day mean": shown(latest["below_mean"], "+.3f"),
         }
     )
 
@@ -102,7 +103,7 @@ def _past(came: pd.DataFrame) -> None:
         st.caption("No forecast of this coin has come true yet: it takes a snapshot of the day forecast.")
         return
     table = came.assign(
-        error=came["liquidity_score"] - came["realised"],
+        error=without_traces(came["liquidity_score"] - came["realised"]),
         inside=came["realised"].between(came["lower"], came["upper"]),
     )
     newest = table.sort_values("target_date", ascending=False)

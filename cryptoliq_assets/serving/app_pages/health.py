@@ -77,13 +77,14 @@ def _not_well(told: dict[str, Any]) -> None:
     """A box for each fault: how bad, what, where, since when, what to do."""
     for fault in told["conditions"]:
         since = f" Since {text(fault['since'])}." if fault["since"] else ""
-        # No st.error: those are faults of the page.
-        st.warning(
+        box = st.error if fault["level"] == FAIL else st.warning
+        box(
             f"**{fault['level'].upper()}: {text(fault['title'])}: {text(fault['where'])}**\n\n"
             f"{text(fault['what'])}.{since}\n\nWhat to do: {text(fault['to_do'])}.",
             icon=":material/error:" if fault["level"] == FAIL else ":material/warning:",
         )
-    if not told["conditions"] and told["conditions_looked_at"]:
+    # An empty home is not well, it is empty: what is to be done there stands above.
+    if not told["conditions"] and told["conditions_looked_at"] and told["newest_snapshot"] is not None:
         st.success(f"All is well: the monitor looked at {told['conditions_looked_at']} things.")
 
 
@@ -203,7 +204,7 @@ def _table(files: list[dict[str, Any]]) -> pd.DataFrame:
 def _drift(report: dict[str, Any] | None) -> None:
     st.subheader("Drift")
     if report is None:
-        st.caption("No drift report yet: the asset `drift_report` writes `reports/drift_report.json`.")
+        st.caption("No drift report yet: `cryptoliq monitor` makes one.")
         return
     conditions = [condition for condition in report.get("conditions", []) if isinstance(condition, dict)]
     if conditions:

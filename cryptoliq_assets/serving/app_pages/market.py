@@ -14,6 +14,7 @@ from cryptoliq_assets.serving.app_kit import (
     shown,
     text,
     usd_column,
+    without_traces,
 )
 from cryptoliq_assets.serving.sources import Source
 
@@ -26,11 +27,11 @@ _COLUMNS = {
     "lower": score_column("Low", help="lower end of the interval"),
     "upper": score_column("High", help="upper end of the interval"),
     "today": score_column("Score now", help="score of the snapshot that the forecast was made from"),
-    "change": score_column("Change", help="forecast less the score now", signed=True),
+    "change": score_column("Change", help="forecast less the score now"),
     "mean_30d": score_column("30-day mean", help="mean score of the last 30 days"),
-    "below_mean": score_column("To the mean", help="forecast less the 30-day mean", signed=True),
+    "below_mean": score_column("To the mean", help="forecast less the 30-day mean"),
     "price": usd_column("Price, USD", exact=True),
-    "24h": st.column_config.NumberColumn("24 h, %", format="%+.1f"),
+    "24h": st.column_config.NumberColumn("24 h, %", format="%.1f"),
     "24h_volume": usd_column("Volume, USD"),
     "mkt_cap": usd_column("Market cap, USD"),
     "rank": st.column_config.NumberColumn("Cap rank", format="%d"),
@@ -46,6 +47,8 @@ def show(source: Source) -> None:
         f"Forecasts of liquidity for **{found['target_date']}**, from the snapshot of {found['date']}, by "
         f"{text(found['model_version'])}, made {found['made_at'][:16].replace('T', ' ')} UTC."
     )
+    coins = coins.assign(**{name: without_traces(coins[name]) for name in ("change", "below_mean")})
+    coins["24h"] = without_traces(coins["24h"], digits=1)
     below = (coins["below_mean"] < 0).sum() / max(coins["below_mean"].notna().sum(), 1)
     figures(
         {

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from cryptoliq_assets.models.buckets import BUCKETS
 from cryptoliq_assets.models.card_facts import model_table
 from cryptoliq_assets.serving import charts
 from cryptoliq_assets.serving.app_kit import (
@@ -17,6 +18,7 @@ from cryptoliq_assets.serving.app_kit import (
     score_column,
     shown,
     text,
+    without_traces,
 )
 from cryptoliq_assets.serving.sources import HomeViews, Source
 
@@ -96,6 +98,7 @@ def _folds(metadata: dict[str, Any]) -> pd.DataFrame:
     folds = pd.DataFrame(metadata["folds"])
     scores = pd.DataFrame(metadata["metrics"]["folds"])
     if len(scores):
+        scores["skill"] = without_traces(scores["skill"].astype(float))
         folds = folds.merge(scores[["fold", "skill", "mae"]], on="fold", how="left")
     return folds.rename(columns={"mae": "MAE"}).rename(
         columns=lambda name: name[0].upper() + name[1:].replace("_", " ")
@@ -114,9 +117,15 @@ def _coverage(metadata: dict[str, Any]) -> pd.DataFrame:
                 **{fold: 100.0 * groups[name]["coverage"] for fold, groups in folds.items() if name in groups},
                 "mean_width": found["mean_width"],
             }
-            for name, found in metadata["coverage"]["pooled"].items()
+            for name, found in sorted(metadata["coverage"]["pooled"].items(), key=_place)
         ]
     )
+
+
+def _place(named: tuple[str, Any]) -> tuple[str, int]:
+    """Where a group comes: each kind as a whole before its sizes, those from the largest coins on."""
+    kind, _, bucket = named[0].rpartition(":")
+    return (kind, BUCKETS.index(bucket)) if bucket in BUCKETS else (kind, -1)
 
 
 def _group(name: str) -> str:
@@ -137,8 +146,7 @@ def _leaderboard(board: dict[str, Any]) -> None:
     table.columns = [name[0].upper() + name[1:] for name in table.columns]
     table["Model"] = table["Model"].str.replace("_", " ")
     numbers = table.columns.drop("Model")
-    # What comes out a hair below nothing would read as -0.000.
-    table[numbers] = table[numbers].astype(float).round(9) + 0.0
+    table[numbers] = without_traces(table[numbers].astype(float))
     folds = [name for name in table.columns if name.startswith("Fold ")]
     chart(
         charts.groups(
@@ -167,6 +175,7 @@ def _versions(versions: list[dict[str, Any]]) -> None:
             "Note": [entry.get("problem") or entry.get("promotion_reason", "") for entry in versions],
         }
     ).astype({"Skill": float})
+    table["Skill"] = without_traces(table["Skill"])
     st.dataframe(table, column_config={"Skill": score_column("Skill")}, hide_index=True, key="versions")
     st.caption("`cryptoliq models rollback --to VERSION` makes a stored one current again.")
 

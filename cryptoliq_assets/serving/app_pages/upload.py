@@ -2,12 +2,18 @@
 
 import hashlib
 import io
+import re
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
-from cryptoliq_assets.serving.app_kit import figures, needs_champion, page, score_column
+from cryptoliq_assets.raw.cells import read_text
+from cryptoliq_assets.serving.app_kit import figures, needs_champion, page, score_column, text
+from cryptoliq_assets.serving.batch_rows import locate
 from cryptoliq_assets.serving.sources import Source
+from cryptoliq_assets.settings import Settings
 
 _SHOWN = 500
 _ADDED = {
@@ -16,11 +22,9 @@ _ADDED = {
     "upper": score_column("High"),
     "basis": st.column_config.TextColumn("Rests on", width="small", help="history: the row and the coin's stored days"),
 }
-_ERRORS = {
-    "row": st.column_config.NumberColumn("Row", format="%d", width="small", help="1 is the first below the header"),
-    "coin": st.column_config.TextColumn("Coin", width="small"),
-    "reason": st.column_config.TextColumn("Why it was refused", width="large"),
-}
+# A refused row takes some lines of the page.
+_REFUSED_SHOWN = 100
+_LINE = re.compile(r"^line \d+: ")
 
 
 def show(source: Source) -> None:
@@ -30,11 +34,12 @@ def show(source: Source) -> None:
         "Columns as in a snapshot file: coin, symbol, date, price, 1h, 24h, 7d, 24h_volume, mkt_cap; liquidity_ratio and "
         "price_change_24h where they are there. Each row is forecast with its coin's stored days."
     )
-    given = st.file_uploader("CSV file", type="csv", key="csv")
+    given = st.file_uploader("CSV file", type="csv", key="csv", **_limit(source))
     if given is None:
         return
     content = given.getvalue()
-    made = _forecast(source.key(), hashlib.sha256(content).hexdigest(), source, content)
+    digest = hashlib.sha256(content).hexdigest()
+    made = _forecast(source.key(), digest, source, content)
     st.download_button(
         "Download with forecasts",
         made,
@@ -55,9 +60,16 @@ def show(source: Source) -> None:
     )
     if refused.any():
         st.subheader("Refused rows")
-        bad = rows[refused]
-        errors = pd.DataFrame({"row": bad.index + 1, "coin": bad.get("coin", ""), "reason": bad["reason"]})
-        st.dataframe(errors.head(_SHOWN), column_config=_ERRORS, hide_index=True, key="errors")
+        bad = rows[refused].head(_REFUSED_SHOWN)
+        lines = np.array(_lines(digest, content))[bad.index]
+        # A reason names its line where parsing gave it: the download keeps it, here it stands in a column of its own.
+        reasons = bad["reason"].str.replace(_LINE, "", regex=True).map(text)
+        coins = bad["coin"].map(text) if "coin" in bad else ""
+        told = pd.DataFrame({"Line": lines, "Coin": coins, "Why it was refused": reasons})
+        # In cells of one line a reason would be cut off.
+        st.table(told, border="horizontal", hide_index=True)
+        if len(bad) < int(refused.sum()):
+            st.caption(f"The first {_REFUSED_SHOWN} are shown; the download has all.")
     st.subheader("Forecasts")
     good = rows[~refused].head(_SHOWN)
     if good.empty:
@@ -69,6 +81,27 @@ def show(source: Source) -> None:
     st.dataframe(table, column_config={**names, **_ADDED}, hide_index=True, key="forecast")
     if len(good) < int((~refused).sum()):
         st.caption(f"The first {_SHOWN} are shown; the download has all.")
+
+
+def _limit(source: Source) -> dict[str, Any]:
+    """What the box lets up to a service: as much as that takes. A home takes what the app's own limit lets up."""
+    if source.home is not None:
+        return {}
+    settings = Settings()
+    most = max(1, int(min(settings.api_body_mb, settings.max_file_mb)))
+    return {
+        "max_upload_size": most,
+        "help": "As much as a service takes. Where its `CRYPTOLIQ_API_BODY_MB` is another, start the app with the same.",
+    }
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _lines(digest: str, _content: bytes) -> list[int]:
+    """The line of the file on which each of its rows begins."""
+    document, records = locate(_content)
+    lines = records.lines + document.header_lines
+    # Lines of blanks are no rows.
+    return np.delete(lines, read_text(document, ["coin"])[1].blank).tolist()
 
 
 @st.cache_data(max_entries=4, show_spinner="Forecasting each row")
