@@ -35,7 +35,8 @@ class Settings(BaseSettings):
     first_month: str = Field("2013-01", pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", description="First monthly partition.")
 
     change_unit: Literal["auto", "percent", "fraction"] = Field(
-        "auto", description="Unit of 1h, 24h and 7d in raw files; auto finds it from each file alone."
+        "auto",
+        description="Unit of 1h, 24h and 7d in raw files that do not declare theirs; auto finds it from each file alone.",
     )
     max_file_mb: float = Field(256.0, gt=0, description="A raw file larger than this (MiB) is refused unread.")
     max_refused_share: float = Field(

@@ -19,10 +19,10 @@ from cryptoliq_assets.io.files import write_file
 from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.raw.coingecko_errors import FetchError, WouldBeRefused
 from cryptoliq_assets.raw.folder import parse_content
-from cryptoliq_assets.schemas.raw import OPTIONAL_COLUMNS, REQUIRED_COLUMNS
+from cryptoliq_assets.schemas.raw import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, UNIT_COLUMN
 from cryptoliq_assets.settings import Settings
 
-SNAPSHOT_COLUMNS = (*REQUIRED_COLUMNS, "price_change_24h", *OPTIONAL_COLUMNS)
+SNAPSHOT_COLUMNS = (*REQUIRED_COLUMNS, "price_change_24h", UNIT_COLUMN, *OPTIONAL_COLUMNS)
 HISTORY_COLUMNS = (*REQUIRED_COLUMNS, "price_change_24h", "name")
 # Who may come between the look at what is there and the writing: another fetch of this home.
 _WRITE_LOCK = "write.lock"

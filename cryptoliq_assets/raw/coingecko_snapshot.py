@@ -29,6 +29,7 @@ from cryptoliq_assets.raw.coingecko_files import (
     writing,
 )
 from cryptoliq_assets.raw.coingecko_limits import Clock
+from cryptoliq_assets.schemas.raw import UNIT_COLUMN
 from cryptoliq_assets.settings import Settings
 
 PAGE_COINS = 250
@@ -179,5 +180,6 @@ def _row(coin: dict[str, Any], day: dt.date) -> dict[str, str]:
         "name": words(coin.get("name")),
         "last_updated": words(coin.get("last_updated")),
         "date": day.isoformat(),
+        UNIT_COLUMN: "percent",
         **{column: cell(coin.get(key)) for column, key in _NUMBERS.items()},
     }

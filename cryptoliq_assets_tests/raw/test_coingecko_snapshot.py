@@ -51,6 +51,7 @@ def test_the_largest_coins_become_today_s_contract_file_in_percent(tmp_path, ser
         "24h_volume": "1000000000",
         "mkt_cap": "1000000000000",
         "date": "2025-03-05",
+        "change_unit": "percent",
         "price_change_24h": repr(1000.0 - 1000.0 / 0.975),
         "name": "Coin, the 1.",
         "high_24h": "1100.0",
@@ -67,6 +68,16 @@ def test_the_largest_coins_become_today_s_contract_file_in_percent(tmp_path, ser
         270,
     )
     assert [path.name for path in settings.fetch_dir.iterdir() if path.is_dir()] == []
+
+
+def test_the_calmest_market_is_percent_for_it_says_so(tmp_path, service) -> None:
+    still = {f"price_change_percentage_{name}_in_currency": 0.002 for name in ("1h", "24h", "7d")}
+    service.coins = [coin(place, price_change_24h=None, **still) for place in range(1, 51)]
+    settings = fetching(tmp_path, service, coingecko_coins=50)
+    made = fetch_snapshot(settings, clock=Waited().clock)
+    parsed = examine(made.files[0], settings, today=DAY)
+    assert (parsed.report["unit"], parsed.rows["24h"][0].as_py()) == ("percent", 0.002)
+    assert parsed.report["unit_found_by"] == "the file's column change_unit says percent"
 
 
 def test_what_it_writes_takes_the_same_road_as_every_file(tmp_path, service) -> None:
@@ -153,7 +164,7 @@ def test_null_and_odd_values_are_empty_cells_and_refuse_no_row(tmp_path, service
     settings = fetching(tmp_path, service, coingecko_coins=3)
     made = fetch_snapshot(settings, clock=Waited().clock)
     _, bare, third = rows(made.files[0])
-    assert {name for name, value in bare.items() if value} == {"coin", "date"}
+    assert {name for name, value in bare.items() if value} == {"coin", "date", "change_unit"}
     assert [third[name] for name in ("price", "mkt_cap", "24h_volume", "high_24h", "name")] == [
         "",
         "",
