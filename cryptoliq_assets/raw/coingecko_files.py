@@ -23,7 +23,7 @@ from cryptoliq_assets.schemas.raw import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, UNI
 from cryptoliq_assets.settings import Settings
 
 SNAPSHOT_COLUMNS = (*REQUIRED_COLUMNS, "price_change_24h", UNIT_COLUMN, *OPTIONAL_COLUMNS)
-HISTORY_COLUMNS = (*REQUIRED_COLUMNS, "price_change_24h", "name")
+HISTORY_COLUMNS = (*REQUIRED_COLUMNS, "price_change_24h", UNIT_COLUMN, "name")
 # Who may come between the look at what is there and the writing: another fetch of this home.
 _WRITE_LOCK = "write.lock"
 

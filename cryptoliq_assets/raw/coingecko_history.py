@@ -28,6 +28,7 @@ from cryptoliq_assets.raw.coingecko_job import Job, day_of, read
 from cryptoliq_assets.raw.coingecko_limits import Clock
 from cryptoliq_assets.raw.coingecko_snapshot import PAGE_COINS, Fetched, merge_pages
 from cryptoliq_assets.raw.coingecko_written import has_live_snapshots, known_days, note_written
+from cryptoliq_assets.schemas.raw import UNIT_COLUMN
 from cryptoliq_assets.settings import Settings
 
 # Days asked for beyond those written: seven for the change of 7d, one for a midnight that passes before the answer.
@@ -243,7 +244,7 @@ def _rows_by_day(
         points = {day: point for day, point in told.items() if day >= since.isoformat()}
         own = {"coin": coin["id"], "symbol": words(coin["symbol"]).upper(), "name": words(coin["name"])}
         for day, row in rows_of(points, first=first, last=last).items():
-            by_day.setdefault(day, []).append({**own, "date": day.isoformat(), **row})
+            by_day.setdefault(day, []).append({**own, "date": day.isoformat(), UNIT_COLUMN: "percent", **row})
     return by_day
 
 

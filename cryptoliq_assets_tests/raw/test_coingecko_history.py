@@ -82,6 +82,7 @@ def test_a_history_is_a_file_a_day_with_changes_made_from_prices(tmp_path, servi
         "mkt_cap": "101000000.0",
         "date": "2025-03-05",
         "price_change_24h": "1.0",
+        "change_unit": "percent",
         "name": "Coin, the 1.",
     }
     changes = [repr((92 / 91 - 1) * 100), repr((92 / 85 - 1) * 100), "1.0"]
