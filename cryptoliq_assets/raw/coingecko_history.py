@@ -186,7 +186,7 @@ class History:
         charts = {coin["id"]: read(job.chart_path(coin["id"])) for coin in coins}
         charts = {name: chart for name, chart in charts.items() if chart and chart["days"]}
         reached = max((dt.date.fromisoformat(chart["reaches"]) for chart in charts.values()), default=job.first)
-        by_day = _rows_by_day(coins, charts, first=max(job.first, reached), last=job.last, since=reached)
+        by_day = _rows_by_day(coins, charts, first=job.first, last=job.last, since=reached)
         if not by_day:
             job.discard()
             raise FetchError("the charts that came have no day: nothing is written, the next run asks for all anew")

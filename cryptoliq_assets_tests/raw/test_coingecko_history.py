@@ -13,8 +13,9 @@ import pytest
 from cryptoliq_assets.raw.coingecko_charts import daily_points, rows_of
 from cryptoliq_assets.raw.coingecko_errors import BudgetSpent, FetchError
 from cryptoliq_assets.raw.coingecko_history import History, Progress
+from cryptoliq_assets.raw.coingecko_limits import Clock
 from cryptoliq_assets.raw.coingecko_snapshot import fetch_snapshot
-from cryptoliq_assets.raw.coingecko_written import note_written
+from cryptoliq_assets.raw.coingecko_written import known_days, note_written
 from cryptoliq_assets.raw.folder import examine
 from cryptoliq_assets_tests import coingecko as gecko
 from cryptoliq_assets_tests.coingecko import DAY_MS, NOW, Fault, Service, Waited, coin, fetching, serving
@@ -252,7 +253,28 @@ def test_without_its_record_history_replaces_nothing_and_a_damaged_one_is_said(t
     assert service.asked == []
 
 
-def test_the_record_is_there_before_the_files_and_keeps_few_versions_of_a_name(tmp_path, service) -> None:
+def test_files_of_a_history_that_died_while_it_wrote_are_its_own(tmp_path, service) -> None:
+    waited, raw = Waited(), tmp_path / "data" / "raw"
+    dying = history(tmp_path, service, waited)
+
+    def now() -> float:
+        if len(list(raw.glob("*.csv"))) == 3:
+            raise KeyboardInterrupt
+        return waited.at
+
+    dying.clock = Clock(now=now, sleep=waited.clock.sleep)
+    with pytest.raises(KeyboardInterrupt):
+        dying.fetch()
+    assert sorted(known_days(dying.settings).own) == [dt.date(2025, 2, day) for day in (24, 25, 26)]
+    service.asked.clear()
+    made = history(tmp_path, service, waited).fetch()
+    assert (len(made.files), service.asked) == (7, [])
+    assert made.notes == [
+        "3 days have their history, and are left alone; --again replaces it: 2025-02-24 to 2025-02-26"
+    ]
+
+
+def test_the_record_keeps_few_versions_of_a_name(tmp_path, service) -> None:
     settings = fetching(tmp_path, service)
     for version in range(20):
         note_written({"coin_gecko_2025-03-05.csv": b"%d" % version}, settings)
@@ -282,15 +304,15 @@ def test_a_shorter_history_leaves_the_fuller_one_alone_unless_told(tmp_path, ser
     assert raw.groupby(raw["date"].dt.day).size().to_dict() == {1: 4, 2: 2, 3: 2, 4: 2, 5: 2, 6: 2}
 
 
-def test_an_empty_market_is_asked_for_again_and_no_day_of_it_is_kept(tmp_path, service) -> None:
+@pytest.mark.parametrize(("later", "last"), [(60, "2025-03-05"), (30 * 86_400, "2025-04-04")])
+def test_an_empty_market_is_asked_for_again_and_no_day_of_it_is_kept(tmp_path, service, later: int, last: str) -> None:
     waited = Waited()
     service.faults = [("coins/markets", Fault(200, b"[]"))]
     with pytest.raises(FetchError, match="the market that came has no coin"):
         history(tmp_path, service, waited).fetch()
-    # A month later.
-    waited.at += 30 * 86_400
+    waited.at += later
     made = history(tmp_path, service, waited).fetch()
-    assert (service.pages(), made.files[-1].name, len(made.files)) == ([1, 1], "coin_gecko_2025-04-04.csv", 10)
+    assert (service.pages(), made.files[-1].name, len(made.files)) == ([1, 1], f"coin_gecko_{last}.csv", 10)
 
 
 def test_a_list_that_was_interrupted_is_not_gone_on_with_on_another_day(tmp_path, service) -> None:
