@@ -34,6 +34,12 @@ LIMIT_JSON = Fault(429, b'{"status":{"error_code":429,"error_message":"You\'ve e
 THROTTLED = Fault(429, b"Throttled\n")
 CLOUDFLARE = Fault(429, b"error code: 1015")
 CLOUDFLARE_403 = Fault(403, b"error code: 1015")
+CLOUDFLARE_PAGE_403 = Fault(
+    403,
+    b"<!DOCTYPE html><html><head><title>Access denied | api.example used Cloudflare to restrict access</title></head>"
+    b"<body><h1><span>Error</span>\n<span>1015</span></h1><h2>You are being rate limited</h2></body></html>",
+    {"Content-Type": "text/html"},
+)
 LIMIT_PAGE = Fault(429, HTML, {"Content-Type": "text/html"})
 BEYOND_PLAN = Fault(
     401, b'{"error":{"status":{"error_code":10012,"error_message":"Your request exceeds the allowed time range."}}}'

@@ -94,13 +94,13 @@ def test_a_snapshot_killed_in_mid_run_is_not_there_and_the_next_asks_for_the_oth
 ) -> None:
     service.coins = [coin(place) for place in range(1, 301)]
     come, go_on = kill_at(service, "&page=2", 1)
-    process = command(tmp_path, service, "snapshot")
+    process = command(tmp_path, service, "snapshot", coingecko_coins=300)
     assert come.wait(60)
     process.send_signal(signal.SIGKILL)
     go_on.set()
     assert finish(process)[0] == -signal.SIGKILL
     assert not list(tmp_path.glob("data/raw/*"))
-    code, said = finish(command(tmp_path, service, "snapshot"))
+    code, said = finish(command(tmp_path, service, "snapshot", coingecko_coins=300))
     assert code == 0, said
     assert "page 1 of 2: kept from the try before" in said
     assert service.pages() == [1, 2, 2]
