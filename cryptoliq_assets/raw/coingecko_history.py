@@ -26,7 +26,7 @@ from cryptoliq_assets.raw.coingecko_files import (
 )
 from cryptoliq_assets.raw.coingecko_job import Job, day_of, read
 from cryptoliq_assets.raw.coingecko_limits import Clock
-from cryptoliq_assets.raw.coingecko_snapshot import PAGE_COINS, Fetched, merge_pages
+from cryptoliq_assets.raw.coingecko_snapshot import PAGE_COINS, Fetched, fewest_coins, merge_pages
 from cryptoliq_assets.raw.coingecko_written import has_live_snapshots, known_days, note_written
 from cryptoliq_assets.schemas.raw import UNIT_COLUMN
 from cryptoliq_assets.settings import Settings
@@ -113,24 +113,25 @@ class History:
         kept = read(job.list_path)
         if kept is not None and (len(kept["coins"]) >= self.top or kept["top"] >= self.top):
             return kept["coins"][: self.top], kept["notes"]
-        pages = []
-        for number in range(1, math.ceil(self.top / PAGE_COINS) + 1):
-            path = job.page_path(number, top=self.top)
+        pages, wanted = [], math.ceil(self.top / PAGE_COINS)
+        for number in range(1, wanted + 1):
+            path, least = job.page_path(number, top=self.top), fewest_coins(number, top=self.top)
             page = read(path)
             if page is None:
                 try:
-                    page = service.markets(number)
-                except (PartFailed, CoinGone) as error:
-                    raise FetchError(f"the list of coins did not come: {error}") from error
-                if not page:
-                    # The end of the market, or a fault: not kept, so the next run asks again.
+                    page = _described(service.markets(number, least=least))
+                    ends = len(page) < least
+                    if ends and number < wanted and service.markets(number + 1):
+                        raise PartFailed(f"page {number} came with {len(page)} coins twice, though another follows it")
+                except PartFailed as error:
+                    raise FetchError(f"the list of coins did not come: {error}; run it again later") from error
+                if ends:
+                    # The end of the market, for now: not kept.
+                    pages.append(page)
                     break
-                page = [{name: coin.get(name) for name in ("id", "symbol", "name", "last_updated")} for coin in page]
                 write_json(path, page)
             pages.append(page)
         coins, notes = merge_pages(pages, top=self.top)
-        if not coins:
-            raise FetchError("the market that came has no coin: there is no history to ask for; try again later")
         write_json(job.list_path, {"top": self.top, "coins": coins, "notes": notes})
         return coins, notes
 
@@ -231,6 +232,11 @@ class History:
         if own:
             notes.append(f"{len(own)} days have their history, and are left alone; --again replaces it: {_span(own)}")
         return [day for day in days if day not in {*others, *own}], notes
+
+
+def _described(page: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of a list's coins, what a history keeps."""
+    return [{name: coin.get(name) for name in ("id", "symbol", "name", "last_updated")} for coin in page]
 
 
 def _rows_by_day(

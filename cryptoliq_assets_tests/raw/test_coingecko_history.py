@@ -307,12 +307,26 @@ def test_a_shorter_history_leaves_the_fuller_one_alone_unless_told(tmp_path, ser
 @pytest.mark.parametrize(("later", "last"), [(60, "2025-03-05"), (30 * 86_400, "2025-04-04")])
 def test_an_empty_market_is_asked_for_again_and_no_day_of_it_is_kept(tmp_path, service, later: int, last: str) -> None:
     waited = Waited()
-    service.faults = [("coins/markets", Fault(200, b"[]"))]
-    with pytest.raises(FetchError, match="the market that came has no coin"):
+    service.faults = [("coins/markets", Fault(200, b"[]"))] * 6
+    with pytest.raises(FetchError, match="the list of coins did not come: page 1 of the market: 0 coins came"):
         history(tmp_path, service, waited).fetch()
     waited.at += later
+    service.asked.clear()
     made = history(tmp_path, service, waited).fetch()
-    assert (service.pages(), made.files[-1].name, len(made.files)) == ([1, 1], f"coin_gecko_{last}.csv", 10)
+    assert (service.pages(), made.files[-1].name, len(made.files)) == ([1], f"coin_gecko_{last}.csv", 10)
+
+
+def test_a_list_of_which_a_part_is_missing_is_not_kept_and_one_that_ends_early_is_said(tmp_path, service) -> None:
+    service.coins = [coin(place) for place in range(1, 261)]
+    part = Fault(200, json.dumps(service.coins[:100]).encode())
+    service.faults = [("&page=1", part)] * 2
+    with pytest.raises(FetchError, match="page 1 came with 100 coins twice, though another follows it"):
+        history(tmp_path, service, Waited(), top=260).fetch()
+    service.coins = service.coins[:4]
+    service.asked.clear()
+    made = history(tmp_path, service, Waited(), top=260).fetch()
+    assert made.notes == ["4 coins came of 260 asked for"]
+    assert (service.pages(), shape(made.files[-1:])) == ([1, 1, 2], {"2025-03-05": (4, 4)})
 
 
 def test_a_list_that_was_interrupted_is_not_gone_on_with_on_another_day(tmp_path, service) -> None:
