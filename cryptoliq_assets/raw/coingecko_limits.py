@@ -103,8 +103,9 @@ class Limiter:
         for _ in range(min(requests, 2 * self.per_minute)):
             earliest = times[-self.per_minute] + MINUTE if len(times) >= self.per_minute else 0.0
             times.append(max(earliest, start, 0.0))
-        rest = max(requests - 2 * self.per_minute, 0)
-        return times[-1] + rest * MINUTE / self.per_minute
+        # From then on each waits for that one and a minute, exactly; where none is left, the last of these is the last of all.
+        rounds, place = divmod(max(requests - 2 * self.per_minute, 0) - 1, self.per_minute)
+        return times[place - self.per_minute] + (rounds + 1) * MINUTE
 
     def _try(self) -> "_Wait | None":
         """None where a request was counted and may be sent; else how long it is until it is worth asking again."""

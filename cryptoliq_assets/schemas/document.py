@@ -43,7 +43,7 @@ A feed, step by step:
 The unit of {units} is found from the file alone. A column `{unit}` declares it: {words}, the same in every row (empty in every row: not
 declared); it outranks sizes and the setting `CRYPTOLIQ_CHANGE_UNIT`, and is read, not kept. `price_change_24h` beside `24h` proves the unit, and so
 do values below -1; a declaration that they contradict refuses the file. Without any of these the sizes of the changes have to tell, and on a
-calm day, or of a few pegged coins, they can tell wrong. Files of `cryptoliq fetch` declare theirs. What happens to a file:
+calm day, or of a few pegged coins, they can tell wrong. Fetched files declare theirs. What happens to a file:
 
 | what is wrong | what becomes of it |
 |---|---|
