@@ -185,6 +185,8 @@ class History:
     def _write(self, job: Job, coins: list[dict[str, Any]], notes: list[str]) -> Fetched:
         """A file a day that all charts reach; days of which another file is known are left out."""
         charts = {coin["id"]: read(job.chart_path(coin["id"])) for coin in coins}
+        if empty := [name for name, chart in charts.items() if chart and chart["days"] == {}]:
+            notes.append(f"{len(empty)} coins are left out, their charts came without a day: {_some(empty)}")
         charts = {name: chart for name, chart in charts.items() if chart and chart["days"]}
         reached = max((dt.date.fromisoformat(chart["reaches"]) for chart in charts.values()), default=job.first)
         by_day = _rows_by_day(coins, charts, first=job.first, last=job.last, since=reached)

@@ -341,12 +341,16 @@ def test_a_list_that_was_interrupted_is_not_gone_on_with_on_another_day(tmp_path
         assert service.pages() == pages
 
 
-def test_charts_that_have_no_day_are_asked_for_anew(tmp_path, service) -> None:
+def test_charts_that_have_no_day_are_asked_for_anew_and_one_alone_is_said(tmp_path, service) -> None:
     empty = Fault(200, b'{"prices":[],"market_caps":[],"total_volumes":[]}')
     service.faults = [("market_chart", empty)] * 3
     with pytest.raises(FetchError, match="the next run asks for all anew"):
         history(tmp_path, service, Waited()).fetch()
-    assert len(history(tmp_path, service, Waited()).fetch().files) == 10
+    # One such coin keeps the others' days from nobody.
+    service.faults = [("coin-2/market_chart", empty)]
+    made = history(tmp_path, service, Waited()).fetch()
+    assert made.notes == ["1 coins are left out, their charts came without a day: coin-2"]
+    assert shape(made.files) == {str(DAY - dt.timedelta(days=back)): (2, 2) for back in range(9, -1, -1)}
 
 
 def test_midnight_that_passes_while_charts_come_makes_no_ragged_day(tmp_path, service) -> None:
