@@ -35,7 +35,8 @@ class Settings(BaseSettings):
     first_month: str = Field("2013-01", pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", description="First monthly partition.")
 
     change_unit: Literal["auto", "percent", "fraction"] = Field(
-        "auto", description="Unit of 1h, 24h and 7d in raw files; auto finds it from each file alone."
+        "auto",
+        description="Unit of 1h, 24h and 7d in raw files that do not declare theirs; auto finds it from each file alone.",
     )
     max_file_mb: float = Field(256.0, gt=0, description="A raw file larger than this (MiB) is refused unread.")
     max_refused_share: float = Field(
@@ -121,7 +122,9 @@ class Settings(BaseSettings):
         description="Service that the app asks; default: the home itself.",
     )
     api_key: SecretStr | None = Field(None, description="Key that the app sends to the service.")
-    fetch_enabled: bool = Field(False, description="Whether the fetch_snapshot schedule runs (00:40 UTC).")
+    fetch_enabled: bool = Field(
+        False, description="Whether the fetch_snapshot schedule runs (hourly from 00:40 UTC until the day is there)."
+    )
     coingecko_plan: Literal["keyless", "demo", "pro"] = Field("keyless", description="Plan at CoinGecko.")
     coingecko_key: SecretStr | None = Field(None, description="Key of the demo or pro plan; sent as a header alone.")
     coingecko_url: str | None = Field(
@@ -134,7 +137,7 @@ class Settings(BaseSettings):
         None, ge=1, description="Requests a minute; default: keyless 5, demo 30, pro 250."
     )
     coingecko_per_month: int | None = Field(
-        None, ge=0, description="Requests a month, 0: no limit; default: keyless none, demo 10000, pro 500000."
+        None, ge=0, description="Requests a month, 0: no limit; default: keyless none, demo 10000, pro 100000."
     )
     fetch_seconds: float = Field(1800.0, gt=0, description="Longest that fetching a snapshot takes, waits included.")
     fetch_history_seconds: float = Field(21_600.0, gt=0, description="Longest that one run of fetch history takes.")

@@ -16,6 +16,7 @@ from cryptoliq_assets.settings import Settings
 # 2025-03-05 00:40:00 UTC.
 NOW = 1_741_135_200.0
 DAY_MS = 86_400_000
+SERVED_MS = 35 * 60_000
 HTML = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body></body></html>"
 
 
@@ -33,6 +34,12 @@ LIMIT_JSON = Fault(429, b'{"status":{"error_code":429,"error_message":"You\'ve e
 THROTTLED = Fault(429, b"Throttled\n")
 CLOUDFLARE = Fault(429, b"error code: 1015")
 CLOUDFLARE_403 = Fault(403, b"error code: 1015")
+CLOUDFLARE_PAGE_403 = Fault(
+    403,
+    b"<!DOCTYPE html><html><head><title>Access denied | api.example used Cloudflare to restrict access</title></head>"
+    b"<body><h1><span>Error</span>\n<span>1015</span></h1><h2>You are being rate limited</h2></body></html>",
+    {"Content-Type": "text/html"},
+)
 LIMIT_PAGE = Fault(429, HTML, {"Content-Type": "text/html"})
 BEYOND_PLAN = Fault(
     401, b'{"error":{"status":{"error_code":10012,"error_message":"Your request exceeds the allowed time range."}}}'
@@ -63,14 +70,19 @@ def coin(place: int, **said: Any) -> dict[str, Any]:
 
 
 def chart(*, days: int, now: float, start: float = 100.0) -> dict[str, list]:
-    """A daily chart: prices rise by a dollar a day to `start`, points some minutes beside midnight, the last one is now."""
-    midnight = int(now * 1000) // DAY_MS * DAY_MS
-    moments = [midnight - back * DAY_MS + (120_000 if back % 2 else -90_000) for back in range(days - 1, -1, -1)]
-    prices = [[moment, start - days + 1 + step] for step, moment in enumerate(moments)]
+    """A daily chart, counted back from `now`: the price is `start` on the day of NOW and a dollar more each day; points lie some
+    minutes beside midnight, the last one is now. A midnight is served from 00:35 on."""
+    moment = int(now * 1000)
+    midnight = moment // DAY_MS
+    days_served = range(midnight - days + 1, midnight + (moment % DAY_MS >= SERVED_MS))
+    prices = [
+        [day * DAY_MS + (-90_000 if day % 2 else 120_000), start + day - int(NOW * 1000) // DAY_MS]
+        for day in days_served
+    ]
     return {
-        "prices": [*prices, [int(now * 1000), 9999.0]],
-        "market_caps": [*([moment, price * 1e6] for moment, price in prices), [int(now * 1000), 1.0]],
-        "total_volumes": [*([moment, price * 1e3] for moment, price in prices), [int(now * 1000), 2.0]],
+        "prices": [*prices, [moment, 9999.0]],
+        "market_caps": [*([moment, price * 1e6] for moment, price in prices), [moment, 1.0]],
+        "total_volumes": [*([moment, price * 1e3] for moment, price in prices), [moment, 2.0]],
     }
 
 
@@ -83,7 +95,7 @@ class Service:
     asked: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     now: Callable[[], float] = lambda: NOW
-    # Price of the coin in place n at the newest midnight, less n; a dollar less a day before.
+    # Price of the coin in place n on the day of NOW, less n; a dollar less a day before.
     chart_price: float = 100.0
     url: str = ""
     seen: Callable[[str], None] = lambda path: None

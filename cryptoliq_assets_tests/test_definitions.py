@@ -240,16 +240,33 @@ def test_sensors_and_the_weekly_schedule_run_by_default(repository):
 
 
 @pytest.mark.parametrize(("enabled", "status"), [(None, "STOPPED"), (True, "RUNNING")])
-def test_the_snapshot_is_fetched_at_0040_utc_once_it_is_switched_on_and_not_before(tmp_path, enabled, status):
+def test_the_snapshot_is_asked_for_hourly_from_0040_utc_once_it_is_switched_on_and_not_before(
+    tmp_path, enabled, status
+):
     said = {} if enabled is None else {"fetch_enabled": enabled}
     repository = build_definitions(Settings(home=tmp_path, **said)).get_repository_def()
     schedule = next(schedule for schedule in repository.schedule_defs if schedule.name == "fetch_snapshot")
     assert (schedule.job_name, schedule.cron_schedule, schedule.execution_timezone) == (
         "fetch_snapshot",
-        "40 0 * * *",
+        "40 * * * *",
         "UTC",
     )
     assert schedule.default_status == dg.DefaultScheduleStatus[status]
+
+
+def test_a_tick_asks_for_a_fetch_until_the_day_is_there(tmp_path):
+    settings = Settings(home=tmp_path, fetch_enabled=True)
+    repository = build_definitions(settings).get_repository_def()
+    schedule = next(schedule for schedule in repository.schedule_defs if schedule.name == "fetch_snapshot")
+    with dg.build_schedule_context(repository_def=repository) as context:
+        assert len(schedule.evaluate_tick(context).run_requests) == 1
+        settings.raw_dir.mkdir(parents=True)
+        today = dt.datetime.now(dt.UTC).date()
+        for day in (today, today + dt.timedelta(days=1)):
+            (settings.raw_dir / f"coingecko_{day:%Y%m%d}.csv").touch()
+        tick = schedule.evaluate_tick(context)
+    assert tick.run_requests == []
+    assert tick.skip_message.endswith(".csv is there")
 
 
 def test_importing_the_definitions_imports_no_learner(tmp_path):

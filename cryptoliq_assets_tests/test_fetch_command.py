@@ -75,18 +75,32 @@ def test_a_history_killed_in_mid_run_goes_on_and_asks_for_no_chart_twice(tmp_pat
     assert len(list(tmp_path.glob("data/raw/coin_gecko_*.csv"))) == 9
 
 
+def test_a_history_replaces_days_that_have_theirs_only_with_again(tmp_path, service) -> None:
+    def rows() -> set[int]:
+        return {len(path.read_text().splitlines()) - 1 for path in tmp_path.glob("data/raw/coin_gecko_*.csv")}
+
+    assert finish(command(tmp_path, service, "history", "--days", "3", "--top", "20"))[0] == 0
+    fewer = ("history", "--days", "3", "--top", "5")
+    code, said = finish(command(tmp_path, service, *fewer))
+    assert (code, rows()) == (0, {20})
+    assert "3 days have their history, and are left alone; --again replaces it" in said
+    assert "no day is left to write: nothing was asked for 0 files written" in said
+    code, said = finish(command(tmp_path, service, *fewer, "--again"))
+    assert (code, rows(), "3 files written" in said) == (0, {5}, True), said
+
+
 def test_a_snapshot_killed_in_mid_run_is_not_there_and_the_next_asks_for_the_other_page_alone(
     tmp_path, service
 ) -> None:
     service.coins = [coin(place) for place in range(1, 301)]
     come, go_on = kill_at(service, "&page=2", 1)
-    process = command(tmp_path, service, "snapshot")
+    process = command(tmp_path, service, "snapshot", coingecko_coins=300)
     assert come.wait(60)
     process.send_signal(signal.SIGKILL)
     go_on.set()
     assert finish(process)[0] == -signal.SIGKILL
     assert not list(tmp_path.glob("data/raw/*"))
-    code, said = finish(command(tmp_path, service, "snapshot"))
+    code, said = finish(command(tmp_path, service, "snapshot", coingecko_coins=300))
     assert code == 0, said
     assert "page 1 of 2: kept from the try before" in said
     assert service.pages() == [1, 2, 2]

@@ -64,6 +64,18 @@ def test_a_snapshot_that_the_home_holds_is_forecast_as_the_asset_forecast_it(pre
         assert row["model_version"] == champion.version
 
 
+def test_one_row_that_declares_its_unit_is_read_in_it_and_a_unit_that_is_none_is_said(predict):
+    still = NEW.replace(",0.1,-5,3,", ",,-0.05,0.03,")
+    scores = {}
+    for unit in ("percent", "fraction"):
+        outcome, [row] = predict([f"{still},{unit}"], header=f"{HEADER},change_unit")
+        assert (outcome.unit, outcome.doubts, row["change_unit"]) == (unit, [], unit)
+        scores[unit] = row["liquidity_score"]
+    assert scores["percent"] != scores["fraction"]
+    with pytest.raises(InputRefused, match="line 2: change_unit is 'permille'; expected percent or fraction"):
+        predict([f"{still},permille"], header=f"{HEADER},change_unit")
+
+
 def test_a_day_that_the_home_has_not_seen_is_forecast_with_its_history(predict, trained_home):
     outcome, rows = predict(trained_home.later_files[0].read_bytes())
     assert {row["date"] for row in rows} == {"2025-08-01"}

@@ -33,8 +33,9 @@ def snapshot(settings: Settings, again: bool) -> None:
 @click.option("--days", default=365, show_default=True, type=click.IntRange(1, 5_000), help="Days back from today.")
 @click.option("--top", default=250, show_default=True, type=click.IntRange(1, 20_000), help="Coins, by market cap.")
 @click.option("--leave-out-failed", is_flag=True, help="Write the files although some charts did not come.")
+@click.option("--again", is_flag=True, help="Also days that have their history: the new files replace it.")
 @click.pass_obj
-def history(settings: Settings, days: int, top: int, leave_out_failed: bool) -> None:
+def history(settings: Settings, days: int, top: int, leave_out_failed: bool, again: bool) -> None:
     """The past, a file a day: prices, caps and volumes at midnight UTC. Goes on where an earlier try stopped."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -52,7 +53,8 @@ def history(settings: Settings, days: int, top: int, leave_out_failed: bool) -> 
             if not console.is_terminal and (reached.done % _LINE_EVERY == 0 or reached.done == reached.wanted):
                 _say(f"{reached.done} of {reached.wanted} charts, {left}")
 
-        made = History(settings, days, top, leave_out_failed=leave_out_failed, say=_say, show=show).fetch()
+        asked = History(settings, days, top, leave_out_failed=leave_out_failed, again=again, say=_say, show=show)
+        made = asked.fetch()
     for note in made.notes:
         _say(note)
     where = f", {made.files[0].name} to {made.files[-1].name}" if made.files else ""

@@ -16,7 +16,7 @@ from pyarrow import csv
 
 from cryptoliq_assets.raw.contract import Document, FileRefusedError, iso_date
 from cryptoliq_assets.raw.faults import Reason
-from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS, CONTRACT_COLUMNS, NUMBER_COLUMNS, UNSIGNED_COLUMNS
+from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS, CONTRACT_COLUMNS, NUMBER_COLUMNS, UNIT_COLUMN, UNSIGNED_COLUMNS
 
 # How sources write "no value" in a column of numbers or dates.
 _EMPTY = ["", "nan", "NaN", "NAN", "na", "NA", "n/a", "N/A", "null", "Null", "NULL", "none", "None", "NONE"]
@@ -81,7 +81,7 @@ def read_cells(document: Document) -> Cells:
     """Read the contract's columns that a document has, none of them twice. Raises FileRefusedError ("unreadable")."""
     names = [name for name in NUMBER_COLUMNS if name in document.columns]
     texts = [name for name in document.columns if name in CONTRACT_COLUMNS and name not in names]
-    texts += document.optional_columns
+    texts += [*document.optional_columns, *([UNIT_COLUMN] if UNIT_COLUMN in document.columns else [])]
     text, layout, values = _read_typed(document, texts=texts, numbers=names)
     if values is None:
         text, layout = read_text(document, [*texts, *names])

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -9,15 +10,15 @@ from typing import Any
 
 from cryptoliq_assets.raw.coingecko_errors import CoinGone, FetchError
 
-# Codes of the body of a 401 (https://docs.coingecko.com/docs/errors-and-rate-limits).
-_BEYOND_PLAN, _RESTRICTED = 10012, 10005
-_KEY_CODES = {
-    10002: "no key was sent",
-    10010: "a pro key was sent to another plan's host; set CRYPTOLIQ_COINGECKO_PLAN to pro",
-    10011: "a demo key was sent to another plan's host; set CRYPTOLIQ_COINGECKO_PLAN to demo",
-}
-# Cloudflare before the service says so, in plain text and at times as 403.
-_THROTTLED = ("error code: 1015", "throttled")
+# Codes in the body of a 400 or 401: https://docs.coingecko.com/docs/errors-and-rate-limits has these four, …
+_NO_KEY, _RESTRICTED, _PRO_KEY, _DEMO_KEY = 10002, 10005, 10010, 10011
+# … and not this one, with which requests for history before the plan's are answered.
+_BEYOND_PLAN = 10012
+_PLAN_OF_KEY = {_PRO_KEY: "pro", _DEMO_KEY: "demo"}
+# Cloudflare before the service says so: in plain text or as a page, and at times as 403.
+_THROTTLED = re.compile(r"(error code: 1015|throttled)")
+_THROTTLED_PAGE = re.compile(r"error(?: code)?:? 1015\b|you are being rate limited")
+_TAG = re.compile(r"<[^>]*>")
 _SHOWN = 200
 
 
@@ -45,16 +46,15 @@ class Again(RuntimeError):
         self.seconds, self.limited = seconds, limited
 
 
-def value_of(answer: Answer, *, what: str, now: float) -> Any:
-    """The JSON of a good answer to a request for `what`.
+def value_of(answer: Answer, *, what: str, now: float, plan: str) -> Any:
+    """The JSON of a good answer to a request for `what`; `plan` is the one that settings name.
 
     Raises Again (limits, faults of the service, a body that broke off), CoinGone (404), FetchError (asking again would
     not help).
     """
     status = answer.status
     named = _retry_after(answer.headers.get("retry-after"), now=now)
-    throttled = any(answer.text.lower().startswith(sign) for sign in _THROTTLED)
-    if status == 429 or (throttled and status != 200):
+    if status == 429 or (status != 200 and _is_throttled(answer)):
         raise Again(f"{what}: too many requests ({status}: {_said(answer)})", seconds=named, limited=True)
     if status == 200:
         return _json(answer, what)
@@ -62,10 +62,21 @@ def value_of(answer: Answer, *, what: str, now: float) -> Any:
         raise Again(f"{what}: the service failed ({status}: {_said(answer)})", seconds=named)
     if status == 404:
         raise CoinGone(f"{what}: not found ({_said(answer)})")
-    raise FetchError(_refusal(answer, what))
+    raise FetchError(_refusal(answer, what, plan))
 
 
-def _refusal(answer: Answer, what: str) -> str:
+def _is_throttled(answer: Answer) -> bool:
+    text = answer.text.lower()
+    if not _is_html(answer):
+        return _THROTTLED.match(text) is not None
+    return _THROTTLED_PAGE.search(" ".join(_TAG.sub(" ", text).split())) is not None
+
+
+def _is_html(answer: Answer) -> bool:
+    return answer.text[:1] == "<"
+
+
+def _refusal(answer: Answer, what: str, plan: str) -> str:
     status, code, said = answer.status, _error_code(answer), _said(answer)
     if code == _BEYOND_PLAN:
         return (
@@ -74,8 +85,10 @@ def _refusal(answer: Answer, what: str) -> str:
         )
     if code == _RESTRICTED:
         return f"{what}: your plan does not include this request ({said})"
-    if code in _KEY_CODES:
-        return f"{what}: {_KEY_CODES[code]} ({said})"
+    if code == _NO_KEY:
+        return f"{what}: no key was sent ({said})"
+    if code in _PLAN_OF_KEY:
+        return f"{what}: {_key_fault(_PLAN_OF_KEY[code], plan)} ({said})"
     if status == 401:
         return f"{what}: the key was not accepted (401: {said}); look at CRYPTOLIQ_COINGECKO_KEY and _PLAN"
     if status == 403:
@@ -85,11 +98,22 @@ def _refusal(answer: Answer, what: str) -> str:
     return f"{what}: refused ({status}: {said})"
 
 
+def _key_fault(key_plan: str, plan: str) -> str:
+    """What to do about a key that the service calls one of `key_plan`, sent to the host of another plan."""
+    if key_plan != plan:
+        return f"a {key_plan} key was sent to another plan's host; set CRYPTOLIQ_COINGECKO_PLAN to {key_plan}"
+    return (
+        f"the key is wrong: it was sent to the host of the {plan} plan, as _PLAN says, and is not accepted there; look at "
+        "CRYPTOLIQ_COINGECKO_KEY (and _URL, where it is set)"
+    )
+
+
 def _json(answer: Answer, what: str) -> Any:
     try:
         return json.loads(answer.body, parse_constant=lambda _: None, parse_float=_finite)
-    except ValueError:
-        kind = "an HTML page" if answer.text[:1] == "<" else "a body that breaks off or is no JSON"
+    except (ValueError, RecursionError):
+        # Nested deeper than Python goes: no answer of theirs either.
+        kind = "an HTML page" if _is_html(answer) else "a body that breaks off or is no JSON"
         raise Again(f"{what}: {kind} came ({len(answer.body)} bytes)") from None
 
 
@@ -103,7 +127,7 @@ def _status_object(answer: Answer) -> dict[str, Any]:
     """The object that holds error_code and error_message: at the top, under `status`, or under `error.status`."""
     try:
         found = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     for _ in range(3):
         if not isinstance(found, dict):
@@ -117,6 +141,8 @@ def _status_object(answer: Answer) -> dict[str, Any]:
 
 def _error_code(answer: Answer) -> int | None:
     code = _status_object(answer).get("error_code")
+    if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < _SHOWN:
+        return int(code)
     return code if isinstance(code, int) else None
 
 
@@ -125,7 +151,7 @@ def _said(answer: Answer) -> str:
     found = _status_object(answer)
     said = found.get("error_message") or found.get("error")
     if not isinstance(said, str):
-        said = "an HTML page" if answer.text[:1] == "<" else answer.text or "nothing said"
+        said = "an HTML page" if _is_html(answer) else answer.text or "nothing said"
     return said if len(said) <= _SHOWN else said[:_SHOWN] + "…"
 
 

@@ -9,23 +9,30 @@ from cryptoliq_assets.raw.coingecko_files import cell
 
 _DAY_MS = 86_400_000
 _EPOCH = dt.date(1970, 1, 1)
+# Before the first coin there was no price.
+_OLDEST_MS = (dt.date(2009, 1, 1) - _EPOCH).days * _DAY_MS
 # Of a chart's lists, the column of the contract.
 COLUMNS = {"price": "prices", "mkt_cap": "market_caps", "24h_volume": "total_volumes"}
 
 
-def daily_points(chart: Mapping[str, Sequence[Sequence[Any]]]) -> dict[str, dict[str, float]]:
+def daily_points(chart: Mapping[str, Sequence[Sequence[Any]]], *, now: float) -> dict[str, dict[str, float]]:
     """By ISO day, what the chart says of price, mkt_cap and 24h_volume (USD) at its midnight (UTC).
 
     A point belongs to the nearest midnight, and of several the nearest counts. The last moment of the chart is "now", and
-    left out. A volume is that of the 24 hours before the midnight.
+    left out. A volume is that of the 24 hours before the midnight. Moments before 2009 or more than a day after `now` (seconds
+    since 1970) are none.
     """
-    moments = [point[0] for name in COLUMNS.values() for point in chart[name] if _is_number(point[0])]
-    last = max(moments, default=0)
+    newest = now * 1000 + _DAY_MS
+
+    def is_moment(value: Any) -> bool:
+        return _is_number(value) and _OLDEST_MS <= value <= newest
+
+    last = max((point[0] for name in COLUMNS.values() for point in chart[name] if is_moment(point[0])), default=0)
     days: dict[str, dict[str, float]] = {}
     for column, name in COLUMNS.items():
         nearest: dict[int, tuple[float, float]] = {}
         for moment, value in chart[name]:
-            if not _is_number(moment) or not _is_number(value) or moment >= last:
+            if not is_moment(moment) or not _is_number(value) or moment >= last:
                 continue
             day = math.floor(moment / _DAY_MS + 0.5)
             distance = abs(moment - day * _DAY_MS)

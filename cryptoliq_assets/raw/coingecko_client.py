@@ -8,23 +8,20 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
-from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from cryptoliq_assets.raw.coingecko_answers import Again, Answer, value_of
-from cryptoliq_assets.raw.coingecko_errors import DeadlinePassed, FetchError, PartFailed
+from cryptoliq_assets.raw.coingecko_errors import CoinGone, DeadlinePassed, FetchError
 from cryptoliq_assets.raw.coingecko_limits import Clock, Limiter
+from cryptoliq_assets.raw.coingecko_tries import Tries
 from cryptoliq_assets.settings import Settings
 
 _PUBLIC, _PRO = "https://api.coingecko.com/api/v3", "https://pro-api.coingecko.com/api/v3"
 _HOSTS = {"keyless": _PUBLIC, "demo": _PUBLIC, "pro": _PRO}
 _KEY_HEADERS = {"demo": "x-cg-demo-api-key", "pro": "x-cg-pro-api-key"}
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-# Times that one request is sent where the service fails; a limit that was met does not count.
-_ATTEMPTS = 6
-# A failing service is asked again after this share of the wait for a limit (1 s of a minute), then twice as much, …
-_FIRST_WAIT_SHARE = 1 / 60
 # Longer than any answer: a page of 250 coins has 0.25 MB.
 _MOST_BYTES = 64 * 2**20
+_OTHER_SHAPE = "the answer is not of the shape that was asked for"
 
 
 @dataclass
@@ -39,7 +36,6 @@ class CoinGecko:
     clock: Clock = field(default_factory=Clock)
     say: Callable[[str], None] = lambda message: None
     _http: httpx.Client = field(init=False, repr=False)
-    _failures: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -56,8 +52,11 @@ class CoinGecko:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def markets(self, page: int) -> list[dict[str, Any]]:
-        """One page of /coins/markets: 250 coins by market cap, with the changes of 1h, 24h and 7d in percent."""
+    def markets(self, page: int, *, least: int = 0) -> list[dict[str, Any]]:
+        """One page of /coins/markets: 250 coins by market cap, with the changes of 1h, 24h and 7d in percent.
+
+        One with fewer than `least` is asked for again, and taken only where as many come a second time, not none.
+        """
         params = {
             "vs_currency": "usd",
             "order": "market_cap_desc",
@@ -65,54 +64,52 @@ class CoinGecko:
             "page": page,
             "price_change_percentage": "1h,24h,7d",
         }
-        return self._get("/coins/markets", params, what=f"page {page} of the market", check=_is_page)
+        try:
+            return self._get("/coins/markets", params, what=f"page {page} of the market", fault=_PageFault(least))
+        except CoinGone as error:
+            url = str(self._http.base_url).rstrip("/")
+            raise FetchError(
+                f"{error}: {url} has no list of the market; look at CRYPTOLIQ_COINGECKO_URL (default: the plan's)"
+            ) from error
 
     def chart(self, coin: str, *, days: int) -> dict[str, Any]:
         """Daily prices, market_caps and total_volumes of one coin: lists of [milliseconds since 1970, USD]."""
         params = {"vs_currency": "usd", "days": days, "interval": "daily"}
         path = f"/coins/{quote(coin, safe='')}/market_chart"
-        return self._get(path, params, what=f"the chart of {coin}", check=_is_chart)
+        return self._get(path, params, what=f"the chart of {coin}", fault=_chart_fault)
 
-    def _get(self, path: str, params: dict[str, Any], *, what: str, check: Callable[[Any], bool]) -> Any:
-        """The value of one request.
+    def _get(self, path: str, params: dict[str, Any], *, what: str, fault: Callable[[Any], str | None]) -> Any:
+        """The value of one request; `fault` says what is wrong with one, None where nothing is.
 
         Raises DeadlinePassed, BudgetSpent or FetchError where no further request would do better, PartFailed where this one
         failed every time, CoinGone on 404.
         """
-        self._failures = 0
-        retrying = Retrying(
-            retry=retry_if_exception_type(Again),
-            wait=self._wait,
-            stop=self._stop,
-            sleep=self.clock.sleep,
-            before_sleep=self._tell,
-            retry_error_callback=self._give_up,
-        )
-        return retrying(self._once, path, params, what, check)
+        tries = Tries(self.limiter, self.deadline, self.settings.fetch_wait_seconds, self.say)
+        return tries.run(lambda: self._once(path, params, what=what, fault=fault))
 
-    def _once(self, path: str, params: dict[str, Any], what: str, check: Callable[[Any], bool]) -> Any:
-        self.limiter.take(self.deadline)
+    def _once(self, path: str, params: dict[str, Any], *, what: str, fault: Callable[[Any], str | None]) -> Any:
         try:
-            answer = self._send(path, params)
+            answer = self._send(path, params, what)
         except httpx.TimeoutException as error:
             raise Again(f"{what}: no answer within {self.settings.fetch_request_seconds:g} s") from error
         except httpx.TransportError as error:
             raise Again(f"{what}: the connection failed ({type(error).__name__})") from error
-        value = value_of(answer, what=what, now=self.clock.now())
-        if not check(value):
-            raise Again(f"{what}: the answer is not of the shape that was asked for")
+        value = value_of(answer, what=what, now=self.clock.now(), plan=self.settings.coingecko_plan)
+        wrong = fault(value)
+        if wrong:
+            raise Again(f"{what}: {wrong}")
         return value
 
-    def _send(self, path: str, params: dict[str, Any]) -> Answer:
+    def _send(self, path: str, params: dict[str, Any], what: str) -> Answer:
         body = bytearray()
         with self._http.stream("GET", path, params=params) as response:
             for part in response.iter_bytes():
                 body += part
                 if len(body) > _MOST_BYTES:
-                    raise httpx.ReadError(f"more than {_MOST_BYTES} bytes")
+                    raise Again(f"{what}: more than {_MOST_BYTES // 2**20} MiB came, no answer is as long")
                 if self.clock.now() > self.deadline:
                     # A server that sends a byte now and then meets no timeout.
-                    raise httpx.ReadTimeout("the time allowed is over")
+                    raise DeadlinePassed(f"{what}: the time allowed was over before the whole answer had come")
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Answer(response.status_code, headers, self._without_key(bytes(body), response.status_code))
 
@@ -120,39 +117,6 @@ class CoinGecko:
         """A refusal may repeat the key that it refuses, and is shown to people."""
         key = self.settings.coingecko_key
         return body if status == 200 or key is None else body.replace(key.get_secret_value().encode(), b"***")
-
-    def _wait(self, state: RetryCallState) -> float:
-        again = _again(state)
-        unit = self.settings.fetch_wait_seconds
-        if again.limited:
-            # A full minute where no time is named; a named 0 would be asked for at once, for ever.
-            wait = unit if again.seconds is None else max(again.seconds, unit * _FIRST_WAIT_SHARE)
-            self.limiter.hold(wait)
-            return wait
-        self._failures += 1
-        backoff = min(unit * _FIRST_WAIT_SHARE * 2 ** (self._failures - 1), unit)
-        return max(again.seconds or 0.0, backoff)
-
-    def _stop(self, state: RetryCallState) -> bool:
-        return self._failures >= _ATTEMPTS or self.clock.now() + state.upcoming_sleep > self.deadline
-
-    def _tell(self, state: RetryCallState) -> None:
-        self.say(f"{_again(state)}; asking again in {state.upcoming_sleep:.0f} s")
-
-    def _give_up(self, state: RetryCallState) -> Any:
-        again = _again(state)
-        if self.clock.now() + state.upcoming_sleep > self.deadline:
-            raise DeadlinePassed(
-                f"{again}; the next try would be in {state.upcoming_sleep:.0f} s, after the time allowed"
-            ) from again
-        raise PartFailed(f"{again}; {_ATTEMPTS} times in a row") from again
-
-
-def _again(state: RetryCallState) -> Again:
-    error = state.outcome.exception() if state.outcome else None
-    if not isinstance(error, Again):
-        raise TypeError(f"a retry for {error!r}, which asks for none")
-    return error
 
 
 def _base_url(settings: Settings) -> str:
@@ -183,6 +147,30 @@ def _user_agent() -> str:
     with suppress(importlib.metadata.PackageNotFoundError):
         version = importlib.metadata.version("cryptoliq")
     return f"cryptoliq/{version}"
+
+
+@dataclass
+class _PageFault:
+    """What is wrong with the answers to one request for a page of the market; at least `least` coins are expected.
+
+    Fewer are taken where the second answer in a row has as many: then the market is as small. No coin at all never is,
+    where one is expected: a page that fails looks like this.
+    """
+
+    least: int
+    count: int | None = None
+
+    def __call__(self, value: Any) -> str | None:
+        if not _is_page(value):
+            return _OTHER_SHAPE
+        before, self.count = self.count, len(value)
+        if self.count >= self.least or (self.count and self.count == before):
+            return None
+        return f"{self.count} coins came, at least {self.least} were expected"
+
+
+def _chart_fault(value: Any) -> str | None:
+    return None if _is_chart(value) else _OTHER_SHAPE
 
 
 def _is_page(value: Any) -> bool:

@@ -1,7 +1,8 @@
 """Contract files of what CoinGecko said, and where they may be written.
 
 A live snapshot is `coingecko_YYYYMMDD.csv`, a day of history `coin_gecko_YYYY-MM-DD.csv`: so neither is a version of the
-other. Of two files of one day the later arrival wins, so history is written only for days of which no other file is known.
+other. Of two files of one day the later arrival wins, so history is written only for days of which no other file is known
+(`coingecko_written.py`).
 """
 
 import csv
@@ -17,13 +18,12 @@ from filelock import FileLock, Timeout
 from cryptoliq_assets.io.files import write_file
 from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.raw.coingecko_errors import FetchError, WouldBeRefused
-from cryptoliq_assets.raw.contract import file_date
-from cryptoliq_assets.raw.folder import look_at, parse_content
-from cryptoliq_assets.schemas.raw import OPTIONAL_COLUMNS, REQUIRED_COLUMNS
+from cryptoliq_assets.raw.folder import parse_content
+from cryptoliq_assets.schemas.raw import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, UNIT_COLUMN
 from cryptoliq_assets.settings import Settings
 
-SNAPSHOT_COLUMNS = (*REQUIRED_COLUMNS, "price_change_24h", *OPTIONAL_COLUMNS)
-HISTORY_COLUMNS = (*REQUIRED_COLUMNS, "price_change_24h", "name")
+SNAPSHOT_COLUMNS = (*REQUIRED_COLUMNS, "price_change_24h", UNIT_COLUMN, *OPTIONAL_COLUMNS)
+HISTORY_COLUMNS = (*REQUIRED_COLUMNS, "price_change_24h", UNIT_COLUMN, "name")
 # Who may come between the look at what is there and the writing: another fetch of this home.
 _WRITE_LOCK = "write.lock"
 
@@ -98,15 +98,3 @@ def is_known(name: str, settings: Settings) -> bool:
     """Whether a file of this name lies in the drop folder, or was accepted from there."""
     known = Catalogue(settings.catalogue_path).files(states=["waiting", "accepted"])
     return (settings.raw_dir / name).exists() or any(file.name == name for file in known)
-
-
-def days_of_others(settings: Settings) -> set[dt.date]:
-    """Days of which a file is known that is not one of history: received, or in the drop folder and not yet looked at."""
-    taken: set[dt.date] = set()
-    for file in Catalogue(settings.catalogue_path).files(states=["waiting", "accepted"]):
-        taken.update(day for day in file.dates if file.name != history_name(day))
-    for entry in look_at(settings.raw_dir).files:
-        day = file_date(entry.name)
-        if day and entry.name != history_name(day):
-            taken.add(day)
-    return taken

@@ -1,14 +1,11 @@
 """The past from /coins/{id}/market_chart: a contract file a day, once every coin's chart is there.
 
-What came is kept in `data/fetch/history-<days>/`: the list of coins, and a file a chart, each durable before the next is
-asked for. So whatever stops a run, the next asks for nothing twice. The folder goes when the files are written.
+What came is kept (`coingecko_job.py`), so whatever stops a run, the next asks for nothing twice. A day has either all coins
+whose charts speak of it or no file: days that some chart does not reach are left out.
 """
 
 import datetime as dt
-import hashlib
-import json
 import math
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,19 +18,23 @@ from cryptoliq_assets.raw.coingecko_errors import CoinGone, FetchError, PartFail
 from cryptoliq_assets.raw.coingecko_files import (
     HISTORY_COLUMNS,
     alone,
-    days_of_others,
     history_name,
     to_csv,
     words,
     write_checked,
     writing,
 )
+from cryptoliq_assets.raw.coingecko_job import Job, day_of, read
 from cryptoliq_assets.raw.coingecko_limits import Clock
-from cryptoliq_assets.raw.coingecko_snapshot import PAGE_COINS, Fetched, merge_pages
+from cryptoliq_assets.raw.coingecko_snapshot import PAGE_COINS, Fetched, fewest_coins, merge_pages
+from cryptoliq_assets.raw.coingecko_written import has_live_snapshots, known_days, note_written
+from cryptoliq_assets.schemas.raw import UNIT_COLUMN
 from cryptoliq_assets.settings import Settings
 
-# An unfinished history older than this is begun anew: its charts end too early.
-_OLDEST_DAYS = 7
+# Days asked for beyond those written: seven for the change of 7d, one for a midnight that passes before the answer.
+_DAYS_BEFORE = 8
+# How far back these plans reach.
+_PLAN_DAYS = {"keyless": 365, "demo": 365}
 # Coins in a row that fail: then it is the service, not the coin.
 _MOST_FAILURES = 3
 _LISTED = 10
@@ -52,13 +53,14 @@ class Progress:
 class History:
     """One history: the last `days` days of the `top` largest coins.
 
-    `leave_out_failed`: write the files although some charts did not come.
+    `leave_out_failed`: write the files although some charts did not come. `again`: also days that history wrote before.
     """
 
     settings: Settings
     days: int
     top: int
     leave_out_failed: bool = False
+    again: bool = False
     clock: Clock = field(default_factory=Clock)
     say: Callable[[str], None] = lambda message: None
     show: Callable[[Progress], None] = lambda progress: None
@@ -73,72 +75,79 @@ class History:
             return self._fetch()
 
     def _fetch(self) -> Fetched:
+        job = Job.find(self.folder, days=self.days, now=self.clock.now())
+        writable, taken = self._writable(_days(job.first, job.last))
+        if not writable:
+            job.discard()
+            return Fetched(notes=[*taken, "no day is left to write: nothing was asked for"])
+        if job.begin():
+            self.say(f"going on with the history begun on {day_of(job.began)}, of the days up to {job.last}")
+        elif job.last < self.clock.today():
+            self.say(f"the midnight of {self.clock.today()} is served from 00:35 UTC on: the days end with {job.last}")
+        self._compare_with_live()
         deadline = self.clock.now() + self.settings.fetch_history_seconds
         with CoinGecko(self.settings, deadline, self.clock, self.say) as service:
-            job = self._job(service)
-            gone, failed = self._charts(service, job)
+            coins, notes = self._list(service, job)
+            gone, failed = self._charts(service, job, [coin["id"] for coin in coins])
         if failed and not self.leave_out_failed:
             raise FetchError(
-                f"{len(failed)} of {len(job['coins'])} charts did not come ({_some(failed)}), and no file is written; the next "
+                f"{len(failed)} of {len(coins)} charts did not come ({_some(failed)}), and no file is written; the next "
                 "`cryptoliq fetch history` asks for these alone, --leave-out-failed writes the files without them"
             )
-        notes = list(job["notes"])
         if gone:
             notes.append(f"{len(gone)} coins are gone since the list came, and left out: {_some(gone)}")
         if failed:
             notes.append(f"{len(failed)} coins are left out, their charts did not come: {_some(failed)}")
-        written = self._write(job, notes)
-        shutil.rmtree(self.folder)
-        return Fetched(written, notes)
+        return self._write(job, coins, notes)
 
-    def _job(self, service: CoinGecko) -> dict[str, Any]:
-        """The day that it began, and the coins: as kept, where an unfinished one goes on."""
-        path = self.folder / "job.json"
-        job = _read(path)
-        today = self.clock.today()
-        if job is not None and 0 <= (today - dt.date.fromisoformat(job["day"])).days <= _OLDEST_DAYS:
-            if len(job["coins"]) >= self.top or job["top"] >= self.top:
-                job["coins"] = job["coins"][: self.top]
-                self.say(f"going on with the history begun on {job['day']}")
-                return job
-            # More coins of the same days: the charts that are there serve.
-        elif job is not None:
-            shutil.rmtree(self.folder)
-            job = None
+    def _compare_with_live(self) -> None:
+        live = self.settings.coingecko_coins
+        if self.top < live and has_live_snapshots(self.settings):
+            self.say(
+                f"live snapshots of this home have {live} coins, this history {self.top}: a gap filled with fewer may fail the "
+                f"check rows_against_median; --top {live} asks for as many"
+            )
+
+    def _list(self, service: CoinGecko, job: Job) -> tuple[list[dict[str, Any]], list[str]]:
+        """The coins, as kept where there are enough, and what a person should know of the list."""
+        kept = read(job.list_path)
+        if kept is not None and (len(kept["coins"]) >= self.top or kept["top"] >= self.top):
+            return kept["coins"][: self.top], kept["notes"]
         pages, wanted = [], math.ceil(self.top / PAGE_COINS)
         for number in range(1, wanted + 1):
-            kept = self.folder / f"{self.top}-page-{number}.json"
-            page = _read(kept)
+            path, least = job.page_path(number, top=self.top), fewest_coins(number, top=self.top)
+            page = read(path)
             if page is None:
                 try:
-                    page = service.markets(number)
-                except (PartFailed, CoinGone) as error:
-                    raise FetchError(f"the list of coins did not come: {error}") from error
-                page = [{name: coin.get(name) for name in ("id", "symbol", "name", "last_updated")} for coin in page]
-                write_json(kept, page)
+                    page = _described(service.markets(number, least=least))
+                    ends = len(page) < least
+                    if ends and number < wanted and service.markets(number + 1):
+                        raise PartFailed(f"page {number} came with {len(page)} coins twice, though another follows it")
+                except PartFailed as error:
+                    raise FetchError(f"the list of coins did not come: {error}; run it again later") from error
+                if ends:
+                    # The end of the market, for now: not kept.
+                    pages.append(page)
+                    break
+                write_json(path, page)
             pages.append(page)
-            if not page:
-                break
         coins, notes = merge_pages(pages, top=self.top)
-        if not coins:
-            raise FetchError("the market that came has no coin: there is no history to ask for")
-        job = {"day": job["day"] if job else today.isoformat(), "top": self.top, "coins": coins, "notes": notes}
-        write_json(path, job)
-        return job
+        write_json(job.list_path, {"top": self.top, "coins": coins, "notes": notes})
+        return coins, notes
 
-    def _charts(self, service: CoinGecko, job: dict[str, Any]) -> tuple[list[str], list[str]]:
+    def _charts(self, service: CoinGecko, job: Job, names: list[str]) -> tuple[list[str], list[str]]:
         """Have the charts there that are not; returns the coins that are gone and those that failed."""
-        names = [coin["id"] for coin in job["coins"]]
-        missing = [name for name in names if not self._chart_path(name).exists()]
+        missing = [name for name in names if not job.chart_path(name).exists()]
         self._announce(service, len(missing), len(names))
         failed: list[str] = []
         in_a_row = 0
         for place, name in enumerate(missing):
             self._progress(service, len(names), len(missing) - place)
+            asked = self._days_to_ask(job)
             try:
-                days = daily_points(service.chart(name, days=self.days))
+                points = daily_points(service.chart(name, days=asked), now=self.clock.now())
             except CoinGone:
-                days = None
+                points = None
             except PartFailed as error:
                 self.say(str(error))
                 failed.append(name)
@@ -149,10 +158,16 @@ class History:
                     ) from error
                 continue
             in_a_row = 0
-            write_json(self._chart_path(name), {"id": name, "days": days})
+            job.keep_chart(name, points, asked=asked, came=self.clock.now())
         self._progress(service, len(names), len(failed))
-        gone = [name for name in names if name not in failed and _read(self._chart_path(name))["days"] is None]
+        gone = [name for name in names if name not in failed and read(job.chart_path(name))["days"] is None]
         return gone, failed
+
+    def _days_to_ask(self, job: Job) -> int:
+        """Back to some days before the first, from today: the service counts from the moment it is asked."""
+        wanted = (self.clock.today() - job.first).days + 1 + _DAYS_BEFORE
+        most = _PLAN_DAYS.get(self.settings.coingecko_plan, wanted)
+        return max(min(wanted, most), self.days)
 
     def _announce(self, service: CoinGecko, requests: int, coins: int) -> None:
         limiter = service.limiter
@@ -167,54 +182,86 @@ class History:
     def _progress(self, service: CoinGecko, wanted: int, missing: int) -> None:
         self.show(Progress(wanted - missing, wanted, service.limiter.seconds_for(missing)))
 
-    def _write(self, job: dict[str, Any], notes: list[str]) -> list[Path]:
-        """A file a day; days that another file speaks of are left out."""
-        last = dt.date.fromisoformat(job["day"])
-        first = last - dt.timedelta(days=self.days)
-        by_day: dict[dt.date, list[dict[str, str]]] = {}
-        for coin in job["coins"]:
-            chart = _read(self._chart_path(coin["id"]))
-            told = {key: words(coin[key]) for key in ("symbol", "name")}
-            for day, row in rows_of((chart or {}).get("days") or {}, first=first, last=last).items():
-                own = {"coin": coin["id"], "symbol": told["symbol"].upper(), "name": told["name"]}
-                by_day.setdefault(day, []).append({**own, "date": day.isoformat(), **row})
+    def _write(self, job: Job, coins: list[dict[str, Any]], notes: list[str]) -> Fetched:
+        """A file a day that all charts reach; days of which another file is known are left out."""
+        charts = {coin["id"]: read(job.chart_path(coin["id"])) for coin in coins}
+        if empty := [name for name, chart in charts.items() if chart and chart["days"] == {}]:
+            notes.append(f"{len(empty)} coins are left out, their charts came without a day: {_some(empty)}")
+        charts = {name: chart for name, chart in charts.items() if chart and chart["days"]}
+        reached = max((dt.date.fromisoformat(chart["reaches"]) for chart in charts.values()), default=job.first)
+        by_day = _rows_by_day(coins, charts, first=job.first, last=job.last, since=reached)
         if not by_day:
-            raise FetchError("the charts that came have no day: nothing is written")
-        written, same, refused = [], 0, []
+            job.discard()
+            raise FetchError("the charts that came have no day: nothing is written, the next run asks for all anew")
+        if reached > job.first:
+            short = _days(job.first, reached - dt.timedelta(days=1))
+            notes.append(f"{len(short)} days are left out, some charts came too late to reach them: {_span(short)}")
+        written, refused = [], []
         with writing(self.settings):
-            taken = days_of_others(self.settings) & by_day.keys()
-            for day in sorted(by_day.keys() - taken):
-                name = history_name(day)
-                content = to_csv(by_day[day], HISTORY_COLUMNS)
+            writable, taken = self._writable(sorted(by_day))
+            contents = {history_name(day): to_csv(by_day[day], HISTORY_COLUMNS) for day in writable}
+            note_written(contents, self.settings)
+            for name, content in contents.items():
                 try:
-                    new = write_checked(name, content, self.settings, today=self.clock.today())
+                    if write_checked(name, content, self.settings, today=self.clock.today()):
+                        written.append(self.settings.raw_dir / name)
                 except WouldBeRefused as error:
                     # One bad day of the source's would else keep back all others, for ever.
                     refused.append(str(error))
-                    continue
-                written += [self.settings.raw_dir / name] if new else []
-                same += not new
-        if taken:
-            notes.append(
-                f"{len(taken)} days are left out, another file has them: {_some([str(day) for day in sorted(taken)])}"
-            )
-        if refused:
-            notes.append(f"{len(refused)} days are left out, the first: {refused[0]}")
-        if same:
+        notes += taken
+        if same := len(contents) - len(written) - len(refused):
             notes.append(f"{same} days lie there already, the same")
-        return written
+        if not refused:
+            job.discard()
+            return Fetched(written, notes)
+        job.asked_all()
+        notes.append(f"{len(refused)} days are left out, the first: {refused[0]}")
+        notes.append(
+            f"the charts are kept in {job.folder}: until the next day is served a run asks for none of them, but tries these days "
+            "again, and leaves them out for the same reason unless settings have changed; remove the folder to ask anew"
+        )
+        return Fetched(written, notes)
 
-    def _chart_path(self, coin: str) -> Path:
-        # An id is the service's own text: no name for a file.
-        return self.folder / "charts" / f"{hashlib.sha256(coin.encode()).hexdigest()[:24]}.json"
+    def _writable(self, days: list[dt.date]) -> tuple[list[dt.date], list[str]]:
+        """Those of the days that may be written, and sentences on the others."""
+        known, notes = known_days(self.settings), []
+        others = sorted(known.others.intersection(days))
+        own = [] if self.again else sorted(known.own.intersection(days))
+        if others:
+            notes.append(
+                f"{len(others)} days are left out, another file has them: {_some([str(day) for day in others])}"
+            )
+        if own:
+            notes.append(f"{len(own)} days have their history, and are left alone; --again replaces it: {_span(own)}")
+        return [day for day in days if day not in {*others, *own}], notes
 
 
-def _read(path: Path) -> Any:
-    """A kept file, written whole or not at all; None where it is not there."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
+def _described(page: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of a list's coins, what a history keeps."""
+    return [{name: coin.get(name) for name in ("id", "symbol", "name", "last_updated")} for coin in page]
+
+
+def _rows_by_day(
+    coins: list[dict[str, Any]], charts: dict[str, Any], *, first: dt.date, last: dt.date, since: dt.date
+) -> dict[dt.date, list[dict[str, str]]]:
+    """Rows of the contract by day from `first` to `last`, of what charts say of the days from `since` on."""
+    by_day: dict[dt.date, list[dict[str, str]]] = {}
+    for coin in coins:
+        told = charts.get(coin["id"], {"days": {}})["days"]
+        # Else the first days would have changes of some coins and not of others.
+        points = {day: point for day, point in told.items() if day >= since.isoformat()}
+        own = {"coin": coin["id"], "symbol": words(coin["symbol"]).upper(), "name": words(coin["name"])}
+        for day, row in rows_of(points, first=first, last=last).items():
+            by_day.setdefault(day, []).append({**own, "date": day.isoformat(), UNIT_COLUMN: "percent", **row})
+    return by_day
+
+
+def _days(first: dt.date, last: dt.date) -> list[dt.date]:
+    return [first + dt.timedelta(days=step) for step in range((last - first).days + 1)]
+
+
+def _span(days: list[dt.date]) -> str:
+    return str(days[0]) if len(days) == 1 else f"{days[0]} to {days[-1]}"
 
 
 def _some(names: list[str]) -> str:

@@ -6,6 +6,7 @@ under a file lock.
 
 import datetime as dt
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,8 +21,11 @@ from cryptoliq_assets.raw.coingecko_errors import BudgetSpent, DeadlinePassed, F
 from cryptoliq_assets.settings import Settings
 
 MINUTE = 60.0
-# By plan: requests a minute and a month (None: the plan has no monthly budget).
-PLAN_LIMITS: dict[str, tuple[int, int | None]] = {"keyless": (5, None), "demo": (30, 10_000), "pro": (250, 500_000)}
+# By plan: requests a minute and a month (None: the plan has no monthly budget). A demo key has 30 and 10,000 at
+# https://www.coingecko.com/en/api/pricing, and 100 a minute at https://docs.coingecko.com/docs/errors-and-rate-limits: the
+# smaller holds. A pro key may be of any paid plan: the smallest, Basic, has 250 and 100,000 (Analyst 500 and 500,000). Without
+# a key the limit is one of the address, with others behind it, and no number is named.
+PLAN_LIMITS: dict[str, tuple[int, int | None]] = {"keyless": (5, None), "demo": (30, 10_000), "pro": (250, 100_000)}
 # A wait that a server asks for holds back other processes for this long at most: it may be a mistake.
 _LONGEST_HOLD = 3600.0
 
@@ -35,6 +39,14 @@ class Clock:
 
     def today(self) -> dt.date:
         return dt.datetime.fromtimestamp(self.now(), dt.UTC).date()
+
+
+@dataclass(frozen=True)
+class _Wait:
+    """Seconds until a request may be sent, and why, for a person."""
+
+    seconds: float
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -63,11 +75,9 @@ class Limiter:
         requests are used up.
         """
         while wait := self._try():
-            if self.clock.now() + wait > deadline:
-                raise DeadlinePassed(
-                    f"the limit of {self.per_minute} requests a minute leaves no request within the time allowed"
-                )
-            self.clock.sleep(wait)
+            if self.clock.now() + wait.seconds > deadline:
+                raise DeadlinePassed(f"{wait.reason}, after the time allowed")
+            self.clock.sleep(wait.seconds)
 
     def hold(self, seconds: float) -> None:
         """No process sends a request for so long: the service said so."""
@@ -93,11 +103,12 @@ class Limiter:
         for _ in range(min(requests, 2 * self.per_minute)):
             earliest = times[-self.per_minute] + MINUTE if len(times) >= self.per_minute else 0.0
             times.append(max(earliest, start, 0.0))
-        rest = max(requests - 2 * self.per_minute, 0)
-        return times[-1] + rest * MINUTE / self.per_minute
+        # From then on each waits for that one and a minute, exactly; where none is left, the last of these is the last of all.
+        rounds, place = divmod(max(requests - 2 * self.per_minute, 0) - 1, self.per_minute)
+        return times[place - self.per_minute] + (rounds + 1) * MINUTE
 
-    def _try(self) -> float:
-        """0 where a request was counted and may be sent; else the seconds until it is worth asking again."""
+    def _try(self) -> "_Wait | None":
+        """None where a request was counted and may be sent; else how long it is until it is worth asking again."""
         with self._state() as state:
             now = self.clock.now()
             if self.per_month is not None and state["used"] >= self.per_month:
@@ -106,13 +117,19 @@ class Limiter:
                     "the next month begins anew"
                 )
             if state["not_before"] > now:
-                return state["not_before"] - now
+                until = dt.datetime.fromtimestamp(math.ceil(state["not_before"] / MINUTE) * MINUTE, dt.UTC)
+                return _Wait(
+                    state["not_before"] - now,
+                    f"the service wanted fewer requests: none is sent before {until:%H:%M} UTC",
+                )
             if len(state["sent"]) >= self.per_minute:
                 # A little more than until that one is a minute old, or rounding asks again for nothing.
-                return max(state["sent"][-self.per_minute] + MINUTE - now, 0.0) + 0.001
+                seconds = max(state["sent"][-self.per_minute] + MINUTE - now, 0.0) + 0.001
+                reason = f"the limit of {self.per_minute} requests a minute leaves the next one in {seconds:.0f} s"
+                return _Wait(seconds, reason)
             state["sent"].append(now)
             state["used"] += 1
-            return 0.0
+            return None
 
     @contextmanager
     def _state(self) -> Iterator[dict[str, Any]]:

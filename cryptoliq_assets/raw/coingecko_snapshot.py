@@ -1,7 +1,7 @@
 """Today's snapshot from /coins/markets: whole or absent.
 
-Pages that came are kept in `data/fetch/snapshot-YYYY-MM-DD/`, so that the next try asks for the others alone; a page older
-than an hour is asked for anew, for a snapshot is of one moment.
+Pages that came are kept in `data/fetch/snapshot-pages/`, so that the next try asks for the others alone; a page older than an
+hour, or of another day, is asked for anew, for a snapshot is of one moment. Its date is the day (UTC) in which its pages came.
 """
 
 import datetime as dt
@@ -16,7 +16,7 @@ from typing import Any
 
 from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.raw.coingecko_client import CoinGecko
-from cryptoliq_assets.raw.coingecko_errors import CoinGone, FetchError, PartFailed
+from cryptoliq_assets.raw.coingecko_errors import FetchError, PartFailed
 from cryptoliq_assets.raw.coingecko_files import (
     SNAPSHOT_COLUMNS,
     alone,
@@ -29,10 +29,16 @@ from cryptoliq_assets.raw.coingecko_files import (
     writing,
 )
 from cryptoliq_assets.raw.coingecko_limits import Clock
+from cryptoliq_assets.schemas.raw import UNIT_COLUMN
 from cryptoliq_assets.settings import Settings
 
 PAGE_COINS = 250
+_SCRATCH = "snapshot-pages"
 _FRESH_SECONDS = 3600.0
+# A coin or two vanish from a page while it is made; of more it is said that they are missing.
+_MISSING_COINS = 5
+# From this hour (UTC) on it is said that a snapshot is far from the midnight that began its day.
+_LATE_HOURS = 3
 _LISTED = 10
 # Column of the contract → key of a coin in an answer.
 _NUMBERS = {
@@ -74,61 +80,120 @@ def fetch_snapshot(
 
 
 def _fetch(settings: Settings, *, again: bool, clock: Clock, say: Callable[[str], None]) -> Fetched:
-    day, name = clock.today(), live_name(clock.today())
+    name = live_name(clock.today())
     if not again and is_known(name, settings):
         return Fetched(notes=[f"{name} was fetched already; --again fetches and replaces it"])
-    scratch = settings.fetch_dir / f"snapshot-{day}"
+    top = settings.coingecko_coins
     with CoinGecko(settings, clock.now() + settings.fetch_seconds, clock, say) as service:
-        pages = _pages(service, scratch, wanted=math.ceil(settings.coingecko_coins / PAGE_COINS), clock=clock, say=say)
-    coins, notes = merge_pages(pages, top=settings.coingecko_coins)
-    if not coins:
-        raise FetchError("the market that came has no coin: nothing is written")
+        pages, ending = _pages(service, settings.fetch_dir / _SCRATCH, top=top, clock=clock, say=say)
+    moment = _moment(pages)
+    day, name = moment.date(), live_name(moment.date())
+    coins, notes = merge_pages([page.coins for page in pages], top=top)
     with writing(settings):
-        written = write_checked(
-            name, to_csv([_row(coin, day) for coin in coins], SNAPSHOT_COLUMNS), settings, today=day
-        )
+        rows = [_row(coin, day) for coin in coins]
+        written = write_checked(name, to_csv(rows, SNAPSHOT_COLUMNS), settings, today=day)
     for folder in settings.fetch_dir.glob("snapshot-*"):
         shutil.rmtree(folder)
+    notes = [*ending, *notes, *_lateness(moment)]
+    if not written:
+        notes.append(f"{name} lies in {settings.raw_dir} with the same content: nothing is written")
     return Fetched([settings.raw_dir / name] if written else [], notes)
 
 
+@dataclass(frozen=True)
+class _Page:
+    """A page of the market, and when it came (seconds since 1970)."""
+
+    coins: list[dict[str, Any]]
+    came_at: float
+
+
+def fewest_coins(page: int, *, top: int) -> int:
+    """The fewest coins that a page (from 1) of the `top` largest has, the market being no smaller."""
+    return max(1, min(PAGE_COINS, top - (page - 1) * PAGE_COINS) - _MISSING_COINS)
+
+
 def _pages(
-    service: CoinGecko, scratch: Path, *, wanted: int, clock: Clock, say: Callable[[str], None]
-) -> list[list[dict[str, Any]]]:
-    """All pages, kept ones unasked; FetchError, naming them, where some did not come."""
-    pages, failed = [], []
+    service: CoinGecko, scratch: Path, *, top: int, clock: Clock, say: Callable[[str], None]
+) -> tuple[list[_Page], list[str]]:
+    """All pages, kept ones unasked, and a sentence where the market ended before the last; FetchError, naming them, where
+    some did not come."""
+    pages: list[_Page] = []
+    failed: list[str] = []
+    wanted = math.ceil(top / PAGE_COINS)
     for number in range(1, wanted + 1):
-        path = scratch / f"page-{number}.json"
-        coins = _kept(path, now=clock.now())
-        if coins is None:
-            try:
-                coins = service.markets(number)
-            except (PartFailed, CoinGone) as error:
-                failed.append((number, str(error)))
-                continue
-            write_json(path, {"fetched_at": clock.now(), "coins": coins})
-            say(f"page {number} of {wanted}: {len(coins)} coins")
-        else:
+        path, least = scratch / f"page-{number}.json", fewest_coins(number, top=top)
+        page = _kept(path, now=clock.now())
+        if page is not None:
+            pages.append(page)
             say(f"page {number} of {wanted}: kept from the try before")
-        pages.append(coins)
-        if len(coins) == 0:
-            # Beyond the end of the market.
-            break
+            continue
+        try:
+            page = _Page(service.markets(number, least=least), clock.now())
+        except PartFailed as error:
+            failed.append(str(error))
+            continue
+        pages.append(page)
+        say(f"page {number} of {wanted}: {len(page.coins)} coins")
+        if len(page.coins) >= least:
+            write_json(path, {"fetched_at": page.came_at, "coins": page.coins})
+        elif not failed:
+            if number < wanted:
+                _check_end(service, pages)
+            return pages, [f"the market ends on page {number}, which came with {len(page.coins)} coins twice"]
     if failed:
-        told = "; ".join(reason for _, reason in failed)
         raise FetchError(
-            f"{len(failed)} of {wanted} pages did not come, and no snapshot is written: {told}. "
+            f"{len(failed)} of {wanted} pages did not come, and no snapshot is written: {'; '.join(failed)}. "
             "The pages that came are kept for an hour: the next `cryptoliq fetch snapshot` asks for the others alone"
         )
-    return pages
+    return pages, []
 
 
-def _kept(path: Path, *, now: float) -> list[dict[str, Any]] | None:
+def _check_end(service: CoinGecko, pages: list[_Page]) -> None:
+    """FetchError unless the market ends on the last, short page: one that came in part has other coins behind it."""
+    known = {coin["id"] for page in pages for coin in page.coins}
+    if all(coin["id"] in known for coin in service.markets(len(pages) + 1)):
+        return
+    raise FetchError(
+        f"page {len(pages)} of the market came with {len(pages[-1].coins)} coins of {PAGE_COINS} twice, though another page "
+        "follows it: no snapshot is written; run it again later"
+    )
+
+
+def _kept(path: Path, *, now: float) -> _Page | None:
+    """A page of an earlier try: of this day (UTC), and no older than an hour."""
     with suppress(FileNotFoundError):
         kept = json.loads(path.read_text(encoding="utf-8"))
-        if 0 <= now - kept["fetched_at"] <= _FRESH_SECONDS:
-            return kept["coins"]
+        page = _Page(kept["coins"], kept["fetched_at"])
+        if 0 <= now - page.came_at <= _FRESH_SECONDS and _utc(page.came_at).date() == _utc(now).date():
+            return page
     return None
+
+
+def _moment(pages: list[_Page]) -> dt.datetime:
+    """When the last page came: its day is that of the snapshot. FetchError where the day ended between the pages."""
+    moments = [_utc(page.came_at) for page in pages]
+    first, last = min(moments), max(moments)
+    if first.date() != last.date():
+        raise FetchError(
+            f"midnight (UTC) fell between the pages ({first:%H:%M} to {last:%H:%M}), and a snapshot is of one day: none is "
+            "written; the next `cryptoliq fetch snapshot` asks anew for the pages from before midnight"
+        )
+    return last
+
+
+def _utc(seconds: float) -> dt.datetime:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)
+
+
+def _lateness(moment: dt.datetime) -> list[str]:
+    """A sentence where a snapshot was taken far from the midnight that it stands for, that which began its day."""
+    if moment.hour < _LATE_HOURS:
+        return []
+    return [
+        f"taken at {moment:%H:%M} UTC, {moment.hour} hours after the midnight that {moment:%Y-%m-%d} stands for: its 24 hours "
+        "are others than those of the days beside it"
+    ]
 
 
 def merge_pages(pages: list[list[dict[str, Any]]], *, top: int) -> tuple[list[dict[str, Any]], list[str]]:
@@ -179,5 +244,6 @@ def _row(coin: dict[str, Any], day: dt.date) -> dict[str, str]:
         "name": words(coin.get("name")),
         "last_updated": words(coin.get("last_updated")),
         "date": day.isoformat(),
+        UNIT_COLUMN: "percent",
         **{column: cell(coin.get(key)) for column, key in _NUMBERS.items()},
     }

@@ -12,7 +12,13 @@ import numpy as np
 import pyarrow as pa
 
 from cryptoliq_assets.raw.records import HEADER, line_at, split_cells, unclosed_quote
-from cryptoliq_assets.schemas.raw import CONTRACT_COLUMNS, OBSERVED_COLUMN, OPTIONAL_COLUMNS, REQUIRED_COLUMNS
+from cryptoliq_assets.schemas.raw import (
+    CONTRACT_COLUMNS,
+    OBSERVED_COLUMN,
+    OPTIONAL_COLUMNS,
+    REQUIRED_COLUMNS,
+    UNIT_COLUMN,
+)
 
 _NAME = re.compile(r"(?:coingecko_([0-9]{4})([0-9]{2})([0-9]{2})|coin_gecko_([0-9]{4})-([0-9]{2})-([0-9]{2}))\.csv")
 # A day, alone or as the midnight (UTC) that begins it.
@@ -70,7 +76,7 @@ class Document:
     @property
     def ignored_columns(self) -> list[str]:
         """Columns that nobody reads."""
-        read = {*CONTRACT_COLUMNS, *self.optional_columns}
+        read = {*CONTRACT_COLUMNS, *self.optional_columns, UNIT_COLUMN}
         return [name for name in self.columns if name not in read]
 
     @property
@@ -130,7 +136,7 @@ def open_document(content: bytes) -> Document:
 def check_doubled(document: Document) -> None:
     """Raise FileRefusedError ("doubled_columns") where the header names a column of the contract twice."""
     columns = document.columns
-    doubled = [name for name in (*CONTRACT_COLUMNS, OBSERVED_COLUMN) if columns.count(name) > 1]
+    doubled = [name for name in (*CONTRACT_COLUMNS, OBSERVED_COLUMN, UNIT_COLUMN) if columns.count(name) > 1]
     if doubled:
         raise FileRefusedError("doubled_columns", f"the header names {', '.join(doubled)} more than once")
 

@@ -79,8 +79,8 @@ class RefusedRow(NamedTuple):
     def fault(self) -> str:
         """Line, column, value and reason."""
         if self.column is None:
-            return f"line {self.line}: {self.reason}: {_short(self.text)}"
-        return f"line {self.line}: {self.column} is {_short(self.value or '')} ({self.reason})"
+            return f"line {self.line}: {self.reason}: {short(self.text)}"
+        return f"line {self.line}: {self.column} is {short(self.value or '')} ({self.reason})"
 
     def issue(self, dates: tuple[dt.date, dt.date]) -> str:
         """One sentence for a person: the fault, and what was expected; `dates`: first and last allowed."""
@@ -91,5 +91,6 @@ class RefusedRow(NamedTuple):
 _REASONS = {reason.code: reason for reason in Reason}
 
 
-def _short(value: str) -> str:
+def short(value: str) -> str:
+    """A cell as it is shown to people: quoted, and cut."""
     return repr(value if len(value) <= _VALUE_SHOWN else value[:_VALUE_SHOWN] + "…")

@@ -7,8 +7,8 @@ from cryptoliq_assets.jobs import AssetJob
 from cryptoliq_assets.settings import Settings
 
 FETCHED = dg.AssetKey("coingecko_snapshot")
-# The day that has ended is served by 00:35 UTC.
-CRON = "40 0 * * *"
+# The day that has ended is served by 00:35 UTC. Every hour from then on is a second chance for a day that is not there.
+CRON = "40 * * * *"
 
 
 def fetch_assets(settings: Settings, *, group: str) -> list[dg.AssetsDefinition]:
@@ -22,7 +22,8 @@ def fetch_assets(settings: Settings, *, group: str) -> list[dg.AssetsDefinition]
 
         made = fetch_snapshot(settings, say=context.log.info)
         for note in made.notes:
-            context.log.warning(note)
+            # Without a file there is nothing to be warned of.
+            (context.log.warning if made.files else context.log.info)(note)
         metadata = {"files": [path.name for path in made.files], "notes": made.notes}
         return dg.MaterializeResult(metadata=metadata)
 
@@ -30,12 +31,23 @@ def fetch_assets(settings: Settings, *, group: str) -> list[dg.AssetsDefinition]
 
 
 def fetch_schedule(settings: Settings, job: AssetJob) -> dg.ScheduleDefinition:
+    def due(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        from cryptoliq_assets.raw.coingecko_files import is_known, live_name
+        from cryptoliq_assets.raw.coingecko_limits import Clock
+
+        name = live_name(Clock().today())
+        if is_known(name, settings):
+            return dg.SkipReason(f"{name} is there")
+        return dg.RunRequest()
+
     running = dg.DefaultScheduleStatus.RUNNING if settings.fetch_enabled else dg.DefaultScheduleStatus.STOPPED
     return dg.ScheduleDefinition(
         name="fetch_snapshot",
         job=job,
         cron_schedule=CRON,
         execution_timezone="UTC",
+        execution_fn=due,
         default_status=running,
-        description="Every day at 00:40 UTC: today's snapshot from CoinGecko. Off unless CRYPTOLIQ_FETCH_ENABLED.",
+        description="Today's snapshot from CoinGecko: every hour from 00:40 UTC on until the day is there. Off unless "
+        "CRYPTOLIQ_FETCH_ENABLED.",
     )

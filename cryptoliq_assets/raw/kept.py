@@ -17,7 +17,7 @@ from cryptoliq_assets.raw.contract import Document, file_date
 from cryptoliq_assets.raw.optional import OPTIONAL_SCHEMA, read_optional
 from cryptoliq_assets.raw.report import describe_rows, name_date_issue
 from cryptoliq_assets.raw.screening import Screened
-from cryptoliq_assets.raw.units import UnitConflictError, UnitFinding, find_units
+from cryptoliq_assets.raw.units import Unit, UnitConflictError, UnitFinding, find_units
 from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS, DERIVED_COLUMNS, NUMBER_COLUMNS, OPTIONAL_COLUMNS
 
 # Rows kept: `RawSnapshots` without source_file and arrival, which the file cannot know.
@@ -46,12 +46,12 @@ class KeptRows:
 
 
 def units_of(
-    screened: Screened, *, file_of: np.ndarray, files: int, override: str
+    screened: Screened, *, file_of: np.ndarray, files: int, override: str, declared: Unit | None = None
 ) -> list[UnitFinding | UnitConflictError]:
     """The unit of each file's changes, from every row whose numbers are sound: the calendar has no say in it.
 
     `file_of` is the file, from 0, of each well-formed row; `override` the setting change_unit (ValueError for an
-    unknown one).
+    unknown one); `declared` what the files themselves say.
     """
     sound = ~screened.cells.numbers.faults.any(axis=0)
     everything = bool(sound.all())
@@ -67,6 +67,7 @@ def units_of(
         files=files,
         price_change=values("price_change_24h"),
         override=override,
+        declared=declared,
     )
 
 

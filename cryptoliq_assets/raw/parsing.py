@@ -24,6 +24,7 @@ from cryptoliq_assets.raw.contract import (
     name_fault,
     open_document,
 )
+from cryptoliq_assets.raw.declared import declared_unit
 from cryptoliq_assets.raw.faults import FILE_REFUSED, REPEATS, RefusedRow
 from cryptoliq_assets.raw.kept import complete_report, describe_kept, kept_rows, units_of
 from cryptoliq_assets.raw.report import blank_report, row_issues
@@ -99,7 +100,7 @@ def parse_snapshot(
     """Read one raw file.
 
     `name` is the bare file name; rows dated before `first_date` or after `today` are refused. `change_unit` is
-    "auto", or the unit of 1h, 24h and 7d ("percent", "fraction") whatever the file looks like. A file with more than
+    "auto", or the unit of 1h, 24h and 7d ("percent", "fraction") of a file that declares none. A file with more than
     `max_refused_share` of its rows at fault (repeated rows are no fault) is refused as a whole. `sha256` is the digest
     of the content, where it is known already; "" where nobody asks for it.
 
@@ -191,7 +192,8 @@ def _accepted_rows(
     check_missing(document)
     _check_rows(screened, document, max_refused_share=max_refused_share)
     every_row = np.zeros(screened.cells.layout.rows, dtype=np.int64)
-    [finding] = units_of(screened, file_of=every_row, files=1, override=change_unit)
+    declared = declared_unit(screened, document)
+    [finding] = units_of(screened, file_of=every_row, files=1, override=change_unit, declared=declared)
     if isinstance(finding, UnitConflictError):
         raise FileRefusedError("unit_conflict", str(finding)) from finding
     kept = kept_rows(screened, [0, int(np.count_nonzero(screened.kept))])

@@ -2,7 +2,7 @@
 
 A call of pyarrow or numpy costs microseconds however few rows it is given, and a file of 200 rows needs hundreds of
 calls. So ordinary files of one header are laid end to end, read, judged and described as one, and cut apart again. A
-file in which anything is out of the ordinary (a refused row, a quote, a byte order mark, a doubtful name, …) is left to
+file in which anything is out of the ordinary (a refused row, a quote, a byte order mark, a doubtful name, a declared unit, …) is left to
 `parse_snapshot`, which tells what it is; so what is said here is only what there is to say of a file without fault.
 """
 
@@ -26,7 +26,7 @@ from cryptoliq_assets.raw.parsing import ParsedSnapshot, parse_snapshot
 from cryptoliq_assets.raw.report import blank_report
 from cryptoliq_assets.raw.screening import Screened, screen_alone
 from cryptoliq_assets.raw.units import UnitConflictError, UnitFinding
-from cryptoliq_assets.schemas.raw import OBSERVED_COLUMN
+from cryptoliq_assets.schemas.raw import OBSERVED_COLUMN, UNIT_COLUMN
 
 # Bytes read together: enough that calls no longer count, few enough to stay near the processor.
 _TOGETHER = 2**20
@@ -148,7 +148,9 @@ def _open(place: int, file: RawFile) -> _Opened | None:
 
 
 def _is_sound(document: Document) -> bool:
-    """Whether the header names each column of the contract once."""
+    """Whether the header names each column of the contract once, and leaves the unit to be found."""
+    if UNIT_COLUMN in document.columns:
+        return False
     try:
         check_doubled(document)
         check_missing(document)

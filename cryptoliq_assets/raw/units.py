@@ -1,7 +1,8 @@
 """The unit of 1h, 24h and 7d, found from one file alone: so that the order of arrival cannot matter.
 
-Three kinds of evidence, strongest first:
+Four kinds of evidence, strongest first:
 
+- What the file declares, in its column `change_unit`. Only a proof to the contrary is held against it.
 - `price_change_24h`, where the file carries it: price - price / (1 + change) holds for one unit only.
 - Values below -1: nothing falls by more than all of itself, so they prove percent. Files of fractions hold a few as
   faults (a negative price, and the row after one), never in the share in which every real day of percents has them.
@@ -13,11 +14,12 @@ Three kinds of evidence, strongest first:
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 Unit = Literal["percent", "fraction"]
+UNITS: tuple[Unit, ...] = get_args(Unit)
 
 # Median |change| of an ordinary day, as fractions (2021 panel, 2022 files): of coins that move freely, and of pegs.
 _FREE_MEDIAN = {"1h": 0.007, "24h": 0.045, "7d": 0.13}
@@ -48,6 +50,9 @@ _CONFLICT = 12.0
 # Percent is the contract: it takes odds of e to 1 to say fraction.
 _CONTRACT_ODDS = 1.0
 
+# Names of evidence that is about no column of changes of its own.
+_DECLARED, _PRICE_CHANGE = "change_unit", "price_change_24h"
+
 # price_change_24h agrees with a unit when it lies within this share of what that unit makes of the price.
 _AGREEMENT = 0.1
 
@@ -67,17 +72,15 @@ class UnitFinding:
 
 @dataclass(frozen=True)
 class _Evidence:
-    """What one column tells. `odds` is the log of the odds for percent; `proof` a unit that holds whatever they say."""
+    """What one column tells. `odds` is the log of the odds for percent, by size; `proof` a unit that holds whatever they say."""
 
     odds: float
     proof: Unit | None = None
     why: str = ""
 
     @property
-    def confident_unit(self) -> Unit | None:
-        """The unit that this column alone would vouch for."""
-        if self.proof:
-            return self.proof
+    def sized_unit(self) -> Unit | None:
+        """The unit that the sizes of this column would vouch for, were there nothing else."""
         if abs(self.odds) < _CONFLICT:
             return None
         return "percent" if self.odds > 0 else "fraction"
@@ -91,19 +94,23 @@ def find_units(
     files: int,
     price_change: np.ndarray | None = None,
     override: str = "auto",
+    declared: Unit | None = None,
 ) -> list[UnitFinding | UnitConflictError]:
     """The unit of the change columns of each of `files` files; the error, not raised, where columns disagree.
 
     `changes` maps "1h", "24h" and "7d" to float arrays with NaN where a cell is empty, as read; `price` in USD,
     `price_change` (the files' own price_change_24h, in USD) and `file_of` (the file, from 0, of each row) are of the
     same length. Rows with a negative price are left out. `override` is the setting: "auto", or the unit to take
-    without looking.
+    without looking. `declared` is the unit that each of the files declares for itself: no setting for all files alike
+    outranks it.
 
     Columns without evidence follow the others; where nothing tells, percent, uncertain.
     Raises ValueError for an unknown override.
     """
     if override != "auto":
-        return [UnitFinding(_known_unit(override), f"the setting change_unit says {override}", True)] * files
+        said = UnitFinding(_known_unit(override), f"the setting change_unit says {override}", True)
+        if declared is None:
+            return [said] * files
     sound = ~(price < 0)
     if not sound.all():
         changes = {name: values[sound] for name, values in changes.items()}
@@ -113,8 +120,10 @@ def find_units(
     evidence = {
         name: _size_evidence(name, values, peg_share, file_of=file_of, files=files) for name, values in changes.items()
     }
+    if declared is not None:
+        evidence[_DECLARED] = [_Evidence(0.0, declared, f"the file's column change_unit says {declared}")] * files
     if price_change is not None:
-        evidence["price_change_24h"] = _price_change_evidence(
+        evidence[_PRICE_CHANGE] = _price_change_evidence(
             changes["24h"], price, price_change, file_of=file_of, files=files
         )
     return [_weigh(dict(zip(evidence, columns, strict=True))) for columns in zip(*evidence.values(), strict=True)]
@@ -136,12 +145,14 @@ def _weigh(evidence: Mapping[str, _Evidence]) -> UnitFinding | UnitConflictError
         sized = ", ".join(name for name, found in evidence.items() if found.odds)
         how, sure = f"typical size of {sized} (log odds for percent {odds:+.1f})", abs(odds) >= _CERTAIN
     sign = 1 if unit == "percent" else -1
-    doubted = any(sign * found.odds <= -_DOUBT for found in evidence.values() if not found.proof)
+    # Calm days look like fractions: of a unit that was declared it takes more than a calm day to doubt.
+    doubt = _CONFLICT if _DECLARED in evidence else _DOUBT
+    doubted = any(sign * found.odds <= -doubt for found in evidence.values() if not found.proof)
     return UnitFinding(unit, how, sure and not doubted)
 
 
 def _known_unit(name: str) -> Unit:
-    if name not in ("percent", "fraction"):
+    if name not in UNITS:
         raise ValueError(f"change_unit is {name!r}; expected auto, percent or fraction")
     return name
 
@@ -224,10 +235,25 @@ def _agreement(rows: int, percent: int, fraction: int) -> _Evidence:
 
 
 def _conflict(evidence: Mapping[str, _Evidence]) -> UnitConflictError | None:
-    """The error when one column vouches for percent and another for fraction."""
-    vouched = {name: found for name, found in evidence.items() if found.confident_unit}
-    units = {found.confident_unit for found in vouched.values()}
-    if len(units) < 2:
+    """The error when proofs contradict each other, or else the sizes of columns that nothing proves otherwise.
+
+    Sizes never outrank a proof: a calm market is small in either unit.
+    """
+    proofs = {name: (found.proof, found.why) for name, found in evidence.items() if found.proof}
+    said = proofs
+    if len({unit for unit, _ in proofs.values()}) < 2 and _DECLARED not in evidence:
+        said = {
+            name: (found.sized_unit, f"typical size of {name}")
+            for name, found in evidence.items()
+            if found.sized_unit and _proof_of(name, evidence) in (None, found.sized_unit)
+        }
+    if len({unit for unit, _ in said.values()}) < 2:
         return None
-    said = "; ".join(f"{name} is {found.confident_unit} ({found.why})" for name, found in vouched.items())
-    return UnitConflictError(f"the change columns disagree about their unit: {said}")
+    told = "; ".join(f"{name} is {unit} ({why})" for name, (unit, why) in said.items())
+    return UnitConflictError(f"the change columns disagree about their unit: {told}")
+
+
+def _proof_of(name: str, evidence: Mapping[str, _Evidence]) -> Unit | None:
+    """What is proven of one column of changes."""
+    besides = evidence.get(_PRICE_CHANGE) if name == "24h" else None
+    return evidence[name].proof or (besides.proof if besides else None)

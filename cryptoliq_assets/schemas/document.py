@@ -4,8 +4,15 @@ python -m cryptoliq_assets.schemas.document > docs/data-contracts.md
 """
 
 from cryptoliq_assets.raw.report import REPORT_KEYS
+from cryptoliq_assets.raw.units import UNITS
 from cryptoliq_assets.schemas.backtest import BACKTEST, BACKTEST_BY_COIN
-from cryptoliq_assets.schemas.raw import CONTRACT_COLUMNS, DERIVED_COLUMNS, OPTIONAL_COLUMNS, REQUIRED_COLUMNS
+from cryptoliq_assets.schemas.raw import (
+    CONTRACT_COLUMNS,
+    DERIVED_COLUMNS,
+    OPTIONAL_COLUMNS,
+    REQUIRED_COLUMNS,
+    UNIT_COLUMN,
+)
 from cryptoliq_assets.schemas.tables import TABLES
 
 _HEAD = """# Data contracts
@@ -33,14 +40,17 @@ A feed, step by step:
    other name is merged: where both have a coin, the one that arrived later wins.
 5. Or leave files in a folder of your own, and have `cryptoliq ingest --input-dir D --archive-dir A` fetch them: accepted ones move to A, refused ones stay in D.
 
-`price_change_24h` beside `24h` proves the unit; without it, or a 24h below -1, the sizes of the changes have to tell. What happens to a file:
+The unit of {units} is found from the file alone. A column `{unit}` declares it: {words}, the same in every row (empty in every row: not
+declared); it outranks sizes and the setting `CRYPTOLIQ_CHANGE_UNIT`, and is read, not kept. `price_change_24h` beside `24h` proves the unit, and so
+do values below -1; a declaration that they contradict refuses the file. Without any of these the sizes of the changes have to tell, and on a
+calm day, or of a few pegged coins, they can tell wrong. Fetched files declare theirs. What happens to a file:
 
 | what is wrong | what becomes of it |
 |---|---|
 | nothing | archived, its rows go in, a report says what was found |
 | a cell: text in a number, an infinity, a negative price, volume or cap; a missing coin; a date that cannot be read, lies before the first partition or in the future; too many or too few cells | the row is refused: `data/quarantine/<file>.refused_rows.csv` and the report name line, column and value (rows of an earlier version of the file: `<file>.<arrival>.refused_rows.csv`) |
 | two rows of one coin and date | the last one counts, the other is refused as a repeat |
-| the name, the header (missing or doubled columns), the encoding, binary content, an open quote, a line cut off at the end, columns in different units, or more than half of its rows | the file is refused whole and moved to `data/quarantine/` |
+| the name, the header (missing or doubled columns), the encoding, binary content, an open quote, a line cut off at the end, columns in different units, a `{unit}` that is no unit or not the same in every row, or more than half of its rows | the file is refused whole and moved to `data/quarantine/` |
 
 The report of the version that was looked at last is `reports/validation/<file>.json`; those of earlier versions of the file
 are kept beside it as `<file>.<arrival>.json`, so that the report of the version in the tables is there although a later one was
@@ -56,7 +66,9 @@ def document() -> str:
     """The page, as Markdown."""
     names = {name: ", ".join(f"`{column}`" for column in columns) for name, columns in _COLUMN_SETS.items()}
     keys = "\n".join(f"| `{key}` | {meaning} |" for key, meaning in REPORT_KEYS.items())
-    parts = [_HEAD.format(**names, report_keys=keys)]
+    parts = [
+        _HEAD.format(**names, unit=UNIT_COLUMN, words=" or ".join(f"`{unit}`" for unit in UNITS), report_keys=keys)
+    ]
     stored = [(table, f"data/{table.path}/") for table in TABLES.values()]
     stored += [(table, f"reports/{table.path}") for table in (BACKTEST, BACKTEST_BY_COIN)]
     for table, where in stored:

@@ -22,6 +22,8 @@ NUMBER_COLUMNS = ("price", *CHANGE_COLUMNS, "24h_volume", "mkt_cap", *DERIVED_CO
 OPTIONAL_NUMBERS = ("high_24h", "low_24h", "circulating_supply", "market_cap_rank")
 NAME_COLUMN, OBSERVED_COLUMN = "name", "last_updated"
 OPTIONAL_COLUMNS = (NAME_COLUMN, *OPTIONAL_NUMBERS, OBSERVED_COLUMN)
+# The unit of the changes, the same word in every row: read, not kept, for a table has percents alone.
+UNIT_COLUMN = "change_unit"
 # Negative values of these are faults.
 UNSIGNED_COLUMNS = ("price", "24h_volume", "mkt_cap", "liquidity_ratio")
 

@@ -1,5 +1,6 @@
 """Asking CoinGecko: each fault is waited out, asked again or told as a person would want, within one deadline."""
 
+import json
 import logging
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -27,7 +28,15 @@ def asker(home: Path, service: Service, waited: Waited, *, seconds: float = 1800
 
 
 @pytest.mark.parametrize(
-    "fault", [gecko.LIMIT_JSON, gecko.THROTTLED, gecko.CLOUDFLARE, gecko.CLOUDFLARE_403, gecko.LIMIT_PAGE]
+    "fault",
+    [
+        gecko.LIMIT_JSON,
+        gecko.THROTTLED,
+        gecko.CLOUDFLARE,
+        gecko.CLOUDFLARE_403,
+        gecko.LIMIT_PAGE,
+        gecko.CLOUDFLARE_PAGE_403,
+    ],
 )
 def test_too_many_requests_without_a_time_named_wait_a_full_minute(tmp_path, service, fault) -> None:
     service.faults = [(MARKETS, fault)] * 2
@@ -86,8 +95,23 @@ def test_a_limit_met_for_ever_ends_at_the_one_deadline(tmp_path, service) -> Non
         Fault(200, gecko.HTML),
         Fault(200, b'{"coins": []}'),
         Fault(200, b'[{"symbol": "nameless"}]'),
+        Fault(200, b"[" * 100_000),
+        Fault(500, b"[" * 100_000),
     ],
-    ids=["500", "503", "408", "truncated", "cut", "closed", "hangs", "page", "other shape", "no id"],
+    ids=[
+        "500",
+        "503",
+        "408",
+        "truncated",
+        "cut",
+        "closed",
+        "hangs",
+        "page",
+        "other shape",
+        "no id",
+        "deep",
+        "deep 500",
+    ],
 )
 def test_a_fault_of_the_service_is_asked_again_soon_then_less_often_then_given_up(tmp_path, service, fault) -> None:
     waited = Waited()
@@ -108,8 +132,14 @@ def test_a_fault_of_the_service_is_asked_again_soon_then_less_often_then_given_u
         (gecko.BEYOND_PLAN, "lies beyond your plan, the key is good"),
         (Fault(401, b'{"status":{"error_code":10002,"error_message":"API Key Missing"}}'), "no key was sent"),
         (Fault(400, b'{"error_code":10011,"status":{"error_code":10011}}'), "set CRYPTOLIQ_COINGECKO_PLAN to demo"),
+        (
+            Fault(401, b'{"error_code":"10012","error_message":"Too far back."}'),
+            "lies beyond your plan, the key is good",
+        ),
         (Fault(401, b'{"error":"unauthorized"}'), r"the key was not accepted \(401: unauthorized\)"),
         (Fault(403, b"Forbidden"), "refuses this client"),
+        (Fault(403, gecko.HTML), "refuses this client"),
+        (Fault(403, b"[" * 100_000), "refuses this client"),
         (Fault(422, b'{"error":"Missing parameter vs_currency"}'), "422: Missing parameter vs_currency"),
         (Fault(302, b"", {"Location": "https://example.com"}), "led elsewhere"),
     ],
@@ -120,6 +150,55 @@ def test_what_asking_again_cannot_mend_is_told_at_once_in_words(tmp_path, servic
     with asker(tmp_path, service, waited) as client, pytest.raises(FetchError, match=words):
         client.chart("coin-1", days=400)
     assert (len(service.asked), waited.waits) == (1, [])
+
+
+@pytest.mark.parametrize(("plan", "code"), [("demo", 10011), ("pro", 10010)])
+def test_a_key_of_the_plan_that_is_set_already_is_said_to_be_wrong(tmp_path, service, plan, code) -> None:
+    service.faults = [(MARKETS, Fault(401, f'{{"status":{{"error_code":{code}}}}}'.encode()))]
+    said = {"coingecko_plan": plan, "coingecko_key": KEY}
+    with asker(tmp_path, service, Waited(), **said) as client, pytest.raises(FetchError) as caught:
+        client.markets(1)
+    assert f"the key is wrong: it was sent to the host of the {plan} plan" in str(caught.value)
+    assert "set CRYPTOLIQ_COINGECKO_PLAN" not in str(caught.value)
+
+
+def test_an_address_without_the_market_is_said_to_be_wrong_and_not_asked_for_other_pages(tmp_path, service) -> None:
+    service.faults = [(MARKETS, Fault(404, b'{"error":"not found"}'))]
+    with asker(tmp_path, service, Waited()) as client, pytest.raises(FetchError) as caught:
+        client.markets(1)
+    assert f"{service.url} has no list of the market; look at CRYPTOLIQ_COINGECKO_URL" in str(caught.value)
+
+
+def test_a_hold_of_the_service_is_told_as_its_own_by_the_next_run(tmp_path, service) -> None:
+    service.faults = [(MARKETS, Fault(429, b"Throttled", {"Retry-After": "86400"}))]
+    for words in (
+        "86400 s, after the time allowed",
+        "the service wanted fewer requests: none is sent before 01:40 UTC",
+    ):
+        with asker(tmp_path, service, Waited()) as client, pytest.raises(DeadlinePassed, match=words):
+            client.markets(1)
+    assert len(service.asked) == 1
+
+
+def test_a_deadline_that_passes_within_an_answer_is_told_as_that(tmp_path, service) -> None:
+    waited = Waited()
+    service.seen = lambda path: setattr(waited, "at", NOW + 2000)
+    with asker(tmp_path, service, waited) as client, pytest.raises(DeadlinePassed, match="the time allowed was over"):
+        client.markets(1)
+    assert (len(service.asked), waited.waits) == (1, [])
+
+
+def test_a_page_shorter_than_expected_is_taken_once_as_many_come_twice_in_a_row(tmp_path, service) -> None:
+    def page(coins: int) -> Fault:
+        return Fault(200, json.dumps([gecko.coin(place) for place in range(1, coins + 1)]).encode())
+
+    waited = Waited()
+    service.faults = [(MARKETS, page(coins)) for coins in (3, 7, 3, 3)]
+    with asker(tmp_path, service, waited) as client:
+        assert len(client.markets(1, least=245)) == 3
+        service.faults = [(MARKETS, page(245))]
+        assert len(client.markets(1, least=245)) == 245
+    assert waited.waits == [1.0, 2.0, 4.0]
 
 
 def test_an_id_that_is_gone_is_told_apart(tmp_path, service) -> None:

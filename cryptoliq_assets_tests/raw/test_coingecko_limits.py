@@ -37,7 +37,7 @@ def test_the_estimate_is_the_time_that_the_limit_then_takes(per_minute: int, bef
         told, begun = limiter.seconds_for(requests), waited.at
         for _ in range(requests):
             limiter.take(NOW + 1e6)
-        assert waited.at - begun == pytest.approx(told, abs=61.0 if requests > 2 * per_minute else 0.2)
+        assert waited.at - begun == pytest.approx(told, abs=0.2)
 
 
 def test_a_wait_that_would_end_after_the_deadline_is_not_begun(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def test_the_largest_coins_become_today_s_contract_file_in_percent(tmp_path, ser
         "24h_volume": "1000000000",
         "mkt_cap": "1000000000000",
         "date": "2025-03-05",
+        "change_unit": "percent",
         "price_change_24h": repr(1000.0 - 1000.0 / 0.975),
         "name": "Coin, the 1.",
         "high_24h": "1100.0",
@@ -67,6 +68,16 @@ def test_the_largest_coins_become_today_s_contract_file_in_percent(tmp_path, ser
         270,
     )
     assert [path.name for path in settings.fetch_dir.iterdir() if path.is_dir()] == []
+
+
+def test_the_calmest_market_is_percent_for_it_says_so(tmp_path, service) -> None:
+    still = {f"price_change_percentage_{name}_in_currency": 0.002 for name in ("1h", "24h", "7d")}
+    service.coins = [coin(place, price_change_24h=None, **still) for place in range(1, 51)]
+    settings = fetching(tmp_path, service, coingecko_coins=50)
+    made = fetch_snapshot(settings, clock=Waited().clock)
+    parsed = examine(made.files[0], settings, today=DAY)
+    assert (parsed.report["unit"], parsed.rows["24h"][0].as_py()) == ("percent", 0.002)
+    assert parsed.report["unit_found_by"] == "the file's column change_unit says percent"
 
 
 def test_what_it_writes_takes_the_same_road_as_every_file(tmp_path, service) -> None:
@@ -95,7 +106,7 @@ def test_a_snapshot_with_a_page_missing_is_not_written_and_a_rerun_asks_for_that
 
 
 def test_pages_older_than_an_hour_are_asked_for_anew(tmp_path, service) -> None:
-    settings, waited = fetching(tmp_path, service), Waited()
+    settings, waited = fetching(tmp_path, service, coingecko_coins=300), Waited()
     service.faults = [("&page=2", Fault(500))] * 6
     with pytest.raises(FetchError):
         fetch_snapshot(settings, clock=waited.clock)
@@ -134,16 +145,91 @@ def test_coins_that_vanish_between_pages_are_told_by_the_ranks_that_nobody_has()
     ]
 
 
-def test_a_market_smaller_than_asked_for_is_written_as_it_is_and_said(tmp_path, service) -> None:
+def test_a_market_smaller_than_asked_for_is_written_once_its_short_page_came_twice_and_it_is_said(
+    tmp_path, service
+) -> None:
     made = fetch_snapshot(fetching(tmp_path, service, coingecko_coins=900), clock=Waited().clock)
-    assert made.notes == ["300 coins came of 900 asked for"]
-    assert (len(rows(made.files[0])), service.pages()) == (300, [1, 2, 3])
+    assert made.notes == [
+        "the market ends on page 2, which came with 50 coins twice",
+        "300 coins came of 900 asked for",
+    ]
+    assert (len(rows(made.files[0])), service.pages()) == (300, [1, 2, 2, 3])
+
+
+@pytest.mark.parametrize("page", [1, 2])
+@pytest.mark.parametrize("coins", [0, 3])
+def test_a_page_that_comes_empty_or_short_once_is_asked_for_again_and_the_snapshot_is_whole(
+    tmp_path, service, page, coins
+) -> None:
+    service.coins = [coin(place) for place in range(1, 601)]
+    part = json.dumps([coin(place) for place in range(1, coins + 1)]).encode()
+    service.faults = [(f"&page={page}", Fault(200, part))]
+    made = fetch_snapshot(fetching(tmp_path, service), clock=Waited().clock)
+    assert (len(rows(made.files[0])), made.notes) == (500, [])
+    assert service.pages() == ([1, 1, 2] if page == 1 else [1, 2, 2])
+
+
+def test_a_page_that_is_empty_every_time_fails_and_is_not_kept(tmp_path, service) -> None:
+    service.coins = [coin(place) for place in range(1, 251)]
+    settings = fetching(tmp_path, service)
+    for asked in ([1] + [2] * 6, [2] * 6):
+        with pytest.raises(
+            FetchError, match=r"1 of 2 pages did not come.*page 2 of the market: 0 coins came, at least 245"
+        ):
+            fetch_snapshot(settings, clock=Waited().clock)
+        assert service.pages() == asked
+        service.asked.clear()
+    assert not settings.raw_dir.exists()
+
+
+def test_a_short_page_that_comes_twice_is_no_end_where_others_follow_it(tmp_path, service) -> None:
+    service.coins = [coin(place) for place in range(1, 601)]
+    service.faults = [("&page=1", Fault(200, json.dumps([coin(1), coin(2)]).encode()))] * 2
+    settings = fetching(tmp_path, service)
+    with pytest.raises(
+        FetchError, match="page 1 of the market came with 2 coins of 250 twice, though another page follows"
+    ):
+        fetch_snapshot(settings, clock=Waited().clock)
+    assert not settings.raw_dir.exists()
 
 
 def test_an_empty_market_writes_nothing(tmp_path, service) -> None:
     service.coins = []
-    with pytest.raises(FetchError, match="no coin"):
+    with pytest.raises(FetchError, match="2 of 2 pages did not come"):
         fetch_snapshot(fetching(tmp_path, service), clock=Waited().clock)
+
+
+def at(hour: int, minute: int = 0, second: int = 0) -> Waited:
+    """A clock of 5 March 2025, UTC."""
+    return Waited(dt.datetime(2025, 3, 5, hour, minute, second, tzinfo=dt.UTC).timestamp())
+
+
+def test_a_snapshot_is_of_the_day_in_which_its_pages_came_though_it_was_begun_the_day_before(tmp_path, service) -> None:
+    service.faults = [("&page=1", gecko.THROTTLED)]
+    made = fetch_snapshot(fetching(tmp_path, service, coingecko_coins=300), clock=at(23, 59, 30).clock)
+    assert [path.name for path in made.files] == ["coingecko_20250306.csv"]
+    assert {row["date"] for row in rows(made.files[0])} == {"2025-03-06"}
+
+
+def test_a_midnight_between_two_pages_writes_nothing_and_the_next_fetch_has_both_of_one_day(tmp_path, service) -> None:
+    settings, waited = fetching(tmp_path, service, coingecko_coins=300), at(23, 59, 30)
+    service.faults = [("&page=2", gecko.THROTTLED)]
+    with pytest.raises(FetchError, match=r"midnight \(UTC\) fell between the pages \(23:59 to 00:00\)"):
+        fetch_snapshot(settings, clock=waited.clock)
+    assert not settings.raw_dir.exists()
+    service.asked.clear()
+    made = fetch_snapshot(settings, clock=waited.clock)
+    assert (made.files[0].name, service.pages()) == ("coingecko_20250306.csv", [1])
+
+
+@pytest.mark.parametrize(("hour", "notes"), [(0, 0), (2, 0), (14, 1)])
+def test_a_snapshot_taken_far_from_the_midnight_it_stands_for_says_so(tmp_path, service, hour, notes) -> None:
+    made = fetch_snapshot(fetching(tmp_path, service, coingecko_coins=30), clock=at(hour, 40).clock)
+    assert made.files[0].name == NAME
+    assert [note for note in made.notes if "14 hours after the midnight that 2025-03-05 stands for" in note] == (
+        made.notes if notes else []
+    )
+    assert len(made.notes) == notes
 
 
 def test_null_and_odd_values_are_empty_cells_and_refuse_no_row(tmp_path, service) -> None:
@@ -153,7 +239,7 @@ def test_null_and_odd_values_are_empty_cells_and_refuse_no_row(tmp_path, service
     settings = fetching(tmp_path, service, coingecko_coins=3)
     made = fetch_snapshot(settings, clock=Waited().clock)
     _, bare, third = rows(made.files[0])
-    assert {name for name, value in bare.items() if value} == {"coin", "date"}
+    assert {name for name, value in bare.items() if value} == {"coin", "date", "change_unit"}
     assert [third[name] for name in ("price", "mkt_cap", "24h_volume", "high_24h", "name")] == [
         "",
         "",
@@ -171,6 +257,9 @@ def test_a_second_fetch_of_a_day_asks_for_nothing_unless_told_to_replace(tmp_pat
     made = fetch_snapshot(settings, clock=waited.clock)
     assert (made.files, len(service.asked)) == ([], 1)
     assert made.notes == [f"{NAME} was fetched already; --again fetches and replaces it"]
+    made = fetch_snapshot(settings, again=True, clock=waited.clock)
+    assert (made.files, len(service.asked)) == ([], 2)
+    assert made.notes == [f"{NAME} lies in {settings.raw_dir} with the same content: nothing is written"]
     service.coins[0]["current_price"] = 77
     assert fetch_snapshot(settings, again=True, clock=waited.clock).files
     assert rows(settings.raw_dir / NAME)[0]["price"] == "77"

@@ -86,6 +86,9 @@ GOOD = [
     widened(SIMULATED[4], "name,high_24h,low_24h,market_cap_rank", "A name, 5,-2,1.5"),
     widened(SIMULATED[4], "name,circulating_supply,last_updated", ",1e9,at noon"),
     of_two_days(SIMULATED[9]),
+    widened(SIMULATED[4], "change_unit", "percent"),
+    widened(in_fractions(SIMULATED[6]), "change_unit,last_updated", "fraction,2022-03-16T10:00:00Z"),
+    widened(SIMULATED[3], "change_unit", ""),
 ]
 CELLS = st.sampled_from(
     ["", "0", "-1", "1e400", "inf", "NaN", "1,5", '"', "true", "2022-02-30", "2031-01-01", "é", " 7 ", "0x10", "0.02"]

@@ -105,6 +105,58 @@ def test_a_price_change_24h_that_contradicts_values_below_minus_1_is_a_conflict(
         find_unit(percent, columns["price"], price_change=columns["price"] - columns["price"] / growth)
 
 
+def calm(coins: int = 100) -> dict[str, np.ndarray]:
+    """A day on which hardly anything moved, in percent: by size alone it looks like fractions."""
+    random = np.random.default_rng(5)
+    columns = {"price": np.exp(random.normal(0, 3, coins))}
+    for name, spread in (("1h", 0.02), ("24h", 0.05), ("7d", 0.15)):
+        columns[name] = np.clip(spread * random.standard_normal(coins), -0.9, None)
+    return columns
+
+
+def test_a_calm_day_that_declares_percent_is_percent_and_without_a_word_it_is_not() -> None:
+    assert found(calm()).unit == "fraction"
+    finding = found(calm(), declared="percent")
+    assert (finding.unit, finding.how) == ("percent", "the file's column change_unit says percent")
+
+
+def test_a_declared_unit_that_the_sizes_do_not_doubt_is_certain() -> None:
+    for scale, unit in ((100, "percent"), (1, "fraction")):
+        finding = found(market(100), scale=scale, declared=unit)
+        assert (finding.unit, finding.certain) == (unit, True)
+
+
+def test_sizes_never_outrank_price_change_24h_on_a_calm_day() -> None:
+    columns = calm()
+    price_change = columns["price"] - columns["price"] / (1 + columns["24h"] / 100)
+    finding = found(columns, price_change=price_change)
+    assert (finding.unit, finding.certain) == ("percent", False)
+    assert finding.how.startswith("price_change_24h fits 24h as percent")
+
+
+def test_sizes_never_outrank_values_below_minus_1() -> None:
+    columns = calm()
+    columns["7d"][3] = -7.0
+    assert (found(columns).unit, found(columns).certain) == ("percent", False)
+
+
+@pytest.mark.parametrize("proof", ["price_change_24h", "below -1"])
+def test_a_declared_fraction_against_a_proof_of_percent_is_a_conflict(proof: str) -> None:
+    columns = market(100)
+    percent = {name: columns[name] * (100 if proof == "below -1" else 0.1) for name in ("1h", "24h", "7d")}
+    price = columns["price"]
+    price_change = price - price / (1 + percent["24h"] / 100) if proof == "price_change_24h" else None
+    with pytest.raises(UnitConflictError, match=proof) as caught:
+        find_unit(percent, price, price_change=price_change, declared="fraction")
+    assert "change_unit is fraction (the file's column" in str(caught.value)
+
+
+def test_what_a_file_declares_outranks_the_setting_for_all_files() -> None:
+    assert found(market(100), scale=100, override="fraction", declared="percent").unit == "percent"
+    with pytest.raises(ValueError, match="permille"):
+        found(market(3), override="permille", declared="percent")
+
+
 def test_the_setting_wins_over_everything_and_says_so() -> None:
     finding = found(market(100), scale=100, override="fraction")
     assert finding == UnitFinding("fraction", "the setting change_unit says fraction", True)
