@@ -115,13 +115,23 @@ def test_input_columns_come_first_as_they_were_and_rows_keep_their_order(predict
     [
         ("Bad,BAD,-1,0.1,-5,3,1e5,1e7,2025-07-31", "line 3: price is '-1' (negative_value)"),
         ("Bad,BAD,1,0.1,-5,3,lots,1e7,2025-07-31", "line 3: 24h_volume is 'lots' (not_a_number)"),
-        ("Bad,BAD,1,0.1,-5,3,1e5,1e7,2025-08-03", "line 3: date is '2025-08-03' (date_in_future)"),
+        (
+            "Bad,BAD,1,0.1,-5,3,1e5,1e7,2025-08-04",
+            "line 3: date is '2025-08-04' (date_in_future); expected a date no later than 2025-08-03",
+        ),
         ("Bad,BAD,1,0.1,-5,3,1e5,1e7,31/07/2025", "line 3: date is '31/07/2025' (bad_date)"),
-        (",BAD,1,0.1,-5,3,1e5,1e7,2025-07-31", "line 3: coin is '' (missing_coin)"),
+        (
+            "Bad,BAD,1,0.1,-101,3,1e5,1e7,2025-07-31",
+            "line 3: 24h is -101.0 (out_of_bounds); expected -100 to 1e+300 percent",
+        ),
+        (
+            "Bad,BAD,1,0.1,-5,3,1e301,1e7,2025-07-31",
+            "line 3: 24h_volume is 1e+301 (out_of_bounds); expected 0 to 1e+300",
+        ),
         ("Bad,BAD,1,2", "line 3: wrong_field_count"),
-        ("Bad,BAD,,0.1,-5,3,1e5,1e7,2025-07-31", "price is empty (incomplete); expected a price above 0"),
-        ("Bad,BAD,0,0.1,-5,3,1e5,1e7,2025-07-31", "price is 0.0 (incomplete); expected a price above 0"),
-        ("Bad,BAD,1,0.1,-5,3,,1e7,2025-07-31", "24h_volume is empty (incomplete)"),
+        ("Bad,BAD,,0.1,-5,3,1e5,1e7,2025-07-31", "line 3: price is empty (incomplete); expected a price above 0"),
+        ("Bad,BAD,0,0.1,-5,3,1e5,1e7,2025-07-31", "line 3: price is 0.0 (incomplete); expected a price above 0"),
+        ("Bad,BAD,1,0.1,-5,3,,1e7,2025-07-31", "line 3: 24h_volume is empty (incomplete)"),
     ],
 )
 def test_a_refused_row_stays_in_its_place_with_the_reason_and_no_forecast(predict, row, reason):
@@ -142,9 +152,18 @@ def test_cells_too_many_leave_those_of_the_columns_as_they_came_and_are_told_in_
     assert None not in rows[1]
 
 
-def test_of_a_row_said_twice_the_last_is_forecast(predict):
-    _, rows = predict([NEW.replace("1.5", "1.4"), NEW])
-    assert ["superseded_in_file" in row["reason"] for row in rows] == [True, False]
+def test_each_row_is_a_question_of_its_own_whatever_the_others_ask(predict):
+    alone = [predict([row])[1][0]["liquidity_score"] for row in (NEW.replace("1.5", "1.4"), NEW)]
+    _, rows = predict([NEW.replace("1.5", "1.4"), NEW, NEW])
+    assert [row["liquidity_score"] for row in rows] == [*alone, alone[1]]
+
+
+def test_a_price_and_a_volume_are_enough_and_a_row_without_a_date_is_of_today(predict):
+    _, [row] = predict(["1.5,100000"], header="price,24h_volume")
+    assert (row["basis"], row["reason"]) == ("snapshot", "")
+    said = ",,1.5,,,,100000,,2025-08-02"
+    _, [empty, undated] = predict([said, said.removesuffix("2025-08-02")])
+    assert row["liquidity_score"] == empty["liquidity_score"] == undated["liquidity_score"]
 
 
 def test_a_file_of_nothing_but_refused_rows_is_written_too(predict):
@@ -203,7 +222,7 @@ def test_the_order_of_rows_changes_no_forecast_to_the_last_bit(predict, newest, 
     ("content", "words"),
     [
         (b"", "the file is empty"),
-        (b"coin,price\nBitcoin,1\n", "missing columns: symbol, 1h"),
+        (b"coin,price\nBitcoin,1\n", "missing columns: 24h_volume; found"),
         (b"\x00\x01\x02", "not a text file"),
         (f"{HEADER}\n".encode(), "no rows"),
         (f"{HEADER},lower,reason\n{NEW},1,2\n".encode(), "has columns named lower, reason, as those added"),

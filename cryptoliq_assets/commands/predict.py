@@ -14,7 +14,7 @@ from cryptoliq_assets.settings import Settings
 @click.argument("target", metavar="OUT.csv", type=click.Path(dir_okay=False, path_type=Path))
 @click.pass_obj
 def predict(settings: Settings, source: Path, target: Path) -> None:
-    """Forecast each row of IN.csv (columns as in a snapshot file) with the present champion.
+    """Forecast each row of IN.csv by itself (columns as in a snapshot file; price and 24h_volume are needed) with the present champion.
 
     OUT.csv has the columns of IN.csv and liquidity_score, lower, upper, model_version, basis ("history": the coin's
     stored days were used; "snapshot": it has none in the 3 days before) and reason (why a row was refused). Exit code 1

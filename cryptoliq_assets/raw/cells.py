@@ -178,10 +178,15 @@ def _trimmed(table: pa.Table, name: str) -> pa.Array:
     return pc.utf8_trim_whitespace(table.column(name).combine_chunks())
 
 
+def is_empty(text: pa.Array) -> pa.Array:
+    """Which trimmed cells say that there is no value."""
+    return pc.is_in(text, options=_EMPTY_OPTIONS)
+
+
 def parse_numbers(columns: list[pa.Array], *, rows: int) -> Parsed:
     """Numbers of trimmed text, cell by cell: faults are NOT_A_NUMBER and INFINITE."""
     text = pa.concat_arrays(columns) if columns else pa.array([], pa.string())
-    text = pc.if_else(pc.is_in(text, options=_EMPTY_OPTIONS), _NO_TEXT, text)
+    text = pc.if_else(is_empty(text), _NO_TEXT, text)
     plausible = pc.match_substring_regex(text, _NUMBER)
     faulty = pc.fill_null(pc.invert(plausible), False).to_numpy(zero_copy_only=False)
     numbers = pc.cast(pc.if_else(plausible, text, _NO_TEXT), pa.float64())

@@ -6,6 +6,7 @@ Each thing that is wrong with a file as a whole has a code and a sentence for a 
 import codecs
 import datetime as dt
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,10 +142,10 @@ def check_doubled(document: Document) -> None:
         raise FileRefusedError("doubled_columns", f"the header names {', '.join(doubled)} more than once")
 
 
-def check_missing(document: Document) -> None:
-    """Raise FileRefusedError ("missing_columns") unless the header has every required column."""
+def check_missing(document: Document, *, needed: Sequence[str] = REQUIRED_COLUMNS) -> None:
+    """Raise FileRefusedError ("missing_columns") unless the header has every column that is needed."""
     columns = document.columns
-    missing = [name for name in REQUIRED_COLUMNS if name not in columns]
+    missing = [name for name in needed if name not in columns]
     if not missing:
         return
     shown = ", ".join(repr(name[:_NAME_SHOWN]) for name in columns[:_COLUMNS_SHOWN])

@@ -28,9 +28,9 @@ from cryptoliq_assets.raw.declared import declared_unit
 from cryptoliq_assets.raw.faults import FILE_REFUSED, REPEATS, RefusedRow
 from cryptoliq_assets.raw.kept import complete_report, describe_kept, kept_rows, units_of
 from cryptoliq_assets.raw.report import blank_report, row_issues
-from cryptoliq_assets.raw.screening import Screened, refused_rows, screen, truncated_line
+from cryptoliq_assets.raw.screening import Screened, last_asked, refused_rows, screen, screen_questions, truncated_line
 from cryptoliq_assets.raw.units import UnitConflictError
-from cryptoliq_assets.schemas.raw import OBSERVED_COLUMN
+from cryptoliq_assets.schemas.raw import OBSERVED_COLUMN, QUESTION_COLUMNS, REQUIRED_COLUMNS
 
 REFUSED_SCHEMA = pa.schema(
     [("line", pa.int64())] + [(name, pa.string()) for name in ("reason", "column", "value", "text")]
@@ -96,13 +96,15 @@ def parse_snapshot(
     change_unit: str = "auto",
     max_refused_share: float = 0.5,
     sha256: str | None = None,
+    questions: bool = False,
 ) -> ParsedSnapshot:
     """Read one raw file.
 
     `name` is the bare file name; rows dated before `first_date` or after `today` are refused. `change_unit` is
     "auto", or the unit of 1h, 24h and 7d ("percent", "fraction") of a file that declares none. A file with more than
     `max_refused_share` of its rows at fault (repeated rows are no fault) is refused as a whole. `sha256` is the digest
-    of the content, where it is known already; "" where nobody asks for it.
+    of the content, where it is known already; "" where nobody asks for it. `questions`: the file is no snapshot, its rows are
+    to be forecast, each by itself (`screen_questions`).
 
     Never raises on any content; ValueError for an unknown `change_unit`.
     """
@@ -115,6 +117,7 @@ def parse_snapshot(
             dates=(first_date, today),
             change_unit=change_unit,
             max_refused_share=max_refused_share,
+            questions=questions,
         )
     except FileRefusedError as refusal:
         rows = None
@@ -173,13 +176,19 @@ def _accepted_rows(
     dates: tuple[dt.date, dt.date],
     change_unit: str,
     max_refused_share: float,
+    questions: bool,
 ) -> pa.Table:
     """The rows let in, with `progress` filled on the way; raises FileRefusedError."""
     report = progress.report
     document = open_document(content)
     report |= {"encoding": document.encoding, "ignored_columns": document.ignored_columns}
     check_doubled(document)
-    screened = screen(read_cells(document), first=dates[0], last=dates[1])
+    cells, (first, today) = read_cells(document), dates
+    if questions:
+        screened = screen_questions(cells, first=first, today=today)
+        dates = (first, last_asked(today))
+    else:
+        screened = screen(cells, first=first, last=today)
     progress.refused = refused_rows(screened, document)
     report |= {
         "rows": screened.cells.layout.rows_read,
@@ -189,7 +198,7 @@ def _accepted_rows(
         "issues": row_issues(progress.refused, screened.refused, dates=dates),
     }
     # A file in a foreign shape is read as far as it goes, so that its report tells all that is wrong with it.
-    check_missing(document)
+    check_missing(document, needed=QUESTION_COLUMNS if questions else REQUIRED_COLUMNS)
     _check_rows(screened, document, max_refused_share=max_refused_share)
     every_row = np.zeros(screened.cells.layout.rows, dtype=np.int64)
     declared = declared_unit(screened, document)

@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cryptoliq_assets.raw.cells import Cells, Layout, Parsed, parse_days, read_text
+from cryptoliq_assets.raw.cells import Cells, Layout, Parsed, is_empty, parse_days, read_text
 from cryptoliq_assets.raw.contract import Document
 from cryptoliq_assets.raw.faults import REPEATS, Reason, RefusedRow
 from cryptoliq_assets.raw.records import find_records
+from cryptoliq_assets.schemas.raw import DERIVED_COLUMNS, NUMBER_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,29 @@ def screen(cells: Cells, *, first: dt.date, last: dt.date) -> Screened:
     return screened
 
 
-def screen_alone(cells: Cells, *, first: dt.date, last: dt.date) -> Screened:
-    """Judge each well-formed row by itself; dates before `first` or after `last` are refused.
+def screen_questions(cells: Cells, *, first: dt.date, today: dt.date) -> Screened:
+    """Judge each well-formed row as a question of its own, whatever the others ask: it may name no coin, without a date it
+    is of today, and the last date is tomorrow. Numbers of which the file has no column are unknown."""
+    rows = cells.layout.rows
+    dates = cells.text.get("date", pa.array([""] * rows, pa.string()))
+    text = cells.text | {"date": pc.if_else(is_empty(dates), today.isoformat(), dates)}
+    absent = [name for name in NUMBER_COLUMNS if name not in (*cells.number_names, *DERIVED_COLUMNS)]
+    shape = (len(absent), rows)
+    numbers = Parsed(
+        np.vstack([cells.numbers.values, np.full(shape, np.nan)]),
+        np.vstack([cells.numbers.faults, np.zeros(shape, dtype=np.int8)]),
+    )
+    whole = Cells(cells.layout, text, [*cells.number_names, *absent], numbers)
+    return screen_alone(whole, first=first, last=last_asked(today), named=False)
+
+
+def last_asked(today: dt.date) -> dt.date:
+    """The last day of which a row may ask: clocks differ, and somewhere it is tomorrow already."""
+    return today + dt.timedelta(days=1)
+
+
+def screen_alone(cells: Cells, *, first: dt.date, last: dt.date, named: bool = True) -> Screened:
+    """Judge each well-formed row by itself; dates before `first` or after `last` are refused, and where `named` an empty coin.
 
     A column that the file does not have refuses no row: that is for the file as a whole.
     """
@@ -98,7 +120,8 @@ def screen_alone(cells: Cells, *, first: dt.date, last: dt.date) -> Screened:
     coins, symbols = (_encoded(cells, name) for name in ("coin", "symbol"))
     dates = cells.text.get("date")
     days = Parsed(nothing, nothing) if dates is None else parse_days(dates, first=first, last=last)
-    faults = np.vstack([_nameless(cells, coins), days.faults, cells.numbers.faults])
+    nameless = _nameless(cells, coins) if named else np.zeros(cells.layout.rows, dtype=np.int8)
+    faults = np.vstack([nameless, days.faults, cells.numbers.faults])
     at_fault = (faults != Reason.NONE).argmax(axis=0)
     reasons = faults[at_fault, np.arange(cells.layout.rows)]
     verdict = Verdict(reasons, at_fault, ["coin", "date", *cells.number_names])

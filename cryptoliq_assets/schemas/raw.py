@@ -12,6 +12,8 @@ from cryptoliq_assets.schemas.base import TableModel, day, moment, number, text,
 
 # What every file must carry; CoinGecko's own exports have these nine.
 REQUIRED_COLUMNS = ("coin", "symbol", "price", "1h", "24h", "7d", "24h_volume", "mkt_cap", "date")
+# Without these nothing can be forecast of a row.
+QUESTION_COLUMNS = ("price", "24h_volume")
 # Derived where a file does not carry them.
 DERIVED_COLUMNS = ("liquidity_ratio", "price_change_24h")
 CONTRACT_COLUMNS = REQUIRED_COLUMNS + DERIVED_COLUMNS

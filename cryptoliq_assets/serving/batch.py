@@ -1,7 +1,7 @@
 """Forecasts of a CSV file of raw rows: `cryptoliq predict IN.csv OUT.csv`, without the commands around it.
 
-IN is judged as ingest judges a snapshot, but for its name: the same units, the same refusals. OUT has its rows in their
-order, those refused with the reason in place of a forecast.
+Each row of IN is a question of its own, read as ingest reads a snapshot's and held to the bounds of the service's requests.
+OUT has its rows in their order, those refused with the reason in place of a forecast.
 """
 
 import csv
@@ -24,6 +24,7 @@ from cryptoliq_assets.partitions import first_day
 from cryptoliq_assets.raw.opening import too_large, too_large_reason
 from cryptoliq_assets.raw.parsing import ParsedSnapshot, parse_snapshot
 from cryptoliq_assets.raw.records import split_cells
+from cryptoliq_assets.raw.screening import last_asked
 from cryptoliq_assets.serving.batch_rows import Requests, Rows, locate, requests_of, rows_of
 from cryptoliq_assets.serving.lines import has_plain_text, with_cells
 from cryptoliq_assets.serving.online import HISTORY, SNAPSHOT, StoredHistory, coded_features
@@ -104,7 +105,7 @@ def predict_content(
         located = pool.submit(locate, content)
         parsed = _parse(content, settings, today=today)
         document, records = located.result()
-    rows = rows_of(document, records, parsed, dates=(first_day(settings.first_month), today))
+    rows = rows_of(document, records, parsed, dates=(first_day(settings.first_month), last_asked(today)))
     doubled = [name for name in ADDED_COLUMNS if name in rows.columns]
     if doubled:
         raise InputRefused(f"it has columns named {', '.join(doubled)}, as those added: rename or remove them")
@@ -139,6 +140,7 @@ def _parse(content: bytes, settings: Settings, *, today: dt.date) -> ParsedSnaps
         change_unit=settings.change_unit,
         max_refused_share=1.0,
         sha256="",
+        questions=True,
     )
     if parsed.rows is None and parsed.report["refusal_code"] != "no_usable_rows":
         raise InputRefused(str(parsed.refusal))

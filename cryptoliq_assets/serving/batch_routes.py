@@ -1,4 +1,4 @@
-"""POST /predict/batch: many predictions at once, as JSON rows or as a CSV of the raw contract."""
+"""POST /predict/batch: many predictions at once, as JSON rows or as a CSV of the same fields."""
 
 import asyncio
 import datetime as dt
@@ -79,7 +79,8 @@ def add_batch(app: FastAPI, service: Service) -> None:
         openapi_extra={"requestBody": _described(bounded)},
     )
     async def predict_batch(request: Request, asked: Annotated[_Asked, Query()]) -> Response:
-        """Many at once: JSON rows up to CRYPTOLIQ_API_BATCH_ROWS, or a CSV of the raw contract up to the body's limit."""
+        """Many at once: JSON rows up to CRYPTOLIQ_API_BATCH_ROWS, all or none; or a CSV with the same fields up to the body's limit,
+        row by row: price and 24h_volume are needed, a row without a date is of today."""
         scope = request.scope
         of_all = int(service.settings.api_body_mb * 2**20)
         if media_type(scope, JSON, CSV) == CSV:

@@ -14,15 +14,18 @@ from cryptoliq_assets.raw.faults import FILE_REFUSED, RefusedRow
 from cryptoliq_assets.raw.parsing import ParsedSnapshot
 from cryptoliq_assets.raw.records import Records as Located
 from cryptoliq_assets.raw.records import find_records
+from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS
+from cryptoliq_assets.serving.contract import BOUNDS
 from cryptoliq_assets.serving.lines import Records
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The records of IN that are rows, as they came, and why some of them are refused (by place)."""
+    """The records of IN that are rows, as they came, the lines on which they begin, and why some are refused (by place)."""
 
     columns: list[str]
     records: Records
+    lines: np.ndarray
     reasons: dict[int, tuple[str, str]]
 
     @property
@@ -31,6 +34,14 @@ class Rows:
         let_in = np.ones(len(self.records), dtype=bool)
         let_in[list(self.reasons)] = False
         return np.flatnonzero(let_in)
+
+    def refuse(self, place: int, code: str, column: str, value: float, expected: str) -> None:
+        """Note why the row at a place cannot be forecast."""
+        said = "empty" if np.isnan(value) else repr(float(value))
+        self.reasons[int(place)] = (
+            code,
+            f"line {self.lines[place]}: {column} is {said} ({code}); expected {expected}",
+        )
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,12 @@ class Requests:
     numbers: dict[str, np.ndarray]
 
 
+_NO_PLACES = np.array([], dtype=np.int64)
+_NOTHING_ASKED = Requests(
+    _NO_PLACES, _NO_PLACES, [], _NO_PLACES, {name: np.array([], dtype=float) for name in OBSERVED_NUMBERS}
+)
+
+
 def locate(content: bytes) -> tuple[Document, Located]:
     """The text and where its records lie; raises FileRefusedError where parsing refuses the text."""
     document = open_document(content)
@@ -55,45 +72,51 @@ def rows_of(document: Document, located: Located, parsed: ParsedSnapshot, *, dat
     starts, ends, lines = located.starts, located.ends, located.lines + document.header_lines
     if len(starts) != parsed.report["rows_read"]:
         # Lines of blanks are no rows.
-        rows = np.delete(np.arange(len(starts)), read_text(document, ["coin"])[1].blank)
+        rows = np.delete(np.arange(len(starts)), read_text(document, ["price"])[1].blank)
         starts, ends, lines = starts[rows], ends[rows], lines[rows]
     refused = [RefusedRow(**row) for row in parsed.refused_rows.to_pylist() if row["reason"] != FILE_REFUSED]
     places = np.searchsorted(lines, [row.line for row in refused]).tolist()
     reasons = {place: (row.reason, row.issue(dates)) for place, row in zip(places, refused, strict=True)}
     shift = document.body_start
-    return Rows(list(document.columns), Records(document.content, starts + shift, ends + shift), reasons)
+    return Rows(list(document.columns), Records(document.content, starts + shift, ends + shift), lines, reasons)
 
 
 def requests_of(parsed: ParsedSnapshot, rows: Rows) -> Requests:
-    """Cleaned requests; those without a price or a volume are refused in `rows.reasons`."""
+    """Cleaned requests; those that the service's contract would refuse are refused in `rows.reasons`."""
     if parsed.rows is None:
-        nothing = np.array([], dtype=np.int64)
-        return Requests(nothing, nothing, [], nothing, {name: np.array([]) for name in OBSERVED_NUMBERS})
-    coins = parsed.rows["coin"].combine_chunks().dictionary_encode()
-    raw = parsed.rows.drop_columns(["coin", "symbol"]).to_pandas()
+        return _NOTHING_ASKED
     places = rows.kept
-    if len(places) != len(raw):
+    if len(places) != len(parsed.rows):
         raise AssertionError(
-            f"{len(raw)} rows parsed, {len(places)} records kept: a fault in cryptoliq, not in the file"
+            f"{len(parsed.rows)} rows parsed, {len(places)} records kept: a fault in cryptoliq, not in the file"
         )
+    raw = parsed.rows.drop_columns(["coin", "symbol"]).to_pandas()
+    coins = parsed.rows["coin"].combine_chunks().dictionary_encode()
+    names, codes = coins.dictionary.to_pylist(), coins.indices.to_numpy()
+    beyond = _out_of_bounds(raw, places, rows)
+    if beyond.all():
+        return _NOTHING_ASKED
+    if beyond.any():
+        raw, places, codes = raw[~beyond].reset_index(drop=True), places[~beyond], codes[~beyond]
     # A coin of its own for each row: cells are not filled from the file's other days.
     alone = pd.Categorical.from_codes(np.arange(len(raw)), pd.RangeIndex(len(raw)))
     cleaned, _ = clean_snapshots(raw.assign(coin=alone, symbol=alone), since=raw["date"].min(), until=raw["date"].max())
     whole = cleaned["coin"].cat.codes.to_numpy().astype(np.int64)
-    for index in np.setdiff1d(np.arange(len(raw)), whole, assume_unique=True):
-        rows.reasons[int(places[index])] = _incomplete(raw.iloc[index])
-    return Requests(
-        places[whole],
-        coins.indices.to_numpy()[whole],
-        coins.dictionary.to_pylist(),
-        day_numbers(cleaned["date"]),
-        {name: cleaned[name].to_numpy(dtype=float) for name in OBSERVED_NUMBERS},
-    )
+    for index in np.setdiff1d(np.arange(len(raw)), whole, assume_unique=True).tolist():
+        column = "price" if not raw["price"][index] > 0 else "24h_volume"
+        wanted = "a price above 0" if column == "price" else "the value traded in 24 hours (0 where nothing was)"
+        rows.refuse(places[index], "incomplete", column, raw[column][index], wanted)
+    numbers = {name: cleaned[name].to_numpy(dtype=float) for name in OBSERVED_NUMBERS}
+    return Requests(places[whole], codes[whole], names, day_numbers(cleaned["date"]), numbers)
 
 
-def _incomplete(row: pd.Series) -> tuple[str, str]:
-    """Why a row that parsing let in cannot be scored."""
-    column = "price" if not row["price"] > 0 else "24h_volume"
-    said = "empty" if pd.isna(row[column]) else repr(float(row[column]))
-    wanted = "a price above 0" if column == "price" else "the value traded in 24 hours (0 where nothing was)"
-    return "incomplete", f"{column} is {said} (incomplete); expected {wanted}"
+def _out_of_bounds(raw: pd.DataFrame, places: np.ndarray, rows: Rows) -> np.ndarray:
+    """Which rows state a number that the contract does not take; the first such one is the reason in `rows.reasons`."""
+    found = np.zeros(len(raw), dtype=bool)
+    for column, (least, most) in BOUNDS.items():
+        values = raw[column].to_numpy(dtype=float)
+        for index in np.flatnonzero(((values < least) | (values > most)) & ~found).tolist():
+            unit = " percent" if column in CHANGE_COLUMNS else ""
+            rows.refuse(places[index], "out_of_bounds", column, values[index], f"{least:g} to {most:g}{unit}")
+            found[index] = True
+    return found

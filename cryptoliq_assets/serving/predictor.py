@@ -21,6 +21,7 @@ from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.predicting import predict_arrays
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.partitions import HISTORY_DAYS, first_day, month_of, months_between
+from cryptoliq_assets.raw.screening import last_asked
 from cryptoliq_assets.serving.contract import PredictRequest
 from cryptoliq_assets.serving.online import HISTORY, SNAPSHOT, StoredHistory, online_features
 from cryptoliq_assets.serving.views import newest_made
@@ -121,11 +122,6 @@ class Predictor:
         self.problem = "; ".join(champion.passed_over)
         return True
 
-    def answer(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The answer to one request body, by what is newest; raises pydantic.ValidationError, DateRefused or NotReady."""
-        self.refresh()
-        return self.answers([PredictRequest.model_validate_json(_as_json(body))])[0]
-
     def answers(self, requests: Sequence[PredictRequest], *, now: dt.datetime | None = None) -> list[dict[str, Any]]:
         """Answers to n requests, computed together: a request's answer does not depend on the others."""
         if self.held is None:
@@ -201,11 +197,13 @@ class Predictor:
     def day_of(request: PredictRequest, held: Held, *, today: dt.date) -> int:
         """Days since 1970 of a request's snapshot; DateRefused outside what can be answered."""
         date = request.date or today
-        last = today + dt.timedelta(days=1)
+        last = last_asked(today)
         if date > last:
             raise DateRefused(f"date is {date}; expected a day no later than {last}")
         if request.date and held.oldest and date < held.oldest:
-            raise DateRefused(f"date is {date}; expected a day from {held.oldest} on, for which history is at hand")
+            raise DateRefused(
+                f"date is {date}; expected a day from {held.oldest} on, for which history is at hand: send CSV for older ones"
+            )
         return (date - _EPOCH).days
 
     def _key(self) -> tuple:
@@ -270,12 +268,6 @@ def _state(artifact: Place) -> tuple[Any, ...]:
         return state_of(artifact)
     except OSError:
         return ()
-
-
-def _as_json(body: dict[str, Any]) -> str:
-    import json
-
-    return json.dumps(body, default=str)
 
 
 def _numbers(requests: Sequence[PredictRequest]) -> dict[str, np.ndarray]:

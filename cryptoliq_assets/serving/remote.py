@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -21,6 +22,16 @@ _FRESH_SECONDS = 30
 _SECONDS = 30.0
 # A CSV of hundreds of thousands of rows takes its time.
 _BATCH_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class ForecastFile:
+    """A CSV with forecasts added, refused rows with the reason; the unit in which its changes were taken, and what is not
+    certain of it ("" where all is)."""
+
+    content: bytes
+    unit: str | None
+    doubts: str
 
 
 class ApiSource:
@@ -60,12 +71,13 @@ class ApiSource:
         with _spoken():
             return _value(self._client.post("predict", json=dict(body)), "liquidity_score")
 
-    def predict_csv(self, content: bytes) -> bytes:
+    def predict_csv(self, content: bytes) -> ForecastFile:
         with _spoken():
             # As a home's own app takes a file: in whatever unit it is.
             asked = {"params": {"unit": "auto"}, "headers": {"Content-Type": "text/csv"}}
             answer = self._client.post("predict/batch", content=content, timeout=_BATCH_SECONDS, **asked)
-            return _answer(answer).content
+            told = _answer(answer).headers
+            return ForecastFile(answer.content, told.get("Cryptoliq-Unit"), told.get("Cryptoliq-Doubts", ""))
 
     def _page_from(self, offset: int) -> dict[str, Any]:
         with _spoken():

@@ -14,7 +14,7 @@ from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.monitor.watch import REPORTS
 from cryptoliq_assets.serving import home_views, views
-from cryptoliq_assets.serving.remote import ApiSource
+from cryptoliq_assets.serving.remote import ApiSource, ForecastFile
 from cryptoliq_assets.serving.telling import Problem, in_words
 from cryptoliq_assets.settings import Settings
 
@@ -43,8 +43,8 @@ class Source(Protocol):
     def predict(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """A forecast of one row of the contract's fields, with optional `coin` and `date`."""
 
-    def predict_csv(self, content: bytes) -> bytes:
-        """The CSV with forecasts added, refused rows with the reason."""
+    def predict_csv(self, content: bytes) -> ForecastFile:
+        """A CSV of rows to forecast, its unit found out."""
 
 
 class HomeViews:
@@ -115,22 +115,25 @@ class LocalSource:
             return views.model_view(self._settings)
 
     def predict(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        with in_words():
-            return self._ready().answer(dict(body))
+        from cryptoliq_assets.serving.contract import request_of
 
-    def predict_csv(self, content: bytes) -> bytes:
+        with in_words():
+            [answer] = self._ready().answers([request_of(body)])
+            return answer
+
+    def predict_csv(self, content: bytes) -> ForecastFile:
         from cryptoliq_assets.serving.batch import predict_content
 
         with in_words():
             held = self._ready().held
-            _, chunks = predict_content(
+            outcome, chunks = predict_content(
                 content,
                 champion=held.champion,
                 settings=self._settings,
                 today=dt.datetime.now(dt.UTC).date(),
                 history=held.history_from,
             )
-            return b"".join(chunks)
+            return ForecastFile(b"".join(chunks), outcome.unit, "; ".join(outcome.doubts))
 
     def _ready(self) -> "Predictor":
         """The predictor with the present champion and history; several sessions ask for it, the first one loads."""

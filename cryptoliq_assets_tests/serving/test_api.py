@@ -274,6 +274,11 @@ def test_a_field_out_of_bounds_is_named_with_its_bound(client, said, field):
     assert field in nested.json()["detail"]
 
 
+def test_a_large_bound_is_told_without_all_its_zeros(client):
+    body = check_problem(client.post("/predict", json={**BODY, "price": 1e305}), 422, field="price")
+    assert "less than or equal to 1e+300; got 1e+305" in body["detail"]
+
+
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999", "01", "'1'", "0x10"])
 def test_numbers_that_are_none_are_refused(client, word):
     sent = json.dumps({**BODY, "price": "?"}).replace('"?"', word)

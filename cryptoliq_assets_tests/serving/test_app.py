@@ -409,12 +409,13 @@ def test_a_refused_row_of_a_file_is_told_by_its_line(where, app_environment, tra
     test = unbroken(
         uploaded(f"{HEADER}{good}\nEthereum,ETH,1,1,1,1,1,1,yesterday\nNew,NEW,,1,1,1,1,1,2025-07-31\n{good}")
     )
-    assert figures(test) == {"Rows": "4", "Forecast": "1", "With history": "1", "Refused": "3"}
+    assert figures(test) == {"Rows": "4", "Forecast": "2", "With history": "2", "Refused": "2"}
+    assert "1h, 24h and 7d were read as percent." in [element.value for element in test.caption]
     (table,) = (element.value for element in test.table)
-    # The second is a line of nothing, which is no row; the first is what the last says again.
-    assert table[["Line", "Coin"]].values.tolist() == [[2, "Bitcoin"], [4, "Ethereum"], [5, "New"]]
+    # The second line is a line of nothing, which is no row.
+    assert table[["Line", "Coin"]].values.tolist() == [[4, "Ethereum"], [5, "New"]]
     assert table["Why it was refused"].str.startswith("line").sum() == 0
-    assert table["Why it was refused"].tolist()[1].startswith("date is 'yesterday'")
+    assert table["Why it was refused"].tolist()[0].startswith("date is 'yesterday'")
 
 
 def test_the_box_for_a_file_promises_what_a_service_takes(app_environment, trained_home, service, monkeypatch):

@@ -17,6 +17,7 @@ from cryptoliq_assets.models import loading
 from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.pointer import Pointed
 from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.serving.contract import request_of
 from cryptoliq_assets.serving.predictor import Predictor
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests.serving.processes import BODY, Served
@@ -77,7 +78,7 @@ def answer(settings: Settings) -> dict:
     made = Predictor(settings)
     assert made.refresh(), made.problem
     assert made.problem == ""
-    said = made.answer(BODY)
+    said = made.answers([request_of(BODY)])[0]
     return {name: value for name, value in said.items() if name != "timestamp"}
 
 

@@ -26,13 +26,14 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 from cryptoliq_assets.commands import serve
 from cryptoliq_assets.serving import api, batch, views, wire, workers
+from cryptoliq_assets.serving.contract import request_of
 from cryptoliq_assets.serving.predictor import Predictor
 from cryptoliq_assets.settings import Settings
 
 app = api.create_app(Settings())
 made = app.state.service.predictor
 assert made.refresh(), made.problem
-answers = [made.answer(json.loads(os.environ["BODY"])) for _ in range(2)]
+answers = [made.answers([request_of(json.loads(os.environ["BODY"]))])[0] for _ in range(2)]
 assert made.held.champion.metadata["model_name"] == os.environ["KIND"]
 outcome, chunks = batch.predict_content(
     b"coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\\n" + b"Bitcoin,BTC,100,0.1,-1.5,3.0,2e9,1e11,2025-08-01\\n" * 300,

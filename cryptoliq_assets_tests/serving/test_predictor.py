@@ -16,7 +16,7 @@ from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.champion import load_champion
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.models.walking import FlatTrees
-from cryptoliq_assets.serving.contract import PredictRequest
+from cryptoliq_assets.serving.contract import PredictRequest, request_of
 from cryptoliq_assets.serving.online import StoredHistory
 from cryptoliq_assets.serving.predictor import DateRefused, NotReady, Predictor
 from cryptoliq_assets.settings import Settings
@@ -173,7 +173,7 @@ def test_dates_are_bounded_by_what_is_stored_and_by_tomorrow(predictor):
 
 def test_answer_takes_a_plain_body(predictor):
     body = {**BODY, "coin": "Bitcoin", "date": dt.date(2025, 7, 31)}
-    assert predictor.answer(body)["model_version"] == predictor.held.champion.version
+    assert predictor.answers([request_of(body)])[0]["model_version"] == predictor.held.champion.version
 
 
 # What is held.

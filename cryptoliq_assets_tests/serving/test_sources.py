@@ -143,7 +143,7 @@ def test_an_answer_that_is_none_of_the_services_is_told(told):
 
 
 def test_a_file_is_forecast_locally_row_by_row_with_reasons(own, trained_home):
-    made = pd.read_csv(io.BytesIO(own.predict_csv(upload(trained_home))))
+    made = pd.read_csv(io.BytesIO(own.predict_csv(upload(trained_home)).content))
     assert made["liquidity_score"].notna().tolist() == [True, True, True, False]
     assert "price is 'x'" in made["reason"].iloc[3]
     with pytest.raises(Problem, match="The file was refused"):

@@ -5,13 +5,11 @@ import io
 import re
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
-from cryptoliq_assets.raw.cells import read_text
 from cryptoliq_assets.serving.app_kit import figures, needs_champion, page, score_column, text
-from cryptoliq_assets.serving.batch_rows import locate
+from cryptoliq_assets.serving.remote import ForecastFile
 from cryptoliq_assets.serving.sources import Source
 from cryptoliq_assets.settings import Settings
 
@@ -24,15 +22,15 @@ _ADDED = {
 }
 # A refused row takes some lines of the page.
 _REFUSED_SHOWN = 100
-_LINE = re.compile(r"^line \d+: ")
+_LINE = re.compile(r"^line (?P<line>\d+): (?P<why>.*)$", re.DOTALL)
 
 
 def show(source: Source) -> None:
     if needs_champion(source):
         return
     st.caption(
-        "Columns as in a snapshot file: coin, symbol, date, price, 1h, 24h, 7d, 24h_volume, mkt_cap; liquidity_ratio and "
-        "price_change_24h where they are there. Each row is forecast with its coin's stored days."
+        "Columns as in a snapshot file: coin, date, price, 1h, 24h, 7d, 24h_volume, mkt_cap, of which price and 24h_volume "
+        "must be there. Each row is forecast by itself, with its coin's stored days; without a date it is of today."
     )
     given = st.file_uploader("CSV file", type="csv", key="csv", **_limit(source))
     if given is None:
@@ -42,13 +40,17 @@ def show(source: Source) -> None:
     made = _forecast(source.key(), digest, source, content)
     st.download_button(
         "Download with forecasts",
-        made,
+        made.content,
         file_name=f"{given.name.removesuffix('.csv')}_forecasts.csv",
         mime="text/csv",
         type="primary",
         on_click="ignore",
     )
-    rows = pd.read_csv(io.BytesIO(made), dtype=str, keep_default_na=False)
+    if made.unit:
+        st.caption(f"1h, 24h and 7d were read as {made.unit}.")
+    if made.doubts:
+        st.warning(text(made.doubts))
+    rows = pd.read_csv(io.BytesIO(made.content), dtype=str, keep_default_na=False)
     refused = rows["reason"] != ""
     figures(
         {
@@ -61,11 +63,12 @@ def show(source: Source) -> None:
     if refused.any():
         st.subheader("Refused rows")
         bad = rows[refused].head(_REFUSED_SHOWN)
-        lines = np.array(_lines(digest, content))[bad.index]
-        # A reason names its line where parsing gave it: the download keeps it, here it stands in a column of its own.
-        reasons = bad["reason"].str.replace(_LINE, "", regex=True).map(text)
+        # The line that a reason names stands in a column of its own here.
+        found = bad["reason"].str.extract(_LINE)
         coins = bad["coin"].map(text) if "coin" in bad else ""
-        told = pd.DataFrame({"Line": lines, "Coin": coins, "Why it was refused": reasons})
+        told = pd.DataFrame(
+            {"Line": found["line"].astype(int), "Coin": coins, "Why it was refused": found["why"].map(text)}
+        )
         # In cells of one line a reason would be cut off.
         st.table(told, border="horizontal", hide_index=True)
         if len(bad) < int(refused.sum()):
@@ -95,17 +98,8 @@ def _limit(source: Source) -> dict[str, Any]:
     }
 
 
-@st.cache_data(max_entries=4, show_spinner=False)
-def _lines(digest: str, _content: bytes) -> list[int]:
-    """The line of the file on which each of its rows begins."""
-    document, records = locate(_content)
-    lines = records.lines + document.header_lines
-    # Lines of blanks are no rows.
-    return np.delete(lines, read_text(document, ["coin"])[1].blank).tolist()
-
-
 @st.cache_data(max_entries=4, show_spinner="Forecasting each row")
-def _forecast(key: str, digest: str, _source: Source, _content: bytes) -> bytes:
+def _forecast(key: str, digest: str, _source: Source, _content: bytes) -> ForecastFile:
     return _source.predict_csv(_content)
 
 
