@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes is the machine's business, which others use too: a property fails for what it says alone.
+settings.register_profile("cryptoliq", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("cryptoliq")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import datetime as dt
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
 
 from cryptoliq_assets.partitions import first_day, months_between
@@ -114,7 +114,7 @@ def check_incremental_equals_full(batches: list[list[Drop]], *, horizon: int, mo
 def examples(count: int) -> settings:
     # A failing example is told as it was found: making it smaller takes minutes.
     phases = (Phase.explicit, Phase.reuse, Phase.generate)
-    return settings(max_examples=count, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=phases)
+    return settings(max_examples=count, phases=phases)
 
 
 @examples(44)

@@ -31,7 +31,7 @@ def tables(store) -> tuple[pd.DataFrame, pd.DataFrame]:
     return cleaned, stored
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_request_with_the_stored_past_has_the_features_that_the_batch_stored(tables, store, data):
     cleaned, stored = tables

@@ -120,53 +120,55 @@ def _pages(
     some did not come."""
     pages: list[_Page] = []
     failed: list[str] = []
+    ending: list[str] = []
     wanted = math.ceil(top / PAGE_COINS)
     for number in range(1, wanted + 1):
         path, least = scratch / f"page-{number}.json", fewest_coins(number, top=top)
-        page = _kept(path, now=clock.now())
+        page = _kept(path, least=least, now=clock.now())
         if page is not None:
             pages.append(page)
             say(f"page {number} of {wanted}: kept from the try before")
             continue
         try:
             page = _Page(service.markets(number, least=least), clock.now())
+            pages.append(page)
+            say(f"page {number} of {wanted}: {len(page.coins)} coins")
+            if len(page.coins) >= least:
+                write_json(path, {"fetched_at": page.came_at, "coins": page.coins})
+                continue
+            ending.append(f"the market ends on page {number}, which came with {len(page.coins)} coins twice")
+            if number < wanted:
+                _check_end(service, number, pages)
         except PartFailed as error:
             failed.append(str(error))
-            continue
-        pages.append(page)
-        say(f"page {number} of {wanted}: {len(page.coins)} coins")
-        if len(page.coins) >= least:
-            write_json(path, {"fetched_at": page.came_at, "coins": page.coins})
-        elif not failed:
-            if number < wanted:
-                _check_end(service, pages)
-            return pages, [f"the market ends on page {number}, which came with {len(page.coins)} coins twice"]
+        if ending:
+            break
     if failed:
         raise FetchError(
             f"{len(failed)} of {wanted} pages did not come, and no snapshot is written: {'; '.join(failed)}. "
             "The pages that came are kept for an hour: the next `cryptoliq fetch snapshot` asks for the others alone"
         )
-    return pages, []
+    return pages, ending
 
 
-def _check_end(service: CoinGecko, pages: list[_Page]) -> None:
-    """FetchError unless the market ends on the last, short page: one that came in part has other coins behind it."""
+def _check_end(service: CoinGecko, number: int, pages: list[_Page]) -> None:
+    """FetchError unless the market ends on this short page, the last: one that came in part has other coins behind it."""
     known = {coin["id"] for page in pages for coin in page.coins}
-    if all(coin["id"] in known for coin in service.markets(len(pages) + 1)):
+    if all(coin["id"] in known for coin in service.markets(number + 1)):
         return
     raise FetchError(
-        f"page {len(pages)} of the market came with {len(pages[-1].coins)} coins of {PAGE_COINS} twice, though another page "
+        f"page {number} of the market came with {len(pages[-1].coins)} coins of {PAGE_COINS} twice, though another page "
         "follows it: no snapshot is written; run it again later"
     )
 
 
-def _kept(path: Path, *, now: float) -> _Page | None:
-    """A page of an earlier try: of this day (UTC), and no older than an hour."""
+def _kept(path: Path, *, least: int, now: float) -> _Page | None:
+    """A page of an earlier try: of this day (UTC), no older than an hour, and with as many coins as are wanted now."""
     with suppress(FileNotFoundError):
         kept = json.loads(path.read_text(encoding="utf-8"))
         page = _Page(kept["coins"], kept["fetched_at"])
-        if 0 <= now - page.came_at <= _FRESH_SECONDS and _utc(page.came_at).date() == _utc(now).date():
-            return page
+        fresh = 0 <= now - page.came_at <= _FRESH_SECONDS and _utc(page.came_at).date() == _utc(now).date()
+        return page if fresh and len(page.coins) >= least else None
     return None
 
 

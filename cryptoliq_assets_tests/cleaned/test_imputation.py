@@ -199,7 +199,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ROWS, st.integers(1, 14), st.integers(1, 14))
 def test_every_row_read_is_kept_or_dropped_meets_the_schema_and_was_there_before(rows, one, other):
     since, until = min(one, other), max(one, other)
@@ -219,7 +219,7 @@ def test_every_row_read_is_kept_or_dropped_meets_the_schema_and_was_there_before
     validate_table(TABLES["cleaned_snapshots"], cleaned, where="test")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ROWS, st.integers(1, 14), st.integers(0, 5))
 def test_a_range_read_with_3_days_before_and_1_after_equals_the_same_range_of_the_whole(rows, since, length):
     until = since + length

@@ -155,7 +155,7 @@ def test_rows_from_a_day_on_are_those_rows_of_the_whole(market, features, since)
     assert_same(part, features[features["date"] >= since], [*OWN, *MARKET_WIDE])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     cut=st.integers(0, 129),
     factor=st.floats(0.01, 100.0),
@@ -174,7 +174,7 @@ def test_whatever_happens_after_a_day_changes_nothing_on_it_or_before(
     assert_same(again[again["date"] <= last], features[features["date"] <= last], [*OWN, *MARKET_WIDE])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data())
 def test_other_coins_permuted_added_or_removed_change_only_what_is_declared_market_wide(market, features, data):
     names = list(market["coin"].cat.categories)

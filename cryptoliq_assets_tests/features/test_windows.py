@@ -190,7 +190,7 @@ def test_a_mean_of_one_column_equals_the_kernels_mean(panel, computed):
     np.testing.assert_allclose(mean, computed["volume_log_mean_7d"], rtol=0, atol=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     known=st.lists(st.integers(1, 130), min_size=0, max_size=60, unique=True),
     asked=st.lists(st.integers(1, 140), min_size=1, max_size=8),

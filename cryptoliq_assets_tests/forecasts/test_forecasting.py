@@ -134,7 +134,7 @@ def test_appending_nothing_to_nothing_is_nothing():
     assert append_forecasts(none_yet(), none_yet()).empty
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.dictionaries(st.sampled_from("ABC"), st.sampled_from([0.1, 0.2, 0.3])), min_size=1, max_size=6))
 def test_whatever_comes_later_every_stored_row_stays_and_the_newest_says_what_was_said_last(said):
     whole, last = none_yet(), {}

@@ -79,7 +79,7 @@ def test_no_rows_give_no_labels_that_meet_the_schema():
     assert validate_table(TABLES["labels"], made, where="test").empty
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.tuples(st.sampled_from("ABC"), st.integers(1, 20), st.floats(-1, 2), st.booleans()),

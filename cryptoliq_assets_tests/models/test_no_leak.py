@@ -71,7 +71,7 @@ def spoil(rows: TrainingSet, targets: np.ndarray, features: np.ndarray, *, seed:
 @pytest.mark.parametrize("name", MODELS)
 @given(number=st.integers(0, 2), seed=st.integers(0, 2**32 - 1))
 # Not shrunk: a smaller seed says no more, and every example is two fits.
-@settings(max_examples=3, deadline=None, phases=[Phase.reuse, Phase.generate])
+@settings(max_examples=3, phases=[Phase.reuse, Phase.generate])
 def test_targets_and_features_outside_the_training_rows_change_no_bit_of_a_fit(three_days_ahead, name, number, seed):
     rows = three_days_ahead
     fold = make_folds(rows, count=3).folds[number]

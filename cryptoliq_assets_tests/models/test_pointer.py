@@ -122,7 +122,7 @@ def test_writing_the_pointer_again_stands_in_the_ledger_and_a_sound_one_is_not_w
     assert store.rollback(at=NOW)["version"] == V1
 
 
-@hypothesis_settings(max_examples=15, deadline=None)
+@hypothesis_settings(max_examples=15)
 @given(steps=st.lists(st.sampled_from(["promote 0", "promote 1", "rollback"]), min_size=1, max_size=6))
 def test_whatever_happened_before_a_lost_or_copied_pointer_names_the_same_version(models, tmp_path_factory, steps):
     store = ModelStore(tmp_path_factory.mktemp("store"))

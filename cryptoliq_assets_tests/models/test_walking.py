@@ -21,7 +21,7 @@ def table(rows: int, *, seed: int, missing: float) -> np.ndarray:
     return X
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), missing=st.sampled_from([0.0, 0.05, 0.6]), trees=st.integers(1, 12))
 def test_predictions_are_scikit_learns_to_the_last_bit_missing_values_included(seed, missing, trees):
     X = table(300, seed=seed, missing=missing)
@@ -51,7 +51,7 @@ def test_a_tree_of_one_leaf_and_no_rows_at_all():
     assert flat.predict(np.empty((0, 2), np.float32)).shape == (0,)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000), missing=st.sampled_from([0.0, 0.05, 0.6]), rounds=st.integers(1, 60))
 def test_boosted_trees_walked_are_xgboosts_own_to_the_last_bit(seed, missing, rounds):
     X = table(400, seed=seed, missing=missing)

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from cryptoliq_assets import jobs
@@ -96,7 +95,6 @@ def test_a_rolling_window_is_of_calendar_days(settings):
 
 
 @given(st.lists(st.tuples(st.integers(1, 50), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5)), min_size=1, max_size=60))
-@hypothesis_settings(deadline=None)
 def test_each_rolling_figure_is_the_measure_of_the_rows_of_its_30_days(said):
     rows = pd.DataFrame(
         [

@@ -155,7 +155,7 @@ def test_a_line_longer_than_any_of_ours_is_passed_over_unheld(tmp_path, monkeypa
     st.lists(st.tuples(st.floats(-2, 3), st.sampled_from(["single", "batch"]), st.integers(0, 47)), max_size=40),
     st.sets(st.integers(0, 40)),
 )
-@hypothesis_settings(deadline=None, max_examples=30)
+@hypothesis_settings(max_examples=30)
 def test_read_at_once_or_bit_by_bit_across_processes_gives_the_same_days(tmp_path_factory, said, cuts):
     start = TODAY.replace(hour=0, minute=0) - dt.timedelta(days=1)
     found = []

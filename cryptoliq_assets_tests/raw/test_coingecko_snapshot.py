@@ -193,6 +193,21 @@ def test_a_short_page_that_comes_twice_is_no_end_where_others_follow_it(tmp_path
     assert not settings.raw_dir.exists()
 
 
+def test_a_look_behind_a_short_page_that_comes_to_nothing_is_a_page_that_did_not_come(tmp_path, service) -> None:
+    service.faults = [("&page=3", Fault(500))] * 6
+    with pytest.raises(FetchError, match=r"1 of 4 pages did not come.*page 3 of the market: the service failed"):
+        fetch_snapshot(fetching(tmp_path, service, coingecko_coins=900), clock=Waited().clock)
+
+
+def test_a_kept_page_serves_no_fetch_that_wants_more_coins_of_it(tmp_path, service) -> None:
+    service.faults = [("&page=1", Fault(500))] * 6
+    with pytest.raises(FetchError):
+        fetch_snapshot(fetching(tmp_path, service, coingecko_coins=300), clock=Waited().clock)
+    service.coins = [coin(place) for place in range(1, 601)]
+    made = fetch_snapshot(fetching(tmp_path, service), clock=Waited().clock)
+    assert (len(rows(made.files[0])), made.notes) == (500, [])
+
+
 def test_an_empty_market_writes_nothing(tmp_path, service) -> None:
     service.coins = []
     with pytest.raises(FetchError, match="2 of 2 pages did not come"):

@@ -448,20 +448,20 @@ def check_promises(content: bytes) -> None:
     assert {date.date() for date in frame["date"]} <= snapshot_dates(content)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.binary(max_size=400))
 def test_no_bytes_raise_and_no_row_is_lost(content: bytes) -> None:
     check_promises(content)
     check_promises(HEADER.encode() + b"\n" + content)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(mutated_files())
 def test_mutated_files_keep_every_promise(content: bytes) -> None:
     check_promises(content)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=5))
 def test_reading_numbers_at_once_and_cell_by_cell_gives_the_same(rows: Sequence[Sequence[str]]) -> None:
     def quoted(cell: str) -> str:
@@ -478,7 +478,7 @@ def test_reading_numbers_at_once_and_cell_by_cell_gives_the_same(rows: Sequence[
     assert at_once.refused_rows.equals(cell_by_cell.refused_rows)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(mutated_files(), st.sampled_from([16, 100, 10_000]))
 def test_a_file_read_in_blocks_by_threads_is_read_as_one_row_after_the_other(content: bytes, block: int) -> None:
     one_by_one = parse(content)
@@ -508,7 +508,7 @@ def test_a_large_file_is_read_by_threads_where_its_rows_are_well_formed(monkeypa
     assert ways[1:3] == [True, False]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(st.binary(max_size=12), st.text(max_size=6).map(lambda text: text.encode("utf-8", "surrogatepass"))))
 def test_what_is_utf8_is_so_for_python_too(content: bytes) -> None:
     try:

@@ -129,7 +129,7 @@ def raw_files(draw: st.DrawFn) -> RawFile:
 # Properties
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     files=st.lists(raw_files(), max_size=12),
     change_unit=st.sampled_from(["auto", "auto", "fraction"]),
@@ -145,7 +145,7 @@ def test_files_read_together_give_what_each_gives_alone(
         check(files, change_unit=change_unit, max_refused_share=max_refused_share)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(st.sampled_from(GOOD).flatmap(mutated), st.binary(max_size=60)))
 def test_the_quick_look_at_the_dates_finds_what_reading_finds(content: bytes) -> None:
     quick = snapshot_dates(content)

@@ -30,7 +30,7 @@ class Doubled:
         return [{"score": 2 * price} for price in prices]
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 @given(prices=st.lists(st.integers(1, 12), max_size=40), most=st.integers(1, 9))
 def test_each_request_has_its_own_answer_whatever_the_batches_and_none_is_longer_than_the_most(prices, most):
     answers = Doubled()

@@ -48,7 +48,7 @@ def run(settings: Settings, ask):
 # Keys.
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 @given(keys=st.lists(st.text(min_size=1), min_size=1, max_size=5, unique=True), other=st.text())
 def test_a_key_is_found_by_its_digest_wherever_it_stands_and_no_other_is(keys, other):
     digests = tuple(hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest() for key in keys)
@@ -192,7 +192,7 @@ def test_a_bucket_lets_through_what_its_rate_says_and_tells_how_long_to_wait():
     assert [Buckets(0).take("a") for _ in range(5000)] == [0] * 5000
 
 
-@hypothesis_settings(max_examples=50, deadline=None)
+@hypothesis_settings(max_examples=50)
 @given(per_minute=st.integers(1, 5000), steps=st.lists(st.floats(0, 20), min_size=1, max_size=100))
 def test_in_no_time_more_pass_than_the_rate_and_the_burst(per_minute, steps):
     now = 0.0

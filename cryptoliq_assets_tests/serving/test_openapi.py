@@ -82,7 +82,7 @@ def test_whatever_is_asked_the_answer_is_a_documented_one(schema, path, method, 
     if mode is GenerationMode.NEGATIVE and not (operation.body or operation.query or operation.path_parameters):
         pytest.skip("nothing can be wrong with it")
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode))
     def check(case):
         # Which days may be asked for is a matter of what is stored, what a CSV must hold one of its header: no schema says.

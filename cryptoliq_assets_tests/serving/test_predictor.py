@@ -72,7 +72,7 @@ def promote_again(settings: Settings) -> str:
 # What is answered.
 
 
-@hypothesis_settings(max_examples=40, deadline=None)
+@hypothesis_settings(max_examples=40)
 @given(data=st.data())
 def test_a_stored_row_asked_for_has_the_forecast_of_its_stored_features_to_the_last_bit(predictor, tables, data):
     cleaned, stored = tables
@@ -302,7 +302,7 @@ def test_while_something_new_is_read_the_old_answers_and_then_all_of_the_new(own
 # A coin whose past is no longer recent.
 
 
-@hypothesis_settings(max_examples=30, deadline=None)
+@hypothesis_settings(max_examples=30)
 @given(place=st.integers(0, 10_000), days=st.integers(4, 31), volume=st.floats(1e3, 1e11), known=st.booleans())
 def test_a_stale_coins_answer_is_that_of_no_coin(predictor, tables, place, days, volume, known):
     cleaned, _ = tables
