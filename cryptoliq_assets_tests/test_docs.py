@@ -34,6 +34,11 @@ def test_readme_names_every_command_and_no_other():
     assert named == set(_COMMANDS)
 
 
+def test_nobody_is_sent_to_a_registry_for_this_project_which_is_published_nowhere():
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "cryptoliq_assets").rglob("*.py")]
+    assert [page.name for page in pages if "cryptoliq[" in page.read_text(encoding="utf-8")] == []
+
+
 def test_links_between_the_pages_lead_to_files():
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for link in page.read_text(encoding="utf-8").split("](")[1:]:
