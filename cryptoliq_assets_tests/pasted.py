@@ -67,7 +67,7 @@ def is_long_lived(line: str) -> bool:
 
 def is_repeated(line: str, block: Block) -> bool:
     """Whether the first block that has this command of ours is another: seconds each, and nothing new."""
-    command = commands_in(line)[0]
+    command = next(iter(commands_in(line)), "")
     ours = command.startswith("cryptoliq ") and not starts(command, LONG_LIVED)
     return ours and block != next(
         first for first in SHELL if command in [commands_in(other)[0] for other in first.lines if commands_in(other)]
