@@ -41,7 +41,9 @@ def prepare_home(settings: Settings) -> list[Path]:
 def _instance_to_write(path: Path, *, on_postgres: bool) -> bytes | None:
     """The instance file that the home needs; None where the one it has serves: a person's edits are kept."""
     if on_postgres and find_spec("dagster_postgres") is None:
-        raise ValueError(f"{_URL} is set and dagster-postgres is not installed: pip install 'cryptoliq[postgres]'")
+        raise ValueError(
+            f"{_URL} is set and dagster-postgres is not installed: in cryptoliq's clone, pip install '.[postgres]'"
+        )
     sqlite, postgres = _shipped("dagster.yaml"), _shipped("dagster-postgres.yaml")
     if not path.exists():
         return postgres if on_postgres else sqlite

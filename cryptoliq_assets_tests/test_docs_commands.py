@@ -1,30 +1,33 @@
 """Every command that the documentation shows is one that the programs take: name, subcommand, options, arguments.
 
-Each is read by the command's own parser and not run: that the commands do what they say is for their own tests.
+Each is read by the command's own parser and not run: test_docs_blocks.py runs the blocks, and that the commands do what they say
+is for their own tests.
 """
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from cryptoliq_assets.cli import cli
+from cryptoliq_assets_tests.documented import BLOCKS, PAGES, ROOT, blocks_of, inline_of
 
-ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # How a usage line writes what may be left out and what may be repeated.
 _BRACKETS = re.compile(r"\[([^\]]*)\]")
-_CODE = re.compile(r"```[^\n]*\n(.*?)```|(?<!`)`([^`\n]+(?:\n[^`\n]+)?)`(?!`)", re.DOTALL)
+# What stands before `cryptoliq`: variables, an image's name, or a service of compose.
+_BEFORE = re.compile(
+    r"\s*(?:(?:export )?[A-Z_]+=\S*\s+|docker run .* cryptoliq |(?:dc|docker compose .*) (?:exec|run) (?:-\S+ )*\w+ )*(?:\S*/)?cryptoliq(\s+.+)?$"
+)
+_COMPOSE = re.compile(r"^(?:dc|docker compose .*-f deploy/compose\.yml) (stop|logs|exec|run|cp|up)\b(.*)")
 
 
 def code_of(page: Path) -> list[str]:
     """Lines of code blocks, and each piece of inline code."""
-    pieces = []
-    for block, inline in _CODE.findall(page.read_text(encoding="utf-8")):
-        pieces += block.replace("\\\n", " ").splitlines() if block else [" ".join(inline.split())]
-    return pieces
+    return [line for block in blocks_of(page) for line in block.lines] + inline_of(page)
 
 
 def commands_of(page: Path) -> list[str]:
@@ -32,11 +35,8 @@ def commands_of(page: Path) -> list[str]:
     found = []
     for piece in code_of(page):
         line = re.split(r"\s#\s", piece)[0]
-        for part in re.split(r"&&|;|\|", line):
-            # At its head, or behind variables, the path of a virtual environment, or an image's name.
-            words = re.match(
-                r"\s*(?:(?:export )?[A-Z_]+=\S*\s+|docker run .* cryptoliq )*(?:\S*/)?cryptoliq(\s+.+)?$", part
-            )
+        for part in re.split(r"&&|;|\||&\s*$", line):
+            words = _BEFORE.match(part)
             if words and words[1] and "dagster-daemon" not in words[1]:
                 found.append(_BRACKETS.sub(r"\1", words[1]).replace("…", "").strip())
     return found
@@ -84,6 +84,7 @@ def test_a_documented_command_is_taken_by_its_parser(line, tmp_path, monkeypatch
 
 def test_the_documented_commands_are_found_in_code_blocks_inline_and_in_the_table():
     assert {"serve --workers 2 --port 9000", "models rollback --reason 'forecasts drift'"} <= set(DOCUMENTED)
+    assert {"alerts list", "serve --new-key"} <= set(commands_of(ROOT / "docs" / "operations.md"))
     assert {"materialize --from YYYY-MM --to YYYY-MM --train", "predict IN.csv OUT.csv"} <= set(DOCUMENTED)
 
 
@@ -97,3 +98,26 @@ def test_documented_make_targets_are_in_the_makefile():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     named = {match[1] for page in PAGES for piece in code_of(page) if (match := re.match(r"make ([a-z-]+)", piece))}
     assert {"demo", "test"} <= named <= targets
+
+
+def test_services_that_commands_of_compose_name_are_those_of_the_file():
+    services = set(yaml.safe_load((ROOT / "deploy" / "compose.yml").read_text(encoding="utf-8"))["services"])
+    seen = set()
+    for line in (line for block in BLOCKS for line in block.lines if block.language == ""):
+        found = _COMPOSE.match(re.split(r"\s#\s", line)[0])
+        if found is None:
+            continue
+        command, words = found[1], found[2].split()
+        if command == "cp":
+            named = [word.partition(":")[0] for word in words if ":" in word]
+        else:
+            # Words without a dash, less what belongs to an option; of exec and run the first is the service, the rest its command.
+            free = [word for before, word in pairwise(["", *words]) if word[0] != "-" and before not in _WITH_A_VALUE]
+            named = free[:1] if command in ("exec", "run") else free
+        assert set(named) <= services, line
+        seen |= set(named)
+    assert {"code", "daemon", "api", "postgres"} <= seen
+
+
+# Options of compose that take the next word.
+_WITH_A_VALUE = {"--since", "--entrypoint", "-f"}

@@ -65,7 +65,7 @@ def test_a_shell_without_the_variable_does_not_send_such_a_home_to_sqlite(tmp_pa
 
 def test_without_the_extra_the_command_names_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(home, "find_spec", lambda name: None if name == "dagster_postgres" else util.find_spec(name))
-    with pytest.raises(ValueError, match=r"pip install 'cryptoliq\[postgres\]'"):
+    with pytest.raises(ValueError, match=r"clone, pip install '\.\[postgres\]'"):
         prepared(tmp_path, url=URL)
 
 

@@ -27,7 +27,7 @@ def app(settings: Settings, host: str, port: int) -> None:
         from streamlit import net_util
         from streamlit.web import cli
     except ImportError as error:
-        raise click.ClickException("Streamlit is not installed: pip install 'cryptoliq[app]'") from error
+        raise click.ClickException("Streamlit is not installed: in cryptoliq's clone, pip install '.[app]'") from error
     # Loaded before the first visitor comes, who would wait for it.
     for module in _LOADED:
         importlib.import_module(module)
