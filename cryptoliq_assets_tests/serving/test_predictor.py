@@ -30,7 +30,7 @@ def request(**said) -> PredictRequest:
     return PredictRequest.model_validate_json(json.dumps({**BODY, **said}))
 
 
-def request_of(row: pd.Series, **said) -> PredictRequest:
+def asked_of(row: pd.Series, **said) -> PredictRequest:
     """What a client that sees this cleaned row would ask."""
     numbers = {name: row[name] for name in NUMBERS if not pd.isna(row[name])}
     return PredictRequest.model_validate_json(
@@ -89,7 +89,7 @@ def test_a_stored_row_asked_for_has_the_forecast_of_its_stored_features_to_the_l
 def test_the_newest_rows_have_the_forecasts_that_the_batch_stored(predictor, tables):
     cleaned, _ = tables
     newest = cleaned[cleaned["date"] == cleaned["date"].max()]
-    answers = predictor.answers([request_of(row) for _, row in newest.iterrows()], now=NOW)
+    answers = predictor.answers([asked_of(row) for _, row in newest.iterrows()], now=NOW)
     forecasts = TableStore(predictor.settings).read("forecasts").astype({"coin": str}).set_index("coin")
     assert len(newest) >= 25
     for coin, answer in zip(newest["coin"].astype(str), answers, strict=True):
@@ -99,7 +99,7 @@ def test_the_newest_rows_have_the_forecasts_that_the_batch_stored(predictor, tab
 
 def test_a_request_is_answered_alike_alone_and_among_others(predictor, tables):
     cleaned, _ = tables
-    asked = [request_of(row) for _, row in cleaned.sample(60, random_state=1).iterrows()] + [
+    asked = [asked_of(row) for _, row in cleaned.sample(60, random_state=1).iterrows()] + [
         request(),
         request(coin="?"),
     ]
@@ -111,7 +111,7 @@ def test_a_stored_row_of_the_requests_date_and_later_ones_give_way(own, tables):
     cleaned, _ = tables
     rows = TableStore(own.settings).read("cleaned_snapshots")
     day = pd.Timestamp("2025-07-20")
-    asked = [request_of(row, price=row["price"] * 2) for _, row in cleaned[cleaned["date"] == day].head(8).iterrows()]
+    asked = [asked_of(row, price=row["price"] * 2) for _, row in cleaned[cleaned["date"] == day].head(8).iterrows()]
     given_all = own.answers(asked, now=NOW)
     before = StoredHistory.of(rows[rows["date"] < day], formula=own.held.history.formula)
     vars(own.held)["history"] = before
