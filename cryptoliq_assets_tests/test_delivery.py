@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from cryptoliq_assets.cli import _COMMANDS
 from cryptoliq_assets.home import prepare_home
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests.composed import COMPOSE, OURS, ROOT, asked, dummies, filled, raw, start_order
+from cryptoliq_assets_tests.plain import PLAIN, plainly
 from cryptoliq_assets_tests.test_docker import lineage
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -263,6 +265,69 @@ def test_images_are_pushed_and_deployed_from_main_alone_and_after_the_tests():
         "image": {"contents": "read", "id-token": "write"},
         "deploy": {"id-token": "write"},
     }
+
+
+def test_both_images_are_built_in_one_job_of_which_the_second_finds_the_stages_of_the_first():
+    (workflow,) = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in WORKFLOWS]
+    job = workflow["jobs"]["image"]
+    assert "strategy" not in job
+    builds = [step["with"] for step in job["steps"] if step.get("uses", "").startswith("docker/build-push-action@")]
+    assert [build.get("target", "") for build in builds] == ["", "api"]
+    assert {build["cache-from"] for build in builds} == {"type=gha"}
+    # Stages of `api` include all that the other image stands on; two exports to one scope would overwrite each other.
+    assert [build.get("cache-to") for build in builds] == [None, "type=gha,mode=max"]
+    deployed = workflow["jobs"]["deploy"]["steps"][-1]["with"]["image"]
+    assert builds[1]["tags"].replace("${{ env.REGISTRY }}", job["env"]["REGISTRY"]) == deployed
+
+
+def test_tests_run_as_whoever_owns_the_checkout_and_pips_cache():
+    (workflow,) = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in WORKFLOWS]
+    steps = workflow["jobs"]["test"]["steps"]
+    assert steps[1]["with"]["cache"] == "pip"
+    # pip as root would leave that cache empty, which fails the job when it is saved.
+    assert steps[-1]["run"] == ".ci/run"
+
+
+@pytest.mark.parametrize("has_sudo", [True, False])
+def test_ci_asks_for_roots_rights_to_install_debians_packages_and_for_nothing_else(has_sudo):
+    programs = {
+        "sudo": 'echo "sudo $*" >> log; exec "$@"',
+        "apt-get": 'echo "apt-get $1" >> log',
+        # Where the script goes on; it ends there.
+        "make": 'echo "make as $(id -u)" >> log; exit 3',
+    }
+    with tempfile.TemporaryDirectory(prefix="ci-") as name:
+        folder = Path(name)
+        shutil.copytree(ROOT / ".ci", folder / ".ci")
+        for path in (folder, folder / ".ci"):
+            path.chmod(0o777)
+        for program, said in programs.items():
+            if program != "sudo" or has_sudo:
+                (folder / program).write_text(f"#!/bin/bash\n{said}\n", encoding="utf-8")
+                (folder / program).chmod(0o755)
+        for program in ("bash", "dirname", "env", "id"):
+            (folder / program).symlink_to(shutil.which(program))
+        done = subprocess.run(
+            [*plainly(), "/bin/bash", folder / ".ci" / "run"],
+            env={"PATH": name},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 3, done.stderr
+        first, *_, last = (folder / "log").read_text(encoding="utf-8").splitlines()
+        assert first == ("sudo apt-get update -q" if has_sudo else "apt-get update")
+        user = PLAIN if not os.geteuid() else os.geteuid()
+        assert last == f"make as {user}"
+
+
+def test_what_renews_pins_is_told_where_they_are():
+    path = ROOT / ".github" / "dependabot.yml"
+    done = run("check-jsonschema", "--builtin-schema", "vendor.dependabot", path)
+    assert done.returncode == 0, done.stdout
+    updates = yaml.safe_load(path.read_text(encoding="utf-8"))["updates"]
+    places = {each["package-ecosystem"]: each["directory"] for each in updates}
+    assert places == {"github-actions": "/", "docker": "/", "docker-compose": "/deploy", "pip": "/"}
 
 
 def test_the_deployed_service_is_closed_and_its_settings_exist():

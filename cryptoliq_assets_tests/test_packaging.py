@@ -141,7 +141,8 @@ def test_the_image_can_reach_postgres():
 
 def test_ci_installs_what_the_suite_starts_only_where_it_is_absent():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    for command, package in (("chromium", "chromium"), ("initdb", "postgresql"), ("promtool", "prometheus")):
+    wanted = {"chromium": "chromium", "initdb": "postgresql", "promtool": "prometheus", "caddy": "caddy"}
+    for command, package in wanted.items():
         assert re.search(rf"^has {command} \|\| .*packages\+=\({package}\)$", script, flags=re.MULTILINE), command
 
 
