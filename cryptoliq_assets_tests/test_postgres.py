@@ -51,6 +51,8 @@ def a_home(postgres: Postgres) -> Iterator[Home]:
     with pytest.MonkeyPatch.context() as patch, quick_folder() as folder:
         patch.setenv(URL, postgres.database())
         patch.setenv("CRYPTOLIQ_FIRST_MONTH", "2021-11")
+        # The monitor's sensors look once: its runs are not those that these tests wait for, or cut off.
+        patch.setenv("CRYPTOLIQ_WATCH_SECONDS", "3600")
         made = Home.at(folder, first_month="2021-11")
         made.drop(file_name(DAYS[0]), snapshot([DAYS[0]]))
         yield made
@@ -75,7 +77,7 @@ class Refreshed:
 
     def before_the_lock(self) -> list[dg.DagsterRun]:
         """Runs whose process is at work; while the test holds the home they wait for it."""
-        begun = self.instance.get_runs(dg.RunsFilter(statuses=[STATUS.STARTED]))
+        begun = self.instance.get_runs(dg.RunsFilter(job_name="refresh", statuses=[STATUS.STARTED]))
         return [run for run in begun if PROCESS_TAG in run.tags]
 
 
