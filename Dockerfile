@@ -13,24 +13,23 @@ RUN apt-get update \
 FROM build AS build-all
 COPY requirements.txt .
 RUN pip install -r requirements.txt
-COPY pyproject.toml setup.py README.md ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY cryptoliq_assets ./cryptoliq_assets
-# numba keeps what it compiled by a source file's time: whole seconds survive a layer. The demo's road runs every kernel.
+# numba knows what it compiled by the path and the content of its source. The demo's road runs every kernel.
 RUN pip install --no-deps . \
-    && find /opt/cryptoliq/lib -path '*/cryptoliq_assets/*.py' -exec touch -d '2020-01-01 00:00:00 UTC' {} + \
     && cryptoliq --home /tmp/warm setup --quiet \
     && cryptoliq --home /tmp/warm simulate --coins 60 --days 90 \
     && cryptoliq --home /tmp/warm materialize --train \
     && set -- /tmp/warm/data/raw/*.csv \
     && cryptoliq --home /tmp/warm predict "$1" /tmp/forecasts.csv \
     && rm -rf /tmp/warm /tmp/forecasts.csv \
-    && pip uninstall -y pip
+    && pip uninstall -y setuptools pip
 
 FROM build AS build-api
 COPY requirements-serve.txt .
 RUN pip install -r requirements-serve.txt \
-    && pip uninstall -y pip
-# The same files, with their times, that the kernels were compiled from.
+    && pip uninstall -y setuptools pip
+# The same files, in the same place, that the kernels were compiled from.
 COPY --from=build-all /opt/cryptoliq/lib/python3.11/site-packages/cryptoliq_assets /opt/cryptoliq/lib/python3.11/site-packages/cryptoliq_assets
 COPY --from=build-all /opt/cryptoliq/lib/python3.11/site-packages/cryptoliq-0.1.0.dist-info /opt/cryptoliq/lib/python3.11/site-packages/cryptoliq-0.1.0.dist-info
 COPY --from=build-all /opt/cryptoliq/bin/cryptoliq /opt/cryptoliq/bin/cryptoliq
@@ -40,6 +39,7 @@ FROM python:3.11-slim AS base
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libgomp1 \
     && rm -rf /var/lib/apt/lists/* \
+    && pip uninstall -y wheel setuptools pip \
     && useradd --create-home --uid 10001 cryptoliq \
     && install -d -o cryptoliq -g cryptoliq -m 0700 /home/cryptoliq/home /home/cryptoliq/numba
 COPY --from=build-all --chown=10001:10001 /build/numba /home/cryptoliq/numba
@@ -56,7 +56,7 @@ ENV CRYPTOLIQ_LOG_TO=stdout
 USER 10001
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('PORT', '8000') + '/healthz', timeout=4)"]
+    CMD ["python", "-c", "import os, ssl, urllib.request as r; tls = os.environ.get('CRYPTOLIQ_API_TLS_CERT'); r.urlopen(('https' if tls else 'http') + '://127.0.0.1:' + os.environ.get('PORT', '8000') + '/healthz', timeout=4, context=ssl._create_unverified_context() if tls else None)"]
 # PORT: what Cloud Run and its like say; CRYPTOLIQ_API_KEYS must be set, or it refuses to start.
 CMD ["/bin/sh", "-c", "exec cryptoliq serve --host 0.0.0.0 --port \"${PORT:-8000}\""]
 

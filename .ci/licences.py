@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FILES = {"requirements.txt": "all", "requirements-serve.txt": "service", "requirements-dev.txt": "development"}
 HEAD = """# Licences
 
-Of every pinned package, as its metadata say it. Made by `python .ci/licences.py`; cryptoliq itself is under Apache-2.0. "in" names the
+Of every pinned package, as its metadata say it. Made by `python .ci/licences.py`; cryptoliq itself is under Apache-2.0 ([LICENSE](../LICENSE)). "in" names the
 installations that have it: all (requirements.txt), service (requirements-serve.txt), development (requirements-dev.txt, in no image).
 
 | package | version | licence | in |

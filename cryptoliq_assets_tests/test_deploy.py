@@ -22,6 +22,7 @@ from cryptoliq_assets.monitor.accuracy import REPORT, accuracy_report
 from cryptoliq_assets.monitor.conditions import Condition
 from cryptoliq_assets.monitor.predictions import measure_predictions
 from cryptoliq_assets.settings import Settings
+from cryptoliq_assets_tests.composed import raw
 from cryptoliq_assets_tests.monitor.test_accuracy import realised
 from cryptoliq_assets_tests.serving.processes import BODY, Served, free_port, serving
 
@@ -30,11 +31,11 @@ DASHBOARDS = sorted((DEPLOY / "grafana").glob("*.json"))
 METRIC = re.compile(r"\bcryptoliq_[a-z_]+")
 
 
-def program(name: str) -> str:
-    """A program of Debian's package `prometheus`; the test is skipped where it is absent."""
+def program(name: str, *, package: str = "prometheus") -> str:
+    """A program of one of Debian's packages; the test is skipped where it is absent."""
     found = shutil.which(name)
     if found is None:
-        pytest.skip(f"no {name} here: `apt-get install prometheus`")
+        pytest.skip(f"no {name} here: `apt-get install {package}`")
     return found
 
 
@@ -126,11 +127,61 @@ def test_the_dashboards_have_ids_of_their_own_and_the_data_source_that_is_provis
         assert max(x for x, _ in cells) < 24
 
 
-def test_promtool_takes_the_configuration_and_the_rules():
+@pytest.mark.parametrize("name", ["prometheus.yml", "prometheus-compose.yml"])
+def test_promtool_takes_the_configuration_and_the_rules(name, tmp_path):
     promtool = program("promtool")
-    done = subprocess.run([promtool, "check", "config", DEPLOY / "prometheus.yml"], capture_output=True, text=True)
+    shutil.copy(DEPLOY / "alerts.yml", tmp_path)
+    (tmp_path / "api_key").write_text("key", encoding="utf-8")
+    # Where compose puts the key; promtool wants to see the file.
+    said = (DEPLOY / name).read_text(encoding="utf-8").replace("/etc/prometheus/api_key", str(tmp_path / "api_key"))
+    (tmp_path / name).write_text(said, encoding="utf-8")
+    done = subprocess.run([promtool, "check", "config", tmp_path / name], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "7 rules found" in done.stdout
+
+
+def test_composes_prometheus_has_its_rules_and_its_key_where_it_looks_for_them_and_scrapes_the_same():
+    mounted = dict(volume.split(":")[:2] for volume in raw()["services"]["prometheus"]["volumes"])
+    assert mounted["./prometheus-compose.yml"] == "/etc/prometheus/prometheus.yml"
+    assert mounted["./alerts.yml"] == "/etc/prometheus/alerts.yml"
+    alone, composed = (
+        yaml.safe_load((DEPLOY / name).read_text(encoding="utf-8"))
+        for name in ("prometheus.yml", "prometheus-compose.yml")
+    )
+    (job,) = composed["scrape_configs"]
+    (given,) = raw()["services"]["prometheus"]["configs"]
+    assert job.pop("authorization") == {"type": "Bearer", "credentials_file": given["target"]}
+    assert raw()["configs"][given["source"]]["content"] == "${CRYPTOLIQ_API_KEY:?}"
+    command = raw()["services"]["api"]["command"]
+    assert job.pop("static_configs") == [{"targets": [f"api:{command[command.index('--port') + 1]}"]}]
+    del alone["scrape_configs"][0]["static_configs"]
+    assert composed == alone
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_caddy_takes_its_file_and_would_not_take_a_broken_one(broken, tmp_path):
+    caddy = program("caddy", package="caddy")
+    version = subprocess.run([caddy, "version"], capture_output=True, text=True, check=True).stdout
+    said = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
+    if [int(part) for part in re.findall(r"\d+", version)[:2]] < [2, 8]:
+        # Debian's: what compose runs calls the directive by its newer name.
+        assert "basic_auth" in said
+        said = said.replace("basic_auth", "basicauth")
+    if broken:
+        said = said.replace("reverse_proxy", "reverse_proxi", 1)
+    (tmp_path / "Caddyfile").write_text(said, encoding="utf-8")
+    hashed = subprocess.run(
+        [caddy, "hash-password", "--plaintext", "let me in"], capture_output=True, text=True, check=True
+    )
+    environment = {
+        "HOME": str(tmp_path),
+        "CRYPTOLIQ_DOMAIN": "example.org",
+        "PROXY_USER": "reader",
+        "PROXY_PASSWORD_HASH": hashed.stdout.strip(),
+    }
+    asked = [caddy, "validate", "--adapter", "caddyfile", "--config", tmp_path / "Caddyfile"]
+    done = subprocess.run(asked, env=environment, capture_output=True, text=True)
+    assert done.returncode == int(broken), done.stderr
 
 
 def test_the_alerts_fire_for_what_they_name_and_not_for_less(tmp_path):

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -30,7 +32,6 @@ STATUS = dg.DagsterRunStatus
 URL = "CRYPTOLIQ_POSTGRES_URL"
 # Two days apart: no row's next day is there, so there is nothing to train on, and a run is tables alone.
 DAYS = [dt.date(2022, 1, 1) + dt.timedelta(days=2 * step) for step in range(6)]
-WORKSPACE = str(Path(__file__).resolve().parents[1] / "workspace.yaml")
 # Longer than the 12 to 14 s for which Dagster tries to reach its database.
 OUTAGE_SECONDS = 16
 LOCKED = re.compile(
@@ -44,29 +45,57 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
-@pytest.fixture
-def home(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    """A home whose first file is taken in, on an empty database of its own."""
-    monkeypatch.setenv(URL, postgres.database())
-    monkeypatch.setenv("CRYPTOLIQ_FIRST_MONTH", "2021-11")
-    with quick_folder() as folder:
+@contextmanager
+def a_home(postgres: Postgres) -> Iterator[Home]:
+    """A home into which a first file was dropped, on an empty database of its own; the environment names it meanwhile."""
+    with pytest.MonkeyPatch.context() as patch, quick_folder() as folder:
+        patch.setenv(URL, postgres.database())
+        patch.setenv("CRYPTOLIQ_FIRST_MONTH", "2021-11")
+        # The monitor's sensors look once: its runs are not those that these tests wait for, or cut off.
+        patch.setenv("CRYPTOLIQ_WATCH_SECONDS", "3600")
         made = Home.at(folder, first_month="2021-11")
         made.drop(file_name(DAYS[0]), snapshot([DAYS[0]]))
         yield made
 
 
 @pytest.fixture
-def serve(home: Home, tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Starts long-lived commands on the home, and ends them."""
-    begun: list[Served] = []
+def home(postgres: Postgres) -> Iterator[Home]:
+    with a_home(postgres) as made:
+        yield made
 
-    def start(*command: str) -> Served:
-        begun.append(Served(home.settings.home, tmp_path / "served.log", *command))
-        return begun[-1]
 
-    yield start
-    for server in begun:
-        server.end()
+@dataclass(frozen=True)
+class Refreshed:
+    """Webserver, daemon and code server at work on a home that two files were dropped into, one after the other."""
+
+    home: Home
+    server: Served
+    instance: dg.DagsterInstance
+
+    def refreshes(self) -> list[STATUS]:
+        return statuses(self.instance, job="refresh")
+
+    def before_the_lock(self) -> list[dg.DagsterRun]:
+        """Runs whose process is at work; while the test holds the home they wait for it."""
+        begun = self.instance.get_runs(dg.RunsFilter(job_name="refresh", statuses=[STATUS.STARTED]))
+        return [run for run in begun if PROCESS_TAG in run.tags]
+
+
+@pytest.fixture(scope="class")
+def refreshed(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refreshed]:
+    log = tmp_path_factory.mktemp("postgres") / "served.log"
+    with a_home(postgres) as home:
+        prepare_home(home.settings)
+        server = Served(home.settings.home, log)
+        try:
+            with dg.DagsterInstance.from_config(str(home.settings.dagster_home)) as instance:
+                made = Refreshed(home, server, instance)
+                server.wait_for(lambda: made.refreshes() == [STATUS.SUCCESS], seconds=180, told="the first refresh")
+                home.drop(file_name(DAYS[1]), snapshot([DAYS[1]]))
+                server.wait_for(lambda: made.refreshes() == [STATUS.SUCCESS] * 2, seconds=120, told="the second one")
+                yield made
+        finally:
+            server.end()
 
 
 def command(home: Home, *arguments: str) -> None:
@@ -100,21 +129,10 @@ def assert_whole(home: Home, days: list[dt.date]) -> None:
     assert not list(home.settings.home.rglob("*.tmp"))
 
 
-def test_the_daemon_refreshes_twice_by_its_sensor_and_a_run_that_fails_is_recorded_with_its_reason(
-    home, serve, postgres
-):
-    prepare_home(home.settings)
-    server = serve()
-    with dg.DagsterInstance.from_config(str(home.settings.dagster_home)) as instance:
-
-        def refreshed(times: int) -> Callable[[], bool]:
-            return lambda: statuses(instance, job="refresh") == [STATUS.SUCCESS] * times
-
-        server.wait_for(refreshed(1), seconds=180, told="the first refresh")
-        home.drop(file_name(DAYS[1]), snapshot([DAYS[1]]))
-        server.wait_for(refreshed(2), seconds=120, told="the second refresh")
+class TestDaemon:
+    def test_refreshes_twice_by_its_sensor_and_records_a_run_that_fails_with_its_reason(self, refreshed, postgres):
+        home, server, instance = refreshed.home, refreshed.server, refreshed.instance
         assert_whole(home, DAYS[:2])
-
         selector = {"repositoryLocationName": "cryptoliq_assets.definitions", "repositoryName": "__repository__"}
         launched = ask(
             server,
@@ -142,57 +160,47 @@ def test_the_daemon_refreshes_twice_by_its_sensor_and_a_run_that_fails_is_record
             assert len(ends) == 1
         table = instance.get_latest_materialization_event(dg.AssetKey("labels"))
         assert table.run_id == instance.get_runs(dg.RunsFilter(job_name="refresh"), limit=1)[0].run_id
-    said = server.log.read_text(encoding="utf-8")
-    assert not LOCKED.findall(said + postgres.said())
-    assert PASSWORD not in said
-    # Nothing of it went to SQLite.
-    assert not list(home.settings.dagster_home.rglob("*.db"))
+        said = server.log.read_text(encoding="utf-8")
+        assert not LOCKED.findall(said + postgres.said())
+        assert PASSWORD not in said
+        # Nothing of it went to SQLite.
+        assert not list(home.settings.dagster_home.rglob("*.db"))
 
-
-def test_a_run_goes_on_over_a_restart_of_the_server_and_what_an_outage_cuts_ends_and_is_made_up_for(
-    home, serve, postgres
-):
-    prepare_home(home.settings)
-    lock = home.settings.lock_path
-    with dg.DagsterInstance.from_config(str(home.settings.dagster_home)) as instance:
-
-        def before_the_lock() -> list[dg.DagsterRun]:
-            """Runs whose process is at work; while the test holds the home they wait for it."""
-            begun = instance.get_runs(dg.RunsFilter(statuses=[STATUS.STARTED]))
-            return [run for run in begun if PROCESS_TAG in run.tags]
-
-        def refreshes(*ends: STATUS) -> Callable[[], bool]:
-            return lambda: statuses(instance, job="refresh") == list(ends)
-
+    def test_goes_on_over_a_restart_of_the_server_and_makes_up_for_what_an_outage_cuts(self, refreshed, postgres):
+        home, server, instance = refreshed.home, refreshed.server, refreshed.instance
+        lock, so_far = home.settings.lock_path, [STATUS.SUCCESS] * 2
         with home_lock(lock, wait_seconds=60):
-            server = serve("dagster-daemon", "run", "-w", WORKSPACE)
-            server.wait_for(lambda: bool(before_the_lock()), seconds=180, told="a run at work")
+            home.drop(file_name(DAYS[2]), snapshot([DAYS[2]]))
+            server.wait_for(lambda: bool(refreshed.before_the_lock()), seconds=120, told="a run at work")
             postgres.stop()
             postgres.start()
-        server.wait_for(refreshes(STATUS.SUCCESS), seconds=120, told="the end of the run over a restart")
-        assert_whole(home, DAYS[:1])
+        server.wait_for(
+            lambda: refreshed.refreshes() == [*so_far, STATUS.SUCCESS],
+            seconds=120,
+            told="the end of the run over a restart",
+        )
+        assert_whole(home, DAYS[:3])
 
         with home_lock(lock, wait_seconds=60):
-            home.drop(file_name(DAYS[1]), snapshot([DAYS[1]]))
-            server.wait_for(lambda: bool(before_the_lock()), seconds=120, told="another run at work")
-            (run,) = before_the_lock()
+            home.drop(file_name(DAYS[3]), snapshot([DAYS[3]]))
+            server.wait_for(lambda: bool(refreshed.before_the_lock()), seconds=120, told="another run at work")
+            (run,) = refreshed.before_the_lock()
             postgres.stop()
         time.sleep(OUTAGE_SECONDS)
         postgres.start()
         server.wait_for(
             lambda: (
-                statuses(instance, job="refresh")[-1] == STATUS.SUCCESS
+                refreshed.refreshes()[-1] == STATUS.SUCCESS
                 and instance.get_run_by_id(run.run_id).is_finished
-                and dt.date(2022, 1, 3) in set(home.store.read("labels")["date"].dt.date)
+                and DAYS[3] in set(home.store.read("labels")["date"].dt.date)
             ),
             seconds=180,
             told="the cut run's end, and a good one",
         )
-        first, cut, *more = statuses(instance, job="refresh")
-        assert first == STATUS.SUCCESS
+        cut, *more = refreshed.refreshes()[3:]
         assert (cut, more) in [(STATUS.SUCCESS, []), (STATUS.FAILURE, [STATUS.SUCCESS])]
         assert instance.get_runs_count(dg.RunsFilter(statuses=IN_FLIGHT)) == 0
-    assert_whole(home, DAYS[:2])
+        assert_whole(home, DAYS[:4])
 
 
 def test_the_command_line_takes_in_shows_and_closes_what_a_killed_command_left(home, capsys):
