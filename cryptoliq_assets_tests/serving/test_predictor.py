@@ -77,7 +77,7 @@ def promote_again(settings: Settings) -> str:
 def test_a_stored_row_asked_for_has_the_forecast_of_its_stored_features_to_the_last_bit(predictor, tables, data):
     cleaned, stored = tables
     places = data.draw(st.lists(st.integers(0, len(cleaned) - 1), min_size=1, max_size=20))
-    answers = predictor.answers([request_of(cleaned.iloc[place]) for place in places], now=NOW)
+    answers = predictor.answers([asked_of(cleaned.iloc[place]) for place in places], now=NOW)
     # The batch is not told what history is recent: both roads find it by the one rule.
     batch = predictor.held.champion.predict(stored.iloc[places])
     snapshot = [answer["basis"] == "snapshot" for answer in answers]
