@@ -87,9 +87,13 @@ def test_who_needs_the_home_waits_until_the_code_server_has_made_it(compose):
 def test_settings_of_alerts_and_fetching_reach_the_process_that_sends_and_fetches(compose):
     # Sensors and runs are processes of the code server; the file is the reader's and may be absent.
     assert compose["services"]["code"]["env_file"] == [{"path": "./pipeline.env", "required": False}]
-    assert [name for name in OURS if "env_file" in compose["services"][name]] == ["code"]
+    assert [name for name in OURS if "env_file" in compose["services"][name]] == ["code", "api", "app"]
     # It holds passwords: no commit and no image has it.
-    assert "/deploy/pipeline.env" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    for name in ("api", "app"):
+        assert compose["services"][name]["env_file"] == [{"path": "./service.env", "required": False}]
+    assert {"/deploy/pipeline.env", "/deploy/service.env"} <= set(
+        (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    )
     assert "deploy" in (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     said = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").split("## All of it with compose")[1]
     lines = re.findall(r"^(CRYPTOLIQ_\w+)=(\S+)$", said.split("\n## ")[0], flags=re.MULTILINE)

@@ -122,11 +122,15 @@ def test_input_columns_come_first_as_they_were_and_rows_keep_their_order(predict
         ("Bad,BAD,1,0.1,-5,3,1e5,1e7,31/07/2025", "line 3: date is '31/07/2025' (bad_date)"),
         (
             "Bad,BAD,1,0.1,-101,3,1e5,1e7,2025-07-31",
-            "line 3: 24h is -101.0 (out_of_bounds); expected -100 to 1e+300 percent",
+            "line 3: 24h is -101.0 percent (out_of_bounds); expected at least -100 percent",
         ),
         (
             "Bad,BAD,1,0.1,-5,3,1e301,1e7,2025-07-31",
-            "line 3: 24h_volume is 1e+301 (out_of_bounds); expected 0 to 1e+300",
+            "line 3: 24h_volume is 1e+301 (out_of_bounds); expected at most 1e+300",
+        ),
+        (
+            f"{'x' * 201},BAD,1,0.1,-5,3,1e5,1e7,2025-07-31",
+            "line 3: coin is 201 characters long (out_of_bounds); expected at most 200",
         ),
         ("Bad,BAD,1,2", "line 3: wrong_field_count"),
         ("Bad,BAD,,0.1,-5,3,1e5,1e7,2025-07-31", "line 3: price is empty (incomplete); expected a price above 0"),
@@ -164,6 +168,15 @@ def test_a_price_and_a_volume_are_enough_and_a_row_without_a_date_is_of_today(pr
     said = ",,1.5,,,,100000,,2025-08-02"
     _, [empty, undated] = predict([said, said.removesuffix("2025-08-02")])
     assert row["liquidity_score"] == empty["liquidity_score"] == undated["liquidity_score"]
+
+
+def test_few_rows_by_whose_sizes_a_unit_was_found_leave_a_doubt(predict):
+    calm = NEW.replace(",0.1,-5,3,", ",0.01,0.02,0.05,")
+    outcome, _ = predict([calm])
+    assert outcome.unit == "fraction"
+    assert "by the size of 1 rows alone" in outcome.doubts[0]
+    assert predict([f"{calm},percent"], header=f"{HEADER},change_unit")[0].doubts == []
+    assert predict([calm.replace("Newcoin", f"c{place}") for place in range(30)])[0].doubts == []
 
 
 def test_a_file_of_nothing_but_refused_rows_is_written_too(predict):

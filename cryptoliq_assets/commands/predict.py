@@ -12,8 +12,15 @@ from cryptoliq_assets.settings import Settings
 @click.command()
 @click.argument("source", metavar="IN.csv", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("target", metavar="OUT.csv", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--unit",
+    type=click.Choice(["percent", "fraction", "auto"]),
+    default="auto",
+    show_default=True,
+    help="Unit of 1h, 24h and 7d; auto: what the column change_unit says, else what the file's rows show together.",
+)
 @click.pass_obj
-def predict(settings: Settings, source: Path, target: Path) -> None:
+def predict(settings: Settings, source: Path, target: Path, unit: str) -> None:
     """Forecast each row of IN.csv by itself (columns as in a snapshot file; price and 24h_volume are needed) with the present champion.
 
     OUT.csv has the columns of IN.csv and liquidity_score, lower, upper, model_version, basis ("history": the coin's
@@ -26,6 +33,8 @@ def predict(settings: Settings, source: Path, target: Path) -> None:
     from cryptoliq_assets.models.loading import ModelRefused
     from cryptoliq_assets.serving.batch import InputRefused, predict_file
 
+    if unit != "auto":
+        settings = settings.model_copy(update={"change_unit": unit})
     if target.exists() and target.samefile(source):
         raise click.UsageError("OUT.csv is IN.csv: name another file")
     if not target.parent.is_dir():

@@ -26,7 +26,7 @@ from cryptoliq_assets.raw.coingecko_files import (
 )
 from cryptoliq_assets.raw.coingecko_job import Job, day_of, read
 from cryptoliq_assets.raw.coingecko_limits import Clock
-from cryptoliq_assets.raw.coingecko_snapshot import PAGE_COINS, Fetched, fewest_coins, merge_pages
+from cryptoliq_assets.raw.coingecko_snapshot import PAGE_COINS, Fetched, check_end, fewest_coins, merge_pages
 from cryptoliq_assets.raw.coingecko_written import has_live_snapshots, known_days, note_written
 from cryptoliq_assets.schemas.raw import UNIT_COLUMN
 from cryptoliq_assets.settings import Settings
@@ -120,16 +120,15 @@ class History:
             if page is None:
                 try:
                     page = _described(service.markets(number, least=least))
-                    ends = len(page) < least
-                    if ends and number < wanted and service.markets(number + 1):
-                        raise PartFailed(f"page {number} came with {len(page)} coins twice, though another follows it")
+                    pages.append(page)
+                    if len(page) < least:
+                        # The end of the market, for now: not kept.
+                        check_end(service, number, pages)
+                        break
                 except PartFailed as error:
                     raise FetchError(f"the list of coins did not come: {error}; run it again later") from error
-                if ends:
-                    # The end of the market, for now: not kept.
-                    pages.append(page)
-                    break
                 write_json(path, page)
+                continue
             pages.append(page)
         coins, notes = merge_pages(pages, top=self.top)
         write_json(job.list_path, {"top": self.top, "coins": coins, "notes": notes})

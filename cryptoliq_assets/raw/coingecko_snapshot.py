@@ -137,8 +137,7 @@ def _pages(
                 write_json(path, {"fetched_at": page.came_at, "coins": page.coins})
                 continue
             ending.append(f"the market ends on page {number}, which came with {len(page.coins)} coins twice")
-            if number < wanted:
-                _check_end(service, number, pages)
+            check_end(service, number, [page.coins for page in pages])
         except PartFailed as error:
             failed.append(str(error))
         if ending:
@@ -151,14 +150,14 @@ def _pages(
     return pages, ending
 
 
-def _check_end(service: CoinGecko, number: int, pages: list[_Page]) -> None:
+def check_end(service: CoinGecko, number: int, pages: list[list[dict[str, Any]]]) -> None:
     """FetchError unless the market ends on this short page, the last: one that came in part has other coins behind it."""
-    known = {coin["id"] for page in pages for coin in page.coins}
+    known = {coin["id"] for page in pages for coin in page}
     if all(coin["id"] in known for coin in service.markets(number + 1)):
         return
     raise FetchError(
-        f"page {number} of the market came with {len(pages[-1].coins)} coins of {PAGE_COINS} twice, though another page "
-        "follows it: no snapshot is written; run it again later"
+        f"page {number} of the market came with {len(pages[-1])} coins of {PAGE_COINS} twice, though another page "
+        "follows it: nothing is written; run it again later"
     )
 
 

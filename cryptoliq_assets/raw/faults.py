@@ -52,7 +52,7 @@ EXPECTED = {
     Reason.MISSING_DATE: "a date YYYY-MM-DD",
     Reason.BAD_DATE: "a calendar date YYYY-MM-DD (a time only if it is midnight UTC)",
     Reason.TOO_EARLY: "a date from {first} on, the first partition",
-    Reason.IN_FUTURE: "a date no later than {last}, the day of the look (UTC)",
+    Reason.IN_FUTURE: "a date no later than {last} (UTC)",
     Reason.NOT_A_NUMBER: "a plain number such as 1234.5, or nothing",
     Reason.INFINITE: "a finite number",
     Reason.NEGATIVE: "a number that is not negative",

@@ -144,6 +144,9 @@ def _weigh(evidence: Mapping[str, _Evidence]) -> UnitFinding | UnitConflictError
         unit = "percent" if odds > -_CONTRACT_ODDS else "fraction"
         sized = ", ".join(name for name, found in evidence.items() if found.odds)
         how, sure = f"typical size of {sized} (log odds for percent {odds:+.1f})", abs(odds) >= _CERTAIN
+    if _DECLARED in evidence and len(proven) > 1:
+        # Declared, and shown by arithmetic as well: sizes have no say.
+        return UnitFinding(unit, how, True)
     sign = 1 if unit == "percent" else -1
     # Calm days look like fractions: of a unit that was declared it takes more than a calm day to doubt.
     doubt = _CONFLICT if _DECLARED in evidence else _DOUBT

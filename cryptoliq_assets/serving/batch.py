@@ -36,6 +36,8 @@ CHUNK = 4_000
 # Chunks in work at a time: their kernels let go of the interpreter.
 _THREADS = 2
 _ROWS_A_WRITE = 20_000
+# Fewer rows than this are no market.
+_FEW_ROWS = 30
 # Months of requests that one read of the tables serves: with the 90 days before them, it bounds the memory.
 _MONTHS_A_READ = 3
 _BASES = (HISTORY, SNAPSHOT)
@@ -118,9 +120,22 @@ def predict_content(
         by_basis={name: count for count, name in sorted(zip(counts, _BASES, strict=True), reverse=True) if count},
         refused={code: refused.count(code) for code in dict.fromkeys(refused)},
         unit=parsed.report["unit"],
-        doubts=[issue for issue in parsed.report["issues"] if "not certain" in issue or "cut short" in issue],
+        doubts=_doubts(parsed),
     )
     return outcome, _as_csv(rows, forecasts, version=champion.version)
+
+
+def _doubts(parsed: ParsedSnapshot) -> list[str]:
+    """What is not certain of the file, in sentences. Rows to forecast may be few, and of few rows the sizes say little."""
+    report = parsed.report
+    doubts = [issue for issue in report["issues"] if "not certain" in issue or "cut short" in issue]
+    by_size = str(report["unit_found_by"]).startswith("typical size")
+    if by_size and report["unit_certain"] and report["rows_kept"] < _FEW_ROWS:
+        doubts.append(
+            f"1h, 24h and 7d were taken as {report['unit']} by the size of {report['rows_kept']} rows alone: say the unit, or "
+            "give the file a column change_unit"
+        )
+    return doubts
 
 
 def _content(source: Path, settings: Settings) -> bytes:

@@ -15,7 +15,7 @@ from cryptoliq_assets.raw.parsing import ParsedSnapshot
 from cryptoliq_assets.raw.records import Records as Located
 from cryptoliq_assets.raw.records import find_records
 from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS
-from cryptoliq_assets.serving.contract import BOUNDS
+from cryptoliq_assets.serving.contract import BOUNDS, MOST_OF_A_NAME
 from cryptoliq_assets.serving.lines import Records
 
 
@@ -35,9 +35,8 @@ class Rows:
         let_in[list(self.reasons)] = False
         return np.flatnonzero(let_in)
 
-    def refuse(self, place: int, code: str, column: str, value: float, expected: str) -> None:
+    def refuse(self, place: int, code: str, column: str, said: str, expected: str) -> None:
         """Note why the row at a place cannot be forecast."""
-        said = "empty" if np.isnan(value) else repr(float(value))
         self.reasons[int(place)] = (
             code,
             f"line {self.lines[place]}: {column} is {said} ({code}); expected {expected}",
@@ -93,7 +92,7 @@ def requests_of(parsed: ParsedSnapshot, rows: Rows) -> Requests:
     raw = parsed.rows.drop_columns(["coin", "symbol"]).to_pandas()
     coins = parsed.rows["coin"].combine_chunks().dictionary_encode()
     names, codes = coins.dictionary.to_pylist(), coins.indices.to_numpy()
-    beyond = _out_of_bounds(raw, places, rows)
+    beyond = _out_of_bounds(raw, places, rows) | _named_at_length(names, codes, places, rows)
     if beyond.all():
         return _NOTHING_ASKED
     if beyond.any():
@@ -105,7 +104,8 @@ def requests_of(parsed: ParsedSnapshot, rows: Rows) -> Requests:
     for index in np.setdiff1d(np.arange(len(raw)), whole, assume_unique=True).tolist():
         column = "price" if not raw["price"][index] > 0 else "24h_volume"
         wanted = "a price above 0" if column == "price" else "the value traded in 24 hours (0 where nothing was)"
-        rows.refuse(places[index], "incomplete", column, raw[column][index], wanted)
+        said = "empty" if np.isnan(raw[column][index]) else repr(float(raw[column][index]))
+        rows.refuse(places[index], "incomplete", column, said, wanted)
     numbers = {name: cleaned[name].to_numpy(dtype=float) for name in OBSERVED_NUMBERS}
     return Requests(places[whole], codes[whole], names, day_numbers(cleaned["date"]), numbers)
 
@@ -117,6 +117,16 @@ def _out_of_bounds(raw: pd.DataFrame, places: np.ndarray, rows: Rows) -> np.ndar
         values = raw[column].to_numpy(dtype=float)
         for index in np.flatnonzero(((values < least) | (values > most)) & ~found).tolist():
             unit = " percent" if column in CHANGE_COLUMNS else ""
-            rows.refuse(places[index], "out_of_bounds", column, values[index], f"{least:g} to {most:g}{unit}")
+            bound = f"at least {least:g}" if values[index] < least else f"at most {most:g}"
+            rows.refuse(places[index], "out_of_bounds", column, f"{float(values[index])!r}{unit}", f"{bound}{unit}")
             found[index] = True
+    return found
+
+
+def _named_at_length(names: list[str], codes: np.ndarray, places: np.ndarray, rows: Rows) -> np.ndarray:
+    """Which rows name a coin by more than a name; the reason is in `rows.reasons`."""
+    found = np.array([len(name) > MOST_OF_A_NAME for name in names], dtype=bool)[codes]
+    for index in np.flatnonzero(found).tolist():
+        size = len(names[codes[index]])
+        rows.refuse(places[index], "out_of_bounds", "coin", f"{size} characters long", f"at most {MOST_OF_A_NAME}")
     return found

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS
 
@@ -16,6 +16,7 @@ from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS
 _MOST = 1e300
 _Dollars = Annotated[float, Field(ge=0, le=_MOST, allow_inf_nan=False)]
 _Change = Annotated[float, Field(ge=-100, le=_MOST, allow_inf_nan=False)]
+MOST_OF_A_NAME = 200
 # The same for rows of a file, which no pydantic reads; a price has to be above its own.
 BOUNDS = {
     "price": (0.0, _MOST),
@@ -67,8 +68,10 @@ class PredictRequest(BaseModel):
     price_change_24h: Annotated[float, Field(ge=-_MOST, le=_MOST, allow_inf_nan=False)] | None = Field(
         None, description="USD; derived, held to its range only."
     )
-    coin: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
-        None, description="Name of the coin in the stored tables; without it the forecast rests on this body alone."
+    coin: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_OF_A_NAME)] | None = (
+        Field(
+            None, description="Name of the coin in the stored tables; without it the forecast rests on this body alone."
+        )
     )
     date: dt.date | None = Field(None, description="Day of the snapshot; default: today (UTC).")
 

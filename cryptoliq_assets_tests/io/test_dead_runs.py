@@ -175,8 +175,10 @@ def runner(tmp_path: Path) -> Runner:
 
 
 def test_a_command_lets_go_of_its_runs_when_they_have_ended(runner: Runner) -> None:
+    # Other tests of this process may have left runs of their own.
+    before = set(dead_runs._held)
     runner.refresh(runner.plan().ranges, job="ingest")
-    assert not dead_runs._held
+    assert set(dead_runs._held) <= before
     assert reap_dead_runs(runner.instance, runner.settings.lock_path, now=in_a_while()) == []
     assert not list(runner.settings.lock_path.with_name("alive").iterdir())
 

@@ -320,7 +320,9 @@ def test_a_list_of_which_a_part_is_missing_is_not_kept_and_one_that_ends_early_i
     service.coins = [coin(place) for place in range(1, 261)]
     part = Fault(200, json.dumps(service.coins[:100]).encode())
     service.faults = [("&page=1", part)] * 2
-    with pytest.raises(FetchError, match="page 1 came with 100 coins twice, though another follows it"):
+    with pytest.raises(
+        FetchError, match="page 1 of the market came with 100 coins of 250 twice, though another page follows it"
+    ):
         history(tmp_path, service, Waited(), top=260).fetch()
     service.coins = service.coins[:4]
     service.asked.clear()

@@ -193,6 +193,13 @@ def test_a_short_page_that_comes_twice_is_no_end_where_others_follow_it(tmp_path
     assert not settings.raw_dir.exists()
 
 
+def test_the_last_page_wanted_is_looked_behind_as_well(tmp_path, service) -> None:
+    service.coins = [coin(place) for place in range(1, 701)]
+    service.faults = [("&page=2", Fault(200, json.dumps(service.coins[250:350]).encode()))] * 2
+    with pytest.raises(FetchError, match="page 2 of the market came with 100 coins of 250 twice, though another page"):
+        fetch_snapshot(fetching(tmp_path, service, coingecko_coins=500), clock=Waited().clock)
+
+
 def test_a_look_behind_a_short_page_that_comes_to_nothing_is_a_page_that_did_not_come(tmp_path, service) -> None:
     service.faults = [("&page=3", Fault(500))] * 6
     with pytest.raises(FetchError, match=r"1 of 4 pages did not come.*page 3 of the market: the service failed"):

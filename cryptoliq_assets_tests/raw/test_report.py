@@ -31,7 +31,7 @@ def dated(date: str) -> str:
         ),
         (
             "2023-01-01",
-            "line 3: date is '2023-01-01' (date_in_future); expected a date no later than 2022-12-31, the day of the look (UTC)",
+            "line 3: date is '2023-01-01' (date_in_future); expected a date no later than 2022-12-31 (UTC)",
         ),
     ],
 )

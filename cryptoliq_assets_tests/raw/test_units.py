@@ -120,6 +120,14 @@ def test_a_calm_day_that_declares_percent_is_percent_and_without_a_word_it_is_no
     assert (finding.unit, finding.how) == ("percent", "the file's column change_unit says percent")
 
 
+def test_a_declared_unit_that_arithmetic_shows_as_well_is_certain_however_calm_the_day() -> None:
+    columns = calm()
+    moved = columns["price"] - columns["price"] / (1 + columns["24h"] / 100)
+    price = columns.pop("price")
+    finding = find_unit(columns, price, price_change=moved, declared="percent")
+    assert (finding.unit, finding.certain) == ("percent", True)
+
+
 def test_a_declared_unit_that_the_sizes_do_not_doubt_is_certain() -> None:
     for scale, unit in ((100, "percent"), (1, "fraction")):
         finding = found(market(100), scale=scale, declared=unit)

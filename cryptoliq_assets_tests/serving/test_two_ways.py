@@ -16,7 +16,7 @@ from cryptoliq_assets.serving.contract import request_of
 from cryptoliq_assets.serving.predictor import DateRefused, Predictor
 
 NOW = dt.datetime(2025, 8, 2, 9, tzinfo=dt.UTC)
-COINS = [None, "Bitcoin", "Nobody knows it", "Élan ₿"]
+COINS = [None, "Bitcoin", " Bitcoin ", "x" * 201, "Nobody knows it", "Élan ₿"]
 # July is at hand in memory, whose oldest day a JSON request may have; older days are for CSV alone.
 DATES = [None, "2025-07-20", "2025-07-31", "2025-08-01", "2025-08-03", "2025-08-04", "2990-01-01"]
 CHANGES = st.sampled_from([None, 0.0, 0.3, -7.5, 212.0, -100.0, -100.5, -250.0, 2e300])
