@@ -236,6 +236,7 @@ def test_the_order_of_rows_changes_no_forecast_to_the_last_bit(predict, newest, 
     [
         (b"", "the file is empty"),
         (b"coin,price\nBitcoin,1\n", "missing columns: 24h_volume; found"),
+        (b"price;24h_volume\n1;2\n", r"missing columns: .*cells seem to be parted by semicolons"),
         (b"\x00\x01\x02", "not a text file"),
         (f"{HEADER}\n".encode(), "no rows"),
         (f"{HEADER},lower,reason\n{NEW},1,2\n".encode(), "has columns named lower, reason, as those added"),

@@ -151,12 +151,13 @@ def check_missing(document: Document, *, needed: Sequence[str] = REQUIRED_COLUMN
     shown = ", ".join(repr(name[:_NAME_SHOWN]) for name in columns[:_COLUMNS_SHOWN])
     more = f" and {len(columns) - _COLUMNS_SHOWN} more" if len(columns) > _COLUMNS_SHOWN else ""
     message = f"missing columns: {', '.join(missing)}; found: {shown}{more}"
-    raise FileRefusedError("missing_columns", message + _delimiter_hint(columns))
+    raise FileRefusedError("missing_columns", message + _delimiter_hint(columns, needed))
 
 
-def _delimiter_hint(columns: tuple[str, ...]) -> str:
+def _delimiter_hint(columns: Sequence[str], needed: Sequence[str]) -> str:
     for sign, said in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
-        if "coin" in [name.strip().strip('"') for name in ",".join(columns).split(sign)]:
+        names = [name.strip().strip('"') for name in ",".join(columns).split(sign)]
+        if len(names) > 1 and not set(needed).isdisjoint(names):
             return f" (cells seem to be parted by {said}; expected commas)"
     return ""
 
