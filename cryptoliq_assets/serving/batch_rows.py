@@ -4,10 +4,8 @@ import datetime as dt
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from cryptoliq_assets.cleaned.imputation import clean_snapshots
-from cryptoliq_assets.features.engineering import OBSERVED_NUMBERS, day_numbers
+from cryptoliq_assets.features.engineering import OBSERVED_NUMBERS
 from cryptoliq_assets.raw.cells import read_text
 from cryptoliq_assets.raw.contract import Document, open_document
 from cryptoliq_assets.raw.faults import FILE_REFUSED, RefusedRow
@@ -81,40 +79,34 @@ def rows_of(document: Document, located: Located, parsed: ParsedSnapshot, *, dat
 
 
 def requests_of(parsed: ParsedSnapshot, rows: Rows) -> Requests:
-    """Cleaned requests; those that the service's contract would refuse are refused in `rows.reasons`."""
+    """The requests; rows that the service's contract would refuse are refused in `rows.reasons`."""
     if parsed.rows is None:
         return _NOTHING_ASKED
-    places = rows.kept
-    if len(places) != len(parsed.rows):
+    places, table = rows.kept, parsed.rows
+    if len(places) != len(table):
         raise AssertionError(
-            f"{len(parsed.rows)} rows parsed, {len(places)} records kept: a fault in cryptoliq, not in the file"
+            f"{len(table)} rows parsed, {len(places)} records kept: a fault in cryptoliq, not in the file"
         )
-    raw = parsed.rows.drop_columns(["coin", "symbol"]).to_pandas()
-    coins = parsed.rows["coin"].combine_chunks().dictionary_encode()
+    coins = table["coin"].combine_chunks().dictionary_encode()
     names, codes = coins.dictionary.to_pylist(), coins.indices.to_numpy()
-    beyond = _out_of_bounds(raw, places, rows) | _named_at_length(names, codes, places, rows)
-    if beyond.all():
-        return _NOTHING_ASKED
-    if beyond.any():
-        raw, places, codes = raw[~beyond].reset_index(drop=True), places[~beyond], codes[~beyond]
-    # A coin of its own for each row: cells are not filled from the file's other days.
-    alone = pd.Categorical.from_codes(np.arange(len(raw)), pd.RangeIndex(len(raw)))
-    cleaned, _ = clean_snapshots(raw.assign(coin=alone, symbol=alone), since=raw["date"].min(), until=raw["date"].max())
-    whole = cleaned["coin"].cat.codes.to_numpy().astype(np.int64)
-    for index in np.setdiff1d(np.arange(len(raw)), whole, assume_unique=True).tolist():
-        column = "price" if not raw["price"][index] > 0 else "24h_volume"
-        wanted = "a price above 0" if column == "price" else "the value traded in 24 hours (0 where nothing was)"
-        said = "empty" if np.isnan(raw[column][index]) else repr(float(raw[column][index]))
-        rows.refuse(places[index], "incomplete", column, said, wanted)
-    numbers = {name: cleaned[name].to_numpy(dtype=float) for name in OBSERVED_NUMBERS}
-    return Requests(places[whole], codes[whole], names, day_numbers(cleaned["date"]), numbers)
+    numbers = {name: table[name].to_numpy() for name in OBSERVED_NUMBERS}
+    days = table["date"].to_numpy().astype("datetime64[D]").astype(np.int64)
+    refused = _out_of_bounds(numbers, places, rows)
+    refused |= _named_at_length(names, codes, places, rows) | _incomplete(numbers, places, rows)
+    if refused.any():
+        asked = ~refused
+        places, codes, days = places[asked], codes[asked], days[asked]
+        numbers = {name: values[asked] for name, values in numbers.items()}
+    # A cap of 0 is unknown.
+    numbers["mkt_cap"] = np.where(numbers["mkt_cap"] == 0, np.nan, numbers["mkt_cap"])
+    return Requests(places, codes, names, days, numbers)
 
 
-def _out_of_bounds(raw: pd.DataFrame, places: np.ndarray, rows: Rows) -> np.ndarray:
+def _out_of_bounds(numbers: dict[str, np.ndarray], places: np.ndarray, rows: Rows) -> np.ndarray:
     """Which rows state a number that the contract does not take; the first such one is the reason in `rows.reasons`."""
-    found = np.zeros(len(raw), dtype=bool)
+    found = np.zeros(len(places), dtype=bool)
     for column, (least, most) in BOUNDS.items():
-        values = raw[column].to_numpy(dtype=float)
+        values = numbers[column]
         for index in np.flatnonzero(((values < least) | (values > most)) & ~found).tolist():
             unit = " percent" if column in CHANGE_COLUMNS else ""
             bound = f"at least {least:g}" if values[index] < least else f"at most {most:g}"
@@ -129,4 +121,16 @@ def _named_at_length(names: list[str], codes: np.ndarray, places: np.ndarray, ro
     for index in np.flatnonzero(found).tolist():
         size = len(names[codes[index]])
         rows.refuse(places[index], "out_of_bounds", "coin", f"{size} characters long", f"at most {MOST_OF_A_NAME}")
+    return found
+
+
+def _incomplete(numbers: dict[str, np.ndarray], places: np.ndarray, rows: Rows) -> np.ndarray:
+    """Which rows lack what nothing can be said without; the reason is in `rows.reasons`."""
+    priceless, volume = ~(numbers["price"] > 0), numbers["24h_volume"]
+    found = priceless | np.isnan(volume)
+    for index in np.flatnonzero(found).tolist():
+        column = "price" if priceless[index] else "24h_volume"
+        wanted = "a price above 0" if priceless[index] else "the value traded in 24 hours (0 where nothing was)"
+        value = float(numbers[column][index])
+        rows.refuse(places[index], "incomplete", column, "empty" if np.isnan(value) else repr(value), wanted)
     return found
