@@ -4,9 +4,7 @@ Each row of IN is a question of its own, read as ingest reads a snapshot's and h
 OUT has its rows in their order, those refused with the reason in place of a forecast.
 """
 
-import csv
 import datetime as dt
-import io
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,10 +21,9 @@ from cryptoliq_assets.models.predicting import predict_arrays
 from cryptoliq_assets.partitions import first_day
 from cryptoliq_assets.raw.opening import too_large, too_large_reason
 from cryptoliq_assets.raw.parsing import ParsedSnapshot, parse_snapshot
-from cryptoliq_assets.raw.records import split_cells
 from cryptoliq_assets.raw.screening import last_asked
 from cryptoliq_assets.serving.batch_rows import Requests, Rows, locate, requests_of, rows_of
-from cryptoliq_assets.serving.lines import has_plain_text, with_cells
+from cryptoliq_assets.serving.lines import cells_of, fitted, has_plain_text, line_of, with_cells
 from cryptoliq_assets.serving.online import HISTORY, SNAPSHOT, StoredHistory, coded_features
 from cryptoliq_assets.settings import Settings
 
@@ -250,7 +247,7 @@ def _ends(days: np.ndarray) -> tuple[dt.date, dt.date]:
 
 def _as_csv(rows: Rows, forecasts: _Forecasts, *, version: str) -> Iterator[bytes]:
     """OUT in chunks of encoded lines."""
-    yield _line([*rows.columns, *ADDED_COLUMNS])
+    yield line_of([*rows.columns, *ADDED_COLUMNS])
     tails = [f",{version},{basis},\n".encode() for basis in _BASES]
 
     def of(start: int) -> bytes:
@@ -280,31 +277,9 @@ def _as_csv(rows: Rows, forecasts: _Forecasts, *, version: str) -> Iterator[byte
 def _told(text: str, said: list[str] | None, rows: Rows, place: int) -> bytes:
     """The line of one row, cell by cell: with what is said of it, or the reason why it is refused."""
     width = len(rows.columns)
-    cells = _cells(text)
-    cells, surplus = _fitted(cells, width), cells[width:]
+    cells = cells_of(text)
+    cells, surplus = fitted(cells, width), cells[width:]
     if said is not None:
-        return _line([*cells, *said, ""])
+        return line_of([*cells, *said, ""])
     beyond = f"; beyond the columns: {', '.join(map(repr, surplus))}" if surplus else ""
-    return _line([*cells, "", "", "", "", "", rows.reasons[place][1] + beyond])
-
-
-def _line(cells: list[str]) -> bytes:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
-    return buffer.getvalue().encode("utf-8")
-
-
-def _cells(text: str) -> list[str]:
-    """Cells of a record, out of their quotes."""
-    if '"' not in text:
-        return text.split(",")
-    try:
-        return next(csv.reader([text]))
-    except csv.Error:
-        # A cell longer than the csv module takes.
-        return split_cells(text)
-
-
-def _fitted(cells: list[str], width: int) -> list[str]:
-    """As many cells as there are columns: missing ones empty, those too many left out."""
-    return cells[:width] + [""] * (width - len(cells))
+    return line_of([*cells, "", "", "", "", "", rows.reasons[place][1] + beyond])

@@ -13,16 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS
 
 # A coin that was worth nothing has risen by 10^10 percent in real snapshots.
-_MOST = 1e300
-_Dollars = Annotated[float, Field(ge=0, le=_MOST, allow_inf_nan=False)]
-_Change = Annotated[float, Field(ge=-100, le=_MOST, allow_inf_nan=False)]
+LARGEST = 1e300
+_Dollars = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+_Change = Annotated[float, Field(ge=-100, le=LARGEST, allow_inf_nan=False)]
 MOST_OF_A_NAME = 200
 # The same for rows of a file, which no pydantic reads; a price has to be above its own.
 BOUNDS = {
-    "price": (0.0, _MOST),
-    **dict.fromkeys(CHANGE_COLUMNS, (-100.0, _MOST)),
-    "24h_volume": (0.0, _MOST),
-    "mkt_cap": (0.0, _MOST),
+    "price": (0.0, LARGEST),
+    **dict.fromkeys(CHANGE_COLUMNS, (-100.0, LARGEST)),
+    "24h_volume": (0.0, LARGEST),
+    "mkt_cap": (0.0, LARGEST),
 }
 
 EXAMPLE = {
@@ -58,14 +58,14 @@ class PredictRequest(BaseModel):
         extra="forbid", strict=True, populate_by_name=False, json_schema_extra={"examples": [EXAMPLE]}
     )
 
-    price: Annotated[float, Field(gt=0, le=_MOST, allow_inf_nan=False, description="USD.")]
+    price: Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False, description="USD.")]
     change_1h: _Change | None = Field(None, alias="1h", description="Percent.")
     change_24h: _Change | None = Field(None, alias="24h", description="Percent.")
     change_7d: _Change | None = Field(None, alias="7d", description="Percent.")
     volume: _Dollars = Field(alias="24h_volume", description="USD traded in 24 hours; 0 where nothing was.")
     mkt_cap: _Dollars | None = Field(None, description="USD; 0 or null: unknown.")
     liquidity_ratio: _Dollars | None = Field(None, description="24h_volume / mkt_cap; derived, held to its range only.")
-    price_change_24h: Annotated[float, Field(ge=-_MOST, le=_MOST, allow_inf_nan=False)] | None = Field(
+    price_change_24h: Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)] | None = Field(
         None, description="USD; derived, held to its range only."
     )
     coin: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_OF_A_NAME)] | None = (

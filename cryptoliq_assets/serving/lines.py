@@ -4,6 +4,8 @@ Nearly every row stays as it came, its forecast behind it: bytes are copied from
 said of a row is written by the caller, and put in its place.
 """
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +13,8 @@ import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from cryptoliq_assets.raw.records import split_cells
 
 # Between these the shortest text of a float has no exponent, wherever it is made.
 _PLAIN_FROM, _PLAIN_BELOW = 1e-4, 1e10
@@ -73,6 +77,29 @@ def with_cells(
     return _lines(
         records.starts, records.ends, offsets + firsts[:, None], np.concatenate(digits), tail_of, replaced, *said
     ).tobytes()
+
+
+def line_of(cells: list[str]) -> bytes:
+    """A line of cells, quoted where they need it."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    return buffer.getvalue().encode("utf-8")
+
+
+def cells_of(text: str) -> list[str]:
+    """Cells of a record, out of their quotes."""
+    if '"' not in text:
+        return text.split(",")
+    try:
+        return next(csv.reader([text]))
+    except csv.Error:
+        # A cell longer than the csv module takes.
+        return split_cells(text)
+
+
+def fitted(cells: list[str], width: int) -> list[str]:
+    """As many cells as there are columns: missing ones empty, those too many left out."""
+    return cells[:width] + [""] * (width - len(cells))
 
 
 def _joined(parts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:

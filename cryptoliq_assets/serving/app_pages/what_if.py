@@ -7,6 +7,7 @@ import streamlit as st
 
 from cryptoliq_assets.serving import charts
 from cryptoliq_assets.serving.app_kit import ahead, chart, coin, figures, forecasts, needs_champion, page, shown, text
+from cryptoliq_assets.serving.contract import LARGEST
 from cryptoliq_assets.serving.sources import Source
 from cryptoliq_assets.serving.telling import Problem
 
@@ -33,8 +34,6 @@ _BASES = {
 }
 # As many digits as a float tells, and no more.
 _DIGITS = ".12g"
-# What the contract lets in of a derived field.
-_LARGEST = 1e300
 
 
 def show(source: Source) -> None:
@@ -108,7 +107,7 @@ def _derived(body: dict[str, Any]) -> dict[str, float]:
         made["liquidity_ratio"] = volume / cap
     if price is not None and price > 0 and change is not None and change > -100:
         made["price_change_24h"] = price - price / (1 + change / 100)
-    return {name: value for name, value in made.items() if body[name] is None and abs(value) <= _LARGEST}
+    return {name: value for name, value in made.items() if body[name] is None and abs(value) <= LARGEST}
 
 
 def _row(body: dict[str, Any]) -> str:
