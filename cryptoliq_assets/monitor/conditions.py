@@ -33,6 +33,18 @@ KINDS: dict[str, Kind] = {
     ),
     "volume_step": Kind("Volumes stepped", "compare with another source: did trade fall, or the feed's coverage"),
     "caps_missing": Kind("Market caps are missing", "ask the source; caps stay unknown until it is mended"),
+    "prices_missing": Kind(
+        "Prices are missing",
+        "ask the source for the whole file and drop it again; coins without a price are not forecast",
+    ),
+    "volumes_missing": Kind(
+        "Volumes are missing",
+        "ask the source for the whole file and drop it again; filled rows are not used to train or score",
+    ),
+    "changes_missing": Kind(
+        "Changes are missing",
+        "ask the source for 24h and 7d and drop the file again; rows without them do not train or score",
+    ),
     "coins_lost": Kind("Coins are gone", "compare the file's rows with the day before; ask for a whole file"),
     "clock_off": Kind(
         "The feed's clock is off", "compare the file's date with that of its prices; drop it under the right date"
@@ -47,6 +59,10 @@ KINDS: dict[str, Kind] = {
     "run_failed": Kind("A run failed", "open the run in the UI; its error names the step and the reason"),
     "predictions_stopped": Kind(
         "Predictions fell to zero", "look at /readyz, logs/app.log, and at who calls the service"
+    ),
+    "monitor_broken": Kind(
+        "A part of the monitor failed",
+        "see the error; `cryptoliq monitor` runs it again, everything else was evaluated",
     ),
     "report_broken": Kind("A report cannot be read", "`cryptoliq monitor` writes it anew"),
     "service_errors": Kind("The service fails requests", "look into logs/app.log for events `exception` and `problem`"),
