@@ -1,5 +1,6 @@
 """How many requests whoever asks may make: token buckets."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,8 +18,13 @@ class Buckets:
     def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.per_minute = per_minute
         self._clock = clock
-        self._burst = float(min(per_minute, max(per_minute / 10, 10.0)))
+        self._burst = float(min(per_minute, max(per_minute // 10, 10)))
         self._left: dict[Any, tuple[float, float]] = {}
+
+    @property
+    def limit(self) -> str:
+        """The limit in words: burst and rate."""
+        return f"at most {self._burst:,.0f} requests at once (burst) and {self.per_minute:,} per minute after that"
 
     def take(self, key: Any) -> int:
         """0 when the request may pass, else the seconds (whole) after which one may."""
@@ -27,7 +33,7 @@ class Buckets:
         left, now = self._now(key)
         passes = left >= 1.0
         self._set(key, left - 1.0 if passes else left, now)
-        return 0 if passes else max(1, round((1.0 - left) * 60.0 / self.per_minute))
+        return 0 if passes else max(1, math.ceil((1.0 - left) * 60.0 / self.per_minute - 1e-9))
 
     def charge(self, key: Any, rows: int) -> None:
         """Take for the rows of a batch what they cost beyond its one request, though less be left: it is waited for then."""

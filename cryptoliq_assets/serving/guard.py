@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cryptoliq_assets.serving.bodies import BodyTooLarge
 from cryptoliq_assets.serving.buckets import Buckets
 from cryptoliq_assets.serving.journal import Journal
-from cryptoliq_assets.serving.keys import is_loopback, place_of
+from cryptoliq_assets.serving.keys import place_of
 from cryptoliq_assets.serving.metrics import Metrics
+from cryptoliq_assets.serving.origins import foreign_reason
 from cryptoliq_assets.serving.problems import problem
 from cryptoliq_assets.settings import Settings
 
@@ -118,7 +120,8 @@ class Guard:
         if int(length) > self.most_bytes:
             return problem(413, _too_large(self.most_bytes))
         if not self.digests:
-            return None if _from_here(scope) else problem(403, "no keys are set: only this machine may ask")
+            reason = foreign_reason(scope)
+            return None if reason is None else problem(403, reason)
         key = _key_in(headers)
         place = place_of(key, self.digests) if key else None
         scope[_ASKED_BY] = place
@@ -128,15 +131,14 @@ class Guard:
             return self._unknown(scope, key)
         wait = self.buckets.take(place)
         if wait:
-            told = f"more than {self.buckets.per_minute} requests a minute with this key"
-            return problem(429, told, headers={"Retry-After": str(wait)})
+            return _limited("this key", self.buckets, wait)
         return None
 
     def _unknown(self, scope: Scope, key: str) -> ASGIApp:
         """401 without a key, 403 with a wrong one, 429 where an address has had too many of them."""
         wait = self.refused.take((scope.get("client") or ("", 0))[0])
         if wait:
-            return problem(429, "too many requests without a known key", headers={"Retry-After": str(wait)})
+            return _limited("an address without a known key", self.refused, wait)
         if key:
             return problem(403, "this key is not known here")
         wanted = "send the key as `Authorization: Bearer KEY`"
@@ -210,13 +212,10 @@ def asked_by(scope: Scope) -> int | None:
     return scope.get(_ASKED_BY)
 
 
-def _from_here(scope: Scope) -> bool:
-    """Whether both ends are this machine's: whatever the settings say, this is where it listens."""
-    client, server = scope.get("client"), scope.get("server")
-    if client is None:
-        # A socket of the file system: who may open it is the file system's matter.
-        return server is not None and server[1] is None
-    return is_loopback(client[0]) and (server is None or is_loopback(server[0]))
+def _limited(asker: str, buckets: Buckets, wait: int) -> Response:
+    """429 with the limit that applies and the wait."""
+    detail = f"too many requests: {asker} may make {buckets.limit}, of each worker process; retry in {wait} s"
+    return problem(429, detail, headers={"Retry-After": str(wait)})
 
 
 def _too_large(most: int) -> str:

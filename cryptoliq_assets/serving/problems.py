@@ -13,7 +13,7 @@ from cryptoliq_assets.serving.contract import Problem
 _TITLES = {
     400: "Bad request",
     401: "Key needed",
-    403: "Key refused",
+    403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
     413: "Body too large",
@@ -92,7 +92,8 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     titles = {
         400: "The request is no HTTP that can be read.",
         401: "No key.",
-        403: "A key that is not known; where none are set, a request that does not come from this machine.",
+        403: "A key that is not known; without keys, a request that does not come from this machine, names another Host, or "
+        "comes from a page of another origin.",
         404: "Nothing of that name.",
         413: "The body is larger than the limit.",
         415: "The body is of another media type.",

@@ -33,6 +33,8 @@ class Protocol(HttpToolsProtocol):
         self._due: float | None = None
         # Bytes of what may become a header, and whether what comes is a body, answered already or not.
         self._head, self._in_body = 0, False
+        # Bytes received in a body that are no content: chunk sizes, their extensions, trailers.
+        self._framing = 0
         self._looking: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -54,19 +56,54 @@ class Protocol(HttpToolsProtocol):
         self._looking = self.loop.call_at(self._due or now + HEADER_SECONDS, self._look)
 
     def data_received(self, data: bytes) -> None:
-        if not self._in_body:
+        if len(data) <= HEADER_BYTES:
+            self._take(data)
+            return
+        # In pieces, so that what is counted after each is never much above the limit.
+        for start in range(0, len(data), HEADER_BYTES):
+            if self.transport.is_closing():
+                return
+            self._take(data[start : start + HEADER_BYTES])
+
+    def _take(self, data: bytes) -> None:
+        if self._in_body:
+            self._framing += len(data)
+        else:
             self._head += len(data)
         super().data_received(data)
-        if self._head > HEADER_BYTES and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._framing > HEADER_BYTES:
+            self._refuse_trailers()
+        elif self._head > HEADER_BYTES:
             if self.cycle is None or self.cycle.response_complete:
                 self._refuse(431, f"the header has more than {HEADER_BYTES // 1024} KiB")
             else:
                 # Behind a request that is not answered yet: nothing can be said now.
                 self.transport.close()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # A trailer is dropped: the scope's headers are the ones that came before the body, so no key is taken from it.
+        if self._in_body:
+            self._framing += len(name) + len(value)
+        else:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        # What follows the content in the same piece is counted by `on_header` if it is a trailer.
+        self._framing = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        self._head, self._in_body = 0, False
+        self._head, self._in_body, self._framing = 0, False, 0
+
+    def _refuse_trailers(self) -> None:
+        """Close a connection whose body has more framing or trailers than a header may have, with 431 if nothing was sent."""
+        if self.cycle is not None and not self.cycle.response_started:
+            self._refuse(431, f"the trailers have more than {HEADER_BYTES // 1024} KiB")
+        else:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

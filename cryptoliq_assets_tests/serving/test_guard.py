@@ -114,7 +114,7 @@ def test_without_keys_only_this_machine_is_answered_wherever_the_service_listens
         app = create_app(Settings(home=home))
         transport = httpx.ASGITransport(app, client=(client, 5))
         async with httpx.AsyncClient(transport=transport, base_url=f"http://{server}") as asking:
-            answer = await asking.get("/healthz")
+            answer = await asking.get("/healthz", headers={"Host": "localhost"})
         app.state.service.log.close()
         app.state.service.predictions.close()
         return answer
@@ -122,6 +122,68 @@ def test_without_keys_only_this_machine_is_answered_wherever_the_service_listens
     answer = asyncio.run(ask())
     assert answer.status_code == status
     assert status == 200 or answer.headers["content-type"] == "application/problem+json"
+
+
+LOCAL = {"Host": "127.0.0.1:8000"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (LOCAL, 200),
+        ({"Host": "localhost"}, 200),
+        ({"Host": "LocalHost:8000"}, 200),
+        ({"Host": "[::1]:8000"}, 200),
+        ({"Host": "127.8.9.1"}, 200),
+        ({"Host": "rebound.example"}, 403),
+        ({"Host": "rebound.example:8000"}, 403),
+        ({"Host": "127.0.0.1.rebound.example"}, 403),
+        ({"Host": "localhost.rebound.example"}, 403),
+        ({"Host": "localhost@rebound.example"}, 403),
+        ({"Host": "0.0.0.0:8000"}, 403),
+        ({"Host": ""}, 403),
+        ({"Host": "127.0.0.1:8000, rebound.example"}, 403),
+        ({**LOCAL, "Origin": "http://127.0.0.1:8000"}, 200),
+        ({"Host": "localhost", "Origin": "http://localhost:80"}, 200),
+        ({**LOCAL, "Origin": "https://127.0.0.1:8000"}, 403),
+        ({**LOCAL, "Origin": "http://127.0.0.1:3000"}, 403),
+        ({**LOCAL, "Origin": "http://localhost:8000"}, 403),
+        ({**LOCAL, "Origin": "http://rebound.example"}, 403),
+        ({**LOCAL, "Origin": "null"}, 403),
+        ({**LOCAL, "Origin": ""}, 403),
+    ],
+)
+def test_without_keys_a_foreign_host_or_origin_is_rejected(home, headers, status):
+    async def ask(client, app):
+        posted = [
+            await client.post(path, content=json.dumps(BODY), headers={**headers, "Content-Type": kind})
+            for path in ("/predict", "/predict/batch")
+            for kind in ("text/plain", "application/json")
+        ]
+        return await client.get("/healthz", headers=headers), posted
+
+    answer, posted = run(Settings(home=home), ask)
+    assert answer.status_code == status
+    for other in posted:
+        assert (other.status_code == 403) == (status == 403)
+    if status == 403:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "no keys are set" in answer.json()["detail"]
+
+
+def test_two_host_headers_are_rejected_where_one_is_foreign(home):
+    async def ask(client, app):
+        return await client.get("/healthz", headers=[("Host", "127.0.0.1"), ("Host", "rebound.example")])
+
+    assert run(Settings(home=home), ask).status_code == 403
+
+
+def test_with_keys_the_key_decides_whatever_host_and_origin_say(home):
+    async def ask(client, app):
+        headers = {"Host": "service.example", "Origin": "https://page.example", "X-API-Key": "a"}
+        return await client.get("/model", headers=headers)
+
+    assert run(Settings(home=home, api_keys=digest_of("a")), ask).status_code == 200
 
 
 def test_readiness_says_more_than_its_status_to_whoever_has_a_key_alone(home):
@@ -204,10 +266,21 @@ def test_in_no_time_more_pass_than_the_rate_and_the_burst(per_minute, steps):
         passed += not wait
         assert passed <= min(per_minute, max(per_minute / 10, 10)) + now * per_minute / 60 + 1e-6
         if wait:
-            before, now = now, now + wait + 1
+            before, now = now, now + wait
             assert buckets.take("a") == 0
             passed += 1
             assert now > before
+
+
+@hypothesis_settings(max_examples=50)
+@given(per_minute=st.integers(1, 100_000), start=st.floats(0, 100))
+def test_retry_after_is_long_enough_and_the_stated_burst_is_the_one_that_passes(per_minute, start):
+    now = start
+    buckets = Buckets(per_minute, clock=lambda: now)
+    burst = int(buckets.limit.split("at most ")[1].split(" requests")[0].replace(",", ""))
+    assert [buckets.take("a") for _ in range(burst)] == [0] * burst
+    now += buckets.take("a")
+    assert buckets.take("a") == 0
 
 
 def test_past_the_rate_a_key_is_told_429_and_when_to_come_again_while_another_passes(home):
@@ -219,7 +292,9 @@ def test_past_the_rate_a_key_is_told_429_and_when_to_come_again_while_another_pa
     mine, other = run(Settings(home=home, api_keys=f"{digest_of('a')},{digest_of('b')}", api_rate_per_minute=5), ask)
     assert [answer.status_code for answer in mine] == [200] * 25 + [429] * 7
     assert 1 <= int(mine[-1].headers["retry-after"]) <= 12
-    assert "5 requests a minute" in mine[-1].json()["detail"]
+    wait = mine[-1].headers["retry-after"]
+    assert "5 requests at once (burst) and 5 per minute" in mine[-1].json()["detail"]
+    assert mine[-1].json()["detail"].endswith(f"retry in {wait} s")
     assert other.status_code == 200
 
 
@@ -231,6 +306,7 @@ def test_wrong_keys_are_limited_by_address_and_a_right_one_passes_all_the_same(h
     wrong, none, right = run(Settings(home=home, api_keys=digest_of("a"), api_rate_per_minute=5), ask)
     assert [answer.status_code for answer in [*wrong, none]] == [403] * 5 + [429] * 3
     assert int(none.headers["retry-after"]) >= 1
+    assert "an address without a known key may make at most 5 requests at once" in none.json()["detail"]
     assert right.status_code == 200
 
 

@@ -108,7 +108,7 @@ def test_too_many_requests_and_a_service_that_ends_are_told(awkward_home):
             source.model()
         with pytest.raises(Problem, match="Too many requests") as told:
             source.model()
-        assert "more than 60 requests a minute" in told.value.detail
+        assert "at most 10 requests at once (burst) and 60 per minute" in told.value.detail
         assert "Try again in 1 s" in told.value.detail
         served.end()
         with pytest.raises(Problem, match="cannot be reached") as told:

@@ -165,3 +165,63 @@ def test_a_long_body_is_no_header_read_or_not(quick, path):
             wire.sendall(head + body)
             assert b" 204 " in wire.recv(1000)
             time.sleep(0.1)
+
+
+# Trailers: headers behind a chunked body.
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        CHUNKED + b"X: y\r\n" * (HEADER_BYTES // 2),
+        CHUNKED + b"X: " + b"y" * (4 * HEADER_BYTES),
+        CHUNKED.removesuffix(b"0\r\n") + b"1;" + b"y" * (4 * HEADER_BYTES),
+    ],
+    ids=["many", "long", "extension"],
+)
+def test_trailers_and_chunk_extensions_have_the_limit_of_headers(quick, sent):
+    with connected(quick) as wire:
+        with contextlib.suppress(ConnectionError):
+            wire.sendall(sent)
+        assert wire.recv(1000).startswith(b"HTTP/1.1 431 ")
+        with contextlib.suppress(ConnectionError):
+            while wire.recv(1000):
+                pass
+
+
+def test_short_trailers_are_taken_and_the_next_request_is_answered(quick):
+    with connected(quick) as wire:
+        for _ in range(2):
+            wire.sendall(CHUNKED + b"X: y\r\n\r\n")
+            assert b" 204 " in wire.recv(1000)
+
+
+@pytest.mark.parametrize("name", [b"Authorization: Bearer ", b"X-API-Key: "])
+@pytest.mark.parametrize("parted", [False, True], ids=["at once", "later"])
+def test_a_key_in_a_trailer_does_not_authenticate(service, name, parted):
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    body, key = b'{"price": 1, "24h_volume": 1}', name + service.key.encode() + b"\r\n"
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n" % (len(body), body)
+    address = httpx.URL(service.url)
+    with socket.create_connection((address.host, address.port), timeout=10) as wire:
+        wire.sendall(chunked if parted else chunked + key + b"\r\n")
+        if parted:
+            time.sleep(0.2)
+            wire.sendall(key + b"\r\n")
+        assert wire.recv(1000).startswith(b"HTTP/1.1 401 ")
+
+
+def test_40_mb_of_trailers_without_a_key_use_no_memory(service):
+    [worker] = service.served.workers()
+    before = worker.memory_info().rss
+    address, line = httpx.URL(service.url), b"X-%07d: y\r\n"
+    with socket.create_connection((address.host, address.port), timeout=10) as wire:
+        wire.sendall(CHUNKED)
+        with contextlib.suppress(ConnectionError):
+            for block in range(40):
+                wire.sendall(b"".join(line % number for number in range(block * 70_000, (block + 1) * 70_000)))
+    peak = worker.memory_info().rss
+    assert peak - before < 64 * 2**20
+    service.served.wait_until_ready(seconds=20)
