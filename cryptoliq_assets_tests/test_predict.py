@@ -126,7 +126,8 @@ def test_input_columns_come_first_as_they_were_and_rows_keep_their_order(predict
         ),
         (
             "Bad,BAD,1,0.1,-5,3,1e301,1e7,2025-07-31",
-            "line 3: 24h_volume is 1e+301 (out_of_bounds); expected at most 1e+300",
+            "line 3: 24h_volume is '1e301' (implausible_number); expected a plausible number, 0 or at least 1e-18, and at "
+            "most 1e18",
         ),
         (
             f"{'x' * 201},BAD,1,0.1,-5,3,1e5,1e7,2025-07-31",

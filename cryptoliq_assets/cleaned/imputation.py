@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cryptoliq_assets.partitions import FILL_BACKWARD_DAYS, FILL_FORWARD_DAYS
+from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS, NUMBER_COLUMNS, PLAUSIBLE
 
 # Without these a row says nothing about liquidity.
 CRITICAL_COLUMNS = ("price", "24h_volume")
@@ -37,7 +38,7 @@ def clean_snapshots(
     """
     dates = raw["date"].to_numpy()
     inside = (dates >= np.datetime64(since)) & (dates <= np.datetime64(until))
-    table = {name: raw[name].to_numpy(dtype=float).copy() for name in _NUMBERS}
+    table = {name: raw[name].to_numpy(dtype=float).copy() for name in NUMBER_COLUMNS}
     report = CleaningReport(rows_read=int(inside.sum()))
     for name, faulty in _faults(table).items():
         table[name][faulty] = np.nan
@@ -64,20 +65,24 @@ def clean_snapshots(
     return pd.DataFrame({**keys, **numbers, **flags}, copy=False), report
 
 
-_NUMBERS = ("price", "1h", "24h", "7d", "24h_volume", "mkt_cap", "liquidity_ratio", "price_change_24h")
+# Stored changes are percent, those of files may be fractions of it.
+_PERCENT = 100.0
 
 
 def _faults(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Cells that cannot be true, by column; a cap of 0 means unknown and is no fault, but becomes null all the same."""
     table["mkt_cap"][table["mkt_cap"] == 0] = np.nan
-    with np.errstate(invalid="ignore"):
-        faults = {name: ~(np.isfinite(values) | np.isnan(values)) for name, values in table.items()}
-        faults["price"] |= table["price"] <= 0
-        for name in ("24h_volume", "mkt_cap", "liquidity_ratio"):
-            faults[name] |= table[name] < 0
-        for name in ("1h", "24h", "7d"):
-            # Nothing falls by more than all of itself.
-            faults[name] |= table[name] < -100.0
+    faults = {}
+    for name, values in table.items():
+        # Rows of earlier versions were stored without these bounds.
+        scale = _PERCENT if name in CHANGE_COLUMNS else 1.0
+        faults[name] = PLAUSIBLE[name].excludes(values / scale)
+    faults["price"] |= table["price"] <= 0
+    for name in ("24h_volume", "mkt_cap", "liquidity_ratio"):
+        faults[name] |= table[name] < 0
+    for name in CHANGE_COLUMNS:
+        # Nothing falls by more than all of itself.
+        faults[name] |= table[name] < -100.0
     return faults
 
 

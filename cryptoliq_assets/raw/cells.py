@@ -16,7 +16,7 @@ from pyarrow import csv
 
 from cryptoliq_assets.raw.contract import Document, FileRefusedError, iso_date
 from cryptoliq_assets.raw.faults import Reason
-from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS, CONTRACT_COLUMNS, NUMBER_COLUMNS, UNIT_COLUMN, UNSIGNED_COLUMNS
+from cryptoliq_assets.schemas.raw import CONTRACT_COLUMNS, NUMBER_COLUMNS, PLAUSIBLE, UNIT_COLUMN, UNSIGNED_COLUMNS
 
 # How sources write "no value" in a column of numbers or dates.
 _EMPTY = ["", "nan", "NaN", "NAN", "na", "NA", "n/a", "N/A", "null", "Null", "NULL", "none", "None", "NONE"]
@@ -24,8 +24,6 @@ _EMPTY_OPTIONS = pc.SetLookupOptions(pa.array(_EMPTY))
 _NO_TEXT = pa.scalar(None, pa.string())
 # All that pyarrow casts to a number, but for spellings of NaN. No thousands commas, no hexadecimals, no blanks inside.
 _NUMBER = r"^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf|infinity))$"
-# The largest changes that are still finite once a fraction has become a percent; prices may go to the end of a float.
-_LARGEST = {name: np.finfo(float).max / 100 for name in CHANGE_COLUMNS}
 _EPOCH = dt.date(1970, 1, 1).toordinal()
 # Bytes from which threads save more than they cost, and of the blocks that they take.
 _LARGE, _BLOCK = 2**23, 2**21
@@ -199,13 +197,12 @@ def parse_numbers(columns: list[pa.Array], *, rows: int) -> Parsed:
 
 
 def _mark_ranges(names: list[str], numbers: Parsed) -> None:
-    """Mark, in place, negative numbers where there can be none, and changes that no percent can hold."""
+    """Mark, in place, numbers outside the plausible bounds, and negative ones where there can be none."""
     for place, name in enumerate(names):
         values, faults = numbers.values[place], numbers.faults[place]
+        faults[PLAUSIBLE[name].excludes(values)] = Reason.IMPLAUSIBLE
         if name in UNSIGNED_COLUMNS:
             faults[values < 0] = Reason.NEGATIVE
-        if name in _LARGEST:
-            faults[np.abs(values) > _LARGEST[name]] = Reason.INFINITE
 
 
 def parse_days(text: pa.Array, *, first: dt.date, last: dt.date) -> Parsed:

@@ -4,6 +4,8 @@ import datetime as dt
 from enum import IntEnum
 from typing import NamedTuple
 
+from cryptoliq_assets.schemas.raw import PLAUSIBLE
+
 
 class Reason(IntEnum):
     """Why a row is refused; `code` is its name in reports."""
@@ -20,6 +22,7 @@ class Reason(IntEnum):
     NEGATIVE = 9
     DUPLICATE = 10
     SUPERSEDED = 11
+    IMPLAUSIBLE = 12
 
     @property
     def code(self) -> str:
@@ -39,13 +42,14 @@ _CODES = {
     Reason.NEGATIVE: "negative_value",
     Reason.DUPLICATE: "duplicate",
     Reason.SUPERSEDED: "superseded_in_file",
+    Reason.IMPLAUSIBLE: "implausible_number",
 }
 # Good rows of a file that is refused as a whole.
 FILE_REFUSED = "file_refused"
 # Rows said twice are no sign of a bad file.
 REPEATS = (Reason.DUPLICATE, Reason.SUPERSEDED)
 
-# {first} and {last} are the dates that a row may have.
+# {first} and {last} are the dates that a row may have, {bounds} the sizes of a number in the column.
 EXPECTED = {
     Reason.WRONG_FIELD_COUNT: "as many fields as the header has columns",
     Reason.MISSING_COIN: "the name of a coin",
@@ -58,6 +62,7 @@ EXPECTED = {
     Reason.NEGATIVE: "a number that is not negative",
     Reason.DUPLICATE: "one row a coin and date (a later line says the same)",
     Reason.SUPERSEDED: "one row a coin and date (a later line says otherwise and wins)",
+    Reason.IMPLAUSIBLE: "a plausible number, {bounds}",
 }
 
 _VALUE_SHOWN = 80
@@ -84,7 +89,9 @@ class RefusedRow(NamedTuple):
 
     def issue(self, dates: tuple[dt.date, dt.date]) -> str:
         """One sentence for a person: the fault, and what was expected; `dates`: first and last allowed."""
-        expected = EXPECTED[_REASONS[self.reason]].format(first=dates[0], last=dates[1])
+        expected = EXPECTED[_REASONS[self.reason]].format(
+            first=dates[0], last=dates[1], bounds=PLAUSIBLE.get(self.column or "")
+        )
         return f"{self.fault}; expected {expected}"
 
 

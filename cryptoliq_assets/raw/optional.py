@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from cryptoliq_assets.raw.cells import iso_moment, parse_numbers
 from cryptoliq_assets.raw.faults import Reason
-from cryptoliq_assets.schemas.raw import NAME_COLUMN, OBSERVED_COLUMN, OPTIONAL_COLUMNS, OPTIONAL_NUMBERS
+from cryptoliq_assets.schemas.raw import NAME_COLUMN, OBSERVED_COLUMN, OPTIONAL_COLUMNS, OPTIONAL_NUMBERS, PLAUSIBLE
 
 _TYPES = {NAME_COLUMN: pa.string(), OBSERVED_COLUMN: pa.timestamp("ns")} | dict.fromkeys(OPTIONAL_NUMBERS, pa.float64())
 OPTIONAL_SCHEMA = pa.schema([(name, _TYPES[name]) for name in OPTIONAL_COLUMNS])
@@ -45,7 +45,7 @@ def read_optional(text: Mapping[str, pa.Array], *, rows: int) -> Optional:
         else:
             parsed = parse_numbers([cells], rows=rows)
             values, faults = parsed.values[0], parsed.faults[0] != Reason.NONE
-            faults |= values < _LEAST.get(name, 0.0)
+            faults |= (values < _LEAST.get(name, 0.0)) | PLAUSIBLE[name].excludes(values)
             columns[name] = pa.array(np.where(faults, np.nan, values), from_pandas=True)
             unread[name] = faults
     made = [columns.get(field.name, pa.nulls(rows, field.type)) for field in OPTIONAL_SCHEMA]

@@ -10,6 +10,7 @@ from cryptoliq_assets.schemas.raw import (
     CONTRACT_COLUMNS,
     DERIVED_COLUMNS,
     OPTIONAL_COLUMNS,
+    PLAUSIBLE,
     REQUIRED_COLUMNS,
     UNIT_COLUMN,
 )
@@ -28,6 +29,9 @@ has stopped changing). It must carry {required}; {derived} are derived where abs
 where a file has them (a cell of these that cannot be read is left empty, counted under `unread_cells`, and refuses nothing); other columns
 are ignored and listed in the report. Units of {units}: percent or fraction, the same in all three. Dates are `YYYY-MM-DD` (UTC). Numbers
 are plain (`1234.5`, `1.2e9`); an empty cell means unknown. A row is identified by coin and date.
+
+Plausible numbers are: {plausible}. A row with another number is refused (`implausible_number`); such a cell of a
+column that is kept where a file has it is left empty and counted as unread.
 
 A feed, step by step:
 
@@ -48,7 +52,7 @@ calm day, or of a few pegged coins, they can tell wrong. Fetched files declare t
 | what is wrong | what becomes of it |
 |---|---|
 | nothing | archived, its rows go in, a report says what was found |
-| a cell: text in a number, an infinity, a negative price, volume or cap; a missing coin; a date that cannot be read, lies before the first partition or in the future; too many or too few cells | the row is refused: `data/quarantine/<file>.refused_rows.csv` and the report name line, column and value (rows of an earlier version of the file: `<file>.<arrival>.refused_rows.csv`) |
+| a cell: text in a number, an infinity, an implausible number, a negative price, volume or cap; a missing coin; a date that cannot be read, lies before the first partition or in the future; too many or too few cells | the row is refused: `data/quarantine/<file>.refused_rows.csv` and the report name line, column and value (rows of an earlier version of the file: `<file>.<arrival>.refused_rows.csv`) |
 | two rows of one coin and date | the last one counts, the other is refused as a repeat |
 | the name, the header (missing or doubled columns), the encoding, binary content, an open quote, a line cut off at the end, columns in different units, a `{unit}` that is no unit or not the same in every row, or more than half of its rows | the file is refused whole and moved to `data/quarantine/` |
 
@@ -66,8 +70,18 @@ def document() -> str:
     """The page, as Markdown."""
     names = {name: ", ".join(f"`{column}`" for column in columns) for name, columns in _COLUMN_SETS.items()}
     keys = "\n".join(f"| `{key}` | {meaning} |" for key, meaning in REPORT_KEYS.items())
+    by_bounds: dict[str, list[str]] = {}
+    for name, bounds in PLAUSIBLE.items():
+        by_bounds.setdefault(str(bounds), []).append(f"`{name}`")
+    plausible = "; ".join(f"{', '.join(columns)}: {bounds}" for bounds, columns in by_bounds.items())
     parts = [
-        _HEAD.format(**names, unit=UNIT_COLUMN, words=" or ".join(f"`{unit}`" for unit in UNITS), report_keys=keys)
+        _HEAD.format(
+            **names,
+            unit=UNIT_COLUMN,
+            words=" or ".join(f"`{unit}`" for unit in UNITS),
+            report_keys=keys,
+            plausible=plausible,
+        )
     ]
     stored = [(table, f"data/{table.path}/") for table in TABLES.values()]
     stored += [(table, f"reports/{table.path}") for table in (BACKTEST, BACKTEST_BY_COIN)]

@@ -4,6 +4,9 @@ The raw contract begins here: what a file must carry, and what is refused at the
 these declarations.
 """
 
+from dataclasses import dataclass
+
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
@@ -28,6 +31,48 @@ OPTIONAL_COLUMNS = (NAME_COLUMN, *OPTIONAL_NUMBERS, OBSERVED_COLUMN)
 UNIT_COLUMN = "change_unit"
 # Negative values of these are faults.
 UNSIGNED_COLUMNS = ("price", "24h_volume", "mkt_cap", "liquidity_ratio")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Sizes that a number of a column can have: 0, or `least` to `most` without its sign."""
+
+    least: float
+    most: float
+
+    def excludes(self, values: np.ndarray) -> np.ndarray:
+        """(n,) finite numbers that are outside; NaN is not."""
+        sizes = np.abs(values)
+        return (sizes > self.most) | ((sizes < self.least) & (sizes > 0))
+
+    def admits(self, value: float) -> bool:
+        """Whether one number is inside."""
+        return value == 0 or self.least <= abs(value) <= self.most
+
+    def __str__(self) -> str:
+        if not self.least:
+            return f"from -{_short(self.most)} to {_short(self.most)}"
+        return f"0 or at least {_short(self.least)}, and at most {_short(self.most)}"
+
+
+def _short(value: float) -> str:
+    return f"{value:g}".replace("e+", "e")
+
+
+# Dollars and coins. Quotients, logarithms, roots and sums of squares of numbers within the bounds are finite, in 32 bits too.
+AMOUNTS = Bounds(1e-18, 1e18)
+# The quotient of two amounts, rounded.
+_QUOTIENTS = Bounds(1e-37, 1e37)
+# A cell may be a fraction, a hundredth of the percent that is stored. Real snapshots have changes up to 1e10 percent.
+_CHANGES = Bounds(0.0, 1e16)
+PLAUSIBLE: dict[str, Bounds] = {
+    **dict.fromkeys(("price", "24h_volume", "mkt_cap"), AMOUNTS),
+    **dict.fromkeys(CHANGE_COLUMNS, _CHANGES),
+    "liquidity_ratio": _QUOTIENTS,
+    "price_change_24h": Bounds(0.0, _QUOTIENTS.most),
+    **dict.fromkeys(("high_24h", "low_24h", "circulating_supply"), AMOUNTS),
+    "market_cap_rank": AMOUNTS,
+}
 
 
 class RawSnapshots(TableModel):

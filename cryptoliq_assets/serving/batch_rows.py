@@ -12,8 +12,7 @@ from cryptoliq_assets.raw.faults import FILE_REFUSED, RefusedRow
 from cryptoliq_assets.raw.parsing import ParsedSnapshot
 from cryptoliq_assets.raw.records import Records as Located
 from cryptoliq_assets.raw.records import find_records
-from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS
-from cryptoliq_assets.serving.contract import BOUNDS, MOST_OF_A_NAME
+from cryptoliq_assets.serving.contract import CHANGE_BOUNDS, MOST_OF_A_NAME
 from cryptoliq_assets.serving.lines import Records
 
 
@@ -103,14 +102,13 @@ def requests_of(parsed: ParsedSnapshot, rows: Rows) -> Requests:
 
 
 def _out_of_bounds(numbers: dict[str, np.ndarray], places: np.ndarray, rows: Rows) -> np.ndarray:
-    """Which rows state a number that the contract does not take; the first such one is the reason in `rows.reasons`."""
+    """Which rows state a change that the contract does not take; the first such one is the reason in `rows.reasons`."""
     found = np.zeros(len(places), dtype=bool)
-    for column, (least, most) in BOUNDS.items():
+    for column, (least, most) in CHANGE_BOUNDS.items():
         values = numbers[column]
         for index in np.flatnonzero(((values < least) | (values > most)) & ~found).tolist():
-            unit = " percent" if column in CHANGE_COLUMNS else ""
             bound = f"at least {least:g}" if values[index] < least else f"at most {most:g}"
-            rows.refuse(places[index], "out_of_bounds", column, f"{float(values[index])!r}{unit}", f"{bound}{unit}")
+            rows.refuse(places[index], "out_of_bounds", column, f"{float(values[index])!r} percent", f"{bound} percent")
             found[index] = True
     return found
 

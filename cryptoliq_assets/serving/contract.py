@@ -8,22 +8,33 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
-from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS
+from cryptoliq_assets.schemas.raw import AMOUNTS, CHANGE_COLUMNS, PLAUSIBLE, Bounds
 
-# A coin that was worth nothing has risen by 10^10 percent in real snapshots.
-LARGEST = 1e300
-_Dollars = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
-_Change = Annotated[float, Field(ge=-100, le=LARGEST, allow_inf_nan=False)]
+
+def _zero_or(bounds: Bounds) -> Any:
+    """The type of a number that is 0 or within bounds; without a sign."""
+
+    def check(value: float) -> float:
+        if not bounds.admits(value):
+            raise PydanticCustomError("out_of_bounds", "Input should be {bounds}", {"bounds": str(bounds)})
+        return value
+
+    plausible = {"type": "number", "minimum": bounds.least, "maximum": bounds.most}
+    schema = {"anyOf": [plausible, {"type": "number", "minimum": 0, "maximum": 0}]}
+    return Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(check), WithJsonSchema(schema)]
+
+
+_Dollars = _zero_or(AMOUNTS)
+_Ratio = _zero_or(PLAUSIBLE["liquidity_ratio"])
+_MOST_CHANGE = PLAUSIBLE["24h"].most
+_Change = Annotated[float, Field(ge=-100, le=_MOST_CHANGE, allow_inf_nan=False)]
+_MOST_DIFFERENCE = PLAUSIBLE["price_change_24h"].most
 MOST_OF_A_NAME = 200
-# The same for rows of a file, which no pydantic reads; a price has to be above its own.
-BOUNDS = {
-    "price": (0.0, LARGEST),
-    **dict.fromkeys(CHANGE_COLUMNS, (-100.0, LARGEST)),
-    "24h_volume": (0.0, LARGEST),
-    "mkt_cap": (0.0, LARGEST),
-}
+# Changes of rows of a file, which no pydantic reads; its other numbers are within the bounds once they are parsed.
+CHANGE_BOUNDS = dict.fromkeys(CHANGE_COLUMNS, (-100.0, _MOST_CHANGE))
 
 EXAMPLE = {
     "price": 61250.5,
@@ -58,15 +69,15 @@ class PredictRequest(BaseModel):
         extra="forbid", strict=True, populate_by_name=False, json_schema_extra={"examples": [EXAMPLE]}
     )
 
-    price: Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False, description="USD.")]
+    price: Annotated[float, Field(ge=AMOUNTS.least, le=AMOUNTS.most, allow_inf_nan=False, description="USD.")]
     change_1h: _Change | None = Field(None, alias="1h", description="Percent.")
     change_24h: _Change | None = Field(None, alias="24h", description="Percent.")
     change_7d: _Change | None = Field(None, alias="7d", description="Percent.")
     volume: _Dollars = Field(alias="24h_volume", description="USD traded in 24 hours; 0 where nothing was.")
     mkt_cap: _Dollars | None = Field(None, description="USD; 0 or null: unknown.")
-    liquidity_ratio: _Dollars | None = Field(None, description="24h_volume / mkt_cap; derived, held to its range only.")
-    price_change_24h: Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)] | None = Field(
-        None, description="USD; derived, held to its range only."
+    liquidity_ratio: _Ratio | None = Field(None, description="24h_volume / mkt_cap; derived, held to its range only.")
+    price_change_24h: Annotated[float, Field(ge=-_MOST_DIFFERENCE, le=_MOST_DIFFERENCE, allow_inf_nan=False)] | None = (
+        Field(None, description="USD; derived, held to its range only.")
     )
     coin: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_OF_A_NAME)] | None = (
         Field(

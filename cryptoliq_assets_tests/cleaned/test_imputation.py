@@ -35,6 +35,31 @@ def test_an_empty_cell_is_filled_from_the_day_before_for_three_days_and_no_longe
     assert (report.rows_read, report.rows_kept, report.rows_dropped, report.filled_forward) == (5, 4, 1, 3)
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("mkt_cap", 5e-324),
+        ("mkt_cap", 1e19),
+        ("price", 9.9e-19),
+        ("24h_volume", 1e300),
+        ("1h", 1.01e18),
+        ("7d", 1e308),
+        ("liquidity_ratio", 1e200),
+        ("price_change_24h", -1e300),
+    ],
+)
+def test_implausible_numbers_stored_by_an_earlier_version_become_null_and_are_counted(column, value):
+    cleaned, report = clean([{"day": 1, "mkt_cap": NAN}, {"day": 2, "mkt_cap": NAN, column: value}])
+    assert report.faults[column] == 1
+    assert report.rows_kept == 2
+    if column in ("price", "24h_volume"):
+        assert cleaned["filled_forward"].tolist() == [False, True]
+    else:
+        # Where it can be derived, it is; here only the change in dollars can.
+        assert cleaned[column].isna()[1] or abs(cleaned[column][1]) < 1e6
+    assert not np.isinf(cleaned.select_dtypes(float)).any(axis=None)
+
+
 def test_three_days_are_counted_on_the_calendar_not_in_rows():
     cleaned, report = clean([{"day": 1, "price": 7.0}, {"day": 4, "price": NAN}, {"day": 5, "price": NAN}])
     assert days_of(cleaned) == [1, 4]

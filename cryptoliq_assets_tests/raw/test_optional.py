@@ -46,6 +46,7 @@ def test_the_six_optional_columns_of_a_file_are_kept_typed() -> None:
         (",high,,,,", {"high_24h": 1}),
         (",,-1,,,", {"low_24h": 1}),
         (",,,inf,,", {"circulating_supply": 1}),
+        (",1e-19,1e19,5e-324,,", {"high_24h": 1, "low_24h": 1, "circulating_supply": 1}),
         (",,,,0,", {"market_cap_rank": 1}),
         (",,,,,yesterday", {"last_updated": 1}),
         (",,,,,9999-01-01T00:00:00", {"last_updated": 1}),

@@ -163,9 +163,9 @@ def test_zero_volumes_are_counted() -> None:
     assert parse(table(BITCOIN.replace("2e10", "0"), ETHEREUM)).report["zero_volumes"] == 1
 
 
-def test_the_largest_floats_are_let_in_without_making_infinities() -> None:
-    rows = parse(table(BITCOIN.replace("40000", "1e308").replace("2e10", "1e300").replace("8e11", "1e-300"))).rows
-    assert (rows["price"][0].as_py(), rows["liquidity_ratio"][0].as_py()) == (1e308, None)
+def test_the_bounds_of_plausible_numbers_are_accepted_and_their_quotients_are_finite() -> None:
+    rows = parse(table(BITCOIN.replace("40000", "1e18").replace("2e10", "1e18").replace("8e11", "1e-18"))).rows
+    assert (rows["price"][0].as_py(), rows["liquidity_ratio"][0].as_py()) == (1e18, pytest.approx(1e36))
 
 
 def test_a_row_longer_than_a_megabyte_is_read() -> None:
@@ -195,7 +195,13 @@ def test_a_row_longer_than_a_megabyte_is_read() -> None:
         (BITCOIN.replace("40000", "inf"), "infinite_number", "price", "inf"),
         (BITCOIN.replace("-2.5", "-Infinity"), "infinite_number", "24h", "-Infinity"),
         (BITCOIN.replace("-2.5", "1e999"), "infinite_number", "24h", "1e999"),
-        (BITCOIN.replace("-2.5", "1e307"), "infinite_number", "24h", "1e307"),
+        (BITCOIN.replace("-2.5", "1e307"), "implausible_number", "24h", "1e307"),
+        (BITCOIN.replace("-2.5", "-1.01e16"), "implausible_number", "24h", "-1.01e16"),
+        (BITCOIN.replace("40000", "5e-324"), "implausible_number", "price", "5e-324"),
+        (BITCOIN.replace("40000", "9.99e-19"), "implausible_number", "price", "9.99e-19"),
+        (BITCOIN.replace("2e10", "1.01e18"), "implausible_number", "24h_volume", "1.01e18"),
+        (BITCOIN.replace("8e11", "5e-324"), "implausible_number", "mkt_cap", "5e-324"),
+        (BITCOIN.replace("8e11", "1e308"), "implausible_number", "mkt_cap", "1e308"),
         (BITCOIN.replace("40000", "-1"), "negative_value", "price", "-1"),
         (BITCOIN.replace("2e10", "-1"), "negative_value", "24h_volume", "-1"),
         (BITCOIN.replace("8e11", "-1"), "negative_value", "mkt_cap", "-1"),

@@ -244,6 +244,14 @@ def test_openapi_names_every_route_and_has_an_example_for_every_body(client):
     [
         ({"price": -1.0}, "price"),
         ({"price": 0}, "price"),
+        ({"price": 5e-324}, "price"),
+        ({"price": 1.01e18}, "price"),
+        ({"24h_volume": 9.9e-19}, "24h_volume"),
+        ({"mkt_cap": 5e-324}, "mkt_cap"),
+        ({"mkt_cap": 1e19}, "mkt_cap"),
+        ({"1h": 1e17}, "1h"),
+        ({"liquidity_ratio": 1e-38}, "liquidity_ratio"),
+        ({"price_change_24h": -1e38}, "price_change_24h"),
         ({"price": "100"}, "price"),
         ({"price": None}, "price"),
         ({"price": True}, "price"),
@@ -276,7 +284,12 @@ def test_a_field_out_of_bounds_is_named_with_its_bound(client, said, field):
 
 def test_a_large_bound_is_told_without_all_its_zeros(client):
     body = check_problem(client.post("/predict", json={**BODY, "price": 1e305}), 422, field="price")
-    assert "less than or equal to 1e+300; got 1e+305" in body["detail"]
+    assert "less than or equal to 1e+18; got 1e+305" in body["detail"]
+
+
+def test_an_implausible_amount_is_refused_with_both_bounds(client):
+    body = check_problem(client.post("/predict", json={**BODY, "mkt_cap": 5e-324}), 422, field="mkt_cap")
+    assert "mkt_cap: Input should be 0 or at least 1e-18, and at most 1e18; got 5e-324" in body["detail"]
 
 
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999", "01", "'1'", "0x10"])

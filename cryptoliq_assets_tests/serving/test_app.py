@@ -381,17 +381,30 @@ def test_a_refused_row_is_told_in_the_forms_words_and_leaves_no_answer(where, ap
     assert figures(test) == {}
 
 
-def test_a_derived_field_beyond_all_bounds_is_not_sent(app_environment, service):
+def test_the_form_takes_the_bounds_of_plausible_amounts_and_derives_from_them(app_environment, service):
     app_environment(url=service.url, key=service.key)
     test = opened("what_if")
-    for field, value in {"price": 1.0, "24h_volume": 1e200, "mkt_cap": 1e-200, "24h": 10.0}.items():
+    for field, value in {"price": 1.0, "24h_volume": 1e18, "mkt_cap": 1e-18, "24h": 10.0}.items():
         test.number_input(key=f"{field} of None").set_value(value)
     began = time.time()
     test.button[0].click().run()
     unbroken(test)
     (body,) = service.noted(began)
-    assert "liquidity_ratio" not in body
+    assert body["liquidity_ratio"] == 1e18 / 1e-18
     assert body["price_change_24h"] == 1.0 - 1.0 / 1.1
+
+
+def test_the_form_refuses_implausible_amounts_alone_not_what_it_derives_from_them(app_environment, service):
+    app_environment(url=service.url, key=service.key)
+    test = opened("what_if")
+    for field, value in {"price": 1.0, "24h_volume": 1e200, "mkt_cap": 1e-200}.items():
+        test.number_input(key=f"{field} of None").set_value(value)
+    test.button[0].click().run()
+    (box,) = test.error
+    assert [line.partition(":")[0] for line in box.value.split("\n\n")[1:]] == [
+        "- 24h volume, USD",
+        "- Market cap, USD",
+    ]
 
 
 def uploaded(content: str) -> AppTest:

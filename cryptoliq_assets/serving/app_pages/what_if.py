@@ -5,9 +5,9 @@ from typing import Any
 
 import streamlit as st
 
+from cryptoliq_assets.schemas.raw import PLAUSIBLE
 from cryptoliq_assets.serving import charts
 from cryptoliq_assets.serving.app_kit import ahead, chart, coin, figures, forecasts, needs_champion, page, shown, text
-from cryptoliq_assets.serving.contract import LARGEST
 from cryptoliq_assets.serving.sources import Source
 from cryptoliq_assets.serving.telling import Problem
 
@@ -107,7 +107,7 @@ def _derived(body: dict[str, Any]) -> dict[str, float]:
         made["liquidity_ratio"] = volume / cap
     if price is not None and price > 0 and change is not None and change > -100:
         made["price_change_24h"] = price - price / (1 + change / 100)
-    return {name: value for name, value in made.items() if body[name] is None and abs(value) <= LARGEST}
+    return {name: value for name, value in made.items() if body[name] is None and PLAUSIBLE[name].admits(value)}
 
 
 def _row(body: dict[str, Any]) -> str:
