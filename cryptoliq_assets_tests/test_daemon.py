@@ -17,10 +17,10 @@ import pytest
 from cryptoliq_assets import jobs
 from cryptoliq_assets.definitions import build_definitions
 from cryptoliq_assets.io.declare import RANGE_END_TAG, RANGE_START_TAG
+from cryptoliq_assets.io.safe_open import UnreadError
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.sensors import champion_keeper
 from cryptoliq_assets.raw.catalogue import Catalogue
-from cryptoliq_assets.raw.opening import UnreadError
 from cryptoliq_assets.raw.planning import make_plan
 from cryptoliq_assets.raw.sensors import IN_FLIGHT, PLAN_TAG, raw_files_sensor
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES

@@ -1,13 +1,13 @@
 """demo: a simulated market through the whole road, its last weeks arriving day by day."""
 
 import datetime as dt
-import json
 
 import click
 
 from cryptoliq_assets.commands.console import console, running
 from cryptoliq_assets.commands.results import show_accuracy, show_conditions, show_forecasts, show_leaderboard
 from cryptoliq_assets.io.files import write_json
+from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.settings import Settings
 
 COINS = 150
@@ -62,7 +62,12 @@ def _market_of(settings: Settings) -> list[dt.date]:
     """The days of this home's market: those of its first demo, whatever today is."""
     path = settings.data_dir / "simulated_market.json"
     if path.exists():
-        end = dt.date.fromisoformat(json.loads(path.read_text(encoding="utf-8"))["end"])
+        try:
+            end = dt.date.fromisoformat(read_object(path)["end"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RuntimeError(
+                f"{path} cannot be used ({error!r}); remove it: the demo then makes a new market"
+            ) from error
     else:
         end = dt.datetime.now(dt.UTC).date()
         write_json(path, {"end": end, "coins": COINS, "days": DAYS, "seed": settings.seed})

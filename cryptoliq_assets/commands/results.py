@@ -1,12 +1,14 @@
 """What the pipeline has made, as tables: leaderboard, forecasts, accuracy."""
 
 import datetime as dt
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.commands.console import console, say, table
 from cryptoliq_assets.forecasts.accuracy import Accuracy, measure, read_realised
+from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
 from cryptoliq_assets.monitor.watch import conditions_of
@@ -17,9 +19,14 @@ _SHOWN = 12
 
 def show_leaderboard(settings: Settings) -> None:
     """Candidates and baselines, skill fold by fold, on rows with a known market cap."""
-    board = _read(settings.reports_dir / "metrics.json", "cryptoliq train")
-    if board is None:
-        return
+    path = settings.reports_dir / "metrics.json"
+    board = _read(path, "cryptoliq train")
+    if board is not None:
+        with _expecting(path, "cryptoliq train"):
+            _show_board(board)
+
+
+def _show_board(board: dict[str, Any]) -> None:
     folds = [f"fold {fold['fold']}" for fold in board["folds"]]
     rows = []
     entries = board["candidates"] + board["baselines"]
@@ -43,9 +50,14 @@ def show_leaderboard(settings: Settings) -> None:
 
 def show_forecasts(settings: Settings) -> None:
     """The newest forecasts, the most liquid coins first."""
-    report = _read(settings.reports_dir / "forecasts.json", "cryptoliq forecast")
-    if report is None:
-        return
+    path = settings.reports_dir / "forecasts.json"
+    report = _read(path, "cryptoliq forecast")
+    if report is not None:
+        with _expecting(path, "cryptoliq forecast"):
+            _show_newest(settings, report)
+
+
+def _show_newest(settings: Settings, report: dict[str, Any]) -> None:
     stored = TableStore(settings).read("forecasts", [report["date"][:7]])
     newest = stored[(stored["date"] == report["date"]) & (stored["model_version"] == report["model_version"])]
     newest = newest.sort_values("made_at").drop_duplicates("coin", keep="last")
@@ -98,11 +110,20 @@ def say_condition(condition: Condition) -> None:
     )
 
 
+@contextmanager
+def _expecting(path: Path, made_by: str) -> Iterator[None]:
+    """RuntimeError that names the report where its values are not of the expected shape."""
+    try:
+        yield
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise RuntimeError(f"{path} is damaged ({error!r}); `{made_by}` writes it anew") from error
+
+
 def _read(path: Path, made_by: str) -> dict[str, Any] | None:
     """A report as JSON, None where there is none; RuntimeError names a file that cannot be read, and what makes it."""
     if not path.exists():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return read_object(path)
+    except OSError as error:
         raise RuntimeError(f"{path} cannot be read ({error}); `{made_by}` writes it anew") from error

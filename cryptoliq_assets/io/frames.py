@@ -9,9 +9,10 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from cryptoliq_assets.io.damaged_tables import set_aside
 from cryptoliq_assets.io.metadata import frame_metadata, markdown_table
 from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.io.validation import TableInvalid
+from cryptoliq_assets.io.validation import TableDamaged, TableInvalid
 from cryptoliq_assets.schemas.tables import TABLES
 from cryptoliq_assets.settings import Settings
 
@@ -62,6 +63,14 @@ class PanderaParquetIOManager(dg.ConfigurableIOManager):
             months = _months(context) if context.has_asset_partitions else None
             columns = (context.definition_metadata or {}).get(COLUMNS)
             return self.store().read(table, months, columns=columns)
+        except TableDamaged as error:
+            # The run holds the lock: nobody else writes the month.
+            aside = set_aside(self.store(), table, error.month)
+            if aside is not None:
+                context.log.error(
+                    f"{error.where} was set aside as {aside.name}: the next refresh makes the month again"
+                )
+            raise _failure(error) from error
         except TableInvalid as error:
             raise _failure(error) from error
 

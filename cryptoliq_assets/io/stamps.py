@@ -10,6 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
+from cryptoliq_assets.io.safe_open import open_stored
+from cryptoliq_assets.io.seal import check_footer
+
 _STAMP = b"cryptoliq"
 
 
@@ -19,7 +22,7 @@ class Stamp:
 
     schema: fingerprint of the model it passed; days: digest of each day's rows; counts: how many those are; inputs:
     digest of the recipe and of the upstream days it was made from; sources: arrivals (numbers of received files) that
-    it holds, for raw months.
+    it holds, for raw months; sealed: whether the file was written with a seal (`io/seal.py`).
     """
 
     schema: str
@@ -27,6 +30,7 @@ class Stamp:
     counts: dict[str, int]
     inputs: str
     sources: tuple[int, ...] = ()
+    sealed: bool = False
 
     @property
     def rows(self) -> int:
@@ -41,8 +45,12 @@ class Stamp:
     def read(cls, metadata: Mapping[bytes, bytes] | None) -> "Stamp | None":
         """The stamp in a Parquet file's metadata; None where there is none, or one that another version wrote."""
         text = (metadata or {}).get(_STAMP)
-        found = json.loads(text) if text else {}
-        if found.keys() != {item.name for item in fields(cls)}:
+        try:
+            found = json.loads(text) if text else {}
+        except (ValueError, RecursionError):
+            return None
+        # Versions before the seal did not state whether there is one.
+        if not isinstance(found, dict) or {"sealed", *found} != {item.name for item in fields(cls)}:
             return None
         return cls(**{**found, "sources": tuple(found["sources"])})
 
@@ -57,9 +65,15 @@ def stamp_of_version(path: Path, version: tuple[int, int, int]) -> Stamp | None:
 
 
 def stamp_in(path: Path | UPath) -> Stamp | None:
-    """None also for a file that is no Parquet file any more: what says nothing of itself is made again."""
-    with path.open("rb") as handle:
-        try:
-            return Stamp.read(pq.read_metadata(handle).metadata)
-        except (pa.ArrowInvalid, OSError):
-            return None
+    """None also for a file that is no Parquet file any more or whose footer was changed: what says nothing of itself is made
+    again. A file that is gone raises FileNotFoundError."""
+    try:
+        with open_stored(path) as handle:
+            sealed = check_footer(handle)
+            handle.seek(0)
+            stamp = Stamp.read(pq.read_metadata(handle).metadata)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError):
+        return None
+    return None if stamp is not None and stamp.sealed and not sealed else stamp

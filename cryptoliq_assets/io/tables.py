@@ -24,10 +24,11 @@ from upath import UPath
 from cryptoliq_assets.io.arrow import ColumnFacts, arrow_schema, column_facts, encode, to_arrow
 from cryptoliq_assets.io.files import write_files
 from cryptoliq_assets.io.places import is_remote, located, names_in
+from cryptoliq_assets.io.safe_open import open_stored
+from cryptoliq_assets.io.seal import SealBroken, check_file, check_footer, seal
 from cryptoliq_assets.io.stamps import Stamp, stamp_in, stamp_of_version
 from cryptoliq_assets.io.validation import (
-    FAILURE_COLUMNS,
-    TableInvalid,
+    TableDamaged,
     check_types,
     schema_fingerprint,
     validate_table,
@@ -69,7 +70,8 @@ class TableStore:
         """One frame of the months there are (all by default), sorted by coin and date, `coin` categorical; of one `coin`
         alone where it is named (`columns` must hold it then).
 
-        A file stamped by the present schema is checked for columns and types, any other in full (TableInvalid).
+        A file stamped by the present schema is checked for columns and types, any other in full (TableInvalid). Its bytes
+        are checked against the digest that was written with them (TableDamaged).
         """
         spec = TABLES[table]
         wanted = self.months(table) if months is None else [m for m in months if self.path(table, m).exists()]
@@ -121,12 +123,13 @@ class TableStore:
                     counts={day: count for day, (_, count) in own.items()},
                     inputs=self.input_digest(table, month),
                     sources=tuple(sorted((sources or {}).get(month, ()))),
+                    sealed=True,
                 )
                 part = taken.slice(first, last - first).replace_schema_metadata(stamp.written())
                 made[self.path(table, month)] = part
             # Encoding lets go of the interpreter: two months at a time.
             with ThreadPoolExecutor(_THREADS) as pool:
-                _write(dict(zip(made, pool.map(encode, made.values()), strict=True)))
+                _write(dict(zip(made, pool.map(_encode, made.values()), strict=True)))
         return {month: int(last - first) for month, first, last in zip(months, starts, starts[1:], strict=False)}
 
     def stamp(self, table: str, month: str) -> Stamp | None:
@@ -170,18 +173,22 @@ class TableStore:
         return stamp.inputs == self.input_digest(table, month)
 
     def verify(self, table: str, month: str) -> None:
-        """Hold a month file to the present schema, in full where its stamp does not vouch for it; TableInvalid."""
+        """Check the bytes of a month file, and its schema, in full where its stamp does not vouch for it; TableInvalid."""
         self._read_month(TABLES[table], month, [])
 
     def column_facts(self, table: str, month: str) -> dict[str, ColumnFacts]:
         """What a month file's Parquet footer says of its columns of floats, without reading a row; TableInvalid where it
         cannot be read."""
         path = self.path(table, month)
-        with path.open("rb") as handle:
-            try:
+        try:
+            with open_stored(path) as handle:
+                check_footer(handle)
+                handle.seek(0)
                 return column_facts(pq.read_metadata(handle), TABLES[table])
-            except (pa.ArrowInvalid, OSError) as error:
-                raise _damaged(TABLES[table], path, error) from error
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowException, OSError) as error:
+            raise damage(TABLES[table], month, path, error) from error
 
     def _upstream_exists(self, table: str, month: str) -> bool:
         upstream = upstream_of(table, horizon_days=self.settings.horizon_days)
@@ -190,13 +197,19 @@ class TableStore:
     def _read_month(self, spec: Table, month: str, columns: list[str] | None) -> pa.Table:
         path = self.path(spec.name, month)
         try:
-            with path.open("rb") as handle:
+            with open_stored(path) as handle:
+                sealed = check_file(handle, path)
+                handle.seek(0)
                 file = _open(handle, spec)
                 stamp = Stamp.read(file.schema_arrow.metadata)
+                if stamp is not None and stamp.sealed and not sealed:
+                    raise SealBroken("the digest that was written with it is gone")
                 vouched = stamp is not None and stamp.schema == schema_fingerprint(spec)
                 table = file.read(columns=columns if vouched else None)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise _damaged(spec, path, error) from error
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowException, OSError) as error:
+            raise damage(spec, month, path, error) from error
         if vouched:
             # Columns that are not asked for are looked at as well: the reader leaves out in silence what is absent.
             if not file.schema_arrow.equals(arrow_schema(spec)):
@@ -263,21 +276,26 @@ def _with_added(spec: Table, frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{name: pd.Series(None, index=frame.index, dtype=types[name]) for name in absent})
 
 
-def _damaged(spec: Table, path: Path | UPath, error: Exception) -> TableInvalid:
+def damage(spec: Table, month: str, path: Path | UPath, reason: object) -> TableDamaged:
+    """The error for a month file that is damaged, with what repairs it."""
     remedy = (
-        "remove it and run `cryptoliq materialize`: it is made again from the archive"
+        "`cryptoliq verify --repair` sets it aside and `cryptoliq materialize` makes it again "
+        f"from {'the archive' if spec.name == 'raw_snapshots' else 'the tables before it'}"
         if spec.name in DERIVED_TABLES
         else "restore it from a backup"
     )
-    damage = [("(file)", "is readable Parquet", 1, f"{error}; {remedy}")]
-    return TableInvalid(spec.name, str(path), pd.DataFrame(damage, columns=FAILURE_COLUMNS))
+    return TableDamaged(spec.name, month, str(path), reason=str(reason), remedy=remedy)
 
 
-def _write(files: dict[Path | UPath, memoryview]) -> None:
+def _encode(month: pa.Table) -> bytes:
+    return b"".join(seal(encode(month)))
+
+
+def _write(files: dict[Path | UPath, bytes]) -> None:
     if all(isinstance(path, Path) and not is_remote(path) for path in files):
         write_files(files)
         return
     for path, content in files.items():
         # An object store shows an object only once it has all of it.
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(bytes(content))
+        path.write_bytes(content)

@@ -18,12 +18,22 @@ class TableInvalid(ValueError):
     """A frame does not meet its model; `failures` has one row a (column, check): count and sample rows."""
 
     def __init__(self, table: str, where: str, failures: pd.DataFrame) -> None:
-        self.failures = failures
+        self.table, self.where, self.failures = table, where, failures
         lines = [
             f"  {row.column}: {row.check} failed {row.count} time(s), e.g. {row.samples}"
             for row in failures.itertuples()
         ]
         super().__init__(f"{table}: {where} does not meet its schema:\n" + "\n".join(lines))
+
+
+class TableDamaged(TableInvalid):
+    """A month file does not hold the bytes that were written, or is no readable Parquet."""
+
+    def __init__(self, table: str, month: str, where: str, *, reason: str, remedy: str) -> None:
+        self.month, self.reason, self.remedy = month, reason, remedy
+        damage = [("(file)", "is the file that was written", 1, f"{reason}; {remedy}")]
+        super().__init__(table, where, pd.DataFrame(damage, columns=FAILURE_COLUMNS))
+        self.args = (f"{table}: {where} is damaged: {reason}; {remedy}",)
 
 
 def validate_table(table: Table, frame: pd.DataFrame, *, where: str) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from cryptoliq_assets.io.files import to_json, write_files
+from cryptoliq_assets.io.safe_open import DamagedDocument, parse_json, read_stored
 from cryptoliq_assets.models.evaluation import Evaluation
 from cryptoliq_assets.models.learners import Learner
 from cryptoliq_assets.models.ledger import canonical_json, sha256_of, sign, signed_by
@@ -129,7 +130,7 @@ def _checked(path: Path, expected_sha256: object) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_stored(path)
     except FileNotFoundError as error:
         raise ModelRefused(f"{path} is absent") from error
     except OSError as error:
@@ -147,8 +148,8 @@ def _sealed(value: Mapping[str, Any], signing_key: bytes | None) -> bytes:
 
 def _unsealed(path: Path, name: str, signing_key: bytes | None) -> dict[str, Any]:
     try:
-        value = json.loads(_read(path))
-    except ValueError as error:
+        value = parse_json(_read(path), path)
+    except DamagedDocument as error:
         raise ModelRefused(f"{path.name} cannot be read: {error}") from error
     if not isinstance(value, dict) or value.get("checksum") != _checksum(value):
         raise ModelRefused(f"{path.name} does not fit its checksum: truncated or tampered with")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cryptoliq_assets.io.files import write_file, write_files
+from cryptoliq_assets.io.safe_open import read_stored
 
 
 def card_path(reports_dir: Path) -> Path:
@@ -24,7 +25,7 @@ def show_card_of(reports_dir: Path, version: str) -> None:
     """After a rollback: the card of `version` takes its place; where there is none, another model's must not stand."""
     kept = _of_version(reports_dir, version)
     if kept.exists():
-        write_file(card_path(reports_dir), kept.read_bytes())
+        write_file(card_path(reports_dir), read_stored(kept))
     else:
         card_path(reports_dir).unlink(missing_ok=True)
 

@@ -1,10 +1,9 @@
 """Checks of the models: does the best candidate beat doing nothing, and do the features know no tomorrow?"""
 
-import json
-
 import dagster as dg
 
 from cryptoliq_assets.io.frames import PanderaParquetIOManager
+from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.settings import Settings
 
 
@@ -19,7 +18,7 @@ def model_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
         ),
     )
     def skill_above_zero(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        board = json.loads((settings.reports_dir / "metrics.json").read_text(encoding="utf-8"))
+        board = read_object(settings.reports_dir / "metrics.json")
         best = next(entry for entry in board["candidates"] if entry["name"] == board["best"])
         folds = best["metrics"]["with_history"]["all"]["folds"]
         skills = {str(fold["fold"]): fold["skill"] for fold in folds}

@@ -13,6 +13,7 @@ from typing import Any
 
 from cryptoliq_assets.io.files import make_folder, with_folders_rights
 from cryptoliq_assets.io.places import Place, state_of
+from cryptoliq_assets.io.safe_open import read_stored
 
 PROMOTION, REFUSAL, ROLLBACK = "promotion", "refusal", "rollback"
 
@@ -93,7 +94,7 @@ def file_sha256(path: Place) -> str:
 
 @lru_cache(maxsize=16)
 def _file_sha256(path: Place, state: tuple[Any, ...]) -> str:
-    return sha256_of(path.read_bytes())
+    return sha256_of(read_stored(path))
 
 
 def sign(metadata: Mapping[str, Any], key: bytes) -> str:

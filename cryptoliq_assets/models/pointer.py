@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cryptoliq_assets.io.files import sync_folders, temporary_beside, write_files
 from cryptoliq_assets.io.places import Place, is_remote
+from cryptoliq_assets.io.safe_open import MAX_DOCUMENT_BYTES, read_stored
 from cryptoliq_assets.models.ledger import Ledger, file_sha256
 
 VERSION = re.compile(r"^(?P<name>[A-Za-z]\w*?)_(?P<date>\d{4}-\d{2}-\d{2})_v(?P<number>\d+)$")
@@ -73,7 +74,7 @@ def write_pointer(folder: Path, version: str) -> None:
 
 
 def _said_by(pointer: Place, ledger: Ledger) -> Pointed:
-    said = pointer.read_text(encoding="utf-8", errors="replace").strip()
+    said = read_stored(pointer, most=MAX_DOCUMENT_BYTES).decode("utf-8", "replace").strip()
     return _named(said, ledger, told=f"{POINTER_FILE} says {said[:100]!r}")
 
 

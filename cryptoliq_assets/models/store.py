@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from cryptoliq_assets.io.files import to_json, write_files, write_json
 from cryptoliq_assets.io.places import Place, located, names_in
+from cryptoliq_assets.io.safe_open import read_json, read_stored
 from cryptoliq_assets.labels.liquidity import formula_named
 from cryptoliq_assets.models.described import check_fields, check_stored, digests
 from cryptoliq_assets.models.learners import Learner
@@ -136,13 +137,13 @@ class ModelStore:
             raise ModelRefused(f"{version!r} is no version; `cryptoliq models list` shows those there are")
         path = self._described(version)
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            value = read_json(path)
         except FileNotFoundError:
             why = f"{path.name} is absent; `cryptoliq models list` shows what there is"
             if self._was_pruned(version):
                 why = f"no longer kept, for {KEPT} newer ones of its name were promoted since"
             raise ModelRefused(f"{version}: {why}") from None
-        except (ValueError, RecursionError, OSError) as error:
+        except OSError as error:
             raise ModelRefused(f"{version}: {path.name} cannot be read: {error}") from error
         if not isinstance(value, dict) or value.get("version") != version:
             raise ModelRefused(f"{version}: {path.name} describes another model")
@@ -171,7 +172,7 @@ class ModelStore:
         if version is None:
             raise ModelRefused("there is no champion yet: run `cryptoliq train`")
         metadata = self.metadata(version)
-        content = self._read(version, lambda path: path.read_bytes())
+        content = self._read(version, read_stored)
         self._check(version, metadata, sha256_of(content))
         # Its sha256 is by now that of the ledger.
         model = load_model(content, metadata, expected_sha256=metadata["sha256"], signing_key=self._key)

@@ -5,7 +5,6 @@ another training are all read off the former. Pure.
 """
 
 import datetime as dt
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ import pandas as pd
 from cryptoliq_assets.forecasts.accuracy import SUMS, Accuracy, error_sums, measure, read_realised
 from cryptoliq_assets.forecasts.due import newest_date
 from cryptoliq_assets.io.files import to_json, write_files
+from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
 from cryptoliq_assets.monitor.looks import Look
@@ -155,7 +155,7 @@ def coverage_bounds(level: float, slack: float) -> tuple[float, float]:
 def read_report(settings: Settings) -> dict[str, Any] | None:
     """reports/forecast_accuracy.json; None where there is none. ValueError where it cannot be read."""
     path = settings.reports_dir / REPORT
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return read_object(path) if path.exists() else None
 
 
 def training_asked(settings: Settings) -> str | None:

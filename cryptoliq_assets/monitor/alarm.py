@@ -8,7 +8,6 @@ A failing channel is noted in logs/app.log and tried again at a later look; it s
 """
 
 import datetime as dt
-import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
@@ -18,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from cryptoliq_assets.io.files import make_folder, write_json
+from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.monitor.conditions import Condition
 from cryptoliq_assets.monitor.incidents import Incident, Notice, step
 from cryptoliq_assets.monitor.notify import Channel, Message, channels_of, send, send_within
@@ -72,7 +72,7 @@ def read_state(settings: Settings) -> State:
     """The state as it was last written; `problem` says where it cannot be read, and what is known is then nothing."""
     path = settings.incidents_path
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_object(path)
         return State(
             looked_at=value["looked_at"],
             incidents={key: Incident.of(incident) for key, incident in value["incidents"].items()},

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from cryptoliq_assets.io.safe_open import open_stored
+
 # The first line begins with the moment it was written, so these bytes tell a file from another of its name.
 _HEAD_BYTES = 64
 # No line of ours is as long; what is, is passed over without being held.
@@ -28,7 +30,7 @@ class Mark:
 
 
 def head_of(path: Path) -> str:
-    with path.open("rb") as handle:
+    with open_stored(path) as handle:
         return handle.read(_HEAD_BYTES).hex()
 
 
@@ -38,7 +40,7 @@ def read_on(path: Path, mark: Mark, *, ended: bool = False) -> Iterator[tuple[by
     ended: nobody writes the file any more, so that a last line without an end is handed over as well.
     """
     head, offset = head_of(path), mark.offset
-    with path.open("rb") as handle:
+    with open_stored(path) as handle:
         handle.seek(offset)
         while line := handle.readline(_MOST_BYTES):
             whole = line.endswith(b"\n")

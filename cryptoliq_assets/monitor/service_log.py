@@ -5,11 +5,11 @@ looks every half minute reads what was written in that half minute.
 """
 
 import datetime as dt
-import json
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.monitor.line_files import Mark, parsed, read_on
 from cryptoliq_assets.monitor.tally import DayTally
 from cryptoliq_assets.settings import Settings
@@ -109,7 +109,7 @@ def _stored(settings: Settings) -> dict[str, DayTally]:
     """The days in the report; none where there is no report, or one of another version or damaged: all that there is of
     the record is then read again."""
     try:
-        report = json.loads((settings.reports_dir / REPORT).read_text(encoding="utf-8"))
+        report = read_object(settings.reports_dir / REPORT)
         return {day["day"]: DayTally.of(day) for day in report["tallies"]}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

@@ -4,9 +4,9 @@ No Dagster here: what runs and checks came to is put into the alarm's state by t
 """
 
 import datetime as dt
-import json
 from pathlib import Path
 
+from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.monitor.alarm import read_state
 from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
@@ -42,7 +42,7 @@ def report_conditions(path: Path) -> list[Condition]:
     """The conditions under a report's `conditions`, and whether it can be read at all; none where there is no report."""
     where = f"reports/{path.name}"
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = read_object(path)
         told = [Condition.of(value) for value in report.get("conditions", [])]
     except FileNotFoundError:
         return []

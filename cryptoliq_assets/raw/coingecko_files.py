@@ -16,6 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from cryptoliq_assets.io.files import write_file
+from cryptoliq_assets.io.safe_open import holds
 from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.raw.coingecko_errors import FetchError, WouldBeRefused
 from cryptoliq_assets.raw.folder import parse_content
@@ -88,7 +89,7 @@ def write_checked(name: str, content: bytes, settings: Settings, *, today: dt.da
     if parsed.rows is None:
         raise WouldBeRefused(f"{name} is not written, ingest would refuse it: {parsed.refusal}")
     path = settings.raw_dir / name
-    if path.is_file() and path.read_bytes() == content:
+    if holds(path, content):
         return False
     write_file(path, content)
     return True

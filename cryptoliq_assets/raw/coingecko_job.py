@@ -6,13 +6,13 @@ it begins; each chart knows the first midnight that it reaches, so that charts a
 
 import datetime as dt
 import hashlib
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.io.files import write_json
+from cryptoliq_assets.io.safe_open import read_json
 
 _DAY = 86_400.0
 # The service has a midnight from 00:35 UTC on; five minutes more for its clock and ours.
@@ -90,7 +90,7 @@ class Job:
 def read(path: Path) -> Any:
     """A kept file, written whole or not at all; None where it is not there."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except FileNotFoundError:
         return None
 

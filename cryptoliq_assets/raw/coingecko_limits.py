@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock
 
 from cryptoliq_assets.io.files import write_json
+from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.raw.coingecko_errors import BudgetSpent, DeadlinePassed, FetchError
 from cryptoliq_assets.settings import Settings
 
@@ -147,7 +148,7 @@ class Limiter:
         month = f"{self.clock.today():%Y-%m}"
         nothing: dict[str, Any] = {"month": month, "used": 0, "sent": [], "not_before": 0.0}
         try:
-            read = json.loads(self.path.read_text(encoding="utf-8"))
+            read = read_object(self.path)
             # What lies ahead was written by a clock that was wrong.
             sent = sorted(moment for moment in map(float, read["sent"]) if now - MINUTE < moment <= now)
             held = float(read["not_before"])

@@ -5,7 +5,6 @@ hour, or of another day, is asked for anew, for a snapshot is of one moment. Its
 """
 
 import datetime as dt
-import json
 import math
 import shutil
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.io.files import write_json
+from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.raw.coingecko_client import CoinGecko
 from cryptoliq_assets.raw.coingecko_errors import FetchError, PartFailed
 from cryptoliq_assets.raw.coingecko_files import (
@@ -163,8 +163,9 @@ def check_end(service: CoinGecko, number: int, pages: list[list[dict[str, Any]]]
 
 def _kept(path: Path, *, least: int, now: float) -> _Page | None:
     """A page of an earlier try: of this day (UTC), no older than an hour, and with as many coins as are wanted now."""
-    with suppress(FileNotFoundError):
-        kept = json.loads(path.read_text(encoding="utf-8"))
+    # A damaged page is fetched again, like an absent one.
+    with suppress(OSError, KeyError, TypeError):
+        kept = read_object(path)
         page = _Page(kept["coins"], kept["fetched_at"])
         fresh = 0 <= now - page.came_at <= _FRESH_SECONDS and _utc(page.came_at).date() == _utc(now).date()
         return page if fresh and len(page.coins) >= least else None

@@ -7,18 +7,18 @@ lost makes all files others'; nothing is replaced then.
 
 import datetime as dt
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptoliq_assets.io.files import write_json
+from cryptoliq_assets.io.safe_open import UnreadError, read_object
 from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.raw.coingecko_errors import FetchError
 from cryptoliq_assets.raw.coingecko_files import history_name, live_name
 from cryptoliq_assets.raw.contract import file_date
 from cryptoliq_assets.raw.folder import look_at, unknown_files
-from cryptoliq_assets.raw.opening import UnreadError, read_file
+from cryptoliq_assets.raw.opening import read_file
 from cryptoliq_assets.raw.parsing import snapshot_dates
 from cryptoliq_assets.settings import Settings
 
@@ -78,7 +78,7 @@ def _path(settings: Settings) -> Path:
 def _read(settings: Settings) -> dict[str, list[str]]:
     path = _path(settings)
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_object(path)
         return {name: [str(digest) for digest in digests] for name, digests in record.items()}
     except FileNotFoundError:
         return {}

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryptoliq_assets.io.safe_open import UnreadError, not_regular
 from cryptoliq_assets.partitions import first_day
 from cryptoliq_assets.raw.catalogue import Catalogue, FoundFile, ReceivedFile
-from cryptoliq_assets.raw.opening import UnreadError, not_regular, read_file, too_large
+from cryptoliq_assets.raw.opening import read_file, too_large
 from cryptoliq_assets.raw.parsing import ParsedSnapshot, snapshot_dates
 from cryptoliq_assets.raw.together import RawFile, parse_snapshots
 from cryptoliq_assets.settings import Settings

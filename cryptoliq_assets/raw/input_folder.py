@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptoliq_assets.io.files import write_file
+from cryptoliq_assets.io.safe_open import UnreadError, holds
 from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.raw.folder import Entry, look_at
-from cryptoliq_assets.raw.opening import UnreadError, read_file
+from cryptoliq_assets.raw.opening import read_file
 from cryptoliq_assets.settings import Settings
 
 
@@ -72,7 +73,7 @@ def move_accepted(folder: Path, archive: Path, brought: Brought, settings: Setti
         if hashlib.sha256(content).hexdigest() != digest:
             continue
         target = archive / name
-        if target.exists() and target.read_bytes() != content:
+        if target.exists() and not holds(target, content):
             target = archive / f"{target.stem}.{file.arrival}{target.suffix}"
         write_file(target, content)
         path.unlink()

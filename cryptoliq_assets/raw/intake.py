@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from cryptoliq_assets.io.files import to_json_by_key, write_files, write_json
+from cryptoliq_assets.io.safe_open import UnreadError, holds
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.raw.batching import batches
 from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
@@ -24,7 +25,7 @@ from cryptoliq_assets.raw.gaps import gaps_of_months
 from cryptoliq_assets.raw.merging import hold_against
 from cryptoliq_assets.raw.month_rows import MonthRows
 from cryptoliq_assets.raw.neighbours import Neighbours
-from cryptoliq_assets.raw.opening import UnreadError, read_file, too_large, too_large_reason
+from cryptoliq_assets.raw.opening import read_file, too_large, too_large_reason
 from cryptoliq_assets.raw.parsing import ParsedSnapshot
 from cryptoliq_assets.raw.quarantine import keep_earlier_rows, move_refused, rows_path
 from cryptoliq_assets.raw.report import run_report
@@ -177,7 +178,7 @@ class Intake:
     def _archive_name(self, file: ReceivedFile, content: bytes) -> str:
         """The file's own name, or for a later version one with its arrival: an archived copy is never replaced."""
         path = self.settings.archive_dir / file.name
-        if not path.exists() or path.read_bytes() == content:
+        if not path.exists() or holds(path, content):
             return file.name
         return f"{path.stem}.{file.arrival}{path.suffix}"
 

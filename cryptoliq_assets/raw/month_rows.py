@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from cryptoliq_assets.io.damaged_tables import is_intact
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.raw.batching import batches
 from cryptoliq_assets.raw.catalogue import ReceivedFile
@@ -53,9 +54,11 @@ class MonthRows:
         return merge_arrivals(existing, parts), sources
 
     def _held(self, month: str) -> tuple[int, ...]:
-        """Arrivals that the month file holds; an unknown one where its stamp is absent or of another recipe."""
+        """Arrivals that the month file holds; an unknown one where it is damaged, or its stamp absent or of another recipe."""
         if not self.store.path("raw_snapshots", month).exists():
             return ()
+        if not is_intact(self.store, "raw_snapshots", month):
+            return _UNKNOWN
         stamp = self.store.stamp("raw_snapshots", month)
         fresh = stamp is not None and stamp.inputs == self.store.input_digest("raw_snapshots", month)
         return stamp.sources if stamp is not None and fresh else _UNKNOWN

@@ -1,14 +1,14 @@
 """Keeping the quarantine: refused files and refused rows of every version, none in the place of another."""
 
-import json
 import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
 
 from cryptoliq_assets.io.files import make_folder, sync_folders
+from cryptoliq_assets.io.safe_open import UnreadError, holds, read_object
 from cryptoliq_assets.raw.catalogue import ReceivedFile
-from cryptoliq_assets.raw.opening import UnreadError, read_file, too_large
+from cryptoliq_assets.raw.opening import read_file, too_large
 from cryptoliq_assets.settings import Settings
 
 
@@ -54,7 +54,7 @@ def keep_earlier_rows(folder: Path, name: str, rows: bytes | None, *, report: Pa
     file lost finds those of the version looked at last, or none.
     """
     path = rows_path(folder, name)
-    if path.exists() and (rows is None or path.read_bytes() != rows):
+    if path.exists() and (rows is None or not holds(path, rows)):
         os.replace(path, free_path(rows_path(folder, f"{name}.{_arrival_in(report)}")))
 
 
@@ -75,6 +75,6 @@ def free_path(path: Path) -> Path:
 def _arrival_in(report: Path) -> int:
     """The arrival that a validation report is about; 0 where nothing says it."""
     try:
-        return int(json.loads(report.read_text(encoding="utf-8"))["arrival"])
+        return int(read_object(report)["arrival"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0

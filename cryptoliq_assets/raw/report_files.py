@@ -4,11 +4,11 @@
 arrival, `<file>.<arrival>.json`. So the report of the version that counts is there whatever came after it.
 """
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
+from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.raw.quarantine import free_path
 
 
@@ -39,7 +39,6 @@ def find_report(folder: Path, name: str, arrival: int) -> dict[str, Any] | None:
 def _read(path: Path) -> dict[str, Any]:
     """What a report says; nothing where it is absent or none."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_object(path)
+    except OSError:
         return {}
-    return found if isinstance(found, dict) else {}

@@ -4,12 +4,12 @@ Reports that cannot be read are told in words, under `problems`: one damaged fil
 """
 
 import datetime as dt
-import json
 from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.forecasts.accuracy import measure, measure_days, read_realised
 from cryptoliq_assets.forecasts.due import newest_date
+from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.monitor.alarm import read_state
@@ -151,10 +151,10 @@ def _files(settings: Settings) -> dict[str, Any]:
 def _validation(path: Path, *, arrival: int) -> dict[str, Any]:
     """The report of that version of the file; empty where it is of another, or unreadable."""
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = read_object(path)
     except (OSError, ValueError):
         return {}
-    return report if isinstance(report, dict) and report.get("arrival") == arrival else {}
+    return report if report.get("arrival") == arrival else {}
 
 
 def _report(path: Path, *, made_by: str | None, problems: list[str]) -> dict[str, Any] | None:
@@ -162,9 +162,9 @@ def _report(path: Path, *, made_by: str | None, problems: list[str]) -> dict[str
     if not path.exists():
         return None
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = read_object(path)
     except (OSError, ValueError) as error:
         anew = f"; `{made_by}` writes it anew" if made_by else ""
         problems.append(f"{path.name} cannot be read ({error}){anew}")
         return None
-    return report if isinstance(report, dict) else None
+    return report

@@ -4,7 +4,6 @@ A report that is absent has no numbers; one that cannot be read says so in `cryp
 """
 
 import datetime as dt
-import json
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
+from cryptoliq_assets.io.safe_open import read_json
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition
 from cryptoliq_assets.monitor.freshness import age_days, age_look, days_look
@@ -180,7 +180,7 @@ def _age(name: str, report: Any, now: dt.datetime) -> _Sample:
 def _read(path: Path) -> Any:
     """The report; None where it cannot be read, which is no report's content."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except (OSError, ValueError):
         return None
 

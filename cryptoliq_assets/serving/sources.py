@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cryptoliq_assets.io.places import Place, state_of
+from cryptoliq_assets.io.safe_open import read_text
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.store import store_of
@@ -79,7 +80,7 @@ class HomeViews:
     def card(self) -> str | None:
         """The page of the current model's card; None where it has none."""
         path = self._settings.reports_dir / "model_card.html"
-        return path.read_text(encoding="utf-8") if path.exists() else None
+        return read_text(path) if path.exists() else None
 
 
 class LocalSource:

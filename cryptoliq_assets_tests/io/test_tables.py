@@ -557,7 +557,7 @@ def test_a_page_with_a_bit_of_it_changed_is_not_read_as_if_nothing_were(store: T
     value = np.float64(frames["labels"]["liquidity_score"].iloc[0]).tobytes()
     assert value in content
     path.write_bytes(content.replace(value, value[:-3] + bytes([value[-3] ^ 1]) + value[-2:]))
-    with pytest.raises(TableInvalid, match="is readable Parquet"):
+    with pytest.raises(TableInvalid, match="is damaged"):
         store.read("labels", ["2022-03"])
 
 

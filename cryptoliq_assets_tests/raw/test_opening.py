@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from cryptoliq_assets.cli import cli
-from cryptoliq_assets.raw import opening
+from cryptoliq_assets.io.safe_open import UnreadError
 from cryptoliq_assets.raw.folder import Entry, look_at, register
 from cryptoliq_assets.raw.neighbours import Neighbours
-from cryptoliq_assets.raw.opening import UnreadError, read_file
+from cryptoliq_assets.raw.opening import read_file
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests.markets import NOW, Home, snapshot
 from cryptoliq_assets_tests.raw.test_folder import MARCH, NAME
@@ -66,7 +66,7 @@ def denied(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return real(path, *args, **options)
 
-    monkeypatch.setattr(opening.os, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     return names
 
 
@@ -128,7 +128,7 @@ def test_a_file_that_is_swapped_while_it_is_opened_is_judged_by_what_was_opened(
         return open_other
 
     for what, code in (("pipe", "not_a_file"), ("link", "unreadable"), ("grown", "too_large")):
-        monkeypatch.setattr(opening.os, "open", swapped(what))
+        monkeypatch.setattr(os, "open", swapped(what))
         with pytest.raises(UnreadError) as raised:
             read_file(path, settings)
         assert raised.value.code == code
@@ -142,7 +142,7 @@ def test_of_a_file_that_grows_while_it_is_read_no_more_than_one_byte_above_the_l
     path = tmp_path / NAME
     path.write_bytes(b"x" * 5_000)
     small = os.stat_result((*path.stat()[:6], 10, *path.stat()[7:]))
-    monkeypatch.setattr(opening.os, "fstat", lambda handle: small)
+    monkeypatch.setattr(os, "fstat", lambda handle: small)
     with pytest.raises(UnreadError) as raised:
         read_file(path, Settings(home=tmp_path, max_file_mb=0.001))
     assert (raised.value.code, raised.value.size) == ("too_large", 1_049)

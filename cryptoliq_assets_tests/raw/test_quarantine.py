@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from cryptoliq_assets.raw import opening
 from cryptoliq_assets.raw.checks import unit_found
 from cryptoliq_assets.raw.quarantine import free_path, keep_earlier_rows
 from cryptoliq_assets.raw.report_files import find_report
@@ -130,8 +129,8 @@ def test_a_file_refused_unread_is_never_compared_with_one_of_its_name_and_size(
 ) -> None:
     home = Home.at(tmp_path, max_file_mb=0.001)
     opened = []
-    real = opening.os.open
-    monkeypatch.setattr(opening.os, "open", lambda path, *rest: opened.append(path) or real(path, *rest))
+    real = os.open
+    monkeypatch.setattr(os, "open", lambda path, *rest: opened.append(path) or real(path, *rest))
     for _ in range(2):
         os.truncate(home.drop(NAME, ""), 2 * 2**30)
         os.utime(home.settings.raw_dir / NAME)

@@ -1,9 +1,8 @@
 """Checks of `drift_report`: they say what the report's conditions say, so that a run shows it."""
 
-import json
-
 import dagster as dg
 
+from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition, worst
 from cryptoliq_assets.settings import Settings
 
@@ -28,7 +27,7 @@ def _check(name: str, settings: Settings, *, description: str) -> dg.AssetChecks
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         from cryptoliq_assets.monitor.drift.report import report_paths
 
-        value = json.loads(report_paths(settings.reports_dir)[0].read_text(encoding="utf-8"))
+        value = read_object(report_paths(settings.reports_dir)[0])
         # The report has the feed's conditions and that of drift.
         conditions = [Condition.of(said) for said in value["conditions"]]
         found = [condition for condition in conditions if (condition.kind == "feature_drift") == (name == "drift")]
