@@ -157,6 +157,26 @@ def test_cells_too_many_leave_those_of_the_columns_as_they_came_and_are_told_in_
     assert None not in rows[1]
 
 
+def test_cells_that_a_spreadsheet_would_evaluate_are_text_in_the_output_and_numbers_stay(predict):
+    rows = [
+        "=1+1,-X,1.5,0.1,-5,-3,100000,1e7,2025-07-31,-7",
+        '"@a,b",＝S,1.5,0.1,-5,3,100000,1e7,2025-07-31,-1+1',
+        "-5,+1,1.5,0.1,-5,3,100000,1e7,2025-07-31,+2",
+        "Newcoin,NEW,=cmd,0.1,-5,3,100000,1e7,@now,=x",
+        "Newcoin,NEW,1.5,0.1,-5,3,100000,1e7,2025-07-31,x",
+    ]
+    _, out = predict(rows, header=HEADER + ",=extra")
+    told = [(row["coin"], row["symbol"], row["price"], row["24h"], row["date"], row["'=extra"]) for row in out]
+    assert told == [
+        ("'=1+1", "'-X", "1.5", "-5", "2025-07-31", "-7"),
+        ("'@a,b", "'＝S", "1.5", "-5", "2025-07-31", "'-1+1"),
+        ("'-5", "'+1", "1.5", "-5", "2025-07-31", "+2"),
+        ("Newcoin", "NEW", "'=cmd", "-5", "'@now", "'=x"),
+        ("Newcoin", "NEW", "1.5", "-5", "2025-07-31", "x"),
+    ]
+    assert [bool(row["liquidity_score"]) for row in out] == [True, True, True, False, True]
+
+
 def test_each_row_is_a_question_of_its_own_whatever_the_others_ask(predict):
     alone = [predict([row])[1][0]["liquidity_score"] for row in (NEW.replace("1.5", "1.4"), NEW)]
     _, rows = predict([NEW.replace("1.5", "1.4"), NEW, NEW])

@@ -63,6 +63,7 @@ def export(settings: Settings, first: str | None, last: str | None) -> None:
     from rich.progress import track
 
     from cryptoliq_assets.io.files import write_chunks
+    from cryptoliq_assets.io.spreadsheet_text import neutralize_frame
     from cryptoliq_assets.io.tables import TableStore
 
     store = TableStore(settings)
@@ -73,7 +74,7 @@ def export(settings: Settings, first: str | None, last: str | None) -> None:
 
     def chunks():
         for month in track(months, "exporting", console=console, transient=True):
-            frame = store.read("engineered_features", [month])
+            frame = neutralize_frame(store.read("engineered_features", [month]))
             yield frame.to_csv(index=False, header=month == months[0]).encode("utf-8")
 
     write_chunks(path, chunks())

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from cryptoliq_assets.io.files import write_chunks
+from cryptoliq_assets.io.spreadsheet_text import neutralize, neutralize_unless_number
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.champion import Champion
 from cryptoliq_assets.models.intervals import ConformalTable
@@ -22,6 +23,7 @@ from cryptoliq_assets.partitions import first_day
 from cryptoliq_assets.raw.opening import too_large, too_large_reason
 from cryptoliq_assets.raw.parsing import ParsedSnapshot, parse_snapshot
 from cryptoliq_assets.raw.screening import last_asked
+from cryptoliq_assets.schemas.raw import NAME_COLUMN, NUMBER_COLUMNS
 from cryptoliq_assets.serving.batch_rows import Requests, Rows, locate, requests_of, rows_of
 from cryptoliq_assets.serving.lines import cells_of, fitted, has_plain_text, line_of, with_cells
 from cryptoliq_assets.serving.online import HISTORY, SNAPSHOT, StoredHistory, coded_features
@@ -38,6 +40,7 @@ _FEW_ROWS = 30
 # Months of requests that one read of the tables serves: with the 90 days before them, it bounds the memory.
 _MONTHS_A_READ = 3
 _BASES = (HISTORY, SNAPSHOT)
+_TEXT_COLUMNS = {"coin", "symbol", NAME_COLUMN}
 _EPOCH = dt.date(1970, 1, 1).toordinal()
 
 Progress = Callable[[int, int], None]
@@ -247,14 +250,16 @@ def _ends(days: np.ndarray) -> tuple[dt.date, dt.date]:
 
 def _as_csv(rows: Rows, forecasts: _Forecasts, *, version: str) -> Iterator[bytes]:
     """OUT in chunks of encoded lines."""
-    yield line_of([*rows.columns, *ADDED_COLUMNS])
+    # In columns of numbers every accepted cell is one.
+    text = np.array([name not in NUMBER_COLUMNS for name in rows.columns], dtype=np.bool_)
+    yield line_of([*map(neutralize, rows.columns), *ADDED_COLUMNS])
     tails = [f",{version},{basis},\n".encode() for basis in _BASES]
 
     def of(start: int) -> bytes:
         records = rows.records.part(start, start + _ROWS_A_WRITE)
         numbers, basis = (values[..., start : start + _ROWS_A_WRITE] for values in (forecasts.numbers, forecasts.basis))
         # Nearly every row: as it came, its forecast behind it.
-        plain = (basis >= 0) & records.plain(len(rows.columns)) & has_plain_text(numbers).all(axis=0)
+        plain = (basis >= 0) & records.plain(len(rows.columns), text=text) & has_plain_text(numbers).all(axis=0)
         instead = {}
         for place in np.flatnonzero(~plain).tolist():
             said = (
@@ -278,8 +283,16 @@ def _told(text: str, said: list[str] | None, rows: Rows, place: int) -> bytes:
     """The line of one row, cell by cell: with what is said of it, or the reason why it is refused."""
     width = len(rows.columns)
     cells = cells_of(text)
-    cells, surplus = fitted(cells, width), cells[width:]
+    cells, surplus = _harmless(fitted(cells, width), rows.columns), cells[width:]
     if said is not None:
         return line_of([*cells, *said, ""])
     beyond = f"; beyond the columns: {', '.join(map(repr, surplus))}" if surplus else ""
     return line_of([*cells, "", "", "", "", "", rows.reasons[place][1] + beyond])
+
+
+def _harmless(cells: list[str], columns: list[str]) -> list[str]:
+    """The cells as a spreadsheet may have them: in columns that hold text by the contract no cell is taken for a number."""
+    return [
+        neutralize(cell) if column in _TEXT_COLUMNS else neutralize_unless_number(cell)
+        for cell, column in zip(cells, columns, strict=True)
+    ]

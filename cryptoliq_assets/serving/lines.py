@@ -19,6 +19,8 @@ from cryptoliq_assets.raw.records import split_cells
 # Between these the shortest text of a float has no exponent, wherever it is made.
 _PLAIN_FROM, _PLAIN_BELOW = 1e-4, 1e10
 _COMMA, _QUOTE = 44, 34
+# First bytes of a cell that no spreadsheet evaluates, and that begin no sign in full width: letters and digits.
+_HARMLESS = np.array([chr(byte).isalnum() and byte < 128 for byte in range(256)], dtype=np.bool_)
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,11 @@ class Records:
         """Those from start to one before stop."""
         return Records(self.text, self.starts[start:stop], self.ends[start:stop])
 
-    def plain(self, cells: int) -> np.ndarray:
-        """Which records have no quote and so many cells."""
-        return _plain(np.frombuffer(self.text, dtype=np.uint8), self.starts, self.ends, cells - 1)
+    def plain(self, cells: int, *, text: np.ndarray | None = None) -> np.ndarray:
+        """Which records have no quote, so many cells, and no cell in the columns `text` (a mask; default: none) that begins as
+        `io/spreadsheet_text.py` may have to change it."""
+        guarded = np.zeros(cells, dtype=np.bool_) if text is None else text
+        return _plain(np.frombuffer(self.text, dtype=np.uint8), self.starts, self.ends, guarded, _HARMLESS)
 
 
 def has_plain_text(values: np.ndarray) -> np.ndarray:
@@ -108,15 +112,21 @@ def _joined(parts: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _plain(text, starts, ends, commas):  # pragma: no cover - compiled
+def _plain(text, starts, ends, guarded, harmless):  # pragma: no cover - compiled
     out = np.empty(len(starts), dtype=np.bool_)
     for row in range(len(starts)):
         found = 0
         quotes = 0
+        doubtful = 0
+        begins = True
         for at in range(starts[row], ends[row]):
-            found += np.int64(text[at] == _COMMA)
+            comma = text[at] == _COMMA
+            if begins and not comma and found < len(guarded) and guarded[found]:
+                doubtful += np.int64(not harmless[text[at]])
+            begins = comma
+            found += np.int64(comma)
             quotes += np.int64(text[at] == _QUOTE)
-        out[row] = quotes == 0 and found == commas
+        out[row] = quotes == 0 and doubtful == 0 and found == len(guarded) - 1
     return out
 
 
