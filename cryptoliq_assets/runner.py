@@ -151,13 +151,14 @@ class Runner:
     def chosen_ranges(self, first: str | None, last: str | None) -> list[tuple[str, str]]:
         """Ranges that cover the months first…last, the ends defaulting to what the tables have."""
         there = self.store.months("raw_snapshots")
-        plan = self.plan().months
-        known = sorted({*there, *plan})
+        plan = self.plan()
+        known = sorted({*there, *plan.months, *plan.blocked})
         first, last = first or min([*known, last or ""]), last or max([*known, first or ""])
         range_tags(first, last, self.settings)
         if not known:
             return []
-        return contiguous_ranges(months_between(first, last), most=self.settings.months_per_run)
+        wanted = [month for month in months_between(first, last) if month not in plan.blocked]
+        return contiguous_ranges(wanted, most=self.settings.months_per_run)
 
     def run(
         self,

@@ -57,7 +57,9 @@ def preprocess(settings: Settings, first: str | None, last: str | None) -> None:
         ranges = _chosen(runner, first, last)
         runner.refresh(ranges, job=PREPROCESS_JOB)
         done = _months(runner, ranges)
+        code = _tell_blocked(runner)
     console.print(f"{done} preprocessed")
+    quit_with(code)
 
 
 @click.command()
@@ -94,10 +96,12 @@ def materialize(settings: Settings, first: str | None, last: str | None, retrain
         waiting = runner.waiting()
         ranges = _chosen(runner, first, last)
         runner.refresh(ranges)
-        if retrain or runner.training_due():
+        code = _tell_blocked(runner)
+        # Without the raw rows of a month nothing shows that its features look at no later day: that training would fail.
+        if retrain or (not code and runner.training_due()):
             runner.train()
         runner.forecast()
-        code = _tell_refused(runner, waiting)
+        code = max(code, _tell_refused(runner, waiting))
         left = runner.waiting()
         done = _months(runner, ranges)
     console.print(f"{done} refreshed" if ranges else _nothing_new(settings))
@@ -139,7 +143,7 @@ def _ingest(runner: Runner) -> int:
     plan = runner.plan()
     # Also where nothing waits: a run may have died between the catalogue and the tables.
     runner.refresh(plan.raw_ranges, job=INGEST_JOB)
-    code = _tell_refused(runner, waiting)
+    code = max(_tell_refused(runner, waiting), _tell_blocked(runner))
     if waiting:
         console.print(f"{len(waiting)} file(s) read")
     elif plan.raw_months:
@@ -160,6 +164,14 @@ def _tell_refused(runner: Runner, waiting: list[int]) -> int:
     if any(find_report(folder, file.name, file.arrival) for file in refused):
         say(f"reports lie in {folder}, refused files in {runner.settings.quarantine_dir}")
     return 1 if reasons else 0
+
+
+def _tell_blocked(runner: Runner) -> int:
+    """Name the months that cannot be made from what is stored, and why; 1 when there are any."""
+    blocked = runner.plan().blocked
+    for month, reason in blocked.items():
+        say(("damaged", "red"), f" {month} is not made: {reason}")
+    return 1 if blocked else 0
 
 
 def _nothing_new(settings: Settings) -> str:

@@ -87,6 +87,7 @@ def read_status(settings: Settings) -> dict:
         to_do.append(f"{len(unknown) + len(plan.waiting)} file(s) wait in data/raw: `cryptoliq materialize`")
     elif plan.months:
         to_do.append(f"{len(plan.months)} month(s) are older than what they are made from: `cryptoliq materialize`")
+    to_do += [f"{month} is not made: {reason}" for month, reason in plan.blocked.items()]
     other = mismatch(settings)
     if other:
         to_do.append(f"the champion has another task: {other}")

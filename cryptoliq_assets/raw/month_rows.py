@@ -1,5 +1,6 @@
 """The raw rows of months: from their files as they are, and from what was received since."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow as pa
 
 from cryptoliq_assets.io.damaged_tables import is_intact
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.raw.archive import archive_problem, read_archived
 from cryptoliq_assets.raw.batching import batches
 from cryptoliq_assets.raw.catalogue import ReceivedFile
 from cryptoliq_assets.raw.folder import parse_contents, raw_file
@@ -40,18 +42,38 @@ class MonthRows:
         by_arrival = {file.arrival: file for file in accepted}
         keep, add = [], {}
         for month in months:
-            there = set(self._held(month))
-            if there <= set(sources[month]):
-                keep.append(month)
-                missing = set(sources[month]) - there
-            else:
-                # A version it holds was superseded: what that one hid may count again, so all are read anew.
-                missing = set(sources[month])
+            kept, missing = self._missing(month, set(sources[month]))
+            keep += [month] if kept else []
             for arrival in missing:
                 add.setdefault(arrival, set()).add(month)
         parts = self._typed([(by_arrival[arrival], wanted) for arrival, wanted in add.items()], parsed)
         existing = self.store.read("raw_snapshots", keep)
         return merge_arrivals(existing, parts), sources
+
+    def blocked(self, months: Iterable[str], *, accepted: Iterable[ReceivedFile]) -> dict[str, str]:
+        """Months that cannot be made, because an archived file that they must be read from is damaged; with the reasons.
+
+        `accepted`: the versions that will count and are in the archive already.
+        """
+        files: dict[str, dict[int, ReceivedFile]] = {month: {} for month in months}
+        for file in accepted:
+            for month in file.months & files.keys():
+                files[month][file.arrival] = file
+        blocked = {}
+        for month, own in files.items():
+            _, missing = self._missing(month, set(own))
+            problems = [archive_problem(own[arrival], self.settings) for arrival in sorted(missing)]
+            if any(problems):
+                blocked[month] = "; ".join(filter(None, problems))
+        return blocked
+
+    def _missing(self, month: str, sources: set[int]) -> tuple[bool, set[int]]:
+        """Whether the month file's rows count, and which of the arrivals that the month is to hold it does not."""
+        there = set(self._held(month))
+        if there <= sources:
+            return True, sources - there
+        # A version it holds was superseded: what that one hid may count again, so all are read anew.
+        return False, sources
 
     def _held(self, month: str) -> tuple[int, ...]:
         """Arrivals that the month file holds; an unknown one where it is damaged, or its stamp absent or of another recipe."""
@@ -78,13 +100,12 @@ class MonthRows:
         return [whole.append_column("source_file", names).append_column("arrival", pa.array(arrivals))]
 
     def _from_archive(self, files: list[ReceivedFile]) -> dict[int, pa.Table]:
-        """Rows of accepted files by arrival, read anew; ValueError where one is refused by now."""
+        """Rows of accepted files by arrival, read anew; ArchiveDamaged, ValueError where one is refused by now."""
         rows: dict[int, pa.Table] = {}
-        archive = self.settings.archive_dir
         # What was accepted stays so, however small a share of refused rows the settings allow by now.
         settings = self.settings.model_copy(update={"max_refused_share": 1.0})
         for batch in batches(files):
-            contents = [raw_file(file, (archive / str(file.archived_as)).read_bytes()) for file in batch]
+            contents = [raw_file(file, read_archived(file, self.settings)) for file in batch]
             for file, snapshot in zip(batch, parse_contents(contents, settings), strict=True):
                 if snapshot.rows is None:
                     raise ValueError(

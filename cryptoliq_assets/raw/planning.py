@@ -5,7 +5,7 @@ The sensor, the command line and the backfill all ask `make_plan`; it changes no
 
 import datetime as dt
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.partitions import (
@@ -17,6 +17,7 @@ from cryptoliq_assets.partitions import (
     shift,
 )
 from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
+from cryptoliq_assets.raw.month_rows import MonthRows
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES, upstream_of
 from cryptoliq_assets.settings import Settings
 
@@ -26,6 +27,8 @@ class Plan:
     """Months to refresh, and why: files that wait, and months whose file is older than what it is made from.
 
     `raw_months` are those among them whose raw rows are not what has arrived: all that there is to do for `ingest`.
+    `blocked` are months that need work and cannot be made, with the reason: a damaged file in the archive. They are in none
+    of the others, so that every other month goes on.
     """
 
     months: list[str]
@@ -33,6 +36,7 @@ class Plan:
     waiting: list[str]
     unfinished: list[str]
     months_per_run: int
+    blocked: dict[str, str] = field(default_factory=dict)
 
     @property
     def ranges(self) -> list[tuple[str, str]]:
@@ -66,12 +70,16 @@ def make_plan(settings: Settings, catalogue: Catalogue, *, store: TableStore, to
         # It names no day that can be read, so it will be refused; some run has to say so.
         months.add(last)
         raw_months.add(last)
+    # What a waiting version corrects does not count any more: the rest of its month is then read from the archive.
+    counting = [file for file in files if file.state == "accepted" and file.name not in names]
+    blocked = MonthRows(settings, store).blocked(sorted(raw_months), accepted=counting)
     return Plan(
-        sorted(months),
-        sorted(raw_months),
+        sorted(months - blocked.keys()),
+        sorted(raw_months - blocked.keys()),
         [f"{file.name}@{file.arrival}" for file in waiting],
-        unfinished,
+        [month for month in unfinished if month not in blocked],
         settings.months_per_run,
+        blocked,
     )
 
 

@@ -69,10 +69,13 @@ def raw_files_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
             return _skip(f"{busy} refresh run(s) in flight; what arrives meanwhile goes into the next", cursor, events)
         store = TableStore(settings)
         plan = make_plan(settings, catalogue, store=store, today=dt.datetime.now(dt.UTC).date())
+        for month, reason in plan.blocked.items():
+            context.log.error(f"{month} is not made: {reason}")
         if not plan.months:
             waiting = f"{len(unsettled)} file(s) still settling" if unsettled else "nothing new"
             unread = "".join(f"; {name} {reason}" for name, reason in list(registered.unread.items())[:_LISTED])
-            return _skip(f"{waiting} in {settings.raw_dir}{unread}", cursor, events)
+            blocked = "".join(f"; {month} is not made: {reason}" for month, reason in plan.blocked.items())
+            return _skip(f"{waiting} in {settings.raw_dir}{unread}{blocked}", cursor, events)
         attempts = context.instance.get_runs_count(dg.RunsFilter(tags={PLAN_TAG: plan.fingerprint}, statuses=FAILED))
         if attempts >= settings.max_attempts:
             work = ", ".join(plan.waiting[:3]) or f"months {plan.months[0]} to {plan.months[-1]}"

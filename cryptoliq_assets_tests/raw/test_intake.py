@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cryptoliq_assets.raw.archive import ArchiveDamaged
 from cryptoliq_assets.raw.batching import batches
 from cryptoliq_assets.raw.catalogue import ReceivedFile
 from cryptoliq_assets.raw.intake import Intake, IntakeResult
@@ -382,7 +383,7 @@ def test_an_archived_file_that_is_gone_is_an_error_that_names_it(home: Home) -> 
     take_in(home, "2022-03")
     home.store.path("raw_snapshots", "2022-03").unlink()
     (home.settings.archive_dir / NAME).unlink()
-    with pytest.raises(FileNotFoundError, match=NAME):
+    with pytest.raises(ArchiveDamaged, match=f"{NAME} is damaged: it is gone"):
         home.intake.take_in(["2022-03"])
 
 

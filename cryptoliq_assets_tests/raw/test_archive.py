@@ -1,0 +1,123 @@
+"""The archive is read back only as it was received: a damaged copy is named, and stops its own months alone."""
+
+import datetime as dt
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cryptoliq_assets.cli import cli
+from cryptoliq_assets.raw.archive import ArchiveDamaged, archive_problem, read_archived, restore_from_drop_folder
+from cryptoliq_assets_tests.markets import Home, assert_same_tables, file_name, snapshot
+
+FEBRUARY, MARCH, MAY = dt.date(2022, 2, 20), dt.date(2022, 3, 16), dt.date(2022, 5, 10)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home.at(tmp_path / "home")
+    for day in (FEBRUARY, MARCH, MAY):
+        home.drop(file_name(day), snapshot([day, day + dt.timedelta(days=1)], missing=0))
+    home.bring_up_to_date()
+    return home
+
+
+def archived(home: Home, day: dt.date) -> Path:
+    return home.settings.archive_dir / file_name(day)
+
+
+def change_one_digit(path: Path) -> None:
+    content = path.read_bytes()
+    place = content.index(b".", 80) + 1
+    path.write_bytes(content[:place] + (b"7" if content[place : place + 1] != b"7" else b"3") + content[place + 1 :])
+
+
+@given(place=st.integers(min_value=0), bit=st.integers(0, 7))
+def test_a_bit_flipped_anywhere_in_an_archived_file_is_detected(shared_home: Home, place: int, bit: int) -> None:
+    file = shared_home.catalogue.files()[0]
+    path = archived(shared_home, FEBRUARY)
+    content = bytearray(whole := path.read_bytes())
+    content[place % len(content)] ^= 1 << bit
+    path.write_bytes(content)
+    try:
+        with pytest.raises(ArchiveDamaged, match="its sha256 is"):
+            read_archived(file, shared_home.settings)
+    finally:
+        path.write_bytes(whole)
+    assert read_archived(file, shared_home.settings) == whole
+
+
+@pytest.fixture(scope="module")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    home = Home.at(tmp_path_factory.mktemp("archive"))
+    home.drop(file_name(FEBRUARY), snapshot([FEBRUARY]))
+    home.bring_up_to_date()
+    return home
+
+
+def test_no_month_is_built_from_a_changed_archived_file_and_the_other_months_go_on(home: Home, tmp_path: Path) -> None:
+    change_one_digit(archived(home, MARCH))
+    for month in ("2022-02", "2022-03", "2022-05"):
+        home.store.path("raw_snapshots", month).unlink()
+    plan = home.plan()
+    assert list(plan.blocked) == ["2022-03"]
+    assert "2022-03" not in {*plan.months, *plan.raw_months}
+    home.bring_up_to_date()
+    assert home.store.months("raw_snapshots") == ["2022-02", "2022-05"]
+    # What was made of March while it was sound stays.
+    assert "2022-03" in home.store.months("cleaned_snapshots")
+    with pytest.raises(ArchiveDamaged):
+        home.intake.take_in(["2022-03"])
+
+
+def test_a_month_comes_back_as_it_was_once_the_archived_file_is_restored(home: Home, tmp_path: Path) -> None:
+    whole = Home.at(tmp_path / "whole")
+    for path in sorted(home.settings.raw_dir.iterdir()):
+        whole.drop(path.name, path.read_bytes())
+    whole.bring_up_to_date()
+    path = archived(home, MARCH)
+    change_one_digit(path)
+    home.store.path("raw_snapshots", "2022-03").unlink()
+    home.bring_up_to_date()
+    [file] = [file for file in home.catalogue.files() if file.name == path.name]
+    assert restore_from_drop_folder(file, home.settings)
+    assert archive_problem(file, home.settings) is None
+    home.bring_up_to_date()
+    assert home.plan().months == []
+    assert_same_tables(home.store, whole.store)
+
+
+def test_the_commands_name_file_expected_found_and_remedy_and_end_with_1(home: Home) -> None:
+    change_one_digit(archived(home, MARCH))
+    home.store.path("raw_snapshots", "2022-03").unlink()
+    [file] = [file for file in home.catalogue.files() if file.name == file_name(MARCH)]
+    for command in ("ingest", "preprocess"):
+        told = CliRunner().invoke(cli, ["--home", str(home.settings.home), command])
+        assert told.exit_code == 1
+        assert f"{archived(home, MARCH)} is damaged: its sha256 is " in told.output
+        assert f", expected {file.sha256}" in told.output
+        assert "`cryptoliq verify --repair`" in told.output
+        assert "Traceback" not in told.output
+    assert home.store.months("raw_snapshots") == ["2022-02", "2022-05"]
+
+
+@pytest.mark.parametrize("what", ["gone", "pipe", "link", "folder", "larger", "empty"])
+def test_whatever_is_in_an_archived_files_place_is_named_and_not_read(home: Home, what: str) -> None:
+    path = archived(home, MARCH)
+    content = path.read_bytes()
+    path.unlink()
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "link":
+        path.symlink_to(home.settings.raw_dir / path.name)
+    elif what == "folder":
+        path.mkdir()
+    elif what != "gone":
+        path.write_bytes(content + b"\n" if what == "larger" else b"")
+    [file] = [file for file in home.catalogue.files() if file.name == path.name]
+    problem = archive_problem(file, home.settings)
+    assert problem is not None
+    assert f"{path} is damaged: " in problem
