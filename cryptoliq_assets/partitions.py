@@ -11,6 +11,11 @@ HISTORY_DAYS = 90
 # A critical cell is filled forward from at most 3 days before, backward from at most 1 day after.
 FILL_FORWARD_DAYS = 3
 FILL_BACKWARD_DAYS = 1
+# A price or volume is compared with the coin's own values on at most 5 days before. A level that lasts is accepted while the
+# days that it replaces can still be filled forward: 3 of 5 days.
+OUTLIER_DAYS = 5
+# A cleaned row of D is made from raw rows of D-8 on: the cell that fills it must be known not to be an outlier.
+CLEANING_BACK_DAYS = FILL_FORWARD_DAYS + OUTLIER_DAYS
 
 
 def month_of(date: dt.date) -> str:
@@ -47,11 +52,12 @@ def months_reached(days: int) -> int:
 def affected_months(dates: Iterable[dt.date], *, horizon_days: int, first: str, last: str) -> list[str]:
     """Months between `first` and `last` whose rows can change when raw rows of `dates` arrive.
 
-    A raw row dated D changes cleaned rows in [D-1, D+3], so labels from D-1-horizon on (their target may be the
-    row filled back), and features up to D+3+89: each window that sees the last filled row.
+    A raw row dated D changes cleaned rows in [D-1, D+8] (it decides which rows up to D+5 are outliers, and those are filled
+    3 days on), so labels from D-1-horizon on (their target may be the row filled back), and features up to D+8+89: each
+    window that sees the last of these rows.
     """
     back = dt.timedelta(days=FILL_BACKWARD_DAYS + horizon_days)
-    ahead = dt.timedelta(days=FILL_FORWARD_DAYS + HISTORY_DAYS - 1)
+    ahead = dt.timedelta(days=CLEANING_BACK_DAYS + HISTORY_DAYS - 1)
     touched: set[str] = set()
     for date in set(dates):
         touched.update(months_between(max(month_of(date - back), first), min(month_of(date + ahead), last)))

@@ -64,7 +64,7 @@ def cleaned_rows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return raw_rows(plain).merge(flags, on=["coin", "date"], how="left").assign(coin=raw_rows(plain)["coin"])
 
 
-_FLAGS = ("filled_forward", "filled_backward")
+_FLAGS = ("filled_forward", "filled_backward", "outlier")
 
 
 def _key(row: Mapping[str, Any]) -> dict[str, Any]:

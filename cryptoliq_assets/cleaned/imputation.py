@@ -1,4 +1,5 @@
-"""From what was received to what may be computed with: faults to null, short gaps in cells filled, the rest dropped.
+"""From what was received to what may be computed with: faults and outliers to null, short gaps in cells filled, the rest
+dropped.
 
 Cells are filled, never rows: a gap in dates stays a gap. A filled row is flagged, and downstream it neither trains
 nor scores a model. 1h, 24h and 7d are never filled, and an unknown market cap stays unknown.
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cryptoliq_assets.partitions import FILL_BACKWARD_DAYS, FILL_FORWARD_DAYS
+from cryptoliq_assets.raw.outliers import find_outliers
 from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS, NUMBER_COLUMNS, PLAUSIBLE
 
 # Without these a row says nothing about liquidity.
@@ -24,6 +26,7 @@ class CleaningReport:
     rows_kept: int = 0
     rows_dropped: int = 0
     faults: dict[str, int] = field(default_factory=dict)
+    outliers: int = 0
     filled_forward: int = 0
     filled_backward: int = 0
 
@@ -33,7 +36,7 @@ def clean_snapshots(
 ) -> tuple[pd.DataFrame, CleaningReport]:
     """Clean the raw rows dated `since` to `until` (both included); the rows around them only lend their cells.
 
-    raw: rows sorted by (coin, date), reaching 3 days before `since` and 1 day after `until` where there are any.
+    raw: rows sorted by (coin, date), reaching 8 days before `since` and 1 day after `until` where there are any.
     Returns cleaned rows in the same order and the counts for the rows in range.
     """
     dates = raw["date"].to_numpy()
@@ -46,6 +49,7 @@ def clean_snapshots(
 
     coins = raw["coin"].cat.codes.to_numpy()
     days = dates.astype("datetime64[D]").astype(np.int64)
+    outlier = _remove_outliers(table, coins, days=days)
     forward, backward = np.zeros(len(raw), dtype=bool), np.zeros(len(raw), dtype=bool)
     for name in CRITICAL_COLUMNS:
         table[name], ahead, back = _fill(table[name], coins, days=days)
@@ -57,11 +61,12 @@ def clean_snapshots(
     keep = np.flatnonzero(inside & ~missing)
     report.rows_kept = len(keep)
     report.rows_dropped = report.rows_read - report.rows_kept
+    report.outliers = int(outlier[inside].sum())
     report.filled_forward = int(forward[keep].sum())
     report.filled_backward = int(backward[keep].sum())
     keys = {name: raw[name].take(keep).reset_index(drop=True) for name in ("coin", "symbol", "date")}
     numbers = {name: values[keep] for name, values in table.items()}
-    flags = {"filled_forward": forward[keep], "filled_backward": backward[keep]}
+    flags = {"filled_forward": forward[keep], "filled_backward": backward[keep], "outlier": outlier[keep]}
     return pd.DataFrame({**keys, **numbers, **flags}, copy=False), report
 
 
@@ -84,6 +89,19 @@ def _faults(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         # Nothing falls by more than all of itself.
         faults[name] |= table[name] < -100.0
     return faults
+
+
+def _remove_outliers(table: dict[str, np.ndarray], coins: np.ndarray, *, days: np.ndarray) -> np.ndarray:
+    """Set prices and volumes that are outliers to null; returns the rows that had one.
+
+    The changes of a row follow from its price: where that is an outlier, they are null as well.
+    """
+    found = {name: find_outliers(coins, days, table[name], column=name) for name in CRITICAL_COLUMNS}
+    for name, rows in found.items():
+        table[name][rows] = np.nan
+    for name in ("1h", "24h", "7d", "price_change_24h"):
+        table[name][found["price"]] = np.nan
+    return np.logical_or.reduce(list(found.values()))
 
 
 def _fill(values: np.ndarray, coins: np.ndarray, *, days: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -184,6 +184,7 @@ def engineer_features(
         "volatility_floored": liquidity.volatility_floored,
         "stale_price": liquidity.stale_price,
         "filled": today.filled,
+        "outlier": cleaned["outlier"].to_numpy(dtype=bool)[rows],
         "sound": today.sound,
     }
     keys = {name: cleaned[name].take(rows).reset_index(drop=True) for name in ("coin", "symbol", "date")}

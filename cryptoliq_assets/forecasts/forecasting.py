@@ -10,6 +10,10 @@ from cryptoliq_assets.partitions import HISTORY_DAYS
 from cryptoliq_assets.schemas.tables import TABLES
 
 
+# What a forecast says of the row that it was made from.
+FLAGS = ("filled", "outlier")
+
+
 class Forecaster(Protocol):
     """A loaded champion."""
 
@@ -37,6 +41,7 @@ def forecast_snapshot(features: pd.DataFrame, champion: Forecaster, *, made_at: 
             "liquidity_score": forecast["predicted"],
             "lower": forecast["lower"],
             "upper": forecast["upper"],
+            **{name: features[name].to_numpy(dtype=bool) for name in FLAGS},
         }
     ).reset_index(drop=True)
 
@@ -47,7 +52,7 @@ def append_forecasts(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     plain = dict.fromkeys(("coin", "model_version"), "object")
     stored, new = stored.astype(plain), new.astype(plain)
     newest = stored.sort_values("made_at", kind="stable").drop_duplicates(key, keep="last")
-    values = ["liquidity_score", "lower", "upper"]
+    values = ["liquidity_score", "lower", "upper", *FLAGS]
     before = new[key].merge(newest[key + values], on=key, how="left")
     same = np.all([before[name].to_numpy() == new[name].to_numpy() for name in values], axis=0)
     parts = [part for part in (stored, new[~same]) if len(part)]

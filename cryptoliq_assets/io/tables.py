@@ -270,10 +270,11 @@ def _open(handle: Any, spec: Table) -> pq.ParquetFile:
 
 
 def _with_added(spec: Table, frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame of an earlier version's month file with the columns, all null, that the table did not have then."""
+    """The frame of an earlier version's month file with the columns that the table did not have then: null, flags false."""
     absent = [name for name in spec.added if name not in frame.columns]
     types = {name: str(spec.schema.columns[name].dtype) for name in absent}
-    return frame.assign(**{name: pd.Series(None, index=frame.index, dtype=types[name]) for name in absent})
+    empty = {name: False if kind == "bool" else None for name, kind in types.items()}
+    return frame.assign(**{name: pd.Series(empty[name], index=frame.index, dtype=types[name]) for name in absent})
 
 
 def damage(spec: Table, month: str, path: Path | UPath, reason: object) -> TableDamaged:

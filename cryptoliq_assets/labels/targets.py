@@ -36,6 +36,7 @@ def label_targets(
             "horizon_days": np.full(len(rows), horizon_days, dtype=np.int64),
             "liquidity_score": scores[rows],
             "target_score": target[rows],
+            "sound": sound[rows],
             "trainable": (sound & ~np.isnan(target))[rows],
         }
     )

@@ -14,7 +14,7 @@ import pandas as pd
 from cryptoliq_assets.cleaned.imputation import clean_snapshots
 from cryptoliq_assets.features.engineering import engineer_features
 from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.partitions import FILL_FORWARD_DAYS, HISTORY_DAYS, month_of, months_between
+from cryptoliq_assets.partitions import CLEANING_BACK_DAYS, HISTORY_DAYS, month_of, months_between
 from cryptoliq_assets.schemas.tables import TABLES
 
 SAMPLED_DATES = 3
@@ -73,7 +73,7 @@ def _stored(store: TableStore, date: dt.date) -> pd.DataFrame:
 
 def _recomputed(store: TableStore, date: dt.date, *, formula: str) -> pd.DataFrame:
     first, day = date - dt.timedelta(days=HISTORY_DAYS - 1), pd.Timestamp(date)
-    reach = first - dt.timedelta(days=FILL_FORWARD_DAYS)
+    reach = first - dt.timedelta(days=CLEANING_BACK_DAYS)
     raw = store.read("raw_snapshots", months_between(month_of(reach), month_of(date)))
     known = raw[(raw["date"] >= pd.Timestamp(reach)) & (raw["date"] <= day)].reset_index(drop=True)
     cleaned, _ = clean_snapshots(known, since=pd.Timestamp(first), until=day)

@@ -1,4 +1,4 @@
-"""`cleaned_snapshots`: raw rows without faults, cells filled over short gaps and flagged."""
+"""`cleaned_snapshots`: raw rows without faults and outliers, cells filled over short gaps and flagged."""
 
 import pandas as pd
 import pandera.pandas as pa
@@ -69,4 +69,8 @@ class CleanedSnapshots(TableModel):
     )
     filled_backward: Series[bool] = flag(
         "Price or volume was taken from the day after.", sources=("raw_snapshots.price", "raw_snapshots.24h_volume")
+    )
+    outlier: Series[bool] = flag(
+        "Price or volume received was an outlier of the coin and is replaced by one of the days before.",
+        sources=("raw_snapshots.price", "raw_snapshots.24h_volume"),
     )

@@ -25,7 +25,10 @@ class FeatureKeys(TableModel):
     stale_price: Series[bool] = flag(
         "Floored with less than $1,000 traded.", sources=(*_CHANGES, "cleaned_snapshots.24h_volume")
     )
-    filled: Series[bool] = flag("A cell of the row was filled.", sources=_FILLED)
+    filled: Series[bool] = flag("Price or volume of the row was filled.", sources=_FILLED)
+    outlier: Series[bool] = flag(
+        "Price or volume received was an outlier and is replaced.", sources=("cleaned_snapshots.outlier",)
+    )
     sound: Series[bool] = flag(
         "May train, score a model or serve as a target.",
         sources=(*_CHANGES, "cleaned_snapshots.24h_volume", *_FILLED),

@@ -4,7 +4,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from cryptoliq_assets.schemas.base import TableModel, day, number, text
+from cryptoliq_assets.schemas.base import TableModel, day, flag, number, text
 
 
 class Forecasts(TableModel):
@@ -28,6 +28,14 @@ class Forecasts(TableModel):
     )
     lower: Series[float] = number("Lower end of the interval.", unit="score", nullable=False)
     upper: Series[float] = number("Upper end of the interval.", unit="score", nullable=False)
+    filled: Series[bool] = flag(
+        "Price or volume of the row was filled from another day; false in forecasts of versions that did not record it.",
+        sources=("engineered_features.filled",),
+    )
+    outlier: Series[bool] = flag(
+        "Price or volume of the row was an outlier: the forecast uses the days before in its place.",
+        sources=("engineered_features.outlier",),
+    )
 
     @pa.dataframe_check(name="lower_at_most_upper")
     def lower_at_most_upper(cls, frame: pd.DataFrame) -> pd.Series:

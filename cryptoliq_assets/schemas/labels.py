@@ -20,4 +20,7 @@ class Labels(TableModel):
     target_score: Series[float] = number(
         "Score realised on `target_date`; null where that day is absent or not sound.", unit="score", sources=_SCORE
     )
+    sound: Series[bool] = flag(
+        "The row may train, score a model or serve as a target.", sources=("engineered_features.sound",)
+    )
     trainable: Series[bool] = flag("The row and its target are sound.", sources=("engineered_features.sound", *_SCORE))

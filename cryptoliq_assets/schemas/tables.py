@@ -9,7 +9,7 @@ from functools import cached_property
 
 import pandera.pandas as pa
 
-from cryptoliq_assets.partitions import FILL_BACKWARD_DAYS, FILL_FORWARD_DAYS, HISTORY_DAYS
+from cryptoliq_assets.partitions import CLEANING_BACK_DAYS, FILL_BACKWARD_DAYS, HISTORY_DAYS
 from cryptoliq_assets.schemas.base import TableModel
 from cryptoliq_assets.schemas.cleaned import CleanedSnapshots
 from cryptoliq_assets.schemas.features import EngineeredFeatures
@@ -30,8 +30,8 @@ CODE_VERSIONS = {
 
 @dataclass(frozen=True)
 class Table:
-    """A monthly table: the model it is held to, its folder under the tables' root, and `added`: nullable columns that month
-    files of earlier versions do not have."""
+    """A monthly table: the model it is held to, its folder under the tables' root, and `added`: nullable columns and flags
+    that month files of earlier versions do not have."""
 
     name: str
     model: type[TableModel]
@@ -68,7 +68,7 @@ TABLES: dict[str, Table] = {
         Table("cleaned_snapshots", CleanedSnapshots, "cleaned"),
         Table("engineered_features", EngineeredFeatures, "processed/engineered_features"),
         Table("labels", Labels, "processed/labels.parquet"),
-        Table("forecasts", Forecasts, "forecasts"),
+        Table("forecasts", Forecasts, "forecasts", added=("filled", "outlier")),
     )
 }
 
@@ -85,7 +85,7 @@ def upstream_of(table: str, *, horizon_days: int) -> dict[str, Reach]:
     """The upstream tables of a derived table, and how far its rows reach into each."""
     return {
         "raw_snapshots": {},
-        "cleaned_snapshots": {"raw_snapshots": Reach(FILL_FORWARD_DAYS, FILL_BACKWARD_DAYS)},
+        "cleaned_snapshots": {"raw_snapshots": Reach(CLEANING_BACK_DAYS, FILL_BACKWARD_DAYS)},
         "engineered_features": {"cleaned_snapshots": Reach(HISTORY_DAYS - 1, 0)},
         "labels": {"engineered_features": Reach(0, horizon_days)},
         "forecasts": {"engineered_features": Reach(0, 0)},
