@@ -142,5 +142,7 @@ def store_forecast(settings: Settings, number: int, *, version: str, coin: str =
         "liquidity_score": 0.5,
         "lower": 0.4,
         "upper": 0.6,
+        "filled": False,
+        "outlier": False,
     }
     TableStore(settings).write("forecasts", pd.DataFrame([row]), [f"{day(number):%Y-%m}"])

@@ -9,7 +9,6 @@ import pandas as pd
 from cryptoliq_assets.partitions import HISTORY_DAYS
 from cryptoliq_assets.schemas.tables import TABLES
 
-
 # What a forecast says of the row that it was made from.
 FLAGS = ("filled", "outlier")
 

@@ -34,7 +34,13 @@ class Persistence:
 def snapshot(scores: dict[str, float], *, number: int = 10) -> pd.DataFrame:
     coin = pd.Categorical(sorted(scores))
     return pd.DataFrame(
-        {"coin": coin, "date": day(number), "liquidity_score": [scores[name] for name in sorted(scores)]}
+        {
+            "coin": coin,
+            "date": day(number),
+            "liquidity_score": [scores[name] for name in sorted(scores)],
+            "filled": False,
+            "outlier": False,
+        }
     )
 
 
@@ -63,7 +69,21 @@ def test_a_forecast_says_of_which_day_for_which_day_by_whom_and_when():
         "liquidity_score": 0.84,
         "lower": pytest.approx(0.74),
         "upper": pytest.approx(0.94),
+        "filled": False,
+        "outlier": False,
     }
+
+
+def test_a_forecast_says_whether_its_row_was_filled_and_whether_an_outlier_was_replaced():
+    rows = snapshot({"A": 0.5, "B": 0.6, "C": 0.7}).assign(filled=[True, True, False], outlier=[True, False, False])
+    forecasts = stored(forecast_snapshot(rows, Persistence(), made_at=MORNING))
+    assert forecasts[["filled", "outlier"]].values.tolist() == [[True, True], [True, False], [False, False]]
+
+
+def test_the_same_value_of_a_row_that_is_filled_by_now_is_a_new_forecast():
+    first = stored(append_forecasts(none_yet(), made({"A": 0.5})))
+    again = append_forecasts(first, made({"A": 0.5}, at=NOON).assign(filled=True))
+    assert again["filled"].tolist() == [False, True]
 
 
 def test_the_target_lies_the_champions_horizon_ahead():

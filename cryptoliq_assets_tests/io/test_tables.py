@@ -39,6 +39,8 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
         "made_at": pd.Timestamp("2022-04-03 10:00:00.000000001").floor("s").as_unit("ns"),
         "lower": score - 0.1,
         "upper": score + 0.1,
+        "filled": False,
+        "outlier": False,
     }
     known = {name: labels[name] for name in ("coin", "date", "target_date")} | {"known_until": labels["date"]}
     made["forecasts"] = pd.DataFrame(known | ours | {"liquidity_score": score})[TABLES["forecasts"].columns]
@@ -434,10 +436,12 @@ def test_a_month_written_again_with_the_same_rows_makes_nothing_stale(home: Home
     ("day", "cleaned"),
     [
         ("2022-03-15", ["2022-03"]),
-        # Back fill reaches from the 1st into the month before; forward fill from the 28th does not reach April.
+        # Back fill reaches from the 1st into the month before. The 23rd decides which rows up to the 28th are outliers, and those
+        # are filled up to the 31st.
         ("2022-03-01", ["2022-02", "2022-03"]),
-        ("2022-03-28", ["2022-03"]),
-        # 28 February + 3 days is 3 March.
+        ("2022-03-23", ["2022-03"]),
+        ("2022-03-24", ["2022-03", "2022-04"]),
+        # 28 February + 8 days is 8 March.
         ("2022-02-28", ["2022-02", "2022-03"]),
     ],
 )

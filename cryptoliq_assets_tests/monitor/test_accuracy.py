@@ -205,6 +205,8 @@ def test_the_asset_and_its_checks_in_a_real_run_show_plots_and_fail(settings):
             "liquidity_score": 0.5,
             "lower": 0.4,
             "upper": 0.6,
+            "filled": False,
+            "outlier": False,
         }
         for n in range(1, 11)
         for coin in range(40)

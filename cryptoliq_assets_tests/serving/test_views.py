@@ -85,7 +85,9 @@ def test_a_coin_is_shown_with_its_days_and_what_became_of_its_forecasts(tmp_path
     settings = Settings(home=tmp_path)
     store = fill_home(settings, [1, 2, 3, 4])
     cleaned = raw_rows([{"coin": coin, "day": day} for coin in ("A", "B") for day in (1, 2, 3, 4)])
-    store.write("cleaned_snapshots", cleaned.assign(filled_forward=False, filled_backward=False, outlier=False), ["2025-03"])
+    store.write(
+        "cleaned_snapshots", cleaned.assign(filled_forward=False, filled_backward=False, outlier=False), ["2025-03"]
+    )
     store_forecast(settings, 2, version="X_2025-03-01_v1")
     labels = store.read("labels", ["2025-03"], coin="A").set_index("date")
     seen = views.coin_view(settings, store, "A")
@@ -105,7 +107,9 @@ def test_a_coin_not_seen_lately_is_shown_up_to_its_last_day(tmp_path):
     settings = Settings(home=tmp_path)
     store = fill_home(settings, [1, 2, 3, 4])
     cleaned = raw_rows([*({"coin": "A", "day": day} for day in (1, 2, 3, 4)), {"coin": "B", "day": 2}])
-    store.write("cleaned_snapshots", cleaned.assign(filled_forward=False, filled_backward=False, outlier=False), ["2025-03"])
+    store.write(
+        "cleaned_snapshots", cleaned.assign(filled_forward=False, filled_backward=False, outlier=False), ["2025-03"]
+    )
     shown = {coin: views.coin_view(settings, store, coin, days=2)["history"] for coin in ("A", "B")}
     assert [day["date"] for day in shown["A"]] == ["2025-03-03", "2025-03-04"]
     assert [day["date"] for day in shown["B"]] == ["2025-03-02"]
