@@ -436,11 +436,9 @@ def test_a_month_written_again_with_the_same_rows_makes_nothing_stale(home: Home
     ("day", "cleaned"),
     [
         ("2022-03-15", ["2022-03"]),
-        # Back fill reaches from the 1st into the month before. The 23rd decides which rows up to the 28th are outliers, and those
-        # are filled up to the 31st.
+        # Back fill reaches from the 1st into the month before. The 28th decides which rows up to 2 April are outliers.
         ("2022-03-01", ["2022-02", "2022-03"]),
-        ("2022-03-23", ["2022-03"]),
-        ("2022-03-24", ["2022-03", "2022-04"]),
+        ("2022-03-28", ["2022-03", "2022-04"]),
         # 28 February + 8 days is 8 March.
         ("2022-02-28", ["2022-02", "2022-03"]),
     ],
