@@ -33,6 +33,7 @@ from cryptoliq_assets.models.jobs import ROLLBACK_OP
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.partitions import contiguous_ranges, months_between
 from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
+from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
 from cryptoliq_assets.raw.folder import look_at, register, unknown_files
 from cryptoliq_assets.raw.planning import Plan, make_plan
 from cryptoliq_assets.settings import Settings
@@ -76,7 +77,7 @@ class Runner:
 
     @property
     def catalogue(self) -> Catalogue:
-        return Catalogue(self.settings.catalogue_path)
+        return open_catalogue(self.settings)
 
     def look(self) -> int:
         """Enter what lies in the drop folder into the catalogue; returns how many versions are new."""

@@ -21,6 +21,7 @@ from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.labels.targets import LABELLED_FROM, label_targets
 from cryptoliq_assets.partitions import months_between, months_reached, shift, span_of
 from cryptoliq_assets.raw.catalogue import Catalogue
+from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
 from cryptoliq_assets.raw.folder import look_at, register, unknown_files
 from cryptoliq_assets.raw.intake import Intake, IntakeResult
 from cryptoliq_assets.raw.planning import Plan, make_plan
@@ -120,7 +121,7 @@ class Home:
 
     @property
     def catalogue(self) -> Catalogue:
-        return Catalogue(self.settings.catalogue_path)
+        return open_catalogue(self.settings)
 
     @property
     def intake(self) -> Intake:

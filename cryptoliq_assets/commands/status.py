@@ -13,7 +13,7 @@ from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.monitor.alarm import read_state
 from cryptoliq_assets.monitor.conditions import FAIL, KINDS, OK, Condition, worst
 from cryptoliq_assets.monitor.watch import conditions_of, report_conditions
-from cryptoliq_assets.raw.catalogue import Catalogue
+from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
 from cryptoliq_assets.raw.folder import look_at, unknown_files
 from cryptoliq_assets.raw.planning import make_plan
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES
@@ -67,7 +67,7 @@ def _shown(value: object) -> str:
 
 def read_status(settings: Settings) -> dict:
     """The state of a home; reads only."""
-    store, catalogue = TableStore(settings), Catalogue(settings.catalogue_path)
+    store, catalogue = TableStore(settings), open_catalogue(settings)
     now = dt.datetime.now(dt.UTC)
     today = now.date()
     newest = newest_date(store, "raw_snapshots")

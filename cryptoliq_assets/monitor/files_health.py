@@ -4,7 +4,8 @@ import datetime as dt
 from collections import defaultdict
 
 from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition
-from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
+from cryptoliq_assets.raw.catalogue import ReceivedFile
+from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
 from cryptoliq_assets.raw.report_files import find_report
 from cryptoliq_assets.settings import Settings
 
@@ -22,7 +23,7 @@ def file_conditions(settings: Settings, now: dt.datetime) -> list[Condition]:
     A day is OK again when each refused file was followed by an accepted one of its name, or after seven days. It fails
     where nothing that came that day was accepted.
     """
-    files = Catalogue(settings.catalogue_path).files()
+    files = open_catalogue(settings).files()
     if not files:
         return []
     return [*_refused_files(files, now), _refused_rows(settings, files)]

@@ -15,7 +15,8 @@ from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition
 from cryptoliq_assets.monitor.looks import Look
 from cryptoliq_assets.partitions import FILL_FORWARD_DAYS, HISTORY_DAYS, month_of, months_between
-from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
+from cryptoliq_assets.raw.catalogue import ReceivedFile
+from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
 from cryptoliq_assets.settings import Settings
 
 RAW = "raw_snapshots"
@@ -123,7 +124,7 @@ def late_files(settings: Settings, *, now: dt.datetime) -> dict[str, Any]:
     A file is late when it came more than `late_file_days` after its newest date began. Dates before the first arrival
     are history that was brought along: nobody was there to receive it in time.
     """
-    files = Catalogue(settings.catalogue_path).files(states=["waiting", "accepted", "superseded"])
+    files = open_catalogue(settings).files(states=["waiting", "accepted", "superseded"])
     dated = [(file, _arrived(file)) for file in files if file.dates]
     begun = min((at.date() for _, at in dated), default=now.date())
     since = now - dt.timedelta(days=RECENT_DAYS)

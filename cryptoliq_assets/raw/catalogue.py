@@ -10,11 +10,12 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
 from cryptoliq_assets.io.files import make_folder, with_folders_rights
+from cryptoliq_assets.io.safe_open import not_regular
 from cryptoliq_assets.partitions import month_of
 
 _SCHEMA = """
@@ -33,6 +34,23 @@ CREATE TABLE IF NOT EXISTS files (
 );
 CREATE INDEX IF NOT EXISTS files_by_name ON files (name, arrival);
 """
+
+
+# SQLite's codes (the low byte) for a file that is not a database of this shape: SQLITE_ERROR (no such column), CORRUPT,
+# TOOBIG, MISMATCH, FORMAT, NOTADB.
+_DAMAGE_CODES = (1, 11, 18, 20, 24, 26)
+_TYPES = (int, str, str, int, int, str, str, str, (str, type(None)), (str, type(None)), (int, type(None)))
+_STATES = ("waiting", "accepted", "refused", "superseded")
+
+
+class CatalogueDamaged(RuntimeError):
+    """The catalogue cannot be used; the message names the file and the remedy."""
+
+    def __init__(self, path: Path, reason: object) -> None:
+        super().__init__(
+            f"{path} is damaged: {reason}; `cryptoliq verify --repair` sets it aside and makes it again from the archive and "
+            "reports/validation"
+        )
 
 
 @dataclass(frozen=True)
@@ -76,6 +94,9 @@ class FoundFile:
     ctime_ns: int = 0
 
 
+_COLUMNS = [item.name for item in fields(ReceivedFile)]
+
+
 class Catalogue:
     """Reads and writes `data/catalogue.sqlite`; cheap to make, opens its connection for each use."""
 
@@ -85,6 +106,7 @@ class Catalogue:
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         make_folder(self.path.parent)
+        self._check_kinds()
         if not self.path.exists():
             # SQLite would give it, and what it keeps beside it, the umask's rights.
             os.close(with_folders_rights(str(self.path), os.O_WRONLY | os.O_CREAT))
@@ -92,10 +114,57 @@ class Catalogue:
         try:
             connection.executescript(_SCHEMA)
             _add_ctime(connection)
+            columns = [column[1] for column in connection.execute("PRAGMA table_info(files)")]
+            if columns != _COLUMNS:
+                raise CatalogueDamaged(self.path, f"its table has the columns {columns}")
             with connection:
                 yield connection
+        except UnicodeDecodeError as error:
+            raise CatalogueDamaged(self.path, error) from error
+        except sqlite3.DatabaseError as error:
+            # Text that is not UTF-8 comes without a code.
+            if (getattr(error, "sqlite_errorcode", _DAMAGE_CODES[0]) & 0xFF) in _DAMAGE_CODES:
+                raise CatalogueDamaged(self.path, error) from error
+            raise
         finally:
             connection.close()
+
+    def _check_kinds(self) -> None:
+        """SQLite opens what is there, and waits for whoever writes to a pipe."""
+        for path in (self.path, *(self.path.with_name(self.path.name + end) for end in ("-journal", "-wal", "-shm"))):
+            try:
+                reason = not_regular(path.lstat().st_mode)
+            except FileNotFoundError:
+                continue
+            if reason:
+                raise CatalogueDamaged(path, f"it is {reason}")
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether there is no catalogue, or an empty file in its place."""
+        try:
+            status = self.path.lstat()
+        except FileNotFoundError:
+            return True
+        return status.st_size == 0 and not_regular(status.st_mode) is None
+
+    def check(self) -> None:
+        """Check every page and every row; raises CatalogueDamaged."""
+        if not self.path.exists():
+            return
+        with self._connection() as connection:
+            found = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
+        if found != ["ok"]:
+            raise CatalogueDamaged(self.path, "; ".join(map(str, found)))
+        self.files()
+
+    def enter(self, files: Iterable[ReceivedFile]) -> None:
+        """Enter files as they are, with their numbers: for a catalogue that is made again."""
+        rows = [tuple({**vars(each), "dates": _to_text(each.dates)}[name] for name in _COLUMNS) for each in files]
+        with self._connection() as connection:
+            connection.executemany(
+                f"INSERT INTO files ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})", rows
+            )
 
     def files(self, *, states: Iterable[str] = ()) -> list[ReceivedFile]:
         """All versions received, in order of arrival; only those in `states` when some are named."""
@@ -105,7 +174,10 @@ class Catalogue:
         condition = f"WHERE state IN ({', '.join('?' * len(states))})" if states else ""
         with self._connection() as connection:
             rows = connection.execute(f"SELECT * FROM files {condition} ORDER BY arrival", states).fetchall()
-        return [_received(row) for row in rows]
+        try:
+            return [_received(row) for row in rows]
+        except (ValueError, TypeError, RecursionError) as error:
+            raise CatalogueDamaged(self.path, error) from error
 
     def newest_by_name(self) -> dict[str, ReceivedFile]:
         """The version of each name that came last."""
@@ -196,6 +268,12 @@ def _to_text(dates: Iterable[dt.date]) -> str:
 
 
 def _received(row: tuple) -> ReceivedFile:
+    for value, types in zip(row, _TYPES, strict=True):
+        if not isinstance(value, types):
+            raise ValueError(f"file {row[0]!r} has {str(value)[:40]!r}, of another type than expected")
+    if row[6] not in _STATES:
+        raise ValueError(f"file {row[0]} has the state {row[6][:40]!r}")
+    dt.datetime.fromisoformat(row[5])
     return ReceivedFile(*row[:7], _to_dates(row[7]), *row[8:])
 
 

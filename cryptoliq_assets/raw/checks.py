@@ -7,7 +7,7 @@ import pandas as pd
 from cryptoliq_assets.io.check_kit import Finding, TableCheck, table_checks
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.partitions import months_reached, shift
-from cryptoliq_assets.raw.catalogue import Catalogue
+from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
 from cryptoliq_assets.raw.consistency import SLOPE_RANGE, realised_slopes
 from cryptoliq_assets.raw.previous import compare_newest, read_newest
 from cryptoliq_assets.raw.report_files import find_report
@@ -51,7 +51,7 @@ def unit_found(settings: Settings, store: TableStore, months: list[str]) -> Find
     """Files in these months whose unit was not certain, by the reports there are."""
     held = {arrival for month in months if (stamp := store.stamp("raw_snapshots", month)) for arrival in stamp.sources}
     uncertain, units = [], {}
-    for file in Catalogue(settings.catalogue_path).files():
+    for file in open_catalogue(settings).files():
         # Of the version that the tables hold, not of one that came later and was refused.
         report = find_report(settings.validation_dir, file.name, file.arrival) if file.arrival in held else None
         if report is None:

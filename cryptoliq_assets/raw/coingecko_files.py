@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from cryptoliq_assets.io.files import write_file
 from cryptoliq_assets.io.safe_open import holds
-from cryptoliq_assets.raw.catalogue import Catalogue
+from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
 from cryptoliq_assets.raw.coingecko_errors import FetchError, WouldBeRefused
 from cryptoliq_assets.raw.folder import parse_content
 from cryptoliq_assets.schemas.raw import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, UNIT_COLUMN
@@ -97,5 +97,5 @@ def write_checked(name: str, content: bytes, settings: Settings, *, today: dt.da
 
 def is_known(name: str, settings: Settings) -> bool:
     """Whether a file of this name lies in the drop folder, or was accepted from there."""
-    known = Catalogue(settings.catalogue_path).files(states=["waiting", "accepted"])
+    known = open_catalogue(settings).files(states=["waiting", "accepted"])
     return (settings.raw_dir / name).exists() or any(file.name == name for file in known)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.io.safe_open import UnreadError, read_object
-from cryptoliq_assets.raw.catalogue import Catalogue
+from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
 from cryptoliq_assets.raw.coingecko_errors import FetchError
 from cryptoliq_assets.raw.coingecko_files import history_name, live_name
 from cryptoliq_assets.raw.contract import file_date
@@ -36,7 +36,7 @@ class KnownDays:
 
 def known_days(settings: Settings) -> KnownDays:
     record = _read(settings)
-    catalogue, look = Catalogue(settings.catalogue_path), look_at(settings.raw_dir)
+    catalogue, look = open_catalogue(settings), look_at(settings.raw_dir)
     own: set[dt.date] = set()
     others: set[dt.date] = set()
     for file in catalogue.files(states=["waiting", "accepted"]):
@@ -56,7 +56,7 @@ def known_days(settings: Settings) -> KnownDays:
 
 
 def has_live_snapshots(settings: Settings) -> bool:
-    received = [file.name for file in Catalogue(settings.catalogue_path).files(states=["waiting", "accepted"])]
+    received = [file.name for file in open_catalogue(settings).files(states=["waiting", "accepted"])]
     names = {*received, *(entry.name for entry in look_at(settings.raw_dir).files)}
     return any(name == live_name(day) for name in names if (day := file_date(name)))
 

@@ -20,6 +20,7 @@ from cryptoliq_assets.io.safe_open import UnreadError, holds
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.raw.batching import batches
 from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
+from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
 from cryptoliq_assets.raw.folder import parse_contents, raw_file
 from cryptoliq_assets.raw.gaps import gaps_of_months
 from cryptoliq_assets.raw.merging import hold_against
@@ -72,7 +73,7 @@ class Intake:
 
     @property
     def catalogue(self) -> Catalogue:
-        return Catalogue(self.settings.catalogue_path)
+        return open_catalogue(self.settings)
 
     def take_in(self, months: Iterable[str]) -> IntakeResult:
         """Parse what waits for these months and return their raw rows, one a (coin, date): the later arrival wins."""

@@ -12,7 +12,6 @@ from cryptoliq_assets.io.declare import range_tags
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.jobs import AssetJob, selection_of
 from cryptoliq_assets.raw.assets import RAW_FILES
-from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.settings import Settings
 
 PLAN_TAG = "cryptoliq/plan"
@@ -30,8 +29,6 @@ FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 def raw_files_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
-    catalogue = Catalogue(settings.catalogue_path)
-
     @dg.sensor(
         name="raw_files",
         job=job,
@@ -44,6 +41,7 @@ def raw_files_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
     )
     def raw_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         # Here, not at the top: Dagster imports this module in every process, the parser only where it looks.
+        from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
         from cryptoliq_assets.raw.folder import look_at, register, unknown_files
         from cryptoliq_assets.raw.planning import make_plan
         from cryptoliq_assets.raw.watching import read_cursor, settled, write_cursor
@@ -55,6 +53,7 @@ def raw_files_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
             look = look_at(settings.raw_dir)
         except OSError as error:
             return dg.SkipReason(f"cannot list {settings.raw_dir}: {error}; nothing is forgotten, the next look may do")
+        catalogue = open_catalogue(settings)
         unknown = unknown_files(look, catalogue)
         ready, unsettled = settled(unknown, read_cursor(context.cursor))
         registered = register(ready, settings, catalogue=catalogue, now=dt.datetime.now(dt.UTC))

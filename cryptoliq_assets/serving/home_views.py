@@ -16,7 +16,7 @@ from cryptoliq_assets.monitor.alarm import read_state
 from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
 from cryptoliq_assets.monitor.incidents import Incident
 from cryptoliq_assets.monitor.watch import conditions_of
-from cryptoliq_assets.raw.catalogue import Catalogue
+from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
 from cryptoliq_assets.settings import Settings
 
 # Live accuracy is that of these last days: what a model said a year ago is no news of the present one.
@@ -125,7 +125,7 @@ def _snapshot_counts(store: TableStore) -> dict[str, int]:
 
 def _files(settings: Settings) -> dict[str, Any]:
     """Files received: how many by state; the last ones, newest first, and the last refused ones, with what was found."""
-    received = Catalogue(settings.catalogue_path).files()
+    received = open_catalogue(settings).files()
     states = ("waiting", "accepted", "refused", "superseded")
     latest, refused = received[::-1][:_FILES], [file for file in received[::-1] if file.state == "refused"][:_FILES]
     told = {}

@@ -1,0 +1,165 @@
+"""A lost catalogue is made again: from the validation reports, which name every version, and the archive, which has its bytes."""
+
+import datetime as dt
+import hashlib
+import os
+import re
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from cryptoliq_assets.io.files import sync_folders, temporary_beside
+from cryptoliq_assets.io.safe_open import UnreadError, read_object
+from cryptoliq_assets.raw.catalogue import Catalogue, CatalogueDamaged, ReceivedFile
+from cryptoliq_assets.raw.opening import read_file
+from cryptoliq_assets.settings import Settings
+
+_LOCK_SECONDS = 600.0
+# An archived later version: its arrival before the extension.
+_NUMBERED = re.compile(r"(?P<stem>.+)\.(?P<arrival>\d+)(?P<suffix>\.[^.]+)")
+
+
+def open_catalogue(settings: Settings) -> Catalogue:
+    """The catalogue of a home; made again first where it is lost although files were received."""
+    catalogue = Catalogue(settings.catalogue_path)
+    if catalogue.is_lost and (_has_files(settings.archive_dir) or _has_files(settings.validation_dir)):
+        rebuild_catalogue(settings)
+    return catalogue
+
+
+def repair_catalogue(settings: Settings) -> Path | None:
+    """Set a damaged catalogue aside and make it again; returns where the old one is now, None where it is sound."""
+    try:
+        open_catalogue(settings).check()
+    except CatalogueDamaged:
+        path = settings.catalogue_path
+        aside = path.with_name(f"{path.name}.damaged")
+        # Its journal goes first: it would be applied to the new one.
+        for end in ("-journal", "-wal", "-shm"):
+            journal = path.with_name(path.name + end)
+            if os.path.lexists(journal):
+                os.replace(journal, aside.with_name(aside.name + end))
+        if os.path.lexists(path):
+            os.replace(path, aside)
+        open_catalogue(settings)
+        return aside
+    return None
+
+
+def rebuild_catalogue(settings: Settings) -> int:
+    """Make the catalogue from reports and archive; returns how many versions it has. Whoever comes second finds it made.
+
+    The versions have the numbers, digests, dates and states that their reports name, so the month files stay up to date. An
+    archived file without a report is parsed, and numbered after all others in the order of the files' times.
+    """
+    catalogue = Catalogue(settings.catalogue_path)
+    with FileLock(catalogue.path.with_name(".catalogue.lock"), timeout=_LOCK_SECONDS):
+        if not catalogue.is_lost:
+            return len(catalogue.files())
+        files = _states(_reported(settings))
+        files += _unreported(settings, files)
+        temporary = temporary_beside(catalogue.path)
+        try:
+            Catalogue(temporary).enter([_as_in_drop_folder(file, settings) for file in files])
+            os.replace(temporary, catalogue.path)
+            sync_folders([catalogue.path.parent])
+        finally:
+            temporary.unlink(missing_ok=True)
+    return len(files)
+
+
+def _has_files(folder: Path) -> bool:
+    try:
+        return any(not entry.name.startswith(".") for entry in os.scandir(folder))
+    except FileNotFoundError:
+        return False
+
+
+def _reported(settings: Settings) -> list[ReceivedFile]:
+    """One version a report, by arrival; accepted ones with the copy in the archive that is theirs."""
+    copies = {digest: name for name, digest in _digests(settings).items()}
+    found: dict[int, ReceivedFile] = {}
+    for path in sorted(settings.validation_dir.glob("*.json")):
+        try:
+            file = _from_report(read_object(path), copies)
+        except (OSError, ValueError, KeyError, TypeError):
+            # A damaged report names no version; an archived copy of it is entered as one without a report.
+            continue
+        found[file.arrival] = file
+    return [found[arrival] for arrival in sorted(found)]
+
+
+def _from_report(report: dict[str, Any], copies: dict[str, str]) -> ReceivedFile:
+    name, arrival, digest = str(report["file"]), int(report["arrival"]), str(report["sha256"] or "")
+    accepted = report["accepted"] is True
+    numbered = f"{Path(name).stem}.{arrival}{Path(name).suffix}"
+    return ReceivedFile(
+        arrival=arrival,
+        name=name,
+        sha256=digest,
+        size=int(report["size_bytes"]),
+        mtime_ns=0,
+        arrived_at=dt.datetime.fromisoformat(report["arrived_at"]).isoformat(timespec="seconds"),
+        state="accepted" if accepted else "refused",
+        dates=tuple(dt.date.fromisoformat(date) for date in report["dates"]),
+        archived_as=copies.get(digest, name if arrival == 1 else numbered) if accepted else None,
+        reason=None if accepted else str(report["refusal"]),
+    )
+
+
+def _states(files: list[ReceivedFile]) -> list[ReceivedFile]:
+    """Of the accepted versions of a name the last counts."""
+    last = {file.name: file.arrival for file in files if file.state == "accepted"}
+    return [
+        replace(file, state="superseded") if file.state == "accepted" and last[file.name] != file.arrival else file
+        for file in files
+    ]
+
+
+def _unreported(settings: Settings, known: list[ReceivedFile]) -> list[ReceivedFile]:
+    """Archived files that no report names, parsed."""
+    from cryptoliq_assets.raw.parsing import snapshot_dates
+
+    named = {file.archived_as for file in known} | {file.name for file in known if file.state != "refused"}
+    digests = {file.sha256 for file in known}
+    arrival = max((file.arrival for file in known), default=0)
+    by_name: dict[str, list[ReceivedFile]] = defaultdict(list)
+    paths = [settings.archive_dir / name for name, digest in _digests(settings).items() if digest not in digests]
+    for path in sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name)):
+        # A changed copy of a reported file is damage, no version of its own.
+        if path.name in named:
+            continue
+        arrival += 1
+        content, match = read_file(path, settings), _NUMBERED.fullmatch(path.name)
+        name = f"{match['stem']}{match['suffix']}" if match else path.name
+        at = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC).isoformat(timespec="seconds")
+        digest, dates = hashlib.sha256(content).hexdigest(), tuple(sorted(snapshot_dates(content)))
+        file = ReceivedFile(arrival, name, digest, len(content), 0, at, "accepted", dates, path.name, None)
+        by_name[name].append(file)
+    return [file for files in by_name.values() for file in _states(files)]
+
+
+def _digests(settings: Settings) -> dict[str, str]:
+    """sha256 of each readable archived file, by name."""
+    digests = {}
+    for path in sorted(settings.archive_dir.glob("*")) if settings.archive_dir.is_dir() else []:
+        try:
+            digests[path.name] = hashlib.sha256(read_file(path, settings)).hexdigest()
+        except (UnreadError, FileNotFoundError):
+            continue
+    return digests
+
+
+def _as_in_drop_folder(file: ReceivedFile, settings: Settings) -> ReceivedFile:
+    """With the times of the file in the drop folder where that is this version: it is then nothing new."""
+    path = settings.raw_dir / file.name
+    try:
+        if hashlib.sha256(read_file(path, settings)).hexdigest() != file.sha256:
+            return file
+        status = path.lstat()
+    except (UnreadError, FileNotFoundError):
+        return file
+    return replace(file, mtime_ns=status.st_mtime_ns, ctime_ns=status.st_ctime_ns)
