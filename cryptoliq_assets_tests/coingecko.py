@@ -18,6 +18,7 @@ NOW = 1_741_135_200.0
 DAY_MS = 86_400_000
 SERVED_MS = 35 * 60_000
 HTML = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body></body></html>"
+MAINTENANCE = b"<html><head><title>502</title></head><body>The site is being maintained.</body></html>"
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,33 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from cryptoliq_assets.raw.coingecko_errors import CoinGone, FetchError
+from cryptoliq_assets.raw.coingecko_errors import CoinGone, FetchError, RequestRefused
 
 # Codes in the body of a 400 or 401: https://docs.coingecko.com/docs/errors-and-rate-limits has these four, …
 _NO_KEY, _RESTRICTED, _PRO_KEY, _DEMO_KEY = 10002, 10005, 10010, 10011
 # … and not this one, with which requests for history before the plan's are answered.
 _BEYOND_PLAN = 10012
+_ABOUT_KEY = (_NO_KEY, _RESTRICTED, _PRO_KEY, _DEMO_KEY, _BEYOND_PLAN)
+# Refusals of one request, whatever others ask.
+_ABOUT_REQUEST = (400, 410, 422)
 _PLAN_OF_KEY = {_PRO_KEY: "pro", _DEMO_KEY: "demo"}
+# A limit in the body of an answer with another status than 429: that of HTTP, and Cloudflare's.
+_LIMIT_CODES = (429, 1015)
+_CODE_KEYS = ("error_code", "code", "status_code", "statusCode", "status")
+_MESSAGE_KEYS = ("error_message", "error", "message", "detail", "title")
+_LIMIT = re.compile(r"error(?: code)?:? 1015\b|throttl|rate.?limit|too many requests|quota (?:is )?exceeded")
+# Pages that a proxy sends instead of an answer until there are fewer requests.
+_CHALLENGE = re.compile(
+    r"just a moment|checking (?:if )?(?:your browser|the site)|attention required|verify(?:ing)? (?:that )?you are (?:a )?human"
+    r"|are you (?:a )?human|ddos protection|captcha|challenge-platform|cf-chl|cf_chl|enable javascript and cookies to continue"
+)
 # Cloudflare before the service says so: in plain text or as a page, and at times as 403.
 _THROTTLED = re.compile(r"(error code: 1015|throttled)")
 _THROTTLED_PAGE = re.compile(r"error(?: code)?:? 1015\b|you are being rate limited")
-_TAG = re.compile(r"<[^>]*>")
+_TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _SHOWN = 200
+# No float has more digits than these.
+_DIGITS = 400
 
 
 @dataclass(frozen=True)
@@ -57,19 +72,29 @@ def value_of(answer: Answer, *, what: str, now: float, plan: str) -> Any:
     if status == 429 or (status != 200 and _is_throttled(answer)):
         raise Again(f"{what}: too many requests ({status}: {_said(answer)})", seconds=named, limited=True)
     if status == 200:
-        return _json(answer, what)
+        return _value(answer, what, plan=plan, named=named)
     if status >= 500 or status in (408, 425):
         raise Again(f"{what}: the service failed ({status}: {_said(answer)})", seconds=named)
     if status == 404:
         raise CoinGone(f"{what}: not found ({_said(answer)})")
-    raise FetchError(_refusal(answer, what, plan))
+    refusal = _refusal(answer, what, plan)
+    raise (
+        RequestRefused(refusal)
+        if status in _ABOUT_REQUEST and _error_code(answer) not in _ABOUT_KEY
+        else FetchError(refusal)
+    )
 
 
 def _is_throttled(answer: Answer) -> bool:
     text = answer.text.lower()
     if not _is_html(answer):
         return _THROTTLED.match(text) is not None
-    return _THROTTLED_PAGE.search(" ".join(_TAG.sub(" ", text).split())) is not None
+    return _THROTTLED_PAGE.search(_page_text(text)) is not None
+
+
+def _page_text(html: str) -> str:
+    """What a person reads of an HTML page."""
+    return " ".join(_TAG.sub(" ", html).split())
 
 
 def _is_html(answer: Answer) -> bool:
@@ -108,25 +133,61 @@ def _key_fault(key_plan: str, plan: str) -> str:
     )
 
 
-def _json(answer: Answer, what: str) -> Any:
+def _value(answer: Answer, what: str, *, plan: str, named: float | None) -> Any:
+    """The JSON of an answer with status 200; raises what its body says, where that is an error."""
     try:
-        return json.loads(answer.body, parse_constant=lambda _: None, parse_float=_finite)
+        value = _decode(answer.body)
     except (ValueError, RecursionError):
         # Nested deeper than Python goes: no answer of theirs either.
+        value = None
+    if isinstance(value, list) or (isinstance(value, dict) and "prices" in value):
+        return value
+    if _is_limit(answer, value):
+        raise Again(f"{what}: too many requests (200: {_said(answer)})", seconds=named, limited=True)
+    if value is None:
         kind = "an HTML page" if _is_html(answer) else "a body that breaks off or is no JSON"
-        raise Again(f"{what}: {kind} came ({len(answer.body)} bytes)") from None
+        shown = f": {_said(answer)}" if _is_html(answer) else ""
+        raise Again(f"{what}: {kind} came ({len(answer.body)} bytes){shown}")
+    if _error_code(answer) in _ABOUT_KEY:
+        raise FetchError(_refusal(answer, what, plan))
+    if _message(answer):
+        raise Again(f"{what}: the service failed (200: {_said(answer)})", seconds=named)
+    return value
 
 
-def _finite(text: str) -> float | None:
-    """A number as it is kept and written on; one beyond the floats is none."""
+def _is_limit(answer: Answer, value: Any) -> bool:
+    """Whether the body of an answer with status 200, `value` as JSON, asks for fewer requests."""
+    if isinstance(value, dict):
+        return _error_code(answer) in _LIMIT_CODES or _LIMIT.search((_message(answer) or "").lower()) is not None
+    if _is_html(answer):
+        page = answer.text.lower()
+        return _CHALLENGE.search(page) is not None or _LIMIT.search(_page_text(page)) is not None
+    # Of data that breaks off the text may be anything.
+    return answer.text[:1] not in ("[", "{") and _LIMIT.search(answer.text.lower()) is not None
+
+
+def _decode(body: bytes) -> Any:
+    """JSON; signs in texts that no text may have are for whoever reads these texts, so that one coin spoils no other.
+
+    Numbers beyond the floats stay text, NaN is None.
+    """
+    text = body.decode(json.detect_encoding(body), "surrogateescape")
+    return json.loads(text, strict=False, parse_constant=lambda _: None, parse_float=_finite, parse_int=_whole)
+
+
+def _finite(text: str) -> float | str:
     number = float(text)
-    return number if abs(number) < float("inf") else None
+    return number if abs(number) < float("inf") else text
+
+
+def _whole(text: str) -> int | str:
+    return int(text) if len(text) <= _DIGITS else text
 
 
 def _status_object(answer: Answer) -> dict[str, Any]:
     """The object that holds error_code and error_message: at the top, under `status`, or under `error.status`."""
     try:
-        found = json.loads(answer.body)
+        found = _decode(answer.body)
     except (ValueError, RecursionError):
         return {}
     for _ in range(3):
@@ -140,18 +201,28 @@ def _status_object(answer: Answer) -> dict[str, Any]:
 
 
 def _error_code(answer: Answer) -> int | None:
-    code = _status_object(answer).get("error_code")
-    if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < _SHOWN:
-        return int(code)
-    return code if isinstance(code, int) else None
+    found = _status_object(answer)
+    codes = [found[key] for key in _CODE_KEYS if key in found]
+    for code in codes:
+        if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < _SHOWN:
+            return int(code)
+        if isinstance(code, int):
+            return code
+    return None
+
+
+def _message(answer: Answer) -> str | None:
+    """The service's message for people in a JSON object."""
+    found = _status_object(answer)
+    return next((found[key] for key in _MESSAGE_KEYS if isinstance(found.get(key), str) and found[key]), None)
 
 
 def _said(answer: Answer) -> str:
     """What the service said for people, cut short."""
-    found = _status_object(answer)
-    said = found.get("error_message") or found.get("error")
-    if not isinstance(said, str):
-        said = "an HTML page" if _is_html(answer) else answer.text or "nothing said"
+    said = _message(answer)
+    if said is None:
+        page = f"an HTML page: {_page_text(answer.text)}".removesuffix(": ")
+        said = page if _is_html(answer) else answer.text or "nothing said"
     return said if len(said) <= _SHOWN else said[:_SHOWN] + "…"
 
 

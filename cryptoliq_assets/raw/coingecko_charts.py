@@ -3,19 +3,64 @@
 import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from cryptoliq_assets.raw.coingecko_coins import number_of
 from cryptoliq_assets.raw.coingecko_files import cell
 
 _DAY_MS = 86_400_000
 _EPOCH = dt.date(1970, 1, 1)
 # Before the first coin there was no price.
 _OLDEST_MS = (dt.date(2009, 1, 1) - _EPOCH).days * _DAY_MS
-# Of a chart's lists, the column of the contract.
-COLUMNS = {"price": "prices", "mkt_cap": "market_caps", "24h_volume": "total_volumes"}
+# Column of the contract → list of a chart.
+SERIES = {"price": "prices", "mkt_cap": "market_caps", "24h_volume": "total_volumes"}
 
 
-def daily_points(chart: Mapping[str, Sequence[Sequence[Any]]], *, now: float) -> dict[str, dict[str, float]]:
+@dataclass(frozen=True)
+class ScreenedChart:
+    """The points of a chart as pairs of numbers (None: unknown), by list; `error` says what is wrong with it, if anything.
+
+    `usable`: whether days can be made of it all the same.
+    """
+
+    series: dict[str, list[tuple[float | None, float | None]]]
+    error: str | None
+    usable: bool
+
+
+def screen_chart(chart: Mapping[str, Any]) -> ScreenedChart:
+    """Separate the points of a chart from what is none. Without market caps these are unknown; without prices or volumes the
+    chart is of no use."""
+    series = {name: chart.get(name) for name in SERIES.values()}
+    points = {name: _points(value) for name, value in series.items()}
+    # An empty list of prices is a coin without a day, and no error.
+    lost = [name for name in series if points[name] is None or (points["prices"] and not points[name])]
+    dropped = {name: len(series[name]) - len(found) for name, found in points.items() if found is not None}
+    sentences = [f"no {name.replace('_', ' ')}" for name in lost]
+    sentences += [f"{count} of {len(series[name])} {name} are not points" for name, count in dropped.items() if count]
+    usable = not {"prices", "total_volumes"}.intersection(lost)
+    error = f"{', '.join(sentences)}: {'the rest is used' if usable else 'left out'}" if sentences else None
+    return ScreenedChart({name: found or [] for name, found in points.items()}, error, usable)
+
+
+def _points(value: Any) -> list[tuple[float | None, float | None]] | None:
+    """The points of a list, without entries that are none; None where no point is left of what came."""
+    if not isinstance(value, list):
+        return None
+    points = [point for entry in value if (point := _point(entry)) is not None]
+    return points if points or not value else None
+
+
+def _point(entry: Any) -> tuple[float | None, float | None] | None:
+    if not isinstance(entry, list) or len(entry) != 2:
+        return None
+    moment, value = map(number_of, entry)
+    is_other = value is None and entry[1] is not None
+    return None if moment is None or is_other else (moment, value)
+
+
+def daily_points(chart: Mapping[str, Sequence[tuple[Any, Any]]], *, now: float) -> dict[str, dict[str, float]]:
     """By ISO day, what the chart says of price, mkt_cap and 24h_volume (USD) at its midnight (UTC).
 
     A point belongs to the nearest midnight, and of several the nearest counts. The last moment of the chart is "now", and
@@ -27,9 +72,9 @@ def daily_points(chart: Mapping[str, Sequence[Sequence[Any]]], *, now: float) ->
     def is_moment(value: Any) -> bool:
         return _is_number(value) and _OLDEST_MS <= value <= newest
 
-    last = max((point[0] for name in COLUMNS.values() for point in chart[name] if is_moment(point[0])), default=0)
+    last = max((point[0] for name in SERIES.values() for point in chart[name] if is_moment(point[0])), default=0)
     days: dict[str, dict[str, float]] = {}
-    for column, name in COLUMNS.items():
+    for column, name in SERIES.items():
         nearest: dict[int, tuple[float, float]] = {}
         for moment, value in chart[name]:
             if not is_moment(moment) or not _is_number(value) or moment >= last:

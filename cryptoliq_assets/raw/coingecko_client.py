@@ -10,6 +10,8 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from cryptoliq_assets.raw.coingecko_answers import Again, Answer, value_of
+from cryptoliq_assets.raw.coingecko_charts import SERIES
+from cryptoliq_assets.raw.coingecko_coins import coin_id
 from cryptoliq_assets.raw.coingecko_errors import CoinGone, DeadlinePassed, FetchError
 from cryptoliq_assets.raw.coingecko_limits import Clock, Limiter
 from cryptoliq_assets.raw.coingecko_tries import Tries
@@ -21,6 +23,9 @@ _KEY_HEADERS = {"demo": "x-cg-demo-api-key", "pro": "x-cg-pro-api-key"}
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # Longer than any answer: a page of 250 coins has 0.25 MB.
 _MOST_BYTES = 64 * 2**20
+_MIN_KEY_LENGTH = 8
+# All that the library raises; the first has nearly all of it below it.
+_HTTP_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError)
 _OTHER_SHAPE = "the answer is not of the shape that was asked for"
 
 
@@ -52,9 +57,10 @@ class CoinGecko:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def markets(self, page: int, *, least: int = 0) -> list[dict[str, Any]]:
+    def markets(self, page: int, *, least: int = 0) -> list[Any]:
         """One page of /coins/markets: 250 coins by market cap, with the changes of 1h, 24h and 7d in percent.
 
+        Some entries may have an error (`coingecko_coins.screen_page`), not all.
         One with fewer than `least` is asked for again, and taken only where as many come a second time, not none.
         """
         params = {
@@ -73,7 +79,10 @@ class CoinGecko:
             ) from error
 
     def chart(self, coin: str, *, days: int) -> dict[str, Any]:
-        """Daily prices, market_caps and total_volumes of one coin: lists of [milliseconds since 1970, USD]."""
+        """Daily prices, market_caps and total_volumes of one coin: lists of [milliseconds since 1970, USD].
+
+        Any of them may be missing or damaged, not all (`coingecko_charts.screen_chart`).
+        """
         params = {"vs_currency": "usd", "days": days, "interval": "daily"}
         path = f"/coins/{quote(coin, safe='')}/market_chart"
         return self._get(path, params, what=f"the chart of {coin}", fault=_chart_fault)
@@ -92,7 +101,9 @@ class CoinGecko:
             answer = self._send(path, params, what)
         except httpx.TimeoutException as error:
             raise Again(f"{what}: no answer within {self.settings.fetch_request_seconds:g} s") from error
-        except httpx.TransportError as error:
+        except httpx.DecodingError as error:
+            raise Again(f"{what}: the answer cannot be decompressed, or is not compressed as it says") from error
+        except _HTTP_ERRORS as error:
             raise Again(f"{what}: the connection failed ({type(error).__name__})") from error
         value = value_of(answer, what=what, now=self.clock.now(), plan=self.settings.coingecko_plan)
         wrong = fault(value)
@@ -114,14 +125,21 @@ class CoinGecko:
             return Answer(response.status_code, headers, self._without_key(bytes(body), response.status_code))
 
     def _without_key(self, body: bytes, status: int) -> bytes:
-        """A refusal may repeat the key that it refuses, and is shown to people."""
-        key = self.settings.coingecko_key
-        return body if status == 200 or key is None else body.replace(key.get_secret_value().encode(), b"***")
+        """A refusal, with any status, may repeat the key that it refuses, and is shown to people."""
+        key = self.settings.coingecko_key.get_secret_value() if self.settings.coingecko_key else ""
+        # A key of a few signs would be found in good data as well.
+        is_shown = status != 200 or len(key) >= _MIN_KEY_LENGTH
+        return body.replace(key.encode(), b"***") if key and is_shown else body
 
 
 def _base_url(settings: Settings) -> str:
     url = settings.coingecko_url or _HOSTS[settings.coingecko_plan]
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        # Both are checked when they are read.
+        _ = parts.port, httpx.URL(url)
+    except (ValueError, httpx.InvalidURL) as error:
+        raise FetchError(f"CRYPTOLIQ_COINGECKO_URL is {url}, which is not an address: {error}") from error
     if settings.coingecko_key and parts.scheme != "https" and parts.hostname not in _LOOPBACK:
         raise FetchError(f"CRYPTOLIQ_COINGECKO_URL is {url}: a key goes out over https, or to this machine alone")
     return url
@@ -174,15 +192,9 @@ def _chart_fault(value: Any) -> str | None:
 
 
 def _is_page(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(row, dict) and _is_text(row.get("id")) for row in value)
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    """One entry without an id is that coin's error; a page of them is no page."""
+    return isinstance(value, list) and (not value or any(coin_id(entry) is not None for entry in value))
 
 
 def _is_chart(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(value.get(name), list) and all(isinstance(point, list) and len(point) == 2 for point in value[name])
-        for name in ("prices", "market_caps", "total_volumes")
-    )
+    return isinstance(value, dict) and not value.keys().isdisjoint(SERIES.values())

@@ -17,6 +17,10 @@ class WouldBeRefused(FetchError):
     """What came makes a file that ingest would refuse."""
 
 
+class RequestRefused(FetchError):
+    """This request is refused; those for other coins may not be."""
+
+
 class CoinGone(RuntimeError):
     """CoinGecko knows no coin of this id (any more)."""
 

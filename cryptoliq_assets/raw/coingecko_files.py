@@ -8,7 +8,6 @@ other. Of two files of one day the later arrival wins, so history is written onl
 import csv
 import datetime as dt
 import io
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +17,9 @@ from filelock import FileLock, Timeout
 from cryptoliq_assets.io.files import write_file
 from cryptoliq_assets.io.safe_open import holds
 from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
+from cryptoliq_assets.raw.coingecko_coins import check_error_share
 from cryptoliq_assets.raw.coingecko_errors import FetchError, WouldBeRefused
+from cryptoliq_assets.raw.faults import short
 from cryptoliq_assets.raw.folder import parse_content
 from cryptoliq_assets.schemas.raw import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, UNIT_COLUMN
 from cryptoliq_assets.settings import Settings
@@ -47,18 +48,13 @@ def to_csv(rows: Iterable[Mapping[str, str]], columns: Sequence[str]) -> bytes:
 
 
 def cell(value: Any) -> str:
-    """A number of an answer as a cell, to the last bit; empty where it is none."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return ""
-    # A whole number of hundreds of digits is no float.
-    if isinstance(value, int):
-        return str(value) if abs(value) < 2**1023 else ""
-    return repr(value) if math.isfinite(value) else ""
+    """A number of an answer as a cell, to the last bit, and a text as it is: whether it is a valid number is for the contract.
 
-
-def words(value: Any) -> str:
-    """A text of an answer as a cell on one line; empty where it is none."""
-    return " ".join(value.split()) if isinstance(value, str) else ""
+    Empty where there is no value.
+    """
+    if value is None or isinstance(value, str):
+        return value or ""
+    return repr(value)
 
 
 @contextmanager
@@ -80,14 +76,39 @@ def alone(settings: Settings, what: str) -> Iterator[None]:
         raise FetchError(f"another `cryptoliq fetch {what}` is at work on {settings.home}") from error
 
 
-def write_checked(name: str, content: bytes, settings: Settings, *, today: dt.date) -> bool:
-    """Write a contract file into the drop folder, whole or not at all; False where it lies there already.
+def check_file(
+    name: str,
+    rows: Sequence[Mapping[str, str]],
+    columns: Sequence[str],
+    settings: Settings,
+    *,
+    today: dt.date,
+    errors: Sequence[str] = (),
+) -> tuple[bytes, list[str]]:
+    """The content of a contract file of one row a coin, and a sentence for each coin left out of it.
 
-    WouldBeRefused, nothing written, where ingest would refuse it.
+    The contract's own parser judges it: coins whose row it refuses are left out. `errors` are those of coins left out before.
+    Raises WouldBeRefused where ingest would refuse the file, or too many coins have an error.
     """
+    content = to_csv(rows, columns)
     parsed = parse_content(name, content, settings, today=today)
+    refused = {row["line"]: row for row in parsed.refused_rows.to_pylist()}
+    # The header is line 1, and no cell has a line end.
+    left_out = [
+        f"{rows[line - 2]['coin']}: {row['column'] or 'the row'} is {short(row['value'] or '')} ({row['reason']})"
+        for line, row in sorted(refused.items())
+    ]
+    check_error_share([*errors, *left_out], coins=len(rows) + len(errors))
+    if left_out and len(left_out) < len(rows):
+        content = to_csv([row for line, row in enumerate(rows, start=2) if line not in refused], columns)
+        parsed = parse_content(name, content, settings, today=today)
     if parsed.rows is None:
         raise WouldBeRefused(f"{name} is not written, ingest would refuse it: {parsed.refusal}")
+    return content, left_out
+
+
+def write_new(name: str, content: bytes, settings: Settings) -> bool:
+    """Write a file into the drop folder, whole or not at all; False where it is there with this content."""
     path = settings.raw_dir / name
     if holds(path, content):
         return False

@@ -7,21 +7,30 @@ whose charts speak of it or no file: days that some chart does not reach are lef
 import datetime as dt
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.io.files import write_json
-from cryptoliq_assets.raw.coingecko_charts import daily_points, rows_of
+from cryptoliq_assets.raw.coingecko_charts import daily_points, rows_of, screen_chart
 from cryptoliq_assets.raw.coingecko_client import CoinGecko
-from cryptoliq_assets.raw.coingecko_errors import CoinGone, FetchError, PartFailed, WouldBeRefused
+from cryptoliq_assets.raw.coingecko_coins import (
+    TEXT_KEYS,
+    Screened,
+    check_error_share,
+    cleaned_note,
+    left_out_note,
+    list_names,
+    screen_page,
+    words,
+)
+from cryptoliq_assets.raw.coingecko_errors import CoinGone, FetchError, PartFailed, RequestRefused, WouldBeRefused
 from cryptoliq_assets.raw.coingecko_files import (
     HISTORY_COLUMNS,
     alone,
+    check_file,
     history_name,
-    to_csv,
-    words,
-    write_checked,
+    write_new,
     writing,
 )
 from cryptoliq_assets.raw.coingecko_job import Job, day_of, read
@@ -37,6 +46,7 @@ _DAYS_BEFORE = 8
 _PLAN_DAYS = {"keyless": 365, "demo": 365}
 # Coins in a row that fail: then it is the service, not the coin.
 _MOST_FAILURES = 3
+_KEPT_KEYS = ("id", *TEXT_KEYS, "market_cap_rank")
 _LISTED = 10
 
 
@@ -94,6 +104,7 @@ class History:
                 f"{len(failed)} of {len(coins)} charts did not come ({_some(failed)}), and no file is written; the next "
                 "`cryptoliq fetch history` asks for these alone, --leave-out-failed writes the files without them"
             )
+        notes += self._chart_errors(job, [coin["id"] for coin in coins])
         if gone:
             notes.append(f"{len(gone)} coins are gone since the list came, and left out: {_some(gone)}")
         if failed:
@@ -113,24 +124,34 @@ class History:
         kept = read(job.list_path)
         if kept is not None and (len(kept["coins"]) >= self.top or kept["top"] >= self.top):
             return kept["coins"][: self.top], kept["notes"]
-        pages, wanted = [], math.ceil(self.top / PAGE_COINS)
-        for number in range(1, wanted + 1):
+        pages: list[Screened] = []
+        for number in range(1, math.ceil(self.top / PAGE_COINS) + 1):
             path, least = job.page_path(number, top=self.top), fewest_coins(number, top=self.top)
-            page = read(path)
-            if page is None:
-                try:
-                    page = _described(service.markets(number, least=least))
-                    pages.append(page)
-                    if len(page) < least:
-                        # The end of the market, for now: not kept.
-                        check_end(service, number, pages)
-                        break
-                except PartFailed as error:
-                    raise FetchError(f"the list of coins did not come: {error}; run it again later") from error
-                write_json(path, page)
+            if (kept := read(path)) is not None:
+                pages.append(Screened(**kept))
                 continue
-            pages.append(page)
-        coins, notes = merge_pages(pages, top=self.top)
+            try:
+                page = _described(screen_page(service.markets(number, least=least), number=number))
+                pages.append(page)
+                if page.received < least:
+                    # The end of the market, for now: not kept.
+                    check_end(service, number, pages)
+                    break
+            except PartFailed as error:
+                raise FetchError(f"the list of coins did not come: {error}; run it again later") from error
+            write_json(path, vars(page))
+        coins, notes = merge_pages(
+            [page.coins for page in pages], top=self.top, received=[page.received for page in pages]
+        )
+        errors = [error for page in pages for error in page.errors]
+        try:
+            check_error_share(errors, coins=len(coins) + len(errors))
+        except WouldBeRefused:
+            # Kept pages would make the next run fail for the same reason.
+            job.discard()
+            raise
+        notes += left_out_note(errors, coins=len(coins) + len(errors))
+        notes += cleaned_note([what for page in pages for what in page.cleaned])
         write_json(job.list_path, {"top": self.top, "coins": coins, "notes": notes})
         return coins, notes
 
@@ -143,24 +164,50 @@ class History:
         for place, name in enumerate(missing):
             self._progress(service, len(names), len(missing) - place)
             asked = self._days_to_ask(job)
+            points: dict[str, Any] | None = None
+            error: str | None = None
             try:
-                points = daily_points(service.chart(name, days=asked), now=self.clock.now())
+                chart = screen_chart(service.chart(name, days=asked))
+                points = daily_points(chart.series, now=self.clock.now()) if chart.usable else {}
+                error = chart.error
+                in_a_row = 0
             except CoinGone:
-                points = None
-            except PartFailed as error:
-                self.say(str(error))
+                in_a_row = 0
+            except RequestRefused as refused:
+                in_a_row += 1
+                if in_a_row >= _MOST_FAILURES:
+                    raise
+                points, error = {}, f"{refused}: left out"
+            except PartFailed as failure:
+                self.say(str(failure))
                 failed.append(name)
                 in_a_row += 1
                 if in_a_row >= _MOST_FAILURES:
                     raise FetchError(
-                        f"{in_a_row} charts in a row did not come, the last: {error}; what came is kept, try again later"
-                    ) from error
+                        f"{in_a_row} charts in a row did not come, the last: {failure}; what came is kept, try again later"
+                    ) from failure
                 continue
-            in_a_row = 0
-            job.keep_chart(name, points, asked=asked, came=self.clock.now())
+            job.keep_chart(name, points, asked=asked, came=self.clock.now(), error=error)
+            if error:
+                self.say(f"{name}: {error}")
         self._progress(service, len(names), len(failed))
         gone = [name for name in names if name not in failed and read(job.chart_path(name))["days"] is None]
         return gone, failed
+
+    def _chart_errors(self, job: Job, names: list[str]) -> list[str]:
+        """A sentence that names the coins whose charts have an error; WouldBeRefused where they are too many."""
+        charts = {name: read(job.chart_path(name)) or {} for name in names}
+        errors = {name: f"{name}: {chart['error']}" for name, chart in charts.items() if chart.get("error")}
+        try:
+            check_error_share(list(errors.values()), coins=len(names))
+        except WouldBeRefused:
+            for name in errors:
+                # The next run requests these again.
+                job.chart_path(name).unlink()
+            raise
+        if not errors:
+            return []
+        return [f"{len(errors)} of {len(names)} charts have an error: {list_names(list(errors.values()))}"]
 
     def _days_to_ask(self, job: Job) -> int:
         """Back to some days before the first, from today: the service counts from the moment it is asked."""
@@ -184,7 +231,9 @@ class History:
     def _write(self, job: Job, coins: list[dict[str, Any]], notes: list[str]) -> Fetched:
         """A file a day that all charts reach; days of which another file is known are left out."""
         charts = {coin["id"]: read(job.chart_path(coin["id"])) for coin in coins}
-        if empty := [name for name, chart in charts.items() if chart and chart["days"] == {}]:
+        if empty := [
+            name for name, chart in charts.items() if chart and chart["days"] == {} and not chart.get("error")
+        ]:
             notes.append(f"{len(empty)} coins are left out, their charts came without a day: {_some(empty)}")
         charts = {name: chart for name, chart in charts.items() if chart and chart["days"]}
         reached = max((dt.date.fromisoformat(chart["reaches"]) for chart in charts.values()), default=job.first)
@@ -196,19 +245,31 @@ class History:
             short = _days(job.first, reached - dt.timedelta(days=1))
             notes.append(f"{len(short)} days are left out, some charts came too late to reach them: {_span(short)}")
         written, refused = [], []
+        left_out: list[str] = []
         with writing(self.settings):
             writable, taken = self._writable(sorted(by_day))
-            contents = {history_name(day): to_csv(by_day[day], HISTORY_COLUMNS) for day in writable}
-            note_written(contents, self.settings)
-            for name, content in contents.items():
+            contents: dict[str, bytes] = {}
+            for day in writable:
                 try:
-                    if write_checked(name, content, self.settings, today=self.clock.today()):
-                        written.append(self.settings.raw_dir / name)
+                    content, gone = check_file(
+                        history_name(day), by_day[day], HISTORY_COLUMNS, self.settings, today=self.clock.today()
+                    )
                 except WouldBeRefused as error:
-                    # One bad day of the source's would else keep back all others, for ever.
+                    # Otherwise one bad day of the source's keeps back all others, for ever.
                     refused.append(str(error))
+                    continue
+                contents[history_name(day)] = content
+                left_out += [f"{day}: {who}" for who in gone]
+            note_written(contents, self.settings)
+            written += [
+                self.settings.raw_dir / name
+                for name, content in contents.items()
+                if write_new(name, content, self.settings)
+            ]
         notes += taken
-        if same := len(contents) - len(written) - len(refused):
+        if left_out:
+            notes.append(f"{len(left_out)} rows have an error and are left out: {list_names(left_out)}")
+        if same := len(contents) - len(written):
             notes.append(f"{same} days lie there already, the same")
         if not refused:
             job.discard()
@@ -235,9 +296,9 @@ class History:
         return [day for day in days if day not in {*others, *own}], notes
 
 
-def _described(page: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _described(page: Screened) -> Screened:
     """Of a list's coins, what a history keeps."""
-    return [{name: coin.get(name) for name in ("id", "symbol", "name", "last_updated")} for coin in page]
+    return replace(page, coins=[{name: coin[name] for name in _KEPT_KEYS} for coin in page.coins])
 
 
 def _rows_by_day(

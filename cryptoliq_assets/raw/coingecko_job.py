@@ -70,7 +70,7 @@ class Job:
             shutil.rmtree(self.folder)
 
     def page_path(self, number: int, *, top: int) -> Path:
-        return self.folder / f"{top}-page-{number}.json"
+        return self.folder / f"{top}-list-{number}.json"
 
     @property
     def list_path(self) -> Path:
@@ -80,11 +80,16 @@ class Job:
         # An id is the service's own text: no name for a file.
         return self.folder / "charts" / f"{hashlib.sha256(coin.encode()).hexdigest()[:24]}.json"
 
-    def keep_chart(self, coin: str, points: dict[str, Any] | None, *, asked: int, came: float) -> None:
-        """Keep a chart's days (None: the coin is gone), of which `asked` were asked for and came at `came`."""
+    def keep_chart(
+        self, coin: str, points: dict[str, Any] | None, *, asked: int, came: float, error: str | None = None
+    ) -> None:
+        """Keep a chart's days (None: the coin is gone), of which `asked` were asked for and came at `came`.
+
+        `error` is what was wrong with the chart.
+        """
         # The service counts back from the moment of its answer.
         reaches = day_of(came) - dt.timedelta(days=asked - 1)
-        write_json(self.chart_path(coin), {"id": coin, "reaches": reaches, "days": points})
+        write_json(self.chart_path(coin), {"id": coin, "reaches": reaches, "days": points, "error": error})
 
 
 def read(path: Path) -> Any:

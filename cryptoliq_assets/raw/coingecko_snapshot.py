@@ -7,7 +7,7 @@ hour, or of another day, is asked for anew, for a snapshot is of one moment. Its
 import datetime as dt
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,16 +16,26 @@ from typing import Any
 from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.raw.coingecko_client import CoinGecko
-from cryptoliq_assets.raw.coingecko_errors import FetchError, PartFailed
+from cryptoliq_assets.raw.coingecko_coins import (
+    NUMBER_KEYS,
+    Screened,
+    check_market_columns,
+    check_page_columns,
+    cleaned_note,
+    coin_id,
+    left_out_note,
+    number_of,
+    screen_page,
+)
+from cryptoliq_assets.raw.coingecko_errors import FetchError, PartFailed, WouldBeRefused
 from cryptoliq_assets.raw.coingecko_files import (
     SNAPSHOT_COLUMNS,
     alone,
     cell,
+    check_file,
     is_known,
     live_name,
-    to_csv,
-    words,
-    write_checked,
+    write_new,
     writing,
 )
 from cryptoliq_assets.raw.coingecko_limits import Clock
@@ -40,20 +50,6 @@ _MISSING_COINS = 5
 # From this hour (UTC) on it is said that a snapshot is far from the midnight that began its day.
 _LATE_HOURS = 3
 _LISTED = 10
-# Column of the contract → key of a coin in an answer.
-_NUMBERS = {
-    "price": "current_price",
-    "1h": "price_change_percentage_1h_in_currency",
-    "24h": "price_change_percentage_24h_in_currency",
-    "7d": "price_change_percentage_7d_in_currency",
-    "24h_volume": "total_volume",
-    "mkt_cap": "market_cap",
-    "price_change_24h": "price_change_24h",
-    "high_24h": "high_24h",
-    "low_24h": "low_24h",
-    "circulating_supply": "circulating_supply",
-    "market_cap_rank": "market_cap_rank",
-}
 
 
 @dataclass(frozen=True)
@@ -87,24 +83,45 @@ def _fetch(settings: Settings, *, again: bool, clock: Clock, say: Callable[[str]
     with CoinGecko(settings, clock.now() + settings.fetch_seconds, clock, say) as service:
         pages, ending = _pages(service, settings.fetch_dir / _SCRATCH, top=top, clock=clock, say=say)
     moment = _moment(pages)
-    day, name = moment.date(), live_name(moment.date())
-    coins, notes = merge_pages([page.coins for page in pages], top=top)
-    with writing(settings):
-        rows = [_row(coin, day) for coin in coins]
-        written = write_checked(name, to_csv(rows, SNAPSHOT_COLUMNS), settings, today=day)
-    for folder in settings.fetch_dir.glob("snapshot-*"):
-        shutil.rmtree(folder)
+    name = live_name(moment.date())
+    try:
+        written, notes = _write(name, pages, settings, top=top, day=moment.date())
+    except WouldBeRefused:
+        # Kept pages would make the next try fail for the same reason.
+        _discard_pages(settings)
+        raise
+    _discard_pages(settings)
     notes = [*ending, *notes, *_lateness(moment)]
     if not written:
         notes.append(f"{name} lies in {settings.raw_dir} with the same content: nothing is written")
     return Fetched([settings.raw_dir / name] if written else [], notes)
 
 
+def _write(name: str, pages: list["_Page"], settings: Settings, *, top: int, day: dt.date) -> tuple[bool, list[str]]:
+    """Write the file of all pages; whether it is new, and what a person should know of its coins."""
+    for number, page in enumerate(pages, start=1):
+        check_page_columns(page.coins, number=number)
+    coins, notes = merge_pages([page.coins for page in pages], top=top, received=[page.received for page in pages])
+    check_market_columns(coins)
+    errors = [error for page in pages for error in page.errors]
+    rows = [_row(coin, day) for coin in coins]
+    with writing(settings):
+        content, refused = check_file(name, rows, SNAPSHOT_COLUMNS, settings, today=day, errors=errors)
+        written = write_new(name, content, settings)
+    notes += left_out_note([*errors, *refused], coins=len(rows) + len(errors))
+    notes += cleaned_note([what for page in pages for what in page.cleaned])
+    return written, notes
+
+
+def _discard_pages(settings: Settings) -> None:
+    for folder in settings.fetch_dir.glob("snapshot-*"):
+        shutil.rmtree(folder)
+
+
 @dataclass(frozen=True)
-class _Page:
+class _Page(Screened):
     """A page of the market, and when it came (seconds since 1970)."""
 
-    coins: list[dict[str, Any]]
     came_at: float
 
 
@@ -130,14 +147,15 @@ def _pages(
             say(f"page {number} of {wanted}: kept from the try before")
             continue
         try:
-            page = _Page(service.markets(number, least=least), clock.now())
+            screened = screen_page(service.markets(number, least=least), number=number)
+            page = _Page(**vars(screened), came_at=clock.now())
             pages.append(page)
-            say(f"page {number} of {wanted}: {len(page.coins)} coins")
-            if len(page.coins) >= least:
-                write_json(path, {"fetched_at": page.came_at, "coins": page.coins})
+            say(f"page {number} of {wanted}: {page.received} coins")
+            if page.received >= least:
+                write_json(path, vars(page))
                 continue
-            ending.append(f"the market ends on page {number}, which came with {len(page.coins)} coins twice")
-            check_end(service, number, [page.coins for page in pages])
+            ending.append(f"the market ends on page {number}, which came with {page.received} coins twice")
+            check_end(service, number, pages)
         except PartFailed as error:
             failed.append(str(error))
         if ending:
@@ -150,25 +168,24 @@ def _pages(
     return pages, ending
 
 
-def check_end(service: CoinGecko, number: int, pages: list[list[dict[str, Any]]]) -> None:
+def check_end(service: CoinGecko, number: int, pages: Sequence[Screened]) -> None:
     """FetchError unless the market ends on this short page, the last: one that came in part has other coins behind it."""
-    known = {coin["id"] for page in pages for coin in page}
-    if all(coin["id"] in known for coin in service.markets(number + 1)):
+    known = {coin["id"] for page in pages for coin in page.coins}
+    if {coin_id(entry) for entry in service.markets(number + 1)} - {None} <= known:
         return
     raise FetchError(
-        f"page {number} of the market came with {len(pages[-1])} coins of {PAGE_COINS} twice, though another page "
+        f"page {number} of the market came with {pages[-1].received} coins of {PAGE_COINS} twice, though another page "
         "follows it: nothing is written; run it again later"
     )
 
 
 def _kept(path: Path, *, least: int, now: float) -> _Page | None:
     """A page of an earlier try: of this day (UTC), no older than an hour, and with as many coins as are wanted now."""
-    # A damaged page is fetched again, like an absent one.
-    with suppress(OSError, KeyError, TypeError):
-        kept = read_object(path)
-        page = _Page(kept["coins"], kept["fetched_at"])
+    # One that is damaged, or of an earlier version, is requested again.
+    with suppress(OSError, TypeError):
+        page = _Page(**read_object(path))
         fresh = 0 <= now - page.came_at <= _FRESH_SECONDS and _utc(page.came_at).date() == _utc(now).date()
-        return page if fresh and len(page.coins) >= least else None
+        return page if fresh and page.received >= least else None
     return None
 
 
@@ -198,9 +215,12 @@ def _lateness(moment: dt.datetime) -> list[str]:
     ]
 
 
-def merge_pages(pages: list[list[dict[str, Any]]], *, top: int) -> tuple[list[dict[str, Any]], list[str]]:
+def merge_pages(
+    pages: list[list[dict[str, Any]]], *, top: int, received: list[int] | None = None
+) -> tuple[list[dict[str, Any]], list[str]]:
     """The coins of all pages, each once, at most `top`; and sentences on coins that came twice or slipped through.
 
+    `received`: entries of each page, those that were left out among them; default: its coins.
     The market is sorted anew between two requests: a coin that falls comes twice, one that climbs not at all. Of a coin that
     came twice the later state counts.
     """
@@ -209,29 +229,31 @@ def merge_pages(pages: list[list[dict[str, Any]]], *, top: int) -> tuple[list[di
     notes = []
     for number, page in enumerate(pages, start=1):
         for coin in page:
-            name = words(coin["id"])
+            name = coin["id"]
             if name in found:
-                newer = words(coin.get("last_updated")) >= words(found[name].get("last_updated"))
+                newer = coin["last_updated"] >= found[name]["last_updated"]
                 kept = number if newer else seen_on[name]
                 notes.append(f"{name} came twice, on pages {seen_on[name]} and {number}: that of page {kept} is kept")
                 if not newer:
                     continue
             found[name], seen_on[name] = coin, number
+    counts = received or [len(page) for page in pages]
     notes += [
-        f"page {number} has {len(page)} coins instead of {PAGE_COINS}, though another follows it"
-        for number, page in enumerate(pages[:-1], start=1)
-        if len(page) < PAGE_COINS and pages[number]
+        f"page {number} has {count} coins instead of {PAGE_COINS}, though another follows it"
+        for number, count in enumerate(counts[:-1], start=1)
+        if count < PAGE_COINS and counts[number]
     ]
     coins = list(found.values())[:top]
-    if len(coins) < top:
-        notes.append(f"{len(coins)} coins came of {top} asked for{_slipped(coins)}")
+    left_out = sum(counts) - sum(map(len, pages))
+    if len(coins) + left_out < top:
+        notes.append(f"{len(coins) + left_out} coins came of {top} asked for{'' if left_out else _slipped(coins)}")
     return coins, notes
 
 
 def _slipped(coins: list[dict[str, Any]]) -> str:
     """The ranks that nobody has, in words: coins that vanished between two pages left them."""
-    ranks = {coin.get("market_cap_rank") for coin in coins}
-    whole = {rank for rank in ranks if isinstance(rank, int) and not isinstance(rank, bool)}
+    ranks = {number_of(coin["market_cap_rank"]) for coin in coins} - {None}
+    whole = {int(rank) for rank in ranks if rank == rank and abs(rank) < 1e9 and rank == int(rank)}
     absent = sorted(set(range(1, min(max(whole, default=0), len(coins) * 2) + 1)) - whole)
     if not absent:
         return ""
@@ -241,11 +263,11 @@ def _slipped(coins: list[dict[str, Any]]) -> str:
 
 def _row(coin: dict[str, Any], day: dt.date) -> dict[str, str]:
     return {
-        "coin": words(coin["id"]),
-        "symbol": words(coin.get("symbol")).upper(),
-        "name": words(coin.get("name")),
-        "last_updated": words(coin.get("last_updated")),
+        "coin": coin["id"],
+        "symbol": coin["symbol"].upper(),
+        "name": coin["name"],
+        "last_updated": coin["last_updated"],
         "date": day.isoformat(),
         UNIT_COLUMN: "percent",
-        **{column: cell(coin.get(key)) for column, key in _NUMBERS.items()},
+        **{column: cell(coin[key]) for column, key in NUMBER_KEYS.items()},
     }

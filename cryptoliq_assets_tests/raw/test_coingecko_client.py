@@ -1,11 +1,13 @@
 """Asking CoinGecko: each fault is waited out, asked again or told as a person would want, within one deadline."""
 
+import gzip
 import json
 import logging
 from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
 
+import httpx
 import pytest
 
 from cryptoliq_assets.raw.coingecko_client import CoinGecko
@@ -44,6 +46,101 @@ def test_too_many_requests_without_a_time_named_wait_a_full_minute(tmp_path, ser
     with asker(tmp_path, service, waited) as client:
         assert len(client.markets(1)) == 250
     assert waited.waits == [60.0, 60.0]
+
+
+LIMITS_WITH_200 = {
+    "status object": (b'{"status":{"error_code":429,"error_message":"You exceeded it."}}', "You exceeded it."),
+    "code as text": (b'{"error_code":"429","error_message":"Slow down."}', "Slow down."),
+    "nested": (b'{"error":{"status":{"error_code":429,"error_message":"Too fast."}}}', "Too fast."),
+    "code 1015": (b'{"code":1015,"message":"blocked for a while"}', "blocked for a while"),
+    "words alone": (b'{"error":"Rate limit exceeded"}', "Rate limit exceeded"),
+    "JSON text": (b'"Throttled"', "Throttled"),
+    "plain": (b"Throttled\n", "Throttled"),
+    "cloudflare": (b"error code: 1015", "error code: 1015"),
+    "too many": (b"Too Many Requests", "Too Many Requests"),
+    "challenge": (gecko.HTML, "an HTML page: Just a moment..."),
+    "limit page": (gecko.CLOUDFLARE_PAGE_403.body, "You are being rate limited"),
+    "captcha": (b"<html><body><script src='/cdn-cgi/challenge-platform/x.js'></script>Wait</body></html>", "Wait"),
+}
+
+
+@pytest.mark.parametrize("kind", LIMITS_WITH_200)
+def test_a_limit_in_a_body_with_status_200_waits_like_a_429_and_shows_the_message(tmp_path, service, kind) -> None:
+    body, message = LIMITS_WITH_200[kind]
+    service.faults = [(MARKETS, Fault(200, body)), (MARKETS, Fault(200, body, {"Retry-After": "7"}))]
+    waited, said = Waited(), []
+    with CoinGecko(fetching(tmp_path, service), NOW + 1800, waited.clock, said.append) as client:
+        assert len(client.markets(1)) == 250
+        service.faults = [("coin-1/market_chart", Fault(200, body))]
+        assert client.chart("coin-1", days=3)["prices"]
+    assert waited.waits == [60.0, 7.0, 60.0]
+    assert "too many requests (200" in said[0]
+    assert message in said[0]
+
+
+def test_a_coin_that_is_named_after_a_limit_is_no_limit(tmp_path, service) -> None:
+    service.coins = [gecko.coin(1, name="Throttled: error code: 1015 rate limit, just a moment")]
+    waited = Waited()
+    with asker(tmp_path, service, waited) as client:
+        assert len(client.markets(1)) == 1
+        service.faults = [(MARKETS, Fault(200, json.dumps(service.coins).encode()[:-5]))]
+        assert len(client.markets(1)) == 1
+    assert waited.waits == [1.0]
+
+
+PACKED = gzip.compress(json.dumps([gecko.coin(1)]).encode())
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (b'[{"id":"coin-1"}]', "gzip"),
+        (PACKED[:-20], "gzip"),
+        (PACKED[:20] + b"\xff\xff" + PACKED[22:], "gzip"),
+        (PACKED, "deflate"),
+        (PACKED, "identity"),
+        (b"", "gzip"),
+    ],
+    ids=["not gzip", "cut off", "damaged", "another method", "gzip unsaid", "empty"],
+)
+def test_an_answer_that_is_not_compressed_as_it_says_is_requested_again(tmp_path, service, body, encoding) -> None:
+    service.faults = [(MARKETS, Fault(200, body, {"Content-Encoding": encoding}))] * 2
+    waited = Waited()
+    with asker(tmp_path, service, waited) as client:
+        assert len(client.markets(1)) == 250
+    assert waited.waits == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        httpx.TooManyRedirects("x"),
+        httpx.RequestError("x"),
+        httpx.InvalidURL("x"),
+        httpx.CookieConflict("x"),
+        httpx.StreamClosed(),
+        httpx.ProxyError("x"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_every_error_of_the_http_library_is_retried(tmp_path, service, monkeypatch, error) -> None:
+    send, errors, waited = httpx.Client.stream, [error, error], Waited()
+
+    def failing(*words: object, **named: object) -> object:
+        if errors:
+            raise errors.pop()
+        return send(*words, **named)
+
+    monkeypatch.setattr(httpx.Client, "stream", failing)
+    with asker(tmp_path, service, waited) as client:
+        assert len(client.markets(1)) == 250
+    assert waited.waits == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("url", ["http://[1/api", "http://a:99999", "http://a:x"])
+def test_an_address_that_is_none_is_named_as_the_setting_it_is(tmp_path, service, url) -> None:
+    with pytest.raises(FetchError, match=r"CRYPTOLIQ_COINGECKO_URL is .*, which is not an address"):
+        asker(tmp_path, service, Waited(), coingecko_url=url)
 
 
 @pytest.mark.parametrize("named", ["119", formatdate(NOW + 119, usegmt=True)])
@@ -92,7 +189,8 @@ def test_a_limit_met_for_ever_ends_at_the_one_deadline(tmp_path, service) -> Non
         Fault(200, b'[{"id":"coin-1"}]', how="cut"),
         Fault(how="close"),
         Fault(how="hang"),
-        Fault(200, gecko.HTML),
+        Fault(200, gecko.MAINTENANCE),
+        Fault(200, b'{"error": "Internal Server Error"}'),
         Fault(200, b'{"coins": []}'),
         Fault(200, b'[{"symbol": "nameless"}]'),
         Fault(200, b"[" * 100_000),
@@ -107,6 +205,7 @@ def test_a_limit_met_for_ever_ends_at_the_one_deadline(tmp_path, service) -> Non
         "closed",
         "hangs",
         "page",
+        "error with 200",
         "other shape",
         "no id",
         "deep",

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from cryptoliq_assets.raw import coingecko_history
 from cryptoliq_assets.raw.coingecko_charts import daily_points, rows_of
 from cryptoliq_assets.raw.coingecko_errors import BudgetSpent, FetchError
+from cryptoliq_assets.raw.coingecko_files import write_new
 from cryptoliq_assets.raw.coingecko_history import History, Progress
-from cryptoliq_assets.raw.coingecko_limits import Clock
 from cryptoliq_assets.raw.coingecko_snapshot import fetch_snapshot
 from cryptoliq_assets.raw.coingecko_written import known_days, note_written
 from cryptoliq_assets.raw.folder import examine
@@ -253,18 +254,19 @@ def test_without_its_record_history_replaces_nothing_and_a_damaged_one_is_said(t
     assert service.asked == []
 
 
-def test_files_of_a_history_that_died_while_it_wrote_are_its_own(tmp_path, service) -> None:
+def test_files_of_a_history_that_died_while_it_wrote_are_its_own(tmp_path, service, monkeypatch) -> None:
     waited, raw = Waited(), tmp_path / "data" / "raw"
     dying = history(tmp_path, service, waited)
 
-    def now() -> float:
+    def write_or_die(*words: object) -> bool:
         if len(list(raw.glob("*.csv"))) == 3:
             raise KeyboardInterrupt
-        return waited.at
+        return write_new(*words)
 
-    dying.clock = Clock(now=now, sleep=waited.clock.sleep)
-    with pytest.raises(KeyboardInterrupt):
-        dying.fetch()
+    with monkeypatch.context() as patch:
+        patch.setattr(coingecko_history, "write_new", write_or_die)
+        with pytest.raises(KeyboardInterrupt):
+            dying.fetch()
     assert sorted(known_days(dying.settings).own) == [dt.date(2025, 2, day) for day in (24, 25, 26)]
     service.asked.clear()
     made = history(tmp_path, service, waited).fetch()
