@@ -131,7 +131,7 @@ class Service:
             size, page = int(query["per_page"]), int(query["page"])
             return Fault(200, json.dumps(self.coins[(page - 1) * size : page * size]).encode())
         name = unquote(split.path.split("/")[-2])
-        place = next((n for n, known in enumerate(self.coins, start=1) if known["id"] == name), None)
+        place = next((n for n, known in enumerate(self.coins, start=1) if known.get("id") == name), None)
         if place is None:
             return Fault(404, b'{"error":"coin not found"}')
         return Fault(

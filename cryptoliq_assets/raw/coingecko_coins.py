@@ -142,8 +142,9 @@ def _entry_error(entry: Any) -> str | None:
 
 def _name_of(entry: Any, *, place: int, page: int) -> str:
     """How a coin without a usable id is named to people."""
-    known = [words(entry.get(key)) for key in ("id", "name", "symbol")] if isinstance(entry, dict) else []
-    return " ".join([*filter(None, known[:2] or known), f"(entry {place} of page {page})"])
+    texts = {key: words(entry.get(key)) for key in ("id", "name", "symbol")} if isinstance(entry, dict) else {}
+    known = [texts[key] for key in ("id", "name") if texts.get(key)] or [texts.get("symbol")]
+    return " ".join([*filter(None, known), f"(entry {place} of page {page})"])
 
 
 def _clean(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -104,7 +104,7 @@ def _write(name: str, pages: list["_Page"], settings: Settings, *, top: int, day
     coins, notes = merge_pages([page.coins for page in pages], top=top, received=[page.received for page in pages])
     check_market_columns(coins)
     errors = [error for page in pages for error in page.errors]
-    rows = [_row(coin, day) for coin in coins]
+    rows = [row_of(coin, day) for coin in coins]
     with writing(settings):
         content, refused = check_file(name, rows, SNAPSHOT_COLUMNS, settings, today=day, errors=errors)
         written = write_new(name, content, settings)
@@ -261,7 +261,8 @@ def _slipped(coins: list[dict[str, Any]]) -> str:
     return f"; no coin has rank {shown}: it vanished from the list, or moved to a page that had come already"
 
 
-def _row(coin: dict[str, Any], day: dt.date) -> dict[str, str]:
+def row_of(coin: dict[str, Any], day: dt.date) -> dict[str, str]:
+    """The cells of a coin as `coingecko_coins.screen_page` gives it."""
     return {
         "coin": coin["id"],
         "symbol": coin["symbol"].upper(),

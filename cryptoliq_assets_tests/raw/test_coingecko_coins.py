@@ -1,8 +1,8 @@
 """An error in one coin's data concerns that coin alone: it is left out or cleaned, and named; many errors fail the fetch."""
 
 import csv
+import datetime as dt
 import json
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryptoliq_assets.raw.coingecko_coins import NUMBER_KEYS, TEXT_KEYS
+from cryptoliq_assets.raw.coingecko_answers import Answer, value_of
+from cryptoliq_assets.raw.coingecko_coins import NUMBER_KEYS, TEXT_KEYS, screen_page
 from cryptoliq_assets.raw.coingecko_errors import FetchError
+from cryptoliq_assets.raw.coingecko_files import SNAPSHOT_COLUMNS, check_file, live_name
 from cryptoliq_assets.raw.coingecko_history import History
-from cryptoliq_assets.raw.coingecko_snapshot import Fetched, fetch_snapshot
+from cryptoliq_assets.raw.coingecko_snapshot import Fetched, fetch_snapshot, merge_pages, row_of
+from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests.coingecko import NOW, Fault, Service, Waited, chart, coin, fetching, serving
 
 COINS = 60
+DAY = dt.date(2025, 3, 5)
 MISSING = object()
 
 
@@ -133,13 +137,17 @@ ANY_JSON = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["id", *TEXT_KEYS, *NUMBER_KEYS.values()]), ANY_JSON, min_size=1) | ANY_JSON)
-@settings(max_examples=60)
+@settings(max_examples=150)
 def test_no_entry_whatever_it_is_keeps_another_coin_from_its_row(entry) -> None:
     coins = [coin(place) for place in range(1, 5)]
     coins[2] = coin(3) | entry if isinstance(entry, dict) else entry
-    service = Service(bodies={"/api/v3/coins/markets": json.dumps(coins).encode()})
-    with tempfile.TemporaryDirectory() as folder, serving(service):
-        found = rows(fetch(Path(folder), service, coins=4).files[0])
+    answer = Answer(200, {}, json.dumps(coins).encode())
+    page = screen_page(value_of(answer, what="page 1", now=NOW, plan="keyless"), number=1)
+    merged, _ = merge_pages([page.coins], top=4)
+    wanted = [row_of(each, DAY) for each in merged]
+    content, left_out = check_file(live_name(DAY), wanted, SNAPSHOT_COLUMNS, Settings(), today=DAY, errors=page.errors)
+    found = {row["coin"]: row for row in csv.DictReader(content.decode().splitlines())}
+    assert len(found) + len(left_out) + len(page.errors) + (len(page.coins) - len(merged)) == 4
     others = {f"coin-{place}" for place in (1, 2, 4)}
     assert {found[name]["price"] for name in others} == {"1000.0", "500.0", "250.0"}
     assert len(found.keys() - others) <= 1
