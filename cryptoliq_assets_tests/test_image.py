@@ -76,7 +76,7 @@ def test_the_api_image_answers_at_the_port_that_PORT_names_to_those_with_a_key_a
         assert set(process.uids()) != {0}
         assert httpx.post(f"{url}/predict", json=BODY).status_code == 401
         answer = httpx.post(f"{url}/predict", json=BODY, headers={"Authorization": f"Bearer {key}"}).json()
-        assert answer["model_version"] == models.current_version()
+        assert answer["model_version"] == models.model_version(models.current_version())
         assert api.is_well(check, PORT=str(port))
     assert not api.is_well(check, PORT=str(port))
     assert {path: path.stat().st_mtime_ns for path in api.home.rglob("*")} == before

@@ -60,8 +60,8 @@ def test_list_shows_every_version_which_is_current_and_the_ledger(run, home):
     newest, before = versions(home)
     code, said = run("list")
     assert code == 0
-    assert f"│ {newest} │ yes │" in said
-    assert f"│ {before} │ │" in said
+    assert f"│ {newest} │ {store_of(home).model_version(newest)} │ yes │" in said
+    assert f"│ {before} │ {store_of(home).model_version(before)} │ │" in said
     assert "The last 2 line(s) of the ledger" in said
     assert f"promotion │ {newest} │ again" in said
 
@@ -215,7 +215,7 @@ def test_forecasts_are_made_by_the_model_before_a_broken_one_and_say_so(home, pa
     assert newest in warning
     assert f"{before} forecasts in its place" in warning
     report = json.loads((home.reports_dir / "forecasts.json").read_text())
-    assert report["model_version"] == before
+    assert report["model_version"] == store_of(home).model_version(before)
     event = runner.instance.get_latest_materialization_event(dg.AssetKey("forecasts"))
     (reason,) = event.asset_materialization.metadata["models_refused"].value
     assert reason.startswith(newest)

@@ -61,7 +61,7 @@ def test_a_snapshot_that_the_home_holds_is_forecast_as_the_asset_forecast_it(pre
             assert float(row["liquidity_score"]) == pytest.approx(stored.loc[row["coin"], "liquidity_score"], abs=1e-9)
             assert float(row["lower"]) == pytest.approx(stored.loc[row["coin"], "lower"], abs=1e-9)
             assert float(row["upper"]) == pytest.approx(stored.loc[row["coin"], "upper"], abs=1e-9)
-        assert row["model_version"] == champion.version
+        assert (row["model"], row["model_version"]) == (champion.model_name, champion.model_version)
 
 
 def test_one_row_that_declares_its_unit_is_read_in_it_and_a_unit_that_is_none_is_said(predict):
@@ -143,7 +143,7 @@ def test_a_refused_row_stays_in_its_place_with_the_reason_and_no_forecast(predic
     outcome, rows = predict([NEW, row, NEW.replace("Newcoin", "Third")])
     assert [bool(made["liquidity_score"]) for made in rows] == [True, False, True]
     assert rows[1]["reason"].startswith(reason)
-    assert [rows[1][name] for name in ADDED_COLUMNS[:-1]] == [""] * 5
+    assert [rows[1][name] for name in ADDED_COLUMNS[:-1]] == [""] * 6
     assert (outcome.rows, sum(outcome.refused.values()), sum(outcome.by_basis.values())) == (3, 1, 2)
 
 
@@ -306,7 +306,7 @@ def test_the_command_exits_with_0_when_all_rows_are_forecast_and_counts_them(run
     code, said = run(trained_home.path, written(tmp_path, NEW), tmp_path / "out.csv")
     assert code == 0
     assert "1 row(s) read as percent: forecast 1 from snapshot" in said
-    assert f"{champion.version} → {tmp_path}/out.csv" in said
+    assert f"{champion.model_name} {champion.model_version} → {tmp_path}/out.csv" in said
 
 
 def test_the_command_exits_with_1_when_a_row_was_refused_and_says_why(run, trained_home, tmp_path):

@@ -22,6 +22,7 @@ def models() -> None:
 @click.pass_obj
 def list_models(settings: Settings) -> None:
     """Every stored version, newest first, and the last lines of the ledger."""
+    from cryptoliq_assets.models.names import model_version_of
     from cryptoliq_assets.models.store import store_of
 
     store = store_of(settings)
@@ -32,10 +33,11 @@ def list_models(settings: Settings) -> None:
     _tell_pointer(store)
     table(
         f"Models in {store.folder}",
-        ["version", "current", "skill", "evaluation", "known until", "promoted at"],
+        ["model", "version", "current", "skill", "evaluation", "known until", "promoted at"],
         [
             [
                 entry["version"],
+                model_version_of(entry),
                 "yes" if entry["current"] else "",
                 entry.get("metrics", {}).get("skill"),
                 entry.get("evaluation", entry.get("problem", "")),

@@ -78,5 +78,5 @@ def predict(settings: Settings, source: Path, target: Path, unit: str) -> None:
     console.print(f"{outcome.rows:,} row(s) read as {outcome.unit or 'unknown unit'}: forecast {bases}", soft_wrap=True)
     for code, count in outcome.refused.items():
         say(("refused", "yellow"), f" {count:,}: {code}")
-    console.print(f"{champion.version} → {target}", soft_wrap=True)
+    console.print(f"{champion.model_name} {champion.model_version} → {target}", soft_wrap=True)
     quit_with(1 if outcome.refused else 0)

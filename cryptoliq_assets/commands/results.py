@@ -10,6 +10,7 @@ from cryptoliq_assets.commands.console import console, say, table
 from cryptoliq_assets.forecasts.accuracy import Accuracy, measure, read_realised
 from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.names import model_version_of, model_versions_in
 from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
 from cryptoliq_assets.monitor.watch import conditions_of
 from cryptoliq_assets.settings import Settings
@@ -59,7 +60,8 @@ def show_forecasts(settings: Settings) -> None:
 
 def _show_newest(settings: Settings, report: dict[str, Any]) -> None:
     stored = TableStore(settings).read("forecasts", [report["date"][:7]])
-    newest = stored[(stored["date"] == report["date"]) & (stored["model_version"] == report["model_version"])]
+    by_model = model_versions_in(stored["model_version"]) == model_version_of(report)
+    newest = stored[(stored["date"] == report["date"]) & by_model]
     newest = newest.sort_values("made_at").drop_duplicates("coin", keep="last")
     top = newest.sort_values("liquidity_score", ascending=False).head(_SHOWN)
     rows = [[row.coin, row.liquidity_score, row.lower, row.upper] for row in top.itertuples()]

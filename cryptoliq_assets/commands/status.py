@@ -9,6 +9,7 @@ from cryptoliq_assets.commands.console import quit_with, say
 from cryptoliq_assets.commands.results import say_condition
 from cryptoliq_assets.forecasts.due import days_needed, forecasts_due, mismatch, newest_date, training_due
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.names import model_version_of
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.monitor.alarm import read_state
 from cryptoliq_assets.monitor.conditions import FAIL, KINDS, OK, Condition, worst
@@ -113,6 +114,7 @@ def read_status(settings: Settings) -> dict:
         "months": {table: len(store.months(table)) for table in DERIVED_TABLES},
         "champion": {
             "version": champion["version"],
+            "model version": model_version_of(champion),
             "skill": round(champion["metrics"]["skill"] or 0.0, 3),
             "evaluation": champion["evaluation"],
             "known until": champion["known_until"],

@@ -61,7 +61,8 @@ def forecast_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         report = {
             "date": newest,
             "target_date": newest + dt.timedelta(days=champion.horizon_days),
-            "model_version": champion.version,
+            "model": champion.model_name,
+            "model_version": champion.model_version,
             "coins": len(rows),
             "forecast": len(made),
             "added": len(whole) - len(stored),

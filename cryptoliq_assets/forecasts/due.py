@@ -4,6 +4,7 @@ import datetime as dt
 
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.loading import ModelRefused
+from cryptoliq_assets.models.names import model_versions_in
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.models.tasks import other_task
 from cryptoliq_assets.settings import Settings
@@ -30,7 +31,8 @@ def forecasts_due(settings: Settings, store: TableStore) -> str | None:
         return None
     month = f"{newest:%Y-%m}"
     stored = store.read("forecasts", [month], columns=["coin", "date", "model_version"])
-    done = stored["date"].eq(newest.isoformat()) & stored["model_version"].eq(champion)
+    by_champion = model_versions_in(stored["model_version"]).eq(models.model_version(champion))
+    done = stored["date"].eq(newest.isoformat()) & by_champion
     return None if done.any() else month
 
 

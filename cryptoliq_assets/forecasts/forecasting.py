@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from cryptoliq_assets.models.names import model_versions_in
 from cryptoliq_assets.partitions import HISTORY_DAYS
 from cryptoliq_assets.schemas.tables import TABLES
 
@@ -16,7 +17,7 @@ FLAGS = ("filled", "outlier")
 class Forecaster(Protocol):
     """A loaded champion."""
 
-    version: str
+    model_version: str
     known_until: dt.date
     horizon_days: int
 
@@ -35,7 +36,7 @@ def forecast_snapshot(features: pd.DataFrame, champion: Forecaster, *, made_at: 
             "target_date": date + pd.Timedelta(days=champion.horizon_days),
             # The model's own training targets are inputs as well.
             "known_until": date.clip(lower=pd.Timestamp(champion.known_until)),
-            "model_version": champion.version,
+            "model_version": champion.model_version,
             "made_at": made_at,
             "liquidity_score": forecast["predicted"],
             "lower": forecast["lower"],
@@ -50,9 +51,11 @@ def append_forecasts(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     key = ["coin", "date", "model_version"]
     plain = dict.fromkeys(("coin", "model_version"), "object")
     stored, new = stored.astype(plain), new.astype(plain)
-    newest = stored.sort_values("made_at", kind="stable").drop_duplicates(key, keep="last")
+    # Rows of earlier releases name the same model in another form.
+    known, made = (rows.assign(model_version=model_versions_in(rows["model_version"])) for rows in (stored, new))
+    newest = known.sort_values("made_at", kind="stable").drop_duplicates(key, keep="last")
     values = ["liquidity_score", "lower", "upper", *FLAGS]
-    before = new[key].merge(newest[key + values], on=key, how="left")
+    before = made[key].merge(newest[key + values], on=key, how="left")
     same = np.all([before[name].to_numpy() == new[name].to_numpy() for name in values], axis=0)
     parts = [part for part in (stored, new[~same]) if len(part)]
     both = pd.concat(parts, ignore_index=True) if parts else stored

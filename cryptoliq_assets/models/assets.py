@@ -15,8 +15,8 @@ CODE_VERSION = "2"
 
 # Shown by Dagster; what each one is, `models/recipes.py` says.
 _CANDIDATES = {
-    "linear_regression": ("LinearRegression: ridge on winsorised, standardised features.", "scikitlearn"),
-    "random_forest": ("RandomForest: trees of bounded row samples.", "scikitlearn"),
+    "linear_regression": ("Linear_Regression: ridge on winsorised, standardised features.", "scikitlearn"),
+    "random_forest": ("Random_Forest: trees of bounded row samples.", "scikitlearn"),
     "xgboost": ("XGBoost: boosted trees on the change from the coin's 7-day mean.", "xgboost"),
 }
 

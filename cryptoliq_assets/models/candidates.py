@@ -53,7 +53,7 @@ def keep_candidate(folder: Path, name: str, candidate: Candidate, *, signing_key
     artifact = to_bytes(candidate.learner)
     described = {
         "version": name,
-        "model_name": type(candidate.learner).__name__,
+        "model_name": candidate.learner.NAME,
         "features": list(candidate.learner.features),
         "libraries": library_versions(),
         "sha256": sha256_of(artifact),

@@ -13,6 +13,7 @@ from cryptoliq_assets.models.backtest import smoothed
 from cryptoliq_assets.models.card_facts import CardFacts
 from cryptoliq_assets.models.importance import IMPORTANCE_ROWS
 from cryptoliq_assets.models.intervals import LEAST_RESIDUALS
+from cryptoliq_assets.models.names import title_of
 from cryptoliq_assets.models.plots import bar_plot, line_plot
 
 # How numbers of these columns are shown; all others have three decimals.
@@ -26,19 +27,19 @@ def card_page(facts: CardFacts) -> str:
     """The whole page, UTF-8 HTML."""
     metadata = facts.metadata
     sections = [
-        f"<h1>{escape(metadata['version'])}</h1>",
+        f"<h1>{escape(title_of(metadata))}</h1>",
         f"<p>{escape(_what(metadata))}</p>",
         _key_figures(metadata),
         *(f"<h2>{escape(title)}</h2>\n{body}" for title, body in _sections(facts)),
     ]
-    return html_page(f"Model card: {metadata['version']}", sections)
+    return html_page(f"Model card: {title_of(metadata)}", sections)
 
 
 def card_markdown(facts: CardFacts) -> str:
     """The card's tables, without its plots."""
     metadata = facts.metadata
     parts = [
-        f"**{metadata['version']}**: {_what(metadata)}",
+        f"**{title_of(metadata)}**: {_what(metadata)}",
         f"Skill {_plain(metadata['metrics']['skill'])}, worst fold {_plain(metadata['metrics']['worst_skill'])}.",
     ]
     for title, frame in (

@@ -26,7 +26,17 @@ class Champion:
 
     @property
     def version(self) -> str:
+        """The key in the store, of the form XGBoost_v3."""
         return self.loaded.version
+
+    @property
+    def model_version(self) -> str:
+        """As answers and forecasts show it, of the form 2025-11-14_v3."""
+        return self.loaded.model_version
+
+    @property
+    def model_name(self) -> str:
+        return self.loaded.model_name
 
     @property
     def known_until(self) -> dt.date:

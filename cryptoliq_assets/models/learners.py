@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cryptoliq_assets.models.names import MODEL_NAMES
 from cryptoliq_assets.models.parts import BoostedPart, ForestPart, LinearPart, Part, require_device
 from cryptoliq_assets.models.shaping import bare_rows, departures, telling_columns
 
@@ -36,6 +37,8 @@ class Learner:
     history) and others are learnt apart where there are enough of each: what a bare row tells is little, and different.
     """
 
+    # Of `models.names`; the class name is what artifacts are pickled under, and stays.
+    NAME = ""
     # A part learnt from fewer rows than this would be worse than one learnt from all.
     LEAST_PART = 1_000
 
@@ -117,12 +120,16 @@ class Learner:
 class LinearRegression(Learner):
     """Ridge regression; params: alpha, in rows."""
 
+    NAME = MODEL_NAMES["linear_regression"]
+
     def _part(self, columns: np.ndarray, params: dict[str, Any]) -> "Part":
         return LinearPart(columns, params=params, seed=self.seed)
 
 
 class RandomForest(Learner):
     """scikit-learn's forest; params: those of RandomForestRegressor, with max_samples as a number of rows."""
+
+    NAME = MODEL_NAMES["random_forest"]
 
     def _part(self, columns: np.ndarray, params: dict[str, Any]) -> "Part":
         return ForestPart(columns, params=params, seed=self.seed, threads=self.threads)
@@ -131,12 +138,12 @@ class RandomForest(Learner):
 class XGBoost(Learner):
     """Boosted trees on histograms; params: those of xgboost.train, with `rounds` for the number of trees."""
 
+    NAME = MODEL_NAMES["xgboost"]
+
     def _part(self, columns: np.ndarray, params: dict[str, Any]) -> "Part":
         require_device(self.device)
         line = [place for place, column in enumerate(columns) if self.features[column] in LINE]
         return BoostedPart(columns, line=line, params=params, seed=self.seed, threads=self.threads, device=self.device)
 
 
-LEARNERS: dict[str, type[Learner]] = {
-    learner.__name__: learner for learner in (LinearRegression, RandomForest, XGBoost)
-}
+LEARNERS: dict[str, type[Learner]] = {learner.NAME: learner for learner in (LinearRegression, RandomForest, XGBoost)}

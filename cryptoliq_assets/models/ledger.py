@@ -52,15 +52,17 @@ class Ledger:
                 entries.append(entry)
         return entries
 
+    def promotions(self) -> list[dict[str, Any]]:
+        """The entries with which versions came in, oldest first."""
+        return [entry for entry in self.entries() if entry.get("event") == PROMOTION and "version" in entry]
+
     def promotion_of(self, version: str) -> dict[str, Any] | None:
         """The entry with which a version came in, or None."""
-        return next(
-            (e for e in reversed(self.entries()) if e.get("event") == PROMOTION and e.get("version") == version), None
-        )
+        return next((entry for entry in reversed(self.promotions()) if entry["version"] == version), None)
 
     def promoted_after(self, version: str) -> list[str]:
         """Versions that were promoted after this one, oldest first; none where it never was."""
-        promoted = [str(e["version"]) for e in self.entries() if e.get("event") == PROMOTION and "version" in e]
+        promoted = [str(entry["version"]) for entry in self.promotions()]
         return promoted[promoted.index(version) + 1 :] if version in promoted else []
 
     def served(self) -> list[str]:
@@ -77,9 +79,7 @@ class Ledger:
 
     def version_of(self, sha256: str) -> str | None:
         """The version that was promoted with this content; of several the one that was current last."""
-        of = {
-            str(e["version"]): e.get("sha256") for e in self.entries() if e.get("event") == PROMOTION and "version" in e
-        }
+        of = {str(entry["version"]): entry.get("sha256") for entry in self.promotions()}
         return next((version for version in reversed(self.served()) if of.get(version) == sha256), None)
 
 

@@ -12,25 +12,26 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from cryptoliq_assets.features.registry import MODEL_FEATURES
-from cryptoliq_assets.models.learners import LEARNERS, Learner
+from cryptoliq_assets.models.learners import LEARNERS, Learner, LinearRegression, RandomForest, XGBoost
 from cryptoliq_assets.models.ledger import sha256_of, signed_by
+from cryptoliq_assets.models.names import model_name_of
 from cryptoliq_assets.models.parts import Part
 
 # Whose majors must be those that the artifact was written with: their classes are inside it.
 LIBRARIES = ("numpy", "scikit-learn", "xgboost")
 
-# Which of them a learner's class needs to forecast. The line needs none of its own: it is four arrays.
+# Which of them a model needs to forecast. The line needs none of its own: it is four arrays.
 NEEDED = {
-    "LinearRegression": frozenset({"numpy"}),
-    "RandomForest": frozenset({"numpy", "scikit-learn"}),
-    "XGBoost": frozenset({"numpy", "xgboost"}),
+    LinearRegression.NAME: frozenset({"numpy"}),
+    RandomForest.NAME: frozenset({"numpy", "scikit-learn"}),
+    XGBoost.NAME: frozenset({"numpy", "xgboost"}),
 }
 # Other names under which the same library is installed: xgboost-cpu is xgboost without what is for graphics cards.
 _ALSO = {"xgboost": "xgboost-cpu"}
 
 # Every class or function that a pickled learner needs, by module.
 _LISTED: dict[str, frozenset[str]] = {
-    Learner.__module__: frozenset(LEARNERS),
+    Learner.__module__: frozenset(learner.__name__ for learner in LEARNERS.values()),
     Part.__module__: frozenset({"LinearPart", "ForestPart", "BoostedPart"}),
     "numpy": frozenset({"dtype", "ndarray"}),
     "numpy._core.multiarray": frozenset({"_reconstruct", "scalar"}),
@@ -82,8 +83,8 @@ def load_model(
     check_artifact(found, metadata, expected_sha256=expected_sha256, signing_key=signing_key, declared=declared)
     name = metadata.get("version", "the model")
     model = _unpickle(content)
-    if type(model).__name__ != metadata["model_name"]:
-        raise ModelRefused(f"{name}: holds a {type(model).__name__}, its metadata say {metadata['model_name']}")
+    if model_name_of(metadata["model_name"]) != model.NAME:
+        raise ModelRefused(f"{name}: holds a {model.NAME}, its metadata say {metadata['model_name']}")
     if list(model.features) != list(metadata["features"]):
         raise ModelRefused(f"{name}: was fitted on other features than its metadata say")
     return model
@@ -113,12 +114,11 @@ def check_artifact(
     if signing_key and not signed_by(metadata, signing_key):
         raise ModelRefused(f"{name}: not signed with CRYPTOLIQ_SIGNING_KEY, or its metadata were changed; train again")
     _check_metadata(name, metadata)
-    _check_libraries(
-        name, metadata.get("libraries", {}), NEEDED.get(str(metadata.get("model_name")), frozenset(LIBRARIES))
-    )
+    model_name = model_name_of(metadata.get("model_name"))
+    _check_libraries(name, metadata.get("libraries", {}), NEEDED.get(model_name, frozenset(LIBRARIES)))
     _check_features(name, metadata.get("features", []), declared)
-    if metadata.get("model_name") not in LEARNERS:
-        raise ModelRefused(f"{name}: class {metadata.get('model_name')!r} is not one of {', '.join(LEARNERS)}")
+    if model_name not in LEARNERS:
+        raise ModelRefused(f"{name}: model {metadata.get('model_name')!r} is not one of {', '.join(LEARNERS)}")
 
 
 def library_versions() -> dict[str, str]:

@@ -7,7 +7,6 @@ An object store has no symlinks: `current.txt` is the pointer there, and nothing
 """
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from cryptoliq_assets.io.files import sync_folders, temporary_beside, write_file
 from cryptoliq_assets.io.places import Place, is_remote
 from cryptoliq_assets.io.safe_open import MAX_DOCUMENT_BYTES, read_stored
 from cryptoliq_assets.models.ledger import Ledger, file_sha256
+from cryptoliq_assets.models.names import VERSION
 
-VERSION = re.compile(r"^(?P<name>[A-Za-z]\w*?)_(?P<date>\d{4}-\d{2}-\d{2})_v(?P<number>\d+)$")
 LINK, POINTER_FILE = "current.pkl", "current.txt"
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from cryptoliq_assets.features.registry import FEATURES
 from cryptoliq_assets.models.learners import LEARNERS, Learner
+from cryptoliq_assets.models.names import MODEL_NAMES, model_name_of
 from cryptoliq_assets.models.training_set import PARTIAL, WITH_HISTORY, WITHOUT_HISTORY, YOUNG, TrainingSet
 
 # The day's market is the same number for every coin: over a few hundred days a tree learns by it which day it is, and
@@ -54,15 +55,15 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Recipe":
-        # A recipe of before partial rows were seen again saw none.
-        return cls(**{"partial_share": 0.0, **value, "features": tuple(value["features"])})
+        # Recipes of earlier releases have no `partial_share`, and other names of the learners.
+        return cls(**_at_present({"partial_share": 0.0, **value}) | {"features": tuple(value["features"])})
 
 
-LINEAR_REGRESSION = Recipe("linear_regression", "LinearRegression", {"alpha": 10.0})
+LINEAR_REGRESSION = Recipe("linear_regression", MODEL_NAMES["linear_regression"], {"alpha": 10.0})
 
 RANDOM_FOREST = Recipe(
     "random_forest",
-    "RandomForest",
+    MODEL_NAMES["random_forest"],
     {
         "n_estimators": 40,
         "max_samples": 30_000,
@@ -74,7 +75,7 @@ RANDOM_FOREST = Recipe(
 
 XGBOOST = Recipe(
     "xgboost",
-    "XGBoost",
+    MODEL_NAMES["xgboost"],
     {
         "rounds": 250,
         "eta": 0.06,
@@ -111,7 +112,12 @@ def same_recipe(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) 
     """Whether two recipes (as dictionaries) make the same model; their names do not matter."""
     if one is None or other is None:
         return False
-    return {**one, "name": ""} == {**other, "name": ""}
+    return _at_present(one) | {"name": ""} == _at_present(other) | {"name": ""}
+
+
+def _at_present(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The same recipe with the present name of its learner."""
+    return {**recipe, "learner": model_name_of(recipe.get("learner"))}
 
 
 def fit_recipe(

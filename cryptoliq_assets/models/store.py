@@ -1,11 +1,11 @@
 """The model store: artifacts beside their metadata, one of them current, and a ledger of how it came to be.
 
-    models/XGBoost_2025-07-31_v3.pkl    the fitted pipeline
-    models/XGBoost_2025-07-31_v3.json   its metadata
-    models/current.pkl                  relative symlink to the current one (current.txt where there are none)
-    models/metadata.json                copy of the current one's metadata
-    models/scaler.json                  the constants of liquidity_score
-    models/ledger.jsonl                 promotions, refusals, rollbacks
+    models/XGBoost_v3.pkl     the fitted pipeline; names and versions: `models/names.py`
+    models/XGBoost_v3.json    its metadata
+    models/current.pkl        relative symlink to the current one (current.txt where there are none)
+    models/metadata.json      copy of the current one's metadata
+    models/scaler.json        the constants of liquidity_score
+    models/ledger.jsonl       promotions, refusals, rollbacks
 
 Writers hold the run-wide lock; readers need none, for each step is whole and the pointer moves last.
 """
@@ -24,7 +24,16 @@ from cryptoliq_assets.models.described import check_fields, check_stored, digest
 from cryptoliq_assets.models.learners import Learner
 from cryptoliq_assets.models.ledger import PROMOTION, REFUSAL, ROLLBACK, Ledger, file_sha256, sha256_of, sign
 from cryptoliq_assets.models.loading import ModelRefused, NoneLoads, library_versions, load_model, to_bytes
-from cryptoliq_assets.models.pointer import VERSION, Pointed, read_pointer, write_pointer
+from cryptoliq_assets.models.names import (
+    VERSION,
+    is_model_version,
+    model_name_of,
+    model_version_of,
+    name_in,
+    next_key,
+    number_in,
+)
+from cryptoliq_assets.models.pointer import Pointed, read_pointer, write_pointer
 from cryptoliq_assets.settings import Settings
 
 # Artifacts kept a name; older ones remain in the ledger only.
@@ -42,7 +51,17 @@ class LoadedModel:
 
     @property
     def version(self) -> str:
+        """The key in the store, of the form XGBoost_v3."""
         return str(self.metadata["version"])
+
+    @property
+    def model_version(self) -> str:
+        """As answers and forecasts show it, of the form 2025-11-14_v3."""
+        return model_version_of(self.metadata)
+
+    @property
+    def model_name(self) -> str:
+        return model_name_of(self.metadata["model_name"])
 
 
 @dataclass(frozen=True)
@@ -65,18 +84,18 @@ class ModelStore:
     def promote(self, model: Learner, metadata: Mapping[str, Any], *, reason: str, at: dt.datetime) -> dict[str, Any]:
         """Store a fitted model and make it current; returns its metadata as stored.
 
-        metadata: the fields of `model_metadata`; name, version, sha256, library versions and signature are added.
+        metadata: the fields of `model_metadata`; name, versions, sha256, library versions and signature are added.
         The order makes a crash harmless: artifact, ledger, pointer, copies. Raises ModelRefused where the artifact
         or its metadata would not load again, OSError where the disk will not take it; either way the current model stays.
         """
         self._own()
         content = to_bytes(model)
-        name = type(model).__name__
-        version = f"{name}_{at.date().isoformat()}_v{self._next_number(name)}"
+        name = model.NAME
+        version, model_version = self._next_key(name, at.date().isoformat())
+        own = {"model_name": name, "version": version, "model_version": model_version}
         stored = {
-            "model_name": name,
-            "version": version,
-            **{key: value for key, value in metadata.items() if key not in ("model_name", "version", "signature")},
+            **own,
+            **{key: value for key, value in metadata.items() if key not in (*own, "signature")},
             "sha256": sha256_of(content),
             "libraries": library_versions(),
             "promoted_at": at.isoformat(),
@@ -88,7 +107,7 @@ class ModelStore:
             stored["signature"] = sign(stored, self._key)
         load_model(content, stored, expected_sha256=stored["sha256"], signing_key=self._key)
         write_files({self._artifact(version): content, self._described(version): to_json(stored).encode("utf-8")})
-        self._record(PROMOTION, at=at, version=version, **digests(stored), reason=reason)
+        self._record(PROMOTION, at=at, version=version, model_version=model_version, **digests(stored), reason=reason)
         self._switch(version, stored)
         self._prune(name, version)
         return stored
@@ -102,12 +121,13 @@ class ModelStore:
     def rollback(self, to: str | None = None, *, at: dt.datetime, reason: str | None = None) -> dict[str, Any]:
         """Make `to` (default: the newest sound version that was current before this one) current again.
 
-        The current one itself may be named where its pointer is lost or wrong: it is then written again. reason: what the
+        to: any form that `find` takes. The current one itself may be named where its pointer is lost or wrong: it is then written again. reason: what the
         ledger is to say. Raises ModelRefused with the reason where there is none or it does not load; the current model stays.
         """
         self._own()
         pointer = self.pointer()
         current = pointer.version
+        to = self.find(to) if to is not None else None
         if to is not None and to == current:
             if pointer.problem is None:
                 raise ModelRefused(f"{to} is the current model already")
@@ -126,10 +146,30 @@ class ModelStore:
         """The current version, None where there is no champion yet; see `pointer`."""
         return self.pointer().version
 
+    def model_version(self, version: str) -> str:
+        """The model version of a stored or once promoted one, by its key; the key itself where neither says it."""
+        try:
+            return model_version_of(self.ledger.promotion_of(version) or self.metadata(version))
+        except ModelRefused:
+            return model_version_of(version)
+
     def current(self) -> dict[str, Any] | None:
         """Metadata of the current model, None where there is no champion yet."""
         version = self.current_version()
         return self.metadata(version) if version else None
+
+    def find(self, named: str) -> str:
+        """The key of the model that a person names: by its key (XGBoost_v3), its file (XGBoost_v3.pkl) or its model version
+        (2025-11-14_v3). Raises ModelRefused where the store and the ledger have none, or several, of that name."""
+        key = named.removesuffix(".pkl")
+        found = [version for version, given in self._known().items() if key in (version, given)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ModelRefused(f"{named} is the model version of {' and '.join(found)}: name one of these")
+        if VERSION.match(key) or is_model_version(key):
+            raise ModelRefused(f"{named}: there is no such model; `cryptoliq models list` shows what there is")
+        raise ModelRefused(f"{named!r} is no version; `cryptoliq models list` shows those there are")
 
     def metadata(self, version: str) -> dict[str, Any]:
         """Metadata of a stored version; ModelRefused where they are absent or unreadable."""
@@ -164,7 +204,8 @@ class ModelStore:
         """Stored versions, newest first."""
         parts = [name.rpartition(".") for name in names_in(self.folder)]
         stems = {stem for stem, _, kind in parts if kind in ("pkl", "json") and VERSION.match(stem)}
-        return sorted(stems, key=_age, reverse=True)
+        promoted = {str(entry["version"]): place for place, entry in enumerate(self.ledger.promotions())}
+        return sorted(stems, key=lambda stem: (promoted.get(stem, -1), number_in(stem), stem), reverse=True)
 
     def load(self, version: str | None = None) -> LoadedModel:
         """Load a version (default: the current one) through every check; ModelRefused says which one failed."""
@@ -230,8 +271,8 @@ class ModelStore:
         """Whether both files are gone as `_prune` takes them: KEPT of the same name were promoted since."""
         if self._artifact(version).exists():
             return False
-        later = map(VERSION.match, self.ledger.promoted_after(version))
-        return sum(match is not None and match["name"] == VERSION.match(version)["name"] for match in later) >= KEPT
+        later = self.ledger.promoted_after(version)
+        return sum(name_in(each) == name_in(version) for each in later) >= KEPT
 
     def _read(self, version: str, read: Callable[[Place], _Found]) -> _Found:
         path = self._artifact(version)
@@ -253,10 +294,16 @@ class ModelStore:
                 reasons.append(error.reason)
         raise ModelRefused("no earlier model to roll back to" + (": " + "; ".join(reasons) if reasons else ""))
 
-    def _next_number(self, name: str) -> int:
-        known = [*self.versions(), *self.ledger.served()]
-        matches = [match for match in map(VERSION.match, known) if match and match["name"] == name]
-        return 1 + max((int(match["number"]) for match in matches), default=0)
+    def _known(self) -> dict[str, str]:
+        """Model version by key, of all that is stored or was ever promoted."""
+        known = {str(entry["version"]): model_version_of(entry) for entry in self.ledger.promotions()}
+        # A ledger that was lost has nothing to say of what is stored.
+        return {entry["version"]: model_version_of(entry) for entry in self.entries()} | known
+
+    def _next_key(self, name: str, day: str) -> tuple[str, str]:
+        known = self._known()
+        keys = [*known, *self.ledger.served()]
+        return next_key(name, day, keys=keys, model_versions=known.values())
 
     def _switch(self, version: str, metadata: Mapping[str, Any]) -> None:
         write_pointer(self.folder, version)
@@ -266,7 +313,7 @@ class ModelStore:
         write_json(self.folder / "scaler.json", scaler)
 
     def _prune(self, name: str, current: str) -> None:
-        of_name = [version for version in self.versions() if VERSION.match(version)["name"] == name]
+        of_name = [version for version in self.versions() if name_in(version) == name]
         # What a rollback would go back to stays, however old it is.
         needed = {current, *self.ledger.standing()[-2:]}
         for version in of_name[KEPT:]:
@@ -286,11 +333,6 @@ class ModelStore:
 
     def _described(self, version: str) -> Place:
         return self.folder / f"{version}.json"
-
-
-def _age(version: str) -> tuple[str, int, str]:
-    match = VERSION.match(version)
-    return (match["date"], int(match["number"]), match["name"])
 
 
 def store_of(settings: Settings) -> ModelStore:

@@ -16,6 +16,7 @@ from cryptoliq_assets.forecasts.due import newest_date
 from cryptoliq_assets.io.files import to_json, write_files
 from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.names import model_versions_in
 from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
 from cryptoliq_assets.monitor.looks import Look
 from cryptoliq_assets.settings import Settings
@@ -190,7 +191,7 @@ def _conditions(report: Mapping[str, Any], settings: Settings) -> list[Condition
 def _by_version(realised: pd.DataFrame) -> list[dict[str, Any]]:
     """Measures by model version, in the order of their first target dates."""
     found = []
-    for version, rows in realised.groupby(realised["model_version"].astype(object), sort=False):
+    for version, rows in realised.groupby(model_versions_in(realised["model_version"]), sort=False):
         dates, accuracy = rows["target_date"], measure(rows)
         assert accuracy is not None
         span = {"first_target_date": str(dates.min().date()), "last_target_date": str(dates.max().date())}

@@ -23,7 +23,7 @@ _ITEM = {
 _FORECAST = {
     "date": "2025-07-31",
     "target_date": "2025-08-01",
-    "model_version": "XGBoost_2025-07-31_v3",
+    "model_version": "2025-07-31_v1",
     "made_at": "2025-08-01T00:10:00Z",
     "liquidity_score": 0.8412,
     "lower": 0.8034,
@@ -181,8 +181,9 @@ class Model(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "version": "XGBoost_2025-07-31_v3",
+                    "version": "XGBoost_v3",
                     "model_name": "XGBoost",
+                    "model_version": "2025-07-31_v1",
                     "formula": "kyle_obizhaeva",
                     "promoted_at": "2025-07-31T03:16:00+00:00",
                     "passed_over": [],
@@ -191,8 +192,9 @@ class Model(BaseModel):
         },
     )
 
-    version: str
+    version: str = Field(description="Key in the store: models/<version>.pkl.")
     model_name: str
+    model_version: str = Field(description="As forecasts and answers name it.")
     formula: str
     promoted_at: str
     passed_over: list[str] = Field(description="Why newer ones do not serve.")
@@ -215,7 +217,7 @@ class Ready(BaseModel):
             "examples": [
                 {
                     "status": "ready",
-                    "model_version": "XGBoost_2025-07-31_v3",
+                    "model_version": "2025-07-31_v1",
                     "newest_snapshot": "2025-07-31",
                     "problem": None,
                 }

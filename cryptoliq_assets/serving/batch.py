@@ -29,7 +29,7 @@ from cryptoliq_assets.serving.lines import cells_of, fitted, has_plain_text, lin
 from cryptoliq_assets.serving.online import HISTORY, SNAPSHOT, StoredHistory, coded_features
 from cryptoliq_assets.settings import Settings
 
-ADDED_COLUMNS = ("liquidity_score", "lower", "upper", "model_version", "basis", "reason")
+ADDED_COLUMNS = ("liquidity_score", "lower", "upper", "model", "model_version", "basis", "reason")
 # Requests computed together, from features to interval: few enough to stay near the processor. It also paces the bar.
 CHUNK = 4_000
 # Chunks in work at a time: their kernels let go of the interpreter.
@@ -122,7 +122,7 @@ def predict_content(
         unit=parsed.report["unit"],
         doubts=_doubts(parsed),
     )
-    return outcome, _as_csv(rows, forecasts, version=champion.version)
+    return outcome, _as_csv(rows, forecasts, model=f"{champion.model_name},{champion.model_version}")
 
 
 def _doubts(parsed: ParsedSnapshot) -> list[str]:
@@ -248,12 +248,12 @@ def _ends(days: np.ndarray) -> tuple[dt.date, dt.date]:
     return first, last
 
 
-def _as_csv(rows: Rows, forecasts: _Forecasts, *, version: str) -> Iterator[bytes]:
-    """OUT in chunks of encoded lines."""
+def _as_csv(rows: Rows, forecasts: _Forecasts, *, model: str) -> Iterator[bytes]:
+    """OUT in chunks of encoded lines. model: name and version, as cells."""
     # In columns of numbers every accepted cell is one.
     text = np.array([name not in NUMBER_COLUMNS for name in rows.columns], dtype=np.bool_)
     yield line_of([*map(neutralize, rows.columns), *ADDED_COLUMNS])
-    tails = [f",{version},{basis},\n".encode() for basis in _BASES]
+    tails = [f",{model},{basis},\n".encode() for basis in _BASES]
 
     def of(start: int) -> bytes:
         records = rows.records.part(start, start + _ROWS_A_WRITE)
@@ -263,7 +263,9 @@ def _as_csv(rows: Rows, forecasts: _Forecasts, *, version: str) -> Iterator[byte
         instead = {}
         for place in np.flatnonzero(~plain).tolist():
             said = (
-                [*map(repr, numbers[:, place].tolist()), version, _BASES[basis[place]]] if basis[place] >= 0 else None
+                [*map(repr, numbers[:, place].tolist()), *model.split(","), _BASES[basis[place]]]
+                if basis[place] >= 0
+                else None
             )
             instead[place] = _told(records[place], said, rows, start + place)
         return with_cells(records, list(numbers), tails=tails, tail_of=basis, instead=instead)
@@ -287,7 +289,8 @@ def _told(text: str, said: list[str] | None, rows: Rows, place: int) -> bytes:
     if said is not None:
         return line_of([*cells, *said, ""])
     beyond = f"; beyond the columns: {', '.join(map(repr, surplus))}" if surplus else ""
-    return line_of([*cells, "", "", "", "", "", rows.reasons[place][1] + beyond])
+    empty = [""] * (len(ADDED_COLUMNS) - 1)
+    return line_of([*cells, *empty, rows.reasons[place][1] + beyond])
 
 
 def _harmless(cells: list[str], columns: list[str]) -> list[str]:

@@ -170,7 +170,7 @@ def _note(service: Service, held: Held, outcome: Outcome, *, seconds: float) -> 
         log_line(
             "prediction",
             mode="csv",
-            version=held.champion.version,
+            version=held.champion.model_version,
             rows=outcome.rows,
             by_basis=outcome.by_basis,
             refused=outcome.refused,
@@ -193,7 +193,7 @@ def _noted(service: Service, held: Held, chunks: Iterator[bytes], *, started: fl
             rows = chunk
         if rows:
             seconds = time.perf_counter() - started
-            version, text = held.champion.version, (header + rows).decode("utf-8", "replace")
+            version, text = held.champion.model_version, (header + rows).decode("utf-8", "replace")
             service.predictions.write(log_line("prediction", mode="csv", version=version, csv=text, seconds=seconds))
         yield chunk
 

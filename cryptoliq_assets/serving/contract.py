@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from cryptoliq_assets.models.names import MODEL_NAMES, MODEL_VERSION
 from cryptoliq_assets.schemas.raw import AMOUNTS, CHANGE_COLUMNS, PLAUSIBLE, Bounds
 
 
@@ -50,8 +51,8 @@ EXAMPLE = {
 ANSWER_EXAMPLE = {
     "liquidity_score": 0.8412,
     "model": "XGBoost",
-    "model_version": "XGBoost_2025-07-31_v3",
-    "timestamp": "2025-08-01T09:30:00.123456+00:00",
+    "model_version": "2025-07-31_v1",
+    "timestamp": "2025-08-01T09:30:00Z",
     "lower": 0.8034,
     "upper": 0.879,
     "level": 0.9,
@@ -87,6 +88,11 @@ class PredictRequest(BaseModel):
     date: dt.date | None = Field(None, description="Day of the snapshot; default: today (UTC).")
 
 
+def timestamp_of(moment: dt.datetime) -> str:
+    """A moment as answers show it: 2025-11-14T15:38:10Z."""
+    return f"{moment.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def request_of(body: Mapping[str, Any]) -> PredictRequest:
     """A request from Python's own values, dates among them; raises pydantic.ValidationError."""
     return PredictRequest.model_validate_json(json.dumps(body, default=str))
@@ -114,9 +120,9 @@ class PredictAnswer(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [ANSWER_EXAMPLE]})
 
     liquidity_score: float
-    model: str
-    model_version: str
-    timestamp: str
+    model: Literal[*MODEL_NAMES.values()]
+    model_version: str = Field(description="Day of the promotion and its number on that day.", pattern=MODEL_VERSION)
+    timestamp: str = Field(description="UTC, to the second.", pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")
     lower: float
     upper: float
     level: float

@@ -25,7 +25,16 @@ SNAPSHOT_DAYS = 180
 _FILES = 30
 _ISSUES = 5
 _NOTICES = 20
-_STORED = ("version", "current", "model_name", "evaluation", "provisional", "known_until", "promoted_at")
+_STORED = (
+    "version",
+    "current",
+    "model_name",
+    "model_version",
+    "evaluation",
+    "provisional",
+    "known_until",
+    "promoted_at",
+)
 _STORED += ("promotion_reason", "metrics", "problem")
 
 

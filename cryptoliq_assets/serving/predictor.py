@@ -22,7 +22,7 @@ from cryptoliq_assets.models.predicting import predict_arrays
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.partitions import HISTORY_DAYS, first_day, month_of, months_between
 from cryptoliq_assets.raw.screening import last_asked
-from cryptoliq_assets.serving.contract import PredictRequest
+from cryptoliq_assets.serving.contract import PredictRequest, timestamp_of
 from cryptoliq_assets.serving.online import HISTORY, SNAPSHOT, StoredHistory, online_features
 from cryptoliq_assets.serving.views import newest_made
 from cryptoliq_assets.settings import Settings
@@ -144,11 +144,10 @@ class Predictor:
         percentiles = np.searchsorted(held.latest, predicted, side="right") * (100.0 / max(len(held.latest), 1))
         outside = _outside(numbers, held)
         floored = made.today.liquidity.volatility_floored
-        metadata = held.champion.metadata
         shared = {
-            "model": metadata["model_name"],
-            "model_version": held.champion.version,
-            "timestamp": now.isoformat(),
+            "model": held.champion.model_name,
+            "model_version": held.champion.model_version,
+            "timestamp": timestamp_of(now),
             "level": held.table.level,
             "horizon_days": held.champion.horizon_days,
         }

@@ -92,7 +92,7 @@ def add_state(app: FastAPI, service: Service, *, keys: bool) -> None:
             return {"status": "ready"}
         return {
             "status": "ready",
-            "model_version": held.champion.version,
+            "model_version": held.champion.model_version,
             "newest_snapshot": str(held.newest) if held.newest else None,
             "problem": service.problem,
         }

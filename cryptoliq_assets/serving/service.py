@@ -167,7 +167,7 @@ class Service:
         self.log.write(
             log_line(
                 "model_loaded",
-                version=held.champion.version,
+                version=held.champion.model_version,
                 newest_snapshot=str(held.newest),
                 coins=len(held.history.codes),
                 rows=len(held.history.track.days),

@@ -12,6 +12,7 @@ import pandas as pd
 from cryptoliq_assets.forecasts.due import newest_date
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.loading import ModelRefused
+from cryptoliq_assets.models.names import model_name_of, model_version_of, model_versions_in
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.partitions import month_of, months_between
 from cryptoliq_assets.settings import Settings
@@ -89,6 +90,7 @@ def coin_view(settings: Settings, store: TableStore, coin: str, *, days: int = 1
     cells = own("cleaned_snapshots", ["symbol", *_SNAPSHOT])
     labels = own("labels", ["target_date", "liquidity_score", "target_score"])
     forecasts = own("forecasts", _FORECAST[2:]).sort_values(["date", "made_at"], kind="stable")
+    forecasts["model_version"] = model_versions_in(forecasts["model_version"])
     realised = labels[["date", "target_date", "target_score"]].rename(columns={"target_score": "realised"})
     forecasts = forecasts.merge(realised, on=["date", "target_date"], how="left")
     history = cells.merge(labels[["date", "liquidity_score"]], on="date", how="left")
@@ -114,7 +116,9 @@ def model_view(settings: Settings) -> dict[str, Any] | None:
     version, reasons = store.newest_intact()
     if version is None:
         raise ModelRefused("; ".join(reasons))
-    return {**store.metadata(version), "passed_over": reasons}
+    metadata = store.metadata(version)
+    named = {"model_name": model_name_of(metadata["model_name"]), "model_version": model_version_of(metadata)}
+    return {**metadata, **named, "passed_over": reasons}
 
 
 def _latest_of(settings: Settings, store: TableStore, coin: str) -> dict[str, Any] | None:
@@ -154,9 +158,11 @@ def _last_day(store: TableStore, coin: str, *, days: int) -> dt.date | None:
 
 def _serving_version(settings: Settings, made: pd.DataFrame) -> str:
     """Which of the models that forecast a day is shown."""
-    current = store_of(settings).current_version()
-    if current is not None and (made["model_version"] == current).any():
-        return current
+    store = store_of(settings)
+    current = store.current_version()
+    serving = None if current is None else store.model_version(current)
+    if serving is not None and (made["model_version"] == serving).any():
+        return serving
     return str(made.loc[made["made_at"].idxmax(), "model_version"])
 
 
@@ -166,7 +172,8 @@ def _of_day(
     """Rows of one day; coin and model_version are plain text, so that frames of different months join."""
     rows = store.read(table, [month_of(day)], columns=columns, coin=coin)
     rows = rows[rows["date"] == pd.Timestamp(day)].reset_index(drop=True)
-    return rows.astype({name: object for name in ("coin", "symbol", "model_version") if name in columns})
+    rows = rows.astype({name: object for name in ("coin", "symbol", "model_version") if name in columns})
+    return rows.assign(model_version=model_versions_in(rows["model_version"])) if "model_version" in columns else rows
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

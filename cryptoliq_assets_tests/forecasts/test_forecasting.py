@@ -22,7 +22,7 @@ MORNING, NOON, NIGHT = (pd.Timestamp(f"2025-03-11 {hour:02}:00") for hour in (6,
 class Persistence:
     """Says that tomorrow is like today, give or take 0.1."""
 
-    version: str = "Persistence_2025-03-01_v1"
+    model_version: str = "Persistence_2025-03-01_v1"
     known_until: dt.date = dt.date(2025, 3, 5)
     horizon_days: int = 1
 
@@ -139,7 +139,7 @@ def test_another_interval_about_the_same_value_adds_a_row():
 
 def test_another_version_of_the_model_adds_its_own_row_though_it_says_the_same():
     first = stored(append_forecasts(none_yet(), made({"A": 0.5})))
-    whole = append_forecasts(first, made({"A": 0.5}, at=NOON, version="Other_2025-03-01_v2"))
+    whole = append_forecasts(first, made({"A": 0.5}, at=NOON, model_version="Other_2025-03-01_v2"))
     assert whole["model_version"].tolist() == ["Persistence_2025-03-01_v1", "Other_2025-03-01_v2"]
     assert len(stored(whole)) == 2
 

@@ -51,7 +51,7 @@ def test_a_candidate_beats_persistence_on_the_days_after_those_it_learnt_from(fi
 
 def test_equal_seeds_make_equal_models(fitted, rows):
     train = np.flatnonzero(rows.target_date < rows.dates[60])
-    name = next(name for name in NAMES if CANDIDATES[name].learner == type(fitted).__name__)
+    name = next(name for name in NAMES if CANDIDATES[name].learner == fitted.NAME)
     again = fit_recipe(small(name), rows, train=train, threads=1)
     np.testing.assert_array_equal(predict_rows(again, rows), predict_rows(fitted, rows))
 
@@ -144,7 +144,7 @@ def test_a_device_that_is_not_here_is_an_error_and_not_a_silent_cpu():
 
 
 def test_an_unknown_learner_is_refused_with_the_names_there_are():
-    with pytest.raises(ValueError, match="LinearRegression, RandomForest, XGBoost"):
+    with pytest.raises(ValueError, match="Linear_Regression, Random_Forest, XGBoost"):
         Recipe("x", "Oracle").build()
 
 

@@ -35,7 +35,7 @@ def store(tmp_path, models) -> ModelStore:
     return store
 
 
-V1, V2, V3 = (f"LinearRegression_2024-03-30_v{number}" for number in (1, 2, 3))
+V1, V2, V3 = (f"Linear_Regression_v{number}" for number in (1, 2, 3))
 
 
 def promoted(store: ModelStore, model) -> str:

@@ -47,7 +47,7 @@ def promoted(store: ModelStore, model, **fields) -> str:
 def test_a_promotion_leaves_artifact_metadata_pointer_scaler_and_a_line(store, model, rows):
     version = promoted(store, model)
 
-    assert version == "LinearRegression_2024-03-30_v1"
+    assert version == "Linear_Regression_v1"
     assert (store.folder / "current.pkl").is_symlink()
     assert str((store.folder / "current.pkl").readlink()) == f"{version}.pkl"
     described = json.loads((store.folder / "metadata.json").read_text())
@@ -67,7 +67,7 @@ def test_three_artifacts_a_name_are_kept_and_numbers_are_never_used_twice(store,
     promoted(store, forest)
     versions = [promoted(store, model) for _ in range(5)]
     assert [version[-2:] for version in versions] == ["v1", "v2", "v3", "v4", "v5"]
-    assert store.versions() == [*reversed(versions[2:]), "RandomForest_2024-03-30_v1"]
+    assert store.versions() == [*reversed(versions[2:]), "Random_Forest_v1"]
     assert len(store.ledger.entries()) == 6
     assert [entry["current"] for entry in store.entries()] == [True, False, False, False]
 
@@ -180,7 +180,7 @@ def test_a_signed_store_refuses_unsigned_models_and_changed_metadata(tmp_path, m
 def described(model, **fields) -> tuple[bytes, dict]:
     content = to_bytes(model)
     libraries = loading.library_versions()
-    name = type(model).__name__
+    name = model.NAME
     metadata = {"version": "X", "model_name": name, "libraries": libraries, "sha256": sha256_of(content)}
     return content, {**metadata_of(model), **metadata, **fields}
 
@@ -195,7 +195,7 @@ def described(model, **fields) -> tuple[bytes, dict]:
         ({"features": ["volume_log", "liquidity_score"]}, "in another order"),
         ({"features": ["liquidity_score", "volume_log"]}, "fitted on other features"),
         ({"model_name": "Oracle"}, "'Oracle' is not one of"),
-        ({"model_name": "XGBoost"}, "holds a LinearRegression"),
+        ({"model_name": "XGBoost"}, "holds a Linear_Regression"),
     ],
 )
 def test_each_mismatch_is_refused_with_its_reason(model, fields, reason):
@@ -297,11 +297,11 @@ def test_what_was_pruned_is_said_to_be_no_longer_kept_and_what_was_lost_to_be_ab
     (store.folder / f"{versions[2]}.pkl").write_bytes(b"")
     with pytest.raises(ModelRefused) as refused:
         store.rollback(at=NOW)
-    told = dict(reason.strip().split(": ", 1) for reason in refused.value.reason.split(": ", 1)[1].split("; LinearR"))
+    told = dict(reason.strip().split(": ", 1) for reason in refused.value.reason.split(": ", 1)[1].split("; Linear_R"))
     assert told[versions[3]].startswith(f"{versions[3]}.json is absent")
     for version in (first, second):
         assert (
-            told[version.removeprefix("LinearR")] == "no longer kept, for 3 newer ones of its name were promoted since"
+            told[version.removeprefix("Linear_R")] == "no longer kept, for 3 newer ones of its name were promoted since"
         )
     with pytest.raises(ModelRefused, match=f"{first}: no longer kept"):
         store.rollback(first, at=NOW)

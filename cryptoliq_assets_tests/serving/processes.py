@@ -185,6 +185,12 @@ def promote_again(home: Path) -> tuple[str, str]:
     return loaded.version, made["version"]
 
 
+def shown_versions(home: Path, *versions: str) -> list[str]:
+    """The model versions of stored models, as answers and logs name them."""
+    store = store_of(Settings(home=home))
+    return [store.model_version(version) for version in versions]
+
+
 def lines_of(paths: list[Path]) -> list[dict[str, Any]]:
     """Every line of JSON files of lines; one that is no JSON fails the test."""
     return [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]

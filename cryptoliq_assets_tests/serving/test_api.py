@@ -1,12 +1,16 @@
 """The service as its users meet it: a real process on loopback, every route, every refusal."""
 
 import json
+import re
 import subprocess
 import time
 
 import httpx
 import pytest
 
+from cryptoliq_assets.models.names import MODEL_NAMES
+from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests.serving.processes import BODY, COMMAND, Served, environment, serving
 
 CSV = {"Content-Type": "text/csv"}
@@ -58,7 +62,9 @@ def test_predict_answers_with_score_interval_and_what_they_rest_on(client):
         "out_of_range": said["flags"]["out_of_range"],
         "stale_history": False,
     }
-    assert said["model_version"].startswith(said["model"])
+    assert said["model"] in MODEL_NAMES.values()
+    assert re.fullmatch(r"\d{4}-\d{2}-\d{2}_v\d+", said["model_version"])
+    assert re.fullmatch(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z", said["timestamp"])
 
 
 def test_predict_takes_the_contracts_eight_fields_alone_and_a_body_without_a_type(client):
@@ -183,10 +189,10 @@ def test_a_coin_that_nobody_knows_is_404_whatever_its_name(client, name):
 
 def test_model_health_and_readiness(client):
     model = client.get("/model").json()
-    assert model["model_name"] in ("LinearRegression", "RandomForest", "XGBoost")
+    assert model["model_name"] in ("Linear_Regression", "Random_Forest", "XGBoost")
     assert client.get("/healthz").json() == {"status": "ok"}
     ready = client.get("/readyz").json()
-    assert (ready["status"], ready["model_version"]) == ("ready", model["version"])
+    assert (ready["status"], ready["model_version"]) == ("ready", model["model_version"])
     assert (ready["newest_snapshot"], ready["problem"]) == ("2025-07-31", None)
 
 
@@ -205,8 +211,9 @@ def test_readiness_tells_a_lost_pointer_while_the_champion_serves_on(client, ser
     link.unlink()
     try:
         ready = problem_is(f"current.pkl is lost: the ledger says that {target.stem} is current")
-        assert (ready["status"], ready["model_version"]) == ("ready", target.stem)
-        assert client.post("/predict", json=BODY).json()["model_version"] == target.stem
+        shown = store_of(Settings(home=served.home)).model_version(target.stem)
+        assert (ready["status"], ready["model_version"]) == ("ready", shown)
+        assert client.post("/predict", json=BODY).json()["model_version"] == shown
     finally:
         link.symlink_to(target)
     problem_is("None")

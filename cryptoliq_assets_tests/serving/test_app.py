@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 import cryptoliq_assets
 from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.models.names import title_of
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.monitor.alarm import raise_alarms
 from cryptoliq_assets.monitor.conditions import Condition
@@ -132,15 +133,16 @@ def test_a_new_snapshot_shows_without_a_restart(copied):
 def test_another_champion_is_what_the_next_look_shows_and_forecasts_with(copied):
     store = store_of(copied)
     first = store.current_version()
-    assert text(first) in said(unbroken(opened("models")))
+    assert text(title_of(store.metadata(first))) in said(unbroken(opened("models")))
     loaded = store.load()
     second = store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))["version"]
-    assert text(second) in said(unbroken(opened("models")))
+    shown = text(title_of(store.metadata(second)))
+    assert shown in said(unbroken(opened("models")))
     test = opened("what_if")
     for field, value in {"price": 1.5, "24h_volume": 2e6}.items():
         test.number_input(key=f"{field} of None").set_value(value)
     test.button[0].click().run()
-    assert f"By {text(second)}." in said(unbroken(test))
+    assert f"By {shown}." in said(unbroken(test))
 
 
 def test_models_show_folds_leaderboard_ledger_and_card(app_environment, trained_home, settings):
@@ -157,7 +159,7 @@ def test_models_show_folds_leaderboard_ledger_and_card(app_environment, trained_
     of_fold = champion["coverage"]["folds"][0]["groups"]["with_history"]["coverage"]
     assert coverage["Fold 2, %"].iloc[0] == pytest.approx(100 * of_fold)
     assert board["Model"].tolist()[-3:] == ["persistence", "har", "mean 7d"]
-    assert versions["Version"].tolist() == [champion["version"]]
+    assert versions[["Model", "Version"]].values.tolist() == [[champion["version"], champion["model_version"]]]
     assert ledger["Event"].tolist() == ["promotion"]
 
 

@@ -179,11 +179,11 @@ def test_a_service_of_a_bucket_logs_to_standard_output_and_leaves_its_home_alone
 @pytest.mark.parametrize(
     ("name", "absent", "loads"),
     [
-        ("LinearRegression", ("scikit-learn", "xgboost"), True),
+        ("Linear_Regression", ("scikit-learn", "xgboost"), True),
         ("XGBoost", ("scikit-learn",), True),
         ("XGBoost", ("xgboost",), False),
-        ("RandomForest", ("xgboost",), True),
-        ("RandomForest", ("scikit-learn",), False),
+        ("Random_Forest", ("xgboost",), True),
+        ("Random_Forest", ("scikit-learn",), False),
         ("Unheard", ("xgboost",), False),
     ],
 )

@@ -51,9 +51,9 @@ NEVER = "dagster,dagster_pandas,dagster_webserver,joblib,psutil,streamlit,plotly
 @pytest.mark.parametrize(
     ("kind", "recipe", "absent"),
     [
-        ("LinearRegression", "linear_regression", f"{NEVER},xgboost,sklearn"),
+        ("Linear_Regression", "linear_regression", f"{NEVER},xgboost,sklearn"),
         ("XGBoost", "xgboost", f"{NEVER},sklearn"),
-        ("RandomForest", "random_forest", f"{NEVER.replace('joblib,', '').replace('psutil,', '')},xgboost"),
+        ("Random_Forest", "random_forest", f"{NEVER.replace('joblib,', '').replace('psutil,', '')},xgboost"),
     ],
 )
 def test_the_service_imports_neither_dagster_nor_a_library_that_its_champion_does_not_need(

@@ -173,7 +173,7 @@ def test_dates_are_bounded_by_what_is_stored_and_by_tomorrow(predictor):
 
 def test_answer_takes_a_plain_body(predictor):
     body = {**BODY, "coin": "Bitcoin", "date": dt.date(2025, 7, 31)}
-    assert predictor.answers([request_of(body)])[0]["model_version"] == predictor.held.champion.version
+    assert predictor.answers([request_of(body)])[0]["model_version"] == predictor.held.champion.model_version
 
 
 # What is held.
@@ -198,7 +198,7 @@ def test_every_part_of_a_champion_is_laid_out_before_anyone_asks(trained_home, m
         monkeypatch.setattr(FlatTrees, name, lambda _: pytest.fail("laid out while a request waits"))
     alone, with_history = made.answers([request(), request(coin="Bitcoin", date="2025-08-01")], now=NOW)
     assert (alone["basis"], with_history["basis"]) == ("snapshot", "history")
-    assert made.held.champion.loaded.metadata["model_name"] != "LinearRegression"
+    assert made.held.champion.loaded.metadata["model_name"] != "Linear_Regression"
 
 
 def test_a_new_snapshot_is_taken_up_and_makes_history_recent(own):
@@ -251,14 +251,14 @@ def test_a_pointer_that_is_lost_while_it_serves_is_told_until_it_is_written_agai
 
 
 def test_where_no_model_loads_the_one_held_serves_on(own):
-    first = own.held.champion.version
+    first, shown = own.held.champion.version, own.held.champion.model_version
     broken = promote_again(own.settings)
     for version in (first, broken):
         (own.settings.models_dir / f"{version}.pkl").write_bytes(b"no pickle")
     assert not own.refresh()
     assert own.held.champion.version == first
     assert broken in own.problem
-    assert own.answers([request()], now=NOW)[0]["model_version"] == first
+    assert own.answers([request()], now=NOW)[0]["model_version"] == shown
 
 
 def test_a_home_without_a_champion_says_what_to_do(tmp_path):
@@ -277,7 +277,7 @@ def test_a_home_without_tables_answers_from_the_snapshot(own):
 
 
 def test_while_something_new_is_read_the_old_answers_and_then_all_of_the_new(own, monkeypatch):
-    first, second = own.held.champion.version, promote_again(own.settings)
+    first, second = own.held.champion.model_version, promote_again(own.settings)
     entered, go_on = threading.Event(), threading.Event()
     read = StoredHistory.of
 
@@ -295,8 +295,9 @@ def test_while_something_new_is_read_the_old_answers_and_then_all_of_the_new(own
     go_on.set()
     loading.join(30)
     assert own.held is not held
-    assert own.answers([request()], now=NOW)[0]["model_version"] == second
     assert load_champion(own.settings).version == second
+    shown = store_of(own.settings).model_version(second)
+    assert own.answers([request()], now=NOW)[0]["model_version"] == shown
 
 
 # A coin whose past is no longer recent.

@@ -24,6 +24,7 @@ from cryptoliq_assets_tests.serving.processes import (
     lines_of,
     promote_again,
     serving,
+    shown_versions,
 )
 
 
@@ -76,7 +77,7 @@ def test_a_promotion_a_sighup_and_a_rollback_under_load_drop_no_request(home, wo
         served.wait_for_loads(workers)
         clients = Clients(served.url)
         try:
-            first, second = promote_again(home)
+            first, second = shown_versions(home, *promote_again(home))
             clients.wait_for(first)
             assert {version for _, version in clients.answers} == {first}
             served.process.send_signal(signal.SIGHUP)
@@ -106,7 +107,7 @@ def test_a_promotion_a_sighup_and_a_rollback_under_load_drop_no_request(home, wo
 
 def test_without_a_signal_what_is_new_is_found_within_seconds(home):
     with serving(home, api_reload_seconds=0.2) as served:
-        _, second = promote_again(home)
+        _, second = shown_versions(home, *promote_again(home))
         clients = Clients(served.url, count=2)
         try:
             clients.wait_for(second)

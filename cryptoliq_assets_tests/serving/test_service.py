@@ -105,7 +105,7 @@ def test_a_percentile_is_among_the_forecasts_that_are_shown_though_another_model
     rows = store.read("forecasts", [month]).astype({"model_version": object})
     newest = rows[rows["date"] == rows["date"].max()]
     other = newest.assign(
-        model_version="Other_2025-07-31_v9",
+        model_version="2025-07-31_v9",
         made_at=newest["made_at"] + pd.Timedelta(hours=1),
         **{name: newest[name] / 2 for name in ("liquidity_score", "lower", "upper")},
     )
@@ -118,7 +118,7 @@ def test_a_percentile_is_among_the_forecasts_that_are_shown_though_another_model
             return shown, app.state.service.predictor.held.latest
 
     shown, latest = asyncio.run(whole())
-    assert shown["model_version"] == store_of(settings).current_version()
+    assert shown["model_version"] == store_of(settings).model_version(store_of(settings).current_version())
     np.testing.assert_array_equal(latest, sorted(item["liquidity_score"] for item in shown["items"]))
 
 

@@ -62,10 +62,10 @@ def test_what_is_not_known_is_null(own):
 
 def test_of_two_models_the_current_one_is_shown_else_the_one_that_forecast_last(own):
     store = TableStore(own)
-    current = store_of(own).current_version()
+    current = store_of(own).model_version(store_of(own).current_version())
     stored = store.read("forecasts")
     later = stored.assign(
-        model_version="Other_2025-07-31_v1",
+        model_version="2025-06-30_v9",
         liquidity_score=stored["lower"],
         made_at=stored["made_at"] + pd.Timedelta("1h"),
     )
@@ -77,7 +77,7 @@ def test_of_two_models_the_current_one_is_shown_else_the_one_that_forecast_last(
     for name in ("current.pkl", "ledger.jsonl"):
         (own.models_dir / name).unlink()
     found = views.latest_forecasts(own, store)
-    assert (found["model_version"], found["count"]) == ("Other_2025-07-31_v1", len(later))
+    assert (found["model_version"], found["count"]) == ("2025-06-30_v9", len(later))
     assert found["items"][0]["liquidity_score"] == found["items"][0]["lower"]
 
 

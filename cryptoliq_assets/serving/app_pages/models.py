@@ -7,6 +7,7 @@ import streamlit as st
 
 from cryptoliq_assets.models.buckets import BUCKETS
 from cryptoliq_assets.models.card_facts import model_table
+from cryptoliq_assets.models.names import model_version_of, title_of
 from cryptoliq_assets.serving import charts
 from cryptoliq_assets.serving.app_kit import (
     ahead,
@@ -60,9 +61,9 @@ def show(source: Source) -> None:
 
 def _champion(metadata: dict[str, Any]) -> None:
     for reason in metadata.get("passed_over", []):
-        st.warning(f"{text(reason)}. {text(metadata['version'])} serves in its place.")
+        st.warning(f"{text(reason)}. {text(title_of(metadata))} serves in its place.")
     metrics = metadata["metrics"]
-    st.subheader(text(metadata["version"]))
+    st.subheader(text(title_of(metadata)))
     promoted = str(metadata.get("promoted_at", ""))[:16].replace("T", " ")
     st.caption(
         f"Forecasts liquidity\\_score ({text(metadata['formula'])}) {ahead(metadata['horizon_days'])}. Promoted "
@@ -167,7 +168,8 @@ def _versions(versions: list[dict[str, Any]]) -> None:
     st.subheader("Stored versions")
     table = pd.DataFrame(
         {
-            "Version": [entry["version"] for entry in versions],
+            "Model": [entry["version"] for entry in versions],
+            "Version": [model_version_of(entry) for entry in versions],
             "Current": [entry["current"] for entry in versions],
             "Skill": [entry.get("metrics", {}).get("skill") for entry in versions],
             "Known until": [entry.get("known_until", "") for entry in versions],
@@ -177,7 +179,9 @@ def _versions(versions: list[dict[str, Any]]) -> None:
     ).astype({"Skill": float})
     table["Skill"] = without_traces(table["Skill"])
     st.dataframe(table, column_config={"Skill": score_column("Skill")}, hide_index=True, key="versions")
-    st.caption("`cryptoliq models rollback --to VERSION` makes a stored one current again.")
+    st.caption(
+        "`cryptoliq models rollback --to VERSION` makes a stored one current again; it takes either of the two names."
+    )
 
 
 def _ledger(entries: list[dict[str, Any]]) -> None:

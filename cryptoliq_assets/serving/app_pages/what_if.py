@@ -129,7 +129,7 @@ def _answer(said: dict[str, Any], body: dict[str, Any], coins: Any) -> None:
         helps={"Percentile": "share of the newest forecasts that lie below this one, in percent"},
     )
     basis = _BASES.get(said["basis"], said["basis"]) if "coin" in body else "the row alone: no coin was named"
-    st.caption(f"Rests on {text(basis)}. By {text(said['model_version'])}.")
+    st.caption(f"Rests on {text(basis)}. By {text(said['model'])} {text(said['model_version'])}.")
     flags = said["flags"]
     if flags["volatility_floored"]:
         st.warning("Volatility lies below its floor: a peg, or a price that does not move. The score says little then.")
