@@ -34,6 +34,7 @@ from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.partitions import contiguous_ranges, months_between
 from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
 from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
+from cryptoliq_assets.raw.command_report import COMMAND_TAG
 from cryptoliq_assets.raw.folder import look_at, register, unknown_files
 from cryptoliq_assets.raw.planning import Plan, make_plan
 from cryptoliq_assets.settings import Settings
@@ -54,6 +55,8 @@ class Runner:
     say: Callable[[str, int], None] = lambda message, level: None
     step: Callable[[str], None] = lambda name: None
     passed_over: dict[str, str] = field(default_factory=dict)
+    # All runs of a runner are one command's.
+    command: str = field(default_factory=lambda: str(uuid.uuid4()))
     _held_open: list[sqlite3.Connection] = field(default_factory=list, repr=False)
 
     @cached_property
@@ -182,7 +185,7 @@ class Runner:
                 result = self.definitions.resolve_job_def(job).execute_in_process(
                     instance=self.instance,
                     run_id=run_id,
-                    tags={**(tags or {}), PROCESS_TAG: process_mark()},
+                    tags={**(tags or {}), PROCESS_TAG: process_mark(), COMMAND_TAG: self.command},
                     run_config={"loggers": {PROGRESS_LOGGER: {}}, "ops": ops or {}},
                     asset_selection=assets,
                     raise_on_error=False,

@@ -48,8 +48,8 @@ def year(real_data: Path):
 
 
 def test_every_row_is_kept_or_refused_for_its_reason(year: Year) -> None:
-    counted = {key: year.report[key] for key in ("files", "files_accepted", "files_refused", "files_unread")}
-    assert counted == {"files": 365, "files_accepted": 365, "files_refused": {}, "files_unread": {}}
+    counted = {key: year.report[key] for key in ("files_read", "files_accepted", "files_refused", "files_unread")}
+    assert counted == {"files_read": 365, "files_accepted": 365, "files_refused": {}, "files_unread": {}}
     for said in (year.report, year.metadata):
         assert (said["rows_read"], said["rows_kept"]) == (674_207, 674_189)
         assert said["rows_refused"] == {"negative_value": 18}

@@ -13,13 +13,27 @@ from cryptoliq_assets.settings import Settings
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
+@click.option(
+    "--report",
+    "report_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Write the report of all files there, as reports/data_validation_report.json has it.",
+)
 @click.pass_obj
-def validate(settings: Settings, files: tuple[Path, ...], as_json: bool) -> None:
-    """Say of each FILE what ingest would: accepted, or refused and why. Exit code 1 when anything is refused."""
+def validate(settings: Settings, files: tuple[Path, ...], as_json: bool, report_file: Path | None) -> None:
+    """Say of each FILE what ingest would: accepted, or refused and why. Exit code 1 when anything is refused.
+
+    Writes nothing unless --report names a file.
+    """
+    from cryptoliq_assets.io.files import write_json
+    from cryptoliq_assets.raw.command_report import command_report, entry_of
     from cryptoliq_assets.raw.folder import examine
 
     today = dt.datetime.now(dt.UTC).date()
     reports = [examine(path, settings, today=today).report for path in files]
+    if report_file is not None:
+        write_json(report_file, command_report(map(entry_of, reports)))
     if as_json:
         click.echo(json.dumps(reports, indent=2, ensure_ascii=False, default=str))
     else:

@@ -59,9 +59,11 @@ def raw_assets(settings: Settings) -> list[dg.AssetSpec | dg.AssetsDefinition]:
         Takes in the files that wait for these months: each gets a report, accepted ones a copy in the archive, refused
         ones their place in quarantine.
         """
+        from cryptoliq_assets.raw.command_report import command_of
         from cryptoliq_assets.raw.intake import Intake
 
-        intake = Intake(settings, tables.store(), progress=context.log.info)
+        command = command_of(context.run.tags, context.run.run_id)
+        intake = Intake(settings, tables.store(), progress=context.log.info, command=command)
         result = intake.take_in(context.partition_keys)
         for report in result.refused:
             context.log.warning(f"{report['file']} refused: {report['refusal']}")

@@ -7,6 +7,7 @@ accepted; rows are in a month when the month's own stamp says so; a refused file
 import datetime as dt
 import hashlib
 import os
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +16,13 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from cryptoliq_assets.io.files import to_json_by_key, write_files, write_json
+from cryptoliq_assets.io.files import to_json_by_key, write_files
 from cryptoliq_assets.io.safe_open import UnreadError, holds
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.raw.batching import batches
 from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
 from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
+from cryptoliq_assets.raw.command_report import command_report_path, extend_command_report
 from cryptoliq_assets.raw.folder import parse_contents, raw_file
 from cryptoliq_assets.raw.gaps import gaps_of_months
 from cryptoliq_assets.raw.merging import hold_against
@@ -29,7 +31,6 @@ from cryptoliq_assets.raw.neighbours import Neighbours
 from cryptoliq_assets.raw.opening import read_file, too_large, too_large_reason
 from cryptoliq_assets.raw.parsing import ParsedSnapshot
 from cryptoliq_assets.raw.quarantine import keep_earlier_rows, move_refused, rows_path
-from cryptoliq_assets.raw.report import run_report
 from cryptoliq_assets.raw.report_files import keep_earlier_report, report_path
 from cryptoliq_assets.settings import Settings
 
@@ -65,11 +66,12 @@ class _Read:
 
 @dataclass
 class Intake:
-    """The road from the drop folder to raw rows, for one home."""
+    """The road from the drop folder to raw rows, for one home. command: id of the command that it is part of."""
 
     settings: Settings
     store: TableStore
     progress: Callable[[str], None] = lambda message: None
+    command: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     @property
     def catalogue(self) -> Catalogue:
@@ -97,8 +99,8 @@ class Intake:
         hold_against(frame, {arrival: parsed[arrival] for arrival in sorted(counted)}, months=months)
         result = IntakeResult(frame, sources, reports, unread, gaps_of_months(self.store, frame, months))
         if reports or unread:
-            summary = run_report(reports, unread=unread, gaps=result.gaps)
-            write_json(self.settings.reports_dir / "data_validation_report.json", summary)
+            path = command_report_path(self.settings)
+            extend_command_report(path, self.command, reports, unread=unread, gaps=result.gaps)
         return result
 
     def _waiting_for(self, months: set[str]) -> list[ReceivedFile]:

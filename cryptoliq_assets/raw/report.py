@@ -16,7 +16,6 @@ _CAP, _VOLUME = NUMBER_COLUMNS.index("mkt_cap"), NUMBER_COLUMNS.index("24h_volum
 # Sentences a reason; all refused rows are in quarantine.
 _MOST_ISSUES = 20
 # A run of more files lists their names; each has its own report.
-_MOST_REPORTS = 500
 
 # What each key of a file's report says. Those from `arrival` on are there once a file was taken in, the last four of a
 # file that was accepted.
@@ -186,23 +185,6 @@ def _shared_symbols(
         shared.setdefault(symbols[symbol].as_py(), []).append(coins[coin].as_py())
     shared.pop("", None)
     return {symbol: sorted(shared[symbol]) for symbol in sorted(shared)}
-
-
-def run_report(
-    reports: Sequence[Mapping[str, Any]], *, unread: Mapping[str, str], gaps: Mapping[str, int]
-) -> dict[str, Any]:
-    """What one run says of all files that it took in (their reports) or could not read, and of gaps in its months."""
-    return {
-        "files": len(reports),
-        "files_accepted": sum(report["accepted"] for report in reports),
-        "files_refused": {report["file"]: report["refusal"] for report in reports if not report["accepted"]},
-        "files_unread": dict(unread),
-        "rows_read": sum(report["rows_read"] for report in reports),
-        "rows_kept": sum(report["rows_kept"] for report in reports),
-        "rows_refused": refused_by_reason(reports),
-        "gaps": dict(gaps),
-        "reports": list(reports) if len(reports) <= _MOST_REPORTS else [report["file"] for report in reports],
-    }
 
 
 def refused_by_reason(reports: Iterable[Mapping[str, Any]]) -> dict[str, int]:

@@ -58,7 +58,12 @@ calm day, or of a few pegged coins, they can tell wrong. Fetched files declare t
 
 The report of the version that was looked at last is `reports/validation/<file>.json`; those of earlier versions of the file
 are kept beside it as `<file>.<arrival>.json`, so that the report of the version in the tables is there although a later one was
-refused. `reports/data_validation_report.json` sums up the latest run. What a report says:
+refused.
+
+`reports/data_validation_report.json` is of the latest command that took files in, all of its files and all of its runs (of the daemon: of the
+latest run, or backfill). `files` has `file`, `rows`, `min_date`, `max_date`, `issues` of each file, with its verdict, beside the sums of all; for a
+single file these five are at the top level as well. A file that could not be read is among them, with the reason. `cryptoliq validate` takes nothing
+in and writes none, except to the file that `--report` names. What the report of one file says:
 
 | key | meaning |
 |---|---|

@@ -205,7 +205,7 @@ def test_a_refused_file_moves_to_quarantine_with_a_report(home: Home) -> None:
     assert prices(home) == {("Bitcoin", "2022-03-16"): 1}
     assert files_in(home.settings.archive_dir) == {OTHER}
     run = json.loads((home.settings.reports_dir / "data_validation_report.json").read_text())
-    assert (run["files"], run["files_accepted"], list(run["files_refused"])) == (2, 1, [NAME])
+    assert (len(run["files"]), run["files_accepted"], list(run["files_refused"])) == (2, 1, [NAME])
     assert run["rows_read"] == run["rows_kept"] + sum(run["rows_refused"].values())
     assert run["rows_refused"] == {"file_refused": 1}
     assert run["gaps"] == {"spans": 0, "missing_days": 0, "coins": 0}
