@@ -1,10 +1,10 @@
 """The one way to turn an artifact's bytes into a model: every check before the first byte is unpickled.
 
 An artifact is written with pickle's protocol 5, which `joblib.load` reads too. It is read here with an unpickler
-that knows a list of classes and no others, so that even a correctly registered file cannot name `os.system`.
+that builds plain numeric arrays and a list of classes (`models/unpickling.py`), and used only if all that prediction reads
+is in order (`models/soundness.py`): a correctly registered file cannot name `os.system` either.
 """
 
-import io
 import pickle
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,6 +16,8 @@ from cryptoliq_assets.models.learners import LEARNERS, Learner, LinearRegression
 from cryptoliq_assets.models.ledger import sha256_of, signed_by
 from cryptoliq_assets.models.names import model_name_of
 from cryptoliq_assets.models.parts import Part
+from cryptoliq_assets.models.soundness import Unsound, check_learner
+from cryptoliq_assets.models.unpickling import PickleRefused, unpickle
 
 # Whose majors must be those that the artifact was written with: their classes are inside it.
 LIBRARIES = ("numpy", "scikit-learn", "xgboost")
@@ -29,18 +31,14 @@ NEEDED = {
 # Other names under which the same library is installed: xgboost-cpu is xgboost without what is for graphics cards.
 _ALSO = {"xgboost": "xgboost-cpu"}
 
-# Every class or function that a pickled learner needs, by module.
+# Every class that a pickled learner needs, by module; numeric arrays are built by `models/unpickling.py` itself.
 _LISTED: dict[str, frozenset[str]] = {
     Learner.__module__: frozenset(learner.__name__ for learner in LEARNERS.values()),
     Part.__module__: frozenset({"LinearPart", "ForestPart", "BoostedPart"}),
-    "numpy": frozenset({"dtype", "ndarray"}),
-    "numpy._core.multiarray": frozenset({"_reconstruct", "scalar"}),
-    "numpy._core.numeric": frozenset({"_frombuffer"}),
     "sklearn.ensemble._forest": frozenset({"RandomForestRegressor"}),
     "sklearn.tree._classes": frozenset({"DecisionTreeRegressor"}),
     "sklearn.tree._tree": frozenset({"Tree"}),
     "xgboost.core": frozenset({"Booster"}),
-    "builtins": frozenset({"bytearray"}),
 }
 
 
@@ -165,20 +163,13 @@ def _check_features(name: object, features: Sequence[str], declared: Sequence[st
         raise ModelRefused(f"{name}: its features are in another order than the declared one; train again")
 
 
-class _ListedUnpickler(pickle.Unpickler):
-    """Finds listed classes only."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if name not in _LISTED.get(module, frozenset()):
-            raise ModelRefused(f"the artifact names {module}.{name}, which no model here needs: it is not loaded")
-        return super().find_class(module, name)
-
-
 def _unpickle(content: bytes) -> Learner:
     try:
-        model = _ListedUnpickler(io.BytesIO(content)).load()
-    except ModelRefused:
-        raise
+        model = unpickle(content, _LISTED)
+        if isinstance(model, Learner):
+            check_learner(model)
+    except (PickleRefused, Unsound) as error:
+        raise ModelRefused(f"{error}; restore the artifact or roll back") from error
     # Bytes that are no pickle fail in a dozen ways, each of which means the same.
     except Exception as error:
         raise ModelRefused(f"the artifact cannot be read: {type(error).__name__}: {error}") from error

@@ -6,9 +6,12 @@ xgboost and scikit-learn are imported where they are used: importing this module
 import os
 from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from cryptoliq_assets.models.walking import FlatTrees
 
 # Boosted trees on small tables; found on panels of 15 to 300 coins, simulated and cut from 2021 (docs/modelling.md).
 ROWS_A_LEAF = 5
@@ -94,11 +97,15 @@ class ForestPart(Part):
         self.model.fit(X, change, sample_weight=weights)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
+        return self.flat_trees().predict(X, threads=self.threads)
+
+    def flat_trees(self) -> "FlatTrees":
+        """The forest's trees, laid flat once."""
         if self._flat is None:
             from cryptoliq_assets.models.walking import FlatTrees
 
             self._flat = FlatTrees.of_forest(self.model)
-        return self._flat.predict(X, threads=self.threads)
+        return self._flat
 
 
 def held_to_rows(params: Mapping[str, Any], rows: int) -> tuple[dict[str, Any], bool]:
@@ -161,6 +168,14 @@ class BoostedPart(Part):
         trees = self._trees(X)
         return trees if self.slopes is None else trees + self._on_line(X)
 
+    def flat_trees(self) -> "FlatTrees":
+        """The booster's trees, laid flat once."""
+        if self._flat is None:
+            from cryptoliq_assets.models.walking import FlatTrees
+
+            self._flat = FlatTrees.of_booster(self.booster)
+        return self._flat
+
     def _fit_line(self, X: np.ndarray, change: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
         """Least squares of the change on the columns of the line; what it says of the rows."""
         columns = X[:, self.line].astype(float)
@@ -181,14 +196,12 @@ class BoostedPart(Part):
 
     def _trees(self, X: np.ndarray) -> np.ndarray:
         from cryptoliq_assets.models.sweeping import SweptTrees
-        from cryptoliq_assets.models.walking import FlatTrees
 
-        if self._flat is None:
-            self._flat = FlatTrees.of_booster(self.booster)
+        flat = self.flat_trees()
         if len(X) <= self.ROWS_TO_WALK:
-            return self._flat.predict(X).astype(float)
+            return flat.predict(X).astype(float)
         if self._swept is None:
-            self._swept = SweptTrees.of(self._flat, len(self.columns)) or False
+            self._swept = SweptTrees.of(flat, len(self.columns)) or False
         if not self._swept:
             return self.booster.inplace_predict(np.ascontiguousarray(X)).astype(float)
         return self._swept.predict(X, threads=self.threads).astype(float)

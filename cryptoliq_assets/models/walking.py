@@ -73,6 +73,26 @@ class FlatTrees:
             mean=False,
         )
 
+    def check(self, columns: int) -> None:
+        """Raise ValueError unless each walk down a tree ends, inside that tree, and reads one of so many columns."""
+        nodes = len(self.left)
+        arrays = (self.right, self.feature, self.threshold, self.missing_left, self.value)
+        if not len(self.roots) or any(array.shape != (nodes,) for array in arrays):
+            raise ValueError(f"the trees' {nodes:,} nodes have arrays of other lengths")
+        ends = np.append(self.roots[1:], nodes)
+        if (self.roots >= ends).any():
+            raise ValueError("a tree has no nodes")
+        inner = np.flatnonzero(self.left >= 0)
+        end = np.repeat(ends, ends - self.roots)[inner]
+        # A child behind its parent: no walk comes back, so that each ends.
+        for child in (self.left[inner], self.right[inner]):
+            if ((child <= inner) | (child >= end)).any():
+                raise ValueError("a tree has a node whose child is not behind it in the same tree")
+        if ((self.feature[inner] < 0) | (self.feature[inner] >= columns)).any():
+            raise ValueError(f"a tree asks for a column that is not among its {columns}")
+        if np.isnan(self.value[self.left < 0]).any() or not np.isfinite(self.base):
+            raise ValueError("a tree has a leaf that is no number")
+
     def predict(self, X: np.ndarray, *, threads: int = 1) -> np.ndarray:
         """(n,) numbers, in the precision of the trees' values, of (n, p) float32 rows."""
         X = np.ascontiguousarray(X, dtype=np.float32)
