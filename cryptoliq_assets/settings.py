@@ -177,6 +177,12 @@ class Settings(BaseSettings):
     feed_caps_lost: float = Field(
         0.05, gt=0, lt=1, description="A larger rise of the share of unknown market caps than this is a loss of caps."
     )
+    feed_cells_lost: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="A larger rise of the share of coins without price, volume, 24h or 7d than this is a loss of that column.",
+    )
     feed_volume_step: float = Field(
         0.3, gt=0, lt=1, description="Volumes that fell by this share for two snapshots, and nothing else, made a step."
     )

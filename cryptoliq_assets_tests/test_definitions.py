@@ -385,11 +385,11 @@ def test_the_checks_of_sound_tables_pass(settings):
     assert "rows_against_median" not in failed(look(settings, "raw_snapshots"))
 
 
-def test_a_day_with_7_rows_after_30_days_of_10_is_short_and_one_with_8_is_not(settings):
-    raw_home(settings, dict.fromkeys(range(1, 41), 10) | {35: 7, 38: 8})
+def test_a_day_with_8_rows_after_30_days_of_10_is_short_and_one_with_9_is_not(settings):
+    raw_home(settings, dict.fromkeys(range(1, 41), 10) | {35: 8, 38: 9})
     found = look(settings, "raw_snapshots")
     assert failed(found) == {"rows_against_median"}
-    assert shown(found["rows_against_median"], "short_days") == {"2025-04-04": "7 rows, median 10"}
+    assert shown(found["rows_against_median"], "short_days") == {"2025-04-04": "8 rows, median 10"}
     assert found["rows_against_median"].severity == dg.AssetCheckSeverity.WARN
 
 

@@ -12,7 +12,9 @@ _LISTED = 62
 
 
 def cleaned_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
-    check = TableCheck("no_missing_days", "Every day up to the newest has rows.", missing_days)
+    check = TableCheck(
+        "no_missing_days", "Every day up to the newest has rows.", missing_days, restates=("days_missing",)
+    )
     return [table_checks("cleaned_snapshots", checks=[check])]
 
 

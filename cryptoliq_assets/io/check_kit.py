@@ -16,6 +16,9 @@ from cryptoliq_assets.io.frames import PanderaParquetIOManager
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.io.validation import TableInvalid
 
+# Under this name a check's metadata has the kinds of condition that it restates.
+RESTATES = "restates"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -28,19 +31,30 @@ class Finding:
 
 @dataclass(frozen=True)
 class TableCheck:
-    """A named look at some months of a table; a blocking one stops what is downstream in the same run."""
+    """A named look at some months of a table; a blocking one stops what is downstream in the same run.
+
+    restates: kinds of the monitor's conditions that express the same fault. Such a check fails in its run, and the alert is
+    that of the kind: it raises no `validation_failed` in addition.
+    """
 
     name: str
     description: str
     look: Callable[[TableStore, list[str]], Finding]
     blocking: bool = False
+    restates: tuple[str, ...] = ()
 
 
 def table_checks(table: str, *, checks: list[TableCheck]) -> dg.AssetChecksDefinition:
     """The checks of one table, the schema first, as one step."""
     checks = [TableCheck("schema", f"Every month meets the schema of {table}.", _schema_of(table), True), *checks]
     specs = [
-        dg.AssetCheckSpec(check.name, asset=table, description=check.description, blocking=check.blocking)
+        dg.AssetCheckSpec(
+            check.name,
+            asset=table,
+            description=check.description,
+            blocking=check.blocking,
+            metadata={RESTATES: list(check.restates)},
+        )
         for check in checks
     ]
 

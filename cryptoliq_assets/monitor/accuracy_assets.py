@@ -9,6 +9,8 @@ from cryptoliq_assets.io.declare import OWNERS, every_month
 from cryptoliq_assets.io.frames import PanderaParquetIOManager
 from cryptoliq_assets.io.metadata import markdown_table
 from cryptoliq_assets.io.run_lock import RunLock
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.monitor.report_runs import run_report
 from cryptoliq_assets.settings import Settings
 
 GROUP = "monitor"
@@ -33,25 +35,29 @@ def accuracy_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         Of each coin and target date the earliest forecast counts that knew nothing as new as its target. Coin by coin it
         is reports/accuracy_by_coin.csv.
         """
-        from cryptoliq_assets.monitor.accuracy import BY_COIN, REPORT, measure_accuracy
-
-        measured = measure_accuracy(settings, tables.store(), now=dt.datetime.now(dt.UTC))
-        report = measured.report
-        rolling = {f"{name}_30_days": value for name, value in (report["rolling"] or {}).items() if value is not None}
-        worst = measured.by_coin.head(_SHOWN_COINS)
-        return dg.MaterializeResult(
-            metadata={
-                "through": str(report["through"]),
-                **rolling,
-                **{name: dg.MetadataValue.md(plot) for name, plot in _plots(report).items()},
-                "coins_forecast_worst": dg.MetadataValue.md(markdown_table(worst)),
-                "by_version": dg.MetadataValue.json(report["by_version"]),
-                "report": dg.MetadataValue.path(str(settings.reports_dir / REPORT)),
-                "by_coin": dg.MetadataValue.path(str(settings.reports_dir / BY_COIN)),
-            }
-        )
+        return run_report(context, settings, lambda: _make(settings, tables.store()))
 
     return [forecast_accuracy]
+
+
+def _make(settings: Settings, store: TableStore) -> dg.MaterializeResult:
+    from cryptoliq_assets.monitor.accuracy import BY_COIN, REPORT, measure_accuracy
+
+    measured = measure_accuracy(settings, store, now=dt.datetime.now(dt.UTC))
+    report = measured.report
+    rolling = {f"{name}_30_days": value for name, value in (report["rolling"] or {}).items() if value is not None}
+    worst = measured.by_coin.head(_SHOWN_COINS)
+    return dg.MaterializeResult(
+        metadata={
+            "through": str(report["through"]),
+            **rolling,
+            **{name: dg.MetadataValue.md(plot) for name, plot in _plots(report).items()},
+            "coins_forecast_worst": dg.MetadataValue.md(markdown_table(worst)),
+            "by_version": dg.MetadataValue.json(report["by_version"]),
+            "report": dg.MetadataValue.path(str(settings.reports_dir / REPORT)),
+            "by_coin": dg.MetadataValue.path(str(settings.reports_dir / BY_COIN)),
+        }
+    )
 
 
 def _plots(report: dict) -> dict[str, str]:

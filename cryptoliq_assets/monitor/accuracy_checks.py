@@ -7,6 +7,7 @@ import dagster as dg
 
 from cryptoliq_assets.monitor.accuracy import REPORT, coverage_look, read_report, skill_look
 from cryptoliq_assets.monitor.looks import Look
+from cryptoliq_assets.monitor.report_runs import run_check
 from cryptoliq_assets.monitor.showing import as_check
 from cryptoliq_assets.settings import Settings
 
@@ -25,10 +26,13 @@ def _check(
     name: str, description: str, look: Callable[[Mapping[str, Any], Settings], Look], settings: Settings
 ) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=ASSET, name=name, description=description)
-    def check() -> dg.AssetCheckResult:
+    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        return run_check(context, settings, evaluate)
+
+    def evaluate() -> dict[str, Any]:
         report = read_report(settings)
         if report is None:
-            return dg.AssetCheckResult(passed=True, description=f"there is no reports/{REPORT} yet")
-        return dg.AssetCheckResult(**as_check(look(report, settings)))
+            return {"passed": True, "description": f"there is no reports/{REPORT} yet"}
+        return as_check(look(report, settings))
 
     return check

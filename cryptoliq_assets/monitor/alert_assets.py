@@ -13,7 +13,7 @@ from cryptoliq_assets.io.run_lock import RunLock
 from cryptoliq_assets.monitor.alarm import Look, raise_alarms, read_state
 from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN
 from cryptoliq_assets.monitor.incidents import Incident
-from cryptoliq_assets.monitor.observed import MONITOR_GROUP, observe
+from cryptoliq_assets.monitor.observed import MONITOR_GROUP, observe_guarded
 from cryptoliq_assets.monitor.watch import conditions_of
 from cryptoliq_assets.settings import Settings
 
@@ -37,8 +37,8 @@ def alert_assets(
         An incident is told when it opens, when it grows worse, once a day while it stays, and when it has recovered.
         """
         now = dt.datetime.now(dt.UTC)
-        seen = observe(context.instance, jobs=jobs, checks=checks, state=read_state(settings))
-        conditions = conditions_of(settings, now)
+        seen, problems = observe_guarded(context.instance, jobs=jobs, checks=checks, state=read_state(settings))
+        conditions = [*conditions_of(settings, now), *problems]
         look = raise_alarms(settings, conditions, now, noted=seen.conditions, checks=seen.checks)
         tell(context.log, look)
         levels = [condition.level for condition in conditions]

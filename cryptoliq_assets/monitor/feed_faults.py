@@ -5,7 +5,8 @@ Classes are disjoint: one cause, one class. Where one thing would show in severa
 - A frozen snapshot repeats prices, so realised changes are nothing and fit no column: it explains clock, unit, step and move.
 - A clock that is off leaves told and realised changes unrelated, so the slope is anything: it explains the unit's slope. A
   slope also says nothing against a snapshot that was frozen or off itself.
-- Where coins are gone, the caps that are left are other coins': only caps lost by coins that stayed count then.
+- Where coins are gone, the values that are left are other coins': only values lost by coins that stayed count then.
+- An empty column leaves coins as they are: a coin without a price is there, and its price is missing.
 - A market that moves takes volumes with it, and for three days gives them back: it explains a step of volumes.
 - A market move is called so only where no fault stands; a step of volumes is no move, for nothing else moved.
 """
@@ -22,15 +23,22 @@ import pandas as pd
 
 from cryptoliq_assets.monitor import vitals as signs
 from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition, Level
+from cryptoliq_assets.monitor.missing_columns import COLUMNS_OF, USUAL_SNAPSHOTS, find_missing
 from cryptoliq_assets.monitor.statistics.robust import robust_deviation, robust_z
 from cryptoliq_assets.monitor.statistics.weekday import weekday_effects
 from cryptoliq_assets.settings import Settings
 
-FAULTS = ("feed_frozen", "clock_off", "unit_switched", "coins_lost", "caps_missing")
+FAULTS = (
+    "feed_frozen",
+    "clock_off",
+    "unit_switched",
+    "coins_lost",
+    *COLUMNS_OF,
+)
 KINDS_OF_FEED = (*FAULTS, "volume_step", "market_move")
 WHERE = "raw_snapshots"
-# Snapshots that say what is usual of counts and shares, and which unit a feed has.
-_USUAL_SNAPSHOTS, _UNIT_SNAPSHOTS = 30, 7
+# Snapshots that say which unit a feed has.
+_UNIT_SNAPSHOTS = 7
 # A fit a day off counts where it misses at most half of what its own day misses, and that is more than rounding.
 _CLEARLY, _LEAST_MISS = 0.5, 0.05
 # A step is also beyond this many of the usual deviations of a day.
@@ -91,13 +99,13 @@ def judge(vitals: pd.DataFrame, settings: Settings, *, units: Mapping[dt.date, s
     if not (frozen or clock or _spoilt_before(vitals, settings)):
         slope = _slope(now, settings)
     coins, coins_figures = _coins(vitals, settings)
-    caps, caps_figures = _caps(vitals, settings, coins_gone=coins is not None)
+    missing = find_missing(vitals, settings, coins_gone=coins is not None)
     found: dict[str, str | None] = {
         "feed_frozen": frozen,
         "clock_off": clock,
         "unit_switched": slope or unit,
         "coins_lost": coins,
-        "caps_missing": caps,
+        **{kind: said for kind, (said, _) in missing.items()},
     }
     faulty = any(found.values())
     moved = market_moves(vitals, settings)
@@ -117,7 +125,7 @@ def judge(vitals: pd.DataFrame, settings: Settings, *, units: Mapping[dt.date, s
             "unit_before": _usual_unit(date, units or {}),
         },
         "coins_lost": coins_figures,
-        "caps_missing": caps_figures,
+        **{kind: measured for kind, (_, measured) in missing.items()},
         "volume_step": step_figures,
         "market_move": {f"{name}_z": _known(z) for name, z in moved.items()}
         | {name: _known(now[name]) for name in moved},
@@ -145,6 +153,9 @@ _FINE = {
     "clock_off": "the change columns fit the prices of their own days",
     "unit_switched": "the changes have the unit that they had",
     "coins_lost": "the coins are there",
+    "prices_missing": "prices are as known as they were",
+    "volumes_missing": "volumes are as known as they were",
+    "changes_missing": "24h and 7d are as known as they were",
     "caps_missing": "market caps are as known as they were",
     "volume_step": "volumes made no step of their own",
     "market_move": "no two of price, volume and volatility moved together beyond their usual",
@@ -221,7 +232,7 @@ def _unit(date: dt.date, units: Mapping[dt.date, str]) -> str | None:
 
 
 def _coins(vitals: pd.DataFrame, settings: Settings) -> tuple[str | None, dict[str, Any]]:
-    now, before = vitals.iloc[-1], vitals.iloc[-1 - _USUAL_SNAPSHOTS : -1]
+    now, before = vitals.iloc[-1], vitals.iloc[-1 - USUAL_SNAPSHOTS : -1]
     # Against the usual as well: half of the coins are still gone on the second day.
     usual = float(before["coins"].median()) if len(before) else math.nan
     kept = {"of the snapshot before": now["coins_kept"], "of the usual number": now["coins"] / usual}
@@ -236,22 +247,6 @@ def _coins(vitals: pd.DataFrame, settings: Settings) -> tuple[str | None, dict[s
                 f"{int(now['coins']):,} coins, {share:.1%} {of} (at least {settings.feed_coins_kept:.0%} should be)",
                 figures,
             )
-    return None, figures
-
-
-def _caps(vitals: pd.DataFrame, settings: Settings, *, coins_gone: bool) -> tuple[str | None, dict[str, Any]]:
-    now, before = vitals.iloc[-1], vitals.iloc[-1 - _USUAL_SNAPSHOTS : -1]
-    usual = float(before["caps_missing"].median()) if len(before) else math.nan
-    rise = now["caps_missing"] - usual
-    figures = {
-        "missing": _known(now["caps_missing"]),
-        "usually_missing": _known(usual),
-        "lost_by_known": _known(now["caps_lost"]),
-    }
-    if now["caps_lost"] > settings.feed_caps_lost:
-        return f"{now['caps_lost']:.1%} of the coins whose market cap was known have none now", figures
-    if rise > settings.feed_caps_lost and not coins_gone:
-        return f"{now['caps_missing']:.1%} of the coins have no market cap, usually {usual:.1%}", figures
     return None, figures
 
 

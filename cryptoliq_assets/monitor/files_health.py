@@ -17,16 +17,19 @@ _NEWEST = 31
 _LISTED = 10
 
 
-def file_conditions(settings: Settings, now: dt.datetime) -> list[Condition]:
-    """One condition for each day (UTC) on which files were refused, and one for the rows refused of the newest files.
+def refused_file_conditions(settings: Settings, now: dt.datetime) -> list[Condition]:
+    """One condition for each day (UTC) on which files were refused.
 
     A day is OK again when each refused file was followed by an accepted one of its name, or after seven days. It fails
     where nothing that came that day was accepted.
     """
+    return _refused_files(open_catalogue(settings).files(), now)
+
+
+def refused_row_conditions(settings: Settings) -> list[Condition]:
+    """One condition for the rows refused of the newest files; none where no file has come."""
     files = open_catalogue(settings).files()
-    if not files:
-        return []
-    return [*_refused_files(files, now), _refused_rows(settings, files)]
+    return [_refused_rows(settings, files)] if files else []
 
 
 def _refused_files(files: list[ReceivedFile], now: dt.datetime) -> list[Condition]:

@@ -27,17 +27,17 @@ GONE_DAYS = FILL_FORWARD_DAYS
 _LISTED = 20
 
 
-def freshness_conditions(settings: Settings, store: TableStore, *, now: dt.datetime) -> list[Condition]:
-    """Whether data is stale and whether days are missing, as conditions; `now` has a time zone.
+def age_condition(settings: Settings, store: TableStore, *, now: dt.datetime) -> Condition:
+    """Whether data is stale; `now` has a time zone. A day that has not come after the newest one is staleness."""
+    return age_look(settings, store, now=now).condition("data_stale", RAW)
 
-    A day that has not come after the newest one is staleness, a day between two that came is missing: never both. Coins
-    that are gone are told by `coins_look` and by the feed's faults, which see them on the first day.
+
+def days_condition(settings: Settings, store: TableStore, *, now: dt.datetime) -> Condition:
+    """Whether days are missing: those between two that came, so never staleness as well.
+
+    Coins that are gone are in `coins_look` and among the feed's faults, which see them on the first day.
     """
-    data, days = age_look(settings, store, now=now), days_look(store)
-    return [
-        data.condition("data_stale", RAW),
-        days.condition("days_missing", RAW, **late_files(settings, now=now)),
-    ]
+    return days_look(store).condition("days_missing", RAW, **late_files(settings, now=now))
 
 
 def age_look(settings: Settings, store: TableStore, *, now: dt.datetime) -> Look:

@@ -4,6 +4,7 @@ import datetime as dt
 
 import dagster as dg
 
+from cryptoliq_assets.io.check_kit import RESTATES
 from cryptoliq_assets.io.declare import TABLES_IO
 from cryptoliq_assets.io.frames import PanderaParquetIOManager
 from cryptoliq_assets.io.tables import TableStore
@@ -21,6 +22,8 @@ from cryptoliq_assets.monitor.showing import as_check
 from cryptoliq_assets.settings import Settings
 
 DATA_AGE, DAYS_COMPLETE, COINS_SEEN = "data_age", "days_complete", "coins_seen"
+# The conditions that say the same.
+_KINDS = {DATA_AGE: "data_stale", DAYS_COMPLETE: "days_missing", COINS_SEEN: "coins_lost"}
 
 
 def freshness_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
@@ -36,7 +39,10 @@ def freshness_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
             f"{GONE_DAYS} days or more."
         ),
     }
-    specs = [dg.AssetCheckSpec(name, asset=RAW, description=description) for name, description in told.items()]
+    specs = [
+        dg.AssetCheckSpec(name, asset=RAW, description=description, metadata={RESTATES: [_KINDS[name]]})
+        for name, description in told.items()
+    ]
 
     @dg.multi_asset_check(name="freshness_checks", specs=specs, can_subset=True, required_resource_keys={TABLES_IO})
     def run_checks(context: dg.AssetCheckExecutionContext):

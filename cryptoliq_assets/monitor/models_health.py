@@ -1,7 +1,7 @@
 """Is there a champion, is it whole, and is it the one that was meant?"""
 
 from cryptoliq_assets.models.ledger import PROMOTION, ROLLBACK
-from cryptoliq_assets.models.store import ModelStore, store_of
+from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition
 from cryptoliq_assets.settings import Settings
 
@@ -9,8 +9,8 @@ from cryptoliq_assets.settings import Settings
 WHERE = "champion"
 
 
-def model_conditions(settings: Settings) -> list[Condition]:
-    """model_missing, model_broken and model_rolled_back, in this order, of the home's store.
+def champion_conditions(settings: Settings) -> list[Condition]:
+    """model_missing and model_broken, in this order, of the home's store.
 
     Of one fault one is raised: missing is a champion that was never made or whose files are gone; broken one whose files
     are there and pass no longer, or to which the pointer does not lead. By every check but unpickling, which sees whatever
@@ -21,7 +21,7 @@ def model_conditions(settings: Settings) -> list[Condition]:
     if pointer.version is None:
         # A home that is new lacks nothing: `champion_keeper` asks for the first training when there are days enough.
         missing = Condition("model_missing", OK, WHERE, "no model was ever promoted; forecasts wait for the first")
-        return [missing, Condition("model_broken", OK, WHERE, "there is none to be broken"), _rolled_back(store)]
+        return [missing, Condition("model_broken", OK, WHERE, "there is none to be broken")]
     figures = {"version": pointer.version}
     absent = [
         name for name in (f"{pointer.version}.pkl", f"{pointer.version}.json") if not (store.folder / name).exists()
@@ -32,11 +32,7 @@ def model_conditions(settings: Settings) -> list[Condition]:
     if absent:
         what = f"{pointer.version}: {', '.join(absent)} is gone{serves}"
         missing = Condition("model_missing", FAIL, WHERE, what, figures=figures)
-        return [
-            missing,
-            Condition("model_broken", OK, WHERE, "see model_missing", figures=figures),
-            _rolled_back(store),
-        ]
+        return [missing, Condition("model_broken", OK, WHERE, "see model_missing", figures=figures)]
     there = Condition("model_missing", OK, WHERE, f"{pointer.version} is there", figures=figures)
     if reasons:
         # A pointer that is harmed leaves the right model serving.
@@ -44,12 +40,12 @@ def model_conditions(settings: Settings) -> list[Condition]:
         broken = Condition("model_broken", level, WHERE, "; ".join(reasons) + serves, figures=figures)
     else:
         broken = Condition("model_broken", OK, WHERE, f"{pointer.version} is what was promoted", figures=figures)
-    return [there, broken, _rolled_back(store)]
+    return [there, broken]
 
 
-def _rolled_back(store: ModelStore) -> Condition:
-    """Stands from a rollback to the next promotion."""
-    switches = [entry for entry in store.ledger.entries() if entry.get("event") in (PROMOTION, ROLLBACK)]
+def rollback_condition(settings: Settings) -> Condition:
+    """model_rolled_back: from a rollback to the next promotion."""
+    switches = [entry for entry in store_of(settings).ledger.entries() if entry.get("event") in (PROMOTION, ROLLBACK)]
     last = switches[-1] if switches else {}
     # A pointer written again is no way back.
     if last.get("event") != ROLLBACK or last.get("before") == last.get("version"):

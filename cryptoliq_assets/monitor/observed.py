@@ -11,23 +11,14 @@ from typing import Any
 
 import dagster as dg
 
+from cryptoliq_assets.io.check_kit import RESTATES
 from cryptoliq_assets.io.declare import RANGE_END_TAG, RANGE_START_TAG
 from cryptoliq_assets.monitor.alarm import State
 from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition
+from cryptoliq_assets.monitor.isolation import broken_condition, working_condition
 from cryptoliq_assets.partitions import months_between
 
 MONITOR_GROUP = "monitor"
-# Checks that say of a table what the monitor says of the feed, of the clock or of the model: the fault is told as that kind,
-# and not as a failed check beside it.
-RESTATED = {
-    "rows_against_median": "coins_lost",
-    "coins_seen": "coins_lost",
-    "unit_consistent": "unit_switched",
-    "unit_found": "unit_switched",
-    "no_missing_days": "days_missing",
-    "days_complete": "days_missing",
-    "data_age": "data_stale",
-}
 # Checks of the newest snapshot, whatever months their run was of.
 _OF_THE_NEWEST = {"newest_snapshot_forecast"}
 # Runs that somebody started of chosen assets, or a backfill.
@@ -36,6 +27,8 @@ _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 _PARTITION_TAG = "dagster/partition"
 # Evaluations of one check between two looks: far fewer, even while twelve years of months are made.
 _MOST_EVALUATIONS = 100
+# The part of the monitor that reads Dagster's records.
+PART = "Dagster's runs and checks"
 # Stands for all months, or for what has none.
 _WHOLE = "all"
 
@@ -51,11 +44,11 @@ class Observed:
 def watched_checks(
     assets: Iterable[dg.AssetsDefinition | dg.AssetSpec], checks: Iterable[dg.AssetChecksDefinition]
 ) -> list[dg.AssetCheckKey]:
-    """Checks whose failure is a fault of its own: those of the monitor's assets, and those that restate, are not."""
+    """Checks whose failure is a fault of its own: those of the monitor's assets, and those that restate a kind, are not."""
     specs = [spec for made in assets for spec in (made.specs if isinstance(made, dg.AssetsDefinition) else [made])]
     monitor = {spec.key for spec in specs if spec.group_name == MONITOR_GROUP}
-    keys = [key for made in checks for key in made.check_keys]
-    return [key for key in keys if key.asset_key not in monitor and key.name not in RESTATED]
+    declared = [spec for made in checks for spec in made.check_specs]
+    return [spec.key for spec in declared if spec.asset_key not in monitor and not spec.metadata.get(RESTATES)]
 
 
 def observe(
@@ -65,6 +58,16 @@ def observe(
     runs = [condition for job in jobs if (condition := _job_condition(instance, job, state))]
     found = _check_conditions(instance, checks, state)
     return Observed([*runs, *found.conditions], found.checks)
+
+
+def observe_guarded(
+    instance: dg.DagsterInstance, *, jobs: Iterable[str], checks: list[dg.AssetCheckKey], state: State
+) -> tuple[Observed, list[Condition]]:
+    """The same, with `monitor_broken` of it: where the instance cannot be read, nothing is new of runs and checks."""
+    try:
+        return observe(instance, jobs=jobs, checks=checks, state=state), [working_condition(PART)]
+    except Exception as error:  # All else is evaluated and delivered; the condition says what failed.
+        return Observed(), [broken_condition(PART, error)]
 
 
 def run_condition(instance: dg.DagsterInstance, run: dg.DagsterRun, *, at: float | None) -> Condition:

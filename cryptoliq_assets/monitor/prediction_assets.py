@@ -1,6 +1,7 @@
 """What the service predicted, as an asset."""
 
 import datetime as dt
+import logging
 
 import dagster as dg
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from cryptoliq_assets.io.declare import OWNERS
 from cryptoliq_assets.io.metadata import markdown_table
 from cryptoliq_assets.io.run_lock import RunLock
+from cryptoliq_assets.monitor.report_runs import run_report
 from cryptoliq_assets.settings import Settings
 
 GROUP = "monitor"
@@ -32,30 +34,32 @@ def prediction_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
         From data/predictions/<day>.jsonl and logs/app.log, each line of which is read once.
         """
-        from cryptoliq_assets.monitor.predictions import CSV_REPORT, measure_predictions
-        from cryptoliq_assets.monitor.service_log import REPORT
-
-        measured = measure_predictions(settings, now=dt.datetime.now(dt.UTC))
-        holdout = measured.report["holdout"] or {"mae_by_coin": {}}
-        worst = pd.DataFrame(list(holdout["mae_by_coin"].items())[:_SHOWN_COINS], columns=["coin", "mae"])
-        last = {name: value for name, value in (measured.report["last"] or {}).items() if not name.startswith("score_")}
-        if measured.days["foreign_lines"].sum():
-            context.log.warning(
-                f"{measured.days['foreign_lines'].sum()} lines of data/predictions are torn or no predictions"
-            )
-        return dg.MaterializeResult(
-            metadata={
-                "days": len(measured.days),
-                **{name: value for name, value in last.items() if value is not None},
-                **({"holdout_mae": holdout["mae"]} if "mae" in holdout else {}),
-                **{name: dg.MetadataValue.md(plot) for name, plot in _plots(measured.days).items()},
-                "coins_forecast_worst": dg.MetadataValue.md(markdown_table(worst)),
-                "days_table": dg.MetadataValue.path(str(settings.reports_dir / CSV_REPORT)),
-                "report": dg.MetadataValue.path(str(settings.reports_dir / REPORT)),
-            }
-        )
+        return run_report(context, settings, lambda: _make(settings, context.log))
 
     return [prediction_metrics]
+
+
+def _make(settings: Settings, log: logging.Logger) -> dg.MaterializeResult:
+    from cryptoliq_assets.monitor.predictions import CSV_REPORT, measure_predictions
+    from cryptoliq_assets.monitor.service_log import REPORT
+
+    measured = measure_predictions(settings, now=dt.datetime.now(dt.UTC))
+    holdout = measured.report["holdout"] or {"mae_by_coin": {}}
+    worst = pd.DataFrame(list(holdout["mae_by_coin"].items())[:_SHOWN_COINS], columns=["coin", "mae"])
+    last = {name: value for name, value in (measured.report["last"] or {}).items() if not name.startswith("score_")}
+    if measured.days["foreign_lines"].sum():
+        log.warning(f"{measured.days['foreign_lines'].sum()} lines of data/predictions are torn or no predictions")
+    return dg.MaterializeResult(
+        metadata={
+            "days": len(measured.days),
+            **{name: value for name, value in last.items() if value is not None},
+            **({"holdout_mae": holdout["mae"]} if "mae" in holdout else {}),
+            **{name: dg.MetadataValue.md(plot) for name, plot in _plots(measured.days).items()},
+            "coins_forecast_worst": dg.MetadataValue.md(markdown_table(worst)),
+            "days_table": dg.MetadataValue.path(str(settings.reports_dir / CSV_REPORT)),
+            "report": dg.MetadataValue.path(str(settings.reports_dir / REPORT)),
+        }
+    )
 
 
 def _plots(days: pd.DataFrame) -> dict[str, str]:

@@ -5,6 +5,7 @@ import datetime as dt
 import dagster as dg
 
 from cryptoliq_assets.monitor.looks import Look
+from cryptoliq_assets.monitor.report_runs import run_check
 from cryptoliq_assets.monitor.showing import as_check
 from cryptoliq_assets.settings import Settings
 
@@ -19,16 +20,16 @@ def prediction_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
             f"There were predictions in the last {settings.silent_hours} hours, where there usually are at this time of day."
         ),
     )
-    def predictions_come() -> dg.AssetCheckResult:
-        return dg.AssetCheckResult(**as_check(_looks(settings)["predictions_come"]))
+    def predictions_come(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        return run_check(context, settings, lambda: as_check(_looks(settings)["predictions_come"]))
 
     @dg.asset_check(
         asset=ASSET,
         name="requests_succeed",
         description=f"At most {settings.max_failed_share:.1%} of the requests to predict of 24 hours failed.",
     )
-    def requests_succeed() -> dg.AssetCheckResult:
-        return dg.AssetCheckResult(**as_check(_looks(settings)["requests_succeed"]))
+    def requests_succeed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        return run_check(context, settings, lambda: as_check(_looks(settings)["requests_succeed"]))
 
     return [predictions_come, requests_succeed]
 

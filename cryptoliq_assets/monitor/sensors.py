@@ -16,7 +16,7 @@ from cryptoliq_assets.jobs import AssetJob
 from cryptoliq_assets.models.ledger import sha256_of
 from cryptoliq_assets.monitor.alarm import Look, raise_alarms, read_state
 from cryptoliq_assets.monitor.alert_assets import tell
-from cryptoliq_assets.monitor.observed import observe, run_condition
+from cryptoliq_assets.monitor.observed import observe, observe_guarded, run_condition
 from cryptoliq_assets.monitor.watch import conditions_of
 from cryptoliq_assets.raw.sensors import FAILED, IN_FLIGHT
 from cryptoliq_assets.settings import Settings
@@ -45,8 +45,9 @@ def watch_sensor(settings: Settings, monitor: AssetJob, *, jobs: Sequence[str]) 
 
         now, store = dt.datetime.now(dt.UTC), TableStore(settings)
         cursor = json.loads(context.cursor) if context.cursor else {}
-        seen = observe(context.instance, jobs=jobs, checks=[], state=read_state(settings))
-        look = raise_alarms(settings, conditions_of(settings, now, store=store), now, noted=seen.conditions)
+        seen, problems = observe_guarded(context.instance, jobs=jobs, checks=[], state=read_state(settings))
+        conditions = [*conditions_of(settings, now, store=store), *problems]
+        look = raise_alarms(settings, conditions, now, noted=seen.conditions)
         tell(context.log, look)
         found = freshness_evaluations(settings, store, now=now)
         due, shown = _to_show(found, cursor.get("shown", {}), now)

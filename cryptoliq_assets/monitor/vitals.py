@@ -18,18 +18,19 @@ REACH_DAYS = 8
 # Fits that a clock which is off would have, by what it means. The first of each pair is how it should be.
 SAME_DAY, COLUMN_BEHIND, PRICES_BEHIND = "fit_24h", "fit_24h_column_behind", "fit_24h_prices_behind"
 SAME_WEEK, WEEK_OF_6, WEEK_OF_8 = "fit_7d", "fit_7d_of_6_days", "fit_7d_of_8_days"
-_LEAST_COINS = 10
+# A share or a median of fewer coins says nothing.
+LEAST_COINS = 10
 
 
 def vitals(rows: pd.DataFrame) -> pd.DataFrame:
     """One row a snapshot, indexed by date, of raw rows with COLUMNS: price in USD, 24h and 7d in percent; sorted by
     (coin, date), `coin` categorical.
 
-    coins: rows with a price
-    coins_kept: coins / coins of the snapshot before (at most 7 days older), frozen: share of the coins of both that traded
-    and repeat price and volume to the last digit (a coin that nobody trades always repeats), caps_lost: share of the coins
-    whose cap was known then and is not now
-    caps_missing: share of the coins whose cap is unknown
+    coins: rows, with or without a price
+    coins_kept: coins / coins of the snapshot before (at most 7 days older); frozen: share of the priced coins of both that
+    traded and repeat price and volume to the last digit (a coin that nobody trades always repeats)
+    prices_, volumes_, changes_24h_, changes_7d_ and caps_missing: share of the coins whose price, volume or cap is not above
+    0, or whose change is empty; …_lost: share of the coins of both snapshots whose value was known then and is not now
     slope: of the realised change on the 24h column (`raw.consistency`)
     fit_*: 1 - median |told - realised| / median |realised| of log changes: 1 where told and realised agree, 0 where they
     have nothing to do with each other. fit_24h holds the 24h column against the change since the day before; …_column_behind
@@ -40,25 +41,25 @@ def vitals(rows: pd.DataFrame) -> pd.DataFrame:
     that traded on both; volatility: median ln of the daily volatility, as in the score
     NaN wherever there is nothing to go by.
     """
-    there = rows["price"].to_numpy(dtype=float) > 0
-    dates = rows["date"].to_numpy().astype("datetime64[D]")
-    if not there.any():
+    if rows.empty:
         return pd.DataFrame(index=pd.DatetimeIndex([], name="date"))
-    days = (dates - dates[there].min()).astype(np.int64)
-    span = int(days[there].max()) + 1
-    _, coins = np.unique(rows["coin"].cat.codes.to_numpy()[there], return_inverse=True)
+    dates = rows["date"].to_numpy().astype("datetime64[D]")
+    days = (dates - dates.min()).astype(np.int64)
+    span = int(days.max()) + 1
+    _, coins = np.unique(rows["coin"].cat.codes.to_numpy(), return_inverse=True)
 
     def grid(name: str) -> np.ndarray:
         """A column as (days, coins), NaN where a coin has no row."""
         values = np.full((span, coins.max() + 1), np.nan)
-        values[days[there], coins] = rows[name].to_numpy(dtype=float)[there]
+        values[days, coins] = rows[name].to_numpy(dtype=float)
         return values
 
-    price, volume, cap = grid("price"), grid("24h_volume"), grid("mkt_cap")
-    present = np.isfinite(price)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        price_log, traded = np.log(price), volume > 0
-        volume_log = np.where(traded, np.log(volume), np.nan)
+    present = np.zeros((span, coins.max() + 1), dtype=bool)
+    present[days, coins] = True
+    price, volume, cap = (
+        np.where(values > 0, values, np.nan) for values in map(grid, ("price", "24h_volume", "mkt_cap"))
+    )
+    price_log, volume_log = np.log(price), np.log(volume)
     change_day, change_week = grid("24h"), grid("7d")
     told_day, told_week = log_return(change_day, clip=CLIP_24H), log_return(change_week, clip=CLIP_7D)
     volatility_log = np.log(daily_volatility(change_day, change_week).value)
@@ -67,8 +68,7 @@ def vitals(rows: pd.DataFrame) -> pd.DataFrame:
     before = _snapshot_before(snapshots, span)
     found = {
         "coins": present.sum(axis=1).astype(float),
-        **_against_before(price, volume, cap=cap, before=before),
-        "caps_missing": _share(present & ~(cap > 0), of=present),
+        **_against_before(present, price, volume, before=before),
         SAME_DAY: _fits(told_day, realised),
         COLUMN_BEHIND: _fits(told_day, _back(realised, 1)),
         PRICES_BEHIND: _fits(_back(told_day, 1), realised),
@@ -79,7 +79,10 @@ def vitals(rows: pd.DataFrame) -> pd.DataFrame:
         "volume": _medians(volume_log - _back(volume_log, 1)),
         "volatility": _medians(volatility_log),
     }
-    index = pd.DatetimeIndex(dates[there].min() + np.arange(span), name="date").as_unit("ns")
+    columns = {"prices": price, "volumes": volume, "changes_24h": change_day, "changes_7d": change_week, "caps": cap}
+    for name, values in columns.items():
+        found |= _missing(name, present, known=np.isfinite(values), before=before)
+    index = pd.DatetimeIndex(dates.min() + np.arange(span), name="date").as_unit("ns")
     frame = pd.DataFrame(found, index=index)
     slopes = realised_slopes(rows)
     return frame.assign(slope=slopes.reindex(index)).iloc[snapshots]
@@ -105,27 +108,30 @@ def _snapshot_before(snapshots: np.ndarray, span: int) -> np.ndarray:
 
 
 def _against_before(
-    price: np.ndarray, volume: np.ndarray, *, cap: np.ndarray, before: np.ndarray
+    present: np.ndarray, price: np.ndarray, volume: np.ndarray, *, before: np.ndarray
 ) -> dict[str, np.ndarray]:
-    known = (before >= 0)[:, None]
-    was, then, cap_then = price[before], volume[before], cap[before]
-    both = known & np.isfinite(price) & np.isfinite(was)
-    repeats = both & (price == was) & (volume == then) & (volume > 0)
-    coins_before = np.where(before >= 0, np.isfinite(was).sum(axis=1), 0)
-    capped = both & (cap_then > 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        kept = np.isfinite(price).sum(axis=1) / coins_before
+    was, then = price[before], volume[before]
+    both = (before >= 0)[:, None] & np.isfinite(price) & np.isfinite(was)
+    coins_before = np.where(before >= 0, present[before].sum(axis=1), 0)
     return {
-        "coins_kept": np.where(coins_before > 0, kept, np.nan),
-        "frozen": _share(repeats, of=both),
-        "caps_lost": _share(capped & ~(cap > 0), of=capped),
+        "coins_kept": np.where(coins_before > 0, present.sum(axis=1) / np.maximum(coins_before, 1), np.nan),
+        "frozen": _share(both & (price == was) & (volume == then), of=both),
     }
 
 
-def _share(which: np.ndarray, *, of: np.ndarray) -> np.ndarray:
-    """By day, how many of `of` are `which`; NaN where `of` are too few."""
+def _missing(name: str, present: np.ndarray, *, known: np.ndarray, before: np.ndarray) -> dict[str, np.ndarray]:
+    """Share of the rows without a value of a column, and of the coins of both snapshots that lost theirs, by day."""
+    known_before = (before >= 0)[:, None] & present & known[before]
+    return {
+        f"{name}_missing": _share(present & ~known, of=present, least=1),
+        f"{name}_lost": _share(known_before & ~known, of=known_before),
+    }
+
+
+def _share(which: np.ndarray, *, of: np.ndarray, least: int = LEAST_COINS) -> np.ndarray:
+    """By day, how many of `of` are `which`; NaN where `of` are fewer than `least`."""
     count = of.sum(axis=1)
-    return np.where(count >= _LEAST_COINS, which.sum(axis=1) / np.maximum(count, 1), np.nan)
+    return np.where(count >= least, which.sum(axis=1) / np.maximum(count, 1), np.nan)
 
 
 def _fits(told: np.ndarray, realised: np.ndarray) -> np.ndarray:
@@ -138,7 +144,7 @@ def _fits(told: np.ndarray, realised: np.ndarray) -> np.ndarray:
 
 def _medians(values: np.ndarray) -> np.ndarray:
     """Median of the coins by day; NaN where too few are known."""
-    known = np.isfinite(values).sum(axis=1) >= _LEAST_COINS
+    known = np.isfinite(values).sum(axis=1) >= LEAST_COINS
     medians = np.full(len(values), np.nan)
     if known.any():
         medians[known] = np.nanmedian(values[known], axis=1)

@@ -4,35 +4,43 @@ No Dagster here: what runs and checks came to is put into the alarm's state by t
 """
 
 import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.monitor.alarm import read_state
 from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
-from cryptoliq_assets.monitor.files_health import file_conditions
-from cryptoliq_assets.monitor.freshness import freshness_conditions
-from cryptoliq_assets.monitor.models_health import model_conditions
+from cryptoliq_assets.monitor.files_health import refused_file_conditions, refused_row_conditions
+from cryptoliq_assets.monitor.freshness import age_condition, days_condition
+from cryptoliq_assets.monitor.isolation import REPORT as FAILURES
+from cryptoliq_assets.monitor.isolation import conditions_from
+from cryptoliq_assets.monitor.models_health import champion_conditions, rollback_condition
 from cryptoliq_assets.monitor.predictions import prediction_conditions
 from cryptoliq_assets.settings import Settings
 
 # What the assets of the monitor write under reports/, each with its conditions.
-REPORTS = ("drift_report.json", "forecast_accuracy.json", "prediction_metrics.json")
+REPORTS = ("drift_report.json", "forecast_accuracy.json", "prediction_metrics.json", FAILURES)
 
 
 def conditions_of(settings: Settings, now: dt.datetime, *, store: TableStore | None = None) -> list[Condition]:
     """Every condition of a home at `now` (UTC), the OK ones too; reads only. A report that is absent has none.
 
-    What a report says is as old as the report: where the same thing can be looked at now, that counts in its place.
+    What a report says is as old as the report: where the same thing can be evaluated now, that counts in its place. A part
+    that fails is the condition `monitor_broken`, and the others are evaluated all the same.
     """
     store = store or TableStore(settings)
-    present = [
-        *freshness_conditions(settings, store, now=now),
-        *prediction_conditions(settings, now=now),
-        *model_conditions(settings),
-        *file_conditions(settings, now),
-        *read_state(settings).seen.values(),
-    ]
+    parts: dict[str, Callable[[], list[Condition]]] = {
+        "age of the data": lambda: [age_condition(settings, store, now=now)],
+        "days of the data": lambda: [days_condition(settings, store, now=now)],
+        "predictions of the service": lambda: prediction_conditions(settings, now=now),
+        "the champion": lambda: champion_conditions(settings),
+        "rollbacks": lambda: [rollback_condition(settings)],
+        "files refused": lambda: refused_file_conditions(settings, now),
+        "rows refused": lambda: refused_row_conditions(settings),
+        "runs and checks": lambda: list(read_state(settings).seen.values()),
+    }
+    present = [condition for part, look in parts.items() for condition in conditions_from(part, look)]
     looked_at = {condition.key for condition in present}
     told = [condition for name in REPORTS for condition in report_conditions(settings.reports_dir / name)]
     return [*(condition for condition in told if condition.key not in looked_at), *present]

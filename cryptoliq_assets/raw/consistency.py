@@ -3,15 +3,14 @@
 import numpy as np
 import pandas as pd
 
-# The slope is 1 when column and prices agree, 100 or 0.01 when the unit is wrong.
-SLOPE_RANGE = (0.5, 2.0)
 # Below this many coins, or this much median movement (percent), a slope says nothing.
 LEAST_COINS = 10
 LEAST_MOVE = 0.1
 
 
 def realised_slopes(rows: pd.DataFrame) -> pd.Series:
-    """Slope, by date, of the realised change since the day before (percent) on the 24h column.
+    """Slope, by date, of the realised change since the day before (percent) on the 24h column: 1 where both agree, 100 or
+    0.01 where the unit is wrong.
 
     rows: columns coin (categorical), date, price, 24h, sorted by (coin, date). The median of realised / told over the
     half of the coins, seen on both days, that are told to have moved most: robust where least squares would follow one

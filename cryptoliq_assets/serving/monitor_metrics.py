@@ -26,7 +26,7 @@ _LEVELS = {OK: 0.0, WARN: 1.0, FAIL: 2.0}
 _COINS = 20
 
 ACCURACY, PREDICTIONS, DRIFT = "forecast_accuracy", "prediction_metrics", "drift_report"
-INCIDENTS = "incidents"
+INCIDENTS, FAILURES = "incidents", "monitor_failures"
 
 
 class MonitorMetrics:
@@ -52,7 +52,11 @@ class MonitorMetrics:
                 self._read_at = time.monotonic()
             reports = {name: report for name, (_, report) in self._reports.items()}
         now = dt.datetime.now(dt.UTC)
-        found, worst, unreadable = self._freshness(now), self._looks(now), {}
+        found, worst, unreadable = [], {}, {}
+        try:
+            found, worst = self._freshness(now), self._looks(now)
+        except Exception:  # A table that cannot be read must not take the other numbers away; the level says it.
+            worst["monitor_broken"] = _LEVELS[FAIL]
         for name, report in reports.items():
             try:
                 samples, told = list(_NUMBERS[name](report, now)), _conditions(name, report)
@@ -169,7 +173,18 @@ def _conditions(name: str, report: Any) -> list[Condition]:
     return [] if name == INCIDENTS else [Condition.of(value) for value in report["conditions"]]
 
 
-_NUMBERS = {ACCURACY: _accuracy, PREDICTIONS: _predictions, DRIFT: _drift, INCIDENTS: _incidents}
+def _none(report: Any, now: dt.datetime) -> Iterator[_Sample]:
+    """For a report that has conditions and no numbers of its own."""
+    return iter(())
+
+
+_NUMBERS = {
+    ACCURACY: _accuracy,
+    PREDICTIONS: _predictions,
+    DRIFT: _drift,
+    FAILURES: _none,
+    INCIDENTS: _incidents,
+}
 
 
 def _age(name: str, report: Any, now: dt.datetime) -> _Sample:

@@ -63,8 +63,82 @@ def test_every_kind_is_told_of_a_healthy_snapshot_with_figures_and_none_is_raise
 
 
 def test_no_snapshot_has_no_verdict_and_no_condition(settings):
-    assert judge(vitals(sort_rows(raw_rows([{"day": 1, "price": np.nan}])[COLUMNS])), settings) is None
+    assert judge(vitals(sort_rows(raw_rows([{"day": 1}])[COLUMNS].head(0))), settings) is None
     assert conditions(None) == []
+
+
+def emptied(rows: pd.DataFrame, columns: list[str], *, days: int = 1, with_: float = np.nan) -> pd.DataFrame:
+    """The rows with these columns empty in the last snapshots."""
+    return rows.assign(
+        **{name: rows[name].where(rows["date"] <= rows["date"].max() - days * DAY, with_) for name in columns}
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "value"),
+    [
+        ("prices_missing", ["price"], np.nan),
+        ("prices_missing", ["price"], 0.0),
+        ("volumes_missing", ["24h_volume"], np.nan),
+        ("volumes_missing", ["24h_volume"], 0.0),
+        ("changes_missing", ["24h", "7d"], np.nan),
+        ("changes_missing", ["24h"], np.nan),
+        ("changes_missing", ["7d"], np.nan),
+    ],
+)
+@pytest.mark.parametrize("days", [1, 2, 40])
+def test_an_empty_column_is_missing_under_its_own_name_and_nothing_else_for_as_long_as_it_lasts(
+    market, settings, kind, columns, value, days
+):
+    found = look(emptied(market, columns, days=days, with_=value), settings)
+    assert raised(found) == {kind: FAIL}
+    assert found[kind].since == "2025-07-31"
+    assert all(
+        f"no {'price' if name == 'price' else name.removeprefix('24h_')}" in found[kind].what for name in columns
+    )
+
+
+def test_the_day_after_an_empty_column_is_sound_again(market, settings):
+    for columns in (["price"], ["24h_volume"], ["24h", "7d"]):
+        rows = emptied(market, columns, days=2)
+        rows.loc[newest(rows), columns] = market.loc[newest(market), columns]
+        assert raised(look(rows, settings)) == {}
+
+
+@pytest.mark.parametrize(("share", "kinds"), [(0.03, []), (0.1, ["prices_missing"])])
+def test_a_column_is_missing_when_more_coins_than_the_setting_lost_it(market, settings, share, kinds):
+    rows = market.copy()
+    rows.loc[rows.index[newest(rows)][: round(share * newest(rows).sum())], "price"] = np.nan
+    assert list(raised(look(rows, settings))) == kinds
+    tolerant = settings.model_copy(update={"feed_cells_lost": 0.2})
+    assert raised(look(rows, tolerant)) == {}
+
+
+def test_two_empty_columns_are_two_faults_and_an_hourly_change_that_no_history_has_is_none(market, settings):
+    assert set(raised(look(emptied(market, ["price", "24h_volume"]), settings))) == {
+        "prices_missing",
+        "volumes_missing",
+    }
+    assert raised(look(market.assign(**{"1h": np.nan}), settings)) == {}
+    assert raised(look(emptied(market, ["1h"]), settings)) == {}
+
+
+def test_changes_that_a_young_history_cannot_have_are_no_fault_and_those_that_an_older_one_never_has_are(
+    market, settings
+):
+    first = market["date"].min()
+    without = market.assign(**{"7d": np.nan})
+    assert raised(look(without[without["date"] < first + 7 * DAY], settings)) == {}
+    assert raised(look(without[without["date"] < first + 8 * DAY], settings)) == {"changes_missing": FAIL}
+
+
+@pytest.mark.parametrize("column", ["price", "24h_volume"])
+def test_a_first_snapshot_and_a_snapshot_of_one_coin_whose_column_is_empty_are_seen(market, settings, column):
+    first = market[market["date"] == market["date"].min()].assign(**{column: np.nan})
+    for rows in (first, first.head(1)):
+        assert list(raised(look(rows, settings))) == [
+            {"price": "prices_missing", "24h_volume": "volumes_missing"}[column]
+        ]
 
 
 def test_a_first_snapshot_raises_nothing(market, settings):

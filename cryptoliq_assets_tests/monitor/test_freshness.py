@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from cryptoliq_assets.definitions import build_definitions
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.jobs import INGEST_JOB
-from cryptoliq_assets.monitor.freshness import age_look, coins_look, days_look, freshness_conditions, late_files
+from cryptoliq_assets.monitor.freshness import (
+    age_condition,
+    age_look,
+    coins_look,
+    days_condition,
+    days_look,
+    late_files,
+)
 from cryptoliq_assets.monitor.freshness_checks import freshness_evaluations
 from cryptoliq_assets.raw.catalogue import Catalogue, FoundFile
 from cryptoliq_assets.runner import Runner
@@ -50,7 +57,7 @@ def receive(settings: Settings, name: str, number: int, *, at: dt.datetime) -> N
 )
 def test_data_is_a_warning_from_two_and_a_quarter_days_and_fails_from_three_and_a_quarter(settings, hours, level):
     store = store_days(settings, {1: "A", 2: "A"})
-    stale, _ = freshness_conditions(settings, store, now=moment(2, hours))
+    stale = age_condition(settings, store, now=moment(2, hours))
     assert (stale.kind, stale.level) == ("data_stale", level)
     assert stale.figures["age_days"] == pytest.approx(hours / 24, abs=1e-3)
     assert stale.since == (None if level == "ok" else "2025-03-03")
@@ -64,7 +71,8 @@ def test_the_ages_are_those_of_the_settings(tmp_path):
 
 def test_a_home_without_any_snapshot_is_not_stale(settings):
     store = TableStore(settings)
-    assert {condition.level for condition in freshness_conditions(settings, store, now=moment(1))} == {"ok"}
+    found = [part(settings, store, now=moment(1)) for part in (age_condition, days_condition)]
+    assert {condition.level for condition in found} == {"ok"}
     assert coins_look(settings, store).level == "ok"
     assert [found.passed for found in freshness_evaluations(settings, store, now=moment(1))] == [True] * 3
 
@@ -88,7 +96,8 @@ def test_a_day_missing_longer_than_30_days_ago_is_told_and_raises_nothing(settin
 def test_days_that_have_not_come_yet_are_never_missing_days(tmp_path_factory, days, waited):
     settings = Settings(home=tmp_path_factory.mktemp("days"))
     store = store_days(settings, dict.fromkeys(days, "A"))
-    stale, missing = freshness_conditions(settings, store, now=moment(max(days), 24 * waited))
+    now = moment(max(days), 24 * waited)
+    stale, missing = (part(settings, store, now=now) for part in (age_condition, days_condition))
     assert missing.figures["missing_90"] == max(days) - min(days) + 1 - len(days)
     assert stale.figures["age_days"] == waited
 

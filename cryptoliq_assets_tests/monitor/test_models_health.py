@@ -11,7 +11,7 @@ from cryptoliq_assets.models.champion import load_champion
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN
 from cryptoliq_assets.monitor.drift.reference import REFERENCE, SCORE
-from cryptoliq_assets.monitor.models_health import model_conditions
+from cryptoliq_assets.monitor.models_health import champion_conditions, rollback_condition
 from cryptoliq_assets.settings import Settings
 
 
@@ -26,7 +26,7 @@ def settings(tmp_path) -> Settings:
 
 
 def raised(settings: Settings) -> dict[str, str]:
-    found = model_conditions(settings)
+    found = [*champion_conditions(settings), rollback_condition(settings)]
     assert [condition.kind for condition in found] == ["model_missing", "model_broken", "model_rolled_back"]
     return {condition.kind: condition.level for condition in found if condition.level != OK}
 

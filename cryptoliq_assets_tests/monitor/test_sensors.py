@@ -11,10 +11,12 @@ import pytest
 
 from cryptoliq_assets import jobs
 from cryptoliq_assets.definitions import build_definitions
+from cryptoliq_assets.io.check_kit import RESTATES
 from cryptoliq_assets.io.declare import RANGE_END_TAG, RANGE_START_TAG
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.monitor.alarm import read_state
-from cryptoliq_assets.monitor.observed import RESTATED, watched_checks
+from cryptoliq_assets.monitor.conditions import KINDS
+from cryptoliq_assets.monitor.observed import watched_checks
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests.building import raw_rows, received
 from cryptoliq_assets_tests.monitor.receivers import receiver
@@ -300,7 +302,7 @@ def test_failures_between_two_looks_are_all_read(watched):
 
 
 def test_checks_that_restate_what_the_monitor_says_are_left_to_it(watched, tmp_path):
-    restated = [evaluation("raw_snapshots", name, passed=False) for name in ("rows_against_median", "unit_consistent")]
+    restated = [evaluation("raw_snapshots", name, passed=False) for name in ("rows_against_median", "against_previous")]
     watched.ran("refresh", evaluations=restated)
     watched.tick("failed_checks")
     assert watched.open() == []
@@ -309,7 +311,15 @@ def test_checks_that_restate_what_the_monitor_says_are_left_to_it(watched, tmp_p
 def test_the_checks_that_are_watched_are_those_of_tables_and_models_that_restate_nothing(watched):
     names = {f"{key.asset_key.to_user_string()}.{key.name}" for key in keys_of(watched)}
     assert {"labels.schema", "raw_snapshots.no_duplicates", "leaderboard.no_look_ahead"} <= names
-    assert not {name.split(".")[1] for name in names} & set(RESTATED)
+    restating = {
+        spec.name: spec.metadata[RESTATES]
+        for made in build_definitions(watched.settings).asset_checks
+        for spec in made.check_specs
+        if spec.metadata.get(RESTATES)
+    }
+    assert {"against_previous", "rows_against_median", "unit_consistent", "unit_found", "data_age"} <= set(restating)
+    assert {kind for kinds in restating.values() for kind in kinds} <= set(KINDS)
+    assert not {name.split(".")[1] for name in names} & set(restating)
 
 
 def keys_of(watched: Watched) -> list[dg.AssetCheckKey]:

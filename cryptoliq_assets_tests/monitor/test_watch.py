@@ -8,7 +8,7 @@ import pytest
 from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.monitor.alarm import raise_alarms
 from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition
-from cryptoliq_assets.monitor.files_health import file_conditions
+from cryptoliq_assets.monitor.files_health import refused_file_conditions, refused_row_conditions
 from cryptoliq_assets.monitor.watch import REPORTS, conditions_of
 from cryptoliq_assets.raw.catalogue import FoundFile
 from cryptoliq_assets.settings import Settings
@@ -96,7 +96,7 @@ def received(settings: Settings) -> Received:
 
 
 def refused_files(settings: Settings, now: dt.datetime) -> dict[str, str]:
-    return {each.where: each.level for each in file_conditions(settings, now) if each.where.startswith("files of")}
+    return {each.where: each.level for each in refused_file_conditions(settings, now)}
 
 
 def test_refused_files_are_one_condition_a_day_which_names_them_and_why(settings, received):
@@ -104,7 +104,7 @@ def test_refused_files_are_one_condition_a_day_which_names_them_and_why(settings
     for number in range(12):
         received.file(f"bad{number:02d}.csv", at=NOON, refused="no column price")
     received.file("later.csv", at=NOON + DAY, refused="empty")
-    found = {each.where: each for each in file_conditions(settings, NOON + DAY)}
+    found = {each.where: each for each in refused_file_conditions(settings, NOON + DAY)}
     assert found["files of 2025-08-01"].level == WARN
     assert found["files of 2025-08-01"].what.startswith("12 file(s) were refused: bad00.csv: no column price; bad01")
     assert found["files of 2025-08-01"].what.endswith("; and 2 more")
@@ -141,7 +141,7 @@ def test_rows_refused_of_a_file_that_was_let_in_are_a_warning_with_their_number(
     home.drop(file_name(day), "\n".join([lines[0], *spoilt]).encode())
     home.look()
     home.intake.take_in(home.plan().months)
-    (condition,) = [each for each in file_conditions(settings, NOON) if each.where == "rows of the newest files"]
+    (condition,) = refused_row_conditions(settings)
     lost = sum("yesterday" in line for line in spoilt)
     assert condition.level == WARN
     assert condition.what == f"rows were refused: {file_name(day)}: {lost} of {len(spoilt)} rows"
@@ -152,4 +152,4 @@ def test_files_that_are_all_well_are_told_as_well(settings):
     home.drop(file_name(dt.date(2022, 12, 30)), snapshot([dt.date(2022, 12, 30)], missing=0))
     home.look()
     home.intake.take_in(home.plan().months)
-    assert [condition.level for condition in file_conditions(settings, NOON)] == [OK]
+    assert [condition.level for condition in refused_row_conditions(settings)] == [OK]

@@ -5,9 +5,11 @@ import datetime as dt
 import dagster as dg
 
 from cryptoliq_assets.io.declare import OWNERS, every_month
-from cryptoliq_assets.io.files import to_json, write_files
+from cryptoliq_assets.io.files import to_json, write_file
 from cryptoliq_assets.io.frames import PanderaParquetIOManager
 from cryptoliq_assets.io.run_lock import RunLock
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.monitor.report_runs import run_report
 from cryptoliq_assets.settings import Settings
 
 CODE_VERSION = "1"
@@ -29,28 +31,34 @@ def drift_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         reports/drift_report.json for programs, reports/drift_report.html for people. PSI, Wasserstein distance, share of
         missing and shift of the median for each feature, the score and the predictions; snapshots with a fault are left out.
         """
-        from cryptoliq_assets.monitor.conditions import worst
-        from cryptoliq_assets.monitor.drift.measuring import overall
-        from cryptoliq_assets.monitor.drift.page import drift_markdown, drift_page
-        from cryptoliq_assets.monitor.drift.report import make_report, report_paths
-
-        report = make_report(settings, tables.store(), now=dt.datetime.now(dt.UTC))
-        value, page = report_paths(settings.reports_dir)
-        write_files({value: to_json(report.to_dict()).encode(), page: drift_page(report, settings).encode()})
-        raised = [condition.kind for condition in report.conditions if condition.level != "ok"]
-        figures = {name: size for name, size in overall(report.drifts).items() if size is not None}
-        return dg.MaterializeResult(
-            metadata={
-                "level": worst(report.conditions),
-                "raised": raised,
-                "newest_snapshot": str(report.newest),
-                "days": len(report.days),
-                "reference": report.reference_from or report.no_drift or "",
-                **figures,
-                "report": dg.MetadataValue.md(drift_markdown(report, settings)),
-                "page": dg.MetadataValue.path(str(page)),
-                "path": dg.MetadataValue.path(str(value)),
-            }
-        )
+        return run_report(context, settings, lambda: _make(settings, tables.store()))
 
     return [drift_report]
+
+
+def _make(settings: Settings, store: TableStore) -> dg.MaterializeResult:
+    from cryptoliq_assets.monitor.conditions import OK, worst
+    from cryptoliq_assets.monitor.drift.measuring import overall
+    from cryptoliq_assets.monitor.drift.page import drift_markdown, drift_page
+    from cryptoliq_assets.monitor.drift.report import make_report, report_paths
+
+    report = make_report(settings, store, now=dt.datetime.now(dt.UTC))
+    value, page = report_paths(settings.reports_dir)
+    # First and by itself: a page that cannot be drawn must not hide what was found.
+    write_file(value, to_json(report.to_dict()).encode())
+    write_file(page, drift_page(report, settings).encode())
+    raised = [condition.kind for condition in report.conditions if condition.level != OK]
+    figures = {name: size for name, size in overall(report.drifts).items() if size is not None}
+    return dg.MaterializeResult(
+        metadata={
+            "level": worst(report.conditions),
+            "raised": raised,
+            "newest_snapshot": str(report.newest),
+            "days": len(report.days),
+            "reference": report.reference_from or report.no_drift or "",
+            **figures,
+            "report": dg.MetadataValue.md(drift_markdown(report, settings)),
+            "page": dg.MetadataValue.path(str(page)),
+            "path": dg.MetadataValue.path(str(value)),
+        }
+    )

@@ -1,9 +1,13 @@
 """Checks of `drift_report`: they say what the report's conditions say, so that a run shows it."""
 
+from typing import Any
+
 import dagster as dg
 
 from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition, worst
+from cryptoliq_assets.monitor.feed_faults import KINDS_OF_FEED
+from cryptoliq_assets.monitor.report_runs import run_check
 from cryptoliq_assets.settings import Settings
 
 
@@ -25,20 +29,25 @@ def _check(name: str, settings: Settings, *, description: str) -> dg.AssetChecks
         description=f"{description} A warning or an error, as the report's conditions have it.",
     )
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        return run_check(context, settings, evaluate)
+
+    def evaluate() -> dict[str, Any]:
         from cryptoliq_assets.monitor.drift.report import report_paths
 
         value = read_object(report_paths(settings.reports_dir)[0])
-        # The report has the feed's conditions and that of drift.
+        # The report has the feed's conditions and those of drift.
         conditions = [Condition.of(said) for said in value["conditions"]]
-        found = [condition for condition in conditions if (condition.kind == "feature_drift") == (name == "drift")]
+        of_feed = {condition.key for condition in conditions if condition.kind in KINDS_OF_FEED}
+        found = [condition for condition in conditions if (condition.key in of_feed) == (name == "feed")]
         level = worst(found)
         raised = [condition for condition in found if condition.level != OK]
-        return dg.AssetCheckResult(
-            passed=level == OK,
-            severity=dg.AssetCheckSeverity.ERROR if level == FAIL else dg.AssetCheckSeverity.WARN,
-            metadata={condition.kind: f"{condition.level}: {condition.what}" for condition in found} | _numbers(found),
-            description="; ".join(f"{condition.title}: {condition.what}" for condition in raised) or None,
-        )
+        return {
+            "passed": level == OK,
+            "severity": dg.AssetCheckSeverity.ERROR if level == FAIL else dg.AssetCheckSeverity.WARN,
+            "metadata": {condition.kind: f"{condition.level}: {condition.what}" for condition in found}
+            | _numbers(found),
+            "description": "; ".join(f"{condition.title}: {condition.what}" for condition in raised) or None,
+        }
 
     return check
 

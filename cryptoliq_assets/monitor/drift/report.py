@@ -23,14 +23,17 @@ from cryptoliq_assets.monitor.drift.reference import (
     make_reference,
     measured_features,
 )
-from cryptoliq_assets.monitor.feed_faults import Verdict, conditions, judge
+from cryptoliq_assets.monitor.feed_faults import Verdict, conditions
+from cryptoliq_assets.monitor.feed_history import read_feed
+from cryptoliq_assets.monitor.isolation import broken_condition, working_condition
 from cryptoliq_assets.monitor.statistics.centring import centred_by_day
-from cryptoliq_assets.monitor.vitals import COLUMNS, first_date_needed, vitals
+from cryptoliq_assets.monitor.vitals import vitals
 from cryptoliq_assets.partitions import month_of, months_between
-from cryptoliq_assets.raw.report_files import find_report
 from cryptoliq_assets.settings import Settings
 
 _KEYS = ["coin", "date", "sound"]
+# The part of the monitor that holds the champion's inputs against their reference.
+DRIFT = "drift of the champion"
 
 
 @dataclass(frozen=True)
@@ -91,43 +94,17 @@ def make_report(settings: Settings, store: TableStore, *, now: dt.datetime) -> D
     newest = newest_date(store, "raw_snapshots")
     if newest is None:
         return DriftReport(now, None, [], vitals(store.read("raw_snapshots", [])), no_drift="there is no snapshot yet")
-    signs, verdicts = look_at_feed(settings, store, newest=newest)
-    newest_verdict = verdicts[newest]
-    report = _measured(settings, store, now=now, newest=newest, verdicts=verdicts, signs=signs)
-    moved = report.moves[-1].isoformat() if report.moves else None
-    drift = drift_condition(report.drifts, moved=moved)
-    report.conditions.extend([*conditions(newest_verdict), drift])
+    signs, verdicts = read_feed(settings, store, newest=newest, days=settings.drift_days)
+    feed = conditions(verdicts.get(newest))
+    try:
+        report = _measured(settings, store, now=now, newest=newest, verdicts=verdicts, signs=signs)
+        moved = report.moves[-1].isoformat() if report.moves else None
+        drift = [drift_condition(report.drifts, moved=moved), working_condition(DRIFT)]
+    except Exception as error:  # What is wrong with the champion's inputs must not hide what is wrong with the feed.
+        drift = [broken_condition(DRIFT, error)]
+        report = DriftReport(now, newest, [], signs, no_drift=drift[0].what)
+    report.conditions.extend([*feed, *drift])
     return report
-
-
-def look_at_feed(
-    settings: Settings, store: TableStore, *, newest: dt.date
-) -> tuple[pd.DataFrame, dict[dt.date, Verdict]]:
-    """Vital signs of the snapshots that matter, and the verdicts on those of the last `drift_days`, by date."""
-    earliest = newest - dt.timedelta(days=settings.drift_days - 1)
-    since = first_date_needed(earliest, usual_days=settings.feed_usual_days)
-    months = months_between(month_of(since), month_of(newest))
-    rows = store.read("raw_snapshots", months, columns=[*COLUMNS, "source_file", "arrival"])
-    rows = rows[rows["date"] >= pd.Timestamp(since)].reset_index(drop=True)
-    signs, units = vitals(rows), file_units(rows, settings)
-    verdicts = {}
-    for day in signs.index[signs.index >= pd.Timestamp(earliest)]:
-        verdict = judge(signs.loc[:day], settings, units=units)
-        assert verdict is not None, "a day with vital signs has a verdict"
-        verdicts[verdict.date] = verdict
-    return signs, verdicts
-
-
-def file_units(rows: pd.DataFrame, settings: Settings) -> dict[dt.date, str]:
-    """The unit of 1h, 24h and 7d in the file that most rows of a date came from, where its report is certain of it."""
-    counts = rows.groupby(["date", "source_file", "arrival"], observed=True).size().rename("rows").reset_index()
-    largest = counts.sort_values("rows", kind="stable").drop_duplicates("date", keep="last")
-    units = {}
-    for row in largest.sort_values("date").itertuples():
-        report = find_report(settings.validation_dir, str(row.source_file), int(row.arrival))
-        if report and report.get("unit") and report.get("unit_certain"):
-            units[row.date.date()] = str(report["unit"])
-    return units
 
 
 def _measured(
