@@ -13,6 +13,23 @@ _URL = "CRYPTOLIQ_POSTGRES_URL"
 _OWNER_ONLY = 0o700
 
 
+def home_problem(settings: Settings) -> str | None:
+    """Why the home is none: it does not exist, or was never set up; None for a home.
+
+    What setup, ingest or a training leaves makes a home: a copy without the Dagster instance is one.
+    """
+    home = settings.home
+    if not home.is_dir():
+        return f"{home} does not exist"
+    marks = (
+        settings.dagster_home / "dagster.yaml",
+        settings.catalogue_path,
+        settings.models_dir / "ledger.jsonl",
+        settings.models_dir / "metadata.json",
+    )
+    return None if any(mark.exists() for mark in marks) else f"{home} was never set up"
+
+
 def prepare_home(settings: Settings) -> list[Path]:
     """Make what is not there yet, for its owner alone; returns what was made. Raises OSError naming the path that cannot be made, ValueError
     where the instance file and the settings have Dagster's records in two places."""

@@ -15,6 +15,8 @@ FORECAST_JOB = "forecast"
 ROLLBACK_JOB = "rollback"
 MONITOR_JOB = "monitor"
 FETCH_JOB = "fetch_snapshot"
+# On a run that failed because what was asked for is not possible: a mistake of the person who asked, and no incident.
+REFUSED_TAG = "cryptoliq/refused"
 
 _PREPROCESSED = ["cleaned_snapshots", "engineered_features", "labels"]
 _TABLES = ["raw_snapshots", *_PREPROCESSED]

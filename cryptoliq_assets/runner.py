@@ -30,6 +30,7 @@ from cryptoliq_assets.io.run_lock import home_lock
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.jobs import FORECAST_JOB, MONITOR_JOB, REFRESH_JOB, ROLLBACK_JOB, TRAIN_JOB, selection_of
 from cryptoliq_assets.models.jobs import ROLLBACK_OP
+from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.partitions import contiguous_ranges, months_between
 from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
@@ -136,7 +137,12 @@ class Runner:
 
     def rollback(self, to: str | None, *, reason: str | None = None) -> None:
         """Make an earlier champion current again: `to`, else the newest sound one before the current; `reason` is for the
-        ledger."""
+        ledger. RunFailed, before anything runs, where there is no such version or it does not load."""
+        store = store_of(self.settings)
+        try:
+            store.rollback_target(to)
+        except ModelRefused as error:
+            raise RunFailed(f"{error.reason}; {store.current_version() or 'no model'} stays") from error
         said = {name: value for name, value in (("to", to), ("reason", reason)) if value}
         self.run(ROLLBACK_JOB, ops={ROLLBACK_OP: {"config": said}})
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cryptoliq_assets.commands.console import console
+from cryptoliq_assets.commands.console import console, require_home
 from cryptoliq_assets.settings import Settings
 
 _LOADED = ("cryptoliq_assets.serving.sources", "cryptoliq_assets.serving.batch", "cryptoliq_assets.serving.charts")
@@ -23,6 +23,8 @@ def app(settings: Settings, host: str, port: int) -> None:
     Forecasts, coins, what-if, CSV files, models, data health. It asks for no password: leave it on 127.0.0.1, or put a
     proxy that does before it.
     """
+    if not settings.api_url:
+        require_home(settings)
     try:
         from streamlit import net_util
         from streamlit.web import cli

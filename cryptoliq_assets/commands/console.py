@@ -1,10 +1,13 @@
 """What all commands share in what they show: one console, progress of a run, tables, and how an error is told."""
 
+import functools
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -89,6 +92,36 @@ def plain(text: str, *, keep: str = "") -> str:
     return "".join(
         sign if sign.isprintable() or sign in keep else sign.encode("unicode_escape").decode() for sign in text
     )
+
+
+class NoHome(click.ClickException):
+    """A command was called on a folder that is no home; exit code 2."""
+
+    exit_code = 2
+
+
+def require_home(settings: Settings) -> None:
+    """Raise NoHome where the home does not exist or was never set up. Nothing is created."""
+    from cryptoliq_assets.home import home_problem
+
+    problem = home_problem(settings)
+    if problem:
+        raise NoHome(
+            f"{problem}: it is no home of cryptoliq. Name the home with --home or CRYPTOLIQ_HOME, or make one there with "
+            f"`cryptoliq --home {settings.home} setup`"
+        )
+
+
+def pass_home(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Pass the settings to a command that works on a home, as `click.pass_obj` does; raises NoHome where there is none."""
+
+    @click.pass_obj
+    @functools.wraps(command)
+    def on_home(settings: Settings, *args: Any, **options: Any) -> Any:
+        require_home(settings)
+        return command(settings, *args, **options)
+
+    return on_home
 
 
 def quit_with(code: int) -> None:

@@ -2,7 +2,7 @@
 
 import click
 
-from cryptoliq_assets.commands.console import console, plain
+from cryptoliq_assets.commands.console import console, pass_home, plain
 from cryptoliq_assets.settings import Settings
 
 # Without a terminal a line is shown after so many charts.
@@ -16,7 +16,7 @@ def fetch() -> None:
 
 @fetch.command()
 @click.option("--again", is_flag=True, help="Also where today's snapshot was fetched already: the new one replaces it.")
-@click.pass_obj
+@pass_home
 def snapshot(settings: Settings, again: bool) -> None:
     """Today's market, whole or not at all: the largest coins (CRYPTOLIQ_COINGECKO_COINS) by market cap."""
     from cryptoliq_assets.raw.coingecko_snapshot import fetch_snapshot
@@ -34,7 +34,7 @@ def snapshot(settings: Settings, again: bool) -> None:
 @click.option("--top", default=250, show_default=True, type=click.IntRange(1, 20_000), help="Coins, by market cap.")
 @click.option("--leave-out-failed", is_flag=True, help="Write the files although some charts did not come.")
 @click.option("--again", is_flag=True, help="Also days that have their history: the new files replace it.")
-@click.pass_obj
+@pass_home
 def history(settings: Settings, days: int, top: int, leave_out_failed: bool, again: bool) -> None:
     """The past, a file a day: prices, caps and volumes at midnight UTC. Goes on where an earlier try stopped."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn

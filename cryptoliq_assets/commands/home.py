@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cryptoliq_assets.commands.console import console
+from cryptoliq_assets.commands.console import console, pass_home
 from cryptoliq_assets.commands.months import month_range
 from cryptoliq_assets.settings import Settings
 
@@ -57,7 +57,7 @@ def simulate(
 
 @click.command()
 @month_range
-@click.pass_obj
+@pass_home
 def export(settings: Settings, first: str | None, last: str | None) -> None:
     """Write the engineered features as data/processed/engineered_features.csv."""
     from rich.progress import track
@@ -84,7 +84,7 @@ def export(settings: Settings, first: str | None, last: str | None) -> None:
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
-@click.pass_obj
+@pass_home
 def ui(settings: Settings, host: str, port: int) -> None:
     """Dagster's UI and daemon (dagster dev) on this home: runs, lineage, checks; sensors watch data/raw."""
     from cryptoliq_assets.home import prepare_home

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cryptoliq_assets.commands.console import console, explain, quit_with, running, say, table
+from cryptoliq_assets.commands.console import console, explain, pass_home, quit_with, running, say, table
 from cryptoliq_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def models() -> None:
 
 
 @models.command("list")
-@click.pass_obj
+@pass_home
 def list_models(settings: Settings) -> None:
     """Every stored version, newest first, and the last lines of the ledger."""
     from cryptoliq_assets.models.names import model_version_of
@@ -61,7 +61,7 @@ def list_models(settings: Settings) -> None:
 @models.command()
 @click.option("--to", metavar="VERSION", default=None, help="Default: the newest sound version before the current one.")
 @click.option("--reason", metavar="TEXT", default=None, help="Why, for the ledger.")
-@click.pass_obj
+@pass_home
 def rollback(settings: Settings, to: str | None, reason: str | None) -> None:
     """Make an earlier version current again; forecasts and services use it from their next look on."""
     from cryptoliq_assets.models.store import store_of
@@ -79,7 +79,7 @@ def rollback(settings: Settings, to: str | None, reason: str | None) -> None:
 
 
 @models.command()
-@click.pass_obj
+@pass_home
 def verify(settings: Settings) -> None:
     """Load every stored version through every check. Exit code 1 when one is refused, or the pointer is lost or wrong."""
     from cryptoliq_assets.models.store import store_of

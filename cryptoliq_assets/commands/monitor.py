@@ -2,14 +2,14 @@
 
 import click
 
-from cryptoliq_assets.commands.console import explain, quit_with, running
+from cryptoliq_assets.commands.console import explain, pass_home, quit_with, running
 from cryptoliq_assets.commands.results import show_conditions
 from cryptoliq_assets.monitor.conditions import FAIL, worst
 from cryptoliq_assets.settings import Settings
 
 
 @click.command()
-@click.pass_obj
+@pass_home
 def monitor(settings: Settings) -> None:
     """Check for drift, lost skill, stale data and failures; raise alerts; exit code 1 where something fails."""
     from cryptoliq_assets.runner import RunFailed

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cryptoliq_assets.commands.console import console, quit_with, running, say
+from cryptoliq_assets.commands.console import console, pass_home, quit_with, running, say
 from cryptoliq_assets.commands.months import month_range
 from cryptoliq_assets.commands.results import show_forecasts, show_leaderboard
 from cryptoliq_assets.jobs import INGEST_JOB, PREPROCESS_JOB
@@ -32,7 +32,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     default=None,
     help="Move accepted files of --input-dir here; default: they stay.",
 )
-@click.pass_obj
+@pass_home
 def ingest(settings: Settings, source: Path | None, archive: Path | None) -> None:
     """Take in the files of data/raw: validate, archive or quarantine, write raw rows.
 
@@ -50,7 +50,7 @@ def ingest(settings: Settings, source: Path | None, archive: Path | None) -> Non
 
 @click.command()
 @month_range
-@click.pass_obj
+@pass_home
 def preprocess(settings: Settings, first: str | None, last: str | None) -> None:
     """Clean, engineer and label: the months that need it, or those given."""
     with running(settings) as runner:
@@ -63,7 +63,7 @@ def preprocess(settings: Settings, first: str | None, last: str | None) -> None:
 
 
 @click.command()
-@click.pass_obj
+@pass_home
 def train(settings: Settings) -> None:
     """Evaluate and fit the candidates, promote the best that passes the gate."""
     with running(settings) as runner:
@@ -72,7 +72,7 @@ def train(settings: Settings) -> None:
 
 
 @click.command()
-@click.pass_obj
+@pass_home
 def forecast(settings: Settings) -> None:
     """Forecast the newest snapshot with the present champion."""
     with running(settings) as runner:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from cryptoliq_assets.commands.console import console, errors, explain, quit_with, say
+from cryptoliq_assets.commands.console import console, errors, explain, quit_with, require_home, say
 from cryptoliq_assets.settings import Settings
 
 
@@ -27,6 +27,8 @@ def predict(settings: Settings, source: Path, target: Path, unit: str) -> None:
     stored days were used; "snapshot": it has none in the 3 days before) and reason (why a row was refused). Exit code 1
     when any row was refused.
     """
+    if not settings.models_url:
+        require_home(settings)
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from cryptoliq_assets.models.champion import load_champion

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from filelock import FileLock
 
-from cryptoliq_assets.commands.console import console
+from cryptoliq_assets.commands.console import console, require_home
 from cryptoliq_assets.settings import Settings
 
 # Connections, and requests under way, of one process.
@@ -38,6 +38,8 @@ def serve(settings: Settings, host: str | None, port: int | None, workers: int |
         console.print(f"key, for whoever asks: {key}", soft_wrap=True)
         console.print(f"CRYPTOLIQ_API_KEYS={digest}", soft_wrap=True)
         return
+    if not settings.models_url:
+        require_home(settings)
     chosen = {"api_host": host, "api_port": port, "api_workers": workers}
     settings = settings.model_copy(update={name: value for name, value in chosen.items() if value is not None})
     _check(settings)

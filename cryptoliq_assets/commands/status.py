@@ -5,7 +5,8 @@ import json
 
 import click
 
-from cryptoliq_assets.commands.console import quit_with, say
+from cryptoliq_assets.commands.alerts import closed_by, silenced_by
+from cryptoliq_assets.commands.console import pass_home, quit_with, say
 from cryptoliq_assets.commands.results import say_condition
 from cryptoliq_assets.forecasts.due import days_needed, forecasts_due, mismatch, newest_date, training_due
 from cryptoliq_assets.io.tables import TableStore
@@ -29,7 +30,7 @@ _ALERTS = 5
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-@click.pass_obj
+@pass_home
 def status(settings: Settings, as_json: bool) -> None:
     """What is there, how new it is, what is not well, and what there is to do; exit code 1 where something fails."""
     state = read_status(settings)
@@ -132,10 +133,13 @@ def read_status(settings: Settings) -> dict:
         "stale_coins": stale_coins(settings),
         "drift": _drift(settings),
         "open_incidents": [incident.key for incident in alarms.open],
+        "incident_ids": {incident.key: incident.id for incident in alarms.open},
+        "closed_incidents": [f"{incident.id} {key}, {closed_by(incident)}" for key, incident in alarms.closed.items()],
+        "silenced": [f"{kind} {silenced_by(silence)}" for kind, silence in alarms.silenced(now).items()],
         "last_alerts": alarms.notices[::-1][:_ALERTS],
         "problems": [alarms.problem] if alarms.problem else [],
         "level": worst(found),
-        "not_well": [condition.to_dict() for condition in not_well],
+        "not_well": [condition.to_dict() | {"id": condition.id} for condition in not_well],
         "to_do": to_do,
     }
 

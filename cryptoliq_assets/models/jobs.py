@@ -5,7 +5,7 @@ import datetime as dt
 import dagster as dg
 
 from cryptoliq_assets.io.run_lock import RunLock
-from cryptoliq_assets.jobs import ROLLBACK_JOB
+from cryptoliq_assets.jobs import REFUSED_TAG, ROLLBACK_JOB
 from cryptoliq_assets.settings import Settings
 
 ROLLBACK_OP = "roll_back"
@@ -31,6 +31,8 @@ def rollback_job(settings: Settings) -> dg.JobDefinition:
         try:
             metadata = store.rollback(config.to or None, at=dt.datetime.now(dt.UTC), reason=config.reason or None)
         except ModelRefused as error:
+            # Nothing was changed, and whoever asked sees why: no incident comes of it.
+            context.instance.add_run_tags(context.run_id, {REFUSED_TAG: "yes"})
             raise dg.Failure(f"{error.reason}; {before or 'no model'} stays", allow_retries=False) from error
         show_card_of(settings.reports_dir, metadata["version"])
         context.log.info(f"rolled back from {before} to {metadata['version']}")

@@ -121,22 +121,34 @@ class ModelStore:
     def rollback(self, to: str | None = None, *, at: dt.datetime, reason: str | None = None) -> dict[str, Any]:
         """Make `to` (default: the newest sound version that was current before this one) current again.
 
-        to: any form that `find` takes. The current one itself may be named where its pointer is lost or wrong: it is then written again. reason: what the
-        ledger is to say. Raises ModelRefused with the reason where there is none or it does not load; the current model stays.
+        to: any form that `find` takes. The current one itself may be named where its pointer is lost or wrong: it is then
+        written again. reason: what the ledger is to say. Raises ModelRefused with the reason where there is none or it does not load; the current model stays.
         """
-        self._own()
-        pointer = self.pointer()
-        current = pointer.version
-        to = self.find(to) if to is not None else None
-        if to is not None and to == current:
-            if pointer.problem is None:
-                raise ModelRefused(f"{to} is the current model already")
-            reason = "; ".join(filter(None, [f"the pointer is written again: {pointer.problem}", reason]))
-        loaded = self.load(to) if to else self._sound_before(current)
-        told = {"sha256": loaded.metadata["sha256"], "reason": reason or "asked for", "before": current}
+        current = self.current_version()
+        loaded, mended = self._rollback_target(to)
+        reason = "; ".join(filter(None, [mended, reason])) or "asked for"
+        told = {"sha256": loaded.metadata["sha256"], "reason": reason, "before": current}
         self._record(ROLLBACK, at=at, version=loaded.version, **told)
         self._switch(loaded.version, loaded.metadata)
         return loaded.metadata
+
+    def rollback_target(self, to: str | None = None) -> str:
+        """The version that `rollback` would make current; raises ModelRefused as it does. Changes nothing."""
+        loaded, _ = self._rollback_target(to)
+        return loaded.version
+
+    def _rollback_target(self, to: str | None) -> tuple[LoadedModel, str | None]:
+        """The model to go to, and what the ledger is to say where only the pointer is written again."""
+        self._own()
+        pointer = self.pointer()
+        if to is None:
+            return self._sound_before(pointer.version), None
+        to = self.find(to)
+        if to != pointer.version:
+            return self.load(to), None
+        if pointer.problem is None:
+            raise ModelRefused(f"{to} is the current model already")
+        return self.load(to), f"the pointer is written again: {pointer.problem}"
 
     def pointer(self) -> Pointed:
         """The current version, and what is wrong with the pointer to it: a reason to raise alarm. Watch it to reload."""

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from cryptoliq_assets.io.files import make_folder, write_json
 from cryptoliq_assets.io.safe_open import read_object
-from cryptoliq_assets.monitor.conditions import Condition
+from cryptoliq_assets.monitor.conditions import Condition, incident_id
 from cryptoliq_assets.monitor.incidents import Incident, Notice, step
 from cryptoliq_assets.monitor.notify import Channel, Message, channels_of, send, send_within
 from cryptoliq_assets.serving.journal import Journal
@@ -41,7 +41,7 @@ class State:
 
     incidents: by key; outbox: messages that wait, oldest first, each with its channel's name, `attempts` and `next_at`;
     seen: conditions that sensors noted, by key; checks: what was read of each check's evaluations; notices: the last
-    ones, newest last.
+    ones, newest last; silences: by kind until when it is silenced, by whom and why.
     """
 
     looked_at: str | None = None
@@ -50,6 +50,7 @@ class State:
     seen: dict[str, Condition] = field(default_factory=dict)
     checks: dict[str, Any] = field(default_factory=dict)
     notices: list[dict[str, Any]] = field(default_factory=list)
+    silences: dict[str, dict[str, Any]] = field(default_factory=dict)
     problem: str | None = None
 
     @property
@@ -57,6 +58,23 @@ class State:
         """Incidents that have not recovered, the failures first, then the oldest."""
         there = [incident for incident in self.incidents.values() if incident.open]
         return sorted(there, key=lambda incident: (incident.level != "fail", incident.opened_at, incident.key))
+
+    @property
+    def closed(self) -> dict[str, Incident]:
+        """Incidents that somebody closed and that have not recovered, by key."""
+        return {key: incident for key, incident in self.incidents.items() if incident.closed_at}
+
+    def record(self, notices: Iterable[Notice]) -> None:
+        """Add to the last notices."""
+        self.notices = [*self.notices, *(asdict(notice) for notice in notices)][-_NOTICES:]
+
+    def silenced(self, now: dt.datetime) -> dict[str, dict[str, Any]]:
+        """The silences that stand at `now`, by kind."""
+        return {
+            kind: silence
+            for kind, silence in self.silences.items()
+            if dt.datetime.fromisoformat(silence["until"]) > now
+        }
 
 
 @dataclass(frozen=True)
@@ -80,6 +98,7 @@ def read_state(settings: Settings) -> State:
             seen={key: Condition.of(condition) for key, condition in value["seen"].items()},
             checks=dict(value["checks"]),
             notices=list(value["notices"]),
+            silences=dict(value.get("silences", {})),
         )
     except FileNotFoundError:
         return State()
@@ -101,22 +120,29 @@ def raise_alarms(
     conditions: all that was looked at, the OK ones too; noted: those among them, of runs and checks, that later looks are
     to know of; checks: how far the evaluations of each check were read. Raises OSError where the state cannot be written.
     """
-    with _state_lock(settings):
+    with state_lock(settings):
         state = read_state(settings)
         if state.problem:
-            _log(settings, [{"event": "alerts_state_lost", "reason": state.problem}])
+            log_lines(settings, [{"event": "alerts_state_lost", "reason": state.problem}])
             state.problem = None
         state.seen |= {condition.key: condition for condition in noted}
         state.checks |= checks or {}
         found = [condition for condition in conditions if condition.key not in state.seen]
         repeat = dt.timedelta(hours=settings.alert_repeat_hours)
-        state.incidents, notices = step(state.incidents, [*found, *state.seen.values()], now, repeat=repeat)
-        for notice in notices:
-            message = Message(f"cryptoliq: {notice.subject}", f"{notice.text}\nhome: {settings.home}", notice.level)
+        state.silences = state.silenced(now)
+        state.incidents, notices = step(
+            state.incidents, [*found, *state.seen.values()], now, repeat=repeat, silenced=state.silences
+        )
+        for notice in (notice for notice in notices if not notice.silenced):
+            message = Message(
+                f"cryptoliq: {notice.subject}",
+                f"{notice.text}\nid: {incident_id(notice.key)}\nhome: {settings.home}",
+                notice.level,
+            )
             state.outbox += [_waiting(channel, message, now) for channel in channels_of(settings)]
-        state.notices = [*state.notices, *(asdict(notice) for notice in notices)][-_NOTICES:]
+        state.record(notices)
         state.looked_at = now.isoformat(timespec="seconds")
-        _write(settings, state)
+        write_state(settings, state)
     return Look(state.open, notices, deliver(settings, now, by=by))
 
 
@@ -166,7 +192,7 @@ def _due(state: State, now: dt.datetime, *, passing: set[str]) -> dict[str, dict
 def _settle(settings: Settings, outcomes: Mapping[str, str | None], now: dt.datetime) -> None:
     """Take delivered messages (id → None) out of the outbox, and put off the others, each time for longer."""
     lines = []
-    with _state_lock(settings):
+    with state_lock(settings):
         state = read_state(settings)
         for entry in state.outbox:
             reason = outcomes.get(entry["id"])
@@ -177,13 +203,13 @@ def _settle(settings: Settings, outcomes: Mapping[str, str | None], now: dt.date
             entry |= {"reason": reason, "next_at": (now + wait).isoformat()}
             lines.append(_line("alert_not_delivered", entry))
         state.outbox = [entry for entry in state.outbox if outcomes.get(entry["id"], "waits") is not None]
-        _write(settings, state)
-    _log(settings, lines)
+        write_state(settings, state)
+    log_lines(settings, lines)
 
 
 def _drop_old(settings: Settings, now: dt.datetime, channels: set[str]) -> None:
     """Give up what has waited too long, what is for a channel that the settings no longer name, and what is too much."""
-    with _state_lock(settings):
+    with state_lock(settings):
         state = read_state(settings)
         old = [
             entry
@@ -195,8 +221,8 @@ def _drop_old(settings: Settings, now: dt.datetime, channels: set[str]) -> None:
         if not old:
             return
         state.outbox = left
-        _write(settings, state)
-    _log(settings, [_line("alert_given_up", entry) for entry in old])
+        write_state(settings, state)
+    log_lines(settings, [_line("alert_given_up", entry) for entry in old])
 
 
 def _line(event: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,7 +231,7 @@ def _line(event: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     return {"event": event, **told}
 
 
-def _log(settings: Settings, lines: Iterable[Mapping[str, Any]]) -> None:
+def log_lines(settings: Settings, lines: Iterable[Mapping[str, Any]]) -> None:
     """Add lines to logs/app.log, whole and whoever else writes there."""
     lines = list(lines)
     if not lines:
@@ -217,13 +243,14 @@ def _log(settings: Settings, lines: Iterable[Mapping[str, Any]]) -> None:
             journal.write({"at": at, **line})
 
 
-def _state_lock(settings: Settings) -> FileLock:
+def state_lock(settings: Settings) -> FileLock:
     """Held for reading, changing and writing the state, never while something is sent."""
     make_folder(settings.dagster_home)
     return FileLock(settings.dagster_home / "incidents.lock", timeout=_STATE_SECONDS)
 
 
-def _write(settings: Settings, state: State) -> None:
+def write_state(settings: Settings, state: State) -> None:
+    """Write the state, durable; by whoever holds `state_lock` since it was read."""
     value = {
         "looked_at": state.looked_at,
         "incidents": {key: incident.to_dict() for key, incident in sorted(state.incidents.items())},
@@ -231,5 +258,6 @@ def _write(settings: Settings, state: State) -> None:
         "seen": {key: condition.to_dict() for key, condition in sorted(state.seen.items())},
         "checks": state.checks,
         "notices": state.notices,
+        "silences": state.silences,
     }
     write_json(settings.incidents_path, value)

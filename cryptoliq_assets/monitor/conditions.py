@@ -5,6 +5,7 @@ Every part of the monitor tells what it found as conditions. Checks show them, `
 not about a state that a person may have to act on does not belong here.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -97,6 +98,11 @@ class Condition:
         return f"{self.kind}/{self.where}"
 
     @property
+    def id(self) -> str:
+        """A short name of the incident, the same at every evaluation; see `incident_id`."""
+        return incident_id(self.key)
+
+    @property
     def title(self) -> str:
         return KINDS[self.kind].title
 
@@ -112,6 +118,11 @@ class Condition:
     def of(cls, value: Mapping[str, Any]) -> "Condition":
         """Back from a report."""
         return cls(**{name: value[name] for name in ("kind", "level", "where", "what", "since", "figures")})
+
+
+def incident_id(key: str) -> str:
+    """Six hex digits that name an incident on the command line: of its kind and place, so the same when it returns."""
+    return hashlib.sha256(key.encode("utf-8", "backslashreplace")).hexdigest()[:6]
 
 
 def worst(conditions: Iterable[Condition]) -> Level:

@@ -13,6 +13,7 @@ import dagster as dg
 
 from cryptoliq_assets.io.check_kit import RESTATES
 from cryptoliq_assets.io.declare import RANGE_END_TAG, RANGE_START_TAG
+from cryptoliq_assets.jobs import REFUSED_TAG
 from cryptoliq_assets.monitor.alarm import State
 from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition
 from cryptoliq_assets.monitor.isolation import broken_condition, working_condition
@@ -29,6 +30,8 @@ _PARTITION_TAG = "dagster/partition"
 _MOST_EVALUATIONS = 100
 # The part of the monitor that reads Dagster's records.
 PART = "Dagster's runs and checks"
+# Runs of a job looked through for one that was not refused.
+_MOST_REFUSED = 20
 # Stands for all months, or for what has none.
 _WHOLE = "all"
 
@@ -85,8 +88,9 @@ def run_condition(instance: dg.DagsterInstance, run: dg.DagsterRun, *, at: float
 
 
 def _job_condition(instance: dg.DagsterInstance, job: str, state: State) -> Condition | None:
-    """None where no run of the job has finished, or the last one was seen before."""
-    records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_FINISHED), limit=1)
+    """None where no run of the job has finished, or the last one was seen before. Runs that were refused say nothing of it."""
+    records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_FINISHED), limit=_MOST_REFUSED)
+    records = [record for record in records if REFUSED_TAG not in record.dagster_run.tags]
     if not records:
         return None
     run = records[0].dagster_run

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.jobs import AssetJob
+from cryptoliq_assets.jobs import REFUSED_TAG, AssetJob
 from cryptoliq_assets.models.ledger import sha256_of
 from cryptoliq_assets.monitor.alarm import Look, raise_alarms, read_state
 from cryptoliq_assets.monitor.alert_assets import tell
@@ -90,6 +90,11 @@ def run_failures_sensor(settings: Settings) -> dg.SensorDefinition:
         ),
     )
     def run_failures(context: dg.RunFailureSensorContext) -> None:
+        # The tags of the run as it is stored: it may have been refused after it began.
+        stored = context.instance.get_run_by_id(context.dagster_run.run_id) or context.dagster_run
+        if REFUSED_TAG in stored.tags:
+            context.log.info("the run was refused: whoever asked for it sees why, and nothing was changed")
+            return
         now = dt.datetime.now(dt.UTC)
         condition = run_condition(context.instance, context.dagster_run, at=now.timestamp())
         tell(context.log, raise_alarms(settings, [], now, noted=[condition]))

@@ -8,9 +8,9 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 
-from cryptoliq_assets.features.market import OLDEST_DAYS
 from cryptoliq_assets.labels.liquidity import CLIP_7D, CLIP_24H, daily_volatility, log_return
 from cryptoliq_assets.raw.consistency import realised_slopes
+from cryptoliq_assets.raw.neighbours import OLDEST_DAYS
 
 COLUMNS = ["coin", "date", "price", "24h", "7d", "24h_volume", "mkt_cap"]
 # The oldest day that a vital sign of a snapshot reaches back to.

@@ -58,7 +58,8 @@ def health_view(settings: Settings, store: TableStore, *, today: dt.date | None 
     first, between the first and the newest; snapshots: coins a day of the last 180 days; stale: coins absent from the
     newest snapshot; files: how many by state, the last ones with their reports; accuracy: of the last 90 days of
     forecasts that came true; drift: reports/drift_report.json, None while nothing has made it; conditions: those of all
-    that is looked at which are not well, the failures first; incidents, notices: what is open, and what was told last.
+    that is looked at which are not well, the failures first; incidents, notices: what is open, and what was told last;
+    closed, silences: incidents that somebody closed and that have not recovered, kinds that are not delivered for a time.
     """
     today = today or dt.datetime.now(dt.UTC).date()
     problems: list[str] = []
@@ -93,6 +94,8 @@ def health_view(settings: Settings, store: TableStore, *, today: dt.date | None 
         "conditions": [_told(condition) for condition in sorted(not_well, key=lambda each: each.level != FAIL)],
         "conditions_looked_at": len(conditions),
         "incidents": [_told(incident) for incident in alarms.open],
+        "closed": [_closed(incident) for incident in alarms.closed.values()],
+        "silences": [{"kind": kind, **silence} for kind, silence in alarms.silenced(now).items()],
         "notices": alarms.notices[::-1][:_NOTICES],
         "problems": problems,
     }
@@ -101,8 +104,14 @@ def health_view(settings: Settings, store: TableStore, *, today: dt.date | None 
 def _told(found: Condition | Incident) -> dict[str, Any]:
     """What is not well, as it is shown."""
     since = found.since or (found.opened_at.isoformat(timespec="minutes") if isinstance(found, Incident) else None)
-    named = {name: getattr(found, name) for name in ("kind", "level", "title", "where", "what", "to_do")}
+    named = {name: getattr(found, name) for name in ("id", "kind", "level", "title", "where", "what", "to_do")}
     return {**named, "since": since}
+
+
+def _closed(incident: Incident) -> dict[str, Any]:
+    """An incident that somebody closed, as it is shown."""
+    at = incident.closed_at.isoformat(timespec="minutes") if incident.closed_at else None
+    return {**_told(incident), "closed_at": at, "by": incident.closed_by, "reason": incident.closed_reason}
 
 
 def _end_of(day: dt.date) -> dt.datetime:

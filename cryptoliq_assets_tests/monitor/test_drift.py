@@ -194,6 +194,7 @@ def test_a_sound_home_has_a_report_in_which_all_is_looked_at_and_nothing_raised(
         "volume_step",
         "market_move",
         "feature_drift",
+        "monitor_broken",
     }
     assert len(report.days) == 7
     assert {drift.name for drift in report.drifts} >= {SCORE, PREDICTIONS, "turnover_log"}
@@ -237,7 +238,7 @@ def test_the_asset_writes_report_and_page_and_shows_both_in_the_ui(home):
     value, page = report_paths(home.reports_dir)
     said = json.loads(value.read_text(encoding="utf-8"))
     assert said["newest_snapshot"] == "2025-07-31"
-    assert [Condition.of(condition).level for condition in said["conditions"]] == [OK] * 11
+    assert [Condition.of(condition).level for condition in said["conditions"]] == [OK] * 12
     assert said["reference"]["from"] == "stored with the champion"
     assert {"psi", "distance", "missing", "shift"} <= set(said["drift"][0])
     (made,) = result.asset_materializations_for_node("drift_report")

@@ -25,11 +25,27 @@ _FILES = {
 
 _LEVELS = (OK, WARN, FAIL)
 _INCIDENTS = {
+    "id": st.column_config.TextColumn("ID", help="for `cryptoliq alerts close ID`"),
     "level": st.column_config.TextColumn("Level"),
     "title": st.column_config.TextColumn("Incident"),
     "where": st.column_config.TextColumn("Where"),
     "since": st.column_config.TextColumn("Since"),
     "what": st.column_config.TextColumn("What", width="large"),
+}
+_CLOSED = {
+    "id": st.column_config.TextColumn("ID"),
+    "level": st.column_config.TextColumn("Level"),
+    "title": st.column_config.TextColumn("Incident"),
+    "where": st.column_config.TextColumn("Where"),
+    "closed_at": st.column_config.TextColumn("Closed, UTC"),
+    "by": st.column_config.TextColumn("By"),
+    "reason": st.column_config.TextColumn("Why", width="large"),
+}
+_SILENCES = {
+    "kind": st.column_config.TextColumn("Kind"),
+    "until": st.column_config.TextColumn("Until, UTC"),
+    "by": st.column_config.TextColumn("By"),
+    "reason": st.column_config.TextColumn("Why", width="large"),
 }
 _NOTICES = {
     "at": st.column_config.TextColumn("Told, UTC"),
@@ -98,6 +114,14 @@ def _alerts(told: dict[str, Any]) -> None:
         st.markdown("**Open incidents**")
         open_ = pd.DataFrame(told["incidents"])[list(_INCIDENTS)]
         st.dataframe(open_, column_config=_INCIDENTS, hide_index=True, key="incidents")
+    if told["closed"]:
+        st.markdown("**Closed incidents: not raised again unless they grow worse, or recover and come back**")
+        closed = pd.DataFrame(told["closed"])[list(_CLOSED)]
+        st.dataframe(closed, column_config=_CLOSED, hide_index=True, key="closed")
+    if told["silences"]:
+        st.markdown("**Silenced kinds: recorded, and not delivered until then**")
+        silences = pd.DataFrame(told["silences"])[list(_SILENCES)]
+        st.dataframe(silences, column_config=_SILENCES, hide_index=True, key="silences")
     if told["notices"]:
         st.markdown("**What was told last, newest first**")
         notices = pd.DataFrame(told["notices"])

@@ -1,0 +1,179 @@
+"""Incidents that somebody closes, and kinds that are silenced: what later looks do, and what the log says."""
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cryptoliq_assets.monitor.alarm import raise_alarms, read_state
+from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition
+from cryptoliq_assets.monitor.incident_actions import NoSuchIncident, close_incident, silence_kind
+from cryptoliq_assets.monitor.incidents import Incident, close, step
+from cryptoliq_assets.settings import Settings
+from cryptoliq_assets_tests.monitor.receivers import receiver
+
+NOON = dt.datetime(2025, 8, 1, 12, tzinfo=dt.UTC)
+MINUTE, HOUR, DAY = dt.timedelta(minutes=1), dt.timedelta(hours=1), dt.timedelta(hours=24)
+
+
+def stale(level: str = FAIL, kind: str = "data_stale") -> Condition:
+    return Condition(kind, level, "raw_snapshots", f"it is {level}")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home")
+
+
+def look(settings: Settings, minutes: float, *conditions: Condition, **said) -> list[str]:
+    """One look; what was to be delivered of it."""
+    notices = raise_alarms(settings, conditions, NOON + minutes * MINUTE, **said).notices
+    return [notice.event for notice in notices if not notice.silenced]
+
+
+def app_log(settings: Settings) -> list[dict]:
+    return [json.loads(line) for line in (settings.logs_dir / "app.log").read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_closed_incident_whose_condition_still_fails_is_not_raised_again(settings):
+    assert look(settings, 0, stale()) == ["opened"]
+    close_incident(settings, stale().id, NOON + MINUTE, by="anna", reason="the source is down until Monday")
+    for minutes in (2, 10, 1441, 2900, 10_000):
+        assert look(settings, minutes, stale()) == []
+    state = read_state(settings)
+    assert state.open == []
+    closed = state.closed["data_stale/raw_snapshots"]
+    assert (closed.closed_by, closed.closed_reason, closed.level) == ("anna", "the source is down until Monday", FAIL)
+
+
+def test_a_closed_incident_that_grows_worse_is_raised_and_one_that_grows_better_is_not(settings):
+    look(settings, 0, stale(WARN))
+    close_incident(settings, stale().key, NOON, by="anna")
+    assert look(settings, 10, stale(WARN)) == []
+    assert look(settings, 20, stale(FAIL)) == ["escalated"]
+    assert [incident.id for incident in read_state(settings).open] == [stale().id]
+    close_incident(settings, stale().id, NOON + HOUR, by="anna")
+    assert look(settings, 70, stale(WARN)) == look(settings, 80, stale(FAIL)) == []
+
+
+def test_a_closed_incident_that_recovered_is_forgotten_in_silence_and_raised_when_it_comes_back(settings):
+    look(settings, 0, stale())
+    close_incident(settings, stale().id, NOON, by="anna")
+    assert look(settings, 10, stale(OK)) == look(settings, 20, stale(OK)) == []
+    assert read_state(settings).closed == {}
+    assert look(settings, 30, stale()) == ["returned"]
+
+
+def test_closing_the_incident_of_a_failed_run_ends_it_and_the_next_failed_run_is_raised(settings):
+    failed = Condition("run_failed", FAIL, "train", "run 1 failed", figures={"run_id": "1"})
+    look(settings, 0, noted=[failed])
+    close_incident(settings, failed.id, NOON, by="anna")
+    state = read_state(settings)
+    assert (state.open, state.closed, state.seen[failed.key].level) == ([], {}, OK)
+    assert look(settings, 10) == []
+    again = Condition("run_failed", FAIL, "train", "run 2 failed", figures={"run_id": "2"})
+    assert look(settings, 20, noted=[again]) == ["returned"]
+
+
+def test_what_is_not_open_cannot_be_closed_and_the_error_lists_what_is(settings):
+    look(settings, 0, stale())
+    with pytest.raises(NoSuchIncident, match=f"'abc'; open: {stale().id} \\(data_stale/raw_snapshots\\)"):
+        close_incident(settings, "abc", NOON, by="anna")
+    close_incident(settings, stale().id, NOON, by="anna")
+    with pytest.raises(NoSuchIncident, match="open: none"):
+        close_incident(settings, stale().id, NOON, by="anna")
+
+
+def test_each_action_is_in_the_log_with_actor_and_reason_and_among_the_notices(settings):
+    look(settings, 0, stale())
+    close_incident(settings, stale().id, NOON, by="anna", reason="known")
+    silence_kind(settings, "days_missing", NOON, hours=2, by="ben", reason="holiday")
+    closed, silenced = app_log(settings)
+    assert {**closed, "at": None} == {
+        "at": None,
+        "event": "alert_closed",
+        "id": stale().id,
+        "incident": "data_stale/raw_snapshots",
+        "by": "anna",
+        "reason": "known",
+    }
+    assert (silenced["event"], silenced["kind"], silenced["by"]) == ("alerts_silenced", "days_missing", "ben")
+    assert (silenced["until"], silenced["reason"]) == ("2025-08-01T14:00:00+00:00", "holiday")
+    assert [notice["event"] for notice in read_state(settings).notices] == ["opened", "closed", "silenced"]
+
+
+def test_a_silenced_kind_is_recorded_and_delivered_when_the_silence_ends_if_it_is_still_open(tmp_path):
+    with receiver() as http:
+        settings = Settings(home=tmp_path / "home", alert_urls=http.url, alert_send_seconds=5)
+        silence_kind(settings, "data_stale", NOON, hours=2, by="anna")
+        skill = Condition("skill_lost", FAIL, "champion", "skill -0.1")
+        look(settings, 10, stale(), skill)
+        assert http.titles == ["cryptoliq: FAIL: The champion lost its skill: champion"]
+        assert [incident.kind for incident in read_state(settings).open] == ["data_stale", "skill_lost"]
+        assert [notice["kind"] for notice in read_state(settings).notices][1:] == ["data_stale", "skill_lost"]
+        look(settings, 119, stale(), skill)
+        assert len(http.bodies) == 1
+        look(settings, 121, stale(), skill)
+        assert http.titles[1:] == ["cryptoliq: FAIL: Data is stale: raw_snapshots"]
+        look(settings, 130, stale(), skill)
+        assert len(http.bodies) == 2
+
+
+def test_what_opened_and_recovered_within_a_silence_is_not_delivered_and_what_recovered_in_it_is_afterwards(settings):
+    look(settings, 0, stale())
+    for kind in ("data_stale", "days_missing"):
+        silence_kind(settings, kind, NOON, hours=1, by="anna")
+    missing = "days_missing"
+    assert look(settings, 10, stale(OK), stale(kind=missing)) == []
+    assert look(settings, 20, stale(OK), stale(OK, missing)) == []
+    assert look(settings, 30, stale(OK), stale(OK, missing)) == []
+    assert read_state(settings).open == []
+    assert look(settings, 61, stale(OK), stale(OK, missing)) == ["recovered"]
+    assert look(settings, 70, stale(OK), stale(OK, missing)) == []
+
+
+def test_a_silence_of_no_hours_ends_one(settings):
+    silence_kind(settings, "data_stale", NOON, hours=5, by="anna")
+    assert look(settings, 1, stale()) == []
+    silence_kind(settings, "data_stale", NOON + 2 * MINUTE, hours=0, by="anna")
+    assert look(settings, 3, stale()) == ["opened"]
+    assert read_state(settings).silenced(NOON + 3 * MINUTE) == {}
+
+
+LEVELS = st.sampled_from([OK, WARN, FAIL, None])
+
+
+@given(
+    before=st.lists(LEVELS, max_size=6), after=st.lists(st.sampled_from([WARN, FAIL, None]), min_size=1, max_size=12)
+)
+def test_no_story_raises_a_closed_incident_that_neither_recovered_nor_grew_worse(before, after):
+    incidents, now = {}, NOON
+    for level in [*before, FAIL]:
+        incidents, _ = step(incidents, [stale(level)] if level else [], now, repeat=DAY)
+        now += HOUR
+    incidents = {key: close(incident, now, by="anna", reason=None) for key, incident in incidents.items()}
+    for level in after:
+        incidents = {
+            key: Incident.of(json.loads(json.dumps(incident.to_dict()))) for key, incident in incidents.items()
+        }
+        incidents, notices = step(incidents, [stale(level)] if level else [], now, repeat=DAY)
+        assert notices == []
+        now += HOUR
+
+
+@given(levels=st.lists(LEVELS, min_size=1, max_size=20), start=st.integers(0, 19), length=st.integers(1, 19))
+def test_nothing_of_a_silenced_kind_is_delivered_and_what_is_open_at_the_end_is_known(levels, start, length):
+    incidents, known = {}, False
+    for place, level in enumerate([*levels, levels[-1], levels[-1]]):
+        silent = start <= place < start + length and place < len(levels)
+        silenced = ["data_stale"] if silent else []
+        conditions = [stale(level)] if level else []
+        incidents, notices = step(incidents, conditions, NOON + place * HOUR, repeat=DAY, silenced=silenced)
+        assert all(notice.silenced == silent for notice in notices)
+        for notice in notices:
+            if not notice.silenced:
+                known = notice.event != "recovered"
+    assert known == any(incident.open for incident in incidents.values())

@@ -1,0 +1,67 @@
+"""A folder that is no home: every command that works on one says so with exit code 2, and creates nothing."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from cryptoliq_assets import cli
+
+# Those that make a home, or that need none.
+WITHOUT = {"setup", "demo", "simulate", "validate", "materialize"}
+
+
+def leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from leaves(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+COMMANDS = {path: command for path, command in leaves(cli.cli) if path[0] not in WITHOUT}
+
+
+def words_for(command: click.Command, file: Path) -> list[str]:
+    """The arguments and options that the command cannot do without."""
+    words = []
+    for parameter in command.params:
+        if not parameter.required:
+            continue
+        if isinstance(parameter.type, click.Choice):
+            value = parameter.type.choices[0]
+        else:
+            value = "1" if isinstance(parameter.type, (click.FloatRange, click.IntRange)) else str(file)
+        words += [value] if isinstance(parameter, click.Argument) else [parameter.opts[0], value]
+    return words
+
+
+def test_the_commands_that_need_a_home_are_all_but_five():
+    assert {("status",), ("monitor",), ("models", "rollback"), ("alerts", "close"), ("fetch", "history")} <= set(
+        COMMANDS
+    )
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("folder", ["absent", "empty", "of files"])
+def test_a_folder_that_is_no_home_is_exit_code_2_and_stays_as_it_is(tmp_path, capsys, monkeypatch, path, folder):
+    file = tmp_path / "given.csv"
+    file.write_text("coin,price\n", encoding="utf-8")
+    home = tmp_path / "mistyped"
+    if folder != "absent":
+        home.mkdir()
+    if folder == "of files":
+        (home / "data").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(home), *path, *words_for(COMMANDS[path], file)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    told = " ".join(capsys.readouterr().err.split())
+    assert end.value.code == 2
+    assert f"{home} {'does not exist' if folder == 'absent' else 'was never set up'}" in told
+    assert "cryptoliq --home" in told
+    assert sorted(tmp_path.rglob("*")) == before
