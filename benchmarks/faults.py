@@ -1,11 +1,13 @@
 """Injected faults: each must raise its own class and no other, and ten healthy months none.
 
-    python benchmarks/faults.py [--coins 300] [--days 12] [--real FOLDER] [--seed 7] [--without-files]
+    python benchmarks/faults.py [--coins 300] [--days 12] [--real FOLDER] [--seed 7] [--without-files] [--only 'prices']
 
 Twice the same, on a simulated market and on the real days of 2021 (where --real has them). Day by day: vital signs and
 verdicts of all healthy days, then each fault on days spread over the year. Through files: a home with a champion, copied for
 each fault; the fault lies in files of the drop folder, or in the home's model or log; the real road, `refresh` and `monitor`,
 is gone once; what `watch.conditions_of` then has that the healthy home had not, was raised.
+
+--only chooses faults by a part of their names.
 
 Prints both confusion tables, and how often a step of volumes is seen and seen where none is. Exit code 1 where anything is off
 the diagonal.
@@ -18,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,8 +58,10 @@ def real_market(folder: Path) -> pd.DataFrame:
     return panel.assign(**changes, **{"1h": np.nan}).drop(columns="name").reset_index(drop=True)
 
 
-def day_by_day(market: pd.DataFrame, *, days: int, seed: int) -> tuple[dict[str, Counter], list[str]]:
-    """What is raised for each fault on `days` days, and for nothing on all; and what is wrong with that."""
+def day_by_day(
+    market: pd.DataFrame, *, days: int, seed: int, chosen: Sequence[str]
+) -> tuple[dict[str, Counter], list[str]]:
+    """What is raised for each of the chosen faults on `days` days, and for nothing on all; and what is wrong with that."""
     settings, rng = Settings(), np.random.default_rng(seed)
     signs = vitals(in_order(market))
     healthy = [judge(signs.iloc[: place + 1], settings) for place in range(FIRST_DAY, len(signs))]
@@ -66,10 +71,12 @@ def day_by_day(market: pd.DataFrame, *, days: int, seed: int) -> tuple[dict[str,
         own = verdict.raised == ["market_move"] and changed[pd.Timestamp(verdict.date)] >= LEAST_MOVE
         table[OWN_MOVES if own else NOTHING].update(verdict.raised or [NOTHING])
     calm = [verdict.date for verdict in healthy if not verdict.raised][:-2]
-    chosen = [calm[place] for place in np.linspace(0, len(calm) - 1, days).astype(int)]
+    injected_on = [calm[place] for place in np.linspace(0, len(calm) - 1, days).astype(int)]
     for name, (_, inject) in FEED.items():
+        if name not in chosen:
+            continue
         table[name] = Counter()
-        for day in chosen:
+        for day in injected_on:
             since = first_date_needed(day, usual_days=settings.feed_usual_days)
             near = market[market["date"].between(pd.Timestamp(since), pd.Timestamp(day) + pd.Timedelta(days=1))]
             rows = inject(near, pd.Timestamp(day), rng)
@@ -134,7 +141,7 @@ def step_rates(signs: pd.DataFrame, settings: Settings) -> tuple[float, float]:
 
 def off_diagonal(table: dict[str, Counter], *, days: int) -> list[str]:
     wrong = []
-    for name, (kind, _) in FEED.items():
+    for name, kind in ((name, FEED[name][0]) for name in table if name in FEED):
         others = {found: count for found, count in table[name].items() if found not in (kind, NOTHING)}
         missed = table[name][NOTHING]
         # Steps of volumes are seen at a rate, which is judged as such.
@@ -159,8 +166,12 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=12, help="Days that each fault is injected on.")
     parser.add_argument("--real", type=Path, help="Folder with coingecko_daily_2021.parquet.")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--only", action="append", default=[], metavar="PART", help="Faults with this in their names.")
     parser.add_argument("--without-files", action="store_true", help="Day by day only: seconds, not minutes.")
     args = parser.parse_args()
+    chosen = [name for name in (*FEED, *HOME_FAULTS) if not args.only or any(part in name for part in args.only)]
+    if not chosen:
+        parser.error(f"--only {args.only} chooses none of {', '.join((*FEED, *HOME_FAULTS))}")
     print(machine(), flush=True)
     yesterday = dt.datetime.now(dt.UTC).date()
     markets = {"simulated": simulate_market(coins=args.coins, days=YEAR_DAYS, end=yesterday, seed=args.seed)}
@@ -170,11 +181,11 @@ def main() -> None:
     for name, market in markets.items():
         started = time.perf_counter()
         print(f"\n{name}: {market['coin'].nunique():,} coins, {market['date'].nunique()} days")
-        table, found = day_by_day(market, days=args.days, seed=args.seed)
+        table, found = day_by_day(market, days=args.days, seed=args.seed, chosen=chosen)
         confusion(f"{name}, day by day: days on which it was raised", table)
         if not args.without_files:
             with tempfile.TemporaryDirectory() as folder:
-                table, of_files = through_files(market, Path(folder), seed=args.seed)
+                table, of_files = through_files(market, Path(folder), seed=args.seed, chosen=chosen)
             confusion(f"{name}, through files and the monitor", table)
             found += of_files
         print(f"  {time.perf_counter() - started:.0f} s", flush=True)

@@ -12,6 +12,8 @@ import pandas as pd
 Inject = Callable[[pd.DataFrame, pd.Timestamp, np.random.Generator], pd.DataFrame]
 CHANGES = ["1h", "24h", "7d"]
 VOLUME_LEFT, FRACTION = 0.6, 0.01
+# Fewer rows than the half from which on a file is refused whole.
+SHARE_EMPTIED = 0.4
 _DAY = pd.Timedelta(days=1)
 
 
@@ -34,6 +36,19 @@ def volumes_down(rows: pd.DataFrame, date: pd.Timestamp, rng: np.random.Generato
 def caps_zero(rows: pd.DataFrame, date: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:
     """Every market cap 0."""
     return _on(rows, date, lambda day: day.assign(mkt_cap=0.0))
+
+
+def emptied(*columns: str, share: float = 1.0) -> Inject:
+    """Columns of one snapshot are empty, of all coins or of a share of them drawn by chance."""
+
+    def inject(rows: pd.DataFrame, date: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:
+        def empty(day: pd.DataFrame) -> pd.DataFrame:
+            chosen = rng.permutation(len(day)) < round(share * len(day))
+            return day.assign(**{name: day[name].mask(chosen) for name in columns})
+
+        return _on(rows, date, empty)
+
+    return inject
 
 
 def coins_gone(rows: pd.DataFrame, date: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:
@@ -86,6 +101,11 @@ FEED: dict[str, tuple[str, Inject]] = {
     "unit in fractions": ("unit_switched", in_fractions),
     "volumes -40 %": ("volume_step", volumes_down),
     "caps all zero": ("caps_missing", caps_zero),
+    "prices missing of 40 %": ("prices_missing", emptied("price", share=SHARE_EMPTIED)),
+    "prices all empty": ("prices_missing", emptied("price")),
+    "volumes missing of 40 %": ("volumes_missing", emptied("24h_volume", share=SHARE_EMPTIED)),
+    "volumes all empty": ("volumes_missing", emptied("24h_volume")),
+    "changes all empty": ("changes_missing", emptied(*CHANGES)),
     "half of the coins gone": ("coins_lost", coins_gone),
     "clock: changes a day behind": ("clock_off", column_behind),
     "clock: a day ahead": ("clock_off", day_ahead),

@@ -18,6 +18,7 @@ from typing import Any
 
 import cryptoliq_assets.features.engineering
 from cryptoliq_assets.cli import cli
+from cryptoliq_assets.home import prepare_home
 from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.runner import RunFailed, Runner
 from cryptoliq_assets_tests.markets import Home
@@ -66,12 +67,15 @@ class Points:
 
 def take_in(order: dict[str, Any]) -> dict[str, Any]:
     """What the child does; returns the number of write points it passed and, if it failed, the error."""
+    home = Home.at(Path(order["home"]), **OPTIONS)
+    if order["by"] == "ingest":
+        # As `cryptoliq setup` does before anything is taken in.
+        prepare_home(home.settings)
     points = Points(order.get("kill_at"))
     if order.get("disk_bytes"):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["disk_bytes"], resource.RLIM_INFINITY))
     points.watch()
-    home = Home.at(Path(order["home"]), **OPTIONS)
     try:
         if order["by"] == "runner":
             runner = Runner(home.settings)

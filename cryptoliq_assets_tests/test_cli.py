@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets import cli
+from cryptoliq_assets.home import prepare_home
 from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.monitor.alarm import raise_alarms
@@ -36,6 +37,10 @@ DIRTY = {
 }
 
 
+# Commands that a person calls after `cryptoliq setup`.
+ON_A_HOME = {"ingest", "preprocess", "train", "forecast", "export", "status", "monitor", "alerts"}
+
+
 class Ran:
     """What a command did: exit code, and all that it said, on one line."""
 
@@ -46,9 +51,11 @@ class Ran:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """Run the entry point in this process."""
+    """Run the entry point in this process, on a home that was set up where its folder exists."""
 
     def run(*words: str | Path, home: Path) -> Ran:
+        if home.is_dir() and words and words[0] in ON_A_HOME and "--help" not in words:
+            prepare_home(Settings(home=home))
         monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(home), *map(str, words)])
         capsys.readouterr()
         try:
@@ -240,10 +247,12 @@ def test_export_without_features_says_what_to_do(run, tmp_path):
 
 
 def test_status_of_an_empty_home_leaves_it_empty_and_says_where_files_go(run, tmp_path):
-    told = run("status", home=tmp_path / "none")
+    prepare_home(Settings(home=tmp_path))
+    before = files_below(tmp_path)
+    told = run("status", home=tmp_path)
     assert told.code == 0
-    assert f"drop snapshot files into {tmp_path}/none/data/raw" in told.said
-    assert not (tmp_path / "none").exists()
+    assert f"drop snapshot files into {tmp_path}/data/raw" in told.said
+    assert files_below(tmp_path) == before
 
 
 def test_setup_makes_the_home_once(run, tmp_path):
@@ -568,10 +577,10 @@ def test_status_shows_stale_coins_drift_and_the_last_alerts(run, trained_home, t
 # monitor and alerts.
 
 
-def test_monitor_shows_what_is_not_well_raises_alarms_and_exits_with_0(run, trained_home, tmp_path):
+def test_monitor_shows_what_is_not_well_raises_alarms_and_exits_with_1(run, trained_home, tmp_path):
     home = trained_home.copy_to(tmp_path / "home")
     told = run("monitor", home=home)
-    assert told.code == 0
+    assert told.code == 1
     assert "FAIL Data is stale: raw_snapshots" in told.said
     listed = run("alerts", "list", home=home)
     assert listed.code == 0

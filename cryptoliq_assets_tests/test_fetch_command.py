@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from cryptoliq_assets.home import prepare_home
 from cryptoliq_assets.runner import RunFailed, Runner
+from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests import coingecko as gecko
 from cryptoliq_assets_tests.coingecko import Fault, Service, coin, fetching, serving
 
@@ -27,6 +29,7 @@ def service() -> Iterator[Service]:
 
 
 def command(home: Path, service: Service, *words: str, **settings: object) -> subprocess.Popen:
+    prepare_home(Settings(home=home))
     said = {"home": home, "coingecko_url": service.url, "coingecko_per_minute": 100_000, "fetch_wait_seconds": 0.05}
     variables = {f"CRYPTOLIQ_{name.upper()}": str(value) for name, value in (said | settings).items()}
     return subprocess.Popen(

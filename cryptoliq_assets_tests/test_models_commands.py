@@ -12,14 +12,19 @@ import pytest
 
 from cryptoliq_assets import cli
 from cryptoliq_assets.commands.status import read_status
+from cryptoliq_assets.definitions import build_definitions
 from cryptoliq_assets.forecasts.due import forecasts_due, training_due
+from cryptoliq_assets.home import prepare_home
 from cryptoliq_assets.io.run_lock import home_lock
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.jobs import FORECAST_JOB
 from cryptoliq_assets.models.champion import load_champion
+from cryptoliq_assets.models.jobs import ROLLBACK_OP
 from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.models.training import standing_champion
+from cryptoliq_assets.monitor.alarm import raise_alarms, read_state
+from cryptoliq_assets.monitor.observed import Observed, observe
 from cryptoliq_assets.runner import RunFailed, Runner
 from cryptoliq_assets.settings import Settings
 
@@ -107,6 +112,30 @@ def test_a_rollback_to_what_is_not_there_fails_and_the_current_one_stays(run, ho
     assert to in said
     assert "Traceback" not in said
     assert store_of(home).current_version() == newest
+    # A user's mistake starts no run, so that none fails.
+    with dg.DagsterInstance.from_config(str(home.dagster_home)) as instance:
+        assert instance.get_run_records(dg.RunsFilter(job_name="rollback")) == []
+
+
+def test_a_rollback_to_what_is_not_there_by_the_launchpad_fails_and_opens_no_incident(home):
+    job = build_definitions(home).resolve_job_def("rollback")
+    instance = Runner(home).instance
+
+    def rolled_back(to: str) -> Observed:
+        config = {"ops": {ROLLBACK_OP: {"config": {"to": to}}}}
+        result = job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
+        assert result.success == (to in versions(home))
+        found = observe(instance, jobs=["rollback"], checks=[], state=read_state(home))
+        raise_alarms(home, [], dt.datetime.now(dt.UTC), noted=found.conditions)
+        return found
+
+    assert rolled_back("nope").conditions == []
+    assert read_state(home).open == []
+    # A refused run also hides no earlier state: the last run that was carried out counts.
+    (succeeded,) = rolled_back(versions(home)[1]).conditions
+    assert succeeded.level == "ok"
+    assert rolled_back("nope").conditions == []
+    assert read_state(home).seen[succeeded.key] == succeeded
 
 
 def test_a_rollback_to_the_current_version_is_refused(run, home):
@@ -184,6 +213,7 @@ def test_forecasts_with_a_lost_pointer_are_made_by_the_same_version_and_say_so(h
 
 
 def test_a_home_without_a_model_says_what_to_do(capsys, monkeypatch, tmp_path):
+    prepare_home(Settings(home=tmp_path))
     for words in (["list"], ["verify"]):
         monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(tmp_path), "models", *words])
         with pytest.raises(SystemExit, match="0"):

@@ -57,9 +57,8 @@ def list_alerts(settings: Settings, as_json: bool) -> None:
     for incident in state.open:
         style = "red" if incident.level == "fail" else "yellow"
         since = incident.since or incident.opened_at.isoformat(timespec="minutes")
-        told = f" {incident.id} {incident.title}: {incident.where}, since {since}: {incident.what}"
-        say((incident.level.upper(), style), told)
-        say(f"  {incident.to_do}")
+        say((incident.level.upper(), style), f" {incident.title}: {incident.where}, since {since}: {incident.what}")
+        say(f"  ID {incident.id}: {incident.to_do}")
     if not state.open:
         console.print("no incident is open")
     for incident in state.closed.values():

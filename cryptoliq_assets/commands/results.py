@@ -103,12 +103,12 @@ def show_conditions(settings: Settings) -> list[Condition]:
 
 
 def say_condition(condition: Condition) -> None:
-    """Level, ID, what, since when, what to do."""
+    """Level, what, since when, what to do, and the ID of its incident."""
     since = f" (since {condition.since})" if condition.since else ""
     style = "red" if condition.level == FAIL else "yellow"
     say(
         (condition.level.upper(), style),
-        f" {condition.id} {condition.title}: {condition.where}: {condition.what}{since}; {condition.to_do}",
+        f" {condition.title}: {condition.where}: {condition.what}{since}; {condition.to_do} [ID {condition.id}]",
     )
 
 

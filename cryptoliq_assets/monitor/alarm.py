@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from cryptoliq_assets.io.files import make_folder, write_json
 from cryptoliq_assets.io.safe_open import read_object
-from cryptoliq_assets.monitor.conditions import Condition, incident_id
+from cryptoliq_assets.monitor.conditions import Condition
 from cryptoliq_assets.monitor.incidents import Incident, Notice, step
 from cryptoliq_assets.monitor.notify import Channel, Message, channels_of, send, send_within
 from cryptoliq_assets.serving.journal import Journal
@@ -136,7 +136,7 @@ def raise_alarms(
         for notice in (notice for notice in notices if not notice.silenced):
             message = Message(
                 f"cryptoliq: {notice.subject}",
-                f"{notice.text}\nid: {incident_id(notice.key)}\nhome: {settings.home}",
+                f"{notice.text}\nhome: {settings.home}",
                 notice.level,
             )
             state.outbox += [_waiting(channel, message, now) for channel in channels_of(settings)]

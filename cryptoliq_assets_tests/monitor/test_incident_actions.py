@@ -2,16 +2,23 @@
 
 import datetime as dt
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cryptoliq_assets import cli
+from cryptoliq_assets.home import prepare_home
+from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.monitor.alarm import raise_alarms, read_state
 from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition
 from cryptoliq_assets.monitor.incident_actions import NoSuchIncident, close_incident, silence_kind
 from cryptoliq_assets.monitor.incidents import Incident, close, step
+from cryptoliq_assets.monitor.watch import conditions_of
+from cryptoliq_assets.raw.catalogue import Catalogue, FoundFile
+from cryptoliq_assets.serving.home_views import health_view
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests.monitor.receivers import receiver
 
@@ -177,3 +184,74 @@ def test_nothing_of_a_silenced_kind_is_delivered_and_what_is_open_at_the_end_is_
             if not notice.silenced:
                 known = notice.event != "recovered"
     assert known == any(incident.open for incident in incidents.values())
+
+
+# The command line and the app.
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, settings):
+    """Run a command on the home; its exit code and all that it said, on one line."""
+    prepare_home(settings)
+
+    def run(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(settings.home), *words])
+        capsys.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capsys.readouterr()
+        return code, " ".join((said.out + said.err).split())
+
+    return run
+
+
+def test_the_commands_close_and_silence_and_status_list_and_data_health_show_it(run, settings, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "anna")
+    now = dt.datetime.now(dt.UTC)
+    for name in ("a.csv", "b.csv"):
+        Catalogue(settings.catalogue_path).register(
+            [FoundFile(name, f"{ord(name[0]):064d}", 10, 1, frozenset([now.date()]))], now=now
+        )
+    Catalogue(settings.catalogue_path).settle(refused=[(1, "no column price"), (2, "no column price")])
+    raise_alarms(settings, conditions_of(settings, now), now)
+    (incident,) = read_state(settings).open
+    for words in (("status",), ("alerts", "list")):
+        assert incident.id in run(*words)[1]
+    assert run("alerts", "close", incident.id, "--reason", "a trial") == (
+        0,
+        f"closed {incident.id} Files were refused: files of {now.date()}",
+    )
+    assert run("alerts", "silence", "days_missing", "--hours", "2")[0] == 0
+    code, listed = run("alerts", "list")
+    assert "no incident is open" in listed
+    assert f"closed {incident.id} Files were refused" in listed
+    assert "closed by anna" in listed
+    assert "(a trial)" in listed
+    assert "silenced days_missing until" in listed
+    code, told = run("status", "--json")
+    status = json.loads(told)
+    # Closed is not recovered.
+    assert (code, status["level"], status["open_incidents"]) == (1, FAIL, [])
+    assert status["closed_incidents"][0].startswith(f"{incident.id} files_refused/")
+    assert status["silenced"][0].startswith("days_missing until")
+    shown = health_view(settings, TableStore(settings))
+    assert [(each["id"], each["by"], each["reason"]) for each in shown["closed"]] == [(incident.id, "anna", "a trial")]
+    assert [(each["kind"], each["by"]) for each in shown["silences"]] == [("days_missing", "anna")]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("alerts", "close", "abc"), "no open incident has the ID 'abc'"),
+        (("alerts", "silence", "nope", "--hours", "1"), "'nope' is not one of"),
+        (("alerts", "silence", "data_stale", "--hours", "-1"), "-1.0 is not in the range"),
+        (("alerts", "silence", "data_stale"), "Missing option '--hours'"),
+    ],
+)
+def test_what_cannot_be_closed_or_silenced_is_wrong_usage(run, words, said):
+    code, told = run(*words)
+    assert code == 2
+    assert said in told

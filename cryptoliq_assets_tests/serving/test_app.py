@@ -16,9 +16,10 @@ from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.names import title_of
 from cryptoliq_assets.models.store import store_of
-from cryptoliq_assets.monitor.alarm import raise_alarms
+from cryptoliq_assets.monitor.alarm import raise_alarms, read_state
 from cryptoliq_assets.monitor.conditions import Condition
 from cryptoliq_assets.monitor.drift.measuring import Drift
+from cryptoliq_assets.monitor.incident_actions import close_incident, silence_kind
 from cryptoliq_assets.monitor.watch import conditions_of
 from cryptoliq_assets.serving.app_kit import shown, text
 from cryptoliq_assets.settings import Settings
@@ -243,6 +244,13 @@ def test_health_shows_what_is_not_well_what_is_open_and_what_was_told(copied):
     assert with_column(test, "since")["title"].tolist() == ["Data is stale"]
     notices = with_column(test, "event")
     assert notices[["at", "event", "title"]].values.tolist() == [["2026-01-05 12:00", "opened", "Data is stale"]]
+    (incident,) = read_state(copied).open
+    assert with_column(test, "since")["id"].tolist() == [incident.id]
+    close_incident(copied, incident.id, NOON, by="anna", reason="known")
+    silence_kind(copied, "days_missing", dt.datetime.now(dt.UTC), hours=2, by="ben")
+    test = unbroken(opened("health"))
+    assert with_column(test, "closed_at")[["id", "by", "reason"]].values.tolist() == [[incident.id, "anna", "known"]]
+    assert with_column(test, "until")[["kind", "by"]].values.tolist() == [["days_missing", "ben"]]
 
 
 def test_health_shows_the_drift_of_each_condition_and_feature(copied):
