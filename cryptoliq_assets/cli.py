@@ -31,7 +31,7 @@ _COMMANDS = {
     "predict": "predict",
     "models": "models",
     "serve": "serve",
-    "export": "home",
+    "export": "export",
     "ui": "home",
     "app": "app",
     "status": "status",

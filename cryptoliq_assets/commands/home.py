@@ -1,4 +1,4 @@
-"""setup, simulate, export, ui: a home and what lies in it."""
+"""setup, simulate, ui: a home and what lies in it."""
 
 import datetime as dt
 import os
@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from cryptoliq_assets.commands.console import console, pass_home
-from cryptoliq_assets.commands.months import month_range
 from cryptoliq_assets.settings import Settings
 
 _DAY = click.DateTime(["%Y-%m-%d"])
@@ -53,32 +52,6 @@ def simulate(
         market = simulate_market(coins=coins, days=days, end=last, seed=settings.seed if seed is None else seed)
         paths = write_snapshots(market, folder)
     console.print(f"{len(paths)} files, {len(market):,} rows, in {folder}", soft_wrap=True)
-
-
-@click.command()
-@month_range
-@pass_home
-def export(settings: Settings, first: str | None, last: str | None) -> None:
-    """Write the engineered features as data/processed/engineered_features.csv."""
-    from rich.progress import track
-
-    from cryptoliq_assets.io.files import write_chunks
-    from cryptoliq_assets.io.spreadsheet_text import neutralize_frame
-    from cryptoliq_assets.io.tables import TableStore
-
-    store = TableStore(settings)
-    months = [m for m in store.months("engineered_features") if (first or m) <= m <= (last or m)]
-    if not months:
-        raise click.ClickException("no features in that range: run `cryptoliq materialize` first")
-    path = settings.data_dir / "processed" / "engineered_features.csv"
-
-    def chunks():
-        for month in track(months, "exporting", console=console, transient=True):
-            frame = neutralize_frame(store.read("engineered_features", [month]))
-            yield frame.to_csv(index=False, header=month == months[0]).encode("utf-8")
-
-    write_chunks(path, chunks())
-    console.print(f"{months[0]} to {months[-1]}: {path}", soft_wrap=True)
 
 
 @click.command()
