@@ -98,7 +98,9 @@ def smoothed(daily: pd.DataFrame, *, days: int = 7) -> dict[str, np.ndarray]:
 
 
 def _read(table: Table, path: Path, columns: Sequence[str] | None) -> pd.DataFrame:
-    wanted = list(columns) if columns else table.columns
+    # A file of an earlier release lacks the measures that were added since; the next training writes them.
+    there = set(pq.read_schema(path).names)
+    wanted = [name for name in (columns or table.columns) if name in there]
     text = [name for name in table.text_columns if name in wanted]
     stored = pq.read_table(path, columns=wanted, read_dictionary=text)
     return stored.replace_schema_metadata(None).to_pandas()

@@ -166,6 +166,7 @@ def _buckets(entry: Mapping[str, Any]) -> pd.DataFrame:
 def _worst_coins(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
     names = {
         "mae": "MAE",
+        "mean_absolute_prediction": "mean absolute prediction",
         "rmse": "RMSE",
         "r2": "R²",
         "mae_vs_persistence": "MAE / persistence",

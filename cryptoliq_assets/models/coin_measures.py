@@ -16,8 +16,8 @@ SHOWN_COINS = 5
 def measure_coins(evaluation: Evaluation, rows: TrainingSet, *, view: str = WITH_HISTORY) -> pd.DataFrame:
     """One row a coin, worst mean absolute error first, all folds together.
 
-    Columns: coin, model, view, bucket (of the coin's last row), rows, skill, mae, rmse, r2, mae_vs_persistence,
-    mae_vs_har, bias (forecast less realised); as in `metrics.MEASURES`, NaN where undefined. Persistence has today's
+    Columns: coin, model, view, bucket (of the coin's last row), rows, skill, mae, mean_absolute_prediction, rmse, r2,
+    mae_vs_persistence, mae_vs_har, bias (forecast less realised); as in `metrics.MEASURES`, NaN where undefined. Persistence has today's
     whole score whatever the view, HAR what the view shows.
     """
     codes, place = np.unique(rows.coins[evaluation.rows], return_inverse=True)
@@ -45,6 +45,7 @@ def measure_coins(evaluation: Evaluation, rows: TrainingSet, *, view: str = WITH
             "rows": count,
             "skill": 1.0 - _ratio(squared, mean(naive**2)),
             "mae": absolute,
+            "mean_absolute_prediction": mean(np.abs(forecast)),
             "rmse": np.sqrt(squared),
             "r2": 1.0 - _ratio(squared, variance),
             "mae_vs_persistence": _ratio(absolute, mean(naive)),
@@ -58,6 +59,13 @@ def measure_coins(evaluation: Evaluation, rows: TrainingSet, *, view: str = WITH
 def measure_coins_of_views(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
     """`measure_coins` of every view, one below the other: one row a (coin, view)."""
     return pd.concat([measure_coins(evaluation, rows, view=view) for view in VIEWS], ignore_index=True)
+
+
+def means_per_coin(evaluation: Evaluation, rows: TrainingSet) -> dict[str, float | int]:
+    """The mean over coins of each coin's mean absolute error and mean absolute prediction: every coin weighs the same."""
+    table = measure_coins(evaluation, rows)
+    means = {name: float(table[name].mean()) for name in ("mae", "mean_absolute_prediction")}
+    return {"coins": len(table), **means}
 
 
 def extreme_coins(by_coin: pd.DataFrame, model: str, *, count: int = SHOWN_COINS) -> tuple[pd.DataFrame, pd.DataFrame]:

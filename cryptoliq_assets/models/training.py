@@ -18,6 +18,7 @@ from cryptoliq_assets.models.card_facts import card_facts
 from cryptoliq_assets.models.card_file import keep_card
 from cryptoliq_assets.models.card_page import card_markdown, card_page
 from cryptoliq_assets.models.champion import load_champion
+from cryptoliq_assets.models.coin_measures import means_per_coin
 from cryptoliq_assets.models.evaluation import BASELINES, Evaluation, Progress, evaluate, evaluate_baseline
 from cryptoliq_assets.models.folds import Folds, make_folds
 from cryptoliq_assets.models.gate import Decision, consider
@@ -113,7 +114,8 @@ def rank_candidates(
         formula=settings.formula,
         known_until=str(rows.target_date.max()),
     )
-    return {**board, "coins": coins_by_fold(evaluations[0], rows)}
+    per_coin = {evaluation.name: means_per_coin(evaluation, rows) for evaluation in evaluations}
+    return {**board, "coins": coins_by_fold(evaluations[0], rows), "per_coin": per_coin}
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ def _make(settings: Settings, log: logging.Logger) -> dg.MaterializeResult:
     measured = measure_predictions(settings, now=dt.datetime.now(dt.UTC))
     holdout = measured.report["holdout"] or {"mae_by_coin": {}}
     worst = pd.DataFrame(list(holdout["mae_by_coin"].items())[:_SHOWN_COINS], columns=["coin", "mae"])
+    predicted = holdout.get("mean_absolute_prediction_by_coin", {})
+    worst["mean_absolute_prediction"] = [predicted.get(coin) for coin in worst["coin"]]
     last = {name: value for name, value in (measured.report["last"] or {}).items() if not name.startswith("score_")}
     if measured.days["foreign_lines"].sum():
         log.warning(f"{measured.days['foreign_lines'].sum()} lines of data/predictions are torn or no predictions")

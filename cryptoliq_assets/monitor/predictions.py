@@ -121,7 +121,7 @@ def errors_look(days: Mapping[str, DayTally], settings: Settings, *, now: dt.dat
 
 
 def holdout_errors(settings: Settings) -> dict[str, Any] | None:
-    """Mean absolute error of each coin on days that the champion's recipe had not seen, from the backtest; None where
+    """Mean absolute error and mean absolute prediction of each coin on days that the champion's recipe had not seen, from the backtest; None where
     nothing was trained yet."""
     # Here, not at the top: they bring the learners' libraries, which whoever only looks does without.
     from cryptoliq_assets.models.backtest import by_coin_path, read_by_coin
@@ -139,17 +139,22 @@ def holdout_errors(settings: Settings) -> dict[str, Any] | None:
     except ModelRefused:
         # A champion that cannot be read is told of by whoever watches the models.
         recipe = {}
-    rows = read_by_coin(path, columns=["coin", "model", "view", "rows", "mae"])
+    rows = read_by_coin(path, columns=["coin", "model", "view", "rows", "mae", "mean_absolute_prediction"])
     rows = rows[(rows["view"] == WITH_HISTORY) & (rows["model"] == recipe.get("name"))]
     if rows.empty:
         return None
     rows = rows.sort_values("mae", ascending=False)
+    # Absent from what an earlier release wrote.
+    predicted = rows.get("mean_absolute_prediction", pd.Series(dtype=float))
     return {
         "model": recipe["name"],
         "version": version,
         "rows": int(rows["rows"].sum()),
         "mae": float((rows["mae"] * rows["rows"]).sum() / rows["rows"].sum()),
         "mae_by_coin": {str(coin): float(mae) for coin, mae in zip(rows["coin"], rows["mae"], strict=True)},
+        "mean_absolute_prediction_by_coin": {
+            str(rows.at[place, "coin"]): float(value) for place, value in predicted.items()
+        },
     }
 
 

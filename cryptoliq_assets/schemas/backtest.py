@@ -60,6 +60,9 @@ class BacktestByCoin(TableModel):
     rows: Series[int] = whole("Tested rows of the coin.", unit="count", ge=1)
     skill: Series[float] = number("1 - MSE / MSE of persistence.", unit="ratio", le=1.0)
     mae: Series[float] = number("Mean absolute error.", unit="score", nullable=False, ge=0.0)
+    mean_absolute_prediction: Series[float] = number(
+        "Mean of the forecasts' absolute values.", unit="score", nullable=False, ge=0.0
+    )
     rmse: Series[float] = number("Root of the mean squared error.", unit="score", nullable=False, ge=0.0)
     r2: Series[float] = number("1 - MSE / variance of what was realised.", unit="ratio", le=1.0)
     mae_vs_persistence: Series[float] = number("MAE / MAE of persistence.", unit="ratio", ge=0.0)

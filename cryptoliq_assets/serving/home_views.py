@@ -11,7 +11,8 @@ from cryptoliq_assets.forecasts.accuracy import measure, measure_days, read_real
 from cryptoliq_assets.forecasts.due import newest_date
 from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.models.loading import ModelRefused
+from cryptoliq_assets.models.store import ModelStore, store_of
 from cryptoliq_assets.monitor.alarm import read_state
 from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
 from cryptoliq_assets.monitor.incidents import Incident
@@ -39,7 +40,8 @@ _STORED += ("promotion_reason", "metrics", "problem")
 
 
 def models_view(settings: Settings) -> dict[str, Any]:
-    """versions: stored ones, newest first; ledger: its entries, newest first; leaderboard: that of the last training."""
+    """versions: stored ones, newest first; ledger: its entries, newest first; leaderboard: that of the last training;
+    by_coin: MAE and mean absolute prediction of each coin on its days held out."""
     store = store_of(settings)
     problems: list[str] = []
     leaderboard = _report(settings.reports_dir / "metrics.json", made_by="cryptoliq train", problems=problems)
@@ -47,8 +49,27 @@ def models_view(settings: Settings) -> dict[str, Any]:
         "versions": [{name: entry[name] for name in _STORED if name in entry} for entry in store.entries()],
         "ledger": store.ledger.entries()[::-1],
         "leaderboard": leaderboard,
+        "by_coin": _holdout_by_coin(settings, store, problems),
         "problems": problems,
     }
+
+
+def _holdout_by_coin(settings: Settings, store: ModelStore, problems: list[str]) -> list[dict[str, Any]]:
+    """Each coin's measures on the days held out in the last training, of the current model's recipe, the worst first."""
+    from cryptoliq_assets.models.backtest import by_coin_path, read_by_coin
+    from cryptoliq_assets.models.training_set import WITH_HISTORY
+
+    path = by_coin_path(settings.reports_dir)
+    try:
+        recipe = (store.current() or {}).get("recipe", {}).get("name")
+        if recipe is None or not path.exists():
+            return []
+        rows = read_by_coin(path, columns=["coin", "model", "view", "rows", "mae", "mean_absolute_prediction"])
+    except (ModelRefused, OSError, ValueError) as error:
+        problems.append(f"{path.name} cannot be shown ({error}); `cryptoliq train` writes it again")
+        return []
+    rows = rows[(rows["model"] == recipe) & (rows["view"] == WITH_HISTORY)].sort_values("mae", ascending=False)
+    return rows.drop(columns=["model", "view"]).astype({"coin": object}).to_dict("records")
 
 
 def health_view(settings: Settings, store: TableStore, *, today: dt.date | None = None) -> dict[str, Any]:

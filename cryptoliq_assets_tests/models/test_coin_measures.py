@@ -26,6 +26,7 @@ def test_every_coins_measures_are_those_that_its_rows_alone_score(evaluation, ro
         stored = {"persistence": evaluation.references["persistence"], "har": evaluation.references[har_of(view)]}
         references = {name: values[own] for name, values in stored.items()}
         scores = score_rows(rows.y[evaluation.rows][own], evaluation.forecasts[view][own], references=references)
+        assert found["mean_absolute_prediction"] == pytest.approx(np.abs(evaluation.forecasts[view][own]).mean())
         for name, value in scores.items():
             assert found[name] == pytest.approx(np.nan if value is None else value, rel=1e-9, nan_ok=True), (coin, name)
 
@@ -51,6 +52,7 @@ def test_two_coins_by_hand(evaluation, rows):
     assert table["coin"].tolist() == list(names)
     first, second = table.iloc[0], table.iloc[1]
     assert first["mae"] == 2.0
+    assert first["mean_absolute_prediction"] == 11.0
     assert first["rmse"] == pytest.approx(np.sqrt(5.0))
     assert first["skill"] == pytest.approx(1 - 5 / 10)
     # Realised 10 and 14: variance 4.

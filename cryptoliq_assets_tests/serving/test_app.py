@@ -154,7 +154,10 @@ def test_models_show_folds_leaderboard_ledger_and_card(app_environment, trained_
     words = said(test)
     for title in ("Leaderboard", "Stored versions", "Ledger, newest first", "Model card"):
         assert title in words
-    folds, coverage, board, versions, ledger = (frame.value for frame in test.dataframe)
+    folds, coverage, board, coins, versions, ledger = (frame.value for frame in test.dataframe)
+    assert list(coins.columns) == ["Coin", "Days", "MAE", "Mean absolute prediction"]
+    assert coins["MAE"].is_monotonic_decreasing
+    assert (coins["Mean absolute prediction"] > 0).all()
     assert len(folds) == 2
     assert "1 day ahead" in words
     of_fold = champion["coverage"]["folds"][0]["groups"]["with_history"]["coverage"]

@@ -51,6 +51,8 @@ def show(source: Source) -> None:
         st.warning(text(problem))
     if told["leaderboard"]:
         _leaderboard(told["leaderboard"])
+    if told["by_coin"]:
+        _by_coin(told["by_coin"])
     if told["versions"]:
         _versions(told["versions"])
     if told["ledger"]:
@@ -162,6 +164,17 @@ def _leaderboard(board: dict[str, Any]) -> None:
     formats |= {name: st.column_config.NumberColumn(name, format="%.4f") for name in ("MAE", "RMSE")}
     formats["Model"] = st.column_config.TextColumn("Model", pinned=True)
     st.dataframe(table, column_config=formats, hide_index=True, key="leaderboard")
+
+
+def _by_coin(rows: list[dict[str, Any]]) -> None:
+    st.subheader("Coins on the holdout")
+    st.caption(
+        "Days that the model's recipe had not seen, the largest error first. MAE and mean absolute prediction are scores."
+    )
+    names = {"coin": "Coin", "rows": "Days", "mae": "MAE", "mean_absolute_prediction": "Mean absolute prediction"}
+    table = pd.DataFrame(rows).rename(columns=names)
+    formats = {name: st.column_config.NumberColumn(name, format="%.4f") for name in table.columns[2:]}
+    st.dataframe(table, column_config=formats, hide_index=True, key="by_coin")
 
 
 def _versions(versions: list[dict[str, Any]]) -> None:
