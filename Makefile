@@ -1,16 +1,19 @@
-# Two commands: `make demo` shows the whole project at work, `make test` runs its suite. Both set up all they need.
+# `make demo` shows the whole project at work, `make test` runs its suite, `make bench` its benchmarks. Each sets up all it needs.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_HOME ?= demo
 
-.PHONY: demo test lint clean
+.PHONY: demo test bench lint clean
 
 demo: $(VENV)/installed
 	CRYPTOLIQ_HOME=$(DEMO_HOME) $(BIN)/cryptoliq demo
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+bench: $(VENV)/installed-bench
+	$(BIN)/python benchmarks/run_all.py
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -26,6 +29,10 @@ $(VENV)/installed: requirements.txt pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	touch $@
+
+$(VENV)/installed-bench: requirements-bench.txt $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt -r requirements-bench.txt
 	touch $@
 
 clean:

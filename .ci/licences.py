@@ -9,11 +9,16 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = {"requirements.txt": "all", "requirements-serve.txt": "service", "requirements-dev.txt": "development"}
+FILES = {
+    "requirements.txt": "all",
+    "requirements-serve.txt": "service",
+    "requirements-dev.txt": "development",
+    "requirements-bench.txt": "benchmarks",
+}
 HEAD = """# Licences
 
 Of every pinned package, as its metadata say it. Made by `python .ci/licences.py`; cryptoliq itself is under Apache-2.0 ([LICENSE](../LICENSE)). "in" names the
-installations that have it: all (requirements.txt), service (requirements-serve.txt), development (requirements-dev.txt, in no image).
+installations that have it: all (requirements.txt), service (requirements-serve.txt), development (requirements-dev.txt) and benchmarks (requirements-bench.txt), both in no image.
 
 | package | version | licence | in |
 |---|---|---|---|

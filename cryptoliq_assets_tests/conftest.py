@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from cryptoliq_assets_tests.environment import neutralise
+
+# Before any test module is imported.
+neutralise()
+
 # How long an example takes is the machine's business, which others use too: a property fails for what it says alone.
 settings.register_profile("cryptoliq", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("cryptoliq")

@@ -11,12 +11,14 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+)?)`(?!`)")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+# How a block for a shell is marked: no other is run.
+SHELL_LANGUAGE = "sh"
 _OPERATORS = {"|", "||", "&&", ";", "&", "(", ")", "()"}
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block; language is "" for what a shell takes, section the heading above it."""
+    """A fenced block; language is SHELL_LANGUAGE for what a shell takes, section the heading above it."""
 
     page: str
     section: str

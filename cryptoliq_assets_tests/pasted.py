@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cryptoliq_assets_tests.conftest import TrainedHome
-from cryptoliq_assets_tests.documented import BLOCKS, PAGES, ROOT, Block, commands_in, inline_of
+from cryptoliq_assets_tests.documented import BLOCKS, ROOT, SHELL_LANGUAGE, Block, commands_in
 from cryptoliq_assets_tests.served import free_port
 
 # First words of a command: why no test here runs it. A line that has one of them is left out of its block.
@@ -28,7 +28,6 @@ NOT_RUN = {
     "python3 -m venv": "stands before pip",
     "pip": "asks a package registry; test_image.py installs the pinned sets",
     "python .ci/licences.py": "reads the environments that pip made; test_packaging.py holds its page",
-    "python benchmarks/faults.py": "takes minutes, and real data; monitor/test_feed_faults.py",
     "cryptoliq fetch": "asks CoinGecko; test_fetch_command.py runs it against a server of its own",
     "cryptoliq alerts test": "sends to the channels of the line before; test_cli.py sends to its own",
     "cryptoliq monitor": "the same; monitor/test_readers.py runs the job",
@@ -41,8 +40,6 @@ LONG_LIVED: dict[str, str | None] = {
     "cryptoliq serve": None,
 }
 _READY_SECONDS, _BLOCK_SECONDS = 90, 120
-# Options that a sentence is about, and a message of tar.
-_SPOKEN_OF = {"cp -p", "cp -rL", "rsync -t", "touch -r", "git checkout", "file changed as we read it"}
 
 
 def starts(command: str, heads: Iterable[str]) -> str | None:
@@ -78,7 +75,7 @@ def asks_the_service(block: Block) -> bool:
     return block.text.startswith("curl") and "127.0.0.1:8000" in block.text
 
 
-SHELL = [block for block in BLOCKS if block.language == "" and any(map(is_run, block.lines))]
+SHELL = [block for block in BLOCKS if block.language == SHELL_LANGUAGE and any(map(is_run, block.lines))]
 LIVED = [block for block in SHELL if is_long_lived(block.lines[-1])]
 ON_POSTGRES = [block for block in SHELL if "db.example" in block.text]
 ENDING = [block for block in SHELL if block not in LIVED and block not in ON_POSTGRES and not asks_the_service(block)]
@@ -86,15 +83,44 @@ SECTIONS = sorted({(block.page, block.section) for block in ENDING})
 
 
 IN_BLOCKS = {
-    command for block in BLOCKS if block.language == "" for line in block.lines for command in commands_in(line)
+    command
+    for block in BLOCKS
+    if block.language == SHELL_LANGUAGE
+    for line in block.lines
+    for command in commands_in(line)
 }
-# Two words or more, the first a program; what begins with `cryptoliq` is for test_docs_commands.py.
-IN_SENTENCES = {
-    commands_in(piece)[0]: piece
-    for page in PAGES
-    for piece in inline_of(page)
-    if " " in piece and piece not in _SPOKEN_OF and piece.split()[0] != "cryptoliq" and shutil.which(piece.split()[0])
-}
+# Programs of the system that the blocks need, beside those that the project's environment has.
+_PROGRAMS = (
+    "bash",
+    "sh",
+    "env",
+    "cat",
+    "chmod",
+    "cp",
+    "curl",
+    "gzip",
+    "ls",
+    "mkdir",
+    "openssl",
+    "rm",
+    "sleep",
+    "tar",
+    "true",
+    "uname",
+)
+_SYSTEM = os.pathsep.join(
+    f"{folder}/{kind}" for folder in ("/usr/local", "/usr", "", "/opt/homebrew") for kind in ("sbin", "bin")
+)
+
+
+def link_programs(folder: Path) -> Path:
+    """A folder with the programs that the blocks need and no other, so that what else is installed cannot matter."""
+    folder.mkdir()
+    for name in _PROGRAMS:
+        found = shutil.which(name, path=_SYSTEM) or shutil.which(name)
+        assert found, f"no program {name} here, which the blocks of README and docs need"
+        (folder / name).symlink_to(found)
+    return folder
 
 
 class Place:
@@ -104,6 +130,7 @@ class Place:
         self.clone, self.own = folder / "clone", folder / "own"
         self.home = self.own / "market"
         self.clone.mkdir(parents=True)
+        self.programs = link_programs(folder / "programs")
         self.own.mkdir()
         trained.copy_to(self.home)
         shutil.copytree(trained.later, self.clone / "snapshots")
@@ -116,7 +143,7 @@ class Place:
         return {
             **known,
             "HOME": str(self.own),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{self.programs}",
             "CRYPTOLIQ_HOME": str(self.home),
             "DAGSTER_HOME": str(self.home / ".dagster"),
             "CRYPTOLIQ_API_PORT": str(self.ports["8000"]),

@@ -20,11 +20,10 @@ from pathlib import Path
 import pytest
 
 from cryptoliq_assets.io.files import write_file
-from cryptoliq_assets_tests.documented import BLOCKS, Block, commands_in
+from cryptoliq_assets_tests.documented import BLOCKS, ROOT, SHELL_LANGUAGE, Block, commands_in
 from cryptoliq_assets_tests.pasted import (
     ENDING,
     IN_BLOCKS,
-    IN_SENTENCES,
     LIVED,
     LONG_LIVED,
     NOT_RUN,
@@ -160,7 +159,7 @@ def test_the_unit_of_systemd_starts_what_the_page_starts():
 
 
 def test_every_block_is_of_a_kind_that_a_test_looks_at():
-    assert {block.language for block in BLOCKS} <= {"", "python", "ini", "text"}
+    assert {block.language for block in BLOCKS} <= {SHELL_LANGUAGE, "python", "ini", "text"}
 
 
 def test_a_command_that_stays_is_the_last_of_its_block():
@@ -169,15 +168,40 @@ def test_a_command_that_stays_is_the_last_of_its_block():
 
 
 def test_the_list_of_what_is_not_run_holds_nothing_that_no_page_shows_and_no_test_that_is_not_there():
-    shown = {starts(command, NOT_RUN) for command in [*IN_BLOCKS, *IN_SENTENCES]}
+    shown = {starts(command, NOT_RUN) for command in IN_BLOCKS}
     assert set(NOT_RUN) <= shown
     named = re.findall(r"test_\w+\.py", " ".join(NOT_RUN.values()))
     there = {path.name for path in Path(__file__).parent.rglob("test_*.py")}
     assert set(named) <= there
 
 
-@pytest.mark.parametrize("command", sorted(word for word in set(IN_SENTENCES) - IN_BLOCKS if not starts(word, NOT_RUN)))
-def test_a_command_in_a_sentence_runs_where_no_block_has_it_and_the_list_has_not(command, tmp_path):
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    words = ["bash", "-c", IN_SENTENCES[command]]
-    subprocess.run(words, cwd=tmp_path, env={**os.environ, "PATH": path}, check=True, capture_output=True)
+# Words that begin an inline text or a line of a block, and are no command; some are programs of a package or another.
+WORDS = ("GET", "POST", "HEAD", "the", "models", "fetch", "docker", "gcloud", "git", "dc", "make", "rsync", "psql")
+
+
+@pytest.fixture
+def installed_words(tmp_path, monkeypatch) -> Path:
+    """Programs with these names are found first on the PATH; a file of this folder has the names of those that were run."""
+    folder, ran = tmp_path / "words", tmp_path / "ran"
+    folder.mkdir()
+    ran.mkdir()
+    for word in WORDS:
+        (folder / word).write_text(f'#!/bin/sh\necho "$@" > "{ran}/{word}"\nexit 7\n', encoding="utf-8")
+        (folder / word).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return ran
+
+
+def test_programs_named_like_words_of_the_docs_change_neither_what_is_run_nor_how(installed_words, place):
+    read = (
+        "from cryptoliq_assets_tests import pasted; print([pasted.SHELL, pasted.LIVED, pasted.ENDING, pasted.SECTIONS])"
+    )
+    run = subprocess.run([sys.executable, "-c", read], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == str([SHELL, LIVED, ENDING, SECTIONS])
+    script = "".join(f"! command -v {word}\n" for word in WORDS)
+    place.paste(Block("page", "section", SHELL_LANGUAGE, script + "chmod 700 .\ncryptoliq --version\n"))
+    assert list(installed_words.iterdir()) == []
+
+
+def test_a_block_that_is_not_marked_as_shell_is_not_run():
+    assert {block.language for block in [*SHELL, *LIVED, *ENDING, *ON_POSTGRES]} == {SHELL_LANGUAGE}

@@ -6,6 +6,7 @@ is for their own tests.
 
 import re
 import shlex
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 from cryptoliq_assets.cli import cli
-from cryptoliq_assets_tests.documented import BLOCKS, PAGES, ROOT, blocks_of, inline_of
+from cryptoliq_assets_tests.documented import BLOCKS, PAGES, ROOT, SHELL_LANGUAGE, blocks_of, inline_of
 
 # How a usage line writes what may be left out and what may be repeated.
 _BRACKETS = re.compile(r"\[([^\]]*)\]")
@@ -69,7 +70,7 @@ def parse(line: str) -> str:
 
 
 # Spoken of by its name in prose; its arguments stand elsewhere.
-NAMED_ALONE = {"predict"}
+NAMED_ALONE = {"predict", "validate"}
 
 
 @pytest.mark.parametrize("line", DOCUMENTED)
@@ -94,6 +95,15 @@ def test_what_the_programs_do_not_take_is_told(line):
         parse(line)
 
 
+def test_modules_and_scripts_of_python_that_a_page_names_are_there():
+    named = {piece for page in PAGES for piece in code_of(page) if re.match(r"(\S*/)?python3? ", piece)}
+    modules = {match[1] for piece in named if (match := re.search(r" -m (cryptoliq\S+)", piece))}
+    scripts = {match[1] for piece in named if (match := re.match(r"\S+ (\S+\.py)\b", piece))}
+    assert {"cryptoliq_assets.schemas.document", "benchmarks/faults.py"} <= modules | scripts
+    assert all(find_spec(name) for name in modules)
+    assert all((ROOT / name).is_file() for name in scripts)
+
+
 def test_documented_make_targets_are_in_the_makefile():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     named = {match[1] for page in PAGES for piece in code_of(page) if (match := re.match(r"make ([a-z-]+)", piece))}
@@ -103,7 +113,7 @@ def test_documented_make_targets_are_in_the_makefile():
 def test_services_that_commands_of_compose_name_are_those_of_the_file():
     services = set(yaml.safe_load((ROOT / "deploy" / "compose.yml").read_text(encoding="utf-8"))["services"])
     seen = set()
-    for line in (line for block in BLOCKS for line in block.lines if block.language == ""):
+    for line in (line for block in BLOCKS for line in block.lines if block.language == SHELL_LANGUAGE):
         found = _COMPOSE.match(re.split(r"\s#\s", line)[0])
         if found is None:
             continue

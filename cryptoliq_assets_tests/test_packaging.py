@@ -1,8 +1,11 @@
 """What a fresh clone is installed from and run by."""
 
+import ast
 import hashlib
 import re
+import runpy
 import stat
+import sys
 import tomllib
 from pathlib import Path
 
@@ -100,6 +103,33 @@ def test_the_two_pinned_sets_agree():
     assert {name: pinned[name] for name in image if name in pinned} == {n: v for n, v in image.items() if n in pinned}
 
 
+def test_what_benchmarks_import_is_pinned_with_exact_versions_and_no_address():
+    text = (ROOT / "requirements-bench.txt").read_text(encoding="utf-8")
+    assert "://" not in text
+    known = pins("requirements.txt") | pins("requirements-dev.txt") | pins("requirements-bench.txt")
+    assert not pins("requirements-bench.txt").keys() & (pins("requirements.txt") | pins("requirements-dev.txt")).keys()
+    own = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} | {"cryptoliq_assets"}
+    imported = {
+        name.partition(".")[0]
+        for path in (ROOT / "benchmarks").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for name in ([node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+        if name
+    }
+    others = {{"sklearn": "scikit-learn"}.get(name, name) for name in imported - own - sys.stdlib_module_names}
+    assert "polars" in others
+    assert others <= known.keys()
+
+
+def test_every_benchmark_is_run_by_make_bench(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    listed = runpy.run_path(str(ROOT / "benchmarks" / "run_all.py"), run_name="listed")
+    scripts = {path.name for path in (ROOT / "benchmarks").glob("*.py")}
+    assert {benchmark.script for benchmark in listed["BENCHMARKS"]} == scripts - listed["HELPERS"]
+    assert "benchmarks/run_all.py" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
 def test_what_builds_the_project_is_pinned_and_there_for_a_build_without_a_network():
     (builder,) = PROJECT["build-system"]["requires"]
     assert builder == f"setuptools=={pins('requirements-dev.txt')['setuptools']}"
@@ -190,7 +220,12 @@ def test_the_licence_of_every_pinned_package_is_listed_and_known():
         r"^\| (\S+) \| (\S+) \| (.*) \| (.*) \|$", (ROOT / "docs" / "licences.md").read_text(), re.MULTILINE
     )
     listed = {name: (version, where) for name, version, _, where in rows if name not in ("package", "---")}
-    files = {"all": "requirements.txt", "service": "requirements-serve.txt", "development": "requirements-dev.txt"}
+    files = {
+        "all": "requirements.txt",
+        "service": "requirements-serve.txt",
+        "development": "requirements-dev.txt",
+        "benchmarks": "requirements-bench.txt",
+    }
     wanted: dict[str, tuple[str, list[str]]] = {}
     for label, file in files.items():
         for name, version in pins(file).items():
