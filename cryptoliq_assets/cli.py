@@ -36,6 +36,7 @@ _COMMANDS = {
     "app": "app",
     "status": "status",
     "monitor": "monitor",
+    "verify": "verify",
     "alerts": "alerts",
 }
 

@@ -42,6 +42,7 @@ from cryptoliq_assets.monitor.sensors import (  # noqa: E402
     run_failures_sensor,
     watch_sensor,
 )
+from cryptoliq_assets.monitor.stored_bytes_assets import stored_bytes_assets, weekly_verify  # noqa: E402
 from cryptoliq_assets.raw.assets import raw_assets  # noqa: E402
 from cryptoliq_assets.raw.checks import raw_checks  # noqa: E402
 from cryptoliq_assets.raw.fetching import fetch_schedule  # noqa: E402
@@ -61,6 +62,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *model_assets(settings),
         *forecast_assets(settings),
         *reports,
+        *stored_bytes_assets(settings),
     ]
     checks = [
         *raw_checks(settings),
@@ -89,7 +91,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             run_failures_sensor(settings),
             failed_checks_sensor(settings, checks=watched),
         ],
-        schedules=[weekly_train(jobs.train), daily_monitor(jobs.monitor), fetch_schedule(settings, jobs.fetch)],
+        schedules=[
+            weekly_train(jobs.train),
+            weekly_verify(jobs.verify),
+            daily_monitor(jobs.monitor),
+            fetch_schedule(settings, jobs.fetch),
+        ],
         resources={
             TABLES_IO: PanderaParquetIOManager.of(settings),
             CANDIDATES_IO: CandidateIOManager.of(settings),

@@ -15,6 +15,7 @@ FORECAST_JOB = "forecast"
 ROLLBACK_JOB = "rollback"
 MONITOR_JOB = "monitor"
 FETCH_JOB = "fetch_snapshot"
+VERIFY_JOB = "verify"
 # On a run that failed because what was asked for is not possible: a mistake of the person who asked, and no incident.
 REFUSED_TAG = "cryptoliq/refused"
 
@@ -53,6 +54,7 @@ monitor = dg.define_asset_job(
 )
 
 fetch = _job(FETCH_JOB, "Fetch today's snapshot from CoinGecko into the drop folder.", ["coingecko_snapshot"])
+verify = _job(VERIFY_JOB, "Compare everything that is stored with its digest, deeply.", ["stored_bytes"])
 
 
 def selection_of(job: str, last: str, newest: str) -> list[dg.AssetKey] | None:
@@ -65,4 +67,4 @@ def selection_of(job: str, last: str, newest: str) -> list[dg.AssetKey] | None:
     return [dg.AssetKey(name) for name in _TABLES]
 
 
-ALL_JOBS = [refresh, ingest, preprocess, train, forecast, monitor, fetch]
+ALL_JOBS = [refresh, ingest, preprocess, train, forecast, monitor, fetch, verify]

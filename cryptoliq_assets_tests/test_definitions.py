@@ -224,6 +224,7 @@ def test_jobs_run_what_their_names_say_in_one_process(definitions):
     assert not assets("train") & {*TABLES}
     assert assets("forecast") == {"forecasts"}
     assert assets("fetch_snapshot") == {"coingecko_snapshot"}
+    assert assets("verify") == {"stored_bytes"}
     for job in ("fetch_snapshot", "refresh", "ingest", "preprocess", "train", "forecast"):
         assert definitions.resolve_job_def(job).executor_def.name == "in_process"
 
@@ -236,6 +237,12 @@ def test_sensors_and_the_weekly_schedule_run_by_default(repository):
         assert sensors[name].default_status == dg.DefaultSensorStatus.RUNNING
     schedule = next(schedule for schedule in repository.schedule_defs if schedule.name == "weekly_train")
     assert (schedule.job_name, schedule.cron_schedule) == ("train", "15 3 * * 0")
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+
+
+def test_what_is_stored_is_verified_weekly_by_default(repository):
+    schedule = next(schedule for schedule in repository.schedule_defs if schedule.name == "weekly_verify")
+    assert (schedule.job_name, schedule.cron_schedule) == ("verify", "45 4 * * 0")
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
 
 

@@ -99,8 +99,9 @@ def verify(settings: Settings) -> None:
 
 
 def _tell_pointer(store: "ModelStore") -> bool:
-    """Say what is wrong with the pointer to the current version; True where nothing is."""
-    problem = store.pointer().problem
-    if problem:
-        say(("pointer", "red"), f"  {problem}")
-    return problem is None
+    """Say what is wrong with the pointer to the current version and with the ledger; True where nothing is."""
+    problems = {"pointer": store.pointer().problem, "ledger": store.ledger.problem()}
+    for name, problem in problems.items():
+        if problem:
+            say((name, "red"), f"  {problem}")
+    return not any(problems.values())

@@ -10,10 +10,12 @@ from cryptoliq_assets.commands.console import pass_home, quit_with, say
 from cryptoliq_assets.commands.results import say_condition
 from cryptoliq_assets.forecasts.due import days_needed, forecasts_due, mismatch, newest_date, training_due
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.io.validation import TableInvalid
 from cryptoliq_assets.models.names import model_version_of
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.monitor.alarm import read_state
 from cryptoliq_assets.monitor.conditions import FAIL, KINDS, OK, Condition, worst
+from cryptoliq_assets.monitor.stored_bytes import last_verification
 from cryptoliq_assets.monitor.watch import conditions_of, report_conditions
 from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
 from cryptoliq_assets.raw.folder import look_at, unknown_files
@@ -80,7 +82,13 @@ def read_status(settings: Settings) -> dict:
     # It reads no file, so it takes none for new that was perhaps only copied.
     unknown = unknown_files(look_at(settings.raw_dir), catalogue, by_change=False)
     files = catalogue.files()
-    accuracy, _ = live_accuracy(store)
+    problems = []
+    try:
+        accuracy, _ = live_accuracy(store)
+    except TableInvalid as error:
+        # One damaged month must not hide everything else.
+        accuracy = None
+        problems.append(str(error))
     alarms = read_state(settings)
     found = conditions_of(settings, now, store=store)
     not_well = sorted((condition for condition in found if condition.level != OK), key=_fails_first)
@@ -132,16 +140,29 @@ def read_status(settings: Settings) -> dict:
         else None,
         "stale_coins": stale_coins(settings),
         "drift": _drift(settings),
+        "verified": _verified(settings),
         "open_incidents": [incident.key for incident in alarms.open],
         "incident_ids": {incident.key: incident.id for incident in alarms.open},
         "closed_incidents": [f"{incident.id} {key}, {closed_by(incident)}" for key, incident in alarms.closed.items()],
         "silenced": [f"{kind} {silenced_by(silence)}" for kind, silence in alarms.silenced(now).items()],
         "last_alerts": alarms.notices[::-1][:_ALERTS],
-        "problems": [alarms.problem] if alarms.problem else [],
+        "problems": [problem for problem in (*problems, alarms.problem, models.ledger.problem()) if problem],
         "level": worst(found),
         "not_well": [condition.to_dict() | {"id": condition.id} for condition in not_well],
         "to_do": to_do,
     }
+
+
+def _verified(settings: Settings) -> str:
+    """When what is stored was last verified, and what was found."""
+    try:
+        last = last_verification(settings)
+    except OSError as error:
+        return str(error)
+    if last is None:
+        return "never: `cryptoliq verify`"
+    found = f"damaged: {', '.join(last['damaged'][:_LISTED])}" if last["damaged"] else "all sound"
+    return f"{last['made_at'][:16]}, {last['checked']:,} items{' deeply' if last['deep'] else ''}, {found}"
 
 
 def _drift(settings: Settings) -> str | None:

@@ -94,6 +94,18 @@ def load_candidate(folder: Path, name: str, *, signing_key: bytes | None = None)
         raise _to_train_again(name, f"its files make no sense together: {error!r}") from error
 
 
+def check_candidate(folder: Path, name: str, *, signing_key: bytes | None = None) -> None:
+    """Compare the files of one candidate (or of the leaderboard) with their seal and digests, without unpickling.
+
+    Raises ModelRefused.
+    """
+    described = _unsealed(folder / f"{name}.json", name, signing_key)
+    if "arrays_sha256" in described:
+        artifact, arrays, _ = _paths(folder, name)
+        _checked(arrays, described["arrays_sha256"])
+        _checked(artifact, described.get("sha256"))
+
+
 def keep_value(folder: Path, name: str, value: Any, *, signing_key: bytes | None = None) -> Path:
     """Write plain values (the leaderboard) as sealed JSON; returns the path."""
     path = folder / f"{name}.json"

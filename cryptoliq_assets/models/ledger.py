@@ -13,9 +13,25 @@ from typing import Any
 
 from cryptoliq_assets.io.files import make_folder, with_folders_rights
 from cryptoliq_assets.io.places import Place, state_of
-from cryptoliq_assets.io.safe_open import read_stored
+from cryptoliq_assets.io.safe_open import MAX_DOCUMENT_BYTES, json_type, read_stored
 
 PROMOTION, REFUSAL, ROLLBACK = "promotion", "refusal", "rollback"
+
+
+_CHECKSUM = "checksum"
+_CUT_OFF = "is cut off, or not JSON"
+# What is read of a line without asking, and its type; an absent field is None. Lines without a checksum have no others.
+_FIELDS: dict[str, tuple[type, ...]] = {
+    "at": (str,),
+    "event": (str,),
+    "version": (str, type(None)),
+    "sha256": (str, type(None)),
+    "metadata_sha256": (str, type(None)),
+    "candidate": (str, type(None)),
+    "before": (str, type(None)),
+    "current": (str, type(None)),
+    "reason": (str, type(None)),
+}
 
 
 class Ledger:
@@ -27,7 +43,8 @@ class Ledger:
     def append(self, entry: Mapping[str, Any]) -> None:
         """Add one line and make it durable; a torn last line of a killed process is closed off first."""
         make_folder(self.path.parent)
-        line = json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n"
+        plain = json.loads(json.dumps(entry, ensure_ascii=False, allow_nan=False))
+        line = json.dumps({**plain, _CHECKSUM: _checksum(plain)}, ensure_ascii=False) + "\n"
         with open(self.path, "a+b", opener=with_folders_rights) as handle:
             if handle.seek(0, os.SEEK_END):
                 handle.seek(-1, os.SEEK_END)
@@ -37,20 +54,39 @@ class Ledger:
             os.fsync(handle.fileno())
 
     def entries(self) -> list[dict[str, Any]]:
-        """All whole lines, oldest first; a torn one is passed by, for it was never acknowledged."""
+        """All valid lines, oldest first. A line that is cut off or damaged is passed over: it vouches for nothing."""
+        return self._read()[0]
+
+    def problem(self) -> str | None:
+        """Which lines are damaged, and what to do; None where none is. A cut-off last line was never acknowledged, so it is none."""
+        faults = self._read()[1]
+        if not faults:
+            return None
+        more = f" and {len(faults) - 1} more line(s)" if len(faults) > 1 else ""
+        return (
+            f"{self.path} is damaged: {faults[0]}{more}; such lines vouch for no model: restore the file from a backup, or "
+            "remove the line and run `cryptoliq train`"
+        )
+
+    def _read(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """The valid entries, and a sentence on each other line."""
         try:
-            text = self.path.read_text(encoding="utf-8", errors="replace")
+            text = read_stored(self.path, most=MAX_DOCUMENT_BYTES).decode("utf-8", "replace")
         except FileNotFoundError:
-            return []
-        entries = []
-        for line in text.split("\n"):
-            try:
-                entry = json.loads(line)
-            except ValueError:
+            return [], []
+        entries: list[dict[str, Any]] = []
+        faults, sealed = [], False
+        *whole, last = text.split("\n")
+        for number, line in enumerate([*whole, last], 1):
+            if not line.strip():
                 continue
-            if isinstance(entry, dict):
-                entries.append(entry)
-        return entries
+            entry, fault = _parse(line, checksum_expected=sealed)
+            if entry is not None:
+                sealed = sealed or _CHECKSUM in entry
+                entries.append({name: value for name, value in entry.items() if name != _CHECKSUM})
+            elif number <= len(whole) or fault != _CUT_OFF:
+                faults.append(f"line {number} {fault}")
+        return entries, faults
 
     def promotions(self) -> list[dict[str, Any]]:
         """The entries with which versions came in, oldest first."""
@@ -81,6 +117,38 @@ class Ledger:
         """The version that was promoted with this content; of several the one that was current last."""
         of = {str(entry["version"]): entry.get("sha256") for entry in self.promotions()}
         return next((version for version in reversed(self.served()) if of.get(version) == sha256), None)
+
+
+def _parse(line: str, *, checksum_expected: bool) -> tuple[dict[str, Any] | None, str | None]:
+    """The entry of a line, or what is wrong with it. Lines of earlier versions, before the first with a checksum, have none."""
+    try:
+        entry = json.loads(line)
+    except json.JSONDecodeError as error:
+        # More than one value is no line that was cut off.
+        return None, "holds more than one value" if error.msg == "Extra data" else _CUT_OFF
+    except (ValueError, RecursionError) as error:
+        return None, f"is not JSON ({type(error).__name__})"
+    if not isinstance(entry, dict):
+        return None, f"is a JSON {json_type(entry)}, expected an object"
+    wrong = [name for name, types in _FIELDS.items() if not isinstance(entry.get(name), types)]
+    if wrong:
+        return None, f"has no usable {', '.join(wrong)}"
+    if _CHECKSUM not in entry and not checksum_expected and entry.keys() <= _FIELDS.keys():
+        return entry, None
+    expected, found = entry.get(_CHECKSUM), _checksum({k: v for k, v in entry.items() if k != _CHECKSUM})
+    return (
+        (entry, None)
+        if expected == found
+        else (None, f"has the checksum {str(expected)[:16]}, its fields give {found}")
+    )
+
+
+def _checksum(entry: Mapping[str, Any]) -> str | None:
+    """The first 16 hex digits of the sha256 of an entry; None for values that no entry has (NaN, infinity)."""
+    try:
+        return sha256_of(canonical_json(entry))[:16]
+    except (ValueError, RecursionError):
+        return None
 
 
 def sha256_of(content: bytes) -> str:

@@ -106,7 +106,7 @@ def check_artifact(
         raise ModelRefused(f"{name}: no promotion of it stands in the ledger")
     if found_sha256 != expected_sha256 or metadata.get("sha256") != expected_sha256:
         raise ModelRefused(
-            f"{name}: sha256 of the artifact is {found_sha256[:12]}…, of its metadata {str(metadata.get('sha256'))[:12]}…, "
+            f"{name}: sha256 of the artifact {name}.pkl is {found_sha256[:12]}…, of its metadata {str(metadata.get('sha256'))[:12]}…, "
             f"the ledger says {expected_sha256[:12]}…: truncated, swapped or tampered with; restore it or roll back"
         )
     if signing_key and not signed_by(metadata, signing_key):

@@ -241,7 +241,7 @@ class ModelStore:
         """The version that `load_newest_sound` would serve, by every check but unpickling, and why those before it would not
         be: cheap enough for every tick of a sensor, since a file that has not changed is read once."""
         try:
-            return self._first(self._checked)
+            return self._first(self.check)
         except NoneLoads as error:
             return None, error.reasons
 
@@ -272,12 +272,17 @@ class ModelStore:
                 reasons.append(error.reason)
         raise NoneLoads(reasons)
 
-    def _checked(self, version: str) -> str:
+    def check(self, version: str) -> str:
+        """Check a version without unpickling it; returns it. Raises ModelRefused as `load` does."""
         self._check(version, self.metadata(version), self._read(version, file_sha256))
         return version
 
     def _check(self, version: str, metadata: Mapping[str, Any], sha256: str) -> None:
-        check_stored(metadata, sha256, promotion=self.ledger.promotion_of(version), signing_key=self._key)
+        promotion = self.ledger.promotion_of(version)
+        damaged = self.ledger.problem() if promotion is None else None
+        if damaged:
+            raise ModelRefused(f"{version}: no promotion of it stands in the ledger, and {damaged}")
+        check_stored(metadata, sha256, promotion=promotion, signing_key=self._key)
 
     def _was_pruned(self, version: str) -> bool:
         """Whether both files are gone as `_prune` takes them: KEPT of the same name were promoted since."""

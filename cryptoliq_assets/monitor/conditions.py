@@ -57,6 +57,9 @@ KINDS: dict[str, Kind] = {
     "model_missing": Kind("There is no champion", "`cryptoliq train`"),
     "model_broken": Kind("The champion does not load", "`cryptoliq models verify`, then restore it or roll back"),
     "model_rolled_back": Kind("The champion was rolled back", "see models/ledger.jsonl for who asked and why"),
+    "data_damaged": Kind(
+        "Stored data is damaged", "`cryptoliq verify` names each item and its remedy; run it again after the repair"
+    ),
     "run_failed": Kind("A run failed", "open the run in the UI; its error names the step and the reason"),
     "predictions_stopped": Kind(
         "Predictions fell to zero", "look at /readyz, logs/app.log, and at who calls the service"

@@ -17,10 +17,12 @@ from cryptoliq_assets.monitor.isolation import REPORT as FAILURES
 from cryptoliq_assets.monitor.isolation import conditions_from
 from cryptoliq_assets.monitor.models_health import champion_conditions, rollback_condition
 from cryptoliq_assets.monitor.predictions import prediction_conditions
+from cryptoliq_assets.monitor.stored_bytes import REPORT as STORED
+from cryptoliq_assets.monitor.stored_bytes import stored_conditions
 from cryptoliq_assets.settings import Settings
 
 # What the assets of the monitor write under reports/, each with its conditions.
-REPORTS = ("drift_report.json", "forecast_accuracy.json", "prediction_metrics.json", FAILURES)
+REPORTS = ("drift_report.json", "forecast_accuracy.json", "prediction_metrics.json", STORED, FAILURES)
 
 
 def conditions_of(settings: Settings, now: dt.datetime, *, store: TableStore | None = None) -> list[Condition]:
@@ -38,6 +40,7 @@ def conditions_of(settings: Settings, now: dt.datetime, *, store: TableStore | N
         "rollbacks": lambda: [rollback_condition(settings)],
         "files refused": lambda: refused_file_conditions(settings, now),
         "rows refused": lambda: refused_row_conditions(settings),
+        "stored bytes": lambda: stored_conditions(settings, now, store=store),
         "runs and checks": lambda: list(read_state(settings).seen.values()),
     }
     present = [condition for part, look in parts.items() for condition in conditions_from(part, look)]

@@ -14,6 +14,7 @@ from cryptoliq_assets.serving import views
 from cryptoliq_assets.serving.batching import Batcher
 from cryptoliq_assets.serving.buckets import Buckets
 from cryptoliq_assets.serving.contract import PredictRequest
+from cryptoliq_assets.serving.daemon_threads import in_daemon_thread
 from cryptoliq_assets.serving.guard import log_line
 from cryptoliq_assets.serving.journal import Journal, day_file, encoded, remove_old_days
 from cryptoliq_assets.serving.metrics import Metrics
@@ -22,6 +23,9 @@ from cryptoliq_assets.settings import Settings
 
 SINGLE, BATCH = "single", "batch"
 _HOUR = 3600.0
+# A service whose first load takes longer begins to answer, not ready: a signal to stop is heard from then on.
+_FIRST_LOAD_SECONDS = 30.0
+_LOAD_SECONDS = 60.0
 
 
 class Service:
@@ -41,6 +45,7 @@ class Service:
         self.buckets = Buckets(settings.api_rate_per_minute)
         self._asked_to_reload = asyncio.Event()
         self._told = ""
+        self._loading: asyncio.Task[None] | None = None
         # What went wrong at the last try, by what was tried beside the loading.
         self._failed: dict[str, str] = {}
         self._latest: tuple[tuple | None, dict[str, Any]] = (None, {})
@@ -52,7 +57,7 @@ class Service:
             # Each to its end, whatever became of what was done before.
             for journal in reversed(self.journals):
                 stack.callback(journal.close)
-            await self._refresh()
+            await self._refresh(within=_FIRST_LOAD_SECONDS)
             # What is loaded stays: looking through it for garbage would stop every request for a tenth of a second.
             gc.collect()
             gc.freeze()
@@ -132,7 +137,7 @@ class Service:
     async def _clean(self) -> None:
         today = dt.datetime.now(dt.UTC).date()
         keep = self.settings.prediction_log_days
-        await asyncio.to_thread(remove_old_days, self.settings.predictions_dir, keep_days=keep, today=today)
+        await in_daemon_thread(remove_old_days, self.settings.predictions_dir, keep_days=keep, today=today)
 
     async def _tried(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
         """Do a step; one that fails must not end the watch. It is told in `problem` until it succeeds, and logged."""
@@ -144,10 +149,22 @@ class Service:
         else:
             self._failed.pop(what, None)
 
-    async def _refresh(self) -> None:
-        """Load what is new, beside the requests; a home that cannot be read just now is looked at again."""
+    async def _refresh(self, *, within: float = _LOAD_SECONDS) -> None:
+        """Load what is new, beside the requests. A load that takes longer than `within` seconds goes on; what is loaded already
+        serves meanwhile, and the reason is in `problem`."""
+        if self._loading is None or self._loading.done():
+            self._loading = asyncio.create_task(self._load())
+        done, _ = await asyncio.wait({self._loading}, timeout=within)
+        if done:
+            self._loading.result()
+        else:
+            self.predictor.problem = f"loading takes longer than {within:.0f} s: the storage of the home may not answer"
+            self._note_problem()
+
+    async def _load(self) -> None:
+        """One load; a home that cannot be read just now is looked at again."""
         try:
-            replaced = await asyncio.to_thread(self.predictor.refresh)
+            replaced = await in_daemon_thread(self.predictor.refresh)
         # A half-copied home, a table that is damaged: what is held serves on, and the reason is logged.
         except Exception as error:
             self.predictor.problem = f"{type(error).__name__}: {error}"
@@ -155,6 +172,9 @@ class Service:
         held = self.predictor.held
         if replaced and held is not None:
             await self._tried("a load is not noted", lambda: self._note_load(held))
+        self._note_problem()
+
+    def _note_problem(self) -> None:
         if self.predictor.problem != self._told:
             self._told = self.predictor.problem
             if self._told:

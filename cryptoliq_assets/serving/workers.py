@@ -1,9 +1,12 @@
 """The processes that answer: one, or several on one socket under a supervisor that replaces those that die."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
+import time
+from collections.abc import AsyncIterator
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
@@ -13,6 +16,9 @@ from uvicorn.supervisors import Multiprocess
 
 from cryptoliq_assets.serving import api
 
+# From the last answer on: time for the logs to be written.
+_END_SECONDS = 10.0
+
 
 def application() -> FastAPI:
     """The service in a process of `cryptoliq serve`: a worker ends, cleanly, with the supervisor that it belongs to, be that
@@ -20,7 +26,25 @@ def application() -> FastAPI:
     supervisor = multiprocessing.parent_process()
     if supervisor is not None:
         threading.Thread(target=_end_with, args=(supervisor,), name="supervisor", daemon=True).start()
-    return api.application()
+    app = api.application()
+    started = app.router.lifespan_context
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[object]:
+        async with started(app) as state:
+            try:
+                yield state
+            finally:
+                threading.Thread(target=_end_at_last, name="end", daemon=True).start()
+
+    app.router.lifespan_context = lifespan
+    return app
+
+
+def _end_at_last() -> None:
+    """End the process although a thread hangs: interpreter and event loop would wait for it without end."""
+    time.sleep(_END_SECONDS)
+    os._exit(0)
 
 
 def _end_with(supervisor: BaseProcess) -> None:

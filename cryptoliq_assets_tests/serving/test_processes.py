@@ -7,6 +7,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ import psutil
 import pytest
 
 from cryptoliq_assets.serving.keys import new_key
+from cryptoliq_assets_tests.serving import processes
 from cryptoliq_assets_tests.serving.processes import (
     BODY,
     COMMAND,
@@ -296,3 +298,28 @@ def test_a_home_without_a_champion_is_served_not_ready_until_there_is_one(traine
         assert len(lines_of([home / "logs" / "app.log"])) >= 1
     finally:
         served.end()
+
+
+_HANGING = """
+import threading
+from cryptoliq_assets.serving import predictor
+load, loads = predictor.Predictor.refresh, []
+def refresh(self):
+    loads.append(1)
+    return load(self) if len(loads) == 1 else threading.Event().wait()
+predictor.Predictor.refresh = refresh
+from cryptoliq_assets.cli import main
+main()
+"""
+
+
+def test_a_stop_ends_a_service_one_of_whose_threads_hangs(home, monkeypatch):
+    monkeypatch.setattr(processes, "COMMAND", [sys.executable, "-c", _HANGING])
+    served = processes.Served(home, api_reload_seconds=1)
+    try:
+        served.wait_until_ready()
+        time.sleep(1.5)
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(15) == 0
+    finally:
+        served.end(signal.SIGKILL)

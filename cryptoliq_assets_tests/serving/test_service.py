@@ -1,6 +1,7 @@
 """What goes on beside the requests: looking for what is new, cleaning up, the end."""
 
 import asyncio
+import threading
 import time
 from types import SimpleNamespace
 
@@ -134,3 +135,24 @@ def test_forecasts_show_features_that_were_made_again(settings):
 
     before, after = asyncio.run(whole())
     assert [item["today"] for item in after] == pytest.approx([item["today"] / 2 for item in before])
+
+
+# Loads that hang
+
+
+def test_a_load_that_hangs_keeps_the_service_neither_from_answering_nor_from_ending(settings, monkeypatch):
+    hanging = threading.Event()
+
+    async def whole() -> str:
+        async with asking(settings) as (app, client):
+            assert (await client.get("/healthz")).status_code == 200
+            assert (await client.get("/readyz")).status_code == 503
+            return app.state.service.problem
+
+    monkeypatch.setattr(service_module, "_FIRST_LOAD_SECONDS", 0.05)
+    monkeypatch.setattr(service_module.Predictor, "refresh", lambda self: hanging.wait(60))
+    try:
+        assert "the storage of the home may not answer" in asyncio.run(whole())
+        assert not hanging.is_set()
+    finally:
+        hanging.set()

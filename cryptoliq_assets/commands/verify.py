@@ -1,0 +1,52 @@
+"""verify: compare everything that is stored with its digest, and say how each damaged item is repaired."""
+
+from contextlib import nullcontext
+
+import click
+
+from cryptoliq_assets.commands.console import console, quit_with, say
+from cryptoliq_assets.settings import Settings
+
+
+@click.command()
+@click.option("--deep", is_flag=True, help="Also read every row of every month, and load every model.")
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Make a damaged catalogue again, restore archived files that data/raw still has, set damaged months aside.",
+)
+@click.pass_obj
+def verify(settings: Settings, deep: bool, repair: bool) -> None:
+    """Compare archive, tables, models, ledger and catalogue with their digests; exit code 1 where something is damaged.
+
+    The result is stored as reports/verify.json; `cryptoliq status` shows it.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from cryptoliq_assets.io.run_lock import home_lock
+    from cryptoliq_assets.monitor.stored_bytes import verify_home
+
+    if not settings.data_dir.is_dir():
+        raise click.UsageError(f"{settings.home} is no home: it has no data/; `cryptoliq setup` makes one")
+    lock = (
+        home_lock(settings.lock_path, wait_seconds=settings.lock_seconds, say=console.print)
+        if repair
+        else nullcontext()
+    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with lock, Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("verifying", total=None)
+        result = verify_home(
+            settings,
+            deep=deep,
+            repair=repair,
+            progress=lambda kind, done, total: bar.update(task, description=kind, completed=done, total=total),
+        )
+    for sentence in result.repaired:
+        say(("repaired", "green"), f" {sentence}")
+    for each in result.damaged:
+        say(("damaged", "red"), f" {each.kind} {each.path}: {each.problem}")
+        say("  remedy: ", each.remedy)
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in result.checked.items())
+    console.print(f"{counts} item(s) checked{' deeply' if deep else ''}, {len(result.damaged)} damaged", soft_wrap=True)
+    quit_with(1 if result.damaged else 0)

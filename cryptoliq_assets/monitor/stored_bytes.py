@@ -1,0 +1,301 @@
+"""Verify everything that a home has stored: archive, tables, models, candidates, ledger, catalogue and reports.
+
+No Dagster here: the asset `stored_bytes` and `cryptoliq verify` both call `verify_home`. Every byte that has a digest is compared
+with it. `deep` also looks at what the bytes say: rows of each month against the day digests of its stamp and its schema, each
+model loaded through every check.
+"""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptoliq_assets.io.damaged_tables import set_aside, verify_rows
+from cryptoliq_assets.io.files import write_json
+from cryptoliq_assets.io.safe_open import UnreadError, read_object
+from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.io.validation import TableDamaged, TableInvalid
+from cryptoliq_assets.models.candidates import check_candidate
+from cryptoliq_assets.models.loading import ModelRefused
+from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
+from cryptoliq_assets.raw.archive import archive_problem, restore_from_drop_folder
+from cryptoliq_assets.raw.catalogue import Catalogue, CatalogueDamaged, ReceivedFile
+from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue, repair_catalogue
+from cryptoliq_assets.raw.planning import make_plan
+from cryptoliq_assets.raw.report_files import find_report
+from cryptoliq_assets.schemas.tables import TABLES
+from cryptoliq_assets.settings import Settings
+
+REPORT = "verify.json"
+CATALOGUE, ARCHIVE, TABLE, MODEL, LEDGER, CANDIDATE, REPORTS = (
+    "catalogue",
+    "archive",
+    "table",
+    "model",
+    "ledger",
+    "candidate",
+    "report",
+)
+_LISTED = 5
+# One place: what is said of all that is stored recovers at the next verification that finds nothing.
+_WHERE = "stored bytes"
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One damaged item: kind, where it is stored, what is wrong, and what repairs it."""
+
+    kind: str
+    path: str
+    problem: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The result of one verification. checked: items by kind; repaired: what `repair` did, a sentence each."""
+
+    made_at: str
+    deep: bool
+    checked: dict[str, int]
+    damaged: list[Damage]
+    repaired: list[str]
+
+    def condition(self) -> Condition:
+        """The state as the monitor reports it."""
+        figures = {"checked": self.checked, "damaged": len(self.damaged), "deep": self.deep}
+        if not self.damaged:
+            what = f"{sum(self.checked.values()):,} stored item(s) have the bytes that were written"
+            return Condition("data_damaged", OK, _WHERE, what, figures=figures)
+        named = "; ".join(f"{each.path}: {each.problem}; {each.remedy}" for each in self.damaged[:_LISTED])
+        more = f"; and {len(self.damaged) - _LISTED} more" if len(self.damaged) > _LISTED else ""
+        what = f"{len(self.damaged)} stored item(s) are damaged: {named}{more}"
+        return Condition("data_damaged", FAIL, _WHERE, what, self.made_at, figures)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As reports/verify.json holds it."""
+        return {**asdict(self), "conditions": [self.condition().to_dict()]}
+
+
+# An item to check: its kind, where it is stored, and the check, which returns what is wrong with it and what repairs it.
+_Item = tuple[str, str, Callable[[], tuple[str, str] | None]]
+
+
+def verify_home(
+    settings: Settings,
+    *,
+    deep: bool = False,
+    repair: bool = False,
+    progress: Callable[[str, int, int], None] = lambda kind, done, total: None,
+) -> Verification:
+    """Verify a home and write reports/verify.json. progress: called with the kind, and how many items of how many are done.
+
+    repair: make a damaged catalogue again, restore archived files that the drop folder still has, and set damaged months aside
+    for the next refresh. The caller holds the run lock then.
+    """
+    repaired = _repair_catalogue(settings) if repair else []
+    items = list(_items(settings, deep=deep))
+    checked: Counter[str] = Counter()
+    damaged = []
+    for done, (kind, path, check) in enumerate(items, 1):
+        fault = check()
+        if fault and repair and (sentence := _repaired(settings, kind, path)):
+            repaired.append(sentence)
+            fault = check()
+        if fault:
+            damaged.append(Damage(kind, path, *fault))
+        checked[kind] += 1
+        progress(kind, done, len(items))
+    made_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    result = Verification(made_at, deep, dict(checked), damaged, repaired)
+    write_json(settings.reports_dir / REPORT, result.to_dict())
+    return result
+
+
+def last_verification(settings: Settings) -> dict[str, Any] | None:
+    """What reports/verify.json says of the last one: made_at, deep, items checked, items damaged; None where there is none.
+
+    Raises UnreadError for a report that cannot be read.
+    """
+    path = settings.reports_dir / REPORT
+    try:
+        report = read_object(path)
+        return {
+            "made_at": str(report["made_at"]),
+            "deep": bool(report["deep"]),
+            "checked": sum(report["checked"].values()),
+            "damaged": [str(each["path"]) for each in report["damaged"]],
+        }
+    except FileNotFoundError:
+        return None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UnreadError("damaged", f"{path} is damaged ({error!r}); `cryptoliq verify` writes it again") from error
+
+
+def stored_conditions(settings: Settings, now: dt.datetime, *, store: TableStore) -> list[Condition]:
+    """data_damaged: months that cannot be made because an archived file is damaged, else what the last verification found."""
+    blocked = make_plan(settings, open_catalogue(settings), store=store, today=now.date()).blocked
+    if blocked:
+        what = "; ".join(f"{month} is not made: {reason}" for month, reason in sorted(blocked.items())[:_LISTED])
+        return [Condition("data_damaged", FAIL, _WHERE, what, figures={"months": sorted(blocked)})]
+    try:
+        [told] = read_object(settings.reports_dir / REPORT)["conditions"]
+        return [Condition.of(told)]
+    except FileNotFoundError:
+        return [Condition("data_damaged", OK, _WHERE, "nothing was verified yet: `cryptoliq verify` does")]
+    except (OSError, ValueError, KeyError, TypeError):
+        # What is said of a report that cannot be read is `report_broken`.
+        return []
+
+
+def _items(settings: Settings, *, deep: bool) -> Iterator[_Item]:
+    yield CATALOGUE, str(settings.catalogue_path), lambda: _catalogue(settings)
+    for file in _archived(settings):
+        path = str(settings.archive_dir / str(file.archived_as))
+        yield ARCHIVE, path, lambda file=file: _archived_file(file, settings)
+    store = TableStore(settings)
+    for table in TABLES:
+        for month in store.months(table):
+            path = str(store.path(table, month))
+            yield TABLE, path, lambda table=table, month=month: _month(store, table, month, deep=deep)
+    models = store_of(settings)
+    yield LEDGER, str(models.ledger.path), lambda: _ledger(models)
+    for version in models.versions():
+        yield MODEL, str(models.folder / f"{version}.pkl"), lambda version=version: _model(models, version, deep=deep)
+    folder = settings.models_dir / "candidates"
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        yield CANDIDATE, str(path), lambda path=path: _candidate(path, settings)
+    for path in _documents(settings):
+        yield REPORTS, str(path), lambda path=path: _document(path)
+
+
+def _archived(settings: Settings) -> list[ReceivedFile]:
+    """Versions whose copy is in the archive; none where the catalogue is damaged, which is an item of its own."""
+    try:
+        files = open_catalogue(settings).files(states=["accepted", "superseded"])
+    except (CatalogueDamaged, OSError):
+        return []
+    # A version that came back has its first copy.
+    return list({file.archived_as: file for file in files}.values())
+
+
+def _catalogue(settings: Settings) -> tuple[str, str] | None:
+    remedy = "`cryptoliq verify --repair` makes it again from the archive and reports/validation"
+    try:
+        catalogue = open_catalogue(settings)
+        catalogue.check()
+        return _against_reports(catalogue, settings, remedy)
+    except (CatalogueDamaged, OSError) as error:
+        return str(error).partition("; `cryptoliq")[0], remedy
+
+
+def _against_reports(catalogue: Catalogue, settings: Settings, remedy: str) -> tuple[str, str] | None:
+    """A row of an accepted file says what its report says."""
+    for file in catalogue.files(states=["accepted", "superseded"]):
+        report = find_report(settings.validation_dir, file.name, file.arrival)
+        if report is None:
+            continue
+        for field, found in (("sha256", file.sha256), ("dates", [date.isoformat() for date in file.dates])):
+            if report.get(field) != found:
+                return (
+                    f"{file.name}, arrival {file.arrival}: {field} is {found}, its report says {report.get(field)}",
+                    remedy,
+                )
+    return None
+
+
+def _archived_file(file: ReceivedFile, settings: Settings) -> tuple[str, str] | None:
+    problem = archive_problem(file, settings)
+    if problem is None:
+        return None
+    return (
+        problem.partition(" is damaged: ")[2].partition("; no month")[0],
+        f"restore it from a backup, or put {file.name} as it was received into data/raw and run `cryptoliq verify --repair`",
+    )
+
+
+def _month(store: TableStore, table: str, month: str, *, deep: bool) -> tuple[str, str] | None:
+    try:
+        verify_rows(store, table, month) if deep else store.verify(table, month)
+    except TableDamaged as error:
+        return error.reason, error.remedy
+    except TableInvalid as error:
+        return str(error), "`cryptoliq materialize` makes a derived month again; restore forecasts from a backup"
+    except FileNotFoundError:
+        # A refresh has removed it since the folder was listed.
+        return None
+    return None
+
+
+def _ledger(models: Any) -> tuple[str, str] | None:
+    remedy = "restore it from a backup, or remove the damaged line and run `cryptoliq train`"
+    try:
+        problem, pointer = models.ledger.problem(), models.pointer().problem
+    except OSError as error:
+        return str(error), remedy
+    if problem:
+        return problem.partition(" is damaged: ")[2].partition("; such lines")[0], remedy
+    return (pointer, "the command that it names writes the pointer again") if pointer else None
+
+
+def _model(models: Any, version: str, *, deep: bool) -> tuple[str, str] | None:
+    try:
+        models.load(version) if deep else models.check(version)
+    except (ModelRefused, OSError) as error:
+        return str(
+            error
+        ), f"restore {version}.pkl and .json from a backup, `cryptoliq models rollback`, or `cryptoliq train`"
+    return None
+
+
+def _candidate(path: Path, settings: Settings) -> tuple[str, str] | None:
+    key = settings.signing_key.get_secret_value().encode() if settings.signing_key else None
+    try:
+        check_candidate(path.parent, path.stem, signing_key=key)
+    except ModelRefused as error:
+        return error.reason, "`cryptoliq train` writes it again"
+    return None
+
+
+def _documents(settings: Settings) -> list[Path]:
+    """Reports that are read back; that of verification itself is written at the end."""
+    folders = [settings.reports_dir, settings.validation_dir]
+    found = [path for folder in folders if folder.is_dir() for path in sorted(folder.glob("*.json"))]
+    return [path for path in found if path.name != REPORT]
+
+
+def _document(path: Path) -> tuple[str, str] | None:
+    try:
+        read_object(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        validation = path.parent.name == "validation"
+        made_by = (
+            "drop the file again" if validation else "`cryptoliq materialize`, `train` or `monitor`, whichever made it,"
+        )
+        return str(error), f"remove it; {made_by} {'to have it' if validation else 'writes it'} again"
+    return None
+
+
+def _repair_catalogue(settings: Settings) -> list[str]:
+    aside = repair_catalogue(settings)
+    return [f"the catalogue was made again from archive and reports; the damaged one is {aside}"] if aside else []
+
+
+def _repaired(settings: Settings, kind: str, path: str) -> str | None:
+    """Repair one item where that loses nothing; what was done, None where it cannot be."""
+    if kind == ARCHIVE:
+        for file in _archived(settings):
+            if str(settings.archive_dir / str(file.archived_as)) == path and restore_from_drop_folder(file, settings):
+                return f"{path} was restored from data/raw"
+    if kind == TABLE:
+        store = TableStore(settings)
+        for table in TABLES:
+            for month in store.months(table):
+                if str(store.path(table, month)) == path and (aside := set_aside(store, table, month)):
+                    return f"{path} was set aside as {aside.name}: `cryptoliq materialize` makes the month again"
+    return None
