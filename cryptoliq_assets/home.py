@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from cryptoliq_assets.io.files import make_folder, write_file
+from cryptoliq_assets.io.safe_open import read_stored
 from cryptoliq_assets.settings import Settings
 
 _URL = "CRYPTOLIQ_POSTGRES_URL"
@@ -64,8 +65,11 @@ def _instance_to_write(path: Path, *, on_postgres: bool) -> bytes | None:
     sqlite, postgres = _shipped("dagster.yaml"), _shipped("dagster-postgres.yaml")
     if not path.exists():
         return postgres if on_postgres else sqlite
-    content = path.read_bytes()
-    storage = ((yaml.safe_load(content) or {}).get("storage") or {}).get("postgres")
+    content = read_stored(path)
+    try:
+        storage = ((yaml.safe_load(content) or {}).get("storage") or {}).get("postgres")
+    except (yaml.YAMLError, AttributeError, RecursionError) as error:
+        raise RuntimeError(f"{path} is damaged ({error}); remove it: `cryptoliq setup` writes it again") from error
     if on_postgres and storage is None:
         if content == sqlite:
             return postgres

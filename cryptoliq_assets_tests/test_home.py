@@ -103,3 +103,12 @@ def test_a_url_with_its_driver_is_taken_and_shown_nowhere(tmp_path, url):
 
 def test_an_empty_variable_is_none(tmp_path):
     assert Settings(home=tmp_path, postgres_url="").postgres_url is None
+
+
+@pytest.mark.parametrize("content", ["storage: [", "- 1", "storage: 7", "\x00"])
+def test_a_damaged_instance_file_is_named_with_its_remedy(tmp_path, content):
+    prepare_home(Settings(home=tmp_path))
+    path = tmp_path / ".dagster" / "dagster.yaml"
+    path.write_text(content)
+    with pytest.raises(RuntimeError, match="(?s)dagster.yaml is damaged .*; remove it: `cryptoliq setup` writes it again"):
+        prepare_home(Settings(home=tmp_path))
