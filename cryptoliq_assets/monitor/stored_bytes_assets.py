@@ -14,6 +14,7 @@ GROUP = "stored_bytes"
 def stored_bytes_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     @dg.asset(
         name="stored_bytes",
+        code_version="1",
         group_name=GROUP,
         kinds={"json"},
         owners=OWNERS,
