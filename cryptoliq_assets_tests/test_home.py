@@ -110,5 +110,7 @@ def test_a_damaged_instance_file_is_named_with_its_remedy(tmp_path, content):
     prepare_home(Settings(home=tmp_path))
     path = tmp_path / ".dagster" / "dagster.yaml"
     path.write_text(content)
-    with pytest.raises(RuntimeError, match="(?s)dagster.yaml is damaged .*; remove it: `cryptoliq setup` writes it again"):
+    with pytest.raises(
+        RuntimeError, match=r"(?s)dagster.yaml is damaged .*; remove it: `cryptoliq setup` writes it again"
+    ):
         prepare_home(Settings(home=tmp_path))

@@ -17,14 +17,12 @@ from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.io.safe_open import UnreadError, read_object
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.io.validation import TableDamaged, TableInvalid
-from cryptoliq_assets.models.candidates import check_candidate
 from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
 from cryptoliq_assets.raw.archive import archive_problem, restore_from_drop_folder
 from cryptoliq_assets.raw.catalogue import Catalogue, CatalogueDamaged, ReceivedFile
 from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue, repair_catalogue
-from cryptoliq_assets.raw.planning import make_plan
 from cryptoliq_assets.raw.report_files import find_report
 from cryptoliq_assets.schemas.tables import TABLES
 from cryptoliq_assets.settings import Settings
@@ -137,6 +135,9 @@ def last_verification(settings: Settings) -> dict[str, Any] | None:
 
 def stored_conditions(settings: Settings, now: dt.datetime, *, store: TableStore) -> list[Condition]:
     """data_damaged: months that cannot be made because an archived file is damaged, else what the last verification found."""
+    # Not at the top: every process of Dagster imports the monitor, and few need the parser.
+    from cryptoliq_assets.raw.planning import make_plan
+
     blocked = make_plan(settings, open_catalogue(settings), store=store, today=now.date()).blocked
     if blocked:
         what = "; ".join(f"{month} is not made: {reason}" for month, reason in sorted(blocked.items())[:_LISTED])
@@ -252,6 +253,8 @@ def _model(models: Any, version: str, *, deep: bool) -> tuple[str, str] | None:
 
 
 def _candidate(path: Path, settings: Settings) -> tuple[str, str] | None:
+    from cryptoliq_assets.models.candidates import check_candidate
+
     key = settings.signing_key.get_secret_value().encode() if settings.signing_key else None
     try:
         check_candidate(path.parent, path.stem, signing_key=key)
