@@ -1,15 +1,19 @@
 """Small frames for tests: a few rows as they are said, the rest of each row filled in."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from cryptoliq_assets.cleaned.imputation import clean_snapshots
 from cryptoliq_assets.features.engineering import engineer_features
 from cryptoliq_assets.features.registry import MODEL_FEATURES
+from cryptoliq_assets.io.arrow import encode
 from cryptoliq_assets.io.files import write_file, write_json
+from cryptoliq_assets.io.seal import seal
 from cryptoliq_assets.io.tables import TableStore, sort_rows
 from cryptoliq_assets.labels.targets import label_targets
 from cryptoliq_assets.models.described import digests
@@ -146,3 +150,8 @@ def store_forecast(settings: Settings, number: int, *, version: str, coin: str =
         "outlier": False,
     }
     TableStore(settings).write("forecasts", pd.DataFrame([row]), [f"{day(number):%Y-%m}"])
+
+
+def write_sealed(path: Path, content: pa.Table) -> None:
+    """Write a month file behind the store's back, as the store would: its bytes are what was written, whatever its rows say."""
+    path.write_bytes(b"".join(seal(encode(content))))

@@ -229,7 +229,7 @@ def tamper(settings: Settings, date: str, column: str, *, days: int) -> str:
     )
     frame.loc[at, column] = later[frame["coin"][at]]
     changed = pa.Table.from_pandas(frame, schema=content.schema, preserve_index=False)
-    pq.write_table(changed.replace_schema_metadata(content.schema.metadata), path)
+    write_sealed(path, changed.replace_schema_metadata(content.schema.metadata))
     return str(frame["coin"][at])
 
 
@@ -261,7 +261,7 @@ def rewrite_flag(settings: Settings, date: str) -> None:
     at = int(np.flatnonzero(frame["date"] == pd.Timestamp(date))[0])
     frame.loc[at, "sound"] = not frame.loc[at, "sound"]
     changed = pa.Table.from_pandas(frame, schema=content.schema, preserve_index=False)
-    pq.write_table(changed.replace_schema_metadata(content.schema.metadata), path)
+    write_sealed(path, changed.replace_schema_metadata(content.schema.metadata))
 
 
 def test_a_row_that_cleaned_data_do_not_give_is_named(home):
@@ -270,7 +270,7 @@ def test_a_row_that_cleaned_data_do_not_give_is_named(home):
     frame = content.to_pandas()
     last = frame[frame["date"] == "2025-07-31"].index[0]
     kept = pa.Table.from_pandas(frame.drop(index=last), schema=content.schema, preserve_index=False)
-    pq.write_table(kept.replace_schema_metadata(content.schema.metadata), path)
+    write_sealed(path, kept.replace_schema_metadata(content.schema.metadata))
     store = TableStore(home)
     assert look_ahead(store, sampled_dates(store), formula=home.formula)["differing"] == {"rows": 1}
 

@@ -31,6 +31,7 @@ from cryptoliq_assets_tests.building import (
     received,
     store_champion,
     store_forecast,
+    write_sealed,
 )
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -354,7 +355,7 @@ def rewrite(settings: Settings, table: str, month: str, change: Callable[[pa.Tab
     """Change a month file behind the store's back; its stamp still vouches for it."""
     path = TableStore(settings).path(table, month)
     content = pq.read_table(path)
-    pq.write_table(change(content).replace_schema_metadata(content.schema.metadata), path)
+    write_sealed(path, change(content).replace_schema_metadata(content.schema.metadata))
 
 
 def column_set(name: str, row: int, value: object) -> Callable[[pa.Table], pa.Table]:
