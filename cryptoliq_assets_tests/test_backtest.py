@@ -25,6 +25,7 @@ from cryptoliq_assets.models.training import training_rows
 from cryptoliq_assets.models.training_set import VIEWS
 from cryptoliq_assets.schemas.backtest import BACKTEST, BACKTEST_BY_COIN
 from cryptoliq_assets.settings import Settings
+from cryptoliq_assets_tests.building import write_sealed
 
 MODELS = ["linear_regression", "random_forest", "xgboost", "persistence", "har", "mean_7d"]
 
