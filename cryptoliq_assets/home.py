@@ -1,5 +1,6 @@
 """A home: the folders and the Dagster instance file that everything else expects."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,7 +18,7 @@ _OWNER_ONLY = 0o700
 def home_problem(settings: Settings) -> str | None:
     """Why the home is none: it does not exist, or was never set up; None for a home.
 
-    What setup, ingest or a training leaves makes a home: a copy without the Dagster instance is one.
+    What setup, an ingest or a training leaves makes a home, damaged or not: a copy without the Dagster instance is one.
     """
     home = settings.home
     if not home.is_dir():
@@ -25,10 +26,12 @@ def home_problem(settings: Settings) -> str | None:
     marks = (
         settings.dagster_home / "dagster.yaml",
         settings.catalogue_path,
+        settings.archive_dir,
+        settings.validation_dir,
         settings.models_dir / "ledger.jsonl",
         settings.models_dir / "metadata.json",
     )
-    return None if any(mark.exists() for mark in marks) else f"{home} was never set up"
+    return None if any(os.path.lexists(mark) for mark in marks) else f"{home} was never set up"
 
 
 def prepare_home(settings: Settings) -> list[Path]:

@@ -30,6 +30,7 @@ NOT_RUN = {
     "python .ci/licences.py": "reads the environments that pip made; test_packaging.py holds its page",
     "cryptoliq fetch": "asks CoinGecko; test_fetch_command.py runs it against a server of its own",
     "cryptoliq alerts test": "sends to the channels of the line before; test_cli.py sends to its own",
+    "cryptoliq alerts close": "wants an open incident; monitor/test_incident_actions.py",
     "cryptoliq monitor": "the same; monitor/test_readers.py runs the job",
     "cryptoliq models rollback": "wants a second version; test_models_commands.py",
 }

@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cryptoliq_assets.cli import cli
+from cryptoliq_assets.home import prepare_home
+from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests.markets import Home, file_name, snapshot
 
 DAY = dt.date(2022, 3, 16)
@@ -25,6 +27,7 @@ def feed(tmp_path: Path) -> Path:
 
 
 def ingest(tmp_path: Path, *words: str | Path) -> Result:
+    prepare_home(Settings(home=tmp_path / "home"))
     return CliRunner().invoke(cli, ["--home", str(tmp_path / "home"), "ingest", *map(str, words)])
 
 

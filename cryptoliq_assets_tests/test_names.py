@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from cryptoliq_assets.cli import cli
 from cryptoliq_assets.commands.console import plain
+from cryptoliq_assets.home import prepare_home
 from cryptoliq_assets_tests.markets import HEADER, Home, file_name, quick_folder, snapshot
 
 DAY = dt.date(2022, 3, 16)
@@ -57,6 +58,7 @@ def test_ingest_refuses_every_odd_name_by_name_and_takes_the_good_file_in(tmp_pa
     home.drop(file_name(DAY), snapshot([DAY]))
     for name in ODD | PASSED_OVER:
         home.drop(name, snapshot([DAY], seed=1))
+    prepare_home(home.settings)
     told = command("ingest", home=home.settings.home)
     assert told.exit_code == 1
     for shown in (*ODD.values(), *PASSED_OVER.values()):

@@ -61,6 +61,7 @@ def a_home(postgres: Postgres) -> Iterator[Home]:
 @pytest.fixture
 def home(postgres: Postgres) -> Iterator[Home]:
     with a_home(postgres) as made:
+        prepare_home(made.settings)
         yield made
 
 

@@ -38,11 +38,11 @@ def serve(settings: Settings, host: str | None, port: int | None, workers: int |
         console.print(f"key, for whoever asks: {key}", soft_wrap=True)
         console.print(f"CRYPTOLIQ_API_KEYS={digest}", soft_wrap=True)
         return
-    if not settings.models_url:
-        require_home(settings)
     chosen = {"api_host": host, "api_port": port, "api_workers": workers}
     settings = settings.model_copy(update={name: value for name, value in chosen.items() if value is not None})
     _check(settings)
+    if not settings.models_url:
+        require_home(settings)
     # Workers are processes of their own: they read the settings from the environment.
     os.environ |= {
         "CRYPTOLIQ_HOME": str(settings.home),

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from cryptoliq_assets.cli import cli
+from cryptoliq_assets.home import prepare_home
 from cryptoliq_assets.io.safe_open import UnreadError
 from cryptoliq_assets.raw.folder import Entry, look_at, register
 from cryptoliq_assets.raw.neighbours import Neighbours
@@ -175,6 +176,7 @@ def test_a_file_that_may_not_be_read_any_more_when_its_turn_comes_stops_no_other
 
 def test_the_command_line_names_it_and_speaks_of_no_report(home: Home, denied: set[str]) -> None:
     denied.add(NAME)
+    prepare_home(home.settings)
     told = CliRunner().invoke(cli, ["--home", str(home.settings.home), "ingest"])
     assert told.exit_code == 1
     assert f"refused {NAME}: cannot be read: Permission denied" in told.output

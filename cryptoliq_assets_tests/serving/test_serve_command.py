@@ -8,8 +8,10 @@ from click.testing import CliRunner
 from filelock import FileLock
 
 from cryptoliq_assets.cli import cli
+from cryptoliq_assets.home import prepare_home
 from cryptoliq_assets.serving import workers
 from cryptoliq_assets.serving.keys import digest_of
+from cryptoliq_assets.settings import Settings
 
 
 @pytest.fixture
@@ -23,6 +25,7 @@ def serve(tmp_path, monkeypatch):
         monkeypatch.delenv(name)
 
     def serve(*words: str, **settings: object):
+        prepare_home(Settings(home=tmp_path))
         known = {f"CRYPTOLIQ_{name.upper()}": str(value) for name, value in settings.items()}
         told = CliRunner().invoke(cli, ["--home", str(tmp_path), "serve", *words], env=known)
         return told, configs[-1] if configs else None
