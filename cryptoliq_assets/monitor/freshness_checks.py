@@ -1,6 +1,7 @@
 """Checks of raw_snapshots against the clock: age of the data, whole days, coins that are still seen."""
 
 import datetime as dt
+from collections.abc import Callable
 
 import dagster as dg
 
@@ -8,6 +9,7 @@ from cryptoliq_assets.io.check_kit import RESTATES
 from cryptoliq_assets.io.declare import TABLES_IO
 from cryptoliq_assets.io.frames import PanderaParquetIOManager
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.monitor.conditions import FAIL
 from cryptoliq_assets.monitor.freshness import (
     GONE_DAYS,
     RAW,
@@ -17,6 +19,7 @@ from cryptoliq_assets.monitor.freshness import (
     days_look,
     late_files,
 )
+from cryptoliq_assets.monitor.isolation import broken_condition
 from cryptoliq_assets.monitor.looks import Look
 from cryptoliq_assets.monitor.showing import as_check
 from cryptoliq_assets.settings import Settings
@@ -64,11 +67,21 @@ def freshness_evaluations(settings: Settings, store: TableStore, *, now: dt.date
 
 
 def looks(settings: Settings, store: TableStore, *, now: dt.datetime) -> dict[str, Look]:
-    """What each check finds, by its name."""
-    days = days_look(store)
-    days = Look(days.level, days.what, days.since, days.figures | late_files(settings, now=now))
-    return {
-        DATA_AGE: age_look(settings, store, now=now),
-        DAYS_COMPLETE: days,
-        COINS_SEEN: coins_look(settings, store),
+    """What each check finds, by its name; one that raises fails with the error, and the others are evaluated."""
+    evaluate: dict[str, Callable[[], Look]] = {
+        DATA_AGE: lambda: age_look(settings, store, now=now),
+        DAYS_COMPLETE: lambda: _days(settings, store, now=now),
+        COINS_SEEN: lambda: coins_look(settings, store),
     }
+    found = {}
+    for name, look in evaluate.items():
+        try:
+            found[name] = look()
+        except Exception as error:  # The watch goes on to all else; `conditions_of` raises it as monitor_broken.
+            found[name] = Look(FAIL, broken_condition(name, error).what)
+    return found
+
+
+def _days(settings: Settings, store: TableStore, *, now: dt.datetime) -> Look:
+    days = days_look(store)
+    return Look(days.level, days.what, days.since, days.figures | late_files(settings, now=now))

@@ -15,7 +15,7 @@ from hypothesis import settings as of_property
 from hypothesis import strategies as st
 
 from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.monitor import watch
+from cryptoliq_assets.monitor import freshness_checks, watch
 from cryptoliq_assets.monitor.accuracy import measure_accuracy
 from cryptoliq_assets.monitor.alarm import read_state
 from cryptoliq_assets.monitor.conditions import FAIL, OK
@@ -159,6 +159,19 @@ def test_a_source_of_conditions_that_fails_is_a_condition_and_hides_only_its_own
     ] == [part]
     assert "OSError: disk gone" in next(condition.what for condition in found if condition.where == part)
     assert before - {condition.kind for condition in found} == hidden
+
+
+def test_the_watch_s_evaluations_of_freshness_fail_one_by_one(trained_home, monkeypatch):
+    home = Settings(home=trained_home.path)
+
+    def breaks(*_, **__):
+        raise OSError("disk gone")
+
+    monkeypatch.setattr(freshness_checks, "coins_look", breaks)
+    found = freshness_checks.looks(home, TableStore(home), now=dt.datetime.now(dt.UTC))
+    assert "OSError: disk gone" in found["coins_seen"].what
+    assert found["coins_seen"].level == FAIL
+    assert "the newest snapshot is of 2025-07-31" in found["data_age"].what
 
 
 def test_a_corrupt_champion_is_exit_code_1_of_the_monitor(home):

@@ -154,7 +154,14 @@ def _feed_plots(vitals: pd.DataFrame, settings: Settings) -> list[str]:
         plot(
             "Shares of coins",
             "share",
-            {"repeat the day before": "frozen", "no market cap": "caps_missing"},
+            {
+                "repeat the day before": "frozen",
+                "no price": "prices_missing",
+                "no volume": "volumes_missing",
+                "no 24h": "changes_24h_missing",
+                "no 7d": "changes_7d_missing",
+                "no market cap": "caps_missing",
+            },
         ),
         plot(
             "How changes told fit changes realised: 1 is to the digit",
