@@ -40,7 +40,17 @@ class Settings(BaseSettings):
     )
     max_file_mb: float = Field(256.0, gt=0, description="A raw file larger than this (MiB) is refused unread.")
     max_refused_share: float = Field(
-        0.5, ge=0, le=1, description="A file with more than this share of its rows refused is refused whole."
+        0.5,
+        ge=0,
+        le=1,
+        description="A file with more than this share of its rows refused, or without coin, price or volume, is refused whole; "
+        "1: no file is refused because of its values.",
+    )
+    max_empty_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="A column that is empty in more than this share of a file's rows is an issue of its report.",
     )
 
     formula: str = Field("kyle_obizhaeva", description="Name of the liquidity formula behind liquidity_score.")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from cryptoliq_assets.raw.file_types import detect_type
 from cryptoliq_assets.raw.records import HEADER, line_at, split_cells, unclosed_quote
 from cryptoliq_assets.schemas.raw import (
     CONTRACT_COLUMNS,
@@ -116,13 +117,17 @@ def name_fault(name: str) -> str | None:
 def open_document(content: bytes) -> Document:
     """The header and body of a raw file.
 
-    Raises FileRefusedError: "empty", "too_large", "not_utf8", "binary" or "unclosed_quote". Columns are judged later.
+    Raises FileRefusedError: "empty", "too_large", "wrong_type", "not_utf8", "binary" or "unclosed_quote". Columns are
+    judged later.
     """
     if not content or content.isspace():
         size = "0 bytes" if not content else f"{len(content)} bytes, all blank"
         raise FileRefusedError("empty", f"the file is empty ({size}); expected a header and rows")
     if len(content) > _MOST_BYTES:
         raise FileRefusedError("too_large", f"the file has {len(content)} bytes; at most {_MOST_BYTES} can be read")
+    found = detect_type(content)
+    if found is not None:
+        raise FileRefusedError("wrong_type", f"the file is {found.name}, not CSV; {found.remedy}")
     encoding = _check_encoding(content)
     quote = unclosed_quote(content)
     if quote is not None:

@@ -23,6 +23,7 @@ class Reason(IntEnum):
     DUPLICATE = 10
     SUPERSEDED = 11
     IMPLAUSIBLE = 12
+    TOTAL_ROW = 13
 
     @property
     def code(self) -> str:
@@ -43,6 +44,7 @@ _CODES = {
     Reason.DUPLICATE: "duplicate",
     Reason.SUPERSEDED: "superseded_in_file",
     Reason.IMPLAUSIBLE: "implausible_number",
+    Reason.TOTAL_ROW: "total_row",
 }
 # Good rows of a file that is refused as a whole.
 FILE_REFUSED = "file_refused"
@@ -63,6 +65,7 @@ EXPECTED = {
     Reason.DUPLICATE: "one row a coin and date (a later line says the same)",
     Reason.SUPERSEDED: "one row a coin and date (a later line says otherwise and wins)",
     Reason.IMPLAUSIBLE: "a plausible number, {bounds}",
+    Reason.TOTAL_ROW: "coins only (its volume is the sum of the other rows of its date)",
 }
 
 _VALUE_SHOWN = 80

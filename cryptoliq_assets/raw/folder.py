@@ -152,6 +152,7 @@ def parse_contents(files: Sequence[RawFile], settings: Settings) -> list[ParsedS
         first_date=first_day(settings.first_month),
         change_unit=settings.change_unit,
         max_refused_share=settings.max_refused_share,
+        max_empty_share=settings.max_empty_share,
     )
 
 

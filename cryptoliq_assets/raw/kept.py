@@ -13,12 +13,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cryptoliq_assets.raw.cells import latest_moment
-from cryptoliq_assets.raw.contract import Document, file_date
+from cryptoliq_assets.raw.contract import Document, FileRefusedError, file_date
+from cryptoliq_assets.raw.contradictions import Contradiction, find_contradictions
+from cryptoliq_assets.raw.empty_columns import empty_column_issues
 from cryptoliq_assets.raw.optional import OPTIONAL_SCHEMA, read_optional
 from cryptoliq_assets.raw.report import describe_rows, name_date_issue
+from cryptoliq_assets.raw.scales import find_scale_faults
 from cryptoliq_assets.raw.screening import Screened
 from cryptoliq_assets.raw.units import Unit, UnitConflictError, UnitFinding, find_units
-from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS, DERIVED_COLUMNS, NUMBER_COLUMNS, OPTIONAL_COLUMNS
+from cryptoliq_assets.schemas.raw import (
+    CHANGE_COLUMNS,
+    DERIVED_COLUMNS,
+    NUMBER_COLUMNS,
+    OPTIONAL_COLUMNS,
+    OPTIONAL_NUMBERS,
+)
 
 # Rows kept: `RawSnapshots` without source_file and arrival, which the file cannot know.
 ROWS_SCHEMA = pa.schema(
@@ -83,40 +92,91 @@ def kept_rows(screened: Screened, starts: Sequence[int] | np.ndarray) -> KeptRow
     return KeptRows(np.asarray(starts, dtype=np.int64), days, coins, symbols, numbers, optional)
 
 
-def describe_kept(kept: KeptRows, findings: Sequence[UnitFinding]) -> list[tuple[pa.Table, dict[str, Any]]]:
+def describe_kept(
+    kept: KeptRows, findings: Sequence[UnitFinding], *, compare: bool = True, reject: bool = True
+) -> list[tuple[pa.Table, dict[str, Any]] | FileRefusedError]:
     """For each file its rows (ROWS_SCHEMA, changes in percent) and what its report says of them.
 
+    With `compare`, stated values that contradict the other columns of their row are dropped and derived. With `reject`
+    as well, a file whose columns contradict one another or are on another scale gives the error, not raised, instead.
     Raises AssertionError where the rows are not as many as the files are said to have.
     """
     if kept.starts[-1] != len(kept.days):
         raise AssertionError(
             f"{len(kept.days)} rows kept of files said to have {kept.starts[-1]}: a fault in cryptoliq"
         )
-    received, starts = kept.numbers, kept.starts
-    numbers = _in_percent(kept, findings)
-    for name, values in derive(numbers).items():
-        numbers[name] = values if received[name] is None else np.where(np.isnan(received[name]), values, received[name])
+    starts, numbers = kept.starts, _in_percent(kept, findings)
+    derived = derive(numbers)
+    stated = {name: kept.numbers[name] for name in DERIVED_COLUMNS}
+    wrong: dict[str, Contradiction] = {}
+    if compare:
+        wrong = find_contradictions(stated, derived, numbers=numbers, starts=starts, coins=kept.coins)
+        stated |= {name: np.where(found.rows, np.nan, stated[name]) for name, found in wrong.items()}
+    for name, values in derived.items():
+        numbers[name] = values if stated[name] is None else np.where(np.isnan(stated[name]), values, stated[name])
     whole = np.stack([numbers[name] for name in NUMBER_COLUMNS])
     described = describe_rows(kept.days, whole, starts=starts, coins=kept.coins, symbols=kept.symbols)
+    _describe_derived(described, stated, starts=starts, wrong=wrong)
+    _describe_empty(described, kept)
+    optional = read_optional(kept.optional, rows=len(kept.days))
+    unread = {name: np.add.reduceat(cells, starts[:-1], dtype=np.int64) for name, cells in optional.unread.items()}
+    for place, told in enumerate(described):
+        told["unread_cells"] = {name: int(counts[place]) for name, counts in unread.items() if counts[place]}
+    table = _table(kept, whole, optional.columns)
+    rejected: dict[int, FileRefusedError] = {}
+    if compare and reject:
+        supplied = {name: table[name].to_numpy() for name in OPTIONAL_NUMBERS if name in kept.optional}
+        rejected = find_scale_faults(numbers | supplied, starts=starts)
+        for found in wrong.values():
+            rejected |= found.errors
+    return [
+        rejected.get(place) or (table.slice(start, told["rows_kept"]), told)
+        for place, (start, told) in enumerate(zip(starts[:-1].tolist(), described, strict=True))
+    ]
+
+
+def _describe_derived(
+    described: Sequence[dict[str, Any]],
+    stated: Mapping[str, np.ndarray | None],
+    *,
+    starts: np.ndarray,
+    wrong: Mapping[str, Contradiction],
+) -> None:
+    """Add to what is said of each file which columns and cells were derived, and which stated values were dropped."""
     brought = {
-        name: np.add.reduceat(~np.isnan(received[name]), starts[:-1], dtype=np.int64).tolist()
-        for name in DERIVED_COLUMNS
-        if received[name] is not None
+        name: np.add.reduceat(~np.isnan(values), starts[:-1], dtype=np.int64).tolist()
+        for name, values in stated.items()
+        if values is not None
     }
     for place, told in enumerate(described):
         there = {name: told["rows_kept"] - told["empty_cells"].get(name, 0) for name in DERIVED_COLUMNS}
         cells = {name: count - (brought[name][place] if name in brought else 0) for name, count in there.items()}
         told["derived_columns"] = [name for name in DERIVED_COLUMNS if name not in brought]
         told["derived_cells"] = {name: count for name, count in cells.items() if count}
-    optional = read_optional(kept.optional, rows=len(kept.days))
-    unread = {name: np.add.reduceat(cells, starts[:-1], dtype=np.int64) for name, cells in optional.unread.items()}
+        told["contradicted_cells"] = {
+            name: int(found.counts[place]) for name, found in wrong.items() if found.counts[place]
+        }
+        told["issues"] = [found.samples[place] for found in wrong.values() if place in found.samples]
+
+
+def _describe_empty(described: Sequence[dict[str, Any]], kept: KeptRows) -> None:
+    """Add to what is said of each file the shares of empty cells as received, and how many rows have their changes."""
+    firsts = kept.starts[:-1]
+    received = [name for name in NUMBER_COLUMNS if kept.numbers[name] is not None]
+
+    def count(marked: np.ndarray) -> list[int]:
+        return np.add.reduceat(marked, firsts, dtype=np.int64).tolist()
+
+    derived = {name: count(np.isnan(kept.numbers[name])) for name in DERIVED_COLUMNS if name in received}
+    free, nameless = count(kept.numbers["price"] == 0), pc.index(kept.symbols.dictionary, "").as_py()
+    symbols = count(kept.symbols.indices.to_numpy() == nameless) if nameless >= 0 else [0] * len(described)
+    changes = count(~np.isnan(kept.numbers["24h"] + kept.numbers["7d"]))
     for place, told in enumerate(described):
-        told["unread_cells"] = {name: int(counts[place]) for name, counts in unread.items() if counts[place]}
-    table = _table(kept, whole, optional.columns)
-    return [
-        (table.slice(start, told["rows_kept"]), told)
-        for start, told in zip(starts[:-1].tolist(), described, strict=True)
-    ]
+        counts = {name: told["empty_cells"].get(name, 0) for name in received if name not in derived}
+        counts |= {name: found[place] for name, found in derived.items()}
+        counts |= {"price": counts["price"] + free[place], "mkt_cap": told["unknown_caps"], "symbol": symbols[place]}
+        told["empty_shares"] = {name: counted / told["rows_kept"] for name, counted in counts.items() if counted}
+        told["rows_with_changes"] = changes[place]
 
 
 def complete_report(
@@ -126,15 +186,19 @@ def complete_report(
     document: Document,
     finding: UnitFinding,
     observed: pa.Array | None,
+    max_empty_share: float,
 ) -> None:
     """Write into a report that the file is let in, and what is `described` of its rows.
 
-    `observed` is the text of its column last_updated, where it has one.
+    `observed` is the text of its column last_updated, where it has one; a column that is empty in more than
+    `max_empty_share` of the rows gets a sentence.
     """
+    issues = report["issues"]
     report |= {"accepted": True, **described}
     report |= {"unit": finding.unit, "unit_found_by": finding.how, "unit_certain": finding.certain}
     if observed is not None:
         report["observation_time"] = latest_moment(observed)
+    report["issues"] = issues + described["issues"] + empty_column_issues(report, max_share=max_empty_share)
     report["issues"] += _doubts(document, finding) + name_date_issue(file_date(report["file"]), report["dates"])
 
 

@@ -25,6 +25,7 @@ from cryptoliq_assets.raw.contract import (
     open_document,
 )
 from cryptoliq_assets.raw.declared import declared_unit
+from cryptoliq_assets.raw.empty_columns import check_vital_columns
 from cryptoliq_assets.raw.faults import FILE_REFUSED, REPEATS, RefusedRow
 from cryptoliq_assets.raw.kept import complete_report, describe_kept, kept_rows, units_of
 from cryptoliq_assets.raw.report import blank_report, row_issues
@@ -95,6 +96,7 @@ def parse_snapshot(
     first_date: dt.date,
     change_unit: str = "auto",
     max_refused_share: float = 0.5,
+    max_empty_share: float = 0.2,
     sha256: str | None = None,
     questions: bool = False,
 ) -> ParsedSnapshot:
@@ -102,7 +104,9 @@ def parse_snapshot(
 
     `name` is the bare file name; rows dated before `first_date` or after `today` are refused. `change_unit` is
     "auto", or the unit of 1h, 24h and 7d ("percent", "fraction") of a file that declares none. A file with more than
-    `max_refused_share` of its rows at fault (repeated rows are no fault) is refused as a whole. `sha256` is the digest
+    `max_refused_share` of its rows at fault (repeated rows are no fault), or without coin, price or volume, is refused as a
+    whole; with a share of 1 no file is refused because of its values. The report names columns that are empty in more than
+    `max_empty_share` of the rows. `sha256` is the digest
     of the content, where it is known already; "" where nobody asks for it. `questions`: the file is no snapshot, its rows are
     to be forecast, each by itself (`screen_questions`).
 
@@ -117,6 +121,7 @@ def parse_snapshot(
             dates=(first_date, today),
             change_unit=change_unit,
             max_refused_share=max_refused_share,
+            max_empty_share=max_empty_share,
             questions=questions,
         )
     except FileRefusedError as refusal:
@@ -176,6 +181,7 @@ def _accepted_rows(
     dates: tuple[dt.date, dt.date],
     change_unit: str,
     max_refused_share: float,
+    max_empty_share: float,
     questions: bool,
 ) -> pa.Table:
     """The rows let in, with `progress` filled on the way; raises FileRefusedError."""
@@ -206,14 +212,31 @@ def _accepted_rows(
     if isinstance(finding, UnitConflictError):
         raise FileRefusedError("unit_conflict", str(finding)) from finding
     kept = kept_rows(screened, [0, int(np.count_nonzero(screened.kept))])
-    [(rows, described)] = describe_kept(kept, [finding])
-    observed = screened.cells.text.get(OBSERVED_COLUMN)
-    complete_report(report, described, document=document, finding=finding, observed=observed)
+    [outcome] = describe_kept(kept, [finding], compare=not questions, reject=rejects_content(max_refused_share))
+    if isinstance(outcome, FileRefusedError):
+        raise outcome
+    rows, described = outcome
+    complete_report(
+        report,
+        described,
+        document=document,
+        finding=finding,
+        observed=screened.cells.text.get(OBSERVED_COLUMN),
+        max_empty_share=max_empty_share,
+    )
     return rows
 
 
+def rejects_content(max_refused_share: float) -> bool:
+    """Return whether a file may be rejected because of its values: not if all of its rows may be at fault."""
+    return max_refused_share < 1
+
+
 def _check_rows(screened: Screened, document: Document, *, max_refused_share: float) -> None:
-    """Raise FileRefusedError ("empty", "truncated", "no_usable_rows", "too_many_refused") where rows condemn a file."""
+    """Raise FileRefusedError where rows condemn a file.
+
+    Codes: "empty", "truncated", "empty_columns", "no_usable_rows", "too_many_refused".
+    """
     rows, refused = screened.cells.layout.rows_read, screened.refused
     if not rows:
         raise FileRefusedError("empty", "the file has a header but no rows")
@@ -222,6 +245,7 @@ def _check_rows(screened: Screened, document: Document, *, max_refused_share: fl
         raise FileRefusedError(
             "truncated", f"line {line}: the file breaks off within its last row: the transfer was cut"
         )
+    check_vital_columns(screened, max_share=max_refused_share)
     leading = max(refused, key=refused.__getitem__, default="")
     if not screened.kept.any():
         raise FileRefusedError("no_usable_rows", f"none of the {rows} rows is usable (leading reason: {leading})")

@@ -12,6 +12,7 @@ from cryptoliq_assets.raw.cells import Cells, Layout, Parsed, is_empty, parse_da
 from cryptoliq_assets.raw.contract import Document
 from cryptoliq_assets.raw.faults import REPEATS, Reason, RefusedRow
 from cryptoliq_assets.raw.records import find_records
+from cryptoliq_assets.raw.total_rows import find_total_rows
 from cryptoliq_assets.schemas.raw import DERIVED_COLUMNS, NUMBER_COLUMNS
 
 
@@ -87,6 +88,7 @@ def screen(cells: Cells, *, first: dt.date, last: dt.date) -> Screened:
     screened = screen_alone(cells, first=first, last=last)
     if {"coin", "date"} <= cells.text.keys():
         _mark_repeats(screened)
+        _mark_totals(screened)
     return screened
 
 
@@ -165,6 +167,17 @@ def _mark_repeats(screened: Screened) -> None:
     same &= symbols[earlier] == symbols[later]
     verdict.reasons[earlier] = np.where(same, Reason.DUPLICATE, Reason.SUPERSEDED)
     verdict.at_fault[earlier] = verdict.columns.index("coin")
+
+
+def _mark_totals(screened: Screened) -> None:
+    """Reject, of the rows that are valid otherwise, those that sum up the others of their date."""
+    volumes, verdict = screened.number("24h_volume"), screened.verdict
+    if volumes is None:
+        return
+    valid = verdict.reasons == Reason.NONE
+    totals = find_total_rows(screened.coins, screened.days, volumes, valid=valid)
+    verdict.reasons[totals] = Reason.TOTAL_ROW
+    verdict.at_fault[totals] = verdict.columns.index("coin")
 
 
 def refused_rows(screened: Screened, document: Document) -> list[RefusedRow]:

@@ -21,10 +21,12 @@ from cryptoliq_assets.raw.contract import (
     name_fault,
     open_document,
 )
+from cryptoliq_assets.raw.empty_columns import mark_useless
 from cryptoliq_assets.raw.kept import complete_report, describe_kept, kept_rows, units_of
-from cryptoliq_assets.raw.parsing import ParsedSnapshot, parse_snapshot
+from cryptoliq_assets.raw.parsing import ParsedSnapshot, parse_snapshot, rejects_content
 from cryptoliq_assets.raw.report import blank_report
 from cryptoliq_assets.raw.screening import Screened, screen_alone
+from cryptoliq_assets.raw.total_rows import find_total_rows
 from cryptoliq_assets.raw.units import UnitConflictError, UnitFinding
 from cryptoliq_assets.schemas.raw import OBSERVED_COLUMN, UNIT_COLUMN
 
@@ -80,17 +82,23 @@ class _Rules:
     first_date: dt.date
     change_unit: str
     max_refused_share: float
+    max_empty_share: float
 
 
 def parse_snapshots(
-    files: Sequence[RawFile], *, first_date: dt.date, change_unit: str = "auto", max_refused_share: float = 0.5
+    files: Sequence[RawFile],
+    *,
+    first_date: dt.date,
+    change_unit: str = "auto",
+    max_refused_share: float = 0.5,
+    max_empty_share: float = 0.2,
 ) -> list[ParsedSnapshot]:
     """What `parse_snapshot` says of each file, in the order given: to the last bit, whatever they are read beside.
 
     Tables of files that were read together share memory: it is free when the last of them is gone. Never raises on
     any content; ValueError for an unknown `change_unit`.
     """
-    rules = _Rules(first_date, change_unit, max_refused_share)
+    rules = _Rules(first_date, change_unit, max_refused_share, max_empty_share)
     found: dict[int, ParsedSnapshot] = {}
     for group in _groups(files):
         found.update(_parse_together(group, rules))
@@ -105,6 +113,7 @@ def _parse_alone(file: RawFile, rules: _Rules) -> ParsedSnapshot:
         first_date=rules.first_date,
         change_unit=rules.change_unit,
         max_refused_share=rules.max_refused_share,
+        max_empty_share=rules.max_empty_share,
         sha256=file.sha256,
     )
 
@@ -179,17 +188,27 @@ def _parse_together(group: Sequence[_Opened], rules: _Rules) -> dict[int, Parsed
     if not findings:
         return {}
     starts = np.append(0, np.cumsum([opened.rows for opened in judged.group]))
-    described = describe_kept(kept_rows(judged.screened, starts), findings)
+    described = describe_kept(
+        kept_rows(judged.screened, starts), findings, reject=rejects_content(rules.max_refused_share)
+    )
     observed = judged.screened.cells.text.get(OBSERVED_COLUMN)
     parsed = {}
-    for opened, start, finding, (rows, told) in zip(
-        judged.group, starts[:-1].tolist(), findings, described, strict=True
-    ):
+    for opened, start, finding, outcome in zip(judged.group, starts[:-1].tolist(), findings, described, strict=True):
+        if isinstance(outcome, FileRefusedError):
+            continue
+        rows, told = outcome
         report = blank_report(opened.file.name, opened.file.content, sha256=opened.file.sha256)
         report |= {"encoding": opened.document.encoding, "ignored_columns": opened.document.ignored_columns}
         report |= {"rows": opened.rows, "rows_read": opened.rows}
         own = None if observed is None else observed.slice(start, opened.rows)
-        complete_report(report, told, document=opened.document, finding=finding, observed=own)
+        complete_report(
+            report,
+            told,
+            document=opened.document,
+            finding=finding,
+            observed=own,
+            max_empty_share=rules.max_empty_share,
+        )
         parsed[opened.place] = ParsedSnapshot.accepted_whole(rows, report)
     return parsed
 
@@ -212,6 +231,15 @@ def _judge(group: Sequence[_Opened], cells: Cells, rules: _Rules) -> _Judged:
     faulty[file_of[~screened.kept]] = True
     last_days = np.array([opened.file.today for opened in group], dtype="datetime64[D]").astype(np.int64)
     faulty[file_of[screened.days > last_days[file_of]]] = True
+    useless = np.logical_or.reduce([*mark_useless(screened).values()])
+    rows = np.array([opened.rows for opened in group])
+    faulty |= np.bincount(file_of[useless], minlength=len(group)) > rules.max_refused_share * rows
+    # A row that sums up the others: `parse_snapshot` rejects it.
+    volumes = screened.number("24h_volume")
+    if volumes is not None:
+        days = screened.days - screened.days.min(initial=0)
+        groups = file_of * (days.max(initial=0) + 1) + days
+        faulty[file_of[find_total_rows(screened.coins, groups, volumes, valid=screened.kept)]] = True
     # A coin that comes twice, if only on two days.
     coins = max(len(screened.coins.dictionary), 1)
     named = np.sort(file_of * coins + screened.coins.indices.to_numpy())
