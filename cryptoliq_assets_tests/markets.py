@@ -59,7 +59,10 @@ def snapshot(
                 f"{volume:.6g}",
                 f"{cap:.6g}",
             ]
-            cells = ["" if gone else cell for cell, gone in zip(cells, chance.random(6) < missing, strict=True)]
+            gone = chance.random(6) < missing
+            # Price and volume of one coin alone: a file in which more than half of the rows lack one is rejected.
+            gone[[0, 4]] &= place == 1
+            cells = ["" if empty else cell for cell, empty in zip(cells, gone, strict=True)]
             if chance.random() < missing and place:
                 continue
             lines.append(",".join([coin, coin[:3].upper(), *cells, date.isoformat()]))

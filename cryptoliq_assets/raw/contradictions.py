@@ -29,14 +29,14 @@ FORMULAS = {
 class Contradiction:
     """Stated values of one column that the other columns of their rows contradict.
 
-    `rows` marks them, of shape (rows,); `counts` are theirs by file. `samples` has a sentence, and `errors` the reason
-    to reject the file, of each file that needs one.
+    `rows` marks them, of shape (rows,); `counts` are theirs by file. `samples` has a sentence for each file
+    that has some; `condemned` has the reason to reject the file, where most rows disagree.
     """
 
     rows: np.ndarray
     counts: np.ndarray
     samples: dict[int, str]
-    errors: dict[int, FileRefusedError]
+    condemned: dict[int, str]
 
 
 def find_contradictions(
@@ -70,25 +70,39 @@ def find_contradictions(
             continue
         counts = np.add.reduceat(rows, starts[:-1], dtype=np.int64)
         compared = np.add.reduceat(comparable, starts[:-1], dtype=np.int64)
-        samples, errors = {}, {}
+        samples, condemned = {}, {}
         for place in np.flatnonzero(counts).tolist():
             own = slice(int(starts[place]), int(starts[place + 1]))
             parts = _Rows(name, values[own], derived[name][own], {key: numbers[key][own] for key in ("price", "24h")})
             wrong = np.flatnonzero(rows[own] & ~parts.explained())
             if len(wrong) > _MOST * compared[place]:
                 shown = parts.describe(wrong, coins[own])
-                errors[place] = FileRefusedError(
-                    "contradiction",
-                    f"{name} is not {FORMULAS[name]} in {len(wrong)} of {compared[place]} rows: {shown}{parts.describe_factor(wrong)}; "
-                    f"correct the columns, or leave {name} out: it is derived then",
+                condemned[place] = (
+                    f"{name} is not {FORMULAS[name]} in {len(wrong)} of {compared[place]} rows: "
+                    f"{shown}{parts.describe_factor(wrong)}"
                 )
             shown = parts.describe(np.flatnonzero(rows[own])[:1], coins[own])
             samples[place] = (
                 f"{name} is not {FORMULAS[name]} in {counts[place]} of {compared[place]} rows, such as {shown}; "
                 "the stated values were dropped and derived"
             )
-        found[name] = Contradiction(rows, counts, samples, errors)
+        found[name] = Contradiction(rows, counts, samples, condemned)
     return found
+
+
+def contradiction_errors(found: Mapping[str, Contradiction]) -> dict[int, FileRefusedError]:
+    """Return the reason to reject each file in which most rows of a column disagree, all such columns together."""
+    reasons: dict[int, dict[str, str]] = {}
+    for name, contradiction in found.items():
+        for place, reason in contradiction.condemned.items():
+            reasons.setdefault(place, {})[name] = reason
+    return {
+        place: FileRefusedError(
+            "contradiction",
+            f"{'; '.join(by_column.values())}; correct the columns, or leave {' and '.join(by_column)} out: they are derived then",
+        )
+        for place, by_column in reasons.items()
+    }
 
 
 def _agree(stated: np.ndarray, derived: np.ndarray, margin: np.ndarray | float = 0.0) -> np.ndarray:

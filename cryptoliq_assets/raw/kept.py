@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from cryptoliq_assets.raw.cells import latest_moment
 from cryptoliq_assets.raw.contract import Document, FileRefusedError, file_date
-from cryptoliq_assets.raw.contradictions import Contradiction, find_contradictions
+from cryptoliq_assets.raw.contradictions import Contradiction, contradiction_errors, find_contradictions
 from cryptoliq_assets.raw.empty_columns import empty_column_issues
 from cryptoliq_assets.raw.optional import OPTIONAL_SCHEMA, read_optional
 from cryptoliq_assets.raw.report import describe_rows, name_date_issue
@@ -126,9 +126,7 @@ def describe_kept(
     rejected: dict[int, FileRefusedError] = {}
     if compare and reject:
         supplied = {name: table[name].to_numpy() for name in OPTIONAL_NUMBERS if name in kept.optional}
-        rejected = find_scale_faults(numbers | supplied, starts=starts)
-        for found in wrong.values():
-            rejected |= found.errors
+        rejected = find_scale_faults(numbers | supplied, starts=starts) | contradiction_errors(wrong)
     return [
         rejected.get(place) or (table.slice(start, told["rows_kept"]), told)
         for place, (start, told) in enumerate(zip(starts[:-1].tolist(), described, strict=True))
