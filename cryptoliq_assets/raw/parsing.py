@@ -6,6 +6,7 @@ content makes it raise. Many files at once go through `together.py`, which leave
 """
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cryptoliq_assets.raw.cell_errors import CellError, check_cell_errors, find_cell_errors, without_systematic
 from cryptoliq_assets.raw.cells import read_cells, read_text
 from cryptoliq_assets.raw.contract import (
     Document,
@@ -86,6 +88,7 @@ class _Progress:
 
     report: dict[str, Any]
     refused: list[RefusedRow] = field(default_factory=list)
+    errors: list[CellError] = field(default_factory=list)
 
 
 def parse_snapshot(
@@ -126,7 +129,7 @@ def parse_snapshot(
         )
     except FileRefusedError as refusal:
         rows = None
-        _refused(report, _telling(refusal, progress.refused))
+        _refused(report, _telling(refusal, progress))
     misnamed = name_fault(name)
     if misnamed:
         # Read all the same: a foreign file has more to be told of than its name.
@@ -196,16 +199,23 @@ def _accepted_rows(
     else:
         screened = screen(cells, first=first, last=today)
     progress.refused = refused_rows(screened, document)
+    errors = progress.errors = [] if questions else find_cell_errors(screened, document, progress.refused)
+    single = without_systematic(progress.refused, errors) if errors else progress.refused
+    explained = Counter(row.reason for row in progress.refused) - Counter(row.reason for row in single)
+    counts = {reason: count - explained[reason] for reason, count in screened.refused.items()}
     report |= {
         "rows": screened.cells.layout.rows_read,
         "rows_read": screened.cells.layout.rows_read,
         "rows_refused": dict(screened.refused),
         "duplicates": screened.repeated,
-        "issues": row_issues(progress.refused, screened.refused, dates=dates),
+        "cell_errors": [error.record for error in errors],
+        "issues": [error.issue for error in errors] + row_issues(single, counts, dates=dates),
     }
     # A file in a foreign shape is read as far as it goes, so that its report tells all that is wrong with it.
     check_missing(document, needed=QUESTION_COLUMNS if questions else REQUIRED_COLUMNS)
     _check_rows(screened, document, max_refused_share=max_refused_share)
+    if rejects_content(max_refused_share):
+        check_cell_errors(errors)
     every_row = np.zeros(screened.cells.layout.rows, dtype=np.int64)
     declared = declared_unit(screened, document)
     [finding] = units_of(screened, file_of=every_row, files=1, override=change_unit, declared=declared)
@@ -254,13 +264,14 @@ def _check_rows(screened: Screened, document: Document, *, max_refused_share: fl
         raise FileRefusedError("too_many_refused", f"{share} (leading reason: {leading})")
 
 
-def _telling(refusal: FileRefusedError, refused: Sequence[RefusedRow]) -> FileRefusedError:
-    """The refusal with the first faulty row named, where rows have to do with it: so that two files of one foreign shape
-    are told apart."""
-    first = next((row for row in refused if row.reason not in _REPEATED), None)
+def _telling(refusal: FileRefusedError, progress: _Progress) -> FileRefusedError:
+    """The refusal with the systematic errors, or else the first faulty row, where rows have to do with it: so that two
+    files of one foreign shape are told apart."""
+    first = next((row for row in progress.refused if row.reason not in _REPEATED), None)
     if first is None or refusal.code not in _ABOUT_ROWS:
         return refusal
-    return FileRefusedError(refusal.code, f"{refusal}; first fault: {first.fault}")
+    told = "; ".join(error.issue for error in progress.errors) or f"first fault: {first.fault}"
+    return FileRefusedError(refusal.code, f"{refusal}; {told}")
 
 
 def _refused(report: dict[str, Any], refusal: FileRefusedError) -> dict[str, Any]:

@@ -22,7 +22,9 @@ _TURNOVER = (1e-6, 10.0)
 _SPREAD_FALL = 0.75
 # A median ratio of columns that determine one another beyond this, or below its inverse.
 _FACTOR = 10.0
-_SAMPLE = 512
+# Rows of a file that ratios are measured on.
+_SAMPLE = 200
+_SUPPLIED = ("circulating_supply", "high_24h", "low_24h")
 _REMEDY = "send prices, volumes and market caps in USD"
 
 
@@ -65,7 +67,7 @@ def _ratio_faults(numbers: Mapping[str, np.ndarray], starts: np.ndarray) -> list
     rows, ends = _sample(starts)
     with np.errstate(all="ignore"):
         # -inf where a cell is 0.
-        logs = {name: np.log(values[rows]) for name, values in numbers.items()}
+        logs = {name: np.log(numbers[name][rows]) for name in (*_USD_COLUMNS, *_SUPPLIED) if name in numbers}
     price, volume, cap = (logs[name] for name in _USD_COLUMNS)
     known = np.isfinite(price + volume + cap)
     faults = []

@@ -53,6 +53,13 @@ calm day, or of a few pegged coins, they can tell wrong. Fetched files declare t
 |---|---|
 | nothing | archived, its rows go in, a report says what was found |
 | a cell: text in a number, an infinity, an implausible number, a negative price, volume or cap; a missing coin; a date that cannot be read, lies before the first partition or in the future; too many or too few cells | the row is refused: `data/quarantine/<file>.refused_rows.csv` and the report name line, column and value (rows of an earlier version of the file: `<file>.<arrival>.refused_rows.csv`) |
+| a row named total, sum, all or the like, whose volume is within 1 % of the sum of the other rows of its date | the row is refused (`total_row`) |
+| a stated `liquidity_ratio` or `price_change_24h` that is further than 1 % and 1e-6 from what the other columns of its row give | the stated value is dropped and derived, counted under `contradicted_cells`; if most rows disagree, by more than rounding explains, the file is refused whole (`contradiction`) with both values of three rows |
+| cells of one column that have the same error: a Unicode minus, thousands separators, a decimal comma, a percent or currency sign, a unit such as M, a placeholder | the rows are refused, and the report names the error once with its count and a sample (`cell_errors`); if the error strikes cells because of their value (only losers have the minus), the file is refused whole (`systematic_errors`) |
+| a column that is empty in more than `CRYPTOLIQ_MAX_EMPTY_SHARE` of the rows, or 20 percentage points above the preceding days | an issue of the report; if no row has both 24h and 7d, another one says that none can train or score a model |
+| coin, price (0 counts as empty) or volume empty in more than `CRYPTOLIQ_MAX_REFUSED_SHARE` of the rows | the file is refused whole (`empty_columns`) |
+| numbers on another scale: a column from exactly 0 to exactly 1, a median of 24h_volume / mkt_cap outside 1e-6 to 10, volumes or market caps that are numbers of coins, market caps off `circulating_supply` or prices off `high_24h` and `low_24h` by a factor of 10 | the file is refused whole (`implausible_scale`) |
+| HTML, JSON, XML, gzip, zip, xlsx, Parquet and other formats under a .csv name | the file is refused whole (`wrong_type`); the reason names the format and what to do |
 | two rows of one coin and date | the last one counts, the other is refused as a repeat |
 | the name, the header (missing or doubled columns), the encoding, binary content, an open quote, a line cut off at the end, columns in different units, a `{unit}` that is no unit or not the same in every row, or more than half of its rows | the file is refused whole and moved to `data/quarantine/` |
 
