@@ -80,7 +80,12 @@ def waiting_homes(folder: Path) -> dict[str, Path]:
     trained = folder / "trained"
     environment = {**os.environ, "CRYPTOLIQ_HOME": str(trained), "CRYPTOLIQ_FOLDS": "2"}
     cryptoliq = Path(sys.executable).with_name("cryptoliq")
-    for command in (["simulate", "--coins", "8", "--days", "40", "--end", "2022-03-20"], ["ingest"], ["preprocess"]):
+    for command in (
+        ["setup"],
+        ["simulate", "--coins", "8", "--days", "40", "--end", "2022-03-20"],
+        ["ingest"],
+        ["preprocess"],
+    ):
         subprocess.run([cryptoliq, *command], env=environment, check=True, stdout=subprocess.DEVNULL)
     untrained = Path(shutil.copytree(trained, folder / "untrained", symlinks=True))
     subprocess.run([cryptoliq, "train"], env=environment, check=True, stdout=subprocess.DEVNULL)

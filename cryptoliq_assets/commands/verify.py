@@ -26,8 +26,6 @@ def verify(settings: Settings, deep: bool, repair: bool) -> None:
     from cryptoliq_assets.io.run_lock import home_lock
     from cryptoliq_assets.monitor.stored_bytes import verify_home
 
-    if not settings.data_dir.is_dir():
-        raise click.UsageError(f"{settings.home} is no home: it has no data/; `cryptoliq setup` makes one")
     lock = (
         home_lock(settings.lock_path, wait_seconds=settings.lock_seconds, say=console.print)
         if repair

@@ -10,10 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from cryptoliq_assets.cli import cli
+from cryptoliq_assets.home import prepare_home
 from cryptoliq_assets.models.ledger import Ledger
 from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.recipes import CANDIDATES, fit_recipe
 from cryptoliq_assets.models.store import ModelStore, NoneLoads
+from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests.building import model_described
 
 NOW = dt.datetime(2024, 3, 30, 12, tzinfo=dt.UTC)
@@ -23,6 +25,7 @@ OTHER_LINES += ['{"at": "2024-03-30", "event": "promotion", "version": ["x"], "s
 
 @pytest.fixture
 def store(tmp_path: Path, rows) -> ModelStore:
+    prepare_home(Settings(home=tmp_path))
     store = ModelStore(tmp_path / "models")
     model = fit_recipe(CANDIDATES["linear_regression"], rows)
     for _ in range(2):

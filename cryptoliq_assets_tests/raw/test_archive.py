@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryptoliq_assets.cli import cli
+from cryptoliq_assets.home import prepare_home
 from cryptoliq_assets.raw.archive import ArchiveDamaged, archive_problem, read_archived, restore_from_drop_folder
 from cryptoliq_assets_tests.markets import Home, assert_same_tables, file_name, snapshot
 
@@ -91,6 +92,7 @@ def test_a_month_comes_back_as_it_was_once_the_archived_file_is_restored(home: H
 
 
 def test_the_commands_name_file_expected_found_and_remedy_and_end_with_1(home: Home) -> None:
+    prepare_home(home.settings)
     change_one_digit(archived(home, MARCH))
     home.store.path("raw_snapshots", "2022-03").unlink()
     [file] = [file for file in home.catalogue.files() if file.name == file_name(MARCH)]

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from cryptoliq_assets.cli import cli
+from cryptoliq_assets.home import prepare_home
 from cryptoliq_assets.raw.catalogue import CatalogueDamaged, ReceivedFile
 from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue, repair_catalogue
 from cryptoliq_assets_tests.markets import Home, assert_same_tables, file_name, quick_folder, read_back, snapshot
@@ -125,6 +126,7 @@ HOWS += ["dates nested", "dates no list", "name a blob", "arrived_at"]
 
 @pytest.mark.parametrize("how", HOWS)
 def test_a_damaged_catalogue_is_an_error_that_names_file_and_remedy_and_is_repaired(home: Home, how: str) -> None:
+    prepare_home(home.settings)
     before = versions(home)
     garble(home.settings.catalogue_path, how)
     told = CliRunner().invoke(cli, ["--home", str(home.settings.home), "status"])
