@@ -73,6 +73,26 @@ def day_behind(rows: pd.DataFrame, date: pd.Timestamp, rng: np.random.Generator)
     return _in_place(before, date, rows[rows["date"] == date - _DAY].assign(date=date))
 
 
+def caps_in_millions(rows: pd.DataFrame, date: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:
+    """Market caps in millions."""
+    return _on(rows, date, lambda day: day.assign(mkt_cap=day["mkt_cap"] / 1e6))
+
+
+def min_max_scaled(rows: pd.DataFrame, date: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:
+    """Prices and volumes between 0 and 1, as a scaler leaves them."""
+    return _on(rows, date, lambda day: day.assign(**{name: _min_max(day[name]) for name in ("price", "24h_volume")}))
+
+
+def volumes_in_coins(rows: pd.DataFrame, date: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:
+    """Volumes in coins, not USD."""
+    return _on(rows, date, lambda day: day.assign(**{"24h_volume": day["24h_volume"] / day["price"]}))
+
+
+def changes_divided(rows: pd.DataFrame, date: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:
+    """Changes a fifth of what the prices did: no unit does that."""
+    return _on(rows, date, lambda day: day.assign(**{name: day[name] / 5.0 for name in CHANGES}))
+
+
 def crash(rows: pd.DataFrame, date: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:
     """The whole market falls by 20 to 40 %, each coin its own way, and twice as much is traded; pegs stay. 24h and 7d say
     so, on the day and, for 7d, on the six days after it; prices and caps stay down."""
@@ -99,6 +119,10 @@ def crash(rows: pd.DataFrame, date: pd.Timestamp, rng: np.random.Generator) -> p
 FEED: dict[str, tuple[str, Inject]] = {
     "feed frozen": ("feed_frozen", frozen),
     "unit in fractions": ("unit_switched", in_fractions),
+    "caps in millions": ("scale_changed", caps_in_millions),
+    "prices and volumes min-max scaled": ("scale_changed", min_max_scaled),
+    "volumes in coins": ("scale_changed", volumes_in_coins),
+    "changes divided by five": ("changes_contradict", changes_divided),
     "volumes -40 %": ("volume_step", volumes_down),
     "caps all zero": ("caps_missing", caps_zero),
     "prices missing of 40 %": ("prices_missing", emptied("price", share=SHARE_EMPTIED)),
@@ -112,6 +136,10 @@ FEED: dict[str, tuple[str, Inject]] = {
     "clock: a day behind": ("clock_off", day_behind),
     "market crash (real)": ("market_move", crash),
 }
+
+
+def _min_max(values: pd.Series) -> pd.Series:
+    return (values - values.min()) / (values.max() - values.min())
 
 
 def _on(rows: pd.DataFrame, date: pd.Timestamp, change: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:

@@ -173,7 +173,12 @@ class Settings(BaseSettings):
     feed_slope_factor: float = Field(
         2.0,
         gt=1,
-        description="The realised change may be this many times the 24h column, or the column the change, before the unit is wrong.",
+        description="The realised change may be this many times the 24h column, or the column the change, before the two contradict each other; as close to 100 or 0.01 times, the unit is wrong.",
+    )
+    feed_scale_factor: float = Field(
+        10.0,
+        gt=1,
+        description="Prices, volumes or market caps whose median ratio to the snapshot before, or the quartiles' distance, exceeds this factor changed their scale.",
     )
     feed_clock_fit: float = Field(
         0.75,

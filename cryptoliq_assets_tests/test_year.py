@@ -83,7 +83,7 @@ def test_gaps_are_counted_by_span_day_and_coin(year: Year) -> None:
 
 
 def test_the_changes_are_fractions_and_agree_with_the_prices_on_every_day(year: Year) -> None:
-    finding = unit_consistent(year.store, MONTHS)
+    finding = unit_consistent(year.settings, year.store, MONTHS)
     assert (finding.passed, finding.metadata["dates"], finding.metadata["count"]) == (True, 364, 0)
     units = unit_found(year.settings, year.store, MONTHS).metadata
     assert units["files_by_unit"] == {"fraction": 364, "percent": 1}

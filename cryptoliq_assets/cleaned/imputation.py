@@ -96,7 +96,7 @@ def _remove_outliers(table: dict[str, np.ndarray], coins: np.ndarray, *, days: n
 
     The changes of a row follow from its price: where that is an outlier, they are null as well.
     """
-    found = {name: find_outliers(coins, days, table[name], column=name) for name in CRITICAL_COLUMNS}
+    found = {name: find_outliers(coins, days, table[name], column=name).outlier for name in CRITICAL_COLUMNS}
     for name, rows in found.items():
         table[name][rows] = np.nan
     for name in ("1h", "24h", "7d", "price_change_24h"):

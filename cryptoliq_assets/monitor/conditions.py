@@ -32,6 +32,13 @@ KINDS: dict[str, Kind] = {
     "unit_switched": Kind(
         "The unit of changes switched", "ask the source whether 1h, 24h and 7d are percent or fractions"
     ),
+    "scale_changed": Kind(
+        "The scale of a column changed",
+        "ask the source for the unit of the column named; drop the file again with USD values",
+    ),
+    "changes_contradict": Kind(
+        "Changes contradict the prices", "ask the source what 24h is measured against; compare it with another source"
+    ),
     "volume_step": Kind("Volumes stepped", "compare with another source: did trade fall, or the feed's coverage"),
     "caps_missing": Kind("Market caps are missing", "ask the source; caps stay unknown until it is mended"),
     "prices_missing": Kind(

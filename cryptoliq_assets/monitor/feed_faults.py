@@ -3,6 +3,10 @@
 Classes are disjoint: one cause, one class. Where one thing would show in several signs, the sign nearest to the cause counts:
 
 - A frozen snapshot repeats prices, so realised changes are nothing and fit no column: it explains clock, unit, step and move.
+- A column that changed its scale makes its realised changes anything on that day and on the day that it returns: prices
+  explain slopes, and fits of the 7d column for a week; volumes explain a step of volumes and a move. It stands for the
+  snapshots that follow until the scale returns or, after seven, is the usual one.
+- A slope near 100 or 0.01 is another unit; any other slope that is not near 1 is changes that contradict the prices.
 - A clock that is off leaves told and realised changes unrelated, so the slope is anything: it explains the unit's slope. A
   slope also says nothing against a snapshot that was frozen or off itself.
 - Where coins are gone, the values that are left are other coins': only values lost by coins that stayed count then.
@@ -23,15 +27,19 @@ import pandas as pd
 
 from cryptoliq_assets.monitor import vitals as signs
 from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition, Level
+from cryptoliq_assets.monitor.feed_scale import has_rescaled, scale_fault
 from cryptoliq_assets.monitor.missing_columns import COLUMNS_OF, USUAL_SNAPSHOTS, find_missing
 from cryptoliq_assets.monitor.statistics.robust import robust_deviation, robust_z
 from cryptoliq_assets.monitor.statistics.weekday import weekday_effects
+from cryptoliq_assets.raw.consistency import slope_class
 from cryptoliq_assets.settings import Settings
 
 FAULTS = (
     "feed_frozen",
     "clock_off",
     "unit_switched",
+    "scale_changed",
+    "changes_contradict",
     "coins_lost",
     *COLUMNS_OF,
 )
@@ -93,17 +101,22 @@ def judge(vitals: pd.DataFrame, settings: Settings, *, units: Mapping[dt.date, s
     vitals = vitals[vitals.index >= newest - pd.Timedelta(days=settings.feed_usual_days + signs.REACH_DAYS)]
     now, date = vitals.iloc[-1], newest.date()
     frozen = _frozen(now, settings)
-    clock = None if frozen else _clock(now, settings)
+    clock = None if frozen else _clock(vitals, settings)
+    scale, scale_figures = scale_fault(vitals, settings)
     unit = _unit(date, units or {})
-    slope = None
-    if not (frozen or clock or _spoilt_before(vitals, settings)):
+    slope: dict[str, str] = {}
+    if not (
+        frozen or clock or has_rescaled(vitals, "price", last=1, settings=settings) or _spoilt_before(vitals, settings)
+    ):
         slope = _slope(now, settings)
     coins, coins_figures = _coins(vitals, settings)
     missing = find_missing(vitals, settings, coins_gone=coins is not None)
     found: dict[str, str | None] = {
         "feed_frozen": frozen,
         "clock_off": clock,
-        "unit_switched": slope or unit,
+        "unit_switched": slope.get("unit") or unit,
+        "scale_changed": scale,
+        "changes_contradict": slope.get("contradicts"),
         "coins_lost": coins,
         **{kind: said for kind, (said, _) in missing.items()},
     }
@@ -114,8 +127,9 @@ def judge(vitals: pd.DataFrame, settings: Settings, *, units: Mapping[dt.date, s
     echoing = any(_move(market_moves(vitals.loc[:day], settings), settings) for day in vitals.index[echo][:-1])
     move = _move(moved, settings)
     step, step_figures = _volume_step(vitals, settings)
-    found["volume_step"] = None if frozen or clock or move or echoing else step
-    found["market_move"] = None if faulty else move
+    rescaled = has_rescaled(vitals, "24h_volume", last=2, settings=settings)
+    found["volume_step"] = None if frozen or clock or move or echoing or rescaled else step
+    found["market_move"] = None if faulty or rescaled else move
     figures = {
         "feed_frozen": {"frozen_share": _known(now["frozen"])},
         "clock_off": {name: _known(now[name]) for name in (*_OWN, signs.SAME_DAY, signs.SAME_WEEK)},
@@ -124,6 +138,8 @@ def judge(vitals: pd.DataFrame, settings: Settings, *, units: Mapping[dt.date, s
             "unit": (units or {}).get(date),
             "unit_before": _usual_unit(date, units or {}),
         },
+        "scale_changed": scale_figures,
+        "changes_contradict": {"slope": _known(now["slope"])},
         "coins_lost": coins_figures,
         **{kind: measured for kind, (_, measured) in missing.items()},
         "volume_step": step_figures,
@@ -152,6 +168,8 @@ _FINE = {
     "feed_frozen": "prices and volumes are new",
     "clock_off": "the change columns fit the prices of their own days",
     "unit_switched": "the changes have the unit that they had",
+    "scale_changed": "prices, volumes and market caps are on the scale that they were on",
+    "changes_contradict": "prices changed as the 24h column says",
     "coins_lost": "the coins are there",
     "prices_missing": "prices are as known as they were",
     "volumes_missing": "volumes are as known as they were",
@@ -196,8 +214,13 @@ def _frozen(now: pd.Series, settings: Settings) -> str | None:
     )
 
 
-def _clock(now: pd.Series, settings: Settings) -> str | None:
+def _clock(vitals: pd.DataFrame, settings: Settings) -> str | None:
+    now = vitals.iloc[-1]
+    # Prices 6 to 8 days back may be on another scale.
+    weeks = not has_rescaled(vitals, "price", last=signs.REACH_DAYS, settings=settings)
     for shifted, own in _OWN.items():
+        if own == signs.SAME_WEEK and not weeks:
+            continue
         miss, own_miss = 1.0 - now[shifted], 1.0 - now[own]
         if now[shifted] >= settings.feed_clock_fit and own_miss > _LEAST_MISS and miss <= _CLEARLY * own_miss:
             return f"{_OFF[shifted]} (fit {now[shifted]:.2f}, of its own day {now[own]:.2f})"
@@ -206,17 +229,19 @@ def _clock(now: pd.Series, settings: Settings) -> str | None:
 
 def _spoilt_before(vitals: pd.DataFrame, settings: Settings) -> bool:
     """Whether the snapshot before is one that no change can be told from."""
-    if len(vitals) < 2:
-        return False
-    before = vitals.iloc[-2]
-    return bool(_frozen(before, settings) or _clock(before, settings))
+    before = vitals.iloc[:-1]
+    return not before.empty and bool(_frozen(before.iloc[-1], settings) or _clock(before, settings))
 
 
-def _slope(now: pd.Series, settings: Settings) -> str | None:
+def _slope(now: pd.Series, settings: Settings) -> dict[str, str]:
+    """A sentence under the class of the slope; none where changes and prices agree or nothing is known."""
     slope, factor = now["slope"], settings.feed_slope_factor
-    if not math.isfinite(slope) or 1.0 / factor <= slope <= factor:
-        return None
-    return f"prices changed {slope:.3g} times as much as the 24h column says ({1 / factor:.3g} to {factor:.3g} may be)"
+    if not math.isfinite(slope) or (kind := slope_class(slope, factor)) == "agrees":
+        return {}
+    return {
+        kind: f"prices changed {slope:.3g} times as much as the 24h column says "
+        f"({1 / factor:.3g} to {factor:.3g} are usual, about 100 or 0.01 is another unit)"
+    }
 
 
 def _usual_unit(date: dt.date, units: Mapping[dt.date, str]) -> str | None:

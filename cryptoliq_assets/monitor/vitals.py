@@ -11,6 +11,7 @@ import pandas as pd
 from cryptoliq_assets.labels.liquidity import CLIP_7D, CLIP_24H, daily_volatility, log_return
 from cryptoliq_assets.raw.consistency import realised_slopes
 from cryptoliq_assets.raw.neighbours import OLDEST_DAYS
+from cryptoliq_assets.raw.scale_changes import SCALED_COLUMNS, log_ratios, ratio_quartiles
 
 COLUMNS = ["coin", "date", "price", "24h", "7d", "24h_volume", "mkt_cap"]
 # The oldest day that a vital sign of a snapshot reaches back to.
@@ -20,6 +21,8 @@ SAME_DAY, COLUMN_BEHIND, PRICES_BEHIND = "fit_24h", "fit_24h_column_behind", "fi
 SAME_WEEK, WEEK_OF_6, WEEK_OF_8 = "fit_7d", "fit_7d_of_6_days", "fit_7d_of_8_days"
 # A share or a median of fewer coins says nothing.
 LEAST_COINS = 10
+# Quartiles of the log ratios of a column to the snapshot before, by column.
+RATIOS = {column: tuple(f"{column}_ratio_q{part}" for part in (1, 2, 3)) for column in SCALED_COLUMNS}
 
 
 def vitals(rows: pd.DataFrame) -> pd.DataFrame:
@@ -31,6 +34,7 @@ def vitals(rows: pd.DataFrame) -> pd.DataFrame:
     traded and repeat price and volume to the last digit (a coin that nobody trades always repeats)
     prices_, volumes_, changes_24h_, changes_7d_ and caps_missing: share of the coins whose price, volume or cap is not above
     0, or whose change is empty; …_lost: share of the coins of both snapshots whose value was known then and is not now
+    RATIOS: quartiles of ln(value / value in the snapshot before) over the coins of both, by column (`raw.scale_changes`)
     slope: of the realised change on the 24h column (`raw.consistency`)
     fit_*: 1 - median |told - realised| / median |realised| of log changes: 1 where told and realised agree, 0 where they
     have nothing to do with each other. fit_24h holds the 24h column against the change since the day before; …_column_behind
@@ -69,6 +73,7 @@ def vitals(rows: pd.DataFrame) -> pd.DataFrame:
     found = {
         "coins": present.sum(axis=1).astype(float),
         **_against_before(present, price, volume, before=before),
+        **_ratios({"price": price, "24h_volume": volume, "mkt_cap": cap}, before),
         SAME_DAY: _fits(told_day, realised),
         COLUMN_BEHIND: _fits(told_day, _back(realised, 1)),
         PRICES_BEHIND: _fits(_back(told_day, 1), realised),
@@ -117,6 +122,15 @@ def _against_before(
         "coins_kept": np.where(coins_before > 0, present.sum(axis=1) / np.maximum(coins_before, 1), np.nan),
         "frozen": _share(both & (price == was) & (volume == then), of=both),
     }
+
+
+def _ratios(grids: dict[str, np.ndarray], before: np.ndarray) -> dict[str, np.ndarray]:
+    """Quartiles of the log ratios of each column to the snapshot before, by day."""
+    found: dict[str, np.ndarray] = {}
+    for column, values in grids.items():
+        earlier = np.where((before >= 0)[:, None], values[before], np.nan)
+        found |= dict(zip(RATIOS[column], ratio_quartiles(log_ratios(values, earlier)).T, strict=True))
+    return found
 
 
 def _missing(name: str, present: np.ndarray, *, known: np.ndarray, before: np.ndarray) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ from cryptoliq_assets.monitor.feed_faults import FAULTS
 from cryptoliq_assets.monitor.feed_history import read_feed
 from cryptoliq_assets.partitions import months_between, months_reached, shift
 from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
-from cryptoliq_assets.raw.consistency import realised_slopes
+from cryptoliq_assets.raw.consistency import realised_slopes, slope_class
 from cryptoliq_assets.raw.report_files import find_report
 from cryptoliq_assets.settings import Settings
 
@@ -24,7 +24,6 @@ _COMPARED = ("feed_frozen", "coins_lost", "caps_missing")
 
 
 def raw_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
-    low, high = 1.0 / settings.feed_slope_factor, settings.feed_slope_factor
     checks = [
         TableCheck(
             "rows_against_median",
@@ -35,10 +34,10 @@ def raw_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
         TableCheck("no_duplicates", "One row a (coin, date).", _no_duplicates, blocking=True),
         TableCheck(
             "unit_consistent",
-            f"The price changes as the 24h column says: slope within {low:.3g} to {high:.3g}.",
+            f"Prices change as the 24h column says, within a factor of {settings.feed_slope_factor:g}.",
             lambda store, months: unit_consistent(settings, store, months),
-            # Prices that repeat or are a day off have any slope.
-            restates=("unit_switched", "feed_frozen", "clock_off"),
+            # Prices that repeat, are a day off or on another scale have any slope.
+            restates=("unit_switched", "changes_contradict", "scale_changed", "feed_frozen", "clock_off"),
         ),
         TableCheck(
             "unit_found",
@@ -121,15 +120,15 @@ def _with_past(months: list[str]) -> list[str]:
 
 
 def unit_consistent(settings: Settings, store: TableStore, months: list[str]) -> Finding:
-    """Dates of these months on which prices and 24h column disagree by more than any market does."""
+    """Dates of these months on which prices and 24h column disagree, by another unit or otherwise."""
     if not months:
         return Finding(True, {"dates": 0})
     there = [shift(months[0], -1), *months]
     slopes = realised_slopes(store.read("raw_snapshots", there, columns=["coin", "date", "price", "24h"]))
     slopes = slopes[slopes.index >= np.datetime64(f"{months[0]}-01")]
-    factor = settings.feed_slope_factor
-    wrong = slopes[(slopes < 1.0 / factor) | (slopes > factor)]
-    off = {str(day.date()): round(float(slope), 4) for day, slope in wrong.head(_LISTED).items()}
+    classes = slopes.map(lambda slope: slope_class(slope, settings.feed_slope_factor))
+    wrong = slopes[classes != "agrees"]
+    off = {str(day.date()): f"{slope:.4g} ({classes[day]})" for day, slope in wrong.head(_LISTED).items()}
     return Finding(wrong.empty, {"dates": len(slopes), "off": off, "count": len(wrong)})
 
 

@@ -1,11 +1,28 @@
 """Does the 24h column say what the prices did? A check on the unit, from two snapshots a day apart."""
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 
+# Slopes that a wrong unit has: fractions read as percent, and percent read as fractions.
+UNIT_SLOPES = (100.0, 0.01)
 # Below this many coins, or this much median movement (percent), a slope says nothing.
 LEAST_COINS = 10
 LEAST_MOVE = 0.1
+
+SlopeClass = Literal["agrees", "unit", "contradicts"]
+
+
+def slope_class(slope: float, factor: float) -> SlopeClass:
+    """What a slope of realised changes on the 24h column says, `factor` being the setting `feed_slope_factor`.
+
+    Within the factor of 1 the two agree; within it of 100 or 0.01 the column has another unit; any other slope contradicts.
+    """
+    if 1.0 / factor <= slope <= factor:
+        return "agrees"
+    is_unit = any(expected / factor <= slope <= expected * factor for expected in UNIT_SLOPES)
+    return "unit" if is_unit else "contradicts"
 
 
 def realised_slopes(rows: pd.DataFrame) -> pd.Series:

@@ -23,6 +23,7 @@ from cryptoliq_assets.raw.batching import batches
 from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
 from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
 from cryptoliq_assets.raw.command_report import command_report_path, extend_command_report
+from cryptoliq_assets.raw.comparison import comparison_issues
 from cryptoliq_assets.raw.folder import parse_contents, raw_file
 from cryptoliq_assets.raw.gaps import gaps_of_months
 from cryptoliq_assets.raw.merging import hold_against
@@ -84,7 +85,7 @@ class Intake:
         reports: list[dict[str, Any]] = []
         unread: dict[str, str] = {}
         waiting = self._waiting_for(set(months))
-        neighbours = Neighbours(self.store)
+        neighbours = Neighbours(self.store, self.settings)
         done = 0
         for batch in batches(waiting):
             read = self._read(batch)
@@ -158,7 +159,8 @@ class Intake:
         for file, snapshot, content in read.parsed:
             report = {**snapshot.report, "arrival": file.arrival, "arrived_at": file.arrived_at}
             if snapshot.rows is not None:
-                report |= next(compared)
+                said = next(compared)
+                report |= said | {"issues": [*report["issues"], *comparison_issues(said)]}
             reports.append(report)
             refused_rows = _as_csv(snapshot.refused_rows) if snapshot.refused_rows.num_rows else None
             # The rows first: whose they are, the report that lies there says.

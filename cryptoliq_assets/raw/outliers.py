@@ -4,6 +4,8 @@ The report of a file and the cleaning of the tables call the same function. What
 market move, and belongs to `scale_changes.py` and the monitor.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
@@ -22,7 +24,15 @@ LEAST_COINS = 10
 _CHUNK_ROWS = 500_000
 
 
-def find_outliers(coins: np.ndarray, days: np.ndarray, values: np.ndarray, *, column: str) -> np.ndarray:
+@dataclass(frozen=True)
+class Judged:
+    """Which of n values are outliers, and what was usual of their coin (USD; NaN where a value was not judged)."""
+
+    outlier: np.ndarray
+    usual: np.ndarray
+
+
+def find_outliers(coins: np.ndarray, days: np.ndarray, values: np.ndarray, *, column: str) -> Judged:
     """Decide which of n values are outliers of their coin.
 
     A value is compared with the median of the coin's known values on the 5 days before it. The return to normal is therefore
@@ -34,9 +44,6 @@ def find_outliers(coins: np.ndarray, days: np.ndarray, values: np.ndarray, *, co
         days: Days since 1970, (n,), int64.
         values: Prices or volumes in USD, (n,); NaN where unknown. Values of 0 or less are not judged and not compared with.
         column: "price" or "24h_volume".
-
-    Returns:
-        (n,) bool.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         levels = np.where(values > 0, np.log(np.maximum(values, _LEAST_LEVEL[column])), np.nan)
@@ -45,7 +52,7 @@ def find_outliers(coins: np.ndarray, days: np.ndarray, values: np.ndarray, *, co
     bound = np.maximum(np.log(OUTLIER_FACTORS[column]), OUTLIER_DEVIATIONS * np.fmax(spread, own_spread))
     # The factor holds against the coin's own past, not only against a market that moved.
     far = np.minimum(np.abs(departures), np.abs(departures - centre)) > bound
-    return far & (count >= LEAST_COINS)
+    return Judged(far & (count >= LEAST_COINS), np.exp(levels - departures))
 
 
 def day_statistics(days: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -17,8 +17,8 @@ _CAP, _VOLUME = NUMBER_COLUMNS.index("mkt_cap"), NUMBER_COLUMNS.index("24h_volum
 _MOST_ISSUES = 20
 # A run of more files lists their names; each has its own report.
 
-# What each key of a file's report says. Those from `arrival` on are there once a file was taken in, the last four of a
-# file that was accepted.
+# What each key of a file's report says. Those from `arrival` on are there once a file was taken in, the last seven of
+# a file that was accepted.
 REPORT_KEYS = {
     "file": "name of the file",
     "rows": "rows read: the same as rows_read",
@@ -60,6 +60,9 @@ REPORT_KEYS = {
     "coins_new": "coins that were not in that snapshot",
     "coins_gone": "coins of that snapshot that are not in this file",
     "likely_renames": "of these, old and new names that are probably one coin",
+    "reused_names": "names in both that are probably another coin by now",
+    "scale_changes": "columns on another scale than in that snapshot: median factor, quartiles of the coins' factors, a sentence",
+    "outliers": "prices and volumes of single coins far from the coin's 5 days before: count, and the first cells",
 }
 
 

@@ -13,6 +13,7 @@ from cryptoliq_assets.io.tables import sort_rows
 from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition
 from cryptoliq_assets.monitor.feed_faults import FAULTS, KINDS_OF_FEED, conditions, judge
 from cryptoliq_assets.monitor.vitals import COLUMNS, vitals
+from cryptoliq_assets.raw.scale_changes import SCALED_COLUMNS
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets.simulate import simulate_market
 from cryptoliq_assets_tests.building import day, raw_rows
@@ -184,6 +185,56 @@ def test_changes_that_were_read_in_the_wrong_unit_fail_by_their_slope(market, se
     rows = market.copy()
     rows.loc[newest(rows), ["24h", "7d"]] *= factor
     assert raised(look(rows, settings)) == {"unit_switched": FAIL}
+
+
+@pytest.mark.parametrize("factor", [1 / 5, 5.0, 20.0, 0.001])
+def test_changes_that_fit_neither_the_prices_nor_another_unit_contradict_the_prices(market, settings, factor):
+    rows = market.copy()
+    rows.loc[newest(rows), ["24h", "7d"]] *= factor
+    assert raised(look(rows, settings)) == {"changes_contradict": FAIL}
+
+
+@pytest.mark.parametrize("column", list(SCALED_COLUMNS))
+@pytest.mark.parametrize("factor", [1e-6, 25.0])
+def test_a_column_on_another_scale_raises_one_alert_with_column_and_factor_until_it_returns(
+    market, settings, column, factor
+):
+    last = market["date"].max()
+    for ago in range(10):
+        rows = market.assign(
+            **{column: market[column].where(market["date"] < last - ago * DAY, market[column] * factor)}
+        )
+        found = look(rows, settings)
+        if ago < 7:
+            assert raised(found) == {"scale_changed": FAIL}, ago
+            assert column in found["scale_changed"].what
+            assert f"those before {last - ago * DAY:%Y-%m-%d}" in found["scale_changed"].what
+        else:
+            assert raised(found) == {}, ago
+    assert found["scale_changed"].figures[f"{column}_factor"] == pytest.approx(1.0, rel=0.5)
+
+
+@pytest.mark.parametrize("column", list(SCALED_COLUMNS))
+def test_a_column_that_returned_to_its_scale_raises_nothing_on_the_days_after(market, settings, column):
+    last = market["date"].max()
+    for ago in range(1, 9):
+        on_day = market["date"] == last - ago * DAY
+        rows = market.assign(**{column: market[column].where(~on_day, market[column] * 1e5)})
+        assert raised(look(rows, settings)) == {}, ago
+
+
+def test_volumes_in_coins_and_min_max_scaled_columns_have_no_common_factor_and_are_a_change_of_scale(market, settings):
+    rows = market.copy()
+    rows.loc[newest(rows), "24h_volume"] /= rows.loc[newest(rows), "price"]
+    found = look(rows, settings)
+    assert raised(found) == {"scale_changed": FAIL}
+    for name in ("price", "24h_volume"):
+        values = market.loc[newest(market), name]
+        rows.loc[newest(rows), name] = (values - values.min()) / (values.max() - values.min())
+    found = look(rows, settings)
+    assert raised(found) == {"scale_changed": FAIL}
+    assert "price" in found["scale_changed"].what
+    assert "24h_volume" in found["scale_changed"].what
 
 
 def test_caps_that_were_known_and_are_zero_are_missing_on_the_day_and_on_the_next(market, settings):

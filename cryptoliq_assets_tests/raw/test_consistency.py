@@ -9,7 +9,7 @@ import pytest
 
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.raw.checks import unit_consistent
-from cryptoliq_assets.raw.consistency import realised_slopes
+from cryptoliq_assets.raw.consistency import realised_slopes, slope_class
 from cryptoliq_assets.settings import Settings
 from cryptoliq_assets_tests.building import day, raw_rows, received
 from cryptoliq_assets_tests.markets import Home
@@ -50,7 +50,7 @@ def test_few_coins_a_still_market_or_a_missing_day_before_say_nothing():
 def test_check_fails_where_a_day_came_in_another_unit(tmp_path: Path, scale: float, passed: bool):
     store = TableStore(Settings(home=tmp_path))
     store.write("raw_snapshots", two_days(scale=scale), ["2025-03"])
-    finding = unit_consistent(store, ["2025-03"])
+    finding = unit_consistent(store.settings, store, ["2025-03"])
     assert (finding.passed, finding.metadata["dates"]) == (passed, 1)
     assert list(finding.metadata["off"]) == ([] if passed else ["2025-03-02"])
 
@@ -71,3 +71,22 @@ def test_report_names_coins_new_gone_and_likely_renamed_since_the_snapshot_befor
     assert report["coins_gone"] == {"count": 1, "coins": ["Matic"]}
     assert report["likely_renames"] == [{"old": "Matic", "new": "Polygon"}]
     assert set(home.store.read("raw_snapshots")["coin"]) == {"Bitcoin", "Matic", "Polygon"}
+
+
+@pytest.mark.parametrize(
+    ("slope", "expected"),
+    [
+        (1.0, "agrees"),
+        (0.5, "agrees"),
+        (2.0, "agrees"),
+        (100.0, "unit"),
+        (60.0, "unit"),
+        (0.012, "unit"),
+        (5.0, "contradicts"),
+        (0.0, "contradicts"),
+        (-1.0, "contradicts"),
+        (1e6, "contradicts"),
+    ],
+)
+def test_only_a_slope_near_100_or_0_01_is_another_unit(slope: float, expected: str):
+    assert slope_class(slope, 2.0) == expected

@@ -20,7 +20,7 @@ def rows(day: dt.date, *coins: str, price: float = 1.0) -> pa.Table:
             "symbol": [coin[0] for coin in coins],
             "date": pa.array([dt.datetime.combine(day, dt.time())] * len(coins), pa.timestamp("ns")),
             "price": [price] * len(coins),
-            "mkt_cap": pa.array([None] * len(coins), pa.float64()),
+            **{name: pa.array([None] * len(coins), pa.float64()) for name in ("mkt_cap", "24h_volume", "24h")},
         }
     )
 
@@ -38,7 +38,15 @@ def neighbours(tmp_path: Path) -> Neighbours:
 def test_each_file_is_held_against_the_day_before_it_and_renames_are_guessed(neighbours: Neighbours) -> None:
     files = [file(rows(DAYS[0], "Ada", "Bob"), "2022-03-30"), file(rows(DAYS[1], "Bob", "Ann", "Cid"), "2022-03-31")]
     first, second = neighbours.compare(files)
-    assert first == {"previous_snapshot": None, "coins_new": None, "coins_gone": None, "likely_renames": []}
+    assert first == {
+        "previous_snapshot": None,
+        "coins_new": None,
+        "coins_gone": None,
+        "likely_renames": [],
+        "reused_names": [],
+        "scale_changes": [],
+        "outliers": {"count": 0, "cells": []},
+    }
     assert second["previous_snapshot"] == "2022-03-30"
     assert second["coins_new"] == {"count": 2, "coins": ["Ann", "Cid"]}
     assert second["coins_gone"] == {"count": 1, "coins": ["Ada"]}

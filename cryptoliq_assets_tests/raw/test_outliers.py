@@ -50,7 +50,7 @@ def scaled(rows: pd.DataFrame, column: str, coin: int, numbers: list[int], facto
 
 def flagged(rows: pd.DataFrame, column: str) -> list[tuple[str, int]]:
     days = rows["date"].to_numpy().astype("datetime64[D]").astype(np.int64)
-    found = find_outliers(rows["coin"].cat.codes.to_numpy(), days, rows[column].to_numpy(), column=column)
+    found = find_outliers(rows["coin"].cat.codes.to_numpy(), days, rows[column].to_numpy(), column=column).outlier
     return [(row.coin, 1 + (row.date - day(1)).days) for row in rows[found].itertuples()]
 
 
