@@ -62,4 +62,7 @@ def trained_home(tmp_path_factory: pytest.TempPathFactory) -> TrainedHome:
         for name in ("coingecko_20250801.csv", "coingecko_20250802.csv"):
             if command[0] == "simulate":
                 shutil.move(home.path / "data" / "raw" / name, home.later / name)
+    # The record of its own forecasts: tests count what they write themselves.
+    for folder in (home.path / "logs", home.path / "data" / "predictions"):
+        shutil.rmtree(folder, ignore_errors=True)
     return home

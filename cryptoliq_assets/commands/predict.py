@@ -33,7 +33,9 @@ def predict(settings: Settings, source: Path, target: Path, unit: str) -> None:
 
     from cryptoliq_assets.models.champion import load_champion
     from cryptoliq_assets.models.loading import ModelRefused
-    from cryptoliq_assets.serving.batch import InputRefused, predict_file
+    from cryptoliq_assets.monitor.tally import COMMAND
+    from cryptoliq_assets.serving.batch import ADDED_COLUMNS, InputRefused, predict_file
+    from cryptoliq_assets.serving.prediction_log import PredictionLog, Stopwatch, sample_of
 
     if unit != "auto":
         settings = settings.model_copy(update={"change_unit": unit})
@@ -41,13 +43,16 @@ def predict(settings: Settings, source: Path, target: Path, unit: str) -> None:
         raise click.UsageError("OUT.csv is IN.csv: name another file")
     if not target.parent.is_dir():
         raise click.UsageError(f"the folder of OUT.csv, {target.parent}, is not there")
+    log, watch = PredictionLog(settings, COMMAND), Stopwatch()
     try:
-        champion = load_champion(settings)
+        with log.watching("loading the champion"):
+            champion = load_champion(settings)
     except ModelRefused as error:
         quit_with(explain(error))
         return
     if champion is None:
         raise click.ClickException("there is no champion yet: `cryptoliq train` makes one from the labelled months")
+    log.note_load(champion)
     for reason in champion.passed_over:
         errors.print(
             f"! {reason}; {champion.version} is used in its place", style="yellow", markup=False, soft_wrap=True
@@ -61,7 +66,7 @@ def predict(settings: Settings, source: Path, target: Path, unit: str) -> None:
         transient=True,
     )
     try:
-        with bar:
+        with bar, log.watching("forecasting a file", expected=(InputRefused,)):
             task = bar.add_task("forecasting", total=None)
             outcome = predict_file(
                 source,
@@ -74,6 +79,10 @@ def predict(settings: Settings, source: Path, target: Path, unit: str) -> None:
     except InputRefused as error:
         quit_with(explain(error))
         return
+    with target.open(encoding="utf-8", newline="") as lines:
+        sample = sample_of(lines, added=ADDED_COLUMNS)
+    refused = sum(outcome.refused.values())
+    log.note_predictions("csv", champion, outcome.scores, sample=sample, seconds=watch.seconds(), refused=refused)
     for doubt in outcome.doubts:
         console.print(f"! {doubt}", style="yellow", markup=False, soft_wrap=True)
     bases = ", ".join(f"{count:,} from {basis}" for basis, count in sorted(outcome.by_basis.items())) or "none"

@@ -6,6 +6,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
+from cryptoliq_assets.features.registry import MODEL_FEATURES
 from cryptoliq_assets.forecasts.due import newest_date, stale_features
 from cryptoliq_assets.forecasts.forecasting import append_forecasts, forecast_snapshot, stale_coins
 from cryptoliq_assets.io.declare import table_asset
@@ -33,6 +34,8 @@ def forecast_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         """
         from cryptoliq_assets.models.champion import load_champion
         from cryptoliq_assets.models.tasks import other_task
+        from cryptoliq_assets.monitor.tally import FORECASTS
+        from cryptoliq_assets.serving.prediction_log import PredictionLog, Stopwatch
 
         store = tables.store()
         months = list(context.partition_keys)
@@ -56,7 +59,12 @@ def forecast_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             context.log.warning(f"{reason}; {champion.version} forecasts in its place")
         rows, stale = _newest_rows(store, newest)
         made_at = pd.Timestamp(dt.datetime.now(dt.UTC).replace(tzinfo=None))
-        made = forecast_snapshot(rows, champion, made_at=made_at)
+        log, watch = PredictionLog(settings, FORECASTS), Stopwatch()
+        log.note_load(champion)
+        with log.watching("the daily forecasts"):
+            made = forecast_snapshot(rows, champion, made_at=made_at)
+        scores, sample = made["liquidity_score"].to_numpy(), _sample(rows, made)
+        log.note_predictions("forecast", champion, scores, sample=sample, seconds=watch.seconds())
         whole = append_forecasts(stored, made)
         report = {
             "date": newest,
@@ -77,6 +85,14 @@ def forecast_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         return dg.Output(whole, metadata={**counts, **refused, "stale": len(stale), "stale_coins": listed})
 
     return [forecasts]
+
+
+def _sample(rows: pd.DataFrame, made: pd.DataFrame) -> list[dict]:
+    """The first rows as the log of predictions has them: what was shown to the model, what it said."""
+    plain = {"coin": object}
+    inputs = rows[["coin", "date", *MODEL_FEATURES]].head(3).astype(plain).to_dict("records")
+    outputs = made[["target_date", "liquidity_score", "lower", "upper"]].head(3).to_dict("records")
+    return [{"inputs": shown, "output": said} for shown, said in zip(inputs, outputs, strict=True)]
 
 
 def _plot_of(rows: pd.DataFrame, made: pd.DataFrame) -> str:

@@ -3,6 +3,7 @@
 A look costs what was written since, and holds one line. A line that has no end yet is left for the next look.
 """
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,3 +68,13 @@ def _skip_line(handle: BinaryIO) -> bool:
         if piece.endswith(b"\n"):
             return True
     return False
+
+
+def seconds_of(at: object) -> float:
+    """Seconds since 1970 of a line's moment: ISO text, or the number that earlier releases wrote. Raises ValueError, TypeError."""
+    if isinstance(at, str):
+        moment = dt.datetime.fromisoformat(at)
+        if moment.tzinfo is None:
+            raise ValueError(f"{at} has no zone")
+        return moment.timestamp()
+    return float(at)

@@ -11,7 +11,7 @@ from cryptoliq_assets.io.files import to_json, write_files
 from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition
 from cryptoliq_assets.monitor.looks import Look
 from cryptoliq_assets.monitor.service_log import REPORT, tallies
-from cryptoliq_assets.monitor.tally import DayTally
+from cryptoliq_assets.monitor.tally import API, APP, COMMAND, DayTally
 from cryptoliq_assets.settings import Settings
 
 CSV_REPORT = "prediction_metrics.csv"
@@ -62,25 +62,26 @@ def prediction_conditions(settings: Settings, now: dt.datetime) -> list[Conditio
     return _conditions(tallies(settings, now=now), settings, now)
 
 
-def stopped_look(days: Mapping[str, DayTally], settings: Settings, *, now: dt.datetime) -> Look:
+def stopped_look(days: Mapping[str, DayTally], settings: Settings, *, now: dt.datetime, source: str = API) -> Look:
     """FAIL where there was no prediction for `silent_hours` although there usually is at this time of day.
 
     Usual: of the seven windows at the same hours before the last prediction at least three had ten or more, and so had the
     one of the same weekday, where the record goes back so far. Where requests came and failed it is no silence.
     """
-    last = max((day.last_at for day in days.values() if day.last_at is not None), default=None)
+    last = max((at for day in days.values() if (at := day.last_of(source)) is not None), default=None)
     if last is None:
-        return Look(OK, "the service has not predicted yet", figures={"predictions": 0})
+        who = "service" if source == API else source
+        return Look(OK, f"the {who} has not predicted yet", figures={"predictions": 0})
     at = dt.datetime.fromtimestamp(last, dt.UTC)
     hour, length = _hour_of(now), settings.silent_hours
-    rows = _count(days, lambda day: day.hours)
+    rows = _count(days, lambda day: day.hours_of(source))
     # The hour that is not over yet, and whole ones before it.
     recent = rows(hour, length + 1)
     figures: dict[str, Any] = {"predictions": recent, "hours": length, "last_at": at.isoformat(timespec="seconds")}
     if recent:
         return Look(OK, f"{recent:,} predictions in the last {length} hours", figures=figures)
     told = f"no prediction since {at:%Y-%m-%d %H:%M} UTC"
-    failed = _count(days, lambda day: day.failed)(hour, length + 1)
+    failed = _count(days, lambda day: day.failed)(hour, length + 1) if source == API else 0
     if failed:
         return Look(OK, f"{told}; {failed:,} requests came and failed", figures=figures | {"failed": failed})
     if now - at > dt.timedelta(days=RETIRED_DAYS):
@@ -88,7 +89,7 @@ def stopped_look(days: Mapping[str, DayTally], settings: Settings, *, now: dt.da
     ago = next(back for back in range(1, RETIRED_DAYS + 2) if _before(hour, back) - length * _HOUR <= at)
     usual = [rows(_before(hour, ago + back), length) for back in range(7)]
     week = _before(hour, -(-ago // 7) * 7)
-    first = min(day.day for day in days.values() if sum(day.hours))
+    first = min(day.day for day in days.values() if sum(day.hours_of(source)))
     same_weekday = rows(week, length) >= LEAST_USUAL or (week - length * _HOUR).date().isoformat() < first
     busy = sum(count >= LEAST_USUAL for count in usual)
     stopped = busy >= LEAST_WINDOWS and same_weekday
@@ -161,7 +162,16 @@ def holdout_errors(settings: Settings) -> dict[str, Any] | None:
 def _conditions(days: Mapping[str, DayTally], settings: Settings, now: dt.datetime) -> list[Condition]:
     return [
         stopped_look(days, settings, now=now).condition("predictions_stopped", WHERE),
+        *_stopped_elsewhere(days, settings, now),
         errors_look(days, settings, now=now).condition("service_errors", WHERE),
+    ]
+
+
+def _stopped_elsewhere(days: Mapping[str, DayTally], settings: Settings, now: dt.datetime) -> list[Condition]:
+    """The same of app and command, where they are in use. Daily forecasts that stop are stale data or a run that failed."""
+    used = [source for source in (APP, COMMAND) if any(day.last_of(source) is not None for day in days.values())]
+    return [
+        stopped_look(days, settings, now=now, source=source).condition("predictions_stopped", source) for source in used
     ]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptoliq_assets.io.safe_open import read_object
-from cryptoliq_assets.monitor.line_files import Mark, parsed, read_on
+from cryptoliq_assets.monitor.line_files import Mark, parsed, read_on, seconds_of
 from cryptoliq_assets.monitor.tally import DayTally
 from cryptoliq_assets.settings import Settings
 
@@ -91,8 +91,12 @@ def _read_log(path: Path, file: _LogFile) -> _LogFile:
         if _PASSED_OVER in line:
             continue
         told = parsed(line) or {}
-        at, event = told.get("at"), told.get("event")
-        if not isinstance(at, (int, float)) or not 0 <= at < 4e9:
+        event = told.get("event")
+        try:
+            at = seconds_of(told.get("at"))
+        except (TypeError, ValueError):
+            continue
+        if not 0 <= at < 4e9:
             continue
         moment = dt.datetime.fromtimestamp(at, dt.UTC)
         day = moment.date().isoformat()

@@ -12,7 +12,14 @@ from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
+from cryptoliq_assets.monitor.line_files import seconds_of
+
 SINGLE, BATCH, CSV = "single", "batch", "csv"
+# Entry points: the service, whose lines name none, and the others.
+API, APP, COMMAND, FORECASTS = "api", "app", "command", "forecasts"
+SOURCES = (APP, COMMAND, FORECASTS)
 # Scores lie within, but for a few: liquidity_score is not clipped.
 LOWEST, HIGHEST, STEP = -0.6, 1.2, 0.1
 BINS = 2 + round((HIGHEST - LOWEST) / STEP)
@@ -35,7 +42,8 @@ class DayTally:
     head, offset: how far its file was read; predictions: rows by mode; hours: rows by hour; answered, failed: requests to
     predict by hour that were answered, and that ended with a status of 500 or more; refused: rows of CSVs that were;
     judged, out_of_range: rows whose fields were looked at, and those with one outside what was trained on; seconds: single
-    requests by bucket of their time; foreign: lines that are no prediction.
+    requests by bucket of their time; foreign: lines that are no prediction; elsewhere: hours, score_sum and last_at of each
+    other entry point. Scores and `refused` are of all entry points, everything else is the service's alone.
     """
 
     day: str
@@ -57,6 +65,7 @@ class DayTally:
     foreign: int = 0
     last_at: float | None = None
     last_batch: float | None = None
+    elsewhere: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, line: Mapping[str, Any] | None) -> None:
         """Count one line of data/predictions/<day>.jsonl; one that is torn or of something else counts as foreign."""
@@ -68,6 +77,14 @@ class DayTally:
     def _begins(self) -> float:
         """Seconds since 1970 at which the day begins."""
         return dt.datetime.combine(dt.date.fromisoformat(self.day), dt.time(), dt.UTC).timestamp()
+
+    def hours_of(self, source: str) -> list[int]:
+        """Predictions by hour, of the service or of another entry point."""
+        return self.hours if source == API else self.elsewhere.get(source, {}).get("hours", [0] * _HOURS)
+
+    def last_of(self, source: str) -> float | None:
+        """When an entry point predicted last."""
+        return self.last_at if source == API else self.elsewhere.get(source, {}).get("last_at")
 
     def mean_score(self) -> float | None:
         return self.score_sum / self.scored if self.scored else None
@@ -88,9 +105,11 @@ class DayTally:
         latency = {f"seconds_p{round(share * 100)}": self.quantile(share) for share in (0.5, 0.9, 0.99)}
         return {
             "day": self.day,
-            "predictions": sum(self.predictions.values()),
+            "predictions": sum(self.predictions.values()) + sum(sum(self.hours_of(name)) for name in SOURCES),
             **self.predictions,
+            **{name: sum(self.hours_of(name)) for name in SOURCES},
             "mean_score": self.mean_score(),
+            **{f"mean_score_{name}": self._mean_elsewhere(name) for name in SOURCES},
             "share_out_of_range": self.out_of_range / self.judged if self.judged else None,
             "answered": answered,
             "failed": failed,
@@ -111,12 +130,37 @@ class DayTally:
         """Back from a report."""
         return cls(**value)
 
+    def _mean_elsewhere(self, source: str) -> float | None:
+        count = sum(self.hours_of(source))
+        return self.elsewhere[source]["score_sum"] / count if count else None
+
+    def _add_elsewhere(self, line: Mapping[str, Any], *, at: float, hour: int) -> None:
+        source, rows, refused = line["source"], int(line["rows"]), int(line["refused"])
+        histogram, total = [int(count) for count in line["histogram"]], float(line["score_sum"])
+        if source not in SOURCES or len(histogram) != BINS or sum(histogram) != rows or min(histogram) < 0:
+            raise ValueError(f"{source!r}: scores that do not add up")
+        if not math.isfinite(total) or refused < 0:
+            raise ValueError(f"{source!r}: sums that cannot be")
+        own = self.elsewhere.setdefault(source, {"hours": [0] * _HOURS, "score_sum": 0.0, "last_at": at})
+        own["hours"][hour] += rows
+        own["score_sum"] += total
+        own["last_at"] = max(own["last_at"], at)
+        self.histogram = [ours + theirs for ours, theirs in zip(self.histogram, histogram, strict=True)]
+        self.scored += rows
+        self.score_sum += total
+        self.refused += refused
+
     def _add(self, line: Mapping[str, Any]) -> None:
-        at, mode = float(line["at"]), line["mode"]
+        at, mode = seconds_of(line["at"]), line["mode"]
         # A line is written within a tenth of a second: what came last before midnight may stand in the next day's file.
         hour = int(at // 3600 % _HOURS) if at >= self._begins() else 0
-        if line["event"] != "prediction" or mode not in self.predictions or not math.isfinite(at):
+        if line["event"] != "prediction" or not math.isfinite(at):
             raise ValueError(f"{line['event']} is no prediction")
+        if "source" in line:
+            self._add_elsewhere(line, at=at, hour=hour)
+            return
+        if mode not in self.predictions:
+            raise ValueError(f"{mode} is no mode of the service")
         if mode == CSV:
             scores, refused = _scores_in(line["csv"])
             rows, outside, judged = len(scores), 0, 0
@@ -140,6 +184,12 @@ class DayTally:
         self.answered[hour] += request
         self.last_at = max(self.last_at or at, at)
         self.last_batch = at if mode == BATCH else self.last_batch
+
+
+def score_histogram(scores: np.ndarray) -> list[int]:
+    """How many of n scores lie in each of the bins."""
+    places = np.floor((np.asarray(scores, dtype=float) - LOWEST) / STEP + 1e-9).astype(int) + 1
+    return np.bincount(np.clip(places, 0, BINS - 1), minlength=BINS).tolist()
 
 
 def _scores_in(text: str) -> tuple[list[float], int]:

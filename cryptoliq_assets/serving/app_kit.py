@@ -14,7 +14,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from cryptoliq_assets.monitor.tally import APP
 from cryptoliq_assets.serving.keys import digest_of
+from cryptoliq_assets.serving.prediction_log import PredictionLog
 from cryptoliq_assets.serving.sources import Source, source_of
 from cryptoliq_assets.serving.telling import Problem
 from cryptoliq_assets.settings import Settings
@@ -35,8 +37,11 @@ def page(title: str, show: Callable[[Source], None]) -> None:
         show(source())
     except Problem as problem:
         tell(problem)
-    except Exception:
+    except Exception as error:
         _LOG.exception("the page %r failed", title)
+        settings = Settings()
+        if not settings.api_url:
+            PredictionLog(settings, APP).note_exception(error, doing=f"the page {title}")
         st.error("Something went wrong here that nobody foresaw. The log of `cryptoliq app` says what it was.")
 
 

@@ -58,6 +58,7 @@ class Outcome:
     by_basis: dict[str, int] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
     unit: str | None = None
+    scores: np.ndarray = field(default_factory=lambda: np.array([]))
     doubts: list[str] = field(default_factory=list)
 
 
@@ -120,6 +121,7 @@ def predict_content(
         by_basis={name: count for count, name in sorted(zip(counts, _BASES, strict=True), reverse=True) if count},
         refused={code: refused.count(code) for code in dict.fromkeys(refused)},
         unit=parsed.report["unit"],
+        scores=forecasts.numbers[0][forecasts.basis >= 0],
         doubts=_doubts(parsed),
     )
     return outcome, _as_csv(rows, forecasts, model=f"{champion.model_name},{champion.model_version}")

@@ -7,7 +7,6 @@ import asyncio
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -15,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cryptoliq_assets.serving.bodies import BodyTooLarge
 from cryptoliq_assets.serving.buckets import Buckets
-from cryptoliq_assets.serving.journal import Journal
+from cryptoliq_assets.serving.journal import Journal, log_line
 from cryptoliq_assets.serving.keys import place_of
 from cryptoliq_assets.serving.metrics import Metrics
 from cryptoliq_assets.serving.origins import foreign_reason
@@ -220,11 +219,6 @@ def _limited(asker: str, buckets: Buckets, wait: int) -> Response:
 
 def _too_large(most: int) -> str:
     return f"the body has more than the {most / 2**20:g} MiB that CRYPTOLIQ_API_BODY_MB allows"
-
-
-def log_line(event: str, **fields: Any) -> dict[str, Any]:
-    """A line of logs/app.log; never a header, so never a key."""
-    return {"at": time.time(), "event": event, **fields}
 
 
 def _key_in(headers: dict[bytes, bytes]) -> str:

@@ -81,21 +81,7 @@ class Journal:
             with open(1, "wb", buffering=0, closefd=False) as handle:
                 _write_whole(handle, content)
             return
-        path = self._path()
-        make_folder(path.parent)
-        with FileLock(path.with_name(".lock")), open(path, "a+b", buffering=0, opener=with_folders_rights) as handle:
-            start = handle.seek(0, os.SEEK_END)
-            if start and not _ends_a_line(handle):
-                # A machine that went down in the middle of a line: what is added now is a line of its own.
-                content = b"\n" + content
-            try:
-                _write_whole(handle, content)
-            except OSError:
-                # All of it is written later: neither half a line now nor a line twice then.
-                handle.truncate(start)
-                raise
-            if self._rotate_bytes and handle.tell() >= self._rotate_bytes:
-                _rotate(path)
+        append(self._path(), content, rotate_bytes=self._rotate_bytes)
 
     def _keep(self, lines: list[bytes]) -> None:
         """Put lines back for the next try, as many as may be held."""
@@ -104,6 +90,34 @@ class Journal:
         while len(self._lines) > _MOST_LINES or (size > _MOST_BYTES and self._lines):
             size -= len(self._lines.popleft())
             self.dropped += 1
+
+
+def append(path: Path, content: bytes, *, rotate_bytes: int | None = None) -> None:
+    """Append whole lines to a file that other processes append to as well. Raises OSError, with none of it written."""
+    make_folder(path.parent)
+    with FileLock(path.with_name(".lock")), open(path, "a+b", buffering=0, opener=with_folders_rights) as handle:
+        start = handle.seek(0, os.SEEK_END)
+        if start and not _ends_a_line(handle):
+            # A machine that went down in the middle of a line: what is added now is a line of its own.
+            content = b"\n" + content
+        try:
+            _write_whole(handle, content)
+        except OSError:
+            # All of it is written later: neither half a line now nor a line twice then.
+            handle.truncate(start)
+            raise
+        if rotate_bytes and handle.tell() >= rotate_bytes:
+            _rotate(path)
+
+
+def now_text() -> str:
+    """The moment of a line: ISO text, UTC, to the microsecond."""
+    return f"{dt.datetime.now(dt.UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+def log_line(event: str, **fields: Any) -> dict[str, Any]:
+    """A line of logs/app.log; never a header, so never a key."""
+    return {"at": now_text(), "event": event, **fields}
 
 
 def encoded(line: dict[str, Any]) -> bytes:

@@ -15,8 +15,7 @@ from cryptoliq_assets.serving.batching import Batcher
 from cryptoliq_assets.serving.buckets import Buckets
 from cryptoliq_assets.serving.contract import PredictRequest
 from cryptoliq_assets.serving.daemon_threads import in_daemon_thread
-from cryptoliq_assets.serving.guard import log_line
-from cryptoliq_assets.serving.journal import Journal, day_file, encoded, remove_old_days
+from cryptoliq_assets.serving.journal import Journal, day_file, encoded, log_line, now_text, remove_old_days
 from cryptoliq_assets.serving.metrics import Metrics
 from cryptoliq_assets.serving.predictor import DateRefused, Held, Predictor
 from cryptoliq_assets.settings import Settings
@@ -93,7 +92,7 @@ class Service:
         self, mode: str, requests: Sequence[PredictRequest], answers: Sequence[dict[str, Any]], *, seconds: float
     ) -> None:
         """Count and log predictions; writing is the journals' own threads' work."""
-        at = time.time()
+        at = now_text()
         for request, answer in zip(requests, answers, strict=True):
             outside = answer["flags"]["out_of_range"]
             self.metrics.predicted(mode, answer["basis"], outside=bool(outside))

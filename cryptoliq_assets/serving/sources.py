@@ -4,23 +4,34 @@ What goes wrong is told as a `Problem` (`serving/telling.py`).
 """
 
 import datetime as dt
+import io
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from pydantic import ValidationError
 
 from cryptoliq_assets.io.places import Place, state_of
 from cryptoliq_assets.io.safe_open import read_text
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.monitor.tally import APP
 from cryptoliq_assets.monitor.watch import REPORTS
 from cryptoliq_assets.serving import home_views, views
+from cryptoliq_assets.serving.prediction_log import PredictionLog, Stopwatch, sample_of
+from cryptoliq_assets.serving.predictor import DateRefused, NotReady
 from cryptoliq_assets.serving.remote import ApiSource, ForecastFile
 from cryptoliq_assets.serving.telling import Problem, in_words
 from cryptoliq_assets.settings import Settings
 
 if TYPE_CHECKING:
     from cryptoliq_assets.serving.predictor import Predictor
+
+
+# Not faults of the app: what the input or the home lacks is told to the visitor.
+_ABOUT_INPUT = (ValidationError, DateRefused, NotReady, Problem)
 
 
 class Source(Protocol):
@@ -90,6 +101,7 @@ class LocalSource:
         self._settings, self._store = settings, TableStore(settings)
         self._lock = threading.Lock()
         self._predictor: Predictor | None = None
+        self._log = PredictionLog(settings, APP)
         self.name = f"the home {settings.home}"
         self.home: HomeViews | None = HomeViews(settings)
 
@@ -118,14 +130,23 @@ class LocalSource:
     def predict(self, body: Mapping[str, Any]) -> dict[str, Any]:
         from cryptoliq_assets.serving.contract import request_of
 
-        with in_words():
-            [answer] = self._ready().answers([request_of(body)])
+        with in_words(), self._log.watching("a what-if", expected=_ABOUT_INPUT):
+            watch = Stopwatch()
+            request = request_of(body)
+            predictor = self._ready()
+            [answer] = predictor.answers([request])
+            sample = [{"inputs": request, "output": answer}]
+            scores = np.array([answer["liquidity_score"]])
+            self._log.note_predictions(
+                "single", predictor.held.champion, scores, sample=sample, seconds=watch.seconds()
+            )
             return answer
 
     def predict_csv(self, content: bytes) -> ForecastFile:
-        from cryptoliq_assets.serving.batch import predict_content
+        from cryptoliq_assets.serving.batch import ADDED_COLUMNS, InputRefused, predict_content
 
-        with in_words():
+        with in_words(), self._log.watching("a CSV file", expected=(*_ABOUT_INPUT, InputRefused)):
+            watch = Stopwatch()
             held = self._ready().held
             outcome, chunks = predict_content(
                 content,
@@ -134,7 +155,13 @@ class LocalSource:
                 today=dt.datetime.now(dt.UTC).date(),
                 history=held.history_from,
             )
-            return ForecastFile(b"".join(chunks), outcome.unit, "; ".join(outcome.doubts))
+            made = b"".join(chunks)
+            sample = sample_of(io.TextIOWrapper(io.BytesIO(made), encoding="utf-8", newline=""), added=ADDED_COLUMNS)
+            refused = sum(outcome.refused.values())
+            self._log.note_predictions(
+                "csv", held.champion, outcome.scores, sample=sample, seconds=watch.seconds(), refused=refused
+            )
+            return ForecastFile(made, outcome.unit, "; ".join(outcome.doubts))
 
     def _ready(self) -> "Predictor":
         """The predictor with the present champion and history; several sessions ask for it, the first one loads."""
@@ -148,6 +175,7 @@ class LocalSource:
             self._predictor.refresh()
         if self._predictor.held is None:
             raise ModelRefused(self._predictor.problem)
+        self._log.note_load(self._predictor.held.champion)
         return self._predictor
 
     def _version(self) -> str | None:

@@ -21,6 +21,7 @@ import psutil
 from filelock import FileLock
 
 from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.monitor.line_files import seconds_of
 from cryptoliq_assets.settings import Settings
 
 COMMAND = [sys.executable, "-c", "from cryptoliq_assets.cli import main; main()"]
@@ -147,7 +148,7 @@ class KeyedService:
         """Inputs of the predictions made since a moment (seconds since 1970), in the record that it writes within a
         second; what was not stated is left out."""
         time.sleep(1.0)
-        lines = [line for line in self.served.predictions() if line["at"] >= since]
+        lines = [line for line in self.served.predictions() if seconds_of(line["at"]) >= since]
         return [{name: value for name, value in line["inputs"].items() if value is not None} for line in lines]
 
 
