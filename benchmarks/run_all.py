@@ -41,6 +41,7 @@ BENCHMARKS = [
     Benchmark("serving.py", "--seconds 2 --repeat 1 --rows 10000", wants_home=True, programs=("wrk",)),
     Benchmark("app.py", "--coins 60 --visits 1", programs=("chromium", "chromium-browser", "google-chrome")),
     Benchmark("faults.py", "--coins 100 --days 2 --without-files"),
+    Benchmark("kill.py", "--kills 40"),
     Benchmark("fuzz.py", "--cases 1000"),
     Benchmark("fuzz_service.py", "--cases 1000", wants_home=True),
 ]

@@ -4,12 +4,12 @@ Runs of one command carry the same id and extend the report; the first run of an
 its five keys are at the top level as well.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.io.files import write_json
+from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.raw.report import refused_by_reason
 from cryptoliq_assets.settings import Settings
 
@@ -91,8 +91,8 @@ def _key(entry: Mapping[str, Any]) -> tuple[str, int | None]:
 def _read(path: Path, command: str) -> dict[str, Any]:
     """The report that lies there, where it is this command's."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = read_object(path)
+    except OSError:
         # Another command's, or harmed: it is replaced.
         return {}
-    return found if isinstance(found, dict) and found.get("command") == command else {}
+    return found if found.get("command") == command else {}
