@@ -24,6 +24,7 @@ from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
 from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
 from cryptoliq_assets.raw.command_report import command_report_path, extend_command_report
 from cryptoliq_assets.raw.comparison import comparison_issues
+from cryptoliq_assets.raw.empty_history import EmptyHistory
 from cryptoliq_assets.raw.folder import parse_contents, raw_file
 from cryptoliq_assets.raw.gaps import gaps_of_months
 from cryptoliq_assets.raw.merging import hold_against
@@ -86,10 +87,11 @@ class Intake:
         unread: dict[str, str] = {}
         waiting = self._waiting_for(set(months))
         neighbours = Neighbours(self.store, self.settings)
+        empties = EmptyHistory(self.settings.validation_dir, self.settings.max_empty_share)
         done = 0
         for batch in batches(waiting):
             read = self._read(batch)
-            reports += self._settle(read, neighbours)
+            reports += self._settle(read, neighbours, empties)
             parsed |= {file.arrival: snapshot.rows for file, snapshot, _ in read.parsed if snapshot.rows is not None}
             unread |= {file.name: reason for file, reason in read.unread}
             done += len(batch)
@@ -145,7 +147,7 @@ class Intake:
         ]
         return read
 
-    def _settle(self, read: _Read, neighbours: Neighbours) -> list[dict[str, Any]]:
+    def _settle(self, read: _Read, neighbours: Neighbours, empties: EmptyHistory) -> list[dict[str, Any]]:
         """Report, archive, enter into the catalogue and quarantine what was read; returns the reports."""
         reports, accepted, refused = [], [], list(read.unread)
         files: dict[Path, bytes] = {}
@@ -160,7 +162,8 @@ class Intake:
             report = {**snapshot.report, "arrival": file.arrival, "arrived_at": file.arrived_at}
             if snapshot.rows is not None:
                 said = next(compared)
-                report |= said | {"issues": [*report["issues"], *comparison_issues(said)]}
+                told = [*comparison_issues(said), *empties.compare(report)]
+                report |= said | {"issues": [*report["issues"], *told]}
             reports.append(report)
             refused_rows = _as_csv(snapshot.refused_rows) if snapshot.refused_rows.num_rows else None
             # The rows first: whose they are, the report that lies there says.

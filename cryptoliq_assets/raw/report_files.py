@@ -22,7 +22,7 @@ def keep_earlier_report(folder: Path, report: dict[str, Any]) -> None:
     path = report_path(folder, report["file"])
     if not path.exists():
         return
-    earlier = _read(path)
+    earlier = read_report(path)
     if any(earlier.get(key) != report[key] for key in ("arrival", "sha256")):
         os.replace(path, free_path(report_path(folder, f"{report['file']}.{earlier.get('arrival', 0)}")))
 
@@ -30,13 +30,13 @@ def keep_earlier_report(folder: Path, report: dict[str, Any]) -> None:
 def find_report(folder: Path, name: str, arrival: int) -> dict[str, Any] | None:
     """The report of one version of a file; None where there is none."""
     for path in (report_path(folder, name), report_path(folder, f"{name}.{arrival}")):
-        report = _read(path)
+        report = read_report(path)
         if (report.get("file"), report.get("arrival")) == (name, arrival):
             return report
     return None
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_report(path: Path) -> dict[str, Any]:
     """What a report says; nothing where it is absent or none."""
     try:
         return read_object(path)

@@ -22,6 +22,7 @@ from cryptoliq_assets.raw.parsing import ParsedSnapshot, parse_snapshot
 from cryptoliq_assets.raw.together import RawFile, parse_snapshots
 from cryptoliq_assets.raw.total_rows import is_total_name
 from cryptoliq_assets.simulate import simulate_market, snapshot_files
+from cryptoliq_assets_tests.markets import Home
 
 FIRST, TODAY = dt.date(2013, 1, 1), dt.date(2026, 1, 1)
 NAME = "coingecko_20250310.csv"
@@ -143,6 +144,24 @@ def test_a_file_without_changes_is_accepted_and_said_to_be_useless_for_training_
     assert "forecast with its own volatility" in issue
     partly = parse([row | {"24h" if n % 2 else "7d": ""} for n, row in enumerate(market())]).report
     assert any("no row has both 24h and 7d" in issue for issue in partly["issues"])
+
+
+def test_a_column_that_is_empty_far_more_often_than_on_the_preceding_days_is_an_issue(tmp_path: Path) -> None:
+    home = Home.at(tmp_path, max_empty_share=0.6)
+    reports = []
+    for day, empty in ((1, 4), (2, 4), (3, 12), (4, 13), (5, 30)):
+        rows = changed("mkt_cap", lambda n, cell, empty=empty: "" if n < empty else cell)
+        home.drop(f"coingecko_202203{day:02}.csv", content([row | {"date": f"2022-03-{day:02}"} for row in rows]))
+        if day != 2:
+            # Days 2 and 3 come in one run, the others each in their own.
+            home.look()
+            reports += home.intake.take_in(["2022-03"]).reports
+    assert [len([issue for issue in report["issues"] if "mkt_cap" in issue]) for report in reports] == [0, 0, 0, 1, 1]
+    assert (
+        "mkt_cap is empty in 32% of the rows; in the 3 snapshots of the 7 days before, in 10%"
+        in reports[3]["issues"][0]
+    )
+    assert "mkt_cap is empty or 0 in 75% of the rows (30 of 40)" in reports[4]["issues"]
 
 
 # Contradictions within a file
