@@ -24,6 +24,8 @@ _MOST_LINES = 200_000
 # And of blocks of rows, which are lines of megabytes.
 _MOST_BYTES = 256 * 2**20
 _KEPT = 5
+# Longest that the end of a process waits for the disk.
+_CLOSE_SECONDS = 5.0
 
 
 class Journal:
@@ -67,9 +69,14 @@ class Journal:
                 self._keep(lines)
 
     def close(self) -> None:
-        """Write everything and end the thread."""
+        """Write everything and end the thread; lines that a disk does not take within some seconds are given up, and counted."""
         self._stopped.set()
-        self._thread.join()
+        self._thread.join(_CLOSE_SECONDS)
+        if self._thread.is_alive():
+            # It hangs in a write: waiting for it would keep the process from ending.
+            self.dropped += len(self._lines)
+            self.problem = f"the disk did not take the last lines within {_CLOSE_SECONDS:.0f} s"
+            return
         self.flush()
 
     def _run(self) -> None:

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import multiprocessing
+import threading
 import time
 from pathlib import Path
 
@@ -183,3 +184,22 @@ def test_a_folder_named_like_a_day_stays_and_a_file_that_cannot_be_removed_stops
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["2020-01-01", "2020-01-02"]
     assert len(remove_old_days(tmp_path, keep_days=30, today=dt.date(2025, 8, 1))) == 1
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["2020-01-01"]
+
+
+def test_a_write_that_hangs_does_not_keep_a_process_from_ending(tmp_path, monkeypatch):
+    hanging, begun = threading.Event(), threading.Event()
+
+    def hang(self, content):
+        begun.set()
+        hanging.wait(30)
+
+    monkeypatch.setattr(journal_module, "_CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(journal_module.Journal, "_append", hang)
+    journal = journal_module.Journal(lambda: tmp_path / "app.log")
+    journal.write({"event": "a"})
+    assert begun.wait(5)
+    journal.write({"event": "b"})
+    journal.close()
+    # The write would end after 30 s, and the second line then be written.
+    assert (journal.dropped, journal.problem) == (1, "the disk did not take the last lines within 0 s")
+    hanging.set()
