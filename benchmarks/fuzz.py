@@ -2,9 +2,11 @@
 
     python benchmarks/fuzz.py [--cases 10000] [--seed N] [--real DIR]
 
-Half of the cases are random bytes and random CSV-like text, half are real or simulated snapshot files with cells, lines and
-bytes changed. Every case is judged as `validate` judges it; every accepted one is held to the raw table's Pandera model.
-They are then ingested, a few hundred at a time, into a home of their own.
+A third of the cases are random bytes and random CSV-like text, a third are real or simulated snapshot files with cells, lines and
+bytes changed, a third are simulated ones with whole columns emptied, made constant, scaled, swapped or contradicting one another
+(`column_mutations.py`). Every case is judged as `validate` judges it; every accepted one is compared with the raw table's Pandera model, and a
+changed column that the contract wants refused or named must not pass in silence. They are then ingested, a few hundred at a
+time, into a home of their own, and made into cleaned rows, features and labels.
 
 Every tenth case has an odd name as well and goes through the real commands: `cryptoliq validate` of the file, then
 `cryptoliq ingest` of a home that has all of them. They must exit with 0 or 1, say which file is meant, and print nothing
@@ -23,13 +25,18 @@ from pathlib import Path
 
 import numpy as np
 from click.testing import CliRunner
+from column_mutations import Mutation, mutate_columns
 from side_by_side import machine
 
+from cryptoliq_assets.cleaned.imputation import clean_snapshots
 from cryptoliq_assets.cli import cli
 from cryptoliq_assets.commands.console import plain
+from cryptoliq_assets.features.engineering import engineer_features
+from cryptoliq_assets.home import prepare_home
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.io.validation import validate_table
-from cryptoliq_assets.partitions import month_of, months_between
+from cryptoliq_assets.labels.targets import label_targets
+from cryptoliq_assets.partitions import month_of, months_between, span_of
 from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.raw.folder import look_at, parse_content, register, unknown_files
 from cryptoliq_assets.raw.intake import Intake
@@ -73,6 +80,12 @@ def seeds_of(real: Path | None) -> list[bytes]:
     return good
 
 
+def seeds_of_columns() -> list[bytes]:
+    """Good files whose columns are changed: one day of a simulated market each."""
+    market = simulate_market(coins=40, days=12, end=dt.date(2022, 3, 20), seed=11)
+    return [content for _, content in snapshot_files(market)]
+
+
 def mutated(content: bytes, chance: random.Random) -> bytes:
     """The file with a few cells, lines or bytes changed."""
     for _ in range(chance.randint(1, 6)):
@@ -109,12 +122,14 @@ def random_content(chance: random.Random) -> bytes:
     return "\n".join([chance.choice([header, header.upper(), ""]), *rows]).encode()
 
 
-def check_case(content: bytes, settings: Settings) -> bool:
+def check_case(content: bytes, settings: Settings, mutation: Mutation | None) -> bool:
     """Validate one case; returns whether it was accepted. Raises whatever is wrong."""
     parsed = parse_content("coingecko_20220316.csv", content, settings, today=TODAY)
     report = parsed.report
     assert report["rows_read"] == report["rows_kept"] + sum(report["rows_refused"].values()), report
     assert report["accepted"] == (parsed.rows is not None)
+    fault = mutation and mutation.fault(report)
+    assert not fault, f"{mutation.description}: {fault}"
     if parsed.rows is None:
         assert report["refusal"], "refused without a reason"
         return False
@@ -143,7 +158,19 @@ def ingest(cases: list[bytes], folder: Path, first: int) -> int:
     taken = Intake(settings, store).take_in(months_between(min(months), max(months)))
     store.write("raw_snapshots", taken.frame, months_between(min(months), max(months)), sources=taken.sources)
     assert not catalogue.files(states=["waiting"]), "a file was left waiting"
+    make_tables(store, settings, months_between(min(months), max(months)))
     return sum(report["accepted"] for report in taken.reports)
+
+
+def make_tables(store: TableStore, settings: Settings, months: list[str]) -> None:
+    """The steps after ingest on all rows that were accepted; what they write is validated."""
+    since, until = span_of(months)
+    cleaned, _ = clean_snapshots(store.read("raw_snapshots", months), since=since, until=until)
+    store.write("cleaned_snapshots", cleaned, months)
+    features = engineer_features(cleaned, formula=settings.formula, since=since)
+    store.write("engineered_features", features, months)
+    labels = label_targets(features, horizon_days=settings.horizon_days, since=since, until=until)
+    store.write("labels", labels, months)
 
 
 # Commands in this process, as a person would give them.
@@ -203,7 +230,7 @@ def check_commands(name: str, content: bytes, folder: Path) -> None:
 def ingest_by_command(cases: dict[str, bytes], home: Path) -> int:
     """`cryptoliq ingest` of all of them at once; returns how many were refused."""
     settings = Settings(home=home)
-    settings.raw_dir.mkdir(parents=True)
+    prepare_home(settings)
     for name, content in cases.items():
         (settings.raw_dir / name).write_bytes(content)
     said = command("ingest", home=home)
@@ -227,17 +254,24 @@ def main() -> None:
     args = parser.parse_args()
     print(f"{machine()}\nseed {args.seed}", flush=True)
     chance = random.Random(args.seed)
-    good = seeds_of(args.real)
+    good, columns = seeds_of(args.real), seeds_of_columns()
     started, wrong, accepted, ingested, commands, refused = time.perf_counter(), 0, 0, 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder) / "validate")
         batch: list[bytes] = []
         named: dict[str, bytes] = {}
         for number in range(args.cases):
-            content = mutated(chance.choice(good), chance) if chance.random() < 0.5 else random_content(chance)
+            kind, mutation = chance.randrange(3), None
+            if kind == 0:
+                content = random_content(chance)
+            elif kind == 1:
+                content = mutated(chance.choice(good), chance)
+            else:
+                mutation = mutate_columns(chance.choice(columns), chance)
+                content = mutation.content
             batch.append(content)
             try:
-                accepted += check_case(content, settings)
+                accepted += check_case(content, settings, mutation)
                 if number % 10 == 0:
                     name = odd_name(chance)
                     named[name] = content

@@ -46,7 +46,14 @@ BENCHMARKS = [
     Benchmark("fuzz_service.py", "--cases 1000", wants_home=True),
 ]
 # Modules that other scripts import or start.
-HELPERS = {"side_by_side.py", "injected.py", "injected_homes.py", "usual_service.py", "run_all.py"}
+HELPERS = {
+    "side_by_side.py",
+    "injected.py",
+    "injected_homes.py",
+    "usual_service.py",
+    "column_mutations.py",
+    "run_all.py",
+}
 
 
 def make_home(home: Path) -> None:
