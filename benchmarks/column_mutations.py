@@ -109,7 +109,9 @@ def _contradicting(rows: list[Row], chance: random.Random) -> Mutation:
         row[column] = "" if value is None else repr(value * factor if place in wrong else value)
 
     def contradicted(report: dict[str, Any]) -> str | None:
-        if report["accepted"] and report.get("contradicted_cells", {}).get(column, 0) < len(wrong):
+        # A negative ratio takes its whole row out.
+        found = report["contradicted_cells"].get(column, 0) + sum(report["rows_refused"].values())
+        if report["accepted"] and found < len(wrong):
             return f"{len(wrong)} stated values of {column} are wrong, and the report does not count them"
         return None
 

@@ -108,7 +108,7 @@ def test_what_benchmarks_import_is_pinned_with_exact_versions_and_no_address():
     assert "://" not in text
     known = pins("requirements.txt") | pins("requirements-dev.txt") | pins("requirements-bench.txt")
     assert not pins("requirements-bench.txt").keys() & (pins("requirements.txt") | pins("requirements-dev.txt")).keys()
-    own = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} | {"cryptoliq_assets"}
+    own = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} | {"cryptoliq_assets", "cryptoliq_assets_tests"}
     imported = {
         name.partition(".")[0]
         for path in (ROOT / "benchmarks").glob("*.py")

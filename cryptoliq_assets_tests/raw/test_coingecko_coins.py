@@ -199,6 +199,21 @@ def test_a_page_without_prices_or_volumes_is_named_though_the_other_pages_have_t
         fetch(tmp_path, service)
 
 
+@pytest.mark.parametrize(("column", "value"), [("price", None), ("24h_volume", None), ("price", 0)])
+def test_a_fetched_snapshot_is_refused_by_the_rule_for_files_and_requested_again(
+    tmp_path, service, column, value
+) -> None:
+    for each in service.coins[: COINS * 2 // 3]:
+        each |= {NUMBER_KEYS[column]: value, "price_change_24h": None}
+    with pytest.raises(
+        FetchError, match=f"is not written, ingest would refuse it: {column} is empty.* in 67% of the rows"
+    ):
+        fetch(tmp_path, service)
+    assert not (tmp_path / "data" / "raw").exists()
+    assert fetch(tmp_path, service, max_refused_share=0.7).files
+    assert service.pages() == [1, 1]
+
+
 def test_numbers_that_come_as_texts_are_numbers(tmp_path, service) -> None:
     plain = fetch(tmp_path / "numbers", service)
     for each in service.coins:

@@ -448,7 +448,7 @@ def test_a_service_that_fails_for_three_coins_in_a_row_is_left_alone(tmp_path, s
 
 def test_a_day_that_ingest_would_refuse_is_left_out_said_and_keeps_no_other_back(tmp_path, service) -> None:
     # Prices below 0 on all but the newest days.
-    service.chart_price, waited = 0.0, Waited()
+    service.chart_price, waited = 0.5, Waited()
     made = history(tmp_path, service, waited, top=1).fetch()
     assert [path.name for path in made.files] == ["coin_gecko_2025-03-04.csv", "coin_gecko_2025-03-05.csv"]
     refused = "8 days are left out, the first: coin_gecko_2025-02-24.csv is not written, ingest would"

@@ -257,14 +257,14 @@ def test_a_snapshot_taken_far_from_the_midnight_it_stands_for_says_so(tmp_path, 
 def test_null_values_are_empty_cells_and_refuse_no_row(tmp_path, service) -> None:
     nothing = dict.fromkeys(coin(2), None) | {"id": "bare"}
     third = coin(3, total_volume=float("nan"), name='Quo"te,\nline')
-    service.coins = [coin(1), nothing, third]
-    settings = fetching(tmp_path, service, coingecko_coins=3)
+    service.coins = [coin(1), nothing, third, coin(4)]
+    settings = fetching(tmp_path, service, coingecko_coins=4)
     made = fetch_snapshot(settings, clock=Waited().clock)
-    _, bare, third = rows(made.files[0])
+    _, bare, third, _ = rows(made.files[0])
     assert {name for name, value in bare.items() if value} == {"coin", "date", "change_unit"}
     assert (third["24h_volume"], third["name"], made.notes) == ("", 'Quo"te, line', [])
     report = examine(made.files[0], settings, today=DAY).report
-    assert (report["rows_kept"], report["rows_refused"]) == (3, {})
+    assert (report["rows_kept"], report["rows_refused"]) == (4, {})
 
 
 def test_a_second_fetch_of_a_day_asks_for_nothing_unless_told_to_replace(tmp_path, service) -> None:
