@@ -10,7 +10,9 @@ Prints how many answers had each status; exit code 1 when one was 5xx, or the se
 import argparse
 import collections
 import contextlib
+import csv
 import http.client
+import io
 import json
 import random
 import socket
@@ -110,6 +112,7 @@ class Fuzz:
     def run(self, cases: int) -> None:
         """Ask so many times; failures are cases answered with 5xx."""
         kinds = [self.json_case, self.bytes_case, self.csv_case, self.header_case, self.path_case, self.raw_case]
+        kinds += [self.trailer_case, self.bomb_case, self.origin_case, self.formula_case]
         for number in range(cases):
             kinds[number % len(kinds)]()
 
@@ -153,6 +156,68 @@ class Fuzz:
         headers = {name: self.chance.choice(_HEADERS[name]) for name in names}
         self._case(self.chance.choice(["GET", "POST"]), self.chance.choice(_PATHS), json.dumps(BODY).encode(), headers)
 
+    def trailer_case(self) -> None:
+        """A chunked body with trailers: few, many, long, unfinished, or some that a header would have."""
+        body = json.dumps(BODY).encode()
+        trailer = self.chance.choice(
+            [
+                b"X: y\r\n",
+                b"Authorization: Bearer x\r\n",
+                b"Content-Length: 1\r\n",
+                b"Host: rebound.example\r\n",
+                b"X: " + b"y" * 9000 + b"\r\n",
+            ]
+        )
+        end = self.chance.choice([b"\r\n", b"\r\n", b"", b"\x00"])
+        extension = self.chance.choice([b"", b"", b";a=b", b";" + b"a" * 50_000])
+        self._raw(
+            b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n%x%s\r\n%s\r\n0\r\n"
+            % (len(body), extension, body)
+            + trailer * self.chance.choice([0, 1, 10, 5000])
+            + end
+        )
+
+    def bomb_case(self) -> None:
+        """A CSV of many cells, rows or quotes."""
+        piece = self.chance.choice(
+            [",", "\n", '"",', '""\n', '"', "x\n", "x,", "1,1\n", CSV.splitlines(keepends=True)[1]]
+        )
+        text = self.chance.choice(["", CSV, "price,24h_volume\n", "=a,"]) + piece * self.chance.choice(
+            [10, 2000, 50_000]
+        )
+        self._case("POST", "/predict/batch", text.encode(), {"Content-Type": "text/csv"})
+
+    def origin_case(self) -> None:
+        """Names and origins of other sites: without keys none is answered with a forecast."""
+        headers = {"Content-Type": self.chance.choice(["application/json", "text/plain"])}
+        own = f"{self.host}:{self.port}"
+        host = self.chance.choice(
+            [own, "localhost", "rebound.example", "127.0.0.1.rebound.example", "[::1", "\xff", ""]
+        )
+        origin = self.chance.choice(
+            [None, f"http://{own}", "http://rebound.example", "null", "", f"https://{own}", "\xff"]
+        )
+        headers |= {"Host": host} | ({"Origin": origin} if origin is not None else {})
+        status, told = self._ask("POST", "/predict", json.dumps(BODY).encode(), headers)
+        welcome = host in (own, "localhost") and (origin is None or (host == own and origin == f"http://{own}"))
+        if status == 200 and not (welcome and headers["Content-Type"] == "application/json"):
+            self.failures.append(f"answered: {headers}: {told[:200]!r}")
+        self._note(status, f"{headers}: {told[:300]!r}")
+
+    def formula_case(self) -> None:
+        """Cells that a spreadsheet would evaluate: none comes back as it is."""
+        sign = self.chance.choice(["=", "+", "-", "@", "\t=", "＝", "－", " =", "'="])
+        row = self.chance.choice([f"{sign}cmd,BTC", f"Bitcoin,{sign}cmd", f'"{sign}cmd,x",BTC'])
+        tail = self.chance.choice([",1.5,0.1,-1,1,1e9,1e9,2025-07-31", ",x,0.1,-1,1,1e9,1e9,2025-07-31", ",1.5"])
+        body = (CSV + row + tail + "\n").encode()
+        status, told = self._ask("POST", "/predict/batch", body, {"Content-Type": "text/csv"})
+        if status == 200:
+            cells = [cell for line in csv.reader(io.StringIO(told.decode())) for cell in line]
+            if any(cell.lstrip()[:1] in tuple("=+@＝－") or cell.startswith("-cmd") for cell in cells):
+                self.failures.append(f"a formula came back: {body!r}: {told[:500]!r}")
+        self._note(status, f"{body!r}: {told[:300]!r}")
+
     def path_case(self) -> None:
         """Paths, queries and methods that are none."""
         odd = "".join(self.chance.choice(_ODD) for _ in range(self.chance.randint(1, 3)))
@@ -161,21 +226,21 @@ class Fuzz:
             ["GET", "GET", "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "BREW"]
         )
         self._raw(
-            f"{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode(),
+            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode(),
             whole=True,
         )
 
     def raw_case(self) -> None:
         """A socket that speaks no HTTP, or stops in the middle of it."""
         good = (
-            b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 40\r\n\r\n"
+            b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 40\r\n\r\n"
             + b"{" * 40
         )
         choices = [
             self.chance.randbytes(self.chance.randint(1, 2000)),
             good[: self.chance.randint(1, len(good))],
             good.replace(b"\r\n", b"\n"),
-            b"POST /predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
             + self.chance.choice([b"zz\r\n", b"5\r\nab", b"0\r\n\r\n"]),
             b"GET /healthz HTTP/9.9\r\n\r\n",
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + self.chance.randbytes(60),
@@ -205,7 +270,7 @@ class Fuzz:
         """Status and body of the answer; 0 where the service closed the connection without one."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=10)
         try:
-            connection.putrequest(method, path, skip_accept_encoding=True)
+            connection.putrequest(method, path, skip_accept_encoding=True, skip_host="Host" in headers)
             for name, value in headers.items():
                 connection.putheader(name, value.encode("latin-1"))
             honest = "Content-Length" not in headers and "Transfer-Encoding" not in headers

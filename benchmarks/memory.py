@@ -1,8 +1,12 @@
-"""Peak memory of a refresh: it grows with the months of one run, not with history.
+"""Peak memory: of one file or request at most 12 times its size and 200 MB; of a refresh it grows with the months of one run,
+not with history.
 
-    python benchmarks/memory.py [--coins 300] [--years 5]
+    python benchmarks/memory.py [--coins 300] [--years 5] [--bombs 31] [--served HOME] [--only bombs|refresh]
 
-Each line is a process of its own that takes files in through Dagster, as `cryptoliq materialize` does: one new day on 60
+First files and request bodies that are made to use memory (`bombs.py`), of `--bombs` MB each; the requests need a HOME with a
+champion, of which a copy is served. Exit code 1 when one exceeds the limit.
+
+Then the refresh. Each line is a process of its own that takes files in through Dagster, as `cryptoliq materialize` does: one new day on 60
 days of history and on five years of it; then a rebuild of all those years in runs of 6 months, and of 24. The first
 line is a process that has everything imported and compiled, and does nothing.
 """
@@ -17,6 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import bombs
 from side_by_side import machine, peak_memory_gb, show
 
 END = dt.date(2025, 6, 25)
@@ -56,13 +61,46 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--coins", type=int, default=300)
     parser.add_argument("--years", type=int, default=5)
+    parser.add_argument("--bombs", type=float, default=31.0, help="Megabytes of each file and body.")
+    parser.add_argument("--served", type=Path, help="A home with a champion, to serve a copy of.")
+    parser.add_argument("--only", choices=["bombs", "refresh"])
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         child(args.home, args.child)
         return
+    exceeded = [] if args.only == "refresh" else measure_bombs(args.served, int(args.bombs * 10**6))
+    if args.only != "bombs":
+        measure_refresh(args)
+    sys.exit(1 if exceeded else 0)
 
+
+def measure_bombs(served: Path | None, size: int) -> list[str]:
+    """Files, and requests to a served home; prints each, and returns those that exceed the limit."""
+    measured = bombs.measure_files(size)
+    if served:
+        import psutil
+        from serving import served_copy
+
+        with tempfile.TemporaryDirectory(prefix="cryptoliq-bombs-") as folder, served_copy(served, Path(folder)) as url:
+            port = int(url.rsplit(":", 1)[1])
+            [pid] = {
+                link.pid
+                for link in psutil.net_connections("tcp")
+                if link.status == "LISTEN" and link.laddr.port == port
+            }
+            measured += bombs.measure_requests(url, psutil.Process(pid), size)
+    show(
+        f"memory above the baseline; limit: {bombs.FACTOR} times the size and {bombs.SPARE_MB} MB",
+        ["shape", "MB", "times its size", "within"],
+        [(name, mb, times, "yes" if within else "NO") for name, mb, times, within in measured],
+    )
+    return [name for name, *_, within in measured if not within]
+
+
+def measure_refresh(args: argparse.Namespace) -> None:
+    """Peak memory of refreshes after short and long histories."""
     from cryptoliq_assets.simulate import simulate_market, write_snapshots
 
     days = 365 * args.years

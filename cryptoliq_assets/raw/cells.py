@@ -8,6 +8,7 @@ on every cell that both take, and a test holds them to it.
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -61,7 +62,7 @@ class Layout:
     @property
     def positions(self) -> np.ndarray:
         """Record of each well-formed row."""
-        others = np.array([*self.malformed, *self.blank], dtype=np.int64)
+        others = np.fromiter(chain(self.malformed, self.blank), dtype=np.int64)
         return np.setdiff1d(np.arange(self.rows + len(others)), others, assume_unique=True)
 
 

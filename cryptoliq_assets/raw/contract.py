@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from cryptoliq_assets.raw.file_types import detect_type
-from cryptoliq_assets.raw.records import HEADER, line_at, split_cells, unclosed_quote
+from cryptoliq_assets.raw.records import line_at, split_cells
 from cryptoliq_assets.schemas.raw import (
     CONTRACT_COLUMNS,
     OBSERVED_COLUMN,
@@ -35,6 +35,12 @@ _WIDE_MARKS = {
 _NOT_BLANK = re.compile(rb"\S")
 # pyarrow counts bytes of a block in 32 bits.
 _MOST_BYTES = 2**31 - 2**16
+# Limits of a row, checked before anything is split. The contract has eleven columns, and a snapshot's rows have about 100 bytes.
+MOST_CELLS, MOST_ROW_BYTES = 1_000, 2**22
+# A file is read in this many times its size and a constant. What one row of it takes, however short: so many rows are read.
+MEMORY_FACTOR, SPARE_BYTES, ROW_MEMORY_BYTES = 12, 200 * 10**6, 600
+# Refused rows that are listed one by one of a file that is refused as a whole, and is in quarantine as it came.
+MOST_LISTED_ROWS = 100_000
 # A sentence names this many columns of a foreign header, each cut to this many characters.
 _COLUMNS_SHOWN, _NAME_SHOWN = 20, 40
 
@@ -117,7 +123,7 @@ def name_fault(name: str) -> str | None:
 def open_document(content: bytes) -> Document:
     """The header and body of a raw file.
 
-    Raises FileRefusedError: "empty", "too_large", "wrong_type", "not_utf8", "binary" or "unclosed_quote". Columns are
+    Raises FileRefusedError: "empty", "too_large", "wrong_type", "not_utf8", "binary", and as `_bounded_header`. Columns are
     judged later.
     """
     if not content or content.isspace():
@@ -129,14 +135,63 @@ def open_document(content: bytes) -> Document:
     if found is not None:
         raise FileRefusedError("wrong_type", f"the file is {found.name}, not CSV; {found.remedy}")
     encoding = _check_encoding(content)
-    quote = unclosed_quote(content)
-    if quote is not None:
-        line = line_at(content, quote)
-        raise FileRefusedError("unclosed_quote", f'line {line}: a cell opens with a quote (") that never closes')
+    header, body_start = _bounded_header(content)
+    columns = tuple(cell.strip() for cell in split_cells(header))
+    return Document(content, columns, body_start, encoding)
+
+
+def _bounded_header(content: bytes) -> tuple[str, int]:
+    """The header's text and where the body begins, of a text within all limits.
+
+    Raises FileRefusedError: "unclosed_quote", "too_many_cells", "row_too_long", "too_many_rows" or "too_many_refused".
+    """
+    from cryptoliq_assets.raw.text_scan import scan_text
+
     marked = len(codecs.BOM_UTF8) if content.startswith(codecs.BOM_UTF8) else 0
-    match = HEADER.match(content, marked)
-    columns = tuple(cell.strip() for cell in split_cells(match[1].decode("utf-8")))
-    return Document(content, columns, match.end(), encoding)
+    found = _NOT_BLANK.search(content, marked)
+    if found is None:
+        return "", len(content)
+    start = found.start()
+    scan = scan_text(content, start, most_cells=MOST_CELLS, most_bytes=MOST_ROW_BYTES)
+    if scan.most_bytes > MOST_ROW_BYTES and scan.unclosed >= 0:
+        # Whether the quote closes beyond the limit, the row alone says.
+        scan = scan_text(content, scan.bytes_at, most_cells=MOST_CELLS, most_bytes=len(content))
+    if scan.unclosed >= 0 and scan.most_cells <= MOST_CELLS:
+        line = line_at(content, scan.unclosed)
+        raise FileRefusedError("unclosed_quote", f'line {line}: a cell opens with a quote (") that never closes')
+    if scan.most_cells > MOST_CELLS:
+        line = line_at(content, scan.cells_at)
+        raise FileRefusedError(
+            "too_many_cells",
+            f"line {line} has more than {MOST_CELLS:,} cells, the limit of a row; expected the columns of the contract: "
+            "check the line ends, or remove columns that are not needed",
+        )
+    if scan.most_bytes > MOST_ROW_BYTES:
+        line = line_at(content, scan.bytes_at)
+        raise FileRefusedError(
+            "row_too_long",
+            f"line {line} has more than {MOST_ROW_BYTES:,} bytes, the limit of a row: check the line ends, or shorten its cells",
+        )
+    _check_row_count(content, scan.rows)
+    if scan.misfits > MOST_LISTED_ROWS and 2 * scan.misfits > scan.rows:
+        line = line_at(content, scan.first_misfit)
+        raise FileRefusedError(
+            "too_many_refused",
+            f"{scan.misfits:,} of {scan.rows:,} rows have another number of cells than the header (the first: line {line}); "
+            "expected as many cells in each row as the header has columns",
+        )
+    return content[start : scan.header_end].decode("utf-8"), scan.header_end
+
+
+def _check_row_count(content: bytes, rows: int) -> None:
+    """Raise FileRefusedError ("too_many_rows") if reading so many rows takes more memory than a file of this size may use."""
+    most = (SPARE_BYTES + MEMORY_FACTOR * len(content)) // ROW_MEMORY_BYTES
+    if rows > most:
+        raise FileRefusedError(
+            "too_many_rows",
+            f"the file has {rows:,} rows of {len(content) / rows:.0f} bytes on average; a file of its size may have {most:,}, so "
+            f"that it is read in {MEMORY_FACTOR} times its size and {SPARE_BYTES // 10**6} MB; split it into several files",
+        )
 
 
 def check_doubled(document: Document) -> None:

@@ -28,7 +28,7 @@ def declared_unit(screened: Screened, document: Document) -> Unit | None:
     # Of two units that are each right, the one that comes later.
     wrong = words[1] if strange is None else strange
     row = pc.index(cells, wrong).as_py()
-    lines = find_records(bytes(document.body)).lines
+    lines = find_records(document.body).lines
     line = int(lines[screened.cells.layout.positions[row]]) + document.header_lines
     said = f"line {line}: {UNIT_COLUMN} is {short(wrong)}"
     before = f"; the rows before it say {short(words[0])}" if words[0] != wrong else ""

@@ -18,6 +18,8 @@ from cryptoliq_assets.raw.parsing import ParsedSnapshot, snapshot_dates
 from cryptoliq_assets.raw.together import RawFile, parse_snapshots
 from cryptoliq_assets.settings import Settings
 
+# How the catalogue's reason begins of a file that failed and is tried again, and of one that is not.
+FAILED, GIVEN_UP = "failed: ", "gave up: "
 # Bytes. A file system takes 255, and reports and temporary files add to the name.
 _LONGEST_NAME = 200
 
@@ -82,7 +84,11 @@ def unknown_files(look: Look, catalogue: Catalogue, *, by_change: bool = True) -
     unknown = []
     for entry in look.files:
         known, changed = newest.get(entry.name), entry.ctime_ns if by_change else None
-        if known is None or known.state == "refused" or not known.looks_like(entry.size, entry.mtime_ns, changed):
+        if (
+            known is None
+            or not known.looks_like(entry.size, entry.mtime_ns, changed)
+            or (known.state == "refused" and not str(known.reason).startswith(GIVEN_UP))
+        ):
             unknown.append(entry)
     return unknown
 
@@ -119,7 +125,11 @@ def register(entries: Iterable[Entry], settings: Settings, *, catalogue: Catalog
             # Written again with the same content: not a new version.
             seen.append((known.arrival, entry.size, entry.mtime_ns, entry.ctime_ns))
             continue
-        dates = frozenset(date for date in snapshot_dates(content) if first <= date <= today)
+        try:
+            dates = frozenset(date for date in snapshot_dates(content) if first <= date <= today)
+        # Whatever it is, it stops no other file: taken in without its dates, the file fails alone and is reported.
+        except Exception:
+            dates = frozenset()
         found.append(FoundFile(entry.name, digest, entry.size, entry.mtime_ns, dates, entry.ctime_ns))
     if seen:
         catalogue.touch(seen)

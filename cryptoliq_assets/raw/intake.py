@@ -25,7 +25,7 @@ from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
 from cryptoliq_assets.raw.command_report import command_report_path, extend_command_report
 from cryptoliq_assets.raw.comparison import comparison_issues
 from cryptoliq_assets.raw.empty_history import EmptyHistory
-from cryptoliq_assets.raw.folder import parse_contents, raw_file
+from cryptoliq_assets.raw.folder import FAILED, GIVEN_UP, parse_contents, raw_file
 from cryptoliq_assets.raw.gaps import gaps_of_months
 from cryptoliq_assets.raw.merging import hold_against
 from cryptoliq_assets.raw.month_rows import MonthRows
@@ -66,6 +66,9 @@ class _Read:
     unread: list[tuple[ReceivedFile, str]] = field(default_factory=list)
 
 
+_Settle = Callable[[_Read], list[dict[str, Any]]]
+
+
 @dataclass
 class Intake:
     """The road from the drop folder to raw rows, for one home. command: id of the command that it is part of."""
@@ -89,13 +92,25 @@ class Intake:
         neighbours = Neighbours(self.store, self.settings)
         empties = EmptyHistory(self.settings.validation_dir, self.settings.max_empty_share)
         done = 0
+        failed: list[tuple[ReceivedFile, Exception]] = []
+
+        def settle(read: _Read) -> list[dict[str, Any]]:
+            return self._settle(read, neighbours, empties)
+
         for batch in batches(waiting):
-            read = self._read(batch)
-            reports += self._settle(read, neighbours, empties)
+            read, told = self._take_batch(batch, settle, failed)
+            reports += told
             parsed |= {file.arrival: snapshot.rows for file, snapshot, _ in read.parsed if snapshot.rows is not None}
             unread |= {file.name: reason for file, reason in read.unread}
             done += len(batch)
             self.progress(f"read {done:,} of {len(waiting):,} files")
+        if len(failed) == len(waiting) > 1 and all(isinstance(error, OSError) for _, error in failed):
+            # No file's own fault: a full disk, a folder that cannot be written.
+            raise failed[0][1]
+        for file, error in failed:
+            read, told = self._fail(file, error, settle)
+            reports += told
+            unread |= {file.name: reason for file, reason in read.unread}
         accepted = self.catalogue.files(states=["accepted"])
         frame, sources = MonthRows(self.settings, self.store).gather(months, accepted=accepted, parsed=parsed)
         counted = parsed.keys() & {file.arrival for file in accepted}
@@ -113,6 +128,48 @@ class Intake:
         for file in files:
             touched.setdefault(file.name, set()).update(file.months)
         return [file for file in files if file.state == "waiting" and (not file.dates or touched[file.name] & months)]
+
+    def _take_batch(
+        self, batch: list[ReceivedFile], settle: _Settle, failed: list[tuple[ReceivedFile, Exception]]
+    ) -> tuple[_Read, list[dict[str, Any]]]:
+        """Read and settle a batch, with its reports; if that fails, file by file, so that a file that fails stops no other.
+
+        Such files are added to `failed`, each with its error.
+        """
+        try:
+            read = self._read(batch)
+            return read, settle(read)
+        # Whatever it is (a MemoryError, a fault in parsing, a disk that does not take one file): the file is reported with it.
+        except Exception as error:
+            if len(batch) == 1:
+                failed.append((batch[0], error))
+                return _Read(), []
+        whole, reports = _Read(), []
+        for file in batch:
+            read, told = self._take_batch([file], settle, failed)
+            whole.parsed += read.parsed
+            whole.unread += read.unread
+            reports += told
+        return whole, reports
+
+    def _fail(self, file: ReceivedFile, error: Exception, settle: _Settle) -> tuple[_Read, list[dict[str, Any]]]:
+        """Record that a file failed. It is tried again up to `max_attempts` times; then it goes to quarantine, or stays where
+        it is if the error was the disk's."""
+        most = self.settings.max_attempts
+        earlier = [known for known in self.catalogue.files(states=["refused"]) if known.name == file.name]
+        same = [known for known in earlier if known.sha256 == file.sha256 and str(known.reason).startswith(FAILED)]
+        attempt, told = len(same) + 1, f"{type(error).__name__}: {error}".rstrip(": ")
+        if attempt < most:
+            reason = f"{FAILED}{told} (attempt {attempt} of {most}; the next look tries it again)"
+        elif isinstance(error, OSError):
+            reason = f"{GIVEN_UP}{told} ({most} attempts failed; touch the file to try it again)"
+        else:
+            reason = f"{told} ({most} attempts failed)"
+            refused = ParsedSnapshot.refused_unread(file.name, size=file.size, reason=reason, code="failed")
+            read = _Read(parsed=[(file, refused, b"")])
+            return read, settle(read)
+        self.catalogue.settle(accepted=[], refused=[(file.arrival, reason)])
+        return _Read(unread=[(file, reason)]), []
 
     def _read(self, batch: list[ReceivedFile]) -> _Read:
         """Read and parse those files of a batch that are still the version that was registered."""

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from cryptoliq_assets.raw.cell_errors import CellError, check_cell_errors, find_cell_errors, without_systematic
 from cryptoliq_assets.raw.cells import read_cells, read_text
 from cryptoliq_assets.raw.contract import (
+    MOST_LISTED_ROWS,
     Document,
     FileRefusedError,
     check_doubled,
@@ -49,7 +50,8 @@ class ParsedSnapshot:
     """What one file gave.
 
     `rows` (ROWS_SCHEMA: changes in percent, dates at midnight) is None where the file is refused as a whole, and
-    `refusal` then says why. `refused_rows` (REFUSED_SCHEMA) holds each row that was not let in, as it came.
+    `refusal` then says why. `refused_rows` (REFUSED_SCHEMA) holds each row that was not let in, as it came; of a file refused
+    as a whole the first MOST_LISTED_ROWS.
     `report` is JSON: see `report.blank_report` for its keys.
     """
 
@@ -63,7 +65,10 @@ class ParsedSnapshot:
         report = self.report
         refused = sum(report["rows_refused"].values())
         kept = 0 if self.rows is None else self.rows.num_rows
-        told = self.refused_rows.num_rows + report["rows_refused"].get(FILE_REFUSED, 0)
+        listed = self.refused_rows.num_rows
+        told = listed + report["rows_refused"].get(FILE_REFUSED, 0)
+        if self.rows is None and listed == MOST_LISTED_ROWS < refused:
+            told = refused
         if (report["rows_read"], kept, told) != (report["rows_kept"] + refused, report["rows_kept"], refused):
             raise AssertionError(
                 f"{report['file']}: {report['rows_read']} rows read, {report['rows_kept']} said to be kept and {kept} "
@@ -198,7 +203,9 @@ def _accepted_rows(
         dates = (first, last_asked(today))
     else:
         screened = screen(cells, first=first, last=today)
-    progress.refused = refused_rows(screened, document)
+    # A file that is refused as a whole is in quarantine as it came: its refused rows need not all be listed.
+    whole = not screened.kept.any() or screened.faulty > max_refused_share * screened.cells.layout.rows_read
+    progress.refused = refused_rows(screened, document, most=MOST_LISTED_ROWS if whole and not questions else None)
     errors = progress.errors = [] if questions else find_cell_errors(screened, document, progress.refused)
     single = without_systematic(progress.refused, errors) if errors else progress.refused
     explained = Counter(row.reason for row in progress.refused) - Counter(row.reason for row in single)

@@ -10,12 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_QUOTED_CELL = re.compile(rb'(?<![^,\r\n])"[^"]*(?:""[^"]*)*("?)')
-_CELL = rb'(?:"[^"]*(?:""[^"]*)*"[^,\r\n]*|[^,\r\n]*)'
-# The first record that is not blank, as group 1.
-HEADER = re.compile(rb"\s*(" + _CELL + rb"(?:," + _CELL + rb")*)")
 _HEADER_CELL = re.compile(r'(?:^|,)("[^"]*(?:""[^"]*)*"[^,]*|[^,]*)')
-_LF, _CR = 10, 13
 
 
 @dataclass(frozen=True)
@@ -25,13 +20,6 @@ class Records:
     starts: np.ndarray
     ends: np.ndarray
     lines: np.ndarray
-
-
-def unclosed_quote(text: bytes) -> int | None:
-    """Offset of a quote that opens a cell and never closes; None where all do."""
-    if b'"' not in text:
-        return None
-    return next((match.start() for match in _QUOTED_CELL.finditer(text) if not match[1]), None)
 
 
 def line_at(text: bytes, offset: int) -> int:
@@ -48,32 +36,8 @@ def split_cells(header: str) -> list[str]:
     return [cell.strip().strip('"').replace('""', '"') for cell in _HEADER_CELL.findall(header)]
 
 
-def find_records(text: bytes) -> Records:
+def find_records(text: bytes | memoryview) -> Records:
     """All records of a text whose quotes all close."""
-    signs = np.frombuffer(text, dtype=np.uint8)
-    at_cr = signs == _CR
-    is_end = (signs == _LF) | at_cr
-    # The LF of a CRLF belongs to the end that its CR began.
-    second = np.zeros(len(signs), dtype=bool)
-    second[1:] = at_cr[:-1] & (signs[1:] == _LF)
-    line_ends = np.flatnonzero(is_end & ~second)
-    width = np.ones(len(line_ends), dtype=np.int64)
-    width[np.isin(line_ends + 1, np.flatnonzero(second), assume_unique=True)] = 2
-    line_starts = np.append(0, line_ends + width)
+    from cryptoliq_assets.raw.text_scan import record_bounds
 
-    parts = ~_inside_quotes(text, line_ends)
-    starts = np.append(0, (line_ends + width)[parts])
-    ends = np.append(line_ends[parts], len(text))
-    filled = ends > starts
-    starts, ends = starts[filled], ends[filled]
-    return Records(starts, ends, np.searchsorted(line_starts, starts) + 1)
-
-
-def _inside_quotes(text: bytes, offsets: np.ndarray) -> np.ndarray:
-    """Which offsets lie inside a quoted cell."""
-    spans = [match.span() for match in _QUOTED_CELL.finditer(text)] if b'"' in text else []
-    if not spans:
-        return np.zeros(len(offsets), dtype=bool)
-    opens, closes = np.array(spans).T
-    latest = np.searchsorted(opens, offsets, side="right") - 1
-    return (latest >= 0) & (offsets < closes[latest])
+    return Records(*record_bounds(text))

@@ -180,33 +180,41 @@ def _mark_totals(screened: Screened) -> None:
     verdict.at_fault[totals] = verdict.columns.index("coin")
 
 
-def refused_rows(screened: Screened, document: Document) -> list[RefusedRow]:
-    """Every refused row as it came, in the order of the file."""
+def refused_rows(screened: Screened, document: Document, *, most: int | None = None) -> list[RefusedRow]:
+    """The refused rows as they came, in the order of the file: all of them, or the first `most`."""
     if not screened.refused:
         return []
     layout, verdict = screened.cells.layout, screened.verdict
-    body = bytes(document.body)
-    records = find_records(body)
-    lines = (records.lines + document.header_lines).tolist()
-    starts, ends = records.starts.tolist(), records.ends.tolist()
-
-    def text(record: int) -> str:
-        return body[starts[record] : ends[record]].decode("utf-8")
-
-    found: dict[int, RefusedRow] = {}
-    for record, fields in layout.malformed.items():
-        code = Reason.WRONG_FIELD_COUNT.code
-        found[record] = RefusedRow(lines[record], code, None, f"{fields} fields", text(record))
     refused = np.flatnonzero(~screened.kept)
-    at_fault = verdict.at_fault[refused]
+    malformed = np.fromiter(layout.malformed, dtype=np.int64, count=len(layout.malformed))
+    records = np.concatenate([malformed, layout.positions[refused]])
+    order = np.argsort(records, kind="stable")[:most]
+    body = document.body
+    found = find_records(body)
+    lines = found.lines[records[order]] + document.header_lines
+    starts, ends = found.starts[records[order]], found.ends[records[order]]
+    chosen = refused[order[order >= len(malformed)] - len(malformed)]
+    at_fault = verdict.at_fault[chosen]
     # The cells as they came: a number at fault is NaN by now.
     cells, _ = read_text(document, [verdict.columns[place] for place in np.unique(at_fault)])
-    values = {name: column.take(pa.array(refused)).to_pylist() for name, column in cells.items()}
-    rows = zip(layout.positions[refused].tolist(), verdict.reasons[refused].tolist(), at_fault.tolist(), strict=True)
-    for nth, (record, reason, place) in enumerate(rows):
-        column = verdict.columns[place]
-        found[record] = RefusedRow(lines[record], Reason(reason).code, column, values[column][nth], text(record))
-    return [found[record] for record in sorted(found)]
+    values = {
+        verdict.columns[place]: iter(
+            cells[verdict.columns[place]].take(pa.array(chosen[at_fault == place])).to_pylist()
+        )
+        for place in np.unique(at_fault).tolist()
+    }
+    reasons = zip(verdict.reasons[chosen].tolist(), at_fault.tolist(), strict=True)
+    listed = []
+    for place, record, line, start, end in zip(order, records[order], lines, starts, ends, strict=True):
+        text = str(body[start:end], "utf-8")
+        if place < len(malformed):
+            fields = f"{layout.malformed[int(record)]} fields"
+            listed.append(RefusedRow(int(line), Reason.WRONG_FIELD_COUNT.code, None, fields, text))
+        else:
+            reason, column = next(reasons)
+            name = verdict.columns[column]
+            listed.append(RefusedRow(int(line), Reason(reason).code, name, next(values[name]), text))
+    return listed
 
 
 def truncated_line(screened: Screened, document: Document) -> int | None:
@@ -217,4 +225,4 @@ def truncated_line(screened: Screened, document: Document) -> int | None:
     last = layout.rows_read + len(layout.blank) - 1
     if layout.malformed.get(last, len(document.columns)) >= len(document.columns):
         return None
-    return document.header_lines + int(find_records(bytes(document.body)).lines[last])
+    return document.header_lines + int(find_records(document.body).lines[last])

@@ -114,12 +114,11 @@ def predict_content(
         raise InputRefused(f"it has columns named {', '.join(doubled)}, as those added: rename or remove them")
     requests = requests_of(parsed, rows)
     forecasts = _forecast(requests, len(rows.records), champion, settings=settings, history=history, progress=progress)
-    refused = [code for code, _ in rows.reasons.values()]
     counts = np.bincount(forecasts.basis[forecasts.basis >= 0], minlength=len(_BASES)).tolist()
     outcome = Outcome(
         rows=len(rows.records),
         by_basis={name: count for count, name in sorted(zip(counts, _BASES, strict=True), reverse=True) if count},
-        refused={code: refused.count(code) for code in dict.fromkeys(refused)},
+        refused=rows.refused,
         unit=parsed.report["unit"],
         scores=forecasts.numbers[0][forecasts.basis >= 0],
         doubts=_doubts(parsed),
@@ -292,7 +291,7 @@ def _told(text: str, said: list[str] | None, rows: Rows, place: int) -> bytes:
         return line_of([*cells, *said, ""])
     beyond = f"; beyond the columns: {', '.join(map(repr, surplus))}" if surplus else ""
     empty = [""] * (len(ADDED_COLUMNS) - 1)
-    return line_of([*cells, *empty, rows.reasons[place][1] + beyond])
+    return line_of([*cells, *empty, rows.reason_at(place) + beyond])
 
 
 def _harmless(cells: list[str], columns: list[str]) -> list[str]:

@@ -1,9 +1,12 @@
 """The rows of a CSV to forecast, as they came and as requests: what `batch.py` reads, without what it makes of it."""
 
 import datetime as dt
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from cryptoliq_assets.features.engineering import OBSERVED_NUMBERS
 from cryptoliq_assets.raw.cells import read_text
@@ -18,19 +21,41 @@ from cryptoliq_assets.serving.lines import Records
 
 @dataclass(frozen=True)
 class Rows:
-    """The records of IN that are rows, as they came, the lines on which they begin, and why some are refused (by place)."""
+    """The records of IN that are rows, as they came, and the lines on which they begin.
+
+    `unread` (REFUSED_SCHEMA) are those that parsing refused, at `unread_places` (ascending); `reasons` has those refused later,
+    by place: code and sentence. `dates` are the first and the last that a row may have.
+    """
 
     columns: list[str]
     records: Records
     lines: np.ndarray
-    reasons: dict[int, tuple[str, str]]
+    unread: pa.Table
+    unread_places: np.ndarray
+    dates: tuple[dt.date, dt.date]
+    reasons: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def kept(self) -> np.ndarray:
         """Places of the rows that parsing let in, in their order."""
         let_in = np.ones(len(self.records), dtype=bool)
-        let_in[list(self.reasons)] = False
+        let_in[self.unread_places] = False
         return np.flatnonzero(let_in)
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """How many rows are refused, by code."""
+        counted = pc.value_counts(self.unread["reason"]).to_pylist()
+        counts = Counter({count["values"]: count["counts"] for count in counted})
+        counts.update(code for code, _ in self.reasons.values())
+        return dict(counts)
+
+    def reason_at(self, place: int) -> str:
+        """Why the row at a place is refused, in a sentence: put into words when it is written, not before."""
+        if place in self.reasons:
+            return self.reasons[place][1]
+        nth = int(np.searchsorted(self.unread_places, place))
+        return RefusedRow(**self.unread.slice(nth, 1).to_pylist()[0]).issue(self.dates)
 
     def refuse(self, place: int, code: str, column: str, said: str, expected: str) -> None:
         """Note why the row at a place cannot be forecast."""
@@ -60,7 +85,7 @@ _NOTHING_ASKED = Requests(
 def locate(content: bytes) -> tuple[Document, Located]:
     """The text and where its records lie; raises FileRefusedError where parsing refuses the text."""
     document = open_document(content)
-    return document, find_records(bytes(document.body))
+    return document, find_records(document.body)
 
 
 def rows_of(document: Document, located: Located, parsed: ParsedSnapshot, *, dates: tuple[dt.date, dt.date]) -> Rows:
@@ -70,11 +95,12 @@ def rows_of(document: Document, located: Located, parsed: ParsedSnapshot, *, dat
         # Lines of blanks are no rows.
         rows = np.delete(np.arange(len(starts)), read_text(document, ["price"])[1].blank)
         starts, ends, lines = starts[rows], ends[rows], lines[rows]
-    refused = [RefusedRow(**row) for row in parsed.refused_rows.to_pylist() if row["reason"] != FILE_REFUSED]
-    places = np.searchsorted(lines, [row.line for row in refused]).tolist()
-    reasons = {place: (row.reason, row.issue(dates)) for place, row in zip(places, refused, strict=True)}
+    unread = parsed.refused_rows
+    unread = unread.filter(pc.not_equal(unread["reason"], FILE_REFUSED))
+    places = np.searchsorted(lines, unread["line"].to_numpy())
     shift = document.body_start
-    return Rows(list(document.columns), Records(document.content, starts + shift, ends + shift), lines, reasons)
+    records = Records(document.content, starts + shift, ends + shift)
+    return Rows(list(document.columns), records, lines, unread, places, dates)
 
 
 def requests_of(parsed: ParsedSnapshot, rows: Rows) -> Requests:
