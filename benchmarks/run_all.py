@@ -35,6 +35,7 @@ class Benchmark:
 BENCHMARKS = [
     Benchmark("features.py", "--rows 500000"),
     Benchmark("training.py", "--rows 5000", wants_home=True),
+    Benchmark("short_history.py", "--markets 2 --coins 60"),
     Benchmark("arrival.py", "--coins 60 --days 400 --files 3"),
     Benchmark("memory.py", "--coins 60 --years 1"),
     Benchmark("rebuild.py", "--coins 60 --days 600"),

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryptoliq_assets.features.engineering import engineer_features
-from cryptoliq_assets.features.registry import FEATURE_NAMES
+from cryptoliq_assets.features.registry import FEATURE_NAMES, FEATURES
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.serving.online import StoredHistory, request_features
 from cryptoliq_assets.settings import Settings
@@ -87,7 +87,7 @@ def test_a_coin_that_nobody_knows_is_taken_as_it_is():
     asked = cleaned_rows([{"day": 6, "coin": "Newcoin"}])
     online = request_features(asked, StoredHistory.of(past, formula=FORMULA))
     alone = engineer_features(asked, history=False)
-    own = [name for name in NAMES if not name.startswith(("market_", "mkt_cap_rank"))]
+    own = [feature.name for feature in FEATURES if not feature.market_wide]
     np.testing.assert_array_equal(online[own].to_numpy(), alone[own].to_numpy())
     assert online["basis"].tolist() == ["snapshot"]
 

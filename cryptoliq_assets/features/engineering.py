@@ -6,14 +6,15 @@ without history is a history of one day.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from cryptoliq_assets.features.asked import Asked, calendar_lags, calendar_mean
 from cryptoliq_assets.features.market import Market, market_of
-from cryptoliq_assets.features.registry import BASES, FEATURE_NAMES, RETURN_DAYS
-from cryptoliq_assets.features.windows import calendar_windows
+from cryptoliq_assets.features.registry import BASES, FEATURE_NAMES, LEVEL_STEP, RELATIVE_LEVELS, RETURN_DAYS, relative
+from cryptoliq_assets.features.windows import calendar_windows, relative_windows
 from cryptoliq_assets.labels.liquidity import CLIP_7D, CLIP_24H, Liquidity, log_return, score_liquidity
 
 # Without a row this recent a coin's past says little of today: a forecast then rests on the row alone.
@@ -22,12 +23,16 @@ RECENT_DAYS = 3
 
 @dataclass(frozen=True)
 class Track:
-    """What windows look at: n rows sorted by (coin, day). bases: (n, len(BASES)) in the order of BASES."""
+    """What windows look at: n rows sorted by (coin, day).
+
+    bases: (n, len(BASES)) in the order of BASES; relative: the same less the median coin's of the day.
+    """
 
     coins: np.ndarray
     days: np.ndarray
     price: np.ndarray
     bases: np.ndarray
+    relative: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,12 @@ class Observed:
 
     def take(self, rows: np.ndarray) -> "Observed":
         """The chosen rows, in the order given."""
-        own = {name: values[rows] for name, values in vars(self).items() if name != "liquidity"}
+        own = {name: values[rows] for name, values in vars(self).items() if name not in ("liquidity", "bases")}
         return Observed(**own, liquidity=Liquidity(*(values[rows] for values in vars(self.liquidity).values())))
 
-    @property
-    def track(self) -> Track:
-        """These rows as windows look at them."""
+    @cached_property
+    def bases(self) -> np.ndarray:
+        """(n, len(BASES)), each base in one piece: windows look at one at a time."""
         columns = {
             "liquidity_score": self.liquidity.score,
             "volume_log": self.liquidity.volume_log,
@@ -65,8 +70,12 @@ class Observed:
             "turnover_log": self.liquidity.volume_log - np.log(self.mkt_cap),
             "change_24h_abs": np.abs(self.change_24h),
         }
-        # Each base lies together: windows look at one at a time.
-        return Track(self.coins, self.days, self.price, np.stack([columns[base] for base in BASES]).T)
+        return np.stack([columns[base] for base in BASES]).T
+
+    def track_in(self, market: Market) -> Track:
+        """These rows as windows look at them in a market."""
+        relative_bases = self.bases - market.levels_on(list(BASES), self.days)
+        return Track(self.coins, self.days, self.price, self.bases, relative_bases)
 
 
 def observe(cleaned: pd.DataFrame, *, formula: str) -> Observed:
@@ -111,7 +120,17 @@ def observed_market(observed: Observed) -> Market:
         "change_24h": observed.change_24h,
         "volume_log": liquidity.volume_log,
     }
-    return market_of(observed.days, observed.mkt_cap, values=values, sound=observed.sound)
+    levels = dict(zip(BASES, observed.bases.T, strict=True))
+    levels |= {"price_log": np.log(observed.price), "mkt_cap_log": np.log(observed.mkt_cap)}
+    return market_of(
+        observed.coins,
+        observed.days,
+        observed.mkt_cap,
+        values=values,
+        sound=observed.sound,
+        levels=levels,
+        filled=observed.filled,
+    )
 
 
 def feature_arrays(asked: Asked, *, today: Observed, past: Track, market: Market) -> dict[str, np.ndarray]:
@@ -119,10 +138,11 @@ def feature_arrays(asked: Asked, *, today: Observed, past: Track, market: Market
 
     asked: their coins and days, and the rows of `past` that they see; today: what they say by themselves.
     """
-    bases = today.track.bases
+    bases, day = today.bases, today.days
     windows = calendar_windows(asked, bases, days=past.days, bases=past.bases)
     own = dict(zip(BASES, bases.T, strict=True))
-    price, mkt_cap, day = today.price, today.mkt_cap, today.days
+    own_relative = bases - market.levels_before(list(BASES), day)
+    price, mkt_cap = today.price, today.mkt_cap
     before = market.snapshot_before(day)
     seen = (asked.days, asked.first, asked.last)
     earlier = calendar_lags(*seen, past.days, past.price, np.array(RETURN_DAYS))
@@ -134,6 +154,8 @@ def feature_arrays(asked: Asked, *, today: Observed, past: Track, market: Market
     features = {
         **own,
         **windows.columns,
+        **dict(zip(map(relative, BASES), own_relative.T, strict=True)),
+        **relative_windows(asked, own_relative, days=past.days, bases=past.relative),
         "change_1h": today.change_1h,
         "change_24h": today.change_24h,
         "change_7d": today.change_7d,
@@ -141,6 +163,7 @@ def feature_arrays(asked: Asked, *, today: Observed, past: Track, market: Market
         "price_log": np.log(price),
         "mkt_cap_log": np.log(mkt_cap),
         "days_seen_90d": windows.days_seen,
+        "listing_age_90d": market.listing_age(day, windows.days_seen),
         # Day 0 of the epoch was a Thursday.
         "weekday": ((day + 3) % 7).astype(float),
         "mkt_cap_rank_log": market.rank_log(day, mkt_cap),
@@ -152,6 +175,9 @@ def feature_arrays(asked: Asked, *, today: Observed, past: Track, market: Market
         "price_sqrt": np.sqrt(price),
         "price_ma_7d": calendar_mean(*seen, price, past.days, past.price, 7),
     }
+    levels = market.levels_before(RELATIVE_LEVELS, day)
+    for place, name in enumerate(RELATIVE_LEVELS):
+        features[relative(name)] = LEVEL_STEP * np.round((features[name] - levels[:, place]) / LEVEL_STEP)
     return {name: features[name] for name in FEATURE_NAMES}
 
 
@@ -173,7 +199,9 @@ def engineer_features(
     market = market or observed_market(observed)
     first = day_numbers(pd.Series([since]))[0] if since is not None else np.iinfo(np.int64).min
     rows = np.flatnonzero(observed.days >= first)
-    track = observed.track if history else replace(observed.track, coins=np.arange(len(observed.days)))
+    track = observed.track_in(market)
+    if not history:
+        track = replace(track, coins=np.arange(len(observed.days)))
     today = observed.take(rows)
     asked = Asked.among(rows, track.coins, track.days)
     features = feature_arrays(asked, today=today, past=track, market=market)
@@ -204,11 +232,17 @@ def forget_the_past(features: Mapping[str, np.ndarray] | pd.DataFrame, rows: np.
 
     To the last bit those of a history of one day, by the same kernels.
     """
-    bases = np.column_stack([np.asarray(features[base], dtype=float)[rows] for base in BASES])
+    bases, own_relative = (
+        np.column_stack([np.asarray(features[name], dtype=float)[rows] for name in names])
+        for names in (BASES, list(map(relative, BASES)))
+    )
     none = np.zeros(len(rows), dtype=np.int64)
-    windows = calendar_windows(Asked(np.arange(len(rows)), none, none, none), bases, days=none[:0], bases=bases[:0])
+    asked = Asked(np.arange(len(rows)), none, none, none)
+    windows = calendar_windows(asked, bases, days=none[:0], bases=bases[:0])
+    of_market = relative_windows(asked, own_relative, days=none[:0], bases=bases[:0])
     returns = {f"return_{back}d": np.full(len(rows), np.nan) for back in RETURN_DAYS}
-    return {**windows.columns, **returns, "days_seen_90d": windows.days_seen}
+    seen = {"days_seen_90d": windows.days_seen, "listing_age_90d": windows.days_seen}
+    return {**windows.columns, **of_market, **returns, **seen}
 
 
 def day_numbers(dates: pd.Series) -> np.ndarray:

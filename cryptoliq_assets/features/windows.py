@@ -15,7 +15,18 @@ import numba
 import numpy as np
 
 from cryptoliq_assets.features.asked import Asked, days_seen
-from cryptoliq_assets.features.registry import BASES, HALF_LIVES, LAGGED, LAGS, MEAN_WINDOWS, STD_WINDOWS
+from cryptoliq_assets.features.registry import (
+    BASES,
+    HALF_LIVES,
+    LAGGED,
+    LAGS,
+    LEVELS,
+    MEAN_WINDOWS,
+    RELATIVE_MEANS,
+    RELATIVE_STDS,
+    STD_WINDOWS,
+    relative,
+)
 from cryptoliq_assets.partitions import HISTORY_DAYS
 
 # Fixed point: bases are logarithms, scores and clipped returns, below 2^10 in size, so that the sum of 90 stays below
@@ -59,6 +70,14 @@ def calendar_moments(asked: Asked, own: np.ndarray, *, days: np.ndarray, bases: 
         names = [f"{base}_mean_{window}d" for window in MEAN_WINDOWS] + [f"{base}_std_{w}d" for w in STD_WINDOWS]
         columns |= _columns(names, _moments, asked, own[:, place], days=days, values=bases[:, place])
     return columns
+
+
+def relative_windows(asked: Asked, own: np.ndarray, *, days: np.ndarray, bases: np.ndarray) -> dict[str, np.ndarray]:
+    """Means and deviations of the bases relative to the market; arguments as in `calendar_windows`."""
+    made = calendar_moments(asked, own, days=days, bases=bases)
+    wanted = [(base, f"mean_{window}d") for base in BASES for window in RELATIVE_MEANS]
+    wanted += [(base, f"std_{window}d") for base in LEVELS for window in RELATIVE_STDS]
+    return {f"{relative(base)}_{window}": made[f"{base}_{window}"] for base, window in wanted}
 
 
 def _columns(

@@ -5,7 +5,7 @@ They share the learners' interface, so that they are evaluated by the same code 
 
 import numpy as np
 
-from cryptoliq_assets.models.learners import LINE, Learner
+from cryptoliq_assets.models.learners import HAR_INPUTS, Learner
 
 PERSISTENCE = "persistence"
 HAR = "har"
@@ -42,7 +42,7 @@ class HeterogeneousAutoregression(Baseline):
         return np.nan_to_num(self._design(X) @ self.coefficients, nan=0.0)
 
     def _design(self, X: np.ndarray) -> np.ndarray:
-        inputs = [X[:, self.features.index(name)].astype(float) for name in LINE]
+        inputs = [X[:, self.features.index(name)].astype(float) for name in HAR_INPUTS]
         return np.column_stack([*inputs, np.ones(len(X))])
 
 

@@ -3,6 +3,7 @@
 How it is shown is `models/card_page.py`; what of it goes into metadata.json is `models/card.py`.
 """
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cryptoliq_assets.features.registry import MEAN_WINDOWS, STD_WINDOWS
 from cryptoliq_assets.models.baselines import HAR, PERSISTENCE
 from cryptoliq_assets.models.buckets import BUCKETS
 from cryptoliq_assets.models.coin_measures import LEAST_COIN_ROWS, measure_coins
@@ -17,6 +19,7 @@ from cryptoliq_assets.models.evaluation import Evaluation
 from cryptoliq_assets.models.intervals import PARTIAL_GROUPS, WITHOUT, ConformalTable
 from cryptoliq_assets.models.leaderboard import candidate_named
 from cryptoliq_assets.models.training_set import VIEWS, WITH_HISTORY, WITHOUT_HISTORY, YOUNG, TrainingSet
+from cryptoliq_assets.partitions import HISTORY_DAYS
 
 DECILES = 10
 IMPORTANT = 15
@@ -63,6 +66,14 @@ def card_facts(
         daily_mae=_daily_mae(evaluation, rows),
         ledger=_ledger(ledger),
     )
+
+
+def longer_windows(metadata: Mapping[str, Any]) -> list[int]:
+    """Windows of the features, in days, that are longer than the table that the model learnt from: none of its rows fills them."""
+    training = metadata["training"]
+    first, last = (dt.date.fromisoformat(training[name]) for name in ("first_date", "last_date"))
+    windows = {*MEAN_WINDOWS, *STD_WINDOWS, HISTORY_DAYS}
+    return sorted(window for window in windows if window > (last - first).days + 1)
 
 
 def model_table(leaderboard: Mapping[str, Any]) -> pd.DataFrame:

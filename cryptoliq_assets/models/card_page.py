@@ -10,7 +10,7 @@ import pandas as pd
 
 from cryptoliq_assets.io.page import html_key_figures, html_note, html_page, html_table
 from cryptoliq_assets.models.backtest import smoothed
-from cryptoliq_assets.models.card_facts import CardFacts
+from cryptoliq_assets.models.card_facts import CardFacts, longer_windows
 from cryptoliq_assets.models.importance import IMPORTANCE_ROWS
 from cryptoliq_assets.models.intervals import LEAST_RESIDUALS
 from cryptoliq_assets.models.names import title_of
@@ -155,12 +155,20 @@ def _data(metadata: dict[str, Any]) -> pd.DataFrame:
         "rows": f"{training['rows']:,}",
         "coins": f"{training['coins']:,}",
         "features": f"{len(metadata['features'])}",
+        "windows longer than the table": _longer_windows(metadata),
         "fingerprint of the tables": training["fingerprint"],
         "sha256 of the artifact": metadata.get("sha256", ""),
         "libraries": libraries,
         "git revision": metadata.get("git_revision") or "unknown",
     }
     return pd.DataFrame(told.items(), columns=["what", "value"])
+
+
+def _longer_windows(metadata: dict[str, Any]) -> str:
+    windows = longer_windows(metadata)
+    if not windows:
+        return "none"
+    return f"{', '.join(map(str, windows))} days: no row fills them, and each holds the days that there are"
 
 
 def _folds(metadata: dict[str, Any]) -> pd.DataFrame:

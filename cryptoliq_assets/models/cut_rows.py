@@ -61,8 +61,8 @@ def partial_features(cleaned: pd.DataFrame, *, formula: str) -> pd.DataFrame:
         shown["24h"] = np.where(chosen & _NO_24H[lacking], np.nan, numbers["24h"])
         observed = observe_arrays(coins, days, shown, filled=filled, formula=formula)
         rows = np.flatnonzero(chosen)
-        asked = Asked.among(rows, observed.track.coins, observed.track.days)
-        found = feature_arrays(asked, today=observed.take(rows), past=observed.track, market=market)
+        asked = Asked.among(rows, observed.coins, observed.days)
+        found = feature_arrays(asked, today=observed.take(rows), past=observed.track_in(market), market=market)
         for name, values in found.items():
             made.setdefault(name, np.empty(len(days)))[rows] = values
     return pd.DataFrame({"coin": cleaned["coin"].array, "date": cleaned["date"].to_numpy(), **made}, copy=False)

@@ -12,7 +12,7 @@ import numpy as np
 
 from cryptoliq_assets.models.names import MODEL_NAMES
 from cryptoliq_assets.models.parts import BoostedPart, ForestPart, LinearPart, Part, require_device
-from cryptoliq_assets.models.shaping import bare_rows, departures, telling_columns
+from cryptoliq_assets.models.shaping import bare_rows, departures, inputs, telling_columns
 
 # What the target is a change from: the first of these features that the row has.
 TARGETS: dict[str, tuple[str, ...]] = {
@@ -21,7 +21,9 @@ TARGETS: dict[str, tuple[str, ...]] = {
 }
 
 # What a line needs to forecast: today, and where the score usually is (HAR, Corsi 2009, doi:10.1093/jjfinec/nbp001).
-LINE = ("liquidity_score", "liquidity_score_mean_7d", "liquidity_score_mean_30d")
+HAR_INPUTS = ("liquidity_score", "liquidity_score_mean_7d", "liquidity_score_mean_30d")
+# The same among a learner's inputs, where the level is told relative to the market.
+LINE = (*HAR_INPUTS, "liquidity_score_relative_mean_7d")
 
 
 def available_threads() -> int:
@@ -105,7 +107,11 @@ class Learner:
 
     def _learn(self, X: np.ndarray, change: np.ndarray, weights: np.ndarray | None, **otherwise: Any) -> "Part":
         shaped = departures(X, self.features)
-        columns = telling_columns(shaped)
+        learnt_from = inputs(self.features)
+        columns = telling_columns(shaped, learnt_from)
+        if not len(columns):
+            # All rows are alike: a constant is learnt, but a regression needs a column.
+            columns = learnt_from[:1]
         if len(columns) < shaped.shape[1]:
             shaped = shaped[:, columns]
         common = {name: value for name, value in self.params.items() if name != "bare"}

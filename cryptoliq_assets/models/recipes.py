@@ -12,14 +12,18 @@ import numpy as np
 from cryptoliq_assets.features.registry import FEATURES
 from cryptoliq_assets.models.learners import LEARNERS, Learner
 from cryptoliq_assets.models.names import MODEL_NAMES, model_name_of
+from cryptoliq_assets.models.shaping import CENTRES
 from cryptoliq_assets.models.training_set import PARTIAL, WITH_HISTORY, WITHOUT_HISTORY, YOUNG, TrainingSet
 
 # The day's market is the same number for every coin: over a few hundred days a tree learns by it which day it is, and
-# what happened next. Without these columns every fold is better (docs/modelling.md).
+# what happened next. Without these columns every fold is better (docs/modelling.md). The same holds of what is `dated`;
+# what the others are counted from is there to count from, and no input (`shaping.inputs`).
 OWN_FEATURES = tuple(
     feature.name
     for feature in FEATURES
-    if feature.for_models and not (feature.market_wide and feature.name.startswith("market_"))
+    if feature.for_models
+    and not (feature.market_wide and feature.name.startswith("market_"))
+    and (not feature.dated or feature.name in CENTRES)
 )
 
 

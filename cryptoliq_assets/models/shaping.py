@@ -9,11 +9,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from cryptoliq_assets.features.registry import BASES
+from cryptoliq_assets.features.registry import LEVELS, relative
 
-# Followed as departures from their own 7-day mean; change_24h_abs is no level.
-_FOLLOWED = tuple(base for base in BASES if base != "change_24h_abs")
+# Followed as departures from their own 7-day mean.
+_FOLLOWED = (*LEVELS, *map(relative, LEVELS))
 _DEPARTING = ("", "_mean_", "_lag_", "_ewm_")
+# What departures and targets are counted from.
+CENTRES = tuple(f"{base}_mean_7d" for base in LEVELS)
 
 
 def departures(X: np.ndarray, features: Sequence[str]) -> np.ndarray:
@@ -25,17 +27,28 @@ def departures(X: np.ndarray, features: Sequence[str]) -> np.ndarray:
     return shaped
 
 
+def inputs(features: Sequence[str]) -> np.ndarray:
+    """Places of the features that a learner may learn from: all but a 7-day mean that is there relative to the market too.
+
+    The one that is not relative follows each trend that all coins share, and by that says the date.
+    """
+    names = set(features)
+    centres = {f"{base}_mean_7d" for base in LEVELS if f"{relative(base)}_mean_7d" in names}
+    return np.array([place for place, name in enumerate(features) if name not in centres], dtype=np.int64)
+
+
 def bare_rows(X: np.ndarray, features: Sequence[str]) -> np.ndarray:
     """(n,) rows that are all that is known of their coin: requests without history, and a listing's first day."""
-    if "days_seen_90d" not in features:
-        return np.zeros(len(X), dtype=bool)
-    return X[:, list(features).index("days_seen_90d")] <= 1
+    for name in ("listing_age_90d", "days_seen_90d"):
+        if name in features:
+            return X[:, list(features).index(name)] <= 1
+    return np.zeros(len(X), dtype=bool)
 
 
-def telling_columns(X: np.ndarray) -> np.ndarray:
-    """Places of the columns that vary and do not repeat an earlier one: without history most features are equal."""
+def telling_columns(X: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
+    """Those of the places (default: all) whose columns vary and do not repeat an earlier one: without history most features are equal."""
     kept, seen = [], set()
-    for place in range(X.shape[1]):
+    for place in range(X.shape[1]) if places is None else places:
         column = np.ascontiguousarray(X[:, place])
         known = column[~np.isnan(column)]
         if not len(known) or (len(known) == len(column) and known.min() == known.max()):

@@ -22,7 +22,7 @@ from cryptoliq_assets.settings import Settings
 CODE_VERSIONS = {
     "raw_snapshots": "2",
     "cleaned_snapshots": "2",
-    "engineered_features": "2",
+    "engineered_features": "3",
     "labels": "1",
     "forecasts": "1",
 }

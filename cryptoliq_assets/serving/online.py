@@ -57,7 +57,8 @@ class StoredHistory:
         """rows: cleaned, sorted by (coin, date), coin categorical."""
         observed = observe(rows, formula=formula)
         codes = {str(name): code for code, name in enumerate(rows["coin"].cat.categories)}
-        return cls(codes, observed.track, observed_market(observed), formula)
+        market = observed_market(observed)
+        return cls(codes, observed.track_in(market), market, formula)
 
     @classmethod
     def read(cls, store: TableStore, first: dt.date, last: dt.date, *, formula: str) -> "StoredHistory":

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryptoliq_assets.features.engineering import engineer_features, observe, observed_market
-from cryptoliq_assets.features.registry import FEATURE_NAMES, FEATURES, MODEL_FEATURES
+from cryptoliq_assets.features.registry import BASES, FEATURE_NAMES, FEATURES, MODEL_FEATURES, relative
 from cryptoliq_assets.io.tables import sort_rows
 from cryptoliq_assets.io.validation import validate_table
 from cryptoliq_assets.schemas.tables import TABLES
@@ -127,7 +127,8 @@ def test_registry_schema_and_output_name_the_same_columns_in_the_same_order(feat
     assert list(features.columns) == TABLES["engineered_features"].columns
     assert tuple(features.columns[-len(FEATURE_NAMES) :]) == FEATURE_NAMES
     assert len(set(FEATURE_NAMES)) == len(FEATURE_NAMES)
-    assert set(FEATURE_NAMES) - set(MODEL_FEATURES) == {"liquidity_ratio", "price_sqrt", "price_ma_7d"}
+    own_day = {relative(base) for base in BASES}
+    assert set(FEATURE_NAMES) - set(MODEL_FEATURES) == {"liquidity_ratio", "price_sqrt", "price_ma_7d", *own_day}
     validate_table(TABLES["engineered_features"], features, where="test")
 
 
@@ -192,7 +193,8 @@ def test_what_is_declared_market_wide_does_move_with_the_other_coins(market, fea
     alone = engineer_features(sort_rows(market[market["coin"] == "Bitcoin"].reset_index(drop=True)))
     of_all = features[features["coin"] == "Bitcoin"]
     for name in MARKET_WIDE:
-        if name != "mkt_cap_rank_log":
+        # All coins are there from the first day on: the listing age of each is the same in any company.
+        if name not in ("mkt_cap_rank_log", "listing_age_90d"):
             assert not np.array_equal(alone[name], of_all[name], equal_nan=True), name
     small = engineer_features(sort_rows(market[market["coin"] == "Dai"].reset_index(drop=True)))
     assert small["mkt_cap_rank_log"].max() < features.loc[features["coin"] == "Dai", "mkt_cap_rank_log"].min()

@@ -11,14 +11,26 @@ NAN = np.nan
 WIDE = ["market_score_median", "market_volatility_log_median", "market_change_24h_mean", "market_volume_log_vs_7d"]
 
 
-def market(days: list[int], *, caps: list[float] | None = None, sound: list[bool] | None = None, **values) -> Market:
+def market(
+    days: list[int],
+    *,
+    coins: list[int] | None = None,
+    caps: list[float] | None = None,
+    sound: list[bool] | None = None,
+    prices: list[float] | None = None,
+    filled: list[bool] | None = None,
+    **values,
+) -> Market:
     n = len(days)
     names = ("liquidity_score", "volatility_log", "change_24h", "volume_log")
     columns = {name: np.array(values.get(name, [0.0] * n)) for name in names}
     return market_of(
-        np.array(days),
+        np.array(coins if coins is not None else range(n), dtype=np.int64),
+        np.array(days, dtype=np.int64),
         np.array(caps or [NAN] * n),
         values=columns,
+        levels={"price_log": np.array(prices or [0.0] * n)},
+        filled=np.array(filled or [False] * n, dtype=bool),
         sound=np.array(sound if sound is not None else [True] * n, dtype=bool),
     )
 
@@ -66,9 +78,49 @@ def test_ranks_are_over_known_caps_of_unsound_rows_too():
     assert np.exp(made.rank_log(np.array([2]), np.array([10.0]))) == pytest.approx([3.0])
 
 
+def test_levels_are_means_of_the_middle_half_of_the_day_over_rows_that_are_not_filled():
+    made = market(
+        [1, 2, 1, 2, 1, 2],
+        coins=[0, 0, 1, 1, 2, 2],
+        prices=[1.0, 4.0, 2.0, 5.0, 99.0, 6.0],
+        filled=[False, False, False, False, True, False],
+    )
+    days = np.array([0, 1, 2, 3, 9, 10])
+    assert made.levels_on(["price_log"], days)[:, 0] == pytest.approx([NAN, 1.5, 5.0, NAN, NAN, NAN], nan_ok=True)
+    assert made.levels_before(["price_log"], days)[:, 0] == pytest.approx([NAN, NAN, 1.5, 5.0, 5.0, NAN], nan_ok=True)
+
+
+def test_one_absurd_price_moves_no_level():
+    prices = [1.0, 2.0, 3.0, 40.0]
+    assert market([1] * 4, prices=prices).levels["price_log"].tolist() == [2.5]
+    assert market([1] * 4, prices=[-40.0, *prices[1:]]).levels["price_log"].tolist() == [2.5]
+
+
+def test_a_coin_seen_as_often_as_the_median_coin_is_as_old_as_any_and_a_listing_is_not():
+    # Coins 0 and 1 are there on all of days 1 to 40, coin 2 misses some, coin 3 is listed on day 31.
+    present = {0: range(1, 41), 1: range(1, 41), 2: [day for day in range(1, 41) if day % 20], 3: range(31, 41)}
+    coins = [coin for coin, days in present.items() for _ in days]
+    made = market([day for days in present.values() for day in days], coins=coins)
+    seen = np.array([41.0, 39.0, 11.0, 1.0])
+    assert made.listing_age(np.full(4, 41), seen).tolist() == [90.0, 90.0, 11.0, 1.0]
+    # Days later the same table has fewer of them within 90 days.
+    assert made.listing_age(np.full(2, 100), np.array([31.0, 11.0])).tolist() == [90.0, 11.0]
+    # Before the first snapshot and 90 days after the last there is nothing to compare with.
+    assert made.listing_age(np.array([1, 0, 130, 500]), np.array([1.0, 1.0, 1.0, 2.0])).tolist() == [1.0, 1.0, 1.0, 2.0]
+
+
+def test_in_a_table_of_90_days_a_listing_age_is_the_days_seen():
+    days = list(range(1, 91))
+    made = market([*days, *days[60:]], coins=[0] * 90 + [1] * 30)
+    seen = np.array([90.0, 80.0, 31.0, 2.0])
+    assert made.listing_age(np.full(4, 91), seen).tolist() == [90.0, 80.0, 31.0, 2.0]
+
+
 def test_a_market_of_no_rows_knows_nothing():
     made = market([])
     assert made.snapshot_before(np.array([5])).tolist() == [-1]
+    assert made.listing_age(np.array([5]), np.array([3.0])).tolist() == [3.0]
+    assert np.isnan(made.levels_on(["price_log"], np.array([5]))).all()
     assert np.isnan(made.rank_log(np.array([5]), np.array([1.0]))).all()
 
 

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import dagster as dg
@@ -13,7 +14,7 @@ import pytest
 
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.candidates import load_candidate
-from cryptoliq_assets.models.card_facts import CardFacts, calibration, card_facts, model_table
+from cryptoliq_assets.models.card_facts import CardFacts, calibration, card_facts, longer_windows, model_table
 from cryptoliq_assets.models.card_file import card_path, keep_card, show_card_of
 from cryptoliq_assets.models.card_page import card_markdown, card_page
 from cryptoliq_assets.models.plots import as_image, bar_plot, line_plot
@@ -304,3 +305,18 @@ def test_an_image_is_the_plot_itself():
     plot = bar_plot({"é": 1.0}, title="t")
     image = as_image(plot, name="bars")
     assert base64.b64decode(image.split("base64,")[1].removesuffix(")")).decode() == plot
+
+
+@pytest.mark.parametrize(
+    ("last", "windows", "said"),
+    [
+        ("2024-01-06", [7, 30, 90], "7, 30, 90 days: no row fills them"),
+        ("2024-01-30", [90], "90 days: no row fills them"),
+        ("2024-03-30", [], "none"),
+    ],
+)
+def test_the_card_states_which_windows_are_longer_than_the_table(facts, last, windows, said):
+    training = {**facts.metadata["training"], "first_date": "2024-01-01", "last_date": last}
+    metadata = {**facts.metadata, "training": training}
+    assert longer_windows(metadata) == windows
+    assert f"windows longer than the table | {said}" in card_markdown(replace(facts, metadata=metadata))

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets.features.engineering import engineer_features, observe, observed_market
-from cryptoliq_assets.features.registry import MODEL_FEATURES
+from cryptoliq_assets.features.registry import FEATURES, MODEL_FEATURES
 from cryptoliq_assets.labels.targets import label_targets
 from cryptoliq_assets.models.training_set import build_training_set, feature_matrix
 from cryptoliq_assets_tests.models.conftest import training_set_of
@@ -153,5 +153,7 @@ def test_other_coins_change_no_partial_row(market, rows):
     cut[0]["coin"] = cut[0]["coin"].cat.remove_unused_categories()
     own = build_training_set(cut[1], cut[2], cleaned=cut[0])
     same = np.isin(rows.coin_names[rows.coins], few)
-    columns = [place for place, name in enumerate(MODEL_FEATURES) if not name.startswith(("market_", "mkt_cap_rank"))]
+    columns = [
+        MODEL_FEATURES.index(feature.name) for feature in FEATURES if feature.for_models and not feature.market_wide
+    ]
     np.testing.assert_array_equal(own.X_partial[:, columns], rows.X_partial[same][:, columns])
