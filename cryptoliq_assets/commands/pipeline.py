@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from cryptoliq_assets.commands.console import console, pass_home, quit_with, running, say
+from cryptoliq_assets.commands.console import console, pass_home, quit_with, require_home, running, say
 from cryptoliq_assets.commands.months import month_range
+from cryptoliq_assets.commands.outside import preprocess_outside, train_outside
 from cryptoliq_assets.commands.results import show_forecasts, show_leaderboard
 from cryptoliq_assets.jobs import INGEST_JOB, PREPROCESS_JOB
 from cryptoliq_assets.partitions import months_between
@@ -50,9 +51,29 @@ def ingest(settings: Settings, source: Path | None, archive: Path | None) -> Non
 
 @click.command()
 @month_range
-@pass_home
-def preprocess(settings: Settings, first: str | None, last: str | None) -> None:
-    """Clean, engineer and label: the months that need it, or those given."""
+@click.option(
+    "--input", "source", type=click.Path(exists=True, path_type=Path), help="A snapshot file or a folder of them."
+)
+@click.option(
+    "--out", "target", type=click.Path(path_type=Path), help="With --input: a .csv or .parquet file, or a folder."
+)
+@click.pass_obj
+def preprocess(
+    settings: Settings, first: str | None, last: str | None, source: Path | None, target: Path | None
+) -> None:
+    """Clean, engineer and label: the months that need it, or those given.
+
+    With --input and --out files outside a home, which none is needed for: one row a coin and date, contract's columns,
+    features and targets. Exit code 1 when a file is refused.
+    """
+    if (source is None) != (target is None):
+        raise click.UsageError("--input and --out belong together: name the files to read and where to write")
+    if source is not None:
+        if first or last:
+            raise click.UsageError("--from and --to are months of a home; with --input choose the files")
+        quit_with(preprocess_outside(settings, source, target))
+        return
+    require_home(settings)
     with running(settings) as runner:
         ranges = _chosen(runner, first, last)
         runner.refresh(ranges, job=PREPROCESS_JOB)
@@ -63,9 +84,25 @@ def preprocess(settings: Settings, first: str | None, last: str | None) -> None:
 
 
 @click.command()
-@pass_home
-def train(settings: Settings) -> None:
-    """Evaluate and fit the candidates, promote the best that passes the gate."""
+@click.option("--data", type=click.Path(exists=True, path_type=Path), help="What `preprocess --input --out` wrote.")
+@click.option(
+    "--out-model", type=click.Path(dir_okay=False, path_type=Path), help="With --data: the model, a .pkl file."
+)
+@click.pass_obj
+def train(settings: Settings, data: Path | None, out_model: Path | None) -> None:
+    """Evaluate and fit the candidates, promote the best that passes the gate.
+
+    With --data and --out-model from a file outside a home: the best candidate is written as FILE.pkl, its metadata as
+    FILE.json beside it; `cryptoliq predict --model FILE.pkl` uses it.
+    """
+    if (data is None) != (out_model is None):
+        raise click.UsageError(
+            "--data and --out-model belong together: name the rows to learn from and the model to write"
+        )
+    if data is not None:
+        train_outside(settings, data, out_model)
+        return
+    require_home(settings)
     with running(settings) as runner:
         runner.train()
     show_leaderboard(settings)

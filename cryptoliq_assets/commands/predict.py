@@ -19,23 +19,31 @@ from cryptoliq_assets.settings import Settings
     show_default=True,
     help="Unit of 1h, 24h and 7d; auto: what the column change_unit says, else what the file's rows show together.",
 )
+@click.option(
+    "--model",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="A model that `train --data --out-model` wrote, in place of the champion; needs no home.",
+)
 @click.pass_obj
-def predict(settings: Settings, source: Path, target: Path, unit: str) -> None:
+def predict(settings: Settings, source: Path, target: Path, unit: str, model: Path | None) -> None:
     """Forecast each row of IN.csv by itself (columns as in a snapshot file; price and 24h_volume are needed) with the present champion.
 
     OUT.csv has the columns of IN.csv and liquidity_score, lower, upper, model_version, basis ("history": the coin's
     stored days were used; "snapshot": it has none in the 3 days before) and reason (why a row was refused). Exit code 1
     when any row was refused.
     """
-    if not settings.models_url:
+    if not settings.models_url and model is None:
         require_home(settings)
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from cryptoliq_assets.home import home_problem
     from cryptoliq_assets.models.champion import load_champion
     from cryptoliq_assets.models.loading import ModelRefused
     from cryptoliq_assets.monitor.tally import COMMAND
     from cryptoliq_assets.serving.batch import ADDED_COLUMNS, InputRefused, predict_file
     from cryptoliq_assets.serving.prediction_log import PredictionLog, Stopwatch, sample_of
+    from cryptoliq_assets.standalone import read_model
 
     if unit != "auto":
         settings = settings.model_copy(update={"change_unit": unit})
@@ -43,10 +51,10 @@ def predict(settings: Settings, source: Path, target: Path, unit: str) -> None:
         raise click.UsageError("OUT.csv is IN.csv: name another file")
     if not target.parent.is_dir():
         raise click.UsageError(f"the folder of OUT.csv, {target.parent}, is not there")
-    log, watch = PredictionLog(settings, COMMAND), Stopwatch()
+    log, watch = PredictionLog(settings, COMMAND, enabled=home_problem(settings) is None), Stopwatch()
     try:
-        with log.watching("loading the champion"):
-            champion = load_champion(settings)
+        with log.watching("loading the model"):
+            champion = load_champion(settings) if model is None else read_model(model)
     except ModelRefused as error:
         quit_with(explain(error))
         return

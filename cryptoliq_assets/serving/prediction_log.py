@@ -27,10 +27,11 @@ SAMPLE_ROWS = 3
 
 
 class PredictionLog:
-    """What one entry point other than the service writes. source: one of `tally.SOURCES`."""
+    """What one entry point other than the service writes. source: one of `tally.SOURCES`; enabled: False where there is no
+    home to write to."""
 
-    def __init__(self, settings: Settings, source: str) -> None:
-        self._settings, self.source = settings, source
+    def __init__(self, settings: Settings, source: str, *, enabled: bool = True) -> None:
+        self._settings, self.source, self._enabled = settings, source, enabled
         self._loaded: str | None = None
 
     def note_load(self, champion: Champion) -> None:
@@ -81,6 +82,8 @@ class PredictionLog:
             raise
 
     def _write(self, event: str, *, record: bool = False, **fields: Any) -> None:
+        if not self._enabled:
+            return
         line = encoded(log_line(event, source=self.source, **fields))
         if self._settings.log_to == "stdout":
             # The command's own output is on standard output.
