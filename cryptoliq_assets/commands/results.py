@@ -8,6 +8,7 @@ from typing import Any
 
 from cryptoliq_assets.commands.console import console, say, table
 from cryptoliq_assets.forecasts.accuracy import Accuracy, measure, read_realised
+from cryptoliq_assets.forecasts.forecasting import FLAGS, row_note
 from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.names import model_version_of, model_versions_in
@@ -64,11 +65,20 @@ def _show_newest(settings: Settings, report: dict[str, Any]) -> None:
     newest = stored[(stored["date"] == report["date"]) & by_model]
     newest = newest.sort_values("made_at").drop_duplicates("coin", keep="last")
     top = newest.sort_values("liquidity_score", ascending=False).head(_SHOWN)
-    rows = [[row.coin, row.liquidity_score, row.lower, row.upper] for row in top.itertuples()]
+    rows = [
+        [row.coin, row.liquidity_score, row.lower, row.upper, row_note(filled=row.filled, outlier=row.outlier)]
+        for row in top.itertuples()
+    ]
     title = (
         f"{len(newest)} forecasts for {report['target_date']} by {report['model_version']}, the most liquid {len(top)}"
     )
-    table(title, ["coin", "liquidity_score", "lower", "upper"], rows)
+    table(title, ["coin", "liquidity_score", "lower", "upper", "note"], rows)
+    marked = {name: int(newest[name].sum()) for name in FLAGS}
+    if any(marked.values()):
+        console.print(
+            f"{marked['filled']} forecast(s) of rows whose price or volume was filled, {marked['outlier']} of them in place of "
+            "an outlier"
+        )
     if report["stale"]:
         console.print(f"{len(report['stale'])} coin(s) absent that day are stale and not forecast")
 

@@ -46,6 +46,13 @@ def forecast_snapshot(features: pd.DataFrame, champion: Forecaster, *, made_at: 
     ).reset_index(drop=True)
 
 
+def row_note(*, filled: bool, outlier: bool) -> str:
+    """What people are told of the row behind a forecast; empty where there is nothing to tell."""
+    if outlier:
+        return "outlier replaced by the days before"
+    return "price or volume filled" if filled else ""
+
+
 def append_forecasts(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     """Stored rows, unchanged, and those new ones whose value differs from the newest stored of the same key."""
     key = ["coin", "date", "model_version"]

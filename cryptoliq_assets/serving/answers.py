@@ -19,6 +19,8 @@ _ITEM = {
     "24h_volume": 24800000000.0,
     "mkt_cap": 1205000000000.0,
     "rank": 1,
+    "filled": False,
+    "outlier": False,
 }
 _FORECAST = {
     "date": "2025-07-31",
@@ -28,7 +30,11 @@ _FORECAST = {
     "liquidity_score": 0.8412,
     "lower": 0.8034,
     "upper": 0.879,
+    "filled": False,
+    "outlier": False,
 }
+_FILLED = Field(description="Price or volume of the day was filled from another day.")
+_OUTLIER = Field(description="Price or volume of the day was an outlier; the days before were used in its place.")
 _SNAPSHOT = {
     "date": "2025-07-31",
     "price": 61250.5,
@@ -59,6 +65,8 @@ class ForecastItem(BaseModel):
     volume: float | None = Field(alias="24h_volume", description="USD.")
     mkt_cap: float | None
     rank: int | None
+    filled: bool = _FILLED
+    outlier: bool = _OUTLIER
 
 
 class Forecasts(BaseModel):
@@ -104,6 +112,8 @@ class Forecast(BaseModel):
     liquidity_score: float
     lower: float
     upper: float
+    filled: bool = _FILLED
+    outlier: bool = _OUTLIER
     model_version: str
     made_at: str
     realised: float | None
@@ -119,6 +129,8 @@ class Latest(BaseModel):
     liquidity_score: float
     lower: float
     upper: float
+    filled: bool = _FILLED
+    outlier: bool = _OUTLIER
     symbol: str | None
     today: float | None
     mean_30d: float | None

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from cryptoliq_assets.forecasts.due import newest_date
+from cryptoliq_assets.forecasts.forecasting import FLAGS
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.names import model_name_of, model_version_of, model_versions_in
@@ -20,10 +21,11 @@ from cryptoliq_assets.settings import Settings
 MEAN_30D = "liquidity_score_mean_30d"
 # What is told of a coin's newest forecast, and what such forecasts can be sorted by.
 ITEM = ["coin", "symbol", "liquidity_score", "lower", "upper", "today", "change", "mean_30d", "below_mean"]
-ITEM += ["price", "24h", "24h_volume", "mkt_cap", "rank"]
+ITEM += ["price", "24h", "24h_volume", "mkt_cap", "rank", *FLAGS]
 _KNOWN_MONTHS = 24
 _SNAPSHOT = ("price", "1h", "24h", "7d", "24h_volume", "mkt_cap", "liquidity_ratio", "price_change_24h")
 _FORECAST = ["coin", "date", "target_date", "model_version", "made_at", "liquidity_score", "lower", "upper"]
+_FORECAST += FLAGS
 
 
 def latest_forecasts(settings: Settings, store: TableStore) -> dict[str, Any]:
@@ -32,7 +34,8 @@ def latest_forecasts(settings: Settings, store: TableStore) -> dict[str, Any]:
     Of several models that forecast the newest date, the current one counts, else the one that did so last. An item:
     liquidity_score with lower and upper is the forecast, `today` the score of the snapshot it was made from, `change`
     forecast − today, `below_mean` forecast − mean_30d (below 0: under the mean of its last 30 days), `rank` that of its
-    market cap in the snapshot. Raises TableInvalid where a month file cannot be read.
+    market cap in the snapshot, `filled` and `outlier` whether price or volume of that day was filled, or replaced as an
+    outlier. Raises TableInvalid where a month file cannot be read.
     """
     made = newest_made(settings, store)
     if made is None:
@@ -42,7 +45,7 @@ def latest_forecasts(settings: Settings, store: TableStore) -> dict[str, Any]:
     cells = _of_day(store, "cleaned_snapshots", newest, ["coin", "date", "price", "24h", "24h_volume", "mkt_cap"])
     cells["rank"] = cells["mkt_cap"].rank(ascending=False, method="first")
     features = features.rename(columns={"liquidity_score": "today", MEAN_30D: "mean_30d"})
-    items = made[["coin", "liquidity_score", "lower", "upper"]].merge(features, on="coin", how="left")
+    items = made[["coin", "liquidity_score", "lower", "upper", *FLAGS]].merge(features, on="coin", how="left")
     items = items.merge(cells.drop(columns="date"), on="coin", how="left").sort_values("coin", kind="stable")
     items["change"] = items["liquidity_score"] - items["today"]
     items["below_mean"] = items["liquidity_score"] - items["mean_30d"]

@@ -568,3 +568,17 @@ def test_a_rewrite_of_the_same_size_is_seen_in_an_object_store(frames: dict) -> 
     for sources in ([1, 2], [1, 3]):
         store.write("raw_snapshots", frames["raw_snapshots"], BOTH, sources={"2022-03": sources})
         assert store.stamp("raw_snapshots", "2022-03").sources == tuple(sources)
+
+
+def test_forecasts_of_a_version_without_flags_are_read_with_flags_that_are_false(
+    store: TableStore, frames: dict
+) -> None:
+    store.write("forecasts", frames["forecasts"], BOTH)
+    path = store.path("forecasts", "2022-03")
+    table = pq.read_table(path)
+    stamp = json.loads(table.schema.metadata[b"cryptoliq"]) | {"schema": "an earlier one"}
+    early = table.drop_columns(["filled", "outlier"])
+    pq.write_table(early.replace_schema_metadata({b"cryptoliq": json.dumps(stamp).encode()}), path)
+    back = store.read("forecasts", ["2022-03"])
+    assert back.columns.tolist() == TABLES["forecasts"].columns
+    assert not back[["filled", "outlier"]].any(axis=None)

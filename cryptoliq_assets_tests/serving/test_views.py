@@ -98,6 +98,8 @@ def test_a_coin_is_shown_with_its_days_and_what_became_of_its_forecasts(tmp_path
     assert (forecast["date"], forecast["target_date"], forecast["liquidity_score"]) == ("2025-03-02", "2025-03-03", 0.5)
     assert forecast["realised"] == labels.loc["2025-03-03", "liquidity_score"]
     assert forecast["made_at"] == "2025-05-01T12:00:00Z"
+    assert (forecast["filled"], forecast["outlier"]) == (False, False)
+    assert (seen["latest"]["filled"], seen["latest"]["outlier"]) == (False, False)
     assert (seen["latest"]["liquidity_score"], seen["snapshot"]["date"]) == (0.5, "2025-03-04")
     assert views.coin_view(settings, store, "B")["latest"] is None
     assert views.coin_view(settings, store, "C") is None
@@ -185,3 +187,13 @@ def test_live_accuracy_is_that_of_forecasts_and_labels_by_hand(tmp_path):
     assert [day["target_date"] for day in by_day] == ["2025-03-03"]
     # The same rows every day: persistence is never wrong, so no skill is defined.
     assert found["skill"] is None
+
+
+def test_the_newest_forecasts_say_which_rows_were_filled_and_which_had_an_outlier(own):
+    store = TableStore(own)
+    stored = store.read("forecasts")
+    store.write("forecasts", stored.assign(filled=True, outlier=stored["coin"] == "Bitcoin"), ["2025-07"])
+    items = {item["coin"]: item for item in views.latest_forecasts(own, store)["items"]}
+    assert all(item["filled"] is True for item in items.values())
+    assert [coin for coin, item in items.items() if item["outlier"]] == ["Bitcoin"]
+    assert views.coin_view(own, store, "Bitcoin")["latest"]["outlier"] is True

@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from cryptoliq_assets.forecasts.forecasting import row_note
 from cryptoliq_assets.serving import charts
 from cryptoliq_assets.serving.app_kit import (
     chart,
@@ -88,6 +89,8 @@ def _latest(seen: dict, found: dict) -> None:
             "To 30-day mean": shown(latest["below_mean"], "+.3f"),
         }
     )
+    if note := row_note(filled=latest["filled"], outlier=latest["outlier"]):
+        st.caption(f"Snapshot of {latest['date']}: {note}.")
 
 
 def first_said(forecasts: list[dict]) -> pd.DataFrame:

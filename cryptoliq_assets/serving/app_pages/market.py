@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from cryptoliq_assets.forecasts.forecasting import row_note
 from cryptoliq_assets.serving import charts
 from cryptoliq_assets.serving.app_kit import (
     chart,
@@ -35,6 +36,7 @@ _COLUMNS = {
     "24h_volume": usd_column("Volume, USD"),
     "mkt_cap": usd_column("Market cap, USD"),
     "rank": st.column_config.NumberColumn("Cap rank", format="%d"),
+    "note": st.column_config.TextColumn("Note", help="whether price or volume of the snapshot was filled or replaced"),
 }
 
 
@@ -49,6 +51,10 @@ def show(source: Source) -> None:
     )
     coins = coins.assign(**{name: without_traces(coins[name]) for name in ("change", "below_mean")})
     coins["24h"] = without_traces(coins["24h"], digits=1)
+    coins["note"] = [
+        row_note(filled=filled, outlier=outlier)
+        for filled, outlier in zip(coins["filled"], coins["outlier"], strict=True)
+    ]
     below = (coins["below_mean"] < 0).sum() / max(coins["below_mean"].notna().sum(), 1)
     figures(
         {
