@@ -46,9 +46,9 @@ CHECKS = {
         "unit_found",
         "against_previous",
     ],
-    "cleaned_snapshots": ["schema", "no_missing_days"],
+    "cleaned_snapshots": ["schema", "no_missing_days", "filled_share", "outlier_share"],
     "engineered_features": ["schema", "finite_values"],
-    "labels": ["schema", "target_date_exact"],
+    "labels": ["schema", "target_date_exact", "sound_share"],
     "forecasts": ["schema", "newest_snapshot_forecast"],
 }
 # Held against the clock, in a step of their own; `monitor/test_freshness.py` has each of them fail.

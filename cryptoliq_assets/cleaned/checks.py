@@ -1,9 +1,10 @@
-"""Checks of the cleaned table: days that are missing between the first and the last."""
+"""Checks of the cleaned table: days that are missing between the first and the last, and days with many filled rows."""
 
 import dagster as dg
 import pandas as pd
 
 from cryptoliq_assets.io.check_kit import Finding, TableCheck, table_checks
+from cryptoliq_assets.io.daily_shares import USUAL_DAYS, judge_share, read_daily_shares
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.partitions import first_day, last_day
 from cryptoliq_assets.settings import Settings
@@ -15,7 +16,39 @@ def cleaned_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     check = TableCheck(
         "no_missing_days", "Every day up to the newest has rows.", missing_days, restates=("days_missing",)
     )
-    return [table_checks("cleaned_snapshots", checks=[check])]
+    limit = settings.feed_cells_lost
+    filled = TableCheck(
+        "filled_share",
+        f"Of no day are {limit:.0%} more of the rows filled than usual in the {USUAL_DAYS} days before.",
+        lambda store, months: filled_share(settings, store, months),
+        restates=("prices_missing", "volumes_missing"),
+    )
+    outliers = TableCheck(
+        "outlier_share",
+        f"Of no day are {limit:.0%} more of the rows outliers than usual in the {USUAL_DAYS} days before.",
+        lambda store, months: outlier_share(settings, store, months),
+    )
+    return [table_checks("cleaned_snapshots", checks=[check, filled, outliers])]
+
+
+def filled_share(settings: Settings, store: TableStore, months: list[str]) -> Finding:
+    """Days of these months with more filled rows than usual; outliers that were replaced count under `outlier_share`."""
+    return _share("filled", settings, store, months)
+
+
+def outlier_share(settings: Settings, store: TableStore, months: list[str]) -> Finding:
+    """Days of these months with more outliers than usual."""
+    return _share("outlier", settings, store, months)
+
+
+def _share(name: str, settings: Settings, store: TableStore, months: list[str]) -> Finding:
+    if not months:
+        return Finding(True, {"count": 0})
+    flags = {"any": ["filled_forward", "filled_backward"], "outlier": ["outlier"]}
+    shares = read_daily_shares(store, "cleaned_snapshots", months, flags)
+    # The row of an outlier is filled as well.
+    shares = shares.assign(filled=shares["any"] - shares["outlier"])
+    return judge_share(shares, name, months, limit=settings.feed_cells_lost)
 
 
 def missing_days(store: TableStore, months: list[str]) -> Finding:

@@ -1,9 +1,10 @@
-"""Checks of the labels: the target lies exactly a horizon ahead."""
+"""Checks of the labels: the target lies exactly a horizon ahead, and as many rows as usual are sound."""
 
 import dagster as dg
 import pandas as pd
 
 from cryptoliq_assets.io.check_kit import Finding, TableCheck, table_checks
+from cryptoliq_assets.io.daily_shares import USUAL_DAYS, judge_share, read_daily_shares
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.settings import Settings
 
@@ -18,4 +19,18 @@ def label_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
 
     description = f"target_date is date + {settings.horizon_days} day(s)."
     check = TableCheck("target_date_exact", description, target_date_exact, blocking=True)
-    return [table_checks("labels", checks=[check])]
+    sound = TableCheck(
+        "sound_share",
+        f"Of no day are {settings.feed_cells_lost:.0%} fewer of the rows sound than usual in the {USUAL_DAYS} days before.",
+        lambda store, months: sound_share(settings, store, months),
+        restates=("changes_missing", "prices_missing", "volumes_missing"),
+    )
+    return [table_checks("labels", checks=[check, sound])]
+
+
+def sound_share(settings: Settings, store: TableStore, months: list[str]) -> Finding:
+    """Days of these months on which fewer rows than usual may train, score a model or serve as a target."""
+    if not months:
+        return Finding(True, {"count": 0})
+    shares = read_daily_shares(store, "labels", months, {"sound": ["sound"]})
+    return judge_share(shares, "sound", months, limit=settings.feed_cells_lost, falls=True)

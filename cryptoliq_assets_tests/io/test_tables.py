@@ -576,7 +576,7 @@ def test_forecasts_of_a_version_without_flags_are_read_with_flags_that_are_false
     store.write("forecasts", frames["forecasts"], BOTH)
     path = store.path("forecasts", "2022-03")
     table = pq.read_table(path)
-    stamp = json.loads(table.schema.metadata[b"cryptoliq"]) | {"schema": "an earlier one"}
+    stamp = json.loads(table.schema.metadata[b"cryptoliq"]) | {"schema": "an earlier one", "sealed": False}
     early = table.drop_columns(["filled", "outlier"])
     pq.write_table(early.replace_schema_metadata({b"cryptoliq": json.dumps(stamp).encode()}), path)
     back = store.read("forecasts", ["2022-03"])
