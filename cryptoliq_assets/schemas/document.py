@@ -62,6 +62,8 @@ calm day, or of a few pegged coins, they can tell wrong. Fetched files declare t
 | HTML, JSON, XML, gzip, zip, xlsx, Parquet and other formats under a .csv name | the file is refused whole (`wrong_type`); the reason names the format and what to do |
 | two rows of one coin and date | the last one counts, the other is refused as a repeat |
 | the name, the header (missing or doubled columns), the encoding, binary content, an open quote, a line cut off at the end, columns in different units, a `{unit}` that is no unit or not the same in every row, or more than half of its rows | the file is refused whole and moved to `data/quarantine/` |
+| more than 1,000 cells or 4 MiB in one row; more rows than are read in 12 times the file's size and 200 MB (rows of under 50 bytes); more than 100,000 rows, and most of them, with another number of cells than the header | the file is refused before it is split: `too_many_cells`, `row_too_long`, `too_many_rows`, `too_many_refused` |
+| any failure while a file is taken in (memory, the disk, a fault in cryptoliq) | the other files are taken in; this one is reported as unread with the error, and tried again at the next looks, `CRYPTOLIQ_MAX_ATTEMPTS` times in all; then it goes to quarantine with its report (`failed`), or, if the disk was at fault, stays where it is until it changes |
 
 The report of the version that was looked at last is `reports/validation/<file>.json`; those of earlier versions of the file
 are kept beside it as `<file>.<arrival>.json`, so that the report of the version in the tables is there although a later one was
