@@ -95,7 +95,8 @@ def _turnover_fault(turnover: np.ndarray, price: np.ndarray) -> str | None:
     """Return what is wrong with the turnovers (ln) of one file, else None."""
     if len(turnover) < _MIN_ROWS:
         return None
-    median = float(np.exp(np.median(turnover)))
+    # Half the time of np.median.
+    median = float(np.exp(np.partition(turnover, len(turnover) // 2)[len(turnover) // 2]))
     if not _TURNOVER[0] <= median <= _TURNOVER[1]:
         low, high = _TURNOVER
         said = (
@@ -104,12 +105,14 @@ def _turnover_fault(turnover: np.ndarray, price: np.ndarray) -> str | None:
         return f"{said}: one of both is on another scale, such as millions"
     if len(turnover) < _MIN_ROWS_OF_SPREAD:
         return None
-    spread = turnover.std()
-    for name, corrected in (("24h_volume", turnover + price), ("mkt_cap", turnover - price)):
-        if corrected.std() < _SPREAD_FALL * spread:
+    turnover, price = turnover - turnover.mean(), price - price.mean()
+    squares, moved, together = turnover @ turnover, price @ price, 2 * (turnover @ price)
+    for name, corrected in (("24h_volume", squares + moved + together), ("mkt_cap", squares + moved - together)):
+        if corrected < _SPREAD_FALL**2 * squares:
+            before, after = np.sqrt(np.array([squares, max(corrected, 0.0)]) / len(turnover))
             return (
                 f"{name} moves against the price as a number of coins does (the spread of 24h_volume / mkt_cap falls from "
-                f"{spread:.2f} to {corrected.std():.2f} when it is multiplied by price): it is in coins, not in USD"
+                f"{before:.2f} to {after:.2f} when it is multiplied by price): it is in coins, not in USD"
             )
     return None
 
