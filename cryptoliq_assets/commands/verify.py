@@ -4,7 +4,7 @@ from contextlib import nullcontext
 
 import click
 
-from cryptoliq_assets.commands.console import console, quit_with, say
+from cryptoliq_assets.commands.console import console, pass_home, quit_with, say
 from cryptoliq_assets.settings import Settings
 
 
@@ -15,7 +15,7 @@ from cryptoliq_assets.settings import Settings
     is_flag=True,
     help="Make a damaged catalogue again, restore archived files that data/raw still has, set damaged months aside.",
 )
-@click.pass_obj
+@pass_home
 def verify(settings: Settings, deep: bool, repair: bool) -> None:
     """Compare archive, tables, models, ledger and catalogue with their digests; exit code 1 where something is damaged.
 

@@ -26,7 +26,7 @@ _LEVELS = {OK: 0.0, WARN: 1.0, FAIL: 2.0}
 _COINS = 20
 
 ACCURACY, PREDICTIONS, DRIFT = "forecast_accuracy", "prediction_metrics", "drift_report"
-INCIDENTS, FAILURES = "incidents", "monitor_failures"
+INCIDENTS, FAILURES, VERIFICATION = "incidents", "monitor_failures", "verify"
 
 
 class MonitorMetrics:
@@ -183,6 +183,7 @@ _NUMBERS = {
     PREDICTIONS: _predictions,
     DRIFT: _drift,
     FAILURES: _none,
+    VERIFICATION: _none,
     INCIDENTS: _incidents,
 }
 
