@@ -35,6 +35,8 @@ _MIN_COMPARED = 5
 _SELECTIVE = 0.9
 # Cells of a column that are looked at.
 _MOST_CELLS = 50_000
+# A number below 1e18 has at most five commas.
+_MOST_SPLITS = 6
 # Thousands separators that are commas, in a row without quotes: the number falls into two fields.
 _HEAD, _TAIL = re.compile(r"\s*[+-]?[1-9]\d{0,2}"), re.compile(r"\d{3}(?:\.\d*)?\s*")
 
@@ -168,6 +170,9 @@ def _find_split_numbers(screened: Screened, document: Document, refused: Sequenc
     found: dict[str, list[tuple[int, str, float]]] = defaultdict(list)
     for row in refused[:_MOST_CELLS]:
         if row.reason != Reason.WRONG_FIELD_COUNT.code or '"' in row.text:
+            continue
+        # Commas within numbers make a few fields more. Joining takes the square of their number.
+        if row.text.count(",") > _MOST_SPLITS * len(columns):
             continue
         for place, joined in _join_thousands(row.text.split(","), numeric, fields_expected=len(columns)):
             found[numeric[place]].append((row.line, joined, float(joined.replace(",", ""))))
