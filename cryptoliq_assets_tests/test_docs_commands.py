@@ -57,7 +57,9 @@ DOCUMENTED = sorted(
 
 def parse(line: str) -> str:
     """The name of the command that a line ends at; raises click's UsageError where its words are not taken."""
-    command, words, name = cli, shlex.split(line.replace("YYYY-MM", "2025-07")), "cryptoliq"
+    for placeholder, value in (("YYYY-MM", "2025-07"), ("KIND", "feed_frozen"), ("--hours N", "--hours 24")):
+        line = line.replace(placeholder, value)
+    command, words, name = cli, shlex.split(line), "cryptoliq"
     while isinstance(command, click.Group):
         assert words, f"`{name}` wants a subcommand"
         name = words.pop(0)
