@@ -148,7 +148,7 @@ class KeyedService:
         """Inputs of the predictions made since a moment (seconds since 1970), in the record that it writes within a
         second; what was not stated is left out."""
         time.sleep(1.0)
-        lines = [line for line in self.served.predictions() if seconds_of(line["at"]) >= since]
+        lines = [line for line in self.served.predictions() if seconds_of(line["at"]) >= since and "source" not in line]
         return [{name: value for name, value in line["inputs"].items() if value is not None} for line in lines]
 
 
