@@ -10,6 +10,8 @@ UNIT_SLOPES = (100.0, 0.01)
 # Below this many coins, or this much median movement (percent), a slope says nothing.
 LEAST_COINS = 10
 LEAST_MOVE = 0.1
+# A change up to this size (percent) is none: a quotient by it says nothing, and may be infinite.
+NO_MOVE = 1e-9
 
 SlopeClass = Literal["agrees", "unit", "contradicts"]
 
@@ -38,7 +40,7 @@ def realised_slopes(rows: pd.DataFrame) -> pd.Series:
     price, told = rows["price"].to_numpy(dtype=float), rows["24h"].to_numpy(dtype=float)
     # Sorted rows: the day before, where there is one, is the row before.
     now = 1 + np.flatnonzero((coins[1:] == coins[:-1]) & (np.diff(dates) == np.timedelta64(1, "D")))
-    now = now[(price[now] > 0) & (price[now - 1] > 0) & (np.abs(told[now]) > 0)]
+    now = now[(price[now] > 0) & (price[now - 1] > 0) & (np.abs(told[now]) > NO_MOVE)]
     both = pd.DataFrame({"told": told[now], "realised": (price[now] / price[now - 1] - 1.0) * 100.0})
     both["ratio"] = both["realised"] / both["told"]
     both["size"] = both["told"].abs()
