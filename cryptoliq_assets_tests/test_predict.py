@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets import cli
+from cryptoliq_assets.home import prepare_home
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.champion import load_champion
 from cryptoliq_assets.serving import batch
@@ -332,6 +333,7 @@ def test_in_is_never_overwritten(run, trained_home, tmp_path):
 
 
 def test_without_a_champion_the_command_says_what_to_do(run, tmp_path):
+    prepare_home(Settings(home=tmp_path / "empty"))
     code, said = run(tmp_path / "empty", written(tmp_path, NEW), tmp_path / "out.csv")
     assert (code, "there is no champion yet: `cryptoliq train`" in said) == (1, True)
 

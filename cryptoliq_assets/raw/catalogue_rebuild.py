@@ -132,11 +132,15 @@ def _unreported(settings: Settings, known: list[ReceivedFile]) -> list[ReceivedF
         # A changed copy of a reported file is damage, no version of its own.
         if path.name in named:
             continue
-        arrival += 1
         content, match = read_file(path, settings), _NUMBERED.fullmatch(path.name)
+        dates = tuple(sorted(snapshot_dates(content)))
+        # An accepted file has dates: this is no snapshot of ours.
+        if not dates:
+            continue
+        arrival += 1
         name = f"{match['stem']}{match['suffix']}" if match else path.name
         at = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC).isoformat(timespec="seconds")
-        digest, dates = hashlib.sha256(content).hexdigest(), tuple(sorted(snapshot_dates(content)))
+        digest = hashlib.sha256(content).hexdigest()
         file = ReceivedFile(arrival, name, digest, len(content), 0, at, "accepted", dates, path.name, None)
         by_name[name].append(file)
     return [file for files in by_name.values() for file in _states(files)]

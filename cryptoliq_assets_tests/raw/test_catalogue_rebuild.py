@@ -146,3 +146,10 @@ def test_a_bit_flipped_anywhere_in_the_catalogue_crashes_nothing(home: Home) -> 
         path.write_bytes(content[:place] + bytes([content[place] ^ (1 << chance.randrange(8))]) + content[place + 1 :])
         with suppress(CatalogueDamaged):
             open_catalogue(home.settings).check()
+
+
+def test_a_file_in_the_archive_that_is_no_snapshot_becomes_no_version(home: Home) -> None:
+    before = versions(home)
+    (home.settings.archive_dir / "coingecko_20220401.csv").write_text("somebody's own")
+    home.settings.catalogue_path.unlink()
+    assert versions(home) == before
