@@ -136,7 +136,7 @@ def fit_recipe(
     """Fit a recipe on the rows `train` (indices; default all), shares of them seen again with their history cut."""
     train = np.arange(len(rows)) if train is None else train
     rng = np.random.default_rng(seed)
-    seen = {WITH_HISTORY: train}
+    seen = {WITH_HISTORY: rows_with_past(rows, train)}
     shares = {YOUNG: recipe.young_share, WITHOUT_HISTORY: recipe.bare_share, PARTIAL: recipe.partial_share}
     for view, share in shares.items():
         seen[view] = np.sort(rng.choice(train, size=round(share * len(train)), replace=False))
@@ -148,6 +148,16 @@ def fit_recipe(
         age = (rows.date[chosen].max() - rows.date[chosen]).astype(float)
         weights = 0.5 ** (age / recipe.half_life_days)
     return recipe.build(seed=seed, threads=threads, device=device).fit(X, rows.y[chosen], weights=weights)
+
+
+def rows_with_past(rows: TrainingSet, train: np.ndarray) -> np.ndarray:
+    """Return those of the rows `train` (indices) that are learned from with their history.
+
+    Rows of the first days of a table (`TrainingSet.is_table_young`) are left out, unless these are more than half: a model
+    of a few days is better than none. The other views show them all the same.
+    """
+    mature = train[~rows.is_table_young[train]]
+    return mature if 2 * len(mature) >= len(train) else train
 
 
 def predict_rows(

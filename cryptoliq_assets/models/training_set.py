@@ -21,7 +21,7 @@ from cryptoliq_assets.features.engineering import (
 )
 from cryptoliq_assets.features.registry import MODEL_FEATURES
 from cryptoliq_assets.models.buckets import ranks_of_the_day, size_buckets
-from cryptoliq_assets.models.cut_rows import partial_features, young_features
+from cryptoliq_assets.models.cut_rows import YOUNG_SPAN, partial_features, young_features
 
 # How much of its past a row is seen with: all of it, at most seven days, or none; last, with any of these and without its
 # 7-day change, its 24-hour change, or either.
@@ -63,6 +63,18 @@ class TrainingSet:
     def dates(self) -> np.ndarray:
         """The labelled dates there are, rising."""
         return np.unique(self.date)
+
+    @cached_property
+    def is_table_young(self) -> np.ndarray:
+        """(n,) rows of dates on which no coin of the table has been seen for more than `YOUNG_SPAN` days.
+
+        Lags and windows are missing there for every coin, whether it is a new listing or not, so that what is missing states
+        the age of the table, which is the date.
+        """
+        _, dates = np.unique(self.date, return_inverse=True)
+        longest = np.zeros(dates.max(initial=-1) + 1, dtype=self.days_seen.dtype)
+        np.maximum.at(longest, dates, self.days_seen)
+        return longest[dates] <= YOUNG_SPAN
 
     @cached_property
     def fingerprint(self) -> str:

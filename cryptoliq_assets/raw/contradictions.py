@@ -146,8 +146,10 @@ class _Rows:
         """Return words for the factor by which all of these rows are off, if there is one."""
         with np.errstate(all="ignore"):
             factors = self.stated[rows] / self.derived[rows]
+        if not np.isfinite(factors).all():
+            return ""
         factor = np.median(factors)
-        if not np.isfinite(factor) or (np.abs(factors - factor) > _RELATIVE * abs(factor)).any():
+        if (np.abs(factors - factor) > _RELATIVE * abs(factor)).any():
             return ""
         return f" (all by a factor of {factor:.4g})"
 
