@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +14,7 @@ import pytest
 
 from cryptoliq_assets.definitions import build_definitions
 from cryptoliq_assets.features.engineering import engineer_features
+from cryptoliq_assets.io.safe_open import UnreadError
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.io.validation import TableInvalid, validate_table
 from cryptoliq_assets.models.backtest import by_coin_path, read_backtest, read_by_coin, write_backtest
@@ -147,6 +149,24 @@ def test_a_forecast_that_is_no_number_leaves_the_old_file_as_it_was(evaluated, t
         write_backtest(path, [good, dataclasses.replace(good, name="bad", forecasts=broken)], rows)
     assert (path.read_bytes(), by_coin_path(tmp_path).read_bytes()) == (before, coins_before)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["backtest.parquet", "backtest_by_coin.parquet"]
+
+
+def test_a_changed_byte_or_a_pipe_in_the_backtests_place_is_an_error_that_names_file_and_remedy(evaluated, tmp_path):
+    good, rows = evaluated
+    write_backtest(tmp_path / "backtest.parquet", [good], rows)
+    for path, read in ((tmp_path / "backtest.parquet", read_backtest), (by_coin_path(tmp_path), read_by_coin)):
+        content = path.read_bytes()
+        for place in (100, len(content) // 2, len(content) - 100):
+            path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+            with pytest.raises(
+                UnreadError, match=r"is damaged: sha256 of its .* expected .* `cryptoliq train` writes it"
+            ) as told:
+                read(path)
+            assert str(path) in str(told.value)
+        path.unlink()
+        os.mkfifo(path)
+        with pytest.raises(UnreadError, match="a named pipe, not a regular file"):
+            read(path)
 
 
 def test_a_view_that_no_row_of_the_backtest_shows_is_held_to_the_schema_too(evaluated, tmp_path):

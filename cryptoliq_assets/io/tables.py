@@ -7,6 +7,7 @@ completed by the next one, and nothing has to be remembered beside the data.
 
 import datetime as dt
 import hashlib
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,7 @@ from cryptoliq_assets.partitions import first_day, last_day, months_between
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES, TABLES, Table, recipe_of, upstream_of
 from cryptoliq_assets.settings import Settings
 
+_MONTH_FILE = re.compile(r"(?P<month>[0-9]{4}-(0[1-9]|1[0-2]))\.parquet")
 # Months written together: bounds the memory held by encoded files, still one sync for many.
 _MONTHS_A_WRITE = 8
 _THREADS = 2
@@ -55,9 +57,9 @@ class TableStore:
         return self.folder(table) / f"{month}.parquet"
 
     def months(self, table: str) -> list[str]:
-        """Months that the table has, in order; a folder that is not there yet has none."""
-        names = names_in(self.folder(table))
-        return sorted(name[:-8] for name in names if name.endswith(".parquet") and not name.startswith("."))
+        """Months that the table has, in order; a folder that is not there yet has none. Files of other names are not its own."""
+        found = map(_MONTH_FILE.fullmatch, names_in(self.folder(table)))
+        return sorted(match["month"] for match in found if match)
 
     def read(
         self,
@@ -125,8 +127,10 @@ class TableStore:
                     sources=tuple(sorted((sources or {}).get(month, ()))),
                     sealed=True,
                 )
-                part = taken.slice(first, last - first).replace_schema_metadata(stamp.written())
-                made[self.path(table, month)] = part
+                path = self.path(table, month)
+                if not is_remote(path) and path.is_dir():
+                    raise damage(spec, month, path, "a folder is in its place")
+                made[path] = taken.slice(first, last - first).replace_schema_metadata(stamp.written())
             # Encoding lets go of the interpreter: two months at a time.
             with ThreadPoolExecutor(_THREADS) as pool:
                 _write(dict(zip(made, pool.map(_encode, made.values()), strict=True)))
@@ -285,7 +289,8 @@ def damage(spec: Table, month: str, path: Path | UPath, reason: object) -> Table
         if spec.name in DERIVED_TABLES
         else "restore it from a backup"
     )
-    return TableDamaged(spec.name, month, str(path), reason=str(reason), remedy=remedy)
+    # The error of a file that was not opened begins with its path.
+    return TableDamaged(spec.name, month, str(path), reason=str(reason).removeprefix(f"{path}: "), remedy=remedy)
 
 
 def _encode(month: pa.Table) -> bytes:

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cryptoliq_assets.io.files import write_files
+from cryptoliq_assets.io.safe_open import UnreadError, open_stored
+from cryptoliq_assets.io.seal import check_file, seal
 from cryptoliq_assets.io.validation import validate_table
 from cryptoliq_assets.models.coin_measures import measure_coins_of_views
 from cryptoliq_assets.models.evaluation import Evaluation, out_of_fold
@@ -71,7 +73,7 @@ def write_backtest(path: Path, evaluations: Iterable[Evaluation], rows: Training
     by_coin = _by_coin(of_coins)
     coins_buffer = io.BytesIO()
     pq.write_table(_plain_text(pa.Table.from_pandas(by_coin, preserve_index=False)), coins_buffer)
-    write_files({path: buffer.getvalue(), by_coin_path(path.parent): coins_buffer.getvalue()})
+    write_files({path: _sealed(buffer), by_coin_path(path.parent): _sealed(coins_buffer)})
     return Written(
         rows=counts,
         preview=pd.concat(tails, ignore_index=True),
@@ -82,7 +84,10 @@ def write_backtest(path: Path, evaluations: Iterable[Evaluation], rows: Training
 
 
 def read_backtest(path: Path, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The stored backtest, text columns categorical; FileNotFoundError where nothing was trained yet."""
+    """The stored backtest, text columns categorical.
+
+    Raises FileNotFoundError where nothing was trained yet, UnreadError for a file that does not hold what was written.
+    """
     return _read(BACKTEST, path, columns)
 
 
@@ -97,13 +102,43 @@ def smoothed(daily: pd.DataFrame, *, days: int = 7) -> dict[str, np.ndarray]:
     return {str(name): calm[name].to_numpy() for name in calm}
 
 
+def check_backtest(path: Path) -> None:
+    """Compare one of the two files with the digest that was written with it; raises as `read_backtest` does."""
+    try:
+        with open_stored(path) as handle:
+            check_file(handle, path)
+            handle.seek(0)
+            pq.read_metadata(handle)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
 def _read(table: Table, path: Path, columns: Sequence[str] | None) -> pd.DataFrame:
-    # A file of an earlier release lacks the measures that were added since; the next training writes them.
-    there = set(pq.read_schema(path).names)
-    wanted = [name for name in (columns or table.columns) if name in there]
-    text = [name for name in table.text_columns if name in wanted]
-    stored = pq.read_table(path, columns=wanted, read_dictionary=text)
+    check_backtest(path)
+    try:
+        with open_stored(path) as handle:
+            # A file of an earlier release lacks the measures that were added since; the next training writes them.
+            there = set(pq.read_schema(handle).names)
+            wanted = [name for name in (columns or table.columns) if name in there]
+            handle.seek(0)
+            text = [name for name in table.text_columns if name in wanted]
+            stored = pq.read_table(handle, columns=wanted, read_dictionary=text)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
     return stored.replace_schema_metadata(None).to_pandas()
+
+
+def _damaged(path: Path, error: Exception) -> UnreadError:
+    reason = str(error).removeprefix(f"{path}: ")
+    return UnreadError("damaged", f"{path} is damaged: {reason}; remove it, `cryptoliq train` writes it again")
+
+
+def _sealed(buffer: io.BytesIO) -> bytes:
+    return b"".join(seal(memoryview(buffer.getvalue())))
 
 
 def _by_coin(of_models: Sequence[pd.DataFrame]) -> pd.DataFrame:

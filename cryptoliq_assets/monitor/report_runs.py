@@ -26,7 +26,9 @@ def run_report(
     try:
         result = make()
     except Exception as error:  # See conditions_from.
-        context.log.error(f"{name} was not made:\n{traceback.format_exc()}")
+        context.log.error(f"{name} was not made: {type(error).__name__}: {error}")
+        # Dagster's UI shows it; the command line does not.
+        context.log.debug(traceback.format_exc())
         found = broken_condition(name, error)
         record(settings, found)
         return dg.MaterializeResult(metadata={"failed": found.what, "traceback": traceback.format_exc()})
@@ -49,7 +51,8 @@ def run_check(
     try:
         result = dg.AssetCheckResult(**evaluate())
     except Exception as error:  # See conditions_from.
-        context.log.error(f"{part} was not evaluated:\n{traceback.format_exc()}")
+        context.log.error(f"{part} was not evaluated: {type(error).__name__}: {error}")
+        context.log.debug(traceback.format_exc())
         found = broken_condition(part, error)
         record(settings, found)
         return dg.AssetCheckResult(passed=False, description=found.what)

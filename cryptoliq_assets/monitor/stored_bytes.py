@@ -22,8 +22,9 @@ from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
 from cryptoliq_assets.raw.archive import archive_problem, restore_from_drop_folder
 from cryptoliq_assets.raw.catalogue import Catalogue, CatalogueDamaged, ReceivedFile
-from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue, repair_catalogue
-from cryptoliq_assets.raw.report_files import find_report
+from cryptoliq_assets.raw.catalogue_rebuild import REPORT as WRONG_REPORT
+from cryptoliq_assets.raw.catalogue_rebuild import find_disagreements, open_catalogue, repair_catalogue
+from cryptoliq_assets.raw.report_files import find_report_path
 from cryptoliq_assets.schemas.tables import TABLES
 from cryptoliq_assets.settings import Settings
 
@@ -169,8 +170,9 @@ def _items(settings: Settings, *, deep: bool) -> Iterator[_Item]:
     folder = settings.models_dir / "candidates"
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
         yield CANDIDATE, str(path), lambda path=path: _candidate(path, settings)
+    wrong = _wrong_reports(settings)
     for path in _documents(settings):
-        yield REPORTS, str(path), lambda path=path: _document(path)
+        yield REPORTS, str(path), lambda path=path: _document(path, wrong.get(str(path)))
 
 
 def _archived(settings: Settings) -> list[ReceivedFile]:
@@ -194,18 +196,31 @@ def _catalogue(settings: Settings) -> tuple[str, str] | None:
 
 
 def _against_reports(catalogue: Catalogue, settings: Settings, remedy: str) -> tuple[str, str] | None:
-    """A row of an accepted file says what its report says."""
-    for file in catalogue.files(states=["accepted", "superseded"]):
-        report = find_report(settings.validation_dir, file.name, file.arrival)
-        if report is None:
+    """A row of an accepted file says what its report says; a report that is wrong itself is an item of its own."""
+    for found in find_disagreements(catalogue, settings):
+        if found.wrong == WRONG_REPORT:
             continue
-        for field, found in (("sha256", file.sha256), ("dates", [date.isoformat() for date in file.dates])):
-            if report.get(field) != found:
-                return (
-                    f"{file.name}, arrival {file.arrival}: {field} is {found}, its report says {report.get(field)}",
-                    remedy,
-                )
+        said = f"{found.file.name}, arrival {found.file.arrival}: {found.field} is {found.catalogued}, its report says"
+        unknown = (
+            "restore catalogue, report or archived file from a backup: the archived file does not tell which is right"
+        )
+        return f"{said} {found.reported}", remedy if found.wrong else unknown
     return None
+
+
+def _wrong_reports(settings: Settings) -> dict[str, str]:
+    """What is wrong with reports that the archived file contradicts, by path."""
+    try:
+        found = find_disagreements(open_catalogue(settings), settings)
+    except (CatalogueDamaged, OSError):
+        return {}
+    wrong = {}
+    for each in found:
+        path = find_report_path(settings.validation_dir, each.file.name, each.file.arrival)
+        if path is not None and each.wrong == WRONG_REPORT:
+            said = f"{each.field} is {each.reported}, catalogue and archived file say {each.catalogued}"
+            wrong[str(path)] = said
+    return wrong
 
 
 def _archived_file(file: ReceivedFile, settings: Settings) -> tuple[str, str] | None:
@@ -264,24 +279,30 @@ def _candidate(path: Path, settings: Settings) -> tuple[str, str] | None:
 
 
 def _documents(settings: Settings) -> list[Path]:
-    """Reports that are read back; that of verification itself is written at the end."""
-    folders = [settings.reports_dir, settings.validation_dir]
-    found = [path for folder in folders if folder.is_dir() for path in sorted(folder.glob("*.json"))]
+    """Reports that are read back, the backtest among them; that of verification itself is written at the end."""
+    kinds = [(settings.reports_dir, "*.json"), (settings.reports_dir, "*.parquet"), (settings.validation_dir, "*.json")]
+    found = [path for folder, kind in kinds if folder.is_dir() for path in sorted(folder.glob(kind))]
     return [path for path in found if path.name != REPORT]
 
 
-def _document(path: Path) -> tuple[str, str] | None:
+def _document(path: Path, wrong: str | None) -> tuple[str, str] | None:
+    """`wrong`: what is known to be wrong with what it says."""
+    from cryptoliq_assets.models.backtest import check_backtest
+
     try:
-        read_object(path)
+        if path.suffix == ".parquet":
+            check_backtest(path)
+        else:
+            read_object(path)
     except FileNotFoundError:
         return None
     except OSError as error:
-        validation = path.parent.name == "validation"
-        made_by = (
-            "drop the file again" if validation else "`cryptoliq materialize`, `train` or `monitor`, whichever made it,"
-        )
-        return str(error), f"remove it; {made_by} {'to have it' if validation else 'writes it'} again"
-    return None
+        wrong = str(error).removeprefix(f"{path} is damaged: ").removeprefix(f"{path}: ").partition("; remove it")[0]
+    if wrong is None:
+        return None
+    if path.parent.name == "validation":
+        return wrong, "restore it from a backup, or remove it: tables, models and forecasts do not need it"
+    return wrong, "remove it; `cryptoliq materialize`, `train` or `monitor`, whichever made it, writes it again"
 
 
 def _repair_catalogue(settings: Settings) -> list[str]:

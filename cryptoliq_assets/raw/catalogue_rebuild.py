@@ -5,7 +5,7 @@ import hashlib
 import os
 import re
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,27 @@ from cryptoliq_assets.io.files import sync_folders, temporary_beside
 from cryptoliq_assets.io.safe_open import UnreadError, read_object
 from cryptoliq_assets.raw.catalogue import Catalogue, CatalogueDamaged, ReceivedFile
 from cryptoliq_assets.raw.opening import read_file
+from cryptoliq_assets.raw.report_files import find_report
 from cryptoliq_assets.settings import Settings
 
 _LOCK_SECONDS = 600.0
 # An archived later version: its arrival before the extension.
 _NUMBERED = re.compile(r"(?P<stem>.+)\.(?P<arrival>\d+)(?P<suffix>\.[^.]+)")
+
+
+CATALOGUE, REPORT = "catalogue", "report"
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A field of which the catalogue's row of a file and the file's report say something else; `wrong` is the one that the
+    archived copy contradicts, None where that cannot be told."""
+
+    file: ReceivedFile
+    field: str
+    catalogued: str
+    reported: str
+    wrong: str | None
 
 
 def open_catalogue(settings: Settings) -> Catalogue:
@@ -31,22 +47,61 @@ def open_catalogue(settings: Settings) -> Catalogue:
 
 
 def repair_catalogue(settings: Settings) -> Path | None:
-    """Set a damaged catalogue aside and make it again; returns where the old one is now, None where it is sound."""
+    """Set a damaged catalogue aside and make it again; returns where the old one is now, None where it is sound.
+
+    Damaged is also one whose row of a file is not what report and archived copy say of it.
+    """
     try:
-        open_catalogue(settings).check()
+        catalogue = open_catalogue(settings)
+        catalogue.check()
+        if not any(each.wrong == CATALOGUE for each in find_disagreements(catalogue, settings)):
+            return None
     except CatalogueDamaged:
-        path = settings.catalogue_path
-        aside = path.with_name(f"{path.name}.damaged")
-        # Its journal goes first: it would be applied to the new one.
-        for end in ("-journal", "-wal", "-shm"):
-            journal = path.with_name(path.name + end)
-            if os.path.lexists(journal):
-                os.replace(journal, aside.with_name(aside.name + end))
-        if os.path.lexists(path):
-            os.replace(path, aside)
-        open_catalogue(settings)
-        return aside
-    return None
+        pass
+    path = settings.catalogue_path
+    aside = path.with_name(f"{path.name}.damaged")
+    # Its journal goes first: it would be applied to the new one.
+    for end in ("-journal", "-wal", "-shm"):
+        journal = path.with_name(path.name + end)
+        if os.path.lexists(journal):
+            os.replace(journal, aside.with_name(aside.name + end))
+    if os.path.lexists(path):
+        os.replace(path, aside)
+    open_catalogue(settings)
+    return aside
+
+
+def find_disagreements(catalogue: Catalogue, settings: Settings) -> list[Disagreement]:
+    """Return where rows of accepted files and their reports differ; the archived copy says which of the two is wrong."""
+    found = []
+    for file in catalogue.files(states=["accepted", "superseded"]):
+        report = find_report(settings.validation_dir, file.name, file.arrival)
+        if report is None:
+            continue
+        dates = [date.isoformat() for date in file.dates]
+        if (report.get("sha256"), report.get("dates")) != (file.sha256, dates):
+            found.append(_disagreement(file, report, settings))
+    return found
+
+
+def _disagreement(file: ReceivedFile, report: dict[str, Any], settings: Settings) -> Disagreement:
+    from cryptoliq_assets.raw.parsing import snapshot_dates
+
+    try:
+        content = read_file(settings.archive_dir / str(file.archived_as), settings)
+    except (UnreadError, FileNotFoundError):
+        content = None
+    digest = None if content is None else hashlib.sha256(content).hexdigest()
+    reported = str(report.get("sha256"))
+    if reported != file.sha256:
+        wrong = {reported: CATALOGUE, file.sha256: REPORT}.get(str(digest))
+        return Disagreement(file, "sha256", file.sha256, reported, wrong)
+    dates, reported = ", ".join(map(str, file.dates)), ", ".join(map(str, report.get("dates") or []))
+    wrong = None
+    if digest == file.sha256 and content is not None:
+        # Rows may have been refused: the file has at least the days that its accepted rows are of.
+        wrong = REPORT if snapshot_dates(content) >= set(file.dates) else CATALOGUE
+    return Disagreement(file, "dates", dates, reported, wrong)
 
 
 def rebuild_catalogue(settings: Settings) -> int:

@@ -29,11 +29,20 @@ def keep_earlier_report(folder: Path, report: dict[str, Any]) -> None:
 
 def find_report(folder: Path, name: str, arrival: int) -> dict[str, Any] | None:
     """The report of one version of a file; None where there is none."""
+    return _find(folder, name, arrival)[1]
+
+
+def find_report_path(folder: Path, name: str, arrival: int) -> Path | None:
+    """Where the report of one version of a file lies; None where there is none."""
+    return _find(folder, name, arrival)[0]
+
+
+def _find(folder: Path, name: str, arrival: int) -> tuple[Path, dict[str, Any]] | tuple[None, None]:
     for path in (report_path(folder, name), report_path(folder, f"{name}.{arrival}")):
         report = read_report(path)
         if (report.get("file"), report.get("arrival")) == (name, arrival):
-            return report
-    return None
+            return path, report
+    return None, None
 
 
 def read_report(path: Path) -> dict[str, Any]:

@@ -56,6 +56,38 @@ def test_a_bit_flipped_anywhere_in_a_month_file_is_detected_before_a_row_is_used
     assert len(store.read(table, [MONTH]))
 
 
+def test_files_of_other_names_in_a_tables_folder_are_no_months_of_it(home: Home) -> None:
+    folder = home.store.folder("labels")
+    names = ["2022-03 (copy).parquet", "old-2022-03.parquet", "2022-13.parquet", "2022-3.parquet", "2022-03-01.parquet"]
+    try:
+        for name in names:
+            (folder / name).write_bytes(b"")
+        assert home.store.months("labels") == [MONTH]
+        assert home.plan().months == []
+    finally:
+        for name in names:
+            (folder / name).unlink()
+
+
+def test_a_folder_in_the_place_of_a_month_file_is_named_with_its_remedy_when_the_month_is_written(home: Home) -> None:
+    frame, path = home.store.read("cleaned_snapshots", [MONTH]), home.store.path("cleaned_snapshots", MONTH)
+    content = path.read_bytes()
+    path.unlink()
+    path.mkdir()
+    try:
+        with pytest.raises(
+            TableDamaged, match=r"a folder is in its place; `cryptoliq verify --repair` sets it aside"
+        ) as told:
+            home.store.write("cleaned_snapshots", frame, [MONTH])
+        assert str(told.value).count(str(path)) == 1
+        with pytest.raises(TableDamaged, match="a folder, not a regular file") as told:
+            home.store.read("cleaned_snapshots", [MONTH])
+        assert str(told.value).count(str(path)) == 1
+    finally:
+        path.rmdir()
+        path.write_bytes(content)
+
+
 def test_the_error_names_file_expected_and_found_digest_and_remedy(home: Home) -> None:
     path = home.store.path("labels", MONTH)
     content = path.read_bytes()

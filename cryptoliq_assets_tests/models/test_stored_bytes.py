@@ -11,11 +11,19 @@ from click.testing import CliRunner
 
 from cryptoliq_assets.cli import cli
 from cryptoliq_assets.home import prepare_home
+from cryptoliq_assets.models import loading
+from cryptoliq_assets.models.candidates import Candidate, keep_candidate, load_candidate
+from cryptoliq_assets.models.champion import load_champion
+from cryptoliq_assets.models.evaluation import evaluate_baseline
+from cryptoliq_assets.models.folds import make_folds
 from cryptoliq_assets.models.ledger import Ledger
 from cryptoliq_assets.models.loading import ModelRefused
 from cryptoliq_assets.models.recipes import CANDIDATES, fit_recipe
 from cryptoliq_assets.models.store import ModelStore, NoneLoads
+from cryptoliq_assets.monitor.stored_bytes import verify_home
+from cryptoliq_assets.serving.predictor import Predictor
 from cryptoliq_assets.settings import Settings
+from cryptoliq_assets.standalone import read_model, write_model
 from cryptoliq_assets_tests.building import model_described
 
 NOW = dt.datetime(2024, 3, 30, 12, tzinfo=dt.UTC)
@@ -61,6 +69,45 @@ def test_a_bit_flipped_anywhere_in_an_artifact_or_its_metadata_is_found_before_t
         assert kind == "json", place
         assert store.metadata(version) == metadata, place
     assert store.load(version).version == version
+
+
+def test_a_changed_byte_never_reaches_the_unpickler_by_any_path(
+    store: ModelStore, rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A booster whose trees were changed may make its library loop: only bytes with the expected digest are given to it."""
+    settings = Settings(home=store.folder.parent)
+    evaluation = evaluate_baseline("har", rows, make_folds(rows, count=2))
+    recipe = CANDIDATES["linear_regression"]
+    candidates, outside = settings.models_dir / "candidates", settings.home / "outside.pkl"
+    keep_candidate(candidates, recipe.name, Candidate(recipe, store.load().model, evaluation))
+    write_model(outside, store.load().model, store.metadata(store.current_version()))
+    paths = [
+        *(store.folder / f"{version}.pkl" for version in store.versions()),
+        candidates / f"{recipe.name}.pkl",
+        outside,
+    ]
+    given: list[bytes] = []
+    monkeypatch.setattr(loading, "unpickle", lambda content, listed: given.append(content))
+    chance = random.Random(3)
+    for path in paths:
+        content = path.read_bytes()
+        place = chance.randrange(len(content))
+        path.write_bytes(content[:place] + bytes([content[place] ^ (1 << chance.randrange(8))]) + content[place + 1 :])
+    for load in (
+        lambda: store.load(),
+        lambda: store.load_newest_sound(),
+        lambda: store.rollback(at=NOW),
+        lambda: store.rollback(store.versions()[-1], at=NOW),
+        lambda: load_champion(settings),
+        lambda: load_candidate(candidates, recipe.name),
+        lambda: read_model(outside),
+    ):
+        with pytest.raises(ModelRefused, match="sha256 of"):
+            load()
+    assert all(verdict.problem for verdict in store.verify())
+    assert not Predictor(settings).refresh()
+    assert {item.kind for item in verify_home(settings, deep=True).damaged} == {"model", "candidate"}
+    assert given == []
 
 
 def test_a_bit_flipped_anywhere_in_the_ledger_changes_no_entry(store: ModelStore) -> None:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,18 +13,27 @@ from hypothesis import strategies as st
 from cryptoliq_assets.cli import cli
 from cryptoliq_assets.home import prepare_home
 from cryptoliq_assets.raw.archive import ArchiveDamaged, archive_problem, read_archived, restore_from_drop_folder
-from cryptoliq_assets_tests.markets import Home, assert_same_tables, file_name, snapshot
+from cryptoliq_assets_tests.markets import Home, assert_same_tables, file_name, quick_folder, snapshot
 
 FEBRUARY, MARCH, MAY = dt.date(2022, 2, 20), dt.date(2022, 3, 16), dt.date(2022, 5, 10)
 
 
+@pytest.fixture(scope="module")
+def made():
+    """Three months of two days each."""
+    with quick_folder() as folder:
+        home = Home.at(folder)
+        for day in (FEBRUARY, MARCH, MAY):
+            home.drop(file_name(day), snapshot([day, day + dt.timedelta(days=1)], missing=0))
+        home.bring_up_to_date()
+        yield home
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    home = Home.at(tmp_path / "home")
-    for day in (FEBRUARY, MARCH, MAY):
-        home.drop(file_name(day), snapshot([day, day + dt.timedelta(days=1)], missing=0))
-    home.bring_up_to_date()
-    return home
+def home(made: Home):
+    """A copy, to damage."""
+    with quick_folder() as folder:
+        yield Home.at(Path(shutil.copytree(made.settings.home, folder, dirs_exist_ok=True)))
 
 
 def archived(home: Home, day: dt.date) -> Path:
@@ -37,29 +47,21 @@ def change_one_digit(path: Path) -> None:
 
 
 @given(place=st.integers(min_value=0), bit=st.integers(0, 7))
-def test_a_bit_flipped_anywhere_in_an_archived_file_is_detected(shared_home: Home, place: int, bit: int) -> None:
-    file = shared_home.catalogue.files()[0]
-    path = archived(shared_home, FEBRUARY)
+def test_a_bit_flipped_anywhere_in_an_archived_file_is_detected(made: Home, place: int, bit: int) -> None:
+    file = made.catalogue.files()[0]
+    path = archived(made, FEBRUARY)
     content = bytearray(whole := path.read_bytes())
     content[place % len(content)] ^= 1 << bit
     path.write_bytes(content)
     try:
         with pytest.raises(ArchiveDamaged, match="its sha256 is"):
-            read_archived(file, shared_home.settings)
+            read_archived(file, made.settings)
     finally:
         path.write_bytes(whole)
-    assert read_archived(file, shared_home.settings) == whole
+    assert read_archived(file, made.settings) == whole
 
 
-@pytest.fixture(scope="module")
-def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    home = Home.at(tmp_path_factory.mktemp("archive"))
-    home.drop(file_name(FEBRUARY), snapshot([FEBRUARY]))
-    home.bring_up_to_date()
-    return home
-
-
-def test_no_month_is_built_from_a_changed_archived_file_and_the_other_months_go_on(home: Home, tmp_path: Path) -> None:
+def test_no_month_is_built_from_a_changed_archived_file_and_the_other_months_go_on(home: Home) -> None:
     change_one_digit(archived(home, MARCH))
     for month in ("2022-02", "2022-03", "2022-05"):
         home.store.path("raw_snapshots", month).unlink()
@@ -74,11 +76,7 @@ def test_no_month_is_built_from_a_changed_archived_file_and_the_other_months_go_
         home.intake.take_in(["2022-03"])
 
 
-def test_a_month_comes_back_as_it_was_once_the_archived_file_is_restored(home: Home, tmp_path: Path) -> None:
-    whole = Home.at(tmp_path / "whole")
-    for path in sorted(home.settings.raw_dir.iterdir()):
-        whole.drop(path.name, path.read_bytes())
-    whole.bring_up_to_date()
+def test_a_month_comes_back_as_it_was_once_the_archived_file_is_restored(home: Home, made: Home) -> None:
     path = archived(home, MARCH)
     change_one_digit(path)
     home.store.path("raw_snapshots", "2022-03").unlink()
@@ -88,22 +86,26 @@ def test_a_month_comes_back_as_it_was_once_the_archived_file_is_restored(home: H
     assert archive_problem(file, home.settings) is None
     home.bring_up_to_date()
     assert home.plan().months == []
-    assert_same_tables(home.store, whole.store)
+    assert_same_tables(home.store, made.store)
 
 
-def test_the_commands_name_file_expected_found_and_remedy_and_end_with_1(home: Home) -> None:
+def test_the_commands_name_file_expected_found_and_remedy_and_end_with_1(tmp_path: Path) -> None:
+    # One month alone: none of the others has to be made again.
+    home = Home.at(tmp_path)
+    home.drop(file_name(MARCH), snapshot([MARCH], missing=0))
+    home.bring_up_to_date()
     prepare_home(home.settings)
     change_one_digit(archived(home, MARCH))
     home.store.path("raw_snapshots", "2022-03").unlink()
-    [file] = [file for file in home.catalogue.files() if file.name == file_name(MARCH)]
+    [file] = home.catalogue.files()
     for command in ("ingest", "preprocess"):
-        told = CliRunner().invoke(cli, ["--home", str(home.settings.home), command])
+        told = CliRunner().invoke(cli, ["--home", str(tmp_path), command])
         assert told.exit_code == 1
         assert f"{archived(home, MARCH)} is damaged: its sha256 is " in told.output
         assert f", expected {file.sha256}" in told.output
         assert "`cryptoliq verify --repair`" in told.output
         assert "Traceback" not in told.output
-    assert home.store.months("raw_snapshots") == ["2022-02", "2022-05"]
+    assert home.store.months("raw_snapshots") == []
 
 
 @pytest.mark.parametrize("what", ["gone", "pipe", "link", "folder", "larger", "empty"])

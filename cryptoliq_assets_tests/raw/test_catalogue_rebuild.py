@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import os
 import random
+import shutil
 import sqlite3
 from contextlib import suppress
 from dataclasses import replace
@@ -14,15 +15,16 @@ from click.testing import CliRunner
 
 from cryptoliq_assets.cli import cli
 from cryptoliq_assets.home import prepare_home
+from cryptoliq_assets.monitor.stored_bytes import verify_home
 from cryptoliq_assets.raw.catalogue import CatalogueDamaged, ReceivedFile
-from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue, repair_catalogue
+from cryptoliq_assets.raw.catalogue_rebuild import CATALOGUE, find_disagreements, open_catalogue, repair_catalogue
 from cryptoliq_assets_tests.markets import Home, assert_same_tables, file_name, quick_folder, read_back, snapshot
 
 FEBRUARY, MARCH, APRIL = dt.date(2022, 2, 20), dt.date(2022, 3, 16), dt.date(2022, 4, 2)
 
 
-@pytest.fixture
-def home():
+@pytest.fixture(scope="module")
+def made():
     """Two months, a corrected file (its first version was of March) and a refused one."""
     with quick_folder() as folder:
         home = Home.at(folder)
@@ -33,6 +35,13 @@ def home():
         home.drop(file_name(FEBRUARY), snapshot([FEBRUARY], seed=2))
         home.bring_up_to_date()
         yield home
+
+
+@pytest.fixture
+def home(made: Home):
+    """A copy, to damage."""
+    with quick_folder() as folder:
+        yield Home.at(Path(shutil.copytree(made.settings.home, folder, symlinks=True, dirs_exist_ok=True)))
 
 
 def versions(home: Home) -> list[ReceivedFile]:
@@ -153,3 +162,43 @@ def test_a_file_in_the_archive_that_is_no_snapshot_becomes_no_version(home: Home
     (home.settings.archive_dir / "coingecko_20220401.csv").write_text("somebody's own")
     home.settings.catalogue_path.unlink()
     assert versions(home) == before
+
+
+@pytest.mark.parametrize(("column", "value"), [("sha256", "0" * 64), ("dates", '["2022-03-17"]')])
+def test_a_row_that_archive_and_report_contradict_is_damage_of_the_catalogue_and_is_repaired(
+    home: Home, column: str, value: str
+) -> None:
+    before = versions(home)
+    wrong_type(home.settings.catalogue_path, column, value)
+    [found] = find_disagreements(open_catalogue(home.settings), home.settings)
+    assert (found.field, found.wrong) == (column, CATALOGUE)
+    [item] = [each for each in verify_home(home.settings).damaged if each.kind == "catalogue"]
+    assert str(getattr(before[0], column)[0]) in item.problem
+    assert "verify --repair" in item.remedy
+    assert not verify_home(home.settings, repair=True).damaged
+    assert versions(home) == before
+
+
+@pytest.mark.parametrize(("field", "value"), [("sha256", "0" * 64), ("dates", ["2022-03-17"])])
+def test_a_report_that_archive_and_catalogue_contradict_is_damaged_itself_and_the_catalogue_stays(
+    home: Home, field: str, value: object
+) -> None:
+    before, content = versions(home), home.settings.catalogue_path.read_bytes()
+    path = home.settings.validation_dir / f"{file_name(MARCH)}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    [item] = verify_home(home.settings, repair=True).damaged
+    assert (item.kind, item.path) == ("report", str(path))
+    assert item.problem.startswith(f"{field} is ")
+    assert versions(home) == before
+    assert home.settings.catalogue_path.read_bytes() == content
+
+
+def test_where_the_archived_copy_is_damaged_as_well_nothing_is_made_from_it(home: Home) -> None:
+    (home.settings.archive_dir / file_name(MARCH)).write_bytes(b"")
+    connection = sqlite3.connect(home.settings.catalogue_path)
+    connection.execute("UPDATE files SET sha256 = ? WHERE name = ?", ("0" * 64, file_name(MARCH)))
+    connection.commit()
+    connection.close()
+    home.drop(file_name(MARCH), "")
+    assert repair_catalogue(home.settings) is None
+    assert {item.kind for item in verify_home(home.settings, repair=True).damaged} == {"catalogue", "archive"}
