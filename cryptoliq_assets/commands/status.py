@@ -62,7 +62,7 @@ def _line(name: str, value: str) -> None:
 def _shown(value: object) -> str:
     """A value as it is read: a dictionary's items side by side, a dash where there is nothing."""
     if isinstance(value, dict):
-        return ", ".join(f"{key} {item}" for key, item in value.items())
+        return ", ".join(f"{key} {item}" for key, item in value.items()) or "none"
     if isinstance(value, list):
         more = f" and {len(value) - _LISTED} more" if len(value) > _LISTED else ""
         return f"{len(value)}: {', '.join(map(str, value[:_LISTED]))}{more}" if value else "none"
@@ -96,7 +96,9 @@ def read_status(settings: Settings) -> dict:
     if unknown or plan.waiting:
         to_do.append(f"{len(unknown) + len(plan.waiting)} file(s) wait in data/raw: `cryptoliq materialize`")
     elif plan.months:
-        to_do.append(f"{len(plan.months)} month(s) are older than what they are made from: `cryptoliq materialize`")
+        to_do.append(
+            f"{len(plan.months)} month(s) are older than what they are made from, or of an earlier version: `cryptoliq materialize`"
+        )
     to_do += [f"{month} is not made: {reason}" for month, reason in plan.blocked.items()]
     other = mismatch(settings)
     if other:

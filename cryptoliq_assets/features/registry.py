@@ -201,3 +201,5 @@ FEATURES: tuple[Feature, ...] = (
 
 FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
 MODEL_FEATURES = tuple(feature.name for feature in FEATURES if feature.for_models)
+# Features that months of earlier versions do not have.
+ADDED_FEATURES = (*(feature.name for feature in _relative_to_market()), "listing_age_90d")

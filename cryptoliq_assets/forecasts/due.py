@@ -78,8 +78,8 @@ def stale_features(store: TableStore, month: str) -> str | None:
     if store.is_fresh(_FEATURES, month):
         return None
     return (
-        f"{_FEATURES} of {month} are of another formula ({store.settings.formula} is asked for) or of other snapshots than "
-        "there are now: `cryptoliq materialize` makes them again"
+        f"{_FEATURES} of {month} are of another formula ({store.settings.formula} is asked for), of other snapshots than "
+        "there are now, or of an earlier version: `cryptoliq materialize` makes them again"
     )
 
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from cryptoliq_assets.io.spreadsheet_text import neutralize_frame
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.schemas.tables import DERIVED_TABLES
 
 CSV, PARQUET = "csv", "parquet"
 # What is exported, and the table that it is read from.
@@ -37,8 +38,10 @@ _ROWS_A_CHUNK = 20_000
 
 
 def read_month(store: TableStore, name: str, month: str, *, coins: Sequence[str] = ()) -> pd.DataFrame:
-    """One month of an export, of some coins or of all. Raises RuntimeError where features have no cleaned rows."""
-    rows = store.read(TABLES_OF[name], [month])
+    """One month of an export, of some coins or of all. Raises RuntimeError where features have no cleaned rows,
+    TableOutdated where a month that can be made again is of an earlier version and lacks columns."""
+    table = TABLES_OF[name]
+    rows = store.read(table, [month], complete=table in DERIVED_TABLES)
     if coins:
         rows = rows[rows["coin"].astype(object).isin(coins)].reset_index(drop=True)
     return _with_prices(store, rows, month) if name == "features" else rows

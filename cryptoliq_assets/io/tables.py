@@ -30,6 +30,7 @@ from cryptoliq_assets.io.seal import SealBroken, check_file, check_footer, seal
 from cryptoliq_assets.io.stamps import Stamp, stamp_in, stamp_of_version
 from cryptoliq_assets.io.validation import (
     TableDamaged,
+    TableOutdated,
     check_types,
     schema_fingerprint,
     validate_table,
@@ -68,16 +69,18 @@ class TableStore:
         *,
         columns: list[str] | None = None,
         coin: str | None = None,
+        complete: bool = False,
     ) -> pd.DataFrame:
         """One frame of the months there are (all by default), sorted by coin and date, `coin` categorical; of one `coin`
         alone where it is named (`columns` must hold it then).
 
-        A file stamped by the present schema is checked for columns and types, any other in full (TableInvalid). Its bytes
+        Columns that were added to the table since an earlier version wrote a file are empty in its rows, flags false; with
+        `complete` such a file is refused (TableOutdated). A file stamped by the present schema is checked for columns and types, any other in full (TableInvalid). Its bytes
         are checked against the digest that was written with them (TableDamaged).
         """
         spec = TABLES[table]
         wanted = self.months(table) if months is None else [m for m in months if self.path(table, m).exists()]
-        parts = [self._read_month(spec, month, columns) for month in wanted]
+        parts = [self._read_month(spec, month, columns, complete=complete) for month in wanted]
         if coin is not None:
             parts = [part.filter(pc.equal(part["coin"].cast(pa.string()), coin)) for part in parts]
         if not parts:
@@ -198,7 +201,7 @@ class TableStore:
         upstream = upstream_of(table, horizon_days=self.settings.horizon_days)
         return table in DERIVED_TABLES and any(self.stamp(name, month) for name in upstream)
 
-    def _read_month(self, spec: Table, month: str, columns: list[str] | None) -> pa.Table:
+    def _read_month(self, spec: Table, month: str, columns: list[str] | None, *, complete: bool = False) -> pa.Table:
         path = self.path(spec.name, month)
         try:
             with open_stored(path) as handle:
@@ -221,6 +224,9 @@ class TableStore:
             return table.replace_schema_metadata(None)
         frame = table.to_pandas()
         if stamp is not None:
+            absent = [name for name in spec.added if name not in frame.columns]
+            if absent and complete:
+                raise TableOutdated(spec.name, str(path), absent)
             frame = _with_added(spec, frame)
         frame = validate_table(spec, frame, where=str(path))
         checked = to_arrow(frame, spec)

@@ -36,6 +36,21 @@ class TableDamaged(TableInvalid):
         self.args = (f"{table}: {where} is damaged: {reason}; {remedy}",)
 
 
+class TableOutdated(TableInvalid):
+    """A month file of an earlier version lacks columns that are needed now."""
+
+    def __init__(self, table: str, where: str, columns: list[str]) -> None:
+        named = ", ".join(columns[:_SAMPLES]) + (
+            f" and {len(columns) - _SAMPLES} more" if len(columns) > _SAMPLES else ""
+        )
+        absent = [(name, "column_in_dataframe", 1, "missing") for name in columns]
+        super().__init__(table, where, pd.DataFrame(absent, columns=FAILURE_COLUMNS))
+        self.args = (
+            f"{table}: {where} was written by an earlier version, without the column(s) {named}: "
+            "`cryptoliq materialize` makes it again",
+        )
+
+
 def validate_table(table: Table, frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
     """The frame coerced to the table's model, columns in its order; raises TableInvalid naming every failed check."""
     names = [name for name in table.columns if name in frame.columns] + _extra(table, frame)

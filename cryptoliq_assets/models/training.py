@@ -56,7 +56,7 @@ def training_rows(settings: Settings, store: TableStore) -> tuple[TrainingSet, F
 def _rows(settings_json: str, stamps: tuple) -> tuple[TrainingSet, Folds]:
     settings = Settings.model_validate_json(settings_json)
     store = TableStore(settings)
-    cleaned, features, labels = (store.read(table) for table in _TABLES)
+    cleaned, features, labels = (store.read(table, complete=True) for table in _TABLES)
     rows = build_training_set(features, labels, cleaned=cleaned, formula=settings.formula)
     if rows.horizon_days != settings.horizon_days:
         raise ValueError(

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import pandera.pandas as pa
 
+from cryptoliq_assets.features.registry import ADDED_FEATURES
 from cryptoliq_assets.partitions import CLEANING_BACK_DAYS, FILL_BACKWARD_DAYS, HISTORY_DAYS
 from cryptoliq_assets.schemas.base import TableModel
 from cryptoliq_assets.schemas.cleaned import CleanedSnapshots
@@ -20,10 +21,10 @@ from cryptoliq_assets.settings import Settings
 
 # Raise when the code behind a table changes what it computes: its months are then made again.
 CODE_VERSIONS = {
-    "raw_snapshots": "2",
+    "raw_snapshots": "3",
     "cleaned_snapshots": "2",
     "engineered_features": "3",
-    "labels": "1",
+    "labels": "2",
     "forecasts": "1",
 }
 
@@ -31,7 +32,8 @@ CODE_VERSIONS = {
 @dataclass(frozen=True)
 class Table:
     """A monthly table: the model it is held to, its folder under the tables' root, and `added`: nullable columns and flags
-    that month files of earlier versions do not have."""
+    that month files of earlier versions do not have. Add a new column there, or homes of earlier versions cannot be read
+    until their months are made again."""
 
     name: str
     model: type[TableModel]
@@ -65,9 +67,14 @@ TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         Table("raw_snapshots", RawSnapshots, "ingested", added=OPTIONAL_COLUMNS),
-        Table("cleaned_snapshots", CleanedSnapshots, "cleaned"),
-        Table("engineered_features", EngineeredFeatures, "processed/engineered_features"),
-        Table("labels", Labels, "processed/labels.parquet"),
+        Table("cleaned_snapshots", CleanedSnapshots, "cleaned", added=("outlier",)),
+        Table(
+            "engineered_features",
+            EngineeredFeatures,
+            "processed/engineered_features",
+            added=("outlier", *ADDED_FEATURES),
+        ),
+        Table("labels", Labels, "processed/labels.parquet", added=("sound",)),
         Table("forecasts", Forecasts, "forecasts", added=("filled", "outlier")),
     )
 }
