@@ -16,13 +16,20 @@ _OWNER_ONLY = 0o700
 
 
 def home_problem(settings: Settings) -> str | None:
-    """Why the home is none: it does not exist, or was never set up; None for a home.
+    """Why the home is none: it does not exist, cannot be read, or was never set up; None for a home.
 
     What setup, an ingest or a training leaves makes a home, damaged or not: a copy without the Dagster instance is one.
     """
     home = settings.home
-    if not home.is_dir():
+    try:
+        with os.scandir(home):
+            pass
+    except FileNotFoundError:
         return f"{home} does not exist"
+    except NotADirectoryError:
+        return f"{home} is not a folder"
+    except OSError as error:
+        return f"{home} cannot be read ({error.strerror or error})"
     marks = (
         settings.dagster_home / "dagster.yaml",
         settings.catalogue_path,

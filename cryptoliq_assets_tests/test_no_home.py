@@ -1,5 +1,6 @@
 """A folder that is no home: every command that works on one says so with exit code 2, and creates nothing."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,12 @@ def leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tup
             yield (*path, name), command
 
 
+PROBLEMS = {
+    "absent": "does not exist",
+    "a file": "is not a folder",
+    "empty": "was never set up",
+    "of files": "was never set up",
+}
 COMMANDS = {path: command for path, command in leaves(cli.cli) if path[0] not in WITHOUT}
 
 
@@ -47,21 +54,37 @@ def test_the_commands_that_need_a_home_are_all_but_five():
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-@pytest.mark.parametrize("folder", ["absent", "empty", "of files"])
+@pytest.mark.parametrize("folder", ["absent", "empty", "of files", "a file"])
 def test_a_folder_that_is_no_home_is_exit_code_2_and_stays_as_it_is(tmp_path, capsys, monkeypatch, path, folder):
     file = tmp_path / "given.csv"
     file.write_text("coin,price\n", encoding="utf-8")
     home = tmp_path / "mistyped"
-    if folder != "absent":
+    if folder == "a file":
+        home.write_text("no folder", encoding="utf-8")
+    elif folder != "absent":
         home.mkdir()
     if folder == "of files":
         (home / "data").mkdir()
     before = sorted(tmp_path.rglob("*"))
-    monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(home), *path, *words_for(COMMANDS[path], file)])
+    # As cron names it: the option refuses a file before the command does.
+    monkeypatch.setenv("CRYPTOLIQ_HOME", str(home))
+    monkeypatch.setattr(sys, "argv", ["cryptoliq", *path, *words_for(COMMANDS[path], file)])
     with pytest.raises(SystemExit) as end:
         cli.main()
     told = " ".join(capsys.readouterr().err.split())
     assert end.value.code == 2
-    assert f"{home} {'does not exist' if folder == 'absent' else 'was never set up'}" in told
+    assert f"{home} {PROBLEMS[folder]}" in told
     assert "cryptoliq --home" in told
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_home_that_may_not_be_read_is_exit_code_2(tmp_path, capsys, monkeypatch):
+    def denies(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", denies)
+    monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(tmp_path), "monitor"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert f"{tmp_path} cannot be read (Permission denied)" in " ".join(capsys.readouterr().err.split())

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -108,6 +109,9 @@ def silence_alerts(settings: Settings, kind: str, hours: float, reason: str | No
 
     Incidents are recorded meanwhile; those that are open when the silence ends are delivered then.
     """
+    # Click's range lets it pass: it is neither below nor above anything.
+    if math.isnan(hours):
+        raise click.BadParameter(f"nan is not in the range 0<=x<={_MOST_HOURS:g}", param_hint="--hours")
     until = silence_kind(settings, kind, dt.datetime.now(dt.UTC), hours=hours, by=actor(), reason=reason)
     if hours:
         say(("silenced", "green"), f" {kind} until {until:%Y-%m-%d %H:%M} UTC")

@@ -101,7 +101,7 @@ class NoHome(click.ClickException):
 
 
 def require_home(settings: Settings) -> None:
-    """Raise NoHome where the home does not exist or was never set up. Nothing is created."""
+    """Raise NoHome where the home does not exist, cannot be read or was never set up. Nothing is created."""
     from cryptoliq_assets.home import home_problem
 
     problem = home_problem(settings)

@@ -1,7 +1,7 @@
 """What the pipeline has made, as tables: leaderboard, forecasts, accuracy."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -101,9 +101,13 @@ def show_accuracy(settings: Settings) -> None:
     )
 
 
-def show_conditions(settings: Settings) -> list[Condition]:
-    """What the monitor finds that is not well, a line each; returns it."""
-    found = conditions_of(settings, dt.datetime.now(dt.UTC))
+def show_conditions(settings: Settings, *, also: Iterable[Condition] = ()) -> list[Condition]:
+    """What the monitor finds that is not well, a line each, and what the caller found besides; returns it."""
+    known = {condition.key: condition for condition in also}
+    found = [
+        *known.values(),
+        *(each for each in conditions_of(settings, dt.datetime.now(dt.UTC)) if each.key not in known),
+    ]
     bad = sorted((condition for condition in found if condition.level != OK), key=lambda condition: condition.level)
     for condition in bad:
         say_condition(condition)

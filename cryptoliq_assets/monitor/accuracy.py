@@ -166,16 +166,13 @@ def training_asked(settings: Settings) -> str | None:
     """
     try:
         report = read_report(settings) if settings.train_on_failure else None
-    except ValueError:
-        # Nobody trains for a report that cannot be read; that it cannot is told elsewhere.
+        if report is None or report["through"] is None:
+            return None
+        looks = {"skill": skill_look(report, settings), "coverage": coverage_look(report, settings)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        # Nobody trains for a report that cannot be read; that it cannot is the condition report_broken.
         return None
-    if report is None or report["through"] is None:
-        return None
-    failing = [
-        name
-        for name, look in (("skill", skill_look(report, settings)), ("coverage", coverage_look(report, settings)))
-        if look.level == FAIL
-    ]
+    failing = [name for name, look in looks.items() if look.level == FAIL]
     return f"accuracy/{report['through']}/{'+'.join(failing)}" if failing else None
 
 

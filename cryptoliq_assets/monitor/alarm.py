@@ -21,6 +21,7 @@ from cryptoliq_assets.io.safe_open import read_object
 from cryptoliq_assets.monitor.conditions import Condition
 from cryptoliq_assets.monitor.incidents import Incident, Notice, step
 from cryptoliq_assets.monitor.notify import Channel, Message, channels_of, send, send_within
+from cryptoliq_assets.monitor.state_schema import CHECKS, INCIDENTS, NOTICES, OUTBOX, SEEN, SILENCES
 from cryptoliq_assets.serving.journal import Journal
 from cryptoliq_assets.settings import Settings
 
@@ -93,17 +94,26 @@ def read_state(settings: Settings) -> State:
         value = read_object(path)
         return State(
             looked_at=value["looked_at"],
-            incidents={key: Incident.of(incident) for key, incident in value["incidents"].items()},
-            outbox=list(value["outbox"]),
-            seen={key: Condition.of(condition) for key, condition in value["seen"].items()},
-            checks=dict(value["checks"]),
-            notices=list(value["notices"]),
-            silences=dict(value.get("silences", {})),
+            incidents=INCIDENTS.validate_python(value["incidents"]),
+            outbox=OUTBOX.validate_python(value["outbox"]),
+            seen=SEEN.validate_python(value["seen"]),
+            checks=CHECKS.validate_python(value["checks"]),
+            notices=[asdict(notice) for notice in NOTICES.validate_python(value["notices"])],
+            silences=SILENCES.validate_python(value.get("silences", {})),
         )
     except FileNotFoundError:
         return State()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return State(problem=f"{path.name} cannot be read ({type(error).__name__}: {error}); the next look begins anew")
+
+
+def read_to_change(settings: Settings) -> State:
+    """The state, by whoever holds `state_lock` and writes it next; that a damaged one is lost is noted in logs/app.log."""
+    state = read_state(settings)
+    if state.problem:
+        log_lines(settings, [{"event": "alerts_state_lost", "reason": state.problem}])
+        state.problem = None
+    return state
 
 
 def raise_alarms(
@@ -121,10 +131,7 @@ def raise_alarms(
     to know of; checks: how far the evaluations of each check were read. Raises OSError where the state cannot be written.
     """
     with state_lock(settings):
-        state = read_state(settings)
-        if state.problem:
-            log_lines(settings, [{"event": "alerts_state_lost", "reason": state.problem}])
-            state.problem = None
+        state = read_to_change(settings)
         state.seen |= {condition.key: condition for condition in noted}
         state.checks |= checks or {}
         found = [condition for condition in conditions if condition.key not in state.seen]

@@ -10,8 +10,9 @@ import pandas as pd
 from cryptoliq_assets.io.declare import OWNERS
 from cryptoliq_assets.io.metadata import markdown_table
 from cryptoliq_assets.io.run_lock import RunLock
+from cryptoliq_assets.jobs import MONITOR_JOB
 from cryptoliq_assets.monitor.alarm import Look, raise_alarms, read_state
-from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN
+from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition
 from cryptoliq_assets.monitor.incidents import Incident
 from cryptoliq_assets.monitor.observed import MONITOR_GROUP, observe_guarded
 from cryptoliq_assets.monitor.watch import conditions_of
@@ -39,7 +40,8 @@ def alert_assets(
         now = dt.datetime.now(dt.UTC)
         seen, problems = observe_guarded(context.instance, jobs=jobs, checks=checks, state=read_state(settings))
         conditions = [*conditions_of(settings, now), *problems]
-        look = raise_alarms(settings, conditions, now, noted=seen.conditions, checks=seen.checks)
+        noted = [*seen.conditions, *_reached(context.run)]
+        look = raise_alarms(settings, conditions, now, noted=noted, checks=seen.checks)
         tell(context.log, look)
         levels = [condition.level for condition in conditions]
         return dg.MaterializeResult(
@@ -53,6 +55,14 @@ def alert_assets(
         )
 
     return [incidents]
+
+
+def _reached(run: dg.DagsterRun) -> list[Condition]:
+    """That a run of the monitor came as far as this, its last step: the one before it may have failed."""
+    if run.job_name != MONITOR_JOB:
+        return []
+    what = f"run {run.run_id[:8]} made its reports"
+    return [Condition("run_failed", OK, MONITOR_JOB, what, figures={"run_id": run.run_id})]
 
 
 def tell(log: logging.Logger, look: Look) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 OK, WARN, FAIL = "ok", "warn", "fail"
 Level = Literal["ok", "warn", "fail"]
 _ORDER = (OK, WARN, FAIL)
+_TYPES = {"where": str, "what": str, "since": (str, type(None)), "figures": dict}
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,10 @@ class Condition:
             raise ValueError(f"{self.kind!r} is no kind of condition; those are {', '.join(KINDS)}")
         if self.level not in _ORDER:
             raise ValueError(f"{self.level!r} is no level; those are {', '.join(_ORDER)}")
+        # What a report says is read back from a file that may hold anything.
+        for name, types in _TYPES.items():
+            if not isinstance(getattr(self, name), types):
+                raise TypeError(f"{name} of a condition is {getattr(self, name)!r}, expected {types}")
 
     @property
     def key(self) -> str:

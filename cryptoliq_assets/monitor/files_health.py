@@ -4,7 +4,7 @@ import datetime as dt
 from collections import defaultdict
 
 from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition
-from cryptoliq_assets.raw.catalogue import ReceivedFile
+from cryptoliq_assets.raw.catalogue import CatalogueDamaged, ReceivedFile
 from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
 from cryptoliq_assets.raw.report_files import find_report
 from cryptoliq_assets.settings import Settings
@@ -23,13 +23,21 @@ def refused_file_conditions(settings: Settings, now: dt.datetime) -> list[Condit
     A day is OK again when each refused file was followed by an accepted one of its name, or after seven days. It fails
     where nothing that came that day was accepted.
     """
-    return _refused_files(open_catalogue(settings).files(), now)
+    return _refused_files(_received(settings), now)
 
 
 def refused_row_conditions(settings: Settings) -> list[Condition]:
     """One condition for the rows refused of the newest files; none where no file has come."""
-    files = open_catalogue(settings).files()
+    files = _received(settings)
     return [_refused_rows(settings, files)] if files else []
+
+
+def _received(settings: Settings) -> list[ReceivedFile]:
+    """All files received; none where the catalogue is damaged, which the condition data_damaged says."""
+    try:
+        return open_catalogue(settings).files()
+    except CatalogueDamaged:
+        return []
 
 
 def _refused_files(files: list[ReceivedFile], now: dt.datetime) -> list[Condition]:

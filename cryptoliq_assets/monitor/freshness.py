@@ -15,7 +15,7 @@ from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition
 from cryptoliq_assets.monitor.looks import Look
 from cryptoliq_assets.partitions import FILL_FORWARD_DAYS, HISTORY_DAYS, month_of, months_between
-from cryptoliq_assets.raw.catalogue import ReceivedFile
+from cryptoliq_assets.raw.catalogue import CatalogueDamaged, ReceivedFile
 from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
 from cryptoliq_assets.settings import Settings
 
@@ -122,9 +122,13 @@ def late_files(settings: Settings, *, now: dt.datetime) -> dict[str, Any]:
     """Files of the last 30 days of arrivals that came late: how many, how late the worst was, and the last of them.
 
     A file is late when it came more than `late_file_days` after its newest date began. Dates before the first arrival
-    are history that was brought along: nobody was there to receive it in time.
+    are history that was brought along: nobody was there to receive it in time. Nothing where the catalogue is damaged.
     """
-    files = open_catalogue(settings).files(states=["waiting", "accepted", "superseded"])
+    try:
+        files = open_catalogue(settings).files(states=["waiting", "accepted", "superseded"])
+    except CatalogueDamaged:
+        # The condition data_damaged says so; whether days are missing is known without the catalogue.
+        return {}
     dated = [(file, _arrived(file)) for file in files if file.dates]
     begun = min((at.date() for _, at in dated), default=now.date())
     since = now - dt.timedelta(days=RECENT_DAYS)

@@ -8,7 +8,7 @@ import getpass
 import os
 from dataclasses import replace
 
-from cryptoliq_assets.monitor.alarm import log_lines, read_state, state_lock, write_state
+from cryptoliq_assets.monitor.alarm import log_lines, read_to_change, state_lock, write_state
 from cryptoliq_assets.monitor.conditions import KINDS, OK
 from cryptoliq_assets.monitor.incidents import CLOSED, ENDED_BY_CLOSING, SILENCED, Incident, Notice, close
 from cryptoliq_assets.settings import Settings
@@ -41,7 +41,7 @@ def close_incident(settings: Settings, name: str, now: dt.datetime, *, by: str, 
         NoSuchIncident: no open incident has that name.
     """
     with state_lock(settings):
-        state = read_state(settings)
+        state = read_to_change(settings)
         incident = next((each for each in state.open if name in (each.id, each.key)), None)
         if incident is None:
             there = ", ".join(f"{each.id} ({each.key})" for each in state.open) or "none"
@@ -68,7 +68,7 @@ def silence_kind(
     """Deliver nothing of a kind for so many hours; 0 ends a silence. Returns the time (UTC) at which it ends."""
     until = now + dt.timedelta(hours=hours)
     with state_lock(settings):
-        state = read_state(settings)
+        state = read_to_change(settings)
         silence = {"until": until.isoformat(timespec="seconds"), "by": by, "reason": reason}
         state.silences = state.silenced(now) | {kind: silence}
         what = f"until {until:%Y-%m-%d %H:%M} UTC {_said(by, reason)}"

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from cryptoliq_assets.monitor.conditions import FAIL, KINDS, OK, WARN, Condition, incident_id
+from cryptoliq_assets.monitor.conditions import FAIL, KINDS, OK, WARN, Condition, Level, incident_id
 
 OPENED, RETURNED, ESCALATED, REMINDED, RECOVERED = "opened", "returned", "escalated", "reminded", "recovered"
 CLOSED, SILENCED = "closed", "silenced"
@@ -37,13 +37,13 @@ class Incident:
 
     kind: str
     where: str
-    level: str
+    level: Level
     what: str
     since: str | None
     figures: dict[str, Any]
     opened_at: dt.datetime
     told_at: dt.datetime
-    told_level: str
+    told_level: Level
     seen_at: dt.datetime
     ok_looks: int = 0
     ok_since: dt.datetime | None = None
@@ -52,7 +52,7 @@ class Incident:
     closed_at: dt.datetime | None = None
     closed_by: str | None = None
     closed_reason: str | None = None
-    closed_level: str | None = None
+    closed_level: Level | None = None
     untold: str | None = None
 
     @property
@@ -107,6 +107,11 @@ class Notice:
         return f"{self.kind}/{self.where}"
 
     @property
+    def id(self) -> str:
+        """The ID of its incident."""
+        return incident_id(self.key)
+
+    @property
     def subject(self) -> str:
         """One line: how bad, what, where."""
         word = {RECOVERED: "OK again", RETURNED: f"{self.level.upper()}, back again", REMINDED: f"still {self.level}"}
@@ -114,9 +119,12 @@ class Notice:
 
     @property
     def text(self) -> str:
-        """What, where, since when, what to do."""
+        """What, where, since when, what to do, and by which ID the incident is closed."""
         lines = [self.what, f"where: {self.where}", f"since: {self.since or 'not known'}"]
-        return "\n".join(lines if self.event == RECOVERED else [*lines, f"what to do: {self.to_do}"])
+        if self.event == RECOVERED:
+            return "\n".join(lines)
+        close = f"ID: {self.id} (`cryptoliq alerts close {self.id}` closes the incident)"
+        return "\n".join([*lines, f"what to do: {self.to_do}", close])
 
 
 def step(

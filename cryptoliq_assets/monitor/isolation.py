@@ -8,6 +8,7 @@ read it. What a part measures does not belong here.
 import datetime as dt
 import traceback
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from filelock import FileLock
 
@@ -18,6 +19,7 @@ from cryptoliq_assets.settings import Settings
 
 REPORT = "monitor_failures.json"
 _KIND = "monitor_broken"
+_PACKAGE = __name__.partition(".")[0]
 _LOCK_SECONDS = 60.0
 
 
@@ -37,7 +39,9 @@ def conditions_from(part: str, look: Callable[[], Iterable[Condition]]) -> list[
 def broken_condition(part: str, error: Exception) -> Condition:
     """`monitor_broken` of a part, with the error and where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
-    at = f" at {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
+    # The last line of this package: where a library raised says little.
+    frames = [frame for frame in frames if _PACKAGE in Path(frame.filename).parts] or frames
+    at = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     what = f"{part}: {type(error).__name__}: {error}{at}"
     return Condition(_KIND, FAIL, part, what, figures={"error": type(error).__name__})
 

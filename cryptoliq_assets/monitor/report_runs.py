@@ -9,8 +9,8 @@ from typing import Any
 
 import dagster as dg
 
-from cryptoliq_assets.monitor.conditions import FAIL
-from cryptoliq_assets.monitor.isolation import broken_condition, failures, record, working_condition
+from cryptoliq_assets.monitor.conditions import FAIL, Condition
+from cryptoliq_assets.monitor.isolation import REPORT, broken_condition, failures, record, working_condition
 from cryptoliq_assets.settings import Settings
 
 
@@ -30,9 +30,9 @@ def run_report(
         # Dagster's UI shows it; the command line does not.
         context.log.debug(traceback.format_exc())
         found = broken_condition(name, error)
-        record(settings, found)
+        _store(context, settings, found)
         return dg.MaterializeResult(metadata={"failed": found.what, "traceback": traceback.format_exc()})
-    record(settings, working_condition(name))
+    _store(context, settings, working_condition(name))
     return result
 
 
@@ -54,7 +54,17 @@ def run_check(
         context.log.error(f"{part} was not evaluated: {type(error).__name__}: {error}")
         context.log.debug(traceback.format_exc())
         found = broken_condition(part, error)
-        record(settings, found)
+        _store(context, settings, found)
         return dg.AssetCheckResult(passed=False, description=found.what)
-    record(settings, working_condition(part))
+    _store(context, settings, working_condition(part))
     return result
+
+
+def _store(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, settings: Settings, found: Condition
+) -> None:
+    """Store what a part came to. A file that cannot be written stops nothing: it is the condition `report_broken`."""
+    try:
+        record(settings, found)
+    except OSError as error:
+        context.log.error(f"reports/{REPORT} cannot be written: {error}; it lacks: {found.what}")

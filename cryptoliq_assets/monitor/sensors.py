@@ -16,7 +16,8 @@ from cryptoliq_assets.jobs import REFUSED_TAG, AssetJob
 from cryptoliq_assets.models.ledger import sha256_of
 from cryptoliq_assets.monitor.alarm import Look, raise_alarms, read_state
 from cryptoliq_assets.monitor.alert_assets import tell
-from cryptoliq_assets.monitor.observed import observe, observe_guarded, run_condition
+from cryptoliq_assets.monitor.conditions import OK, worst
+from cryptoliq_assets.monitor.observed import observe_guarded, run_condition
 from cryptoliq_assets.monitor.watch import conditions_of
 from cryptoliq_assets.raw.sensors import FAILED, IN_FLIGHT
 from cryptoliq_assets.settings import Settings
@@ -113,10 +114,10 @@ def failed_checks_sensor(settings: Settings, *, checks: list[dg.AssetCheckKey]) 
         ),
     )
     def failed_checks(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        seen = observe(context.instance, jobs=[], checks=checks, state=read_state(settings))
-        if not seen.checks and not seen.conditions:
+        seen, problems = observe_guarded(context.instance, jobs=[], checks=checks, state=read_state(settings))
+        if not seen.checks and not seen.conditions and worst(problems) == OK:
             return dg.SkipReason("no check was evaluated since the last look")
-        look = raise_alarms(settings, [], dt.datetime.now(dt.UTC), noted=seen.conditions, checks=seen.checks)
+        look = raise_alarms(settings, problems, dt.datetime.now(dt.UTC), noted=seen.conditions, checks=seen.checks)
         tell(context.log, look)
         return dg.SkipReason(f"read the evaluations of {len(seen.checks)} check(s); {_summary(look)}")
 

@@ -115,5 +115,5 @@ def _stored(settings: Settings) -> dict[str, DayTally]:
     try:
         report = read_object(settings.reports_dir / REPORT)
         return {day["day"]: DayTally.of(day) for day in report["tallies"]}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError):
         return {}

@@ -135,11 +135,15 @@ def last_verification(settings: Settings) -> dict[str, Any] | None:
 
 
 def stored_conditions(settings: Settings, now: dt.datetime, *, store: TableStore) -> list[Condition]:
-    """data_damaged: months that cannot be made because an archived file is damaged, else what the last verification found."""
+    """data_damaged: a damaged catalogue, or months that cannot be made because an archived file is damaged, else what the
+    last verification found."""
     # Not at the top: every process of Dagster imports the monitor, and few need the parser.
     from cryptoliq_assets.raw.planning import make_plan
 
-    blocked = make_plan(settings, open_catalogue(settings), store=store, today=now.date()).blocked
+    try:
+        blocked = make_plan(settings, open_catalogue(settings), store=store, today=now.date()).blocked
+    except CatalogueDamaged as error:
+        return [Condition("data_damaged", FAIL, _WHERE, str(error))]
     if blocked:
         what = "; ".join(f"{month} is not made: {reason}" for month, reason in sorted(blocked.items())[:_LISTED])
         return [Condition("data_damaged", FAIL, _WHERE, what, figures={"months": sorted(blocked)})]

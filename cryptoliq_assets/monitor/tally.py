@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from cryptoliq_assets.monitor.line_files import seconds_of
 
@@ -127,8 +128,16 @@ class DayTally:
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> "DayTally":
-        """Back from a report."""
-        return cls(**value)
+        """Back from a report. Raises TypeError, ValueError, KeyError or ArithmeticError for what is no tally."""
+        made = cls(**value)
+        made = _TALLY.validate_python(asdict(made))
+        hourly = [made.hours, made.answered, made.failed, *(made.hours_of(name) for name in made.elsewhere)]
+        if any(len(hours) != _HOURS for hours in hourly) or len(made.histogram) != BINS:
+            raise ValueError(f"{made.day}: expected {_HOURS} hours and {BINS} bins")
+        if not math.isfinite(made.score_sum):
+            raise ValueError(f"{made.day}: score_sum is {made.score_sum}")
+        made.figures()
+        return made
 
     def _mean_elsewhere(self, source: str) -> float | None:
         count = sum(self.hours_of(source))
@@ -184,6 +193,10 @@ class DayTally:
         self.answered[hour] += request
         self.last_at = max(self.last_at or at, at)
         self.last_batch = at if mode == BATCH else self.last_batch
+
+
+# The fields' types, for a tally that is read back.
+_TALLY = TypeAdapter(DayTally)
 
 
 def score_histogram(scores: np.ndarray) -> list[int]:

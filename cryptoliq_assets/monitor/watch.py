@@ -54,7 +54,7 @@ def report_conditions(path: Path) -> list[Condition]:
     where = f"reports/{path.name}"
     try:
         report = read_object(path)
-        told = [Condition.of(value) for value in report.get("conditions", [])]
+        told = [Condition.of(value) for value in report["conditions"]]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

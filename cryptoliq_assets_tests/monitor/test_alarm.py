@@ -8,16 +8,23 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import given
+from hypothesis import settings as of_property
+from hypothesis import strategies as st
 
+from cryptoliq_assets.commands.alerts import listed
 from cryptoliq_assets.monitor.alarm import deliver, raise_alarms, read_state
 from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
+from cryptoliq_assets.monitor.incident_actions import silence_kind
 from cryptoliq_assets.monitor.notify import Channel, Message, NotDelivered, channels_of, send, send_within
 from cryptoliq_assets.settings import Settings
+from cryptoliq_assets_tests.markets import quick_folder
 from cryptoliq_assets_tests.monitor.receivers import mailbox, receiver
 
 NOON = dt.datetime(2025, 8, 1, 12, tzinfo=dt.UTC)
-MINUTE = dt.timedelta(minutes=1)
+MINUTE, DAY = dt.timedelta(minutes=1), dt.timedelta(days=1)
 STALE = Condition("data_stale", FAIL, "raw_snapshots", "the newest snapshot is 4.5 days old", "2025-07-28")
+SKILL = Condition("skill_lost", FAIL, "champion", "skill -0.1")
 WELL = Condition("data_stale", OK, "raw_snapshots", "the newest snapshot is 1.0 days old")
 TITLE = "cryptoliq: FAIL: Data is stale: raw_snapshots"
 
@@ -144,6 +151,7 @@ def test_an_incident_reaches_every_channel_once_with_what_where_since_when_and_w
         "where: raw_snapshots",
         "since: 2025-07-28",
         f"what to do: {STALE.to_do}",
+        f"ID: {STALE.id} (`cryptoliq alerts close {STALE.id}` closes the incident)",
         f"home: {settings.home}",
     ]
 
@@ -297,6 +305,39 @@ def test_a_damaged_state_is_begun_anew_and_told_in_the_log(tmp_path):
         assert len(raise_alarms(settings, [STALE], NOON).open) == 1
         assert read_state(settings).problem is None
     assert [line["event"] for line in app_log(settings)] == ["alerts_state_lost"] * 4
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.floats() | st.sampled_from(["", "x", "2025-08-01T12:00:00"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["id", "at", "x"]), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def places(value: object, path: tuple = ()) -> list[tuple]:
+    """The path to each value in a JSON document."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, each in inner for place in places(each, (*path, key)))]
+
+
+@of_property(max_examples=60)
+@given(data=st.data())
+def test_whatever_a_state_holds_a_look_raises_its_alarms_and_the_state_is_listed(data):
+    with quick_folder() as folder:
+        settings = Settings(home=folder / "home", alert_urls="nosuch://x")
+        silence_kind(settings, "days_missing", NOON, hours=90_000, by="anna")
+        checks = {"labels.schema": {"id": 3, "waits": [4], "failing": ["2025-07"]}}
+        raise_alarms(settings, [STALE], NOON, noted=[SKILL], checks=checks)
+        state = json.loads(settings.incidents_path.read_text(encoding="utf-8"))
+        *path, last = data.draw(st.sampled_from([place for place in places(state) if place]))
+        part = state
+        for key in path:
+            part = part[key]
+        part[last] = data.draw(JSON)
+        settings.incidents_path.write_text(json.dumps(state), encoding="utf-8")
+        look = raise_alarms(settings, [STALE], NOON + 2 * DAY)
+        assert STALE.key in {incident.key for incident in look.open}
+        json.dumps(listed(read_state(settings)))
 
 
 def test_what_a_sensor_noted_counts_at_later_looks_until_it_notes_otherwise(tmp_path):

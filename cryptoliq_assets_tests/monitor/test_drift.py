@@ -200,6 +200,18 @@ def test_a_sound_home_has_a_report_in_which_all_is_looked_at_and_nothing_raised(
     assert {drift.name for drift in report.drifts} >= {SCORE, PREDICTIONS, "turnover_log"}
 
 
+def test_a_coin_that_is_back_after_a_gap_is_measured_like_the_others(home):
+    store = TableStore(home)
+    features = store.read("engineered_features", ["2025-07"])
+    back = (features["date"] == features["date"].max()) & (features["days_seen_90d"] > 1)
+    row = features.index[back & features["sound"]][0]
+    features.loc[row, ["volume_log_lag_1d", "volume_log_lag_2d", "volume_log_lag_3d"]] = np.nan
+    store.write("engineered_features", features, ["2025-07"])
+    report = make_report(home, store, now=NOW)
+    assert [condition.what for condition in report.conditions if condition.level != OK] == []
+    assert PREDICTIONS in {drift.name for drift in report.drifts}
+
+
 def test_a_snapshot_with_a_fault_is_left_out_of_drift(home, trained_home):
     text = trained_home.later_files[0].read_text(encoding="utf-8").splitlines()
     place = text[0].split(",").index("mkt_cap")

@@ -248,6 +248,8 @@ def test_the_commands_close_and_silence_and_status_list_and_data_health_show_it(
         (("alerts", "close", "abc"), "no open incident has the ID 'abc'"),
         (("alerts", "silence", "nope", "--hours", "1"), "'nope' is not one of"),
         (("alerts", "silence", "data_stale", "--hours", "-1"), "-1.0 is not in the range"),
+        (("alerts", "silence", "data_stale", "--hours", "nan"), "nan is not in the range"),
+        (("alerts", "silence", "data_stale", "--hours", "inf"), "inf is not in the range"),
         (("alerts", "silence", "data_stale"), "Missing option '--hours'"),
     ],
 )

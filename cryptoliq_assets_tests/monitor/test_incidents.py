@@ -105,6 +105,7 @@ def test_a_notice_says_what_where_since_when_and_what_to_do():
         "where: raw_snapshots",
         "since: 2025-07-30",
         f"what to do: {KINDS['data_stale'].to_do}",
+        f"ID: {stale().id} (`cryptoliq alerts close {stale().id}` closes the incident)",
     ]
     _, (unknown,) = step({}, [stale()], NOON, repeat=DAY)
     assert unknown.since == "2025-08-01T12:00:00+00:00"

@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import settings as of_property
 from hypothesis import strategies as st
 
+from cryptoliq_assets.commands.monitor import monitor
+from cryptoliq_assets.io.run_lock import home_lock
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.monitor import freshness_checks, watch
 from cryptoliq_assets.monitor.accuracy import measure_accuracy
@@ -114,6 +117,41 @@ def test_a_report_that_fails_is_a_condition_and_all_the_others_are_made_stored_a
         Runner(home).monitor()
         assert set(failing(home)) == {"data_stale/raw_snapshots"}
         assert failures(home)["drift_report"].level == OK
+
+
+def test_without_a_place_for_failures_the_alerts_are_raised_all_the_same(home, monkeypatch):
+    def breaks(*_, **__):
+        raise KeyError("made up")
+
+    monkeypatch.setattr(drift, "make_report", breaks)
+    (home.reports_dir / "monitor_failures.json").mkdir()
+    Runner(home).monitor()
+    expected = {"report_broken/reports/monitor_failures.json", "data_stale/raw_snapshots"}
+    assert set(failing(home)) == expected
+    assert {incident.key for incident in read_state(home).open} == expected
+
+
+def test_a_monitor_that_cannot_run_raises_the_alerts_it_can_and_says_why(home):
+    (home.dagster_home / "dagster.yaml").write_text("no_such_part: {}\n", encoding="utf-8")
+    with receiver() as http:
+        done = cryptoliq(home, "monitor", CRYPTOLIQ_ALERT_URLS=http.url)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stdout + done.stderr
+        assert "no_such_part" in done.stderr
+        assert "A part of the monitor failed: Dagster's runs and checks" in done.stdout
+        assert {title for title in http.titles if "FAIL" in title} == {
+            "cryptoliq: FAIL: A part of the monitor failed: Dagster's runs and checks",
+            "cryptoliq: FAIL: Data is stale: raw_snapshots",
+        }
+
+
+def test_a_monitor_run_that_fails_is_one_alert_beside_what_else_is_open(home):
+    with home_lock(home.lock_path, wait_seconds=1, say=print):
+        done = CliRunner().invoke(monitor, obj=home.model_copy(update={"lock_seconds": 0.1}))
+    assert done.exit_code == 1
+    assert {each.key for each in read_state(home).open} == {"run_failed/monitor", "data_stale/raw_snapshots"}
+    Runner(home).monitor()
+    assert set(failing(home)) == {"data_stale/raw_snapshots"}
 
 
 def test_a_champion_whose_drift_cannot_be_measured_hides_no_fault_of_the_feed(home, monkeypatch):

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 
 from cryptoliq_assets.io.files import write_json
+from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.monitor.alarm import raise_alarms
 from cryptoliq_assets.monitor.conditions import FAIL, OK, WARN, Condition
 from cryptoliq_assets.monitor.files_health import refused_file_conditions, refused_row_conditions
 from cryptoliq_assets.monitor.watch import REPORTS, conditions_of
 from cryptoliq_assets.raw.catalogue import FoundFile
 from cryptoliq_assets.settings import Settings
+from cryptoliq_assets_tests.building import raw_rows
+from cryptoliq_assets_tests.building import received as received_rows
 from cryptoliq_assets_tests.markets import Home, file_name, snapshot
 
 NOON = dt.datetime(2025, 8, 1, 12, tzinfo=dt.UTC)
@@ -41,7 +44,17 @@ def test_the_conditions_of_each_report_are_among_those_of_the_home_the_good_ones
 
 @pytest.mark.parametrize(
     "content",
-    ["{", "[1]", '{"conditions": 3}', '{"conditions": [{}]}', '{"conditions": [{"kind": "none such"}]}', "\xff"],
+    [
+        "{",
+        "[1]",
+        "{}",
+        '{"conditions": 3}',
+        '{"conditions": [{}]}',
+        '{"conditions": [{"kind": "none such"}]}',
+        '{"conditions": [{"kind": "market_move", "level": "ok", "where": 1, "what": "", "since": null, "figures": {}}]}',
+        '{"conditions": [{"kind": "market_move", "level": "ok", "where": "", "what": "", "since": null, "figures": []}]}',
+        "\xff",
+    ],
 )
 def test_a_report_that_cannot_be_read_is_a_failure_of_its_own_and_hides_no_other(settings, content):
     drift = Condition("skill_lost", FAIL, "champion", "skill -0.1")
@@ -68,6 +81,15 @@ def test_what_sensors_noted_of_runs_and_checks_is_among_the_conditions(settings)
     failed = Condition("run_failed", FAIL, "train", "run 1 failed")
     raise_alarms(settings, [], NOON, noted=[failed])
     assert failed in conditions_of(settings, NOON + DAY)
+
+
+def test_a_damaged_catalogue_is_one_failure_and_hides_no_missing_day(settings):
+    store = TableStore(settings)
+    rows = received_rows(raw_rows([{"coin": "A", "day": day} for day in (1, 2, 3, 7, 8)]))
+    store.write("raw_snapshots", rows, ["2025-03"])
+    settings.catalogue_path.write_bytes(b"no database" * 1000)
+    failed = {condition.key for condition in conditions_of(settings, NOON, store=store) if condition.level == FAIL}
+    assert failed == {"data_damaged/stored bytes", "data_stale/raw_snapshots", "days_missing/raw_snapshots"}
 
 
 # Files.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cryptoliq_assets.features.registry import FEATURE_NAMES
 from cryptoliq_assets.forecasts.due import newest_date
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.champion import Champion, load_champion
@@ -164,7 +165,8 @@ def reference_of(champion: Champion, store: TableStore, *, days: int) -> tuple[R
 
 def _sound_rows(store: TableStore, champion: Champion, days: list[dt.date]) -> pd.DataFrame:
     """Sound feature rows of these days, all that the champion reads."""
-    columns = list(dict.fromkeys([*_KEYS, *champion.metadata["features"], SCORE, "mkt_cap_rank_log", "days_seen_90d"]))
+    # Not its own features alone: of a coin that is back after a gap it reads what they are made from.
+    columns = list(dict.fromkeys([*_KEYS, *champion.metadata["features"], *FEATURE_NAMES]))
     rows = store.read("engineered_features", months_between(month_of(days[0]), month_of(days[-1])), columns=columns)
     wanted = rows["date"].isin([pd.Timestamp(day) for day in days]) & rows["sound"]
     return rows[wanted].reset_index(drop=True)
