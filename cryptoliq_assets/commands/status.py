@@ -2,6 +2,8 @@
 
 import datetime as dt
 import json
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
@@ -28,6 +30,7 @@ from cryptoliq_assets.settings import Settings
 _LISTS = ("not_well", "to_do", "last_alerts", "problems")
 _LISTED = 8
 _ALERTS = 5
+_Read = TypeVar("_Read")
 
 
 @click.command()
@@ -82,13 +85,9 @@ def read_status(settings: Settings) -> dict:
     # It reads no file, so it takes none for new that was perhaps only copied.
     unknown = unknown_files(look_at(settings.raw_dir), catalogue, by_change=False)
     files = catalogue.files()
-    problems = []
-    try:
-        accuracy, _ = live_accuracy(store)
-    except TableInvalid as error:
-        # One damaged month must not hide everything else.
-        accuracy = None
-        problems.append(str(error))
+    # One damaged month must not hide everything else.
+    damaged: list[str] = []
+    accuracy, _ = _unless_damaged(lambda: live_accuracy(store), damaged) or (None, [])
     alarms = read_state(settings)
     found = conditions_of(settings, now, store=store)
     not_well = sorted((condition for condition in found if condition.level != OK), key=_fails_first)
@@ -100,15 +99,7 @@ def read_status(settings: Settings) -> dict:
             f"{len(plan.months)} month(s) are older than what they are made from, or of an earlier version: `cryptoliq materialize`"
         )
     to_do += [f"{month} is not made: {reason}" for month, reason in plan.blocked.items()]
-    other = mismatch(settings)
-    if other:
-        to_do.append(f"the champion has another task: {other}")
-    if training_due(settings, store, provisional_too=True):
-        to_do.append(f"there is no {'champion of this task' if other else 'sound champion'}: `cryptoliq train`")
-    elif newest is not None and (champion is None or other):
-        to_do += [f"no champion yet: {needed}" for needed in [days_needed(settings, store)] if needed]
-    elif forecasts_due(settings, store):
-        to_do.append("the newest snapshot is not forecast: `cryptoliq forecast`")
+    to_do += _unless_damaged(lambda: _models_to_do(settings, store, champion, newest), damaged) or []
     pointer = models.pointer().problem
     to_do += [f"the pointer to the champion: {pointer}"] if pointer else []
     to_do += [
@@ -148,11 +139,35 @@ def read_status(settings: Settings) -> dict:
         "closed_incidents": [f"{incident.id} {key}, {closed_by(incident)}" for key, incident in alarms.closed.items()],
         "silenced": [f"{kind} {silenced_by(silence)}" for kind, silence in alarms.silenced(now).items()],
         "last_alerts": alarms.notices[::-1][:_ALERTS],
-        "problems": [problem for problem in (*problems, alarms.problem, models.ledger.problem()) if problem],
-        "level": worst(found),
+        "problems": [*dict.fromkeys(filter(None, (*damaged, alarms.problem, models.ledger.problem())))],
+        "level": FAIL if damaged else worst(found),
         "not_well": [condition.to_dict() | {"id": condition.id} for condition in not_well],
         "to_do": to_do,
     }
+
+
+def _unless_damaged(read: Callable[[], _Read], damaged: list[str]) -> _Read | None:
+    """What `read` returns; None where a month that it takes is damaged, which is added to `damaged`."""
+    try:
+        return read()
+    except TableInvalid as error:
+        damaged.append(str(error))
+        return None
+
+
+def _models_to_do(
+    settings: Settings, store: TableStore, champion: dict[str, Any] | None, newest: dt.date | None
+) -> list[str]:
+    """What there is to train and to forecast. newest: date of the newest snapshot."""
+    other = mismatch(settings)
+    to_do = [f"the champion has another task: {other}"] if other else []
+    if training_due(settings, store, provisional_too=True):
+        to_do.append(f"there is no {'champion of this task' if other else 'sound champion'}: `cryptoliq train`")
+    elif newest is not None and (champion is None or other):
+        to_do += [f"no champion yet: {needed}" for needed in [days_needed(settings, store)] if needed]
+    elif forecasts_due(settings, store):
+        to_do.append("the newest snapshot is not forecast: `cryptoliq forecast`")
+    return to_do
 
 
 def _verified(settings: Settings) -> str:

@@ -12,32 +12,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptoliq_assets.io.damaged_tables import set_aside, verify_rows
+from cryptoliq_assets.io.damaged_tables import set_aside
 from cryptoliq_assets.io.files import write_json
 from cryptoliq_assets.io.safe_open import UnreadError, read_object
 from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.io.validation import TableDamaged, TableInvalid
-from cryptoliq_assets.models.loading import ModelRefused
-from cryptoliq_assets.models.store import store_of
+from cryptoliq_assets.models.pointer import LINK
+from cryptoliq_assets.models.store import ModelStore, store_of
+from cryptoliq_assets.monitor import stored_checks as checks
 from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
-from cryptoliq_assets.raw.archive import archive_problem, restore_from_drop_folder
-from cryptoliq_assets.raw.catalogue import Catalogue, CatalogueDamaged, ReceivedFile
-from cryptoliq_assets.raw.catalogue_rebuild import REPORT as WRONG_REPORT
-from cryptoliq_assets.raw.catalogue_rebuild import find_disagreements, open_catalogue, repair_catalogue
-from cryptoliq_assets.raw.report_files import find_report_path
+from cryptoliq_assets.raw.archive import restore_from_drop_folder
+from cryptoliq_assets.raw.catalogue import CatalogueDamaged, ReceivedFile
+from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue, repair_catalogue
 from cryptoliq_assets.schemas.tables import TABLES
 from cryptoliq_assets.settings import Settings
 
 REPORT = "verify.json"
-CATALOGUE, ARCHIVE, TABLE, MODEL, LEDGER, CANDIDATE, REPORTS = (
-    "catalogue",
-    "archive",
-    "table",
-    "model",
-    "ledger",
-    "candidate",
-    "report",
-)
+CATALOGUE, ARCHIVE, TABLE = "catalogue", "archive", "table"
+LEDGER, POINTER, MODEL, CANDIDATE, REPORTS = "ledger", "pointer", "model", "candidate", "report"
 _LISTED = 5
 # One place: what is said of all that is stored recovers at the next verification that finds nothing.
 _WHERE = "stored bytes"
@@ -80,7 +71,7 @@ class Verification:
 
 
 # An item to check: its kind, where it is stored, and the check, which returns what is wrong with it and what repairs it.
-_Item = tuple[str, str, Callable[[], tuple[str, str] | None]]
+_Item = tuple[str, str, Callable[[], checks.Fault | None]]
 
 
 def verify_home(
@@ -158,25 +149,29 @@ def stored_conditions(settings: Settings, now: dt.datetime, *, store: TableStore
 
 
 def _items(settings: Settings, *, deep: bool) -> Iterator[_Item]:
-    yield CATALOGUE, str(settings.catalogue_path), lambda: _catalogue(settings)
+    yield CATALOGUE, str(settings.catalogue_path), lambda: checks.check_catalogue(settings)
     for file in _archived(settings):
         path = str(settings.archive_dir / str(file.archived_as))
-        yield ARCHIVE, path, lambda file=file: _archived_file(file, settings)
+        yield ARCHIVE, path, lambda file=file: checks.check_archived(file, settings)
     store = TableStore(settings)
     for table in TABLES:
         for month in store.months(table):
             path = str(store.path(table, month))
-            yield TABLE, path, lambda table=table, month=month: _month(store, table, month, deep=deep)
+            yield TABLE, path, lambda table=table, month=month: checks.check_month(store, table, month, deep=deep)
     models = store_of(settings)
-    yield LEDGER, str(models.ledger.path), lambda: _ledger(models)
-    for version in models.versions():
-        yield MODEL, str(models.folder / f"{version}.pkl"), lambda version=version: _model(models, version, deep=deep)
+    current, versions = _stored_models(models)
+    yield LEDGER, str(models.ledger.path), lambda: checks.check_ledger(models, versions)
+    if versions:
+        yield POINTER, str(models.folder / LINK), lambda: checks.check_pointer(models)
+    for version in versions:
+        path = str(models.folder / f"{version}.pkl")
+        yield MODEL, path, lambda version=version: checks.check_model(models, version, current=current, deep=deep)
     folder = settings.models_dir / "candidates"
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
-        yield CANDIDATE, str(path), lambda path=path: _candidate(path, settings)
-    wrong = _wrong_reports(settings)
+        yield CANDIDATE, str(path), lambda path=path: checks.check_candidate_files(path, settings)
+    wrong = checks.find_wrong_reports(settings)
     for path in _documents(settings):
-        yield REPORTS, str(path), lambda path=path: _document(path, wrong.get(str(path)))
+        yield REPORTS, str(path), lambda path=path: checks.check_document(path, wrong.get(str(path)))
 
 
 def _archived(settings: Settings) -> list[ReceivedFile]:
@@ -189,97 +184,12 @@ def _archived(settings: Settings) -> list[ReceivedFile]:
     return list({file.archived_as: file for file in files}.values())
 
 
-def _catalogue(settings: Settings) -> tuple[str, str] | None:
-    remedy = "`cryptoliq verify --repair` makes it again from the archive and reports/validation"
+def _stored_models(models: ModelStore) -> tuple[str | None, list[str]]:
+    """The current version and all that are stored; none where the ledger cannot be read, which is an item of its own."""
     try:
-        catalogue = open_catalogue(settings)
-        catalogue.check()
-        return _against_reports(catalogue, settings, remedy)
-    except (CatalogueDamaged, OSError) as error:
-        return str(error).partition("; `cryptoliq")[0], remedy
-
-
-def _against_reports(catalogue: Catalogue, settings: Settings, remedy: str) -> tuple[str, str] | None:
-    """A row of an accepted file says what its report says; a report that is wrong itself is an item of its own."""
-    for found in find_disagreements(catalogue, settings):
-        if found.wrong == WRONG_REPORT:
-            continue
-        said = f"{found.file.name}, arrival {found.file.arrival}: {found.field} is {found.catalogued}, its report says"
-        unknown = (
-            "restore catalogue, report or archived file from a backup: the archived file does not tell which is right"
-        )
-        return f"{said} {found.reported}", remedy if found.wrong else unknown
-    return None
-
-
-def _wrong_reports(settings: Settings) -> dict[str, str]:
-    """What is wrong with reports that the archived file contradicts, by path."""
-    try:
-        found = find_disagreements(open_catalogue(settings), settings)
-    except (CatalogueDamaged, OSError):
-        return {}
-    wrong = {}
-    for each in found:
-        path = find_report_path(settings.validation_dir, each.file.name, each.file.arrival)
-        if path is not None and each.wrong == WRONG_REPORT:
-            said = f"{each.field} is {each.reported}, catalogue and archived file say {each.catalogued}"
-            wrong[str(path)] = said
-    return wrong
-
-
-def _archived_file(file: ReceivedFile, settings: Settings) -> tuple[str, str] | None:
-    problem = archive_problem(file, settings)
-    if problem is None:
-        return None
-    return (
-        problem.partition(" is damaged: ")[2].partition("; no month")[0],
-        f"restore it from a backup, or put {file.name} as it was received into data/raw and run `cryptoliq verify --repair`",
-    )
-
-
-def _month(store: TableStore, table: str, month: str, *, deep: bool) -> tuple[str, str] | None:
-    try:
-        verify_rows(store, table, month) if deep else store.verify(table, month)
-    except TableDamaged as error:
-        return error.reason, error.remedy
-    except TableInvalid as error:
-        return str(error), "`cryptoliq materialize` makes a derived month again; restore forecasts from a backup"
-    except FileNotFoundError:
-        # A refresh has removed it since the folder was listed.
-        return None
-    return None
-
-
-def _ledger(models: Any) -> tuple[str, str] | None:
-    remedy = "restore it from a backup, or remove the damaged line and run `cryptoliq train`"
-    try:
-        problem, pointer = models.ledger.problem(), models.pointer().problem
-    except OSError as error:
-        return str(error), remedy
-    if problem:
-        return problem.partition(" is damaged: ")[2].partition("; such lines")[0], remedy
-    return (pointer, "the command that it names writes the pointer again") if pointer else None
-
-
-def _model(models: Any, version: str, *, deep: bool) -> tuple[str, str] | None:
-    try:
-        models.load(version) if deep else models.check(version)
-    except (ModelRefused, OSError) as error:
-        return str(
-            error
-        ), f"restore {version}.pkl and .json from a backup, `cryptoliq models rollback`, or `cryptoliq train`"
-    return None
-
-
-def _candidate(path: Path, settings: Settings) -> tuple[str, str] | None:
-    from cryptoliq_assets.models.candidates import check_candidate
-
-    key = settings.signing_key.get_secret_value().encode() if settings.signing_key else None
-    try:
-        check_candidate(path.parent, path.stem, signing_key=key)
-    except ModelRefused as error:
-        return error.reason, "`cryptoliq train` writes it again"
-    return None
+        return models.current_version(), models.versions()
+    except OSError:
+        return None, []
 
 
 def _documents(settings: Settings) -> list[Path]:
@@ -287,26 +197,6 @@ def _documents(settings: Settings) -> list[Path]:
     kinds = [(settings.reports_dir, "*.json"), (settings.reports_dir, "*.parquet"), (settings.validation_dir, "*.json")]
     found = [path for folder, kind in kinds if folder.is_dir() for path in sorted(folder.glob(kind))]
     return [path for path in found if path.name != REPORT]
-
-
-def _document(path: Path, wrong: str | None) -> tuple[str, str] | None:
-    """`wrong`: what is known to be wrong with what it says."""
-    from cryptoliq_assets.models.backtest import check_backtest
-
-    try:
-        if path.suffix == ".parquet":
-            check_backtest(path)
-        else:
-            read_object(path)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        wrong = str(error).removeprefix(f"{path} is damaged: ").removeprefix(f"{path}: ").partition("; remove it")[0]
-    if wrong is None:
-        return None
-    if path.parent.name == "validation":
-        return wrong, "restore it from a backup, or remove it: tables, models and forecasts do not need it"
-    return wrong, "remove it; `cryptoliq materialize`, `train` or `monitor`, whichever made it, writes it again"
 
 
 def _repair_catalogue(settings: Settings) -> list[str]:

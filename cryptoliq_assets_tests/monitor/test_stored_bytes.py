@@ -16,6 +16,7 @@ from cryptoliq_assets.monitor.stored_bytes import last_verification, verify_home
 from cryptoliq_assets.monitor.watch import conditions_of
 from cryptoliq_assets.raw.catalogue import Catalogue
 from cryptoliq_assets.settings import Settings
+from cryptoliq_assets_tests.markets import Home
 
 
 @pytest.fixture
@@ -46,6 +47,7 @@ def damaged_item(home: Path, what: str) -> Path:
         "ledger": settings.models_dir / "ledger.jsonl",
         "candidate": settings.models_dir / "candidates" / "xgboost.npz",
         "report": settings.reports_dir / "metrics.json",
+        "backtest": settings.reports_dir / "backtest.parquet",
         "validation report": settings.validation_dir / "coingecko_20250715.csv.json",
     }
     path = paths[what]
@@ -56,7 +58,7 @@ def damaged_item(home: Path, what: str) -> Path:
 
 
 WHATS = ["archive", "raw month", "cleaned month", "forecasts", "artifact", "metadata", "ledger", "candidate"]
-WHATS += ["report", "validation report"]
+WHATS += ["report", "backtest", "validation report"]
 
 
 def test_a_sound_home_has_nothing_damaged_and_status_shows_when_it_was_verified(home: Path) -> None:
@@ -65,7 +67,9 @@ def test_a_sound_home_has_nothing_damaged_and_status_shows_when_it_was_verified(
     assert told.exit_code == 0, told.output
     assert "0 damaged" in told.output
     report = json.loads((home / "reports" / "verify.json").read_text())
-    assert {"catalogue", "archive", "table", "ledger", "model", "candidate", "report"} == set(report["checked"])
+    assert {"catalogue", "archive", "table", "ledger", "pointer", "model", "candidate", "report"} == set(
+        report["checked"]
+    )
     assert report["checked"]["archive"] == 90
     assert "deeply, all sound" in read_status(Settings(home=home))["verified"]
 
@@ -100,10 +104,8 @@ def test_repair_brings_back_what_can_be_made_again(home: Path) -> None:
     assert told.output.count("repaired ") == 4
     assert len(Catalogue(settings.catalogue_path).files(states=["accepted"])) == 90
     assert not (settings.data_dir / "cleaned" / "2025-06.parquet").exists()
-    for command in ("ingest", "preprocess"):
-        told = run(home, command)
-        assert told.exit_code == 0, told.output
-    result = verify_home(settings, deep=True)
+    Home(settings, today=dt.date(2025, 7, 31)).bring_up_to_date()
+    result = verify_home(settings)
     assert (result.damaged, result.checked["table"]) == ([], tables)
     [condition] = [each for each in conditions_of(settings, dt.datetime.now(dt.UTC)) if each.kind == "data_damaged"]
     assert condition.level == OK
@@ -131,6 +133,43 @@ def test_pipes_in_place_of_stored_files_are_named_and_hang_nothing(home: Path) -
     for path in paths:
         assert str(path) in told.output
     assert run(home, "status").exit_code == 1
+
+
+@pytest.mark.parametrize("what", ["pipe", "gone"])
+def test_a_ledger_that_is_no_file_or_gone_is_one_item_and_the_others_are_still_checked(home: Path, what: str) -> None:
+    settings = Settings(home=home)
+    path = settings.models_dir / "ledger.jsonl"
+    path.unlink()
+    if what == "pipe":
+        os.mkfifo(path)
+    archived = damaged_item(home, "archive")
+    told = run(home, "verify")
+    assert told.exit_code == 1, told.output
+    assert f"damaged ledger {path}: {'a named pipe' if what == 'pipe' else 'it is gone'}" in told.output
+    assert f"damaged archive {archived}: " in told.output
+
+
+def test_a_lost_pointer_is_named_and_the_command_of_its_remedy_writes_it_again(home: Path) -> None:
+    pointer = Settings(home=home).models_dir / "current.pkl"
+    pointer.unlink()
+    [item] = verify_home(Settings(home=home)).damaged
+    assert (item.kind, item.path) == ("pointer", str(pointer))
+    command = item.remedy.split("`")[1].split()
+    assert command[0] == "cryptoliq"
+    store_of(Settings(home=home)).rollback(command[-1], at=dt.datetime.now(dt.UTC))
+    assert verify_home(Settings(home=home)).damaged == []
+
+
+@pytest.mark.parametrize("table", ["forecasts", "processed/labels.parquet"])
+def test_a_damaged_month_fails_status_and_hides_nothing_else_of_it(home: Path, table: str) -> None:
+    path = max((home / "data" / table).glob("*.parquet"))
+    change(path, 200)
+    (home / "reports" / "drift_report.json").write_text("[")
+    told = run(home, "status")
+    assert told.exit_code == 1, told.output
+    assert f"{path} is damaged: sha256 of its data is " in told.output
+    assert "champion" in told.output
+    assert "drift_report.json cannot be read" in told.output
 
 
 def test_a_report_of_verification_that_is_damaged_is_named_and_written_again(home: Path) -> None:
