@@ -70,8 +70,13 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 _PICKLED = FileType("a Python pickle", _EXPORT)
 _HTML_TAG = re.compile(
-    rb"<(?:!doctype\s+)?(?:html|head|body|title|meta|script|style|div|p|h[1-6]|pre|center|table)\b", re.I
+    rb"<(?:!doctype\s+)?(?:html|head|body|title|meta|link|base|script|noscript|style|div|span|p|h[1-6]|hr|br|pre|center|font|b|"
+    rb"strong|i|em|a|ul|ol|li|img|iframe|form|main|section|header|table)\b(?=[\s/>])(?!>,)",
+    re.I,
 )
+_COMMENT = re.compile(rb"\s*<!--.*?-->", re.S)
+# Comments before the first tag are looked through up to this size.
+_MOST_COMMENTS = 2**20
 _MARKUP = re.compile(rb"<(?:[?]xml|!doctype|!--|[a-z][\w:.-]*[\s/>](?!,))", re.I)
 # Single quotes: what Python prints of a dictionary or a list.
 _JSON_BEGINS = re.compile(rb"""\{\s*["'}]|\[\s*(?:[\[{"'\]\d-]|true\b|false\b|null\b)""")
@@ -92,9 +97,19 @@ def detect_type(content: bytes) -> FileType | None:
     if _PICKLE.match(content):
         return _PICKLED
     text = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith(b"<!--"):
+        text = _skip_comments(content)
     if _JSON_BEGINS.match(text):
         return _JSON
     if not _MARKUP.match(text):
         return None
-    # An HTML page may begin with a comment or an XML declaration.
+    # An HTML page may begin with an XML declaration.
     return _HTML if _HTML_TAG.match(text) or re.search(rb"<html\b", text, re.I) else _XML
+
+
+def _skip_comments(content: bytes) -> bytes:
+    """Return the beginning of a text behind the comments of a markup language."""
+    text, end = content[:_MOST_COMMENTS].removeprefix(b"\xef\xbb\xbf"), 0
+    while found := _COMMENT.match(text, end):
+        end = found.end()
+    return text[end:].lstrip()

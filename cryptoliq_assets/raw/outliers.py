@@ -11,13 +11,13 @@ import pandas as pd
 
 from cryptoliq_assets.partitions import FILL_FORWARD_DAYS, OUTLIER_DAYS
 
-# A value is an outlier beyond this factor of the coin's usual value. Volumes of small coins move by a factor of 50 on 1 % of
-# the days of a year, prices on 0.03 %.
-OUTLIER_FACTORS = {"price": 50.0, "24h_volume": 1000.0}
+# A value is an outlier beyond this factor of the coin's usual value. Volumes of small coins move by a factor of 50 far more
+# often than prices do: docs/modelling.md has the rates.
+OUTLIER_FACTORS = {"price": 50.0, "24h_volume": 150.0}
 # It is also beyond this many median absolute deviations, of the day's coins and of the coin's own days before.
 OUTLIER_DEVIATIONS = 12.0
-# Volumes below this (USD) are compared as this: whether $5 or $500 were traded says nothing of a feed.
-_LEAST_LEVEL = {"price": 0.0, "24h_volume": 1_000.0}
+# Volumes below this (USD) are compared as this: whether $50 or $5,000 were traded says nothing of a feed.
+_LEAST_LEVEL = {"price": 0.0, "24h_volume": 50_000.0}
 # With fewer coins on a day, one coin that moved cannot be distinguished from a market that did.
 LEAST_COINS = 10
 # Bounds the memory of the windows.

@@ -10,12 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 # Words of which such a name may consist; one of the first group must be there.
-_SUMS = r"(?:sub|grand)?totals?|sums?|all|overall|aggregated?|gesamt|summe"
+_SUMS = r"(?:sub|grand)?totals?|sums?|all|overall|aggregated?|(?:ins)?gesamt|summe|totale?|итого|всего|合计|总计"
 _FILLERS = (
-    r"market|markets|grand|crypto|cryptos|cryptocurrency|cryptocurrencies|coins?|tokens?|assets?|volume|cap|of|the|row"
+    r"market|markets|grand|crypto|cryptos|cryptocurrency|cryptocurrencies|coins?|tokens?|assets?|volume|cap|of|the|row|"
+    r"24h|usdt?|us|day|date|rows|others?|in|for|on|per|\d+"
 )
 _WORD = re.compile(rf"(?:{_SUMS}|{_FILLERS})")
 _SUM_WORD = re.compile(rf"(?:{_SUMS})")
+_SIGNS = ("Σ", "∑", "σ")
 # A cheap filter that each such name passes.
 _CANDIDATE = rf"(?i)(?:{_SUMS}|Σ|∑)"
 # Sources round; the sum of rounded volumes is at most this far off.
@@ -26,9 +28,9 @@ _MIN_OTHERS = 2
 
 def is_total_name(name: str) -> bool:
     """Return whether a coin's name reads like that of a total row, whatever its case, blanks and punctuation."""
-    words = re.findall(r"[^\W_]+", name.casefold())
+    words = [word for word in re.findall(r"[^\W_]+", name.casefold()) if word not in _SIGNS]
     if not words:
-        return name.strip() in ("Σ", "∑")
+        return any(sign in name for sign in _SIGNS)
     return all(_WORD.fullmatch(word) for word in words) and any(_SUM_WORD.fullmatch(word) for word in words)
 
 

@@ -269,7 +269,7 @@ def test_a_file_that_was_accepted_is_read_again_whatever_its_values() -> None:
 # Total rows
 
 
-@pytest.mark.parametrize("name", ["Total", "SUM", " all ", "Total market", "TOTAL:", "Grand Total", "Market total"])
+@pytest.mark.parametrize("name", ["Total", "SUM", " all ", "Total market", "TOTAL:", "Grand Total", "Market total", "\u03a3", "Total (40 coins)", "Total USD", "TOTAL 2025-03-10", "Insgesamt"])
 def test_a_row_that_sums_up_the_others_is_rejected(name: str) -> None:
     rows = market()
     total = sum(float(row["24h_volume"]) for row in rows)
@@ -287,7 +287,7 @@ def test_a_coin_that_is_called_total_stays() -> None:
 
 @given(st.text(max_size=12))
 def test_no_name_without_a_word_for_a_sum_is_that_of_a_total(name: str) -> None:
-    if not any(word in name.casefold() for word in ("total", "sum", "all", "aggregate", "gesamt", "\u03c3", "\u2211")):
+    if not any(word in name.casefold() for word in ("total", "sum", "all", "aggregate", "gesamt", "\u03c3", "\u2211", "итого", "всего", "合计", "总计")):
         assert not is_total_name(name)
 
 
@@ -311,6 +311,8 @@ def _zipped(name: str) -> bytes:
 TABLE = pa.table({"coin": ["Bitcoin"] * 3, "price": [1.0, 2.0, 3.0]})
 OTHER_TYPES = {
     "an HTML page": b"\n<!DOCTYPE html>\n<html><body>Error 1015</body></html>",
+    "an HTML page behind a comment": b"\xef\xbb\xbf<!-- " + b"x" * 9000 + b" -->\n<HTML lang=en>",
+    "an HTML page of one element": b'<a href="/login">moved</a>',
     "an XML document": b'\xef\xbb\xbf<?xml version="1.0"?><error>429</error>',
     "a JSON document": b'[{"id": "bitcoin", "current_price": 1}]',
     "a gzip file": gzip.compress(content(market())),
@@ -336,7 +338,7 @@ def test_another_type_under_a_csv_name_is_rejected_with_its_type_and_what_to_do(
     report = parse(OTHER_TYPES[kind]).report
     assert report["refusal_code"] == "wrong_type"
     said, remedy = report["refusal"].split("not CSV; ")
-    assert kind in said
+    assert kind.split(" behind ")[0].split(" of ")[0] in said
     assert len(remedy) > 20
 
 

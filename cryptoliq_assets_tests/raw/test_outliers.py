@@ -86,7 +86,7 @@ def test_a_move_of_all_coins_is_no_outlier_of_any():
 
 def test_a_move_of_less_than_the_factor_is_accepted():
     assert flagged(scaled(market(), "price", 5, [8], 40.0), "price") == []
-    assert flagged(scaled(market(), "24h_volume", 5, [8], 500.0), "24h_volume") == []
+    assert flagged(scaled(market(), "24h_volume", 5, [8], 120.0), "24h_volume") == []
 
 
 def test_volumes_of_a_few_dollars_are_not_compared():
