@@ -26,6 +26,7 @@ from cryptoliq_assets.raw.number_formats import (
 )
 from cryptoliq_assets.raw.records import find_records
 from cryptoliq_assets.raw.screening import Screened
+from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS
 
 # From so many cells on an error is systematic: one that only certain values can have, another one, dates of one form.
 _MIN_BY_VALUE, _MIN_CELLS, _MIN_DATES = 2, 3, 10
@@ -33,6 +34,10 @@ _MIN_BY_VALUE, _MIN_CELLS, _MIN_DATES = 2, 3, 10
 _MIN_COMPARED = 5
 # An error selects by value if its cells lie above (or below) the others this often; by chance it is 0.5.
 _SELECTIVE = 0.9
+# Columns of changes have values of both signs. If so many cells, and this share of them, are no numbers and all of at least so
+# many others have one sign, the error strikes the other sign.
+_SIGNED = {*CHANGE_COLUMNS, "price_change_24h"}
+_MIN_STRUCK, _MIN_STRUCK_SHARE, _MIN_ONE_SIGN = 5, 0.1, 20
 # Cells of a column that are looked at.
 _MOST_CELLS = 50_000
 # A number below 1e18 has at most five commas.
@@ -93,7 +98,12 @@ def find_cell_errors(screened: Screened, document: Document, refused: Sequence[R
     lines = find_records(bytes(document.body)).lines[screened.cells.layout.positions] + document.header_lines
     for name, rows in wrong.items():
         cells = text[name].take(pa.array(rows)).to_pylist()
-        errors += _find_formats(name, cells, lines[rows].tolist(), others=_valid_values(screened, name))
+        others = _valid_values(screened, name)
+        found = _find_formats(name, cells, lines[rows].tolist(), others=others)
+        if not any(error.selective for error in found) and name in _SIGNED and _strikes_a_sign(len(cells), others):
+            # Whatever the cells hold.
+            found = [CellError(name, _OF_ONE_SIGN, tuple(lines[rows].tolist()), cells[0], "a plain number", True)]
+        errors += found
     return errors
 
 
@@ -154,12 +164,21 @@ def _selects(kind: str, values: np.ndarray, others: np.ndarray) -> bool:
     return bool(above >= _SELECTIVE or above <= 1 - _SELECTIVE)
 
 
+def _strikes_a_sign(struck: int, others: np.ndarray) -> bool:
+    """Return whether the cells of a column that are no numbers are all that one sign has."""
+    moved = others[others != 0]
+    if struck < max(_MIN_STRUCK, _MIN_STRUCK_SHARE * (struck + len(others))) or len(moved) < _MIN_ONE_SIGN:
+        return False
+    return bool((moved > 0).all() or (moved < 0).all())
+
+
 def _valid_values(screened: Screened, name: str) -> np.ndarray:
     """Return the values of a column in the rows that are accepted."""
     values = screened.number(name)
     return np.array([]) if values is None else values[(screened.verdict.reasons == Reason.NONE) & ~np.isnan(values)]
 
 
+_OF_ONE_SIGN = "no numbers where the others have one sign"
 _SPLIT = f"{THOUSANDS} that are commas, without quotes"
 
 

@@ -366,6 +366,14 @@ def test_a_header_is_not_taken_for_another_type(header: bytes) -> None:
             "a unit such as K, M or B",
         ),
         ("24h", lambda cell: cell + "%" if "-" in cell else cell, "a percent sign"),
+        ("24h", lambda cell: cell if "-" in cell else f"+ {cell}", "a sign apart from its number"),
+        ("24h", lambda cell: cell if "-" in cell else f"\uff0b{cell}", "digits or signs that are not ASCII"),
+        ("7d", lambda cell: f"\u25bc {cell[1:]}%" if "-" in cell else cell, "an arrow instead of a sign"),
+        ("24h", lambda cell: f"'{cell}" if "-" in cell else cell, "an apostrophe before the number"),
+        ("price", lambda cell: "<0.05" if float(cell) < 0.05 else cell, "a bound instead of a number"),
+        ("price", lambda cell: "0.0\u20855" if float(cell) < 0.05 else cell, "zeros counted in subscript"),
+        ("24h", lambda cell: "down" if "-" in cell else cell, "no numbers where the others have one sign"),
+        ("24h", lambda cell: "-" if "-" in cell else cell, "no numbers where the others have one sign"),
     ],
 )
 def test_an_error_that_selects_rows_by_their_value_rejects_the_file(column, value, kind) -> None:
