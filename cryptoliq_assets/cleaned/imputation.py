@@ -12,6 +12,7 @@ import pandas as pd
 
 from cryptoliq_assets.partitions import FILL_BACKWARD_DAYS, FILL_FORWARD_DAYS
 from cryptoliq_assets.raw.outliers import find_outliers
+from cryptoliq_assets.raw.suspicious_columns import LEAST_CHANGE
 from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS, NUMBER_COLUMNS, PLAUSIBLE
 
 # Without these a row says nothing about liquidity.
@@ -87,7 +88,7 @@ def _faults(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         faults[name] |= table[name] < 0
     for name in CHANGE_COLUMNS:
         # Nothing falls by more than all of itself.
-        faults[name] |= table[name] < -100.0
+        faults[name] |= table[name] < LEAST_CHANGE
     return faults
 
 

@@ -20,6 +20,7 @@ from cryptoliq_assets.raw.optional import OPTIONAL_SCHEMA, read_optional
 from cryptoliq_assets.raw.report import describe_rows, name_date_issue
 from cryptoliq_assets.raw.scales import find_scale_faults
 from cryptoliq_assets.raw.screening import Screened
+from cryptoliq_assets.raw.suspicious_columns import find_suspicious_columns
 from cryptoliq_assets.raw.units import Unit, UnitConflictError, UnitFinding, find_units
 from cryptoliq_assets.schemas.raw import (
     CHANGE_COLUMNS,
@@ -118,6 +119,8 @@ def describe_kept(
     described = describe_rows(kept.days, whole, starts=starts, coins=kept.coins, symbols=kept.symbols)
     _describe_derived(described, stated, starts=starts, wrong=wrong)
     _describe_empty(described, kept)
+    for place, issues in find_suspicious_columns(numbers, starts=starts).items() if compare else ():
+        described[place]["issues"] += issues
     optional = read_optional(kept.optional, rows=len(kept.days))
     unread = {name: np.add.reduceat(cells, starts[:-1], dtype=np.int64) for name, cells in optional.unread.items()}
     for place, told in enumerate(described):

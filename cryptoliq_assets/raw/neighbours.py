@@ -15,7 +15,7 @@ from cryptoliq_assets.io.validation import TableInvalid
 from cryptoliq_assets.partitions import OUTLIER_DAYS, month_of, months_between
 from cryptoliq_assets.raw.comparison import outlier_entry, scale_entry
 from cryptoliq_assets.raw.identity import Seen, compare_snapshots, find_reused
-from cryptoliq_assets.raw.outliers import OUTLIER_FACTORS, find_outliers
+from cryptoliq_assets.raw.outliers import OUTLIER_BOUNDS, find_outliers
 from cryptoliq_assets.raw.scale_changes import find_scale_changes
 from cryptoliq_assets.settings import Settings
 
@@ -169,7 +169,7 @@ class Neighbours:
         # Which coins of a day are of this file, and not of another one of that day.
         own = {(date - _EPOCH).days: self._by_date[date].files[name].coins for date in dates}
         found = []
-        for column in OUTLIER_FACTORS:
+        for column in OUTLIER_BOUNDS:
             values = np.concatenate([day.numbers(column, day.coins) for _, day in days])[order]
             judged = find_outliers(coins, numbers, values, column=column)
             for place in np.flatnonzero(judged.outlier).tolist():

@@ -11,13 +11,12 @@ import pandas as pd
 
 from cryptoliq_assets.partitions import FILL_FORWARD_DAYS, OUTLIER_DAYS
 
-# A value is an outlier beyond this factor of the coin's usual value. Volumes of small coins move by a factor of 50 far more
-# often than prices do: docs/modelling.md has the rates.
-OUTLIER_FACTORS = {"price": 50.0, "24h_volume": 150.0}
+# A value is an outlier beyond this factor of the coin's usual value, where both are at least the level (USD): lower ones are
+# compared as the level. Volumes of small coins move by a factor of 50 far more often than prices do, and whether $50 or $5,000
+# were traded says nothing of a feed: docs/modelling.md has the rates.
+OUTLIER_BOUNDS = {"price": ((0.0, 50.0),), "24h_volume": ((50_000.0, 150.0), (1.0, 1e5))}
 # It is also beyond this many median absolute deviations, of the day's coins and of the coin's own days before.
 OUTLIER_DEVIATIONS = 12.0
-# Volumes below this (USD) are compared as this: whether $50 or $5,000 were traded says nothing of a feed.
-_LEAST_LEVEL = {"price": 0.0, "24h_volume": 50_000.0}
 # With fewer coins on a day, one coin that moved cannot be distinguished from a market that did.
 LEAST_COINS = 10
 # Bounds the memory of the windows.
@@ -45,11 +44,18 @@ def find_outliers(coins: np.ndarray, days: np.ndarray, values: np.ndarray, *, co
         values: Prices or volumes in USD, (n,); NaN where unknown. Values of 0 or less are not judged and not compared with.
         column: "price" or "24h_volume".
     """
+    judged = [_judge(coins, days, values, level=level, factor=factor) for level, factor in OUTLIER_BOUNDS[column]]
+    # The last level is the lowest: what is usual is closest to what was received.
+    return Judged(np.logical_or.reduce([one.outlier for one in judged]), judged[-1].usual)
+
+
+def _judge(coins: np.ndarray, days: np.ndarray, values: np.ndarray, *, level: float, factor: float) -> Judged:
+    """Decide by one level and factor."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        levels = np.where(values > 0, np.log(np.maximum(values, _LEAST_LEVEL[column])), np.nan)
+        levels = np.where(values > 0, np.log(np.maximum(values, level)), np.nan)
     departures, own_spread = _departures(coins, days, levels)
     centre, spread, count = day_statistics(days, departures)
-    bound = np.maximum(np.log(OUTLIER_FACTORS[column]), OUTLIER_DEVIATIONS * np.fmax(spread, own_spread))
+    bound = np.maximum(np.log(factor), OUTLIER_DEVIATIONS * np.fmax(spread, own_spread))
     # The factor holds against the coin's own past, not only against a market that moved.
     far = np.minimum(np.abs(departures), np.abs(departures - centre)) > bound
     return Judged(far & (count >= LEAST_COINS), np.exp(levels - departures))

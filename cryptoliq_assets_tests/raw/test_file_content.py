@@ -266,10 +266,50 @@ def test_a_file_that_was_accepted_is_read_again_whatever_its_values() -> None:
         assert parse(rows, max_refused_share=1.0).report["accepted"]
 
 
+# Columns that no market has
+
+
+@pytest.mark.parametrize("column", ["price", "1h", "24h", "7d", "24h_volume", "mkt_cap"])
+def test_a_column_of_one_value_is_an_issue(column: str) -> None:
+    value = {"24h_volume": "2.5e7", "mkt_cap": "2.5e9"}.get(column, "2.5")
+    report = parse(changed(column, lambda n, cell: value)).report
+    assert report["accepted"]
+    assert [issue for issue in report["issues"] if f"{column} is 2.5" in issue and "in all of the 40 rows" in issue]
+
+
+@pytest.mark.parametrize(("prefix", "absent"), [("", "negative"), ("-", "positive")])
+def test_changes_of_one_sign_are_an_issue(prefix: str, absent: str) -> None:
+    rows = changed("24h", lambda n, cell: prefix + cell.lstrip("-"), rows=120)
+    assert [issue for issue in parse(rows).report["issues"] if f"24h has no {absent} value in 120 rows" in issue]
+
+
+def test_a_change_below_minus_100_percent_is_an_issue() -> None:
+    rows = changed("24h", lambda n, cell: "-140" if n == 7 else cell)
+    report = parse(rows).report
+    assert report["rows_kept"] == 40
+    assert [issue for issue in report["issues"] if "24h is below -100 % in 1 of 40 rows, down to -140" in issue]
+
+
 # Total rows
 
 
-@pytest.mark.parametrize("name", ["Total", "SUM", " all ", "Total market", "TOTAL:", "Grand Total", "Market total", "\u03a3", "Total (40 coins)", "Total USD", "TOTAL 2025-03-10", "Insgesamt"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Total",
+        "SUM",
+        " all ",
+        "Total market",
+        "TOTAL:",
+        "Grand Total",
+        "Market total",
+        "\u03a3",
+        "Total (40 coins)",
+        "Total USD",
+        "TOTAL 2025-03-10",
+        "Insgesamt",
+    ],
+)
 def test_a_row_that_sums_up_the_others_is_rejected(name: str) -> None:
     rows = market()
     total = sum(float(row["24h_volume"]) for row in rows)
@@ -287,7 +327,10 @@ def test_a_coin_that_is_called_total_stays() -> None:
 
 @given(st.text(max_size=12))
 def test_no_name_without_a_word_for_a_sum_is_that_of_a_total(name: str) -> None:
-    if not any(word in name.casefold() for word in ("total", "sum", "all", "aggregate", "gesamt", "\u03c3", "\u2211", "итого", "всего", "合计", "总计")):
+    if not any(
+        word in name.casefold()
+        for word in ("total", "sum", "all", "aggregate", "gesamt", "\u03c3", "\u2211", "итого", "всего", "合计", "总计")
+    ):
         assert not is_total_name(name)
 
 

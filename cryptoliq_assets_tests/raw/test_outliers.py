@@ -95,6 +95,15 @@ def test_volumes_of_a_few_dollars_are_not_compared():
     assert flagged(scaled(tiny, "24h_volume", 0, [8], 1e3), "24h_volume") == []
 
 
+def test_a_volume_of_a_few_dollars_a_million_times_off_is_an_outlier():
+    tiny = scaled(market(), "24h_volume", 0, list(range(1, DAYS + 1)), 1e-5)
+    assert flagged(scaled(tiny, "24h_volume", 0, [8], 1e6), "24h_volume") == [("C00", 8)]
+
+
+def test_a_volume_300_times_the_usual_is_an_outlier():
+    assert flagged(scaled(market(), "24h_volume", 5, [8], 300.0), "24h_volume") == [("C05", 8)]
+
+
 def test_a_coin_without_a_value_in_the_three_days_before_is_not_judged():
     rows = scaled(market(), "price", 5, [9], 1e4)
     gone = (rows["coin"] == "C05") & rows["date"].between(day(6), day(8))
