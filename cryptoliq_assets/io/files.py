@@ -73,7 +73,7 @@ def write_files(contents: Mapping[Path, bytes | memoryview]) -> None:
         for path, content in contents.items():
             make_folder(path.parent)
             temporary = temporaries[path] = temporary_beside(path)
-            with _naming(path), open(temporary, "wb", opener=with_folders_rights) as handle:
+            with naming(path), open(temporary, "wb", opener=with_folders_rights) as handle:
                 handle.write(content)
                 if len(contents) < _SYNC_ALL_FROM:
                     handle.flush()
@@ -98,7 +98,7 @@ def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
     make_folder(path.parent)
     temporary = temporary_beside(path)
     try:
-        with _naming(path), open(temporary, "wb", opener=with_folders_rights) as handle:
+        with naming(path), open(temporary, "wb", opener=with_folders_rights) as handle:
             for chunk in chunks:
                 handle.write(chunk)
             handle.flush()
@@ -148,8 +148,8 @@ def sync_folders(folders: Iterable[Path]) -> None:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """A write that fails says only that the disk is full; say of which file."""
+def naming(path: Path) -> Iterator[None]:
+    """Name the file in an OSError that does not: a write that fails says only that the disk is full."""
     try:
         yield
     except OSError as error:

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from cryptoliq_assets.io.safe_open import UnreadError
 from cryptoliq_assets.io.validation import TableInvalid
 from cryptoliq_assets.serving.batch import InputRefused
 from cryptoliq_assets.serving.batch_routes import RowsRefused, add_batch
@@ -142,6 +143,7 @@ def _fields_refused(error: RequestValidationError) -> Response:
     return problem(422, "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults[:5]), errors=faults)
 
 
+_SAY_MORE = "the service's log and `cryptoliq status` say more"
 # What is foreseen, and how it is told. All else is the guard's: 500, and a traceback in the log.
 _FORESEEN: dict[type[Exception], Callable[[Any], Response]] = {
     BodyTooLarge: lambda error: problem(413, str(error)),
@@ -153,9 +155,8 @@ _FORESEEN: dict[type[Exception], Callable[[Any], Response]] = {
     DateRefused: lambda error: problem(422, str(error), errors=[{"field": "date", "message": str(error)}]),
     InputRefused: lambda error: problem(422, str(error)),
     NotReady: lambda error: problem(503, str(error), headers={"Retry-After": "10"}),
-    TableInvalid: lambda error: problem(
-        503, "a stored table cannot be read; the service's log and `cryptoliq status` say more"
-    ),
+    TableInvalid: lambda error: problem(503, f"a stored table cannot be read; {_SAY_MORE}"),
+    UnreadError: lambda error: problem(503, f"a stored file cannot be read; {_SAY_MORE}"),
 }
 
 

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from filelock import FileLock
 from pydantic_core import to_json
 
-from cryptoliq_assets.io.files import make_folder, with_folders_rights
+from cryptoliq_assets.io.files import make_folder, naming, with_folders_rights
 
 # Often, and so little each time: while thousands of lines are put together every request would wait.
 _SECONDS = 0.1
@@ -102,7 +102,11 @@ class Journal:
 def append(path: Path, content: bytes, *, rotate_bytes: int | None = None) -> None:
     """Append whole lines to a file that other processes append to as well. Raises OSError, with none of it written."""
     make_folder(path.parent)
-    with FileLock(path.with_name(".lock")), open(path, "a+b", buffering=0, opener=with_folders_rights) as handle:
+    with (
+        FileLock(path.with_name(".lock")),
+        naming(path),
+        open(path, "a+b", buffering=0, opener=with_folders_rights) as handle,
+    ):
         start = handle.seek(0, os.SEEK_END)
         if start and not _ends_a_line(handle):
             # A machine that went down in the middle of a line: what is added now is a line of its own.

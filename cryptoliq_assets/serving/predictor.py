@@ -15,6 +15,7 @@ import numpy as np
 from cryptoliq_assets.features.engineering import OBSERVED_NUMBERS
 from cryptoliq_assets.io.places import Place, state_of
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.io.validation import TableInvalid
 from cryptoliq_assets.models.champion import Champion, load_champion
 from cryptoliq_assets.models.intervals import ConformalTable
 from cryptoliq_assets.models.loading import ModelRefused
@@ -107,11 +108,16 @@ class Predictor:
         history = StoredHistory.of(
             self.store.read("cleaned_snapshots", months, columns=list(StoredHistory.COLUMNS)), formula=formula
         )
+        try:
+            latest = self._latest()
+        except TableInvalid as error:
+            # They give the percentile alone: what can be answered without them is.
+            latest, champion = np.array([]), Champion(champion.loaded, (*champion.passed_over, str(error)))
         held = Held(
             champion=champion,
             table=ConformalTable.from_dict(champion.metadata["intervals"]),
             history=history,
-            latest=self._latest(),
+            latest=latest,
             newest=newest,
             gone=self._coins_before(months),
             key=key,

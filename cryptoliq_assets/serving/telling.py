@@ -43,4 +43,6 @@ def in_words() -> Iterator[None]:
     except InputRefused as error:
         raise Problem("The file was refused", str(error)) from error
     except OSError as error:
-        raise Problem("A file cannot be read or written", f"{error.strerror or error}: {error.filename}") from error
+        # One that was not read for what it is says its path itself.
+        where = f": {error.filename}" if error.filename else ""
+        raise Problem("A file cannot be read or written", f"{error.strerror or error}{where}") from error

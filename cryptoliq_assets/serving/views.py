@@ -64,7 +64,11 @@ def latest_forecasts(settings: Settings, store: TableStore) -> dict[str, Any]:
 
 def newest_made(settings: Settings, store: TableStore) -> pd.DataFrame | None:
     """The forecasts that count of the newest date, one a coin: those of the current model, else of the one that forecast
-    last, its last of each coin. None while there are none."""
+    last, its last of each coin. None while there are none. Raises TableInvalid where the newest month is damaged."""
+    for month in store.months("forecasts")[-1:]:
+        # A damaged month has no stamp, and would be passed over in silence.
+        if store.stamp("forecasts", month) is None:
+            store.verify("forecasts", month)
     newest = newest_date(store, "forecasts")
     if newest is None:
         return None

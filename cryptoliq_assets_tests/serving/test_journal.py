@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import multiprocessing
+import os
 import threading
 import time
 from pathlib import Path
@@ -184,6 +185,16 @@ def test_a_folder_named_like_a_day_stays_and_a_file_that_cannot_be_removed_stops
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["2020-01-01", "2020-01-02"]
     assert len(remove_old_days(tmp_path, keep_days=30, today=dt.date(2025, 8, 1))) == 1
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["2020-01-01"]
+
+
+@pytest.mark.parametrize("what", ["pipe", "folder"])
+def test_what_is_no_file_in_the_place_of_a_log_is_named_and_hangs_nothing(tmp_path, what):
+    path = tmp_path / "app.log"
+    os.mkfifo(path) if what == "pipe" else path.mkdir()
+    journal = journal_module.Journal(lambda: path)
+    journal.write({"event": "a"})
+    journal.close()
+    assert str(path) in journal.problem
 
 
 def test_a_write_that_hangs_does_not_keep_a_process_from_ending(tmp_path, monkeypatch):

@@ -13,12 +13,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from cryptoliq_assets.io.tables import TableStore
+from cryptoliq_assets.io.validation import TableDamaged
 from cryptoliq_assets.models.champion import load_champion
 from cryptoliq_assets.models.store import store_of
 from cryptoliq_assets.models.walking import FlatTrees
 from cryptoliq_assets.serving.contract import PredictRequest, request_of
 from cryptoliq_assets.serving.online import StoredHistory
 from cryptoliq_assets.serving.predictor import DateRefused, NotReady, Predictor
+from cryptoliq_assets.serving.views import latest_forecasts
 from cryptoliq_assets.settings import Settings
 
 NOW = dt.datetime(2025, 8, 1, 9, tzinfo=dt.UTC)
@@ -353,3 +355,22 @@ def test_a_coin_gone_for_longer_than_any_window_is_stale_and_one_never_seen_is_n
     far = dt.datetime(2025, 11, 20, tzinfo=dt.UTC)
     (answer,) = own.answers([request(coin="Bitcoin")], now=far)
     assert answer["flags"]["stale_history"] is True
+
+
+def test_with_a_damaged_month_of_forecasts_requests_are_answered_without_a_percentile_and_the_reason_is_told(own):
+    store = own.store
+    path = store.path("forecasts", store.months("forecasts")[-1])
+    whole = path.read_bytes()
+    path.write_bytes(b"")
+    assert own.refresh()
+    assert f"{path} is damaged" in own.problem
+    assert not own.refresh()
+    assert f"{path} is damaged" in own.problem
+    [answer] = own.answers([request()], now=NOW)
+    assert answer["percentile"] is None
+    assert answer["liquidity_score"] > 0
+    with pytest.raises(TableDamaged):
+        latest_forecasts(own.settings, store)
+    path.write_bytes(whole)
+    assert own.refresh()
+    assert own.problem == ""
