@@ -38,6 +38,15 @@ def caps_zero(rows: pd.DataFrame, date: pd.Timestamp, rng: np.random.Generator) 
     return _on(rows, date, lambda day: day.assign(mkt_cap=0.0))
 
 
+def zeroed(*columns: str) -> Inject:
+    """Columns of one snapshot are 0."""
+
+    def inject(rows: pd.DataFrame, date: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:
+        return _on(rows, date, lambda day: day.assign(**dict.fromkeys(columns, 0.0)))
+
+    return inject
+
+
 def emptied(*columns: str, share: float = 1.0) -> Inject:
     """Columns of one snapshot are empty, of all coins or of a share of them drawn by chance."""
 
@@ -129,6 +138,7 @@ FEED: dict[str, tuple[str, Inject]] = {
     "prices all empty": ("prices_missing", emptied("price")),
     "volumes missing of 40 %": ("volumes_missing", emptied("24h_volume", share=SHARE_EMPTIED)),
     "volumes all empty": ("volumes_missing", emptied("24h_volume")),
+    "changes all zero": ("changes_missing", zeroed(*CHANGES)),
     "changes all empty": ("changes_missing", emptied(*CHANGES)),
     "half of the coins gone": ("coins_lost", coins_gone),
     "clock: changes a day behind": ("clock_off", column_behind),

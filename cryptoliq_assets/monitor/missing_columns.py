@@ -1,5 +1,7 @@
 """Missing columns: is the price, the volume, a change or the market cap of a snapshot empty for more coins than usual?
 
+A 0 is empty too: of a price, a volume and a market cap always, of a change where the price moved.
+
 `feed_faults` takes what is found here into its verdict. A column is judged by its vital signs alone; a new column needs its
 two signs in `vitals.vitals`, a kind in `conditions` and a line in COLUMNS_OF. What an empty cell does to a row does not
 belong here.
@@ -93,6 +95,9 @@ def _missing_column(
     spanned = (vitals.index[-1] - vitals.index[0]).days + 1
     if column.least_days and spanned >= column.least_days and missing > (_MOST_MISSING if many else 1.0 - _ROUNDING):
         return f"{missing:.1%} of the {int(now['coins']):,} coins have no {column.name}", figures
+    zeros = now.get(f"{column.sign}_zero", math.nan)
+    if zeros > _MOST_MISSING:
+        return f"{zeros:.1%} of the coins whose price moved have a {column.name} of 0", figures
     if lost > limit + _chance(usually_lost, now["coins"]):
         return f"{lost:.1%} of the coins whose {column.name} was known have none now", figures
     if missing - usual.median() > limit + _chance(usual, now["coins"]) and many and not coins_gone:

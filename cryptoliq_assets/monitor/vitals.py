@@ -21,6 +21,8 @@ SAME_DAY, COLUMN_BEHIND, PRICES_BEHIND = "fit_24h", "fit_24h_column_behind", "fi
 SAME_WEEK, WEEK_OF_6, WEEK_OF_8 = "fit_7d", "fit_7d_of_6_days", "fit_7d_of_8_days"
 # A share or a median of fewer coins says nothing.
 LEAST_COINS = 10
+# A price that moved by less may have a change that was rounded to 0.
+_MOVED = 0.01
 # Quartiles of the log ratios of a column to the snapshot before, by column.
 RATIOS = {column: tuple(f"{column}_ratio_q{part}" for part in (1, 2, 3)) for column in SCALED_COLUMNS}
 
@@ -34,6 +36,7 @@ def vitals(rows: pd.DataFrame) -> pd.DataFrame:
     traded and repeat price and volume to the last digit (a coin that nobody trades always repeats)
     prices_, volumes_, changes_24h_, changes_7d_ and caps_missing: share of the coins whose price, volume or cap is not above
     0, or whose change is empty; …_lost: share of the coins of both snapshots whose value was known then and is not now
+    changes_24h_zero and changes_7d_zero: share of the coins whose price moved and whose change says 0
     RATIOS: quartiles of ln(value / value in the snapshot before) over the coins of both, by column (`raw.scale_changes`)
     slope: of the realised change on the 24h column (`raw.consistency`)
     fit_*: 1 - median |told - realised| / median |realised| of log changes: 1 where told and realised agree, 0 where they
@@ -87,6 +90,8 @@ def vitals(rows: pd.DataFrame) -> pd.DataFrame:
     columns = {"prices": price, "volumes": volume, "changes_24h": change_day, "changes_7d": change_week, "caps": cap}
     for name, values in columns.items():
         found |= _missing(name, present, known=np.isfinite(values), before=before)
+    found["changes_24h_zero"] = _zeros(change_day, realised)
+    found["changes_7d_zero"] = _zeros(change_week, price_log - _back(price_log, 7))
     index = pd.DatetimeIndex(dates.min() + np.arange(span), name="date").as_unit("ns")
     frame = pd.DataFrame(found, index=index)
     slopes = realised_slopes(rows)
@@ -140,6 +145,12 @@ def _missing(name: str, present: np.ndarray, *, known: np.ndarray, before: np.nd
         f"{name}_missing": _share(present & ~known, of=present, least=1),
         f"{name}_lost": _share(known_before & ~known, of=known_before),
     }
+
+
+def _zeros(told: np.ndarray, realised: np.ndarray) -> np.ndarray:
+    """Share of the coins whose price moved (log change) that a column of changes says did not, by day."""
+    moved = np.isfinite(told) & (np.abs(realised) > _MOVED)
+    return _share(moved & (told == 0), of=moved)
 
 
 def _share(which: np.ndarray, *, of: np.ndarray, least: int = LEAST_COINS) -> np.ndarray:

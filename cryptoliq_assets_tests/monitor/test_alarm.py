@@ -18,6 +18,7 @@ from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
 from cryptoliq_assets.monitor.incident_actions import silence_kind
 from cryptoliq_assets.monitor.notify import Channel, Message, NotDelivered, channels_of, send, send_within
 from cryptoliq_assets.settings import Settings
+from cryptoliq_assets_tests.damaged_json import damaged
 from cryptoliq_assets_tests.markets import quick_folder
 from cryptoliq_assets_tests.monitor.receivers import mailbox, receiver
 
@@ -307,20 +308,7 @@ def test_a_damaged_state_is_begun_anew_and_told_in_the_log(tmp_path):
     assert [line["event"] for line in app_log(settings)] == ["alerts_state_lost"] * 4
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 3) | st.floats() | st.sampled_from(["", "x", "2025-08-01T12:00:00"]),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["id", "at", "x"]), inner, max_size=2),
-    max_leaves=4,
-)
-
-
-def places(value: object, path: tuple = ()) -> list[tuple]:
-    """The path to each value in a JSON document."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, each in inner for place in places(each, (*path, key)))]
-
-
-@of_property(max_examples=60)
+@of_property(max_examples=40)
 @given(data=st.data())
 def test_whatever_a_state_holds_a_look_raises_its_alarms_and_the_state_is_listed(data):
     with quick_folder() as folder:
@@ -329,12 +317,7 @@ def test_whatever_a_state_holds_a_look_raises_its_alarms_and_the_state_is_listed
         checks = {"labels.schema": {"id": 3, "waits": [4], "failing": ["2025-07"]}}
         raise_alarms(settings, [STALE], NOON, noted=[SKILL], checks=checks)
         state = json.loads(settings.incidents_path.read_text(encoding="utf-8"))
-        *path, last = data.draw(st.sampled_from([place for place in places(state) if place]))
-        part = state
-        for key in path:
-            part = part[key]
-        part[last] = data.draw(JSON)
-        settings.incidents_path.write_text(json.dumps(state), encoding="utf-8")
+        settings.incidents_path.write_text(json.dumps(data.draw(damaged(state))), encoding="utf-8")
         look = raise_alarms(settings, [STALE], NOON + 2 * DAY)
         assert STALE.key in {incident.key for incident in look.open}
         json.dumps(listed(read_state(settings)))

@@ -99,9 +99,23 @@ def test_an_empty_column_is_missing_under_its_own_name_and_nothing_else_for_as_l
     )
 
 
-def test_the_day_after_an_empty_column_is_sound_again(market, settings):
+@pytest.mark.parametrize("columns", [["24h", "7d"], ["24h"], ["7d"]])
+@pytest.mark.parametrize("days", [1, 2, 40])
+def test_changes_of_zero_where_prices_moved_are_missing(market, settings, columns, days):
+    found = look(emptied(market, columns, days=days, with_=0.0), settings)
+    assert raised(found) == {"changes_missing": FAIL}
+    assert all(f"have a {name} of 0" in found["changes_missing"].what for name in columns)
+
+
+def test_changes_of_zero_are_sound_where_no_price_moved(market, settings):
+    still = market.assign(price=market.groupby("coin", observed=True)["price"].transform("first"), **{"24h": 0.0})
+    assert "changes_missing" not in raised(look(still.assign(**{"7d": 0.0}), settings))
+
+
+@pytest.mark.parametrize("value", [np.nan, 0.0])
+def test_the_day_after_an_empty_column_is_sound_again(market, settings, value):
     for columns in (["price"], ["24h_volume"], ["24h", "7d"]):
-        rows = emptied(market, columns, days=2)
+        rows = emptied(market, columns, days=2, with_=value)
         rows.loc[newest(rows), columns] = market.loc[newest(market), columns]
         assert raised(look(rows, settings)) == {}
 

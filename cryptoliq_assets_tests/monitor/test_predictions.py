@@ -21,6 +21,8 @@ from cryptoliq_assets.monitor.predictions import measure_predictions, prediction
 from cryptoliq_assets.monitor.service_log import REPORT, tallies
 from cryptoliq_assets.monitor.tally import DayTally, bin_names
 from cryptoliq_assets.settings import Settings
+from cryptoliq_assets_tests.damaged_json import damaged
+from cryptoliq_assets_tests.markets import quick_folder
 from cryptoliq_assets_tests.serving.in_process import asking
 from cryptoliq_assets_tests.serving.processes import BODY
 
@@ -67,6 +69,22 @@ def a_process_of_its_own():
 
 def level(settings: Settings, kind: str, now: dt.datetime = TODAY) -> str:
     return {found.kind: found.level for found in prediction_conditions(settings, now)}[kind]
+
+
+@hypothesis_settings(max_examples=40)
+@given(data=st.data())
+def test_whatever_a_report_holds_the_record_is_measured_again(data):
+    with quick_folder() as folder:
+        settings = Settings(home=folder)
+        predict(settings, line(TODAY), line(TODAY, mode="batch"))
+        measure_predictions(settings, now=TODAY)
+        path = settings.reports_dir / REPORT
+        report = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(data.draw(damaged({"tallies": report["tallies"]}))), encoding="utf-8")
+        forget()
+        measured = measure_predictions(settings, now=TODAY)
+        assert "predictions_stopped" in path.read_text(encoding="utf-8")
+        assert len(measured.days) >= 1
 
 
 def test_the_figures_of_a_day_by_hand(settings):
