@@ -130,7 +130,7 @@ def store_champion(settings: Settings, version: str, **said: Any) -> None:
     write_file(settings.models_dir / f"{version}.pkl", artifact)
     write_json(settings.models_dir / f"{version}.json", described)
     ledger = Ledger(settings.models_dir / "ledger.jsonl")
-    ledger.append({"event": PROMOTION, "version": version, **digests(described)})
+    ledger.append({"at": described["promoted_at"], "event": PROMOTION, "version": version, **digests(described)})
     write_pointer(settings.models_dir, version)
 
 

@@ -15,6 +15,7 @@ from cryptoliq_assets.forecasts.accuracy import SUMS, Accuracy, error_sums, meas
 from cryptoliq_assets.forecasts.due import newest_date
 from cryptoliq_assets.io.files import to_json, write_files
 from cryptoliq_assets.io.safe_open import read_object
+from cryptoliq_assets.io.spreadsheet_text import neutralize_frame
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.models.names import model_versions_in
 from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
@@ -51,7 +52,7 @@ def measure_accuracy(settings: Settings, store: TableStore, *, now: dt.datetime)
     write_files(
         {
             settings.reports_dir / REPORT: to_json(measured.report).encode("utf-8"),
-            settings.reports_dir / BY_COIN: measured.by_coin.to_csv(index=False).encode("utf-8"),
+            settings.reports_dir / BY_COIN: neutralize_frame(measured.by_coin).to_csv(index=False).encode("utf-8"),
         }
     )
     return measured

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from cryptoliq_assets.io.files import to_json_by_key, write_files
 from cryptoliq_assets.io.safe_open import UnreadError, holds
+from cryptoliq_assets.io.spreadsheet_text import neutralize_unless_number
 from cryptoliq_assets.io.tables import TableStore
 from cryptoliq_assets.raw.batching import batches
 from cryptoliq_assets.raw.catalogue import Catalogue, ReceivedFile
@@ -249,4 +250,8 @@ class Intake:
 
 
 def _as_csv(refused: pa.Table) -> bytes:
-    return refused.to_pandas().to_csv(index=False).encode()
+    """Refused rows for people, who open them in a spreadsheet: no cell of the file is evaluated there."""
+    frame = refused.to_pandas()
+    for name in ("value", "text"):
+        frame[name] = frame[name].map(neutralize_unless_number, na_action="ignore")
+    return frame.to_csv(index=False).encode()

@@ -139,7 +139,7 @@ def test_a_name_that_is_no_models_is_refused_and_nothing_changes(tmp_path, learn
 def test_a_model_version_that_earlier_releases_gave_twice_asks_for_the_other_name(tmp_path, learners):
     store_earlier(tmp_path, learners["linear_regression"], 1)
     ledger = Ledger(tmp_path / "ledger.jsonl")
-    ledger.append({"event": PROMOTION, "version": "XGBoost_2025-07-31_v1", "sha256": "s"})
+    ledger.append({"at": str(NOW), "event": PROMOTION, "version": "XGBoost_2025-07-31_v1", "sha256": "s"})
     with pytest.raises(ModelRefused, match=r"LinearRegression_2025-07-31_v1 and XGBoost_2025-07-31_v1"):
         ModelStore(tmp_path).find("2025-07-31_v1")
 

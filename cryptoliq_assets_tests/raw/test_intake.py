@@ -423,3 +423,14 @@ def test_many_large_files_are_taken_in_a_few_at_a_time(home: Home, monkeypatch: 
     home.look()
     Intake(home.settings, home.store, progress=said.append).take_in(["2022-03"])
     assert said == ["read 2 of 5 files", "read 4 of 5 files", "read 5 of 5 files"]
+
+
+def test_no_cell_of_the_refused_rows_is_evaluated_by_a_spreadsheet_and_numbers_stay(home: Home) -> None:
+    faulty = [f"Coin{n},C,{price},-0.5,-2.5,-4,1e6,1e9,{MARCH}" for n, price in enumerate(["=1+1", "-2", "@SUM(A1)"])]
+    good = [f"Good{n},G,1.5,-0.5,-2.5,-4,1e6,1e9,{MARCH}" for n in range(20)]
+    home.drop(NAME, "\n".join([HEADER, *good, *faulty, f"=cmd(),C,x,-0.5,-2.5,-4,1e6,1e9,{MARCH}", ""]))
+    take_in(home, f"{MARCH:%Y-%m}")
+    with (home.settings.quarantine_dir / f"{NAME}.refused_rows.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["value"] for row in found] == ["'=1+1", "-2", "'@SUM(A1)", "x"]
+    assert found[-1]["text"].startswith("'=cmd(),C,x")
