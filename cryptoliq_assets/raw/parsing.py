@@ -76,9 +76,9 @@ class ParsedSnapshot:
             )
 
     @classmethod
-    def accepted_whole(cls, rows: pa.Table, report: dict[str, Any]) -> "ParsedSnapshot":
-        """A file of which no row was refused."""
-        return cls(rows, _NONE_REFUSED, None, report)
+    def accepted(cls, rows: pa.Table, refused: Sequence[RefusedRow], report: dict[str, Any]) -> "ParsedSnapshot":
+        """A file that was let in, but for some rows."""
+        return cls(rows, _refused_table(refused), None, report)
 
     @classmethod
     def refused_unread(cls, name: str, *, size: int, reason: str, code: str = "too_large") -> "ParsedSnapshot":

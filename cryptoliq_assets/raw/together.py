@@ -2,11 +2,12 @@
 
 A call of pyarrow or numpy costs microseconds however few rows it is given, and a file of 200 rows needs hundreds of
 calls. So ordinary files of one header are laid end to end, read, judged and described as one, and cut apart again. A
-file in which anything is out of the ordinary (a refused row, a quote, a byte order mark, a doubtful name, a declared unit, …) is left to
-`parse_snapshot`, which tells what it is; so what is said here is only what there is to say of a file without fault.
+file in which anything is out of the ordinary (a quote, a byte order mark, a doubtful name, a declared unit, …) is left to
+`parse_snapshot`, which tells what it is. Rows with a number out of bounds, of which real files have some, are refused here.
 """
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -22,14 +23,18 @@ from cryptoliq_assets.raw.contract import (
     open_document,
 )
 from cryptoliq_assets.raw.empty_columns import mark_useless
+from cryptoliq_assets.raw.faults import Reason, RefusedRow
 from cryptoliq_assets.raw.kept import complete_report, describe_kept, kept_rows, units_of
 from cryptoliq_assets.raw.parsing import ParsedSnapshot, parse_snapshot, rejects_content
-from cryptoliq_assets.raw.report import blank_report
+from cryptoliq_assets.raw.report import blank_report, row_issues
 from cryptoliq_assets.raw.screening import Screened, screen_alone
 from cryptoliq_assets.raw.total_rows import find_total_rows
 from cryptoliq_assets.raw.units import UnitConflictError, UnitFinding
 from cryptoliq_assets.schemas.raw import OBSERVED_COLUMN, UNIT_COLUMN
 
+# Faults of one number, which say nothing of other cells or rows.
+_SIMPLE_FAULTS = (Reason.NEGATIVE, Reason.IMPLAUSIBLE)
+_SIMPLE_CODES = [reason.code for reason in Reason if reason in _SIMPLE_FAULTS]
 # Bytes read together: enough that calls no longer count, few enough to stay near the processor.
 _TOGETHER = 2**20
 
@@ -187,19 +192,26 @@ def _parse_together(group: Sequence[_Opened], rules: _Rules) -> dict[int, Parsed
     findings = [finding for finding in findings if isinstance(finding, UnitFinding)]
     if not findings:
         return {}
-    starts = np.append(0, np.cumsum([opened.rows for opened in judged.group]))
+    kept = judged.screened.kept
+    counts = np.bincount(judged.file_of[kept], minlength=len(judged.group))
+    starts = np.append(0, np.cumsum(counts))
+    first_rows = np.append(0, np.cumsum([opened.rows for opened in judged.group])).tolist()
     described = describe_kept(
         kept_rows(judged.screened, starts), findings, reject=rejects_content(rules.max_refused_share)
     )
     observed = judged.screened.cells.text.get(OBSERVED_COLUMN)
     parsed = {}
-    for opened, start, finding, outcome in zip(judged.group, starts[:-1].tolist(), findings, described, strict=True):
+    for opened, start, finding, outcome in zip(judged.group, first_rows[:-1], findings, described, strict=True):
         if isinstance(outcome, FileRefusedError):
             continue
         rows, told = outcome
         report = blank_report(opened.file.name, opened.file.content, sha256=opened.file.sha256)
         report |= {"encoding": opened.document.encoding, "ignored_columns": opened.document.ignored_columns}
         report |= {"rows": opened.rows, "rows_read": opened.rows}
+        refused = _refused_rows(opened, judged.screened, start)
+        refused_counts = Counter(row.reason for row in refused)
+        report["rows_refused"] = {code: refused_counts[code] for code in _SIMPLE_CODES if refused_counts[code]}
+        report["issues"] = row_issues(refused, report["rows_refused"], dates=(rules.first_date, opened.file.today))
         own = None if observed is None else observed.slice(start, opened.rows)
         complete_report(
             report,
@@ -209,8 +221,26 @@ def _parse_together(group: Sequence[_Opened], rules: _Rules) -> dict[int, Parsed
             observed=own,
             max_empty_share=rules.max_empty_share,
         )
-        parsed[opened.place] = ParsedSnapshot.accepted_whole(rows, report)
+        parsed[opened.place] = ParsedSnapshot.accepted(rows, refused, report)
     return parsed
+
+
+def _refused_rows(opened: _Opened, screened: Screened, start: int) -> list[RefusedRow]:
+    """The refused rows of a file, as they came; its rows begin at `start` of what was screened. Each is a line, without quotes."""
+    verdict = screened.verdict
+    places = np.flatnonzero(verdict.reasons[start : start + opened.rows] != Reason.NONE).tolist()
+    if not places:
+        return []
+    document = opened.document
+    # The first is what is left of the header's line.
+    lines = bytes(document.body).split(b"\n")[1:]
+    refused = []
+    for place in places:
+        text, column = lines[place].decode(), verdict.columns[verdict.at_fault[start + place]]
+        value = text.split(",")[document.columns.index(column)].strip()
+        reason = Reason(int(verdict.reasons[start + place]))
+        refused.append(RefusedRow(document.header_lines + place + 2, reason.code, column, value, text))
+    return refused
 
 
 def _joined(group: Sequence[_Opened]) -> Document:
@@ -221,19 +251,23 @@ def _joined(group: Sequence[_Opened]) -> Document:
 
 
 def _judge(group: Sequence[_Opened], cells: Cells, rules: _Rules) -> _Judged:
-    """Those files of a group, read as `cells`, of which every row is to be let in."""
+    """Those files of a group, read as `cells`, of which every row is to be let in or has a number out of bounds."""
     layout = cells.layout
     screened = screen_alone(cells, first=rules.first_date, last=max(opened.file.today for opened in group))
     file_of_record = np.repeat(np.arange(len(group)), [opened.rows for opened in group])
     file_of = file_of_record[layout.positions]
     faulty = np.zeros(len(group), dtype=bool)
     faulty[file_of_record[np.array([*layout.malformed, *layout.blank], dtype=np.int64)]] = True
-    faulty[file_of[~screened.kept]] = True
+    reasons = screened.verdict.reasons
+    faulty[file_of[~screened.kept & ~np.isin(reasons, _SIMPLE_FAULTS)]] = True
     last_days = np.array([opened.file.today for opened in group], dtype="datetime64[D]").astype(np.int64)
     faulty[file_of[screened.days > last_days[file_of]]] = True
     useless = np.logical_or.reduce([*mark_useless(screened).values()])
     rows = np.array([opened.rows for opened in group])
-    faulty |= np.bincount(file_of[useless], minlength=len(group)) > rules.max_refused_share * rows
+    most = rules.max_refused_share * rows
+    faulty |= np.bincount(file_of[useless], minlength=len(group)) > most
+    refused = np.bincount(file_of[~screened.kept], minlength=len(group))
+    faulty |= (refused > most) | (refused == rows)
     # A row that sums up the others: `parse_snapshot` rejects it.
     volumes = screened.number("24h_volume")
     if volumes is not None:

@@ -1,6 +1,7 @@
 """Rows read are kept or refused, and rows kept are written: asserted where they could be lost."""
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,22 +22,21 @@ MARCH, MAY = dt.date(2022, 3, 16), dt.date(2022, 5, 3)
 NAME = "coingecko_20220316.csv"
 
 
-def content(*, bad: bool = False, coins: int = 9, day: dt.date = MARCH) -> bytes:
-    lines = [f"Coin {n},C,{-1 if bad and n == 2 else 1},1,-2,3,4,5,{day}" for n in range(coins)]
+def content(*, coins: int = 9, day: dt.date = MARCH) -> bytes:
+    lines = [f"Coin {n},C,1,1,-2,3,4,5,{day}" for n in range(coins)]
     return "\n".join([HEADER, *lines, ""]).encode()
 
 
 def test_files_read_together_of_which_a_row_goes_missing_are_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    judge = together_module._judge
+    whole = together_module.kept_rows
 
-    def careless(group, cells, rules):
-        """All files of the group, the faulty one too."""
-        with monkeypatch.context() as patch:
-            patch.setattr(together_module._Judged, "without", lambda self, out: self)
-            return judge(group, cells, rules)
+    def careless(screened, starts):
+        """All rows but the last."""
+        kept = whole(screened, starts)
+        return replace(kept, days=kept.days[:-1])
 
-    monkeypatch.setattr(together_module, "_judge", careless)
-    files = [RawFile(NAME, content(bad=bad), dt.date(2026, 1, 1)) for bad in (False, True, False)]
+    monkeypatch.setattr(together_module, "kept_rows", careless)
+    files = [RawFile(NAME, content(), dt.date(2026, 1, 1)) for _ in range(3)]
     with pytest.raises(AssertionError, match="26 rows kept of files said to have 27"):
         parse_snapshots(files, first_date=dt.date(2013, 1, 1))
 
@@ -47,9 +47,9 @@ def test_files_read_together_of_which_a_row_goes_missing_are_a_fault(monkeypatch
 def test_a_report_that_does_not_add_up_with_the_rows_is_a_fault(told: dict) -> None:
     report = blank_report(NAME, b"") | {"rows_read": 2, "rows_kept": 2}
     rows = pa.table({"coin": ["A", "B"]})
-    ParsedSnapshot.accepted_whole(rows, report)
+    ParsedSnapshot.accepted(rows, [], report)
     with pytest.raises(AssertionError, match="a fault in cryptoliq"):
-        ParsedSnapshot.accepted_whole(rows, report | told)
+        ParsedSnapshot.accepted(rows, [], report | told)
 
 
 def kept(day: dt.date, *coins: str, arrival: int) -> pa.Table:

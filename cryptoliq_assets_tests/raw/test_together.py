@@ -169,6 +169,28 @@ def test_ordinary_files_are_never_read_one_by_one(monkeypatch: pytest.MonkeyPatc
     )
 
 
+def test_files_with_a_few_numbers_out_of_bounds_are_read_together_and_list_these_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    header, *lines = SIMULATED[0].decode().splitlines()
+    place = header.split(",").index("price")
+
+    def with_price(line: str, price: str) -> str:
+        cells = line.split(",")
+        return ",".join([*cells[:place], price, *cells[place + 1 :]])
+
+    lines[1], lines[3], lines[4] = (
+        with_price(lines[n], price) for n, price in ((1, "-3"), (3, " 5e-324 "), (4, "1e19"))
+    )
+    odd = "\n".join([header, *lines, ""]).encode()
+    files = [RawFile(NAME, content, TODAY) for content in (SIMULATED[0], odd, SIMULATED[1])]
+    check(files)
+    monkeypatch.setattr(together_module, "_parse_alone", None)
+    parsed = parse_snapshots(files, first_date=FIRST)[1]
+    assert parsed.report["rows_refused"] == {"negative_value": 1, "implausible_number": 2}
+    assert parsed.refused_rows["line"].to_pylist() == [3, 5, 6]
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
