@@ -78,9 +78,9 @@ NAMED_ALONE = {"predict", "validate"}
 @pytest.mark.parametrize("line", DOCUMENTED)
 def test_a_documented_command_is_taken_by_its_parser(line, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("FILE", "IN.csv"):
+    for name in ("FILE", "FILES", "IN.csv", "MODEL.pkl", "model.pkl", "rows.parquet"):
         (tmp_path / name).write_text("coin\n", encoding="utf-8")
-    for name in ("D", "A"):
+    for name in ("D", "A", "FOLDER"):
         (tmp_path / name).mkdir()
     parse(line)
 

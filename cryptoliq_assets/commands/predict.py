@@ -29,7 +29,7 @@ from cryptoliq_assets.settings import Settings
 def predict(settings: Settings, source: Path, target: Path, unit: str, model: Path | None) -> None:
     """Forecast each row of IN.csv by itself (columns as in a snapshot file; price and 24h_volume are needed) with the present champion.
 
-    OUT.csv has the columns of IN.csv and liquidity_score, lower, upper, model_version, basis ("history": the coin's
+    OUT.csv has the columns of IN.csv and liquidity_score, lower, upper, model, model_version, basis ("history": the coin's
     stored days were used; "snapshot": it has none in the 3 days before) and reason (why a row was refused). Exit code 1
     when any row was refused.
     """
