@@ -186,6 +186,8 @@ def test_a_sound_home_has_a_report_in_which_all_is_looked_at_and_nothing_raised(
         "feed_frozen",
         "clock_off",
         "unit_switched",
+        "scale_changed",
+        "changes_contradict",
         "coins_lost",
         "prices_missing",
         "volumes_missing",
@@ -250,7 +252,7 @@ def test_the_asset_writes_report_and_page_and_shows_both_in_the_ui(home):
     value, page = report_paths(home.reports_dir)
     said = json.loads(value.read_text(encoding="utf-8"))
     assert said["newest_snapshot"] == "2025-07-31"
-    assert [Condition.of(condition).level for condition in said["conditions"]] == [OK] * 12
+    assert [Condition.of(condition).level for condition in said["conditions"]] == [OK] * 14
     assert said["reference"]["from"] == "stored with the champion"
     assert {"psi", "distance", "missing", "shift"} <= set(said["drift"][0])
     (made,) = result.asset_materializations_for_node("drift_report")

@@ -99,7 +99,9 @@ def make_reference(values: Mapping[str, np.ndarray], dates: np.ndarray, *, coins
 def training_reference(rows: TrainingSet, learner: Learner, *, days: int) -> Reference:
     """The reference of the last `days` days that a learner was trained on, as it sees them with their history."""
     recent = rows.take(np.flatnonzero(rows.date > rows.date.max() - np.timedelta64(days, "D")))
-    values = {name: recent.column(name) for name in measured_features(rows.features)}
+    # Not of all columns of the rows: what the learner does not learn from is not compared later either.
+    names = measured_features(list(dict.fromkeys([*learner.features, SCORE])))
+    values = {name: recent.column(name) for name in names}
     # In the learner's own order of features, which need not be that of the rows.
     places = [rows.features.index(name) for name in learner.features]
     values[PREDICTIONS] = learner.predict(recent.X[:, places])
