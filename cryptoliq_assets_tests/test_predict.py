@@ -149,12 +149,16 @@ def test_a_refused_row_stays_in_its_place_with_the_reason_and_no_forecast(predic
 
 
 def test_cells_too_many_leave_those_of_the_columns_as_they_came_and_are_told_in_the_reason(predict):
-    _, rows = predict([NEW, f'{NEW},"surplus, quoted",{"x" * 200}', f'"a, b"{NEW.removeprefix("Newcoin")},'])
-    assert [row["date"] for row in rows] == ["2025-07-31"] * 3
-    assert [row["coin"] for row in rows] == ["Newcoin", "Newcoin", "a, b"]
+    wide = NEW + "," * 900
+    _, rows = predict([NEW, f'{NEW},"surplus, quoted",{"x" * 200}', f'"a, b"{NEW.removeprefix("Newcoin")},', wide])
+    assert [row["date"] for row in rows] == ["2025-07-31"] * 4
+    assert [row["coin"] for row in rows] == ["Newcoin", "Newcoin", "a, b", "Newcoin"]
     assert rows[1]["reason"].startswith("line 3: wrong_field_count: ")
     assert rows[1]["reason"].endswith(f"; beyond the columns: 'surplus, quoted', '{'x' * 200}'")
     assert rows[2]["reason"].endswith("; beyond the columns: ''")
+    # Not each of them: an answer would be many times the size of what was asked.
+    shown = ", ".join([repr("")] * 20)
+    assert rows[3]["reason"].endswith(f"; beyond the columns: {shown} and 880 more")
     assert None not in rows[1]
 
 

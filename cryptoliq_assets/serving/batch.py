@@ -35,6 +35,8 @@ CHUNK = 4_000
 # Chunks in work at a time: their kernels let go of the interpreter.
 _THREADS = 2
 _ROWS_A_WRITE = 20_000
+# Cells beyond the columns that the reason of a refused row shows: a row of commas would make one many times its size.
+_SURPLUS = 20
 # Fewer rows than this are no market.
 _FEW_ROWS = 30
 # Months of requests that one read of the tables serves: with the 90 days before them, it bounds the memory.
@@ -289,7 +291,8 @@ def _told(text: str, said: list[str] | None, rows: Rows, place: int) -> bytes:
     cells, surplus = _harmless(fitted(cells, width), rows.columns), cells[width:]
     if said is not None:
         return line_of([*cells, *said, ""])
-    beyond = f"; beyond the columns: {', '.join(map(repr, surplus))}" if surplus else ""
+    more = f" and {len(surplus) - _SURPLUS:,} more" if len(surplus) > _SURPLUS else ""
+    beyond = f"; beyond the columns: {', '.join(map(repr, surplus[:_SURPLUS]))}{more}" if surplus else ""
     empty = [""] * (len(ADDED_COLUMNS) - 1)
     return line_of([*cells, *empty, rows.reason_at(place) + beyond])
 
