@@ -48,6 +48,7 @@ BENCHMARKS = [
 ]
 # Modules that other scripts import or start.
 HELPERS = {
+    "bombs.py",
     "side_by_side.py",
     "injected.py",
     "injected_homes.py",

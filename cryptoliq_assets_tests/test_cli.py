@@ -290,7 +290,7 @@ def test_a_file_with_one_bad_row_is_accepted_but_exits_with_1_naming_line_column
     ("name", "content", "said"),
     [
         ("coingecko_20250731.csv", b"", "the file is empty (0 bytes)"),
-        ("coingecko_20250731.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "NUL at byte"),
+        ("coingecko_20250731.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "the file is a PNG image, not CSV"),
         ("coingecko_20250731.csv", "coin,symbol\nBitcoin,BTC\n".encode("utf-16"), "the mark of UTF-16"),
         ("coingecko_20250731.csv", b"coin,symbol,price\nBitcoin,BTC,1\n", "missing columns: 1h, 24h, 7d, 24h_volume"),
         ("today.csv", (HEADER + "\n" + GOOD[0] + "\n").encode(), "the name 'today.csv' is not coingecko_YYYYMMDD.csv"),
@@ -690,5 +690,5 @@ def test_status_names_a_current_model_that_is_refused(run, trained_home, tmp_pat
     current = (home / "models" / "current.pkl").resolve()
     current.write_bytes(current.read_bytes()[:-1])
     said = run("status", home=home).said
-    assert f"a model is refused: {current.stem}: sha256 of the artifact is" in said
+    assert f"a model is refused: {current.stem}: sha256 of the artifact {current.stem}.pkl is" in said
     assert "truncated, swapped or tampered with" in said

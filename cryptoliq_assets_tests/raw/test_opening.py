@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from cryptoliq_assets.cli import cli
 from cryptoliq_assets.home import prepare_home
 from cryptoliq_assets.io.safe_open import UnreadError
+from cryptoliq_assets.raw.empty_history import EmptyHistory
 from cryptoliq_assets.raw.folder import Entry, look_at, register
 from cryptoliq_assets.raw.neighbours import Neighbours
 from cryptoliq_assets.raw.opening import read_file
@@ -102,7 +103,8 @@ def test_what_takes_a_refused_files_place_is_not_moved_in_its_stead(home: Home, 
     read = home.intake._read(home.catalogue.files(states=["waiting"]))
     path = home.settings.raw_dir / NAME
     put_in_its_place(path, what)
-    home.intake._settle(read, Neighbours(home.store))
+    empties = EmptyHistory(home.settings.validation_dir, home.settings.max_empty_share)
+    home.intake._settle(read, Neighbours(home.store), empties)
     assert not path.is_file() or path.is_symlink()
     assert not (home.settings.quarantine_dir / NAME).exists()
 
