@@ -209,7 +209,7 @@ def test_an_ingest_killed_at_a_write_point_is_finished_by_the_next_ingest(
 
 
 @pytest.mark.parametrize("by", ["stages", "runner"])
-def test_a_disk_that_takes_no_archive_copy_gives_one_error_and_nothing_half_written(
+def test_a_file_whose_archive_copy_the_disk_does_not_take_waits_and_stops_no_other(
     mortal: Mortal, waiting: Path, folder: Path, by: str
 ) -> None:
     # A column that nobody reads makes a file of 8 MB, larger than anything else that a run writes, Dagster's own included.
@@ -219,11 +219,22 @@ def test_a_disk_that_takes_no_archive_copy_gives_one_error_and_nothing_half_writ
     for home in homes:
         home.drop(file_name(MARCH), large)
     limited, free = homes
-    before = {path: path.read_bytes() for path in limited.settings.data_dir.rglob("????-??.parquet")}
-    error = mortal.run(limited.settings.home, disk_bytes=6_000_000, by=by)["error"]
-    assert error.count("File too large") == 1
-    assert str(limited.settings.archive_dir / file_name(MARCH).replace(".csv", ".")) in error
-    assert {path: path.read_bytes() for path in limited.settings.data_dir.rglob("????-??.parquet")} == before
+    march = limited.store.path("raw_snapshots", "2022-03")
+    before = march.read_bytes()
+    assert mortal.run(limited.settings.home, disk_bytes=6_000_000, by=by)["error"] is None
+    *_, newest = [file for file in limited.catalogue.files() if file.name == file_name(MARCH)]
+    assert (newest.state, newest.reason.count("File too large")) == ("refused", 1)
+    assert str(limited.settings.archive_dir / file_name(MARCH).replace(".csv", ".")) in newest.reason
+    assert "the next look tries it again" in newest.reason
+    # What the archive and the table have of it is the version before; the other files are in.
+    assert (limited.settings.raw_dir / file_name(MARCH)).read_text() == large
+    assert march.read_bytes() == before
+    counts = {file.name: file.state for file in limited.catalogue.files() if file.name != file_name(MARCH)}
+    assert counts == {
+        file_name(DECEMBER): "accepted",
+        file_name(JANUARY): "accepted",
+        "coingecko_20220301.csv": "refused",
+    }
     assert not list(limited.settings.home.rglob("*.tmp"))
     free.bring_up_to_date()
     check_recovers(limited, free)
