@@ -130,7 +130,8 @@ def test_a_promotion_without_a_digest_of_its_metadata_vouches_for_nothing(store,
     version = promoted(store, model)
     (line,) = store.ledger.entries()
     del line["metadata_sha256"]
-    store.ledger.path.write_text(json.dumps(line) + "\n")
+    store.ledger.path.unlink()
+    store.ledger.append(line)
     with pytest.raises(ModelRefused, match=f"{version}: its promotion in the ledger has no sha256 of its metadata"):
         store.load()
 
