@@ -132,7 +132,7 @@ def test_where_no_stored_model_loads_training_replaces_them_warns_and_records_wh
     line = store.ledger.entries()[-1]
     assert "the first champion; no stored model could be compared with: " in line["reason"]
     for told in (line["reason"], *warnings):
-        assert f"{broken}: sha256 of the artifact is" in told
+        assert f"{broken}: sha256 of the artifact {broken}.pkl is" in told
     assert len(warnings) == 1
     assert not training_due(home, tables, provisional_too=False)
 
