@@ -26,7 +26,7 @@ _TITLES = {
 }
 _CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _VALUE_SHOWN = 80
-_LONG_NUMBER = re.compile(r"\d{16,}(\.\d+)?")
+_LONG_NUMBER = re.compile(r"\d+\.\d{16,}|\d{16,}(\.\d+)?")
 # Faults that an answer lists, and those that are put into words at all (2 µs each, while others wait): as many as a thousand
 # rows have fields.
 _LISTED, _MOST_TOLD = 20, 10_000
@@ -78,7 +78,7 @@ def _message(fault: Mapping[str, Any]) -> str:
     # A list or an object is named by its kind: to write out a large one takes seconds.
     given = fault["input"]
     shown = f"a {type(given).__name__}" if isinstance(given, list | dict) else _shortened(repr(given))
-    # A bound of 1e300 comes with all its zeros.
+    # A bound of 1e300 or 1e-18 comes with all its zeros.
     said = _LONG_NUMBER.sub(lambda digits: f"{float(digits[0]):g}", str(fault["msg"]))
     return f"{said}; got {shown}"
 

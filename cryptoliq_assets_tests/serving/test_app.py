@@ -468,7 +468,7 @@ def test_a_row_that_the_service_refuses_names_its_fields(app_environment, servic
     test.number_input(key="24h_volume of None").set_value(1.0)
     test.button[0].click().run()
     assert "**The row is refused**" in test.error[0].value
-    assert "- Price, USD: Input should be greater than 0; got 0" in test.error[0].value
+    assert "- Price, USD: Input should be greater than or equal to 1e-18; got 0" in test.error[0].value
 
 
 def test_another_servers_words_are_shown_and_not_obeyed(app_environment):

@@ -192,7 +192,7 @@ def test_what_if_answers_on_a_service(page, service, tmp_path):
         # What the browser would hold back as out of bounds would leave this answer under another row.
         page.get_by_label("Price, USD", exact=True).fill("-5")
         page.get_by_role("button", name="Forecast", exact=True).click()
-        expect(page.get_by_text("Price, USD: Input should be greater than 0")).to_be_visible()
+        expect(page.get_by_text("Price, USD: Input should be greater than or equal to 1e-18")).to_be_visible()
         expect(page.locator(".js-plotly-plot")).to_have_count(0)
         page.goto("about:blank")
     assert service.key not in log.read_text()
