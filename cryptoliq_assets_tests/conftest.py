@@ -38,8 +38,10 @@ class TrainedHome:
     later: Path
 
     def copy_to(self, folder: Path) -> Path:
-        """A home of one's own, to write in."""
-        return Path(shutil.copytree(self.path, folder, symlinks=True))
+        """A home of one's own, to write in, without a record of predictions."""
+        home = Path(shutil.copytree(self.path, folder, symlinks=True))
+        _remove_record(home)
+        return home
 
     @property
     def later_files(self) -> list[Path]:
@@ -62,7 +64,11 @@ def trained_home(tmp_path_factory: pytest.TempPathFactory) -> TrainedHome:
         for name in ("coingecko_20250801.csv", "coingecko_20250802.csv"):
             if command[0] == "simulate":
                 shutil.move(home.path / "data" / "raw" / name, home.later / name)
-    # The record of its own forecasts: tests count what they write themselves.
-    for folder in (home.path / "logs", home.path / "data" / "predictions"):
-        shutil.rmtree(folder, ignore_errors=True)
+    _remove_record(home.path)
     return home
+
+
+def _remove_record(home: Path) -> None:
+    """Remove the log and the predictions: tests count what they write, and the home records the tests that only read it."""
+    for folder in (home / "logs", home / "data" / "predictions"):
+        shutil.rmtree(folder, ignore_errors=True)
