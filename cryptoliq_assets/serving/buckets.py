@@ -9,6 +9,8 @@ from typing import Any
 ROWS_A_REQUEST = 100
 # Buckets kept; those unused the longest, which are full again, are forgotten.
 _MOST = 10_000
+# Rounding error of the arithmetic with times: a client that waits as long as asked passes.
+_ROUNDING = 1e-7
 
 
 class Buckets:
@@ -31,9 +33,9 @@ class Buckets:
         if not self.per_minute:
             return 0
         left, now = self._now(key)
-        passes = left >= 1.0
+        passes = left >= 1.0 - _ROUNDING
         self._set(key, left - 1.0 if passes else left, now)
-        return 0 if passes else max(1, math.ceil((1.0 - left) * 60.0 / self.per_minute - 1e-9))
+        return 0 if passes else max(1, math.ceil((1.0 - left) * 60.0 / self.per_minute))
 
     def charge(self, key: Any, rows: int) -> None:
         """Take for the rows of a batch what they cost beyond its one request, though less be left: it is waited for then."""
