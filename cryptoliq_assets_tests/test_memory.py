@@ -44,9 +44,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, str]]]:
 
         monkeypatch.setattr(TableStore, name, begun)
 
-    def reading_month(store: TableStore, spec: Table, month: str, columns: list[str] | None) -> pa.Table:
+    def reading_month(store: TableStore, spec: Table, month: str, *args: object, **options: object) -> pa.Table:
         calls[-1].append((spec.name, month))
-        return read_month(store, spec, month, columns)
+        return read_month(store, spec, month, *args, **options)
 
     beginning("read")
     beginning("verify")
