@@ -52,12 +52,12 @@ WORKDIR /app
 
 FROM base AS api
 COPY --from=build-api /opt/cryptoliq /opt/cryptoliq
-ENV CRYPTOLIQ_LOG_TO=stdout
+ENV CRYPTOLIQ_LOGS__DESTINATION=stdout
 USER 10001
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
-    CMD ["python", "-c", "import os, ssl, urllib.request as r; tls = os.environ.get('CRYPTOLIQ_API_TLS_CERT'); r.urlopen(('https' if tls else 'http') + '://127.0.0.1:' + os.environ.get('PORT', '8000') + '/healthz', timeout=4, context=ssl._create_unverified_context() if tls else None)"]
-# PORT: what Cloud Run and its like say; CRYPTOLIQ_API_KEYS must be set, or it refuses to start.
+    CMD ["python", "-c", "import os, ssl, urllib.request as r; tls = os.environ.get('CRYPTOLIQ_API__TLS_CERT'); r.urlopen(('https' if tls else 'http') + '://127.0.0.1:' + os.environ.get('PORT', '8000') + '/healthz', timeout=4, context=ssl._create_unverified_context() if tls else None)"]
+# PORT: what Cloud Run and its like say; CRYPTOLIQ_API__KEYS must be set, or it refuses to start.
 CMD ["/bin/sh", "-c", "exec cryptoliq serve --host 0.0.0.0 --port \"${PORT:-8000}\""]
 
 FROM base

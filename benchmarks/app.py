@@ -93,7 +93,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         home = args.home or Path(folder)
         if args.home is None:
-            environment = {**os.environ, "CRYPTOLIQ_FOLDS": "2"}
+            environment = {**os.environ, "CRYPTOLIQ_CV__N_SPLITS": "2"}
             for words in (["simulate", "--coins", str(args.coins), "--days", str(args.days)], ["materialize"]):
                 subprocess.run(cryptoliq(*words, home=home), env=environment, check=True, stdout=subprocess.DEVNULL)
         bare = Path(folder, "bare.py")

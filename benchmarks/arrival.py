@@ -15,9 +15,9 @@ from pathlib import Path
 
 from side_by_side import machine, show
 
-from cryptoliq_assets.runner import Runner
-from cryptoliq_assets.settings import Settings
-from cryptoliq_assets.simulate import simulate_market, write_snapshots
+from cryptoliq_assets.core import Settings
+from cryptoliq_assets.orchestration import Runner
+from cryptoliq_assets.simulation import simulate_market, write_snapshots
 
 
 def arrivals(settings: Settings, market, dates: list[dt.date]) -> list[tuple[float, float, float]]:
@@ -56,7 +56,7 @@ def main() -> None:
     rows, medians = [], {}
     with tempfile.TemporaryDirectory() as folder:
         for name, days in (("sixty days", 60), (f"{args.days} days", args.days)):
-            settings = Settings(home=Path(folder) / name.replace(" ", "-"))
+            settings = Settings(home_dir=Path(folder) / name.replace(" ", "-"))
             first = new[0] - dt.timedelta(days=days)
             history = market[(market["date"] >= str(first)) & (market["date"] < str(new[0]))]
             write_snapshots(history, settings.raw_dir)

@@ -84,14 +84,14 @@ def file_child(path: Path) -> None:
     """Take one file in, on a home of its own; print megabytes above the baseline as JSON."""
     import resource
 
-    from cryptoliq_assets.io.tables import TableStore
-    from cryptoliq_assets.raw.intake import Intake
-    from cryptoliq_assets.runner import Runner
-    from cryptoliq_assets.settings import Settings
+    from cryptoliq_assets.core import Settings
+    from cryptoliq_assets.ingestion.landing import Intake
+    from cryptoliq_assets.orchestration import Runner
+    from cryptoliq_assets.storage import TableStore
 
     def take_in(content: Path | bytes) -> None:
         with tempfile.TemporaryDirectory(prefix="cryptoliq-bomb-") as folder:
-            settings = Settings(home=Path(folder))
+            settings = Settings(home_dir=Path(folder))
             settings.raw_dir.mkdir(parents=True)
             target = settings.raw_dir / f"coingecko_{DAY:%Y%m%d}.csv"
             if isinstance(content, Path):

@@ -29,12 +29,10 @@ from injected import CHANGES, FEED, in_fractions
 from injected_homes import HOME_FAULTS, NOTHING, in_order, through_files
 from side_by_side import machine, show
 
-from cryptoliq_assets.monitor.feed_faults import KINDS_OF_FEED, judge
-from cryptoliq_assets.monitor.statistics.robust import robust_deviation
-from cryptoliq_assets.monitor.vitals import first_date_needed, vitals
-from cryptoliq_assets.raw.units import find_units
-from cryptoliq_assets.settings import Settings
-from cryptoliq_assets.simulate import simulate_market
+from cryptoliq_assets.core import Settings, robust_deviation
+from cryptoliq_assets.ingestion.parsing import infer_units
+from cryptoliq_assets.monitoring.data import KINDS_OF_FEED, first_date_needed, judge, vitals
+from cryptoliq_assets.simulation import simulate_market
 
 YEAR_DAYS = 365
 # The days before say what is usual.
@@ -77,7 +75,7 @@ def day_by_day(
             continue
         table[name] = Counter()
         for day in injected_on:
-            since = first_date_needed(day, usual_days=settings.feed_usual_days)
+            since = first_date_needed(day, usual_days=settings.feed.baseline_days)
             near = market[market["date"].between(pd.Timestamp(since), pd.Timestamp(day) + pd.Timedelta(days=1))]
             rows = inject(near, pd.Timestamp(day), rng)
             units = {at.date(): "percent" for at in near["date"].unique()}
@@ -116,7 +114,7 @@ def unit_of(rows: pd.DataFrame, day: dt.date) -> str:
     """The unit that the way in would find in this day's file."""
     own = rows[rows["date"] == pd.Timestamp(day)]
     changes = {name: own[name].to_numpy(dtype=float) for name in CHANGES}
-    (found,) = find_units(changes, own["price"].to_numpy(), file_of=np.zeros(len(own), dtype=int), files=1)
+    (found,) = infer_units(changes, own["price"].to_numpy(), file_of=np.zeros(len(own), dtype=int), files=1)
     return found.unit
 
 

@@ -14,9 +14,8 @@ import pandas as pd
 import polars as pl
 from side_by_side import machine, show, timed
 
-from cryptoliq_assets.features.asked import Asked
-from cryptoliq_assets.features.registry import BASES, MEAN_WINDOWS, STD_WINDOWS
-from cryptoliq_assets.features.windows import calendar_moments
+from cryptoliq_assets.features import WindowQuery, calendar_moments
+from cryptoliq_assets.schemas import BASE_SERIES, MEAN_WINDOWS, STD_WINDOWS
 
 DAYS = 1500
 # The best of so many runs of each: the first ones pay for fresh memory, whoever they are.
@@ -34,22 +33,22 @@ def make_panel(rows: int, seed: int = 7) -> pd.DataFrame:
             "date": np.tile(pd.date_range("2018-01-01", periods=DAYS).to_numpy(), coins)[keep],
         }
     )
-    for base in BASES:
+    for base in BASE_SERIES:
         panel[base] = rng.normal(size=len(panel))
     return panel
 
 
 def ours(panel: pd.DataFrame) -> dict[str, np.ndarray]:
     days = panel["date"].to_numpy("datetime64[D]").astype(np.int64)
-    bases = panel[list(BASES)].to_numpy()
-    asked = Asked.among(np.arange(len(panel)), panel["coin"].to_numpy(), days)
+    bases = panel[list(BASE_SERIES)].to_numpy()
+    asked = WindowQuery.among(np.arange(len(panel)), panel["coin"].to_numpy(), days)
     return calendar_moments(asked, bases, days=days, bases=bases)
 
 
 def with_pandas(panel: pd.DataFrame) -> dict[str, np.ndarray]:
     grouped = panel.set_index("date").groupby("coin", sort=False)
     out = {}
-    for base in BASES:
+    for base in BASE_SERIES:
         for days in MEAN_WINDOWS:
             out[f"{base}_mean_{days}d"] = grouped[base].rolling(f"{days}D").mean().to_numpy()
         for days in STD_WINDOWS:
@@ -59,7 +58,7 @@ def with_pandas(panel: pd.DataFrame) -> dict[str, np.ndarray]:
 
 def with_polars(panel: pl.DataFrame) -> dict[str, np.ndarray]:
     columns = []
-    for base in BASES:
+    for base in BASE_SERIES:
         value = pl.col(base)
         for days in MEAN_WINDOWS:
             columns.append(value.rolling_mean_by("date", f"{days}d").over("coin").alias(f"{base}_mean_{days}d"))

@@ -28,22 +28,23 @@ from click.testing import CliRunner
 from column_mutations import Mutation, mutate_columns
 from side_by_side import machine
 
-from cryptoliq_assets.cleaned.imputation import clean_snapshots
-from cryptoliq_assets.cli import cli
-from cryptoliq_assets.commands.console import plain
-from cryptoliq_assets.features.engineering import engineer_features
-from cryptoliq_assets.home import prepare_home
-from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.io.validation import validate_table
-from cryptoliq_assets.labels.targets import label_targets
-from cryptoliq_assets.partitions import month_of, months_between, span_of
-from cryptoliq_assets.raw.catalogue import Catalogue
-from cryptoliq_assets.raw.folder import look_at, parse_content, register, unknown_files
-from cryptoliq_assets.raw.intake import Intake
-from cryptoliq_assets.raw.merging import merge_arrivals
-from cryptoliq_assets.schemas.tables import TABLES
-from cryptoliq_assets.settings import Settings
-from cryptoliq_assets.simulate import simulate_market, snapshot_files
+from cryptoliq_assets.cleaning import clean_snapshots
+from cryptoliq_assets.cli import cli, escape_text
+from cryptoliq_assets.core import Settings, date_span, month_of, months_between, prepare_home
+from cryptoliq_assets.features import engineer_features
+from cryptoliq_assets.ingestion.landing import (
+    Catalog,
+    Intake,
+    list_folder,
+    merge_arrivals,
+    parse_content,
+    register,
+    unknown_files,
+)
+from cryptoliq_assets.labels import label_targets
+from cryptoliq_assets.schemas import TABLES
+from cryptoliq_assets.simulation import simulate_market, snapshot_files
+from cryptoliq_assets.storage import TableStore, validate_table
 
 TODAY = dt.date(2026, 1, 1)
 _CELLS = [
@@ -144,14 +145,17 @@ def check_case(content: bytes, settings: Settings, mutation: Mutation | None) ->
 
 def ingest(cases: list[bytes], folder: Path, first: int) -> int:
     """Ingest the cases as files of as many days; returns how many were accepted."""
-    settings = Settings(home=folder)
+    settings = Settings(home_dir=folder)
     settings.raw_dir.mkdir(parents=True, exist_ok=True)
     for number, content in enumerate(cases):
         date = dt.date(2014, 1, 1) + dt.timedelta(days=(first + number) % 4000)
         (settings.raw_dir / f"coingecko_{date:%Y%m%d}.csv").write_bytes(content)
-    catalogue, store = Catalogue(settings.catalogue_path), TableStore(settings)
+    catalogue, store = Catalog(settings.catalogue_path), TableStore(settings)
     register(
-        unknown_files(look_at(settings.raw_dir), catalogue), settings, catalogue=catalogue, now=dt.datetime.now(dt.UTC)
+        unknown_files(list_folder(settings.raw_dir), catalogue),
+        settings,
+        catalogue=catalogue,
+        now=dt.datetime.now(dt.UTC),
     )
     waiting = catalogue.files(states=["waiting"])
     months = {month for file in waiting for month in file.months} or {month_of(TODAY)}
@@ -164,7 +168,7 @@ def ingest(cases: list[bytes], folder: Path, first: int) -> int:
 
 def make_tables(store: TableStore, settings: Settings, months: list[str]) -> None:
     """The steps after ingest on all rows that were accepted; what they write is validated."""
-    since, until = span_of(months)
+    since, until = date_span(months)
     cleaned, _ = clean_snapshots(store.read("raw_snapshots", months), since=since, until=until)
     store.write("cleaned_snapshots", cleaned, months)
     features = engineer_features(cleaned, formula=settings.formula, since=since)
@@ -219,7 +223,7 @@ def check_commands(name: str, content: bytes, folder: Path) -> None:
     path.write_bytes(content)
     said = command("validate", "--", str(path), home=folder / "home")
     check_shown(said)
-    shown = plain(name)
+    shown = escape_text(name)
     assert said.startswith((f"{shown}: accepted\n", f"{shown}: refused\n")), f"{shown!r} in {said[:300]!r}"
     (report,) = json.loads(command("validate", "--json", "--", str(path), home=folder / "home"))
     assert report["accepted"] == said.startswith(f"{shown}: accepted\n"), report
@@ -229,18 +233,18 @@ def check_commands(name: str, content: bytes, folder: Path) -> None:
 
 def ingest_by_command(cases: dict[str, bytes], home: Path) -> int:
     """`cryptoliq ingest` of all of them at once; returns how many were refused."""
-    settings = Settings(home=home)
+    settings = Settings(home_dir=home)
     prepare_home(settings)
     for name, content in cases.items():
         (settings.raw_dir / name).write_bytes(content)
     said = command("ingest", home=home)
     check_shown(said)
-    look, received = look_at(settings.raw_dir), Catalogue(settings.catalogue_path).files()
+    look, received = list_folder(settings.raw_dir), Catalog(settings.catalogue_path).files()
     assert not [file.name for file in received if file.state == "waiting"], "a file was left waiting"
     refused = [file.name for file in received if file.state == "refused"] + list(look.passed_over)
     assert sorted(refused) == sorted({*refused}), "refused twice"
     for name in refused:
-        assert f"refused {plain(name)}: " in said, f"{name!r} is not named in {said[:300]!r}"
+        assert f"refused {escape_text(name)}: " in said, f"{name!r} is not named in {said[:300]!r}"
     hidden = sum(name.startswith(".") for name in cases)
     assert len(received) + len(look.passed_over) + hidden == len(cases), "a file was lost"
     return len(refused)
@@ -257,7 +261,7 @@ def main() -> None:
     good, columns = seeds_of(args.real), seeds_of_columns()
     started, wrong, accepted, ingested, commands, refused = time.perf_counter(), 0, 0, 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(home=Path(folder) / "validate")
+        settings = Settings(home_dir=Path(folder) / "validate")
         batch: list[bytes] = []
         named: dict[str, bytes] = {}
         for number in range(args.cases):

@@ -15,16 +15,13 @@ import numpy as np
 import pandas as pd
 from injected import FEED
 
-from cryptoliq_assets.io.tables import sort_rows
-from cryptoliq_assets.models.store import store_of
-from cryptoliq_assets.monitor.conditions import OK
-from cryptoliq_assets.monitor.feed_faults import judge
-from cryptoliq_assets.monitor.vitals import COLUMNS, vitals
-from cryptoliq_assets.monitor.watch import conditions_of
-from cryptoliq_assets.runner import Runner
-from cryptoliq_assets.serving.journal import encoded
-from cryptoliq_assets.settings import Settings
-from cryptoliq_assets.simulate import write_snapshots
+from cryptoliq_assets.core import Settings, encoded
+from cryptoliq_assets.modeling.registry import store_of
+from cryptoliq_assets.monitoring import OK, collect_findings
+from cryptoliq_assets.monitoring.data import COLUMNS, judge, vitals
+from cryptoliq_assets.orchestration import Runner
+from cryptoliq_assets.simulation import write_snapshots
+from cryptoliq_assets.storage import sort_rows
 
 NOTHING = "nothing"
 # Enough days for folds over time, and coins of all sizes.
@@ -40,7 +37,7 @@ def through_files(
     market, last = _brought_up(market)
     dates = [day.date() for day in sorted(market["date"].unique()) if day <= last]
     healthy, table, wrong = folder / "healthy", {}, []
-    settings = Settings(home=healthy, folds=2)
+    settings = Settings(home_dir=healthy, cv={"n_splits": 2})
     write_snapshots(market, settings.raw_dir, dates=dates[:-2])
     runner = Runner(settings)
     runner.look()
@@ -84,7 +81,7 @@ HOME_FAULTS: dict[str, tuple[str, Callable[[Settings, dt.datetime], None]]] = {
 
 
 def _predictions(settings: Settings, *, now: dt.datetime, until: dt.datetime) -> None:
-    """The service's record of single predictions, evenly over the last days, as `serving.journal` writes it."""
+    """The service's record of single predictions, evenly over the last days, as `core.jsonl` writes it."""
     version = store_of(settings).current_version()
     settings.predictions_dir.mkdir(parents=True, exist_ok=True)
     settings.logs_dir.mkdir(parents=True, exist_ok=True)
@@ -117,7 +114,7 @@ def _raised(
     if harm:
         harm(settings, now)
     runner.run("monitor")
-    found = conditions_of(settings, now)
+    found = collect_findings(settings, now)
     last = json.loads((settings.reports_dir / "prediction_metrics.json").read_text(encoding="utf-8"))["last"]
     # A record that the monitor cannot read would make every service a silent one from the first day on.
     if not last or last["foreign_lines"] or not last["predictions"]:
@@ -130,7 +127,7 @@ def _copy(healthy: Path, place: str) -> Settings:
     home = healthy.with_name(place)
     shutil.copytree(healthy, home, symlinks=True)
     # A file is let in whatever its rows lack, as it was before the whole file was refused for that.
-    return Settings(home=home, folds=2, max_refused_share=1.0)
+    return Settings(home_dir=home, cv={"n_splits": 2}, ingestion={"max_rejected_fraction": 1.0})
 
 
 def _expect(name: str, kind: str, raised: Counter, wrong: list[str]) -> None:

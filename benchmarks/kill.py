@@ -25,24 +25,24 @@ from rich.progress import Progress
 ROOT = Path(__file__).resolve().parents[1]
 # The tests' package is not installed.
 sys.path.insert(0, str(ROOT))
-from cryptoliq_assets.io.tables import TableStore  # noqa: E402
-from cryptoliq_assets.monitor.stored_bytes import verify_home  # noqa: E402
-from cryptoliq_assets.schemas.tables import TABLES  # noqa: E402
-from cryptoliq_assets.settings import Settings  # noqa: E402
-from cryptoliq_assets_tests.crash_child import OPTIONS  # noqa: E402
-from cryptoliq_assets_tests.markets import Home  # noqa: E402
-from cryptoliq_assets_tests.test_crash import begun  # noqa: E402
+from cryptoliq_assets.core import Settings  # noqa: E402
+from cryptoliq_assets.monitoring.data import verify_home  # noqa: E402
+from cryptoliq_assets.schemas import TABLES  # noqa: E402
+from cryptoliq_assets.storage import TableStore  # noqa: E402
+from cryptoliq_assets_tests.e2e.test_crash import begun  # noqa: E402
+from cryptoliq_assets_tests.support.crash_child import OPTIONS  # noqa: E402
+from cryptoliq_assets_tests.support.markets import Home  # noqa: E402
 
 # Commands, and the share of the kills that each gets.
 SHARES = {"stages": 0.8, "ingest": 0.07, "runner": 0.07, "forecast": 0.03, "train": 0.03}
 
 
 class Children:
-    """The process that forks the runs which are killed (`cryptoliq_assets_tests/crash_child.py`)."""
+    """The process that forks the runs which are killed (`cryptoliq_assets_tests/support/crash_child.py`)."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cryptoliq_assets_tests.crash_child"],
+            [sys.executable, "-m", "cryptoliq_assets_tests.support.crash_child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -60,7 +60,7 @@ class Children:
 
 def months_of(home: Path) -> dict[str, object]:
     """What each month of each table says of its days, and the content of the folders beside them."""
-    store = TableStore(Settings(home=home, **OPTIONS))
+    store = TableStore(Settings(home_dir=home, **OPTIONS))
     content: dict[str, object] = {}
     for table in TABLES:
         for month in store.months(table):
@@ -77,9 +77,9 @@ def months_of(home: Path) -> dict[str, object]:
 
 def waiting_homes(folder: Path) -> dict[str, Path]:
     """By command, a home in which it has work; to be copied."""
-    plain = begun(folder / "plain").settings.home
+    plain = begun(folder / "plain").settings.home_dir
     trained = folder / "trained"
-    environment = {**os.environ, "CRYPTOLIQ_HOME": str(trained), "CRYPTOLIQ_FOLDS": "2"}
+    environment = {**os.environ, "CRYPTOLIQ_HOME": str(trained), "CRYPTOLIQ_CV__N_SPLITS": "2"}
     cryptoliq = Path(sys.executable).with_name("cryptoliq")
     for command in (
         ["setup"],
@@ -139,7 +139,7 @@ def main() -> None:
                 error = finish(children, home, by)
                 found = months_of(home)
                 wrong = sorted(key for key in {*expected, *found} if expected.get(key) != found.get(key))
-                wrong += [each.path for each in verify_home(Settings(home=home, **OPTIONS)).damaged]
+                wrong += [each.path for each in verify_home(Settings(home_dir=home, **OPTIONS)).damaged]
                 wrong += [error] if error else []
                 different += [f"{by}, killed at write point {place} of {points}: {each}" for each in wrong]
                 shutil.rmtree(home)

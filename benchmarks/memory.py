@@ -29,12 +29,12 @@ END = dt.date(2025, 6, 25)
 
 def child(home: Path, deed: str) -> None:
     """Refresh what waits in the home; print peak memory and seconds as JSON."""
-    from cryptoliq_assets.features.engineering import engineer_features
-    from cryptoliq_assets.runner import Runner
-    from cryptoliq_assets.settings import Settings
+    from cryptoliq_assets.core import Settings
+    from cryptoliq_assets.features import engineer_features
+    from cryptoliq_assets.orchestration import Runner
 
     assert engineer_features
-    runner = Runner(Settings(home=home))
+    runner = Runner(Settings(home_dir=home))
     started = time.perf_counter()
     if deed != "nothing":
         runner.look()
@@ -45,7 +45,7 @@ def child(home: Path, deed: str) -> None:
 
 def measured(home: Path, deed: str, *, months_per_run: int) -> tuple[float, float]:
     """(peak megabytes, seconds) of a process of its own."""
-    environment = {**os.environ, "CRYPTOLIQ_MONTHS_PER_RUN": str(months_per_run)}
+    environment = {**os.environ, "CRYPTOLIQ_BACKFILL__MAX_MONTHS_PER_RUN": str(months_per_run)}
     done = subprocess.run(
         [sys.executable, __file__, "--child", deed, "--home", str(home)],
         env=environment,
@@ -101,7 +101,7 @@ def measure_bombs(served: Path | None, size: int) -> list[str]:
 
 def measure_refresh(args: argparse.Namespace) -> None:
     """Peak memory of refreshes after short and long histories."""
-    from cryptoliq_assets.simulate import simulate_market, write_snapshots
+    from cryptoliq_assets.simulation import simulate_market, write_snapshots
 
     days = 365 * args.years
     market = simulate_market(coins=args.coins, days=days, end=END, seed=7)

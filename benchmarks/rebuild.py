@@ -20,18 +20,17 @@ import pandas as pd
 import polars as pl
 from side_by_side import machine, peak_memory_gb, show, timed
 
-import cryptoliq_assets.io.tables as tables_module
-import cryptoliq_assets.raw.intake as intake_module
-from cryptoliq_assets.cleaned.imputation import clean_snapshots
-from cryptoliq_assets.features.engineering import engineer_features
-from cryptoliq_assets.features.registry import BASES, HALF_LIVES, LAGGED, LAGS, MEAN_WINDOWS, STD_WINDOWS
-from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.labels.targets import LABELLED_FROM, label_targets
-from cryptoliq_assets.partitions import months_between, shift, span_of
-from cryptoliq_assets.raw.intake import Intake
-from cryptoliq_assets.runner import Runner
-from cryptoliq_assets.settings import Settings
-from cryptoliq_assets.simulate import simulate_market, write_snapshots
+import cryptoliq_assets.ingestion.landing.intake as intake_module
+import cryptoliq_assets.storage.parquet_store as tables_module
+from cryptoliq_assets.cleaning import clean_snapshots
+from cryptoliq_assets.core import Settings, add_months, date_span, months_between
+from cryptoliq_assets.features import engineer_features
+from cryptoliq_assets.ingestion.landing import Intake
+from cryptoliq_assets.labels import LABELLED_FROM, label_targets
+from cryptoliq_assets.orchestration import Runner
+from cryptoliq_assets.schemas import BASE_SERIES, HALF_LIVES, LAGS, MEAN_WINDOWS, N_LAGGED_SERIES, STD_WINDOWS
+from cryptoliq_assets.simulation import simulate_market, write_snapshots
+from cryptoliq_assets.storage import TableStore
 
 SPLIT: dict[str, float] = defaultdict(float)
 
@@ -66,26 +65,26 @@ def work(settings: Settings) -> None:
     store = TableStore(settings)
     for first, last in ranges:
         months = months_between(first, last)
-        since, until = span_of(months)
+        since, until = date_span(months)
         with stage("ingest"):
             taken = Intake(settings, store).take_in(months)
         with stage("write"):
             store.write("raw_snapshots", taken.frame, months, sources=taken.sources)
         with stage("read"):
-            raw = store.read("raw_snapshots", months_between(shift(first, -1), shift(last, 1)))
+            raw = store.read("raw_snapshots", months_between(add_months(first, -1), add_months(last, 1)))
         with stage("clean"):
             cleaned, _ = clean_snapshots(raw, since=since, until=until)
         with stage("write"):
             store.write("cleaned_snapshots", cleaned, months)
         with stage("read"):
-            cleaned = store.read("cleaned_snapshots", months_between(shift(first, -3), last))
+            cleaned = store.read("cleaned_snapshots", months_between(add_months(first, -3), last))
         with stage("features"):
             features = engineer_features(cleaned, formula=settings.formula, since=since)
         with stage("write"):
             store.write("engineered_features", features, months)
         with stage("read"):
             labelled = store.read(
-                "engineered_features", months_between(first, shift(last, 1)), columns=list(LABELLED_FROM)
+                "engineered_features", months_between(first, add_months(last, 1)), columns=list(LABELLED_FROM)
             )
         with stage("labels"):
             labels = label_targets(labelled, horizon_days=settings.horizon_days, since=since, until=until)
@@ -111,13 +110,13 @@ def with_pandas(raw: Path, out: Path) -> int:
     grouped = frame.set_index("date").groupby("coin", sort=False)
     by_coin = frame.groupby("coin", sort=False)
     columns = {}
-    for base in BASES:
+    for base in BASE_SERIES:
         for days in MEAN_WINDOWS:
             columns[f"{base}_mean_{days}d"] = grouped[base].rolling(f"{days}D").mean().to_numpy()
         for days in STD_WINDOWS:
             columns[f"{base}_std_{days}d"] = grouped[base].rolling(f"{days}D").std().to_numpy()
     key = pd.MultiIndex.from_frame(frame[["coin", "date"]])
-    for base in list(BASES)[:LAGGED]:
+    for base in list(BASE_SERIES)[:N_LAGGED_SERIES]:
         values = pd.Series(frame[base].to_numpy(), index=key)
         for days in LAGS:
             wanted = pd.MultiIndex.from_arrays([frame["coin"], frame["date"] - pd.Timedelta(days=days)])
@@ -147,19 +146,19 @@ def with_polars(raw: Path, out: Path) -> int:
         turnover_log=pl.col("volume_log") - pl.when(pl.col("mkt_cap") > 0).then(pl.col("mkt_cap")).log(),
     )
     columns = []
-    for base in BASES:
+    for base in BASE_SERIES:
         value = pl.col(base)
         for days in MEAN_WINDOWS:
             columns.append(value.rolling_mean_by("date", f"{days}d").over("coin").alias(f"{base}_mean_{days}d"))
         for days in STD_WINDOWS:
             columns.append(value.rolling_std_by("date", f"{days}d").over("coin").alias(f"{base}_std_{days}d"))
-    for base in list(BASES)[:LAGGED]:
+    for base in list(BASE_SERIES)[:N_LAGGED_SERIES]:
         for half_life in HALF_LIVES:
             smooth = pl.col(base).ewm_mean_by("date", half_life=f"{half_life}d").over("coin")
             columns.append(smooth.alias(f"{base}_ewm_{half_life}d"))
     wide = frame.with_columns(columns)
     for days in (*(-lag for lag in LAGS), 1):
-        names = list(BASES)[:LAGGED] if days < 0 else ["liquidity_score"]
+        names = list(BASE_SERIES)[:N_LAGGED_SERIES] if days < 0 else ["liquidity_score"]
         moved = frame.select(
             "coin", pl.col("date").dt.offset_by(f"{-days}d"), *(pl.col(n).alias(f"{n}_at_{days}") for n in names)
         )
@@ -177,7 +176,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
         market = simulate_market(coins=args.coins, days=args.days, end=dt.date(2025, 1, 31), seed=7)
-        homes = {kind: Settings(home=folder / kind) for kind in ("work", "dagster")}
+        homes = {kind: Settings(home_dir=folder / kind) for kind in ("work", "dagster")}
         for settings in homes.values():
             write_snapshots(market, settings.raw_dir)
         rows = len(market)

@@ -28,15 +28,13 @@ import numpy as np
 import pandas as pd
 from side_by_side import machine, show
 
-from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.models.champion import load_champion
-from cryptoliq_assets.models.learners import available_threads
-from cryptoliq_assets.models.recipes import CANDIDATES, OWN_FEATURES, fit_recipe
-from cryptoliq_assets.models.store import ModelStore
-from cryptoliq_assets.models.training import training_rows
-from cryptoliq_assets.serving.batch import predict_content
-from cryptoliq_assets.serving.predictor import Predictor
-from cryptoliq_assets.settings import Settings
+from cryptoliq_assets.core import Settings
+from cryptoliq_assets.modeling import load_champion, training_rows
+from cryptoliq_assets.modeling.estimators import CANDIDATES, OWN_FEATURES, available_threads, fit_spec
+from cryptoliq_assets.modeling.registry import ModelStore
+from cryptoliq_assets.serving import Predictor
+from cryptoliq_assets.serving.csv import predict_content
+from cryptoliq_assets.storage import TableStore
 
 CONNECTIONS = 64
 FLOOR = 800.0
@@ -147,7 +145,7 @@ class Bench:
     def promote(self, kind: str) -> None:
         """Make a model of this kind the copy's champion, with the metadata of the one that was."""
         store = ModelStore(self.settings.models_dir)
-        learner = fit_recipe(CANDIDATES[kind], self.rows, train=self.train, seed=7)
+        learner = fit_spec(CANDIDATES[kind], self.rows, train=self.train, seed=7)
         metadata = {**store.current(), "features": list(CANDIDATES[kind].features)}
         made = store.promote(learner, metadata, reason="to be measured", at=dt.datetime.now(dt.UTC))
         print(f"{made['version']}: fitted on {len(self.train):,} rows", flush=True)
@@ -208,7 +206,7 @@ class Bench:
 
     def bodies_in_process(self) -> float:
         """Rows a second of parsed requests answered together, as POST /predict/batch answers them."""
-        from cryptoliq_assets.serving.contract import PredictRequest
+        from cryptoliq_assets.serving import PredictRequest
 
         predictor = Predictor(self.settings)
         predictor.refresh()
@@ -220,7 +218,7 @@ class Bench:
         return rows[["coin", "symbol", *_FIELDS, "date"]].to_csv(index=False).encode()
 
     def _environment(self) -> dict[str, str]:
-        return {"CRYPTOLIQ_HOME": str(self.settings.home), "CRYPTOLIQ_API_BODY_MB": "200"}
+        return {"CRYPTOLIQ_HOME": str(self.settings.home_dir), "CRYPTOLIQ_API__MAX_BODY_MIB": "200"}
 
     def _load(self, port: int) -> dict[str, float]:
         """The best of some runs, after one second to warm up; failures of all."""
@@ -264,11 +262,11 @@ def _copy_of(home: Path, target: Path) -> Settings:
         if path.name != "predictions":
             (target / "data" / path.name).symlink_to(path)
     shutil.copytree(home / "models", target / "models", symlinks=True)
-    return Settings(home=target)
+    return Settings(home_dir=target)
 
 
 def _serve(port: int, workers: int) -> list[str]:
-    run = "from cryptoliq_assets.cli import main; main()"
+    run = "from cryptoliq_assets.cli.main import main; main()"
     return [sys.executable, "-c", run, "serve", "--port", str(port), "--workers", str(workers)]
 
 
@@ -276,7 +274,7 @@ def _serve(port: int, workers: int) -> list[str]:
 def served_copy(home: Path, folder: Path) -> Iterator[str]:
     """Where a service on a copy of a home's models and its tables answers."""
     settings, port = _copy_of(home.resolve(), folder / "home"), _free_port()
-    with _running(_serve(port, 1), {"CRYPTOLIQ_HOME": str(settings.home)}, port=port, path="/readyz"):
+    with _running(_serve(port, 1), {"CRYPTOLIQ_HOME": str(settings.home_dir)}, port=port, path="/readyz"):
         yield f"http://127.0.0.1:{port}"
 
 

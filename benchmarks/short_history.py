@@ -16,15 +16,14 @@ import numpy as np
 import pandas as pd
 from side_by_side import machine, show
 
-from cryptoliq_assets.cleaned.imputation import clean_snapshots
-from cryptoliq_assets.features.engineering import engineer_features
-from cryptoliq_assets.io.tables import sort_rows
-from cryptoliq_assets.labels.targets import label_targets
-from cryptoliq_assets.models.folds import folds_over_time
-from cryptoliq_assets.models.metrics import score_rows
-from cryptoliq_assets.models.recipes import CANDIDATES, fit_recipe, predict_rows
-from cryptoliq_assets.models.training_set import TrainingSet, build_training_set
-from cryptoliq_assets.simulate import simulate_market
+from cryptoliq_assets.cleaning import clean_snapshots
+from cryptoliq_assets.features import engineer_features
+from cryptoliq_assets.labels import label_targets
+from cryptoliq_assets.modeling.datasets import TrainingSet, build_training_set, folds_over_time
+from cryptoliq_assets.modeling.estimators import CANDIDATES, fit_spec, predict_rows
+from cryptoliq_assets.modeling.evaluation import score_rows
+from cryptoliq_assets.simulation import simulate_market
+from cryptoliq_assets.storage import sort_rows
 
 END = dt.date(2024, 6, 30)
 DAYS, FIRST_ORIGIN, RISING_DAYS = 110, 73, 90
@@ -61,7 +60,7 @@ def first_fold_skill(name: str, rows: TrainingSet) -> float:
     """Skill of a candidate on the first of four folds."""
     origin = rows.dates[0] + np.timedelta64(FIRST_ORIGIN, "D")
     fold = folds_over_time(rows, count=4, first_origin=origin)[0]
-    model = fit_recipe(CANDIDATES[name], rows, train=fold.train)
+    model = fit_spec(CANDIDATES[name], rows, train=fold.train)
     predicted = predict_rows(model, rows, chosen=fold.test)
     return score_rows(rows.y[fold.test], predicted, references={"persistence": rows.today[fold.test]})["skill"]
 

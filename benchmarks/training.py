@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from side_by_side import machine, show
 
-from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.models.metrics import score_rows
-from cryptoliq_assets.models.recipes import CANDIDATES, fit_recipe, predict_rows
-from cryptoliq_assets.models.training import training_rows
-from cryptoliq_assets.settings import Settings
+from cryptoliq_assets.core import Settings
+from cryptoliq_assets.modeling import training_rows
+from cryptoliq_assets.modeling.estimators import CANDIDATES, fit_spec, predict_rows
+from cryptoliq_assets.modeling.evaluation import score_rows
+from cryptoliq_assets.storage import TableStore
 
 
 def default_of(name: str):
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=60_000)
     parser.add_argument("--folds", type=int, default=1, help="The last so many folds.")
     args = parser.parse_args()
-    settings = Settings(home=args.home)
+    settings = Settings(home_dir=args.home)
     rows, folds = training_rows(settings, TableStore(settings))
     print(f"{machine()}\n{len(rows):,} rows, {args.rows:,} a fold to train on", flush=True)
     chance = np.random.default_rng(7)
@@ -52,7 +52,7 @@ def main() -> None:
         for fold in folds.folds[-args.folds :]:
             train = np.sort(chance.choice(fold.train, size=min(args.rows, len(fold.train)), replace=False))
             started = time.perf_counter()
-            model = fit_recipe(recipe, rows, train=train, seed=settings.seed)
+            model = fit_spec(recipe, rows, train=train, seed=settings.seed)
             seconds["ours"] += time.perf_counter() - started
             found = {"ours": predict_rows(model, rows, chosen=fold.test)}
             started = time.perf_counter()

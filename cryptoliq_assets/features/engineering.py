@@ -11,18 +11,18 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from cryptoliq_assets.features.asked import Asked, calendar_lags, calendar_mean
-from cryptoliq_assets.features.market import Market, market_of
-from cryptoliq_assets.features.registry import BASES, FEATURE_NAMES, LEVEL_STEP, RELATIVE_LEVELS, RETURN_DAYS, relative
-from cryptoliq_assets.features.windows import calendar_windows, relative_windows
-from cryptoliq_assets.labels.liquidity import CLIP_7D, CLIP_24H, Liquidity, log_return, score_liquidity
+from cryptoliq_assets.features.cross_section import MarketSnapshotStats, market_of
+from cryptoliq_assets.features.history_index import WindowQuery, calendar_lags, calendar_mean
+from cryptoliq_assets.features.rolling_windows import calendar_windows, relative_windows
+from cryptoliq_assets.labels import CLIP_7D, CLIP_24H, Liquidity, log_return, score_liquidity
+from cryptoliq_assets.schemas import BASE_SERIES, FEATURE_NAMES, LEVEL_STEP, RELATIVE_LEVELS, RETURN_DAYS, relative
 
 # Without a row this recent a coin's past says little of today: a forecast then rests on the row alone.
 RECENT_DAYS = 3
 
 
 @dataclass(frozen=True)
-class Track:
+class SortedHistory:
     """What windows look at: n rows sorted by (coin, day).
 
     bases: (n, len(BASES)) in the order of BASES; relative: the same less the median coin's of the day.
@@ -36,7 +36,7 @@ class Track:
 
 
 @dataclass(frozen=True)
-class Observed:
+class RowValues:
     """What n cleaned rows say by themselves, before any window: arrays of n, sorted by (coin, day)."""
 
     coins: np.ndarray
@@ -55,10 +55,10 @@ class Observed:
         """Rows that may train, score a model or serve as a target: a whole score of nothing filled in."""
         return self.liquidity.sound & ~self.filled
 
-    def take(self, rows: np.ndarray) -> "Observed":
+    def take(self, rows: np.ndarray) -> "RowValues":
         """The chosen rows, in the order given."""
         own = {name: values[rows] for name, values in vars(self).items() if name not in ("liquidity", "bases")}
-        return Observed(**own, liquidity=Liquidity(*(values[rows] for values in vars(self.liquidity).values())))
+        return RowValues(**own, liquidity=Liquidity(*(values[rows] for values in vars(self.liquidity).values())))
 
     @cached_property
     def bases(self) -> np.ndarray:
@@ -70,19 +70,19 @@ class Observed:
             "turnover_log": self.liquidity.volume_log - np.log(self.mkt_cap),
             "change_24h_abs": np.abs(self.change_24h),
         }
-        return np.stack([columns[base] for base in BASES]).T
+        return np.stack([columns[base] for base in BASE_SERIES]).T
 
-    def track_in(self, market: Market) -> Track:
+    def track_in(self, market: MarketSnapshotStats) -> SortedHistory:
         """These rows as windows look at them in a market."""
-        relative_bases = self.bases - market.levels_on(list(BASES), self.days)
-        return Track(self.coins, self.days, self.price, self.bases, relative_bases)
+        relative_bases = self.bases - market.levels_on(list(BASE_SERIES), self.days)
+        return SortedHistory(self.coins, self.days, self.price, self.bases, relative_bases)
 
 
-def observe(cleaned: pd.DataFrame, *, formula: str) -> Observed:
+def parse_rows(cleaned: pd.DataFrame, *, formula: str) -> RowValues:
     """Read cleaned rows (sorted by coin and date; changes in percent, caps NaN where unknown) as arrays."""
     numbers = {name: cleaned[name].to_numpy(dtype=float) for name in OBSERVED_NUMBERS}
     filled = (cleaned["filled_forward"] | cleaned["filled_backward"]).to_numpy(dtype=bool)
-    return observe_arrays(
+    return make_row_values(
         _codes(cleaned["coin"]), day_numbers(cleaned["date"]), numbers, filled=filled, formula=formula
     )
 
@@ -91,13 +91,13 @@ def observe(cleaned: pd.DataFrame, *, formula: str) -> Observed:
 OBSERVED_NUMBERS = ("price", "1h", "24h", "7d", "24h_volume", "mkt_cap")
 
 
-def observe_arrays(
+def make_row_values(
     coins: np.ndarray, days: np.ndarray, numbers: Mapping[str, np.ndarray], *, filled: np.ndarray, formula: str
-) -> Observed:
+) -> RowValues:
     """The same of n rows as arrays: codes of coins, days since 1970, OBSERVED_NUMBERS by name, rows with a filled cell."""
     volume, mkt_cap = numbers["24h_volume"], numbers["mkt_cap"]
     change_24h, change_7d = numbers["24h"], numbers["7d"]
-    return Observed(
+    return RowValues(
         coins=coins,
         days=days,
         price=numbers["price"],
@@ -111,7 +111,7 @@ def observe_arrays(
     )
 
 
-def observed_market(observed: Observed) -> Market:
+def market_stats_of(observed: RowValues) -> MarketSnapshotStats:
     """The market by day that these rows make."""
     liquidity = observed.liquidity
     values = {
@@ -120,7 +120,7 @@ def observed_market(observed: Observed) -> Market:
         "change_24h": observed.change_24h,
         "volume_log": liquidity.volume_log,
     }
-    levels = dict(zip(BASES, observed.bases.T, strict=True))
+    levels = dict(zip(BASE_SERIES, observed.bases.T, strict=True))
     levels |= {"price_log": np.log(observed.price), "mkt_cap_log": np.log(observed.mkt_cap)}
     return market_of(
         observed.coins,
@@ -133,15 +133,17 @@ def observed_market(observed: Observed) -> Market:
     )
 
 
-def feature_arrays(asked: Asked, *, today: Observed, past: Track, market: Market) -> dict[str, np.ndarray]:
+def feature_arrays(
+    asked: WindowQuery, *, today: RowValues, past: SortedHistory, market: MarketSnapshotStats
+) -> dict[str, np.ndarray]:
     """Features of m rows by name, each (m,) float64.
 
     asked: their coins and days, and the rows of `past` that they see; today: what they say by themselves.
     """
     bases, day = today.bases, today.days
     windows = calendar_windows(asked, bases, days=past.days, bases=past.bases)
-    own = dict(zip(BASES, bases.T, strict=True))
-    own_relative = bases - market.levels_before(list(BASES), day)
+    own = dict(zip(BASE_SERIES, bases.T, strict=True))
+    own_relative = bases - market.levels_before(list(BASE_SERIES), day)
     price, mkt_cap = today.price, today.mkt_cap
     before = market.snapshot_before(day)
     seen = (asked.days, asked.first, asked.last)
@@ -154,7 +156,7 @@ def feature_arrays(asked: Asked, *, today: Observed, past: Track, market: Market
     features = {
         **own,
         **windows.columns,
-        **dict(zip(map(relative, BASES), own_relative.T, strict=True)),
+        **dict(zip(map(relative, BASE_SERIES), own_relative.T, strict=True)),
         **relative_windows(asked, own_relative, days=past.days, bases=past.relative),
         "change_1h": today.change_1h,
         "change_24h": today.change_24h,
@@ -186,7 +188,7 @@ def engineer_features(
     *,
     formula: str = "kyle_obizhaeva",
     since: pd.Timestamp | None = None,
-    market: Market | None = None,
+    market: MarketSnapshotStats | None = None,
     history: bool = True,
 ) -> pd.DataFrame:
     """Features of the cleaned rows dated `since` or later, one row each, in their order.
@@ -195,15 +197,15 @@ def engineer_features(
     make themselves. With `history=False` each row is taken as all that is known of its coin, as in a request without
     a stored past. Columns: keys, flags, then FEATURE_NAMES.
     """
-    observed = observe(cleaned, formula=formula)
-    market = market or observed_market(observed)
+    observed = parse_rows(cleaned, formula=formula)
+    market = market or market_stats_of(observed)
     first = day_numbers(pd.Series([since]))[0] if since is not None else np.iinfo(np.int64).min
     rows = np.flatnonzero(observed.days >= first)
     track = observed.track_in(market)
     if not history:
         track = replace(track, coins=np.arange(len(observed.days)))
     today = observed.take(rows)
-    asked = Asked.among(rows, track.coins, track.days)
+    asked = WindowQuery.among(rows, track.coins, track.days)
     features = feature_arrays(asked, today=today, past=track, market=market)
     liquidity = today.liquidity
     flags = {
@@ -219,7 +221,7 @@ def engineer_features(
     return pd.DataFrame({**keys, **flags, **features}, copy=False)
 
 
-def rests_on_itself(features: Mapping[str, np.ndarray] | pd.DataFrame) -> np.ndarray:
+def lacks_recent_history(features: Mapping[str, np.ndarray] | pd.DataFrame) -> np.ndarray:
     """(n,) rows whose coin has no row in the RECENT_DAYS before: a first day, a request without history, and a coin
     that is back after a gap, whose windows hold what it was then."""
     # The value traded is known of every row, so its lags tell which days there are.
@@ -227,17 +229,19 @@ def rests_on_itself(features: Mapping[str, np.ndarray] | pd.DataFrame) -> np.nda
     return np.logical_and.reduce([np.isnan(lag) for lag in lags])
 
 
-def forget_the_past(features: Mapping[str, np.ndarray] | pd.DataFrame, rows: np.ndarray) -> dict[str, np.ndarray]:
+def features_without_history(
+    features: Mapping[str, np.ndarray] | pd.DataFrame, rows: np.ndarray
+) -> dict[str, np.ndarray]:
     """The columns that look back, of the chosen rows, as if each were all that is known of its coin: name → (len(rows),).
 
     To the last bit those of a history of one day, by the same kernels.
     """
     bases, own_relative = (
         np.column_stack([np.asarray(features[name], dtype=float)[rows] for name in names])
-        for names in (BASES, list(map(relative, BASES)))
+        for names in (BASE_SERIES, list(map(relative, BASE_SERIES)))
     )
     none = np.zeros(len(rows), dtype=np.int64)
-    asked = Asked(np.arange(len(rows)), none, none, none)
+    asked = WindowQuery(np.arange(len(rows)), none, none, none)
     windows = calendar_windows(asked, bases, days=none[:0], bases=bases[:0])
     of_market = relative_windows(asked, own_relative, days=none[:0], bases=bases[:0])
     returns = {f"return_{back}d": np.full(len(rows), np.nan) for back in RETURN_DAYS}

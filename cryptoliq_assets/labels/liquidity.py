@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cryptoliq_assets.core import Settings
+
 # Log returns are clipped here: beyond it a listing's first print says nothing about trading cost.
 CLIP_24H = 2.0
 CLIP_7D = 3.0
@@ -135,6 +137,14 @@ def formula_named(name: str) -> Formula:
     if name not in FORMULAS:
         raise ValueError(f"no liquidity formula is named {name!r}; there are {', '.join(sorted(FORMULAS))}")
     return FORMULAS[name]
+
+
+def check_formula(settings: Settings) -> None:
+    """Raise ValueError where the settings name a formula that is not registered."""
+    try:
+        formula_named(settings.formula)
+    except ValueError as error:
+        raise ValueError(f"CRYPTOLIQ_FORMULA is {settings.formula!r}: {error}") from error
 
 
 def score_liquidity(

@@ -7,9 +7,8 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from cryptoliq_assets.models.buckets import BUCKETS
-from cryptoliq_assets.models.training_set import VIEWS
 from cryptoliq_assets.schemas.base import TableModel, day, flag, number, text, whole
+from cryptoliq_assets.schemas.groups import BUCKETS, VIEWS
 from cryptoliq_assets.schemas.tables import Table
 
 

@@ -1,7 +1,7 @@
 """What all table models share: how a column is declared, and what is checked of every table.
 
 A column carries its meaning, its unit and the upstream columns that it is made from; the asset's column schema and
-column lineage (`io/metadata.py`) and the documentation are read off these declarations. Tables are declared one a
+column lineage (`orchestration/asset_metadata.py`) and the documentation are read off these declarations. Tables are declared one a
 module beside this one; `schemas/tables.py` says which asset has which.
 """
 

@@ -1,11 +1,11 @@
-"""`engineered_features`: keys, flags, and the features that `features/registry.py` declares."""
+"""`engineered_features`: keys, flags, and the features that `schemas/feature_registry.py` declares."""
 
 import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from cryptoliq_assets.features.registry import FEATURES
 from cryptoliq_assets.schemas.base import TableModel, day, flag, number, text
+from cryptoliq_assets.schemas.feature_registry import FEATURES
 
 _CHANGES = ("cleaned_snapshots.24h", "cleaned_snapshots.7d")
 _FILLED = ("cleaned_snapshots.filled_forward", "cleaned_snapshots.filled_backward")

@@ -1,6 +1,6 @@
 """`raw_snapshots`: what was received, typed; one row a (coin, date).
 
-The raw contract begins here: what a file must carry, and what is refused at the door (`raw/parsing.py`), follow from
+The raw contract begins here: what a file must carry, and what is refused at the door (`ingestion/parsing/snapshot.py`), follow from
 these declarations.
 """
 

@@ -9,15 +9,14 @@ from functools import cached_property
 
 import pandera.pandas as pa
 
-from cryptoliq_assets.features.registry import ADDED_FEATURES
-from cryptoliq_assets.partitions import CLEANING_BACK_DAYS, FILL_BACKWARD_DAYS, HISTORY_DAYS
+from cryptoliq_assets.core import CLEANING_BACK_DAYS, FILL_BACKWARD_DAYS, HISTORY_DAYS, Settings
 from cryptoliq_assets.schemas.base import TableModel
 from cryptoliq_assets.schemas.cleaned import CleanedSnapshots
+from cryptoliq_assets.schemas.feature_registry import ADDED_FEATURES
 from cryptoliq_assets.schemas.features import EngineeredFeatures
 from cryptoliq_assets.schemas.forecasts import Forecasts
 from cryptoliq_assets.schemas.labels import Labels
 from cryptoliq_assets.schemas.raw import OPTIONAL_COLUMNS, RawSnapshots
-from cryptoliq_assets.settings import Settings
 
 # Raise when the code behind a table changes what it computes: its months are then made again.
 CODE_VERSIONS = {
@@ -81,21 +80,21 @@ TABLES: dict[str, Table] = {
 
 
 @dataclass(frozen=True)
-class Reach:
+class LookbackWindow:
     """A row dated D is made from upstream rows in [D - back, D + ahead], in days."""
 
     back: int
     ahead: int
 
 
-def upstream_of(table: str, *, horizon_days: int) -> dict[str, Reach]:
+def upstream_of(table: str, *, horizon_days: int) -> dict[str, LookbackWindow]:
     """The upstream tables of a derived table, and how far its rows reach into each."""
     return {
         "raw_snapshots": {},
-        "cleaned_snapshots": {"raw_snapshots": Reach(CLEANING_BACK_DAYS, FILL_BACKWARD_DAYS)},
-        "engineered_features": {"cleaned_snapshots": Reach(HISTORY_DAYS - 1, 0)},
-        "labels": {"engineered_features": Reach(0, horizon_days)},
-        "forecasts": {"engineered_features": Reach(0, 0)},
+        "cleaned_snapshots": {"raw_snapshots": LookbackWindow(CLEANING_BACK_DAYS, FILL_BACKWARD_DAYS)},
+        "engineered_features": {"cleaned_snapshots": LookbackWindow(HISTORY_DAYS - 1, 0)},
+        "labels": {"engineered_features": LookbackWindow(0, horizon_days)},
+        "forecasts": {"engineered_features": LookbackWindow(0, 0)},
     }[table]
 
 
@@ -106,7 +105,7 @@ DERIVED_TABLES = ("raw_snapshots", "cleaned_snapshots", "engineered_features", "
 def recipe_of(table: str, settings: Settings) -> str:
     """What, beside its inputs, decides a table's content: the code's version and the settings that it reads."""
     read = {
-        "raw_snapshots": f"changes {settings.change_unit}",
+        "raw_snapshots": f"changes {settings.ingestion.change_unit}",
         "engineered_features": settings.formula,
         "labels": f"{settings.formula}, {settings.horizon_days} d",
     }

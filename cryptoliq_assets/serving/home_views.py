@@ -7,18 +7,13 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
-from cryptoliq_assets.forecasts.accuracy import measure, measure_days, read_realised
-from cryptoliq_assets.forecasts.due import newest_date
-from cryptoliq_assets.io.safe_open import read_object
-from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.models.loading import ModelRefused
-from cryptoliq_assets.models.store import ModelStore, store_of
-from cryptoliq_assets.monitor.alarm import read_state
-from cryptoliq_assets.monitor.conditions import FAIL, OK, Condition
-from cryptoliq_assets.monitor.incidents import Incident
-from cryptoliq_assets.monitor.watch import conditions_of
-from cryptoliq_assets.raw.catalogue_rebuild import open_catalogue
-from cryptoliq_assets.settings import Settings
+from cryptoliq_assets.core import Settings, read_object
+from cryptoliq_assets.forecasting import measure, measure_days, newest_date, read_realised
+from cryptoliq_assets.ingestion.landing import open_catalog
+from cryptoliq_assets.modeling.registry import ModelRejectedError, ModelStore, store_of
+from cryptoliq_assets.monitoring import FAIL, OK, Finding, collect_findings
+from cryptoliq_assets.monitoring.alerting import Incident, read_state
+from cryptoliq_assets.storage import TableStore
 
 # Live accuracy is that of these last days: what a model said a year ago is no news of the present one.
 ACCURACY_DAYS = 90
@@ -56,8 +51,8 @@ def models_view(settings: Settings) -> dict[str, Any]:
 
 def _holdout_by_coin(settings: Settings, store: ModelStore, problems: list[str]) -> list[dict[str, Any]]:
     """Each coin's measures on the days held out in the last training, of the current model's recipe, the worst first."""
-    from cryptoliq_assets.models.backtest import by_coin_path, read_by_coin
-    from cryptoliq_assets.models.training_set import WITH_HISTORY
+    from cryptoliq_assets.modeling.evaluation import by_coin_path, read_by_coin
+    from cryptoliq_assets.schemas import WITH_HISTORY
 
     path = by_coin_path(settings.reports_dir)
     try:
@@ -65,7 +60,7 @@ def _holdout_by_coin(settings: Settings, store: ModelStore, problems: list[str])
         if recipe is None or not path.exists():
             return []
         rows = read_by_coin(path, columns=["coin", "model", "view", "rows", "mae", "mean_absolute_prediction"])
-    except (ModelRefused, OSError, ValueError) as error:
+    except (ModelRejectedError, OSError, ValueError) as error:
         problems.append(f"{path.name} cannot be shown ({error}); `cryptoliq train` writes it again")
         return []
     rows = rows[(rows["model"] == recipe) & (rows["view"] == WITH_HISTORY)].sort_values("mae", ascending=False)
@@ -96,7 +91,7 @@ def health_view(settings: Settings, store: TableStore, *, today: dt.date | None 
     problems += [alarms.problem] if alarms.problem else []
     # On another day than now, when that day has ended.
     now = dt.datetime.now(dt.UTC) if today == dt.datetime.now(dt.UTC).date() else _end_of(today)
-    conditions = conditions_of(settings, now, store=store)
+    conditions = collect_findings(settings, now, store=store)
     not_well = [condition for condition in conditions if condition.level != OK]
     return {
         "newest_snapshot": days[-1].isoformat() if days else None,
@@ -122,7 +117,7 @@ def health_view(settings: Settings, store: TableStore, *, today: dt.date | None 
     }
 
 
-def _told(found: Condition | Incident) -> dict[str, Any]:
+def _told(found: Finding | Incident) -> dict[str, Any]:
     """What is not well, as it is shown."""
     since = found.since or (found.opened_at.isoformat(timespec="minutes") if isinstance(found, Incident) else None)
     named = {name: getattr(found, name) for name in ("id", "kind", "level", "title", "where", "what", "to_do")}
@@ -164,7 +159,7 @@ def _snapshot_counts(store: TableStore) -> dict[str, int]:
 
 def _files(settings: Settings) -> dict[str, Any]:
     """Files received: how many by state; the last ones, newest first, and the last refused ones, with what was found."""
-    received = open_catalogue(settings).files()
+    received = open_catalog(settings).files()
     states = ("waiting", "accepted", "refused", "superseded")
     latest, refused = received[::-1][:_FILES], [file for file in received[::-1] if file.state == "refused"][:_FILES]
     told = {}

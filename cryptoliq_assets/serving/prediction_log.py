@@ -17,10 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from cryptoliq_assets.models.champion import Champion
-from cryptoliq_assets.monitor.tally import score_histogram
-from cryptoliq_assets.serving.journal import append, day_file, encoded, log_line
-from cryptoliq_assets.settings import Settings
+from cryptoliq_assets.core import Settings, append, day_file, encoded, log_line
+from cryptoliq_assets.modeling import Champion
+from cryptoliq_assets.monitoring.service import score_histogram
 
 _LOG = logging.getLogger("cryptoliq.predictions")
 SAMPLE_ROWS = 3
@@ -85,11 +84,11 @@ class PredictionLog:
         if not self._enabled:
             return
         line = encoded(log_line(event, source=self.source, **fields))
-        if self._settings.log_to == "stdout":
+        if self._settings.logs.destination == "stdout":
             # The command's own output is on standard output.
             sys.stderr.buffer.write(line)
             return
-        rotate = int(self._settings.log_mb * 2**20)
+        rotate = int(self._settings.logs.max_file_mib * 2**20)
         try:
             append(self._settings.logs_dir / "app.log", line, rotate_bytes=rotate)
             if record:

@@ -12,21 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from cryptoliq_assets.features.engineering import OBSERVED_NUMBERS
-from cryptoliq_assets.io.places import Place, state_of
-from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.io.validation import TableInvalid
-from cryptoliq_assets.models.champion import Champion, load_champion
-from cryptoliq_assets.models.intervals import ConformalTable
-from cryptoliq_assets.models.loading import ModelRefused
-from cryptoliq_assets.models.predicting import predict_arrays
-from cryptoliq_assets.models.store import store_of
-from cryptoliq_assets.partitions import HISTORY_DAYS, first_day, month_of, months_between
-from cryptoliq_assets.raw.screening import last_asked
-from cryptoliq_assets.serving.contract import PredictRequest, timestamp_of
-from cryptoliq_assets.serving.online import HISTORY, SNAPSHOT, StoredHistory, online_features
+from cryptoliq_assets.core import HISTORY_DAYS, Place, Settings, file_state, first_day, month_of, months_between
+from cryptoliq_assets.features import HISTORY, OBSERVED_NUMBERS, SNAPSHOT, StoredHistory, online_features
+from cryptoliq_assets.ingestion.csv import latest_allowed_date
+from cryptoliq_assets.modeling import Champion, load_champion, predict_arrays
+from cryptoliq_assets.modeling.evaluation import SplitConformalIntervals
+from cryptoliq_assets.modeling.registry import ModelRejectedError, store_of
+from cryptoliq_assets.serving.request_models import PredictRequest, timestamp_of
 from cryptoliq_assets.serving.views import newest_made
-from cryptoliq_assets.settings import Settings
+from cryptoliq_assets.storage import TableInvalid, TableStore
 
 # A request may be dated so many days before the newest stored snapshot: history is kept for it to see 90 days.
 OLDEST_REQUEST_DAYS = 31
@@ -44,11 +38,11 @@ class DateRefused(ValueError):
 
 
 @dataclass(frozen=True)
-class Held:
+class ServingSnapshot:
     """All that an answer is made of. latest: scores of the latest forecasts, rising."""
 
     champion: Champion
-    table: ConformalTable
+    table: SplitConformalIntervals
     history: StoredHistory
     latest: np.ndarray
     newest: dt.date | None
@@ -79,7 +73,7 @@ class Predictor:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = TableStore(settings)
-        self.held: Held | None = None
+        self.held: ServingSnapshot | None = None
         self.problem: str = "not loaded yet"
         self._coins: dict[tuple, frozenset[str]] = {}
 
@@ -93,7 +87,7 @@ class Predictor:
             return False
         try:
             champion = load_champion(self.settings)
-        except ModelRefused as error:
+        except ModelRejectedError as error:
             self.problem = error.reason
             return False
         if champion is None:
@@ -113,9 +107,9 @@ class Predictor:
         except TableInvalid as error:
             # They give the percentile alone: what can be answered without them is.
             latest, champion = np.array([]), Champion(champion.loaded, (*champion.passed_over, str(error)))
-        held = Held(
+        held = ServingSnapshot(
             champion=champion,
-            table=ConformalTable.from_dict(champion.metadata["intervals"]),
+            table=SplitConformalIntervals.from_dict(champion.metadata["intervals"]),
             history=history,
             latest=latest,
             newest=newest,
@@ -123,7 +117,7 @@ class Predictor:
             key=key,
         )
         # What is compiled or laid out at the first use is so before anyone waits for it.
-        self._answer_with(held, _first_asked(held), now=dt.datetime.now(dt.UTC))
+        self._answer_with(held, _warmup_requests(held), now=dt.datetime.now(dt.UTC))
         self.held = held
         self.problem = "; ".join(champion.passed_over)
         return True
@@ -134,7 +128,9 @@ class Predictor:
             raise NotReady(self.problem)
         return self._answer_with(self.held, requests, now=now or dt.datetime.now(dt.UTC))
 
-    def _answer_with(self, held: Held, requests: Sequence[PredictRequest], *, now: dt.datetime) -> list[dict[str, Any]]:
+    def _answer_with(
+        self, held: ServingSnapshot, requests: Sequence[PredictRequest], *, now: dt.datetime
+    ) -> list[dict[str, Any]]:
         today = now.date()
         days = np.array([self.day_of(request, held, today=today) for request in requests], dtype=np.int64)
         numbers = _numbers(requests)
@@ -184,7 +180,7 @@ class Predictor:
             for place, (score, low, high, recent, age, percentile, peg) in enumerate(columns)
         ]
 
-    def date_faults(self, requests: Sequence[PredictRequest]) -> dict[int, str]:
+    def invalid_dates(self, requests: Sequence[PredictRequest]) -> dict[int, str]:
         """Why requests are dated where nothing can be said, by their place; those that may be answered are left out."""
         held, found = self.held, {}
         dated = [(place, request) for place, request in enumerate(requests) if request.date]
@@ -199,10 +195,10 @@ class Predictor:
         return found
 
     @staticmethod
-    def day_of(request: PredictRequest, held: Held, *, today: dt.date) -> int:
+    def day_of(request: PredictRequest, held: ServingSnapshot, *, today: dt.date) -> int:
         """Days since 1970 of a request's snapshot; DateRefused outside what can be answered."""
         date = request.date or today
-        last = last_asked(today)
+        last = latest_allowed_date(today)
         if date > last:
             raise DateRefused(f"date is {date}; expected a day no later than {last}")
         if request.date and held.oldest and date < held.oldest:
@@ -257,7 +253,7 @@ class Predictor:
         return np.array([]) if made is None else np.sort(made["liquidity_score"].to_numpy())
 
 
-def _first_asked(held: Held) -> list[PredictRequest]:
+def _warmup_requests(held: ServingSnapshot) -> list[PredictRequest]:
     """Requests that bring to use every part of a champion: one on its own, one of a coin with history."""
     track = held.history.track
     if held.newest is None or not len(track.days):
@@ -270,7 +266,7 @@ def _first_asked(held: Held) -> list[PredictRequest]:
 def _state(artifact: Place) -> tuple[Any, ...]:
     """What changes when the current artifact is written anew in place: a restored one is loaded again."""
     try:
-        return state_of(artifact)
+        return file_state(artifact)
     except OSError:
         return ()
 
@@ -296,7 +292,7 @@ def _numbers(requests: Sequence[PredictRequest]) -> dict[str, np.ndarray]:
     return dict(zip(_FIELDS, np.ascontiguousarray(values.T), strict=True))
 
 
-def _outside(numbers: dict[str, np.ndarray], held: Held) -> dict[int, list[str]]:
+def _outside(numbers: dict[str, np.ndarray], held: ServingSnapshot) -> dict[int, list[str]]:
     """Fields out of their training range, by place of the request; those without any are left out."""
     found: dict[int, list[str]] = {}
     for field, low, high in held.ranges:

@@ -9,14 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from cryptoliq_assets.forecasts.due import newest_date
-from cryptoliq_assets.forecasts.forecasting import FLAGS
-from cryptoliq_assets.io.tables import TableStore
-from cryptoliq_assets.models.loading import ModelRefused
-from cryptoliq_assets.models.names import model_name_of, model_version_of, model_versions_in
-from cryptoliq_assets.models.store import store_of
-from cryptoliq_assets.partitions import month_of, months_between
-from cryptoliq_assets.settings import Settings
+from cryptoliq_assets.core import Settings, month_of, months_between
+from cryptoliq_assets.forecasting import FLAGS, newest_date
+from cryptoliq_assets.modeling.estimators import model_name_of, model_version_of, model_versions_in
+from cryptoliq_assets.modeling.registry import ModelRejectedError, store_of
+from cryptoliq_assets.storage import TableStore
 
 MEAN_30D = "liquidity_score_mean_30d"
 # What is told of a coin's newest forecast, and what such forecasts can be sorted by.
@@ -120,9 +117,9 @@ def model_view(settings: Settings) -> dict[str, Any] | None:
     store = store_of(settings)
     if store.current_version() is None:
         return None
-    version, reasons = store.newest_intact()
+    version, reasons = store.latest_valid_version()
     if version is None:
-        raise ModelRefused("; ".join(reasons))
+        raise ModelRejectedError("; ".join(reasons))
     metadata = store.metadata(version)
     named = {"model_name": model_name_of(metadata["model_name"]), "model_version": model_version_of(metadata)}
     return {**metadata, **named, "passed_over": reasons}

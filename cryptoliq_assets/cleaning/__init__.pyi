@@ -1,0 +1,1 @@
+from .imputation import clean_snapshots as clean_snapshots

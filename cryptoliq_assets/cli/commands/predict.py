@@ -1,0 +1,100 @@
+"""predict: forecasts of the rows of a CSV file, with history looked up by coin."""
+
+import datetime as dt
+from pathlib import Path
+
+import click
+
+from cryptoliq_assets.cli import console, errors, exit_with, print_error, print_line, require_home
+from cryptoliq_assets.core import Settings
+
+
+@click.command()
+@click.argument("source", metavar="IN.csv", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("target", metavar="OUT.csv", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--unit",
+    type=click.Choice(["percent", "fraction", "auto"]),
+    default="auto",
+    show_default=True,
+    help="Unit of 1h, 24h and 7d; auto: what the column change_unit says, else what the file's rows show together.",
+)
+@click.option(
+    "--model",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="A model that `train --data --out-model` wrote, in place of the champion; needs no home.",
+)
+@click.pass_obj
+def predict(settings: Settings, source: Path, target: Path, unit: str, model: Path | None) -> None:
+    """Forecast each row of IN.csv by itself (columns as in a snapshot file; price and 24h_volume are needed) with the present champion.
+
+    OUT.csv has the columns of IN.csv and liquidity_score, lower, upper, model, model_version, basis ("history": the coin's
+    stored days were used; "snapshot": it has none in the 3 days before) and reason (why a row was refused). Exit code 1
+    when any row was refused.
+    """
+    if not settings.storage.models_url and model is None:
+        require_home(settings)
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from cryptoliq_assets.core import home_problem
+    from cryptoliq_assets.modeling import load_champion, read_model
+    from cryptoliq_assets.modeling.registry import ModelRejectedError
+    from cryptoliq_assets.monitoring.service import COMMAND
+    from cryptoliq_assets.serving import PredictionLog, Stopwatch, sample_of
+    from cryptoliq_assets.serving.csv import ADDED_COLUMNS, InputRefused, predict_file
+
+    if unit != "auto":
+        settings = settings.with_values(ingestion={"change_unit": unit})
+    if target.exists() and target.samefile(source):
+        raise click.UsageError("OUT.csv is IN.csv: name another file")
+    if not target.parent.is_dir():
+        raise click.UsageError(f"the folder of OUT.csv, {target.parent}, is not there")
+    log, watch = PredictionLog(settings, COMMAND, enabled=home_problem(settings) is None), Stopwatch()
+    try:
+        with log.watching("loading the model"):
+            champion = load_champion(settings) if model is None else read_model(model)
+    except ModelRejectedError as error:
+        exit_with(print_error(error))
+        return
+    if champion is None:
+        raise click.ClickException("there is no champion yet: `cryptoliq train` makes one from the labelled months")
+    log.note_load(champion)
+    for reason in champion.passed_over:
+        errors.print(
+            f"! {reason}; {champion.version} is used in its place", style="yellow", markup=False, soft_wrap=True
+        )
+    bar = Progress(
+        TextColumn("forecasting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+    try:
+        with bar, log.watching("forecasting a file", expected=(InputRefused,)):
+            task = bar.add_task("forecasting", total=None)
+            outcome = predict_file(
+                source,
+                target,
+                champion=champion,
+                settings=settings,
+                today=dt.datetime.now(dt.UTC).date(),
+                progress=lambda done, of: bar.update(task, completed=done, total=of),
+            )
+    except InputRefused as error:
+        exit_with(print_error(error))
+        return
+    with target.open(encoding="utf-8", newline="") as lines:
+        sample = sample_of(lines, added=ADDED_COLUMNS)
+    refused = sum(outcome.refused.values())
+    log.note_predictions("csv", champion, outcome.scores, sample=sample, seconds=watch.seconds(), refused=refused)
+    for doubt in outcome.doubts:
+        console.print(f"! {doubt}", style="yellow", markup=False, soft_wrap=True)
+    bases = ", ".join(f"{count:,} from {basis}" for basis, count in sorted(outcome.by_basis.items())) or "none"
+    console.print(f"{outcome.rows:,} row(s) read as {outcome.unit or 'unknown unit'}: forecast {bases}", soft_wrap=True)
+    for code, count in outcome.refused.items():
+        print_line(("refused", "yellow"), f" {count:,}: {code}")
+    console.print(f"{champion.model_name} {champion.model_version} → {target}", soft_wrap=True)
+    exit_with(1 if outcome.refused else 0)

@@ -1,0 +1,60 @@
+"""validate: what ingest would say of a file, without taking it in."""
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import click
+
+from cryptoliq_assets.cli import exit_with, print_line
+from cryptoliq_assets.core import Settings
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
+@click.option(
+    "--report",
+    "report_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Write the report of all files there, as reports/data_validation_report.json has it.",
+)
+@click.pass_obj
+def validate(settings: Settings, files: tuple[Path, ...], as_json: bool, report_file: Path | None) -> None:
+    """Say of each FILE what ingest would: accepted, or refused and why. Exit code 1 when anything is refused.
+
+    Writes nothing unless --report names a file.
+    """
+    from cryptoliq_assets.core import write_json
+    from cryptoliq_assets.ingestion.landing import dry_run_file
+    from cryptoliq_assets.ingestion.reports import entry_of, read_command_report
+
+    today = dt.datetime.now(dt.UTC).date()
+    reports = [dry_run_file(path, settings, today=today).report for path in files]
+    if report_file is not None:
+        write_json(report_file, read_command_report(map(entry_of, reports)))
+    if as_json:
+        click.echo(json.dumps(reports, indent=2, ensure_ascii=False, default=str))
+    else:
+        for report in reports:
+            _show(report)
+    bad = any(not report["accepted"] or sum(report["rows_refused"].values()) for report in reports)
+    exit_with(1 if bad else 0)
+
+
+def _show(report: dict) -> None:
+    verdict = ("accepted", "green") if report["accepted"] else ("refused", "red")
+    print_line(f"{report['file']}: ", verdict)
+    if report["refusal"]:
+        print_line(f"  {report['refusal']}")
+    else:
+        dates = f"{report['min_date']} to {report['max_date']}"
+        print_line(f"  {report['rows_kept']:,} of {report['rows_read']:,} rows kept, {dates}")
+        sure = "" if report["unit_certain"] else ", uncertain"
+        print_line(f"  changes are {report['unit']} ({report['unit_found_by']}{sure})")
+        if report["derived_columns"]:
+            print_line(f"  derived: {', '.join(report['derived_columns'])}")
+    # A refusal stands first among the issues as well.
+    for issue in report["issues"][1 if report["refusal"] else 0 :]:
+        print_line(f"  - {issue}")

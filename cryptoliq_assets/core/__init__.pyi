@@ -1,0 +1,92 @@
+from .atomic_write import (
+    free_path as free_path,
+    make_folder as make_folder,
+    open_with_folder_mode as open_with_folder_mode,
+    remove_temp_files as remove_temp_files,
+    sync_folders as sync_folders,
+    temp_path_for as temp_path_for,
+    to_json as to_json,
+    to_json_by_key as to_json_by_key,
+    write_chunks as write_chunks,
+    write_file as write_file,
+    write_files as write_files,
+    write_json as write_json,
+)
+from .calendar import (
+    CLEANING_BACK_DAYS as CLEANING_BACK_DAYS,
+    FILL_BACKWARD_DAYS as FILL_BACKWARD_DAYS,
+    FILL_FORWARD_DAYS as FILL_FORWARD_DAYS,
+    HISTORY_DAYS as HISTORY_DAYS,
+    OUTLIER_DAYS as OUTLIER_DAYS,
+    add_months as add_months,
+    affected_months as affected_months,
+    contiguous_ranges as contiguous_ranges,
+    date_span as date_span,
+    first_day as first_day,
+    last_day as last_day,
+    max_months_spanned as max_months_spanned,
+    month_of as month_of,
+    months_between as months_between,
+)
+from .config import RENAMED as RENAMED, Settings as Settings, variable_of as variable_of
+from .home import home_problem as home_problem, prepare_home as prepare_home
+from .html import (
+    html_key_figures as html_key_figures,
+    html_note as html_note,
+    html_page as html_page,
+    html_table as html_table,
+)
+from .jsonl import (
+    FileOffset as FileOffset,
+    Journal as Journal,
+    append as append,
+    day_file as day_file,
+    encoded as encoded,
+    log_line as log_line,
+    now_text as now_text,
+    parsed as parsed,
+    read_on as read_on,
+    remove_old_days as remove_old_days,
+    seconds_of as seconds_of,
+)
+from .locations import (
+    Place as Place,
+    file_state as file_state,
+    is_remote as is_remote,
+    list_names as list_names,
+    resolve_location as resolve_location,
+)
+from .markdown import markdown_table as markdown_table
+from .safe_open import (
+    MAX_DOCUMENT_BYTES as MAX_DOCUMENT_BYTES,
+    DamagedDocument as DamagedDocument,
+    UnreadError as UnreadError,
+    holds as holds,
+    json_type as json_type,
+    not_regular as not_regular,
+    open_stored as open_stored,
+    parse_json as parse_json,
+    read_json as read_json,
+    read_object as read_object,
+    read_regular as read_regular,
+    read_stored as read_stored,
+    read_text as read_text,
+)
+from .spreadsheet_text import (
+    neutralize as neutralize,
+    neutralize_frame as neutralize_frame,
+    neutralize_unless_number as neutralize_unless_number,
+)
+from .statistics import (
+    centred_by_day as centred_by_day,
+    chance as chance,
+    median_shift as median_shift,
+    missing_share as missing_share,
+    psi as psi,
+    robust_deviation as robust_deviation,
+    robust_z as robust_z,
+    spread as spread,
+    wasserstein as wasserstein,
+    weekday_effects as weekday_effects,
+)
+from .svg import COLOURS as COLOURS, as_image as as_image, bar_plot as bar_plot, line_plot as line_plot

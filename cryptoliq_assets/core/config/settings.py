@@ -1,0 +1,265 @@
+"""Settings: the only reader of the environment.
+
+Every setting is a field of `Settings` or of one of its sections, with its unit and its default. Code takes a `Settings` as
+an argument; nothing else reads `os.environ`.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from cryptoliq_assets.core.config.fetch import CoinGeckoSettings
+from cryptoliq_assets.core.config.ingestion import IngestionSettings, SensorSettings
+from cryptoliq_assets.core.config.modeling import CrossValidationSettings, IntervalSettings
+from cryptoliq_assets.core.config.monitoring import (
+    AlertSettings,
+    DriftSettings,
+    FeedSettings,
+    FreshnessSettings,
+    PerformanceSettings,
+    ServiceMonitorSettings,
+)
+from cryptoliq_assets.core.config.renamed import renamed_values, variable_of
+from cryptoliq_assets.core.config.section import SettingsSection
+from cryptoliq_assets.core.config.serving import ApiSettings, DashboardSettings, LogSettings
+from cryptoliq_assets.core.config.storage import BackfillSettings, RunLockSettings, StorageSettings
+
+_HOME = "CRYPTOLIQ_HOME"
+
+
+class Settings(BaseSettings):
+    """Settings of one data directory.
+
+    Values come, in this order, from arguments, `CRYPTOLIQ_<FIELD>` or `CRYPTOLIQ_<SECTION>__<FIELD>` in the environment, the
+    same names in the file `.env` of the data directory, and the defaults.
+    """
+
+    # An error that showed its input would write a password into a log.
+    model_config = SettingsConfigDict(
+        env_prefix="CRYPTOLIQ_",
+        env_nested_delimiter="__",
+        env_nested_max_split=1,
+        nested_model_default_partial_update=True,
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+    )
+
+    home_dir: Path = Field(
+        Path(), description="Data directory (CRYPTOLIQ_HOME): holds data/, models/, reports/ and .dagster/."
+    )
+    postgres_url: SecretStr | None = Field(
+        None,
+        description="Dagster's database, postgresql+psycopg2://user:password@host:port/name; default: SQLite files in the home.",
+    )
+    formula: str = Field("kyle_obizhaeva", description="Name of the liquidity formula behind liquidity_score.")
+    horizon_days: int = Field(1, ge=1, le=28, description="Forecast horizon, in days.")
+    xgboost_device: Literal["cpu", "cuda"] = Field("cpu", description="Where xgboost trains.")
+    signing_key: SecretStr | None = Field(None, description="Signs model artifacts (HMAC-SHA256) and checks them.")
+    seed: int = Field(7, description="Seed of every random draw in training and simulation.")
+
+    storage: StorageSettings = StorageSettings()
+    run_lock: RunLockSettings = RunLockSettings()
+    backfill: BackfillSettings = BackfillSettings()
+    ingestion: IngestionSettings = IngestionSettings()
+    sensors: SensorSettings = SensorSettings()
+    coingecko: CoinGeckoSettings = CoinGeckoSettings()
+    cv: CrossValidationSettings = CrossValidationSettings()
+    intervals: IntervalSettings = IntervalSettings()
+    api: ApiSettings = ApiSettings()
+    logs: LogSettings = LogSettings()
+    dashboard: DashboardSettings = DashboardSettings()
+    freshness: FreshnessSettings = FreshnessSettings()
+    performance: PerformanceSettings = PerformanceSettings()
+    service_monitor: ServiceMonitorSettings = ServiceMonitorSettings()
+    feed: FeedSettings = FeedSettings()
+    drift: DriftSettings = DriftSettings()
+    alerts: AlertSettings = AlertSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments, environment and the `.env` file of the data directory, the first of them with priority."""
+        given = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
+        home = Path(given.get("home_dir") or os.environ.get(_HOME) or Path()).expanduser()
+        return (
+            init_settings,
+            _VariableSource(settings_cls, os.environ),
+            _VariableSource(settings_cls, _read_env_file(home / ".env")),
+        )
+
+    @field_validator("home_dir")
+    @classmethod
+    def _make_absolute(cls, home: Path) -> Path:
+        return home.expanduser().resolve()
+
+    @field_validator("postgres_url", "signing_key", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("postgres_url")
+    @classmethod
+    def _a_database(cls, url: SecretStr | None) -> SecretStr | None:
+        # Dagster reads the variable itself, and SQLAlchemy takes a bare postgresql:// for a driver that Dagster cannot use.
+        if url is not None and not re.fullmatch(
+            r"postgresql\+psycopg2://[^\s/]*/[^\s/?]+(\?\S*)?", url.get_secret_value()
+        ):
+            raise ValueError(
+                "it has to read postgresql+psycopg2://user:password@host:port/name, % and / in a password as %25 and %2F"
+            )
+        return url
+
+    # What nobody is shown: no resource configuration, no log and no key of a cache has it.
+    SECRETS: ClassVar[frozenset[tuple[str, ...]]] = frozenset(
+        {
+            ("signing_key",),
+            ("postgres_url",),
+            ("api", "keys"),
+            ("dashboard", "api_key"),
+            ("alerts", "urls"),
+            ("coingecko", "api_key"),
+        }
+    )
+
+    @classmethod
+    def variables(cls) -> dict[str, FieldInfo]:
+        """Return the declaration of every setting by its environment variable, in the order of the sections."""
+        fields: dict[str, FieldInfo] = {}
+        for name, field in cls.model_fields.items():
+            section = field.annotation
+            if isinstance(section, type) and issubclass(section, SettingsSection):
+                fields |= {variable_of((name, leaf)): declared for leaf, declared in section.model_fields.items()}
+            else:
+                fields[variable_of((name,))] = field
+        return fields
+
+    def open_values(self) -> dict[str, Any]:
+        """Return everything that is not a secret, as JSON values; `Settings(**values)` takes them back."""
+        secrets: dict[str, Any] = {}
+        for path in self.SECRETS:
+            if len(path) == 1:
+                secrets[path[0]] = True
+            else:
+                secrets.setdefault(path[0], set()).add(path[1])
+        return self.model_dump(mode="json", exclude_none=True, exclude=secrets)
+
+    def with_values(self, **sections: Mapping[str, Any]) -> "Settings":
+        """Return a copy with other values in some sections: `settings.with_values(api={"port": 8001})`."""
+        updated = {name: getattr(self, name).model_copy(update=dict(values)) for name, values in sections.items()}
+        return self.model_copy(update=updated)
+
+    @cached_property
+    def tables_url(self) -> str:
+        """Root of the tables: `storage.url`, or data/ in the home."""
+        return self.storage.url or str(self.data_dir)
+
+    @property
+    def data_dir(self) -> Path:
+        return self.home_dir / "data"
+
+    @property
+    def raw_dir(self) -> Path:
+        """The drop folder."""
+        return self.data_dir / "raw"
+
+    @property
+    def archive_dir(self) -> Path:
+        """A copy of every accepted file."""
+        return self.data_dir / "archive"
+
+    @property
+    def quarantine_dir(self) -> Path:
+        """Every refused file, and the refused rows of accepted ones."""
+        return self.data_dir / "quarantine"
+
+    @property
+    def catalogue_path(self) -> Path:
+        """SQLite catalogue of the files received."""
+        return self.data_dir / "catalogue.sqlite"
+
+    @property
+    def fetch_dir(self) -> Path:
+        """What came of a fetch that is not over, and how many requests were made."""
+        return self.data_dir / "fetch"
+
+    @property
+    def models_dir(self) -> Path:
+        return self.home_dir / "models"
+
+    @property
+    def reports_dir(self) -> Path:
+        return self.home_dir / "reports"
+
+    @property
+    def predictions_dir(self) -> Path:
+        """What the service forecast, a file a day."""
+        return self.data_dir / "predictions"
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.home_dir / "logs"
+
+    @property
+    def validation_dir(self) -> Path:
+        """One JSON report a file."""
+        return self.reports_dir / "validation"
+
+    @property
+    def incidents_path(self) -> Path:
+        """Open incidents, what waits to be sent, the last notices; changed by `monitoring/alerting/dispatch.py` alone."""
+        return self.reports_dir / "incidents.json"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.home_dir / ".dagster"
+
+    @property
+    def lock_path(self) -> Path:
+        """Held by whoever changes tables or models in this home."""
+        return self.dagster_home / "run.lock"
+
+
+class _VariableSource(EnvSettingsSource):
+    """Variables of an environment or of a file, under present and former names."""
+
+    def __init__(self, settings_cls: type[BaseSettings], variables: Mapping[str, str | None]) -> None:
+        self._variables = variables
+        super().__init__(settings_cls)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {name.lower(): value for name, value in self._variables.items()}
+
+    def __call__(self) -> dict[str, Any]:
+        values = super().__call__()
+        home = {name.upper(): value for name, value in self._variables.items()}.get(_HOME)
+        if home and self._variables is os.environ:
+            values["home_dir"] = home
+        for section, renamed in renamed_values(self._variables).items():
+            values[section] = {**renamed, **values.get(section, {})} if isinstance(renamed, dict) else renamed
+        return values
+
+
+def _read_env_file(path: Path) -> dict[str, str | None]:
+    """Read the variables of a `.env` file; none where there is no file. Raises OSError for a file that cannot be read."""
+    return dict(dotenv_values(path, interpolate=False)) if path.is_file() else {}

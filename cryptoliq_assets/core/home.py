@@ -1,0 +1,97 @@
+"""A home: the folders and the Dagster instance file that everything else expects."""
+
+import os
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+
+import yaml
+
+from cryptoliq_assets.core.atomic_write import make_folder, write_file
+from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.core.safe_open import read_stored
+
+_URL = "CRYPTOLIQ_POSTGRES_URL"
+# Who may write models chooses what is unpickled, and feeds, logs and records are nobody else's business.
+_OWNER_ONLY = 0o700
+
+
+def home_problem(settings: Settings) -> str | None:
+    """Why the home is none: it does not exist, cannot be read, or was never set up; None for a home.
+
+    What setup, an ingest or a training leaves makes a home, damaged or not: a copy without the Dagster instance is one.
+    """
+    home = settings.home_dir
+    try:
+        with os.scandir(home):
+            pass
+    except FileNotFoundError:
+        return f"{home} does not exist"
+    except NotADirectoryError:
+        return f"{home} is not a folder"
+    except OSError as error:
+        return f"{home} cannot be read ({error.strerror or error})"
+    marks = (
+        settings.dagster_home / "dagster.yaml",
+        settings.catalogue_path,
+        settings.archive_dir,
+        settings.validation_dir,
+        settings.models_dir / "ledger.jsonl",
+        settings.models_dir / "metadata.json",
+    )
+    return None if any(os.path.lexists(mark) for mark in marks) else f"{home} was never set up"
+
+
+def prepare_home(settings: Settings) -> list[Path]:
+    """Make what is not there yet, for its owner alone; returns what was made. Raises OSError naming the path that cannot be made, ValueError
+    where the instance file and the settings have Dagster's records in two places."""
+    made = []
+    for folder in (
+        settings.home_dir,
+        settings.data_dir,
+        settings.raw_dir,
+        settings.models_dir,
+        settings.reports_dir,
+        settings.logs_dir,
+        settings.dagster_home,
+    ):
+        if not folder.exists():
+            make_folder(folder.parent)
+            folder.mkdir(mode=_OWNER_ONLY, exist_ok=True)
+            made.append(folder)
+    instance_file = settings.dagster_home / "dagster.yaml"
+    content = _instance_to_write(instance_file, on_postgres=settings.postgres_url is not None)
+    if content is not None:
+        write_file(instance_file, content)
+        made.append(instance_file)
+    return made
+
+
+def _instance_to_write(path: Path, *, on_postgres: bool) -> bytes | None:
+    """The instance file that the home needs; None where the one it has serves: a person's edits are kept."""
+    if on_postgres and find_spec("dagster_postgres") is None:
+        raise ValueError(
+            f"{_URL} is set and dagster-postgres is not installed: in cryptoliq's clone, pip install '.[postgres]'"
+        )
+    sqlite, postgres = _shipped("dagster.yaml"), _shipped("dagster-postgres.yaml")
+    if not path.exists():
+        return postgres if on_postgres else sqlite
+    content = read_stored(path)
+    try:
+        storage = ((yaml.safe_load(content) or {}).get("storage") or {}).get("postgres")
+    except (yaml.YAMLError, AttributeError, RecursionError) as error:
+        raise RuntimeError(f"{path} is damaged ({error}); remove it: `cryptoliq setup` writes it again") from error
+    if on_postgres and storage is None:
+        if content == sqlite:
+            return postgres
+        raise ValueError(
+            f"{_URL} is set, and {path} has no Postgres storage: copy `storage` of deploy/dagster.yaml into it"
+        )
+    if not on_postgres and _URL in str(storage):
+        # Going back by itself would split the records between a shell that has the variable and one that lacks it.
+        raise ValueError(f"{path} has Dagster's records on Postgres: set {_URL}, or remove the file for SQLite")
+    return None
+
+
+def _shipped(name: str) -> bytes:
+    return files("cryptoliq_assets").joinpath(name).read_bytes()

@@ -1,0 +1,190 @@
+"""Open files that may have been replaced: only regular files, of bounded size, and never a wait.
+
+Between a listing and a read anything may take a file's place: a link out of the home, a pipe that nobody writes to, a device, a
+file that has grown. What counts is what was opened, not what was listed. Folders above a file may be links (an operator's
+`data/` on a volume); the file itself may not. Objects of an object store have no such kinds and are read as they are.
+"""
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from cryptoliq_assets.core.locations import Place, is_remote
+
+# Follows no link, waits for no writer of a pipe, is not handed to child processes.
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# The largest document (JSON, a ledger) and the largest file that are read whole. No run of cryptoliq writes larger ones.
+MAX_DOCUMENT_BYTES = 256 * 2**20
+MAX_FILE_BYTES = 4 * 2**30
+
+
+class UnreadError(OSError):
+    """A file was not read: `code` for machines, the message for people; `size` in bytes, 0 where it is unknown."""
+
+    def __init__(self, code: str, message: str, *, size: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+        self.size = size
+
+
+class DamagedDocument(UnreadError, ValueError):
+    """A document is not the JSON that it should be; the message names the file."""
+
+    def __init__(self, path: Place, reason: str) -> None:
+        super().__init__("damaged", f"{path} is damaged: {reason}")
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading, without waiting.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        UnreadError: "not_a_file" or "unreadable"; the message does not repeat the path.
+    """
+    try:
+        # Before it is opened: opening a device can have effects.
+        _check_kind(path.lstat())
+        handle = os.open(path, _FLAGS)
+    except (FileNotFoundError, UnreadError):
+        raise
+    except OSError as error:
+        raise _unreadable(error) from error
+    try:
+        _check_kind(os.fstat(handle))
+        return os.fdopen(handle, "rb")
+    except UnreadError:
+        os.close(handle)
+        raise
+    except OSError as error:
+        os.close(handle)
+        raise _unreadable(error) from error
+
+
+def read_regular(path: Path, most: int, *, limit: str) -> bytes:
+    """Read a regular file of at most `most` bytes; never more than one byte above that is read.
+
+    Args:
+        limit: what the error says of the limit ("the 64.0 MiB that … allows").
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        UnreadError: "not_a_file", "too_large" or "unreadable"; the message does not repeat the path.
+    """
+    with open_regular(path) as file:
+        try:
+            check_size(os.fstat(file.fileno()).st_size, most, limit=limit)
+            content = file.read(most + 1)
+        except UnreadError:
+            raise
+        except OSError as error:
+            raise _unreadable(error) from error
+    # It may grow while it is read.
+    check_size(len(content), most, limit=limit)
+    return content
+
+
+def read_stored(path: Place, *, most: int = MAX_FILE_BYTES) -> bytes:
+    """Read a file of the home whole.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        UnreadError: it is not read; the message names the path and the reason.
+    """
+    if is_remote(path):
+        return path.read_bytes()
+    try:
+        return read_regular(Path(path), most, limit=f"the {most / 2**20:,.0f} MiB that a file of its kind may have")
+    except UnreadError as error:
+        raise UnreadError(error.code, f"{path}: {error}", size=error.size) from error
+
+
+def open_stored(path: Place) -> BinaryIO:
+    """Open a file of the home; raises as `read_stored` does."""
+    if is_remote(path):
+        return path.open("rb")
+    try:
+        return open_regular(Path(path))
+    except UnreadError as error:
+        raise UnreadError(error.code, f"{path}: {error}") from error
+
+
+def holds(path: Path, content: bytes) -> bool:
+    """Whether a regular file holds exactly these bytes; one of another size is not read."""
+    try:
+        return path.lstat().st_size == len(content) and read_stored(path) == content
+    except (FileNotFoundError, UnreadError):
+        return False
+
+
+def read_text(path: Place) -> str:
+    """Read a UTF-8 document of the home; raises as `read_stored` does, DamagedDocument for bytes that are not UTF-8."""
+    try:
+        return read_stored(path, most=MAX_DOCUMENT_BYTES).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DamagedDocument(path, f"not UTF-8 text ({error})") from error
+
+
+def read_json(path: Place) -> Any:
+    """Read a JSON document of the home; raises as `read_text` does, DamagedDocument for what is not JSON or nested too deeply."""
+    return parse_json(read_text(path), path)
+
+
+def read_object(path: Place) -> dict[str, Any]:
+    """Read a JSON object of the home; raises as `read_json` does, DamagedDocument for a value of another type."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise DamagedDocument(path, f"it holds a JSON {json_type(value)}, expected an object")
+    return value
+
+
+def parse_json(text: str | bytes, path: Place) -> Any:
+    """Parse a document's text; raises DamagedDocument naming `path`."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise DamagedDocument(path, "its JSON is nested too deeply") from error
+    except ValueError as error:
+        raise DamagedDocument(path, f"not JSON ({error})") from error
+
+
+def json_type(value: Any) -> str:
+    """The JSON name of a parsed value's type."""
+    names = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
+    return names.get(type(value), "number")
+
+
+def not_regular(mode: int) -> str | None:
+    """Why a thing of this mode is no file to be read; None for a regular file."""
+    if stat.S_ISREG(mode):
+        return None
+    return f"{_kind(mode)}, not a regular file; put the file itself there"
+
+
+def check_size(size: int, most: int, *, limit: str) -> None:
+    """Raise UnreadError ("too_large") for a file of more than `most` bytes."""
+    if size > most:
+        raise UnreadError("too_large", f"{size / 2**20:,.1f} MiB, more than {limit}", size=size)
+
+
+def _kind(mode: int) -> str:
+    for test, name in (
+        (stat.S_ISLNK, "a symbolic link"),
+        (stat.S_ISDIR, "a folder"),
+        (stat.S_ISFIFO, "a named pipe"),
+        (stat.S_ISSOCK, "a socket"),
+    ):
+        if test(mode):
+            return name
+    return "a device"
+
+
+def _check_kind(status: os.stat_result) -> None:
+    reason = not_regular(status.st_mode)
+    if reason:
+        raise UnreadError("not_a_file", reason)
+
+
+def _unreadable(error: OSError) -> UnreadError:
+    return UnreadError("unreadable", f"cannot be read: {error.strerror or error}")

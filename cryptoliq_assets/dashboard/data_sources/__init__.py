@@ -1,0 +1,5 @@
+"""Where the dashboard's numbers come from: a data directory on this machine, or a service over HTTP."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

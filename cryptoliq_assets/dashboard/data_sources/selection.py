@@ -1,0 +1,16 @@
+"""Choose the source of the dashboard's numbers from the settings."""
+
+from cryptoliq_assets.core import Settings
+from cryptoliq_assets.dashboard.data_sources.base import Source
+from cryptoliq_assets.dashboard.data_sources.http import ApiSource
+from cryptoliq_assets.dashboard.data_sources.local import LocalSource
+
+
+def source_of(settings: Settings) -> Source:
+    """The service where the settings name one, else the home."""
+    if settings.dashboard.api_url:
+        return ApiSource(
+            settings.dashboard.api_url,
+            settings.dashboard.api_key.get_secret_value() if settings.dashboard.api_key else None,
+        )
+    return LocalSource(settings)

@@ -1,0 +1,3 @@
+"""One module per page, run by Streamlit."""
+
+__all__: list[str] = []

@@ -1,0 +1,8 @@
+"""From the bytes of a CSV file to validated rows: file type, header, records, numbers, cell errors, row rules.
+
+Units and derived columns belong in `ingestion.parsing`.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

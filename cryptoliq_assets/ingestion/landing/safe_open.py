@@ -1,0 +1,27 @@
+"""Open files of the drop folder: as safely as every other file (`core/safe_open.py`), within the size limit of the settings."""
+
+from pathlib import Path
+
+from cryptoliq_assets.core import Settings, read_regular
+
+
+def read_file(path: Path, settings: Settings) -> bytes:
+    """Read a regular file within CRYPTOLIQ_INGESTION__MAX_FILE_MIB.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        UnreadError: "not_a_file", "too_large" or "unreadable"; the message does not repeat the path.
+    """
+    return read_regular(path, int(settings.ingestion.max_file_mib * 2**20), limit=_limit(settings))
+
+
+def too_large(size: int, settings: Settings) -> bool:
+    return size > settings.ingestion.max_file_mib * 2**20
+
+
+def too_large_reason(size: int, settings: Settings) -> str:
+    return f"{size / 2**20:,.1f} MiB, more than {_limit(settings)}"
+
+
+def _limit(settings: Settings) -> str:
+    return f"the {settings.ingestion.max_file_mib:,.1f} MiB that CRYPTOLIQ_INGESTION__MAX_FILE_MIB allows"

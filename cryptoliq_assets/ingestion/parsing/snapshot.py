@@ -1,0 +1,309 @@
+"""One raw CSV file: bytes in, typed rows, refused rows and a report out.
+
+The road of a file: its name and header (`contract.py`), its cells (`cells.py`), its rows (`screening.py`), the unit of
+its changes (`units.py`), the rows let in (`kept.py`), its report (`report.py`). Nothing here touches a disk, and no
+content makes it raise. Many files at once go through `together.py`, which leaves to this module what is not ordinary.
+"""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cryptoliq_assets.ingestion.csv import (
+    FILE_REFUSED,
+    MOST_LISTED_ROWS,
+    REPEATS,
+    CellError,
+    Document,
+    FileRefusedError,
+    RefusedRow,
+    ValidatedRows,
+    check_cell_errors,
+    check_duplicate_columns,
+    check_missing,
+    find_cell_errors,
+    iso_date,
+    latest_allowed_date,
+    name_fault,
+    open_document,
+    read_cells,
+    read_text,
+    refused_rows,
+    truncated_line,
+    validate_inference_rows,
+    validate_rows,
+    without_systematic,
+)
+from cryptoliq_assets.ingestion.parsing.accepted_rows import describe_kept, fill_report, infer_file_units, kept_rows
+from cryptoliq_assets.ingestion.parsing.units import UnitConflictError, declared_unit
+from cryptoliq_assets.ingestion.quality import check_vital_columns
+from cryptoliq_assets.ingestion.reports import blank_report, row_issues
+from cryptoliq_assets.schemas import OBSERVED_COLUMN, QUESTION_COLUMNS, REQUIRED_COLUMNS
+
+REFUSED_SCHEMA = pa.schema(
+    [("line", pa.int64())] + [(name, pa.string()) for name in ("reason", "column", "value", "text")]
+)
+# Refusals in which the rows have a part: that of the header is one, since a foreign file is read as far as it goes.
+_ABOUT_ROWS = {"missing_columns", "no_usable_rows", "too_many_refused"}
+_REPEATED = {reason.code for reason in REPEATS}
+_NONE_REFUSED = REFUSED_SCHEMA.empty_table()
+
+
+@dataclass(frozen=True)
+class ParsedSnapshot:
+    """What one file gave.
+
+    `rows` (ROWS_SCHEMA: changes in percent, dates at midnight) is None where the file is refused as a whole, and
+    `refusal` then says why. `refused_rows` (REFUSED_SCHEMA) holds each row that was not let in, as it came; of a file refused
+    as a whole the first MOST_LISTED_ROWS.
+    `report` is JSON: see `report.blank_report` for its keys.
+    """
+
+    rows: pa.Table | None
+    refused_rows: pa.Table
+    refusal: str | None
+    report: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        """However a file was read, each of its rows is kept or refused for a reason: AssertionError otherwise."""
+        report = self.report
+        refused = sum(report["rows_refused"].values())
+        kept = 0 if self.rows is None else self.rows.num_rows
+        listed = self.refused_rows.num_rows
+        told = listed + report["rows_refused"].get(FILE_REFUSED, 0)
+        if self.rows is None and listed == MOST_LISTED_ROWS < refused:
+            told = refused
+        if (report["rows_read"], kept, told) != (report["rows_kept"] + refused, report["rows_kept"], refused):
+            raise AssertionError(
+                f"{report['file']}: {report['rows_read']} rows read, {report['rows_kept']} said to be kept and {kept} "
+                f"there, {refused} said to be refused and {told} there: a fault in cryptoliq, not in the file"
+            )
+
+    @classmethod
+    def accepted(cls, rows: pa.Table, refused: Sequence[RefusedRow], report: dict[str, Any]) -> "ParsedSnapshot":
+        """A file that was let in, but for some rows."""
+        return cls(rows, _refused_table(refused), None, report)
+
+    @classmethod
+    def refused_unread(cls, name: str, *, size: int, reason: str, code: str = "too_large") -> "ParsedSnapshot":
+        """A file refused before its content was looked at; its report has no sha256."""
+        report = blank_report(name, b"") | {"sha256": None, "size_bytes": size}
+        return cls(None, _NONE_REFUSED, reason, _refused(report, FileRefusedError(code, reason)))
+
+
+@dataclass
+class _Progress:
+    """What is known of a file when it is refused."""
+
+    report: dict[str, Any]
+    refused: list[RefusedRow] = field(default_factory=list)
+    errors: list[CellError] = field(default_factory=list)
+
+
+def parse_snapshot(
+    content: bytes,
+    *,
+    name: str,
+    today: dt.date,
+    first_date: dt.date,
+    change_unit: str = "auto",
+    max_refused_share: float = 0.5,
+    max_empty_share: float = 0.2,
+    sha256: str | None = None,
+    questions: bool = False,
+) -> ParsedSnapshot:
+    """Read one raw file.
+
+    `name` is the bare file name; rows dated before `first_date` or after `today` are refused. `ingestion.change_unit` is
+    "auto", or the unit of 1h, 24h and 7d ("percent", "fraction") of a file that declares none. A file with more than
+    `ingestion.max_rejected_fraction` of its rows at fault (repeated rows are no fault), or without coin, price or volume, is refused as a
+    whole; with a share of 1 no file is refused because of its values. The report names columns that are empty in more than
+    `ingestion.max_empty_fraction` of the rows. `sha256` is the digest
+    of the content, where it is known already; "" where nobody asks for it. `questions`: the file is no snapshot, its rows are
+    to be forecast, each by itself (`validate_inference_rows`).
+
+    Never raises on any content; ValueError for an unknown `ingestion.change_unit`.
+    """
+    progress = _Progress(blank_report(name, content, sha256=sha256))
+    report = progress.report
+    try:
+        rows = _accepted_rows(
+            content,
+            progress,
+            dates=(first_date, today),
+            change_unit=change_unit,
+            max_refused_share=max_refused_share,
+            max_empty_share=max_empty_share,
+            questions=questions,
+        )
+    except FileRefusedError as refusal:
+        rows = None
+        _refused(report, _telling(refusal, progress))
+    misnamed = name_fault(name)
+    if misnamed:
+        # Read all the same: a foreign file has more to be told of than its name.
+        besides = f"; besides, {report['refusal']}" if report["refusal"] else ""
+        rows = None
+        _refused(report, FileRefusedError("bad_name", misnamed + besides))
+    return ParsedSnapshot(rows, _refused_table(progress.refused), report["refusal"], report)
+
+
+def snapshot_dates(content: bytes) -> set[dt.date]:
+    """Valid days in a file's `date` column, whatever else is wrong with its rows; empty where it has none to read.
+
+    A cheap look that says which months a file touches; never raises.
+    """
+    try:
+        document = open_document(content)
+        if document.columns.count("date") != 1:
+            return set()
+        only = _only_day(document)
+        if only is not None:
+            return {only}
+        text, _ = read_text(document, ["date"])
+    except FileRefusedError:
+        return set()  # Why it cannot be read is for `parse_snapshot` to say.
+    return {day for cell in pc.unique(text["date"]).to_pylist() if (day := iso_date(cell)) is not None}
+
+
+def _only_day(document: Document) -> dt.date | None:
+    """The day that all rows end with, seen without reading them as CSV; None where that takes a closer look.
+
+    It is the file's only one: `date` is the last column, no quote hides a comma or a line end, and one row at least
+    (the first) has as many fields as the header, so that it counts.
+    """
+    content, start = document.content, document.body_start
+    if document.columns[-1] != "date" or b'"' in content or b"\r" in content:
+        return None
+    ending = content[-len(",YYYY-MM-DD\n") :]
+    if not (ending.startswith(b",") and ending.endswith(b"\n")):
+        return None
+    # One line end is the header's; a blank line makes the counts differ.
+    if content.count(ending, start) != content.count(b"\n", start) - 1:
+        return None
+    if content.count(b",", start, content.index(b"\n", start + 1)) != len(document.columns) - 1:
+        return None
+    return iso_date(ending[1:-1].decode("utf-8", "replace"))
+
+
+def _accepted_rows(
+    content: bytes,
+    progress: _Progress,
+    *,
+    dates: tuple[dt.date, dt.date],
+    change_unit: str,
+    max_refused_share: float,
+    max_empty_share: float,
+    questions: bool,
+) -> pa.Table:
+    """The rows let in, with `progress` filled on the way; raises FileRefusedError."""
+    report = progress.report
+    document = open_document(content)
+    report |= {"encoding": document.encoding, "ignored_columns": document.ignored_columns}
+    check_duplicate_columns(document)
+    cells, (first, today) = read_cells(document), dates
+    if questions:
+        screened = validate_inference_rows(cells, first=first, today=today)
+        dates = (first, latest_allowed_date(today))
+    else:
+        screened = validate_rows(cells, first=first, last=today)
+    # A file that is refused as a whole is in quarantine as it came: its refused rows need not all be listed.
+    whole = not screened.kept.any() or screened.faulty > max_refused_share * screened.cells.layout.rows_read
+    progress.refused = refused_rows(screened, document, most=MOST_LISTED_ROWS if whole and not questions else None)
+    errors = progress.errors = [] if questions else find_cell_errors(screened, document, progress.refused)
+    single = without_systematic(progress.refused, errors) if errors else progress.refused
+    explained = Counter(row.reason for row in progress.refused) - Counter(row.reason for row in single)
+    counts = {reason: count - explained[reason] for reason, count in screened.refused.items()}
+    report |= {
+        "rows": screened.cells.layout.rows_read,
+        "rows_read": screened.cells.layout.rows_read,
+        "rows_refused": dict(screened.refused),
+        "duplicates": screened.repeated,
+        "cell_errors": [error.record for error in errors],
+        "issues": [error.issue for error in errors] + row_issues(single, counts, dates=dates),
+    }
+    # A file in a foreign shape is read as far as it goes, so that its report tells all that is wrong with it.
+    check_missing(document, needed=QUESTION_COLUMNS if questions else REQUIRED_COLUMNS)
+    _check_rows(screened, document, max_refused_share=max_refused_share)
+    if rejects_content(max_refused_share):
+        check_cell_errors(errors)
+    every_row = np.zeros(screened.cells.layout.rows, dtype=np.int64)
+    declared = declared_unit(screened, document)
+    [finding] = infer_file_units(screened, file_of=every_row, files=1, override=change_unit, declared=declared)
+    if isinstance(finding, UnitConflictError):
+        raise FileRefusedError("unit_conflict", str(finding)) from finding
+    kept = kept_rows(screened, [0, int(np.count_nonzero(screened.kept))])
+    [outcome] = describe_kept(kept, [finding], compare=not questions, reject=rejects_content(max_refused_share))
+    if isinstance(outcome, FileRefusedError):
+        raise outcome
+    rows, described = outcome
+    fill_report(
+        report,
+        described,
+        document=document,
+        finding=finding,
+        observed=screened.cells.text.get(OBSERVED_COLUMN),
+        max_empty_share=max_empty_share,
+    )
+    return rows
+
+
+def rejects_content(max_refused_share: float) -> bool:
+    """Return whether a file may be rejected because of its values: not if all of its rows may be at fault."""
+    return max_refused_share < 1
+
+
+def _check_rows(screened: ValidatedRows, document: Document, *, max_refused_share: float) -> None:
+    """Raise FileRefusedError where rows condemn a file.
+
+    Codes: "empty", "truncated", "empty_columns", "no_usable_rows", "too_many_refused".
+    """
+    rows, refused = screened.cells.layout.rows_read, screened.refused
+    if not rows:
+        raise FileRefusedError("empty", "the file has a header but no rows")
+    line = truncated_line(screened, document)
+    if line is not None:
+        raise FileRefusedError(
+            "truncated", f"line {line}: the file breaks off within its last row: the transfer was cut"
+        )
+    check_vital_columns(screened, max_share=max_refused_share)
+    leading = max(refused, key=refused.__getitem__, default="")
+    if not screened.kept.any():
+        raise FileRefusedError("no_usable_rows", f"none of the {rows} rows is usable (leading reason: {leading})")
+    if screened.faulty > max_refused_share * rows:
+        share = f"{screened.faulty} of {rows} rows are refused, more than {max_refused_share:.0%}"
+        raise FileRefusedError("too_many_refused", f"{share} (leading reason: {leading})")
+
+
+def _telling(refusal: FileRefusedError, progress: _Progress) -> FileRefusedError:
+    """The refusal with the systematic errors, or else the first faulty row, where rows have to do with it: so that two
+    files of one foreign shape are told apart."""
+    first = next((row for row in progress.refused if row.reason not in _REPEATED), None)
+    if first is None or refusal.code not in _ABOUT_ROWS:
+        return refusal
+    told = "; ".join(error.issue for error in progress.errors) or f"first fault: {first.fault}"
+    return FileRefusedError(refusal.code, f"{refusal}; {told}")
+
+
+def _refused(report: dict[str, Any], refusal: FileRefusedError) -> dict[str, Any]:
+    """Write into the report that the file as a whole is refused, its good rows with it."""
+    refused = {reason: count for reason, count in report["rows_refused"].items() if reason != FILE_REFUSED}
+    good = report["rows_read"] - sum(refused.values())
+    told = [issue for issue in report["issues"] if issue != f"refused: {report['refusal']}"]
+    report["rows_refused"] = refused | ({FILE_REFUSED: good} if good else {})
+    report["issues"] = [f"refused: {refusal}", *told]
+    report |= {"accepted": False, "refusal": str(refusal), "refusal_code": refusal.code, "rows_kept": 0}
+    return report
+
+
+def _refused_table(refused: Sequence[RefusedRow]) -> pa.Table:
+    if not refused:
+        return _NONE_REFUSED
+    columns = zip(REFUSED_SCHEMA, zip(*refused, strict=True), strict=True)
+    return pa.Table.from_arrays([pa.array(values, column.type) for column, values in columns], schema=REFUSED_SCHEMA)

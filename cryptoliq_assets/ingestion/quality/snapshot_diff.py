@@ -1,0 +1,246 @@
+"""Each snapshot against the one before it: what the report of a file says of coins new, gone, renamed and replaced, of columns
+on another scale, and of single coins that are far from their days before."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cryptoliq_assets.core import OUTLIER_DAYS, Settings, month_of, months_between
+from cryptoliq_assets.ingestion.quality.coin_identity import CoinSnapshot, compare_snapshots, find_reused
+from cryptoliq_assets.ingestion.quality.diff_report import outlier_entry, scale_entry
+from cryptoliq_assets.ingestion.quality.outliers import OUTLIER_BOUNDS, find_outliers
+from cryptoliq_assets.ingestion.quality.scale_changes import find_scale_changes
+from cryptoliq_assets.storage import TableInvalid, TableStore
+
+# A snapshot older than this is no neighbour.
+OLDEST_DAYS = 7
+_LISTED = 50
+_EPOCH = dt.date(1970, 1, 1)
+_SEEN_COLUMNS = ["coin", "symbol", "price", "mkt_cap", "24h_volume"]
+_NUMBERS = ["price", "24h_volume", "mkt_cap", "24h"]
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """A file's coins of one day by number, and where in a table each has its row; that is read for the few that came or
+    went."""
+
+    coins: np.ndarray
+    table: pa.Table
+    places: np.ndarray
+
+    def seen(self, coins: np.ndarray) -> dict[str, CoinSnapshot]:
+        """What it says of those of these coins that it has."""
+        if not len(coins):
+            return {}
+        chosen = np.isin(self.coins, coins)
+        if not chosen.any():
+            return {}
+        rows = self.table.select(_SEEN_COLUMNS).take(pa.array(self.places[chosen])).to_pylist()
+        return {
+            row["coin"]: CoinSnapshot(row["symbol"], row["price"], row["mkt_cap"], row["24h_volume"]) for row in rows
+        }
+
+    def numbers(self, name: str) -> np.ndarray:
+        """A column of its coins, NaN where unknown."""
+        return self.table[name].to_numpy()[self.places].astype(float)
+
+
+@dataclass(frozen=True)
+class _Day:
+    """All that is known of one day, by file, the later arrival last."""
+
+    files: dict[str, _Snapshot] = field(default_factory=dict)
+
+    @property
+    def coins(self) -> np.ndarray:
+        parts = [part.coins for part in self.files.values()]
+        return parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
+
+    def numbers(self, name: str, coins: np.ndarray) -> np.ndarray:
+        """A column of these coins, NaN where the day has none of a coin."""
+        size = max([int(part.coins.max(initial=-1)) for part in self.files.values()] + [int(coins.max(initial=-1))]) + 1
+        values = np.full(size, np.nan)
+        for part in self.files.values():
+            values[part.coins] = part.numbers(name)
+        return values[coins]
+
+    def seen(self, coins: np.ndarray) -> dict[str, CoinSnapshot]:
+        found: dict[str, CoinSnapshot] = {}
+        for part in self.files.values():
+            found |= part.seen(coins)
+        return found
+
+
+@dataclass
+class SnapshotComparer:
+    """The snapshots that are known: those in the raw table, and those of the files parsed so far.
+
+    Of a date all files together are its snapshot, and a correction takes the place of the version before it: so it
+    does not matter which files came in one run. A coin has a number, given when its name is first met, so that names
+    are compared once and not file by file.
+    """
+
+    store: TableStore
+    settings: Settings = field(default_factory=Settings)
+    _by_date: dict[dt.date, _Day] = field(default_factory=dict)
+    _dates_of: dict[str, list[dt.date]] = field(default_factory=dict)
+    _taken: set[str] = field(default_factory=set)
+    _months_read: set[str] = field(default_factory=set)
+    _names: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
+
+    def compare(self, files: Sequence[tuple[str, pa.Table, list[str]]]) -> list[dict[str, Any]]:
+        """Report entries for files in their order, each given as its name, its rows and their dates (ISO, rising).
+
+        The last of a file's dates is held against the snapshot before it, those of the files before it included.
+        """
+        if not files:
+            return []
+        coins = self._numbers([part for _, rows, _ in files for part in rows["coin"].chunks])
+        ends = np.cumsum([rows.num_rows for _, rows, _ in files]).tolist()
+        return [
+            self._compare(name, rows, [dt.date.fromisoformat(date) for date in dates], coins[end - rows.num_rows : end])
+            for (name, rows, dates), end in zip(files, ends, strict=True)
+        ]
+
+    def _compare(self, name: str, rows: pa.Table, dates: list[dt.date], coins: np.ndarray) -> dict[str, Any]:
+        own = self._take(name, rows, dates, coins)
+        before = self._before(dates[-1])
+        said = {
+            "previous_snapshot": None,
+            "coins_new": None,
+            "coins_gone": None,
+            "likely_renames": [],
+            "reused_names": [],
+            "scale_changes": [],
+            "outliers": outlier_entry(self._outliers(name, dates)),
+        }
+        if before is None:
+            return said
+        earlier = self._by_date[before]
+        came, went = self._not_among(earlier.coins, own.coins), self._not_among(own.coins, earlier.coins)
+        known = self._seen_before(before) if len(came) and len(went) else set()
+        change = compare_snapshots(earlier.seen(went), own.seen(came), with_history=known)
+        scales, reused = self._against(earlier, own)
+        return said | {
+            "previous_snapshot": before.isoformat(),
+            "coins_new": {"count": len(change.new), "coins": change.new[:_LISTED]},
+            "coins_gone": {"count": len(change.gone), "coins": change.gone[:_LISTED]},
+            "likely_renames": [{"old": old, "new": new} for old, new in change.renames],
+            "reused_names": reused,
+            "scale_changes": scales,
+        }
+
+    def _against(self, earlier: _Day, own: _Snapshot) -> tuple[list[dict[str, Any]], list[str]]:
+        """Columns on another scale than in the snapshot before, and names that probably belong to another coin by now."""
+        both = np.intersect1d(earlier.coins, own.coins)
+        now = {name: _Day({"": own}).numbers(name, both) for name in _NUMBERS}
+        then = {name: earlier.numbers(name, both) for name in _NUMBERS}
+        scales = find_scale_changes(now, then, factor=self.settings.feed.scale_ratio)
+        # Where all prices or caps are off, no single name is.
+        comparable = not any(change.column in ("price", "mkt_cap") for change in scales)
+        reused = both[find_reused(now, then)] if comparable else both[:0]
+        listed = [scale_entry(change) for change in scales]
+        return listed, sorted(self._names.take(pa.array(reused)).to_pylist())
+
+    def _seen_before(self, date: dt.date) -> set[str]:
+        """Names of the coins of the days before a snapshot, as far back as a neighbour may lie."""
+        days = [self._by_date.get(date - dt.timedelta(days=back)) for back in range(1, OLDEST_DAYS)]
+        numbers = [day.coins for day in days if day is not None and day.files]
+        return set(self._names.take(pa.array(np.unique(np.concatenate(numbers)))).to_pylist()) if numbers else set()
+
+    def _outliers(self, name: str, dates: list[dt.date]) -> list[dict[str, Any]]:
+        """Prices and volumes of a file that are outliers of their coin, by date and coin."""
+        reach = {date - dt.timedelta(days=back) for date in dates for back in range(OUTLIER_DAYS + 1)}
+        for month in {month_of(date) for date in reach}:
+            self._read(month)
+        days = [
+            (date, self._by_date[date]) for date in sorted(reach) if date in self._by_date and self._by_date[date].files
+        ]
+        coins = np.concatenate([day.coins for _, day in days])
+        numbers = np.repeat([(date - _EPOCH).days for date, _ in days], [len(day.coins) for _, day in days])
+        order = np.lexsort((numbers, coins))
+        coins, numbers = coins[order], numbers[order]
+        # Which coins of a day are of this file, and not of another one of that day.
+        own = {(date - _EPOCH).days: self._by_date[date].files[name].coins for date in dates}
+        found = []
+        for column in OUTLIER_BOUNDS:
+            values = np.concatenate([day.numbers(column, day.coins) for _, day in days])[order]
+            judged = find_outliers(coins, numbers, values, column=column)
+            for place in np.flatnonzero(judged.outlier).tolist():
+                coin, day = int(coins[place]), int(numbers[place])
+                if day in own and coin in own[day]:
+                    date = (_EPOCH + dt.timedelta(days=day)).isoformat()
+                    cell = {"coin": self._names[coin].as_py(), "date": date, "column": column}
+                    found.append(cell | {"value": float(values[place]), "usual": float(judged.usual[place])})
+        return sorted(found, key=lambda cell: (cell["date"], cell["coin"], cell["column"]))
+
+    def _take(self, name: str, rows: pa.Table, dates: list[dt.date], coins: np.ndarray) -> _Snapshot:
+        """Put a file among what is known, in the place of its earlier version; returns its last date."""
+        self._taken.add(name)
+        for date in self._dates_of.pop(name, []):
+            self._by_date[date].files.pop(name, None)
+        for month in {month_of(date) for date in dates}:
+            self._read(month)
+        days = rows["date"].to_numpy() if len(dates) > 1 else None
+        for date in dates:
+            places = np.arange(rows.num_rows) if days is None else np.flatnonzero(days == np.datetime64(date, "ns"))
+            self._put(name, date, _Snapshot(coins[places], rows, places))
+        return self._by_date[dates[-1]].files[name]
+
+    def _put(self, name: str, date: dt.date, part: _Snapshot) -> None:
+        self._by_date.setdefault(date, _Day()).files[name] = part
+        self._dates_of.setdefault(name, []).append(date)
+
+    def _not_among(self, known: np.ndarray, coins: np.ndarray) -> np.ndarray:
+        """Those coins that are not known."""
+        absent = np.ones(len(self._names), dtype=bool)
+        absent[known] = False
+        return coins[absent[coins]]
+
+    def _numbers(self, names: list[pa.Array]) -> np.ndarray:
+        """The numbers of the coins named, array after array; names that are met for the first time get one."""
+        # All parts come out with one dictionary.
+        parts = pa.chunked_array(names, pa.string()).dictionary_encode().chunks
+        dictionary = parts[0].dictionary
+        new = dictionary.filter(pc.invert(pc.is_in(dictionary, self._names)))
+        self._names = pa.concat_arrays([self._names, new])
+        known = pc.index_in(dictionary, self._names).to_numpy()
+        return known[np.concatenate([part.indices.to_numpy() for part in parts])]
+
+    def _before(self, date: dt.date) -> dt.date | None:
+        earlier = [date - dt.timedelta(days=back) for back in range(1, OLDEST_DAYS + 1)]
+        for month in months_between(month_of(earlier[-1]), month_of(date)):
+            self._read(month)
+        return next((day for day in earlier if day in self._by_date and self._by_date[day].files), None)
+
+    def _read(self, month: str) -> None:
+        if month in self._months_read:
+            return
+        self._months_read.add(month)
+        if not self.store.path("raw_snapshots", month).exists():
+            return
+        try:
+            frame = self.store.read("raw_snapshots", [month], columns=[*_SEEN_COLUMNS, "24h", "date", "source_file"])
+        except TableInvalid:
+            # A damaged month is made anew by this run or another: no file has to wait for that.
+            return
+        names = frame["source_file"].cat.categories
+        files = frame["source_file"].cat.codes.to_numpy()
+        table = pa.Table.from_pandas(frame[[*_SEEN_COLUMNS, "24h"]], preserve_index=False)
+        categories = self._numbers([pa.array(frame["coin"].cat.categories, pa.string())])
+        coins = categories[frame["coin"].cat.codes.to_numpy()]
+        days = frame["date"].to_numpy().astype("datetime64[D]").astype(np.int64)
+        keys = days * len(names) + files
+        order = np.argsort(keys, kind="stable")
+        distinct, starts = np.unique(keys[order], return_index=True)
+        for key, places in zip(distinct.tolist(), np.split(order, starts[1:]), strict=True):
+            name, date = names[key % len(names)], _EPOCH + dt.timedelta(days=key // len(names))
+            # The rows of a version that this run has corrected count no more.
+            if name not in self._taken:
+                self._put(name, date, _Snapshot(coins[places], table, places))

@@ -1,0 +1,8 @@
+"""Stored models: artifacts, metadata, audit log, current version, promotion, rollback, safe loading.
+
+What a model computes belongs in `modeling.estimators`.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,200 @@
+"""Preprocess and train on files outside a home: the same functions as the assets, without tables, ledger or Dagster.
+
+A preprocessed file has one row a cleaned row: the contract's columns, flags, features and targets. A trained file is an
+artifact and its metadata beside it: MODEL.pkl and MODEL.json.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cryptoliq_assets.core import Settings, read_object, read_stored, to_json, write_chunks, write_files
+from cryptoliq_assets.ingestion.landing import dry_run_file
+from cryptoliq_assets.modeling.estimators import next_key
+from cryptoliq_assets.modeling.registry import ModelRejectedError, library_versions, load_model, sha256_of, to_bytes
+from cryptoliq_assets.storage import CONTRACT_COLUMNS, CSV, PARQUET, encode_months, sort_rows
+
+Progress = Callable[[str], None]
+_CLEANED = ("filled_forward", "filled_backward")
+_LABELS = ("target_date", "horizon_days", "target_score", "trainable")
+
+
+class FilesRefused(ValueError):
+    """Files outside a home that cannot be used; the message names file, reason and remedy."""
+
+
+@dataclass(frozen=True)
+class Preprocessed:
+    """rows: one a cleaned row; refused: reason by file; files: how many were read."""
+
+    rows: pd.DataFrame
+    refused: dict[str, str]
+    files: int
+
+
+def snapshot_files(path: Path) -> list[Path]:
+    """The file itself, or the CSV files of a folder by name. Raises FilesRefused where there is none."""
+    found = [path] if not path.is_dir() else sorted(file for file in path.iterdir() if file.suffix.lower() == ".csv")
+    if not found:
+        raise FilesRefused(f"{path}: no file *.csv is in it; expected snapshots named coingecko_YYYYMMDD.csv")
+    return found
+
+
+def preprocess_files(
+    paths: Sequence[Path], settings: Settings, *, today: dt.date, progress: Progress = lambda message: None
+) -> Preprocessed:
+    """Validate, clean, engineer and label snapshot files, the later of two names winning where both have a coin and date.
+
+    Raises FilesRefused, with each file's reason, where none is accepted.
+    """
+    from cryptoliq_assets.cleaning import clean_snapshots
+    from cryptoliq_assets.features import engineer_features
+    from cryptoliq_assets.labels import label_targets
+
+    tables, refused = [], {}
+    for number, path in enumerate(paths, 1):
+        snapshot = dry_run_file(path, settings, today=today)
+        if snapshot.rows is None:
+            refused[str(path)] = str(snapshot.refusal)
+        else:
+            tables.append(snapshot.rows)
+        progress(f"read {number:,} of {len(paths):,} files")
+    if not tables:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
+        raise FilesRefused(f"no file can be used: {reasons}")
+    raw = pa.concat_tables(tables, promote_options="permissive").to_pandas()
+    raw = raw.drop_duplicates(["coin", "date"], keep="last").astype({"coin": "category", "symbol": "category"})
+    raw = sort_rows(raw).reset_index(drop=True)
+    since, until = raw["date"].min(), raw["date"].max()
+    progress("cleaning")
+    cleaned, _ = clean_snapshots(raw, since=since, until=until)
+    progress("engineering features")
+    features = engineer_features(cleaned, formula=settings.formula)
+    progress("labelling")
+    labels = label_targets(features, horizon_days=settings.horizon_days, since=since, until=until)
+    rows = pd.concat([cleaned, features.drop(columns=list(cleaned.columns), errors="ignore")], axis=1)
+    rows = rows.assign(**{name: labels[name] for name in _LABELS}, mkt_cap_sqrt=np.sqrt(rows["mkt_cap"]))
+    rows = rows[[*CONTRACT_COLUMNS, *(name for name in rows.columns if name not in CONTRACT_COLUMNS)]]
+    return Preprocessed(rows, refused, len(paths))
+
+
+def write_rows(path: Path, rows: pd.DataFrame) -> Path:
+    """Write preprocessed rows: Parquet where the name ends so, else CSV; into a folder as engineered_features.csv."""
+    target = path / "engineered_features.csv" if path.is_dir() or not path.suffix else path
+    write_chunks(target, encode_months([rows], format=PARQUET if target.suffix == ".parquet" else CSV))
+    return target
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """Preprocessed rows. Raises FilesRefused where the file cannot be read or lacks columns."""
+    target = path / "engineered_features.csv" if path.is_dir() else path
+    try:
+        rows = pq.read_table(target).to_pandas() if target.suffix == ".parquet" else _read_csv(target)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise FilesRefused(
+            f"{target} cannot be read ({error}); expected what `cryptoliq preprocess --input … --out` writes"
+        ) from error
+    missing = [name for name in (*CONTRACT_COLUMNS, *_CLEANED, *_LABELS, "sound") if name not in rows.columns]
+    if missing:
+        raise FilesRefused(
+            f"{target}: columns are missing: {', '.join(missing)}; expected what `cryptoliq preprocess --input … --out` writes"
+        )
+    for name in ("date", "target_date"):
+        rows[name] = pd.to_datetime(rows[name]).astype("datetime64[ns]")
+    return sort_rows(rows.astype({"coin": "category", "symbol": "category"})).reset_index(drop=True)
+
+
+def train_rows(rows: pd.DataFrame, settings: Settings, *, progress: Progress) -> tuple[Any, dict[str, Any]]:
+    """Evaluate the candidates on preprocessed rows and fit the best one on all; returns model and metadata.
+
+    The gate of a home does not apply: there is no champion to compare with. Raises FilesRefused where nothing can be learnt.
+    """
+    from cryptoliq_assets.modeling.datasets import build_training_set, make_folds
+    from cryptoliq_assets.modeling.estimators import CANDIDATES, fit_spec
+    from cryptoliq_assets.modeling.evaluation import BASELINES, evaluate, evaluate_baseline, make_leaderboard
+    from cryptoliq_assets.modeling.registry import model_metadata
+
+    try:
+        table = build_training_set(rows, rows, cleaned=rows, formula=settings.formula)
+        folds = make_folds(
+            table,
+            count=settings.cv.n_splits,
+            first_origin=settings.cv.first_test_date,
+            min_train_dates=settings.cv.min_train_dates,
+        )
+    except (ValueError, KeyError) as error:
+        raise FilesRefused(f"nothing can be trained: {error}") from error
+    how = {"seed": settings.seed, "device": settings.xgboost_device}
+    evaluations = [evaluate(recipe, table, folds, progress=progress, **how) for recipe in CANDIDATES.values()]
+    baselines = [evaluate_baseline(name, table, folds) for name in BASELINES]
+    now = dt.datetime.now(dt.UTC)
+    board = make_leaderboard(
+        [*evaluations, *baselines],
+        generated_at=now.isoformat(timespec="seconds"),
+        horizon_days=table.horizon_days,
+        formula=settings.formula,
+        known_until=str(table.target_date.max()),
+    )
+    best = CANDIDATES[board["candidates"][0]["name"]]
+    evaluation = next(each for each in evaluations if each.name == best.name)
+    progress(f"{best.name}: fitting on all {len(table):,} rows")
+    model = fit_spec(best, table, **how)
+    metadata = model_metadata(best, table, board, evaluation=evaluation, level=settings.intervals.coverage, at=now)
+    return model, metadata
+
+
+def write_model(path: Path, model: Any, metadata: dict[str, Any]) -> dict[str, Any]:
+    """Write the artifact and, beside it, its metadata; returns these as stored. Raises ModelRefused where it would not load."""
+    from cryptoliq_assets.modeling.registry import check_fields
+
+    content, now = to_bytes(model), dt.datetime.now(dt.UTC)
+    version, model_version = next_key(model.NAME, now.date().isoformat(), keys=(), model_versions=())
+    stored = {
+        "model_name": model.NAME,
+        "version": version,
+        "model_version": model_version,
+        **metadata,
+        "sha256": sha256_of(content),
+        "libraries": library_versions(),
+        "promoted_at": now.isoformat(),
+        "promotion_reason": "trained on a file outside a home",
+    }
+    stored = json.loads(to_json(stored))
+    check_fields(stored)
+    load_model(content, stored, expected_sha256=stored["sha256"])
+    write_files({path: content, described_path(path): to_json(stored).encode("utf-8")})
+    return stored
+
+
+def read_model(path: Path) -> Any:
+    """The champion in a trained file, through the checks of the model loader. Raises ModelRefused with the reason."""
+    from cryptoliq_assets.modeling.inference import Champion
+    from cryptoliq_assets.modeling.registry import LoadedModel, check_fields
+
+    try:
+        metadata = read_object(described_path(path))
+        content = read_stored(path)
+    except (OSError, ValueError) as error:
+        raise ModelRejectedError(
+            f"{path} cannot be read ({error}); it needs {described_path(path).name} beside it"
+        ) from error
+    check_fields(metadata)
+    # No ledger vouches for it: the digest tells a damaged file, not a forged one.
+    return Champion(LoadedModel(load_model(content, metadata, expected_sha256=metadata.get("sha256")), metadata))
+
+
+def described_path(path: Path) -> Path:
+    """Where the metadata of a trained file lie."""
+    return path.with_suffix(".json")
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, keep_default_na=False, na_values=[""], float_precision="round_trip", low_memory=False)

@@ -1,0 +1,219 @@
+"""Verify everything that a home has stored: archive, tables, models, candidates, ledger, catalogue and reports.
+
+No Dagster here: the asset `stored_bytes` and `cryptoliq verify` both call `verify_home`. Every byte that has a digest is compared
+with it. `deep` also looks at what the bytes say: rows of each month against the day digests of its stamp and its schema, each
+model loaded through every check.
+"""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptoliq_assets.core import Settings, UnreadError, read_object, write_json
+from cryptoliq_assets.ingestion.landing import (
+    CatalogDamagedError,
+    CatalogEntry,
+    open_catalog,
+    repair_catalog,
+    restore_from_drop_folder,
+)
+from cryptoliq_assets.modeling.registry import LINK, ModelStore, store_of
+from cryptoliq_assets.monitoring import FAIL, OK, Finding
+from cryptoliq_assets.monitoring.data import stored_checks as checks
+from cryptoliq_assets.schemas import TABLES
+from cryptoliq_assets.storage import TableStore, set_aside
+
+REPORT = "verify.json"
+CATALOGUE, ARCHIVE, TABLE = "catalogue", "archive", "table"
+LEDGER, POINTER, MODEL, CANDIDATE, REPORTS = "ledger", "pointer", "model", "candidate", "report"
+_LISTED = 5
+# One place: what is said of all that is stored recovers at the next verification that finds nothing.
+_WHERE = "stored bytes"
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One damaged item: kind, where it is stored, what is wrong, and what repairs it."""
+
+    kind: str
+    path: str
+    problem: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The result of one verification. checked: items by kind; repaired: what `repair` did, a sentence each."""
+
+    made_at: str
+    deep: bool
+    checked: dict[str, int]
+    damaged: list[Damage]
+    repaired: list[str]
+
+    def condition(self) -> Finding:
+        """The state as the monitor reports it."""
+        figures = {"checked": self.checked, "damaged": len(self.damaged), "deep": self.deep}
+        if not self.damaged:
+            what = f"{sum(self.checked.values()):,} stored item(s) have the bytes that were written"
+            return Finding("data_damaged", OK, _WHERE, what, figures=figures)
+        named = "; ".join(f"{each.path}: {each.problem}; {each.remedy}" for each in self.damaged[:_LISTED])
+        more = f"; and {len(self.damaged) - _LISTED} more" if len(self.damaged) > _LISTED else ""
+        what = f"{len(self.damaged)} stored item(s) are damaged: {named}{more}"
+        return Finding("data_damaged", FAIL, _WHERE, what, self.made_at, figures)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As reports/verify.json holds it."""
+        return {**asdict(self), "conditions": [self.condition().to_dict()]}
+
+
+# An item to check: its kind, where it is stored, and the check, which returns what is wrong with it and what repairs it.
+_Item = tuple[str, str, Callable[[], checks.Fault | None]]
+
+
+def verify_home(
+    settings: Settings,
+    *,
+    deep: bool = False,
+    repair: bool = False,
+    progress: Callable[[str, int, int], None] = lambda kind, done, total: None,
+) -> Verification:
+    """Verify a home and write reports/verify.json. progress: called with the kind, and how many items of how many are done.
+
+    repair: make a damaged catalogue again, restore archived files that the drop folder still has, and set damaged months aside
+    for the next refresh. The caller holds the run lock then.
+    """
+    repaired = _repair_catalogue(settings) if repair else []
+    items = list(_items(settings, deep=deep))
+    checked: Counter[str] = Counter()
+    damaged = []
+    for done, (kind, path, check) in enumerate(items, 1):
+        fault = check()
+        if fault and repair and (sentence := _repaired(settings, kind, path)):
+            repaired.append(sentence)
+            fault = check()
+        if fault:
+            damaged.append(Damage(kind, path, *fault))
+        checked[kind] += 1
+        progress(kind, done, len(items))
+    made_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    result = Verification(made_at, deep, dict(checked), damaged, repaired)
+    write_json(settings.reports_dir / REPORT, result.to_dict())
+    return result
+
+
+def last_verification(settings: Settings) -> dict[str, Any] | None:
+    """What reports/verify.json says of the last one: made_at, deep, items checked, items damaged; None where there is none.
+
+    Raises UnreadError for a report that cannot be read.
+    """
+    path = settings.reports_dir / REPORT
+    try:
+        report = read_object(path)
+        return {
+            "made_at": str(report["made_at"]),
+            "deep": bool(report["deep"]),
+            "checked": sum(report["checked"].values()),
+            "damaged": [str(each["path"]) for each in report["damaged"]],
+        }
+    except FileNotFoundError:
+        return None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UnreadError("damaged", f"{path} is damaged ({error!r}); `cryptoliq verify` writes it again") from error
+
+
+def stored_conditions(settings: Settings, now: dt.datetime, *, store: TableStore) -> list[Finding]:
+    """data_damaged: a damaged catalogue, or months that cannot be made because an archived file is damaged, else what the
+    last verification found."""
+    # Not at the top: every process of Dagster imports the monitor, and few need the parser.
+    from cryptoliq_assets.ingestion.landing import make_plan
+
+    try:
+        blocked = make_plan(settings, open_catalog(settings), store=store, today=now.date()).blocked
+    except CatalogDamagedError as error:
+        return [Finding("data_damaged", FAIL, _WHERE, str(error))]
+    if blocked:
+        what = "; ".join(f"{month} is not made: {reason}" for month, reason in sorted(blocked.items())[:_LISTED])
+        return [Finding("data_damaged", FAIL, _WHERE, what, figures={"months": sorted(blocked)})]
+    try:
+        [told] = read_object(settings.reports_dir / REPORT)["conditions"]
+        return [Finding.of(told)]
+    except FileNotFoundError:
+        return [Finding("data_damaged", OK, _WHERE, "nothing was verified yet: `cryptoliq verify` does")]
+    except (OSError, ValueError, KeyError, TypeError):
+        # What is said of a report that cannot be read is `report_broken`.
+        return []
+
+
+def _items(settings: Settings, *, deep: bool) -> Iterator[_Item]:
+    yield CATALOGUE, str(settings.catalogue_path), lambda: checks.check_catalogue(settings)
+    for file in _archived(settings):
+        path = str(settings.archive_dir / str(file.archived_as))
+        yield ARCHIVE, path, lambda file=file: checks.check_archived(file, settings)
+    store = TableStore(settings)
+    for table in TABLES:
+        for month in store.months(table):
+            path = str(store.path(table, month))
+            yield TABLE, path, lambda table=table, month=month: checks.check_month(store, table, month, deep=deep)
+    models = store_of(settings)
+    current, versions = _stored_models(models)
+    yield LEDGER, str(models.ledger.path), lambda: checks.check_ledger(models, versions)
+    if versions:
+        yield POINTER, str(models.folder / LINK), lambda: checks.check_pointer(models)
+    for version in versions:
+        path = str(models.folder / f"{version}.pkl")
+        yield MODEL, path, lambda version=version: checks.check_model(models, version, current=current, deep=deep)
+    folder = settings.models_dir / "candidates"
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        yield CANDIDATE, str(path), lambda path=path: checks.check_candidate_files(path, settings)
+    wrong = checks.find_wrong_reports(settings)
+    for path in _documents(settings):
+        yield REPORTS, str(path), lambda path=path: checks.check_document(path, wrong.get(str(path)))
+
+
+def _archived(settings: Settings) -> list[CatalogEntry]:
+    """Versions whose copy is in the archive; none where the catalogue is damaged, which is an item of its own."""
+    try:
+        files = open_catalog(settings).files(states=["accepted", "superseded"])
+    except (CatalogDamagedError, OSError):
+        return []
+    # A version that came back has its first copy.
+    return list({file.archived_as: file for file in files}.values())
+
+
+def _stored_models(models: ModelStore) -> tuple[str | None, list[str]]:
+    """The current version and all that are stored; none where the ledger cannot be read, which is an item of its own."""
+    try:
+        return models.current_version(), models.versions()
+    except OSError:
+        return None, []
+
+
+def _documents(settings: Settings) -> list[Path]:
+    """Reports that are read back, the backtest among them; that of verification itself is written at the end."""
+    kinds = [(settings.reports_dir, "*.json"), (settings.reports_dir, "*.parquet"), (settings.validation_dir, "*.json")]
+    found = [path for folder, kind in kinds if folder.is_dir() for path in sorted(folder.glob(kind))]
+    return [path for path in found if path.name != REPORT]
+
+
+def _repair_catalogue(settings: Settings) -> list[str]:
+    aside = repair_catalog(settings)
+    return [f"the catalogue was made again from archive and reports; the damaged one is {aside}"] if aside else []
+
+
+def _repaired(settings: Settings, kind: str, path: str) -> str | None:
+    """Repair one item where that loses nothing; what was done, None where it cannot be."""
+    if kind == ARCHIVE:
+        for file in _archived(settings):
+            if str(settings.archive_dir / str(file.archived_as)) == path and restore_from_drop_folder(file, settings):
+                return f"{path} was restored from data/raw"
+    if kind == TABLE:
+        store = TableStore(settings)
+        for table in TABLES:
+            for month in store.months(table):
+                if str(store.path(table, month)) == path and (aside := set_aside(store, table, month)):
+                    return f"{path} was set aside as {aside.name}: `cryptoliq materialize` makes the month again"
+    return None

@@ -1,0 +1,177 @@
+"""The drift report: what the tables of a home say of the feed and of the champion's inputs, as one value for JSON and page."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cryptoliq_assets.core import Settings, centred_by_day, month_of, months_between
+from cryptoliq_assets.forecasting import newest_date
+from cryptoliq_assets.modeling import (
+    PREDICTIONS,
+    REFERENCE,
+    SCORE,
+    Champion,
+    Reference,
+    load_champion,
+    make_reference,
+    measured_features,
+)
+from cryptoliq_assets.modeling.registry import ModelRejectedError
+from cryptoliq_assets.monitoring import Finding, broken_condition, working_condition
+from cryptoliq_assets.monitoring.data import FeedDiagnosis, conditions, read_feed, vitals
+from cryptoliq_assets.monitoring.drift.measure import Drift, drift_condition, measure_drift, overall
+from cryptoliq_assets.schemas import FEATURE_NAMES
+from cryptoliq_assets.storage import TableStore
+
+_KEYS = ["coin", "date", "sound"]
+# The part of the monitor that holds the champion's inputs against their reference.
+DRIFT = "drift of the champion"
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """What was looked at and found.
+
+    newest: date of the newest snapshot, None of an empty home; days: those that drift was measured on; left_out: by day the
+    faults for which it was not; vitals: see `vitals.vitals`, up to the newest snapshot; reference_from: where the reference
+    came from, in words; no_drift: why drift was not measured, None where it was; score: centred scores of the days measured.
+    """
+
+    made_at: dt.datetime
+    newest: dt.date | None
+    conditions: list[Finding]
+    vitals: pd.DataFrame
+    days: list[dt.date] = field(default_factory=list)
+    left_out: dict[dt.date, list[str]] = field(default_factory=dict)
+    moves: list[dt.date] = field(default_factory=list)
+    champion: str | None = None
+    reference: Reference | None = None
+    reference_from: str | None = None
+    no_drift: str | None = None
+    drifts: list[Drift] = field(default_factory=list)
+    score: np.ndarray = field(default_factory=lambda: np.array([]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As reports/drift_report.json holds it."""
+        reference = None
+        if self.reference is not None:
+            reference = {key: value for key, value in self.reference.to_dict().items() if key != "distributions"}
+            reference["from"] = self.reference_from
+        return {
+            "made_at": self.made_at.isoformat(timespec="seconds"),
+            "newest_snapshot": self.newest,
+            "champion": self.champion,
+            "days": self.days,
+            "days_left_out": {day.isoformat(): kinds for day, kinds in self.left_out.items()},
+            "market_moves": self.moves,
+            "reference": reference,
+            "not_measured": self.no_drift,
+            "overall": overall(self.drifts),
+            "drift": [drift.to_dict() for drift in self.drifts],
+            "feed": [
+                {"date": day.date()} | {name: _known(value) for name, value in signs.items()}
+                for day, signs in self.vitals.iterrows()
+            ],
+            "conditions": [condition.to_dict() for condition in self.conditions],
+        }
+
+
+def report_paths(reports_dir: Path) -> tuple[Path, Path]:
+    """The report for programs, and for people."""
+    return reports_dir / "drift_report.json", reports_dir / "drift_report.html"
+
+
+def make_report(settings: Settings, store: TableStore, *, now: dt.datetime) -> DriftReport:
+    """Look at the newest snapshot and the days before it; a home without snapshots gives a report without conditions."""
+    newest = newest_date(store, "raw_snapshots")
+    if newest is None:
+        return DriftReport(now, None, [], vitals(store.read("raw_snapshots", [])), no_drift="there is no snapshot yet")
+    signs, verdicts = read_feed(settings, store, newest=newest, days=settings.drift.window_days)
+    feed = conditions(verdicts.get(newest))
+    try:
+        report = _measured(settings, store, now=now, newest=newest, verdicts=verdicts, signs=signs)
+        moved = report.moves[-1].isoformat() if report.moves else None
+        drift = [drift_condition(report.drifts, moved=moved), working_condition(DRIFT)]
+    except Exception as error:  # What is wrong with the champion's inputs must not hide what is wrong with the feed.
+        drift = [broken_condition(DRIFT, error)]
+        report = DriftReport(now, newest, [], signs, no_drift=drift[0].what)
+    report.conditions.extend([*feed, *drift])
+    return report
+
+
+def _measured(
+    settings: Settings,
+    store: TableStore,
+    *,
+    now: dt.datetime,
+    newest: dt.date,
+    verdicts: Mapping[dt.date, FeedDiagnosis],
+    signs: pd.DataFrame,
+) -> DriftReport:
+    """The report without its conditions: drift of the sound rows of the last days whose snapshots had no fault."""
+    left_out = {day: verdict.spoilt for day, verdict in verdicts.items() if verdict.spoilt}
+    days = [day for day in verdicts if day not in left_out]
+    found: dict[str, Any] = {
+        "days": days,
+        "left_out": left_out,
+        "moves": [day for day, verdict in verdicts.items() if "market_move" in verdict.raised],
+    }
+    try:
+        champion, refused = load_champion(settings), "there is no champion yet"
+    except ModelRejectedError as error:
+        champion, refused = None, f"no stored model loads: {error.reason}"
+    if champion is None:
+        return DriftReport(now, newest, [], signs, no_drift=refused, **found)
+    found["champion"] = champion.version
+    names = measured_features(list(dict.fromkeys([*champion.metadata["features"], SCORE])))
+    rows = _sound_rows(store, champion, days) if days else pd.DataFrame()
+    if rows.empty:
+        return DriftReport(now, newest, [], signs, no_drift="no sound row on a day without fault", **found)
+    reference, source = reference_of(champion, store, days=settings.drift.reference_days)
+    if reference is None:
+        return DriftReport(now, newest, [], signs, no_drift=source, **found)
+    values, dates = _values(rows, names, champion), rows["date"].to_numpy()
+    coins = rows["coin"].nunique()
+    drifts = measure_drift(reference, values, dates, coins=coins, settings=settings)
+    found |= {"reference": reference, "reference_from": source, "drifts": drifts}
+    return DriftReport(now, newest, [], signs, score=centred_by_day(values[SCORE], dates), **found)
+
+
+def reference_of(champion: Champion, store: TableStore, *, days: int) -> tuple[Reference | None, str]:
+    """The champion's reference and where it is from: its metadata, or the stored tables where those have none, as before
+    references were kept; None, with the reason, where the tables do not reach back to its training either."""
+    stored = champion.metadata.get(REFERENCE)
+    if stored is not None:
+        return Reference.of(stored), "stored with the champion"
+    last = dt.date.fromisoformat(champion.metadata["training"]["last_date"])
+    span = [last - dt.timedelta(days=back) for back in reversed(range(days))]
+    rows = _sound_rows(store, champion, span)
+    if rows.empty:
+        return None, f"{champion.version} has no reference, and the tables have no row of the days up to {last}"
+    names = measured_features(list(dict.fromkeys([*champion.metadata["features"], SCORE])))
+    values = _values(rows, names, champion)
+    made = make_reference(values, rows["date"].to_numpy(), coins=int(rows["coin"].nunique()))
+    return made, f"made from the stored tables: {champion.version} was promoted before references were kept"
+
+
+def _sound_rows(store: TableStore, champion: Champion, days: list[dt.date]) -> pd.DataFrame:
+    """Sound feature rows of these days, all that the champion reads."""
+    # Not its own features alone: of a coin that is back after a gap it reads what they are made from.
+    columns = list(dict.fromkeys([*_KEYS, *champion.metadata["features"], *FEATURE_NAMES]))
+    rows = store.read("engineered_features", months_between(month_of(days[0]), month_of(days[-1])), columns=columns)
+    wanted = rows["date"].isin([pd.Timestamp(day) for day in days]) & rows["sound"]
+    return rows[wanted].reset_index(drop=True)
+
+
+def _values(rows: pd.DataFrame, names: list[str], champion: Champion) -> dict[str, np.ndarray]:
+    values = {name: rows[name].to_numpy(dtype=float) for name in names}
+    return values | {PREDICTIONS: champion.predict(rows)["predicted"].to_numpy(dtype=float)}
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

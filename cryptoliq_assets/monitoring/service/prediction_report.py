@@ -1,0 +1,201 @@
+"""Predictions: what the service's record says of them, and whether they stopped or failed."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from cryptoliq_assets.core import Settings, to_json, write_files
+from cryptoliq_assets.monitoring import FAIL, OK, WARN, Check, Finding
+from cryptoliq_assets.monitoring.service.app_log import REPORT, tallies
+from cryptoliq_assets.monitoring.service.prediction_stats import API, APP, COMMAND, DailyPredictionStats
+
+CSV_REPORT = "prediction_metrics.csv"
+WHERE = "service"
+_HOUR = dt.timedelta(hours=1)
+# Predictions in a window below which it is somebody who tries the service out, not its use.
+LEAST_USUAL = 10
+# Of the seven windows before at the same time of day, as many had use: no use on one day makes none usual.
+LEAST_WINDOWS = 3
+# Silent for longer, the service is out of use, and whoever had to know was told.
+RETIRED_DAYS = 14
+# Fewer failures in a day are those of single requests.
+LEAST_FAILED = 5
+_FAIL_FACTOR = 5.0
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The report, and a row a day: the figures of `DayTally.figures`."""
+
+    report: dict[str, Any]
+    days: pd.DataFrame
+
+
+def measure_predictions(settings: Settings, *, now: dt.datetime) -> Metrics:
+    """Read what is new in the service's record and write reports/prediction_metrics.csv and .json."""
+    days = tallies(settings, now=now)
+    table = pd.DataFrame([day.figures() for day in days.values()], columns=list(DailyPredictionStats("").figures()))
+    report = {
+        "made_at": now.isoformat(timespec="seconds"),
+        "last": list(days.values())[-1].figures() if days else None,
+        "holdout": holdout_errors(settings),
+        "conditions": [found.to_dict() for found in _conditions(days, settings, now)],
+        # What the next look goes on from.
+        "tallies": [day.to_dict() for day in days.values()],
+    }
+    write_files(
+        {
+            settings.reports_dir / CSV_REPORT: table.to_csv(index=False).encode("utf-8"),
+            settings.reports_dir / REPORT: to_json(report).encode("utf-8"),
+        }
+    )
+    return Metrics(report, table)
+
+
+def prediction_conditions(settings: Settings, now: dt.datetime) -> list[Finding]:
+    """Whether predictions stopped and whether the service fails requests, as of `now` (UTC); reads what is new alone."""
+    return _conditions(tallies(settings, now=now), settings, now)
+
+
+def stopped_look(
+    days: Mapping[str, DailyPredictionStats], settings: Settings, *, now: dt.datetime, source: str = API
+) -> Check:
+    """FAIL where there was no prediction for `service_monitor.no_traffic_hours` although there usually is at this time of day.
+
+    Usual: of the seven windows at the same hours before the last prediction at least three had ten or more, and so had the
+    one of the same weekday, where the record goes back so far. Where requests came and failed it is no silence.
+    """
+    last = max((at for day in days.values() if (at := day.last_of(source)) is not None), default=None)
+    if last is None:
+        who = "service" if source == API else source
+        return Check(OK, f"the {who} has not predicted yet", figures={"predictions": 0})
+    at = dt.datetime.fromtimestamp(last, dt.UTC)
+    hour, length = _hour_of(now), settings.service_monitor.no_traffic_hours
+    rows = _count(days, lambda day: day.hours_of(source))
+    # The hour that is not over yet, and whole ones before it.
+    recent = rows(hour, length + 1)
+    figures: dict[str, Any] = {"predictions": recent, "hours": length, "last_at": at.isoformat(timespec="seconds")}
+    if recent:
+        return Check(OK, f"{recent:,} predictions in the last {length} hours", figures=figures)
+    told = f"no prediction since {at:%Y-%m-%d %H:%M} UTC"
+    failed = _count(days, lambda day: day.failed)(hour, length + 1) if source == API else 0
+    if failed:
+        return Check(OK, f"{told}; {failed:,} requests came and failed", figures=figures | {"failed": failed})
+    if now - at > dt.timedelta(days=RETIRED_DAYS):
+        return Check(OK, f"{told}: out of use for more than {RETIRED_DAYS} days", figures=figures)
+    ago = next(back for back in range(1, RETIRED_DAYS + 2) if _before(hour, back) - length * _HOUR <= at)
+    usual = [rows(_before(hour, ago + back), length) for back in range(7)]
+    week = _before(hour, -(-ago // 7) * 7)
+    first = min(day.day for day in days.values() if sum(day.hours_of(source)))
+    same_weekday = rows(week, length) >= LEAST_USUAL or (week - length * _HOUR).date().isoformat() < first
+    busy = sum(count >= LEAST_USUAL for count in usual)
+    stopped = busy >= LEAST_WINDOWS and same_weekday
+    figures |= {"usual": sorted(usual)[len(usual) // 2], "windows_with_use": busy}
+    return Check(
+        FAIL if stopped else OK,
+        f"{told}; of the 7 windows of {length} hours at this time of day before, {busy} had {LEAST_USUAL} or more",
+        at.isoformat(timespec="seconds") if stopped else None,
+        figures,
+    )
+
+
+def errors_look(days: Mapping[str, DailyPredictionStats], settings: Settings, *, now: dt.datetime) -> Check:
+    """Share of the requests to predict of the last 24 hours that ended with a status of 500 or more."""
+    hour = _hour_of(now)
+    failed = _count(days, lambda day: day.failed)(hour, 24)
+    answered = _count(days, lambda day: day.answered)(hour, 24)
+    share = failed / (failed + answered) if failed else 0.0
+    limit = settings.service_monitor.max_error_rate
+    level = OK
+    if failed >= LEAST_FAILED and share > limit:
+        level = FAIL if share > _FAIL_FACTOR * limit else WARN
+    return Check(
+        level,
+        f"{failed:,} of {failed + answered:,} requests of the last 24 hours failed: {share:.1%} "
+        f"(WARN above {limit:.1%}, FAIL above {_FAIL_FACTOR * limit:.1%}, from {LEAST_FAILED} on)",
+        _first_failure(days, hour) if level != OK else None,
+        {"failed": failed, "answered": answered, "error_rate": share},
+    )
+
+
+def holdout_errors(settings: Settings) -> dict[str, Any] | None:
+    """Mean absolute error and mean absolute prediction of each coin on days that the champion's recipe had not seen, from the backtest; None where
+    nothing was trained yet."""
+    # Here, not at the top: they bring the learners' libraries, which whoever only looks does without.
+    from cryptoliq_assets.modeling.evaluation import by_coin_path, read_by_coin
+    from cryptoliq_assets.modeling.registry import ModelRejectedError, store_of
+    from cryptoliq_assets.schemas import WITH_HISTORY
+
+    path = by_coin_path(settings.reports_dir)
+    if not path.exists():
+        return None
+    store = store_of(settings)
+    version = store.current_version()
+    try:
+        recipe = store.metadata(version).get("recipe", {}) if version else {}
+    except ModelRejectedError:
+        # A champion that cannot be read is told of by whoever watches the models.
+        recipe = {}
+    rows = read_by_coin(path, columns=["coin", "model", "view", "rows", "mae", "mean_absolute_prediction"])
+    rows = rows[(rows["view"] == WITH_HISTORY) & (rows["model"] == recipe.get("name"))]
+    if rows.empty:
+        return None
+    rows = rows.sort_values("mae", ascending=False)
+    # Absent from what an earlier release wrote.
+    predicted = rows.get("mean_absolute_prediction", pd.Series(dtype=float))
+    return {
+        "model": recipe["name"],
+        "version": version,
+        "rows": int(rows["rows"].sum()),
+        "mae": float((rows["mae"] * rows["rows"]).sum() / rows["rows"].sum()),
+        "mae_by_coin": {str(coin): float(mae) for coin, mae in zip(rows["coin"], rows["mae"], strict=True)},
+        "mean_absolute_prediction_by_coin": {
+            str(rows.at[place, "coin"]): float(value) for place, value in predicted.items()
+        },
+    }
+
+
+def _conditions(days: Mapping[str, DailyPredictionStats], settings: Settings, now: dt.datetime) -> list[Finding]:
+    return [
+        stopped_look(days, settings, now=now).condition("predictions_stopped", WHERE),
+        *_stopped_elsewhere(days, settings, now),
+        errors_look(days, settings, now=now).condition("service_errors", WHERE),
+    ]
+
+
+def _stopped_elsewhere(days: Mapping[str, DailyPredictionStats], settings: Settings, now: dt.datetime) -> list[Finding]:
+    """The same of app and command, where they are in use. Daily forecasts that stop are stale data or a run that failed."""
+    used = [source for source in (APP, COMMAND) if any(day.last_of(source) is not None for day in days.values())]
+    return [
+        stopped_look(days, settings, now=now, source=source).condition("predictions_stopped", source) for source in used
+    ]
+
+
+def _hour_of(now: dt.datetime) -> dt.datetime:
+    return now.astimezone(dt.UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _before(hour: dt.datetime, days: int) -> dt.datetime:
+    return hour - dt.timedelta(days=days)
+
+
+def _count(
+    days: Mapping[str, DailyPredictionStats], of: Callable[[DailyPredictionStats], list[int]]
+) -> Callable[[dt.datetime, int], int]:
+    """How many in the `length` hours up to and with the one that begins at `hour`."""
+
+    def count(hour: dt.datetime, length: int) -> int:
+        hours = [hour - back * _HOUR for back in range(length)]
+        return sum(of(days[day])[each.hour] for each in hours if (day := each.date().isoformat()) in days)
+
+    return count
+
+
+def _first_failure(days: Mapping[str, DailyPredictionStats], hour: dt.datetime) -> str:
+    """The first hour of the last 24 in which a request failed."""
+    failed = _count(days, lambda day: day.failed)
+    hours = [hour - back * _HOUR for back in range(23, -1, -1)]
+    return next(each for each in hours if failed(each, 1)).isoformat(timespec="seconds")

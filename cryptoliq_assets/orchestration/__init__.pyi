@@ -1,0 +1,39 @@
+from .asset_metadata import frame_metadata as frame_metadata
+from .dead_runs import (
+    PROCESS_TAG as PROCESS_TAG,
+    fail_dead_runs as fail_dead_runs,
+    mark_run_alive as mark_run_alive,
+    process_mark as process_mark,
+)
+from .definitions import build_definitions as build_definitions
+from .jobs import (
+    INGEST_JOB as INGEST_JOB,
+    MONITOR_JOB as MONITOR_JOB,
+    PREPROCESS_JOB as PREPROCESS_JOB,
+    REFUSED_TAG as REFUSED_TAG,
+    AssetJob as AssetJob,
+    selection_of as selection_of,
+)
+from .report_runs import run_check as run_check, run_report as run_report
+from .run_conditions import (
+    MONITOR_GROUP as MONITOR_GROUP,
+    PART as PART,
+    observe_guarded as observe_guarded,
+    run_condition as run_condition,
+)
+from .runner import RunFailed as RunFailed, Runner as Runner
+from .table_assets import (
+    CANDIDATES_IO as CANDIDATES_IO,
+    OWNERS as OWNERS,
+    TABLES_IO as TABLES_IO,
+    all_months_dep as all_months_dep,
+    month_range_tags as month_range_tags,
+    table_asset as table_asset,
+    upstream_month_mapping as upstream_month_mapping,
+)
+from .table_checks import (
+    RESTATES as RESTATES,
+    Finding as Finding,
+    TableCheck as TableCheck,
+    build_table_checks as build_table_checks,
+)

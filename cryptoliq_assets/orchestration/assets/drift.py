@@ -1,0 +1,60 @@
+"""`drift_report`: is the feed whole, and do the champion's inputs still look as they did in training?"""
+
+import datetime as dt
+
+import dagster as dg
+
+from cryptoliq_assets.core import Settings, to_json, write_file
+from cryptoliq_assets.orchestration import OWNERS, all_months_dep, run_report
+from cryptoliq_assets.orchestration.io_managers import PanderaParquetIOManager
+from cryptoliq_assets.orchestration.resources import RunLock
+from cryptoliq_assets.storage import TableStore
+
+CODE_VERSION = "1"
+
+
+def drift_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    @dg.asset(
+        group_name="monitor",
+        kinds={"python", "json"},
+        owners=OWNERS,
+        code_version=CODE_VERSION,
+        deps=[all_months_dep("raw_snapshots"), all_months_dep("engineered_features"), "champion"],
+    )
+    def drift_report(
+        context: dg.AssetExecutionContext, lock: RunLock, tables: dg.ResourceParam[PanderaParquetIOManager]
+    ) -> dg.MaterializeResult:
+        """The last days against the champion's training reference, and the newest snapshot's feed: fault or market.
+
+        reports/drift_report.json for programs, reports/drift_report.html for people. PSI, Wasserstein distance, share of
+        missing and shift of the median for each feature, the score and the predictions; snapshots with a fault are left out.
+        """
+        return run_report(context, settings, lambda: _make(settings, tables.store()))
+
+    return [drift_report]
+
+
+def _make(settings: Settings, store: TableStore) -> dg.MaterializeResult:
+    from cryptoliq_assets.monitoring import OK, worst
+    from cryptoliq_assets.monitoring.drift import drift_markdown, drift_page, make_report, overall, report_paths
+
+    report = make_report(settings, store, now=dt.datetime.now(dt.UTC))
+    value, page = report_paths(settings.reports_dir)
+    # First and by itself: a page that cannot be drawn must not hide what was found.
+    write_file(value, to_json(report.to_dict()).encode())
+    write_file(page, drift_page(report, settings).encode())
+    raised = [condition.kind for condition in report.conditions if condition.level != OK]
+    figures = {name: size for name, size in overall(report.drifts).items() if size is not None}
+    return dg.MaterializeResult(
+        metadata={
+            "level": worst(report.conditions),
+            "raised": raised,
+            "newest_snapshot": str(report.newest),
+            "days": len(report.days),
+            "reference": report.reference_from or report.no_drift or "",
+            **figures,
+            "report": dg.MetadataValue.md(drift_markdown(report, settings)),
+            "page": dg.MetadataValue.path(str(page)),
+            "path": dg.MetadataValue.path(str(value)),
+        }
+    )

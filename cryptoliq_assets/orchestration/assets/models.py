@@ -1,0 +1,201 @@
+"""Models: three candidates, their backtest, the leaderboard that ranks them, the champion that the gate lets through."""
+
+import dagster as dg
+
+from cryptoliq_assets.core import Settings, markdown_table, write_json
+from cryptoliq_assets.orchestration import CANDIDATES_IO, OWNERS, all_months_dep
+from cryptoliq_assets.orchestration.io_managers import PanderaParquetIOManager
+from cryptoliq_assets.orchestration.resources import RunLock
+
+GROUP = "models"
+# Raise when the evaluation or a recipe changes.
+CODE_VERSION = "2"
+
+# Shown by Dagster; what each one is, `modeling/estimators/specs.py` says.
+_CANDIDATES = {
+    "linear_regression": ("Linear_Regression: ridge on winsorised, standardised features.", "scikitlearn"),
+    "random_forest": ("Random_Forest: trees of bounded row samples.", "scikitlearn"),
+    "xgboost": ("XGBoost: boosted trees on the change from the coin's 7-day mean.", "xgboost"),
+}
+
+
+def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    candidates = [_candidate(name, settings) for name in _CANDIDATES]
+    return [*candidates, _backtest(settings), _leaderboard(settings), _champion(settings)]
+
+
+def _candidate(name: str, settings: Settings) -> dg.AssetsDefinition:
+    description, kind = _CANDIDATES[name]
+
+    @dg.asset(
+        name=name,
+        group_name=GROUP,
+        kinds={"python", kind},
+        owners=OWNERS,
+        code_version=CODE_VERSION,
+        description=f"{description} Fitted pipeline, fold metrics and out-of-fold forecasts.",
+        io_manager_key=CANDIDATES_IO,
+        deps=[all_months_dep(table) for table in ("cleaned_snapshots", "engineered_features", "labels")],
+    )
+    def candidate(
+        context: dg.AssetExecutionContext, lock: RunLock, tables: dg.ResourceParam[PanderaParquetIOManager]
+    ) -> dg.Output:
+        from cryptoliq_assets.modeling import fit_candidate
+
+        fitted = fit_candidate(name, settings, store=tables.store(), progress=context.log.info)
+        evaluation = fitted.evaluation
+        metadata = {
+            "evaluation": evaluation.evaluation,
+            "skill": evaluation.skill(),
+            "skill_known_cap": evaluation.skill("known_cap"),
+            "skill_without_history": evaluation.skill(view="without_history"),
+            "seconds": evaluation.seconds,
+            "rows_tested": len(evaluation.rows),
+        }
+        return dg.Output(fitted, metadata={key: value for key, value in metadata.items() if value is not None})
+
+    return candidate
+
+
+def _backtest(settings: Settings) -> dg.AssetsDefinition:
+    @dg.asset(
+        group_name=GROUP,
+        kinds={"pandas", "parquet", "pandera"},
+        owners=OWNERS,
+        code_version=CODE_VERSION,
+    )
+    def backtest(
+        context: dg.AssetExecutionContext,
+        lock: RunLock,
+        tables: dg.ResourceParam[PanderaParquetIOManager],
+        linear_regression,
+        random_forest,
+        xgboost,
+    ) -> dg.MaterializeResult:
+        """Out-of-fold forecasts of all candidates and baselines with what came true, as reports/backtest.parquet.
+
+        One row a (coin, date, model): what each would have said of days, or coins, that it had not seen. What that is worth
+        coin by coin is reports/backtest_by_coin.parquet.
+        """
+        from cryptoliq_assets.core import as_image, line_plot
+        from cryptoliq_assets.modeling import save_backtest
+        from cryptoliq_assets.modeling.evaluation import backtest_path, by_coin_path, extreme_coins, smoothed
+
+        candidates = [linear_regression, random_forest, xgboost]
+        written = save_backtest(candidates, settings, store=tables.store())
+        least, largest = extreme_coins(written.by_coin, written.best)
+        days = [str(day.date()) for day in written.daily_mae.index]
+        plot = line_plot(days, smoothed(written.daily_mae), title="Mean absolute error, 7-day mean", y_label="score")
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": sum(written.rows.values()),
+                "rows_by_model": written.rows,
+                "first_date": days[0],
+                "last_date": days[-1],
+                "preview": dg.MetadataValue.md(markdown_table(written.preview)),
+                "error_by_day": dg.MetadataValue.md(as_image(plot, name="mean absolute error, 7-day mean")),
+                "best_model": written.best,
+                "coins_forecast_best": dg.MetadataValue.md(markdown_table(least)),
+                "coins_forecast_worst": dg.MetadataValue.md(markdown_table(largest)),
+                "path": dg.MetadataValue.path(str(backtest_path(settings.reports_dir))),
+                "by_coin_path": dg.MetadataValue.path(str(by_coin_path(settings.reports_dir))),
+            }
+        )
+
+    return backtest
+
+
+def _leaderboard(settings: Settings) -> dg.AssetsDefinition:
+    @dg.asset(
+        group_name=GROUP,
+        kinds={"python", "json"},
+        owners=OWNERS,
+        code_version=CODE_VERSION,
+        io_manager_key=CANDIDATES_IO,
+    )
+    def leaderboard(
+        context: dg.AssetExecutionContext,
+        lock: RunLock,
+        tables: dg.ResourceParam[PanderaParquetIOManager],
+        linear_regression,
+        random_forest,
+        xgboost,
+    ) -> dg.Output[dict]:
+        """Candidates and baselines on the same folds, as reports/metrics.json: skill, errors, fold by fold."""
+        from cryptoliq_assets.modeling import rank_candidates
+        from cryptoliq_assets.modeling.evaluation import bucket_table, leaderboard_table
+
+        candidates = [linear_regression, random_forest, xgboost]
+        board = rank_candidates(candidates, settings, store=tables.store(), progress=context.log.info)
+        path = settings.reports_dir / "metrics.json"
+        write_json(path, board)
+        return dg.Output(
+            board,
+            metadata={
+                "evaluation": board["evaluation"],
+                "best": board["best"],
+                "all_rows": dg.MetadataValue.md(leaderboard_table(board)),
+                "known_market_cap": dg.MetadataValue.md(leaderboard_table(board, population="known_cap")),
+                "best_by_size": dg.MetadataValue.md(bucket_table(board, board["best"])),
+                "report": dg.MetadataValue.path(str(path)),
+            },
+        )
+
+    return leaderboard
+
+
+def _champion(settings: Settings) -> dg.AssetsDefinition:
+    @dg.asset(group_name=GROUP, kinds={"python", "joblib"}, owners=OWNERS, code_version=CODE_VERSION)
+    def champion(
+        context: dg.AssetExecutionContext,
+        lock: RunLock,
+        tables: dg.ResourceParam[PanderaParquetIOManager],
+        leaderboard: dict,
+        linear_regression,
+        random_forest,
+        xgboost,
+    ) -> dg.MaterializeResult:
+        """The model in use: models/current.pkl with metadata.json, scaler.json and the ledger.
+
+        The candidates, and the champion's own recipe refitted on the newest rows, come before the gate in the order of their
+        skill; the first that passes takes its place. Every refusal is recorded; where all are refused the champion stays.
+        """
+        from cryptoliq_assets.modeling import LeakageSuspected, choose_champion
+        from cryptoliq_assets.modeling.model_card import card_path
+
+        candidates = [linear_regression, random_forest, xgboost]
+        try:
+            outcome = choose_champion(
+                leaderboard,
+                candidates,
+                settings=settings,
+                tables=tables.store(),
+                progress=context.log.info,
+                warn=context.log.warning,
+            )
+        except LeakageSuspected as error:
+            raise dg.Failure(f"{error}; the champion stays", allow_retries=False) from error
+        for decision in outcome.decisions:
+            context.log.info(f"{'promoted' if decision.promote else 'not promoted'}: {decision.reason}")
+        if not outcome.promoted:
+            stays = f"{outcome.metadata['version']} stays" if outcome.metadata else "there is no champion"
+            context.log.warning(
+                f"no candidate passed the gate, so {stays}: {settings.models_dir}/ledger.jsonl says why"
+            )
+        shown = {"promoted": outcome.promoted, "reason": outcome.reason}
+        metadata = outcome.metadata
+        if metadata is not None:
+            shown |= {
+                "version": metadata["version"],
+                "skill": float(metadata["metrics"]["skill"] or 0.0),
+                "evaluation": metadata["evaluation"],
+                "provisional": metadata["provisional"],
+                "known_until": metadata["known_until"],
+                "metadata": dg.MetadataValue.json(metadata),
+            }
+        if outcome.card is not None:
+            path = dg.MetadataValue.path(str(card_path(settings.reports_dir)))
+            shown |= {"card": dg.MetadataValue.md(outcome.card), "card_page": path}
+        return dg.MaterializeResult(metadata=shown)
+
+    return champion

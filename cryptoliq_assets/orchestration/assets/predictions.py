@@ -1,0 +1,85 @@
+"""What the service predicted, as an asset."""
+
+import datetime as dt
+import logging
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from cryptoliq_assets.core import Settings, markdown_table
+from cryptoliq_assets.orchestration import OWNERS, run_report
+from cryptoliq_assets.orchestration.resources import RunLock
+
+GROUP = "monitor"
+# Raise when what is measured changes.
+CODE_VERSION = "1"
+_SHOWN_COINS = 10
+_SHOWN_DAYS = 60
+
+
+def prediction_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    @dg.asset(
+        group_name=GROUP,
+        kinds={"pandas", "json", "csv"},
+        owners=OWNERS,
+        code_version=CODE_VERSION,
+        deps=["champion", "backtest"],
+    )
+    def prediction_metrics(context: dg.AssetExecutionContext, lock: RunLock) -> dg.MaterializeResult:
+        """What the service predicted, one row a day, as reports/prediction_metrics.csv and .json: how many, mean score and
+        histogram, share out of range, failed requests, latency; and each coin's error on days held out in training.
+
+        From data/predictions/<day>.jsonl and logs/app.log, each line of which is read once.
+        """
+        return run_report(context, settings, lambda: _make(settings, context.log))
+
+    return [prediction_metrics]
+
+
+def _make(settings: Settings, log: logging.Logger) -> dg.MaterializeResult:
+    from cryptoliq_assets.monitoring.service import CSV_REPORT, REPORT, measure_predictions
+
+    measured = measure_predictions(settings, now=dt.datetime.now(dt.UTC))
+    holdout = measured.report["holdout"] or {"mae_by_coin": {}}
+    worst = pd.DataFrame(list(holdout["mae_by_coin"].items())[:_SHOWN_COINS], columns=["coin", "mae"])
+    predicted = holdout.get("mean_absolute_prediction_by_coin", {})
+    worst["mean_absolute_prediction"] = [predicted.get(coin) for coin in worst["coin"]]
+    last = {name: value for name, value in (measured.report["last"] or {}).items() if not name.startswith("score_")}
+    if measured.days["foreign_lines"].sum():
+        log.warning(f"{measured.days['foreign_lines'].sum()} lines of data/predictions are torn or no predictions")
+    return dg.MaterializeResult(
+        metadata={
+            "days": len(measured.days),
+            **{name: value for name, value in last.items() if value is not None},
+            **({"holdout_mae": holdout["mae"]} if "mae" in holdout else {}),
+            **{name: dg.MetadataValue.md(plot) for name, plot in _plots(measured.days).items()},
+            "coins_forecast_worst": dg.MetadataValue.md(markdown_table(worst)),
+            "days_table": dg.MetadataValue.path(str(settings.reports_dir / CSV_REPORT)),
+            "report": dg.MetadataValue.path(str(settings.reports_dir / REPORT)),
+        }
+    )
+
+
+def _plots(days: pd.DataFrame) -> dict[str, str]:
+    """Predictions, mean score and latency by day, and the newest day's histogram, as images in Markdown."""
+    from cryptoliq_assets.core import as_image, bar_plot, line_plot
+
+    if days.empty:
+        return {}
+    days = days.tail(_SHOWN_DAYS)
+    numbers = days.drop(columns="day").astype(float)
+    bins = [name for name in numbers if name.startswith("score_")]
+    bars = {name.removeprefix("score_").replace("_", " "): float(numbers[name].iloc[-1]) for name in bins}
+    plots = {"histogram": bar_plot(bars, title=f"Predictions of {days['day'].iloc[-1]} by score")}
+    if len(days) > 1:
+        drawn: dict[str, tuple[str, dict[str, np.ndarray]]] = {
+            "predictions_by_day": ("Predictions", {"predictions": numbers["predictions"].to_numpy()}),
+            "mean_score_by_day": ("Mean score", {"mean": numbers["mean_score"].to_numpy()}),
+            "latency_by_day": (
+                "Seconds to answer one request",
+                {name: numbers[f"seconds_{name}"].to_numpy() for name in ("p50", "p90", "p99")},
+            ),
+        }
+        plots |= {name: line_plot(list(days["day"]), lines, title=title) for name, (title, lines) in drawn.items()}
+    return {name: as_image(plot, name=name) for name, plot in plots.items()}

@@ -1,0 +1,5 @@
+"""Asset checks, one module per table or subject."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

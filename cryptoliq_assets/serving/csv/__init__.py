@@ -1,0 +1,5 @@
+"""Predictions for CSV files of any size, row by row, with bounded memory."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

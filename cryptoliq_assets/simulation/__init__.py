@@ -1,0 +1,8 @@
+"""Synthetic markets with the shape of real snapshots, for demos, tests and benchmarks.
+
+Nothing here is imported by the pipeline itself.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

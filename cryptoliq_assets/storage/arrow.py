@@ -1,0 +1,82 @@
+"""Between pandas and Parquet: the Arrow schema of a table, frames as Arrow tables and back to bytes of a month file."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cryptoliq_assets.schemas import Table
+
+_TYPES = {
+    "category": pa.dictionary(pa.int32(), pa.string()),
+    "datetime64[ns]": pa.timestamp("ns"),
+    "float64": pa.float64(),
+    "int64": pa.int64(),
+    "bool": pa.bool_(),
+}
+
+
+@lru_cache
+def arrow_schema(table: Table) -> pa.Schema:
+    """Columns of the table as Arrow has them once read: text as dictionaries."""
+    return pa.schema([(name, _TYPES[str(column.dtype)]) for name, column in table.schema.columns.items()])
+
+
+def to_arrow(frame: pd.DataFrame, table: Table) -> pa.Table:
+    """A valid frame as an Arrow table of the table's schema: NaN is null; numbers are not copied."""
+    arrays = []
+    for field in arrow_schema(table):
+        values = frame[field.name]
+        if pa.types.is_dictionary(field.type):
+            codes = pa.array(values.cat.codes.to_numpy().astype(np.int32), mask=values.isna().to_numpy())
+            names = pa.array(values.cat.categories.to_numpy(dtype=object), pa.string())
+            arrays.append(pa.DictionaryArray.from_arrays(codes, names))
+        else:
+            arrays.append(pa.array(values.to_numpy(), type=field.type, from_pandas=True))
+    return pa.Table.from_arrays(arrays, schema=arrow_schema(table))
+
+
+def encode(month: pa.Table) -> memoryview:
+    """The bytes of a month file, schema metadata and all."""
+    text = [field.name for field in month.schema if pa.types.is_dictionary(field.type)]
+    for name in text:
+        # Plain text in the file, its dictionary Parquet's own: a month's file holds the names of that month alone.
+        place = month.schema.get_field_index(name)
+        month = month.set_column(place, pa.field(name, pa.string()), month.column(place).cast(pa.string()))
+    # Floats hardly get smaller: compressing them costs more than the disk they would save.
+    packed = {field.name: "none" if pa.types.is_floating(field.type) else "snappy" for field in month.schema}
+    sink = pa.BufferOutputStream()
+    pq.write_table(month, sink, compression=packed, use_dictionary=text, write_page_checksum=True)
+    return memoryview(sink.getvalue())
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """A column of floats in a Parquet footer: how many values are null, and the least and largest of the others."""
+
+    nulls: int
+    least: float | None
+    largest: float | None
+
+
+def column_facts(metadata: pq.FileMetaData, table: Table) -> dict[str, ColumnFacts]:
+    """Facts of each column of floats that a month file has, over all its row groups."""
+    floats = {field.name for field in arrow_schema(table) if pa.types.is_floating(field.type)}
+    facts: dict[str, ColumnFacts] = {}
+    for place in range(metadata.num_columns):
+        name = metadata.schema.column(place).path
+        if name not in floats:
+            continue
+        found = (metadata.row_group(group).column(place).statistics for group in range(metadata.num_row_groups))
+        # A group without rows has none.
+        groups = [statistics for statistics in found if statistics is not None]
+        ends = [(group.min, group.max) for group in groups if group.has_min_max]
+        facts[name] = ColumnFacts(
+            nulls=sum(group.null_count for group in groups),
+            least=min((low for low, _ in ends), default=None),
+            largest=max((high for _, high in ends), default=None),
+        )
+    return facts

@@ -1,0 +1,128 @@
+"""Holding a frame to its Pandera model, and saying what is wrong in words that need no log."""
+
+import hashlib
+from functools import lru_cache
+
+import pandas as pd
+import pandera.errors
+
+from cryptoliq_assets.schemas import Table
+
+_SAMPLES = 5
+FAILURE_COLUMNS = ["column", "check", "count", "samples"]
+# Pandera's names for a column that is absent or too many, and what is said of it.
+_SHAPE = {"column_in_dataframe": "missing", "column_in_schema": "not in the schema"}
+
+
+class TableInvalid(ValueError):
+    """A frame does not meet its model; `failures` has one row a (column, check): count and sample rows."""
+
+    def __init__(self, table: str, where: str, failures: pd.DataFrame) -> None:
+        self.table, self.where, self.failures = table, where, failures
+        lines = [
+            f"  {row.column}: {row.check} failed {row.count} time(s), e.g. {row.samples}"
+            for row in failures.itertuples()
+        ]
+        super().__init__(f"{table}: {where} does not meet its schema:\n" + "\n".join(lines))
+
+
+class TableDamaged(TableInvalid):
+    """A month file does not hold the bytes that were written, or is no readable Parquet."""
+
+    def __init__(self, table: str, month: str, where: str, *, reason: str, remedy: str) -> None:
+        self.month, self.reason, self.remedy = month, reason, remedy
+        damage = [("(file)", "is the file that was written", 1, f"{reason}; {remedy}")]
+        super().__init__(table, where, pd.DataFrame(damage, columns=FAILURE_COLUMNS))
+        self.args = (f"{table}: {where} is damaged: {reason}; {remedy}",)
+
+
+class TableOutdated(TableInvalid):
+    """A month file of an earlier version lacks columns that are needed now."""
+
+    def __init__(self, table: str, where: str, columns: list[str]) -> None:
+        named = ", ".join(columns[:_SAMPLES]) + (
+            f" and {len(columns) - _SAMPLES} more" if len(columns) > _SAMPLES else ""
+        )
+        absent = [(name, "column_in_dataframe", 1, "missing") for name in columns]
+        super().__init__(table, where, pd.DataFrame(absent, columns=FAILURE_COLUMNS))
+        self.args = (
+            f"{table}: {where} was written by an earlier version, without the column(s) {named}: "
+            "`cryptoliq materialize` makes it again",
+        )
+
+
+def validate_table(table: Table, frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
+    """The frame coerced to the table's model, columns in its order; raises TableInvalid naming every failed check."""
+    names = [name for name in table.columns if name in frame.columns] + _extra(table, frame)
+    ordered = frame if names == list(frame.columns) else frame[names]
+    if not isinstance(ordered.index, pd.RangeIndex):
+        # Failures are told by row number.
+        ordered = ordered.reset_index(drop=True)
+    typed = not _wrong_types(table, ordered)
+    schema = table.schema_without_coercion if typed else table.schema
+    try:
+        return schema.validate(ordered, lazy=True, inplace=typed)
+    except pandera.errors.SchemaErrors as error:
+        raise TableInvalid(table.name, where, _summarize(frame, error.failure_cases)) from error
+
+
+def check_types(table: Table, frame: pd.DataFrame, *, where: str) -> None:
+    """The cheap look at a frame that once passed the present schema: columns and types only; raises TableInvalid."""
+    wrong = _wrong_types(table, frame)
+    if wrong:
+        raise TableInvalid(table.name, where, pd.DataFrame(wrong, columns=FAILURE_COLUMNS))
+
+
+@lru_cache
+def schema_fingerprint(table: Table) -> str:
+    """Changes when a column, a type, a rule or a key of the model changes."""
+    parts = [repr((table.schema.unique, table.schema.strict, [check.name for check in table.schema.checks]))]
+    for name, column in table.schema.columns.items():
+        checks = sorted((str(check.name), repr(check.statistics)) for check in column.checks)
+        parts.append(repr((name, str(column.dtype), column.nullable, checks)))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _wrong_types(table: Table, frame: pd.DataFrame) -> list[tuple[str, str, int, str]]:
+    wrong = []
+    for name, column in table.schema.columns.items():
+        if name not in frame.columns:
+            wrong.append((name, "column present", 1, "missing"))
+        elif not column.dtype.check(_pandera_type(frame[name])):
+            wrong.append((name, f"dtype {column.dtype}", 1, str(frame[name].dtype)))
+    return wrong + [(name, "column declared", 1, "not in the schema") for name in _extra(table, frame)]
+
+
+def _extra(table: Table, frame: pd.DataFrame) -> list[str]:
+    return [name for name in frame.columns if name not in table.schema.columns]
+
+
+def _pandera_type(values: pd.Series) -> object:
+    from pandera.engines import pandas_engine
+
+    return pandas_engine.Engine.dtype(values.dtype)
+
+
+def _summarize(frame: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
+    """One row a (column, check). Pandera tells a rule of the whole table once for each column, and one on a column's
+    presence under the table's name."""
+    cases = cases.astype(object)
+    shape = cases["check"].isin(_SHAPE)
+    whole = (cases["schema_context"] == "DataFrameSchema") & ~shape
+    column = cases["column"].mask(shape, cases["failure_case"]).mask(whole, "(table)").fillna("(table)")
+    told = cases["failure_case"].mask(shape, cases["check"].map(_SHAPE)).mask(whole, "the row")
+    cases = cases.assign(column=column, failure_case=told)[~(whole & cases.duplicated(["check", "index"]))]
+    # What else is said of a column of another type is that its checks could not run.
+    mistyped = cases["check"].astype(str).str.startswith("coerce_dtype(")
+    cases = cases[mistyped | ~cases["column"].isin(cases.loc[mistyped, "column"])]
+    rows = []
+    for (column, check), group in cases.groupby(["column", "check"], sort=False, dropna=False):
+        samples = []
+        for case in group.head(_SAMPLES).itertuples():
+            key = ""
+            if pd.notna(case.index) and isinstance(case.index, (int, float)) and int(case.index) < len(frame):
+                row = frame.iloc[int(case.index)]
+                key = f" ({row.get('coin')}, {str(row.get('date'))[:10]})"
+            samples.append(f"{case.failure_case}{key}")
+        rows.append((column, check, len(group), "; ".join(samples)))
+    return pd.DataFrame(rows, columns=FAILURE_COLUMNS)

@@ -1,0 +1,208 @@
+"""The shell blocks of README and docs do what they say: each is pasted into bash as it stands, in a home of its own.
+
+A section's blocks run in their order, each in a shell of its own, in a folder that stands for the clone. What cannot run
+in a test is listed, with the reason (`pasted.NOT_RUN`); the rest of its block runs all the same, and so does whatever is
+written tomorrow.
+"""
+
+import configparser
+import os
+import re
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from cryptoliq_assets.core.atomic_write import write_file
+from cryptoliq_assets_tests.support.code_blocks import BLOCKS, SHELL_LANGUAGE, Block, commands_in
+from cryptoliq_assets_tests.support.paths import ROOT
+from cryptoliq_assets_tests.support.postgres import PASSWORD, Postgres, a_postgres
+from cryptoliq_assets_tests.support.shell_blocks import (
+    ENDING,
+    IN_BLOCKS,
+    LIVED,
+    LONG_LIVED,
+    NOT_RUN,
+    ON_POSTGRES,
+    SECTIONS,
+    SHELL,
+    Place,
+    asks_the_service,
+    is_long_lived,
+    starts,
+)
+
+
+@pytest.fixture
+def place(tmp_path, trained_home) -> Place:
+    return Place(tmp_path, trained_home)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def modes(folder: Path) -> set[int]:
+    return {mode(path) for path in [folder, *folder.rglob("*")] if not path.is_symlink()}
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# These have a test each, which looks at what they did.
+CHECKED = {("operations.md", "Who may read a home"), ("operations.md", "Backup and restore")}
+
+
+@pytest.mark.parametrize(("page", "section"), sorted(set(SECTIONS) - CHECKED))
+def test_the_blocks_of_a_section_run_as_they_stand(page, section, place):
+    for block in ENDING:
+        if (block.page, block.section) == (page, section):
+            place.paste(block, repeats=False)
+
+
+def section(name: str) -> list[Block]:
+    return [block for block in ENDING if (block.page, block.section) == ("operations.md", name)]
+
+
+def test_the_blocks_of_who_may_read_a_home_give_the_rights_that_they_say(place):
+    alone, reads, drops = section("Who may read a home")
+    place.home.chmod(0o755)
+    place.paste(alone)
+    assert modes(place.home) <= {0o700, 0o600}
+    place.paste(reads)
+    assert modes(place.home) <= {0o750, 0o640}
+    # Also what is written later.
+    later = place.home / "data" / "raw" / "later.csv"
+    write_file(later, b"")
+    assert mode(later) == 0o640
+    place.paste(drops)
+    assert [mode(place.home / part) for part in (".", "data", "data/raw", "models")] == [0o710, 0o710, 0o770, 0o700]
+
+
+def test_the_blocks_of_backup_and_restore_give_the_same_home_back(place):
+    packed, restored, while_at_work = section("Backup and restore")
+    before = files(place.home)
+    place.paste(packed)
+    assert mode(place.clone / "market.tar.gz") == 0o600
+    place.paste(restored)
+    kept = {
+        name for name in before if name.startswith(("data/archive/", "data/ingested/", "models/", "data/forecasts/"))
+    }
+    after = files(place.clone / "restored")
+    assert kept
+    assert {name: after.get(name) for name in kept} == {name: before[name] for name in kept}
+    assert modes(place.clone / "restored" / "models") <= {0o700, 0o600}
+
+    place.paste(while_at_work)
+    copied = files(place.clone / "copy")
+    assert {name for name, content in before.items() if copied.get(name) != content} <= {"data/catalogue.sqlite"}
+    pointers = [home / "models" / "current.pkl" for home in (place.home, place.clone / "copy")]
+    assert pointers[0].is_symlink() == pointers[1].is_symlink()
+    with sqlite3.connect(place.clone / "copy" / "data" / "catalogue.sqlite") as catalogue:
+        assert catalogue.execute("SELECT count(*) FROM files WHERE state = 'accepted'").fetchone()[0] == 90
+
+
+def test_long_lived_commands_start_serve_and_end_as_they_are_written(place):
+    assert {starts(commands_in(block.lines[-1])[0], LONG_LIVED) for block in LIVED} == set(LONG_LIVED)
+    place.paste(next(block for block in ENDING if block.section == "Running it"))
+    with ExitStack() as stack:
+        for wait in [stack.enter_context(place.started(block)) for block in LIVED]:
+            wait()
+        answers = [place.paste(block) for block in SHELL if asks_the_service(block)]
+    assert answers
+    assert all('"liquidity_score"' in answer for answer in answers)
+
+
+@pytest.fixture
+def postgres() -> Iterator[Postgres]:
+    with a_postgres() as server:
+        yield server
+
+
+def test_the_blocks_on_postgres_make_save_and_restore_the_database(place, postgres):
+    passwords = place.own / ".pgpass"
+    known = [("postgres", PASSWORD.replace(":", "\\:")), ("cryptoliq", "PASSWORD")]
+    passwords.write_text("".join(f"127.0.0.1:*:*:{user}:{word}\n" for user, word in known), encoding="utf-8")
+    passwords.chmod(0o600)
+    shutil.rmtree(place.home / ".dagster", ignore_errors=True)
+    for block in ON_POSTGRES:
+        place.paste(
+            block,
+            replaced={"db.example:5432": f"127.0.0.1:{postgres.port}", "db.example": "127.0.0.1"},
+            PATH=f"{place.environment()['PATH']}{os.pathsep}{postgres.programs}",
+            PGPORT=str(postgres.port),
+            PGPASSFILE=str(passwords),
+        )
+    assert (place.clone / "cryptoliq.dump").stat().st_size
+    assert "CRYPTOLIQ_POSTGRES_URL" in (place.home / ".dagster" / "dagster.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in BLOCKS if block.language == "python"], ids=lambda block: block.section
+)
+def test_python_blocks_run_in_a_home(block, trained_home):
+    subprocess.run([sys.executable, "-c", block.text], cwd=trained_home.path, check=True, capture_output=True)
+
+
+def test_the_unit_of_systemd_starts_what_the_page_starts():
+    (block,) = [block for block in BLOCKS if block.language == "ini"]
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # systemd's names have capitals
+    unit.read_string(block.text)
+    assert commands_in(unit["Service"]["ExecStart"])[0] in [commands_in(lived.lines[-1])[0] for lived in LIVED]
+
+
+def test_every_block_is_of_a_kind_that_a_test_looks_at():
+    assert {block.language for block in BLOCKS} <= {SHELL_LANGUAGE, "python", "ini", "text"}
+
+
+def test_a_command_that_stays_is_the_last_of_its_block():
+    for block in SHELL:
+        assert not any(is_long_lived(line) for line in block.lines[:-1]), block.text
+
+
+def test_the_list_of_what_is_not_run_holds_nothing_that_no_page_shows_and_no_test_that_is_not_there():
+    shown = {starts(command, NOT_RUN) for command in IN_BLOCKS}
+    assert set(NOT_RUN) <= shown
+    named = re.findall(r"test_\w+\.py", " ".join(NOT_RUN.values()))
+    there = {path.name for path in (ROOT / "cryptoliq_assets_tests").rglob("test_*.py")}
+    assert set(named) <= there
+
+
+# Words that begin an inline text or a line of a block, and are no command; some are programs of a package or another.
+WORDS = ("GET", "POST", "HEAD", "the", "models", "fetch", "docker", "gcloud", "git", "dc", "make", "rsync", "psql")
+
+
+@pytest.fixture
+def installed_words(tmp_path, monkeypatch) -> Path:
+    """Programs with these names are found first on the PATH; a file of this folder has the names of those that were run."""
+    folder, ran = tmp_path / "words", tmp_path / "ran"
+    folder.mkdir()
+    ran.mkdir()
+    for word in WORDS:
+        (folder / word).write_text(f'#!/bin/sh\necho "$@" > "{ran}/{word}"\nexit 7\n', encoding="utf-8")
+        (folder / word).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return ran
+
+
+def test_programs_named_like_words_of_the_docs_change_neither_what_is_run_nor_how(installed_words, place):
+    read = (
+        "from cryptoliq_assets_tests import pasted; print([pasted.SHELL, pasted.LIVED, pasted.ENDING, pasted.SECTIONS])"
+    )
+    run = subprocess.run([sys.executable, "-c", read], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == str([SHELL, LIVED, ENDING, SECTIONS])
+    script = "".join(f"! command -v {word}\n" for word in WORDS)
+    place.paste(Block("page", "section", SHELL_LANGUAGE, script + "chmod 700 .\ncryptoliq --version\n"))
+    assert list(installed_words.iterdir()) == []
+
+
+def test_a_block_that_is_not_marked_as_shell_is_not_run():
+    assert {block.language for block in [*SHELL, *LIVED, *ENDING, *ON_POSTGRES]} == {SHELL_LANGUAGE}

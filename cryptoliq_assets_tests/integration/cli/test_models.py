@@ -1,0 +1,276 @@
+"""`cryptoliq models …`, the rollback job, and forecasts when the current model is broken."""
+
+import datetime as dt
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from cryptoliq_assets.cli import main
+from cryptoliq_assets.cli.commands.status import read_status
+from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.core.home import prepare_home
+from cryptoliq_assets.forecasting.pending import forecasts_due, training_due
+from cryptoliq_assets.modeling.inference import load_champion
+from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError
+from cryptoliq_assets.modeling.training import load_champion_status
+from cryptoliq_assets.monitoring.alerting.dispatch import read_state, update_incidents
+from cryptoliq_assets.orchestration.definitions import build_definitions
+from cryptoliq_assets.orchestration.jobs import FORECAST_JOB
+from cryptoliq_assets.orchestration.resources.run_lock import home_lock
+from cryptoliq_assets.orchestration.rollback_job import ROLLBACK_OP
+from cryptoliq_assets.orchestration.run_conditions import RunConditions, observe
+from cryptoliq_assets.orchestration.runner import RunFailed, Runner
+from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets_tests.support.settings import make_settings
+
+
+@pytest.fixture
+def home(trained_home, tmp_path) -> Settings:
+    """A home with two models, the second of them current."""
+    settings = make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), cv__n_splits=2)
+    store = store_of(settings)
+    loaded = store.load()
+    store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))
+    return settings
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, home: Settings):
+    def run(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(home.home), "models", *words])
+        capsys.readouterr()
+        try:
+            main.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capsys.readouterr()
+        return code, " ".join((said.out + said.err).split())
+
+    return run
+
+
+def versions(settings: Settings) -> tuple[str, str]:
+    """The current version, and the one before it."""
+    newest, before = store_of(settings).versions()
+    return newest, before
+
+
+def test_list_shows_every_version_which_is_current_and_the_ledger(run, home):
+    newest, before = versions(home)
+    code, said = run("list")
+    assert code == 0
+    assert f"│ {newest} │ {store_of(home).model_version(newest)} │ yes │" in said
+    assert f"│ {before} │ {store_of(home).model_version(before)} │ │" in said
+    assert "The last 2 line(s) of the ledger" in said
+    assert f"promotion │ {newest} │ again" in said
+
+
+def test_a_rollback_goes_to_the_version_before_and_stands_in_the_ledger_and_in_the_ui(run, home):
+    newest, before = versions(home)
+    code, said = run("rollback")
+    assert (code, store_of(home).current_version()) == (0, before)
+    assert f"{newest} → {before}: recorded in" in said
+    line = store_of(home).ledger.entries()[-1]
+    assert (line["event"], line["version"], line["before"]) == ("rollback", before, newest)
+    assert json.loads((home.models_dir / "metadata.json").read_text())["version"] == before
+    assert "rollback" in run("list")[1]
+    instance = Runner(home).instance
+    (record,) = instance.get_run_records(dg.RunsFilter(job_name="rollback"))
+    assert record.dagster_run.status == dg.DagsterRunStatus.SUCCESS
+    shown = instance.get_latest_materialization_event(dg.AssetKey("champion")).asset_materialization
+    assert shown.metadata["version"].value == before
+
+
+def test_a_rollback_to_a_version_is_forward_as_well(run, home):
+    newest, before = versions(home)
+    assert run("rollback", "--to", before)[0] == 0
+    assert run("rollback", "--to", newest)[0] == 0
+    assert store_of(home).current_version() == newest
+
+
+def test_a_rollback_with_a_reason_writes_it_into_the_ledger(run, home):
+    _, before = versions(home)
+    assert run("rollback", "--reason", "forecasts drift")[0] == 0
+    assert store_of(home).ledger.entries()[-1]["reason"] == "forecasts drift"
+    assert f"rollback │ {before} │ forecasts drift" in run("list")[1]
+    assert run("rollback", "--to", versions(home)[0], "--reason", "a slip")[0] == 0
+    assert store_of(home).ledger.entries()[-1]["reason"] == "a slip"
+
+
+@pytest.mark.parametrize("to", ["XGBoost_2020-01-01_v9", "../../etc/passwd"])
+def test_a_rollback_to_what_is_not_there_fails_and_the_current_one_stays(run, home, to):
+    newest, _ = versions(home)
+    code, said = run("rollback", "--to", to)
+    assert code == 1
+    assert f"{newest} stays" in said
+    assert to in said
+    assert "Traceback" not in said
+    assert store_of(home).current_version() == newest
+    # A user's mistake starts no run, so that none fails.
+    with dg.DagsterInstance.from_config(str(home.dagster_home)) as instance:
+        assert instance.get_run_records(dg.RunsFilter(job_name="rollback")) == []
+
+
+def test_a_rollback_to_what_is_not_there_by_the_launchpad_fails_and_opens_no_incident(home):
+    job = build_definitions(home).resolve_job_def("rollback")
+    instance = Runner(home).instance
+
+    def rolled_back(to: str) -> RunConditions:
+        config = {"ops": {ROLLBACK_OP: {"config": {"to": to}}}}
+        result = job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
+        assert result.success == (to in versions(home))
+        found = observe(instance, jobs=["rollback"], checks=[], state=read_state(home))
+        update_incidents(home, [], dt.datetime.now(dt.UTC), noted=found.conditions)
+        return found
+
+    assert rolled_back("nope").conditions == []
+    assert read_state(home).open == []
+    # A refused run also hides no earlier state: the last run that was carried out counts.
+    (succeeded,) = rolled_back(versions(home)[1]).conditions
+    assert succeeded.level == "ok"
+    assert rolled_back("nope").conditions == []
+    assert read_state(home).seen[succeeded.key] == succeeded
+
+
+def test_a_rollback_to_the_current_version_is_refused(run, home):
+    newest, _ = versions(home)
+    assert run("rollback", "--to", newest)[1].count("is the current model already") == 1
+
+
+def test_the_card_of_a_version_without_one_is_not_that_of_another(run, home):
+    assert (home.reports_dir / "model_card.html").exists()
+    newest, before = versions(home)
+    run("rollback")
+    assert before in (home.reports_dir / "model_card.html").read_text(encoding="utf-8")
+    # `newest` was promoted here without a training run: it never had a card.
+    run("rollback", "--to", newest)
+    assert not (home.reports_dir / "model_card.html").exists()
+
+
+def test_a_rollback_waits_for_the_run_that_holds_the_home(home):
+    released = []
+
+    def hold() -> None:
+        with home_lock(home.lock_path, wait_seconds=0):
+            held.set()
+            time.sleep(1.0)
+            released.append(time.monotonic())
+
+    held = threading.Event()
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait()
+    Runner(home).rollback(None)
+    assert released
+    assert time.monotonic() >= released[0]
+    other.join()
+
+
+def test_verify_exits_with_1_and_says_why_a_tampered_model_is_refused(run, home):
+    newest, before = versions(home)
+    assert run("verify") == (0, f"loads {newest} (current) loads {before}")
+    path = home.models_dir / f"{before}.pkl"
+    path.write_bytes(path.read_bytes()[:-100])
+    code, said = run("verify")
+    assert code == 1
+    assert f"loads {newest} (current) refused {before}" in said
+    assert "truncated, swapped or tampered with" in said
+
+
+def test_a_lost_pointer_is_told_by_list_verify_and_status_and_a_rollback_to_the_same_version_mends_it(run, home):
+    newest, before = versions(home)
+    (home.models_dir / "current.pkl").unlink()
+    lost = f"current.pkl is lost: the ledger says that {newest} is current"
+    code, said = run("verify")
+    assert code == 1
+    assert lost in said
+    assert f"`cryptoliq models rollback --to {newest}` writes it again" in said
+    assert f"loads {newest} (current) loads {before}" in said
+    assert lost in run("list")[1]
+    state = read_status(home)
+    assert state["champion"]["version"] == newest
+    (told,) = [line for line in state["to_do"] if "current.pkl" in line]
+    assert told.startswith(f"the pointer to the champion: {lost}")
+    assert run("rollback", "--to", newest)[0] == 0
+    assert run("verify") == (0, f"loads {newest} (current) loads {before}")
+    assert store_of(home).ledger.entries()[-1]["reason"].startswith("the pointer is written again")
+
+
+def test_forecasts_with_a_lost_pointer_are_made_by_the_same_version_and_say_so(home):
+    newest, _ = versions(home)
+    (home.models_dir / "current.pkl").unlink()
+    champion = load_champion(home)
+    (reason,) = champion.passed_over
+    assert champion.version == newest
+    assert reason.startswith("current.pkl is lost")
+    assert not training_due(home, TableStore(home), provisional_too=True)
+
+
+def test_a_home_without_a_model_says_what_to_do(capsys, monkeypatch, tmp_path):
+    prepare_home(make_settings(home_dir=tmp_path))
+    for words in (["list"], ["verify"]):
+        monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(tmp_path), "models", *words])
+        with pytest.raises(SystemExit, match="0"):
+            main.main()
+        assert "`cryptoliq train` makes one" in " ".join(capsys.readouterr().out.split())
+
+
+# A current model that does not load.
+
+
+def break_current(settings: Settings, part: str) -> None:
+    path = settings.models_dir / f"{store_of(settings).current_version()}.{part}"
+    if part == "pkl":
+        path.write_bytes(path.read_bytes()[:-1])
+    else:
+        path.unlink()
+
+
+@pytest.mark.parametrize("part", ["pkl", "json"])
+def test_forecasts_are_made_by_the_model_before_a_broken_one_and_say_so(home, part):
+    newest, before = versions(home)
+    break_current(home, part)
+    said: list[str] = []
+    runner = Runner(home, say=lambda message, level: said.append(f"{level} {message}"))
+    # The one that takes its place has forecast that day already: nothing is due, however often it is asked.
+    assert forecasts_due(home, TableStore(home)) is None
+    runner.refresh([("2025-07", "2025-07")], job=FORECAST_JOB)
+    (warning,) = [line for line in said if line.startswith("30 ")]
+    assert newest in warning
+    assert f"{before} forecasts in its place" in warning
+    report = json.loads((home.reports_dir / "forecasts.json").read_text())
+    assert report["model_version"] == store_of(home).model_version(before)
+    event = runner.instance.get_latest_materialization_event(dg.AssetKey("forecasts"))
+    (reason,) = event.asset_materialization.metadata["models_refused"].value
+    assert reason.startswith(newest)
+    assert load_champion_status(home).metadata["version"] == before
+
+
+def test_a_champion_whose_metadata_are_gone_makes_training_due(home):
+    store = TableStore(home)
+    assert not training_due(home, store, provisional_too=True)
+    break_current(home, "json")
+    assert training_due(home, store, provisional_too=False)
+
+
+def test_without_any_sound_model_forecasts_fail_with_all_the_reasons(home):
+    for path in home.models_dir.glob("*_v*.pkl"):
+        path.write_bytes(b"")
+    with pytest.raises(ModelRejectedError) as refused:
+        load_champion(home)
+    assert refused.value.reason.count("truncated, swapped or tampered with") == 2
+    with pytest.raises(RunFailed, match="truncated, swapped or tampered with"):
+        Runner(home).forecast()
+
+
+def test_a_sound_current_model_is_loaded_without_reasons(home):
+    champion = load_champion(home)
+    assert (champion.version, champion.passed_over) == (versions(home)[0], ())
+    assert load_champion(make_settings(home_dir=Path("/nonexistent-home"))) is None

@@ -1,0 +1,351 @@
+"""`cryptoliq predict`: rows of the raw contract in, each with a forecast or a reason out."""
+
+import csv
+import datetime as dt
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cryptoliq_assets.cli import main
+from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.core.home import prepare_home
+from cryptoliq_assets.modeling.inference import load_champion
+from cryptoliq_assets.serving.csv import predict as batch
+from cryptoliq_assets.serving.csv.predict import ADDED_COLUMNS, InputRefused, predict_file
+from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets_tests.support.settings import make_settings
+
+HEADER = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date"
+NEW = "Newcoin,NEW,1.5,0.1,-5,3,100000,1e7,2025-07-31"
+TODAY = dt.date(2025, 8, 2)
+
+
+@pytest.fixture(scope="module")
+def settings(trained_home) -> Settings:
+    return make_settings(home_dir=trained_home.path)
+
+
+@pytest.fixture(scope="module")
+def champion(settings):
+    return load_champion(settings)
+
+
+@pytest.fixture
+def predict(settings, champion, tmp_path):
+    def predict(rows: list[str] | bytes, *, header: str = HEADER, **options):
+        source, target = tmp_path / "any name.csv", tmp_path / "out.csv"
+        source.write_bytes(rows if isinstance(rows, bytes) else "\n".join([header, *rows, ""]).encode())
+        outcome = predict_file(source, target, champion=champion, settings=settings, today=TODAY, **options)
+        with target.open(encoding="utf-8", newline="") as handle:
+            return outcome, list(csv.DictReader(handle))
+
+    return predict
+
+
+@pytest.fixture(scope="module")
+def newest(trained_home) -> bytes:
+    """The snapshot file of 31 July 2025, which the home holds and has forecast."""
+    return (trained_home.path / "data" / "archive" / "coingecko_20250731.csv").read_bytes()
+
+
+def test_a_snapshot_that_the_home_holds_is_forecast_as_the_asset_forecast_it(predict, newest, settings, champion):
+    outcome, rows = predict(newest)
+    stored = TableStore(settings).read("forecasts").astype({"coin": str}).set_index("coin")
+    assert outcome.rows == len(rows) == len(newest.splitlines()) - 1
+    # Rows with an empty price or volume are filled by the pipeline, and refused here.
+    forecast = [row for row in rows if not row["reason"]]
+    assert len(forecast) >= 25
+    for row in forecast:
+        if row["basis"] == "history":
+            assert float(row["liquidity_score"]) == pytest.approx(stored.loc[row["coin"], "liquidity_score"], abs=1e-9)
+            assert float(row["lower"]) == pytest.approx(stored.loc[row["coin"], "lower"], abs=1e-9)
+            assert float(row["upper"]) == pytest.approx(stored.loc[row["coin"], "upper"], abs=1e-9)
+        assert (row["model"], row["model_version"]) == (champion.model_name, champion.model_version)
+
+
+def test_one_row_that_declares_its_unit_is_read_in_it_and_a_unit_that_is_none_is_said(predict):
+    still = NEW.replace(",0.1,-5,3,", ",,-0.05,0.03,")
+    scores = {}
+    for unit in ("percent", "fraction"):
+        outcome, [row] = predict([f"{still},{unit}"], header=f"{HEADER},change_unit")
+        assert (outcome.unit, outcome.doubts, row["change_unit"]) == (unit, [], unit)
+        scores[unit] = row["liquidity_score"]
+    assert scores["percent"] != scores["fraction"]
+    with pytest.raises(InputRefused, match="line 2: change_unit is 'permille'; expected percent or fraction"):
+        predict([f"{still},permille"], header=f"{HEADER},change_unit")
+
+
+def test_a_day_that_the_home_has_not_seen_is_forecast_with_its_history(predict, trained_home):
+    outcome, rows = predict(trained_home.later_files[0].read_bytes())
+    assert {row["date"] for row in rows} == {"2025-08-01"}
+    assert outcome.by_basis["history"] >= 25
+    assert all(
+        float(row["lower"]) < float(row["liquidity_score"]) < float(row["upper"]) for row in rows if not row["reason"]
+    )
+
+
+def test_a_coin_without_a_past_is_forecast_from_the_snapshot_with_the_interval_of_such(predict, champion, settings):
+    _, (row,) = predict([NEW])
+    assert (row["basis"], row["reason"]) == ("snapshot", "")
+    half = (float(row["upper"]) - float(row["lower"])) / 2
+    table = champion.metadata["intervals"]["half_widths"]
+    named = {name: width for name, width in table.items() if name.startswith("without_history:")}
+    assert named
+    assert any(half == pytest.approx(width) for width in named.values())
+
+
+def test_input_columns_come_first_as_they_were_and_rows_keep_their_order(predict):
+    header = f"note,{HEADER}"
+    rows = [
+        f'"b, ""quoted""",{NEW}',
+        f" a ,{NEW.replace('Newcoin', 'Élan ₿')}",
+        "c" + f",{NEW}".replace("Newcoin", "Zed"),
+    ]
+    _, made = predict(rows, header=header)
+    assert list(made[0]) == [*header.split(","), *ADDED_COLUMNS]
+    assert [row["note"] for row in made] == ['b, "quoted"', " a ", "c"]
+    assert [row["coin"] for row in made] == ["Newcoin", "Élan ₿", "Zed"]
+    assert made[0]["mkt_cap"] == "1e7"
+    assert made[0]["liquidity_score"] == made[1]["liquidity_score"]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("Bad,BAD,-1,0.1,-5,3,1e5,1e7,2025-07-31", "line 3: price is '-1' (negative_value)"),
+        ("Bad,BAD,1,0.1,-5,3,lots,1e7,2025-07-31", "line 3: 24h_volume is 'lots' (not_a_number)"),
+        (
+            "Bad,BAD,1,0.1,-5,3,1e5,1e7,2025-08-04",
+            "line 3: date is '2025-08-04' (date_in_future); expected a date no later than 2025-08-03",
+        ),
+        ("Bad,BAD,1,0.1,-5,3,1e5,1e7,31/07/2025", "line 3: date is '31/07/2025' (bad_date)"),
+        (
+            "Bad,BAD,1,0.1,-101,3,1e5,1e7,2025-07-31",
+            "line 3: 24h is -101.0 percent (out_of_bounds); expected at least -100 percent",
+        ),
+        (
+            "Bad,BAD,1,0.1,-5,3,1e301,1e7,2025-07-31",
+            "line 3: 24h_volume is '1e301' (implausible_number); expected a plausible number, 0 or at least 1e-18, and at "
+            "most 1e18",
+        ),
+        (
+            f"{'x' * 201},BAD,1,0.1,-5,3,1e5,1e7,2025-07-31",
+            "line 3: coin is 201 characters long (out_of_bounds); expected at most 200",
+        ),
+        ("Bad,BAD,1,2", "line 3: wrong_field_count"),
+        ("Bad,BAD,,0.1,-5,3,1e5,1e7,2025-07-31", "line 3: price is empty (incomplete); expected a price above 0"),
+        ("Bad,BAD,0,0.1,-5,3,1e5,1e7,2025-07-31", "line 3: price is 0.0 (incomplete); expected a price above 0"),
+        ("Bad,BAD,1,0.1,-5,3,,1e7,2025-07-31", "line 3: 24h_volume is empty (incomplete)"),
+    ],
+)
+def test_a_refused_row_stays_in_its_place_with_the_reason_and_no_forecast(predict, row, reason):
+    outcome, rows = predict([NEW, row, NEW.replace("Newcoin", "Third")])
+    assert [bool(made["liquidity_score"]) for made in rows] == [True, False, True]
+    assert rows[1]["reason"].startswith(reason)
+    assert [rows[1][name] for name in ADDED_COLUMNS[:-1]] == [""] * 6
+    assert (outcome.rows, sum(outcome.refused.values()), sum(outcome.by_basis.values())) == (3, 1, 2)
+
+
+def test_cells_too_many_leave_those_of_the_columns_as_they_came_and_are_told_in_the_reason(predict):
+    wide = NEW + "," * 900
+    _, rows = predict([NEW, f'{NEW},"surplus, quoted",{"x" * 200}', f'"a, b"{NEW.removeprefix("Newcoin")},', wide])
+    assert [row["date"] for row in rows] == ["2025-07-31"] * 4
+    assert [row["coin"] for row in rows] == ["Newcoin", "Newcoin", "a, b", "Newcoin"]
+    assert rows[1]["reason"].startswith("line 3: wrong_field_count: ")
+    assert rows[1]["reason"].endswith(f"; beyond the columns: 'surplus, quoted', '{'x' * 200}'")
+    assert rows[2]["reason"].endswith("; beyond the columns: ''")
+    # Not each of them: an answer would be many times the size of what was asked.
+    shown = ", ".join([repr("")] * 20)
+    assert rows[3]["reason"].endswith(f"; beyond the columns: {shown} and 880 more")
+    assert None not in rows[1]
+
+
+def test_cells_that_a_spreadsheet_would_evaluate_are_text_in_the_output_and_numbers_stay(predict):
+    rows = [
+        "=1+1,-X,1.5,0.1,-5,-3,100000,1e7,2025-07-31,-7",
+        '"@a,b",＝S,1.5,0.1,-5,3,100000,1e7,2025-07-31,-1+1',
+        "-5,+1,1.5,0.1,-5,3,100000,1e7,2025-07-31,+2",
+        "Newcoin,NEW,=cmd,0.1,-5,3,100000,1e7,@now,=x",
+        "Newcoin,NEW,1.5,0.1,-5,3,100000,1e7,2025-07-31,x",
+    ]
+    _, out = predict(rows, header=HEADER + ",=extra")
+    told = [(row["coin"], row["symbol"], row["price"], row["24h"], row["date"], row["'=extra"]) for row in out]
+    assert told == [
+        ("'=1+1", "'-X", "1.5", "-5", "2025-07-31", "-7"),
+        ("'@a,b", "'＝S", "1.5", "-5", "2025-07-31", "'-1+1"),
+        ("'-5", "'+1", "1.5", "-5", "2025-07-31", "+2"),
+        ("Newcoin", "NEW", "'=cmd", "-5", "'@now", "'=x"),
+        ("Newcoin", "NEW", "1.5", "-5", "2025-07-31", "x"),
+    ]
+    assert [bool(row["liquidity_score"]) for row in out] == [True, True, True, False, True]
+
+
+def test_each_row_is_a_question_of_its_own_whatever_the_others_ask(predict):
+    alone = [predict([row])[1][0]["liquidity_score"] for row in (NEW.replace("1.5", "1.4"), NEW)]
+    _, rows = predict([NEW.replace("1.5", "1.4"), NEW, NEW])
+    assert [row["liquidity_score"] for row in rows] == [*alone, alone[1]]
+
+
+def test_a_price_and_a_volume_are_enough_and_a_row_without_a_date_is_of_today(predict):
+    _, [row] = predict(["1.5,100000"], header="price,24h_volume")
+    assert (row["basis"], row["reason"]) == ("snapshot", "")
+    said = ",,1.5,,,,100000,,2025-08-02"
+    _, [empty, undated] = predict([said, said.removesuffix("2025-08-02")])
+    assert row["liquidity_score"] == empty["liquidity_score"] == undated["liquidity_score"]
+
+
+def test_few_rows_by_whose_sizes_a_unit_was_found_leave_a_doubt(predict):
+    calm = NEW.replace(",0.1,-5,3,", ",0.01,0.02,0.05,")
+    outcome, _ = predict([calm])
+    assert outcome.unit == "fraction"
+    assert "by the size of 1 rows alone" in outcome.doubts[0]
+    assert predict([f"{calm},percent"], header=f"{HEADER},change_unit")[0].doubts == []
+    assert predict([calm.replace("Newcoin", f"c{place}") for place in range(30)])[0].doubts == []
+
+
+def test_a_file_of_nothing_but_refused_rows_is_written_too(predict):
+    outcome, rows = predict([NEW.replace("1.5", "-1"), NEW.replace("1.5", "x")])
+    assert [row["reason"].split("(")[1].split(")")[0] for row in rows] == ["negative_value", "not_a_number"]
+    assert outcome.by_basis == {}
+
+
+def test_blank_lines_are_no_rows_and_shift_nothing(predict):
+    content = f"{HEADER}\r\n\r\n{NEW}\r\n   \r\n{NEW.replace('1.5', '-2')}\r\n{NEW.replace('Newcoin', 'Last')}".encode()
+    outcome, rows = predict(content)
+    assert outcome.rows == 3
+    assert [row["coin"] for row in rows if row["reason"]] == ["Newcoin"]
+    assert rows[1]["reason"].startswith("line 5: ")
+    assert rows[2]["liquidity_score"]
+
+
+def test_fractions_are_read_as_fractions(predict, newest):
+    frame = pd.read_csv(pd.io.common.BytesIO(newest))
+    percent, rows = predict(newest)
+    frame[["1h", "24h", "7d"]] /= 100.0
+    fraction, same = predict(frame.to_csv(index=False).encode())
+    assert (percent.unit, fraction.unit) == ("percent", "fraction")
+    for one, other in zip(rows, same, strict=True):
+        if one["liquidity_score"]:
+            assert float(one["liquidity_score"]) == pytest.approx(float(other["liquidity_score"]), abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_small_chunks_give_the_same_file_and_progress_reaches_the_end(predict, newest, monkeypatch, size):
+    _, whole = predict(newest)
+    monkeypatch.setattr(batch, "CHUNK", size)
+    monkeypatch.setattr(batch, "_ROWS_A_WRITE", size)
+    told: list[tuple[int, int]] = []
+    _, parts = predict(newest, progress=lambda done, of: told.append((done, of)))
+    assert parts == whole
+    assert told[0][0] == 0
+    assert told[-1][0] == told[-1][1] == sum(bool(row["liquidity_score"]) for row in whole)
+    assert len(told) == 1 + -(-told[-1][1] // size)
+
+
+def test_the_order_of_rows_changes_no_forecast_to_the_last_bit(predict, newest, trained_home):
+    header, *rows = newest.decode().splitlines()
+    # Two days of each coin, which are computed side by side.
+    rows += trained_home.later_files[0].read_text(encoding="utf-8").splitlines()[1:]
+    outcome, made = predict(rows, header=header)
+    _, turned = predict(rows[::-1], header=header)
+    assert outcome.by_basis["history"] > 50
+    numbers = ("coin", "date", "liquidity_score", "lower", "upper", "basis")
+    assert [[row[name] for name in numbers] for row in made] == [
+        [row[name] for name in numbers] for row in turned[::-1]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "the file is empty"),
+        (b"coin,price\nBitcoin,1\n", "missing columns: 24h_volume; found"),
+        (b"price;24h_volume\n1;2\n", r"missing columns: .*cells seem to be parted by semicolons"),
+        (b"\x00\x01\x02", "not a text file"),
+        (f"{HEADER}\n".encode(), "no rows"),
+        (f"{HEADER},lower,reason\n{NEW},1,2\n".encode(), "has columns named lower, reason, as those added"),
+    ],
+)
+def test_a_file_that_cannot_be_told_is_refused_whole_and_writes_nothing(predict, tmp_path, content, words):
+    with pytest.raises(InputRefused, match=words):
+        predict(content)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_file_above_the_size_limit_is_refused_unread(settings, champion, tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_text(f"{HEADER}\n{NEW}\n")
+    small = settings.with_values(ingestion={"max_file_mib": 0.00001})
+    with pytest.raises(InputRefused, match="CRYPTOLIQ_INGESTION__MAX_FILE_MIB"):
+        predict_file(source, tmp_path / "out.csv", champion=champion, settings=small, today=TODAY)
+
+
+# The command.
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    def run(home: Path, *words: str | Path) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(home), "predict", *map(str, words)])
+        capsys.readouterr()
+        try:
+            main.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capsys.readouterr()
+        return code, " ".join((said.out + said.err).split())
+
+    return run
+
+
+def written(folder: Path, *rows: str) -> Path:
+    path = folder / "in.csv"
+    path.write_text("\n".join([HEADER, *rows, ""]))
+    return path
+
+
+def test_the_command_exits_with_0_when_all_rows_are_forecast_and_counts_them(run, trained_home, champion, tmp_path):
+    code, said = run(trained_home.path, written(tmp_path, NEW), tmp_path / "out.csv")
+    assert code == 0
+    assert "1 row(s) read as percent: forecast 1 from snapshot" in said
+    assert f"{champion.model_name} {champion.model_version} → {tmp_path}/out.csv" in said
+
+
+def test_the_command_exits_with_1_when_a_row_was_refused_and_says_why(run, trained_home, tmp_path):
+    source = written(tmp_path, NEW, NEW.replace("1.5", "-1"))
+    code, said = run(trained_home.path, source, tmp_path / "out.csv")
+    assert code == 1
+    assert "refused 1: negative_value" in said
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 3
+
+
+def test_a_file_that_is_no_snapshot_exits_with_1_and_one_that_is_not_there_with_2(run, trained_home, tmp_path):
+    (tmp_path / "in.csv").write_text("a,b\n1,2\n")
+    code, said = run(trained_home.path, tmp_path / "in.csv", tmp_path / "out.csv")
+    assert (code, "missing columns" in said) == (1, True)
+    assert run(trained_home.path, tmp_path / "gone.csv", tmp_path / "out.csv")[0] == 2
+
+
+def test_in_is_never_overwritten(run, trained_home, tmp_path):
+    source = written(tmp_path, NEW)
+    code, said = run(trained_home.path, source, source)
+    assert (code, "OUT.csv is IN.csv" in said) == (2, True)
+    assert source.read_text().startswith(HEADER + "\n")
+
+
+def test_without_a_champion_the_command_says_what_to_do(run, tmp_path):
+    prepare_home(make_settings(home_dir=tmp_path / "empty"))
+    code, said = run(tmp_path / "empty", written(tmp_path, NEW), tmp_path / "out.csv")
+    assert (code, "there is no champion yet: `cryptoliq train`" in said) == (1, True)
+
+
+def test_with_a_broken_champion_the_reason_is_told(run, trained_home, tmp_path):
+    home = Path(shutil.copytree(trained_home.path, tmp_path / "home", symlinks=True))
+    (artifact,) = (home / "models").glob("*_v1.pkl")
+    artifact.write_bytes(b"")
+    code, said = run(home, written(tmp_path, NEW), tmp_path / "out.csv")
+    assert (code, "truncated, swapped or tampered with" in said) == (1, True)

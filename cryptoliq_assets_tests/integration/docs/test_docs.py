@@ -1,0 +1,70 @@
+"""The documentation and the code tell the same story."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from cryptoliq_assets.cli.main import _COMMANDS
+from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.monitoring.findings import KINDS
+from cryptoliq_assets_tests.support.code_blocks import PAGES
+from cryptoliq_assets_tests.support.paths import ROOT
+from tools.data_contracts import document
+
+
+def test_data_contracts_page_is_what_the_models_say():
+    assert (ROOT / "docs" / "data-contracts.md").read_text(encoding="utf-8") == document()
+
+
+def test_operations_page_lists_every_setting_with_its_meaning():
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    for variable, field in Settings.variables().items():
+        default = "" if field.default is None else f"`{field.default}`"
+        assert f"| `{variable}` | {default} | {field.description} |" in page
+
+
+def test_operations_page_lists_every_kind_of_alert_and_no_other():
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = page.split("| kind | what it means | what to do |")[1].split("\n\n")[0].strip().splitlines()[1:]
+    assert table == [f"| `{name}` | {kind.title} | {kind.to_do} |" for name, kind in KINDS.items()]
+
+
+def test_readme_names_every_command_and_no_other():
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = page.split("## Commands")[1].split("Exit codes")[0]
+    named = {word.split()[0] for word in section.split("`")[1::2] if not word.startswith("cryptoliq")}
+    assert named == set(_COMMANDS)
+
+
+def test_nobody_is_sent_to_a_registry_for_this_project_which_is_published_nowhere():
+    pages = [*PAGES, *(ROOT / "cryptoliq_assets").rglob("*.py")]
+    assert [page.name for page in pages if "cryptoliq[" in page.read_text(encoding="utf-8")] == []
+
+
+def test_links_between_the_pages_lead_to_files():
+    for page in PAGES:
+        for link in page.read_text(encoding="utf-8").split("](")[1:]:
+            target, _, anchor = link.split(")")[0].partition("#")
+            if "://" in target:
+                continue
+            leads_to = page.parent / target if target else page
+            assert leads_to.exists(), f"{page.name} links to {target}, which is not there"
+            assert not anchor or anchor in anchors(leads_to), (
+                f"{page.name} links to {target}#{anchor}, which is not there"
+            )
+
+
+def anchors(page: Path) -> set[str]:
+    """Those that GitHub gives headings: small letters, hyphens for spaces, punctuation dropped."""
+    titles = re.findall(
+        r"^#+ (.*)$", re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL), re.MULTILINE
+    )
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_operations_page_lists_every_rule_of_prometheus_and_no_other():
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = page.split("| rule | what it means | what to do |")[1].split("\n\n")[0]
+    groups = yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text(encoding="utf-8"))["groups"]
+    assert re.findall(r"`(Cryptoliq\w+)`", table) == [rule["alert"] for group in groups for rule in group["rules"]]

@@ -1,0 +1,187 @@
+"""Forecasts: what a row says, what is appended and what stays as it was, which coins are stale."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from cryptoliq_assets.forecasting.snapshot_forecast import append_forecasts, forecast_snapshot, stale_coins
+from cryptoliq_assets.schemas.tables import TABLES
+from cryptoliq_assets.storage.parquet_store import empty_frame
+from cryptoliq_assets.storage.validation import validate_table
+from cryptoliq_assets_tests.support.frames import day
+
+SPEC = TABLES["forecasts"]
+MORNING, NOON, NIGHT = (pd.Timestamp(f"2025-03-11 {hour:02}:00") for hour in (6, 12, 23))
+
+
+@dataclass(frozen=True)
+class Persistence:
+    """Says that tomorrow is like today, give or take 0.1."""
+
+    model_version: str = "Persistence_2025-03-01_v1"
+    known_until: dt.date = dt.date(2025, 3, 5)
+    horizon_days: int = 1
+
+    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
+        score = features["liquidity_score"]
+        return pd.DataFrame({"predicted": score, "lower": score - 0.1, "upper": score + 0.1})
+
+
+def snapshot(scores: dict[str, float], *, number: int = 10) -> pd.DataFrame:
+    coin = pd.Categorical(sorted(scores))
+    return pd.DataFrame(
+        {
+            "coin": coin,
+            "date": day(number),
+            "liquidity_score": [scores[name] for name in sorted(scores)],
+            "filled": False,
+            "outlier": False,
+        }
+    )
+
+
+def made(scores: dict[str, float], *, at: pd.Timestamp = MORNING, number: int = 10, **champion) -> pd.DataFrame:
+    return forecast_snapshot(snapshot(scores, number=number), Persistence(**champion), made_at=at)
+
+
+def none_yet() -> pd.DataFrame:
+    return empty_frame(SPEC)
+
+
+def stored(frame: pd.DataFrame) -> pd.DataFrame:
+    """As the table gives it back."""
+    return validate_table(SPEC, frame, where="test")
+
+
+def test_a_forecast_says_of_which_day_for_which_day_by_whom_and_when():
+    row = made({"Bitcoin": 0.84}).iloc[0]
+    assert row.to_dict() == {
+        "coin": "Bitcoin",
+        "date": day(10),
+        "target_date": day(11),
+        "known_until": day(10),
+        "model_version": "Persistence_2025-03-01_v1",
+        "made_at": MORNING,
+        "liquidity_score": 0.84,
+        "lower": pytest.approx(0.74),
+        "upper": pytest.approx(0.94),
+        "filled": False,
+        "outlier": False,
+    }
+
+
+def test_a_forecast_says_whether_its_row_was_filled_and_whether_an_outlier_was_replaced():
+    rows = snapshot({"A": 0.5, "B": 0.6, "C": 0.7}).assign(filled=[True, True, False], outlier=[True, False, False])
+    forecasts = stored(forecast_snapshot(rows, Persistence(), made_at=MORNING))
+    assert forecasts[["filled", "outlier"]].values.tolist() == [[True, True], [True, False], [False, False]]
+
+
+def test_the_same_value_of_a_row_that_is_filled_by_now_is_a_new_forecast():
+    first = stored(append_forecasts(none_yet(), made({"A": 0.5})))
+    again = append_forecasts(first, made({"A": 0.5}, at=NOON).assign(filled=True))
+    assert again["filled"].tolist() == [False, True]
+
+
+def test_the_target_lies_the_champions_horizon_ahead():
+    assert made({"A": 0.5}, horizon_days=7)["target_date"].tolist() == [day(17)]
+
+
+@pytest.mark.parametrize(("trained_until", "known_until"), [(5, 10), (10, 10), (12, 12)])
+def test_known_until_is_the_newest_date_of_the_row_and_of_the_models_training(trained_until, known_until):
+    rows = made({"A": 0.5}, known_until=day(trained_until).date())
+    assert rows["known_until"].tolist() == [day(known_until)]
+
+
+def test_every_row_of_the_snapshot_is_forecast_and_meets_the_schema():
+    rows = stored(made({"A": 0.5, "B": 0.6, "C": -0.2}))
+    assert rows["coin"].tolist() == ["A", "B", "C"]
+    assert list(rows.columns) == SPEC.columns
+
+
+def test_the_first_forecasts_are_all_appended():
+    whole = append_forecasts(none_yet(), made({"A": 0.5, "B": 0.6}))
+    assert whole["coin"].tolist() == ["A", "B"]
+    assert len(stored(whole)) == 2
+
+
+def test_the_same_values_again_add_no_row_and_change_none():
+    first = stored(append_forecasts(none_yet(), made({"A": 0.5, "B": 0.6})))
+    again = append_forecasts(first, made({"A": 0.5, "B": 0.6}, at=NOON))
+    pd.testing.assert_frame_equal(stored(again), first)
+
+
+def test_another_value_adds_a_row_and_leaves_the_stored_one():
+    first = stored(append_forecasts(none_yet(), made({"A": 0.5, "B": 0.6})))
+    again = append_forecasts(first, made({"A": 0.55, "B": 0.6}, at=NOON))
+    assert again[["coin", "liquidity_score", "made_at"]].values.tolist() == [
+        ["A", 0.5, MORNING],
+        ["A", 0.55, NOON],
+        ["B", 0.6, MORNING],
+    ]
+
+
+def test_a_value_that_returns_to_an_earlier_one_is_a_new_row():
+    whole = none_yet()
+    for at, score in ((MORNING, 0.5), (NOON, 0.7), (NIGHT, 0.5)):
+        whole = stored(append_forecasts(whole, made({"A": score}, at=at)))
+    assert whole["liquidity_score"].tolist() == [0.5, 0.7, 0.5]
+
+
+def test_another_interval_about_the_same_value_adds_a_row():
+    first = stored(append_forecasts(none_yet(), made({"A": 0.5})))
+    wider = made({"A": 0.5}, at=NOON).assign(upper=0.9)
+    assert append_forecasts(first, wider)["upper"].tolist() == [pytest.approx(0.6), 0.9]
+
+
+def test_another_version_of_the_model_adds_its_own_row_though_it_says_the_same():
+    first = stored(append_forecasts(none_yet(), made({"A": 0.5})))
+    whole = append_forecasts(first, made({"A": 0.5}, at=NOON, model_version="Other_2025-03-01_v2"))
+    assert whole["model_version"].tolist() == ["Persistence_2025-03-01_v1", "Other_2025-03-01_v2"]
+    assert len(stored(whole)) == 2
+
+
+def test_another_day_adds_its_own_rows():
+    first = stored(append_forecasts(none_yet(), made({"A": 0.5})))
+    whole = stored(append_forecasts(first, made({"A": 0.5}, at=NOON, number=11)))
+    assert whole["date"].tolist() == [day(10), day(11)]
+
+
+def test_appending_nothing_to_nothing_is_nothing():
+    assert append_forecasts(none_yet(), none_yet()).empty
+
+
+@settings(max_examples=60)
+@given(st.lists(st.dictionaries(st.sampled_from("ABC"), st.sampled_from([0.1, 0.2, 0.3])), min_size=1, max_size=6))
+def test_whatever_comes_later_every_stored_row_stays_and_the_newest_says_what_was_said_last(said):
+    whole, last = none_yet(), {}
+    for hour, scores in enumerate(said):
+        before = whole
+        whole = stored(append_forecasts(whole, made(scores, at=MORNING + pd.Timedelta(hours=hour))))
+        last |= scores
+        kept = before.astype({"coin": str, "model_version": str}).merge(
+            whole.astype({"coin": str, "model_version": str})
+        )
+        assert len(kept) == len(before)
+    newest = whole.sort_values("made_at").drop_duplicates("coin", keep="last")
+    assert dict(zip(newest["coin"], newest["liquidity_score"], strict=True)) == last
+    per_coin = whole.sort_values("made_at").groupby("coin", observed=True)["liquidity_score"]
+    assert not per_coin.diff().eq(0.0).any()
+
+
+def test_a_coin_absent_today_is_stale_with_the_day_it_was_last_seen_the_longest_gone_last():
+    seen = pd.DataFrame(
+        [("Here", 100), ("Gone", 80), ("Gone", 90), ("Older", 12), ("Forgotten", 10), ("Here", 99), ("Away", 90)],
+        columns=["coin", "day"],
+    )
+    seen["date"] = [day(number) for number in seen.pop("day")]
+    stale = stale_coins(seen.astype({"coin": "category"}), day(100))
+    assert stale["coin"].tolist() == ["Away", "Gone", "Older"]
+    assert stale["last_seen"].tolist() == [day(90), day(90), day(12)]
+
+
+def test_a_coin_last_seen_90_days_ago_is_stale_no_more():
+    seen = pd.DataFrame({"coin": pd.Categorical(["A", "B"]), "date": [day(10), day(11)]})
+    assert stale_coins(seen, day(100))["coin"].tolist() == ["B"]

@@ -1,0 +1,131 @@
+"""The archive is read back only as it was received: a damaged copy is named, and stops its own months alone."""
+
+import datetime as dt
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, strategies as st
+
+from cryptoliq_assets.cli.main import cli
+from cryptoliq_assets.core.home import prepare_home
+from cryptoliq_assets.ingestion.landing.archive import (
+    ArchiveDamaged,
+    archive_problem,
+    read_archived,
+    restore_from_drop_folder,
+)
+from cryptoliq_assets_tests.support.markets import Home, assert_same_tables, file_name, quick_folder, snapshot
+
+FEBRUARY, MARCH, MAY = dt.date(2022, 2, 20), dt.date(2022, 3, 16), dt.date(2022, 5, 10)
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Three months of two days each."""
+    with quick_folder() as folder:
+        home = Home.at(folder)
+        for day in (FEBRUARY, MARCH, MAY):
+            home.drop(file_name(day), snapshot([day, day + dt.timedelta(days=1)], missing=0))
+        home.bring_up_to_date()
+        yield home
+
+
+@pytest.fixture
+def home(made: Home):
+    """A copy, to damage."""
+    with quick_folder() as folder:
+        yield Home.at(Path(shutil.copytree(made.settings.home_dir, folder, dirs_exist_ok=True)))
+
+
+def archived(home: Home, day: dt.date) -> Path:
+    return home.settings.archive_dir / file_name(day)
+
+
+def change_one_digit(path: Path) -> None:
+    content = path.read_bytes()
+    place = content.index(b".", 80) + 1
+    path.write_bytes(content[:place] + (b"7" if content[place : place + 1] != b"7" else b"3") + content[place + 1 :])
+
+
+@given(place=st.integers(min_value=0), bit=st.integers(0, 7))
+def test_a_bit_flipped_anywhere_in_an_archived_file_is_detected(made: Home, place: int, bit: int) -> None:
+    file = made.catalogue.files()[0]
+    path = archived(made, FEBRUARY)
+    content = bytearray(whole := path.read_bytes())
+    content[place % len(content)] ^= 1 << bit
+    path.write_bytes(content)
+    try:
+        with pytest.raises(ArchiveDamaged, match="its sha256 is"):
+            read_archived(file, made.settings)
+    finally:
+        path.write_bytes(whole)
+    assert read_archived(file, made.settings) == whole
+
+
+def test_no_month_is_built_from_a_changed_archived_file_and_the_other_months_go_on(home: Home) -> None:
+    change_one_digit(archived(home, MARCH))
+    for month in ("2022-02", "2022-03", "2022-05"):
+        home.store.path("raw_snapshots", month).unlink()
+    plan = home.plan()
+    assert list(plan.blocked) == ["2022-03"]
+    assert "2022-03" not in {*plan.months, *plan.raw_months}
+    home.bring_up_to_date()
+    assert home.store.months("raw_snapshots") == ["2022-02", "2022-05"]
+    # What was made of March while it was sound stays.
+    assert "2022-03" in home.store.months("cleaned_snapshots")
+    with pytest.raises(ArchiveDamaged):
+        home.intake.take_in(["2022-03"])
+
+
+def test_a_month_comes_back_as_it_was_once_the_archived_file_is_restored(home: Home, made: Home) -> None:
+    path = archived(home, MARCH)
+    change_one_digit(path)
+    home.store.path("raw_snapshots", "2022-03").unlink()
+    home.bring_up_to_date()
+    [file] = [file for file in home.catalogue.files() if file.name == path.name]
+    assert restore_from_drop_folder(file, home.settings)
+    assert archive_problem(file, home.settings) is None
+    home.bring_up_to_date()
+    assert home.plan().months == []
+    assert_same_tables(home.store, made.store)
+
+
+def test_the_commands_name_file_expected_found_and_remedy_and_end_with_1(tmp_path: Path) -> None:
+    # One month alone: none of the others has to be made again.
+    home = Home.at(tmp_path)
+    home.drop(file_name(MARCH), snapshot([MARCH], missing=0))
+    home.bring_up_to_date()
+    prepare_home(home.settings)
+    change_one_digit(archived(home, MARCH))
+    home.store.path("raw_snapshots", "2022-03").unlink()
+    [file] = home.catalogue.files()
+    for command in ("ingest", "preprocess"):
+        told = CliRunner().invoke(cli, ["--home", str(tmp_path), command])
+        assert told.exit_code == 1
+        assert f"{archived(home, MARCH)} is damaged: its sha256 is " in told.output
+        assert f", expected {file.sha256}" in told.output
+        assert "`cryptoliq verify --repair`" in told.output
+        assert "Traceback" not in told.output
+    assert home.store.months("raw_snapshots") == []
+
+
+@pytest.mark.parametrize("what", ["gone", "pipe", "link", "folder", "larger", "empty"])
+def test_whatever_is_in_an_archived_files_place_is_named_and_not_read(home: Home, what: str) -> None:
+    path = archived(home, MARCH)
+    content = path.read_bytes()
+    path.unlink()
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "link":
+        path.symlink_to(home.settings.raw_dir / path.name)
+    elif what == "folder":
+        path.mkdir()
+    elif what != "gone":
+        path.write_bytes(content + b"\n" if what == "larger" else b"")
+    [file] = [file for file in home.catalogue.files() if file.name == path.name]
+    problem = archive_problem(file, home.settings)
+    assert problem is not None
+    assert f"{path} is damaged: " in problem

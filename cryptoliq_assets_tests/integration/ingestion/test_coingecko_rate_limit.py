@@ -1,0 +1,86 @@
+"""The limiter: never more than the plan allows in any minute, for all processes of a home, across stops."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, strategies as st
+
+from cryptoliq_assets.ingestion.coingecko.errors import DeadlinePassed, FetchError
+from cryptoliq_assets.ingestion.coingecko.rate_limit import Limiter
+from cryptoliq_assets_tests.support.coingecko_api import NOW, Waited
+from cryptoliq_assets_tests.support.markets import quick_folder
+
+
+@given(per_minute=st.integers(1, 4), idle=st.lists(st.floats(0, 90), max_size=9))
+def test_no_minute_has_more_requests_than_allowed_whatever_the_pauses(per_minute: int, idle: list[float]) -> None:
+    with quick_folder() as folder:
+        waited, sent = Waited(), []
+        for seconds in idle:
+            # A limiter a request, as if each came from a process of its own.
+            Limiter(folder / "limits.json", per_minute, None, waited.clock).take(NOW + 1e6)
+            sent.append(waited.at)
+            waited.at += seconds
+        for place, moment in enumerate(sent[per_minute:]):
+            assert moment - sent[place] >= 60.0
+
+
+@given(per_minute=st.integers(1, 5), before=st.integers(0, 6), requests=st.integers(0, 23))
+def test_the_estimate_is_the_time_that_the_limit_then_takes(per_minute: int, before: int, requests: int) -> None:
+    with quick_folder() as folder:
+        waited = Waited()
+        limiter = Limiter(folder / "limits.json", per_minute, None, waited.clock)
+        for _ in range(before):
+            limiter.take(NOW + 1e6)
+        told, begun = limiter.seconds_for(requests), waited.at
+        for _ in range(requests):
+            limiter.take(NOW + 1e6)
+        assert waited.at - begun == pytest.approx(told, abs=0.2)
+
+
+def test_a_wait_that_would_end_after_the_deadline_is_not_begun(tmp_path: Path) -> None:
+    waited = Waited()
+    limiter = Limiter(tmp_path / "limits.json", 1, None, waited.clock)
+    limiter.take(NOW + 30)
+    with pytest.raises(DeadlinePassed, match="1 requests a minute"):
+        limiter.take(NOW + 30)
+    assert waited.waits == []
+
+
+def test_a_hold_keeps_every_process_back_and_one_of_a_wrong_clock_does_not(tmp_path: Path) -> None:
+    waited = Waited()
+    limiter = Limiter(tmp_path / "limits.json", 100, None, waited.clock)
+    limiter.hold(45.0)
+    Limiter(tmp_path / "limits.json", 100, None, waited.clock).take(NOW + 1e6)
+    assert waited.waits == [45.0]
+    earlier = Waited(at=NOW - 1e6)
+    Limiter(tmp_path / "limits.json", 1, None, earlier.clock).take(NOW)
+    assert earlier.waits == []
+
+
+def test_a_damaged_file_of_counts_is_named(tmp_path: Path) -> None:
+    (tmp_path / "limits.json").write_text('{"sent": 3}')
+    with pytest.raises(FetchError, match=r"limits\.json is damaged .* remove it"):
+        Limiter(tmp_path / "limits.json", 1, None, Waited().clock).take(NOW)
+
+
+_TAKER = """
+import sys, pathlib
+from cryptoliq_assets.ingestion.coingecko.rate_limit import Limiter
+limiter = Limiter(pathlib.Path(sys.argv[1]), 1000, 50)
+taken = 0
+try:
+    while True:
+        limiter.take(4e9)
+        taken += 1
+except RuntimeError:
+    print(taken)
+"""
+
+
+def test_two_processes_share_one_budget_of_50_to_the_last_request(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _TAKER, str(tmp_path / "limits.json")]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    taken = [int(process.communicate(timeout=60)[0]) for process in both]
+    assert sum(taken) == 50

@@ -1,0 +1,204 @@
+"""The one opener, and what stands in a file's place when its turn comes."""
+
+import errno
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cryptoliq_assets.cli.main import cli
+from cryptoliq_assets.core.home import prepare_home
+from cryptoliq_assets.core.safe_open import UnreadError
+from cryptoliq_assets.ingestion.landing.drop_folder import Entry, list_folder, register
+from cryptoliq_assets.ingestion.landing.safe_open import read_file
+from cryptoliq_assets.ingestion.quality.empty_history import EmptyHistory
+from cryptoliq_assets.ingestion.quality.snapshot_diff import SnapshotComparer
+from cryptoliq_assets_tests.support.markets import NOW, Home, snapshot
+from cryptoliq_assets_tests.support.settings import make_settings
+from cryptoliq_assets_tests.unit.ingestion.test_drop_folder import MARCH, NAME
+
+OTHER = "coingecko_20220317.csv"
+CHANGED = "changed or gone before it could be read; its next version counts"
+
+
+@pytest.fixture(autouse=True)
+def no_waiting() -> Iterator[None]:
+    """Whatever hangs on a pipe fails instead."""
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("hung"))
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home.at(tmp_path / "home", ingestion__max_file_mib=0.5)
+    home.drop(NAME, snapshot([MARCH]))
+    home.drop(OTHER, snapshot([MARCH], seed=1))
+    return home
+
+
+def put_in_its_place(path: Path, what: str) -> None:
+    """Replace a file with something that must not be read."""
+    path.unlink()
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "link":
+        outside = path.parents[3] / "secret.csv"
+        outside.write_bytes(snapshot([MARCH]))
+        path.symlink_to(outside)
+    elif what == "folder":
+        path.mkdir()
+    else:
+        path.touch()
+        os.truncate(path, 700 * 2**20)
+
+
+@pytest.fixture
+def denied(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
+    """Names that this process may not open: the tests' user may open anything."""
+    names: set[str] = set()
+    real = os.open
+
+    def refuse(path: Path | str, *args: int, **options: int) -> int:
+        if Path(path).name in names and Path(path).parent.name == "raw":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    return names
+
+
+WHATS = ["pipe", "link", "folder", "grown"]
+
+
+@pytest.mark.parametrize("what", WHATS)
+def test_what_takes_a_files_place_before_it_is_registered_is_passed_over(home: Home, what: str) -> None:
+    entries = list_folder(home.settings.raw_dir).files
+    put_in_its_place(home.settings.raw_dir / NAME, what)
+    registered = register(entries, home.settings, catalogue=home.catalogue, now=NOW)
+    assert (registered.new, list(registered.unread)) == (1, [NAME])
+    assert [file.name for file in home.catalogue.files()] == [OTHER]
+
+
+@pytest.mark.parametrize("what", WHATS)
+def test_what_takes_a_files_place_before_it_is_taken_in_is_left_unread_where_it_lies(home: Home, what: str) -> None:
+    home.look()
+    path = home.settings.raw_dir / NAME
+    put_in_its_place(path, what)
+    result = home.intake.take_in(["2022-03"])
+    assert result.unread == {NAME: CHANGED}
+    assert [report["file"] for report in result.reports] == [OTHER]
+    assert [file.state for file in home.catalogue.files()] == ["refused", "accepted"]
+    assert path.is_symlink() or path.exists()
+
+
+@pytest.mark.parametrize("what", ["pipe", "link"])
+def test_what_takes_a_refused_files_place_is_not_moved_in_its_stead(home: Home, what: str) -> None:
+    home.drop(NAME, "coin;price\n")
+    home.look()
+    read = home.intake._read(home.catalogue.files(states=["waiting"]))
+    path = home.settings.raw_dir / NAME
+    put_in_its_place(path, what)
+    empties = EmptyHistory(home.settings.validation_dir, home.settings.ingestion.max_empty_fraction)
+    home.intake._settle(read, SnapshotComparer(home.store), empties)
+    assert not path.is_file() or path.is_symlink()
+    assert not (home.settings.quarantine_dir / NAME).exists()
+
+
+def test_a_file_that_is_swapped_while_it_is_opened_is_judged_by_what_was_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(home_dir=tmp_path, ingestion__max_file_mib=0.001)
+    path = tmp_path / NAME
+    path.write_bytes(b"small")
+    real = os.open
+
+    def swapped(what: str):
+        def open_other(opened: Path, flags: int) -> int:
+            path.unlink()
+            if what == "pipe":
+                os.mkfifo(path)
+            elif what == "link":
+                path.symlink_to("/etc/hosts")
+            else:
+                path.write_bytes(b"x" * 5_000)
+            return real(opened, flags)
+
+        return open_other
+
+    for what, code in (("pipe", "not_a_file"), ("link", "unreadable"), ("grown", "too_large")):
+        monkeypatch.setattr(os, "open", swapped(what))
+        with pytest.raises(UnreadError) as raised:
+            read_file(path, settings)
+        assert raised.value.code == code
+        path.unlink()
+        path.write_bytes(b"small")
+
+
+def test_of_a_file_that_grows_while_it_is_read_no_more_than_one_byte_above_the_limit_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / NAME
+    path.write_bytes(b"x" * 5_000)
+    small = os.stat_result((*path.stat()[:6], 10, *path.stat()[7:]))
+    monkeypatch.setattr(os, "fstat", lambda handle: small)
+    with pytest.raises(UnreadError) as raised:
+        read_file(path, make_settings(home_dir=tmp_path, ingestion__max_file_mib=0.001))
+    assert (raised.value.code, raised.value.size) == ("too_large", 1_049)
+
+
+# Files that may not be read
+
+
+def test_a_file_that_may_not_be_read_stops_no_other_and_is_tried_again(home: Home, denied: set[str]) -> None:
+    denied.add(NAME)
+    entries = list_folder(home.settings.raw_dir).files
+    registered = register(entries, home.settings, catalogue=home.catalogue, now=NOW)
+    assert registered.unread == {NAME: "cannot be read: Permission denied"}
+    assert registered.new == 1
+    denied.clear()
+    assert home.look() == 1
+
+
+def test_a_file_that_may_not_be_read_any_more_when_its_turn_comes_stops_no_other(home: Home, denied: set[str]) -> None:
+    home.look()
+    denied.add(NAME)
+    result = home.intake.take_in(["2022-03"])
+    assert result.unread == {NAME: "cannot be read: Permission denied; the next look tries it again"}
+    assert [file.state for file in home.catalogue.files()] == ["refused", "accepted"]
+    assert (home.settings.raw_dir / NAME).exists()
+    denied.clear()
+    home.bring_up_to_date()
+    assert [file.state for file in home.catalogue.files()] == ["refused", "accepted", "accepted"]
+
+
+def test_the_command_line_names_it_and_speaks_of_no_report(home: Home, denied: set[str]) -> None:
+    denied.add(NAME)
+    prepare_home(home.settings)
+    told = CliRunner().invoke(cli, ["--home", str(home.settings.home_dir), "ingest"])
+    assert told.exit_code == 1
+    assert f"refused {NAME}: cannot be read: Permission denied" in told.output
+    assert "1 file(s) read" in told.output
+    assert "reports lie in" not in told.output
+
+
+# Corrections that keep size and time
+
+
+def test_a_correction_of_the_same_size_and_time_is_seen(home: Home) -> None:
+    home.look()
+    path = home.settings.raw_dir / NAME
+    before = path.stat()
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"2022", b"2021"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert home.look() == 1
+
+
+def test_a_file_has_settled_whatever_its_time_of_change(home: Home) -> None:
+    assert Entry(NAME, 1, 2, 3) == Entry(NAME, 1, 2, 4)

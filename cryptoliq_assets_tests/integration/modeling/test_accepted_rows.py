@@ -1,0 +1,146 @@
+"""Any row that the contract accepts goes through the whole pipeline: every number behind it is finite, or missing."""
+
+import datetime as dt
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from cryptoliq_assets.cleaning.imputation import clean_snapshots
+from cryptoliq_assets.features.engineering import OBSERVED_NUMBERS, day_numbers, engineer_features
+from cryptoliq_assets.features.online import StoredHistory, online_features
+from cryptoliq_assets.ingestion.parsing.snapshot import parse_snapshot
+from cryptoliq_assets.labels.liquidity import FORMULAS
+from cryptoliq_assets.labels.targets import label_targets
+from cryptoliq_assets.modeling.datasets.training_set import build_training_set, feature_matrix
+from cryptoliq_assets.modeling.estimators.base import ScoreForecaster
+from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, fit_spec, predict_rows
+from cryptoliq_assets.modeling.evaluation.conformal import POOLED, WITHOUT, SplitConformalIntervals
+from cryptoliq_assets.modeling.inference import predict_arrays
+from cryptoliq_assets.modeling.registry.model_registry import LoadedModel
+from cryptoliq_assets.monitoring.data.feed_metrics import vitals
+from cryptoliq_assets.schemas.groups import VIEWS
+from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS, NUMBER_COLUMNS, PLAUSIBLE, UNSIGNED_COLUMNS
+from cryptoliq_assets.storage.parquet_store import sort_rows
+
+COINS, DAYS = 12, 4
+FIRST = dt.date(2025, 3, 1)
+TABLE = SplitConformalIntervals(0.9, {POOLED: 0.1, WITHOUT + POOLED: 0.2}, {POOLED: 1000, WITHOUT + POOLED: 1000})
+
+
+def number_or_edge(column: str) -> st.SearchStrategy[float]:
+    """Numbers of every size that a cell can hold, those at and beyond the bounds among them."""
+    bounds = PLAUSIBLE[column]
+    edges = [0.0, bounds.least, bounds.most, bounds.most * 1.01, bounds.least / 2, 5e-324, 1e-300, 1e308, np.nan]
+    edges += [1.0, -100.0, -99.99999999999999, -bounds.most] if column not in UNSIGNED_COLUMNS else [1.0, -1.0]
+    sizes = st.floats(-18.5, 18.5).map(lambda power: 10.0**power)
+    return st.sampled_from(edges) | sizes | st.floats(-99.0, 99.0)
+
+
+def cells() -> st.SearchStrategy[dict[str, list[float]]]:
+    """Some numbers of each column, from which a table is drawn."""
+    return st.fixed_dictionaries(
+        {column: st.lists(number_or_edge(column), min_size=1, max_size=8) for column in NUMBER_COLUMNS}
+    )
+
+
+def is_accepted(row: dict[str, float]) -> bool:
+    return all(
+        np.isnan(value) or (PLAUSIBLE[name].admits(value) and not (value < 0 and name in UNSIGNED_COLUMNS))
+        for name, value in row.items()
+    )
+
+
+@pytest.fixture(scope="module")
+def learners(rows) -> list[ScoreForecaster]:
+    train = np.arange(0, len(rows), 3)
+    return [fit_spec(recipe, rows, train=train, threads=1) for recipe in CANDIDATES.values()]
+
+
+def all_finite_or_null(frame: pd.DataFrame) -> None:
+    numbers = frame.select_dtypes("number")
+    infinite = numbers.columns[np.isinf(numbers.to_numpy(dtype=float)).any(axis=0)]
+    assert not len(infinite), list(infinite)
+
+
+@settings(max_examples=15)
+@given(cells=cells(), seed=st.integers(0, 2**16), formula=st.sampled_from(sorted(FORMULAS)), percent=st.booleans())
+def test_any_accepted_row_has_finite_numbers_from_its_cells_to_its_forecast(learners, cells, seed, formula, percent):
+    random = np.random.default_rng(seed)
+    table = [{name: float(random.choice(cells[name])) for name in NUMBER_COLUMNS} for _ in range(COINS * DAYS)]
+    keys = [(f"coin {place % COINS}", FIRST + dt.timedelta(days=place // COINS)) for place in range(COINS * DAYS)]
+    whole = [is_accepted(row) for row in table]
+    with warnings.catch_warnings(), np.errstate(over="warn", divide="warn", invalid="warn"):
+        warnings.simplefilter("error", RuntimeWarning)
+        for day in sorted({day for _, day in keys}):
+            lines = ["coin,symbol,date," + ",".join(NUMBER_COLUMNS)]
+            lines += [
+                f"{coin},C,{date},{','.join('' if np.isnan(value) else repr(value) for value in row.values())}"
+                for (coin, date), row in zip(keys, table, strict=True)
+                if date == day
+            ]
+            parsed = parse_snapshot(
+                "\n".join([*lines, ""]).encode(),
+                name=f"coingecko_{day:%Y%m%d}.csv",
+                today=dt.date(2026, 1, 1),
+                first_date=FIRST,
+                change_unit="percent" if percent else "fraction",
+                max_refused_share=1.0,
+            )
+            refused = {
+                coin
+                for coin, date, good in zip(*zip(*keys, strict=True), whole, strict=True)
+                if date == day and not good
+            }
+            told = {row["text"].split(",")[0] for row in parsed.refused_rows.to_pylist()}
+            assert refused <= told or parsed.rows is None
+        accepted = pd.DataFrame(
+            [
+                {"coin": coin, "symbol": "C", "date": pd.Timestamp(date), **row}
+                for (coin, date), row, good in zip(keys, table, whole, strict=True)
+                if good
+            ],
+            columns=["coin", "symbol", "date", *NUMBER_COLUMNS],
+        )
+        if accepted.empty:
+            return
+        accepted[list(CHANGE_COLUMNS)] *= 1.0 if percent else 100.0
+        raw = sort_rows(accepted.astype({"coin": "category", "symbol": "category", "date": "datetime64[ns]"}))
+        all_finite_or_null(vitals(raw))
+        since, until = raw["date"].min(), raw["date"].max()
+        cleaned, _ = clean_snapshots(raw, since=since, until=until)
+        all_finite_or_null(cleaned)
+        if cleaned.empty:
+            return
+        features = engineer_features(cleaned, formula=formula)
+        all_finite_or_null(features)
+        labels = label_targets(features, horizon_days=1, since=since, until=until)
+        all_finite_or_null(labels)
+        # 32 bits are what learners see.
+        assert not np.isinf(feature_matrix(features)).any()
+        for learner in learners:
+            assert np.isfinite(learner.predict(feature_matrix(features, learner.features))).all()
+        if labels["trainable"].any():
+            rows = build_training_set(features, labels, cleaned=cleaned, formula=formula)
+            for view in VIEWS:
+                assert not np.isinf(rows.view(view)).any()
+                assert np.isfinite(predict_rows(learners[0], rows, view=view)).all()
+            assert np.isfinite(fit_spec(CANDIDATES["linear_regression"], rows).predict(rows.X[:, _own(rows)])).all()
+        history = StoredHistory.of(cleaned[cleaned["date"] < until].reset_index(drop=True), formula=formula)
+        asked = cleaned[cleaned["date"] == until]
+        online = online_features(
+            asked["coin"].astype(str).tolist(),
+            day_numbers(asked["date"]),
+            {name: asked[name].to_numpy(dtype=float) for name in OBSERVED_NUMBERS},
+            history=history,
+        )
+        loaded = LoadedModel(learners[2], {})
+        for history_known in (True, False):
+            predicted, lower, upper, _ = predict_arrays(loaded, online.columns, table=TABLE, history=history_known)
+            assert np.isfinite(np.stack([predicted, lower, upper])).all()
+
+
+def _own(rows) -> list[int]:
+    return [rows.features.index(name) for name in CANDIDATES["linear_regression"].features]

@@ -1,0 +1,240 @@
+"""From the leaderboard to a champion: both decisions in the ledger, the refresh, and a store in which no model loads."""
+
+import copy
+import dataclasses
+import datetime as dt
+import json
+import logging
+import re
+import shutil
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import SecretStr
+
+from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.forecasting.pending import training_due
+from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, CHAMPION_SPEC, ModelSpec
+from cryptoliq_assets.modeling.registry.candidates import Candidate, load_candidate
+from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.training import choose_champion, load_champion_status, rank_candidates
+from cryptoliq_assets.orchestration.runner import RunFailed, Runner
+from cryptoliq_assets.simulation.market import write_snapshots
+from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets_tests.support.settings import make_settings
+
+NOW = dt.datetime(2025, 8, 1, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def home(trained_home, tmp_path) -> Settings:
+    return make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), cv__n_splits=2)
+
+
+@pytest.fixture
+def candidates(home) -> list[Candidate]:
+    return [load_candidate(home.models_dir / "candidates", name) for name in CANDIDATES]
+
+
+def board_of(home: Settings) -> dict:
+    return json.loads((home.reports_dir / "metrics.json").read_text(encoding="utf-8"))
+
+
+def best_but_hardly(board: dict, name: str, own: str) -> dict:
+    """The leaderboard as it would be of these two alone if `name` were best, by 0.005 more skill than `own`."""
+    changed = copy.deepcopy(board)
+    changed["candidates"] = [entry for entry in changed["candidates"] if entry["name"] in (name, own)]
+    entries = {entry["name"]: entry for entry in changed["candidates"]}
+    entries[name]["skill"] = entries[own]["skill"] + 0.005
+    entries[name]["metrics"] = copy.deepcopy(entries[own]["metrics"])
+    return changed | {"best": name}
+
+
+def choose(board: dict, candidates: list[Candidate], home: Settings, *, warnings: list[str] | None = None):
+    told = [] if warnings is None else warnings
+    return choose_champion(
+        board, candidates, settings=home, tables=TableStore(home), progress=lambda line: None, warn=told.append
+    )
+
+
+def test_without_a_better_rival_the_champions_recipe_is_refreshed_and_both_decisions_stand_in_the_ledger(
+    home, candidates
+):
+    store, board = store_of(home), board_of(home)
+    before = store.current()
+    own = before["recipe"]["name"]
+    rival = next(name for name in CANDIDATES if name != own)
+    outcome = choose(best_but_hardly(board, rival, own), candidates, home)
+    assert outcome.promoted
+    refused, promoted = store.ledger.entries()[-2:]
+    assert (refused["event"], refused["candidate"]) == ("refusal", rival)
+    assert "is not better by 0.01" in refused["reason"]
+    assert (promoted["event"], promoted["version"]) == ("promotion", store.current_version())
+    assert f"{own} refreshed: skill" in promoted["reason"]
+    assert outcome.metadata["version"] == store.current_version() != before["version"]
+    assert outcome.metadata["recipe"] == before["recipe"]
+    assert outcome.metadata["schema"]["table"] == "engineered_features"
+
+
+def test_where_the_refresh_is_worse_than_before_both_are_refused_and_the_champion_stays(home, candidates):
+    store, board = store_of(home), board_of(home)
+    loaded = store.load()
+    better = loaded.metadata | {
+        "metrics": loaded.metadata["metrics"] | {"skill": loaded.metadata["metrics"]["skill"] + 0.1}
+    }
+    store.promote(loaded.model, better, reason="test", at=NOW)
+    own, current = loaded.metadata["recipe"]["name"], store.current_version()
+    rival = next(name for name in CANDIDATES if name != own)
+    outcome = choose(best_but_hardly(board, rival, own), candidates, home)
+    assert not outcome.promoted
+    assert [(entry["event"], entry["candidate"]) for entry in store.ledger.entries()[-2:]] == [
+        ("refusal", rival),
+        ("refusal", own),
+    ]
+    assert store.current_version() == current == outcome.metadata["version"]
+
+
+def test_a_champion_whose_recipe_is_no_candidate_any_more_is_refreshed_too(home, candidates):
+    store, tables = store_of(home), TableStore(home)
+    linear = next(candidate for candidate in candidates if candidate.recipe.name == "linear_regression")
+    retired = dataclasses.replace(linear.recipe, params={"alpha": 11.0})
+    stored = store.current() | {"recipe": retired.to_dict(), "features": list(retired.features)}
+    store.promote(linear.learner, stored | {"metrics": stored["metrics"] | {"skill": 0.0}}, reason="test", at=NOW)
+    board = rank_candidates(candidates, home, store=tables, progress=lambda line: None)
+    held = next(entry for entry in board["candidates"] if entry["name"] == CHAMPION_SPEC)
+    board = best_but_hardly(board, board["best"], CHAMPION_SPEC)
+    outcome = choose(board, candidates, home)
+    assert outcome.promoted
+    assert ModelSpec.from_dict(outcome.metadata["recipe"]).params == {"alpha": 11.0}
+    assert outcome.metadata["metrics"]["skill"] == held["skill"]
+    assert store.load().model.params == {"alpha": 11.0}
+    assert store.ledger.entries()[-2]["candidate"] == board["best"]
+
+
+def _damage(home: Settings) -> Settings:
+    for path in home.models_dir.glob("*_v*.pkl"):
+        path.write_bytes(path.read_bytes()[:-1])
+    return home
+
+
+def test_where_no_stored_model_loads_training_replaces_them_warns_and_records_why(home, candidates):
+    _damage(home)
+    tables, warnings, store = TableStore(home), [], store_of(home)
+    broken = store.current_version()
+    assert training_due(home, tables, provisional_too=False)
+    standing = load_champion_status(home)
+    assert standing.metadata is None
+    assert broken in standing.refused
+    board = rank_candidates(candidates, home, store=tables, progress=lambda line: None)
+    assert choose(board, candidates, home, warnings=warnings).promoted
+    assert store.load().version == store.current_version() != broken
+    line = store.ledger.entries()[-1]
+    assert "the first champion; no stored model could be compared with: " in line["reason"]
+    for told in (line["reason"], *warnings):
+        assert f"{broken}: sha256 of the artifact {broken}.pkl is" in told
+    assert len(warnings) == 1
+    assert not training_due(home, tables, provisional_too=False)
+
+
+def test_what_is_refused_while_no_stored_model_loads_is_recorded_with_both_reasons(home, candidates):
+    _damage(home)
+    board = board_of(home)
+    for entry in board["candidates"]:
+        entry["metrics"]["with_history"]["all"]["folds"][0]["skill"] = -0.1
+    outcome = choose(board, candidates, home)
+    assert (outcome.promoted, outcome.metadata) == (False, None)
+    lines = store_of(home).ledger.entries()[-3:]
+    assert [line["candidate"] for line in lines] == [entry["name"] for entry in board["candidates"]]
+    for line in lines:
+        assert "skill -0.100 in fold 1" in line["reason"]
+        assert "no stored model could be compared with" in line["reason"]
+
+
+def test_where_the_best_has_no_skill_in_a_fold_the_next_is_promoted_and_the_ledger_has_both(home, candidates):
+    _damage(home)
+    board = board_of(home)
+    best, second, _ = board["candidates"]
+    best["metrics"]["with_history"]["all"]["folds"][0]["skill"] = -0.1
+    outcome = choose(board, candidates, home)
+    assert outcome.metadata["recipe"]["name"] == second["name"]
+    refused, promoted = store_of(home).ledger.entries()[-2:]
+    assert (refused["event"], refused["candidate"]) == ("refusal", best["name"])
+    assert (promoted["event"], promoted["version"]) == ("promotion", store_of(home).current_version())
+
+
+def unforecastable(days: int, *, calm: int, coins: int = 12) -> pd.DataFrame:
+    """Volumes that return to their mean for `calm` days and run away from then on: who learnt the one is wrong on the other.
+
+    Prices rise by 2 % a day, so that the score is the volume's alone.
+    """
+    rng = np.random.default_rng(7)
+    logs = 14.0 + rng.normal(size=(days, coins))
+    steps = rng.normal(size=(days - calm, coins))
+    for day in range(1, len(steps)):
+        steps[day] += 0.8 * steps[day - 1]
+    logs[calm:] = logs[calm - 1] + np.cumsum(0.3 * steps, axis=0)
+    day, coin = (index.ravel() for index in np.indices(logs.shape))
+    return pd.DataFrame(
+        {
+            "coin": [f"Coin {number}" for number in coin],
+            "symbol": [f"C{number}" for number in coin],
+            "price": 10.0 * 1.02**day,
+            "1h": 0.1,
+            "24h": 2.0,
+            "7d": 100.0 * (1.02**7 - 1.0),
+            "24h_volume": np.exp(logs.ravel()),
+            "mkt_cap": 1e9 * 1.02**day * (coin + 1),
+            "date": pd.Timestamp("2025-06-01") + pd.to_timedelta(day, unit="D"),
+        }
+    )
+
+
+def test_on_a_market_that_cannot_be_forecast_a_run_refuses_every_candidate_and_records_why(trained_home, tmp_path):
+    settings = make_settings(home_dir=tmp_path / "home", cv__n_splits=2)
+    shutil.copytree(trained_home.path / "models", settings.models_dir, symlinks=True)
+    write_snapshots(unforecastable(60, calm=40), settings.raw_dir)
+    runner, store = Runner(settings), store_of(settings)
+    before, lines = store.current_version(), len(store.ledger.entries())
+    runner.look()
+    runner.refresh(runner.plan().ranges)
+    runner.train()
+    refusals = store.ledger.entries()[lines:]
+    assert {(line["event"], line["candidate"]) for line in refusals} == {("refusal", name) for name in CANDIDATES}
+    for line in refusals:
+        assert re.match(rf"{line['candidate']}: skill -\d+\.\d+ in fold 2 \(all rows\), not above 0", line["reason"])
+        assert line["current"] == before
+    assert store.load().version == before
+    (run,) = runner.instance.get_runs(dg.RunsFilter(job_name="train"))
+    events = [entry.get_dagster_event() for entry in runner.instance.all_logs(run.run_id) if entry.is_dagster_event]
+    checks = [
+        event.asset_check_evaluation_data for event in events if event.event_type_value == "ASSET_CHECK_EVALUATION"
+    ]
+    (found,) = [check for check in checks if check.check_name == "skill_above_zero"]
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.ERROR)
+
+
+def test_a_run_with_a_new_signing_key_replaces_the_models_signed_with_none(home):
+    signed = home.model_copy(update={"signing_key": SecretStr("new")})
+    old = store_of(signed).current_version()
+    assert training_due(signed, TableStore(signed), provisional_too=False)
+    said: list[tuple[int, str]] = []
+    runner = Runner(signed, say=lambda message, level: said.append((level, message)))
+    # Candidates that nobody signed are not put before the gate.
+    with pytest.raises(RunFailed, match=r"not signed with CRYPTOLIQ_SIGNING_KEY.*run `cryptoliq train` again"):
+        runner.run("train", assets=[dg.AssetKey("champion")])
+    runner.train()
+    (warning,) = [message for level, message in said if level >= logging.WARNING and "no stored model loads" in message]
+    assert f"{old}: not signed with CRYPTOLIQ_SIGNING_KEY" in warning
+    loaded, reasons = store_of(signed).load_latest_valid()
+    assert (loaded.version != old, reasons) == (True, [])
+
+
+def test_a_tampered_candidate_fails_the_run_that_would_promote_it_and_the_champion_stays(home):
+    before = store_of(home).current_version()
+    path = home.models_dir / "candidates" / "random_forest.npz"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(RunFailed, match=r"candidate random_forest is not used: .*run `cryptoliq train` again"):
+        Runner(home).run("train", assets=[dg.AssetKey("champion")])
+    assert store_of(home).current_version() == before

@@ -1,0 +1,101 @@
+"""Another formula or horizon is another task: the champion of the old one forecasts nothing until one of the new is trained."""
+
+import datetime as dt
+import logging
+
+import pytest
+
+from cryptoliq_assets.cli.commands.status import read_status
+from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.modeling.inference import load_champion
+from cryptoliq_assets.modeling.registry.candidates import load_candidate
+from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.training import load_champion_status, rank_candidates, training_rows
+from cryptoliq_assets.orchestration.jobs import FORECAST_JOB
+from cryptoliq_assets.orchestration.runner import RunFailed, Runner
+from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets_tests.support.settings import make_settings
+
+NOW = dt.datetime(2025, 8, 1, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def home(trained_home, tmp_path) -> Settings:
+    return make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), cv__n_splits=2)
+
+
+def runner_of(settings: Settings) -> tuple[Runner, list[str]]:
+    """A runner, and the warnings that it will say."""
+    warnings: list[str] = []
+    said = Runner(settings, say=lambda message, level: warnings.append(message) if level >= logging.WARNING else None)
+    return said, warnings
+
+
+@pytest.mark.parametrize(
+    ("other", "asked"),
+    [({"formula": "amihud"}, "amihud 1 day(s) ahead"), ({"horizon_days": 2}, "kyle_obizhaeva 2 day(s) ahead")],
+)
+def test_after_a_change_of_task_nothing_is_forecast_until_a_champion_of_it_is_trained(home, other, asked):
+    changed, old = home.model_copy(update=other), store_of(home).current_version()
+    told = f"{old} forecasts kyle_obizhaeva 1 day(s) ahead, the settings ask for {asked}"
+    before = TableStore(home).read("forecasts")
+    runner, warnings = runner_of(changed)
+    runner.refresh(runner.plan().ranges)
+    assert f"nothing is forecast: {told}" in " ".join(warnings)
+    assert TableStore(home).read("forecasts").equals(before)
+    with pytest.raises(RunFailed, match=r"nothing is forecast: .* the settings ask for"):
+        runner.require_champion()
+    assert not runner.forecast()
+    assert read_status(changed)["to_do"] == [
+        f"the champion has another task: {told}",
+        "there is no champion of this task: `cryptoliq train`",
+    ]
+    assert load_champion_status(changed).other_task == told
+    assert load_champion_status(home).other_task is None
+    # The service goes on by its champion's own formula.
+    assert load_champion(changed).metadata["formula"] == "kyle_obizhaeva"
+
+    runner.train()
+    assert any(told in warning for warning in warnings if "a first champion of another task" in warning)
+    line = store_of(changed).ledger.entries()[-1]
+    assert line["event"] == "promotion"
+    assert f"the first champion; another task, so nothing to compare with: {told}" in line["reason"]
+    assert runner.forecast()
+    assert load_champion(changed).horizon_days == changed.horizon_days
+    assert read_status(changed)["to_do"] == []
+
+
+def test_a_champion_is_never_fed_features_of_another_formula(home):
+    changed = home.model_copy(update={"formula": "amihud"})
+    runner, _ = runner_of(changed)
+    runner.refresh(runner.plan().ranges)
+    before = TableStore(home).read("forecasts")
+    # The settings are what they were, the tables are not.
+    back, warnings = runner_of(home)
+    back.refresh([("2025-07", "2025-07")], job=FORECAST_JOB)
+    (warning,) = warnings
+    assert "nothing is forecast: engineered_features of 2025-07 are of another formula" in warning
+    assert TableStore(home).read("forecasts").equals(before)
+    with pytest.raises(RunFailed, match="of another formula"):
+        back.require_champion()
+
+
+def test_labels_of_another_horizon_than_the_settings_train_nothing(home):
+    changed = home.model_copy(update={"horizon_days": 3})
+    with pytest.raises(
+        ValueError, match=r"labels are of 1 day\(s\) ahead, CRYPTOLIQ_HORIZON_DAYS says 3: `cryptoliq mat"
+    ):
+        training_rows(changed, TableStore(changed))
+
+
+def test_a_retired_recipe_of_another_task_is_not_refitted(home):
+    store = store_of(home)
+    loaded = store.load()
+    retired = loaded.metadata["recipe"] | {"half_life_days": 3.0}
+    store.promote(loaded.model, {**loaded.metadata, "recipe": retired, "horizon_days": 2}, reason="test", at=NOW)
+    candidates = [load_candidate(home.models_dir / "candidates", "linear_regression")]
+    board = rank_candidates(candidates, home, store=TableStore(home), progress=lambda line: None)
+    assert [entry["name"] for entry in board["candidates"]] == ["linear_regression"]
+    assert set(board["coins"]) == {"all", "known_cap"}
+    assert len(board["coins"]["all"]) == len(board["folds"]) == 2
+    assert all(0 < known <= every <= 30 for every, known in zip(*board["coins"].values(), strict=True))

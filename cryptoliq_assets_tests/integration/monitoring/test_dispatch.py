@@ -1,0 +1,336 @@
+"""Alerts on their way: a real SMTP server and a real HTTP receiver, failing, slow, and a restart in between."""
+
+import datetime as dt
+import json
+import logging
+import threading
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from hypothesis import given, settings as of_property, strategies as st
+
+from cryptoliq_assets.cli.commands.monitoring import listed
+from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.monitoring.alerting.channels import Channel, Message, NotDelivered, channels_of, send, send_within
+from cryptoliq_assets.monitoring.alerting.dispatch import read_state, send_pending, update_incidents
+from cryptoliq_assets.monitoring.alerting.incident_actions import silence_kind
+from cryptoliq_assets.monitoring.findings import FAIL, OK, Finding
+from cryptoliq_assets_tests.support.damaged_json import damaged
+from cryptoliq_assets_tests.support.markets import quick_folder
+from cryptoliq_assets_tests.support.receivers import mailbox, receiver
+from cryptoliq_assets_tests.support.settings import make_settings
+
+NOON = dt.datetime(2025, 8, 1, 12, tzinfo=dt.UTC)
+MINUTE, DAY = dt.timedelta(minutes=1), dt.timedelta(days=1)
+STALE = Finding("data_stale", FAIL, "raw_snapshots", "the newest snapshot is 4.5 days old", "2025-07-28")
+SKILL = Finding("skill_lost", FAIL, "champion", "skill -0.1")
+WELL = Finding("data_stale", OK, "raw_snapshots", "the newest snapshot is 1.0 days old")
+TITLE = "cryptoliq: FAIL: Data is stale: raw_snapshots"
+
+
+@pytest.fixture
+def mail():
+    with mailbox() as made:
+        yield made
+
+
+@pytest.fixture
+def http():
+    with receiver() as made:
+        yield made
+
+
+def home(tmp_path: Path, *urls: str, **said: object) -> Settings:
+    return make_settings(
+        home_dir=tmp_path / "home", alerts__urls=" ".join(urls) or None, alerts__send_timeout_seconds=5, **said
+    )
+
+
+def app_log(settings: Settings) -> list[dict]:
+    path = settings.logs_dir / "app.log"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def all_text_below(folder: Path) -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in folder.rglob("*") if path.is_file())
+
+
+# Channels.
+
+
+def test_channels_are_parted_by_spaces_and_commas_and_keep_the_commas_of_their_own():
+    one, other = "mailto://a:b@example.org?to=x@example.org,y@example.org", "json://example.org/hook"
+    for text in (f"{one} {other}", f"{one},{other}", f"  {one} ,\n {other},", f"{one} {other} {one}"):
+        channels = channels_of(make_settings(alerts__urls=text))
+        assert [channel.url.get_secret_value() for channel in channels] == [one, other]
+        assert [channel.name.split("-")[0] for channel in channels] == ["mailto", "json"]
+    assert channels_of(Settings()) == channels_of(make_settings(alerts__urls="")) == []
+
+
+def test_nothing_that_shows_a_channel_or_the_settings_shows_its_url():
+    settings = make_settings(alerts__urls="slack://hushtokenA/hushtokenB/hushtokenC")
+    shown = f"{settings!r} {channels_of(settings)!r} {settings.open_values()}"
+    assert "hush" not in shown
+
+
+def test_a_mail_arrives_with_its_subject_and_text(mail, tmp_path):
+    box, url = mail
+    (channel,) = channels_of(home(tmp_path, url))
+    send(channel, Message("FAIL: é", "what: ü\nwhat to do: look", "fail"))
+    (got,) = box.mails
+    assert got["Subject"] == "FAIL: é"
+    assert got["To"] == "person@example.org"
+    assert "what: ü" in got.get_body(preferencelist=("plain", "html")).get_content()
+
+
+@pytest.mark.parametrize(("status", "told"), [(500, "500"), (401, "401"), (404, "404")])
+def test_a_receiver_that_answers_with_an_error_is_a_failure_with_its_reason_and_without_secrets(
+    http, tmp_path, status, told
+):
+    http.status = status
+    (channel,) = channels_of(home(tmp_path, http.url))
+    with pytest.raises(NotDelivered, match=told) as failed:
+        send(channel, Message("t", "b", "fail"))
+    assert "hush" not in str(failed.value)
+    assert "token" not in str(failed.value)
+
+
+def test_a_mail_server_that_turns_mails_away_is_a_failure(mail, tmp_path):
+    box, url = mail
+    box.refuses = True
+    (channel,) = channels_of(home(tmp_path, url))
+    with pytest.raises(NotDelivered):
+        send(channel, Message("t", "b", "fail"))
+
+
+@pytest.mark.parametrize("url", ["nonsense://hushhush", "hushhush", "json://"])
+def test_what_is_no_url_of_apprise_is_a_failure_that_names_the_setting(tmp_path, url):
+    (channel,) = channels_of(home(tmp_path, url))
+    with pytest.raises(NotDelivered, match="CRYPTOLIQ_ALERTS__URLS") as failed:
+        send(channel, Message("t", "b", "ok"))
+    assert "hush" not in str(failed.value)
+
+
+def test_what_apprise_logs_reaches_no_other_log(tmp_path):
+    records = []
+    everything = logging.Handler(level=logging.DEBUG)
+    everything.emit = records.append
+    (channel,) = channels_of(home(tmp_path, "json://user:hushpassword@127.0.0.1:9/tokentoken"))
+    logging.getLogger().addHandler(everything)
+    try:
+        with pytest.raises(NotDelivered):
+            send(channel, Message("t", "b", "fail"))
+    finally:
+        logging.getLogger().removeHandler(everything)
+    assert [record for record in records if record.name == "apprise"] == []
+
+
+def test_a_slow_channel_holds_no_other_up_and_has_failed_when_its_time_is_over(http, mail, tmp_path):
+    box, url = mail
+    http.hold.clear()
+    slow, quick = channels_of(home(tmp_path, http.url, url))
+    outcomes = send_within(1.5, {slow: Message("t", "b", "fail"), quick: Message("t", "b", "fail")})
+    assert outcomes == {slow.name: "no answer within 1.5 s (CRYPTOLIQ_ALERTS__SEND_TIMEOUT_SECONDS)", quick.name: None}
+    assert len(box.mails) == 1
+
+
+# Alarms.
+
+
+def test_an_incident_reaches_every_channel_once_with_what_where_since_when_and_what_to_do(http, mail, tmp_path):
+    box, url = mail
+    settings = home(tmp_path, http.url, url)
+    for minutes in range(5):
+        look = update_incidents(settings, [STALE], NOON + minutes * MINUTE)
+        assert (len(look.open), look.undelivered) == (1, {})
+    assert http.titles == [TITLE]
+    assert [mail["Subject"] for mail in box.mails] == [TITLE]
+    (body,) = http.bodies
+    assert body["type"] == "failure"
+    assert body["message"].splitlines() == [
+        "the newest snapshot is 4.5 days old",
+        "where: raw_snapshots",
+        "since: 2025-07-28",
+        f"what to do: {STALE.to_do}",
+        f"ID: {STALE.id} (`cryptoliq alerts close {STALE.id}` closes the incident)",
+        f"home: {settings.home_dir}",
+    ]
+
+
+def test_a_recovery_is_told_once_the_incident_is_well(http, tmp_path):
+    settings = home(tmp_path, http.url)
+    for minutes, condition in ((0, STALE), (1, WELL), (4, WELL), (7, WELL), (20, WELL)):
+        look = update_incidents(settings, [condition], NOON + minutes * MINUTE)
+    assert look.open == []
+    assert http.titles == [TITLE, "cryptoliq: OK again: Data is stale: raw_snapshots"]
+    assert http.bodies[1]["type"] == "success"
+
+
+def test_a_failing_channel_is_noted_and_tried_again_later_and_the_other_is_told_meanwhile(http, mail, tmp_path):
+    box, url = mail
+    settings = home(tmp_path, http.url, url)
+    http.status = 503
+    failing = channels_of(settings)[0].name
+    look = update_incidents(settings, [STALE], NOON)
+    assert list(look.undelivered) == [failing]
+    assert "503" in look.undelivered[failing]
+    assert len(box.mails) == 1
+    (line,) = app_log(settings)
+    told = {name: line[name] for name in ("event", "channel", "title", "attempts")}
+    assert told == {"event": "alert_not_delivered", "channel": failing, "title": TITLE, "attempts": 1}
+    http.status = 200
+    # Not before its time; then once.
+    assert update_incidents(settings, [STALE], NOON + dt.timedelta(seconds=10)).undelivered == {}
+    assert http.bodies == []
+    for minutes in (1, 2, 3):
+        update_incidents(settings, [STALE], NOON + minutes * MINUTE)
+    assert http.titles == [TITLE]
+    assert len(box.mails) == 1
+    assert read_state(settings).outbox == []
+
+
+def test_each_failure_puts_the_next_try_off_for_twice_as_long_up_to_an_hour_and_after_two_days_it_is_given_up(tmp_path):
+    settings = home(tmp_path, "json://127.0.0.1:9/")
+    tried = []
+
+    def refuse(channel: Channel, message: Message) -> None:
+        tried.append(message.title)
+        raise NotDelivered("nobody there")
+
+    gaps, last, at = [], NOON, NOON
+    update_incidents(settings, [STALE], NOON, by=refuse)
+    while at < NOON + dt.timedelta(hours=49):
+        at += dt.timedelta(seconds=30)
+        before = len(tried)
+        send_pending(settings, at, by=refuse)
+        if len(tried) > before:
+            gaps.append((at - last).total_seconds())
+            last = at
+    assert gaps[:9] == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
+    assert len(tried) < 60
+    assert read_state(settings).outbox == []
+    assert app_log(settings)[-1]["event"] == "alert_given_up"
+
+
+def test_messages_of_a_channel_come_in_order_those_behind_a_failed_one_after_it(http, tmp_path):
+    settings = home(tmp_path, http.url)
+    http.status = 500
+    update_incidents(settings, [STALE], NOON)
+    http.status = 200
+    refused = Finding("files_refused", FAIL, "files of 2025-08-01", "1 file(s) were refused")
+    update_incidents(settings, [STALE, refused], NOON + dt.timedelta(seconds=5))
+    assert http.titles == []
+    update_incidents(settings, [STALE, refused], NOON + MINUTE)
+    assert http.titles == [TITLE, "cryptoliq: FAIL: Files were refused: files of 2025-08-01"]
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def test_what_was_not_sent_when_a_process_died_is_sent_by_the_next_and_what_was_is_not_sent_again(
+    http, tmp_path, monkeypatch
+):
+    settings = home(tmp_path, http.url)
+
+    def dies(*told: object, **said: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cryptoliq_assets.monitoring.alerting.dispatch.send_within", dies)
+        with pytest.raises(Killed):
+            update_incidents(settings, [STALE], NOON)
+    assert http.titles == []
+    # Durable before anything was sent: the next process knows of it, although the fault is over.
+    update_incidents(settings, [WELL], NOON + MINUTE)
+    assert http.titles == [TITLE]
+    for minutes in (2, 3):
+        update_incidents(make_settings(**settings.model_dump()), [STALE], NOON + minutes * MINUTE)
+    assert http.titles == [TITLE]
+
+
+def test_two_processes_at_once_send_nothing_twice(http, tmp_path):
+    settings = home(tmp_path, http.url)
+    threads = [threading.Thread(target=update_incidents, args=(settings, [STALE], NOON)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    update_incidents(settings, [STALE], NOON + MINUTE)
+    assert http.titles == [TITLE]
+
+
+def test_while_another_process_delivers_a_look_waits_for_nobody(http, tmp_path):
+    settings = home(tmp_path, http.url)
+    settings.dagster_home.mkdir(parents=True)
+    with FileLock(settings.dagster_home / "alerts.lock"):
+        assert update_incidents(settings, [STALE], NOON).undelivered == {}
+    assert http.titles == []
+    assert len(read_state(settings).outbox) == 1
+
+
+def test_without_channels_incidents_are_kept_and_nothing_waits(tmp_path):
+    settings = home(tmp_path)
+    update_incidents(settings, [STALE], NOON)
+    state = read_state(settings)
+    assert [incident.key for incident in state.open] == ["data_stale/raw_snapshots"]
+    assert (state.outbox, [notice["event"] for notice in state.notices]) == ([], ["opened"])
+
+
+def test_what_waits_for_a_channel_that_is_no_longer_named_is_given_up(http, tmp_path):
+    http.status = 500
+    update_incidents(home(tmp_path, http.url), [STALE], NOON)
+    settings = home(tmp_path)
+    update_incidents(settings, [STALE], NOON + MINUTE)
+    assert read_state(settings).outbox == []
+    assert app_log(settings)[-1]["event"] == "alert_given_up"
+
+
+def test_no_file_of_the_home_holds_a_secret_of_a_channel(http, mail, tmp_path):
+    http.status = 500
+    settings = home(tmp_path, http.url, mail[1], "slack://hushtokenA/hushtokenB/hushtokenC", "hushhush")
+    look = update_incidents(settings, [STALE], NOON)
+    assert len(look.undelivered) >= 2
+    text = all_text_below(settings.home_dir)
+    assert "alert_not_delivered" in text
+    assert "hush" not in text.lower()
+    assert "tokentoken" not in text
+
+
+def test_a_damaged_state_is_begun_anew_and_told_in_the_log(tmp_path):
+    settings = home(tmp_path)
+    settings.reports_dir.mkdir(parents=True)
+    for content in ("{", "[]", '{"looked_at": null}', '{"incidents": 3}'):
+        settings.incidents_path.write_text(content, encoding="utf-8")
+        assert "incidents.json cannot be read" in read_state(settings).problem
+        assert len(update_incidents(settings, [STALE], NOON).open) == 1
+        assert read_state(settings).problem is None
+    assert [line["event"] for line in app_log(settings)] == ["alerts_state_lost"] * 4
+
+
+@of_property(max_examples=40)
+@given(data=st.data())
+def test_whatever_a_state_holds_a_look_raises_its_alarms_and_the_state_is_listed(data):
+    with quick_folder() as folder:
+        settings = make_settings(home_dir=folder / "home", alerts__urls="nosuch://x")
+        silence_kind(settings, "days_missing", NOON, hours=90_000, by="anna")
+        checks = {"labels.schema": {"id": 3, "waits": [4], "failing": ["2025-07"]}}
+        update_incidents(settings, [STALE], NOON, noted=[SKILL], checks=checks)
+        state = json.loads(settings.incidents_path.read_text(encoding="utf-8"))
+        settings.incidents_path.write_text(json.dumps(data.draw(damaged(state))), encoding="utf-8")
+        look = update_incidents(settings, [STALE], NOON + 2 * DAY)
+        assert STALE.key in {incident.key for incident in look.open}
+        json.dumps(listed(read_state(settings)))
+
+
+def test_what_a_sensor_noted_counts_at_later_looks_until_it_notes_otherwise(tmp_path):
+    settings = home(tmp_path)
+    failed = Finding("run_failed", FAIL, "train", "run 1 failed")
+    update_incidents(settings, [], NOON, noted=[failed])
+    assert read_state(settings).seen == {"run_failed/train": failed}
+    assert len(update_incidents(settings, [WELL], NOON + MINUTE).open) == 1
+    done = Finding("run_failed", OK, "train", "run 2 succeeded")
+    update_incidents(settings, [], NOON + 2 * MINUTE, noted=[done])
+    # What was read before a sensor noted something else does not count against it.
+    assert update_incidents(settings, [failed], NOON + 9 * MINUTE).open == []

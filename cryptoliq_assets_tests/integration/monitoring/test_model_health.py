@@ -1,0 +1,84 @@
+"""The champion's health: missing, broken and rolled back, each told as itself."""
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import pytest
+
+from cryptoliq_assets.core.atomic_write import write_json
+from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.modeling.drift_reference import REFERENCE, SCORE
+from cryptoliq_assets.modeling.inference import load_champion
+from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.monitoring.findings import FAIL, OK, WARN
+from cryptoliq_assets.monitoring.model_health import champion_conditions, rollback_condition
+from cryptoliq_assets_tests.support.settings import make_settings
+
+
+@pytest.fixture
+def home(trained_home, tmp_path) -> Settings:
+    return make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), cv__n_splits=2)
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return make_settings(home_dir=tmp_path)
+
+
+def raised(settings: Settings) -> dict[str, str]:
+    found = [*champion_conditions(settings), rollback_condition(settings)]
+    assert [condition.kind for condition in found] == ["model_missing", "model_broken", "model_rolled_back"]
+    return {condition.kind: condition.level for condition in found if condition.level != OK}
+
+
+def current(settings: Settings) -> Path:
+    return settings.models_dir / f"{store_of(settings).current_version()}.pkl"
+
+
+def test_a_sound_champion_raises_nothing_nor_does_a_home_that_never_had_one(home, settings):
+    assert raised(home) == {}
+    assert raised(settings) == {}
+
+
+def test_a_truncated_model_is_broken_and_a_removed_one_missing(home):
+    path = current(home)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    assert raised(home) == {"model_broken": FAIL}
+    path.write_bytes(content)
+    assert raised(home) == {}
+    path.unlink()
+    assert raised(home) == {"model_missing": FAIL}
+
+
+def test_a_lost_pointer_is_a_warning_for_the_right_model_still_serves(home):
+    (home.models_dir / "current.pkl").unlink()
+    assert raised(home) == {"model_broken": WARN}
+
+
+def test_a_rollback_is_told_until_the_next_promotion(home):
+    store, champion = store_of(home), load_champion(home)
+    first = champion.version
+    at = dt.datetime(2025, 8, 1, tzinfo=dt.UTC)
+    store.promote(champion.loaded.model, champion.metadata, reason="again", at=at)
+    assert raised(home) == {}
+    store.rollback(at=at)
+    assert store.current_version() == first
+    assert raised(home) == {"model_rolled_back": WARN}
+    store.promote(champion.loaded.model, champion.metadata, reason="once more", at=at)
+    assert raised(home) == {}
+
+
+def test_the_reference_is_under_the_signature(trained_home, tmp_path):
+    home = make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), signing_key="secret", cv__n_splits=2)
+    unsigned = load_champion(make_settings(home_dir=home.home))
+    stored = store_of(home).promote(
+        unsigned.loaded.model, unsigned.metadata, reason="signed", at=dt.datetime(2025, 8, 1, tzinfo=dt.UTC)
+    )
+    assert raised(home) == {}
+    path = home.models_dir / f"{stored['version']}.json"
+    changed = json.loads(path.read_text(encoding="utf-8"))
+    changed[REFERENCE]["distributions"][SCORE]["missing"] = 0.5
+    write_json(path, changed)
+    assert raised(home) == {"model_broken": FAIL}

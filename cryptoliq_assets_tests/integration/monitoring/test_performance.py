@@ -1,0 +1,273 @@
+"""Accuracy as it comes in: by worked numbers, its thresholds on either side, and what it asks for."""
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, strategies as st
+
+from cryptoliq_assets.core.atomic_write import write_json
+from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.forecasting.realized_accuracy import measure
+from cryptoliq_assets.monitoring.findings import Finding
+from cryptoliq_assets.monitoring.performance import (
+    ACCURACY_REPORT,
+    accuracy_report,
+    check_coverage,
+    check_skill,
+    coverage_bounds,
+    measure_accuracy,
+    read_report,
+    training_asked,
+)
+from cryptoliq_assets.orchestration import jobs
+from cryptoliq_assets.orchestration.definitions import build_definitions
+from cryptoliq_assets.orchestration.sensors.champion import champion_keeper
+from cryptoliq_assets.serving.home_views import live_accuracy
+from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets_tests.support.frames import day, fill_home, store_champion, store_forecast
+from cryptoliq_assets_tests.support.settings import make_settings
+
+NOW = dt.datetime(2025, 6, 1, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return make_settings(home_dir=tmp_path)
+
+
+def realised(
+    days: int, *, coins: int = 50, error: float = 0.1, naive: float = 0.2, missed: float = 0.1, version: str = "v1"
+) -> pd.DataFrame:
+    """Forecasts that came true, on target days 1 … `days`: each off by `error` where persistence is by `naive`, this share
+    of each day's outside the interval."""
+    targets = np.repeat(np.arange(1, days + 1), coins)
+    outside = np.tile(np.arange(coins) < round(missed * coins), days)
+    return pd.DataFrame(
+        {
+            "coin": np.tile([f"Coin{n:02}" for n in range(coins)], days),
+            "date": [day(n - 1) for n in targets],
+            "target_date": [day(n) for n in targets],
+            "model_version": version,
+            "liquidity_score": 0.5 + error,
+            "lower": np.where(outside, 0.55, 0.4),
+            "upper": 0.9,
+            "persistence": 0.5 - naive,
+            "realised": 0.5,
+        }
+    )
+
+
+def report_of(settings: Settings, *frames: pd.DataFrame) -> dict:
+    return accuracy_report(pd.concat(frames), settings, now=NOW).report
+
+
+def levels(report: dict) -> dict[str, str]:
+    return {found.kind: found.level for found in map(Finding.of, report["conditions"])}
+
+
+def test_days_rolling_and_versions_by_hand(settings):
+    first, second = realised(40), realised(50, error=0.2, version="v2")
+    report = report_of(settings, first, second[second["target_date"] > day(40)])
+    assert (report["through"], len(report["days"])) == (str(day(50).date()), 50)
+    # Of the last 30 days 20 with a quarter of persistence's squared error, 10 with all of it.
+    assert report["rolling"]["skill"] == pytest.approx(1 - (20 * 0.25 + 10 * 1.0) / 30)
+    assert report["rolling"]["mae"] == pytest.approx((20 * 0.1 + 10 * 0.2) / 30)
+    assert (report["rolling"]["days"], report["rolling"]["forecasts"]) == (30, 1500)
+    assert report["rolling"]["coverage"] == pytest.approx(0.9)
+    assert [(entry["model_version"], round(entry["skill"], 9)) for entry in report["by_version"]] == [
+        ("v1", 0.75),
+        ("v2", 0.0),
+    ]
+    assert report["by_version"][1]["first_target_date"] == str(day(41).date())
+
+
+def test_a_rolling_window_is_of_calendar_days(settings):
+    rows = realised(60, error=0.1)
+    report = report_of(settings, rows[(rows["target_date"] <= day(10)) | (rows["target_date"] > day(35))])
+    # Day 36 looks back to day 7: 4 days there, and itself.
+    (found,) = (entry for entry in report["days"] if entry["target_date"] == str(day(36).date()))
+    assert found["rolling"]["days"] == 5
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5)), min_size=1, max_size=60))
+def test_each_rolling_figure_is_the_measure_of_the_rows_of_its_30_days(said):
+    rows = pd.DataFrame(
+        [
+            {
+                "coin": f"C{place}",
+                "target_date": day(number),
+                "model_version": "v",
+                "liquidity_score": 0.5 + error,
+                "persistence": 0.5 + naive,
+                "realised": 0.5,
+                "lower": 0.45 + error,
+                "upper": 0.55 + error,
+            }
+            for place, (number, error, naive) in enumerate(said)
+        ]
+    )
+    report = accuracy_report(rows, Settings(), now=NOW).report
+    for entry in report["days"]:
+        end = pd.Timestamp(entry["target_date"])
+        window = rows[(rows["target_date"] > end - pd.Timedelta(days=30)) & (rows["target_date"] <= end)]
+        wanted = measure(window).to_dict()
+        assert entry["rolling"]["days"] == wanted["days"]
+        for name, value in wanted.items():
+            assert entry["rolling"][name] == (None if value is None else pytest.approx(value, rel=1e-9, abs=1e-12))
+
+
+def test_the_coins_are_told_worst_first_with_their_own_figures(settings):
+    rows = realised(10, coins=3)
+    rows.loc[rows["coin"] == "Coin01", "liquidity_score"] = 0.9
+    measured = accuracy_report(rows, settings, now=NOW).by_coin
+    assert measured["coin"].tolist() == ["Coin01", "Coin00", "Coin02"]
+    assert measured["mae"].round(9).tolist() == [0.4, 0.1, 0.1]
+    assert measured["forecasts"].tolist() == [10, 10, 10]
+    assert measured["last_target_date"].tolist() == [str(day(10).date())] * 3
+
+
+@pytest.mark.parametrize(("error", "level"), [(0.24, "ok"), (0.25, "fail"), (0.3, "fail")])
+def test_skill_fails_at_zero_and_below(settings, error, level):
+    assert check_skill(report_of(settings, realised(40, error=error, naive=0.25)), settings).level == level
+
+
+@pytest.mark.parametrize(("missed", "level"), [(0.04, "fail"), (0.06, "ok"), (0.14, "ok"), (0.16, "fail")])
+def test_coverage_fails_outside_85_to_95_percent_at_level_90(settings, missed, level):
+    assert check_coverage(report_of(settings, realised(40, missed=missed)), settings).level == level
+
+
+def test_the_bounds_go_with_the_level(tmp_path):
+    assert coverage_bounds(0.9, 0.05) == (0.85, 0.95)
+    assert coverage_bounds(0.8, 0.05) == (0.75, 0.85)
+    assert coverage_bounds(0.98, 0.05) == (0.93, 1.0)
+    settings = make_settings(home_dir=tmp_path, intervals__coverage=0.8)
+    assert check_coverage(report_of(settings, realised(40, missed=0.1)), settings).level == "fail"
+    assert check_coverage(report_of(settings, realised(40, missed=0.2)), settings).level == "ok"
+
+
+def test_since_when_is_the_first_day_of_the_stretch_that_is_bad(settings):
+    good, bad = realised(60), realised(80, error=0.5)
+    report = report_of(settings, good, bad[bad["target_date"] > day(60)])
+    # n bad days of 6.25 against 30 - n of a quarter: above 1 from n = 4.
+    assert check_skill(report, settings).since == str(day(64).date())
+
+
+@pytest.mark.parametrize(("days", "coins"), [(6, 100), (29, 10)])
+def test_of_too_few_forecasts_nothing_is_said(settings, days, coins):
+    report = report_of(settings, realised(days, coins=coins, error=0.9, missed=0.9))
+    assert levels(report) == {"skill_lost": "ok", "coverage_lost": "ok"}
+    assert "nothing is said" in check_skill(report, settings).what
+
+
+def test_nothing_that_came_true_is_a_report_that_says_so(settings):
+    measured = measure_accuracy(settings, TableStore(settings), now=NOW)
+    assert (measured.report["through"], measured.report["days"]) == (None, [])
+    assert read_report(settings) == json.loads(json.dumps(measured.report))
+    assert levels(measured.report) == {"skill_lost": "ok", "coverage_lost": "ok"}
+    assert (settings.reports_dir / "accuracy_by_coin.csv").read_text().startswith("coin,forecasts,skill,mae")
+
+
+def test_a_champion_that_lost_its_skill_is_told_of_once(settings):
+    assert levels(report_of(settings, realised(40, error=0.3, missed=0.5))) == {
+        "skill_lost": "fail",
+        "coverage_lost": "ok",
+    }
+    assert levels(report_of(settings, realised(40, missed=0.5))) == {"skill_lost": "ok", "coverage_lost": "fail"}
+
+
+def test_the_report_says_what_the_data_health_page_says(settings):
+    store = fill_home(settings, list(range(1, 6)))
+    store_forecast(settings, 2, version="X_2025-03-01_v1")
+    report = measure_accuracy(settings, store, now=NOW).report
+    told, by_day = live_accuracy(store)
+    assert report["last"] == told
+    assert [entry["mae"] for entry in report["days"]] == [entry["mae"] for entry in by_day]
+
+
+def test_the_asset_and_its_checks_in_a_real_run_show_plots_and_fail(settings):
+    job = dg.define_asset_job(
+        "look", dg.AssetSelection.assets("forecast_accuracy"), executor_def=dg.in_process_executor
+    )
+    store = fill_home(settings, list(range(1, 12)))
+    rows = [
+        {
+            "coin": f"C{coin}",
+            "date": day(n),
+            "target_date": day(n + 1),
+            "known_until": day(n),
+            "model_version": "v1",
+            "made_at": day(n) + pd.Timedelta(hours=12),
+            "liquidity_score": 0.5,
+            "lower": 0.4,
+            "upper": 0.6,
+            "filled": False,
+            "outlier": False,
+        }
+        for n in range(1, 11)
+        for coin in range(40)
+    ]
+    store.write("forecasts", pd.DataFrame(rows), ["2025-03"])
+    labels = store.read("labels")
+    one = labels[labels["coin"] == "A"].astype({"coin": "object"})
+    whole = pd.concat([one.assign(coin=f"C{coin}") for coin in range(40)])
+    whole["liquidity_score"], whole["target_score"] = 0.9, 0.95
+    store.write("labels", whole[whole["date"] < day(11)], ["2025-03"])
+    definitions = dg.Definitions.merge(build_definitions(settings), dg.Definitions(jobs=[job]))
+    with dg.instance_for_test() as instance:
+        result = definitions.resolve_job_def("look").execute_in_process(instance=instance)
+        found = {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+        (made,) = result.asset_materializations_for_node("forecast_accuracy")
+    assert {name: evaluation.passed for name, evaluation in found.items()} == {
+        "live_skill": False,
+        "live_coverage": False,
+    }
+    assert found["live_skill"].severity == dg.AssetCheckSeverity.ERROR
+    assert made.metadata["forecasts_30_days"].value == 400
+    for plot in ("error_by_day", "skill_by_day", "coverage_by_day"):
+        assert made.metadata[plot].value.startswith("![")
+
+
+def failing_home(settings: Settings) -> None:
+    """A home whose champion has forecast all there is, badly."""
+    fill_home(settings, list(range(1, 12)))
+    store_champion(settings, "XGBoost_2025-03-20_v1")
+    store_forecast(settings, 11, version="XGBoost_2025-03-20_v1")
+    write_json(settings.reports_dir / ACCURACY_REPORT, report_of(settings, realised(40, error=0.3)))
+
+
+def test_a_failing_check_asks_for_training_only_where_the_setting_says_so(tmp_path):
+    off, on = make_settings(home_dir=tmp_path), make_settings(home_dir=tmp_path, performance__retrain_on_failure=True)
+    assert training_asked(on) is None
+    write_json(on.reports_dir / ACCURACY_REPORT, report_of(on, realised(40, error=0.3, missed=0.5)))
+    assert training_asked(off) is None
+    assert training_asked(on) == f"accuracy/{day(40).date()}/skill+coverage"
+    write_json(on.reports_dir / ACCURACY_REPORT, report_of(on, realised(40)))
+    assert training_asked(on) is None
+    (on.reports_dir / ACCURACY_REPORT).write_text("{", encoding="utf-8")
+    assert training_asked(on) is None
+
+
+def test_the_keeper_asks_for_training_once_for_the_same_report_and_again_for_a_later_one(tmp_path):
+    settings = make_settings(home_dir=tmp_path, performance__retrain_on_failure=True, cv__min_train_dates=10)
+    failing_home(settings)
+    sensor = champion_keeper(settings, jobs.train, jobs.forecast)
+    with dg.instance_for_test() as instance:
+
+        def tick() -> dg.RunRequest | None:
+            context = dg.build_sensor_context(
+                instance=instance, repository_def=build_definitions(settings).get_repository_def()
+            )
+            requests = sensor.evaluate_tick(context).run_requests
+            return requests[0] if requests else None
+
+        asked = tick()
+        assert asked.job_name == "train"
+        instance.add_run(dg.DagsterRun(job_name="train", status=dg.DagsterRunStatus.FAILURE, tags=dict(asked.tags)))
+        assert tick() is None
+        write_json(settings.reports_dir / ACCURACY_REPORT, report_of(settings, realised(41, error=0.3)))
+        assert tick().run_key != asked.run_key

@@ -1,0 +1,181 @@
+"""`cryptoliq verify`: every damaged item is named with its remedy, stored in a report, shown by status, and an alert."""
+
+import datetime as dt
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cryptoliq_assets.cli.commands.status import read_status
+from cryptoliq_assets.cli.main import cli
+from cryptoliq_assets.ingestion.landing.catalog import Catalog
+from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.monitoring.collect import collect_findings
+from cryptoliq_assets.monitoring.data.stored_bytes import last_verification, verify_home
+from cryptoliq_assets.monitoring.findings import FAIL, OK
+from cryptoliq_assets_tests.support.markets import Home
+from cryptoliq_assets_tests.support.settings import make_settings
+
+
+@pytest.fixture
+def home(trained_home, tmp_path: Path) -> Path:
+    return trained_home.copy_to(tmp_path / "home")
+
+
+def run(home: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--home", str(home), *arguments])
+
+
+def change(path: Path, place: int = 100) -> Path:
+    content = path.read_bytes()
+    path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+    return path
+
+
+def damaged_item(home: Path, what: str) -> Path:
+    settings = make_settings(home_dir=home)
+    version = store_of(settings).current_version()
+    paths = {
+        "archive": settings.archive_dir / "coingecko_20250715.csv",
+        "raw month": settings.data_dir / "ingested" / "2025-06.parquet",
+        "cleaned month": settings.data_dir / "cleaned" / "2025-06.parquet",
+        "forecasts": next(iter((settings.data_dir / "forecasts").glob("*.parquet"))),
+        "artifact": settings.models_dir / f"{version}.pkl",
+        "metadata": settings.models_dir / f"{version}.json",
+        "ledger": settings.models_dir / "ledger.jsonl",
+        "candidate": settings.models_dir / "candidates" / "xgboost.npz",
+        "report": settings.reports_dir / "metrics.json",
+        "backtest": settings.reports_dir / "backtest.parquet",
+        "validation report": settings.validation_dir / "coingecko_20250715.csv.json",
+    }
+    path = paths[what]
+    if path.suffix == ".json":
+        path.write_text('{"a":' * 50_000)
+        return path
+    return change(path)
+
+
+WHATS = ["archive", "raw month", "cleaned month", "forecasts", "artifact", "metadata", "ledger", "candidate"]
+WHATS += ["report", "backtest", "validation report"]
+
+
+def test_a_sound_home_has_nothing_damaged_and_status_shows_when_it_was_verified(home: Path) -> None:
+    assert read_status(make_settings(home_dir=home))["verified"] == "never: `cryptoliq verify`"
+    told = run(home, "verify", "--deep")
+    assert told.exit_code == 0, told.output
+    assert "0 damaged" in told.output
+    report = json.loads((home / "reports" / "verify.json").read_text())
+    assert {"catalogue", "archive", "table", "ledger", "pointer", "model", "candidate", "report"} == set(
+        report["checked"]
+    )
+    assert report["checked"]["archive"] == 90
+    assert "deeply, all sound" in read_status(make_settings(home_dir=home))["verified"]
+
+
+def test_every_kind_of_damage_is_named_with_its_remedy_stored_shown_and_an_alert(home: Path) -> None:
+    paths = [damaged_item(home, what) for what in WHATS]
+    told = run(home, "verify")
+    assert told.exit_code == 1, told.output
+    assert "Traceback" not in told.output
+    report = json.loads((home / "reports" / "verify.json").read_text())
+    named = {each["path"]: each for each in report["damaged"]}
+    for path in paths:
+        own = path.with_suffix(".json") if path.suffix == ".npz" else path
+        own = own.with_suffix(".pkl") if own.parent.name == "models" and own.suffix == ".json" else own
+        assert str(own) in named, path
+        assert named[str(own)]["remedy"], path
+        assert str(own) in told.output, path
+    settings = make_settings(home_dir=home)
+    [condition] = [each for each in collect_findings(settings, dt.datetime.now(dt.UTC)) if each.kind == "data_damaged"]
+    assert condition.level == FAIL
+    assert "damaged: " in read_status(settings)["verified"]
+
+
+def test_repair_brings_back_what_can_be_made_again(home: Path) -> None:
+    settings = make_settings(home_dir=home)
+    tables = verify_home(settings).checked["table"]
+    for what in ("archive", "raw month", "cleaned month"):
+        damaged_item(home, what)
+    settings.catalogue_path.write_bytes(settings.catalogue_path.read_bytes()[:3000])
+    told = run(home, "verify", "--repair")
+    assert told.exit_code == 0, told.output
+    assert told.output.count("repaired ") == 4
+    assert len(Catalog(settings.catalogue_path).files(states=["accepted"])) == 90
+    assert not (settings.data_dir / "cleaned" / "2025-06.parquet").exists()
+    Home(settings, today=dt.date(2025, 7, 31)).bring_up_to_date()
+    result = verify_home(settings)
+    assert (result.damaged, result.checked["table"]) == ([], tables)
+    [condition] = [each for each in collect_findings(settings, dt.datetime.now(dt.UTC)) if each.kind == "data_damaged"]
+    assert condition.level == OK
+
+
+def test_a_missing_home_is_wrong_usage_and_is_not_made(tmp_path: Path) -> None:
+    told = run(tmp_path / "nowhere", "verify")
+    assert told.exit_code == 2
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_pipes_in_place_of_stored_files_are_named_and_hang_nothing(home: Path) -> None:
+    settings = make_settings(home_dir=home)
+    paths = [
+        settings.archive_dir / "coingecko_20250715.csv",
+        settings.data_dir / "cleaned" / "2025-06.parquet",
+        settings.reports_dir / "metrics.json",
+        settings.models_dir / f"{store_of(settings).current_version()}.pkl",
+    ]
+    for path in paths:
+        path.unlink()
+        os.mkfifo(path)
+    told = run(home, "verify", "--deep")
+    assert told.exit_code == 1
+    for path in paths:
+        assert str(path) in told.output
+    assert run(home, "status").exit_code == 1
+
+
+@pytest.mark.parametrize("what", ["pipe", "gone"])
+def test_a_ledger_that_is_no_file_or_gone_is_one_item_and_the_others_are_still_checked(home: Path, what: str) -> None:
+    settings = make_settings(home_dir=home)
+    path = settings.models_dir / "ledger.jsonl"
+    path.unlink()
+    if what == "pipe":
+        os.mkfifo(path)
+    archived = damaged_item(home, "archive")
+    told = run(home, "verify")
+    assert told.exit_code == 1, told.output
+    assert f"damaged ledger {path}: {'a named pipe' if what == 'pipe' else 'it is gone'}" in told.output
+    assert f"damaged archive {archived}: " in told.output
+
+
+def test_a_lost_pointer_is_named_and_the_command_of_its_remedy_writes_it_again(home: Path) -> None:
+    pointer = make_settings(home_dir=home).models_dir / "current.pkl"
+    pointer.unlink()
+    [item] = verify_home(make_settings(home_dir=home)).damaged
+    assert (item.kind, item.path) == ("pointer", str(pointer))
+    command = item.remedy.split("`")[1].split()
+    assert command[0] == "cryptoliq"
+    store_of(make_settings(home_dir=home)).rollback(command[-1], at=dt.datetime.now(dt.UTC))
+    assert verify_home(make_settings(home_dir=home)).damaged == []
+
+
+@pytest.mark.parametrize("table", ["forecasts", "processed/labels.parquet"])
+def test_a_damaged_month_fails_status_and_hides_nothing_else_of_it(home: Path, table: str) -> None:
+    path = max((home / "data" / table).glob("*.parquet"))
+    change(path, 200)
+    (home / "reports" / "drift_report.json").write_text("[")
+    told = run(home, "status")
+    assert told.exit_code == 1, told.output
+    assert f"{path} is damaged: sha256 of its data is " in told.output
+    assert "champion" in told.output
+    assert "drift_report.json cannot be read" in told.output
+
+
+def test_a_report_of_verification_that_is_damaged_is_named_and_written_again(home: Path) -> None:
+    settings = make_settings(home_dir=home)
+    for content in ("[", "[]", '{"made_at": 3}', '{"a":' * 50_000):
+        (settings.reports_dir / "verify.json").write_text(content)
+        assert "verify.json" in read_status(settings)["verified"]
+    verify_home(settings)
+    assert last_verification(settings)["damaged"] == []

@@ -1,0 +1,86 @@
+"""One run of the monitor, and whoever reads its reports: the service's /metrics, the app, `cryptoliq status`."""
+
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.modeling.drift_reference import PREDICTIONS, SCORE, measured_features
+from cryptoliq_assets.modeling.inference import load_champion
+from cryptoliq_assets.monitoring.collect import REPORTS
+from cryptoliq_assets.monitoring.data.feed_diagnosis import KINDS_OF_FEED
+from cryptoliq_assets.monitoring.findings import KINDS
+from cryptoliq_assets.orchestration.runner import Runner
+from cryptoliq_assets.serving.home_views import health_view
+from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets_tests.support.services import serving
+from cryptoliq_assets_tests.support.settings import make_settings
+
+
+@pytest.fixture(scope="module")
+def monitored(trained_home, tmp_path_factory) -> Settings:
+    """A home whose monitor has run once. Its newest snapshot is of 2025: the data are stale, and all else is well."""
+    settings = make_settings(
+        home_dir=trained_home.copy_to(tmp_path_factory.mktemp("monitored") / "home"), cv__n_splits=2
+    )
+    Runner(settings).run("monitor")
+    return settings
+
+
+def report_of(settings: Settings) -> dict:
+    return json.loads((settings.reports_dir / "drift_report.json").read_text(encoding="utf-8"))
+
+
+def test_metrics_has_the_numbers_of_every_report_and_the_level_of_every_condition(monitored: Settings):
+    with serving(monitored.home) as served:
+        text = httpx.get(f"{served.url}/metrics").text
+    found = {
+        (sample.name.removeprefix("cryptoliq_"), *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    made = [name for name in (*REPORTS, "incidents.json") if (monitored.reports_dir / name).exists()]
+    assert {"drift_report.json", "monitor_failures.json", "incidents.json"} <= set(made)
+    for name in made:
+        assert found["report_unreadable", name.removesuffix(".json")] == 0.0
+    overall = report_of(monitored)["overall"]
+    assert {key[1]: value for key, value in found.items() if key[0] == "drift_overall"} == overall
+    assert overall["largest_psi"] > 0
+    assert found["report_age_seconds", "drift_report"] < 600
+    told = {key[1]: value for key, value in found.items() if key[0] == "condition"}
+    assert {*KINDS_OF_FEED, "feature_drift", "data_stale", "days_missing", "predictions_stopped"} <= set(told)
+    assert {kind for kind, level in told.items() if level} == {"data_stale"}
+    assert found["incidents_open", "fail"] == 1.0
+
+
+def test_data_health_has_the_drift_of_every_feature_of_the_champion(monitored: Settings):
+    told = health_view(monitored, TableStore(monitored), today=dt.date(2025, 8, 1))
+    champion = load_champion(monitored)
+    assert champion is not None
+    expected = {*measured_features(champion.metadata["features"]), SCORE, PREDICTIONS}
+    drifts = {drift["name"]: drift for drift in told["drift"]["drift"]}
+    assert set(drifts) == expected
+    assert all(drift["psi"] is not None for drift in drifts.values() if drift["missing"] < 1)
+    assert told["conditions"] == []
+
+
+def test_status_names_drift_and_what_is_open_and_is_exit_1_for_the_data_are_old(monitored: Settings):
+    environment = {**os.environ, "CRYPTOLIQ_HOME": str(monitored.home), "CRYPTOLIQ_CV__N_SPLITS": "2"}
+    command = [Path(sys.executable).with_name("cryptoliq"), "status", "--json"]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    told = json.loads(run.stdout)
+    assert run.returncode == 1, run.stderr
+    assert told["newest_snapshot"].startswith("2025-07-31 (")
+    assert told["drift"] == f"none of {len(report_of(monitored)['conditions']) + 1} conditions"
+    assert told["open_incidents"] == ["data_stale/raw_snapshots"]
+    assert [notice["kind"] for notice in told["last_alerts"]] == ["data_stale"]
+    assert {fault["kind"] for fault in told["not_well"]} == {"data_stale"}
+    assert all(KINDS[fault["kind"]].to_do for fault in told["not_well"])
+    assert {"stale_coins", "champion", "came_true", "to_do", "level"} <= set(told)

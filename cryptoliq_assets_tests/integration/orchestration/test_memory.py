@@ -1,0 +1,92 @@
+"""What a run holds grows with the months of that run, not with history: the months that real runs read, counted."""
+
+import datetime as dt
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from cryptoliq_assets.core.calendar import months_between
+from cryptoliq_assets.orchestration.runner import Runner
+from cryptoliq_assets.schemas.tables import DERIVED_TABLES, Table
+from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets_tests.support.markets import Home, file_name, quick_folder, snapshot
+
+LAST = dt.date(2022, 6, 10)
+
+
+def home_with_history(folder: Path, *, months: int, **options: object) -> Home:
+    """Two days in each of so many months before that of LAST, refreshed, and a file of LAST that waits."""
+    home = Home.at(folder, storage__first_month="2013-01", **options)
+    number = LAST.year * 12 + LAST.month - 1
+    for back in range(months, 0, -1):
+        year, month = divmod(number - back, 12)
+        day = dt.date(year, month + 1, 10)
+        home.drop(file_name(day), snapshot([day, day + dt.timedelta(days=1)]), moment=1_000_000 + day.toordinal())
+    home.bring_up_to_date()
+    home.drop(file_name(LAST), snapshot([LAST]))
+    return home
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, str]]]:
+    """(table, month) of each month file that is read into memory: by what was read for one frame, or for one check."""
+    calls: list[list[tuple[str, str]]] = []
+    read_month = TableStore._read_month
+
+    def beginning(name: str) -> None:
+        deed = getattr(TableStore, name)
+
+        def begun(store: TableStore, *args: object, **options: object) -> object:
+            calls.append([])
+            return deed(store, *args, **options)
+
+        monkeypatch.setattr(TableStore, name, begun)
+
+    def reading_month(store: TableStore, spec: Table, month: str, *args: object, **options: object) -> pa.Table:
+        calls[-1].append((spec.name, month))
+        return read_month(store, spec, month, *args, **options)
+
+    beginning("read")
+    beginning("verify")
+    monkeypatch.setattr(TableStore, "_read_month", reading_month)
+    return calls
+
+
+def refresh(home: Home, reads: list[list[tuple[str, str]]]) -> list[list[tuple[str, str]]]:
+    """What the runs that the plan asks for read, through Dagster."""
+    runner = Runner(home.settings)
+    runner.look()
+    ranges = runner.plan().ranges
+    reads.clear()
+    runner.refresh(ranges)
+    assert not runner.plan().months
+    return [list(call) for call in reads]
+
+
+def test_a_new_day_reads_the_same_months_after_five_years_as_after_half_a_year(
+    reads: list[list[tuple[str, str]]],
+) -> None:
+    with quick_folder() as folder:
+        short = refresh(home_with_history(folder / "short", months=6), reads)
+        long = refresh(home_with_history(folder / "long", months=60), reads)
+    assert Counter(month for call in short for month in call) == Counter(month for call in long for month in call)
+    # The run's month, and the three that its windows reach back into.
+    assert {month for call in long for _, month in call} <= set(months_between("2022-03", "2022-06"))
+    assert {table for call in long for table, _ in call} >= set(DERIVED_TABLES)
+
+
+@pytest.mark.parametrize("most", [4, 9])
+def test_a_rebuild_reads_no_more_months_at_once_than_one_run_has_and_its_windows_reach(
+    reads: list[list[tuple[str, str]]], most: int
+) -> None:
+    with quick_folder() as folder:
+        home = home_with_history(folder / "home", months=17, backfill__max_months_per_run=most)
+        for table in DERIVED_TABLES:
+            for month in home.store.months(table):
+                home.store.path(table, month).unlink()
+        calls = refresh(home, reads)
+    assert len({month for call in calls for table, month in call if table == "cleaned_snapshots"}) == 18
+    # 90 days of history lie in the three months before.
+    assert max(map(len, calls)) == most + 3

@@ -1,0 +1,89 @@
+"""A home that an earlier version made, used by this one before `cryptoliq materialize` was called."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from cryptoliq_assets.cli.commands.status import read_status
+from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.modeling.training import training_rows
+from cryptoliq_assets.schemas.tables import DERIVED_TABLES, TABLES
+from cryptoliq_assets.serving.predictor import Predictor
+from cryptoliq_assets.serving.request_models import request_of
+from cryptoliq_assets.storage.export import TABLES_OF, read_month
+from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets.storage.validation import TableOutdated
+from cryptoliq_assets_tests.support.services import BODY
+from cryptoliq_assets_tests.support.settings import make_settings
+
+MONTH = "2025-07"
+
+
+def write_as_earlier(store: TableStore, table: str, *, without: tuple[str, ...]) -> None:
+    """Write the months of a table again as a version without these columns, and without seals, did."""
+    for month in store.months(table):
+        path = store.path(table, month)
+        rows = pq.read_table(path)
+        stamp = json.loads(rows.schema.metadata[b"cryptoliq"]) | {"schema": "an earlier one", "inputs": "earlier"}
+        del stamp["sealed"]
+        kept = rows.drop_columns([name for name in without if name in rows.column_names])
+        pq.write_table(kept.replace_schema_metadata({b"cryptoliq": json.dumps(stamp).encode()}), path)
+
+
+@pytest.fixture(scope="module")
+def earlier(trained_home, tmp_path_factory) -> Settings:
+    """A home whose months lack all that was added to the tables since."""
+    settings = make_settings(home_dir=trained_home.copy_to(tmp_path_factory.mktemp("earlier") / "home"), cv__n_splits=2)
+    for table, spec in TABLES.items():
+        write_as_earlier(TableStore(settings), table, without=spec.added)
+    return settings
+
+
+@pytest.mark.parametrize("table", list(TABLES))
+def test_months_of_an_earlier_version_are_read_with_added_columns_that_are_empty(earlier, trained_home, table):
+    spec, now = TABLES[table], TableStore(make_settings(home_dir=trained_home.path)).read(table, [MONTH])
+    rows = TableStore(earlier).read(table, [MONTH])
+    assert rows.columns.tolist() == spec.columns
+    assert len(rows) == len(now)
+    for name in spec.added:
+        assert not rows[name].any() if rows[name].dtype == bool else rows[name].isna().all(), name
+
+
+def test_the_service_answers_from_the_history_that_an_earlier_version_stored(earlier):
+    predictor = Predictor(earlier)
+    assert predictor.refresh()
+    assert predictor.problem == ""
+    newest = str(predictor.held.newest)
+    [answer] = predictor.answers([request_of({**BODY, "coin": "Bitcoin", "date": newest})])
+    assert answer["basis"] == "history"
+
+
+def test_status_tells_to_make_months_of_an_earlier_version_again(earlier):
+    state = read_status(earlier)
+    assert state["problems"] == []
+    told = "are older than what they are made from, or of an earlier version: `cryptoliq materialize`"
+    assert any(told in line for line in state["to_do"])
+
+
+def test_months_of_an_earlier_version_are_stale_but_not_damaged(earlier):
+    store = TableStore(earlier)
+    assert store.stale_months() == {table: store.months(table) for table in DERIVED_TABLES}
+    for table in TABLES:
+        for month in store.months(table):
+            store.verify(table, month)
+
+
+def test_nothing_is_trained_on_months_that_lack_features(earlier):
+    with pytest.raises(TableOutdated, match=r"written by an earlier version.*`cryptoliq materialize` makes it again"):
+        training_rows(earlier, TableStore(earlier))
+
+
+@pytest.mark.parametrize("name", list(TABLES_OF))
+def test_months_that_lack_columns_are_exported_only_where_nothing_can_make_them_again(earlier, name):
+    store = TableStore(earlier)
+    if name == "forecasts":
+        assert len(read_month(store, name, MONTH)) == len(store.read(name, [MONTH]))
+        return
+    with pytest.raises(TableOutdated, match=f"{TABLES_OF[name]}: .*{MONTH}.parquet was written by an earlier version"):
+        read_month(store, name, MONTH)

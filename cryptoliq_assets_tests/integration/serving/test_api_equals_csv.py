@@ -1,0 +1,91 @@
+"""Rows sent as JSON and as CSV: the same answers, the same refusals."""
+
+import csv
+import datetime as dt
+import io
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings as hypothesis_settings, strategies as st
+from pydantic import ValidationError
+
+from cryptoliq_assets.serving.csv.predict import predict_content
+from cryptoliq_assets.serving.predictor import DateRefused, Predictor
+from cryptoliq_assets.serving.request_models import request_of
+
+NOW = dt.datetime(2025, 8, 2, 9, tzinfo=dt.UTC)
+COINS = [None, "Bitcoin", " Bitcoin ", "x" * 201, "Nobody knows it", "Élan ₿"]
+# July is at hand in memory, whose oldest day a JSON request may have; older days are for CSV alone.
+DATES = [None, "2025-07-20", "2025-07-31", "2025-08-01", "2025-08-03", "2025-08-04", "2990-01-01"]
+CHANGES = st.sampled_from([None, 0.0, 0.3, -7.5, 212.0, -100.0, -100.5, -250.0, 2e300])
+SIZES = st.sampled_from([None, 0.0, 1e-9, 1.5, 61250.5, 2.48e10, -1.0, 2e300])
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {"price": SIZES, "24h_volume": SIZES},
+        optional={
+            "1h": CHANGES,
+            "24h": CHANGES,
+            "7d": CHANGES,
+            "mkt_cap": SIZES,
+            "coin": st.sampled_from(COINS),
+            "date": st.sampled_from(DATES),
+        },
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@pytest.fixture(scope="module")
+def predictor(settings) -> Predictor:
+    made = Predictor(settings)
+    made.refresh()
+    return made
+
+
+def by_json(predictor: Predictor, row: dict[str, Any]) -> dict[str, Any] | None:
+    """The answer to one request; None where it is refused."""
+    body = {name: value for name, value in row.items() if value is not None}
+    try:
+        [answer] = predictor.answers([request_of(body)], now=NOW)
+    except (ValidationError, DateRefused):
+        return None
+    return answer
+
+
+def by_csv(predictor: Predictor, rows: list[dict[str, Any]]) -> list[dict[str, str]]:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    _, chunks = predict_content(
+        text.getvalue().encode(),
+        champion=predictor.held.champion,
+        settings=predictor.settings.with_values(ingestion={"change_unit": "percent"}),
+        today=NOW.date(),
+        history=predictor.held.history_from,
+    )
+    return list(csv.DictReader(io.StringIO(b"".join(chunks).decode())))
+
+
+@given(rows=ROWS)
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_rows_sent_both_ways_are_answered_alike_and_refused_alike(predictor, rows):
+    made = by_csv(predictor, rows)
+    for row, told in zip(rows, made, strict=True):
+        answer = by_json(predictor, row)
+        assert (answer is None) == bool(told["reason"]), (row, told)
+        if answer is not None:
+            said = {name: float(told[name]) for name in ("liquidity_score", "lower", "upper")}
+            assert said == pytest.approx({name: answer[name] for name in said}, rel=1e-12), row
+            assert told["basis"] == answer["basis"], row
+
+
+def test_days_older_than_what_is_at_hand_are_for_csv_alone_and_json_says_so(predictor):
+    row = {"price": 1.5, "24h_volume": 1e5, "coin": "Bitcoin", "date": "2025-06-01"}
+    [told] = by_csv(predictor, [row])
+    assert (told["basis"], told["reason"]) == ("history", "")
+    request = request_of(row)
+    with pytest.raises(DateRefused, match=r"2025-06-01; expected a day from 2025-06-30 on.*: send CSV for older ones"):
+        predictor.answers([request], now=NOW)

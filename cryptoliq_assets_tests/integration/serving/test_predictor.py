@@ -1,0 +1,375 @@
+"""The predictor: the batch road's numbers on request, held whole, replaced whole."""
+
+import datetime as dt
+import json
+import shutil
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings as hypothesis_settings, strategies as st
+
+from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.features.online import StoredHistory
+from cryptoliq_assets.modeling.estimators.tree_predict_rows import FlatTreeEnsemble
+from cryptoliq_assets.modeling.inference import load_champion
+from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.serving.predictor import DateRefused, NotReady, Predictor
+from cryptoliq_assets.serving.request_models import PredictRequest, request_of
+from cryptoliq_assets.serving.views import latest_forecasts
+from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets.storage.validation import TableDamaged
+from cryptoliq_assets_tests.support.settings import make_settings
+
+NOW = dt.datetime(2025, 8, 1, 9, tzinfo=dt.UTC)
+NUMBERS = ("price", "1h", "24h", "7d", "24h_volume", "mkt_cap")
+BODY = {"price": 100.0, "1h": 0.1, "24h": -1.5, "7d": 3.0, "24h_volume": 2e9, "mkt_cap": 1e11}
+
+
+def request(**said) -> PredictRequest:
+    return PredictRequest.model_validate_json(json.dumps({**BODY, **said}))
+
+
+def asked_of(row: pd.Series, **said) -> PredictRequest:
+    """What a client that sees this cleaned row would ask."""
+    numbers = {name: row[name] for name in NUMBERS if not pd.isna(row[name])}
+    return PredictRequest.model_validate_json(
+        json.dumps({**numbers, "coin": str(row["coin"]), "date": str(row["date"].date()), **said})
+    )
+
+
+@pytest.fixture(scope="module")
+def predictor(trained_home) -> Predictor:
+    made = Predictor(make_settings(home_dir=trained_home.path))
+    assert made.refresh()
+    return made
+
+
+@pytest.fixture(scope="module")
+def tables(predictor) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Cleaned rows that may be asked for, and the stored features of the same places."""
+    store = TableStore(predictor.settings)
+    cleaned, stored = store.read("cleaned_snapshots"), store.read("engineered_features")
+    late = (cleaned["date"] >= pd.Timestamp(predictor.held.oldest)).to_numpy()
+    return cleaned[late].reset_index(drop=True), stored[late].reset_index(drop=True)
+
+
+@pytest.fixture
+def own(trained_home, tmp_path) -> Predictor:
+    """A predictor on a home of its own, loaded."""
+    made = Predictor(make_settings(home_dir=trained_home.copy_to(tmp_path / "home")))
+    assert made.refresh()
+    return made
+
+
+def promote_again(settings: Settings) -> str:
+    """Store the champion's model once more, as a newer version."""
+    store = store_of(settings)
+    loaded = store.load()
+    return store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))["version"]
+
+
+# What is answered.
+
+
+@hypothesis_settings(max_examples=40)
+@given(data=st.data())
+def test_a_stored_row_asked_for_has_the_forecast_of_its_stored_features_to_the_last_bit(predictor, tables, data):
+    cleaned, stored = tables
+    places = data.draw(st.lists(st.integers(0, len(cleaned) - 1), min_size=1, max_size=20))
+    answers = predictor.answers([asked_of(cleaned.iloc[place]) for place in places], now=NOW)
+    # The batch is not told what history is recent: both roads find it by the one rule.
+    batch = predictor.held.champion.predict(stored.iloc[places])
+    snapshot = [answer["basis"] == "snapshot" for answer in answers]
+    assert snapshot == batch["group"].str.startswith("without_history").tolist()
+    for name, column in (("liquidity_score", "predicted"), ("lower", "lower"), ("upper", "upper")):
+        np.testing.assert_array_equal([answer[name] for answer in answers], batch[column].to_numpy())
+
+
+def test_the_newest_rows_have_the_forecasts_that_the_batch_stored(predictor, tables):
+    cleaned, _ = tables
+    newest = cleaned[cleaned["date"] == cleaned["date"].max()]
+    answers = predictor.answers([asked_of(row) for _, row in newest.iterrows()], now=NOW)
+    forecasts = TableStore(predictor.settings).read("forecasts").astype({"coin": str}).set_index("coin")
+    assert len(newest) >= 25
+    for coin, answer in zip(newest["coin"].astype(str), answers, strict=True):
+        for name in ("liquidity_score", "lower", "upper"):
+            assert answer[name] == forecasts.loc[coin, name]
+
+
+def test_a_request_is_answered_alike_alone_and_among_others(predictor, tables):
+    cleaned, _ = tables
+    asked = [asked_of(row) for _, row in cleaned.sample(60, random_state=1).iterrows()] + [
+        request(),
+        request(coin="?"),
+    ]
+    together = predictor.answers(asked, now=NOW)
+    assert together == [predictor.answers([one], now=NOW)[0] for one in asked]
+
+
+def test_a_stored_row_of_the_requests_date_and_later_ones_give_way(own, tables):
+    cleaned, _ = tables
+    rows = TableStore(own.settings).read("cleaned_snapshots")
+    day = pd.Timestamp("2025-07-20")
+    asked = [asked_of(row, price=row["price"] * 2) for _, row in cleaned[cleaned["date"] == day].head(8).iterrows()]
+    given_all = own.answers(asked, now=NOW)
+    before = StoredHistory.of(rows[rows["date"] < day], formula=own.held.history.formula)
+    vars(own.held)["history"] = before
+    assert own.answers(asked, now=NOW) == given_all
+
+
+@pytest.mark.parametrize(
+    ("date", "basis", "stale"), [("2025-08-03", "history", False), ("2025-08-04", "snapshot", True)]
+)
+def test_a_past_of_3_days_ago_counts_and_one_of_4_is_stale(predictor, date, basis, stale):
+    now = dt.datetime(2025, 8, 4, tzinfo=dt.UTC)
+    (answer,) = predictor.answers([request(coin="Bitcoin", date=date)], now=now)
+    assert (answer["basis"], answer["flags"]["stale_history"]) == (basis, stale)
+    (default,) = predictor.answers([request(coin="Bitcoin")], now=dt.datetime.fromisoformat(f"{date}T23:59:59Z"))
+    assert default == {**answer, "timestamp": default["timestamp"]}
+
+
+@pytest.mark.parametrize("said", [{}, {"coin": "No such coin"}, {"coin": "bitcoin/é"}])
+def test_without_a_known_coin_the_snapshot_is_all_there_is(predictor, said):
+    (answer,) = predictor.answers([request(**said)], now=NOW)
+    assert (answer["basis"], answer["flags"]["stale_history"]) == ("snapshot", False)
+    assert answer["lower"] < answer["liquidity_score"] < answer["upper"]
+
+
+def test_the_percentile_is_the_share_of_the_latest_forecasts_that_are_no_higher(predictor):
+    forecasts = TableStore(predictor.settings).read("forecasts")
+    latest = forecasts[forecasts["date"] == forecasts["date"].max()]["liquidity_score"].to_numpy()
+    for coin in ("Bitcoin", "Ethereum", None):
+        (answer,) = predictor.answers([request(coin=coin)], now=NOW)
+        assert answer["percentile"] == round(100 * np.mean(latest <= answer["liquidity_score"]), 2)
+
+
+def test_fields_out_of_the_training_range_are_named(predictor):
+    ranges = predictor.held.champion.metadata["input_ranges"]
+    low, high = ranges["price"]
+    assert low < high
+    inside, outside = predictor.answers(
+        [request(price=(low + high) / 2), request(price=high * 10, **{"24h_volume": 1e18, "7d": 99_999.0})], now=NOW
+    )
+    assert "price" not in inside["flags"]["out_of_range"]
+    assert {"price", "24h_volume", "7d"} <= set(outside["flags"]["out_of_range"])
+    assert set(outside["flags"]["out_of_range"]) <= {*NUMBERS, "liquidity_ratio", "price_change_24h"}
+
+
+def test_a_peg_is_said_to_be_one(predictor):
+    moving, peg = predictor.answers([request(), request(**{"1h": 0.0, "24h": 0.0, "7d": 0.0})], now=NOW)
+    assert [answer["flags"]["volatility_floored"] for answer in (moving, peg)] == [False, True]
+
+
+def test_dates_are_bounded_by_what_is_stored_and_by_tomorrow(predictor):
+    oldest = predictor.held.oldest
+    assert oldest == dt.date(2025, 6, 30)
+    for date in (oldest, dt.date(2025, 8, 2)):
+        assert predictor.answers([request(date=str(date))], now=NOW)
+    for date in (oldest - dt.timedelta(days=1), dt.date(2025, 8, 3)):
+        with pytest.raises(DateRefused, match=r"date is .*; expected a day .*20"):
+            predictor.answers([request(date=str(date))], now=NOW)
+
+
+def test_answer_takes_a_plain_body(predictor):
+    body = {**BODY, "coin": "Bitcoin", "date": dt.date(2025, 7, 31)}
+    assert predictor.answers([request_of(body)])[0]["model_version"] == predictor.held.champion.model_version
+
+
+# What is held.
+
+
+def test_a_new_champion_and_a_rollback_are_taken_up_and_nothing_new_is_nothing(own):
+    first = own.held.champion.version
+    assert not own.refresh()
+    second = promote_again(own.settings)
+    assert own.refresh()
+    assert own.held.champion.version == second != first
+    store_of(own.settings).rollback(at=dt.datetime.now(dt.UTC))
+    assert own.refresh()
+    assert own.held.champion.version == first
+    assert own.problem == ""
+
+
+def test_every_part_of_a_champion_is_laid_out_before_anyone_asks(trained_home, monkeypatch):
+    made = Predictor(make_settings(home_dir=trained_home.path))
+    assert made.refresh()
+    for name in ("of_booster", "of_forest"):
+        monkeypatch.setattr(FlatTreeEnsemble, name, lambda _: pytest.fail("laid out while a request waits"))
+    alone, with_history = made.answers([request(), request(coin="Bitcoin", date="2025-08-01")], now=NOW)
+    assert (alone["basis"], with_history["basis"]) == ("snapshot", "history")
+    assert made.held.champion.loaded.metadata["model_name"] != "Linear_Regression"
+
+
+def test_a_new_snapshot_is_taken_up_and_makes_history_recent(own):
+    (before,) = own.answers([request(coin="Bitcoin", date="2025-08-05")], now=dt.datetime(2025, 8, 5, tzinfo=dt.UTC))
+    store = TableStore(own.settings)
+    rows = store.read("cleaned_snapshots", ["2025-07"])
+    shifted = rows[rows["date"] == rows["date"].max()].assign(date=pd.Timestamp("2025-08-02"))
+    store.write("cleaned_snapshots", shifted, ["2025-08"])
+    model = own.held.champion.loaded
+    assert own.refresh()
+    assert own.held.newest == dt.date(2025, 8, 2)
+    assert own.held.champion.loaded is model
+    (after,) = own.answers([request(coin="Bitcoin", date="2025-08-05")], now=dt.datetime(2025, 8, 5, tzinfo=dt.UTC))
+    assert (before["basis"], after["basis"]) == ("snapshot", "history")
+
+
+def test_a_broken_current_model_leaves_the_earlier_sound_one_serving_and_says_why(own):
+    first = own.held.champion.version
+    broken = promote_again(own.settings)
+    (own.settings.models_dir / f"{broken}.pkl").write_bytes(b"no pickle")
+    fresh = Predictor(own.settings)
+    for predictor in (own, fresh):
+        predictor.refresh()
+        assert predictor.held.champion.version == first
+        assert broken in predictor.problem
+        assert predictor.answers([request()], now=NOW)
+
+
+def test_a_current_model_that_is_mended_in_place_is_taken_up(own):
+    second = promote_again(own.settings)
+    artifact = own.settings.models_dir / f"{second}.pkl"
+    sound = artifact.read_bytes()
+    artifact.write_bytes(b"no pickle")
+    own.refresh()
+    assert own.held.champion.version != second
+    artifact.write_bytes(sound)
+    own.refresh()
+    assert (own.held.champion.version, own.problem) == (second, "")
+
+
+def test_a_pointer_that_is_lost_while_it_serves_is_told_until_it_is_written_again(own):
+    version, model = own.held.champion.version, own.held.champion.loaded
+    (own.settings.models_dir / "current.pkl").unlink()
+    assert own.refresh()
+    assert (own.held.champion.version, own.held.champion.loaded) == (version, model)
+    assert own.problem.startswith(f"current.pkl is lost: the ledger says that {version} is current")
+    store_of(own.settings).rollback(version, at=dt.datetime.now(dt.UTC))
+    assert own.refresh()
+    assert (own.held.champion.version, own.problem) == (version, "")
+
+
+def test_where_no_model_loads_the_one_held_serves_on(own):
+    first, shown = own.held.champion.version, own.held.champion.model_version
+    broken = promote_again(own.settings)
+    for version in (first, broken):
+        (own.settings.models_dir / f"{version}.pkl").write_bytes(b"no pickle")
+    assert not own.refresh()
+    assert own.held.champion.version == first
+    assert broken in own.problem
+    assert own.answers([request()], now=NOW)[0]["model_version"] == shown
+
+
+def test_a_home_without_a_champion_says_what_to_do(tmp_path):
+    predictor = Predictor(make_settings(home_dir=tmp_path))
+    assert not predictor.refresh()
+    with pytest.raises(NotReady, match="cryptoliq materialize"):
+        predictor.answers([request()])
+
+
+def test_a_home_without_tables_answers_from_the_snapshot(own):
+    shutil.rmtree(own.settings.data_dir)
+    fresh = Predictor(own.settings)
+    assert fresh.refresh()
+    (answer,) = fresh.answers([request(coin="Bitcoin")], now=NOW)
+    assert (answer["basis"], answer["percentile"]) == ("snapshot", None)
+
+
+def test_while_something_new_is_read_the_old_answers_and_then_all_of_the_new(own, monkeypatch):
+    first, second = own.held.champion.model_version, promote_again(own.settings)
+    entered, go_on = threading.Event(), threading.Event()
+    read = StoredHistory.of
+
+    def slowly(rows, *, formula):
+        entered.set()
+        assert go_on.wait(30)
+        return read(rows, formula=formula)
+
+    monkeypatch.setattr(StoredHistory, "of", slowly)
+    held, loading = own.held, threading.Thread(target=own.refresh)
+    loading.start()
+    assert entered.wait(30)
+    assert own.held is held
+    assert own.answers([request()], now=NOW)[0]["model_version"] == first
+    go_on.set()
+    loading.join(30)
+    assert own.held is not held
+    assert load_champion(own.settings).version == second
+    shown = store_of(own.settings).model_version(second)
+    assert own.answers([request()], now=NOW)[0]["model_version"] == shown
+
+
+# A coin whose past is no longer recent.
+
+
+@hypothesis_settings(max_examples=30)
+@given(place=st.integers(0, 10_000), days=st.integers(4, 31), volume=st.floats(1e3, 1e11), known=st.booleans())
+def test_a_stale_coins_answer_is_that_of_no_coin(predictor, tables, place, days, volume, known):
+    cleaned, _ = tables
+    last = cleaned.groupby("coin", observed=True)["date"].max()
+    coin = str(last.index[place % len(last)])
+    date = (last.iloc[place % len(last)] + pd.Timedelta(days=days)).date()
+    now = dt.datetime.combine(date, dt.time(12), dt.UTC)
+    cap = {} if known else {"mkt_cap": None}
+    stale, bare = predictor.answers(
+        [
+            request(coin=coin, date=str(date), **{"24h_volume": volume}, **cap),
+            request(date=str(date), **{"24h_volume": volume}, **cap),
+        ],
+        now=now,
+    )
+    assert stale["flags"].pop("stale_history") is True
+    assert bare["flags"].pop("stale_history") is False
+    assert stale == bare
+
+
+@pytest.mark.parametrize("lacking", ["7d", "24h"])
+def test_a_request_that_lacks_a_change_has_an_interval_of_its_own(predictor, lacking):
+    whole, partial = predictor.answers([request(), request(**{lacking: None})], now=NOW)
+    table, half = predictor.held.table, (partial["upper"] - partial["lower"]) / 2
+    source = table.source_of(f"without_history:no_{lacking}")
+    assert source in (f"without_history:no_{lacking}", "partial:pooled")
+    assert half == pytest.approx(table.half_widths[source])
+    assert half != pytest.approx((whole["upper"] - whole["lower"]) / 2)
+
+
+def test_a_coin_gone_for_longer_than_any_window_is_stale_and_one_never_seen_is_not(own):
+    store = TableStore(own.settings)
+    rows = store.read("cleaned_snapshots", ["2025-07"])
+    # Stored in January alone, five months before anything that is held.
+    shifted = rows.assign(
+        date=rows["date"] - pd.Timedelta(days=181), coin=rows["coin"].cat.rename_categories(lambda name: f"old {name}")
+    )
+    store.write("cleaned_snapshots", shifted[shifted["date"].dt.strftime("%Y-%m") == "2025-01"], ["2025-01"])
+    own.held = None
+    assert own.refresh()
+    assert "old Bitcoin" not in own.held.history.codes
+    old, new = own.answers([request(coin="old Bitcoin"), request(coin="new Bitcoin")], now=NOW)
+    assert (old["basis"], old["flags"]["stale_history"]) == ("snapshot", True)
+    assert (new["basis"], new["flags"]["stale_history"]) == ("snapshot", False)
+    assert old["liquidity_score"] == new["liquidity_score"]
+    # Of the months held, but beyond the 90 days that windows reach.
+    far = dt.datetime(2025, 11, 20, tzinfo=dt.UTC)
+    (answer,) = own.answers([request(coin="Bitcoin")], now=far)
+    assert answer["flags"]["stale_history"] is True
+
+
+def test_with_a_damaged_month_of_forecasts_requests_are_answered_without_a_percentile_and_the_reason_is_told(own):
+    store = own.store
+    path = store.path("forecasts", store.months("forecasts")[-1])
+    whole = path.read_bytes()
+    path.write_bytes(b"")
+    assert own.refresh()
+    assert f"{path} is damaged" in own.problem
+    assert not own.refresh()
+    assert f"{path} is damaged" in own.problem
+    [answer] = own.answers([request()], now=NOW)
+    assert answer["percentile"] is None
+    assert answer["liquidity_score"] > 0
+    with pytest.raises(TableDamaged):
+        latest_forecasts(own.settings, store)
+    path.write_bytes(whole)
+    assert own.refresh()
+    assert own.problem == ""

@@ -1,0 +1,199 @@
+"""A service in the shape of CoinGecko's, on loopback: it serves a market of its own making and misbehaves on request."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.ingestion.coingecko.rate_limit import Clock
+from cryptoliq_assets_tests.support.settings import make_settings
+
+# 2025-03-05 00:40:00 UTC.
+NOW = 1_741_135_200.0
+DAY_MS = 86_400_000
+SERVED_MS = 35 * 60_000
+HTML = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body></body></html>"
+MAINTENANCE = b"<html><head><title>502</title></head><body>The site is being maintained.</body></html>"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An answer in the place of a good one; `how`: whole, cut (fewer bytes than promised), close (nothing), hang."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    how: str = "whole"
+
+
+LIMIT_JSON = Fault(429, b'{"status":{"error_code":429,"error_message":"You\'ve exceeded the Rate Limit."}}')
+THROTTLED = Fault(429, b"Throttled\n")
+CLOUDFLARE = Fault(429, b"error code: 1015")
+CLOUDFLARE_403 = Fault(403, b"error code: 1015")
+CLOUDFLARE_PAGE_403 = Fault(
+    403,
+    b"<!DOCTYPE html><html><head><title>Access denied | api.example used Cloudflare to restrict access</title></head>"
+    b"<body><h1><span>Error</span>\n<span>1015</span></h1><h2>You are being rate limited</h2></body></html>",
+    {"Content-Type": "text/html"},
+)
+LIMIT_PAGE = Fault(429, HTML, {"Content-Type": "text/html"})
+BEYOND_PLAN = Fault(
+    401, b'{"error":{"status":{"error_code":10012,"error_message":"Your request exceeds the allowed time range."}}}'
+)
+
+
+def coin(place: int, **said: Any) -> dict[str, Any]:
+    """One coin of /coins/markets, `place` from 1."""
+    price = 1000.0 / place
+    return {
+        "id": f"coin-{place}",
+        "symbol": f"c{place}",
+        "name": f"Coin, the {place}.",
+        "current_price": price,
+        "market_cap": 10**12 // place,
+        "market_cap_rank": place,
+        "total_volume": 10**9 // place,
+        "high_24h": price * 1.1,
+        "low_24h": price * 0.9,
+        "price_change_24h": price - price / 0.975,
+        "price_change_percentage_24h": -2.5,
+        "circulating_supply": 1e9,
+        "last_updated": f"2025-03-05T00:39:{place % 60:02}.120Z",
+        "price_change_percentage_1h_in_currency": 0.25,
+        "price_change_percentage_24h_in_currency": -2.5,
+        "price_change_percentage_7d_in_currency": -7.5,
+    } | said
+
+
+def chart(*, days: int, now: float, start: float = 100.0) -> dict[str, list]:
+    """A daily chart, counted back from `now`: the price is `start` on the day of NOW and a dollar more each day; points lie some
+    minutes beside midnight, the last one is now. A midnight is served from 00:35 on."""
+    moment = int(now * 1000)
+    midnight = moment // DAY_MS
+    days_served = range(midnight - days + 1, midnight + (moment % DAY_MS >= SERVED_MS))
+    prices = [
+        [day * DAY_MS + (-90_000 if day % 2 else 120_000), start + day - int(NOW * 1000) // DAY_MS]
+        for day in days_served
+    ]
+    return {
+        "prices": [*prices, [moment, 9999.0]],
+        "market_caps": [*([moment, price * 1e6] for moment, price in prices), [moment, 1.0]],
+        "total_volumes": [*([moment, price * 1e3] for moment, price in prices), [moment, 2.0]],
+    }
+
+
+@dataclass
+class Service:
+    """What it serves, which faults come next (of a path that holds the text; each once), and what it was asked."""
+
+    coins: list[dict[str, Any]] = field(default_factory=lambda: [coin(place) for place in range(1, 301)])
+    faults: list[tuple[str, Fault]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    now: Callable[[], float] = lambda: NOW
+    # Price of the coin in place n on the day of NOW, less n; a dollar less a day before.
+    chart_price: float = 100.0
+    url: str = ""
+    seen: Callable[[str], None] = lambda path: None
+    # Answers that are served as they are, by path.
+    bodies: dict[str, bytes] = field(default_factory=dict)
+
+    def pages(self) -> list[int]:
+        """Pages of the market that were asked for, in order."""
+        queries = (urlsplit(path).query for path in self.asked if "/coins/markets" in path)
+        return [int(parse_qs(query)["page"][0]) for query in queries]
+
+    def charts(self) -> list[str]:
+        """Coins whose chart was asked for, in order."""
+        paths = (urlsplit(path).path for path in self.asked)
+        return [unquote(path.split("/")[-2]) for path in paths if path.endswith("/market_chart")]
+
+    def answer(self, target: str, headers: dict[str, str]) -> Fault:
+        self.asked.append(target)
+        self.headers.append(headers)
+        self.seen(target)
+        for place, (path, fault) in enumerate(self.faults):
+            if path in target:
+                del self.faults[place]
+                return fault
+        split = urlsplit(target)
+        query = {name: values[0] for name, values in parse_qs(split.query).items()}
+        if not headers.get("user-agent"):
+            return Fault(403, b"Forbidden")
+        if split.path in self.bodies:
+            return Fault(200, self.bodies[split.path])
+        if split.path.endswith("/coins/markets"):
+            size, page = int(query["per_page"]), int(query["page"])
+            return Fault(200, json.dumps(self.coins[(page - 1) * size : page * size]).encode())
+        name = unquote(split.path.split("/")[-2])
+        place = next((n for n, known in enumerate(self.coins, start=1) if known.get("id") == name), None)
+        if place is None:
+            return Fault(404, b'{"error":"coin not found"}')
+        return Fault(
+            200, json.dumps(chart(days=int(query["days"]), now=self.now(), start=self.chart_price + place)).encode()
+        )
+
+
+@contextmanager
+def serving(service: Service) -> Iterator[Service]:
+    """The service at work on loopback; `url` is its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            fault = service.answer(self.path, {name.lower(): value for name, value in self.headers.items()})
+            if fault.how == "close":
+                self.connection.close()
+                return
+            if fault.how == "hang":
+                time.sleep(0.4)
+                return
+            self.send_response(fault.status)
+            for name, value in fault.headers.items():
+                self.send_header(name, value)
+            extra = 10 if fault.how == "cut" else 0
+            self.send_header("Content-Length", str(len(fault.body) + extra))
+            self.end_headers()
+            self.wfile.write(fault.body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.handle_error = lambda *_: None
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    service.url = f"http://127.0.0.1:{server.server_address[1]}/api/v3"
+    try:
+        yield service
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@dataclass
+class Waited:
+    """A clock that waits in no time, and what it was told to wait."""
+
+    at: float = NOW
+    waits: list[float] = field(default_factory=list)
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(now=lambda: self.at, sleep=self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.at += seconds
+
+
+def fetching(home: Any, service: Service, **said: Any) -> Settings:
+    """Settings of a home that asks this service, as often as it likes unless said otherwise."""
+    return make_settings(
+        **({"home_dir": home, "coingecko__url": service.url, "coingecko__requests_per_minute": 1000} | said)
+    )

@@ -1,0 +1,157 @@
+"""Small frames for tests: a few rows as they are said, the rest of each row filled in."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from cryptoliq_assets.cleaning.imputation import clean_snapshots
+from cryptoliq_assets.core.atomic_write import write_file, write_json
+from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.features.engineering import engineer_features
+from cryptoliq_assets.labels.targets import label_targets
+from cryptoliq_assets.modeling.registry.audit_log import PROMOTION, Ledger, sha256_of
+from cryptoliq_assets.modeling.registry.current_pointer import write_pointer
+from cryptoliq_assets.modeling.registry.metadata_schema import digests
+from cryptoliq_assets.modeling.registry.serialization import library_versions
+from cryptoliq_assets.schemas.feature_registry import MODEL_FEATURES
+from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS, OPTIONAL_NUMBERS
+from cryptoliq_assets.simulation.market import simulate_market
+from cryptoliq_assets.storage.arrow import encode
+from cryptoliq_assets.storage.checksum import add_checksum
+from cryptoliq_assets.storage.parquet_store import TableStore, sort_rows
+
+FIRST = pd.Timestamp("2025-03-01")
+
+_ROW: dict[str, Any] = {
+    "coin": "Bitcoin",
+    "symbol": None,
+    "price": 100.0,
+    "1h": 0.1,
+    "24h": 1.0,
+    "7d": 2.0,
+    "24h_volume": 1e6,
+    "mkt_cap": 1e9,
+    "liquidity_ratio": np.nan,
+    "price_change_24h": np.nan,
+}
+
+
+def day(number: int) -> pd.Timestamp:
+    """Day 1 is 1 March 2025."""
+    return FIRST + pd.Timedelta(days=number - 1)
+
+
+def raw_rows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Raw rows, each said by what is particular about it; `day` is the number of its day."""
+    frame = pd.DataFrame([{**_ROW, **row} for row in rows])
+    frame["date"] = [day(number) for number in frame.pop("day")]
+    frame["symbol"] = frame["symbol"].fillna(frame["coin"].str[:3].str.upper()).astype("category")
+    frame[list(NUMBER_COLUMNS)] = frame[list(NUMBER_COLUMNS)].astype(float)
+    return sort_rows(frame[["coin", "symbol", "date", *NUMBER_COLUMNS]])
+
+
+def received(rows: pd.DataFrame, *, file: str = "made.csv") -> pd.DataFrame:
+    """Raw rows as the table has them: of a file without optional columns, the first to arrive."""
+    nothing = {"name": pd.Categorical([None] * len(rows)), **dict.fromkeys(OPTIONAL_NUMBERS, np.nan)}
+    origin = {"source_file": pd.Categorical([file] * len(rows)), "arrival": 1}
+    return rows.assign(**nothing, last_updated=pd.NaT, **origin).astype({"last_updated": "datetime64[ns]"})
+
+
+def cleaned_rows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Cleaned rows, filled flags false unless said otherwise."""
+    flags = pd.DataFrame([{name: row.get(name, False) for name in _FLAGS} | _key(row) for row in rows])
+    plain = [{name: value for name, value in row.items() if name not in _FLAGS} for row in rows]
+    return raw_rows(plain).merge(flags, on=["coin", "date"], how="left").assign(coin=raw_rows(plain)["coin"])
+
+
+_FLAGS = ("filled_forward", "filled_backward", "outlier")
+
+
+def _key(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"coin": row.get("coin", _ROW["coin"]), "date": day(row["day"])}
+
+
+def cleaned_market(*, coins: int, days: int, seed: int = 7) -> pd.DataFrame:
+    """Cleaned rows of a simulated market that ends on 31 July 2025: gaps, listings, pegs, empty cells and all."""
+    market = simulate_market(coins=coins, days=days, end=pd.Timestamp("2025-07-31").date(), seed=seed)
+    market[["liquidity_ratio", "price_change_24h"]] = np.nan
+    market["symbol"] = market["symbol"].astype("category")
+    rows = sort_rows(market)
+    cleaned, _ = clean_snapshots(rows, since=rows["date"].min(), until=rows["date"].max())
+    return cleaned
+
+
+def fill_home(settings: Settings, days: list[int], **said: Any) -> TableStore:
+    """A home whose features and labels hold these days, of the coins A and B."""
+    store = TableStore(settings)
+    months = sorted({f"{day(number):%Y-%m}" for number in days})
+    rows = [{"coin": coin, "day": number, **said} for coin in ("A", "B") for number in days]
+    features = engineer_features(cleaned_rows(rows))
+    store.write("engineered_features", features, months)
+    made = label_targets(features, horizon_days=settings.horizon_days, since=day(min(days)), until=day(max(days)))
+    store.write("labels", made, months)
+    return store
+
+
+def model_described(**said: Any) -> dict[str, Any]:
+    """Metadata of a model with every field that the store requires, as few as can be in each."""
+    plain = {
+        "trained_on": "2025-05-01",
+        "features": list(MODEL_FEATURES),
+        "formula": "kyle_obizhaeva",
+        "horizon_days": 1,
+        "known_until": "2025-03-01",
+        "promoted_at": "2025-05-01T12:00:00+00:00",
+        "evaluation": "over_time",
+        "provisional": False,
+        "metrics": {"skill": 0.3, "folds": []},
+        "folds": [],
+        "intervals": {"level": 0.9, "half_widths": {"pooled": 0.1}, "counts": {"pooled": 200}},
+        "coverage": {"level": 0.9, "folds": [], "pooled": {}},
+        "input_ranges": {"price": [0.1, 100.0]},
+    }
+    return plain | said
+
+
+def store_champion(settings: Settings, version: str, **said: Any) -> None:
+    """Let the model store say that this version is current and intact; its artifact holds no model."""
+    artifact = version.encode("utf-8")
+    found = {
+        "version": version,
+        "model_name": "XGBoost",
+        "sha256": sha256_of(artifact),
+        "libraries": library_versions(),
+    }
+    described = model_described(**found, **said)
+    write_file(settings.models_dir / f"{version}.pkl", artifact)
+    write_json(settings.models_dir / f"{version}.json", described)
+    ledger = Ledger(settings.models_dir / "ledger.jsonl")
+    ledger.append({"at": described["promoted_at"], "event": PROMOTION, "version": version, **digests(described)})
+    write_pointer(settings.models_dir, version)
+
+
+def store_forecast(settings: Settings, number: int, *, version: str, coin: str = "A") -> None:
+    """One forecast, of a day, in the table."""
+    row = {
+        "coin": coin,
+        "date": day(number),
+        "target_date": day(number + 1),
+        "known_until": day(number),
+        "model_version": version,
+        "made_at": pd.Timestamp("2025-05-01 12:00"),
+        "liquidity_score": 0.5,
+        "lower": 0.4,
+        "upper": 0.6,
+        "filled": False,
+        "outlier": False,
+    }
+    TableStore(settings).write("forecasts", pd.DataFrame([row]), [f"{day(number):%Y-%m}"])
+
+
+def write_sealed(path: Path, content: pa.Table) -> None:
+    """Write a month file behind the store's back, as the store would: its bytes are what was written, whatever its rows say."""
+    path.write_bytes(b"".join(add_checksum(encode(content))))

@@ -1,0 +1,188 @@
+"""Small markets as raw files, and a home that takes them in: the stage functions called as the assets call them.
+
+The driver leaves Dagster out, so that a property can look at hundreds of arrivals in a minute; `test_incremental.py`
+shows on whole runs that the real thing gives the same tables.
+"""
+
+import datetime as dt
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cryptoliq_assets.cleaning.imputation import clean_snapshots
+from cryptoliq_assets.core.calendar import add_months, date_span, max_months_spanned, months_between
+from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.features.engineering import engineer_features
+from cryptoliq_assets.ingestion.landing.catalog import Catalog
+from cryptoliq_assets.ingestion.landing.catalog_rebuild import open_catalog
+from cryptoliq_assets.ingestion.landing.drop_folder import list_folder, register, unknown_files
+from cryptoliq_assets.ingestion.landing.intake import Intake, IntakeResult
+from cryptoliq_assets.ingestion.landing.refresh_plan import Plan, make_plan
+from cryptoliq_assets.labels.targets import LABELLED_FROM, label_targets
+from cryptoliq_assets.schemas.tables import DERIVED_TABLES, upstream_of
+from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets_tests.support.settings import make_settings
+
+HEADER = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date"
+COINS = ("Bitcoin", "Ether", "Tether", "Rune", "THORChain")
+TODAY = dt.date(2022, 12, 31)
+NOW = dt.datetime(2022, 12, 31, 12, tzinfo=dt.UTC)
+# What a row owes to the order of arrival alone.
+ARRIVAL_COLUMNS = ["arrival", "source_file"]
+
+
+def file_name(date: dt.date) -> str:
+    return f"coingecko_{date:%Y%m%d}.csv"
+
+
+def snapshot(
+    dates: Iterable[dt.date], *, seed: int = 0, coins: Iterable[str] = COINS[:3], missing: float = 0.15
+) -> bytes:
+    """A raw file in percent: a row a coin and date, some rows and cells left out; the same for the same seed."""
+    lines = [HEADER]
+    for date in sorted(dates):
+        for place, coin in enumerate(coins):
+            chance = np.random.default_rng([seed, date.toordinal(), place])
+            price, volume, cap = np.exp(chance.normal((3.0, 12.0, 16.0), 1.0))
+            # Well below -1, so that every file alone proves percent.
+            day, week = -3.0 - chance.exponential(2.0), -8.0 + chance.normal(0.0, 4.0)
+            cells = [
+                f"{price:.6g}",
+                f"{chance.normal():.3g}",
+                f"{day:.4g}",
+                f"{week:.4g}",
+                f"{volume:.6g}",
+                f"{cap:.6g}",
+            ]
+            gone = chance.random(6) < missing
+            # Price and volume of one coin alone: a file in which more than half of the rows lack one is rejected.
+            gone[[0, 4]] &= place == 1
+            cells = ["" if empty else cell for cell, empty in zip(cells, gone, strict=True)]
+            if chance.random() < missing and place:
+                continue
+            lines.append(",".join([coin, coin[:3].upper(), *cells, date.isoformat()]))
+    return "\n".join([*lines, ""]).encode()
+
+
+def read_back(store: TableStore, table: str) -> pd.DataFrame:
+    """A whole table without what depends on the order of arrival, text as plain text."""
+    frame = store.read(table)
+    frame = frame.drop(columns=[name for name in ARRIVAL_COLUMNS if table == "raw_snapshots"])
+    return frame.astype({name: object for name in frame.columns if isinstance(frame[name].dtype, pd.CategoricalDtype)})
+
+
+def assert_same_tables(one: TableStore, other: TableStore) -> None:
+    """Month for month, row for row, cell for cell; floats to the last bit."""
+    for table in DERIVED_TABLES:
+        assert one.months(table) == other.months(table), table
+        left, right = read_back(one, table), read_back(other, table)
+        keys = [f"{row.coin} {row.date.date()}" for row in left.itertuples()]
+        assert keys == [f"{row.coin} {row.date.date()}" for row in right.itertuples()], table
+        for name in left.columns:
+            assert left[name].dtype == right[name].dtype, (table, name)
+            a, b = left[name].to_numpy(), right[name].to_numpy()
+            if a.dtype.kind == "f":
+                a, b = a.view(np.int64), b.view(np.int64)
+            wrong = [f"{keys[i]}: {left[name][i]} and {right[name][i]}" for i in np.flatnonzero(~_equal(a, b))]
+            assert not wrong, (table, name, wrong[:5])
+
+
+def _equal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    # A missing text is not equal to itself.
+    return (a == b) | ((a != a) & (b != b))
+
+
+@contextmanager
+def quick_folder() -> Iterator[Path]:
+    """A folder in memory where there is one: no test pulls the plug, so none needs its writes made durable."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="cryptoliq-", dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+@dataclass
+class Home:
+    """A home that files are dropped into; each drop is later than the one before."""
+
+    settings: Settings
+    today: dt.date = TODAY
+    now: dt.datetime = NOW
+    refreshed: list[tuple[str, str]] = field(default_factory=list)
+
+    @classmethod
+    def at(cls, folder: Path, **options: object) -> "Home":
+        return cls(make_settings(**({"home_dir": folder, "storage__first_month": "2021-01"} | options)))
+
+    @property
+    def store(self) -> TableStore:
+        return TableStore(self.settings)
+
+    @property
+    def catalogue(self) -> Catalog:
+        return open_catalog(self.settings)
+
+    @property
+    def intake(self) -> Intake:
+        return Intake(self.settings, self.store)
+
+    def drop(self, name: str, content: bytes | str, *, moment: int | None = None) -> Path:
+        """Put a file into the drop folder; `moment` (seconds) is its time, later than every other by default."""
+        folder = self.settings.raw_dir
+        folder.mkdir(parents=True, exist_ok=True)
+        times = [entry.stat(follow_symlinks=False).st_mtime for entry in os.scandir(folder)]
+        known = [file.mtime_ns // 10**9 for file in self.catalogue.files()]
+        moment = moment if moment is not None else int(max([*times, *known], default=1_000_000)) + 10
+        path = folder / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        os.utime(path, (moment, moment))
+        return path
+
+    def look(self) -> int:
+        """What the sensor and the command line do first: new versions into the catalogue."""
+        unknown = unknown_files(list_folder(self.settings.raw_dir), self.catalogue)
+        return register(unknown, self.settings, catalogue=self.catalogue, now=self.now).new
+
+    def plan(self) -> Plan:
+        return make_plan(self.settings, self.catalogue, store=self.store, today=self.today)
+
+    def bring_up_to_date(self) -> Plan:
+        """One look, one plan, and a run for each of its ranges; returns the plan that was followed."""
+        self.look()
+        plan = self.plan()
+        for first, last in plan.ranges:
+            self.refresh(months_between(first, last))
+        return plan
+
+    def refresh(self, months: list[str]) -> IntakeResult:
+        """What one refresh run does to these months, raw to labels."""
+        self.refreshed.append((months[0], months[-1]))
+        store = self.store
+        taken = Intake(self.settings, store).take_in(months)
+        store.write("raw_snapshots", taken.frame, months, sources=taken.sources)
+        since, until = date_span(months)
+        # A run opens its tables anew for each asset.
+        cleaned, _ = clean_snapshots(self._upstream("cleaned_snapshots", months), since=since, until=until)
+        self.store.write("cleaned_snapshots", cleaned, months)
+        features = self._upstream("engineered_features", months)
+        self.store.write(
+            "engineered_features", engineer_features(features, formula=self.settings.formula, since=since), months
+        )
+        scores = self._upstream("labels", months, columns=list(LABELLED_FROM))
+        labels = label_targets(scores, horizon_days=self.settings.horizon_days, since=since, until=until)
+        self.store.write("labels", labels, months)
+        return taken
+
+    def _upstream(self, table: str, months: list[str], *, columns: list[str] | None = None) -> pd.DataFrame:
+        """The upstream months that the asset's partition mapping names."""
+        ((upstream, reach),) = upstream_of(table, horizon_days=self.settings.horizon_days).items()
+        first, last = (
+            add_months(months[0], -max_months_spanned(reach.back)),
+            add_months(months[-1], max_months_spanned(reach.ahead)),
+        )
+        return self.store.read(upstream, months_between(first, last), columns=columns)

@@ -1,0 +1,81 @@
+"""Long-lived commands of a home, Dagster's daemon above all, as real processes that a test starts, watches and ends."""
+
+import datetime as dt
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from cryptoliq_assets.ingestion.landing.catalog import Catalog
+from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets_tests.support.settings import make_settings
+
+
+class Served:
+    """`cryptoliq ui` on a home, or another long-lived command, in processes of its own."""
+
+    def __init__(self, home: Path, log: Path, *command: str) -> None:
+        self.settings = make_settings(home_dir=home)
+        self.log = log
+        self.port = free_port()
+        name, *arguments = command or ("cryptoliq", "ui", "--port", str(self.port))
+        environment = {
+            **os.environ,
+            "CRYPTOLIQ_HOME": str(home),
+            "DAGSTER_HOME": str(self.settings.dagster_home),
+            "CRYPTOLIQ_SENSORS__RAW_FILES_INTERVAL_SECONDS": "2",
+        }
+        with log.open("wb") as out:
+            self.process = psutil.Popen(
+                [str(Path(sys.executable).with_name(name)), *arguments],
+                cwd=home,
+                env=environment,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                # A suite that runs in the background ignores Ctrl-C, and what it starts would too.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+
+    def wait_for(self, what: Callable[[], bool], *, seconds: float, told: str) -> float:
+        """Seconds until `what` holds."""
+        since = time.monotonic()
+        while not what():
+            assert self.process.is_running(), self.log.read_text()[-3000:]
+            waited = time.monotonic() - since
+            assert waited < seconds, f"{told} not within {seconds:.0f} s\n{self.log.read_text()[-3000:]}"
+            time.sleep(0.25)
+        return time.monotonic() - since
+
+    def knows(self, name: str) -> bool:
+        """Whether the sensor has seen this file settle."""
+        return name in Catalog(self.settings.catalogue_path).newest_by_name()
+
+    def forecast_dates(self) -> set[dt.date]:
+        return set(TableStore(self.settings).read("forecasts")["date"].dt.date)
+
+    def tree(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)] if self.process.is_running() else []
+
+    def end(self) -> None:
+        """End the whole tree, whatever state it is in."""
+        tree = self.tree()
+        for process in tree:
+            if process.is_running():
+                process.terminate()
+        _, alive = psutil.wait_procs(tree, timeout=10)
+        for process in alive:
+            process.kill()
+        psutil.wait_procs(alive, timeout=10)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]

@@ -1,0 +1,116 @@
+"""Which instance file a home gets, and that a database's password goes nowhere but into the environment."""
+
+from importlib import util
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from cryptoliq_assets.cli.main import settings_problem
+from cryptoliq_assets.core import home
+from cryptoliq_assets.core.home import prepare_home
+from cryptoliq_assets_tests.support.paths import ROOT
+from cryptoliq_assets_tests.support.settings import make_settings
+
+URL = "postgresql+psycopg2://cryptoliq:s3cr3t@127.0.0.1:5432/cryptoliq"
+
+
+def prepared(folder: Path, *, url: str | None = None) -> str:
+    """The instance file of a home after a command with these settings."""
+    prepare_home(make_settings(home_dir=folder, postgres_url=url))
+    return (folder / ".dagster" / "dagster.yaml").read_text(encoding="utf-8")
+
+
+def test_a_home_on_postgres_gets_the_file_of_deploy_which_names_the_variable_and_not_the_password(tmp_path):
+    written = prepared(tmp_path, url=URL)
+    assert written == (ROOT / "deploy" / "dagster.yaml").read_text(encoding="utf-8")
+    assert yaml.safe_load(written)["storage"] == {"postgres": {"postgres_url": {"env": "CRYPTOLIQ_POSTGRES_URL"}}}
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and "s3cr3t" in path.read_text()]
+
+
+def test_but_for_its_storage_it_is_the_instance_of_every_home(tmp_path):
+    sqlite, postgres = yaml.safe_load(prepared(tmp_path / "a")), yaml.safe_load(prepared(tmp_path / "b", url=URL))
+    assert postgres.pop("storage")
+    assert postgres == sqlite
+    assert sqlite["concurrency"] == {"runs": {"max_concurrent_runs": 1}}
+
+
+def test_a_home_moves_from_sqlite_to_postgres_where_nobody_edited_its_file(tmp_path):
+    assert "storage" not in yaml.safe_load(prepared(tmp_path))
+    assert "postgres" in yaml.safe_load(prepared(tmp_path, url=URL))["storage"]
+
+
+def test_an_edited_file_with_a_postgres_storage_is_kept(tmp_path):
+    own = prepared(tmp_path, url=URL).replace("poll_interval_seconds: 30", "poll_interval_seconds: 60")
+    (tmp_path / ".dagster" / "dagster.yaml").write_text(own, encoding="utf-8")
+    assert prepared(tmp_path, url=URL) == own
+
+
+def test_an_edited_file_without_one_is_kept_and_the_command_says_what_to_copy(tmp_path):
+    own = prepared(tmp_path) + "# mine\n"
+    path = tmp_path / ".dagster" / "dagster.yaml"
+    path.write_text(own, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"has no Postgres storage: copy `storage` of deploy/dagster\.yaml into it"):
+        prepared(tmp_path, url=URL)
+    assert path.read_text(encoding="utf-8") == own
+
+
+def test_a_shell_without_the_variable_does_not_send_such_a_home_to_sqlite(tmp_path):
+    written = prepared(tmp_path, url=URL)
+    with pytest.raises(ValueError, match=r"set CRYPTOLIQ_POSTGRES_URL, or remove the file for SQLite"):
+        prepared(tmp_path)
+    assert (tmp_path / ".dagster" / "dagster.yaml").read_text(encoding="utf-8") == written
+
+
+def test_without_the_extra_the_command_names_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(home, "find_spec", lambda name: None if name == "dagster_postgres" else util.find_spec(name))
+    with pytest.raises(ValueError, match=r"clone, pip install '\.\[postgres\]'"):
+        prepared(tmp_path, url=URL)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        URL.replace("+psycopg2", ""),
+        URL.replace("+psycopg2", "+asyncpg"),
+        URL.removesuffix("/cryptoliq"),
+        URL.replace("s3cr3t", "s3cr3t/more"),
+        URL.replace("s3cr3t", "s3cr3t of mine"),
+    ],
+)
+def test_a_url_that_dagster_could_not_use_is_refused_without_repeating_it(tmp_path, url):
+    with pytest.raises(ValidationError) as told:
+        make_settings(home_dir=tmp_path, postgres_url=url)
+    said = settings_problem(told.value)
+    assert said.startswith("CRYPTOLIQ_POSTGRES_URL is invalid: it has to read postgresql+psycopg2://")
+    assert "s3cr3t" not in said + str(told.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        URL,
+        "postgresql+psycopg2:///cryptoliq?host=/run/postgresql",
+        "postgresql+psycopg2://cryptoliq:a%2Fb@db/cryptoliq?sslmode=verify-full",
+    ],
+)
+def test_a_url_with_its_driver_is_taken_and_shown_nowhere(tmp_path, url):
+    settings = make_settings(home_dir=tmp_path, postgres_url=url)
+    assert settings.postgres_url.get_secret_value() == url
+    assert url not in f"{settings!r} {settings.open_values()}"
+
+
+def test_an_empty_variable_is_none(tmp_path):
+    assert make_settings(home_dir=tmp_path, postgres_url="").postgres_url is None
+
+
+@pytest.mark.parametrize("content", ["storage: [", "- 1", "storage: 7", "\x00"])
+def test_a_damaged_instance_file_is_named_with_its_remedy(tmp_path, content):
+    prepare_home(make_settings(home_dir=tmp_path))
+    path = tmp_path / ".dagster" / "dagster.yaml"
+    path.write_text(content)
+    with pytest.raises(
+        RuntimeError, match=r"(?s)dagster.yaml is damaged .*; remove it: `cryptoliq setup` writes it again"
+    ):
+        prepare_home(make_settings(home_dir=tmp_path))

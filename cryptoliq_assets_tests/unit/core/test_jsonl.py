@@ -1,0 +1,216 @@
+"""The logs: whole lines from several processes, nothing lost on a clean stop, nothing waited for."""
+
+import datetime as dt
+import json
+import multiprocessing
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from cryptoliq_assets.core import jsonl as journal_module
+from cryptoliq_assets.core.jsonl import Journal, day_file, remove_old_days
+from cryptoliq_assets_tests.support.services import lines_of
+
+
+def write_many(path: str, name: str, count: int, rotate_bytes: int) -> None:
+    journal = Journal(lambda: Path(path), rotate_bytes=rotate_bytes)
+    for number in range(count):
+        journal.write({"name": name, "number": number, "text": "é" * 50})
+        if number % 50 == 0:
+            journal.flush()
+    journal.close()
+
+
+def test_two_processes_that_turn_the_file_over_lose_no_line(tmp_path):
+    path = tmp_path / "logs" / "app.log"
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=write_many, args=(str(path), name, 1500, 120_000)) for name in "ab"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    files = sorted(path.parent.glob("app.log*"))
+    assert len(files) >= 3
+    seen = [(line["name"], line["number"]) for line in lines_of(files)]
+    assert sorted(seen) == [(name, number) for name in "ab" for number in range(1500)]
+
+
+def test_five_files_are_kept_beside_the_present_one(tmp_path):
+    journal = Journal(lambda: tmp_path / "app.log", rotate_bytes=10)
+    for number in range(9):
+        journal.write({"number": number})
+        journal.flush()
+    journal.close()
+    assert sorted(path.name for path in tmp_path.glob("app.log*")) == [f"app.log.{number}" for number in range(1, 6)]
+    assert [line["number"] for line in lines_of([tmp_path / f"app.log.{n}" for n in range(1, 6)])] == [8, 7, 6, 5, 4]
+
+
+def test_a_line_is_on_the_disk_within_a_second(tmp_path):
+    journal = Journal(lambda: tmp_path / "app.log")
+    journal.write({"number": 1})
+    time.sleep(0.9)
+    assert lines_of([tmp_path / "app.log"]) == [{"number": 1}]
+    journal.close()
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """A disk that takes nothing while `full` is true."""
+    state = {"full": True, "tries": 0}
+    append = Journal._append
+
+    def tried(self, content):
+        state["tries"] += 1
+        if state["full"]:
+            raise OSError(28, "No space left on device")
+        append(self, content)
+
+    monkeypatch.setattr(Journal, "_append", tried)
+    return state
+
+
+def test_a_full_disk_slows_nothing_is_told_and_what_waited_is_written_later(tmp_path, full_disk):
+    journal = Journal(lambda: tmp_path / "app.log")
+    started = time.perf_counter()
+    for number in range(1000):
+        journal.write({"number": number})
+    assert time.perf_counter() - started < 0.1
+    journal.flush()
+    assert "No space left" in journal.problem
+    journal.write({"number": 1000})
+    full_disk["full"] = False
+    journal.close()
+    assert (journal.problem, journal.dropped) == (None, 0)
+    assert [line["number"] for line in lines_of([tmp_path / "app.log"])] == list(range(1001))
+
+
+def test_lines_are_held_up_to_a_bound_and_the_oldest_dropped_and_counted(tmp_path, full_disk, monkeypatch):
+    monkeypatch.setattr(journal_module, "_MOST_LINES", 100)
+    journal = Journal(lambda: tmp_path / "app.log")
+    for number in range(150):
+        journal.write({"number": number})
+    journal.flush()
+    assert journal.dropped == 50
+    full_disk["full"] = False
+    journal.close()
+    assert [line["number"] for line in lines_of([tmp_path / "app.log"])] == list(range(50, 150))
+
+
+def test_a_write_that_breaks_off_leaves_no_half_line_and_none_twice(tmp_path, monkeypatch):
+    journal = Journal(lambda: tmp_path / "app.log")
+    journal.write({"number": 0})
+    journal.flush()
+    write, broken = journal_module._write_whole, []
+
+    def breaks_off(handle, content):
+        if not broken:
+            broken.append(True)
+            handle.write(content[: len(content) // 2])
+            raise OSError(28, "No space left on device")
+        write(handle, content)
+
+    monkeypatch.setattr(journal_module, "_write_whole", breaks_off)
+    for number in range(1, 4):
+        journal.write({"number": number})
+    journal.close()
+    journal.flush()
+    lines = (tmp_path / "app.log").read_text().splitlines()
+    assert [json.loads(line)["number"] for line in lines] == [0, 1, 2, 3]
+
+
+def test_half_a_line_that_a_crash_left_behind_costs_itself_alone(tmp_path):
+    (tmp_path / "app.log").write_text('{"number":0}\n{"numb')
+    for number in (1, 2):
+        journal = Journal(lambda: tmp_path / "app.log")
+        journal.write({"number": number})
+        journal.close()
+    lines = (tmp_path / "app.log").read_text().splitlines()
+    assert lines == ['{"number":0}', '{"numb', '{"number":1}', '{"number":2}']
+
+
+def test_what_is_held_for_a_full_disk_is_bounded_in_bytes_too(tmp_path, full_disk, monkeypatch):
+    monkeypatch.setattr(journal_module, "_MOST_BYTES", 1000)
+    journal = Journal(lambda: tmp_path / "app.log")
+    for _ in range(5):
+        journal.append(b"x" * 299 + b"\n")
+    journal.flush()
+    assert journal.dropped == 2
+    full_disk["full"] = False
+    journal.close()
+    assert (tmp_path / "app.log").stat().st_size == 900
+
+
+def test_what_cannot_be_written_as_json_costs_its_own_line_alone(tmp_path):
+    journal = Journal(lambda: tmp_path / "app.log")
+    for line in ({"number": 1}, {"odd": object()}, {"path": "\ud800"}, {"number": float("nan")}, {"number": 2}):
+        journal.write(line)
+    journal.flush()
+    journal.write({"number": 3})
+    journal.close()
+    lines = lines_of([tmp_path / "app.log"])
+    assert [line["number"] for line in lines if "number" in line] == [1, None, 2, 3]
+    assert len(lines) == 6
+    assert "ud800" in str(lines)
+
+
+def test_day_files_are_named_by_the_utc_day_and_old_ones_removed(tmp_path):
+    today = dt.datetime.now(dt.UTC).date()
+    assert day_file(tmp_path)().stem in {today.isoformat(), str(dt.datetime.now(dt.UTC).date())}
+    for name in ("2025-07-01", "2025-07-02", "2025-07-31", "notes"):
+        (tmp_path / f"{name}.jsonl").write_text("{}\n")
+    removed = remove_old_days(tmp_path, keep_days=30, today=dt.date(2025, 8, 1))
+    assert [path.stem for path in removed] == ["2025-07-01"]
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["2025-07-02", "2025-07-31", "notes"]
+    assert remove_old_days(tmp_path / "absent", keep_days=1, today=today) == []
+
+
+def test_a_folder_named_like_a_day_stays_and_a_file_that_cannot_be_removed_stops_no_other(tmp_path, monkeypatch):
+    (tmp_path / "2020-01-01.jsonl").mkdir()
+    for name in ("2020-01-02", "2020-01-03"):
+        (tmp_path / f"{name}.jsonl").write_text("{}\n")
+    unlink = Path.unlink
+
+    def refuses(path, **named):
+        if path.stem == "2020-01-02":
+            raise PermissionError(13, "Permission denied")
+        unlink(path, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refuses)
+        with pytest.raises(PermissionError):
+            remove_old_days(tmp_path, keep_days=30, today=dt.date(2025, 8, 1))
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["2020-01-01", "2020-01-02"]
+    assert len(remove_old_days(tmp_path, keep_days=30, today=dt.date(2025, 8, 1))) == 1
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["2020-01-01"]
+
+
+@pytest.mark.parametrize("what", ["pipe", "folder"])
+def test_what_is_no_file_in_the_place_of_a_log_is_named_and_hangs_nothing(tmp_path, what):
+    path = tmp_path / "app.log"
+    os.mkfifo(path) if what == "pipe" else path.mkdir()
+    journal = journal_module.Journal(lambda: path)
+    journal.write({"event": "a"})
+    journal.close()
+    assert str(path) in journal.problem
+
+
+def test_a_write_that_hangs_does_not_keep_a_process_from_ending(tmp_path, monkeypatch):
+    hanging, begun = threading.Event(), threading.Event()
+
+    def hang(self, content):
+        begun.set()
+        hanging.wait(30)
+
+    monkeypatch.setattr(journal_module, "_CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(journal_module.Journal, "_append", hang)
+    journal = journal_module.Journal(lambda: tmp_path / "app.log")
+    journal.write({"event": "a"})
+    assert begun.wait(5)
+    journal.write({"event": "b"})
+    journal.close()
+    # The write would end after 30 s, and the second line then be written.
+    assert (journal.dropped, journal.problem) == (1, "the disk did not take the last lines within 0 s")
+    hanging.set()

@@ -1,0 +1,258 @@
+"""Files read together: what is said of each is what is said of it alone, whatever lies beside it."""
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from cryptoliq_assets.ingestion.parsing import bulk as together_module, snapshot as parsing_module
+from cryptoliq_assets.ingestion.parsing.bulk import RawFile, parse_snapshots
+from cryptoliq_assets.ingestion.parsing.snapshot import ParsedSnapshot, parse_snapshot, snapshot_dates
+from cryptoliq_assets.simulation.market import simulate_market, snapshot_files
+
+FIRST, TODAY = dt.date(2013, 1, 1), dt.date(2026, 1, 1)
+NAME = "coingecko_20220316.csv"
+# Ordinary files of 8 coins.
+SIMULATED = [
+    content
+    for _, content in snapshot_files(simulate_market(coins=8, days=12, end=dt.date(2022, 3, 16), seed=7))
+    if content.count(b"\n") > 5
+]
+
+
+def alone(file: RawFile, **options: object) -> ParsedSnapshot:
+    return parse_snapshot(file.content, name=file.name, today=file.today, first_date=FIRST, **options)
+
+
+def assert_same(one: ParsedSnapshot, other: ParsedSnapshot) -> None:
+    assert one.report == other.report
+    assert list(one.report) == list(other.report)
+    assert one.refusal == other.refusal
+    assert one.refused_rows.equals(other.refused_rows)
+    assert (one.rows is None) == (other.rows is None)
+    if one.rows is not None:
+        assert one.rows.schema == other.rows.schema
+        # Arrow's own comparison takes -0 for 0.
+        assert one.rows.equals(other.rows)
+        assert bits(one) == bits(other)
+
+
+def bits(parsed: ParsedSnapshot) -> list[bytes]:
+    """All but text, which Arrow compares as it is."""
+    columns = parsed.rows.columns
+    return [column.to_numpy().tobytes() for column in columns if not pa.types.is_string(column.type)]
+
+
+def check(files: Sequence[RawFile], **options: object) -> None:
+    together = parse_snapshots(files, first_date=FIRST, **options)
+    assert len(together) == len(files)
+    for file, snapshot in zip(files, together, strict=True):
+        assert_same(snapshot, alone(file, **options))
+
+
+def widened(content: bytes, header: str, cells: str) -> bytes:
+    """A file with further columns at its end."""
+    first, *lines = content.decode().splitlines()
+    return "\n".join([f"{first},{header}", *(f"{line},{cells}" for line in lines), ""]).encode()
+
+
+def in_fractions(content: bytes) -> bytes:
+    first, *lines = content.decode().splitlines()
+    rows = [line.split(",") for line in lines]
+    for row in rows:
+        row[3:6] = [str(float(cell) / 100) if cell else "" for cell in row[3:6]]
+    return "\n".join([first, *map(",".join, rows), ""]).encode()
+
+
+def of_two_days(content: bytes) -> bytes:
+    first, *lines = content.decode().splitlines()
+    return "\n".join([first, *lines, *(line[:-10] + "2022-02-01" for line in lines), ""]).encode()
+
+
+GOOD = [
+    *SIMULATED[:5],
+    in_fractions(SIMULATED[5]),
+    in_fractions(SIMULATED[6]),
+    widened(SIMULATED[7], "price_change_24h", "-3"),
+    widened(SIMULATED[7], "liquidity_ratio,price_change_24h", ","),
+    widened(SIMULATED[8], "last_updated", "2022-03-16T10:00:00Z"),
+    widened(SIMULATED[9], "rank", "7"),
+    widened(SIMULATED[4], "name,high_24h,low_24h,market_cap_rank", "A name, 5,-2,1.5"),
+    widened(SIMULATED[4], "name,circulating_supply,last_updated", ",1e9,at noon"),
+    of_two_days(SIMULATED[9]),
+    widened(SIMULATED[4], "change_unit", "percent"),
+    widened(in_fractions(SIMULATED[6]), "change_unit,last_updated", "fraction,2022-03-16T10:00:00Z"),
+    widened(SIMULATED[3], "change_unit", ""),
+]
+CELLS = st.sampled_from(
+    ["", "0", "-1", "1e400", "inf", "NaN", "1,5", '"', "true", "2022-02-30", "2031-01-01", "é", " 7 ", "0x10", "0.02"]
+)
+SPLICES = st.sampled_from([b"", b"\x00", b"\xff", b'"', b"\r", b"\n\n", b"\n \n", b",,", b"\xef\xbb\xbf", b";"])
+
+
+@st.composite
+def mutated(draw: st.DrawFn, content: bytes) -> bytes:
+    """The file with a cell, a line or a few bytes changed."""
+    kind = draw(st.integers(0, 3))
+    lines = content.split(b"\n")
+    place = draw(st.integers(0, len(lines) - 1))
+    if kind == 0:
+        cells = lines[place].split(b",")
+        cells[draw(st.integers(0, len(cells) - 1))] = draw(CELLS).encode()
+        lines[place] = b",".join(cells)
+    elif kind == 1:
+        line = lines[place]
+        lines[place : place + 1] = draw(st.sampled_from([[], [line, line], [line[: len(line) // 2]], [line, b""]]))
+    elif kind == 2:
+        at = draw(st.integers(0, len(content)))
+        return content[:at] + draw(SPLICES) + content[at + draw(st.integers(0, 3)) :]
+    else:
+        return content[: draw(st.integers(0, len(content)))]
+    return b"\n".join(lines)
+
+
+@st.composite
+def raw_files(draw: st.DrawFn) -> RawFile:
+    content = draw(st.sampled_from(GOOD))
+    for _ in range(draw(st.sampled_from([0, 0, 1, 2]))):
+        content = draw(mutated(content))
+    name = draw(st.sampled_from([NAME, NAME, "coin_gecko_2022-03-10.csv", "prices.csv"]))
+    return RawFile(name, content, draw(st.sampled_from([TODAY, TODAY, dt.date(2022, 3, 10), dt.date(9999, 1, 1)])))
+
+
+# Properties
+
+
+@settings(max_examples=300)
+@given(
+    files=st.lists(raw_files(), max_size=12),
+    change_unit=st.sampled_from(["auto", "auto", "fraction"]),
+    max_refused_share=st.sampled_from([0.5, 0.0]),
+    together=st.sampled_from([2**20, 2000]),
+)
+def test_files_read_together_give_what_each_gives_alone(
+    files: list[RawFile], change_unit: str, max_refused_share: float, together: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        # The second size puts about two files in a group.
+        patch.setattr(together_module, "_TOGETHER", together)
+        check(files, change_unit=change_unit, max_refused_share=max_refused_share)
+
+
+@settings(max_examples=300)
+@given(st.one_of(st.sampled_from(GOOD).flatmap(mutated), st.binary(max_size=60)))
+def test_the_quick_look_at_the_dates_finds_what_reading_finds(content: bytes) -> None:
+    quick = snapshot_dates(content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parsing_module, "_only_day", lambda document: None)
+        assert snapshot_dates(content) == quick
+
+
+# Cases
+
+
+def test_ordinary_files_are_never_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def one_by_one(*args: object) -> None:
+        raise AssertionError("an ordinary file was read alone")
+
+    monkeypatch.setattr(together_module, "_parse_alone", one_by_one)
+    files = [RawFile(NAME, content, TODAY) for content in (*SIMULATED, *map(in_fractions, SIMULATED))]
+    parsed = parse_snapshots(files, first_date=FIRST)
+    assert [snapshot.report["unit"] for snapshot in parsed] == ["percent"] * len(SIMULATED) + ["fraction"] * len(
+        SIMULATED
+    )
+
+
+def test_files_with_a_few_numbers_out_of_bounds_are_read_together_and_list_these_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    header, *lines = SIMULATED[0].decode().splitlines()
+    place = header.split(",").index("price")
+
+    def with_price(line: str, price: str) -> str:
+        cells = line.split(",")
+        return ",".join([*cells[:place], price, *cells[place + 1 :]])
+
+    lines[1], lines[3], lines[4] = (
+        with_price(lines[n], price) for n, price in ((1, "-3"), (3, " 5e-324 "), (4, "1e19"))
+    )
+    odd = "\n".join([header, *lines, ""]).encode()
+    files = [RawFile(NAME, content, TODAY) for content in (SIMULATED[0], odd, SIMULATED[1])]
+    check(files)
+    monkeypatch.setattr(together_module, "_parse_alone", None)
+    parsed = parse_snapshots(files, first_date=FIRST)[1]
+    assert parsed.report["rows_refused"] == {"negative_value": 1, "implausible_number": 2}
+    assert parsed.refused_rows["line"].to_pylist() == [3, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"2022-03-05\n", b"2022-03-05\r\n"),
+        (b"\n", b"\n\n"),
+        (b"coin,", b"\xef\xbb\xbfcoin,"),
+        (b"Bitcoin,", b"\xef\xbb\xbfBitcoin,"),
+        (b"Bitcoin,", b'"Bitcoin",'),
+        (b"Bitcoin,", b"Ethereum,"),
+        (b"Bitcoin,", b" ,"),
+        (b"Bitcoin,BTC,", b"Bitcoin,BTC,,"),
+        (b"2022-03-05\n", b"2027-03-05\n"),
+        (b"mkt_cap", b"cap"),
+        (b"mkt_cap", b"price"),
+    ],
+)
+def test_one_odd_file_of_three_changes_nothing_for_the_other_two(old: bytes, new: bytes) -> None:
+    content = SIMULATED[0]
+    assert old in content
+    odd = content.replace(old, new, 1)
+    for files in ([content, odd, SIMULATED[1]], [odd, content, SIMULATED[1]], [content, SIMULATED[1], odd]):
+        check([RawFile(NAME, content, TODAY) for content in files])
+
+
+def test_a_file_whose_columns_disagree_about_their_unit_is_refused_beside_others() -> None:
+    lines = [
+        f"Coin {n},C,{n + 5},{(n - 10) / 3},{(n - 10) / 300},{(n - 9) / 100},1e6,1e8,2022-03-16" for n in range(30)
+    ]
+    header = SIMULATED[0].split(b"\n")[0].decode()
+    odd = "\n".join([header, *lines, ""]).encode()
+    files = [RawFile(NAME, content, TODAY) for content in (SIMULATED[0], odd, SIMULATED[1])]
+    assert parse_snapshots(files, first_date=FIRST)[1].report["refusal_code"] == "unit_conflict"
+    check(files)
+
+
+def test_each_file_has_its_own_day_after_which_rows_lie_in_the_future() -> None:
+    files = [RawFile(NAME, SIMULATED[-1], today) for today in (TODAY, dt.date(2022, 3, 1), TODAY)]
+    codes = [snapshot.report["refusal_code"] for snapshot in parse_snapshots(files, first_date=FIRST)]
+    assert codes == [None, "no_usable_rows", None]
+    check(files)
+
+
+def test_a_digest_that_is_known_is_taken_as_given() -> None:
+    files = [RawFile(NAME, content, TODAY, sha256="known") for content in (*SIMULATED[:2], b"")]
+    assert [snapshot.report["sha256"] for snapshot in parse_snapshots(files, first_date=FIRST)] == ["known"] * 3
+
+
+def test_an_unknown_unit_is_an_error() -> None:
+    with pytest.raises(ValueError, match="permille"):
+        parse_snapshots(
+            [RawFile(NAME, content, TODAY) for content in SIMULATED], first_date=FIRST, change_unit="permille"
+        )
+
+
+def test_no_files_give_nothing() -> None:
+    assert parse_snapshots([], first_date=FIRST) == []
+
+
+@pytest.mark.realdata
+def test_real_files_read_together_give_what_each_gives_alone(real_data: Path) -> None:
+    files = [RawFile(path.name, path.read_bytes(), TODAY) for path in sorted(real_data.glob("*/*.csv"))]
+    columns = ["coin", "symbol", "price", "1h", "24h", "7d", "24h_volume", "mkt_cap", "date"]
+    panel = pd.read_parquet(real_data / "coingecko_daily_2021.parquet").rename(columns={"volume_24h": "24h_volume"})
+    for day, rows in list(panel.assign(**{"1h": float("nan")}).groupby("date"))[::9]:
+        content = rows[columns].to_csv(index=False).encode()
+        files.append(RawFile(f"coingecko_{day:%Y%m%d}.csv", content, TODAY))
+    check(files)

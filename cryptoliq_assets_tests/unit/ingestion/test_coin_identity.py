@@ -1,0 +1,107 @@
+"""Coins new, gone and likely renamed between two snapshots."""
+
+import numpy as np
+import pytest
+
+from cryptoliq_assets.ingestion.quality.coin_identity import CoinSnapshot, compare_snapshots, find_reused
+
+
+def test_coins_new_and_gone_are_named_in_order():
+    before = {"Bitcoin": CoinSnapshot("BTC", 40_000.0, 7e11), "Old": CoinSnapshot("OLD", 1.0, 1e6)}
+    after = {
+        "Bitcoin": CoinSnapshot("BTC", 41_000.0, 7e11),
+        "Zed": CoinSnapshot("Z", 2.0, 1e6),
+        "Ada": CoinSnapshot("ADA", 1.0, 3e10),
+    }
+    change = compare_snapshots(before, after)
+    assert (change.new, change.gone, change.renames) == (["Ada", "Zed"], ["Old"], [])
+
+
+def test_a_name_gone_with_a_new_one_of_its_symbol_price_and_cap_is_a_likely_rename():
+    before = {"Matic Network": CoinSnapshot("MATIC", 1.40, 9.0e9)}
+    after = {"Polygon": CoinSnapshot("matic", 1.45, 9.3e9)}
+    assert compare_snapshots(before, after).renames == [("Matic Network", "Polygon")]
+
+
+def test_a_shared_symbol_at_another_price_is_no_rename():
+    before = {"THORChain": CoinSnapshot("RUNE", 8.0, 2e9)}
+    after = {"Rune": CoinSnapshot("RUNE", 0.02, 2e9)}
+    assert compare_snapshots(before, after).renames == []
+
+
+def test_a_coin_that_is_still_there_was_not_renamed():
+    before = {"FEG Token": CoinSnapshot("FEG", 1.0, 1e8)}
+    after = {"FEG Token": CoinSnapshot("FEG", 1.0, 1e8), "FEG Token BSC": CoinSnapshot("FEG", 1.0, 1e8)}
+    change = compare_snapshots(before, after)
+    assert (change.new, change.gone, change.renames) == (["FEG Token BSC"], [], [])
+
+
+def test_an_old_name_is_given_to_one_new_name_only():
+    before = {"Old": CoinSnapshot("X", 1.0, None)}
+    after = {"New A": CoinSnapshot("X", 1.0, None), "New B": CoinSnapshot("X", 1.0, None)}
+    assert compare_snapshots(before, after).renames == [("Old", "New A")]
+
+
+def test_a_known_cap_does_not_match_an_unknown_one():
+    assert compare_snapshots({"Old": CoinSnapshot("X", 1.0, 1e6)}, {"New": CoinSnapshot("X", 1.0, 0.0)}).renames == []
+
+
+# Under a new symbol as well
+
+OLD = CoinSnapshot("XRB", 2.0, 2.66e8, 3e6)
+
+
+def test_a_coin_whose_price_cap_and_volume_continue_under_another_name_and_symbol_is_a_likely_rename():
+    after = {"Nano": CoinSnapshot("NANO", 2.1, 2.8e8, 4e6), "Other": CoinSnapshot("OTH", 2.1, 9e8, 4e6)}
+    assert compare_snapshots({"RaiBlocks": OLD}, after).renames == [("RaiBlocks", "Nano")]
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        CoinSnapshot("NANO", 4.0, 5.3e8, 4e6),  # another price
+        CoinSnapshot("NANO", 2.1, 4.0e8, 4e6),  # another supply
+        CoinSnapshot("NANO", 2.1, 2.8e8, 4e7),  # ten times the volume
+        CoinSnapshot("NANO", 2.1, None, 4e6),
+        CoinSnapshot("NANO", 2.1, 2.8e8, None),
+    ],
+)
+def test_another_symbol_with_another_price_supply_or_volume_is_no_rename(new):
+    assert compare_snapshots({"RaiBlocks": OLD}, {"Nano": new}).renames == []
+
+
+def test_a_coin_that_was_seen_before_is_no_new_name():
+    found = compare_snapshots(
+        {"RaiBlocks": OLD}, {"Nano": CoinSnapshot("NANO", 2.1, 2.8e8, 4e6)}, with_history={"Nano"}
+    )
+    assert found.renames == []
+
+
+def test_of_two_coins_that_fit_neither_is_called_the_new_name():
+    after = {name: CoinSnapshot(name, 2.1, 2.8e8, 4e6) for name in ("Nano", "Mini")}
+    assert compare_snapshots({"RaiBlocks": OLD}, after).renames == []
+
+
+# Names that another coin has now
+
+
+@pytest.mark.parametrize(
+    ("price", "cap", "told", "expected"),
+    [
+        (200.0, 5e10, 1.0, True),
+        (0.001, 2e7, 1.0, True),
+        (200.0, 5e10, None, True),
+        (200.0, 1e8, 1.0, False),  # a redenomination: the cap stays
+        (200.0, 1e10, 9_900.0, False),  # a rally: the supply stays
+        (200.0, 1e10, 1.0, False),  # a wrong price with the cap that follows from it
+        (200.0, 5e10, 9_900.0, False),  # its own change explains the price
+        (2.1, 5e10, 1.0, False),
+        (None, 5e9, 1.0, False),
+    ],
+)
+def test_a_name_is_reused_where_price_cap_and_supply_are_off_and_its_own_change_does_not_say_so(
+    price, cap, told, expected
+):
+    now = {"price": price, "mkt_cap": cap, "24h": told}
+    arrays = {name: np.array([value], dtype=float) for name, value in now.items()}
+    assert find_reused(arrays, {"price": np.array([2.0]), "mkt_cap": np.array([1e8])}).tolist() == [expected]

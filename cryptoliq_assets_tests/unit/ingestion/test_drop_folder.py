@@ -1,0 +1,199 @@
+"""The drop folder: what lies there, what cannot be a snapshot file, and what is new."""
+
+import datetime as dt
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from cryptoliq_assets.ingestion.landing.drop_folder import (
+    Entry,
+    RegistrationResult,
+    dry_run_file,
+    list_folder,
+    register,
+    unknown_files,
+)
+from cryptoliq_assets_tests.support.markets import NOW, TODAY, Home, snapshot
+
+MARCH, APRIL = dt.date(2022, 3, 16), dt.date(2022, 4, 2)
+NAME = "coingecko_20220316.csv"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home.at(tmp_path / "home")
+    home.settings.raw_dir.mkdir(parents=True)
+    return home
+
+
+@pytest.fixture
+def raw(home: Home) -> Path:
+    return home.settings.raw_dir
+
+
+# What lies there
+
+
+def test_files_are_listed_by_time_and_then_by_name(home: Home) -> None:
+    home.drop("c.csv", "c", moment=2_000)
+    home.drop("b.csv", "bb", moment=1_000)
+    home.drop("a.csv", "aaa", moment=2_000)
+    look = list_folder(home.settings.raw_dir)
+    assert look.files == [
+        Entry("b.csv", 2, 1_000 * 10**9),
+        Entry("a.csv", 3, 2_000 * 10**9),
+        Entry("c.csv", 1, 2_000 * 10**9),
+    ]
+    assert look.passed_over == {}
+
+
+def test_a_folder_that_is_not_there_is_empty_but_a_file_in_its_place_is_an_error(tmp_path: Path) -> None:
+    assert list_folder(tmp_path / "none").files == []
+    (tmp_path / "raw").write_text("not a folder")
+    with pytest.raises(NotADirectoryError):
+        list_folder(tmp_path / "raw")
+
+
+def test_a_link_a_folder_and_a_pipe_are_passed_over_with_the_reason(tmp_path: Path, raw: Path) -> None:
+    outside = tmp_path / "secret.csv"
+    outside.write_bytes(snapshot([MARCH]))
+    (raw / NAME).symlink_to(outside)
+    (raw / "dangling.csv").symlink_to(tmp_path / "none")
+    (raw / "folder.csv").mkdir()
+    os.mkfifo(raw / "pipe.csv")
+    with socket.socket(socket.AF_UNIX) as listener:
+        # A socket's own path is short: the temporary folder may lie deep.
+        here = Path.cwd()
+        os.chdir(raw)
+        listener.bind("s.csv")
+        os.chdir(here)
+        look = list_folder(raw)
+    assert look.files == []
+    assert look.passed_over == {
+        NAME: "a symbolic link, not a regular file; put the file itself there",
+        "dangling.csv": "a symbolic link, not a regular file; put the file itself there",
+        "folder.csv": "a folder, not a regular file; put the file itself there",
+        "pipe.csv": "a named pipe, not a regular file; put the file itself there",
+        "s.csv": "a socket, not a regular file; put the file itself there",
+    }
+
+
+def test_hidden_files_are_somebodys_half_written_ones_and_passed_by_in_silence(home: Home, raw: Path) -> None:
+    home.drop(f".{NAME}.swp", snapshot([MARCH]))
+    look = list_folder(raw)
+    assert (look.files, look.passed_over) == ([], {})
+
+
+def test_a_name_that_no_text_can_hold_is_passed_over_and_blocks_no_other_file(home: Home, raw: Path) -> None:
+    Path(os.fsdecode(os.fsencode(raw) + b"/coin\xff.csv")).write_bytes(snapshot([MARCH]))
+    (raw / ("x" * 230 + ".csv")).write_bytes(snapshot([MARCH]))
+    home.drop(NAME, snapshot([MARCH]))
+    look = list_folder(raw)
+    assert [entry.name for entry in look.files] == [NAME]
+    assert look.passed_over["coin\\udcff.csv"] == "its name is not UTF-8 text; rename it"
+    assert look.passed_over["x" * 230 + ".csv"] == "its name is longer than 200 bytes; rename it"
+    home.bring_up_to_date()
+    assert [file.state for file in home.catalogue.files()] == ["accepted"]
+
+
+# What is new
+
+
+def test_a_file_is_unknown_until_it_is_registered_and_again_once_it_changed(home: Home, raw: Path) -> None:
+    home.drop(NAME, snapshot([MARCH]))
+    assert [entry.name for entry in unknown_files(list_folder(raw), home.catalogue)] == [NAME]
+    assert home.look() == 1
+    assert unknown_files(list_folder(raw), home.catalogue) == []
+    home.drop(NAME, snapshot([MARCH], seed=1))
+    assert home.look() == 1
+    assert [file.arrival for file in home.catalogue.files()] == [1, 2]
+
+
+def test_the_same_content_written_again_is_looked_at_once_and_is_nothing_new(home: Home, raw: Path) -> None:
+    content = snapshot([MARCH])
+    home.drop(NAME, content)
+    home.look()
+    home.drop(NAME, content)
+    assert len(unknown_files(list_folder(raw), home.catalogue)) == 1
+    assert home.look() == 0
+    # Its new time is noted, so that it need not be read a third time.
+    assert unknown_files(list_folder(raw), home.catalogue) == []
+    assert len(home.catalogue.files()) == 1
+
+
+def test_files_are_registered_oldest_first_with_the_days_of_their_rows(home: Home) -> None:
+    home.drop("coingecko_20220402.csv", snapshot([APRIL, MARCH]), moment=2_000)
+    home.drop(NAME, snapshot([MARCH]), moment=1_000)
+    assert home.look() == 2
+    assert [(file.name, file.dates) for file in home.catalogue.files()] == [
+        (NAME, (MARCH,)),
+        ("coingecko_20220402.csv", (MARCH, APRIL)),
+    ]
+
+
+def test_days_before_the_first_partition_or_after_today_are_not_registered(home: Home) -> None:
+    home.drop(NAME, snapshot([dt.date(2020, 12, 31), dt.date(2021, 1, 1), TODAY, TODAY + dt.timedelta(days=1)]))
+    home.look()
+    assert home.catalogue.files()[0].dates == (dt.date(2021, 1, 1), TODAY)
+
+
+def test_a_file_above_the_size_limit_is_registered_unread(tmp_path: Path) -> None:
+    home = Home.at(tmp_path, ingestion__max_file_mib=0.001)
+    path = home.drop(NAME, b"x" * 1_049)
+    # Nobody can read it, and nobody tries.
+    os.truncate(path, 5 * 2**30)
+    assert home.look() == 1
+    (file,) = home.catalogue.files()
+    assert (file.size, file.dates, file.state) == (5 * 2**30, (), "waiting")
+
+
+def test_a_file_that_vanished_before_it_could_be_registered_is_no_error(home: Home, raw: Path) -> None:
+    home.drop(NAME, snapshot([MARCH]))
+    entries = list_folder(raw).files
+    (raw / NAME).unlink()
+    assert register(entries, home.settings, catalogue=home.catalogue, now=NOW) == RegistrationResult(0, {})
+    assert home.catalogue.files() == []
+
+
+def test_a_thousand_files_are_listed_and_registered_in_one_look(home: Home) -> None:
+    content = snapshot([MARCH])
+    for number in range(1_000):
+        (home.settings.raw_dir / f"file_{number}.csv").write_bytes(content)
+    assert home.look() == 1_000
+    assert home.look() == 0
+
+
+# A file anywhere, as `cryptoliq validate` looks at it
+
+
+def test_a_good_file_anywhere_is_examined_without_being_taken_in(tmp_path: Path, home: Home) -> None:
+    path = tmp_path / NAME
+    path.write_bytes(snapshot([MARCH], missing=0))
+    parsed = dry_run_file(path, home.settings, today=TODAY)
+    assert (parsed.report["accepted"], parsed.report["rows_kept"]) == (True, 3)
+    assert (home.catalogue.files(), path.exists()) == ([], True)
+
+
+def test_what_is_no_regular_file_too_large_or_absent_is_refused_unread(tmp_path: Path) -> None:
+    home = Home.at(tmp_path / "home", ingestion__max_file_mib=0.5)
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "pipe.csv")
+    (tmp_path / "large.csv").write_bytes(b"x" * 2**20)
+    reports = {
+        name: dry_run_file(tmp_path / name, home.settings, today=TODAY).report
+        for name in ("pipe.csv", "link.csv", "large.csv", "none.csv")
+    }
+    assert {name: report["refusal_code"] for name, report in reports.items()} == {
+        "pipe.csv": "not_a_file",
+        "link.csv": "not_a_file",
+        "large.csv": "too_large",
+        "none.csv": "unreadable",
+    }
+    assert (
+        reports["large.csv"]["refusal"]
+        == "1.0 MiB, more than the 0.5 MiB that CRYPTOLIQ_INGESTION__MAX_FILE_MIB allows"
+    )
+    assert reports["none.csv"]["refusal"] == "cannot be read: No such file or directory"
+    assert {report["sha256"] for report in reports.values()} == {None}

@@ -1,0 +1,95 @@
+"""A file that fails in any way stops no other: it is reported with its error and tried again a bounded number of times."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from cryptoliq_assets.ingestion.landing import intake as intake_module
+from cryptoliq_assets_tests.integration.ingestion.test_intake import prices, rows, take_in
+from cryptoliq_assets_tests.support.markets import Home
+
+DAYS = [dt.date(2022, 3, 16), dt.date(2022, 3, 17), dt.date(2022, 3, 18)]
+NAMES = [f"coingecko_{day:%Y%m%d}.csv" for day in DAYS]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home.at(tmp_path)
+    for number, (name, day) in enumerate(zip(NAMES, DAYS, strict=True)):
+        home.drop(name, rows(("Bitcoin", 40_000 + number, day)))
+    return home
+
+
+@pytest.fixture
+def parse_with(monkeypatch: pytest.MonkeyPatch):
+    """Parsing fails with this error for the second file, alone or among others."""
+
+    def fail_with(error: Exception) -> None:
+        parse = intake_module.parse_contents
+
+        def parse_or_fail(files, settings):
+            if any(file.name == NAMES[1] for file in files):
+                raise error
+            return parse(files, settings)
+
+        monkeypatch.setattr(intake_module, "parse_contents", parse_or_fail)
+
+    return fail_with
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("a fault in parsing"), RecursionError("too deep")])
+def test_a_file_that_fails_in_parsing_stops_no_other_and_is_quarantined_after_the_last_attempt(home, parse_with, error):
+    parse_with(error)
+    most = home.settings.sensors.max_run_attempts
+    for attempt in range(1, most):
+        result = take_in(home, "2022-03")
+        assert list(result.unread) == [NAMES[1]]
+        assert result.unread[NAMES[1]].startswith(f"failed: {type(error).__name__}")
+        assert f"attempt {attempt} of {most}" in result.unread[NAMES[1]]
+        assert {date for _, date in prices(home)} == {str(DAYS[0]), str(DAYS[2])}
+    [report] = take_in(home, "2022-03").refused
+    assert (report["file"], report["refusal_code"]) == (NAMES[1], "failed")
+    assert type(error).__name__ in report["refusal"]
+    assert (home.settings.quarantine_dir / NAMES[1]).exists()
+    assert take_in(home, "2022-03").unread == {}
+
+
+def fail_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk does not take the archived copy of the second file."""
+    write = intake_module.write_files
+
+    def write_or_fail(files, *arguments, **options):
+        if any(path.name == NAMES[1] for path in files):
+            raise OSError(5, "broken sector")
+        return write(files, *arguments, **options)
+
+    monkeypatch.setattr(intake_module, "write_files", write_or_fail)
+
+
+def test_a_file_that_the_disk_does_not_take_stops_no_other_and_is_taken_in_once_it_does(home, monkeypatch):
+    with monkeypatch.context() as patched:
+        fail_to_write(patched)
+        result = take_in(home, "2022-03")
+    assert result.unread[NAMES[1]].startswith("failed: OSError: [Errno 5] broken sector")
+    assert {date for _, date in prices(home)} == {str(DAYS[0]), str(DAYS[2])}
+    assert take_in(home, "2022-03").unread == {}
+    assert {date for _, date in prices(home)} == {str(day) for day in DAYS}
+
+
+def test_a_file_that_the_disk_never_takes_is_given_up_where_it_is_until_it_changes(home, monkeypatch):
+    fail_to_write(monkeypatch)
+    for _ in range(home.settings.sensors.max_run_attempts):
+        result = take_in(home, "2022-03")
+    assert result.unread[NAMES[1]].startswith("gave up: ")
+    assert (home.settings.raw_dir / NAMES[1]).exists()
+    assert take_in(home, "2022-03").unread == {}
+    home.drop(NAMES[1], rows(("Bitcoin", 41_000, DAYS[1])), moment=2_000_000_000)
+    assert NAMES[1] in take_in(home, "2022-03").unread
+
+
+def test_where_no_file_can_be_archived_the_run_fails_with_the_disk_s_error(home):
+    home.settings.archive_dir.parent.mkdir(parents=True, exist_ok=True)
+    home.settings.archive_dir.write_text("not a folder")
+    with pytest.raises(OSError, match=r"archive"):
+        take_in(home, "2022-03")

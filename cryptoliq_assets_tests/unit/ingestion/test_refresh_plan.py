@@ -1,0 +1,167 @@
+"""What there is to do: from the catalogue and the stamps of the month files alone."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from cryptoliq_assets.core.calendar import months_between
+from cryptoliq_assets_tests.support.markets import Home, assert_same_tables, snapshot
+
+MARCH, APRIL, AUGUST = dt.date(2022, 3, 16), dt.date(2022, 4, 2), dt.date(2022, 8, 10)
+NAME, OTHER = "coingecko_20220316.csv", "coingecko_20220810.csv"
+# 16 March + 92 days is 16 June.
+SPRING = ["2022-03", "2022-04", "2022-05", "2022-06"]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home.at(tmp_path)
+
+
+def months_planned(home: Home) -> list[str]:
+    return home.plan().months
+
+
+def test_an_empty_home_has_nothing_to_do(home: Home) -> None:
+    plan = home.plan()
+    assert (plan.months, plan.ranges, plan.waiting, plan.unfinished) == ([], [], [], [])
+
+
+def test_planning_changes_nothing(home: Home) -> None:
+    home.plan()
+    assert list(home.settings.home_dir.iterdir()) == []
+
+
+def test_a_waiting_file_asks_for_the_months_that_its_days_touch_up_to_the_newest(home: Home) -> None:
+    home.drop(NAME, snapshot([MARCH]))
+    home.look()
+    assert months_planned(home) == ["2022-03"]
+    home.drop(OTHER, snapshot([AUGUST]))
+    home.look()
+    assert months_planned(home) == [*SPRING, "2022-08"]
+    assert home.plan().ranges == [("2022-03", "2022-06"), ("2022-08", "2022-08")]
+    assert [text.split("@")[0] for text in home.plan().waiting] == [NAME, OTHER]
+
+
+def test_once_followed_nothing_is_left(home: Home) -> None:
+    home.drop(NAME, snapshot([MARCH]))
+    home.drop(OTHER, snapshot([AUGUST]))
+    assert home.bring_up_to_date().months == [*SPRING, "2022-08"]
+    assert (home.plan().months, home.plan().waiting) == ([], [])
+
+
+def test_a_late_file_asks_for_its_own_months_and_not_for_all_of_history(home: Home) -> None:
+    home.drop(OTHER, snapshot([dt.date(2021, 6, 1), AUGUST]))
+    home.bring_up_to_date()
+    home.drop(NAME, snapshot([MARCH]))
+    home.look()
+    assert months_planned(home) == SPRING
+
+
+def test_a_correction_asks_for_the_months_of_the_version_that_it_supersedes_as_well(home: Home) -> None:
+    home.drop(NAME, snapshot([MARCH]))
+    home.drop("coingecko_20220601.csv", snapshot([dt.date(2022, 6, 1)]))
+    home.bring_up_to_date()
+    home.drop(NAME, snapshot([AUGUST]))
+    assert home.bring_up_to_date().months == [*SPRING, "2022-08"]
+    assert home.store.months("raw_snapshots") == ["2022-06", "2022-08"]
+    assert months_planned(home) == []
+
+
+def test_a_file_without_a_readable_day_still_gets_a_run_that_refuses_it(home: Home) -> None:
+    home.drop(NAME, "garbage")
+    home.look()
+    # No table has a month yet: today's.
+    assert months_planned(home) == ["2022-12"]
+    home.bring_up_to_date()
+    assert ([file.state for file in home.catalogue.files()], months_planned(home)) == (["refused"], [])
+
+
+def test_the_same_work_has_the_same_fingerprint_and_other_work_another(home: Home) -> None:
+    home.drop(NAME, snapshot([MARCH]))
+    home.look()
+    first = home.plan().fingerprint
+    assert home.plan().fingerprint == first
+    home.drop(NAME, snapshot([MARCH], seed=1))
+    home.look()
+    assert home.plan().fingerprint != first
+
+
+# After a run that died
+
+
+def started(home: Home) -> None:
+    """Two files, all tables made, then a correction of the first that is accepted but in no table yet."""
+    home.drop(NAME, snapshot([MARCH], missing=0))
+    home.drop(OTHER, snapshot([APRIL, dt.date(2022, 5, 30), AUGUST], missing=0))
+    home.bring_up_to_date()
+    home.drop(NAME, snapshot([MARCH], seed=1, missing=0))
+    home.look()
+
+
+def finished(folder: Path) -> Home:
+    home = Home.at(folder)
+    started(home)
+    home.bring_up_to_date()
+    return home
+
+
+def test_a_file_that_was_archived_but_reached_no_table_is_found(home: Home, tmp_path: Path) -> None:
+    started(home)
+    home.intake.take_in(["2022-03"])
+    plan = home.plan()
+    assert (plan.waiting, plan.months) == ([], SPRING)
+    home.bring_up_to_date()
+    assert months_planned(home) == []
+    assert_same_tables(home.store, finished(tmp_path / "other").store)
+
+
+def test_a_run_that_died_after_any_table_leaves_months_that_one_more_run_finishes(tmp_path: Path) -> None:
+    whole = finished(tmp_path / "whole")
+    for number, last_written in enumerate(["raw_snapshots", "cleaned_snapshots", "engineered_features"]):
+        home = Home.at(tmp_path / str(number))
+        started(home)
+        # The tables that the run did not come to are as they were before it.
+        kept = {
+            path: path.read_bytes()
+            for table in ("cleaned_snapshots", "engineered_features", "labels")[number:]
+            for path in home.store.folder(table).iterdir()
+        }
+        home.refresh(SPRING)
+        for path, content in kept.items():
+            path.write_bytes(content)
+        plan = home.plan()
+        assert plan.waiting == [], last_written
+        assert "2022-03" in plan.unfinished, last_written
+        # One run is enough: what is stale only once the first months are made again is in the plan as well.
+        home.bring_up_to_date()
+        assert months_planned(home) == [], last_written
+        assert_same_tables(home.store, whole.store)
+
+
+def test_a_month_file_that_was_deleted_is_made_again(home: Home) -> None:
+    home.drop(NAME, snapshot([MARCH, APRIL]))
+    home.bring_up_to_date()
+    home.store.path("engineered_features", "2022-04").unlink()
+    assert "2022-04" in home.plan().unfinished
+    home.bring_up_to_date()
+    assert months_planned(home) == []
+
+
+def test_another_horizon_or_formula_makes_every_month_unfinished(home: Home) -> None:
+    home.drop(NAME, snapshot([MARCH, APRIL]))
+    home.bring_up_to_date()
+    for option in ({"horizon_days": 2}, {"formula": "amihud"}, {"ingestion__change_unit": "fraction"}):
+        other = Home.at(home.settings.home_dir, **option)
+        assert other.plan().unfinished == ["2022-03", "2022-04"], option
+
+
+def test_long_work_is_cut_into_runs_that_overlap_by_a_month(tmp_path: Path) -> None:
+    home = Home.at(tmp_path, backfill__max_months_per_run=3)
+    for month in range(1, 8):
+        home.drop(f"coingecko_2022{month:02d}05.csv", snapshot([dt.date(2022, month, 5)]))
+    home.bring_up_to_date()
+    assert home.refreshed == [("2022-01", "2022-03"), ("2022-03", "2022-05"), ("2022-05", "2022-07")]
+    assert home.store.months("labels") == months_between("2022-01", "2022-07")
+    assert months_planned(home) == []

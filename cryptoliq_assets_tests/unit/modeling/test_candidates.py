@@ -1,0 +1,156 @@
+"""Candidates between the steps of a training: read back whole, or refused with what to do."""
+
+import io
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+
+from cryptoliq_assets.modeling.datasets.splits import make_folds
+from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, fit_spec
+from cryptoliq_assets.modeling.evaluation.cross_validation import evaluate
+from cryptoliq_assets.modeling.registry.audit_log import canonical_json, sha256_of
+from cryptoliq_assets.modeling.registry.candidates import (
+    Candidate,
+    load_candidate,
+    load_value,
+    save_candidate,
+    save_value,
+)
+from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError
+
+KEY = b"secret"
+
+
+@pytest.fixture(scope="module")
+def candidate(rows) -> Candidate:
+    recipe = CANDIDATES["linear_regression"]
+    return Candidate(recipe, fit_spec(recipe, rows), evaluate(recipe, rows, make_folds(rows, count=2)))
+
+
+@pytest.fixture
+def folder(tmp_path, candidate):
+    """Two candidates of other names, the same one."""
+    for name in ("linear_regression", "xgboost"):
+        save_candidate(tmp_path, name, candidate)
+    return tmp_path
+
+
+def test_a_candidate_comes_back_as_it_was(folder, candidate, rows):
+    found = load_candidate(folder, "linear_regression")
+    assert found.recipe == candidate.recipe
+    X = rows.X[:, [rows.features.index(name) for name in candidate.recipe.features]]
+    np.testing.assert_array_equal(found.learner.predict(X), candidate.learner.predict(X))
+    for field in ("name", "evaluation", "folds", "seconds", "metrics"):
+        assert getattr(found.evaluation, field) == getattr(candidate.evaluation, field)
+    for field in ("rows", "fold"):
+        mine, theirs = getattr(found.evaluation, field), getattr(candidate.evaluation, field)
+        assert mine.dtype == theirs.dtype
+        np.testing.assert_array_equal(mine, theirs)
+    for field in ("forecasts", "references"):
+        mine, theirs = getattr(found.evaluation, field), getattr(candidate.evaluation, field)
+        assert list(mine) == list(theirs)
+        for name, values in theirs.items():
+            np.testing.assert_array_equal(mine[name], values)
+
+
+def _truncate(path):
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def _flip(path):
+    content = bytearray(path.read_bytes())
+    # Not among the last digits of a number: another one there may mean the same number.
+    content[10] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def _empty(path):
+    path.write_bytes(b"")
+
+
+def _remove(path):
+    path.unlink()
+
+
+def _fold(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("harm", [_truncate, _flip, _empty, _remove, _fold])
+@pytest.mark.parametrize("suffix", ["pkl", "npz", "json"])
+def test_a_harmed_file_is_refused_and_the_reason_says_to_train_again(folder, suffix, harm):
+    harm(folder / f"xgboost.{suffix}")
+    with pytest.raises(ModelRejectedError, match=r"candidate xgboost is not used: .*; run `cryptoliq train` again"):
+        load_candidate(folder, "xgboost")
+    assert load_candidate(folder, "linear_regression")
+
+
+def test_the_files_of_another_candidate_are_refused_one_or_all_of_them(folder, candidate, rows):
+    other = fit_spec(type(candidate.recipe)("xgboost", "Linear_Regression", {"alpha": 1.0}), rows)
+    save_candidate(folder, "xgboost", Candidate(candidate.recipe, other, candidate.evaluation))
+    for suffixes, why in ((["pkl"], "swapped or tampered"), (["pkl", "npz", "json"], "describes 'linear_regression'")):
+        for suffix in suffixes:
+            shutil.copy(folder / f"linear_regression.{suffix}", folder / f"xgboost.{suffix}")
+        with pytest.raises(ModelRejectedError, match=why):
+            load_candidate(folder, "xgboost")
+
+
+class _Harm:
+    def __reduce__(self):
+        return print, ("this must never run",)
+
+
+def _register(folder, **contents: bytes) -> None:
+    """Put contents in the place of files and let the JSON say so: who may write it all, without a key, may do that."""
+    path = folder / "xgboost.json"
+    described = json.loads(path.read_text())
+    for suffix, content in contents.items():
+        (folder / f"xgboost.{suffix}").write_bytes(content)
+        described["sha256" if suffix == "pkl" else "arrays_sha256"] = sha256_of(content)
+    unsealed = {key: value for key, value in described.items() if key not in ("checksum", "signature")}
+    path.write_text(json.dumps(described | {"checksum": sha256_of(canonical_json(unsealed))}))
+
+
+def test_code_in_a_registered_file_does_not_run(folder, capsys):
+    sound = (folder / "xgboost.pkl").read_bytes()
+    _register(folder, pkl=pickle.dumps(_Harm()))
+    with pytest.raises(ModelRejectedError, match=r"builtins\.print.*train` again"):
+        load_candidate(folder, "xgboost")
+    packed = io.BytesIO()
+    np.savez(packed, rows=np.array([_Harm()], dtype=object), fold=np.zeros(1))
+    _register(folder, pkl=sound, npz=packed.getvalue())
+    with pytest.raises(ModelRejectedError, match=r"allow_pickle=False.*train` again"):
+        load_candidate(folder, "xgboost")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"\x93NUMPY"])
+def test_a_registered_file_that_is_no_archive_of_arrays_is_refused(folder, content):
+    _register(folder, npz=content)
+    with pytest.raises(ModelRejectedError, match=r"its files make no sense together: .*train` again"):
+        load_candidate(folder, "xgboost")
+
+
+def test_with_a_key_only_what_was_signed_with_it_is_read(folder, candidate):
+    with pytest.raises(ModelRejectedError, match="not signed with CRYPTOLIQ_SIGNING_KEY"):
+        load_candidate(folder, "xgboost", signing_key=KEY)
+    save_candidate(folder, "xgboost", candidate, signing_key=KEY)
+    assert load_candidate(folder, "xgboost", signing_key=KEY).recipe == candidate.recipe
+    with pytest.raises(ModelRejectedError, match="not signed"):
+        load_candidate(folder, "xgboost", signing_key=b"another")
+    _register(folder, pkl=(folder / "xgboost.pkl").read_bytes() + b"\n")
+    with pytest.raises(ModelRejectedError, match="not signed"):
+        load_candidate(folder, "xgboost", signing_key=KEY)
+
+
+def test_a_leaderboard_whose_figures_were_changed_is_refused(tmp_path):
+    board = {"best": "xgboost", "candidates": [{"name": "xgboost", "skill": 0.1 + 0.2, "worst_skill": None}]}
+    path = save_value(tmp_path, "leaderboard", board, signing_key=KEY)
+    assert load_value(tmp_path, "leaderboard", signing_key=KEY) == board
+    path.write_text(path.read_text().replace("0.30000000000000004", "0.6"))
+    with pytest.raises(ModelRejectedError, match=r"leaderboard is not used: .*checksum.*run `cryptoliq train` again"):
+        load_value(tmp_path, "leaderboard")

@@ -1,0 +1,108 @@
+"""Measures by coin: those of the leaderboard on each coin's own rows, for every view."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cryptoliq_assets.modeling.datasets.splits import make_folds
+from cryptoliq_assets.modeling.evaluation.backtest import extreme_coins, measure_coins, measure_coins_of_views
+from cryptoliq_assets.modeling.evaluation.cross_validation import evaluate_baseline, har_of
+from cryptoliq_assets.modeling.evaluation.metrics import score_rows
+
+
+@pytest.fixture(scope="module")
+def evaluation(rows):
+    return evaluate_baseline("mean_7d", rows, make_folds(rows, count=2))
+
+
+def test_every_coins_measures_are_those_that_its_rows_alone_score(evaluation, rows):
+    table = measure_coins_of_views(evaluation, rows).set_index(["coin", "view"])
+    tested = rows.coin_names[rows.coins[evaluation.rows]]
+    assert set(table.index) == {(coin, view) for coin in set(tested) for view in evaluation.forecasts}
+    for (coin, view), found in table.iterrows():
+        own = tested == coin
+        stored = {"persistence": evaluation.references["persistence"], "har": evaluation.references[har_of(view)]}
+        references = {name: values[own] for name, values in stored.items()}
+        scores = score_rows(rows.y[evaluation.rows][own], evaluation.forecasts[view][own], references=references)
+        assert found["mean_absolute_prediction"] == pytest.approx(np.abs(evaluation.forecasts[view][own]).mean())
+        for name, value in scores.items():
+            assert found[name] == pytest.approx(np.nan if value is None else value, rel=1e-9, nan_ok=True), (coin, name)
+
+
+def test_two_coins_by_hand(evaluation, rows):
+    # Two rows each: errors 1 and -3 of what persistence misses by 2 and 4 and HAR by 1 and 1; and no error at all.
+    names = rows.coin_names[[0, 1]]
+    one, other = (np.flatnonzero(rows.coins == code)[:2] for code in (0, 1))
+    chosen = np.concatenate([one, other])
+    set_of_two = rows.take(chosen)
+    set_of_two.y[:] = [10.0, 14.0, 5.0, 5.0]
+    made = replace(
+        evaluation,
+        rows=np.arange(4),
+        fold=np.ones(4),
+        forecasts={"with_history": np.array([11.0, 11.0, 5.0, 5.0])},
+        references={
+            "persistence": np.array([8.0, 18.0, 5.0, 5.0]),
+            "har": np.array([9.0, 15.0, 6.0, 6.0]),
+        },
+    )
+    table = measure_coins(made, set_of_two)
+    assert table["coin"].tolist() == list(names)
+    first, second = table.iloc[0], table.iloc[1]
+    assert first["mae"] == 2.0
+    assert first["mean_absolute_prediction"] == 11.0
+    assert first["rmse"] == pytest.approx(np.sqrt(5.0))
+    assert first["skill"] == pytest.approx(1 - 5 / 10)
+    # Realised 10 and 14: variance 4.
+    assert first["r2"] == pytest.approx(1 - 5 / 4)
+    assert first["mae_vs_persistence"] == pytest.approx(2 / 3)
+    assert first["mae_vs_har"] == pytest.approx(2.0)
+    assert first["bias"] == pytest.approx(-1.0)
+    assert (second["mae"], second["mae_vs_har"]) == (0.0, 0.0)
+    # Against a reference without error, or numbers that do not vary, nothing is defined.
+    assert np.isnan(second[["skill", "r2", "mae_vs_persistence"]].astype(float)).all()
+
+
+def test_equal_numbers_have_no_explained_variance_whatever_their_sum_rounds_to(evaluation, rows):
+    chosen = np.flatnonzero(rows.coins == 0)[:3]
+    same = rows.take(chosen)
+    same.y[:] = 0.1
+    assert np.var(same.y) > 0
+    three = np.array([0.1, 0.2, 0.3])
+    made = replace(
+        evaluation,
+        rows=np.arange(3),
+        forecasts={"with_history": three},
+        references={"persistence": three, "har": three},
+    )
+    assert np.isnan(measure_coins(made, same)["r2"]).all()
+    assert score_rows(same.y, three, references={"persistence": three})["r2"] is None
+
+
+def test_the_worst_coin_stands_first_and_its_bucket_is_that_of_its_last_day(evaluation, rows):
+    rows = rows.take(np.arange(len(rows)))
+    table = measure_coins(evaluation, rows)
+    assert table["mae"].is_monotonic_decreasing
+    assert table["rows"].sum() == len(evaluation.rows)
+    coin = table["coin"].iloc[0]
+    of_coin = evaluation.rows[rows.coin_names[rows.coins[evaluation.rows]] == coin]
+    rows.bucket[of_coin[np.argmax(rows.date[of_coin])]] = 3
+    assert measure_coins(evaluation, rows)["bucket"].iloc[0] == "501-1000"
+
+
+def test_a_coin_of_four_rows_is_neither_the_best_nor_the_worst():
+    table = pd.DataFrame(
+        {
+            "coin": ["few", "good", "fair", "bad", "bad"],
+            "model": ["m", "m", "m", "m", "other"],
+            "view": "with_history",
+            "rows": [4, 5, 5, 5, 5],
+            "mae": [0.0, 0.1, 0.2, 0.3, 9.0],
+        }
+    )
+    best, worst = extreme_coins(pd.concat([table, table.assign(view="young", mae=7.0)]), "m", count=2)
+    assert best["coin"].tolist() == ["good", "fair"]
+    assert worst["coin"].tolist() == ["bad", "fair"]
+    assert list(best) == ["coin", "rows", "mae"]

@@ -1,0 +1,234 @@
+"""Intervals: the quantile worked by hand, tables by kind of row, and coverage that holds on the fold after."""
+
+import numpy as np
+import pytest
+
+from cryptoliq_assets.modeling.datasets.splits import folds_over_time, make_folds
+from cryptoliq_assets.modeling.datasets.training_set import TrainingSet
+from cryptoliq_assets.modeling.estimators.specs import CANDIDATES
+from cryptoliq_assets.modeling.evaluation.conformal import (
+    SplitConformalIntervals,
+    _standard_error,
+    calibrate,
+    calibrate_last,
+    calibration_rows,
+    coverage_report,
+    groups_of,
+)
+from cryptoliq_assets.modeling.evaluation.cross_validation import Evaluation, evaluate
+from cryptoliq_assets.schemas.groups import VIEWS
+from cryptoliq_assets_tests.support.training_rows import toy_rows
+
+
+def test_of_99_residuals_the_90th_is_the_half_width_at_90_percent():
+    # ceil((99 + 1) * 0.9) = 90: the 90th smallest of 1, 2, …, 99.
+    residuals = np.arange(1.0, 100.0) * np.where(np.arange(99) % 2, 1, -1)
+    table = calibrate(residuals, np.full(99, "1-50"), level=0.9)
+    assert table.half_widths["pooled"] == 90.0
+
+
+def test_five_residuals_give_the_largest_and_never_an_empty_table():
+    table = calibrate(np.array([0.1, -0.2, 0.3, 0.05, 0.0]), np.full(5, "unknown"), level=0.9)
+    lower, upper = table.interval(np.array([0.5]), np.array(["1-50"]))
+    assert (lower[0], upper[0]) == (pytest.approx(0.2), pytest.approx(0.8))
+
+
+def test_no_residual_is_an_error():
+    with pytest.raises(ValueError, match="no residuals"):
+        calibrate(np.empty(0), np.empty(0, dtype=str), level=0.9)
+
+
+def test_each_kind_of_row_has_a_table_of_its_own():
+    rng = np.random.default_rng(1)
+    spread = {"1-50": 0.01, "above_1000": 0.1, "young": 0.2, "without_history:1-50": 0.05}
+    groups = np.repeat(list(spread), 2_000)
+    residuals = rng.normal(size=8_000) * np.repeat(list(spread.values()), 2_000)
+    table = calibrate(residuals, groups, level=0.9)
+    for group, deviation in spread.items():
+        assert table.half_width(np.array([group]))[0] == pytest.approx(1.645 * deviation, rel=0.08)
+    # A bare request of a bucket never seen gets the bare requests' table, not that of rows with history.
+    assert table.half_width(np.array(["without_history:unknown"]))[0] == pytest.approx(1.645 * 0.05, rel=0.08)
+    assert SplitConformalIntervals.from_dict(table.to_dict()) == table
+
+
+def test_seven_days_are_young_and_eight_are_not_and_one_is_a_bare_request():
+    bucket, days = np.array([0, 0, 5, 1, 5]), np.array([7, 8, 30, 1, 1])
+    whole = np.zeros(5)
+    assert groups_of(bucket, days, change_24h=whole, change_7d=whole).tolist() == [
+        "young",
+        "1-50",
+        "unknown",
+        "without_history:51-200",
+        "without_history:unknown",
+    ]
+
+
+def test_a_row_that_lacks_a_change_is_of_a_group_of_its_own_by_what_it_lacks_and_how_old_its_coin_is():
+    bucket, days = np.array([0, 1, 5, 2, 3]), np.array([90, 7, 1, 8, 1])
+    nan = np.nan
+    found = groups_of(
+        bucket, days, change_24h=np.array([0.1, nan, nan, nan, 0.0]), change_7d=np.array([nan, 0.1, nan, nan, nan])
+    )
+    assert found.tolist() == [
+        "no_7d",
+        "young:no_24h",
+        "without_history:no_changes",
+        "no_changes",
+        "without_history:no_7d",
+    ]
+
+
+def test_a_row_that_lacks_a_change_borrows_from_its_kind_and_never_from_whole_rows():
+    groups = np.repeat(["1-50", "no_7d", "young:no_7d"], [500, 150, 20])
+    table = calibrate(np.repeat([0.01, 0.2, 0.4], [500, 150, 20]), groups, level=0.9)
+    assert table.counts["pooled"] == 500
+    assert table.source_of("no_7d") == "no_7d"
+    assert table.source_of("young:no_7d") == table.source_of("without_history:no_changes") == "partial:pooled"
+    assert table.half_widths["partial:pooled"] == 0.4
+
+
+def test_coverage_is_of_folds_after_the_first_and_near_nominal_where_nothing_changes(rows):
+    evaluation = evaluate(CANDIDATES["linear_regression"], rows, make_folds(rows))
+    # Residuals without drift: what the method must cover whatever the model.
+    evaluation.forecasts["with_history"][:] = rows.y[evaluation.rows] + np.random.default_rng(2).normal(
+        scale=0.05, size=len(evaluation.rows)
+    )
+    report = coverage_report(evaluation, rows, level=0.9)
+    assert [fold["fold"] for fold in report["folds"]] == [2, 3, 4]
+    assert report["pooled"]["with_history"]["coverage"] == pytest.approx(0.9, abs=0.02)
+    assert report["pooled"]["with_history"]["rows"] == (evaluation.fold > 1).sum()
+    # Cut to its first day a row is a bare one, and is told as such.
+    later = evaluation.rows[evaluation.fold > 1]
+    assert report["pooled"]["young"]["rows"] == (rows.days_of("young")[later] > 1).sum()
+    assert report["pooled"]["without_history"]["rows"] == len(later)
+
+
+def test_the_served_table_comes_from_the_last_fold(rows):
+    evaluation = evaluate(CANDIDATES["linear_regression"], rows, make_folds(rows))
+    last = evaluation.rows[evaluation.fold == 4]
+    table = calibrate_last(evaluation, rows, level=0.9)
+    assert table.counts["pooled"] == (rows.days_seen[last] >= 8).sum()
+    cut, truly = rows.days_of("young")[last], rows.days_seen[last]
+    assert table.counts["young"] == (cut > 1).sum() + ((truly > 1) & (truly < 8)).sum()
+    # Every row once, whatever view shows it as one that rests on itself.
+    assert table.counts["without_history:pooled"] == len(last)
+
+
+def with_residuals(rows: TrainingSet, *, count: int, origin: int, by_day: dict[int, float]) -> Evaluation:
+    """An evaluation whose forecasts miss by the given number on each tested day."""
+    folds = folds_over_time(rows, count=count, first_origin=rows.date[origin])
+    tested = np.concatenate([fold.test for fold in folds])
+    missed = rows.y[tested] - np.array([by_day[int(row)] for row in tested])
+    return Evaluation(
+        name="toy",
+        recipe=None,
+        evaluation="over_time",
+        folds=tuple(fold.describe() for fold in folds),
+        rows=tested,
+        fold=np.concatenate([np.full(len(fold.test), fold.number) for fold in folds]),
+        forecasts=dict.fromkeys(VIEWS, missed),
+        references={},
+        metrics={},
+        seconds=0.0,
+    )
+
+
+def test_with_labels_three_days_ahead_only_residuals_known_before_the_fold_calibrate_it():
+    # Twelve days; fold 1 tests days 4 to 7, fold 2 days 8 to 11. The labels of days 4, 5, 6, 7 are of days 7, 8, 9, 10:
+    # before day 8 that of day 4 alone is known, and its residual is 1. Those of the others, 100, would cover everything.
+    rows = toy_rows(list(range(12)), horizon=3)
+    evaluation = with_residuals(
+        rows, count=2, origin=4, by_day={4: 1.0, 5: 100.0, 6: 100.0, 7: 100.0, 8: 0.5, 9: 2.0, 10: 2.0, 11: 2.0}
+    )
+
+    assert evaluation.rows[calibration_rows(evaluation, rows, 2)].tolist() == [4]
+    assert not calibration_rows(evaluation, rows, 1).any()
+    (fold,) = coverage_report(evaluation, rows, level=0.9)["folds"]
+    assert fold["fold"] == 2
+    for view in VIEWS:
+        assert fold["groups"][view]["mean_width"] == 2.0
+        assert fold["groups"][view]["coverage"] == 0.25
+
+
+def test_at_horizon_one_the_last_day_of_the_fold_before_is_not_known_yet():
+    rows = toy_rows(list(range(12)))
+    evaluation = with_residuals(rows, count=2, origin=4, by_day=dict.fromkeys(range(12), 1.0))
+    assert evaluation.rows[calibration_rows(evaluation, rows, 2)].tolist() == [4, 5, 6]
+
+
+def test_where_no_label_of_the_fold_before_is_known_the_one_before_that_calibrates():
+    # Blocks 6-9, 10-13, 14-17, five days ahead. Before day 10 labels of days up to 4 are known: of no tested one. Before
+    # day 14 of days up to 8: three of the first block, none of the second.
+    rows = toy_rows(list(range(18)), horizon=5)
+    evaluation = with_residuals(rows, count=3, origin=6, by_day=dict.fromkeys(range(18), 1.0))
+    assert evaluation.rows[calibration_rows(evaluation, rows, 3)].tolist() == [6, 7, 8]
+    assert [fold["fold"] for fold in coverage_report(evaluation, rows, level=0.9)["folds"]] == [3]
+
+
+def test_what_is_served_has_learnt_every_residual_of_the_last_fold_for_all_their_labels_are_there():
+    rows = toy_rows(list(range(12)), horizon=3)
+    evaluation = with_residuals(rows, count=2, origin=4, by_day={row: float(row) for row in range(12)})
+    table = calibrate_last(evaluation, rows, level=0.9)
+    # Days 8 to 11, each seen four ways, though the label of day 11 is of day 14.
+    assert table.counts == {"pooled": 16}
+    assert table.half_widths == {"pooled": 11.0}
+
+
+def test_a_small_group_borrows_from_a_pool_and_the_report_says_so():
+    rng = np.random.default_rng(3)
+    groups = np.repeat(["above_1000", "1-50"], [500, 99])
+    table = calibrate(rng.normal(size=599), groups, level=0.9)
+    told = table.explain(np.array(["1-50", "above_1000", "without_history:1-50"]))
+    assert told["residuals"].tolist() == [599, 500, 599]
+    assert told["own"].tolist() == [False, True, False]
+    assert table.source_of("1-50") == "pooled"
+
+
+def test_sixty_bare_requests_among_sixty_rows_speak_for_themselves():
+    # As many as of whole histories: their own residuals, ten times as large, are as sure as those of the pool.
+    residuals = np.concatenate([np.full(60, 0.01), np.full(60, 0.1)])
+    groups = np.repeat(["1-50", "without_history:1-50"], 60)
+    table = calibrate(residuals, groups, level=0.9)
+    assert table.half_width(np.array(["without_history:1-50", "1-50"])).tolist() == [0.1, 0.01]
+    # Three among sixty are too few.
+    few = calibrate(residuals[:63], groups[:63], level=0.9)
+    assert few.source_of("without_history:1-50") == "pooled"
+
+
+def test_the_report_tells_the_fewest_residuals_behind_a_groups_intervals(rows):
+    evaluation = evaluate(CANDIDATES["linear_regression"], rows, make_folds(rows))
+    report = coverage_report(evaluation, rows, level=0.9)
+    young = [fold["groups"]["young"]["residuals"] for fold in report["folds"]]
+    assert report["pooled"]["young"]["residuals"] == min(young)
+    # Of fold 1 all but its last day, the rows seen young, and the few that are so in truth twice.
+    known = evaluation.rows[calibration_rows(evaluation, rows, 2)]
+    truly = (rows.days_seen[known] > 1) & (rows.days_seen[known] < 8)
+    assert young[0] == (rows.days_of("young")[known] > 1).sum() + truly.sum()
+    assert report["pooled"]["young"]["own"] is True
+    assert report["pooled"]["unknown"]["own"] is False
+
+
+def test_rows_that_lack_a_change_are_covered_by_their_own_residuals_and_would_not_be_by_those_of_whole_rows(rows):
+    evaluation = evaluate(CANDIDATES["linear_regression"], rows, make_folds(rows))
+    report = coverage_report(evaluation, rows, level=0.9)
+    told = report["pooled"]["partial"]
+    assert told["coverage"] == pytest.approx(0.9, abs=0.03)
+    missed = np.abs(rows.y[evaluation.rows] - evaluation.forecasts["partial"])[evaluation.fold > 1]
+    assert np.mean(missed <= report["pooled"]["with_history"]["mean_width"] / 2) < 0.8
+
+
+def test_the_standard_error_counts_the_rows_of_one_day_as_one_draw():
+    covered = np.array([1.0, 1.0, 0.0, 0.0])
+    # Two days, all covered and none: 0.5 ± 0.5. Four coins by themselves: sqrt(4/3 · 4 · 0.25) / 4.
+    assert _standard_error(covered, np.array([1, 1, 2, 2])) == pytest.approx(0.5)
+    assert _standard_error(covered, np.arange(4)) == pytest.approx(0.2887, abs=1e-4)
+    assert _standard_error(covered, np.zeros(4)) is None
+
+
+def test_the_report_names_whose_residuals_a_group_was_given(rows):
+    pooled = coverage_report(evaluate(CANDIDATES["linear_regression"], rows, make_folds(rows)), rows, level=0.9)[
+        "pooled"
+    ]
+    assert (pooled["1-50"]["own"], pooled["1-50"]["source"]) == (True, "1-50")
+    assert (pooled["unknown"]["own"], pooled["unknown"]["source"]) == (False, "pooled")
+    assert 0 < pooled["with_history"]["standard_error"] < 0.05

@@ -1,0 +1,233 @@
+"""The pointer to the current version: sound, copied through, lost, or wrong; and how it is written again."""
+
+import contextlib
+import datetime as dt
+import shutil
+
+import pytest
+from hypothesis import given, settings as hypothesis_settings, strategies as st
+
+from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, fit_spec
+from cryptoliq_assets.modeling.registry import serialization
+from cryptoliq_assets.modeling.registry.current_pointer import CurrentVersion
+from cryptoliq_assets.modeling.registry.model_registry import ModelStore
+from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError, NoLoadableModelError
+from cryptoliq_assets_tests.support.frames import model_described
+
+NOW = dt.datetime(2024, 3, 30, 12, tzinfo=dt.UTC)
+
+
+@pytest.fixture(scope="module")
+def models(rows):
+    """Two models with other contents."""
+    recipe = CANDIDATES["linear_regression"]
+    return [fit_spec(type(recipe)(recipe.name, recipe.learner, {"alpha": alpha}), rows) for alpha in (1.0, 2.0)]
+
+
+@pytest.fixture
+def store(tmp_path, models) -> ModelStore:
+    """A store of v1 and v2, v2 current."""
+    store = ModelStore(tmp_path / "models")
+    for model in models:
+        promoted(store, model)
+    return store
+
+
+V1, V2, V3 = (f"Linear_Regression_v{number}" for number in (1, 2, 3))
+
+
+def promoted(store: ModelStore, model) -> str:
+    described = model_described(features=list(model.features))
+    return store.promote(model, described, reason="test", at=NOW)["version"]
+
+
+def link_to(store: ModelStore, target: str) -> None:
+    (store.folder / "current.pkl").unlink()
+    (store.folder / "current.pkl").symlink_to(target)
+
+
+def _lose(store):
+    (store.folder / "current.pkl").unlink()
+
+
+def _dangle(store):
+    link_to(store, "XGBoost_2020-01-01_v7.pkl")
+
+
+def _point_elsewhere(store):
+    link_to(store, "/etc/hostname")
+
+
+def _fill_with_other_content(store):
+    _lose(store)
+    (store.folder / "current.pkl").write_bytes(b"PK")
+
+
+def _say_nonsense(store):
+    _lose(store)
+    (store.folder / "current.txt").write_bytes(b"\xff\x00 nothing")
+
+
+def _fold(store):
+    _lose(store)
+    (store.folder / "current.pkl").mkdir()
+
+
+HARMS = {
+    _lose: "current.pkl is lost",
+    _dangle: "current.pkl points to XGBoost_2020-01-01_v7.pkl, which the ledger does not know",
+    _point_elsewhere: "current.pkl points to /etc/hostname, which the ledger does not know",
+    _fill_with_other_content: "current.pkl is a file that the ledger does not know",
+    _say_nonsense: "current.txt says",
+    _fold: "current.pkl is lost",
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_with_a_harmed_pointer_the_version_that_stands_in_the_ledger_serves_with_the_reason(store, harm):
+    harm(store)
+    pointer = store.pointer()
+    assert pointer.version == store.current()["version"] == V2
+    assert pointer.problem.startswith(HARMS[harm])
+    assert f"`cryptoliq models rollback --to {V2}` writes it again" in pointer.problem
+    loaded, reasons = store.load_latest_valid()
+    assert (loaded.version, reasons) == (V2, [pointer.problem])
+    assert store.latest_valid_version() == (V2, [pointer.problem])
+
+
+@pytest.mark.parametrize("harm", [harm for harm in HARMS if harm is not _fold])
+@pytest.mark.parametrize("mend", ["promote", "rollback to it", "rollback"])
+def test_a_promotion_and_a_rollback_write_a_sound_pointer_again(store, models, harm, mend):
+    harm(store)
+    if mend == "promote":
+        version = promoted(store, models[0])
+    else:
+        version = store.rollback(V2 if mend == "rollback to it" else None, at=NOW)["version"]
+    assert version == {"promote": V3, "rollback to it": V2, "rollback": V1}[mend]
+    assert str((store.folder / "current.pkl").readlink()) == f"{version}.pkl"
+    assert not (store.folder / "current.txt").exists()
+    assert store.pointer() == CurrentVersion(version)
+
+
+def test_writing_the_pointer_again_stands_in_the_ledger_and_a_sound_one_is_not_written_again(store):
+    _lose(store)
+    store.rollback(V2, at=NOW)
+    line = store.ledger.entries()[-1]
+    assert (line["event"], line["version"], line["before"]) == ("rollback", V2, V2)
+    assert line["reason"].startswith("the pointer is written again: current.pkl is lost")
+    with pytest.raises(ModelRejectedError, match="is the current model already"):
+        store.rollback(V2, at=NOW)
+    assert store.rollback(at=NOW)["version"] == V1
+
+
+@hypothesis_settings(max_examples=15)
+@given(steps=st.lists(st.sampled_from(["promote 0", "promote 1", "rollback"]), min_size=1, max_size=6))
+def test_whatever_happened_before_a_lost_or_copied_pointer_names_the_same_version(models, tmp_path_factory, steps):
+    store = ModelStore(tmp_path_factory.mktemp("store"))
+    for step in ["promote 0", *steps]:
+        with contextlib.suppress(ModelRejectedError):
+            store.rollback(at=NOW) if step == "rollback" else promoted(store, models[int(step[-1])])
+    sound = store.pointer()
+    content = (store.folder / "current.pkl").read_bytes()
+    _lose(store)
+    assert store.pointer().version == sound.version
+    (store.folder / "current.pkl").write_bytes(content)
+    assert store.pointer() == sound
+
+
+def test_a_store_copied_through_its_symlink_keeps_its_current_version(store, models, tmp_path):
+    store.rollback(V1, at=NOW)
+    copy = tmp_path / "copy"
+    shutil.copytree(store.folder, copy, symlinks=False)
+    assert (copy / "current.pkl").is_file()
+    assert not (copy / "current.pkl").is_symlink()
+    restored = ModelStore(copy)
+    assert restored.pointer() == CurrentVersion(V1)
+    assert restored.load_latest_valid()[1] == []
+    assert promoted(restored, models[1]) == V3
+    assert restored.pointer() == CurrentVersion(V3)
+    assert (copy / "current.pkl").is_symlink()
+
+
+def test_of_versions_with_the_same_content_a_copy_is_the_one_that_was_current_last(store, models):
+    # Content of v1 comes back as v3.
+    assert promoted(store, models[0]) == V3
+    content = (store.folder / f"{V3}.pkl").read_bytes()
+    _lose(store)
+    (store.folder / "current.pkl").write_bytes(content)
+    assert store.pointer() == CurrentVersion(V3)
+    store.rollback(V1, at=NOW)
+    _lose(store)
+    (store.folder / "current.pkl").write_bytes(content)
+    assert store.pointer() == CurrentVersion(V1)
+
+
+def test_where_there_are_no_symlinks_a_copied_file_gives_way_to_the_pointer_file(store, models, monkeypatch):
+    content = (store.folder / f"{V2}.pkl").read_bytes()
+    _lose(store)
+    (store.folder / "current.pkl").write_bytes(content)
+
+    def refuse(*_, **__):
+        raise OSError("no symlinks here")
+
+    monkeypatch.setattr("pathlib.Path.symlink_to", refuse)
+    promoted(store, models[0])
+    assert not (store.folder / "current.pkl").exists()
+    assert (store.folder / "current.txt").read_text() == f"{V3}\n"
+    assert store.pointer() == CurrentVersion(V3)
+    (store.folder / "current.txt").write_text("gone\n")
+    assert store.pointer().version == V3
+    assert "current.txt says 'gone'" in store.pointer().problem
+
+
+def test_a_link_with_the_path_of_another_place_still_names_its_version(store):
+    link_to(store, f"/backup/models/{V1}.pkl")
+    assert store.pointer() == CurrentVersion(V1)
+
+
+def test_a_link_to_an_artifact_that_is_gone_is_that_version_and_refused_as_absent(store):
+    (store.folder / f"{V2}.pkl").unlink()
+    assert store.pointer() == CurrentVersion(V2)
+    loaded, (reason,) = store.load_latest_valid()
+    assert (loaded.version, reason) == (V1, f"{V2}: {V2}.pkl is absent; restore it or roll back")
+
+
+def test_before_the_first_promotion_there_is_neither_version_nor_alarm(tmp_path):
+    assert ModelStore(tmp_path).pointer() == CurrentVersion(None)
+
+
+def _other_key(store, monkeypatch):
+    return ModelStore(store.folder, signing_key="new")
+
+
+def _other_major(store, monkeypatch):
+    here = serialization.library_versions()
+    monkeypatch.setattr(serialization, "library_versions", lambda: here | {"numpy": "99.0"})
+    return store
+
+
+def _all_damaged(store, monkeypatch):
+    for path in store.folder.glob("*_v*.pkl"):
+        path.write_bytes(path.read_bytes()[:-1])
+    return store
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [(_other_key, "not signed"), (_other_major, "here is 99.0"), (_all_damaged, "truncated, swapped or tampered")],
+)
+def test_where_no_model_loads_the_cheap_look_says_so_with_the_same_reasons(store, monkeypatch, change, why):
+    changed = change(store, monkeypatch)
+    with pytest.raises(NoLoadableModelError) as refused:
+        changed.load_latest_valid()
+    assert changed.latest_valid_version() == (None, refused.value.reasons)
+    assert [why in reason for reason in refused.value.reasons] == [True, True]
+
+
+def test_versions_that_were_pruned_are_no_reason_of_an_alarm(store, models):
+    for _ in range(5):
+        promoted(store, models[0])
+    _all_damaged(store, None)
+    assert store.latest_valid_version()[0] is None
+    assert [reason[: len(V1)] for reason in store.latest_valid_version()[1]] == store.versions()
+    assert len(store.versions()) == 3

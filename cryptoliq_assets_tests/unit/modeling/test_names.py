@@ -1,0 +1,192 @@
+"""Names and versions of stored models: those of the contract, and those that earlier releases wrote."""
+
+import datetime as dt
+import json
+import re
+
+import pandas as pd
+import pytest
+from hypothesis import given, strategies as st
+
+from cryptoliq_assets.core.atomic_write import write_file, write_json
+from cryptoliq_assets.forecasting.pending import forecasts_due
+from cryptoliq_assets.forecasting.snapshot_forecast import append_forecasts
+from cryptoliq_assets.modeling.estimators.names import (
+    MODEL_NAMES,
+    MODEL_VERSION,
+    VERSION,
+    model_name_of,
+    model_version_of,
+    name_in,
+    next_key,
+    number_in,
+)
+from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, ModelSpec, evaluated_specs, fit_spec, same_recipe
+from cryptoliq_assets.modeling.registry.audit_log import PROMOTION, Ledger, sha256_of
+from cryptoliq_assets.modeling.registry.current_pointer import write_pointer
+from cryptoliq_assets.modeling.registry.metadata_schema import digests
+from cryptoliq_assets.modeling.registry.model_registry import ModelStore, store_of
+from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError, library_versions, to_bytes
+from cryptoliq_assets.serving.views import model_view
+from cryptoliq_assets_tests.support.frames import fill_home, model_described, store_forecast
+from cryptoliq_assets_tests.support.settings import make_settings
+
+NOW = dt.datetime(2025, 11, 14, 15, 38, 10, tzinfo=dt.UTC)
+OLD = "LinearRegression_2025-07-31_v{}"
+
+
+@pytest.fixture(scope="module")
+def learners(rows) -> dict:
+    small = {"n_estimators": 2, "rounds": 2}
+    return {
+        name: fit_spec(
+            ModelSpec(name, recipe.learner, recipe.params | {key: small[key] for key in recipe.params if key in small}),
+            rows,
+            threads=1,
+        )
+        for name, recipe in CANDIDATES.items()
+    }
+
+
+def promoted(store: ModelStore, learner, *, at: dt.datetime = NOW) -> dict:
+    return store.promote(learner, model_described(features=list(learner.features)), reason="test", at=at)
+
+
+def store_earlier(folder, learner, number: int) -> str:
+    """A champion as earlier releases stored it: file name, metadata and ledger line of theirs."""
+    version, artifact = OLD.format(number), to_bytes(learner)
+    described = model_described(
+        version=version,
+        model_name="LinearRegression",
+        features=list(learner.features),
+        sha256=sha256_of(artifact),
+        libraries=library_versions(),
+        recipe=CANDIDATES["linear_regression"].to_dict() | {"learner": "LinearRegression"},
+    )
+    write_file(folder / f"{version}.pkl", artifact)
+    write_json(folder / f"{version}.json", described)
+    at = f"2025-07-31T12:00:0{number}+00:00"
+    Ledger(folder / "ledger.jsonl").append({"at": at, "event": PROMOTION, "version": version, **digests(described)})
+    write_pointer(folder, version)
+    write_json(folder / "metadata.json", described)
+    return version
+
+
+def test_models_have_the_names_of_the_contract_in_file_names_and_metadata(tmp_path, learners):
+    store = ModelStore(tmp_path)
+    for learner in learners.values():
+        promoted(store, learner)
+    assert sorted(path.name for path in tmp_path.glob("*_v*.pkl")) == [
+        "Linear_Regression_v1.pkl",
+        "Random_Forest_v1.pkl",
+        "XGBoost_v1.pkl",
+    ]
+    described = json.loads((tmp_path / "metadata.json").read_text())
+    assert described["model_name"] == "XGBoost"
+    assert described["version"] == "XGBoost_v1"
+    # A model version names one model of all: it is what stored forecasts are told apart by.
+    assert [entry["model_version"] for entry in reversed(store.entries())] == [f"2025-11-14_v{n}" for n in (1, 2, 3)]
+
+
+def test_the_last_three_of_each_name_are_kept_those_of_earlier_releases_among_them(tmp_path, learners):
+    line, forest = learners["linear_regression"], learners["random_forest"]
+    store_earlier(tmp_path, line, 1)
+    store_earlier(tmp_path, line, 2)
+    store = ModelStore(tmp_path)
+    promoted(store, forest)
+    versions = [promoted(store, line)["version"] for _ in range(2)]
+    assert versions == ["Linear_Regression_v3", "Linear_Regression_v4"]
+    assert store.versions() == ["Linear_Regression_v4", "Linear_Regression_v3", "Random_Forest_v1", OLD.format(2)]
+
+
+def test_a_version_of_an_earlier_release_loads_is_listed_and_is_rolled_back_to(tmp_path, learners):
+    first, second = (store_earlier(tmp_path, learners["linear_regression"], number) for number in (1, 2))
+    store = ModelStore(tmp_path)
+    loaded = store.load()
+    assert (loaded.version, loaded.model_name, loaded.model_version) == (second, "Linear_Regression", "2025-07-31_v2")
+    assert [verdict.problem for verdict in store.verify()] == [None, None]
+    promoted(store, learners["xgboost"])
+    assert [entry["version"] for entry in store.entries()] == ["XGBoost_v1", second, first]
+    assert store.rollback(at=NOW)["version"] == second
+    assert store.load_latest_valid()[0].version == second
+
+
+@pytest.mark.parametrize("named", [OLD.format(1), f"{OLD.format(1)}.pkl", "2025-07-31_v1"])
+def test_rollback_takes_either_form_of_an_earlier_version(tmp_path, learners, named):
+    first, _ = (store_earlier(tmp_path, learners["linear_regression"], number) for number in (1, 2))
+    assert ModelStore(tmp_path).rollback(named, at=NOW)["version"] == first
+
+
+@pytest.mark.parametrize("named", ["Linear_Regression_v1", "Linear_Regression_v1.pkl", "2025-11-14_v1"])
+def test_rollback_takes_key_file_and_model_version(tmp_path, learners, named):
+    store = ModelStore(tmp_path)
+    for name in ("linear_regression", "xgboost"):
+        promoted(store, learners[name])
+    assert store.rollback(named, at=NOW)["version"] == "Linear_Regression_v1"
+
+
+def test_a_name_that_is_no_models_is_refused_and_nothing_changes(tmp_path, learners):
+    store = ModelStore(tmp_path)
+    promoted(store, learners["xgboost"])
+    for named in ("nope", "XGBoost_v9", "2025-11-15_v1", "../XGBoost_v1", "XGBoost_v1\n", ""):
+        with pytest.raises(ModelRejectedError, match="models list"):
+            store.rollback(named, at=NOW)
+    assert store.current_version() == "XGBoost_v1"
+    assert len(store.ledger.entries()) == 1
+
+
+def test_a_model_version_that_earlier_releases_gave_twice_asks_for_the_other_name(tmp_path, learners):
+    store_earlier(tmp_path, learners["linear_regression"], 1)
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.append({"at": str(NOW), "event": PROMOTION, "version": "XGBoost_2025-07-31_v1", "sha256": "s"})
+    with pytest.raises(ModelRejectedError, match=r"LinearRegression_2025-07-31_v1 and XGBoost_2025-07-31_v1"):
+        ModelStore(tmp_path).find("2025-07-31_v1")
+
+
+def test_the_recipe_of_an_earlier_release_is_the_candidate_that_it_is_today():
+    recipe = CANDIDATES["random_forest"].to_dict() | {"learner": "RandomForest"}
+    assert same_recipe(recipe, CANDIDATES["random_forest"].to_dict())
+    assert evaluated_specs({"recipe": recipe}) == list(CANDIDATES.values())
+    assert ModelSpec.from_dict(recipe) == CANDIDATES["random_forest"]
+
+
+def test_what_a_champion_of_an_earlier_release_has_forecast_is_not_due_nor_stored_again(tmp_path, learners):
+    settings = make_settings(home_dir=tmp_path)
+    version = store_earlier(settings.models_dir, learners["linear_regression"], 1)
+    tables = fill_home(settings, [30, 31])
+    assert forecasts_due(settings, tables) == "2025-03"
+    store_forecast(settings, 31, version=version)
+    assert forecasts_due(settings, tables) is None
+    stored = tables.read("forecasts")
+    again = stored.assign(model_version=pd.Categorical(["2025-07-31_v1"]), made_at=pd.Timestamp("2025-08-02"))
+    pd.testing.assert_frame_equal(append_forecasts(stored, again), append_forecasts(stored, stored.head(0)))
+    assert len(append_forecasts(stored, again.assign(lower=0.0))) == 2
+
+
+def test_a_model_of_an_earlier_release_is_shown_by_the_names_of_today(tmp_path, learners):
+    settings = make_settings(home_dir=tmp_path)
+    store_earlier(settings.models_dir, learners["linear_regression"], 3)
+    shown = model_view(settings)
+    assert (shown["model_name"], shown["model_version"]) == ("Linear_Regression", "2025-07-31_v3")
+    # What was signed and registered stays as it is.
+    assert store_of(settings).metadata(OLD.format(3))["model_name"] == "LinearRegression"
+
+
+KEYS = st.builds(
+    lambda name, date, number: f"{name}_{date}_v{number}" if date else f"{model_name_of(name)}_v{number}",
+    st.sampled_from(["LinearRegression", "RandomForest", "XGBoost"]),
+    st.none() | st.sampled_from(["2025-11-13", "2025-11-14"]),
+    st.integers(1, 99),
+)
+
+
+@given(st.lists(st.tuples(KEYS, st.integers(1, 99))), st.sampled_from(list(MODEL_NAMES.values())))
+def test_the_next_key_and_model_version_are_new_whatever_was_given_before(given_before, name):
+    keys = [key for key, _ in given_before]
+    versions = [model_version_of({"version": key, "model_version": f"2025-11-14_v{n}"}) for key, n in given_before]
+    key, version = next_key(name, "2025-11-14", keys=keys, model_versions=versions)
+    assert VERSION.match(key)
+    assert re.match(MODEL_VERSION, version)
+    assert version not in versions
+    assert name_in(key) == name
+    assert all(number_in(key) > number_in(before) for before in keys if name_in(before) == name)

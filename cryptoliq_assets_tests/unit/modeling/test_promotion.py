@@ -1,0 +1,298 @@
+"""The gate: what is promoted, what is refused, and the reason that is given."""
+
+import copy
+
+import pytest
+
+from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, CHAMPION_SPEC
+from cryptoliq_assets.modeling.registry.promotion import decide_promotion, evaluate_candidates
+
+FEATURES = list(CANDIDATES["xgboost"].features)
+
+
+def entry(name: str, skills: list[float], *, recipe: dict | None = None, r2: float = 0.85) -> dict:
+    folds = [{"fold": n, "rows": 100, "skill": s, "r2": r2} for n, s in enumerate(skills, start=1)]
+    empty = [{"fold": n, "rows": 0, "skill": None, "r2": None} for n, _ in enumerate(skills, start=1)]
+    recipe = recipe or CANDIDATES.get(name, CANDIDATES["xgboost"]).to_dict()
+    return {
+        "name": name,
+        "skill": sum(skills) / len(skills),
+        "recipe": recipe,
+        "metrics": {"with_history": {"all": {"folds": folds}, "known_cap": {"folds": empty}}},
+    }
+
+
+def whole_entry(name: str, skills: list[float]) -> dict:
+    """An entry with all views, whose every fold has rows."""
+    made = entry(name, skills)
+    full = made["metrics"]["with_history"]["all"]
+    metrics = {
+        view: {population: copy.deepcopy(full) for population in ("all", "known_cap")}
+        for view in ("with_history", "young", "without_history")
+    }
+    return made | {"metrics": metrics}
+
+
+def board(*candidates: dict, evaluation: str = "over_time", har: float = 0.2, coins: int = 5) -> dict:
+    best = max(candidates, key=lambda candidate: candidate["skill"])
+    folds = max(len(candidate["metrics"]["with_history"]["all"]["folds"]) for candidate in candidates)
+    return {
+        "evaluation": evaluation,
+        "formula": "kyle_obizhaeva",
+        "horizon_days": 1,
+        "coins": {population: [coins] * folds for population in ("all", "known_cap")},
+        "best": best["name"],
+        "candidates": list(candidates),
+        "baselines": [{"name": "har", "skill": har}],
+    }
+
+
+def champion(name: str, skill: float, *, evaluation: str = "over_time", har: float | None = 0.2) -> dict:
+    return {
+        "version": "XGBoost_2024-01-01_v1",
+        "evaluation": evaluation,
+        "formula": "kyle_obizhaeva",
+        "horizon_days": 1,
+        "recipe": CANDIDATES[name].to_dict(),
+        "metrics": {"skill": skill, "skill_har": har},
+    }
+
+
+def test_the_first_champion_needs_skill_in_every_fold():
+    assert decide_promotion(board(entry("xgboost", [0.1, 0.3]))).promote
+    refused = decide_promotion(board(entry("xgboost", [0.5, 0.0])))
+    assert not refused.promote
+    assert refused.reason == "xgboost: skill 0.000 in fold 2 (all rows), not above 0"
+
+
+def test_undefined_skill_is_not_skill():
+    candidate = entry("xgboost", [0.3])
+    candidate["metrics"]["with_history"]["all"]["folds"][0]["skill"] = None
+    assert "undefined" in decide_promotion(board(candidate)).reason
+
+
+@pytest.mark.parametrize(
+    ("skills", "r2", "measure"), [([0.3, 0.71], 0.9, "skill 0.710"), ([0.3, 0.3], 0.995, "r2 0.995")]
+)
+def test_what_is_too_good_smells_of_leakage_and_fails_the_run(skills, r2, measure):
+    decision = decide_promotion(board(entry("xgboost", skills, r2=r2)))
+    assert decision.leakage
+    assert not decision.promote
+    assert measure in decision.reason
+
+
+@pytest.mark.parametrize("view", ["with_history", "young", "without_history"])
+@pytest.mark.parametrize("population", ["all", "known_cap"])
+@pytest.mark.parametrize(("measure", "value"), [("skill", 0.701), ("r2", 0.991)])
+def test_leakage_in_any_view_population_or_fold_of_any_candidate_fails_the_run(view, population, measure, value):
+    for name in ("xgboost", "random_forest"):
+        leaderboard = board(whole_entry("xgboost", [0.3, 0.3]), whole_entry("random_forest", [0.2, 0.2]))
+        assert decide_promotion(leaderboard).promote
+        leaking = next(found for found in leaderboard["candidates"] if found["name"] == name)
+        leaking["metrics"][view][population]["folds"][1][measure] = value
+        decision = decide_promotion(leaderboard)
+        assert (decision.promote, decision.leakage) == (False, True)
+        assert f"{name}: {measure} {value} in fold 2 ({population} rows, {view}) is above" in decision.reason
+
+
+def test_by_coin_nothing_smells_of_leakage():
+    assert decide_promotion(board(entry("xgboost", [0.9], r2=0.999), evaluation="by_coin")).promote
+
+
+def test_a_different_recipe_must_be_better_by_a_hundredth_on_the_same_folds():
+    held = champion("random_forest", 0.6)
+    better = board(entry("xgboost", [0.311, 0.311]), entry("random_forest", [0.3, 0.3]))
+    assert decide_promotion(better, champion=held).promote
+    hardly = decide_promotion(
+        board(entry("xgboost", [0.309, 0.309]), entry("random_forest", [0.3, 0.3])), champion=held
+    )
+    assert not hardly.promote
+    assert "refitted on the same folds 0.300" in hardly.reason
+
+
+def test_a_champion_whose_recipe_was_not_refitted_is_not_compared():
+    decision = decide_promotion(board(entry("xgboost", [0.5])), champion=champion("random_forest", 0.1))
+    assert not decision.promote
+    assert "not refitted on these folds" in decision.reason
+
+
+@pytest.mark.parametrize(("now", "promoted"), [(0.35, True), (0.3499, False), (0.5, True)])
+def test_a_refresh_may_lose_a_hundredth_and_no_more(now, promoted):
+    assert decide_promotion(board(entry("xgboost", [now])), champion=champion("xgboost", 0.36)).promote is promoted
+
+
+@pytest.mark.parametrize(("har", "now", "promoted"), [(0.15, 0.31, False), (0.25, 0.36, True)])
+def test_what_har_lost_or_gained_is_told_and_decides_nothing(har, now, promoted):
+    decision = decide_promotion(board(entry("xgboost", [now]), har=har), champion=champion("xgboost", 0.36))
+    assert decision.promote is promoted
+    assert f"(har {har:.3f}, before 0.200)" in decision.reason
+
+
+def test_without_a_better_rival_the_champions_own_recipe_is_refreshed():
+    leaderboard = board(entry("xgboost", [0.305]), entry("random_forest", [0.3]))
+    refused, refreshed = evaluate_candidates(leaderboard, champion=champion("random_forest", 0.305))
+    assert (refused.candidate, refused.promote) == ("xgboost", False)
+    assert "not better by 0.01" in refused.reason
+    assert (refreshed.candidate, refreshed.promote) == ("random_forest", True)
+    assert "random_forest refreshed: skill 0.300, before 0.305" in refreshed.reason
+
+
+def test_a_rival_without_skill_in_a_fold_does_not_keep_the_champion_from_its_refresh():
+    leaderboard = board(entry("xgboost", [0.7, -0.01]), entry("random_forest", [0.3, 0.3]))
+    assert [
+        decision.promote for decision in evaluate_candidates(leaderboard, champion=champion("random_forest", 0.3))
+    ] == [
+        False,
+        True,
+    ]
+
+
+def test_both_may_be_refused_and_a_better_rival_is_the_only_decision():
+    leaderboard = board(entry("xgboost", [0.305]), entry("random_forest", [0.3]))
+    worse = evaluate_candidates(leaderboard, champion=champion("random_forest", 0.4))
+    assert [(decision.candidate, decision.promote) for decision in worse] == [
+        ("xgboost", False),
+        ("random_forest", False),
+    ]
+    better = board(entry("xgboost", [0.4]), entry("random_forest", [0.3]))
+    assert [
+        decision.candidate for decision in evaluate_candidates(better, champion=champion("random_forest", 0.3))
+    ] == ["xgboost"]
+    own = evaluate_candidates(leaderboard, champion=champion("xgboost", 0.4))
+    assert [(decision.candidate, decision.promote) for decision in own] == [
+        ("xgboost", False),
+        ("random_forest", False),
+    ]
+
+
+def told(decisions) -> list[tuple[str, bool]]:
+    return [(decision.candidate, decision.promote) for decision in decisions]
+
+
+def test_the_first_of_the_ranking_that_passes_is_promoted_and_each_refusal_before_it_has_its_reason():
+    leaderboard = board(
+        entry("linear_regression", [0.2, 0.2]), entry("xgboost", [0.7, -0.01]), entry("random_forest", [0.3, 0.3])
+    )
+    decisions = evaluate_candidates(leaderboard)
+    assert told(decisions) == [("xgboost", False), ("random_forest", True)]
+    assert decisions[0].reason == "xgboost: skill -0.010 in fold 2 (all rows), not above 0"
+    assert told(evaluate_candidates(leaderboard, champion=champion("linear_regression", 0.2))) == told(decisions)
+    # By coin there is no gate of skill, but what is undeclared is refused, and the next one is provisional.
+    by_coin = copy.deepcopy(leaderboard) | {"evaluation": "by_coin"}
+    by_coin["candidates"][1]["recipe"]["target"] = "change_from_tomorrow"
+    assert told(evaluate_candidates(by_coin)) == [("xgboost", False), ("random_forest", True)]
+
+
+def test_where_no_candidate_has_skill_in_every_fold_each_is_refused():
+    leaderboard = board(entry("xgboost", [0.2, -0.1]), entry("random_forest", [0.1, -0.1]))
+    for held in (None, champion("linear_regression", 0.1)):
+        assert told(evaluate_candidates(leaderboard, champion=held)) == [("xgboost", False), ("random_forest", False)]
+
+
+def test_by_coin_nothing_replaces_over_time_and_that_is_said_once():
+    leaderboard = board(entry("xgboost", [0.2]), entry("random_forest", [0.1]), evaluation="by_coin")
+    assert told(evaluate_candidates(leaderboard, champion=champion("xgboost", 0.1))) == [("xgboost", False)]
+
+
+def test_leakage_in_a_candidate_that_would_never_be_reached_fails_the_run():
+    leaderboard = board(entry("xgboost", [0.3]), entry("random_forest", [0.2], r2=0.995))
+    (decision,) = evaluate_candidates(leaderboard)
+    assert (decision.promote, decision.leakage) == (False, True)
+
+
+def test_a_recipe_that_is_no_candidate_any_more_is_refreshed_but_never_a_first_champion():
+    retired = entry(CHAMPION_SPEC, [0.5]) | {"recipe": CANDIDATES["xgboost"].to_dict() | {"half_life_days": 3.0}}
+    leaderboard = board(retired, entry("xgboost", [0.3])) | {"best": "xgboost"}
+    held = champion("xgboost", 0.5) | {"recipe": retired["recipe"]}
+    assert told(evaluate_candidates(leaderboard, champion=held)) == [(CHAMPION_SPEC, True)]
+    assert told(evaluate_candidates(leaderboard, champion=held | {"evaluation": "by_coin"})) == [("xgboost", True)]
+
+
+@pytest.mark.parametrize("other", [{"formula": "amihud"}, {"horizon_days": 7}])
+def test_a_champion_of_another_formula_or_horizon_counts_as_none_and_the_reason_says_so(other):
+    held = champion("xgboost", 0.9) | other
+    worse = board(entry("xgboost", [0.1]))
+    assert not decide_promotion(worse, champion=champion("xgboost", 0.9)).promote
+    (decision,) = evaluate_candidates(worse, champion=held)
+    assert decision.promote
+    assert decision.reason.startswith("xgboost: skill 0.100, the first champion; another task")
+    assert "the settings ask for kyle_obizhaeva 1 day(s) ahead" in decision.reason
+    assert f"XGBoost_2024-01-01_v1 forecasts {held['formula']} {held['horizon_days']} day(s) ahead" in decision.reason
+    # The whole gate of a first champion: skill in every fold.
+    assert not decide_promotion(board(entry("xgboost", [0.3, 0.0])), champion=held).promote
+    assert told(evaluate_candidates(board(entry("xgboost", [0.1]), evaluation="by_coin"), champion=held)) == [
+        ("xgboost", True)
+    ]
+
+
+def few(leaderboard: dict, *, rows: int, coins: int, skill: float | None, population: str = "known_cap") -> dict:
+    """The leaderboard with a second fold of so many rows and coins in a population, and each candidate's skill there."""
+    for candidate in leaderboard["candidates"]:
+        candidate["metrics"]["with_history"][population]["folds"][1] |= {"rows": rows, "skill": skill}
+    leaderboard["coins"][population] = [5, coins]
+    return leaderboard
+
+
+@pytest.mark.parametrize("skill", [-0.2, None, 0.75])
+@pytest.mark.parametrize(("rows", "coins", "counts"), [(12, 5, False), (400, 4, False), (99, 5, False), (100, 5, True)])
+def test_a_handful_of_known_caps_decides_nothing_but_is_told(rows, coins, counts, skill):
+    leaderboard = board(whole_entry("xgboost", [0.3, 0.3]), whole_entry("random_forest", [0.2, 0.2]))
+    decision = decide_promotion(few(leaderboard, rows=rows, coins=coins, skill=skill))
+    assert decision.promote is not counts
+    shown = "undefined" if skill is None else f"{skill:.3f}"
+    little = f"too few to count: known_cap rows of fold 2 ({rows} of {coins} coins, skill {shown})"
+    assert (little in decision.reason) is not counts
+    if counts:
+        assert decision.leakage is (skill == 0.75)
+        assert "fold 2 (known_cap rows" in decision.reason
+
+
+@pytest.mark.parametrize(("skill", "promoted"), [(-0.2, False), (None, False), (0.1, True), (0.75, True)])
+def test_all_rows_are_judged_by_however_few_they_are_but_a_few_are_no_sign_of_leakage(skill, promoted):
+    leaderboard = few(board(entry("xgboost", [0.3, 0.3])), rows=12, coins=2, skill=skill, population="all")
+    decision = decide_promotion(leaderboard)
+    assert (decision.promote, decision.leakage) == (promoted, False)
+    assert "too few to count: all rows of fold 2 (12 of 2 coins, skill" in decision.reason
+
+
+def test_after_leakage_nothing_more_is_considered():
+    leaderboard = board(entry("xgboost", [0.71]), entry("random_forest", [0.3]))
+    (decision,) = evaluate_candidates(leaderboard, champion=champion("random_forest", 0.3))
+    assert decision.leakage
+
+
+def test_by_coin_is_provisional_without_a_skill_gate_and_never_replaces_over_time():
+    provisional = board(entry("xgboost", [-0.2]), evaluation="by_coin")
+    assert decide_promotion(provisional).promote
+    assert decide_promotion(provisional, champion=champion("xgboost", 0.1, evaluation="by_coin")).promote
+    refused = decide_promotion(provisional, champion=champion("xgboost", 0.1))
+    assert not refused.promote
+    assert "never replaces" in refused.reason
+
+
+def test_over_time_replaces_a_provisional_champion_whatever_its_skill():
+    held = champion("xgboost", 0.9, evaluation="by_coin")
+    assert decide_promotion(board(entry("linear_regression", [0.1])), champion=held).promote
+
+
+def test_features_must_be_declared_and_in_order():
+    unknown = copy.deepcopy(entry("xgboost", [0.3]))
+    unknown["recipe"]["features"] = [*FEATURES, "tomorrow"]
+    assert decide_promotion(board(unknown)).reason == "xgboost: features that are not declared: tomorrow"
+    swapped = copy.deepcopy(entry("xgboost", [0.3]))
+    swapped["recipe"]["features"] = [FEATURES[1], FEATURES[0], *FEATURES[2:]]
+    assert decide_promotion(board(swapped)).reason == "xgboost: features out of their declared order"
+
+
+@pytest.mark.parametrize(("field", "value"), [("target", "change_from_tomorrow"), ("learner", "Oracle")])
+def test_learner_and_target_must_be_declared(field, value):
+    candidate = copy.deepcopy(entry("xgboost", [0.3]))
+    candidate["recipe"][field] = value
+    assert decide_promotion(board(candidate)).reason == f"xgboost: {field} {value!r} is not declared"
+
+
+def test_a_feature_must_be_a_number_in_the_schema_of_the_features_table():
+    candidate = copy.deepcopy(entry("xgboost", [0.3]))
+    candidate["recipe"]["features"] = ["coin", FEATURES[0], "tomorrow"]
+    decision = decide_promotion(board(candidate), declared=["coin", FEATURES[0], "tomorrow"])
+    assert decision.reason == "xgboost: no numbers of that name in the schema of engineered_features: coin, tomorrow"

@@ -1,0 +1,177 @@
+"""What is looked at: reports, files received, and what the sensors noted; a look writes nothing."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from cryptoliq_assets.core.atomic_write import write_json
+from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.ingestion.landing.catalog import DiscoveredFile
+from cryptoliq_assets.monitoring.alerting.dispatch import update_incidents
+from cryptoliq_assets.monitoring.collect import REPORTS, collect_findings
+from cryptoliq_assets.monitoring.data.files import refused_file_conditions, refused_row_conditions
+from cryptoliq_assets.monitoring.findings import FAIL, OK, WARN, Finding
+from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets_tests.support.frames import raw_rows, received as received_rows
+from cryptoliq_assets_tests.support.markets import Home, file_name, snapshot
+from cryptoliq_assets_tests.support.settings import make_settings
+
+NOON = dt.datetime(2025, 8, 1, 12, tzinfo=dt.UTC)
+DAY = dt.timedelta(days=1)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return make_settings(home_dir=tmp_path / "home")
+
+
+def by_key(conditions: list[Finding]) -> dict[str, Finding]:
+    return {condition.key: condition for condition in conditions}
+
+
+# Reports.
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_the_conditions_of_each_report_are_among_those_of_the_home_the_good_ones_too(settings, name):
+    told = [Finding("feature_drift", level, where, "PSI") for level, where in ((OK, "a"), (WARN, "b"))]
+    write_json(settings.reports_dir / name, {"conditions": [condition.to_dict() for condition in told]})
+    found = by_key(collect_findings(settings, NOON))
+    assert [found[condition.key] for condition in told] == told
+    assert found[f"report_broken/reports/{name}"].level == OK
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[1]",
+        "{}",
+        '{"conditions": 3}',
+        '{"conditions": [{}]}',
+        '{"conditions": [{"kind": "none such"}]}',
+        '{"conditions": [{"kind": "market_move", "level": "ok", "where": 1, "what": "", "since": null, "figures": {}}]}',
+        '{"conditions": [{"kind": "market_move", "level": "ok", "where": "", "what": "", "since": null, "figures": []}]}',
+        "\xff",
+    ],
+)
+def test_a_report_that_cannot_be_read_is_a_failure_of_its_own_and_hides_no_other(settings, content):
+    drift = Finding("skill_lost", FAIL, "champion", "skill -0.1")
+    write_json(settings.reports_dir / "forecast_accuracy.json", {"conditions": [drift.to_dict()]})
+    (settings.reports_dir / "drift_report.json").write_bytes(content.encode("latin-1"))
+    found = by_key(collect_findings(settings, NOON))
+    assert found["report_broken/reports/drift_report.json"].level == FAIL
+    assert found["skill_lost/champion"] == drift
+
+
+def test_what_can_be_looked_at_now_counts_in_place_of_what_an_older_report_says_of_it(settings):
+    yesterday = Finding("data_stale", FAIL, "raw_snapshots", "9.5 days old")
+    write_json(settings.reports_dir / "prediction_metrics.json", {"conditions": [yesterday.to_dict()]})
+    found = [condition for condition in collect_findings(settings, NOON) if condition.key == yesterday.key]
+    assert [condition.level for condition in found] == [OK]
+
+
+def test_an_empty_home_has_nothing_that_is_not_well_and_stays_empty(settings):
+    assert {condition.level for condition in collect_findings(settings, NOON)} <= {OK}
+    assert not settings.home_dir.exists()
+
+
+def test_what_sensors_noted_of_runs_and_checks_is_among_the_conditions(settings):
+    failed = Finding("run_failed", FAIL, "train", "run 1 failed")
+    update_incidents(settings, [], NOON, noted=[failed])
+    assert failed in collect_findings(settings, NOON + DAY)
+
+
+def test_a_damaged_catalogue_is_one_failure_and_hides_no_missing_day(settings):
+    store = TableStore(settings)
+    rows = received_rows(raw_rows([{"coin": "A", "day": day} for day in (1, 2, 3, 7, 8)]))
+    store.write("raw_snapshots", rows, ["2025-03"])
+    settings.catalogue_path.write_bytes(b"no database" * 1000)
+    failed = {condition.key for condition in collect_findings(settings, NOON, store=store) if condition.level == FAIL}
+    assert failed == {"data_damaged/stored bytes", "data_stale/raw_snapshots", "days_missing/raw_snapshots"}
+
+
+# Files.
+
+
+class Received:
+    """A catalogue that is filled by hand."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.home = Home.at(settings.home_dir)
+        self.number = 0
+
+    def file(self, name: str, *, at: dt.datetime, refused: str | None = None) -> None:
+        self.number += 1
+        found = DiscoveredFile(name, f"{self.number:064d}", 10, self.number, frozenset([at.date()]))
+        self.home.catalogue.register([found], now=at)
+        if refused:
+            self.home.catalogue.settle(refused=[(self.number, refused)])
+        else:
+            self.home.catalogue.settle(accepted=[(self.number, name, [at.date()])])
+
+
+@pytest.fixture
+def received(settings: Settings) -> Received:
+    return Received(settings)
+
+
+def refused_files(settings: Settings, now: dt.datetime) -> dict[str, str]:
+    return {each.where: each.level for each in refused_file_conditions(settings, now)}
+
+
+def test_refused_files_are_one_condition_a_day_which_names_them_and_why(settings, received):
+    received.file("good.csv", at=NOON)
+    for number in range(12):
+        received.file(f"bad{number:02d}.csv", at=NOON, refused="no column price")
+    received.file("later.csv", at=NOON + DAY, refused="empty")
+    found = {each.where: each for each in refused_file_conditions(settings, NOON + DAY)}
+    assert found["files of 2025-08-01"].level == WARN
+    assert found["files of 2025-08-01"].what.startswith("12 file(s) were refused: bad00.csv: no column price; bad01")
+    assert found["files of 2025-08-01"].what.endswith("; and 2 more")
+    # Nothing that came that day was of use.
+    assert found["files of 2025-08-02"].level == FAIL
+
+
+def test_a_refused_file_that_was_sent_again_and_accepted_is_well_again(settings, received):
+    received.file("a.csv", at=NOON, refused="empty")
+    received.file("b.csv", at=NOON, refused="empty")
+    received.file("a.csv", at=NOON + DAY)
+    assert refused_files(settings, NOON + DAY) == {"files of 2025-08-01": FAIL}
+    received.file("b.csv", at=NOON + DAY)
+    assert refused_files(settings, NOON + DAY) == {"files of 2025-08-01": OK}
+
+
+def test_an_accepted_file_of_before_does_not_make_a_refused_one_well(settings, received):
+    received.file("a.csv", at=NOON)
+    received.file("a.csv", at=NOON + DAY, refused="empty")
+    assert refused_files(settings, NOON + DAY) == {"files of 2025-08-02": FAIL}
+
+
+def test_a_refused_file_that_nobody_sends_again_is_given_up_after_a_week(settings, received):
+    received.file("a.csv", at=NOON, refused="empty")
+    assert refused_files(settings, NOON + 7 * DAY) == {"files of 2025-08-01": FAIL}
+    assert refused_files(settings, NOON + 8 * DAY) == {"files of 2025-08-01": OK}
+
+
+def test_rows_refused_of_a_file_that_was_let_in_are_a_warning_with_their_number(settings):
+    home = Home.at(settings.home_dir)
+    day = dt.date(2022, 12, 30)
+    lines = snapshot([day], missing=0, coins=[f"Coin {number}" for number in range(20)]).decode().splitlines()
+    spoilt = [line.replace(str(day), "yesterday") if number % 5 == 0 else line for number, line in enumerate(lines[1:])]
+    home.drop(file_name(day), "\n".join([lines[0], *spoilt]).encode())
+    home.look()
+    home.intake.take_in(home.plan().months)
+    (condition,) = refused_row_conditions(settings)
+    lost = sum("yesterday" in line for line in spoilt)
+    assert condition.level == WARN
+    assert condition.what == f"rows were refused: {file_name(day)}: {lost} of {len(spoilt)} rows"
+
+
+def test_files_that_are_all_well_are_told_as_well(settings):
+    home = Home.at(settings.home_dir)
+    home.drop(file_name(dt.date(2022, 12, 30)), snapshot([dt.date(2022, 12, 30)], missing=0))
+    home.look()
+    home.intake.take_in(home.plan().months)
+    assert [condition.level for condition in refused_row_conditions(settings)] == [OK]

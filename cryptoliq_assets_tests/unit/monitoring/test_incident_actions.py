@@ -1,0 +1,259 @@
+"""Incidents that somebody closes, and kinds that are silenced: what later looks do, and what the log says."""
+
+import datetime as dt
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, strategies as st
+
+from cryptoliq_assets.cli import main
+from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.core.home import prepare_home
+from cryptoliq_assets.ingestion.landing.catalog import Catalog, DiscoveredFile
+from cryptoliq_assets.monitoring.alerting.dispatch import read_state, update_incidents
+from cryptoliq_assets.monitoring.alerting.incident_actions import NoSuchIncident, close_incident, silence_kind
+from cryptoliq_assets.monitoring.alerting.incidents import Incident, close, step
+from cryptoliq_assets.monitoring.collect import collect_findings
+from cryptoliq_assets.monitoring.findings import FAIL, OK, WARN, Finding
+from cryptoliq_assets.serving.home_views import health_view
+from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets_tests.support.receivers import receiver
+from cryptoliq_assets_tests.support.settings import make_settings
+
+NOON = dt.datetime(2025, 8, 1, 12, tzinfo=dt.UTC)
+MINUTE, HOUR, DAY = dt.timedelta(minutes=1), dt.timedelta(hours=1), dt.timedelta(hours=24)
+
+
+def stale(level: str = FAIL, kind: str = "data_stale") -> Finding:
+    return Finding(kind, level, "raw_snapshots", f"it is {level}")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return make_settings(home_dir=tmp_path / "home")
+
+
+def look(settings: Settings, minutes: float, *conditions: Finding, **said) -> list[str]:
+    """One look; what was to be delivered of it."""
+    notices = update_incidents(settings, conditions, NOON + minutes * MINUTE, **said).notices
+    return [notice.event for notice in notices if not notice.silenced]
+
+
+def app_log(settings: Settings) -> list[dict]:
+    return [json.loads(line) for line in (settings.logs_dir / "app.log").read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_closed_incident_whose_condition_still_fails_is_not_raised_again(settings):
+    assert look(settings, 0, stale()) == ["opened"]
+    close_incident(settings, stale().id, NOON + MINUTE, by="anna", reason="the source is down until Monday")
+    for minutes in (2, 10, 1441, 2900, 10_000):
+        assert look(settings, minutes, stale()) == []
+    state = read_state(settings)
+    assert state.open == []
+    closed = state.closed["data_stale/raw_snapshots"]
+    assert (closed.closed_by, closed.closed_reason, closed.level) == ("anna", "the source is down until Monday", FAIL)
+
+
+def test_a_closed_incident_that_grows_worse_is_raised_and_one_that_grows_better_is_not(settings):
+    look(settings, 0, stale(WARN))
+    close_incident(settings, stale().key, NOON, by="anna")
+    assert look(settings, 10, stale(WARN)) == []
+    assert look(settings, 20, stale(FAIL)) == ["escalated"]
+    assert [incident.id for incident in read_state(settings).open] == [stale().id]
+    close_incident(settings, stale().id, NOON + HOUR, by="anna")
+    assert look(settings, 70, stale(WARN)) == look(settings, 80, stale(FAIL)) == []
+
+
+def test_a_closed_incident_that_recovered_is_forgotten_in_silence_and_raised_when_it_comes_back(settings):
+    look(settings, 0, stale())
+    close_incident(settings, stale().id, NOON, by="anna")
+    assert look(settings, 10, stale(OK)) == look(settings, 20, stale(OK)) == []
+    assert read_state(settings).closed == {}
+    assert look(settings, 30, stale()) == ["returned"]
+
+
+def test_closing_the_incident_of_a_failed_run_ends_it_and_the_next_failed_run_is_raised(settings):
+    failed = Finding("run_failed", FAIL, "train", "run 1 failed", figures={"run_id": "1"})
+    look(settings, 0, noted=[failed])
+    close_incident(settings, failed.id, NOON, by="anna")
+    state = read_state(settings)
+    assert (state.open, state.closed, state.seen[failed.key].level) == ([], {}, OK)
+    assert look(settings, 10) == []
+    again = Finding("run_failed", FAIL, "train", "run 2 failed", figures={"run_id": "2"})
+    assert look(settings, 20, noted=[again]) == ["returned"]
+
+
+def test_what_is_not_open_cannot_be_closed_and_the_error_lists_what_is(settings):
+    look(settings, 0, stale())
+    with pytest.raises(NoSuchIncident, match=f"'abc'; open: {stale().id} \\(data_stale/raw_snapshots\\)"):
+        close_incident(settings, "abc", NOON, by="anna")
+    close_incident(settings, stale().id, NOON, by="anna")
+    with pytest.raises(NoSuchIncident, match="open: none"):
+        close_incident(settings, stale().id, NOON, by="anna")
+
+
+def test_each_action_is_in_the_log_with_actor_and_reason_and_among_the_notices(settings):
+    look(settings, 0, stale())
+    close_incident(settings, stale().id, NOON, by="anna", reason="known")
+    silence_kind(settings, "days_missing", NOON, hours=2, by="ben", reason="holiday")
+    closed, silenced = app_log(settings)
+    assert {**closed, "at": None} == {
+        "at": None,
+        "event": "alert_closed",
+        "id": stale().id,
+        "incident": "data_stale/raw_snapshots",
+        "by": "anna",
+        "reason": "known",
+    }
+    assert (silenced["event"], silenced["kind"], silenced["by"]) == ("alerts_silenced", "days_missing", "ben")
+    assert (silenced["until"], silenced["reason"]) == ("2025-08-01T14:00:00+00:00", "holiday")
+    assert [notice["event"] for notice in read_state(settings).notices] == ["opened", "closed", "silenced"]
+
+
+def test_a_silenced_kind_is_recorded_and_delivered_when_the_silence_ends_if_it_is_still_open(tmp_path):
+    with receiver() as http:
+        settings = make_settings(home_dir=tmp_path / "home", alerts__urls=http.url, alerts__send_timeout_seconds=5)
+        silence_kind(settings, "data_stale", NOON, hours=2, by="anna")
+        skill = Finding("skill_lost", FAIL, "champion", "skill -0.1")
+        look(settings, 10, stale(), skill)
+        assert http.titles == ["cryptoliq: FAIL: The champion lost its skill: champion"]
+        assert [incident.kind for incident in read_state(settings).open] == ["data_stale", "skill_lost"]
+        assert [notice["kind"] for notice in read_state(settings).notices][1:] == ["data_stale", "skill_lost"]
+        look(settings, 119, stale(), skill)
+        assert len(http.bodies) == 1
+        look(settings, 121, stale(), skill)
+        assert http.titles[1:] == ["cryptoliq: FAIL: Data is stale: raw_snapshots"]
+        look(settings, 130, stale(), skill)
+        assert len(http.bodies) == 2
+
+
+def test_what_opened_and_recovered_within_a_silence_is_not_delivered_and_what_recovered_in_it_is_afterwards(settings):
+    look(settings, 0, stale())
+    for kind in ("data_stale", "days_missing"):
+        silence_kind(settings, kind, NOON, hours=1, by="anna")
+    missing = "days_missing"
+    assert look(settings, 10, stale(OK), stale(kind=missing)) == []
+    assert look(settings, 20, stale(OK), stale(OK, missing)) == []
+    assert look(settings, 30, stale(OK), stale(OK, missing)) == []
+    assert read_state(settings).open == []
+    assert look(settings, 61, stale(OK), stale(OK, missing)) == ["recovered"]
+    assert look(settings, 70, stale(OK), stale(OK, missing)) == []
+
+
+def test_a_silence_of_no_hours_ends_one(settings):
+    silence_kind(settings, "data_stale", NOON, hours=5, by="anna")
+    assert look(settings, 1, stale()) == []
+    silence_kind(settings, "data_stale", NOON + 2 * MINUTE, hours=0, by="anna")
+    assert look(settings, 3, stale()) == ["opened"]
+    assert read_state(settings).silenced(NOON + 3 * MINUTE) == {}
+
+
+LEVELS = st.sampled_from([OK, WARN, FAIL, None])
+
+
+@given(
+    before=st.lists(LEVELS, max_size=6), after=st.lists(st.sampled_from([WARN, FAIL, None]), min_size=1, max_size=12)
+)
+def test_no_story_raises_a_closed_incident_that_neither_recovered_nor_grew_worse(before, after):
+    incidents, now = {}, NOON
+    for level in [*before, FAIL]:
+        incidents, _ = step(incidents, [stale(level)] if level else [], now, repeat=DAY)
+        now += HOUR
+    incidents = {key: close(incident, now, by="anna", reason=None) for key, incident in incidents.items()}
+    for level in after:
+        incidents = {
+            key: Incident.of(json.loads(json.dumps(incident.to_dict()))) for key, incident in incidents.items()
+        }
+        incidents, notices = step(incidents, [stale(level)] if level else [], now, repeat=DAY)
+        assert notices == []
+        now += HOUR
+
+
+@given(levels=st.lists(LEVELS, min_size=1, max_size=20), start=st.integers(0, 19), length=st.integers(1, 19))
+def test_nothing_of_a_silenced_kind_is_delivered_and_what_is_open_at_the_end_is_known(levels, start, length):
+    incidents, known = {}, False
+    for place, level in enumerate([*levels, levels[-1], levels[-1]]):
+        silent = start <= place < start + length and place < len(levels)
+        silenced = ["data_stale"] if silent else []
+        conditions = [stale(level)] if level else []
+        incidents, notices = step(incidents, conditions, NOON + place * HOUR, repeat=DAY, silenced=silenced)
+        assert all(notice.silenced == silent for notice in notices)
+        for notice in notices:
+            if not notice.silenced:
+                known = notice.event != "recovered"
+    assert known == any(incident.open for incident in incidents.values())
+
+
+# The command line and the app.
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, settings):
+    """Run a command on the home; its exit code and all that it said, on one line."""
+    prepare_home(settings)
+
+    def run(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(settings.home_dir), *words])
+        capsys.readouterr()
+        try:
+            main.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capsys.readouterr()
+        return code, " ".join((said.out + said.err).split())
+
+    return run
+
+
+def test_the_commands_close_and_silence_and_status_list_and_data_health_show_it(run, settings, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "anna")
+    now = dt.datetime.now(dt.UTC)
+    for name in ("a.csv", "b.csv"):
+        Catalog(settings.catalogue_path).register(
+            [DiscoveredFile(name, f"{ord(name[0]):064d}", 10, 1, frozenset([now.date()]))], now=now
+        )
+    Catalog(settings.catalogue_path).settle(refused=[(1, "no column price"), (2, "no column price")])
+    update_incidents(settings, collect_findings(settings, now), now)
+    (incident,) = read_state(settings).open
+    for words in (("status",), ("alerts", "list")):
+        assert incident.id in run(*words)[1]
+    assert run("alerts", "close", incident.id, "--reason", "a trial") == (
+        0,
+        f"closed {incident.id} Files were refused: files of {now.date()}",
+    )
+    assert run("alerts", "silence", "days_missing", "--hours", "2")[0] == 0
+    code, listed = run("alerts", "list")
+    assert "no incident is open" in listed
+    assert f"closed {incident.id} Files were refused" in listed
+    assert "closed by anna" in listed
+    assert "(a trial)" in listed
+    assert "silenced days_missing until" in listed
+    code, told = run("status", "--json")
+    status = json.loads(told)
+    # Closed is not recovered.
+    assert (code, status["level"], status["open_incidents"]) == (1, FAIL, [])
+    assert status["closed_incidents"][0].startswith(f"{incident.id} files_refused/")
+    assert status["silenced"][0].startswith("days_missing until")
+    shown = health_view(settings, TableStore(settings))
+    assert [(each["id"], each["by"], each["reason"]) for each in shown["closed"]] == [(incident.id, "anna", "a trial")]
+    assert [(each["kind"], each["by"]) for each in shown["silences"]] == [("days_missing", "anna")]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("alerts", "close", "abc"), "no open incident has the ID 'abc'"),
+        (("alerts", "silence", "nope", "--hours", "1"), "'nope' is not one of"),
+        (("alerts", "silence", "data_stale", "--hours", "-1"), "-1.0 is not in the range"),
+        (("alerts", "silence", "data_stale", "--hours", "nan"), "nan is not in the range"),
+        (("alerts", "silence", "data_stale", "--hours", "inf"), "inf is not in the range"),
+        (("alerts", "silence", "data_stale"), "Missing option '--hours'"),
+    ],
+)
+def test_what_cannot_be_closed_or_silenced_is_wrong_usage(run, words, said):
+    code, told = run(*words)
+    assert code == 2
+    assert said in told

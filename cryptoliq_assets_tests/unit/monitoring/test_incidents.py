@@ -1,0 +1,203 @@
+"""Incidents: told when they open, grow worse, stay and recover, and not at every look."""
+
+import datetime as dt
+import itertools
+
+import pytest
+from hypothesis import given, strategies as st
+
+from cryptoliq_assets.monitoring.alerting.incidents import (
+    ESCALATED,
+    OPENED,
+    RECOVERED,
+    REMINDED,
+    RETURNED,
+    Incident,
+    step,
+)
+from cryptoliq_assets.monitoring.findings import FAIL, KINDS, OK, WARN, Finding
+
+NOON = dt.datetime(2025, 8, 1, 12, tzinfo=dt.UTC)
+MINUTE = dt.timedelta(minutes=1)
+DAY = dt.timedelta(hours=24)
+
+
+def stale(level: str = FAIL, where: str = "raw_snapshots", **said: object) -> Finding:
+    return Finding("data_stale", level, where, f"it is {level}", **said)
+
+
+def story(*looks: tuple[float, list[Finding]]) -> list[tuple[float, str, str]]:
+    """(minutes, event, place) of each notice of looks at the given minutes."""
+    incidents: dict[str, Incident] = {}
+    told = []
+    for minutes, conditions in looks:
+        incidents, notices = step(incidents, conditions, NOON + minutes * MINUTE, repeat=DAY)
+        # As it is kept between two looks.
+        incidents = {key: Incident.of(incident.to_dict()) for key, incident in incidents.items()}
+        told += [(minutes, notice.event, notice.where) for notice in notices]
+    return told
+
+
+def events(*looks: tuple[float, list[Finding]]) -> list[tuple[float, str]]:
+    return [(minutes, event) for minutes, event, _ in story(*looks)]
+
+
+def test_a_fault_that_stays_is_told_once_and_again_after_a_day():
+    looks = [(minute, [stale()]) for minute in range(0, 1500, 20)]
+    assert events(*looks) == [(0, OPENED), (1440, REMINDED)]
+
+
+def test_a_recovery_is_told_after_two_good_looks_and_five_minutes():
+    assert events((0, [stale()]), *((minute, [stale(OK)]) for minute in range(1, 12))) == [(0, OPENED), (6, RECOVERED)]
+
+
+def test_one_good_look_between_two_bad_ones_is_no_recovery():
+    looks = [(0, [stale()]), (10, [stale(OK)]), (20, [stale()]), (30, [stale(OK)]), (40, [stale()])]
+    assert events(*looks) == [(0, OPENED)]
+
+
+def test_two_good_looks_a_day_apart_are_a_recovery():
+    assert events((0, [stale()]), (1000, [stale(OK)]), (2440, [stale(OK)])) == [(0, OPENED), (2440, RECOVERED)]
+
+
+def test_a_warning_that_becomes_a_failure_is_told_at_once_and_only_the_first_time():
+    looks = [(0, [stale(WARN)]), (1, [stale(FAIL)]), (2, [stale(WARN)]), (3, [stale(FAIL)])]
+    assert events(*looks) == [(0, OPENED), (1, ESCALATED)]
+
+
+def test_a_condition_that_nothing_reports_any_more_has_not_recovered_and_is_told_again_after_a_day():
+    looks = [(0, [stale()]), *((minute, []) for minute in range(10, 1500, 10))]
+    assert events(*looks) == [(0, OPENED), (1440, REMINDED)]
+    _, (notice,) = step(step({}, [stale()], NOON, repeat=DAY)[0], [], NOON + DAY, repeat=DAY)
+    assert "nothing has looked at it since 2025-08-01T12:00" in notice.what
+
+
+def test_what_comes_back_within_the_day_is_told_once_more_and_its_recovery_waits_for_the_day_to_end():
+    bad, good = [stale()], [stale(OK)]
+    looks = [(minute, bad if minute // 30 % 2 == 0 else good) for minute in range(0, 1440, 2)]
+    assert events(*looks) == [(0, OPENED), (36, RECOVERED), (60, RETURNED)]
+    assert events(*looks, (1446, good), (1452, good)) == [
+        (0, OPENED),
+        (36, RECOVERED),
+        (60, RETURNED),
+        (1446, RECOVERED),
+    ]
+
+
+def test_what_comes_back_after_a_day_is_a_new_incident():
+    good = [(minute, [stale(OK)]) for minute in (1, 10)]
+    assert events((0, [stale()]), *good, (1441, [stale()])) == [(0, OPENED), (10, RECOVERED), (1441, OPENED)]
+
+
+def test_two_places_are_two_incidents_and_the_worst_of_one_key_counts():
+    looks = [(0, [stale(WARN), stale(OK, where="other"), stale(FAIL)]), (1, [stale(WARN, where="other")])]
+    assert story(*looks) == [(0, OPENED, "raw_snapshots"), (1, OPENED, "other")]
+    incidents, _ = step({}, looks[0][1], NOON, repeat=DAY)
+    assert incidents["data_stale/raw_snapshots"].level == FAIL
+
+
+def test_a_notice_says_what_where_since_when_and_what_to_do():
+    _, (notice,) = step({}, [stale(since="2025-07-30")], NOON, repeat=DAY)
+    assert notice.subject == "FAIL: Data is stale: raw_snapshots"
+    assert notice.text.splitlines() == [
+        "it is fail",
+        "where: raw_snapshots",
+        "since: 2025-07-30",
+        f"what to do: {KINDS['data_stale'].to_do}",
+        f"ID: {stale().id} (`cryptoliq alerts close {stale().id}` closes the incident)",
+    ]
+    _, (unknown,) = step({}, [stale()], NOON, repeat=DAY)
+    assert unknown.since == "2025-08-01T12:00:00+00:00"
+
+
+def test_a_recovery_says_what_is_so_now_and_asks_for_nothing():
+    incidents, _ = step({}, [stale(since="2025-07-30")], NOON, repeat=DAY)
+    for minutes in (1, 7):
+        incidents, notices = step(incidents, [stale(OK)], NOON + minutes * MINUTE, repeat=DAY)
+    (notice,) = notices
+    assert (notice.subject, notice.level) == ("OK again: Data is stale: raw_snapshots", OK)
+    assert notice.text.splitlines() == ["it is ok", "where: raw_snapshots", "since: 2025-07-30"]
+
+
+# Properties.
+
+LOOKS = st.lists(
+    st.tuples(
+        st.integers(1, 400),
+        st.lists(
+            st.builds(
+                stale,
+                st.sampled_from([OK, OK, WARN, FAIL]),
+                st.sampled_from(["a", "b"]),
+                since=st.sampled_from([None, "x"]),
+            ),
+            max_size=4,
+        ),
+    ),
+    max_size=60,
+)
+
+
+def timed(steps: list[tuple[int, list[Finding]]]) -> list[tuple[float, list[Finding]]]:
+    minutes = itertools.accumulate(wait for wait, _ in steps)
+    return [(minute, conditions) for minute, (_, conditions) in zip(minutes, steps, strict=True)]
+
+
+def by_place(told: list[tuple[float, str, str]], place: str) -> list[tuple[float, str]]:
+    return [(minutes, event) for minutes, event, where in told if where == place]
+
+
+@given(LOOKS)
+def test_no_incident_is_opened_twice_nor_told_as_back_twice_within_the_hold_back(steps):
+    told = story(*timed(steps))
+    for place, event in itertools.product("ab", (OPENED, RETURNED)):
+        minutes = [at for at, what in by_place(told, place) if what == event]
+        assert all(later - earlier >= 1440 for earlier, later in itertools.pairwise(minutes))
+
+
+@given(LOOKS)
+def test_every_opened_incident_has_one_recovery_at_most_before_it_opens_again(steps):
+    for place in "ab":
+        turns = [what for _, what in by_place(story(*timed(steps)), place) if what in (OPENED, RETURNED, RECOVERED)]
+        for number, what in enumerate(turns):
+            assert (what == RECOVERED) == (number % 2 == 1)
+
+
+@given(LOOKS)
+def test_every_opened_incident_that_stays_well_for_a_day_has_exactly_one_recovery(steps):
+    looks = timed(steps)
+    end = looks[-1][0] if looks else 0
+    well = [(end + minutes, [stale(OK, where=place) for place in "ab"]) for minutes in (1, 720, 1441, 1500)]
+    for place in "ab":
+        turns = [what for _, what in by_place(story(*looks, *well), place) if what in (OPENED, RETURNED, RECOVERED)]
+        assert turns.count(RECOVERED) * 2 == len(turns)
+
+
+@given(LOOKS, st.randoms())
+def test_the_order_of_the_conditions_of_a_look_does_not_matter(steps, random):
+    mixed = [(wait, random.sample(conditions, len(conditions))) for wait, conditions in steps]
+    one, other = {}, {}
+    for (minutes, conditions), (_, shuffled) in zip(timed(steps), timed(mixed), strict=True):
+        at = NOON + minutes * MINUTE
+        one, told = step(one, conditions, at, repeat=DAY)
+        other, told_too = step(other, shuffled, at, repeat=DAY)
+        assert (one, told) == (other, told_too)
+
+
+@given(LOOKS)
+def test_between_two_notices_of_a_place_that_stays_bad_lies_a_day_but_for_growing_worse(steps):
+    bad = [(wait, [condition for condition in conditions if condition.level != OK]) for wait, conditions in steps]
+    for place in "ab":
+        told = [at for at, what in by_place(story(*timed(bad)), place) if what != ESCALATED]
+        assert all(later - earlier >= 1440 for earlier, later in itertools.pairwise(told))
+
+
+def test_a_clock_that_is_set_back_tells_nothing_twice():
+    incidents, _ = step({}, [stale()], NOON, repeat=DAY)
+    assert step(incidents, [stale()], NOON - 3 * DAY, repeat=DAY)[1] == []
+
+
+@pytest.mark.parametrize("level", [WARN, FAIL])
+def test_an_incident_comes_back_from_the_state_file_as_it_was(level):
+    (incident,) = step({}, [stale(level, since="2025-07-30", figures={"age": 3.5})], NOON, repeat=DAY)[0].values()
+    assert Incident.of(incident.to_dict()) == incident

@@ -1,0 +1,65 @@
+"""Asset checks on shares by day: filled rows and outliers of the cleaned table, sound rows of the labels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.features.engineering import engineer_features
+from cryptoliq_assets.labels.targets import label_targets
+from cryptoliq_assets.orchestration.checks.cleaned import filled_share, outlier_share
+from cryptoliq_assets.orchestration.checks.labels import sound_share
+from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets_tests.support.frames import cleaned_rows, day
+from cryptoliq_assets_tests.support.settings import make_settings
+
+MARCH = ["2025-03"]
+
+
+def home(folder: Path, **said: float | bool) -> tuple[Settings, TableStore]:
+    """20 coins on 6 days of March, and what is said of half of them on the last day."""
+    rows = [
+        {"coin": f"C{coin:02}", "day": number, **(said if number == 6 and coin % 2 else {})}
+        for coin in range(20)
+        for number in range(1, 7)
+    ]
+    settings, cleaned = make_settings(home_dir=folder), cleaned_rows(rows)
+    store = TableStore(settings)
+    store.write("cleaned_snapshots", cleaned, MARCH)
+    features = engineer_features(cleaned)
+    store.write("labels", label_targets(features, horizon_days=1, since=day(1), until=day(31)), MARCH)
+    return settings, store
+
+
+def passed(settings: Settings, store: TableStore) -> dict[str, bool]:
+    checks = {"filled": filled_share, "outlier": outlier_share, "sound": sound_share}
+    return {name: check(settings, store, MARCH).passed for name, check in checks.items()}
+
+
+def test_days_like_the_days_before_pass_every_share(tmp_path):
+    assert passed(*home(tmp_path)) == {"filled": True, "outlier": True, "sound": True}
+
+
+@pytest.mark.parametrize(
+    ("said", "failed"),
+    [
+        ({"filled_forward": True}, {"filled", "sound"}),
+        ({"filled_backward": True}, {"filled", "sound"}),
+        ({"filled_forward": True, "outlier": True}, {"outlier", "sound"}),
+        ({"7d": np.nan}, {"sound"}),
+    ],
+)
+def test_a_day_with_many_filled_rows_outliers_or_unsound_rows_fails_the_share_that_says_so(tmp_path, said, failed):
+    found = passed(*home(tmp_path, **said))
+    assert {name for name, fine in found.items() if not fine} == failed
+
+
+def test_a_share_check_names_the_day_the_share_and_the_usual(tmp_path):
+    finding = filled_share(*home(tmp_path, filled_forward=True), MARCH)
+    assert finding.metadata["days"] == {"2025-03-06": "50.0%, usually 0.0%"}
+
+
+def test_an_empty_table_passes(tmp_path):
+    settings = make_settings(home_dir=tmp_path)
+    assert passed(settings, TableStore(settings)) == {"filled": True, "outlier": True, "sound": True}

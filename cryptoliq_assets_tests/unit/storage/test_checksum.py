@@ -1,0 +1,221 @@
+"""A month file with any byte changed is not used: reads fail, and its stamp vouches for nothing."""
+
+import datetime as dt
+import os
+import random
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from upath import UPath
+
+from cryptoliq_assets.schemas.tables import DERIVED_TABLES
+from cryptoliq_assets.storage.checksum import check_footer
+from cryptoliq_assets.storage.damaged_tables import is_intact, set_aside, verify_rows
+from cryptoliq_assets.storage.file_stamp import FileFingerprint
+from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets.storage.validation import TableDamaged, TableInvalid
+from cryptoliq_assets_tests.support.markets import Home, assert_same_tables, quick_folder, snapshot
+from cryptoliq_assets_tests.unit.ingestion.test_drop_folder import MARCH, NAME
+
+MONTH = "2022-03"
+DAYS = [MARCH, MARCH + dt.timedelta(days=1)]
+
+
+@pytest.fixture(scope="module")
+def home():
+    with quick_folder() as folder:
+        home = Home.at(folder)
+        home.drop(NAME, snapshot(DAYS, missing=0))
+        home.bring_up_to_date()
+        yield home
+
+
+def flipped(content: bytes, place: int, bit: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ (1 << bit)]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("table", DERIVED_TABLES)
+def test_a_bit_flipped_anywhere_in_a_month_file_is_detected_before_a_row_is_used(home: Home, table: str) -> None:
+    path, store = home.store.path(table, MONTH), home.store
+    content, chance = path.read_bytes(), random.Random(3)
+    # Also each byte of the last 300: seal, footer length and the end of the footer.
+    places = [*chance.sample(range(len(content)), 120), *range(len(content) - 60, len(content))]
+    stamp = store.stamp(table, MONTH)
+    try:
+        for place in places:
+            path.write_bytes(flipped(content, place, chance.randrange(8)))
+            with pytest.raises(TableInvalid):
+                store.read(table, [MONTH])
+            with pytest.raises(TableInvalid):
+                store.read(table, [MONTH], columns=["date"])
+            # A stamp that is still believed is the one that was written.
+            assert store.stamp(table, MONTH) in (None, stamp), place
+    finally:
+        path.write_bytes(content)
+    assert len(store.read(table, [MONTH]))
+
+
+def test_files_of_other_names_in_a_tables_folder_are_no_months_of_it(home: Home) -> None:
+    folder = home.store.folder("labels")
+    names = ["2022-03 (copy).parquet", "old-2022-03.parquet", "2022-13.parquet", "2022-3.parquet", "2022-03-01.parquet"]
+    try:
+        for name in names:
+            (folder / name).write_bytes(b"")
+        assert home.store.months("labels") == [MONTH]
+        assert home.plan().months == []
+    finally:
+        for name in names:
+            (folder / name).unlink()
+
+
+def test_a_folder_in_the_place_of_a_month_file_is_named_with_its_remedy_when_the_month_is_written(home: Home) -> None:
+    frame, path = home.store.read("cleaned_snapshots", [MONTH]), home.store.path("cleaned_snapshots", MONTH)
+    content = path.read_bytes()
+    path.unlink()
+    path.mkdir()
+    try:
+        with pytest.raises(
+            TableDamaged, match=r"a folder is in its place; `cryptoliq verify --repair` sets it aside"
+        ) as told:
+            home.store.write("cleaned_snapshots", frame, [MONTH])
+        assert str(told.value).count(str(path)) == 1
+        with pytest.raises(TableDamaged, match="a folder, not a regular file") as told:
+            home.store.read("cleaned_snapshots", [MONTH])
+        assert str(told.value).count(str(path)) == 1
+    finally:
+        path.rmdir()
+        path.write_bytes(content)
+
+
+def test_the_error_names_file_expected_and_found_digest_and_remedy(home: Home) -> None:
+    path = home.store.path("labels", MONTH)
+    content = path.read_bytes()
+    path.write_bytes(flipped(content, 40, 1))
+    try:
+        with pytest.raises(TableDamaged) as raised:
+            home.store.read("labels", [MONTH])
+    finally:
+        path.write_bytes(content)
+    told = str(raised.value)
+    assert str(path) in told
+    assert "sha256 of its data is" in told
+    assert ", expected " in told
+    assert "`cryptoliq verify --repair`" in told
+
+
+def test_a_truncated_month_file_is_detected_at_any_length(home: Home) -> None:
+    path = home.store.path("labels", MONTH)
+    content = path.read_bytes()
+    try:
+        for length in (0, 3, 8, len(content) // 2, len(content) - 9, len(content) - 1):
+            path.write_bytes(content[:length])
+            assert not is_intact(home.store, "labels", MONTH), length
+    finally:
+        path.write_bytes(content)
+
+
+def test_other_readers_pass_over_the_seal(home: Home) -> None:
+    path = home.store.path("engineered_features", MONTH)
+    with path.open("rb") as handle:
+        assert check_footer(handle)
+    assert pq.read_table(path).num_rows == home.store.stamp("engineered_features", MONTH).rows
+
+
+def test_a_month_file_of_an_earlier_version_without_a_seal_is_read(home: Home) -> None:
+    path, store = home.store.path("labels", MONTH), home.store
+    content = path.read_bytes()
+    table = pq.read_table(path)
+    stamp = store.stamp("labels", MONTH)
+    before = store.read("labels", [MONTH])
+    old = FileFingerprint(**_fields(stamp))
+    pq.write_table(table.replace_schema_metadata(old.written()), path)
+    try:
+        assert store.read("labels", [MONTH]).equals(before)
+        assert store.is_fresh("labels", MONTH)
+    finally:
+        path.write_bytes(content)
+
+
+def _fields(stamp: FileFingerprint) -> dict:
+    return {name: value for name, value in stamp.__dict__.items() if name != "in_order"} | {"sealed": False}
+
+
+def test_rows_that_are_not_those_of_the_stamp_are_found_by_the_deep_check(home: Home) -> None:
+    path, store = home.store.path("labels", MONTH), home.store
+    content = path.read_bytes()
+    verify_rows(store, "labels", MONTH)
+    table, stamp = pq.read_table(path), store.stamp("labels", MONTH)
+    # A whole file, written by somebody else: its bytes are what was written, its rows are not those of the stamp.
+    fewer = table.slice(1).replace_schema_metadata(FileFingerprint(**_fields(stamp)).written())
+    pq.write_table(fewer, path)
+    try:
+        with pytest.raises(TableInvalid, match="digest of the rows of 1 day"):
+            verify_rows(store, "labels", MONTH)
+    finally:
+        path.write_bytes(content)
+
+
+def test_damage_is_detected_in_an_object_store_as_well(home: Home) -> None:
+    settings = home.settings.model_copy(update={"tables_url": "memory://sealed"})
+    store = TableStore(settings)
+    for table in ("raw_snapshots", "cleaned_snapshots"):
+        store.write(table, home.store.read(table), [MONTH])
+    path = store.path("cleaned_snapshots", MONTH)
+    content = path.read_bytes()
+    UPath(path).write_bytes(flipped(content, 50, 3))
+    with pytest.raises(TableDamaged, match="sha256 of its data"):
+        store.read("cleaned_snapshots")
+    assert set_aside(store, "cleaned_snapshots", MONTH) is not None
+    assert store.months("cleaned_snapshots") == []
+
+
+@pytest.mark.parametrize("what", ["pipe", "folder", "link", "device"])
+def test_what_is_no_file_in_place_of_a_month_is_not_read_and_hangs_nothing(
+    home: Home, tmp_path: Path, what: str
+) -> None:
+    path, store = home.store.path("labels", MONTH), home.store
+    aside = tmp_path / "aside"
+    aside.write_bytes(path.read_bytes())
+    path.unlink()
+    try:
+        if what == "pipe":
+            os.mkfifo(path)
+        elif what == "folder":
+            path.mkdir()
+        else:
+            path.symlink_to(aside if what == "link" else "/dev/zero")
+        with pytest.raises(TableDamaged, match="not a regular file"):
+            store.read("labels", [MONTH])
+        assert store.stamp("labels", MONTH) is None
+        assert store.stale_months()["labels"] == [MONTH]
+    finally:
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        path.write_bytes(aside.read_bytes())
+
+
+@pytest.mark.parametrize("table", DERIVED_TABLES)
+def test_a_damaged_month_that_was_set_aside_is_made_again_by_the_next_refresh(table: str) -> None:
+    with quick_folder() as folder:
+        home, other = (Home.at(folder / name) for name in ("damaged", "whole"))
+        for each in (home, other):
+            each.drop(NAME, snapshot(DAYS, missing=0))
+            each.bring_up_to_date()
+        path = home.store.path(table, MONTH)
+        path.write_bytes(flipped(path.read_bytes(), 60, 2))
+        assert set_aside(home.store, table, MONTH) == path.with_name(f".{MONTH}.parquet.damaged")
+        home.bring_up_to_date()
+        assert_same_tables(home.store, other.store)
+
+
+def test_a_damaged_raw_month_is_read_again_from_the_archive_when_a_file_comes(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    home.drop(NAME, snapshot(DAYS, missing=0))
+    home.bring_up_to_date()
+    before = home.store.read("raw_snapshots")
+    path = home.store.path("raw_snapshots", MONTH)
+    path.write_bytes(flipped(path.read_bytes(), 60, 2))
+    home.drop("coingecko_20220330.csv", snapshot([MARCH.replace(day=30)]))
+    home.bring_up_to_date()
+    after = home.store.read("raw_snapshots")
+    assert len(after[after["date"].isin(before["date"])]) == len(before)
