@@ -8,7 +8,7 @@ from .cells import Cells as Cells, latest_moment as latest_moment, read_cells as
 from .header import (
     MOST_LISTED_ROWS as MOST_LISTED_ROWS,
     Document as Document,
-    FileRefusedError as FileRefusedError,
+    FileRejectedError as FileRejectedError,
     check_duplicate_columns as check_duplicate_columns,
     check_missing as check_missing,
     file_date as file_date,

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from cryptoliq_assets.ingestion.csv.cells import read_text
-from cryptoliq_assets.ingestion.csv.header import Document, FileRefusedError
+from cryptoliq_assets.ingestion.csv.header import Document, FileRejectedError
 from cryptoliq_assets.ingestion.csv.number_formats import (
     BY_VALUE,
     EXPECTED,
@@ -108,10 +108,10 @@ def find_cell_errors(screened: ValidatedRows, document: Document, refused: Seque
 
 
 def check_cell_errors(errors: Sequence[CellError]) -> None:
-    """Raise FileRefusedError ("systematic_errors") if an error selects rows by their value."""
+    """Raise FileRejectedError ("systematic_errors") if an error selects rows by their value."""
     selective = [error.issue for error in errors if error.selective]
     if selective:
-        raise FileRefusedError(
+        raise FileRejectedError(
             "systematic_errors",
             f"{'; '.join(selective)}; without these rows the file is a biased sample of the market: correct the format at the "
             "source and send the file again",

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from cryptoliq_assets.ingestion.csv.header import Document, FileRefusedError, iso_date
+from cryptoliq_assets.ingestion.csv.header import Document, FileRejectedError, iso_date
 from cryptoliq_assets.ingestion.csv.rejections import Reason
 from cryptoliq_assets.schemas import CONTRACT_COLUMNS, NUMBER_COLUMNS, PLAUSIBLE, UNIT_COLUMN, UNSIGNED_COLUMNS
 
@@ -77,7 +77,7 @@ class Cells:
 
 
 def read_cells(document: Document) -> Cells:
-    """Read the contract's columns that a document has, none of them twice. Raises FileRefusedError ("unreadable")."""
+    """Read the contract's columns that a document has, none of them twice. Raises FileRejectedError ("unreadable")."""
     names = [name for name in NUMBER_COLUMNS if name in document.columns]
     texts = [name for name in document.columns if name in CONTRACT_COLUMNS and name not in names]
     texts += [*document.optional_columns, *([UNIT_COLUMN] if UNIT_COLUMN in document.columns else [])]
@@ -92,11 +92,11 @@ def read_cells(document: Document) -> Cells:
 
 
 def read_text(document: Document, names: list[str]) -> tuple[dict[str, pa.Array], Layout]:
-    """Some columns as trimmed text, of well-formed records. Raises FileRefusedError ("unreadable")."""
+    """Some columns as trimmed text, of well-formed records. Raises FileRejectedError ("unreadable")."""
     try:
         table, layout = _read(document, dict.fromkeys(names, pa.string()))
     except pa.ArrowInvalid as error:
-        raise FileRefusedError("unreadable", f"the file cannot be read as CSV: {str(error)[:200]}") from error
+        raise FileRejectedError("unreadable", f"the file cannot be read as CSV: {str(error)[:200]}") from error
     return {name: _trimmed(table, name) for name in names}, layout
 
 

@@ -1,6 +1,6 @@
 """What a raw file must be before a row of it is read: its name, its text, its header.
 
-Each thing that is wrong with a file as a whole has a code and a sentence for a person, raised as `FileRefusedError`.
+Each thing that is wrong with a file as a whole has a code and a sentence for a person, raised as `FileRejectedError`.
 """
 
 import codecs
@@ -39,7 +39,7 @@ MOST_LISTED_ROWS = 100_000
 _COLUMNS_SHOWN, _NAME_SHOWN = 20, 40
 
 
-class FileRefusedError(Exception):
+class FileRejectedError(Exception):
     """The file as a whole is refused: `code` for machines, the message for people."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -117,17 +117,17 @@ def name_fault(name: str) -> str | None:
 def open_document(content: bytes) -> Document:
     """The header and body of a raw file.
 
-    Raises FileRefusedError: "empty", "too_large", "wrong_type", "not_utf8", "binary", and as `_bounded_header`. Columns are
+    Raises FileRejectedError: "empty", "too_large", "wrong_type", "not_utf8", "binary", and as `_bounded_header`. Columns are
     judged later.
     """
     if not content or content.isspace():
         size = "0 bytes" if not content else f"{len(content)} bytes, all blank"
-        raise FileRefusedError("empty", f"the file is empty ({size}); expected a header and rows")
+        raise FileRejectedError("empty", f"the file is empty ({size}); expected a header and rows")
     if len(content) > _MOST_BYTES:
-        raise FileRefusedError("too_large", f"the file has {len(content)} bytes; at most {_MOST_BYTES} can be read")
+        raise FileRejectedError("too_large", f"the file has {len(content)} bytes; at most {_MOST_BYTES} can be read")
     found = detect_type(content)
     if found is not None:
-        raise FileRefusedError("wrong_type", f"the file is {found.name}, not CSV; {found.remedy}")
+        raise FileRejectedError("wrong_type", f"the file is {found.name}, not CSV; {found.remedy}")
     encoding = _check_encoding(content)
     header, body_start = _bounded_header(content)
     columns = tuple(cell.strip() for cell in split_cells(header))
@@ -137,7 +137,7 @@ def open_document(content: bytes) -> Document:
 def _bounded_header(content: bytes) -> tuple[str, int]:
     """The header's text and where the body begins, of a text within all limits.
 
-    Raises FileRefusedError: "unclosed_quote", "too_many_cells", "row_too_long", "too_many_rows" or "too_many_refused".
+    Raises FileRejectedError: "unclosed_quote", "too_many_cells", "row_too_long", "too_many_rows" or "too_many_refused".
     """
     from cryptoliq_assets.ingestion.csv.text_scan import scan_text
 
@@ -152,24 +152,24 @@ def _bounded_header(content: bytes) -> tuple[str, int]:
         scan = scan_text(content, scan.bytes_at, most_cells=MOST_CELLS, most_bytes=len(content))
     if scan.unclosed >= 0 and scan.most_cells <= MOST_CELLS:
         line = line_at(content, scan.unclosed)
-        raise FileRefusedError("unclosed_quote", f'line {line}: a cell opens with a quote (") that never closes')
+        raise FileRejectedError("unclosed_quote", f'line {line}: a cell opens with a quote (") that never closes')
     if scan.most_cells > MOST_CELLS:
         line = line_at(content, scan.cells_at)
-        raise FileRefusedError(
+        raise FileRejectedError(
             "too_many_cells",
             f"line {line} has more than {MOST_CELLS:,} cells, the limit of a row; expected the columns of the contract: "
             "check the line ends, or remove columns that are not needed",
         )
     if scan.most_bytes > MOST_ROW_BYTES:
         line = line_at(content, scan.bytes_at)
-        raise FileRefusedError(
+        raise FileRejectedError(
             "row_too_long",
             f"line {line} has more than {MOST_ROW_BYTES:,} bytes, the limit of a row: check the line ends, or shorten its cells",
         )
     _check_row_count(content, scan.rows)
     if scan.misfits > MOST_LISTED_ROWS and 2 * scan.misfits > scan.rows:
         line = line_at(content, scan.first_misfit)
-        raise FileRefusedError(
+        raise FileRejectedError(
             "too_many_refused",
             f"{scan.misfits:,} of {scan.rows:,} rows have another number of cells than the header (the first: line {line}); "
             "expected as many cells in each row as the header has columns",
@@ -178,10 +178,10 @@ def _bounded_header(content: bytes) -> tuple[str, int]:
 
 
 def _check_row_count(content: bytes, rows: int) -> None:
-    """Raise FileRefusedError ("too_many_rows") if reading so many rows takes more memory than a file of this size may use."""
+    """Raise FileRejectedError ("too_many_rows") if reading so many rows takes more memory than a file of this size may use."""
     most = (SPARE_BYTES + MEMORY_FACTOR * len(content)) // ROW_MEMORY_BYTES
     if rows > most:
-        raise FileRefusedError(
+        raise FileRejectedError(
             "too_many_rows",
             f"the file has {rows:,} rows of {len(content) / rows:.0f} bytes on average; a file of its size may have {most:,}, so "
             f"that it is read in {MEMORY_FACTOR} times its size and {SPARE_BYTES // 10**6} MB; split it into several files",
@@ -189,15 +189,15 @@ def _check_row_count(content: bytes, rows: int) -> None:
 
 
 def check_duplicate_columns(document: Document) -> None:
-    """Raise FileRefusedError ("doubled_columns") where the header names a column of the contract twice."""
+    """Raise FileRejectedError ("doubled_columns") where the header names a column of the contract twice."""
     columns = document.columns
     doubled = [name for name in (*CONTRACT_COLUMNS, OBSERVED_COLUMN, UNIT_COLUMN) if columns.count(name) > 1]
     if doubled:
-        raise FileRefusedError("doubled_columns", f"the header names {', '.join(doubled)} more than once")
+        raise FileRejectedError("doubled_columns", f"the header names {', '.join(doubled)} more than once")
 
 
 def check_missing(document: Document, *, needed: Sequence[str] = REQUIRED_COLUMNS) -> None:
-    """Raise FileRefusedError ("missing_columns") unless the header has every column that is needed."""
+    """Raise FileRejectedError ("missing_columns") unless the header has every column that is needed."""
     columns = document.columns
     missing = [name for name in needed if name not in columns]
     if not missing:
@@ -205,7 +205,7 @@ def check_missing(document: Document, *, needed: Sequence[str] = REQUIRED_COLUMN
     shown = ", ".join(repr(name[:_NAME_SHOWN]) for name in columns[:_COLUMNS_SHOWN])
     more = f" and {len(columns) - _COLUMNS_SHOWN} more" if len(columns) > _COLUMNS_SHOWN else ""
     message = f"missing columns: {', '.join(missing)}; found: {shown}{more}"
-    raise FileRefusedError("missing_columns", message + _delimiter_hint(columns, needed))
+    raise FileRejectedError("missing_columns", message + _delimiter_hint(columns, needed))
 
 
 def _delimiter_hint(columns: Sequence[str], needed: Sequence[str]) -> str:
@@ -217,20 +217,20 @@ def _delimiter_hint(columns: Sequence[str], needed: Sequence[str]) -> str:
 
 
 def _check_encoding(content: bytes) -> str:
-    """Name of the encoding, which is UTF-8; raises FileRefusedError ("not_utf8", "binary") naming place and byte."""
+    """Name of the encoding, which is UTF-8; raises FileRejectedError ("not_utf8", "binary") naming place and byte."""
     for mark, encoding in _WIDE_MARKS.items():
         if content.startswith(mark):
-            raise FileRefusedError("not_utf8", f"line 1: the file begins with the mark of {encoding}; expected UTF-8")
+            raise FileRejectedError("not_utf8", f"line 1: the file begins with the mark of {encoding}; expected UTF-8")
     nul = content.find(b"\0")
     if nul >= 0:
-        raise FileRefusedError("binary", f"line {line_at(content, nul)}: NUL at byte {nul}: not a text file")
+        raise FileRejectedError("binary", f"line {line_at(content, nul)}: NUL at byte {nul}: not a text file")
     if not _is_utf8(content):
         try:
             content.decode("utf-8")
         except UnicodeDecodeError as error:
             line, byte = line_at(content, error.start), content[error.start]
             message = f"line {line}: byte 0x{byte:02x} at offset {error.start} is not UTF-8"
-            raise FileRefusedError("not_utf8", message) from error
+            raise FileRejectedError("not_utf8", message) from error
     return "utf-8 with byte order mark" if content.startswith(codecs.BOM_UTF8) else "utf-8"
 
 

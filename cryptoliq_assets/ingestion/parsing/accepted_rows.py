@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from cryptoliq_assets.ingestion.csv import (
     OPTIONAL_SCHEMA,
     Document,
-    FileRefusedError,
+    FileRejectedError,
     ValidatedRows,
     file_date,
     latest_moment,
@@ -98,7 +98,7 @@ def kept_rows(screened: ValidatedRows, starts: Sequence[int] | np.ndarray) -> Ac
 
 def describe_kept(
     kept: AcceptedRows, findings: Sequence[UnitFinding], *, compare: bool = True, reject: bool = True
-) -> list[tuple[pa.Table, dict[str, Any]] | FileRefusedError]:
+) -> list[tuple[pa.Table, dict[str, Any]] | FileRejectedError]:
     """For each file its rows (ROWS_SCHEMA, changes in percent) and what its report says of them.
 
     With `compare`, stated values that contradict the other columns of their row are dropped and derived. With `reject`
@@ -129,7 +129,7 @@ def describe_kept(
     for place, told in enumerate(described):
         told["unread_cells"] = {name: int(counts[place]) for name, counts in unread.items() if counts[place]}
     table = _table(kept, whole, optional.columns)
-    rejected: dict[int, FileRefusedError] = {}
+    rejected: dict[int, FileRejectedError] = {}
     if compare and reject:
         supplied = {name: table[name].to_numpy() for name in OPTIONAL_NUMBERS if name in kept.optional}
         rejected = find_scale_faults(numbers | supplied, starts=starts) | contradiction_errors(wrong)

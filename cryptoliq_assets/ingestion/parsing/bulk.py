@@ -16,7 +16,7 @@ import numpy as np
 from cryptoliq_assets.ingestion.csv import (
     Cells,
     Document,
-    FileRefusedError,
+    FileRejectedError,
     Reason,
     RefusedRow,
     ValidatedRows,
@@ -158,7 +158,7 @@ def _open(place: int, file: RawFile) -> _OpenedFile | None:
         return None
     try:
         document = open_document(content)
-    except FileRefusedError:
+    except FileRejectedError:
         return None
     rows = content.count(b"\n", document.body_start) - 1
     return _OpenedFile(place, file, document, rows) if rows > 0 and document.encoding == "utf-8" else None
@@ -171,7 +171,7 @@ def _is_sound(document: Document) -> bool:
     try:
         check_duplicate_columns(document)
         check_missing(document)
-    except FileRefusedError:
+    except FileRejectedError:
         return False
     return True
 
@@ -183,7 +183,7 @@ def _parse_together(group: Sequence[_OpenedFile], rules: _Rules) -> dict[int, Pa
         return {}
     try:
         cells = read_cells(_joined(group))
-    except FileRefusedError:
+    except FileRejectedError:
         return {}
     if cells.layout.rows_read + len(cells.layout.blank) != sum(opened.rows for opened in group):
         # A line without any character is no record, and whose the records after it are is not told.
@@ -207,7 +207,7 @@ def _parse_together(group: Sequence[_OpenedFile], rules: _Rules) -> dict[int, Pa
     observed = judged.screened.cells.text.get(OBSERVED_COLUMN)
     parsed = {}
     for opened, start, finding, outcome in zip(judged.group, first_rows[:-1], findings, described, strict=True):
-        if isinstance(outcome, FileRefusedError):
+        if isinstance(outcome, FileRejectedError):
             continue
         rows, told = outcome
         report = blank_report(opened.file.name, opened.file.content, sha256=opened.file.sha256)

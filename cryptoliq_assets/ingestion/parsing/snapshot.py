@@ -21,7 +21,7 @@ from cryptoliq_assets.ingestion.csv import (
     REPEATS,
     CellError,
     Document,
-    FileRefusedError,
+    FileRejectedError,
     RefusedRow,
     ValidatedRows,
     check_cell_errors,
@@ -94,7 +94,7 @@ class ParsedSnapshot:
     def refused_unread(cls, name: str, *, size: int, reason: str, code: str = "too_large") -> "ParsedSnapshot":
         """A file refused before its content was looked at; its report has no sha256."""
         report = blank_report(name, b"") | {"sha256": None, "size_bytes": size}
-        return cls(None, _NONE_REFUSED, reason, _refused(report, FileRefusedError(code, reason)))
+        return cls(None, _NONE_REFUSED, reason, _refused(report, FileRejectedError(code, reason)))
 
 
 @dataclass
@@ -142,7 +142,7 @@ def parse_snapshot(
             max_empty_share=max_empty_share,
             questions=questions,
         )
-    except FileRefusedError as refusal:
+    except FileRejectedError as refusal:
         rows = None
         _refused(report, _telling(refusal, progress))
     misnamed = name_fault(name)
@@ -150,7 +150,7 @@ def parse_snapshot(
         # Read all the same: a foreign file has more to be told of than its name.
         besides = f"; besides, {report['refusal']}" if report["refusal"] else ""
         rows = None
-        _refused(report, FileRefusedError("bad_name", misnamed + besides))
+        _refused(report, FileRejectedError("bad_name", misnamed + besides))
     return ParsedSnapshot(rows, _refused_table(progress.refused), report["refusal"], report)
 
 
@@ -167,7 +167,7 @@ def snapshot_dates(content: bytes) -> set[dt.date]:
         if only is not None:
             return {only}
         text, _ = read_text(document, ["date"])
-    except FileRefusedError:
+    except FileRejectedError:
         return set()  # Why it cannot be read is for `parse_snapshot` to say.
     return {day for cell in pc.unique(text["date"]).to_pylist() if (day := iso_date(cell)) is not None}
 
@@ -202,7 +202,7 @@ def _accepted_rows(
     max_empty_share: float,
     questions: bool,
 ) -> pa.Table:
-    """The rows let in, with `progress` filled on the way; raises FileRefusedError."""
+    """The rows let in, with `progress` filled on the way; raises FileRejectedError."""
     report = progress.report
     document = open_document(content)
     report |= {"encoding": document.encoding, "ignored_columns": document.ignored_columns}
@@ -237,10 +237,10 @@ def _accepted_rows(
     declared = declared_unit(screened, document)
     [finding] = infer_file_units(screened, file_of=every_row, files=1, override=change_unit, declared=declared)
     if isinstance(finding, UnitConflictError):
-        raise FileRefusedError("unit_conflict", str(finding)) from finding
+        raise FileRejectedError("unit_conflict", str(finding)) from finding
     kept = kept_rows(screened, [0, int(np.count_nonzero(screened.kept))])
     [outcome] = describe_kept(kept, [finding], compare=not questions, reject=rejects_content(max_refused_share))
-    if isinstance(outcome, FileRefusedError):
+    if isinstance(outcome, FileRejectedError):
         raise outcome
     rows, described = outcome
     fill_report(
@@ -260,38 +260,38 @@ def rejects_content(max_refused_share: float) -> bool:
 
 
 def _check_rows(screened: ValidatedRows, document: Document, *, max_refused_share: float) -> None:
-    """Raise FileRefusedError where rows condemn a file.
+    """Raise FileRejectedError where rows condemn a file.
 
     Codes: "empty", "truncated", "empty_columns", "no_usable_rows", "too_many_refused".
     """
     rows, refused = screened.cells.layout.rows_read, screened.refused
     if not rows:
-        raise FileRefusedError("empty", "the file has a header but no rows")
+        raise FileRejectedError("empty", "the file has a header but no rows")
     line = truncated_line(screened, document)
     if line is not None:
-        raise FileRefusedError(
+        raise FileRejectedError(
             "truncated", f"line {line}: the file breaks off within its last row: the transfer was cut"
         )
     check_vital_columns(screened, max_share=max_refused_share)
     leading = max(refused, key=refused.__getitem__, default="")
     if not screened.kept.any():
-        raise FileRefusedError("no_usable_rows", f"none of the {rows} rows is usable (leading reason: {leading})")
+        raise FileRejectedError("no_usable_rows", f"none of the {rows} rows is usable (leading reason: {leading})")
     if screened.faulty > max_refused_share * rows:
         share = f"{screened.faulty} of {rows} rows are refused, more than {max_refused_share:.0%}"
-        raise FileRefusedError("too_many_refused", f"{share} (leading reason: {leading})")
+        raise FileRejectedError("too_many_refused", f"{share} (leading reason: {leading})")
 
 
-def _telling(refusal: FileRefusedError, progress: _Progress) -> FileRefusedError:
+def _telling(refusal: FileRejectedError, progress: _Progress) -> FileRejectedError:
     """The refusal with the systematic errors, or else the first faulty row, where rows have to do with it: so that two
     files of one foreign shape are told apart."""
     first = next((row for row in progress.refused if row.reason not in _REPEATED), None)
     if first is None or refusal.code not in _ABOUT_ROWS:
         return refusal
     told = "; ".join(error.issue for error in progress.errors) or f"first fault: {first.fault}"
-    return FileRefusedError(refusal.code, f"{refusal}; {told}")
+    return FileRejectedError(refusal.code, f"{refusal}; {told}")
 
 
-def _refused(report: dict[str, Any], refusal: FileRefusedError) -> dict[str, Any]:
+def _refused(report: dict[str, Any], refusal: FileRejectedError) -> dict[str, Any]:
     """Write into the report that the file as a whole is refused, its good rows with it."""
     refused = {reason: count for reason, count in report["rows_refused"].items() if reason != FILE_REFUSED}
     good = report["rows_read"] - sum(refused.values())

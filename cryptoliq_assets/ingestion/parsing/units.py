@@ -21,7 +21,7 @@ from typing import Literal, get_args
 import numpy as np
 import pyarrow.compute as pc
 
-from cryptoliq_assets.ingestion.csv import Document, FileRefusedError, ValidatedRows, find_records, short
+from cryptoliq_assets.ingestion.csv import Document, FileRejectedError, ValidatedRows, find_records, short
 from cryptoliq_assets.schemas import UNIT_COLUMN
 
 Unit = Literal["percent", "fraction"]
@@ -273,7 +273,7 @@ def _proof(name: str, evidence: Mapping[str, UnitEvidence]) -> Unit | None:
 def declared_unit(screened: ValidatedRows, document: Document) -> Unit | None:
     """The unit; None where the file has no such column, or no cell of it says anything.
 
-    Every well-formed row has a say, let in or not. Raises FileRefusedError ("bad_change_unit") where one says something
+    Every well-formed row has a say, let in or not. Raises FileRejectedError ("bad_change_unit") where one says something
     else than the first, or no unit at all.
     """
     cells = screened.cells.text.get(UNIT_COLUMN)
@@ -292,6 +292,6 @@ def declared_unit(screened: ValidatedRows, document: Document) -> Unit | None:
     line = int(lines[screened.cells.layout.positions[row]]) + document.header_lines
     said = f"line {line}: {UNIT_COLUMN} is {short(wrong)}"
     before = f"; the rows before it say {short(words[0])}" if words[0] != wrong else ""
-    raise FileRefusedError(
+    raise FileRejectedError(
         "bad_change_unit", f"{said}; expected {' or '.join(UNITS)}, the same in every row of the file{before}"
     )

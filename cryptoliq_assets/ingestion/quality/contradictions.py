@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from cryptoliq_assets.ingestion.csv import FileRefusedError
+from cryptoliq_assets.ingestion.csv import FileRejectedError
 from cryptoliq_assets.schemas import DERIVED_COLUMNS
 
 # A stated value agrees if it is this close to the derived one, relatively or absolutely.
@@ -90,14 +90,14 @@ def find_contradictions(
     return found
 
 
-def contradiction_errors(found: Mapping[str, Contradiction]) -> dict[int, FileRefusedError]:
+def contradiction_errors(found: Mapping[str, Contradiction]) -> dict[int, FileRejectedError]:
     """Return the reason to reject each file in which most rows of a column disagree, all such columns together."""
     reasons: dict[int, dict[str, str]] = {}
     for name, contradiction in found.items():
         for place, reason in contradiction.condemned.items():
             reasons.setdefault(place, {})[name] = reason
     return {
-        place: FileRefusedError(
+        place: FileRejectedError(
             "contradiction",
             f"{'; '.join(by_column.values())}; correct the columns, or leave {' and '.join(by_column)} out: they are derived then",
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cryptoliq_assets.ingestion.csv import FileRefusedError, Reason, ValidatedRows
+from cryptoliq_assets.ingestion.csv import FileRejectedError, Reason, ValidatedRows
 from cryptoliq_assets.schemas import CONTRACT_COLUMNS
 
 # Without these nothing of a row can be used.
@@ -31,14 +31,14 @@ def mark_useless(screened: ValidatedRows) -> dict[str, np.ndarray]:
 
 
 def check_vital_columns(screened: ValidatedRows, *, max_share: float) -> None:
-    """Raise FileRefusedError ("empty_columns") if coin, price or volume is empty in more than a share of the rows."""
+    """Raise FileRejectedError ("empty_columns") if coin, price or volume is empty in more than a share of the rows."""
     rows, empty = screened.cells.layout.rows_read, mark_useless(screened)
     useless = int(np.count_nonzero(np.logical_or.reduce([*empty.values()]))) if empty else 0
     if useless <= max_share * rows:
         return
     counts = {name: int(np.count_nonzero(marked)) for name, marked in empty.items() if marked.any()}
     columns = " and ".join(_describe(name, count, rows) for name, count in counts.items())
-    raise FileRefusedError(
+    raise FileRejectedError(
         "empty_columns",
         f"{columns}; a row without coin, price or 24h_volume cannot be used, and {useless} of {rows} rows "
         f"(more than {max_share:.0%}) lack one of them: send the file again with these cells",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cryptoliq_assets.ingestion.csv import FileRefusedError
+from cryptoliq_assets.ingestion.csv import FileRejectedError
 
 _USD_COLUMNS = ("price", "24h_volume", "mkt_cap")
 # Fewer rows prove nothing about a scale, or about how two columns move together.
@@ -28,7 +28,7 @@ _SUPPLIED = ("circulating_supply", "high_24h", "low_24h")
 _REMEDY = "send prices, volumes and market caps in USD"
 
 
-def find_scale_faults(numbers: Mapping[str, np.ndarray], *, starts: np.ndarray) -> dict[int, FileRefusedError]:
+def find_scale_faults(numbers: Mapping[str, np.ndarray], *, starts: np.ndarray) -> dict[int, FileRejectedError]:
     """Return the reason to reject each file whose numbers are on another scale.
 
     Args:
@@ -40,7 +40,7 @@ def find_scale_faults(numbers: Mapping[str, np.ndarray], *, starts: np.ndarray) 
     for place, reason in [*_ratio_faults(numbers, starts), *_range_faults(numbers, starts)]:
         # The range is the better reason: it comes last.
         faults[place] = reason
-    return {place: FileRefusedError("implausible_scale", f"{reason}; {_REMEDY}") for place, reason in faults.items()}
+    return {place: FileRejectedError("implausible_scale", f"{reason}; {_REMEDY}") for place, reason in faults.items()}
 
 
 def _range_faults(numbers: Mapping[str, np.ndarray], starts: np.ndarray) -> list[tuple[int, str]]:

@@ -87,7 +87,7 @@ _NOTHING_ASKED = Requests(
 
 
 def locate(content: bytes) -> tuple[Document, Located]:
-    """The text and where its records lie; raises FileRefusedError where parsing refuses the text."""
+    """The text and where its records lie; raises FileRejectedError where parsing refuses the text."""
     document = open_document(content)
     return document, find_records(document.body)
 

@@ -10,7 +10,7 @@ from cryptoliq_assets.ingestion.csv.header import (
     MOST_CELLS,
     MOST_LISTED_ROWS,
     MOST_ROW_BYTES,
-    FileRefusedError,
+    FileRejectedError,
     open_document,
 )
 from cryptoliq_assets.ingestion.csv.records import find_records
@@ -35,7 +35,7 @@ ROW = BITCOIN + "\n"
     ],
 )
 def test_a_text_beyond_a_limit_is_refused_before_it_is_split(content, code, words):
-    with pytest.raises(FileRefusedError) as told:
+    with pytest.raises(FileRejectedError) as told:
         open_document(content.encode())
     assert told.value.code == code
     for word in words:
