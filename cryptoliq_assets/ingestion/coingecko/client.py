@@ -12,7 +12,7 @@ import httpx
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.ingestion.coingecko.charts import SERIES
 from cryptoliq_assets.ingestion.coingecko.coins import coin_id
-from cryptoliq_assets.ingestion.coingecko.errors import CoinNotFoundError, DeadlinePassed, FetchError
+from cryptoliq_assets.ingestion.coingecko.errors import CoinNotFoundError, DeadlineExceededError, FetchError
 from cryptoliq_assets.ingestion.coingecko.rate_limit import Clock, Limiter
 from cryptoliq_assets.ingestion.coingecko.responses import Response, RetryableError, value_of
 from cryptoliq_assets.ingestion.coingecko.retry import RetryPolicy
@@ -90,8 +90,8 @@ class CoinGecko:
     def _get(self, path: str, params: dict[str, Any], *, what: str, fault: Callable[[Any], str | None]) -> Any:
         """The value of one request; `fault` says what is wrong with one, None where nothing is.
 
-        Raises DeadlinePassed, BudgetSpent or FetchError where no further request would do better, PartFailed where this one
-        failed every time, CoinGone on 404.
+        Raises DeadlineExceededError, BudgetExhaustedError or FetchError where no further request would do better, RetriesExhaustedError where this one
+        failed every time, CoinNotFoundError on 404.
         """
         tries = RetryPolicy(self.limiter, self.deadline, self.settings.coingecko.backoff_seconds, self.say)
         return tries.run(lambda: self._once(path, params, what=what, fault=fault))
@@ -124,7 +124,7 @@ class CoinGecko:
                     raise RetryableError(f"{what}: more than {_MOST_BYTES // 2**20} MiB came, no answer is as long")
                 if self.clock.now() > self.deadline:
                     # A server that sends a byte now and then meets no timeout.
-                    raise DeadlinePassed(f"{what}: the time allowed was over before the whole answer had come")
+                    raise DeadlineExceededError(f"{what}: the time allowed was over before the whole answer had come")
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Response(response.status_code, headers, self._without_key(bytes(body), response.status_code))
 

@@ -74,7 +74,7 @@ def coin_id(entry: Any) -> str | None:
 
 
 def check_error_share(errors: Sequence[str], *, coins: int) -> None:
-    """Raise WouldBeRefused, naming the coins, where more than MAX_ERROR_SHARE of `coins` (and more than one) have an error."""
+    """Raise OutputRejectedError, naming the coins, where more than MAX_ERROR_SHARE of `coins` (and more than one) have an error."""
     if len(errors) > max(1, int(MAX_ERROR_SHARE * coins)):
         raise OutputRejectedError(
             f"{len(errors)} of {coins} coins have an error, more than {MAX_ERROR_SHARE:.0%}, and nothing is written: "
@@ -92,13 +92,13 @@ def cleaned_note(cleaned: Sequence[str]) -> list[str]:
 
 
 def check_page_columns(coins: Sequence[dict[str, Any]], *, number: int) -> None:
-    """Raise WouldBeRefused where no coin of a page has a price or a volume."""
+    """Raise OutputRejectedError where no coin of a page has a price or a volume."""
     if len(coins) >= _MIN_PAGE_COINS:
         _check_columns(coins, _PAGE_COLUMNS, what=f"page {number} of the market")
 
 
 def check_market_columns(coins: Sequence[dict[str, Any]]) -> None:
-    """Raise WouldBeRefused, naming the keys, where no coin of the market has a value of a column that a snapshot needs."""
+    """Raise OutputRejectedError, naming the keys, where no coin of the market has a value of a column that a snapshot needs."""
     if len(coins) >= _MIN_MARKET_COINS:
         _check_columns(coins, _MARKET_COLUMNS, what="the market")
 

@@ -85,7 +85,7 @@ def check_file(
     """The content of a contract file of one row a coin, and a sentence for each coin left out of it.
 
     The contract's own parser judges it: coins whose row it refuses are left out. `errors` are those of coins left out before.
-    Raises WouldBeRefused where ingest would refuse the file, or too many coins have an error.
+    Raises OutputRejectedError where ingest would refuse the file, or too many coins have an error.
     """
     content = to_csv(rows, columns)
     parsed = parse_content(name, content, settings, today=today)

@@ -5,11 +5,11 @@ class FetchError(RuntimeError):
     """Nothing more can be asked for now; the message says why, and what to do. What came is kept for the next try."""
 
 
-class DeadlinePassed(FetchError):
+class DeadlineExceededError(FetchError):
     """The time that a fetch may take is over, or would be before the service wants to be asked again."""
 
 
-class BudgetSpent(FetchError):
+class BudgetExhaustedError(FetchError):
     """The month's requests are used up."""
 
 
@@ -17,7 +17,7 @@ class OutputRejectedError(FetchError):
     """What came makes a file that ingest would refuse."""
 
 
-class RequestRefused(FetchError):
+class RequestRejectedError(FetchError):
     """This request is refused; those for other coins may not be."""
 
 

@@ -37,7 +37,7 @@ from cryptoliq_assets.ingestion.coingecko.errors import (
     CoinNotFoundError,
     FetchError,
     OutputRejectedError,
-    RequestRefused,
+    RequestRejectedError,
     RetriesExhaustedError,
 )
 from cryptoliq_assets.ingestion.coingecko.provenance import has_live_snapshots, known_days, note_written
@@ -178,7 +178,7 @@ class History:
                 in_a_row = 0
             except CoinNotFoundError:
                 in_a_row = 0
-            except RequestRefused as refused:
+            except RequestRejectedError as refused:
                 in_a_row += 1
                 if in_a_row >= _MOST_FAILURES:
                     raise
@@ -200,7 +200,7 @@ class History:
         return gone, failed
 
     def _chart_errors(self, job: HistoryCheckpoint, names: list[str]) -> list[str]:
-        """A sentence that names the coins whose charts have an error; WouldBeRefused where they are too many."""
+        """A sentence that names the coins whose charts have an error; OutputRejectedError where they are too many."""
         charts = {name: read(job.chart_path(name)) or {} for name in names}
         errors = {name: f"{name}: {chart['error']}" for name, chart in charts.items() if chart.get("error")}
         try:

@@ -17,7 +17,7 @@ from typing import Any
 from filelock import FileLock
 
 from cryptoliq_assets.core import Settings, read_object, write_json
-from cryptoliq_assets.ingestion.coingecko.errors import BudgetSpent, DeadlinePassed, FetchError
+from cryptoliq_assets.ingestion.coingecko.errors import BudgetExhaustedError, DeadlineExceededError, FetchError
 
 MINUTE = 60.0
 # By plan: requests a minute and a month (None: the plan has no monthly budget). A demo key has 30 and 10,000 at
@@ -70,12 +70,12 @@ class Limiter:
     def take(self, deadline: float) -> None:
         """Wait until one more request may be sent, and count it.
 
-        Raises DeadlinePassed where that would be after `deadline` (seconds since 1970), BudgetSpent where the month's
+        Raises DeadlineExceededError where that would be after `deadline` (seconds since 1970), BudgetExhaustedError where the month's
         requests are used up.
         """
         while wait := self._try():
             if self.clock.now() + wait.seconds > deadline:
-                raise DeadlinePassed(f"{wait.reason}, after the time allowed")
+                raise DeadlineExceededError(f"{wait.reason}, after the time allowed")
             self.clock.sleep(wait.seconds)
 
     def hold(self, seconds: float) -> None:
@@ -111,7 +111,7 @@ class Limiter:
         with self._state() as state:
             now = self.clock.now()
             if self.per_month is not None and state["used"] >= self.per_month:
-                raise BudgetSpent(
+                raise BudgetExhaustedError(
                     f"the {self.per_month:,} requests of {state['month']} are used up (CRYPTOLIQ_COINGECKO__REQUESTS_PER_MONTH); "
                     "the next month begins anew"
                 )

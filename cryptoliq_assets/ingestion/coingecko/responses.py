@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from cryptoliq_assets.ingestion.coingecko.errors import CoinNotFoundError, FetchError, RequestRefused
+from cryptoliq_assets.ingestion.coingecko.errors import CoinNotFoundError, FetchError, RequestRejectedError
 
 # Codes in the body of a 400 or 401: https://docs.coingecko.com/docs/errors-and-rate-limits has these four, …
 _NO_KEY, _RESTRICTED, _PRO_KEY, _DEMO_KEY = 10002, 10005, 10010, 10011
@@ -64,7 +64,7 @@ class RetryableError(RuntimeError):
 def value_of(answer: Response, *, what: str, now: float, plan: str) -> Any:
     """The JSON of a good answer to a request for `what`; `plan` is the one that settings name.
 
-    Raises Again (limits, faults of the service, a body that broke off), CoinGone (404), FetchError (asking again would
+    Raises Again (limits, faults of the service, a body that broke off), CoinNotFoundError (404), FetchError (asking again would
     not help).
     """
     status = answer.status
@@ -79,7 +79,7 @@ def value_of(answer: Response, *, what: str, now: float, plan: str) -> Any:
         raise CoinNotFoundError(f"{what}: not found ({_said(answer)})")
     refusal = _refusal(answer, what, plan)
     raise (
-        RequestRefused(refusal)
+        RequestRejectedError(refusal)
         if status in _ABOUT_REQUEST and _error_code(answer) not in _ABOUT_KEY
         else FetchError(refusal)
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
-from cryptoliq_assets.ingestion.coingecko.errors import DeadlinePassed, RetriesExhaustedError
+from cryptoliq_assets.ingestion.coingecko.errors import DeadlineExceededError, RetriesExhaustedError
 from cryptoliq_assets.ingestion.coingecko.rate_limit import Limiter
 from cryptoliq_assets.ingestion.coingecko.responses import RetryableError
 
@@ -32,7 +32,7 @@ class RetryPolicy:
     def run(self, ask: Callable[[], Any]) -> Any:
         """What `ask` returns once it does not raise Again.
 
-        Raises DeadlinePassed or BudgetSpent where no further try may be made, PartFailed where all came to nothing, and
+        Raises DeadlineExceededError or BudgetExhaustedError where no further try may be made, RetriesExhaustedError where all came to nothing, and
         whatever else `ask` raises.
         """
         retrying = Retrying(
@@ -78,7 +78,7 @@ class RetryPolicy:
     def _give_up(self, state: RetryCallState) -> Any:
         again = _again(state)
         if self._is_too_late(again):
-            raise DeadlinePassed(
+            raise DeadlineExceededError(
                 f"{again}; the next try would be in {self._wait(again):.0f} s, after the time allowed"
             ) from again
         raise RetriesExhaustedError(f"{again}; {_ATTEMPTS} times in a row") from again

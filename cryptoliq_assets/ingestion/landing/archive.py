@@ -9,7 +9,7 @@ from cryptoliq_assets.ingestion.landing.catalog import CatalogEntry
 from cryptoliq_assets.ingestion.landing.safe_open import read_file
 
 
-class ArchiveDamaged(RuntimeError):
+class ArchiveDamagedError(RuntimeError):
     """An archived file is not what was received; the message names file, expected, found and remedy."""
 
 
@@ -18,7 +18,7 @@ def archived_path(file: CatalogEntry, settings: Settings) -> Path:
 
 
 def read_archived(file: CatalogEntry, settings: Settings) -> bytes:
-    """Read the copy of an accepted file; raises ArchiveDamaged where it is absent or not what was received."""
+    """Read the copy of an accepted file; raises ArchiveDamagedError where it is absent or not what was received."""
     path = archived_path(file, settings)
     try:
         # The limit is the size when it was received: the setting may have become smaller since.
@@ -75,13 +75,13 @@ class _Reading:
 def _problem(file: CatalogEntry, home: Path, state: tuple | None, reading: _Reading) -> str | None:
     try:
         read_archived(file, reading.settings)
-    except ArchiveDamaged as error:
+    except ArchiveDamagedError as error:
         return str(error)
     return None
 
 
-def _damaged(file: CatalogEntry, path: Path, reason: str) -> ArchiveDamaged:
-    return ArchiveDamaged(
+def _damaged(file: CatalogEntry, path: Path, reason: str) -> ArchiveDamagedError:
+    return ArchiveDamagedError(
         f"{path} is damaged: {reason}; no month is built from it: restore it from a backup, or put {file.name} as it was "
         "received into data/raw and run `cryptoliq verify --repair`, then `cryptoliq materialize`"
     )

@@ -102,7 +102,7 @@ class MonthRows:
         return [whole.append_column("source_file", names).append_column("arrival", pa.array(arrivals))]
 
     def _from_archive(self, files: list[CatalogEntry]) -> dict[int, pa.Table]:
-        """Rows of accepted files by arrival, read anew; ArchiveDamaged, ValueError where one is refused by now."""
+        """Rows of accepted files by arrival, read anew; ArchiveDamagedError, ValueError where one is refused by now."""
         rows: dict[int, pa.Table] = {}
         # What was accepted stays so, however small a share of refused rows the settings allow by now.
         settings = self.settings.with_values(ingestion={"max_rejected_fraction": 1.0})

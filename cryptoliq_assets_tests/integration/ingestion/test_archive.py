@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.ingestion.landing.archive import (
-    ArchiveDamaged,
+    ArchiveDamagedError,
     archive_problem,
     read_archived,
     restore_from_drop_folder,
@@ -58,7 +58,7 @@ def test_a_bit_flipped_anywhere_in_an_archived_file_is_detected(made: Home, plac
     content[place % len(content)] ^= 1 << bit
     path.write_bytes(content)
     try:
-        with pytest.raises(ArchiveDamaged, match="its sha256 is"):
+        with pytest.raises(ArchiveDamagedError, match="its sha256 is"):
             read_archived(file, made.settings)
     finally:
         path.write_bytes(whole)
@@ -76,7 +76,7 @@ def test_no_month_is_built_from_a_changed_archived_file_and_the_other_months_go_
     assert home.store.months("raw_snapshots") == ["2022-02", "2022-05"]
     # What was made of March while it was sound stays.
     assert "2022-03" in home.store.months("cleaned_snapshots")
-    with pytest.raises(ArchiveDamaged):
+    with pytest.raises(ArchiveDamagedError):
         home.intake.take_in(["2022-03"])
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from cryptoliq_assets.ingestion.coingecko.client import CoinGecko
 from cryptoliq_assets.ingestion.coingecko.errors import (
-    BudgetSpent,
+    BudgetExhaustedError,
     CoinNotFoundError,
-    DeadlinePassed,
+    DeadlineExceededError,
     FetchError,
     RetriesExhaustedError,
 )
@@ -172,7 +172,10 @@ def test_a_named_time_of_nothing_or_no_sense_is_not_asked_again_at_once(tmp_path
 def test_a_named_time_beyond_the_deadline_ends_the_fetch_without_waiting(tmp_path, service) -> None:
     service.faults = [(MARKETS, Fault(429, b"Throttled", {"Retry-After": "86400"}))]
     waited = Waited()
-    with asker(tmp_path, service, waited) as client, pytest.raises(DeadlinePassed, match="86400 s, after the time"):
+    with (
+        asker(tmp_path, service, waited) as client,
+        pytest.raises(DeadlineExceededError, match="86400 s, after the time"),
+    ):
         client.markets(1)
     assert waited.waits == []
 
@@ -180,7 +183,7 @@ def test_a_named_time_beyond_the_deadline_ends_the_fetch_without_waiting(tmp_pat
 def test_a_limit_met_for_ever_ends_at_the_one_deadline(tmp_path, service) -> None:
     service.faults = [(MARKETS, gecko.THROTTLED)] * 50
     waited = Waited()
-    with asker(tmp_path, service, waited, seconds=600) as client, pytest.raises(DeadlinePassed):
+    with asker(tmp_path, service, waited, seconds=600) as client, pytest.raises(DeadlineExceededError):
         client.markets(1)
     assert (len(service.asked), waited.at) == (11, NOW + 600)
 
@@ -280,7 +283,7 @@ def test_a_hold_of_the_service_is_told_as_its_own_by_the_next_run(tmp_path, serv
         "86400 s, after the time allowed",
         "the service wanted fewer requests: none is sent before 01:40 UTC",
     ):
-        with asker(tmp_path, service, Waited()) as client, pytest.raises(DeadlinePassed, match=words):
+        with asker(tmp_path, service, Waited()) as client, pytest.raises(DeadlineExceededError, match=words):
             client.markets(1)
     assert len(service.asked) == 1
 
@@ -288,7 +291,10 @@ def test_a_hold_of_the_service_is_told_as_its_own_by_the_next_run(tmp_path, serv
 def test_a_deadline_that_passes_within_an_answer_is_told_as_that(tmp_path, service) -> None:
     waited = Waited()
     service.seen = lambda path: setattr(waited, "at", NOW + 2000)
-    with asker(tmp_path, service, waited) as client, pytest.raises(DeadlinePassed, match="the time allowed was over"):
+    with (
+        asker(tmp_path, service, waited) as client,
+        pytest.raises(DeadlineExceededError, match="the time allowed was over"),
+    ):
         client.markets(1)
     assert (len(service.asked), waited.waits) == (1, [])
 
@@ -363,7 +369,7 @@ def test_the_month_s_budget_ends_a_fetch_and_the_next_month_begins_anew(tmp_path
     with asker(tmp_path, service, waited, **said) as client:
         client.markets(1)
         client.markets(2)
-        with pytest.raises(BudgetSpent, match="the 2 requests of 2025-03 are used up"):
+        with pytest.raises(BudgetExhaustedError, match="the 2 requests of 2025-03 are used up"):
             client.markets(1)
     assert len(service.asked) == 2
     waited.at += 31 * 86_400

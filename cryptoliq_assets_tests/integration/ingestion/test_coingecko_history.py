@@ -13,7 +13,7 @@ import pytest
 from cryptoliq_assets.ingestion.coingecko import history as coingecko_history
 from cryptoliq_assets.ingestion.coingecko.charts import daily_points, rows_of
 from cryptoliq_assets.ingestion.coingecko.csv_export import write_new
-from cryptoliq_assets.ingestion.coingecko.errors import BudgetSpent, FetchError
+from cryptoliq_assets.ingestion.coingecko.errors import BudgetExhaustedError, FetchError
 from cryptoliq_assets.ingestion.coingecko.history import History, Progress
 from cryptoliq_assets.ingestion.coingecko.provenance import known_days, note_written
 from cryptoliq_assets.ingestion.coingecko.snapshot import fetch_snapshot
@@ -480,7 +480,7 @@ def test_a_budget_too_small_is_said_at_once_used_up_and_gone_on_with_next_month(
     settings = {"coingecko__requests_per_month": 3}
     asked = history(tmp_path, service, waited, **settings)
     asked.say = said.append
-    with pytest.raises(BudgetSpent):
+    with pytest.raises(BudgetExhaustedError):
         asked.fetch()
     assert said[1] == "only 2 requests are left this month: the rest waits for the next, what came is kept"
     assert service.charts() == ["coin-1", "coin-2"]

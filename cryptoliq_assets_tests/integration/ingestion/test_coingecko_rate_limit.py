@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from cryptoliq_assets.ingestion.coingecko.errors import DeadlinePassed, FetchError
+from cryptoliq_assets.ingestion.coingecko.errors import DeadlineExceededError, FetchError
 from cryptoliq_assets.ingestion.coingecko.rate_limit import Limiter
 from cryptoliq_assets_tests.support.coingecko_api import NOW, Waited
 from cryptoliq_assets_tests.support.markets import quick_folder
@@ -43,7 +43,7 @@ def test_a_wait_that_would_end_after_the_deadline_is_not_begun(tmp_path: Path) -
     waited = Waited()
     limiter = Limiter(tmp_path / "limits.json", 1, None, waited.clock)
     limiter.take(NOW + 30)
-    with pytest.raises(DeadlinePassed, match="1 requests a minute"):
+    with pytest.raises(DeadlineExceededError, match="1 requests a minute"):
         limiter.take(NOW + 30)
     assert waited.waits == []
 

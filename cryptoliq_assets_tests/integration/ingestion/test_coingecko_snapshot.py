@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets.ingestion.coingecko.csv_export import exclusive_fetch_lock, live_name
-from cryptoliq_assets.ingestion.coingecko.errors import DeadlinePassed, FetchError
+from cryptoliq_assets.ingestion.coingecko.errors import DeadlineExceededError, FetchError
 from cryptoliq_assets.ingestion.coingecko.snapshot import fetch_snapshot, merge_pages
 from cryptoliq_assets.ingestion.landing.drop_folder import dry_run_file
 from cryptoliq_assets_tests.support import coingecko_api as gecko
@@ -122,7 +122,7 @@ def test_one_deadline_holds_for_all_pages_together(tmp_path, service) -> None:
         Waited(),
     )
     service.faults = [("&page=1", gecko.THROTTLED), ("&page=2", gecko.THROTTLED)]
-    with pytest.raises(DeadlinePassed):
+    with pytest.raises(DeadlineExceededError):
         fetch_snapshot(settings, clock=waited.clock)
     assert waited.waits == [60.0]
     assert not settings.raw_dir.exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cryptoliq_assets.ingestion.landing.archive import ArchiveDamaged
+from cryptoliq_assets.ingestion.landing.archive import ArchiveDamagedError
 from cryptoliq_assets.ingestion.landing.catalog import CatalogEntry
 from cryptoliq_assets.ingestion.landing.drop_folder import batches
 from cryptoliq_assets.ingestion.landing.intake import Intake, IntakeResult
@@ -386,7 +386,7 @@ def test_an_archived_file_that_is_gone_is_an_error_that_names_it(home: Home) -> 
     take_in(home, "2022-03")
     home.store.path("raw_snapshots", "2022-03").unlink()
     (home.settings.archive_dir / NAME).unlink()
-    with pytest.raises(ArchiveDamaged, match=f"{NAME} is damaged: it is gone"):
+    with pytest.raises(ArchiveDamagedError, match=f"{NAME} is damaged: it is gone"):
         home.intake.take_in(["2022-03"])
 
 
