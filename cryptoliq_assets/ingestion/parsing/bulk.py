@@ -104,7 +104,7 @@ def parse_snapshots(
     """What `parse_snapshot` says of each file, in the order given: to the last bit, whatever they are read beside.
 
     Tables of files that were read together share memory: it is free when the last of them is gone. Never raises on
-    any content; ValueError for an unknown `ingestion.change_unit`.
+    any content; ValueError for an unknown `change_unit`.
     """
     rules = _Rules(first_date, change_unit, max_refused_share, max_empty_share)
     found: dict[int, ParsedSnapshot] = {}

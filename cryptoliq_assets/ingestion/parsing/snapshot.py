@@ -120,7 +120,7 @@ def parse_snapshot(
 ) -> ParsedSnapshot:
     """Read one raw file.
 
-    `name` is the bare file name; rows dated before `first_date` or after `today` are refused. `ingestion.change_unit` is
+    `name` is the bare file name; rows dated before `first_date` or after `today` are refused. `change_unit` is
     "auto", or the unit of 1h, 24h and 7d ("percent", "fraction") of a file that declares none. A file with more than
     `ingestion.max_rejected_fraction` of its rows at fault (repeated rows are no fault), or without coin, price or volume, is refused as a
     whole; with a share of 1 no file is refused because of its values. The report names columns that are empty in more than
@@ -128,7 +128,7 @@ def parse_snapshot(
     of the content, where it is known already; "" where nobody asks for it. `questions`: the file is no snapshot, its rows are
     to be forecast, each by itself (`validate_inference_rows`).
 
-    Never raises on any content; ValueError for an unknown `ingestion.change_unit`.
+    Never raises on any content; ValueError for an unknown `change_unit`.
     """
     progress = _Progress(blank_report(name, content, sha256=sha256))
     report = progress.report

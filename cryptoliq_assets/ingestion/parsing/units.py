@@ -2,7 +2,7 @@
 
 Four kinds of evidence, strongest first:
 
-- What the file declares, in its column `ingestion.change_unit`. Only a proof to the contrary is held against it.
+- What the file declares, in its column `change_unit`. Only a proof to the contrary is held against it.
 - `price_change_24h`, where the file carries it: price - price / (1 + change) holds for one unit only.
 - Values below -1: nothing falls by more than all of itself, so they prove percent. Files of fractions hold a few as
   faults (a negative price, and the row after one), never in the share in which every real day of percents has them.
