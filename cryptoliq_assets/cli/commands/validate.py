@@ -28,12 +28,12 @@ def validate(settings: Settings, files: tuple[Path, ...], as_json: bool, report_
     """
     from cryptoliq_assets.core import write_json
     from cryptoliq_assets.ingestion.landing import dry_run_file
-    from cryptoliq_assets.ingestion.reports import entry_of, read_command_report
+    from cryptoliq_assets.ingestion.reports import build_command_report, summarize_file_report
 
     today = dt.datetime.now(dt.UTC).date()
     reports = [dry_run_file(path, settings, today=today).report for path in files]
     if report_file is not None:
-        write_json(report_file, read_command_report(map(entry_of, reports)))
+        write_json(report_file, build_command_report(map(summarize_file_report, reports)))
     if as_json:
         click.echo(json.dumps(reports, indent=2, ensure_ascii=False, default=str))
     else:

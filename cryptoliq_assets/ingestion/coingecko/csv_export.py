@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from cryptoliq_assets.core import Settings, holds, write_file
 from cryptoliq_assets.ingestion.coingecko.coins import check_error_share
 from cryptoliq_assets.ingestion.coingecko.errors import FetchError, OutputRejectedError
-from cryptoliq_assets.ingestion.csv import short
+from cryptoliq_assets.ingestion.csv import quote_cell
 from cryptoliq_assets.ingestion.landing import open_catalog, parse_content
 from cryptoliq_assets.schemas import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, UNIT_COLUMN
 
@@ -89,10 +89,10 @@ def check_file(
     """
     content = to_csv(rows, columns)
     parsed = parse_content(name, content, settings, today=today)
-    refused = {row["line"]: row for row in parsed.refused_rows.to_pylist()}
+    refused = {row["line"]: row for row in parsed.rejected_rows.to_pylist()}
     # The header is line 1, and no cell has a line end.
     left_out = [
-        f"{rows[line - 2]['coin']}: {row['column'] or 'the row'} is {short(row['value'] or '')} ({row['reason']})"
+        f"{rows[line - 2]['coin']}: {row['column'] or 'the row'} is {quote_cell(row['value'] or '')} ({row['reason']})"
         for line, row in sorted(refused.items())
     ]
     check_error_share([*errors, *left_out], coins=len(rows) + len(errors))

@@ -14,9 +14,9 @@ from pathlib import Path
 from cryptoliq_assets.core import Settings, UnreadError, read_object, write_json
 from cryptoliq_assets.ingestion.coingecko.csv_export import history_name, live_name
 from cryptoliq_assets.ingestion.coingecko.errors import FetchError
-from cryptoliq_assets.ingestion.csv import file_date
+from cryptoliq_assets.ingestion.csv import parse_file_date
 from cryptoliq_assets.ingestion.landing import list_folder, open_catalog, read_file, unknown_files
-from cryptoliq_assets.ingestion.parsing import snapshot_dates
+from cryptoliq_assets.ingestion.parsing import read_snapshot_dates
 
 # Of a name, the newest digests that are kept: the one in the tables and the one in the drop folder are among them.
 _KEPT = 8
@@ -40,13 +40,13 @@ def known_days(settings: Settings) -> KnownDays:
         (own if is_own else others).update(file.dates)
     new = {entry.name for entry in unknown_files(look, catalogue)}
     for name in [*(entry.name for entry in look.files), *look.passed_over]:
-        day = file_date(name)
+        day = parse_file_date(name)
         if name not in new and (day is None or name != history_name(day)):
             # The catalogue knows its days.
             continue
         content = _content(settings.raw_dir / name, settings)
         is_own = content is not None and hashlib.sha256(content).hexdigest() in record.get(name, [])
-        days = ({day} if day else set()) | snapshot_dates(content or b"")
+        days = ({day} if day else set()) | read_snapshot_dates(content or b"")
         (own if is_own else others).update(days)
     return KnownDays(own - others, others)
 
@@ -54,7 +54,7 @@ def known_days(settings: Settings) -> KnownDays:
 def has_live_snapshots(settings: Settings) -> bool:
     received = [file.name for file in open_catalog(settings).files(states=["waiting", "accepted"])]
     names = {*received, *(entry.name for entry in list_folder(settings.raw_dir).files)}
-    return any(name == live_name(day) for name in names if (day := file_date(name)))
+    return any(name == live_name(day) for name in names if (day := parse_file_date(name)))
 
 
 def note_written(contents: Mapping[str, bytes], settings: Settings) -> None:

@@ -1,35 +1,44 @@
 from .cell_errors import (
     CellError as CellError,
     check_cell_errors as check_cell_errors,
+    exclude_systematic_rows as exclude_systematic_rows,
     find_cell_errors as find_cell_errors,
-    without_systematic as without_systematic,
 )
-from .cells import Cells as Cells, latest_moment as latest_moment, read_cells as read_cells, read_text as read_text
+from .cells import (
+    Cells as Cells,
+    find_latest_timestamp as find_latest_timestamp,
+    read_cells as read_cells,
+    read_text as read_text,
+)
 from .header import (
-    MOST_LISTED_ROWS as MOST_LISTED_ROWS,
+    MAX_LISTED_ROWS as MAX_LISTED_ROWS,
     Document as Document,
     FileRejectedError as FileRejectedError,
     check_duplicate_columns as check_duplicate_columns,
-    check_missing as check_missing,
-    file_date as file_date,
-    iso_date as iso_date,
-    name_fault as name_fault,
+    check_required_columns as check_required_columns,
+    describe_name_error as describe_name_error,
     open_document as open_document,
+    parse_file_date as parse_file_date,
+    parse_iso_date as parse_iso_date,
 )
-from .optional_columns import OPTIONAL_SCHEMA as OPTIONAL_SCHEMA, read_optional as read_optional
-from .records import Records as Records, find_records as find_records, split_cells as split_cells
+from .optional_columns import OPTIONAL_SCHEMA as OPTIONAL_SCHEMA, parse_optional_columns as parse_optional_columns
+from .records import (
+    RecordBounds as RecordBounds,
+    find_record_bounds as find_record_bounds,
+    split_header_cells as split_header_cells,
+)
 from .rejections import (
-    FILE_REFUSED as FILE_REFUSED,
-    REPEATS as REPEATS,
+    FILE_REJECTED as FILE_REJECTED,
+    REPEAT_REASONS as REPEAT_REASONS,
     Reason as Reason,
-    RefusedRow as RefusedRow,
-    short as short,
+    RejectedRow as RejectedRow,
+    quote_cell as quote_cell,
 )
 from .row_validation import (
     ValidatedRows as ValidatedRows,
+    find_truncated_line as find_truncated_line,
     latest_allowed_date as latest_allowed_date,
-    refused_rows as refused_rows,
-    truncated_line as truncated_line,
+    list_rejected_rows as list_rejected_rows,
     validate_inference_rows as validate_inference_rows,
     validate_rows as validate_rows,
     validate_single_file as validate_single_file,

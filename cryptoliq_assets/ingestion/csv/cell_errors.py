@@ -23,8 +23,8 @@ from cryptoliq_assets.ingestion.csv.number_formats import (
     read_formatted,
     uses_decimal_comma,
 )
-from cryptoliq_assets.ingestion.csv.records import find_records
-from cryptoliq_assets.ingestion.csv.rejections import Reason, RefusedRow, short
+from cryptoliq_assets.ingestion.csv.records import find_record_bounds
+from cryptoliq_assets.ingestion.csv.rejections import Reason, RejectedRow, quote_cell
 from cryptoliq_assets.ingestion.csv.row_validation import ValidatedRows
 from cryptoliq_assets.schemas import CHANGE_COLUMNS
 
@@ -67,7 +67,7 @@ class CellError:
         by_value = "; they differ from the other cells in value" if self.selective else ""
         return (
             f"{self.column}: systematic error in {count}: {self.kind}{by_value}; such as line {self.lines[0]}: "
-            f"{self.column} is {short(self.sample)}; expected {self.expected}"
+            f"{self.column} is {quote_cell(self.sample)}; expected {self.expected}"
         )
 
     @property
@@ -83,22 +83,22 @@ class CellError:
         }
 
 
-def find_cell_errors(screened: ValidatedRows, document: Document, refused: Sequence[RefusedRow]) -> list[CellError]:
+def find_cell_errors(validated: ValidatedRows, document: Document, refused: Sequence[RejectedRow]) -> list[CellError]:
     """Return the systematic errors of a file, by column; `refused` are all of its rejected rows."""
-    numbers = screened.cells.numbers
+    numbers = validated.cells.numbers
     wrong = {
-        name: np.flatnonzero(numbers.faults[place] == Reason.NOT_A_NUMBER)[:_MOST_CELLS]
-        for place, name in enumerate(screened.cells.number_names)
+        name: np.flatnonzero(numbers.reasons[place] == Reason.NOT_A_NUMBER)[:_MOST_CELLS]
+        for place, name in enumerate(validated.cells.number_names)
     }
     wrong = {name: rows for name, rows in wrong.items() if len(rows) >= _MIN_BY_VALUE}
-    errors = _find_split_numbers(screened, document, refused) + _find_date_forms(refused)
+    errors = _find_split_numbers(validated, document, refused) + _find_date_forms(refused)
     if not wrong:
         return errors
     text, _ = read_text(document, [*wrong])
-    lines = find_records(bytes(document.body)).lines[screened.cells.layout.positions] + document.header_lines
+    lines = find_record_bounds(bytes(document.body)).lines[validated.cells.layout.positions] + document.header_lines
     for name, rows in wrong.items():
         cells = text[name].take(pa.array(rows)).to_pylist()
-        others = _valid_values(screened, name)
+        others = _valid_values(validated, name)
         found = _find_formats(name, cells, lines[rows].tolist(), others=others)
         if not any(error.selective for error in found) and name in _SIGNED and _strikes_a_sign(len(cells), others):
             # Whatever the cells hold.
@@ -118,7 +118,7 @@ def check_cell_errors(errors: Sequence[CellError]) -> None:
         )
 
 
-def without_systematic(refused: Iterable[RefusedRow], errors: Sequence[CellError]) -> list[RefusedRow]:
+def exclude_systematic_rows(refused: Iterable[RejectedRow], errors: Sequence[CellError]) -> list[RejectedRow]:
     """Return the rejected rows that no systematic error explains."""
     explained = {(error.column, line) for error in errors for line in error.lines}
     split = {line for error in errors if error.kind == _SPLIT for line in error.lines}
@@ -172,20 +172,22 @@ def _strikes_a_sign(struck: int, others: np.ndarray) -> bool:
     return bool((moved > 0).all() or (moved < 0).all())
 
 
-def _valid_values(screened: ValidatedRows, name: str) -> np.ndarray:
+def _valid_values(validated: ValidatedRows, name: str) -> np.ndarray:
     """Return the values of a column in the rows that are accepted."""
-    values = screened.number(name)
-    return np.array([]) if values is None else values[(screened.verdict.reasons == Reason.NONE) & ~np.isnan(values)]
+    values = validated.number_column(name)
+    return np.array([]) if values is None else values[(validated.rejections.reasons == Reason.NONE) & ~np.isnan(values)]
 
 
 _OF_ONE_SIGN = "no numbers where the others have one sign"
 _SPLIT = f"{THOUSANDS} that are commas, without quotes"
 
 
-def _find_split_numbers(screened: ValidatedRows, document: Document, refused: Sequence[RefusedRow]) -> list[CellError]:
+def _find_split_numbers(
+    validated: ValidatedRows, document: Document, refused: Sequence[RejectedRow]
+) -> list[CellError]:
     """Return errors of rows that have too many fields because commas separate thousands."""
     columns = document.columns
-    numeric = {columns.index(name): name for name in screened.cells.number_names}
+    numeric = {columns.index(name): name for name in validated.cells.number_names}
     found: dict[str, list[tuple[int, str, float]]] = defaultdict(list)
     for row in refused[:_MOST_CELLS]:
         if row.reason != Reason.WRONG_FIELD_COUNT.code or '"' in row.text:
@@ -199,7 +201,7 @@ def _find_split_numbers(screened: ValidatedRows, document: Document, refused: Se
     for name, cells in found.items():
         lines, texts, values = zip(*cells, strict=True)
         if len(cells) >= _MIN_BY_VALUE:
-            selective = _selects(THOUSANDS, np.array(values), _valid_values(screened, name))
+            selective = _selects(THOUSANDS, np.array(values), _valid_values(validated, name))
             errors.append(CellError(name, _SPLIT, lines, texts[0], EXPECTED[THOUSANDS], selective))
     return errors
 
@@ -225,9 +227,9 @@ def _join_thousands(fields: list[str], numeric: dict[int, str], *, fields_expect
     return joined if surplus == fields_expected else []
 
 
-def _find_date_forms(refused: Sequence[RefusedRow]) -> list[CellError]:
+def _find_date_forms(refused: Sequence[RejectedRow]) -> list[CellError]:
     """Return forms of dates, other than the contract's, that many rows share."""
-    by_form: dict[str, list[RefusedRow]] = defaultdict(list)
+    by_form: dict[str, list[RejectedRow]] = defaultdict(list)
     for row in refused[:_MOST_CELLS]:
         if row.reason == Reason.BAD_DATE.code and row.value and row.value[0].isdigit():
             by_form[re.sub(r"\d+", "9", row.value)].append(row)

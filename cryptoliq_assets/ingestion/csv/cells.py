@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from cryptoliq_assets.ingestion.csv.header import Document, FileRejectedError, iso_date
+from cryptoliq_assets.ingestion.csv.header import Document, FileRejectedError, parse_iso_date
 from cryptoliq_assets.ingestion.csv.rejections import Reason
 from cryptoliq_assets.schemas import CONTRACT_COLUMNS, NUMBER_COLUMNS, PLAUSIBLE, UNIT_COLUMN, UNSIGNED_COLUMNS
 
@@ -33,18 +33,18 @@ _FIRST_DAY, _LAST_DAY = dt.date(1678, 1, 1), dt.date(2261, 12, 31)
 
 
 @dataclass(frozen=True)
-class Parsed:
+class ParsedValues:
     """Values of a column or a table, and beside each the code of its fault (`Reason.NONE` where there is none).
 
     Arrays are of one shape: (rows,), or (columns, rows) for numbers. An empty number, or one that is none, is NaN.
     """
 
     values: np.ndarray
-    faults: np.ndarray
+    reasons: np.ndarray
 
 
 @dataclass(frozen=True)
-class Layout:
+class RecordLayout:
     """The records of a file, from 0, the header and lines without any character left out.
 
     `rows` of them are well-formed; `malformed` maps a record with the wrong number of fields to that number; `blank`
@@ -70,10 +70,10 @@ class Layout:
 class Cells:
     """The well-formed rows of a file: trimmed text of coin, symbol, date, …, and numbers of shape (columns, rows)."""
 
-    layout: Layout
+    layout: RecordLayout
     text: dict[str, pa.Array]
     number_names: list[str]
-    numbers: Parsed
+    numbers: ParsedValues
 
 
 def read_cells(document: Document) -> Cells:
@@ -86,12 +86,12 @@ def read_cells(document: Document) -> Cells:
         text, layout = read_text(document, [*texts, *names])
         numbers = parse_numbers([text[name] for name in names], rows=layout.rows)
     else:
-        numbers = Parsed(values, np.zeros(values.shape, dtype=np.int8))
+        numbers = ParsedValues(values, np.zeros(values.shape, dtype=np.int8))
     _mark_ranges(names, numbers)
     return Cells(layout, {name: text[name] for name in texts}, names, numbers)
 
 
-def read_text(document: Document, names: list[str]) -> tuple[dict[str, pa.Array], Layout]:
+def read_text(document: Document, names: list[str]) -> tuple[dict[str, pa.Array], RecordLayout]:
     """Some columns as trimmed text, of well-formed records. Raises FileRejectedError ("unreadable")."""
     try:
         table, layout = _read(document, dict.fromkeys(names, pa.string()))
@@ -102,7 +102,7 @@ def read_text(document: Document, names: list[str]) -> tuple[dict[str, pa.Array]
 
 def _read_typed(
     document: Document, *, texts: list[str], numbers: list[str]
-) -> tuple[dict[str, pa.Array], Layout | None, np.ndarray | None]:
+) -> tuple[dict[str, pa.Array], RecordLayout | None, np.ndarray | None]:
     """Text and layout, and numbers as pyarrow reads them; ({}, None, None) where some cell is no plain number."""
     types = dict.fromkeys(texts, pa.string()) | dict.fromkeys(numbers, pa.float64())
     try:
@@ -120,10 +120,10 @@ def _read_typed(
     return {name: _trimmed(table, name) for name in texts}, layout, values
 
 
-def _read(document: Document, types: Mapping[str, pa.DataType]) -> tuple[pa.Table, Layout]:
+def _read(document: Document, types: Mapping[str, pa.DataType]) -> tuple[pa.Table, RecordLayout]:
     """The columns in `types`; raises pa.ArrowInvalid where a cell is not of its type."""
     if not document.has_body:
-        return pa.schema(list(types.items())).empty_table(), Layout(0, {}, [])
+        return pa.schema(list(types.items())).empty_table(), RecordLayout(0, {}, [])
     # Columns that nobody reads are named by position: their own names may be repeated.
     names = [name if name in types else f"#{place}" for place, name in enumerate(document.columns)]
     # A file without any column of the contract still has rows to count; asked for none, pyarrow would read them all.
@@ -132,7 +132,7 @@ def _read(document: Document, types: Mapping[str, pa.DataType]) -> tuple[pa.Tabl
         # Where each row is well-formed none needs a number, and threads share the work.
         try:
             table = _read_csv(document, types, names, threads=True, block=_BLOCK, on_invalid=None)
-            return table, Layout(table.num_rows, {}, [])
+            return table, RecordLayout(table.num_rows, {}, [])
         except pa.ArrowInvalid:
             pass  # Whatever keeps it from that is for the reader below to find.
     malformed: dict[int, int] = {}
@@ -147,7 +147,7 @@ def _read(document: Document, types: Mapping[str, pa.DataType]) -> tuple[pa.Tabl
 
     # One thread, or rows have no numbers; one block, or a row longer than a block is an error.
     table = _read_csv(document, types, names, threads=False, block=len(document.body) + 1, on_invalid=note)
-    return table, Layout(table.num_rows, malformed, blank)
+    return table, RecordLayout(table.num_rows, malformed, blank)
 
 
 def _read_csv(
@@ -182,7 +182,7 @@ def is_empty(text: pa.Array) -> pa.Array:
     return pc.is_in(text, options=_EMPTY_OPTIONS)
 
 
-def parse_numbers(columns: list[pa.Array], *, rows: int) -> Parsed:
+def parse_numbers(columns: list[pa.Array], *, rows: int) -> ParsedValues:
     """Numbers of trimmed text, cell by cell: faults are NOT_A_NUMBER and INFINITE."""
     text = pa.concat_arrays(columns) if columns else pa.array([], pa.string())
     text = pc.if_else(is_empty(text), _NO_TEXT, text)
@@ -194,29 +194,29 @@ def parse_numbers(columns: list[pa.Array], *, rows: int) -> Parsed:
     faults = np.zeros(len(values), dtype=np.int8)
     faults[faulty], faults[infinite] = Reason.NOT_A_NUMBER, Reason.INFINITE
     values[infinite] = np.nan
-    return Parsed(values.reshape(-1, rows), faults.reshape(-1, rows))
+    return ParsedValues(values.reshape(-1, rows), faults.reshape(-1, rows))
 
 
-def _mark_ranges(names: list[str], numbers: Parsed) -> None:
+def _mark_ranges(names: list[str], numbers: ParsedValues) -> None:
     """Mark, in place, numbers outside the plausible bounds, and negative ones where there can be none."""
     for place, name in enumerate(names):
-        values, faults = numbers.values[place], numbers.faults[place]
+        values, faults = numbers.values[place], numbers.reasons[place]
         faults[PLAUSIBLE[name].excludes(values)] = Reason.IMPLAUSIBLE
         if name in UNSIGNED_COLUMNS:
             faults[values < 0] = Reason.NEGATIVE
 
 
-def parse_days(text: pa.Array, *, first: dt.date, last: dt.date) -> Parsed:
+def parse_days(text: pa.Array, *, first: dt.date, last: dt.date) -> ParsedValues:
     """Days since 1970 (int64) of a column of dates; before `first` and after `last` is a fault."""
     first, last = max(first, _FIRST_DAY), min(last, _LAST_DAY)
     coded = text.dictionary_encode()
     days, faults = [], []
     for cell in coded.dictionary.to_pylist():
-        day = iso_date(cell)
+        day = parse_iso_date(cell)
         days.append(0 if day is None else day.toordinal() - _EPOCH)
         faults.append(_date_fault(cell, day, first=first, last=last))
     codes = coded.indices.to_numpy()
-    return Parsed(np.array(days, dtype=np.int64)[codes], np.array(faults, dtype=np.int8)[codes])
+    return ParsedValues(np.array(days, dtype=np.int64)[codes], np.array(faults, dtype=np.int8)[codes])
 
 
 def _date_fault(cell: str, day: dt.date | None, *, first: dt.date, last: dt.date) -> Reason:
@@ -227,13 +227,13 @@ def _date_fault(cell: str, day: dt.date | None, *, first: dt.date, last: dt.date
     return Reason.IN_FUTURE if day > last else Reason.NONE
 
 
-def latest_moment(text: pa.Array) -> str | None:
+def find_latest_timestamp(text: pa.Array) -> str | None:
     """The latest ISO moment in a column, as UTC; a moment without a zone is UTC; None where there is none."""
-    moments = [moment for cell in pc.unique(text).to_pylist() if (moment := iso_moment(cell))]
+    moments = [moment for cell in pc.unique(text).to_pylist() if (moment := parse_timestamp(cell))]
     return max(moments).isoformat() if moments else None
 
 
-def iso_moment(cell: str) -> dt.datetime | None:
+def parse_timestamp(cell: str) -> dt.datetime | None:
     """The moment that a cell names, as UTC; None for anything else."""
     try:
         moment = dt.datetime.fromisoformat(cell)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from cryptoliq_assets.ingestion.csv.file_types import detect_type
-from cryptoliq_assets.ingestion.csv.records import line_at, split_cells
+from cryptoliq_assets.ingestion.csv.records import find_line_number, split_header_cells
 from cryptoliq_assets.schemas import CONTRACT_COLUMNS, OBSERVED_COLUMN, OPTIONAL_COLUMNS, REQUIRED_COLUMNS, UNIT_COLUMN
 
 _NAME = re.compile(r"(?:coingecko_([0-9]{4})([0-9]{2})([0-9]{2})|coin_gecko_([0-9]{4})-([0-9]{2})-([0-9]{2}))\.csv")
@@ -28,13 +28,13 @@ _WIDE_MARKS = {
 }
 _NOT_BLANK = re.compile(rb"\S")
 # pyarrow counts bytes of a block in 32 bits.
-_MOST_BYTES = 2**31 - 2**16
+_MAX_BYTES = 2**31 - 2**16
 # Limits of a row, checked before anything is split. The contract has eleven columns, and a snapshot's rows have about 100 bytes.
-MOST_CELLS, MOST_ROW_BYTES = 1_000, 2**22
+MAX_CELLS, MAX_ROW_BYTES = 1_000, 2**22
 # A file is read in this many times its size and a constant. What one row of it takes, however short: so many rows are read.
-MEMORY_FACTOR, SPARE_BYTES, ROW_MEMORY_BYTES = 12, 200 * 10**6, 600
+MEMORY_FACTOR, BASE_MEMORY_BYTES, ROW_MEMORY_BYTES = 12, 200 * 10**6, 600
 # Refused rows that are listed one by one of a file that is refused as a whole, and is in quarantine as it came.
-MOST_LISTED_ROWS = 100_000
+MAX_LISTED_ROWS = 100_000
 # A sentence names this many columns of a foreign header, each cut to this many characters.
 _COLUMNS_SHOWN, _NAME_SHOWN = 20, 40
 
@@ -69,7 +69,7 @@ class Document:
     @property
     def header_lines(self) -> int:
         """Lines of the file before the first one of the body."""
-        return line_at(self.content, self.body_start) - 1
+        return find_line_number(self.content, self.body_start) - 1
 
     @property
     def ends_with_line_end(self) -> bool:
@@ -87,7 +87,7 @@ class Document:
         return [name for name in OPTIONAL_COLUMNS if self.columns.count(name) == 1]
 
 
-def file_date(name: str) -> dt.date | None:
+def parse_file_date(name: str) -> dt.date | None:
     """The date in a snapshot's file name; None for any other name, a path, or a date that no calendar has."""
     match = _NAME.fullmatch(name)
     if match is None:
@@ -96,7 +96,7 @@ def file_date(name: str) -> dt.date | None:
     return _calendar_date(year, month, day)
 
 
-def iso_date(text: str) -> dt.date | None:
+def parse_iso_date(text: str) -> dt.date | None:
     """The day that a cell names: YYYY-MM-DD, alone or with midnight (UTC) behind it; None for anything else."""
     match = _DAY.fullmatch(text)
     return _calendar_date(int(match[1]), int(match[2]), int(match[3])) if match else None
@@ -109,9 +109,9 @@ def _calendar_date(year: int, month: int, day: int) -> dt.date | None:
         return None  # 30 February: the calendar's own check is the one to trust.
 
 
-def name_fault(name: str) -> str | None:
+def describe_name_error(name: str) -> str | None:
     """What is wrong with a file's name; None for a snapshot's."""
-    return None if file_date(name) else f"the name {name[:120]!r} is not {_NAMES_EXPECTED}"
+    return None if parse_file_date(name) else f"the name {name[:120]!r} is not {_NAMES_EXPECTED}"
 
 
 def open_document(content: bytes) -> Document:
@@ -123,14 +123,14 @@ def open_document(content: bytes) -> Document:
     if not content or content.isspace():
         size = "0 bytes" if not content else f"{len(content)} bytes, all blank"
         raise FileRejectedError("empty", f"the file is empty ({size}); expected a header and rows")
-    if len(content) > _MOST_BYTES:
-        raise FileRejectedError("too_large", f"the file has {len(content)} bytes; at most {_MOST_BYTES} can be read")
+    if len(content) > _MAX_BYTES:
+        raise FileRejectedError("too_large", f"the file has {len(content)} bytes; at most {_MAX_BYTES} can be read")
     found = detect_type(content)
     if found is not None:
         raise FileRejectedError("wrong_type", f"the file is {found.name}, not CSV; {found.remedy}")
     encoding = _check_encoding(content)
     header, body_start = _bounded_header(content)
-    columns = tuple(cell.strip() for cell in split_cells(header))
+    columns = tuple(cell.strip() for cell in split_header_cells(header))
     return Document(content, columns, body_start, encoding)
 
 
@@ -146,29 +146,29 @@ def _bounded_header(content: bytes) -> tuple[str, int]:
     if found is None:
         return "", len(content)
     start = found.start()
-    scan = scan_text(content, start, most_cells=MOST_CELLS, most_bytes=MOST_ROW_BYTES)
-    if scan.most_bytes > MOST_ROW_BYTES and scan.unclosed >= 0:
+    scan = scan_text(content, start, max_cells=MAX_CELLS, max_bytes=MAX_ROW_BYTES)
+    if scan.max_bytes > MAX_ROW_BYTES and scan.unclosed_offset >= 0:
         # Whether the quote closes beyond the limit, the row alone says.
-        scan = scan_text(content, scan.bytes_at, most_cells=MOST_CELLS, most_bytes=len(content))
-    if scan.unclosed >= 0 and scan.most_cells <= MOST_CELLS:
-        line = line_at(content, scan.unclosed)
+        scan = scan_text(content, scan.max_bytes_offset, max_cells=MAX_CELLS, max_bytes=len(content))
+    if scan.unclosed_offset >= 0 and scan.max_cells <= MAX_CELLS:
+        line = find_line_number(content, scan.unclosed_offset)
         raise FileRejectedError("unclosed_quote", f'line {line}: a cell opens with a quote (") that never closes')
-    if scan.most_cells > MOST_CELLS:
-        line = line_at(content, scan.cells_at)
+    if scan.max_cells > MAX_CELLS:
+        line = find_line_number(content, scan.max_cells_offset)
         raise FileRejectedError(
             "too_many_cells",
-            f"line {line} has more than {MOST_CELLS:,} cells, the limit of a row; expected the columns of the contract: "
+            f"line {line} has more than {MAX_CELLS:,} cells, the limit of a row; expected the columns of the contract: "
             "check the line ends, or remove columns that are not needed",
         )
-    if scan.most_bytes > MOST_ROW_BYTES:
-        line = line_at(content, scan.bytes_at)
+    if scan.max_bytes > MAX_ROW_BYTES:
+        line = find_line_number(content, scan.max_bytes_offset)
         raise FileRejectedError(
             "row_too_long",
-            f"line {line} has more than {MOST_ROW_BYTES:,} bytes, the limit of a row: check the line ends, or shorten its cells",
+            f"line {line} has more than {MAX_ROW_BYTES:,} bytes, the limit of a row: check the line ends, or shorten its cells",
         )
     _check_row_count(content, scan.rows)
-    if scan.misfits > MOST_LISTED_ROWS and 2 * scan.misfits > scan.rows:
-        line = line_at(content, scan.first_misfit)
+    if scan.misfits > MAX_LISTED_ROWS and 2 * scan.misfits > scan.rows:
+        line = find_line_number(content, scan.first_misfit_offset)
         raise FileRejectedError(
             "too_many_refused",
             f"{scan.misfits:,} of {scan.rows:,} rows have another number of cells than the header (the first: line {line}); "
@@ -179,12 +179,12 @@ def _bounded_header(content: bytes) -> tuple[str, int]:
 
 def _check_row_count(content: bytes, rows: int) -> None:
     """Raise FileRejectedError ("too_many_rows") if reading so many rows takes more memory than a file of this size may use."""
-    most = (SPARE_BYTES + MEMORY_FACTOR * len(content)) // ROW_MEMORY_BYTES
+    most = (BASE_MEMORY_BYTES + MEMORY_FACTOR * len(content)) // ROW_MEMORY_BYTES
     if rows > most:
         raise FileRejectedError(
             "too_many_rows",
             f"the file has {rows:,} rows of {len(content) / rows:.0f} bytes on average; a file of its size may have {most:,}, so "
-            f"that it is read in {MEMORY_FACTOR} times its size and {SPARE_BYTES // 10**6} MB; split it into several files",
+            f"that it is read in {MEMORY_FACTOR} times its size and {BASE_MEMORY_BYTES // 10**6} MB; split it into several files",
         )
 
 
@@ -196,7 +196,7 @@ def check_duplicate_columns(document: Document) -> None:
         raise FileRejectedError("doubled_columns", f"the header names {', '.join(doubled)} more than once")
 
 
-def check_missing(document: Document, *, needed: Sequence[str] = REQUIRED_COLUMNS) -> None:
+def check_required_columns(document: Document, *, needed: Sequence[str] = REQUIRED_COLUMNS) -> None:
     """Raise FileRejectedError ("missing_columns") unless the header has every column that is needed."""
     columns = document.columns
     missing = [name for name in needed if name not in columns]
@@ -223,12 +223,12 @@ def _check_encoding(content: bytes) -> str:
             raise FileRejectedError("not_utf8", f"line 1: the file begins with the mark of {encoding}; expected UTF-8")
     nul = content.find(b"\0")
     if nul >= 0:
-        raise FileRejectedError("binary", f"line {line_at(content, nul)}: NUL at byte {nul}: not a text file")
+        raise FileRejectedError("binary", f"line {find_line_number(content, nul)}: NUL at byte {nul}: not a text file")
     if not _is_utf8(content):
         try:
             content.decode("utf-8")
         except UnicodeDecodeError as error:
-            line, byte = line_at(content, error.start), content[error.start]
+            line, byte = find_line_number(content, error.start), content[error.start]
             message = f"line {line}: byte 0x{byte:02x} at offset {error.start} is not UTF-8"
             raise FileRejectedError("not_utf8", message) from error
     return "utf-8 with byte order mark" if content.startswith(codecs.BOM_UTF8) else "utf-8"

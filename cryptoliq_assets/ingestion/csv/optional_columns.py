@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cryptoliq_assets.ingestion.csv.cells import iso_moment, parse_numbers
+from cryptoliq_assets.ingestion.csv.cells import parse_numbers, parse_timestamp
 from cryptoliq_assets.ingestion.csv.rejections import Reason
 from cryptoliq_assets.schemas import NAME_COLUMN, OBSERVED_COLUMN, OPTIONAL_COLUMNS, OPTIONAL_NUMBERS, PLAUSIBLE
 
@@ -25,7 +25,7 @@ _FIRST_YEAR, _LAST_YEAR = 1678, 2261
 
 
 @dataclass(frozen=True)
-class Optional:
+class OptionalColumns:
     """Columns of OPTIONAL_SCHEMA, in its order, null where unknown; `unread` marks, by column of the files, cells that hold
     something that could not be read."""
 
@@ -33,7 +33,7 @@ class Optional:
     unread: dict[str, np.ndarray]
 
 
-def read_optional(text: Mapping[str, pa.Array], *, rows: int) -> Optional:
+def parse_optional_columns(text: Mapping[str, pa.Array], *, rows: int) -> OptionalColumns:
     """The optional columns of rows of which the files have `text` (trimmed; absent columns are null)."""
     columns: dict[str, pa.Array] = {}
     unread: dict[str, np.ndarray] = {}
@@ -44,19 +44,19 @@ def read_optional(text: Mapping[str, pa.Array], *, rows: int) -> Optional:
             columns[name], unread[name] = _moments(cells)
         else:
             parsed = parse_numbers([cells], rows=rows)
-            values, faults = parsed.values[0], parsed.faults[0] != Reason.NONE
+            values, faults = parsed.values[0], parsed.reasons[0] != Reason.NONE
             faults |= (values < _LEAST.get(name, 0.0)) | PLAUSIBLE[name].excludes(values)
             columns[name] = pa.array(np.where(faults, np.nan, values), from_pandas=True)
             unread[name] = faults
     made = [columns.get(field.name, pa.nulls(rows, field.type)) for field in OPTIONAL_SCHEMA]
-    return Optional(made, unread)
+    return OptionalColumns(made, unread)
 
 
 def _moments(cells: pa.Array) -> tuple[pa.Array, np.ndarray]:
     """UTC moments of a column, and which of its cells hold something else."""
     coded = cells.dictionary_encode()
     known = coded.dictionary.to_pylist()
-    moments = np.array([_nanoseconds(iso_moment(cell)) for cell in known], dtype="datetime64[ns]")
+    moments = np.array([_nanoseconds(parse_timestamp(cell)) for cell in known], dtype="datetime64[ns]")
     strange = np.array([bool(cell) for cell in known], dtype=bool) & np.isnat(moments)
     codes = coded.indices.to_numpy()
     return pa.array(moments[codes], pa.timestamp("ns"), from_pandas=True), strange[codes]

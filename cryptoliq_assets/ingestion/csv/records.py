@@ -14,7 +14,7 @@ _HEADER_CELL = re.compile(r'(?:^|,)("[^"]*(?:""[^"]*)*"[^,]*|[^,]*)')
 
 
 @dataclass(frozen=True)
-class Records:
+class RecordBounds:
     """Byte offsets of the records (line end excluded) and the line of the text, from 1, that each begins on."""
 
     starts: np.ndarray
@@ -22,22 +22,22 @@ class Records:
     lines: np.ndarray
 
 
-def line_at(text: bytes, offset: int) -> int:
+def find_line_number(text: bytes, offset: int) -> int:
     """Number, from 1, of the line that holds a byte."""
     before = text[:offset]
     # CRLF is one line end.
     return 1 + before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n")
 
 
-def split_cells(header: str) -> list[str]:
+def split_header_cells(header: str) -> list[str]:
     """Cells of a header record, out of their quotes."""
     if '"' not in header:
         return header.split(",")
     return [cell.strip().strip('"').replace('""', '"') for cell in _HEADER_CELL.findall(header)]
 
 
-def find_records(text: bytes | memoryview) -> Records:
+def find_record_bounds(text: bytes | memoryview) -> RecordBounds:
     """All records of a text whose quotes all close."""
-    from cryptoliq_assets.ingestion.csv.text_scan import record_bounds
+    from cryptoliq_assets.ingestion.csv.text_scan import scan_record_bounds
 
-    return Records(*record_bounds(text))
+    return RecordBounds(*scan_record_bounds(text))

@@ -47,9 +47,9 @@ _CODES = {
     Reason.TOTAL_ROW: "total_row",
 }
 # Good rows of a file that is refused as a whole.
-FILE_REFUSED = "file_refused"
+FILE_REJECTED = "file_refused"
 # Rows said twice are no sign of a bad file.
-REPEATS = (Reason.DUPLICATE, Reason.SUPERSEDED)
+REPEAT_REASONS = (Reason.DUPLICATE, Reason.SUPERSEDED)
 
 # {first} and {last} are the dates that a row may have, {bounds} the sizes of a number in the column.
 EXPECTED = {
@@ -71,7 +71,7 @@ EXPECTED = {
 _VALUE_SHOWN = 80
 
 
-class RefusedRow(NamedTuple):
+class RejectedRow(NamedTuple):
     """A row that was not let in: its line (from 1, header included), the cell that refused it, and the row as it came.
 
     `column` and `value` are None where the fault is the row's own (its number of fields).
@@ -87,8 +87,8 @@ class RefusedRow(NamedTuple):
     def fault(self) -> str:
         """Line, column, value and reason."""
         if self.column is None:
-            return f"line {self.line}: {self.reason}: {short(self.text)}"
-        return f"line {self.line}: {self.column} is {short(self.value or '')} ({self.reason})"
+            return f"line {self.line}: {self.reason}: {quote_cell(self.text)}"
+        return f"line {self.line}: {self.column} is {quote_cell(self.value or '')} ({self.reason})"
 
     def issue(self, dates: tuple[dt.date, dt.date]) -> str:
         """One sentence for a person: the fault, and what was expected; `dates`: first and last allowed."""
@@ -101,6 +101,6 @@ class RefusedRow(NamedTuple):
 _REASONS = {reason.code: reason for reason in Reason}
 
 
-def short(value: str) -> str:
+def quote_cell(value: str) -> str:
     """A cell as it is shown to people: quoted, and cut."""
     return repr(value if len(value) <= _VALUE_SHOWN else value[:_VALUE_SHOWN] + "…")

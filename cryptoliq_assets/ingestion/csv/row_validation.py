@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cryptoliq_assets.ingestion.csv.cells import Cells, Layout, Parsed, is_empty, parse_days, read_text
+from cryptoliq_assets.ingestion.csv.cells import Cells, ParsedValues, RecordLayout, is_empty, parse_days, read_text
 from cryptoliq_assets.ingestion.csv.header import Document
-from cryptoliq_assets.ingestion.csv.records import find_records
-from cryptoliq_assets.ingestion.csv.rejections import REPEATS, Reason, RefusedRow
+from cryptoliq_assets.ingestion.csv.records import find_record_bounds
+from cryptoliq_assets.ingestion.csv.rejections import REPEAT_REASONS, Reason, RejectedRow
 from cryptoliq_assets.ingestion.csv.total_rows import find_total_rows
 from cryptoliq_assets.schemas import DERIVED_COLUMNS, NUMBER_COLUMNS
 
@@ -24,7 +24,7 @@ class RowRejections:
     """
 
     reasons: np.ndarray
-    at_fault: np.ndarray
+    column_indexes: np.ndarray
     columns: list[str]
 
 
@@ -36,45 +36,47 @@ class ValidatedRows:
     days: np.ndarray
     coins: pa.DictionaryArray
     symbols: pa.DictionaryArray
-    verdict: RowRejections
+    rejections: RowRejections
 
     @cached_property
-    def kept(self) -> np.ndarray:
+    def accepted(self) -> np.ndarray:
         """Which rows are let in."""
-        return self.verdict.reasons == Reason.NONE
+        return self.rejections.reasons == Reason.NONE
 
     @cached_property
-    def refused(self) -> dict[str, int]:
+    def rejected_counts(self) -> dict[str, int]:
         """Rows refused, by reason code."""
-        counts = np.bincount(self.verdict.reasons, minlength=len(Reason)).tolist()
+        counts = np.bincount(self.rejections.reasons, minlength=len(Reason)).tolist()
         counts[Reason.WRONG_FIELD_COUNT] += len(self.cells.layout.malformed)
         return {reason.code: counts[reason] for reason in Reason if reason != Reason.NONE and counts[reason]}
 
     @property
-    def repeated(self) -> int:
+    def n_repeated(self) -> int:
         """Rows refused because a later line speaks of the same coin and date."""
-        return sum(self.refused.get(reason.code, 0) for reason in REPEATS)
+        return sum(self.rejected_counts.get(reason.code, 0) for reason in REPEAT_REASONS)
 
     @property
-    def faulty(self) -> int:
+    def n_invalid(self) -> int:
         """Rows refused for a fault; repeats are none."""
-        return sum(self.refused.values()) - self.repeated
+        return sum(self.rejected_counts.values()) - self.n_repeated
 
-    def only(self, chosen: np.ndarray) -> "ValidatedRows":
+    def select(self, chosen: np.ndarray) -> "ValidatedRows":
         """The well-formed rows that a mask chooses, as if there were no others."""
         mask = pa.array(chosen)
-        numbers = Parsed(self.cells.numbers.values[:, chosen], self.cells.numbers.faults[:, chosen])
+        numbers = ParsedValues(self.cells.numbers.values[:, chosen], self.cells.numbers.reasons[:, chosen])
         text = {name: column.filter(mask) for name, column in self.cells.text.items()}
-        layout = Layout(int(np.count_nonzero(chosen)), {}, [])
+        layout = RecordLayout(int(np.count_nonzero(chosen)), {}, [])
         return ValidatedRows(
             Cells(layout, text, self.cells.number_names, numbers),
             self.days[chosen],
             self.coins.filter(mask),
             self.symbols.filter(mask),
-            RowRejections(self.verdict.reasons[chosen], self.verdict.at_fault[chosen], self.verdict.columns),
+            RowRejections(
+                self.rejections.reasons[chosen], self.rejections.column_indexes[chosen], self.rejections.columns
+            ),
         )
 
-    def number(self, name: str) -> np.ndarray | None:
+    def number_column(self, name: str) -> np.ndarray | None:
         """Values of a column of numbers, NaN where empty; None where the file does not carry it."""
         names = self.cells.number_names
         return self.cells.numbers.values[names.index(name)] if name in names else None
@@ -85,11 +87,11 @@ def validate_rows(cells: Cells, *, first: dt.date, last: dt.date) -> ValidatedRo
 
     Dates before `first` or after `last` are refused.
     """
-    screened = validate_single_file(cells, first=first, last=last)
+    validated = validate_single_file(cells, first=first, last=last)
     if {"coin", "date"} <= cells.text.keys():
-        _mark_repeats(screened)
-        _mark_totals(screened)
-    return screened
+        _mark_repeats(validated)
+        _mark_totals(validated)
+    return validated
 
 
 def validate_inference_rows(cells: Cells, *, first: dt.date, today: dt.date) -> ValidatedRows:
@@ -100,9 +102,9 @@ def validate_inference_rows(cells: Cells, *, first: dt.date, today: dt.date) -> 
     text = cells.text | {"date": pc.if_else(is_empty(dates), today.isoformat(), dates)}
     absent = [name for name in NUMBER_COLUMNS if name not in (*cells.number_names, *DERIVED_COLUMNS)]
     shape = (len(absent), rows)
-    numbers = Parsed(
+    numbers = ParsedValues(
         np.vstack([cells.numbers.values, np.full(shape, np.nan)]),
-        np.vstack([cells.numbers.faults, np.zeros(shape, dtype=np.int8)]),
+        np.vstack([cells.numbers.reasons, np.zeros(shape, dtype=np.int8)]),
     )
     whole = Cells(cells.layout, text, [*cells.number_names, *absent], numbers)
     return validate_single_file(whole, first=first, last=latest_allowed_date(today), named=False)
@@ -121,13 +123,13 @@ def validate_single_file(cells: Cells, *, first: dt.date, last: dt.date, named: 
     nothing = np.zeros(cells.layout.rows, dtype=np.int64)
     coins, symbols = (_encoded(cells, name) for name in ("coin", "symbol"))
     dates = cells.text.get("date")
-    days = Parsed(nothing, nothing) if dates is None else parse_days(dates, first=first, last=last)
+    days = ParsedValues(nothing, nothing) if dates is None else parse_days(dates, first=first, last=last)
     nameless = _nameless(cells, coins) if named else np.zeros(cells.layout.rows, dtype=np.int8)
-    faults = np.vstack([nameless, days.faults, cells.numbers.faults])
+    faults = np.vstack([nameless, days.reasons, cells.numbers.reasons])
     at_fault = (faults != Reason.NONE).argmax(axis=0)
     reasons = faults[at_fault, np.arange(cells.layout.rows)]
-    verdict = RowRejections(reasons, at_fault, ["coin", "date", *cells.number_names])
-    return ValidatedRows(cells, days.values, coins, symbols, verdict)
+    rejections = RowRejections(reasons, at_fault, ["coin", "date", *cells.number_names])
+    return ValidatedRows(cells, days.values, coins, symbols, rejections)
 
 
 def _encoded(cells: Cells, name: str) -> pa.DictionaryArray:
@@ -143,16 +145,16 @@ def _nameless(cells: Cells, coins: pa.DictionaryArray) -> np.ndarray:
     return np.where(coins.indices.to_numpy() == code, np.int8(Reason.MISSING_COIN), np.int8(Reason.NONE))
 
 
-def _mark_repeats(screened: ValidatedRows) -> None:
+def _mark_repeats(validated: ValidatedRows) -> None:
     """Of several good rows with one coin and date the last stays: an earlier one is a duplicate, or superseded."""
-    verdict = screened.verdict
-    if len(screened.coins.dictionary) == screened.cells.layout.rows:
+    rejections = validated.rejections
+    if len(validated.coins.dictionary) == validated.cells.layout.rows:
         return
-    good = np.flatnonzero(verdict.reasons == Reason.NONE)
+    good = np.flatnonzero(rejections.reasons == Reason.NONE)
     if not len(good):
         return
-    days = screened.days[good] - screened.days[good].min()
-    keys = screened.coins.indices.to_numpy()[good].astype(np.int64) * (int(days.max()) + 1) + days
+    days = validated.days[good] - validated.days[good].min()
+    keys = validated.coins.indices.to_numpy()[good].astype(np.int64) * (int(days.max()) + 1) + days
     distinct, group = np.unique(keys, return_inverse=True)
     if len(distinct) == len(good):
         return
@@ -161,68 +163,68 @@ def _mark_repeats(screened: ValidatedRows) -> None:
     later = latest[group]
     repeated = good != later
     earlier, later = good[repeated], later[repeated]
-    before, after = screened.cells.numbers.values[:, earlier], screened.cells.numbers.values[:, later]
-    symbols = screened.symbols.indices.to_numpy()
+    before, after = validated.cells.numbers.values[:, earlier], validated.cells.numbers.values[:, later]
+    symbols = validated.symbols.indices.to_numpy()
     same = ((before == after) | (np.isnan(before) & np.isnan(after))).all(axis=0)
     same &= symbols[earlier] == symbols[later]
-    verdict.reasons[earlier] = np.where(same, Reason.DUPLICATE, Reason.SUPERSEDED)
-    verdict.at_fault[earlier] = verdict.columns.index("coin")
+    rejections.reasons[earlier] = np.where(same, Reason.DUPLICATE, Reason.SUPERSEDED)
+    rejections.column_indexes[earlier] = rejections.columns.index("coin")
 
 
-def _mark_totals(screened: ValidatedRows) -> None:
+def _mark_totals(validated: ValidatedRows) -> None:
     """Reject, of the rows that are valid otherwise, those that sum up the others of their date."""
-    volumes, verdict = screened.number("24h_volume"), screened.verdict
+    volumes, rejections = validated.number_column("24h_volume"), validated.rejections
     if volumes is None:
         return
-    valid = verdict.reasons == Reason.NONE
-    totals = find_total_rows(screened.coins, screened.days, volumes, valid=valid)
-    verdict.reasons[totals] = Reason.TOTAL_ROW
-    verdict.at_fault[totals] = verdict.columns.index("coin")
+    valid = rejections.reasons == Reason.NONE
+    totals = find_total_rows(validated.coins, validated.days, volumes, valid=valid)
+    rejections.reasons[totals] = Reason.TOTAL_ROW
+    rejections.column_indexes[totals] = rejections.columns.index("coin")
 
 
-def refused_rows(screened: ValidatedRows, document: Document, *, most: int | None = None) -> list[RefusedRow]:
+def list_rejected_rows(validated: ValidatedRows, document: Document, *, most: int | None = None) -> list[RejectedRow]:
     """The refused rows as they came, in the order of the file: all of them, or the first `most`."""
-    if not screened.refused:
+    if not validated.rejected_counts:
         return []
-    layout, verdict = screened.cells.layout, screened.verdict
-    refused = np.flatnonzero(~screened.kept)
+    layout, rejections = validated.cells.layout, validated.rejections
+    refused = np.flatnonzero(~validated.accepted)
     malformed = np.fromiter(layout.malformed, dtype=np.int64, count=len(layout.malformed))
     records = np.concatenate([malformed, layout.positions[refused]])
     order = np.argsort(records, kind="stable")[:most]
     body = document.body
-    found = find_records(body)
+    found = find_record_bounds(body)
     lines = found.lines[records[order]] + document.header_lines
     starts, ends = found.starts[records[order]], found.ends[records[order]]
     chosen = refused[order[order >= len(malformed)] - len(malformed)]
-    at_fault = verdict.at_fault[chosen]
+    at_fault = rejections.column_indexes[chosen]
     # The cells as they came: a number at fault is NaN by now.
-    cells, _ = read_text(document, [verdict.columns[place] for place in np.unique(at_fault)])
+    cells, _ = read_text(document, [rejections.columns[place] for place in np.unique(at_fault)])
     values = {
-        verdict.columns[place]: iter(
-            cells[verdict.columns[place]].take(pa.array(chosen[at_fault == place])).to_pylist()
+        rejections.columns[place]: iter(
+            cells[rejections.columns[place]].take(pa.array(chosen[at_fault == place])).to_pylist()
         )
         for place in np.unique(at_fault).tolist()
     }
-    reasons = zip(verdict.reasons[chosen].tolist(), at_fault.tolist(), strict=True)
+    reasons = zip(rejections.reasons[chosen].tolist(), at_fault.tolist(), strict=True)
     listed = []
     for place, record, line, start, end in zip(order, records[order], lines, starts, ends, strict=True):
         text = str(body[start:end], "utf-8")
         if place < len(malformed):
             fields = f"{layout.malformed[int(record)]} fields"
-            listed.append(RefusedRow(int(line), Reason.WRONG_FIELD_COUNT.code, None, fields, text))
+            listed.append(RejectedRow(int(line), Reason.WRONG_FIELD_COUNT.code, None, fields, text))
         else:
             reason, column = next(reasons)
-            name = verdict.columns[column]
-            listed.append(RefusedRow(int(line), Reason(reason).code, name, next(values[name]), text))
+            name = rejections.columns[column]
+            listed.append(RejectedRow(int(line), Reason(reason).code, name, next(values[name]), text))
     return listed
 
 
-def truncated_line(screened: ValidatedRows, document: Document) -> int | None:
+def find_truncated_line(validated: ValidatedRows, document: Document) -> int | None:
     """Line of a last row that breaks off: too few fields, and no line end behind it; None where none does."""
-    layout = screened.cells.layout
+    layout = validated.cells.layout
     if document.ends_with_line_end or not layout.malformed:
         return None
     last = layout.rows_read + len(layout.blank) - 1
     if layout.malformed.get(last, len(document.columns)) >= len(document.columns):
         return None
-    return document.header_lines + int(find_records(document.body).lines[last])
+    return document.header_lines + int(find_record_bounds(document.body).lines[last])

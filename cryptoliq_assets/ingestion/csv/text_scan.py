@@ -18,28 +18,28 @@ class TextScan:
     """What is known of a text whose header begins at the place given.
 
     `header_end` is where the header's record ends; `rows` counts the records after it that are not blank, and `misfits`
-    those with another number of cells, of which `first_misfit` is the place of the first. `most_cells` and `most_bytes` are
-    those of the record at `cells_at` and `bytes_at`. `unclosed` is the place of a quote that never closes. Places are
+    those with another number of cells, of which `first_misfit_offset` is the place of the first. `max_cells` and `max_bytes` are
+    those of the record at `max_cells_offset` and `max_bytes_offset`. `unclosed_offset` is the place of a quote that never closes. Places are
     bytes, -1 for none. Where a limit is exceeded the pass ends, and says nothing of what follows.
     """
 
     header_end: int
     rows: int
     misfits: int
-    first_misfit: int
-    most_cells: int
-    cells_at: int
-    most_bytes: int
-    bytes_at: int
-    unclosed: int
+    first_misfit_offset: int
+    max_cells: int
+    max_cells_offset: int
+    max_bytes: int
+    max_bytes_offset: int
+    unclosed_offset: int
 
 
-def scan_text(text: bytes, start: int, *, most_cells: int, most_bytes: int) -> TextScan:
+def scan_text(text: bytes, start: int, *, max_cells: int, max_bytes: int) -> TextScan:
     """Scan a text from its header on, up to the first record beyond a limit."""
-    return TextScan(*_scan(np.frombuffer(text, dtype=np.uint8), start, _BLANK, most_cells, most_bytes).tolist())
+    return TextScan(*_scan(np.frombuffer(text, dtype=np.uint8), start, _BLANK, max_cells, max_bytes).tolist())
 
 
-def record_bounds(text: bytes | memoryview) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def scan_record_bounds(text: bytes | memoryview) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Starts and ends (line end excluded) of all records, and the line (from 1) on which each begins."""
     signs = np.frombuffer(text, dtype=np.uint8)
     kind = np.int32 if len(text) < 2**31 - 1 else np.int64
@@ -52,7 +52,7 @@ def record_bounds(text: bytes | memoryview) -> tuple[np.ndarray, np.ndarray, np.
 @numba.njit(cache=True, nogil=True)
 def _scan(text, start, blank, limit_cells, limit_bytes):  # pragma: no cover - compiled
     out = np.full(9, -1, dtype=np.int64)
-    rows, misfits, most_cells, most_bytes = 0, 0, 0, 0
+    rows, misfits, max_cells, max_bytes = 0, 0, 0, 0
     header_cells = 0
     at, size = start, len(text)
     while at < size:
@@ -82,11 +82,11 @@ def _scan(text, start, blank, limit_cells, limit_bytes):  # pragma: no cover - c
             if cells > limit_cells or at - begin > limit_bytes:
                 break
         length = at - begin
-        if cells > most_cells:
-            most_cells = cells
+        if cells > max_cells:
+            max_cells = cells
             out[5] = begin
-        if length > most_bytes:
-            most_bytes = length
+        if length > max_bytes:
+            max_bytes = length
             out[7] = begin
         if quoted >= 0:
             out[8] = quoted
@@ -102,7 +102,7 @@ def _scan(text, start, blank, limit_cells, limit_bytes):  # pragma: no cover - c
         if cells > limit_cells or length > limit_bytes or quoted >= 0:
             break
         at += 1
-    out[1], out[2], out[4], out[6] = rows, misfits, most_cells, most_bytes
+    out[1], out[2], out[4], out[6] = rows, misfits, max_cells, max_bytes
     return out
 
 

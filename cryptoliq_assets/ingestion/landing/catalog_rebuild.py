@@ -83,7 +83,7 @@ def find_disagreements(catalogue: Catalog, settings: Settings) -> list[Disagreem
 
 
 def _disagreement(file: CatalogEntry, report: dict[str, Any], settings: Settings) -> Disagreement:
-    from cryptoliq_assets.ingestion.parsing import snapshot_dates
+    from cryptoliq_assets.ingestion.parsing import read_snapshot_dates
 
     try:
         content = read_file(settings.archive_dir / str(file.archived_as), settings)
@@ -98,7 +98,7 @@ def _disagreement(file: CatalogEntry, report: dict[str, Any], settings: Settings
     wrong = None
     if digest == file.sha256 and content is not None:
         # Rows may have been refused: the file has at least the days that its accepted rows are of.
-        wrong = REPORT if snapshot_dates(content) >= set(file.dates) else CATALOGUE
+        wrong = REPORT if read_snapshot_dates(content) >= set(file.dates) else CATALOGUE
     return Disagreement(file, "dates", dates, reported, wrong)
 
 
@@ -174,7 +174,7 @@ def _states(files: list[CatalogEntry]) -> list[CatalogEntry]:
 
 def _unreported(settings: Settings, known: list[CatalogEntry]) -> list[CatalogEntry]:
     """Archived files that no report names, parsed."""
-    from cryptoliq_assets.ingestion.parsing import snapshot_dates
+    from cryptoliq_assets.ingestion.parsing import read_snapshot_dates
 
     named = {file.archived_as for file in known} | {file.name for file in known if file.state != "refused"}
     digests = {file.sha256 for file in known}
@@ -186,7 +186,7 @@ def _unreported(settings: Settings, known: list[CatalogEntry]) -> list[CatalogEn
         if path.name in named:
             continue
         content, match = read_file(path, settings), _NUMBERED.fullmatch(path.name)
-        dates = tuple(sorted(snapshot_dates(content)))
+        dates = tuple(sorted(read_snapshot_dates(content)))
         # An accepted file has dates: this is no snapshot of ours.
         if not dates:
             continue

@@ -18,7 +18,7 @@ from pathlib import Path
 from cryptoliq_assets.core import Settings, UnreadError, first_day, not_regular
 from cryptoliq_assets.ingestion.landing.catalog import Catalog, CatalogEntry, DiscoveredFile
 from cryptoliq_assets.ingestion.landing.safe_open import read_file, too_large
-from cryptoliq_assets.ingestion.parsing import ParsedSnapshot, RawFile, parse_snapshots, snapshot_dates
+from cryptoliq_assets.ingestion.parsing import ParsedSnapshot, RawFile, parse_snapshots, read_snapshot_dates
 
 # How the catalogue's reason begins of a file that failed and is tried again, and of one that is not.
 FAILED, GIVEN_UP = "failed: ", "gave up: "
@@ -130,7 +130,7 @@ def register(
             seen.append((known.arrival, entry.size, entry.mtime_ns, entry.ctime_ns))
             continue
         try:
-            dates = frozenset(date for date in snapshot_dates(content) if first <= date <= today)
+            dates = frozenset(date for date in read_snapshot_dates(content) if first <= date <= today)
         # Whatever it is, it stops no other file: taken in without its dates, the file fails alone and is reported.
         except Exception:
             dates = frozenset()
@@ -147,10 +147,10 @@ def dry_run_file(path: Path, settings: Settings, *, today: dt.date) -> ParsedSna
     try:
         content = read_file(path, settings)
     except UnreadError as error:
-        return ParsedSnapshot.refused_unread(name, size=error.size, reason=str(error), code=error.code)
+        return ParsedSnapshot.rejected_unread(name, size=error.size, reason=str(error), code=error.code)
     except FileNotFoundError as error:
         reason = f"cannot be read: {error.strerror}"
-        return ParsedSnapshot.refused_unread(name, size=0, reason=reason, code="unreadable")
+        return ParsedSnapshot.rejected_unread(name, size=0, reason=reason, code="unreadable")
     return parse_content(name, content, settings, today=today)
 
 
@@ -165,8 +165,8 @@ def parse_contents(files: Sequence[RawFile], settings: Settings) -> list[ParsedS
         files,
         first_date=first_day(settings.storage.first_month),
         change_unit=settings.ingestion.change_unit,
-        max_refused_share=settings.ingestion.max_rejected_fraction,
-        max_empty_share=settings.ingestion.max_empty_fraction,
+        max_rejected_fraction=settings.ingestion.max_rejected_fraction,
+        max_empty_fraction=settings.ingestion.max_empty_fraction,
     )
 
 

@@ -26,9 +26,9 @@ from cryptoliq_assets.ingestion.landing.safe_open import read_file, too_large, t
 from cryptoliq_assets.ingestion.parsing import ParsedSnapshot
 from cryptoliq_assets.ingestion.quality import EmptyHistory, SnapshotComparer, comparison_issues, gaps_of_months
 from cryptoliq_assets.ingestion.reports import (
+    archive_earlier_report,
     command_report_path,
     extend_command_report,
-    keep_earlier_report,
     report_path,
 )
 from cryptoliq_assets.storage import TableStore
@@ -162,7 +162,7 @@ class Intake:
             reason = f"{GIVEN_UP}{told} ({most} attempts failed; touch the file to try it again)"
         else:
             reason = f"{told} ({most} attempts failed)"
-            refused = ParsedSnapshot.refused_unread(file.name, size=file.size, reason=reason, code="failed")
+            refused = ParsedSnapshot.rejected_unread(file.name, size=file.size, reason=reason, code="failed")
             read = _Read(parsed=[(file, refused, b"")])
             return read, settle(read)
         self.catalogue.settle(accepted=[], refused=[(file.arrival, reason)])
@@ -176,7 +176,7 @@ class Intake:
         for file in batch:
             if too_large(file.size, self.settings):
                 reason = too_large_reason(file.size, self.settings)
-                said[file.arrival] = ParsedSnapshot.refused_unread(file.name, size=file.size, reason=reason)
+                said[file.arrival] = ParsedSnapshot.rejected_unread(file.name, size=file.size, reason=reason)
                 continue
             try:
                 content = read_file(self.settings.raw_dir / file.name, self.settings)
@@ -219,10 +219,10 @@ class Intake:
                 told = [*comparison_issues(said), *empties.compare(report)]
                 report |= said | {"issues": [*report["issues"], *told]}
             reports.append(report)
-            refused_rows = _as_csv(snapshot.refused_rows) if snapshot.refused_rows.num_rows else None
+            refused_rows = _as_csv(snapshot.rejected_rows) if snapshot.rejected_rows.num_rows else None
             # The rows first: whose they are, the report that lies there says.
             keep_earlier_rows(quarantine, file.name, refused_rows, report=report_path(validation, file.name))
-            keep_earlier_report(validation, report)
+            archive_earlier_report(validation, report)
             files[report_path(validation, file.name)] = to_json_by_key(report).encode()
             if refused_rows is not None:
                 files[rows_path(quarantine, file.name)] = refused_rows

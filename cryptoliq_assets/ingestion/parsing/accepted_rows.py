@@ -17,9 +17,9 @@ from cryptoliq_assets.ingestion.csv import (
     Document,
     FileRejectedError,
     ValidatedRows,
-    file_date,
-    latest_moment,
-    read_optional,
+    find_latest_timestamp,
+    parse_file_date,
+    parse_optional_columns,
 )
 from cryptoliq_assets.ingestion.parsing.units import Unit, UnitConflictError, UnitFinding, infer_units
 from cryptoliq_assets.ingestion.quality import (
@@ -30,7 +30,7 @@ from cryptoliq_assets.ingestion.quality import (
     find_scale_faults,
     find_suspicious_columns,
 )
-from cryptoliq_assets.ingestion.reports import describe_rows, name_date_issue
+from cryptoliq_assets.ingestion.reports import describe_rows, find_name_date_issues
 from cryptoliq_assets.schemas import CHANGE_COLUMNS, DERIVED_COLUMNS, NUMBER_COLUMNS, OPTIONAL_COLUMNS, OPTIONAL_NUMBERS
 
 # Rows kept: `RawSnapshots` without source_file and arrival, which the file cannot know.
@@ -59,18 +59,18 @@ class AcceptedRows:
 
 
 def infer_file_units(
-    screened: ValidatedRows, *, file_of: np.ndarray, files: int, override: str, declared: Unit | None = None
+    validated: ValidatedRows, *, file_of: np.ndarray, files: int, override: str, declared: Unit | None = None
 ) -> list[UnitFinding | UnitConflictError]:
     """The unit of each file's changes, from every row whose numbers are sound: the calendar has no say in it.
 
     `file_of` is the file, from 0, of each well-formed row; `override` the setting change_unit (ValueError for an
     unknown one); `declared` what the files themselves say.
     """
-    sound = ~screened.cells.numbers.faults.any(axis=0)
+    sound = ~validated.cells.numbers.reasons.any(axis=0)
     everything = bool(sound.all())
 
     def values(name: str) -> np.ndarray | None:
-        column = screened.number(name)
+        column = validated.number_column(name)
         return column if column is None or everything else column[sound]
 
     return infer_units(
@@ -84,11 +84,11 @@ def infer_file_units(
     )
 
 
-def kept_rows(screened: ValidatedRows, starts: Sequence[int] | np.ndarray) -> AcceptedRows:
-    """The rows let in of what was screened; `starts` counts these rows alone."""
-    numbers = {name: screened.number(name) for name in NUMBER_COLUMNS}
-    days, coins, symbols, kept = screened.days, screened.coins, screened.symbols, screened.kept
-    optional = {name: text for name, text in screened.cells.text.items() if name in OPTIONAL_COLUMNS}
+def select_accepted_rows(validated: ValidatedRows, starts: Sequence[int] | np.ndarray) -> AcceptedRows:
+    """The rows let in of what was validated; `starts` counts these rows alone."""
+    numbers = {name: validated.number_column(name) for name in NUMBER_COLUMNS}
+    days, coins, symbols, kept = validated.days, validated.coins, validated.symbols, validated.accepted
+    optional = {name: text for name, text in validated.cells.text.items() if name in OPTIONAL_COLUMNS}
     if not kept.all():
         optional = {name: text.filter(pa.array(kept)) for name, text in optional.items()}
         numbers = {name: values if values is None else values[kept] for name, values in numbers.items()}
@@ -96,7 +96,7 @@ def kept_rows(screened: ValidatedRows, starts: Sequence[int] | np.ndarray) -> Ac
     return AcceptedRows(np.asarray(starts, dtype=np.int64), days, coins, symbols, numbers, optional)
 
 
-def describe_kept(
+def describe_accepted_rows(
     kept: AcceptedRows, findings: Sequence[UnitFinding], *, compare: bool = True, reject: bool = True
 ) -> list[tuple[pa.Table, dict[str, Any]] | FileRejectedError]:
     """For each file its rows (ROWS_SCHEMA, changes in percent) and what its report says of them.
@@ -124,7 +124,7 @@ def describe_kept(
     _describe_empty(described, kept)
     for place, issues in find_suspicious_columns(numbers, starts=starts).items() if compare else ():
         described[place]["issues"] += issues
-    optional = read_optional(kept.optional, rows=len(kept.days))
+    optional = parse_optional_columns(kept.optional, rows=len(kept.days))
     unread = {name: np.add.reduceat(cells, starts[:-1], dtype=np.int64) for name, cells in optional.unread.items()}
     for place, told in enumerate(described):
         told["unread_cells"] = {name: int(counts[place]) for name, counts in unread.items() if counts[place]}
@@ -190,7 +190,7 @@ def fill_report(
     document: Document,
     finding: UnitFinding,
     observed: pa.Array | None,
-    max_empty_share: float,
+    max_empty_fraction: float,
 ) -> None:
     """Write into a report that the file is let in, and what is `described` of its rows.
 
@@ -201,9 +201,11 @@ def fill_report(
     report |= {"accepted": True, **described}
     report |= {"unit": finding.unit, "unit_found_by": finding.how, "unit_certain": finding.certain}
     if observed is not None:
-        report["observation_time"] = latest_moment(observed)
-    report["issues"] = issues + described["issues"] + empty_column_issues(report, max_share=max_empty_share)
-    report["issues"] += _doubts(document, finding) + name_date_issue(file_date(report["file"]), report["dates"])
+        report["observation_time"] = find_latest_timestamp(observed)
+    report["issues"] = issues + described["issues"] + empty_column_issues(report, max_share=max_empty_fraction)
+    report["issues"] += _doubts(document, finding) + find_name_date_issues(
+        parse_file_date(report["file"]), report["dates"]
+    )
 
 
 def _doubts(document: Document, finding: UnitFinding) -> list[str]:

@@ -18,21 +18,26 @@ from cryptoliq_assets.ingestion.csv import (
     Document,
     FileRejectedError,
     Reason,
-    RefusedRow,
+    RejectedRow,
     ValidatedRows,
     check_duplicate_columns,
-    check_missing,
+    check_required_columns,
+    describe_name_error,
     find_total_rows,
-    name_fault,
     open_document,
     read_cells,
     validate_single_file,
 )
-from cryptoliq_assets.ingestion.parsing.accepted_rows import describe_kept, fill_report, infer_file_units, kept_rows
+from cryptoliq_assets.ingestion.parsing.accepted_rows import (
+    describe_accepted_rows,
+    fill_report,
+    infer_file_units,
+    select_accepted_rows,
+)
 from cryptoliq_assets.ingestion.parsing.snapshot import ParsedSnapshot, parse_snapshot, rejects_content
 from cryptoliq_assets.ingestion.parsing.units import UnitConflictError, UnitFinding
 from cryptoliq_assets.ingestion.quality import mark_useless
-from cryptoliq_assets.ingestion.reports import blank_report, row_issues
+from cryptoliq_assets.ingestion.reports import list_row_issues, make_blank_report
 from cryptoliq_assets.schemas import OBSERVED_COLUMN, UNIT_COLUMN
 
 # Faults of one number, which say nothing of other cells or rows.
@@ -70,7 +75,7 @@ class _ValidatedGroup:
     """Files read together; `file_of` says of each well-formed row which of them it belongs to, from 0."""
 
     group: Sequence[_OpenedFile]
-    screened: ValidatedRows
+    validated: ValidatedRows
     file_of: np.ndarray
 
     def without(self, out: np.ndarray) -> "_ValidatedGroup":
@@ -80,7 +85,7 @@ class _ValidatedGroup:
         stays = ~out
         chosen = stays[self.file_of]
         group = [opened for opened, stay in zip(self.group, stays.tolist(), strict=True) if stay]
-        return _ValidatedGroup(group, self.screened.only(chosen), (np.cumsum(stays) - 1)[self.file_of[chosen]])
+        return _ValidatedGroup(group, self.validated.select(chosen), (np.cumsum(stays) - 1)[self.file_of[chosen]])
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,8 @@ class _Rules:
 
     first_date: dt.date
     change_unit: str
-    max_refused_share: float
-    max_empty_share: float
+    max_rejected_fraction: float
+    max_empty_fraction: float
 
 
 def parse_snapshots(
@@ -98,15 +103,15 @@ def parse_snapshots(
     *,
     first_date: dt.date,
     change_unit: str = "auto",
-    max_refused_share: float = 0.5,
-    max_empty_share: float = 0.2,
+    max_rejected_fraction: float = 0.5,
+    max_empty_fraction: float = 0.2,
 ) -> list[ParsedSnapshot]:
     """What `parse_snapshot` says of each file, in the order given: to the last bit, whatever they are read beside.
 
     Tables of files that were read together share memory: it is free when the last of them is gone. Never raises on
     any content; ValueError for an unknown `change_unit`.
     """
-    rules = _Rules(first_date, change_unit, max_refused_share, max_empty_share)
+    rules = _Rules(first_date, change_unit, max_rejected_fraction, max_empty_fraction)
     found: dict[int, ParsedSnapshot] = {}
     for group in _groups(files):
         found.update(_parse_together(group, rules))
@@ -120,8 +125,8 @@ def _parse_alone(file: RawFile, rules: _Rules) -> ParsedSnapshot:
         today=file.today,
         first_date=rules.first_date,
         change_unit=rules.change_unit,
-        max_refused_share=rules.max_refused_share,
-        max_empty_share=rules.max_empty_share,
+        max_rejected_fraction=rules.max_rejected_fraction,
+        max_empty_fraction=rules.max_empty_fraction,
         sha256=file.sha256,
     )
 
@@ -154,7 +159,7 @@ def _open(place: int, file: RawFile) -> _OpenedFile | None:
     # With no quote and no CR each LF ends a record, or a blank line.
     if b'"' in content or b"\r" in content or not content.endswith(b"\n"):
         return None
-    if name_fault(file.name):
+    if describe_name_error(file.name):
         return None
     try:
         document = open_document(content)
@@ -170,7 +175,7 @@ def _is_sound(document: Document) -> bool:
         return False
     try:
         check_duplicate_columns(document)
-        check_missing(document)
+        check_required_columns(document)
     except FileRejectedError:
         return False
     return True
@@ -191,32 +196,32 @@ def _parse_together(group: Sequence[_OpenedFile], rules: _Rules) -> dict[int, Pa
         return _parse_together(unbroken, rules) if len(unbroken) < len(group) else {}
     judged = _judge(group, cells, rules)
     findings = infer_file_units(
-        judged.screened, file_of=judged.file_of, files=len(judged.group), override=rules.change_unit
+        judged.validated, file_of=judged.file_of, files=len(judged.group), override=rules.change_unit
     )
     judged = judged.without(np.array([isinstance(finding, UnitConflictError) for finding in findings], dtype=bool))
     findings = [finding for finding in findings if isinstance(finding, UnitFinding)]
     if not findings:
         return {}
-    kept = judged.screened.kept
+    kept = judged.validated.accepted
     counts = np.bincount(judged.file_of[kept], minlength=len(judged.group))
     starts = np.append(0, np.cumsum(counts))
     first_rows = np.append(0, np.cumsum([opened.rows for opened in judged.group])).tolist()
-    described = describe_kept(
-        kept_rows(judged.screened, starts), findings, reject=rejects_content(rules.max_refused_share)
+    described = describe_accepted_rows(
+        select_accepted_rows(judged.validated, starts), findings, reject=rejects_content(rules.max_rejected_fraction)
     )
-    observed = judged.screened.cells.text.get(OBSERVED_COLUMN)
+    observed = judged.validated.cells.text.get(OBSERVED_COLUMN)
     parsed = {}
     for opened, start, finding, outcome in zip(judged.group, first_rows[:-1], findings, described, strict=True):
         if isinstance(outcome, FileRejectedError):
             continue
         rows, told = outcome
-        report = blank_report(opened.file.name, opened.file.content, sha256=opened.file.sha256)
+        report = make_blank_report(opened.file.name, opened.file.content, sha256=opened.file.sha256)
         report |= {"encoding": opened.document.encoding, "ignored_columns": opened.document.ignored_columns}
         report |= {"rows": opened.rows, "rows_read": opened.rows}
-        refused = _refused_rows(opened, judged.screened, start)
+        refused = _refused_rows(opened, judged.validated, start)
         refused_counts = Counter(row.reason for row in refused)
         report["rows_refused"] = {code: refused_counts[code] for code in _SIMPLE_CODES if refused_counts[code]}
-        report["issues"] = row_issues(refused, report["rows_refused"], dates=(rules.first_date, opened.file.today))
+        report["issues"] = list_row_issues(refused, report["rows_refused"], dates=(rules.first_date, opened.file.today))
         own = None if observed is None else observed.slice(start, opened.rows)
         fill_report(
             report,
@@ -224,16 +229,16 @@ def _parse_together(group: Sequence[_OpenedFile], rules: _Rules) -> dict[int, Pa
             document=opened.document,
             finding=finding,
             observed=own,
-            max_empty_share=rules.max_empty_share,
+            max_empty_fraction=rules.max_empty_fraction,
         )
         parsed[opened.place] = ParsedSnapshot.accepted(rows, refused, report)
     return parsed
 
 
-def _refused_rows(opened: _OpenedFile, screened: ValidatedRows, start: int) -> list[RefusedRow]:
-    """The refused rows of a file, as they came; its rows begin at `start` of what was screened. Each is a line, without quotes."""
-    verdict = screened.verdict
-    places = np.flatnonzero(verdict.reasons[start : start + opened.rows] != Reason.NONE).tolist()
+def _refused_rows(opened: _OpenedFile, validated: ValidatedRows, start: int) -> list[RejectedRow]:
+    """The refused rows of a file, as they came; its rows begin at `start` of what was validated. Each is a line, without quotes."""
+    rejections = validated.rejections
+    places = np.flatnonzero(rejections.reasons[start : start + opened.rows] != Reason.NONE).tolist()
     if not places:
         return []
     document = opened.document
@@ -241,10 +246,10 @@ def _refused_rows(opened: _OpenedFile, screened: ValidatedRows, start: int) -> l
     lines = bytes(document.body).split(b"\n")[1:]
     refused = []
     for place in places:
-        text, column = lines[place].decode(), verdict.columns[verdict.at_fault[start + place]]
+        text, column = lines[place].decode(), rejections.columns[rejections.column_indexes[start + place]]
         value = text.split(",")[document.columns.index(column)].strip()
-        reason = Reason(int(verdict.reasons[start + place]))
-        refused.append(RefusedRow(document.header_lines + place + 2, reason.code, column, value, text))
+        reason = Reason(int(rejections.reasons[start + place]))
+        refused.append(RejectedRow(document.header_lines + place + 2, reason.code, column, value, text))
     return refused
 
 
@@ -258,29 +263,29 @@ def _joined(group: Sequence[_OpenedFile]) -> Document:
 def _judge(group: Sequence[_OpenedFile], cells: Cells, rules: _Rules) -> _ValidatedGroup:
     """Those files of a group, read as `cells`, of which every row is to be let in or has a number out of bounds."""
     layout = cells.layout
-    screened = validate_single_file(cells, first=rules.first_date, last=max(opened.file.today for opened in group))
+    validated = validate_single_file(cells, first=rules.first_date, last=max(opened.file.today for opened in group))
     file_of_record = np.repeat(np.arange(len(group)), [opened.rows for opened in group])
     file_of = file_of_record[layout.positions]
     faulty = np.zeros(len(group), dtype=bool)
     faulty[file_of_record[np.array([*layout.malformed, *layout.blank], dtype=np.int64)]] = True
-    reasons = screened.verdict.reasons
-    faulty[file_of[~screened.kept & ~np.isin(reasons, _SIMPLE_FAULTS)]] = True
+    reasons = validated.rejections.reasons
+    faulty[file_of[~validated.accepted & ~np.isin(reasons, _SIMPLE_FAULTS)]] = True
     last_days = np.array([opened.file.today for opened in group], dtype="datetime64[D]").astype(np.int64)
-    faulty[file_of[screened.days > last_days[file_of]]] = True
-    useless = np.logical_or.reduce([*mark_useless(screened).values()])
+    faulty[file_of[validated.days > last_days[file_of]]] = True
+    useless = np.logical_or.reduce([*mark_useless(validated).values()])
     rows = np.array([opened.rows for opened in group])
-    most = rules.max_refused_share * rows
+    most = rules.max_rejected_fraction * rows
     faulty |= np.bincount(file_of[useless], minlength=len(group)) > most
-    refused = np.bincount(file_of[~screened.kept], minlength=len(group))
+    refused = np.bincount(file_of[~validated.accepted], minlength=len(group))
     faulty |= (refused > most) | (refused == rows)
     # A row that sums up the others: `parse_snapshot` rejects it.
-    volumes = screened.number("24h_volume")
+    volumes = validated.number_column("24h_volume")
     if volumes is not None:
-        days = screened.days - screened.days.min(initial=0)
+        days = validated.days - validated.days.min(initial=0)
         groups = file_of * (days.max(initial=0) + 1) + days
-        faulty[file_of[find_total_rows(screened.coins, groups, volumes, valid=screened.kept)]] = True
+        faulty[file_of[find_total_rows(validated.coins, groups, volumes, valid=validated.accepted)]] = True
     # A coin that comes twice, if only on two days.
-    coins = max(len(screened.coins.dictionary), 1)
-    named = np.sort(file_of * coins + screened.coins.indices.to_numpy())
+    coins = max(len(validated.coins.dictionary), 1)
+    named = np.sort(file_of * coins + validated.coins.indices.to_numpy())
     faulty[named[1:][named[1:] == named[:-1]] // coins] = True
-    return _ValidatedGroup(group, screened, file_of).without(faulty)
+    return _ValidatedGroup(group, validated, file_of).without(faulty)

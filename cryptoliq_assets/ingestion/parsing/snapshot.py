@@ -16,43 +16,48 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cryptoliq_assets.ingestion.csv import (
-    FILE_REFUSED,
-    MOST_LISTED_ROWS,
-    REPEATS,
+    FILE_REJECTED,
+    MAX_LISTED_ROWS,
+    REPEAT_REASONS,
     CellError,
     Document,
     FileRejectedError,
-    RefusedRow,
+    RejectedRow,
     ValidatedRows,
     check_cell_errors,
     check_duplicate_columns,
-    check_missing,
+    check_required_columns,
+    describe_name_error,
+    exclude_systematic_rows,
     find_cell_errors,
-    iso_date,
+    find_truncated_line,
     latest_allowed_date,
-    name_fault,
+    list_rejected_rows,
     open_document,
+    parse_iso_date,
     read_cells,
     read_text,
-    refused_rows,
-    truncated_line,
     validate_inference_rows,
     validate_rows,
-    without_systematic,
 )
-from cryptoliq_assets.ingestion.parsing.accepted_rows import describe_kept, fill_report, infer_file_units, kept_rows
-from cryptoliq_assets.ingestion.parsing.units import UnitConflictError, declared_unit
+from cryptoliq_assets.ingestion.parsing.accepted_rows import (
+    describe_accepted_rows,
+    fill_report,
+    infer_file_units,
+    select_accepted_rows,
+)
+from cryptoliq_assets.ingestion.parsing.units import UnitConflictError, read_declared_unit
 from cryptoliq_assets.ingestion.quality import check_vital_columns
-from cryptoliq_assets.ingestion.reports import blank_report, row_issues
+from cryptoliq_assets.ingestion.reports import list_row_issues, make_blank_report
 from cryptoliq_assets.schemas import OBSERVED_COLUMN, QUESTION_COLUMNS, REQUIRED_COLUMNS
 
-REFUSED_SCHEMA = pa.schema(
+REJECTED_SCHEMA = pa.schema(
     [("line", pa.int64())] + [(name, pa.string()) for name in ("reason", "column", "value", "text")]
 )
 # Refusals in which the rows have a part: that of the header is one, since a foreign file is read as far as it goes.
 _ABOUT_ROWS = {"missing_columns", "no_usable_rows", "too_many_refused"}
-_REPEATED = {reason.code for reason in REPEATS}
-_NONE_REFUSED = REFUSED_SCHEMA.empty_table()
+_REPEATED = {reason.code for reason in REPEAT_REASONS}
+_NONE_REFUSED = REJECTED_SCHEMA.empty_table()
 
 
 @dataclass(frozen=True)
@@ -60,14 +65,14 @@ class ParsedSnapshot:
     """What one file gave.
 
     `rows` (ROWS_SCHEMA: changes in percent, dates at midnight) is None where the file is refused as a whole, and
-    `refusal` then says why. `refused_rows` (REFUSED_SCHEMA) holds each row that was not let in, as it came; of a file refused
-    as a whole the first MOST_LISTED_ROWS.
-    `report` is JSON: see `report.blank_report` for its keys.
+    `refusal` then says why. `rejected_rows` (REJECTED_SCHEMA) holds each row that was not let in, as it came; of a file refused
+    as a whole the first MAX_LISTED_ROWS.
+    `report` is JSON: see `report.make_blank_report` for its keys.
     """
 
     rows: pa.Table | None
-    refused_rows: pa.Table
-    refusal: str | None
+    rejected_rows: pa.Table
+    rejection: str | None
     report: dict[str, Any]
 
     def __post_init__(self) -> None:
@@ -75,9 +80,9 @@ class ParsedSnapshot:
         report = self.report
         refused = sum(report["rows_refused"].values())
         kept = 0 if self.rows is None else self.rows.num_rows
-        listed = self.refused_rows.num_rows
-        told = listed + report["rows_refused"].get(FILE_REFUSED, 0)
-        if self.rows is None and listed == MOST_LISTED_ROWS < refused:
+        listed = self.rejected_rows.num_rows
+        told = listed + report["rows_refused"].get(FILE_REJECTED, 0)
+        if self.rows is None and listed == MAX_LISTED_ROWS < refused:
             told = refused
         if (report["rows_read"], kept, told) != (report["rows_kept"] + refused, report["rows_kept"], refused):
             raise AssertionError(
@@ -86,14 +91,14 @@ class ParsedSnapshot:
             )
 
     @classmethod
-    def accepted(cls, rows: pa.Table, refused: Sequence[RefusedRow], report: dict[str, Any]) -> "ParsedSnapshot":
+    def accepted(cls, rows: pa.Table, refused: Sequence[RejectedRow], report: dict[str, Any]) -> "ParsedSnapshot":
         """A file that was let in, but for some rows."""
         return cls(rows, _refused_table(refused), None, report)
 
     @classmethod
-    def refused_unread(cls, name: str, *, size: int, reason: str, code: str = "too_large") -> "ParsedSnapshot":
+    def rejected_unread(cls, name: str, *, size: int, reason: str, code: str = "too_large") -> "ParsedSnapshot":
         """A file refused before its content was looked at; its report has no sha256."""
-        report = blank_report(name, b"") | {"sha256": None, "size_bytes": size}
+        report = make_blank_report(name, b"") | {"sha256": None, "size_bytes": size}
         return cls(None, _NONE_REFUSED, reason, _refused(report, FileRejectedError(code, reason)))
 
 
@@ -102,7 +107,7 @@ class _Progress:
     """What is known of a file when it is refused."""
 
     report: dict[str, Any]
-    refused: list[RefusedRow] = field(default_factory=list)
+    refused: list[RejectedRow] = field(default_factory=list)
     errors: list[CellError] = field(default_factory=list)
 
 
@@ -113,10 +118,10 @@ def parse_snapshot(
     today: dt.date,
     first_date: dt.date,
     change_unit: str = "auto",
-    max_refused_share: float = 0.5,
-    max_empty_share: float = 0.2,
+    max_rejected_fraction: float = 0.5,
+    max_empty_fraction: float = 0.2,
     sha256: str | None = None,
-    questions: bool = False,
+    inference: bool = False,
 ) -> ParsedSnapshot:
     """Read one raw file.
 
@@ -130,7 +135,7 @@ def parse_snapshot(
 
     Never raises on any content; ValueError for an unknown `change_unit`.
     """
-    progress = _Progress(blank_report(name, content, sha256=sha256))
+    progress = _Progress(make_blank_report(name, content, sha256=sha256))
     report = progress.report
     try:
         rows = _accepted_rows(
@@ -138,14 +143,14 @@ def parse_snapshot(
             progress,
             dates=(first_date, today),
             change_unit=change_unit,
-            max_refused_share=max_refused_share,
-            max_empty_share=max_empty_share,
-            questions=questions,
+            max_rejected_fraction=max_rejected_fraction,
+            max_empty_fraction=max_empty_fraction,
+            inference=inference,
         )
     except FileRejectedError as refusal:
         rows = None
         _refused(report, _telling(refusal, progress))
-    misnamed = name_fault(name)
+    misnamed = describe_name_error(name)
     if misnamed:
         # Read all the same: a foreign file has more to be told of than its name.
         besides = f"; besides, {report['refusal']}" if report["refusal"] else ""
@@ -154,7 +159,7 @@ def parse_snapshot(
     return ParsedSnapshot(rows, _refused_table(progress.refused), report["refusal"], report)
 
 
-def snapshot_dates(content: bytes) -> set[dt.date]:
+def read_snapshot_dates(content: bytes) -> set[dt.date]:
     """Valid days in a file's `date` column, whatever else is wrong with its rows; empty where it has none to read.
 
     A cheap look that says which months a file touches; never raises.
@@ -169,7 +174,7 @@ def snapshot_dates(content: bytes) -> set[dt.date]:
         text, _ = read_text(document, ["date"])
     except FileRejectedError:
         return set()  # Why it cannot be read is for `parse_snapshot` to say.
-    return {day for cell in pc.unique(text["date"]).to_pylist() if (day := iso_date(cell)) is not None}
+    return {day for cell in pc.unique(text["date"]).to_pylist() if (day := parse_iso_date(cell)) is not None}
 
 
 def _only_day(document: Document) -> dt.date | None:
@@ -189,7 +194,7 @@ def _only_day(document: Document) -> dt.date | None:
         return None
     if content.count(b",", start, content.index(b"\n", start + 1)) != len(document.columns) - 1:
         return None
-    return iso_date(ending[1:-1].decode("utf-8", "replace"))
+    return parse_iso_date(ending[1:-1].decode("utf-8", "replace"))
 
 
 def _accepted_rows(
@@ -198,9 +203,9 @@ def _accepted_rows(
     *,
     dates: tuple[dt.date, dt.date],
     change_unit: str,
-    max_refused_share: float,
-    max_empty_share: float,
-    questions: bool,
+    max_rejected_fraction: float,
+    max_empty_fraction: float,
+    inference: bool,
 ) -> pa.Table:
     """The rows let in, with `progress` filled on the way; raises FileRejectedError."""
     report = progress.report
@@ -208,38 +213,44 @@ def _accepted_rows(
     report |= {"encoding": document.encoding, "ignored_columns": document.ignored_columns}
     check_duplicate_columns(document)
     cells, (first, today) = read_cells(document), dates
-    if questions:
-        screened = validate_inference_rows(cells, first=first, today=today)
+    if inference:
+        validated = validate_inference_rows(cells, first=first, today=today)
         dates = (first, latest_allowed_date(today))
     else:
-        screened = validate_rows(cells, first=first, last=today)
+        validated = validate_rows(cells, first=first, last=today)
     # A file that is refused as a whole is in quarantine as it came: its refused rows need not all be listed.
-    whole = not screened.kept.any() or screened.faulty > max_refused_share * screened.cells.layout.rows_read
-    progress.refused = refused_rows(screened, document, most=MOST_LISTED_ROWS if whole and not questions else None)
-    errors = progress.errors = [] if questions else find_cell_errors(screened, document, progress.refused)
-    single = without_systematic(progress.refused, errors) if errors else progress.refused
+    whole = (
+        not validated.accepted.any() or validated.n_invalid > max_rejected_fraction * validated.cells.layout.rows_read
+    )
+    progress.refused = list_rejected_rows(
+        validated, document, most=MAX_LISTED_ROWS if whole and not inference else None
+    )
+    errors = progress.errors = [] if inference else find_cell_errors(validated, document, progress.refused)
+    single = exclude_systematic_rows(progress.refused, errors) if errors else progress.refused
     explained = Counter(row.reason for row in progress.refused) - Counter(row.reason for row in single)
-    counts = {reason: count - explained[reason] for reason, count in screened.refused.items()}
+    counts = {reason: count - explained[reason] for reason, count in validated.rejected_counts.items()}
     report |= {
-        "rows": screened.cells.layout.rows_read,
-        "rows_read": screened.cells.layout.rows_read,
-        "rows_refused": dict(screened.refused),
-        "duplicates": screened.repeated,
+        "rows": validated.cells.layout.rows_read,
+        "rows_read": validated.cells.layout.rows_read,
+        "rows_refused": dict(validated.rejected_counts),
+        "duplicates": validated.n_repeated,
         "cell_errors": [error.record for error in errors],
-        "issues": [error.issue for error in errors] + row_issues(single, counts, dates=dates),
+        "issues": [error.issue for error in errors] + list_row_issues(single, counts, dates=dates),
     }
     # A file in a foreign shape is read as far as it goes, so that its report tells all that is wrong with it.
-    check_missing(document, needed=QUESTION_COLUMNS if questions else REQUIRED_COLUMNS)
-    _check_rows(screened, document, max_refused_share=max_refused_share)
-    if rejects_content(max_refused_share):
+    check_required_columns(document, needed=QUESTION_COLUMNS if inference else REQUIRED_COLUMNS)
+    _check_rows(validated, document, max_rejected_fraction=max_rejected_fraction)
+    if rejects_content(max_rejected_fraction):
         check_cell_errors(errors)
-    every_row = np.zeros(screened.cells.layout.rows, dtype=np.int64)
-    declared = declared_unit(screened, document)
-    [finding] = infer_file_units(screened, file_of=every_row, files=1, override=change_unit, declared=declared)
+    every_row = np.zeros(validated.cells.layout.rows, dtype=np.int64)
+    declared = read_declared_unit(validated, document)
+    [finding] = infer_file_units(validated, file_of=every_row, files=1, override=change_unit, declared=declared)
     if isinstance(finding, UnitConflictError):
         raise FileRejectedError("unit_conflict", str(finding)) from finding
-    kept = kept_rows(screened, [0, int(np.count_nonzero(screened.kept))])
-    [outcome] = describe_kept(kept, [finding], compare=not questions, reject=rejects_content(max_refused_share))
+    kept = select_accepted_rows(validated, [0, int(np.count_nonzero(validated.accepted))])
+    [outcome] = describe_accepted_rows(
+        kept, [finding], compare=not inference, reject=rejects_content(max_rejected_fraction)
+    )
     if isinstance(outcome, FileRejectedError):
         raise outcome
     rows, described = outcome
@@ -248,36 +259,36 @@ def _accepted_rows(
         described,
         document=document,
         finding=finding,
-        observed=screened.cells.text.get(OBSERVED_COLUMN),
-        max_empty_share=max_empty_share,
+        observed=validated.cells.text.get(OBSERVED_COLUMN),
+        max_empty_fraction=max_empty_fraction,
     )
     return rows
 
 
-def rejects_content(max_refused_share: float) -> bool:
+def rejects_content(max_rejected_fraction: float) -> bool:
     """Return whether a file may be rejected because of its values: not if all of its rows may be at fault."""
-    return max_refused_share < 1
+    return max_rejected_fraction < 1
 
 
-def _check_rows(screened: ValidatedRows, document: Document, *, max_refused_share: float) -> None:
+def _check_rows(validated: ValidatedRows, document: Document, *, max_rejected_fraction: float) -> None:
     """Raise FileRejectedError where rows condemn a file.
 
     Codes: "empty", "truncated", "empty_columns", "no_usable_rows", "too_many_refused".
     """
-    rows, refused = screened.cells.layout.rows_read, screened.refused
+    rows, refused = validated.cells.layout.rows_read, validated.rejected_counts
     if not rows:
         raise FileRejectedError("empty", "the file has a header but no rows")
-    line = truncated_line(screened, document)
+    line = find_truncated_line(validated, document)
     if line is not None:
         raise FileRejectedError(
             "truncated", f"line {line}: the file breaks off within its last row: the transfer was cut"
         )
-    check_vital_columns(screened, max_share=max_refused_share)
+    check_vital_columns(validated, max_share=max_rejected_fraction)
     leading = max(refused, key=refused.__getitem__, default="")
-    if not screened.kept.any():
+    if not validated.accepted.any():
         raise FileRejectedError("no_usable_rows", f"none of the {rows} rows is usable (leading reason: {leading})")
-    if screened.faulty > max_refused_share * rows:
-        share = f"{screened.faulty} of {rows} rows are refused, more than {max_refused_share:.0%}"
+    if validated.n_invalid > max_rejected_fraction * rows:
+        share = f"{validated.n_invalid} of {rows} rows are refused, more than {max_rejected_fraction:.0%}"
         raise FileRejectedError("too_many_refused", f"{share} (leading reason: {leading})")
 
 
@@ -293,17 +304,17 @@ def _telling(refusal: FileRejectedError, progress: _Progress) -> FileRejectedErr
 
 def _refused(report: dict[str, Any], refusal: FileRejectedError) -> dict[str, Any]:
     """Write into the report that the file as a whole is refused, its good rows with it."""
-    refused = {reason: count for reason, count in report["rows_refused"].items() if reason != FILE_REFUSED}
+    refused = {reason: count for reason, count in report["rows_refused"].items() if reason != FILE_REJECTED}
     good = report["rows_read"] - sum(refused.values())
     told = [issue for issue in report["issues"] if issue != f"refused: {report['refusal']}"]
-    report["rows_refused"] = refused | ({FILE_REFUSED: good} if good else {})
+    report["rows_refused"] = refused | ({FILE_REJECTED: good} if good else {})
     report["issues"] = [f"refused: {refusal}", *told]
     report |= {"accepted": False, "refusal": str(refusal), "refusal_code": refusal.code, "rows_kept": 0}
     return report
 
 
-def _refused_table(refused: Sequence[RefusedRow]) -> pa.Table:
+def _refused_table(refused: Sequence[RejectedRow]) -> pa.Table:
     if not refused:
         return _NONE_REFUSED
-    columns = zip(REFUSED_SCHEMA, zip(*refused, strict=True), strict=True)
-    return pa.Table.from_arrays([pa.array(values, column.type) for column, values in columns], schema=REFUSED_SCHEMA)
+    columns = zip(REJECTED_SCHEMA, zip(*refused, strict=True), strict=True)
+    return pa.Table.from_arrays([pa.array(values, column.type) for column, values in columns], schema=REJECTED_SCHEMA)

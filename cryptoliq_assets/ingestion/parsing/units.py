@@ -21,7 +21,7 @@ from typing import Literal, get_args
 import numpy as np
 import pyarrow.compute as pc
 
-from cryptoliq_assets.ingestion.csv import Document, FileRejectedError, ValidatedRows, find_records, short
+from cryptoliq_assets.ingestion.csv import Document, FileRejectedError, ValidatedRows, find_record_bounds, quote_cell
 from cryptoliq_assets.schemas import UNIT_COLUMN
 
 Unit = Literal["percent", "fraction"]
@@ -270,13 +270,13 @@ def _proof(name: str, evidence: Mapping[str, UnitEvidence]) -> Unit | None:
     return evidence[name].proof or (besides.proof if besides else None)
 
 
-def declared_unit(screened: ValidatedRows, document: Document) -> Unit | None:
+def read_declared_unit(validated: ValidatedRows, document: Document) -> Unit | None:
     """The unit; None where the file has no such column, or no cell of it says anything.
 
     Every well-formed row has a say, let in or not. Raises FileRejectedError ("bad_change_unit") where one says something
     else than the first, or no unit at all.
     """
-    cells = screened.cells.text.get(UNIT_COLUMN)
+    cells = validated.cells.text.get(UNIT_COLUMN)
     if cells is None:
         return None
     words = pc.unique(cells).to_pylist()
@@ -288,10 +288,10 @@ def declared_unit(screened: ValidatedRows, document: Document) -> Unit | None:
     # Of two units that are each right, the one that comes later.
     wrong = words[1] if strange is None else strange
     row = pc.index(cells, wrong).as_py()
-    lines = find_records(document.body).lines
-    line = int(lines[screened.cells.layout.positions[row]]) + document.header_lines
-    said = f"line {line}: {UNIT_COLUMN} is {short(wrong)}"
-    before = f"; the rows before it say {short(words[0])}" if words[0] != wrong else ""
+    lines = find_record_bounds(document.body).lines
+    line = int(lines[validated.cells.layout.positions[row]]) + document.header_lines
+    said = f"line {line}: {UNIT_COLUMN} is {quote_cell(wrong)}"
+    before = f"; the rows before it say {quote_cell(words[0])}" if words[0] != wrong else ""
     raise FileRejectedError(
         "bad_change_unit", f"{said}; expected {' or '.join(UNITS)}, the same in every row of the file{before}"
     )

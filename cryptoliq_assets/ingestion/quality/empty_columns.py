@@ -16,23 +16,23 @@ _VITAL = ("coin", "price", "24h_volume")
 _OR_ZERO = ("price", "mkt_cap")
 
 
-def mark_useless(screened: ValidatedRows) -> dict[str, np.ndarray]:
+def mark_useless(validated: ValidatedRows) -> dict[str, np.ndarray]:
     """Mark the well-formed rows whose coin, price or volume is empty, by column."""
     empty = {}
-    if "coin" in screened.cells.text:
-        empty["coin"] = screened.verdict.reasons == Reason.MISSING_COIN
+    if "coin" in validated.cells.text:
+        empty["coin"] = validated.rejections.reasons == Reason.MISSING_COIN
     for name in _VITAL[1:]:
-        values = screened.number(name)
+        values = validated.number_column(name)
         if values is not None:
-            faults = screened.cells.numbers.faults[screened.cells.number_names.index(name)]
+            faults = validated.cells.numbers.reasons[validated.cells.number_names.index(name)]
             marked = np.isnan(values) | (values == 0) if name in _OR_ZERO else np.isnan(values)
             empty[name] = marked & (faults == Reason.NONE)
     return empty
 
 
-def check_vital_columns(screened: ValidatedRows, *, max_share: float) -> None:
+def check_vital_columns(validated: ValidatedRows, *, max_share: float) -> None:
     """Raise FileRejectedError ("empty_columns") if coin, price or volume is empty in more than a share of the rows."""
-    rows, empty = screened.cells.layout.rows_read, mark_useless(screened)
+    rows, empty = validated.cells.layout.rows_read, mark_useless(validated)
     useless = int(np.count_nonzero(np.logical_or.reduce([*empty.values()]))) if empty else 0
     if useless <= max_share * rows:
         return

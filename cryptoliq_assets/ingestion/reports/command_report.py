@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.core import Settings, read_object, write_json
-from cryptoliq_assets.ingestion.reports.file_report import refused_by_reason
+from cryptoliq_assets.ingestion.reports.file_report import count_rejections_by_reason
 
 # Tag of a run that is part of a command with several.
 COMMAND_TAG = "cryptoliq/command"
@@ -19,7 +19,7 @@ _ENTRY = (*FILE_KEYS, "accepted", "refusal", "rows_read", "rows_kept", "rows_ref
 _GAPS = ("spans", "missing_days", "coins")
 
 
-def command_of(tags: Mapping[str, str], run_id: str) -> str:
+def get_command_id(tags: Mapping[str, str], run_id: str) -> str:
     """The id of the command that a run belongs to; a run that says none is a command of its own."""
     return tags.get(COMMAND_TAG) or tags.get(_BACKFILL_TAG) or run_id
 
@@ -47,15 +47,15 @@ def extend_command_report(
         entries.setdefault((name, None), _unread(name, reason))
     counted = before.get("gaps", {})
     total = {name: counted.get(name, 0) + gaps.get(name, 0) for name in _GAPS}
-    write_json(path, read_command_report(entries.values(), command=command, gaps=total))
+    write_json(path, build_command_report(entries.values(), command=command, gaps=total))
 
 
-def read_command_report(
+def build_command_report(
     entries: Iterable[Mapping[str, Any]], *, command: str | None = None, gaps: Mapping[str, int] | None = None
 ) -> dict[str, Any]:
     """The report of some files: the five keys of each under `files`, beside the summary; of one file at the top as well."""
     files = [dict(entry) for entry in entries]
-    # A file that could not be read has no verdict.
+    # A file that could not be read has no rejections.
     read = [entry for entry in files if entry["accepted"] is not None]
     return {
         **({name: files[0][name] for name in FILE_KEYS} if len(files) == 1 else {}),
@@ -66,13 +66,13 @@ def read_command_report(
         "files_unread": {entry["file"]: entry["refusal"] for entry in files if entry["accepted"] is None},
         "rows_read": sum(entry["rows_read"] for entry in read),
         "rows_kept": sum(entry["rows_kept"] for entry in read),
-        "rows_refused": refused_by_reason(read),
+        "rows_refused": count_rejections_by_reason(read),
         **({"gaps": dict(gaps)} if gaps is not None else {}),
         **({"command": command} if command else {}),
     }
 
 
-def entry_of(report: Mapping[str, Any]) -> dict[str, Any]:
+def summarize_file_report(report: Mapping[str, Any]) -> dict[str, Any]:
     """A file's part of the report."""
     return {name: report.get(name) for name in _ENTRY if name in report}
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cryptoliq_assets.ingestion.csv import RefusedRow
+from cryptoliq_assets.ingestion.csv import RejectedRow
 from cryptoliq_assets.schemas import NUMBER_COLUMNS
 
 _CAP, _VOLUME = NUMBER_COLUMNS.index("mkt_cap"), NUMBER_COLUMNS.index("24h_volume")
@@ -66,7 +66,7 @@ REPORT_KEYS = {
 }
 
 
-def blank_report(name: str, content: bytes, *, sha256: str | None = None) -> dict[str, Any]:
+def make_blank_report(name: str, content: bytes, *, sha256: str | None = None) -> dict[str, Any]:
     """The report on a file of which nothing is known yet but its name and bytes.
 
     `sha256` is the digest of `content`, where the caller has it already; "" where nobody asks for it.
@@ -110,8 +110,8 @@ def blank_report(name: str, content: bytes, *, sha256: str | None = None) -> dic
     }
 
 
-def row_issues(
-    refused: Sequence[RefusedRow], counts: Mapping[str, int], *, dates: tuple[dt.date, dt.date]
+def list_row_issues(
+    refused: Sequence[RejectedRow], counts: Mapping[str, int], *, dates: tuple[dt.date, dt.date]
 ) -> list[str]:
     """Sentences on the first refused rows of each reason, in the order of the file, and how many more there are.
 
@@ -127,7 +127,7 @@ def row_issues(
     return issues + [f"{reason}: {count} more rows" for reason, count in more.items()]
 
 
-def name_date_issue(named: dt.date | None, dates: Sequence[str]) -> list[str]:
+def find_name_date_issues(named: dt.date | None, dates: Sequence[str]) -> list[str]:
     """A sentence where the file's name says a date that none of its rows has."""
     if named is None or named.isoformat() in dates:
         return []
@@ -198,7 +198,7 @@ def _shared_symbols(
     return {symbol: sorted(shared[symbol]) for symbol in sorted(shared)}
 
 
-def refused_by_reason(reports: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+def count_rejections_by_reason(reports: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """Refused rows of several files, by reason."""
     total: Counter[str] = Counter()
     for report in reports:

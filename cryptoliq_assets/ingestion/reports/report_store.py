@@ -16,7 +16,7 @@ def report_path(folder: Path, name: str) -> Path:
     return folder / f"{name}.json"
 
 
-def keep_earlier_report(folder: Path, report: dict[str, Any]) -> None:
+def archive_earlier_report(folder: Path, report: dict[str, Any]) -> None:
     """Make way for a report at its plain name: that of another version stays, under its arrival."""
     path = report_path(folder, report["file"])
     if not path.exists():

@@ -59,9 +59,9 @@ def raw_assets(settings: Settings) -> list[dg.AssetSpec | dg.AssetsDefinition]:
         ones their place in quarantine.
         """
         from cryptoliq_assets.ingestion.landing import Intake
-        from cryptoliq_assets.ingestion.reports import command_of
+        from cryptoliq_assets.ingestion.reports import get_command_id
 
-        command = command_of(context.run.tags, context.run.run_id)
+        command = get_command_id(context.run.tags, context.run.run_id)
         intake = Intake(settings, tables.store(), progress=context.log.info, command=command)
         result = intake.take_in(context.partition_keys)
         for report in result.refused:
@@ -82,7 +82,7 @@ def _gaps_metadata(gaps: dict[str, int]) -> dict[str, dg.MetadataValue]:
 def _files_metadata(reports: list[dict]) -> dict[str, dg.MetadataValue]:
     if not reports:
         return {}
-    from cryptoliq_assets.ingestion.reports import refused_by_reason
+    from cryptoliq_assets.ingestion.reports import count_rejections_by_reason
 
     columns = ["file", "rows_read", "rows_kept", "unit", "refusal"]
     table = pd.DataFrame([{name: report.get(name) for name in columns} for report in reports[-_LISTED:]])
@@ -91,6 +91,6 @@ def _files_metadata(reports: list[dict]) -> dict[str, dg.MetadataValue]:
         "files_refused": dg.MetadataValue.int(sum(not report["accepted"] for report in reports)),
         "rows_read": dg.MetadataValue.int(sum(report["rows_read"] for report in reports)),
         "rows_kept": dg.MetadataValue.int(sum(report["rows_kept"] for report in reports)),
-        "rows_refused": dg.MetadataValue.json(refused_by_reason(reports)),
+        "rows_refused": dg.MetadataValue.json(count_rejections_by_reason(reports)),
         "files": dg.MetadataValue.md(markdown_table(table)),
     }

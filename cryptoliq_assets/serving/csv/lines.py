@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cryptoliq_assets.ingestion.csv import split_cells
+from cryptoliq_assets.ingestion.csv import split_header_cells
 
 # Between these the shortest text of a float has no exponent, wherever it is made.
 _PLAIN_FROM, _PLAIN_BELOW = 1e-4, 1e10
@@ -98,7 +98,7 @@ def cells_of(text: str) -> list[str]:
         return next(csv.reader([text]))
     except csv.Error:
         # A cell longer than the csv module takes.
-        return split_cells(text)
+        return split_header_cells(text)
 
 
 def pad_cells(cells: list[str], width: int) -> list[str]:

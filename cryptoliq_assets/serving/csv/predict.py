@@ -154,7 +154,7 @@ def _parse(content: bytes, settings: Settings, *, today: dt.date) -> ParsedSnaps
         today=today,
         first_date=first_day(settings.storage.first_month),
         change_unit=settings.ingestion.change_unit,
-        max_refused_share=1.0,
+        max_rejected_fraction=1.0,
         sha256="",
         questions=True,
     )

@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 
 from cryptoliq_assets.features import OBSERVED_NUMBERS
 from cryptoliq_assets.ingestion.csv import (
-    FILE_REFUSED,
+    FILE_REJECTED,
     Document,
-    Records as Located,
-    RefusedRow,
-    find_records,
+    RecordBounds as Located,
+    RejectedRow,
+    find_record_bounds,
     open_document,
     read_text,
 )
@@ -27,7 +27,7 @@ from cryptoliq_assets.serving.csv.lines import CsvLines
 class Rows:
     """The records of IN that are rows, as they came, and the lines on which they begin.
 
-    `unread` (REFUSED_SCHEMA) are those that parsing refused, at `unread_places` (ascending); `reasons` has those refused later,
+    `unread` (REJECTED_SCHEMA) are those that parsing refused, at `unread_places` (ascending); `reasons` has those refused later,
     by place: code and sentence. `dates` are the first and the last that a row may have.
     """
 
@@ -59,7 +59,7 @@ class Rows:
         if place in self.reasons:
             return self.reasons[place][1]
         nth = int(np.searchsorted(self.unread_places, place))
-        return RefusedRow(**self.unread.slice(nth, 1).to_pylist()[0]).issue(self.dates)
+        return RejectedRow(**self.unread.slice(nth, 1).to_pylist()[0]).issue(self.dates)
 
     def refuse(self, place: int, code: str, column: str, said: str, expected: str) -> None:
         """Note why the row at a place cannot be forecast."""
@@ -89,7 +89,7 @@ _NOTHING_ASKED = Requests(
 def locate(content: bytes) -> tuple[Document, Located]:
     """The text and where its records lie; raises FileRejectedError where parsing refuses the text."""
     document = open_document(content)
-    return document, find_records(document.body)
+    return document, find_record_bounds(document.body)
 
 
 def rows_of(document: Document, located: Located, parsed: ParsedSnapshot, *, dates: tuple[dt.date, dt.date]) -> Rows:
@@ -99,8 +99,8 @@ def rows_of(document: Document, located: Located, parsed: ParsedSnapshot, *, dat
         # Lines of blanks are no rows.
         rows = np.delete(np.arange(len(starts)), read_text(document, ["price"])[1].blank)
         starts, ends, lines = starts[rows], ends[rows], lines[rows]
-    unread = parsed.refused_rows
-    unread = unread.filter(pc.not_equal(unread["reason"], FILE_REFUSED))
+    unread = parsed.rejected_rows
+    unread = unread.filter(pc.not_equal(unread["reason"], FILE_REJECTED))
     places = np.searchsorted(lines, unread["line"].to_numpy())
     shift = document.body_start
     records = CsvLines(document.content, starts + shift, ends + shift)

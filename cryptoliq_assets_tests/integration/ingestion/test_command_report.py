@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.ingestion.landing.intake import Intake
-from cryptoliq_assets.ingestion.reports.command_report import FILE_KEYS, command_of, command_report_path
+from cryptoliq_assets.ingestion.reports.command_report import FILE_KEYS, command_report_path, get_command_id
 from cryptoliq_assets_tests.support.markets import HEADER, Home, file_name, quick_folder
 from cryptoliq_assets_tests.support.paths import ROOT
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -87,9 +87,9 @@ def test_a_file_that_could_not_be_read_is_in_the_report_with_the_reason(home):
 
 
 def test_runs_of_a_backfill_are_one_command_and_any_other_run_is_one_of_its_own():
-    assert command_of({"cryptoliq/command": "c", "dagster/backfill": "b"}, "r") == "c"
-    assert command_of({"dagster/backfill": "b"}, "r") == "b"
-    assert command_of({}, "r") == "r"
+    assert get_command_id({"cryptoliq/command": "c", "dagster/backfill": "b"}, "r") == "c"
+    assert get_command_id({"dagster/backfill": "b"}, "r") == "b"
+    assert get_command_id({}, "r") == "r"
 
 
 def test_validate_writes_the_report_of_its_files_where_it_is_asked_to_and_nowhere_else(tmp_path):

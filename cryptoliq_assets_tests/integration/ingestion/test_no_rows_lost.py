@@ -15,7 +15,7 @@ from cryptoliq_assets.ingestion.landing.month_rows import assert_no_rows_lost, m
 from cryptoliq_assets.ingestion.parsing import bulk as together_module
 from cryptoliq_assets.ingestion.parsing.bulk import RawFile, parse_snapshots
 from cryptoliq_assets.ingestion.parsing.snapshot import ParsedSnapshot
-from cryptoliq_assets.ingestion.reports.file_report import blank_report
+from cryptoliq_assets.ingestion.reports.file_report import make_blank_report
 from cryptoliq_assets_tests.support.markets import HEADER, Home
 
 MARCH, MAY = dt.date(2022, 3, 16), dt.date(2022, 5, 3)
@@ -28,14 +28,14 @@ def content(*, coins: int = 9, day: dt.date = MARCH) -> bytes:
 
 
 def test_files_read_together_of_which_a_row_goes_missing_are_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = together_module.kept_rows
+    whole = together_module.select_accepted_rows
 
-    def careless(screened, starts):
+    def careless(validated, starts):
         """All rows but the last."""
-        kept = whole(screened, starts)
+        kept = whole(validated, starts)
         return replace(kept, days=kept.days[:-1])
 
-    monkeypatch.setattr(together_module, "kept_rows", careless)
+    monkeypatch.setattr(together_module, "select_accepted_rows", careless)
     files = [RawFile(NAME, content(), dt.date(2026, 1, 1)) for _ in range(3)]
     with pytest.raises(AssertionError, match="26 rows kept of files said to have 27"):
         parse_snapshots(files, first_date=dt.date(2013, 1, 1))
@@ -45,7 +45,7 @@ def test_files_read_together_of_which_a_row_goes_missing_are_a_fault(monkeypatch
     "told", [{"rows_read": 3}, {"rows_kept": 1}, {"rows_refused": {"negative_value": 1}}, {"rows_kept": 3}]
 )
 def test_a_report_that_does_not_add_up_with_the_rows_is_a_fault(told: dict) -> None:
-    report = blank_report(NAME, b"") | {"rows_read": 2, "rows_kept": 2}
+    report = make_blank_report(NAME, b"") | {"rows_read": 2, "rows_kept": 2}
     rows = pa.table({"coin": ["A", "B"]})
     ParsedSnapshot.accepted(rows, [], report)
     with pytest.raises(AssertionError, match="a fault in cryptoliq"):

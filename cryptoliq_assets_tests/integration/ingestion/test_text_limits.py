@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, strategies as st
 
 from cryptoliq_assets.ingestion.csv.header import (
-    MOST_CELLS,
-    MOST_LISTED_ROWS,
-    MOST_ROW_BYTES,
+    MAX_CELLS,
+    MAX_LISTED_ROWS,
+    MAX_ROW_BYTES,
     FileRejectedError,
     open_document,
 )
-from cryptoliq_assets.ingestion.csv.records import find_records
+from cryptoliq_assets.ingestion.csv.records import find_record_bounds
 from cryptoliq_assets.ingestion.csv.text_scan import scan_text
 from cryptoliq_assets_tests.unit.ingestion.test_snapshot import BITCOIN, ETHEREUM, HEADER, parse, table
 
@@ -23,15 +23,15 @@ ROW = BITCOIN + "\n"
 @pytest.mark.parametrize(
     ("content", "code", "words"),
     [
-        ("," * 2_000_000, "too_many_cells", ["line 1", f"{MOST_CELLS:,} cells"]),
-        (HEADER + "," * MOST_CELLS + "\n" + ROW, "too_many_cells", ["line 1"]),
-        (HEADER + "\n" + ROW + "," * 2_000_000 + "\n" + ROW, "too_many_cells", ["line 3", f"{MOST_CELLS:,} cells"]),
+        ("," * 2_000_000, "too_many_cells", ["line 1", f"{MAX_CELLS:,} cells"]),
+        (HEADER + "," * MAX_CELLS + "\n" + ROW, "too_many_cells", ["line 1"]),
+        (HEADER + "\n" + ROW + "," * 2_000_000 + "\n" + ROW, "too_many_cells", ["line 3", f"{MAX_CELLS:,} cells"]),
         (HEADER + "\r" + ROW + '"a",' * 2_000 + "\n", "too_many_cells", ["line 3"]),
-        ("x" * (MOST_ROW_BYTES + 1), "row_too_long", ["line 1", f"{MOST_ROW_BYTES:,} bytes"]),
-        (HEADER + "\n" + '"' + "x\n" * MOST_ROW_BYTES + '"', "row_too_long", ["line 2"]),
-        (HEADER + "\n" + '"' + "x\n" * MOST_ROW_BYTES, "unclosed_quote", ["line 2"]),
+        ("x" * (MAX_ROW_BYTES + 1), "row_too_long", ["line 1", f"{MAX_ROW_BYTES:,} bytes"]),
+        (HEADER + "\n" + '"' + "x\n" * MAX_ROW_BYTES + '"', "row_too_long", ["line 2"]),
+        (HEADER + "\n" + '"' + "x\n" * MAX_ROW_BYTES, "unclosed_quote", ["line 2"]),
         ("a\n" + "1\n" * 2_000_000, "too_many_rows", ["2,000,000 rows", "split it"]),
-        (HEADER + "\n" + "x\n" * (MOST_LISTED_ROWS + 1) + ROW, "too_many_refused", ["100,001 of 100,002", "line 2"]),
+        (HEADER + "\n" + "x\n" * (MAX_LISTED_ROWS + 1) + ROW, "too_many_refused", ["100,001 of 100,002", "line 2"]),
     ],
 )
 def test_a_text_beyond_a_limit_is_refused_before_it_is_split(content, code, words):
@@ -44,20 +44,20 @@ def test_a_text_beyond_a_limit_is_refused_before_it_is_split(content, code, word
 
 
 def test_as_many_cells_as_the_limit_are_read_and_commas_in_quotes_are_none():
-    wide = ",".join([HEADER, *(f"c{n}" for n in range(MOST_CELLS - 9))])
-    assert parse(table(BITCOIN + "," * (MOST_CELLS - 9), header=wide)).report["rows_kept"] == 1
+    wide = ",".join([HEADER, *(f"c{n}" for n in range(MAX_CELLS - 9))])
+    assert parse(table(BITCOIN + "," * (MAX_CELLS - 9), header=wide)).report["rows_kept"] == 1
     assert (
-        parse(table('"' + "," * (3 * MOST_CELLS) + '"' + BITCOIN[len("Bitcoin") :], ETHEREUM)).report["rows_kept"] == 2
+        parse(table('"' + "," * (3 * MAX_CELLS) + '"' + BITCOIN[len("Bitcoin") :], ETHEREUM)).report["rows_kept"] == 2
     )
 
 
 def test_of_a_file_refused_as_a_whole_the_first_refused_rows_are_listed_and_all_are_counted():
-    bad = MOST_LISTED_ROWS + 10
+    bad = MAX_LISTED_ROWS + 10
     parsed = parse(table(*[ETHEREUM.replace(",2", ",x", 1)] * bad, BITCOIN))
     report = parsed.report
     assert report["refusal_code"] in ("too_many_refused", "no_usable_rows", "empty_columns")
     assert report["rows_read"] == bad + 1 == sum(report["rows_refused"].values())
-    assert parsed.refused_rows.num_rows == MOST_LISTED_ROWS
+    assert parsed.rejected_rows.num_rows == MAX_LISTED_ROWS
 
 
 PIECES = st.lists(st.sampled_from(['"', '""', ",", "\n", "\r", "\r\n", "a", " ", "é", "\n\n"]), max_size=30)
@@ -66,15 +66,15 @@ PIECES = st.lists(st.sampled_from(['"', '""', ",", "\n", "\r", "\r\n", "a", " ",
 @given(pieces=PIECES)
 def test_records_end_where_lines_end_outside_quotes(pieces):
     text = "".join(pieces).encode()
-    records = find_records(text)
+    records = find_record_bounds(text)
     whole = [text[start:end] for start, end in zip(records.starts, records.ends, strict=True)]
     assert all(whole)
     assert b"".join(whole).replace(b"\r", b"").replace(b"\n", b"") == text.replace(b"\r", b"").replace(b"\n", b"")
     for start, line in zip(records.starts.tolist(), records.lines.tolist(), strict=True):
         before = text[:start]
         assert line == 1 + before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n")
-    scan = scan_text(text, 0, most_cells=MOST_CELLS, most_bytes=MOST_ROW_BYTES)
-    if scan.unclosed < 0:
+    scan = scan_text(text, 0, max_cells=MAX_CELLS, max_bytes=MAX_ROW_BYTES)
+    if scan.unclosed_offset < 0:
         assert scan.rows <= max(len(records.starts), 1)
 
 

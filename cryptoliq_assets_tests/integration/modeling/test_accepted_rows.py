@@ -87,14 +87,14 @@ def test_any_accepted_row_has_finite_numbers_from_its_cells_to_its_forecast(lear
                 today=dt.date(2026, 1, 1),
                 first_date=FIRST,
                 change_unit="percent" if percent else "fraction",
-                max_refused_share=1.0,
+                max_rejected_fraction=1.0,
             )
             refused = {
                 coin
                 for coin, date, good in zip(*zip(*keys, strict=True), whole, strict=True)
                 if date == day and not good
             }
-            told = {row["text"].split(",")[0] for row in parsed.refused_rows.to_pylist()}
+            told = {row["text"].split(",")[0] for row in parsed.rejected_rows.to_pylist()}
             assert refused <= told or parsed.rows is None
         accepted = pd.DataFrame(
             [

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from cryptoliq_assets.ingestion.parsing import bulk as together_module, snapshot as parsing_module
 from cryptoliq_assets.ingestion.parsing.bulk import RawFile, parse_snapshots
-from cryptoliq_assets.ingestion.parsing.snapshot import ParsedSnapshot, parse_snapshot, snapshot_dates
+from cryptoliq_assets.ingestion.parsing.snapshot import ParsedSnapshot, parse_snapshot, read_snapshot_dates
 from cryptoliq_assets.simulation.market import simulate_market, snapshot_files
 
 FIRST, TODAY = dt.date(2013, 1, 1), dt.date(2026, 1, 1)
@@ -32,7 +32,7 @@ def assert_same(one: ParsedSnapshot, other: ParsedSnapshot) -> None:
     assert one.report == other.report
     assert list(one.report) == list(other.report)
     assert one.refusal == other.refusal
-    assert one.refused_rows.equals(other.refused_rows)
+    assert one.rejected_rows.equals(other.rejected_rows)
     assert (one.rows is None) == (other.rows is None)
     if one.rows is not None:
         assert one.rows.schema == other.rows.schema
@@ -131,25 +131,25 @@ def raw_files(draw: st.DrawFn) -> RawFile:
 @given(
     files=st.lists(raw_files(), max_size=12),
     change_unit=st.sampled_from(["auto", "auto", "fraction"]),
-    max_refused_share=st.sampled_from([0.5, 0.0]),
+    max_rejected_fraction=st.sampled_from([0.5, 0.0]),
     together=st.sampled_from([2**20, 2000]),
 )
 def test_files_read_together_give_what_each_gives_alone(
-    files: list[RawFile], change_unit: str, max_refused_share: float, together: int
+    files: list[RawFile], change_unit: str, max_rejected_fraction: float, together: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         # The second size puts about two files in a group.
         patch.setattr(together_module, "_TOGETHER", together)
-        check(files, change_unit=change_unit, max_refused_share=max_refused_share)
+        check(files, change_unit=change_unit, max_rejected_fraction=max_rejected_fraction)
 
 
 @settings(max_examples=300)
 @given(st.one_of(st.sampled_from(GOOD).flatmap(mutated), st.binary(max_size=60)))
 def test_the_quick_look_at_the_dates_finds_what_reading_finds(content: bytes) -> None:
-    quick = snapshot_dates(content)
+    quick = read_snapshot_dates(content)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parsing_module, "_only_day", lambda document: None)
-        assert snapshot_dates(content) == quick
+        assert read_snapshot_dates(content) == quick
 
 
 # Cases
@@ -186,7 +186,7 @@ def test_files_with_a_few_numbers_out_of_bounds_are_read_together_and_list_these
     monkeypatch.setattr(together_module, "_parse_alone", None)
     parsed = parse_snapshots(files, first_date=FIRST)[1]
     assert parsed.report["rows_refused"] == {"negative_value": 1, "implausible_number": 2}
-    assert parsed.refused_rows["line"].to_pylist() == [3, 5, 6]
+    assert parsed.rejected_rows["line"].to_pylist() == [3, 5, 6]
 
 
 @pytest.mark.parametrize(

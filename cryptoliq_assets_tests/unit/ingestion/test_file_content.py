@@ -110,7 +110,7 @@ def test_rows_that_lack_one_of_several_columns_count_together() -> None:
     report = parse(rows).report
     assert report["refusal_code"] == "empty_columns"
     assert "24 of 40 rows (more than 50%)" in report["refusal"]
-    assert parse(rows, max_refused_share=0.7).report["accepted"]
+    assert parse(rows, max_rejected_fraction=0.7).report["accepted"]
 
 
 def test_half_of_the_prices_empty_is_an_issue_and_no_rejection() -> None:
@@ -127,7 +127,7 @@ def test_a_column_that_is_empty_in_more_than_the_set_share_is_an_issue(column: s
 
     assert issues(8) == []
     assert len(issues(9)) == 1
-    assert issues(9, max_empty_share=0.3) == []
+    assert issues(9, max_empty_fraction=0.3) == []
 
 
 def test_market_caps_of_0_count_as_empty() -> None:
@@ -262,7 +262,7 @@ def test_a_file_that_was_accepted_is_read_again_whatever_its_values() -> None:
         with_columns(liquidity_ratio=lambda row: 0.9),
         changed("price", lambda n, cell: str(n / 39)),
     ):
-        assert parse(rows, max_refused_share=1.0).report["accepted"]
+        assert parse(rows, max_rejected_fraction=1.0).report["accepted"]
 
 
 # Columns that no market has
@@ -423,7 +423,7 @@ def test_an_error_that_selects_rows_by_their_value_rejects_the_file(column, valu
     affected = sum(
         row[column] != before[column] and not _is_plain(row[column]) for row, before in zip(rows, market(), strict=True)
     )
-    report = parse(rows, max_refused_share=0.9).report
+    report = parse(rows, max_rejected_fraction=0.9).report
     assert report["refusal_code"] == "systematic_errors"
     [error] = [error for error in report["cell_errors"] if error["kind"] == kind]
     assert (error["column"], error["cells"], error["selects_by_value"]) == (column, affected, True)
@@ -441,7 +441,7 @@ def _is_plain(cell: str) -> bool:
 
 def test_thousands_separators_without_quotes_are_found_by_the_fields_that_they_make() -> None:
     lines = content(changed("price", lambda n, cell: f"{float(cell) * 99:,.5f}")).replace(b'"', b"")
-    report = parse(lines, max_refused_share=0.9).report
+    report = parse(lines, max_rejected_fraction=0.9).report
     assert report["refusal_code"] == "systematic_errors"
     assert report["refusal"].startswith("price: systematic error in ")
 

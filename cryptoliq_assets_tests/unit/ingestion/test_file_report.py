@@ -15,7 +15,7 @@ GOOD = "Bitcoin,BTC,1,-0.5,-2.5,-4,1e6,1e9,2022-03-16"
 
 def report(*lines: str, name: str = NAME) -> dict[str, Any]:
     content = "\n".join([HEADER, *lines, ""]).encode()
-    return parse_snapshot(content, name=name, today=TODAY, first_date=FIRST, max_refused_share=0.9).report
+    return parse_snapshot(content, name=name, today=TODAY, first_date=FIRST, max_rejected_fraction=0.9).report
 
 
 def dated(date: str) -> str:

@@ -12,9 +12,9 @@ from hypothesis import given, settings, strategies as st
 
 from cryptoliq_assets.core.atomic_write import to_json
 from cryptoliq_assets.ingestion.csv import cells as cells_module
-from cryptoliq_assets.ingestion.csv.header import _is_utf8, file_date
+from cryptoliq_assets.ingestion.csv.header import _is_utf8, parse_file_date
 from cryptoliq_assets.ingestion.parsing.accepted_rows import ROWS_SCHEMA
-from cryptoliq_assets.ingestion.parsing.snapshot import ParsedSnapshot, parse_snapshot, snapshot_dates
+from cryptoliq_assets.ingestion.parsing.snapshot import ParsedSnapshot, parse_snapshot, read_snapshot_dates
 from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS, UNSIGNED_COLUMNS, RawSnapshots
 
 HEADER = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date"
@@ -35,8 +35,8 @@ def table(*lines: str, header: str = HEADER, end: str = "\n") -> str:
 
 
 def only_refused(parsed: ParsedSnapshot) -> dict[str, object]:
-    assert parsed.refused_rows.num_rows == 1
-    return parsed.refused_rows.to_pylist()[0]
+    assert parsed.rejected_rows.num_rows == 1
+    return parsed.rejected_rows.to_pylist()[0]
 
 
 # What is let in
@@ -225,7 +225,7 @@ def test_a_negative_liquidity_ratio_is_refused_where_the_file_has_one() -> None:
 
 
 def test_negative_changes_are_no_fault() -> None:
-    assert parse(table(BITCOIN)).refused_rows.num_rows == 0
+    assert parse(table(BITCOIN)).rejected_rows.num_rows == 0
 
 
 def test_the_first_fault_of_a_row_counts_and_the_row_counts_once() -> None:
@@ -304,7 +304,7 @@ def test_a_file_is_refused_whole_with_its_own_reason(content: bytes, code: str, 
 
 
 def test_the_good_rows_of_a_refused_file_are_counted_with_it() -> None:
-    report = parse(table(BITCOIN, ETHEREUM.replace("ETH,", "ETH,,")), max_refused_share=0.1).report
+    report = parse(table(BITCOIN, ETHEREUM.replace("ETH,", "ETH,,")), max_rejected_fraction=0.1).report
     assert report["rows_refused"] == {"wrong_field_count": 1, "file_refused": 1}
     assert report["rows_read"] == 2
 
@@ -335,7 +335,7 @@ def test_the_unit_does_not_depend_on_the_day_it_is_read() -> None:
     later = table(
         *[f"Coin {n},C,7,,{-0.5 * n},,1e6,1e8,2022-03-17" for n in range(1, 9)], ETHEREUM.replace("-3.5", "0.03")
     )
-    early = parse(later, today=dt.date(2022, 3, 16), max_refused_share=1)
+    early = parse(later, today=dt.date(2022, 3, 16), max_rejected_fraction=1)
     assert early.report["unit_found_by"] == parse(later).report["unit_found_by"]
 
 
@@ -358,13 +358,13 @@ def test_the_unit_does_not_depend_on_the_day_it_is_read() -> None:
 )
 def test_any_other_name_is_refused(name: str) -> None:
     parsed = parse(table(BITCOIN), name=name)
-    assert (file_date(name), parsed.report["refusal_code"]) == (None, "bad_name")
+    assert (parse_file_date(name), parsed.report["refusal_code"]) == (None, "bad_name")
     to_json(parsed.report).encode()
 
 
 @pytest.mark.parametrize("name", ["coingecko_20220316.csv", "coin_gecko_2022-03-16.csv"])
 def test_both_patterns_of_names_give_their_date(name: str) -> None:
-    assert file_date(name) == dt.date(2022, 3, 16)
+    assert parse_file_date(name) == dt.date(2022, 3, 16)
 
 
 def test_a_name_whose_date_no_row_has_is_an_issue_and_no_refusal() -> None:
@@ -374,7 +374,7 @@ def test_a_name_whose_date_no_row_has_is_an_issue_and_no_refusal() -> None:
 
 
 def test_a_file_refused_unread_has_a_report_of_the_same_form() -> None:
-    unread = ParsedSnapshot.refused_unread(NAME, size=2**31, reason="2,048 MiB, more than allowed")
+    unread = ParsedSnapshot.rejected_unread(NAME, size=2**31, reason="2,048 MiB, more than allowed")
     assert (unread.rows, unread.refusal) == (None, "2,048 MiB, more than allowed")
     assert unread.report.keys() == parse(table(BITCOIN)).report.keys()
     assert unread.report["size_bytes"] == 2**31
@@ -385,14 +385,14 @@ def test_a_file_refused_unread_has_a_report_of_the_same_form() -> None:
 
 def test_the_dates_of_a_file_are_found_whatever_else_is_wrong_with_it() -> None:
     content = "date,junk\n2022-03-16,x\nsoon,y\n1999-01-01,z\n2022-03-16\n"
-    assert snapshot_dates(content.encode()) == {dt.date(2022, 3, 16), dt.date(1999, 1, 1)}
+    assert read_snapshot_dates(content.encode()) == {dt.date(2022, 3, 16), dt.date(1999, 1, 1)}
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"\x00", b"\xff\xfe", b"a,b\n1,2\n", b'date\n"x', b"date,date\n1,2\n", b"date"]
 )
 def test_a_file_without_readable_dates_has_none(content: bytes) -> None:
-    assert snapshot_dates(content) == set()
+    assert read_snapshot_dates(content) == set()
 
 
 # Properties
@@ -437,7 +437,7 @@ def check_promises(content: bytes) -> None:
     parsed = parse(content)
     report = json.loads(to_json(parsed.report))
     assert report["rows_read"] == report["rows_kept"] + sum(report["rows_refused"].values())
-    assert parsed.refused_rows.num_rows == sum(report["rows_refused"].values()) - report["rows_refused"].get(
+    assert parsed.rejected_rows.num_rows == sum(report["rows_refused"].values()) - report["rows_refused"].get(
         "file_refused", 0
     )
     assert report["accepted"] == (parsed.refusal is None) == (parsed.rows is not None)
@@ -452,7 +452,7 @@ def check_promises(content: bytes) -> None:
     assert frame["symbol"].dropna().map(lambda symbol: bool(symbol.strip())).all()
     assert not np.isinf(frame[list(NUMBER_COLUMNS)].to_numpy()).any()
     assert not (frame[list(UNSIGNED_COLUMNS)] < 0).any(axis=None)
-    assert {date.date() for date in frame["date"]} <= snapshot_dates(content)
+    assert {date.date() for date in frame["date"]} <= read_snapshot_dates(content)
 
 
 @settings(max_examples=500)
@@ -482,7 +482,7 @@ def test_reading_numbers_at_once_and_cell_by_cell_gives_the_same(rows: Sequence[
         cell_by_cell = parse(content)
     assert at_once.report == cell_by_cell.report
     assert at_once.rows == cell_by_cell.rows or at_once.rows.equals(cell_by_cell.rows)
-    assert at_once.refused_rows.equals(cell_by_cell.refused_rows)
+    assert at_once.rejected_rows.equals(cell_by_cell.rejected_rows)
 
 
 @settings(max_examples=300)
@@ -495,7 +495,7 @@ def test_a_file_read_in_blocks_by_threads_is_read_as_one_row_after_the_other(con
         in_blocks = parse(content)
     assert in_blocks.report == one_by_one.report
     assert in_blocks.rows == one_by_one.rows or in_blocks.rows.equals(one_by_one.rows)
-    assert in_blocks.refused_rows.equals(one_by_one.refused_rows)
+    assert in_blocks.rejected_rows.equals(one_by_one.rejected_rows)
 
 
 def test_a_large_file_is_read_by_threads_where_its_rows_are_well_formed(monkeypatch: pytest.MonkeyPatch) -> None:
