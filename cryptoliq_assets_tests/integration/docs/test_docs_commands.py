@@ -100,7 +100,7 @@ def test_what_the_programs_do_not_take_is_told(line):
 
 def test_modules_and_scripts_of_python_that_a_page_names_are_there():
     named = {piece for page in PAGES for piece in code_of(page) if re.match(r"(\S*/)?python3? ", piece)}
-    modules = {match[1] for piece in named if (match := re.search(r" -m (cryptoliq\S+)", piece))}
+    modules = {match[1] for piece in named if (match := re.search(r" -m ((?:cryptoliq|tools)\S+)", piece))}
     scripts = {match[1] for piece in named if (match := re.match(r"\S+ (\S+\.py)\b", piece))}
     assert {"tools.data_contracts", "benchmarks/faults.py"} <= modules | scripts
     assert all(find_spec(name) for name in modules)
