@@ -5,7 +5,7 @@
 Twice the same, on a simulated market and on the real days of 2021 (where --real has them). Day by day: vital signs and
 verdicts of all healthy days, then each fault on days spread over the year. Through files: a home with a champion, copied for
 each fault; the fault lies in files of the drop folder, or in the home's model or log; the real road, `refresh` and `monitor`,
-is gone once; what `watch.conditions_of` then has that the healthy home had not, was raised.
+is gone once; what `monitoring.collect_findings` then has that the healthy home had not, was raised.
 
 --only chooses faults by a part of their names.
 
@@ -31,7 +31,7 @@ from side_by_side import machine, show
 
 from cryptoliq_assets.core import Settings, robust_deviation
 from cryptoliq_assets.ingestion.parsing import infer_units
-from cryptoliq_assets.monitoring.data import KINDS_OF_FEED, first_date_needed, judge, vitals
+from cryptoliq_assets.monitoring.data import FEED_KINDS, diagnose_feed, first_date_needed, measure_feed
 from cryptoliq_assets.simulation import simulate_market
 
 YEAR_DAYS = 365
@@ -61,8 +61,8 @@ def day_by_day(
 ) -> tuple[dict[str, Counter], list[str]]:
     """What is raised for each of the chosen faults on `days` days, and for nothing on all; and what is wrong with that."""
     settings, rng = Settings(), np.random.default_rng(seed)
-    signs = vitals(in_order(market))
-    healthy = [judge(signs.iloc[: place + 1], settings) for place in range(FIRST_DAY, len(signs))]
+    signs = measure_feed(in_order(market))
+    healthy = [diagnose_feed(signs.iloc[: place + 1], settings) for place in range(FIRST_DAY, len(signs))]
     table = {NOTHING: Counter(), OWN_MOVES: Counter()}
     changed = median_changes(market)
     for verdict in healthy:
@@ -81,7 +81,9 @@ def day_by_day(
             units = {at.date(): "percent" for at in near["date"].unique()}
             if inject is in_fractions:
                 rows, units = converted(rows, day), units | {day: unit_of(rows, day)}
-            verdict = judge(vitals(in_order(rows[rows["date"] <= pd.Timestamp(day)])), settings, units=units)
+            verdict = diagnose_feed(
+                measure_feed(in_order(rows[rows["date"] <= pd.Timestamp(day)])), settings, units=units
+            )
             table[name].update(verdict.raised or [NOTHING])
     steps_seen, steps_false = step_rates(signs, settings)
     moves = [
@@ -129,11 +131,11 @@ def step_rates(signs: pd.DataFrame, settings: Settings) -> tuple[float, float]:
     seen, false = [], []
     for place in range(FIRST_DAY, len(signs)):
         past = signs.iloc[: place + 1]
-        false.append("volume_step" in judge(past, settings).raised)
+        false.append("volume_step" in diagnose_feed(past, settings).raised)
         # A factor on all volumes moves the median of their log changes by its logarithm, on the first day alone.
         stepped = past.copy()
         stepped.iloc[-2, stepped.columns.get_loc("volume")] += np.log(0.6)
-        seen.append("volume_step" in judge(stepped, settings).raised)
+        seen.append("volume_step" in diagnose_feed(stepped, settings).raised)
     return float(np.mean(seen)), float(np.mean(false))
 
 
@@ -153,7 +155,7 @@ def confusion(title: str, table: dict[str, Counter]) -> None:
         NOTHING: NOTHING,
         OWN_MOVES: "market_move",
     }
-    kinds = list(dict.fromkeys([*KINDS_OF_FEED, *(kind for row in table.values() for kind in row if kind != NOTHING)]))
+    kinds = list(dict.fromkeys([*FEED_KINDS, *(kind for row in table.values() for kind in row if kind != NOTHING)]))
     rows = [(name, expected[name], *(row[kind] or "." for kind in [NOTHING, *kinds])) for name, row in table.items()]
     show(title, ["injected", "expected", NOTHING, *kinds], rows)
 

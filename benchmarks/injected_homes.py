@@ -1,7 +1,7 @@
 """Injected faults through files: a healthy home, a copy of it for each fault, and what one run of the monitor raises there.
 
 The real road: the fault lies in files of the drop folder, or in the home's model or record of predictions; `refresh` and
-`monitor` run, and `watch.conditions_of` says what is not well.
+`monitor` run, and `monitoring.collect_findings` says what is not well.
 """
 
 import datetime as dt
@@ -18,7 +18,7 @@ from injected import FEED
 from cryptoliq_assets.core import Settings, encoded
 from cryptoliq_assets.modeling.registry import store_of
 from cryptoliq_assets.monitoring import OK, collect_findings
-from cryptoliq_assets.monitoring.data import COLUMNS, judge, vitals
+from cryptoliq_assets.monitoring.data import FEED_COLUMNS, diagnose_feed, measure_feed
 from cryptoliq_assets.orchestration import Runner
 from cryptoliq_assets.simulation import write_snapshots
 from cryptoliq_assets.storage import sort_rows
@@ -119,7 +119,7 @@ def _raised(
     # A record that the monitor cannot read would make every service a silent one from the first day on.
     if not last or last["foreign_lines"] or not last["predictions"]:
         raise SystemExit(f"the record of predictions is not read: {last}")
-    return Counter({condition.kind for condition in found if condition.level != OK} or {NOTHING})
+    return Counter({finding.kind for finding in found if finding.level != OK} or {NOTHING})
 
 
 def _copy(healthy: Path, place: str) -> Settings:
@@ -151,7 +151,7 @@ def _brought_up(market: pd.DataFrame) -> tuple[pd.DataFrame, pd.Timestamp]:
         ranked = market[market["date"] == last].sort_values("mkt_cap", ascending=False)["coin"]
         chosen = ranked.iloc[np.linspace(0, len(ranked) - 1, min(HOME_COINS, len(ranked))).astype(int)]
         kept = market[near & market["coin"].isin(chosen)]
-        verdict = judge(vitals(in_order(kept[kept["date"] <= last])), settings)
+        verdict = diagnose_feed(measure_feed(in_order(kept[kept["date"] <= last])), settings)
         steps = verdict.figures["volume_step"]
         if not verdict.raised and max(abs(steps["first"]), abs(steps["second"])) <= steps["usual_deviation"]:
             return kept.assign(date=kept["date"] + (yesterday - last)).reset_index(drop=True), yesterday
@@ -161,4 +161,4 @@ def _brought_up(market: pd.DataFrame) -> tuple[pd.DataFrame, pd.Timestamp]:
 
 
 def in_order(rows: pd.DataFrame) -> pd.DataFrame:
-    return sort_rows(rows[COLUMNS].reset_index(drop=True))
+    return sort_rows(rows[FEED_COLUMNS].reset_index(drop=True))

@@ -1,9 +1,9 @@
 from .main import cli as cli, script as script
 from .options import month_range as month_range
 from .result_tables import (
-    say_condition as say_condition,
+    print_finding as print_finding,
+    print_findings as print_findings,
     show_accuracy as show_accuracy,
-    show_conditions as show_conditions,
     show_forecasts as show_forecasts,
     show_leaderboard as show_leaderboard,
 )

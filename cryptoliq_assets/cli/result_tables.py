@@ -98,28 +98,28 @@ def show_accuracy(settings: Settings) -> None:
     )
 
 
-def show_conditions(settings: Settings, *, also: Iterable[Finding] = ()) -> list[Finding]:
+def print_findings(settings: Settings, *, also: Iterable[Finding] = ()) -> list[Finding]:
     """What the monitor finds that is not well, a line each, and what the caller found besides; returns it."""
-    known = {condition.key: condition for condition in also}
+    known = {finding.key: finding for finding in also}
     found = [
         *known.values(),
         *(each for each in collect_findings(settings, dt.datetime.now(dt.UTC)) if each.key not in known),
     ]
-    bad = sorted((condition for condition in found if condition.level != OK), key=lambda condition: condition.level)
-    for condition in bad:
-        say_condition(condition)
+    bad = sorted((finding for finding in found if finding.level != OK), key=lambda finding: finding.level)
+    for finding in bad:
+        print_finding(finding)
     if not bad:
         console.print(f"the monitor looked at {len(found)} things: all is well")
     return bad
 
 
-def say_condition(condition: Finding) -> None:
+def print_finding(finding: Finding) -> None:
     """Level, what, since when, what to do, and the ID of its incident."""
-    since = f" (since {condition.since})" if condition.since else ""
-    style = "red" if condition.level == FAIL else "yellow"
+    since = f" (since {finding.since})" if finding.since else ""
+    style = "red" if finding.level == FAIL else "yellow"
     print_line(
-        (condition.level.upper(), style),
-        f" {condition.title}: {condition.where}: {condition.what}{since}; {condition.to_do} [ID {condition.id}]",
+        (finding.level.upper(), style),
+        f" {finding.title}: {finding.where}: {finding.what}{since}; {finding.remedy} [ID {finding.id}]",
     )
 
 

@@ -1,29 +1,33 @@
-from .collect import REPORTS as REPORTS, collect_findings as collect_findings, report_conditions as report_conditions
+from .collect import (
+    REPORTS as REPORTS,
+    collect_findings as collect_findings,
+    read_report_findings as read_report_findings,
+)
 from .findings import (
+    ALERT_KINDS as ALERT_KINDS,
     FAIL as FAIL,
-    KINDS as KINDS,
     OK as OK,
     WARN as WARN,
-    Check as Check,
+    CheckResult as CheckResult,
     Finding as Finding,
     Level as Level,
     incident_id as incident_id,
-    worst as worst,
+    worst_finding_level as worst_finding_level,
     worst_level as worst_level,
 )
 from .isolation import (
     FAILURES_REPORT as FAILURES_REPORT,
-    broken_condition as broken_condition,
-    failures as failures,
-    record as record,
-    working_condition as working_condition,
+    make_failure_finding as make_failure_finding,
+    make_success_finding as make_success_finding,
+    read_failures as read_failures,
+    save_part_finding as save_part_finding,
 )
 from .performance import (
     ACCURACY_REPORT as ACCURACY_REPORT,
-    BY_COIN as BY_COIN,
+    BY_COIN_REPORT as BY_COIN_REPORT,
     check_coverage as check_coverage,
     check_skill as check_skill,
     measure_accuracy as measure_accuracy,
-    read_report as read_report,
-    training_asked as training_asked,
+    read_accuracy_report as read_accuracy_report,
+    retraining_run_key as retraining_run_key,
 )

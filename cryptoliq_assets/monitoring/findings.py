@@ -1,10 +1,10 @@
-"""Conditions: what the monitor looks at, and the state that each is in.
+"""Findings: what the monitor looks at, and the state that each is in.
 
-Every part of the monitor tells what it found as conditions. Checks show them, `incidents.py` makes alerts of them,
-`cryptoliq status` lists them. A kind of condition is declared here, once, with what a person is to do about it; what is
+Every part of the monitor tells what it found as findings. Checks show them, `incidents.py` makes alerts of them,
+`cryptoliq status` lists them. A kind of finding is declared here, once, with what a person is to do about it; what is
 not about a state that a person may have to act on does not belong here.
 
-Looks: what one part of the monitor found, before it is shown as a check or told as a condition.
+Looks: what one part of the monitor found, before it is shown as a check or told as a finding.
 """
 
 import hashlib
@@ -23,10 +23,10 @@ class AlertKind:
     """A class of alert: its title, and what to do when it is raised."""
 
     title: str
-    to_do: str
+    remedy: str
 
 
-KINDS: dict[str, AlertKind] = {
+ALERT_KINDS: dict[str, AlertKind] = {
     "data_stale": AlertKind(
         "Data is stale", "look why no snapshot arrives: the source, data/raw, the raw_files sensor"
     ),
@@ -114,8 +114,8 @@ class Finding:
     figures: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"{self.kind!r} is no kind of condition; those are {', '.join(KINDS)}")
+        if self.kind not in ALERT_KINDS:
+            raise ValueError(f"{self.kind!r} is no kind of condition; those are {', '.join(ALERT_KINDS)}")
         if self.level not in _ORDER:
             raise ValueError(f"{self.level!r} is no level; those are {', '.join(_ORDER)}")
         # What a report says is read back from a file that may hold anything.
@@ -125,7 +125,7 @@ class Finding:
 
     @property
     def key(self) -> str:
-        """What names the incident: a second condition of the same key is the same incident."""
+        """What names the incident: a second finding of the same key is the same incident."""
         return f"{self.kind}/{self.where}"
 
     @property
@@ -135,18 +135,18 @@ class Finding:
 
     @property
     def title(self) -> str:
-        return KINDS[self.kind].title
+        return ALERT_KINDS[self.kind].title
 
     @property
-    def to_do(self) -> str:
-        return KINDS[self.kind].to_do
+    def remedy(self) -> str:
+        return ALERT_KINDS[self.kind].remedy
 
     def to_dict(self) -> dict[str, Any]:
         """As the reports hold it, under `conditions`."""
         return asdict(self)
 
     @classmethod
-    def of(cls, value: Mapping[str, Any]) -> "Finding":
+    def from_dict(cls, value: Mapping[str, Any]) -> "Finding":
         """Back from a report."""
         return cls(**{name: value[name] for name in ("kind", "level", "where", "what", "since", "figures")})
 
@@ -156,9 +156,9 @@ def incident_id(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "backslashreplace")).hexdigest()[:6]
 
 
-def worst(conditions: Iterable[Finding]) -> Level:
+def worst_finding_level(findings: Iterable[Finding]) -> Level:
     """The highest level among them; OK where there are none."""
-    return worst_level(condition.level for condition in conditions)
+    return worst_level(finding.level for finding in findings)
 
 
 def worst_level(levels: Iterable[Level]) -> Level:
@@ -167,7 +167,7 @@ def worst_level(levels: Iterable[Level]) -> Level:
 
 
 @dataclass(frozen=True)
-class Check:
+class CheckResult:
     """What was looked at: its level, a sentence with the figures, since when (ISO date or time), the figures themselves."""
 
     level: Level
@@ -175,6 +175,6 @@ class Check:
     since: str | None = None
     figures: dict[str, Any] = field(default_factory=dict)
 
-    def condition(self, kind: str, where: str, **figures: Any) -> Finding:
-        """The same as a condition of a kind, with further figures."""
+    def to_finding(self, kind: str, where: str, **figures: Any) -> Finding:
+        """The same as a finding of a kind, with further figures."""
         return Finding(kind, self.level, where, self.what, self.since, self.figures | figures)

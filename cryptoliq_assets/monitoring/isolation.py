@@ -1,6 +1,6 @@
-"""Isolation: a part of the monitor that fails becomes a condition, and hides none of the others.
+"""Isolation: a part of the monitor that fails becomes a finding, and hides none of the others.
 
-`conditions_from` guards what is evaluated on the spot. What assets and checks came to is stored in
+`evaluate_part` guards what is evaluated on the spot. What assets and checks came to is stored in
 reports/monitor_failures.json until the same part works again (`report_runs` does so). No Dagster here: the app and `status`
 read it. What a part measures does not belong here.
 """
@@ -21,20 +21,20 @@ _PACKAGE = __name__.partition(".")[0]
 _LOCK_SECONDS = 60.0
 
 
-def conditions_from(part: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+def evaluate_part(part: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
     """Evaluate one part of the monitor.
 
     Returns:
-        Its conditions, and `monitor_broken` of the part: OK, or FAIL with the error and nothing else.
+        Its findings, and `monitor_broken` of the part: OK, or FAIL with the error and nothing else.
     """
     try:
         found = list(look())
-    except Exception as error:  # Whatever one part raises must not hide the others; the condition says it.
-        return [broken_condition(part, error)]
-    return [*found, working_condition(part)]
+    except Exception as error:  # Whatever one part raises must not hide the others; the finding says it.
+        return [make_failure_finding(part, error)]
+    return [*found, make_success_finding(part)]
 
 
-def broken_condition(part: str, error: Exception) -> Finding:
+def make_failure_finding(part: str, error: Exception) -> Finding:
     """`monitor_broken` of a part, with the error and where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     # The last line of this package: where a library raised says little.
@@ -44,26 +44,26 @@ def broken_condition(part: str, error: Exception) -> Finding:
     return Finding(_KIND, FAIL, part, what, figures={"error": type(error).__name__})
 
 
-def working_condition(part: str) -> Finding:
+def make_success_finding(part: str) -> Finding:
     return Finding(_KIND, OK, part, f"{part} was evaluated")
 
 
-def failures(settings: Settings) -> dict[str, Finding]:
-    """The stored conditions of reports and checks, by part; none where the file is absent or cannot be read."""
+def read_failures(settings: Settings) -> dict[str, Finding]:
+    """The stored findings of reports and checks, by part; none where the file is absent or cannot be read."""
     try:
         value = read_object(settings.reports_dir / FAILURES_REPORT)
-        found = [Finding.of(each) for each in value["conditions"]]
+        found = [Finding.from_dict(each) for each in value["conditions"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        # An unreadable file is the condition report_broken, and the next run writes it again.
+        # An unreadable file is the finding report_broken, and the next run writes it again.
         return {}
-    return {condition.where: condition for condition in found}
+    return {finding.where: finding for finding in found}
 
 
-def record(settings: Settings, found: Finding) -> None:
-    """Store the condition of one part, in place of the one before. Raises OSError where it cannot be written."""
+def save_part_finding(settings: Settings, found: Finding) -> None:
+    """Store the finding of one part, in place of the one before. Raises OSError where it cannot be written."""
     make_folder(settings.dagster_home)
     with FileLock(settings.dagster_home / "monitor_failures.lock", timeout=_LOCK_SECONDS):
-        known = failures(settings)
+        known = read_failures(settings)
         if known.get(found.where) == found:
             return
         known[found.where] = found
@@ -71,6 +71,6 @@ def record(settings: Settings, found: Finding) -> None:
             settings.reports_dir / FAILURES_REPORT,
             {
                 "made_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-                "conditions": [condition.to_dict() for _, condition in sorted(known.items())],
+                "conditions": [finding.to_dict() for _, finding in sorted(known.items())],
             },
         )

@@ -8,7 +8,7 @@ from cryptoliq_assets.monitoring.findings import FAIL, OK, WARN, Finding
 WHERE = "champion"
 
 
-def champion_conditions(settings: Settings) -> list[Finding]:
+def find_model_problems(settings: Settings) -> list[Finding]:
     """model_missing and model_broken, in this order, of the home's store.
 
     Of one fault one is raised: missing is a champion that was never made or whose files are gone; broken one whose files
@@ -42,7 +42,7 @@ def champion_conditions(settings: Settings) -> list[Finding]:
     return [there, broken]
 
 
-def rollback_condition(settings: Settings) -> Finding:
+def find_rollback(settings: Settings) -> Finding:
     """model_rolled_back: from a rollback to the next promotion."""
     switches = [entry for entry in store_of(settings).ledger.entries() if entry.get("event") in (PROMOTION, ROLLBACK)]
     last = switches[-1] if switches else {}

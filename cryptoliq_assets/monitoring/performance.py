@@ -1,6 +1,6 @@
 """Accuracy as it comes in: what forecasts were worth once their day had come, day by day, by model version and by coin.
 
-reports/forecast_accuracy.json and accuracy_by_coin.csv are written here; checks, conditions, metrics and the request for
+reports/forecast_accuracy.json and accuracy_by_coin.csv are written here; checks, findings, metrics and the request for
 another training are all read off the former. Pure.
 """
 
@@ -14,53 +14,55 @@ import pandas as pd
 from cryptoliq_assets.core import Settings, neutralize_frame, read_object, to_json, write_files
 from cryptoliq_assets.forecasting import SUMS, Accuracy, error_sums, measure, newest_date, read_realised
 from cryptoliq_assets.modeling.estimators import model_versions_in
-from cryptoliq_assets.monitoring.findings import FAIL, OK, Check, Finding
+from cryptoliq_assets.monitoring.findings import FAIL, OK, CheckResult, Finding
 from cryptoliq_assets.storage import TableStore
 
-ACCURACY_REPORT, BY_COIN = "forecast_accuracy.json", "accuracy_by_coin.csv"
+ACCURACY_REPORT, BY_COIN_REPORT = "forecast_accuracy.json", "accuracy_by_coin.csv"
 WHERE = "champion"
 # Days told of; versions and coins are measured over them.
-TOLD_DAYS = 90
+REPORTED_DAYS = 90
 ROLLING_DAYS = 30
 # Errors of one day go together: a window of fewer days is a tale of one market. A week has each weekday once.
-LEAST_DAYS = 7
+MIN_DAYS = 7
 # The coverage of n independent forecasts at level 0.9 has a standard error of 0.3 / √n: of 300, 0.017, a third of the
 # slack that is given.
-LEAST_FORECASTS = 300
+MIN_FORECASTS = 300
 
 
 @dataclass(frozen=True)
-class Measured:
+class AccuracyMeasurement:
     """The report, and a row a coin: coin, forecasts, skill, mae, mae_persistence, coverage, bias, last_target_date."""
 
     report: dict[str, Any]
     by_coin: pd.DataFrame
 
 
-def measure_accuracy(settings: Settings, store: TableStore, *, now: dt.datetime) -> Measured:
+def measure_accuracy(settings: Settings, store: TableStore, *, now: dt.datetime) -> AccuracyMeasurement:
     """Measure the forecasts whose target date lies in the last 90 days of those that came true, and write both reports."""
     newest = newest_date(store, "forecasts")
     # The oldest day told of has its 30 days before it.
-    reach = dt.timedelta(days=TOLD_DAYS + ROLLING_DAYS + settings.horizon_days)
+    reach = dt.timedelta(days=REPORTED_DAYS + ROLLING_DAYS + settings.horizon_days)
     realised = read_realised(store, since=newest - reach) if newest else pd.DataFrame()
-    measured = accuracy_report(realised, settings, now=now)
+    measured = make_accuracy_report(realised, settings, now=now)
     write_files(
         {
             settings.reports_dir / ACCURACY_REPORT: to_json(measured.report).encode("utf-8"),
-            settings.reports_dir / BY_COIN: neutralize_frame(measured.by_coin).to_csv(index=False).encode("utf-8"),
+            settings.reports_dir / BY_COIN_REPORT: neutralize_frame(measured.by_coin)
+            .to_csv(index=False)
+            .encode("utf-8"),
         }
     )
     return measured
 
 
-def accuracy_report(realised: pd.DataFrame, settings: Settings, *, now: dt.datetime) -> Measured:
+def make_accuracy_report(realised: pd.DataFrame, settings: Settings, *, now: dt.datetime) -> AccuracyMeasurement:
     """The report on realised forecasts (`forecasting.realized_accuracy.realised_forecasts`); of none, one that says so."""
     if realised.empty:
         report: dict[str, Any] = {"through": None, "days": [], "rolling": None, "last": None, "by_version": []}
         by_coin = pd.DataFrame(columns=["coin", "forecasts", *_MEASURES, "last_target_date"])
     else:
-        days = daily_accuracy(realised)
-        told = realised[realised["target_date"] > realised["target_date"].max() - pd.Timedelta(days=TOLD_DAYS)]
+        days = measure_daily_accuracy(realised)
+        told = realised[realised["target_date"] > realised["target_date"].max() - pd.Timedelta(days=REPORTED_DAYS)]
         measured = measure(told)
         report = {
             "through": days[-1]["target_date"],
@@ -69,7 +71,7 @@ def accuracy_report(realised: pd.DataFrame, settings: Settings, *, now: dt.datet
             "by_version": _by_version(told),
             "days": days,
         }
-        by_coin = accuracy_by_coin(told)
+        by_coin = measure_accuracy_by_coin(told)
     report = {
         "made_at": now.isoformat(timespec="seconds"),
         "horizon_days": settings.horizon_days,
@@ -77,14 +79,16 @@ def accuracy_report(realised: pd.DataFrame, settings: Settings, *, now: dt.datet
         "rolling_days": ROLLING_DAYS,
         **report,
     }
-    return Measured({**report, "conditions": [found.to_dict() for found in _conditions(report, settings)]}, by_coin)
+    return AccuracyMeasurement(
+        {**report, "conditions": [found.to_dict() for found in _make_findings(report, settings)]}, by_coin
+    )
 
 
-def daily_accuracy(realised: pd.DataFrame) -> list[dict[str, Any]]:
+def measure_daily_accuracy(realised: pd.DataFrame) -> list[dict[str, Any]]:
     """A dictionary a target date of the last 90 days, rising: measures of the day, and under `rolling` those of the 30
     calendar days that end with it."""
     sums = error_sums(realised, ["target_date"])
-    since = sums.index[-1] - pd.Timedelta(days=TOLD_DAYS)
+    since = sums.index[-1] - pd.Timedelta(days=REPORTED_DAYS)
     found = []
     for day, row in sums[sums.index > since].iterrows():
         # Summed anew each time: sums that roll carry a rounding error along, and a skill is a ratio of two of them.
@@ -94,7 +98,7 @@ def daily_accuracy(realised: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-def accuracy_by_coin(realised: pd.DataFrame) -> pd.DataFrame:
+def measure_accuracy_by_coin(realised: pd.DataFrame) -> pd.DataFrame:
     """A row a coin, the largest mean absolute error first."""
     sums = error_sums(realised, ["coin"])
     last = realised.groupby("coin", observed=True)["target_date"].max()
@@ -109,7 +113,7 @@ def accuracy_by_coin(realised: pd.DataFrame) -> pd.DataFrame:
 _MEASURES = ["skill", "mae", "mae_persistence", "coverage", "bias"]
 
 
-def check_skill(report: Mapping[str, Any], settings: Settings) -> Check:
+def check_skill(report: Mapping[str, Any], settings: Settings) -> CheckResult:
     """30-day skill: FAIL at or below the least; OK where there are too few forecasts to say."""
     least = settings.performance.min_skill
     known = _enough(report)
@@ -119,7 +123,7 @@ def check_skill(report: Mapping[str, Any], settings: Settings) -> Check:
     lost = skill is not None and skill <= least
     told = "undefined: persistence was never wrong" if skill is None else f"{skill:.3f} (FAIL at {least:g} or below)"
     since = _bad_since(report, lambda day: day["skill"] is not None and day["skill"] <= least) if lost else None
-    return Check(
+    return CheckResult(
         FAIL if lost else OK,
         f"30-day skill against persistence is {told}; {_counted(known, report)}",
         since,
@@ -127,7 +131,7 @@ def check_skill(report: Mapping[str, Any], settings: Settings) -> Check:
     )
 
 
-def check_coverage(report: Mapping[str, Any], settings: Settings) -> Check:
+def check_coverage(report: Mapping[str, Any], settings: Settings) -> CheckResult:
     """30-day share of scores inside their intervals: FAIL further from the level than the slack; OK with too few."""
     known = _enough(report)
     if known is None:
@@ -135,7 +139,7 @@ def check_coverage(report: Mapping[str, Any], settings: Settings) -> Check:
     low, high = coverage_bounds(report["level"], settings.performance.coverage_tolerance)
     outside = not low <= known["coverage"] <= high
     since = _bad_since(report, lambda day: not low <= day["coverage"] <= high) if outside else None
-    return Check(
+    return CheckResult(
         FAIL if outside else OK,
         f"{known['coverage']:.1%} of scores lay inside their {report['level']:.0%} intervals over 30 days "
         f"(FAIL outside {low:.1%} to {high:.1%}); {_counted(known, report)}",
@@ -149,36 +153,36 @@ def coverage_bounds(level: float, slack: float) -> tuple[float, float]:
     return round(max(level - slack, 0.0), 6), round(min(level + slack, 1.0), 6)
 
 
-def read_report(settings: Settings) -> dict[str, Any] | None:
+def read_accuracy_report(settings: Settings) -> dict[str, Any] | None:
     """reports/forecast_accuracy.json; None where there is none. ValueError where it cannot be read."""
     path = settings.reports_dir / ACCURACY_REPORT
     return read_object(path) if path.exists() else None
 
 
-def training_asked(settings: Settings) -> str | None:
+def retraining_run_key(settings: Settings) -> str | None:
     """A key for one `train` run, where `performance.retrain_on_failure` is set and 30-day skill or coverage fails; else None.
 
     The key is of the newest target date measured: the same report, made as often as may be, asks once, so a day asks once.
     """
     try:
-        report = read_report(settings) if settings.performance.retrain_on_failure else None
+        report = read_accuracy_report(settings) if settings.performance.retrain_on_failure else None
         if report is None or report["through"] is None:
             return None
         looks = {"skill": check_skill(report, settings), "coverage": check_coverage(report, settings)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        # Nobody trains for a report that cannot be read; that it cannot is the condition report_broken.
+        # Nobody trains for a report that cannot be read; that it cannot is the finding report_broken.
         return None
     failing = [name for name, look in looks.items() if look.level == FAIL]
     return f"accuracy/{report['through']}/{'+'.join(failing)}" if failing else None
 
 
-def _conditions(report: Mapping[str, Any], settings: Settings) -> list[Finding]:
+def _make_findings(report: Mapping[str, Any], settings: Settings) -> list[Finding]:
     """One fault raises one kind: a champion that lost its skill misses its intervals as well, and is told of once."""
     skill, coverage = check_skill(report, settings), check_coverage(report, settings)
     if skill.level == FAIL and coverage.level == FAIL:
         told = f"{coverage.what}; the skill is lost, of which this is a part"
-        coverage = Check(OK, told, None, coverage.figures | {"outside": True})
-    return [skill.condition("skill_lost", WHERE), coverage.condition("coverage_lost", WHERE)]
+        coverage = CheckResult(OK, told, None, coverage.figures | {"outside": True})
+    return [skill.to_finding("skill_lost", WHERE), coverage.to_finding("coverage_lost", WHERE)]
 
 
 def _by_version(realised: pd.DataFrame) -> list[dict[str, Any]]:
@@ -195,17 +199,17 @@ def _by_version(realised: pd.DataFrame) -> list[dict[str, Any]]:
 def _enough(report: Mapping[str, Any]) -> dict[str, Any] | None:
     """The last 30 days where they say anything."""
     known = report["rolling"]
-    sufficient = known and known["days"] >= LEAST_DAYS and known["forecasts"] >= LEAST_FORECASTS
+    sufficient = known and known["days"] >= MIN_DAYS and known["forecasts"] >= MIN_FORECASTS
     return known if sufficient else None
 
 
-def _too_few(report: Mapping[str, Any]) -> Check:
+def _too_few(report: Mapping[str, Any]) -> CheckResult:
     known = report["rolling"] or {"forecasts": 0, "days": 0}
     told = (
         f"{known['forecasts']} forecasts of {known['days']} days have come true within 30 days: nothing is said of fewer "
-        f"than {LEAST_FORECASTS} of {LEAST_DAYS} days"
+        f"than {MIN_FORECASTS} of {MIN_DAYS} days"
     )
-    return Check(OK, told, figures=_size(known, report))
+    return CheckResult(OK, told, figures=_size(known, report))
 
 
 def _bad_since(report: Mapping[str, Any], bad: Callable[[Mapping[str, Any]], bool]) -> str:

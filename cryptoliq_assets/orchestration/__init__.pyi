@@ -15,11 +15,11 @@ from .jobs import (
     selection_of as selection_of,
 )
 from .report_runs import run_check as run_check, run_report as run_report
-from .run_conditions import (
+from .run_findings import (
     MONITOR_GROUP as MONITOR_GROUP,
     PART as PART,
+    make_run_finding as make_run_finding,
     observe_guarded as observe_guarded,
-    run_condition as run_condition,
 )
 from .runner import RunFailed as RunFailed, Runner as Runner
 from .table_assets import (

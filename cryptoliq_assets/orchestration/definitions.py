@@ -36,7 +36,7 @@ from cryptoliq_assets.orchestration.io_managers import CandidateIOManager, Pande
 from cryptoliq_assets.orchestration.progress_logger import PROGRESS_LOGGER, progress_logger
 from cryptoliq_assets.orchestration.resources import RunLock
 from cryptoliq_assets.orchestration.rollback_job import rollback_job
-from cryptoliq_assets.orchestration.run_conditions import CHOSEN_ASSETS, watched_checks
+from cryptoliq_assets.orchestration.run_findings import CHOSEN_ASSETS, watched_checks
 from cryptoliq_assets.orchestration.sensors import (
     champion_keeper,
     daily_monitor,

@@ -15,7 +15,7 @@ from cryptoliq_assets.orchestration.io_managers import PanderaParquetIOManager
 from cryptoliq_assets.orchestration.table_assets import TABLES_IO
 from cryptoliq_assets.storage import TableInvalid, TableStore
 
-# Under this name a check's metadata has the kinds of condition that it restates.
+# Under this name a check's metadata has the kinds of finding that it restates.
 RESTATES = "restates"
 
 
@@ -32,7 +32,7 @@ class Finding:
 class TableCheck:
     """A named look at some months of a table; a blocking one stops what is downstream in the same run.
 
-    restates: kinds of the monitor's conditions that express the same fault. Such a check fails in its run, and the alert is
+    restates: kinds of the monitor's findings that express the same fault. Such a check fails in its run, and the alert is
     that of the kind: it raises no `validation_failed` in addition.
     """
 

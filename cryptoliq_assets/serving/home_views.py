@@ -73,7 +73,7 @@ def health_view(settings: Settings, store: TableStore, *, today: dt.date | None 
     age_days: days from the newest snapshot to `today` (default: now, UTC); missing_days: days without one, newest
     first, between the first and the newest; snapshots: coins a day of the last 180 days; stale: coins absent from the
     newest snapshot; files: how many by state, the last ones with their reports; accuracy: of the last 90 days of
-    forecasts that came true; drift: reports/drift_report.json, None while nothing has made it; conditions: those of all
+    forecasts that came true; drift: reports/drift_report.json, None while nothing has made it; findings: those of all
     that is looked at which are not well, the failures first; incidents, notices: what is open, and what was told last;
     closed, silences: incidents that somebody closed and that have not recovered, kinds that are not delivered for a time.
     """
@@ -91,8 +91,8 @@ def health_view(settings: Settings, store: TableStore, *, today: dt.date | None 
     problems += [alarms.problem] if alarms.problem else []
     # On another day than now, when that day has ended.
     now = dt.datetime.now(dt.UTC) if today == dt.datetime.now(dt.UTC).date() else _end_of(today)
-    conditions = collect_findings(settings, now, store=store)
-    not_well = [condition for condition in conditions if condition.level != OK]
+    findings = collect_findings(settings, now, store=store)
+    not_well = [finding for finding in findings if finding.level != OK]
     return {
         "newest_snapshot": days[-1].isoformat() if days else None,
         "first_snapshot": days[0].isoformat() if days else None,
@@ -107,8 +107,8 @@ def health_view(settings: Settings, store: TableStore, *, today: dt.date | None 
         "accuracy_by_day": by_day,
         "drift": _report(settings.reports_dir / "drift_report.json", made_by=None, problems=problems),
         "looked_at": alarms.looked_at,
-        "conditions": [_told(condition) for condition in sorted(not_well, key=lambda each: each.level != FAIL)],
-        "conditions_looked_at": len(conditions),
+        "conditions": [_told(finding) for finding in sorted(not_well, key=lambda each: each.level != FAIL)],
+        "conditions_looked_at": len(findings),
         "incidents": [_told(incident) for incident in alarms.open],
         "closed": [_closed(incident) for incident in alarms.closed.values()],
         "silences": [{"kind": kind, **silence} for kind, silence in alarms.silenced(now).items()],
@@ -120,8 +120,8 @@ def health_view(settings: Settings, store: TableStore, *, today: dt.date | None 
 def _told(found: Finding | Incident) -> dict[str, Any]:
     """What is not well, as it is shown."""
     since = found.since or (found.opened_at.isoformat(timespec="minutes") if isinstance(found, Incident) else None)
-    named = {name: getattr(found, name) for name in ("id", "kind", "level", "title", "where", "what", "to_do")}
-    return {**named, "since": since}
+    named = {name: getattr(found, name) for name in ("id", "kind", "level", "title", "where", "what")}
+    return {**named, "to_do": found.remedy, "since": since}
 
 
 def _closed(incident: Incident) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from cryptoliq_assets.cli import main
 from cryptoliq_assets.core.atomic_write import write_json
 from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.monitoring.alerting.dispatch import update_incidents
-from cryptoliq_assets.monitoring.findings import KINDS, WARN, Finding
+from cryptoliq_assets.monitoring.findings import ALERT_KINDS, WARN, Finding
 from cryptoliq_assets.orchestration.runner import Runner
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES
 from cryptoliq_assets.storage.parquet_store import TableStore
@@ -530,7 +530,7 @@ def test_status_says_what_there_is(run, read_only):
     assert "files accepted 90, superseded 0, refused 0" in told.said
     assert "labels 3" in told.said
     assert "FAIL Data is stale: raw_snapshots: the newest snapshot is of 2025-07-31" in told.said
-    assert KINDS["data_stale"].to_do in told.said
+    assert ALERT_KINDS["data_stale"].remedy in told.said
 
 
 def test_status_of_a_home_with_one_day_says_how_many_more_a_champion_takes(run, tmp_path):
@@ -555,12 +555,12 @@ def test_status_as_json_is_the_same_state(run, read_only):
     assert state["came_true"] is None
     assert state["to_do"] == []
     assert (state["level"], state["drift"], state["stale_coins"], state["last_alerts"]) == ("fail", None, [], [])
-    assert [condition["kind"] for condition in state["not_well"] if condition["level"] == "fail"] == ["data_stale"]
+    assert [finding["kind"] for finding in state["not_well"] if finding["level"] == "fail"] == ["data_stale"]
 
 
 def test_status_of_a_home_with_warnings_alone_is_exit_0_and_reads_only(run, trained_home, tmp_path, monkeypatch):
     warned = Finding("feature_drift", WARN, "price_log", "PSI 0.3")
-    monkeypatch.setattr("cryptoliq_assets.cli.commands.status.conditions_of", lambda *told, **said: [warned])
+    monkeypatch.setattr("cryptoliq_assets.cli.commands.status.collect_findings", lambda *told, **said: [warned])
     home = trained_home.copy_to(tmp_path / "home")
     before = {path: path.stat().st_mtime_ns for path in home.rglob("*")}
     told = run("status", home=home)

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cryptoliq_assets.core.atomic_write import write_json
 from cryptoliq_assets.monitoring.findings import Finding
-from cryptoliq_assets.monitoring.performance import ACCURACY_REPORT, accuracy_report
+from cryptoliq_assets.monitoring.performance import ACCURACY_REPORT, make_accuracy_report
 from cryptoliq_assets.monitoring.service.prediction_report import measure_predictions
 from cryptoliq_assets_tests.integration.monitoring.test_performance import realised
 from cryptoliq_assets_tests.support.compose_file import raw
@@ -66,7 +66,7 @@ def watched(trained_home, tmp_path_factory) -> Iterator[Watched]:
     home = trained_home.copy_to(tmp_path_factory.mktemp("watched") / "home")
     settings = make_settings(home_dir=home, cv__n_splits=2)
     now = dt.datetime.now(dt.UTC)
-    write_json(settings.reports_dir / ACCURACY_REPORT, accuracy_report(realised(40), settings, now=now).report)
+    write_json(settings.reports_dir / ACCURACY_REPORT, make_accuracy_report(realised(40), settings, now=now).report)
     drift = {"made_at": now.isoformat(), "overall": {"psi": 0.05}}
     drift["conditions"] = [Finding("feature_drift", "warn", "features", "0.05").to_dict()]
     write_json(settings.reports_dir / "drift_report.json", drift)

@@ -13,9 +13,9 @@ import click
 from cryptoliq_assets.cli import (
     console,
     pass_home,
+    print_findings,
     running,
     show_accuracy,
-    show_conditions,
     show_forecasts,
     show_leaderboard,
 )
@@ -126,7 +126,7 @@ def demo(settings: Settings) -> None:
     show_leaderboard(settings)
     show_forecasts(settings)
     show_accuracy(settings)
-    show_conditions(settings)
+    print_findings(settings)
     where = f"CRYPTOLIQ_HOME={settings.home_dir} cryptoliq ui"
     console.print(f"See it in the UI: {where}", soft_wrap=True)
 

@@ -11,17 +11,17 @@ from typing import Any
 
 import click
 
-from cryptoliq_assets.cli import console, exit_with, pass_home, print_error, print_line, running, show_conditions, table
+from cryptoliq_assets.cli import console, exit_with, pass_home, print_error, print_findings, print_line, running, table
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.monitoring import FAIL, KINDS, Finding, worst
+from cryptoliq_assets.monitoring import ALERT_KINDS, FAIL, Finding, worst_finding_level
 from cryptoliq_assets.monitoring.alerting import (
     AlertState,
     Incident,
     Message,
-    NoSuchIncident,
-    actor,
-    channels_of,
+    UnknownIncidentError,
     close_incident,
+    current_user,
+    read_channels,
     read_state,
     send_within,
     silence_kind,
@@ -39,14 +39,14 @@ def monitor(settings: Settings) -> None:
     except Exception as error:  # Whatever stops the run, all that can be evaluated without it is still told.
         print_error(error)
         failed = _raise_without_run(settings, error)
-    bad = show_conditions(settings, also=[failed] if failed else [])
-    exit_with(1 if worst(bad) == FAIL else 0)
+    bad = print_findings(settings, also=[failed] if failed else [])
+    exit_with(1 if worst_finding_level(bad) == FAIL else 0)
 
 
 def _raise_without_run(settings: Settings, error: Exception) -> Finding:
-    """Raise the alerts of all conditions, and of the run that failed: as the run's, or, where Dagster itself cannot be used,
-    as that of a part of the monitor. Returns the latter condition."""
-    from cryptoliq_assets.monitoring import broken_condition, collect_findings
+    """Raise the alerts of all findings, and of the run that failed: as the run's, or, where Dagster itself cannot be used,
+    as that of a part of the monitor. Returns the latter finding."""
+    from cryptoliq_assets.monitoring import collect_findings, make_failure_finding
     from cryptoliq_assets.monitoring.alerting import update_incidents
     from cryptoliq_assets.orchestration import MONITOR_JOB, PART, RunFailed
 
@@ -55,7 +55,7 @@ def _raise_without_run(settings: Settings, error: Exception) -> Finding:
         failed = Finding("run_failed", FAIL, MONITOR_JOB, str(error), now.isoformat(timespec="seconds"))
         update_incidents(settings, collect_findings(settings, now), now, noted=[failed])
     else:
-        failed = broken_condition(PART, error)
+        failed = make_failure_finding(PART, error)
         update_incidents(settings, [*collect_findings(settings, now), failed], now)
     return failed
 
@@ -74,7 +74,7 @@ def alerts() -> None:
 @pass_home
 def test(settings: Settings) -> None:
     """Send one message to every channel of CRYPTOLIQ_ALERTS__URLS; exit code 1 where one does not take it."""
-    channels = channels_of(settings)
+    channels = read_channels(settings)
     if not channels:
         raise click.ClickException("there is no channel: set CRYPTOLIQ_ALERTS__URLS (docs/operations.md)")
     text = f"Alerts of the home {settings.home_dir} arrive here. Nothing is wrong: `cryptoliq alerts test` sent this."
@@ -105,7 +105,7 @@ def list_alerts(settings: Settings, as_json: bool) -> None:
         print_line(
             (incident.level.upper(), style), f" {incident.title}: {incident.where}, since {since}: {incident.what}"
         )
-        print_line(f"  ID {incident.id}: {incident.to_do}")
+        print_line(f"  ID {incident.id}: {incident.remedy}")
     if not state.open:
         console.print("no incident is open")
     for incident in state.closed.values():
@@ -129,18 +129,18 @@ def list_alerts(settings: Settings, as_json: bool) -> None:
 def close_alert(settings: Settings, name: str, reason: str | None) -> None:
     """Acknowledge and close the open incident ID (see `alerts list`).
 
-    It is not raised again while its condition fails no worse; once it has recovered, or grows worse, it is raised as new.
-    `status` and `monitor` go on to show the condition, and to exit with 1 where it fails.
+    It is not raised again while its finding fails no worse; once it has recovered, or grows worse, it is raised as new.
+    `status` and `monitor` go on to show the finding, and to exit with 1 where it fails.
     """
     try:
-        incident = close_incident(settings, name, dt.datetime.now(dt.UTC), by=actor(), reason=reason)
-    except NoSuchIncident as error:
+        incident = close_incident(settings, name, dt.datetime.now(dt.UTC), by=current_user(), reason=reason)
+    except UnknownIncidentError as error:
         raise click.BadParameter(f"{error}; `cryptoliq alerts list` shows them", param_hint="ID") from error
     print_line(("closed", "green"), f" {incident.id} {incident.title}: {incident.where}")
 
 
 @alerts.command("silence")
-@click.argument("kind", type=click.Choice(list(KINDS)), metavar="KIND")
+@click.argument("kind", type=click.Choice(list(ALERT_KINDS)), metavar="KIND")
 @click.option(
     "--hours",
     type=click.FloatRange(0.0, _MOST_HOURS),
@@ -158,7 +158,7 @@ def silence_alerts(settings: Settings, kind: str, hours: float, reason: str | No
     # Click's range lets it pass: it is neither below nor above anything.
     if math.isnan(hours):
         raise click.BadParameter(f"nan is not in the range 0<=x<={_MOST_HOURS:g}", param_hint="--hours")
-    until = silence_kind(settings, kind, dt.datetime.now(dt.UTC), hours=hours, by=actor(), reason=reason)
+    until = silence_kind(settings, kind, dt.datetime.now(dt.UTC), hours=hours, by=current_user(), reason=reason)
     if hours:
         print_line(("silenced", "green"), f" {kind} until {until:%Y-%m-%d %H:%M} UTC")
     else:
@@ -194,7 +194,7 @@ def listed(state: AlertState) -> dict[str, Any]:
 
 
 def _as_json(incident: Incident) -> dict[str, Any]:
-    return incident.to_dict() | {"id": incident.id, "title": incident.title, "to_do": incident.to_do}
+    return incident.to_dict() | {"id": incident.id, "title": incident.title, "to_do": incident.remedy}
 
 
 def _last(state: AlertState) -> list[dict[str, Any]]:

@@ -7,16 +7,24 @@ from typing import Any, TypeVar
 
 import click
 
-from cryptoliq_assets.cli import exit_with, pass_home, print_line, say_condition
+from cryptoliq_assets.cli import exit_with, pass_home, print_finding, print_line
 from cryptoliq_assets.cli.commands.monitoring import closed_by, silenced_by
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.forecasting import days_needed, forecasts_due, mismatch, newest_date, training_due
 from cryptoliq_assets.ingestion.landing import list_folder, make_plan, open_catalog, unknown_files
 from cryptoliq_assets.modeling.estimators import model_version_of
 from cryptoliq_assets.modeling.registry import store_of
-from cryptoliq_assets.monitoring import FAIL, KINDS, OK, Finding, collect_findings, report_conditions, worst
+from cryptoliq_assets.monitoring import (
+    ALERT_KINDS,
+    FAIL,
+    OK,
+    Finding,
+    collect_findings,
+    read_report_findings,
+    worst_finding_level,
+)
 from cryptoliq_assets.monitoring.alerting import read_state
-from cryptoliq_assets.monitoring.data import last_verification
+from cryptoliq_assets.monitoring.data import read_last_verification
 from cryptoliq_assets.schemas import DERIVED_TABLES
 from cryptoliq_assets.serving import live_accuracy, stale_coins
 from cryptoliq_assets.storage import TableInvalid, TableStore
@@ -43,11 +51,11 @@ def status(settings: Settings, as_json: bool) -> None:
         if name not in _LISTS:
             _line(name, _shown(value))
     for notice in state["last_alerts"]:
-        _line("alert", f"{notice['at'][:16]} {notice['event']}: {KINDS[notice['kind']].title}: {notice['where']}")
+        _line("alert", f"{notice['at'][:16]} {notice['event']}: {ALERT_KINDS[notice['kind']].title}: {notice['where']}")
     for problem in state["problems"]:
         _line("problem", problem)
-    for condition in map(Finding.of, state["not_well"]):
-        say_condition(condition)
+    for finding in map(Finding.from_dict, state["not_well"]):
+        print_finding(finding)
     for line in state["to_do"] or ([] if state["not_well"] else ["nothing: all is up to date"]):
         _line("to do", line)
     exit_with(1 if failed else 0)
@@ -85,7 +93,7 @@ def read_status(settings: Settings) -> dict:
     accuracy, _ = _unless_damaged(lambda: live_accuracy(store), damaged) or (None, [])
     alarms = read_state(settings)
     found = collect_findings(settings, now, store=store)
-    not_well = sorted((condition for condition in found if condition.level != OK), key=_fails_first)
+    not_well = sorted((finding for finding in found if finding.level != OK), key=_fails_first)
     to_do = []
     if unknown or plan.waiting:
         to_do.append(f"{len(unknown) + len(plan.waiting)} file(s) wait in data/raw: `cryptoliq materialize`")
@@ -135,8 +143,8 @@ def read_status(settings: Settings) -> dict:
         "silenced": [f"{kind} {silenced_by(silence)}" for kind, silence in alarms.silenced(now).items()],
         "last_alerts": alarms.notices[::-1][:_ALERTS],
         "problems": [*dict.fromkeys(filter(None, (*damaged, alarms.problem, models.ledger.problem())))],
-        "level": FAIL if damaged else worst(found),
-        "not_well": [condition.to_dict() | {"id": condition.id} for condition in not_well],
+        "level": FAIL if damaged else worst_finding_level(found),
+        "not_well": [finding.to_dict() | {"id": finding.id} for finding in not_well],
         "to_do": to_do,
     }
 
@@ -168,7 +176,7 @@ def _models_to_do(
 def _verified(settings: Settings) -> str:
     """When what is stored was last verified, and what was found."""
     try:
-        last = last_verification(settings)
+        last = read_last_verification(settings)
     except OSError as error:
         return str(error)
     if last is None:
@@ -182,11 +190,11 @@ def _drift(settings: Settings) -> str | None:
     path = settings.reports_dir / "drift_report.json"
     if not path.exists():
         return None
-    found = report_conditions(path)
-    bad = [condition for condition in found if condition.level != OK]
-    told = "; ".join(f"{condition.title}: {condition.where}" for condition in bad)
-    return f"{worst(found)}: {told}" if bad else f"none of {len(found)} conditions"
+    found = read_report_findings(path)
+    bad = [finding for finding in found if finding.level != OK]
+    told = "; ".join(f"{finding.title}: {finding.where}" for finding in bad)
+    return f"{worst_finding_level(found)}: {told}" if bad else f"none of {len(found)} conditions"
 
 
-def _fails_first(condition: Finding) -> bool:
-    return condition.level != FAIL
+def _fails_first(finding: Finding) -> bool:
+    return finding.level != FAIL

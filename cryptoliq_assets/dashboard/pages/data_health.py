@@ -8,7 +8,7 @@ import streamlit as st
 
 from cryptoliq_assets.dashboard import chart, charts, figures, health, needs_home, nothing_yet, page, shown, text
 from cryptoliq_assets.dashboard.data_sources import Source
-from cryptoliq_assets.monitoring import FAIL, KINDS, OK, WARN
+from cryptoliq_assets.monitoring import ALERT_KINDS, FAIL, OK, WARN
 from cryptoliq_assets.serving import ACCURACY_DAYS
 
 _LISTED = 20
@@ -53,7 +53,7 @@ _NOTICES = {
     "where": st.column_config.TextColumn("Where"),
     "what": st.column_config.TextColumn("What", width="large"),
 }
-_CONDITIONS = {
+_FINDINGS = {
     "level": st.column_config.TextColumn("Level"),
     "kind": st.column_config.TextColumn("Kind"),
     "where": st.column_config.TextColumn("Where"),
@@ -125,7 +125,7 @@ def _alerts(told: dict[str, Any]) -> None:
         st.markdown("**What was told last, newest first**")
         notices = pd.DataFrame(told["notices"])
         notices["at"] = notices["at"].str.slice(0, 16).str.replace("T", " ")
-        notices["title"] = [KINDS[kind].title if kind in KINDS else kind for kind in notices["kind"]]
+        notices["title"] = [ALERT_KINDS[kind].title if kind in ALERT_KINDS else kind for kind in notices["kind"]]
         st.dataframe(notices[list(_NOTICES)], column_config=_NOTICES, hide_index=True, key="notices")
 
 
@@ -229,11 +229,11 @@ def _drift(report: dict[str, Any] | None) -> None:
     if report is None:
         st.caption("No drift report yet: `cryptoliq monitor` makes one.")
         return
-    conditions = [condition for condition in report.get("conditions", []) if isinstance(condition, dict)]
-    if conditions:
-        shown = [{name: str(condition.get(name) or "") for name in _CONDITIONS} for condition in conditions]
+    findings = [finding for finding in report.get("conditions", []) if isinstance(finding, dict)]
+    if findings:
+        shown = [{name: str(finding.get(name) or "") for name in _FINDINGS} for finding in findings]
         shown.sort(key=lambda row: ("fail", "warn", "ok").index(row["level"]) if row["level"] in _LEVELS else 3)
-        st.dataframe(pd.DataFrame(shown), column_config=_CONDITIONS, hide_index=True, key="drift")
+        st.dataframe(pd.DataFrame(shown), column_config=_FINDINGS, hide_index=True, key="drift")
     if report.get("not_measured"):
         st.caption(f"The features were not held against training: {text(str(report['not_measured']))}.")
     features = _features_of(report)

@@ -1,4 +1,4 @@
-from .channels import Message as Message, channels_of as channels_of, send_within as send_within
+from .channels import Message as Message, read_channels as read_channels, send_within as send_within
 from .dispatch import (
     AlertRun as AlertRun,
     AlertState as AlertState,
@@ -6,9 +6,9 @@ from .dispatch import (
     update_incidents as update_incidents,
 )
 from .incident_actions import (
-    NoSuchIncident as NoSuchIncident,
-    actor as actor,
+    UnknownIncidentError as UnknownIncidentError,
     close_incident as close_incident,
+    current_user as current_user,
     silence_kind as silence_kind,
 )
 from .incidents import Incident as Incident

@@ -1,4 +1,4 @@
-"""Channels: where alerts go, each an Apprise URL. A message is delivered or NotDelivered says why; nothing is kept here.
+"""Channels: where alerts go, each an Apprise URL. A message is delivered or DeliveryError says why; nothing is kept here.
 
 The URLs hold passwords and tokens, so no text that leaves this module has any part of one but its scheme.
 """
@@ -24,7 +24,7 @@ _SECRET_LENGTH = 4
 TYPES = {"ok": "success", "warn": "warning", "fail": "failure"}
 
 
-class NotDelivered(RuntimeError):
+class DeliveryError(RuntimeError):
     """A channel did not take a message; says why, without the channel's secrets."""
 
 
@@ -45,7 +45,7 @@ class Message:
     level: str
 
 
-def channels_of(settings: Settings) -> list[Channel]:
+def read_channels(settings: Settings) -> list[Channel]:
     """The channels that the settings name, in their order, each once."""
     text = settings.alerts.urls.get_secret_value() if settings.alerts.urls else ""
     urls = dict.fromkeys(part.strip(" \t\r\n,") for part in _BETWEEN.split(text.strip()))
@@ -53,7 +53,7 @@ def channels_of(settings: Settings) -> list[Channel]:
 
 
 def send(channel: Channel, message: Message) -> None:
-    """Send one message; raises NotDelivered where the URL is none, or the other side does not take it."""
+    """Send one message; raises DeliveryError where the URL is none, or the other side does not take it."""
     # Its log goes nowhere: hosts, users and tokens of a URL are nothing for the log of a run.
     logging.getLogger("apprise").propagate = False
     import apprise
@@ -61,15 +61,15 @@ def send(channel: Channel, message: Message) -> None:
     url = channel.url.get_secret_value()
     target = apprise.Apprise(asset=apprise.AppriseAsset(app_id="cryptoliq", async_mode=False))
     if not target.add(url):
-        raise NotDelivered("CRYPTOLIQ_ALERTS__URLS has no URL here that Apprise knows")
+        raise DeliveryError("CRYPTOLIQ_ALERTS__URLS has no URL here that Apprise knows")
     try:
         taken = target.notify(title=message.title, body=message.body, notify_type=TYPES[message.level])
     except Exception as error:  # A plugin may raise anything; whoever sends wants to know only that it failed.
-        raise NotDelivered(_without_secrets(f"{type(error).__name__}: {error}", url)) from None
+        raise DeliveryError(_without_secrets(f"{type(error).__name__}: {error}", url)) from None
     if not taken:
         # Warnings and errors; the debug lines, which hold the URLs, are not among them.
         told = dict.fromkeys(entry.message.strip() for entry in taken.logs())
-        raise NotDelivered(_without_secrets("; ".join(told) or "Apprise says that it was not, and not why", url))
+        raise DeliveryError(_without_secrets("; ".join(told) or "Apprise says that it was not, and not why", url))
 
 
 def send_within(
@@ -87,7 +87,7 @@ def send_within(
         try:
             by(channel, message)
             outcomes[channel.name] = None
-        except NotDelivered as error:
+        except DeliveryError as error:
             outcomes[channel.name] = str(error)
 
     threads = [threading.Thread(target=deliver, args=each, name="alert", daemon=True) for each in work.items()]

@@ -18,8 +18,8 @@ from filelock import FileLock, Timeout
 
 from cryptoliq_assets.core import Journal, Settings, make_folder, read_object, write_json
 from cryptoliq_assets.monitoring import Finding
-from cryptoliq_assets.monitoring.alerting.channels import Channel, Message, channels_of, send, send_within
-from cryptoliq_assets.monitoring.alerting.incidents import Incident, Notice, step
+from cryptoliq_assets.monitoring.alerting.channels import Channel, Message, read_channels, send, send_within
+from cryptoliq_assets.monitoring.alerting.incidents import Incident, Notice, advance_incidents
 from cryptoliq_assets.monitoring.alerting.state_schema import CHECKS, INCIDENTS, NOTICES, OUTBOX, SEEN, SILENCES
 
 # A message that no channel took for so long is no news any more.
@@ -38,7 +38,7 @@ class AlertState:
     """What outlives a restart.
 
     incidents: by key; outbox: messages that wait, oldest first, each with its channel's name, `attempts` and `next_at`;
-    seen: conditions that sensors noted, by key; checks: what was read of each check's evaluations; notices: the last
+    seen: findings that sensors noted, by key; checks: what was read of each check's evaluations; notices: the last
     ones, newest last; silences: by kind until when it is silenced, by whom and why.
     """
 
@@ -106,18 +106,18 @@ def read_state(settings: Settings) -> AlertState:
         )
 
 
-def read_to_change(settings: Settings) -> AlertState:
+def read_state_for_update(settings: Settings) -> AlertState:
     """The state, by whoever holds `state_lock` and writes it next; that a damaged one is lost is noted in logs/app.log."""
     state = read_state(settings)
     if state.problem:
-        log_lines(settings, [{"event": "alerts_state_lost", "reason": state.problem}])
+        write_log_events(settings, [{"event": "alerts_state_lost", "reason": state.problem}])
         state.problem = None
     return state
 
 
 def update_incidents(
     settings: Settings,
-    conditions: Iterable[Finding],
+    findings: Iterable[Finding],
     now: dt.datetime,
     *,
     noted: Iterable[Finding] = (),
@@ -126,17 +126,17 @@ def update_incidents(
 ) -> AlertRun:
     """Take what a look found into the incidents, and deliver what is to be told of them.
 
-    conditions: all that was looked at, the OK ones too; noted: those among them, of runs and checks, that later looks are
+    findings: all that was looked at, the OK ones too; noted: those among them, of runs and checks, that later looks are
     to know of; checks: how far the evaluations of each check were read. Raises OSError where the state cannot be written.
     """
     with state_lock(settings):
-        state = read_to_change(settings)
-        state.seen |= {condition.key: condition for condition in noted}
+        state = read_state_for_update(settings)
+        state.seen |= {finding.key: finding for finding in noted}
         state.checks |= checks or {}
-        found = [condition for condition in conditions if condition.key not in state.seen]
+        found = [finding for finding in findings if finding.key not in state.seen]
         repeat = dt.timedelta(hours=settings.alerts.repeat_after_hours)
         state.silences = state.silenced(now)
-        state.incidents, notices = step(
+        state.incidents, notices = advance_incidents(
             state.incidents, [*found, *state.seen.values()], now, repeat=repeat, silenced=state.silences
         )
         for notice in (notice for notice in notices if not notice.silenced):
@@ -145,7 +145,7 @@ def update_incidents(
                 f"{notice.text}\nhome: {settings.home_dir}",
                 notice.level,
             )
-            state.outbox += [_waiting(channel, message, now) for channel in channels_of(settings)]
+            state.outbox += [_waiting(channel, message, now) for channel in read_channels(settings)]
         state.record(notices)
         state.looked_at = now.isoformat(timespec="seconds")
         write_state(settings, state)
@@ -159,7 +159,7 @@ def send_pending(settings: Settings, now: dt.datetime, *, by: Send = send) -> di
     """
     if not read_state(settings).outbox:
         return {}
-    channels = {channel.name: channel for channel in channels_of(settings)}
+    channels = {channel.name: channel for channel in read_channels(settings)}
     failed: dict[str, str] = {}
     try:
         with FileLock(settings.dagster_home / "alerts.lock", timeout=0):
@@ -210,7 +210,7 @@ def _record_delivery(settings: Settings, outcomes: Mapping[str, str | None], now
             lines.append(_line("alert_not_delivered", entry))
         state.outbox = [entry for entry in state.outbox if outcomes.get(entry["id"], "waits") is not None]
         write_state(settings, state)
-    log_lines(settings, lines)
+    write_log_events(settings, lines)
 
 
 def _drop_old(settings: Settings, now: dt.datetime, channels: set[str]) -> None:
@@ -228,7 +228,7 @@ def _drop_old(settings: Settings, now: dt.datetime, channels: set[str]) -> None:
             return
         state.outbox = left
         write_state(settings, state)
-    log_lines(settings, [_line("alert_given_up", entry) for entry in old])
+    write_log_events(settings, [_line("alert_given_up", entry) for entry in old])
 
 
 def _line(event: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -237,7 +237,7 @@ def _line(event: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     return {"event": event, **told}
 
 
-def log_lines(settings: Settings, lines: Iterable[Mapping[str, Any]]) -> None:
+def write_log_events(settings: Settings, lines: Iterable[Mapping[str, Any]]) -> None:
     """Add lines to logs/app.log, whole and whoever else writes there."""
     lines = list(lines)
     if not lines:
@@ -261,7 +261,7 @@ def write_state(settings: Settings, state: AlertState) -> None:
         "looked_at": state.looked_at,
         "incidents": {key: incident.to_dict() for key, incident in sorted(state.incidents.items())},
         "outbox": state.outbox,
-        "seen": {key: condition.to_dict() for key, condition in sorted(state.seen.items())},
+        "seen": {key: finding.to_dict() for key, finding in sorted(state.seen.items())},
         "checks": state.checks,
         "notices": state.notices,
         "silences": state.silences,

@@ -9,19 +9,31 @@ import os
 from dataclasses import replace
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.monitoring import KINDS, OK
-from cryptoliq_assets.monitoring.alerting.dispatch import log_lines, read_to_change, state_lock, write_state
-from cryptoliq_assets.monitoring.alerting.incidents import CLOSED, ENDED_BY_CLOSING, SILENCED, Incident, Notice, close
+from cryptoliq_assets.monitoring import ALERT_KINDS, OK
+from cryptoliq_assets.monitoring.alerting.dispatch import (
+    read_state_for_update,
+    state_lock,
+    write_log_events,
+    write_state,
+)
+from cryptoliq_assets.monitoring.alerting.incidents import (
+    CLOSED,
+    ENDED_BY_CLOSING,
+    SILENCED,
+    Incident,
+    Notice,
+    mark_closed,
+)
 
 # Where a notice of a silence says it applies.
 _EVERYWHERE = "every place"
 
 
-class NoSuchIncident(ValueError):
+class UnknownIncidentError(ValueError):
     """No open incident has the ID; the message lists those that are open."""
 
 
-def actor() -> str:
+def current_user() -> str:
     """The account that runs this process."""
     try:
         return getpass.getuser()
@@ -38,15 +50,15 @@ def close_incident(settings: Settings, name: str, now: dt.datetime, *, by: str, 
         now: UTC.
 
     Raises:
-        NoSuchIncident: no open incident has that name.
+        UnknownIncidentError: no open incident has that name.
     """
     with state_lock(settings):
-        state = read_to_change(settings)
+        state = read_state_for_update(settings)
         incident = next((each for each in state.open if name in (each.id, each.key)), None)
         if incident is None:
             there = ", ".join(f"{each.id} ({each.key})" for each in state.open) or "none"
-            raise NoSuchIncident(f"no open incident has the ID {name!r}; open: {there}")
-        closed = close(incident, now, by=by, reason=reason)
+            raise UnknownIncidentError(f"no open incident has the ID {name!r}; open: {there}")
+        closed = mark_closed(incident, now, by=by, reason=reason)
         state.incidents[incident.key] = closed
         noted = state.seen.get(incident.key)
         if noted and incident.kind in ENDED_BY_CLOSING:
@@ -55,7 +67,7 @@ def close_incident(settings: Settings, name: str, now: dt.datetime, *, by: str, 
             [_notice(CLOSED, incident.kind, incident.where, now, what=_said(by, reason), level=incident.level)]
         )
         write_state(settings, state)
-    log_lines(
+    write_log_events(
         settings,
         [{"event": "alert_closed", "id": incident.id, "incident": incident.key, "by": by, "reason": reason}],
     )
@@ -68,13 +80,13 @@ def silence_kind(
     """Deliver nothing of a kind for so many hours; 0 ends a silence. Returns the time (UTC) at which it ends."""
     until = now + dt.timedelta(hours=hours)
     with state_lock(settings):
-        state = read_to_change(settings)
+        state = read_state_for_update(settings)
         silence = {"until": until.isoformat(timespec="seconds"), "by": by, "reason": reason}
         state.silences = state.silenced(now) | {kind: silence}
         what = f"until {until:%Y-%m-%d %H:%M} UTC {_said(by, reason)}"
         state.record([_notice(SILENCED, kind, _EVERYWHERE, now, what=what, level=OK)])
         write_state(settings, state)
-    log_lines(settings, [{"event": "alerts_silenced", "kind": kind, **silence}])
+    write_log_events(settings, [{"event": "alerts_silenced", "kind": kind, **silence}])
     return until
 
 
@@ -90,7 +102,7 @@ def _notice(event: str, kind: str, where: str, now: dt.datetime, *, what: str, l
         level=level,
         what=what,
         since=None,
-        to_do=KINDS[kind].to_do,
+        to_do=ALERT_KINDS[kind].remedy,
         at=now.isoformat(timespec="seconds"),
         silenced=True,
     )

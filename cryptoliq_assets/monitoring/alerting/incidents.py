@@ -1,6 +1,6 @@
-"""Incidents: which conditions are to be told of, and when. Pure: what is known, what is seen, a time; no files, no channels.
+"""Incidents: which findings are to be told of, and when. Pure: what is known, what is seen, a time; no files, no channels.
 
-An incident is one condition (kind and place) from the look that first finds it not OK until it is OK again for good. It is
+An incident is one finding (kind and place) from the look that first finds it not OK until it is OK again for good. It is
 told when it opens, when a warning becomes a failure, again every so many hours while it stays, and when it has recovered.
 
 Somebody may close it: it is then not told again until it has recovered and comes back, or grows worse than it was. Kinds may
@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from cryptoliq_assets.monitoring import FAIL, KINDS, OK, WARN, Finding, Level, incident_id
+from cryptoliq_assets.monitoring import ALERT_KINDS, FAIL, OK, WARN, Finding, Level, incident_id
 
 OPENED, RETURNED, ESCALATED, REMINDED, RECOVERED = "opened", "returned", "escalated", "reminded", "recovered"
 CLOSED, SILENCED = "closed", "silenced"
@@ -61,16 +61,16 @@ class Incident:
 
     @property
     def id(self) -> str:
-        """The same as that of its condition."""
+        """The same as that of its finding."""
         return incident_id(self.key)
 
     @property
     def title(self) -> str:
-        return KINDS[self.kind].title
+        return ALERT_KINDS[self.kind].title
 
     @property
-    def to_do(self) -> str:
-        return KINDS[self.kind].to_do
+    def remedy(self) -> str:
+        return ALERT_KINDS[self.kind].remedy
 
     def to_dict(self) -> dict[str, Any]:
         """As the state file holds it."""
@@ -78,7 +78,7 @@ class Incident:
         return asdict(self) | times
 
     @classmethod
-    def of(cls, value: Mapping[str, Any]) -> "Incident":
+    def from_dict(cls, value: Mapping[str, Any]) -> "Incident":
         """Back from the state file."""
         times = {name: dt.datetime.fromisoformat(value[name]) if value.get(name) else None for name in _TIMES}
         return cls(**{**value, **times})
@@ -115,7 +115,7 @@ class Notice:
     def subject(self) -> str:
         """One line: how bad, what, where."""
         word = {RECOVERED: "OK again", RETURNED: f"{self.level.upper()}, back again", REMINDED: f"still {self.level}"}
-        return f"{word.get(self.event, self.level.upper())}: {KINDS[self.kind].title}: {self.where}"
+        return f"{word.get(self.event, self.level.upper())}: {ALERT_KINDS[self.kind].title}: {self.where}"
 
     @property
     def text(self) -> str:
@@ -127,9 +127,9 @@ class Notice:
         return "\n".join([*lines, f"what to do: {self.to_do}", close])
 
 
-def step(
+def advance_incidents(
     incidents: Mapping[str, Incident],
-    conditions: Iterable[Finding],
+    findings: Iterable[Finding],
     now: dt.datetime,
     *,
     repeat: dt.timedelta,
@@ -139,10 +139,10 @@ def step(
 
     repeat: how long a reminder, and a second opening of the same incident, are held back. An incident that comes back within
     that time is told once as RETURNED, and recovers only when that time is over: so what flaps is told three times in it, not
-    at every turn. A condition that nothing reports any more is not known to have recovered: its incident stays.
+    at every turn. A finding that nothing reports any more is not known to have recovered: its incident stays.
     silenced: kinds of which nothing is delivered now.
     """
-    looked = _worst_by_key(conditions)
+    looked = _worst_by_key(findings)
     after: dict[str, Incident] = {}
     notices: list[Notice] = []
     for key in sorted({*incidents, *looked}):
@@ -158,7 +158,7 @@ def step(
     return after, notices
 
 
-def close(incident: Incident, now: dt.datetime, *, by: str, reason: str | None) -> Incident:
+def mark_closed(incident: Incident, now: dt.datetime, *, by: str, reason: str | None) -> Incident:
     """Close an open incident: it is not told again until it has recovered, or grows worse than its present level."""
     ended = incident.kind in ENDED_BY_CLOSING
     mark = {} if ended else {"closed_at": now, "closed_level": incident.level}
@@ -192,23 +192,23 @@ def _untold(before: str | None, event: str) -> str | None:
 
 
 def _next(
-    incident: Incident | None, condition: Finding | None, now: dt.datetime, repeat: dt.timedelta
+    incident: Incident | None, finding: Finding | None, now: dt.datetime, repeat: dt.timedelta
 ) -> tuple[Incident | None, str | None]:
     """One incident after a look, and what happened to it that is to be told."""
     if incident is not None and incident.closed_at is not None:
-        return _next_closed(incident, condition, now)
-    if condition is None:
+        return _next_closed(incident, finding, now)
+    if finding is None:
         due = incident is not None and incident.open and not incident.ok_looks and now - incident.told_at >= repeat
         return incident, REMINDED if due else None
-    if condition.level == OK:
+    if finding.level == OK:
         return _after_ok(incident, now, repeat)
     if incident is None or (not incident.open and now - incident.opened_at >= repeat):
-        return _opened(condition, now), OPENED
+        return _opened(finding, now), OPENED
     was_open, told_level = incident.open, incident.told_level
-    incident = replace(incident, **_seen(condition, now), open=True)
+    incident = replace(incident, **_seen(finding, now), open=True)
     if not was_open:
-        return replace(incident, returned=True, told_level=condition.level), RETURNED
-    if condition.level == FAIL and told_level == WARN:
+        return replace(incident, returned=True, told_level=finding.level), RETURNED
+    if finding.level == FAIL and told_level == WARN:
         return incident, ESCALATED
     return incident, REMINDED if now - incident.told_at >= repeat else None
 
@@ -223,16 +223,16 @@ def _after_ok(incident: Incident | None, now: dt.datetime, repeat: dt.timedelta)
     return replace(incident, open=False), RECOVERED
 
 
-def _next_closed(incident: Incident, condition: Finding | None, now: dt.datetime) -> tuple[Incident, str | None]:
-    """A closed incident stays closed while its condition is no worse, and is forgotten, untold, once it has recovered."""
-    if condition is None:
+def _next_closed(incident: Incident, finding: Finding | None, now: dt.datetime) -> tuple[Incident, str | None]:
+    """A closed incident stays closed while its finding is no worse, and is forgotten, untold, once it has recovered."""
+    if finding is None:
         return incident, None
     reopened = {"closed_at": None, "closed_by": None, "closed_reason": None, "closed_level": None}
-    if condition.level == OK:
+    if finding.level == OK:
         incident = replace(incident, ok_looks=incident.ok_looks + 1, ok_since=incident.ok_since or now)
         return (replace(incident, **reopened) if _is_over(incident, now) else incident), None
-    worse = _RANK[condition.level] > _RANK[incident.closed_level or FAIL]
-    incident = replace(incident, **_seen(condition, now))
+    worse = _RANK[finding.level] > _RANK[incident.closed_level or FAIL]
+    incident = replace(incident, **_seen(finding, now))
     return (replace(incident, **reopened, open=True), ESCALATED) if worse else (incident, None)
 
 
@@ -241,27 +241,27 @@ def _is_over(incident: Incident, now: dt.datetime) -> bool:
     return incident.ok_looks >= OK_LOOKS and incident.ok_since is not None and now - incident.ok_since >= OK_FOR
 
 
-def _opened(condition: Finding, now: dt.datetime) -> Incident:
+def _opened(finding: Finding, now: dt.datetime) -> Incident:
     return Incident(
-        kind=condition.kind,
-        where=condition.where,
+        kind=finding.kind,
+        where=finding.where,
         opened_at=now,
         told_at=now,
-        told_level=condition.level,
-        **_seen(condition, now),
+        told_level=finding.level,
+        **_seen(finding, now),
     )
 
 
-def _seen(condition: Finding, now: dt.datetime) -> dict[str, Any]:
-    told = {name: getattr(condition, name) for name in ("level", "what", "since", "figures")}
+def _seen(finding: Finding, now: dt.datetime) -> dict[str, Any]:
+    told = {name: getattr(finding, name) for name in ("level", "what", "since", "figures")}
     return {**told, "seen_at": now, "ok_looks": 0, "ok_since": None}
 
 
-def _notice(incident: Incident, event: str, condition: Finding | None, now: dt.datetime) -> Notice:
+def _notice(incident: Incident, event: str, finding: Finding | None, now: dt.datetime) -> Notice:
     what = incident.what
     if event == RECOVERED:
-        what = condition.what if condition else what
-    elif condition is None:
+        what = finding.what if finding else what
+    elif finding is None:
         what = f"{what} (nothing has looked at it since {incident.seen_at.isoformat(timespec='minutes')})"
     return Notice(
         event=event,
@@ -270,24 +270,24 @@ def _notice(incident: Incident, event: str, condition: Finding | None, now: dt.d
         level=OK if event == RECOVERED else incident.level,
         what=what,
         since=incident.since or incident.opened_at.isoformat(timespec="seconds"),
-        to_do=incident.to_do,
+        to_do=incident.remedy,
         at=now.isoformat(timespec="seconds"),
         figures=incident.figures,
     )
 
 
-def _worst_by_key(conditions: Iterable[Finding]) -> dict[str, Finding]:
-    """One condition a key, the worst; among equals one that does not depend on their order."""
+def _worst_by_key(findings: Iterable[Finding]) -> dict[str, Finding]:
+    """One finding a key, the worst; among equals one that does not depend on their order."""
     found: dict[str, Finding] = {}
-    for condition in conditions:
-        other = found.get(condition.key)
-        if other is None or _order(condition) > _order(other):
-            found[condition.key] = condition
+    for finding in findings:
+        other = found.get(finding.key)
+        if other is None or _order(finding) > _order(other):
+            found[finding.key] = finding
     return found
 
 
-def _order(condition: Finding) -> tuple[int, str, str, str]:
-    return (_RANK[condition.level], condition.what, condition.since or "", repr(sorted(condition.figures.items())))
+def _order(finding: Finding) -> tuple[int, str, str, str]:
+    return (_RANK[finding.level], finding.what, finding.since or "", repr(sorted(finding.figures.items())))
 
 
 def _worse(one: str, other: str) -> str:

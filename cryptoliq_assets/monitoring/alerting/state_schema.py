@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, TypeAdapter
 from typing_extensions import TypedDict
 
-from cryptoliq_assets.monitoring import KINDS, Finding, Level
+from cryptoliq_assets.monitoring import ALERT_KINDS, Finding, Level
 from cryptoliq_assets.monitoring.alerting.incidents import Incident, Notice
 
 
@@ -29,7 +29,7 @@ def _check_incident(incident: Incident) -> Incident:
 
 
 def _check_kind(kind: str) -> None:
-    if kind not in KINDS:
+    if kind not in ALERT_KINDS:
         raise ValueError(f"{kind!r} is no kind of condition")
 
 

@@ -1,28 +1,32 @@
 from .feed_diagnosis import (
-    FAULTS as FAULTS,
-    KINDS_OF_FEED as KINDS_OF_FEED,
+    FEED_FAULT_KINDS as FEED_FAULT_KINDS,
+    FEED_KINDS as FEED_KINDS,
     FeedDiagnosis as FeedDiagnosis,
-    conditions as conditions,
-    judge as judge,
+    diagnose_feed as diagnose_feed,
+    make_feed_findings as make_feed_findings,
 )
-from .feed_history import read_feed as read_feed
-from .feed_metrics import COLUMNS as COLUMNS, first_date_needed as first_date_needed, vitals as vitals
-from .files import refused_file_conditions as refused_file_conditions, refused_row_conditions as refused_row_conditions
+from .feed_history import read_feed_history as read_feed_history
+from .feed_metrics import (
+    FEED_COLUMNS as FEED_COLUMNS,
+    first_date_needed as first_date_needed,
+    measure_feed as measure_feed,
+)
+from .files import find_rejected_files as find_rejected_files, find_rejected_rows as find_rejected_rows
 from .freshness import (
-    GONE_DAYS as GONE_DAYS,
-    RAW as RAW,
+    MISSING_COIN_DAYS as MISSING_COIN_DAYS,
+    RAW_TABLE as RAW_TABLE,
     RECENT_DAYS as RECENT_DAYS,
-    age_condition as age_condition,
     age_days as age_days,
-    age_look as age_look,
-    coins_look as coins_look,
-    days_condition as days_condition,
-    days_look as days_look,
-    late_files as late_files,
+    check_coins as check_coins,
+    check_data_age as check_data_age,
+    check_days as check_days,
+    find_missing_days as find_missing_days,
+    find_stale_data as find_stale_data,
+    summarize_late_files as summarize_late_files,
 )
 from .stored_bytes import (
-    REPORT as REPORT,
-    last_verification as last_verification,
-    stored_conditions as stored_conditions,
+    VERIFY_REPORT as VERIFY_REPORT,
+    find_damaged_data as find_damaged_data,
+    read_last_verification as read_last_verification,
     verify_home as verify_home,
 )

@@ -29,10 +29,10 @@ from cryptoliq_assets.core import Settings, robust_deviation, robust_z, weekday_
 from cryptoliq_assets.ingestion.quality import slope_class
 from cryptoliq_assets.monitoring import FAIL, OK, WARN, Finding, Level
 from cryptoliq_assets.monitoring.data import feed_metrics as signs
-from cryptoliq_assets.monitoring.data.feed_scale import has_rescaled, scale_fault
-from cryptoliq_assets.monitoring.data.missing_columns import COLUMNS_OF, USUAL_SNAPSHOTS, find_missing
+from cryptoliq_assets.monitoring.data.feed_scale import find_scale_change, has_rescaled
+from cryptoliq_assets.monitoring.data.missing_columns import COLUMNS_OF, USUAL_SNAPSHOTS, find_missing_columns
 
-FAULTS = (
+FEED_FAULT_KINDS = (
     "feed_frozen",
     "clock_off",
     "unit_switched",
@@ -41,7 +41,7 @@ FAULTS = (
     "coins_lost",
     *COLUMNS_OF,
 )
-KINDS_OF_FEED = (*FAULTS, "volume_step", "market_move")
+FEED_KINDS = (*FEED_FAULT_KINDS, "volume_step", "market_move")
 WHERE = "raw_snapshots"
 # Snapshots that say which unit a feed has.
 _UNIT_SNAPSHOTS = 7
@@ -76,7 +76,7 @@ class FeedDiagnosis:
     @property
     def faults(self) -> list[str]:
         """Kinds of data fault that stand."""
-        return [kind for kind in FAULTS if self.found[kind]]
+        return [kind for kind in FEED_FAULT_KINDS if self.found[kind]]
 
     @property
     def spoilt(self) -> list[str]:
@@ -85,13 +85,13 @@ class FeedDiagnosis:
 
     @property
     def raised(self) -> list[str]:
-        return [kind for kind in KINDS_OF_FEED if self.found[kind]]
+        return [kind for kind in FEED_KINDS if self.found[kind]]
 
 
-def judge(
+def diagnose_feed(
     vitals: pd.DataFrame, settings: Settings, *, units: Mapping[dt.date, str] | None = None
 ) -> FeedDiagnosis | None:
-    """The verdict on the newest snapshot of `vitals` (see `vitals.vitals`), all before it being its past; None of none.
+    """The verdict on the newest snapshot of `vitals` (see `feed_metrics.measure_feed`), all before it being its past; None of none.
 
     units: by date the unit of 1h, 24h and 7d in that day's file, where it was certain.
     """
@@ -102,7 +102,7 @@ def judge(
     now, date = vitals.iloc[-1], newest.date()
     frozen = _frozen(now, settings)
     clock = None if frozen else _clock(vitals, settings)
-    scale, scale_figures = scale_fault(vitals, settings)
+    scale, scale_figures = find_scale_change(vitals, settings)
     unit = _unit(date, units or {})
     slope: dict[str, str] = {}
     if not (
@@ -110,7 +110,7 @@ def judge(
     ):
         slope = _slope(now, settings)
     coins, coins_figures = _coins(vitals, settings)
-    missing = find_missing(vitals, settings, coins_gone=coins is not None)
+    missing = find_missing_columns(vitals, settings, coins_gone=coins is not None)
     found: dict[str, str | None] = {
         "feed_frozen": frozen,
         "clock_off": clock,
@@ -149,12 +149,12 @@ def judge(
     return FeedDiagnosis(date, found, figures)
 
 
-def conditions(verdict: FeedDiagnosis | None) -> list[Finding]:
+def make_feed_findings(verdict: FeedDiagnosis | None) -> list[Finding]:
     """All kinds that a feed can raise, those in order too; none where there is no snapshot to look at."""
     if verdict is None:
         return []
     made = []
-    for kind in KINDS_OF_FEED:
+    for kind in FEED_KINDS:
         said = verdict.found[kind]
         level: Level = OK if said is None else WARN if _only_warns(kind, said) else FAIL
         what = f"snapshot of {verdict.date}: {said or _FINE[kind]}"

@@ -9,12 +9,12 @@ import pandas as pd
 
 from cryptoliq_assets.core import Settings, month_of, months_between
 from cryptoliq_assets.ingestion.reports import find_report
-from cryptoliq_assets.monitoring.data.feed_diagnosis import FeedDiagnosis, judge
-from cryptoliq_assets.monitoring.data.feed_metrics import COLUMNS, first_date_needed, vitals
+from cryptoliq_assets.monitoring.data.feed_diagnosis import FeedDiagnosis, diagnose_feed
+from cryptoliq_assets.monitoring.data.feed_metrics import FEED_COLUMNS, first_date_needed, measure_feed
 from cryptoliq_assets.storage import TableStore
 
 
-def read_feed(
+def read_feed_history(
     settings: Settings, store: TableStore, *, newest: dt.date, days: int
 ) -> tuple[pd.DataFrame, dict[dt.date, FeedDiagnosis]]:
     """Judge the snapshots of the last days.
@@ -24,23 +24,23 @@ def read_feed(
         days: days up to `newest` whose snapshots get a verdict.
 
     Returns:
-        Vital signs of all snapshots that matter (see `vitals.vitals`), and the verdicts by date.
+        Vital signs of all snapshots that matter (see `feed_metrics.measure_feed`), and the verdicts by date.
     """
     earliest = newest - dt.timedelta(days=days - 1)
     since = first_date_needed(earliest, usual_days=settings.feed.baseline_days)
     months = months_between(month_of(since), month_of(newest))
-    rows = store.read("raw_snapshots", months, columns=[*COLUMNS, "source_file", "arrival"])
+    rows = store.read("raw_snapshots", months, columns=[*FEED_COLUMNS, "source_file", "arrival"])
     rows = rows[rows["date"].between(pd.Timestamp(since), pd.Timestamp(newest))].reset_index(drop=True)
-    signs, units = vitals(rows), file_units(rows, settings)
+    signs, units = measure_feed(rows), read_file_units(rows, settings)
     verdicts = {}
     for day in signs.index[signs.index >= pd.Timestamp(earliest)]:
-        verdict = judge(signs.loc[:day], settings, units=units)
+        verdict = diagnose_feed(signs.loc[:day], settings, units=units)
         assert verdict is not None, "a day with vital signs has a verdict"
         verdicts[verdict.date] = verdict
     return signs, verdicts
 
 
-def file_units(rows: pd.DataFrame, settings: Settings) -> dict[dt.date, str]:
+def read_file_units(rows: pd.DataFrame, settings: Settings) -> dict[dt.date, str]:
     """The unit of 1h, 24h and 7d in the file that most rows of a date came from, where its report is certain of it."""
     counts = rows.groupby(["date", "source_file", "arrival"], observed=True).size().rename("rows").reset_index()
     largest = counts.sort_values("rows", kind="stable").drop_duplicates("date", keep="last")

@@ -11,21 +11,21 @@ import pandas as pd
 from cryptoliq_assets.ingestion.quality import OLDEST_DAYS, SCALED_COLUMNS, log_ratios, ratio_quartiles, realised_slopes
 from cryptoliq_assets.labels import CLIP_7D, CLIP_24H, daily_volatility, log_return
 
-COLUMNS = ["coin", "date", "price", "24h", "7d", "24h_volume", "mkt_cap"]
+FEED_COLUMNS = ["coin", "date", "price", "24h", "7d", "24h_volume", "mkt_cap"]
 # The oldest day that a vital sign of a snapshot reaches back to.
 REACH_DAYS = 8
 # Fits that a clock which is off would have, by what it means. The first of each pair is how it should be.
 FIT_24H, COLUMN_BEHIND, PRICES_BEHIND = "fit_24h", "fit_24h_column_behind", "fit_24h_prices_behind"
 SAME_WEEK, FIT_6D, WEEK_OF_8 = "fit_7d", "fit_7d_of_6_days", "fit_7d_of_8_days"
 # A share or a median of fewer coins says nothing.
-LEAST_COINS = 10
+MIN_COINS = 10
 # A price that moved by less may have a change that was rounded to 0.
 _MOVED = 0.01
 # Quartiles of the log ratios of a column to the snapshot before, by column.
 RATIOS = {column: tuple(f"{column}_ratio_q{part}" for part in (1, 2, 3)) for column in SCALED_COLUMNS}
 
 
-def vitals(rows: pd.DataFrame) -> pd.DataFrame:
+def measure_feed(rows: pd.DataFrame) -> pd.DataFrame:
     """One row a snapshot, indexed by date, of raw rows with COLUMNS: price in USD, 24h and 7d in percent; sorted by
     (coin, date), `coin` categorical.
 
@@ -151,7 +151,7 @@ def _zeros(told: np.ndarray, realised: np.ndarray) -> np.ndarray:
     return _share(moved & (told == 0), of=moved)
 
 
-def _share(which: np.ndarray, *, of: np.ndarray, least: int = LEAST_COINS) -> np.ndarray:
+def _share(which: np.ndarray, *, of: np.ndarray, least: int = MIN_COINS) -> np.ndarray:
     """By day, how many of `of` are `which`; NaN where `of` are fewer than `least`."""
     count = of.sum(axis=1)
     return np.where(count >= least, which.sum(axis=1) / np.maximum(count, 1), np.nan)
@@ -167,7 +167,7 @@ def _fits(told: np.ndarray, realised: np.ndarray) -> np.ndarray:
 
 def _medians(values: np.ndarray) -> np.ndarray:
     """Median of the coins by day; NaN where too few are known."""
-    known = np.isfinite(values).sum(axis=1) >= LEAST_COINS
+    known = np.isfinite(values).sum(axis=1) >= MIN_COINS
     medians = np.full(len(values), np.nan)
     if known.any():
         medians[known] = np.nanmedian(values[known], axis=1)

@@ -16,7 +16,7 @@ from cryptoliq_assets.monitoring.data.feed_metrics import RATIOS
 _SNAPSHOTS = 7
 
 
-def scale_fault(vitals: pd.DataFrame, settings: Settings) -> tuple[str | None, dict[str, Any]]:
+def find_scale_change(vitals: pd.DataFrame, settings: Settings) -> tuple[str | None, dict[str, Any]]:
     """Columns that left their scale within the last snapshots and have not returned to it."""
     # Twice as far back: a scale that returned had left it before.
     recent = vitals.iloc[-2 * _SNAPSHOTS :]

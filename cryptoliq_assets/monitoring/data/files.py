@@ -16,8 +16,8 @@ _NEWEST = 31
 _LISTED = 10
 
 
-def refused_file_conditions(settings: Settings, now: dt.datetime) -> list[Finding]:
-    """One condition for each day (UTC) on which files were refused.
+def find_rejected_files(settings: Settings, now: dt.datetime) -> list[Finding]:
+    """One finding for each day (UTC) on which files were refused.
 
     A day is OK again when each refused file was followed by an accepted one of its name, or after seven days. It fails
     where nothing that came that day was accepted.
@@ -25,14 +25,14 @@ def refused_file_conditions(settings: Settings, now: dt.datetime) -> list[Findin
     return _refused_files(_received(settings), now)
 
 
-def refused_row_conditions(settings: Settings) -> list[Finding]:
-    """One condition for the rows refused of the newest files; none where no file has come."""
+def find_rejected_rows(settings: Settings) -> list[Finding]:
+    """One finding for the rows refused of the newest files; none where no file has come."""
     files = _received(settings)
     return [_refused_rows(settings, files)] if files else []
 
 
 def _received(settings: Settings) -> list[CatalogEntry]:
-    """All files received; none where the catalogue is damaged, which the condition data_damaged says."""
+    """All files received; none where the catalogue is damaged, which the finding data_damaged says."""
     try:
         return open_catalog(settings).files()
     except CatalogDamagedError:
@@ -48,7 +48,7 @@ def _refused_files(files: list[CatalogEntry], now: dt.datetime) -> list[Finding]
             refused[day].append(file)
         elif file.state != "waiting":
             taken[day] += 1
-    conditions = []
+    findings = []
     for day, those in sorted(refused.items()):
         left = [file for file in those if accepted.get(file.name, -1) < file.arrival]
         old = (now.date() - dt.date.fromisoformat(day)).days > KEPT_DAYS
@@ -62,8 +62,8 @@ def _refused_files(files: list[CatalogEntry], now: dt.datetime) -> list[Finding]
             more = f"; and {len(left) - _LISTED} more" if len(left) > _LISTED else ""
             what = f"{len(left)} file(s) were refused: {reasons}{more}"
         figures = {"refused": len(those), "left": len(left), "accepted": taken[day]}
-        conditions.append(Finding("files_refused", level, f"files of {day}", what, day, figures))
-    return conditions
+        findings.append(Finding("files_refused", level, f"files of {day}", what, day, figures))
+    return findings
 
 
 def _refused_rows(settings: Settings, files: list[CatalogEntry]) -> Finding:

@@ -1,7 +1,7 @@
 """How old and how whole the data is, held against the clock: never against a run, so that work on old months mends nothing.
 
 Ages and missing days are read off the stamps of the raw months alone; coins take two columns of the last four months.
-Pure: `freshness_checks.py` shows this in Dagster, `watch` collects its conditions.
+Pure: `freshness_checks.py` shows this in Dagster, `watch` collects its findings.
 """
 
 import datetime as dt
@@ -13,44 +13,44 @@ import pandas as pd
 
 from cryptoliq_assets.core import FILL_FORWARD_DAYS, HISTORY_DAYS, Settings, month_of, months_between
 from cryptoliq_assets.ingestion.landing import CatalogDamagedError, CatalogEntry, open_catalog
-from cryptoliq_assets.monitoring import FAIL, OK, WARN, Check, Finding
+from cryptoliq_assets.monitoring import FAIL, OK, WARN, CheckResult, Finding
 from cryptoliq_assets.storage import TableStore
 
-RAW = "raw_snapshots"
+RAW_TABLE = "raw_snapshots"
 # A gap further back than this is known by now, or will not be mended; it stays among the figures.
 RECENT_DAYS = 30
 # From here on a coin is gone and not merely late: its cells are filled for as long.
-GONE_DAYS = FILL_FORWARD_DAYS
+MISSING_COIN_DAYS = FILL_FORWARD_DAYS
 _LISTED = 20
 
 
-def age_condition(settings: Settings, store: TableStore, *, now: dt.datetime) -> Finding:
+def find_stale_data(settings: Settings, store: TableStore, *, now: dt.datetime) -> Finding:
     """Whether data is stale; `now` has a time zone. A day that has not come after the newest one is staleness."""
-    return age_look(settings, store, now=now).condition("data_stale", RAW)
+    return check_data_age(settings, store, now=now).to_finding("data_stale", RAW_TABLE)
 
 
-def days_condition(settings: Settings, store: TableStore, *, now: dt.datetime) -> Finding:
+def find_missing_days(settings: Settings, store: TableStore, *, now: dt.datetime) -> Finding:
     """Whether days are missing: those between two that came, so never staleness as well.
 
-    Coins that are gone are in `coins_look` and among the feed's faults, which see them on the first day.
+    Coins that are gone are in `check_coins` and among the feed's faults, which see them on the first day.
     """
-    return days_look(store).condition("days_missing", RAW, **late_files(settings, now=now))
+    return check_days(store).to_finding("days_missing", RAW_TABLE, **summarize_late_files(settings, now=now))
 
 
-def age_look(settings: Settings, store: TableStore, *, now: dt.datetime) -> Check:
+def check_data_age(settings: Settings, store: TableStore, *, now: dt.datetime) -> CheckResult:
     """Days since the newest snapshot's date began (00:00 UTC): files do not say at what hour they were taken.
 
     A file may come at any hour of its own day, so one that comes daily is just under 2 days old at worst.
     """
-    newest = max(snapshot_days(store), default=None)
+    newest = max(read_snapshot_days(store), default=None)
     if newest is None:
-        return Check(OK, "no snapshot has come yet", figures={"age_days": None, "newest_snapshot": None})
+        return CheckResult(OK, "no snapshot has come yet", figures={"age_days": None, "newest_snapshot": None})
     age = age_days(newest, now=now)
     level = (
         FAIL if age >= settings.freshness.fail_after_days else WARN if age >= settings.freshness.warn_after_days else OK
     )
     limits = {"warn_days": settings.freshness.warn_after_days, "fail_days": settings.freshness.fail_after_days}
-    return Check(
+    return CheckResult(
         level,
         f"the newest snapshot is of {newest}: {age:.1f} days old (WARN from {settings.freshness.warn_after_days:g}, "
         f"FAIL from {settings.freshness.fail_after_days:g})",
@@ -64,18 +64,18 @@ def age_days(newest: dt.date, *, now: dt.datetime) -> float:
     return (now - dt.datetime.combine(newest, dt.time(), dt.UTC)).total_seconds() / 86_400.0
 
 
-def days_look(store: TableStore) -> Check:
+def check_days(store: TableStore) -> CheckResult:
     """Days without a snapshot between the first and the newest: of the last 30 they count, of the last 90 they are told.
 
     Three in the last 30 FAIL: a cell is filled for three days at most, so the coins' past has holes then.
     """
-    there = snapshot_days(store)
+    there = read_snapshot_days(store)
     if not there:
-        return Check(OK, "no snapshot has come yet", figures={"missing_30": 0, "missing_90": 0})
+        return CheckResult(OK, "no snapshot has come yet", figures={"missing_30": 0, "missing_90": 0})
     recent, ever = _missing(there, RECENT_DAYS), _missing(there, HISTORY_DAYS)
     level = FAIL if len(recent) >= FILL_FORWARD_DAYS else WARN if recent else OK
     listed = ", ".join(map(str, recent[:_LISTED]))
-    return Check(
+    return CheckResult(
         level,
         f"{len(recent)} of the {RECENT_DAYS} days up to {max(there)} have no snapshot"
         + (f": {listed}" if recent else ""),
@@ -89,23 +89,23 @@ def days_look(store: TableStore) -> Check:
     )
 
 
-def coins_look(settings: Settings, store: TableStore) -> Check:
+def check_coins(settings: Settings, store: TableStore) -> CheckResult:
     """Coins of the last 30 days that were not seen for three days or more, and the age of each coin's last sight.
 
     Ages are in days before the newest snapshot: of a feed that stopped all coins are as old, which is staleness. On
     real snapshots of 2021 the share was at most 0.012.
     """
-    last = last_seen(store)
+    last = read_last_seen(store)
     if last.empty:
-        return Check(OK, "no snapshot has come yet", figures={"coins": 0, "gone": 0})
+        return CheckResult(OK, "no snapshot has come yet", figures={"coins": 0, "gone": 0})
     age = (last.max() - last).dt.days
     known = age < RECENT_DAYS
-    gone = age[known & (age >= GONE_DAYS)].sort_values(kind="stable")
+    gone = age[known & (age >= MISSING_COIN_DAYS)].sort_values(kind="stable")
     share = len(gone) / max(int(known.sum()), 1)
-    return Check(
+    return CheckResult(
         WARN if share > settings.freshness.max_missing_coin_fraction else OK,
         f"{len(gone)} of the {int(known.sum())} coins of the last {RECENT_DAYS} days ({share:.1%}) were not seen for "
-        f"{GONE_DAYS} days or more (WARN above {settings.freshness.max_missing_coin_fraction:.0%})",
+        f"{MISSING_COIN_DAYS} days or more (WARN above {settings.freshness.max_missing_coin_fraction:.0%})",
         figures={
             "coins": int(known.sum()),
             "gone": len(gone),
@@ -117,7 +117,7 @@ def coins_look(settings: Settings, store: TableStore) -> Check:
     )
 
 
-def late_files(settings: Settings, *, now: dt.datetime) -> dict[str, Any]:
+def summarize_late_files(settings: Settings, *, now: dt.datetime) -> dict[str, Any]:
     """Files of the last 30 days of arrivals that came late: how many, how late the worst was, and the last of them.
 
     A file is late when it came more than `freshness.late_after_days` after its newest date began. Dates before the first arrival
@@ -126,7 +126,7 @@ def late_files(settings: Settings, *, now: dt.datetime) -> dict[str, Any]:
     try:
         files = open_catalog(settings).files(states=["waiting", "accepted", "superseded"])
     except CatalogDamagedError:
-        # The condition data_damaged says so; whether days are missing is known without the catalogue.
+        # The finding data_damaged says so; whether days are missing is known without the catalogue.
         return {}
     dated = [(file, _arrived(file)) for file in files if file.dates]
     begun = min((at.date() for _, at in dated), default=now.date())
@@ -143,27 +143,27 @@ def late_files(settings: Settings, *, now: dt.datetime) -> dict[str, Any]:
     }
 
 
-def snapshot_days(store: TableStore) -> set[dt.date]:
+def read_snapshot_days(store: TableStore) -> set[dt.date]:
     """Dates that have a snapshot, from the raw months' stamps."""
-    stamps = (store.stamp(RAW, month) for month in store.months(RAW))
+    stamps = (store.stamp(RAW_TABLE, month) for month in store.months(RAW_TABLE))
     return {dt.date.fromisoformat(day) for stamp in stamps if stamp for day in stamp.days}
 
 
-def last_seen(store: TableStore) -> pd.Series:
+def read_last_seen(store: TableStore) -> pd.Series:
     """Date of the last sight of each coin of the last 90 days, by coin; read anew only where those months are others."""
-    newest = max(snapshot_days(store), default=None)
+    newest = max(read_snapshot_days(store), default=None)
     if newest is None:
         return pd.Series([], index=pd.Index([], name="coin"), dtype="datetime64[ns]")
     since = newest - dt.timedelta(days=HISTORY_DAYS - 1)
     months = tuple(months_between(month_of(since), month_of(newest)))
-    stamps = (store.stamp(RAW, month) for month in months)
+    stamps = (store.stamp(RAW_TABLE, month) for month in months)
     return _last_seen(store.settings, months, tuple(tuple(stamp.in_order) for stamp in stamps if stamp), since)
 
 
 @lru_cache(maxsize=4)
 def _last_seen(settings: Settings, months: tuple[str, ...], days: tuple, since: dt.date) -> pd.Series:
     """`days`, what the months say of themselves, is part of the key under which the answer is kept."""
-    rows = TableStore(settings).read(RAW, months, columns=["coin", "date"])
+    rows = TableStore(settings).read(RAW_TABLE, months, columns=["coin", "date"])
     rows = rows[rows["date"] >= np.datetime64(since)]
     return rows.groupby(rows["coin"].astype(object))["date"].max()
 

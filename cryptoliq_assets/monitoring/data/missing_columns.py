@@ -3,7 +3,7 @@
 A 0 is empty too: of a price, a volume and a market cap always, of a change where the price moved.
 
 `feed_faults` takes what is found here into its verdict. A column is judged by its vital signs alone; a new column needs its
-two signs in `vitals.vitals`, a kind in `conditions` and a line in COLUMNS_OF. What an empty cell does to a row does not
+two signs in `feed_metrics.measure_feed`, a kind in `conditions` and a line in COLUMNS_OF. What an empty cell does to a row does not
 belong here.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.monitoring.data.feed_metrics import LEAST_COINS
+from cryptoliq_assets.monitoring.data.feed_metrics import MIN_COINS
 
 # Snapshots that say what is usual of counts and shares.
 USUAL_SNAPSHOTS = 30
@@ -54,13 +54,13 @@ COLUMNS_OF = {
 }
 
 
-def find_missing(
+def find_missing_columns(
     vitals: pd.DataFrame, settings: Settings, *, coins_gone: bool
 ) -> dict[str, tuple[str | None, dict[str, Any]]]:
     """Compare the newest snapshot's empty cells with those of the snapshots before it.
 
     Args:
-        vitals: see `vitals.vitals`; the last row is the newest snapshot.
+        vitals: see `feed_metrics.measure_feed`; the last row is the newest snapshot.
         coins_gone: whether coins are gone; the coins that are left then say nothing of the usual share.
 
     Returns:
@@ -91,7 +91,7 @@ def _missing_column(
         "usually_missing": _known(usual.median()),
         "lost_by_known": _known(lost),
     }
-    limit, many = getattr(settings.feed, column.limit) + _ROUNDING, now["coins"] >= LEAST_COINS
+    limit, many = getattr(settings.feed, column.limit) + _ROUNDING, now["coins"] >= MIN_COINS
     spanned = (vitals.index[-1] - vitals.index[0]).days + 1
     if column.least_days and spanned >= column.least_days and missing > (_MOST_MISSING if many else 1.0 - _ROUNDING):
         return f"{missing:.1%} of the {int(now['coins']):,} coins have no {column.name}", figures

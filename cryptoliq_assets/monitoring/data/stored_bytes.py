@@ -26,7 +26,7 @@ from cryptoliq_assets.monitoring.data import stored_checks as checks
 from cryptoliq_assets.schemas import TABLES
 from cryptoliq_assets.storage import TableStore, set_aside
 
-REPORT = "verify.json"
+VERIFY_REPORT = "verify.json"
 CATALOGUE, ARCHIVE, TABLE = "catalogue", "archive", "table"
 LEDGER, POINTER, MODEL, CANDIDATE, REPORTS = "ledger", "pointer", "model", "candidate", "report"
 _LISTED = 5
@@ -35,7 +35,7 @@ _WHERE = "stored bytes"
 
 
 @dataclass(frozen=True)
-class Damage:
+class DamagedItem:
     """One damaged item: kind, where it is stored, what is wrong, and what repairs it."""
 
     kind: str
@@ -51,10 +51,10 @@ class Verification:
     made_at: str
     deep: bool
     checked: dict[str, int]
-    damaged: list[Damage]
+    damaged: list[DamagedItem]
     repaired: list[str]
 
-    def condition(self) -> Finding:
+    def to_finding(self) -> Finding:
         """The state as the monitor reports it."""
         figures = {"checked": self.checked, "damaged": len(self.damaged), "deep": self.deep}
         if not self.damaged:
@@ -67,7 +67,7 @@ class Verification:
 
     def to_dict(self) -> dict[str, Any]:
         """As reports/verify.json holds it."""
-        return {**asdict(self), "conditions": [self.condition().to_dict()]}
+        return {**asdict(self), "conditions": [self.to_finding().to_dict()]}
 
 
 # An item to check: its kind, where it is stored, and the check, which returns what is wrong with it and what repairs it.
@@ -96,21 +96,21 @@ def verify_home(
             repaired.append(sentence)
             fault = check()
         if fault:
-            damaged.append(Damage(kind, path, *fault))
+            damaged.append(DamagedItem(kind, path, *fault))
         checked[kind] += 1
         progress(kind, done, len(items))
     made_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     result = Verification(made_at, deep, dict(checked), damaged, repaired)
-    write_json(settings.reports_dir / REPORT, result.to_dict())
+    write_json(settings.reports_dir / VERIFY_REPORT, result.to_dict())
     return result
 
 
-def last_verification(settings: Settings) -> dict[str, Any] | None:
+def read_last_verification(settings: Settings) -> dict[str, Any] | None:
     """What reports/verify.json says of the last one: made_at, deep, items checked, items damaged; None where there is none.
 
     Raises UnreadError for a report that cannot be read.
     """
-    path = settings.reports_dir / REPORT
+    path = settings.reports_dir / VERIFY_REPORT
     try:
         report = read_object(path)
         return {
@@ -125,7 +125,7 @@ def last_verification(settings: Settings) -> dict[str, Any] | None:
         raise UnreadError("damaged", f"{path} is damaged ({error!r}); `cryptoliq verify` writes it again") from error
 
 
-def stored_conditions(settings: Settings, now: dt.datetime, *, store: TableStore) -> list[Finding]:
+def find_damaged_data(settings: Settings, now: dt.datetime, *, store: TableStore) -> list[Finding]:
     """data_damaged: a damaged catalogue, or months that cannot be made because an archived file is damaged, else what the
     last verification found."""
     # Not at the top: every process of Dagster imports the monitor, and few need the parser.
@@ -139,8 +139,8 @@ def stored_conditions(settings: Settings, now: dt.datetime, *, store: TableStore
         what = "; ".join(f"{month} is not made: {reason}" for month, reason in sorted(blocked.items())[:_LISTED])
         return [Finding("data_damaged", FAIL, _WHERE, what, figures={"months": sorted(blocked)})]
     try:
-        [told] = read_object(settings.reports_dir / REPORT)["conditions"]
-        return [Finding.of(told)]
+        [told] = read_object(settings.reports_dir / VERIFY_REPORT)["conditions"]
+        return [Finding.from_dict(told)]
     except FileNotFoundError:
         return [Finding("data_damaged", OK, _WHERE, "nothing was verified yet: `cryptoliq verify` does")]
     except (OSError, ValueError, KeyError, TypeError):
@@ -196,7 +196,7 @@ def _documents(settings: Settings) -> list[Path]:
     """Reports that are read back, the backtest among them; that of verification itself is written at the end."""
     kinds = [(settings.reports_dir, "*.json"), (settings.reports_dir, "*.parquet"), (settings.validation_dir, "*.json")]
     found = [path for folder, kind in kinds if folder.is_dir() for path in sorted(folder.glob(kind))]
-    return [path for path in found if path.name != REPORT]
+    return [path for path in found if path.name != VERIFY_REPORT]
 
 
 def _repair_catalogue(settings: Settings) -> list[str]:

@@ -1,3 +1,3 @@
-from .html import drift_markdown as drift_markdown, drift_page as drift_page
-from .measure import overall as overall
-from .report import make_report as make_report, report_paths as report_paths
+from .html import render_drift_markdown as render_drift_markdown, render_drift_page as render_drift_page
+from .measure import summarize_drift as summarize_drift
+from .report import drift_report_paths as drift_report_paths, make_drift_report as make_drift_report

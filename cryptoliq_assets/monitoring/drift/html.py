@@ -19,8 +19,8 @@ from cryptoliq_assets.core import (
     markdown_table,
 )
 from cryptoliq_assets.modeling import SCORE
-from cryptoliq_assets.monitoring import Finding, worst
-from cryptoliq_assets.monitoring.drift.measure import Drift, overall
+from cryptoliq_assets.monitoring import Finding, worst_finding_level
+from cryptoliq_assets.monitoring.drift.measure import FeatureDrift, summarize_drift
 from cryptoliq_assets.monitoring.drift.report import DriftReport
 
 _BARS = 15
@@ -28,33 +28,33 @@ _SHARES = ("missing", "missing in training")
 _SHOWN_DAYS = 90
 
 
-def drift_page(report: DriftReport, settings: Settings) -> str:
+def render_drift_page(report: DriftReport, settings: Settings) -> str:
     """The whole page, UTF-8 HTML."""
     parts = [
         "<h1>Drift and feed</h1>",
         f"<p>{escape(_what(report))}</p>",
         html_key_figures(_key_figures(report)),
         "<h2>What was looked at</h2>",
-        _table(_conditions(report.conditions), long=("what", "what to do")),
+        _table(_findings_table(report.findings), long=("what", "what to do")),
     ]
     if report.drifts:
         parts += ["<h2>Drift</h2>", html_note(_how(report, settings)), *_drift_plots(report, settings)]
-        parts += ["<h2>By feature</h2>", _table(drift_table(report.drifts))]
+        parts += ["<h2>By feature</h2>", _table(make_drift_table(report.drifts))]
     if len(report.vitals):
         parts += ["<h2>Feed</h2>", *_feed_plots(report.vitals.tail(_SHOWN_DAYS), settings)]
     return html_page("Drift and feed", parts)
 
 
-def drift_markdown(report: DriftReport, settings: Settings) -> str:
-    """Conditions, the features that drifted most, and their plot, as Dagster's UI shows them."""
-    parts = [_what(report), markdown_table(_conditions(report.conditions)[["kind", "level", "what"]])]
+def render_drift_markdown(report: DriftReport, settings: Settings) -> str:
+    """Findings, the features that drifted most, and their plot, as Dagster's UI shows them."""
+    parts = [_what(report), markdown_table(_findings_table(report.findings)[["kind", "level", "what"]])]
     if report.drifts:
-        parts.append(markdown_table(drift_table(report.drifts).head(_BARS)))
+        parts.append(markdown_table(make_drift_table(report.drifts).head(_BARS)))
         parts.append(as_image(_psi_plot(report.drifts, settings), name="PSI by feature"))
     return "\n\n".join(parts)
 
 
-def drift_table(drifts: list[Drift]) -> pd.DataFrame:
+def make_drift_table(drifts: list[FeatureDrift]) -> pd.DataFrame:
     """One row a feature, largest PSI first."""
     return pd.DataFrame(
         {
@@ -97,9 +97,9 @@ def _how(report: DriftReport, settings: Settings) -> str:
 
 
 def _key_figures(report: DriftReport) -> list[tuple[str, str]]:
-    total = overall(report.drifts)
+    total = summarize_drift(report.drifts)
     return [
-        ("worst level", worst(report.conditions)),
+        ("worst level", worst_finding_level(report.findings)),
         ("newest snapshot", str(report.newest or "none")),
         ("largest PSI", _shown("", total["largest_psi"])),
         ("median PSI", _shown("", total["median_psi"])),
@@ -107,8 +107,8 @@ def _key_figures(report: DriftReport) -> list[tuple[str, str]]:
     ]
 
 
-def _conditions(conditions: list[Finding]) -> pd.DataFrame:
-    rows = [(found.kind, found.level, found.what, found.to_do if found.level != "ok" else "") for found in conditions]
+def _findings_table(findings: list[Finding]) -> pd.DataFrame:
+    rows = [(found.kind, found.level, found.what, found.remedy if found.level != "ok" else "") for found in findings]
     return pd.DataFrame(rows, columns=["kind", "level", "what", "what to do"])
 
 
@@ -141,7 +141,7 @@ def _drift_plots(report: DriftReport, settings: Settings) -> list[str]:
     return plots
 
 
-def _psi_plot(drifts: list[Drift], settings: Settings) -> str:
+def _psi_plot(drifts: list[FeatureDrift], settings: Settings) -> str:
     bars = {drift.name: drift.psi for drift in drifts[:_BARS]}
     return bar_plot(bars, title="PSI by feature", mark=settings.drift.psi_warn)
 

@@ -22,7 +22,7 @@ _TAIL_SPREADS = 3.0
 
 
 @dataclass(frozen=True)
-class Drift:
+class FeatureDrift:
     """One feature (or PREDICTIONS) against its reference; NaN where nothing can be said.
 
     psi, distance (Wasserstein over the reference's spread): of values less their day's median; shift: of the median as it
@@ -47,7 +47,7 @@ class Drift:
 
 def measure_drift(
     reference: Reference, values: Mapping[str, np.ndarray], dates: np.ndarray, *, coins: int, settings: Settings
-) -> list[Drift]:
+) -> list[FeatureDrift]:
     """Drift of n rows by name: values (n,) with NaN missing, and dates (n,); largest PSI first.
 
     What the reference or the rows lack is left out. coins: how many of them the rows are of. Rows of one coin on seven days
@@ -70,11 +70,11 @@ def measure_drift(
         judged = not name.startswith(_TOLD_ONLY)
         level = _level(sizes, missing_before=was.missing, allowed=allowed, settings=settings) if judged else OK
         shift = median_shift(was.median, now, spread=was.spread)
-        found.append(Drift(name, **sizes, shift=shift, missing_before=was.missing, judged=judged, level=level))
+        found.append(FeatureDrift(name, **sizes, shift=shift, missing_before=was.missing, judged=judged, level=level))
     return sorted(found, key=lambda drift: -np.nan_to_num(drift.psi, nan=-1.0))
 
 
-def overall(drifts: Sequence[Drift]) -> dict[str, float | None]:
+def summarize_drift(drifts: Sequence[FeatureDrift]) -> dict[str, float | None]:
     """The median and the largest of what is judged: PSI, distance, rise or fall of missing; null where nothing is known."""
     judged = [drift for drift in drifts if drift.judged]
     series = {
@@ -91,12 +91,12 @@ def overall(drifts: Sequence[Drift]) -> dict[str, float | None]:
     }
 
 
-def drift_condition(drifts: Sequence[Drift], *, moved: str | None = None) -> Finding:
-    """The condition that the drifts come to. moved: the date of a market move among the days measured, which explains a
+def make_drift_finding(drifts: Sequence[FeatureDrift], *, moved: str | None = None) -> Finding:
+    """The finding that the drifts come to. moved: the date of a market move among the days measured, which explains a
     warning, not a failure."""
     level = worst_level(drift.level for drift in drifts)
     beyond = [drift for drift in drifts if drift.level == level and level != OK]
-    figures: dict[str, Any] = {**overall(drifts), "beyond": [drift.name for drift in beyond]}
+    figures: dict[str, Any] = {**summarize_drift(drifts), "beyond": [drift.name for drift in beyond]}
     if not drifts:
         return Finding("feature_drift", OK, WHERE, "there is nothing to hold against a reference", figures=figures)
     if level == OK:
@@ -109,7 +109,7 @@ def drift_condition(drifts: Sequence[Drift], *, moved: str | None = None) -> Fin
     return Finding("feature_drift", level, WHERE, what, figures=figures)
 
 
-def _told(drift: Drift) -> str:
+def _told(drift: FeatureDrift) -> str:
     parts = [f"PSI {drift.psi:.2f}"] if math.isfinite(drift.psi) else []
     parts += [f"distance {drift.distance:.2f}"] if math.isfinite(drift.distance) else []
     return f"{drift.name} ({', '.join([*parts, f'missing {drift.missing:.0%}, was {drift.missing_before:.0%}'])})"

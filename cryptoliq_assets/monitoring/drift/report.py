@@ -22,9 +22,9 @@ from cryptoliq_assets.modeling import (
     measured_features,
 )
 from cryptoliq_assets.modeling.registry import ModelRejectedError
-from cryptoliq_assets.monitoring import Finding, broken_condition, working_condition
-from cryptoliq_assets.monitoring.data import FeedDiagnosis, conditions, read_feed, vitals
-from cryptoliq_assets.monitoring.drift.measure import Drift, drift_condition, measure_drift, overall
+from cryptoliq_assets.monitoring import Finding, make_failure_finding, make_success_finding
+from cryptoliq_assets.monitoring.data import FeedDiagnosis, make_feed_findings, measure_feed, read_feed_history
+from cryptoliq_assets.monitoring.drift.measure import FeatureDrift, make_drift_finding, measure_drift, summarize_drift
 from cryptoliq_assets.schemas import FEATURE_NAMES
 from cryptoliq_assets.storage import TableStore
 
@@ -38,14 +38,14 @@ class DriftReport:
     """What was looked at and found.
 
     newest: date of the newest snapshot, None of an empty home; days: those that drift was measured on; left_out: by day the
-    faults for which it was not; vitals: see `vitals.vitals`, up to the newest snapshot; reference_from: where the reference
+    faults for which it was not; vitals: see `feed_metrics.measure_feed`, up to the newest snapshot; reference_from: where the reference
     came from, in words; no_drift: why drift was not measured, None where it was; score: centred scores of the days measured.
     """
 
     made_at: dt.datetime
     newest: dt.date | None
-    conditions: list[Finding]
-    vitals: pd.DataFrame
+    make_feed_findings: list[Finding]
+    measure_feed: pd.DataFrame
     days: list[dt.date] = field(default_factory=list)
     left_out: dict[dt.date, list[str]] = field(default_factory=dict)
     moves: list[dt.date] = field(default_factory=list)
@@ -53,7 +53,7 @@ class DriftReport:
     reference: Reference | None = None
     reference_from: str | None = None
     no_drift: str | None = None
-    drifts: list[Drift] = field(default_factory=list)
+    drifts: list[FeatureDrift] = field(default_factory=list)
     score: np.ndarray = field(default_factory=lambda: np.array([]))
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,36 +71,38 @@ class DriftReport:
             "market_moves": self.moves,
             "reference": reference,
             "not_measured": self.no_drift,
-            "overall": overall(self.drifts),
+            "overall": summarize_drift(self.drifts),
             "drift": [drift.to_dict() for drift in self.drifts],
             "feed": [
                 {"date": day.date()} | {name: _known(value) for name, value in signs.items()}
                 for day, signs in self.vitals.iterrows()
             ],
-            "conditions": [condition.to_dict() for condition in self.conditions],
+            "conditions": [finding.to_dict() for finding in self.findings],
         }
 
 
-def report_paths(reports_dir: Path) -> tuple[Path, Path]:
+def drift_report_paths(reports_dir: Path) -> tuple[Path, Path]:
     """The report for programs, and for people."""
     return reports_dir / "drift_report.json", reports_dir / "drift_report.html"
 
 
-def make_report(settings: Settings, store: TableStore, *, now: dt.datetime) -> DriftReport:
-    """Look at the newest snapshot and the days before it; a home without snapshots gives a report without conditions."""
+def make_drift_report(settings: Settings, store: TableStore, *, now: dt.datetime) -> DriftReport:
+    """Look at the newest snapshot and the days before it; a home without snapshots gives a report without findings."""
     newest = newest_date(store, "raw_snapshots")
     if newest is None:
-        return DriftReport(now, None, [], vitals(store.read("raw_snapshots", [])), no_drift="there is no snapshot yet")
-    signs, verdicts = read_feed(settings, store, newest=newest, days=settings.drift.window_days)
-    feed = conditions(verdicts.get(newest))
+        return DriftReport(
+            now, None, [], measure_feed(store.read("raw_snapshots", [])), no_drift="there is no snapshot yet"
+        )
+    signs, verdicts = read_feed_history(settings, store, newest=newest, days=settings.drift.window_days)
+    feed = make_feed_findings(verdicts.get(newest))
     try:
         report = _measured(settings, store, now=now, newest=newest, verdicts=verdicts, signs=signs)
         moved = report.moves[-1].isoformat() if report.moves else None
-        drift = [drift_condition(report.drifts, moved=moved), working_condition(DRIFT)]
+        drift = [make_drift_finding(report.drifts, moved=moved), make_success_finding(DRIFT)]
     except Exception as error:  # What is wrong with the champion's inputs must not hide what is wrong with the feed.
-        drift = [broken_condition(DRIFT, error)]
+        drift = [make_failure_finding(DRIFT, error)]
         report = DriftReport(now, newest, [], signs, no_drift=drift[0].what)
-    report.conditions.extend([*feed, *drift])
+    report.findings.extend([*feed, *drift])
     return report
 
 
@@ -113,7 +115,7 @@ def _measured(
     verdicts: Mapping[dt.date, FeedDiagnosis],
     signs: pd.DataFrame,
 ) -> DriftReport:
-    """The report without its conditions: drift of the sound rows of the last days whose snapshots had no fault."""
+    """The report without its findings: drift of the sound rows of the last days whose snapshots had no fault."""
     left_out = {day: verdict.spoilt for day, verdict in verdicts.items() if verdict.spoilt}
     days = [day for day in verdicts if day not in left_out]
     found: dict[str, Any] = {
@@ -132,7 +134,7 @@ def _measured(
     rows = _sound_rows(store, champion, days) if days else pd.DataFrame()
     if rows.empty:
         return DriftReport(now, newest, [], signs, no_drift="no sound row on a day without fault", **found)
-    reference, source = reference_of(champion, store, days=settings.drift.reference_days)
+    reference, source = find_reference(champion, store, days=settings.drift.reference_days)
     if reference is None:
         return DriftReport(now, newest, [], signs, no_drift=source, **found)
     values, dates = _values(rows, names, champion), rows["date"].to_numpy()
@@ -142,7 +144,7 @@ def _measured(
     return DriftReport(now, newest, [], signs, score=centred_by_day(values[SCORE], dates), **found)
 
 
-def reference_of(champion: Champion, store: TableStore, *, days: int) -> tuple[Reference | None, str]:
+def find_reference(champion: Champion, store: TableStore, *, days: int) -> tuple[Reference | None, str]:
     """The champion's reference and where it is from: its metadata, or the stored tables where those have none, as before
     references were kept; None, with the reason, where the tables do not reach back to its training either."""
     stored = champion.metadata.get(REFERENCE)

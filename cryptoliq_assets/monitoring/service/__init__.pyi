@@ -1,9 +1,9 @@
-from .app_log import REPORT as REPORT, tallies as tallies
+from .app_log import PREDICTION_REPORT as PREDICTION_REPORT, read_daily_stats as read_daily_stats
 from .prediction_report import (
-    CSV_REPORT as CSV_REPORT,
-    errors_look as errors_look,
+    PREDICTION_CSV_REPORT as PREDICTION_CSV_REPORT,
+    check_errors as check_errors,
+    check_traffic as check_traffic,
+    find_service_problems as find_service_problems,
     measure_predictions as measure_predictions,
-    prediction_conditions as prediction_conditions,
-    stopped_look as stopped_look,
 )
 from .prediction_stats import APP as APP, COMMAND as COMMAND, FORECASTS as FORECASTS, score_histogram as score_histogram

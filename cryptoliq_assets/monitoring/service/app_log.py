@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptoliq_assets.core import FileOffset, Settings, parsed, read_object, read_on, seconds_of
 from cryptoliq_assets.monitoring.service.prediction_stats import DailyPredictionStats
 
-REPORT = "prediction_metrics.json"
+PREDICTION_REPORT = "prediction_metrics.json"
 # Days that the report holds; a day is a few hundred numbers.
 KEPT_DAYS = 400
 # Nearly all lines of the log; they are in the record of predictions as well.
@@ -34,7 +34,7 @@ _DAYS: dict[Path, dict[str, DailyPredictionStats]] = {}
 _LOGS: dict[Path, dict[str, _LogFile]] = {}
 
 
-def tallies(settings: Settings, *, now: dt.datetime) -> dict[str, DailyPredictionStats]:
+def read_daily_stats(settings: Settings, *, now: dt.datetime) -> dict[str, DailyPredictionStats]:
     """Each day that there is anything of, rising, as of `now`; reads what is new since the last look.
 
     Of a day whose file is gone by now what was read of it stays. Lines of the log that were turned over five files ago are
@@ -111,7 +111,7 @@ def _stored(settings: Settings) -> dict[str, DailyPredictionStats]:
     """The days in the report; none where there is no report, or one of another version or damaged: all that there is of
     the record is then read again."""
     try:
-        report = read_object(settings.reports_dir / REPORT)
-        return {day["day"]: DailyPredictionStats.of(day) for day in report["tallies"]}
+        report = read_object(settings.reports_dir / PREDICTION_REPORT)
+        return {day["day"]: DailyPredictionStats.from_dict(day) for day in report["tallies"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError):
         return {}

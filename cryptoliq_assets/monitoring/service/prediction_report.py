@@ -8,61 +8,61 @@ from typing import Any
 import pandas as pd
 
 from cryptoliq_assets.core import Settings, to_json, write_files
-from cryptoliq_assets.monitoring import FAIL, OK, WARN, Check, Finding
-from cryptoliq_assets.monitoring.service.app_log import REPORT, tallies
+from cryptoliq_assets.monitoring import FAIL, OK, WARN, CheckResult, Finding
+from cryptoliq_assets.monitoring.service.app_log import PREDICTION_REPORT, read_daily_stats
 from cryptoliq_assets.monitoring.service.prediction_stats import API, APP, COMMAND, DailyPredictionStats
 
-CSV_REPORT = "prediction_metrics.csv"
+PREDICTION_CSV_REPORT = "prediction_metrics.csv"
 WHERE = "service"
 _HOUR = dt.timedelta(hours=1)
 # Predictions in a window below which it is somebody who tries the service out, not its use.
-LEAST_USUAL = 10
+MIN_USUAL = 10
 # Of the seven windows before at the same time of day, as many had use: no use on one day makes none usual.
-LEAST_WINDOWS = 3
+MIN_WINDOWS = 3
 # Silent for longer, the service is out of use, and whoever had to know was told.
 RETIRED_DAYS = 14
 # Fewer failures in a day are those of single requests.
-LEAST_FAILED = 5
+MIN_FAILED = 5
 _FAIL_FACTOR = 5.0
 
 
 @dataclass(frozen=True)
-class Metrics:
+class PredictionMetrics:
     """The report, and a row a day: the figures of `DayTally.figures`."""
 
     report: dict[str, Any]
     days: pd.DataFrame
 
 
-def measure_predictions(settings: Settings, *, now: dt.datetime) -> Metrics:
+def measure_predictions(settings: Settings, *, now: dt.datetime) -> PredictionMetrics:
     """Read what is new in the service's record and write reports/prediction_metrics.csv and .json."""
-    days = tallies(settings, now=now)
+    days = read_daily_stats(settings, now=now)
     table = pd.DataFrame([day.figures() for day in days.values()], columns=list(DailyPredictionStats("").figures()))
     report = {
         "made_at": now.isoformat(timespec="seconds"),
         "last": list(days.values())[-1].figures() if days else None,
-        "holdout": holdout_errors(settings),
-        "conditions": [found.to_dict() for found in _conditions(days, settings, now)],
+        "holdout": read_holdout_errors(settings),
+        "conditions": [found.to_dict() for found in _make_findings(days, settings, now)],
         # What the next look goes on from.
         "tallies": [day.to_dict() for day in days.values()],
     }
     write_files(
         {
-            settings.reports_dir / CSV_REPORT: table.to_csv(index=False).encode("utf-8"),
-            settings.reports_dir / REPORT: to_json(report).encode("utf-8"),
+            settings.reports_dir / PREDICTION_CSV_REPORT: table.to_csv(index=False).encode("utf-8"),
+            settings.reports_dir / PREDICTION_REPORT: to_json(report).encode("utf-8"),
         }
     )
-    return Metrics(report, table)
+    return PredictionMetrics(report, table)
 
 
-def prediction_conditions(settings: Settings, now: dt.datetime) -> list[Finding]:
+def find_service_problems(settings: Settings, now: dt.datetime) -> list[Finding]:
     """Whether predictions stopped and whether the service fails requests, as of `now` (UTC); reads what is new alone."""
-    return _conditions(tallies(settings, now=now), settings, now)
+    return _make_findings(read_daily_stats(settings, now=now), settings, now)
 
 
-def stopped_look(
+def check_traffic(
     days: Mapping[str, DailyPredictionStats], settings: Settings, *, now: dt.datetime, source: str = API
-) -> Check:
+) -> CheckResult:
     """FAIL where there was no prediction for `service_monitor.no_traffic_hours` although there usually is at this time of day.
 
     Usual: of the seven windows at the same hours before the last prediction at least three had ten or more, and so had the
@@ -71,7 +71,7 @@ def stopped_look(
     last = max((at for day in days.values() if (at := day.last_of(source)) is not None), default=None)
     if last is None:
         who = "service" if source == API else source
-        return Check(OK, f"the {who} has not predicted yet", figures={"predictions": 0})
+        return CheckResult(OK, f"the {who} has not predicted yet", figures={"predictions": 0})
     at = dt.datetime.fromtimestamp(last, dt.UTC)
     hour, length = _hour_of(now), settings.service_monitor.no_traffic_hours
     rows = _count(days, lambda day: day.hours_of(source))
@@ -79,30 +79,30 @@ def stopped_look(
     recent = rows(hour, length + 1)
     figures: dict[str, Any] = {"predictions": recent, "hours": length, "last_at": at.isoformat(timespec="seconds")}
     if recent:
-        return Check(OK, f"{recent:,} predictions in the last {length} hours", figures=figures)
+        return CheckResult(OK, f"{recent:,} predictions in the last {length} hours", figures=figures)
     told = f"no prediction since {at:%Y-%m-%d %H:%M} UTC"
     failed = _count(days, lambda day: day.failed)(hour, length + 1) if source == API else 0
     if failed:
-        return Check(OK, f"{told}; {failed:,} requests came and failed", figures=figures | {"failed": failed})
+        return CheckResult(OK, f"{told}; {failed:,} requests came and failed", figures=figures | {"failed": failed})
     if now - at > dt.timedelta(days=RETIRED_DAYS):
-        return Check(OK, f"{told}: out of use for more than {RETIRED_DAYS} days", figures=figures)
+        return CheckResult(OK, f"{told}: out of use for more than {RETIRED_DAYS} days", figures=figures)
     ago = next(back for back in range(1, RETIRED_DAYS + 2) if _before(hour, back) - length * _HOUR <= at)
     usual = [rows(_before(hour, ago + back), length) for back in range(7)]
     week = _before(hour, -(-ago // 7) * 7)
     first = min(day.day for day in days.values() if sum(day.hours_of(source)))
-    same_weekday = rows(week, length) >= LEAST_USUAL or (week - length * _HOUR).date().isoformat() < first
-    busy = sum(count >= LEAST_USUAL for count in usual)
-    stopped = busy >= LEAST_WINDOWS and same_weekday
+    same_weekday = rows(week, length) >= MIN_USUAL or (week - length * _HOUR).date().isoformat() < first
+    busy = sum(count >= MIN_USUAL for count in usual)
+    stopped = busy >= MIN_WINDOWS and same_weekday
     figures |= {"usual": sorted(usual)[len(usual) // 2], "windows_with_use": busy}
-    return Check(
+    return CheckResult(
         FAIL if stopped else OK,
-        f"{told}; of the 7 windows of {length} hours at this time of day before, {busy} had {LEAST_USUAL} or more",
+        f"{told}; of the 7 windows of {length} hours at this time of day before, {busy} had {MIN_USUAL} or more",
         at.isoformat(timespec="seconds") if stopped else None,
         figures,
     )
 
 
-def errors_look(days: Mapping[str, DailyPredictionStats], settings: Settings, *, now: dt.datetime) -> Check:
+def check_errors(days: Mapping[str, DailyPredictionStats], settings: Settings, *, now: dt.datetime) -> CheckResult:
     """Share of the requests to predict of the last 24 hours that ended with a status of 500 or more."""
     hour = _hour_of(now)
     failed = _count(days, lambda day: day.failed)(hour, 24)
@@ -110,18 +110,18 @@ def errors_look(days: Mapping[str, DailyPredictionStats], settings: Settings, *,
     share = failed / (failed + answered) if failed else 0.0
     limit = settings.service_monitor.max_error_rate
     level = OK
-    if failed >= LEAST_FAILED and share > limit:
+    if failed >= MIN_FAILED and share > limit:
         level = FAIL if share > _FAIL_FACTOR * limit else WARN
-    return Check(
+    return CheckResult(
         level,
         f"{failed:,} of {failed + answered:,} requests of the last 24 hours failed: {share:.1%} "
-        f"(WARN above {limit:.1%}, FAIL above {_FAIL_FACTOR * limit:.1%}, from {LEAST_FAILED} on)",
+        f"(WARN above {limit:.1%}, FAIL above {_FAIL_FACTOR * limit:.1%}, from {MIN_FAILED} on)",
         _first_failure(days, hour) if level != OK else None,
         {"failed": failed, "answered": answered, "error_rate": share},
     )
 
 
-def holdout_errors(settings: Settings) -> dict[str, Any] | None:
+def read_holdout_errors(settings: Settings) -> dict[str, Any] | None:
     """Mean absolute error and mean absolute prediction of each coin on days that the champion's recipe had not seen, from the backtest; None where
     nothing was trained yet."""
     # Here, not at the top: they bring the learners' libraries, which whoever only looks does without.
@@ -158,11 +158,11 @@ def holdout_errors(settings: Settings) -> dict[str, Any] | None:
     }
 
 
-def _conditions(days: Mapping[str, DailyPredictionStats], settings: Settings, now: dt.datetime) -> list[Finding]:
+def _make_findings(days: Mapping[str, DailyPredictionStats], settings: Settings, now: dt.datetime) -> list[Finding]:
     return [
-        stopped_look(days, settings, now=now).condition("predictions_stopped", WHERE),
+        check_traffic(days, settings, now=now).to_finding("predictions_stopped", WHERE),
         *_stopped_elsewhere(days, settings, now),
-        errors_look(days, settings, now=now).condition("service_errors", WHERE),
+        check_errors(days, settings, now=now).to_finding("service_errors", WHERE),
     ]
 
 
@@ -170,7 +170,8 @@ def _stopped_elsewhere(days: Mapping[str, DailyPredictionStats], settings: Setti
     """The same of app and command, where they are in use. Daily forecasts that stop are stale data or a run that failed."""
     used = [source for source in (APP, COMMAND) if any(day.last_of(source) is not None for day in days.values())]
     return [
-        stopped_look(days, settings, now=now, source=source).condition("predictions_stopped", source) for source in used
+        check_traffic(days, settings, now=now, source=source).to_finding("predictions_stopped", source)
+        for source in used
     ]
 
 

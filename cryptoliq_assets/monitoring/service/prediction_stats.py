@@ -127,7 +127,7 @@ class DailyPredictionStats:
         return asdict(self)
 
     @classmethod
-    def of(cls, value: Mapping[str, Any]) -> "DailyPredictionStats":
+    def from_dict(cls, value: Mapping[str, Any]) -> "DailyPredictionStats":
         """Back from a report. Raises TypeError, ValueError, KeyError or ArithmeticError for what is no tally."""
         made = cls(**value)
         made = _TALLY.validate_python(asdict(made))

@@ -39,7 +39,7 @@ def accuracy_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 
 def _make(settings: Settings, store: TableStore) -> dg.MaterializeResult:
-    from cryptoliq_assets.monitoring import ACCURACY_REPORT, BY_COIN, measure_accuracy
+    from cryptoliq_assets.monitoring import ACCURACY_REPORT, BY_COIN_REPORT, measure_accuracy
 
     measured = measure_accuracy(settings, store, now=dt.datetime.now(dt.UTC))
     report = measured.report
@@ -53,7 +53,7 @@ def _make(settings: Settings, store: TableStore) -> dg.MaterializeResult:
             "coins_forecast_worst": dg.MetadataValue.md(markdown_table(worst)),
             "by_version": dg.MetadataValue.json(report["by_version"]),
             "report": dg.MetadataValue.path(str(settings.reports_dir / ACCURACY_REPORT)),
-            "by_coin": dg.MetadataValue.path(str(settings.reports_dir / BY_COIN)),
+            "by_coin": dg.MetadataValue.path(str(settings.reports_dir / BY_COIN_REPORT)),
         }
     )
 

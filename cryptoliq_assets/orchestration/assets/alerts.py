@@ -34,11 +34,11 @@ def alert_assets(
         """
         now = dt.datetime.now(dt.UTC)
         seen, problems = observe_guarded(context.instance, jobs=jobs, checks=checks, state=read_state(settings))
-        conditions = [*collect_findings(settings, now), *problems]
-        noted = [*seen.conditions, *_reached(context.run)]
-        look = update_incidents(settings, conditions, now, noted=noted, checks=seen.checks)
+        findings = [*collect_findings(settings, now), *problems]
+        noted = [*seen.findings, *_reached(context.run)]
+        look = update_incidents(settings, findings, now, noted=noted, checks=seen.checks)
         tell(context.log, look)
-        levels = [condition.level for condition in conditions]
+        levels = [finding.level for finding in findings]
         return dg.MaterializeResult(
             metadata={
                 "open": len(look.open),
@@ -79,7 +79,7 @@ def incidents_table(incidents: list[Incident]) -> str:
             "where": incident.where,
             "since": incident.since or incident.opened_at.isoformat(timespec="minutes"),
             "what": incident.what,
-            "what to do": incident.to_do,
+            "what to do": incident.remedy,
         }
         for incident in incidents
     ]

@@ -35,25 +35,31 @@ def drift_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 
 def _make(settings: Settings, store: TableStore) -> dg.MaterializeResult:
-    from cryptoliq_assets.monitoring import OK, worst
-    from cryptoliq_assets.monitoring.drift import drift_markdown, drift_page, make_report, overall, report_paths
+    from cryptoliq_assets.monitoring import OK, worst_finding_level
+    from cryptoliq_assets.monitoring.drift import (
+        drift_report_paths,
+        make_drift_report,
+        render_drift_markdown,
+        render_drift_page,
+        summarize_drift,
+    )
 
-    report = make_report(settings, store, now=dt.datetime.now(dt.UTC))
-    value, page = report_paths(settings.reports_dir)
+    report = make_drift_report(settings, store, now=dt.datetime.now(dt.UTC))
+    value, page = drift_report_paths(settings.reports_dir)
     # First and by itself: a page that cannot be drawn must not hide what was found.
     write_file(value, to_json(report.to_dict()).encode())
-    write_file(page, drift_page(report, settings).encode())
-    raised = [condition.kind for condition in report.conditions if condition.level != OK]
-    figures = {name: size for name, size in overall(report.drifts).items() if size is not None}
+    write_file(page, render_drift_page(report, settings).encode())
+    raised = [finding.kind for finding in report.findings if finding.level != OK]
+    figures = {name: size for name, size in summarize_drift(report.drifts).items() if size is not None}
     return dg.MaterializeResult(
         metadata={
-            "level": worst(report.conditions),
+            "level": worst_finding_level(report.findings),
             "raised": raised,
             "newest_snapshot": str(report.newest),
             "days": len(report.days),
             "reference": report.reference_from or report.no_drift or "",
             **figures,
-            "report": dg.MetadataValue.md(drift_markdown(report, settings)),
+            "report": dg.MetadataValue.md(render_drift_markdown(report, settings)),
             "page": dg.MetadataValue.path(str(page)),
             "path": dg.MetadataValue.path(str(value)),
         }

@@ -38,7 +38,7 @@ def prediction_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 
 def _make(settings: Settings, log: logging.Logger) -> dg.MaterializeResult:
-    from cryptoliq_assets.monitoring.service import CSV_REPORT, REPORT, measure_predictions
+    from cryptoliq_assets.monitoring.service import PREDICTION_CSV_REPORT, PREDICTION_REPORT, measure_predictions
 
     measured = measure_predictions(settings, now=dt.datetime.now(dt.UTC))
     holdout = measured.report["holdout"] or {"mae_by_coin": {}}
@@ -55,8 +55,8 @@ def _make(settings: Settings, log: logging.Logger) -> dg.MaterializeResult:
             **({"holdout_mae": holdout["mae"]} if "mae" in holdout else {}),
             **{name: dg.MetadataValue.md(plot) for name, plot in _plots(measured.days).items()},
             "coins_forecast_worst": dg.MetadataValue.md(markdown_table(worst)),
-            "days_table": dg.MetadataValue.path(str(settings.reports_dir / CSV_REPORT)),
-            "report": dg.MetadataValue.path(str(settings.reports_dir / REPORT)),
+            "days_table": dg.MetadataValue.path(str(settings.reports_dir / PREDICTION_CSV_REPORT)),
+            "report": dg.MetadataValue.path(str(settings.reports_dir / PREDICTION_REPORT)),
         }
     )
 

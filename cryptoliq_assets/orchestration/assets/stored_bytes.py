@@ -25,7 +25,7 @@ def stored_bytes_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     def stored_bytes(context: dg.AssetExecutionContext, lock: RunLock) -> dg.MaterializeResult:
         import pandas as pd
 
-        from cryptoliq_assets.monitoring.data import REPORT, verify_home
+        from cryptoliq_assets.monitoring.data import VERIFY_REPORT, verify_home
 
         result = verify_home(settings, deep=True, repair=True)
         for sentence in result.repaired:
@@ -39,7 +39,7 @@ def stored_bytes_assets(settings: Settings) -> list[dg.AssetsDefinition]:
                 "damaged": len(result.damaged),
                 "repaired": result.repaired,
                 "items": dg.MetadataValue.md(markdown_table(listed)),
-                "path": dg.MetadataValue.path(str(settings.reports_dir / REPORT)),
+                "path": dg.MetadataValue.path(str(settings.reports_dir / VERIFY_REPORT)),
             }
         )
 

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.monitoring import ACCURACY_REPORT, Check, check_coverage, check_skill, read_report
+from cryptoliq_assets.monitoring import ACCURACY_REPORT, CheckResult, check_coverage, check_skill, read_accuracy_report
 from cryptoliq_assets.orchestration import run_check
 from cryptoliq_assets.orchestration.checks.finding_results import as_check
 
@@ -27,14 +27,14 @@ def accuracy_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
 
 
 def _check(
-    name: str, description: str, look: Callable[[Mapping[str, Any], Settings], Check], settings: Settings
+    name: str, description: str, look: Callable[[Mapping[str, Any], Settings], CheckResult], settings: Settings
 ) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=ASSET, name=name, description=description)
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         return run_check(context, settings, evaluate)
 
     def evaluate() -> dict[str, Any]:
-        report = read_report(settings)
+        report = read_accuracy_report(settings)
         if report is None:
             return {"passed": True, "description": f"there is no reports/{ACCURACY_REPORT} yet"}
         return as_check(look(report, settings))

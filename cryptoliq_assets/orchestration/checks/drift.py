@@ -1,12 +1,12 @@
-"""Checks of `drift_report`: they say what the report's conditions say, so that a run shows it."""
+"""Checks of `drift_report`: they say what the report's findings say, so that a run shows it."""
 
 from typing import Any
 
 import dagster as dg
 
 from cryptoliq_assets.core import Settings, read_object
-from cryptoliq_assets.monitoring import FAIL, OK, Finding, worst
-from cryptoliq_assets.monitoring.data import KINDS_OF_FEED
+from cryptoliq_assets.monitoring import FAIL, OK, Finding, worst_finding_level
+from cryptoliq_assets.monitoring.data import FEED_KINDS
 from cryptoliq_assets.orchestration import run_check
 
 
@@ -31,21 +31,20 @@ def _check(name: str, settings: Settings, *, description: str) -> dg.AssetChecks
         return run_check(context, settings, evaluate)
 
     def evaluate() -> dict[str, Any]:
-        from cryptoliq_assets.monitoring.drift import report_paths
+        from cryptoliq_assets.monitoring.drift import drift_report_paths
 
-        value = read_object(report_paths(settings.reports_dir)[0])
-        # The report has the feed's conditions and those of drift.
-        conditions = [Finding.of(said) for said in value["conditions"]]
-        of_feed = {condition.key for condition in conditions if condition.kind in KINDS_OF_FEED}
-        found = [condition for condition in conditions if (condition.key in of_feed) == (name == "feed")]
-        level = worst(found)
-        raised = [condition for condition in found if condition.level != OK]
+        value = read_object(drift_report_paths(settings.reports_dir)[0])
+        # The report has the feed's findings and those of drift.
+        findings = [Finding.from_dict(said) for said in value["conditions"]]
+        of_feed = {finding.key for finding in findings if finding.kind in FEED_KINDS}
+        found = [finding for finding in findings if (finding.key in of_feed) == (name == "feed")]
+        level = worst_finding_level(found)
+        raised = [finding for finding in found if finding.level != OK]
         return {
             "passed": level == OK,
             "severity": dg.AssetCheckSeverity.ERROR if level == FAIL else dg.AssetCheckSeverity.WARN,
-            "metadata": {condition.kind: f"{condition.level}: {condition.what}" for condition in found}
-            | _numbers(found),
-            "description": "; ".join(f"{condition.title}: {condition.what}" for condition in raised) or None,
+            "metadata": {finding.kind: f"{finding.level}: {finding.what}" for finding in found} | _numbers(found),
+            "description": "; ".join(f"{finding.title}: {finding.what}" for finding in raised) or None,
         }
 
     return check
@@ -54,8 +53,8 @@ def _check(name: str, settings: Settings, *, description: str) -> dg.AssetChecks
 def _numbers(found: list[Finding]) -> dict[str, float]:
     """Figures that the UI plots from run to run, under the kind that they belong to."""
     return {
-        f"{condition.kind}/{name}": float(value)
-        for condition in found
-        for name, value in condition.figures.items()
+        f"{finding.kind}/{name}": float(value)
+        for finding in found
+        for name, value in finding.figures.items()
         if isinstance(value, (int, float)) and not isinstance(value, bool)
     }

@@ -4,10 +4,10 @@ from typing import Any
 
 import dagster as dg
 
-from cryptoliq_assets.monitoring import FAIL, OK, Check
+from cryptoliq_assets.monitoring import FAIL, OK, CheckResult
 
 
-def as_check(look: Check) -> dict[str, Any]:
+def as_check(look: CheckResult) -> dict[str, Any]:
     """Arguments of an AssetCheckResult or an AssetCheckEvaluation: a WARN fails it as a warning, a FAIL as an error."""
     return {
         "passed": look.level == OK,

@@ -5,7 +5,7 @@ import datetime as dt
 import dagster as dg
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.monitoring import Check
+from cryptoliq_assets.monitoring import CheckResult
 from cryptoliq_assets.orchestration import run_check
 from cryptoliq_assets.orchestration.checks.finding_results import as_check
 
@@ -34,13 +34,13 @@ def prediction_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     return [predictions_come, requests_succeed]
 
 
-def _looks(settings: Settings) -> dict[str, Check]:
+def _looks(settings: Settings) -> dict[str, CheckResult]:
     """By the clock, and by what the service has written up to now."""
-    from cryptoliq_assets.monitoring.service import errors_look, stopped_look, tallies
+    from cryptoliq_assets.monitoring.service import check_errors, check_traffic, read_daily_stats
 
     now = dt.datetime.now(dt.UTC)
-    days = tallies(settings, now=now)
+    days = read_daily_stats(settings, now=now)
     return {
-        "predictions_come": stopped_look(days, settings, now=now),
-        "requests_succeed": errors_look(days, settings, now=now),
+        "predictions_come": check_traffic(days, settings, now=now),
+        "requests_succeed": check_errors(days, settings, now=now),
     }

@@ -10,7 +10,7 @@ from cryptoliq_assets.core import Settings, add_months, max_months_spanned, mont
 from cryptoliq_assets.ingestion.landing import open_catalog
 from cryptoliq_assets.ingestion.quality import realised_slopes, slope_class
 from cryptoliq_assets.ingestion.reports import find_report
-from cryptoliq_assets.monitoring.data import FAULTS, read_feed
+from cryptoliq_assets.monitoring.data import FEED_FAULT_KINDS, read_feed_history
 from cryptoliq_assets.orchestration import Finding, TableCheck, build_table_checks
 from cryptoliq_assets.storage import FileFingerprint, TableStore
 
@@ -46,7 +46,7 @@ def raw_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
             "against_previous",
             "The newest snapshot of the run has none of the monitor's faults of a feed, by the monitor's own limits.",
             lambda store, months: against_previous(settings, store, months),
-            restates=FAULTS,
+            restates=FEED_FAULT_KINDS,
         ),
     ]
     return [build_table_checks("raw_snapshots", checks=checks)]
@@ -72,11 +72,11 @@ def against_previous(settings: Settings, store: TableStore, months: list[str]) -
     days = sorted(dt.date.fromisoformat(day) for stamp in _stamps(store, months) for day in stamp.days)
     if not days:
         return Finding(True, {"date": "no snapshot"})
-    signs, verdicts = read_feed(settings, store, newest=days[-1], days=1)
+    signs, verdicts = read_feed_history(settings, store, newest=days[-1], days=1)
     verdict = verdicts[days[-1]]
     measured = {
         f"{kind}/{name}": value
-        for kind in FAULTS
+        for kind in FEED_FAULT_KINDS
         for name, value in verdict.figures[kind].items()
         if value is not None and (kind in verdict.faults or kind in _COMPARED)
     }

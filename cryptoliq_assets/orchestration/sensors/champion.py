@@ -5,7 +5,7 @@ import dagster as dg
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.forecasting import forecasts_due, mismatch, training_due
 from cryptoliq_assets.modeling.registry import sha256_of, store_of
-from cryptoliq_assets.monitoring import training_asked
+from cryptoliq_assets.monitoring import retraining_run_key
 from cryptoliq_assets.orchestration import AssetJob, month_range_tags
 from cryptoliq_assets.orchestration.sensors.raw_files import FAILED, IN_FLIGHT
 from cryptoliq_assets.storage import TableStore
@@ -43,7 +43,7 @@ def champion_keeper(settings: Settings, train: AssetJob, forecast: AssetJob) -> 
         other = mismatch(settings)
         if other:
             return dg.SkipReason(f"{other}, and there are too few dates to train on yet")
-        asked = training_asked(settings)
+        asked = retraining_run_key(settings)
         if asked is not None and not _asked_before(context, asked):
             return _ask(context, train.name, key=asked, tags={})
         return dg.SkipReason("the champion has forecast the newest snapshot, or there is nothing to train on yet")

@@ -13,9 +13,9 @@ import dagster as dg
 
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.modeling.registry import sha256_of
-from cryptoliq_assets.monitoring import OK, collect_findings, worst
+from cryptoliq_assets.monitoring import OK, collect_findings, worst_finding_level
 from cryptoliq_assets.monitoring.alerting import AlertRun, read_state, update_incidents
-from cryptoliq_assets.orchestration import REFUSED_TAG, AssetJob, observe_guarded, run_condition
+from cryptoliq_assets.orchestration import REFUSED_TAG, AssetJob, make_run_finding, observe_guarded
 from cryptoliq_assets.orchestration.assets import tell
 from cryptoliq_assets.orchestration.sensors.raw_files import FAILED, IN_FLIGHT
 from cryptoliq_assets.storage import TableStore
@@ -45,8 +45,8 @@ def watch_sensor(settings: Settings, monitor: AssetJob, *, jobs: Sequence[str]) 
         now, store = dt.datetime.now(dt.UTC), TableStore(settings)
         cursor = json.loads(context.cursor) if context.cursor else {}
         seen, problems = observe_guarded(context.instance, jobs=jobs, checks=[], state=read_state(settings))
-        conditions = [*collect_findings(settings, now, store=store), *problems]
-        look = update_incidents(settings, conditions, now, noted=seen.conditions)
+        findings = [*collect_findings(settings, now, store=store), *problems]
+        look = update_incidents(settings, findings, now, noted=seen.findings)
         tell(context.log, look)
         found = freshness_evaluations(settings, store, now=now)
         due, shown = _to_show(found, cursor.get("shown", {}), now)
@@ -95,8 +95,8 @@ def run_failures_sensor(settings: Settings) -> dg.SensorDefinition:
             context.log.info("the run was refused: whoever asked for it sees why, and nothing was changed")
             return
         now = dt.datetime.now(dt.UTC)
-        condition = run_condition(context.instance, context.dagster_run, at=now.timestamp())
-        tell(context.log, update_incidents(settings, [], now, noted=[condition]))
+        finding = make_run_finding(context.instance, context.dagster_run, at=now.timestamp())
+        tell(context.log, update_incidents(settings, [], now, noted=[finding]))
 
     return run_failures
 
@@ -113,9 +113,9 @@ def failed_checks_sensor(settings: Settings, *, checks: list[dg.AssetCheckKey]) 
     )
     def failed_checks(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         seen, problems = observe_guarded(context.instance, jobs=[], checks=checks, state=read_state(settings))
-        if not seen.checks and not seen.conditions and worst(problems) == OK:
+        if not seen.checks and not seen.findings and worst_finding_level(problems) == OK:
             return dg.SkipReason("no check was evaluated since the last look")
-        look = update_incidents(settings, problems, dt.datetime.now(dt.UTC), noted=seen.conditions, checks=seen.checks)
+        look = update_incidents(settings, problems, dt.datetime.now(dt.UTC), noted=seen.findings, checks=seen.checks)
         tell(context.log, look)
         return dg.SkipReason(f"read the evaluations of {len(seen.checks)} check(s); {_summary(look)}")
 

@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from cryptoliq_assets.core import Settings, read_json
 from cryptoliq_assets.monitoring import FAIL, OK, WARN, Finding
-from cryptoliq_assets.monitoring.data import age_days, age_look, days_look
+from cryptoliq_assets.monitoring.data import age_days, check_data_age, check_days
 from cryptoliq_assets.storage import TableStore
 
 # Reports are looked at no more often: several scrapers, and workers, may ask at once.
@@ -58,25 +58,25 @@ class MonitorMetrics:
             worst["monitor_broken"] = _LEVELS[FAIL]
         for name, report in reports.items():
             try:
-                samples, told = list(_NUMBERS[name](report, now)), _conditions(name, report)
+                samples, told = list(_NUMBERS[name](report, now)), _read_findings(name, report)
             # Damaged, of another version, or written by hand.
             except (ValueError, KeyError, TypeError, AttributeError):
                 unreadable[name] = 1.0
                 continue
             unreadable[name] = 0.0
             found += samples
-            for condition in told:
-                worst[condition.kind] = max(worst.get(condition.kind, 0.0), _LEVELS[condition.level])
+            for finding in told:
+                worst[finding.kind] = max(worst.get(finding.kind, 0.0), _LEVELS[finding.level])
         yield from _families(found)
         yield _family("report_unreadable", "1 where a report of the monitor cannot be read.", "report", unreadable)
-        yield _family("condition", "Worst of a kind of condition: 0 ok, 1 warn, 2 fail.", "kind", worst)
+        yield _family("condition", "Worst level of an alert kind: 0 ok, 1 warn, 2 fail.", "kind", worst)
 
     def _freshness(self, now: dt.datetime) -> list[tuple[str, str, dict[str, str], float]]:
-        newest = age_look(self.settings, self._store, now=now).figures["newest_snapshot"]
+        newest = check_data_age(self.settings, self._store, now=now).figures["newest_snapshot"]
         if newest is None:
             return []
         age = age_days(dt.date.fromisoformat(newest), now=now) * 86_400.0
-        missing = days_look(self._store).figures["missing_30"]
+        missing = check_days(self._store).figures["missing_30"]
         return [
             ("data_age_seconds", "Time since the newest snapshot's date began.", {}, age),
             ("missing_days", "Days without a snapshot of the 30 up to the newest.", {}, float(missing)),
@@ -84,7 +84,10 @@ class MonitorMetrics:
 
     def _looks(self, now: dt.datetime) -> dict[str, float]:
         """Levels by kind of what needs no report: data grows old while nothing runs."""
-        looks = {"data_stale": age_look(self.settings, self._store, now=now), "days_missing": days_look(self._store)}
+        looks = {
+            "data_stale": check_data_age(self.settings, self._store, now=now),
+            "days_missing": check_days(self._store),
+        }
         return {kind: _LEVELS[look.level] for kind, look in looks.items()}
 
     def _look(self) -> None:
@@ -167,13 +170,13 @@ def _incidents(report: Any, now: dt.datetime) -> Iterator[_Sample]:
         yield "incidents_open", "Incidents that have not recovered.", {"level": level}, float(there.count(level))
 
 
-def _conditions(name: str, report: Any) -> list[Finding]:
-    """Those that a report tells of; incidents are made of the others' conditions."""
-    return [] if name == INCIDENTS else [Finding.of(value) for value in report["conditions"]]
+def _read_findings(name: str, report: Any) -> list[Finding]:
+    """Those that a report tells of; incidents are made of the others' findings."""
+    return [] if name == INCIDENTS else [Finding.from_dict(value) for value in report["conditions"]]
 
 
 def _none(report: Any, now: dt.datetime) -> Iterator[_Sample]:
-    """For a report that has conditions and no numbers of its own."""
+    """For a report that has findings and no numbers of its own."""
     return iter(())
 
 

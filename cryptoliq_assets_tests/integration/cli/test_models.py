@@ -24,7 +24,7 @@ from cryptoliq_assets.orchestration.definitions import build_definitions
 from cryptoliq_assets.orchestration.jobs import FORECAST_JOB
 from cryptoliq_assets.orchestration.resources.run_lock import home_lock
 from cryptoliq_assets.orchestration.rollback_job import ROLLBACK_OP
-from cryptoliq_assets.orchestration.run_conditions import RunConditions, observe
+from cryptoliq_assets.orchestration.run_findings import RunFindings, observe
 from cryptoliq_assets.orchestration.runner import RunFailed, Runner
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -122,20 +122,20 @@ def test_a_rollback_to_what_is_not_there_by_the_launchpad_fails_and_opens_no_inc
     job = build_definitions(home).resolve_job_def("rollback")
     instance = Runner(home).instance
 
-    def rolled_back(to: str) -> RunConditions:
+    def rolled_back(to: str) -> RunFindings:
         config = {"ops": {ROLLBACK_OP: {"config": {"to": to}}}}
         result = job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
         assert result.success == (to in versions(home))
         found = observe(instance, jobs=["rollback"], checks=[], state=read_state(home))
-        update_incidents(home, [], dt.datetime.now(dt.UTC), noted=found.conditions)
+        update_incidents(home, [], dt.datetime.now(dt.UTC), noted=found.findings)
         return found
 
-    assert rolled_back("nope").conditions == []
+    assert rolled_back("nope").findings == []
     assert read_state(home).open == []
     # A refused run also hides no earlier state: the last run that was carried out counts.
-    (succeeded,) = rolled_back(versions(home)[1]).conditions
+    (succeeded,) = rolled_back(versions(home)[1]).findings
     assert succeeded.level == "ok"
-    assert rolled_back("nope").conditions == []
+    assert rolled_back("nope").findings == []
     assert read_state(home).seen[succeeded.key] == succeeded
 
 

@@ -20,7 +20,7 @@ from cryptoliq_assets.modeling.registry.model_registry import store_of
 from cryptoliq_assets.monitoring.alerting.dispatch import read_state, update_incidents
 from cryptoliq_assets.monitoring.alerting.incident_actions import close_incident, silence_kind
 from cryptoliq_assets.monitoring.collect import collect_findings
-from cryptoliq_assets.monitoring.drift.measure import Drift
+from cryptoliq_assets.monitoring.drift.measure import FeatureDrift
 from cryptoliq_assets.monitoring.findings import Finding
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.services import answering
@@ -261,13 +261,13 @@ def test_health_shows_what_is_not_well_what_is_open_and_what_was_told(copied):
 
 def test_health_shows_the_drift_of_each_condition_and_feature(copied):
     drifted = Finding("feature_drift", "warn", "price_log", "PSI 0.3, more than 0.25")
-    conditions = [Finding("feature_drift", "ok", "overall", "PSI 0.1").to_dict(), drifted.to_dict()]
+    findings = [Finding("feature_drift", "ok", "overall", "PSI 0.1").to_dict(), drifted.to_dict()]
     sizes = {"psi": 0.3, "distance": 0.6, "shift": -0.2, "missing": 0.01, "missing_before": 0.0}
     drifts = [
-        Drift("price_log", **sizes, judged=True, level="warn"),
-        Drift("change_24h_abs", **{**sizes, "psi": float("nan")}, judged=False, level="ok"),
+        FeatureDrift("price_log", **sizes, judged=True, level="warn"),
+        FeatureDrift("change_24h_abs", **{**sizes, "psi": float("nan")}, judged=False, level="ok"),
     ]
-    told = {"conditions": conditions, "drift": [drift.to_dict() for drift in drifts]}
+    told = {"conditions": findings, "drift": [drift.to_dict() for drift in drifts]}
     write_json(copied.reports_dir / "drift_report.json", told)
     test = unbroken(opened("health"))
     assert with_column(test, "kind")["where"].tolist() == ["price_log", "overall"]
@@ -282,7 +282,7 @@ def test_health_shows_the_drift_of_each_condition_and_feature(copied):
 
 
 def test_health_of_a_home_that_is_well_says_so(copied, monkeypatch):
-    monkeypatch.setattr("cryptoliq_assets.serving.home_views.conditions_of", lambda *told, **said: [WELL])
+    monkeypatch.setattr("cryptoliq_assets.serving.home_views.collect_findings", lambda *told, **said: [WELL])
     test = unbroken(opened("health"))
     assert [element.value for element in test.success] == ["All is well: the monitor looked at 1 things."]
 

@@ -7,7 +7,7 @@ import yaml
 
 from cryptoliq_assets.cli.main import _COMMANDS
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.monitoring.findings import KINDS
+from cryptoliq_assets.monitoring.findings import ALERT_KINDS
 from cryptoliq_assets_tests.support.code_blocks import PAGES
 from cryptoliq_assets_tests.support.paths import ROOT
 from tools.data_contracts import document
@@ -27,7 +27,7 @@ def test_operations_page_lists_every_setting_with_its_meaning():
 def test_operations_page_lists_every_kind_of_alert_and_no_other():
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     table = page.split("| kind | what it means | what to do |")[1].split("\n\n")[0].strip().splitlines()[1:]
-    assert table == [f"| `{name}` | {kind.title} | {kind.to_do} |" for name, kind in KINDS.items()]
+    assert table == [f"| `{name}` | {kind.title} | {kind.remedy} |" for name, kind in ALERT_KINDS.items()]
 
 
 def test_readme_names_every_command_and_no_other():

@@ -20,7 +20,7 @@ from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, fit_spec, pre
 from cryptoliq_assets.modeling.evaluation.conformal import POOLED, WITHOUT, SplitConformalIntervals
 from cryptoliq_assets.modeling.inference import predict_arrays
 from cryptoliq_assets.modeling.registry.model_registry import LoadedModel
-from cryptoliq_assets.monitoring.data.feed_metrics import vitals
+from cryptoliq_assets.monitoring.data.feed_metrics import measure_feed
 from cryptoliq_assets.schemas.groups import VIEWS
 from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS, NUMBER_COLUMNS, PLAUSIBLE, UNSIGNED_COLUMNS
 from cryptoliq_assets.storage.parquet_store import sort_rows
@@ -108,7 +108,7 @@ def test_any_accepted_row_has_finite_numbers_from_its_cells_to_its_forecast(lear
             return
         accepted[list(CHANGE_COLUMNS)] *= 1.0 if percent else 100.0
         raw = sort_rows(accepted.astype({"coin": "category", "symbol": "category", "date": "datetime64[ns]"}))
-        all_finite_or_null(vitals(raw))
+        all_finite_or_null(measure_feed(raw))
         since, until = raw["date"].min(), raw["date"].max()
         cleaned, _ = clean_snapshots(raw, since=since, until=until)
         all_finite_or_null(cleaned)

@@ -12,7 +12,14 @@ from hypothesis import given, settings as of_property, strategies as st
 
 from cryptoliq_assets.cli.commands.monitoring import listed
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.monitoring.alerting.channels import Channel, Message, NotDelivered, channels_of, send, send_within
+from cryptoliq_assets.monitoring.alerting.channels import (
+    Channel,
+    DeliveryError,
+    Message,
+    read_channels,
+    send,
+    send_within,
+)
 from cryptoliq_assets.monitoring.alerting.dispatch import read_state, send_pending, update_incidents
 from cryptoliq_assets.monitoring.alerting.incident_actions import silence_kind
 from cryptoliq_assets.monitoring.findings import FAIL, OK, Finding
@@ -62,21 +69,21 @@ def all_text_below(folder: Path) -> str:
 def test_channels_are_parted_by_spaces_and_commas_and_keep_the_commas_of_their_own():
     one, other = "mailto://a:b@example.org?to=x@example.org,y@example.org", "json://example.org/hook"
     for text in (f"{one} {other}", f"{one},{other}", f"  {one} ,\n {other},", f"{one} {other} {one}"):
-        channels = channels_of(make_settings(alerts__urls=text))
+        channels = read_channels(make_settings(alerts__urls=text))
         assert [channel.url.get_secret_value() for channel in channels] == [one, other]
         assert [channel.name.split("-")[0] for channel in channels] == ["mailto", "json"]
-    assert channels_of(Settings()) == channels_of(make_settings(alerts__urls="")) == []
+    assert read_channels(Settings()) == read_channels(make_settings(alerts__urls="")) == []
 
 
 def test_nothing_that_shows_a_channel_or_the_settings_shows_its_url():
     settings = make_settings(alerts__urls="slack://hushtokenA/hushtokenB/hushtokenC")
-    shown = f"{settings!r} {channels_of(settings)!r} {settings.open_values()}"
+    shown = f"{settings!r} {read_channels(settings)!r} {settings.open_values()}"
     assert "hush" not in shown
 
 
 def test_a_mail_arrives_with_its_subject_and_text(mail, tmp_path):
     box, url = mail
-    (channel,) = channels_of(home(tmp_path, url))
+    (channel,) = read_channels(home(tmp_path, url))
     send(channel, Message("FAIL: é", "what: ü\nwhat to do: look", "fail"))
     (got,) = box.mails
     assert got["Subject"] == "FAIL: é"
@@ -89,8 +96,8 @@ def test_a_receiver_that_answers_with_an_error_is_a_failure_with_its_reason_and_
     http, tmp_path, status, told
 ):
     http.status = status
-    (channel,) = channels_of(home(tmp_path, http.url))
-    with pytest.raises(NotDelivered, match=told) as failed:
+    (channel,) = read_channels(home(tmp_path, http.url))
+    with pytest.raises(DeliveryError, match=told) as failed:
         send(channel, Message("t", "b", "fail"))
     assert "hush" not in str(failed.value)
     assert "token" not in str(failed.value)
@@ -99,15 +106,15 @@ def test_a_receiver_that_answers_with_an_error_is_a_failure_with_its_reason_and_
 def test_a_mail_server_that_turns_mails_away_is_a_failure(mail, tmp_path):
     box, url = mail
     box.refuses = True
-    (channel,) = channels_of(home(tmp_path, url))
-    with pytest.raises(NotDelivered):
+    (channel,) = read_channels(home(tmp_path, url))
+    with pytest.raises(DeliveryError):
         send(channel, Message("t", "b", "fail"))
 
 
 @pytest.mark.parametrize("url", ["nonsense://hushhush", "hushhush", "json://"])
 def test_what_is_no_url_of_apprise_is_a_failure_that_names_the_setting(tmp_path, url):
-    (channel,) = channels_of(home(tmp_path, url))
-    with pytest.raises(NotDelivered, match="CRYPTOLIQ_ALERTS__URLS") as failed:
+    (channel,) = read_channels(home(tmp_path, url))
+    with pytest.raises(DeliveryError, match="CRYPTOLIQ_ALERTS__URLS") as failed:
         send(channel, Message("t", "b", "ok"))
     assert "hush" not in str(failed.value)
 
@@ -116,10 +123,10 @@ def test_what_apprise_logs_reaches_no_other_log(tmp_path):
     records = []
     everything = logging.Handler(level=logging.DEBUG)
     everything.emit = records.append
-    (channel,) = channels_of(home(tmp_path, "json://user:hushpassword@127.0.0.1:9/tokentoken"))
+    (channel,) = read_channels(home(tmp_path, "json://user:hushpassword@127.0.0.1:9/tokentoken"))
     logging.getLogger().addHandler(everything)
     try:
-        with pytest.raises(NotDelivered):
+        with pytest.raises(DeliveryError):
             send(channel, Message("t", "b", "fail"))
     finally:
         logging.getLogger().removeHandler(everything)
@@ -129,7 +136,7 @@ def test_what_apprise_logs_reaches_no_other_log(tmp_path):
 def test_a_slow_channel_holds_no_other_up_and_has_failed_when_its_time_is_over(http, mail, tmp_path):
     box, url = mail
     http.hold.clear()
-    slow, quick = channels_of(home(tmp_path, http.url, url))
+    slow, quick = read_channels(home(tmp_path, http.url, url))
     outcomes = send_within(1.5, {slow: Message("t", "b", "fail"), quick: Message("t", "b", "fail")})
     assert outcomes == {slow.name: "no answer within 1.5 s (CRYPTOLIQ_ALERTS__SEND_TIMEOUT_SECONDS)", quick.name: None}
     assert len(box.mails) == 1
@@ -152,7 +159,7 @@ def test_an_incident_reaches_every_channel_once_with_what_where_since_when_and_w
         "the newest snapshot is 4.5 days old",
         "where: raw_snapshots",
         "since: 2025-07-28",
-        f"what to do: {STALE.to_do}",
+        f"what to do: {STALE.remedy}",
         f"ID: {STALE.id} (`cryptoliq alerts close {STALE.id}` closes the incident)",
         f"home: {settings.home_dir}",
     ]
@@ -160,8 +167,8 @@ def test_an_incident_reaches_every_channel_once_with_what_where_since_when_and_w
 
 def test_a_recovery_is_told_once_the_incident_is_well(http, tmp_path):
     settings = home(tmp_path, http.url)
-    for minutes, condition in ((0, STALE), (1, WELL), (4, WELL), (7, WELL), (20, WELL)):
-        look = update_incidents(settings, [condition], NOON + minutes * MINUTE)
+    for minutes, finding in ((0, STALE), (1, WELL), (4, WELL), (7, WELL), (20, WELL)):
+        look = update_incidents(settings, [finding], NOON + minutes * MINUTE)
     assert look.open == []
     assert http.titles == [TITLE, "cryptoliq: OK again: Data is stale: raw_snapshots"]
     assert http.bodies[1]["type"] == "success"
@@ -171,7 +178,7 @@ def test_a_failing_channel_is_noted_and_tried_again_later_and_the_other_is_told_
     box, url = mail
     settings = home(tmp_path, http.url, url)
     http.status = 503
-    failing = channels_of(settings)[0].name
+    failing = read_channels(settings)[0].name
     look = update_incidents(settings, [STALE], NOON)
     assert list(look.undelivered) == [failing]
     assert "503" in look.undelivered[failing]
@@ -196,7 +203,7 @@ def test_each_failure_puts_the_next_try_off_for_twice_as_long_up_to_an_hour_and_
 
     def refuse(channel: Channel, message: Message) -> None:
         tried.append(message.title)
-        raise NotDelivered("nobody there")
+        raise DeliveryError("nobody there")
 
     gaps, last, at = [], NOON, NOON
     update_incidents(settings, [STALE], NOON, by=refuse)

@@ -24,9 +24,9 @@ from cryptoliq_assets.modeling.drift_reference import (
 from cryptoliq_assets.modeling.inference import load_champion
 from cryptoliq_assets.modeling.registry.model_registry import store_of
 from cryptoliq_assets.modeling.training import training_rows
-from cryptoliq_assets.monitoring.drift.html import drift_markdown, drift_page
-from cryptoliq_assets.monitoring.drift.measure import drift_condition, measure_drift, overall
-from cryptoliq_assets.monitoring.drift.report import make_report, reference_of, report_paths
+from cryptoliq_assets.monitoring.drift.html import render_drift_markdown, render_drift_page
+from cryptoliq_assets.monitoring.drift.measure import make_drift_finding, measure_drift, summarize_drift
+from cryptoliq_assets.monitoring.drift.report import drift_report_paths, find_reference, make_drift_report
 from cryptoliq_assets.monitoring.findings import FAIL, OK, WARN, Finding
 from cryptoliq_assets.orchestration.definitions import build_definitions
 from cryptoliq_assets.orchestration.runner import Runner
@@ -100,7 +100,7 @@ def test_the_size_of_a_change_is_told_and_not_judged(settings):
     found = measured(settings, drawn(1, 60), drawn(2, 7, scale=3.0), name="change_24h_abs")
     assert (found.level, found.judged) == (OK, False)
     assert found.psi > 0.5
-    assert overall([found])["largest_psi"] is None
+    assert summarize_drift([found])["largest_psi"] is None
 
 
 def test_few_coins_are_allowed_what_chance_gives(settings):
@@ -124,12 +124,12 @@ def test_a_feature_of_which_nothing_is_known_raises_nothing_and_is_null_in_the_r
 def test_a_market_move_explains_a_warning_and_no_failure(settings):
     warned = measured(settings, drawn(1, 60), drawn(2, 7, scale=1.9))
     failed = measured(settings, drawn(1, 60), drawn(2, 7, scale=3.0))
-    assert drift_condition([warned]).level == WARN
-    explained = drift_condition([warned], moved="2025-07-03")
+    assert make_drift_finding([warned]).level == WARN
+    explained = make_drift_finding([warned], moved="2025-07-03")
     assert explained.level == OK
     assert "market move of 2025-07-03 explains it" in explained.what
-    assert drift_condition([failed, warned], moved="2025-07-03").level == FAIL
-    assert drift_condition([failed, warned]).figures["beyond"] == ["turnover_log"]
+    assert make_drift_finding([failed, warned], moved="2025-07-03").level == FAIL
+    assert make_drift_finding([failed, warned]).figures["beyond"] == ["turnover_log"]
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40), st.integers(0, 10))
@@ -167,10 +167,10 @@ def test_the_reference_of_fewer_days_is_of_the_last_ones(home):
 
 def test_a_champion_from_before_references_has_one_made_from_the_tables_and_the_report_says_so(home):
     champion, store = load_champion(home), TableStore(home)
-    kept, said = reference_of(champion, store, days=90)
+    kept, said = find_reference(champion, store, days=90)
     assert said == "stored with the champion"
     del champion.metadata[REFERENCE]
-    made, said = reference_of(champion, store, days=90)
+    made, said = find_reference(champion, store, days=90)
     assert "made from the stored tables" in said
     # Rows without a target of their own are in it as well, so the two differ by a little.
     assert made.last_date == kept.last_date
@@ -180,9 +180,9 @@ def test_a_champion_from_before_references_has_one_made_from_the_tables_and_the_
 
 
 def test_a_sound_home_has_a_report_in_which_all_is_looked_at_and_nothing_raised(home):
-    report = make_report(home, TableStore(home), now=NOW)
-    assert [condition.kind for condition in report.conditions if condition.level != OK] == []
-    assert {condition.kind for condition in report.conditions} == {
+    report = make_drift_report(home, TableStore(home), now=NOW)
+    assert [finding.kind for finding in report.findings if finding.level != OK] == []
+    assert {finding.kind for finding in report.findings} == {
         "feed_frozen",
         "clock_off",
         "unit_switched",
@@ -209,8 +209,8 @@ def test_a_coin_that_is_back_after_a_gap_is_measured_like_the_others(home):
     row = features.index[back & features["sound"]][0]
     features.loc[row, ["volume_log_lag_1d", "volume_log_lag_2d", "volume_log_lag_3d"]] = np.nan
     store.write("engineered_features", features, ["2025-07"])
-    report = make_report(home, store, now=NOW)
-    assert [condition.what for condition in report.conditions if condition.level != OK] == []
+    report = make_drift_report(home, store, now=NOW)
+    assert [finding.what for finding in report.findings if finding.level != OK] == []
     assert PREDICTIONS in {drift.name for drift in report.drifts}
 
 
@@ -222,21 +222,21 @@ def test_a_snapshot_with_a_fault_is_left_out_of_drift(home, trained_home):
     runner = Runner(home)
     runner.look()
     runner.refresh(runner.plan().ranges)
-    report = make_report(home, TableStore(home), now=NOW)
-    assert [condition.kind for condition in report.conditions if condition.level != OK] == ["caps_missing"]
+    report = make_drift_report(home, TableStore(home), now=NOW)
+    assert [finding.kind for finding in report.findings if finding.level != OK] == ["caps_missing"]
     assert report.left_out == {dt.date(2025, 8, 1): ["caps_missing"]}
     assert len(report.days) == 6
-    assert "2025-08-01 (caps_missing)" in drift_page(report, home)
+    assert "2025-08-01 (caps_missing)" in render_drift_page(report, home)
 
 
 def test_a_home_without_snapshots_or_without_a_champion_says_so(settings, home):
-    empty = make_report(settings, TableStore(settings), now=NOW)
-    assert (empty.newest, empty.conditions) == (None, [])
-    assert "There is no snapshot yet" in drift_page(empty, settings)
+    empty = make_drift_report(settings, TableStore(settings), now=NOW)
+    assert (empty.newest, empty.findings) == (None, [])
+    assert "There is no snapshot yet" in render_drift_page(empty, settings)
     shutil.rmtree(home.models_dir)
-    report = make_report(home, TableStore(home), now=NOW)
+    report = make_drift_report(home, TableStore(home), now=NOW)
     assert report.no_drift == "there is no champion yet"
-    assert {condition.level for condition in report.conditions} == {OK}
+    assert {finding.level for finding in report.findings} == {OK}
 
 
 def run_drift(settings: Settings) -> dg.ExecuteInProcessResult:
@@ -249,10 +249,10 @@ def run_drift(settings: Settings) -> dg.ExecuteInProcessResult:
 def test_the_asset_writes_report_and_page_and_shows_both_in_the_ui(home):
     result = run_drift(home)
     assert result.success
-    value, page = report_paths(home.reports_dir)
+    value, page = drift_report_paths(home.reports_dir)
     said = json.loads(value.read_text(encoding="utf-8"))
     assert said["newest_snapshot"] == "2025-07-31"
-    assert [Finding.of(condition).level for condition in said["conditions"]] == [OK] * 14
+    assert [Finding.from_dict(finding).level for finding in said["conditions"]] == [OK] * 14
     assert said["reference"]["from"] == "stored with the champion"
     assert {"psi", "distance", "missing", "shift"} <= set(said["drift"][0])
     (made,) = result.asset_materializations_for_node("drift_report")
@@ -274,8 +274,8 @@ def test_the_asset_writes_report_and_page_and_shows_both_in_the_ui(home):
 @pytest.mark.parametrize(("level", "severity"), [(WARN, "WARN"), (FAIL, "ERROR")])
 @pytest.mark.parametrize(("kind", "check"), [("feature_drift", "drift"), ("coins_lost", "feed")])
 def test_each_check_fails_for_its_own_conditions_and_as_hard_as_they_say(settings, level, severity, kind, check):
-    conditions = [Finding(kind, level, "here", "what it was").to_dict()]
-    write_json(report_paths(settings.reports_dir)[0], {"conditions": conditions})
+    findings = [Finding(kind, level, "here", "what it was").to_dict()]
+    write_json(drift_report_paths(settings.reports_dir)[0], {"conditions": findings})
     job = dg.define_asset_job(
         "look", dg.AssetSelection.checks_for_assets("drift_report"), executor_def=dg.in_process_executor
     )
@@ -289,13 +289,13 @@ def test_each_check_fails_for_its_own_conditions_and_as_hard_as_they_say(setting
 
 
 def test_markdown_lists_conditions_and_the_features_that_drifted_most(home):
-    report = make_report(home, TableStore(home), now=NOW)
-    shown = drift_markdown(report, home)
+    report = make_drift_report(home, TableStore(home), now=NOW)
+    shown = render_drift_markdown(report, home)
     assert f"| {report.drifts[0].name} |" in shown
     assert "stored with the champion" in shown
 
 
 def test_frames_of_a_report_are_of_the_last_days(home):
-    report = make_report(home, TableStore(home), now=NOW)
+    report = make_drift_report(home, TableStore(home), now=NOW)
     assert report.vitals.index[-1] == pd.Timestamp("2025-07-31")
     assert report.to_dict()["feed"][-1]["date"] == dt.date(2025, 7, 31)

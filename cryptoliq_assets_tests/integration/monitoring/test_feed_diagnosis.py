@@ -10,8 +10,13 @@ import pytest
 
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.ingestion.quality.scale_changes import SCALED_COLUMNS
-from cryptoliq_assets.monitoring.data.feed_diagnosis import FAULTS, KINDS_OF_FEED, conditions, judge
-from cryptoliq_assets.monitoring.data.feed_metrics import COLUMNS, vitals
+from cryptoliq_assets.monitoring.data.feed_diagnosis import (
+    FEED_FAULT_KINDS,
+    FEED_KINDS,
+    diagnose_feed,
+    make_feed_findings,
+)
+from cryptoliq_assets.monitoring.data.feed_metrics import FEED_COLUMNS, measure_feed
 from cryptoliq_assets.monitoring.findings import FAIL, OK, WARN, Finding
 from cryptoliq_assets.simulation.market import simulate_market
 from cryptoliq_assets.storage.parquet_store import sort_rows
@@ -34,13 +39,13 @@ def settings(tmp_path_factory) -> Settings:
 
 
 def look(rows: pd.DataFrame, settings: Settings, **said) -> dict[str, Finding]:
-    """The conditions of the newest snapshot, by kind."""
-    signs = vitals(sort_rows(rows[COLUMNS].reset_index(drop=True)))
-    return {condition.kind: condition for condition in conditions(judge(signs, settings, **said))}
+    """The findings of the newest snapshot, by kind."""
+    signs = measure_feed(sort_rows(rows[FEED_COLUMNS].reset_index(drop=True)))
+    return {finding.kind: finding for finding in make_feed_findings(diagnose_feed(signs, settings, **said))}
 
 
 def raised(found: dict[str, Finding]) -> dict[str, str]:
-    return {kind: condition.level for kind, condition in found.items() if condition.level != OK}
+    return {kind: finding.level for kind, finding in found.items() if finding.level != OK}
 
 
 def newest(rows: pd.DataFrame) -> pd.Series:
@@ -55,17 +60,17 @@ def of_day_before(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 def test_every_kind_is_told_of_a_healthy_snapshot_with_figures_and_none_is_raised(market, settings):
     found = look(market, settings)
-    assert list(found) == list(KINDS_OF_FEED)
+    assert list(found) == list(FEED_KINDS)
     assert raised(found) == {}
     assert found["feed_frozen"].figures == {"frozen_share": 0.0}
     assert found["unit_switched"].figures["slope"] == pytest.approx(1.0, abs=0.01)
     assert found["clock_off"].figures["fit_24h"] > 0.99
-    assert all(condition.where == "raw_snapshots" and condition.since is None for condition in found.values())
+    assert all(finding.where == "raw_snapshots" and finding.since is None for finding in found.values())
 
 
 def test_no_snapshot_has_no_verdict_and_no_condition(settings):
-    assert judge(vitals(sort_rows(raw_rows([{"day": 1}])[COLUMNS].head(0))), settings) is None
-    assert conditions(None) == []
+    assert diagnose_feed(measure_feed(sort_rows(raw_rows([{"day": 1}])[FEED_COLUMNS].head(0))), settings) is None
+    assert make_feed_findings(None) == []
 
 
 def emptied(rows: pd.DataFrame, columns: list[str], *, days: int = 1, with_: float = np.nan) -> pd.DataFrame:
@@ -180,7 +185,7 @@ def test_a_twentieth_of_the_coins_may_repeat_and_a_fifth_may_not(market, setting
 
 def test_coins_that_nobody_trades_are_not_frozen():
     rows = raw_rows([{"coin": f"C{n}", "day": d, "24h_volume": 0.0} for n in range(30) for d in (1, 2)])
-    assert vitals(rows[COLUMNS])["frozen"].iloc[-1] == 0.0
+    assert measure_feed(rows[FEED_COLUMNS])["frozen"].iloc[-1] == 0.0
 
 
 def test_a_file_of_another_unit_than_those_before_is_a_warning_for_it_was_converted(market, settings):
@@ -331,7 +336,7 @@ def test_a_crash_is_the_market_s_move_and_no_fault_of_the_data(market, settings)
 @pytest.mark.parametrize("days_ago", [1, 2])
 def test_volumes_that_fall_back_after_a_crash_are_no_step(market, settings, days_ago):
     assert "volume_step" not in raised(look(crashed(market, days_ago), settings))
-    assert not set(raised(look(crashed(market, days_ago), settings))) & set(FAULTS)
+    assert not set(raised(look(crashed(market, days_ago), settings))) & set(FEED_FAULT_KINDS)
 
 
 def test_a_fault_hides_no_other_that_it_does_not_explain(market, settings):
@@ -367,9 +372,9 @@ def test_vital_signs_of_a_hand_made_feed():
         for n in range(12)
         for d in (1, 2, 3)
     ]
-    frame = raw_rows(rows)[COLUMNS]
+    frame = raw_rows(rows)[FEED_COLUMNS]
     frame.loc[(frame["coin"] == "C00") & (frame["date"] == day(3)), "mkt_cap"] = 0.0
-    signs = vitals(frame).loc[day(3)]
+    signs = measure_feed(frame).loc[day(3)]
     assert signs["coins"] == 12
     assert signs["coins_kept"] == 1.0
     assert signs["caps_lost"] == signs["caps_missing"] == pytest.approx(1 / 12)
@@ -385,13 +390,15 @@ def test_vital_signs_of_a_hand_made_feed():
 def test_no_real_day_of_2021_is_called_a_fault(real_data, settings):
     panel = pd.read_parquet(real_data / "coingecko_daily_2021.parquet").rename(columns={"volume_24h": "24h_volume"})
     panel = panel[panel["price"] > 0]
-    signs = vitals(sort_rows(panel.assign(**{"24h": panel["24h"] * 100.0, "7d": panel["7d"] * 100.0})[COLUMNS]))
-    verdicts = [judge(signs.iloc[: place + 1], settings) for place in range(0, len(signs), 3)]
+    signs = measure_feed(
+        sort_rows(panel.assign(**{"24h": panel["24h"] * 100.0, "7d": panel["7d"] * 100.0})[FEED_COLUMNS])
+    )
+    verdicts = [diagnose_feed(signs.iloc[: place + 1], settings) for place in range(0, len(signs), 3)]
     assert [(verdict.date, verdict.faults) for verdict in verdicts if verdict.faults] == []
     assert signs["frozen"].max() == pytest.approx(0.0223, abs=0.0001)
     # The crash of 19 May, stamped at the end of the day, is a move.
     (crash,) = np.flatnonzero(signs.index == "2021-05-20")
-    assert judge(signs.iloc[: crash + 1], settings).raised == ["market_move"]
+    assert diagnose_feed(signs.iloc[: crash + 1], settings).raised == ["market_move"]
 
 
 def test_the_bench_of_faults_is_on_the_diagonal_day_by_day(tmp_path):

@@ -11,12 +11,12 @@ from hypothesis import given, strategies as st
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.ingestion.landing.catalog import Catalog, DiscoveredFile
 from cryptoliq_assets.monitoring.data.freshness import (
-    age_condition,
-    age_look,
-    coins_look,
-    days_condition,
-    days_look,
-    late_files,
+    check_coins,
+    check_data_age,
+    check_days,
+    find_missing_days,
+    find_stale_data,
+    summarize_late_files,
 )
 from cryptoliq_assets.orchestration.checks.freshness import freshness_evaluations
 from cryptoliq_assets.orchestration.definitions import build_definitions
@@ -57,7 +57,7 @@ def receive(settings: Settings, name: str, number: int, *, at: dt.datetime) -> N
 )
 def test_data_is_a_warning_from_two_and_a_quarter_days_and_fails_from_three_and_a_quarter(settings, hours, level):
     store = store_days(settings, {1: "A", 2: "A"})
-    stale = age_condition(settings, store, now=moment(2, hours))
+    stale = find_stale_data(settings, store, now=moment(2, hours))
     assert (stale.kind, stale.level) == ("data_stale", level)
     assert stale.figures["age_days"] == pytest.approx(hours / 24, abs=1e-3)
     assert stale.since == (None if level == "ok" else "2025-03-03")
@@ -66,30 +66,34 @@ def test_data_is_a_warning_from_two_and_a_quarter_days_and_fails_from_three_and_
 def test_the_ages_are_those_of_the_settings(tmp_path):
     settings = make_settings(home_dir=tmp_path, freshness__warn_after_days=10, freshness__fail_after_days=20)
     store = store_days(settings, {1: "A"})
-    assert [age_look(settings, store, now=moment(1, 24 * days)).level for days in (9, 11, 21)] == ["ok", "warn", "fail"]
+    assert [check_data_age(settings, store, now=moment(1, 24 * days)).level for days in (9, 11, 21)] == [
+        "ok",
+        "warn",
+        "fail",
+    ]
 
 
 def test_a_home_without_any_snapshot_is_not_stale(settings):
     store = TableStore(settings)
-    found = [part(settings, store, now=moment(1)) for part in (age_condition, days_condition)]
-    assert {condition.level for condition in found} == {"ok"}
-    assert coins_look(settings, store).level == "ok"
+    found = [part(settings, store, now=moment(1)) for part in (find_stale_data, find_missing_days)]
+    assert {finding.level for finding in found} == {"ok"}
+    assert check_coins(settings, store).level == "ok"
     assert [found.passed for found in freshness_evaluations(settings, store, now=moment(1))] == [True] * 3
 
 
 def test_one_missing_day_is_a_warning_and_three_fail_since_the_first_of_them(settings):
     every = dict.fromkeys(range(1, 41), "AB")
     store = store_days(settings, {number: coins for number, coins in every.items() if number != 30})
-    assert (days_look(store).level, days_look(store).since) == ("warn", "2025-03-30")
+    assert (check_days(store).level, check_days(store).since) == ("warn", "2025-03-30")
     store = store_days(settings, {number: coins for number, coins in every.items() if number not in (20, 30, 35)})
-    assert (days_look(store).level, days_look(store).since) == ("fail", "2025-03-20")
+    assert (check_days(store).level, check_days(store).since) == ("fail", "2025-03-20")
 
 
 def test_a_day_missing_longer_than_30_days_ago_is_told_and_raises_nothing(settings):
     store = store_days(settings, {number: "A" for number in range(1, 61) if number != 10})
-    assert days_look(store).level == "ok"
-    assert (days_look(store).figures["missing_30"], days_look(store).figures["missing_90"]) == (0, 1)
-    assert days_look(store).figures["missing"] == ["2025-03-10"]
+    assert check_days(store).level == "ok"
+    assert (check_days(store).figures["missing_30"], check_days(store).figures["missing_90"]) == (0, 1)
+    assert check_days(store).figures["missing"] == ["2025-03-10"]
 
 
 @given(st.sets(st.integers(1, 60), min_size=1), st.integers(0, 400))
@@ -97,7 +101,7 @@ def test_days_that_have_not_come_yet_are_never_missing_days(tmp_path_factory, da
     settings = make_settings(home_dir=tmp_path_factory.mktemp("days"))
     store = store_days(settings, dict.fromkeys(days, "A"))
     now = moment(max(days), 24 * waited)
-    stale, missing = (part(settings, store, now=now) for part in (age_condition, days_condition))
+    stale, missing = (part(settings, store, now=now) for part in (find_stale_data, find_missing_days))
     assert missing.figures["missing_90"] == max(days) - min(days) + 1 - len(days)
     assert stale.figures["age_days"] == waited
 
@@ -106,18 +110,18 @@ def test_a_coin_counts_as_gone_from_the_third_day_and_the_share_decides(settings
     coins = "ABCDEFGHIJ"
     every = dict.fromkeys(range(1, 11), coins)
     # J was seen last two days before the newest.
-    assert coins_look(settings, store_days(settings, every | {11: coins[:9], 12: coins[:9]})).figures["gone"] == 0
-    one = coins_look(settings, store_days(settings, every | dict.fromkeys((11, 12, 13), coins[:9])))
+    assert check_coins(settings, store_days(settings, every | {11: coins[:9], 12: coins[:9]})).figures["gone"] == 0
+    one = check_coins(settings, store_days(settings, every | dict.fromkeys((11, 12, 13), coins[:9])))
     assert (one.level, one.figures["gone_coins"]) == ("ok", ["J (2025-03-10)"])
-    two = coins_look(settings, store_days(settings, every | dict.fromkeys((11, 12, 13), coins[:8])))
+    two = check_coins(settings, store_days(settings, every | dict.fromkeys((11, 12, 13), coins[:8])))
     assert (two.level, two.figures["share_gone"]) == ("warn", 0.2)
     assert two.figures["age_days"] == {"0": 8, "3": 2}
 
 
 def test_a_coin_not_seen_for_longer_than_30_days_was_given_up(settings):
     store = store_days(settings, {1: "AB"} | dict.fromkeys(range(2, 41), "A"))
-    assert coins_look(settings, store).figures["coins"] == 1
-    assert coins_look(settings, store).figures["age_days"] == {"0": 1, "39": 1}
+    assert check_coins(settings, store).figures["coins"] == 1
+    assert check_coins(settings, store).figures["age_days"] == {"0": 1, "39": 1}
 
 
 def test_a_file_that_came_three_days_after_its_date_is_late_and_history_brought_along_is_not(settings):
@@ -125,9 +129,9 @@ def test_a_file_that_came_three_days_after_its_date_is_late_and_history_brought_
     receive(settings, "same_day.csv", 20, at=moment(20, 9))
     receive(settings, "late.csv", 21, at=moment(24))
     receive(settings, "next_night.csv", 22, at=moment(24, 3))
-    told = late_files(settings, now=moment(25))
+    told = summarize_late_files(settings, now=moment(25))
     assert (told["files_30"], told["late_files"], told["late"]) == (3, 1, ["late.csv: 3.0 days"])
-    assert late_files(settings, now=moment(90))["late_files"] == 0
+    assert summarize_late_files(settings, now=moment(90))["late_files"] == 0
 
 
 def evaluations(instance: dg.DagsterInstance) -> dict[str, dg.AssetCheckEvaluation]:

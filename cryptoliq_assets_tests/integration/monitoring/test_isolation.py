@@ -1,4 +1,4 @@
-"""Parts of the monitor that fail: each is a condition of its own, and all others are evaluated, stored and delivered."""
+"""Parts of the monitor that fail: each is a finding of its own, and all others are evaluated, stored and delivered."""
 
 import datetime as dt
 import json
@@ -19,9 +19,9 @@ from cryptoliq_assets.monitoring import collect
 from cryptoliq_assets.monitoring.alerting.dispatch import read_state
 from cryptoliq_assets.monitoring.collect import collect_findings
 from cryptoliq_assets.monitoring.drift import report as drift
-from cryptoliq_assets.monitoring.drift.html import drift_page
+from cryptoliq_assets.monitoring.drift.html import render_drift_page
 from cryptoliq_assets.monitoring.findings import FAIL, OK
-from cryptoliq_assets.monitoring.isolation import failures
+from cryptoliq_assets.monitoring.isolation import read_failures
 from cryptoliq_assets.monitoring.performance import measure_accuracy
 from cryptoliq_assets.orchestration.checks import freshness
 from cryptoliq_assets.orchestration.resources.run_lock import home_lock
@@ -38,7 +38,7 @@ NEWEST = pd.Timestamp("2025-07-31")
 def failing(home: Settings) -> dict[str, str]:
     """What is said of all that fails, by key."""
     found = collect_findings(home, dt.datetime.now(dt.UTC))
-    return {condition.key: condition.what for condition in found if condition.level == FAIL}
+    return {finding.key: finding.what for finding in found if finding.level == FAIL}
 
 
 def empty_newest(home: Settings, *columns: str) -> None:
@@ -101,7 +101,7 @@ def test_a_report_that_fails_is_a_condition_and_all_the_others_are_made_stored_a
     with receiver() as http:
         url = make_settings(alerts__urls=http.url).alerts.urls
         home = home.with_values(alerts={"urls": url})
-        monkeypatch.setattr(drift, "make_report", breaks)
+        monkeypatch.setattr(drift, "make_drift_report", breaks)
         Runner(home).monitor()
         broken = failing(home)
         assert set(broken) == {"monitor_broken/drift_report", "data_stale/raw_snapshots"}
@@ -116,14 +116,14 @@ def test_a_report_that_fails_is_a_condition_and_all_the_others_are_made_stored_a
         monkeypatch.undo()
         Runner(home).monitor()
         assert set(failing(home)) == {"data_stale/raw_snapshots"}
-        assert failures(home)["drift_report"].level == OK
+        assert read_failures(home)["drift_report"].level == OK
 
 
 def test_without_a_place_for_failures_the_alerts_are_raised_all_the_same(home, monkeypatch):
     def breaks(*_, **__):
         raise KeyError("made up")
 
-    monkeypatch.setattr(drift, "make_report", breaks)
+    monkeypatch.setattr(drift, "make_drift_report", breaks)
     (home.reports_dir / "monitor_failures.json").mkdir()
     Runner(home).monitor()
     expected = {"report_broken/reports/monitor_failures.json", "data_stale/raw_snapshots"}
@@ -161,22 +161,22 @@ def test_a_champion_whose_drift_cannot_be_measured_hides_no_fault_of_the_feed(ho
         raise RuntimeError("no such feature")
 
     monkeypatch.setattr(drift, "_measured", breaks)
-    report = drift.make_report(home, TableStore(home), now=dt.datetime.now(dt.UTC))
-    found = {condition.key: condition.what for condition in report.conditions if condition.level == FAIL}
+    report = drift.make_drift_report(home, TableStore(home), now=dt.datetime.now(dt.UTC))
+    found = {finding.key: finding.what for finding in report.findings if finding.level == FAIL}
     assert set(found) == {"volumes_missing/raw_snapshots", "monitor_broken/drift of the champion"}
-    assert "no such feature" in drift_page(report, home)
+    assert "no such feature" in render_drift_page(report, home)
 
 
 @pytest.mark.parametrize(
     ("name", "part", "hidden"),
     [
-        ("age_condition", "age of the data", {"data_stale"}),
-        ("days_condition", "days of the data", {"days_missing"}),
-        ("prediction_conditions", "predictions of the service", {"predictions_stopped", "service_errors"}),
-        ("champion_conditions", "the champion", {"model_missing", "model_broken"}),
-        ("rollback_condition", "rollbacks", {"model_rolled_back"}),
-        ("refused_file_conditions", "files refused", set()),
-        ("refused_row_conditions", "rows refused", {"files_refused"}),
+        ("find_stale_data", "age of the data", {"data_stale"}),
+        ("find_missing_days", "days of the data", {"days_missing"}),
+        ("find_service_problems", "predictions of the service", {"predictions_stopped", "service_errors"}),
+        ("find_model_problems", "the champion", {"model_missing", "model_broken"}),
+        ("find_rollback", "rollbacks", {"model_rolled_back"}),
+        ("find_rejected_files", "files refused", set()),
+        ("find_rejected_rows", "rows refused", {"files_refused"}),
         ("read_state", "runs and checks", set()),
     ],
 )
@@ -185,18 +185,16 @@ def test_a_source_of_conditions_that_fails_is_a_condition_and_hides_only_its_own
 ):
     home = make_settings(home_dir=trained_home.path)
     now = dt.datetime.now(dt.UTC)
-    before = {condition.kind for condition in collect_findings(home, now)}
+    before = {finding.kind for finding in collect_findings(home, now)}
 
     def breaks(*_, **__):
         raise OSError("disk gone")
 
     monkeypatch.setattr(collect, name, breaks)
     found = collect_findings(home, now)
-    assert [
-        condition.where for condition in found if condition.kind == "monitor_broken" and condition.level == FAIL
-    ] == [part]
-    assert "OSError: disk gone" in next(condition.what for condition in found if condition.where == part)
-    assert before - {condition.kind for condition in found} == hidden
+    assert [finding.where for finding in found if finding.kind == "monitor_broken" and finding.level == FAIL] == [part]
+    assert "OSError: disk gone" in next(finding.what for finding in found if finding.where == part)
+    assert before - {finding.kind for finding in found} == hidden
 
 
 def test_the_watch_s_evaluations_of_freshness_fail_one_by_one(trained_home, monkeypatch):
@@ -205,7 +203,7 @@ def test_the_watch_s_evaluations_of_freshness_fail_one_by_one(trained_home, monk
     def breaks(*_, **__):
         raise OSError("disk gone")
 
-    monkeypatch.setattr(freshness, "coins_look", breaks)
+    monkeypatch.setattr(freshness, "check_coins", breaks)
     found = freshness.looks(home, TableStore(home), now=dt.datetime.now(dt.UTC))
     assert "OSError: disk gone" in found["coins_seen"].what
     assert found["coins_seen"].level == FAIL
@@ -246,11 +244,11 @@ def test_every_report_copes_with_snapshots_that_lack_anything(rows):
         frame = received(raw_rows(rows))
         store.write("raw_snapshots", frame, sorted({f"{date:%Y-%m}" for date in frame["date"]}))
         now = dt.datetime(2025, 5, 1, tzinfo=dt.UTC)
-        report = drift.make_report(home, store, now=now)
+        report = drift.make_drift_report(home, store, now=now)
         assert report.newest == frame["date"].max().date()
-        assert "feed_frozen" in {condition.kind for condition in report.conditions}
-        assert [each.what for each in report.conditions if each.kind == "monitor_broken" and each.level == FAIL] == []
-        assert "<h1>" in drift_page(report, home)
+        assert "feed_frozen" in {finding.kind for finding in report.findings}
+        assert [each.what for each in report.findings if each.kind == "monitor_broken" and each.level == FAIL] == []
+        assert "<h1>" in render_drift_page(report, home)
         json.dumps(report.to_dict(), default=str, allow_nan=False)
         assert measure_accuracy(home, store, now=now).report["rolling"] is None
         assert not [

@@ -12,7 +12,7 @@ from cryptoliq_assets.modeling.drift_reference import REFERENCE, SCORE
 from cryptoliq_assets.modeling.inference import load_champion
 from cryptoliq_assets.modeling.registry.model_registry import store_of
 from cryptoliq_assets.monitoring.findings import FAIL, OK, WARN
-from cryptoliq_assets.monitoring.model_health import champion_conditions, rollback_condition
+from cryptoliq_assets.monitoring.model_health import find_model_problems, find_rollback
 from cryptoliq_assets_tests.support.settings import make_settings
 
 
@@ -27,9 +27,9 @@ def settings(tmp_path) -> Settings:
 
 
 def raised(settings: Settings) -> dict[str, str]:
-    found = [*champion_conditions(settings), rollback_condition(settings)]
-    assert [condition.kind for condition in found] == ["model_missing", "model_broken", "model_rolled_back"]
-    return {condition.kind: condition.level for condition in found if condition.level != OK}
+    found = [*find_model_problems(settings), find_rollback(settings)]
+    assert [finding.kind for finding in found] == ["model_missing", "model_broken", "model_rolled_back"]
+    return {finding.kind: finding.level for finding in found if finding.level != OK}
 
 
 def current(settings: Settings) -> Path:

@@ -16,13 +16,13 @@ from cryptoliq_assets.forecasting.realized_accuracy import measure
 from cryptoliq_assets.monitoring.findings import Finding
 from cryptoliq_assets.monitoring.performance import (
     ACCURACY_REPORT,
-    accuracy_report,
     check_coverage,
     check_skill,
     coverage_bounds,
+    make_accuracy_report,
     measure_accuracy,
-    read_report,
-    training_asked,
+    read_accuracy_report,
+    retraining_run_key,
 )
 from cryptoliq_assets.orchestration import jobs
 from cryptoliq_assets.orchestration.definitions import build_definitions
@@ -63,11 +63,11 @@ def realised(
 
 
 def report_of(settings: Settings, *frames: pd.DataFrame) -> dict:
-    return accuracy_report(pd.concat(frames), settings, now=NOW).report
+    return make_accuracy_report(pd.concat(frames), settings, now=NOW).report
 
 
 def levels(report: dict) -> dict[str, str]:
-    return {found.kind: found.level for found in map(Finding.of, report["conditions"])}
+    return {found.kind: found.level for found in map(Finding.from_dict, report["conditions"])}
 
 
 def test_days_rolling_and_versions_by_hand(settings):
@@ -111,7 +111,7 @@ def test_each_rolling_figure_is_the_measure_of_the_rows_of_its_30_days(said):
             for place, (number, error, naive) in enumerate(said)
         ]
     )
-    report = accuracy_report(rows, Settings(), now=NOW).report
+    report = make_accuracy_report(rows, Settings(), now=NOW).report
     for entry in report["days"]:
         end = pd.Timestamp(entry["target_date"])
         window = rows[(rows["target_date"] > end - pd.Timedelta(days=30)) & (rows["target_date"] <= end)]
@@ -124,7 +124,7 @@ def test_each_rolling_figure_is_the_measure_of_the_rows_of_its_30_days(said):
 def test_the_coins_are_told_worst_first_with_their_own_figures(settings):
     rows = realised(10, coins=3)
     rows.loc[rows["coin"] == "Coin01", "liquidity_score"] = 0.9
-    measured = accuracy_report(rows, settings, now=NOW).by_coin
+    measured = make_accuracy_report(rows, settings, now=NOW).by_coin
     assert measured["coin"].tolist() == ["Coin01", "Coin00", "Coin02"]
     assert measured["mae"].round(9).tolist() == [0.4, 0.1, 0.1]
     assert measured["forecasts"].tolist() == [10, 10, 10]
@@ -167,7 +167,7 @@ def test_of_too_few_forecasts_nothing_is_said(settings, days, coins):
 def test_nothing_that_came_true_is_a_report_that_says_so(settings):
     measured = measure_accuracy(settings, TableStore(settings), now=NOW)
     assert (measured.report["through"], measured.report["days"]) == (None, [])
-    assert read_report(settings) == json.loads(json.dumps(measured.report))
+    assert read_accuracy_report(settings) == json.loads(json.dumps(measured.report))
     assert levels(measured.report) == {"skill_lost": "ok", "coverage_lost": "ok"}
     assert (settings.reports_dir / "accuracy_by_coin.csv").read_text().startswith("coin,forecasts,skill,mae")
 
@@ -242,14 +242,14 @@ def failing_home(settings: Settings) -> None:
 
 def test_a_failing_check_asks_for_training_only_where_the_setting_says_so(tmp_path):
     off, on = make_settings(home_dir=tmp_path), make_settings(home_dir=tmp_path, performance__retrain_on_failure=True)
-    assert training_asked(on) is None
+    assert retraining_run_key(on) is None
     write_json(on.reports_dir / ACCURACY_REPORT, report_of(on, realised(40, error=0.3, missed=0.5)))
-    assert training_asked(off) is None
-    assert training_asked(on) == f"accuracy/{day(40).date()}/skill+coverage"
+    assert retraining_run_key(off) is None
+    assert retraining_run_key(on) == f"accuracy/{day(40).date()}/skill+coverage"
     write_json(on.reports_dir / ACCURACY_REPORT, report_of(on, realised(40)))
-    assert training_asked(on) is None
+    assert retraining_run_key(on) is None
     (on.reports_dir / ACCURACY_REPORT).write_text("{", encoding="utf-8")
-    assert training_asked(on) is None
+    assert retraining_run_key(on) is None
 
 
 def test_the_keeper_asks_for_training_once_for_the_same_report_and_again_for_a_later_one(tmp_path):

@@ -15,8 +15,8 @@ from hypothesis import given, settings as hypothesis_settings, strategies as st
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.core.jsonl import FileOffset, read_on
 from cryptoliq_assets.monitoring.service import app_log
-from cryptoliq_assets.monitoring.service.app_log import REPORT, tallies
-from cryptoliq_assets.monitoring.service.prediction_report import measure_predictions, prediction_conditions
+from cryptoliq_assets.monitoring.service.app_log import PREDICTION_REPORT, read_daily_stats
+from cryptoliq_assets.monitoring.service.prediction_report import find_service_problems, measure_predictions
 from cryptoliq_assets.monitoring.service.prediction_stats import DailyPredictionStats, bin_names
 from cryptoliq_assets.orchestration.definitions import build_definitions
 from cryptoliq_assets_tests.support.api_client import asking
@@ -67,7 +67,7 @@ def a_process_of_its_own():
 
 
 def level(settings: Settings, kind: str, now: dt.datetime = TODAY) -> str:
-    return {found.kind: found.level for found in prediction_conditions(settings, now)}[kind]
+    return {found.kind: found.level for found in find_service_problems(settings, now)}[kind]
 
 
 @hypothesis_settings(max_examples=40)
@@ -77,7 +77,7 @@ def test_whatever_a_report_holds_the_record_is_measured_again(data):
         settings = make_settings(home_dir=folder)
         predict(settings, line(TODAY), line(TODAY, mode="batch"))
         measure_predictions(settings, now=TODAY)
-        path = settings.reports_dir / REPORT
+        path = settings.reports_dir / PREDICTION_REPORT
         report = json.loads(path.read_text(encoding="utf-8"))
         path.write_text(json.dumps(data.draw(damaged({"tallies": report["tallies"]}))), encoding="utf-8")
         forget()
@@ -134,7 +134,7 @@ def test_the_csv_report_has_a_row_a_day_and_the_numbers_of_the_json(settings):
         ("2025-08-20", "1"),
     ]
     assert report["last"]["predictions"] == 1
-    assert json.loads((settings.reports_dir / REPORT).read_text())["last"] == report["last"]
+    assert json.loads((settings.reports_dir / PREDICTION_REPORT).read_text())["last"] == report["last"]
 
 
 def test_torn_and_foreign_lines_are_counted_and_stop_nothing(settings):
@@ -145,20 +145,20 @@ def test_torn_and_foreign_lines_are_counted_and_stop_nothing(settings):
     predict(
         settings, {"at": math.inf, "event": "prediction", "mode": "csv", "csv": ""}, line(TODAY), b"[" * 5000 + b"\n"
     )
-    found = tallies(settings, now=TODAY)["2025-08-20"]
+    found = read_daily_stats(settings, now=TODAY)["2025-08-20"]
     assert (found.predictions["single"], found.foreign) == (2, 7)
 
 
 def test_a_line_that_is_not_whole_yet_is_read_once_it_is(settings):
     sound = json.dumps(line(TODAY)).encode() + b"\n"
     predict(settings, sound, sound[:70])
-    assert tallies(settings, now=TODAY)["2025-08-20"].predictions["single"] == 1
+    assert read_daily_stats(settings, now=TODAY)["2025-08-20"].predictions["single"] == 1
     predict(settings, sound[70:])
-    found = tallies(settings, now=TODAY)["2025-08-20"]
+    found = read_daily_stats(settings, now=TODAY)["2025-08-20"]
     assert (found.predictions["single"], found.foreign) == (2, 0)
     # The day is over, and its last line was never finished.
     predict(settings, sound[:70])
-    assert tallies(settings, now=TODAY + dt.timedelta(days=1))["2025-08-20"].foreign == 1
+    assert read_daily_stats(settings, now=TODAY + dt.timedelta(days=1))["2025-08-20"].foreign == 1
 
 
 def test_a_line_longer_than_any_of_ours_is_passed_over_unheld(tmp_path, monkeypatch):
@@ -185,7 +185,7 @@ def test_read_at_once_or_bit_by_bit_across_processes_gives_the_same_days(tmp_pat
             if place in looks:
                 measure_predictions(settings, now=TODAY)
                 forget()
-        found.append({day: tally.figures() for day, tally in tallies(settings, now=TODAY).items()})
+        found.append({day: tally.figures() for day, tally in read_daily_stats(settings, now=TODAY).items()})
     whole, bits = found
     assert whole.keys() == bits.keys()
     for day, figures in whole.items():
@@ -206,32 +206,32 @@ def test_a_finished_day_stays_when_its_file_is_gone_and_no_byte_is_read_twice(se
         lambda path, mark, **how: (read.append(each[0]) or each for each in plain(path, mark, **how)),
     )
     predict(settings, line(yesterday, score=0.9), day=yesterday)
-    assert tallies(settings, now=TODAY)["2025-08-19"].predictions["single"] == 4
+    assert read_daily_stats(settings, now=TODAY)["2025-08-19"].predictions["single"] == 4
     assert len(read) == 1
     (settings.predictions_dir / "2025-08-19.jsonl").unlink()
-    assert tallies(settings, now=TODAY)["2025-08-19"].predictions["single"] == 4
+    assert read_daily_stats(settings, now=TODAY)["2025-08-19"].predictions["single"] == 4
 
 
 def test_a_file_that_was_replaced_is_counted_anew(settings):
     predict(settings, *[line(TODAY)] * 5)
-    tallies(settings, now=TODAY)
+    read_daily_stats(settings, now=TODAY)
     (settings.predictions_dir / "2025-08-20.jsonl").unlink()
     predict(settings, line(TODAY - dt.timedelta(hours=1)))
-    assert tallies(settings, now=TODAY)["2025-08-20"].predictions["single"] == 1
+    assert read_daily_stats(settings, now=TODAY)["2025-08-20"].predictions["single"] == 1
 
 
 def test_failures_are_counted_once_although_the_log_is_turned_over_and_lost(settings):
     for minute in range(6):
         tell(settings, "failed", TODAY.replace(minute=minute), path="/predict", status=503)
-    assert sum(tallies(settings, now=TODAY)["2025-08-20"].failed) == 6
+    assert sum(read_daily_stats(settings, now=TODAY)["2025-08-20"].failed) == 6
     log = settings.logs_dir / "app.log"
     log.rename(log.with_name("app.log.1"))
     tell(settings, "failed", TODAY.replace(minute=10), path="/predict/batch", status=500)
-    assert sum(tallies(settings, now=TODAY)["2025-08-20"].failed) == 7
+    assert sum(read_daily_stats(settings, now=TODAY)["2025-08-20"].failed) == 7
     measure_predictions(settings, now=TODAY)
     log.with_name("app.log.1").unlink()
     forget()
-    assert sum(tallies(settings, now=TODAY)["2025-08-20"].failed) == 7
+    assert sum(read_daily_stats(settings, now=TODAY)["2025-08-20"].failed) == 7
 
 
 # What is wrong.
@@ -251,7 +251,7 @@ def used(
 def test_predictions_that_fell_to_zero_where_there_had_been_some_are_told_since_the_last(settings):
     last = TODAY - dt.timedelta(hours=8)
     used(settings, until=last)
-    (stopped, _) = prediction_conditions(settings, TODAY)
+    (stopped, _) = find_service_problems(settings, TODAY)
     assert (stopped.kind, stopped.level, stopped.since) == ("predictions_stopped", "fail", last.isoformat())
     assert stopped.figures["windows_with_use"] == 7
 
@@ -270,7 +270,7 @@ def test_a_stop_stays_told_for_two_weeks_and_then_the_service_is_out_of_use(sett
 
 
 def test_a_service_that_never_predicted_raises_nothing(settings):
-    assert {found.level for found in prediction_conditions(settings, TODAY)} == {"ok"}
+    assert {found.level for found in find_service_problems(settings, TODAY)} == {"ok"}
 
 
 def test_a_service_tried_out_once_raises_nothing(settings):
@@ -297,7 +297,7 @@ def test_failing_requests_are_a_warning_above_one_percent_and_fail_above_five(se
     predict(settings, *[line(at)] * answered, line(at))
     for _ in range(failed):
         tell(settings, "failed", at, path="/predict", status=500)
-    (_, errors) = prediction_conditions(settings, TODAY)
+    (_, errors) = find_service_problems(settings, TODAY)
     assert (errors.kind, errors.level) == ("service_errors", told)
     assert errors.since == (None if told == "ok" else "2025-08-20T09:00:00+00:00")
 
@@ -332,7 +332,7 @@ def test_the_asset_shows_the_errors_of_each_coin_on_held_out_days_with_plots(tra
     assert checks == {"predictions_come": True, "requests_succeed": True}
     for plot in ("histogram", "predictions_by_day", "mean_score_by_day", "latency_by_day"):
         assert made.metadata[plot].value.startswith("![")
-    holdout = json.loads((settings.reports_dir / REPORT).read_text())["holdout"]
+    holdout = json.loads((settings.reports_dir / PREDICTION_REPORT).read_text())["holdout"]
     by_coin = pd.read_parquet(settings.reports_dir / "backtest_by_coin.parquet")
     own = by_coin[(by_coin["model"] == holdout["model"]) & (by_coin["view"] == "with_history")].set_index("coin")
     assert len(holdout["mae_by_coin"]) == len(own)
@@ -356,7 +356,7 @@ def test_a_real_service_that_cannot_predict_is_seen_to_fail_and_its_probes_are_n
 
     assert asyncio.run(ask()) == [503] * 7 + [422]
     now = dt.datetime.now(dt.UTC)
-    (_, errors) = prediction_conditions(settings, now)
+    (_, errors) = find_service_problems(settings, now)
     assert (errors.level, errors.figures["failed"], errors.figures["answered"]) == ("fail", 6, 0)
 
 

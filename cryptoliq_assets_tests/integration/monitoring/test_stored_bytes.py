@@ -13,7 +13,7 @@ from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.ingestion.landing.catalog import Catalog
 from cryptoliq_assets.modeling.registry.model_registry import store_of
 from cryptoliq_assets.monitoring.collect import collect_findings
-from cryptoliq_assets.monitoring.data.stored_bytes import last_verification, verify_home
+from cryptoliq_assets.monitoring.data.stored_bytes import read_last_verification, verify_home
 from cryptoliq_assets.monitoring.findings import FAIL, OK
 from cryptoliq_assets_tests.support.markets import Home
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -88,8 +88,8 @@ def test_every_kind_of_damage_is_named_with_its_remedy_stored_shown_and_an_alert
         assert named[str(own)]["remedy"], path
         assert str(own) in told.output, path
     settings = make_settings(home_dir=home)
-    [condition] = [each for each in collect_findings(settings, dt.datetime.now(dt.UTC)) if each.kind == "data_damaged"]
-    assert condition.level == FAIL
+    [finding] = [each for each in collect_findings(settings, dt.datetime.now(dt.UTC)) if each.kind == "data_damaged"]
+    assert finding.level == FAIL
     assert "damaged: " in read_status(settings)["verified"]
 
 
@@ -107,8 +107,8 @@ def test_repair_brings_back_what_can_be_made_again(home: Path) -> None:
     Home(settings, today=dt.date(2025, 7, 31)).bring_up_to_date()
     result = verify_home(settings)
     assert (result.damaged, result.checked["table"]) == ([], tables)
-    [condition] = [each for each in collect_findings(settings, dt.datetime.now(dt.UTC)) if each.kind == "data_damaged"]
-    assert condition.level == OK
+    [finding] = [each for each in collect_findings(settings, dt.datetime.now(dt.UTC)) if each.kind == "data_damaged"]
+    assert finding.level == OK
 
 
 def test_a_missing_home_is_wrong_usage_and_is_not_made(tmp_path: Path) -> None:
@@ -178,4 +178,4 @@ def test_a_report_of_verification_that_is_damaged_is_named_and_written_again(hom
         (settings.reports_dir / "verify.json").write_text(content)
         assert "verify.json" in read_status(settings)["verified"]
     verify_home(settings)
-    assert last_verification(settings)["damaged"] == []
+    assert read_last_verification(settings)["damaged"] == []

@@ -15,8 +15,8 @@ from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.modeling.drift_reference import PREDICTIONS, SCORE, measured_features
 from cryptoliq_assets.modeling.inference import load_champion
 from cryptoliq_assets.monitoring.collect import REPORTS
-from cryptoliq_assets.monitoring.data.feed_diagnosis import KINDS_OF_FEED
-from cryptoliq_assets.monitoring.findings import KINDS
+from cryptoliq_assets.monitoring.data.feed_diagnosis import FEED_KINDS
+from cryptoliq_assets.monitoring.findings import ALERT_KINDS
 from cryptoliq_assets.orchestration.runner import Runner
 from cryptoliq_assets.serving.home_views import health_view
 from cryptoliq_assets.storage.parquet_store import TableStore
@@ -55,7 +55,7 @@ def test_metrics_has_the_numbers_of_every_report_and_the_level_of_every_conditio
     assert overall["largest_psi"] > 0
     assert found["report_age_seconds", "drift_report"] < 600
     told = {key[1]: value for key, value in found.items() if key[0] == "condition"}
-    assert {*KINDS_OF_FEED, "feature_drift", "data_stale", "days_missing", "predictions_stopped"} <= set(told)
+    assert {*FEED_KINDS, "feature_drift", "data_stale", "days_missing", "predictions_stopped"} <= set(told)
     assert {kind for kind, level in told.items() if level} == {"data_stale"}
     assert found["incidents_open", "fail"] == 1.0
 
@@ -82,5 +82,5 @@ def test_status_names_drift_and_what_is_open_and_is_exit_1_for_the_data_are_old(
     assert told["open_incidents"] == ["data_stale/raw_snapshots"]
     assert [notice["kind"] for notice in told["last_alerts"]] == ["data_stale"]
     assert {fault["kind"] for fault in told["not_well"]} == {"data_stale"}
-    assert all(KINDS[fault["kind"]].to_do for fault in told["not_well"])
+    assert all(ALERT_KINDS[fault["kind"]].remedy for fault in told["not_well"])
     assert {"stale_coins", "champion", "came_true", "to_do", "level"} <= set(told)

@@ -11,10 +11,10 @@ import pytest
 
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.monitoring.alerting.dispatch import read_state
-from cryptoliq_assets.monitoring.findings import KINDS
+from cryptoliq_assets.monitoring.findings import ALERT_KINDS
 from cryptoliq_assets.orchestration import jobs
 from cryptoliq_assets.orchestration.definitions import build_definitions
-from cryptoliq_assets.orchestration.run_conditions import watched_checks
+from cryptoliq_assets.orchestration.run_findings import watched_checks
 from cryptoliq_assets.orchestration.table_assets import RANGE_END_TAG, RANGE_START_TAG
 from cryptoliq_assets.orchestration.table_checks import RESTATES
 from cryptoliq_assets.storage.parquet_store import TableStore
@@ -321,7 +321,7 @@ def test_the_checks_that_are_watched_are_those_of_tables_and_models_that_restate
         if spec.metadata.get(RESTATES)
     }
     assert {"against_previous", "rows_against_median", "unit_consistent", "unit_found", "data_age"} <= set(restating)
-    assert {kind for kinds in restating.values() for kind in kinds} <= set(KINDS)
+    assert {kind for kinds in restating.values() for kind in kinds} <= set(ALERT_KINDS)
     assert not {name.split(".")[1] for name in names} & set(restating)
 
 

@@ -13,7 +13,7 @@ from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.dashboard.data_sources.local import LocalSource
 from cryptoliq_assets.dashboard.error_messages import UserFacingError
-from cryptoliq_assets.monitoring.service.prediction_report import measure_predictions, prediction_conditions
+from cryptoliq_assets.monitoring.service.prediction_report import find_service_problems, measure_predictions
 from cryptoliq_assets.monitoring.service.prediction_stats import BINS, DailyPredictionStats, score_histogram
 from cryptoliq_assets.orchestration.runner import Runner
 from cryptoliq_assets.serving.prediction_log import PredictionLog
@@ -140,7 +140,7 @@ def test_predictions_that_stop_are_told_of_the_entry_point_that_stopped(tmp_path
             with path.open("a") as file:
                 file.write(json.dumps(row) + "\n")
     found = {
-        each.where: each.level for each in prediction_conditions(settings, now) if each.kind == "predictions_stopped"
+        each.where: each.level for each in find_service_problems(settings, now) if each.kind == "predictions_stopped"
     }
     assert found == {"service": "ok", "app": "ok", "command": "fail"}
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.monitoring.data.feed_diagnosis import judge
-from cryptoliq_assets.monitoring.data.feed_metrics import vitals
+from cryptoliq_assets.monitoring.data.feed_diagnosis import diagnose_feed
+from cryptoliq_assets.monitoring.data.feed_metrics import measure_feed
 from cryptoliq_assets.orchestration.checks.raw import against_previous
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.frames import day, raw_rows, received
@@ -27,7 +27,7 @@ def market(number: int, *, coins: range = range(40), **said: object) -> list[dic
 
 def faults(rows: list[dict]) -> dict[str, str]:
     """Faults of the newest day, with what is said of each."""
-    verdict = judge(vitals(raw_rows(rows)), LIMITS)
+    verdict = diagnose_feed(measure_feed(raw_rows(rows)), LIMITS)
     return {kind: verdict.found[kind] for kind in verdict.faults}
 
 
@@ -69,9 +69,9 @@ def test_a_snapshot_that_repeats_the_one_before_is_a_fault_and_coins_without_tra
 
 
 def test_a_snapshot_of_more_than_a_week_before_is_no_neighbour() -> None:
-    signs = vitals(raw_rows(market(1) + market(9, coins=range(2))))
+    signs = measure_feed(raw_rows(market(1) + market(9, coins=range(2))))
     assert np.isnan(signs["coins_kept"].iloc[-1])
-    assert vitals(raw_rows(market(1) + market(8, coins=range(2))))["coins_kept"].iloc[-1] == 0.05
+    assert measure_feed(raw_rows(market(1) + market(8, coins=range(2))))["coins_kept"].iloc[-1] == 0.05
 
 
 def test_the_check_judges_the_newest_day_of_the_run_across_the_turn_of_a_month_by_the_monitor_s_limits(tmp_path):
@@ -105,6 +105,6 @@ def test_the_check_fails_exactly_where_the_monitor_raises_a_fault(tmp_path):
     for newest in broken:
         rows = raw_rows(sound + newest)
         store.write("raw_snapshots", received(rows), ["2025-03"])
-        verdict = judge(vitals(rows), settings)
+        verdict = diagnose_feed(measure_feed(rows), settings)
         assert verdict.date == pd.Timestamp(day(3)).date()
         assert against_previous(settings, store, ["2025-03"]).passed == (not verdict.faults)

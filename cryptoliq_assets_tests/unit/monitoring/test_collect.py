@@ -10,7 +10,7 @@ from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.ingestion.landing.catalog import DiscoveredFile
 from cryptoliq_assets.monitoring.alerting.dispatch import update_incidents
 from cryptoliq_assets.monitoring.collect import REPORTS, collect_findings
-from cryptoliq_assets.monitoring.data.files import refused_file_conditions, refused_row_conditions
+from cryptoliq_assets.monitoring.data.files import find_rejected_files, find_rejected_rows
 from cryptoliq_assets.monitoring.findings import FAIL, OK, WARN, Finding
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.frames import raw_rows, received as received_rows
@@ -26,8 +26,8 @@ def settings(tmp_path: Path) -> Settings:
     return make_settings(home_dir=tmp_path / "home")
 
 
-def by_key(conditions: list[Finding]) -> dict[str, Finding]:
-    return {condition.key: condition for condition in conditions}
+def by_key(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.key: finding for finding in findings}
 
 
 # Reports.
@@ -36,9 +36,9 @@ def by_key(conditions: list[Finding]) -> dict[str, Finding]:
 @pytest.mark.parametrize("name", REPORTS)
 def test_the_conditions_of_each_report_are_among_those_of_the_home_the_good_ones_too(settings, name):
     told = [Finding("feature_drift", level, where, "PSI") for level, where in ((OK, "a"), (WARN, "b"))]
-    write_json(settings.reports_dir / name, {"conditions": [condition.to_dict() for condition in told]})
+    write_json(settings.reports_dir / name, {"conditions": [finding.to_dict() for finding in told]})
     found = by_key(collect_findings(settings, NOON))
-    assert [found[condition.key] for condition in told] == told
+    assert [found[finding.key] for finding in told] == told
     assert found[f"report_broken/reports/{name}"].level == OK
 
 
@@ -68,12 +68,12 @@ def test_a_report_that_cannot_be_read_is_a_failure_of_its_own_and_hides_no_other
 def test_what_can_be_looked_at_now_counts_in_place_of_what_an_older_report_says_of_it(settings):
     yesterday = Finding("data_stale", FAIL, "raw_snapshots", "9.5 days old")
     write_json(settings.reports_dir / "prediction_metrics.json", {"conditions": [yesterday.to_dict()]})
-    found = [condition for condition in collect_findings(settings, NOON) if condition.key == yesterday.key]
-    assert [condition.level for condition in found] == [OK]
+    found = [finding for finding in collect_findings(settings, NOON) if finding.key == yesterday.key]
+    assert [finding.level for finding in found] == [OK]
 
 
 def test_an_empty_home_has_nothing_that_is_not_well_and_stays_empty(settings):
-    assert {condition.level for condition in collect_findings(settings, NOON)} <= {OK}
+    assert {finding.level for finding in collect_findings(settings, NOON)} <= {OK}
     assert not settings.home_dir.exists()
 
 
@@ -88,7 +88,7 @@ def test_a_damaged_catalogue_is_one_failure_and_hides_no_missing_day(settings):
     rows = received_rows(raw_rows([{"coin": "A", "day": day} for day in (1, 2, 3, 7, 8)]))
     store.write("raw_snapshots", rows, ["2025-03"])
     settings.catalogue_path.write_bytes(b"no database" * 1000)
-    failed = {condition.key for condition in collect_findings(settings, NOON, store=store) if condition.level == FAIL}
+    failed = {finding.key for finding in collect_findings(settings, NOON, store=store) if finding.level == FAIL}
     assert failed == {"data_damaged/stored bytes", "data_stale/raw_snapshots", "days_missing/raw_snapshots"}
 
 
@@ -118,7 +118,7 @@ def received(settings: Settings) -> Received:
 
 
 def refused_files(settings: Settings, now: dt.datetime) -> dict[str, str]:
-    return {each.where: each.level for each in refused_file_conditions(settings, now)}
+    return {each.where: each.level for each in find_rejected_files(settings, now)}
 
 
 def test_refused_files_are_one_condition_a_day_which_names_them_and_why(settings, received):
@@ -126,7 +126,7 @@ def test_refused_files_are_one_condition_a_day_which_names_them_and_why(settings
     for number in range(12):
         received.file(f"bad{number:02d}.csv", at=NOON, refused="no column price")
     received.file("later.csv", at=NOON + DAY, refused="empty")
-    found = {each.where: each for each in refused_file_conditions(settings, NOON + DAY)}
+    found = {each.where: each for each in find_rejected_files(settings, NOON + DAY)}
     assert found["files of 2025-08-01"].level == WARN
     assert found["files of 2025-08-01"].what.startswith("12 file(s) were refused: bad00.csv: no column price; bad01")
     assert found["files of 2025-08-01"].what.endswith("; and 2 more")
@@ -163,10 +163,10 @@ def test_rows_refused_of_a_file_that_was_let_in_are_a_warning_with_their_number(
     home.drop(file_name(day), "\n".join([lines[0], *spoilt]).encode())
     home.look()
     home.intake.take_in(home.plan().months)
-    (condition,) = refused_row_conditions(settings)
+    (finding,) = find_rejected_rows(settings)
     lost = sum("yesterday" in line for line in spoilt)
-    assert condition.level == WARN
-    assert condition.what == f"rows were refused: {file_name(day)}: {lost} of {len(spoilt)} rows"
+    assert finding.level == WARN
+    assert finding.what == f"rows were refused: {file_name(day)}: {lost} of {len(spoilt)} rows"
 
 
 def test_files_that_are_all_well_are_told_as_well(settings):
@@ -174,4 +174,4 @@ def test_files_that_are_all_well_are_told_as_well(settings):
     home.drop(file_name(dt.date(2022, 12, 30)), snapshot([dt.date(2022, 12, 30)], missing=0))
     home.look()
     home.intake.take_in(home.plan().months)
-    assert [condition.level for condition in refused_row_conditions(settings)] == [OK]
+    assert [finding.level for finding in find_rejected_rows(settings)] == [OK]

@@ -13,8 +13,8 @@ from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.ingestion.landing.catalog import Catalog, DiscoveredFile
 from cryptoliq_assets.monitoring.alerting.dispatch import read_state, update_incidents
-from cryptoliq_assets.monitoring.alerting.incident_actions import NoSuchIncident, close_incident, silence_kind
-from cryptoliq_assets.monitoring.alerting.incidents import Incident, close, step
+from cryptoliq_assets.monitoring.alerting.incident_actions import UnknownIncidentError, close_incident, silence_kind
+from cryptoliq_assets.monitoring.alerting.incidents import Incident, advance_incidents, mark_closed
 from cryptoliq_assets.monitoring.collect import collect_findings
 from cryptoliq_assets.monitoring.findings import FAIL, OK, WARN, Finding
 from cryptoliq_assets.serving.home_views import health_view
@@ -35,9 +35,9 @@ def settings(tmp_path: Path) -> Settings:
     return make_settings(home_dir=tmp_path / "home")
 
 
-def look(settings: Settings, minutes: float, *conditions: Finding, **said) -> list[str]:
+def look(settings: Settings, minutes: float, *findings: Finding, **said) -> list[str]:
     """One look; what was to be delivered of it."""
-    notices = update_incidents(settings, conditions, NOON + minutes * MINUTE, **said).notices
+    notices = update_incidents(settings, findings, NOON + minutes * MINUTE, **said).notices
     return [notice.event for notice in notices if not notice.silenced]
 
 
@@ -87,10 +87,10 @@ def test_closing_the_incident_of_a_failed_run_ends_it_and_the_next_failed_run_is
 
 def test_what_is_not_open_cannot_be_closed_and_the_error_lists_what_is(settings):
     look(settings, 0, stale())
-    with pytest.raises(NoSuchIncident, match=f"'abc'; open: {stale().id} \\(data_stale/raw_snapshots\\)"):
+    with pytest.raises(UnknownIncidentError, match=f"'abc'; open: {stale().id} \\(data_stale/raw_snapshots\\)"):
         close_incident(settings, "abc", NOON, by="anna")
     close_incident(settings, stale().id, NOON, by="anna")
-    with pytest.raises(NoSuchIncident, match="open: none"):
+    with pytest.raises(UnknownIncidentError, match="open: none"):
         close_incident(settings, stale().id, NOON, by="anna")
 
 
@@ -159,14 +159,14 @@ LEVELS = st.sampled_from([OK, WARN, FAIL, None])
 def test_no_story_raises_a_closed_incident_that_neither_recovered_nor_grew_worse(before, after):
     incidents, now = {}, NOON
     for level in [*before, FAIL]:
-        incidents, _ = step(incidents, [stale(level)] if level else [], now, repeat=DAY)
+        incidents, _ = advance_incidents(incidents, [stale(level)] if level else [], now, repeat=DAY)
         now += HOUR
-    incidents = {key: close(incident, now, by="anna", reason=None) for key, incident in incidents.items()}
+    incidents = {key: mark_closed(incident, now, by="anna", reason=None) for key, incident in incidents.items()}
     for level in after:
         incidents = {
-            key: Incident.of(json.loads(json.dumps(incident.to_dict()))) for key, incident in incidents.items()
+            key: Incident.from_dict(json.loads(json.dumps(incident.to_dict()))) for key, incident in incidents.items()
         }
-        incidents, notices = step(incidents, [stale(level)] if level else [], now, repeat=DAY)
+        incidents, notices = advance_incidents(incidents, [stale(level)] if level else [], now, repeat=DAY)
         assert notices == []
         now += HOUR
 
@@ -177,8 +177,8 @@ def test_nothing_of_a_silenced_kind_is_delivered_and_what_is_open_at_the_end_is_
     for place, level in enumerate([*levels, levels[-1], levels[-1]]):
         silent = start <= place < start + length and place < len(levels)
         silenced = ["data_stale"] if silent else []
-        conditions = [stale(level)] if level else []
-        incidents, notices = step(incidents, conditions, NOON + place * HOUR, repeat=DAY, silenced=silenced)
+        findings = [stale(level)] if level else []
+        incidents, notices = advance_incidents(incidents, findings, NOON + place * HOUR, repeat=DAY, silenced=silenced)
         assert all(notice.silenced == silent for notice in notices)
         for notice in notices:
             if not notice.silenced:

@@ -13,9 +13,9 @@ from cryptoliq_assets.monitoring.alerting.incidents import (
     REMINDED,
     RETURNED,
     Incident,
-    step,
+    advance_incidents,
 )
-from cryptoliq_assets.monitoring.findings import FAIL, KINDS, OK, WARN, Finding
+from cryptoliq_assets.monitoring.findings import ALERT_KINDS, FAIL, OK, WARN, Finding
 
 NOON = dt.datetime(2025, 8, 1, 12, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
@@ -30,10 +30,10 @@ def story(*looks: tuple[float, list[Finding]]) -> list[tuple[float, str, str]]:
     """(minutes, event, place) of each notice of looks at the given minutes."""
     incidents: dict[str, Incident] = {}
     told = []
-    for minutes, conditions in looks:
-        incidents, notices = step(incidents, conditions, NOON + minutes * MINUTE, repeat=DAY)
+    for minutes, findings in looks:
+        incidents, notices = advance_incidents(incidents, findings, NOON + minutes * MINUTE, repeat=DAY)
         # As it is kept between two looks.
-        incidents = {key: Incident.of(incident.to_dict()) for key, incident in incidents.items()}
+        incidents = {key: Incident.from_dict(incident.to_dict()) for key, incident in incidents.items()}
         told += [(minutes, notice.event, notice.where) for notice in notices]
     return told
 
@@ -68,7 +68,7 @@ def test_a_warning_that_becomes_a_failure_is_told_at_once_and_only_the_first_tim
 def test_a_condition_that_nothing_reports_any_more_has_not_recovered_and_is_told_again_after_a_day():
     looks = [(0, [stale()]), *((minute, []) for minute in range(10, 1500, 10))]
     assert events(*looks) == [(0, OPENED), (1440, REMINDED)]
-    _, (notice,) = step(step({}, [stale()], NOON, repeat=DAY)[0], [], NOON + DAY, repeat=DAY)
+    _, (notice,) = advance_incidents(advance_incidents({}, [stale()], NOON, repeat=DAY)[0], [], NOON + DAY, repeat=DAY)
     assert "nothing has looked at it since 2025-08-01T12:00" in notice.what
 
 
@@ -92,28 +92,28 @@ def test_what_comes_back_after_a_day_is_a_new_incident():
 def test_two_places_are_two_incidents_and_the_worst_of_one_key_counts():
     looks = [(0, [stale(WARN), stale(OK, where="other"), stale(FAIL)]), (1, [stale(WARN, where="other")])]
     assert story(*looks) == [(0, OPENED, "raw_snapshots"), (1, OPENED, "other")]
-    incidents, _ = step({}, looks[0][1], NOON, repeat=DAY)
+    incidents, _ = advance_incidents({}, looks[0][1], NOON, repeat=DAY)
     assert incidents["data_stale/raw_snapshots"].level == FAIL
 
 
 def test_a_notice_says_what_where_since_when_and_what_to_do():
-    _, (notice,) = step({}, [stale(since="2025-07-30")], NOON, repeat=DAY)
+    _, (notice,) = advance_incidents({}, [stale(since="2025-07-30")], NOON, repeat=DAY)
     assert notice.subject == "FAIL: Data is stale: raw_snapshots"
     assert notice.text.splitlines() == [
         "it is fail",
         "where: raw_snapshots",
         "since: 2025-07-30",
-        f"what to do: {KINDS['data_stale'].to_do}",
+        f"what to do: {ALERT_KINDS['data_stale'].remedy}",
         f"ID: {stale().id} (`cryptoliq alerts close {stale().id}` closes the incident)",
     ]
-    _, (unknown,) = step({}, [stale()], NOON, repeat=DAY)
+    _, (unknown,) = advance_incidents({}, [stale()], NOON, repeat=DAY)
     assert unknown.since == "2025-08-01T12:00:00+00:00"
 
 
 def test_a_recovery_says_what_is_so_now_and_asks_for_nothing():
-    incidents, _ = step({}, [stale(since="2025-07-30")], NOON, repeat=DAY)
+    incidents, _ = advance_incidents({}, [stale(since="2025-07-30")], NOON, repeat=DAY)
     for minutes in (1, 7):
-        incidents, notices = step(incidents, [stale(OK)], NOON + minutes * MINUTE, repeat=DAY)
+        incidents, notices = advance_incidents(incidents, [stale(OK)], NOON + minutes * MINUTE, repeat=DAY)
     (notice,) = notices
     assert (notice.subject, notice.level) == ("OK again: Data is stale: raw_snapshots", OK)
     assert notice.text.splitlines() == ["it is ok", "where: raw_snapshots", "since: 2025-07-30"]
@@ -140,7 +140,7 @@ LOOKS = st.lists(
 
 def timed(steps: list[tuple[int, list[Finding]]]) -> list[tuple[float, list[Finding]]]:
     minutes = itertools.accumulate(wait for wait, _ in steps)
-    return [(minute, conditions) for minute, (_, conditions) in zip(minutes, steps, strict=True)]
+    return [(minute, findings) for minute, (_, findings) in zip(minutes, steps, strict=True)]
 
 
 def by_place(told: list[tuple[float, str, str]], place: str) -> list[tuple[float, str]]:
@@ -175,29 +175,31 @@ def test_every_opened_incident_that_stays_well_for_a_day_has_exactly_one_recover
 
 @given(LOOKS, st.randoms())
 def test_the_order_of_the_conditions_of_a_look_does_not_matter(steps, random):
-    mixed = [(wait, random.sample(conditions, len(conditions))) for wait, conditions in steps]
+    mixed = [(wait, random.sample(findings, len(findings))) for wait, findings in steps]
     one, other = {}, {}
-    for (minutes, conditions), (_, shuffled) in zip(timed(steps), timed(mixed), strict=True):
+    for (minutes, findings), (_, shuffled) in zip(timed(steps), timed(mixed), strict=True):
         at = NOON + minutes * MINUTE
-        one, told = step(one, conditions, at, repeat=DAY)
-        other, told_too = step(other, shuffled, at, repeat=DAY)
+        one, told = advance_incidents(one, findings, at, repeat=DAY)
+        other, told_too = advance_incidents(other, shuffled, at, repeat=DAY)
         assert (one, told) == (other, told_too)
 
 
 @given(LOOKS)
 def test_between_two_notices_of_a_place_that_stays_bad_lies_a_day_but_for_growing_worse(steps):
-    bad = [(wait, [condition for condition in conditions if condition.level != OK]) for wait, conditions in steps]
+    bad = [(wait, [finding for finding in findings if finding.level != OK]) for wait, findings in steps]
     for place in "ab":
         told = [at for at, what in by_place(story(*timed(bad)), place) if what != ESCALATED]
         assert all(later - earlier >= 1440 for earlier, later in itertools.pairwise(told))
 
 
 def test_a_clock_that_is_set_back_tells_nothing_twice():
-    incidents, _ = step({}, [stale()], NOON, repeat=DAY)
-    assert step(incidents, [stale()], NOON - 3 * DAY, repeat=DAY)[1] == []
+    incidents, _ = advance_incidents({}, [stale()], NOON, repeat=DAY)
+    assert advance_incidents(incidents, [stale()], NOON - 3 * DAY, repeat=DAY)[1] == []
 
 
 @pytest.mark.parametrize("level", [WARN, FAIL])
 def test_an_incident_comes_back_from_the_state_file_as_it_was(level):
-    (incident,) = step({}, [stale(level, since="2025-07-30", figures={"age": 3.5})], NOON, repeat=DAY)[0].values()
-    assert Incident.of(incident.to_dict()) == incident
+    (incident,) = advance_incidents({}, [stale(level, since="2025-07-30", figures={"age": 3.5})], NOON, repeat=DAY)[
+        0
+    ].values()
+    assert Incident.from_dict(incident.to_dict()) == incident

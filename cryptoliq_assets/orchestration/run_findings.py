@@ -1,4 +1,4 @@
-"""Observed: what Dagster's instance knows of runs and of checks, as conditions.
+"""Observed: what Dagster's instance knows of runs and of checks, as findings.
 
 A job is as its last finished run: a failure is over when the job next succeeds. A check is failed for the months of the run
 that failed it, until a later evaluation of those months passes: a pass of other months says nothing of them.
@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from cryptoliq_assets.core import months_between
-from cryptoliq_assets.monitoring import FAIL, OK, WARN, Finding, broken_condition, working_condition
+from cryptoliq_assets.monitoring import FAIL, OK, WARN, Finding, make_failure_finding, make_success_finding
 from cryptoliq_assets.monitoring.alerting import AlertState
 from cryptoliq_assets.orchestration.jobs import REFUSED_TAG
 from cryptoliq_assets.orchestration.table_assets import RANGE_END_TAG, RANGE_START_TAG
@@ -36,10 +36,10 @@ _WHOLE = "all"
 
 
 @dataclass(frozen=True)
-class RunConditions:
-    """Conditions of jobs and checks, and how far each check's evaluations were read."""
+class RunFindings:
+    """Findings of jobs and checks, and how far each check's evaluations were read."""
 
-    conditions: list[Finding] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     checks: dict[str, Any] = field(default_factory=dict)
 
 
@@ -55,24 +55,24 @@ def watched_checks(
 
 def observe(
     instance: dg.DagsterInstance, *, jobs: Iterable[str], checks: list[dg.AssetCheckKey], state: AlertState
-) -> RunConditions:
+) -> RunFindings:
     """What is new since `state` of the last finished run of each job and of each check; cheap where nothing is."""
-    runs = [condition for job in jobs if (condition := _job_condition(instance, job, state))]
-    found = _check_conditions(instance, checks, state)
-    return RunConditions([*runs, *found.conditions], found.checks)
+    runs = [finding for job in jobs if (finding := _make_job_finding(instance, job, state))]
+    found = _make_check_findings(instance, checks, state)
+    return RunFindings([*runs, *found.findings], found.checks)
 
 
 def observe_guarded(
     instance: dg.DagsterInstance, *, jobs: Iterable[str], checks: list[dg.AssetCheckKey], state: AlertState
-) -> tuple[RunConditions, list[Finding]]:
+) -> tuple[RunFindings, list[Finding]]:
     """The same, with `monitor_broken` of it: where the instance cannot be read, nothing is new of runs and checks."""
     try:
-        return observe(instance, jobs=jobs, checks=checks, state=state), [working_condition(PART)]
-    except Exception as error:  # All else is evaluated and delivered; the condition says what failed.
-        return RunConditions(), [broken_condition(PART, error)]
+        return observe(instance, jobs=jobs, checks=checks, state=state), [make_success_finding(PART)]
+    except Exception as error:  # All else is evaluated and delivered; the finding says what failed.
+        return RunFindings(), [make_failure_finding(PART, error)]
 
 
-def run_condition(instance: dg.DagsterInstance, run: dg.DagsterRun, *, at: float | None) -> Finding:
+def make_run_finding(instance: dg.DagsterInstance, run: dg.DagsterRun, *, at: float | None) -> Finding:
     """What a finished run says of its job; at: when it ended, in seconds since 1970."""
     since = dt.datetime.fromtimestamp(at, dt.UTC).isoformat(timespec="seconds") if at else None
     where = "runs of chosen assets" if run.job_name == CHOSEN_ASSETS else run.job_name
@@ -86,7 +86,7 @@ def run_condition(instance: dg.DagsterInstance, run: dg.DagsterRun, *, at: float
     return Finding("run_failed", FAIL, where, f"run {run.run_id[:8]} failed: {'; '.join(reasons)}", since, figures)
 
 
-def _job_condition(instance: dg.DagsterInstance, job: str, state: AlertState) -> Finding | None:
+def _make_job_finding(instance: dg.DagsterInstance, job: str, state: AlertState) -> Finding | None:
     """None where no run of the job has finished, or the last one was seen before. Runs that were refused say nothing of it."""
     records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_FINISHED), limit=_MOST_REFUSED)
     records = [record for record in records if REFUSED_TAG not in record.dagster_run.tags]
@@ -96,7 +96,7 @@ def _job_condition(instance: dg.DagsterInstance, job: str, state: AlertState) ->
     seen = state.seen.get(f"run_failed/{'runs of chosen assets' if job == CHOSEN_ASSETS else job}")
     if seen and seen.figures.get("run_id") == run.run_id:
         return None
-    return run_condition(instance, run, at=records[0].end_time)
+    return make_run_finding(instance, run, at=records[0].end_time)
 
 
 def _reasons(instance: dg.DagsterInstance, run_id: str) -> tuple[list[str], bool]:
@@ -117,9 +117,9 @@ def _reasons(instance: dg.DagsterInstance, run_id: str) -> tuple[list[str], bool
     return listed or ["its log says no reason"], kinds == {"DagsterAssetCheckFailedError"}
 
 
-def _check_conditions(instance: dg.DagsterInstance, keys: list[dg.AssetCheckKey], state: AlertState) -> RunConditions:
-    """Conditions of checks with new evaluations, and of those that are declared no more."""
-    conditions, read = [], {}
+def _make_check_findings(instance: dg.DagsterInstance, keys: list[dg.AssetCheckKey], state: AlertState) -> RunFindings:
+    """Findings of checks with new evaluations, and of those that are declared no more."""
+    findings, read = [], {}
     storage = instance.event_log_storage
     for key, latest in storage.get_latest_asset_check_execution_by_key(keys).items():
         name = _name(key)
@@ -128,23 +128,23 @@ def _check_conditions(instance: dg.DagsterInstance, keys: list[dg.AssetCheckKey]
             continue
         history = storage.get_asset_check_execution_history(key, limit=_MOST_EVALUATIONS)
         fresh = [record for record in reversed(history) if record.id > known["id"] or record.id in known["waits"]]
-        failing, condition = set(known["failing"]), None
+        failing, finding = set(known["failing"]), None
         for record in filter(_is_done, fresh):
             months = [] if key.name in _OF_THE_NEWEST else _months(instance, record.run_id)
             failing = _after(failing, months, record.evaluation.passed)
-            condition = _condition(name, record, condition or state.seen.get(f"validation_failed/{name}"), failing)
-        conditions += [condition] if condition else []
+            finding = _make_check_finding(name, record, finding or state.seen.get(f"validation_failed/{name}"), failing)
+        findings += [finding] if finding else []
         # Planned, and not evaluated yet: it is read when it is, whatever comes in between.
         waits = [record.id for record in fresh if not _is_done(record) and not _has_ended(instance, record.run_id)]
         read[name] = {"id": max(latest.id, known["id"]), "waits": waits, "failing": sorted(failing)}
     declared = {_name(key) for key in keys}
-    for condition in state.seen.values():
-        if condition.kind == "validation_failed" and condition.level != OK and condition.where not in declared:
-            conditions.append(Finding("validation_failed", OK, condition.where, "there is no such check any more"))
-    return RunConditions(conditions, read)
+    for finding in state.seen.values():
+        if finding.kind == "validation_failed" and finding.level != OK and finding.where not in declared:
+            findings.append(Finding("validation_failed", OK, finding.where, "there is no such check any more"))
+    return RunFindings(findings, read)
 
 
-def _condition(name: str, record: Any, before: Finding | None, failing: set[str]) -> Finding:
+def _make_check_finding(name: str, record: Any, before: Finding | None, failing: set[str]) -> Finding:
     evaluation = record.evaluation
     since = dt.datetime.fromtimestamp(record.create_timestamp, dt.UTC).isoformat(timespec="seconds")
     figures = {"run_id": record.run_id}
