@@ -63,7 +63,7 @@ def preprocess_files(
     for number, path in enumerate(paths, 1):
         snapshot = dry_run_file(path, settings, today=today)
         if snapshot.rows is None:
-            refused[str(path)] = str(snapshot.refusal)
+            refused[str(path)] = str(snapshot.rejection)
         else:
             tables.append(snapshot.rows)
         progress(f"read {number:,} of {len(paths):,} files")

@@ -100,7 +100,7 @@ def check_file(
         content = to_csv([row for line, row in enumerate(rows, start=2) if line not in refused], columns)
         parsed = parse_content(name, content, settings, today=today)
     if parsed.rows is None:
-        raise OutputRejectedError(f"{name} is not written, ingest would refuse it: {parsed.refusal}")
+        raise OutputRejectedError(f"{name} is not written, ingest would refuse it: {parsed.rejection}")
     return content, left_out
 
 

@@ -227,7 +227,7 @@ class Intake:
             if refused_rows is not None:
                 files[rows_path(quarantine, file.name)] = refused_rows
             if snapshot.rows is None:
-                refused.append((file, str(snapshot.refusal)))
+                refused.append((file, str(snapshot.rejection)))
                 continue
             archived_as = file.name if file.name not in archived else self._archive_name(file, content)
             files[archive / archived_as] = content

@@ -112,7 +112,7 @@ class MonthRows:
                 if snapshot.rows is None:
                     raise ValueError(
                         f"archived file {file.archived_as}, accepted on {file.arrived_at}, is now refused: "
-                        f"{snapshot.refusal}"
+                        f"{snapshot.rejection}"
                     )
                 rows[file.arrival] = snapshot.rows
         return rows

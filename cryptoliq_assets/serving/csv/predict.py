@@ -156,10 +156,10 @@ def _parse(content: bytes, settings: Settings, *, today: dt.date) -> ParsedSnaps
         change_unit=settings.ingestion.change_unit,
         max_rejected_fraction=1.0,
         sha256="",
-        questions=True,
+        inference=True,
     )
     if parsed.rows is None and parsed.report["refusal_code"] != "no_usable_rows":
-        raise InputRefused(str(parsed.refusal))
+        raise InputRefused(str(parsed.rejection))
     return parsed
 
 

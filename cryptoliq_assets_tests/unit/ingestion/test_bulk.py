@@ -31,7 +31,7 @@ def alone(file: RawFile, **options: object) -> ParsedSnapshot:
 def assert_same(one: ParsedSnapshot, other: ParsedSnapshot) -> None:
     assert one.report == other.report
     assert list(one.report) == list(other.report)
-    assert one.refusal == other.refusal
+    assert one.rejection == other.rejection
     assert one.rejected_rows.equals(other.rejected_rows)
     assert (one.rows is None) == (other.rows is None)
     if one.rows is not None:

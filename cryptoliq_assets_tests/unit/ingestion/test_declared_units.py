@@ -36,7 +36,7 @@ def test_a_declared_unit_is_taken_told_and_is_no_column_of_the_rows(unit: str, c
 def test_rows_that_disagree_refuse_the_file_naming_line_column_value_and_what_was_expected() -> None:
     parsed = parse(f"{BITCOIN},percent", f"{ETHEREUM},percent", f"{TETHER},fraction")
     assert (parsed.rows, parsed.report["refusal_code"]) == (None, "bad_change_unit")
-    assert parsed.refusal == (
+    assert parsed.rejection == (
         "line 4: change_unit is 'fraction'; expected percent or fraction, the same in every row of the file; "
         "the rows before it say 'percent'"
     )
@@ -46,12 +46,12 @@ def test_rows_that_disagree_refuse_the_file_naming_line_column_value_and_what_wa
 def test_another_word_refuses_the_file(word: str) -> None:
     parsed = parse(f"{BITCOIN},{word}", f"{ETHEREUM},{word}")
     assert parsed.report["refusal_code"] == "bad_change_unit"
-    assert parsed.refusal.startswith(f"line 2: change_unit is '{word}'; expected percent or fraction")
+    assert parsed.rejection.startswith(f"line 2: change_unit is '{word}'; expected percent or fraction")
 
 
 def test_a_row_that_does_not_say_what_the_others_do_refuses_the_file_though_it_is_refused_itself() -> None:
     parsed = parse(f"{BITCOIN},percent", f"{ETHEREUM.replace('2700', '-1')},")
-    assert parsed.refusal.startswith("line 3: change_unit is ''")
+    assert parsed.rejection.startswith("line 3: change_unit is ''")
 
 
 def test_a_column_that_is_empty_in_every_row_declares_nothing() -> None:
@@ -63,8 +63,8 @@ def test_a_column_that_is_empty_in_every_row_declares_nothing() -> None:
 def test_a_declaration_that_values_below_minus_1_contradict_refuses_the_file() -> None:
     parsed = parse(f"{BITCOIN},fraction", f"{ETHEREUM},fraction")
     assert parsed.report["refusal_code"] == "unit_conflict"
-    assert "change_unit is fraction" in parsed.refusal
-    assert "24h is percent (2 of 2 values of 24h are below -1)" in parsed.refusal
+    assert "change_unit is fraction" in parsed.rejection
+    assert "24h is percent (2 of 2 values of 24h are below -1)" in parsed.rejection
 
 
 def test_a_header_that_names_it_twice_is_refused() -> None:

@@ -299,8 +299,8 @@ def test_a_file_is_refused_whole_with_its_own_reason(content: bytes, code: str, 
     parsed = parse(content)
     assert parsed.rows is None
     assert (parsed.report["refusal_code"], parsed.report["accepted"], parsed.report["rows_kept"]) == (code, False, 0)
-    assert said in parsed.refusal
-    assert parsed.report["issues"][0] == f"refused: {parsed.refusal}"
+    assert said in parsed.rejection
+    assert parsed.report["issues"][0] == f"refused: {parsed.rejection}"
 
 
 def test_the_good_rows_of_a_refused_file_are_counted_with_it() -> None:
@@ -327,8 +327,8 @@ def test_columns_that_disagree_about_their_unit_refuse_the_file() -> None:
     ]
     parsed = parse(table(*lines))
     assert parsed.report["refusal_code"] == "unit_conflict"
-    assert "1h is percent" in parsed.refusal
-    assert "24h is fraction" in parsed.refusal
+    assert "1h is percent" in parsed.rejection
+    assert "24h is fraction" in parsed.rejection
 
 
 def test_the_unit_does_not_depend_on_the_day_it_is_read() -> None:
@@ -375,7 +375,7 @@ def test_a_name_whose_date_no_row_has_is_an_issue_and_no_refusal() -> None:
 
 def test_a_file_refused_unread_has_a_report_of_the_same_form() -> None:
     unread = ParsedSnapshot.rejected_unread(NAME, size=2**31, reason="2,048 MiB, more than allowed")
-    assert (unread.rows, unread.refusal) == (None, "2,048 MiB, more than allowed")
+    assert (unread.rows, unread.rejection) == (None, "2,048 MiB, more than allowed")
     assert unread.report.keys() == parse(table(BITCOIN)).report.keys()
     assert unread.report["size_bytes"] == 2**31
 
@@ -440,7 +440,7 @@ def check_promises(content: bytes) -> None:
     assert parsed.rejected_rows.num_rows == sum(report["rows_refused"].values()) - report["rows_refused"].get(
         "file_refused", 0
     )
-    assert report["accepted"] == (parsed.refusal is None) == (parsed.rows is not None)
+    assert report["accepted"] == (parsed.rejection is None) == (parsed.rows is not None)
     if parsed.rows is None:
         return
     frame = parsed.rows.to_pandas()
