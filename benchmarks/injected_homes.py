@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from injected import FEED
 
-from cryptoliq_assets.core import Settings, encoded
+from cryptoliq_assets.core import Settings, encode_line
 from cryptoliq_assets.modeling.registry import store_of
 from cryptoliq_assets.monitoring import OK, collect_findings
 from cryptoliq_assets.monitoring.data import FEED_COLUMNS, diagnose_feed, measure_feed
@@ -91,7 +91,7 @@ def _predictions(settings: Settings, *, now: dt.datetime, until: dt.datetime) ->
     at = now - dt.timedelta(days=PREDICTION_DAYS)
     while at <= until:
         line = {"at": at.timestamp(), "event": "prediction", "mode": "single", "inputs": asked, "output": told}
-        content = encoded({**line, "version": version, "seconds": 0.002})
+        content = encode_line({**line, "version": version, "seconds": 0.002})
         for path in (settings.predictions_dir / f"{at:%Y-%m-%d}.jsonl", settings.logs_dir / "app.log"):
             with path.open("ab") as handle:
                 handle.write(content)

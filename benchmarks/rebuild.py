@@ -26,7 +26,7 @@ from cryptoliq_assets.cleaning import clean_snapshots
 from cryptoliq_assets.core import Settings, add_months, date_span, months_between
 from cryptoliq_assets.features import engineer_features
 from cryptoliq_assets.ingestion.landing import Intake
-from cryptoliq_assets.labels import LABELLED_FROM, label_targets
+from cryptoliq_assets.labels import LABEL_INPUT_COLUMNS, label_targets
 from cryptoliq_assets.orchestration import Runner
 from cryptoliq_assets.schemas import BASE_SERIES, HALF_LIVES, LAGS, MEAN_WINDOWS, N_LAGGED_SERIES, STD_WINDOWS
 from cryptoliq_assets.simulation import simulate_market, write_snapshots
@@ -84,7 +84,7 @@ def work(settings: Settings) -> None:
             store.write("engineered_features", features, months)
         with stage("read"):
             labelled = store.read(
-                "engineered_features", months_between(first, add_months(last, 1)), columns=list(LABELLED_FROM)
+                "engineered_features", months_between(first, add_months(last, 1)), columns=list(LABEL_INPUT_COLUMNS)
             )
         with stage("labels"):
             labels = label_targets(labelled, horizon_days=settings.horizon_days, since=since, until=until)

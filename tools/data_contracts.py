@@ -11,7 +11,7 @@ from cryptoliq_assets.schemas import (
     CONTRACT_COLUMNS,
     DERIVED_COLUMNS,
     OPTIONAL_COLUMNS,
-    PLAUSIBLE,
+    PLAUSIBLE_BOUNDS,
     REQUIRED_COLUMNS,
     TABLES,
     UNIT_COLUMN,
@@ -86,7 +86,7 @@ def document() -> str:
     names = {name: ", ".join(f"`{column}`" for column in columns) for name, columns in _COLUMN_SETS.items()}
     keys = "\n".join(f"| `{key}` | {meaning} |" for key, meaning in REPORT_KEYS.items())
     by_bounds: dict[str, list[str]] = {}
-    for name, bounds in PLAUSIBLE.items():
+    for name, bounds in PLAUSIBLE_BOUNDS.items():
         by_bounds.setdefault(str(bounds), []).append(f"`{name}`")
     plausible = "; ".join(f"{', '.join(columns)}: {bounds}" for bounds, columns in by_bounds.items())
     parts = [

@@ -12,10 +12,7 @@ import pandas as pd
 
 from cryptoliq_assets.core import FILL_BACKWARD_DAYS, FILL_FORWARD_DAYS
 from cryptoliq_assets.ingestion.quality import LEAST_CHANGE, find_outliers
-from cryptoliq_assets.schemas import CHANGE_COLUMNS, NUMBER_COLUMNS, PLAUSIBLE
-
-# Without these a row says nothing about liquidity.
-CRITICAL_COLUMNS = ("price", "24h_volume")
+from cryptoliq_assets.schemas import CHANGE_COLUMNS, CRITICAL_COLUMNS, NUMBER_COLUMNS, PLAUSIBLE_BOUNDS
 
 
 @dataclass
@@ -81,7 +78,7 @@ def _faults(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     for name, values in table.items():
         # Rows of earlier versions were stored without these bounds.
         scale = _PERCENT if name in CHANGE_COLUMNS else 1.0
-        faults[name] = PLAUSIBLE[name].excludes(values / scale)
+        faults[name] = PLAUSIBLE_BOUNDS[name].excludes(values / scale)
     faults["price"] |= table["price"] <= 0
     for name in ("24h_volume", "mkt_cap", "liquidity_ratio"):
         faults[name] |= table[name] < 0

@@ -15,7 +15,7 @@ import click
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from cryptoliq_assets.core import Settings, variable_of
+from cryptoliq_assets.core import Settings, variable_name
 from cryptoliq_assets.labels import check_formula
 
 # Command → module and function. Loaded when called: `cryptoliq --help` must not import Dagster and the learners.
@@ -112,7 +112,7 @@ def script() -> None:
 def settings_problem(error: ValidationError) -> str:
     """Name each wrong variable, its value (except of a secret), and what was expected."""
     return "; ".join(
-        f"{variable_of(fault['loc'])} is {'invalid' if fault['loc'] in Settings.SECRETS else repr(str(fault['input']))}: "
+        f"{variable_name(fault['loc'])} is {'invalid' if fault['loc'] in Settings.SECRETS else repr(str(fault['input']))}: "
         f"{_expectation(fault)}"
         for fault in error.errors()
     )

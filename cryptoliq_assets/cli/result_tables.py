@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.cli.terminal import console, print_line, table
-from cryptoliq_assets.core import Settings, read_object
+from cryptoliq_assets.core import Settings, read_json_object
 from cryptoliq_assets.forecasting import FLAGS, Accuracy, measure, read_realised, row_note
 from cryptoliq_assets.modeling.estimators import model_version_of, model_versions_in
 from cryptoliq_assets.monitoring import FAIL, OK, Finding, collect_findings
@@ -137,6 +137,6 @@ def _read(path: Path, made_by: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return read_object(path)
+        return read_json_object(path)
     except OSError as error:
         raise RuntimeError(f"{path} cannot be read ({error}); `{made_by}` writes it anew") from error

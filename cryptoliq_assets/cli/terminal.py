@@ -102,9 +102,9 @@ class NoHome(click.ClickException):
 
 def require_home(settings: Settings) -> None:
     """Raise NoHome where the home does not exist, cannot be read or was never set up. Nothing is created."""
-    from cryptoliq_assets.core import home_problem
+    from cryptoliq_assets.core import explain_missing_home
 
-    problem = home_problem(settings)
+    problem = explain_missing_home(settings)
     if problem:
         raise NoHome(
             f"{problem}: it is no home of cryptoliq. Name the home with --home or CRYPTOLIQ_HOME, or make one there with "

@@ -1,5 +1,5 @@
 from .atomic_write import (
-    free_path as free_path,
+    find_free_path as find_free_path,
     make_folder as make_folder,
     open_with_folder_mode as open_with_folder_mode,
     remove_temp_files as remove_temp_files,
@@ -28,8 +28,8 @@ from .calendar import (
     month_of as month_of,
     months_between as months_between,
 )
-from .config import RENAMED as RENAMED, Settings as Settings, variable_of as variable_of
-from .home import home_problem as home_problem, prepare_home as prepare_home
+from .config import RENAMED_SETTINGS as RENAMED_SETTINGS, Settings as Settings, variable_name as variable_name
+from .home import explain_missing_home as explain_missing_home, prepare_home as prepare_home
 from .html import (
     html_key_figures as html_key_figures,
     html_note as html_note,
@@ -39,18 +39,18 @@ from .html import (
 from .jsonl import (
     FileOffset as FileOffset,
     Journal as Journal,
-    append as append,
-    day_file as day_file,
-    encoded as encoded,
-    log_line as log_line,
-    now_text as now_text,
-    parsed as parsed,
-    read_on as read_on,
+    append_lines as append_lines,
+    daily_path_factory as daily_path_factory,
+    encode_line as encode_line,
+    make_log_entry as make_log_entry,
+    parse_line as parse_line,
+    read_new_lines as read_new_lines,
     remove_old_days as remove_old_days,
-    seconds_of as seconds_of,
+    to_unix_seconds as to_unix_seconds,
+    utc_timestamp as utc_timestamp,
 )
 from .locations import (
-    Place as Place,
+    Location as Location,
     file_state as file_state,
     is_remote as is_remote,
     list_names as list_names,
@@ -59,15 +59,15 @@ from .locations import (
 from .markdown import markdown_table as markdown_table
 from .safe_open import (
     MAX_DOCUMENT_BYTES as MAX_DOCUMENT_BYTES,
-    DamagedDocument as DamagedDocument,
-    UnreadError as UnreadError,
-    holds as holds,
+    DamagedDocumentError as DamagedDocumentError,
+    FileReadError as FileReadError,
+    has_content as has_content,
+    irregular_file_reason as irregular_file_reason,
     json_type as json_type,
-    not_regular as not_regular,
     open_stored as open_stored,
     parse_json as parse_json,
     read_json as read_json,
-    read_object as read_object,
+    read_json_object as read_json_object,
     read_regular as read_regular,
     read_stored as read_stored,
     read_text as read_text,
@@ -78,15 +78,15 @@ from .spreadsheet_text import (
     neutralize_unless_number as neutralize_unless_number,
 )
 from .statistics import (
-    centred_by_day as centred_by_day,
-    chance as chance,
+    center_by_day as center_by_day,
+    expected_psi as expected_psi,
     median_shift as median_shift,
-    missing_share as missing_share,
+    missing_fraction as missing_fraction,
     psi as psi,
     robust_deviation as robust_deviation,
+    robust_spread as robust_spread,
     robust_z as robust_z,
-    spread as spread,
     wasserstein as wasserstein,
     weekday_effects as weekday_effects,
 )
-from .svg import COLOURS as COLOURS, as_image as as_image, bar_plot as bar_plot, line_plot as line_plot
+from .svg import COLOURS as COLOURS, bar_plot as bar_plot, line_plot as line_plot, svg_as_markdown as svg_as_markdown

@@ -73,7 +73,7 @@ def write_files(contents: Mapping[Path, bytes | memoryview]) -> None:
         for path, content in contents.items():
             make_folder(path.parent)
             temporary = temporaries[path] = temp_path_for(path)
-            with naming(path), open(temporary, "wb", opener=open_with_folder_mode) as handle:
+            with name_path_in_errors(path), open(temporary, "wb", opener=open_with_folder_mode) as handle:
                 handle.write(content)
                 if len(contents) < _SYNC_ALL_FROM:
                     handle.flush()
@@ -98,7 +98,7 @@ def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
     make_folder(path.parent)
     temporary = temp_path_for(path)
     try:
-        with naming(path), open(temporary, "wb", opener=open_with_folder_mode) as handle:
+        with name_path_in_errors(path), open(temporary, "wb", opener=open_with_folder_mode) as handle:
             for chunk in chunks:
                 handle.write(chunk)
             handle.flush()
@@ -148,7 +148,7 @@ def sync_folders(folders: Iterable[Path]) -> None:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def name_path_in_errors(path: Path) -> Iterator[None]:
     """Name the file in an OSError that does not: a write that fails says only that the disk is full."""
     try:
         yield
@@ -170,7 +170,7 @@ def _plain(value: Any) -> Any:
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain)
 
 
-def free_path(path: Path) -> Path:
+def find_free_path(path: Path) -> Path:
     """The path, or one like it where something lies there already."""
     free, count = path, 1
     while free.exists():

@@ -16,7 +16,7 @@ _URL = "CRYPTOLIQ_POSTGRES_URL"
 _OWNER_ONLY = 0o700
 
 
-def home_problem(settings: Settings) -> str | None:
+def explain_missing_home(settings: Settings) -> str | None:
     """Why the home is none: it does not exist, cannot be read, or was never set up; None for a home.
 
     What setup, an ingest or a training leaves makes a home, damaged or not: a copy without the Dagster instance is one.

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from filelock import FileLock
 from pydantic_core import to_json
 
-from cryptoliq_assets.core.atomic_write import make_folder, naming, open_with_folder_mode
+from cryptoliq_assets.core.atomic_write import make_folder, name_path_in_errors, open_with_folder_mode
 from cryptoliq_assets.core.safe_open import open_stored
 
 # Often, and so little each time: while thousands of lines are put together every request would wait.
@@ -55,7 +55,7 @@ class Journal:
 
     def write(self, line: dict[str, Any]) -> None:
         """Hand over a line; returns at once."""
-        self.append(encoded(line))
+        self.append(encode_line(line))
 
     def append(self, line: bytes) -> None:
         """The same of a line that is `encoded`, by whoever has the time: this thread's own would hold up the requests, were
@@ -95,7 +95,7 @@ class Journal:
             with open(1, "wb", buffering=0, closefd=False) as handle:
                 _write_whole(handle, content)
             return
-        append(self._path(), content, rotate_bytes=self._rotate_bytes)
+        append_lines(self._path(), content, rotate_bytes=self._rotate_bytes)
 
     def _keep(self, lines: list[bytes]) -> None:
         """Put lines back for the next try, as many as may be held."""
@@ -106,12 +106,12 @@ class Journal:
             self.dropped += 1
 
 
-def append(path: Path, content: bytes, *, rotate_bytes: int | None = None) -> None:
+def append_lines(path: Path, content: bytes, *, rotate_bytes: int | None = None) -> None:
     """Append whole lines to a file that other processes append to as well. Raises OSError, with none of it written."""
     make_folder(path.parent)
     with (
         FileLock(path.with_name(".lock")),
-        naming(path),
+        name_path_in_errors(path),
         open(path, "a+b", buffering=0, opener=open_with_folder_mode) as handle,
     ):
         start = handle.seek(0, os.SEEK_END)
@@ -128,17 +128,17 @@ def append(path: Path, content: bytes, *, rotate_bytes: int | None = None) -> No
             _rotate(path)
 
 
-def now_text() -> str:
+def utc_timestamp() -> str:
     """The moment of a line: ISO text, UTC, to the microsecond."""
     return f"{dt.datetime.now(dt.UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
-def log_line(event: str, **fields: Any) -> dict[str, Any]:
+def make_log_entry(event: str, **fields: Any) -> dict[str, Any]:
     """A line of logs/app.log; never a header, so never a key."""
-    return {"at": now_text(), "event": event, **fields}
+    return {"at": utc_timestamp(), "event": event, **fields}
 
 
-def encoded(line: dict[str, Any]) -> bytes:
+def encode_line(line: dict[str, Any]) -> bytes:
     """One line; what no JSON can hold (half a surrogate pair in a name) is written as Python shows it."""
     try:
         return to_json(line, inf_nan_mode="null", serialize_unknown=True) + b"\n"
@@ -166,7 +166,7 @@ def _rotate(path: Path) -> None:
     path.replace(path.with_name(f"{path.name}.1"))
 
 
-def day_file(folder: Path) -> Callable[[], Path]:
+def daily_path_factory(folder: Path) -> Callable[[], Path]:
     """Names today's (UTC) file of a folder: `2025-08-01.jsonl`."""
     return lambda: folder / f"{dt.datetime.now(dt.UTC):%Y-%m-%d}.jsonl"
 
@@ -206,20 +206,20 @@ class FileOffset:
 
     def holds(self, path: Path) -> bool:
         """Whether the file is the one that was read, and no shorter: reading may go on."""
-        return bool(self.head) and path.stat().st_size >= self.offset and head_of(path) == self.head
+        return bool(self.head) and path.stat().st_size >= self.offset and file_prefix(path) == self.head
 
 
-def head_of(path: Path) -> str:
+def file_prefix(path: Path) -> str:
     with open_stored(path) as handle:
         return handle.read(_HEAD_BYTES).hex()
 
 
-def read_on(path: Path, mark: FileOffset, *, ended: bool = False) -> Iterator[tuple[bytes, FileOffset]]:
+def read_new_lines(path: Path, mark: FileOffset, *, ended: bool = False) -> Iterator[tuple[bytes, FileOffset]]:
     """Each whole line from the mark on, with the mark behind it; a line that is too long is handed over as b"".
 
     ended: nobody writes the file any more, so that a last line without an end is handed over as well.
     """
-    head, offset = head_of(path), mark.offset
+    head, offset = file_prefix(path), mark.offset
     with open_stored(path) as handle:
         handle.seek(offset)
         while line := handle.readline(_MOST_BYTES):
@@ -232,7 +232,7 @@ def read_on(path: Path, mark: FileOffset, *, ended: bool = False) -> Iterator[tu
             yield line, FileOffset(head, offset)
 
 
-def parsed(line: bytes) -> dict[str, Any] | None:
+def parse_line(line: bytes) -> dict[str, Any] | None:
     """The object in a line; None for what is none."""
     try:
         value = json.loads(line)
@@ -249,7 +249,7 @@ def _skip_line(handle: BinaryIO) -> bool:
     return False
 
 
-def seconds_of(at: object) -> float:
+def to_unix_seconds(at: object) -> float:
     """Seconds since 1970 of a line's moment: ISO text, or the number that earlier releases wrote. Raises ValueError, TypeError."""
     if isinstance(at, str):
         moment = dt.datetime.fromisoformat(at)

@@ -7,11 +7,11 @@ from typing import Any
 from upath import UPath
 
 # A plain Path on a local disk, a UPath elsewhere.
-Place = Path | UPath
+Location = Path | UPath
 
 
 @lru_cache
-def resolve_location(url: str, folder: str = "") -> Place:
+def resolve_location(url: str, folder: str = "") -> Location:
     """A plain Path on a local disk, where writes can be made durable; a UPath elsewhere.
 
     An object store is asked anew each time: its client would else go on showing the listing that it saw first, and what
@@ -24,11 +24,11 @@ def resolve_location(url: str, folder: str = "") -> Place:
     return path if is_remote(path) else Path(path.path)
 
 
-def is_remote(path: Place) -> bool:
+def is_remote(path: Location) -> bool:
     return isinstance(path, UPath) and path.protocol not in ("", "file", "local")
 
 
-def list_names(folder: Place) -> list[str]:
+def list_names(folder: Location) -> list[str]:
     """Names of what a folder holds; none where it is not there. Raises whatever an object store fails with: asked first
     whether there is such a folder, one that does not answer would say no."""
     try:
@@ -53,7 +53,7 @@ _VERSIONS = (
 )
 
 
-def file_state(path: Place) -> tuple[Any, ...]:
+def file_state(path: Location) -> tuple[Any, ...]:
     """What changes when a file is written anew. Raises OSError where there is none."""
     status = path.stat()
     if not is_remote(path):

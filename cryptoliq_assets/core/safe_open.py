@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cryptoliq_assets.core.locations import Place, is_remote
+from cryptoliq_assets.core.locations import Location, is_remote
 
 # Follows no link, waits for no writer of a pipe, is not handed to child processes.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -20,7 +20,7 @@ MAX_DOCUMENT_BYTES = 256 * 2**20
 MAX_FILE_BYTES = 4 * 2**30
 
 
-class UnreadError(OSError):
+class FileReadError(OSError):
     """A file was not read: `code` for machines, the message for people; `size` in bytes, 0 where it is unknown."""
 
     def __init__(self, code: str, message: str, *, size: int = 0) -> None:
@@ -29,10 +29,10 @@ class UnreadError(OSError):
         self.size = size
 
 
-class DamagedDocument(UnreadError, ValueError):
+class DamagedDocumentError(FileReadError, ValueError):
     """A document is not the JSON that it should be; the message names the file."""
 
-    def __init__(self, path: Place, reason: str) -> None:
+    def __init__(self, path: Location, reason: str) -> None:
         super().__init__("damaged", f"{path} is damaged: {reason}")
 
 
@@ -47,14 +47,14 @@ def open_regular(path: Path) -> BinaryIO:
         # Before it is opened: opening a device can have effects.
         _check_kind(path.lstat())
         handle = os.open(path, _FLAGS)
-    except (FileNotFoundError, UnreadError):
+    except (FileNotFoundError, FileReadError):
         raise
     except OSError as error:
         raise _unreadable(error) from error
     try:
         _check_kind(os.fstat(handle))
         return os.fdopen(handle, "rb")
-    except UnreadError:
+    except FileReadError:
         os.close(handle)
         raise
     except OSError as error:
@@ -76,7 +76,7 @@ def read_regular(path: Path, most: int, *, limit: str) -> bytes:
         try:
             check_size(os.fstat(file.fileno()).st_size, most, limit=limit)
             content = file.read(most + 1)
-        except UnreadError:
+        except FileReadError:
             raise
         except OSError as error:
             raise _unreadable(error) from error
@@ -85,7 +85,7 @@ def read_regular(path: Path, most: int, *, limit: str) -> bytes:
     return content
 
 
-def read_stored(path: Place, *, most: int = MAX_FILE_BYTES) -> bytes:
+def read_stored(path: Location, *, most: int = MAX_FILE_BYTES) -> bytes:
     """Read a file of the home whole.
 
     Raises:
@@ -96,57 +96,57 @@ def read_stored(path: Place, *, most: int = MAX_FILE_BYTES) -> bytes:
         return path.read_bytes()
     try:
         return read_regular(Path(path), most, limit=f"the {most / 2**20:,.0f} MiB that a file of its kind may have")
-    except UnreadError as error:
-        raise UnreadError(error.code, f"{path}: {error}", size=error.size) from error
+    except FileReadError as error:
+        raise FileReadError(error.code, f"{path}: {error}", size=error.size) from error
 
 
-def open_stored(path: Place) -> BinaryIO:
+def open_stored(path: Location) -> BinaryIO:
     """Open a file of the home; raises as `read_stored` does."""
     if is_remote(path):
         return path.open("rb")
     try:
         return open_regular(Path(path))
-    except UnreadError as error:
-        raise UnreadError(error.code, f"{path}: {error}") from error
+    except FileReadError as error:
+        raise FileReadError(error.code, f"{path}: {error}") from error
 
 
-def holds(path: Path, content: bytes) -> bool:
+def has_content(path: Path, content: bytes) -> bool:
     """Whether a regular file holds exactly these bytes; one of another size is not read."""
     try:
         return path.lstat().st_size == len(content) and read_stored(path) == content
-    except (FileNotFoundError, UnreadError):
+    except (FileNotFoundError, FileReadError):
         return False
 
 
-def read_text(path: Place) -> str:
+def read_text(path: Location) -> str:
     """Read a UTF-8 document of the home; raises as `read_stored` does, DamagedDocument for bytes that are not UTF-8."""
     try:
         return read_stored(path, most=MAX_DOCUMENT_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DamagedDocument(path, f"not UTF-8 text ({error})") from error
+        raise DamagedDocumentError(path, f"not UTF-8 text ({error})") from error
 
 
-def read_json(path: Place) -> Any:
+def read_json(path: Location) -> Any:
     """Read a JSON document of the home; raises as `read_text` does, DamagedDocument for what is not JSON or nested too deeply."""
     return parse_json(read_text(path), path)
 
 
-def read_object(path: Place) -> dict[str, Any]:
+def read_json_object(path: Location) -> dict[str, Any]:
     """Read a JSON object of the home; raises as `read_json` does, DamagedDocument for a value of another type."""
     value = read_json(path)
     if not isinstance(value, dict):
-        raise DamagedDocument(path, f"it holds a JSON {json_type(value)}, expected an object")
+        raise DamagedDocumentError(path, f"it holds a JSON {json_type(value)}, expected an object")
     return value
 
 
-def parse_json(text: str | bytes, path: Place) -> Any:
+def parse_json(text: str | bytes, path: Location) -> Any:
     """Parse a document's text; raises DamagedDocument naming `path`."""
     try:
         return json.loads(text)
     except RecursionError as error:
-        raise DamagedDocument(path, "its JSON is nested too deeply") from error
+        raise DamagedDocumentError(path, "its JSON is nested too deeply") from error
     except ValueError as error:
-        raise DamagedDocument(path, f"not JSON ({error})") from error
+        raise DamagedDocumentError(path, f"not JSON ({error})") from error
 
 
 def json_type(value: Any) -> str:
@@ -155,7 +155,7 @@ def json_type(value: Any) -> str:
     return names.get(type(value), "number")
 
 
-def not_regular(mode: int) -> str | None:
+def irregular_file_reason(mode: int) -> str | None:
     """Why a thing of this mode is no file to be read; None for a regular file."""
     if stat.S_ISREG(mode):
         return None
@@ -165,7 +165,7 @@ def not_regular(mode: int) -> str | None:
 def check_size(size: int, most: int, *, limit: str) -> None:
     """Raise UnreadError ("too_large") for a file of more than `most` bytes."""
     if size > most:
-        raise UnreadError("too_large", f"{size / 2**20:,.1f} MiB, more than {limit}", size=size)
+        raise FileReadError("too_large", f"{size / 2**20:,.1f} MiB, more than {limit}", size=size)
 
 
 def _kind(mode: int) -> str:
@@ -181,10 +181,10 @@ def _kind(mode: int) -> str:
 
 
 def _check_kind(status: os.stat_result) -> None:
-    reason = not_regular(status.st_mode)
+    reason = irregular_file_reason(status.st_mode)
     if reason:
-        raise UnreadError("not_a_file", reason)
+        raise FileReadError("not_a_file", reason)
 
 
-def _unreadable(error: OSError) -> UnreadError:
-    return UnreadError("unreadable", f"cannot be read: {error.strerror or error}")
+def _unreadable(error: OSError) -> FileReadError:
+    return FileReadError("unreadable", f"cannot be read: {error.strerror or error}")

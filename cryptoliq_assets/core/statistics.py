@@ -39,7 +39,7 @@ def psi(reference: np.ndarray, current: np.ndarray) -> float:
     return float(np.sum((found - expected) * np.log(found / expected)))
 
 
-def chance(rows: int) -> float:
+def expected_psi(rows: int) -> float:
     """What PSI comes to on average when `rows` independent rows are drawn from the reference itself.
 
     (bins - 1) / rows, as for any chi-squared sum (Yurdakul, Statistical Properties of Population Stability Index, 2018), the
@@ -67,7 +67,7 @@ def wasserstein(reference: np.ndarray, current: np.ndarray) -> float:
     return float(np.sum(np.abs(below[0] - below[1]) * np.diff(places)))
 
 
-def spread(values: np.ndarray) -> float:
+def robust_spread(values: np.ndarray) -> float:
     """The unit that distances are told in: the interquartile range, robust to a few wild coins.
 
     Where half of all values are one value it is 0: then the standard deviation; NaN where that is 0 too, or nothing is
@@ -88,7 +88,7 @@ def _floats(values: np.ndarray) -> np.ndarray:
 # Scales the median absolute deviation to the standard deviation of a normal distribution.
 MAD_TO_DEVIATION = 1.4826
 # Fewer earlier values say nothing of what is usual.
-LEAST_VALUES = 20
+MIN_VALUES = 20
 
 
 def robust_deviation(values: np.ndarray) -> float:
@@ -109,7 +109,7 @@ def robust_z(value: float, usual: np.ndarray) -> float:
     known = np.asarray(usual, dtype=float)
     known = known[np.isfinite(known)]
     deviation = robust_deviation(known)
-    if len(known) < LEAST_VALUES or not np.isfinite(value) or not deviation > 0:
+    if len(known) < MIN_VALUES or not np.isfinite(value) or not deviation > 0:
         return float("nan")
     return float((value - np.median(known)) / deviation)
 
@@ -151,13 +151,13 @@ def median_shift(reference_median: float, current: np.ndarray, *, spread: float)
     return float((np.median(known) - reference_median) / spread)
 
 
-def centred_by_day(values: np.ndarray, days: np.ndarray) -> np.ndarray:
+def center_by_day(values: np.ndarray, days: np.ndarray) -> np.ndarray:
     """values (n,) less the median of the known values of the same day (n,); NaN stays NaN."""
     values = pd.Series(np.asarray(values, dtype=float)).where(np.isfinite(values))
     return (values - values.groupby(np.asarray(days)).transform("median")).to_numpy()
 
 
-def missing_share(values: np.ndarray) -> float:
+def missing_fraction(values: np.ndarray) -> float:
     """Share of the values (n,) that are NaN or infinite, 0 to 1; NaN of no values."""
     values = np.asarray(values, dtype=float)
     return float(np.mean(~np.isfinite(values))) if len(values) else float("nan")

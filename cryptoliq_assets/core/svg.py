@@ -1,6 +1,6 @@
 """Small plots as SVG text: lines and bars, no script, no style sheet and no font from elsewhere.
 
-A plot is a string that stands in a page as it is, or in Markdown as an image (`as_image`).
+A plot is a string that stands in a page as it is, or in Markdown as an image (`svg_as_markdown`).
 """
 
 import base64
@@ -111,7 +111,7 @@ def bar_plot(
     return _svg(parts, title=title, height=height)
 
 
-def as_image(svg: str, *, name: str) -> str:
+def svg_as_markdown(svg: str, *, name: str) -> str:
     """Markdown of a plot, as Dagster's UI shows it."""
     return f"![{name}](data:image/svg+xml;base64,{base64.b64encode(svg.encode('utf-8')).decode('ascii')})"
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pydantic import ValidationError
 
 from cryptoliq_assets.modeling.registry import ModelRejectedError
-from cryptoliq_assets.storage import TableInvalid
+from cryptoliq_assets.storage import InvalidTableError
 
 
 class UserFacingError(Exception):
@@ -37,7 +37,7 @@ def user_facing_errors() -> Iterator[None]:
         raise UserFacingError(
             "The model was refused", f"{error.reason}. `cryptoliq models verify` checks each; restore it or roll back."
         ) from error
-    except TableInvalid as error:
+    except InvalidTableError as error:
         raise UserFacingError(
             "A table cannot be read", f"{error}\n`cryptoliq materialize` makes stale months anew."
         ) from error

@@ -1,8 +1,8 @@
 from .engineering import (
     OBSERVED_NUMBERS as OBSERVED_NUMBERS,
+    compute_features as compute_features,
     day_numbers as day_numbers,
     engineer_features as engineer_features,
-    feature_arrays as feature_arrays,
     features_without_history as features_without_history,
     lacks_recent_history as lacks_recent_history,
     make_row_values as make_row_values,

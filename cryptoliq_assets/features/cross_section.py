@@ -173,7 +173,7 @@ def _ranks(snapshot, caps, there, starts):  # pragma: no cover - compiled
     return out
 
 
-def market_of(
+def make_market_stats(
     coins: np.ndarray,
     days: np.ndarray,
     caps: np.ndarray,

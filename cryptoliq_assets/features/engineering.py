@@ -11,11 +11,11 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from cryptoliq_assets.features.cross_section import MarketSnapshotStats, market_of
+from cryptoliq_assets.features.cross_section import MarketSnapshotStats, make_market_stats
 from cryptoliq_assets.features.history_index import WindowQuery, calendar_lags, calendar_mean
 from cryptoliq_assets.features.rolling_windows import calendar_windows, relative_windows
 from cryptoliq_assets.labels import CLIP_7D, CLIP_24H, Liquidity, log_return, score_liquidity
-from cryptoliq_assets.schemas import BASE_SERIES, FEATURE_NAMES, LEVEL_STEP, RELATIVE_LEVELS, RETURN_DAYS, relative
+from cryptoliq_assets.schemas import BASE_SERIES, FEATURE_NAMES, LEVEL_STEP, RELATIVE_LEVELS, RETURN_DAYS, relative_name
 
 # Without a row this recent a coin's past says little of today: a forecast then rests on the row alone.
 RECENT_DAYS = 3
@@ -122,7 +122,7 @@ def market_stats_of(observed: RowValues) -> MarketSnapshotStats:
     }
     levels = dict(zip(BASE_SERIES, observed.bases.T, strict=True))
     levels |= {"price_log": np.log(observed.price), "mkt_cap_log": np.log(observed.mkt_cap)}
-    return market_of(
+    return make_market_stats(
         observed.coins,
         observed.days,
         observed.mkt_cap,
@@ -133,7 +133,7 @@ def market_stats_of(observed: RowValues) -> MarketSnapshotStats:
     )
 
 
-def feature_arrays(
+def compute_features(
     asked: WindowQuery, *, today: RowValues, past: SortedHistory, market: MarketSnapshotStats
 ) -> dict[str, np.ndarray]:
     """Features of m rows by name, each (m,) float64.
@@ -156,7 +156,7 @@ def feature_arrays(
     features = {
         **own,
         **windows.columns,
-        **dict(zip(map(relative, BASE_SERIES), own_relative.T, strict=True)),
+        **dict(zip(map(relative_name, BASE_SERIES), own_relative.T, strict=True)),
         **relative_windows(asked, own_relative, days=past.days, bases=past.relative),
         "change_1h": today.change_1h,
         "change_24h": today.change_24h,
@@ -179,7 +179,7 @@ def feature_arrays(
     }
     levels = market.levels_before(RELATIVE_LEVELS, day)
     for place, name in enumerate(RELATIVE_LEVELS):
-        features[relative(name)] = LEVEL_STEP * np.round((features[name] - levels[:, place]) / LEVEL_STEP)
+        features[relative_name(name)] = LEVEL_STEP * np.round((features[name] - levels[:, place]) / LEVEL_STEP)
     return {name: features[name] for name in FEATURE_NAMES}
 
 
@@ -206,7 +206,7 @@ def engineer_features(
         track = replace(track, coins=np.arange(len(observed.days)))
     today = observed.take(rows)
     asked = WindowQuery.among(rows, track.coins, track.days)
-    features = feature_arrays(asked, today=today, past=track, market=market)
+    features = compute_features(asked, today=today, past=track, market=market)
     liquidity = today.liquidity
     flags = {
         "volatility_partial": liquidity.volatility_partial,
@@ -238,7 +238,7 @@ def features_without_history(
     """
     bases, own_relative = (
         np.column_stack([np.asarray(features[name], dtype=float)[rows] for name in names])
-        for names in (BASE_SERIES, list(map(relative, BASE_SERIES)))
+        for names in (BASE_SERIES, list(map(relative_name, BASE_SERIES)))
     )
     none = np.zeros(len(rows), dtype=np.int64)
     asked = WindowQuery(np.arange(len(rows)), none, none, none)

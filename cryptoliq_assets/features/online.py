@@ -21,8 +21,8 @@ from cryptoliq_assets.features.engineering import (
     RECENT_DAYS,
     RowValues,
     SortedHistory,
+    compute_features,
     day_numbers,
-    feature_arrays,
     make_row_values,
     market_stats_of,
     parse_rows,
@@ -134,7 +134,7 @@ def features_by_code(
     today = make_row_values(np.arange(count), days, numbers, filled=nothing, formula=history.formula)
     first, last = history.history_range(codes, days)
     asked = WindowQuery(codes, days, first, last)
-    columns = feature_arrays(asked, today=today, past=history.track, market=history.market)
+    columns = compute_features(asked, today=today, past=history.track, market=history.market)
     return OnlineFeatures(columns, today, history.ages(codes, days, last=last))
 
 

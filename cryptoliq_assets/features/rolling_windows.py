@@ -26,7 +26,7 @@ from cryptoliq_assets.schemas import (
     RELATIVE_MEANS,
     RELATIVE_STDS,
     STD_WINDOWS,
-    relative,
+    relative_name,
 )
 
 # Fixed point: bases are logarithms, scores and clipped returns, below 2^10 in size, so that the sum of 90 stays below
@@ -81,7 +81,7 @@ def relative_windows(
     made = calendar_moments(asked, own, days=days, bases=bases)
     wanted = [(base, f"mean_{window}d") for base in BASE_SERIES for window in RELATIVE_MEANS]
     wanted += [(base, f"std_{window}d") for base in LEVELS for window in RELATIVE_STDS]
-    return {f"{relative(base)}_{window}": made[f"{base}_{window}"] for base, window in wanted}
+    return {f"{relative_name(base)}_{window}": made[f"{base}_{window}"] for base, window in wanted}
 
 
 def _columns(

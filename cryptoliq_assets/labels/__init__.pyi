@@ -5,8 +5,8 @@ from .liquidity import (
     Liquidity as Liquidity,
     check_formula as check_formula,
     daily_volatility as daily_volatility,
-    formula_named as formula_named,
+    get_formula as get_formula,
     log_return as log_return,
     score_liquidity as score_liquidity,
 )
-from .targets import LABELLED_FROM as LABELLED_FROM, label_targets as label_targets
+from .targets import LABEL_INPUT_COLUMNS as LABEL_INPUT_COLUMNS, label_targets as label_targets

@@ -19,7 +19,7 @@ VOLATILITY_FLOOR = 0.002
 # Floored with less traded than this (USD): nobody moved the price because nobody traded.
 STALE_VOLUME_USD = 1_000.0
 # Volume 0 is scored as one dollar, so that the logarithm exists.
-LEAST_VOLUME_USD = 1.0
+MIN_VOLUME_USD = 1.0
 
 Array = np.ndarray
 
@@ -53,7 +53,7 @@ def daily_volatility(change_24h: Array, change_7d: Array) -> Volatility:
 
 def log_volume(volume: Array) -> Array:
     """ln of the traded value (USD), at least one dollar; NaN where unknown."""
-    return np.log(np.maximum(np.asarray(volume, dtype=float), LEAST_VOLUME_USD))
+    return np.log(np.maximum(np.asarray(volume, dtype=float), MIN_VOLUME_USD))
 
 
 def _kyle_obizhaeva(volume_log: Array, volatility: Array, change_24h: Array, mkt_cap: Array) -> Array:
@@ -132,7 +132,7 @@ class Liquidity:
         return ~(np.isnan(self.score) | self.volatility_partial | self.no_trades | self.stale_price)
 
 
-def formula_named(name: str) -> Formula:
+def get_formula(name: str) -> Formula:
     """The registered formula; ValueError names those there are."""
     if name not in FORMULAS:
         raise ValueError(f"no liquidity formula is named {name!r}; there are {', '.join(sorted(FORMULAS))}")
@@ -142,7 +142,7 @@ def formula_named(name: str) -> Formula:
 def check_formula(settings: Settings) -> None:
     """Raise ValueError where the settings name a formula that is not registered."""
     try:
-        formula_named(settings.formula)
+        get_formula(settings.formula)
     except ValueError as error:
         raise ValueError(f"CRYPTOLIQ_FORMULA is {settings.formula!r}: {error}") from error
 
@@ -151,7 +151,7 @@ def score_liquidity(
     volume: Array, change_24h: Array, *, change_7d: Array, mkt_cap: Array, formula: str = "kyle_obizhaeva"
 ) -> Liquidity:
     """Score n rows: volume and cap in USD, changes in percent; NaN where volume or both changes are missing."""
-    chosen = formula_named(formula)
+    chosen = get_formula(formula)
     volume = np.asarray(volume, dtype=float)
     volatility = daily_volatility(change_24h, change_7d)
     volume_log = log_volume(volume)

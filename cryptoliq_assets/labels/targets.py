@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 # The feature columns that labels are made from.
-LABELLED_FROM = ("coin", "date", "liquidity_score", "sound")
+LABEL_INPUT_COLUMNS = ("coin", "date", "liquidity_score", "sound")
 
 
 def label_targets(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cryptoliq_assets.core import centred_by_day, missing_share, spread
+from cryptoliq_assets.core import center_by_day, missing_fraction, robust_spread
 from cryptoliq_assets.modeling.datasets import TrainingSet
 from cryptoliq_assets.modeling.estimators import ScoreForecaster
 from cryptoliq_assets.schemas import FEATURES
@@ -107,14 +107,14 @@ def training_reference(rows: TrainingSet, learner: ScoreForecaster, *, days: int
 
 
 def _distribution(values: np.ndarray, dates: np.ndarray) -> Distribution:
-    centred = centred_by_day(values, dates)
+    centred = center_by_day(values, dates)
     known = centred[np.isfinite(centred)]
     levels = (np.arange(POINTS) + 0.5) / POINTS
     return Distribution(
         points=np.quantile(known, levels) if len(known) else np.array([]),
-        missing=missing_share(values),
+        missing=missing_fraction(values),
         median=float(np.nanmedian(values)) if len(known) else float("nan"),
-        spread=spread(known),
+        spread=robust_spread(known),
     )
 
 

@@ -7,7 +7,7 @@ import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 
-from cryptoliq_assets.core import Settings, read_object
+from cryptoliq_assets.core import Settings, read_json_object
 from cryptoliq_assets.monitoring.alerting import read_state
 from cryptoliq_assets.monitoring.data import (
     VERIFY_REPORT as STORED,
@@ -55,7 +55,7 @@ def read_report_findings(path: Path) -> list[Finding]:
     """The findings under a report's `conditions`, and whether it can be read at all; none where there is no report."""
     where = f"reports/{path.name}"
     try:
-        report = read_object(path)
+        report = read_json_object(path)
         told = [Finding.from_dict(value) for value in report["conditions"]]
     except FileNotFoundError:
         return []

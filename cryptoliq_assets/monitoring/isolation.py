@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from cryptoliq_assets.core import Settings, make_folder, read_object, write_json
+from cryptoliq_assets.core import Settings, make_folder, read_json_object, write_json
 from cryptoliq_assets.monitoring.findings import FAIL, OK, Finding
 
 FAILURES_REPORT = "monitor_failures.json"
@@ -51,7 +51,7 @@ def make_success_finding(part: str) -> Finding:
 def read_failures(settings: Settings) -> dict[str, Finding]:
     """The stored findings of reports and checks, by part; none where the file is absent or cannot be read."""
     try:
-        value = read_object(settings.reports_dir / FAILURES_REPORT)
+        value = read_json_object(settings.reports_dir / FAILURES_REPORT)
         found = [Finding.from_dict(each) for each in value["conditions"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         # An unreadable file is the finding report_broken, and the next run writes it again.

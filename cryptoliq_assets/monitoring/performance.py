@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from cryptoliq_assets.core import Settings, neutralize_frame, read_object, to_json, write_files
+from cryptoliq_assets.core import Settings, neutralize_frame, read_json_object, to_json, write_files
 from cryptoliq_assets.forecasting import SUMS, Accuracy, error_sums, measure, newest_date, read_realised
 from cryptoliq_assets.modeling.estimators import model_versions_in
 from cryptoliq_assets.monitoring.findings import FAIL, OK, CheckResult, Finding
@@ -156,7 +156,7 @@ def coverage_bounds(level: float, slack: float) -> tuple[float, float]:
 def read_accuracy_report(settings: Settings) -> dict[str, Any] | None:
     """reports/forecast_accuracy.json; None where there is none. ValueError where it cannot be read."""
     path = settings.reports_dir / ACCURACY_REPORT
-    return read_object(path) if path.exists() else None
+    return read_json_object(path) if path.exists() else None
 
 
 def retraining_run_key(settings: Settings) -> str | None:

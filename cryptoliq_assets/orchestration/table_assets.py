@@ -8,7 +8,7 @@ import dagster as dg
 from cryptoliq_assets.core import Settings, max_months_spanned
 from cryptoliq_assets.orchestration.asset_metadata import definition_metadata
 from cryptoliq_assets.orchestration.io_managers import COLUMNS
-from cryptoliq_assets.schemas import recipe_of, upstream_of
+from cryptoliq_assets.schemas import computation_id, upstream_windows
 
 OWNERS = ["team:cryptoliq"]
 TABLES_IO = "tables"
@@ -35,7 +35,7 @@ def table_asset(table: str, settings: Settings, *, group: str) -> dict[str, Any]
         "kinds": {"pandas", "parquet", "pandera"},
         "owners": OWNERS,
         "metadata": definition_metadata(table),
-        "code_version": recipe_of(table, settings),
+        "code_version": computation_id(table, settings),
         "partitions_def": months_definition(settings),
         "backfill_policy": dg.BackfillPolicy.multi_run(max_partitions_per_run=settings.backfill.max_months_per_run),
         "io_manager_key": TABLES_IO,
@@ -47,7 +47,7 @@ def upstream_month_mapping(
     table: str, upstream: str, settings: Settings, *, columns: tuple[str, ...] = ()
 ) -> dg.AssetIn:
     """The upstream months that a month of `table` is made from; only these columns where some are named."""
-    reach = upstream_of(table, horizon_days=settings.horizon_days)[upstream]
+    reach = upstream_windows(table, horizon_days=settings.horizon_days)[upstream]
     mapping = dg.TimeWindowPartitionMapping(
         start_offset=-max_months_spanned(reach.back),
         end_offset=max_months_spanned(reach.ahead),

@@ -13,7 +13,7 @@ import dagster as dg
 
 from cryptoliq_assets.orchestration.io_managers import PanderaParquetIOManager
 from cryptoliq_assets.orchestration.table_assets import TABLES_IO
-from cryptoliq_assets.storage import TableInvalid, TableStore
+from cryptoliq_assets.storage import InvalidTableError, TableStore
 
 # Under this name a check's metadata has the kinds of finding that it restates.
 RESTATES = "restates"
@@ -88,7 +88,7 @@ def _schema_of(table: str) -> Callable[[TableStore, list[str]], Finding]:
                 continue
             try:
                 store.verify(table, month)
-            except TableInvalid as error:
+            except InvalidTableError as error:
                 broken[month] = str(error)
         return Finding(not broken, {"months": len(months), "broken": broken})
 

@@ -32,7 +32,9 @@ def is_midnight(values: pd.Series, *, is_midnight: bool) -> pd.Series:
     return values == values.dt.normalize()
 
 
-def number(meaning: str, *, unit: str, sources: tuple[str, ...] = (), nullable: bool = True, **checks: Any) -> Any:
+def number_column(
+    meaning: str, *, unit: str, sources: tuple[str, ...] = (), nullable: bool = True, **checks: Any
+) -> Any:
     """A float column: finite or null. `checks` are Pandera's (ge, le, …); `sources` read `asset.column`."""
     metadata = {"unit": unit, "sources": sources}
     # Leaving nulls out costs a copy of the column; only bounds need it, since a null lies in none.
@@ -41,29 +43,29 @@ def number(meaning: str, *, unit: str, sources: tuple[str, ...] = (), nullable: 
     )
 
 
-def text(meaning: str, *, sources: tuple[str, ...] = (), nullable: bool = False, **checks: Any) -> Any:
+def text_column(meaning: str, *, sources: tuple[str, ...] = (), nullable: bool = False, **checks: Any) -> Any:
     """A categorical text column."""
     metadata = {"unit": "text", "sources": sources}
     return pa.Field(nullable=nullable, description=meaning, metadata=metadata, is_filled=True, **checks)
 
 
-def day(meaning: str, *, sources: tuple[str, ...] = (), **checks: Any) -> Any:
+def day_column(meaning: str, *, sources: tuple[str, ...] = (), **checks: Any) -> Any:
     """A date column: midnight UTC, without a zone."""
     metadata = {"unit": "day (UTC)", "sources": sources}
     return pa.Field(description=meaning, metadata=metadata, is_midnight=True, **checks)
 
 
-def moment(meaning: str, *, sources: tuple[str, ...] = (), nullable: bool = False) -> Any:
+def timestamp_column(meaning: str, *, sources: tuple[str, ...] = (), nullable: bool = False) -> Any:
     """A column of moments: UTC, without a zone."""
     return pa.Field(description=meaning, metadata={"unit": "UTC", "sources": sources}, nullable=nullable)
 
 
-def flag(meaning: str, *, sources: tuple[str, ...] = (), **checks: Any) -> Any:
+def flag_column(meaning: str, *, sources: tuple[str, ...] = (), **checks: Any) -> Any:
     """A boolean column."""
     return pa.Field(description=meaning, metadata={"unit": "true or false", "sources": sources}, **checks)
 
 
-def whole(meaning: str, *, unit: str, sources: tuple[str, ...] = (), **checks: Any) -> Any:
+def integer_column(meaning: str, *, unit: str, sources: tuple[str, ...] = (), **checks: Any) -> Any:
     """A whole number without nulls."""
     return pa.Field(description=meaning, metadata={"unit": unit, "sources": sources}, **checks)
 

@@ -4,44 +4,44 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from cryptoliq_assets.schemas.base import TableModel, day, flag, number, text
+from cryptoliq_assets.schemas.base import TableModel, day_column, flag_column, number_column, text_column
 
 
 class CleanedSnapshots(TableModel):
     """One row a (coin, date) that has a price and a volume, its own or filled."""
 
-    coin: Series[pd.CategoricalDtype] = text("Identity of the row.", sources=("raw_snapshots.coin",))
-    symbol: Series[pd.CategoricalDtype] = text("Ticker.", sources=("raw_snapshots.symbol",), nullable=True)
-    date: Series[pa.DateTime] = day("Day of the snapshot.", sources=("raw_snapshots.date",))
-    price: Series[float] = number(
+    coin: Series[pd.CategoricalDtype] = text_column("Identity of the row.", sources=("raw_snapshots.coin",))
+    symbol: Series[pd.CategoricalDtype] = text_column("Ticker.", sources=("raw_snapshots.symbol",), nullable=True)
+    date: Series[pa.DateTime] = day_column("Day of the snapshot.", sources=("raw_snapshots.date",))
+    price: Series[float] = number_column(
         "Price of one coin; filled at most 3 days forward, 1 day back.",
         unit="USD",
         sources=("raw_snapshots.price",),
         nullable=False,
         gt=0,
     )
-    change_1h: Series[float] = number(
+    change_1h: Series[float] = number_column(
         "Price change over the last hour; never filled.",
         alias="1h",
         unit="percent",
         sources=("raw_snapshots.1h",),
         ge=-100,
     )
-    change_24h: Series[float] = number(
+    change_24h: Series[float] = number_column(
         "Price change over the last 24 hours; never filled.",
         alias="24h",
         unit="percent",
         sources=("raw_snapshots.24h",),
         ge=-100,
     )
-    change_7d: Series[float] = number(
+    change_7d: Series[float] = number_column(
         "Price change over the last 7 days; never filled.",
         alias="7d",
         unit="percent",
         sources=("raw_snapshots.7d",),
         ge=-100,
     )
-    volume_24h: Series[float] = number(
+    volume_24h: Series[float] = number_column(
         "Value traded over the last 24 hours; filled at most 3 days forward, 1 day back.",
         alias="24h_volume",
         unit="USD",
@@ -49,28 +49,28 @@ class CleanedSnapshots(TableModel):
         nullable=False,
         ge=0,
     )
-    mkt_cap: Series[float] = number(
+    mkt_cap: Series[float] = number_column(
         "Market capitalisation; null where unknown.", unit="USD", sources=("raw_snapshots.mkt_cap",), gt=0
     )
-    liquidity_ratio: Series[float] = number(
+    liquidity_ratio: Series[float] = number_column(
         "24h_volume / mkt_cap.",
         unit="ratio",
         sources=("raw_snapshots.liquidity_ratio", "raw_snapshots.24h_volume", "raw_snapshots.mkt_cap"),
         ge=0,
     )
-    price_change_24h: Series[float] = number(
+    price_change_24h: Series[float] = number_column(
         "Price change over the last 24 hours.",
         unit="USD",
         sources=("raw_snapshots.price_change_24h", "raw_snapshots.price", "raw_snapshots.24h"),
     )
-    filled_forward: Series[bool] = flag(
+    filled_forward: Series[bool] = flag_column(
         "Price or volume was taken from up to 3 days before.",
         sources=("raw_snapshots.price", "raw_snapshots.24h_volume"),
     )
-    filled_backward: Series[bool] = flag(
+    filled_backward: Series[bool] = flag_column(
         "Price or volume was taken from the day after.", sources=("raw_snapshots.price", "raw_snapshots.24h_volume")
     )
-    outlier: Series[bool] = flag(
+    outlier: Series[bool] = flag_column(
         "Price or volume received was an outlier of the coin and is replaced by one of the days before.",
         sources=("raw_snapshots.price", "raw_snapshots.24h_volume"),
     )

@@ -42,7 +42,7 @@ RELATIVE_LEVELS = ("price_log", "mkt_cap_log")
 LEVEL_STEP = 1.5
 
 
-def relative(name: str) -> str:
+def relative_name(name: str) -> str:
     """Name of a quantity relative to the market."""
     return f"{name}_relative"
 
@@ -111,7 +111,7 @@ def _relative_to_market() -> list[Feature]:
     features = []
     for base, (meaning, unit, sources) in BASE_SERIES.items():
         today = f"Today's {meaning} less the usual coin's in the snapshot before."
-        name, meaning = relative(base), f"{meaning} less the usual coin's of the day"
+        name, meaning = relative_name(base), f"{meaning} less the usual coin's of the day"
         features.append(Feature(name, today, unit, sources, market_wide=True, for_models=False))
         features += [
             Feature(
@@ -132,7 +132,7 @@ def _relative_to_market() -> list[Feature]:
         ]
     for name, meaning, sources in (("price_log", "price", ("price",)), ("mkt_cap_log", "market cap", ("mkt_cap",))):
         meaning = f"ln of the {meaning} less that of the usual coin in the snapshot before, in steps of {LEVEL_STEP:g}."
-        features.append(Feature(relative(name), meaning, "ln of a ratio", sources, market_wide=True))
+        features.append(Feature(relative_name(name), meaning, "ln of a ratio", sources, market_wide=True))
     return features
 
 

@@ -4,35 +4,35 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from cryptoliq_assets.schemas.base import TableModel, day, flag, number, text
+from cryptoliq_assets.schemas.base import TableModel, day_column, flag_column, number_column, text_column
 
 
 class Forecasts(TableModel):
     """One row a (coin, date, model_version, made_at)."""
 
-    coin: Series[pd.CategoricalDtype] = text("Identity of the coin.", sources=("engineered_features.coin",))
-    date: Series[pa.DateTime] = day("Day of the snapshot forecast from.", sources=("engineered_features.date",))
-    target_date: Series[pa.DateTime] = day("Day forecast for.", sources=("engineered_features.date",))
-    known_until: Series[pa.DateTime] = day(
+    coin: Series[pd.CategoricalDtype] = text_column("Identity of the coin.", sources=("engineered_features.coin",))
+    date: Series[pa.DateTime] = day_column("Day of the snapshot forecast from.", sources=("engineered_features.date",))
+    target_date: Series[pa.DateTime] = day_column("Day forecast for.", sources=("engineered_features.date",))
+    known_until: Series[pa.DateTime] = day_column(
         "Newest date that any input had, the model's training targets included.", sources=("engineered_features.date",)
     )
-    model_version: Series[pd.CategoricalDtype] = text("Version of the champion that made it.")
+    model_version: Series[pd.CategoricalDtype] = text_column("Version of the champion that made it.")
     made_at: Series[pa.DateTime] = pa.Field(
         description="Moment the forecast was made.", metadata={"unit": "UTC", "sources": ()}
     )
-    liquidity_score: Series[float] = number(
+    liquidity_score: Series[float] = number_column(
         "Score expected on target_date.",
         unit="score",
         sources=("engineered_features.liquidity_score",),
         nullable=False,
     )
-    lower: Series[float] = number("Lower end of the interval.", unit="score", nullable=False)
-    upper: Series[float] = number("Upper end of the interval.", unit="score", nullable=False)
-    filled: Series[bool] = flag(
+    lower: Series[float] = number_column("Lower end of the interval.", unit="score", nullable=False)
+    upper: Series[float] = number_column("Upper end of the interval.", unit="score", nullable=False)
+    filled: Series[bool] = flag_column(
         "Price or volume of the row was filled from another day; false in forecasts of versions that did not record it.",
         sources=("engineered_features.filled",),
     )
-    outlier: Series[bool] = flag(
+    outlier: Series[bool] = flag_column(
         "Price or volume of the row was an outlier: the forecast uses the days before in its place.",
         sources=("engineered_features.outlier",),
     )

@@ -4,7 +4,14 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from cryptoliq_assets.schemas.base import TableModel, day, flag, number, text, whole
+from cryptoliq_assets.schemas.base import (
+    TableModel,
+    day_column,
+    flag_column,
+    integer_column,
+    number_column,
+    text_column,
+)
 
 _SCORE = ("engineered_features.liquidity_score",)
 
@@ -12,15 +19,19 @@ _SCORE = ("engineered_features.liquidity_score",)
 class Labels(TableModel):
     """One row a feature row."""
 
-    coin: Series[pd.CategoricalDtype] = text("Identity of the row.", sources=("engineered_features.coin",))
-    date: Series[pa.DateTime] = day("Day of the snapshot.", sources=("engineered_features.date",))
-    target_date: Series[pa.DateTime] = day("date + horizon_days.", sources=("engineered_features.date",))
-    horizon_days: Series[int] = whole("Forecast horizon.", unit="days", ge=1, le=28)
-    liquidity_score: Series[float] = number("Score on `date`; not bounded to [0, 1].", unit="score", sources=_SCORE)
-    target_score: Series[float] = number(
+    coin: Series[pd.CategoricalDtype] = text_column("Identity of the row.", sources=("engineered_features.coin",))
+    date: Series[pa.DateTime] = day_column("Day of the snapshot.", sources=("engineered_features.date",))
+    target_date: Series[pa.DateTime] = day_column("date + horizon_days.", sources=("engineered_features.date",))
+    horizon_days: Series[int] = integer_column("Forecast horizon.", unit="days", ge=1, le=28)
+    liquidity_score: Series[float] = number_column(
+        "Score on `date`; not bounded to [0, 1].", unit="score", sources=_SCORE
+    )
+    target_score: Series[float] = number_column(
         "Score realised on `target_date`; null where that day is absent or not sound.", unit="score", sources=_SCORE
     )
-    sound: Series[bool] = flag(
+    sound: Series[bool] = flag_column(
         "The row may train, score a model or serve as a target.", sources=("engineered_features.sound",)
     )
-    trainable: Series[bool] = flag("The row and its target are sound.", sources=("engineered_features.sound", *_SCORE))
+    trainable: Series[bool] = flag_column(
+        "The row and its target are sound.", sources=("engineered_features.sound", *_SCORE)
+    )

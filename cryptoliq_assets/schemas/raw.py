@@ -11,12 +11,19 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
-from cryptoliq_assets.schemas.base import TableModel, day, moment, number, text, whole
+from cryptoliq_assets.schemas.base import (
+    TableModel,
+    day_column,
+    integer_column,
+    number_column,
+    text_column,
+    timestamp_column,
+)
 
 # What every file must carry; CoinGecko's own exports have these nine.
 REQUIRED_COLUMNS = ("coin", "symbol", "price", "1h", "24h", "7d", "24h_volume", "mkt_cap", "date")
 # Without these nothing can be forecast of a row.
-QUESTION_COLUMNS = ("price", "24h_volume")
+CRITICAL_COLUMNS = ("price", "24h_volume")
 # Derived where a file does not carry them.
 DERIVED_COLUMNS = ("liquidity_ratio", "price_change_24h")
 CONTRACT_COLUMNS = REQUIRED_COLUMNS + DERIVED_COLUMNS
@@ -25,8 +32,8 @@ NUMBER_COLUMNS = ("price", *CHANGE_COLUMNS, "24h_volume", "mkt_cap", *DERIVED_CO
 # Kept where a file carries them, else null: what a source tells today and nobody tells tomorrow. A cell of them that cannot
 # be read refuses no row.
 OPTIONAL_NUMBERS = ("high_24h", "low_24h", "circulating_supply", "market_cap_rank")
-NAME_COLUMN, OBSERVED_COLUMN = "name", "last_updated"
-OPTIONAL_COLUMNS = (NAME_COLUMN, *OPTIONAL_NUMBERS, OBSERVED_COLUMN)
+NAME_COLUMN, LAST_UPDATED_COLUMN = "name", "last_updated"
+OPTIONAL_COLUMNS = (NAME_COLUMN, *OPTIONAL_NUMBERS, LAST_UPDATED_COLUMN)
 # The unit of the changes, the same word in every row: read, not kept, for a table has percents alone.
 UNIT_COLUMN = "change_unit"
 # Negative values of these are faults.
@@ -65,7 +72,7 @@ AMOUNTS = Bounds(1e-18, 1e18)
 _QUOTIENTS = Bounds(1e-37, 1e37)
 # A cell may be a fraction, a hundredth of the percent that is stored. Real snapshots have changes up to 1e10 percent.
 _CHANGES = Bounds(0.0, 1e16)
-PLAUSIBLE: dict[str, Bounds] = {
+PLAUSIBLE_BOUNDS: dict[str, Bounds] = {
     **dict.fromkeys(("price", "24h_volume", "mkt_cap"), AMOUNTS),
     **dict.fromkeys(CHANGE_COLUMNS, _CHANGES),
     "liquidity_ratio": _QUOTIENTS,
@@ -78,26 +85,30 @@ PLAUSIBLE: dict[str, Bounds] = {
 class RawSnapshots(TableModel):
     """One row a (coin, date), as received; changes are percent whatever unit the file had."""
 
-    coin: Series[pd.CategoricalDtype] = text("Name of the coin as its source spells it: the identity of a row.")
-    symbol: Series[pd.CategoricalDtype] = text("Ticker; several coins may share one.", nullable=True)
-    date: Series[pa.DateTime] = day("Day of the snapshot.")
-    price: Series[float] = number("Price of one coin.", unit="USD", ge=0)
-    change_1h: Series[float] = number("Price change over the last hour.", alias="1h", unit="percent")
-    change_24h: Series[float] = number("Price change over the last 24 hours.", alias="24h", unit="percent")
-    change_7d: Series[float] = number("Price change over the last 7 days.", alias="7d", unit="percent")
-    volume_24h: Series[float] = number("Value traded over the last 24 hours.", alias="24h_volume", unit="USD", ge=0)
-    mkt_cap: Series[float] = number("Market capitalisation; 0 or empty means unknown.", unit="USD", ge=0)
-    liquidity_ratio: Series[float] = number(
+    coin: Series[pd.CategoricalDtype] = text_column("Name of the coin as its source spells it: the identity of a row.")
+    symbol: Series[pd.CategoricalDtype] = text_column("Ticker; several coins may share one.", nullable=True)
+    date: Series[pa.DateTime] = day_column("Day of the snapshot.")
+    price: Series[float] = number_column("Price of one coin.", unit="USD", ge=0)
+    change_1h: Series[float] = number_column("Price change over the last hour.", alias="1h", unit="percent")
+    change_24h: Series[float] = number_column("Price change over the last 24 hours.", alias="24h", unit="percent")
+    change_7d: Series[float] = number_column("Price change over the last 7 days.", alias="7d", unit="percent")
+    volume_24h: Series[float] = number_column(
+        "Value traded over the last 24 hours.", alias="24h_volume", unit="USD", ge=0
+    )
+    mkt_cap: Series[float] = number_column("Market capitalisation; 0 or empty means unknown.", unit="USD", ge=0)
+    liquidity_ratio: Series[float] = number_column(
         "24h_volume / mkt_cap, a day's turnover; derived where the file has none.", unit="ratio", ge=0
     )
-    price_change_24h: Series[float] = number(
+    price_change_24h: Series[float] = number_column(
         "Price change over the last 24 hours; derived where the file has none.", unit="USD"
     )
-    name: Series[pd.CategoricalDtype] = text("Name for people, where the file has one.", nullable=True)
-    high_24h: Series[float] = number("Highest price of the last 24 hours.", unit="USD", ge=0)
-    low_24h: Series[float] = number("Lowest price of the last 24 hours.", unit="USD", ge=0)
-    circulating_supply: Series[float] = number("Coins in circulation.", unit="coins", ge=0)
-    market_cap_rank: Series[float] = number("Rank by market cap, as the source says.", unit="rank", ge=1)
-    last_updated: Series[pa.DateTime] = moment("When the source last saw a trade of the coin.", nullable=True)
-    source_file: Series[pd.CategoricalDtype] = text("File that the row came from.")
-    arrival: Series[int] = whole("Number of that file in the order of arrival: the later wins.", unit="count", ge=1)
+    name: Series[pd.CategoricalDtype] = text_column("Name for people, where the file has one.", nullable=True)
+    high_24h: Series[float] = number_column("Highest price of the last 24 hours.", unit="USD", ge=0)
+    low_24h: Series[float] = number_column("Lowest price of the last 24 hours.", unit="USD", ge=0)
+    circulating_supply: Series[float] = number_column("Coins in circulation.", unit="coins", ge=0)
+    market_cap_rank: Series[float] = number_column("Rank by market cap, as the source says.", unit="rank", ge=1)
+    last_updated: Series[pa.DateTime] = timestamp_column("When the source last saw a trade of the coin.", nullable=True)
+    source_file: Series[pd.CategoricalDtype] = text_column("File that the row came from.")
+    arrival: Series[int] = integer_column(
+        "Number of that file in the order of arrival: the later wins.", unit="count", ge=1
+    )

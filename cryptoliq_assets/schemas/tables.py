@@ -87,7 +87,7 @@ class LookbackWindow:
     ahead: int
 
 
-def upstream_of(table: str, *, horizon_days: int) -> dict[str, LookbackWindow]:
+def upstream_windows(table: str, *, horizon_days: int) -> dict[str, LookbackWindow]:
     """The upstream tables of a derived table, and how far its rows reach into each."""
     return {
         "raw_snapshots": {},
@@ -102,7 +102,7 @@ def upstream_of(table: str, *, horizon_days: int) -> dict[str, LookbackWindow]:
 DERIVED_TABLES = ("raw_snapshots", "cleaned_snapshots", "engineered_features", "labels")
 
 
-def recipe_of(table: str, settings: Settings) -> str:
+def computation_id(table: str, settings: Settings) -> str:
     """What, beside its inputs, decides a table's content: the code's version and the settings that it reads."""
     read = {
         "raw_snapshots": f"changes {settings.ingestion.change_unit}",

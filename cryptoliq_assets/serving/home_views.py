@@ -7,7 +7,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
-from cryptoliq_assets.core import Settings, read_object
+from cryptoliq_assets.core import Settings, read_json_object
 from cryptoliq_assets.forecasting import measure, measure_days, newest_date, read_realised
 from cryptoliq_assets.ingestion.landing import open_catalog
 from cryptoliq_assets.modeling.registry import ModelRejectedError, ModelStore, store_of
@@ -185,7 +185,7 @@ def _files(settings: Settings) -> dict[str, Any]:
 def _validation(path: Path, *, arrival: int) -> dict[str, Any]:
     """The report of that version of the file; empty where it is of another, or unreadable."""
     try:
-        report = read_object(path)
+        report = read_json_object(path)
     except (OSError, ValueError):
         return {}
     return report if report.get("arrival") == arrival else {}
@@ -196,7 +196,7 @@ def _report(path: Path, *, made_by: str | None, problems: list[str]) -> dict[str
     if not path.exists():
         return None
     try:
-        report = read_object(path)
+        report = read_json_object(path)
     except (OSError, ValueError) as error:
         anew = f"; `{made_by}` writes it anew" if made_by else ""
         problems.append(f"{path.name} cannot be read ({error}){anew}")

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from cryptoliq_assets.core import Settings, append, day_file, encoded, log_line
+from cryptoliq_assets.core import Settings, append_lines, daily_path_factory, encode_line, make_log_entry
 from cryptoliq_assets.modeling import Champion
 from cryptoliq_assets.monitoring.service import score_histogram
 
@@ -83,16 +83,16 @@ class PredictionLog:
     def _write(self, event: str, *, record: bool = False, **fields: Any) -> None:
         if not self._enabled:
             return
-        line = encoded(log_line(event, source=self.source, **fields))
+        line = encode_line(make_log_entry(event, source=self.source, **fields))
         if self._settings.logs.destination == "stdout":
             # The command's own output is on standard output.
             sys.stderr.buffer.write(line)
             return
         rotate = int(self._settings.logs.max_file_mib * 2**20)
         try:
-            append(self._settings.logs_dir / "app.log", line, rotate_bytes=rotate)
+            append_lines(self._settings.logs_dir / "app.log", line, rotate_bytes=rotate)
             if record:
-                append(day_file(self._settings.predictions_dir)(), line)
+                append_lines(daily_path_factory(self._settings.predictions_dir)(), line)
         except OSError as error:
             _LOG.warning("the log of predictions was not written: %s", error)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cryptoliq_assets.core import HISTORY_DAYS, Place, Settings, file_state, first_day, month_of, months_between
+from cryptoliq_assets.core import HISTORY_DAYS, Location, Settings, file_state, first_day, month_of, months_between
 from cryptoliq_assets.features import HISTORY, OBSERVED_NUMBERS, SNAPSHOT, StoredHistory, online_features
 from cryptoliq_assets.ingestion.csv import latest_allowed_date
 from cryptoliq_assets.modeling import Champion, load_champion, predict_arrays
@@ -20,7 +20,7 @@ from cryptoliq_assets.modeling.evaluation import SplitConformalIntervals
 from cryptoliq_assets.modeling.registry import ModelRejectedError, store_of
 from cryptoliq_assets.serving.request_models import PredictRequest, timestamp_of
 from cryptoliq_assets.serving.views import newest_made
-from cryptoliq_assets.storage import TableInvalid, TableStore
+from cryptoliq_assets.storage import InvalidTableError, TableStore
 
 # A request may be dated so many days before the newest stored snapshot: history is kept for it to see 90 days.
 OLDEST_REQUEST_DAYS = 31
@@ -104,7 +104,7 @@ class Predictor:
         )
         try:
             latest = self._latest()
-        except TableInvalid as error:
+        except InvalidTableError as error:
             # They give the percentile alone: what can be answered without them is.
             latest, champion = np.array([]), Champion(champion.loaded, (*champion.passed_over, str(error)))
         held = ServingSnapshot(
@@ -263,7 +263,7 @@ def _warmup_requests(held: ServingSnapshot) -> list[PredictRequest]:
     return [_ANY, _ANY.model_copy(update={"coin": coin, "date": held.newest + dt.timedelta(days=1)})]
 
 
-def _state(artifact: Place) -> tuple[Any, ...]:
+def _state(artifact: Location) -> tuple[Any, ...]:
     """What changes when the current artifact is written anew in place: a restored one is loaded again."""
     try:
         return file_state(artifact)

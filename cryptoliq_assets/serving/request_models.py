@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic_core import PydanticCustomError
 
 from cryptoliq_assets.modeling.estimators import MODEL_NAMES, MODEL_VERSION
-from cryptoliq_assets.schemas import AMOUNTS, CHANGE_COLUMNS, PLAUSIBLE, Bounds
+from cryptoliq_assets.schemas import AMOUNTS, CHANGE_COLUMNS, PLAUSIBLE_BOUNDS, Bounds
 
 
 def _zero_or(bounds: Bounds) -> Any:
@@ -29,10 +29,10 @@ def _zero_or(bounds: Bounds) -> Any:
 
 
 _Dollars = _zero_or(AMOUNTS)
-_Ratio = _zero_or(PLAUSIBLE["liquidity_ratio"])
-_MOST_CHANGE = PLAUSIBLE["24h"].most
+_Ratio = _zero_or(PLAUSIBLE_BOUNDS["liquidity_ratio"])
+_MOST_CHANGE = PLAUSIBLE_BOUNDS["24h"].most
 _Change = Annotated[float, Field(ge=-100, le=_MOST_CHANGE, allow_inf_nan=False)]
-_MOST_DIFFERENCE = PLAUSIBLE["price_change_24h"].most
+_MOST_DIFFERENCE = PLAUSIBLE_BOUNDS["price_change_24h"].most
 MOST_OF_A_NAME = 200
 # Changes of rows of a file, which no pydantic reads; its other numbers are within the bounds once they are parsed.
 CHANGE_BOUNDS = dict.fromkeys(CHANGE_COLUMNS, (-100.0, _MOST_CHANGE))

@@ -39,7 +39,7 @@ def to_arrow(frame: pd.DataFrame, table: Table) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=arrow_schema(table))
 
 
-def encode(month: pa.Table) -> memoryview:
+def encode_month(month: pa.Table) -> memoryview:
     """The bytes of a month file, schema metadata and all."""
     text = [field.name for field in month.schema if pa.types.is_dictionary(field.type)]
     for name in text:
@@ -54,7 +54,7 @@ def encode(month: pa.Table) -> memoryview:
 
 
 @dataclass(frozen=True)
-class ColumnFacts:
+class ColumnStats:
     """A column of floats in a Parquet footer: how many values are null, and the least and largest of the others."""
 
     nulls: int
@@ -62,10 +62,10 @@ class ColumnFacts:
     largest: float | None
 
 
-def column_facts(metadata: pq.FileMetaData, table: Table) -> dict[str, ColumnFacts]:
+def float_column_stats(metadata: pq.FileMetaData, table: Table) -> dict[str, ColumnStats]:
     """Facts of each column of floats that a month file has, over all its row groups."""
     floats = {field.name for field in arrow_schema(table) if pa.types.is_floating(field.type)}
-    facts: dict[str, ColumnFacts] = {}
+    facts: dict[str, ColumnStats] = {}
     for place in range(metadata.num_columns):
         name = metadata.schema.column(place).path
         if name not in floats:
@@ -74,7 +74,7 @@ def column_facts(metadata: pq.FileMetaData, table: Table) -> dict[str, ColumnFac
         # A group without rows has none.
         groups = [statistics for statistics in found if statistics is not None]
         ends = [(group.min, group.max) for group in groups if group.has_min_max]
-        facts[name] = ColumnFacts(
+        facts[name] = ColumnStats(
             nulls=sum(group.null_count for group in groups),
             least=min((low for low, _ in ends), default=None),
             largest=max((high for _, high in ends), default=None),

@@ -12,7 +12,7 @@ import os
 from functools import lru_cache
 from typing import BinaryIO
 
-from cryptoliq_assets.core import Place, file_state
+from cryptoliq_assets.core import Location, file_state
 
 _MARK = b"CLQSEAL1"
 _DIGEST = hashlib.sha256().digest_size
@@ -23,7 +23,7 @@ _PARQUET = b"PAR1"
 _CHUNK = 2**24
 
 
-class SealBroken(OSError):
+class ChecksumError(OSError):
     """A file does not hold the bytes that were written; the message names expected and found digest."""
 
 
@@ -34,7 +34,7 @@ def add_checksum(content: memoryview) -> list[bytes | memoryview]:
     return [data, _MARK + hashlib.sha256(data).digest() + hashlib.sha256(footer).digest(), footer]
 
 
-def check_footer(file: BinaryIO) -> bool:
+def verify_footer(file: BinaryIO) -> bool:
     """Check what follows the data against its digest; False for a file without a seal (of an earlier version).
 
     Raises SealBroken.
@@ -42,7 +42,7 @@ def check_footer(file: BinaryIO) -> bool:
     return _read_seal(file) is not None
 
 
-def check_file(file: BinaryIO, path: Place) -> bool:
+def verify_checksum(file: BinaryIO, path: Location) -> bool:
     """Check all bytes; the data's only where this process has not checked this version of the file. False without a seal.
 
     Raises SealBroken.
@@ -70,7 +70,7 @@ class _Opened:
 
 
 @lru_cache(maxsize=8192)
-def _check_data(path: Place, state: tuple, opened: _Opened) -> None:
+def _check_data(path: Location, state: tuple, opened: _Opened) -> None:
     digest = hashlib.sha256()
     opened.file.seek(0)
     left = opened.size
@@ -100,4 +100,4 @@ def _read_seal(file: BinaryIO) -> tuple[int, bytes] | None:
 
 def _compare(part: str, expected: bytes, found: bytes) -> None:
     if not hmac.compare_digest(expected, found):
-        raise SealBroken(f"sha256 of its {part} is {found.hex()}, expected {expected.hex()}")
+        raise ChecksumError(f"sha256 of its {part} is {found.hex()}, expected {expected.hex()}")

@@ -1,9 +1,9 @@
 """Find damaged month files and set them aside, so that the next refresh makes them again."""
 
-from cryptoliq_assets.core import Place
+from cryptoliq_assets.core import Location
 from cryptoliq_assets.schemas import DERIVED_TABLES, TABLES
-from cryptoliq_assets.storage.parquet_store import TableStore, damage
-from cryptoliq_assets.storage.validation import TableDamaged, schema_fingerprint, validate_table
+from cryptoliq_assets.storage.parquet_store import TableStore, damaged_table_error
+from cryptoliq_assets.storage.validation import DamagedTableError, schema_fingerprint, validate_table
 
 # Days named in an error.
 _LISTED = 3
@@ -23,19 +23,19 @@ def verify_rows(store: TableStore, table: str, month: str) -> None:
     if days:
         listed = [f"{day} {found.get(day, 'no rows')}, expected {stamp.days.get(day, 'no rows')}" for day in days]
         reason = f"digest of the rows of {len(days)} day(s) differs: {'; '.join(listed[:_LISTED])}"
-        raise damage(spec, month, path, reason)
+        raise damaged_table_error(spec, month, path, reason)
 
 
 def is_intact(store: TableStore, table: str, month: str) -> bool:
     """Whether a month file can be opened and has the bytes that were written."""
     try:
         store.verify(table, month)
-    except TableDamaged:
+    except DamagedTableError:
         return False
     return True
 
 
-def set_aside(store: TableStore, table: str, month: str) -> Place | None:
+def set_aside_month(store: TableStore, table: str, month: str) -> Location | None:
     """Rename a damaged month file: the month is then missing, and the next refresh makes it again.
 
     Call it under the run lock. Returns the new path; None where the file is not damaged, or cannot be made again.

@@ -14,14 +14,14 @@ from cryptoliq_assets.storage.parquet_store import TableStore
 
 CSV, PARQUET = "csv", "parquet"
 # What is exported, and the table that it is read from.
-TABLES_OF = {
+EXPORTED_TABLES = {
     "features": "engineered_features",
     "cleaned": "cleaned_snapshots",
     "labels": "labels",
     "forecasts": "forecasts",
 }
 # The columns that the features export has before all others.
-CONTRACT_COLUMNS = (
+EXPORT_COLUMNS = (
     *("coin", "symbol", "date", "price", "1h", "24h", "7d", "24h_volume", "mkt_cap"),
     *(
         "liquidity_ratio",
@@ -40,7 +40,7 @@ _ROWS_A_CHUNK = 20_000
 def read_month(store: TableStore, name: str, month: str, *, coins: Sequence[str] = ()) -> pd.DataFrame:
     """One month of an export, of some coins or of all. Raises RuntimeError where features have no cleaned rows,
     TableOutdated where a month that can be made again is of an earlier version and lacks columns."""
-    table = TABLES_OF[name]
+    table = EXPORTED_TABLES[name]
     rows = store.read(table, [month], complete=table in DERIVED_TABLES)
     if coins:
         rows = rows[rows["coin"].astype(object).isin(coins)].reset_index(drop=True)
@@ -64,7 +64,7 @@ def _with_prices(store: TableStore, features: pd.DataFrame, month: str) -> pd.Da
             "run `cryptoliq materialize`, which computes both again"
         )
     both["mkt_cap_sqrt"] = np.sqrt(both["mkt_cap"])
-    return both[[*CONTRACT_COLUMNS, *(column for column in both.columns if column not in CONTRACT_COLUMNS)]]
+    return both[[*EXPORT_COLUMNS, *(column for column in both.columns if column not in EXPORT_COLUMNS)]]
 
 
 def _as_csv(frames: Iterable[pd.DataFrame]) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from cryptoliq_assets.core import open_stored
-from cryptoliq_assets.storage.checksum import check_footer
+from cryptoliq_assets.storage.checksum import verify_footer
 
 _STAMP = b"cryptoliq"
 
@@ -69,7 +69,7 @@ def stamp_in(path: Path | UPath) -> FileFingerprint | None:
     again. A file that is gone raises FileNotFoundError."""
     try:
         with open_stored(path) as handle:
-            sealed = check_footer(handle)
+            sealed = verify_footer(handle)
             handle.seek(0)
             stamp = FileFingerprint.read(pq.read_metadata(handle).metadata)
     except FileNotFoundError:

@@ -33,13 +33,13 @@ from cryptoliq_assets.core import (
     resolve_location,
     write_files,
 )
-from cryptoliq_assets.schemas import DERIVED_TABLES, TABLES, Table, recipe_of, upstream_of
-from cryptoliq_assets.storage.arrow import ColumnFacts, arrow_schema, column_facts, encode, to_arrow
-from cryptoliq_assets.storage.checksum import SealBroken, add_checksum, check_file, check_footer
+from cryptoliq_assets.schemas import DERIVED_TABLES, TABLES, Table, computation_id, upstream_windows
+from cryptoliq_assets.storage.arrow import ColumnStats, arrow_schema, encode_month, float_column_stats, to_arrow
+from cryptoliq_assets.storage.checksum import ChecksumError, add_checksum, verify_checksum, verify_footer
 from cryptoliq_assets.storage.file_stamp import FileFingerprint, stamp_in, stamp_of_version
 from cryptoliq_assets.storage.validation import (
-    TableDamaged,
-    TableOutdated,
+    DamagedTableError,
+    OutdatedTableError,
     check_types,
     schema_fingerprint,
     validate_table,
@@ -138,7 +138,7 @@ class TableStore:
                 )
                 path = self.path(table, month)
                 if not is_remote(path) and path.is_dir():
-                    raise damage(spec, month, path, "a folder is in its place")
+                    raise damaged_table_error(spec, month, path, "a folder is in its place")
                 made[path] = taken.slice(first, last - first).replace_schema_metadata(stamp.written())
             # Encoding lets go of the interpreter: two months at a time.
             with ThreadPoolExecutor(_THREADS) as pool:
@@ -159,8 +159,8 @@ class TableStore:
 
     def input_digest(self, table: str, month: str) -> str:
         """Digest of the recipe and of the upstream days that this month is made from, as they are now."""
-        parts: list[Any] = [recipe_of(table, self.settings), schema_fingerprint(TABLES[table])]
-        for upstream, reach in upstream_of(table, horizon_days=self.settings.horizon_days).items():
+        parts: list[Any] = [computation_id(table, self.settings), schema_fingerprint(TABLES[table])]
+        for upstream, reach in upstream_windows(table, horizon_days=self.settings.horizon_days).items():
             first = str(first_day(month) - dt.timedelta(days=reach.back))
             last = str(last_day(month) + dt.timedelta(days=reach.ahead))
             for other in months_between(first[:7], last[:7]):
@@ -189,40 +189,40 @@ class TableStore:
         """Check the bytes of a month file, and its schema, in full where its stamp does not vouch for it; TableInvalid."""
         self._read_month(TABLES[table], month, [])
 
-    def column_facts(self, table: str, month: str) -> dict[str, ColumnFacts]:
+    def column_facts(self, table: str, month: str) -> dict[str, ColumnStats]:
         """What a month file's Parquet footer says of its columns of floats, without reading a row; TableInvalid where it
         cannot be read."""
         path = self.path(table, month)
         try:
             with open_stored(path) as handle:
-                check_footer(handle)
+                verify_footer(handle)
                 handle.seek(0)
-                return column_facts(pq.read_metadata(handle), TABLES[table])
+                return float_column_stats(pq.read_metadata(handle), TABLES[table])
         except FileNotFoundError:
             raise
         except (pa.ArrowException, OSError) as error:
-            raise damage(TABLES[table], month, path, error) from error
+            raise damaged_table_error(TABLES[table], month, path, error) from error
 
     def _upstream_exists(self, table: str, month: str) -> bool:
-        upstream = upstream_of(table, horizon_days=self.settings.horizon_days)
+        upstream = upstream_windows(table, horizon_days=self.settings.horizon_days)
         return table in DERIVED_TABLES and any(self.stamp(name, month) for name in upstream)
 
     def _read_month(self, spec: Table, month: str, columns: list[str] | None, *, complete: bool = False) -> pa.Table:
         path = self.path(spec.name, month)
         try:
             with open_stored(path) as handle:
-                sealed = check_file(handle, path)
+                sealed = verify_checksum(handle, path)
                 handle.seek(0)
                 file = _open(handle, spec)
                 stamp = FileFingerprint.read(file.schema_arrow.metadata)
                 if stamp is not None and stamp.sealed and not sealed:
-                    raise SealBroken("the digest that was written with it is gone")
+                    raise ChecksumError("the digest that was written with it is gone")
                 vouched = stamp is not None and stamp.schema == schema_fingerprint(spec)
                 table = file.read(columns=columns if vouched else None)
         except FileNotFoundError:
             raise
         except (pa.ArrowException, OSError) as error:
-            raise damage(spec, month, path, error) from error
+            raise damaged_table_error(spec, month, path, error) from error
         if vouched:
             # Columns that are not asked for are looked at as well: the reader leaves out in silence what is absent.
             if not file.schema_arrow.equals(arrow_schema(spec)):
@@ -232,7 +232,7 @@ class TableStore:
         if stamp is not None:
             absent = [name for name in spec.added if name not in frame.columns]
             if absent and complete:
-                raise TableOutdated(spec.name, str(path), absent)
+                raise OutdatedTableError(spec.name, str(path), absent)
             frame = _with_added(spec, frame)
         frame = validate_table(spec, frame, where=str(path))
         checked = to_arrow(frame, spec)
@@ -293,7 +293,7 @@ def _with_added(spec: Table, frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{name: pd.Series(empty[name], index=frame.index, dtype=types[name]) for name in absent})
 
 
-def damage(spec: Table, month: str, path: Path | UPath, reason: object) -> TableDamaged:
+def damaged_table_error(spec: Table, month: str, path: Path | UPath, reason: object) -> DamagedTableError:
     """The error for a month file that is damaged, with what repairs it."""
     remedy = (
         "`cryptoliq verify --repair` sets it aside and `cryptoliq materialize` makes it again "
@@ -302,11 +302,11 @@ def damage(spec: Table, month: str, path: Path | UPath, reason: object) -> Table
         else "restore it from a backup"
     )
     # The error of a file that was not opened begins with its path.
-    return TableDamaged(spec.name, month, str(path), reason=str(reason).removeprefix(f"{path}: "), remedy=remedy)
+    return DamagedTableError(spec.name, month, str(path), reason=str(reason).removeprefix(f"{path}: "), remedy=remedy)
 
 
 def _encode(month: pa.Table) -> bytes:
-    return b"".join(add_checksum(encode(month)))
+    return b"".join(add_checksum(encode_month(month)))
 
 
 def _write(files: dict[Path | UPath, bytes]) -> None:

@@ -14,7 +14,7 @@ FAILURE_COLUMNS = ["column", "check", "count", "samples"]
 _SHAPE = {"column_in_dataframe": "missing", "column_in_schema": "not in the schema"}
 
 
-class TableInvalid(ValueError):
+class InvalidTableError(ValueError):
     """A frame does not meet its model; `failures` has one row a (column, check): count and sample rows."""
 
     def __init__(self, table: str, where: str, failures: pd.DataFrame) -> None:
@@ -26,7 +26,7 @@ class TableInvalid(ValueError):
         super().__init__(f"{table}: {where} does not meet its schema:\n" + "\n".join(lines))
 
 
-class TableDamaged(TableInvalid):
+class DamagedTableError(InvalidTableError):
     """A month file does not hold the bytes that were written, or is no readable Parquet."""
 
     def __init__(self, table: str, month: str, where: str, *, reason: str, remedy: str) -> None:
@@ -36,7 +36,7 @@ class TableDamaged(TableInvalid):
         self.args = (f"{table}: {where} is damaged: {reason}; {remedy}",)
 
 
-class TableOutdated(TableInvalid):
+class OutdatedTableError(InvalidTableError):
     """A month file of an earlier version lacks columns that are needed now."""
 
     def __init__(self, table: str, where: str, columns: list[str]) -> None:
@@ -63,14 +63,14 @@ def validate_table(table: Table, frame: pd.DataFrame, *, where: str) -> pd.DataF
     try:
         return schema.validate(ordered, lazy=True, inplace=typed)
     except pandera.errors.SchemaErrors as error:
-        raise TableInvalid(table.name, where, _summarize(frame, error.failure_cases)) from error
+        raise InvalidTableError(table.name, where, _summarize(frame, error.failure_cases)) from error
 
 
 def check_types(table: Table, frame: pd.DataFrame, *, where: str) -> None:
     """The cheap look at a frame that once passed the present schema: columns and types only; raises TableInvalid."""
     wrong = _wrong_types(table, frame)
     if wrong:
-        raise TableInvalid(table.name, where, pd.DataFrame(wrong, columns=FAILURE_COLUMNS))
+        raise InvalidTableError(table.name, where, pd.DataFrame(wrong, columns=FAILURE_COLUMNS))
 
 
 @lru_cache

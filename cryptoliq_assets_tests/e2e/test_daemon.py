@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.core.safe_open import UnreadError
+from cryptoliq_assets.core.safe_open import FileReadError
 from cryptoliq_assets.ingestion.landing.catalog import Catalog
 from cryptoliq_assets.ingestion.landing.refresh_plan import make_plan
 from cryptoliq_assets.orchestration import jobs
@@ -144,7 +144,7 @@ def test_an_unread_file_alone_is_the_reason_to_skip(raw_files, settings, monkeyp
 
 
 def denies(path, settings):
-    raise UnreadError("unreadable", "cannot be read: Permission denied")
+    raise FileReadError("unreadable", "cannot be read: Permission denied")
 
 
 def test_all_that_arrived_is_one_run_a_contiguous_range_of_months(raw_files, settings):

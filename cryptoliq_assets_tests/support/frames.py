@@ -20,7 +20,7 @@ from cryptoliq_assets.modeling.registry.serialization import library_versions
 from cryptoliq_assets.schemas.feature_registry import MODEL_FEATURES
 from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS, OPTIONAL_NUMBERS
 from cryptoliq_assets.simulation.market import simulate_market
-from cryptoliq_assets.storage.arrow import encode
+from cryptoliq_assets.storage.arrow import encode_month
 from cryptoliq_assets.storage.checksum import add_checksum
 from cryptoliq_assets.storage.parquet_store import TableStore, sort_rows
 
@@ -154,4 +154,4 @@ def store_forecast(settings: Settings, number: int, *, version: str, coin: str =
 
 def write_sealed(path: Path, content: pa.Table) -> None:
     """Write a month file behind the store's back, as the store would: its bytes are what was written, whatever its rows say."""
-    path.write_bytes(b"".join(add_checksum(encode(content))))
+    path.write_bytes(b"".join(add_checksum(encode_month(content))))

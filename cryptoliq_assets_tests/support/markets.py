@@ -24,8 +24,8 @@ from cryptoliq_assets.ingestion.landing.catalog_rebuild import open_catalog
 from cryptoliq_assets.ingestion.landing.drop_folder import list_folder, register, unknown_files
 from cryptoliq_assets.ingestion.landing.intake import Intake, IntakeResult
 from cryptoliq_assets.ingestion.landing.refresh_plan import Plan, make_plan
-from cryptoliq_assets.labels.targets import LABELLED_FROM, label_targets
-from cryptoliq_assets.schemas.tables import DERIVED_TABLES, upstream_of
+from cryptoliq_assets.labels.targets import LABEL_INPUT_COLUMNS, label_targets
+from cryptoliq_assets.schemas.tables import DERIVED_TABLES, upstream_windows
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -173,14 +173,14 @@ class Home:
         self.store.write(
             "engineered_features", engineer_features(features, formula=self.settings.formula, since=since), months
         )
-        scores = self._upstream("labels", months, columns=list(LABELLED_FROM))
+        scores = self._upstream("labels", months, columns=list(LABEL_INPUT_COLUMNS))
         labels = label_targets(scores, horizon_days=self.settings.horizon_days, since=since, until=until)
         self.store.write("labels", labels, months)
         return taken
 
     def _upstream(self, table: str, months: list[str], *, columns: list[str] | None = None) -> pd.DataFrame:
         """The upstream months that the asset's partition mapping names."""
-        ((upstream, reach),) = upstream_of(table, horizon_days=self.settings.horizon_days).items()
+        ((upstream, reach),) = upstream_windows(table, horizon_days=self.settings.horizon_days).items()
         first, last = (
             add_months(months[0], -max_months_spanned(reach.back)),
             add_months(months[-1], max_months_spanned(reach.ahead)),

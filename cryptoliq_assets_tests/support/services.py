@@ -20,7 +20,7 @@ import httpx
 import psutil
 from filelock import FileLock
 
-from cryptoliq_assets.core.jsonl import seconds_of
+from cryptoliq_assets.core.jsonl import to_unix_seconds
 from cryptoliq_assets.modeling.registry.model_registry import store_of
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -148,7 +148,9 @@ class KeyedService:
         """Inputs of the predictions made since a moment (seconds since 1970), in the record that it writes within a
         second; what was not stated is left out."""
         time.sleep(1.0)
-        lines = [line for line in self.served.predictions() if seconds_of(line["at"]) >= since and "source" not in line]
+        lines = [
+            line for line in self.served.predictions() if to_unix_seconds(line["at"]) >= since and "source" not in line
+        ]
         return [{name: value for name, value in line["inputs"].items() if value is not None} for line in lines]
 
 

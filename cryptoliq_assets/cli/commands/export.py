@@ -38,10 +38,10 @@ def export(
     from rich.progress import Progress
 
     from cryptoliq_assets.core import write_chunks
-    from cryptoliq_assets.storage import TABLES_OF, TableStore, encode_months, read_month
+    from cryptoliq_assets.storage import EXPORTED_TABLES, TableStore, encode_months, read_month
 
     store = TableStore(settings)
-    months = [m for m in store.months(TABLES_OF[name]) if (first or m) <= m <= (last or m)]
+    months = [m for m in store.months(EXPORTED_TABLES[name]) if (first or m) <= m <= (last or m)]
     if not months:
         made_by = "forecast" if name == "forecasts" else "materialize"
         raise click.ClickException(f"no {name} in that range: run `cryptoliq {made_by}` first")

@@ -19,7 +19,7 @@ from cryptoliq_assets.cli import (
     show_forecasts,
     show_leaderboard,
 )
-from cryptoliq_assets.core import Settings, read_object, write_json
+from cryptoliq_assets.core import Settings, read_json_object, write_json
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 # A market may begin 5,120 days before its end, and a moment of a table lies between 1677 and 2262.
@@ -136,7 +136,7 @@ def _market_of(settings: Settings) -> list[dt.date]:
     path = settings.data_dir / "simulated_market.json"
     if path.exists():
         try:
-            end = dt.date.fromisoformat(read_object(path)["end"])
+            end = dt.date.fromisoformat(read_json_object(path)["end"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RuntimeError(
                 f"{path} cannot be used ({error!r}); remove it: the demo then makes a new market"

@@ -37,7 +37,7 @@ def predict(settings: Settings, source: Path, target: Path, unit: str, model: Pa
         require_home(settings)
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from cryptoliq_assets.core import home_problem
+    from cryptoliq_assets.core import explain_missing_home
     from cryptoliq_assets.modeling import load_champion, read_model
     from cryptoliq_assets.modeling.registry import ModelRejectedError
     from cryptoliq_assets.monitoring.service import COMMAND
@@ -50,7 +50,7 @@ def predict(settings: Settings, source: Path, target: Path, unit: str, model: Pa
         raise click.UsageError("OUT.csv is IN.csv: name another file")
     if not target.parent.is_dir():
         raise click.UsageError(f"the folder of OUT.csv, {target.parent}, is not there")
-    log, watch = PredictionLog(settings, COMMAND, enabled=home_problem(settings) is None), Stopwatch()
+    log, watch = PredictionLog(settings, COMMAND, enabled=explain_missing_home(settings) is None), Stopwatch()
     try:
         with log.watching("loading the model"):
             champion = load_champion(settings) if model is None else read_model(model)

@@ -27,7 +27,7 @@ from cryptoliq_assets.monitoring.alerting import read_state
 from cryptoliq_assets.monitoring.data import read_last_verification
 from cryptoliq_assets.schemas import DERIVED_TABLES
 from cryptoliq_assets.serving import live_accuracy, stale_coins
-from cryptoliq_assets.storage import TableInvalid, TableStore
+from cryptoliq_assets.storage import InvalidTableError, TableStore
 
 # Shown below the rest, a line each.
 _LISTS = ("not_well", "to_do", "last_alerts", "problems")
@@ -153,7 +153,7 @@ def _unless_damaged(read: Callable[[], _Read], damaged: list[str]) -> _Read | No
     """What `read` returns; None where a month that it takes is damaged, which is added to `damaged`."""
     try:
         return read()
-    except TableInvalid as error:
+    except InvalidTableError as error:
         damaged.append(str(error))
         return None
 

@@ -1,3 +1,3 @@
-from .renamed import RENAMED as RENAMED, variable_of as variable_of
+from .renamed import RENAMED_SETTINGS as RENAMED_SETTINGS, variable_name as variable_name
 from .section import SettingsSection as SettingsSection
 from .settings import Settings as Settings

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 # Old field → path of the new one. The variables are CRYPTOLIQ_<OLD> and CRYPTOLIQ_<SECTION>__<FIELD>.
-RENAMED: dict[str, tuple[str, ...]] = {
+RENAMED_SETTINGS: dict[str, tuple[str, ...]] = {
     "storage_url": ("storage", "url"),
     "models_url": ("storage", "models_url"),
     "first_month": ("storage", "first_month"),
@@ -86,7 +86,7 @@ RENAMED: dict[str, tuple[str, ...]] = {
 _warned: set[str] = set()
 
 
-def variable_of(path: tuple[str | int, ...]) -> str:
+def variable_name(path: tuple[str | int, ...]) -> str:
     """Return the environment variable of a setting, given its path: ("api", "port") gives CRYPTOLIQ_API__PORT."""
     if path[:1] == ("home_dir",):
         return "CRYPTOLIQ_HOME"
@@ -104,8 +104,8 @@ def renamed_values(environment: Mapping[str, str | None]) -> dict[str, Any]:
     """
     given = {name.upper(): value for name, value in environment.items()}
     values: dict[str, Any] = {}
-    for old, path in RENAMED.items():
-        name, new = f"CRYPTOLIQ_{old.upper()}", variable_of(path)
+    for old, path in RENAMED_SETTINGS.items():
+        name, new = f"CRYPTOLIQ_{old.upper()}", variable_name(path)
         if name not in given or new in given:
             continue
         if name not in _warned:

@@ -33,7 +33,7 @@ from cryptoliq_assets.core.config.monitoring import (
     PerformanceSettings,
     ServiceMonitorSettings,
 )
-from cryptoliq_assets.core.config.renamed import renamed_values, variable_of
+from cryptoliq_assets.core.config.renamed import renamed_values, variable_name
 from cryptoliq_assets.core.config.section import SettingsSection
 from cryptoliq_assets.core.config.serving import ApiSettings, DashboardSettings, LogSettings
 from cryptoliq_assets.core.config.storage import BackfillSettings, RunLockSettings, StorageSettings
@@ -149,9 +149,9 @@ class Settings(BaseSettings):
         for name, field in cls.model_fields.items():
             section = field.annotation
             if isinstance(section, type) and issubclass(section, SettingsSection):
-                fields |= {variable_of((name, leaf)): declared for leaf, declared in section.model_fields.items()}
+                fields |= {variable_name((name, leaf)): declared for leaf, declared in section.model_fields.items()}
             else:
-                fields[variable_of((name,))] = field
+                fields[variable_name((name,))] = field
         return fields
 
     def open_values(self) -> dict[str, Any]:

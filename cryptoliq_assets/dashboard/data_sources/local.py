@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
-from cryptoliq_assets.core import Place, Settings, file_state, read_text
+from cryptoliq_assets.core import Location, Settings, file_state, read_text
 from cryptoliq_assets.dashboard import UserFacingError, user_facing_errors
 from cryptoliq_assets.dashboard.data_sources.base import ForecastFile, HomeSource
 from cryptoliq_assets.modeling.registry import ModelRejectedError, store_of
@@ -152,7 +152,7 @@ class LocalSource:
         return store_of(self._settings).current_version()
 
 
-def _state(path: Place) -> str:
+def _state(path: Location) -> str:
     try:
         return repr(file_state(path))
     except FileNotFoundError:

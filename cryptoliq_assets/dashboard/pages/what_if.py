@@ -19,7 +19,7 @@ from cryptoliq_assets.dashboard import (
     text,
 )
 from cryptoliq_assets.dashboard.data_sources import Source
-from cryptoliq_assets.schemas import PLAUSIBLE
+from cryptoliq_assets.schemas import PLAUSIBLE_BOUNDS
 
 # Contract field → label, what it means. No bounds: a browser would hold back a row beyond them and leave the answer to the
 # one before as if it were this one's.
@@ -117,7 +117,7 @@ def _derived(body: dict[str, Any]) -> dict[str, float]:
         made["liquidity_ratio"] = volume / cap
     if price is not None and price > 0 and change is not None and change > -100:
         made["price_change_24h"] = price - price / (1 + change / 100)
-    return {name: value for name, value in made.items() if body[name] is None and PLAUSIBLE[name].admits(value)}
+    return {name: value for name, value in made.items() if body[name] is None and PLAUSIBLE_BOUNDS[name].admits(value)}
 
 
 def _row(body: dict[str, Any]) -> str:

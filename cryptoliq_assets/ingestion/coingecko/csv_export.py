@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from cryptoliq_assets.core import Settings, holds, write_file
+from cryptoliq_assets.core import Settings, has_content, write_file
 from cryptoliq_assets.ingestion.coingecko.coins import check_error_share
 from cryptoliq_assets.ingestion.coingecko.errors import FetchError, OutputRejectedError
 from cryptoliq_assets.ingestion.csv import quote_cell
@@ -107,7 +107,7 @@ def check_file(
 def write_new(name: str, content: bytes, settings: Settings) -> bool:
     """Write a file into the drop folder, whole or not at all; False where it is there with this content."""
     path = settings.raw_dir / name
-    if holds(path, content):
+    if has_content(path, content):
         return False
     write_file(path, content)
     return True

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptoliq_assets.core import Settings, UnreadError, read_object, write_json
+from cryptoliq_assets.core import FileReadError, Settings, read_json_object, write_json
 from cryptoliq_assets.ingestion.coingecko.csv_export import history_name, live_name
 from cryptoliq_assets.ingestion.coingecko.errors import FetchError
 from cryptoliq_assets.ingestion.csv import parse_file_date
@@ -74,7 +74,7 @@ def _path(settings: Settings) -> Path:
 def _read(settings: Settings) -> dict[str, list[str]]:
     path = _path(settings)
     try:
-        record = read_object(path)
+        record = read_json_object(path)
         return {name: [str(digest) for digest in digests] for name, digests in record.items()}
     except FileNotFoundError:
         return {}
@@ -88,5 +88,5 @@ def _content(path: Path, settings: Settings) -> bytes | None:
     """None for what cannot be read, or is no file: whose it is cannot be told, and it is left alone."""
     try:
         return read_file(path, settings)
-    except (UnreadError, FileNotFoundError):
+    except (FileReadError, FileNotFoundError):
         return None

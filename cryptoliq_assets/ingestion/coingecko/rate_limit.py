@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from cryptoliq_assets.core import Settings, read_object, write_json
+from cryptoliq_assets.core import Settings, read_json_object, write_json
 from cryptoliq_assets.ingestion.coingecko.errors import BudgetExhaustedError, DeadlineExceededError, FetchError
 
 MINUTE = 60.0
@@ -146,7 +146,7 @@ class Limiter:
         month = f"{self.clock.today():%Y-%m}"
         nothing: dict[str, Any] = {"month": month, "used": 0, "sent": [], "not_before": 0.0}
         try:
-            read = read_object(self.path)
+            read = read_json_object(self.path)
             # What lies ahead was written by a clock that was wrong.
             sent = sorted(moment for moment in map(float, read["sent"]) if now - MINUTE < moment <= now)
             held = float(read["not_before"])

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cryptoliq_assets.core import Settings, read_object, write_json
+from cryptoliq_assets.core import Settings, read_json_object, write_json
 from cryptoliq_assets.ingestion.coingecko.client import CoinGecko
 from cryptoliq_assets.ingestion.coingecko.coins import (
     NUMBER_KEYS,
@@ -181,7 +181,7 @@ def _kept(path: Path, *, least: int, now: float) -> _Page | None:
     """A page of an earlier try: of this day (UTC), no older than an hour, and with as many coins as are wanted now."""
     # One that is damaged, or of an earlier version, is requested again.
     with suppress(OSError, TypeError):
-        page = _Page(**read_object(path))
+        page = _Page(**read_json_object(path))
         fresh = 0 <= now - page.came_at <= _FRESH_SECONDS and _utc(page.came_at).date() == _utc(now).date()
         return page if fresh and page.received >= least else None
     return None

@@ -17,7 +17,7 @@ from pyarrow import csv
 
 from cryptoliq_assets.ingestion.csv.header import Document, FileRejectedError, parse_iso_date
 from cryptoliq_assets.ingestion.csv.rejections import Reason
-from cryptoliq_assets.schemas import CONTRACT_COLUMNS, NUMBER_COLUMNS, PLAUSIBLE, UNIT_COLUMN, UNSIGNED_COLUMNS
+from cryptoliq_assets.schemas import CONTRACT_COLUMNS, NUMBER_COLUMNS, PLAUSIBLE_BOUNDS, UNIT_COLUMN, UNSIGNED_COLUMNS
 
 # How sources write "no value" in a column of numbers or dates.
 _EMPTY = ["", "nan", "NaN", "NAN", "na", "NA", "n/a", "N/A", "null", "Null", "NULL", "none", "None", "NONE"]
@@ -201,7 +201,7 @@ def _mark_ranges(names: list[str], numbers: ParsedValues) -> None:
     """Mark, in place, numbers outside the plausible bounds, and negative ones where there can be none."""
     for place, name in enumerate(names):
         values, faults = numbers.values[place], numbers.reasons[place]
-        faults[PLAUSIBLE[name].excludes(values)] = Reason.IMPLAUSIBLE
+        faults[PLAUSIBLE_BOUNDS[name].excludes(values)] = Reason.IMPLAUSIBLE
         if name in UNSIGNED_COLUMNS:
             faults[values < 0] = Reason.NEGATIVE
 

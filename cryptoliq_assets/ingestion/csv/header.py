@@ -14,7 +14,13 @@ import pyarrow as pa
 
 from cryptoliq_assets.ingestion.csv.file_types import detect_type
 from cryptoliq_assets.ingestion.csv.records import find_line_number, split_header_cells
-from cryptoliq_assets.schemas import CONTRACT_COLUMNS, OBSERVED_COLUMN, OPTIONAL_COLUMNS, REQUIRED_COLUMNS, UNIT_COLUMN
+from cryptoliq_assets.schemas import (
+    CONTRACT_COLUMNS,
+    LAST_UPDATED_COLUMN,
+    OPTIONAL_COLUMNS,
+    REQUIRED_COLUMNS,
+    UNIT_COLUMN,
+)
 
 _NAME = re.compile(r"(?:coingecko_([0-9]{4})([0-9]{2})([0-9]{2})|coin_gecko_([0-9]{4})-([0-9]{2})-([0-9]{2}))\.csv")
 # A day, alone or as the midnight (UTC) that begins it.
@@ -191,7 +197,7 @@ def _check_row_count(content: bytes, rows: int) -> None:
 def check_duplicate_columns(document: Document) -> None:
     """Raise FileRejectedError ("doubled_columns") where the header names a column of the contract twice."""
     columns = document.columns
-    doubled = [name for name in (*CONTRACT_COLUMNS, OBSERVED_COLUMN, UNIT_COLUMN) if columns.count(name) > 1]
+    doubled = [name for name in (*CONTRACT_COLUMNS, LAST_UPDATED_COLUMN, UNIT_COLUMN) if columns.count(name) > 1]
     if doubled:
         raise FileRejectedError("doubled_columns", f"the header names {', '.join(doubled)} more than once")
 

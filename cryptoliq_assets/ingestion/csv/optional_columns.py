@@ -13,9 +13,17 @@ import pyarrow.compute as pc
 
 from cryptoliq_assets.ingestion.csv.cells import parse_numbers, parse_timestamp
 from cryptoliq_assets.ingestion.csv.rejections import Reason
-from cryptoliq_assets.schemas import NAME_COLUMN, OBSERVED_COLUMN, OPTIONAL_COLUMNS, OPTIONAL_NUMBERS, PLAUSIBLE
+from cryptoliq_assets.schemas import (
+    LAST_UPDATED_COLUMN,
+    NAME_COLUMN,
+    OPTIONAL_COLUMNS,
+    OPTIONAL_NUMBERS,
+    PLAUSIBLE_BOUNDS,
+)
 
-_TYPES = {NAME_COLUMN: pa.string(), OBSERVED_COLUMN: pa.timestamp("ns")} | dict.fromkeys(OPTIONAL_NUMBERS, pa.float64())
+_TYPES = {NAME_COLUMN: pa.string(), LAST_UPDATED_COLUMN: pa.timestamp("ns")} | dict.fromkeys(
+    OPTIONAL_NUMBERS, pa.float64()
+)
 OPTIONAL_SCHEMA = pa.schema([(name, _TYPES[name]) for name in OPTIONAL_COLUMNS])
 # Below it a cell says nothing.
 _LEAST = {"market_cap_rank": 1.0}
@@ -40,12 +48,12 @@ def parse_optional_columns(text: Mapping[str, pa.Array], *, rows: int) -> Option
     for name, cells in text.items():
         if name == NAME_COLUMN:
             columns[name] = pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)
-        elif name == OBSERVED_COLUMN:
+        elif name == LAST_UPDATED_COLUMN:
             columns[name], unread[name] = _moments(cells)
         else:
             parsed = parse_numbers([cells], rows=rows)
             values, faults = parsed.values[0], parsed.reasons[0] != Reason.NONE
-            faults |= (values < _LEAST.get(name, 0.0)) | PLAUSIBLE[name].excludes(values)
+            faults |= (values < _LEAST.get(name, 0.0)) | PLAUSIBLE_BOUNDS[name].excludes(values)
             columns[name] = pa.array(np.where(faults, np.nan, values), from_pandas=True)
             unread[name] = faults
     made = [columns.get(field.name, pa.nulls(rows, field.type)) for field in OPTIONAL_SCHEMA]

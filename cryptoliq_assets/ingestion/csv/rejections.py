@@ -4,7 +4,7 @@ import datetime as dt
 from enum import IntEnum
 from typing import NamedTuple
 
-from cryptoliq_assets.schemas import PLAUSIBLE
+from cryptoliq_assets.schemas import PLAUSIBLE_BOUNDS
 
 
 class Reason(IntEnum):
@@ -93,7 +93,7 @@ class RejectedRow(NamedTuple):
     def issue(self, dates: tuple[dt.date, dt.date]) -> str:
         """One sentence for a person: the fault, and what was expected; `dates`: first and last allowed."""
         expected = EXPECTED[_REASONS[self.reason]].format(
-            first=dates[0], last=dates[1], bounds=PLAUSIBLE.get(self.column or "")
+            first=dates[0], last=dates[1], bounds=PLAUSIBLE_BOUNDS.get(self.column or "")
         )
         return f"{self.fault}; expected {expected}"
 

@@ -4,7 +4,7 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-from cryptoliq_assets.core import Settings, UnreadError, file_state, read_regular, write_file
+from cryptoliq_assets.core import FileReadError, Settings, file_state, read_regular, write_file
 from cryptoliq_assets.ingestion.landing.catalog import CatalogEntry
 from cryptoliq_assets.ingestion.landing.safe_open import read_file
 
@@ -25,7 +25,7 @@ def read_archived(file: CatalogEntry, settings: Settings) -> bytes:
         content = read_regular(path, file.size, limit=f"the {file.size:,} bytes that were received")
     except FileNotFoundError as error:
         raise _damaged(file, path, "it is gone") from error
-    except UnreadError as error:
+    except FileReadError as error:
         raise _damaged(file, path, str(error)) from error
     found = hashlib.sha256(content).hexdigest()
     if found != file.sha256:
@@ -47,7 +47,7 @@ def restore_from_drop_folder(file: CatalogEntry, settings: Settings) -> bool:
     """Write the archived copy again where the drop folder still has the very bytes; whether it does."""
     try:
         content = read_file(settings.raw_dir / file.name, settings)
-    except (FileNotFoundError, UnreadError):
+    except (FileNotFoundError, FileReadError):
         return False
     if hashlib.sha256(content).hexdigest() != file.sha256:
         return False

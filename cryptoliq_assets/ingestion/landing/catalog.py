@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
-from cryptoliq_assets.core import make_folder, month_of, not_regular, open_with_folder_mode
+from cryptoliq_assets.core import irregular_file_reason, make_folder, month_of, open_with_folder_mode
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -131,7 +131,7 @@ class Catalog:
         """SQLite opens what is there, and waits for whoever writes to a pipe."""
         for path in (self.path, *(self.path.with_name(self.path.name + end) for end in ("-journal", "-wal", "-shm"))):
             try:
-                reason = not_regular(path.lstat().st_mode)
+                reason = irregular_file_reason(path.lstat().st_mode)
             except FileNotFoundError:
                 continue
             if reason:
@@ -144,7 +144,7 @@ class Catalog:
             status = self.path.lstat()
         except FileNotFoundError:
             return True
-        return status.st_size == 0 and not_regular(status.st_mode) is None
+        return status.st_size == 0 and irregular_file_reason(status.st_mode) is None
 
     def check(self) -> None:
         """Check every page and every row; raises CatalogueDamaged."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from cryptoliq_assets.core import Settings, UnreadError, read_object, sync_folders, temp_path_for
+from cryptoliq_assets.core import FileReadError, Settings, read_json_object, sync_folders, temp_path_for
 from cryptoliq_assets.ingestion.landing.catalog import Catalog, CatalogDamagedError, CatalogEntry
 from cryptoliq_assets.ingestion.landing.safe_open import read_file
 from cryptoliq_assets.ingestion.reports import find_report
@@ -87,7 +87,7 @@ def _disagreement(file: CatalogEntry, report: dict[str, Any], settings: Settings
 
     try:
         content = read_file(settings.archive_dir / str(file.archived_as), settings)
-    except (UnreadError, FileNotFoundError):
+    except (FileReadError, FileNotFoundError):
         content = None
     digest = None if content is None else hashlib.sha256(content).hexdigest()
     reported = str(report.get("sha256"))
@@ -137,7 +137,7 @@ def _reported(settings: Settings) -> list[CatalogEntry]:
     found: dict[int, CatalogEntry] = {}
     for path in sorted(settings.validation_dir.glob("*.json")):
         try:
-            file = _from_report(read_object(path), copies)
+            file = _from_report(read_json_object(path), copies)
         except (OSError, ValueError, KeyError, TypeError):
             # A damaged report names no version; an archived copy of it is entered as one without a report.
             continue
@@ -205,7 +205,7 @@ def _digests(settings: Settings) -> dict[str, str]:
     for path in sorted(settings.archive_dir.glob("*")) if settings.archive_dir.is_dir() else []:
         try:
             digests[path.name] = hashlib.sha256(read_file(path, settings)).hexdigest()
-        except (UnreadError, FileNotFoundError):
+        except (FileReadError, FileNotFoundError):
             continue
     return digests
 
@@ -217,6 +217,6 @@ def _as_in_drop_folder(file: CatalogEntry, settings: Settings) -> CatalogEntry:
         if hashlib.sha256(read_file(path, settings)).hexdigest() != file.sha256:
             return file
         status = path.lstat()
-    except (UnreadError, FileNotFoundError):
+    except (FileReadError, FileNotFoundError):
         return file
     return replace(file, mtime_ns=status.st_mtime_ns, ctime_ns=status.st_ctime_ns)

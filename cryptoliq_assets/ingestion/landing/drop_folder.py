@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptoliq_assets.core import Settings, UnreadError, first_day, not_regular
+from cryptoliq_assets.core import FileReadError, Settings, first_day, irregular_file_reason
 from cryptoliq_assets.ingestion.landing.catalog import Catalog, CatalogEntry, DiscoveredFile
 from cryptoliq_assets.ingestion.landing.safe_open import read_file, too_large
 from cryptoliq_assets.ingestion.parsing import ParsedSnapshot, RawFile, parse_snapshots, read_snapshot_dates
@@ -70,7 +70,7 @@ def list_folder(folder: Path) -> FolderListing:
             passed_over[shown] = "its name is not UTF-8 text; rename it"
         elif len(os.fsencode(entry.name)) > _LONGEST_NAME:
             passed_over[shown] = f"its name is longer than {_LONGEST_NAME} bytes; rename it"
-        elif reason := not_regular(status.st_mode):
+        elif reason := irregular_file_reason(status.st_mode):
             passed_over[shown] = reason
         else:
             files.append(Entry(entry.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
@@ -120,7 +120,7 @@ def register(
             content = b"" if too_large(entry.size, settings) else read_file(folder / entry.name, settings)
         except FileNotFoundError:
             continue
-        except UnreadError as error:
+        except FileReadError as error:
             unread[entry.name] = str(error)
             continue
         digest = hashlib.sha256(content or entry.name.encode()).hexdigest()
@@ -146,7 +146,7 @@ def dry_run_file(path: Path, settings: Settings, *, today: dt.date) -> ParsedSna
     name = path.name or str(path)
     try:
         content = read_file(path, settings)
-    except UnreadError as error:
+    except FileReadError as error:
         return ParsedSnapshot.rejected_unread(name, size=error.size, reason=str(error), code=error.code)
     except FileNotFoundError as error:
         reason = f"cannot be read: {error.strerror}"

@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptoliq_assets.core import Settings, UnreadError, holds, write_file
+from cryptoliq_assets.core import FileReadError, Settings, has_content, write_file
 from cryptoliq_assets.ingestion.landing.catalog import Catalog
 from cryptoliq_assets.ingestion.landing.drop_folder import Entry, list_folder
 from cryptoliq_assets.ingestion.landing.safe_open import read_file
@@ -39,7 +39,7 @@ def import_files(folder: Path, settings: Settings, catalogue: Catalog) -> Copied
             content = read_file(folder / entry.name, settings)
         except FileNotFoundError:
             continue
-        except UnreadError as error:
+        except FileReadError as error:
             brought.passed_over[entry.name] = str(error)
             continue
         # An empty file is registered by the digest of its name.
@@ -68,12 +68,12 @@ def move_accepted(
         path = folder / name
         try:
             content = read_file(path, settings)
-        except (FileNotFoundError, UnreadError):
+        except (FileNotFoundError, FileReadError):
             continue
         if hashlib.sha256(content).hexdigest() != digest:
             continue
         target = archive / name
-        if target.exists() and not holds(target, content):
+        if target.exists() and not has_content(target, content):
             target = archive / f"{target.stem}.{file.arrival}{target.suffix}"
         write_file(target, content)
         path.unlink()

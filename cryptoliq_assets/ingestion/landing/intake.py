@@ -16,7 +16,14 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from cryptoliq_assets.core import Settings, UnreadError, holds, neutralize_unless_number, to_json_by_key, write_files
+from cryptoliq_assets.core import (
+    FileReadError,
+    Settings,
+    has_content,
+    neutralize_unless_number,
+    to_json_by_key,
+    write_files,
+)
 from cryptoliq_assets.ingestion.landing.catalog import Catalog, CatalogEntry
 from cryptoliq_assets.ingestion.landing.catalog_rebuild import open_catalog
 from cryptoliq_assets.ingestion.landing.drop_folder import FAILED, GIVEN_UP, batches, parse_contents, raw_file
@@ -183,7 +190,7 @@ class Intake:
             except FileNotFoundError:
                 read.unread.append((file, _CHANGED))
                 continue
-            except UnreadError as error:
+            except FileReadError as error:
                 # It could be read when it was registered.
                 denied = error.code == "unreadable"
                 read.unread.append((file, f"{error}; the next look tries it again" if denied else _CHANGED))
@@ -240,7 +247,7 @@ class Intake:
     def _archive_name(self, file: CatalogEntry, content: bytes) -> str:
         """The file's own name, or for a later version one with its arrival: an archived copy is never replaced."""
         path = self.settings.archive_dir / file.name
-        if not path.exists() or holds(path, content):
+        if not path.exists() or has_content(path, content):
             return file.name
         return f"{path.stem}.{file.arrival}{path.suffix}"
 

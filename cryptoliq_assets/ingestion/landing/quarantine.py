@@ -5,7 +5,15 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from cryptoliq_assets.core import Settings, UnreadError, free_path, holds, make_folder, read_object, sync_folders
+from cryptoliq_assets.core import (
+    FileReadError,
+    Settings,
+    find_free_path,
+    has_content,
+    make_folder,
+    read_json_object,
+    sync_folders,
+)
 from cryptoliq_assets.ingestion.landing.catalog import CatalogEntry
 from cryptoliq_assets.ingestion.landing.safe_open import read_file, too_large
 
@@ -27,7 +35,7 @@ def move_refused(refused: Iterable[CatalogEntry], settings: Settings) -> None:
         if not stat.S_ISREG(status.st_mode) or (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
             continue
         if target.exists() and not _same_content(source, target, settings):
-            target = free_path(target.with_name(f"{target.stem}.{file.arrival}{target.suffix}"))
+            target = find_free_path(target.with_name(f"{target.stem}.{file.arrival}{target.suffix}"))
         os.replace(source, target)
         moved = True
     if moved:
@@ -41,7 +49,7 @@ def _same_content(one: Path, other: Path, settings: Settings) -> bool:
         return False
     try:
         return read_file(one, settings) == read_file(other, settings)
-    except (UnreadError, FileNotFoundError):
+    except (FileReadError, FileNotFoundError):
         return False
 
 
@@ -52,8 +60,8 @@ def keep_earlier_rows(folder: Path, name: str, rows: bytes | None, *, report: Pa
     file lost finds those of the version looked at last, or none.
     """
     path = rows_path(folder, name)
-    if path.exists() and (rows is None or not holds(path, rows)):
-        os.replace(path, free_path(rows_path(folder, f"{name}.{_arrival_in(report)}")))
+    if path.exists() and (rows is None or not has_content(path, rows)):
+        os.replace(path, find_free_path(rows_path(folder, f"{name}.{_arrival_in(report)}")))
 
 
 def rows_path(folder: Path, name: str) -> Path:
@@ -64,6 +72,6 @@ def rows_path(folder: Path, name: str) -> Path:
 def _arrival_in(report: Path) -> int:
     """The arrival that a validation report is about; 0 where nothing says it."""
     try:
-        return int(read_object(report)["arrival"])
+        return int(read_json_object(report)["arrival"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0

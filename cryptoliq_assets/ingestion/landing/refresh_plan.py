@@ -18,7 +18,7 @@ from cryptoliq_assets.core import (
 )
 from cryptoliq_assets.ingestion.landing.catalog import Catalog, CatalogEntry
 from cryptoliq_assets.ingestion.landing.month_rows import MonthRows
-from cryptoliq_assets.schemas import DERIVED_TABLES, upstream_of
+from cryptoliq_assets.schemas import DERIVED_TABLES, upstream_windows
 from cryptoliq_assets.storage import TableStore
 
 
@@ -93,7 +93,7 @@ def _reached(stale: dict[str, list[str]], settings: Settings, store: TableStore)
     reached: dict[str, set[str]] = {}
     for table in DERIVED_TABLES:
         reached[table] = set(stale[table])
-        for upstream, reach in upstream_of(table, horizon_days=settings.horizon_days).items():
+        for upstream, reach in upstream_windows(table, horizon_days=settings.horizon_days).items():
             for month in reached[upstream]:
                 first, last = (
                     add_months(month, -max_months_spanned(reach.ahead)),

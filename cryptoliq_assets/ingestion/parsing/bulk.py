@@ -38,7 +38,7 @@ from cryptoliq_assets.ingestion.parsing.snapshot import ParsedSnapshot, parse_sn
 from cryptoliq_assets.ingestion.parsing.units import UnitConflictError, UnitFinding
 from cryptoliq_assets.ingestion.quality import mark_useless
 from cryptoliq_assets.ingestion.reports import list_row_issues, make_blank_report
-from cryptoliq_assets.schemas import OBSERVED_COLUMN, UNIT_COLUMN
+from cryptoliq_assets.schemas import LAST_UPDATED_COLUMN, UNIT_COLUMN
 
 # Faults of one number, which say nothing of other cells or rows.
 _SIMPLE_FAULTS = (Reason.NEGATIVE, Reason.IMPLAUSIBLE)
@@ -209,7 +209,7 @@ def _parse_together(group: Sequence[_OpenedFile], rules: _Rules) -> dict[int, Pa
     described = describe_accepted_rows(
         select_accepted_rows(judged.validated, starts), findings, reject=rejects_content(rules.max_rejected_fraction)
     )
-    observed = judged.validated.cells.text.get(OBSERVED_COLUMN)
+    observed = judged.validated.cells.text.get(LAST_UPDATED_COLUMN)
     parsed = {}
     for opened, start, finding, outcome in zip(judged.group, first_rows[:-1], findings, described, strict=True):
         if isinstance(outcome, FileRejectedError):

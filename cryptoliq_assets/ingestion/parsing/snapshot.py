@@ -49,7 +49,7 @@ from cryptoliq_assets.ingestion.parsing.accepted_rows import (
 from cryptoliq_assets.ingestion.parsing.units import UnitConflictError, read_declared_unit
 from cryptoliq_assets.ingestion.quality import check_vital_columns
 from cryptoliq_assets.ingestion.reports import list_row_issues, make_blank_report
-from cryptoliq_assets.schemas import OBSERVED_COLUMN, QUESTION_COLUMNS, REQUIRED_COLUMNS
+from cryptoliq_assets.schemas import CRITICAL_COLUMNS, LAST_UPDATED_COLUMN, REQUIRED_COLUMNS
 
 REJECTED_SCHEMA = pa.schema(
     [("line", pa.int64())] + [(name, pa.string()) for name in ("reason", "column", "value", "text")]
@@ -238,7 +238,7 @@ def _accepted_rows(
         "issues": [error.issue for error in errors] + list_row_issues(single, counts, dates=dates),
     }
     # A file in a foreign shape is read as far as it goes, so that its report tells all that is wrong with it.
-    check_required_columns(document, needed=QUESTION_COLUMNS if inference else REQUIRED_COLUMNS)
+    check_required_columns(document, needed=CRITICAL_COLUMNS if inference else REQUIRED_COLUMNS)
     _check_rows(validated, document, max_rejected_fraction=max_rejected_fraction)
     if rejects_content(max_rejected_fraction):
         check_cell_errors(errors)
@@ -259,7 +259,7 @@ def _accepted_rows(
         described,
         document=document,
         finding=finding,
-        observed=validated.cells.text.get(OBSERVED_COLUMN),
+        observed=validated.cells.text.get(LAST_UPDATED_COLUMN),
         max_empty_fraction=max_empty_fraction,
     )
     return rows

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cryptoliq_assets.core import add_months, first_day, last_day
-from cryptoliq_assets.storage import TableInvalid, TableStore, sort_rows
+from cryptoliq_assets.storage import InvalidTableError, TableStore, sort_rows
 
 
 def count_gaps(rows: pd.DataFrame, *, since: dt.date, until: dt.date) -> dict[str, int]:
@@ -46,6 +46,6 @@ def gaps_of_months(store: TableStore, frame: pd.DataFrame, months: Sequence[str]
 def _stored(store: TableStore, month: str) -> pd.DataFrame:
     try:
         return store.read("raw_snapshots", [month], columns=["coin", "date"])
-    except TableInvalid:
+    except InvalidTableError:
         # A damaged month is mended by its own run; no other has to wait for that.
         return store.read("raw_snapshots", [], columns=["coin", "date"])

@@ -15,7 +15,7 @@ from cryptoliq_assets.ingestion.quality.coin_identity import CoinSnapshot, compa
 from cryptoliq_assets.ingestion.quality.diff_report import outlier_entry, scale_entry
 from cryptoliq_assets.ingestion.quality.outliers import OUTLIER_BOUNDS, find_outliers
 from cryptoliq_assets.ingestion.quality.scale_changes import find_scale_changes
-from cryptoliq_assets.storage import TableInvalid, TableStore
+from cryptoliq_assets.storage import InvalidTableError, TableStore
 
 # A snapshot older than this is no neighbour.
 OLDEST_DAYS = 7
@@ -227,7 +227,7 @@ class SnapshotComparer:
             return
         try:
             frame = self.store.read("raw_snapshots", [month], columns=[*_SEEN_COLUMNS, "24h", "date", "source_file"])
-        except TableInvalid:
+        except InvalidTableError:
             # A damaged month is made anew by this run or another: no file has to wait for that.
             return
         names = frame["source_file"].cat.categories

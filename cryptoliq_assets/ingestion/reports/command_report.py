@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cryptoliq_assets.core import Settings, read_object, write_json
+from cryptoliq_assets.core import Settings, read_json_object, write_json
 from cryptoliq_assets.ingestion.reports.file_report import count_rejections_by_reason
 
 # Tag of a run that is part of a command with several.
@@ -89,7 +89,7 @@ def _key(entry: Mapping[str, Any]) -> tuple[str, int | None]:
 def _read(path: Path, command: str) -> dict[str, Any]:
     """The report that lies there, where it is this command's."""
     try:
-        found = read_object(path)
+        found = read_json_object(path)
     except OSError:
         # Another command's, or harmed: it is replaced.
         return {}

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from cryptoliq_assets.core import free_path, read_object
+from cryptoliq_assets.core import find_free_path, read_json_object
 
 
 def report_path(folder: Path, name: str) -> Path:
@@ -23,7 +23,7 @@ def archive_earlier_report(folder: Path, report: dict[str, Any]) -> None:
         return
     earlier = read_report(path)
     if any(earlier.get(key) != report[key] for key in ("arrival", "sha256")):
-        os.replace(path, free_path(report_path(folder, f"{report['file']}.{earlier.get('arrival', 0)}")))
+        os.replace(path, find_free_path(report_path(folder, f"{report['file']}.{earlier.get('arrival', 0)}")))
 
 
 def find_report(folder: Path, name: str, arrival: int) -> dict[str, Any] | None:
@@ -47,6 +47,6 @@ def _find(folder: Path, name: str, arrival: int) -> tuple[Path, dict[str, Any]] 
 def read_report(path: Path) -> dict[str, Any]:
     """What a report says; nothing where it is absent or none."""
     try:
-        return read_object(path)
+        return read_json_object(path)
     except OSError:
         return {}

@@ -12,9 +12,9 @@ import pandas as pd
 from cryptoliq_assets.features import (
     OBSERVED_NUMBERS,
     WindowQuery,
+    compute_features,
     day_numbers,
     engineer_features,
-    feature_arrays,
     make_row_values,
     market_stats_of,
     parse_rows,
@@ -62,7 +62,7 @@ def partial_features(cleaned: pd.DataFrame, *, formula: str) -> pd.DataFrame:
         observed = make_row_values(coins, days, shown, filled=filled, formula=formula)
         rows = np.flatnonzero(chosen)
         asked = WindowQuery.among(rows, observed.coins, observed.days)
-        found = feature_arrays(asked, today=observed.take(rows), past=observed.track_in(market), market=market)
+        found = compute_features(asked, today=observed.take(rows), past=observed.track_in(market), market=market)
         for name, values in found.items():
             made.setdefault(name, np.empty(len(days)))[rows] = values
     return pd.DataFrame({"coin": cleaned["coin"].array, "date": cleaned["date"].to_numpy(), **made}, copy=False)

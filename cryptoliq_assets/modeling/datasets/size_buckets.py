@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cryptoliq_assets.schemas import EDGES, UNKNOWN
+from cryptoliq_assets.schemas import BUCKET_EDGES, UNKNOWN_BUCKET
 
 
 def assign_size_buckets(rank_log: np.ndarray) -> np.ndarray:
@@ -10,7 +10,7 @@ def assign_size_buckets(rank_log: np.ndarray) -> np.ndarray:
     rank_log = np.asarray(rank_log, dtype=float)
     known = ~np.isnan(rank_log)
     rank = np.rint(np.exp(np.where(known, rank_log, 0.0)))
-    return np.where(known, np.searchsorted(EDGES, rank, side="left"), UNKNOWN).astype(np.int8)
+    return np.where(known, np.searchsorted(BUCKET_EDGES, rank, side="left"), UNKNOWN_BUCKET).astype(np.int8)
 
 
 def ranks_of_the_day(days: np.ndarray, caps_log: np.ndarray) -> np.ndarray:

@@ -9,10 +9,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from cryptoliq_assets.schemas import LEVELS, relative
+from cryptoliq_assets.schemas import LEVELS, relative_name
 
 # Followed as departures from their own 7-day mean.
-_FOLLOWED = (*LEVELS, *map(relative, LEVELS))
+_FOLLOWED = (*LEVELS, *map(relative_name, LEVELS))
 _DEPARTING = ("", "_mean_", "_lag_", "_ewm_")
 # What departures and targets are counted from.
 CENTRES = tuple(f"{base}_mean_7d" for base in LEVELS)
@@ -33,7 +33,7 @@ def inputs(features: Sequence[str]) -> np.ndarray:
     The one that is not relative follows each trend that all coins share, and by that says the date.
     """
     names = set(features)
-    centres = {f"{base}_mean_7d" for base in LEVELS if f"{relative(base)}_mean_7d" in names}
+    centres = {f"{base}_mean_7d" for base in LEVELS if f"{relative_name(base)}_mean_7d" in names}
     return np.array([place for place, name in enumerate(features) if name not in centres], dtype=np.int64)
 
 

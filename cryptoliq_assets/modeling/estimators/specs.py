@@ -13,7 +13,7 @@ from cryptoliq_assets.modeling.datasets import TrainingSet
 from cryptoliq_assets.modeling.estimators.base import FORECASTERS, ScoreForecaster
 from cryptoliq_assets.modeling.estimators.names import MODEL_NAMES, model_name_of
 from cryptoliq_assets.modeling.estimators.preprocessing import CENTRES
-from cryptoliq_assets.schemas import FEATURES, PARTIAL, WITH_HISTORY, WITHOUT_HISTORY, YOUNG
+from cryptoliq_assets.schemas import FEATURES, MISSING_CHANGE, NO_HISTORY, SHORT_HISTORY, WITH_HISTORY
 
 # The day's market is the same number for every coin: over a few hundred days a tree learns by it which day it is, and
 # what happened next. Without these columns every fold is better (docs/modelling.md). The same holds of what is `dated`;
@@ -137,7 +137,7 @@ def fit_spec(
     train = np.arange(len(rows)) if train is None else train
     rng = np.random.default_rng(seed)
     seen = {WITH_HISTORY: rows_with_past(rows, train)}
-    shares = {YOUNG: recipe.young_share, WITHOUT_HISTORY: recipe.bare_share, PARTIAL: recipe.partial_share}
+    shares = {SHORT_HISTORY: recipe.young_share, NO_HISTORY: recipe.bare_share, MISSING_CHANGE: recipe.partial_share}
     for view, share in shares.items():
         seen[view] = np.sort(rng.choice(train, size=round(share * len(train)), replace=False))
     columns = [rows.features.index(name) for name in recipe.features]

@@ -15,12 +15,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cryptoliq_assets.core import UnreadError, open_stored, write_files
+from cryptoliq_assets.core import FileReadError, open_stored, write_files
 from cryptoliq_assets.modeling.datasets import TrainingSet
 from cryptoliq_assets.modeling.estimators import PERSISTENCE
 from cryptoliq_assets.modeling.evaluation.cross_validation import Evaluation, har_of, out_of_fold
 from cryptoliq_assets.schemas import BACKTEST, BACKTEST_BY_COIN, BUCKETS, VIEWS, WITH_HISTORY, Table
-from cryptoliq_assets.storage import add_checksum, check_file, validate_table
+from cryptoliq_assets.storage import add_checksum, validate_table, verify_checksum
 
 _PREVIEW_ROWS = 3
 
@@ -105,7 +105,7 @@ def check_backtest(path: Path) -> None:
     """Compare one of the two files with the digest that was written with it; raises as `read_backtest` does."""
     try:
         with open_stored(path) as handle:
-            check_file(handle, path)
+            verify_checksum(handle, path)
             handle.seek(0)
             pq.read_metadata(handle)
     except FileNotFoundError:
@@ -131,9 +131,9 @@ def _read(table: Table, path: Path, columns: Sequence[str] | None) -> pd.DataFra
     return stored.replace_schema_metadata(None).to_pandas()
 
 
-def _damaged(path: Path, error: Exception) -> UnreadError:
+def _damaged(path: Path, error: Exception) -> FileReadError:
     reason = str(error).removeprefix(f"{path}: ")
-    return UnreadError("damaged", f"{path} is damaged: {reason}; remove it, `cryptoliq train` writes it again")
+    return FileReadError("damaged", f"{path} is damaged: {reason}; remove it, `cryptoliq train` writes it again")
 
 
 def _sealed(buffer: io.BytesIO) -> bytes:

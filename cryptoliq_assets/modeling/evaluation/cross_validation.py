@@ -20,7 +20,7 @@ from cryptoliq_assets.modeling.estimators import (
 )
 from cryptoliq_assets.modeling.evaluation.metrics import score_rows
 from cryptoliq_assets.modeling.evaluation.permutation_importance import permutation_importance
-from cryptoliq_assets.schemas import BUCKETS, VIEWS, WITH_HISTORY, WITHOUT_HISTORY
+from cryptoliq_assets.schemas import BUCKETS, NO_HISTORY, VIEWS, WITH_HISTORY
 
 POPULATIONS = ("all", "known_cap")
 BASELINES = (PERSISTENCE, HAR, MEAN_7D)
@@ -193,7 +193,7 @@ def out_of_fold(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
             "fold": evaluation.fold.astype(np.int64),
             "model": pd.Categorical.from_codes(np.zeros(len(index), np.int8), categories=[evaluation.name]),
             "predicted": evaluation.predicted,
-            "predicted_without_history": evaluation.forecasts[WITHOUT_HISTORY],
+            "predicted_without_history": evaluation.forecasts[NO_HISTORY],
             "realised": rows.y[index],
             "persistence": rows.today[index],
             "bucket": pd.Categorical.from_codes(rows.bucket[index], categories=list(BUCKETS)),

@@ -8,7 +8,7 @@ import numpy as np
 from cryptoliq_assets.modeling.datasets import TrainingSet
 from cryptoliq_assets.modeling.estimators import CHAMPION_SPEC
 from cryptoliq_assets.modeling.evaluation.cross_validation import POPULATIONS, Evaluation
-from cryptoliq_assets.schemas import WITH_HISTORY, WITHOUT_HISTORY, YOUNG
+from cryptoliq_assets.schemas import NO_HISTORY, SHORT_HISTORY, WITH_HISTORY
 
 # What candidates are ranked by: the mean over folds of skill on all rows.
 RANKED_ON = "all"
@@ -88,7 +88,7 @@ def leaderboard_table(leaderboard: dict[str, Any], *, population: str = RANKED_O
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for entry in leaderboard["candidates"] + leaderboard["baselines"]:
         seen = entry["metrics"][WITH_HISTORY][population]
-        bare = entry["metrics"][WITHOUT_HISTORY][population]
+        bare = entry["metrics"][NO_HISTORY][population]
         values = [
             seen["mean"]["skill"],
             *(fold["skill"] for fold in seen["folds"]),
@@ -107,7 +107,7 @@ def bucket_table(leaderboard: dict[str, Any], name: str) -> str:
         "| market-cap rank | rows | skill | MAE | RMSE | R² | MAE / persistence | MAE / HAR | skill without history |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    bare = entry["metrics"][WITHOUT_HISTORY]["all"]["buckets"]
+    bare = entry["metrics"][NO_HISTORY]["all"]["buckets"]
     for bucket, seen in entry["metrics"][WITH_HISTORY]["all"]["buckets"].items():
         measures = ("skill", "mae", "rmse", "r2", "mae_vs_persistence", "mae_vs_har")
         values = [*(seen[measure] for measure in measures), bare[bucket]["skill"]]
@@ -125,8 +125,8 @@ def _entry(evaluation: Evaluation) -> dict[str, Any]:
         **{
             f"skill_{population}": evaluation.skill(population) for population in POPULATIONS if population != RANKED_ON
         },
-        "skill_young": evaluation.skill(RANKED_ON, view=YOUNG),
-        "skill_without_history": evaluation.skill(RANKED_ON, view=WITHOUT_HISTORY),
+        "skill_young": evaluation.skill(RANKED_ON, view=SHORT_HISTORY),
+        "skill_without_history": evaluation.skill(RANKED_ON, view=NO_HISTORY),
         "seconds": round(evaluation.seconds, 1),
         "recipe": evaluation.recipe,
         "metrics": evaluation.metrics,

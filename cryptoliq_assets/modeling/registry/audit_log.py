@@ -13,7 +13,7 @@ from typing import Any
 
 from cryptoliq_assets.core import (
     MAX_DOCUMENT_BYTES,
-    Place,
+    Location,
     file_state,
     json_type,
     make_folder,
@@ -43,7 +43,7 @@ _FIELDS: dict[str, tuple[type, ...]] = {
 class Ledger:
     """Lines of `models/ledger.jsonl`: at, event (promotion, refusal or rollback), version, sha256, reason, …"""
 
-    def __init__(self, path: Place) -> None:
+    def __init__(self, path: Location) -> None:
         self.path = path
 
     def append(self, entry: Mapping[str, Any]) -> None:
@@ -161,13 +161,13 @@ def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def file_sha256(path: Place) -> str:
+def file_sha256(path: Location) -> str:
     """sha256 of a file; one that has not changed is read once. Raises OSError where it cannot be read."""
     return _file_sha256(path, file_state(path))
 
 
 @lru_cache(maxsize=16)
-def _file_sha256(path: Place, state: tuple[Any, ...]) -> str:
+def _file_sha256(path: Location, state: tuple[Any, ...]) -> str:
     return sha256_of(read_stored(path))
 
 

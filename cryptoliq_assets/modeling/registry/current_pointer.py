@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cryptoliq_assets.core import (
     MAX_DOCUMENT_BYTES,
-    Place,
+    Location,
     is_remote,
     read_stored,
     sync_folders,
@@ -34,7 +34,7 @@ class CurrentVersion:
     problem: str | None = None
 
 
-def read_pointer(folder: Place, ledger: Ledger) -> CurrentVersion:
+def read_pointer(folder: Location, ledger: Ledger) -> CurrentVersion:
     """Which version is current. Cheap: a sound pointer costs no look at the ledger."""
     link, pointer = folder / LINK, folder / POINTER_FILE
     if is_remote(folder):
@@ -82,7 +82,7 @@ def write_pointer(folder: Path, version: str) -> None:
     sync_folders({folder})
 
 
-def _said_by(pointer: Place, ledger: Ledger) -> CurrentVersion:
+def _said_by(pointer: Location, ledger: Ledger) -> CurrentVersion:
     said = read_stored(pointer, most=MAX_DOCUMENT_BYTES).decode("utf-8", "replace").strip()
     return _named(said, ledger, told=f"{POINTER_FILE} says {said[:100]!r}")
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from cryptoliq_assets.core import (
-    Place,
+    Location,
     Settings,
     list_names,
     read_json,
@@ -27,7 +27,7 @@ from cryptoliq_assets.core import (
     write_files,
     write_json,
 )
-from cryptoliq_assets.labels import formula_named
+from cryptoliq_assets.labels import get_formula
 from cryptoliq_assets.modeling.estimators import (
     VERSION,
     ScoreForecaster,
@@ -97,7 +97,7 @@ class VerificationResult:
 class ModelStore:
     """Models under one folder. signing_key: CRYPTOLIQ_SIGNING_KEY, where it is set; read_only: they are not this home's."""
 
-    def __init__(self, folder: Place, *, signing_key: str | None = None, read_only: bool = False) -> None:
+    def __init__(self, folder: Location, *, signing_key: str | None = None, read_only: bool = False) -> None:
         self.folder, self.read_only = folder, read_only
         self.ledger = Ledger(self.folder / "ledger.jsonl")
         self._key = signing_key.encode("utf-8") if signing_key else None
@@ -314,7 +314,7 @@ class ModelStore:
         later = self.ledger.promotions_after(version)
         return sum(name_in(each) == name_in(version) for each in later) >= KEPT
 
-    def _read(self, version: str, read: Callable[[Place], _Found]) -> _Found:
+    def _read(self, version: str, read: Callable[[Location], _Found]) -> _Found:
         path = self._artifact(version)
         try:
             return read(path)
@@ -349,7 +349,7 @@ class ModelStore:
 
     def _switch(self, version: str, metadata: Mapping[str, Any]) -> None:
         write_pointer(self.folder, version)
-        formula = formula_named(metadata["formula"])
+        formula = get_formula(metadata["formula"])
         scaler = {"formula": formula.name, "lo": formula.lo, "hi": formula.hi, "description": formula.description}
         write_json(self.folder / "metadata.json", metadata)
         write_json(self.folder / "scaler.json", scaler)
@@ -372,10 +372,10 @@ class ModelStore:
                 f"{self.folder} (CRYPTOLIQ_STORAGE__MODELS_URL) is only read: do it in the home that trains"
             )
 
-    def _artifact(self, version: str) -> Place:
+    def _artifact(self, version: str) -> Location:
         return self.folder / f"{version}.pkl"
 
-    def _described(self, version: str) -> Place:
+    def _described(self, version: str) -> Location:
         return self.folder / f"{version}.json"
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from cryptoliq_assets.core import Journal, Settings, make_folder, read_object, write_json
+from cryptoliq_assets.core import Journal, Settings, make_folder, read_json_object, write_json
 from cryptoliq_assets.monitoring import Finding
 from cryptoliq_assets.monitoring.alerting.channels import Channel, Message, read_channels, send, send_within
 from cryptoliq_assets.monitoring.alerting.incidents import Incident, Notice, advance_incidents
@@ -88,7 +88,7 @@ def read_state(settings: Settings) -> AlertState:
     """The state as it was last written; `problem` says where it cannot be read, and what is known is then nothing."""
     path = settings.incidents_path
     try:
-        value = read_object(path)
+        value = read_json_object(path)
         return AlertState(
             looked_at=value["looked_at"],
             incidents=INCIDENTS.validate_python(value["incidents"]),

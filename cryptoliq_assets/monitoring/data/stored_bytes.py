@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptoliq_assets.core import Settings, UnreadError, read_object, write_json
+from cryptoliq_assets.core import FileReadError, Settings, read_json_object, write_json
 from cryptoliq_assets.ingestion.landing import (
     CatalogDamagedError,
     CatalogEntry,
@@ -24,7 +24,7 @@ from cryptoliq_assets.modeling.registry import LINK, ModelStore, store_of
 from cryptoliq_assets.monitoring import FAIL, OK, Finding
 from cryptoliq_assets.monitoring.data import stored_checks as checks
 from cryptoliq_assets.schemas import TABLES
-from cryptoliq_assets.storage import TableStore, set_aside
+from cryptoliq_assets.storage import TableStore, set_aside_month
 
 VERIFY_REPORT = "verify.json"
 CATALOGUE, ARCHIVE, TABLE = "catalogue", "archive", "table"
@@ -112,7 +112,7 @@ def read_last_verification(settings: Settings) -> dict[str, Any] | None:
     """
     path = settings.reports_dir / VERIFY_REPORT
     try:
-        report = read_object(path)
+        report = read_json_object(path)
         return {
             "made_at": str(report["made_at"]),
             "deep": bool(report["deep"]),
@@ -122,7 +122,7 @@ def read_last_verification(settings: Settings) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (KeyError, TypeError, AttributeError) as error:
-        raise UnreadError("damaged", f"{path} is damaged ({error!r}); `cryptoliq verify` writes it again") from error
+        raise FileReadError("damaged", f"{path} is damaged ({error!r}); `cryptoliq verify` writes it again") from error
 
 
 def find_damaged_data(settings: Settings, now: dt.datetime, *, store: TableStore) -> list[Finding]:
@@ -139,7 +139,7 @@ def find_damaged_data(settings: Settings, now: dt.datetime, *, store: TableStore
         what = "; ".join(f"{month} is not made: {reason}" for month, reason in sorted(blocked.items())[:_LISTED])
         return [Finding("data_damaged", FAIL, _WHERE, what, figures={"months": sorted(blocked)})]
     try:
-        [told] = read_object(settings.reports_dir / VERIFY_REPORT)["conditions"]
+        [told] = read_json_object(settings.reports_dir / VERIFY_REPORT)["conditions"]
         return [Finding.from_dict(told)]
     except FileNotFoundError:
         return [Finding("data_damaged", OK, _WHERE, "nothing was verified yet: `cryptoliq verify` does")]
@@ -214,6 +214,6 @@ def _repaired(settings: Settings, kind: str, path: str) -> str | None:
         store = TableStore(settings)
         for table in TABLES:
             for month in store.months(table):
-                if str(store.path(table, month)) == path and (aside := set_aside(store, table, month)):
+                if str(store.path(table, month)) == path and (aside := set_aside_month(store, table, month)):
                     return f"{path} was set aside as {aside.name}: `cryptoliq materialize` makes the month again"
     return None

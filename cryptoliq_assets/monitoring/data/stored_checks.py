@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cryptoliq_assets.core import Settings, read_object
+from cryptoliq_assets.core import Settings, read_json_object
 from cryptoliq_assets.ingestion.landing import (
     REPORT,
     Catalog,
@@ -18,7 +18,7 @@ from cryptoliq_assets.ingestion.landing import (
 )
 from cryptoliq_assets.ingestion.reports import find_report_path
 from cryptoliq_assets.modeling.registry import ModelRejectedError, ModelStore
-from cryptoliq_assets.storage import TableDamaged, TableInvalid, TableStore, verify_rows
+from cryptoliq_assets.storage import DamagedTableError, InvalidTableError, TableStore, verify_rows
 
 # Problem and remedy.
 Fault = tuple[str, str]
@@ -75,9 +75,9 @@ def check_archived(file: CatalogEntry, settings: Settings) -> Fault | None:
 def check_month(store: TableStore, table: str, month: str, *, deep: bool) -> Fault | None:
     try:
         verify_rows(store, table, month) if deep else store.verify(table, month)
-    except TableDamaged as error:
+    except DamagedTableError as error:
         return error.reason, error.remedy
-    except TableInvalid as error:
+    except InvalidTableError as error:
         return str(error), "`cryptoliq materialize` makes a derived month again; restore forecasts from a backup"
     except FileNotFoundError:
         # A refresh has removed it since the folder was listed.
@@ -145,7 +145,7 @@ def check_document(path: Path, wrong: str | None) -> Fault | None:
         if path.suffix == ".parquet":
             check_backtest(path)
         else:
-            read_object(path)
+            read_json_object(path)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -9,7 +9,6 @@ import pandas as pd
 
 from cryptoliq_assets.core import (
     Settings,
-    as_image,
     bar_plot,
     html_key_figures,
     html_note,
@@ -17,6 +16,7 @@ from cryptoliq_assets.core import (
     html_table,
     line_plot,
     markdown_table,
+    svg_as_markdown,
 )
 from cryptoliq_assets.modeling import SCORE
 from cryptoliq_assets.monitoring import Finding, worst_finding_level
@@ -50,7 +50,7 @@ def render_drift_markdown(report: DriftReport, settings: Settings) -> str:
     parts = [_what(report), markdown_table(_findings_table(report.findings)[["kind", "level", "what"]])]
     if report.drifts:
         parts.append(markdown_table(make_drift_table(report.drifts).head(_BARS)))
-        parts.append(as_image(_psi_plot(report.drifts, settings), name="PSI by feature"))
+        parts.append(svg_as_markdown(_psi_plot(report.drifts, settings), name="PSI by feature"))
     return "\n\n".join(parts)
 
 

@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from cryptoliq_assets.core import Settings, centred_by_day, chance, median_shift, missing_share, psi, wasserstein
+from cryptoliq_assets.core import (
+    Settings,
+    center_by_day,
+    expected_psi,
+    median_shift,
+    missing_fraction,
+    psi,
+    wasserstein,
+)
 from cryptoliq_assets.modeling import Reference
 from cryptoliq_assets.monitoring import FAIL, OK, WARN, Finding, Level, worst_level
 
@@ -55,17 +63,17 @@ def measure_drift(
     and it moves a distance by the deviation over the root of their number. That much is allowed on top of the settings'
     thresholds: it is nothing for 2,000 coins, and keeps 30 quiet of which one was pumped.
     """
-    allowed = {"psi": 2.0 * chance(coins), "distance": _TAIL_SPREADS / math.sqrt(max(coins, 1))}
+    allowed = {"psi": 2.0 * expected_psi(coins), "distance": _TAIL_SPREADS / math.sqrt(max(coins, 1))}
     found = []
     for name, was in reference.distributions.items():
         if name not in values or not len(dates):
             continue
         now = np.asarray(values[name], dtype=float)
-        centred = centred_by_day(now, dates)
+        centred = center_by_day(now, dates)
         sizes = {
             "psi": psi(was.points, centred),
             "distance": wasserstein(was.points, centred) / was.spread,
-            "missing": missing_share(now),
+            "missing": missing_fraction(now),
         }
         judged = not name.startswith(_TOLD_ONLY)
         level = _level(sizes, missing_before=was.missing, allowed=allowed, settings=settings) if judged else OK

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cryptoliq_assets.core import Settings, centred_by_day, month_of, months_between
+from cryptoliq_assets.core import Settings, center_by_day, month_of, months_between
 from cryptoliq_assets.forecasting import newest_date
 from cryptoliq_assets.modeling import (
     PREDICTIONS,
@@ -141,7 +141,7 @@ def _measured(
     coins = rows["coin"].nunique()
     drifts = measure_drift(reference, values, dates, coins=coins, settings=settings)
     found |= {"reference": reference, "reference_from": source, "drifts": drifts}
-    return DriftReport(now, newest, [], signs, score=centred_by_day(values[SCORE], dates), **found)
+    return DriftReport(now, newest, [], signs, score=center_by_day(values[SCORE], dates), **found)
 
 
 def find_reference(champion: Champion, store: TableStore, *, days: int) -> tuple[Reference | None, str]:

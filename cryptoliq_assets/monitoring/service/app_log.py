@@ -9,7 +9,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptoliq_assets.core import FileOffset, Settings, parsed, read_object, read_on, seconds_of
+from cryptoliq_assets.core import FileOffset, Settings, parse_line, read_json_object, read_new_lines, to_unix_seconds
 from cryptoliq_assets.monitoring.service.prediction_stats import DailyPredictionStats
 
 PREDICTION_REPORT = "prediction_metrics.json"
@@ -57,8 +57,8 @@ def _read_day(path: Path, tally: DailyPredictionStats, *, ended: bool) -> DailyP
     if not mark.holds(path):
         # Another file of that name: what was counted was of the one before.
         mark, tally = FileOffset(), DailyPredictionStats(path.stem)
-    for line, behind in read_on(path, mark, ended=ended):
-        tally.add(parsed(line))
+    for line, behind in read_new_lines(path, mark, ended=ended):
+        tally.add(parse_line(line))
         tally.head, tally.offset = behind.head, behind.offset
     return tally
 
@@ -84,14 +84,14 @@ def _add_log(settings: Settings, days: dict[str, DailyPredictionStats]) -> None:
 
 
 def _read_log(path: Path, file: _LogFile) -> _LogFile:
-    for line, behind in read_on(path, file.mark):
+    for line, behind in read_new_lines(path, file.mark):
         file.mark = behind
         if _PASSED_OVER in line:
             continue
-        told = parsed(line) or {}
+        told = parse_line(line) or {}
         event = told.get("event")
         try:
-            at = seconds_of(told.get("at"))
+            at = to_unix_seconds(told.get("at"))
         except (TypeError, ValueError):
             continue
         if not 0 <= at < 4e9:
@@ -111,7 +111,7 @@ def _stored(settings: Settings) -> dict[str, DailyPredictionStats]:
     """The days in the report; none where there is no report, or one of another version or damaged: all that there is of
     the record is then read again."""
     try:
-        report = read_object(settings.reports_dir / PREDICTION_REPORT)
+        report = read_json_object(settings.reports_dir / PREDICTION_REPORT)
         return {day["day"]: DailyPredictionStats.from_dict(day) for day in report["tallies"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError):
         return {}

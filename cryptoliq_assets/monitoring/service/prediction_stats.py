@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from cryptoliq_assets.core import seconds_of
+from cryptoliq_assets.core import to_unix_seconds
 
 SINGLE, BATCH, CSV = "single", "batch", "csv"
 # Entry points: the service, whose lines name none, and the others.
@@ -160,7 +160,7 @@ class DailyPredictionStats:
         self.refused += refused
 
     def _add(self, line: Mapping[str, Any]) -> None:
-        at, mode = seconds_of(line["at"]), line["mode"]
+        at, mode = to_unix_seconds(line["at"]), line["mode"]
         # A line is written within a tenth of a second: what came last before midnight may stand in the next day's file.
         hour = int(at // 3600 % _HOURS) if at >= self._begins() else 0
         if line["event"] != "prediction" or not math.isfinite(at):

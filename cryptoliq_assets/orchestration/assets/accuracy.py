@@ -60,7 +60,7 @@ def _make(settings: Settings, store: TableStore) -> dg.MaterializeResult:
 
 def _plots(report: dict) -> dict[str, str]:
     """Errors, 30-day skill and 30-day coverage by target date, as images in Markdown."""
-    from cryptoliq_assets.core import as_image, line_plot
+    from cryptoliq_assets.core import line_plot, svg_as_markdown
 
     days = [day["target_date"] for day in report["days"]]
     if len(days) < 2:
@@ -82,6 +82,6 @@ def _plots(report: dict) -> dict[str, str]:
         ),
     }
     return {
-        name: as_image(line_plot(days, drawn, title=title, x_label="target date"), name=title)
+        name: svg_as_markdown(line_plot(days, drawn, title=title, x_label="target date"), name=title)
         for name, (drawn, title) in lines.items()
     }

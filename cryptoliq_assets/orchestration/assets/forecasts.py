@@ -101,7 +101,7 @@ def _sample(rows: pd.DataFrame, made: pd.DataFrame) -> list[dict]:
 
 def _plot_of(rows: pd.DataFrame, made: pd.DataFrame) -> str:
     """How many coins have which score, on the day of the snapshot and as forecast, as an image in Markdown."""
-    from cryptoliq_assets.core import as_image, line_plot
+    from cryptoliq_assets.core import line_plot, svg_as_markdown
 
     scores = {"today": rows["liquidity_score"].dropna().to_numpy(), "forecast": made["liquidity_score"].to_numpy()}
     every = np.concatenate(list(scores.values()))
@@ -109,7 +109,7 @@ def _plot_of(rows: pd.DataFrame, made: pd.DataFrame) -> str:
     counts = {name: np.histogram(values, edges)[0] for name, values in scores.items()}
     middles = ((edges[1:] + edges[:-1]) / 2).tolist()
     svg = line_plot(middles, counts, title="Coins by liquidity_score", x_label="liquidity_score", y_label="coins")
-    return as_image(svg, name="Coins by liquidity_score")
+    return svg_as_markdown(svg, name="Coins by liquidity_score")
 
 
 def _newest_rows(store: TableStore, newest: dt.date) -> tuple[pd.DataFrame, pd.DataFrame]:

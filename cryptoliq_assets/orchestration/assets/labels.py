@@ -4,7 +4,7 @@ import dagster as dg
 import pandas as pd
 
 from cryptoliq_assets.core import Settings, date_span
-from cryptoliq_assets.labels import LABELLED_FROM, label_targets
+from cryptoliq_assets.labels import LABEL_INPUT_COLUMNS, label_targets
 from cryptoliq_assets.orchestration import table_asset, upstream_month_mapping
 from cryptoliq_assets.orchestration.resources import RunLock
 
@@ -14,7 +14,7 @@ def label_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         **table_asset("labels", settings, group="labels"),
         ins={
             "engineered_features": upstream_month_mapping(
-                "labels", "engineered_features", settings, columns=LABELLED_FROM
+                "labels", "engineered_features", settings, columns=LABEL_INPUT_COLUMNS
             )
         },
     )

@@ -77,7 +77,7 @@ def _backtest(settings: Settings) -> dg.AssetsDefinition:
         One row a (coin, date, model): what each would have said of days, or coins, that it had not seen. What that is worth
         coin by coin is reports/backtest_by_coin.parquet.
         """
-        from cryptoliq_assets.core import as_image, line_plot
+        from cryptoliq_assets.core import line_plot, svg_as_markdown
         from cryptoliq_assets.modeling import save_backtest
         from cryptoliq_assets.modeling.evaluation import backtest_path, by_coin_path, extreme_coins, smoothed
 
@@ -93,7 +93,7 @@ def _backtest(settings: Settings) -> dg.AssetsDefinition:
                 "first_date": days[0],
                 "last_date": days[-1],
                 "preview": dg.MetadataValue.md(markdown_table(written.preview)),
-                "error_by_day": dg.MetadataValue.md(as_image(plot, name="mean absolute error, 7-day mean")),
+                "error_by_day": dg.MetadataValue.md(svg_as_markdown(plot, name="mean absolute error, 7-day mean")),
                 "best_model": written.best,
                 "coins_forecast_best": dg.MetadataValue.md(markdown_table(least)),
                 "coins_forecast_worst": dg.MetadataValue.md(markdown_table(largest)),

@@ -63,7 +63,7 @@ def _make(settings: Settings, log: logging.Logger) -> dg.MaterializeResult:
 
 def _plots(days: pd.DataFrame) -> dict[str, str]:
     """Predictions, mean score and latency by day, and the newest day's histogram, as images in Markdown."""
-    from cryptoliq_assets.core import as_image, bar_plot, line_plot
+    from cryptoliq_assets.core import bar_plot, line_plot, svg_as_markdown
 
     if days.empty:
         return {}
@@ -82,4 +82,4 @@ def _plots(days: pd.DataFrame) -> dict[str, str]:
             ),
         }
         plots |= {name: line_plot(list(days["day"]), lines, title=title) for name, (title, lines) in drawn.items()}
-    return {name: as_image(plot, name=name) for name, plot in plots.items()}
+    return {name: svg_as_markdown(plot, name=name) for name, plot in plots.items()}

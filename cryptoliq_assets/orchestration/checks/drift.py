@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from cryptoliq_assets.core import Settings, read_object
+from cryptoliq_assets.core import Settings, read_json_object
 from cryptoliq_assets.monitoring import FAIL, OK, Finding, worst_finding_level
 from cryptoliq_assets.monitoring.data import FEED_KINDS
 from cryptoliq_assets.orchestration import run_check
@@ -33,7 +33,7 @@ def _check(name: str, settings: Settings, *, description: str) -> dg.AssetChecks
     def evaluate() -> dict[str, Any]:
         from cryptoliq_assets.monitoring.drift import drift_report_paths
 
-        value = read_object(drift_report_paths(settings.reports_dir)[0])
+        value = read_json_object(drift_report_paths(settings.reports_dir)[0])
         # The report has the feed's findings and those of drift.
         findings = [Finding.from_dict(said) for said in value["conditions"]]
         of_feed = {finding.key for finding in findings if finding.kind in FEED_KINDS}

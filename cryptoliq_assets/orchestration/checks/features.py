@@ -6,7 +6,7 @@ import numpy as np
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.orchestration import Finding, TableCheck, build_table_checks
 from cryptoliq_assets.schemas import FEATURE_NAMES
-from cryptoliq_assets.storage import TableInvalid, TableStore
+from cryptoliq_assets.storage import InvalidTableError, TableStore
 
 
 def feature_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
@@ -24,7 +24,7 @@ def finite_values(store: TableStore, months: list[str]) -> Finding:
             continue
         try:
             facts = store.column_facts("engineered_features", month)
-        except TableInvalid as error:
+        except InvalidTableError as error:
             unread[month] = str(error)
             continue
         stamp = store.stamp("engineered_features", month)

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from cryptoliq_assets.core import Settings, read_object
+from cryptoliq_assets.core import Settings, read_json_object
 from cryptoliq_assets.orchestration.io_managers import PanderaParquetIOManager
 
 
@@ -17,7 +17,7 @@ def model_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
         ),
     )
     def skill_above_zero(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        board = read_object(settings.reports_dir / "metrics.json")
+        board = read_json_object(settings.reports_dir / "metrics.json")
         best = next(entry for entry in board["candidates"] if entry["name"] == board["best"])
         folds = best["metrics"]["with_history"]["all"]["folds"]
         skills = {str(fold["fold"]): fold["skill"] for fold in folds}

@@ -12,7 +12,7 @@ import pandas as pd
 from cryptoliq_assets.core import Settings, markdown_table
 from cryptoliq_assets.orchestration import frame_metadata
 from cryptoliq_assets.schemas import TABLES
-from cryptoliq_assets.storage import TableDamaged, TableInvalid, TableStore, set_aside
+from cryptoliq_assets.storage import DamagedTableError, InvalidTableError, TableStore, set_aside_month
 
 # A frame's `attrs` under this key: month → arrivals, written into the stamp of each raw month. Not output metadata, which
 # Dagster would store once a month, all months in each.
@@ -44,7 +44,7 @@ class PanderaParquetIOManager(dg.ConfigurableIOManager):
         sources: Mapping[str, Sequence[int]] | None = obj.attrs.get(SOURCES)
         try:
             rows = store.write(table, obj, months, sources=sources)
-        except TableInvalid as error:
+        except InvalidTableError as error:
             raise _failure(error) from error
         context.add_output_metadata(
             {
@@ -61,15 +61,15 @@ class PanderaParquetIOManager(dg.ConfigurableIOManager):
             months = _months(context) if context.has_asset_partitions else None
             columns = (context.definition_metadata or {}).get(COLUMNS)
             return self.store().read(table, months, columns=columns)
-        except TableDamaged as error:
+        except DamagedTableError as error:
             # The run holds the lock: nobody else writes the month.
-            aside = set_aside(self.store(), table, error.month)
+            aside = set_aside_month(self.store(), table, error.month)
             if aside is not None:
                 context.log.error(
                     f"{error.where} was set aside as {aside.name}: the next refresh makes the month again"
                 )
             raise _failure(error) from error
-        except TableInvalid as error:
+        except InvalidTableError as error:
             raise _failure(error) from error
 
 
@@ -84,7 +84,7 @@ def _months(context: dg.OutputContext | dg.InputContext) -> list[str]:
     return list(context.asset_partition_keys)
 
 
-def _failure(error: TableInvalid) -> dg.Failure:
+def _failure(error: InvalidTableError) -> dg.Failure:
     return dg.Failure(
         description=str(error),
         metadata={"failures": dg.MetadataValue.md(markdown_table(error.failures))},

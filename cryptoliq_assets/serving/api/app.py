@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from cryptoliq_assets.core import Settings, UnreadError
+from cryptoliq_assets.core import FileReadError, Settings
 from cryptoliq_assets.labels import check_formula
 from cryptoliq_assets.serving import (
     ANSWER_EXAMPLE,
@@ -45,7 +45,7 @@ from cryptoliq_assets.serving.gateway import (
     is_loopback,
     media_type,
 )
-from cryptoliq_assets.storage import TableInvalid
+from cryptoliq_assets.storage import InvalidTableError
 
 
 def application() -> FastAPI:
@@ -172,8 +172,8 @@ _FORESEEN: dict[type[Exception], Callable[[Any], Response]] = {
     DateRefused: lambda error: problem(422, str(error), errors=[{"field": "date", "message": str(error)}]),
     InputRefused: lambda error: problem(422, str(error)),
     NotReady: lambda error: problem(503, str(error), headers={"Retry-After": "10"}),
-    TableInvalid: lambda error: problem(503, f"a stored table cannot be read; {_SAY_MORE}"),
-    UnreadError: lambda error: problem(503, f"a stored file cannot be read; {_SAY_MORE}"),
+    InvalidTableError: lambda error: problem(503, f"a stored table cannot be read; {_SAY_MORE}"),
+    FileReadError: lambda error: problem(503, f"a stored file cannot be read; {_SAY_MORE}"),
 }
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import to_json
 from starlette.responses import Response, StreamingResponse
 
+from cryptoliq_assets.core import make_log_entry
 from cryptoliq_assets.serving import (
     EXAMPLE,
     BatchAnswer,
@@ -31,7 +32,6 @@ from cryptoliq_assets.serving.gateway import (
     ROW_BYTES,
     body_of,
     client_identity,
-    log_line,
     media_type,
 )
 
@@ -182,7 +182,7 @@ def _forecast(
 
 def _note(service: Service, held: ServingSnapshot, outcome: BatchPredictionSummary, *, seconds: float) -> None:
     service.log.write(
-        log_line(
+        make_log_entry(
             "prediction",
             mode="csv",
             version=held.champion.model_version,
@@ -209,7 +209,9 @@ def _noted(service: Service, held: ServingSnapshot, chunks: Iterator[bytes], *, 
         if rows:
             seconds = time.perf_counter() - started
             version, text = held.champion.model_version, (header + rows).decode("utf-8", "replace")
-            service.predictions.write(log_line("prediction", mode="csv", version=version, csv=text, seconds=seconds))
+            service.predictions.write(
+                make_log_entry("prediction", mode="csv", version=version, csv=text, seconds=seconds)
+            )
         yield chunk
 
 

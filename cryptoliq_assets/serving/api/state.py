@@ -10,7 +10,15 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
-from cryptoliq_assets.core import Journal, Settings, day_file, encoded, log_line, now_text, remove_old_days
+from cryptoliq_assets.core import (
+    Journal,
+    Settings,
+    daily_path_factory,
+    encode_line,
+    make_log_entry,
+    remove_old_days,
+    utc_timestamp,
+)
 from cryptoliq_assets.serving import Batcher, DateRefused, Metrics, Predictor, PredictRequest, ServingSnapshot, views
 from cryptoliq_assets.serving.gateway import TokenBucketLimiter, in_daemon_thread
 
@@ -30,7 +38,7 @@ class Service:
         self.predictor = Predictor(settings)
         self.batcher = Batcher(lambda requests: self.predictor.answers(requests))
         self.log = Journal(lambda: settings.logs_dir / "app.log", rotate_bytes=int(settings.logs.max_file_mib * 2**20))
-        self.predictions = Journal(day_file(settings.predictions_dir))
+        self.predictions = Journal(daily_path_factory(settings.predictions_dir))
         if settings.logs.destination == "stdout":
             # One journal for both: what is written to the record is a line of the log.
             self.log = self.predictions = Journal(None)
@@ -63,7 +71,7 @@ class Service:
                 watching.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await watching
-                self.log.write(log_line("stopped"))
+                self.log.write(make_log_entry("stopped"))
 
     @property
     def problem(self) -> str | None:
@@ -86,11 +94,11 @@ class Service:
         self, mode: str, requests: Sequence[PredictRequest], answers: Sequence[dict[str, Any]], *, seconds: float
     ) -> None:
         """Count and log predictions; writing is the journals' own threads' work."""
-        at = now_text()
+        at = utc_timestamp()
         for request, answer in zip(requests, answers, strict=True):
             outside = answer["flags"]["out_of_range"]
             self.metrics.predicted(mode, answer["basis"], outside=bool(outside))
-            line = encoded(
+            line = encode_line(
                 {
                     "at": at,
                     "event": "prediction",
@@ -138,7 +146,7 @@ class Service:
             await step()
         except Exception as error:
             self._failed[what] = f"{what}: {type(error).__name__}: {error}"
-            self.log.write(log_line("problem", problem=self._failed[what]))
+            self.log.write(make_log_entry("problem", problem=self._failed[what]))
         else:
             self._failed.pop(what, None)
 
@@ -171,14 +179,14 @@ class Service:
         if self.predictor.problem != self._told:
             self._told = self.predictor.problem
             if self._told:
-                self.log.write(log_line("problem", problem=self._told))
+                self.log.write(make_log_entry("problem", problem=self._told))
 
     async def _note_load(self, held: ServingSnapshot) -> None:
         promoted = dt.datetime.fromisoformat(held.champion.metadata["promoted_at"]).timestamp()
         newest = dt.datetime.combine(held.newest, dt.time(), dt.UTC).timestamp() if held.newest else 0.0
         self.metrics.loaded(promoted=promoted, newest=newest)
         self.log.write(
-            log_line(
+            make_log_entry(
                 "model_loaded",
                 version=held.champion.model_version,
                 newest_snapshot=str(held.newest),

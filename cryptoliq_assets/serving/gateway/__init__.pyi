@@ -15,6 +15,5 @@ from .middleware import (
     OPEN_PATHS as OPEN_PATHS,
     RequestMiddleware as RequestMiddleware,
     client_identity as client_identity,
-    log_line as log_line,
 )
 from .rate_limit import TokenBucketLimiter as TokenBucketLimiter

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cryptoliq_assets.core import Journal, Settings, log_line
+from cryptoliq_assets.core import Journal, Settings, make_log_entry
 from cryptoliq_assets.serving import Metrics, problem
 from cryptoliq_assets.serving.gateway.auth import place_of
 from cryptoliq_assets.serving.gateway.body_limits import BodyTooLarge
@@ -88,7 +88,7 @@ class RequestMiddleware:
             if exchange.status:
                 # Too late for another answer: the connection ends in the middle of this one.
                 failed = 503
-                self.log.write(log_line("cut", method=scope["method"], path=scope["path"], seconds=self.seconds))
+                self.log.write(make_log_entry("cut", method=scope["method"], path=scope["path"], seconds=self.seconds))
             else:
                 slow = f"the request took longer than {self.seconds:g} s"
                 await problem(503, slow, headers={"Retry-After": "1"})(scope, receive, answer)
@@ -106,7 +106,7 @@ class RequestMiddleware:
             self.metrics.request(self.template_of(scope), status, time.perf_counter() - started)
             # Of a probe that finds it not ready nothing is noted: it asks every second.
             if status >= 500 and scope["path"] not in OPEN_PATHS:
-                self.log.write(log_line("failed", method=scope["method"], path=scope["path"], status=status))
+                self.log.write(make_log_entry("failed", method=scope["method"], path=scope["path"], status=status))
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         """What an unwelcome request is told; None for one that may pass."""
@@ -143,7 +143,7 @@ class RequestMiddleware:
 
     def _note_exception(self, scope: Scope, error: Exception) -> None:
         self.log.write(
-            log_line(
+            make_log_entry(
                 "exception",
                 method=scope["method"],
                 path=scope["path"],

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.storage import export as export_module
-from cryptoliq_assets.storage.export import CONTRACT_COLUMNS, TABLES_OF
+from cryptoliq_assets.storage.export import EXPORT_COLUMNS, EXPORTED_TABLES
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -23,7 +23,7 @@ def run(home, *arguments: str):
 def test_the_features_export_has_the_columns_of_the_contract_in_percent(home):
     assert run(home).exit_code == 0
     exported = pd.read_csv(home / "data" / "processed" / "engineered_features.csv", parse_dates=["date"])
-    assert tuple(exported.columns[: len(CONTRACT_COLUMNS)]) == CONTRACT_COLUMNS
+    assert tuple(exported.columns[: len(EXPORT_COLUMNS)]) == EXPORT_COLUMNS
     cleaned = TableStore(make_settings(home_dir=home)).read("cleaned_snapshots").astype({"coin": object})
     both = exported.merge(cleaned, on=["coin", "date"], suffixes=("", "_cleaned"), validate="1:1")
     assert len(both) == len(exported) > 0
@@ -38,7 +38,7 @@ def test_every_table_is_exported_whole_in_either_format(home, tmp_path, name, fo
     path = tmp_path / f"out.{form}"
     done = run(home, name, "--format", form, "--out", str(path))
     assert done.exit_code == 0, done.output
-    table = TableStore(make_settings(home_dir=home)).read(TABLES_OF[name])
+    table = TableStore(make_settings(home_dir=home)).read(EXPORTED_TABLES[name])
     dates = [column for column in table.columns if table[column].dtype.kind == "M"]
     exported = pd.read_csv(path, parse_dates=dates) if form == "csv" else pd.read_parquet(path)
     key = ["coin", "date", *(["made_at"] if name == "forecasts" else [])]

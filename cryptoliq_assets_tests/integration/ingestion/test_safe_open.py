@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.core.home import prepare_home
-from cryptoliq_assets.core.safe_open import UnreadError
+from cryptoliq_assets.core.safe_open import FileReadError
 from cryptoliq_assets.ingestion.landing.drop_folder import Entry, list_folder, register
 from cryptoliq_assets.ingestion.landing.safe_open import read_file
 from cryptoliq_assets.ingestion.quality.empty_history import EmptyHistory
@@ -132,7 +132,7 @@ def test_a_file_that_is_swapped_while_it_is_opened_is_judged_by_what_was_opened(
 
     for what, code in (("pipe", "not_a_file"), ("link", "unreadable"), ("grown", "too_large")):
         monkeypatch.setattr(os, "open", swapped(what))
-        with pytest.raises(UnreadError) as raised:
+        with pytest.raises(FileReadError) as raised:
             read_file(path, settings)
         assert raised.value.code == code
         path.unlink()
@@ -146,7 +146,7 @@ def test_of_a_file_that_grows_while_it_is_read_no_more_than_one_byte_above_the_l
     path.write_bytes(b"x" * 5_000)
     small = os.stat_result((*path.stat()[:6], 10, *path.stat()[7:]))
     monkeypatch.setattr(os, "fstat", lambda handle: small)
-    with pytest.raises(UnreadError) as raised:
+    with pytest.raises(FileReadError) as raised:
         read_file(path, make_settings(home_dir=tmp_path, ingestion__max_file_mib=0.001))
     assert (raised.value.code, raised.value.size) == ("too_large", 1_049)
 

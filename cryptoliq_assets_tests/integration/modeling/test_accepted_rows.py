@@ -22,7 +22,7 @@ from cryptoliq_assets.modeling.inference import predict_arrays
 from cryptoliq_assets.modeling.registry.model_registry import LoadedModel
 from cryptoliq_assets.monitoring.data.feed_metrics import measure_feed
 from cryptoliq_assets.schemas.groups import VIEWS
-from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS, NUMBER_COLUMNS, PLAUSIBLE, UNSIGNED_COLUMNS
+from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS, NUMBER_COLUMNS, PLAUSIBLE_BOUNDS, UNSIGNED_COLUMNS
 from cryptoliq_assets.storage.parquet_store import sort_rows
 
 COINS, DAYS = 12, 4
@@ -32,7 +32,7 @@ TABLE = SplitConformalIntervals(0.9, {POOLED: 0.1, WITHOUT + POOLED: 0.2}, {POOL
 
 def number_or_edge(column: str) -> st.SearchStrategy[float]:
     """Numbers of every size that a cell can hold, those at and beyond the bounds among them."""
-    bounds = PLAUSIBLE[column]
+    bounds = PLAUSIBLE_BOUNDS[column]
     edges = [0.0, bounds.least, bounds.most, bounds.most * 1.01, bounds.least / 2, 5e-324, 1e-300, 1e308, np.nan]
     edges += [1.0, -100.0, -99.99999999999999, -bounds.most] if column not in UNSIGNED_COLUMNS else [1.0, -1.0]
     sizes = st.floats(-18.5, 18.5).map(lambda power: 10.0**power)
@@ -48,7 +48,7 @@ def cells() -> st.SearchStrategy[dict[str, list[float]]]:
 
 def is_accepted(row: dict[str, float]) -> bool:
     return all(
-        np.isnan(value) or (PLAUSIBLE[name].admits(value) and not (value < 0 and name in UNSIGNED_COLUMNS))
+        np.isnan(value) or (PLAUSIBLE_BOUNDS[name].admits(value) and not (value < 0 and name in UNSIGNED_COLUMNS))
         for name, value in row.items()
     )
 

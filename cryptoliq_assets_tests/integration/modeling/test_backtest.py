@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.core.safe_open import UnreadError
+from cryptoliq_assets.core.safe_open import FileReadError
 from cryptoliq_assets.features.engineering import engineer_features
 from cryptoliq_assets.modeling.datasets.splits import make_folds
 from cryptoliq_assets.modeling.evaluation.backtest import by_coin_path, read_backtest, read_by_coin, write_backtest
@@ -25,7 +25,7 @@ from cryptoliq_assets.orchestration.definitions import build_definitions
 from cryptoliq_assets.schemas.backtest import BACKTEST, BACKTEST_BY_COIN
 from cryptoliq_assets.schemas.groups import BUCKETS, VIEWS
 from cryptoliq_assets.storage.parquet_store import TableStore
-from cryptoliq_assets.storage.validation import TableInvalid, validate_table
+from cryptoliq_assets.storage.validation import InvalidTableError, validate_table
 from cryptoliq_assets_tests.support.frames import write_sealed
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -145,7 +145,7 @@ def test_a_forecast_that_is_no_number_leaves_the_old_file_as_it_was(evaluated, t
     before, coins_before = path.read_bytes(), by_coin_path(tmp_path).read_bytes()
     broken = {view: values.copy() for view, values in good.forecasts.items()}
     broken["with_history"][7] = np.nan
-    with pytest.raises(TableInvalid, match=r"predicted: not_nullable failed 1 time"):
+    with pytest.raises(InvalidTableError, match=r"predicted: not_nullable failed 1 time"):
         write_backtest(path, [good, dataclasses.replace(good, name="bad", forecasts=broken)], rows)
     assert (path.read_bytes(), by_coin_path(tmp_path).read_bytes()) == (before, coins_before)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["backtest.parquet", "backtest_by_coin.parquet"]
@@ -159,13 +159,13 @@ def test_a_changed_byte_or_a_pipe_in_the_backtests_place_is_an_error_that_names_
         for place in (100, len(content) // 2, len(content) - 100):
             path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
             with pytest.raises(
-                UnreadError, match=r"is damaged: sha256 of its .* expected .* `cryptoliq train` writes it"
+                FileReadError, match=r"is damaged: sha256 of its .* expected .* `cryptoliq train` writes it"
             ) as told:
                 read(path)
             assert str(path) in str(told.value)
         path.unlink()
         os.mkfifo(path)
-        with pytest.raises(UnreadError, match="a named pipe, not a regular file"):
+        with pytest.raises(FileReadError, match="a named pipe, not a regular file"):
             read(path)
 
 
@@ -173,7 +173,7 @@ def test_a_view_that_no_row_of_the_backtest_shows_is_held_to_the_schema_too(eval
     good, rows = evaluated
     broken = {view: values.copy() for view, values in good.forecasts.items()}
     broken["young"][7] = np.nan
-    with pytest.raises(TableInvalid, match=r"backtest_by_coin: .*\n  (mae|bias|rmse): not_nullable failed 1 time"):
+    with pytest.raises(InvalidTableError, match=r"backtest_by_coin: .*\n  (mae|bias|rmse): not_nullable failed 1 time"):
         write_backtest(tmp_path / "backtest.parquet", [dataclasses.replace(good, forecasts=broken)], rows)
     assert not list(tmp_path.iterdir())
 

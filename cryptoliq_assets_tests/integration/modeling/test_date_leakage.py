@@ -10,7 +10,7 @@ from cryptoliq_assets.modeling.datasets.training_set import TrainingSet
 from cryptoliq_assets.modeling.estimators.preprocessing import center_on_7d_mean, inputs
 from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, rows_with_past
 from cryptoliq_assets.schemas.feature_registry import FEATURES as FEATURES_DECLARED
-from cryptoliq_assets.schemas.groups import WITH_HISTORY, WITHOUT_HISTORY, YOUNG
+from cryptoliq_assets.schemas.groups import NO_HISTORY, SHORT_HISTORY, WITH_HISTORY
 from cryptoliq_assets.simulation.market import simulate_market
 from cryptoliq_assets_tests.support.training_rows import tables_of, training_set_of
 
@@ -72,7 +72,7 @@ def told_of_date(rows: TrainingSet, chosen: np.ndarray, features: tuple[str, ...
     return 1.0 - float(np.mean(missed**2) / np.var(day[judged]))
 
 
-@pytest.mark.parametrize("view", [WITH_HISTORY, YOUNG, WITHOUT_HISTORY])
+@pytest.mark.parametrize("view", [WITH_HISTORY, SHORT_HISTORY, NO_HISTORY])
 def test_no_input_rises_or_falls_with_the_date_for_the_median_coin_of_a_young_rising_table(rising, view):
     found = typical_correlation(rising, view)
     assert found[found.abs() > 0.5].to_dict() == {}

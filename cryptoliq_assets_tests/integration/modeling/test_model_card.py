@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.core.svg import as_image, bar_plot, line_plot
+from cryptoliq_assets.core.svg import bar_plot, line_plot, svg_as_markdown
 from cryptoliq_assets.modeling.datasets.training_set import TrainingSet
 from cryptoliq_assets.modeling.model_card.facts import CardFacts, calibration, card_facts, longer_windows, model_table
 from cryptoliq_assets.modeling.model_card.files import card_path, publish_card, save_card
@@ -304,7 +304,7 @@ def test_lines_of_another_length_are_refused():
 
 def test_an_image_is_the_plot_itself():
     plot = bar_plot({"é": 1.0}, title="t")
-    image = as_image(plot, name="bars")
+    image = svg_as_markdown(plot, name="bars")
     assert base64.b64decode(image.split("base64,")[1].removesuffix(")")).decode() == plot
 
 

@@ -10,7 +10,7 @@ from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.modeling.estimators.names import MODEL_NAMES
 from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError
 from cryptoliq_assets.modeling.standalone import read_model, read_rows
-from cryptoliq_assets.storage.export import CONTRACT_COLUMNS
+from cryptoliq_assets.storage.export import EXPORT_COLUMNS
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -40,7 +40,7 @@ def run(folder, *arguments: str):
 
 def test_preprocessed_files_equal_the_tables_of_a_home_and_make_none(folder, trained_home):
     rows = read_rows(folder / "rows.parquet")
-    assert tuple(rows.columns[: len(CONTRACT_COLUMNS)]) == CONTRACT_COLUMNS
+    assert tuple(rows.columns[: len(EXPORT_COLUMNS)]) == EXPORT_COLUMNS
     assert not (folder / "home").exists()
     labels = TableStore(make_settings(home_dir=trained_home.path)).read("labels").astype({"coin": object})
     both = rows.astype({"coin": object}).merge(labels, on=["coin", "date"], suffixes=("", "_home"), validate="1:1")

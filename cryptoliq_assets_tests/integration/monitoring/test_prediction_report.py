@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.core.jsonl import FileOffset, read_on
+from cryptoliq_assets.core.jsonl import FileOffset, read_new_lines
 from cryptoliq_assets.monitoring.service import app_log
 from cryptoliq_assets.monitoring.service.app_log import PREDICTION_REPORT, read_daily_stats
 from cryptoliq_assets.monitoring.service.prediction_report import find_service_problems, measure_predictions
@@ -165,7 +165,7 @@ def test_a_line_longer_than_any_of_ours_is_passed_over_unheld(tmp_path, monkeypa
     monkeypatch.setattr("cryptoliq_assets.core.jsonl._MOST_BYTES", 100)
     path = tmp_path / "lines"
     path.write_bytes(b"first line, which has its own place in the file, and its own head\n" + b"x" * 1000 + b"\nlast\n")
-    assert [content for content, _ in read_on(path, FileOffset())][1:] == [b"", b"last\n"]
+    assert [content for content, _ in read_new_lines(path, FileOffset())][1:] == [b"", b"last\n"]
 
 
 @given(

@@ -20,7 +20,7 @@ from cryptoliq_assets.orchestration.definitions import build_definitions
 from cryptoliq_assets.orchestration.jobs import INGEST_JOB, PREPROCESS_JOB, REFRESH_JOB
 from cryptoliq_assets.orchestration.runner import Runner
 from cryptoliq_assets.orchestration.table_assets import month_range_tags
-from cryptoliq_assets.schemas.tables import TABLES, upstream_of
+from cryptoliq_assets.schemas.tables import TABLES, upstream_windows
 from cryptoliq_assets.simulation.market import simulate_market, write_snapshots
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.frames import (
@@ -160,7 +160,7 @@ def test_the_months_handed_to_a_month_hold_every_day_that_it_is_made_from(tmp_pa
     definitions = build_definitions(make_settings(home_dir=tmp_path, horizon_days=horizon))
     graph = definitions.get_repository_def().asset_graph
     own = graph.get(dg.AssetKey(table))
-    for upstream, reach in upstream_of(table, horizon_days=horizon).items():
+    for upstream, reach in upstream_windows(table, horizon_days=horizon).items():
         mapping = own.partition_mappings[dg.AssetKey(upstream)]
         for month in months_between("2023-01", "2024-12"):
             asked = mapping.get_upstream_mapped_partitions_result_for_partitions(

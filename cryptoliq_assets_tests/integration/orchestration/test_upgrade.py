@@ -11,9 +11,9 @@ from cryptoliq_assets.modeling.training import training_rows
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES, TABLES
 from cryptoliq_assets.serving.predictor import Predictor
 from cryptoliq_assets.serving.request_models import request_of
-from cryptoliq_assets.storage.export import TABLES_OF, read_month
+from cryptoliq_assets.storage.export import EXPORTED_TABLES, read_month
 from cryptoliq_assets.storage.parquet_store import TableStore
-from cryptoliq_assets.storage.validation import TableOutdated
+from cryptoliq_assets.storage.validation import OutdatedTableError
 from cryptoliq_assets_tests.support.services import BODY
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -75,15 +75,19 @@ def test_months_of_an_earlier_version_are_stale_but_not_damaged(earlier):
 
 
 def test_nothing_is_trained_on_months_that_lack_features(earlier):
-    with pytest.raises(TableOutdated, match=r"written by an earlier version.*`cryptoliq materialize` makes it again"):
+    with pytest.raises(
+        OutdatedTableError, match=r"written by an earlier version.*`cryptoliq materialize` makes it again"
+    ):
         training_rows(earlier, TableStore(earlier))
 
 
-@pytest.mark.parametrize("name", list(TABLES_OF))
+@pytest.mark.parametrize("name", list(EXPORTED_TABLES))
 def test_months_that_lack_columns_are_exported_only_where_nothing_can_make_them_again(earlier, name):
     store = TableStore(earlier)
     if name == "forecasts":
         assert len(read_month(store, name, MONTH)) == len(store.read(name, [MONTH]))
         return
-    with pytest.raises(TableOutdated, match=f"{TABLES_OF[name]}: .*{MONTH}.parquet was written by an earlier version"):
+    with pytest.raises(
+        OutdatedTableError, match=f"{EXPORTED_TABLES[name]}: .*{MONTH}.parquet was written by an earlier version"
+    ):
         read_month(store, name, MONTH)

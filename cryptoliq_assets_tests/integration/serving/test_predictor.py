@@ -19,7 +19,7 @@ from cryptoliq_assets.serving.predictor import DateRefused, NotReady, Predictor
 from cryptoliq_assets.serving.request_models import PredictRequest, request_of
 from cryptoliq_assets.serving.views import latest_forecasts
 from cryptoliq_assets.storage.parquet_store import TableStore
-from cryptoliq_assets.storage.validation import TableDamaged
+from cryptoliq_assets.storage.validation import DamagedTableError
 from cryptoliq_assets_tests.support.settings import make_settings
 
 NOW = dt.datetime(2025, 8, 1, 9, tzinfo=dt.UTC)
@@ -368,7 +368,7 @@ def test_with_a_damaged_month_of_forecasts_requests_are_answered_without_a_perce
     [answer] = own.answers([request()], now=NOW)
     assert answer["percentile"] is None
     assert answer["liquidity_score"] > 0
-    with pytest.raises(TableDamaged):
+    with pytest.raises(DamagedTableError):
         latest_forecasts(own.settings, store)
     path.write_bytes(whole)
     assert own.refresh()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cryptoliq_assets.core import jsonl as journal_module
-from cryptoliq_assets.core.jsonl import Journal, day_file, remove_old_days
+from cryptoliq_assets.core.jsonl import Journal, daily_path_factory, remove_old_days
 from cryptoliq_assets_tests.support.services import lines_of
 
 
@@ -158,7 +158,7 @@ def test_what_cannot_be_written_as_json_costs_its_own_line_alone(tmp_path):
 
 def test_day_files_are_named_by_the_utc_day_and_old_ones_removed(tmp_path):
     today = dt.datetime.now(dt.UTC).date()
-    assert day_file(tmp_path)().stem in {today.isoformat(), str(dt.datetime.now(dt.UTC).date())}
+    assert daily_path_factory(tmp_path)().stem in {today.isoformat(), str(dt.datetime.now(dt.UTC).date())}
     for name in ("2025-07-01", "2025-07-02", "2025-07-31", "notes"):
         (tmp_path / f"{name}.jsonl").write_text("{}\n")
     removed = remove_old_days(tmp_path, keep_days=30, today=dt.date(2025, 8, 1))

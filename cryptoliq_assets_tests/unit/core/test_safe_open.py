@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from cryptoliq_assets.core import safe_open
-from cryptoliq_assets.core.safe_open import DamagedDocument, UnreadError, holds, open_stored, read_object, read_stored
+from cryptoliq_assets.core.safe_open import (
+    DamagedDocumentError,
+    FileReadError,
+    has_content,
+    open_stored,
+    read_json_object,
+    read_stored,
+)
 
 OTHERS = {
     "nested": (b'{"a":' * 100_000, "nested too deeply"),
@@ -26,8 +33,8 @@ def test_a_document_of_another_kind_is_an_error_that_names_file_and_reason(tmp_p
     content, reason = OTHERS[what]
     path = tmp_path / "report.json"
     path.write_bytes(content)
-    with pytest.raises(DamagedDocument) as raised:
-        read_object(path)
+    with pytest.raises(DamagedDocumentError) as raised:
+        read_json_object(path)
     assert str(path) in str(raised.value)
     assert reason in str(raised.value)
     assert isinstance(raised.value, OSError)
@@ -45,23 +52,23 @@ def test_what_is_no_regular_file_is_not_opened_for_reading(tmp_path: Path, what:
             listening.bind(str(path))
         else:
             path.symlink_to("/dev/zero" if what == "device" else __file__)
-        for read in (read_stored, open_stored, read_object):
-            with pytest.raises(UnreadError, match="not a regular file") as raised:
+        for read in (read_stored, open_stored, read_json_object):
+            with pytest.raises(FileReadError, match="not a regular file") as raised:
                 read(path)
             assert str(path) in str(raised.value)
-        assert not holds(path, b"")
+        assert not has_content(path, b"")
 
 
 def test_a_document_above_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(safe_open, "MAX_DOCUMENT_BYTES", 1_000)
     path = tmp_path / "report.json"
     path.write_bytes(b" " * 2_000)
-    with pytest.raises(UnreadError, match="more than the 0 MiB that a file of its kind may have"):
-        read_object(path)
+    with pytest.raises(FileReadError, match="more than the 0 MiB that a file of its kind may have"):
+        read_json_object(path)
 
 
 def test_a_folder_that_is_a_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "volume").mkdir()
     (tmp_path / "volume" / "a.json").write_text('{"a": 1}')
     (tmp_path / "data").symlink_to("volume")
-    assert read_object(tmp_path / "data" / "a.json") == {"a": 1}
+    assert read_json_object(tmp_path / "data" / "a.json") == {"a": 1}

@@ -8,14 +8,14 @@ from hypothesis.extra.numpy import arrays
 
 from cryptoliq_assets.core.statistics import (
     FLOOR,
-    centred_by_day,
-    chance,
+    center_by_day,
+    expected_psi,
     median_shift,
-    missing_share,
+    missing_fraction,
     psi,
     robust_deviation,
+    robust_spread,
     robust_z,
-    spread,
     wasserstein,
     weekday_effects,
 )
@@ -56,7 +56,7 @@ def test_psi_of_samples_of_one_distribution_is_about_what_chance_gives():
     rng = np.random.default_rng(7)
     reference = rng.standard_normal(100_000)
     mean = np.mean([psi(reference, rng.standard_normal(500)) for _ in range(200)])
-    assert mean == pytest.approx(chance(500), rel=0.15)
+    assert mean == pytest.approx(expected_psi(500), rel=0.15)
 
 
 @given(samples, samples)
@@ -75,16 +75,16 @@ def test_the_wasserstein_distance_is_moved_by_no_shift_of_both_and_grows_with_th
 
 def test_the_spread_is_the_interquartile_range_and_where_that_is_nothing_the_deviation():
     values = np.append(np.arange(101.0), np.nan)
-    assert spread(values) == scipy.stats.iqr(values[:-1]) == 50.0
+    assert robust_spread(values) == scipy.stats.iqr(values[:-1]) == 50.0
     pegged = np.array([0.0] * 90 + [1.0] * 10)
-    assert spread(pegged) == pytest.approx(0.3)
-    assert np.isnan(spread(np.ones(5)))
-    assert np.isnan(spread(np.array([np.nan])))
+    assert robust_spread(pegged) == pytest.approx(0.3)
+    assert np.isnan(robust_spread(np.ones(5)))
+    assert np.isnan(robust_spread(np.array([np.nan])))
 
 
 def test_what_is_missing_is_left_out_of_distances_and_counted_as_a_share():
     values = np.array([1.0, np.nan, 3.0, np.inf])
-    assert missing_share(values) == 0.5
+    assert missing_fraction(values) == 0.5
     assert wasserstein(np.array([1.0, 3.0]), values) == 0.0
     assert psi(np.array([1.0, 3.0]), values) == 0.0
 
@@ -95,8 +95,8 @@ def test_nothing_is_known_of_no_values():
     assert np.isnan(psi(nothing, some))
     assert np.isnan(wasserstein(nothing, some))
     assert np.isnan(median_shift(1.0, nothing, spread=1.0))
-    assert np.isnan(missing_share(np.array([])))
-    assert chance(0) == float("inf")
+    assert np.isnan(missing_fraction(np.array([])))
+    assert expected_psi(0) == float("inf")
 
 
 def test_the_effect_is_the_median_s_move_in_spreads():
@@ -139,10 +139,10 @@ def test_the_weekday_s_part_is_found_and_shrunk_by_how_seldom_it_was_seen():
 def test_centring_takes_out_what_all_coins_share_on_a_day(values, shift):
     days = np.arange(len(values)) % 3
     moved = values + np.where(days == 1, float(shift), 0.0)
-    np.testing.assert_allclose(centred_by_day(moved, days), centred_by_day(values, days), atol=1e-9)
+    np.testing.assert_allclose(center_by_day(moved, days), center_by_day(values, days), atol=1e-9)
 
 
 def test_centring_is_by_the_median_of_what_is_known():
     values = np.array([1.0, 2.0, 9.0, np.nan, 5.0])
-    centred = centred_by_day(values, np.array(["a", "a", "a", "a", "b"]))
+    centred = center_by_day(values, np.array(["a", "a", "a", "a", "b"]))
     np.testing.assert_array_equal(centred, [-1.0, 0.0, 7.0, np.nan, 0.0])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cryptoliq_assets.features.cross_section import MarketSnapshotStats, market_of
+from cryptoliq_assets.features.cross_section import MarketSnapshotStats, make_market_stats
 from cryptoliq_assets.features.engineering import engineer_features, market_stats_of, parse_rows
 from cryptoliq_assets_tests.support.frames import cleaned_rows
 
@@ -24,7 +24,7 @@ def market(
     n = len(days)
     names = ("liquidity_score", "volatility_log", "change_24h", "volume_log")
     columns = {name: np.array(values.get(name, [0.0] * n)) for name in names}
-    return market_of(
+    return make_market_stats(
         np.array(coins if coins is not None else range(n), dtype=np.int64),
         np.array(days, dtype=np.int64),
         np.array(caps or [NAN] * n),

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from cryptoliq_assets.features.engineering import engineer_features, market_stats_of, parse_rows
-from cryptoliq_assets.schemas.feature_registry import BASE_SERIES, FEATURE_NAMES, FEATURES, MODEL_FEATURES, relative
+from cryptoliq_assets.schemas.feature_registry import (
+    BASE_SERIES,
+    FEATURE_NAMES,
+    FEATURES,
+    MODEL_FEATURES,
+    relative_name,
+)
 from cryptoliq_assets.schemas.tables import TABLES
 from cryptoliq_assets.storage.parquet_store import sort_rows
 from cryptoliq_assets.storage.validation import validate_table
@@ -126,7 +132,7 @@ def test_registry_schema_and_output_name_the_same_columns_in_the_same_order(feat
     assert list(features.columns) == TABLES["engineered_features"].columns
     assert tuple(features.columns[-len(FEATURE_NAMES) :]) == FEATURE_NAMES
     assert len(set(FEATURE_NAMES)) == len(FEATURE_NAMES)
-    own_day = {relative(base) for base in BASE_SERIES}
+    own_day = {relative_name(base) for base in BASE_SERIES}
     assert set(FEATURE_NAMES) - set(MODEL_FEATURES) == {"liquidity_ratio", "price_sqrt", "price_ma_7d", *own_day}
     validate_table(TABLES["engineered_features"], features, where="test")
 

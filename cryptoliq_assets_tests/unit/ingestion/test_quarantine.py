@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cryptoliq_assets.core.atomic_write import free_path
+from cryptoliq_assets.core.atomic_write import find_free_path
 from cryptoliq_assets.ingestion.landing.quarantine import keep_earlier_rows
 from cryptoliq_assets.ingestion.reports.report_store import find_report
 from cryptoliq_assets.orchestration.checks.raw import unit_found
@@ -120,8 +120,8 @@ def test_rows_of_a_version_that_no_report_tells_are_kept_as_well(tmp_path: Path,
 def test_a_free_path_is_the_path_itself_or_the_first_like_it_that_is_free(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     for name in ("a.csv", "a-2.csv", "a-3.csv"):
-        assert free_path(path).name == name
-        free_path(path).touch()
+        assert find_free_path(path).name == name
+        find_free_path(path).touch()
 
 
 def test_a_file_refused_unread_is_never_compared_with_one_of_its_name_and_size(

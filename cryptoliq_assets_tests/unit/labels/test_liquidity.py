@@ -10,7 +10,7 @@ from cryptoliq_assets.labels.liquidity import (
     FORMULAS,
     Liquidity,
     daily_volatility,
-    formula_named,
+    get_formula,
     log_return,
     score_liquidity,
 )
@@ -121,7 +121,7 @@ def test_an_unknown_formula_is_refused_with_the_names_there_are():
     with pytest.raises(
         ValueError, match=r"no liquidity formula is named 'amihut'; there are amihud, kyle_obizhaeva, turn"
     ):
-        formula_named("amihut")
+        get_formula("amihut")
 
 
 def test_every_formula_has_constants_a_description_and_a_source_with_a_doi():

@@ -10,11 +10,11 @@ import pytest
 from upath import UPath
 
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES
-from cryptoliq_assets.storage.checksum import check_footer
-from cryptoliq_assets.storage.damaged_tables import is_intact, set_aside, verify_rows
+from cryptoliq_assets.storage.checksum import verify_footer
+from cryptoliq_assets.storage.damaged_tables import is_intact, set_aside_month, verify_rows
 from cryptoliq_assets.storage.file_stamp import FileFingerprint
 from cryptoliq_assets.storage.parquet_store import TableStore
-from cryptoliq_assets.storage.validation import TableDamaged, TableInvalid
+from cryptoliq_assets.storage.validation import DamagedTableError, InvalidTableError
 from cryptoliq_assets_tests.support.markets import Home, assert_same_tables, quick_folder, snapshot
 from cryptoliq_assets_tests.unit.ingestion.test_drop_folder import MARCH, NAME
 
@@ -45,9 +45,9 @@ def test_a_bit_flipped_anywhere_in_a_month_file_is_detected_before_a_row_is_used
     try:
         for place in places:
             path.write_bytes(flipped(content, place, chance.randrange(8)))
-            with pytest.raises(TableInvalid):
+            with pytest.raises(InvalidTableError):
                 store.read(table, [MONTH])
-            with pytest.raises(TableInvalid):
+            with pytest.raises(InvalidTableError):
                 store.read(table, [MONTH], columns=["date"])
             # A stamp that is still believed is the one that was written.
             assert store.stamp(table, MONTH) in (None, stamp), place
@@ -76,11 +76,11 @@ def test_a_folder_in_the_place_of_a_month_file_is_named_with_its_remedy_when_the
     path.mkdir()
     try:
         with pytest.raises(
-            TableDamaged, match=r"a folder is in its place; `cryptoliq verify --repair` sets it aside"
+            DamagedTableError, match=r"a folder is in its place; `cryptoliq verify --repair` sets it aside"
         ) as told:
             home.store.write("cleaned_snapshots", frame, [MONTH])
         assert str(told.value).count(str(path)) == 1
-        with pytest.raises(TableDamaged, match="a folder, not a regular file") as told:
+        with pytest.raises(DamagedTableError, match="a folder, not a regular file") as told:
             home.store.read("cleaned_snapshots", [MONTH])
         assert str(told.value).count(str(path)) == 1
     finally:
@@ -93,7 +93,7 @@ def test_the_error_names_file_expected_and_found_digest_and_remedy(home: Home) -
     content = path.read_bytes()
     path.write_bytes(flipped(content, 40, 1))
     try:
-        with pytest.raises(TableDamaged) as raised:
+        with pytest.raises(DamagedTableError) as raised:
             home.store.read("labels", [MONTH])
     finally:
         path.write_bytes(content)
@@ -118,7 +118,7 @@ def test_a_truncated_month_file_is_detected_at_any_length(home: Home) -> None:
 def test_other_readers_pass_over_the_seal(home: Home) -> None:
     path = home.store.path("engineered_features", MONTH)
     with path.open("rb") as handle:
-        assert check_footer(handle)
+        assert verify_footer(handle)
     assert pq.read_table(path).num_rows == home.store.stamp("engineered_features", MONTH).rows
 
 
@@ -150,7 +150,7 @@ def test_rows_that_are_not_those_of_the_stamp_are_found_by_the_deep_check(home: 
     fewer = table.slice(1).replace_schema_metadata(FileFingerprint(**_fields(stamp)).written())
     pq.write_table(fewer, path)
     try:
-        with pytest.raises(TableInvalid, match="digest of the rows of 1 day"):
+        with pytest.raises(InvalidTableError, match="digest of the rows of 1 day"):
             verify_rows(store, "labels", MONTH)
     finally:
         path.write_bytes(content)
@@ -164,9 +164,9 @@ def test_damage_is_detected_in_an_object_store_as_well(home: Home) -> None:
     path = store.path("cleaned_snapshots", MONTH)
     content = path.read_bytes()
     UPath(path).write_bytes(flipped(content, 50, 3))
-    with pytest.raises(TableDamaged, match="sha256 of its data"):
+    with pytest.raises(DamagedTableError, match="sha256 of its data"):
         store.read("cleaned_snapshots")
-    assert set_aside(store, "cleaned_snapshots", MONTH) is not None
+    assert set_aside_month(store, "cleaned_snapshots", MONTH) is not None
     assert store.months("cleaned_snapshots") == []
 
 
@@ -185,7 +185,7 @@ def test_what_is_no_file_in_place_of_a_month_is_not_read_and_hangs_nothing(
             path.mkdir()
         else:
             path.symlink_to(aside if what == "link" else "/dev/zero")
-        with pytest.raises(TableDamaged, match="not a regular file"):
+        with pytest.raises(DamagedTableError, match="not a regular file"):
             store.read("labels", [MONTH])
         assert store.stamp("labels", MONTH) is None
         assert store.stale_months()["labels"] == [MONTH]
@@ -203,7 +203,7 @@ def test_a_damaged_month_that_was_set_aside_is_made_again_by_the_next_refresh(ta
             each.bring_up_to_date()
         path = home.store.path(table, MONTH)
         path.write_bytes(flipped(path.read_bytes(), 60, 2))
-        assert set_aside(home.store, table, MONTH) == path.with_name(f".{MONTH}.parquet.damaged")
+        assert set_aside_month(home.store, table, MONTH) == path.with_name(f".{MONTH}.parquet.damaged")
         home.bring_up_to_date()
         assert_same_tables(home.store, other.store)
 

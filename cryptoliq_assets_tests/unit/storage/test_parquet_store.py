@@ -16,7 +16,7 @@ import pytest
 
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES, TABLES
 from cryptoliq_assets.storage.parquet_store import TableStore, empty_frame
-from cryptoliq_assets.storage.validation import TableInvalid, schema_fingerprint
+from cryptoliq_assets.storage.validation import InvalidTableError, schema_fingerprint
 from cryptoliq_assets_tests.support.markets import Home, assert_same_tables, snapshot
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -214,7 +214,7 @@ def test_tables_in_memory_are_the_same_code(frames: dict, tmp_path: Path) -> Non
     remote.write("raw_snapshots", frames["raw_snapshots"].head(0), BOTH)
     assert remote.months("raw_snapshots") == []
     assert remote.stale_months()["cleaned_snapshots"] == BOTH
-    with pytest.raises(TableInvalid, match="price"):
+    with pytest.raises(InvalidTableError, match="price"):
         remote.write("raw_snapshots", copies(frames["raw_snapshots"], price=-1.0), BOTH)
 
 
@@ -318,7 +318,7 @@ def write_file(store: TableStore, frame: pd.DataFrame, *, table: str, schema: st
     return path
 
 
-def check_told(error: TableInvalid, rule: Rule, *, check: str) -> None:
+def check_told(error: InvalidTableError, rule: Rule, *, check: str) -> None:
     failures = error.failures
     told = failures[
         (failures["column"] == rule.column) & failures["check"].astype(str).str.contains(check, regex=False)
@@ -337,7 +337,7 @@ def test_a_bad_frame_is_refused_on_the_way_out_and_nothing_is_written(
     rule = (VALUES | SHAPES)[kind]
     store.write(rule.table, frames[rule.table], BOTH)
     before = {path: path.read_bytes() for path in store.folder(rule.table).iterdir()}
-    with pytest.raises(TableInvalid) as caught:
+    with pytest.raises(InvalidTableError) as caught:
         store.write(rule.table, rule.spoil(frames[rule.table]), BOTH)
     check_told(caught.value, rule, check=PANDERA_NAMES.get(kind, rule.check))
     assert "frame to be written" in str(caught.value)
@@ -351,12 +351,12 @@ def test_a_bad_file_without_the_present_schemas_stamp_is_refused_on_the_way_in(
 ) -> None:
     rule = (VALUES | SHAPES)[kind]
     path = write_file(store, rule.spoil(frames[rule.table]), table=rule.table, schema=schema)
-    with pytest.raises(TableInvalid, match=str(path)) as caught:
+    with pytest.raises(InvalidTableError, match=str(path)) as caught:
         store.read(rule.table)
     check_told(caught.value, rule, check=PANDERA_NAMES.get(kind, rule.check))
-    with pytest.raises(TableInvalid):
+    with pytest.raises(InvalidTableError):
         store.read(rule.table, columns=["coin"])
-    with pytest.raises(TableInvalid):
+    with pytest.raises(InvalidTableError):
         store.verify(rule.table, "2022-03")
 
 
@@ -367,11 +367,11 @@ def test_a_file_stamped_by_the_present_schema_is_refused_for_its_columns_and_typ
     rule = SHAPES[kind]
     bad = rule.spoil(frames[rule.table])
     path = write_file(store, bad, table=rule.table, schema=schema_fingerprint(TABLES[rule.table]))
-    with pytest.raises(TableInvalid, match=str(path)) as caught:
+    with pytest.raises(InvalidTableError, match=str(path)) as caught:
         store.read(rule.table)
     check_told(caught.value, replace(rule, count=1, sample=""), check=rule.check.replace("float", "dtype float"))
     # Nor is the column just left out when a reader names it.
-    with pytest.raises(TableInvalid):
+    with pytest.raises(InvalidTableError):
         store.read(rule.table, columns=["coin", "date"])
 
 
@@ -383,7 +383,7 @@ def test_a_file_stamped_by_the_present_schema_is_not_looked_at_cell_by_cell(stor
 
 def test_all_that_is_wrong_is_told_at_once_with_five_samples_at_most(store: TableStore, frames: dict) -> None:
     bad = put("price", *[-1.0] * 6)(put("mkt_cap", np.inf)(frames["raw_snapshots"]))
-    with pytest.raises(TableInvalid) as caught:
+    with pytest.raises(InvalidTableError) as caught:
         store.write("raw_snapshots", bad, BOTH)
     failures = caught.value.failures.set_index("column")
     assert failures["count"].to_dict() == {"price": 6, "mkt_cap": 1}
@@ -514,7 +514,7 @@ def test_a_stale_month_is_fresh_again_once_made_again(home: Home) -> None:
         ({"formula": "amihud"}, ["engineered_features", "labels"]),
         ({"horizon_days": 2}, ["labels"]),
         ({"ingestion__change_unit": "fraction"}, ["raw_snapshots"]),
-        ({"folds": 7}, []),
+        ({"cv__n_splits": 7}, []),
     ],
 )
 def test_another_setting_makes_the_months_stale_of_the_tables_that_read_it(
@@ -548,7 +548,7 @@ def test_a_garbled_footer_says_nothing_of_itself_and_the_month_is_made_again(sto
     assert store.stamp("labels", "2022-03") is None
     assert not store.is_fresh("labels", "2022-03")
     for look in (store.read, store.column_facts):
-        with pytest.raises(TableInvalid, match=r"(?s)2022-03\.parquet.*cryptoliq materialize"):
+        with pytest.raises(InvalidTableError, match=r"(?s)2022-03\.parquet.*cryptoliq materialize"):
             look("labels", *([["2022-03"]] if look == store.read else ["2022-03"]))
 
 
@@ -559,7 +559,7 @@ def test_a_page_with_a_bit_of_it_changed_is_not_read_as_if_nothing_were(store: T
     value = np.float64(frames["labels"]["liquidity_score"].iloc[0]).tobytes()
     assert value in content
     path.write_bytes(content.replace(value, value[:-3] + bytes([value[-3] ^ 1]) + value[-2:]))
-    with pytest.raises(TableInvalid, match="is damaged"):
+    with pytest.raises(InvalidTableError, match="is damaged"):
         store.read("labels", ["2022-03"])
 
 
