@@ -173,7 +173,7 @@ class Bench:
         """Rows a second of a CSV in process: parsed, forecast and written."""
         predictor = Predictor(self.settings)
         predictor.refresh()
-        held, content = predictor.held, self._csv()
+        held, content = predictor.snapshot, self._csv()
         champion = load_champion(self.settings)
 
         def once() -> int:
@@ -211,7 +211,7 @@ class Bench:
         predictor = Predictor(self.settings)
         predictor.refresh()
         requests = [PredictRequest.model_validate_json(body) for body in self.bodies]
-        return _best_rate(lambda: predictor.answers(requests), len(requests), self.repeat)
+        return _best_rate(lambda: predictor.predict(requests), len(requests), self.repeat)
 
     def _csv(self) -> bytes:
         rows = self.requests.assign(date=self.requests["date"].dt.strftime("%Y-%m-%d"))

@@ -19,7 +19,7 @@ from cryptoliq_assets.dashboard.data_sources import Source, source_of
 from cryptoliq_assets.dashboard.error_messages import UserFacingError
 from cryptoliq_assets.monitoring.service import APP
 from cryptoliq_assets.serving import PredictionLog
-from cryptoliq_assets.serving.gateway import digest_of
+from cryptoliq_assets.serving.gateway import hash_key
 
 _LOG = logging.getLogger("cryptoliq.app")
 _Numbers = TypeVar("_Numbers", pd.Series, pd.DataFrame)
@@ -41,7 +41,7 @@ def page(title: str, show: Callable[[Source], None]) -> None:
         _LOG.exception("the page %r failed", title)
         settings = Settings()
         if not settings.dashboard.api_url:
-            PredictionLog(settings, APP).note_exception(error, doing=f"the page {title}")
+            PredictionLog(settings, APP).record_exception(error, doing=f"the page {title}")
         st.error("Something went wrong here that nobody foresaw. The log of `cryptoliq app` says what it was.")
 
 
@@ -50,7 +50,7 @@ def source() -> Source:
     settings = Settings()
     key = settings.dashboard.api_key.get_secret_value() if settings.dashboard.api_key else ""
     return _kept_source(
-        f"{settings.home_dir} {settings.storage.url} {settings.dashboard.api_url} {digest_of(key)}", settings
+        f"{settings.home_dir} {settings.storage.url} {settings.dashboard.api_url} {hash_key(key)}", settings
     )
 
 

@@ -21,17 +21,17 @@ class UserFacingError(Exception):
 def user_facing_errors() -> Iterator[None]:
     """What a home's tables, models and files refuse, as a Problem."""
 
-    from cryptoliq_assets.serving import DateRefused, NotReady, faults_in
-    from cryptoliq_assets.serving.csv import InputRefused
+    from cryptoliq_assets.serving import DateRejectedError, NotReadyError, list_field_errors
+    from cryptoliq_assets.serving.csv import InputRejectedError
 
     try:
         yield
     except ValidationError as error:
-        fields = tuple((fault["field"], fault["message"]) for fault in faults_in(error))
+        fields = tuple((fault["field"], fault["message"]) for fault in list_field_errors(error))
         raise UserFacingError("The row is refused", "", fields) from error
-    except DateRefused as error:
+    except DateRejectedError as error:
         raise UserFacingError("The row is refused", str(error), (("date", str(error)),)) from error
-    except NotReady as error:
+    except NotReadyError as error:
         raise UserFacingError("There is nothing to forecast with", str(error)) from error
     except ModelRejectedError as error:
         raise UserFacingError(
@@ -41,7 +41,7 @@ def user_facing_errors() -> Iterator[None]:
         raise UserFacingError(
             "A table cannot be read", f"{error}\n`cryptoliq materialize` makes stale months anew."
         ) from error
-    except InputRefused as error:
+    except InputRejectedError as error:
         raise UserFacingError("The file was refused", str(error)) from error
     except OSError as error:
         # One that was not read for what it is says its path itself.

@@ -1,28 +1,32 @@
-from .home_views import ACCURACY_DAYS as ACCURACY_DAYS, live_accuracy as live_accuracy, stale_coins as stale_coins
+from .home_views import (
+    ACCURACY_DAYS as ACCURACY_DAYS,
+    measure_live_accuracy as measure_live_accuracy,
+    read_stale_coins as read_stale_coins,
+)
 from .metrics import CONTENT_TYPE as CONTENT_TYPE, Metrics as Metrics
-from .prediction_log import PredictionLog as PredictionLog, Stopwatch as Stopwatch, sample_of as sample_of
+from .prediction_log import PredictionLog as PredictionLog, Stopwatch as Stopwatch, sample_csv_rows as sample_csv_rows
 from .predictor import (
-    DateRefused as DateRefused,
-    NotReady as NotReady,
+    DateRejectedError as DateRejectedError,
+    NotReadyError as NotReadyError,
     Predictor as Predictor,
     ServingSnapshot as ServingSnapshot,
 )
 from .problem_details import (
-    faults_in as faults_in,
+    list_field_errors as list_field_errors,
+    make_problem as make_problem,
     openapi_responses as openapi_responses,
     parse_problem as parse_problem,
-    problem as problem,
     validation_problem as validation_problem,
 )
-from .request_batcher import Batcher as Batcher
+from .request_batcher import RequestBatcher as RequestBatcher
 from .request_models import (
-    ANSWER_EXAMPLE as ANSWER_EXAMPLE,
     CHANGE_BOUNDS as CHANGE_BOUNDS,
-    EXAMPLE as EXAMPLE,
-    MOST_OF_A_NAME as MOST_OF_A_NAME,
-    BatchAnswer as BatchAnswer,
+    MAX_NAME_LENGTH as MAX_NAME_LENGTH,
+    REQUEST_EXAMPLE as REQUEST_EXAMPLE,
+    RESPONSE_EXAMPLE as RESPONSE_EXAMPLE,
     BatchRequest as BatchRequest,
-    PredictAnswer as PredictAnswer,
+    BatchResponse as BatchResponse,
     PredictRequest as PredictRequest,
-    request_of as request_of,
+    PredictResponse as PredictResponse,
+    parse_request as parse_request,
 )

@@ -34,7 +34,7 @@ _STORED = (
 _STORED += ("promotion_reason", "metrics", "problem")
 
 
-def models_view(settings: Settings) -> dict[str, Any]:
+def build_models_view(settings: Settings) -> dict[str, Any]:
     """versions: stored ones, newest first; ledger: its entries, newest first; leaderboard: that of the last training;
     by_coin: MAE and mean absolute prediction of each coin on its days held out."""
     store = store_of(settings)
@@ -67,7 +67,7 @@ def _holdout_by_coin(settings: Settings, store: ModelStore, problems: list[str])
     return rows.drop(columns=["model", "view"]).astype({"coin": object}).to_dict("records")
 
 
-def health_view(settings: Settings, store: TableStore, *, today: dt.date | None = None) -> dict[str, Any]:
+def build_health_view(settings: Settings, store: TableStore, *, today: dt.date | None = None) -> dict[str, Any]:
     """How new and how whole the data is, what became of the last files, and how forecasts came true.
 
     age_days: days from the newest snapshot to `today` (default: now, UTC); missing_days: days without one, newest
@@ -86,7 +86,7 @@ def health_view(settings: Settings, store: TableStore, *, today: dt.date | None 
     missing = [day for back in range(span) if (day := days[-1] - dt.timedelta(days=back)) not in there]
     since = days[-1] - dt.timedelta(days=SNAPSHOT_DAYS - 1) if days else today
     forecasts = _report(settings.reports_dir / "forecasts.json", made_by="cryptoliq forecast", problems=problems)
-    accuracy, by_day = live_accuracy(store)
+    accuracy, by_day = measure_live_accuracy(store)
     alarms = read_state(settings)
     problems += [alarms.problem] if alarms.problem else []
     # On another day than now, when that day has ended.
@@ -134,13 +134,13 @@ def _end_of(day: dt.date) -> dt.datetime:
     return dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), dt.UTC)
 
 
-def stale_coins(settings: Settings) -> list[str]:
+def read_stale_coins(settings: Settings) -> list[str]:
     """Names of the coins that the newest forecasts leave out; none where that report is absent or cannot be read."""
     report = _report(settings.reports_dir / "forecasts.json", made_by=None, problems=[]) or {}
     return [str(entry["coin"]) for entry in report.get("stale", [])]
 
 
-def live_accuracy(store: TableStore) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+def measure_live_accuracy(store: TableStore) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
     """Accuracy of the last 90 days of forecasts that have come true (None while none has), and of each target date."""
     newest = newest_date(store, "forecasts")
     if newest is None:

@@ -33,13 +33,13 @@ class PredictionLog:
         self._settings, self.source, self._enabled = settings, source, enabled
         self._loaded: str | None = None
 
-    def note_load(self, champion: Champion) -> None:
+    def record_model_load(self, champion: Champion) -> None:
         """Record that a model was loaded; the same one again is no news."""
         if champion.model_version != self._loaded:
             self._loaded = champion.model_version
             self._write("model_loaded", model=champion.model_name, version=champion.model_version)
 
-    def note_predictions(
+    def record_predictions(
         self,
         mode: str,
         champion: Champion,
@@ -64,20 +64,20 @@ class PredictionLog:
             seconds=seconds,
         )
 
-    def note_exception(self, error: BaseException, *, doing: str) -> None:
+    def record_exception(self, error: BaseException, *, doing: str) -> None:
         """Record an exception with its traceback."""
         shown = "".join(traceback.format_exception(error))
         self._write("exception", doing=doing, error=f"{type(error).__name__}: {error}", traceback=shown)
 
     @contextmanager
-    def watching(self, doing: str, *, expected: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    def record_exceptions(self, doing: str, *, expected: tuple[type[Exception], ...] = ()) -> Iterator[None]:
         """Record whatever exception leaves the block, but for the expected ones, which are about the input."""
         try:
             yield
         except expected:
             raise
         except Exception as error:
-            self.note_exception(error, doing=doing)
+            self.record_exception(error, doing=doing)
             raise
 
     def _write(self, event: str, *, record: bool = False, **fields: Any) -> None:
@@ -97,7 +97,7 @@ class PredictionLog:
             _LOG.warning("the log of predictions was not written: %s", error)
 
 
-def sample_of(lines: Iterable[str], *, added: Sequence[str]) -> list[dict[str, Any]]:
+def sample_csv_rows(lines: Iterable[str], *, added: Sequence[str]) -> list[dict[str, Any]]:
     """The first rows of a CSV of forecasts as inputs and outputs; added: the columns that the forecast adds."""
     rows = islice(csv.DictReader(lines), SAMPLE_ROWS)
     return [

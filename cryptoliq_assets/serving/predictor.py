@@ -18,8 +18,8 @@ from cryptoliq_assets.ingestion.csv import latest_allowed_date
 from cryptoliq_assets.modeling import Champion, load_champion, predict_arrays
 from cryptoliq_assets.modeling.evaluation import SplitConformalIntervals
 from cryptoliq_assets.modeling.registry import ModelRejectedError, store_of
-from cryptoliq_assets.serving.request_models import PredictRequest, timestamp_of
-from cryptoliq_assets.serving.views import newest_made
+from cryptoliq_assets.serving.request_models import PredictRequest, format_timestamp
+from cryptoliq_assets.serving.views import read_newest_forecasts
 from cryptoliq_assets.storage import InvalidTableError, TableStore
 
 # A request may be dated so many days before the newest stored snapshot: history is kept for it to see 90 days.
@@ -29,11 +29,11 @@ _ANY = PredictRequest.model_validate_json('{"price": 1.0, "24h_volume": 1.0}')
 _FIELDS = (*OBSERVED_NUMBERS, "liquidity_ratio", "price_change_24h")
 
 
-class NotReady(RuntimeError):
+class NotReadyError(RuntimeError):
     """There is nothing to forecast with; the message says what to do."""
 
 
-class DateRefused(ValueError):
+class DateRejectedError(ValueError):
     """A request is dated where nothing can be said; the message names the bounds."""
 
 
@@ -73,7 +73,7 @@ class Predictor:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = TableStore(settings)
-        self.held: ServingSnapshot | None = None
+        self.snapshot: ServingSnapshot | None = None
         self.problem: str = "not loaded yet"
         self._coins: dict[tuple, frozenset[str]] = {}
 
@@ -81,9 +81,9 @@ class Predictor:
         """Load what is new: True when `held` was replaced. A champion that does not load leaves the old one in place, with
         the reason in `problem`; an earlier sound one is taken where there is none held yet."""
         key = self._key()
-        if self.held is not None and key == self.held.key:
+        if self.snapshot is not None and key == self.snapshot.key:
             # What was wrong with something newer is over, where that is gone again.
-            self.problem = "; ".join(self.held.champion.passed_over)
+            self.problem = "; ".join(self.snapshot.champion.passed_over)
             return False
         try:
             champion = load_champion(self.settings)
@@ -93,9 +93,9 @@ class Predictor:
         if champion is None:
             self.problem = "there is no champion yet: `cryptoliq materialize` makes one from the labelled months"
             return False
-        if self.held is not None and champion.version == self.held.champion.version:
+        if self.snapshot is not None and champion.version == self.snapshot.champion.version:
             # The same artifact, checked again: its compiled form is kept.
-            champion = Champion(self.held.champion.loaded, champion.passed_over)
+            champion = Champion(self.snapshot.champion.loaded, champion.passed_over)
         months = self._months()
         newest = self._newest(months)
         formula = champion.metadata["formula"]
@@ -118,15 +118,15 @@ class Predictor:
         )
         # What is compiled or laid out at the first use is so before anyone waits for it.
         self._answer_with(held, _warmup_requests(held), now=dt.datetime.now(dt.UTC))
-        self.held = held
+        self.snapshot = held
         self.problem = "; ".join(champion.passed_over)
         return True
 
-    def answers(self, requests: Sequence[PredictRequest], *, now: dt.datetime | None = None) -> list[dict[str, Any]]:
+    def predict(self, requests: Sequence[PredictRequest], *, now: dt.datetime | None = None) -> list[dict[str, Any]]:
         """Answers to n requests, computed together: a request's answer does not depend on the others."""
-        if self.held is None:
-            raise NotReady(self.problem)
-        return self._answer_with(self.held, requests, now=now or dt.datetime.now(dt.UTC))
+        if self.snapshot is None:
+            raise NotReadyError(self.problem)
+        return self._answer_with(self.snapshot, requests, now=now or dt.datetime.now(dt.UTC))
 
     def _answer_with(
         self, held: ServingSnapshot, requests: Sequence[PredictRequest], *, now: dt.datetime
@@ -149,7 +149,7 @@ class Predictor:
         shared = {
             "model": held.champion.model_name,
             "model_version": held.champion.model_version,
-            "timestamp": timestamp_of(now),
+            "timestamp": format_timestamp(now),
             "level": held.table.level,
             "horizon_days": held.champion.horizon_days,
         }
@@ -182,7 +182,7 @@ class Predictor:
 
     def invalid_dates(self, requests: Sequence[PredictRequest]) -> dict[int, str]:
         """Why requests are dated where nothing can be said, by their place; those that may be answered are left out."""
-        held, found = self.held, {}
+        held, found = self.snapshot, {}
         dated = [(place, request) for place, request in enumerate(requests) if request.date]
         if held is None or not dated:
             return found
@@ -190,19 +190,19 @@ class Predictor:
         for place, request in dated:
             try:
                 self.day_of(request, held, today=today)
-            except DateRefused as error:
+            except DateRejectedError as error:
                 found[place] = str(error)
         return found
 
     @staticmethod
     def day_of(request: PredictRequest, held: ServingSnapshot, *, today: dt.date) -> int:
-        """Days since 1970 of a request's snapshot; DateRefused outside what can be answered."""
+        """Days since 1970 of a request's snapshot; DateRejectedError outside what can be answered."""
         date = request.date or today
         last = latest_allowed_date(today)
         if date > last:
-            raise DateRefused(f"date is {date}; expected a day no later than {last}")
+            raise DateRejectedError(f"date is {date}; expected a day no later than {last}")
         if request.date and held.oldest and date < held.oldest:
-            raise DateRefused(
+            raise DateRejectedError(
                 f"date is {date}; expected a day from {held.oldest} on, for which history is at hand: send CSV for older ones"
             )
         return (date - _EPOCH).days
@@ -249,7 +249,7 @@ class Predictor:
         return None
 
     def _latest(self) -> np.ndarray:
-        made = newest_made(self.settings, self.store)
+        made = read_newest_forecasts(self.settings, self.store)
         return np.array([]) if made is None else np.sort(made["liquidity_score"].to_numpy())
 
 

@@ -32,7 +32,7 @@ _LONG_NUMBER = re.compile(r"\d+\.\d{16,}|\d{16,}(\.\d+)?")
 _LISTED, _MOST_TOLD = 20, 10_000
 
 
-def problem(
+def make_problem(
     status: int,
     detail: str,
     *,
@@ -51,18 +51,18 @@ def validation_problem(faults: list[dict[str, str]], *, count: int | None = None
     told = [f"{fault['field']}: {fault['message']}" for fault in faults[:5]]
     if count > _LISTED:
         told.append(f"{count:,} faults in all, {min(len(faults), _LISTED)} of them listed")
-    return problem(422, "; ".join(told), errors=faults[:_LISTED])
+    return make_problem(422, "; ".join(told), errors=faults[:_LISTED])
 
 
 def parse_problem(error: ValidationError) -> Response:
     """422 with the first fields at fault, the value each had and what was expected."""
     count = error.error_count()
     if count > _MOST_TOLD:
-        return problem(422, f"{count:,} faults, too many to tell; send fewer rows to see what is wrong")
-    return validation_problem(faults_in(error, most=_LISTED), count=count)
+        return make_problem(422, f"{count:,} faults, too many to tell; send fewer rows to see what is wrong")
+    return validation_problem(list_field_errors(error, most=_LISTED), count=count)
 
 
-def faults_in(error: ValidationError, *, most: int | None = None) -> list[dict[str, str]]:
+def list_field_errors(error: ValidationError, *, most: int | None = None) -> list[dict[str, str]]:
     """{"field", "message"} of each thing wrong with a body, or of the first `most`."""
     faults = error.errors(include_url=False, include_context=False)[:most]
     return [{"field": _field(fault["loc"]), "message": _message(fault)} for fault in faults]

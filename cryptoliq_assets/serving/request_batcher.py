@@ -12,7 +12,7 @@ _MOST = 128
 _Answers = Callable[[Sequence[PredictRequest]], list[dict[str, Any]]]
 
 
-class Batcher:
+class RequestBatcher:
     """Collects what two turns of the event loop bring, asks once, hands each request its own answer.
 
     Nothing waits for company that is not there: a batch is what has come while the one before was computed and told. In the

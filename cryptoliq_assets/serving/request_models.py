@@ -33,11 +33,11 @@ _Ratio = _zero_or(PLAUSIBLE_BOUNDS["liquidity_ratio"])
 _MOST_CHANGE = PLAUSIBLE_BOUNDS["24h"].most
 _Change = Annotated[float, Field(ge=-100, le=_MOST_CHANGE, allow_inf_nan=False)]
 _MOST_DIFFERENCE = PLAUSIBLE_BOUNDS["price_change_24h"].most
-MOST_OF_A_NAME = 200
+MAX_NAME_LENGTH = 200
 # Changes of rows of a file, which no pydantic reads; its other numbers are within the bounds once they are parsed.
 CHANGE_BOUNDS = dict.fromkeys(CHANGE_COLUMNS, (-100.0, _MOST_CHANGE))
 
-EXAMPLE = {
+REQUEST_EXAMPLE = {
     "price": 61250.5,
     "1h": 0.12,
     "24h": -1.8,
@@ -48,7 +48,7 @@ EXAMPLE = {
     "price_change_24h": -1122.7,
     "coin": "Bitcoin",
 }
-ANSWER_EXAMPLE = {
+RESPONSE_EXAMPLE = {
     "liquidity_score": 0.8412,
     "model": "XGBoost",
     "model_version": "2025-07-31_v1",
@@ -67,7 +67,7 @@ class PredictRequest(BaseModel):
     """One coin as a snapshot shows it. `coin` brings in its stored history; `date` is the day of the snapshot."""
 
     model_config = ConfigDict(
-        extra="forbid", strict=True, populate_by_name=False, json_schema_extra={"examples": [EXAMPLE]}
+        extra="forbid", strict=True, populate_by_name=False, json_schema_extra={"examples": [REQUEST_EXAMPLE]}
     )
 
     price: Annotated[float, Field(ge=AMOUNTS.least, le=AMOUNTS.most, allow_inf_nan=False, description="USD.")]
@@ -80,7 +80,7 @@ class PredictRequest(BaseModel):
     price_change_24h: Annotated[float, Field(ge=-_MOST_DIFFERENCE, le=_MOST_DIFFERENCE, allow_inf_nan=False)] | None = (
         Field(None, description="USD; derived, held to its range only.")
     )
-    coin: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MOST_OF_A_NAME)] | None = (
+    coin: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_NAME_LENGTH)] | None = (
         Field(
             None, description="Name of the coin in the stored tables; without it the forecast rests on this body alone."
         )
@@ -88,12 +88,12 @@ class PredictRequest(BaseModel):
     date: dt.date | None = Field(None, description="Day of the snapshot; default: today (UTC).")
 
 
-def timestamp_of(moment: dt.datetime) -> str:
+def format_timestamp(moment: dt.datetime) -> str:
     """A moment as answers show it: 2025-11-14T15:38:10Z."""
     return f"{moment.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def request_of(body: Mapping[str, Any]) -> PredictRequest:
+def parse_request(body: Mapping[str, Any]) -> PredictRequest:
     """A request from Python's own values, dates among them; raises pydantic.ValidationError."""
     return PredictRequest.model_validate_json(json.dumps(body, default=str))
 
@@ -101,7 +101,7 @@ def request_of(body: Mapping[str, Any]) -> PredictRequest:
 class BatchRequest(BaseModel):
     """Some requests at once."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"rows": [EXAMPLE]}]})
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"rows": [REQUEST_EXAMPLE]}]})
 
     rows: Annotated[list[PredictRequest], Field(min_length=1)]
 
@@ -114,10 +114,10 @@ class Flags(BaseModel):
     stale_history: bool = Field(description="The coin's newest stored row is more than 3 days older than the request.")
 
 
-class PredictAnswer(BaseModel):
+class PredictResponse(BaseModel):
     """The score expected a horizon later, its interval, and what it rests on."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [ANSWER_EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [RESPONSE_EXAMPLE]})
 
     liquidity_score: float
     model: Literal[*MODEL_NAMES.values()]
@@ -134,10 +134,10 @@ class PredictAnswer(BaseModel):
     flags: Flags
 
 
-class BatchAnswer(BaseModel):
+class BatchResponse(BaseModel):
     """Answers in the order of the rows."""
 
-    answers: list[PredictAnswer]
+    answers: list[PredictResponse]
 
 
 class FieldError(BaseModel):

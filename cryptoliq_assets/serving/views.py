@@ -25,7 +25,7 @@ _FORECAST = ["coin", "date", "target_date", "model_version", "made_at", "liquidi
 _FORECAST += FLAGS
 
 
-def latest_forecasts(settings: Settings, store: TableStore) -> dict[str, Any]:
+def load_latest_forecasts(settings: Settings, store: TableStore) -> dict[str, Any]:
     """The newest forecasts, one item a coin, sorted by coin; `count` 0 and no date while there are none.
 
     Of several models that forecast the newest date, the current one counts, else the one that did so last. An item:
@@ -34,7 +34,7 @@ def latest_forecasts(settings: Settings, store: TableStore) -> dict[str, Any]:
     market cap in the snapshot, `filled` and `outlier` whether price or volume of that day was filled, or replaced as an
     outlier. Raises TableInvalid where a month file cannot be read.
     """
-    made = newest_made(settings, store)
+    made = read_newest_forecasts(settings, store)
     if made is None:
         return {**dict.fromkeys(("date", "target_date", "model_version", "made_at")), "count": 0, "items": []}
     newest, version = made["date"].iloc[0].date(), str(made["model_version"].iloc[0])
@@ -59,7 +59,7 @@ def latest_forecasts(settings: Settings, store: TableStore) -> dict[str, Any]:
     }
 
 
-def newest_made(settings: Settings, store: TableStore) -> pd.DataFrame | None:
+def read_newest_forecasts(settings: Settings, store: TableStore) -> pd.DataFrame | None:
     """The forecasts that count of the newest date, one a coin: those of the current model, else of the one that forecast
     last, its last of each coin. None while there are none. Raises TableInvalid where the newest month is damaged."""
     for month in store.months("forecasts")[-1:]:
@@ -74,7 +74,7 @@ def newest_made(settings: Settings, store: TableStore) -> pd.DataFrame | None:
     return made.drop_duplicates("coin", keep="last")
 
 
-def coin_view(settings: Settings, store: TableStore, coin: str, *, days: int = 180) -> dict[str, Any] | None:
+def build_coin_view(settings: Settings, store: TableStore, coin: str, *, days: int = 180) -> dict[str, Any] | None:
     """A coin's last `days` days before the newest snapshot, and what was forecast of them; None for an unknown coin.
 
     history: score and cells of each day; forecasts: every stored one, with the score `realised` on its target date
@@ -109,7 +109,7 @@ def coin_view(settings: Settings, store: TableStore, coin: str, *, days: int = 1
     }
 
 
-def model_view(settings: Settings) -> dict[str, Any] | None:
+def build_model_view(settings: Settings) -> dict[str, Any] | None:
     """Metadata of the model that serves, with `passed_over`: why newer ones, the current one first, do not.
 
     None while there is no champion; raises ModelRefused, with all reasons, where none of the stored ones is intact.

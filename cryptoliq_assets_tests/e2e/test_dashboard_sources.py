@@ -14,7 +14,7 @@ from cryptoliq_assets.dashboard.data_sources.local import LocalSource
 from cryptoliq_assets.dashboard.data_sources.selection import source_of
 from cryptoliq_assets.dashboard.error_messages import UserFacingError
 from cryptoliq_assets.modeling.registry.model_registry import store_of
-from cryptoliq_assets.serving.gateway.auth import new_key
+from cryptoliq_assets.serving.gateway.auth import generate_key
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.service_fixtures import AWKWARD
 from cryptoliq_assets_tests.support.services import Served, answering, serving
@@ -105,7 +105,7 @@ def test_a_refused_key_says_which_setting_and_never_the_key(service):
 
 
 def test_too_many_requests_and_a_service_that_ends_are_told(awkward_home):
-    key, digest = new_key()
+    key, digest = generate_key()
     with serving(awkward_home, api__keys=digest, api__rate_per_minute=60) as served:
         source = ApiSource(served.url, key)
         # Ten at once are let in.
@@ -175,12 +175,12 @@ def test_a_row_that_is_none_names_its_field(settings):
 
 
 def test_a_champion_is_loaded_once_and_again_when_another_is_current(own):
-    first = own._ready().held
-    assert own._ready().held is first
+    first = own._ready().snapshot
+    assert own._ready().snapshot is first
     store = store_of(own._settings)
     loaded = store.load()
     stored = store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))
-    assert own._ready().held.champion.version == stored["version"]
+    assert own._ready().snapshot.champion.version == stored["version"]
 
 
 def test_another_key_means_other_days_or_another_model(own):

@@ -13,7 +13,7 @@ from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.serving.api import batch_routes
 from cryptoliq_assets.serving.api.app import create_app
 from cryptoliq_assets.serving.gateway import auth as keys_module, rate_limit as buckets_module
-from cryptoliq_assets.serving.gateway.auth import digest_of, digests_in, is_loopback, new_key, place_of
+from cryptoliq_assets.serving.gateway.auth import find_key, generate_key, hash_key, is_loopback, parse_key_digests
 from cryptoliq_assets.serving.gateway.rate_limit import TokenBucketLimiter
 from cryptoliq_assets_tests.support.api_client import asking
 from cryptoliq_assets_tests.support.services import BODY, lines_of
@@ -51,26 +51,26 @@ def run(settings: Settings, ask):
 def test_a_key_is_found_by_its_digest_wherever_it_stands_and_no_other_is(keys, other):
     digests = tuple(hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest() for key in keys)
     for place, key in enumerate(keys):
-        assert place_of(key, digests) == place
+        assert find_key(key, digests) == place
     if other not in keys:
-        assert place_of(other, digests) is None
-    assert place_of(digests[0], digests) is None
+        assert find_key(other, digests) is None
+    assert find_key(digests[0], digests) is None
 
 
 def test_every_digest_is_compared_in_constant_time(monkeypatch):
     compared = []
     monkeypatch.setattr(keys_module.secrets, "compare_digest", lambda own, one: compared.append(one) or own == one)
-    digests = tuple(digest_of(key) for key in "abc")
-    assert place_of("a", digests) == 0
+    digests = tuple(hash_key(key) for key in "abc")
+    assert find_key("a", digests) == 0
     assert compared == list(digests)
 
 
 def test_a_new_key_is_long_and_its_digest_is_what_the_setting_takes():
-    key, digest = new_key()
+    key, digest = generate_key()
     assert len(key) >= 43
-    assert digests_in(f" {digest.upper()} , ") == (digest,)
+    assert parse_key_digests(f" {digest.upper()} , ") == (digest,)
     with pytest.raises(ValueError, match="no sha256 in hex") as told:
-        digests_in(f"{digest},{key}")
+        parse_key_digests(f"{digest},{key}")
     assert key not in str(told.value)
 
 
@@ -87,7 +87,7 @@ def test_without_keys_only_loopback_is_served(host, loopback, tmp_path):
         return
     with pytest.raises(ValueError, match="open to everyone"):
         create_app(settings)
-    create_app(settings.with_values(api={"keys": make_settings(api__keys=digest_of("k")).api.keys}))
+    create_app(settings.with_values(api={"keys": make_settings(api__keys=hash_key("k")).api.keys}))
 
 
 @pytest.mark.parametrize("setting", [",", " , ,", " "])
@@ -181,18 +181,18 @@ def test_with_keys_the_key_decides_whatever_host_and_origin_say(home):
         headers = {"Host": "service.example", "Origin": "https://page.example", "X-API-Key": "a"}
         return await client.get("/model", headers=headers)
 
-    assert run(make_settings(home_dir=home, api__keys=digest_of("a")), ask).status_code == 200
+    assert run(make_settings(home_dir=home, api__keys=hash_key("a")), ask).status_code == 200
 
 
 def test_readiness_says_more_than_its_status_to_whoever_has_a_key_alone(home):
     async def ask(client, app):
         key = {"Authorization": "Bearer a"}
         ready = [(await client.get("/readyz", headers=said)).json() for said in ({}, {"X-API-Key": "x"}, key)]
-        app.state.service.predictor.held = None
+        app.state.service.predictor.snapshot = None
         app.state.service.predictor.problem = f"{home} is damaged"
         return ready, [await client.get("/readyz", headers=said) for said in ({}, {"X-API-Key": "x"}, key)]
 
-    ready, damaged = run(make_settings(home_dir=home, api__keys=digest_of("a"), api__reload_interval_seconds=1000), ask)
+    ready, damaged = run(make_settings(home_dir=home, api__keys=hash_key("a"), api__reload_interval_seconds=1000), ask)
     assert ready[:2] == [{"status": "ready"}] * 2
     assert ready[2]["newest_snapshot"] == "2025-07-31"
     assert [answer.status_code for answer in damaged] == [503] * 3
@@ -200,7 +200,7 @@ def test_readiness_says_more_than_its_status_to_whoever_has_a_key_alone(home):
 
 
 def test_401_403_and_200_by_the_key_and_health_is_open(home):
-    key, digest = new_key()
+    key, digest = generate_key()
 
     async def ask(client, app):
         found = {}
@@ -288,7 +288,7 @@ def test_past_the_rate_a_key_is_told_429_and_when_to_come_again_while_another_pa
         return mine, await client.get("/model", headers={"X-API-Key": "b"})
 
     mine, other = run(
-        make_settings(home_dir=home, api__keys=f"{digest_of('a')},{digest_of('b')}", api__rate_per_minute=5), ask
+        make_settings(home_dir=home, api__keys=f"{hash_key('a')},{hash_key('b')}", api__rate_per_minute=5), ask
     )
     assert [answer.status_code for answer in mine] == [200] * 25 + [429] * 7
     assert 1 <= int(mine[-1].headers["retry-after"]) <= 12
@@ -303,7 +303,7 @@ def test_wrong_keys_are_limited_by_address_and_a_right_one_passes_all_the_same(h
         wrong = [await client.get("/model", headers={"X-API-Key": f"wrong {n}"}) for n in range(7)]
         return wrong, await client.get("/model"), await client.get("/model", headers={"X-API-Key": "a"})
 
-    wrong, none, right = run(make_settings(home_dir=home, api__keys=digest_of("a"), api__rate_per_minute=5), ask)
+    wrong, none, right = run(make_settings(home_dir=home, api__keys=hash_key("a"), api__rate_per_minute=5), ask)
     assert [answer.status_code for answer in [*wrong, none]] == [403] * 5 + [429] * 3
     assert int(none.headers["retry-after"]) >= 1
     assert "an address without a known key may make at most 5 requests at once" in none.json()["detail"]
@@ -330,7 +330,7 @@ def test_the_rows_of_a_batch_are_charged_to_its_key(home):
         second = await client.post("/predict/batch", content=csv, headers={**key, "Content-Type": "text/csv"})
         return first, second, await client.get("/model", headers=key)
 
-    answers = run(make_settings(home_dir=home, api__keys=digest_of("a"), api__rate_per_minute=10), ask)
+    answers = run(make_settings(home_dir=home, api__keys=hash_key("a"), api__rate_per_minute=10), ask)
     assert [answer.status_code for answer in answers] == [200, 200, 429]
 
 
@@ -510,13 +510,13 @@ def test_a_failure_is_500_without_a_word_of_why_and_the_log_has_its_traceback(ho
         def fails(requests):
             raise RuntimeError("the secret of the house")
 
-        monkeypatch.setattr(app.state.service.predictor, "answers", fails)
+        monkeypatch.setattr(app.state.service.predictor, "predict", fails)
         key = {"Authorization": "Bearer a"}
         single = await client.post("/predict", json=BODY, headers=key)
         batch = await client.post("/predict/batch", json={"rows": [BODY]}, headers=key)
         return single, batch, await client.get("/metrics", headers=key)
 
-    single, batch, metrics = run(make_settings(home_dir=home, api__keys=digest_of("a")), ask)
+    single, batch, metrics = run(make_settings(home_dir=home, api__keys=hash_key("a")), ask)
     for answer in (single, batch):
         assert answer.status_code == 500
         assert answer.headers["content-type"] == "application/problem+json"

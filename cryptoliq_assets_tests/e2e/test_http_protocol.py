@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 
 from cryptoliq_assets.serving.gateway import http_protocol as wire_module
-from cryptoliq_assets.serving.gateway.http_protocol import HEADER_BYTES, Protocol
+from cryptoliq_assets.serving.gateway.http_protocol import HEADER_BYTES, HttpProtocol
 from cryptoliq_assets.serving.gateway.middleware import SECURITY_HEADERS
 from cryptoliq_assets.serving.server.server import _MOST_AT_ONCE
 from cryptoliq_assets_tests.support.services import free_port
@@ -88,7 +88,7 @@ def quick(monkeypatch):
         await send({"type": "http.response.body", "body": b""})
 
     port = free_port()
-    config = uvicorn.Config(app, http=Protocol, port=port, lifespan="off", log_level="error", timeout_keep_alive=1)
+    config = uvicorn.Config(app, http=HttpProtocol, port=port, lifespan="off", log_level="error", timeout_keep_alive=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from cryptoliq_assets.modeling.registry.model_registry import store_of
-from cryptoliq_assets.serving.gateway.auth import new_key
+from cryptoliq_assets.serving.gateway.auth import generate_key
 from cryptoliq_assets_tests.e2e.test_docker import ROOT, TEXT
 from cryptoliq_assets_tests.support.compose_file import OURS, dummies, filled, start_order
 from cryptoliq_assets_tests.support.image import Image, end, said
@@ -60,7 +60,7 @@ def whole(wheel, trained_home) -> Iterator[Image]:
 
 
 def test_the_api_image_answers_at_the_port_that_PORT_names_to_those_with_a_key_and_writes_no_file(api):  # noqa: N802
-    port, (key, digest) = free_port(), new_key()
+    port, (key, digest) = free_port(), generate_key()
     models = store_of(make_settings(home_dir=api.home))
     bucket = {
         "CRYPTOLIQ_STORAGE__URL": f"file://{api.home}/data",
@@ -167,7 +167,7 @@ class Started:
 def started(whole) -> Iterator[Started]:
     with a_postgres() as postgres:
         url = postgres.database()
-        values = {**dummies(), "POSTGRES_PASSWORD": quote(PASSWORD, safe=""), "CRYPTOLIQ_API__KEYS": new_key()[1]}
+        values = {**dummies(), "POSTGRES_PASSWORD": quote(PASSWORD, safe=""), "CRYPTOLIQ_API__KEYS": generate_key()[1]}
         # The trained home's artifacts are not signed.
         values["CRYPTOLIQ_SIGNING_KEY"] = ""
         found = Started(whole, filled(**values))

@@ -18,7 +18,7 @@ from cryptoliq_assets.modeling.registry.current_pointer import CurrentVersion
 from cryptoliq_assets.modeling.registry.model_registry import store_of
 from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError
 from cryptoliq_assets.serving.predictor import Predictor
-from cryptoliq_assets.serving.request_models import request_of
+from cryptoliq_assets.serving.request_models import parse_request
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.integration.serving.test_predictor import promote_again
 from cryptoliq_assets_tests.support.services import BODY, Served
@@ -81,7 +81,7 @@ def answer(settings: Settings) -> dict:
     made = Predictor(settings)
     assert made.refresh(), made.problem
     assert made.problem == ""
-    said = made.answers([request_of(BODY)])[0]
+    said = made.predict([parse_request(BODY)])[0]
     return {name: value for name, value in said.items() if name != "timestamp"}
 
 
@@ -104,7 +104,7 @@ def test_what_is_published_later_is_seen_at_the_next_look(home, elsewhere, url):
     assert store_of(elsewhere).versions()[0] == newer
     (resolve_location(f"{url}/data") / "cleaned" / "2030-01.parquet").unlink()
     assert served.refresh()
-    assert served.held.champion.version == newer
+    assert served.snapshot.champion.version == newer
 
 
 @pytest.mark.parametrize("deed", ["promote", "refuse", "rollback"])
@@ -145,7 +145,7 @@ def test_an_artifact_that_was_changed_in_the_bucket_is_refused(elsewhere, url):
 def test_a_bucket_that_does_not_answer_is_no_empty_one(elsewhere, monkeypatch):
     served = Predictor(elsewhere)
     assert served.refresh()
-    held = served.held
+    held = served.snapshot
 
     def silent(*said, **how):
         raise TimeoutError("no answer")
@@ -154,7 +154,7 @@ def test_a_bucket_that_does_not_answer_is_no_empty_one(elsewhere, monkeypatch):
         monkeypatch.setattr(MemoryFileSystem, name, silent)
     with pytest.raises(TimeoutError):
         served.refresh()
-    assert served.held is held
+    assert served.snapshot is held
 
 
 def test_a_service_of_a_bucket_logs_to_standard_output_and_leaves_its_home_alone(home, tmp_path):

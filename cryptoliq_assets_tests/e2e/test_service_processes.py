@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from cryptoliq_assets.serving.gateway.auth import new_key
+from cryptoliq_assets.serving.gateway.auth import generate_key
 from cryptoliq_assets_tests.support import services
 from cryptoliq_assets_tests.support.services import (
     BODY,
@@ -252,7 +252,7 @@ def certificate(tmp_path_factory) -> tuple[Path, Path]:
 
 def test_with_a_certificate_the_service_speaks_tls_and_nothing_else(home, certificate):
     cert, key = certificate
-    secret, digest = new_key()
+    secret, digest = generate_key()
     with serving(home, scheme="https", api__tls_cert=cert, api__tls_key=key, api__keys=digest) as served:
         trust = ssl.create_default_context(cafile=str(cert))
         with httpx.Client(base_url=served.url, verify=trust) as client:

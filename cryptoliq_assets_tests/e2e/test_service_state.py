@@ -44,7 +44,7 @@ def test_logs_that_cannot_be_removed_are_told_and_the_watch_goes_on(settings, mo
             await until(lambda: service.problem)
             told = (await client.get("/readyz")).json()["problem"]
             _, second = promote_again(settings.home_dir)
-            await until(lambda: service.predictor.held.champion.version == second)
+            await until(lambda: service.predictor.snapshot.champion.version == second)
             assert (await client.post("/predict", json=BODY)).status_code == 200
             return told
 
@@ -71,10 +71,10 @@ def test_a_load_that_cannot_be_noted_serves_all_the_same(settings, monkeypatch):
             with monkeypatch.context() as patched:
                 patched.setattr(service.metrics, "loaded", fails)
                 _, second = promote_again(settings.home_dir)
-                await until(lambda: service.predictor.held.champion.version == second and service.problem)
+                await until(lambda: service.predictor.snapshot.champion.version == second and service.problem)
                 assert service.problem == "a load is not noted: KeyError: 'promoted_at'"
             _, third = promote_again(settings.home_dir)
-            await until(lambda: service.predictor.held.champion.version == third and not service.problem)
+            await until(lambda: service.predictor.snapshot.champion.version == third and not service.problem)
 
     asyncio.run(whole())
 
@@ -83,13 +83,13 @@ def test_a_badly_dated_request_is_not_among_those_that_are_computed_together(set
     async def whole():
         async with asking(settings) as (app, client):
             asked = []
-            answers = app.state.service.predictor.answers
+            answers = app.state.service.predictor.predict
 
             def counted(requests):
                 asked.append(len(requests))
                 return answers(requests)
 
-            monkeypatch.setattr(app.state.service.predictor, "answers", counted)
+            monkeypatch.setattr(app.state.service.predictor, "predict", counted)
 
             async def ask(number: int) -> httpx.Response:
                 return await client.post("/predict", json=BODY if number % 4 else {**BODY, "date": "2990-01-01"})
@@ -119,7 +119,7 @@ def test_a_percentile_is_among_the_forecasts_that_are_shown_though_another_model
     async def whole():
         async with asking(settings) as (app, client):
             shown = (await client.get("/forecasts", params={"limit": 1000})).json()
-            return shown, app.state.service.predictor.held.latest
+            return shown, app.state.service.predictor.snapshot.latest
 
     shown, latest = asyncio.run(whole())
     assert shown["model_version"] == store_of(settings).model_version(store_of(settings).current_version())

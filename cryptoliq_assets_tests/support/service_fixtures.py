@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.serving.gateway.auth import new_key
+from cryptoliq_assets.serving.gateway.auth import generate_key
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.services import KeyedService, serving
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -37,7 +37,7 @@ def awkward_home(trained_home, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def service(awkward_home) -> Iterator[KeyedService]:
     """`cryptoliq serve` on that home, in a process of its own, which wants a key; all tests ask the same one."""
-    key, digest = new_key()
+    key, digest = generate_key()
     with serving(awkward_home, api__keys=digest, api__rate_per_minute=0) as served:
         yield KeyedService(served, key)
 

@@ -41,8 +41,8 @@ def predict(settings: Settings, source: Path, target: Path, unit: str, model: Pa
     from cryptoliq_assets.modeling import load_champion, read_model
     from cryptoliq_assets.modeling.registry import ModelRejectedError
     from cryptoliq_assets.monitoring.service import COMMAND
-    from cryptoliq_assets.serving import PredictionLog, Stopwatch, sample_of
-    from cryptoliq_assets.serving.csv import ADDED_COLUMNS, InputRefused, predict_file
+    from cryptoliq_assets.serving import PredictionLog, Stopwatch, sample_csv_rows
+    from cryptoliq_assets.serving.csv import ADDED_COLUMNS, InputRejectedError, predict_file
 
     if unit != "auto":
         settings = settings.with_values(ingestion={"change_unit": unit})
@@ -52,14 +52,14 @@ def predict(settings: Settings, source: Path, target: Path, unit: str, model: Pa
         raise click.UsageError(f"the folder of OUT.csv, {target.parent}, is not there")
     log, watch = PredictionLog(settings, COMMAND, enabled=explain_missing_home(settings) is None), Stopwatch()
     try:
-        with log.watching("loading the model"):
+        with log.record_exceptions("loading the model"):
             champion = load_champion(settings) if model is None else read_model(model)
     except ModelRejectedError as error:
         exit_with(print_error(error))
         return
     if champion is None:
         raise click.ClickException("there is no champion yet: `cryptoliq train` makes one from the labelled months")
-    log.note_load(champion)
+    log.record_model_load(champion)
     for reason in champion.passed_over:
         errors.print(
             f"! {reason}; {champion.version} is used in its place", style="yellow", markup=False, soft_wrap=True
@@ -73,7 +73,7 @@ def predict(settings: Settings, source: Path, target: Path, unit: str, model: Pa
         transient=True,
     )
     try:
-        with bar, log.watching("forecasting a file", expected=(InputRefused,)):
+        with bar, log.record_exceptions("forecasting a file", expected=(InputRejectedError,)):
             task = bar.add_task("forecasting", total=None)
             outcome = predict_file(
                 source,
@@ -83,13 +83,13 @@ def predict(settings: Settings, source: Path, target: Path, unit: str, model: Pa
                 today=dt.datetime.now(dt.UTC).date(),
                 progress=lambda done, of: bar.update(task, completed=done, total=of),
             )
-    except InputRefused as error:
+    except InputRejectedError as error:
         exit_with(print_error(error))
         return
     with target.open(encoding="utf-8", newline="") as lines:
-        sample = sample_of(lines, added=ADDED_COLUMNS)
+        sample = sample_csv_rows(lines, added=ADDED_COLUMNS)
     refused = sum(outcome.refused.values())
-    log.note_predictions("csv", champion, outcome.scores, sample=sample, seconds=watch.seconds(), refused=refused)
+    log.record_predictions("csv", champion, outcome.scores, sample=sample, seconds=watch.seconds(), refused=refused)
     for doubt in outcome.doubts:
         console.print(f"! {doubt}", style="yellow", markup=False, soft_wrap=True)
     bases = ", ".join(f"{count:,} from {basis}" for basis, count in sorted(outcome.by_basis.items())) or "none"

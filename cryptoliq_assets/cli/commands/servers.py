@@ -17,14 +17,14 @@ from cryptoliq_assets.core import Settings
     "--new-key", is_flag=True, help="Print a new key and the digest for CRYPTOLIQ_API__KEYS, and do nothing else."
 )
 @click.pass_obj
-def serve(settings: Settings, host: str | None, port: int | None, workers: int | None, new_key: bool) -> None:
+def serve(settings: Settings, host: str | None, port: int | None, workers: int | None, generate_key: bool) -> None:
     """Serve forecasts over HTTP: POST /predict, GET /forecasts and the rest of /openapi.json.
 
     SIGHUP, a rollback or a new snapshot make it load what is new, without a pause.
     """
-    from cryptoliq_assets.serving.gateway import new_key as made
+    from cryptoliq_assets.serving.gateway import generate_key as made
 
-    if new_key:
+    if generate_key:
         key, digest = made()
         console.print(f"key, for whoever asks: {key}", soft_wrap=True)
         console.print(f"CRYPTOLIQ_API__KEYS={digest}", soft_wrap=True)
@@ -44,10 +44,10 @@ def serve(settings: Settings, host: str | None, port: int | None, workers: int |
 
 def _check(settings: Settings) -> None:
     """Say what is wrong before a worker says it in its own words."""
-    from cryptoliq_assets.serving.gateway import digests_in, is_loopback
+    from cryptoliq_assets.serving.gateway import is_loopback, parse_key_digests
 
     try:
-        digests = digests_in(settings.api.keys.get_secret_value() if settings.api.keys else None)
+        digests = parse_key_digests(settings.api.keys.get_secret_value() if settings.api.keys else None)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     if not digests and not is_loopback(settings.api.host):

@@ -26,7 +26,7 @@ from cryptoliq_assets.monitoring import (
 from cryptoliq_assets.monitoring.alerting import read_state
 from cryptoliq_assets.monitoring.data import read_last_verification
 from cryptoliq_assets.schemas import DERIVED_TABLES
-from cryptoliq_assets.serving import live_accuracy, stale_coins
+from cryptoliq_assets.serving import measure_live_accuracy, read_stale_coins
 from cryptoliq_assets.storage import InvalidTableError, TableStore
 
 # Shown below the rest, a line each.
@@ -90,7 +90,7 @@ def read_status(settings: Settings) -> dict:
     files = catalogue.files()
     # One damaged month must not hide everything else.
     damaged: list[str] = []
-    accuracy, _ = _unless_damaged(lambda: live_accuracy(store), damaged) or (None, [])
+    accuracy, _ = _unless_damaged(lambda: measure_live_accuracy(store), damaged) or (None, [])
     alarms = read_state(settings)
     found = collect_findings(settings, now, store=store)
     not_well = sorted((finding for finding in found if finding.level != OK), key=_fails_first)
@@ -134,7 +134,7 @@ def read_status(settings: Settings) -> dict:
         }
         if accuracy
         else None,
-        "stale_coins": stale_coins(settings),
+        "stale_coins": read_stale_coins(settings),
         "drift": _drift(settings),
         "verified": _verified(settings),
         "open_incidents": [incident.key for incident in alarms.open],

@@ -25,10 +25,10 @@ class HomeSource(Protocol):
         """Another text when reports, ledger or catalogue were written anew."""
 
     def models(self) -> dict[str, Any]:
-        """As home_views.models_view."""
+        """As home_views.build_models_view."""
 
     def health(self) -> dict[str, Any]:
-        """As home_views.health_view."""
+        """As home_views.build_health_view."""
 
     def stale(self) -> list[str]:
         """Coins that were seen in the last 90 days and are not in the newest snapshot."""
@@ -47,13 +47,13 @@ class Source(Protocol):
         """Another text when `forecasts`, `coin` or `model` may answer otherwise than before."""
 
     def forecasts(self) -> dict[str, Any]:
-        """As views.latest_forecasts, all coins."""
+        """As views.load_latest_forecasts, all coins."""
 
     def coin(self, name: str) -> dict[str, Any] | None:
-        """As views.coin_view; None for a coin that nobody knows."""
+        """As views.build_coin_view; None for a coin that nobody knows."""
 
     def model(self) -> dict[str, Any] | None:
-        """As views.model_view; None while there is no champion."""
+        """As views.build_model_view; None while there is no champion."""
 
     def predict(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """A forecast of one row of the contract's fields, with optional `coin` and `date`."""

@@ -10,7 +10,7 @@ import httpx
 
 from cryptoliq_assets.dashboard import UserFacingError
 from cryptoliq_assets.dashboard.data_sources.base import ForecastFile, HomeSource
-from cryptoliq_assets.serving.gateway import digest_of
+from cryptoliq_assets.serving.gateway import hash_key
 
 # Forecasts asked of the service at once.
 _PAGE = 1_000
@@ -30,7 +30,7 @@ class ApiSource:
         self.name = f"the service at {self._client.base_url.host}"
         self.home: HomeSource | None = None
         # Of what one key showed nothing is shown with another.
-        self._asked_with = digest_of(key or "")
+        self._asked_with = hash_key(key or "")
 
     def key(self) -> str:
         return f"{self._client.base_url} {self._asked_with} {int(time.monotonic() / _FRESH_SECONDS)}"

@@ -18,7 +18,15 @@ from cryptoliq_assets.dashboard.data_sources.base import ForecastFile, HomeSourc
 from cryptoliq_assets.modeling.registry import ModelRejectedError, store_of
 from cryptoliq_assets.monitoring import REPORTS
 from cryptoliq_assets.monitoring.service import APP
-from cryptoliq_assets.serving import DateRefused, NotReady, PredictionLog, Stopwatch, home_views, sample_of, views
+from cryptoliq_assets.serving import (
+    DateRejectedError,
+    NotReadyError,
+    PredictionLog,
+    Stopwatch,
+    home_views,
+    sample_csv_rows,
+    views,
+)
 from cryptoliq_assets.storage import TableStore
 
 if TYPE_CHECKING:
@@ -26,7 +34,7 @@ if TYPE_CHECKING:
 
 
 # Not faults of the app: what the input or the home lacks is told to the visitor.
-_ABOUT_INPUT = (ValidationError, DateRefused, NotReady, UserFacingError)
+_ABOUT_INPUT = (ValidationError, DateRejectedError, NotReadyError, UserFacingError)
 
 
 class HomeViews:
@@ -48,15 +56,15 @@ class HomeViews:
 
     def models(self) -> dict[str, Any]:
         with user_facing_errors():
-            return home_views.models_view(self._settings)
+            return home_views.build_models_view(self._settings)
 
     def health(self) -> dict[str, Any]:
         with user_facing_errors():
-            return home_views.health_view(self._settings, self._store)
+            return home_views.build_health_view(self._settings, self._store)
 
     def stale(self) -> list[str]:
         """Coins that were seen in the last 90 days and are not in the newest snapshot."""
-        return home_views.stale_coins(self._settings)
+        return home_views.read_stale_coins(self._settings)
 
     def card(self) -> str | None:
         """The page of the current model's card; None where it has none."""
@@ -87,37 +95,40 @@ class LocalSource:
 
     def forecasts(self) -> dict[str, Any]:
         with user_facing_errors():
-            return views.latest_forecasts(self._settings, self._store)
+            return views.load_latest_forecasts(self._settings, self._store)
 
     def coin(self, name: str) -> dict[str, Any] | None:
         with user_facing_errors():
-            return views.coin_view(self._settings, self._store, name)
+            return views.build_coin_view(self._settings, self._store, name)
 
     def model(self) -> dict[str, Any] | None:
         with user_facing_errors():
-            return views.model_view(self._settings)
+            return views.build_model_view(self._settings)
 
     def predict(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        from cryptoliq_assets.serving import request_of
+        from cryptoliq_assets.serving import parse_request
 
-        with user_facing_errors(), self._log.watching("a what-if", expected=_ABOUT_INPUT):
+        with user_facing_errors(), self._log.record_exceptions("a what-if", expected=_ABOUT_INPUT):
             watch = Stopwatch()
-            request = request_of(body)
+            request = parse_request(body)
             predictor = self._ready()
-            [answer] = predictor.answers([request])
+            [answer] = predictor.predict([request])
             sample = [{"inputs": request, "output": answer}]
             scores = np.array([answer["liquidity_score"]])
-            self._log.note_predictions(
-                "single", predictor.held.champion, scores, sample=sample, seconds=watch.seconds()
+            self._log.record_predictions(
+                "single", predictor.snapshot.champion, scores, sample=sample, seconds=watch.seconds()
             )
             return answer
 
     def predict_csv(self, content: bytes) -> ForecastFile:
-        from cryptoliq_assets.serving.csv import ADDED_COLUMNS, InputRefused, predict_content
+        from cryptoliq_assets.serving.csv import ADDED_COLUMNS, InputRejectedError, predict_content
 
-        with user_facing_errors(), self._log.watching("a CSV file", expected=(*_ABOUT_INPUT, InputRefused)):
+        with (
+            user_facing_errors(),
+            self._log.record_exceptions("a CSV file", expected=(*_ABOUT_INPUT, InputRejectedError)),
+        ):
             watch = Stopwatch()
-            held = self._ready().held
+            held = self._ready().snapshot
             outcome, chunks = predict_content(
                 content,
                 champion=held.champion,
@@ -126,9 +137,11 @@ class LocalSource:
                 history=held.history_from,
             )
             made = b"".join(chunks)
-            sample = sample_of(io.TextIOWrapper(io.BytesIO(made), encoding="utf-8", newline=""), added=ADDED_COLUMNS)
+            sample = sample_csv_rows(
+                io.TextIOWrapper(io.BytesIO(made), encoding="utf-8", newline=""), added=ADDED_COLUMNS
+            )
             refused = sum(outcome.refused.values())
-            self._log.note_predictions(
+            self._log.record_predictions(
                 "csv", held.champion, outcome.scores, sample=sample, seconds=watch.seconds(), refused=refused
             )
             return ForecastFile(made, outcome.unit, "; ".join(outcome.doubts))
@@ -143,9 +156,9 @@ class LocalSource:
 
                 self._predictor = Predictor(self._settings)
             self._predictor.refresh()
-        if self._predictor.held is None:
+        if self._predictor.snapshot is None:
             raise ModelRejectedError(self._predictor.problem)
-        self._log.note_load(self._predictor.held.champion)
+        self._log.record_model_load(self._predictor.snapshot.champion)
         return self._predictor
 
     def _version(self) -> str | None:

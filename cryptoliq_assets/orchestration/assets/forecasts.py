@@ -64,11 +64,11 @@ def forecast_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         rows, stale = _newest_rows(store, newest)
         made_at = pd.Timestamp(dt.datetime.now(dt.UTC).replace(tzinfo=None))
         log, watch = PredictionLog(settings, FORECASTS), Stopwatch()
-        log.note_load(champion)
-        with log.watching("the daily forecasts"):
+        log.record_model_load(champion)
+        with log.record_exceptions("the daily forecasts"):
             made = forecast_snapshot(rows, champion, made_at=made_at)
         scores, sample = made["liquidity_score"].to_numpy(), _sample(rows, made)
-        log.note_predictions("forecast", champion, scores, sample=sample, seconds=watch.seconds())
+        log.record_predictions("forecast", champion, scores, sample=sample, seconds=watch.seconds())
         whole = append_forecasts(stored, made)
         report = {
             "date": newest,

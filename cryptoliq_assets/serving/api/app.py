@@ -19,31 +19,31 @@ from starlette.types import Receive, Scope, Send
 from cryptoliq_assets.core import FileReadError, Settings
 from cryptoliq_assets.labels import check_formula
 from cryptoliq_assets.serving import (
-    ANSWER_EXAMPLE,
-    DateRefused,
-    NotReady,
-    PredictAnswer,
+    RESPONSE_EXAMPLE,
+    DateRejectedError,
+    NotReadyError,
+    PredictResponse,
     PredictRequest,
     openapi_responses,
     parse_problem,
-    problem,
+    make_problem,
     validation_problem,
 )
-from cryptoliq_assets.serving.api.batch_routes import RowsRefused, add_batch
-from cryptoliq_assets.serving.api.openapi import describe
-from cryptoliq_assets.serving.api.routes import add_state, add_tables
+from cryptoliq_assets.serving.api.batch_routes import RowsRejectedError, add_batch_route
+from cryptoliq_assets.serving.api.openapi import build_openapi
+from cryptoliq_assets.serving.api.routes import add_status_routes, add_table_routes
 from cryptoliq_assets.serving.api.state import Service
-from cryptoliq_assets.serving.csv import InputRefused
+from cryptoliq_assets.serving.csv import InputRejectedError
 from cryptoliq_assets.serving.gateway import (
     JSON,
-    ONE_REQUEST_BYTES,
-    BodyTooLarge,
-    MediaRefused,
+    MAX_REQUEST_BYTES,
+    BodyTooLargeError,
+    UnsupportedMediaTypeError,
     RequestMiddleware,
-    body_of,
-    digests_in,
+    read_body,
+    parse_key_digests,
     is_loopback,
-    media_type,
+    check_media_type,
 )
 from cryptoliq_assets.storage import InvalidTableError
 
@@ -56,7 +56,7 @@ def application() -> FastAPI:
 def create_app(settings: Settings) -> FastAPI:
     """The service on one home. Raises ValueError where it would be open to others without a key."""
     check_formula(settings)
-    digests = digests_in(settings.api.keys.get_secret_value() if settings.api.keys else None)
+    digests = parse_key_digests(settings.api.keys.get_secret_value() if settings.api.keys else None)
     if not digests and not is_loopback(settings.api.host):
         raise ValueError(
             f"the service would be open to everyone at {settings.api.host}: set CRYPTOLIQ_API__KEYS "
@@ -84,11 +84,11 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.service = service
     _add_predictions(app, service)
-    add_tables(app, service)
-    add_state(app, service, keys=bool(digests))
+    add_table_routes(app, service)
+    add_status_routes(app, service, keys=bool(digests))
     _add_errors(app)
     app.router.redirect_slashes = False
-    describe(app, keys=bool(digests))
+    build_openapi(app, keys=bool(digests))
     _answer_head(app)
     templates = {route.path for route in app.routes if isinstance(route, APIRoute)}
 
@@ -133,22 +133,22 @@ class _Predict:
         await answer(scope, receive, send)
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
-        media_type(scope, JSON)
-        body = await body_of(scope, receive, most=ONE_REQUEST_BYTES, limit="one request may have")
+        check_media_type(scope, JSON)
+        body = await read_body(scope, receive, most=MAX_REQUEST_BYTES, limit="one request may have")
         answer = await self.service.predict(PredictRequest.model_validate_json(body))
         return Response(to_json(answer), media_type=JSON)
 
 
 def _add_predictions(app: FastAPI, service: Service) -> None:
-    example = {"content": {JSON: {"example": ANSWER_EXAMPLE}}}
+    example = {"content": {JSON: {"example": RESPONSE_EXAMPLE}}}
 
     # As it is documented. The guard answers it before it gets here.
-    @app.post("/predict", response_model=PredictAnswer, responses={**openapi_responses(413, 415, 422), 200: example})
+    @app.post("/predict", response_model=PredictResponse, responses={**openapi_responses(413, 415, 422), 200: example})
     async def predict(body: PredictRequest) -> dict[str, Any]:
         """The score expected a horizon from now, of one coin as a snapshot shows it."""
         return await service.predict(body)
 
-    add_batch(app, service)
+    add_batch_route(app, service)
 
 
 def _fields_refused(error: RequestValidationError) -> Response:
@@ -157,23 +157,23 @@ def _fields_refused(error: RequestValidationError) -> Response:
         {"field": ".".join(map(str, fault["loc"][1:])) or str(fault["loc"][0]), "message": str(fault["msg"])}
         for fault in error.errors()
     ]
-    return problem(422, "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults[:5]), errors=faults)
+    return make_problem(422, "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults[:5]), errors=faults)
 
 
 _SAY_MORE = "the service's log and `cryptoliq status` say more"
 # What is foreseen, and how it is told. All else is the guard's: 500, and a traceback in the log.
 _FORESEEN: dict[type[Exception], Callable[[Any], Response]] = {
-    BodyTooLarge: lambda error: problem(413, str(error)),
-    MediaRefused: lambda error: problem(415, str(error)),
-    RowsRefused: lambda error: validation_problem(error.faults),
-    StarletteHTTPException: lambda error: problem(error.status_code, str(error.detail), headers=error.headers),
+    BodyTooLargeError: lambda error: make_problem(413, str(error)),
+    UnsupportedMediaTypeError: lambda error: make_problem(415, str(error)),
+    RowsRejectedError: lambda error: validation_problem(error.faults),
+    StarletteHTTPException: lambda error: make_problem(error.status_code, str(error.detail), headers=error.headers),
     RequestValidationError: _fields_refused,
     ValidationError: parse_problem,
-    DateRefused: lambda error: problem(422, str(error), errors=[{"field": "date", "message": str(error)}]),
-    InputRefused: lambda error: problem(422, str(error)),
-    NotReady: lambda error: problem(503, str(error), headers={"Retry-After": "10"}),
-    InvalidTableError: lambda error: problem(503, f"a stored table cannot be read; {_SAY_MORE}"),
-    FileReadError: lambda error: problem(503, f"a stored file cannot be read; {_SAY_MORE}"),
+    DateRejectedError: lambda error: make_problem(422, str(error), errors=[{"field": "date", "message": str(error)}]),
+    InputRejectedError: lambda error: make_problem(422, str(error)),
+    NotReadyError: lambda error: make_problem(503, str(error), headers={"Retry-After": "10"}),
+    InvalidTableError: lambda error: make_problem(503, f"a stored table cannot be read; {_SAY_MORE}"),
+    FileReadError: lambda error: make_problem(503, f"a stored file cannot be read; {_SAY_MORE}"),
 }
 
 

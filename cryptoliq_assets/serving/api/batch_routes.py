@@ -14,25 +14,25 @@ from starlette.responses import Response, StreamingResponse
 
 from cryptoliq_assets.core import make_log_entry
 from cryptoliq_assets.serving import (
-    EXAMPLE,
-    BatchAnswer,
+    REQUEST_EXAMPLE,
+    BatchResponse,
     BatchRequest,
-    NotReady,
+    NotReadyError,
     PredictRequest,
     ServingSnapshot,
     openapi_responses,
-    problem,
+    make_problem,
 )
 from cryptoliq_assets.serving.api.state import BATCH, Service
 from cryptoliq_assets.serving.csv import BatchPredictionSummary, predict_content
 from cryptoliq_assets.serving.gateway import (
     CSV,
     JSON,
-    ONE_REQUEST_BYTES,
-    ROW_BYTES,
-    body_of,
+    MAX_REQUEST_BYTES,
+    MAX_ROW_BYTES,
+    read_body,
     client_identity,
-    media_type,
+    check_media_type,
 )
 
 # What is handed to the server at once: a slow reader takes a piece of it within a request's time, not a chunk of megabytes.
@@ -49,7 +49,7 @@ _TOLD = {
 }
 _ANSWERS = {
     200: {
-        "model": BatchAnswer,
+        "model": BatchResponse,
         "description": "Answers in the order of the rows; for CSV the rows as they came with the forecast's columns, "
         "refused ones with the reason.",
         "content": {CSV: {"schema": {"type": "string"}}},
@@ -58,7 +58,7 @@ _ANSWERS = {
 }
 
 
-class RowsRefused(ValueError):
+class RowsRejectedError(ValueError):
     """Rows of a JSON batch that cannot be answered; faults: {"field", "message"} of each."""
 
     def __init__(self, faults: list[dict[str, str]]) -> None:
@@ -81,7 +81,7 @@ class _RequestCancelledError(Exception):
     """Nobody waits for the batch any more."""
 
 
-def add_batch(app: FastAPI, service: Service) -> None:
+def add_batch_route(app: FastAPI, service: Service) -> None:
     """The route, with its limits from the settings."""
     most = service.settings.api.max_batch_rows
     rows = (Annotated[list[PredictRequest], Field(min_length=1, max_length=most)], ...)
@@ -98,17 +98,17 @@ def add_batch(app: FastAPI, service: Service) -> None:
         row by row: price and 24h_volume are needed, a row without a date is of today."""
         scope = request.scope
         of_all = int(service.settings.api.max_body_mib * 2**20)
-        if media_type(scope, JSON, CSV) == CSV:
-            content = await body_of(scope, request.receive, most=of_all, limit="CRYPTOLIQ_API__MAX_BODY_MIB allows")
+        if check_media_type(scope, JSON, CSV) == CSV:
+            content = await read_body(scope, request.receive, most=of_all, limit="CRYPTOLIQ_API__MAX_BODY_MIB allows")
             answer, count = await _csv_answer(service, content, unit=asked.unit)
         else:
-            limit = min(of_all, max(most * ROW_BYTES, ONE_REQUEST_BYTES))
-            body = await body_of(scope, request.receive, most=limit, limit=f"{most:,} rows may have: send CSV")
+            limit = min(of_all, max(most * MAX_ROW_BYTES, MAX_REQUEST_BYTES))
+            body = await read_body(scope, request.receive, most=limit, limit=f"{most:,} rows may have: send CSV")
             try:
                 wanted = (await asyncio.to_thread(bounded.model_validate_json, body)).rows
             except ValidationError as error:
                 if error.error_count() == 1 and error.errors(include_input=False)[0]["type"] == "too_long":
-                    return problem(413, f"more than {most:,} rows in one JSON body: send fewer, or CSV")
+                    return make_problem(413, f"more than {most:,} rows in one JSON body: send fewer, or CSV")
                 raise
             answer, count = await _json_answer(service, wanted), len(wanted)
         service.buckets.charge(client_identity(scope), count)
@@ -123,7 +123,7 @@ def _described(rows: type[BaseModel]) -> dict[str, Any]:
         "content": {
             JSON: {
                 "schema": {name: part for name, part in schema.items() if name != "$defs"},
-                "example": {"rows": [EXAMPLE]},
+                "example": {"rows": [REQUEST_EXAMPLE]},
             },
             CSV: {"schema": {"type": "string"}, "example": _CSV_EXAMPLE},
         },
@@ -134,17 +134,17 @@ async def _json_answer(service: Service, rows: list[PredictRequest]) -> Response
     started = time.perf_counter()
     faults = service.predictor.invalid_dates(rows)
     if faults:
-        raise RowsRefused([{"field": f"rows.{place}.date", "message": told} for place, told in faults.items()])
-    answers = await asyncio.to_thread(service.predictor.answers, rows)
+        raise RowsRejectedError([{"field": f"rows.{place}.date", "message": told} for place, told in faults.items()])
+    answers = await asyncio.to_thread(service.predictor.predict, rows)
     service.note(BATCH, rows, answers, seconds=time.perf_counter() - started)
     return Response(to_json({"answers": answers}), media_type=JSON)
 
 
 async def _csv_answer(service: Service, content: bytes, *, unit: str) -> tuple[Response, int]:
     """The answer, and how many rows it has."""
-    held = service.predictor.held
+    held = service.predictor.snapshot
     if held is None:
-        raise NotReady(service.predictor.problem)
+        raise NotReadyError(service.predictor.problem)
     given_up, started = threading.Event(), time.perf_counter()
     try:
         outcome, chunks = await asyncio.to_thread(_forecast, service, held, content, unit=unit, given_up=given_up)

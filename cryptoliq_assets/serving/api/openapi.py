@@ -17,7 +17,7 @@ _SCHEMES = {
 _NEVER_OF_OPEN = ("401", "403", "429")
 
 
-def describe(app: FastAPI, *, keys: bool) -> None:
+def build_openapi(app: FastAPI, *, keys: bool) -> None:
     """Make /openapi.json; with keys it says how they are sent, and which paths want none."""
     schema = app.openapi()
     if not keys:

@@ -30,7 +30,7 @@ class _Days(BaseModel):
     days: int = Field(180, ge=1, le=3650)
 
 
-def add_tables(app: FastAPI, service: Service) -> None:
+def add_table_routes(app: FastAPI, service: Service) -> None:
     """GET /forecasts, /forecasts/{coin} and /model."""
     settings = service.settings
 
@@ -63,7 +63,7 @@ def add_tables(app: FastAPI, service: Service) -> None:
     )
     def forecasts_of(coin: str, asked: Annotated[_Days, Query()]) -> dict[str, Any]:
         """One coin: its scores of the last days, its forecasts, and what became of them."""
-        found = views.coin_view(settings, service.predictor.store, coin, days=asked.days)
+        found = views.build_coin_view(settings, service.predictor.store, coin, days=asked.days)
         if found is None:
             raise HTTPException(404, f"no coin is named {coin[:200]!r} in the stored tables")
         return found
@@ -71,13 +71,13 @@ def add_tables(app: FastAPI, service: Service) -> None:
     @app.get("/model", response_model=None, responses={200: {"model": response_models.Model}, **openapi_responses(404)})
     def model() -> dict[str, Any]:
         """What is known of the champion, and why newer ones were passed over for it; 404 while there is none."""
-        held = service.predictor.held
+        held = service.predictor.snapshot
         if held is None:
             raise HTTPException(404, service.predictor.problem)
         return {**held.champion.metadata, "passed_over": list(held.champion.passed_over)}
 
 
-def add_state(app: FastAPI, service: Service, *, keys: bool) -> None:
+def add_status_routes(app: FastAPI, service: Service, *, keys: bool) -> None:
     """GET /healthz, /readyz and /metrics; keys: whether the service wants them."""
 
     @app.get("/healthz", response_model=None, responses={200: {"model": response_models.Health}})
@@ -91,7 +91,7 @@ def add_state(app: FastAPI, service: Service, *, keys: bool) -> None:
     async def readyz(request: Request) -> dict[str, Any]:
         """It can forecast: with which champion, of which newest snapshot. Where keys are set only who shows one is told more
         than the status."""
-        held = service.predictor.held
+        held = service.predictor.snapshot
         inside = not keys or client_identity(request.scope) is not None
         if held is None:
             raise HTTPException(503, service.predictor.problem if inside else "not ready; asked with a key it says why")

@@ -19,8 +19,8 @@ from cryptoliq_assets.core import (
     remove_old_days,
     utc_timestamp,
 )
-from cryptoliq_assets.serving import Batcher, DateRefused, Metrics, Predictor, PredictRequest, ServingSnapshot, views
-from cryptoliq_assets.serving.gateway import TokenBucketLimiter, in_daemon_thread
+from cryptoliq_assets.serving import RequestBatcher, DateRejectedError, Metrics, Predictor, PredictRequest, ServingSnapshot, views
+from cryptoliq_assets.serving.gateway import TokenBucketLimiter, run_in_daemon_thread
 
 SINGLE, BATCH = "single", "batch"
 _HOUR = 3600.0
@@ -36,7 +36,7 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.predictor = Predictor(settings)
-        self.batcher = Batcher(lambda requests: self.predictor.answers(requests))
+        self.batcher = RequestBatcher(lambda requests: self.predictor.predict(requests))
         self.log = Journal(lambda: settings.logs_dir / "app.log", rotate_bytes=int(settings.logs.max_file_mib * 2**20))
         self.predictions = Journal(daily_path_factory(settings.predictions_dir))
         if settings.logs.destination == "stdout":
@@ -85,7 +85,7 @@ class Service:
         others, who would all be computed once more, one by one."""
         started = time.perf_counter()
         for told in self.predictor.invalid_dates([request]).values():
-            raise DateRefused(told)
+            raise DateRejectedError(told)
         answer = await self.batcher.answer(request)
         self.note(SINGLE, [request], [answer], seconds=time.perf_counter() - started)
         return answer
@@ -113,13 +113,13 @@ class Service:
                 journal.append(line)
 
     def latest_forecasts(self) -> dict[str, Any]:
-        """As views.latest_forecasts: read once for as long as the predictor holds the same tables, and features are the same."""
+        """As views.load_latest_forecasts: read once for as long as the predictor holds the same tables, and features are the same."""
         store = self.predictor.store
         months = store.months("engineered_features")[-1:]
-        key = (self.predictor.held, *(store.stamp("engineered_features", month) for month in months))
+        key = (self.predictor.snapshot, *(store.stamp("engineered_features", month) for month in months))
         of, latest = self._latest
-        if self.predictor.held is None or key != of:
-            latest = views.latest_forecasts(self.settings, store)
+        if self.predictor.snapshot is None or key != of:
+            latest = views.load_latest_forecasts(self.settings, store)
             self._latest = (key, latest)
         return latest
 
@@ -138,7 +138,7 @@ class Service:
     async def _clean(self) -> None:
         today = dt.datetime.now(dt.UTC).date()
         keep = self.settings.logs.prediction_days
-        await in_daemon_thread(remove_old_days, self.settings.predictions_dir, keep_days=keep, today=today)
+        await run_in_daemon_thread(remove_old_days, self.settings.predictions_dir, keep_days=keep, today=today)
 
     async def _tried(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
         """Do a step; one that fails must not end the watch. It is told in `problem` until it succeeds, and logged."""
@@ -165,12 +165,12 @@ class Service:
     async def _load(self) -> None:
         """One load; a home that cannot be read just now is looked at again."""
         try:
-            replaced = await in_daemon_thread(self.predictor.refresh)
+            replaced = await run_in_daemon_thread(self.predictor.refresh)
         # A half-copied home, a table that is damaged: what is held serves on, and the reason is logged.
         except Exception as error:
             self.predictor.problem = f"{type(error).__name__}: {error}"
             replaced = False
-        held = self.predictor.held
+        held = self.predictor.snapshot
         if replaced and held is not None:
             await self._tried("a load is not noted", lambda: self._note_load(held))
         self._note_problem()

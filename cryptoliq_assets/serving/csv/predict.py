@@ -22,7 +22,7 @@ from cryptoliq_assets.modeling import Champion, predict_arrays
 from cryptoliq_assets.modeling.evaluation import SplitConformalIntervals
 from cryptoliq_assets.schemas import NAME_COLUMN, NUMBER_COLUMNS
 from cryptoliq_assets.serving.csv.lines import append_columns, cells_of, has_plain_text, line_of, pad_cells
-from cryptoliq_assets.serving.csv.rows import Requests, Rows, locate, requests_of, rows_of
+from cryptoliq_assets.serving.csv.rows import Requests, Rows, locate, make_requests, rows_of
 from cryptoliq_assets.storage import TableStore
 
 ADDED_COLUMNS = ("liquidity_score", "lower", "upper", "model", "model_version", "basis", "reason")
@@ -44,7 +44,7 @@ _EPOCH = dt.date(1970, 1, 1).toordinal()
 Progress = Callable[[int, int], None]
 
 
-class InputRefused(ValueError):
+class InputRejectedError(ValueError):
     """The file as a whole cannot be forecast from; the message says why."""
 
 
@@ -79,14 +79,14 @@ def predict_file(
 ) -> BatchPredictionSummary:
     """Forecast the rows of `source` and write them to `target`, whole or not at all.
 
-    Raises InputRefused where no row of it can be told (not a CSV of the contract, units in conflict, too large, or
+    Raises InputRejectedError where no row of it can be told (not a CSV of the contract, units in conflict, too large, or
     with columns of its own named like those added); OSError where a file cannot be read or written.
     """
     content = _content(source, settings)
     try:
         outcome, chunks = predict_content(content, champion=champion, settings=settings, today=today, progress=progress)
-    except InputRefused as error:
-        raise InputRefused(f"{source.name}: {error}") from error
+    except InputRejectedError as error:
+        raise InputRejectedError(f"{source.name}: {error}") from error
     write_chunks(target, chunks)
     return outcome
 
@@ -111,8 +111,8 @@ def predict_content(
     )
     doubled = [name for name in ADDED_COLUMNS if name in rows.columns]
     if doubled:
-        raise InputRefused(f"it has columns named {', '.join(doubled)}, as those added: rename or remove them")
-    requests = requests_of(parsed, rows)
+        raise InputRejectedError(f"it has columns named {', '.join(doubled)}, as those added: rename or remove them")
+    requests = make_requests(parsed, rows)
     forecasts = _forecast(requests, len(rows.records), champion, settings=settings, history=history, progress=progress)
     counts = np.bincount(forecasts.basis[forecasts.basis >= 0], minlength=len(_BASES)).tolist()
     outcome = BatchPredictionSummary(
@@ -142,7 +142,7 @@ def _doubts(parsed: ParsedSnapshot) -> list[str]:
 def _content(source: Path, settings: Settings) -> bytes:
     size = source.stat().st_size
     if too_large(size, settings):
-        raise InputRefused(f"{source.name}: {too_large_reason(size, settings)}")
+        raise InputRejectedError(f"{source.name}: {too_large_reason(size, settings)}")
     return source.read_bytes()
 
 
@@ -159,7 +159,7 @@ def _parse(content: bytes, settings: Settings, *, today: dt.date) -> ParsedSnaps
         inference=True,
     )
     if parsed.rows is None and parsed.report["refusal_code"] != "no_usable_rows":
-        raise InputRefused(str(parsed.rejection))
+        raise InputRejectedError(str(parsed.rejection))
     return parsed
 
 

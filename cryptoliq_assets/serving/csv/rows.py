@@ -19,7 +19,7 @@ from cryptoliq_assets.ingestion.csv import (
     read_text,
 )
 from cryptoliq_assets.ingestion.parsing import ParsedSnapshot
-from cryptoliq_assets.serving import CHANGE_BOUNDS, MOST_OF_A_NAME
+from cryptoliq_assets.serving import CHANGE_BOUNDS, MAX_NAME_LENGTH
 from cryptoliq_assets.serving.csv.lines import CsvLines
 
 
@@ -107,7 +107,7 @@ def rows_of(document: Document, located: Located, parsed: ParsedSnapshot, *, dat
     return Rows(list(document.columns), records, lines, unread, places, dates)
 
 
-def requests_of(parsed: ParsedSnapshot, rows: Rows) -> Requests:
+def make_requests(parsed: ParsedSnapshot, rows: Rows) -> Requests:
     """The requests; rows that the service's contract would refuse are refused in `rows.reasons`."""
     if parsed.rows is None:
         return _NOTHING_ASKED
@@ -145,10 +145,10 @@ def _out_of_bounds(numbers: dict[str, np.ndarray], places: np.ndarray, rows: Row
 
 def _named_at_length(names: list[str], codes: np.ndarray, places: np.ndarray, rows: Rows) -> np.ndarray:
     """Which rows name a coin by more than a name; the reason is in `rows.reasons`."""
-    found = np.array([len(name) > MOST_OF_A_NAME for name in names], dtype=bool)[codes]
+    found = np.array([len(name) > MAX_NAME_LENGTH for name in names], dtype=bool)[codes]
     for index in np.flatnonzero(found).tolist():
         size = len(names[codes[index]])
-        rows.refuse(places[index], "out_of_bounds", "coin", f"{size} characters long", f"at most {MOST_OF_A_NAME}")
+        rows.refuse(places[index], "out_of_bounds", "coin", f"{size} characters long", f"at most {MAX_NAME_LENGTH}")
     return found
 
 

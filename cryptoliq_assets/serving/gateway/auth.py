@@ -9,17 +9,17 @@ from functools import lru_cache
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def new_key() -> tuple[str, str]:
+def generate_key() -> tuple[str, str]:
     """A new key, and the digest that goes into CRYPTOLIQ_API__KEYS."""
     key = secrets.token_urlsafe(32)
-    return key, digest_of(key)
+    return key, hash_key(key)
 
 
-def digest_of(key: str) -> str:
+def hash_key(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def digests_in(setting: str | None) -> tuple[str, ...]:
+def parse_key_digests(setting: str | None) -> tuple[str, ...]:
     """Digests of the setting CRYPTOLIQ_API__KEYS; ValueError where one is no sha256 in hex, or it is set and holds none."""
     if setting and not setting.strip(", "):
         raise ValueError("CRYPTOLIQ_API__KEYS is set and holds no digest: unset it to serve this machine without keys")
@@ -32,9 +32,9 @@ def digests_in(setting: str | None) -> tuple[str, ...]:
     return digests
 
 
-def place_of(key: str, digests: tuple[str, ...]) -> int | None:
+def find_key(key: str, digests: tuple[str, ...]) -> int | None:
     """Which of the digests the key has; looks at all of them, however early one fits."""
-    own, found = digest_of(key), None
+    own, found = hash_key(key), None
     for place, digest in enumerate(digests):
         if secrets.compare_digest(own, digest):
             found = place

@@ -8,26 +8,26 @@ from starlette.types import Receive, Scope
 JSON, CSV = "application/json", "text/csv"
 # The contract's ten fields, each as long as it may be and written as widely as JSON lets one, are under 4 KiB. What is
 # longer holds thousands of unknown fields, each of which would be looked at while all others wait.
-ONE_REQUEST_BYTES = 16 * 1024
+MAX_REQUEST_BYTES = 16 * 1024
 # A row of a JSON batch, likewise: 0.3 KiB as clients write them.
-ROW_BYTES = 2 * 1024
+MAX_ROW_BYTES = 2 * 1024
 _CHARSETS = ("", "utf-8", "utf8", "us-ascii")
 
 
-class BodyTooLarge(Exception):
+class BodyTooLargeError(Exception):
     """The body went past its limit; the message says which."""
 
 
-class MediaRefused(Exception):
+class UnsupportedMediaTypeError(Exception):
     """The body is of a kind that is not taken; the message says which are."""
 
 
-async def body_of(scope: Scope, receive: Receive, *, most: int, limit: str) -> bytes:
-    """The whole body; BodyTooLarge beyond `most` bytes (`limit`: what sets them), declared or not, and ClientDisconnect where
+async def read_body(scope: Scope, receive: Receive, *, most: int, limit: str) -> bytes:
+    """The whole body; BodyTooLargeError beyond `most` bytes (`limit`: what sets them), declared or not, and ClientDisconnect where
     the client has gone before its end: half a request is none."""
     declared = dict(scope["headers"]).get(b"content-length")
     if declared and int(declared) > most:
-        raise BodyTooLarge(_too_large(most, limit))
+        raise BodyTooLargeError(_too_large(most, limit))
     # One buffer, not a list of parts: a part of one byte would use 40.
     whole = bytearray()
     while True:
@@ -36,7 +36,7 @@ async def body_of(scope: Scope, receive: Receive, *, most: int, limit: str) -> b
             raise ClientDisconnect
         part = message.get("body", b"")
         if len(whole) + len(part) > most:
-            raise BodyTooLarge(_too_large(most, limit))
+            raise BodyTooLargeError(_too_large(most, limit))
         if not message.get("more_body"):
             return part if not whole else bytes(whole + part)
         whole += part
@@ -47,14 +47,14 @@ def _too_large(most: int, limit: str) -> str:
     return f"the body has more than the {size} that {limit}"
 
 
-def media_type(scope: Scope, *taken: str) -> str:
-    """Which of the kinds taken the body is, the first where it does not say; raises MediaRefused."""
+def check_media_type(scope: Scope, *taken: str) -> str:
+    """Which of the kinds taken the body is, the first where it does not say; raises UnsupportedMediaTypeError."""
     headers = dict(scope["headers"])
     kind, reason = _judged(headers.get(b"content-type", b""), headers.get(b"content-encoding", b""))
     if reason:
-        raise MediaRefused(reason)
+        raise UnsupportedMediaTypeError(reason)
     if kind and kind not in taken:
-        raise MediaRefused(f"the body is {kind}; expected {' or '.join(taken)}")
+        raise UnsupportedMediaTypeError(f"the body is {kind}; expected {' or '.join(taken)}")
     return kind or taken[0]
 
 

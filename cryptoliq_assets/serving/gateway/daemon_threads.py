@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 _Result = TypeVar("_Result")
 
 
-async def in_daemon_thread(work: Callable[..., _Result], *args: Any, **options: Any) -> _Result:
+async def run_in_daemon_thread(work: Callable[..., _Result], *args: Any, **options: Any) -> _Result:
     """Await `work(*args, **options)` in a daemon thread of its own.
 
     Unlike `asyncio.to_thread`, whose threads are joined when the loop and the process end: one that hangs keeps neither from

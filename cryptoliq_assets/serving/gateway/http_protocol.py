@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from cryptoliq_assets.serving import problem
+from cryptoliq_assets.serving import make_problem
 from cryptoliq_assets.serving.gateway.middleware import SECURITY_HEADERS
 
 _CLOSE = {"Connection": "close"}
@@ -23,7 +23,7 @@ HEADER_SECONDS = 10.0
 HEADER_BYTES = 32 * 1024
 
 
-class Protocol(HttpToolsProtocol):
+class HttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1, with the service's own words for what it refuses, and an end to what does not begin."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
@@ -126,7 +126,7 @@ class Protocol(HttpToolsProtocol):
         self._refuse(400, "the request is no HTTP that can be read")
 
     def _refuse(self, status: int, told: str) -> None:
-        refusal = _with_headers(problem(status, told, headers=_CLOSE))
+        refusal = _with_headers(make_problem(status, told, headers=_CLOSE))
         lines = [name + b": " + value + b"\r\n" for name, value in refusal.raw_headers]
         self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", refusal.body]))
         self.transport.close()
@@ -137,12 +137,12 @@ def _size(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
 
 
 async def _crowded(scope: Scope, receive: Receive, send: Send) -> None:
-    told = problem(503, "too many requests at once", headers={**_CLOSE, "Retry-After": "1"})
+    told = make_problem(503, "too many requests at once", headers={**_CLOSE, "Retry-After": "1"})
     await _with_headers(told)(scope, receive, send)
 
 
 async def _too_long(scope: Scope, receive: Receive, send: Send) -> None:
-    told = problem(431, f"the header has more than {HEADER_BYTES // 1024} KiB", headers=_CLOSE)
+    told = make_problem(431, f"the header has more than {HEADER_BYTES // 1024} KiB", headers=_CLOSE)
     await _with_headers(told)(scope, receive, send)
 
 

@@ -13,10 +13,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cryptoliq_assets.core import Journal, Settings, make_log_entry
-from cryptoliq_assets.serving import Metrics, problem
-from cryptoliq_assets.serving.gateway.auth import place_of
-from cryptoliq_assets.serving.gateway.body_limits import BodyTooLarge
-from cryptoliq_assets.serving.gateway.origins import foreign_reason
+from cryptoliq_assets.serving import Metrics, make_problem
+from cryptoliq_assets.serving.gateway.auth import find_key
+from cryptoliq_assets.serving.gateway.body_limits import BodyTooLargeError
+from cryptoliq_assets.serving.gateway.origins import origin_rejection_reason
 from cryptoliq_assets.serving.gateway.rate_limit import TokenBucketLimiter
 
 # Open to whoever asks whether the service lives: a balancer has no key.
@@ -81,9 +81,9 @@ class RequestMiddleware:
                 app = self.direct.get((scope["method"], scope["path"]), self.app)
                 async with asyncio.timeout(self.seconds) as exchange.limit:
                     await app(scope, exchange.receive, answer)
-        except BodyTooLarge as error:
+        except BodyTooLargeError as error:
             if not exchange.status:
-                await problem(413, str(error))(scope, receive, answer)
+                await make_problem(413, str(error))(scope, receive, answer)
         except TimeoutError:
             if exchange.status:
                 # Too late for another answer: the connection ends in the middle of this one.
@@ -91,7 +91,7 @@ class RequestMiddleware:
                 self.log.write(make_log_entry("cut", method=scope["method"], path=scope["path"], seconds=self.seconds))
             else:
                 slow = f"the request took longer than {self.seconds:g} s"
-                await problem(503, slow, headers={"Retry-After": "1"})(scope, receive, answer)
+                await make_problem(503, slow, headers={"Retry-After": "1"})(scope, receive, answer)
         except ClientDisconnect:
             # Who asked has gone in the middle of the body: nothing failed, and nobody is there to answer.
             failed = _GONE
@@ -100,7 +100,7 @@ class RequestMiddleware:
             failed = 500
             self._note_exception(scope, error)
             if not exchange.status:
-                await problem(500, "the service failed; its log says why")(scope, receive, answer)
+                await make_problem(500, "the service failed; its log says why")(scope, receive, answer)
         finally:
             status = failed or (exchange.status if exchange.finished else _GONE)
             self.metrics.request(self.template_of(scope), status, time.perf_counter() - started)
@@ -113,14 +113,14 @@ class RequestMiddleware:
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"0")
         if not length.isdigit():
-            return problem(400, "Content-Length is no number")
+            return make_problem(400, "Content-Length is no number")
         if int(length) > self.most_bytes:
-            return problem(413, _too_large(self.most_bytes))
+            return make_problem(413, _too_large(self.most_bytes))
         if not self.digests:
-            reason = foreign_reason(scope)
-            return None if reason is None else problem(403, reason)
+            reason = origin_rejection_reason(scope)
+            return None if reason is None else make_problem(403, reason)
         key = _key_in(headers)
-        place = place_of(key, self.digests) if key else None
+        place = find_key(key, self.digests) if key else None
         scope[_ASKED_BY] = place
         if scope["path"] in OPEN_PATHS:
             return None
@@ -137,9 +137,9 @@ class RequestMiddleware:
         if wait:
             return _limited("an address without a known key", self.refused, wait)
         if key:
-            return problem(403, "this key is not known here")
+            return make_problem(403, "this key is not known here")
         wanted = "send the key as `Authorization: Bearer KEY`"
-        return problem(401, wanted, headers={"WWW-Authenticate": 'Bearer realm="cryptoliq"'})
+        return make_problem(401, wanted, headers={"WWW-Authenticate": 'Bearer realm="cryptoliq"'})
 
     def _note_exception(self, scope: Scope, error: Exception) -> None:
         self.log.write(
@@ -172,12 +172,12 @@ class _RequestScope:
         self.limit: asyncio.Timeout | None = None
 
     async def receive(self) -> Message:
-        """The next piece of the body; BodyTooLarge at the limit: a length that was not declared cannot pass it."""
+        """The next piece of the body; BodyTooLargeError at the limit: a length that was not declared cannot pass it."""
         message = await self._receive()
         size = len(message.get("body", b""))
         self._seen += size
         if self._seen > self._most:
-            raise BodyTooLarge(_too_large(self._most))
+            raise BodyTooLargeError(_too_large(self._most))
         if message.get("more_body"):
             self._got_on(size)
         elif self._seen != size:
@@ -212,7 +212,7 @@ def client_identity(scope: Scope) -> int | None:
 def _limited(asker: str, buckets: TokenBucketLimiter, wait: int) -> Response:
     """429 with the limit that applies and the wait."""
     detail = f"too many requests: {asker} may make {buckets.limit}, of each worker process; retry in {wait} s"
-    return problem(429, detail, headers={"Retry-After": str(wait)})
+    return make_problem(429, detail, headers={"Retry-After": str(wait)})
 
 
 def _too_large(most: int) -> str:

@@ -12,7 +12,7 @@ _HOST = re.compile(rb"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::[0-9]{1,5})?")
 _EXPECTED = "expected a loopback name such as localhost or 127.0.0.1"
 
 
-def foreign_reason(scope: Scope) -> str | None:
+def origin_rejection_reason(scope: Scope) -> str | None:
     """Return why a request to a service without keys is refused; None if it comes from this machine and no foreign page.
 
     A web page can reach a loopback service through its visitor's browser: by DNS rebinding (then Host is the page's name) or by

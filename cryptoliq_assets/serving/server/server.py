@@ -10,7 +10,7 @@ import uvicorn
 from filelock import FileLock
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.serving.gateway import Protocol
+from cryptoliq_assets.serving.gateway import HttpProtocol
 from cryptoliq_assets.serving.server.workers import run
 
 # Connections, and requests under way, of one process.
@@ -47,7 +47,7 @@ def _run(settings: Settings) -> bool:
     config = uvicorn.Config(
         "cryptoliq_assets.serving.server.workers:application",
         factory=True,
-        http=Protocol,
+        http=HttpProtocol,
         host=settings.api.host,
         port=settings.api.port,
         workers=settings.api.workers,

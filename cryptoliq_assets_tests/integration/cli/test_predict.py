@@ -14,7 +14,7 @@ from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.modeling.inference import load_champion
 from cryptoliq_assets.serving.csv import predict as batch
-from cryptoliq_assets.serving.csv.predict import ADDED_COLUMNS, InputRefused, predict_file
+from cryptoliq_assets.serving.csv.predict import ADDED_COLUMNS, InputRejectedError, predict_file
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -74,7 +74,7 @@ def test_one_row_that_declares_its_unit_is_read_in_it_and_a_unit_that_is_none_is
         assert (outcome.unit, outcome.doubts, row["change_unit"]) == (unit, [], unit)
         scores[unit] = row["liquidity_score"]
     assert scores["percent"] != scores["fraction"]
-    with pytest.raises(InputRefused, match="line 2: change_unit is 'permille'; expected percent or fraction"):
+    with pytest.raises(InputRejectedError, match="line 2: change_unit is 'permille'; expected percent or fraction"):
         predict([f"{still},permille"], header=f"{HEADER},change_unit")
 
 
@@ -270,7 +270,7 @@ def test_the_order_of_rows_changes_no_forecast_to_the_last_bit(predict, newest, 
     ],
 )
 def test_a_file_that_cannot_be_told_is_refused_whole_and_writes_nothing(predict, tmp_path, content, words):
-    with pytest.raises(InputRefused, match=words):
+    with pytest.raises(InputRejectedError, match=words):
         predict(content)
     assert not (tmp_path / "out.csv").exists()
 
@@ -279,7 +279,7 @@ def test_a_file_above_the_size_limit_is_refused_unread(settings, champion, tmp_p
     source = tmp_path / "in.csv"
     source.write_text(f"{HEADER}\n{NEW}\n")
     small = settings.with_values(ingestion={"max_file_mib": 0.00001})
-    with pytest.raises(InputRefused, match="CRYPTOLIQ_INGESTION__MAX_FILE_MIB"):
+    with pytest.raises(InputRejectedError, match="CRYPTOLIQ_INGESTION__MAX_FILE_MIB"):
         predict_file(source, tmp_path / "out.csv", champion=champion, settings=small, today=TODAY)
 
 

@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.core.home import prepare_home
-from cryptoliq_assets.serving.gateway.auth import digest_of
+from cryptoliq_assets.serving.gateway.auth import hash_key
 from cryptoliq_assets.serving.server import workers
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -38,7 +38,7 @@ def test_without_keys_any_host_but_loopback_is_refused_in_words(serve, host):
     told, config = serve("--host", host)
     assert (told.exit_code, config) == (2, None)
     assert f"at {host} the service would be open to everyone" in " ".join(told.output.split())
-    told, config = serve("--host", host, api__keys=digest_of("a"))
+    told, config = serve("--host", host, api__keys=hash_key("a"))
     assert (told.exit_code, config.host) == (0, host)
 
 
@@ -53,7 +53,7 @@ def test_a_new_key_is_printed_with_its_digest_and_nothing_is_served(serve):
     told, config = serve("--new-key")
     assert (told.exit_code, config) == (0, None)
     key = told.output.splitlines()[0].rpartition(" ")[2]
-    assert f"CRYPTOLIQ_API__KEYS={digest_of(key)}" in told.output
+    assert f"CRYPTOLIQ_API__KEYS={hash_key(key)}" in told.output
 
 
 def test_a_certificate_without_its_key_or_without_a_file_is_refused(serve, tmp_path):

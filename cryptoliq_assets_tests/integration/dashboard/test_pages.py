@@ -327,7 +327,7 @@ def test_what_is_damaged_is_told_in_words(copied):
 def test_what_nobody_foresaw_is_told_without_a_traceback(copied, monkeypatch):
     from cryptoliq_assets.serving import views
 
-    monkeypatch.setattr(views, "latest_forecasts", lambda *_: 1 / 0)
+    monkeypatch.setattr(views, "load_latest_forecasts", lambda *_: 1 / 0)
     test = opened("market")
     assert "Something went wrong" in test.error[0].value
     assert "ZeroDivision" not in said(test)

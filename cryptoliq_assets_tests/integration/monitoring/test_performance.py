@@ -27,7 +27,7 @@ from cryptoliq_assets.monitoring.performance import (
 from cryptoliq_assets.orchestration import jobs
 from cryptoliq_assets.orchestration.definitions import build_definitions
 from cryptoliq_assets.orchestration.sensors.champion import champion_keeper
-from cryptoliq_assets.serving.home_views import live_accuracy
+from cryptoliq_assets.serving.home_views import measure_live_accuracy
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.frames import day, fill_home, store_champion, store_forecast
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -184,7 +184,7 @@ def test_the_report_says_what_the_data_health_page_says(settings):
     store = fill_home(settings, list(range(1, 6)))
     store_forecast(settings, 2, version="X_2025-03-01_v1")
     report = measure_accuracy(settings, store, now=NOW).report
-    told, by_day = live_accuracy(store)
+    told, by_day = measure_live_accuracy(store)
     assert report["last"] == told
     assert [entry["mae"] for entry in report["days"]] == [entry["mae"] for entry in by_day]
 

@@ -18,7 +18,7 @@ from cryptoliq_assets.monitoring.collect import REPORTS
 from cryptoliq_assets.monitoring.data.feed_diagnosis import FEED_KINDS
 from cryptoliq_assets.monitoring.findings import ALERT_KINDS
 from cryptoliq_assets.orchestration.runner import Runner
-from cryptoliq_assets.serving.home_views import health_view
+from cryptoliq_assets.serving.home_views import build_health_view
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.services import serving
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -61,7 +61,7 @@ def test_metrics_has_the_numbers_of_every_report_and_the_level_of_every_conditio
 
 
 def test_data_health_has_the_drift_of_every_feature_of_the_champion(monitored: Settings):
-    told = health_view(monitored, TableStore(monitored), today=dt.date(2025, 8, 1))
+    told = build_health_view(monitored, TableStore(monitored), today=dt.date(2025, 8, 1))
     champion = load_champion(monitored)
     assert champion is not None
     expected = {*measured_features(champion.metadata["features"]), SCORE, PREDICTIONS}

@@ -10,7 +10,7 @@ from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.modeling.training import training_rows
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES, TABLES
 from cryptoliq_assets.serving.predictor import Predictor
-from cryptoliq_assets.serving.request_models import request_of
+from cryptoliq_assets.serving.request_models import parse_request
 from cryptoliq_assets.storage.export import EXPORTED_TABLES, read_month
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets.storage.validation import OutdatedTableError
@@ -54,8 +54,8 @@ def test_the_service_answers_from_the_history_that_an_earlier_version_stored(ear
     predictor = Predictor(earlier)
     assert predictor.refresh()
     assert predictor.problem == ""
-    newest = str(predictor.held.newest)
-    [answer] = predictor.answers([request_of({**BODY, "coin": "Bitcoin", "date": newest})])
+    newest = str(predictor.snapshot.newest)
+    [answer] = predictor.predict([parse_request({**BODY, "coin": "Bitcoin", "date": newest})])
     assert answer["basis"] == "history"
 
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings as hypothesis_settings, stra
 from pydantic import ValidationError
 
 from cryptoliq_assets.serving.csv.predict import predict_content
-from cryptoliq_assets.serving.predictor import DateRefused, Predictor
-from cryptoliq_assets.serving.request_models import request_of
+from cryptoliq_assets.serving.predictor import DateRejectedError, Predictor
+from cryptoliq_assets.serving.request_models import parse_request
 
 NOW = dt.datetime(2025, 8, 2, 9, tzinfo=dt.UTC)
 COINS = [None, "Bitcoin", " Bitcoin ", "x" * 201, "Nobody knows it", "Élan ₿"]
@@ -47,8 +47,8 @@ def by_json(predictor: Predictor, row: dict[str, Any]) -> dict[str, Any] | None:
     """The answer to one request; None where it is refused."""
     body = {name: value for name, value in row.items() if value is not None}
     try:
-        [answer] = predictor.answers([request_of(body)], now=NOW)
-    except (ValidationError, DateRefused):
+        [answer] = predictor.predict([parse_request(body)], now=NOW)
+    except (ValidationError, DateRejectedError):
         return None
     return answer
 
@@ -61,10 +61,10 @@ def by_csv(predictor: Predictor, rows: list[dict[str, Any]]) -> list[dict[str, s
     writer.writerows(rows)
     _, chunks = predict_content(
         text.getvalue().encode(),
-        champion=predictor.held.champion,
+        champion=predictor.snapshot.champion,
         settings=predictor.settings.with_values(ingestion={"change_unit": "percent"}),
         today=NOW.date(),
-        history=predictor.held.history_from,
+        history=predictor.snapshot.history_from,
     )
     return list(csv.DictReader(io.StringIO(b"".join(chunks).decode())))
 
@@ -86,6 +86,8 @@ def test_days_older_than_what_is_at_hand_are_for_csv_alone_and_json_says_so(pred
     row = {"price": 1.5, "24h_volume": 1e5, "coin": "Bitcoin", "date": "2025-06-01"}
     [told] = by_csv(predictor, [row])
     assert (told["basis"], told["reason"]) == ("history", "")
-    request = request_of(row)
-    with pytest.raises(DateRefused, match=r"2025-06-01; expected a day from 2025-06-30 on.*: send CSV for older ones"):
-        predictor.answers([request], now=NOW)
+    request = parse_request(row)
+    with pytest.raises(
+        DateRejectedError, match=r"2025-06-01; expected a day from 2025-06-30 on.*: send CSV for older ones"
+    ):
+        predictor.predict([request], now=NOW)

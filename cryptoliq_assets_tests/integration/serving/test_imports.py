@@ -26,21 +26,21 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 from cryptoliq_assets.commands import serve
 from cryptoliq_assets.serving import api, batch, views, wire, workers
-from cryptoliq_assets.serving.request_models import request_of
+from cryptoliq_assets.serving.request_models import parse_request
 from cryptoliq_assets.serving.predictor import Predictor
 from cryptoliq_assets.core.config import Settings
 
 app = api.create_app(Settings())
 made = app.state.service.predictor
 assert made.refresh(), made.problem
-answers = [made.answers([request_of(json.loads(os.environ["BODY"]))])[0] for _ in range(2)]
-assert made.held.champion.metadata["model_name"] == os.environ["KIND"]
+answers = [made.answers([parse_request(json.loads(os.environ["BODY"]))])[0] for _ in range(2)]
+assert made.snapshot.champion.metadata["model_name"] == os.environ["KIND"]
 outcome, chunks = batch.predict_content(
     b"coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\\n" + b"Bitcoin,BTC,100,0.1,-1.5,3.0,2e9,1e11,2025-08-01\\n" * 300,
-    champion=made.held.champion, settings=Settings(), today=made.held.newest, history=made.held.history_from,
+    champion=made.snapshot.champion, settings=Settings(), today=made.snapshot.newest, history=made.snapshot.history_from,
 )
 b"".join(chunks)
-views.latest_forecasts(Settings(), made.store)
+views.load_latest_forecasts(Settings(), made.store)
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 sys.stdout.flush()
 os._exit(0)

@@ -8,7 +8,7 @@ from schemathesis.specs.openapi.checks import ignored_auth, positive_data_accept
 from starlette.testclient import TestClient
 
 from cryptoliq_assets.serving.api.app import create_app
-from cryptoliq_assets.serving.gateway.auth import digest_of
+from cryptoliq_assets.serving.gateway.auth import hash_key
 from cryptoliq_assets_tests.support.settings import make_settings
 
 KEY = "a key"
@@ -28,7 +28,7 @@ OPERATIONS = [
 def schema(trained_home, tmp_path_factory):
     home = trained_home.copy_to(tmp_path_factory.mktemp("openapi") / "home")
     app = create_app(
-        make_settings(home_dir=home, api__max_batch_rows=5, api__rate_per_minute=0, api__keys=digest_of(KEY))
+        make_settings(home_dir=home, api__max_batch_rows=5, api__rate_per_minute=0, api__keys=hash_key(KEY))
     )
     service = app.state.service
     assert service.predictor.refresh()

@@ -118,7 +118,7 @@ def line_at(source: str, at: dt.datetime, scores: list[float]) -> dict:
 def test_counts_and_means_cover_all_entry_points(tmp_path):
     settings = make_settings(home_dir=tmp_path)
     for source, scores in (("app", [0.5]), ("command", [0.1, 0.3]), ("forecasts", [0.9] * 3)):
-        PredictionLog(settings, source).note_predictions("csv", _Champion(), np.array(scores), sample=[], seconds=0.1)
+        PredictionLog(settings, source).record_predictions("csv", _Champion(), np.array(scores), sample=[], seconds=0.1)
     last = measure_predictions(settings, now=dt.datetime.now(dt.UTC)).report["last"]
     assert [last[name] for name in ("predictions", "app", "command", "forecasts")] == [6, 1, 2, 3]
     assert last["mean_score"] == pytest.approx(3.6 / 6)

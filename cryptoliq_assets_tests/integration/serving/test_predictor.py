@@ -15,9 +15,9 @@ from cryptoliq_assets.features.online import StoredHistory
 from cryptoliq_assets.modeling.estimators.tree_predict_rows import FlatTreeEnsemble
 from cryptoliq_assets.modeling.inference import load_champion
 from cryptoliq_assets.modeling.registry.model_registry import store_of
-from cryptoliq_assets.serving.predictor import DateRefused, NotReady, Predictor
-from cryptoliq_assets.serving.request_models import PredictRequest, request_of
-from cryptoliq_assets.serving.views import latest_forecasts
+from cryptoliq_assets.serving.predictor import DateRejectedError, NotReadyError, Predictor
+from cryptoliq_assets.serving.request_models import PredictRequest, parse_request
+from cryptoliq_assets.serving.views import load_latest_forecasts
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets.storage.validation import DamagedTableError
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -51,7 +51,7 @@ def tables(predictor) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Cleaned rows that may be asked for, and the stored features of the same places."""
     store = TableStore(predictor.settings)
     cleaned, stored = store.read("cleaned_snapshots"), store.read("engineered_features")
-    late = (cleaned["date"] >= pd.Timestamp(predictor.held.oldest)).to_numpy()
+    late = (cleaned["date"] >= pd.Timestamp(predictor.snapshot.oldest)).to_numpy()
     return cleaned[late].reset_index(drop=True), stored[late].reset_index(drop=True)
 
 
@@ -78,9 +78,9 @@ def promote_again(settings: Settings) -> str:
 def test_a_stored_row_asked_for_has_the_forecast_of_its_stored_features_to_the_last_bit(predictor, tables, data):
     cleaned, stored = tables
     places = data.draw(st.lists(st.integers(0, len(cleaned) - 1), min_size=1, max_size=20))
-    answers = predictor.answers([asked_of(cleaned.iloc[place]) for place in places], now=NOW)
+    answers = predictor.predict([asked_of(cleaned.iloc[place]) for place in places], now=NOW)
     # The batch is not told what history is recent: both roads find it by the one rule.
-    batch = predictor.held.champion.predict(stored.iloc[places])
+    batch = predictor.snapshot.champion.predict(stored.iloc[places])
     snapshot = [answer["basis"] == "snapshot" for answer in answers]
     assert snapshot == batch["group"].str.startswith("without_history").tolist()
     for name, column in (("liquidity_score", "predicted"), ("lower", "lower"), ("upper", "upper")):
@@ -90,7 +90,7 @@ def test_a_stored_row_asked_for_has_the_forecast_of_its_stored_features_to_the_l
 def test_the_newest_rows_have_the_forecasts_that_the_batch_stored(predictor, tables):
     cleaned, _ = tables
     newest = cleaned[cleaned["date"] == cleaned["date"].max()]
-    answers = predictor.answers([asked_of(row) for _, row in newest.iterrows()], now=NOW)
+    answers = predictor.predict([asked_of(row) for _, row in newest.iterrows()], now=NOW)
     forecasts = TableStore(predictor.settings).read("forecasts").astype({"coin": str}).set_index("coin")
     assert len(newest) >= 25
     for coin, answer in zip(newest["coin"].astype(str), answers, strict=True):
@@ -104,8 +104,8 @@ def test_a_request_is_answered_alike_alone_and_among_others(predictor, tables):
         request(),
         request(coin="?"),
     ]
-    together = predictor.answers(asked, now=NOW)
-    assert together == [predictor.answers([one], now=NOW)[0] for one in asked]
+    together = predictor.predict(asked, now=NOW)
+    assert together == [predictor.predict([one], now=NOW)[0] for one in asked]
 
 
 def test_a_stored_row_of_the_requests_date_and_later_ones_give_way(own, tables):
@@ -113,10 +113,10 @@ def test_a_stored_row_of_the_requests_date_and_later_ones_give_way(own, tables):
     rows = TableStore(own.settings).read("cleaned_snapshots")
     day = pd.Timestamp("2025-07-20")
     asked = [asked_of(row, price=row["price"] * 2) for _, row in cleaned[cleaned["date"] == day].head(8).iterrows()]
-    given_all = own.answers(asked, now=NOW)
-    before = StoredHistory.of(rows[rows["date"] < day], formula=own.held.history.formula)
-    vars(own.held)["history"] = before
-    assert own.answers(asked, now=NOW) == given_all
+    given_all = own.predict(asked, now=NOW)
+    before = StoredHistory.of(rows[rows["date"] < day], formula=own.snapshot.history.formula)
+    vars(own.snapshot)["history"] = before
+    assert own.predict(asked, now=NOW) == given_all
 
 
 @pytest.mark.parametrize(
@@ -124,15 +124,15 @@ def test_a_stored_row_of_the_requests_date_and_later_ones_give_way(own, tables):
 )
 def test_a_past_of_3_days_ago_counts_and_one_of_4_is_stale(predictor, date, basis, stale):
     now = dt.datetime(2025, 8, 4, tzinfo=dt.UTC)
-    (answer,) = predictor.answers([request(coin="Bitcoin", date=date)], now=now)
+    (answer,) = predictor.predict([request(coin="Bitcoin", date=date)], now=now)
     assert (answer["basis"], answer["flags"]["stale_history"]) == (basis, stale)
-    (default,) = predictor.answers([request(coin="Bitcoin")], now=dt.datetime.fromisoformat(f"{date}T23:59:59Z"))
+    (default,) = predictor.predict([request(coin="Bitcoin")], now=dt.datetime.fromisoformat(f"{date}T23:59:59Z"))
     assert default == {**answer, "timestamp": default["timestamp"]}
 
 
 @pytest.mark.parametrize("said", [{}, {"coin": "No such coin"}, {"coin": "bitcoin/é"}])
 def test_without_a_known_coin_the_snapshot_is_all_there_is(predictor, said):
-    (answer,) = predictor.answers([request(**said)], now=NOW)
+    (answer,) = predictor.predict([request(**said)], now=NOW)
     assert (answer["basis"], answer["flags"]["stale_history"]) == ("snapshot", False)
     assert answer["lower"] < answer["liquidity_score"] < answer["upper"]
 
@@ -141,15 +141,15 @@ def test_the_percentile_is_the_share_of_the_latest_forecasts_that_are_no_higher(
     forecasts = TableStore(predictor.settings).read("forecasts")
     latest = forecasts[forecasts["date"] == forecasts["date"].max()]["liquidity_score"].to_numpy()
     for coin in ("Bitcoin", "Ethereum", None):
-        (answer,) = predictor.answers([request(coin=coin)], now=NOW)
+        (answer,) = predictor.predict([request(coin=coin)], now=NOW)
         assert answer["percentile"] == round(100 * np.mean(latest <= answer["liquidity_score"]), 2)
 
 
 def test_fields_out_of_the_training_range_are_named(predictor):
-    ranges = predictor.held.champion.metadata["input_ranges"]
+    ranges = predictor.snapshot.champion.metadata["input_ranges"]
     low, high = ranges["price"]
     assert low < high
-    inside, outside = predictor.answers(
+    inside, outside = predictor.predict(
         [request(price=(low + high) / 2), request(price=high * 10, **{"24h_volume": 1e18, "7d": 99_999.0})], now=NOW
     )
     assert "price" not in inside["flags"]["out_of_range"]
@@ -158,37 +158,37 @@ def test_fields_out_of_the_training_range_are_named(predictor):
 
 
 def test_a_peg_is_said_to_be_one(predictor):
-    moving, peg = predictor.answers([request(), request(**{"1h": 0.0, "24h": 0.0, "7d": 0.0})], now=NOW)
+    moving, peg = predictor.predict([request(), request(**{"1h": 0.0, "24h": 0.0, "7d": 0.0})], now=NOW)
     assert [answer["flags"]["volatility_floored"] for answer in (moving, peg)] == [False, True]
 
 
 def test_dates_are_bounded_by_what_is_stored_and_by_tomorrow(predictor):
-    oldest = predictor.held.oldest
+    oldest = predictor.snapshot.oldest
     assert oldest == dt.date(2025, 6, 30)
     for date in (oldest, dt.date(2025, 8, 2)):
-        assert predictor.answers([request(date=str(date))], now=NOW)
+        assert predictor.predict([request(date=str(date))], now=NOW)
     for date in (oldest - dt.timedelta(days=1), dt.date(2025, 8, 3)):
-        with pytest.raises(DateRefused, match=r"date is .*; expected a day .*20"):
-            predictor.answers([request(date=str(date))], now=NOW)
+        with pytest.raises(DateRejectedError, match=r"date is .*; expected a day .*20"):
+            predictor.predict([request(date=str(date))], now=NOW)
 
 
 def test_answer_takes_a_plain_body(predictor):
     body = {**BODY, "coin": "Bitcoin", "date": dt.date(2025, 7, 31)}
-    assert predictor.answers([request_of(body)])[0]["model_version"] == predictor.held.champion.model_version
+    assert predictor.predict([parse_request(body)])[0]["model_version"] == predictor.snapshot.champion.model_version
 
 
 # What is held.
 
 
 def test_a_new_champion_and_a_rollback_are_taken_up_and_nothing_new_is_nothing(own):
-    first = own.held.champion.version
+    first = own.snapshot.champion.version
     assert not own.refresh()
     second = promote_again(own.settings)
     assert own.refresh()
-    assert own.held.champion.version == second != first
+    assert own.snapshot.champion.version == second != first
     store_of(own.settings).rollback(at=dt.datetime.now(dt.UTC))
     assert own.refresh()
-    assert own.held.champion.version == first
+    assert own.snapshot.champion.version == first
     assert own.problem == ""
 
 
@@ -197,35 +197,35 @@ def test_every_part_of_a_champion_is_laid_out_before_anyone_asks(trained_home, m
     assert made.refresh()
     for name in ("of_booster", "of_forest"):
         monkeypatch.setattr(FlatTreeEnsemble, name, lambda _: pytest.fail("laid out while a request waits"))
-    alone, with_history = made.answers([request(), request(coin="Bitcoin", date="2025-08-01")], now=NOW)
+    alone, with_history = made.predict([request(), request(coin="Bitcoin", date="2025-08-01")], now=NOW)
     assert (alone["basis"], with_history["basis"]) == ("snapshot", "history")
-    assert made.held.champion.loaded.metadata["model_name"] != "Linear_Regression"
+    assert made.snapshot.champion.loaded.metadata["model_name"] != "Linear_Regression"
 
 
 def test_a_new_snapshot_is_taken_up_and_makes_history_recent(own):
-    (before,) = own.answers([request(coin="Bitcoin", date="2025-08-05")], now=dt.datetime(2025, 8, 5, tzinfo=dt.UTC))
+    (before,) = own.predict([request(coin="Bitcoin", date="2025-08-05")], now=dt.datetime(2025, 8, 5, tzinfo=dt.UTC))
     store = TableStore(own.settings)
     rows = store.read("cleaned_snapshots", ["2025-07"])
     shifted = rows[rows["date"] == rows["date"].max()].assign(date=pd.Timestamp("2025-08-02"))
     store.write("cleaned_snapshots", shifted, ["2025-08"])
-    model = own.held.champion.loaded
+    model = own.snapshot.champion.loaded
     assert own.refresh()
-    assert own.held.newest == dt.date(2025, 8, 2)
-    assert own.held.champion.loaded is model
-    (after,) = own.answers([request(coin="Bitcoin", date="2025-08-05")], now=dt.datetime(2025, 8, 5, tzinfo=dt.UTC))
+    assert own.snapshot.newest == dt.date(2025, 8, 2)
+    assert own.snapshot.champion.loaded is model
+    (after,) = own.predict([request(coin="Bitcoin", date="2025-08-05")], now=dt.datetime(2025, 8, 5, tzinfo=dt.UTC))
     assert (before["basis"], after["basis"]) == ("snapshot", "history")
 
 
 def test_a_broken_current_model_leaves_the_earlier_sound_one_serving_and_says_why(own):
-    first = own.held.champion.version
+    first = own.snapshot.champion.version
     broken = promote_again(own.settings)
     (own.settings.models_dir / f"{broken}.pkl").write_bytes(b"no pickle")
     fresh = Predictor(own.settings)
     for predictor in (own, fresh):
         predictor.refresh()
-        assert predictor.held.champion.version == first
+        assert predictor.snapshot.champion.version == first
         assert broken in predictor.problem
-        assert predictor.answers([request()], now=NOW)
+        assert predictor.predict([request()], now=NOW)
 
 
 def test_a_current_model_that_is_mended_in_place_is_taken_up(own):
@@ -234,51 +234,51 @@ def test_a_current_model_that_is_mended_in_place_is_taken_up(own):
     sound = artifact.read_bytes()
     artifact.write_bytes(b"no pickle")
     own.refresh()
-    assert own.held.champion.version != second
+    assert own.snapshot.champion.version != second
     artifact.write_bytes(sound)
     own.refresh()
-    assert (own.held.champion.version, own.problem) == (second, "")
+    assert (own.snapshot.champion.version, own.problem) == (second, "")
 
 
 def test_a_pointer_that_is_lost_while_it_serves_is_told_until_it_is_written_again(own):
-    version, model = own.held.champion.version, own.held.champion.loaded
+    version, model = own.snapshot.champion.version, own.snapshot.champion.loaded
     (own.settings.models_dir / "current.pkl").unlink()
     assert own.refresh()
-    assert (own.held.champion.version, own.held.champion.loaded) == (version, model)
+    assert (own.snapshot.champion.version, own.snapshot.champion.loaded) == (version, model)
     assert own.problem.startswith(f"current.pkl is lost: the ledger says that {version} is current")
     store_of(own.settings).rollback(version, at=dt.datetime.now(dt.UTC))
     assert own.refresh()
-    assert (own.held.champion.version, own.problem) == (version, "")
+    assert (own.snapshot.champion.version, own.problem) == (version, "")
 
 
 def test_where_no_model_loads_the_one_held_serves_on(own):
-    first, shown = own.held.champion.version, own.held.champion.model_version
+    first, shown = own.snapshot.champion.version, own.snapshot.champion.model_version
     broken = promote_again(own.settings)
     for version in (first, broken):
         (own.settings.models_dir / f"{version}.pkl").write_bytes(b"no pickle")
     assert not own.refresh()
-    assert own.held.champion.version == first
+    assert own.snapshot.champion.version == first
     assert broken in own.problem
-    assert own.answers([request()], now=NOW)[0]["model_version"] == shown
+    assert own.predict([request()], now=NOW)[0]["model_version"] == shown
 
 
 def test_a_home_without_a_champion_says_what_to_do(tmp_path):
     predictor = Predictor(make_settings(home_dir=tmp_path))
     assert not predictor.refresh()
-    with pytest.raises(NotReady, match="cryptoliq materialize"):
-        predictor.answers([request()])
+    with pytest.raises(NotReadyError, match="cryptoliq materialize"):
+        predictor.predict([request()])
 
 
 def test_a_home_without_tables_answers_from_the_snapshot(own):
     shutil.rmtree(own.settings.data_dir)
     fresh = Predictor(own.settings)
     assert fresh.refresh()
-    (answer,) = fresh.answers([request(coin="Bitcoin")], now=NOW)
+    (answer,) = fresh.predict([request(coin="Bitcoin")], now=NOW)
     assert (answer["basis"], answer["percentile"]) == ("snapshot", None)
 
 
 def test_while_something_new_is_read_the_old_answers_and_then_all_of_the_new(own, monkeypatch):
-    first, second = own.held.champion.model_version, promote_again(own.settings)
+    first, second = own.snapshot.champion.model_version, promote_again(own.settings)
     entered, go_on = threading.Event(), threading.Event()
     read = StoredHistory.of
 
@@ -288,17 +288,17 @@ def test_while_something_new_is_read_the_old_answers_and_then_all_of_the_new(own
         return read(rows, formula=formula)
 
     monkeypatch.setattr(StoredHistory, "of", slowly)
-    held, loading = own.held, threading.Thread(target=own.refresh)
+    held, loading = own.snapshot, threading.Thread(target=own.refresh)
     loading.start()
     assert entered.wait(30)
-    assert own.held is held
-    assert own.answers([request()], now=NOW)[0]["model_version"] == first
+    assert own.snapshot is held
+    assert own.predict([request()], now=NOW)[0]["model_version"] == first
     go_on.set()
     loading.join(30)
-    assert own.held is not held
+    assert own.snapshot is not held
     assert load_champion(own.settings).version == second
     shown = store_of(own.settings).model_version(second)
-    assert own.answers([request()], now=NOW)[0]["model_version"] == shown
+    assert own.predict([request()], now=NOW)[0]["model_version"] == shown
 
 
 # A coin whose past is no longer recent.
@@ -313,7 +313,7 @@ def test_a_stale_coins_answer_is_that_of_no_coin(predictor, tables, place, days,
     date = (last.iloc[place % len(last)] + pd.Timedelta(days=days)).date()
     now = dt.datetime.combine(date, dt.time(12), dt.UTC)
     cap = {} if known else {"mkt_cap": None}
-    stale, bare = predictor.answers(
+    stale, bare = predictor.predict(
         [
             request(coin=coin, date=str(date), **{"24h_volume": volume}, **cap),
             request(date=str(date), **{"24h_volume": volume}, **cap),
@@ -327,8 +327,8 @@ def test_a_stale_coins_answer_is_that_of_no_coin(predictor, tables, place, days,
 
 @pytest.mark.parametrize("lacking", ["7d", "24h"])
 def test_a_request_that_lacks_a_change_has_an_interval_of_its_own(predictor, lacking):
-    whole, partial = predictor.answers([request(), request(**{lacking: None})], now=NOW)
-    table, half = predictor.held.table, (partial["upper"] - partial["lower"]) / 2
+    whole, partial = predictor.predict([request(), request(**{lacking: None})], now=NOW)
+    table, half = predictor.snapshot.table, (partial["upper"] - partial["lower"]) / 2
     source = table.source_of(f"without_history:no_{lacking}")
     assert source in (f"without_history:no_{lacking}", "partial:pooled")
     assert half == pytest.approx(table.half_widths[source])
@@ -343,16 +343,16 @@ def test_a_coin_gone_for_longer_than_any_window_is_stale_and_one_never_seen_is_n
         date=rows["date"] - pd.Timedelta(days=181), coin=rows["coin"].cat.rename_categories(lambda name: f"old {name}")
     )
     store.write("cleaned_snapshots", shifted[shifted["date"].dt.strftime("%Y-%m") == "2025-01"], ["2025-01"])
-    own.held = None
+    own.snapshot = None
     assert own.refresh()
-    assert "old Bitcoin" not in own.held.history.codes
-    old, new = own.answers([request(coin="old Bitcoin"), request(coin="new Bitcoin")], now=NOW)
+    assert "old Bitcoin" not in own.snapshot.history.codes
+    old, new = own.predict([request(coin="old Bitcoin"), request(coin="new Bitcoin")], now=NOW)
     assert (old["basis"], old["flags"]["stale_history"]) == ("snapshot", True)
     assert (new["basis"], new["flags"]["stale_history"]) == ("snapshot", False)
     assert old["liquidity_score"] == new["liquidity_score"]
     # Of the months held, but beyond the 90 days that windows reach.
     far = dt.datetime(2025, 11, 20, tzinfo=dt.UTC)
-    (answer,) = own.answers([request(coin="Bitcoin")], now=far)
+    (answer,) = own.predict([request(coin="Bitcoin")], now=far)
     assert answer["flags"]["stale_history"] is True
 
 
@@ -365,11 +365,11 @@ def test_with_a_damaged_month_of_forecasts_requests_are_answered_without_a_perce
     assert f"{path} is damaged" in own.problem
     assert not own.refresh()
     assert f"{path} is damaged" in own.problem
-    [answer] = own.answers([request()], now=NOW)
+    [answer] = own.predict([request()], now=NOW)
     assert answer["percentile"] is None
     assert answer["liquidity_score"] > 0
     with pytest.raises(DamagedTableError):
-        latest_forecasts(own.settings, store)
+        load_latest_forecasts(own.settings, store)
     path.write_bytes(whole)
     assert own.refresh()
     assert own.problem == ""

@@ -27,7 +27,7 @@ def strict(value) -> str:
 
 
 def test_the_latest_forecasts_are_those_of_the_tables(settings):
-    found = views.latest_forecasts(settings, TableStore(settings))
+    found = views.load_latest_forecasts(settings, TableStore(settings))
     strict(found)
     forecasts = pd.read_parquet(settings.data_dir / "forecasts").set_index("coin")
     features = pd.read_parquet(settings.data_dir / "processed" / "engineered_features" / "2025-07.parquet")
@@ -48,7 +48,7 @@ def test_the_latest_forecasts_are_those_of_the_tables(settings):
 
 def test_without_forecasts_there_are_none_and_no_date(tmp_path):
     settings = make_settings(home_dir=tmp_path)
-    found = views.latest_forecasts(settings, TableStore(settings))
+    found = views.load_latest_forecasts(settings, TableStore(settings))
     assert (found["count"], found["items"], found["date"], found["model_version"]) == (0, [], None, None)
 
 
@@ -57,7 +57,7 @@ def test_what_is_not_known_is_null(own):
     features = store.read("engineered_features", ["2025-07"])
     features.loc[features["coin"] == "Bitcoin", ["liquidity_score", views.MEAN_30D]] = float("nan")
     store.write("engineered_features", features, ["2025-07"])
-    items = {item["coin"]: item for item in views.latest_forecasts(own, store)["items"]}
+    items = {item["coin"]: item for item in views.load_latest_forecasts(own, store)["items"]}
     assert [items["Bitcoin"][name] for name in ("today", "change", "mean_30d", "below_mean")] == [None] * 4
 
 
@@ -73,11 +73,11 @@ def test_of_two_models_the_current_one_is_shown_else_the_one_that_forecast_last(
     plain = {"coin": object, "model_version": object}
     both = pd.concat([stored.astype(plain), later.astype(plain)], ignore_index=True)
     store.write("forecasts", both, ["2025-07"])
-    assert views.latest_forecasts(own, store)["model_version"] == current
-    assert views.coin_view(own, store, "Bitcoin")["latest"]["model_version"] == current
+    assert views.load_latest_forecasts(own, store)["model_version"] == current
+    assert views.build_coin_view(own, store, "Bitcoin")["latest"]["model_version"] == current
     for name in ("current.pkl", "ledger.jsonl"):
         (own.models_dir / name).unlink()
-    found = views.latest_forecasts(own, store)
+    found = views.load_latest_forecasts(own, store)
     assert (found["model_version"], found["count"]) == ("2025-06-30_v9", len(later))
     assert found["items"][0]["liquidity_score"] == found["items"][0]["lower"]
 
@@ -91,7 +91,7 @@ def test_a_coin_is_shown_with_its_days_and_what_became_of_its_forecasts(tmp_path
     )
     store_forecast(settings, 2, version="X_2025-03-01_v1")
     labels = store.read("labels", ["2025-03"], coin="A").set_index("date")
-    seen = views.coin_view(settings, store, "A")
+    seen = views.build_coin_view(settings, store, "A")
     strict(seen)
     assert [day["date"] for day in seen["history"]] == ["2025-03-01", "2025-03-02", "2025-03-03", "2025-03-04"]
     assert seen["history"][2]["liquidity_score"] == labels.loc["2025-03-03", "liquidity_score"]
@@ -102,8 +102,8 @@ def test_a_coin_is_shown_with_its_days_and_what_became_of_its_forecasts(tmp_path
     assert (forecast["filled"], forecast["outlier"]) == (False, False)
     assert (seen["latest"]["filled"], seen["latest"]["outlier"]) == (False, False)
     assert (seen["latest"]["liquidity_score"], seen["snapshot"]["date"]) == (0.5, "2025-03-04")
-    assert views.coin_view(settings, store, "B")["latest"] is None
-    assert views.coin_view(settings, store, "C") is None
+    assert views.build_coin_view(settings, store, "B")["latest"] is None
+    assert views.build_coin_view(settings, store, "C") is None
 
 
 def test_a_coin_not_seen_lately_is_shown_up_to_its_last_day(tmp_path):
@@ -113,7 +113,7 @@ def test_a_coin_not_seen_lately_is_shown_up_to_its_last_day(tmp_path):
     store.write(
         "cleaned_snapshots", cleaned.assign(filled_forward=False, filled_backward=False, outlier=False), ["2025-03"]
     )
-    shown = {coin: views.coin_view(settings, store, coin, days=2)["history"] for coin in ("A", "B")}
+    shown = {coin: views.build_coin_view(settings, store, coin, days=2)["history"] for coin in ("A", "B")}
     assert [day["date"] for day in shown["A"]] == ["2025-03-03", "2025-03-04"]
     assert [day["date"] for day in shown["B"]] == ["2025-03-02"]
 
@@ -128,27 +128,27 @@ def test_one_coin_read_from_a_table_is_the_same_as_filtered_afterwards(settings)
 
 
 def test_the_model_is_the_one_that_serves(own):
-    assert views.model_view(make_settings(home_dir=own.home / "nowhere")) is None
-    found = views.model_view(own)
+    assert views.build_model_view(make_settings(home_dir=own.home / "nowhere")) is None
+    found = views.build_model_view(own)
     assert (found["version"], found["passed_over"]) == (store_of(own).current_version(), [])
     path = own.models_dir / f"{found['version']}.pkl"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ModelRejectedError, match="truncated, swapped or tampered with"):
-        views.model_view(own)
+        views.build_model_view(own)
 
 
 def test_all_models_with_ledger_newest_first_and_leaderboard(own):
     store = store_of(own)
     loaded = store.load()
     store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))
-    found = home_views.models_view(own)
+    found = home_views.build_models_view(own)
     strict(found)
     assert [entry["version"] for entry in found["versions"]] == store.versions()
     assert [entry["current"] for entry in found["versions"]] == [True, False]
     assert found["ledger"][0]["reason"] == "again"
     assert found["leaderboard"]["candidates"]
     (own.reports_dir / "metrics.json").write_text("{")
-    damaged = home_views.models_view(own)
+    damaged = home_views.build_models_view(own)
     assert damaged["leaderboard"] is None
     assert "metrics.json cannot be read" in damaged["problems"][0]
     assert "`cryptoliq train` writes it anew" in damaged["problems"][0]
@@ -158,7 +158,7 @@ def test_health_counts_days_missing_between_snapshots_and_the_age_of_the_newest(
     settings = make_settings(home_dir=tmp_path)
     rows = raw_rows([{"coin": coin, "day": day} for day in (1, 2, 5) for coin in ("A", "B")[: 1 + day % 2]])
     TableStore(settings).write("raw_snapshots", received(rows), ["2025-03"])
-    found = home_views.health_view(settings, TableStore(settings), today=dt.date(2025, 3, 7))
+    found = home_views.build_health_view(settings, TableStore(settings), today=dt.date(2025, 3, 7))
     strict(found)
     assert (found["first_snapshot"], found["newest_snapshot"]) == ("2025-03-01", "2025-03-05")
     assert (found["age_days"], found["days"], found["missing_days"]) == (2, 3, ["2025-03-04", "2025-03-03"])
@@ -168,7 +168,7 @@ def test_health_counts_days_missing_between_snapshots_and_the_age_of_the_newest(
 
 def test_health_of_a_home_tells_of_files_stale_coins_and_drift(own):
     write_json(own.reports_dir / "drift_report.json", {"drifted": ["price_log"]})
-    found = home_views.health_view(own, TableStore(own))
+    found = home_views.build_health_view(own, TableStore(own))
     strict(found)
     assert found["files"]["counts"] == {"waiting": 0, "accepted": 90, "refused": 0, "superseded": 0}
     newest = found["files"]["latest"][0]
@@ -182,7 +182,7 @@ def test_live_accuracy_is_that_of_forecasts_and_labels_by_hand(tmp_path):
     store = fill_home(settings, [1, 2, 3])
     store_forecast(settings, 2, version="X_2025-03-01_v1")
     came = store.read("labels", ["2025-03"], coin="A").set_index("date").loc["2025-03-02"]
-    found, by_day = home_views.live_accuracy(store)
+    found, by_day = home_views.measure_live_accuracy(store)
     assert found["mae"] == pytest.approx(abs(0.5 - came["target_score"]))
     assert found["mae_persistence"] == pytest.approx(abs(came["liquidity_score"] - came["target_score"]))
     assert [day["target_date"] for day in by_day] == ["2025-03-03"]
@@ -194,7 +194,7 @@ def test_the_newest_forecasts_say_which_rows_were_filled_and_which_had_an_outlie
     store = TableStore(own)
     stored = store.read("forecasts")
     store.write("forecasts", stored.assign(filled=True, outlier=stored["coin"] == "Bitcoin"), ["2025-07"])
-    items = {item["coin"]: item for item in views.latest_forecasts(own, store)["items"]}
+    items = {item["coin"]: item for item in views.load_latest_forecasts(own, store)["items"]}
     assert all(item["filled"] is True for item in items.values())
     assert [coin for coin, item in items.items() if item["outlier"]] == ["Bitcoin"]
-    assert views.coin_view(own, store, "Bitcoin")["latest"]["outlier"] is True
+    assert views.build_coin_view(own, store, "Bitcoin")["latest"]["outlier"] is True

@@ -27,7 +27,7 @@ from cryptoliq_assets.modeling.registry.current_pointer import write_pointer
 from cryptoliq_assets.modeling.registry.metadata_schema import digests
 from cryptoliq_assets.modeling.registry.model_registry import ModelStore, store_of
 from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError, library_versions, to_bytes
-from cryptoliq_assets.serving.views import model_view
+from cryptoliq_assets.serving.views import build_model_view
 from cryptoliq_assets_tests.support.frames import fill_home, model_described, store_forecast
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -166,7 +166,7 @@ def test_what_a_champion_of_an_earlier_release_has_forecast_is_not_due_nor_store
 def test_a_model_of_an_earlier_release_is_shown_by_the_names_of_today(tmp_path, learners):
     settings = make_settings(home_dir=tmp_path)
     store_earlier(settings.models_dir, learners["linear_regression"], 3)
-    shown = model_view(settings)
+    shown = build_model_view(settings)
     assert (shown["model_name"], shown["model_version"]) == ("Linear_Regression", "2025-07-31_v3")
     # What was signed and registered stays as it is.
     assert store_of(settings).metadata(OLD.format(3))["model_name"] == "LinearRegression"

@@ -17,7 +17,7 @@ from cryptoliq_assets.monitoring.alerting.incident_actions import UnknownInciden
 from cryptoliq_assets.monitoring.alerting.incidents import Incident, advance_incidents, mark_closed
 from cryptoliq_assets.monitoring.collect import collect_findings
 from cryptoliq_assets.monitoring.findings import FAIL, OK, WARN, Finding
-from cryptoliq_assets.serving.home_views import health_view
+from cryptoliq_assets.serving.home_views import build_health_view
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.receivers import receiver
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -237,7 +237,7 @@ def test_the_commands_close_and_silence_and_status_list_and_data_health_show_it(
     assert (code, status["level"], status["open_incidents"]) == (1, FAIL, [])
     assert status["closed_incidents"][0].startswith(f"{incident.id} files_refused/")
     assert status["silenced"][0].startswith("days_missing until")
-    shown = health_view(settings, TableStore(settings))
+    shown = build_health_view(settings, TableStore(settings))
     assert [(each["id"], each["by"], each["reason"]) for each in shown["closed"]] == [(incident.id, "anna", "a trial")]
     assert [(each["kind"], each["by"]) for each in shown["silences"]] == [("days_missing", "anna")]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from cryptoliq_assets.modeling.estimators.regressors import BoostedTreesRegressor
-from cryptoliq_assets.serving.request_batcher import Batcher
+from cryptoliq_assets.serving.request_batcher import RequestBatcher
 from cryptoliq_assets.serving.request_models import PredictRequest
 
 
@@ -34,7 +34,7 @@ def test_each_request_has_its_own_answer_whatever_the_batches_and_none_is_longer
     answers = Doubled()
 
     async def whole():
-        batcher = Batcher(answers, most=most)
+        batcher = RequestBatcher(answers, most=most)
         return await asyncio.gather(*(batcher.answer(request(float(price))) for price in prices))
 
     assert asyncio.run(whole()) == [{"score": 2.0 * price} for price in prices]
@@ -50,7 +50,7 @@ def test_what_comes_in_the_turn_after_the_first_is_in_its_batch():
         return await batcher.answer(request(2.0))
 
     async def whole():
-        batcher = Batcher(answers)
+        batcher = RequestBatcher(answers)
         return await asyncio.gather(batcher.answer(request(1.0)), later(batcher))
 
     assert asyncio.run(whole()) == [{"score": 2.0}, {"score": 4.0}]
@@ -61,7 +61,7 @@ def test_a_batch_is_one_that_the_compiled_walk_takes_whole():
     answers = Doubled()
 
     async def whole():
-        batcher = Batcher(answers)
+        batcher = RequestBatcher(answers)
         await asyncio.gather(*(batcher.answer(request(1.0)) for _ in range(300)))
 
     asyncio.run(whole())
@@ -71,7 +71,7 @@ def test_a_batch_is_one_that_the_compiled_walk_takes_whole():
 
 def test_a_request_that_cannot_be_answered_fails_alone():
     async def whole():
-        batcher = Batcher(Doubled())
+        batcher = RequestBatcher(Doubled())
         asked = (batcher.answer(request(price)) for price in (1.0, 13.0, 2.0))
         return await asyncio.gather(*asked, return_exceptions=True)
 
@@ -83,7 +83,7 @@ def test_a_request_that_cannot_be_answered_fails_alone():
 
 def test_a_request_that_is_given_up_leaves_the_others_their_answers():
     async def whole():
-        batcher = Batcher(Doubled())
+        batcher = RequestBatcher(Doubled())
         gone, stays = (asyncio.ensure_future(batcher.answer(request(price))) for price in (1.0, 2.0))
         await asyncio.sleep(0)
         gone.cancel()
