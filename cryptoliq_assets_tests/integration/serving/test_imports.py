@@ -1,4 +1,4 @@
-"""What an installation that only serves must have: the service at work, on each kind of champion, imports no more."""
+"""Imports of a serving process, for each kind of champion: an installation that only serves needs no other libraries."""
 
 import datetime as dt
 import json
@@ -13,7 +13,7 @@ from cryptoliq_assets.modeling.registry.model_registry import store_of
 from cryptoliq_assets_tests.support.services import BODY, environment
 from cryptoliq_assets_tests.support.settings import make_settings
 
-# Answers a request as `cryptoliq serve` would, where the named modules are not installed; then says what it imported.
+# Answers a request as `cryptoliq serve` does, with some modules hidden; then prints the names of the imported packages.
 _SERVE = """
 import json, os, sys
 absent = set(os.environ["ABSENT"].split(","))
@@ -24,23 +24,25 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Absent())
-from cryptoliq_assets.commands import serve
-from cryptoliq_assets.serving import api, batch, views, wire, workers
-from cryptoliq_assets.serving.request_models import parse_request
-from cryptoliq_assets.serving.predictor import Predictor
-from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.cli.commands import servers
+from cryptoliq_assets.core import Settings
+from cryptoliq_assets.serving import parse_request, views
+from cryptoliq_assets.serving.api.app import create_app
+from cryptoliq_assets.serving.csv import predict_content
+from cryptoliq_assets.serving.server import run_server
 
-app = api.create_app(Settings())
-made = app.state.service.predictor
-assert made.refresh(), made.problem
-answers = [made.answers([parse_request(json.loads(os.environ["BODY"]))])[0] for _ in range(2)]
-assert made.snapshot.champion.metadata["model_name"] == os.environ["KIND"]
-outcome, chunks = batch.predict_content(
+predictor = create_app(Settings()).state.service.predictor
+assert predictor.refresh(), predictor.problem
+for _ in range(2):
+    predictor.predict([parse_request(json.loads(os.environ["BODY"]))])
+snapshot = predictor.snapshot
+assert snapshot.champion.metadata["model_name"] == os.environ["KIND"]
+summary, chunks = predict_content(
     b"coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\\n" + b"Bitcoin,BTC,100,0.1,-1.5,3.0,2e9,1e11,2025-08-01\\n" * 300,
-    champion=made.snapshot.champion, settings=Settings(), today=made.snapshot.newest, history=made.snapshot.history_from,
+    champion=snapshot.champion, settings=Settings(), today=snapshot.newest, history=snapshot.history_from,
 )
 b"".join(chunks)
-views.load_latest_forecasts(Settings(), made.store)
+views.load_latest_forecasts(Settings(), predictor.store)
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 sys.stdout.flush()
 os._exit(0)
@@ -56,11 +58,11 @@ NEVER = "dagster,dagster_pandas,dagster_webserver,joblib,psutil,streamlit,plotly
         ("Random_Forest", "random_forest", f"{NEVER.replace('joblib,', '').replace('psutil,', '')},xgboost"),
     ],
 )
-def test_the_service_imports_neither_dagster_nor_a_library_that_its_champion_does_not_need(
+def test_the_service_imports_no_library_its_champion_lacks(
     trained_home, tmp_path, kind, recipe, absent
 ):
     home = trained_home.copy_to(tmp_path / "home")
-    version = promoted(home, recipe)
+    version = promote_candidate(home, recipe)
     assert version.startswith(kind)
     done = subprocess.run(
         [sys.executable, "-c", _SERVE],
@@ -76,7 +78,7 @@ def test_the_service_imports_neither_dagster_nor_a_library_that_its_champion_doe
     assert {"fastapi", "uvicorn", "numba"} <= imported
 
 
-def promoted(home: Path, recipe: str) -> str:
+def promote_candidate(home: Path, recipe: str) -> str:
     """Make the stored candidate of a recipe the champion."""
     settings = make_settings(home_dir=home)
     store = store_of(settings)
