@@ -58,9 +58,7 @@ NEVER = "dagster,dagster_pandas,dagster_webserver,joblib,psutil,streamlit,plotly
         ("Random_Forest", "random_forest", f"{NEVER.replace('joblib,', '').replace('psutil,', '')},xgboost"),
     ],
 )
-def test_the_service_imports_no_library_its_champion_lacks(
-    trained_home, tmp_path, kind, recipe, absent
-):
+def test_the_service_imports_no_library_its_champion_lacks(trained_home, tmp_path, kind, recipe, absent):
     home = trained_home.copy_to(tmp_path / "home")
     version = promote_candidate(home, recipe)
     assert version.startswith(kind)
