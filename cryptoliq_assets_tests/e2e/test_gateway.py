@@ -468,7 +468,7 @@ def test_what_nobody_waits_for_is_computed_no_further(home, monkeypatch):
         return answer
 
     assert run(make_settings(home_dir=home, api__request_timeout_seconds=0.2), ask).status_code == 503
-    assert ended == ["_GivenUp"]
+    assert ended == ["_RequestCancelledError"]
 
 
 def test_a_request_that_takes_too_long_is_given_up_with_503(home, monkeypatch):

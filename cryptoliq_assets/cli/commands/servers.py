@@ -17,15 +17,15 @@ from cryptoliq_assets.core import Settings
     "--new-key", is_flag=True, help="Print a new key and the digest for CRYPTOLIQ_API__KEYS, and do nothing else."
 )
 @click.pass_obj
-def serve(settings: Settings, host: str | None, port: int | None, workers: int | None, generate_key: bool) -> None:
+def serve(settings: Settings, host: str | None, port: int | None, workers: int | None, new_key: bool) -> None:
     """Serve forecasts over HTTP: POST /predict, GET /forecasts and the rest of /openapi.json.
 
     SIGHUP, a rollback or a new snapshot make it load what is new, without a pause.
     """
-    from cryptoliq_assets.serving.gateway import generate_key as made
+    from cryptoliq_assets.serving.gateway import generate_key
 
-    if generate_key:
-        key, digest = made()
+    if new_key:
+        key, digest = generate_key()
         console.print(f"key, for whoever asks: {key}", soft_wrap=True)
         console.print(f"CRYPTOLIQ_API__KEYS={digest}", soft_wrap=True)
         return

@@ -128,7 +128,7 @@ def test_one_coin_read_from_a_table_is_the_same_as_filtered_afterwards(settings)
 
 
 def test_the_model_is_the_one_that_serves(own):
-    assert views.build_model_view(make_settings(home_dir=own.home / "nowhere")) is None
+    assert views.build_model_view(make_settings(home_dir=own.home_dir / "nowhere")) is None
     found = views.build_model_view(own)
     assert (found["version"], found["passed_over"]) == (store_of(own).current_version(), [])
     path = own.models_dir / f"{found['version']}.pkl"
