@@ -101,7 +101,9 @@ def parse_request(body: Mapping[str, Any]) -> PredictRequest:
 class BatchRequest(BaseModel):
     """Some requests at once."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"rows": [REQUEST_EXAMPLE]}]})
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"examples": [{"rows": [REQUEST_EXAMPLE]}]}
+    )
 
     rows: Annotated[list[PredictRequest], Field(min_length=1)]
 

@@ -22,11 +22,11 @@ from cryptoliq_assets.serving import (
     RESPONSE_EXAMPLE,
     DateRejectedError,
     NotReadyError,
-    PredictResponse,
     PredictRequest,
+    PredictResponse,
+    make_problem,
     openapi_responses,
     parse_problem,
-    make_problem,
     validation_problem,
 )
 from cryptoliq_assets.serving.api.batch_routes import RowsRejectedError, add_batch_route
@@ -38,12 +38,12 @@ from cryptoliq_assets.serving.gateway import (
     JSON,
     MAX_REQUEST_BYTES,
     BodyTooLargeError,
-    UnsupportedMediaTypeError,
     RequestMiddleware,
-    read_body,
-    parse_key_digests,
-    is_loopback,
+    UnsupportedMediaTypeError,
     check_media_type,
+    is_loopback,
+    parse_key_digests,
+    read_body,
 )
 from cryptoliq_assets.storage import InvalidTableError
 

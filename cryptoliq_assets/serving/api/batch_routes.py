@@ -15,13 +15,13 @@ from starlette.responses import Response, StreamingResponse
 from cryptoliq_assets.core import make_log_entry
 from cryptoliq_assets.serving import (
     REQUEST_EXAMPLE,
-    BatchResponse,
     BatchRequest,
+    BatchResponse,
     NotReadyError,
     PredictRequest,
     ServingSnapshot,
-    openapi_responses,
     make_problem,
+    openapi_responses,
 )
 from cryptoliq_assets.serving.api.state import BATCH, Service
 from cryptoliq_assets.serving.csv import BatchPredictionSummary, predict_content
@@ -30,9 +30,9 @@ from cryptoliq_assets.serving.gateway import (
     JSON,
     MAX_REQUEST_BYTES,
     MAX_ROW_BYTES,
-    read_body,
-    client_identity,
     check_media_type,
+    client_identity,
+    read_body,
 )
 
 # What is handed to the server at once: a slow reader takes a piece of it within a request's time, not a chunk of megabytes.

@@ -19,7 +19,15 @@ from cryptoliq_assets.core import (
     remove_old_days,
     utc_timestamp,
 )
-from cryptoliq_assets.serving import RequestBatcher, DateRejectedError, Metrics, Predictor, PredictRequest, ServingSnapshot, views
+from cryptoliq_assets.serving import (
+    DateRejectedError,
+    Metrics,
+    Predictor,
+    PredictRequest,
+    RequestBatcher,
+    ServingSnapshot,
+    views,
+)
 from cryptoliq_assets.serving.gateway import TokenBucketLimiter, run_in_daemon_thread
 
 SINGLE, BATCH = "single", "batch"
