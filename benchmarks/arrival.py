@@ -28,7 +28,7 @@ def arrivals(settings: Settings, market, dates: list[dt.date]) -> list[tuple[flo
         runner = Runner(settings)
         assert runner.instance is not None
         started = time.perf_counter()
-        runner.look()
+        runner.register_files()
         ranges = runner.plan().ranges
         planned = time.perf_counter() - started
         runner.refresh(ranges)
@@ -61,7 +61,7 @@ def main() -> None:
             history = market[(market["date"] >= str(first)) & (market["date"] < str(new[0]))]
             write_snapshots(history, settings.raw_dir)
             runner = Runner(settings)
-            runner.look()
+            runner.register_files()
             runner.refresh(runner.plan().ranges)
             measured = arrivals(settings, market, new)[1:]
             total, planned, steps = (statistics.median(values) for values in zip(*measured, strict=True))

@@ -98,7 +98,7 @@ def file_child(path: Path) -> None:
                 shutil.move(content, target)
             else:
                 target.write_bytes(content)
-            Runner(settings).look()
+            Runner(settings).register_files()
             result = Intake(settings, TableStore(settings)).take_in([f"{DAY:%Y-%m}"])
             failed.extend(result.unread.values())
 

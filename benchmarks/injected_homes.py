@@ -40,7 +40,7 @@ def through_files(
     settings = Settings(home_dir=healthy, cv={"n_splits": 2})
     write_snapshots(market, settings.raw_dir, dates=dates[:-2])
     runner = Runner(settings)
-    runner.look()
+    runner.register_files()
     runner.refresh(runner.plan().ranges)
     runner.train()
     runner.forecast()
@@ -109,7 +109,7 @@ def _raised(
     """Drop the files of these dates, take them in, do what harm there is, run the monitor once, and see what is not OK."""
     runner = Runner(settings)
     write_snapshots(market, settings.raw_dir, dates=dates)
-    runner.look()
+    runner.register_files()
     runner.refresh(runner.plan().ranges)
     if harm:
         harm(settings, now)

@@ -37,7 +37,7 @@ def child(home: Path, deed: str) -> None:
     runner = Runner(Settings(home_dir=home))
     started = time.perf_counter()
     if deed != "nothing":
-        runner.look()
+        runner.register_files()
         runner.refresh(runner.plan().ranges)
         assert not runner.plan().months
     print(json.dumps({"mb": peak_memory_gb() * 1024, "seconds": time.perf_counter() - started}))

@@ -60,7 +60,7 @@ def work(settings: Settings) -> None:
     """What the assets call, without Dagster."""
     runner = Runner(settings)
     with stage("look and plan"):
-        runner.look()
+        runner.register_files()
         ranges = runner.plan().ranges
     store = TableStore(settings)
     for first, last in ranges:
@@ -186,7 +186,7 @@ def main() -> None:
         polars_seconds, _ = timed(lambda: with_polars(raw, folder / "polars.parquet"))
         pandas_seconds, _ = timed(lambda: with_pandas(raw, folder / "pandas.parquet"))
         runner = Runner(homes["dagster"])
-        runner.look()
+        runner.register_files()
         dagster_seconds, _ = timed(lambda: runner.refresh(runner.plan().ranges))
         memory = peak_memory_gb()
         _watched(intake_module, "parse_contents", "  of ingest: parse")

@@ -58,7 +58,7 @@ def running(settings: Settings) -> Iterator["Runner"]:  # noqa: F821
             else:
                 console.print(f"  {message}", style="dim")
 
-        yield Runner(settings, say=say, step=step)
+        yield Runner(settings, on_message=say, on_step=step)
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:

@@ -10,18 +10,18 @@ from .jobs import (
     INGEST_JOB as INGEST_JOB,
     MONITOR_JOB as MONITOR_JOB,
     PREPROCESS_JOB as PREPROCESS_JOB,
-    REFUSED_TAG as REFUSED_TAG,
+    REJECTED_TAG as REJECTED_TAG,
     AssetJob as AssetJob,
     selection_of as selection_of,
 )
 from .report_runs import run_check as run_check, run_report as run_report
 from .run_findings import (
     MONITOR_GROUP as MONITOR_GROUP,
-    PART as PART,
+    RUN_RECORDS_PART as RUN_RECORDS_PART,
     make_run_finding as make_run_finding,
-    observe_guarded as observe_guarded,
+    try_read_run_findings as try_read_run_findings,
 )
-from .runner import RunFailed as RunFailed, Runner as Runner
+from .runner import RunFailedError as RunFailedError, Runner as Runner
 from .table_assets import (
     CANDIDATES_IO as CANDIDATES_IO,
     OWNERS as OWNERS,

@@ -36,14 +36,14 @@ from cryptoliq_assets.orchestration.io_managers import CandidateIOManager, Pande
 from cryptoliq_assets.orchestration.progress_logger import PROGRESS_LOGGER, progress_logger
 from cryptoliq_assets.orchestration.resources import RunLock
 from cryptoliq_assets.orchestration.rollback_job import rollback_job
-from cryptoliq_assets.orchestration.run_findings import CHOSEN_ASSETS, watched_checks
+from cryptoliq_assets.orchestration.run_findings import ADHOC_JOB, watched_checks
 from cryptoliq_assets.orchestration.sensors import (
-    champion_keeper,
+    champion_sensor,
     daily_monitor,
     failed_checks_sensor,
+    health_sensor,
     raw_files_sensor,
     run_failures_sensor,
-    watch_sensor,
     weekly_train,
 )
 from cryptoliq_assets.orchestration.table_assets import CANDIDATES_IO, TABLES_IO
@@ -77,7 +77,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *prediction_checks(settings),
     ]
     rollback = rollback_job(settings)
-    watched_jobs = [*(job.name for job in jobs.ALL_JOBS), rollback.name, CHOSEN_ASSETS]
+    watched_jobs = [*(job.name for job in jobs.ALL_JOBS), rollback.name, ADHOC_JOB]
     watched = watched_checks(assets, checks)
     alerts = alert_assets(settings, after=[made.key for made in reports], jobs=watched_jobs, checks=watched)
     return dg.Definitions(
@@ -86,8 +86,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         jobs=[*jobs.ALL_JOBS, rollback],
         sensors=[
             raw_files_sensor(settings, jobs.refresh),
-            champion_keeper(settings, jobs.train, jobs.forecast),
-            watch_sensor(settings, jobs.monitor, jobs=watched_jobs),
+            champion_sensor(settings, jobs.train, jobs.forecast),
+            health_sensor(settings, jobs.monitor, jobs=watched_jobs),
             run_failures_sensor(settings),
             failed_checks_sensor(settings, checks=watched),
         ],

@@ -17,7 +17,7 @@ MONITOR_JOB = "monitor"
 FETCH_JOB = "fetch_snapshot"
 VERIFY_JOB = "verify"
 # On a run that failed because what was asked for is not possible: a mistake of the person who asked, and no incident.
-REFUSED_TAG = "cryptoliq/refused"
+REJECTED_TAG = "cryptoliq/refused"
 
 _PREPROCESSED = ["cleaned_snapshots", "engineered_features", "labels"]
 _TABLES = ["raw_snapshots", *_PREPROCESSED]

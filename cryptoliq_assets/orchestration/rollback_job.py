@@ -5,7 +5,7 @@ import datetime as dt
 import dagster as dg
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.orchestration.jobs import REFUSED_TAG, ROLLBACK_JOB
+from cryptoliq_assets.orchestration.jobs import REJECTED_TAG, ROLLBACK_JOB
 from cryptoliq_assets.orchestration.resources import RunLock
 
 ROLLBACK_OP = "roll_back"
@@ -31,7 +31,7 @@ def rollback_job(settings: Settings) -> dg.JobDefinition:
             metadata = store.rollback(config.to or None, at=dt.datetime.now(dt.UTC), reason=config.reason or None)
         except ModelRejectedError as error:
             # Nothing was changed, and whoever asked sees why: no incident comes of it.
-            context.instance.add_run_tags(context.run_id, {REFUSED_TAG: "yes"})
+            context.instance.add_run_tags(context.run_id, {REJECTED_TAG: "yes"})
             raise dg.Failure(f"{error.reason}; {before or 'no model'} stays", allow_retries=False) from error
         publish_card(settings.reports_dir, metadata["version"])
         context.log.info(f"rolled back from {before} to {metadata['version']}")

@@ -14,7 +14,7 @@ import dagster as dg
 from cryptoliq_assets.core import months_between
 from cryptoliq_assets.monitoring import FAIL, OK, WARN, Finding, make_failure_finding, make_success_finding
 from cryptoliq_assets.monitoring.alerting import AlertState
-from cryptoliq_assets.orchestration.jobs import REFUSED_TAG
+from cryptoliq_assets.orchestration.jobs import REJECTED_TAG
 from cryptoliq_assets.orchestration.table_assets import RANGE_END_TAG, RANGE_START_TAG
 from cryptoliq_assets.orchestration.table_checks import RESTATES
 
@@ -22,13 +22,13 @@ MONITOR_GROUP = "monitor"
 # Checks of the newest snapshot, whatever months their run was of.
 _OF_THE_NEWEST = {"newest_snapshot_forecast"}
 # Runs that somebody started of chosen assets, or a backfill.
-CHOSEN_ASSETS = "__ASSET_JOB"
+ADHOC_JOB = "__ASSET_JOB"
 _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 _PARTITION_TAG = "dagster/partition"
 # Evaluations of one check between two looks: far fewer, even while twelve years of months are made.
 _MOST_EVALUATIONS = 100
 # The part of the monitor that reads Dagster's records.
-PART = "Dagster's runs and checks"
+RUN_RECORDS_PART = "Dagster's runs and checks"
 # Runs of a job looked through for one that was not refused.
 _MOST_REFUSED = 20
 # Stands for all months, or for what has none.
@@ -53,7 +53,7 @@ def watched_checks(
     return [spec.key for spec in declared if spec.asset_key not in monitor and not spec.metadata.get(RESTATES)]
 
 
-def observe(
+def read_run_findings(
     instance: dg.DagsterInstance, *, jobs: Iterable[str], checks: list[dg.AssetCheckKey], state: AlertState
 ) -> RunFindings:
     """What is new since `state` of the last finished run of each job and of each check; cheap where nothing is."""
@@ -62,20 +62,22 @@ def observe(
     return RunFindings([*runs, *found.findings], found.checks)
 
 
-def observe_guarded(
+def try_read_run_findings(
     instance: dg.DagsterInstance, *, jobs: Iterable[str], checks: list[dg.AssetCheckKey], state: AlertState
 ) -> tuple[RunFindings, list[Finding]]:
     """The same, with `monitor_broken` of it: where the instance cannot be read, nothing is new of runs and checks."""
     try:
-        return observe(instance, jobs=jobs, checks=checks, state=state), [make_success_finding(PART)]
+        return read_run_findings(instance, jobs=jobs, checks=checks, state=state), [
+            make_success_finding(RUN_RECORDS_PART)
+        ]
     except Exception as error:  # All else is evaluated and delivered; the finding says what failed.
-        return RunFindings(), [make_failure_finding(PART, error)]
+        return RunFindings(), [make_failure_finding(RUN_RECORDS_PART, error)]
 
 
 def make_run_finding(instance: dg.DagsterInstance, run: dg.DagsterRun, *, at: float | None) -> Finding:
     """What a finished run says of its job; at: when it ended, in seconds since 1970."""
     since = dt.datetime.fromtimestamp(at, dt.UTC).isoformat(timespec="seconds") if at else None
-    where = "runs of chosen assets" if run.job_name == CHOSEN_ASSETS else run.job_name
+    where = "runs of chosen assets" if run.job_name == ADHOC_JOB else run.job_name
     figures = {"run_id": run.run_id}
     if run.status == dg.DagsterRunStatus.SUCCESS:
         return Finding("run_failed", OK, where, f"run {run.run_id[:8]} succeeded", since, figures)
@@ -89,11 +91,11 @@ def make_run_finding(instance: dg.DagsterInstance, run: dg.DagsterRun, *, at: fl
 def _make_job_finding(instance: dg.DagsterInstance, job: str, state: AlertState) -> Finding | None:
     """None where no run of the job has finished, or the last one was seen before. Runs that were refused say nothing of it."""
     records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_FINISHED), limit=_MOST_REFUSED)
-    records = [record for record in records if REFUSED_TAG not in record.dagster_run.tags]
+    records = [record for record in records if REJECTED_TAG not in record.dagster_run.tags]
     if not records:
         return None
     run = records[0].dagster_run
-    seen = state.seen.get(f"run_failed/{'runs of chosen assets' if job == CHOSEN_ASSETS else job}")
+    seen = state.seen.get(f"run_failed/{'runs of chosen assets' if job == ADHOC_JOB else job}")
     if seen and seen.figures.get("run_id") == run.run_id:
         return None
     return make_run_finding(instance, run, at=records[0].end_time)

@@ -53,7 +53,7 @@ from cryptoliq_assets.storage import TableStore
 _INSTANCE_SECONDS = 60.0
 
 
-class RunFailed(RuntimeError):
+class RunFailedError(RuntimeError):
     """A run failed; the message names step and reason."""
 
 
@@ -62,9 +62,9 @@ class Runner:
     """One home: its instance, its jobs, and what there is to do."""
 
     settings: Settings
-    say: Callable[[str, int], None] = lambda message, level: None
-    step: Callable[[str], None] = lambda name: None
-    passed_over: dict[str, str] = field(default_factory=dict)
+    on_message: Callable[[str, int], None] = lambda message, level: None
+    on_step: Callable[[str], None] = lambda name: None
+    skipped_files: dict[str, str] = field(default_factory=dict)
     # All runs of a runner are one command's.
     command: str = field(default_factory=lambda: str(uuid.uuid4()))
     _held_open: list[sqlite3.Connection] = field(default_factory=list, repr=False)
@@ -92,26 +92,26 @@ class Runner:
     def catalogue(self) -> Catalog:
         return open_catalog(self.settings)
 
-    def look(self) -> int:
+    def register_files(self) -> int:
         """Enter what lies in the drop folder into the catalogue; returns how many versions are new."""
         look = list_folder(self.settings.raw_dir)
-        self.passed_over = look.passed_over
+        self.skipped_files = look.passed_over
         unknown = unknown_files(look, self.catalogue)
         if not unknown:
             return 0
         registered = register(unknown, self.settings, catalogue=self.catalogue, now=dt.datetime.now(dt.UTC))
-        self.passed_over |= registered.unread
+        self.skipped_files |= registered.unread
         return registered.new
 
     def plan(self) -> Plan:
         today = dt.datetime.now(dt.UTC).date()
         return make_plan(self.settings, self.catalogue, store=self.store, today=today)
 
-    def waiting(self) -> list[int]:
+    def waiting_arrivals(self) -> list[int]:
         """Arrivals that wait to be taken in."""
         return [file.arrival for file in self.catalogue.files(states=["waiting"])]
 
-    def refused(self, arrivals: list[int]) -> list[CatalogEntry]:
+    def rejected_files(self, arrivals: list[int]) -> list[CatalogEntry]:
         """Those of these arrivals that were refused."""
         return [file for file in self.catalogue.files(states=["refused"]) if file.arrival in set(arrivals)]
 
@@ -120,38 +120,38 @@ class Runner:
         return training_due(self.settings, self.store, provisional_too=True)
 
     def require_champion(self) -> None:
-        """RunFailed, saying what to do, when there is no champion yet, or none that may forecast these tables."""
+        """RunFailedError, saying what to do, when there is no champion yet, or none that may forecast these tables."""
         if store_of(self.settings).current_version() is None:
-            raise RunFailed("there is no champion yet: `cryptoliq train` makes one from the labelled months")
+            raise RunFailedError("there is no champion yet: `cryptoliq train` makes one from the labelled months")
         other, newest = mismatch(self.settings), newest_date(self.store)
         if other:
-            raise RunFailed(f"nothing is forecast: {other}; `cryptoliq materialize` trains one of that task")
+            raise RunFailedError(f"nothing is forecast: {other}; `cryptoliq materialize` trains one of that task")
         stale = stale_features(self.store, f"{newest:%Y-%m}") if newest else None
         if stale:
-            raise RunFailed(f"nothing is forecast: {stale}")
+            raise RunFailedError(f"nothing is forecast: {stale}")
 
     def refresh(self, ranges: list[tuple[str, str]], *, job: str = REFRESH_JOB) -> None:
-        """Run a monthly job over each range; RunFailed stops at the first that fails."""
+        """Run a monthly job over each range; RunFailedError stops at the first that fails."""
         newest = max([*self.store.months("raw_snapshots"), *(last for _, last in ranges)], default="")
         for first, last in ranges:
             tags = month_range_tags(first, last, self.settings)
             self.run(job, tags=tags, assets=selection_of(job, last, newest))
 
     def train(self) -> None:
-        """Run the training; RunFailed, before anything runs, where there is nothing to train on."""
+        """Run the training; RunFailedError, before anything runs, where there is nothing to train on."""
         needed = days_needed(self.settings, self.store)
         if needed:
-            raise RunFailed(f"nothing can be trained yet: {needed}")
+            raise RunFailedError(f"nothing can be trained yet: {needed}")
         self.run(TRAIN_JOB)
 
     def rollback(self, to: str | None, *, reason: str | None = None) -> None:
         """Make an earlier champion current again: `to`, else the newest sound one before the current; `reason` is for the
-        ledger. RunFailed, before anything runs, where there is no such version or it does not load."""
+        ledger. RunFailedError, before anything runs, where there is no such version or it does not load."""
         store = store_of(self.settings)
         try:
             store.rollback_target(to)
         except ModelRejectedError as error:
-            raise RunFailed(f"{error.reason}; {store.current_version() or 'no model'} stays") from error
+            raise RunFailedError(f"{error.reason}; {store.current_version() or 'no model'} stays") from error
         said = {name: value for name, value in (("to", to), ("reason", reason)) if value}
         self.run(ROLLBACK_JOB, ops={ROLLBACK_OP: {"config": said}})
 
@@ -167,7 +167,7 @@ class Runner:
         """Look at everything, and raise alarms of what is not well."""
         self.run(MONITOR_JOB)
 
-    def chosen_ranges(self, first: str | None, last: str | None) -> list[tuple[str, str]]:
+    def month_ranges(self, first: str | None, last: str | None) -> list[tuple[str, str]]:
         """Ranges that cover the months first…last, the ends defaulting to what the tables have."""
         there = self.store.months("raw_snapshots")
         plan = self.plan()
@@ -188,10 +188,10 @@ class Runner:
         assets: list[dg.AssetKey] | None = None,
     ) -> None:
         """Run a job in this process, `ops` being its configuration, all of it or only some assets with their checks;
-        RunFailed names the step and the reason."""
+        RunFailedError names the step and the reason."""
         with database_answers():
             fail_dead_runs(self.instance, self.settings.lock_path)
-        show_progress(self.step, self.say)
+        show_progress(self.on_step, self.on_message)
         run_id = str(uuid.uuid4())
         mark_run_alive(self.settings.lock_path, run_id)
         try:
@@ -208,7 +208,7 @@ class Runner:
         finally:
             release_run(self.settings.lock_path, run_id)
         if not result.success:
-            raise RunFailed(_why(job, result))
+            raise RunFailedError(_why(job, result))
 
 
 def _held_open(folder: Path) -> list[sqlite3.Connection]:

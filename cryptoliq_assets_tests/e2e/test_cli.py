@@ -391,7 +391,7 @@ def test_materialize_has_made_every_stage(read_only):
 def test_materialize_again_finds_nothing_new_and_changes_no_file(run, trained_home, tmp_path):
     home = trained_home.copy_to(tmp_path / "home")
     # Copies have times of change of their own: the first look notes them.
-    assert Runner(make_settings(home_dir=home)).look() == 0
+    assert Runner(make_settings(home_dir=home)).register_files() == 0
     before = files_below(home / "data") | files_below(home / "models")
     told = run("materialize", home=home)
     assert told.code == 0

@@ -20,7 +20,7 @@ from cryptoliq_assets.ingestion.landing.catalog import Catalog
 from cryptoliq_assets.ingestion.landing.refresh_plan import make_plan
 from cryptoliq_assets.orchestration import jobs
 from cryptoliq_assets.orchestration.definitions import build_definitions
-from cryptoliq_assets.orchestration.sensors.champion import champion_keeper
+from cryptoliq_assets.orchestration.sensors.champion import champion_sensor
 from cryptoliq_assets.orchestration.sensors.raw_files import IN_FLIGHT, PLAN_TAG, raw_files_sensor
 from cryptoliq_assets.orchestration.table_assets import RANGE_END_TAG, RANGE_START_TAG
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES
@@ -81,7 +81,7 @@ def raw_files(settings: Settings, instance: dg.DagsterInstance) -> Daemon:
 
 @pytest.fixture
 def keeper(settings: Settings, instance: dg.DagsterInstance) -> Daemon:
-    return Daemon(settings, instance, champion_keeper(settings, jobs.train, jobs.forecast))
+    return Daemon(settings, instance, champion_sensor(settings, jobs.train, jobs.forecast))
 
 
 def drop(settings: Settings, day: str, *, price: str = "40000") -> Path:
@@ -313,17 +313,17 @@ def test_where_no_stored_model_loads_train_is_asked_for_again_on_the_same_tables
 
 def test_after_a_change_of_task_train_is_asked_for_on_the_same_tables_and_a_forecast_is_not(settings, instance):
     fill_home(settings, list(range(1, 13)))
-    keeper = Daemon(settings, instance, champion_keeper(settings, jobs.train, jobs.forecast))
+    keeper = Daemon(settings, instance, champion_sensor(settings, jobs.train, jobs.forecast))
     (first,) = keeper.tick().run_requests
     store_champion(settings, VERSION)
     assert [request.job_name for request in keeper.tick().run_requests] == ["forecast"]
     changed = settings.model_copy(update={"horizon_days": 2})
-    keeper = Daemon(changed, instance, champion_keeper(changed, jobs.train, jobs.forecast))
+    keeper = Daemon(changed, instance, champion_sensor(changed, jobs.train, jobs.forecast))
     (request,) = keeper.tick().run_requests
     assert request.job_name == "train"
     assert request.run_key != first.run_key
     few = changed.with_values(cv={"min_train_dates": 30})
-    keeper = Daemon(few, instance, champion_keeper(few, jobs.train, jobs.forecast))
+    keeper = Daemon(few, instance, champion_sensor(few, jobs.train, jobs.forecast))
     assert keeper.tick().skip_message.startswith(f"{VERSION} forecasts kyle_obizhaeva 1 day(s) ahead, the settings ask")
 
 

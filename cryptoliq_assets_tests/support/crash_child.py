@@ -21,7 +21,7 @@ import cryptoliq_assets.features.engineering
 from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.ingestion.landing.catalog import Catalog
-from cryptoliq_assets.orchestration.runner import RunFailed, Runner
+from cryptoliq_assets.orchestration.runner import RunFailedError, Runner
 from cryptoliq_assets_tests.support.markets import Home
 
 OPTIONS = {"storage__first_month": "2021-11", "backfill__max_months_per_run": 24}
@@ -80,7 +80,7 @@ def take_in(order: dict[str, Any]) -> dict[str, Any]:
     try:
         if order["by"] == "runner":
             runner = Runner(home.settings)
-            runner.look()
+            runner.register_files()
             runner.refresh(runner.plan().ranges)
         elif order["by"] in ("train", "forecast"):
             os.environ["CRYPTOLIQ_CV__N_SPLITS"] = "2"
@@ -95,7 +95,7 @@ def take_in(order: dict[str, Any]) -> dict[str, Any]:
                 cli.main(["--home", order["home"], "ingest"])
         else:
             home.bring_up_to_date()
-    except (OSError, RunFailed, sqlite3.Error) as error:
+    except (OSError, RunFailedError, sqlite3.Error) as error:
         return {"points": points.count, "error": f"{type(error).__name__}: {error}"}
     return {"points": points.count, "error": None}
 

@@ -109,7 +109,7 @@ def demo(settings: Settings) -> None:
         if history:
             console.print(f"{len(history)} days of history arrive at once")
             write_snapshots(market, settings.raw_dir, dates=history)
-        runner.look()
+        runner.register_files()
         runner.refresh(runner.plan().ranges)
         if runner.training_due():
             runner.train()
@@ -118,7 +118,7 @@ def demo(settings: Settings) -> None:
         for number, date in enumerate(live, start=1):
             console.print(f"{date}: day {number} of {len(live)} arrives")
             write_snapshots(market, settings.raw_dir, dates=[date])
-            runner.look()
+            runner.register_files()
             runner.refresh(runner.plan().ranges)
         runner.monitor()
     if not fresh:

@@ -65,14 +65,14 @@ def list_models(settings: Settings) -> None:
 def rollback(settings: Settings, to: str | None, reason: str | None) -> None:
     """Make an earlier version current again; forecasts and services use it from their next look on."""
     from cryptoliq_assets.modeling.registry import store_of
-    from cryptoliq_assets.orchestration import RunFailed
+    from cryptoliq_assets.orchestration import RunFailedError
 
     store = store_of(settings)
     before = store.current_version()
     try:
         with running(settings) as runner:
             runner.rollback(to, reason=reason)
-    except RunFailed as error:
+    except RunFailedError as error:
         exit_with(print_error(error))
     console.print(f"{before} → {store.current_version()}: recorded in {store.ledger.path}", soft_wrap=True)
     console.print("forecasts by it: `cryptoliq forecast`")

@@ -48,14 +48,14 @@ def _raise_without_run(settings: Settings, error: Exception) -> Finding:
     as that of a part of the monitor. Returns the latter finding."""
     from cryptoliq_assets.monitoring import collect_findings, make_failure_finding
     from cryptoliq_assets.monitoring.alerting import update_incidents
-    from cryptoliq_assets.orchestration import MONITOR_JOB, PART, RunFailed
+    from cryptoliq_assets.orchestration import MONITOR_JOB, RUN_RECORDS_PART, RunFailedError
 
     now = dt.datetime.now(dt.UTC)
-    if isinstance(error, RunFailed):
+    if isinstance(error, RunFailedError):
         failed = Finding("run_failed", FAIL, MONITOR_JOB, str(error), now.isoformat(timespec="seconds"))
         update_incidents(settings, collect_findings(settings, now), now, noted=[failed])
     else:
-        failed = make_failure_finding(PART, error)
+        failed = make_failure_finding(RUN_RECORDS_PART, error)
         update_incidents(settings, [*collect_findings(settings, now), failed], now)
     return failed
 

@@ -135,8 +135,8 @@ def materialize(settings: Settings, first: str | None, last: str | None, retrain
     Without a range, the months that need it; with --from or --to, those months whether they need it or not.
     """
     with running(settings) as runner:
-        runner.look()
-        waiting = runner.waiting()
+        runner.register_files()
+        waiting = runner.waiting_arrivals()
         ranges = _chosen(runner, first, last)
         runner.refresh(ranges)
         code = _tell_blocked(runner)
@@ -145,7 +145,7 @@ def materialize(settings: Settings, first: str | None, last: str | None, retrain
             runner.train()
         runner.forecast()
         code = max(code, _tell_refused(runner, waiting))
-        left = runner.waiting()
+        left = runner.waiting_arrivals()
         done = _months(runner, ranges)
     console.print(f"{done} refreshed" if ranges else _nothing_new(settings))
     if left:
@@ -160,14 +160,14 @@ def _chosen(runner: Runner, first: str | None, last: str | None) -> list[tuple[s
     if not first and not last:
         return runner.plan().ranges
     try:
-        return runner.chosen_ranges(first, last)
+        return runner.month_ranges(first, last)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 
 
 def _ingest_folder(runner: Runner, source: Path, archive: Path | None) -> int:
     settings, code = runner.settings, 0
-    runner.look()
+    runner.register_files()
     if name_conflicts(source, runner.catalogue):
         code = _ingest(runner)
     brought = import_files(source, settings, runner.catalogue)
@@ -181,8 +181,8 @@ def _ingest_folder(runner: Runner, source: Path, archive: Path | None) -> int:
 
 
 def _ingest(runner: Runner) -> int:
-    runner.look()
-    waiting = runner.waiting()
+    runner.register_files()
+    waiting = runner.waiting_arrivals()
     plan = runner.plan()
     # Also where nothing waits: a run may have died between the catalogue and the tables.
     runner.refresh(plan.raw_ranges, job=INGEST_JOB)
@@ -198,8 +198,8 @@ def _ingest(runner: Runner) -> int:
 
 def _tell_refused(runner: Runner, waiting: list[int]) -> int:
     """Name the files that were refused or passed over just now, and why; 1 when there are any."""
-    refused = runner.refused(waiting)
-    reasons = {file.name: file.reason for file in refused} | runner.passed_over
+    refused = runner.rejected_files(waiting)
+    reasons = {file.name: file.reason for file in refused} | runner.skipped_files
     for name, reason in reasons.items():
         print_line(("refused", "yellow"), f" {name}: {reason}")
     folder = runner.settings.validation_dir

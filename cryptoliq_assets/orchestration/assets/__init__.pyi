@@ -1,5 +1,5 @@
 from .accuracy import accuracy_assets as accuracy_assets
-from .alerts import alert_assets as alert_assets, tell as tell
+from .alerts import alert_assets as alert_assets, log_alerts as log_alerts
 from .cleaned import cleaned_assets as cleaned_assets
 from .drift import drift_assets as drift_assets
 from .features import feature_assets as feature_assets

@@ -10,7 +10,7 @@ import pandas as pd
 from cryptoliq_assets.core import Settings, markdown_table
 from cryptoliq_assets.monitoring import FAIL, OK, WARN, Finding, collect_findings
 from cryptoliq_assets.monitoring.alerting import AlertRun, Incident, read_state, update_incidents
-from cryptoliq_assets.orchestration import MONITOR_GROUP, MONITOR_JOB, OWNERS, observe_guarded
+from cryptoliq_assets.orchestration import MONITOR_GROUP, MONITOR_JOB, OWNERS, try_read_run_findings
 from cryptoliq_assets.orchestration.resources import RunLock
 
 
@@ -33,11 +33,11 @@ def alert_assets(
         An incident is told when it opens, when it grows worse, once a day while it stays, and when it has recovered.
         """
         now = dt.datetime.now(dt.UTC)
-        seen, problems = observe_guarded(context.instance, jobs=jobs, checks=checks, state=read_state(settings))
+        seen, problems = try_read_run_findings(context.instance, jobs=jobs, checks=checks, state=read_state(settings))
         findings = [*collect_findings(settings, now), *problems]
         noted = [*seen.findings, *_reached(context.run)]
         look = update_incidents(settings, findings, now, noted=noted, checks=seen.checks)
-        tell(context.log, look)
+        log_alerts(context.log, look)
         levels = [finding.level for finding in findings]
         return dg.MaterializeResult(
             metadata={
@@ -60,7 +60,7 @@ def _reached(run: dg.DagsterRun) -> list[Finding]:
     return [Finding("run_failed", OK, MONITOR_JOB, what, figures={"run_id": run.run_id})]
 
 
-def tell(log: logging.Logger, look: AlertRun) -> None:
+def log_alerts(log: logging.Logger, look: AlertRun) -> None:
     """Say in a run's or a sensor's log what was told, and what could not be."""
     for notice in look.notices:
         log.info(f"{notice.subject}: {notice.what}")

@@ -5,7 +5,7 @@ import pandas as pd
 
 from cryptoliq_assets.core import Settings, first_day, last_day
 from cryptoliq_assets.orchestration import Finding, TableCheck, build_table_checks
-from cryptoliq_assets.orchestration.checks.daily_shares import USUAL_DAYS, judge_share, read_daily_shares
+from cryptoliq_assets.orchestration.checks.daily_fractions import USUAL_DAYS, find_unusual_days, read_daily_fractions
 from cryptoliq_assets.storage import TableStore
 
 _LISTED = 62
@@ -44,10 +44,10 @@ def _share(name: str, settings: Settings, store: TableStore, months: list[str]) 
     if not months:
         return Finding(True, {"count": 0})
     flags = {"any": ["filled_forward", "filled_backward"], "outlier": ["outlier"]}
-    shares = read_daily_shares(store, "cleaned_snapshots", months, flags)
+    shares = read_daily_fractions(store, "cleaned_snapshots", months, flags)
     # The row of an outlier is filled as well.
     shares = shares.assign(filled=shares["any"] - shares["outlier"])
-    return judge_share(shares, name, months, limit=settings.feed.max_missing_value_increase)
+    return find_unusual_days(shares, name, months, limit=settings.feed.max_missing_value_increase)
 
 
 def missing_days(store: TableStore, months: list[str]) -> Finding:

@@ -5,7 +5,7 @@ import pandas as pd
 
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.orchestration import Finding, TableCheck, build_table_checks
-from cryptoliq_assets.orchestration.checks.daily_shares import USUAL_DAYS, judge_share, read_daily_shares
+from cryptoliq_assets.orchestration.checks.daily_fractions import USUAL_DAYS, find_unusual_days, read_daily_fractions
 from cryptoliq_assets.storage import TableStore
 
 
@@ -32,5 +32,5 @@ def sound_share(settings: Settings, store: TableStore, months: list[str]) -> Fin
     """Days of these months on which fewer rows than usual may train, score a model or serve as a target."""
     if not months:
         return Finding(True, {"count": 0})
-    shares = read_daily_shares(store, "labels", months, {"sound": ["sound"]})
-    return judge_share(shares, "sound", months, limit=settings.feed.max_missing_value_increase, falls=True)
+    shares = read_daily_fractions(store, "labels", months, {"sound": ["sound"]})
+    return find_unusual_days(shares, "sound", months, limit=settings.feed.max_missing_value_increase, falls=True)

@@ -20,7 +20,7 @@ class CandidateIOManager(dg.IOManager):
         self._key = signing_key
 
     @classmethod
-    def of(cls, settings: Settings) -> "CandidateIOManager":
+    def from_settings(cls, settings: Settings) -> "CandidateIOManager":
         key = settings.signing_key.get_secret_value().encode("utf-8") if settings.signing_key else None
         return cls(settings.models_dir / "candidates", signing_key=key)
 

@@ -30,7 +30,7 @@ class PanderaParquetIOManager(dg.ConfigurableIOManager):
     settings: dict[str, Any]
 
     @classmethod
-    def of(cls, settings: Settings) -> "PanderaParquetIOManager":
+    def from_settings(cls, settings: Settings) -> "PanderaParquetIOManager":
         """Configured from settings; resource configuration shows in the UI, so no secret is among it."""
         return cls(settings=settings.open_values())
 

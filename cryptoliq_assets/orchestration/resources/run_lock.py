@@ -30,7 +30,7 @@ class RunLock(dg.ConfigurableResource):
     folders: list[str] = []
 
     @classmethod
-    def of(cls, settings: Settings) -> "RunLock":
+    def from_settings(cls, settings: Settings) -> "RunLock":
         folders = [str(folder) for folder in written_folders(settings)]
         return cls(path=str(settings.lock_path), wait_seconds=settings.run_lock.timeout_seconds, folders=folders)
 

@@ -11,7 +11,7 @@ from cryptoliq_assets.orchestration.sensors.raw_files import FAILED, IN_FLIGHT
 from cryptoliq_assets.storage import TableStore
 
 
-def champion_keeper(settings: Settings, train: AssetJob, forecast: AssetJob) -> dg.SensorDefinition:
+def champion_sensor(settings: Settings, train: AssetJob, forecast: AssetJob) -> dg.SensorDefinition:
     @dg.sensor(
         name="champion_keeper",
         jobs=[train, forecast],

@@ -15,8 +15,8 @@ from cryptoliq_assets.core import Settings
 from cryptoliq_assets.modeling.registry import sha256_of
 from cryptoliq_assets.monitoring import OK, collect_findings, worst_finding_level
 from cryptoliq_assets.monitoring.alerting import AlertRun, read_state, update_incidents
-from cryptoliq_assets.orchestration import REFUSED_TAG, AssetJob, make_run_finding, observe_guarded
-from cryptoliq_assets.orchestration.assets import tell
+from cryptoliq_assets.orchestration import REJECTED_TAG, AssetJob, make_run_finding, try_read_run_findings
+from cryptoliq_assets.orchestration.assets import log_alerts
 from cryptoliq_assets.orchestration.sensors.raw_files import FAILED, IN_FLIGHT
 from cryptoliq_assets.storage import TableStore
 
@@ -27,7 +27,7 @@ _SHOWN_EVERY = dt.timedelta(hours=1)
 _LAST = {"dagster/priority": "-1"}
 
 
-def watch_sensor(settings: Settings, monitor: AssetJob, *, jobs: Sequence[str]) -> dg.SensorDefinition:
+def health_sensor(settings: Settings, monitor: AssetJob, *, jobs: Sequence[str]) -> dg.SensorDefinition:
     @dg.sensor(
         name="watch",
         job=monitor,
@@ -44,10 +44,10 @@ def watch_sensor(settings: Settings, monitor: AssetJob, *, jobs: Sequence[str]) 
 
         now, store = dt.datetime.now(dt.UTC), TableStore(settings)
         cursor = json.loads(context.cursor) if context.cursor else {}
-        seen, problems = observe_guarded(context.instance, jobs=jobs, checks=[], state=read_state(settings))
+        seen, problems = try_read_run_findings(context.instance, jobs=jobs, checks=[], state=read_state(settings))
         findings = [*collect_findings(settings, now, store=store), *problems]
         look = update_incidents(settings, findings, now, noted=seen.findings)
-        tell(context.log, look)
+        log_alerts(context.log, look)
         found = freshness_evaluations(settings, store, now=now)
         due, shown = _to_show(found, cursor.get("shown", {}), now)
         # What lies there at the very first look is the daily run's.
@@ -91,12 +91,12 @@ def run_failures_sensor(settings: Settings) -> dg.SensorDefinition:
     def run_failures(context: dg.RunFailureSensorContext) -> None:
         # The tags of the run as it is stored: it may have been refused after it began.
         stored = context.instance.get_run_by_id(context.dagster_run.run_id) or context.dagster_run
-        if REFUSED_TAG in stored.tags:
+        if REJECTED_TAG in stored.tags:
             context.log.info("the run was refused: whoever asked for it sees why, and nothing was changed")
             return
         now = dt.datetime.now(dt.UTC)
         finding = make_run_finding(context.instance, context.dagster_run, at=now.timestamp())
-        tell(context.log, update_incidents(settings, [], now, noted=[finding]))
+        log_alerts(context.log, update_incidents(settings, [], now, noted=[finding]))
 
     return run_failures
 
@@ -112,11 +112,11 @@ def failed_checks_sensor(settings: Settings, *, checks: list[dg.AssetCheckKey]) 
         ),
     )
     def failed_checks(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        seen, problems = observe_guarded(context.instance, jobs=[], checks=checks, state=read_state(settings))
+        seen, problems = try_read_run_findings(context.instance, jobs=[], checks=checks, state=read_state(settings))
         if not seen.checks and not seen.findings and worst_finding_level(problems) == OK:
             return dg.SkipReason("no check was evaluated since the last look")
         look = update_incidents(settings, problems, dt.datetime.now(dt.UTC), noted=seen.findings, checks=seen.checks)
-        tell(context.log, look)
+        log_alerts(context.log, look)
         return dg.SkipReason(f"read the evaluations of {len(seen.checks)} check(s); {_summary(look)}")
 
     return failed_checks

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cryptoliq_assets.core.home import prepare_home
-from cryptoliq_assets.orchestration.runner import RunFailed, Runner
+from cryptoliq_assets.orchestration.runner import RunFailedError, Runner
 from cryptoliq_assets_tests.support import coingecko_api as gecko
 from cryptoliq_assets_tests.support.coingecko_api import Fault, Service, coin, fetching, serving
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -139,10 +139,10 @@ def test_the_fetch_job_writes_the_file_and_a_failed_one_fails_in_words(tmp_path,
     settings = fetching(tmp_path, service, coingecko__top_n=30, coingecko__backoff_seconds=0.05)
     runner = Runner(settings)
     service.faults = [("markets", Fault(403, b"Forbidden"))]
-    with pytest.raises(RunFailed, match="refuses this client"):
+    with pytest.raises(RunFailedError, match="refuses this client"):
         runner.run("fetch_snapshot")
     assert not list(settings.raw_dir.glob("*.csv"))
     runner.run("fetch_snapshot")
     assert len(list(settings.raw_dir.glob("coingecko_*.csv"))) == 1
-    runner.look()
-    assert len(runner.waiting()) == 1
+    runner.register_files()
+    assert len(runner.waiting_arrivals()) == 1

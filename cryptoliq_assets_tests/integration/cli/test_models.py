@@ -24,8 +24,8 @@ from cryptoliq_assets.orchestration.definitions import build_definitions
 from cryptoliq_assets.orchestration.jobs import FORECAST_JOB
 from cryptoliq_assets.orchestration.resources.run_lock import home_lock
 from cryptoliq_assets.orchestration.rollback_job import ROLLBACK_OP
-from cryptoliq_assets.orchestration.run_findings import RunFindings, observe
-from cryptoliq_assets.orchestration.runner import RunFailed, Runner
+from cryptoliq_assets.orchestration.run_findings import RunFindings, read_run_findings
+from cryptoliq_assets.orchestration.runner import RunFailedError, Runner
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -126,7 +126,7 @@ def test_a_rollback_to_what_is_not_there_by_the_launchpad_fails_and_opens_no_inc
         config = {"ops": {ROLLBACK_OP: {"config": {"to": to}}}}
         result = job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
         assert result.success == (to in versions(home))
-        found = observe(instance, jobs=["rollback"], checks=[], state=read_state(home))
+        found = read_run_findings(instance, jobs=["rollback"], checks=[], state=read_state(home))
         update_incidents(home, [], dt.datetime.now(dt.UTC), noted=found.findings)
         return found
 
@@ -238,7 +238,7 @@ def test_forecasts_are_made_by_the_model_before_a_broken_one_and_say_so(home, pa
     newest, before = versions(home)
     break_current(home, part)
     said: list[str] = []
-    runner = Runner(home, say=lambda message, level: said.append(f"{level} {message}"))
+    runner = Runner(home, on_message=lambda message, level: said.append(f"{level} {message}"))
     # The one that takes its place has forecast that day already: nothing is due, however often it is asked.
     assert forecasts_due(home, TableStore(home)) is None
     runner.refresh([("2025-07", "2025-07")], job=FORECAST_JOB)
@@ -266,7 +266,7 @@ def test_without_any_sound_model_forecasts_fail_with_all_the_reasons(home):
     with pytest.raises(ModelRejectedError) as refused:
         load_champion(home)
     assert refused.value.reason.count("truncated, swapped or tampered with") == 2
-    with pytest.raises(RunFailed, match="truncated, swapped or tampered with"):
+    with pytest.raises(RunFailedError, match="truncated, swapped or tampered with"):
         Runner(home).forecast()
 
 

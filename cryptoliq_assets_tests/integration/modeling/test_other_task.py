@@ -12,7 +12,7 @@ from cryptoliq_assets.modeling.registry.candidates import load_candidate
 from cryptoliq_assets.modeling.registry.model_registry import store_of
 from cryptoliq_assets.modeling.training import load_champion_status, rank_candidates, training_rows
 from cryptoliq_assets.orchestration.jobs import FORECAST_JOB
-from cryptoliq_assets.orchestration.runner import RunFailed, Runner
+from cryptoliq_assets.orchestration.runner import RunFailedError, Runner
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -27,7 +27,9 @@ def home(trained_home, tmp_path) -> Settings:
 def runner_of(settings: Settings) -> tuple[Runner, list[str]]:
     """A runner, and the warnings that it will say."""
     warnings: list[str] = []
-    said = Runner(settings, say=lambda message, level: warnings.append(message) if level >= logging.WARNING else None)
+    said = Runner(
+        settings, on_message=lambda message, level: warnings.append(message) if level >= logging.WARNING else None
+    )
     return said, warnings
 
 
@@ -43,7 +45,7 @@ def test_after_a_change_of_task_nothing_is_forecast_until_a_champion_of_it_is_tr
     runner.refresh(runner.plan().ranges)
     assert f"nothing is forecast: {told}" in " ".join(warnings)
     assert TableStore(home).read("forecasts").equals(before)
-    with pytest.raises(RunFailed, match=r"nothing is forecast: .* the settings ask for"):
+    with pytest.raises(RunFailedError, match=r"nothing is forecast: .* the settings ask for"):
         runner.require_champion()
     assert not runner.forecast()
     assert read_status(changed)["to_do"] == [
@@ -76,7 +78,7 @@ def test_a_champion_is_never_fed_features_of_another_formula(home):
     (warning,) = warnings
     assert "nothing is forecast: engineered_features of 2025-07 are of another formula" in warning
     assert TableStore(home).read("forecasts").equals(before)
-    with pytest.raises(RunFailed, match="of another formula"):
+    with pytest.raises(RunFailedError, match="of another formula"):
         back.require_champion()
 
 

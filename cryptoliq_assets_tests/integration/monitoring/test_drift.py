@@ -220,7 +220,7 @@ def test_a_snapshot_with_a_fault_is_left_out_of_drift(home, trained_home):
     capless = [",".join("0" if n == place else cell for n, cell in enumerate(line.split(","))) for line in text[1:]]
     (home.raw_dir / trained_home.later_files[0].name).write_text("\n".join([text[0], *capless, ""]), encoding="utf-8")
     runner = Runner(home)
-    runner.look()
+    runner.register_files()
     runner.refresh(runner.plan().ranges)
     report = make_drift_report(home, TableStore(home), now=NOW)
     assert [finding.kind for finding in report.findings if finding.level != OK] == ["caps_missing"]

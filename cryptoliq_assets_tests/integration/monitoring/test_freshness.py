@@ -148,7 +148,7 @@ def test_re_making_an_old_month_never_turns_data_age_green(settings):
     ends = today - dt.timedelta(days=40)
     write_snapshots(simulate_market(coins=5, days=35, end=ends, seed=7), settings.raw_dir)
     runner = Runner(settings)
-    runner.look()
+    runner.register_files()
     months = [f"{ends - dt.timedelta(days=back):%Y-%m}" for back in (34, 0)]
     runner.refresh([(months[0], months[1])], job=INGEST_JOB)
     first = evaluations(runner.instance)

@@ -88,7 +88,7 @@ def test_a_file_without_prices_that_the_settings_let_in_is_reported_as_missing_p
     home = home.with_values(ingestion={"max_rejected_fraction": 1.0})
     (home.raw_dir / trained_home.later_files[0].name).write_text("\n".join([text[0], *empty, ""]), encoding="utf-8")
     runner = Runner(home)
-    runner.look()
+    runner.register_files()
     runner.refresh(runner.plan().ranges)
     runner.monitor()
     assert set(failing(home)) == {"prices_missing/raw_snapshots", "data_stale/raw_snapshots"}

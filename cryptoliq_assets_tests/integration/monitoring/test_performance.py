@@ -26,7 +26,7 @@ from cryptoliq_assets.monitoring.performance import (
 )
 from cryptoliq_assets.orchestration import jobs
 from cryptoliq_assets.orchestration.definitions import build_definitions
-from cryptoliq_assets.orchestration.sensors.champion import champion_keeper
+from cryptoliq_assets.orchestration.sensors.champion import champion_sensor
 from cryptoliq_assets.serving.home_views import measure_live_accuracy
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.frames import day, fill_home, store_champion, store_forecast
@@ -255,7 +255,7 @@ def test_a_failing_check_asks_for_training_only_where_the_setting_says_so(tmp_pa
 def test_the_keeper_asks_for_training_once_for_the_same_report_and_again_for_a_later_one(tmp_path):
     settings = make_settings(home_dir=tmp_path, performance__retrain_on_failure=True, cv__min_train_dates=10)
     failing_home(settings)
-    sensor = champion_keeper(settings, jobs.train, jobs.forecast)
+    sensor = champion_sensor(settings, jobs.train, jobs.forecast)
     with dg.instance_for_test() as instance:
 
         def tick() -> dg.RunRequest | None:

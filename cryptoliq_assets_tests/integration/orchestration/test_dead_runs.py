@@ -172,7 +172,7 @@ def runner(tmp_path: Path) -> Runner:
     settings.raw_dir.mkdir(parents=True)
     (settings.raw_dir / file_name(DAY)).write_bytes(snapshot([DAY]))
     runner = Runner(settings)
-    runner.look()
+    runner.register_files()
     return runner
 
 

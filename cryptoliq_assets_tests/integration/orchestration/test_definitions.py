@@ -426,7 +426,7 @@ def test_a_file_whose_unit_was_a_guess_is_named(settings):
     for name, rows in (("coingecko_20250301.csv", sure), ("coingecko_20250302.csv", guess)):
         (settings.raw_dir / name).write_text(f"{header}\n{rows}\n", encoding="utf-8")
     runner = Runner(settings)
-    runner.look()
+    runner.register_files()
     runner.refresh([("2025-03", "2025-03")], job=INGEST_JOB)
     evaluation = newest_evaluation(runner.instance, "raw_snapshots", "unit_found")
     assert not evaluation.passed
@@ -521,7 +521,7 @@ def test_a_run_of_months_before_the_newest_leaves_forecasts_out(tmp_path):
     settings = make_settings(home_dir=tmp_path, backfill__max_months_per_run=2)
     write_snapshots(simulate_market(coins=12, days=130, end=dt.date(2025, 7, 10), seed=3), settings.raw_dir)
     runner = Runner(settings)
-    runner.look()
+    runner.register_files()
     ranges = runner.plan().ranges
     assert len(ranges) > 1
     runner.refresh(ranges)

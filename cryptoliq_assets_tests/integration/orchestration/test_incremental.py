@@ -135,7 +135,7 @@ def test_ranges_cut_into_runs_of_two_months_give_the_tables_of_one_rebuild(
 def run_whole(home: Home) -> None:
     """A look and the refresh runs that it asks for, as `cryptoliq materialize` does them."""
     runner = Runner(home.settings)
-    runner.look()
+    runner.register_files()
     runner.refresh(runner.plan().ranges)
     assert runner.plan().months == []
 

@@ -57,7 +57,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, str]]]:
 def refresh(home: Home, reads: list[list[tuple[str, str]]]) -> list[list[tuple[str, str]]]:
     """What the runs that the plan asks for read, through Dagster."""
     runner = Runner(home.settings)
-    runner.look()
+    runner.register_files()
     ranges = runner.plan().ranges
     reads.clear()
     runner.refresh(ranges)

@@ -58,7 +58,7 @@ class Bench:
         return dg.materialize(
             [raw_snapshots, cleaned_snapshots],
             selection=[cleaned_snapshots if downstream else raw_snapshots],
-            resources={TABLES_IO: PanderaParquetIOManager.of(self.settings)},
+            resources={TABLES_IO: PanderaParquetIOManager.from_settings(self.settings)},
             tags=month_range_tags(first, last or first, self.settings),
             instance=self.instance,
             raise_on_error=False,
@@ -179,7 +179,7 @@ def test_tables_may_lie_in_an_object_store(tmp_path: Path, instance: dg.DagsterI
 
 
 def test_the_resource_shows_no_secret(tmp_path: Path) -> None:
-    manager = PanderaParquetIOManager.of(make_settings(home_dir=tmp_path, signing_key="hush"))
+    manager = PanderaParquetIOManager.from_settings(make_settings(home_dir=tmp_path, signing_key="hush"))
     assert "signing_key" not in manager.settings
     assert manager.store().settings.home_dir == tmp_path
 
@@ -189,7 +189,7 @@ def test_an_asset_without_a_table_is_told_where_to_declare_one(bench: Bench) -> 
     def unheard_of() -> pd.DataFrame:
         return pd.DataFrame()
 
-    resources = {TABLES_IO: PanderaParquetIOManager.of(bench.settings)}
+    resources = {TABLES_IO: PanderaParquetIOManager.from_settings(bench.settings)}
     with pytest.raises(Exception, match=r"unheard_of has no table in schemas/tables\.py"):
         dg.materialize([unheard_of], resources=resources, instance=bench.instance)
 

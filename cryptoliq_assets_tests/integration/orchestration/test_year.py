@@ -45,7 +45,7 @@ def year(real_data: Path):
         for day, rows in panel[HEADER.split(",")].groupby("date"):
             (settings.raw_dir / file_name(day)).write_text(rows.to_csv(index=False), encoding="utf-8")
         runner = Runner(settings)
-        assert runner.look() == 365
+        assert runner.register_files() == 365
         runner.refresh(runner.plan().raw_ranges, job=INGEST_JOB)
         (event,) = runner.instance.fetch_materializations(dg.AssetKey("raw_snapshots"), limit=1).records
         report = json.loads((settings.reports_dir / "data_validation_report.json").read_text(encoding="utf-8"))

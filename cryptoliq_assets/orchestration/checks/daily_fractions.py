@@ -10,13 +10,13 @@ from cryptoliq_assets.storage import TableStore
 # The median of so many days before a day is usual.
 USUAL_DAYS = 30
 # A share of fewer rows says nothing.
-LEAST_ROWS = 10
+MIN_ROWS = 10
 # Standard deviations of a share that are left to chance.
 _DEVIATIONS = 3.0
 _LISTED = 20
 
 
-def read_daily_shares(store: TableStore, table: str, months: list[str], flags: dict[str, list[str]]) -> pd.DataFrame:
+def read_daily_fractions(store: TableStore, table: str, months: list[str], flags: dict[str, list[str]]) -> pd.DataFrame:
     """Share of the rows of each day, by name, that have any of its flag columns; and `rows`. Indexed by date.
 
     The month before the first of `months` is read too, for what is usual.
@@ -29,9 +29,11 @@ def read_daily_shares(store: TableStore, table: str, months: list[str], flags: d
     return by_day.mean().assign(rows=by_day.size())
 
 
-def judge_share(shares: pd.DataFrame, name: str, months: list[str], *, limit: float, falls: bool = False) -> Finding:
+def find_unusual_days(
+    shares: pd.DataFrame, name: str, months: list[str], *, limit: float, falls: bool = False
+) -> Finding:
     """Days of these months on which a share lies more than `limit`, and chance, above (`falls`: below) the days before."""
-    counted = shares[shares["rows"] >= LEAST_ROWS]
+    counted = shares[shares["rows"] >= MIN_ROWS]
     usual = counted[name].rolling(f"{USUAL_DAYS}D", closed="left").median()
     off = (usual - counted[name]) if falls else (counted[name] - usual)
     chance = _DEVIATIONS * np.sqrt(usual * (1.0 - usual) / counted["rows"])
