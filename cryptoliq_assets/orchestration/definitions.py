@@ -98,9 +98,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             fetch_schedule(settings, jobs.fetch),
         ],
         resources={
-            TABLES_IO: PanderaParquetIOManager.of(settings),
-            CANDIDATES_IO: CandidateIOManager.of(settings),
-            "lock": RunLock.of(settings),
+            TABLES_IO: PanderaParquetIOManager.from_settings(settings),
+            CANDIDATES_IO: CandidateIOManager.from_settings(settings),
+            "lock": RunLock.from_settings(settings),
         },
         executor=dg.in_process_executor,
         loggers={"console": dg.colored_console_logger, PROGRESS_LOGGER: progress_logger},
