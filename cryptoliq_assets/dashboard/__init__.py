@@ -1,6 +1,7 @@
-"""The Streamlit app: pages, components, charts, and the sources of their numbers.
+"""The Streamlit dashboard: pages, components, charts, data sources.
 
-The only package that imports Streamlit or Plotly. Numbers are computed in `serving` and below.
+Add pages and their components here; only this package imports Streamlit and Plotly.
+Numbers do not belong here: `serving` and earlier layers compute them.
 """
 
 import lazy_loader

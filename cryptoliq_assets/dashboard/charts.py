@@ -1,33 +1,43 @@
-"""The app's figures: frames and plain values in, Plotly figures out. No Streamlit here.
+"""Figures of the dashboard: frames and plain values in, Plotly figures out.
 
-Names come from files: a figure shows them as they are, never as markup.
+Add a figure that a page shows. Streamlit and the loading of values do not belong here.
+Names come from files: a figure displays them as text, never as markup.
 """
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from cryptoliq_assets.core import COLOURS
+from cryptoliq_assets.dashboard.chart_layout import apply_layout, format_date_axis, format_label, format_tick, log_ticks
 
 BLUE, RED, GREEN = COLOURS[0], COLOURS[1], COLOURS[2]
 _BAND = "rgba(213, 94, 0, 0.15)"
 _GREY = "#888888"
-_LONGEST_NAME = 18
-_BAR = 26
-_SIZES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
-_MOST_TICKS = 6
+_BAR_PIXELS = 26
 
 
-def bars(values: pd.Series, *, title: str, x_title: str, colour: str = BLUE, form: str = "%{x:+.3f}") -> go.Figure:
-    """Horizontal bars by the index's names, the first on top, with their values."""
-    names = [name_shown(name) for name in values.index]
+def draw_bars(values: pd.Series, *, title: str, x_title: str, colour: str = BLUE, form: str = "%{x:+.3f}") -> go.Figure:
+    """Draw horizontal bars with their values, the first on top.
+
+    Args:
+        values: Numbers, indexed by the label of the bar.
+        title: Title of the figure.
+        x_title: Title of the value axis.
+        colour: Colour of the bars.
+        form: Plotly template of a value.
+
+    Returns:
+        The figure.
+    """
+    names = [format_label(name) for name in values.index]
     figure = go.Figure(
         go.Bar(
             x=values.to_numpy(),
-            # Two names may be the same once they are cut.
+            # Positions, because two names may be equal once they are shortened.
             y=list(range(len(values))),
             orientation="h",
             marker_color=colour,
@@ -40,35 +50,43 @@ def bars(values: pd.Series, *, title: str, x_title: str, colour: str = BLUE, for
     )
     figure.update_yaxes(tickvals=list(range(len(values))), ticktext=names, autorange="reversed", automargin=True)
     low, high = min(0.0, values.min()), max(0.0, values.max())
-    # Room for the values beyond the ends of the bars.
+    # Space for the values beyond the ends of the bars.
     room = 0.25 * ((high - low) or 1.0)
     figure.update_xaxes(
         title=x_title, range=[low - room if low < 0 else 0, high + room if high > 0 else 0], nticks=5, zeroline=True
     )
-    return _framed(figure, title, height=110 + _BAR * len(values))
+    return apply_layout(figure, title, height=110 + _BAR_PIXELS * len(values))
 
 
-def against_mean(coins: pd.DataFrame, *, title: str) -> go.Figure:
-    """For each coin its 30-day mean and its forecast, joined by a line. coins: coin, liquidity_score, mean_30d."""
-    places = list(range(len(coins)))
+def draw_forecast_vs_mean(coins: pd.DataFrame, *, title: str) -> go.Figure:
+    """Draw each coin's 30-day mean and forecast, connected by a line.
+
+    Args:
+        coins: One row per coin with coin, liquidity_score (the forecast) and mean_30d.
+        title: Title of the figure.
+
+    Returns:
+        The figure.
+    """
+    positions = list(range(len(coins)))
     names = [escape(str(name)) for name in coins["coin"]]
     figure = go.Figure()
-    ends = zip(places, coins["mean_30d"], coins["liquidity_score"], strict=True)
+    ends = zip(positions, coins["mean_30d"], coins["liquidity_score"], strict=True)
     line = {"color": _GREY, "width": 2}
-    # All at once: added one by one, each would have Plotly look through those before it.
+    # All at once: added one by one, Plotly would search the earlier shapes for each new one.
     figure.update_layout(
         shapes=[
-            {"type": "line", "x0": mean, "x1": score, "y0": place, "y1": place, "line": line}
-            for place, mean, score in ends
+            {"type": "line", "x0": mean, "x1": score, "y0": position, "y1": position, "line": line}
+            for position, mean, score in ends
         ]
     )
     for column, label, colour, symbol in (
-        ("mean_30d", "mean of 30 days", BLUE, "circle-open"),
+        ("mean_30d", "30-day mean", BLUE, "circle-open"),
         ("liquidity_score", "forecast", RED, "circle"),
     ):
         figure.add_scatter(
             x=coins[column],
-            y=places,
+            y=positions,
             mode="markers",
             name=label,
             marker={"color": colour, "symbol": symbol, "size": 10, "line": {"width": 2, "color": colour}},
@@ -76,16 +94,29 @@ def against_mean(coins: pd.DataFrame, *, title: str) -> go.Figure:
             hovertemplate=f"%{{customdata}}, {label}: %{{x:.3f}}<extra></extra>",
         )
     figure.update_yaxes(
-        tickvals=places, ticktext=[name_shown(name) for name in coins["coin"]], autorange="reversed", automargin=True
+        tickvals=positions,
+        ticktext=[format_label(name) for name in coins["coin"]],
+        autorange="reversed",
+        automargin=True,
     )
     figure.update_xaxes(title="liquidity score", nticks=6)
-    return _framed(figure, title, height=140 + _BAR * len(coins), legend=True)
+    return apply_layout(figure, title, height=140 + _BAR_PIXELS * len(coins), legend=True)
 
 
-def spread(
+def draw_histogram(
     scores: pd.Series, *, title: str, mark: float | None = None, band: tuple[float, float] | None = None
 ) -> go.Figure:
-    """How many coins have which score; `mark` and `band` are a forecast of one's own and its interval."""
+    """Draw the distribution of liquidity scores over coins.
+
+    Args:
+        scores: One score per coin.
+        title: Title of the figure.
+        mark: Score of one forecast to mark with a line.
+        band: Lower and upper end of its interval.
+
+    Returns:
+        The figure.
+    """
     figure = go.Figure(
         go.Histogram(x=scores, nbinsx=40, marker_color=BLUE, hovertemplate="%{x}: %{y} coins<extra></extra>")
     )
@@ -96,17 +127,23 @@ def spread(
     figure.update_xaxes(title="liquidity score", nticks=6)
     figure.update_yaxes(title="coins", nticks=5)
     figure.update_layout(bargap=0.05)
-    return _framed(figure, title, height=300)
+    return apply_layout(figure, title, height=300)
 
 
-def coin_history(history: pd.DataFrame, past: pd.DataFrame, ahead: Mapping[str, object] | None) -> go.Figure:
-    """Score by day, what was forecast of those days with its intervals, and the forecast that is still open.
+def draw_coin_history(history: pd.DataFrame, past: pd.DataFrame, ahead: Mapping[str, Any] | None) -> go.Figure:
+    """Draw a coin's daily score, the forecasts of those days with their intervals, and the next forecast.
 
-    history: date, liquidity_score; past: target_date, liquidity_score, lower, upper; ahead: the same of one day.
+    Args:
+        history: One row per day with date and liquidity_score.
+        past: One row per past forecast with target_date, liquidity_score, lower and upper.
+        ahead: The same four values of the next forecast; None without one.
+
+    Returns:
+        The figure.
     """
     figure = go.Figure()
     if len(past):
-        # An interval a day, so that a gap in the forecasts stays a gap.
+        # One bar per day, so that a gap in the forecasts remains a gap.
         figure.add_bar(
             x=past["target_date"],
             y=past["upper"] - past["lower"],
@@ -128,7 +165,7 @@ def coin_history(history: pd.DataFrame, past: pd.DataFrame, ahead: Mapping[str, 
         x=past["target_date"],
         y=past["liquidity_score"],
         mode="markers",
-        name="forecast of that day",
+        name="past forecast",
         marker={"color": RED, "size": 5},
         hovertemplate="%{x|%Y-%m-%d}: forecast %{y:.3f}<extra></extra>",
     )
@@ -149,13 +186,13 @@ def coin_history(history: pd.DataFrame, past: pd.DataFrame, ahead: Mapping[str, 
             marker={"color": RED, "size": 11, "symbol": "diamond"},
             hovertemplate="%{x|%Y-%m-%d}: forecast %{y:.3f}<extra></extra>",
         )
-    _by_day(figure)
+    format_date_axis(figure)
     figure.update_yaxes(title="liquidity score", nticks=6)
     figure.update_layout(bargap=0)
-    return _framed(figure, "", height=420, legend=True)
+    return apply_layout(figure, "", height=420, legend=True)
 
 
-def lines(
+def draw_lines(
     frame: pd.DataFrame,
     columns: Mapping[str, str],
     *,
@@ -164,30 +201,52 @@ def lines(
     logarithmic: bool = False,
     form: str = ".4g",
 ) -> go.Figure:
-    """Columns by the frame's `date`, labelled; a missing day is a gap."""
+    """Draw columns over time; a missing day is a gap.
+
+    Args:
+        frame: One row per day with `date` and the columns.
+        columns: Column to legend label.
+        title: Title of the figure.
+        y_title: Title of the value axis.
+        logarithmic: Whether the value axis is logarithmic.
+        form: Format of a value in the tooltip.
+
+    Returns:
+        The figure.
+    """
     days = frame.set_index(pd.DatetimeIndex(frame["date"])).asfreq("D")
     figure = go.Figure()
     for (column, label), colour in zip(columns.items(), COLOURS, strict=False):
         figure.add_scatter(
             x=days.index,
             y=days[column],
-            # A day between two gaps has no line.
+            # A day between two gaps has no line, only a marker.
             mode="lines+markers",
             name=label,
             line={"color": colour, "width": 2},
             marker={"size": 4},
             hovertemplate=f"%{{x|%Y-%m-%d}}: {label} %{{y:{form}}}<extra></extra>",
         )
-    _by_day(figure)
+    format_date_axis(figure)
     figure.update_yaxes(title=y_title, nticks=5, exponentformat="B")
     if logarithmic:
-        ticks = _log_ticks(frame[list(columns)])
-        figure.update_yaxes(type="log", tickvals=ticks, ticktext=[_short(tick) for tick in ticks])
-    return _framed(figure, title, height=280, legend=len(columns) > 1)
+        ticks = log_ticks(frame[list(columns)])
+        figure.update_yaxes(type="log", tickvals=ticks, ticktext=[format_tick(tick) for tick in ticks])
+    return apply_layout(figure, title, height=280, legend=len(columns) > 1)
 
 
-def columns_by_day(frame: pd.DataFrame, column: str, *, title: str, y_title: str) -> go.Figure:
-    """A column a day; a day without one is a gap."""
+def draw_daily_bars(frame: pd.DataFrame, column: str, *, title: str, y_title: str) -> go.Figure:
+    """Draw one vertical bar per day; a missing day is a gap.
+
+    Args:
+        frame: One row per day with `date` and the column.
+        column: Name of the column.
+        title: Title of the figure.
+        y_title: Title of the value axis, and unit in the tooltip.
+
+    Returns:
+        The figure.
+    """
     figure = go.Figure(
         go.Bar(
             x=pd.DatetimeIndex(frame["date"]),
@@ -196,69 +255,33 @@ def columns_by_day(frame: pd.DataFrame, column: str, *, title: str, y_title: str
             hovertemplate=f"%{{x|%Y-%m-%d}}: %{{y:,}} {y_title}<extra></extra>",
         )
     )
-    _by_day(figure)
+    format_date_axis(figure)
     figure.update_yaxes(title=y_title, nticks=5, tickformat=",")
-    return _framed(figure, title, height=260)
+    return apply_layout(figure, title, height=260)
 
 
-def groups(
+def draw_grouped_bars(
     values: Mapping[str, Sequence[float | None]], labels: Sequence[str], *, title: str, y_title: str
 ) -> go.Figure:
-    """Bars side by side: one colour a label, one group a name."""
+    """Draw bars in groups: one group per name, one colour per label.
+
+    Args:
+        values: Name of the group to one value per label; None is missing.
+        labels: Legend labels.
+        title: Title of the figure.
+        y_title: Title of the value axis.
+
+    Returns:
+        The figure.
+    """
     figure = go.Figure()
-    for place, label in enumerate(labels):
+    for index, label in enumerate(labels):
         figure.add_bar(
-            x=[name_shown(name) for name in values],
-            y=[series[place] for series in values.values()],
+            x=[format_label(name) for name in values],
+            y=[series[index] for series in values.values()],
             name=label,
-            marker_color=COLOURS[place % len(COLOURS)],
+            marker_color=COLOURS[index % len(COLOURS)],
             hovertemplate=f"%{{x}}, {label}: %{{y:.3f}}<extra></extra>",
         )
     figure.update_yaxes(title=y_title, nticks=6)
-    return _framed(figure, title, height=340, legend=True)
-
-
-def name_shown(name: object) -> str:
-    """A name as a label: cut where it is long, and never markup."""
-    whole = str(name)
-    return escape(whole if len(whole) <= _LONGEST_NAME else whole[: _LONGEST_NAME - 1] + "…")
-
-
-def _log_ticks(values: pd.DataFrame) -> list[float]:
-    """Where a logarithmic axis has its numbers: at powers of ten where two of them lie among the values, else at 1, 2 and 5
-    times those. Plotly's own are `2` and `5` between `1B` and `10B`."""
-    known = values.to_numpy(dtype=float)
-    known = known[np.isfinite(known) & (known > 0)]
-    if not len(known):
-        return []
-    low, high = known.min(), known.max()
-    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.floor(np.log10(high)) + 2)
-    within = [power for power in powers if low <= power <= high]
-    if len(within) >= 2:
-        return within[:: 1 + len(within) // _MOST_TICKS]
-    return [step * power for power in powers for step in (1.0, 2.0, 5.0)]
-
-
-def _short(value: float) -> str:
-    """A tick as `20B`."""
-    for size, sign in _SIZES:
-        if value >= size:
-            return f"{value / size:g}{sign}"
-    return f"{value:g}"
-
-
-def _by_day(figure: go.Figure) -> None:
-    figure.update_xaxes(type="date", tickformat="%d %b\n%Y", nticks=6)
-
-
-def _framed(figure: go.Figure, title: str, *, height: int, legend: bool = False) -> go.Figure:
-    figure.update_layout(
-        title={"text": title, "font": {"size": 15}, "y": 1.0, "yref": "container", "yanchor": "top", "pad": {"t": 8}},
-        height=height,
-        margin={"l": 8, "r": 12, "t": (40 if title else 8) + (24 if legend else 0), "b": 8},
-        showlegend=legend,
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom"},
-        hovermode="closest",
-        dragmode=False,
-    )
-    return figure
+    return apply_layout(figure, title, height=340, legend=True)

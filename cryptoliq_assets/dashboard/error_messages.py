@@ -1,4 +1,7 @@
-"""What goes wrong, for a person: a title, what to do about it, and the fields that were refused."""
+"""Errors as the dashboard shows them: a title, what to do, and the rejected fields.
+
+Translate further exceptions of earlier layers here. Texts of a single page belong in the page.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +13,13 @@ from cryptoliq_assets.storage import InvalidTableError
 
 
 class UserFacingError(Exception):
-    """What went wrong, for a person; `fields` are (field, what is wrong with it)."""
+    """An error that the dashboard shows to its user.
+
+    Args:
+        title: What went wrong, in a few words.
+        detail: The reason, or what to do about it.
+        fields: Rejected fields as (field, reason); the field is empty for a reason without a field.
+    """
 
     def __init__(self, title: str, detail: str = "", fields: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(": ".join(part for part in (title, detail) if part))
@@ -19,31 +28,35 @@ class UserFacingError(Exception):
 
 @contextmanager
 def user_facing_errors() -> Iterator[None]:
-    """What a home's tables, models and files refuse, as a Problem."""
+    """Translate exceptions from tables, models and files.
 
+    Raises:
+        UserFacingError: For invalid rows and files, rejected models, damaged tables and unreadable files.
+    """
     from cryptoliq_assets.serving import DateRejectedError, NotReadyError, list_field_errors
     from cryptoliq_assets.serving.csv import InputRejectedError
 
     try:
         yield
     except ValidationError as error:
-        fields = tuple((fault["field"], fault["message"]) for fault in list_field_errors(error))
-        raise UserFacingError("The row is refused", "", fields) from error
+        fields = tuple((problem["field"], problem["message"]) for problem in list_field_errors(error))
+        raise UserFacingError("The row was rejected", "", fields) from error
     except DateRejectedError as error:
-        raise UserFacingError("The row is refused", str(error), (("date", str(error)),)) from error
+        raise UserFacingError("The row was rejected", str(error), (("date", str(error)),)) from error
     except NotReadyError as error:
-        raise UserFacingError("There is nothing to forecast with", str(error)) from error
+        raise UserFacingError("No model is ready to forecast", str(error)) from error
     except ModelRejectedError as error:
         raise UserFacingError(
-            "The model was refused", f"{error.reason}. `cryptoliq models verify` checks each; restore it or roll back."
+            "The model was rejected",
+            f"{error.reason}. Run `cryptoliq models verify` to check each model; restore the model or roll back.",
         ) from error
     except InvalidTableError as error:
         raise UserFacingError(
-            "A table cannot be read", f"{error}\n`cryptoliq materialize` makes stale months anew."
+            "A table cannot be read", f"{error}\nRun `cryptoliq materialize` to recompute stale months."
         ) from error
     except InputRejectedError as error:
-        raise UserFacingError("The file was refused", str(error)) from error
+        raise UserFacingError("The file was rejected", str(error)) from error
     except OSError as error:
-        # One that was not read for what it is says its path itself.
-        where = f": {error.filename}" if error.filename else ""
-        raise UserFacingError("A file cannot be read or written", f"{error.strerror or error}{where}") from error
+        # An error about the content of a file has no filename: its message names the path.
+        path = f": {error.filename}" if error.filename else ""
+        raise UserFacingError("A file cannot be read or written", f"{error.strerror or error}{path}") from error

@@ -1,10 +1,13 @@
-"""The app's entry: `cryptoliq app` runs it under Streamlit. Its pages are in `pages/`, in the order of the menu."""
+"""Entry script of the dashboard, run by Streamlit: page configuration and the menu.
+
+Add a page to the menu here, in menu order; its content belongs in a module of `pages/`.
+"""
 
 from pathlib import Path
 
 import streamlit as st
 
-from cryptoliq_assets.dashboard.components import source, text
+from cryptoliq_assets.dashboard.components import current_source, escape_markdown
 
 _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" width="24" height="24">'
@@ -14,7 +17,8 @@ _PAGES = Path(__file__).parent / "pages"
 
 
 def main() -> None:
-    # Without an icon of its own a page asks the internet for that of the menu.
+    """Configure the window, build the menu and run the selected page."""
+    # Without an own icon the page requests the menu's icon from the internet.
     st.set_page_config(page_title="cryptoliq", page_icon=_ICON, layout="wide")
     menu = st.navigation(
         [
@@ -26,7 +30,7 @@ def main() -> None:
             st.Page(_PAGES / "data_health.py", url_path="health", title="Data health", icon=":material/monitor_heart:"),
         ]
     )
-    st.sidebar.caption(f"cryptoliq shows {text(source().name)}.")
+    st.sidebar.caption(f"Data source: {escape_markdown(current_source().name)}.")
     menu.run()
 
 

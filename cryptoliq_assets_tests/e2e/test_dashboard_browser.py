@@ -1,4 +1,4 @@
-"""`cryptoliq app`, as a process of its own, in a real browser: on a wide screen and on a phone."""
+"""`cryptoliq app` as its own process, in Chromium, with the window of a desktop and of a phone."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this ma
 
 SIZES = {
     "desktop": {"viewport": {"width": 1280, "height": 800}},
-    # The menu folds away by itself only where the browser says that it is a phone's.
+    # The menu collapses automatically only if the browser identifies itself as that of a phone.
     "phone": {
         "viewport": {"width": 390, "height": 844},
         "is_mobile": True,
@@ -29,12 +29,12 @@ SIZES = {
     },
 }
 PAGES = ("Market", "Coin", "What if", "CSV file", "Models", "Data health")
-_PATIENCE = 60.0
+_TIMEOUT_SECONDS = 60.0
 
 
 @contextmanager
 def app(log: Path, **variables: str) -> Iterator[str]:
-    """The app as its user starts it; ends with it."""
+    """Run the app as its users start it; yields its URL, and stops it at the end."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -47,19 +47,19 @@ def app(log: Path, **variables: str) -> Iterator[str]:
             yield url
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(timeout=_PATIENCE)
+            process.wait(timeout=_TIMEOUT_SECONDS)
 
 
 def _wait(url: str, process: subprocess.Popen, log: Path) -> None:
-    until = time.monotonic() + _PATIENCE
-    while time.monotonic() < until:
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
         try:
             with urllib.request.urlopen(url, timeout=1):
                 return
         except OSError:
             time.sleep(0.1)
-    raise AssertionError(f"{url} does not answer:\n{log.read_text()}")
+    raise AssertionError(f"{url} does not respond:\n{log.read_text()}")
 
 
 @pytest.fixture(scope="module")
@@ -80,30 +80,30 @@ def browser():
 
 @pytest.fixture(params=list(SIZES))
 def page(request, browser) -> Iterator[Page]:
-    """A window of one of the sizes; at its end nothing was wrong in it, and it has asked nobody but the app."""
+    """Open a window of each size; at the end assert that it had no errors and sent requests only to the app."""
     context = browser.new_context(**SIZES[request.param], accept_downloads=True)
     page = context.new_page()
-    page.set_default_timeout(1000 * _PATIENCE)
-    expect.set_options(timeout=1000 * _PATIENCE)
-    wrong: list[str] = []
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda asked: wrong.append(asked.url) if not _own(asked.url) else None)
+    page.set_default_timeout(1000 * _TIMEOUT_SECONDS)
+    expect.set_options(timeout=1000 * _TIMEOUT_SECONDS)
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: problems.append(request.url) if not _is_local(request.url) else None)
     yield page
     context.close()
-    assert wrong == []
+    assert problems == []
 
 
-def _own(url: str) -> bool:
+def _is_local(url: str) -> bool:
     return url.startswith(("http://127.0.0.1:", "data:", "blob:"))
 
 
 def go_to(page: Page, title: str) -> None:
-    """By the menu, which a phone folds away."""
+    """Open a page by the menu, which is collapsed on a phone."""
     link = page.get_by_test_id("stSidebarNavLink").filter(has_text=title)
-    unfold = page.get_by_test_id("stExpandSidebarButton")
-    if unfold.is_visible():
-        unfold.click()
+    expand = page.get_by_test_id("stExpandSidebarButton")
+    if expand.is_visible():
+        expand.click()
     link.click()
     settle(page, title)
     if page.viewport_size["width"] < 768:
@@ -111,19 +111,20 @@ def go_to(page: Page, title: str) -> None:
 
 
 def settle(page: Page, title: str) -> None:
+    """Wait until the page is rendered."""
     expect(page.get_by_role("heading", level=1, name=title, exact=True)).to_be_visible()
     expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
 
 
-def within_the_window(page: Page) -> None:
-    """Nothing makes the page wider than the window."""
-    wide, window = page.evaluate(
+def check_fits_window(page: Page) -> None:
+    """Assert that the page is not wider than the window."""
+    overflow, window = page.evaluate(
         "() => { const main = document.querySelector('[data-testid=stMain]');"
         " return [Math.max(main.scrollWidth - main.clientWidth, document.documentElement.scrollWidth - innerWidth),"
         " innerWidth] }"
     )
-    assert wide <= 0, f"{wide} px beyond a window of {window}"
+    assert overflow <= 0, f"{overflow} px beyond a window of {window}"
 
 
 def test_every_page_opens_and_fits_the_window(local_app, page):
@@ -132,15 +133,15 @@ def test_every_page_opens_and_fits_the_window(local_app, page):
     charts = {"Market": 4, "Coin": 3, "Models": 1, "Data health": 1}
     for title in PAGES:
         go_to(page, title)
-        # A fault of the data is told in a box of the same kind.
+        # A failed check of the data has an error box as well.
         expect(page.get_by_test_id("stAlertContentError").filter(has_not_text="FAIL:")).to_have_count(0)
         if title in charts:
             expect(page.locator(".js-plotly-plot")).to_have_count(charts[title])
             expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible()
-        within_the_window(page)
+        check_fits_window(page)
 
 
-def test_the_coin_page_draws_its_days_and_the_forecast(local_app, page):
+def test_coin_page_draws_history_and_forecast(local_app, page):
     page.goto(local_app)
     settle(page, "Market")
     go_to(page, "Coin")
@@ -149,28 +150,30 @@ def test_the_coin_page_draws_its_days_and_the_forecast(local_app, page):
     expect(chart.get_by_text("next forecast")).to_be_visible()
     box = chart.bounding_box()
     assert box["width"] > 0.8 * min(page.viewport_size["width"], 900) - 40
-    within_the_window(page)
+    check_fits_window(page)
 
 
-def test_a_csv_file_goes_up_and_comes_down_with_forecasts_and_reasons(local_app, page, trained_home, tmp_path):
-    header, *rows = trained_home.later_files[0].read_text(encoding="utf-8").splitlines()
+def test_csv_file_is_uploaded_and_downloaded_with_forecasts(local_app, page, trained_home, tmp_path):
+    header, *lines = trained_home.later_files[0].read_text(encoding="utf-8").splitlines()
     path = tmp_path / "rows.csv"
-    path.write_text("\n".join([header, *rows[:3], rows[3].replace("2025-08-01", "yesterday")]) + "\n", encoding="utf-8")
+    path.write_text(
+        "\n".join([header, *lines[:3], lines[3].replace("2025-08-01", "yesterday")]) + "\n", encoding="utf-8"
+    )
     page.goto(local_app)
     settle(page, "Market")
     go_to(page, "CSV file")
     page.locator("input[type=file]").set_input_files(path)
-    expect(page.get_by_text("Refused rows")).to_be_visible()
+    expect(page.get_by_text("Rejected rows")).to_be_visible()
     with page.expect_download() as started:
         page.get_by_text("Download with forecasts").click()
     assert started.value.suggested_filename == "rows_forecasts.csv"
-    made = Path(started.value.path()).read_text(encoding="utf-8").splitlines()
-    assert [bool(row.split(",")[9]) for row in made[1:]] == [True, True, True, False]
-    assert "yesterday" in made[4].split(",", 15)[-1] or "date" in made[4]
-    within_the_window(page)
+    rows = Path(started.value.path()).read_text(encoding="utf-8").splitlines()
+    assert [bool(row.split(",")[9]) for row in rows[1:]] == [True, True, True, False]
+    assert "yesterday" in rows[4].split(",", 15)[-1] or "date" in rows[4]
+    check_fits_window(page)
 
 
-def test_what_if_answers_on_a_service(page, service, tmp_path):
+def test_what_if_shows_the_forecast_of_a_service(page, service, tmp_path):
     log = tmp_path / "log"
     with app(
         log,
@@ -186,15 +189,15 @@ def test_what_if_answers_on_a_service(page, service, tmp_path):
             page.get_by_label(label, exact=True).press("Tab")
         began = time.time()
         page.get_by_role("button", name="Forecast", exact=True).click()
-        expect(page.get_by_text("the row alone")).to_be_visible()
+        expect(page.get_by_text("the row only")).to_be_visible()
         (body,) = service.noted(began)
         assert (body["price"], body["24h_volume"]) == (1.25, 2e6)
         with service.client() as client:
             answer = client.post("/predict", json=body).json()
         expect(page.get_by_text(f"{answer['lower']:.3f} to {answer['upper']:.3f}")).to_be_visible()
         expect(page.locator(".js-plotly-plot")).to_have_count(1)
-        within_the_window(page)
-        # What the browser would hold back as out of bounds would leave this answer under another row.
+        check_fits_window(page)
+        # The form has no bounds: a browser would not send the value, and the previous result would remain.
         page.get_by_label("Price, USD", exact=True).fill("-5")
         page.get_by_role("button", name="Forecast", exact=True).click()
         expect(page.get_by_text("Price, USD: Input should be greater than or equal to 1e-18")).to_be_visible()

@@ -1,4 +1,7 @@
-"""Where the dashboard's numbers come from: a data directory on this machine, or a service over HTTP."""
+"""Data sources of the dashboard: a data directory on this machine, or a service over HTTP.
+
+Add a source as a module with the methods of `base.Source`. Computation of the values belongs in `serving`.
+"""
 
 import lazy_loader
 

@@ -1,2 +1,2 @@
 from .base import ForecastFile as ForecastFile, HomeSource as HomeSource, Source as Source
-from .selection import source_of as source_of
+from .selection import select_source as select_source

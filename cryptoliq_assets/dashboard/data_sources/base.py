@@ -1,6 +1,6 @@
-"""What every source of the dashboard's numbers offers: a home on this machine, or the service of one.
+"""Protocol of the data sources: the same methods with the same values for a data directory and a service.
 
-The same methods with the same values. What goes wrong is a `Problem` (`dashboard/error_messages.py`).
+Add a method here when a page needs another value from both. Errors are `UserFacingError`s of `dashboard/error_messages.py`.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,13 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class ForecastFile:
-    """A CSV with forecasts added, refused rows with the reason; the unit in which its changes were taken, and what is not
-    certain of it ("" where all is)."""
+    """A CSV file with forecasts added.
+
+    Attributes:
+        content: The file; rejected rows have a reason instead of a forecast.
+        unit: Unit in which the changes were read, percent or fraction; None if unknown.
+        doubts: What about the unit is uncertain; empty if nothing is.
+    """
 
     content: bytes
     unit: str | None
@@ -19,44 +24,49 @@ class ForecastFile:
 
 
 class HomeSource(Protocol):
-    """What only a home can tell."""
+    """Values that only a data directory has."""
 
-    def key(self) -> str:
-        """Another text when reports, ledger or catalogue were written anew."""
+    def cache_key(self) -> str:
+        """Return a text that changes when reports, audit log or catalog change."""
 
-    def models(self) -> dict[str, Any]:
-        """As home_views.build_models_view."""
+    def load_models(self) -> dict[str, Any]:
+        """Return the values of `home_views.build_models_view`."""
 
-    def health(self) -> dict[str, Any]:
-        """As home_views.build_health_view."""
+    def load_health(self) -> dict[str, Any]:
+        """Return the values of `home_views.build_health_view`."""
 
-    def stale(self) -> list[str]:
-        """Coins that were seen in the last 90 days and are not in the newest snapshot."""
+    def list_stale_coins(self) -> list[str]:
+        """Return the coins of the last 90 days that are missing from the newest snapshot."""
 
-    def card(self) -> str | None:
-        """The page of the current model's card; None where it has none."""
+    def read_model_card(self) -> str | None:
+        """Return the model card of the current model as HTML; None if it has none."""
 
 
 class Source(Protocol):
-    """Each method may raise Problem. `name` says where the numbers come from; `home` is None for a service."""
+    """A source of the dashboard's values. Each method may raise UserFacingError.
+
+    Attributes:
+        name: Where the values come from, as shown in the menu.
+        home: The data directory; None for a service.
+    """
 
     name: str
     home: HomeSource | None
 
-    def key(self) -> str:
-        """Another text when `forecasts`, `coin` or `model` may answer otherwise than before."""
+    def cache_key(self) -> str:
+        """Return a text that changes when forecasts, coins or model may have changed."""
 
-    def forecasts(self) -> dict[str, Any]:
-        """As views.load_latest_forecasts, all coins."""
+    def load_forecasts(self) -> dict[str, Any]:
+        """Return the values of `views.load_latest_forecasts`, for all coins."""
 
-    def coin(self, name: str) -> dict[str, Any] | None:
-        """As views.build_coin_view; None for a coin that nobody knows."""
+    def load_coin(self, name: str) -> dict[str, Any] | None:
+        """Return the values of `views.build_coin_view`; None for an unknown coin."""
 
-    def model(self) -> dict[str, Any] | None:
-        """As views.build_model_view; None while there is no champion."""
+    def load_model(self) -> dict[str, Any] | None:
+        """Return the values of `views.build_model_view`; None if there is no champion."""
 
     def predict(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """A forecast of one row of the contract's fields, with optional `coin` and `date`."""
+        """Forecast one row with the fields of the contract and optional `coin` and `date`."""
 
     def predict_csv(self, content: bytes) -> ForecastFile:
-        """A CSV of rows to forecast, its unit found out."""
+        """Forecast the rows of a CSV file; the unit of the changes is inferred."""

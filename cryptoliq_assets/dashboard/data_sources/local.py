@@ -1,6 +1,6 @@
-"""Where the app's numbers come from: a home on this machine, or the service of one. The same methods, the same values.
+"""Data source for a data directory on this machine, with the same values as `http.py` for a service.
 
-What goes wrong is told as a `Problem` (`dashboard/error_messages.py`).
+Add values that `serving.views` or `serving.home_views` compute. Computation does not belong here.
 """
 
 import datetime as dt
@@ -30,61 +30,71 @@ from cryptoliq_assets.serving import (
 from cryptoliq_assets.storage import TableStore
 
 if TYPE_CHECKING:
-    from cryptoliq_assets.serving import Predictor
+    from cryptoliq_assets.serving import Predictor, ServingSnapshot
 
 
-# Not faults of the app: what the input or the home lacks is told to the visitor.
-_ABOUT_INPUT = (ValidationError, DateRejectedError, NotReadyError, UserFacingError)
+# Caused by the input or by a missing model, not by a defect of the app: shown to the visitor, not logged as an exception.
+_EXPECTED_ERRORS = (ValidationError, DateRejectedError, NotReadyError, UserFacingError)
 
 
 class HomeViews:
-    """What only a home can tell."""
+    """Values that only a data directory has."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._store = settings, TableStore(settings)
 
-    def key(self) -> str:
-        """Another text when reports, ledger or catalogue were written anew."""
+    def cache_key(self) -> str:
+        """Return a text that changes when reports, audit log or catalog change."""
         reports = self._settings.reports_dir
-        paths = [reports / name for name in ("forecasts.json", "metrics.json", *REPORTS)]
+        paths: list[Location] = [reports / name for name in ("forecasts.json", "metrics.json", *REPORTS)]
         paths += [
             self._settings.incidents_path,
             store_of(self._settings).ledger.path,
             self._settings.catalogue_path,
         ]
-        return " ".join(_state(path) for path in paths)
+        return " ".join(_describe_state(path) for path in paths)
 
-    def models(self) -> dict[str, Any]:
+    def load_models(self) -> dict[str, Any]:
+        """Return the values of `home_views.build_models_view`.
+
+        Raises:
+            UserFacingError: If a table, model or file cannot be read.
+        """
         with user_facing_errors():
             return home_views.build_models_view(self._settings)
 
-    def health(self) -> dict[str, Any]:
+    def load_health(self) -> dict[str, Any]:
+        """Return the values of `home_views.build_health_view`.
+
+        Raises:
+            UserFacingError: If a table, model or file cannot be read.
+        """
         with user_facing_errors():
             return home_views.build_health_view(self._settings, self._store)
 
-    def stale(self) -> list[str]:
-        """Coins that were seen in the last 90 days and are not in the newest snapshot."""
+    def list_stale_coins(self) -> list[str]:
+        """Return the coins of the last 90 days that are missing from the newest snapshot."""
         return home_views.read_stale_coins(self._settings)
 
-    def card(self) -> str | None:
-        """The page of the current model's card; None where it has none."""
+    def read_model_card(self) -> str | None:
+        """Return the model card of the current model as HTML; None if it has none."""
         path = self._settings.reports_dir / "model_card.html"
         return read_text(path) if path.exists() else None
 
 
 class LocalSource:
-    """The home itself. Its predictor keeps champion and history, and loads them anew when either is another."""
+    """A data directory. Its predictor caches champion and history, and reloads them when either changes."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._store = settings, TableStore(settings)
         self._lock = threading.Lock()
         self._predictor: Predictor | None = None
         self._log = PredictionLog(settings, APP)
-        self.name = f"the home {settings.home_dir}"
+        self.name = f"the data directory {settings.home_dir}"
         self.home: HomeSource | None = HomeViews(settings)
 
-    def key(self) -> str:
-        """Of what the month files say of their days, and of which model is current, by what pointer."""
+    def cache_key(self) -> str:
+        """Return a text made of the month files' fingerprints and the pointer to the current model."""
         months = [
             (table, month, stamp.inputs, *stamp.in_order)
             for table in ("forecasts", "cleaned_snapshots", "engineered_features", "labels")
@@ -93,79 +103,114 @@ class LocalSource:
         ]
         return f"{self._settings.home_dir} {store_of(self._settings).pointer()} {hash(tuple(months)):x}"
 
-    def forecasts(self) -> dict[str, Any]:
+    def load_forecasts(self) -> dict[str, Any]:
+        """Return the values of `views.load_latest_forecasts`, for all coins.
+
+        Raises:
+            UserFacingError: If a table, model or file cannot be read.
+        """
         with user_facing_errors():
             return views.load_latest_forecasts(self._settings, self._store)
 
-    def coin(self, name: str) -> dict[str, Any] | None:
+    def load_coin(self, name: str) -> dict[str, Any] | None:
+        """Return the values of `views.build_coin_view`; None for an unknown coin.
+
+        Raises:
+            UserFacingError: If a table, model or file cannot be read.
+        """
         with user_facing_errors():
             return views.build_coin_view(self._settings, self._store, name)
 
-    def model(self) -> dict[str, Any] | None:
+    def load_model(self) -> dict[str, Any] | None:
+        """Return the values of `views.build_model_view`; None if there is no champion.
+
+        Raises:
+            UserFacingError: If no stored model is valid.
+        """
         with user_facing_errors():
             return views.build_model_view(self._settings)
 
     def predict(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Forecast one row, and record it in the prediction log.
+
+        Args:
+            body: Fields of the contract, with optional `coin` and `date`.
+
+        Returns:
+            The same values as POST /predict.
+
+        Raises:
+            UserFacingError: If the row is rejected, with its fields, or no model is ready.
+        """
         from cryptoliq_assets.serving import parse_request
 
-        with user_facing_errors(), self._log.record_exceptions("a what-if", expected=_ABOUT_INPUT):
+        with user_facing_errors(), self._log.record_exceptions("a what-if", expected=_EXPECTED_ERRORS):
             watch = Stopwatch()
             request = parse_request(body)
-            predictor = self._ready()
+            predictor, snapshot = self._load_predictor()
             [answer] = predictor.predict([request])
             sample = [{"inputs": request, "output": answer}]
             scores = np.array([answer["liquidity_score"]])
-            self._log.record_predictions(
-                "single", predictor.snapshot.champion, scores, sample=sample, seconds=watch.seconds()
-            )
+            self._log.record_predictions("single", snapshot.champion, scores, sample=sample, seconds=watch.seconds())
             return answer
 
     def predict_csv(self, content: bytes) -> ForecastFile:
+        """Forecast the rows of a CSV file, and record them in the prediction log.
+
+        Args:
+            content: The file.
+
+        Returns:
+            The file with forecasts added.
+
+        Raises:
+            UserFacingError: If the file is rejected or no model is ready.
+        """
         from cryptoliq_assets.serving.csv import ADDED_COLUMNS, InputRejectedError, predict_content
 
         with (
             user_facing_errors(),
-            self._log.record_exceptions("a CSV file", expected=(*_ABOUT_INPUT, InputRejectedError)),
+            self._log.record_exceptions("a CSV file", expected=(*_EXPECTED_ERRORS, InputRejectedError)),
         ):
             watch = Stopwatch()
-            held = self._ready().snapshot
-            outcome, chunks = predict_content(
+            _, snapshot = self._load_predictor()
+            summary, chunks = predict_content(
                 content,
-                champion=held.champion,
+                champion=snapshot.champion,
                 settings=self._settings,
                 today=dt.datetime.now(dt.UTC).date(),
-                history=held.history_from,
+                history=snapshot.history_from,
             )
-            made = b"".join(chunks)
+            output = b"".join(chunks)
             sample = sample_csv_rows(
-                io.TextIOWrapper(io.BytesIO(made), encoding="utf-8", newline=""), added=ADDED_COLUMNS
+                io.TextIOWrapper(io.BytesIO(output), encoding="utf-8", newline=""), added=ADDED_COLUMNS
             )
-            refused = sum(outcome.refused.values())
+            rejected = sum(summary.refused.values())
             self._log.record_predictions(
-                "csv", held.champion, outcome.scores, sample=sample, seconds=watch.seconds(), refused=refused
+                "csv", snapshot.champion, summary.scores, sample=sample, seconds=watch.seconds(), refused=rejected
             )
-            return ForecastFile(made, outcome.unit, "; ".join(outcome.doubts))
+            return ForecastFile(output, summary.unit, "; ".join(summary.doubts))
 
-    def _ready(self) -> "Predictor":
-        """The predictor with the present champion and history; several sessions ask for it, the first one loads."""
-        if self._version() is None:
-            raise UserFacingError("There is no champion yet", "`cryptoliq train` makes one from the labelled months.")
+    def _load_predictor(self) -> "tuple[Predictor, ServingSnapshot]":
+        """Return the predictor with its current champion and history; of several sessions the first one loads it."""
+        if store_of(self._settings).current_version() is None:
+            raise UserFacingError(
+                "There is no champion yet", "Run `cryptoliq train` to train one on the labelled months."
+            )
         with self._lock:
             if self._predictor is None:
                 from cryptoliq_assets.serving import Predictor
 
                 self._predictor = Predictor(self._settings)
             self._predictor.refresh()
-        if self._predictor.snapshot is None:
+        snapshot = self._predictor.snapshot
+        if snapshot is None:
             raise ModelRejectedError(self._predictor.problem)
-        self._log.record_model_load(self._predictor.snapshot.champion)
-        return self._predictor
-
-    def _version(self) -> str | None:
-        return store_of(self._settings).current_version()
+        self._log.record_model_load(snapshot.champion)
+        return self._predictor, snapshot
 
 
-def _state(path: Location) -> str:
+def _describe_state(path: Location) -> str:
     try:
         return repr(file_state(path))
     except FileNotFoundError:

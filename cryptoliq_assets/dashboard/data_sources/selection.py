@@ -1,4 +1,4 @@
-"""Choose the source of the dashboard's numbers from the settings."""
+"""Selection of the data source from the settings."""
 
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.dashboard.data_sources.base import Source
@@ -6,8 +6,8 @@ from cryptoliq_assets.dashboard.data_sources.http import ApiSource
 from cryptoliq_assets.dashboard.data_sources.local import LocalSource
 
 
-def source_of(settings: Settings) -> Source:
-    """The service where the settings name one, else the home."""
+def select_source(settings: Settings) -> Source:
+    """Return the service if the settings name one, otherwise the data directory."""
     if settings.dashboard.api_url:
         return ApiSource(
             settings.dashboard.api_url,

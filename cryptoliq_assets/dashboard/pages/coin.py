@@ -1,122 +1,136 @@
-"""One coin: its days, its forecast with the interval, and what earlier forecasts said of days that have come."""
+"""Page Coin: daily scores of one coin, its forecast with the interval, and forecast vs. actual of past days."""
+
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from cryptoliq_assets.dashboard import (
-    chart,
     charts,
-    coin,
-    figures,
-    forecasts,
-    nothing_yet,
-    page,
-    score_column,
-    shown,
-    text,
-    without_traces,
+    escape_markdown,
+    format_number,
+    load_coin,
+    load_forecasts,
+    make_score_column,
+    render_page,
+    show_chart,
+    show_empty_state,
+    show_metrics,
+    zero_below_precision,
 )
 from cryptoliq_assets.dashboard.data_sources import Source
 from cryptoliq_assets.forecasting import row_note
 
+_NUMERIC = ["liquidity_score", "price", "24h_volume", "mkt_cap"]
 _COLUMNS = {
-    "target_date": st.column_config.TextColumn("Day"),
-    "liquidity_score": score_column("Forecast"),
-    "lower": score_column("Low"),
-    "upper": score_column("High"),
-    "realised": score_column("Came"),
-    "error": score_column("Error", help="forecast less what came"),
-    "inside": st.column_config.CheckboxColumn("Inside", help="what came lies inside the interval"),
+    "target_date": st.column_config.TextColumn("Date"),
+    "liquidity_score": make_score_column("Forecast"),
+    "lower": make_score_column("Lower"),
+    "upper": make_score_column("Upper"),
+    "realised": make_score_column("Actual"),
+    "error": make_score_column("Error", help="forecast minus actual"),
+    "inside": st.column_config.CheckboxColumn(
+        "Within interval", help="whether the actual score is within the prediction interval"
+    ),
     "model_version": st.column_config.TextColumn("Model"),
 }
 
 
 def show(source: Source) -> None:
-    found, coins = forecasts(source)
-    if not found["count"]:
-        nothing_yet(source)
+    """Draw the page."""
+    summary, coins = load_forecasts(source)
+    if not summary["count"]:
+        show_empty_state(source)
         return
     names = coins.sort_values(["rank", "coin"], na_position="last")["coin"].tolist()
     if source.home is not None:
-        names += [name for name in source.home.stale() if name not in set(names)]
+        names += [name for name in source.home.list_stale_coins() if name not in set(names)]
     name = st.selectbox(
         "Coin",
         names,
         key="coin",
         bind="query-params",
-        help="Largest first; those not in the newest snapshot at the end.",
+        help="Largest market cap first; coins missing from the newest snapshot are last.",
     )
-    seen = coin(source, name)
-    if seen is None:
-        st.info(f"Nobody knows a coin named “{text(name)}” here. Names are those of the snapshot files.")
+    coin = load_coin(source, name)
+    if coin is None:
+        st.info(f"Unknown coin “{escape_markdown(name)}”. Names are as in the snapshot files.")
         return
-    history = pd.DataFrame(seen["history"])
-    history[["liquidity_score", "price", "24h_volume", "mkt_cap"]] = history[
-        ["liquidity_score", "price", "24h_volume", "mkt_cap"]
-    ].astype(float)
-    st.subheader(f"{text(name)} ({text(seen['symbol'])})" if seen["symbol"] else text(name))
-    _latest(seen, found)
-    past = first_said(seen["forecasts"])
-    ahead = seen["latest"]
-    came = past[past["realised"].notna()]
-    shown_past = past if ahead is None else past[past["target_date"] < ahead["target_date"]]
-    chart(charts.coin_history(history, shown_past, ahead), key="history")
-    _past(came)
+    history = pd.DataFrame(coin["history"])
+    history[_NUMERIC] = history[_NUMERIC].astype(float)
+    symbol = coin["symbol"]
+    st.subheader(f"{escape_markdown(name)} ({escape_markdown(symbol)})" if symbol else escape_markdown(name))
+    _show_latest(coin, summary)
+    past = select_first_forecasts(coin["forecasts"])
+    latest = coin["latest"]
+    drawn = past if latest is None else past[past["target_date"] < latest["target_date"]]
+    show_chart(charts.draw_coin_history(history, drawn, latest), key="history")
+    _show_past(past[past["realised"].notna()])
     left, right = st.columns(2)
     with left:
-        chart(charts.lines(history, {"price": "price"}, title="Price", y_title="USD", form=",.6g"), key="price")
+        show_chart(
+            charts.draw_lines(history, {"price": "price"}, title="Price", y_title="USD", form=",.6g"), key="price"
+        )
     with right:
         amounts = {"24h_volume": "24h volume"} | ({"mkt_cap": "market cap"} if history["mkt_cap"].notna().any() else {})
-        chart(
-            charts.lines(history, amounts, title="Volume and market cap", y_title="USD", logarithmic=True), key="volume"
+        show_chart(
+            charts.draw_lines(history, amounts, title="Volume and market cap", y_title="USD", logarithmic=True),
+            key="volume",
         )
 
 
-def _latest(seen: dict, found: dict) -> None:
-    latest = seen["latest"]
+def _show_latest(coin: dict[str, Any], summary: dict[str, Any]) -> None:
+    latest = coin["latest"]
     if latest is None:
         st.info(
-            f"Not forecast: it is not in the snapshot of {found['date']}. Last seen {seen['history'][-1]['date']}; its "
-            "days up to then are shown."
+            f"No forecast: the coin is missing from the snapshot of {summary['date']}. Last seen "
+            f"{coin['history'][-1]['date']}; the page shows its history up to that date."
         )
         return
-    figures(
+    show_metrics(
         {
-            f"Forecast, {latest['target_date']}": shown(latest["liquidity_score"]),
-            "Interval": f"{shown(latest['lower'])} to {shown(latest['upper'])}",
-            "Score now": shown(latest["today"]),
-            "Change": shown(latest["change"], "+.3f"),
-            "To 30-day mean": shown(latest["below_mean"], "+.3f"),
+            f"Forecast, {latest['target_date']}": format_number(latest["liquidity_score"]),
+            "Interval": f"{format_number(latest['lower'])} to {format_number(latest['upper'])}",
+            "Current score": format_number(latest["today"]),
+            "Change": format_number(latest["change"], "+.3f"),
+            "Deviation from 30-day mean": format_number(latest["below_mean"], "+.3f"),
         }
     )
     if note := row_note(filled=latest["filled"], outlier=latest["outlier"]):
         st.caption(f"Snapshot of {latest['date']}: {note}.")
 
 
-def first_said(forecasts: list[dict]) -> pd.DataFrame:
-    """The first forecast of each target date, as accuracy counts it: later ones knew more."""
+def select_first_forecasts(forecasts: list[dict[str, Any]]) -> pd.DataFrame:
+    """Select the first forecast of each target date, as forecast accuracy does: later ones had more data.
+
+    Args:
+        forecasts: Forecasts of one coin, as in `views.build_coin_view`.
+
+    Returns:
+        One row per target date, in ascending order.
+    """
     columns = ["target_date", "made_at", "liquidity_score", "lower", "upper", "realised", "model_version"]
     frame = pd.DataFrame(forecasts, columns=["date", *columns]).astype({"realised": float})
     return frame.sort_values("made_at", kind="stable").drop_duplicates("target_date").sort_values("target_date")
 
 
-def _past(came: pd.DataFrame) -> None:
-    st.subheader("Past forecasts against what came")
-    if came.empty:
-        st.caption("No forecast of this coin has come true yet: it takes a snapshot of the day forecast.")
+def _show_past(realised: pd.DataFrame) -> None:
+    st.subheader("Forecast vs. actual")
+    if realised.empty:
+        st.caption("No actual value for a forecast of this coin yet: it needs a snapshot of the target date.")
         return
-    table = came.assign(
-        error=without_traces(came["liquidity_score"] - came["realised"]),
-        inside=came["realised"].between(came["lower"], came["upper"]),
+    table = realised.assign(
+        error=zero_below_precision(realised["liquidity_score"] - realised["realised"]),
+        inside=realised["realised"].between(realised["lower"], realised["upper"]),
     )
-    newest = table.sort_values("target_date", ascending=False)
-    height = min(35 * (len(newest) + 1) + 3, 360)
-    st.dataframe(newest[list(_COLUMNS)], column_config=_COLUMNS, hide_index=True, height=height, key="past")
-    # Below the table: above it, a phone's toolbar for the table would lie on the words.
+    newest_first = table.sort_values("target_date", ascending=False)
+    height = min(35 * (len(newest_first) + 1) + 3, 360)
+    st.dataframe(newest_first[list(_COLUMNS)], column_config=_COLUMNS, hide_index=True, height=height, key="past")
+    # Below the table: above it, on a phone the toolbar of the table would cover the text.
     st.caption(
-        f"{len(table):,} days: mean absolute error {table['error'].abs().mean():.3f}, {table['inside'].mean():.0%} inside "
-        "their interval."
+        f"{len(table):,} days: mean absolute error {table['error'].abs().mean():.3f}, {table['inside'].mean():.0%} within "
+        "interval."
     )
 
 
-page("Coin", show)
+render_page("Coin", show)

@@ -1,4 +1,4 @@
-"""The models: what is known of the champion, how it compares, which versions are stored, and the ledger."""
+"""Page Models: the champion, the leaderboard, stored versions, the audit log and the model card."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ import pandas as pd
 import streamlit as st
 
 from cryptoliq_assets.dashboard import (
-    ahead,
-    chart,
     charts,
-    figures,
-    needs_home,
-    nothing_yet,
-    page,
-    score_column,
-    shown,
-    text,
-    without_traces,
+    escape_markdown,
+    format_horizon,
+    format_number,
+    lacks_data_directory,
+    make_score_column,
+    render_page,
+    show_chart,
+    show_empty_state,
+    show_metrics,
+    zero_below_precision,
 )
 from cryptoliq_assets.dashboard.data_sources import HomeSource, Source
 from cryptoliq_assets.modeling.estimators import model_version_of, title_of
@@ -25,134 +25,141 @@ from cryptoliq_assets.schemas import BUCKETS
 
 _CARD_HEIGHT = 800
 _HELPS = {
-    "Skill": "1 − MSE / MSE of persistence (no change), mean over folds: 0 is worth nothing, 1 is without error",
-    "MAE / HAR": "mean absolute error against that of HAR: below 1 is better than HAR",
-    "Skill without history": "on rows that come without a past",
+    "Skill": "1 − MSE / MSE of persistence (no change), mean over folds: 0 is no better than persistence, 1 is error-free",
+    "MAE / HAR": "mean absolute error relative to HAR: below 1 is better than HAR",
+    "Cold-start skill": "skill on rows without history",
 }
-_SHARE = st.column_config.NumberColumn(format="%.1f")
+_FOLD_COVERAGE = st.column_config.NumberColumn(format="%.1f")
 _COVERAGE = {
     "group": st.column_config.TextColumn("Group"),
     "rows": st.column_config.NumberColumn("Rows", format="localized"),
     "coverage": st.column_config.NumberColumn("Coverage, %", format="%.1f"),
-    "mean_width": score_column("Mean width"),
+    "mean_width": make_score_column("Mean width"),
 }
+_GROUP_LABELS = {"without_history": "no history", "young": "newly listed", "partial": "missing changes"}
 
 
 def show(source: Source) -> None:
-    metadata = source.model()
+    """Draw the page."""
+    metadata = source.load_model()
     if metadata is None:
-        nothing_yet(source)
+        show_empty_state(source)
     else:
-        _champion(metadata)
-    if needs_home(source):
+        _show_champion(metadata)
+    if lacks_data_directory(source):
         return
-    told = source.home.models()
-    for problem in told["problems"]:
-        st.warning(text(problem))
-    if told["leaderboard"]:
-        _leaderboard(told["leaderboard"])
-    if told["by_coin"]:
-        _by_coin(told["by_coin"])
-    if told["versions"]:
-        _versions(told["versions"])
-    if told["ledger"]:
-        _ledger(told["ledger"])
+    assert source.home is not None
+    models = source.home.load_models()
+    for problem in models["problems"]:
+        st.warning(escape_markdown(problem))
+    if models["leaderboard"]:
+        _show_leaderboard(models["leaderboard"])
+    if models["by_coin"]:
+        _show_accuracy_by_coin(models["by_coin"])
+    if models["versions"]:
+        _show_versions(models["versions"])
+    if models["ledger"]:
+        _show_audit_log(models["ledger"])
     if metadata is not None:
-        _card(source.home, metadata["version"])
+        _show_card(source.home, metadata["version"])
 
 
-def _champion(metadata: dict[str, Any]) -> None:
+def _show_champion(metadata: dict[str, Any]) -> None:
     for reason in metadata.get("passed_over", []):
-        st.warning(f"{text(reason)}. {text(title_of(metadata))} serves in its place.")
+        st.warning(f"{escape_markdown(reason)}. {escape_markdown(title_of(metadata))} serves instead.")
     metrics = metadata["metrics"]
-    st.subheader(text(title_of(metadata)))
-    promoted = str(metadata.get("promoted_at", ""))[:16].replace("T", " ")
+    st.subheader(escape_markdown(title_of(metadata)))
+    promoted_at = str(metadata.get("promoted_at", ""))[:16].replace("T", " ")
     st.caption(
-        f"Forecasts liquidity\\_score ({text(metadata['formula'])}) {ahead(metadata['horizon_days'])}. Promoted "
-        f"{promoted} UTC: {text(metadata.get('promotion_reason', ''))}."
+        f"Forecasts liquidity\\_score ({escape_markdown(metadata['formula'])}) {format_horizon(metadata['horizon_days'])}. "
+        f"Promoted {promoted_at} UTC: {escape_markdown(metadata.get('promotion_reason', ''))}."
     )
     if metadata["provisional"]:
-        st.warning("Provisional: there were too few dates, so that coins were held out instead of days.")
-    figures(
+        st.warning("Provisional: too few dates for test dates, so coins were held out instead.")
+    show_metrics(
         {
-            "Skill": shown(metrics["skill"]),
-            "Worst fold": shown(metrics["worst_skill"]),
-            "MAE / HAR": shown(metrics["mae_vs_har"]),
-            "Skill without history": shown(metrics.get("skill_without_history")),
-            "Known until": metadata["known_until"],
+            "Skill": format_number(metrics["skill"]),
+            "Worst fold": format_number(metrics["worst_skill"]),
+            "MAE / HAR": format_number(metrics["mae_vs_har"]),
+            "Cold-start skill": format_number(metrics.get("skill_without_history")),
+            "Data cutoff": metadata["known_until"],
         },
         helps=_HELPS,
     )
     st.markdown("**Folds**")
-    formats = {name: st.column_config.NumberColumn(format="localized") for name in ("Train rows", "Test rows")}
-    formats |= {"Skill": score_column("Skill"), "MAE": st.column_config.NumberColumn("MAE", format="%.4f")}
-    st.dataframe(_folds(metadata), column_config=formats, hide_index=True, key="folds")
+    formats: dict[str, Any] = {
+        name: st.column_config.NumberColumn(format="localized") for name in ("Train rows", "Test rows")
+    }
+    formats |= {"Skill": make_score_column("Skill"), "MAE": st.column_config.NumberColumn("MAE", format="%.4f")}
+    formats |= {"Known until": st.column_config.TextColumn("Data cutoff")}
+    st.dataframe(_make_fold_table(metadata), column_config=formats, hide_index=True, key="folds")
     if metadata["coverage"]["pooled"]:
-        st.markdown(f"**Coverage of the {metadata['coverage']['level']:.0%} intervals**")
+        st.markdown(f"**Coverage of the {metadata['coverage']['level']:.0%} prediction intervals**")
         if metadata["provisional"]:
-            st.caption("By coin: other coins on days that were known. An interval claims nothing about new days.")
-        table = _coverage(metadata)
-        folds = {name: _SHARE for name in table if name.startswith("Fold ")}
+            st.caption("Measured on other coins on known dates: the intervals are not verified for new dates.")
+        table = _make_coverage_table(metadata)
+        folds = {name: _FOLD_COVERAGE for name in table if name.startswith("Fold ")}
         st.dataframe(table, column_config={**_COVERAGE, **folds}, hide_index=True, key="coverage")
 
 
-def _folds(metadata: dict[str, Any]) -> pd.DataFrame:
-    """What each fold knew, what it was tested on, and what it was worth."""
+def _make_fold_table(metadata: dict[str, Any]) -> pd.DataFrame:
+    """Return one row per fold: data cutoff, test dates, row counts, skill and MAE."""
     folds = pd.DataFrame(metadata["folds"])
     scores = pd.DataFrame(metadata["metrics"]["folds"])
     if len(scores):
-        scores["skill"] = without_traces(scores["skill"].astype(float))
+        scores["skill"] = zero_below_precision(scores["skill"].astype(float))
         folds = folds.merge(scores[["fold", "skill", "mae"]], on="fold", how="left")
     return folds.rename(columns={"mae": "MAE"}).rename(
         columns=lambda name: name[0].upper() + name[1:].replace("_", " ")
     )
 
 
-def _coverage(metadata: dict[str, Any]) -> pd.DataFrame:
-    """Each group of rows, pooled over folds and fold by fold: with, with little or without history, and by size."""
+def _make_coverage_table(metadata: dict[str, Any]) -> pd.DataFrame:
+    """Return one row per group of rows (by history and size), with coverage pooled and per fold in percent."""
     folds = {f"Fold {fold['fold']}, %": fold["groups"] for fold in metadata["coverage"]["folds"]}
     return pd.DataFrame(
         [
             {
-                "group": _group(name),
-                "rows": found["rows"],
-                "coverage": 100.0 * found["coverage"],
+                "group": _format_group(name),
+                "rows": group["rows"],
+                "coverage": 100.0 * group["coverage"],
                 **{fold: 100.0 * groups[name]["coverage"] for fold, groups in folds.items() if name in groups},
-                "mean_width": found["mean_width"],
+                "mean_width": group["mean_width"],
             }
-            for name, found in sorted(metadata["coverage"]["pooled"].items(), key=_place)
+            for name, group in sorted(metadata["coverage"]["pooled"].items(), key=_group_order)
         ]
     )
 
 
-def _place(named: tuple[str, Any]) -> tuple[str, int]:
-    """Where a group comes: each kind as a whole before its sizes, those from the largest coins on."""
-    kind, _, bucket = named[0].rpartition(":")
+def _group_order(item: tuple[str, Any]) -> tuple[str, int]:
+    """Sort each kind before its sizes, and the sizes from the largest coins to the smallest."""
+    kind, _, bucket = item[0].rpartition(":")
     return (kind, BUCKETS.index(bucket)) if bucket in BUCKETS else (kind, -1)
 
 
-def _group(name: str) -> str:
-    """`without_history:51-200` as "without history, rank 51-200"."""
+def _format_group(name: str) -> str:
+    """Format `without_history:51-200` as "no history, rank 51-200"."""
     kind, _, bucket = name.rpartition(":")
-    size = {"unknown": "rank unknown", "above_1000": "rank above 1000"}.get(bucket, bucket.replace("_", " "))
-    size = f"rank {size}" if size[0].isdigit() else size
-    return f"{kind.replace('_', ' ')}, {size}" if kind else size
+    if bucket not in BUCKETS:
+        return _GROUP_LABELS.get(name, name.replace("_", " "))
+    size = f"rank {bucket.replace('_', ' ')}"
+    return f"{_GROUP_LABELS.get(kind, kind.replace('_', ' '))}, {size}" if kind else size
 
 
-def _leaderboard(board: dict[str, Any]) -> None:
+def _show_leaderboard(board: dict[str, Any]) -> None:
     st.subheader("Leaderboard")
-    how = "on rolling origins" if board["evaluation"] == "over_time" else "by coin (provisional)"
+    evaluation = "rolling-origin folds" if board["evaluation"] == "over_time" else "folds by coin (provisional)"
     st.caption(
-        f"Candidates and baselines on the same folds, {how}; generated {board['generated_at'][:16].replace('T', ' ')} UTC."
+        f"Candidates and baselines on the same {evaluation}; generated {board['generated_at'][:16].replace('T', ' ')} UTC."
     )
     table = model_table(board).rename(columns={"model": "Model", "skill": "Skill"})
     table.columns = [name[0].upper() + name[1:] for name in table.columns]
     table["Model"] = table["Model"].str.replace("_", " ")
-    numbers = table.columns.drop("Model")
-    table[numbers] = without_traces(table[numbers].astype(float))
+    numeric = table.columns.drop("Model")
+    table[numeric] = zero_below_precision(table[numeric].astype(float))
     folds = [name for name in table.columns if name.startswith("Fold ")]
-    chart(
-        charts.groups(
+    show_chart(
+        charts.draw_grouped_bars(
             {row["Model"]: [row[fold] for fold in folds] for _, row in table.iterrows()},
             folds,
             title="Skill by fold",
@@ -160,16 +167,17 @@ def _leaderboard(board: dict[str, Any]) -> None:
         ),
         key="skill",
     )
-    formats = {name: score_column(name) for name in table.columns if name != "Model"}
+    formats: dict[str, Any] = {name: make_score_column(name) for name in table.columns if name != "Model"}
     formats |= {name: st.column_config.NumberColumn(name, format="%.4f") for name in ("MAE", "RMSE")}
     formats["Model"] = st.column_config.TextColumn("Model", pinned=True)
     st.dataframe(table, column_config=formats, hide_index=True, key="leaderboard")
 
 
-def _by_coin(rows: list[dict[str, Any]]) -> None:
-    st.subheader("Coins on the holdout")
+def _show_accuracy_by_coin(rows: list[dict[str, Any]]) -> None:
+    st.subheader("Holdout error by coin")
     st.caption(
-        "Days that the model's recipe had not seen, the largest error first. MAE and mean absolute prediction are scores."
+        "On test dates that the model spec was not trained on, largest error first. MAE and mean absolute prediction are in "
+        "units of the score."
     )
     names = {"coin": "Coin", "rows": "Days", "mae": "MAE", "mean_absolute_prediction": "Mean absolute prediction"}
     table = pd.DataFrame(rows).rename(columns=names)
@@ -177,7 +185,7 @@ def _by_coin(rows: list[dict[str, Any]]) -> None:
     st.dataframe(table, column_config=formats, hide_index=True, key="by_coin")
 
 
-def _versions(versions: list[dict[str, Any]]) -> None:
+def _show_versions(versions: list[dict[str, Any]]) -> None:
     st.subheader("Stored versions")
     table = pd.DataFrame(
         {
@@ -185,23 +193,23 @@ def _versions(versions: list[dict[str, Any]]) -> None:
             "Version": [model_version_of(entry) for entry in versions],
             "Current": [entry["current"] for entry in versions],
             "Skill": [entry.get("metrics", {}).get("skill") for entry in versions],
-            "Known until": [entry.get("known_until", "") for entry in versions],
+            "Data cutoff": [entry.get("known_until", "") for entry in versions],
             "Promoted, UTC": [str(entry.get("promoted_at", ""))[:16].replace("T", " ") for entry in versions],
             "Note": [entry.get("problem") or entry.get("promotion_reason", "") for entry in versions],
         }
     ).astype({"Skill": float})
-    table["Skill"] = without_traces(table["Skill"])
-    st.dataframe(table, column_config={"Skill": score_column("Skill")}, hide_index=True, key="versions")
+    table["Skill"] = zero_below_precision(table["Skill"])
+    st.dataframe(table, column_config={"Skill": make_score_column("Skill")}, hide_index=True, key="versions")
     st.caption(
-        "`cryptoliq models rollback --to VERSION` makes a stored one current again; it takes either of the two names."
+        "`cryptoliq models rollback --to VERSION` makes a stored version current again; it accepts either of the two names."
     )
 
 
-def _ledger(entries: list[dict[str, Any]]) -> None:
-    st.subheader("Ledger, newest first")
+def _show_audit_log(entries: list[dict[str, Any]]) -> None:
+    st.subheader("Audit log, newest first")
     table = pd.DataFrame(
         {
-            "At, UTC": [str(entry.get("at", ""))[:16].replace("T", " ") for entry in entries],
+            "Time, UTC": [str(entry.get("at", ""))[:16].replace("T", " ") for entry in entries],
             "Event": [entry.get("event") for entry in entries],
             "Model": [entry.get("version") or entry.get("candidate") for entry in entries],
             "Reason": [entry.get("reason") for entry in entries],
@@ -212,17 +220,17 @@ def _ledger(entries: list[dict[str, Any]]) -> None:
     )
 
 
-def _card(home: HomeSource, version: str) -> None:
+def _show_card(home: HomeSource, version: str) -> None:
     st.subheader("Model card")
-    card = home.card()
+    card = home.read_model_card()
     if card is None:
-        st.caption("This version has no card: `cryptoliq train` writes one with the next champion.")
+        st.caption("This version has no model card: `cryptoliq train` writes one with the next champion.")
         return
     st.download_button(
-        "Download the card", card, file_name=f"{version}.html", mime="text/html", on_click="ignore", key="card"
+        "Download model card", card, file_name=f"{version}.html", mime="text/html", on_click="ignore", key="card"
     )
-    if st.toggle("Show the card", key="show_card"):
+    if st.toggle("Show model card", key="show_card"):
         st.iframe(card, height=_CARD_HEIGHT)
 
 
-page("Models", show)
+render_page("Models", show)

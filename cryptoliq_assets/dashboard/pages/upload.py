@@ -1,4 +1,4 @@
-"""A CSV file up, the same with forecasts down, and why rows were refused."""
+"""Page CSV file: upload rows, download them with forecasts, and see why rows were rejected."""
 
 import hashlib
 import io
@@ -9,97 +9,111 @@ import pandas as pd
 import streamlit as st
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.dashboard import figures, needs_champion, page, score_column, text
+from cryptoliq_assets.dashboard import escape_markdown, lacks_champion, make_score_column, render_page, show_metrics
 from cryptoliq_assets.dashboard.data_sources import ForecastFile, Source
 
-_SHOWN = 500
-_ADDED = {
-    "liquidity_score": score_column("Forecast"),
-    "lower": score_column("Low"),
-    "upper": score_column("High"),
-    "basis": st.column_config.TextColumn("Rests on", width="small", help="history: the row and the coin's stored days"),
+_MAX_FORECASTS = 500
+_FORECAST_COLUMNS = {
+    "liquidity_score": make_score_column("Forecast"),
+    "lower": make_score_column("Lower"),
+    "upper": make_score_column("Upper"),
+    "basis": st.column_config.TextColumn(
+        "Inputs used",
+        width="small",
+        help="history: the row and the coin's stored days; snapshot: the row only",
+    ),
 }
-# A refused row takes some lines of the page.
-_REFUSED_SHOWN = 100
-_LINE = re.compile(r"^line (?P<line>\d+): (?P<why>.*)$", re.DOTALL)
+# A rejected row takes several lines of the page.
+_MAX_REJECTED = 100
+_REASON = re.compile(r"^line (?P<line>\d+): (?P<reason>.*)$", re.DOTALL)
 
 
 def show(source: Source) -> None:
-    if needs_champion(source):
+    """Draw the page."""
+    if lacks_champion(source):
         return
     st.caption(
-        "Columns as in a snapshot file: coin, date, price, 1h, 24h, 7d, 24h_volume, mkt_cap, of which price and 24h_volume "
-        "must be there. Each row is forecast by itself, with its coin's stored days; without a date it is of today."
+        "Columns as in a snapshot file: coin, date, price, 1h, 24h, 7d, 24h_volume, mkt_cap; price and 24h_volume are "
+        "required. Each row is forecast independently, with the stored days of its coin; a row without a date is for today."
     )
-    given = st.file_uploader("CSV file", type="csv", key="csv", **_limit(source))
-    if given is None:
+    upload = st.file_uploader("CSV file", type="csv", key="csv", **_make_upload_limit(source))
+    if upload is None:
         return
-    content = given.getvalue()
+    content = upload.getvalue()
     digest = hashlib.sha256(content).hexdigest()
-    made = _forecast(source.key(), digest, source, content)
+    result = _forecast_file(source.cache_key(), digest, source, content)
     st.download_button(
         "Download with forecasts",
-        made.content,
-        file_name=f"{given.name.removesuffix('.csv')}_forecasts.csv",
+        result.content,
+        file_name=f"{upload.name.removesuffix('.csv')}_forecasts.csv",
         mime="text/csv",
         type="primary",
         on_click="ignore",
     )
-    if made.unit:
-        st.caption(f"1h, 24h and 7d were read as {made.unit}.")
-    if made.doubts:
-        st.warning(text(made.doubts))
-    rows = pd.read_csv(io.BytesIO(made.content), dtype=str, keep_default_na=False)
-    refused = rows["reason"] != ""
-    figures(
+    if result.unit:
+        st.caption(f"1h, 24h and 7d were read as {result.unit}.")
+    if result.doubts:
+        st.warning(escape_markdown(result.doubts))
+    rows = pd.read_csv(io.BytesIO(result.content), dtype=str, keep_default_na=False)
+    is_rejected = rows["reason"] != ""
+    show_metrics(
         {
             "Rows": f"{len(rows):,}",
-            "Forecast": f"{int((~refused).sum()):,}",
+            "Forecast": f"{int((~is_rejected).sum()):,}",
             "With history": f"{int((rows['basis'] == 'history').sum()):,}",
-            "Refused": f"{int(refused.sum()):,}",
+            "Rejected": f"{int(is_rejected.sum()):,}",
         }
     )
-    if refused.any():
-        st.subheader("Refused rows")
-        bad = rows[refused].head(_REFUSED_SHOWN)
-        # The line that a reason names stands in a column of its own here.
-        found = bad["reason"].str.extract(_LINE)
-        coins = bad["coin"].map(text) if "coin" in bad else ""
-        told = pd.DataFrame(
-            {"Line": found["line"].astype(int), "Coin": coins, "Why it was refused": found["why"].map(text)}
-        )
-        # In cells of one line a reason would be cut off.
-        st.table(told, border="horizontal", hide_index=True)
-        if len(bad) < int(refused.sum()):
-            st.caption(f"The first {_REFUSED_SHOWN} are shown; the download has all.")
+    _show_rejected(rows[is_rejected])
+    _show_forecasts(rows[~is_rejected])
+
+
+def _show_rejected(rows: pd.DataFrame) -> None:
+    if rows.empty:
+        return
+    st.subheader("Rejected rows")
+    first = rows.head(_MAX_REJECTED)
+    # The line number of the reason has its own column here.
+    parts = first["reason"].str.extract(_REASON)
+    coins = first["coin"].map(escape_markdown) if "coin" in first else ""
+    table = pd.DataFrame(
+        {"Line": parts["line"].astype(int), "Coin": coins, "Reason": parts["reason"].map(escape_markdown)}
+    )
+    # A dataframe would cut off the reason: its cells have one line.
+    st.table(table, border="horizontal", hide_index=True)
+    if len(first) < len(rows):
+        st.caption(f"The page shows the first {_MAX_REJECTED}; the download contains all.")
+
+
+def _show_forecasts(rows: pd.DataFrame) -> None:
     st.subheader("Forecasts")
-    good = rows[~refused].head(_SHOWN)
-    if good.empty:
+    first = rows.head(_MAX_FORECASTS)
+    if first.empty:
         st.caption("No row could be forecast.")
         return
-    table = good[[name for name in ("coin", "symbol", "date") if name in good] + list(_ADDED)]
+    table = first[[name for name in ("coin", "symbol", "date") if name in first] + list(_FORECAST_COLUMNS)]
     table = table.astype(dict.fromkeys(("liquidity_score", "lower", "upper"), float))
-    names = {name: name.capitalize() for name in ("coin", "date")} | {"symbol": "Ticker"}
-    st.dataframe(table, column_config={**names, **_ADDED}, hide_index=True, key="forecast")
-    if len(good) < int((~refused).sum()):
-        st.caption(f"The first {_SHOWN} are shown; the download has all.")
+    labels = {name: name.capitalize() for name in ("coin", "date")} | {"symbol": "Ticker"}
+    st.dataframe(table, column_config={**labels, **_FORECAST_COLUMNS}, hide_index=True, key="forecast")
+    if len(first) < len(rows):
+        st.caption(f"The page shows the first {_MAX_FORECASTS}; the download contains all.")
 
 
-def _limit(source: Source) -> dict[str, Any]:
-    """What the box lets up to a service: as much as that takes. A home takes what the app's own limit lets up."""
+def _make_upload_limit(source: Source) -> dict[str, Any]:
+    """Return the size limit of the upload for a service; for a data directory the app's own limit applies."""
     if source.home is not None:
         return {}
     settings = Settings()
-    most = max(1, int(min(settings.api.max_body_mib, settings.ingestion.max_file_mib)))
+    limit_mib = max(1, int(min(settings.api.max_body_mib, settings.ingestion.max_file_mib)))
     return {
-        "max_upload_size": most,
-        "help": "As much as a service takes. Where its `CRYPTOLIQ_API__MAX_BODY_MIB` is another, start the app with the same.",
+        "max_upload_size": limit_mib,
+        "help": "The limit of the service. If its `CRYPTOLIQ_API__MAX_BODY_MIB` differs, start the app with the same value.",
     }
 
 
 @st.cache_data(max_entries=4, show_spinner="Forecasting each row")
-def _forecast(key: str, digest: str, _source: Source, _content: bytes) -> ForecastFile:
+def _forecast_file(key: str, digest: str, _source: Source, _content: bytes) -> ForecastFile:
     return _source.predict_csv(_content)
 
 
-page("CSV file", show)
+render_page("CSV file", show)

@@ -1,28 +1,29 @@
-"""What if: a forecast of a row that is typed in, on its own or with the history of a coin behind it."""
+"""Page What if: the forecast of a row that is typed in, without history or with the history of a coin."""
 
 import datetime as dt
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from cryptoliq_assets.dashboard import (
     UserFacingError,
-    ahead,
-    chart,
     charts,
-    coin,
-    figures,
-    forecasts,
-    needs_champion,
-    page,
-    shown,
-    text,
+    escape_markdown,
+    format_horizon,
+    format_number,
+    lacks_champion,
+    load_coin,
+    load_forecasts,
+    render_page,
+    show_chart,
+    show_metrics,
 )
 from cryptoliq_assets.dashboard.data_sources import Source
 from cryptoliq_assets.schemas import PLAUSIBLE_BOUNDS
 
-# Contract field → label, what it means. No bounds: a browser would hold back a row beyond them and leave the answer to the
-# one before as if it were this one's.
+# Field of the contract to its label and meaning. The form has no bounds: a browser would not send a value beyond them, and
+# the previous result would remain as if it belonged to the new row.
 _FIELDS: dict[str, tuple[str, str]] = {
     "price": ("Price, USD", "of one coin"),
     "24h_volume": ("24h volume, USD", "value traded"),
@@ -34,130 +35,136 @@ _FIELDS: dict[str, tuple[str, str]] = {
     "price_change_24h": ("24h change, USD", "empty: derived from price and change"),
 }
 _LABELS = {name: label for name, (label, _) in _FIELDS.items()} | {"date": "Date, UTC", "coin": "Coin"}
-_ACROSS = 4
+_COLUMNS_PER_ROW = 4
 _REQUIRED = ("price", "24h_volume")
-# Derived again from what is typed: a changed volume with the old ratio would contradict itself.
+# Derived again from the inputs: a changed volume with the old ratio would contradict itself.
 _DERIVED = ("liquidity_ratio", "price_change_24h")
-_BASES = {
+_INPUTS_USED = {
     "history": "the row and the coin's stored days",
-    "snapshot": "the row alone: there is no stored day in the 3 before it",
+    "snapshot": "the row only: no stored day in the 3 days before it",
 }
-# As many digits as a float tells, and no more.
+# The significant digits of a float.
 _DIGITS = ".12g"
 
 
 def show(source: Source) -> None:
-    if needs_champion(source):
+    """Draw the page."""
+    if lacks_champion(source):
         return
-    _, coins = forecasts(source)
+    _, coins = load_forecasts(source)
     names = coins["coin"].tolist() if len(coins) else []
-    noted = "The service notes it like any request." if source.home is None else "Nothing is stored."
-    st.caption(f"Change what you like of a row and see what would be forecast of it. {noted}")
+    logged = "The service logs the request." if source.home is None else "The tables are not changed."
+    st.caption(f"Edit inputs of a row to see its forecast. {logged}")
     name = st.selectbox(
         "Start from a coin",
         names,
         index=None,
         key="of",
-        placeholder="none: the row stands alone",
-        help="Fills in its newest row; the forecast then rests on its stored days as well.",
+        placeholder="none: a row without history",
+        help="Fills in its newest row; the forecast then also uses its stored days.",
     )
-    row = (coin(source, name) or {}).get("snapshot", {}) if name else {}
-    body = _form(row, name)
+    row = (load_coin(source, name) or {}).get("snapshot", {}) if name else {}
+    body = _show_form(row, name)
     if body is None:
         return
-    absent = [_LABELS[field] for field in _REQUIRED if body.get(field) is None]
-    if absent:
-        raise UserFacingError("A forecast needs more than that", f"Fill in {' and '.join(absent)}.")
+    missing = [_LABELS[field] for field in _REQUIRED if body.get(field) is None]
+    if missing:
+        raise UserFacingError("Required inputs are missing", f"Fill in {' and '.join(missing)}.")
     with st.spinner("Forecasting"):
-        said = _predicted(source, {**body, **_derived(body)})
-    _answer(said, body, coins)
+        result = _predict(source, {**body, **_derive_fields(body)})
+    _show_result(result, body, coins)
 
 
-def _predicted(source: Source, body: dict[str, Any]) -> dict[str, Any]:
-    """The answer; a refusal in the form's words, whether a home or a service refuses."""
+def _predict(source: Source, body: dict[str, Any]) -> dict[str, Any]:
+    """Forecast the row; a rejection names the fields by their labels."""
     try:
         return source.predict(body)
-    except UserFacingError as problem:
-        if not problem.fields:
+    except UserFacingError as error:
+        if not error.fields:
             raise
-        fields = tuple((_LABELS.get(name, name), fault) for name, fault in problem.fields)
-        raise UserFacingError("The row is refused", "", fields) from problem
+        fields = tuple((_LABELS.get(name, name), reason) for name, reason in error.fields)
+        raise UserFacingError("The row was rejected", "", fields) from error
 
 
-def _form(row: dict[str, Any], name: str | None) -> dict[str, Any] | None:
-    """The row as typed once it is sent off; None until then. Widgets belong to a coin: another fills them anew."""
+def _show_form(row: dict[str, Any], name: str | None) -> dict[str, Any] | None:
+    """Return the row once it is submitted, otherwise None. Widget keys contain the coin: another coin fills them in again."""
     body: dict[str, Any] = {}
     with st.form(f"row of {name}", border=True):
         day = dt.date.fromisoformat(row["date"]) if row else dt.datetime.now(dt.UTC).date()
-        # Row by row: side by side on a wide screen, in the same order below each other on a narrow one.
-        places = [place for _ in range(0, len(_FIELDS) + 1, _ACROSS) for place in st.columns(_ACROSS)]
-        for place, (field, (label, meaning)) in zip(places, _FIELDS.items(), strict=False):
-            known = None if field in _DERIVED else row.get(field)
-            body[field] = place.number_input(
+        # Row by row, so that a narrow screen stacks them in the same order.
+        columns = [
+            column for _ in range(0, len(_FIELDS) + 1, _COLUMNS_PER_ROW) for column in st.columns(_COLUMNS_PER_ROW)
+        ]
+        for column, (field, (label, meaning)) in zip(columns, _FIELDS.items(), strict=False):
+            value = None if field in _DERIVED else row.get(field)
+            body[field] = column.number_input(
                 label,
-                value=None if known is None else float(known),
+                value=None if value is None else float(value),
                 format=f"%{_DIGITS}",
                 step=None,
                 help=f"`{field}`: {meaning}",
-                placeholder="derived" if field in _DERIVED else "needed" if field in _REQUIRED else "unknown",
+                placeholder="derived" if field in _DERIVED else "required" if field in _REQUIRED else "unknown",
                 key=f"{field} of {name}",
             )
-        date = places[len(_FIELDS)].date_input("Date, UTC", value=day, format="YYYY-MM-DD", key=f"date of {name}")
-        sent = st.form_submit_button("Forecast", type="primary")
-    if not sent:
+        date = columns[len(_FIELDS)].date_input("Date, UTC", value=day, format="YYYY-MM-DD", key=f"date of {name}")
+        is_submitted = st.form_submit_button("Forecast", type="primary")
+    if not is_submitted:
         return None
     return {**body, **({"coin": name} if name else {}), "date": date.isoformat()}
 
 
-def _derived(body: dict[str, Any]) -> dict[str, float]:
-    """The derived fields that were left empty, as ingest derives them, where they can be: nothing that nobody typed is refused."""
+def _derive_fields(body: dict[str, Any]) -> dict[str, float]:
+    """Derive the empty derived fields like ingestion, unless implausible: a value that was not typed is never rejected."""
     price, volume, cap, change = (body[name] for name in ("price", "24h_volume", "mkt_cap", "24h"))
-    made = {}
+    derived: dict[str, float] = {}
     if volume is not None and volume >= 0 and cap is not None and cap > 0:
-        made["liquidity_ratio"] = volume / cap
+        derived["liquidity_ratio"] = volume / cap
     if price is not None and price > 0 and change is not None and change > -100:
-        made["price_change_24h"] = price - price / (1 + change / 100)
-    return {name: value for name, value in made.items() if body[name] is None and PLAUSIBLE_BOUNDS[name].admits(value)}
+        derived["price_change_24h"] = price - price / (1 + change / 100)
+    return {
+        name: value for name, value in derived.items() if body[name] is None and PLAUSIBLE_BOUNDS[name].admits(value)
+    }
 
 
-def _row(body: dict[str, Any]) -> str:
-    """A row in a line: the form above may have been changed since it was sent."""
-    known = {name: value for name, value in body.items() if name not in ("coin", "date") and value is not None}
-    numbers = "; ".join(f"{_LABELS[name]} {value:,{_DIGITS}}" for name, value in known.items())
+def _format_row(body: dict[str, Any]) -> str:
+    """Format the submitted row in one line: the form above it may have been edited since."""
+    values = {name: value for name, value in body.items() if name not in ("coin", "date") and value is not None}
+    numbers = "; ".join(f"{_LABELS[name]} {value:,{_DIGITS}}" for name, value in values.items())
     return f"{body.get('coin', 'no coin')}, {body['date']}: {numbers}"
 
 
-def _answer(said: dict[str, Any], body: dict[str, Any], coins: Any) -> None:
-    st.caption(f"Answer to the row: {text(_row(body))}.")
-    percentile = said.get("percentile")
-    figures(
+def _show_result(result: dict[str, Any], body: dict[str, Any], coins: pd.DataFrame) -> None:
+    st.caption(f"Forecast of the row: {escape_markdown(_format_row(body))}.")
+    show_metrics(
         {
-            f"Forecast, {ahead(said['horizon_days'])}": shown(said["liquidity_score"]),
-            f"{said['level']:.0%} interval": f"{shown(said['lower'])} to {shown(said['upper'])}",
-            "Percentile": shown(percentile, ".1f"),
+            f"Forecast, {format_horizon(result['horizon_days'])}": format_number(result["liquidity_score"]),
+            f"{result['level']:.0%} interval": f"{format_number(result['lower'])} to {format_number(result['upper'])}",
+            "Percentile": format_number(result.get("percentile"), ".1f"),
         },
-        helps={"Percentile": "share of the newest forecasts that lie below this one, in percent"},
+        helps={"Percentile": "percentage of the newest forecasts that are below this one"},
     )
-    basis = _BASES.get(said["basis"], said["basis"]) if "coin" in body else "the row alone: no coin was named"
-    st.caption(f"Rests on {text(basis)}. By {text(said['model'])} {text(said['model_version'])}.")
-    flags = said["flags"]
+    basis = result["basis"]
+    inputs = _INPUTS_USED.get(basis, basis) if "coin" in body else "the row only: no coin was selected"
+    model = f"{escape_markdown(result['model'])} {escape_markdown(result['model_version'])}"
+    st.caption(f"Inputs used: {escape_markdown(inputs)}. Model: {model}.")
+    flags = result["flags"]
     if flags["volatility_floored"]:
-        st.warning("Volatility lies below its floor: a peg, or a price that does not move. The score says little then.")
+        st.warning("Volatility is below its floor: a peg or a stale price. The score is less informative.")
     if flags["out_of_range"]:
-        names = ", ".join(_LABELS.get(name, name) for name in flags["out_of_range"])
-        st.warning(f"Rarely or never seen in training (outside 0.1 to 99.9 %): {text(names)}.")
+        labels = ", ".join(_LABELS.get(name, name) for name in flags["out_of_range"])
+        st.warning(f"Rarely or never seen in training (outside 0.1 to 99.9 %): {escape_markdown(labels)}.")
     if flags["stale_history"]:
-        st.warning("The coin's last stored day lies more than 3 days before that date.")
+        st.warning("The coin's last stored day is more than 3 days before that date.")
     if len(coins):
-        chart(
-            charts.spread(
+        show_chart(
+            charts.draw_histogram(
                 coins["liquidity_score"].dropna(),
-                title="This forecast among the newest ones",
-                mark=said["liquidity_score"],
-                band=(said["lower"], said["upper"]),
+                title="This forecast among the newest forecasts",
+                mark=result["liquidity_score"],
+                band=(result["lower"], result["upper"]),
             ),
             key="among",
         )
 
 
-page("What if", show)
+render_page("What if", show)
