@@ -89,7 +89,7 @@ def file_child(path: Path) -> None:
     from cryptoliq_assets.orchestration import Runner
     from cryptoliq_assets.storage import TableStore
 
-    def take_in(content: Path | bytes) -> None:
+    def ingest(content: Path | bytes) -> None:
         with tempfile.TemporaryDirectory(prefix="cryptoliq-bomb-") as folder:
             settings = Settings(home_dir=Path(folder))
             settings.raw_dir.mkdir(parents=True)
@@ -99,13 +99,13 @@ def file_child(path: Path) -> None:
             else:
                 target.write_bytes(content)
             Runner(settings).register_files()
-            result = Intake(settings, TableStore(settings)).take_in([f"{DAY:%Y-%m}"])
+            result = Intake(settings, TableStore(settings)).ingest([f"{DAY:%Y-%m}"])
             failed.extend(result.unread.values())
 
     failed: list[str] = []
-    take_in((HEADER + "".join(_row(n) for n in range(200)) + "x\n" * 3).encode())
+    ingest((HEADER + "".join(_row(n) for n in range(200)) + "x\n" * 3).encode())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    take_in(path)
+    ingest(path)
     used = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     print(json.dumps({"mb": used, "failed": failed}))
 

@@ -35,11 +35,11 @@ from cryptoliq_assets.features import engineer_features
 from cryptoliq_assets.ingestion.landing import (
     Catalog,
     Intake,
+    find_new_files,
     list_folder,
     merge_arrivals,
     parse_content,
-    register,
-    unknown_files,
+    register_files,
 )
 from cryptoliq_assets.labels import label_targets
 from cryptoliq_assets.schemas import TABLES
@@ -150,18 +150,18 @@ def ingest(cases: list[bytes], folder: Path, first: int) -> int:
     for number, content in enumerate(cases):
         date = dt.date(2014, 1, 1) + dt.timedelta(days=(first + number) % 4000)
         (settings.raw_dir / f"coingecko_{date:%Y%m%d}.csv").write_bytes(content)
-    catalogue, store = Catalog(settings.catalogue_path), TableStore(settings)
-    register(
-        unknown_files(list_folder(settings.raw_dir), catalogue),
+    catalog, store = Catalog(settings.catalog_path), TableStore(settings)
+    register_files(
+        find_new_files(list_folder(settings.raw_dir), catalog),
         settings,
-        catalogue=catalogue,
+        catalog=catalog,
         now=dt.datetime.now(dt.UTC),
     )
-    waiting = catalogue.files(states=["waiting"])
+    waiting = catalog.files(states=["waiting"])
     months = {month for file in waiting for month in file.months} or {month_of(TODAY)}
-    taken = Intake(settings, store).take_in(months_between(min(months), max(months)))
+    taken = Intake(settings, store).ingest(months_between(min(months), max(months)))
     store.write("raw_snapshots", taken.frame, months_between(min(months), max(months)), sources=taken.sources)
-    assert not catalogue.files(states=["waiting"]), "a file was left waiting"
+    assert not catalog.files(states=["waiting"]), "a file was left waiting"
     make_tables(store, settings, months_between(min(months), max(months)))
     return sum(report["accepted"] for report in taken.reports)
 
@@ -239,14 +239,14 @@ def ingest_by_command(cases: dict[str, bytes], home: Path) -> int:
         (settings.raw_dir / name).write_bytes(content)
     said = command("ingest", home=home)
     check_shown(said)
-    look, received = list_folder(settings.raw_dir), Catalog(settings.catalogue_path).files()
+    look, received = list_folder(settings.raw_dir), Catalog(settings.catalog_path).files()
     assert not [file.name for file in received if file.state == "waiting"], "a file was left waiting"
-    refused = [file.name for file in received if file.state == "refused"] + list(look.passed_over)
+    refused = [file.name for file in received if file.state == "refused"] + list(look.skipped)
     assert sorted(refused) == sorted({*refused}), "refused twice"
     for name in refused:
         assert f"refused {escape_text(name)}: " in said, f"{name!r} is not named in {said[:300]!r}"
     hidden = sum(name.startswith(".") for name in cases)
-    assert len(received) + len(look.passed_over) + hidden == len(cases), "a file was lost"
+    assert len(received) + len(look.skipped) + hidden == len(cases), "a file was lost"
     return len(refused)
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/kill.py [--kills 200] [--seed 0] [--folder DIR]
 
-Each kill is SIGKILL just before a rename, a removal, a sync or a commit of the catalogue, in a run that takes in a correction, a late file,
+Each kill is SIGKILL just before a rename, a removal, a sync or a commit of the catalog, in a run that takes in a correction, a late file,
 a file to refuse and a new month, refreshes the tables, trains and forecasts. Afterwards the same command runs once more, and every
 month of every table, the archive, the drop folder, the quarantine and `cryptoliq verify` are compared with a home that was never disturbed.
 Exit code 1 where a month differs. Most kills are in the stages without Dagster, which are fastest; kills are spread evenly over the write points of each command; the rest is random.

@@ -67,7 +67,7 @@ def work(settings: Settings) -> None:
         months = months_between(first, last)
         since, until = date_span(months)
         with stage("ingest"):
-            taken = Intake(settings, store).take_in(months)
+            taken = Intake(settings, store).ingest(months)
         with stage("write"):
             store.write("raw_snapshots", taken.frame, months, sources=taken.sources)
         with stage("read"):

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cryptoliq_assets.core import FILL_BACKWARD_DAYS, FILL_FORWARD_DAYS
-from cryptoliq_assets.ingestion.quality import LEAST_CHANGE, find_outliers
+from cryptoliq_assets.ingestion.quality import MIN_CHANGE, find_outliers
 from cryptoliq_assets.schemas import CHANGE_COLUMNS, CRITICAL_COLUMNS, NUMBER_COLUMNS, PLAUSIBLE_BOUNDS
 
 
@@ -84,7 +84,7 @@ def _faults(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         faults[name] |= table[name] < 0
     for name in CHANGE_COLUMNS:
         # Nothing falls by more than all of itself.
-        faults[name] |= table[name] < LEAST_CHANGE
+        faults[name] |= table[name] < MIN_CHANGE
     return faults
 
 

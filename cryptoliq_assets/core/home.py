@@ -33,7 +33,7 @@ def explain_missing_home(settings: Settings) -> str | None:
         return f"{home} cannot be read ({error.strerror or error})"
     marks = (
         settings.dagster_home / "dagster.yaml",
-        settings.catalogue_path,
+        settings.catalog_path,
         settings.archive_dir,
         settings.validation_dir,
         settings.models_dir / "ledger.jsonl",

@@ -17,12 +17,12 @@ from cryptoliq_assets.forecasting import days_needed, forecasts_due, mismatch, n
 from cryptoliq_assets.ingestion.landing import (
     Catalog,
     CatalogEntry,
-    Plan,
+    RefreshPlan,
+    find_new_files,
     list_folder,
     make_plan,
     open_catalog,
-    register,
-    unknown_files,
+    register_files,
 )
 from cryptoliq_assets.ingestion.reports import COMMAND_TAG
 from cryptoliq_assets.modeling.registry import ModelRejectedError, store_of
@@ -89,31 +89,31 @@ class Runner:
         return TableStore(self.settings)
 
     @property
-    def catalogue(self) -> Catalog:
+    def catalog(self) -> Catalog:
         return open_catalog(self.settings)
 
     def register_files(self) -> int:
-        """Enter what lies in the drop folder into the catalogue; returns how many versions are new."""
+        """Enter what lies in the drop folder into the catalog; returns how many versions are new."""
         look = list_folder(self.settings.raw_dir)
-        self.skipped_files = look.passed_over
-        unknown = unknown_files(look, self.catalogue)
+        self.skipped_files = look.skipped
+        unknown = find_new_files(look, self.catalog)
         if not unknown:
             return 0
-        registered = register(unknown, self.settings, catalogue=self.catalogue, now=dt.datetime.now(dt.UTC))
+        registered = register_files(unknown, self.settings, catalog=self.catalog, now=dt.datetime.now(dt.UTC))
         self.skipped_files |= registered.unread
         return registered.new
 
-    def plan(self) -> Plan:
+    def plan(self) -> RefreshPlan:
         today = dt.datetime.now(dt.UTC).date()
-        return make_plan(self.settings, self.catalogue, store=self.store, today=today)
+        return make_plan(self.settings, self.catalog, store=self.store, today=today)
 
     def waiting_arrivals(self) -> list[int]:
         """Arrivals that wait to be taken in."""
-        return [file.arrival for file in self.catalogue.files(states=["waiting"])]
+        return [file.arrival for file in self.catalog.files(states=["waiting"])]
 
     def rejected_files(self, arrivals: list[int]) -> list[CatalogEntry]:
         """Those of these arrivals that were refused."""
-        return [file for file in self.catalogue.files(states=["refused"]) if file.arrival in set(arrivals)]
+        return [file for file in self.catalog.files(states=["refused"]) if file.arrival in set(arrivals)]
 
     def training_due(self) -> bool:
         """True when there are labels and no champion, or a provisional one and by now enough dates for folds."""

@@ -215,7 +215,7 @@ def test_a_home_that_cannot_be_made_is_one_line_and_exit_1(run, tmp_path):
     assert str(tmp_path / "file") in told.said
 
 
-def test_a_catalogue_that_is_no_database_is_one_line_and_exit_1(run, trained_home, tmp_path):
+def test_a_catalog_that_is_no_database_is_one_line_and_exit_1(run, trained_home, tmp_path):
     home = trained_home.copy_to(tmp_path / "home")
     (home / "data" / "catalogue.sqlite").write_bytes(b"not a database, nor will it ever be one" * 40)
     told = run("status", home=home)
@@ -442,7 +442,7 @@ def test_ingest_finishes_what_a_killed_one_left_and_status_does_not_ask_for_file
 ):
     write(tmp_path / "data" / "raw" / "coingecko_20250731.csv", GOOD)
     with monkeypatch.context() as patch:
-        # As if killed between the catalogue and the month.
+        # As if killed between the catalog and the month.
         patch.setattr(TableStore, "write", lambda *args, **options: 1 / 0)
         assert run("ingest", home=tmp_path).code == 1
     store = TableStore(make_settings(home_dir=tmp_path))

@@ -105,7 +105,7 @@ def folder() -> Iterator[Path]:
 
 
 def copy_of(waiting: Path, folder: Path) -> Home:
-    # Copied with its times: a file's time is part of what the catalogue knows of it.
+    # Copied with its times: a file's time is part of what the catalog knows of it.
     shutil.copytree(waiting, folder, symlinks=True)
     return Home.at(folder, **OPTIONS)
 
@@ -147,7 +147,7 @@ def test_a_run_killed_at_any_write_point_is_finished_by_the_next(
 ) -> None:
     unharmed = mortal.run(copy_of(waiting, folder / "unharmed").settings.home_dir)
     assert (unharmed["killed"], unharmed["error"]) == (False, None)
-    # Three reports, three copies, the catalogue, a refused file, and four tables of four months.
+    # Three reports, three copies, the catalog, a refused file, and four tables of four months.
     assert unharmed["points"] >= 25
     for point in range(1, unharmed["points"] + 1):
         home = copy_of(waiting, folder / str(point))
@@ -190,7 +190,7 @@ def test_an_ingest_killed_at_a_write_point_is_finished_by_the_next_ingest(
     unharmed = mortal.run(copy_of(waiting, folder / "unharmed").settings.home_dir, by="ingest")
     assert (unharmed["killed"], unharmed["error"]) == (False, None)
     unfinished = 0
-    # From the archive to the last month: what is written before and after them are the catalogue and the quarantine.
+    # From the archive to the last month: what is written before and after them are the catalog and the quarantine.
     for point in range(5, unharmed["points"] + 1, 2):
         home = copy_of(waiting, folder / str(point))
         assert mortal.run(home.settings.home_dir, by="ingest", kill_at=point)["killed"], point
@@ -202,7 +202,7 @@ def test_an_ingest_killed_at_a_write_point_is_finished_by_the_next_ingest(
         assert (left.raw_months, left.waiting) == ([], []), point
         check_recovers(home, whole)
         shutil.rmtree(home.settings.home_dir)
-    # Killed after the catalogue had settled and before the last month was written: nothing waits, yet there is work.
+    # Killed after the catalog had settled and before the last month was written: nothing waits, yet there is work.
     assert unfinished >= 2
 
 
@@ -223,14 +223,14 @@ def test_a_file_whose_archive_copy_the_disk_does_not_take_waits_and_stops_no_oth
     march = limited.store.path("raw_snapshots", "2022-03")
     before = march.read_bytes()
     assert mortal.run(limited.settings.home_dir, disk_bytes=6_000_000, by=by)["error"] is None
-    *_, newest = [file for file in limited.catalogue.files() if file.name == file_name(MARCH)]
+    *_, newest = [file for file in limited.catalog.files() if file.name == file_name(MARCH)]
     assert (newest.state, newest.reason.count("File too large")) == ("refused", 1)
     assert str(limited.settings.archive_dir / file_name(MARCH).replace(".csv", ".")) in newest.reason
     assert "the next look tries it again" in newest.reason
     # What the archive and the table have of it is the version before; the other files are in.
     assert (limited.settings.raw_dir / file_name(MARCH)).read_text() == large
     assert march.read_bytes() == before
-    counts = {file.name: file.state for file in limited.catalogue.files() if file.name != file_name(MARCH)}
+    counts = {file.name: file.state for file in limited.catalog.files() if file.name != file_name(MARCH)}
     assert counts == {
         file_name(DECEMBER): "accepted",
         file_name(JANUARY): "accepted",

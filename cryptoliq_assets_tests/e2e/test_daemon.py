@@ -110,7 +110,7 @@ def test_a_file_that_is_still_being_written_is_not_asked_for(raw_files, settings
     raw_files.tick()
     drop(settings, "2025-07-31", price="40001.5")
     assert not raw_files.tick().run_requests
-    assert Catalog(settings.catalogue_path).files() == []
+    assert Catalog(settings.catalog_path).files() == []
     assert len(raw_files.tick().run_requests) == 1
 
 
@@ -129,10 +129,10 @@ def test_a_file_that_may_not_be_read_is_told_and_blocks_no_other(raw_files, sett
         asked = raw_files.tick()
         assert ranges(asked) == [("2025-07", "2025-07")]
         assert asked.asset_events[0].metadata["passed_over"].value == {denied.name: "cannot be read: Permission denied"}
-        assert [file.name for file in Catalog(settings.catalogue_path).files()] == [good.name]
+        assert [file.name for file in Catalog(settings.catalog_path).files()] == [good.name]
     raw_files.tick()
     raw_files.tick()
-    assert [file.name for file in Catalog(settings.catalogue_path).files()] == [good.name, denied.name]
+    assert [file.name for file in Catalog(settings.catalog_path).files()] == [good.name, denied.name]
 
 
 def test_an_unread_file_alone_is_the_reason_to_skip(raw_files, settings, monkeypatch):
@@ -412,7 +412,7 @@ def test_daemon_and_command_line_share_a_home_and_a_killed_command_blocks_neithe
     for table in DERIVED_TABLES:
         for month in store.months(table):
             store.verify(table, month)
-    plan = make_plan(settings, Catalog(settings.catalogue_path), store=store, today=dt.date(2025, 8, 3))
+    plan = make_plan(settings, Catalog(settings.catalog_path), store=store, today=dt.date(2025, 8, 3))
     assert (plan.months, plan.waiting) == ([], [])
     for path in (first, second):
         day = pd.read_csv(path)

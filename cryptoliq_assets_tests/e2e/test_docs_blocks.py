@@ -105,8 +105,8 @@ def test_the_blocks_of_backup_and_restore_give_the_same_home_back(place):
     assert {name for name, content in before.items() if copied.get(name) != content} <= {"data/catalogue.sqlite"}
     pointers = [home / "models" / "current.pkl" for home in (place.home, place.clone / "copy")]
     assert pointers[0].is_symlink() == pointers[1].is_symlink()
-    with sqlite3.connect(place.clone / "copy" / "data" / "catalogue.sqlite") as catalogue:
-        assert catalogue.execute("SELECT count(*) FROM files WHERE state = 'accepted'").fetchone()[0] == 90
+    with sqlite3.connect(place.clone / "copy" / "data" / "catalogue.sqlite") as catalog:
+        assert catalog.execute("SELECT count(*) FROM files WHERE state = 'accepted'").fetchone()[0] == 90
 
 
 def test_long_lived_commands_start_serve_and_end_as_they_are_written(place):

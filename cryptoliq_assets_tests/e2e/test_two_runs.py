@@ -82,8 +82,8 @@ def times(home: Home) -> list[tuple[float, float]]:
 def check_like_a_single_run(home: Home, folder: Path) -> None:
     left = home.plan()
     assert (left.months, left.waiting) == ([], [])
-    assert {file.state for file in home.catalogue.files()} == {"accepted"}
-    assert len(home.catalogue.files()) == len(DAYS)
+    assert {file.state for file in home.catalog.files()} == {"accepted"}
+    assert len(home.catalog.files()) == len(DAYS)
     assert len(list(home.settings.archive_dir.iterdir())) == len(DAYS)
     single = market(folder / "single")
     single.bring_up_to_date()

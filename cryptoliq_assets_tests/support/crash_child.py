@@ -52,13 +52,13 @@ class Points:
     def watch(self) -> None:
         for name in ("replace", "unlink", "sync"):
             self.before(os, name)
-        for name in ("register", "settle"):
+        for name in ("register", "set_status"):
             self.before(Catalog, name)
         connection = Catalog._connection
 
         @contextmanager
-        def mid_transaction(catalogue: Catalog) -> Iterator[sqlite3.Connection]:
-            with connection(catalogue) as opened:
+        def mid_transaction(catalog: Catalog) -> Iterator[sqlite3.Connection]:
+            with connection(catalog) as opened:
                 yield opened
                 # All statements done, nothing committed.
                 self.pass_one()

@@ -21,9 +21,9 @@ from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.features.engineering import engineer_features
 from cryptoliq_assets.ingestion.landing.catalog import Catalog
 from cryptoliq_assets.ingestion.landing.catalog_rebuild import open_catalog
-from cryptoliq_assets.ingestion.landing.drop_folder import list_folder, register, unknown_files
+from cryptoliq_assets.ingestion.landing.drop_folder import find_new_files, list_folder, register_files
 from cryptoliq_assets.ingestion.landing.intake import Intake, IntakeResult
-from cryptoliq_assets.ingestion.landing.refresh_plan import Plan, make_plan
+from cryptoliq_assets.ingestion.landing.refresh_plan import RefreshPlan, make_plan
 from cryptoliq_assets.labels.targets import LABEL_INPUT_COLUMNS, label_targets
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES, upstream_windows
 from cryptoliq_assets.storage.parquet_store import TableStore
@@ -124,7 +124,7 @@ class Home:
         return TableStore(self.settings)
 
     @property
-    def catalogue(self) -> Catalog:
+    def catalog(self) -> Catalog:
         return open_catalog(self.settings)
 
     @property
@@ -136,7 +136,7 @@ class Home:
         folder = self.settings.raw_dir
         folder.mkdir(parents=True, exist_ok=True)
         times = [entry.stat(follow_symlinks=False).st_mtime for entry in os.scandir(folder)]
-        known = [file.mtime_ns // 10**9 for file in self.catalogue.files()]
+        known = [file.mtime_ns // 10**9 for file in self.catalog.files()]
         moment = moment if moment is not None else int(max([*times, *known], default=1_000_000)) + 10
         path = folder / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -144,14 +144,14 @@ class Home:
         return path
 
     def look(self) -> int:
-        """What the sensor and the command line do first: new versions into the catalogue."""
-        unknown = unknown_files(list_folder(self.settings.raw_dir), self.catalogue)
-        return register(unknown, self.settings, catalogue=self.catalogue, now=self.now).new
+        """What the sensor and the command line do first: new versions into the catalog."""
+        unknown = find_new_files(list_folder(self.settings.raw_dir), self.catalog)
+        return register_files(unknown, self.settings, catalog=self.catalog, now=self.now).new
 
-    def plan(self) -> Plan:
-        return make_plan(self.settings, self.catalogue, store=self.store, today=self.today)
+    def plan(self) -> RefreshPlan:
+        return make_plan(self.settings, self.catalog, store=self.store, today=self.today)
 
-    def bring_up_to_date(self) -> Plan:
+    def bring_up_to_date(self) -> RefreshPlan:
         """One look, one plan, and a run for each of its ranges; returns the plan that was followed."""
         self.look()
         plan = self.plan()
@@ -163,7 +163,7 @@ class Home:
         """What one refresh run does to these months, raw to labels."""
         self.refreshed.append((months[0], months[-1]))
         store = self.store
-        taken = Intake(self.settings, store).take_in(months)
+        taken = Intake(self.settings, store).ingest(months)
         store.write("raw_snapshots", taken.frame, months, sources=taken.sources)
         since, until = date_span(months)
         # A run opens its tables anew for each asset.

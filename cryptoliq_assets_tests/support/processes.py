@@ -54,7 +54,7 @@ class Served:
 
     def knows(self, name: str) -> bool:
         """Whether the sensor has seen this file settle."""
-        return name in Catalog(self.settings.catalogue_path).newest_by_name()
+        return name in Catalog(self.settings.catalog_path).newest_by_name()
 
     def forecast_dates(self) -> set[dt.date]:
         return set(TableStore(self.settings).read("forecasts")["date"].dt.date)

@@ -22,7 +22,7 @@ def snapshot(settings: Settings, again: bool) -> None:
     from cryptoliq_assets.ingestion.coingecko import fetch_snapshot
 
     _quiet_transport()
-    made = fetch_snapshot(settings, again=again, say=_say)
+    made = fetch_snapshot(settings, refetch=again, log=_say)
     for note in made.notes:
         _say(note)
     for path in made.files:
@@ -39,7 +39,7 @@ def history(settings: Settings, days: int, top: int, leave_out_failed: bool, aga
     """The past, a file a day: prices, caps and volumes at midnight UTC. Goes on where an earlier try stopped."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from cryptoliq_assets.ingestion.coingecko import History, Progress as Reached
+    from cryptoliq_assets.ingestion.coingecko import HistoryFetcher, HistoryProgress as Reached
 
     _quiet_transport()
     columns = [TextColumn("charts"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")]
@@ -52,7 +52,9 @@ def history(settings: Settings, days: int, top: int, leave_out_failed: bool, aga
             if not console.is_terminal and (reached.done % _LINE_EVERY == 0 or reached.done == reached.wanted):
                 _say(f"{reached.done} of {reached.wanted} charts, {left}")
 
-        asked = History(settings, days, top, leave_out_failed=leave_out_failed, again=again, say=_say, show=show)
+        asked = HistoryFetcher(
+            settings, days, top, leave_out_failed=leave_out_failed, refetch=again, log=_say, report_progress=show
+        )
         made = asked.fetch()
     for note in made.notes:
         _say(note)

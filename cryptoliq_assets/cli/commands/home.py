@@ -102,7 +102,7 @@ def demo(settings: Settings) -> None:
     with console.status(f"simulating {COINS} coins over {DAYS} days"):
         market = simulate_market(coins=COINS, days=DAYS, end=dates[-1], seed=settings.seed)
     with running(settings) as runner:
-        known = runner.catalogue.newest_by_name()
+        known = runner.catalog.newest_by_name()
         fresh = [date for date in dates if f"coingecko_{date:%Y%m%d}.csv" not in known]
         history = [date for date in fresh if date <= dates[-1 - LIVE_DAYS]]
         live = [date for date in fresh if date > dates[-1 - LIVE_DAYS]]

@@ -168,23 +168,23 @@ def _chosen(runner: Runner, first: str | None, last: str | None) -> list[tuple[s
 def _ingest_folder(runner: Runner, source: Path, archive: Path | None) -> int:
     settings, code = runner.settings, 0
     runner.register_files()
-    if name_conflicts(source, runner.catalogue):
+    if name_conflicts(source, runner.catalog):
         code = _ingest(runner)
-    brought = import_files(source, settings, runner.catalogue)
+    brought = import_files(source, settings, runner.catalog)
     code = max(code, _ingest(runner))
-    for name, reason in brought.passed_over.items():
+    for name, reason in brought.skipped.items():
         print_line(("refused", "yellow"), f" {name}: {reason}")
     if archive:
-        moved = move_accepted(source, archive, brought, settings, runner.catalogue)
+        moved = move_accepted(source, archive, brought, settings, runner.catalog)
         console.print(f"{len(moved)} file(s) moved from {source} to {archive}", soft_wrap=True)
-    return 1 if brought.passed_over else code
+    return 1 if brought.skipped else code
 
 
 def _ingest(runner: Runner) -> int:
     runner.register_files()
     waiting = runner.waiting_arrivals()
     plan = runner.plan()
-    # Also where nothing waits: a run may have died between the catalogue and the tables.
+    # Also where nothing waits: a run may have died between the catalog and the tables.
     runner.refresh(plan.raw_ranges, job=INGEST_JOB)
     code = max(_tell_refused(runner, waiting), _tell_blocked(runner))
     if waiting:

@@ -11,7 +11,7 @@ from cryptoliq_assets.cli import exit_with, pass_home, print_finding, print_line
 from cryptoliq_assets.cli.commands.monitoring import closed_by, silenced_by
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.forecasting import days_needed, forecasts_due, mismatch, newest_date, training_due
-from cryptoliq_assets.ingestion.landing import list_folder, make_plan, open_catalog, unknown_files
+from cryptoliq_assets.ingestion.landing import find_new_files, list_folder, make_plan, open_catalog
 from cryptoliq_assets.modeling.estimators import model_version_of
 from cryptoliq_assets.modeling.registry import store_of
 from cryptoliq_assets.monitoring import (
@@ -77,17 +77,17 @@ def _shown(value: object) -> str:
 
 def read_status(settings: Settings) -> dict:
     """The state of a home; reads only."""
-    store, catalogue = TableStore(settings), open_catalog(settings)
+    store, catalog = TableStore(settings), open_catalog(settings)
     now = dt.datetime.now(dt.UTC)
     today = now.date()
     newest = newest_date(store, "raw_snapshots")
     models = store_of(settings)
     version, refused = models.latest_valid_version()
     champion = models.metadata(version) if version else None
-    plan = make_plan(settings, catalogue, store=store, today=today)
+    plan = make_plan(settings, catalog, store=store, today=today)
     # It reads no file, so it takes none for new that was perhaps only copied.
-    unknown = unknown_files(list_folder(settings.raw_dir), catalogue, by_change=False)
-    files = catalogue.files()
+    unknown = find_new_files(list_folder(settings.raw_dir), catalog, by_change=False)
+    files = catalog.files()
     # One damaged month must not hide everything else.
     damaged: list[str] = []
     accuracy, _ = _unless_damaged(lambda: measure_live_accuracy(store), damaged) or (None, [])

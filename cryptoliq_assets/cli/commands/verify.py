@@ -13,11 +13,11 @@ from cryptoliq_assets.core import Settings
 @click.option(
     "--repair",
     is_flag=True,
-    help="Make a damaged catalogue again, restore archived files that data/raw still has, set damaged months aside.",
+    help="Make a damaged catalog again, restore archived files that data/raw still has, set damaged months aside.",
 )
 @pass_home
 def verify(settings: Settings, deep: bool, repair: bool) -> None:
-    """Compare archive, tables, models, ledger and catalogue with their digests; exit code 1 where something is damaged.
+    """Compare archive, tables, models, ledger and catalog with their digests; exit code 1 where something is damaged.
 
     The result is stored as reports/verify.json; `cryptoliq status` shows it.
     """

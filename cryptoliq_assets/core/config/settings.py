@@ -194,8 +194,8 @@ class Settings(BaseSettings):
         return self.data_dir / "quarantine"
 
     @property
-    def catalogue_path(self) -> Path:
-        """SQLite catalogue of the files received."""
+    def catalog_path(self) -> Path:
+        """SQLite catalog of the files received."""
         return self.data_dir / "catalogue.sqlite"
 
     @property

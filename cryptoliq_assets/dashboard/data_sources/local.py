@@ -50,7 +50,7 @@ class HomeViews:
         paths += [
             self._settings.incidents_path,
             store_of(self._settings).ledger.path,
-            self._settings.catalogue_path,
+            self._settings.catalog_path,
         ]
         return " ".join(_describe_state(path) for path in paths)
 

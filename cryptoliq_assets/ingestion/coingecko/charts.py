@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cryptoliq_assets.ingestion.coingecko.coins import number_of
-from cryptoliq_assets.ingestion.coingecko.csv_export import cell
+from cryptoliq_assets.ingestion.coingecko.coins import parse_number
+from cryptoliq_assets.ingestion.coingecko.csv_export import format_cell
 
 _DAY_MS = 86_400_000
 _EPOCH = dt.date(1970, 1, 1)
@@ -18,7 +18,7 @@ SERIES = {"price": "prices", "mkt_cap": "market_caps", "24h_volume": "total_volu
 
 
 @dataclass(frozen=True)
-class ScreenedChart:
+class ValidatedChart:
     """The points of a chart as pairs of numbers (None: unknown), by list; `error` says what is wrong with it, if anything.
 
     `usable`: whether days can be made of it all the same.
@@ -29,7 +29,7 @@ class ScreenedChart:
     usable: bool
 
 
-def screen_chart(chart: Mapping[str, Any]) -> ScreenedChart:
+def validate_chart(chart: Mapping[str, Any]) -> ValidatedChart:
     """Separate the points of a chart from what is none. Without market caps these are unknown; without prices or volumes the
     chart is of no use."""
     series = {name: chart.get(name) for name in SERIES.values()}
@@ -41,7 +41,7 @@ def screen_chart(chart: Mapping[str, Any]) -> ScreenedChart:
     sentences += [f"{count} of {len(series[name])} {name} are not points" for name, count in dropped.items() if count]
     usable = not {"prices", "total_volumes"}.intersection(lost)
     error = f"{', '.join(sentences)}: {'the rest is used' if usable else 'left out'}" if sentences else None
-    return ScreenedChart({name: found or [] for name, found in points.items()}, error, usable)
+    return ValidatedChart({name: found or [] for name, found in points.items()}, error, usable)
 
 
 def _points(value: Any) -> list[tuple[float | None, float | None]] | None:
@@ -55,12 +55,12 @@ def _points(value: Any) -> list[tuple[float | None, float | None]] | None:
 def _point(entry: Any) -> tuple[float | None, float | None] | None:
     if not isinstance(entry, list) or len(entry) != 2:
         return None
-    moment, value = map(number_of, entry)
+    moment, value = map(parse_number, entry)
     is_other = value is None and entry[1] is not None
     return None if moment is None or is_other else (moment, value)
 
 
-def daily_points(chart: Mapping[str, Sequence[tuple[Any, Any]]], *, now: float) -> dict[str, dict[str, float]]:
+def extract_daily_points(chart: Mapping[str, Sequence[tuple[Any, Any]]], *, now: float) -> dict[str, dict[str, float]]:
     """By ISO day, what the chart says of price, mkt_cap and 24h_volume (USD) at its midnight (UTC).
 
     A point belongs to the nearest midnight, and of several the nearest counts. The last moment of the chart is "now", and
@@ -88,7 +88,9 @@ def daily_points(chart: Mapping[str, Sequence[tuple[Any, Any]]], *, now: float) 
     return days
 
 
-def rows_of(days: Mapping[str, Mapping[str, float]], *, first: dt.date, last: dt.date) -> dict[dt.date, dict[str, str]]:
+def make_daily_rows(
+    days: Mapping[str, Mapping[str, float]], *, first: dt.date, last: dt.date
+) -> dict[dt.date, dict[str, str]]:
     """Cells of the contract by day: price, 24h and 7d in percent (from the prices 1 and 7 days before), price_change_24h,
     volume and cap. 1h is not known. Days without a price have no row."""
     rows = {}
@@ -102,17 +104,17 @@ def rows_of(days: Mapping[str, Mapping[str, float]], *, first: dt.date, last: dt
             days.get((day - dt.timedelta(days=back)).isoformat(), {}).get("price") for back in (1, 7)
         )
         rows[day] = {
-            **{column: cell(value) for column, value in told.items()},
+            **{column: format_cell(value) for column, value in told.items()},
             "24h": _change(price, before),
             "7d": _change(price, week_before),
-            "price_change_24h": "" if before is None else cell(price - before),
+            "price_change_24h": "" if before is None else format_cell(price - before),
         }
     return rows
 
 
 def _change(price: float, before: float | None) -> str:
     """Percent; unknown where there was no price, or none above 0."""
-    return "" if before is None or before <= 0 else cell((price / before - 1) * 100)
+    return "" if before is None or before <= 0 else format_cell((price / before - 1) * 100)
 
 
 def _is_number(value: Any) -> bool:

@@ -31,7 +31,7 @@ class HistoryCheckpoint:
     @classmethod
     def find(cls, folder: Path, *, days: int, now: float) -> "HistoryCheckpoint":
         """The kept one where it goes on, else a new one; nothing is written."""
-        kept = read(folder / "job.json") or {}
+        kept = read_if_exists(folder / "job.json") or {}
         if "began" in kept and 0 <= now - kept["began"] <= _OLDEST_SECONDS:
             # One without a chart, or with nothing left to ask for, has no reason to end on another day than today.
             going_on = not kept["asked_all"] and any((folder / "charts").glob("*.json"))
@@ -48,9 +48,9 @@ class HistoryCheckpoint:
     def first(self) -> dt.date:
         return self.last - dt.timedelta(days=self.days - 1)
 
-    def begin(self) -> bool:
+    def start(self) -> bool:
         """Make the folder this job's, without what another left there; True where the job goes on."""
-        kept = read(self.folder / "job.json") or {}
+        kept = read_if_exists(self.folder / "job.json") or {}
         if kept.get("began") == self.began:
             return True
         self.discard()
@@ -58,7 +58,7 @@ class HistoryCheckpoint:
         write_json(self.folder / "job.json", {"began": self.began, "asked_all": False})
         return False
 
-    def asked_all(self) -> None:
+    def mark_complete(self) -> None:
         """Note that all charts are there and were used as far as they can be."""
         write_json(self.folder / "job.json", {"began": self.began, "asked_all": True})
 
@@ -79,7 +79,7 @@ class HistoryCheckpoint:
         # An id is the service's own text: no name for a file.
         return self.folder / "charts" / f"{hashlib.sha256(coin.encode()).hexdigest()[:24]}.json"
 
-    def keep_chart(
+    def save_chart(
         self, coin: str, points: dict[str, Any] | None, *, asked: int, came: float, error: str | None = None
     ) -> None:
         """Keep a chart's days (None: the coin is gone), of which `asked` were asked for and came at `came`.
@@ -87,11 +87,11 @@ class HistoryCheckpoint:
         `error` is what was wrong with the chart.
         """
         # The service counts back from the moment of its answer.
-        reaches = day_of(came) - dt.timedelta(days=asked - 1)
+        reaches = utc_date(came) - dt.timedelta(days=asked - 1)
         write_json(self.chart_path(coin), {"id": coin, "reaches": reaches, "days": points, "error": error})
 
 
-def read(path: Path) -> Any:
+def read_if_exists(path: Path) -> Any:
     """A kept file, written whole or not at all; None where it is not there."""
     try:
         return read_json(path)
@@ -99,10 +99,10 @@ def read(path: Path) -> Any:
         return None
 
 
-def day_of(moment: float) -> dt.date:
+def utc_date(moment: float) -> dt.date:
     return dt.datetime.fromtimestamp(moment, dt.UTC).date()
 
 
 def _complete_day(moment: float) -> dt.date:
     """The newest midnight that the service has for sure at a moment."""
-    return day_of(moment - _SERVED_SECONDS)
+    return utc_date(moment - _SERVED_SECONDS)

@@ -4,17 +4,17 @@ import importlib.metadata
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 import httpx
 
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.ingestion.coingecko.charts import SERIES
-from cryptoliq_assets.ingestion.coingecko.coins import coin_id
+from cryptoliq_assets.ingestion.coingecko.coins import parse_coin_id
 from cryptoliq_assets.ingestion.coingecko.errors import CoinNotFoundError, DeadlineExceededError, FetchError
-from cryptoliq_assets.ingestion.coingecko.rate_limit import Clock, Limiter
-from cryptoliq_assets.ingestion.coingecko.responses import Response, RetryableError, value_of
+from cryptoliq_assets.ingestion.coingecko.rate_limit import Clock, RateLimiter
+from cryptoliq_assets.ingestion.coingecko.responses import Response, RetryableError, parse_response
 from cryptoliq_assets.ingestion.coingecko.retry import RetryPolicy
 
 _PUBLIC, _PRO = "https://api.coingecko.com/api/v3", "https://pro-api.coingecko.com/api/v3"
@@ -30,7 +30,7 @@ _OTHER_SHAPE = "the answer is not of the shape that was asked for"
 
 
 @dataclass
-class CoinGecko:
+class CoinGeckoClient:
     """One fetch's connection; every wait and retry ends at `deadline` (seconds since 1970).
 
     `say` is told of each wait. Use as a context. The key is in a header and nowhere else.
@@ -39,19 +39,19 @@ class CoinGecko:
     settings: Settings
     deadline: float
     clock: Clock = field(default_factory=Clock)
-    say: Callable[[str], None] = lambda message: None
+    log: Callable[[str], None] = lambda message: None
     _http: httpx.Client = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
-        self.limiter = Limiter.of(settings, self.clock)
+        self.limiter = RateLimiter.from_settings(settings, self.clock)
         self._http = httpx.Client(
             base_url=_base_url(settings),
             headers={"User-Agent": _user_agent(), "Accept": "application/json", **_key_header(settings)},
             timeout=settings.coingecko.request_timeout_seconds,
         )
 
-    def __enter__(self) -> "CoinGecko":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -93,7 +93,7 @@ class CoinGecko:
         Raises DeadlineExceededError, BudgetExhaustedError or FetchError where no further request would do better, RetriesExhaustedError where this one
         failed every time, CoinNotFoundError on 404.
         """
-        tries = RetryPolicy(self.limiter, self.deadline, self.settings.coingecko.backoff_seconds, self.say)
+        tries = RetryPolicy(self.limiter, self.deadline, self.settings.coingecko.backoff_seconds, self.log)
         return tries.run(lambda: self._once(path, params, what=what, fault=fault))
 
     def _once(self, path: str, params: dict[str, Any], *, what: str, fault: Callable[[Any], str | None]) -> Any:
@@ -109,7 +109,7 @@ class CoinGecko:
             ) from error
         except _HTTP_ERRORS as error:
             raise RetryableError(f"{what}: the connection failed ({type(error).__name__})") from error
-        value = value_of(answer, what=what, now=self.clock.now(), plan=self.settings.coingecko.plan)
+        value = parse_response(answer, what=what, now=self.clock.now(), plan=self.settings.coingecko.plan)
         wrong = fault(value)
         if wrong:
             raise RetryableError(f"{what}: {wrong}")
@@ -197,7 +197,7 @@ def _chart_fault(value: Any) -> str | None:
 
 def _is_page(value: Any) -> bool:
     """One entry without an id is that coin's error; a page of them is no page."""
-    return isinstance(value, list) and (not value or any(coin_id(entry) is not None for entry in value))
+    return isinstance(value, list) and (not value or any(parse_coin_id(entry) is not None for entry in value))
 
 
 def _is_chart(value: Any) -> bool:

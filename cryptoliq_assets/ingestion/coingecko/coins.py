@@ -41,7 +41,7 @@ _LISTED, _SHOWN = 50, 60
 
 
 @dataclass(frozen=True)
-class Screened:
+class ValidatedPage:
     """A page of the market without the coins that no row can be made of.
 
     `received` counts all entries; `errors` has a sentence for each entry left out, `cleaned` one for each value changed.
@@ -53,7 +53,7 @@ class Screened:
     cleaned: list[str]
 
 
-def screen_page(page: Sequence[Any], *, number: int) -> Screened:
+def validate_page(page: Sequence[Any], *, number: int) -> ValidatedPage:
     """Separate the usable coins of page `number` (from 1) from those with an error; texts of the usable ones are clean."""
     coins, errors, cleaned = [], [], []
     for place, entry in enumerate(page, start=1):
@@ -64,13 +64,13 @@ def screen_page(page: Sequence[Any], *, number: int) -> Screened:
         coin, changed = _clean(entry)
         coins.append(coin)
         cleaned += [f"{coin['id']}: {what}" for what in changed]
-    return Screened(coins, len(page), errors, cleaned)
+    return ValidatedPage(coins, len(page), errors, cleaned)
 
 
-def coin_id(entry: Any) -> str | None:
+def parse_coin_id(entry: Any) -> str | None:
     """The id of an entry as it is written; None where it has none that can be."""
     value = entry.get("id") if isinstance(entry, dict) else None
-    return words(value) or None if isinstance(value, str) and not _UNWRITABLE.search(value) else None
+    return clean_text(value) or None if isinstance(value, str) and not _UNWRITABLE.search(value) else None
 
 
 def check_error_share(errors: Sequence[str], *, coins: int) -> None:
@@ -78,17 +78,17 @@ def check_error_share(errors: Sequence[str], *, coins: int) -> None:
     if len(errors) > max(1, int(MAX_ERROR_SHARE * coins)):
         raise OutputRejectedError(
             f"{len(errors)} of {coins} coins have an error, more than {MAX_ERROR_SHARE:.0%}, and nothing is written: "
-            f"{list_names(errors)}; run it again later: all of it is requested again"
+            f"{join_names(errors)}; run it again later: all of it is requested again"
         )
 
 
-def left_out_note(errors: Sequence[str], *, coins: int) -> list[str]:
+def make_omitted_notes(errors: Sequence[str], *, coins: int) -> list[str]:
     """A sentence that names the coins left out; none where there are none."""
-    return [f"{len(errors)} of {coins} coins have an error and are left out: {list_names(errors)}"] if errors else []
+    return [f"{len(errors)} of {coins} coins have an error and are left out: {join_names(errors)}"] if errors else []
 
 
-def cleaned_note(cleaned: Sequence[str]) -> list[str]:
-    return [f"{len(cleaned)} values were cleaned: {list_names(cleaned)}"] if cleaned else []
+def make_cleaned_notes(cleaned: Sequence[str]) -> list[str]:
+    return [f"{len(cleaned)} values were cleaned: {join_names(cleaned)}"] if cleaned else []
 
 
 def check_page_columns(coins: Sequence[dict[str, Any]], *, number: int) -> None:
@@ -113,19 +113,19 @@ def _check_columns(coins: Sequence[dict[str, Any]], columns: Iterable[str], *, w
         )
 
 
-def words(value: Any) -> str:
+def clean_text(value: Any) -> str:
     """A text of an answer as a cell: on one line, without what no file can hold; empty where it is no text."""
     return " ".join(_UNWRITABLE.sub("", value).split()) if isinstance(value, str) else ""
 
 
-def number_of(value: Any) -> int | float | None:
+def parse_number(value: Any) -> int | float | None:
     """A number, or a text that states one; None for anything else."""
     if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()):
         return float(value)
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def list_names(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     return "; ".join(names[:_LISTED]) + (f"; and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
 
 
@@ -133,7 +133,7 @@ def _entry_error(entry: Any) -> str | None:
     """What keeps an entry of a page from being a coin."""
     if not isinstance(entry, dict):
         return f"{_shown(entry)} instead of a coin"
-    if coin_id(entry) is not None:
+    if parse_coin_id(entry) is not None:
         return None
     if "id" not in entry:
         return "the key id is missing"
@@ -142,25 +142,25 @@ def _entry_error(entry: Any) -> str | None:
 
 def _name_of(entry: Any, *, place: int, page: int) -> str:
     """How a coin without a usable id is named to people."""
-    texts = {key: words(entry.get(key)) for key in ("id", "name", "symbol")} if isinstance(entry, dict) else {}
+    texts = {key: clean_text(entry.get(key)) for key in ("id", "name", "symbol")} if isinstance(entry, dict) else {}
     known = [texts[key] for key in ("id", "name") if texts.get(key)] or [texts.get("symbol")]
     return " ".join([*filter(None, known), f"(entry {place} of page {page})"])
 
 
 def _clean(entry: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The keys of a coin that a row needs, as values that JSON and CSV can hold; and what was changed."""
-    coin: dict[str, Any] = {"id": coin_id(entry)}
+    coin: dict[str, Any] = {"id": parse_coin_id(entry)}
     changed = []
     for key in TEXT_KEYS:
         value = entry.get(key)
-        coin[key] = words(value)
+        coin[key] = clean_text(value)
         if value is not None and (not isinstance(value, str) or _UNWRITABLE.search(value)):
             changed.append(f"{key} is {_shown(value)}, written as {coin[key]!r}")
     for column, key in NUMBER_KEYS.items():
         value = entry.get(key)
         if isinstance(value, str):
-            value = words(value)
-        if value is not None and value != "" and number_of(value) is None:
+            value = clean_text(value)
+        if value is not None and value != "" and parse_number(value) is None:
             if column in (*DERIVED_COLUMNS, *OPTIONAL_NUMBERS):
                 # A file may lack these: the coin stays.
                 changed.append(f"{key} is {_shown(value)}, not a number: left empty")

@@ -27,11 +27,11 @@ HISTORY_COLUMNS = (*REQUIRED_COLUMNS, "price_change_24h", UNIT_COLUMN, "name")
 _WRITE_LOCK = "write.lock"
 
 
-def live_name(day: dt.date) -> str:
+def snapshot_file_name(day: dt.date) -> str:
     return f"coingecko_{day:%Y%m%d}.csv"
 
 
-def history_name(day: dt.date) -> str:
+def history_file_name(day: dt.date) -> str:
     return f"coin_gecko_{day:%Y-%m-%d}.csv"
 
 
@@ -44,7 +44,7 @@ def to_csv(rows: Iterable[Mapping[str, str]], columns: Sequence[str]) -> bytes:
     return text.getvalue().encode("utf-8")
 
 
-def cell(value: Any) -> str:
+def format_cell(value: Any) -> str:
     """A number of an answer as a cell, to the last bit, and a text as it is: whether it is a valid number is for the contract.
 
     Empty where there is no value.
@@ -73,7 +73,7 @@ def exclusive_fetch_lock(settings: Settings, what: str) -> Iterator[None]:
         raise FetchError(f"another `cryptoliq fetch {what}` is at work on {settings.home_dir}") from error
 
 
-def check_file(
+def validate_export(
     name: str,
     rows: Sequence[Mapping[str, str]],
     columns: Sequence[str],
@@ -104,7 +104,7 @@ def check_file(
     return content, left_out
 
 
-def write_new(name: str, content: bytes, settings: Settings) -> bool:
+def write_if_changed(name: str, content: bytes, settings: Settings) -> bool:
     """Write a file into the drop folder, whole or not at all; False where it is there with this content."""
     path = settings.raw_dir / name
     if has_content(path, content):
@@ -113,7 +113,7 @@ def write_new(name: str, content: bytes, settings: Settings) -> bool:
     return True
 
 
-def is_known(name: str, settings: Settings) -> bool:
+def is_known_file(name: str, settings: Settings) -> bool:
     """Whether a file of this name lies in the drop folder, or was accepted from there."""
     known = open_catalog(settings).files(states=["waiting", "accepted"])
     return (settings.raw_dir / name).exists() or any(file.name == name for file in known)

@@ -12,26 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.core import Settings, write_json
-from cryptoliq_assets.ingestion.coingecko.charts import daily_points, rows_of, screen_chart
-from cryptoliq_assets.ingestion.coingecko.checkpoint import HistoryCheckpoint, day_of, read
-from cryptoliq_assets.ingestion.coingecko.client import CoinGecko
+from cryptoliq_assets.ingestion.coingecko.charts import extract_daily_points, make_daily_rows, validate_chart
+from cryptoliq_assets.ingestion.coingecko.checkpoint import HistoryCheckpoint, read_if_exists, utc_date
+from cryptoliq_assets.ingestion.coingecko.client import CoinGeckoClient
 from cryptoliq_assets.ingestion.coingecko.coins import (
     TEXT_KEYS,
-    Screened,
+    ValidatedPage,
     check_error_share,
-    cleaned_note,
-    left_out_note,
-    list_names,
-    screen_page,
-    words,
+    clean_text,
+    join_names,
+    make_cleaned_notes,
+    make_omitted_notes,
+    validate_page,
 )
 from cryptoliq_assets.ingestion.coingecko.csv_export import (
     HISTORY_COLUMNS,
-    check_file,
     exclusive_fetch_lock,
-    history_name,
+    history_file_name,
+    validate_export,
+    write_if_changed,
     write_lock,
-    write_new,
 )
 from cryptoliq_assets.ingestion.coingecko.errors import (
     CoinNotFoundError,
@@ -40,9 +40,15 @@ from cryptoliq_assets.ingestion.coingecko.errors import (
     RequestRejectedError,
     RetriesExhaustedError,
 )
-from cryptoliq_assets.ingestion.coingecko.provenance import has_live_snapshots, known_days, note_written
+from cryptoliq_assets.ingestion.coingecko.provenance import find_known_days, has_live_snapshots, record_written
 from cryptoliq_assets.ingestion.coingecko.rate_limit import Clock
-from cryptoliq_assets.ingestion.coingecko.snapshot import PAGE_COINS, Fetched, check_end, fewest_coins, merge_pages
+from cryptoliq_assets.ingestion.coingecko.snapshot import (
+    PAGE_COINS,
+    FetchResult,
+    check_market_end,
+    merge_pages,
+    min_page_coins,
+)
 from cryptoliq_assets.schemas import UNIT_COLUMN
 
 # Days asked for beyond those written: seven for the change of 7d, one for a midnight that passes before the answer.
@@ -56,7 +62,7 @@ _LISTED = 10
 
 
 @dataclass(frozen=True)
-class Progress:
+class HistoryProgress:
     """How far a history is: charts there of those wanted, and the seconds that the rest takes at the least."""
 
     done: int
@@ -65,7 +71,7 @@ class Progress:
 
 
 @dataclass
-class History:
+class HistoryFetcher:
     """One history: the last `days` days of the `top` largest coins.
 
     `leave_out_failed`: write the files although some charts did not come. `again`: also days that history wrote before.
@@ -75,33 +81,33 @@ class History:
     days: int
     top: int
     leave_out_failed: bool = False
-    again: bool = False
+    refetch: bool = False
     clock: Clock = field(default_factory=Clock)
-    say: Callable[[str], None] = lambda message: None
-    show: Callable[[Progress], None] = lambda progress: None
+    log: Callable[[str], None] = lambda message: None
+    report_progress: Callable[[HistoryProgress], None] = lambda progress: None
 
     @property
     def folder(self) -> Path:
         return self.settings.fetch_dir / f"history-{self.days}"
 
-    def fetch(self) -> Fetched:
+    def fetch(self) -> FetchResult:
         """Ask for what is not there yet, then write the files. FetchError where not all of it came; what came is kept."""
         with exclusive_fetch_lock(self.settings, "history"):
             return self._fetch()
 
-    def _fetch(self) -> Fetched:
+    def _fetch(self) -> FetchResult:
         job = HistoryCheckpoint.find(self.folder, days=self.days, now=self.clock.now())
         writable, taken = self._writable(_days(job.first, job.last))
         if not writable:
             job.discard()
-            return Fetched(notes=[*taken, "no day is left to write: nothing was asked for"])
-        if job.begin():
-            self.say(f"going on with the history begun on {day_of(job.began)}, of the days up to {job.last}")
+            return FetchResult(notes=[*taken, "no day is left to write: nothing was asked for"])
+        if job.start():
+            self.log(f"going on with the history begun on {utc_date(job.began)}, of the days up to {job.last}")
         elif job.last < self.clock.today():
-            self.say(f"the midnight of {self.clock.today()} is served from 00:35 UTC on: the days end with {job.last}")
+            self.log(f"the midnight of {self.clock.today()} is served from 00:35 UTC on: the days end with {job.last}")
         self._compare_with_live()
         deadline = self.clock.now() + self.settings.coingecko.history_timeout_seconds
-        with CoinGecko(self.settings, deadline, self.clock, self.say) as service:
+        with CoinGeckoClient(self.settings, deadline, self.clock, self.log) as service:
             coins, notes = self._list(service, job)
             gone, failed = self._charts(service, job, [coin["id"] for coin in coins])
         if failed and not self.leave_out_failed:
@@ -119,28 +125,28 @@ class History:
     def _compare_with_live(self) -> None:
         live = self.settings.coingecko.top_n
         if self.top < live and has_live_snapshots(self.settings):
-            self.say(
+            self.log(
                 f"live snapshots of this home have {live} coins, this history {self.top}: a gap filled with fewer may fail the "
                 f"check rows_against_median; --top {live} asks for as many"
             )
 
-    def _list(self, service: CoinGecko, job: HistoryCheckpoint) -> tuple[list[dict[str, Any]], list[str]]:
+    def _list(self, service: CoinGeckoClient, job: HistoryCheckpoint) -> tuple[list[dict[str, Any]], list[str]]:
         """The coins, as kept where there are enough, and what a person should know of the list."""
-        kept = read(job.list_path)
+        kept = read_if_exists(job.list_path)
         if kept is not None and (len(kept["coins"]) >= self.top or kept["top"] >= self.top):
             return kept["coins"][: self.top], kept["notes"]
-        pages: list[Screened] = []
+        pages: list[ValidatedPage] = []
         for number in range(1, math.ceil(self.top / PAGE_COINS) + 1):
-            path, least = job.page_path(number, top=self.top), fewest_coins(number, top=self.top)
-            if (kept := read(path)) is not None:
-                pages.append(Screened(**kept))
+            path, least = job.page_path(number, top=self.top), min_page_coins(number, top=self.top)
+            if (kept := read_if_exists(path)) is not None:
+                pages.append(ValidatedPage(**kept))
                 continue
             try:
-                page = _described(screen_page(service.markets(number, least=least), number=number))
+                page = _described(validate_page(service.markets(number, least=least), number=number))
                 pages.append(page)
                 if page.received < least:
                     # The end of the market, for now: not kept.
-                    check_end(service, number, pages)
+                    check_market_end(service, number, pages)
                     break
             except RetriesExhaustedError as error:
                 raise FetchError(f"the list of coins did not come: {error}; run it again later") from error
@@ -155,12 +161,14 @@ class History:
             # Kept pages would make the next run fail for the same reason.
             job.discard()
             raise
-        notes += left_out_note(errors, coins=len(coins) + len(errors))
-        notes += cleaned_note([what for page in pages for what in page.cleaned])
+        notes += make_omitted_notes(errors, coins=len(coins) + len(errors))
+        notes += make_cleaned_notes([what for page in pages for what in page.cleaned])
         write_json(job.list_path, {"top": self.top, "coins": coins, "notes": notes})
         return coins, notes
 
-    def _charts(self, service: CoinGecko, job: HistoryCheckpoint, names: list[str]) -> tuple[list[str], list[str]]:
+    def _charts(
+        self, service: CoinGeckoClient, job: HistoryCheckpoint, names: list[str]
+    ) -> tuple[list[str], list[str]]:
         """Have the charts there that are not; returns the coins that are gone and those that failed."""
         missing = [name for name in names if not job.chart_path(name).exists()]
         self._announce(service, len(missing), len(names))
@@ -172,8 +180,8 @@ class History:
             points: dict[str, Any] | None = None
             error: str | None = None
             try:
-                chart = screen_chart(service.chart(name, days=asked))
-                points = daily_points(chart.series, now=self.clock.now()) if chart.usable else {}
+                chart = validate_chart(service.chart(name, days=asked))
+                points = extract_daily_points(chart.series, now=self.clock.now()) if chart.usable else {}
                 error = chart.error
                 in_a_row = 0
             except CoinNotFoundError:
@@ -184,7 +192,7 @@ class History:
                     raise
                 points, error = {}, f"{refused}: left out"
             except RetriesExhaustedError as failure:
-                self.say(str(failure))
+                self.log(str(failure))
                 failed.append(name)
                 in_a_row += 1
                 if in_a_row >= _MOST_FAILURES:
@@ -192,16 +200,16 @@ class History:
                         f"{in_a_row} charts in a row did not come, the last: {failure}; what came is kept, try again later"
                     ) from failure
                 continue
-            job.keep_chart(name, points, asked=asked, came=self.clock.now(), error=error)
+            job.save_chart(name, points, asked=asked, came=self.clock.now(), error=error)
             if error:
-                self.say(f"{name}: {error}")
+                self.log(f"{name}: {error}")
         self._progress(service, len(names), len(failed))
-        gone = [name for name in names if name not in failed and read(job.chart_path(name))["days"] is None]
+        gone = [name for name in names if name not in failed and read_if_exists(job.chart_path(name))["days"] is None]
         return gone, failed
 
     def _chart_errors(self, job: HistoryCheckpoint, names: list[str]) -> list[str]:
         """A sentence that names the coins whose charts have an error; OutputRejectedError where they are too many."""
-        charts = {name: read(job.chart_path(name)) or {} for name in names}
+        charts = {name: read_if_exists(job.chart_path(name)) or {} for name in names}
         errors = {name: f"{name}: {chart['error']}" for name, chart in charts.items() if chart.get("error")}
         try:
             check_error_share(list(errors.values()), coins=len(names))
@@ -212,7 +220,7 @@ class History:
             raise
         if not errors:
             return []
-        return [f"{len(errors)} of {len(names)} charts have an error: {list_names(list(errors.values()))}"]
+        return [f"{len(errors)} of {len(names)} charts have an error: {join_names(list(errors.values()))}"]
 
     def _days_to_ask(self, job: HistoryCheckpoint) -> int:
         """Back to some days before the first, from today: the service counts from the moment it is asked."""
@@ -220,22 +228,22 @@ class History:
         most = _PLAN_DAYS.get(self.settings.coingecko.plan, wanted)
         return max(min(wanted, most), self.days)
 
-    def _announce(self, service: CoinGecko, requests: int, coins: int) -> None:
+    def _announce(self, service: CoinGeckoClient, requests: int, coins: int) -> None:
         limiter = service.limiter
         minutes = limiter.seconds_for(requests) / 60
-        self.say(
+        self.log(
             f"{requests} of {coins} charts to ask for, {limiter.per_minute} requests a minute: about {minutes:.0f} minutes"
         )
-        left = limiter.left()
+        left = limiter.remaining()
         if left is not None and left < requests:
-            self.say(f"only {left} requests are left this month: the rest waits for the next, what came is kept")
+            self.log(f"only {left} requests are left this month: the rest waits for the next, what came is kept")
 
-    def _progress(self, service: CoinGecko, wanted: int, missing: int) -> None:
-        self.show(Progress(wanted - missing, wanted, service.limiter.seconds_for(missing)))
+    def _progress(self, service: CoinGeckoClient, wanted: int, missing: int) -> None:
+        self.report_progress(HistoryProgress(wanted - missing, wanted, service.limiter.seconds_for(missing)))
 
-    def _write(self, job: HistoryCheckpoint, coins: list[dict[str, Any]], notes: list[str]) -> Fetched:
+    def _write(self, job: HistoryCheckpoint, coins: list[dict[str, Any]], notes: list[str]) -> FetchResult:
         """A file a day that all charts reach; days of which another file is known are left out."""
-        charts = {coin["id"]: read(job.chart_path(coin["id"])) for coin in coins}
+        charts = {coin["id"]: read_if_exists(job.chart_path(coin["id"])) for coin in coins}
         if empty := [
             name for name, chart in charts.items() if chart and chart["days"] == {} and not chart.get("error")
         ]:
@@ -256,42 +264,42 @@ class History:
             contents: dict[str, bytes] = {}
             for day in writable:
                 try:
-                    content, gone = check_file(
-                        history_name(day), by_day[day], HISTORY_COLUMNS, self.settings, today=self.clock.today()
+                    content, gone = validate_export(
+                        history_file_name(day), by_day[day], HISTORY_COLUMNS, self.settings, today=self.clock.today()
                     )
                 except OutputRejectedError as error:
                     # Otherwise one bad day of the source's keeps back all others, for ever.
                     refused.append(str(error))
                     continue
-                contents[history_name(day)] = content
+                contents[history_file_name(day)] = content
                 left_out += [f"{day}: {who}" for who in gone]
-            note_written(contents, self.settings)
+            record_written(contents, self.settings)
             written += [
                 self.settings.raw_dir / name
                 for name, content in contents.items()
-                if write_new(name, content, self.settings)
+                if write_if_changed(name, content, self.settings)
             ]
         notes += taken
         if left_out:
-            notes.append(f"{len(left_out)} rows have an error and are left out: {list_names(left_out)}")
+            notes.append(f"{len(left_out)} rows have an error and are left out: {join_names(left_out)}")
         if same := len(contents) - len(written):
             notes.append(f"{same} days lie there already, the same")
         if not refused:
             job.discard()
-            return Fetched(written, notes)
-        job.asked_all()
+            return FetchResult(written, notes)
+        job.mark_complete()
         notes.append(f"{len(refused)} days are left out, the first: {refused[0]}")
         notes.append(
             f"the charts are kept in {job.folder}: until the next day is served a run asks for none of them, but tries these days "
             "again, and leaves them out for the same reason unless settings have changed; remove the folder to ask anew"
         )
-        return Fetched(written, notes)
+        return FetchResult(written, notes)
 
     def _writable(self, days: list[dt.date]) -> tuple[list[dt.date], list[str]]:
         """Those of the days that may be written, and sentences on the others."""
-        known, notes = known_days(self.settings), []
+        known, notes = find_known_days(self.settings), []
         others = sorted(known.others.intersection(days))
-        own = [] if self.again else sorted(known.own.intersection(days))
+        own = [] if self.refetch else sorted(known.own.intersection(days))
         if others:
             notes.append(
                 f"{len(others)} days are left out, another file has them: {_some([str(day) for day in others])}"
@@ -301,7 +309,7 @@ class History:
         return [day for day in days if day not in {*others, *own}], notes
 
 
-def _described(page: Screened) -> Screened:
+def _described(page: ValidatedPage) -> ValidatedPage:
     """Of a list's coins, what a history keeps."""
     return replace(page, coins=[{name: coin[name] for name in _KEPT_KEYS} for coin in page.coins])
 
@@ -315,8 +323,8 @@ def _rows_by_day(
         told = charts.get(coin["id"], {"days": {}})["days"]
         # Else the first days would have changes of some coins and not of others.
         points = {day: point for day, point in told.items() if day >= since.isoformat()}
-        own = {"coin": coin["id"], "symbol": words(coin["symbol"]).upper(), "name": words(coin["name"])}
-        for day, row in rows_of(points, first=first, last=last).items():
+        own = {"coin": coin["id"], "symbol": clean_text(coin["symbol"]).upper(), "name": clean_text(coin["name"])}
+        for day, row in make_daily_rows(points, first=first, last=last).items():
             by_day.setdefault(day, []).append({**own, "date": day.isoformat(), UNIT_COLUMN: "percent", **row})
     return by_day
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptoliq_assets.core import FileReadError, Settings, read_json_object, write_json
-from cryptoliq_assets.ingestion.coingecko.csv_export import history_name, live_name
+from cryptoliq_assets.ingestion.coingecko.csv_export import history_file_name, snapshot_file_name
 from cryptoliq_assets.ingestion.coingecko.errors import FetchError
 from cryptoliq_assets.ingestion.csv import parse_file_date
-from cryptoliq_assets.ingestion.landing import list_folder, open_catalog, read_file, unknown_files
+from cryptoliq_assets.ingestion.landing import find_new_files, list_folder, open_catalog, read_file
 from cryptoliq_assets.ingestion.parsing import read_snapshot_dates
 
 # Of a name, the newest digests that are kept: the one in the tables and the one in the drop folder are among them.
@@ -30,19 +30,19 @@ class KnownDays:
     others: set[dt.date] = field(default_factory=set)
 
 
-def known_days(settings: Settings) -> KnownDays:
+def find_known_days(settings: Settings) -> KnownDays:
     record = _read(settings)
-    catalogue, look = open_catalog(settings), list_folder(settings.raw_dir)
+    catalog, look = open_catalog(settings), list_folder(settings.raw_dir)
     own: set[dt.date] = set()
     others: set[dt.date] = set()
-    for file in catalogue.files(states=["waiting", "accepted"]):
+    for file in catalog.files(states=["waiting", "accepted"]):
         is_own = file.sha256 in record.get(file.name, [])
         (own if is_own else others).update(file.dates)
-    new = {entry.name for entry in unknown_files(look, catalogue)}
-    for name in [*(entry.name for entry in look.files), *look.passed_over]:
+    new = {entry.name for entry in find_new_files(look, catalog)}
+    for name in [*(entry.name for entry in look.files), *look.skipped]:
         day = parse_file_date(name)
-        if name not in new and (day is None or name != history_name(day)):
-            # The catalogue knows its days.
+        if name not in new and (day is None or name != history_file_name(day)):
+            # The catalog knows its days.
             continue
         content = _content(settings.raw_dir / name, settings)
         is_own = content is not None and hashlib.sha256(content).hexdigest() in record.get(name, [])
@@ -54,10 +54,10 @@ def known_days(settings: Settings) -> KnownDays:
 def has_live_snapshots(settings: Settings) -> bool:
     received = [file.name for file in open_catalog(settings).files(states=["waiting", "accepted"])]
     names = {*received, *(entry.name for entry in list_folder(settings.raw_dir).files)}
-    return any(name == live_name(day) for name in names if (day := parse_file_date(name)))
+    return any(name == snapshot_file_name(day) for name in names if (day := parse_file_date(name)))
 
 
-def note_written(contents: Mapping[str, bytes], settings: Settings) -> None:
+def record_written(contents: Mapping[str, bytes], settings: Settings) -> None:
     """Note, durably, what will be written under these names. Before it is: a file that was written unnoted would be taken for
     somebody else's."""
     record = _read(settings)

@@ -49,7 +49,7 @@ class _Wait:
 
 
 @dataclass(frozen=True)
-class Limiter:
+class RateLimiter:
     """Counts requests of one plan; `per_minute` at least 1, `per_month` None for no budget."""
 
     path: Path
@@ -58,7 +58,7 @@ class Limiter:
     clock: Clock = field(default_factory=Clock)
 
     @classmethod
-    def of(cls, settings: Settings, clock: Clock) -> "Limiter":
+    def from_settings(cls, settings: Settings, clock: Clock) -> "RateLimiter":
         minute, month = PLAN_LIMITS[settings.coingecko.plan]
         return cls(
             settings.fetch_dir / f"limits-{settings.coingecko.plan}.json",
@@ -67,7 +67,7 @@ class Limiter:
             clock,
         )
 
-    def take(self, deadline: float) -> None:
+    def acquire(self, deadline: float) -> None:
         """Wait until one more request may be sent, and count it.
 
         Raises DeadlineExceededError where that would be after `deadline` (seconds since 1970), BudgetExhaustedError where the month's
@@ -78,12 +78,12 @@ class Limiter:
                 raise DeadlineExceededError(f"{wait.reason}, after the time allowed")
             self.clock.sleep(wait.seconds)
 
-    def hold(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         """No process sends a request for so long: the service said so."""
         with self._state() as state:
             state["not_before"] = max(state["not_before"], self.clock.now() + min(seconds, _LONGEST_HOLD))
 
-    def left(self) -> int | None:
+    def remaining(self) -> int | None:
         """Requests left this month; None where there is no budget."""
         if self.per_month is None:
             return None

@@ -61,7 +61,7 @@ class RetryableError(RuntimeError):
         self.seconds, self.limited = seconds, limited
 
 
-def value_of(answer: Response, *, what: str, now: float, plan: str) -> Any:
+def parse_response(answer: Response, *, what: str, now: float, plan: str) -> Any:
     """The JSON of a good answer to a request for `what`; `plan` is the one that settings name.
 
     Raises Again (limits, faults of the service, a body that broke off), CoinNotFoundError (404), FetchError (asking again would

@@ -7,7 +7,7 @@ from typing import Any
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from cryptoliq_assets.ingestion.coingecko.errors import DeadlineExceededError, RetriesExhaustedError
-from cryptoliq_assets.ingestion.coingecko.rate_limit import Limiter
+from cryptoliq_assets.ingestion.coingecko.rate_limit import RateLimiter
 from cryptoliq_assets.ingestion.coingecko.responses import RetryableError
 
 # Times that one request is sent where the service fails; a limit that was met does not count.
@@ -23,10 +23,10 @@ class RetryPolicy:
     `deadline` is in seconds since 1970; `say` is told of each wait.
     """
 
-    limiter: Limiter
+    limiter: RateLimiter
     deadline: float
     unit: float
-    say: Callable[[str], None]
+    log: Callable[[str], None]
     failures: int = 0
 
     def run(self, ask: Callable[[], Any]) -> Any:
@@ -47,13 +47,13 @@ class RetryPolicy:
 
     def _try(self, ask: Callable[[], Any]) -> Any:
         """One try, counted. All that changes with an answer changes here; what tenacity asks for below only looks."""
-        self.limiter.take(self.deadline)
+        self.limiter.acquire(self.deadline)
         try:
             return ask()
         except RetryableError as again:
             if again.limited:
                 # For other processes, and for the next run where this one ends here.
-                self.limiter.hold(self._wait(again))
+                self.limiter.pause(self._wait(again))
             else:
                 self.failures += 1
             raise
@@ -73,7 +73,7 @@ class RetryPolicy:
 
     def _tell(self, state: RetryCallState) -> None:
         again = _again(state)
-        self.say(f"{again}; asking again in {self._wait(again):.0f} s")
+        self.log(f"{again}; asking again in {self._wait(again):.0f} s")
 
     def _give_up(self, state: RetryCallState) -> Any:
         again = _again(state)

@@ -14,27 +14,27 @@ from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.core import Settings, read_json_object, write_json
-from cryptoliq_assets.ingestion.coingecko.client import CoinGecko
+from cryptoliq_assets.ingestion.coingecko.client import CoinGeckoClient
 from cryptoliq_assets.ingestion.coingecko.coins import (
     NUMBER_KEYS,
-    Screened,
+    ValidatedPage,
     check_market_columns,
     check_page_columns,
-    cleaned_note,
-    coin_id,
-    left_out_note,
-    number_of,
-    screen_page,
+    make_cleaned_notes,
+    make_omitted_notes,
+    parse_coin_id,
+    parse_number,
+    validate_page,
 )
 from cryptoliq_assets.ingestion.coingecko.csv_export import (
     SNAPSHOT_COLUMNS,
-    cell,
-    check_file,
     exclusive_fetch_lock,
-    is_known,
-    live_name,
+    format_cell,
+    is_known_file,
+    snapshot_file_name,
+    validate_export,
+    write_if_changed,
     write_lock,
-    write_new,
 )
 from cryptoliq_assets.ingestion.coingecko.errors import FetchError, OutputRejectedError, RetriesExhaustedError
 from cryptoliq_assets.ingestion.coingecko.rate_limit import Clock
@@ -51,7 +51,7 @@ _LISTED = 10
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchResult:
     """What a fetch made: the files written, and what a person should know of it."""
 
     files: list[Path] = field(default_factory=list)
@@ -61,27 +61,27 @@ class Fetched:
 def fetch_snapshot(
     settings: Settings,
     *,
-    again: bool = False,
+    refetch: bool = False,
     clock: Clock | None = None,
-    say: Callable[[str], None] = lambda message: None,
-) -> Fetched:
+    log: Callable[[str], None] = lambda message: None,
+) -> FetchResult:
     """Write today's contract file into the drop folder; does nothing where it is known already, unless `again`.
 
     Raises FetchError where it cannot be had whole now; pages that came are kept for the next try.
     """
     with exclusive_fetch_lock(settings, "snapshot"):
-        return _fetch(settings, again=again, clock=clock or Clock(), say=say)
+        return _fetch(settings, refetch=refetch, clock=clock or Clock(), log=log)
 
 
-def _fetch(settings: Settings, *, again: bool, clock: Clock, say: Callable[[str], None]) -> Fetched:
-    name = live_name(clock.today())
-    if not again and is_known(name, settings):
-        return Fetched(notes=[f"{name} was fetched already; --again fetches and replaces it"])
+def _fetch(settings: Settings, *, refetch: bool, clock: Clock, log: Callable[[str], None]) -> FetchResult:
+    name = snapshot_file_name(clock.today())
+    if not refetch and is_known_file(name, settings):
+        return FetchResult(notes=[f"{name} was fetched already; --again fetches and replaces it"])
     top = settings.coingecko.top_n
-    with CoinGecko(settings, clock.now() + settings.coingecko.snapshot_timeout_seconds, clock, say) as service:
-        pages, ending = _pages(service, settings.fetch_dir / _SCRATCH, top=top, clock=clock, say=say)
+    with CoinGeckoClient(settings, clock.now() + settings.coingecko.snapshot_timeout_seconds, clock, log) as service:
+        pages, ending = _pages(service, settings.fetch_dir / _SCRATCH, top=top, clock=clock, log=log)
     moment = _moment(pages)
-    name = live_name(moment.date())
+    name = snapshot_file_name(moment.date())
     try:
         written, notes = _write(name, pages, settings, top=top, day=moment.date())
     except OutputRejectedError:
@@ -92,7 +92,7 @@ def _fetch(settings: Settings, *, again: bool, clock: Clock, say: Callable[[str]
     notes = [*ending, *notes, *_lateness(moment)]
     if not written:
         notes.append(f"{name} lies in {settings.raw_dir} with the same content: nothing is written")
-    return Fetched([settings.raw_dir / name] if written else [], notes)
+    return FetchResult([settings.raw_dir / name] if written else [], notes)
 
 
 def _write(name: str, pages: list["_Page"], settings: Settings, *, top: int, day: dt.date) -> tuple[bool, list[str]]:
@@ -102,12 +102,12 @@ def _write(name: str, pages: list["_Page"], settings: Settings, *, top: int, day
     coins, notes = merge_pages([page.coins for page in pages], top=top, received=[page.received for page in pages])
     check_market_columns(coins)
     errors = [error for page in pages for error in page.errors]
-    rows = [row_of(coin, day) for coin in coins]
+    rows = [make_row(coin, day) for coin in coins]
     with write_lock(settings):
-        content, refused = check_file(name, rows, SNAPSHOT_COLUMNS, settings, today=day, errors=errors)
-        written = write_new(name, content, settings)
-    notes += left_out_note([*errors, *refused], coins=len(rows) + len(errors))
-    notes += cleaned_note([what for page in pages for what in page.cleaned])
+        content, refused = validate_export(name, rows, SNAPSHOT_COLUMNS, settings, today=day, errors=errors)
+        written = write_if_changed(name, content, settings)
+    notes += make_omitted_notes([*errors, *refused], coins=len(rows) + len(errors))
+    notes += make_cleaned_notes([what for page in pages for what in page.cleaned])
     return written, notes
 
 
@@ -117,19 +117,19 @@ def _discard_pages(settings: Settings) -> None:
 
 
 @dataclass(frozen=True)
-class _Page(Screened):
+class _Page(ValidatedPage):
     """A page of the market, and when it came (seconds since 1970)."""
 
     came_at: float
 
 
-def fewest_coins(page: int, *, top: int) -> int:
+def min_page_coins(page: int, *, top: int) -> int:
     """The fewest coins that a page (from 1) of the `top` largest has, the market being no smaller."""
     return max(1, min(PAGE_COINS, top - (page - 1) * PAGE_COINS) - _MISSING_COINS)
 
 
 def _pages(
-    service: CoinGecko, scratch: Path, *, top: int, clock: Clock, say: Callable[[str], None]
+    service: CoinGeckoClient, scratch: Path, *, top: int, clock: Clock, log: Callable[[str], None]
 ) -> tuple[list[_Page], list[str]]:
     """All pages, kept ones unasked, and a sentence where the market ended before the last; FetchError, naming them, where
     some did not come."""
@@ -138,22 +138,22 @@ def _pages(
     ending: list[str] = []
     wanted = math.ceil(top / PAGE_COINS)
     for number in range(1, wanted + 1):
-        path, least = scratch / f"page-{number}.json", fewest_coins(number, top=top)
+        path, least = scratch / f"page-{number}.json", min_page_coins(number, top=top)
         page = _kept(path, least=least, now=clock.now())
         if page is not None:
             pages.append(page)
-            say(f"page {number} of {wanted}: kept from the try before")
+            log(f"page {number} of {wanted}: kept from the try before")
             continue
         try:
-            screened = screen_page(service.markets(number, least=least), number=number)
+            screened = validate_page(service.markets(number, least=least), number=number)
             page = _Page(**vars(screened), came_at=clock.now())
             pages.append(page)
-            say(f"page {number} of {wanted}: {page.received} coins")
+            log(f"page {number} of {wanted}: {page.received} coins")
             if page.received >= least:
                 write_json(path, vars(page))
                 continue
             ending.append(f"the market ends on page {number}, which came with {page.received} coins twice")
-            check_end(service, number, pages)
+            check_market_end(service, number, pages)
         except RetriesExhaustedError as error:
             failed.append(str(error))
         if ending:
@@ -166,10 +166,10 @@ def _pages(
     return pages, ending
 
 
-def check_end(service: CoinGecko, number: int, pages: Sequence[Screened]) -> None:
+def check_market_end(service: CoinGeckoClient, number: int, pages: Sequence[ValidatedPage]) -> None:
     """FetchError unless the market ends on this short page, the last: one that came in part has other coins behind it."""
     known = {coin["id"] for page in pages for coin in page.coins}
-    if {coin_id(entry) for entry in service.markets(number + 1)} - {None} <= known:
+    if {parse_coin_id(entry) for entry in service.markets(number + 1)} - {None} <= known:
         return
     raise FetchError(
         f"page {number} of the market came with {pages[-1].received} coins of {PAGE_COINS} twice, though another page "
@@ -250,7 +250,7 @@ def merge_pages(
 
 def _slipped(coins: list[dict[str, Any]]) -> str:
     """The ranks that nobody has, in words: coins that vanished between two pages left them."""
-    ranks = {number_of(coin["market_cap_rank"]) for coin in coins} - {None}
+    ranks = {parse_number(coin["market_cap_rank"]) for coin in coins} - {None}
     whole = {int(rank) for rank in ranks if rank == rank and abs(rank) < 1e9 and rank == int(rank)}
     absent = sorted(set(range(1, min(max(whole, default=0), len(coins) * 2) + 1)) - whole)
     if not absent:
@@ -259,7 +259,7 @@ def _slipped(coins: list[dict[str, Any]]) -> str:
     return f"; no coin has rank {shown}: it vanished from the list, or moved to a page that had come already"
 
 
-def row_of(coin: dict[str, Any], day: dt.date) -> dict[str, str]:
+def make_row(coin: dict[str, Any], day: dt.date) -> dict[str, str]:
     """The cells of a coin as `coingecko_coins.screen_page` gives it."""
     return {
         "coin": coin["id"],
@@ -268,5 +268,5 @@ def row_of(coin: dict[str, Any], day: dt.date) -> dict[str, str]:
         "last_updated": coin["last_updated"],
         "date": day.isoformat(),
         UNIT_COLUMN: "percent",
-        **{column: cell(coin[key]) for column, key in NUMBER_KEYS.items()},
+        **{column: format_cell(coin[key]) for column, key in NUMBER_KEYS.items()},
     }

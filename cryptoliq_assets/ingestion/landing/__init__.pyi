@@ -1,4 +1,4 @@
-from .archive import archive_problem as archive_problem, restore_from_drop_folder as restore_from_drop_folder
+from .archive import find_archive_damage as find_archive_damage, restore_from_drop_folder as restore_from_drop_folder
 from .catalog import Catalog as Catalog, CatalogDamagedError as CatalogDamagedError, CatalogEntry as CatalogEntry
 from .catalog_rebuild import (
     REPORT as REPORT,
@@ -8,12 +8,12 @@ from .catalog_rebuild import (
 )
 from .drop_folder import (
     dry_run_file as dry_run_file,
+    find_new_files as find_new_files,
     list_folder as list_folder,
     parse_content as parse_content,
     read_cursor as read_cursor,
-    register as register,
-    settled as settled,
-    unknown_files as unknown_files,
+    register_files as register_files,
+    split_settled as split_settled,
     write_cursor as write_cursor,
 )
 from .external_folder import (
@@ -23,5 +23,5 @@ from .external_folder import (
 )
 from .intake import Intake as Intake
 from .month_rows import merge_arrivals as merge_arrivals
-from .refresh_plan import Plan as Plan, make_plan as make_plan
-from .safe_open import read_file as read_file, too_large as too_large, too_large_reason as too_large_reason
+from .refresh_plan import RefreshPlan as RefreshPlan, make_plan as make_plan
+from .safe_open import describe_too_large as describe_too_large, is_too_large as is_too_large, read_file as read_file

@@ -33,7 +33,7 @@ def read_archived(file: CatalogEntry, settings: Settings) -> bytes:
     return content
 
 
-def archive_problem(file: CatalogEntry, settings: Settings) -> str | None:
+def find_archive_damage(file: CatalogEntry, settings: Settings) -> str | None:
     """What is wrong with the copy of an accepted file; None for a sound one. A copy that has not changed is read once."""
     path = archived_path(file, settings)
     try:

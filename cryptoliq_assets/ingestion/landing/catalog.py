@@ -1,4 +1,4 @@
-"""The catalogue of files received: what came, in which order, what it holds, what became of it.
+"""The catalog of files received: what came, in which order, what it holds, what became of it.
 
 A SQLite file, so that a registration is whole or absent whatever dies when. Whether an accepted file is *in* the
 tables is not noted here: the month files say so themselves (`Stamp.sources`).
@@ -42,7 +42,7 @@ _STATES = ("waiting", "accepted", "refused", "superseded")
 
 
 class CatalogDamagedError(RuntimeError):
-    """The catalogue cannot be used; the message names the file and the remedy."""
+    """The catalog cannot be used; the message names the file and the remedy."""
 
     def __init__(self, path: Path, reason: object) -> None:
         super().__init__(
@@ -71,7 +71,7 @@ class CatalogEntry:
     reason: str | None
     ctime_ns: int | None = None
 
-    def looks_like(self, size: int, mtime_ns: int, ctime_ns: int | None) -> bool:
+    def matches_stat(self, size: int, mtime_ns: int, ctime_ns: int | None) -> bool:
         """Whether a file of this size and these times is taken for this version unread; None: whenever it was changed."""
         return (self.size, self.mtime_ns) == (size, mtime_ns) and ctime_ns in (None, self.ctime_ns)
 
@@ -138,8 +138,8 @@ class Catalog:
                 raise CatalogDamagedError(path, f"it is {reason}")
 
     @property
-    def is_lost(self) -> bool:
-        """Whether there is no catalogue, or an empty file in its place."""
+    def is_missing(self) -> bool:
+        """Whether there is no catalog, or an empty file in its place."""
         try:
             status = self.path.lstat()
         except FileNotFoundError:
@@ -147,7 +147,7 @@ class Catalog:
         return status.st_size == 0 and irregular_file_reason(status.st_mode) is None
 
     def check(self) -> None:
-        """Check every page and every row; raises CatalogueDamaged."""
+        """Check every page and every row; raises CatalogDamaged."""
         if not self.path.exists():
             return
         with self._connection() as connection:
@@ -156,8 +156,8 @@ class Catalog:
             raise CatalogDamagedError(self.path, "; ".join(map(str, found)))
         self.files()
 
-    def enter(self, files: Iterable[CatalogEntry]) -> None:
-        """Enter files as they are, with their numbers: for a catalogue that is made again."""
+    def insert(self, files: Iterable[CatalogEntry]) -> None:
+        """Enter files as they are, with their numbers: for a catalog that is made again."""
         rows = [tuple({**vars(each), "dates": _to_text(each.dates)}[name] for name in _COLUMNS) for each in files]
         with self._connection() as connection:
             connection.executemany(
@@ -212,17 +212,17 @@ class Catalog:
                 count += 1
         return count
 
-    def touch(self, seen: Iterable[tuple[int, int, int, int]]) -> None:
+    def update_mtime(self, seen: Iterable[tuple[int, int, int, int]]) -> None:
         """Note that a known version was written again with the same content: (arrival, size, mtime_ns, ctime_ns)."""
         rows = [(size, mtime_ns, ctime_ns, arrival) for arrival, size, mtime_ns, ctime_ns in seen]
         with self._connection() as connection:
             connection.executemany("UPDATE files SET size = ?, mtime_ns = ?, ctime_ns = ? WHERE arrival = ?", rows)
 
-    def settle(
+    def set_status(
         self,
         *,
         accepted: Iterable[tuple[int, str, Iterable[dt.date]]] = (),
-        refused: Iterable[tuple[int, str]] = (),
+        rejected: Iterable[tuple[int, str]] = (),
     ) -> None:
         """Note what became of waiting versions, in one transaction.
 
@@ -242,12 +242,12 @@ class Catalog:
                 )
             connection.executemany(
                 "UPDATE files SET state = 'refused', reason = ? WHERE arrival = ?",
-                [(reason, arrival) for arrival, reason in refused],
+                [(reason, arrival) for arrival, reason in rejected],
             )
 
 
 def _add_ctime(connection: sqlite3.Connection) -> None:
-    """Give a catalogue of an earlier version the column that it lacks."""
+    """Give a catalog of an earlier version the column that it lacks."""
     if _has_ctime(connection):
         return
     connection.execute("BEGIN IMMEDIATE")

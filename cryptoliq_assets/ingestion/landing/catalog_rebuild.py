@@ -1,4 +1,4 @@
-"""A lost catalogue is made again: from the validation reports, which name every version, and the archive, which has its bytes."""
+"""A lost catalog is made again: from the validation reports, which name every version, and the archive, which has its bytes."""
 
 import datetime as dt
 import hashlib
@@ -21,42 +21,42 @@ _LOCK_SECONDS = 600.0
 _NUMBERED = re.compile(r"(?P<stem>.+)\.(?P<arrival>\d+)(?P<suffix>\.[^.]+)")
 
 
-CATALOGUE, REPORT = "catalogue", "report"
+CATALOG, REPORT = "catalog", "report"
 
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A field of which the catalogue's row of a file and the file's report say something else; `wrong` is the one that the
+    """A field of which the catalog's row of a file and the file's report say something else; `wrong` is the one that the
     archived copy contradicts, None where that cannot be told."""
 
     file: CatalogEntry
     field: str
-    catalogued: str
+    catalog_value: str
     reported: str
     wrong: str | None
 
 
 def open_catalog(settings: Settings) -> Catalog:
-    """The catalogue of a home; made again first where it is lost although files were received."""
-    catalogue = Catalog(settings.catalogue_path)
-    if catalogue.is_lost and (_has_files(settings.archive_dir) or _has_files(settings.validation_dir)):
-        rebuild_catalogue(settings)
-    return catalogue
+    """The catalog of a home; made again first where it is lost although files were received."""
+    catalog = Catalog(settings.catalog_path)
+    if catalog.is_missing and (_has_files(settings.archive_dir) or _has_files(settings.validation_dir)):
+        rebuild_catalog(settings)
+    return catalog
 
 
 def repair_catalog(settings: Settings) -> Path | None:
-    """Set a damaged catalogue aside and make it again; returns where the old one is now, None where it is sound.
+    """Set a damaged catalog aside and make it again; returns where the old one is now, None where it is sound.
 
     Damaged is also one whose row of a file is not what report and archived copy say of it.
     """
     try:
-        catalogue = open_catalog(settings)
-        catalogue.check()
-        if not any(each.wrong == CATALOGUE for each in find_disagreements(catalogue, settings)):
+        catalog = open_catalog(settings)
+        catalog.check()
+        if not any(each.wrong == CATALOG for each in find_disagreements(catalog, settings)):
             return None
     except CatalogDamagedError:
         pass
-    path = settings.catalogue_path
+    path = settings.catalog_path
     aside = path.with_name(f"{path.name}.damaged")
     # Its journal goes first: it would be applied to the new one.
     for end in ("-journal", "-wal", "-shm"):
@@ -69,10 +69,10 @@ def repair_catalog(settings: Settings) -> Path | None:
     return aside
 
 
-def find_disagreements(catalogue: Catalog, settings: Settings) -> list[Disagreement]:
+def find_disagreements(catalog: Catalog, settings: Settings) -> list[Disagreement]:
     """Return where rows of accepted files and their reports differ; the archived copy says which of the two is wrong."""
     found = []
-    for file in catalogue.files(states=["accepted", "superseded"]):
+    for file in catalog.files(states=["accepted", "superseded"]):
         report = find_report(settings.validation_dir, file.name, file.arrival)
         if report is None:
             continue
@@ -92,33 +92,33 @@ def _disagreement(file: CatalogEntry, report: dict[str, Any], settings: Settings
     digest = None if content is None else hashlib.sha256(content).hexdigest()
     reported = str(report.get("sha256"))
     if reported != file.sha256:
-        wrong = {reported: CATALOGUE, file.sha256: REPORT}.get(str(digest))
+        wrong = {reported: CATALOG, file.sha256: REPORT}.get(str(digest))
         return Disagreement(file, "sha256", file.sha256, reported, wrong)
     dates, reported = ", ".join(map(str, file.dates)), ", ".join(map(str, report.get("dates") or []))
     wrong = None
     if digest == file.sha256 and content is not None:
         # Rows may have been refused: the file has at least the days that its accepted rows are of.
-        wrong = REPORT if read_snapshot_dates(content) >= set(file.dates) else CATALOGUE
+        wrong = REPORT if read_snapshot_dates(content) >= set(file.dates) else CATALOG
     return Disagreement(file, "dates", dates, reported, wrong)
 
 
-def rebuild_catalogue(settings: Settings) -> int:
-    """Make the catalogue from reports and archive; returns how many versions it has. Whoever comes second finds it made.
+def rebuild_catalog(settings: Settings) -> int:
+    """Make the catalog from reports and archive; returns how many versions it has. Whoever comes second finds it made.
 
     The versions have the numbers, digests, dates and states that their reports name, so the month files stay up to date. An
     archived file without a report is parsed, and numbered after all others in the order of the files' times.
     """
-    catalogue = Catalog(settings.catalogue_path)
-    with FileLock(catalogue.path.with_name(".catalogue.lock"), timeout=_LOCK_SECONDS):
-        if not catalogue.is_lost:
-            return len(catalogue.files())
+    catalog = Catalog(settings.catalog_path)
+    with FileLock(catalog.path.with_name(".catalogue.lock"), timeout=_LOCK_SECONDS):
+        if not catalog.is_missing:
+            return len(catalog.files())
         files = _states(_reported(settings))
         files += _unreported(settings, files)
-        temporary = temp_path_for(catalogue.path)
+        temporary = temp_path_for(catalog.path)
         try:
-            Catalog(temporary).enter([_as_in_drop_folder(file, settings) for file in files])
-            os.replace(temporary, catalogue.path)
-            sync_folders([catalogue.path.parent])
+            Catalog(temporary).insert([_as_in_drop_folder(file, settings) for file in files])
+            os.replace(temporary, catalog.path)
+            sync_folders([catalog.path.parent])
         finally:
             temporary.unlink(missing_ok=True)
     return len(files)

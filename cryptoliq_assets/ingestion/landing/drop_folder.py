@@ -1,10 +1,10 @@
-"""Looking at the drop folder: which files lie there, and which of them the catalogue does not know yet.
+"""Looking at the drop folder: which files lie there, and which of them the catalog does not know yet.
 
 A failed listing raises; it is never an empty folder.
 
 Letting a file settle: it is asked for once two looks have seen it the same, so never while it is being written.
 
-Files in batches: what is read between two commits to archive and catalogue, which bounds memory and what a crash repeats.
+Files in chunk_files: what is read between two commits to archive and catalog, which bounds memory and what a crash repeats.
 """
 
 import datetime as dt
@@ -17,20 +17,20 @@ from pathlib import Path
 
 from cryptoliq_assets.core import FileReadError, Settings, first_day, irregular_file_reason
 from cryptoliq_assets.ingestion.landing.catalog import Catalog, CatalogEntry, DiscoveredFile
-from cryptoliq_assets.ingestion.landing.safe_open import read_file, too_large
+from cryptoliq_assets.ingestion.landing.safe_open import is_too_large, read_file
 from cryptoliq_assets.ingestion.parsing import ParsedSnapshot, RawFile, parse_snapshots, read_snapshot_dates
 
-# How the catalogue's reason begins of a file that failed and is tried again, and of one that is not.
-FAILED, GIVEN_UP = "failed: ", "gave up: "
+# How the catalog's reason begins of a file that failed and is tried again, and of one that is not.
+FAILED_PREFIX, GAVE_UP_PREFIX = "failed: ", "gave up: "
 # Bytes. A file system takes 255, and reports and temporary files add to the name.
 _LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
-class Entry:
+class FolderEntry:
     """A regular file in the drop folder, as one look saw it.
 
-    `ctime_ns` tells a change that left size and time as they were (`cp -p`, `rsync -t`); a file has settled without it.
+    `ctime_ns` tells a change that left size and time as they were (`cp -p`, `rsync -t`); a file has split_settled without it.
     """
 
     name: str
@@ -43,8 +43,8 @@ class Entry:
 class FolderListing:
     """One look at the folder: files by (time, name), and what cannot be a snapshot file, with the reason."""
 
-    files: list[Entry]
-    passed_over: dict[str, str]
+    files: list[FolderEntry]
+    skipped: dict[str, str]
 
 
 def list_folder(folder: Path) -> FolderListing:
@@ -52,7 +52,7 @@ def list_folder(folder: Path) -> FolderListing:
 
     A folder that is not there is empty: nothing was ever dropped. Any other failure raises OSError.
     """
-    files, passed_over = [], {}
+    files, skipped = [], {}
     try:
         listing = list(os.scandir(folder))
     except FileNotFoundError:
@@ -67,29 +67,29 @@ def list_folder(folder: Path) -> FolderListing:
             continue
         shown = entry.name.encode("utf-8", "backslashreplace").decode("utf-8")
         if shown != entry.name:
-            passed_over[shown] = "its name is not UTF-8 text; rename it"
+            skipped[shown] = "its name is not UTF-8 text; rename it"
         elif len(os.fsencode(entry.name)) > _LONGEST_NAME:
-            passed_over[shown] = f"its name is longer than {_LONGEST_NAME} bytes; rename it"
+            skipped[shown] = f"its name is longer than {_LONGEST_NAME} bytes; rename it"
         elif reason := irregular_file_reason(status.st_mode):
-            passed_over[shown] = reason
+            skipped[shown] = reason
         else:
-            files.append(Entry(entry.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
-    return FolderListing(sorted(files, key=lambda file: (file.mtime_ns, file.name)), passed_over)
+            files.append(FolderEntry(entry.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    return FolderListing(sorted(files, key=lambda file: (file.mtime_ns, file.name)), skipped)
 
 
-def unknown_files(look: FolderListing, catalogue: Catalog, *, by_change: bool = True) -> list[Entry]:
-    """Files that are not the newest version the catalogue has of their name, judged by size and times.
+def find_new_files(look: FolderListing, catalog: Catalog, *, by_change: bool = True) -> list[FolderEntry]:
+    """Files that are not the newest version the catalog has of their name, judged by size and times.
 
     Without `by_change` the time of change is left out: in the copy of a home it is another for every file.
     """
-    newest = catalogue.newest_by_name()
+    newest = catalog.newest_by_name()
     unknown = []
     for entry in look.files:
         known, changed = newest.get(entry.name), entry.ctime_ns if by_change else None
         if (
             known is None
-            or not known.looks_like(entry.size, entry.mtime_ns, changed)
-            or (known.state == "refused" and not str(known.reason).startswith(GIVEN_UP))
+            or not known.matches_stat(entry.size, entry.mtime_ns, changed)
+            or (known.state == "refused" and not str(known.reason).startswith(GAVE_UP_PREFIX))
         ):
             unknown.append(entry)
     return unknown
@@ -103,21 +103,21 @@ class RegistrationResult:
     unread: dict[str, str]
 
 
-def register(
-    entries: Iterable[Entry], settings: Settings, *, catalogue: Catalog, now: dt.datetime
+def register_files(
+    entries: Iterable[FolderEntry], settings: Settings, *, catalog: Catalog, now: dt.datetime
 ) -> RegistrationResult:
-    """Enter new versions in the catalogue, oldest first.
+    """Enter new versions in the catalog, oldest first.
 
     A file above the size limit is entered unread: it is refused when its turn comes. One that cannot be read, or is
     no longer what the look saw, stops no other.
     """
     found, seen = [], []
     unread: dict[str, str] = {}
-    newest = catalogue.newest_by_name()
+    newest = catalog.newest_by_name()
     folder, first, today = settings.raw_dir, first_day(settings.storage.first_month), now.date()
     for entry in entries:
         try:
-            content = b"" if too_large(entry.size, settings) else read_file(folder / entry.name, settings)
+            content = b"" if is_too_large(entry.size, settings) else read_file(folder / entry.name, settings)
         except FileNotFoundError:
             continue
         except FileReadError as error:
@@ -136,8 +136,8 @@ def register(
             dates = frozenset()
         found.append(DiscoveredFile(entry.name, digest, entry.size, entry.mtime_ns, dates, entry.ctime_ns))
     if seen:
-        catalogue.touch(seen)
-    return RegistrationResult(catalogue.register(found, now=now) if found else 0, unread)
+        catalog.update_mtime(seen)
+    return RegistrationResult(catalog.register(found, now=now) if found else 0, unread)
 
 
 def dry_run_file(path: Path, settings: Settings, *, today: dt.date) -> ParsedSnapshot:
@@ -170,7 +170,7 @@ def parse_contents(files: Sequence[RawFile], settings: Settings) -> list[ParsedS
     )
 
 
-def raw_file(file: CatalogEntry, content: bytes) -> RawFile:
+def to_raw_file(file: CatalogEntry, content: bytes) -> RawFile:
     """A received version to be parsed.
 
     "Today" is its day of arrival, so that an archived copy reads the same for ever.
@@ -180,7 +180,9 @@ def raw_file(file: CatalogEntry, content: bytes) -> RawFile:
     return RawFile(file.name, content, today, sha256=file.sha256 if content else None)
 
 
-def settled(unknown: Iterable[Entry], before: dict[str, Entry]) -> tuple[list[Entry], list[Entry]]:
+def split_settled(
+    unknown: Iterable[FolderEntry], before: dict[str, FolderEntry]
+) -> tuple[list[FolderEntry], list[FolderEntry]]:
     """(ready, unsettled): ready are those the look before saw with the same size and time."""
     ready, unsettled = [], []
     for entry in unknown:
@@ -188,21 +190,21 @@ def settled(unknown: Iterable[Entry], before: dict[str, Entry]) -> tuple[list[En
     return ready, unsettled
 
 
-def read_cursor(cursor: str | None) -> dict[str, Entry]:
+def read_cursor(cursor: str | None) -> dict[str, FolderEntry]:
     """What the look before left unsettled; nothing on the first look."""
-    return {name: Entry(name, size, mtime_ns) for name, size, mtime_ns in json.loads(cursor or "[]")}
+    return {name: FolderEntry(name, size, mtime_ns) for name, size, mtime_ns in json.loads(cursor or "[]")}
 
 
-def write_cursor(unsettled: Iterable[Entry]) -> str:
+def write_cursor(unsettled: Iterable[FolderEntry]) -> str:
     return json.dumps([(entry.name, entry.size, entry.mtime_ns) for entry in unsettled])
 
 
-FILES_A_BATCH = 500
-BYTES_A_BATCH = 64 * 2**20
+FILES_PER_BATCH = 500
+BYTES_PER_BATCH = 64 * 2**20
 
 
-def batches(
-    files: Sequence[CatalogEntry], *, most_files: int = FILES_A_BATCH, most_bytes: int = BYTES_A_BATCH
+def chunk_files(
+    files: Sequence[CatalogEntry], *, most_files: int = FILES_PER_BATCH, most_bytes: int = BYTES_PER_BATCH
 ) -> Iterator[list[CatalogEntry]]:
     """The files in their order, so many and so many bytes at a time; one that is larger comes alone."""
     batch: list[CatalogEntry] = []

@@ -1,6 +1,6 @@
 """Taking files in: parse, report, archive or quarantine, and the raw rows of the months a run is for.
 
-Order of deeds, so that dying anywhere loses nothing: archive and reports are durable before the catalogue says
+Order of deeds, so that dying anywhere loses nothing: archive and reports are durable before the catalog says
 accepted; rows are in a month when the month's own stamp says so; a refused file is moved last.
 """
 
@@ -26,12 +26,18 @@ from cryptoliq_assets.core import (
 )
 from cryptoliq_assets.ingestion.landing.catalog import Catalog, CatalogEntry
 from cryptoliq_assets.ingestion.landing.catalog_rebuild import open_catalog
-from cryptoliq_assets.ingestion.landing.drop_folder import FAILED, GIVEN_UP, batches, parse_contents, raw_file
+from cryptoliq_assets.ingestion.landing.drop_folder import (
+    FAILED_PREFIX,
+    GAVE_UP_PREFIX,
+    chunk_files,
+    parse_contents,
+    to_raw_file,
+)
 from cryptoliq_assets.ingestion.landing.month_rows import MonthRows, assert_no_rows_lost
-from cryptoliq_assets.ingestion.landing.quarantine import keep_earlier_rows, move_refused, rows_path
-from cryptoliq_assets.ingestion.landing.safe_open import read_file, too_large, too_large_reason
+from cryptoliq_assets.ingestion.landing.quarantine import move_rejected, preserve_earlier_rows, rejected_rows_path
+from cryptoliq_assets.ingestion.landing.safe_open import describe_too_large, is_too_large, read_file
 from cryptoliq_assets.ingestion.parsing import ParsedSnapshot
-from cryptoliq_assets.ingestion.quality import EmptyHistory, SnapshotComparer, comparison_issues, gaps_of_months
+from cryptoliq_assets.ingestion.quality import EmptyCellHistory, SnapshotComparer, count_month_gaps, describe_comparison
 from cryptoliq_assets.ingestion.reports import (
     archive_earlier_report,
     command_report_path,
@@ -58,7 +64,7 @@ class IntakeResult:
     gaps: dict[str, int] = field(default_factory=dict)
 
     @property
-    def refused(self) -> list[dict[str, Any]]:
+    def rejected(self) -> list[dict[str, Any]]:
         return [report for report in self.reports if not report["accepted"]]
 
 
@@ -83,10 +89,10 @@ class Intake:
     command: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     @property
-    def catalogue(self) -> Catalog:
+    def catalog(self) -> Catalog:
         return open_catalog(self.settings)
 
-    def take_in(self, months: Iterable[str]) -> IntakeResult:
+    def ingest(self, months: Iterable[str]) -> IntakeResult:
         """Parse what waits for these months and return their raw rows, one a (coin, date): the later arrival wins."""
         months = list(months)
         parsed: dict[int, pa.Table] = {}
@@ -94,14 +100,14 @@ class Intake:
         unread: dict[str, str] = {}
         waiting = self._waiting_for(set(months))
         neighbours = SnapshotComparer(self.store, self.settings)
-        empties = EmptyHistory(self.settings.validation_dir, self.settings.ingestion.max_empty_fraction)
+        empties = EmptyCellHistory(self.settings.validation_dir, self.settings.ingestion.max_empty_fraction)
         done = 0
         failed: list[tuple[CatalogEntry, Exception]] = []
 
         def settle(read: _Read) -> list[dict[str, Any]]:
             return self._settle(read, neighbours, empties)
 
-        for batch in batches(waiting):
+        for batch in chunk_files(waiting):
             read, told = self._take_batch(batch, settle, failed)
             reports += told
             parsed |= {file.arrival: snapshot.rows for file, snapshot, _ in read.parsed if snapshot.rows is not None}
@@ -115,11 +121,11 @@ class Intake:
             read, told = self._fail(file, error, settle)
             reports += told
             unread |= {file.name: reason for file, reason in read.unread}
-        accepted = self.catalogue.files(states=["accepted"])
+        accepted = self.catalog.files(states=["accepted"])
         frame, sources = MonthRows(self.settings, self.store).gather(months, accepted=accepted, parsed=parsed)
         counted = parsed.keys() & {file.arrival for file in accepted}
         assert_no_rows_lost(frame, {arrival: parsed[arrival] for arrival in sorted(counted)}, months=months)
-        result = IntakeResult(frame, sources, reports, unread, gaps_of_months(self.store, frame, months))
+        result = IntakeResult(frame, sources, reports, unread, count_month_gaps(self.store, frame, months))
         if reports or unread:
             path = command_report_path(self.settings)
             extend_command_report(path, self.command, reports, unread=unread, gaps=result.gaps)
@@ -127,7 +133,7 @@ class Intake:
 
     def _waiting_for(self, months: set[str]) -> list[CatalogEntry]:
         """Versions that wait and touch these months, by their own days or by those of the version they correct."""
-        files = self.catalogue.files(states=["waiting", "accepted"])
+        files = self.catalog.files(states=["waiting", "accepted"])
         touched: dict[str, set[str]] = {}
         for file in files:
             touched.setdefault(file.name, set()).update(file.months)
@@ -160,19 +166,21 @@ class Intake:
         """Record that a file failed. It is tried again up to `sensors.max_run_attempts` times; then it goes to quarantine, or stays where
         it is if the error was the disk's."""
         most = self.settings.sensors.max_run_attempts
-        earlier = [known for known in self.catalogue.files(states=["refused"]) if known.name == file.name]
-        same = [known for known in earlier if known.sha256 == file.sha256 and str(known.reason).startswith(FAILED)]
+        earlier = [known for known in self.catalog.files(states=["refused"]) if known.name == file.name]
+        same = [
+            known for known in earlier if known.sha256 == file.sha256 and str(known.reason).startswith(FAILED_PREFIX)
+        ]
         attempt, told = len(same) + 1, f"{type(error).__name__}: {error}".rstrip(": ")
         if attempt < most:
-            reason = f"{FAILED}{told} (attempt {attempt} of {most}; the next look tries it again)"
+            reason = f"{FAILED_PREFIX}{told} (attempt {attempt} of {most}; the next look tries it again)"
         elif isinstance(error, OSError):
-            reason = f"{GIVEN_UP}{told} ({most} attempts failed; touch the file to try it again)"
+            reason = f"{GAVE_UP_PREFIX}{told} ({most} attempts failed; touch the file to try it again)"
         else:
             reason = f"{told} ({most} attempts failed)"
             refused = ParsedSnapshot.rejected_unread(file.name, size=file.size, reason=reason, code="failed")
             read = _Read(parsed=[(file, refused, b"")])
             return read, settle(read)
-        self.catalogue.settle(accepted=[], refused=[(file.arrival, reason)])
+        self.catalog.set_status(accepted=[], rejected=[(file.arrival, reason)])
         return _Read(unread=[(file, reason)]), []
 
     def _read(self, batch: list[CatalogEntry]) -> _Read:
@@ -181,8 +189,8 @@ class Intake:
         said: dict[int, ParsedSnapshot] = {}
         contents: dict[int, bytes] = {}
         for file in batch:
-            if too_large(file.size, self.settings):
-                reason = too_large_reason(file.size, self.settings)
+            if is_too_large(file.size, self.settings):
+                reason = describe_too_large(file.size, self.settings)
                 said[file.arrival] = ParsedSnapshot.rejected_unread(file.name, size=file.size, reason=reason)
                 continue
             try:
@@ -201,15 +209,15 @@ class Intake:
             else:
                 read.unread.append((file, _CHANGED))
         there = [file for file in batch if file.arrival in contents]
-        snapshots = parse_contents([raw_file(file, contents[file.arrival]) for file in there], self.settings)
+        snapshots = parse_contents([to_raw_file(file, contents[file.arrival]) for file in there], self.settings)
         said |= {file.arrival: snapshot for file, snapshot in zip(there, snapshots, strict=True)}
         read.parsed = [
             (file, said[file.arrival], contents.get(file.arrival, b"")) for file in batch if file.arrival in said
         ]
         return read
 
-    def _settle(self, read: _Read, neighbours: SnapshotComparer, empties: EmptyHistory) -> list[dict[str, Any]]:
-        """Report, archive, enter into the catalogue and quarantine what was read; returns the reports."""
+    def _settle(self, read: _Read, neighbours: SnapshotComparer, empties: EmptyCellHistory) -> list[dict[str, Any]]:
+        """Report, archive, enter into the catalog and quarantine what was read; returns the reports."""
         reports, accepted, refused = [], [], list(read.unread)
         files: dict[Path, bytes] = {}
         archive, validation = self.settings.archive_dir, self.settings.validation_dir
@@ -223,16 +231,16 @@ class Intake:
             report = {**snapshot.report, "arrival": file.arrival, "arrived_at": file.arrived_at}
             if snapshot.rows is not None:
                 said = next(compared)
-                told = [*comparison_issues(said), *empties.compare(report)]
+                told = [*describe_comparison(said), *empties.compare(report)]
                 report |= said | {"issues": [*report["issues"], *told]}
             reports.append(report)
             refused_rows = _as_csv(snapshot.rejected_rows) if snapshot.rejected_rows.num_rows else None
             # The rows first: whose they are, the report that lies there says.
-            keep_earlier_rows(quarantine, file.name, refused_rows, report=report_path(validation, file.name))
+            preserve_earlier_rows(quarantine, file.name, refused_rows, report=report_path(validation, file.name))
             archive_earlier_report(validation, report)
             files[report_path(validation, file.name)] = to_json_by_key(report).encode()
             if refused_rows is not None:
-                files[rows_path(quarantine, file.name)] = refused_rows
+                files[rejected_rows_path(quarantine, file.name)] = refused_rows
             if snapshot.rows is None:
                 refused.append((file, str(snapshot.rejection)))
                 continue
@@ -240,8 +248,8 @@ class Intake:
             files[archive / archived_as] = content
             accepted.append((file.arrival, archived_as, [dt.date.fromisoformat(date) for date in report["dates"]]))
         write_files(files)
-        self.catalogue.settle(accepted=accepted, refused=[(file.arrival, reason) for file, reason in refused])
-        move_refused([file for file, snapshot, _ in read.parsed if snapshot.rows is None], self.settings)
+        self.catalog.set_status(accepted=accepted, rejected=[(file.arrival, reason) for file, reason in refused])
+        move_rejected([file for file, snapshot, _ in read.parsed if snapshot.rows is None], self.settings)
         return reports
 
     def _archive_name(self, file: CatalogEntry, content: bytes) -> str:

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.ingestion.landing.archive import archive_problem, read_archived
+from cryptoliq_assets.ingestion.landing.archive import find_archive_damage, read_archived
 from cryptoliq_assets.ingestion.landing.catalog import CatalogEntry
-from cryptoliq_assets.ingestion.landing.drop_folder import batches, parse_contents, raw_file
+from cryptoliq_assets.ingestion.landing.drop_folder import chunk_files, parse_contents, to_raw_file
 from cryptoliq_assets.schemas import TABLES
 from cryptoliq_assets.storage import TableStore, empty_frame, is_intact, sort_rows
 
@@ -52,7 +52,7 @@ class MonthRows:
         existing = self.store.read("raw_snapshots", keep)
         return merge_arrivals(existing, parts), sources
 
-    def blocked(self, months: Iterable[str], *, accepted: Iterable[CatalogEntry]) -> dict[str, str]:
+    def find_blocked(self, months: Iterable[str], *, accepted: Iterable[CatalogEntry]) -> dict[str, str]:
         """Months that cannot be made, because an archived file that they must be read from is damaged; with the reasons.
 
         `accepted`: the versions that will count and are in the archive already.
@@ -64,7 +64,7 @@ class MonthRows:
         blocked = {}
         for month, own in files.items():
             _, missing = self._missing(month, set(own))
-            problems = [archive_problem(own[arrival], self.settings) for arrival in sorted(missing)]
+            problems = [find_archive_damage(own[arrival], self.settings) for arrival in sorted(missing)]
             if any(problems):
                 blocked[month] = "; ".join(filter(None, problems))
         return blocked
@@ -106,8 +106,8 @@ class MonthRows:
         rows: dict[int, pa.Table] = {}
         # What was accepted stays so, however small a share of refused rows the settings allow by now.
         settings = self.settings.with_values(ingestion={"max_rejected_fraction": 1.0})
-        for batch in batches(files):
-            contents = [raw_file(file, read_archived(file, self.settings)) for file in batch]
+        for batch in chunk_files(files):
+            contents = [to_raw_file(file, read_archived(file, self.settings)) for file in batch]
             for file, snapshot in zip(batch, parse_contents(contents, settings), strict=True):
                 if snapshot.rows is None:
                     raise ValueError(

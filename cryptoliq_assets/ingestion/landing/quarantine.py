@@ -15,10 +15,10 @@ from cryptoliq_assets.core import (
     sync_folders,
 )
 from cryptoliq_assets.ingestion.landing.catalog import CatalogEntry
-from cryptoliq_assets.ingestion.landing.safe_open import read_file, too_large
+from cryptoliq_assets.ingestion.landing.safe_open import is_too_large, read_file
 
 
-def move_refused(refused: Iterable[CatalogEntry], settings: Settings) -> None:
+def move_rejected(refused: Iterable[CatalogEntry], settings: Settings) -> None:
     """Move refused versions out of the drop folder; another file of the name in quarantine is not replaced.
 
     What is no longer the version that was refused stays: the next look will tell what it is.
@@ -45,7 +45,7 @@ def move_refused(refused: Iterable[CatalogEntry], settings: Settings) -> None:
 def _same_content(one: Path, other: Path, settings: Settings) -> bool:
     """Whether two files hold the same; one above the size limit is not read for that, and counts as another."""
     size = one.lstat().st_size
-    if size != other.lstat().st_size or too_large(size, settings):
+    if size != other.lstat().st_size or is_too_large(size, settings):
         return False
     try:
         return read_file(one, settings) == read_file(other, settings)
@@ -53,18 +53,18 @@ def _same_content(one: Path, other: Path, settings: Settings) -> bool:
         return False
 
 
-def keep_earlier_rows(folder: Path, name: str, rows: bytes | None, *, report: Path) -> None:
+def preserve_earlier_rows(folder: Path, name: str, rows: bytes | None, *, report: Path) -> None:
     """Make way for the refused rows of a file's new version (None: it has none) at `<name>.refused_rows.csv`.
 
     Those of an earlier version stay, under its arrival, which its report still says: whoever looks for the rows that the
     file lost finds those of the version looked at last, or none.
     """
-    path = rows_path(folder, name)
+    path = rejected_rows_path(folder, name)
     if path.exists() and (rows is None or not has_content(path, rows)):
-        os.replace(path, find_free_path(rows_path(folder, f"{name}.{_arrival_in(report)}")))
+        os.replace(path, find_free_path(rejected_rows_path(folder, f"{name}.{_arrival_in(report)}")))
 
 
-def rows_path(folder: Path, name: str) -> Path:
+def rejected_rows_path(folder: Path, name: str) -> Path:
     """Where the refused rows of the newest version of a file lie."""
     return folder / f"{name}.refused_rows.csv"
 

@@ -1,4 +1,4 @@
-"""What there is to do: which months a refresh must make, from the catalogue and the stamps of the month files.
+"""What there is to do: which months a refresh must make, from the catalog and the stamps of the month files.
 
 The sensor, the command line and the backfill all ask `make_plan`; it changes nothing.
 """
@@ -23,7 +23,7 @@ from cryptoliq_assets.storage import TableStore
 
 
 @dataclass(frozen=True)
-class Plan:
+class RefreshPlan:
     """Months to refresh, and why: files that wait, and months whose file is older than what it is made from.
 
     `raw_months` are those among them whose raw rows are not what has arrived: all that there is to do for `ingest`.
@@ -52,9 +52,9 @@ class Plan:
         return hashlib.sha256(repr((self.months, self.waiting, self.unfinished)).encode()).hexdigest()[:16]
 
 
-def make_plan(settings: Settings, catalogue: Catalog, *, store: TableStore, today: dt.date) -> Plan:
+def make_plan(settings: Settings, catalog: Catalog, *, store: TableStore, today: dt.date) -> RefreshPlan:
     """The months that what has arrived, or what a dead run left behind, makes necessary."""
-    files = catalogue.files()
+    files = catalog.files()
     waiting = [file for file in files if file.state == "waiting"]
     names = {file.name for file in waiting}
     # What a correction supersedes leaves the tables in the same run, whatever days the correction is of.
@@ -76,8 +76,8 @@ def make_plan(settings: Settings, catalogue: Catalog, *, store: TableStore, toda
         raw_months.add(last)
     # What a waiting version corrects does not count any more: the rest of its month is then read from the archive.
     counting = [file for file in files if file.state == "accepted" and file.name not in names]
-    blocked = MonthRows(settings, store).blocked(sorted(raw_months), accepted=counting)
-    return Plan(
+    blocked = MonthRows(settings, store).find_blocked(sorted(raw_months), accepted=counting)
+    return RefreshPlan(
         sorted(months - blocked.keys()),
         sorted(raw_months - blocked.keys()),
         [f"{file.name}@{file.arrival}" for file in waiting],

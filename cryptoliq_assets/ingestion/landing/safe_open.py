@@ -15,11 +15,11 @@ def read_file(path: Path, settings: Settings) -> bytes:
     return read_regular(path, int(settings.ingestion.max_file_mib * 2**20), limit=_limit(settings))
 
 
-def too_large(size: int, settings: Settings) -> bool:
+def is_too_large(size: int, settings: Settings) -> bool:
     return size > settings.ingestion.max_file_mib * 2**20
 
 
-def too_large_reason(size: int, settings: Settings) -> str:
+def describe_too_large(size: int, settings: Settings) -> str:
     return f"{size / 2**20:,.1f} MiB, more than {_limit(settings)}"
 
 

@@ -27,7 +27,7 @@ from cryptoliq_assets.ingestion.quality import (
     contradiction_errors,
     empty_column_issues,
     find_contradictions,
-    find_scale_faults,
+    find_scale_errors,
     find_suspicious_columns,
 )
 from cryptoliq_assets.ingestion.reports import describe_rows, find_name_date_issues
@@ -132,7 +132,7 @@ def describe_accepted_rows(
     rejected: dict[int, FileRejectedError] = {}
     if compare and reject:
         supplied = {name: table[name].to_numpy() for name in OPTIONAL_NUMBERS if name in kept.optional}
-        rejected = find_scale_faults(numbers | supplied, starts=starts) | contradiction_errors(wrong)
+        rejected = find_scale_errors(numbers | supplied, starts=starts) | contradiction_errors(wrong)
     return [
         rejected.get(place) or (table.slice(start, told["rows_kept"]), told)
         for place, (start, told) in enumerate(zip(starts[:-1].tolist(), described, strict=True))

@@ -36,7 +36,7 @@ from cryptoliq_assets.ingestion.parsing.accepted_rows import (
 )
 from cryptoliq_assets.ingestion.parsing.snapshot import ParsedSnapshot, parse_snapshot, rejects_content
 from cryptoliq_assets.ingestion.parsing.units import UnitConflictError, UnitFinding
-from cryptoliq_assets.ingestion.quality import mark_useless
+from cryptoliq_assets.ingestion.quality import mark_unusable_rows
 from cryptoliq_assets.ingestion.reports import list_row_issues, make_blank_report
 from cryptoliq_assets.schemas import LAST_UPDATED_COLUMN, UNIT_COLUMN
 
@@ -272,7 +272,7 @@ def _judge(group: Sequence[_OpenedFile], cells: Cells, rules: _Rules) -> _Valida
     faulty[file_of[~validated.accepted & ~np.isin(reasons, _SIMPLE_FAULTS)]] = True
     last_days = np.array([opened.file.today for opened in group], dtype="datetime64[D]").astype(np.int64)
     faulty[file_of[validated.days > last_days[file_of]]] = True
-    useless = np.logical_or.reduce([*mark_useless(validated).values()])
+    useless = np.logical_or.reduce([*mark_unusable_rows(validated).values()])
     rows = np.array([opened.rows for opened in group])
     most = rules.max_rejected_fraction * rows
     faulty |= np.bincount(file_of[useless], minlength=len(group)) > most

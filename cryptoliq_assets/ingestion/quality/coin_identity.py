@@ -60,7 +60,7 @@ def compare_snapshots(
     return CoinChanges(new, gone, renames)
 
 
-def find_reused(now: Mapping[str, np.ndarray], before: Mapping[str, np.ndarray]) -> np.ndarray:
+def find_reused_names(now: Mapping[str, np.ndarray], before: Mapping[str, np.ndarray]) -> np.ndarray:
     """Which of n coins of two snapshots is probably another coin than before under the same name.
 
     Args:

@@ -28,7 +28,7 @@ def count_gaps(rows: pd.DataFrame, *, since: dt.date, until: dt.date) -> dict[st
     }
 
 
-def gaps_of_months(store: TableStore, frame: pd.DataFrame, months: Sequence[str]) -> dict[str, int]:
+def count_month_gaps(store: TableStore, frame: pd.DataFrame, months: Sequence[str]) -> dict[str, int]:
     """Gaps of raw months whose rows are `frame`, in view of the stored months around them."""
     if frame.empty:
         return {"spans": 0, "missing_days": 0, "coins": 0}

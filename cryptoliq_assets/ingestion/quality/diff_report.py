@@ -10,18 +10,18 @@ _MOST_ENTRIES = 50
 _MOST_SENTENCES = 20
 
 
-def scale_entry(change: ScaleChange) -> dict[str, Any]:
+def make_scale_entry(change: ScaleChange) -> dict[str, Any]:
     """A column on another scale, as a report lists it."""
     quartiles = {"low": change.low, "high": change.high}
     return {"column": change.column, "factor": change.factor, **quartiles, "what": change.sentence}
 
 
-def outlier_entry(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def make_outlier_entry(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Outliers as a report lists them: their number and the first of them."""
     return {"count": len(cells), "cells": list(cells[:_MOST_ENTRIES])}
 
 
-def comparison_issues(said: Mapping[str, Any]) -> list[str]:
+def describe_comparison(said: Mapping[str, Any]) -> list[str]:
     """Sentences on what a comparison (`neighbours.Neighbours.compare`) found."""
     before = said["previous_snapshot"]
     scales = [

@@ -16,7 +16,7 @@ _VITAL = ("coin", "price", "24h_volume")
 _OR_ZERO = ("price", "mkt_cap")
 
 
-def mark_useless(validated: ValidatedRows) -> dict[str, np.ndarray]:
+def mark_unusable_rows(validated: ValidatedRows) -> dict[str, np.ndarray]:
     """Mark the well-formed rows whose coin, price or volume is empty, by column."""
     empty = {}
     if "coin" in validated.cells.text:
@@ -32,7 +32,7 @@ def mark_useless(validated: ValidatedRows) -> dict[str, np.ndarray]:
 
 def check_vital_columns(validated: ValidatedRows, *, max_share: float) -> None:
     """Raise FileRejectedError ("empty_columns") if coin, price or volume is empty in more than a share of the rows."""
-    rows, empty = validated.cells.layout.rows_read, mark_useless(validated)
+    rows, empty = validated.cells.layout.rows_read, mark_unusable_rows(validated)
     useless = int(np.count_nonzero(np.logical_or.reduce([*empty.values()]))) if empty else 0
     if useless <= max_share * rows:
         return

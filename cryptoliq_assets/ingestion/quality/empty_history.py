@@ -20,7 +20,7 @@ PRECEDING_DAYS = 7
 
 
 @dataclass
-class EmptyHistory:
+class EmptyCellHistory:
     """The shares of empty cells by day: of the files taken in by this run, and of those with a report in `folder`."""
 
     folder: Path

@@ -18,20 +18,20 @@ OUTLIER_BOUNDS = {"price": ((0.0, 50.0),), "24h_volume": ((50_000.0, 150.0), (1.
 # It is also beyond this many median absolute deviations, of the day's coins and of the coin's own days before.
 OUTLIER_DEVIATIONS = 12.0
 # With fewer coins on a day, one coin that moved cannot be distinguished from a market that did.
-LEAST_COINS = 10
+MIN_COINS = 10
 # Bounds the memory of the windows.
 _CHUNK_ROWS = 500_000
 
 
 @dataclass(frozen=True)
-class Judged:
+class OutlierResult:
     """Which of n values are outliers, and what was usual of their coin (USD; NaN where a value was not judged)."""
 
     outlier: np.ndarray
     usual: np.ndarray
 
 
-def find_outliers(coins: np.ndarray, days: np.ndarray, values: np.ndarray, *, column: str) -> Judged:
+def find_outliers(coins: np.ndarray, days: np.ndarray, values: np.ndarray, *, column: str) -> OutlierResult:
     """Decide which of n values are outliers of their coin.
 
     A value is compared with the median of the coin's known values on the 5 days before it. The return to normal is therefore
@@ -46,10 +46,10 @@ def find_outliers(coins: np.ndarray, days: np.ndarray, values: np.ndarray, *, co
     """
     judged = [_judge(coins, days, values, level=level, factor=factor) for level, factor in OUTLIER_BOUNDS[column]]
     # The last level is the lowest: what is usual is closest to what was received.
-    return Judged(np.logical_or.reduce([one.outlier for one in judged]), judged[-1].usual)
+    return OutlierResult(np.logical_or.reduce([one.outlier for one in judged]), judged[-1].usual)
 
 
-def _judge(coins: np.ndarray, days: np.ndarray, values: np.ndarray, *, level: float, factor: float) -> Judged:
+def _judge(coins: np.ndarray, days: np.ndarray, values: np.ndarray, *, level: float, factor: float) -> OutlierResult:
     """Decide by one level and factor."""
     with np.errstate(divide="ignore", invalid="ignore"):
         levels = np.where(values > 0, np.log(np.maximum(values, level)), np.nan)
@@ -58,7 +58,7 @@ def _judge(coins: np.ndarray, days: np.ndarray, values: np.ndarray, *, level: fl
     bound = np.maximum(np.log(factor), OUTLIER_DEVIATIONS * np.fmax(spread, own_spread))
     # The factor holds against the coin's own past, not only against a market that moved.
     far = np.minimum(np.abs(departures), np.abs(departures - centre)) > bound
-    return Judged(far & (count >= LEAST_COINS), np.exp(levels - departures))
+    return OutlierResult(far & (count >= MIN_COINS), np.exp(levels - departures))
 
 
 def day_statistics(days: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

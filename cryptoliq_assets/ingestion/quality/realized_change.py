@@ -8,15 +8,15 @@ import pandas as pd
 # Slopes that a wrong unit has: fractions read as percent, and percent read as fractions.
 UNIT_SLOPES = (100.0, 0.01)
 # Below this many coins, or this much median movement (percent), a slope says nothing.
-LEAST_COINS = 10
-LEAST_MOVE = 0.1
+MIN_COINS = 10
+MIN_MOVE = 0.1
 # A change up to this size (percent) is none: a quotient by it says nothing, and may be infinite.
 NO_MOVE = 1e-9
 
 SlopeClass = Literal["agrees", "unit", "contradicts"]
 
 
-def slope_class(slope: float, factor: float) -> SlopeClass:
+def classify_slope(slope: float, factor: float) -> SlopeClass:
     """What a slope of realised changes on the 24h column says, `factor` being the setting `feed.unit_slope_ratio`.
 
     Within the factor of 1 the two agree; within it of 100 or 0.01 the column has another unit; any other slope contradicts.
@@ -27,7 +27,7 @@ def slope_class(slope: float, factor: float) -> SlopeClass:
     return "unit" if is_unit else "contradicts"
 
 
-def realised_slopes(rows: pd.DataFrame) -> pd.Series:
+def compute_realized_slopes(rows: pd.DataFrame) -> pd.Series:
     """Slope, by date, of the realised change since the day before (percent) on the 24h column: 1 where both agree, 100 or
     0.01 where the unit is wrong.
 
@@ -49,4 +49,4 @@ def realised_slopes(rows: pd.DataFrame) -> pd.Series:
     by_day = both[moving].abs().assign(ratio=both["ratio"]).groupby(day[moving])
     slopes, moved = by_day["ratio"].median(), by_day["realised"].median()
     slopes.index.name = "date"
-    return slopes[(by_day.size() >= LEAST_COINS) & (moved > LEAST_MOVE)]
+    return slopes[(by_day.size() >= MIN_COINS) & (moved > MIN_MOVE)]

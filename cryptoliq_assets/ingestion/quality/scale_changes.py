@@ -13,7 +13,7 @@ import numpy as np
 # What can change its scale, and how a sentence names it.
 SCALED_COLUMNS = {"price": "prices", "24h_volume": "volumes", "mkt_cap": "market caps"}
 # Of fewer coins the ratios show nothing that is common.
-LEAST_COINS = 10
+MIN_COINS = 10
 # Ratios that follow 1 / price this closely (median distance of logarithms) are amounts in coins.
 _IN_COINS = 0.7
 
@@ -58,7 +58,7 @@ def log_ratios(now: np.ndarray, before: np.ndarray) -> np.ndarray:
 
 def ratio_quartiles(ratios: np.ndarray) -> np.ndarray:
     """Quartiles of the log ratios of each snapshot, (days, coins) to (days, 3); NaN where fewer than 10 coins have one."""
-    enough = np.count_nonzero(~np.isnan(ratios), axis=1) >= LEAST_COINS
+    enough = np.count_nonzero(~np.isnan(ratios), axis=1) >= MIN_COINS
     quartiles = np.full((len(ratios), 3), np.nan)
     if enough.any():
         quartiles[enough] = np.nanquantile(ratios[enough], [0.25, 0.5, 0.75], axis=1).T
@@ -100,4 +100,4 @@ def find_scale_changes(
 def _follows_price(ratios: np.ndarray, price: np.ndarray) -> bool:
     known = ~np.isnan(ratios) & (price > 0)
     distance = np.abs(ratios[known] + np.log(price[known]))
-    return bool(len(distance) >= LEAST_COINS and np.median(distance) < _IN_COINS)
+    return bool(len(distance) >= MIN_COINS and np.median(distance) < _IN_COINS)

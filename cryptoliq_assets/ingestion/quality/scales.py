@@ -28,7 +28,7 @@ _SUPPLIED = ("circulating_supply", "high_24h", "low_24h")
 _REMEDY = "send prices, volumes and market caps in USD"
 
 
-def find_scale_faults(numbers: Mapping[str, np.ndarray], *, starts: np.ndarray) -> dict[int, FileRejectedError]:
+def find_scale_errors(numbers: Mapping[str, np.ndarray], *, starts: np.ndarray) -> dict[int, FileRejectedError]:
     """Return the reason to reject each file whose numbers are on another scale.
 
     Args:

@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cryptoliq_assets.core import OUTLIER_DAYS, Settings, month_of, months_between
-from cryptoliq_assets.ingestion.quality.coin_identity import CoinSnapshot, compare_snapshots, find_reused
-from cryptoliq_assets.ingestion.quality.diff_report import outlier_entry, scale_entry
+from cryptoliq_assets.ingestion.quality.coin_identity import CoinSnapshot, compare_snapshots, find_reused_names
+from cryptoliq_assets.ingestion.quality.diff_report import make_outlier_entry, make_scale_entry
 from cryptoliq_assets.ingestion.quality.outliers import OUTLIER_BOUNDS, find_outliers
 from cryptoliq_assets.ingestion.quality.scale_changes import find_scale_changes
 from cryptoliq_assets.storage import InvalidTableError, TableStore
 
 # A snapshot older than this is no neighbour.
-OLDEST_DAYS = 7
+MAX_PREVIOUS_AGE_DAYS = 7
 _LISTED = 50
 _EPOCH = dt.date(1970, 1, 1)
 _SEEN_COLUMNS = ["coin", "symbol", "price", "mkt_cap", "24h_volume"]
@@ -118,7 +118,7 @@ class SnapshotComparer:
             "likely_renames": [],
             "reused_names": [],
             "scale_changes": [],
-            "outliers": outlier_entry(self._outliers(name, dates)),
+            "outliers": make_outlier_entry(self._outliers(name, dates)),
         }
         if before is None:
             return said
@@ -144,13 +144,13 @@ class SnapshotComparer:
         scales = find_scale_changes(now, then, factor=self.settings.feed.scale_ratio)
         # Where all prices or caps are off, no single name is.
         comparable = not any(change.column in ("price", "mkt_cap") for change in scales)
-        reused = both[find_reused(now, then)] if comparable else both[:0]
-        listed = [scale_entry(change) for change in scales]
+        reused = both[find_reused_names(now, then)] if comparable else both[:0]
+        listed = [make_scale_entry(change) for change in scales]
         return listed, sorted(self._names.take(pa.array(reused)).to_pylist())
 
     def _seen_before(self, date: dt.date) -> set[str]:
         """Names of the coins of the days before a snapshot, as far back as a neighbour may lie."""
-        days = [self._by_date.get(date - dt.timedelta(days=back)) for back in range(1, OLDEST_DAYS)]
+        days = [self._by_date.get(date - dt.timedelta(days=back)) for back in range(1, MAX_PREVIOUS_AGE_DAYS)]
         numbers = [day.coins for day in days if day is not None and day.files]
         return set(self._names.take(pa.array(np.unique(np.concatenate(numbers)))).to_pylist()) if numbers else set()
 
@@ -214,7 +214,7 @@ class SnapshotComparer:
         return known[np.concatenate([part.indices.to_numpy() for part in parts])]
 
     def _before(self, date: dt.date) -> dt.date | None:
-        earlier = [date - dt.timedelta(days=back) for back in range(1, OLDEST_DAYS + 1)]
+        earlier = [date - dt.timedelta(days=back) for back in range(1, MAX_PREVIOUS_AGE_DAYS + 1)]
         for month in months_between(month_of(earlier[-1]), month_of(date)):
             self._read(month)
         return next((day for day in earlier if day in self._by_date and self._by_date[day].files), None)

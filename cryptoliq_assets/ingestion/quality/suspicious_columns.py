@@ -14,7 +14,7 @@ _COLUMNS = ("price", *CHANGE_COLUMNS, "24h_volume", "mkt_cap")
 # Fewer values may be equal, or of one sign, by chance. On the worst day of 2021, 93 % of the coins fell.
 _MIN_EQUAL, _MIN_ONE_SIGN = 20, 100
 # Percent. Nothing falls by more than all of itself.
-LEAST_CHANGE = -100.0
+MIN_CHANGE = -100.0
 
 
 def find_suspicious_columns(numbers: Mapping[str, np.ndarray], *, starts: np.ndarray) -> dict[int, list[str]]:
@@ -29,7 +29,7 @@ def find_suspicious_columns(numbers: Mapping[str, np.ndarray], *, starts: np.nda
         least, largest = (extreme.reduceat(numbers[name], starts[:-1]) for extreme in (np.fmin, np.fmax))
         suspicious = least == largest
         if name in CHANGE_COLUMNS:
-            suspicious |= (least >= 0) | (largest <= 0) | (least < LEAST_CHANGE)
+            suspicious |= (least >= 0) | (largest <= 0) | (least < MIN_CHANGE)
         for place in np.flatnonzero(suspicious).tolist():
             values = numbers[name][starts[place] : starts[place + 1]]
             issue = _describe(name, values[~np.isnan(values)])
@@ -47,7 +47,7 @@ def _describe(name: str, values: np.ndarray) -> str | None:
         return f"{name} is {least:.6g} in all of the {len(values)} rows that have it: the column says nothing; look at the source"
     if name not in CHANGE_COLUMNS:
         return None
-    below = np.count_nonzero(values < LEAST_CHANGE)
+    below = np.count_nonzero(values < MIN_CHANGE)
     if below:
         return (
             f"{name} is below -100 % in {below} of {len(values)} rows, down to {least:.6g}: nothing falls by more than all of "

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from cryptoliq_assets.core import Settings, robust_deviation, robust_z, weekday_effects
-from cryptoliq_assets.ingestion.quality import slope_class
+from cryptoliq_assets.ingestion.quality import classify_slope
 from cryptoliq_assets.monitoring import FAIL, OK, WARN, Finding, Level
 from cryptoliq_assets.monitoring.data import feed_metrics as signs
 from cryptoliq_assets.monitoring.data.feed_scale import find_scale_change, has_rescaled
@@ -236,7 +236,7 @@ def _spoilt_before(vitals: pd.DataFrame, settings: Settings) -> bool:
 def _slope(now: pd.Series, settings: Settings) -> dict[str, str]:
     """A sentence under the class of the slope; none where changes and prices agree or nothing is known."""
     slope, factor = now["slope"], settings.feed.unit_slope_ratio
-    if not math.isfinite(slope) or (kind := slope_class(slope, factor)) == "agrees":
+    if not math.isfinite(slope) or (kind := classify_slope(slope, factor)) == "agrees":
         return {}
     return {
         kind: f"prices changed {slope:.3g} times as much as the 24h column says "

@@ -8,7 +8,13 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 
-from cryptoliq_assets.ingestion.quality import OLDEST_DAYS, SCALED_COLUMNS, log_ratios, ratio_quartiles, realised_slopes
+from cryptoliq_assets.ingestion.quality import (
+    MAX_PREVIOUS_AGE_DAYS,
+    SCALED_COLUMNS,
+    compute_realized_slopes,
+    log_ratios,
+    ratio_quartiles,
+)
 from cryptoliq_assets.labels import CLIP_7D, CLIP_24H, daily_volatility, log_return
 
 FEED_COLUMNS = ["coin", "date", "price", "24h", "7d", "24h_volume", "mkt_cap"]
@@ -92,7 +98,7 @@ def measure_feed(rows: pd.DataFrame) -> pd.DataFrame:
     found["changes_7d_zero"] = _zeros(change_week, price_log - _back(price_log, 7))
     index = pd.DatetimeIndex(dates.min() + np.arange(span), name="date").as_unit("ns")
     frame = pd.DataFrame(found, index=index)
-    slopes = realised_slopes(rows)
+    slopes = compute_realized_slopes(rows)
     return frame.assign(slope=slopes.reindex(index)).iloc[snapshots]
 
 
@@ -112,7 +118,7 @@ def _snapshot_before(snapshots: np.ndarray, span: int) -> np.ndarray:
     """The day of the snapshot before each day, at most 7 days older; -1 where there is none."""
     place = np.searchsorted(snapshots, np.arange(span)) - 1
     before = np.where(place >= 0, snapshots[place], -1)
-    return np.where(np.arange(span) - before <= OLDEST_DAYS, before, -1)
+    return np.where(np.arange(span) - before <= MAX_PREVIOUS_AGE_DAYS, before, -1)
 
 
 def _against_before(

@@ -1,4 +1,4 @@
-"""Files health: were files, or rows of files that came in, refused? Read off the catalogue and the validation reports."""
+"""Files health: were files, or rows of files that came in, refused? Read off the catalog and the validation reports."""
 
 import datetime as dt
 from collections import defaultdict
@@ -32,7 +32,7 @@ def find_rejected_rows(settings: Settings) -> list[Finding]:
 
 
 def _received(settings: Settings) -> list[CatalogEntry]:
-    """All files received; none where the catalogue is damaged, which the finding data_damaged says."""
+    """All files received; none where the catalog is damaged, which the finding data_damaged says."""
     try:
         return open_catalog(settings).files()
     except CatalogDamagedError:

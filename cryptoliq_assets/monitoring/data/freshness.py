@@ -121,12 +121,12 @@ def summarize_late_files(settings: Settings, *, now: dt.datetime) -> dict[str, A
     """Files of the last 30 days of arrivals that came late: how many, how late the worst was, and the last of them.
 
     A file is late when it came more than `freshness.late_after_days` after its newest date began. Dates before the first arrival
-    are history that was brought along: nobody was there to receive it in time. Nothing where the catalogue is damaged.
+    are history that was brought along: nobody was there to receive it in time. Nothing where the catalog is damaged.
     """
     try:
         files = open_catalog(settings).files(states=["waiting", "accepted", "superseded"])
     except CatalogDamagedError:
-        # The finding data_damaged says so; whether days are missing is known without the catalogue.
+        # The finding data_damaged says so; whether days are missing is known without the catalog.
         return {}
     dated = [(file, _arrived(file)) for file in files if file.dates]
     begun = min((at.date() for _, at in dated), default=now.date())

@@ -1,4 +1,4 @@
-"""Verify everything that a home has stored: archive, tables, models, candidates, ledger, catalogue and reports.
+"""Verify everything that a home has stored: archive, tables, models, candidates, ledger, catalog and reports.
 
 No Dagster here: the asset `stored_bytes` and `cryptoliq verify` both call `verify_home`. Every byte that has a digest is compared
 with it. `deep` also looks at what the bytes say: rows of each month against the day digests of its stamp and its schema, each
@@ -27,7 +27,7 @@ from cryptoliq_assets.schemas import TABLES
 from cryptoliq_assets.storage import TableStore, set_aside_month
 
 VERIFY_REPORT = "verify.json"
-CATALOGUE, ARCHIVE, TABLE = "catalogue", "archive", "table"
+CATALOG, ARCHIVE, TABLE = "catalogue", "archive", "table"
 LEDGER, POINTER, MODEL, CANDIDATE, REPORTS = "ledger", "pointer", "model", "candidate", "report"
 _LISTED = 5
 # One place: what is said of all that is stored recovers at the next verification that finds nothing.
@@ -83,10 +83,10 @@ def verify_home(
 ) -> Verification:
     """Verify a home and write reports/verify.json. progress: called with the kind, and how many items of how many are done.
 
-    repair: make a damaged catalogue again, restore archived files that the drop folder still has, and set damaged months aside
+    repair: make a damaged catalog again, restore archived files that the drop folder still has, and set damaged months aside
     for the next refresh. The caller holds the run lock then.
     """
-    repaired = _repair_catalogue(settings) if repair else []
+    repaired = _repair_catalog(settings) if repair else []
     items = list(_items(settings, deep=deep))
     checked: Counter[str] = Counter()
     damaged = []
@@ -126,7 +126,7 @@ def read_last_verification(settings: Settings) -> dict[str, Any] | None:
 
 
 def find_damaged_data(settings: Settings, now: dt.datetime, *, store: TableStore) -> list[Finding]:
-    """data_damaged: a damaged catalogue, or months that cannot be made because an archived file is damaged, else what the
+    """data_damaged: a damaged catalog, or months that cannot be made because an archived file is damaged, else what the
     last verification found."""
     # Not at the top: every process of Dagster imports the monitor, and few need the parser.
     from cryptoliq_assets.ingestion.landing import make_plan
@@ -149,7 +149,7 @@ def find_damaged_data(settings: Settings, now: dt.datetime, *, store: TableStore
 
 
 def _items(settings: Settings, *, deep: bool) -> Iterator[_Item]:
-    yield CATALOGUE, str(settings.catalogue_path), lambda: checks.check_catalogue(settings)
+    yield CATALOG, str(settings.catalog_path), lambda: checks.check_catalog(settings)
     for file in _archived(settings):
         path = str(settings.archive_dir / str(file.archived_as))
         yield ARCHIVE, path, lambda file=file: checks.check_archived(file, settings)
@@ -175,7 +175,7 @@ def _items(settings: Settings, *, deep: bool) -> Iterator[_Item]:
 
 
 def _archived(settings: Settings) -> list[CatalogEntry]:
-    """Versions whose copy is in the archive; none where the catalogue is damaged, which is an item of its own."""
+    """Versions whose copy is in the archive; none where the catalog is damaged, which is an item of its own."""
     try:
         files = open_catalog(settings).files(states=["accepted", "superseded"])
     except (CatalogDamagedError, OSError):
@@ -199,9 +199,9 @@ def _documents(settings: Settings) -> list[Path]:
     return [path for path in found if path.name != VERIFY_REPORT]
 
 
-def _repair_catalogue(settings: Settings) -> list[str]:
+def _repair_catalog(settings: Settings) -> list[str]:
     aside = repair_catalog(settings)
-    return [f"the catalogue was made again from archive and reports; the damaged one is {aside}"] if aside else []
+    return [f"the catalog was made again from archive and reports; the damaged one is {aside}"] if aside else []
 
 
 def _repaired(settings: Settings, kind: str, path: str) -> str | None:

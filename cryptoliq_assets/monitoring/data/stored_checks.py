@@ -12,7 +12,7 @@ from cryptoliq_assets.ingestion.landing import (
     Catalog,
     CatalogDamagedError,
     CatalogEntry,
-    archive_problem,
+    find_archive_damage,
     find_disagreements,
     open_catalog,
 )
@@ -24,24 +24,26 @@ from cryptoliq_assets.storage import DamagedTableError, InvalidTableError, Table
 Fault = tuple[str, str]
 
 
-def check_catalogue(settings: Settings) -> Fault | None:
+def check_catalog(settings: Settings) -> Fault | None:
     remedy = "`cryptoliq verify --repair` makes it again from the archive and reports/validation"
     try:
-        catalogue = open_catalog(settings)
-        catalogue.check()
-        return _against_reports(catalogue, settings, remedy)
+        catalog = open_catalog(settings)
+        catalog.check()
+        return _against_reports(catalog, settings, remedy)
     except (CatalogDamagedError, OSError) as error:
         return str(error).partition("; `cryptoliq")[0], remedy
 
 
-def _against_reports(catalogue: Catalog, settings: Settings, remedy: str) -> Fault | None:
+def _against_reports(catalog: Catalog, settings: Settings, remedy: str) -> Fault | None:
     """A row of an accepted file says what its report says; a report that is wrong itself is an item of its own."""
-    for found in find_disagreements(catalogue, settings):
+    for found in find_disagreements(catalog, settings):
         if found.wrong == REPORT:
             continue
-        said = f"{found.file.name}, arrival {found.file.arrival}: {found.field} is {found.catalogued}, its report says"
+        said = (
+            f"{found.file.name}, arrival {found.file.arrival}: {found.field} is {found.catalog_value}, its report says"
+        )
         unknown = (
-            "restore catalogue, report or archived file from a backup: the archived file does not tell which is right"
+            "restore catalog, report or archived file from a backup: the archived file does not tell which is right"
         )
         return f"{said} {found.reported}", remedy if found.wrong else unknown
     return None
@@ -57,13 +59,13 @@ def find_wrong_reports(settings: Settings) -> dict[str, str]:
     for each in found:
         path = find_report_path(settings.validation_dir, each.file.name, each.file.arrival)
         if path is not None and each.wrong == REPORT:
-            said = f"{each.field} is {each.reported}, catalogue and archived file say {each.catalogued}"
+            said = f"{each.field} is {each.reported}, catalog and archived file say {each.catalog_value}"
             wrong[str(path)] = said
     return wrong
 
 
 def check_archived(file: CatalogEntry, settings: Settings) -> Fault | None:
-    problem = archive_problem(file, settings)
+    problem = find_archive_damage(file, settings)
     if problem is None:
         return None
     return (

@@ -19,7 +19,7 @@ def fetch_assets(settings: Settings, *, group: str) -> list[dg.AssetsDefinition]
         """
         from cryptoliq_assets.ingestion.coingecko import fetch_snapshot
 
-        made = fetch_snapshot(settings, say=context.log.info)
+        made = fetch_snapshot(settings, log=context.log.info)
         for note in made.notes:
             # Without a file there is nothing to be warned of.
             (context.log.warning if made.files else context.log.info)(note)
@@ -31,10 +31,10 @@ def fetch_assets(settings: Settings, *, group: str) -> list[dg.AssetsDefinition]
 
 def fetch_schedule(settings: Settings, job: AssetJob) -> dg.ScheduleDefinition:
     def due(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        from cryptoliq_assets.ingestion.coingecko import Clock, is_known, live_name
+        from cryptoliq_assets.ingestion.coingecko import Clock, is_known_file, snapshot_file_name
 
-        name = live_name(Clock().today())
-        if is_known(name, settings):
+        name = snapshot_file_name(Clock().today())
+        if is_known_file(name, settings):
             return dg.SkipReason(f"{name} is there")
         return dg.RunRequest()
 

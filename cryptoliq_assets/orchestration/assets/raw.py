@@ -63,8 +63,8 @@ def raw_assets(settings: Settings) -> list[dg.AssetSpec | dg.AssetsDefinition]:
 
         command = get_command_id(context.run.tags, context.run.run_id)
         intake = Intake(settings, tables.store(), progress=context.log.info, command=command)
-        result = intake.take_in(context.partition_keys)
-        for report in result.refused:
+        result = intake.ingest(context.partition_keys)
+        for report in result.rejected:
             context.log.warning(f"{report['file']} refused: {report['refusal']}")
         for name, reason in result.unread.items():
             context.log.warning(f"{name} left unread: {reason}")

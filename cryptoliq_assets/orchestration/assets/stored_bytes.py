@@ -17,7 +17,7 @@ def stored_bytes_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         kinds={"json"},
         owners=OWNERS,
         description=(
-            "reports/verify.json: archive, tables, models, candidates, ledger, catalogue and reports compared with their digests, "
+            "reports/verify.json: archive, tables, models, candidates, ledger, catalog and reports compared with their digests, "
             "rows and models included; each damaged item with its remedy. Damaged months of derived tables are set aside, so that "
             "the next refresh makes them again."
         ),

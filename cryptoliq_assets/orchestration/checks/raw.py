@@ -8,7 +8,7 @@ import pandas as pd
 
 from cryptoliq_assets.core import Settings, add_months, max_months_spanned, months_between
 from cryptoliq_assets.ingestion.landing import open_catalog
-from cryptoliq_assets.ingestion.quality import realised_slopes, slope_class
+from cryptoliq_assets.ingestion.quality import classify_slope, compute_realized_slopes
 from cryptoliq_assets.ingestion.reports import find_report
 from cryptoliq_assets.monitoring.data import FEED_FAULT_KINDS, read_feed_history
 from cryptoliq_assets.orchestration import Finding, TableCheck, build_table_checks
@@ -121,9 +121,9 @@ def unit_consistent(settings: Settings, store: TableStore, months: list[str]) ->
     if not months:
         return Finding(True, {"dates": 0})
     there = [add_months(months[0], -1), *months]
-    slopes = realised_slopes(store.read("raw_snapshots", there, columns=["coin", "date", "price", "24h"]))
+    slopes = compute_realized_slopes(store.read("raw_snapshots", there, columns=["coin", "date", "price", "24h"]))
     slopes = slopes[slopes.index >= np.datetime64(f"{months[0]}-01")]
-    classes = slopes.map(lambda slope: slope_class(slope, settings.feed.unit_slope_ratio))
+    classes = slopes.map(lambda slope: classify_slope(slope, settings.feed.unit_slope_ratio))
     wrong = slopes[classes != "agrees"]
     off = {str(day.date()): f"{slope:.4g} ({classes[day]})" for day, slope in wrong.head(_LISTED).items()}
     return Finding(wrong.empty, {"dates": len(slopes), "off": off, "count": len(wrong)})

@@ -40,13 +40,13 @@ def raw_files_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
     def raw_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         # Here, not at the top: Dagster imports this module in every process, the parser only where it looks.
         from cryptoliq_assets.ingestion.landing import (
+            find_new_files,
             list_folder,
             make_plan,
             open_catalog,
             read_cursor,
-            register,
-            settled,
-            unknown_files,
+            register_files,
+            split_settled,
             write_cursor,
         )
 
@@ -57,11 +57,11 @@ def raw_files_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
             look = list_folder(settings.raw_dir)
         except OSError as error:
             return dg.SkipReason(f"cannot list {settings.raw_dir}: {error}; nothing is forgotten, the next look may do")
-        catalogue = open_catalog(settings)
-        unknown = unknown_files(look, catalogue)
-        ready, unsettled = settled(unknown, read_cursor(context.cursor))
-        registered = register(ready, settings, catalogue=catalogue, now=dt.datetime.now(dt.UTC))
-        passed_over = look.passed_over | registered.unread
+        catalog = open_catalog(settings)
+        unknown = find_new_files(look, catalog)
+        ready, unsettled = split_settled(unknown, read_cursor(context.cursor))
+        registered = register_files(ready, settings, catalog=catalog, now=dt.datetime.now(dt.UTC))
+        passed_over = look.skipped | registered.unread
         for name, reason in registered.unread.items():
             context.log.warning(f"{name} passed over: {reason}; it is tried again")
         events = [_arrivals(ready, passed_over)] if registered.new else []
@@ -71,7 +71,7 @@ def raw_files_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
         if busy:
             return _skip(f"{busy} refresh run(s) in flight; what arrives meanwhile goes into the next", cursor, events)
         store = TableStore(settings)
-        plan = make_plan(settings, catalogue, store=store, today=dt.datetime.now(dt.UTC).date())
+        plan = make_plan(settings, catalog, store=store, today=dt.datetime.now(dt.UTC).date())
         for month, reason in plan.blocked.items():
             context.log.error(f"{month} is not made: {reason}")
         if not plan.months:

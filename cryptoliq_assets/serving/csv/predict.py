@@ -16,7 +16,7 @@ import numpy as np
 from cryptoliq_assets.core import Settings, first_day, neutralize, neutralize_unless_number, write_chunks
 from cryptoliq_assets.features import HISTORY, SNAPSHOT, StoredHistory, features_by_code
 from cryptoliq_assets.ingestion.csv import latest_allowed_date
-from cryptoliq_assets.ingestion.landing import too_large, too_large_reason
+from cryptoliq_assets.ingestion.landing import describe_too_large, is_too_large
 from cryptoliq_assets.ingestion.parsing import ParsedSnapshot, parse_snapshot
 from cryptoliq_assets.modeling import Champion, predict_arrays
 from cryptoliq_assets.modeling.evaluation import SplitConformalIntervals
@@ -141,8 +141,8 @@ def _doubts(parsed: ParsedSnapshot) -> list[str]:
 
 def _content(source: Path, settings: Settings) -> bytes:
     size = source.stat().st_size
-    if too_large(size, settings):
-        raise InputRejectedError(f"{source.name}: {too_large_reason(size, settings)}")
+    if is_too_large(size, settings):
+        raise InputRejectedError(f"{source.name}: {describe_too_large(size, settings)}")
     return source.read_bytes()
 
 

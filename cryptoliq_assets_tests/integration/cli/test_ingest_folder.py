@@ -43,7 +43,7 @@ def test_a_folder_is_taken_in_through_the_drop_folder_and_left_as_it_is(tmp_path
     assert home.store.read(ROWS)["date"].nunique() == 2
     assert contents(feed) == contents(home.settings.archive_dir) == before
     assert "nothing new" in ingest(tmp_path, "--input-dir", feed).output
-    assert len(home.catalogue.files()) == 2
+    assert len(home.catalog.files()) == 2
 
 
 def test_with_an_archive_accepted_files_move_there_and_refused_ones_stay(tmp_path, feed) -> None:
@@ -88,7 +88,7 @@ def test_a_file_that_waits_in_the_drop_folder_is_taken_in_before_a_copy_takes_it
     waiting = snapshot([DAY], seed=9, missing=0)
     (home.settings.raw_dir / file_name(DAY)).write_bytes(waiting)
     assert ingest(tmp_path, "--input-dir", feed).exit_code == 0
-    states = [(file.name, file.state) for file in home.catalogue.files()]
+    states = [(file.name, file.state) for file in home.catalog.files()]
     assert states[0] == (file_name(DAY), "superseded")
     assert waiting in contents(home.settings.archive_dir).values()
 

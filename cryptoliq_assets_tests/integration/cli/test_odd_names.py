@@ -66,7 +66,7 @@ def test_ingest_refuses_every_odd_name_by_name_and_takes_the_good_file_in(tmp_pa
     check_only_text(told.output)
     assert {path.name for path in home.settings.quarantine_dir.iterdir()} == set(ODD)
     assert {path.name for path in home.settings.raw_dir.iterdir()} == {file_name(DAY), *PASSED_OVER}
-    states = {file.name: file.state for file in home.catalogue.files()}
+    states = {file.name: file.state for file in home.catalog.files()}
     assert states == dict.fromkeys(ODD, "refused") | {file_name(DAY): "accepted"}
 
 
@@ -125,10 +125,10 @@ def test_ten_thousand_files_are_looked_at_and_planned_in_one_look_and_none_is_lo
         # Two seconds' work; minutes of it, were one of these steps to look at every file for every file.
         assert time.monotonic() - started < 30
         # A year of them: taking in all takes twenty seconds.
-        taken = home.intake.take_in(plan.months[:12])
-        assert (len(taken.reports), len(taken.refused)) == (3 * 365, 365)
+        taken = home.intake.ingest(plan.months[:12])
+        assert (len(taken.reports), len(taken.rejected)) == (3 * 365, 365)
         # Of the two good files of a day the second wins.
         assert taken.frame["price"].tolist() == [float(number) for number in range(3_501, 3_501 + 365)]
         assert len(os.listdir(home.settings.quarantine_dir)) == 365
         assert len(os.listdir(home.settings.archive_dir)) == 2 * 365
-        assert len(home.catalogue.files(states=["waiting"])) == 10_000 - 3 * 365
+        assert len(home.catalog.files(states=["waiting"])) == 10_000 - 3 * 365

@@ -13,7 +13,7 @@ from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.ingestion.landing.archive import (
     ArchiveDamagedError,
-    archive_problem,
+    find_archive_damage,
     read_archived,
     restore_from_drop_folder,
 )
@@ -52,7 +52,7 @@ def change_one_digit(path: Path) -> None:
 
 @given(place=st.integers(min_value=0), bit=st.integers(0, 7))
 def test_a_bit_flipped_anywhere_in_an_archived_file_is_detected(made: Home, place: int, bit: int) -> None:
-    file = made.catalogue.files()[0]
+    file = made.catalog.files()[0]
     path = archived(made, FEBRUARY)
     content = bytearray(whole := path.read_bytes())
     content[place % len(content)] ^= 1 << bit
@@ -77,7 +77,7 @@ def test_no_month_is_built_from_a_changed_archived_file_and_the_other_months_go_
     # What was made of March while it was sound stays.
     assert "2022-03" in home.store.months("cleaned_snapshots")
     with pytest.raises(ArchiveDamagedError):
-        home.intake.take_in(["2022-03"])
+        home.intake.ingest(["2022-03"])
 
 
 def test_a_month_comes_back_as_it_was_once_the_archived_file_is_restored(home: Home, made: Home) -> None:
@@ -85,9 +85,9 @@ def test_a_month_comes_back_as_it_was_once_the_archived_file_is_restored(home: H
     change_one_digit(path)
     home.store.path("raw_snapshots", "2022-03").unlink()
     home.bring_up_to_date()
-    [file] = [file for file in home.catalogue.files() if file.name == path.name]
+    [file] = [file for file in home.catalog.files() if file.name == path.name]
     assert restore_from_drop_folder(file, home.settings)
-    assert archive_problem(file, home.settings) is None
+    assert find_archive_damage(file, home.settings) is None
     home.bring_up_to_date()
     assert home.plan().months == []
     assert_same_tables(home.store, made.store)
@@ -101,7 +101,7 @@ def test_the_commands_name_file_expected_found_and_remedy_and_end_with_1(tmp_pat
     prepare_home(home.settings)
     change_one_digit(archived(home, MARCH))
     home.store.path("raw_snapshots", "2022-03").unlink()
-    [file] = home.catalogue.files()
+    [file] = home.catalog.files()
     for command in ("ingest", "preprocess"):
         told = CliRunner().invoke(cli, ["--home", str(tmp_path), command])
         assert told.exit_code == 1
@@ -125,7 +125,7 @@ def test_whatever_is_in_an_archived_files_place_is_named_and_not_read(home: Home
         path.mkdir()
     elif what != "gone":
         path.write_bytes(content + b"\n" if what == "larger" else b"")
-    [file] = [file for file in home.catalogue.files() if file.name == path.name]
-    problem = archive_problem(file, home.settings)
+    [file] = [file for file in home.catalog.files() if file.name == path.name]
+    problem = find_archive_damage(file, home.settings)
     assert problem is not None
     assert f"{path} is damaged: " in problem

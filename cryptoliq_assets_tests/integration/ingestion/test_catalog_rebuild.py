@@ -1,4 +1,4 @@
-"""A damaged catalogue is an error that names file and remedy; a lost one is made again from archive and reports."""
+"""A damaged catalog is an error that names file and remedy; a lost one is made again from archive and reports."""
 
 import datetime as dt
 import json
@@ -17,7 +17,7 @@ from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.ingestion.landing.catalog import CatalogDamagedError, CatalogEntry
 from cryptoliq_assets.ingestion.landing.catalog_rebuild import (
-    CATALOGUE,
+    CATALOG,
     find_disagreements,
     open_catalog,
     repair_catalog,
@@ -61,10 +61,10 @@ def versions(home: Home) -> list[CatalogEntry]:
     return [replace(file, mtime_ns=0, ctime_ns=0) for file in open_catalog(home.settings).files()]
 
 
-def test_a_lost_catalogue_is_made_again_with_the_same_versions_and_nothing_is_taken_in_twice(home: Home) -> None:
+def test_a_lost_catalog_is_made_again_with_the_same_versions_and_nothing_is_taken_in_twice(home: Home) -> None:
     before, tables = versions(home), {table: read_back(home.store, table) for table in ("raw_snapshots", "labels")}
     assert [file.state for file in before] == ["superseded", "accepted", "refused", "accepted"]
-    home.settings.catalogue_path.unlink()
+    home.settings.catalog_path.unlink()
     assert versions(home) == before
     assert home.look() == 0
     plan = home.plan()
@@ -73,9 +73,9 @@ def test_a_lost_catalogue_is_made_again_with_the_same_versions_and_nothing_is_ta
         assert read_back(home.store, table).equals(rows)
 
 
-def test_an_empty_file_in_the_catalogues_place_is_a_lost_catalogue(home: Home) -> None:
+def test_an_empty_file_in_the_catalogs_place_is_a_lost_catalog(home: Home) -> None:
     before = versions(home)
-    home.settings.catalogue_path.write_bytes(b"")
+    home.settings.catalog_path.write_bytes(b"")
     assert versions(home) == before
 
 
@@ -85,7 +85,7 @@ def test_without_drop_folder_and_reports_the_archive_alone_gives_the_same_tables
         other.drop(file_name(MARCH), snapshot([MARCH], seed=1))
         other.drop(file_name(FEBRUARY), snapshot([FEBRUARY], seed=2))
         other.bring_up_to_date()
-        home.settings.catalogue_path.unlink()
+        home.settings.catalog_path.unlink()
         for folder in (home.settings.raw_dir, home.settings.validation_dir):
             for path in folder.iterdir():
                 path.unlink()
@@ -94,10 +94,10 @@ def test_without_drop_folder_and_reports_the_archive_alone_gives_the_same_tables
         assert_same_tables(home.store, other.store)
 
 
-def test_a_damaged_archived_file_is_still_known_as_damaged_when_the_catalogue_is_lost(home: Home) -> None:
+def test_a_damaged_archived_file_is_still_known_as_damaged_when_the_catalog_is_lost(home: Home) -> None:
     path = home.settings.archive_dir / file_name(MARCH)
     path.write_bytes(path.read_bytes().replace(b"1", b"2"))
-    home.settings.catalogue_path.unlink()
+    home.settings.catalog_path.unlink()
     home.store.path("raw_snapshots", "2022-03").unlink()
     assert list(home.plan().blocked) == ["2022-03"]
 
@@ -146,21 +146,21 @@ HOWS += ["dates nested", "dates no list", "name a blob", "arrived_at"]
 
 
 @pytest.mark.parametrize("how", HOWS)
-def test_a_damaged_catalogue_is_an_error_that_names_file_and_remedy_and_is_repaired(home: Home, how: str) -> None:
+def test_a_damaged_catalog_is_an_error_that_names_file_and_remedy_and_is_repaired(home: Home, how: str) -> None:
     prepare_home(home.settings)
     before = versions(home)
-    garble(home.settings.catalogue_path, how)
+    garble(home.settings.catalog_path, how)
     told = CliRunner().invoke(cli, ["--home", str(home.settings.home_dir), "status"])
     assert isinstance(told.exception, CatalogDamagedError), told.output
-    assert str(home.settings.catalogue_path) in str(told.exception)
+    assert str(home.settings.catalog_path) in str(told.exception)
     assert "`cryptoliq verify --repair`" in str(told.exception)
     assert repair_catalog(home.settings) is not None
     assert versions(home) == before
     assert home.look() == 0
 
 
-def test_a_bit_flipped_anywhere_in_the_catalogue_crashes_nothing(home: Home) -> None:
-    path, chance = home.settings.catalogue_path, random.Random(5)
+def test_a_bit_flipped_anywhere_in_the_catalog_crashes_nothing(home: Home) -> None:
+    path, chance = home.settings.catalog_path, random.Random(5)
     content = path.read_bytes()
     used = [place for place, byte in enumerate(content) if byte]
     for place in chance.sample(used, 150):
@@ -172,18 +172,18 @@ def test_a_bit_flipped_anywhere_in_the_catalogue_crashes_nothing(home: Home) -> 
 def test_a_file_in_the_archive_that_is_no_snapshot_becomes_no_version(home: Home) -> None:
     before = versions(home)
     (home.settings.archive_dir / "coingecko_20220401.csv").write_text("somebody's own")
-    home.settings.catalogue_path.unlink()
+    home.settings.catalog_path.unlink()
     assert versions(home) == before
 
 
 @pytest.mark.parametrize(("column", "value"), [("sha256", "0" * 64), ("dates", '["2022-03-17"]')])
-def test_a_row_that_archive_and_report_contradict_is_damage_of_the_catalogue_and_is_repaired(
+def test_a_row_that_archive_and_report_contradict_is_damage_of_the_catalog_and_is_repaired(
     home: Home, column: str, value: str
 ) -> None:
     before = versions(home)
-    wrong_type(home.settings.catalogue_path, column, value)
+    wrong_type(home.settings.catalog_path, column, value)
     [found] = find_disagreements(open_catalog(home.settings), home.settings)
-    assert (found.field, found.wrong) == (column, CATALOGUE)
+    assert (found.field, found.wrong) == (column, CATALOG)
     [item] = [each for each in verify_home(home.settings).damaged if each.kind == "catalogue"]
     assert str(getattr(before[0], column)[0]) in item.problem
     assert "verify --repair" in item.remedy
@@ -192,22 +192,22 @@ def test_a_row_that_archive_and_report_contradict_is_damage_of_the_catalogue_and
 
 
 @pytest.mark.parametrize(("field", "value"), [("sha256", "0" * 64), ("dates", ["2022-03-17"])])
-def test_a_report_that_archive_and_catalogue_contradict_is_damaged_itself_and_the_catalogue_stays(
+def test_a_report_that_archive_and_catalog_contradict_is_damaged_itself_and_the_catalog_stays(
     home: Home, field: str, value: object
 ) -> None:
-    before, content = versions(home), home.settings.catalogue_path.read_bytes()
+    before, content = versions(home), home.settings.catalog_path.read_bytes()
     path = home.settings.validation_dir / f"{file_name(MARCH)}.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
     [item] = verify_home(home.settings, repair=True).damaged
     assert (item.kind, item.path) == ("report", str(path))
     assert item.problem.startswith(f"{field} is ")
     assert versions(home) == before
-    assert home.settings.catalogue_path.read_bytes() == content
+    assert home.settings.catalog_path.read_bytes() == content
 
 
 def test_where_the_archived_copy_is_damaged_as_well_nothing_is_made_from_it(home: Home) -> None:
     (home.settings.archive_dir / file_name(MARCH)).write_bytes(b"")
-    connection = sqlite3.connect(home.settings.catalogue_path)
+    connection = sqlite3.connect(home.settings.catalog_path)
     connection.execute("UPDATE files SET sha256 = ? WHERE name = ?", ("0" * 64, file_name(MARCH)))
     connection.commit()
     connection.close()

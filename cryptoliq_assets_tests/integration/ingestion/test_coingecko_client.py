@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cryptoliq_assets.ingestion.coingecko.client import CoinGecko
+from cryptoliq_assets.ingestion.coingecko.client import CoinGeckoClient
 from cryptoliq_assets.ingestion.coingecko.errors import (
     BudgetExhaustedError,
     CoinNotFoundError,
@@ -31,8 +31,8 @@ def service() -> Iterator[Service]:
         yield service
 
 
-def asker(home: Path, service: Service, waited: Waited, *, seconds: float = 1800.0, **said: object) -> CoinGecko:
-    return CoinGecko(fetching(home, service, **said), NOW + seconds, waited.clock)
+def asker(home: Path, service: Service, waited: Waited, *, seconds: float = 1800.0, **said: object) -> CoinGeckoClient:
+    return CoinGeckoClient(fetching(home, service, **said), NOW + seconds, waited.clock)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_limit_in_a_body_with_status_200_waits_like_a_429_and_shows_the_messag
     body, message = LIMITS_WITH_200[kind]
     service.faults = [(MARKETS, Fault(200, body)), (MARKETS, Fault(200, body, {"Retry-After": "7"}))]
     waited, said = Waited(), []
-    with CoinGecko(fetching(tmp_path, service), NOW + 1800, waited.clock, said.append) as client:
+    with CoinGeckoClient(fetching(tmp_path, service), NOW + 1800, waited.clock, said.append) as client:
         assert len(client.markets(1)) == 250
         service.faults = [("coin-1/market_chart", Fault(200, body))]
         assert client.chart("coin-1", days=3)["prices"]
@@ -326,7 +326,7 @@ def test_the_key_goes_out_in_the_header_of_the_plan_and_nowhere_else(tmp_path, s
     said: list[str] = []
     service.faults = [(MARKETS, Fault(500, f"no such key: {KEY}".encode())), (MARKETS, Fault(401, KEY.encode()))]
     settings = fetching(tmp_path, service, coingecko__plan=plan, coingecko__api_key=KEY)
-    with CoinGecko(settings, NOW + 1800, Waited().clock, said.append) as client:
+    with CoinGeckoClient(settings, NOW + 1800, Waited().clock, said.append) as client:
         with pytest.raises(FetchError) as caught:
             client.markets(1)
         client.markets(1)
@@ -346,7 +346,7 @@ def test_keyless_sends_no_key_and_each_plan_has_its_host_and_needs_its_key(tmp_p
     hosts = {}
     for plan, key in (("keyless", None), ("demo", KEY), ("pro", KEY)):
         settings = fetching(tmp_path, service, coingecko__plan=plan, coingecko__api_key=key, coingecko__url=None)
-        with CoinGecko(settings, NOW, Waited().clock) as client:
+        with CoinGeckoClient(settings, NOW, Waited().clock) as client:
             hosts[plan] = client._http.base_url.host
     assert hosts == {"keyless": "api.coingecko.com", "demo": "api.coingecko.com", "pro": "pro-api.coingecko.com"}
     for said, words in (
@@ -373,5 +373,5 @@ def test_the_month_s_budget_ends_a_fetch_and_the_next_month_begins_anew(tmp_path
             client.markets(1)
     assert len(service.asked) == 2
     waited.at += 31 * 86_400
-    with CoinGecko(fetching(tmp_path, service, **said), waited.at + 60, waited.clock) as client:
+    with CoinGeckoClient(fetching(tmp_path, service, **said), waited.at + 60, waited.clock) as client:
         client.markets(1)

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.ingestion.coingecko.coins import NUMBER_KEYS, TEXT_KEYS, screen_page
-from cryptoliq_assets.ingestion.coingecko.csv_export import SNAPSHOT_COLUMNS, check_file, live_name
+from cryptoliq_assets.ingestion.coingecko.coins import NUMBER_KEYS, TEXT_KEYS, validate_page
+from cryptoliq_assets.ingestion.coingecko.csv_export import SNAPSHOT_COLUMNS, snapshot_file_name, validate_export
 from cryptoliq_assets.ingestion.coingecko.errors import FetchError
-from cryptoliq_assets.ingestion.coingecko.history import History
-from cryptoliq_assets.ingestion.coingecko.responses import Response, value_of
-from cryptoliq_assets.ingestion.coingecko.snapshot import Fetched, fetch_snapshot, merge_pages, row_of
+from cryptoliq_assets.ingestion.coingecko.history import HistoryFetcher
+from cryptoliq_assets.ingestion.coingecko.responses import Response, parse_response
+from cryptoliq_assets.ingestion.coingecko.snapshot import FetchResult, fetch_snapshot, make_row, merge_pages
 from cryptoliq_assets_tests.support.coingecko_api import NOW, Fault, Service, Waited, chart, coin, fetching, serving
 
 COINS = 60
@@ -30,7 +30,7 @@ def service() -> Iterator[Service]:
         yield service
 
 
-def fetch(home: Path, service: Service, *, coins: int | None = None, **said: Any) -> Fetched:
+def fetch(home: Path, service: Service, *, coins: int | None = None, **said: Any) -> FetchResult:
     wanted = coins or len(service.coins)
     return fetch_snapshot(fetching(home, service, coingecko__top_n=wanted, **said), clock=Waited().clock)
 
@@ -141,10 +141,12 @@ def test_no_entry_whatever_it_is_keeps_another_coin_from_its_row(entry) -> None:
     coins = [coin(place) for place in range(1, 5)]
     coins[2] = coin(3) | entry if isinstance(entry, dict) else entry
     answer = Response(200, {}, json.dumps(coins).encode())
-    page = screen_page(value_of(answer, what="page 1", now=NOW, plan="keyless"), number=1)
+    page = validate_page(parse_response(answer, what="page 1", now=NOW, plan="keyless"), number=1)
     merged, _ = merge_pages([page.coins], top=4)
-    wanted = [row_of(each, DAY) for each in merged]
-    content, left_out = check_file(live_name(DAY), wanted, SNAPSHOT_COLUMNS, Settings(), today=DAY, errors=page.errors)
+    wanted = [make_row(each, DAY) for each in merged]
+    content, left_out = validate_export(
+        snapshot_file_name(DAY), wanted, SNAPSHOT_COLUMNS, Settings(), today=DAY, errors=page.errors
+    )
     found = {row["coin"]: row for row in csv.DictReader(content.decode().splitlines())}
     assert len(found) + len(left_out) + len(page.errors) + (len(page.coins) - len(merged)) == 4
     others = {f"coin-{place}" for place in (1, 2, 4)}
@@ -247,8 +249,8 @@ def test_a_single_coin_with_an_error_never_fails_a_small_market(tmp_path, servic
     assert any(note in said for said in made.notes)
 
 
-def history(home: Path, service: Service, **said: Any) -> History:
-    return History(fetching(home, service, **said), 5, len(service.coins), clock=Waited().clock)
+def history(home: Path, service: Service, **said: Any) -> HistoryFetcher:
+    return HistoryFetcher(fetching(home, service, **said), 5, len(service.coins), clock=Waited().clock)
 
 
 def with_chart(service: Service, name: str, **lists: Any) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from cryptoliq_assets.ingestion.coingecko import history as coingecko_history
-from cryptoliq_assets.ingestion.coingecko.charts import daily_points, rows_of
-from cryptoliq_assets.ingestion.coingecko.csv_export import write_new
+from cryptoliq_assets.ingestion.coingecko.charts import extract_daily_points, make_daily_rows
+from cryptoliq_assets.ingestion.coingecko.csv_export import write_if_changed
 from cryptoliq_assets.ingestion.coingecko.errors import BudgetExhaustedError, FetchError
-from cryptoliq_assets.ingestion.coingecko.history import History, Progress
-from cryptoliq_assets.ingestion.coingecko.provenance import known_days, note_written
+from cryptoliq_assets.ingestion.coingecko.history import HistoryFetcher, HistoryProgress
+from cryptoliq_assets.ingestion.coingecko.provenance import find_known_days, record_written
 from cryptoliq_assets.ingestion.coingecko.snapshot import fetch_snapshot
 from cryptoliq_assets.ingestion.landing.drop_folder import dry_run_file
 from cryptoliq_assets_tests.support import coingecko_api as gecko
@@ -36,10 +36,12 @@ def rows(path: Path) -> dict[str, dict[str, str]]:
         return {row["coin"]: row for row in csv.DictReader(file)}
 
 
-def history(home: Path, service: Service, waited: Waited, *, days: int = 10, top: int = 3, **said: object) -> History:
+def history(
+    home: Path, service: Service, waited: Waited, *, days: int = 10, top: int = 3, **said: object
+) -> HistoryFetcher:
     """A history by a clock that the service goes by as well."""
     service.now = lambda: waited.at
-    return History(fetching(home, service, **said), days, top, clock=waited.clock)
+    return HistoryFetcher(fetching(home, service, **said), days, top, clock=waited.clock)
 
 
 def asked_days(service: Service) -> list[str]:
@@ -62,9 +64,9 @@ def shape(files: list[Path]) -> dict[str, tuple[int, int]]:
 
 def test_a_history_is_a_file_a_day_with_changes_made_from_prices(tmp_path, service) -> None:
     said: list[str] = []
-    shown: list[Progress] = []
+    shown: list[HistoryProgress] = []
     asked = history(tmp_path, service, Waited())
-    asked.say, asked.show = said.append, shown.append
+    asked.log, asked.report_progress = said.append, shown.append
     made = asked.fetch()
     names = [f"coin_gecko_{DAY - dt.timedelta(days=back)}.csv" for back in range(9, -1, -1)]
     assert [path.name for path in made.files] == names
@@ -101,19 +103,19 @@ def test_a_point_belongs_to_the_nearest_midnight_the_nearest_counts_and_now_is_d
     prices = [[day - 50, 1.0], [day + 20, 2.0], [day + DAY_MS - 3_600_000, 3.0], [day + DAY_MS + 100, 4.0]]
     chart = {"prices": [*prices, [day + DAY_MS + 200, 5.0]], "market_caps": [[day, None]], "total_volumes": []}
     now = (day + DAY_MS + 200) / 1000
-    assert daily_points(chart, now=now) == {"2024-10-04": {"price": 2.0}, "2024-10-05": {"price": 4.0}}
+    assert extract_daily_points(chart, now=now) == {"2024-10-04": {"price": 2.0}, "2024-10-05": {"price": 4.0}}
 
 
 @pytest.mark.parametrize("moment", [1e299, -1e299, 0, 10**400, 20_003 * DAY_MS, True, None, "x"])
 def test_a_moment_that_no_market_had_is_no_point_and_not_now(moment) -> None:
     day = 20_000 * DAY_MS
     chart = {"prices": [[moment, 3.0], [day, 1.0], [day + 3_600_000, 2.0]], "market_caps": [], "total_volumes": []}
-    assert daily_points(chart, now=day / 1000 + 3600) == {"2024-10-04": {"price": 1.0}}
+    assert extract_daily_points(chart, now=day / 1000 + 3600) == {"2024-10-04": {"price": 1.0}}
 
 
 def test_changes_need_the_very_day_before_and_a_price_above_zero() -> None:
     days = {"2025-03-01": {"price": 0.0}, "2025-03-02": {"price": 2.0}, "2025-03-04": {"price": 3.0}, "2025-03-05": {}}
-    made = rows_of(days, first=dt.date(2025, 3, 2), last=dt.date(2025, 3, 5))
+    made = make_daily_rows(days, first=dt.date(2025, 3, 2), last=dt.date(2025, 3, 5))
     assert {day.day: (row["24h"], row["7d"]) for day, row in made.items()} == {2: ("", ""), 4: ("", "")}
 
 
@@ -161,7 +163,7 @@ def test_a_live_snapshot_of_a_day_is_neither_replaced_nor_hidden(tmp_path, servi
     (settings.raw_dir / "coingecko_20250302.csv").unlink()
     before = home.store.read("raw_snapshots")
     made = history(tmp_path, service, waited).fetch()
-    # One day in the drop folder, one that only the catalogue knows.
+    # One day in the drop folder, one that only the catalog knows.
     assert made.notes == ["2 days are left out, another file has them: 2025-03-02, 2025-03-05"]
     assert {path.name[-14:-4] for path in made.files}.isdisjoint({"2025-03-02", "2025-03-05"})
     assert (len(made.files), live.read_bytes()) == (8, content)
@@ -229,7 +231,7 @@ def test_a_file_of_history_that_somebody_changed_is_somebody_elses(tmp_path, ser
         home.bring_up_to_date()
         changed.unlink()
     again = history(tmp_path, service, waited, top=2)
-    again.again = True
+    again.refetch = True
     made = again.fetch()
     assert (len(made.files), changed.name in {path.name for path in made.files}) == (9, False)
     assert made.notes == ["1 days are left out, another file has them: 2025-02-27"]
@@ -243,7 +245,7 @@ def test_without_its_record_history_replaces_nothing_and_a_damaged_one_is_said(t
     ]
     service.asked.clear()
     again = history(tmp_path, service, Waited(), top=2)
-    again.again = True
+    again.refetch = True
     record.write_text("[1]")
     with pytest.raises(FetchError, match=r"written.json is damaged .*; remove it"):
         again.fetch()
@@ -261,13 +263,13 @@ def test_files_of_a_history_that_died_while_it_wrote_are_its_own(tmp_path, servi
     def write_or_die(*words: object) -> bool:
         if len(list(raw.glob("*.csv"))) == 3:
             raise KeyboardInterrupt
-        return write_new(*words)
+        return write_if_changed(*words)
 
     with monkeypatch.context() as patch:
-        patch.setattr(coingecko_history, "write_new", write_or_die)
+        patch.setattr(coingecko_history, "write_if_changed", write_or_die)
         with pytest.raises(KeyboardInterrupt):
             dying.fetch()
-    assert sorted(known_days(dying.settings).own) == [dt.date(2025, 2, day) for day in (24, 25, 26)]
+    assert sorted(find_known_days(dying.settings).own) == [dt.date(2025, 2, day) for day in (24, 25, 26)]
     service.asked.clear()
     made = history(tmp_path, service, waited).fetch()
     assert (len(made.files), service.asked) == (7, [])
@@ -279,7 +281,7 @@ def test_files_of_a_history_that_died_while_it_wrote_are_its_own(tmp_path, servi
 def test_the_record_keeps_few_versions_of_a_name(tmp_path, service) -> None:
     settings = fetching(tmp_path, service)
     for version in range(20):
-        note_written({"coin_gecko_2025-03-05.csv": b"%d" % version}, settings)
+        record_written({"coin_gecko_2025-03-05.csv": b"%d" % version}, settings)
     kept = json.loads((settings.fetch_dir / "written.json").read_text())["coin_gecko_2025-03-05.csv"]
     assert kept == [hashlib.sha256(b"%d" % version).hexdigest() for version in range(12, 20)]
 
@@ -298,7 +300,7 @@ def test_a_shorter_history_leaves_the_fuller_one_alone_unless_told(tmp_path, ser
     made = history(tmp_path, service, waited, days=5, top=2).fetch()
     assert shape(made.files) == {"2025-03-06": (2, 2)}
     again = history(tmp_path, service, waited, days=5, top=2)
-    again.again = True
+    again.refetch = True
     assert shape(again.fetch().files) == {f"2025-03-0{day}": (2, 2) for day in (2, 3, 4, 5)}
     home.now, home.today = dt.datetime(2025, 3, 6, 1, tzinfo=dt.UTC), dt.date(2025, 3, 6)
     home.bring_up_to_date()
@@ -372,7 +374,7 @@ def test_a_day_is_written_once_it_is_served_for_sure(tmp_path, service, minutes:
     waited, said = Waited(at=NOW + 60 * minutes), []
     slow(service, waited, 300)
     asked = history(tmp_path, service, waited, top=4)
-    asked.say = said.append
+    asked.log = said.append
     made = shape(asked.fetch().files)
     assert (max(made), len(made), set(made.values())) == (last, 10, {(4, 4)})
     assert ("the midnight of 2025-03-05 is served from 00:35 UTC on: the days end with 2025-03-04" in said) == (
@@ -413,7 +415,7 @@ def test_fewer_coins_than_live_snapshots_have_are_said(tmp_path, service) -> Non
     for top, told in ((4, True), (500, False)):
         said.clear()
         asked = history(tmp_path, service, waited, top=top, days=9 + told)
-        asked.say, asked.again = said.append, True
+        asked.log, asked.refetch = said.append, True
         asked.fetch()
         assert any("500 coins, this history 4:" in line and "--top 500" in line for line in said) is told
 
@@ -479,7 +481,7 @@ def test_a_budget_too_small_is_said_at_once_used_up_and_gone_on_with_next_month(
     waited, said = Waited(), []
     settings = {"coingecko__requests_per_month": 3}
     asked = history(tmp_path, service, waited, **settings)
-    asked.say = said.append
+    asked.log = said.append
     with pytest.raises(BudgetExhaustedError):
         asked.fetch()
     assert said[1] == "only 2 requests are left this month: the rest waits for the next, what came is kept"
@@ -491,10 +493,10 @@ def test_a_budget_too_small_is_said_at_once_used_up_and_gone_on_with_next_month(
 
 
 def test_the_estimate_knows_the_limit(tmp_path, service) -> None:
-    shown: list[Progress] = []
+    shown: list[HistoryProgress] = []
     waited = Waited()
     asked = history(tmp_path, service, waited, top=4, coingecko__requests_per_minute=2)
-    asked.show = shown.append
+    asked.report_progress = shown.append
     asked.fetch()
     # The list took one request of the first minute.
     assert [round(reached.seconds_left) for reached in shown] == [120, 120, 60, 60, 0]
@@ -504,7 +506,7 @@ def test_the_estimate_knows_the_limit(tmp_path, service) -> None:
 def test_the_recorded_charts_give_the_midnights_that_are_in_them(real_data) -> None:
     chart = json.loads((real_data / "coingecko_api" / "market_chart_daily.json").read_text(encoding="utf-8"))
     now = 1_622_000_000.0
-    days = daily_points(chart, now=now)
+    days = extract_daily_points(chart, now=now)
     assert (len(days), min(days), max(days)) == (90, "2021-02-15", "2021-05-15")
     assert days["2021-02-15"] == {
         "price": 48607.8745224845,
@@ -512,7 +514,7 @@ def test_the_recorded_charts_give_the_midnights_that_are_in_them(real_data) -> N
         "24h_volume": 57738376570.131905,
     }
     hourly = json.loads((real_data / "coingecko_api" / "market_chart_hourly.json").read_text(encoding="utf-8"))
-    close = daily_points(hourly, now=now)
+    close = extract_daily_points(hourly, now=now)
     shared = sorted(set(days) & set(close))[1:]
     assert len(shared) > 25
     # An hour at most lies between the two.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from cryptoliq_assets.ingestion.coingecko.errors import DeadlineExceededError, FetchError
-from cryptoliq_assets.ingestion.coingecko.rate_limit import Limiter
+from cryptoliq_assets.ingestion.coingecko.rate_limit import RateLimiter
 from cryptoliq_assets_tests.support.coingecko_api import NOW, Waited
 from cryptoliq_assets_tests.support.markets import quick_folder
 
@@ -19,7 +19,7 @@ def test_no_minute_has_more_requests_than_allowed_whatever_the_pauses(per_minute
         waited, sent = Waited(), []
         for seconds in idle:
             # A limiter a request, as if each came from a process of its own.
-            Limiter(folder / "limits.json", per_minute, None, waited.clock).take(NOW + 1e6)
+            RateLimiter(folder / "limits.json", per_minute, None, waited.clock).acquire(NOW + 1e6)
             sent.append(waited.at)
             waited.at += seconds
         for place, moment in enumerate(sent[per_minute:]):
@@ -30,49 +30,49 @@ def test_no_minute_has_more_requests_than_allowed_whatever_the_pauses(per_minute
 def test_the_estimate_is_the_time_that_the_limit_then_takes(per_minute: int, before: int, requests: int) -> None:
     with quick_folder() as folder:
         waited = Waited()
-        limiter = Limiter(folder / "limits.json", per_minute, None, waited.clock)
+        limiter = RateLimiter(folder / "limits.json", per_minute, None, waited.clock)
         for _ in range(before):
-            limiter.take(NOW + 1e6)
+            limiter.acquire(NOW + 1e6)
         told, begun = limiter.seconds_for(requests), waited.at
         for _ in range(requests):
-            limiter.take(NOW + 1e6)
+            limiter.acquire(NOW + 1e6)
         assert waited.at - begun == pytest.approx(told, abs=0.2)
 
 
 def test_a_wait_that_would_end_after_the_deadline_is_not_begun(tmp_path: Path) -> None:
     waited = Waited()
-    limiter = Limiter(tmp_path / "limits.json", 1, None, waited.clock)
-    limiter.take(NOW + 30)
+    limiter = RateLimiter(tmp_path / "limits.json", 1, None, waited.clock)
+    limiter.acquire(NOW + 30)
     with pytest.raises(DeadlineExceededError, match="1 requests a minute"):
-        limiter.take(NOW + 30)
+        limiter.acquire(NOW + 30)
     assert waited.waits == []
 
 
 def test_a_hold_keeps_every_process_back_and_one_of_a_wrong_clock_does_not(tmp_path: Path) -> None:
     waited = Waited()
-    limiter = Limiter(tmp_path / "limits.json", 100, None, waited.clock)
-    limiter.hold(45.0)
-    Limiter(tmp_path / "limits.json", 100, None, waited.clock).take(NOW + 1e6)
+    limiter = RateLimiter(tmp_path / "limits.json", 100, None, waited.clock)
+    limiter.pause(45.0)
+    RateLimiter(tmp_path / "limits.json", 100, None, waited.clock).acquire(NOW + 1e6)
     assert waited.waits == [45.0]
     earlier = Waited(at=NOW - 1e6)
-    Limiter(tmp_path / "limits.json", 1, None, earlier.clock).take(NOW)
+    RateLimiter(tmp_path / "limits.json", 1, None, earlier.clock).acquire(NOW)
     assert earlier.waits == []
 
 
 def test_a_damaged_file_of_counts_is_named(tmp_path: Path) -> None:
     (tmp_path / "limits.json").write_text('{"sent": 3}')
     with pytest.raises(FetchError, match=r"limits\.json is damaged .* remove it"):
-        Limiter(tmp_path / "limits.json", 1, None, Waited().clock).take(NOW)
+        RateLimiter(tmp_path / "limits.json", 1, None, Waited().clock).acquire(NOW)
 
 
 _TAKER = """
 import sys, pathlib
-from cryptoliq_assets.ingestion.coingecko.rate_limit import Limiter
-limiter = Limiter(pathlib.Path(sys.argv[1]), 1000, 50)
+from cryptoliq_assets.ingestion.coingecko.rate_limit import RateLimiter
+limiter = RateLimiter(pathlib.Path(sys.argv[1]), 1000, 50)
 taken = 0
 try:
     while True:
-        limiter.take(4e9)
+        limiter.acquire(4e9)
         taken += 1
 except RuntimeError:
     print(taken)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cryptoliq_assets.ingestion.coingecko.csv_export import exclusive_fetch_lock, live_name
+from cryptoliq_assets.ingestion.coingecko.csv_export import exclusive_fetch_lock, snapshot_file_name
 from cryptoliq_assets.ingestion.coingecko.errors import DeadlineExceededError, FetchError
 from cryptoliq_assets.ingestion.coingecko.snapshot import fetch_snapshot, merge_pages
 from cryptoliq_assets.ingestion.landing.drop_folder import dry_run_file
@@ -276,11 +276,11 @@ def test_a_second_fetch_of_a_day_asks_for_nothing_unless_told_to_replace(tmp_pat
     made = fetch_snapshot(settings, clock=waited.clock)
     assert (made.files, len(service.asked)) == ([], 1)
     assert made.notes == [f"{NAME} was fetched already; --again fetches and replaces it"]
-    made = fetch_snapshot(settings, again=True, clock=waited.clock)
+    made = fetch_snapshot(settings, refetch=True, clock=waited.clock)
     assert (made.files, len(service.asked)) == ([], 2)
     assert made.notes == [f"{NAME} lies in {settings.raw_dir} with the same content: nothing is written"]
     service.coins[0]["current_price"] = 77
-    assert fetch_snapshot(settings, again=True, clock=waited.clock).files
+    assert fetch_snapshot(settings, refetch=True, clock=waited.clock).files
     assert rows(settings.raw_dir / NAME)[0]["price"] == "77"
 
 
@@ -306,7 +306,7 @@ def test_the_recorded_page_becomes_a_file_that_ingest_lets_in(tmp_path, service,
     report = dry_run_file(made.files[0], settings, today=DAY).report
     assert (report["unit"], report["unit_certain"], report["rows_kept"]) == ("percent", True, 3)
     assert report["observation_time"].startswith("2024-02-09T18:42")
-    assert live_name(DAY) == NAME
+    assert snapshot_file_name(DAY) == NAME
 
 
 @pytest.mark.realdata

@@ -30,7 +30,7 @@ def row(day: dt.date, price: float = 1.0) -> str:
 
 def take_in(home: Home, command: str, *months: str) -> dict:
     home.look()
-    Intake(home.settings, home.store, command=command).take_in(list(months))
+    Intake(home.settings, home.store, command=command).ingest(list(months))
     return json.loads(command_report_path(home.settings).read_text(encoding="utf-8"))
 
 
@@ -79,7 +79,7 @@ def test_a_file_that_could_not_be_read_is_in_the_report_with_the_reason(home):
     home.drop(file_name(DAYS[0]), row(DAYS[0]))
     home.look()
     home.drop(file_name(DAYS[0]), row(DAYS[0], price=2.0))
-    Intake(home.settings, home.store, command="one").take_in(["2022-03"])
+    Intake(home.settings, home.store, command="one").ingest(["2022-03"])
     report = json.loads(command_report_path(home.settings).read_text(encoding="utf-8"))
     assert (report["file"], report["rows"], report["min_date"]) == (file_name(DAYS[0]), 0, None)
     assert report["issues"] == [report["files_unread"][file_name(DAYS[0])]]

@@ -11,7 +11,7 @@ import pytest
 
 from cryptoliq_assets.ingestion.landing.archive import ArchiveDamagedError
 from cryptoliq_assets.ingestion.landing.catalog import CatalogEntry
-from cryptoliq_assets.ingestion.landing.drop_folder import batches
+from cryptoliq_assets.ingestion.landing.drop_folder import chunk_files
 from cryptoliq_assets.ingestion.landing.intake import Intake, IntakeResult
 from cryptoliq_assets.ingestion.reports.file_report import REPORT_KEYS
 from cryptoliq_assets_tests.support.markets import HEADER, TODAY, Home, snapshot
@@ -35,7 +35,7 @@ def take_in(home: Home, *months: str) -> IntakeResult:
     """Look, then write the raw rows of these months, as a refresh begins."""
     home.look()
     store = home.store
-    result = Intake(home.settings, store).take_in(months)
+    result = Intake(home.settings, store).ingest(months)
     store.write("raw_snapshots", result.frame, months, sources=result.sources)
     return result
 
@@ -50,7 +50,7 @@ def files_in(folder: Path) -> set[str]:
 
 
 def states(home: Home) -> list[str]:
-    return [file.state for file in home.catalogue.files()]
+    return [file.state for file in home.catalog.files()]
 
 
 # An accepted file
@@ -89,7 +89,7 @@ def test_the_later_arrival_wins_whichever_is_taken_in_first(home: Home) -> None:
     home.drop(THIRD, rows(("Bitcoin", 3, MARCH)), moment=2_000)
     take_in(home, "2022-03")
     assert prices(home) == {("Bitcoin", "2022-03-16"): 2}
-    assert [file.name for file in home.catalogue.files()] == [NAME, THIRD, OTHER]
+    assert [file.name for file in home.catalog.files()] == [NAME, THIRD, OTHER]
 
 
 def test_a_file_of_two_months_is_read_once_and_later_from_the_archive(home: Home) -> None:
@@ -178,7 +178,7 @@ def test_going_back_to_the_first_version_is_a_third_arrival_with_the_first_ones_
         take_in(home, "2022-03")
     assert prices(home) == {("Bitcoin", "2022-03-16"): 1}
     assert states(home) == ["superseded", "superseded", "accepted"]
-    assert [file.archived_as for file in home.catalogue.files()] == [NAME, "coingecko_20220316.2.csv", NAME]
+    assert [file.archived_as for file in home.catalog.files()] == [NAME, "coingecko_20220316.2.csv", NAME]
 
 
 def test_a_refused_correction_leaves_the_accepted_rows_where_they_are(home: Home) -> None:
@@ -198,9 +198,9 @@ def test_a_refused_file_moves_to_quarantine_with_a_report(home: Home) -> None:
     result = take_in(home, "2022-03")
     assert not path.exists()
     assert (home.settings.quarantine_dir / NAME).read_text() == "coin;price\nBitcoin;1\n"
-    assert [report["file"] for report in result.refused] == [NAME]
+    assert [report["file"] for report in result.rejected] == [NAME]
     assert "missing columns" in json.loads((home.settings.validation_dir / f"{NAME}.json").read_text())["refusal"]
-    assert home.catalogue.files()[0].reason == result.refused[0]["refusal"]
+    assert home.catalog.files()[0].reason == result.rejected[0]["refusal"]
     # The run goes on with the good file.
     assert prices(home) == {("Bitcoin", "2022-03-16"): 1}
     assert files_in(home.settings.archive_dir) == {OTHER}
@@ -222,7 +222,7 @@ def test_a_report_has_the_keys_that_are_documented_and_no_other(home: Home) -> N
 def test_a_refused_file_that_is_dropped_again_is_tried_again(home: Home) -> None:
     for _ in range(2):
         path = home.drop(NAME, "")
-        assert len(take_in(home, "2022-03").refused) == 1
+        assert len(take_in(home, "2022-03").rejected) == 1
         assert not path.exists()
     assert states(home) == ["refused", "refused"]
     home.drop(NAME, rows(("Bitcoin", 1, MARCH)))
@@ -242,7 +242,7 @@ def test_two_refused_versions_of_one_name_both_stay_in_quarantine(home: Home) ->
 def test_a_file_that_a_crash_left_between_refusal_and_quarantine_is_moved_by_the_next_run(home: Home) -> None:
     path = home.drop(NAME, "")
     home.look()
-    home.catalogue.settle(refused=[(1, "empty")])
+    home.catalog.set_status(rejected=[(1, "empty")])
     take_in(home, "2022-03")
     assert (path.exists(), files_in(home.settings.quarantine_dir)) == (False, {NAME})
 
@@ -252,7 +252,7 @@ def test_a_bad_name_is_refused_whatever_its_content(home: Home) -> None:
     for name in names:
         home.drop(name, rows(("Bitcoin", 1, MARCH)))
     result = take_in(home, "2022-03")
-    assert {report["refusal_code"] for report in result.refused} == {"bad_name"}
+    assert {report["refusal_code"] for report in result.rejected} == {"bad_name"}
     assert files_in(home.settings.quarantine_dir) == names
     assert files_in(home.settings.raw_dir) == set()
 
@@ -263,7 +263,7 @@ def test_a_file_above_the_size_limit_is_refused_unread(tmp_path: Path) -> None:
     os.truncate(path, 3 * 2**30)
     result = take_in(home, "2022-03")
     assert (
-        result.refused[0]["refusal"]
+        result.rejected[0]["refusal"]
         == "3,072.0 MiB, more than the 0.0 MiB that CRYPTOLIQ_INGESTION__MAX_FILE_MIB allows"
     )
     assert (home.settings.quarantine_dir / NAME).stat().st_size == 3 * 2**30
@@ -322,11 +322,11 @@ def test_a_file_changed_between_registration_and_reading_counts_with_its_next_ve
     home.drop(NAME, rows(("Bitcoin", 1, MARCH)))
     home.look()
     home.drop(NAME, rows(("Bitcoin", 2, MARCH)))
-    result = home.intake.take_in(["2022-03"])
+    result = home.intake.ingest(["2022-03"])
     assert (len(result.frame), result.reports, states(home)) == (0, [], ["refused"])
-    assert home.catalogue.files()[0].reason == "changed or gone before it could be read; its next version counts"
+    assert home.catalog.files()[0].reason == "changed or gone before it could be read; its next version counts"
     run = json.loads((home.settings.reports_dir / "data_validation_report.json").read_text())
-    assert run["files_unread"] == result.unread == {NAME: home.catalogue.files()[0].reason}
+    assert run["files_unread"] == result.unread == {NAME: home.catalog.files()[0].reason}
     assert (home.settings.raw_dir / NAME).exists()
     take_in(home, "2022-03")
     assert (prices(home), states(home)) == ({("Bitcoin", "2022-03-16"): 2}, ["refused", "accepted"])
@@ -355,7 +355,7 @@ def test_an_archived_copy_is_never_replaced_and_never_written_twice(home: Home) 
     home.drop(NAME, rows(("Bitcoin", 1, MARCH)))
     take_in(home, "2022-03")
     assert (archive / NAME).read_text() == "somebody's own"
-    assert home.catalogue.files()[0].archived_as == "coingecko_20220316.1.csv"
+    assert home.catalog.files()[0].archived_as == "coingecko_20220316.1.csv"
 
 
 def test_months_are_made_again_from_the_archive_alone(home: Home) -> None:
@@ -387,11 +387,11 @@ def test_an_archived_file_that_is_gone_is_an_error_that_names_it(home: Home) -> 
     home.store.path("raw_snapshots", "2022-03").unlink()
     (home.settings.archive_dir / NAME).unlink()
     with pytest.raises(ArchiveDamagedError, match=f"{NAME} is damaged: it is gone"):
-        home.intake.take_in(["2022-03"])
+        home.intake.ingest(["2022-03"])
 
 
 def test_a_month_without_files_has_no_rows(home: Home) -> None:
-    result = home.intake.take_in(["2022-03"])
+    result = home.intake.ingest(["2022-03"])
     assert (len(result.frame), result.sources, result.reports) == (0, {"2022-03": []}, [])
 
 
@@ -403,7 +403,7 @@ def test_six_hundred_files_are_taken_in_over_two_batches_in_order_of_arrival(hom
     said: list[str] = []
     home.look()
     months = [f"2021-{month:02d}" for month in range(1, 13)]
-    frame = Intake(home.settings, home.store, progress=said.append).take_in(months).frame
+    frame = Intake(home.settings, home.store, progress=said.append).ingest(months).frame
     assert said == ["read 500 of 600 files", "read 600 of 600 files"]
     # The second file of each day arrived later.
     assert frame["price"].tolist() == [float(number) for number in range(301, 601)]
@@ -412,19 +412,19 @@ def test_six_hundred_files_are_taken_in_over_two_batches_in_order_of_arrival(hom
 def test_batches_are_bounded_by_files_and_by_bytes_and_lose_none() -> None:
     sizes = [1, 2, 3, 4, 6, 50, 5, 9, 1, 1, 1, 1]
     files = [CatalogEntry(n, f"{n}", "", size, 0, "", "waiting", (), None, None) for n, size in enumerate(sizes)]
-    cut = list(batches(files, most_files=3, most_bytes=10))
+    cut = list(chunk_files(files, most_files=3, most_bytes=10))
     assert [[file.size for file in batch] for batch in cut] == [[1, 2, 3], [4, 6], [50], [5], [9, 1], [1, 1, 1]]
     assert [file for batch in cut for file in batch] == files
-    assert list(batches([])) == []
+    assert list(chunk_files([])) == []
 
 
 def test_many_large_files_are_taken_in_a_few_at_a_time(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "__kwdefaults__", batches.__kwdefaults__ | {"most_bytes": 250})
+    monkeypatch.setattr(chunk_files, "__kwdefaults__", chunk_files.__kwdefaults__ | {"most_bytes": 250})
     for number in range(5):
         home.drop(f"coingecko_2022031{number}.csv", rows(("Bitcoin", 1, dt.date(2022, 3, 10 + number))))
     said: list[str] = []
     home.look()
-    Intake(home.settings, home.store, progress=said.append).take_in(["2022-03"])
+    Intake(home.settings, home.store, progress=said.append).ingest(["2022-03"])
     assert said == ["read 2 of 5 files", "read 4 of 5 files", "read 5 of 5 files"]
 
 

@@ -111,4 +111,4 @@ def test_an_intake_that_loses_rows_writes_nothing(tmp_path: Path, monkeypatch: p
     home.look()
     monkeypatch.setattr(month_rows_module, "_of_months", lambda rows, file, months: rows.slice(1))
     with pytest.raises(AssertionError, match="1 rows kept are not among those to be written"):
-        home.intake.take_in(["2022-03"])
+        home.intake.ingest(["2022-03"])

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.core.safe_open import FileReadError
-from cryptoliq_assets.ingestion.landing.drop_folder import Entry, list_folder, register
+from cryptoliq_assets.ingestion.landing.drop_folder import FolderEntry, list_folder, register_files
 from cryptoliq_assets.ingestion.landing.safe_open import read_file
-from cryptoliq_assets.ingestion.quality.empty_history import EmptyHistory
+from cryptoliq_assets.ingestion.quality.empty_history import EmptyCellHistory
 from cryptoliq_assets.ingestion.quality.snapshot_diff import SnapshotComparer
 from cryptoliq_assets_tests.support.markets import NOW, Home, snapshot
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -79,9 +79,9 @@ WHATS = ["pipe", "link", "folder", "grown"]
 def test_what_takes_a_files_place_before_it_is_registered_is_passed_over(home: Home, what: str) -> None:
     entries = list_folder(home.settings.raw_dir).files
     put_in_its_place(home.settings.raw_dir / NAME, what)
-    registered = register(entries, home.settings, catalogue=home.catalogue, now=NOW)
+    registered = register_files(entries, home.settings, catalog=home.catalog, now=NOW)
     assert (registered.new, list(registered.unread)) == (1, [NAME])
-    assert [file.name for file in home.catalogue.files()] == [OTHER]
+    assert [file.name for file in home.catalog.files()] == [OTHER]
 
 
 @pytest.mark.parametrize("what", WHATS)
@@ -89,10 +89,10 @@ def test_what_takes_a_files_place_before_it_is_taken_in_is_left_unread_where_it_
     home.look()
     path = home.settings.raw_dir / NAME
     put_in_its_place(path, what)
-    result = home.intake.take_in(["2022-03"])
+    result = home.intake.ingest(["2022-03"])
     assert result.unread == {NAME: CHANGED}
     assert [report["file"] for report in result.reports] == [OTHER]
-    assert [file.state for file in home.catalogue.files()] == ["refused", "accepted"]
+    assert [file.state for file in home.catalog.files()] == ["refused", "accepted"]
     assert path.is_symlink() or path.exists()
 
 
@@ -100,10 +100,10 @@ def test_what_takes_a_files_place_before_it_is_taken_in_is_left_unread_where_it_
 def test_what_takes_a_refused_files_place_is_not_moved_in_its_stead(home: Home, what: str) -> None:
     home.drop(NAME, "coin;price\n")
     home.look()
-    read = home.intake._read(home.catalogue.files(states=["waiting"]))
+    read = home.intake._read(home.catalog.files(states=["waiting"]))
     path = home.settings.raw_dir / NAME
     put_in_its_place(path, what)
-    empties = EmptyHistory(home.settings.validation_dir, home.settings.ingestion.max_empty_fraction)
+    empties = EmptyCellHistory(home.settings.validation_dir, home.settings.ingestion.max_empty_fraction)
     home.intake._settle(read, SnapshotComparer(home.store), empties)
     assert not path.is_file() or path.is_symlink()
     assert not (home.settings.quarantine_dir / NAME).exists()
@@ -157,7 +157,7 @@ def test_of_a_file_that_grows_while_it_is_read_no_more_than_one_byte_above_the_l
 def test_a_file_that_may_not_be_read_stops_no_other_and_is_tried_again(home: Home, denied: set[str]) -> None:
     denied.add(NAME)
     entries = list_folder(home.settings.raw_dir).files
-    registered = register(entries, home.settings, catalogue=home.catalogue, now=NOW)
+    registered = register_files(entries, home.settings, catalog=home.catalog, now=NOW)
     assert registered.unread == {NAME: "cannot be read: Permission denied"}
     assert registered.new == 1
     denied.clear()
@@ -167,13 +167,13 @@ def test_a_file_that_may_not_be_read_stops_no_other_and_is_tried_again(home: Hom
 def test_a_file_that_may_not_be_read_any_more_when_its_turn_comes_stops_no_other(home: Home, denied: set[str]) -> None:
     home.look()
     denied.add(NAME)
-    result = home.intake.take_in(["2022-03"])
+    result = home.intake.ingest(["2022-03"])
     assert result.unread == {NAME: "cannot be read: Permission denied; the next look tries it again"}
-    assert [file.state for file in home.catalogue.files()] == ["refused", "accepted"]
+    assert [file.state for file in home.catalog.files()] == ["refused", "accepted"]
     assert (home.settings.raw_dir / NAME).exists()
     denied.clear()
     home.bring_up_to_date()
-    assert [file.state for file in home.catalogue.files()] == ["refused", "accepted", "accepted"]
+    assert [file.state for file in home.catalog.files()] == ["refused", "accepted", "accepted"]
 
 
 def test_the_command_line_names_it_and_speaks_of_no_report(home: Home, denied: set[str]) -> None:
@@ -201,4 +201,4 @@ def test_a_correction_of_the_same_size_and_time_is_seen(home: Home) -> None:
 
 
 def test_a_file_has_settled_whatever_its_time_of_change(home: Home) -> None:
-    assert Entry(NAME, 1, 2, 3) == Entry(NAME, 1, 2, 4)
+    assert FolderEntry(NAME, 1, 2, 3) == FolderEntry(NAME, 1, 2, 4)

@@ -49,7 +49,7 @@ def store_days(settings: Settings, coins_by_day: dict[int, str]) -> TableStore:
 
 def receive(settings: Settings, name: str, number: int, *, at: dt.datetime) -> None:
     found = DiscoveredFile(name, sha256=f"{name} {at}", size=1, mtime_ns=1, dates=frozenset([day(number).date()]))
-    Catalog(settings.catalogue_path).register([found], now=at)
+    Catalog(settings.catalog_path).register([found], now=at)
 
 
 @pytest.mark.parametrize(

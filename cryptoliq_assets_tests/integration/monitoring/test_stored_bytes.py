@@ -98,11 +98,11 @@ def test_repair_brings_back_what_can_be_made_again(home: Path) -> None:
     tables = verify_home(settings).checked["table"]
     for what in ("archive", "raw month", "cleaned month"):
         damaged_item(home, what)
-    settings.catalogue_path.write_bytes(settings.catalogue_path.read_bytes()[:3000])
+    settings.catalog_path.write_bytes(settings.catalog_path.read_bytes()[:3000])
     told = run(home, "verify", "--repair")
     assert told.exit_code == 0, told.output
     assert told.output.count("repaired ") == 4
-    assert len(Catalog(settings.catalogue_path).files(states=["accepted"])) == 90
+    assert len(Catalog(settings.catalog_path).files(states=["accepted"])) == 90
     assert not (settings.data_dir / "cleaned" / "2025-06.parquet").exists()
     Home(settings, today=dt.date(2025, 7, 31)).bring_up_to_date()
     result = verify_home(settings)

@@ -104,7 +104,7 @@ def check_incremental_equals_full(batches: list[list[Drop]], *, horizon: int, mo
             plan = home.bring_up_to_date()
             left = home.plan()
             assert (left.months, left.waiting, left.unfinished) == ([], [], []), (plan.ranges, left)
-        states = {file.state for file in home.catalogue.files()}
+        states = {file.state for file in home.catalog.files()}
         event(f"states: {', '.join(sorted(states))}; {len(batches)} batches; {len(home.refreshed)} runs")
         full = rebuilt(folder / "full", expected, backfill__max_months_per_run=240, **options)
         assert_same_tables(home.store, full.store)
@@ -165,7 +165,7 @@ def test_whole_dagster_runs_over_seams_late_and_corrected_files_give_the_tables_
             put(home, batch)
             expected.arrive(batch)
             run_whole(home)
-        states = [file.state for file in home.catalogue.files()]
+        states = [file.state for file in home.catalog.files()]
         assert (states.count("superseded"), states.count("refused"), states.count("accepted")) == (2, 1, 3)
         whole = Home.at(folder / "whole", storage__first_month="2021-11")
         for name, content in expected.good.items():

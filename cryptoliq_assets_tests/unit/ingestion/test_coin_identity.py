@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cryptoliq_assets.ingestion.quality.coin_identity import CoinSnapshot, compare_snapshots, find_reused
+from cryptoliq_assets.ingestion.quality.coin_identity import CoinSnapshot, compare_snapshots, find_reused_names
 
 
 def test_coins_new_and_gone_are_named_in_order():
@@ -104,4 +104,4 @@ def test_a_name_is_reused_where_price_cap_and_supply_are_off_and_its_own_change_
 ):
     now = {"price": price, "mkt_cap": cap, "24h": told}
     arrays = {name: np.array([value], dtype=float) for name, value in now.items()}
-    assert find_reused(arrays, {"price": np.array([2.0]), "mkt_cap": np.array([1e8])}).tolist() == [expected]
+    assert find_reused_names(arrays, {"price": np.array([2.0]), "mkt_cap": np.array([1e8])}).tolist() == [expected]

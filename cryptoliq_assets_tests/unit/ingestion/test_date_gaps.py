@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryptoliq_assets.ingestion.quality.date_gaps import count_gaps, gaps_of_months
+from cryptoliq_assets.ingestion.quality.date_gaps import count_gaps, count_month_gaps
 from cryptoliq_assets_tests.support.markets import HEADER, Home
 
 
@@ -35,22 +35,22 @@ def test_only_the_days_asked_for_count_though_the_rows_around_bound_the_gap() ->
 def test_a_run_counts_the_gaps_of_its_months_in_view_of_the_months_around(tmp_path: Path) -> None:
     home = Home.at(tmp_path)
 
-    def take_in(date: str) -> dict[str, int]:
+    def ingest(date: str) -> dict[str, int]:
         home.drop(f"coin_gecko_{date}.csv", f"{HEADER}\nBitcoin,BTC,1,-0.5,-2.5,-4,1e6,1e9,{date}\n")
         home.look()
         months = [date[:7]]
-        result = home.intake.take_in(months)
+        result = home.intake.ingest(months)
         home.store.write("raw_snapshots", result.frame, months, sources=result.sources)
         return result.gaps
 
-    assert take_in("2022-02-27") == {"spans": 0, "missing_days": 0, "coins": 0}
-    assert take_in("2022-03-04") == {"spans": 1, "missing_days": 3, "coins": 1}
+    assert ingest("2022-02-27") == {"spans": 0, "missing_days": 0, "coins": 0}
+    assert ingest("2022-03-04") == {"spans": 1, "missing_days": 3, "coins": 1}
     # A month that cannot be read is no reason to fail.
     home.store.path("raw_snapshots", "2022-02").write_bytes(b"damaged")
-    assert take_in("2022-03-06") == {"spans": 1, "missing_days": 1, "coins": 1}
+    assert ingest("2022-03-06") == {"spans": 1, "missing_days": 1, "coins": 1}
 
 
 def test_no_rows_have_no_gaps(tmp_path: Path) -> None:
     home = Home.at(tmp_path)
     none = home.store.read("raw_snapshots", [])
-    assert gaps_of_months(home.store, none, ["2022-03"]) == {"spans": 0, "missing_days": 0, "coins": 0}
+    assert count_month_gaps(home.store, none, ["2022-03"]) == {"spans": 0, "missing_days": 0, "coins": 0}

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from cryptoliq_assets.ingestion.landing.drop_folder import (
-    Entry,
+    FolderEntry,
     RegistrationResult,
     dry_run_file,
+    find_new_files,
     list_folder,
-    register,
-    unknown_files,
+    register_files,
 )
 from cryptoliq_assets_tests.support.markets import NOW, TODAY, Home, snapshot
 
@@ -42,11 +42,11 @@ def test_files_are_listed_by_time_and_then_by_name(home: Home) -> None:
     home.drop("a.csv", "aaa", moment=2_000)
     look = list_folder(home.settings.raw_dir)
     assert look.files == [
-        Entry("b.csv", 2, 1_000 * 10**9),
-        Entry("a.csv", 3, 2_000 * 10**9),
-        Entry("c.csv", 1, 2_000 * 10**9),
+        FolderEntry("b.csv", 2, 1_000 * 10**9),
+        FolderEntry("a.csv", 3, 2_000 * 10**9),
+        FolderEntry("c.csv", 1, 2_000 * 10**9),
     ]
-    assert look.passed_over == {}
+    assert look.skipped == {}
 
 
 def test_a_folder_that_is_not_there_is_empty_but_a_file_in_its_place_is_an_error(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_link_a_folder_and_a_pipe_are_passed_over_with_the_reason(tmp_path: Pa
         os.chdir(here)
         look = list_folder(raw)
     assert look.files == []
-    assert look.passed_over == {
+    assert look.skipped == {
         NAME: "a symbolic link, not a regular file; put the file itself there",
         "dangling.csv": "a symbolic link, not a regular file; put the file itself there",
         "folder.csv": "a folder, not a regular file; put the file itself there",
@@ -83,7 +83,7 @@ def test_a_link_a_folder_and_a_pipe_are_passed_over_with_the_reason(tmp_path: Pa
 def test_hidden_files_are_somebodys_half_written_ones_and_passed_by_in_silence(home: Home, raw: Path) -> None:
     home.drop(f".{NAME}.swp", snapshot([MARCH]))
     look = list_folder(raw)
-    assert (look.files, look.passed_over) == ([], {})
+    assert (look.files, look.skipped) == ([], {})
 
 
 def test_a_name_that_no_text_can_hold_is_passed_over_and_blocks_no_other_file(home: Home, raw: Path) -> None:
@@ -92,10 +92,10 @@ def test_a_name_that_no_text_can_hold_is_passed_over_and_blocks_no_other_file(ho
     home.drop(NAME, snapshot([MARCH]))
     look = list_folder(raw)
     assert [entry.name for entry in look.files] == [NAME]
-    assert look.passed_over["coin\\udcff.csv"] == "its name is not UTF-8 text; rename it"
-    assert look.passed_over["x" * 230 + ".csv"] == "its name is longer than 200 bytes; rename it"
+    assert look.skipped["coin\\udcff.csv"] == "its name is not UTF-8 text; rename it"
+    assert look.skipped["x" * 230 + ".csv"] == "its name is longer than 200 bytes; rename it"
     home.bring_up_to_date()
-    assert [file.state for file in home.catalogue.files()] == ["accepted"]
+    assert [file.state for file in home.catalog.files()] == ["accepted"]
 
 
 # What is new
@@ -103,12 +103,12 @@ def test_a_name_that_no_text_can_hold_is_passed_over_and_blocks_no_other_file(ho
 
 def test_a_file_is_unknown_until_it_is_registered_and_again_once_it_changed(home: Home, raw: Path) -> None:
     home.drop(NAME, snapshot([MARCH]))
-    assert [entry.name for entry in unknown_files(list_folder(raw), home.catalogue)] == [NAME]
+    assert [entry.name for entry in find_new_files(list_folder(raw), home.catalog)] == [NAME]
     assert home.look() == 1
-    assert unknown_files(list_folder(raw), home.catalogue) == []
+    assert find_new_files(list_folder(raw), home.catalog) == []
     home.drop(NAME, snapshot([MARCH], seed=1))
     assert home.look() == 1
-    assert [file.arrival for file in home.catalogue.files()] == [1, 2]
+    assert [file.arrival for file in home.catalog.files()] == [1, 2]
 
 
 def test_the_same_content_written_again_is_looked_at_once_and_is_nothing_new(home: Home, raw: Path) -> None:
@@ -116,18 +116,18 @@ def test_the_same_content_written_again_is_looked_at_once_and_is_nothing_new(hom
     home.drop(NAME, content)
     home.look()
     home.drop(NAME, content)
-    assert len(unknown_files(list_folder(raw), home.catalogue)) == 1
+    assert len(find_new_files(list_folder(raw), home.catalog)) == 1
     assert home.look() == 0
     # Its new time is noted, so that it need not be read a third time.
-    assert unknown_files(list_folder(raw), home.catalogue) == []
-    assert len(home.catalogue.files()) == 1
+    assert find_new_files(list_folder(raw), home.catalog) == []
+    assert len(home.catalog.files()) == 1
 
 
 def test_files_are_registered_oldest_first_with_the_days_of_their_rows(home: Home) -> None:
     home.drop("coingecko_20220402.csv", snapshot([APRIL, MARCH]), moment=2_000)
     home.drop(NAME, snapshot([MARCH]), moment=1_000)
     assert home.look() == 2
-    assert [(file.name, file.dates) for file in home.catalogue.files()] == [
+    assert [(file.name, file.dates) for file in home.catalog.files()] == [
         (NAME, (MARCH,)),
         ("coingecko_20220402.csv", (MARCH, APRIL)),
     ]
@@ -136,7 +136,7 @@ def test_files_are_registered_oldest_first_with_the_days_of_their_rows(home: Hom
 def test_days_before_the_first_partition_or_after_today_are_not_registered(home: Home) -> None:
     home.drop(NAME, snapshot([dt.date(2020, 12, 31), dt.date(2021, 1, 1), TODAY, TODAY + dt.timedelta(days=1)]))
     home.look()
-    assert home.catalogue.files()[0].dates == (dt.date(2021, 1, 1), TODAY)
+    assert home.catalog.files()[0].dates == (dt.date(2021, 1, 1), TODAY)
 
 
 def test_a_file_above_the_size_limit_is_registered_unread(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_file_above_the_size_limit_is_registered_unread(tmp_path: Path) -> Non
     # Nobody can read it, and nobody tries.
     os.truncate(path, 5 * 2**30)
     assert home.look() == 1
-    (file,) = home.catalogue.files()
+    (file,) = home.catalog.files()
     assert (file.size, file.dates, file.state) == (5 * 2**30, (), "waiting")
 
 
@@ -153,8 +153,8 @@ def test_a_file_that_vanished_before_it_could_be_registered_is_no_error(home: Ho
     home.drop(NAME, snapshot([MARCH]))
     entries = list_folder(raw).files
     (raw / NAME).unlink()
-    assert register(entries, home.settings, catalogue=home.catalogue, now=NOW) == RegistrationResult(0, {})
-    assert home.catalogue.files() == []
+    assert register_files(entries, home.settings, catalog=home.catalog, now=NOW) == RegistrationResult(0, {})
+    assert home.catalog.files() == []
 
 
 def test_a_thousand_files_are_listed_and_registered_in_one_look(home: Home) -> None:
@@ -173,7 +173,7 @@ def test_a_good_file_anywhere_is_examined_without_being_taken_in(tmp_path: Path,
     path.write_bytes(snapshot([MARCH], missing=0))
     parsed = dry_run_file(path, home.settings, today=TODAY)
     assert (parsed.report["accepted"], parsed.report["rows_kept"]) == (True, 3)
-    assert (home.catalogue.files(), path.exists()) == ([], True)
+    assert (home.catalog.files(), path.exists()) == ([], True)
 
 
 def test_what_is_no_regular_file_too_large_or_absent_is_refused_unread(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_a_column_that_is_empty_far_more_often_than_on_the_preceding_days_is_an_
         if day != 2:
             # Days 2 and 3 come in one run, the others each in their own.
             home.look()
-            reports += home.intake.take_in(["2022-03"]).reports
+            reports += home.intake.ingest(["2022-03"]).reports
     assert [len([issue for issue in report["issues"] if "mkt_cap" in issue]) for report in reports] == [0, 0, 0, 1, 1]
     assert (
         "mkt_cap is empty in 32% of the rows; in the 3 snapshots of the 7 days before, in 10%"

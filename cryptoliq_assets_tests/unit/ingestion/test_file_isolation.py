@@ -48,7 +48,7 @@ def test_a_file_that_fails_in_parsing_stops_no_other_and_is_quarantined_after_th
         assert result.unread[NAMES[1]].startswith(f"failed: {type(error).__name__}")
         assert f"attempt {attempt} of {most}" in result.unread[NAMES[1]]
         assert {date for _, date in prices(home)} == {str(DAYS[0]), str(DAYS[2])}
-    [report] = take_in(home, "2022-03").refused
+    [report] = take_in(home, "2022-03").rejected
     assert (report["file"], report["refusal_code"]) == (NAMES[1], "failed")
     assert type(error).__name__ in report["refusal"]
     assert (home.settings.quarantine_dir / NAMES[1]).exists()

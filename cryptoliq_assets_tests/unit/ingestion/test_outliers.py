@@ -9,7 +9,7 @@ from hypothesis import Phase, given, settings, strategies as st
 
 from cryptoliq_assets.cleaning.imputation import clean_snapshots
 from cryptoliq_assets.features.engineering import engineer_features
-from cryptoliq_assets.ingestion.quality.outliers import LEAST_COINS, find_outliers
+from cryptoliq_assets.ingestion.quality.outliers import MIN_COINS, find_outliers
 from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS
 from cryptoliq_assets.storage.parquet_store import sort_rows
 from cryptoliq_assets_tests.support.frames import day
@@ -110,7 +110,7 @@ def test_a_coin_without_a_value_in_the_three_days_before_is_not_judged():
 
 
 def test_with_few_coins_nothing_is_judged():
-    rows = scaled(market(coins=LEAST_COINS - 1), "price", 5, [8], 1e6)
+    rows = scaled(market(coins=MIN_COINS - 1), "price", 5, [8], 1e6)
     assert flagged(rows, "price") == []
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cryptoliq_assets.core.atomic_write import find_free_path
-from cryptoliq_assets.ingestion.landing.quarantine import keep_earlier_rows
+from cryptoliq_assets.ingestion.landing.quarantine import preserve_earlier_rows
 from cryptoliq_assets.ingestion.reports.report_store import find_report
 from cryptoliq_assets.orchestration.checks.raw import unit_found
 from cryptoliq_assets_tests.support.markets import HEADER, Home
@@ -33,7 +33,7 @@ def rows(*prices: str) -> str:
 def take_in(home: Home) -> None:
     home.look()
     store = home.store
-    result = home.intake.take_in(["2022-03"])
+    result = home.intake.ingest(["2022-03"])
     store.write("raw_snapshots", result.frame, ["2022-03"], sources=result.sources)
 
 
@@ -73,8 +73,8 @@ def test_every_version_keeps_its_refused_rows_and_the_plain_name_has_those_of_th
 def test_a_version_taken_in_again_after_a_crash_keeps_its_rows_in_their_place(home: Home) -> None:
     home.drop(NAME, rows("1", "2", "cheap"))
     take_in(home)
-    # Dead after its files were written, before the catalogue knew.
-    home.settings.catalogue_path.unlink()
+    # Dead after its files were written, before the catalog knew.
+    home.settings.catalog_path.unlink()
     take_in(home)
     assert quarantined(home) == {ROWS: ["cheap"]}
 
@@ -112,7 +112,7 @@ def test_rows_of_a_version_that_no_report_tells_are_kept_as_well(tmp_path: Path,
         (tmp_path / "report.json").write_text(report)
     (tmp_path / ROWS).write_bytes(b"old")
     (tmp_path / f"{NAME}.0.refused_rows.csv").write_bytes(b"older")
-    keep_earlier_rows(tmp_path, NAME, None, report=tmp_path / "report.json")
+    preserve_earlier_rows(tmp_path, NAME, None, report=tmp_path / "report.json")
     assert sorted(path.read_bytes() for path in tmp_path.glob("*.csv")) == [b"old", b"older"]
     assert not (tmp_path / ROWS).exists()
 
@@ -166,7 +166,7 @@ def test_after_a_refused_correction_the_report_of_the_version_in_the_tables_lies
 def test_a_report_made_again_after_a_crash_stands_in_its_own_place(home: Home) -> None:
     home.drop(NAME, rows("1", "2"))
     take_in(home)
-    home.settings.catalogue_path.unlink()
+    home.settings.catalog_path.unlink()
     take_in(home)
     assert reports(home) == {f"{NAME}.json": (1, True)}
 
@@ -205,4 +205,4 @@ def test_an_accepted_file_stays_accepted_when_fewer_refused_rows_are_allowed(hom
     # A new one is held to the setting of its day.
     home.drop(OTHER, rows("1", "2", "cheap"))
     take_in(home)
-    assert [file.state for file in home.catalogue.files()] == ["accepted", "refused"]
+    assert [file.state for file in home.catalog.files()] == ["accepted", "refused"]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cryptoliq_assets.ingestion.quality.realized_change import realised_slopes, slope_class
+from cryptoliq_assets.ingestion.quality.realized_change import classify_slope, compute_realized_slopes
 from cryptoliq_assets.orchestration.checks.raw import unit_consistent
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.frames import day, raw_rows, received
@@ -28,13 +28,13 @@ def two_days(*, scale: float = 1.0, coins: int = 40) -> pd.DataFrame:
 
 @pytest.mark.parametrize(("scale", "slope"), [(1.0, 1.0), (0.01, 100.0), (100.0, 0.01)])
 def test_slope_is_one_for_percents_and_a_hundred_off_for_another_unit(scale: float, slope: float):
-    assert realised_slopes(two_days(scale=scale)).to_dict() == {day(2): pytest.approx(slope)}
+    assert compute_realized_slopes(two_days(scale=scale)).to_dict() == {day(2): pytest.approx(slope)}
 
 
 def test_one_absurd_price_does_not_move_the_slope():
     rows = two_days()
     rows.loc[(rows["coin"] == "coin 0") & (rows["date"] == day(2)), "price"] = 1e9
-    assert realised_slopes(rows)[day(2)] == pytest.approx(1.0)
+    assert compute_realized_slopes(rows)[day(2)] == pytest.approx(1.0)
 
 
 def test_few_coins_a_still_market_or_a_missing_day_before_say_nothing():
@@ -43,7 +43,7 @@ def test_few_coins_a_still_market_or_a_missing_day_before_say_nothing():
     apart = two_days()
     apart.loc[apart["date"] == day(2), "date"] = day(3)
     for rows in (two_days(coins=6), still, apart):
-        assert realised_slopes(rows).empty
+        assert compute_realized_slopes(rows).empty
 
 
 @pytest.mark.parametrize(("scale", "passed"), [(1.0, True), (0.01, False)])
@@ -89,4 +89,4 @@ def test_report_names_coins_new_gone_and_likely_renamed_since_the_snapshot_befor
     ],
 )
 def test_only_a_slope_near_100_or_0_01_is_another_unit(slope: float, expected: str):
-    assert slope_class(slope, 2.0) == expected
+    assert classify_slope(slope, 2.0) == expected

@@ -1,4 +1,4 @@
-"""What there is to do: from the catalogue and the stamps of the month files alone."""
+"""What there is to do: from the catalog and the stamps of the month files alone."""
 
 import datetime as dt
 from pathlib import Path
@@ -75,7 +75,7 @@ def test_a_file_without_a_readable_day_still_gets_a_run_that_refuses_it(home: Ho
     # No table has a month yet: today's.
     assert months_planned(home) == ["2022-12"]
     home.bring_up_to_date()
-    assert ([file.state for file in home.catalogue.files()], months_planned(home)) == (["refused"], [])
+    assert ([file.state for file in home.catalog.files()], months_planned(home)) == (["refused"], [])
 
 
 def test_the_same_work_has_the_same_fingerprint_and_other_work_another(home: Home) -> None:
@@ -109,7 +109,7 @@ def finished(folder: Path) -> Home:
 
 def test_a_file_that_was_archived_but_reached_no_table_is_found(home: Home, tmp_path: Path) -> None:
     started(home)
-    home.intake.take_in(["2022-03"])
+    home.intake.ingest(["2022-03"])
     plan = home.plan()
     assert (plan.waiting, plan.months) == ([], SPRING)
     home.bring_up_to_date()

@@ -43,7 +43,7 @@ def reports(folder: Path, market: pd.DataFrame) -> list[dict[str, Any]]:
         content = rows.assign(date=rows["date"].dt.strftime("%Y-%m-%d")).to_csv(index=False)
         home.drop(file_name(date.date()), content)
     home.look()
-    return home.intake.take_in(["2022-03", "2022-04"]).reports
+    return home.intake.ingest(["2022-03", "2022-04"]).reports
 
 
 def on_last(market: pd.DataFrame) -> np.ndarray:

@@ -1,28 +1,28 @@
 """Settling: a file is asked for once two looks saw it the same."""
 
-from cryptoliq_assets.ingestion.landing.drop_folder import Entry, read_cursor, settled, write_cursor
+from cryptoliq_assets.ingestion.landing.drop_folder import FolderEntry, read_cursor, split_settled, write_cursor
 
-SMALL, GROWN = Entry("a.csv", 100, 1_000), Entry("a.csv", 150, 2_000)
-OTHER = Entry("b.csv", 100, 1_000)
+SMALL, GROWN = FolderEntry("a.csv", 100, 1_000), FolderEntry("a.csv", 150, 2_000)
+OTHER = FolderEntry("b.csv", 100, 1_000)
 
 
 def test_a_file_seen_for_the_first_time_is_not_ready() -> None:
-    assert settled([SMALL], {}) == ([], [SMALL])
+    assert split_settled([SMALL], {}) == ([], [SMALL])
 
 
 def test_a_file_seen_twice_the_same_is_ready_and_one_that_grew_is_not() -> None:
     before = read_cursor(write_cursor([SMALL, OTHER]))
-    assert settled([GROWN, OTHER], before) == ([OTHER], [GROWN])
-    assert settled([GROWN], read_cursor(write_cursor([GROWN]))) == ([GROWN], [])
+    assert split_settled([GROWN, OTHER], before) == ([OTHER], [GROWN])
+    assert split_settled([GROWN], read_cursor(write_cursor([GROWN]))) == ([GROWN], [])
 
 
 def test_a_file_of_the_same_size_written_again_has_not_settled() -> None:
     before = read_cursor(write_cursor([SMALL]))
-    assert settled([Entry("a.csv", 100, 1_001)], before) == ([], [Entry("a.csv", 100, 1_001)])
+    assert split_settled([FolderEntry("a.csv", 100, 1_001)], before) == ([], [FolderEntry("a.csv", 100, 1_001)])
 
 
 def test_the_cursor_survives_a_restart_with_names_of_every_script() -> None:
-    entries = [Entry('naïve "é" 雪\n.csv', 2**40, 1_647_000_000_123_456_789)]
+    entries = [FolderEntry('naïve "é" 雪\n.csv', 2**40, 1_647_000_000_123_456_789)]
     assert read_cursor(write_cursor(entries)) == {entries[0].name: entries[0]}
 
 

@@ -77,7 +77,7 @@ def test_a_stored_month_is_a_neighbour_too_as_far_as_seven_days_back(tmp_path: P
     lines = [f"{coin},{coin[0]},1.0,-0.5,-2.5,-4,1e6,,{DAYS[1]}" for coin in ("Ada", "Bob")]
     home.drop("coingecko_20220331.csv", "\n".join([HEADER, *lines, ""]))
     home.look()
-    result = home.intake.take_in(["2022-03"])
+    result = home.intake.ingest(["2022-03"])
     home.store.write("raw_snapshots", result.frame, ["2022-03"], sources=result.sources)
     neighbours = SnapshotComparer(home.store)
     near, far = neighbours.compare(
@@ -103,7 +103,7 @@ def what_is_said(home: Home, files: list[tuple[str, str]], *, together: bool) ->
         if together and place < len(files) - 1:
             continue
         home.look()
-        result = home.intake.take_in(months)
+        result = home.intake.ingest(months)
         home.store.write("raw_snapshots", result.frame, months, sources=result.sources)
     report = result.reports[-1]
     return {key: report[key] for key in ("previous_snapshot", "coins_new", "coins_gone", "likely_renames")}
@@ -141,4 +141,4 @@ def test_a_damaged_month_is_no_neighbour_and_stops_no_file(tmp_path: Path) -> No
     home.store.path("raw_snapshots", "2022-03").write_bytes(b"damaged")
     home.drop(*NEXT)
     home.look()
-    assert home.intake.take_in(["2022-04"]).reports[0]["previous_snapshot"] is None
+    assert home.intake.ingest(["2022-04"]).reports[0]["previous_snapshot"] is None

@@ -83,11 +83,11 @@ def test_what_sensors_noted_of_runs_and_checks_is_among_the_conditions(settings)
     assert failed in collect_findings(settings, NOON + DAY)
 
 
-def test_a_damaged_catalogue_is_one_failure_and_hides_no_missing_day(settings):
+def test_a_damaged_catalog_is_one_failure_and_hides_no_missing_day(settings):
     store = TableStore(settings)
     rows = received_rows(raw_rows([{"coin": "A", "day": day} for day in (1, 2, 3, 7, 8)]))
     store.write("raw_snapshots", rows, ["2025-03"])
-    settings.catalogue_path.write_bytes(b"no database" * 1000)
+    settings.catalog_path.write_bytes(b"no database" * 1000)
     failed = {finding.key for finding in collect_findings(settings, NOON, store=store) if finding.level == FAIL}
     assert failed == {"data_damaged/stored bytes", "data_stale/raw_snapshots", "days_missing/raw_snapshots"}
 
@@ -96,7 +96,7 @@ def test_a_damaged_catalogue_is_one_failure_and_hides_no_missing_day(settings):
 
 
 class Received:
-    """A catalogue that is filled by hand."""
+    """A catalog that is filled by hand."""
 
     def __init__(self, settings: Settings) -> None:
         self.home = Home.at(settings.home_dir)
@@ -105,11 +105,11 @@ class Received:
     def file(self, name: str, *, at: dt.datetime, refused: str | None = None) -> None:
         self.number += 1
         found = DiscoveredFile(name, f"{self.number:064d}", 10, self.number, frozenset([at.date()]))
-        self.home.catalogue.register([found], now=at)
+        self.home.catalog.register([found], now=at)
         if refused:
-            self.home.catalogue.settle(refused=[(self.number, refused)])
+            self.home.catalog.set_status(rejected=[(self.number, refused)])
         else:
-            self.home.catalogue.settle(accepted=[(self.number, name, [at.date()])])
+            self.home.catalog.set_status(accepted=[(self.number, name, [at.date()])])
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_rows_refused_of_a_file_that_was_let_in_are_a_warning_with_their_number(
     spoilt = [line.replace(str(day), "yesterday") if number % 5 == 0 else line for number, line in enumerate(lines[1:])]
     home.drop(file_name(day), "\n".join([lines[0], *spoilt]).encode())
     home.look()
-    home.intake.take_in(home.plan().months)
+    home.intake.ingest(home.plan().months)
     (finding,) = find_rejected_rows(settings)
     lost = sum("yesterday" in line for line in spoilt)
     assert finding.level == WARN
@@ -173,5 +173,5 @@ def test_files_that_are_all_well_are_told_as_well(settings):
     home = Home.at(settings.home_dir)
     home.drop(file_name(dt.date(2022, 12, 30)), snapshot([dt.date(2022, 12, 30)], missing=0))
     home.look()
-    home.intake.take_in(home.plan().months)
+    home.intake.ingest(home.plan().months)
     assert [finding.level for finding in find_rejected_rows(settings)] == [OK]

@@ -212,10 +212,10 @@ def test_the_commands_close_and_silence_and_status_list_and_data_health_show_it(
     monkeypatch.setenv("LOGNAME", "anna")
     now = dt.datetime.now(dt.UTC)
     for name in ("a.csv", "b.csv"):
-        Catalog(settings.catalogue_path).register(
+        Catalog(settings.catalog_path).register(
             [DiscoveredFile(name, f"{ord(name[0]):064d}", 10, 1, frozenset([now.date()]))], now=now
         )
-    Catalog(settings.catalogue_path).settle(refused=[(1, "no column price"), (2, "no column price")])
+    Catalog(settings.catalog_path).set_status(rejected=[(1, "no column price"), (2, "no column price")])
     update_incidents(settings, collect_findings(settings, now), now)
     (incident,) = read_state(settings).open
     for words in (("status",), ("alerts", "list")):
