@@ -78,7 +78,7 @@ def _faults(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     for name, values in table.items():
         # Rows of earlier versions were stored without these bounds.
         scale = _PERCENT if name in CHANGE_COLUMNS else 1.0
-        faults[name] = PLAUSIBLE_BOUNDS[name].excludes(values / scale)
+        faults[name] = PLAUSIBLE_BOUNDS[name].find_outside(values / scale)
     faults["price"] |= table["price"] <= 0
     for name in ("24h_volume", "mkt_cap", "liquidity_ratio"):
         faults[name] |= table[name] < 0

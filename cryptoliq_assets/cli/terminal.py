@@ -83,7 +83,7 @@ def print_line(*parts: str | tuple[str, str]) -> None:
 def print_error(error: BaseException) -> int:
     """Tell a person what went wrong; returns the exit code."""
     errors.print(Text.assemble(("error:", "red"), escape_text(f" {error}", keep="\n")), soft_wrap=True)
-    # A plain ValueError is about an argument; those derived from it (TableInvalid, bad JSON, …) about content.
+    # A plain ValueError is about an argument; those derived from it (InvalidTableError, bad JSON, …) about content.
     return 2 if type(error) is ValueError else 1
 
 

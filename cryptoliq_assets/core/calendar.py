@@ -64,8 +64,8 @@ def affected_months(dates: Iterable[dt.date], *, horizon_days: int, first: str, 
     return sorted(touched)
 
 
-def contiguous_ranges(months: Iterable[str], *, most: int) -> list[tuple[str, str]]:
-    """Ranges (first, last) that cover `months` exactly, each of at most `most` months.
+def contiguous_ranges(months: Iterable[str], *, max_months: int) -> list[tuple[str, str]]:
+    """Ranges (first, last) that cover `months` exactly, each of at most `max_months` months.
 
     A range cut into chunks starts each later chunk one month early: back fill and labels look forward, so the
     last month of a chunk is whole only once the month after it has been read.
@@ -76,7 +76,7 @@ def contiguous_ranges(months: Iterable[str], *, most: int) -> list[tuple[str, st
         if run and month != add_months(run[-1], 1):
             ranges.append((run[0], run[-1]))
             run = []
-        elif len(run) == most:
+        elif len(run) == max_months:
             ranges.append((run[0], run[-1]))
             run = [run[-1]]
         run.append(month)

@@ -171,13 +171,13 @@ def daily_path_factory(folder: Path) -> Callable[[], Path]:
     return lambda: folder / f"{dt.datetime.now(dt.UTC):%Y-%m-%d}.jsonl"
 
 
-def remove_old_days(folder: Path, *, keep_days: int, today: dt.date) -> list[Path]:
-    """Remove day files that are older than `keep_days`; returns them. What else lies there stays, folders of such names as
+def remove_old_days(folder: Path, *, max_age_days: int, today: dt.date) -> list[Path]:
+    """Remove day files that are older than `max_age_days`; returns them. What else lies there stays, folders of such names as
     well. Raises OSError, once all were tried, where one cannot be removed."""
     removed, failed = [], None
     for path in sorted(folder.glob("*.jsonl")) if folder.exists() else []:
         try:
-            old = dt.date.fromisoformat(path.stem) < today - dt.timedelta(days=keep_days)
+            old = dt.date.fromisoformat(path.stem) < today - dt.timedelta(days=max_age_days)
         except ValueError:
             continue
         if old and path.is_file():
@@ -204,7 +204,7 @@ class FileOffset:
     head: str = ""
     offset: int = 0
 
-    def holds(self, path: Path) -> bool:
+    def matches(self, path: Path) -> bool:
         """Whether the file is the one that was read, and no shorter: reading may go on."""
         return bool(self.head) and path.stat().st_size >= self.offset and file_prefix(path) == self.head
 

@@ -41,7 +41,7 @@ def open_regular(path: Path) -> BinaryIO:
 
     Raises:
         FileNotFoundError: nothing is there.
-        UnreadError: "not_a_file" or "unreadable"; the message does not repeat the path.
+        FileReadError: "not_a_file" or "unreadable"; the message does not repeat the path.
     """
     try:
         # Before it is opened: opening a device can have effects.
@@ -62,40 +62,42 @@ def open_regular(path: Path) -> BinaryIO:
         raise _unreadable(error) from error
 
 
-def read_regular(path: Path, most: int, *, limit: str) -> bytes:
-    """Read a regular file of at most `most` bytes; never more than one byte above that is read.
+def read_regular(path: Path, max_bytes: int, *, limit: str) -> bytes:
+    """Read a regular file of at most `max_bytes` bytes; never more than one byte above that is read.
 
     Args:
         limit: what the error says of the limit ("the 64.0 MiB that … allows").
 
     Raises:
         FileNotFoundError: nothing is there.
-        UnreadError: "not_a_file", "too_large" or "unreadable"; the message does not repeat the path.
+        FileReadError: "not_a_file", "too_large" or "unreadable"; the message does not repeat the path.
     """
     with open_regular(path) as file:
         try:
-            check_size(os.fstat(file.fileno()).st_size, most, limit=limit)
-            content = file.read(most + 1)
+            check_size(os.fstat(file.fileno()).st_size, max_bytes, limit=limit)
+            content = file.read(max_bytes + 1)
         except FileReadError:
             raise
         except OSError as error:
             raise _unreadable(error) from error
     # It may grow while it is read.
-    check_size(len(content), most, limit=limit)
+    check_size(len(content), max_bytes, limit=limit)
     return content
 
 
-def read_stored(path: Location, *, most: int = MAX_FILE_BYTES) -> bytes:
+def read_stored(path: Location, *, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """Read a file of the home whole.
 
     Raises:
         FileNotFoundError: nothing is there.
-        UnreadError: it is not read; the message names the path and the reason.
+        FileReadError: it is not read; the message names the path and the reason.
     """
     if is_remote(path):
         return path.read_bytes()
     try:
-        return read_regular(Path(path), most, limit=f"the {most / 2**20:,.0f} MiB that a file of its kind may have")
+        return read_regular(
+            Path(path), max_bytes, limit=f"the {max_bytes / 2**20:,.0f} MiB that a file of its kind may have"
+        )
     except FileReadError as error:
         raise FileReadError(error.code, f"{path}: {error}", size=error.size) from error
 
@@ -119,20 +121,20 @@ def has_content(path: Path, content: bytes) -> bool:
 
 
 def read_text(path: Location) -> str:
-    """Read a UTF-8 document of the home; raises as `read_stored` does, DamagedDocument for bytes that are not UTF-8."""
+    """Read a UTF-8 document of the home; raises as `read_stored` does, DamagedDocumentError for bytes that are not UTF-8."""
     try:
-        return read_stored(path, most=MAX_DOCUMENT_BYTES).decode("utf-8")
+        return read_stored(path, max_bytes=MAX_DOCUMENT_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise DamagedDocumentError(path, f"not UTF-8 text ({error})") from error
 
 
 def read_json(path: Location) -> Any:
-    """Read a JSON document of the home; raises as `read_text` does, DamagedDocument for what is not JSON or nested too deeply."""
+    """Read a JSON document of the home; raises as `read_text` does, DamagedDocumentError for what is not JSON or nested too deeply."""
     return parse_json(read_text(path), path)
 
 
 def read_json_object(path: Location) -> dict[str, Any]:
-    """Read a JSON object of the home; raises as `read_json` does, DamagedDocument for a value of another type."""
+    """Read a JSON object of the home; raises as `read_json` does, DamagedDocumentError for a value of another type."""
     value = read_json(path)
     if not isinstance(value, dict):
         raise DamagedDocumentError(path, f"it holds a JSON {json_type(value)}, expected an object")
@@ -140,7 +142,7 @@ def read_json_object(path: Location) -> dict[str, Any]:
 
 
 def parse_json(text: str | bytes, path: Location) -> Any:
-    """Parse a document's text; raises DamagedDocument naming `path`."""
+    """Parse a document's text; raises DamagedDocumentError naming `path`."""
     try:
         return json.loads(text)
     except RecursionError as error:
@@ -162,9 +164,9 @@ def irregular_file_reason(mode: int) -> str | None:
     return f"{_kind(mode)}, not a regular file; put the file itself there"
 
 
-def check_size(size: int, most: int, *, limit: str) -> None:
-    """Raise UnreadError ("too_large") for a file of more than `most` bytes."""
-    if size > most:
+def check_size(size: int, max_bytes: int, *, limit: str) -> None:
+    """Raise FileReadError ("too_large") for a file of more than `max_bytes` bytes."""
+    if size > max_bytes:
         raise FileReadError("too_large", f"{size / 2**20:,.1f} MiB, more than {limit}", size=size)
 
 

@@ -205,7 +205,7 @@ def engineer_features(
     if not history:
         track = replace(track, coins=np.arange(len(observed.days)))
     today = observed.take(rows)
-    asked = WindowQuery.among(rows, track.coins, track.days)
+    asked = WindowQuery.from_history(rows, track.coins, track.days)
     features = compute_features(asked, today=today, past=track, market=market)
     liquidity = today.liquidity
     flags = {

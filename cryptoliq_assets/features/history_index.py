@@ -21,7 +21,7 @@ class WindowQuery:
     last: np.ndarray
 
     @classmethod
-    def among(cls, rows: np.ndarray, coins: np.ndarray, days: np.ndarray) -> "WindowQuery":
+    def from_history(cls, rows: np.ndarray, coins: np.ndarray, days: np.ndarray) -> "WindowQuery":
         """The chosen rows (rising indices) of a track, each seeing the rows before it; coins: (n,) codes, equal for the
         rows of one coin, which lie together; days: (n,), rising within a coin."""
         starts = np.flatnonzero(np.append(True, coins[1:] != coins[:-1])) if len(coins) else rows

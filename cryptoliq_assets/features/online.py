@@ -53,7 +53,7 @@ class StoredHistory:
     formula: str
 
     @classmethod
-    def of(cls, rows: pd.DataFrame, *, formula: str) -> "StoredHistory":
+    def from_rows(cls, rows: pd.DataFrame, *, formula: str) -> "StoredHistory":
         """rows: cleaned, sorted by (coin, date), coin categorical."""
         observed = parse_rows(rows, formula=formula)
         codes = {str(name): code for code, name in enumerate(rows["coin"].cat.categories)}
@@ -65,7 +65,7 @@ class StoredHistory:
         """What requests dated `first` to `last` may see: the months from 90 days before the first one on."""
         since = first - dt.timedelta(days=HISTORY_DAYS)
         months = months_between(month_of(since), month_of(last))
-        return cls.of(store.read("cleaned_snapshots", months, columns=list(cls.COLUMNS)), formula=formula)
+        return cls.from_rows(store.read("cleaned_snapshots", months, columns=list(cls.COLUMNS)), formula=formula)
 
     @cached_property
     def keys(self) -> np.ndarray:

@@ -58,7 +58,7 @@ def training_rows(settings: Settings, store: TableStore) -> tuple[TrainingSet, F
         for month in store.months(table)
         if (stamp := store.stamp(table, month))
     )
-    return _rows(json.dumps(settings.open_values()), stamps)
+    return _rows(json.dumps(settings.public_values()), stamps)
 
 
 @lru_cache(maxsize=1)

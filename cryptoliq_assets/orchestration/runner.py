@@ -177,7 +177,7 @@ class Runner:
         if not known:
             return []
         wanted = [month for month in months_between(first, last) if month not in plan.blocked]
-        return contiguous_ranges(wanted, most=self.settings.backfill.max_months_per_run)
+        return contiguous_ranges(wanted, max_months=self.settings.backfill.max_months_per_run)
 
     def run(
         self,

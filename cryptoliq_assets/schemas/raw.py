@@ -44,22 +44,22 @@ UNSIGNED_COLUMNS = ("price", "24h_volume", "mkt_cap", "liquidity_ratio")
 class Bounds:
     """Sizes that a number of a column can have: 0, or `least` to `most` without its sign."""
 
-    least: float
-    most: float
+    minimum: float
+    maximum: float
 
-    def excludes(self, values: np.ndarray) -> np.ndarray:
+    def find_outside(self, values: np.ndarray) -> np.ndarray:
         """(n,) finite numbers that are outside; NaN is not."""
         sizes = np.abs(values)
-        return (sizes > self.most) | ((sizes < self.least) & (sizes > 0))
+        return (sizes > self.maximum) | ((sizes < self.minimum) & (sizes > 0))
 
-    def admits(self, value: float) -> bool:
+    def contains(self, value: float) -> bool:
         """Whether one number is inside."""
-        return value == 0 or self.least <= abs(value) <= self.most
+        return value == 0 or self.minimum <= abs(value) <= self.maximum
 
     def __str__(self) -> str:
-        if not self.least:
-            return f"from -{_short(self.most)} to {_short(self.most)}"
-        return f"0 or at least {_short(self.least)}, and at most {_short(self.most)}"
+        if not self.minimum:
+            return f"from -{_short(self.maximum)} to {_short(self.maximum)}"
+        return f"0 or at least {_short(self.minimum)}, and at most {_short(self.maximum)}"
 
 
 def _short(value: float) -> str:
@@ -76,7 +76,7 @@ PLAUSIBLE_BOUNDS: dict[str, Bounds] = {
     **dict.fromkeys(("price", "24h_volume", "mkt_cap"), AMOUNTS),
     **dict.fromkeys(CHANGE_COLUMNS, _CHANGES),
     "liquidity_ratio": _QUOTIENTS,
-    "price_change_24h": Bounds(0.0, _QUOTIENTS.most),
+    "price_change_24h": Bounds(0.0, _QUOTIENTS.maximum),
     **dict.fromkeys(("high_24h", "low_24h", "circulating_supply"), AMOUNTS),
     "market_cap_rank": AMOUNTS,
 }

@@ -37,7 +37,7 @@ class Table:
     name: str
     model: type[TableModel]
     path: str
-    added: tuple[str, ...] = ()
+    nullable_since_v1: tuple[str, ...] = ()
 
     @cached_property
     def schema(self) -> pa.DataFrameSchema:
@@ -65,16 +65,16 @@ class Table:
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
-        Table("raw_snapshots", RawSnapshots, "ingested", added=OPTIONAL_COLUMNS),
-        Table("cleaned_snapshots", CleanedSnapshots, "cleaned", added=("outlier",)),
+        Table("raw_snapshots", RawSnapshots, "ingested", nullable_since_v1=OPTIONAL_COLUMNS),
+        Table("cleaned_snapshots", CleanedSnapshots, "cleaned", nullable_since_v1=("outlier",)),
         Table(
             "engineered_features",
             EngineeredFeatures,
             "processed/engineered_features",
-            added=("outlier", *ADDED_FEATURES),
+            nullable_since_v1=("outlier", *ADDED_FEATURES),
         ),
-        Table("labels", Labels, "processed/labels.parquet", added=("sound",)),
-        Table("forecasts", Forecasts, "forecasts", added=("filled", "outlier")),
+        Table("labels", Labels, "processed/labels.parquet", nullable_since_v1=("sound",)),
+        Table("forecasts", Forecasts, "forecasts", nullable_since_v1=("filled", "outlier")),
     )
 }
 

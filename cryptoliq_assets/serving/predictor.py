@@ -99,7 +99,7 @@ class Predictor:
         months = self._months()
         newest = self._newest(months)
         formula = champion.metadata["formula"]
-        history = StoredHistory.of(
+        history = StoredHistory.from_rows(
             self.store.read("cleaned_snapshots", months, columns=list(StoredHistory.COLUMNS)), formula=formula
         )
         try:

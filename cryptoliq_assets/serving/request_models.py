@@ -19,20 +19,20 @@ def _zero_or(bounds: Bounds) -> Any:
     """The type of a number that is 0 or within bounds; without a sign."""
 
     def check(value: float) -> float:
-        if not bounds.admits(value):
+        if not bounds.contains(value):
             raise PydanticCustomError("out_of_bounds", "Input should be {bounds}", {"bounds": str(bounds)})
         return value
 
-    plausible = {"type": "number", "minimum": bounds.least, "maximum": bounds.most}
+    plausible = {"type": "number", "minimum": bounds.minimum, "maximum": bounds.maximum}
     schema = {"anyOf": [plausible, {"type": "number", "minimum": 0, "maximum": 0}]}
     return Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(check), WithJsonSchema(schema)]
 
 
 _Dollars = _zero_or(AMOUNTS)
 _Ratio = _zero_or(PLAUSIBLE_BOUNDS["liquidity_ratio"])
-_MOST_CHANGE = PLAUSIBLE_BOUNDS["24h"].most
+_MOST_CHANGE = PLAUSIBLE_BOUNDS["24h"].maximum
 _Change = Annotated[float, Field(ge=-100, le=_MOST_CHANGE, allow_inf_nan=False)]
-_MOST_DIFFERENCE = PLAUSIBLE_BOUNDS["price_change_24h"].most
+_MOST_DIFFERENCE = PLAUSIBLE_BOUNDS["price_change_24h"].maximum
 MAX_NAME_LENGTH = 200
 # Changes of rows of a file, which no pydantic reads; its other numbers are within the bounds once they are parsed.
 CHANGE_BOUNDS = dict.fromkeys(CHANGE_COLUMNS, (-100.0, _MOST_CHANGE))
@@ -70,7 +70,7 @@ class PredictRequest(BaseModel):
         extra="forbid", strict=True, populate_by_name=False, json_schema_extra={"examples": [REQUEST_EXAMPLE]}
     )
 
-    price: Annotated[float, Field(ge=AMOUNTS.least, le=AMOUNTS.most, allow_inf_nan=False, description="USD.")]
+    price: Annotated[float, Field(ge=AMOUNTS.minimum, le=AMOUNTS.maximum, allow_inf_nan=False, description="USD.")]
     change_1h: _Change | None = Field(None, alias="1h", description="Percent.")
     change_24h: _Change | None = Field(None, alias="24h", description="Percent.")
     change_7d: _Change | None = Field(None, alias="7d", description="Percent.")

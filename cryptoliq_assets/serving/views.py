@@ -32,7 +32,7 @@ def load_latest_forecasts(settings: Settings, store: TableStore) -> dict[str, An
     liquidity_score with lower and upper is the forecast, `today` the score of the snapshot it was made from, `change`
     forecast − today, `below_mean` forecast − mean_30d (below 0: under the mean of its last 30 days), `rank` that of its
     market cap in the snapshot, `filled` and `outlier` whether price or volume of that day was filled, or replaced as an
-    outlier. Raises TableInvalid where a month file cannot be read.
+    outlier. Raises InvalidTableError where a month file cannot be read.
     """
     made = read_newest_forecasts(settings, store)
     if made is None:
@@ -61,7 +61,7 @@ def load_latest_forecasts(settings: Settings, store: TableStore) -> dict[str, An
 
 def read_newest_forecasts(settings: Settings, store: TableStore) -> pd.DataFrame | None:
     """The forecasts that count of the newest date, one a coin: those of the current model, else of the one that forecast
-    last, its last of each coin. None while there are none. Raises TableInvalid where the newest month is damaged."""
+    last, its last of each coin. None while there are none. Raises InvalidTableError where the newest month is damaged."""
     for month in store.months("forecasts")[-1:]:
         # A damaged month has no stamp, and would be passed over in silence.
         if store.stamp("forecasts", month) is None:

@@ -58,8 +58,8 @@ class ColumnStats:
     """A column of floats in a Parquet footer: how many values are null, and the least and largest of the others."""
 
     nulls: int
-    least: float | None
-    largest: float | None
+    minimum: float | None
+    maximum: float | None
 
 
 def float_column_stats(metadata: pq.FileMetaData, table: Table) -> dict[str, ColumnStats]:
@@ -76,7 +76,7 @@ def float_column_stats(metadata: pq.FileMetaData, table: Table) -> dict[str, Col
         ends = [(group.min, group.max) for group in groups if group.has_min_max]
         facts[name] = ColumnStats(
             nulls=sum(group.null_count for group in groups),
-            least=min((low for low, _ in ends), default=None),
-            largest=max((high for _, high in ends), default=None),
+            minimum=min((low for low, _ in ends), default=None),
+            maximum=max((high for _, high in ends), default=None),
         )
     return facts

@@ -37,7 +37,7 @@ def add_checksum(content: memoryview) -> list[bytes | memoryview]:
 def verify_footer(file: BinaryIO) -> bool:
     """Check what follows the data against its digest; False for a file without a seal (of an earlier version).
 
-    Raises SealBroken.
+    Raises ChecksumError.
     """
     return _read_seal(file) is not None
 
@@ -45,7 +45,7 @@ def verify_footer(file: BinaryIO) -> bool:
 def verify_checksum(file: BinaryIO, path: Location) -> bool:
     """Check all bytes; the data's only where this process has not checked this version of the file. False without a seal.
 
-    Raises SealBroken.
+    Raises ChecksumError.
     """
     found = _read_seal(file)
     if found is None:

@@ -10,7 +10,7 @@ _LISTED = 3
 
 
 def verify_rows(store: TableStore, table: str, month: str) -> None:
-    """Read every row of a month, validate it, and compare it with the day digests of the month's stamp; TableInvalid."""
+    """Read every row of a month, validate it, and compare it with the day digests of the month's stamp; InvalidTableError."""
     from cryptoliq_assets.storage.digests import day_digests
 
     spec, path = TABLES[table], store.path(table, month)

@@ -39,7 +39,7 @@ _ROWS_A_CHUNK = 20_000
 
 def read_month(store: TableStore, name: str, month: str, *, coins: Sequence[str] = ()) -> pd.DataFrame:
     """One month of an export, of some coins or of all. Raises RuntimeError where features have no cleaned rows,
-    TableOutdated where a month that can be made again is of an earlier version and lacks columns."""
+    OutdatedTableError where a month that can be made again is of an earlier version and lacks columns."""
     table = EXPORTED_TABLES[name]
     rows = store.read(table, [month], complete=table in DERIVED_TABLES)
     if coins:

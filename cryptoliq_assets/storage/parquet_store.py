@@ -81,8 +81,8 @@ class TableStore:
         alone where it is named (`columns` must hold it then).
 
         Columns that were added to the table since an earlier version wrote a file are empty in its rows, flags false; with
-        `complete` such a file is refused (TableOutdated). A file stamped by the present schema is checked for columns and types, any other in full (TableInvalid). Its bytes
-        are checked against the digest that was written with them (TableDamaged).
+        `complete` such a file is refused (OutdatedTableError). A file stamped by the present schema is checked for columns and types, any other in full (InvalidTableError). Its bytes
+        are checked against the digest that was written with them (DamagedTableError).
         """
         spec = TABLES[table]
         wanted = self.months(table) if months is None else [m for m in months if self.path(table, m).exists()]
@@ -107,7 +107,7 @@ class TableStore:
         """Validate the frame and write it as the given months, each whole or not at all; returns rows by month.
 
         A month without rows is no file, and removes a stale one; only where its upstream month has rows that all fell
-        away is it a stamped file of no rows, which says that there is nothing to make. Raises TableInvalid before
+        away is it a stamped file of no rows, which says that there is nothing to make. Raises InvalidTableError before
         anything is written when the frame breaks its model, ValueError when it holds rows of other months.
         """
         from cryptoliq_assets.storage.digests import day_digests
@@ -186,11 +186,11 @@ class TableStore:
         return stamp.inputs == self.input_digest(table, month)
 
     def verify(self, table: str, month: str) -> None:
-        """Check the bytes of a month file, and its schema, in full where its stamp does not vouch for it; TableInvalid."""
+        """Check the bytes of a month file, and its schema, in full where its stamp does not vouch for it; InvalidTableError."""
         self._read_month(TABLES[table], month, [])
 
     def column_facts(self, table: str, month: str) -> dict[str, ColumnStats]:
-        """What a month file's Parquet footer says of its columns of floats, without reading a row; TableInvalid where it
+        """What a month file's Parquet footer says of its columns of floats, without reading a row; InvalidTableError where it
         cannot be read."""
         path = self.path(table, month)
         try:
@@ -230,7 +230,7 @@ class TableStore:
             return table.replace_schema_metadata(None)
         frame = table.to_pandas()
         if stamp is not None:
-            absent = [name for name in spec.added if name not in frame.columns]
+            absent = [name for name in spec.nullable_since_v1 if name not in frame.columns]
             if absent and complete:
                 raise OutdatedTableError(spec.name, str(path), absent)
             frame = _with_added(spec, frame)
@@ -287,7 +287,7 @@ def _open(handle: Any, spec: Table) -> pq.ParquetFile:
 
 def _with_added(spec: Table, frame: pd.DataFrame) -> pd.DataFrame:
     """The frame of an earlier version's month file with the columns that the table did not have then: null, flags false."""
-    absent = [name for name in spec.added if name not in frame.columns]
+    absent = [name for name in spec.nullable_since_v1 if name not in frame.columns]
     types = {name: str(spec.schema.columns[name].dtype) for name in absent}
     empty = {name: False if kind == "bool" else None for name, kind in types.items()}
     return frame.assign(**{name: pd.Series(empty[name], index=frame.index, dtype=types[name]) for name in absent})

@@ -52,7 +52,7 @@ class OutdatedTableError(InvalidTableError):
 
 
 def validate_table(table: Table, frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
-    """The frame coerced to the table's model, columns in its order; raises TableInvalid naming every failed check."""
+    """The frame coerced to the table's model, columns in its order; raises InvalidTableError naming every failed check."""
     names = [name for name in table.columns if name in frame.columns] + _extra(table, frame)
     ordered = frame if names == list(frame.columns) else frame[names]
     if not isinstance(ordered.index, pd.RangeIndex):
@@ -67,7 +67,7 @@ def validate_table(table: Table, frame: pd.DataFrame, *, where: str) -> pd.DataF
 
 
 def check_types(table: Table, frame: pd.DataFrame, *, where: str) -> None:
-    """The cheap look at a frame that once passed the present schema: columns and types only; raises TableInvalid."""
+    """The cheap look at a frame that once passed the present schema: columns and types only; raises InvalidTableError."""
     wrong = _wrong_types(table, frame)
     if wrong:
         raise InvalidTableError(table.name, where, pd.DataFrame(wrong, columns=FAILURE_COLUMNS))

@@ -154,7 +154,7 @@ class Settings(BaseSettings):
                 fields[variable_name((name,))] = field
         return fields
 
-    def open_values(self) -> dict[str, Any]:
+    def public_values(self) -> dict[str, Any]:
         """Return everything that is not a secret, as JSON values; `Settings(**values)` takes them back."""
         secrets: dict[str, Any] = {}
         for path in self.SECRETS:

@@ -122,7 +122,7 @@ def _derive_fields(body: dict[str, Any]) -> dict[str, float]:
     if price is not None and price > 0 and change is not None and change > -100:
         derived["price_change_24h"] = price - price / (1 + change / 100)
     return {
-        name: value for name, value in derived.items() if body[name] is None and PLAUSIBLE_BOUNDS[name].admits(value)
+        name: value for name, value in derived.items() if body[name] is None and PLAUSIBLE_BOUNDS[name].contains(value)
     }
 
 

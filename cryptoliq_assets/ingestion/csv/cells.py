@@ -201,7 +201,7 @@ def _mark_ranges(names: list[str], numbers: ParsedValues) -> None:
     """Mark, in place, numbers outside the plausible bounds, and negative ones where there can be none."""
     for place, name in enumerate(names):
         values, faults = numbers.values[place], numbers.reasons[place]
-        faults[PLAUSIBLE_BOUNDS[name].excludes(values)] = Reason.IMPLAUSIBLE
+        faults[PLAUSIBLE_BOUNDS[name].find_outside(values)] = Reason.IMPLAUSIBLE
         if name in UNSIGNED_COLUMNS:
             faults[values < 0] = Reason.NEGATIVE
 

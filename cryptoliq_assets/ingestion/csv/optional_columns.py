@@ -53,7 +53,7 @@ def parse_optional_columns(text: Mapping[str, pa.Array], *, rows: int) -> Option
         else:
             parsed = parse_numbers([cells], rows=rows)
             values, faults = parsed.values[0], parsed.reasons[0] != Reason.NONE
-            faults |= (values < _LEAST.get(name, 0.0)) | PLAUSIBLE_BOUNDS[name].excludes(values)
+            faults |= (values < _LEAST.get(name, 0.0)) | PLAUSIBLE_BOUNDS[name].find_outside(values)
             columns[name] = pa.array(np.where(faults, np.nan, values), from_pandas=True)
             unread[name] = faults
     made = [columns.get(field.name, pa.nulls(rows, field.type)) for field in OPTIONAL_SCHEMA]

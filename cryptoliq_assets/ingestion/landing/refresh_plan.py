@@ -40,11 +40,11 @@ class RefreshPlan:
 
     @property
     def ranges(self) -> list[tuple[str, str]]:
-        return contiguous_ranges(self.months, most=self.months_per_run)
+        return contiguous_ranges(self.months, max_months=self.months_per_run)
 
     @property
     def raw_ranges(self) -> list[tuple[str, str]]:
-        return contiguous_ranges(self.raw_months, most=self.months_per_run)
+        return contiguous_ranges(self.raw_months, max_months=self.months_per_run)
 
     @property
     def fingerprint(self) -> str:

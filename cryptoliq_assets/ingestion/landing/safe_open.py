@@ -10,7 +10,7 @@ def read_file(path: Path, settings: Settings) -> bytes:
 
     Raises:
         FileNotFoundError: nothing is there.
-        UnreadError: "not_a_file", "too_large" or "unreadable"; the message does not repeat the path.
+        FileReadError: "not_a_file", "too_large" or "unreadable"; the message does not repeat the path.
     """
     return read_regular(path, int(settings.ingestion.max_file_mib * 2**20), limit=_limit(settings))
 

@@ -61,7 +61,7 @@ def partial_features(cleaned: pd.DataFrame, *, formula: str) -> pd.DataFrame:
         shown["24h"] = np.where(chosen & _NO_24H[lacking], np.nan, numbers["24h"])
         observed = make_row_values(coins, days, shown, filled=filled, formula=formula)
         rows = np.flatnonzero(chosen)
-        asked = WindowQuery.among(rows, observed.coins, observed.days)
+        asked = WindowQuery.from_history(rows, observed.coins, observed.days)
         found = compute_features(asked, today=observed.take(rows), past=observed.track_in(market), market=market)
         for name, values in found.items():
             made.setdefault(name, np.empty(len(days)))[rows] = values

@@ -49,7 +49,7 @@ def write_backtest(path: Path, evaluations: Iterable[Evaluation], rows: Training
     """Validate the out-of-fold forecasts, model by model, and write them whole or not at all; beside them, as
     BACKTEST_BY_COIN.path, what they are worth coin by coin.
 
-    Raises TableInvalid before anything is written when a forecast breaks the model, ValueError for a model said twice.
+    Raises InvalidTableError before anything is written when a forecast breaks the model, ValueError for a model said twice.
     """
     counts: dict[str, int] = {}
     tails, daily, of_coins, ranks = [], {}, [], []
@@ -85,7 +85,7 @@ def write_backtest(path: Path, evaluations: Iterable[Evaluation], rows: Training
 def read_backtest(path: Path, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """The stored backtest, text columns categorical.
 
-    Raises FileNotFoundError where nothing was trained yet, UnreadError for a file that does not hold what was written.
+    Raises FileNotFoundError where nothing was trained yet, FileReadError for a file that does not hold what was written.
     """
     return _read(BACKTEST, path, columns)
 

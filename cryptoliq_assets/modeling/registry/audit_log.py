@@ -77,7 +77,7 @@ class Ledger:
     def _read(self) -> tuple[list[dict[str, Any]], list[str]]:
         """The valid entries, and a sentence on each other line."""
         try:
-            text = read_stored(self.path, most=MAX_DOCUMENT_BYTES).decode("utf-8", "replace")
+            text = read_stored(self.path, max_bytes=MAX_DOCUMENT_BYTES).decode("utf-8", "replace")
         except FileNotFoundError:
             return [], []
         entries: list[dict[str, Any]] = []

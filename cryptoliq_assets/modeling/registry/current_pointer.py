@@ -83,7 +83,7 @@ def write_pointer(folder: Path, version: str) -> None:
 
 
 def _said_by(pointer: Location, ledger: Ledger) -> CurrentVersion:
-    said = read_stored(pointer, most=MAX_DOCUMENT_BYTES).decode("utf-8", "replace").strip()
+    said = read_stored(pointer, max_bytes=MAX_DOCUMENT_BYTES).decode("utf-8", "replace").strip()
     return _named(said, ledger, told=f"{POINTER_FILE} says {said[:100]!r}")
 
 

@@ -108,7 +108,7 @@ def verify_home(
 def read_last_verification(settings: Settings) -> dict[str, Any] | None:
     """What reports/verify.json says of the last one: made_at, deep, items checked, items damaged; None where there is none.
 
-    Raises UnreadError for a report that cannot be read.
+    Raises FileReadError for a report that cannot be read.
     """
     path = settings.reports_dir / VERIFY_REPORT
     try:

@@ -54,7 +54,7 @@ def read_daily_stats(settings: Settings, *, now: dt.datetime) -> dict[str, Daily
 
 def _read_day(path: Path, tally: DailyPredictionStats, *, ended: bool) -> DailyPredictionStats:
     mark = FileOffset(tally.head, tally.offset)
-    if not mark.holds(path):
+    if not mark.matches(path):
         # Another file of that name: what was counted was of the one before.
         mark, tally = FileOffset(), DailyPredictionStats(path.stem)
     for line, behind in read_new_lines(path, mark, ended=ended):
@@ -68,7 +68,7 @@ def _add_log(settings: Settings, days: dict[str, DailyPredictionStats]) -> None:
     files: dict[str, _LogFile] = {}
     for path in settings.logs_dir.glob("app.log*"):
         try:
-            found = next((file for file in before.values() if file.mark.holds(path)), None)
+            found = next((file for file in before.values() if file.mark.matches(path)), None)
             file = _read_log(path, deepcopy(found) if found else _LogFile())
         except FileNotFoundError:
             # Turned over between the look and the reading; the next look has it under its next name.

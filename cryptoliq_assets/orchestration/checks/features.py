@@ -34,7 +34,7 @@ def finite_values(store: TableStore, months: list[str]) -> Finding:
                 unread[month] = f"{name} is absent"
                 continue
             missing += facts[name].nulls
-            if np.isinf([facts[name].least or 0.0, facts[name].largest or 0.0]).any():
+            if np.isinf([facts[name].minimum or 0.0, facts[name].maximum or 0.0]).any():
                 infinite.setdefault(name, []).append(month)
     share = missing / (rows * len(FEATURE_NAMES)) if rows else 0.0
     found = {"rows": rows, "infinite": infinite, "missing_share": float(share), "unread": unread}

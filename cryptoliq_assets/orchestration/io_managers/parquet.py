@@ -32,7 +32,7 @@ class PanderaParquetIOManager(dg.ConfigurableIOManager):
     @classmethod
     def from_settings(cls, settings: Settings) -> "PanderaParquetIOManager":
         """Configured from settings; resource configuration shows in the UI, so no secret is among it."""
-        return cls(settings=settings.open_values())
+        return cls(settings=settings.public_values())
 
     def store(self) -> TableStore:
         return TableStore(Settings.model_validate(self.settings))

@@ -46,7 +46,7 @@ def test_a_request_with_the_stored_past_has_the_features_that_the_batch_stored(t
 
 def test_every_stored_row_at_once_is_met_to_the_last_bit(tables):
     cleaned, stored = tables
-    online = request_features(cleaned, StoredHistory.of(cleaned, formula=FORMULA))
+    online = request_features(cleaned, StoredHistory.from_rows(cleaned, formula=FORMULA))
     np.testing.assert_array_equal(online[NAMES].to_numpy(), stored[NAMES].to_numpy())
     assert len(online) > 2_500
     assert (online["basis"] == "history").mean() > 0.95
@@ -58,14 +58,14 @@ def test_rows_of_the_day_asked_for_and_later_are_not_seen(tables):
     request = cleaned[cleaned["date"] == day].head(5)
     changed = cleaned.copy()
     changed.loc[changed["date"] >= day, "24h_volume"] *= 1000.0
-    online = [request_features(request, StoredHistory.of(rows, formula=FORMULA)) for rows in (cleaned, changed)]
+    online = [request_features(request, StoredHistory.from_rows(rows, formula=FORMULA)) for rows in (cleaned, changed)]
     pd.testing.assert_frame_equal(online[0], online[1], check_exact=True)
 
 
 def test_two_days_of_one_coin_in_a_request_do_not_see_each_other():
     past = cleaned_rows([{"day": day} for day in range(1, 6)])
     asked = cleaned_rows([{"day": 7, "24h_volume": 5e6}, {"day": 8, "24h_volume": 9e6}])
-    history = StoredHistory.of(past, formula=FORMULA)
+    history = StoredHistory.from_rows(past, formula=FORMULA)
     both = request_features(asked, history)
     for place in (0, 1):
         alone = request_features(asked.iloc[[place]], history)
@@ -76,7 +76,7 @@ def test_two_days_of_one_coin_in_a_request_do_not_see_each_other():
 
 def test_the_last_stored_row_3_days_before_is_history_and_4_days_before_is_not():
     past = cleaned_rows([{"day": 5}])
-    history = StoredHistory.of(past, formula=FORMULA)
+    history = StoredHistory.from_rows(past, formula=FORMULA)
     asked = cleaned_rows([{"day": 8}, {"day": 9}])
     assert request_features(asked, history)["basis"].tolist() == ["history", "snapshot"]
 
@@ -84,7 +84,7 @@ def test_the_last_stored_row_3_days_before_is_history_and_4_days_before_is_not()
 def test_a_coin_that_nobody_knows_is_taken_as_it_is():
     past = cleaned_rows([{"day": day, "coin": "Ether"} for day in (4, 5)])
     asked = cleaned_rows([{"day": 6, "coin": "Newcoin"}])
-    online = request_features(asked, StoredHistory.of(past, formula=FORMULA))
+    online = request_features(asked, StoredHistory.from_rows(past, formula=FORMULA))
     alone = engineer_features(asked, history=False)
     own = [feature.name for feature in FEATURES if not feature.market_wide]
     np.testing.assert_array_equal(online[own].to_numpy(), alone[own].to_numpy())
@@ -103,5 +103,5 @@ def test_a_store_without_rows_serves_requests_by_themselves(tmp_path):
 
 def test_a_history_of_90_days_ends_89_days_before():
     past = cleaned_rows([{"day": day} for day in (1, 2, 90)])
-    online = request_features(cleaned_rows([{"day": 91}]), StoredHistory.of(past, formula=FORMULA))
+    online = request_features(cleaned_rows([{"day": 91}]), StoredHistory.from_rows(past, formula=FORMULA))
     assert online["days_seen_90d"].tolist() == [3.0]

@@ -334,7 +334,7 @@ def test_the_key_goes_out_in_the_header_of_the_plan_and_nowhere_else(tmp_path, s
     assert {headers[header] for headers in service.headers} == {KEY}
     assert all(headers["user-agent"].startswith("cryptoliq/") for headers in service.headers)
     assert said
-    shown = " ".join([*service.asked, str(caught.value), *said, caplog.text, str(settings.open_values())])
+    shown = " ".join([*service.asked, str(caught.value), *said, caplog.text, str(settings.public_values())])
     assert KEY not in shown
     assert not any(KEY in path.read_text() for path in tmp_path.rglob("*") if path.is_file())
 

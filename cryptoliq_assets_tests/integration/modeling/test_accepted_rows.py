@@ -33,8 +33,18 @@ TABLE = SplitConformalIntervals(0.9, {POOLED: 0.1, WITHOUT + POOLED: 0.2}, {POOL
 def number_or_edge(column: str) -> st.SearchStrategy[float]:
     """Numbers of every size that a cell can hold, those at and beyond the bounds among them."""
     bounds = PLAUSIBLE_BOUNDS[column]
-    edges = [0.0, bounds.least, bounds.most, bounds.most * 1.01, bounds.least / 2, 5e-324, 1e-300, 1e308, np.nan]
-    edges += [1.0, -100.0, -99.99999999999999, -bounds.most] if column not in UNSIGNED_COLUMNS else [1.0, -1.0]
+    edges = [
+        0.0,
+        bounds.minimum,
+        bounds.maximum,
+        bounds.maximum * 1.01,
+        bounds.minimum / 2,
+        5e-324,
+        1e-300,
+        1e308,
+        np.nan,
+    ]
+    edges += [1.0, -100.0, -99.99999999999999, -bounds.maximum] if column not in UNSIGNED_COLUMNS else [1.0, -1.0]
     sizes = st.floats(-18.5, 18.5).map(lambda power: 10.0**power)
     return st.sampled_from(edges) | sizes | st.floats(-99.0, 99.0)
 
@@ -48,7 +58,7 @@ def cells() -> st.SearchStrategy[dict[str, list[float]]]:
 
 def is_accepted(row: dict[str, float]) -> bool:
     return all(
-        np.isnan(value) or (PLAUSIBLE_BOUNDS[name].admits(value) and not (value < 0 and name in UNSIGNED_COLUMNS))
+        np.isnan(value) or (PLAUSIBLE_BOUNDS[name].contains(value) and not (value < 0 and name in UNSIGNED_COLUMNS))
         for name, value in row.items()
     )
 
@@ -128,7 +138,7 @@ def test_any_accepted_row_has_finite_numbers_from_its_cells_to_its_forecast(lear
                 assert not np.isinf(rows.view(view)).any()
                 assert np.isfinite(predict_rows(learners[0], rows, view=view)).all()
             assert np.isfinite(fit_spec(CANDIDATES["linear_regression"], rows).predict(rows.X[:, _own(rows)])).all()
-        history = StoredHistory.of(cleaned[cleaned["date"] < until].reset_index(drop=True), formula=formula)
+        history = StoredHistory.from_rows(cleaned[cleaned["date"] < until].reset_index(drop=True), formula=formula)
         asked = cleaned[cleaned["date"] == until]
         online = online_features(
             asked["coin"].astype(str).tolist(),

@@ -77,7 +77,7 @@ def test_channels_are_parted_by_spaces_and_commas_and_keep_the_commas_of_their_o
 
 def test_nothing_that_shows_a_channel_or_the_settings_shows_its_url():
     settings = make_settings(alerts__urls="slack://hushtokenA/hushtokenB/hushtokenC")
-    shown = f"{settings!r} {read_channels(settings)!r} {settings.open_values()}"
+    shown = f"{settings!r} {read_channels(settings)!r} {settings.public_values()}"
     assert "hush" not in shown
 
 

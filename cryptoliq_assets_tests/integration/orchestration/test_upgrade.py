@@ -36,7 +36,7 @@ def earlier(trained_home, tmp_path_factory) -> Settings:
     """A home whose months lack all that was added to the tables since."""
     settings = make_settings(home_dir=trained_home.copy_to(tmp_path_factory.mktemp("earlier") / "home"), cv__n_splits=2)
     for table, spec in TABLES.items():
-        write_as_earlier(TableStore(settings), table, without=spec.added)
+        write_as_earlier(TableStore(settings), table, without=spec.nullable_since_v1)
     return settings
 
 
@@ -46,7 +46,7 @@ def test_months_of_an_earlier_version_are_read_with_added_columns_that_are_empty
     rows = TableStore(earlier).read(table, [MONTH])
     assert rows.columns.tolist() == spec.columns
     assert len(rows) == len(now)
-    for name in spec.added:
+    for name in spec.nullable_since_v1:
         assert not rows[name].any() if rows[name].dtype == bool else rows[name].isna().all(), name
 
 

@@ -114,7 +114,7 @@ def test_a_stored_row_of_the_requests_date_and_later_ones_give_way(own, tables):
     day = pd.Timestamp("2025-07-20")
     asked = [asked_of(row, price=row["price"] * 2) for _, row in cleaned[cleaned["date"] == day].head(8).iterrows()]
     given_all = own.predict(asked, now=NOW)
-    before = StoredHistory.of(rows[rows["date"] < day], formula=own.snapshot.history.formula)
+    before = StoredHistory.from_rows(rows[rows["date"] < day], formula=own.snapshot.history.formula)
     vars(own.snapshot)["history"] = before
     assert own.predict(asked, now=NOW) == given_all
 
@@ -280,14 +280,14 @@ def test_a_home_without_tables_answers_from_the_snapshot(own):
 def test_while_something_new_is_read_the_old_answers_and_then_all_of_the_new(own, monkeypatch):
     first, second = own.snapshot.champion.model_version, promote_again(own.settings)
     entered, go_on = threading.Event(), threading.Event()
-    read = StoredHistory.of
+    read = StoredHistory.from_rows
 
     def slowly(rows, *, formula):
         entered.set()
         assert go_on.wait(30)
         return read(rows, formula=formula)
 
-    monkeypatch.setattr(StoredHistory, "of", slowly)
+    monkeypatch.setattr(StoredHistory, "from_rows", slowly)
     held, loading = own.snapshot, threading.Thread(target=own.refresh)
     loading.start()
     assert entered.wait(30)

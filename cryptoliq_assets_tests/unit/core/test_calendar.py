@@ -67,7 +67,7 @@ def test_no_month_before_the_first_or_after_the_last_is_affected() -> None:
 def test_ranges_cover_the_months_exactly_and_each_later_chunk_begins_with_the_month_before(
     months: set[str], most: int
 ) -> None:
-    ranges = contiguous_ranges(months, most=most)
+    ranges = contiguous_ranges(months, max_months=most)
     covered = [month for first, last in ranges for month in months_between(first, last)]
     assert set(covered) == months
     assert all(1 <= len(months_between(first, last)) <= most for first, last in ranges)
@@ -85,22 +85,22 @@ def test_ranges_cover_the_months_exactly_and_each_later_chunk_begins_with_the_mo
 
 def test_five_months_in_runs_of_two_overlap_by_one() -> None:
     months = months_between("2021-11", "2022-03")
-    assert contiguous_ranges(months, most=2) == [
+    assert contiguous_ranges(months, max_months=2) == [
         ("2021-11", "2021-12"),
         ("2021-12", "2022-01"),
         ("2022-01", "2022-02"),
         ("2022-02", "2022-03"),
     ]
-    assert contiguous_ranges(months, most=4) == [("2021-11", "2022-02"), ("2022-02", "2022-03")]
-    assert contiguous_ranges(months, most=5) == [("2021-11", "2022-03")]
+    assert contiguous_ranges(months, max_months=4) == [("2021-11", "2022-02"), ("2022-02", "2022-03")]
+    assert contiguous_ranges(months, max_months=5) == [("2021-11", "2022-03")]
 
 
 def test_months_with_a_gap_between_them_are_ranges_without_overlap() -> None:
-    assert contiguous_ranges(["2022-03", "2021-01", "2022-02"], most=24) == [
+    assert contiguous_ranges(["2022-03", "2021-01", "2022-02"], max_months=24) == [
         ("2021-01", "2021-01"),
         ("2022-02", "2022-03"),
     ]
-    assert contiguous_ranges([], most=24) == []
+    assert contiguous_ranges([], max_months=24) == []
 
 
 @pytest.mark.parametrize(("days", "months"), [(0, 0), (1, 1), (3, 1), (28, 1), (29, 2), (59, 2), (60, 3), (89, 3)])

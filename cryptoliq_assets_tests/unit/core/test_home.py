@@ -98,7 +98,7 @@ def test_a_url_that_dagster_could_not_use_is_refused_without_repeating_it(tmp_pa
 def test_a_url_with_its_driver_is_taken_and_shown_nowhere(tmp_path, url):
     settings = make_settings(home_dir=tmp_path, postgres_url=url)
     assert settings.postgres_url.get_secret_value() == url
-    assert url not in f"{settings!r} {settings.open_values()}"
+    assert url not in f"{settings!r} {settings.public_values()}"
 
 
 def test_an_empty_variable_is_none(tmp_path):

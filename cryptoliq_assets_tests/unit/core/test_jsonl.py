@@ -161,10 +161,10 @@ def test_day_files_are_named_by_the_utc_day_and_old_ones_removed(tmp_path):
     assert daily_path_factory(tmp_path)().stem in {today.isoformat(), str(dt.datetime.now(dt.UTC).date())}
     for name in ("2025-07-01", "2025-07-02", "2025-07-31", "notes"):
         (tmp_path / f"{name}.jsonl").write_text("{}\n")
-    removed = remove_old_days(tmp_path, keep_days=30, today=dt.date(2025, 8, 1))
+    removed = remove_old_days(tmp_path, max_age_days=30, today=dt.date(2025, 8, 1))
     assert [path.stem for path in removed] == ["2025-07-01"]
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["2025-07-02", "2025-07-31", "notes"]
-    assert remove_old_days(tmp_path / "absent", keep_days=1, today=today) == []
+    assert remove_old_days(tmp_path / "absent", max_age_days=1, today=today) == []
 
 
 def test_a_folder_named_like_a_day_stays_and_a_file_that_cannot_be_removed_stops_no_other(tmp_path, monkeypatch):
@@ -181,9 +181,9 @@ def test_a_folder_named_like_a_day_stays_and_a_file_that_cannot_be_removed_stops
     with monkeypatch.context() as patched:
         patched.setattr(Path, "unlink", refuses)
         with pytest.raises(PermissionError):
-            remove_old_days(tmp_path, keep_days=30, today=dt.date(2025, 8, 1))
+            remove_old_days(tmp_path, max_age_days=30, today=dt.date(2025, 8, 1))
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["2020-01-01", "2020-01-02"]
-    assert len(remove_old_days(tmp_path, keep_days=30, today=dt.date(2025, 8, 1))) == 1
+    assert len(remove_old_days(tmp_path, max_age_days=30, today=dt.date(2025, 8, 1))) == 1
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["2020-01-01"]
 
 

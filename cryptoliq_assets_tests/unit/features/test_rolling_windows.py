@@ -64,7 +64,7 @@ def bases(panel: pd.DataFrame) -> np.ndarray:
 
 
 def windows_among(rows: np.ndarray, coins: np.ndarray, days: np.ndarray, table: np.ndarray) -> Windows:
-    return calendar_windows(WindowQuery.among(rows, coins, days), table[rows], days=days, bases=table)
+    return calendar_windows(WindowQuery.from_history(rows, coins, days), table[rows], days=days, bases=table)
 
 
 def rolled(panel: pd.DataFrame, days: int, column: str):
@@ -199,7 +199,7 @@ def test_two_threads_give_the_bits_that_one_gives(panel):
 
 def test_a_mean_of_one_column_equals_the_kernels_mean(panel, computed):
     coins, days = arrays(panel)
-    asked, values = WindowQuery.among(np.arange(len(panel)), coins, days), bases(panel)[:, 1].copy()
+    asked, values = WindowQuery.from_history(np.arange(len(panel)), coins, days), bases(panel)[:, 1].copy()
     mean = calendar_mean(asked.days, asked.first, asked.last, values, days, values, 7)
     np.testing.assert_allclose(mean, computed["volume_log_mean_7d"], rtol=0, atol=1e-12)
 
@@ -233,7 +233,7 @@ def test_rows_asked_for_beside_each_other_have_the_bits_of_each_asked_for_as_the
 
 def test_lags_of_one_column_skip_absent_days():
     coins, days, values = np.array([0, 0, 0, 1]), np.array([1, 3, 4, 5]), np.array([10.0, 30.0, 40.0, 50.0])
-    asked = WindowQuery.among(np.array([2, 3]), coins, days)
+    asked = WindowQuery.from_history(np.array([2, 3]), coins, days)
     lags = calendar_lags(asked.days, asked.first, asked.last, days, values, np.array([1, 2, 3, 4]))
     np.testing.assert_array_equal(lags, [[30.0, NAN], [NAN, NAN], [10.0, NAN], [NAN, NAN]])
 
@@ -247,7 +247,7 @@ def test_a_change_of_the_registry_is_seen_by_kernels_compiled_before(tmp_path: P
         "import numpy as np; from cryptoliq_assets.features.history_index import WindowQuery; "
         "from cryptoliq_assets.features.rolling_windows import calendar_windows; "
         "n = np.arange(60); bases = np.column_stack([n] * 5).astype(float); "
-        "asked = WindowQuery.among(n[-1:], np.zeros(60, np.int64), n); "
+        "asked = WindowQuery.from_history(n[-1:], np.zeros(60, np.int64), n); "
         "made = calendar_windows(asked, bases[-1:], days=n, bases=bases); "
         "print(sorted((k, float(v[0])) for k, v in made.columns.items() if k.startswith('volume_log')))"
     )

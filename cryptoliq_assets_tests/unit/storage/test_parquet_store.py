@@ -97,9 +97,9 @@ def test_the_footer_of_a_month_tells_nulls_least_and_largest_of_each_column_of_f
     store.write("raw_snapshots", raw.assign(mkt_cap=np.where(raw["date"].dt.month == 3, np.nan, 5.0)), BOTH)
     march = raw[raw["date"].dt.month == 3]["price"]
     facts = [store.column_facts("raw_snapshots", month) for month in BOTH]
-    assert (facts[0]["price"].least, facts[0]["price"].largest) == (march.min(), march.max())
+    assert (facts[0]["price"].minimum, facts[0]["price"].maximum) == (march.min(), march.max())
     assert [found["mkt_cap"].nulls for found in facts] == [3, 0]
-    assert (facts[0]["mkt_cap"].least, facts[1]["mkt_cap"].largest) == (None, 5.0)
+    assert (facts[0]["mkt_cap"].minimum, facts[1]["mkt_cap"].maximum) == (None, 5.0)
     assert "coin" not in facts[0]
 
 
