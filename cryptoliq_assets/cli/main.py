@@ -16,7 +16,6 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from cryptoliq_assets.core import Settings, variable_name
-from cryptoliq_assets.labels import check_formula
 
 # Command → module and function. Loaded when called: `cryptoliq --help` must not import Dagster and the learners.
 _COMMANDS = {
@@ -68,6 +67,9 @@ def cli(ctx: click.Context, home: Path | None) -> None:
         ctx.obj = Settings(home_dir=home) if home else Settings()
     except ValidationError as error:
         raise click.UsageError(settings_problem(error)) from error
+    # Not at the top: `cryptoliq --help` must not import numpy.
+    from cryptoliq_assets.labels import check_formula
+
     try:
         check_formula(ctx.obj)
     except ValueError as error:

@@ -57,7 +57,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 # These have a test each, which looks at what they did.
-CHECKED = {("operations.md", "Who may read a home"), ("operations.md", "Backup and restore")}
+CHECKED = {("operations.md", "File permissions"), ("operations.md", "Backup and restore")}
 
 
 @pytest.mark.parametrize(("page", "section"), sorted(set(SECTIONS) - CHECKED))
@@ -72,7 +72,7 @@ def section(name: str) -> list[Block]:
 
 
 def test_the_blocks_of_who_may_read_a_home_give_the_rights_that_they_say(place):
-    alone, reads, drops = section("Who may read a home")
+    alone, reads, drops = section("File permissions")
     place.home.chmod(0o755)
     place.paste(alone)
     assert modes(place.home) <= {0o700, 0o600}
