@@ -299,9 +299,13 @@ def test_a_file_with_one_bad_row_is_accepted_but_exits_with_1_naming_line_column
     [
         ("coingecko_20250731.csv", b"", "the file is empty (0 bytes)"),
         ("coingecko_20250731.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "the file is a PNG image, not CSV"),
-        ("coingecko_20250731.csv", "coin,symbol\nBitcoin,BTC\n".encode("utf-16"), "the mark of UTF-16"),
+        ("coingecko_20250731.csv", "coin,symbol\nBitcoin,BTC\n".encode("utf-16"), "the byte order mark of UTF-16"),
         ("coingecko_20250731.csv", b"coin,symbol,price\nBitcoin,BTC,1\n", "missing columns: 1h, 24h, 7d, 24h_volume"),
-        ("today.csv", (HEADER + "\n" + GOOD[0] + "\n").encode(), "the name 'today.csv' is not coingecko_YYYYMMDD.csv"),
+        (
+            "today.csv",
+            (HEADER + "\n" + GOOD[0] + "\n").encode(),
+            "the file name 'today.csv' does not match coingecko_YYYYMMDD.csv",
+        ),
     ],
 )
 def test_a_file_that_is_no_snapshot_is_refused_with_the_reason(run, tmp_path, name, content, said):
@@ -496,7 +500,7 @@ def test_a_refused_file_costs_ingest_exit_1(run, tmp_path):
     (tmp_path / "data" / "raw" / "coingecko_20250730.csv").mkdir()
     told = run("ingest", home=tmp_path)
     assert told.code == 1
-    assert "refused prices.csv: the name 'prices.csv' is not coingecko_YYYYMMDD.csv" in told.said
+    assert "refused prices.csv: the file name 'prices.csv' does not match coingecko_YYYYMMDD.csv" in told.said
     assert "refused coingecko_20250730.csv: a folder, not a regular file" in told.said
     assert len(TableStore(make_settings(home_dir=tmp_path)).read("raw_snapshots")) == 2
 

@@ -1,6 +1,6 @@
-"""From the bytes of a CSV file to validated rows: file type, header, records, numbers, cell errors, row rules.
+"""From the bytes of a CSV file to validated rows: file type, header, records, numbers, systematic errors, row rules.
 
-Units and derived columns belong in `ingestion.parsing`.
+Units and derived columns belong in `ingestion.parsing`, comparisons between columns or days in `ingestion.quality`.
 """
 
 import lazy_loader

@@ -4,11 +4,12 @@ from .cell_errors import (
     exclude_systematic_rows as exclude_systematic_rows,
     find_cell_errors as find_cell_errors,
 )
-from .cells import (
-    Cells as Cells,
+from .cells import Cells as Cells, read_cells as read_cells, read_text as read_text
+from .dates import (
+    describe_name_error as describe_name_error,
     find_latest_timestamp as find_latest_timestamp,
-    read_cells as read_cells,
-    read_text as read_text,
+    parse_file_date as parse_file_date,
+    parse_iso_date as parse_iso_date,
 )
 from .header import (
     MAX_LISTED_ROWS as MAX_LISTED_ROWS,
@@ -16,10 +17,7 @@ from .header import (
     FileRejectedError as FileRejectedError,
     check_duplicate_columns as check_duplicate_columns,
     check_required_columns as check_required_columns,
-    describe_name_error as describe_name_error,
     open_document as open_document,
-    parse_file_date as parse_file_date,
-    parse_iso_date as parse_iso_date,
 )
 from .optional_columns import OPTIONAL_SCHEMA as OPTIONAL_SCHEMA, parse_optional_columns as parse_optional_columns
 from .records import (

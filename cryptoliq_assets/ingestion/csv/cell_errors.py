@@ -1,7 +1,7 @@
-"""Recognise errors that many cells of a column have in common: a sign or a format that is not a plain number's.
+"""Systematic errors: a sign or format that many cells of a column have in common and that is not a plain number's.
 
-Such an error is one fault of the source, not one of each row. It is reported once per column and kind. If it strikes
-rows because of their value (only the losers have a Unicode minus), the remaining rows are a biased sample of the market.
+Such an error is one error of the source, so it is reported once per column and kind. If it affects rows because of their
+value (only falling coins have a Unicode minus), the remaining rows are a biased sample of the market. Formats belong in `number_formats`.
 """
 
 import re
@@ -16,11 +16,11 @@ import pyarrow as pa
 from cryptoliq_assets.ingestion.csv.cells import read_text
 from cryptoliq_assets.ingestion.csv.header import Document, FileRejectedError
 from cryptoliq_assets.ingestion.csv.number_formats import (
-    BY_VALUE,
     EXPECTED,
     PLACEHOLDER,
     THOUSANDS,
-    read_formatted,
+    VALUE_DEPENDENT_KINDS,
+    parse_formatted_number,
     uses_decimal_comma,
 )
 from cryptoliq_assets.ingestion.csv.records import find_record_bounds
@@ -28,29 +28,36 @@ from cryptoliq_assets.ingestion.csv.rejections import Reason, RejectedRow, quote
 from cryptoliq_assets.ingestion.csv.row_validation import ValidatedRows
 from cryptoliq_assets.schemas import CHANGE_COLUMNS
 
-# From so many cells on an error is systematic: one that only certain values can have, another one, dates of one form.
+# Minimum number of cells from which an error is systematic: for a kind that only certain values can have, for any other kind,
+# and for dates of one format.
 _MIN_BY_VALUE, _MIN_CELLS, _MIN_DATES = 2, 3, 10
-# So many cells tell whether an error that any value can have strikes certain values.
+# Minimum number of cells that show whether an error that any value can have affects certain values.
 _MIN_COMPARED = 5
-# An error selects by value if its cells lie above (or below) the others this often; by chance it is 0.5.
-_SELECTIVE = 0.9
-# Columns of changes have values of both signs. If so many cells, and this share of them, are no numbers and all of at least so
-# many others have one sign, the error strikes the other sign.
+# An error selects by value if its cells are above (or below) the others this often; by chance it is 0.5.
+_SELECTIVE_FRACTION = 0.9
+# Columns of changes have values of both signs. If at least _MIN_AFFECTED cells, and this fraction of the column, are no numbers,
+# and at least _MIN_ONE_SIGN others all have one sign, the error affects the other sign.
 _SIGNED = {*CHANGE_COLUMNS, "price_change_24h"}
-_MIN_STRUCK, _MIN_STRUCK_SHARE, _MIN_ONE_SIGN = 5, 0.1, 20
-# Cells of a column that are looked at.
-_MOST_CELLS = 50_000
+_MIN_AFFECTED, _MIN_AFFECTED_FRACTION, _MIN_ONE_SIGN = 5, 0.1, 20
+# Maximum number of cells of a column that are examined.
+_MAX_CELLS = 50_000
 # A number below 1e18 has at most five commas.
-_MOST_SPLITS = 6
-# Thousands separators that are commas, in a row without quotes: the number falls into two fields.
+_MAX_SPLITS = 6
+# Commas as thousands separators, in a row without quotes, split a number into several fields.
 _HEAD, _TAIL = re.compile(r"\s*[+-]?[1-9]\d{0,2}"), re.compile(r"\d{3}(?:\.\d*)?\s*")
 
 
 @dataclass(frozen=True)
 class CellError:
-    """An error that cells of one column have in common.
+    """An error that several cells of one column have in common.
 
-    `lines` are those of the cells, `sample` is the first. `selective` says that it strikes cells because of their value.
+    Attributes:
+        column: The column.
+        kind: Kind of the error, see `number_formats`.
+        lines: Line numbers of the cells.
+        sample: Text of the first cell.
+        expected: The expected format.
+        selective: Whether it affects cells because of their value.
     """
 
     column: str
@@ -62,17 +69,17 @@ class CellError:
 
     @property
     def issue(self) -> str:
-        """One sentence for a person."""
-        count = f"{len(self.lines)} cells" + (" or more" if len(self.lines) >= _MOST_CELLS else "")
+        """One sentence for a report."""
+        count = f"{len(self.lines)} cells" + (" or more" if len(self.lines) >= _MAX_CELLS else "")
         by_value = "; they differ from the other cells in value" if self.selective else ""
         return (
-            f"{self.column}: systematic error in {count}: {self.kind}{by_value}; such as line {self.lines[0]}: "
+            f"{self.column}: systematic error in {count}: {self.kind}{by_value}; for example line {self.lines[0]}: "
             f"{self.column} is {quote_cell(self.sample)}; expected {self.expected}"
         )
 
     @property
     def record(self) -> dict[str, Any]:
-        """The same for a report."""
+        """The error as a JSON object of a report."""
         return {
             "column": self.column,
             "kind": self.kind,
@@ -83,32 +90,48 @@ class CellError:
         }
 
 
-def find_cell_errors(validated: ValidatedRows, document: Document, refused: Sequence[RejectedRow]) -> list[CellError]:
-    """Return the systematic errors of a file, by column; `refused` are all of its rejected rows."""
+def find_cell_errors(validated: ValidatedRows, document: Document, rejected: Sequence[RejectedRow]) -> list[CellError]:
+    """Find the systematic errors of a file, by column.
+
+    Args:
+        validated: The validated rows of the document.
+        document: The document that they were read from.
+        rejected: The rejected rows.
+    """
     numbers = validated.cells.numbers
-    wrong = {
-        name: np.flatnonzero(numbers.reasons[place] == Reason.NOT_A_NUMBER)[:_MOST_CELLS]
+    invalid = {
+        name: np.flatnonzero(numbers.reasons[place] == Reason.NOT_A_NUMBER)[:_MAX_CELLS]
         for place, name in enumerate(validated.cells.number_names)
     }
-    wrong = {name: rows for name, rows in wrong.items() if len(rows) >= _MIN_BY_VALUE}
-    errors = _find_split_numbers(validated, document, refused) + _find_date_forms(refused)
-    if not wrong:
+    invalid = {name: rows for name, rows in invalid.items() if len(rows) >= _MIN_BY_VALUE}
+    errors = _find_split_numbers(validated, document, rejected) + _find_date_formats(rejected)
+    if not invalid:
         return errors
-    text, _ = read_text(document, [*wrong])
+    text, _ = read_text(document, [*invalid])
     lines = find_record_bounds(bytes(document.body)).lines[validated.cells.layout.positions] + document.header_lines
-    for name, rows in wrong.items():
+    for name, rows in invalid.items():
         cells = text[name].take(pa.array(rows)).to_pylist()
         others = _valid_values(validated, name)
-        found = _find_formats(name, cells, lines[rows].tolist(), others=others)
-        if not any(error.selective for error in found) and name in _SIGNED and _strikes_a_sign(len(cells), others):
-            # Whatever the cells hold.
-            found = [CellError(name, _OF_ONE_SIGN, tuple(lines[rows].tolist()), cells[0], "a plain number", True)]
-        errors += found
+        column_errors = _find_formats(name, cells, lines[rows].tolist(), others=others)
+        if (
+            not any(error.selective for error in column_errors)
+            and name in _SIGNED
+            and _affects_one_sign(len(cells), others)
+        ):
+            # Regardless of what the cells contain.
+            column_errors = [
+                CellError(name, _OF_ONE_SIGN, tuple(lines[rows].tolist()), cells[0], "a plain number", True)
+            ]
+        errors += column_errors
     return errors
 
 
 def check_cell_errors(errors: Sequence[CellError]) -> None:
-    """Raise FileRejectedError ("systematic_errors") if an error selects rows by their value."""
+    """Check that no error selects rows by their value.
+
+    Raises:
+        FileRejectedError: With code "systematic_errors".
+    """
     selective = [error.issue for error in errors if error.selective]
     if selective:
         raise FileRejectedError(
@@ -118,62 +141,62 @@ def check_cell_errors(errors: Sequence[CellError]) -> None:
         )
 
 
-def exclude_systematic_rows(refused: Iterable[RejectedRow], errors: Sequence[CellError]) -> list[RejectedRow]:
+def exclude_systematic_rows(rejected: Iterable[RejectedRow], errors: Sequence[CellError]) -> list[RejectedRow]:
     """Return the rejected rows that no systematic error explains."""
     explained = {(error.column, line) for error in errors for line in error.lines}
     split = {line for error in errors if error.kind == _SPLIT for line in error.lines}
     return [
         row
-        for row in refused
+        for row in rejected
         if (row.column, row.line) not in explained and not (row.column is None and row.line in split)
     ]
 
 
 def _find_formats(name: str, cells: Sequence[str], lines: Sequence[int], *, others: np.ndarray) -> list[CellError]:
-    """Return the errors among the cells of a column that are no numbers; `others` are the values of those that are."""
+    """Return the errors of the cells of a column that are no numbers; `others` are the values of the valid cells."""
     decimal_comma = uses_decimal_comma(cells)
     by_kind: dict[str, list[int]] = defaultdict(list)
     values = np.full(len(cells), np.nan)
     for place, cell in enumerate(cells):
-        found = read_formatted(cell, decimal_comma=decimal_comma)
-        if found is not None:
-            values[place] = found.value
-            for kind in found.kinds:
+        number = parse_formatted_number(cell, decimal_comma=decimal_comma)
+        if number is not None:
+            values[place] = number.value
+            for kind in number.kinds:
                 by_kind[kind].append(place)
     errors = []
     for kind, places in sorted(by_kind.items()):
-        if len(places) < (_MIN_BY_VALUE if kind in BY_VALUE else _MIN_CELLS):
+        if len(places) < (_MIN_BY_VALUE if kind in VALUE_DEPENDENT_KINDS else _MIN_CELLS):
             continue
-        selective = kind != PLACEHOLDER and _selects(kind, values[places], others)
-        # A few formatted cells among many of the same size are a slip.
+        selective = kind != PLACEHOLDER and _selects_by_value(kind, values[places], others)
+        # A few formatted cells among many values of the same size are an isolated mistake.
         if not selective and len(places) < _MIN_CELLS:
             continue
-        where = tuple(lines[place] for place in places)
-        errors.append(CellError(name, kind, where, cells[places[0]], EXPECTED[kind], selective))
+        cell_lines = tuple(lines[place] for place in places)
+        errors.append(CellError(name, kind, cell_lines, cells[places[0]], EXPECTED[kind], selective))
     return errors
 
 
-def _selects(kind: str, values: np.ndarray, others: np.ndarray) -> bool:
-    """Return whether an error strikes cells because of their value: they lie above or below nearly all others."""
-    least = _MIN_BY_VALUE if kind in BY_VALUE else _MIN_COMPARED
-    if len(values) < least or len(others) < _MIN_BY_VALUE:
+def _selects_by_value(kind: str, values: np.ndarray, others: np.ndarray) -> bool:
+    """Return whether an error affects cells because of their value: they are above or below nearly all others."""
+    min_cells = _MIN_BY_VALUE if kind in VALUE_DEPENDENT_KINDS else _MIN_COMPARED
+    if len(values) < min_cells or len(others) < _MIN_BY_VALUE:
         return False
     ordered = np.sort(others)
     below = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
     above = below.mean() / (2 * len(others))
-    return bool(above >= _SELECTIVE or above <= 1 - _SELECTIVE)
+    return bool(above >= _SELECTIVE_FRACTION or above <= 1 - _SELECTIVE_FRACTION)
 
 
-def _strikes_a_sign(struck: int, others: np.ndarray) -> bool:
-    """Return whether the cells of a column that are no numbers are all that one sign has."""
+def _affects_one_sign(affected: int, others: np.ndarray) -> bool:
+    """Return whether the cells that are no numbers seem to be all the cells of one sign."""
     moved = others[others != 0]
-    if struck < max(_MIN_STRUCK, _MIN_STRUCK_SHARE * (struck + len(others))) or len(moved) < _MIN_ONE_SIGN:
+    if affected < max(_MIN_AFFECTED, _MIN_AFFECTED_FRACTION * (affected + len(others))) or len(moved) < _MIN_ONE_SIGN:
         return False
     return bool((moved > 0).all() or (moved < 0).all())
 
 
 def _valid_values(validated: ValidatedRows, name: str) -> np.ndarray:
-    """Return the values of a column in the rows that are accepted."""
+    """Return the values of a column in the accepted rows."""
     values = validated.number_column(name)
     return np.array([]) if values is None else values[(validated.rejections.reasons == Reason.NONE) & ~np.isnan(values)]
 
@@ -183,31 +206,31 @@ _SPLIT = f"{THOUSANDS} that are commas, without quotes"
 
 
 def _find_split_numbers(
-    validated: ValidatedRows, document: Document, refused: Sequence[RejectedRow]
+    validated: ValidatedRows, document: Document, rejected: Sequence[RejectedRow]
 ) -> list[CellError]:
     """Return errors of rows that have too many fields because commas separate thousands."""
     columns = document.columns
     numeric = {columns.index(name): name for name in validated.cells.number_names}
-    found: dict[str, list[tuple[int, str, float]]] = defaultdict(list)
-    for row in refused[:_MOST_CELLS]:
+    by_column: dict[str, list[tuple[int, str, float]]] = defaultdict(list)
+    for row in rejected[:_MAX_CELLS]:
         if row.reason != Reason.WRONG_FIELD_COUNT.code or '"' in row.text:
             continue
-        # Commas within numbers make a few fields more. Joining takes the square of their number.
-        if row.text.count(",") > _MOST_SPLITS * len(columns):
+        # Commas within numbers add a few fields. Joining is quadratic in their number.
+        if row.text.count(",") > _MAX_SPLITS * len(columns):
             continue
         for place, joined in _join_thousands(row.text.split(","), numeric, fields_expected=len(columns)):
-            found[numeric[place]].append((row.line, joined, float(joined.replace(",", ""))))
+            by_column[numeric[place]].append((row.line, joined, float(joined.replace(",", ""))))
     errors = []
-    for name, cells in found.items():
+    for name, cells in by_column.items():
         lines, texts, values = zip(*cells, strict=True)
         if len(cells) >= _MIN_BY_VALUE:
-            selective = _selects(THOUSANDS, np.array(values), _valid_values(validated, name))
+            selective = _selects_by_value(THOUSANDS, np.array(values), _valid_values(validated, name))
             errors.append(CellError(name, _SPLIT, lines, texts[0], EXPECTED[THOUSANDS], selective))
     return errors
 
 
 def _join_thousands(fields: list[str], numeric: dict[int, str], *, fields_expected: int) -> list[tuple[int, str]]:
-    """Return the numbers, by column, that make a row of too many fields one of the right number; [] if they do not."""
+    """Return, by column, the joined numbers that give a row the expected number of fields; [] if they do not."""
     joined: list[tuple[int, str]] = []
     place = 0
     while place < len(fields):
@@ -227,14 +250,14 @@ def _join_thousands(fields: list[str], numeric: dict[int, str], *, fields_expect
     return joined if surplus == fields_expected else []
 
 
-def _find_date_forms(refused: Sequence[RejectedRow]) -> list[CellError]:
-    """Return forms of dates, other than the contract's, that many rows share."""
-    by_form: dict[str, list[RejectedRow]] = defaultdict(list)
-    for row in refused[:_MOST_CELLS]:
+def _find_date_formats(rejected: Sequence[RejectedRow]) -> list[CellError]:
+    """Return date formats other than the contract's that many rows share."""
+    by_format: dict[str, list[RejectedRow]] = defaultdict(list)
+    for row in rejected[:_MAX_CELLS]:
         if row.reason == Reason.BAD_DATE.code and row.value and row.value[0].isdigit():
-            by_form[re.sub(r"\d+", "9", row.value)].append(row)
+            by_format[re.sub(r"\d+", "9", row.value)].append(row)
     return [
         CellError("date", "another form of date", tuple(row.line for row in rows), str(rows[0].value), "YYYY-MM-DD")
-        for rows in by_form.values()
+        for rows in by_format.values()
         if len(rows) >= _MIN_DATES
     ]

@@ -1,24 +1,29 @@
-"""Recognise files that are no CSV although their name says so, by their first bytes.
+"""Detection of files that are not CSV despite their name, by their first bytes.
 
-Add a format here when sources deliver it under a .csv name. Faults of real CSV files belong in `contract.py`.
+Add a format here when sources deliver it under a .csv name. Errors of actual CSV files belong in `header`.
 """
 
 import re
 from dataclasses import dataclass
 
 # Text formats are recognised within this many bytes.
-_BEGINNING = 4096
-# The directory of a zip archive fits into this many bytes, or its first entries tell.
-_DIRECTORY = 2**16
+_HEAD_BYTES = 4096
+# The directory of a zip archive fits into this many bytes; otherwise its first entries are sufficient.
+_ZIP_DIRECTORY_BYTES = 2**16
 _UNPACK = "unpack it and send the CSV file inside"
 _EXPORT = "export the table as CSV (UTF-8, commas) and send that"
-_RESPONSE = "the download saved an answer of the server instead of the data: open it, fix the cause and download again"
+_RESPONSE = "the download saved a response of the server instead of the data: open it, fix the cause and download again"
 _CONVERT = "convert its records to rows of the contract and send them as CSV"
 
 
 @dataclass(frozen=True)
 class FileType:
-    """A format that is not CSV: its name with an article, and what the sender should do."""
+    """A format that is not CSV.
+
+    Attributes:
+        name: Name of the format, with an article.
+        remedy: What the sender should do.
+    """
 
     name: str
     remedy: str
@@ -55,7 +60,7 @@ _SIGNATURES = (
     (b"GIF8", FileType("a GIF image", _EXPORT)),
     (b"version https://git-lfs", FileType("a Git LFS pointer", "fetch the file itself with `git lfs pull`")),
 )
-# What a zip archive of each of these contains.
+# Names that occur in a zip archive of each of these formats.
 _INSIDE_ZIP = (
     (b"xl/workbook", FileType("an Excel workbook (xlsx)", _EXPORT)),
     (b"opendocument.spreadsheet", FileType("an OpenDocument spreadsheet (ods)", _EXPORT)),
@@ -64,9 +69,9 @@ _INSIDE_ZIP = (
     (b".npy", FileType("NumPy arrays (npz)", _EXPORT)),
 )
 _ZIP = FileType("a zip archive", _UNPACK)
-# Some signatures are letters, with which a header could begin too; binary files have control characters soon after.
+# Some signatures consist of letters, which a header could begin with too; binary files contain control characters soon after.
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
-# No text begins with this byte; a pickle does, and then gives its protocol.
+# No text begins with this byte; a pickle does, followed by its protocol version.
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 _PICKLED = FileType("a Python pickle", _EXPORT)
 _HTML_TAG = re.compile(
@@ -75,28 +80,41 @@ _HTML_TAG = re.compile(
     re.I,
 )
 _COMMENT = re.compile(rb"\s*<!--.*?-->", re.S)
-# Comments before the first tag are looked through up to this size.
-_MOST_COMMENTS = 2**20
+# Comments before the first tag are skipped up to this size.
+_MAX_COMMENT_BYTES = 2**20
 _MARKUP = re.compile(rb"<(?:[?]xml|!doctype|!--|[a-z][\w:.-]*[\s/>](?!,))", re.I)
-# Single quotes: what Python prints of a dictionary or a list.
+# Single quotes: how Python prints a dictionary or a list.
 _JSON_BEGINS = re.compile(rb"""\{\s*["'}]|\[\s*(?:[\[{"'\]\d-]|true\b|false\b|null\b)""")
 
 
 def detect_type(content: bytes) -> FileType | None:
-    """Return the format of a file that is evidently not CSV, else None."""
-    beginning = content[:_BEGINNING]
+    """Detect the format of a file that is evidently not CSV.
+
+    Args:
+        content: The bytes of the file.
+
+    Returns:
+        The format, or None if the file may be CSV.
+
+    Example:
+        >>> detect_type(b"%PDF-1.7\\n\\x00").name
+        'a PDF document'
+        >>> detect_type(b"coin,price\\n") is None
+        True
+    """
+    head = content[:_HEAD_BYTES]
     if content.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")):
         # The names of all entries are at the end.
-        ending = content[-_DIRECTORY:]
-        return next((found for mark, found in _INSIDE_ZIP if mark in beginning or mark in ending), _ZIP)
-    for signature, found in _SIGNATURES:
-        if content.startswith(signature) and (not signature.isalnum() or _CONTROL.search(beginning)):
-            return found
+        tail = content[-_ZIP_DIRECTORY_BYTES:]
+        return next((file_type for mark, file_type in _INSIDE_ZIP if mark in head or mark in tail), _ZIP)
+    for signature, file_type in _SIGNATURES:
+        if content.startswith(signature) and (not signature.isalnum() or _CONTROL.search(head)):
+            return file_type
     if content[257:262] == b"ustar":
         return _TAR
     if _PICKLE.match(content):
         return _PICKLED
-    text = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith(b"<!--"):
         text = _skip_comments(content)
     if _JSON_BEGINS.match(text):
@@ -108,8 +126,8 @@ def detect_type(content: bytes) -> FileType | None:
 
 
 def _skip_comments(content: bytes) -> bytes:
-    """Return the beginning of a text behind the comments of a markup language."""
-    text, end = content[:_MOST_COMMENTS].removeprefix(b"\xef\xbb\xbf"), 0
-    while found := _COMMENT.match(text, end):
-        end = found.end()
+    """Return the text after the leading comments of a markup language."""
+    text, end = content[:_MAX_COMMENT_BYTES].removeprefix(b"\xef\xbb\xbf"), 0
+    while comment := _COMMENT.match(text, end):
+        end = comment.end()
     return text[end:].lstrip()

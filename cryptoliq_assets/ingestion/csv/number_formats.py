@@ -1,6 +1,7 @@
-"""Read cells that people or spreadsheets format as numbers but a plain number is not: signs, separators, units.
+"""Formatted numbers of people and spreadsheets, which are not plain numbers: signs, separators, units.
 
-The value read here tells whom an error strikes. It never enters a table: what `1.234` means is for the source to say.
+The value parsed here shows which cells an error affects. It never enters a table: only the source knows what `1.234` means.
+Add a format here with its expected text; deciding whether an error is systematic belongs in `cell_errors`.
 """
 
 import re
@@ -50,7 +51,7 @@ APART, ARROW, BOUND, QUOTE, ZEROS, SIGNS = (
     "zeros counted in subscript",
     "digits or signs that are not ASCII",
 )
-# What was expected instead, by kind of error.
+# The expected format, by kind of error.
 EXPECTED = {
     MINUS: "the sign - (U+002D) before negative numbers",
     TRAILING_MINUS: "the sign - (U+002D) before negative numbers",
@@ -68,32 +69,58 @@ EXPECTED = {
     SCALED: "the number written out",
     PLACEHOLDER: "an empty cell where there is no value",
 }
-# Errors that only cells of certain values can have.
-BY_VALUE = {MINUS, TRAILING_MINUS, PARENTHESES, APART, ARROW, BOUND, ZEROS, THOUSANDS, SCALED}
+# Kinds of error that only certain values can have, such as negative or large ones.
+VALUE_DEPENDENT_KINDS = {MINUS, TRAILING_MINUS, PARENTHESES, APART, ARROW, BOUND, ZEROS, THOUSANDS, SCALED}
 
 
 @dataclass(frozen=True)
 class FormattedNumber:
-    """What keeps a cell from being a plain number, and the number it means; NaN for none."""
+    """A number that is not plain.
+
+    Attributes:
+        kinds: What prevents the cell from being a plain number.
+        value: The number that it probably means; NaN for a placeholder.
+    """
 
     kinds: frozenset[str]
     value: float
 
 
 def uses_decimal_comma(cells: Sequence[str]) -> bool:
-    """Return whether the commas in the cells of a column separate decimals rather than thousands."""
+    """Return whether the commas in the cells of a column are decimal commas rather than thousands separators.
+
+    Example:
+        >>> uses_decimal_comma(["1,5", "12,25"]), uses_decimal_comma(["1,500", "12,250"])
+        (True, False)
+    """
     commas = [cell for cell in cells if "," in cell]
-    bare = [re.sub(r"[^\d.,]", "", cell) for cell in commas]
-    return any(_DECIMAL_COMMA.fullmatch(cell) and not _COMMA_GROUPED.fullmatch(cell) for cell in bare) or any(
-        _DOT_GROUPED.fullmatch(cell) for cell in bare
+    digits = [re.sub(r"[^\d.,]", "", cell) for cell in commas]
+    return any(_DECIMAL_COMMA.fullmatch(cell) and not _COMMA_GROUPED.fullmatch(cell) for cell in digits) or any(
+        _DOT_GROUPED.fullmatch(cell) for cell in digits
     )
 
 
-def read_formatted(cell: str, *, decimal_comma: bool = False) -> FormattedNumber | None:
-    """Return what a trimmed cell means that is not a plain number, or None if it is no formatted number either."""
+def parse_formatted_number(cell: str, *, decimal_comma: bool = False) -> FormattedNumber | None:
+    """Parse a formatted number.
+
+    Args:
+        cell: Trimmed cell that is not a plain number.
+        decimal_comma: Whether commas in its column are decimal commas.
+
+    Returns:
+        The number and the kinds of its errors, or None if the cell is no formatted number either.
+
+    Example:
+        >>> parsed = parse_formatted_number("(1.5%)")
+        >>> parsed.value, sorted(parsed.kinds)
+        (-1.5, ['a percent sign', 'negative numbers in parentheses'])
+        >>> parse_formatted_number("Bitcoin") is None
+        True
+    """
     if _PLACEHOLDER.fullmatch(cell):
         return FormattedNumber(frozenset({PLACEHOLDER}), float("nan"))
-    kinds, text, sign = set(), cell, 1.0
+    kinds: set[str] = set()
+    text, sign = cell, 1.0
     if text.startswith("(") and text.endswith(")"):
         kinds.add(PARENTHESES)
         text, sign = text[1:-1].strip(), -1.0
@@ -101,12 +128,12 @@ def read_formatted(cell: str, *, decimal_comma: bool = False) -> FormattedNumber
     if translated != text:
         kinds.add(MINUS)
         text = translated
-    for pattern, kind, kept in ((_PERCENT, PERCENT, ""), (_MONEY, CURRENCY, r"\1")):
-        stripped = pattern.sub(kept, text).strip()
+    for pattern, kind, replacement in ((_PERCENT, PERCENT, ""), (_MONEY, CURRENCY, r"\1")):
+        stripped = pattern.sub(replacement, text).strip()
         if stripped != text:
             kinds.add(kind)
             text = stripped
-    text, negated = _plain_signs(text, kinds)
+    text, negated = _normalize_signs(text, kinds)
     sign = -sign if negated else sign
     if re.fullmatch(r"[^+-].*\d-", text):
         kinds.add(TRAILING_MINUS)
@@ -115,46 +142,46 @@ def read_formatted(cell: str, *, decimal_comma: bool = False) -> FormattedNumber
     if unit:
         kinds.add(SCALED)
         text, factor = text[: unit.start()], _SCALES[unit[1][0].lower()]
-    number = _ungroup(text, kinds, decimal_comma=decimal_comma)
+    number = _remove_separators(text, kinds, decimal_comma=decimal_comma)
     return FormattedNumber(frozenset(kinds), sign * factor * float(number)) if number and kinds else None
 
 
-def _plain_signs(text: str, kinds: set[str]) -> tuple[str, bool]:
-    """Return a number with the sign and the digits of ASCII, and whether an arrow makes it negative; adds to `kinds`."""
+def _normalize_signs(text: str, kinds: set[str]) -> tuple[str, bool]:
+    """Return a number with ASCII signs and digits, and whether an arrow makes it negative; adds to `kinds`."""
     negated = False
     for pattern, kind in ((_ARROWS, ARROW), (_BOUND, BOUND)):
-        found = pattern.search(text)
-        if found and found.group():
+        match = pattern.search(text)
+        if match and match.group():
             kinds.add(kind)
             text = pattern.sub("", text).strip()
-            negated = kind == ARROW and not any(found.groups())
+            negated = kind == ARROW and not any(match.groups())
     counted = _COUNTED_ZEROS.fullmatch(text)
     if counted:
         kinds.add(ZEROS)
         zeros = int(counted[1].translate(_SUBSCRIPTS))
         return f"{counted[2]}e-{zeros + len(counted[2])}", negated
-    ascii_text = text if text.isascii() else "".join(_ascii_sign(sign) for sign in text)
+    ascii_text = text if text.isascii() else "".join(_to_ascii(character) for character in text)
     if ascii_text != text:
         kinds.add(SIGNS)
-    bare = re.sub(r"^([+-])\s+(?=[\d.])", r"\1", ascii_text)
-    if bare != ascii_text:
+    joined = re.sub(r"^([+-])\s+(?=[\d.])", r"\1", ascii_text)
+    if joined != ascii_text:
         kinds.add(APART)
-    quoted = re.sub(r"^['`\u2018\u2019](?=[+-]?[\d.])", "", bare)
-    if quoted != bare:
+    unquoted = re.sub(r"^['`\u2018\u2019](?=[+-]?[\d.])", "", joined)
+    if unquoted != joined:
         kinds.add(QUOTE)
-    return quoted, negated
+    return unquoted, negated
 
 
-def _ascii_sign(sign: str) -> str:
-    """Return the digit or sign of ASCII that a character stands for, else the character."""
-    digit = unicodedata.decimal(sign, None)
+def _to_ascii(character: str) -> str:
+    """Return the ASCII digit or sign that a character stands for, else the character."""
+    digit = unicodedata.decimal(character, None)
     if digit is not None:
         return str(digit)
-    return {"\uff0b": "+", "\uff0e": ".", "\uff0c": ",", "\u066b": ".", "\ufe62": "+"}.get(sign, sign)
+    return {"\uff0b": "+", "\uff0e": ".", "\uff0c": ",", "\u066b": ".", "\ufe62": "+"}.get(character, character)
 
 
-def _ungroup(text: str, kinds: set[str], *, decimal_comma: bool) -> str | None:
-    """Return a plain number for one with separators, and add what they are to `kinds`; None if it is no number."""
+def _remove_separators(text: str, kinds: set[str], *, decimal_comma: bool) -> str | None:
+    """Return the number without separators, and add their kinds to `kinds`; None if it is no number."""
     if _PLAIN.fullmatch(text):
         return text
     if _GROUPED.fullmatch(text):

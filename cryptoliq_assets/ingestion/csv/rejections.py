@@ -1,4 +1,7 @@
-"""What can be wrong with a row: reason codes, what was expected instead, and the refused row as a record."""
+"""Rejected rows: reason codes, the expected values in messages, and the record of one rejected row.
+
+Add a reason here together with its code and its expected value. Deciding which rows are rejected belongs in `row_validation`.
+"""
 
 import datetime as dt
 from enum import IntEnum
@@ -8,7 +11,7 @@ from cryptoliq_assets.schemas import PLAUSIBLE_BOUNDS
 
 
 class Reason(IntEnum):
-    """Why a row is refused; `code` is its name in reports."""
+    """Why a row is rejected; `code` is the name used in reports."""
 
     NONE = 0
     WRONG_FIELD_COUNT = 1
@@ -27,6 +30,7 @@ class Reason(IntEnum):
 
     @property
     def code(self) -> str:
+        """Machine-readable name of the reason in reports."""
         return _CODES[self]
 
 
@@ -46,24 +50,24 @@ _CODES = {
     Reason.IMPLAUSIBLE: "implausible_number",
     Reason.TOTAL_ROW: "total_row",
 }
-# Good rows of a file that is refused as a whole.
+# Code of the valid rows of a file that is rejected completely.
 FILE_REJECTED = "file_refused"
-# Rows said twice are no sign of a bad file.
+# Repeated rows do not indicate an invalid file.
 REPEAT_REASONS = (Reason.DUPLICATE, Reason.SUPERSEDED)
 
-# {first} and {last} are the dates that a row may have, {bounds} the sizes of a number in the column.
+# {first} and {last} are the first and last allowed dates, {bounds} the allowed range of the column.
 EXPECTED = {
     Reason.WRONG_FIELD_COUNT: "as many fields as the header has columns",
     Reason.MISSING_COIN: "the name of a coin",
     Reason.MISSING_DATE: "a date YYYY-MM-DD",
     Reason.BAD_DATE: "a calendar date YYYY-MM-DD (a time only if it is midnight UTC)",
-    Reason.TOO_EARLY: "a date from {first} on, the first partition",
+    Reason.TOO_EARLY: "a date on or after {first}, the first partition",
     Reason.IN_FUTURE: "a date no later than {last} (UTC)",
-    Reason.NOT_A_NUMBER: "a plain number such as 1234.5, or nothing",
+    Reason.NOT_A_NUMBER: "a plain number such as 1234.5, or an empty cell",
     Reason.INFINITE: "a finite number",
     Reason.NEGATIVE: "a number that is not negative",
-    Reason.DUPLICATE: "one row a coin and date (a later line says the same)",
-    Reason.SUPERSEDED: "one row a coin and date (a later line says otherwise and wins)",
+    Reason.DUPLICATE: "one row per coin and date (a later row repeats this one)",
+    Reason.SUPERSEDED: "one row per coin and date (a later row has other values and replaces this one)",
     Reason.IMPLAUSIBLE: "a plausible number, {bounds}",
     Reason.TOTAL_ROW: "coins only (its volume is the sum of the other rows of its date)",
 }
@@ -72,9 +76,14 @@ _VALUE_SHOWN = 80
 
 
 class RejectedRow(NamedTuple):
-    """A row that was not let in: its line (from 1, header included), the cell that refused it, and the row as it came.
+    """A rejected row.
 
-    `column` and `value` are None where the fault is the row's own (its number of fields).
+    Attributes:
+        line: Line number in the file, from 1, header included.
+        reason: Code of the reason.
+        column: Column of the cell that caused the rejection; None if the number of fields did.
+        value: Text of that cell; "N fields" if the number of fields caused the rejection.
+        text: The row as in the file.
     """
 
     line: int
@@ -84,23 +93,32 @@ class RejectedRow(NamedTuple):
     text: str
 
     @property
-    def fault(self) -> str:
+    def summary(self) -> str:
         """Line, column, value and reason."""
         if self.column is None:
             return f"line {self.line}: {self.reason}: {quote_cell(self.text)}"
         return f"line {self.line}: {self.column} is {quote_cell(self.value or '')} ({self.reason})"
 
     def issue(self, dates: tuple[dt.date, dt.date]) -> str:
-        """One sentence for a person: the fault, and what was expected; `dates`: first and last allowed."""
+        """Return one sentence with the summary and the expected value.
+
+        Args:
+            dates: First and last allowed dates.
+        """
         expected = EXPECTED[_REASONS[self.reason]].format(
             first=dates[0], last=dates[1], bounds=PLAUSIBLE_BOUNDS.get(self.column or "")
         )
-        return f"{self.fault}; expected {expected}"
+        return f"{self.summary}; expected {expected}"
 
 
 _REASONS = {reason.code: reason for reason in Reason}
 
 
 def quote_cell(value: str) -> str:
-    """A cell as it is shown to people: quoted, and cut."""
+    """Quote a cell for a message, and truncate it to 80 characters.
+
+    Example:
+        >>> quote_cell("1,234")
+        "'1,234'"
+    """
     return repr(value if len(value) <= _VALUE_SHOWN else value[:_VALUE_SHOWN] + "…")

@@ -1,7 +1,7 @@
-"""One compiled pass over a CSV text before any of it is split: its records, and what exceeds the limits.
+"""One compiled pass over a CSV text before it is parsed: its records, and the first record that exceeds a limit.
 
-The rules are pyarrow's: a quote opens a cell only as its first character and is written twice inside one; a cell in quotes may
-hold line ends; a line ends with LF, CRLF or CR; lines without any character are no records.
+The rules are those of pyarrow: a quote opens a cell only as its first character and is written twice inside one; a quoted cell
+may contain line ends; a line ends with LF, CRLF or CR; empty lines are no records.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,18 @@ _BLANK = np.array([byte in b" \t\n\r\f\v" for byte in range(256)], dtype=np.bool
 
 @dataclass(frozen=True)
 class TextScan:
-    """What is known of a text whose header begins at the place given.
+    """Result of a scan that ends at the first record beyond a limit. Offsets are bytes, -1 for none.
 
-    `header_end` is where the header's record ends; `rows` counts the records after it that are not blank, and `misfits`
-    those with another number of cells, of which `first_misfit_offset` is the place of the first. `max_cells` and `max_bytes` are
-    those of the record at `max_cells_offset` and `max_bytes_offset`. `unclosed_offset` is the place of a quote that never closes. Places are
-    bytes, -1 for none. Where a limit is exceeded the pass ends, and says nothing of what follows.
+    Attributes:
+        header_end: Offset at which the header record ends.
+        rows: Number of records after the header that contain more than whitespace.
+        misfits: Number of these with another number of cells than the header.
+        first_misfit_offset: Offset of the first misfit.
+        max_cells: Highest number of cells of a record.
+        max_cells_offset: Offset of that record.
+        max_bytes: Highest number of bytes of a record.
+        max_bytes_offset: Offset of that record.
+        unclosed_offset: Offset of a quote that is never closed.
     """
 
     header_end: int
@@ -35,49 +41,58 @@ class TextScan:
 
 
 def scan_text(text: bytes, start: int, *, max_cells: int, max_bytes: int) -> TextScan:
-    """Scan a text from its header on, up to the first record beyond a limit."""
+    """Scan a text up to the first record that exceeds a limit.
+
+    Args:
+        text: Content of the file.
+        start: Byte offset of the header.
+        max_cells: Limit of cells per record.
+        max_bytes: Limit of bytes per record.
+    """
     return TextScan(*_scan(np.frombuffer(text, dtype=np.uint8), start, _BLANK, max_cells, max_bytes).tolist())
 
 
 def scan_record_bounds(text: bytes | memoryview) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Starts and ends (line end excluded) of all records, and the line (from 1) on which each begins."""
-    signs = np.frombuffer(text, dtype=np.uint8)
+    """Return start offset, end offset (line end excluded) and line number (from 1) of each record."""
+    characters = np.frombuffer(text, dtype=np.uint8)
     kind = np.int32 if len(text) < 2**31 - 1 else np.int64
-    count = _bounds(signs, *(np.empty(0, dtype=kind) for _ in range(3)))
+    count = _bounds(characters, *(np.empty(0, dtype=kind) for _ in range(3)))
     starts, ends, lines = (np.empty(count, dtype=kind) for _ in range(3))
-    _bounds(signs, starts, ends, lines)
+    _bounds(characters, starts, ends, lines)
     return starts, ends, lines
 
 
 @numba.njit(cache=True, nogil=True)
-def _scan(text, start, blank, limit_cells, limit_bytes):  # pragma: no cover - compiled
+def _scan(
+    text: np.ndarray, start: int, blank: np.ndarray, limit_cells: int, limit_bytes: int
+) -> np.ndarray:  # pragma: no cover - compiled
     out = np.full(9, -1, dtype=np.int64)
     rows, misfits, max_cells, max_bytes = 0, 0, 0, 0
     header_cells = 0
     at, size = start, len(text)
     while at < size:
-        begin, cells, filled = at, 1, False
-        opens = True
-        quoted = -1
+        begin, cells, has_text = at, 1, False
+        at_cell_start = True
+        quote_at = -1
         while at < size:
-            sign = text[at]
-            if quoted >= 0:
-                if sign == _QUOTE:
+            character = text[at]
+            if quote_at >= 0:
+                if character == _QUOTE:
                     if at + 1 < size and text[at + 1] == _QUOTE:
                         at += 1
                     else:
-                        quoted = -1
-            elif sign == _QUOTE and opens:
-                quoted = at
-                opens = False
-            elif sign == _COMMA:
+                        quote_at = -1
+            elif character == _QUOTE and at_cell_start:
+                quote_at = at
+                at_cell_start = False
+            elif character == _COMMA:
                 cells += 1
-                opens = True
-            elif sign in (_LF, _CR):
+                at_cell_start = True
+            elif character in (_LF, _CR):
                 break
             else:
-                opens = False
-            filled = filled or not blank[sign]
+                at_cell_start = False
+            has_text = has_text or not blank[character]
             at += 1
             if cells > limit_cells or at - begin > limit_bytes:
                 break
@@ -88,18 +103,18 @@ def _scan(text, start, blank, limit_cells, limit_bytes):  # pragma: no cover - c
         if length > max_bytes:
             max_bytes = length
             out[7] = begin
-        if quoted >= 0:
-            out[8] = quoted
+        if quote_at >= 0:
+            out[8] = quote_at
         if header_cells == 0:
             header_cells = cells
             out[0] = at
-        elif filled:
+        elif has_text:
             rows += 1
             if cells != header_cells:
                 misfits += 1
                 if out[3] < 0:
                     out[3] = begin
-        if cells > limit_cells or length > limit_bytes or quoted >= 0:
+        if cells > limit_cells or length > limit_bytes or quote_at >= 0:
             break
         at += 1
     out[1], out[2], out[4], out[6] = rows, misfits, max_cells, max_bytes
@@ -107,33 +122,35 @@ def _scan(text, start, blank, limit_cells, limit_bytes):  # pragma: no cover - c
 
 
 @numba.njit(cache=True, nogil=True)
-def _bounds(text, starts, ends, lines):  # pragma: no cover - compiled
-    """The number of records; their bounds where there is room for them."""
+def _bounds(
+    text: np.ndarray, starts: np.ndarray, ends: np.ndarray, lines: np.ndarray
+) -> int:  # pragma: no cover - compiled
+    """Return the number of records; fill the arrays with their bounds unless they are empty."""
     count, line, at, size = 0, 1, 0, len(text)
     fill = len(starts) > 0
     while at < size:
         begin, first_line = at, line
-        opens = True
+        at_cell_start = True
         quoted = False
         while at < size:
-            sign = text[at]
+            character = text[at]
             if quoted:
-                if sign == _QUOTE:
+                if character == _QUOTE:
                     if at + 1 < size and text[at + 1] == _QUOTE:
                         at += 1
                     else:
                         quoted = False
-                elif sign == _LF or (sign == _CR and not (at + 1 < size and text[at + 1] == _LF)):
+                elif character == _LF or (character == _CR and not (at + 1 < size and text[at + 1] == _LF)):
                     line += 1
-            elif sign == _QUOTE and opens:
+            elif character == _QUOTE and at_cell_start:
                 quoted = True
-                opens = False
-            elif sign == _COMMA:
-                opens = True
-            elif sign in (_LF, _CR):
+                at_cell_start = False
+            elif character == _COMMA:
+                at_cell_start = True
+            elif character in (_LF, _CR):
                 break
             else:
-                opens = False
+                at_cell_start = False
             at += 1
         if at > begin:
             if fill:

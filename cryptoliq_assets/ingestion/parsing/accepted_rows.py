@@ -125,7 +125,7 @@ def describe_accepted_rows(
     for place, issues in find_suspicious_columns(numbers, starts=starts).items() if compare else ():
         described[place]["issues"] += issues
     optional = parse_optional_columns(kept.optional, rows=len(kept.days))
-    unread = {name: np.add.reduceat(cells, starts[:-1], dtype=np.int64) for name, cells in optional.unread.items()}
+    unread = {name: np.add.reduceat(cells, starts[:-1], dtype=np.int64) for name, cells in optional.unreadable.items()}
     for place, told in enumerate(described):
         told["unread_cells"] = {name: int(counts[place]) for name, counts in unread.items() if counts[place]}
     table = _table(kept, whole, optional.columns)

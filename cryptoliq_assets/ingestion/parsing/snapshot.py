@@ -223,7 +223,7 @@ def _accepted_rows(
         not validated.accepted.any() or validated.n_invalid > max_rejected_fraction * validated.cells.layout.rows_read
     )
     progress.refused = list_rejected_rows(
-        validated, document, most=MAX_LISTED_ROWS if whole and not inference else None
+        validated, document, max_rows=MAX_LISTED_ROWS if whole and not inference else None
     )
     errors = progress.errors = [] if inference else find_cell_errors(validated, document, progress.refused)
     single = exclude_systematic_rows(progress.refused, errors) if errors else progress.refused
@@ -238,7 +238,7 @@ def _accepted_rows(
         "issues": [error.issue for error in errors] + list_row_issues(single, counts, dates=dates),
     }
     # A file in a foreign shape is read as far as it goes, so that its report tells all that is wrong with it.
-    check_required_columns(document, needed=CRITICAL_COLUMNS if inference else REQUIRED_COLUMNS)
+    check_required_columns(document, required=CRITICAL_COLUMNS if inference else REQUIRED_COLUMNS)
     _check_rows(validated, document, max_rejected_fraction=max_rejected_fraction)
     if rejects_content(max_rejected_fraction):
         check_cell_errors(errors)
@@ -298,7 +298,7 @@ def _telling(refusal: FileRejectedError, progress: _Progress) -> FileRejectedErr
     first = next((row for row in progress.refused if row.reason not in _REPEATED), None)
     if first is None or refusal.code not in _ABOUT_ROWS:
         return refusal
-    told = "; ".join(error.issue for error in progress.errors) or f"first fault: {first.fault}"
+    told = "; ".join(error.issue for error in progress.errors) or f"first fault: {first.summary}"
     return FileRejectedError(refusal.code, f"{refusal}; {told}")
 
 

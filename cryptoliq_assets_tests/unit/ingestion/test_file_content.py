@@ -463,7 +463,7 @@ def test_an_error_that_strikes_rows_of_any_value_rejects_these_rows_alone() -> N
     report = parse(changed("7d", lambda n, cell: cell + "%" if n % 5 == 0 else cell)).report
     assert (report["accepted"], report["rows_refused"]) == (True, {"not_a_number": 8})
     [issue] = report["issues"]
-    assert issue.startswith("7d: systematic error in 8 cells: a percent sign; such as line 2: 7d is ")
+    assert issue.startswith("7d: systematic error in 8 cells: a percent sign; for example line 2: 7d is ")
 
 
 def test_single_cells_are_reported_row_by_row() -> None:

@@ -27,7 +27,7 @@ def dated(date: str) -> str:
     [
         (
             "2012-12-31",
-            "line 3: date is '2012-12-31' (date_too_early); expected a date from 2013-01-01 on, the first partition",
+            "line 3: date is '2012-12-31' (date_too_early); expected a date on or after 2013-01-01, the first partition",
         ),
         (
             "2023-01-01",
@@ -70,7 +70,7 @@ def test_a_bad_name_hides_no_fault_of_the_content(lines: list[str], seen: list[s
     made = report(*lines, name="prices.csv")
     assert made["refusal_code"] == "bad_name"
     first, *others = made["issues"]
-    assert first.startswith("refused: the name 'prices.csv' is not coingecko_YYYYMMDD.csv")
+    assert first.startswith("refused: the file name 'prices.csv' does not match coingecko_YYYYMMDD.csv")
     told = [first, *others]
     places = [next(i for i, issue in enumerate(told) if words in issue) for words in seen]
     assert places == sorted(places)

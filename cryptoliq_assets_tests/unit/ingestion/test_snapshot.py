@@ -12,7 +12,8 @@ from hypothesis import given, settings, strategies as st
 
 from cryptoliq_assets.core.atomic_write import to_json
 from cryptoliq_assets.ingestion.csv import cells as cells_module
-from cryptoliq_assets.ingestion.csv.header import _is_utf8, parse_file_date
+from cryptoliq_assets.ingestion.csv.dates import parse_file_date
+from cryptoliq_assets.ingestion.csv.header import _is_utf8
 from cryptoliq_assets.ingestion.parsing.accepted_rows import ROWS_SCHEMA
 from cryptoliq_assets.ingestion.parsing.snapshot import ParsedSnapshot, parse_snapshot, read_snapshot_dates
 from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS, UNSIGNED_COLUMNS, RawSnapshots
@@ -274,22 +275,26 @@ def test_issues_name_20_rows_of_a_reason_and_count_the_others() -> None:
     ("content", "code", "said"),
     [
         (b"", "empty", "0 bytes"),
-        (b" \n\r\n\t ", "empty", "all blank"),
+        (b" \n\r\n\t ", "empty", "all whitespace"),
         (HEADER.encode(), "empty", "header but no rows"),
         (HEADER.encode() + b"\n\n  \n", "empty", "header but no rows"),
-        (table(BITCOIN).encode() + b"\x00\x01\x02", "binary", "line 3: NUL at byte"),
-        (table(BITCOIN).encode("utf-16"), "not_utf8", "line 1: the file begins with the mark of UTF-16"),
-        (table(BITCOIN).encode("utf-16-le"), "binary", "NUL at byte 1"),
+        (table(BITCOIN).encode() + b"\x00\x01\x02", "binary", "line 3: NUL byte at offset"),
+        (table(BITCOIN).encode("utf-16"), "not_utf8", "line 1: the file begins with the byte order mark of UTF-16"),
+        (table(BITCOIN).encode("utf-16-le"), "binary", "NUL byte at offset 1"),
         (table("Größe" + BITCOIN).encode("latin-1"), "not_utf8", "line 2: byte 0xf6 at offset 54"),
         (table(BITCOIN, '"Ethereum,ETH,1').encode(), "unclosed_quote", "line 3"),
         (
             table(BITCOIN).replace("mkt_cap", "cap").encode(),
             "missing_columns",
-            "missing columns: mkt_cap; found: 'coin'",
+            "missing columns: mkt_cap; the header has: 'coin'",
         ),
-        (table(BITCOIN).replace(",", ";").encode(), "missing_columns", "parted by semicolons; expected commas"),
-        (table(BITCOIN).replace(",", "\t").encode(), "missing_columns", "parted by tabs"),
-        (table(BITCOIN + ",1", header=HEADER + ",price").encode(), "doubled_columns", "names price more than once"),
+        (
+            table(BITCOIN).replace(",", ";").encode(),
+            "missing_columns",
+            "the delimiter seems to be a semicolon; expected a comma",
+        ),
+        (table(BITCOIN).replace(",", "\t").encode(), "missing_columns", "seems to be a tab"),
+        (table(BITCOIN + ",1", header=HEADER + ",price").encode(), "doubled_columns", "contains price more than once"),
         (table(BITCOIN, ETHEREUM)[:-30].encode(), "truncated", "line 3"),
         (table("Bitcoin,BTC", BITCOIN.replace("BTC", "BTC,")).encode(), "no_usable_rows", "none of the 2 rows"),
         (table(*[BITCOIN.replace("2022-03-16", "16/3/22")] * 3, ETHEREUM).encode(), "too_many_refused", "bad_date"),
@@ -478,7 +483,7 @@ def test_reading_numbers_at_once_and_cell_by_cell_gives_the_same(rows: Sequence[
     content = table(*lines).encode("utf-8", "replace")
     at_once = parse(content)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cells_module, "_read_typed", lambda document, *, texts, numbers: ({}, None, None))
+        patch.setattr(cells_module, "_read_typed", lambda document, *, text_names, number_names: ({}, None, None))
         cell_by_cell = parse(content)
     assert at_once.report == cell_by_cell.report
     assert at_once.rows == cell_by_cell.rows or at_once.rows.equals(cell_by_cell.rows)
@@ -490,8 +495,8 @@ def test_reading_numbers_at_once_and_cell_by_cell_gives_the_same(rows: Sequence[
 def test_a_file_read_in_blocks_by_threads_is_read_as_one_row_after_the_other(content: bytes, block: int) -> None:
     one_by_one = parse(content)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cells_module, "_LARGE", 0)
-        patch.setattr(cells_module, "_BLOCK", block)
+        patch.setattr(cells_module, "_MIN_THREADED_BYTES", 0)
+        patch.setattr(cells_module, "_BLOCK_BYTES", block)
         in_blocks = parse(content)
     assert in_blocks.report == one_by_one.report
     assert in_blocks.rows == one_by_one.rows or in_blocks.rows.equals(one_by_one.rows)
@@ -506,8 +511,8 @@ def test_a_large_file_is_read_by_threads_where_its_rows_are_well_formed(monkeypa
         return read(*args, threads=threads, **options)
 
     monkeypatch.setattr(cells_module, "_read_csv", noted)
-    monkeypatch.setattr(cells_module, "_LARGE", 100)
-    monkeypatch.setattr(cells_module, "_BLOCK", 128)
+    monkeypatch.setattr(cells_module, "_MIN_THREADED_BYTES", 100)
+    monkeypatch.setattr(cells_module, "_BLOCK_BYTES", 128)
     names = [f"Coin {n}" for n in range(50)]
     parsed = parse(table(*(BITCOIN.replace("Bitcoin", name) for name in names)))
     assert (parsed.rows["coin"].to_pylist(), ways) == (names, [True])
