@@ -16,7 +16,7 @@ import pandas as pd
 from injected import FEED
 
 from cryptoliq_assets.core import Settings, encode_line
-from cryptoliq_assets.modeling.registry import store_of
+from cryptoliq_assets.modeling.registry import open_model_store
 from cryptoliq_assets.monitoring import OK, collect_findings
 from cryptoliq_assets.monitoring.data import FEED_COLUMNS, diagnose_feed, measure_feed
 from cryptoliq_assets.orchestration import Runner
@@ -64,7 +64,7 @@ def through_files(
 
 
 def _truncate_model(settings: Settings, now: dt.datetime) -> None:
-    path = settings.models_dir / f"{store_of(settings).current_version()}.pkl"
+    path = settings.models_dir / f"{open_model_store(settings).current_version()}.pkl"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
@@ -82,7 +82,7 @@ HOME_FAULTS: dict[str, tuple[str, Callable[[Settings, dt.datetime], None]]] = {
 
 def _predictions(settings: Settings, *, now: dt.datetime, until: dt.datetime) -> None:
     """The service's record of single predictions, evenly over the last days, as `core.jsonl` writes it."""
-    version = store_of(settings).current_version()
+    version = open_model_store(settings).current_version()
     settings.predictions_dir.mkdir(parents=True, exist_ok=True)
     settings.logs_dir.mkdir(parents=True, exist_ok=True)
     asked = {"coin": "Bitcoin", "price": 40_000.0, "24h": -1.0, "7d": 2.0, "24h_volume": 2e10, "mkt_cap": 8e11}

@@ -8,8 +8,8 @@ from typing import Any
 
 from cryptoliq_assets.cli.terminal import console, print_line, table
 from cryptoliq_assets.core import Settings, read_json_object
-from cryptoliq_assets.forecasting import FLAGS, Accuracy, measure, read_realised, row_note
-from cryptoliq_assets.modeling.estimators import model_version_of, model_versions_in
+from cryptoliq_assets.forecasting import FLAGS, Accuracy, describe_row_quality, measure, read_realized_forecasts
+from cryptoliq_assets.modeling.estimators import model_version_of, normalize_model_versions
 from cryptoliq_assets.monitoring import FAIL, OK, Finding, collect_findings
 from cryptoliq_assets.storage import TableStore
 
@@ -58,12 +58,18 @@ def show_forecasts(settings: Settings) -> None:
 
 def _show_newest(settings: Settings, report: dict[str, Any]) -> None:
     stored = TableStore(settings).read("forecasts", [report["date"][:7]])
-    by_model = model_versions_in(stored["model_version"]) == model_version_of(report)
+    by_model = normalize_model_versions(stored["model_version"]) == model_version_of(report)
     newest = stored[(stored["date"] == report["date"]) & by_model]
     newest = newest.sort_values("made_at").drop_duplicates("coin", keep="last")
     top = newest.sort_values("liquidity_score", ascending=False).head(_SHOWN)
     rows = [
-        [row.coin, row.liquidity_score, row.lower, row.upper, row_note(filled=row.filled, outlier=row.outlier)]
+        [
+            row.coin,
+            row.liquidity_score,
+            row.lower,
+            row.upper,
+            describe_row_quality(filled=row.filled, outlier=row.outlier),
+        ]
         for row in top.itertuples()
     ]
     title = (
@@ -82,7 +88,7 @@ def _show_newest(settings: Settings, report: dict[str, Any]) -> None:
 
 def realised_accuracy(settings: Settings) -> Accuracy | None:
     """Accuracy of all stored forecasts that have come true."""
-    return measure(read_realised(TableStore(settings)))
+    return measure(read_realized_forecasts(TableStore(settings)))
 
 
 def show_accuracy(settings: Settings) -> None:

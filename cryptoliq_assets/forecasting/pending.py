@@ -3,9 +3,9 @@
 import datetime as dt
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.modeling import other_task
-from cryptoliq_assets.modeling.estimators import model_versions_in
-from cryptoliq_assets.modeling.registry import ModelRejectedError, store_of
+from cryptoliq_assets.modeling import describe_task_mismatch
+from cryptoliq_assets.modeling.estimators import normalize_model_versions
+from cryptoliq_assets.modeling.registry import ModelRejectedError, open_model_store
 from cryptoliq_assets.storage import TableStore
 
 _FEATURES = "engineered_features"
@@ -20,56 +20,58 @@ def newest_date(store: TableStore, table: str = _FEATURES) -> dt.date | None:
     return None
 
 
-def forecasts_due(settings: Settings, store: TableStore) -> str | None:
+def month_to_forecast(settings: Settings, store: TableStore) -> str | None:
     """The month of the newest snapshot when the present champion has not forecast it yet, else None."""
-    models = store_of(settings)
+    models = open_model_store(settings)
     # Where the current one is broken, an earlier one forecasts in its place; where all are, the run has to say so.
     champion = models.latest_valid_version()[0] or models.current_version()
     newest = newest_date(store)
-    if champion is None or newest is None or mismatch(settings):
+    if champion is None or newest is None or describe_champion_mismatch(settings):
         return None
     month = f"{newest:%Y-%m}"
     stored = store.read("forecasts", [month], columns=["coin", "date", "model_version"])
-    by_champion = model_versions_in(stored["model_version"]).eq(models.model_version(champion))
+    by_champion = normalize_model_versions(stored["model_version"]).eq(models.model_version(champion))
     done = stored["date"].eq(newest.isoformat()) & by_champion
     return None if done.any() else month
 
 
-def training_due(settings: Settings, store: TableStore, *, provisional_too: bool) -> bool:
+def is_training_due(settings: Settings, store: TableStore, *, provisional_too: bool) -> bool:
     """True when training would give a champion where there is none, or none that loads, or one of another task (formula,
     horizon) than the settings', or a sound one in place of a provisional one.
 
     With `provisional_too` a first champion may be provisional: too few dates for rolling-origin folds are no obstacle.
     """
-    models = store_of(settings)
+    models = open_model_store(settings)
     version, _ = models.latest_valid_version()
     try:
         models.current()
-        champion = models.metadata(version) if version and not mismatch(settings) else None
+        champion = models.metadata(version) if version and not describe_champion_mismatch(settings) else None
     except ModelRejectedError:
         # What is known of the current one is gone or unreadable: no sound champion, and training gives one.
         champion = None
     if champion is not None and champion["evaluation"] == "over_time":
         return False
-    dates = labelled_dates(store)
+    dates = count_labelled_dates(store)
     if dates >= settings.cv.min_train_dates:
         return True
     return provisional_too and champion is None and dates > 0
 
 
-def mismatch(settings: Settings) -> str | None:
+def describe_champion_mismatch(settings: Settings) -> str | None:
     """Where the model that serves has another formula or horizon than the settings: both in words, else None.
 
     It forecasts nothing then, for the tables hold the features of the settings' formula.
     """
-    models = store_of(settings)
+    models = open_model_store(settings)
     version = models.latest_valid_version()[0]
     if version is None:
         return None
-    return other_task(models.metadata(version), formula=settings.formula, horizon_days=settings.horizon_days)
+    return describe_task_mismatch(
+        models.metadata(version), formula=settings.formula, horizon_days=settings.horizon_days
+    )
 
 
-def stale_features(store: TableStore, month: str) -> str | None:
+def describe_stale_features(store: TableStore, month: str) -> str | None:
     """Where a month's features are not made from what there is now, by the formula of the settings: what to do, else None.
 
     They may be of another formula, whose numbers a model of this one would take for its own.
@@ -82,9 +84,9 @@ def stale_features(store: TableStore, month: str) -> str | None:
     )
 
 
-def days_needed(settings: Settings, store: TableStore) -> str | None:
+def describe_missing_days(settings: Settings, store: TableStore) -> str | None:
     """Where nothing can be trained, how many more days of snapshots that takes; None where some date is labelled."""
-    if labelled_dates(store):
+    if count_labelled_dates(store):
         return None
     horizon = settings.horizon_days
     days = sum(len(stamp.days) for month in store.months(_FEATURES) if (stamp := store.stamp(_FEATURES, month)))
@@ -97,7 +99,7 @@ def days_needed(settings: Settings, store: TableStore) -> str | None:
     )
 
 
-def labelled_dates(store: TableStore) -> int:
+def count_labelled_dates(store: TableStore) -> int:
     """Dates that have at least one trainable row."""
     labels = store.read("labels", columns=["coin", "date", "trainable"])
     return int(labels.loc[labels["trainable"], "date"].nunique())

@@ -53,16 +53,16 @@ class Accuracy:
         return {**vars(self), "skill": self.skill if math.isfinite(self.skill) else None}
 
 
-def read_realised(store: TableStore, *, since: dt.date | None = None) -> pd.DataFrame:
-    """`realised_forecasts` of the stored tables; of forecasts made from snapshots of `since` or later where it is given."""
+def read_realized_forecasts(store: TableStore, *, since: dt.date | None = None) -> pd.DataFrame:
+    """`match_realized_scores` of the stored tables; of forecasts made from snapshots of `since` or later where it is given."""
     months = [month for month in store.months("forecasts") if since is None or month >= month_of(since)]
     forecasts = store.read("forecasts", months, columns=_FORECAST)
     if since is not None:
         forecasts = forecasts[forecasts["date"] >= pd.Timestamp(since)]
-    return realised_forecasts(forecasts, store.read("labels", months, columns=_LABEL))
+    return match_realized_scores(forecasts, store.read("labels", months, columns=_LABEL))
 
 
-def realised_forecasts(forecasts: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+def match_realized_scores(forecasts: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     """For each coin and target date the earliest honest forecast, with the score realised and that of its own day.
 
     Honest: nothing it was made from, the model's training included, is as new as its target. labels: coin, date,
@@ -78,7 +78,7 @@ def realised_forecasts(forecasts: pd.DataFrame, labels: pd.DataFrame) -> pd.Data
     return first.astype(plain).merge(came.astype(plain), on=key, how="inner")
 
 
-def error_sums(realised: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+def sum_errors(realised: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """SUMS over the realised forecasts of each value of the columns `by`, which are the index; rising."""
     error = realised["liquidity_score"] - realised["realised"]
     naive = realised["persistence"] - realised["realised"]
@@ -100,11 +100,11 @@ def measure(realised: pd.DataFrame) -> Accuracy | None:
     """Accuracy of realised forecasts; None while none has come true."""
     if realised.empty:
         return None
-    sums = error_sums(realised, ["target_date"])
+    sums = sum_errors(realised, ["target_date"])
     return Accuracy.of(sums.sum(), days=len(sums))
 
 
-def measure_days(realised: pd.DataFrame) -> dict[dt.date, Accuracy]:
+def measure_accuracy_by_day(realised: pd.DataFrame) -> dict[dt.date, Accuracy]:
     """Accuracy of each target date, rising."""
-    sums = error_sums(realised, ["target_date"])
+    sums = sum_errors(realised, ["target_date"])
     return {day.date(): Accuracy.of(row, days=1) for day, row in sums.iterrows()}

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cryptoliq_assets.core import HISTORY_DAYS
-from cryptoliq_assets.modeling.estimators import model_versions_in
+from cryptoliq_assets.modeling.estimators import normalize_model_versions
 from cryptoliq_assets.schemas import TABLES
 
 # What a forecast says of the row that it was made from.
@@ -46,7 +46,7 @@ def forecast_snapshot(features: pd.DataFrame, champion: Forecaster, *, made_at: 
     ).reset_index(drop=True)
 
 
-def row_note(*, filled: bool, outlier: bool) -> str:
+def describe_row_quality(*, filled: bool, outlier: bool) -> str:
     """What people are told of the row behind a forecast; empty where there is nothing to tell."""
     if outlier:
         return "outlier replaced by the days before"
@@ -59,7 +59,7 @@ def append_forecasts(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     plain = dict.fromkeys(("coin", "model_version"), "object")
     stored, new = stored.astype(plain), new.astype(plain)
     # Rows of earlier releases name the same model in another form.
-    known, made = (rows.assign(model_version=model_versions_in(rows["model_version"])) for rows in (stored, new))
+    known, made = (rows.assign(model_version=normalize_model_versions(rows["model_version"])) for rows in (stored, new))
     newest = known.sort_values("made_at", kind="stable").drop_duplicates(key, keep="last")
     values = ["liquidity_score", "lower", "upper", *FLAGS]
     before = made[key].merge(newest[key + values], on=key, how="left")
@@ -71,7 +71,7 @@ def append_forecasts(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def stale_coins(seen: pd.DataFrame, latest: pd.Timestamp) -> pd.DataFrame:
+def find_stale_coins(seen: pd.DataFrame, latest: pd.Timestamp) -> pd.DataFrame:
     """Coins seen in the last 90 days but not on `latest`: coin and last_seen, the longest gone last.
 
     seen: columns coin, date.

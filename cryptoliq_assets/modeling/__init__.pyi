@@ -3,13 +3,13 @@ from .drift_reference import (
     REFERENCE as REFERENCE,
     SCORE as SCORE,
     Reference as Reference,
+    drift_features as drift_features,
     make_reference as make_reference,
-    measured_features as measured_features,
 )
 from .inference import Champion as Champion, load_champion as load_champion, predict_arrays as predict_arrays
 from .standalone import (
-    FilesRefused as FilesRefused,
-    described_path as described_path,
+    FilesRejectedError as FilesRejectedError,
+    metadata_path as metadata_path,
     preprocess_files as preprocess_files,
     read_model as read_model,
     read_rows as read_rows,
@@ -18,9 +18,9 @@ from .standalone import (
     write_model as write_model,
     write_rows as write_rows,
 )
-from .task import other_task as other_task
+from .task import describe_task_mismatch as describe_task_mismatch
 from .training import (
-    LeakageSuspected as LeakageSuspected,
+    LeakageSuspectedError as LeakageSuspectedError,
     choose_champion as choose_champion,
     fit_candidate as fit_candidate,
     rank_candidates as rank_candidates,

@@ -78,7 +78,7 @@ class Reference:
         return cls(first, last, int(value["rows"]), int(value["coins"]), distributions)
 
 
-def measured_features(names: Sequence[str]) -> list[str]:
+def drift_features(names: Sequence[str]) -> list[str]:
     """Those of these features that may drift: the coin's own, not the market's, and not those in LEFT_OUT."""
     own = {feature.name for feature in FEATURES if not feature.market_wide} - set(LEFT_OUT)
     return [name for name in names if name in own]
@@ -98,7 +98,7 @@ def training_reference(rows: TrainingSet, learner: ScoreForecaster, *, days: int
     """The reference of the last `days` days that a learner was trained on, as it sees them with their history."""
     recent = rows.take(np.flatnonzero(rows.date > rows.date.max() - np.timedelta64(days, "D")))
     # Not of all columns of the rows: what the learner does not learn from is not compared later either.
-    names = measured_features(list(dict.fromkeys([*learner.features, SCORE])))
+    names = drift_features(list(dict.fromkeys([*learner.features, SCORE])))
     values = {name: recent.column(name) for name in names}
     # In the learner's own order of features, which need not be that of the rows.
     places = [rows.features.index(name) for name in learner.features]

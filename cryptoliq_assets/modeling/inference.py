@@ -14,8 +14,8 @@ import pandas as pd
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.features import lacks_recent_history
 from cryptoliq_assets.modeling.datasets import assign_size_buckets, feature_matrix
-from cryptoliq_assets.modeling.evaluation import SplitConformalIntervals, groups_of
-from cryptoliq_assets.modeling.registry import LoadedModel, store_of
+from cryptoliq_assets.modeling.evaluation import SplitConformalIntervals, assign_interval_groups
+from cryptoliq_assets.modeling.registry import LoadedModel, open_model_store
 
 
 def predict(loaded: LoadedModel, features: pd.DataFrame, *, history: bool | np.ndarray = True) -> pd.DataFrame:
@@ -41,7 +41,7 @@ def predict_arrays(
     predicted = loaded.model.predict(feature_matrix(features, loaded.model.features, alone=alone, order="F"))
     buckets = assign_size_buckets(np.asarray(features["mkt_cap_rank_log"]))
     changes = {name: np.asarray(features[name]) for name in ("change_24h", "change_7d")}
-    groups = groups_of(buckets, np.where(alone, 1, features["days_seen_90d"]), **changes)
+    groups = assign_interval_groups(buckets, np.where(alone, 1, features["days_seen_90d"]), **changes)
     return predicted, *table.interval(predicted, groups), groups
 
 
@@ -90,7 +90,7 @@ def load_champion(settings: Settings) -> Champion | None:
 
     None where there is none yet; raises ModelRefused, with all reasons, where none passes.
     """
-    store = store_of(settings)
+    store = open_model_store(settings)
     if store.current_version() is None:
         return None
     loaded, reasons = store.load_latest_valid()

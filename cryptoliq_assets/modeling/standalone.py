@@ -16,18 +16,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cryptoliq_assets.core import Settings, read_json_object, read_stored, to_json, write_chunks, write_files
+from cryptoliq_assets.core import Settings, read_object, read_stored, to_json, write_chunks, write_files
 from cryptoliq_assets.ingestion.landing import dry_run_file
-from cryptoliq_assets.modeling.estimators import next_key
+from cryptoliq_assets.modeling.estimators import next_version_key
 from cryptoliq_assets.modeling.registry import ModelRejectedError, library_versions, load_model, sha256_of, to_bytes
-from cryptoliq_assets.storage import CSV, EXPORT_COLUMNS, PARQUET, encode_months, sort_rows
+from cryptoliq_assets.storage import CONTRACT_COLUMNS, CSV, PARQUET, encode_months, sort_rows
 
 Progress = Callable[[str], None]
 _CLEANED = ("filled_forward", "filled_backward")
 _LABELS = ("target_date", "horizon_days", "target_score", "trainable")
 
 
-class FilesRefused(ValueError):
+class FilesRejectedError(ValueError):
     """Files outside a home that cannot be used; the message names file, reason and remedy."""
 
 
@@ -41,10 +41,10 @@ class Preprocessed:
 
 
 def snapshot_files(path: Path) -> list[Path]:
-    """The file itself, or the CSV files of a folder by name. Raises FilesRefused where there is none."""
+    """The file itself, or the CSV files of a folder by name. Raises FilesRejectedError where there is none."""
     found = [path] if not path.is_dir() else sorted(file for file in path.iterdir() if file.suffix.lower() == ".csv")
     if not found:
-        raise FilesRefused(f"{path}: no file *.csv is in it; expected snapshots named coingecko_YYYYMMDD.csv")
+        raise FilesRejectedError(f"{path}: no file *.csv is in it; expected snapshots named coingecko_YYYYMMDD.csv")
     return found
 
 
@@ -53,7 +53,7 @@ def preprocess_files(
 ) -> Preprocessed:
     """Validate, clean, engineer and label snapshot files, the later of two names winning where both have a coin and date.
 
-    Raises FilesRefused, with each file's reason, where none is accepted.
+    Raises FilesRejectedError, with each file's reason, where none is accepted.
     """
     from cryptoliq_assets.cleaning import clean_snapshots
     from cryptoliq_assets.features import engineer_features
@@ -69,7 +69,7 @@ def preprocess_files(
         progress(f"read {number:,} of {len(paths):,} files")
     if not tables:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
-        raise FilesRefused(f"no file can be used: {reasons}")
+        raise FilesRejectedError(f"no file can be used: {reasons}")
     raw = pa.concat_tables(tables, promote_options="permissive").to_pandas()
     raw = raw.drop_duplicates(["coin", "date"], keep="last").astype({"coin": "category", "symbol": "category"})
     raw = sort_rows(raw).reset_index(drop=True)
@@ -82,7 +82,7 @@ def preprocess_files(
     labels = label_targets(features, horizon_days=settings.horizon_days, since=since, until=until)
     rows = pd.concat([cleaned, features.drop(columns=list(cleaned.columns), errors="ignore")], axis=1)
     rows = rows.assign(**{name: labels[name] for name in _LABELS}, mkt_cap_sqrt=np.sqrt(rows["mkt_cap"]))
-    rows = rows[[*EXPORT_COLUMNS, *(name for name in rows.columns if name not in EXPORT_COLUMNS)]]
+    rows = rows[[*CONTRACT_COLUMNS, *(name for name in rows.columns if name not in CONTRACT_COLUMNS)]]
     return Preprocessed(rows, refused, len(paths))
 
 
@@ -94,17 +94,17 @@ def write_rows(path: Path, rows: pd.DataFrame) -> Path:
 
 
 def read_rows(path: Path) -> pd.DataFrame:
-    """Preprocessed rows. Raises FilesRefused where the file cannot be read or lacks columns."""
+    """Preprocessed rows. Raises FilesRejectedError where the file cannot be read or lacks columns."""
     target = path / "engineered_features.csv" if path.is_dir() else path
     try:
         rows = pq.read_table(target).to_pandas() if target.suffix == ".parquet" else _read_csv(target)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise FilesRefused(
+        raise FilesRejectedError(
             f"{target} cannot be read ({error}); expected what `cryptoliq preprocess --input … --out` writes"
         ) from error
-    missing = [name for name in (*EXPORT_COLUMNS, *_CLEANED, *_LABELS, "sound") if name not in rows.columns]
+    missing = [name for name in (*CONTRACT_COLUMNS, *_CLEANED, *_LABELS, "sound") if name not in rows.columns]
     if missing:
-        raise FilesRefused(
+        raise FilesRejectedError(
             f"{target}: columns are missing: {', '.join(missing)}; expected what `cryptoliq preprocess --input … --out` writes"
         )
     for name in ("date", "target_date"):
@@ -115,7 +115,7 @@ def read_rows(path: Path) -> pd.DataFrame:
 def train_rows(rows: pd.DataFrame, settings: Settings, *, progress: Progress) -> tuple[Any, dict[str, Any]]:
     """Evaluate the candidates on preprocessed rows and fit the best one on all; returns model and metadata.
 
-    The gate of a home does not apply: there is no champion to compare with. Raises FilesRefused where nothing can be learnt.
+    The gate of a home does not apply: there is no champion to compare with. Raises FilesRejectedError where nothing can be learnt.
     """
     from cryptoliq_assets.modeling.datasets import build_training_set, make_folds
     from cryptoliq_assets.modeling.estimators import CANDIDATES, fit_spec
@@ -131,7 +131,7 @@ def train_rows(rows: pd.DataFrame, settings: Settings, *, progress: Progress) ->
             min_train_dates=settings.cv.min_train_dates,
         )
     except (ValueError, KeyError) as error:
-        raise FilesRefused(f"nothing can be trained: {error}") from error
+        raise FilesRejectedError(f"nothing can be trained: {error}") from error
     how = {"seed": settings.seed, "device": settings.xgboost_device}
     evaluations = [evaluate(recipe, table, folds, progress=progress, **how) for recipe in CANDIDATES.values()]
     baselines = [evaluate_baseline(name, table, folds) for name in BASELINES]
@@ -156,7 +156,7 @@ def write_model(path: Path, model: Any, metadata: dict[str, Any]) -> dict[str, A
     from cryptoliq_assets.modeling.registry import check_fields
 
     content, now = to_bytes(model), dt.datetime.now(dt.UTC)
-    version, model_version = next_key(model.NAME, now.date().isoformat(), keys=(), model_versions=())
+    version, model_version = next_version_key(model.NAME, now.date().isoformat(), keys=(), model_versions=())
     stored = {
         "model_name": model.NAME,
         "version": version,
@@ -170,7 +170,7 @@ def write_model(path: Path, model: Any, metadata: dict[str, Any]) -> dict[str, A
     stored = json.loads(to_json(stored))
     check_fields(stored)
     load_model(content, stored, expected_sha256=stored["sha256"])
-    write_files({path: content, described_path(path): to_json(stored).encode("utf-8")})
+    write_files({path: content, metadata_path(path): to_json(stored).encode("utf-8")})
     return stored
 
 
@@ -180,18 +180,18 @@ def read_model(path: Path) -> Any:
     from cryptoliq_assets.modeling.registry import LoadedModel, check_fields
 
     try:
-        metadata = read_json_object(described_path(path))
+        metadata = read_object(metadata_path(path))
         content = read_stored(path)
     except (OSError, ValueError) as error:
         raise ModelRejectedError(
-            f"{path} cannot be read ({error}); it needs {described_path(path).name} beside it"
+            f"{path} cannot be read ({error}); it needs {metadata_path(path).name} beside it"
         ) from error
     check_fields(metadata)
     # No ledger vouches for it: the digest tells a damaged file, not a forged one.
     return Champion(LoadedModel(load_model(content, metadata, expected_sha256=metadata.get("sha256")), metadata))
 
 
-def described_path(path: Path) -> Path:
+def metadata_path(path: Path) -> Path:
     """Where the metadata of a trained file lie."""
     return path.with_suffix(".json")
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def other_task(champion: Mapping[str, Any], *, formula: str | None, horizon_days: int | None) -> str | None:
+def describe_task_mismatch(champion: Mapping[str, Any], *, formula: str | None, horizon_days: int | None) -> str | None:
     """Where a model (its metadata) has another task than the one asked for: both of them in words; else None."""
     if champion.get("formula") == formula and champion.get("horizon_days") == horizon_days:
         return None

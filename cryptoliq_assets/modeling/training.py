@@ -19,12 +19,12 @@ from cryptoliq_assets.modeling.evaluation import (
     BacktestSummary,
     Evaluation,
     Progress,
+    average_over_coins,
     backtest_path,
-    coins_by_fold,
+    count_coins_by_fold,
     evaluate,
     evaluate_baseline,
     make_leaderboard,
-    means_per_coin,
     write_backtest,
 )
 from cryptoliq_assets.modeling.inference import load_champion
@@ -35,15 +35,15 @@ from cryptoliq_assets.modeling.registry import (
     ModelRejectedError,
     evaluate_candidates,
     model_metadata,
-    store_of,
+    open_model_store,
 )
-from cryptoliq_assets.modeling.task import other_task
+from cryptoliq_assets.modeling.task import describe_task_mismatch
 from cryptoliq_assets.storage import TableStore
 
 _TABLES = ("cleaned_snapshots", "engineered_features", "labels")
 
 
-class LeakageSuspected(RuntimeError):
+class LeakageSuspectedError(RuntimeError):
     """A candidate is too good to be true; nothing was promoted."""
 
 
@@ -116,7 +116,7 @@ def rank_candidates(
     rows, folds = training_rows(settings, store)
     standing = load_champion_status(settings)
     evaluations = [candidate.evaluation for candidate in candidates]
-    for recipe in evaluated_specs(None if standing.other_task else standing.metadata)[len(CANDIDATES) :]:
+    for recipe in evaluated_specs(None if standing.task_mismatch else standing.metadata)[len(CANDIDATES) :]:
         evaluations.append(
             evaluate(recipe, rows, folds, seed=settings.seed, device=settings.xgboost_device, progress=progress)
         )
@@ -128,8 +128,8 @@ def rank_candidates(
         formula=settings.formula,
         known_until=str(rows.target_date.max()),
     )
-    per_coin = {evaluation.name: means_per_coin(evaluation, rows) for evaluation in evaluations}
-    return {**board, "coins": coins_by_fold(evaluations[0], rows), "per_coin": per_coin}
+    per_coin = {evaluation.name: average_over_coins(evaluation, rows) for evaluation in evaluations}
+    return {**board, "coins": count_coins_by_fold(evaluations[0], rows), "per_coin": per_coin}
 
 
 @dataclass(frozen=True)
@@ -164,15 +164,15 @@ def choose_champion(
 
     Every decision stands in the ledger. Where no stored model loads, or the one that does has another task, `warn` gets the
     reasons, the rules are those of a first champion, and the ledger says why nothing was compared. Raises
-    LeakageSuspected where a candidate is too good to be true; the champion then stays.
+    LeakageSuspectedError where a candidate is too good to be true; the champion then stays.
     """
-    store, standing = store_of(settings), load_champion_status(settings)
+    store, standing = open_model_store(settings), load_champion_status(settings)
     uncompared = ""
     if standing.refused:
         uncompared = f"; no stored model could be compared with: {standing.refused}"
         warn(f"no stored model loads, so a first champion is chosen: {standing.refused}")
-    if standing.other_task:
-        warn(f"a first champion of another task is chosen: {standing.other_task}")
+    if standing.task_mismatch:
+        warn(f"a first champion of another task is chosen: {standing.task_mismatch}")
     decisions = evaluate_candidates(leaderboard, champion=standing.metadata)
     by_name = {candidate.recipe.name: candidate for candidate in candidates}
     now = dt.datetime.now(dt.UTC)
@@ -182,7 +182,7 @@ def choose_champion(
             learner = known.learner if known else None
             store.refuse(decision.candidate, reason=decision.reason + uncompared, at=now, model=learner)
         if decision.leakage:
-            raise LeakageSuspected(decision.reason)
+            raise LeakageSuspectedError(decision.reason)
     last = decisions[-1]
     if not last.promote:
         return PromotionResult(tuple(decisions), standing.metadata)
@@ -222,12 +222,12 @@ def _refit(
 @dataclass(frozen=True)
 class ChampionStatus:
     """What a candidate has to beat. metadata: of the model that is served, which a broken current one is not; None
-    where there is none. refused: why none loads, though there are some. other_task: where it forecasts something else than
+    where there is none. refused: why none loads, though there are some. task_mismatch: where it forecasts something else than
     the settings ask for, both in words."""
 
     metadata: dict[str, Any] | None
     refused: str | None = None
-    other_task: str | None = None
+    task_mismatch: str | None = None
 
 
 def load_champion_status(settings: Settings) -> ChampionStatus:
@@ -239,7 +239,7 @@ def load_champion_status(settings: Settings) -> ChampionStatus:
     if champion is None:
         return ChampionStatus(None)
     task = {"formula": settings.formula, "horizon_days": settings.horizon_days}
-    return ChampionStatus(champion.metadata, other_task=other_task(champion.metadata, **task))
+    return ChampionStatus(champion.metadata, task_mismatch=describe_task_mismatch(champion.metadata, **task))
 
 
 def git_revision() -> str | None:

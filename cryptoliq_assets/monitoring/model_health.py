@@ -1,7 +1,7 @@
 """Is there a champion, is it whole, and is it the one that was meant?"""
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.modeling.registry import PROMOTION, ROLLBACK, store_of
+from cryptoliq_assets.modeling.registry import PROMOTION, ROLLBACK, open_model_store
 from cryptoliq_assets.monitoring.findings import FAIL, OK, WARN, Finding
 
 # One place: what is said of the champion recovers whichever version is current by then.
@@ -15,7 +15,7 @@ def find_model_problems(settings: Settings) -> list[Finding]:
     are there and pass no longer, or to which the pointer does not lead. By every check but unpickling, which sees whatever
     changed a byte.
     """
-    store = store_of(settings)
+    store = open_model_store(settings)
     pointer = store.pointer()
     if pointer.version is None:
         # A home that is new lacks nothing: `champion_keeper` asks for the first training when there are days enough.
@@ -44,7 +44,9 @@ def find_model_problems(settings: Settings) -> list[Finding]:
 
 def find_rollback(settings: Settings) -> Finding:
     """model_rolled_back: from a rollback to the next promotion."""
-    switches = [entry for entry in store_of(settings).ledger.entries() if entry.get("event") in (PROMOTION, ROLLBACK)]
+    switches = [
+        entry for entry in open_model_store(settings).ledger.entries() if entry.get("event") in (PROMOTION, ROLLBACK)
+    ]
     last = switches[-1] if switches else {}
     # A pointer written again is no way back.
     if last.get("event") != ROLLBACK or last.get("before") == last.get("version"):

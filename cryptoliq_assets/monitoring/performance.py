@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from cryptoliq_assets.core import Settings, neutralize_frame, read_json_object, to_json, write_files
-from cryptoliq_assets.forecasting import SUMS, Accuracy, error_sums, measure, newest_date, read_realised
-from cryptoliq_assets.modeling.estimators import model_versions_in
+from cryptoliq_assets.forecasting import SUMS, Accuracy, measure, newest_date, read_realized_forecasts, sum_errors
+from cryptoliq_assets.modeling.estimators import normalize_model_versions
 from cryptoliq_assets.monitoring.findings import FAIL, OK, CheckResult, Finding
 from cryptoliq_assets.storage import TableStore
 
@@ -42,7 +42,7 @@ def measure_accuracy(settings: Settings, store: TableStore, *, now: dt.datetime)
     newest = newest_date(store, "forecasts")
     # The oldest day told of has its 30 days before it.
     reach = dt.timedelta(days=REPORTED_DAYS + ROLLING_DAYS + settings.horizon_days)
-    realised = read_realised(store, since=newest - reach) if newest else pd.DataFrame()
+    realised = read_realized_forecasts(store, since=newest - reach) if newest else pd.DataFrame()
     measured = make_accuracy_report(realised, settings, now=now)
     write_files(
         {
@@ -56,7 +56,7 @@ def measure_accuracy(settings: Settings, store: TableStore, *, now: dt.datetime)
 
 
 def make_accuracy_report(realised: pd.DataFrame, settings: Settings, *, now: dt.datetime) -> AccuracyMeasurement:
-    """The report on realised forecasts (`forecasting.realized_accuracy.realised_forecasts`); of none, one that says so."""
+    """The report on realised forecasts (`forecasting.realized_accuracy.match_realized_scores`); of none, one that says so."""
     if realised.empty:
         report: dict[str, Any] = {"through": None, "days": [], "rolling": None, "last": None, "by_version": []}
         by_coin = pd.DataFrame(columns=["coin", "forecasts", *_MEASURES, "last_target_date"])
@@ -87,7 +87,7 @@ def make_accuracy_report(realised: pd.DataFrame, settings: Settings, *, now: dt.
 def measure_daily_accuracy(realised: pd.DataFrame) -> list[dict[str, Any]]:
     """A dictionary a target date of the last 90 days, rising: measures of the day, and under `rolling` those of the 30
     calendar days that end with it."""
-    sums = error_sums(realised, ["target_date"])
+    sums = sum_errors(realised, ["target_date"])
     since = sums.index[-1] - pd.Timedelta(days=REPORTED_DAYS)
     found = []
     for day, row in sums[sums.index > since].iterrows():
@@ -100,7 +100,7 @@ def measure_daily_accuracy(realised: pd.DataFrame) -> list[dict[str, Any]]:
 
 def measure_accuracy_by_coin(realised: pd.DataFrame) -> pd.DataFrame:
     """A row a coin, the largest mean absolute error first."""
-    sums = error_sums(realised, ["coin"])
+    sums = sum_errors(realised, ["coin"])
     last = realised.groupby("coin", observed=True)["target_date"].max()
     rows = [
         {"coin": coin, **Accuracy.of(row, days=0).to_dict(), "last_target_date": str(last[coin].date())}
@@ -188,7 +188,7 @@ def _make_findings(report: Mapping[str, Any], settings: Settings) -> list[Findin
 def _by_version(realised: pd.DataFrame) -> list[dict[str, Any]]:
     """Measures by model version, in the order of their first target dates."""
     found = []
-    for version, rows in realised.groupby(model_versions_in(realised["model_version"]), sort=False):
+    for version, rows in realised.groupby(normalize_model_versions(realised["model_version"]), sort=False):
         dates, accuracy = rows["target_date"], measure(rows)
         assert accuracy is not None
         span = {"first_target_date": str(dates.min().date()), "last_target_date": str(dates.max().date())}

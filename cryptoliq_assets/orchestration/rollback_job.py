@@ -23,9 +23,9 @@ def rollback_job(settings: Settings) -> dg.JobDefinition:
     @dg.op(name=ROLLBACK_OP, description="Switch models/current.pkl; the champion asset shows the version it went to.")
     def roll_back(context: dg.OpExecutionContext, config: RollbackConfig, lock: RunLock) -> None:
         from cryptoliq_assets.modeling.model_card import publish_card
-        from cryptoliq_assets.modeling.registry import ModelRejectedError, store_of
+        from cryptoliq_assets.modeling.registry import ModelRejectedError, open_model_store
 
-        store = store_of(settings)
+        store = open_model_store(settings)
         before = store.current_version()
         try:
             metadata = store.rollback(config.to or None, at=dt.datetime.now(dt.UTC), reason=config.reason or None)

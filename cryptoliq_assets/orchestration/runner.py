@@ -13,7 +13,14 @@ from typing import Any
 import dagster as dg
 
 from cryptoliq_assets.core import Settings, contiguous_ranges, months_between, prepare_home
-from cryptoliq_assets.forecasting import days_needed, forecasts_due, mismatch, newest_date, stale_features, training_due
+from cryptoliq_assets.forecasting import (
+    describe_champion_mismatch,
+    describe_missing_days,
+    describe_stale_features,
+    is_training_due,
+    month_to_forecast,
+    newest_date,
+)
 from cryptoliq_assets.ingestion.landing import (
     Catalog,
     CatalogEntry,
@@ -25,7 +32,7 @@ from cryptoliq_assets.ingestion.landing import (
     register_files,
 )
 from cryptoliq_assets.ingestion.reports import COMMAND_TAG
-from cryptoliq_assets.modeling.registry import ModelRejectedError, store_of
+from cryptoliq_assets.modeling.registry import ModelRejectedError, open_model_store
 from cryptoliq_assets.orchestration.dead_runs import (
     PROCESS_TAG,
     fail_dead_runs,
@@ -115,18 +122,18 @@ class Runner:
         """Those of these arrivals that were refused."""
         return [file for file in self.catalog.files(states=["refused"]) if file.arrival in set(arrivals)]
 
-    def training_due(self) -> bool:
+    def is_training_due(self) -> bool:
         """True when there are labels and no champion, or a provisional one and by now enough dates for folds."""
-        return training_due(self.settings, self.store, provisional_too=True)
+        return is_training_due(self.settings, self.store, provisional_too=True)
 
     def require_champion(self) -> None:
         """RunFailedError, saying what to do, when there is no champion yet, or none that may forecast these tables."""
-        if store_of(self.settings).current_version() is None:
+        if open_model_store(self.settings).current_version() is None:
             raise RunFailedError("there is no champion yet: `cryptoliq train` makes one from the labelled months")
-        other, newest = mismatch(self.settings), newest_date(self.store)
+        other, newest = describe_champion_mismatch(self.settings), newest_date(self.store)
         if other:
             raise RunFailedError(f"nothing is forecast: {other}; `cryptoliq materialize` trains one of that task")
-        stale = stale_features(self.store, f"{newest:%Y-%m}") if newest else None
+        stale = describe_stale_features(self.store, f"{newest:%Y-%m}") if newest else None
         if stale:
             raise RunFailedError(f"nothing is forecast: {stale}")
 
@@ -139,7 +146,7 @@ class Runner:
 
     def train(self) -> None:
         """Run the training; RunFailedError, before anything runs, where there is nothing to train on."""
-        needed = days_needed(self.settings, self.store)
+        needed = describe_missing_days(self.settings, self.store)
         if needed:
             raise RunFailedError(f"nothing can be trained yet: {needed}")
         self.run(TRAIN_JOB)
@@ -147,7 +154,7 @@ class Runner:
     def rollback(self, to: str | None, *, reason: str | None = None) -> None:
         """Make an earlier champion current again: `to`, else the newest sound one before the current; `reason` is for the
         ledger. RunFailedError, before anything runs, where there is no such version or it does not load."""
-        store = store_of(self.settings)
+        store = open_model_store(self.settings)
         try:
             store.rollback_target(to)
         except ModelRejectedError as error:
@@ -157,7 +164,7 @@ class Runner:
 
     def forecast(self) -> bool:
         """Forecast the newest snapshot if the champion has not; False when there is nothing to do."""
-        month = forecasts_due(self.settings, self.store)
+        month = month_to_forecast(self.settings, self.store)
         if month is None:
             return False
         self.run(FORECAST_JOB, tags=month_range_tags(month, month, self.settings))

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.core import Settings, read_json_object
-from cryptoliq_assets.forecasting import measure, measure_days, newest_date, read_realised
+from cryptoliq_assets.forecasting import measure, measure_accuracy_by_day, newest_date, read_realized_forecasts
 from cryptoliq_assets.ingestion.landing import open_catalog
-from cryptoliq_assets.modeling.registry import ModelRejectedError, ModelStore, store_of
+from cryptoliq_assets.modeling.registry import ModelRejectedError, ModelStore, open_model_store
 from cryptoliq_assets.monitoring import FAIL, OK, Finding, collect_findings
 from cryptoliq_assets.monitoring.alerting import Incident, read_state
 from cryptoliq_assets.storage import TableStore
@@ -37,7 +37,7 @@ _STORED += ("promotion_reason", "metrics", "problem")
 def build_models_view(settings: Settings) -> dict[str, Any]:
     """versions: stored ones, newest first; ledger: its entries, newest first; leaderboard: that of the last training;
     by_coin: MAE and mean absolute prediction of each coin on its days held out."""
-    store = store_of(settings)
+    store = open_model_store(settings)
     problems: list[str] = []
     leaderboard = _report(settings.reports_dir / "metrics.json", made_by="cryptoliq train", problems=problems)
     return {
@@ -145,9 +145,9 @@ def measure_live_accuracy(store: TableStore) -> tuple[dict[str, Any] | None, lis
     newest = newest_date(store, "forecasts")
     if newest is None:
         return None, []
-    realised = read_realised(store, since=newest - dt.timedelta(days=ACCURACY_DAYS - 1))
+    realised = read_realized_forecasts(store, since=newest - dt.timedelta(days=ACCURACY_DAYS - 1))
     measured = measure(realised)
-    by_day = [{"target_date": str(day), **found.to_dict()} for day, found in measure_days(realised).items()]
+    by_day = [{"target_date": str(day), **found.to_dict()} for day, found in measure_accuracy_by_day(realised).items()]
     return (measured.to_dict() if measured else None), by_day
 
 

@@ -17,7 +17,7 @@ from cryptoliq_assets.features import HISTORY, OBSERVED_NUMBERS, SNAPSHOT, Store
 from cryptoliq_assets.ingestion.csv import latest_allowed_date
 from cryptoliq_assets.modeling import Champion, load_champion, predict_arrays
 from cryptoliq_assets.modeling.evaluation import SplitConformalIntervals
-from cryptoliq_assets.modeling.registry import ModelRejectedError, store_of
+from cryptoliq_assets.modeling.registry import ModelRejectedError, open_model_store
 from cryptoliq_assets.serving.request_models import PredictRequest, format_timestamp
 from cryptoliq_assets.serving.views import read_newest_forecasts
 from cryptoliq_assets.storage import InvalidTableError, TableStore
@@ -212,7 +212,7 @@ class Predictor:
         stamps = [self.store.stamp("cleaned_snapshots", month) for month in months]
         forecasts = self.store.months("forecasts")[-1:]
         latest = [self.store.stamp("forecasts", month) for month in forecasts]
-        models = store_of(self.settings)
+        models = open_model_store(self.settings)
         pointer = models.pointer()
         # A pointer that was lost, or mended, is news as well: `problem` tells it.
         return (pointer, _state(models.folder / f"{pointer.version}.pkl"), *months, *stamps, *forecasts, *latest)

@@ -11,8 +11,8 @@ import pandas as pd
 
 from cryptoliq_assets.core import Settings, month_of, months_between
 from cryptoliq_assets.forecasting import FLAGS, newest_date
-from cryptoliq_assets.modeling.estimators import model_name_of, model_version_of, model_versions_in
-from cryptoliq_assets.modeling.registry import ModelRejectedError, store_of
+from cryptoliq_assets.modeling.estimators import current_model_name, model_version_of, normalize_model_versions
+from cryptoliq_assets.modeling.registry import ModelRejectedError, open_model_store
 from cryptoliq_assets.storage import TableStore
 
 MEAN_30D = "liquidity_score_mean_30d"
@@ -94,7 +94,7 @@ def build_coin_view(settings: Settings, store: TableStore, coin: str, *, days: i
     cells = own("cleaned_snapshots", ["symbol", *_SNAPSHOT])
     labels = own("labels", ["target_date", "liquidity_score", "target_score"])
     forecasts = own("forecasts", _FORECAST[2:]).sort_values(["date", "made_at"], kind="stable")
-    forecasts["model_version"] = model_versions_in(forecasts["model_version"])
+    forecasts["model_version"] = normalize_model_versions(forecasts["model_version"])
     realised = labels[["date", "target_date", "target_score"]].rename(columns={"target_score": "realised"})
     forecasts = forecasts.merge(realised, on=["date", "target_date"], how="left")
     history = cells.merge(labels[["date", "liquidity_score"]], on="date", how="left")
@@ -114,14 +114,14 @@ def build_model_view(settings: Settings) -> dict[str, Any] | None:
 
     None while there is no champion; raises ModelRefused, with all reasons, where none of the stored ones is intact.
     """
-    store = store_of(settings)
+    store = open_model_store(settings)
     if store.current_version() is None:
         return None
     version, reasons = store.latest_valid_version()
     if version is None:
         raise ModelRejectedError("; ".join(reasons))
     metadata = store.metadata(version)
-    named = {"model_name": model_name_of(metadata["model_name"]), "model_version": model_version_of(metadata)}
+    named = {"model_name": current_model_name(metadata["model_name"]), "model_version": model_version_of(metadata)}
     return {**metadata, **named, "passed_over": reasons}
 
 
@@ -162,7 +162,7 @@ def _last_day(store: TableStore, coin: str, *, days: int) -> dt.date | None:
 
 def _serving_version(settings: Settings, made: pd.DataFrame) -> str:
     """Which of the models that forecast a day is shown."""
-    store = store_of(settings)
+    store = open_model_store(settings)
     current = store.current_version()
     serving = None if current is None else store.model_version(current)
     if serving is not None and (made["model_version"] == serving).any():
@@ -177,7 +177,11 @@ def _of_day(
     rows = store.read(table, [month_of(day)], columns=columns, coin=coin)
     rows = rows[rows["date"] == pd.Timestamp(day)].reset_index(drop=True)
     rows = rows.astype({name: object for name in ("coin", "symbol", "model_version") if name in columns})
-    return rows.assign(model_version=model_versions_in(rows["model_version"])) if "model_version" in columns else rows
+    return (
+        rows.assign(model_version=normalize_model_versions(rows["model_version"]))
+        if "model_version" in columns
+        else rows
+    )
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

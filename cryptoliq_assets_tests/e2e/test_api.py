@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from cryptoliq_assets.modeling.estimators.names import MODEL_NAMES
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets_tests.support.services import BODY, COMMAND, Served, environment, serving
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -211,7 +211,7 @@ def test_readiness_tells_a_lost_pointer_while_the_champion_serves_on(client, ser
     link.unlink()
     try:
         ready = problem_is(f"current.pkl is lost: the ledger says that {target.stem} is current")
-        shown = store_of(make_settings(home_dir=served.home)).model_version(target.stem)
+        shown = open_model_store(make_settings(home_dir=served.home)).model_version(target.stem)
         assert (ready["status"], ready["model_version"]) == ("ready", shown)
         assert client.post("/predict", json=BODY).json()["model_version"] == shown
     finally:

@@ -13,7 +13,7 @@ from cryptoliq_assets.dashboard.data_sources.http import ApiSource
 from cryptoliq_assets.dashboard.data_sources.local import LocalSource
 from cryptoliq_assets.dashboard.data_sources.selection import select_source
 from cryptoliq_assets.dashboard.error_messages import UserFacingError
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.serving.gateway.auth import generate_key
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.service_fixtures import AWKWARD
@@ -177,7 +177,7 @@ def test_invalid_row_names_its_field(settings):
 def test_champion_is_reloaded_only_when_it_changes(writable):
     _, first = writable._load_predictor()
     assert writable._load_predictor()[1] is first
-    store = store_of(writable._settings)
+    store = open_model_store(writable._settings)
     loaded = store.load()
     stored = store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))
     assert writable._load_predictor()[1].champion.version == stored["version"]
@@ -202,7 +202,7 @@ def test_damaged_table_and_model_are_reported(writable):
     # The footer is missing: without the check, the month would count as one without forecasts.
     with pytest.raises(UserFacingError, match=r"A table cannot be read.*2025-07.parquet is damaged"):
         writable.load_forecasts()
-    version = store_of(settings).current_version()
+    version = open_model_store(settings).current_version()
     (settings.models_dir / f"{version}.pkl").write_bytes(b"")
     for load in (writable.load_model, lambda: writable.predict_csv(b"coin\n")):
         with pytest.raises(UserFacingError, match="The model was rejected"):

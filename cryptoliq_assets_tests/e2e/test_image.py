@@ -21,7 +21,7 @@ import psutil
 import pytest
 import yaml
 
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.serving.gateway.auth import generate_key
 from cryptoliq_assets_tests.e2e.test_docker import ROOT, TEXT
 from cryptoliq_assets_tests.support.compose_file import OURS, dummies, filled, start_order
@@ -61,7 +61,7 @@ def whole(wheel, trained_home) -> Iterator[Image]:
 
 def test_the_api_image_answers_at_the_port_that_PORT_names_to_those_with_a_key_and_writes_no_file(api):  # noqa: N802
     port, (key, digest) = free_port(), generate_key()
-    models = store_of(make_settings(home_dir=api.home))
+    models = open_model_store(make_settings(home_dir=api.home))
     bucket = {
         "CRYPTOLIQ_STORAGE__URL": f"file://{api.home}/data",
         "CRYPTOLIQ_STORAGE__MODELS_URL": f"file://{api.home}/models",

@@ -15,7 +15,7 @@ from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.core.locations import resolve_location
 from cryptoliq_assets.modeling.registry import serialization
 from cryptoliq_assets.modeling.registry.current_pointer import CurrentVersion
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError
 from cryptoliq_assets.serving.predictor import Predictor
 from cryptoliq_assets.serving.request_models import parse_request
@@ -101,7 +101,7 @@ def test_what_is_published_later_is_seen_at_the_next_look(home, elsewhere, url):
     shutil.copy(month, month.with_name("2030-01.parquet"))
     publish(home.home, url)
     assert TableStore(elsewhere).months("cleaned_snapshots") == [*tables, "2030-01"]
-    assert store_of(elsewhere).versions()[0] == newer
+    assert open_model_store(elsewhere).versions()[0] == newer
     (resolve_location(f"{url}/data") / "cleaned" / "2030-01.parquet").unlink()
     assert served.refresh()
     assert served.snapshot.champion.version == newer
@@ -109,7 +109,7 @@ def test_what_is_published_later_is_seen_at_the_next_look(home, elsewhere, url):
 
 @pytest.mark.parametrize("deed", ["promote", "refuse", "rollback"])
 def test_no_model_of_the_url_is_promoted_refused_or_rolled_back(elsewhere, deed):
-    store = store_of(elsewhere)
+    store = open_model_store(elsewhere)
     loaded, now = store.load(), dt.datetime.now(dt.UTC)
     before = store.ledger.entries()
     arguments = {
@@ -124,21 +124,21 @@ def test_no_model_of_the_url_is_promoted_refused_or_rolled_back(elsewhere, deed)
 
 @pytest.mark.parametrize("url", ["memory", "listsonce"], indirect=True)
 def test_a_bucket_without_its_pointer_file_serves_what_the_ledger_says_and_tells_it(elsewhere, url):
-    sound = store_of(elsewhere).pointer()
+    sound = open_model_store(elsewhere).pointer()
     assert sound == CurrentVersion(sound.version)
     (resolve_location(f"{url}/models") / "current.txt").unlink()
-    pointer = store_of(elsewhere).pointer()
+    pointer = open_model_store(elsewhere).pointer()
     assert pointer.version == sound.version
     assert "current.txt is lost" in pointer.problem
 
 
 @pytest.mark.parametrize("url", ["memory"], indirect=True)
 def test_an_artifact_that_was_changed_in_the_bucket_is_refused(elsewhere, url):
-    version = store_of(elsewhere).current_version()
+    version = open_model_store(elsewhere).current_version()
     (resolve_location(f"{url}/models") / f"{version}.pkl").write_bytes(b"something else")
     with pytest.raises(ModelRejectedError, match="tampered"):
-        store_of(elsewhere).load()
-    assert store_of(elsewhere).latest_valid_version()[0] != version
+        open_model_store(elsewhere).load()
+    assert open_model_store(elsewhere).latest_valid_version()[0] != version
 
 
 @pytest.mark.parametrize("url", ["memory"], indirect=True)

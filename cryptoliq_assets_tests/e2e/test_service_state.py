@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.serving.api import state as service_module
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.api_client import asking
@@ -122,7 +122,9 @@ def test_a_percentile_is_among_the_forecasts_that_are_shown_though_another_model
             return shown, app.state.service.predictor.snapshot.latest
 
     shown, latest = asyncio.run(whole())
-    assert shown["model_version"] == store_of(settings).model_version(store_of(settings).current_version())
+    assert shown["model_version"] == open_model_store(settings).model_version(
+        open_model_store(settings).current_version()
+    )
     np.testing.assert_array_equal(latest, sorted(item["liquidity_score"] for item in shown["items"]))
 
 

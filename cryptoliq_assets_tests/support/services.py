@@ -21,7 +21,7 @@ import psutil
 from filelock import FileLock
 
 from cryptoliq_assets.core.jsonl import to_unix_seconds
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets_tests.support.settings import make_settings
 
 COMMAND = [sys.executable, "-c", "from cryptoliq_assets.cli.main import main; main()"]
@@ -182,7 +182,7 @@ def answering(status: int, told: object) -> Iterator[str]:
 
 def promote_again(home: Path) -> tuple[str, str]:
     """The version that was current, and the newer one of the same model that is now."""
-    store = store_of(make_settings(home_dir=home))
+    store = open_model_store(make_settings(home_dir=home))
     loaded = store.load()
     made = store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))
     return loaded.version, made["version"]
@@ -190,7 +190,7 @@ def promote_again(home: Path) -> tuple[str, str]:
 
 def shown_versions(home: Path, *versions: str) -> list[str]:
     """The model versions of stored models, as answers and logs name them."""
-    store = store_of(make_settings(home_dir=home))
+    store = open_model_store(make_settings(home_dir=home))
     return [store.model_version(version) for version in versions]
 
 

@@ -111,7 +111,7 @@ def demo(settings: Settings) -> None:
             write_snapshots(market, settings.raw_dir, dates=history)
         runner.register_files()
         runner.refresh(runner.plan().ranges)
-        if runner.training_due():
+        if runner.is_training_due():
             runner.train()
         runner.forecast()
         runner.step = runner.say = lambda *_: None

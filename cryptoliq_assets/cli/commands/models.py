@@ -23,9 +23,9 @@ def models() -> None:
 def list_models(settings: Settings) -> None:
     """Every stored version, newest first, and the last lines of the ledger."""
     from cryptoliq_assets.modeling.estimators import model_version_of
-    from cryptoliq_assets.modeling.registry import store_of
+    from cryptoliq_assets.modeling.registry import open_model_store
 
-    store = store_of(settings)
+    store = open_model_store(settings)
     entries = store.entries()
     if not entries:
         console.print(f"no model in {store.folder}: `cryptoliq train` makes one", soft_wrap=True)
@@ -64,10 +64,10 @@ def list_models(settings: Settings) -> None:
 @pass_home
 def rollback(settings: Settings, to: str | None, reason: str | None) -> None:
     """Make an earlier version current again; forecasts and services use it from their next look on."""
-    from cryptoliq_assets.modeling.registry import store_of
+    from cryptoliq_assets.modeling.registry import open_model_store
     from cryptoliq_assets.orchestration import RunFailedError
 
-    store = store_of(settings)
+    store = open_model_store(settings)
     before = store.current_version()
     try:
         with running(settings) as runner:
@@ -82,9 +82,9 @@ def rollback(settings: Settings, to: str | None, reason: str | None) -> None:
 @pass_home
 def verify(settings: Settings) -> None:
     """Load every stored version through every check. Exit code 1 when one is refused, or the pointer is lost or wrong."""
-    from cryptoliq_assets.modeling.registry import store_of
+    from cryptoliq_assets.modeling.registry import open_model_store
 
-    store = store_of(settings)
+    store = open_model_store(settings)
     with console.status("loading every version"):
         verdicts = store.verify()
     sound = _tell_pointer(store)

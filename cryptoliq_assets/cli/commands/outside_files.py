@@ -11,14 +11,14 @@ from cryptoliq_assets.core import Settings
 
 def preprocess_outside(settings: Settings, source: Path, target: Path) -> int:
     """Preprocess files and write the rows; returns the exit code."""
-    from cryptoliq_assets.modeling import FilesRefused, preprocess_files, snapshot_files, write_rows
+    from cryptoliq_assets.modeling import FilesRejectedError, preprocess_files, snapshot_files, write_rows
 
     with console.status("reading") as status:
         try:
             made = preprocess_files(
                 snapshot_files(source), settings, today=dt.datetime.now(dt.UTC).date(), progress=status.update
             )
-        except FilesRefused as error:
+        except FilesRejectedError as error:
             raise click.ClickException(str(error)) from error
         status.update("writing")
         path = write_rows(target, made.rows)
@@ -35,7 +35,7 @@ def preprocess_outside(settings: Settings, source: Path, target: Path) -> int:
 
 def train_outside(settings: Settings, data: Path, out_model: Path) -> None:
     """Train on preprocessed rows and write the model."""
-    from cryptoliq_assets.modeling import FilesRefused, described_path, read_rows, train_rows, write_model
+    from cryptoliq_assets.modeling import FilesRejectedError, metadata_path, read_rows, train_rows, write_model
 
     if out_model.suffix != ".pkl":
         raise click.UsageError(f"--out-model {out_model} has to end in .pkl")
@@ -44,7 +44,7 @@ def train_outside(settings: Settings, data: Path, out_model: Path) -> None:
         model, metadata = train_rows(
             rows, settings, progress=lambda message: console.print(f"  {message}", style="dim")
         )
-    except FilesRefused as error:
+    except FilesRejectedError as error:
         raise click.ClickException(str(error)) from error
     stored = write_model(out_model, model, metadata)
     skill = stored["metrics"]["skill"]
@@ -54,7 +54,7 @@ def train_outside(settings: Settings, data: Path, out_model: Path) -> None:
             ("weak", "yellow"), " the model is no better than the forecast of no change: more days of data are needed"
         )
     console.print(
-        f"{stored['model_name']}, skill {shown}: {out_model}, its metadata {described_path(out_model).name}; "
+        f"{stored['model_name']}, skill {shown}: {out_model}, its metadata {metadata_path(out_model).name}; "
         f"`cryptoliq predict --model {out_model} IN.csv OUT.csv` uses it",
         soft_wrap=True,
     )

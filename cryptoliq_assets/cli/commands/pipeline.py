@@ -141,7 +141,7 @@ def materialize(settings: Settings, first: str | None, last: str | None, retrain
         runner.refresh(ranges)
         code = _tell_blocked(runner)
         # Without the raw rows of a month nothing shows that its features look at no later day: that training would fail.
-        if retrain or (not code and runner.training_due()):
+        if retrain or (not code and runner.is_training_due()):
             runner.train()
         runner.forecast()
         code = max(code, _tell_refused(runner, waiting))

@@ -10,10 +10,16 @@ import click
 from cryptoliq_assets.cli import exit_with, pass_home, print_finding, print_line
 from cryptoliq_assets.cli.commands.monitoring import closed_by, silenced_by
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.forecasting import days_needed, forecasts_due, mismatch, newest_date, training_due
+from cryptoliq_assets.forecasting import (
+    describe_champion_mismatch,
+    describe_missing_days,
+    is_training_due,
+    month_to_forecast,
+    newest_date,
+)
 from cryptoliq_assets.ingestion.landing import find_new_files, list_folder, make_plan, open_catalog
 from cryptoliq_assets.modeling.estimators import model_version_of
-from cryptoliq_assets.modeling.registry import store_of
+from cryptoliq_assets.modeling.registry import open_model_store
 from cryptoliq_assets.monitoring import (
     ALERT_KINDS,
     FAIL,
@@ -81,7 +87,7 @@ def read_status(settings: Settings) -> dict:
     now = dt.datetime.now(dt.UTC)
     today = now.date()
     newest = newest_date(store, "raw_snapshots")
-    models = store_of(settings)
+    models = open_model_store(settings)
     version, refused = models.latest_valid_version()
     champion = models.metadata(version) if version else None
     plan = make_plan(settings, catalog, store=store, today=today)
@@ -162,13 +168,13 @@ def _models_to_do(
     settings: Settings, store: TableStore, champion: dict[str, Any] | None, newest: dt.date | None
 ) -> list[str]:
     """What there is to train and to forecast. newest: date of the newest snapshot."""
-    other = mismatch(settings)
+    other = describe_champion_mismatch(settings)
     to_do = [f"the champion has another task: {other}"] if other else []
-    if training_due(settings, store, provisional_too=True):
+    if is_training_due(settings, store, provisional_too=True):
         to_do.append(f"there is no {'champion of this task' if other else 'sound champion'}: `cryptoliq train`")
     elif newest is not None and (champion is None or other):
-        to_do += [f"no champion yet: {needed}" for needed in [days_needed(settings, store)] if needed]
-    elif forecasts_due(settings, store):
+        to_do += [f"no champion yet: {needed}" for needed in [describe_missing_days(settings, store)] if needed]
+    elif month_to_forecast(settings, store):
         to_do.append("the newest snapshot is not forecast: `cryptoliq forecast`")
     return to_do
 

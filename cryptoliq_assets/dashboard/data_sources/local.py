@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from cryptoliq_assets.core import Location, Settings, file_state, read_text
 from cryptoliq_assets.dashboard import UserFacingError, user_facing_errors
 from cryptoliq_assets.dashboard.data_sources.base import ForecastFile, HomeSource
-from cryptoliq_assets.modeling.registry import ModelRejectedError, store_of
+from cryptoliq_assets.modeling.registry import ModelRejectedError, open_model_store
 from cryptoliq_assets.monitoring import REPORTS
 from cryptoliq_assets.monitoring.service import APP
 from cryptoliq_assets.serving import (
@@ -49,7 +49,7 @@ class HomeViews:
         paths: list[Location] = [reports / name for name in ("forecasts.json", "metrics.json", *REPORTS)]
         paths += [
             self._settings.incidents_path,
-            store_of(self._settings).ledger.path,
+            open_model_store(self._settings).ledger.path,
             self._settings.catalog_path,
         ]
         return " ".join(_describe_state(path) for path in paths)
@@ -101,7 +101,7 @@ class LocalSource:
             for month in self._store.months(table)
             if (stamp := self._store.stamp(table, month))
         ]
-        return f"{self._settings.home_dir} {store_of(self._settings).pointer()} {hash(tuple(months)):x}"
+        return f"{self._settings.home_dir} {open_model_store(self._settings).pointer()} {hash(tuple(months)):x}"
 
     def load_forecasts(self) -> dict[str, Any]:
         """Return the values of `views.load_latest_forecasts`, for all coins.
@@ -193,7 +193,7 @@ class LocalSource:
 
     def _load_predictor(self) -> "tuple[Predictor, ServingSnapshot]":
         """Return the predictor with its current champion and history; of several sessions the first one loads it."""
-        if store_of(self._settings).current_version() is None:
+        if open_model_store(self._settings).current_version() is None:
             raise UserFacingError(
                 "There is no champion yet", "Run `cryptoliq train` to train one on the labelled months."
             )

@@ -19,7 +19,7 @@ from cryptoliq_assets.dashboard import (
     zero_below_precision,
 )
 from cryptoliq_assets.dashboard.data_sources import Source
-from cryptoliq_assets.forecasting import row_note
+from cryptoliq_assets.forecasting import describe_row_quality
 
 _NUMERIC = ["liquidity_score", "price", "24h_volume", "mkt_cap"]
 _COLUMNS = {
@@ -96,7 +96,7 @@ def _show_latest(coin: dict[str, Any], summary: dict[str, Any]) -> None:
             "Deviation from 30-day mean": format_number(latest["below_mean"], "+.3f"),
         }
     )
-    if note := row_note(filled=latest["filled"], outlier=latest["outlier"]):
+    if note := describe_row_quality(filled=latest["filled"], outlier=latest["outlier"]):
         st.caption(f"Snapshot of {latest['date']}: {note}.")
 
 

@@ -17,7 +17,7 @@ from cryptoliq_assets.dashboard import (
     zero_below_precision,
 )
 from cryptoliq_assets.dashboard.data_sources import Source
-from cryptoliq_assets.forecasting import row_note
+from cryptoliq_assets.forecasting import describe_row_quality
 
 _MOVERS = 10
 _DETERIORATED = 15
@@ -53,7 +53,7 @@ def show(source: Source) -> None:
     coins = coins.assign(**{name: zero_below_precision(coins[name]) for name in ("change", "below_mean")})
     coins["24h"] = zero_below_precision(coins["24h"], digits=1)
     coins["note"] = [
-        row_note(filled=filled, outlier=outlier)
+        describe_row_quality(filled=filled, outlier=outlier)
         for filled, outlier in zip(coins["filled"], coins["outlier"], strict=True)
     ]
     fraction_below = (coins["below_mean"] < 0).sum() / max(coins["below_mean"].notna().sum(), 1)

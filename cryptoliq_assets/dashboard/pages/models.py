@@ -19,7 +19,7 @@ from cryptoliq_assets.dashboard import (
     zero_below_precision,
 )
 from cryptoliq_assets.dashboard.data_sources import HomeSource, Source
-from cryptoliq_assets.modeling.estimators import model_version_of, title_of
+from cryptoliq_assets.modeling.estimators import model_title, model_version_of
 from cryptoliq_assets.modeling.model_card import model_table
 from cryptoliq_assets.schemas import BUCKETS
 
@@ -66,9 +66,9 @@ def show(source: Source) -> None:
 
 def _show_champion(metadata: dict[str, Any]) -> None:
     for reason in metadata.get("passed_over", []):
-        st.warning(f"{escape_markdown(reason)}. {escape_markdown(title_of(metadata))} serves instead.")
+        st.warning(f"{escape_markdown(reason)}. {escape_markdown(model_title(metadata))} serves instead.")
     metrics = metadata["metrics"]
-    st.subheader(escape_markdown(title_of(metadata)))
+    st.subheader(escape_markdown(model_title(metadata)))
     promoted_at = str(metadata.get("promoted_at", ""))[:16].replace("T", " ")
     st.caption(
         f"Forecasts liquidity\\_score ({escape_markdown(metadata['formula'])}) {format_horizon(metadata['horizon_days'])}. "

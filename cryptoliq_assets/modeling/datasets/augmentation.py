@@ -20,15 +20,15 @@ from cryptoliq_assets.features import (
     parse_rows,
 )
 
-YOUNG_SPAN = 7
+SHORT_HISTORY_DAYS = 7
 # Past behind a row whose changes are not there: all of it, that of a young coin, none.
 _WHOLE, _YOUNG, _BARE = range(3)
 # What is missing, in so many of four: 7d, 7d, 24h, both.
 _NO_7D, _NO_24H = np.array([True, True, False, True]), np.array([False, False, True, True])
 
 
-def young_features(cleaned: pd.DataFrame, *, formula: str) -> pd.DataFrame:
-    """Features of every cleaned row as if its coin had been listed at most YOUNG_SPAN days ago.
+def short_history_features(cleaned: pd.DataFrame, *, formula: str) -> pd.DataFrame:
+    """Features of every cleaned row as if its coin had been listed at most SHORT_HISTORY_DAYS days ago.
 
     Each coin's days are cut into spans, every span a coin of its own; a coin's name decides on which day its spans
     begin, so that each date has rows of every age. The market is that of all rows.
@@ -39,7 +39,7 @@ def young_features(cleaned: pd.DataFrame, *, formula: str) -> pd.DataFrame:
     return features.assign(coin=cleaned["coin"].array)
 
 
-def partial_features(cleaned: pd.DataFrame, *, formula: str) -> pd.DataFrame:
+def missing_change_features(cleaned: pd.DataFrame, *, formula: str) -> pd.DataFrame:
     """Features of every cleaned row without its 7-day change, its 24-hour change, or either.
 
     A third of the spans keep the coin's past, which is whole outside of them; a third are coins of their own, as a listing,
@@ -74,7 +74,7 @@ def _spans(cleaned: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
     numbers = np.array([zlib.crc32(str(name).encode()) for name in coins.categories], dtype=np.int64)
     codes, days = coins.codes.to_numpy().astype(np.int64), day_numbers(cleaned["date"])
     names = numbers[codes] if len(codes) else codes
-    return codes, days, (days + names % YOUNG_SPAN) // YOUNG_SPAN, names
+    return codes, days, (days + names % SHORT_HISTORY_DAYS) // SHORT_HISTORY_DAYS, names
 
 
 def _draw(names: np.ndarray, parts: np.ndarray, *, of: int) -> np.ndarray:

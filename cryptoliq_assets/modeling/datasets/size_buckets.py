@@ -13,7 +13,7 @@ def assign_size_buckets(rank_log: np.ndarray) -> np.ndarray:
     return np.where(known, np.searchsorted(BUCKET_EDGES, rank, side="left"), UNKNOWN_BUCKET).astype(np.int8)
 
 
-def ranks_of_the_day(days: np.ndarray, caps_log: np.ndarray) -> np.ndarray:
+def rank_within_day(days: np.ndarray, caps_log: np.ndarray) -> np.ndarray:
     """ln of the rank among the known caps of the same day, for n rows; NaN where the cap is unknown.
 
     For days without a snapshot before, on which the feature is missing: a whole day's rows are needed, so a request

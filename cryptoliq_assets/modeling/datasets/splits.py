@@ -16,7 +16,7 @@ OVER_TIME = "over_time"
 BY_COIN = "by_coin"
 
 # A first origin with fewer training dates known than this tests the start of the archive, not the recipe.
-LEAST_ORIGIN_DATES = 10
+MIN_ORIGIN_DATES = 10
 
 
 @dataclass(frozen=True)
@@ -107,10 +107,10 @@ def folds_by_coin(rows: TrainingSet, *, count: int) -> tuple[Fold, ...]:
 
 
 def _default_origin(rows: TrainingSet) -> np.datetime64:
-    """The date after the first third, or the first one at which LEAST_ORIGIN_DATES dates' labels are known."""
+    """The date after the first third, or the first one at which MIN_ORIGIN_DATES dates' labels are known."""
     third = rows.dates[len(rows.dates) // 3]
     horizon = np.timedelta64(rows.horizon_days, "D")
-    known = rows.dates[min(LEAST_ORIGIN_DATES, len(rows.dates)) - 1] + horizon + np.timedelta64(1, "D")
+    known = rows.dates[min(MIN_ORIGIN_DATES, len(rows.dates)) - 1] + horizon + np.timedelta64(1, "D")
     return max(third, known)
 
 

@@ -15,9 +15,13 @@ import numpy as np
 import pandas as pd
 
 from cryptoliq_assets.features import engineer_features, features_without_history, lacks_recent_history
-from cryptoliq_assets.modeling.datasets.augmentation import YOUNG_SPAN, partial_features, young_features
-from cryptoliq_assets.modeling.datasets.size_buckets import assign_size_buckets, ranks_of_the_day
-from cryptoliq_assets.schemas import MISSING_CHANGE, MODEL_FEATURES, NO_HISTORY, SHORT_HISTORY, WITH_HISTORY
+from cryptoliq_assets.modeling.datasets.augmentation import (
+    SHORT_HISTORY_DAYS,
+    missing_change_features,
+    short_history_features,
+)
+from cryptoliq_assets.modeling.datasets.size_buckets import assign_size_buckets, rank_within_day
+from cryptoliq_assets.schemas import MODEL_FEATURES, PARTIAL, WITH_HISTORY, WITHOUT_HISTORY, YOUNG
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class TrainingSet:
 
     @cached_property
     def is_table_young(self) -> np.ndarray:
-        """(n,) rows of dates on which no coin of the table has been seen for more than `YOUNG_SPAN` days.
+        """(n,) rows of dates on which no coin of the table has been seen for more than `SHORT_HISTORY_DAYS` days.
 
         Lags and windows are missing there for every coin, whether it is a new listing or not, so that what is missing states
         the age of the table, which is the date.
@@ -65,7 +69,7 @@ class TrainingSet:
         _, dates = np.unique(self.date, return_inverse=True)
         longest = np.zeros(dates.max(initial=-1) + 1, dtype=self.days_seen.dtype)
         np.maximum.at(longest, dates, self.days_seen)
-        return longest[dates] <= YOUNG_SPAN
+        return longest[dates] <= SHORT_HISTORY_DAYS
 
     @cached_property
     def fingerprint(self) -> str:
@@ -80,9 +84,9 @@ class TrainingSet:
         """The features of one of VIEWS: (n, len(features)) float32."""
         return {
             WITH_HISTORY: self.X,
-            SHORT_HISTORY: self.X_short_history,
-            NO_HISTORY: self.X_no_history,
-            MISSING_CHANGE: self.X_missing_change,
+            YOUNG: self.X_short_history,
+            WITHOUT_HISTORY: self.X_no_history,
+            PARTIAL: self.X_missing_change,
         }[name]
 
     def column(self, name: str, *, view: str = WITH_HISTORY) -> np.ndarray:
@@ -131,16 +135,16 @@ def build_training_set(
     alone = engineer_features(cleaned, formula=formula, history=False)
     X_no_history = _matrix(alone, wanted, coins=coins, coin_names=coin_names, names=names)
     del alone
-    young = young_features(cleaned, formula=formula)
+    young = short_history_features(cleaned, formula=formula)
     X_short_history = _matrix(young, wanted, coins=coins, coin_names=coin_names, names=names)
     del young
-    partial = partial_features(cleaned, formula=formula)
+    partial = missing_change_features(cleaned, formula=formula)
     X_missing_change = _matrix(partial, wanted, coins=coins, coin_names=coin_names, names=names)
     del partial
     date = wanted["date"].to_numpy(dtype="datetime64[D]")
     caps_log = X[:, list(names).index("mkt_cap_log")].astype(float)
     rank_log = X[:, list(names).index("mkt_cap_rank_log")].astype(float)
-    rank_log = np.where(np.isnan(rank_log), ranks_of_the_day(date, caps_log), rank_log)
+    rank_log = np.where(np.isnan(rank_log), rank_within_day(date, caps_log), rank_log)
     return TrainingSet(
         formula=formula,
         horizon_days=int(horizons[0]),

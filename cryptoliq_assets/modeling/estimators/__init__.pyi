@@ -12,14 +12,14 @@ from .names import (
     MODEL_NAMES as MODEL_NAMES,
     MODEL_VERSION as MODEL_VERSION,
     VERSION as VERSION,
+    current_model_name as current_model_name,
     is_model_version as is_model_version,
-    model_name_of as model_name_of,
+    model_name_of_key as model_name_of_key,
+    model_title as model_title,
     model_version_of as model_version_of,
-    model_versions_in as model_versions_in,
-    name_in as name_in,
-    next_key as next_key,
-    number_in as number_in,
-    title_of as title_of,
+    next_version_key as next_version_key,
+    normalize_model_versions as normalize_model_versions,
+    parse_version_number as parse_version_number,
 )
 from .preprocessing import center_on_7d_mean as center_on_7d_mean, has_no_history as has_no_history
 from .regressors import (

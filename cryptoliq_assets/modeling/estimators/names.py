@@ -23,18 +23,18 @@ VERSION = re.compile(r"^(?P<name>[A-Za-z]\w*?)(?:_(?P<date>\d{4}-\d{2}-\d{2}))?_
 MODEL_VERSION = r"^\d{4}-\d{2}-\d{2}_v\d+$"
 
 
-def model_name_of(name: object) -> str:
+def current_model_name(name: object) -> str:
     """The present name of a model, of that or of an earlier one; any other text comes back as it is."""
     return _EARLIER.get(str(name), str(name))
 
 
-def name_in(version: str) -> str:
+def model_name_of_key(version: str) -> str:
     """The model that a key of the store names."""
     match = VERSION.match(version)
-    return model_name_of(match["name"]) if match else ""
+    return current_model_name(match["name"]) if match else ""
 
 
-def number_in(version: str) -> int:
+def parse_version_number(version: str) -> int:
     """The number in a key of the store or in a model version, 0 where there is none."""
     return int(version.rpartition("_v")[2]) if VERSION.match(version) or re.match(MODEL_VERSION, version) else 0
 
@@ -54,20 +54,20 @@ def model_version_of(described: str | Mapping[str, Any]) -> str:
     return f"{match['date']}_v{match['number']}" if match and match["date"] else str(given)
 
 
-def title_of(described: Mapping[str, Any]) -> str:
+def model_title(described: Mapping[str, Any]) -> str:
     """Model and version as pages head it: XGBoost 2025-11-14_v3."""
-    return f"{model_name_of(described.get('model_name', ''))} {model_version_of(described)}".strip()
+    return f"{current_model_name(described.get('model_name', ''))} {model_version_of(described)}".strip()
 
 
-def model_versions_in(values: Any) -> Any:
+def normalize_model_versions(values: Any) -> Any:
     """`model_version_of` of each value of a column of text."""
     plain = values.astype(object)
     return plain.map({value: model_version_of(value) for value in plain.unique()})
 
 
-def next_key(name: str, day: str, *, keys: Iterable[str], model_versions: Iterable[str]) -> tuple[str, str]:
+def next_version_key(name: str, day: str, *, keys: Iterable[str], model_versions: Iterable[str]) -> tuple[str, str]:
     """Key and model version of the next model of a name, promoted on an ISO day: numbers above all of the name's, and above
     all of the day's. keys, model_versions: all that were ever given."""
-    of_name = max((number_in(key) for key in keys if name_in(key) == name), default=0)
-    of_day = max((number_in(given) for given in model_versions if given.startswith(f"{day}_v")), default=0)
+    of_name = max((parse_version_number(key) for key in keys if model_name_of_key(key) == name), default=0)
+    of_day = max((parse_version_number(given) for given in model_versions if given.startswith(f"{day}_v")), default=0)
     return f"{name}_v{of_name + 1}", f"{day}_v{of_day + 1}"

@@ -11,7 +11,7 @@ import numpy as np
 
 from cryptoliq_assets.modeling.datasets import TrainingSet
 from cryptoliq_assets.modeling.estimators.base import FORECASTERS, ScoreForecaster
-from cryptoliq_assets.modeling.estimators.names import MODEL_NAMES, model_name_of
+from cryptoliq_assets.modeling.estimators.names import MODEL_NAMES, current_model_name
 from cryptoliq_assets.modeling.estimators.preprocessing import CENTRES
 from cryptoliq_assets.schemas import FEATURES, MISSING_CHANGE, NO_HISTORY, SHORT_HISTORY, WITH_HISTORY
 
@@ -121,7 +121,7 @@ def same_recipe(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) 
 
 def _at_present(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """The same recipe with the present name of its learner."""
-    return {**recipe, "learner": model_name_of(recipe.get("learner"))}
+    return {**recipe, "learner": current_model_name(recipe.get("learner"))}
 
 
 def fit_spec(

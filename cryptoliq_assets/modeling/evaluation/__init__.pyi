@@ -1,24 +1,24 @@
 from .backtest import (
-    LEAST_COIN_ROWS as LEAST_COIN_ROWS,
+    MIN_COIN_ROWS as MIN_COIN_ROWS,
     BacktestSummary as BacktestSummary,
+    average_over_coins as average_over_coins,
     backtest_path as backtest_path,
+    best_and_worst_coins as best_and_worst_coins,
     by_coin_path as by_coin_path,
     check_backtest as check_backtest,
-    extreme_coins as extreme_coins,
-    means_per_coin as means_per_coin,
     measure_coins as measure_coins,
     read_by_coin as read_by_coin,
-    smoothed as smoothed,
+    smooth_daily as smooth_daily,
     write_backtest as write_backtest,
 )
 from .conformal import (
-    LEAST_RESIDUALS as LEAST_RESIDUALS,
-    PARTIAL_GROUPS as PARTIAL_GROUPS,
+    MIN_RESIDUALS as MIN_RESIDUALS,
+    MISSING_CHANGE_GROUPS as MISSING_CHANGE_GROUPS,
     WITHOUT as WITHOUT,
     SplitConformalIntervals as SplitConformalIntervals,
+    assign_interval_groups as assign_interval_groups,
     calibrate_last as calibrate_last,
     coverage_report as coverage_report,
-    groups_of as groups_of,
 )
 from .cross_validation import (
     BASELINES as BASELINES,
@@ -30,11 +30,11 @@ from .cross_validation import (
 )
 from .leaderboard import (
     bucket_table as bucket_table,
-    candidate_named as candidate_named,
-    coins_by_fold as coins_by_fold,
+    count_coins_by_fold as count_coins_by_fold,
+    find_entry as find_entry,
     leaderboard_table as leaderboard_table,
     make_leaderboard as make_leaderboard,
 )
-from .leakage import look_ahead as look_ahead, sampled_dates as sampled_dates
+from .leakage import find_look_ahead as find_look_ahead, sample_dates as sample_dates
 from .metrics import score_rows as score_rows
 from .permutation_importance import IMPORTANCE_ROWS as IMPORTANCE_ROWS

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from cryptoliq_assets.core import FileReadError, open_stored, write_files
 from cryptoliq_assets.modeling.datasets import TrainingSet
 from cryptoliq_assets.modeling.estimators import PERSISTENCE
-from cryptoliq_assets.modeling.evaluation.cross_validation import Evaluation, har_of, out_of_fold
+from cryptoliq_assets.modeling.evaluation.cross_validation import Evaluation, har_reference, out_of_fold
 from cryptoliq_assets.schemas import BACKTEST, BACKTEST_BY_COIN, BUCKETS, VIEWS, WITH_HISTORY, Table
 from cryptoliq_assets.storage import add_checksum, validate_table, verify_checksum
 
@@ -95,7 +95,7 @@ def read_by_coin(path: Path, *, columns: Sequence[str] | None = None) -> pd.Data
     return _read(BACKTEST_BY_COIN, path, columns)
 
 
-def smoothed(daily: pd.DataFrame, *, days: int = 7) -> dict[str, np.ndarray]:
+def smooth_daily(daily: pd.DataFrame, *, days: int = 7) -> dict[str, np.ndarray]:
     """Each column's mean over `days` calendar days: a day's error is its market's, more than its model's."""
     calm = daily.rolling(f"{days}D").mean()
     return {str(name): calm[name].to_numpy() for name in calm}
@@ -157,7 +157,7 @@ def _plain_text(table: pa.Table) -> pa.Table:
 
 
 # A coin's mean error over fewer days than this is a tale of those days.
-LEAST_COIN_ROWS = 5
+MIN_COIN_ROWS = 5
 SHOWN_COINS = 5
 
 
@@ -174,7 +174,7 @@ def measure_coins(evaluation: Evaluation, rows: TrainingSet, *, view: str = WITH
     starts = np.cumsum(count) - count
     realised = rows.y[evaluation.rows][order]
     forecast = evaluation.forecasts[view][order]
-    naive, har = (np.abs(evaluation.references[name][order] - realised) for name in (PERSISTENCE, har_of(view)))
+    naive, har = (np.abs(evaluation.references[name][order] - realised) for name in (PERSISTENCE, har_reference(view)))
 
     def mean(values: np.ndarray) -> np.ndarray:
         return np.add.reduceat(values, starts) / count
@@ -209,20 +209,22 @@ def measure_coins_of_views(evaluation: Evaluation, rows: TrainingSet) -> pd.Data
     return pd.concat([measure_coins(evaluation, rows, view=view) for view in VIEWS], ignore_index=True)
 
 
-def means_per_coin(evaluation: Evaluation, rows: TrainingSet) -> dict[str, float | int]:
+def average_over_coins(evaluation: Evaluation, rows: TrainingSet) -> dict[str, float | int]:
     """The mean over coins of each coin's mean absolute error and mean absolute prediction: every coin weighs the same."""
     table = measure_coins(evaluation, rows)
     means = {name: float(table[name].mean()) for name in ("mae", "mean_absolute_prediction")}
     return {"coins": len(table), **means}
 
 
-def extreme_coins(by_coin: pd.DataFrame, model: str, *, count: int = SHOWN_COINS) -> tuple[pd.DataFrame, pd.DataFrame]:
+def best_and_worst_coins(
+    by_coin: pd.DataFrame, model: str, *, count: int = SHOWN_COINS
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The coins that a model forecasts with the least and with the largest mean absolute error, the extreme first.
 
-    Of coins with at least LEAST_COIN_ROWS tested rows, all their history at hand.
+    Of coins with at least MIN_COIN_ROWS tested rows, all their history at hand.
     """
     own = by_coin[(by_coin["model"] == model) & (by_coin["view"] == WITH_HISTORY)]
-    own = own[own["rows"] >= LEAST_COIN_ROWS].drop(columns=["model", "view"])
+    own = own[own["rows"] >= MIN_COIN_ROWS].drop(columns=["model", "view"])
     ranked = own.astype({"coin": str}).sort_values(["mae", "coin"], ignore_index=True)
     return ranked.head(count), ranked.iloc[::-1].head(count).reset_index(drop=True)
 

@@ -15,21 +15,21 @@ import pandas as pd
 
 from cryptoliq_assets.modeling.datasets import OVER_TIME, TrainingSet
 from cryptoliq_assets.modeling.evaluation.cross_validation import Evaluation
-from cryptoliq_assets.schemas import BUCKETS, MISSING_CHANGE, NO_HISTORY, SHORT_HISTORY, VIEWS, WITH_HISTORY
+from cryptoliq_assets.schemas import BUCKETS, PARTIAL, VIEWS, WITH_HISTORY, WITHOUT_HISTORY, YOUNG
 
 # A coin with fewer days than this in its 90 is young: its means are of a few days.
 YOUNG_DAYS = 8
 # With fewer residuals than this a group's quantile is noise; the pooled one serves.
-LEAST_RESIDUALS = 100
+MIN_RESIDUALS = 100
 POOLED = "pooled"
-WITHOUT = NO_HISTORY + ":"
+WITHOUT = WITHOUT_HISTORY + ":"
 # What a row may lack of its changes; behind "young:" and "without_history:" for such rows.
 LACKING = ("no_24h", "no_7d", "no_changes")
-PARTIAL_GROUPS = tuple(kind + lacking for kind in ("", SHORT_HISTORY + ":", WITHOUT) for lacking in LACKING)
-PARTIAL_POOLED = MISSING_CHANGE + ":" + POOLED
+MISSING_CHANGE_GROUPS = tuple(kind + lacking for kind in ("", YOUNG + ":", WITHOUT) for lacking in LACKING)
+PARTIAL_POOLED = PARTIAL + ":" + POOLED
 
 
-def groups_of(
+def assign_interval_groups(
     bucket: np.ndarray, days_seen: np.ndarray, *, change_24h: np.ndarray, change_7d: np.ndarray
 ) -> np.ndarray:
     """Group name of each of n rows: bucket codes, days of history that the forecast rests on (1 for a bare row), and the
@@ -40,9 +40,7 @@ def groups_of(
     no_24h, no_7d = np.isnan(change_24h), np.isnan(change_7d)
     lacking = np.select([no_24h & no_7d, no_7d, no_24h], list(LACKING[::-1]), "").astype(object)
     names = np.where(lacking == "", np.where(young, "", names), lacking)
-    kind = np.select([bare, young & (lacking == ""), young], [WITHOUT, SHORT_HISTORY, SHORT_HISTORY + ":"], "").astype(
-        object
-    )
+    kind = np.select([bare, young & (lacking == ""), young], [WITHOUT, YOUNG, YOUNG + ":"], "").astype(object)
     return (kind + names).astype(object)
 
 
@@ -79,7 +77,7 @@ class SplitConformalIntervals:
 
     def source_of(self, group: str) -> str:
         """Whose residuals a group's half-width comes from: its own, those of its kind, or the pooled ones."""
-        kinds = [PARTIAL_POOLED] if group in PARTIAL_GROUPS else []
+        kinds = [PARTIAL_POOLED] if group in MISSING_CHANGE_GROUPS else []
         kinds += [WITHOUT + POOLED] if group.startswith(WITHOUT) else []
         for name in (group, *kinds, POOLED):
             if name in self.half_widths:
@@ -99,27 +97,27 @@ def calibrate(residuals: np.ndarray, groups: np.ndarray, *, level: float) -> Spl
 
     The quantile is the ceil((n + 1) level)-th smallest absolute residual: at least `level` of new rows fall inside,
     whatever the distribution, if they are exchangeable with these (Lei et al. 2018, doi:10.1080/01621459.2017.1307116).
-    Groups with under LEAST_RESIDUALS have no table of their own; young rows and bare requests have one all the same where
+    Groups with under MIN_RESIDUALS have no table of their own; young rows and bare requests have one all the same where
     there are half as many of them as of whole histories, whose residuals are far smaller. Raises ValueError where there is no residual.
     """
     if not len(residuals):
         raise ValueError("no residuals to calibrate intervals on")
     sizes = np.abs(np.asarray(residuals, dtype=float))
     names, inverse = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    partial = np.isin(names, PARTIAL_GROUPS)[inverse]
+    partial = np.isin(names, MISSING_CHANGE_GROUPS)[inverse]
     bare = np.char.startswith(names, WITHOUT)[inverse] & ~partial
-    whole = ~bare & ~partial & (names != SHORT_HISTORY)[inverse]
+    whole = ~bare & ~partial & (names != YOUNG)[inverse]
     # The pool is of rows with all their history; where there are none, of all.
     parts = {POOLED: whole if whole.any() else np.ones(len(sizes), dtype=bool)}
     parts |= {WITHOUT + POOLED: bare, PARTIAL_POOLED: partial}
     parts |= {str(name): inverse == code for code, name in enumerate(names)}
     half_widths, counts = {}, {}
     # A view has a residual for nearly every row: where all are few, so is the pool that would stand in for the view's own.
-    few = min(LEAST_RESIDUALS, max(1, parts[POOLED].sum() // 2))
-    enough = {POOLED: 1, **dict.fromkeys((WITHOUT + POOLED, PARTIAL_POOLED, SHORT_HISTORY), few)}
+    few = min(MIN_RESIDUALS, max(1, parts[POOLED].sum() // 2))
+    enough = {POOLED: 1, **dict.fromkeys((WITHOUT + POOLED, PARTIAL_POOLED, YOUNG), few)}
     for name, mask in parts.items():
         chosen = sizes[mask]
-        if len(chosen) >= enough.get(name, LEAST_RESIDUALS):
+        if len(chosen) >= enough.get(name, MIN_RESIDUALS):
             half_widths[name], counts[name] = _quantile(chosen, level), len(chosen)
     return SplitConformalIntervals(level, half_widths, counts)
 
@@ -169,7 +167,7 @@ def calibration_rows(evaluation: Evaluation, rows: TrainingSet, number: int) -> 
 def _groups(evaluation: Evaluation, rows: TrainingSet, view: str) -> np.ndarray:
     """Group names of the tested rows in a view."""
     changes = {name: rows.column(name, view=view)[evaluation.rows] for name in ("change_24h", "change_7d")}
-    return groups_of(rows.bucket[evaluation.rows], rows.days_of(view)[evaluation.rows], **changes)
+    return assign_interval_groups(rows.bucket[evaluation.rows], rows.days_of(view)[evaluation.rows], **changes)
 
 
 def _residuals(evaluation: Evaluation, rows: TrainingSet, view: str) -> np.ndarray:
@@ -180,7 +178,7 @@ def _table(evaluation: Evaluation, rows: TrainingSet, mask: np.ndarray, *, level
     residuals = {view: _residuals(evaluation, rows, view)[mask] for view in VIEWS}
     groups = {view: _groups(evaluation, rows, view)[mask] for view in VIEWS}
     # A bare row is the same in every view of its whole changes: it speaks once.
-    once = {view: (view in (NO_HISTORY, MISSING_CHANGE)) | ~_bare(names) for view, names in groups.items()}
+    once = {view: (view in (WITHOUT_HISTORY, PARTIAL)) | ~_bare(names) for view, names in groups.items()}
     return calibrate(
         np.concatenate([residuals[view][once[view]] for view in VIEWS]),
         np.concatenate([groups[view][once[view]] for view in VIEWS]),
@@ -214,12 +212,12 @@ def _coverages(views: dict[str, pd.DataFrame]) -> dict[str, dict[str, Any]]:
     result = {}
     for view, told in views.items():
         # A history cut to its first day is a bare row: the view is told without them, as the group that it is named for.
-        young = told["group"] == SHORT_HISTORY
-        result[view] = _coverage(told[young] if view == SHORT_HISTORY and young.any() else told)
+        young = told["group"] == YOUNG
+        result[view] = _coverage(told[young] if view == YOUNG and young.any() else told)
         # The rows that are young or bare in truth are few, and of the kinds that the other views are made of.
         if view == WITH_HISTORY:
             told = told[~young & ~_bare(told["group"].to_numpy())]
-        if view != SHORT_HISTORY:
+        if view != YOUNG:
             result |= {str(name): _coverage(own) for name, own in told.groupby("group")}
     return result
 

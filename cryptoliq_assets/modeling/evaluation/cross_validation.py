@@ -28,7 +28,7 @@ BASELINES = (PERSISTENCE, HAR, MEAN_7D)
 Progress = Callable[[str], None]
 
 
-def har_of(view: str) -> str:
+def har_reference(view: str) -> str:
     """Name of HAR's forecasts in a view among an evaluation's references."""
     return HAR if view == WITH_HISTORY else f"{HAR}:{view}"
 
@@ -39,7 +39,7 @@ class Evaluation:
 
     rows: indices into the training set; fold: number from 1; forecasts: by view (training_set.VIEWS), the same rows
     with all, some or none of their history; references: forecasts of the baselines that measures need, by name, HAR's by
-    view (`har_of`): it would else have a history that the forecast had not; metrics: by view, see `measure`; importance: of a recipe's features, on the tested rows of the last fold.
+    view (`har_reference`): it would else have a history that the forecast had not; metrics: by view, see `measure`; importance: of a recipe's features, on the tested rows of the last fold.
     """
 
     name: str
@@ -105,7 +105,7 @@ def _evaluate(
     progress: Progress | None,
 ) -> Evaluation:
     started = time.perf_counter()
-    needed = {har_of(view): (HAR, view) for view in VIEWS}
+    needed = {har_reference(view): (HAR, view) for view in VIEWS}
     if folds.evaluation == BY_COIN:
         needed["mean_change"] = ("mean_change", WITH_HISTORY)
     forecasts: dict[str, list[np.ndarray]] = {view: [] for view in VIEWS}
@@ -162,7 +162,7 @@ def measure(
     index, fold = tested["rows"], tested["fold"]
     stored: dict[str, np.ndarray] = tested["references"]
     references = {name: values for name, values in stored.items() if name in (PERSISTENCE, "mean_change")}
-    references[HAR] = stored[har_of(view)]
+    references[HAR] = stored[har_reference(view)]
     results = {}
     for population in POPULATIONS:
         included = np.ones(len(index), bool) if population == "all" else rows.known_cap[index]

@@ -53,7 +53,7 @@ def make_leaderboard(
     }
 
 
-def coins_by_fold(evaluation: Evaluation, rows: TrainingSet) -> dict[str, list[int]]:
+def count_coins_by_fold(evaluation: Evaluation, rows: TrainingSet) -> dict[str, list[int]]:
     """How many coins each fold tests, in order, by population: whether its measures say anything hangs on it."""
     known = {population: np.ones(len(evaluation.rows), dtype=bool) for population in POPULATIONS}
     known["known_cap"] = rows.known_cap[evaluation.rows]
@@ -66,7 +66,7 @@ def coins_by_fold(evaluation: Evaluation, rows: TrainingSet) -> dict[str, list[i
     }
 
 
-def candidate_named(leaderboard: dict[str, Any], name: str) -> dict[str, Any]:
+def find_entry(leaderboard: dict[str, Any], name: str) -> dict[str, Any]:
     """The entry of a candidate or baseline; KeyError names those there are."""
     entries = {entry["name"]: entry for entry in leaderboard["candidates"] + leaderboard["baselines"]}
     if name not in entries:
@@ -102,7 +102,7 @@ def leaderboard_table(leaderboard: dict[str, Any], *, population: str = RANKED_O
 
 def bucket_table(leaderboard: dict[str, Any], name: str) -> str:
     """Markdown: one model by size bucket, folds pooled."""
-    entry = candidate_named(leaderboard, name)
+    entry = find_entry(leaderboard, name)
     lines = [
         "| market-cap rank | rows | skill | MAE | RMSE | R² | MAE / persistence | MAE / HAR | skill without history |",
         "|---|---|---|---|---|---|---|---|---|",

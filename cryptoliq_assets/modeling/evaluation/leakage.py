@@ -23,7 +23,7 @@ _COMPARED = tuple(name for name in TABLES["engineered_features"].columns if name
 _SAMPLES = 5
 
 
-def sampled_dates(store: TableStore, *, count: int = SAMPLED_DATES) -> list[dt.date]:
+def sample_dates(store: TableStore, *, count: int = SAMPLED_DATES) -> list[dt.date]:
     """The newest date of the features and others evenly before it: the same for the same table."""
     days = sorted(
         day
@@ -35,7 +35,7 @@ def sampled_dates(store: TableStore, *, count: int = SAMPLED_DATES) -> list[dt.d
     return [dt.date.fromisoformat(days[place]) for place in dict.fromkeys(round(float(place)) for place in places)]
 
 
-def look_ahead(store: TableStore, dates: Sequence[dt.date], *, formula: str) -> dict[str, Any]:
+def find_look_ahead(store: TableStore, dates: Sequence[dt.date], *, formula: str) -> dict[str, Any]:
     """Compare the stored feature rows of `dates` with those made from raw rows up to each date, cleaned anew.
 
     A row with a filled cell is passed by: it may have been filled from the day after, is flagged, and no model learns from

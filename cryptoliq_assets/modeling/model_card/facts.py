@@ -15,15 +15,15 @@ from cryptoliq_assets.core import HISTORY_DAYS
 from cryptoliq_assets.modeling.datasets import TrainingSet
 from cryptoliq_assets.modeling.estimators import HAR, PERSISTENCE
 from cryptoliq_assets.modeling.evaluation import (
-    LEAST_COIN_ROWS,
-    PARTIAL_GROUPS,
+    MIN_COIN_ROWS,
+    MISSING_CHANGE_GROUPS,
     WITHOUT,
     Evaluation,
     SplitConformalIntervals,
-    candidate_named,
+    find_entry,
     measure_coins,
 )
-from cryptoliq_assets.schemas import BUCKETS, MEAN_WINDOWS, NO_HISTORY, SHORT_HISTORY, STD_WINDOWS, VIEWS, WITH_HISTORY
+from cryptoliq_assets.schemas import BUCKETS, MEAN_WINDOWS, STD_WINDOWS, VIEWS, WITH_HISTORY, WITHOUT_HISTORY, YOUNG
 
 DECILES = 10
 IMPORTANT = 15
@@ -65,7 +65,7 @@ def card_facts(
         coverage=_coverage(metadata),
         half_widths=_half_widths(metadata),
         importance=_importance(evaluation).head(IMPORTANT),
-        buckets=_buckets(candidate_named(dict(leaderboard), evaluation.name)),
+        buckets=_buckets(find_entry(dict(leaderboard), evaluation.name)),
         worst_coins=_worst_coins(evaluation, rows),
         daily_mae=_daily_mae(evaluation, rows),
         ledger=_ledger(ledger),
@@ -149,7 +149,7 @@ def _coverage(metadata: Mapping[str, Any]) -> pd.DataFrame:
 def _half_widths(metadata: Mapping[str, Any]) -> pd.DataFrame:
     """What the model's forecasts are given, for every group there can be, and how many residuals that rests on."""
     table = SplitConformalIntervals.from_dict(metadata["intervals"])
-    groups = np.array([*BUCKETS, SHORT_HISTORY, *(WITHOUT + bucket for bucket in BUCKETS), *PARTIAL_GROUPS])
+    groups = np.array([*BUCKETS, YOUNG, *(WITHOUT + bucket for bucket in BUCKETS), *MISSING_CHANGE_GROUPS])
     told = table.explain(groups)
     return pd.DataFrame(
         {
@@ -162,7 +162,7 @@ def _half_widths(metadata: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _buckets(entry: Mapping[str, Any]) -> pd.DataFrame:
-    bare = entry["metrics"][NO_HISTORY]["all"]["buckets"]
+    bare = entry["metrics"][WITHOUT_HISTORY]["all"]["buckets"]
     entries = [
         {
             "market-cap rank": bucket.replace("_", " "),
@@ -188,7 +188,7 @@ def _worst_coins(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
         "mae_vs_har": "MAE / HAR",
     }
     table = measure_coins(evaluation, rows).drop(columns=["model", "view"]).rename(columns=names)
-    return table[table["rows"] >= LEAST_COIN_ROWS].head(WORST_COINS).reset_index(drop=True)
+    return table[table["rows"] >= MIN_COIN_ROWS].head(WORST_COINS).reset_index(drop=True)
 
 
 def _daily_mae(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from cryptoliq_assets.core import bar_plot, html_key_figures, html_note, html_page, html_table, line_plot
-from cryptoliq_assets.modeling.estimators import title_of
-from cryptoliq_assets.modeling.evaluation import IMPORTANCE_ROWS, LEAST_RESIDUALS, smoothed
+from cryptoliq_assets.modeling.estimators import model_title
+from cryptoliq_assets.modeling.evaluation import IMPORTANCE_ROWS, MIN_RESIDUALS, smooth_daily
 from cryptoliq_assets.modeling.model_card.facts import CardFacts, longer_windows
 
 # How numbers of these columns are shown; all others have three decimals.
@@ -24,19 +24,19 @@ def card_page(facts: CardFacts) -> str:
     """The whole page, UTF-8 HTML."""
     metadata = facts.metadata
     sections = [
-        f"<h1>{escape(title_of(metadata))}</h1>",
+        f"<h1>{escape(model_title(metadata))}</h1>",
         f"<p>{escape(_what(metadata))}</p>",
         _key_figures(metadata),
         *(f"<h2>{escape(title)}</h2>\n{body}" for title, body in _sections(facts)),
     ]
-    return html_page(f"Model card: {title_of(metadata)}", sections)
+    return html_page(f"Model card: {model_title(metadata)}", sections)
 
 
 def card_markdown(facts: CardFacts) -> str:
     """The card's tables, without its plots."""
     metadata = facts.metadata
     parts = [
-        f"**{title_of(metadata)}**: {_what(metadata)}",
+        f"**{model_title(metadata)}**: {_what(metadata)}",
         f"Skill {_plain(metadata['metrics']['skill'])}, worst fold {_plain(metadata['metrics']['worst_skill'])}.",
     ]
     for title, frame in (
@@ -88,7 +88,7 @@ def _sections(facts: CardFacts) -> list[tuple[str, str]]:
             f"Coverage of the {level:.0%} intervals",
             html_note(
                 "Each fold after the first, its intervals calibrated on what was known of the fold before; by coin, on all the "
-                f"others. A group with under {LEAST_RESIDUALS} residuals is given the half-width of a pool, named in the last "
+                f"others. A group with under {MIN_RESIDUALS} residuals is given the half-width of a pool, named in the last "
                 "column, in which larger groups weigh more. The standard error counts the rows of one day (by coin: of one "
                 "coin) as one draw, for they are covered or missed together."
             )
@@ -200,7 +200,7 @@ def _how_calibrated(metadata: dict[str, Any]) -> str:
 def _error_by_day(facts: CardFacts) -> str:
     days = [str(day.date()) for day in facts.daily_mae.index]
     return line_plot(
-        days, smoothed(facts.daily_mae), title="Mean absolute error by day, 7-day mean", y_label="MAE, 7-day mean"
+        days, smooth_daily(facts.daily_mae), title="Mean absolute error by day, 7-day mean", y_label="MAE, 7-day mean"
     )
 
 

@@ -10,7 +10,7 @@ from .candidates import (
 from .current_pointer import LINK as LINK
 from .metadata import model_metadata as model_metadata
 from .metadata_schema import check_fields as check_fields
-from .model_registry import LoadedModel as LoadedModel, ModelStore as ModelStore, store_of as store_of
+from .model_registry import LoadedModel as LoadedModel, ModelStore as ModelStore, open_model_store as open_model_store
 from .promotion import Decision as Decision, evaluate_candidates as evaluate_candidates
 from .serialization import (
     ModelRejectedError as ModelRejectedError,

@@ -69,8 +69,8 @@ def load_candidate(folder: Path, name: str, *, signing_key: bytes | None = None)
     """Read a candidate back. Raises ModelRefused, with what to do, for files that are absent, truncated, tampered with,
     another candidate's or not signed, and for whatever else `loading.load_model` refuses."""
     try:
-        artifact_path, arrays_path, described_path = _paths(folder, name)
-        described = _verify_checksum(described_path, name, signing_key)
+        artifact_path, arrays_path, metadata_path = _paths(folder, name)
+        described = _verify_checksum(metadata_path, name, signing_key)
         packed = _checked(arrays_path, described.get("arrays_sha256"))
         artifact = _checked(artifact_path, described.get("sha256"))
         learner = load_model(artifact, described, expected_sha256=described["sha256"], signing_key=signing_key)

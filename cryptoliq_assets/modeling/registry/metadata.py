@@ -8,7 +8,7 @@ import numpy as np
 
 from cryptoliq_assets.modeling.datasets import TrainingSet
 from cryptoliq_assets.modeling.estimators import ModelSpec
-from cryptoliq_assets.modeling.evaluation import Evaluation, calibrate_last, candidate_named, coverage_report
+from cryptoliq_assets.modeling.evaluation import Evaluation, calibrate_last, coverage_report, find_entry
 from cryptoliq_assets.modeling.registry.promotion import INPUT_TABLE
 from cryptoliq_assets.schemas import TABLES, WITH_HISTORY
 from cryptoliq_assets.storage import schema_fingerprint
@@ -29,7 +29,7 @@ def model_metadata(
     metrics: mean skill over folds (all rows), its worst fold, the same for known caps and bare requests, HAR's skill
     on the same folds, and the measures fold by fold. schema: what the features were held to. known_until: the newest target date that the model has learnt.
     """
-    entry = candidate_named(leaderboard, evaluation.name)
+    entry = find_entry(leaderboard, evaluation.name)
     har = next((other["skill"] for other in leaderboard["baselines"] if other["name"] == "har"), None)
     headline = ("skill", "worst_skill", "skill_known_cap", "skill_without_history")
     return {

@@ -31,12 +31,12 @@ from cryptoliq_assets.labels import get_formula
 from cryptoliq_assets.modeling.estimators import (
     VERSION,
     ScoreForecaster,
+    current_model_name,
     is_model_version,
-    model_name_of,
+    model_name_of_key,
     model_version_of,
-    name_in,
-    next_key,
-    number_in,
+    next_version_key,
+    parse_version_number,
 )
 from cryptoliq_assets.modeling.registry.audit_log import (
     PROMOTION,
@@ -82,7 +82,7 @@ class LoadedModel:
 
     @property
     def model_name(self) -> str:
-        return model_name_of(self.metadata["model_name"])
+        return current_model_name(self.metadata["model_name"])
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ class ModelStore:
         parts = [name.rpartition(".") for name in list_names(self.folder)]
         stems = {stem for stem, _, kind in parts if kind in ("pkl", "json") and VERSION.match(stem)}
         promoted = {str(entry["version"]): place for place, entry in enumerate(self.ledger.promotions())}
-        return sorted(stems, key=lambda stem: (promoted.get(stem, -1), number_in(stem), stem), reverse=True)
+        return sorted(stems, key=lambda stem: (promoted.get(stem, -1), parse_version_number(stem), stem), reverse=True)
 
     def load(self, version: str | None = None) -> LoadedModel:
         """Load a version (default: the current one) through every check; ModelRefused says which one failed."""
@@ -261,7 +261,7 @@ class ModelStore:
         return self._first(self.load)
 
     def latest_valid_version(self) -> tuple[str | None, list[str]]:
-        """The version that `load_newest_sound` would serve, by every check but unpickling, and why those before it would not
+        """The version that `load_latest_valid` would serve, by every check but unpickling, and why those before it would not
         be: cheap enough for every tick of a sensor, since a file that has not changed is read once."""
         try:
             return self._first(self.check)
@@ -312,7 +312,7 @@ class ModelStore:
         if self._artifact(version).exists():
             return False
         later = self.ledger.promotions_after(version)
-        return sum(name_in(each) == name_in(version) for each in later) >= KEPT
+        return sum(model_name_of_key(each) == model_name_of_key(version) for each in later) >= KEPT
 
     def _read(self, version: str, read: Callable[[Location], _Found]) -> _Found:
         path = self._artifact(version)
@@ -345,7 +345,7 @@ class ModelStore:
     def _next_key(self, name: str, day: str) -> tuple[str, str]:
         known = self._known()
         keys = [*known, *self.ledger.served()]
-        return next_key(name, day, keys=keys, model_versions=known.values())
+        return next_version_key(name, day, keys=keys, model_versions=known.values())
 
     def _switch(self, version: str, metadata: Mapping[str, Any]) -> None:
         write_pointer(self.folder, version)
@@ -355,7 +355,7 @@ class ModelStore:
         write_json(self.folder / "scaler.json", scaler)
 
     def _prune(self, name: str, current: str) -> None:
-        of_name = [version for version in self.versions() if name_in(version) == name]
+        of_name = [version for version in self.versions() if model_name_of_key(version) == name]
         # What a rollback would go back to stays, however old it is.
         needed = {current, *self.ledger.promotion_stack()[-2:]}
         for version in of_name[KEPT:]:
@@ -379,7 +379,7 @@ class ModelStore:
         return self.folder / f"{version}.json"
 
 
-def store_of(settings: Settings) -> ModelStore:
+def open_model_store(settings: Settings) -> ModelStore:
     """The home's model store, or that of `storage.models_url`, which is only read."""
     url, key = settings.storage.models_url, settings.signing_key
     folder = resolve_location(url) if url else settings.models_dir

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cryptoliq_assets.modeling import other_task
+from cryptoliq_assets.modeling import describe_task_mismatch
 from cryptoliq_assets.modeling.datasets import OVER_TIME
 from cryptoliq_assets.modeling.estimators import CHAMPION_SPEC, FORECASTERS, TARGET_BASELINES, same_recipe
 from cryptoliq_assets.modeling.evaluation import POPULATIONS
@@ -200,7 +200,7 @@ def _rank(entry: Mapping[str, Any]) -> tuple[bool, float]:
 
 
 def _other_task(leaderboard: Mapping[str, Any], champion: Mapping[str, Any]) -> str | None:
-    return other_task(champion, formula=leaderboard["formula"], horizon_days=leaderboard["horizon_days"])
+    return describe_task_mismatch(champion, formula=leaderboard["formula"], horizon_days=leaderboard["horizon_days"])
 
 
 def _refresh(entry: Mapping[str, Any], leaderboard: Mapping[str, Any], champion: Mapping[str, Any]) -> Decision:

@@ -23,7 +23,7 @@ from cryptoliq_assets.modeling.estimators import (
     ScoreForecaster,
     XGBoostForecaster,
     check_learner,
-    model_name_of,
+    current_model_name,
 )
 from cryptoliq_assets.modeling.registry.audit_log import sha256_of, signed_by
 from cryptoliq_assets.modeling.registry.unpickling import PickleRejectedError, unpickle
@@ -105,7 +105,7 @@ def load_model(
     check_artifact(found, metadata, expected_sha256=expected_sha256, signing_key=signing_key, declared=declared)
     name = metadata.get("version", "the model")
     model = _unpickle(content)
-    if model_name_of(metadata["model_name"]) != model.NAME:
+    if current_model_name(metadata["model_name"]) != model.NAME:
         raise ModelRejectedError(f"{name}: holds a {model.NAME}, its metadata say {metadata['model_name']}")
     if list(model.features) != list(metadata["features"]):
         raise ModelRejectedError(f"{name}: was fitted on other features than its metadata say")
@@ -138,7 +138,7 @@ def check_artifact(
             f"{name}: not signed with CRYPTOLIQ_SIGNING_KEY, or its metadata were changed; train again"
         )
     _check_metadata(name, metadata)
-    model_name = model_name_of(metadata.get("model_name"))
+    model_name = current_model_name(metadata.get("model_name"))
     _check_libraries(name, metadata.get("libraries", {}), REQUIRED_LIBRARIES.get(model_name, frozenset(LIBRARIES)))
     _check_features(name, metadata.get("features", []), declared)
     if model_name not in FORECASTERS:

@@ -20,7 +20,7 @@ from cryptoliq_assets.ingestion.landing import (
     repair_catalog,
     restore_from_drop_folder,
 )
-from cryptoliq_assets.modeling.registry import LINK, ModelStore, store_of
+from cryptoliq_assets.modeling.registry import LINK, ModelStore, open_model_store
 from cryptoliq_assets.monitoring import FAIL, OK, Finding
 from cryptoliq_assets.monitoring.data import stored_checks as checks
 from cryptoliq_assets.schemas import TABLES
@@ -158,7 +158,7 @@ def _items(settings: Settings, *, deep: bool) -> Iterator[_Item]:
         for month in store.months(table):
             path = str(store.path(table, month))
             yield TABLE, path, lambda table=table, month=month: checks.check_month(store, table, month, deep=deep)
-    models = store_of(settings)
+    models = open_model_store(settings)
     current, versions = _stored_models(models)
     yield LEDGER, str(models.ledger.path), lambda: checks.check_ledger(models, versions)
     if versions:

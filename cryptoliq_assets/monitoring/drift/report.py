@@ -17,9 +17,9 @@ from cryptoliq_assets.modeling import (
     SCORE,
     Champion,
     Reference,
+    drift_features,
     load_champion,
     make_reference,
-    measured_features,
 )
 from cryptoliq_assets.modeling.registry import ModelRejectedError
 from cryptoliq_assets.monitoring import Finding, make_failure_finding, make_success_finding
@@ -130,7 +130,7 @@ def _measured(
     if champion is None:
         return DriftReport(now, newest, [], signs, no_drift=refused, **found)
     found["champion"] = champion.version
-    names = measured_features(list(dict.fromkeys([*champion.metadata["features"], SCORE])))
+    names = drift_features(list(dict.fromkeys([*champion.metadata["features"], SCORE])))
     rows = _sound_rows(store, champion, days) if days else pd.DataFrame()
     if rows.empty:
         return DriftReport(now, newest, [], signs, no_drift="no sound row on a day without fault", **found)
@@ -155,7 +155,7 @@ def find_reference(champion: Champion, store: TableStore, *, days: int) -> tuple
     rows = _sound_rows(store, champion, span)
     if rows.empty:
         return None, f"{champion.version} has no reference, and the tables have no row of the days up to {last}"
-    names = measured_features(list(dict.fromkeys([*champion.metadata["features"], SCORE])))
+    names = drift_features(list(dict.fromkeys([*champion.metadata["features"], SCORE])))
     values = _values(rows, names, champion)
     made = make_reference(values, rows["date"].to_numpy(), coins=int(rows["coin"].nunique()))
     return made, f"made from the stored tables: {champion.version} was promoted before references were kept"

@@ -126,13 +126,13 @@ def read_holdout_errors(settings: Settings) -> dict[str, Any] | None:
     nothing was trained yet."""
     # Here, not at the top: they bring the learners' libraries, which whoever only looks does without.
     from cryptoliq_assets.modeling.evaluation import by_coin_path, read_by_coin
-    from cryptoliq_assets.modeling.registry import ModelRejectedError, store_of
+    from cryptoliq_assets.modeling.registry import ModelRejectedError, open_model_store
     from cryptoliq_assets.schemas import WITH_HISTORY
 
     path = by_coin_path(settings.reports_dir)
     if not path.exists():
         return None
-    store = store_of(settings)
+    store = open_model_store(settings)
     version = store.current_version()
     try:
         recipe = store.metadata(version).get("recipe", {}) if version else {}

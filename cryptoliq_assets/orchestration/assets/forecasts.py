@@ -15,7 +15,13 @@ from cryptoliq_assets.core import (
     months_between,
     write_json,
 )
-from cryptoliq_assets.forecasting import append_forecasts, forecast_snapshot, newest_date, stale_coins, stale_features
+from cryptoliq_assets.forecasting import (
+    append_forecasts,
+    describe_stale_features,
+    find_stale_coins,
+    forecast_snapshot,
+    newest_date,
+)
 from cryptoliq_assets.orchestration import table_asset
 from cryptoliq_assets.orchestration.io_managers import PanderaParquetIOManager
 from cryptoliq_assets.orchestration.resources import RunLock
@@ -37,7 +43,7 @@ def forecast_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         Coins absent from the newest snapshot are listed as stale, not forecast. Nothing is, with a warning, where the
         features are of another formula than the champion's, or the champion of another horizon than the settings.
         """
-        from cryptoliq_assets.modeling import load_champion, other_task
+        from cryptoliq_assets.modeling import describe_task_mismatch, load_champion
         from cryptoliq_assets.monitoring.service import FORECASTS
         from cryptoliq_assets.serving import PredictionLog, Stopwatch
 
@@ -55,7 +61,7 @@ def forecast_assets(settings: Settings) -> list[dg.AssetsDefinition]:
             context.log.warning("no champion yet: nothing is forecast until `train` has promoted one")
             return dg.Output(stored, metadata={"champion": "none yet"})
         task = {"formula": settings.formula, "horizon_days": settings.horizon_days}
-        unfit = other_task(champion.metadata, **task) or stale_features(store, month_of(newest))
+        unfit = describe_task_mismatch(champion.metadata, **task) or describe_stale_features(store, month_of(newest))
         if unfit:
             context.log.warning(f"nothing is forecast: {unfit}")
             return dg.Output(stored, metadata={"not_forecast": unfit})
@@ -122,4 +128,4 @@ def _newest_rows(store: TableStore, newest: dt.date) -> tuple[pd.DataFrame, pd.D
         months_between(add_months(month, -max_months_spanned(HISTORY_DAYS - 1)), month),
         columns=["coin", "date"],
     )
-    return features[features["date"] == latest].reset_index(drop=True), stale_coins(seen, latest)
+    return features[features["date"] == latest].reset_index(drop=True), find_stale_coins(seen, latest)

@@ -79,13 +79,15 @@ def _backtest(settings: Settings) -> dg.AssetsDefinition:
         """
         from cryptoliq_assets.core import line_plot, svg_as_markdown
         from cryptoliq_assets.modeling import save_backtest
-        from cryptoliq_assets.modeling.evaluation import backtest_path, by_coin_path, extreme_coins, smoothed
+        from cryptoliq_assets.modeling.evaluation import backtest_path, best_and_worst_coins, by_coin_path, smooth_daily
 
         candidates = [linear_regression, random_forest, xgboost]
         written = save_backtest(candidates, settings, store=tables.store())
-        least, largest = extreme_coins(written.by_coin, written.best)
+        least, largest = best_and_worst_coins(written.by_coin, written.best)
         days = [str(day.date()) for day in written.daily_mae.index]
-        plot = line_plot(days, smoothed(written.daily_mae), title="Mean absolute error, 7-day mean", y_label="score")
+        plot = line_plot(
+            days, smooth_daily(written.daily_mae), title="Mean absolute error, 7-day mean", y_label="score"
+        )
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": sum(written.rows.values()),
@@ -160,7 +162,7 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
         The candidates, and the champion's own recipe refitted on the newest rows, come before the gate in the order of their
         skill; the first that passes takes its place. Every refusal is recorded; where all are refused the champion stays.
         """
-        from cryptoliq_assets.modeling import LeakageSuspected, choose_champion
+        from cryptoliq_assets.modeling import LeakageSuspectedError, choose_champion
         from cryptoliq_assets.modeling.model_card import card_path
 
         candidates = [linear_regression, random_forest, xgboost]
@@ -173,7 +175,7 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
                 progress=context.log.info,
                 warn=context.log.warning,
             )
-        except LeakageSuspected as error:
+        except LeakageSuspectedError as error:
             raise dg.Failure(f"{error}; the champion stays", allow_retries=False) from error
         for decision in outcome.decisions:
             context.log.info(f"{'promoted' if decision.promote else 'not promoted'}: {decision.reason}")

@@ -4,7 +4,7 @@ import dagster as dg
 
 from cryptoliq_assets.core import Settings, month_of
 from cryptoliq_assets.forecasting import newest_date
-from cryptoliq_assets.modeling.registry import store_of
+from cryptoliq_assets.modeling.registry import open_model_store
 from cryptoliq_assets.orchestration import Finding, TableCheck, build_table_checks
 from cryptoliq_assets.storage import TableStore
 
@@ -27,7 +27,7 @@ def coins_without(store: TableStore, months: list[str]) -> Finding:
     made = store.read("forecasts", [month_of(newest)], columns=["coin", "date"])
     wanted = set(features.loc[features["date"] == day, "coin"])
     there = set(made.loc[made["date"] == day, "coin"])
-    if not there and store_of(store.settings).current_version() is None:
+    if not there and open_model_store(store.settings).current_version() is None:
         return Finding(True, {"coins": len(wanted)}, description="there is no champion yet")
     missing = sorted(wanted - there)
     return Finding(not missing, {"coins": len(wanted), "missing": len(missing), "samples": missing[:_LISTED]})

@@ -40,10 +40,10 @@ def model_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
     def no_look_ahead(
         context: dg.AssetCheckExecutionContext, tables: dg.ResourceParam[PanderaParquetIOManager]
     ) -> dg.AssetCheckResult:
-        from cryptoliq_assets.modeling.evaluation import look_ahead, sampled_dates
+        from cryptoliq_assets.modeling.evaluation import find_look_ahead, sample_dates
 
         store = tables.store()
-        found = look_ahead(store, sampled_dates(store), formula=settings.formula)
+        found = find_look_ahead(store, sample_dates(store), formula=settings.formula)
         told = None
         if found["differing"]:
             told = (

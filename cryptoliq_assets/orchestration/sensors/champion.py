@@ -3,8 +3,8 @@
 import dagster as dg
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.forecasting import forecasts_due, mismatch, training_due
-from cryptoliq_assets.modeling.registry import sha256_of, store_of
+from cryptoliq_assets.forecasting import describe_champion_mismatch, is_training_due, month_to_forecast
+from cryptoliq_assets.modeling.registry import open_model_store, sha256_of
 from cryptoliq_assets.monitoring import retraining_run_key
 from cryptoliq_assets.orchestration import AssetJob, month_range_tags
 from cryptoliq_assets.orchestration.sensors.raw_files import FAILED, IN_FLIGHT
@@ -30,17 +30,17 @@ def champion_sensor(settings: Settings, train: AssetJob, forecast: AssetJob) -> 
             return dg.SkipReason(f"{busy} run(s) in flight")
         store = TableStore(settings)
         state = _state(store)
-        if training_due(settings, store, provisional_too=False):
+        if is_training_due(settings, store, provisional_too=False):
             return _ask(context, train.name, key=f"train/{state}{_unserved(settings)}", tags={})
-        month = forecasts_due(settings, store)
+        month = month_to_forecast(settings, store)
         if month is not None:
             return _ask(
                 context,
                 forecast.name,
-                key=f"forecast/{store_of(settings).latest_valid_version()[0]}/{state}",
+                key=f"forecast/{open_model_store(settings).latest_valid_version()[0]}/{state}",
                 tags=month_range_tags(month, month, settings),
             )
-        other = mismatch(settings)
+        other = describe_champion_mismatch(settings)
         if other:
             return dg.SkipReason(f"{other}, and there are too few dates to train on yet")
         asked = retraining_run_key(settings)
@@ -78,8 +78,8 @@ def _state(store: TableStore) -> str:
 def _unserved(settings: Settings) -> str:
     """Where no stored model loads, or the one that does has another task, a word for why: training is then asked for
     although these tables were trained on."""
-    version, reasons = store_of(settings).latest_valid_version()
-    why = "; ".join(reasons) if version is None else mismatch(settings)
+    version, reasons = open_model_store(settings).latest_valid_version()
+    why = "; ".join(reasons) if version is None else describe_champion_mismatch(settings)
     return "/" + sha256_of(why.encode("utf-8"))[:12] if why else ""
 
 

@@ -14,9 +14,9 @@ from cryptoliq_assets.cli import main
 from cryptoliq_assets.cli.commands.status import read_status
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.core.home import prepare_home
-from cryptoliq_assets.forecasting.pending import forecasts_due, training_due
+from cryptoliq_assets.forecasting.pending import is_training_due, month_to_forecast
 from cryptoliq_assets.modeling.inference import load_champion
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError
 from cryptoliq_assets.modeling.training import load_champion_status
 from cryptoliq_assets.monitoring.alerting.dispatch import read_state, update_incidents
@@ -34,7 +34,7 @@ from cryptoliq_assets_tests.support.settings import make_settings
 def home(trained_home, tmp_path) -> Settings:
     """A home with two models, the second of them current."""
     settings = make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), cv__n_splits=2)
-    store = store_of(settings)
+    store = open_model_store(settings)
     loaded = store.load()
     store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))
     return settings
@@ -58,7 +58,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, hom
 
 def versions(settings: Settings) -> tuple[str, str]:
     """The current version, and the one before it."""
-    newest, before = store_of(settings).versions()
+    newest, before = open_model_store(settings).versions()
     return newest, before
 
 
@@ -66,8 +66,8 @@ def test_list_shows_every_version_which_is_current_and_the_ledger(run, home):
     newest, before = versions(home)
     code, said = run("list")
     assert code == 0
-    assert f"│ {newest} │ {store_of(home).model_version(newest)} │ yes │" in said
-    assert f"│ {before} │ {store_of(home).model_version(before)} │ │" in said
+    assert f"│ {newest} │ {open_model_store(home).model_version(newest)} │ yes │" in said
+    assert f"│ {before} │ {open_model_store(home).model_version(before)} │ │" in said
     assert "The last 2 line(s) of the ledger" in said
     assert f"promotion │ {newest} │ again" in said
 
@@ -75,9 +75,9 @@ def test_list_shows_every_version_which_is_current_and_the_ledger(run, home):
 def test_a_rollback_goes_to_the_version_before_and_stands_in_the_ledger_and_in_the_ui(run, home):
     newest, before = versions(home)
     code, said = run("rollback")
-    assert (code, store_of(home).current_version()) == (0, before)
+    assert (code, open_model_store(home).current_version()) == (0, before)
     assert f"{newest} → {before}: recorded in" in said
-    line = store_of(home).ledger.entries()[-1]
+    line = open_model_store(home).ledger.entries()[-1]
     assert (line["event"], line["version"], line["before"]) == ("rollback", before, newest)
     assert json.loads((home.models_dir / "metadata.json").read_text())["version"] == before
     assert "rollback" in run("list")[1]
@@ -92,16 +92,16 @@ def test_a_rollback_to_a_version_is_forward_as_well(run, home):
     newest, before = versions(home)
     assert run("rollback", "--to", before)[0] == 0
     assert run("rollback", "--to", newest)[0] == 0
-    assert store_of(home).current_version() == newest
+    assert open_model_store(home).current_version() == newest
 
 
 def test_a_rollback_with_a_reason_writes_it_into_the_ledger(run, home):
     _, before = versions(home)
     assert run("rollback", "--reason", "forecasts drift")[0] == 0
-    assert store_of(home).ledger.entries()[-1]["reason"] == "forecasts drift"
+    assert open_model_store(home).ledger.entries()[-1]["reason"] == "forecasts drift"
     assert f"rollback │ {before} │ forecasts drift" in run("list")[1]
     assert run("rollback", "--to", versions(home)[0], "--reason", "a slip")[0] == 0
-    assert store_of(home).ledger.entries()[-1]["reason"] == "a slip"
+    assert open_model_store(home).ledger.entries()[-1]["reason"] == "a slip"
 
 
 @pytest.mark.parametrize("to", ["XGBoost_2020-01-01_v9", "../../etc/passwd"])
@@ -112,7 +112,7 @@ def test_a_rollback_to_what_is_not_there_fails_and_the_current_one_stays(run, ho
     assert f"{newest} stays" in said
     assert to in said
     assert "Traceback" not in said
-    assert store_of(home).current_version() == newest
+    assert open_model_store(home).current_version() == newest
     # A user's mistake starts no run, so that none fails.
     with dg.DagsterInstance.from_config(str(home.dagster_home)) as instance:
         assert instance.get_run_records(dg.RunsFilter(job_name="rollback")) == []
@@ -200,7 +200,7 @@ def test_a_lost_pointer_is_told_by_list_verify_and_status_and_a_rollback_to_the_
     assert told.startswith(f"the pointer to the champion: {lost}")
     assert run("rollback", "--to", newest)[0] == 0
     assert run("verify") == (0, f"loads {newest} (current) loads {before}")
-    assert store_of(home).ledger.entries()[-1]["reason"].startswith("the pointer is written again")
+    assert open_model_store(home).ledger.entries()[-1]["reason"].startswith("the pointer is written again")
 
 
 def test_forecasts_with_a_lost_pointer_are_made_by_the_same_version_and_say_so(home):
@@ -210,7 +210,7 @@ def test_forecasts_with_a_lost_pointer_are_made_by_the_same_version_and_say_so(h
     (reason,) = champion.passed_over
     assert champion.version == newest
     assert reason.startswith("current.pkl is lost")
-    assert not training_due(home, TableStore(home), provisional_too=True)
+    assert not is_training_due(home, TableStore(home), provisional_too=True)
 
 
 def test_a_home_without_a_model_says_what_to_do(capsys, monkeypatch, tmp_path):
@@ -226,7 +226,7 @@ def test_a_home_without_a_model_says_what_to_do(capsys, monkeypatch, tmp_path):
 
 
 def break_current(settings: Settings, part: str) -> None:
-    path = settings.models_dir / f"{store_of(settings).current_version()}.{part}"
+    path = settings.models_dir / f"{open_model_store(settings).current_version()}.{part}"
     if part == "pkl":
         path.write_bytes(path.read_bytes()[:-1])
     else:
@@ -240,13 +240,13 @@ def test_forecasts_are_made_by_the_model_before_a_broken_one_and_say_so(home, pa
     said: list[str] = []
     runner = Runner(home, on_message=lambda message, level: said.append(f"{level} {message}"))
     # The one that takes its place has forecast that day already: nothing is due, however often it is asked.
-    assert forecasts_due(home, TableStore(home)) is None
+    assert month_to_forecast(home, TableStore(home)) is None
     runner.refresh([("2025-07", "2025-07")], job=FORECAST_JOB)
     (warning,) = [line for line in said if line.startswith("30 ")]
     assert newest in warning
     assert f"{before} forecasts in its place" in warning
     report = json.loads((home.reports_dir / "forecasts.json").read_text())
-    assert report["model_version"] == store_of(home).model_version(before)
+    assert report["model_version"] == open_model_store(home).model_version(before)
     event = runner.instance.get_latest_materialization_event(dg.AssetKey("forecasts"))
     (reason,) = event.asset_materialization.metadata["models_refused"].value
     assert reason.startswith(newest)
@@ -255,9 +255,9 @@ def test_forecasts_are_made_by_the_model_before_a_broken_one_and_say_so(home, pa
 
 def test_a_champion_whose_metadata_are_gone_makes_training_due(home):
     store = TableStore(home)
-    assert not training_due(home, store, provisional_too=True)
+    assert not is_training_due(home, store, provisional_too=True)
     break_current(home, "json")
-    assert training_due(home, store, provisional_too=False)
+    assert is_training_due(home, store, provisional_too=False)
 
 
 def test_without_any_sound_model_forecasts_fail_with_all_the_reasons(home):

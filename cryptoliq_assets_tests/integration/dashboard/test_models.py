@@ -8,18 +8,18 @@ import pytest
 
 from cryptoliq_assets.core.atomic_write import write_json
 from cryptoliq_assets.dashboard.components import escape_markdown
-from cryptoliq_assets.modeling.estimators.names import title_of
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.estimators.names import model_title
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets_tests.support.dashboard import check_page, metrics, open_page, page_text, table_with_column
 
 
 def test_new_champion_is_used_without_a_restart(copied):
-    store = store_of(copied)
+    store = open_model_store(copied)
     first = store.current_version()
-    assert escape_markdown(title_of(store.metadata(first))) in page_text(check_page(open_page("models")))
+    assert escape_markdown(model_title(store.metadata(first))) in page_text(check_page(open_page("models")))
     loaded = store.load()
     second = store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))["version"]
-    title = escape_markdown(title_of(store.metadata(second)))
+    title = escape_markdown(model_title(store.metadata(second)))
     assert title in page_text(check_page(open_page("models")))
     test = open_page("what_if")
     for field, value in {"price": 1.5, "24h_volume": 2e6}.items():
@@ -31,7 +31,7 @@ def test_new_champion_is_used_without_a_restart(copied):
 def test_models_show_folds_leaderboard_audit_log_and_card(app_environment, trained_home, settings):
     app_environment(home=trained_home.path)
     test = check_page(open_page("models"))
-    champion = store_of(settings).current()
+    champion = open_model_store(settings).current()
     assert metrics(test)["Skill"] == f"{champion['metrics']['skill']:.3f}"
     text = page_text(test)
     for title in ("Leaderboard", "Stored versions", "Audit log, newest first", "Model card"):
@@ -60,13 +60,13 @@ def test_skill_that_rounds_to_zero_has_no_sign(copied):
 
 
 def test_coverage_is_sorted_from_large_to_small_coins(copied):
-    loaded = store_of(copied).load()
+    loaded = open_model_store(copied).load()
     one = loaded.metadata["coverage"]["pooled"]["with_history"]
     sizes = ("1-50", "201-500", "501-1000", "51-200", "above_1000", "unknown")
     names = ("with_history", *sizes, "without_history", *(f"without_history:{size}" for size in sizes))
     coverage = {**loaded.metadata["coverage"], "pooled": dict.fromkeys(names, one)}
     metadata = {**loaded.metadata, "coverage": coverage}
-    store_of(copied).promote(loaded.model, metadata, reason="again", at=dt.datetime.now(dt.UTC))
+    open_model_store(copied).promote(loaded.model, metadata, reason="again", at=dt.datetime.now(dt.UTC))
     groups = table_with_column(check_page(open_page("models")), "mean_width")["group"].tolist()
     expected = ["rank 1-50", "rank 51-200", "rank 201-500", "rank 501-1000", "rank above 1000", "rank unknown"]
     assert groups == [

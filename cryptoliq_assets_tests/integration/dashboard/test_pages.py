@@ -5,7 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.dashboard import PAGES, check_page, open_page, page_text
 from cryptoliq_assets_tests.support.services import answering
@@ -36,7 +36,7 @@ def test_missing_forecasts_show_the_next_step(copied):
 
 
 def test_damaged_model_and_table_show_a_message(copied):
-    version = store_of(copied).current_version()
+    version = open_model_store(copied).current_version()
     (copied.models_dir / f"{version}.pkl").write_bytes(b"")
     test = open_page("models")
     assert "**The model was rejected**" in test.error[0].value

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from cryptoliq_assets.forecasting.snapshot_forecast import append_forecasts, forecast_snapshot, stale_coins
+from cryptoliq_assets.forecasting.snapshot_forecast import append_forecasts, find_stale_coins, forecast_snapshot
 from cryptoliq_assets.schemas.tables import TABLES
 from cryptoliq_assets.storage.parquet_store import empty_frame
 from cryptoliq_assets.storage.validation import validate_table
@@ -177,11 +177,11 @@ def test_a_coin_absent_today_is_stale_with_the_day_it_was_last_seen_the_longest_
         columns=["coin", "day"],
     )
     seen["date"] = [day(number) for number in seen.pop("day")]
-    stale = stale_coins(seen.astype({"coin": "category"}), day(100))
+    stale = find_stale_coins(seen.astype({"coin": "category"}), day(100))
     assert stale["coin"].tolist() == ["Away", "Gone", "Older"]
     assert stale["last_seen"].tolist() == [day(90), day(90), day(12)]
 
 
 def test_a_coin_last_seen_90_days_ago_is_stale_no_more():
     seen = pd.DataFrame({"coin": pd.Categorical(["A", "B"]), "date": [day(10), day(11)]})
-    assert stale_coins(seen, day(100))["coin"].tolist() == ["B"]
+    assert find_stale_coins(seen, day(100))["coin"].tolist() == ["B"]

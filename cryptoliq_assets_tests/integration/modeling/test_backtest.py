@@ -18,8 +18,8 @@ from cryptoliq_assets.features.engineering import engineer_features
 from cryptoliq_assets.modeling.datasets.splits import make_folds
 from cryptoliq_assets.modeling.evaluation.backtest import by_coin_path, read_backtest, read_by_coin, write_backtest
 from cryptoliq_assets.modeling.evaluation.cross_validation import evaluate_baseline
-from cryptoliq_assets.modeling.evaluation.leakage import look_ahead, sampled_dates
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.evaluation.leakage import find_look_ahead, sample_dates
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.modeling.training import training_rows
 from cryptoliq_assets.orchestration.definitions import build_definitions
 from cryptoliq_assets.schemas.backtest import BACKTEST, BACKTEST_BY_COIN
@@ -232,9 +232,9 @@ def test_the_job_train_keeps_the_backtest_and_rollback_is_a_job_of_one_process(h
 
 
 def test_three_dates_are_sampled_evenly_the_newest_among_them(home):
-    dates = [str(date) for date in sampled_dates(TableStore(home))]
+    dates = [str(date) for date in sample_dates(TableStore(home))]
     assert dates == ["2025-06-02", "2025-07-01", "2025-07-31"]
-    assert sampled_dates(TableStore(make_settings(home_dir=home.home / "nowhere"))) == []
+    assert sample_dates(TableStore(make_settings(home_dir=home.home / "nowhere"))) == []
 
 
 def tamper(settings: Settings, date: str, column: str, *, days: int) -> str:
@@ -256,7 +256,7 @@ def tamper(settings: Settings, date: str, column: str, *, days: int) -> str:
 
 def test_sound_features_show_no_look_ahead(home):
     store = TableStore(home)
-    found = look_ahead(store, sampled_dates(store), formula=home.formula)
+    found = find_look_ahead(store, sample_dates(store), formula=home.formula)
     assert found["differing"] == {}
     assert found["rows"] > 80
     assert found["values"] > 80 * found["rows"]
@@ -269,7 +269,7 @@ def test_a_stored_value_of_a_later_day_is_named(home, column):
     else:
         coin = tamper(home, "2025-07-01", column, days=1)
     store = TableStore(home)
-    found = look_ahead(store, sampled_dates(store), formula=home.formula)
+    found = find_look_ahead(store, sample_dates(store), formula=home.formula)
     assert found["differing"] == {column: 1}
     if column != "sound":
         assert found["samples"][0].startswith(f"{coin} 2025-07-01: {column} ")
@@ -293,7 +293,7 @@ def test_a_row_that_cleaned_data_do_not_give_is_named(home):
     kept = pa.Table.from_pandas(frame.drop(index=last), schema=content.schema, preserve_index=False)
     write_sealed(path, kept.replace_schema_metadata(content.schema.metadata))
     store = TableStore(home)
-    assert look_ahead(store, sampled_dates(store), formula=home.formula)["differing"] == {"rows": 1}
+    assert find_look_ahead(store, sample_dates(store), formula=home.formula)["differing"] == {"rows": 1}
 
 
 def promote_again(settings: Settings) -> dg.ExecuteInProcessResult:
@@ -316,7 +316,7 @@ def test_with_look_ahead_in_the_features_no_champion_is_chosen(home):
     assert found["no_look_ahead"].metadata["differing"].value == {"liquidity_score_mean_7d": 1}
     assert found["skill_above_zero"].passed
     assert (home.models_dir / "ledger.jsonl").read_bytes() == ledger
-    assert store_of(home).current_version().endswith("_v1")
+    assert open_model_store(home).current_version().endswith("_v1")
 
 
 def test_a_cleaned_value_taken_from_the_day_after_is_found_because_raw_rows_are_cleaned_anew(home):
@@ -328,17 +328,17 @@ def test_a_cleaned_value_taken_from_the_day_after_is_found_because_raw_rows_are_
     cleaned.loc[at, "24h_volume"] = 1.5 * cleaned.loc[at + 1, "24h_volume"]
     store.write("cleaned_snapshots", cleaned, store.months("cleaned_snapshots"))
     store.write("engineered_features", engineer_features(cleaned), store.months("engineered_features"))
-    found = look_ahead(store, sampled_dates(store), formula=home.formula)
+    found = find_look_ahead(store, sample_dates(store), formula=home.formula)
     assert {"liquidity_score", "volume_log"} <= set(found["differing"])
     assert found["samples"][0].startswith(f"{cleaned['coin'][at]} 2025-07-01: ")
 
 
 def test_a_row_filled_from_the_day_after_is_no_look_ahead_because_it_trains_and_scores_nothing(home):
     store = TableStore(home)
-    dates = sampled_dates(store)
+    dates = sample_dates(store)
     stored = store.read("engineered_features")
     filled = stored["filled"] & stored["date"].isin([pd.Timestamp(date) for date in dates])
-    found = look_ahead(store, dates, formula=home.formula)
+    found = find_look_ahead(store, dates, formula=home.formula)
     on_those_days = stored["date"].isin([pd.Timestamp(date) for date in dates])
     assert found["rows"] == int((on_those_days & ~filled).sum())
     assert not stored.loc[filled, "sound"].any()

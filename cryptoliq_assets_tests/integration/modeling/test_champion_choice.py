@@ -15,10 +15,10 @@ import pytest
 from pydantic import SecretStr
 
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.forecasting.pending import training_due
+from cryptoliq_assets.forecasting.pending import is_training_due
 from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, CHAMPION_SPEC, ModelSpec
 from cryptoliq_assets.modeling.registry.candidates import Candidate, load_candidate
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.modeling.training import choose_champion, load_champion_status, rank_candidates
 from cryptoliq_assets.orchestration.runner import RunFailedError, Runner
 from cryptoliq_assets.simulation.market import write_snapshots
@@ -62,7 +62,7 @@ def choose(board: dict, candidates: list[Candidate], home: Settings, *, warnings
 def test_without_a_better_rival_the_champions_recipe_is_refreshed_and_both_decisions_stand_in_the_ledger(
     home, candidates
 ):
-    store, board = store_of(home), board_of(home)
+    store, board = open_model_store(home), board_of(home)
     before = store.current()
     own = before["recipe"]["name"]
     rival = next(name for name in CANDIDATES if name != own)
@@ -79,7 +79,7 @@ def test_without_a_better_rival_the_champions_recipe_is_refreshed_and_both_decis
 
 
 def test_where_the_refresh_is_worse_than_before_both_are_refused_and_the_champion_stays(home, candidates):
-    store, board = store_of(home), board_of(home)
+    store, board = open_model_store(home), board_of(home)
     loaded = store.load()
     better = loaded.metadata | {
         "metrics": loaded.metadata["metrics"] | {"skill": loaded.metadata["metrics"]["skill"] + 0.1}
@@ -97,7 +97,7 @@ def test_where_the_refresh_is_worse_than_before_both_are_refused_and_the_champio
 
 
 def test_a_champion_whose_recipe_is_no_candidate_any_more_is_refreshed_too(home, candidates):
-    store, tables = store_of(home), TableStore(home)
+    store, tables = open_model_store(home), TableStore(home)
     linear = next(candidate for candidate in candidates if candidate.recipe.name == "linear_regression")
     retired = dataclasses.replace(linear.recipe, params={"alpha": 11.0})
     stored = store.current() | {"recipe": retired.to_dict(), "features": list(retired.features)}
@@ -121,9 +121,9 @@ def _damage(home: Settings) -> Settings:
 
 def test_where_no_stored_model_loads_training_replaces_them_warns_and_records_why(home, candidates):
     _damage(home)
-    tables, warnings, store = TableStore(home), [], store_of(home)
+    tables, warnings, store = TableStore(home), [], open_model_store(home)
     broken = store.current_version()
-    assert training_due(home, tables, provisional_too=False)
+    assert is_training_due(home, tables, provisional_too=False)
     standing = load_champion_status(home)
     assert standing.metadata is None
     assert broken in standing.refused
@@ -135,7 +135,7 @@ def test_where_no_stored_model_loads_training_replaces_them_warns_and_records_wh
     for told in (line["reason"], *warnings):
         assert f"{broken}: sha256 of the artifact {broken}.pkl is" in told
     assert len(warnings) == 1
-    assert not training_due(home, tables, provisional_too=False)
+    assert not is_training_due(home, tables, provisional_too=False)
 
 
 def test_what_is_refused_while_no_stored_model_loads_is_recorded_with_both_reasons(home, candidates):
@@ -145,7 +145,7 @@ def test_what_is_refused_while_no_stored_model_loads_is_recorded_with_both_reaso
         entry["metrics"]["with_history"]["all"]["folds"][0]["skill"] = -0.1
     outcome = choose(board, candidates, home)
     assert (outcome.promoted, outcome.metadata) == (False, None)
-    lines = store_of(home).ledger.entries()[-3:]
+    lines = open_model_store(home).ledger.entries()[-3:]
     assert [line["candidate"] for line in lines] == [entry["name"] for entry in board["candidates"]]
     for line in lines:
         assert "skill -0.100 in fold 1" in line["reason"]
@@ -159,9 +159,9 @@ def test_where_the_best_has_no_skill_in_a_fold_the_next_is_promoted_and_the_ledg
     best["metrics"]["with_history"]["all"]["folds"][0]["skill"] = -0.1
     outcome = choose(board, candidates, home)
     assert outcome.metadata["recipe"]["name"] == second["name"]
-    refused, promoted = store_of(home).ledger.entries()[-2:]
+    refused, promoted = open_model_store(home).ledger.entries()[-2:]
     assert (refused["event"], refused["candidate"]) == ("refusal", best["name"])
-    assert (promoted["event"], promoted["version"]) == ("promotion", store_of(home).current_version())
+    assert (promoted["event"], promoted["version"]) == ("promotion", open_model_store(home).current_version())
 
 
 def unforecastable(days: int, *, calm: int, coins: int = 12) -> pd.DataFrame:
@@ -195,7 +195,7 @@ def test_on_a_market_that_cannot_be_forecast_a_run_refuses_every_candidate_and_r
     settings = make_settings(home_dir=tmp_path / "home", cv__n_splits=2)
     shutil.copytree(trained_home.path / "models", settings.models_dir, symlinks=True)
     write_snapshots(unforecastable(60, calm=40), settings.raw_dir)
-    runner, store = Runner(settings), store_of(settings)
+    runner, store = Runner(settings), open_model_store(settings)
     before, lines = store.current_version(), len(store.ledger.entries())
     runner.register_files()
     runner.refresh(runner.plan().ranges)
@@ -217,8 +217,8 @@ def test_on_a_market_that_cannot_be_forecast_a_run_refuses_every_candidate_and_r
 
 def test_a_run_with_a_new_signing_key_replaces_the_models_signed_with_none(home):
     signed = home.model_copy(update={"signing_key": SecretStr("new")})
-    old = store_of(signed).current_version()
-    assert training_due(signed, TableStore(signed), provisional_too=False)
+    old = open_model_store(signed).current_version()
+    assert is_training_due(signed, TableStore(signed), provisional_too=False)
     said: list[tuple[int, str]] = []
     runner = Runner(signed, on_message=lambda message, level: said.append((level, message)))
     # Candidates that nobody signed are not put before the gate.
@@ -227,14 +227,14 @@ def test_a_run_with_a_new_signing_key_replaces_the_models_signed_with_none(home)
     runner.train()
     (warning,) = [message for level, message in said if level >= logging.WARNING and "no stored model loads" in message]
     assert f"{old}: not signed with CRYPTOLIQ_SIGNING_KEY" in warning
-    loaded, reasons = store_of(signed).load_latest_valid()
+    loaded, reasons = open_model_store(signed).load_latest_valid()
     assert (loaded.version != old, reasons) == (True, [])
 
 
 def test_a_tampered_candidate_fails_the_run_that_would_promote_it_and_the_champion_stays(home):
-    before = store_of(home).current_version()
+    before = open_model_store(home).current_version()
     path = home.models_dir / "candidates" / "random_forest.npz"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(RunFailedError, match=r"candidate random_forest is not used: .*run `cryptoliq train` again"):
         Runner(home).run("train", assets=[dg.AssetKey("champion")])
-    assert store_of(home).current_version() == before
+    assert open_model_store(home).current_version() == before

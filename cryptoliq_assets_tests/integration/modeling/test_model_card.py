@@ -19,7 +19,7 @@ from cryptoliq_assets.modeling.model_card.facts import CardFacts, calibration, c
 from cryptoliq_assets.modeling.model_card.files import card_path, publish_card, save_card
 from cryptoliq_assets.modeling.model_card.html import card_markdown, card_page
 from cryptoliq_assets.modeling.registry.candidates import load_candidate
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.modeling.training import training_rows
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -56,7 +56,7 @@ def trained_rows(settings) -> TrainingSet:
 
 @pytest.fixture(scope="module")
 def facts(settings, best, trained_rows) -> CardFacts:
-    store = store_of(settings)
+    store = open_model_store(settings)
     board = json.loads((settings.reports_dir / "metrics.json").read_text())
     return card_facts(
         store.current(),
@@ -101,7 +101,7 @@ def test_training_leaves_a_page_with_all_sections_that_fetches_nothing_and_runs_
     assert "@import" not in text
     assert "url(" not in text
     assert page.tags.count("svg") == 5
-    assert store_of(settings).current_version() in text
+    assert open_model_store(settings).current_version() in text
     assert len(text) < 200_000
 
 

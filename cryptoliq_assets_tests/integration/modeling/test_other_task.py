@@ -9,7 +9,7 @@ from cryptoliq_assets.cli.commands.status import read_status
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.modeling.inference import load_champion
 from cryptoliq_assets.modeling.registry.candidates import load_candidate
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.modeling.training import load_champion_status, rank_candidates, training_rows
 from cryptoliq_assets.orchestration.jobs import FORECAST_JOB
 from cryptoliq_assets.orchestration.runner import RunFailedError, Runner
@@ -38,7 +38,7 @@ def runner_of(settings: Settings) -> tuple[Runner, list[str]]:
     [({"formula": "amihud"}, "amihud 1 day(s) ahead"), ({"horizon_days": 2}, "kyle_obizhaeva 2 day(s) ahead")],
 )
 def test_after_a_change_of_task_nothing_is_forecast_until_a_champion_of_it_is_trained(home, other, asked):
-    changed, old = home.model_copy(update=other), store_of(home).current_version()
+    changed, old = home.model_copy(update=other), open_model_store(home).current_version()
     told = f"{old} forecasts kyle_obizhaeva 1 day(s) ahead, the settings ask for {asked}"
     before = TableStore(home).read("forecasts")
     runner, warnings = runner_of(changed)
@@ -52,14 +52,14 @@ def test_after_a_change_of_task_nothing_is_forecast_until_a_champion_of_it_is_tr
         f"the champion has another task: {told}",
         "there is no champion of this task: `cryptoliq train`",
     ]
-    assert load_champion_status(changed).other_task == told
-    assert load_champion_status(home).other_task is None
+    assert load_champion_status(changed).task_mismatch == told
+    assert load_champion_status(home).task_mismatch is None
     # The service goes on by its champion's own formula.
     assert load_champion(changed).metadata["formula"] == "kyle_obizhaeva"
 
     runner.train()
     assert any(told in warning for warning in warnings if "a first champion of another task" in warning)
-    line = store_of(changed).ledger.entries()[-1]
+    line = open_model_store(changed).ledger.entries()[-1]
     assert line["event"] == "promotion"
     assert f"the first champion; another task, so nothing to compare with: {told}" in line["reason"]
     assert runner.forecast()
@@ -91,7 +91,7 @@ def test_labels_of_another_horizon_than_the_settings_train_nothing(home):
 
 
 def test_a_retired_recipe_of_another_task_is_not_refitted(home):
-    store = store_of(home)
+    store = open_model_store(home)
     loaded = store.load()
     retired = loaded.metadata["recipe"] | {"half_life_days": 3.0}
     store.promote(loaded.model, {**loaded.metadata, "recipe": retired, "horizon_days": 2}, reason="test", at=NOW)

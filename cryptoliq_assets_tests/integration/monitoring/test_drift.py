@@ -17,12 +17,12 @@ from cryptoliq_assets.modeling.drift_reference import (
     REFERENCE,
     SCORE,
     Reference,
+    drift_features,
     make_reference,
-    measured_features,
     training_reference,
 )
 from cryptoliq_assets.modeling.inference import load_champion
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.modeling.training import training_rows
 from cryptoliq_assets.monitoring.drift.html import render_drift_markdown, render_drift_page
 from cryptoliq_assets.monitoring.drift.measure import make_drift_finding, measure_drift, summarize_drift
@@ -146,15 +146,15 @@ def test_a_reference_survives_the_way_through_metadata(values, missing):
 
 def test_history_weekday_and_the_market_s_own_features_are_left_out():
     names = ["liquidity_score", "weekday", "days_seen_90d", "market_score_median", "mkt_cap_rank_log", "price_log"]
-    assert measured_features(names) == ["liquidity_score", "price_log"]
+    assert drift_features(names) == ["liquidity_score", "price_log"]
 
 
 def test_a_champion_carries_the_reference_of_its_last_training_days(home):
-    metadata = store_of(home).current()
+    metadata = open_model_store(home).current()
     reference = Reference.of(metadata[REFERENCE])
     assert reference.last_date.isoformat() == metadata["training"]["last_date"]
     assert (reference.last_date - reference.first_date).days < home.drift_reference_days
-    assert set(reference.distributions) == {*measured_features(metadata["features"]), PREDICTIONS}
+    assert set(reference.distributions) == {*drift_features(metadata["features"]), PREDICTIONS}
     assert len(json.dumps(metadata[REFERENCE])) < 60_000
 
 

@@ -10,7 +10,7 @@ from cryptoliq_assets.core.atomic_write import write_json
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.modeling.drift_reference import REFERENCE, SCORE
 from cryptoliq_assets.modeling.inference import load_champion
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.monitoring.findings import FAIL, OK, WARN
 from cryptoliq_assets.monitoring.model_health import find_model_problems, find_rollback
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -33,7 +33,7 @@ def raised(settings: Settings) -> dict[str, str]:
 
 
 def current(settings: Settings) -> Path:
-    return settings.models_dir / f"{store_of(settings).current_version()}.pkl"
+    return settings.models_dir / f"{open_model_store(settings).current_version()}.pkl"
 
 
 def test_a_sound_champion_raises_nothing_nor_does_a_home_that_never_had_one(home, settings):
@@ -58,7 +58,7 @@ def test_a_lost_pointer_is_a_warning_for_the_right_model_still_serves(home):
 
 
 def test_a_rollback_is_told_until_the_next_promotion(home):
-    store, champion = store_of(home), load_champion(home)
+    store, champion = open_model_store(home), load_champion(home)
     first = champion.version
     at = dt.datetime(2025, 8, 1, tzinfo=dt.UTC)
     store.promote(champion.loaded.model, champion.metadata, reason="again", at=at)
@@ -73,7 +73,7 @@ def test_a_rollback_is_told_until_the_next_promotion(home):
 def test_the_reference_is_under_the_signature(trained_home, tmp_path):
     home = make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), signing_key="secret", cv__n_splits=2)
     unsigned = load_champion(make_settings(home_dir=home.home))
-    stored = store_of(home).promote(
+    stored = open_model_store(home).promote(
         unsigned.loaded.model, unsigned.metadata, reason="signed", at=dt.datetime(2025, 8, 1, tzinfo=dt.UTC)
     )
     assert raised(home) == {}

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from cryptoliq_assets.cli.commands.status import read_status
 from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.ingestion.landing.catalog import Catalog
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.monitoring.collect import collect_findings
 from cryptoliq_assets.monitoring.data.stored_bytes import read_last_verification, verify_home
 from cryptoliq_assets.monitoring.findings import FAIL, OK
@@ -36,7 +36,7 @@ def change(path: Path, place: int = 100) -> Path:
 
 def damaged_item(home: Path, what: str) -> Path:
     settings = make_settings(home_dir=home)
-    version = store_of(settings).current_version()
+    version = open_model_store(settings).current_version()
     paths = {
         "archive": settings.archive_dir / "coingecko_20250715.csv",
         "raw month": settings.data_dir / "ingested" / "2025-06.parquet",
@@ -123,7 +123,7 @@ def test_pipes_in_place_of_stored_files_are_named_and_hang_nothing(home: Path) -
         settings.archive_dir / "coingecko_20250715.csv",
         settings.data_dir / "cleaned" / "2025-06.parquet",
         settings.reports_dir / "metrics.json",
-        settings.models_dir / f"{store_of(settings).current_version()}.pkl",
+        settings.models_dir / f"{open_model_store(settings).current_version()}.pkl",
     ]
     for path in paths:
         path.unlink()
@@ -156,7 +156,7 @@ def test_a_lost_pointer_is_named_and_the_command_of_its_remedy_writes_it_again(h
     assert (item.kind, item.path) == ("pointer", str(pointer))
     command = item.remedy.split("`")[1].split()
     assert command[0] == "cryptoliq"
-    store_of(make_settings(home_dir=home)).rollback(command[-1], at=dt.datetime.now(dt.UTC))
+    open_model_store(make_settings(home_dir=home)).rollback(command[-1], at=dt.datetime.now(dt.UTC))
     assert verify_home(make_settings(home_dir=home)).damaged == []
 
 

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.modeling.drift_reference import PREDICTIONS, SCORE, measured_features
+from cryptoliq_assets.modeling.drift_reference import PREDICTIONS, SCORE, drift_features
 from cryptoliq_assets.modeling.inference import load_champion
 from cryptoliq_assets.monitoring.collect import REPORTS
 from cryptoliq_assets.monitoring.data.feed_diagnosis import FEED_KINDS
@@ -64,7 +64,7 @@ def test_data_health_has_the_drift_of_every_feature_of_the_champion(monitored: S
     told = build_health_view(monitored, TableStore(monitored), today=dt.date(2025, 8, 1))
     champion = load_champion(monitored)
     assert champion is not None
-    expected = {*measured_features(champion.metadata["features"]), SCORE, PREDICTIONS}
+    expected = {*drift_features(champion.metadata["features"]), SCORE, PREDICTIONS}
     drifts = {drift["name"]: drift for drift in told["drift"]["drift"]}
     assert set(drifts) == expected
     assert all(drift["psi"] is not None for drift in drifts.values() if drift["missing"] < 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cryptoliq_assets.modeling.registry.candidates import load_candidate
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets_tests.support.services import BODY, environment
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -79,7 +79,7 @@ def test_the_service_imports_no_library_its_champion_lacks(trained_home, tmp_pat
 def promote_candidate(home: Path, recipe: str) -> str:
     """Make the stored candidate of a recipe the champion."""
     settings = make_settings(home_dir=home)
-    store = store_of(settings)
+    store = open_model_store(settings)
     learner = load_candidate(settings.models_dir / "candidates", recipe).learner
     metadata = store.current() | {"features": list(learner.features)}
     return store.promote(learner, metadata, reason="test", at=dt.datetime.now(dt.UTC))["version"]

@@ -14,7 +14,7 @@ from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.features.online import StoredHistory
 from cryptoliq_assets.modeling.estimators.tree_predict_rows import FlatTreeEnsemble
 from cryptoliq_assets.modeling.inference import load_champion
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.serving.predictor import DateRejectedError, NotReadyError, Predictor
 from cryptoliq_assets.serving.request_models import PredictRequest, parse_request
 from cryptoliq_assets.serving.views import load_latest_forecasts
@@ -65,7 +65,7 @@ def own(trained_home, tmp_path) -> Predictor:
 
 def promote_again(settings: Settings) -> str:
     """Store the champion's model once more, as a newer version."""
-    store = store_of(settings)
+    store = open_model_store(settings)
     loaded = store.load()
     return store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))["version"]
 
@@ -186,7 +186,7 @@ def test_a_new_champion_and_a_rollback_are_taken_up_and_nothing_new_is_nothing(o
     second = promote_again(own.settings)
     assert own.refresh()
     assert own.snapshot.champion.version == second != first
-    store_of(own.settings).rollback(at=dt.datetime.now(dt.UTC))
+    open_model_store(own.settings).rollback(at=dt.datetime.now(dt.UTC))
     assert own.refresh()
     assert own.snapshot.champion.version == first
     assert own.problem == ""
@@ -246,7 +246,7 @@ def test_a_pointer_that_is_lost_while_it_serves_is_told_until_it_is_written_agai
     assert own.refresh()
     assert (own.snapshot.champion.version, own.snapshot.champion.loaded) == (version, model)
     assert own.problem.startswith(f"current.pkl is lost: the ledger says that {version} is current")
-    store_of(own.settings).rollback(version, at=dt.datetime.now(dt.UTC))
+    open_model_store(own.settings).rollback(version, at=dt.datetime.now(dt.UTC))
     assert own.refresh()
     assert (own.snapshot.champion.version, own.problem) == (version, "")
 
@@ -297,7 +297,7 @@ def test_while_something_new_is_read_the_old_answers_and_then_all_of_the_new(own
     loading.join(30)
     assert own.snapshot is not held
     assert load_champion(own.settings).version == second
-    shown = store_of(own.settings).model_version(second)
+    shown = open_model_store(own.settings).model_version(second)
     assert own.predict([request()], now=NOW)[0]["model_version"] == shown
 
 

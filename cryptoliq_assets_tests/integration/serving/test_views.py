@@ -8,7 +8,7 @@ import pytest
 
 from cryptoliq_assets.core.atomic_write import write_json
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError
 from cryptoliq_assets.serving import home_views, views
 from cryptoliq_assets.storage.parquet_store import TableStore
@@ -63,7 +63,7 @@ def test_what_is_not_known_is_null(own):
 
 def test_of_two_models_the_current_one_is_shown_else_the_one_that_forecast_last(own):
     store = TableStore(own)
-    current = store_of(own).model_version(store_of(own).current_version())
+    current = open_model_store(own).model_version(open_model_store(own).current_version())
     stored = store.read("forecasts")
     later = stored.assign(
         model_version="2025-06-30_v9",
@@ -130,7 +130,7 @@ def test_one_coin_read_from_a_table_is_the_same_as_filtered_afterwards(settings)
 def test_the_model_is_the_one_that_serves(own):
     assert views.build_model_view(make_settings(home_dir=own.home_dir / "nowhere")) is None
     found = views.build_model_view(own)
-    assert (found["version"], found["passed_over"]) == (store_of(own).current_version(), [])
+    assert (found["version"], found["passed_over"]) == (open_model_store(own).current_version(), [])
     path = own.models_dir / f"{found['version']}.pkl"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ModelRejectedError, match="truncated, swapped or tampered with"):
@@ -138,7 +138,7 @@ def test_the_model_is_the_one_that_serves(own):
 
 
 def test_all_models_with_ledger_newest_first_and_leaderboard(own):
-    store = store_of(own)
+    store = open_model_store(own)
     loaded = store.load()
     store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))
     found = home_views.build_models_view(own)

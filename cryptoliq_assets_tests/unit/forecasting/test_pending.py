@@ -7,13 +7,13 @@ import pytest
 
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.forecasting.pending import (
-    days_needed,
-    forecasts_due,
-    labelled_dates,
-    mismatch,
+    count_labelled_dates,
+    describe_champion_mismatch,
+    describe_missing_days,
+    describe_stale_features,
+    is_training_due,
+    month_to_forecast,
     newest_date,
-    stale_features,
-    training_due,
 )
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.frames import fill_home, store_champion, store_forecast
@@ -30,9 +30,9 @@ def settings(tmp_path: Path) -> Settings:
 def test_an_empty_home_has_no_newest_date_and_nothing_due(settings):
     store = TableStore(settings)
     assert newest_date(store) is None
-    assert forecasts_due(settings, store) is None
-    assert labelled_dates(store) == 0
-    assert not training_due(settings, store, provisional_too=True)
+    assert month_to_forecast(settings, store) is None
+    assert count_labelled_dates(store) == 0
+    assert not is_training_due(settings, store, provisional_too=True)
 
 
 def test_the_newest_date_is_that_of_the_last_month(settings):
@@ -42,24 +42,24 @@ def test_the_newest_date_is_that_of_the_last_month(settings):
 
 
 def test_without_a_champion_no_forecast_is_due(settings):
-    assert forecasts_due(settings, fill_home(settings, [1, 2])) is None
+    assert month_to_forecast(settings, fill_home(settings, [1, 2])) is None
 
 
 def test_a_forecast_is_due_in_the_month_of_the_newest_snapshot_until_the_present_champion_made_one(settings):
     store = fill_home(settings, [31, 32])
     store_champion(settings, VERSION)
-    assert forecasts_due(settings, store) == "2025-04"
+    assert month_to_forecast(settings, store) == "2025-04"
     store_forecast(settings, 31, version=VERSION)
-    assert forecasts_due(settings, store) == "2025-04"
+    assert month_to_forecast(settings, store) == "2025-04"
     store_forecast(settings, 32, version="XGBoost_2025-03-13_v0")
-    assert forecasts_due(settings, store) == "2025-04"
+    assert month_to_forecast(settings, store) == "2025-04"
     store_forecast(settings, 32, version=VERSION)
-    assert forecasts_due(settings, store) is None
+    assert month_to_forecast(settings, store) is None
 
 
 def test_only_dates_with_a_trainable_row_count_as_labelled(settings):
-    assert labelled_dates(fill_home(settings, [1, 2, 3, 10, 11])) == 3
-    assert labelled_dates(fill_home(settings, [1, 2, 3], **{"24h": float("nan")})) == 0
+    assert count_labelled_dates(fill_home(settings, [1, 2, 3, 10, 11])) == 3
+    assert count_labelled_dates(fill_home(settings, [1, 2, 3], **{"24h": float("nan")})) == 0
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_a_first_champion_is_due_with_10_labelled_dates_and_a_provisional_one_wi
     settings, dates, sound_due, any_due
 ):
     store = fill_home(settings, list(range(1, dates + 1)))
-    assert training_due(settings, store, provisional_too=False) is sound_due
-    assert training_due(settings, store, provisional_too=True) is any_due
+    assert is_training_due(settings, store, provisional_too=False) is sound_due
+    assert is_training_due(settings, store, provisional_too=True) is any_due
 
 
 OTHER_TASKS = [{"formula": "amihud"}, {"horizon_days": 7}]
@@ -80,15 +80,17 @@ OTHER_TASKS = [{"formula": "amihud"}, {"horizon_days": 7}]
 def test_a_champion_of_another_formula_or_horizon_makes_training_due_and_forecasts_nothing(settings, other):
     store = fill_home(settings, list(range(1, 21)))
     store_champion(settings, VERSION)
-    assert (mismatch(settings), forecasts_due(settings, store)) == (None, "2025-03")
+    assert (describe_champion_mismatch(settings), month_to_forecast(settings, store)) == (None, "2025-03")
     changed = settings.model_copy(update=other)
-    assert training_due(changed, store, provisional_too=False)
-    assert forecasts_due(changed, store) is None
+    assert is_training_due(changed, store, provisional_too=False)
+    assert month_to_forecast(changed, store) is None
     asked = f"{changed.formula} {changed.horizon_days} day(s) ahead"
-    assert mismatch(changed) == (f"{VERSION} forecasts kyle_obizhaeva 1 day(s) ahead, the settings ask for {asked}")
+    assert describe_champion_mismatch(changed) == (
+        f"{VERSION} forecasts kyle_obizhaeva 1 day(s) ahead, the settings ask for {asked}"
+    )
     few = changed.with_values(cv={"min_train_dates": 30})
-    assert not training_due(few, store, provisional_too=False)
-    assert training_due(few, store, provisional_too=True)
+    assert not is_training_due(few, store, provisional_too=False)
+    assert is_training_due(few, store, provisional_too=True)
 
 
 @pytest.mark.parametrize(
@@ -97,30 +99,32 @@ def test_a_champion_of_another_formula_or_horizon_makes_training_due_and_forecas
 def test_where_no_day_is_labelled_it_is_said_how_many_more_that_takes(tmp_path, days, horizon, more):
     settings = make_settings(home_dir=tmp_path, cv__min_train_dates=10, horizon_days=horizon)
     store = fill_home(settings, days) if days else TableStore(settings)
-    said = days_needed(settings, store)
+    said = describe_missing_days(settings, store)
     assert f"at least {more[0]} more day(s) of snapshots make a provisional champion, at least {more[1]} one" in said
     newest = max(days, default=0)
     store = fill_home(settings, list(range(1, newest + more[0] + 1)))
-    assert days_needed(settings, store) is None
-    assert labelled_dates(fill_home(settings, list(range(1, newest + more[1] + 1)))) == settings.cv.min_train_dates
+    assert describe_missing_days(settings, store) is None
+    assert (
+        count_labelled_dates(fill_home(settings, list(range(1, newest + more[1] + 1)))) == settings.cv.min_train_dates
+    )
 
 
 def test_features_of_another_formula_are_stale(settings):
     store = fill_home(settings, [1, 2])
-    assert stale_features(store, "2025-03") is None
+    assert describe_stale_features(store, "2025-03") is None
     other = TableStore(settings.model_copy(update={"formula": "amihud"}))
-    assert "of another formula (amihud is asked for)" in stale_features(other, "2025-03")
+    assert "of another formula (amihud is asked for)" in describe_stale_features(other, "2025-03")
 
 
 def test_a_champion_evaluated_over_time_is_not_due_again(settings):
     store = fill_home(settings, list(range(1, 21)))
     store_champion(settings, VERSION)
-    assert not training_due(settings, store, provisional_too=True)
+    assert not is_training_due(settings, store, provisional_too=True)
 
 
 @pytest.mark.parametrize(("dates", "due"), [(9, False), (12, True)])
 def test_a_provisional_champion_is_replaced_once_there_are_dates_enough(settings, dates, due):
     store = fill_home(settings, list(range(1, dates + 1)))
     store_champion(settings, VERSION, evaluation="by_coin")
-    assert training_due(settings, store, provisional_too=True) is due
-    assert training_due(settings, store, provisional_too=False) is due
+    assert is_training_due(settings, store, provisional_too=True) is due
+    assert is_training_due(settings, store, provisional_too=False) is due

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cryptoliq_assets.forecasting.realized_accuracy import measure, measure_days, realised_forecasts
+from cryptoliq_assets.forecasting.realized_accuracy import match_realized_scores, measure, measure_accuracy_by_day
 from cryptoliq_assets_tests.support.frames import day
 
 NAN = np.nan
@@ -39,7 +39,7 @@ def labels(rows: list[tuple], *, horizon: int = 1) -> pd.DataFrame:
 def test_accuracy_by_hand():
     said = forecasts([("A", 1, 0.6, 1, 0, "v1"), ("B", 1, 0.2, 1, 0, "v1"), ("A", 2, 0.4, 2, 24, "v1")])
     came = labels([("A", 1, 0.5, 0.7, True), ("B", 1, 0.3, 0.1, True), ("A", 2, 0.7, 0.1, True)])
-    accuracy = measure(realised_forecasts(said, came))
+    accuracy = measure(match_realized_scores(said, came))
     # Errors -0.1, 0.1, 0.3; persistence -0.2, 0.2, 0.6: a quarter of the squared error. 0.4 ± 0.1 misses 0.1.
     assert accuracy.forecasts == 3
     assert accuracy.days == 2
@@ -52,24 +52,24 @@ def test_accuracy_by_hand():
 def test_a_forecast_whose_day_has_not_come_is_not_counted():
     said = forecasts([("A", 1, 0.6, 1, 0, "v1"), ("A", 2, 0.6, 2, 24, "v1")])
     came = labels([("A", 1, 0.5, 0.7, True), ("A", 2, 0.7, NAN, False)])
-    assert realised_forecasts(said, came)["date"].tolist() == [day(1)]
+    assert match_realized_scores(said, came)["date"].tolist() == [day(1)]
 
 
 def test_nothing_that_came_true_has_no_accuracy():
     said = forecasts([("A", 2, 0.6, 2, 24, "v1")])
-    assert measure(realised_forecasts(said, labels([("A", 1, 0.5, 0.7, True)]))) is None
+    assert measure(match_realized_scores(said, labels([("A", 1, 0.5, 0.7, True)]))) is None
 
 
 def test_a_forecast_by_a_model_that_knew_its_target_is_not_counted():
     came = labels([("A", 1, 0.5, 0.7, True)])
-    assert measure(realised_forecasts(forecasts([("A", 1, 0.7, 2, 0, "v1")]), came)) is None
-    assert measure(realised_forecasts(forecasts([("A", 1, 0.7, 3, 0, "v1")]), came)) is None
-    assert measure(realised_forecasts(forecasts([("A", 1, 0.7, 1, 0, "v1")]), came)).forecasts == 1
+    assert measure(match_realized_scores(forecasts([("A", 1, 0.7, 2, 0, "v1")]), came)) is None
+    assert measure(match_realized_scores(forecasts([("A", 1, 0.7, 3, 0, "v1")]), came)) is None
+    assert measure(match_realized_scores(forecasts([("A", 1, 0.7, 1, 0, "v1")]), came)).forecasts == 1
 
 
 def test_of_several_forecasts_of_one_target_the_earliest_honest_one_counts():
     said = forecasts([("A", 1, 0.9, 1, 30, "v3"), ("A", 1, 0.6, 1, 5, "v2"), ("A", 1, 0.7, 2, 1, "v1")])
-    found = realised_forecasts(said, labels([("A", 1, 0.5, 0.7, True)]))
+    found = match_realized_scores(said, labels([("A", 1, 0.5, 0.7, True)]))
     assert found[["model_version", "liquidity_score", "persistence", "realised"]].values.tolist() == [
         ["v2", 0.6, 0.5, 0.7]
     ]
@@ -78,27 +78,27 @@ def test_of_several_forecasts_of_one_target_the_earliest_honest_one_counts():
 def test_each_forecast_is_held_against_the_persistence_of_its_own_day():
     said = forecasts([("A", 1, 0.6, 1, 0, "v1"), ("A", 3, 0.6, 3, 50, "v1")])
     came = labels([("A", 1, 0.1, 0.6, True), ("A", 2, 9.0, 9.0, True), ("A", 3, 0.3, 0.6, True)])
-    assert realised_forecasts(said, came)["persistence"].tolist() == [0.1, 0.3]
+    assert match_realized_scores(said, came)["persistence"].tolist() == [0.1, 0.3]
 
 
 def test_an_unsound_row_is_not_scored():
-    assert realised_forecasts(forecasts([("A", 1, 0.6, 1, 0, "v1")]), labels([("A", 1, 0.5, 0.7, False)])).empty
+    assert match_realized_scores(forecasts([("A", 1, 0.6, 1, 0, "v1")]), labels([("A", 1, 0.5, 0.7, False)])).empty
 
 
 def test_a_forecast_at_another_horizon_than_the_labels_is_not_held_against_them():
     said = forecasts([("A", 1, 0.6, 1, 0, "v1")])
-    assert realised_forecasts(said, labels([("A", 1, 0.5, 0.7, True)], horizon=7)).empty
+    assert match_realized_scores(said, labels([("A", 1, 0.5, 0.7, True)], horizon=7)).empty
 
 
 def test_each_day_is_measured_from_its_own_forecasts():
     said = forecasts([("A", 1, 0.6, 1, 0, "v1"), ("B", 1, 0.2, 1, 0, "v1"), ("A", 2, 0.4, 2, 24, "v1")])
     came = labels([("A", 1, 0.5, 0.7, True), ("B", 1, 0.3, 0.1, True), ("A", 2, 0.7, 0.1, True)])
-    days = measure_days(realised_forecasts(said, came))
+    days = measure_accuracy_by_day(match_realized_scores(said, came))
     assert {str(when): round(found.mae, 9) for when, found in days.items()} == {"2025-03-02": 0.1, "2025-03-03": 0.3}
     assert [found.forecasts for found in days.values()] == [2, 1]
 
 
 def test_where_persistence_was_never_wrong_there_is_no_skill():
-    found = measure(realised_forecasts(forecasts([("A", 1, 0.6, 1, 0, "v1")]), labels([("A", 1, 0.5, 0.5, True)])))
+    found = measure(match_realized_scores(forecasts([("A", 1, 0.6, 1, 0, "v1")]), labels([("A", 1, 0.5, 0.5, True)])))
     assert np.isnan(found.skill)
     assert found.to_dict()["skill"] is None

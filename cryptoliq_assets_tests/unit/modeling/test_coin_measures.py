@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets.modeling.datasets.splits import make_folds
-from cryptoliq_assets.modeling.evaluation.backtest import extreme_coins, measure_coins, measure_coins_of_views
-from cryptoliq_assets.modeling.evaluation.cross_validation import evaluate_baseline, har_of
+from cryptoliq_assets.modeling.evaluation.backtest import best_and_worst_coins, measure_coins, measure_coins_of_views
+from cryptoliq_assets.modeling.evaluation.cross_validation import evaluate_baseline, har_reference
 from cryptoliq_assets.modeling.evaluation.metrics import score_rows
 
 
@@ -23,7 +23,10 @@ def test_every_coins_measures_are_those_that_its_rows_alone_score(evaluation, ro
     assert set(table.index) == {(coin, view) for coin in set(tested) for view in evaluation.forecasts}
     for (coin, view), found in table.iterrows():
         own = tested == coin
-        stored = {"persistence": evaluation.references["persistence"], "har": evaluation.references[har_of(view)]}
+        stored = {
+            "persistence": evaluation.references["persistence"],
+            "har": evaluation.references[har_reference(view)],
+        }
         references = {name: values[own] for name, values in stored.items()}
         scores = score_rows(rows.y[evaluation.rows][own], evaluation.forecasts[view][own], references=references)
         assert found["mean_absolute_prediction"] == pytest.approx(np.abs(evaluation.forecasts[view][own]).mean())
@@ -102,7 +105,7 @@ def test_a_coin_of_four_rows_is_neither_the_best_nor_the_worst():
             "mae": [0.0, 0.1, 0.2, 0.3, 9.0],
         }
     )
-    best, worst = extreme_coins(pd.concat([table, table.assign(view="young", mae=7.0)]), "m", count=2)
+    best, worst = best_and_worst_coins(pd.concat([table, table.assign(view="young", mae=7.0)]), "m", count=2)
     assert best["coin"].tolist() == ["good", "fair"]
     assert worst["coin"].tolist() == ["bad", "fair"]
     assert list(best) == ["coin", "rows", "mae"]

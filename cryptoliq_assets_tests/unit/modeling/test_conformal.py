@@ -9,11 +9,11 @@ from cryptoliq_assets.modeling.estimators.specs import CANDIDATES
 from cryptoliq_assets.modeling.evaluation.conformal import (
     SplitConformalIntervals,
     _standard_error,
+    assign_interval_groups,
     calibrate,
     calibrate_last,
     calibration_rows,
     coverage_report,
-    groups_of,
 )
 from cryptoliq_assets.modeling.evaluation.cross_validation import Evaluation, evaluate
 from cryptoliq_assets.schemas.groups import VIEWS
@@ -54,7 +54,7 @@ def test_each_kind_of_row_has_a_table_of_its_own():
 def test_seven_days_are_young_and_eight_are_not_and_one_is_a_bare_request():
     bucket, days = np.array([0, 0, 5, 1, 5]), np.array([7, 8, 30, 1, 1])
     whole = np.zeros(5)
-    assert groups_of(bucket, days, change_24h=whole, change_7d=whole).tolist() == [
+    assert assign_interval_groups(bucket, days, change_24h=whole, change_7d=whole).tolist() == [
         "young",
         "1-50",
         "unknown",
@@ -66,7 +66,7 @@ def test_seven_days_are_young_and_eight_are_not_and_one_is_a_bare_request():
 def test_a_row_that_lacks_a_change_is_of_a_group_of_its_own_by_what_it_lacks_and_how_old_its_coin_is():
     bucket, days = np.array([0, 1, 5, 2, 3]), np.array([90, 7, 1, 8, 1])
     nan = np.nan
-    found = groups_of(
+    found = assign_interval_groups(
         bucket, days, change_24h=np.array([0.1, nan, nan, nan, 0.0]), change_7d=np.array([nan, 0.1, nan, nan, nan])
     )
     assert found.tolist() == [

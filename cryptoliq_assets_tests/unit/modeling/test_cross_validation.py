@@ -12,7 +12,7 @@ from cryptoliq_assets.modeling.evaluation.backtest import measure_coins
 from cryptoliq_assets.modeling.evaluation.cross_validation import evaluate, evaluate_baseline, out_of_fold
 from cryptoliq_assets.modeling.evaluation.leaderboard import (
     bucket_table,
-    candidate_named,
+    find_entry,
     leaderboard_table,
     make_leaderboard,
 )
@@ -71,7 +71,7 @@ def test_two_days_of_one_market_are_evaluated_by_coin_against_the_mean_change_to
     board = make_leaderboard(evaluations, generated_at="now", horizon_days=1, formula="kyle_obizhaeva")
     assert board["evaluation"] == "by_coin"
     assert board["provisional"]
-    means = candidate_named(board, board["best"])["metrics"]["with_history"]["all"]["mean"]
+    means = find_entry(board, board["best"])["metrics"]["with_history"]["all"]["mean"]
     assert means["skill_vs_mean_change"] is not None
     assert len(board["folds"]) == 4
 
@@ -86,7 +86,7 @@ def test_the_best_candidate_leads_and_baselines_stand_apart(evaluation, rows):
     )
     assert board["best"] == "linear_regression"
     assert [entry["name"] for entry in board["baselines"]] == ["persistence", "har"]
-    assert candidate_named(board, "har")["metrics"]["with_history"]["all"]["mean"]["mae_vs_har"] == pytest.approx(1.0)
+    assert find_entry(board, "har")["metrics"]["with_history"]["all"]["mean"]["mae_vs_har"] == pytest.approx(1.0)
     table = leaderboard_table(board).splitlines()
     assert len(table) == 5
     mean = evaluation.metrics["with_history"]["all"]["mean"]

@@ -9,23 +9,23 @@ import pytest
 from hypothesis import given, strategies as st
 
 from cryptoliq_assets.core.atomic_write import write_file, write_json
-from cryptoliq_assets.forecasting.pending import forecasts_due
+from cryptoliq_assets.forecasting.pending import month_to_forecast
 from cryptoliq_assets.forecasting.snapshot_forecast import append_forecasts
 from cryptoliq_assets.modeling.estimators.names import (
     MODEL_NAMES,
     MODEL_VERSION,
     VERSION,
-    model_name_of,
+    current_model_name,
+    model_name_of_key,
     model_version_of,
-    name_in,
-    next_key,
-    number_in,
+    next_version_key,
+    parse_version_number,
 )
 from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, ModelSpec, evaluated_specs, fit_spec, same_recipe
 from cryptoliq_assets.modeling.registry.audit_log import PROMOTION, Ledger, sha256_of
 from cryptoliq_assets.modeling.registry.current_pointer import write_pointer
 from cryptoliq_assets.modeling.registry.metadata_schema import digests
-from cryptoliq_assets.modeling.registry.model_registry import ModelStore, store_of
+from cryptoliq_assets.modeling.registry.model_registry import ModelStore, open_model_store
 from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError, library_versions, to_bytes
 from cryptoliq_assets.serving.views import build_model_view
 from cryptoliq_assets_tests.support.frames import fill_home, model_described, store_forecast
@@ -154,9 +154,9 @@ def test_what_a_champion_of_an_earlier_release_has_forecast_is_not_due_nor_store
     settings = make_settings(home_dir=tmp_path)
     version = store_earlier(settings.models_dir, learners["linear_regression"], 1)
     tables = fill_home(settings, [30, 31])
-    assert forecasts_due(settings, tables) == "2025-03"
+    assert month_to_forecast(settings, tables) == "2025-03"
     store_forecast(settings, 31, version=version)
-    assert forecasts_due(settings, tables) is None
+    assert month_to_forecast(settings, tables) is None
     stored = tables.read("forecasts")
     again = stored.assign(model_version=pd.Categorical(["2025-07-31_v1"]), made_at=pd.Timestamp("2025-08-02"))
     pd.testing.assert_frame_equal(append_forecasts(stored, again), append_forecasts(stored, stored.head(0)))
@@ -169,11 +169,11 @@ def test_a_model_of_an_earlier_release_is_shown_by_the_names_of_today(tmp_path, 
     shown = build_model_view(settings)
     assert (shown["model_name"], shown["model_version"]) == ("Linear_Regression", "2025-07-31_v3")
     # What was signed and registered stays as it is.
-    assert store_of(settings).metadata(OLD.format(3))["model_name"] == "LinearRegression"
+    assert open_model_store(settings).metadata(OLD.format(3))["model_name"] == "LinearRegression"
 
 
 KEYS = st.builds(
-    lambda name, date, number: f"{name}_{date}_v{number}" if date else f"{model_name_of(name)}_v{number}",
+    lambda name, date, number: f"{name}_{date}_v{number}" if date else f"{current_model_name(name)}_v{number}",
     st.sampled_from(["LinearRegression", "RandomForest", "XGBoost"]),
     st.none() | st.sampled_from(["2025-11-13", "2025-11-14"]),
     st.integers(1, 99),
@@ -184,9 +184,11 @@ KEYS = st.builds(
 def test_the_next_key_and_model_version_are_new_whatever_was_given_before(given_before, name):
     keys = [key for key, _ in given_before]
     versions = [model_version_of({"version": key, "model_version": f"2025-11-14_v{n}"}) for key, n in given_before]
-    key, version = next_key(name, "2025-11-14", keys=keys, model_versions=versions)
+    key, version = next_version_key(name, "2025-11-14", keys=keys, model_versions=versions)
     assert VERSION.match(key)
     assert re.match(MODEL_VERSION, version)
     assert version not in versions
-    assert name_in(key) == name
-    assert all(number_in(key) > number_in(before) for before in keys if name_in(before) == name)
+    assert model_name_of_key(key) == name
+    assert all(
+        parse_version_number(key) > parse_version_number(before) for before in keys if model_name_of_key(before) == name
+    )

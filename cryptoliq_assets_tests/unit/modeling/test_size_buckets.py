@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cryptoliq_assets.modeling.datasets.size_buckets import assign_size_buckets, ranks_of_the_day
+from cryptoliq_assets.modeling.datasets.size_buckets import assign_size_buckets, rank_within_day
 from cryptoliq_assets.schemas.groups import BUCKETS
 
 
@@ -27,5 +27,5 @@ def test_float32_ranks_do_not_slip_over_an_edge():
 
 def test_the_largest_cap_of_a_day_ranks_first_and_an_unknown_one_not_at_all():
     days = np.array([1, 1, 1, 2])
-    ranks = np.exp(ranks_of_the_day(days, np.log([10.0, 30.0, np.nan, 5.0])))
+    ranks = np.exp(rank_within_day(days, np.log([10.0, 30.0, np.nan, 5.0])))
     np.testing.assert_allclose(ranks, [2, 1, np.nan, 1])
