@@ -23,9 +23,6 @@ _STEPS = {
     "cleaned_snapshots": "cleaning",
     "engineered_features": "engineering features",
     "labels": "labelling",
-    "linear_regression": "training Linear_Regression",
-    "random_forest": "training Random_Forest",
-    "xgboost": "training XGBoost",
     "backtest": "keeping out-of-fold forecasts",
     "leaderboard": "ranking the candidates",
     "champion": "choosing the champion",
@@ -38,14 +35,16 @@ _STEPS = {
 @contextmanager
 def running(settings: Settings) -> Iterator["Runner"]:  # noqa: F821
     """A runner whose steps and messages show as they come."""
+    from cryptoliq_assets.modeling.estimators import MODEL_NAMES
     from cryptoliq_assets.orchestration import Runner
 
+    labels = _STEPS | {name: f"training {model}" for name, model in MODEL_NAMES.items()}
     with console.status("starting") as status:
 
         def step(name: str) -> None:
-            label = _STEPS.get(name, name.replace("_", " "))
+            label = labels.get(name, name.replace("_", " "))
             status.update(label)
-            if not console.is_terminal and name in _STEPS:
+            if not console.is_terminal and name in labels:
                 console.print(f"· {label}")
 
         def say(message: str, level: int) -> None:

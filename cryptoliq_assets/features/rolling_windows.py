@@ -36,7 +36,7 @@ _SHRINK = 1 / _SCALE
 # Terms that the machine adds at once: a slice of so many days, or a whole multiple, needs no remainder.
 _VECTOR = 8
 # Below this many rows a second thread costs more than it saves.
-_ROWS_A_THREAD = 50_000
+_ROWS_PER_THREAD = 50_000
 _THREADS = 2
 # Sums may be reordered into vectors: the order then depends on the number of terms only.
 _FAST = {"reassoc", "contract", "nsz"}
@@ -96,7 +96,7 @@ def _columns(
     """Results of a kernel that lets go of the interpreter, on two threads where that pays."""
     own, values = np.ascontiguousarray(own), np.ascontiguousarray(values)
     out = np.empty((len(names), len(asked)))
-    cuts = np.linspace(0, len(asked), 1 + (_THREADS if len(asked) > _ROWS_A_THREAD else 1)).astype(int)
+    cuts = np.linspace(0, len(asked), 1 + (_THREADS if len(asked) > _ROWS_PER_THREAD else 1)).astype(int)
 
     def work(start: int, stop: int) -> None:
         kernel(*asked.part(start, stop).arrays, own[start:stop], days, values, out[:, start:stop])

@@ -174,12 +174,12 @@ def choose_champion(
     if standing.task_mismatch:
         warn(f"a first champion of another task is chosen: {standing.task_mismatch}")
     decisions = evaluate_candidates(leaderboard, champion=standing.metadata)
-    by_name = {candidate.recipe.name: candidate for candidate in candidates}
+    by_name = {candidate.spec.name: candidate for candidate in candidates}
     now = dt.datetime.now(dt.UTC)
     for decision in decisions:
         if not decision.promote:
             known = by_name.get(decision.candidate)
-            learner = known.learner if known else None
+            learner = known.forecaster if known else None
             store.refuse(decision.candidate, reason=decision.reason + uncompared, at=now, model=learner)
         if decision.leakage:
             raise LeakageSuspectedError(decision.reason)
@@ -189,7 +189,7 @@ def choose_champion(
     best = by_name.get(last.candidate) or _refit(standing.metadata, settings, store=tables, progress=progress)
     rows, _ = training_rows(settings, tables)
     metadata = model_metadata(
-        best.recipe,
+        best.spec,
         rows,
         leaderboard,
         evaluation=best.evaluation,
@@ -198,9 +198,9 @@ def choose_champion(
         git_revision=git_revision(),
     )
     # What its inputs looked like goes with it: drift is told from what it has learnt, whatever the tables hold by then.
-    reference = training_reference(rows, best.learner, days=settings.drift.reference_days)
+    reference = training_reference(rows, best.forecaster, days=settings.drift.reference_days)
     metadata[REFERENCE] = reference.to_dict()
-    promoted = store.promote(best.learner, metadata, reason=last.reason + uncompared, at=now)
+    promoted = store.promote(best.forecaster, metadata, reason=last.reason + uncompared, at=now)
     facts = card_facts(
         promoted,
         leaderboard,

@@ -40,10 +40,12 @@ refresh = _job(
 )
 ingest = _job(INGEST_JOB, "Take in the files that wait for a range of months.", ["raw_snapshots"])
 preprocess = _job(PREPROCESS_JOB, "Clean, engineer and label a range of months.", _PREPROCESSED)
-train = _job(
+train = dg.define_asset_job(
     TRAIN_JOB,
-    "Evaluate and fit the candidates, rank them, promote the best that passes the gate.",
-    ["linear_regression", "random_forest", "xgboost", "backtest", "leaderboard", "champion"],
+    # The whole group: a new candidate is trained without a change here.
+    selection=dg.AssetSelection.groups("models"),
+    description="Evaluate and fit the candidates, rank them, promote the best that meets the promotion criteria.",
+    executor_def=dg.in_process_executor,
 )
 forecast = _job(FORECAST_JOB, "Forecast the newest snapshot with the present champion.", ["forecasts"])
 monitor = dg.define_asset_job(

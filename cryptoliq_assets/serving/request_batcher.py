@@ -7,7 +7,7 @@ from typing import Any
 from cryptoliq_assets.serving.request_models import PredictRequest
 
 # A turn of the loop is held up by one batch at most: 5 ms of so many boosted rows. Above it xgboost's own threads take over
-# (`modeling/estimators/regressors.py`), which a few hundred rows do not repay.
+# (`modeling/estimators/candidates/gradient_boosting.py`), which a few hundred rows do not repay.
 _MOST = 128
 _Answers = Callable[[Sequence[PredictRequest]], list[dict[str, Any]]]
 

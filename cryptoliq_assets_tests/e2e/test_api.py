@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from cryptoliq_assets.modeling.estimators.names import MODEL_NAMES
+from cryptoliq_assets.modeling.estimators import MODEL_NAMES
 from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets_tests.support.services import BODY, COMMAND, Served, environment, serving
 from cryptoliq_assets_tests.support.settings import make_settings

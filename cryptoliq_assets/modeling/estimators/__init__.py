@@ -1,6 +1,7 @@
-"""Estimators and their specifications: the only place, beside safe loading, that imports scikit-learn or xgboost.
+"""Estimators, their specifications and the registry of candidates.
 
-Evaluation and storage belong in the packages beside this one.
+Add code that fits or predicts here; a new candidate is one module in `candidates`. Evaluation and storage belong in
+`modeling.evaluation` and `modeling.registry`. Only here, and where models are loaded, are scikit-learn and xgboost imported.
 """
 
 import lazy_loader

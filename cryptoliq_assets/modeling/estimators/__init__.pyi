@@ -1,18 +1,27 @@
 from .base import (
-    FORECASTERS as FORECASTERS,
     TARGET_BASELINES as TARGET_BASELINES,
-    RandomForestForecaster as RandomForestForecaster,
-    RidgeForecaster as RidgeForecaster,
     ScoreForecaster as ScoreForecaster,
-    XGBoostForecaster as XGBoostForecaster,
     available_threads as available_threads,
 )
-from .baselines import HAR as HAR, MEAN_7D as MEAN_7D, PERSISTENCE as PERSISTENCE, baseline as baseline
+from .baselines import (
+    HAR as HAR,
+    MEAN_7D as MEAN_7D,
+    MEAN_CHANGE as MEAN_CHANGE,
+    PERSISTENCE as PERSISTENCE,
+    make_baseline as make_baseline,
+)
+from .fitting import (
+    CHAMPION_SPEC as CHAMPION_SPEC,
+    build_forecaster as build_forecaster,
+    evaluated_specs as evaluated_specs,
+    fit_spec as fit_spec,
+    predict_rows as predict_rows,
+    same_recipe as same_recipe,
+    spec_from_dict as spec_from_dict,
+)
 from .names import (
-    MODEL_NAMES as MODEL_NAMES,
     MODEL_VERSION as MODEL_VERSION,
     VERSION as VERSION,
-    current_model_name as current_model_name,
     is_model_version as is_model_version,
     model_name_of_key as model_name_of_key,
     model_title as model_title,
@@ -22,20 +31,19 @@ from .names import (
     parse_version_number as parse_version_number,
 )
 from .preprocessing import center_on_7d_mean as center_on_7d_mean, has_no_history as has_no_history
-from .regressors import (
-    BoostedTreesRegressor as BoostedTreesRegressor,
-    ForestRegressor as ForestRegressor,
-    Regressor as Regressor,
-    RidgeRegressor as RidgeRegressor,
-)
-from .specs import (
+from .registry import (
+    ALLOWED_GLOBALS as ALLOWED_GLOBALS,
     CANDIDATES as CANDIDATES,
-    CHAMPION_SPEC as CHAMPION_SPEC,
-    OWN_FEATURES as OWN_FEATURES,
-    ModelSpec as ModelSpec,
-    evaluated_specs as evaluated_specs,
-    fit_spec as fit_spec,
-    predict_rows as predict_rows,
-    same_recipe as same_recipe,
+    DESCRIPTIONS as DESCRIPTIONS,
+    FORECASTERS as FORECASTERS,
+    GLOBAL_ALIASES as GLOBAL_ALIASES,
+    LIBRARIES as LIBRARIES,
+    LIBRARY_ALIASES as LIBRARY_ALIASES,
+    MODEL_NAMES as MODEL_NAMES,
+    REQUIRED_LIBRARIES as REQUIRED_LIBRARIES,
+    CandidateRegistrationError as CandidateRegistrationError,
+    current_model_name as current_model_name,
 )
-from .validation import InvalidForecasterError as InvalidForecasterError, check_learner as check_learner
+from .regressor import Regressor as Regressor
+from .specs import OWN_FEATURES as OWN_FEATURES, ModelSpec as ModelSpec
+from .validation import InvalidForecasterError as InvalidForecasterError

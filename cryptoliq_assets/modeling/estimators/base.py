@@ -1,59 +1,89 @@
-"""What learns: every learner fits a change from a level that the row itself shows, and gives scores back.
+"""The base of all forecasters: fit a change from a level that the row itself shows, and return scores.
 
-Module-level classes of plain parts, so that an artifact can be pickled and its classes listed (`modeling/registry/serialization.py`).
-What does the fitting is in `modeling/estimators/regressors.py`.
+Forecasters are module-level classes with plain attributes, so that an artifact can be pickled and its classes listed
+(`modeling.registry.serialization`). The regressions themselves are in `modeling.estimators.candidates`.
 """
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from cryptoliq_assets.modeling.estimators.names import MODEL_NAMES
 from cryptoliq_assets.modeling.estimators.preprocessing import (
     center_on_7d_mean,
     has_no_history,
     informative_columns,
-    inputs,
+    input_columns,
 )
-from cryptoliq_assets.modeling.estimators.regressors import (
-    BoostedTreesRegressor,
-    ForestRegressor,
-    Regressor,
-    RidgeRegressor,
-    require_device,
+from cryptoliq_assets.modeling.estimators.regressor import Regressor
+from cryptoliq_assets.modeling.estimators.specs import ModelSpec
+from cryptoliq_assets.modeling.estimators.validation import (
+    MAX_THREADS,
+    InvalidForecasterError,
+    check_attributes,
+    check_number,
+    check_positive_int,
 )
 
-# What the target is a change from: the first of these features that the row has.
+# The level that the target is a change from: the first of these features that the row has.
 TARGET_BASELINES: dict[str, tuple[str, ...]] = {
     "change_from_mean_7d": ("liquidity_score_mean_7d", "liquidity_score_mean_30d", "market_score_median"),
     "change_from_today": ("liquidity_score", "liquidity_score_mean_7d", "market_score_median"),
 }
 
-# What a line needs to forecast: today, and where the score usually is (HAR, Corsi 2009, doi:10.1093/jjfinec/nbp001).
+# Inputs of HAR (Corsi 2009, doi:10.1093/jjfinec/nbp001): today's score and its means.
 HAR_INPUTS = ("liquidity_score", "liquidity_score_mean_7d", "liquidity_score_mean_30d")
-# The same among a learner's inputs, where the level is told relative to the market.
-LINEAR_COLUMNS = (*HAR_INPUTS, "liquidity_score_relative_mean_7d")
+
+# Keys of the pickled `parts`, and of the parameters that replace others in the part without history.
+ALL_ROWS, HISTORY, NO_HISTORY = "all", "history", "bare"
 
 
 def available_threads() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
 class ScoreForecaster:
-    """One forecaster of scores.
+    """A forecaster of scores: a level, plus the change from it that one or two regressors predict.
 
-    features: columns of X in their order; target: a name in TARGETS; params: what the class understands, under `bare`
-    what is otherwise there; seed: of every draw; threads and device: how it is computed, never what. Bare rows (no
-    history) and others are learnt apart where there are enough of each: what a bare row tells is little, and different.
+    Rows without history are less informative and get their own regressor where there are enough rows of both kinds.
+    Instances are pickled: attributes keep their names.
+
+    Args:
+        features: Columns of X, in order.
+        target: Key of `TARGET_BASELINES`.
+        params: Hyperparameters; those under "bare" replace others for rows without history.
+        seed: Seed of every random draw.
+        threads: Threads to fit and predict with; default all available. Results do not depend on it.
+        device: xgboost's device to fit on.
     """
 
-    # Of `modeling.estimators.names`; the class name is what artifacts are pickled under, and stays.
-    NAME = ""
-    # A part learnt from fewer rows than this would be worse than one learnt from all.
-    LEAST_PART = 1_000
+    # Declared by every candidate, and checked by `modeling.estimators.registry`.
+    SPEC: ClassVar[ModelSpec]
+    REGRESSOR: ClassVar[type[Regressor]]
+    # The library that fits it, as pip names it, and other names under which the same library is installed.
+    LIBRARY: ClassVar[str]
+    LIBRARY_ALIASES: ClassVar[tuple[str, ...]] = ()
+    PREDICTS_WITHOUT_LIBRARY: ClassVar[bool] = False
+    # The library's classes inside a pickled instance, by module. Numeric arrays are always allowed.
+    PICKLE_GLOBALS: ClassVar[Mapping[str, frozenset[str]]]
+    # Names in artifacts and metadata of earlier releases: ((module, class of the forecaster), …), likewise of the
+    # regressor, and model names.
+    STORED_AS: ClassVar[tuple[tuple[str, str], ...]] = ()
+    REGRESSOR_STORED_AS: ClassVar[tuple[tuple[str, str], ...]] = ()
+    EARLIER_MODEL_NAMES: ClassVar[tuple[str, ...]] = ()
+
+    # The model name, from SPEC: `model_name` in metadata.
+    NAME: ClassVar[str] = ""
+    # With fewer rows in a part, one regressor for all rows is better.
+    MIN_PART_ROWS: ClassVar[int] = 1_000
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "SPEC" in vars(cls):
+            cls.NAME = cls.SPEC.model_name
 
     def __init__(
         self,
@@ -74,97 +104,113 @@ class ScoreForecaster:
         self.level = 0.0
         self.parts: dict[str, Regressor] = {}
 
-    def fit(self, X: np.ndarray, y: np.ndarray, *, weights: np.ndarray | None = None) -> "ScoreForecaster":
-        """Learn from (n, p) float32 rows and their realised scores (n,); weights (n,) default to one each."""
+    def fit(
+        self,
+        X: npt.NDArray[np.float32],
+        y: npt.NDArray[np.float64],
+        *,
+        weights: npt.NDArray[np.floating] | None = None,
+    ) -> Self:
+        """Fit on feature rows and the scores realized on their target dates.
+
+        Args:
+            X: (n, p) feature rows, NaN where missing.
+            y: (n,) realized scores.
+            weights: (n,) row weights; default equal.
+
+        Raises:
+            ValueError: There are no rows.
+        """
         if not len(y):
-            raise ValueError("nothing to learn from: no rows")
+            raise ValueError("cannot fit a model: no rows")
         self.level = float(np.mean(y))
-        change = y - self.levels(X)
-        bare = has_no_history(X, self.features)
-        if min(bare.sum(), (~bare).sum()) < self.LEAST_PART:
-            self.parts = {"all": self._fit_part(X, change, weights)}
+        change = y - self.baseline_level(X)
+        no_history = has_no_history(X, self.features)
+        if min(no_history.sum(), (~no_history).sum()) < self.MIN_PART_ROWS:
+            self.parts = {ALL_ROWS: self._fit_part(X, change, weights)}
             return self
         self.parts = {}
-        for name, mask in (("history", ~bare), ("bare", bare)):
-            of_part = None if weights is None else weights[mask]
-            otherwise = self.params.get("bare", {}) if name == "bare" else {}
-            self.parts[name] = self._fit_part(X[mask], change[mask], of_part, **otherwise)
+        for name, mask in ((HISTORY, ~no_history), (NO_HISTORY, no_history)):
+            part_weights = None if weights is None else weights[mask]
+            overrides = self.params.get(NO_HISTORY, {}) if name == NO_HISTORY else {}
+            self.parts[name] = self._fit_part(X[mask], change[mask], part_weights, **overrides)
         return self
 
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Scores expected of (n, p) rows, float64, finite whatever is missing."""
-        X = np.asarray(X, dtype=np.float32)
-        return self.levels(X) + self.changes(center_on_7d_mean(X, self.features), bare=has_no_history(X, self.features))
+    def predict(self, X: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Return the (n,) expected scores of (n, p) feature rows, finite whatever is missing."""
+        rows = np.asarray(X, dtype=np.float32)
+        centered = center_on_7d_mean(rows, self.features)
+        return self.baseline_level(rows) + self.predict_change(centered, no_history=has_no_history(rows, self.features))
 
-    def changes(self, shaped: np.ndarray, *, bare: np.ndarray) -> np.ndarray:
-        """What is learnt: changes from the level expected of (n, p) shaped rows (`departures`), those of `bare` by the part
-        that learnt bare ones."""
-        changes = np.zeros(len(shaped))
-        for name, mask in (("history", ~bare), ("bare", bare)):
+    def predict_change(
+        self, centered: npt.NDArray[np.float32], *, no_history: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.float64]:
+        """Return the (n,) expected changes from the baseline level.
+
+        Args:
+            centered: (n, p) rows after `center_on_7d_mean`.
+            no_history: (n,) mask of the rows for the regressor of rows without history.
+        """
+        changes = np.zeros(len(centered))
+        for name, mask in ((HISTORY, ~no_history), (NO_HISTORY, no_history)):
             if mask.any():
-                part = self.parts.get(name) or self.parts["all"]
-                # Columns lie together on the whole way: rows are taken out of each, and columns whole.
-                own = shaped if mask.all() else np.compress(mask, shaped.T, axis=1).T
+                part = self.parts.get(name) or self.parts[ALL_ROWS]
+                # Column-major throughout: rows are selected within each column, and columns as a whole.
+                own = centered if mask.all() else np.compress(mask, centered.T, axis=1).T
                 changes[mask] = part.predict(own.T[part.columns].T)
         return changes
 
-    def levels(self, X: np.ndarray) -> np.ndarray:
-        """What each row's change is counted from; the training mean where the row shows no level at all."""
+    def baseline_level(self, X: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Return the (n,) levels that changes are relative to; the training mean where a row shows no level."""
         levels = np.full(len(X), np.nan)
         for name in TARGET_BASELINES[self.target]:
             if name in self.features:
                 levels = np.where(np.isnan(levels), X[:, self.features.index(name)], levels)
         return np.where(np.isnan(levels), self.level, levels)
 
-    def _fit_part(self, X: np.ndarray, change: np.ndarray, weights: np.ndarray | None, **otherwise: Any) -> "Regressor":
-        shaped = center_on_7d_mean(X, self.features)
-        learnt_from = inputs(self.features)
-        columns = informative_columns(shaped, learnt_from)
+    def check_loaded(self) -> None:
+        """Check an unpickled instance before it predicts.
+
+        Raises:
+            InvalidForecasterError: An attribute that prediction reads has a wrong type, shape or range.
+        """
+        kind = type(self).__name__
+        check_attributes(self, ("features", "target", "params", "seed", "threads", "device", "level", "parts"))
+        features = self.features
+        if type(features) is not tuple or not features or not all(type(name) is str for name in features):
+            raise InvalidForecasterError(f"features of {kind} are not names")
+        if type(self.target) is not str or self.target not in TARGET_BASELINES:
+            raise InvalidForecasterError(
+                f"target of {kind} is {str(self.target)[:40]!r}; expected one of {', '.join(TARGET_BASELINES)}"
+            )
+        check_number(self.level, f"level of {kind}")
+        check_positive_int(self.threads, f"threads of {kind}", maximum=MAX_THREADS)
+        if type(self.parts) is not dict or set(self.parts) not in ({ALL_ROWS}, {HISTORY, NO_HISTORY}):
+            raise InvalidForecasterError(f"parts of {kind} are neither {ALL_ROWS} nor {HISTORY} and {NO_HISTORY}")
+        for name, part in self.parts.items():
+            if type(part) is not type(self).REGRESSOR:
+                raise InvalidForecasterError(f"part {name} of {kind} is a {type(part).__name__}")
+            part.check_loaded(f"part {name}", features=len(features))
+
+    def _fit_part(
+        self,
+        X: npt.NDArray[np.float32],
+        change: npt.NDArray[np.float64],
+        weights: npt.NDArray[np.floating] | None,
+        **overrides: Any,
+    ) -> Regressor:
+        centered = center_on_7d_mean(X, self.features)
+        allowed = input_columns(self.features)
+        columns = informative_columns(centered, allowed)
         if not len(columns):
-            # All rows are alike: a constant is learnt, but a regression needs a column.
-            columns = learnt_from[:1]
-        if len(columns) < shaped.shape[1]:
-            shaped = shaped[:, columns]
-        common = {name: value for name, value in self.params.items() if name != "bare"}
-        part = self._make_regressor(columns, {**common, **otherwise})
-        part.fit(shaped, change.astype(np.float32), weights)
+            # All rows are equal: the regressor learns a constant, but needs a column.
+            columns = allowed[:1]
+        if len(columns) < centered.shape[1]:
+            centered = centered[:, columns]
+        common = {name: value for name, value in self.params.items() if name != NO_HISTORY}
+        part = self._make_regressor(columns, {**common, **overrides})
+        part.fit(centered, change.astype(np.float32), weights)
         return part
 
-    def _make_regressor(self, columns: np.ndarray, params: dict[str, Any]) -> "Regressor":
-        raise NotImplementedError
-
-
-class RidgeForecaster(ScoreForecaster):
-    """Ridge regression; params: alpha, in rows."""
-
-    NAME = MODEL_NAMES["linear_regression"]
-
-    def _make_regressor(self, columns: np.ndarray, params: dict[str, Any]) -> "Regressor":
-        return RidgeRegressor(columns, params=params, seed=self.seed)
-
-
-class RandomForestForecaster(ScoreForecaster):
-    """scikit-learn's forest; params: those of RandomForestRegressor, with max_samples as a number of rows."""
-
-    NAME = MODEL_NAMES["random_forest"]
-
-    def _make_regressor(self, columns: np.ndarray, params: dict[str, Any]) -> "Regressor":
-        return ForestRegressor(columns, params=params, seed=self.seed, threads=self.threads)
-
-
-class XGBoostForecaster(ScoreForecaster):
-    """Boosted trees on histograms; params: those of xgboost.train, with `rounds` for the number of trees."""
-
-    NAME = MODEL_NAMES["xgboost"]
-
-    def _make_regressor(self, columns: np.ndarray, params: dict[str, Any]) -> "Regressor":
-        require_device(self.device)
-        line = [place for place, column in enumerate(columns) if self.features[column] in LINEAR_COLUMNS]
-        return BoostedTreesRegressor(
-            columns, line=line, params=params, seed=self.seed, threads=self.threads, device=self.device
-        )
-
-
-FORECASTERS: dict[str, type[ScoreForecaster]] = {
-    learner.NAME: learner for learner in (RidgeForecaster, RandomForestForecaster, XGBoostForecaster)
-}
+    def _make_regressor(self, columns: npt.NDArray[np.int64], params: dict[str, Any]) -> Regressor:
+        return self.REGRESSOR(columns, params=params, seed=self.seed, threads=self.threads)

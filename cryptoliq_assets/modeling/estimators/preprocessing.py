@@ -1,76 +1,108 @@
-"""How a row is put before a learner: windows as departures from the 7-day mean, and bare rows apart from others.
+"""Transformations of feature rows before a regressor sees them: centering, input columns, the no-history mask.
 
-The target is a change from the 7-day mean, so what the row shows is told from there too: a tree then needs one split
-where it would need two levels of them, and what it learns holds for large coins and small alike.
+The target is a change from the 7-day mean, so windows are shown relative to that mean too: a tree then needs one split
+instead of two, and what it learns applies to large and small coins alike. Nothing here is fitted.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
-from cryptoliq_assets.schemas import LEVELS, relative_name
+from cryptoliq_assets.schemas import LEVELS, relative
 
-# Followed as departures from their own 7-day mean.
-_FOLLOWED = (*LEVELS, *map(relative_name, LEVELS))
-_DEPARTING = ("", "_mean_", "_lag_", "_ewm_")
-# What departures and targets are counted from.
-CENTRES = tuple(f"{base}_mean_7d" for base in LEVELS)
+FloatArray = npt.NDArray[np.floating]
+IndexArray = npt.NDArray[np.int64]
 
-
-def center_on_7d_mean(X: np.ndarray, features: Sequence[str]) -> np.ndarray:
-    """A copy of (n, p) rows in which today's value, means, lags and exponential means of each base are counted from
-    its 7-day mean; the 7-day means themselves stay, and so does whatever has no such mean among `features`."""
-    shaped = np.array(X, dtype=np.float32, order="K")
-    for centre, places in _departing(tuple(features)):
-        shaped.T[places] -= X.T[centre]
-    return shaped
+# Series whose windows are centered on their own 7-day mean.
+_CENTERED_SERIES = (*LEVELS, *map(relative, LEVELS))
+_CENTERED_SUFFIXES = ("", "_mean_", "_lag_", "_ewm_")
+# What windows and targets are relative to.
+CENTERS = tuple(f"{base}_mean_7d" for base in LEVELS)
 
 
-def inputs(features: Sequence[str]) -> np.ndarray:
-    """Places of the features that a learner may learn from: all but a 7-day mean that is there relative to the market too.
+def center_on_7d_mean(X: npt.NDArray[np.floating], features: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Subtract each series' 7-day mean from its value of today, means, lags and exponential means.
 
-    The one that is not relative follows each trend that all coins share, and by that says the date.
+    Args:
+        X: (n, p) feature rows.
+        features: Names of the p columns.
+
+    Returns:
+        An (n, p) float32 copy. The 7-day means, and columns without a 7-day mean among `features`, are unchanged.
+
+    Example:
+        >>> names = ("volume_log", "volume_log_mean_7d", "volume_log_lag_1d", "price_log")
+        >>> center_on_7d_mean(np.array([[12.0, 10.0, 9.0, 3.0]]), names).tolist()
+        [[2.0, 10.0, -1.0, 3.0]]
+    """
+    centered = np.array(X, dtype=np.float32, order="K")
+    for center, columns in _centered_columns(tuple(features)):
+        centered.T[columns] -= X.T[center]
+    return centered
+
+
+def input_columns(features: Sequence[str]) -> IndexArray:
+    """Return the columns that a regressor may use: all except 7-day means that exist relative to the market too.
+
+    The mean that is not relative follows every trend that all coins share, and thereby reveals the date.
     """
     names = set(features)
-    centres = {f"{base}_mean_7d" for base in LEVELS if f"{relative_name(base)}_mean_7d" in names}
-    return np.array([place for place, name in enumerate(features) if name not in centres], dtype=np.int64)
+    centers = {f"{base}_mean_7d" for base in LEVELS if f"{relative(base)}_mean_7d" in names}
+    return np.array([column for column, name in enumerate(features) if name not in centers], dtype=np.int64)
 
 
-def has_no_history(X: np.ndarray, features: Sequence[str]) -> np.ndarray:
-    """(n,) rows that are all that is known of their coin: requests without history, and a listing's first day."""
+def has_no_history(X: npt.NDArray[np.floating], features: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Return the (n,) mask of rows without history: requests without past rows, and the first day of a listing.
+
+    Example:
+        >>> has_no_history(np.array([[1.0], [2.0], [90.0]]), ("days_seen_90d",)).tolist()
+        [True, False, False]
+    """
     for name in ("listing_age_90d", "days_seen_90d"):
         if name in features:
-            return X[:, list(features).index(name)] <= 1
+            mask: npt.NDArray[np.bool_] = X[:, list(features).index(name)] <= 1
+            return mask
     return np.zeros(len(X), dtype=bool)
 
 
-def informative_columns(X: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
-    """Those of the places (default: all) whose columns vary and do not repeat an earlier one: without history most features are equal."""
-    kept, seen = [], set()
-    for place in range(X.shape[1]) if places is None else places:
-        column = np.ascontiguousarray(X[:, place])
-        known = column[~np.isnan(column)]
-        if not len(known) or (len(known) == len(column) and known.min() == known.max()):
+def informative_columns(X: npt.NDArray[np.floating], columns: IndexArray | None = None) -> IndexArray:
+    """Return those columns that vary and do not repeat an earlier one: without history most features are equal.
+
+    Args:
+        X: (n, p) feature rows.
+        columns: Columns to choose from; default all.
+
+    Example:
+        >>> informative_columns(np.array([[1, 1, np.nan, 4, 1], [2, 1, np.nan, np.nan, 2]])).tolist()
+        [0, 3]
+    """
+    chosen: list[int] = []
+    seen: set[int] = set()
+    for column in range(X.shape[1]) if columns is None else columns.tolist():
+        values = np.ascontiguousarray(X[:, column])
+        present = values[~np.isnan(values)]
+        if not len(present) or (len(present) == len(values) and present.min() == present.max()):
             continue
-        content = hash(column.tobytes())
+        content = hash(values.tobytes())
         if content not in seen:
             seen.add(content)
-            kept.append(place)
-    return np.array(kept, dtype=np.int64)
+            chosen.append(column)
+    return np.array(chosen, dtype=np.int64)
 
 
 @lru_cache(maxsize=64)
-def _departing(features: tuple[str, ...]) -> list[tuple[int, list[int]]]:
-    """Place of each base's 7-day mean, and of what is counted from it."""
-    places = {name: place for place, name in enumerate(features)}
-    means = {base: f"{base}_mean_7d" for base in _FOLLOWED}
+def _centered_columns(features: tuple[str, ...]) -> list[tuple[int, list[int]]]:
+    """Column of each series' 7-day mean, and the columns that are centered on it."""
+    columns = {name: column for column, name in enumerate(features)}
+    means = {base: f"{base}_mean_7d" for base in _CENTERED_SERIES}
     return [
-        (places[mean], [place for name, place in places.items() if name != mean and _departs(name, base)])
+        (columns[mean], [column for name, column in columns.items() if name != mean and _is_centered(name, base)])
         for base, mean in means.items()
-        if mean in places
+        if mean in columns
     ]
 
 
-def _departs(name: str, base: str) -> bool:
-    return name == base or any(kind and name.startswith(base + kind) for kind in _DEPARTING)
+def _is_centered(name: str, base: str) -> bool:
+    return name == base or any(suffix and name.startswith(base + suffix) for suffix in _CENTERED_SUFFIXES)

@@ -14,8 +14,8 @@ from cryptoliq_assets.modeling.estimators import (
     PERSISTENCE,
     ModelSpec,
     ScoreForecaster,
-    baseline,
     fit_spec,
+    make_baseline,
     predict_rows,
 )
 from cryptoliq_assets.modeling.evaluation.metrics import score_rows
@@ -92,7 +92,7 @@ def evaluate_baseline(name: str, rows: TrainingSet, folds: Folds, *, progress: P
 
 
 def _fit_baseline(name: str, rows: TrainingSet, fold: Fold) -> ScoreForecaster:
-    return baseline(name, rows.features).fit(rows.X[fold.train], rows.y[fold.train])
+    return make_baseline(name, rows.features).fit(rows.X[fold.train], rows.y[fold.train])
 
 
 def _evaluate(

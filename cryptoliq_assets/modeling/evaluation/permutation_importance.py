@@ -23,11 +23,11 @@ def permutation_importance(
     if len(chosen) > IMPORTANCE_ROWS:
         chosen = np.sort(rng.choice(chosen, size=IMPORTANCE_ROWS, replace=False))
     X = np.ascontiguousarray(rows.X[chosen][:, [rows.features.index(name) for name in learner.features]])
-    realised, bare = rows.y[chosen] - learner.levels(X), has_no_history(X, learner.features)
+    realised, bare = rows.y[chosen] - learner.baseline_level(X), has_no_history(X, learner.features)
     shaped = center_on_7d_mean(X, learner.features)
 
     def error() -> float:
-        return float(np.mean((learner.changes(shaped, bare=bare) - realised) ** 2))
+        return float(np.mean((learner.predict_change(shaped, no_history=bare) - realised) ** 2))
 
     whole = error()
     rises = {}

@@ -1,8 +1,8 @@
-"""The one way to turn an artifact's bytes into a model: every check before the first byte is unpickled.
+"""The only way to turn an artifact's bytes into a model: every check happens before the first byte is unpickled.
 
-An artifact is written with pickle's protocol 5, which `joblib.load` reads too. It is read here with an unpickler
-that builds plain numeric arrays and a list of classes (`modeling/registry/unpickling.py`), and used only if all that prediction reads
-is in order (`modeling/estimators/validation.py`): a correctly registered file cannot name `os.system` either.
+Artifacts are written with pickle's protocol 5, which `joblib.load` reads too. They are read with an unpickler that builds
+only plain numeric arrays and allowlisted classes (`modeling.registry.unpickling`), and used only if every attribute that
+prediction reads is valid: a correctly registered file cannot reference `os.system` either.
 """
 
 import pickle
@@ -12,62 +12,23 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from cryptoliq_assets.modeling.estimators import (
+    ALLOWED_GLOBALS,
     FORECASTERS,
-    BoostedTreesRegressor,
-    ForestRegressor,
+    GLOBAL_ALIASES,
+    LIBRARIES,
+    LIBRARY_ALIASES,
+    REQUIRED_LIBRARIES,
     InvalidForecasterError,
-    RandomForestForecaster,
-    Regressor,
-    RidgeForecaster,
-    RidgeRegressor,
     ScoreForecaster,
-    XGBoostForecaster,
-    check_learner,
     current_model_name,
 )
 from cryptoliq_assets.modeling.registry.audit_log import sha256_of, signed_by
 from cryptoliq_assets.modeling.registry.unpickling import PickleRejectedError, unpickle
 from cryptoliq_assets.schemas import MODEL_FEATURES
 
-# Whose majors must be those that the artifact was written with: their classes are inside it.
-LIBRARIES = ("numpy", "scikit-learn", "xgboost")
-
-# Which of them a model needs to forecast. The line needs none of its own: it is four arrays.
-REQUIRED_LIBRARIES = {
-    RidgeForecaster.NAME: frozenset({"numpy"}),
-    RandomForestForecaster.NAME: frozenset({"numpy", "scikit-learn"}),
-    XGBoostForecaster.NAME: frozenset({"numpy", "xgboost"}),
-}
-# Other names under which the same library is installed: xgboost-cpu is xgboost without what is for graphics cards.
-LIBRARY_ALIASES = {"xgboost": "xgboost-cpu"}
-
-# Every class that a pickled learner needs, by module; numeric arrays are built by `modeling/registry/unpickling.py` itself.
-ALLOWED_GLOBALS: dict[str, frozenset[str]] = {
-    ScoreForecaster.__module__: frozenset(learner.__name__ for learner in FORECASTERS.values()),
-    Regressor.__module__: frozenset(kind.__name__ for kind in (RidgeRegressor, ForestRegressor, BoostedTreesRegressor)),
-    "sklearn.ensemble._forest": frozenset({"RandomForestRegressor"}),
-    "sklearn.tree._classes": frozenset({"DecisionTreeRegressor"}),
-    "sklearn.tree._tree": frozenset({"Tree"}),
-    "xgboost.core": frozenset({"Booster"}),
-}
-
-
-# Classes by the names under which earlier releases stored them: such models still load.
-_ALIASES: dict[tuple[str, str], tuple[str, str]] = {
-    (f"cryptoliq_assets.models.{module}", old): (kind.__module__, kind.__name__)
-    for module, old, kind in (
-        ("learners", "LinearRegression", RidgeForecaster),
-        ("learners", "RandomForest", RandomForestForecaster),
-        ("learners", "XGBoost", XGBoostForecaster),
-        ("parts", "LinearPart", RidgeRegressor),
-        ("parts", "ForestPart", ForestRegressor),
-        ("parts", "BoostedPart", BoostedTreesRegressor),
-    )
-}
-
 
 class ModelRejectedError(RuntimeError):
-    """A model that must not be loaded; `reason` says in words what is wrong and what to do."""
+    """A model that must not be loaded; `reason` states what is wrong and what to do."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -75,7 +36,7 @@ class ModelRejectedError(RuntimeError):
 
 
 class NoLoadableModelError(ModelRejectedError):
-    """No stored model passes; `reasons` has what is wrong with each."""
+    """No stored model loads; `reasons` states what is wrong with each."""
 
     def __init__(self, reasons: Sequence[str]) -> None:
         super().__init__("; ".join(reasons) or "there is no champion yet: run `cryptoliq train`")
@@ -83,7 +44,11 @@ class NoLoadableModelError(ModelRejectedError):
 
 
 def to_bytes(model: ScoreForecaster) -> bytes:
-    """The artifact of a fitted learner. Raises ModelRefused where the loader would not take it back."""
+    """Pickle a fitted forecaster.
+
+    Raises:
+        ModelRejectedError: The loader would reject the artifact.
+    """
     content = pickle.dumps(model, protocol=5)
     _unpickle(content)
     return content
@@ -97,41 +62,53 @@ def load_model(
     signing_key: bytes | None = None,
     declared: Sequence[str] = MODEL_FEATURES,
 ) -> ScoreForecaster:
-    """Check, then unpickle. expected_sha256: what the ledger says; None: it knows no such version.
+    """Check an artifact, then unpickle it.
 
-    Raises ModelRefused as `check_artifact` does, and for unlisted classes or a model that is not the one described.
+    Args:
+        content: The artifact.
+        metadata: Its metadata.
+        expected_sha256: The sha256 in the ledger; None if the ledger has no such version.
+        signing_key: Key that the metadata must be signed with; None if signatures are not required.
+        declared: All features that this version of the code computes, in order.
+
+    Raises:
+        ModelRejectedError: As in `check_artifact`; or the artifact contains a class that is not allowed, or a model
+            other than the metadata describe.
     """
-    found = sha256_of(content)
-    check_artifact(found, metadata, expected_sha256=expected_sha256, signing_key=signing_key, declared=declared)
+    check_artifact(
+        sha256_of(content), metadata, expected_sha256=expected_sha256, signing_key=signing_key, declared=declared
+    )
     name = metadata.get("version", "the model")
     model = _unpickle(content)
     if current_model_name(metadata["model_name"]) != model.NAME:
-        raise ModelRejectedError(f"{name}: holds a {model.NAME}, its metadata say {metadata['model_name']}")
+        raise ModelRejectedError(f"{name}: contains a {model.NAME}, its metadata state {metadata['model_name']}")
     if list(model.features) != list(metadata["features"]):
-        raise ModelRejectedError(f"{name}: was fitted on other features than its metadata say")
+        raise ModelRejectedError(f"{name}: was fitted on other features than its metadata state")
     return model
 
 
 def check_artifact(
-    found_sha256: str,
+    actual_sha256: str,
     metadata: Mapping[str, Any],
     *,
     expected_sha256: str | None,
     signing_key: bytes | None = None,
     declared: Sequence[str] = MODEL_FEATURES,
 ) -> None:
-    """All that can be said of an artifact without opening it, from its digest and its metadata.
+    """Check an artifact's checksum and metadata, without unpickling it. See `load_model` for the arguments.
 
-    Raises ModelRefused for bytes that are not the registered ones, a signature that does not fit (where a key is
-    set), other library majors, features missing or reordered against `declared`, and a class that is none of ours.
+    Raises:
+        ModelRejectedError: The bytes are not the registered ones, the signature is missing or wrong, a library has
+            another major version, features are unknown or in another order, or no forecaster has the model's name.
     """
     name = metadata.get("version", "the model")
     if expected_sha256 is None:
-        raise ModelRejectedError(f"{name}: no promotion of it stands in the ledger")
-    if found_sha256 != expected_sha256 or metadata.get("sha256") != expected_sha256:
+        raise ModelRejectedError(f"{name}: the ledger has no promotion of it")
+    if actual_sha256 != expected_sha256 or metadata.get("sha256") != expected_sha256:
         raise ModelRejectedError(
-            f"{name}: sha256 of the artifact {name}.pkl is {found_sha256[:12]}…, of its metadata {str(metadata.get('sha256'))[:12]}…, "
-            f"the ledger says {expected_sha256[:12]}…: truncated, swapped or tampered with; restore it or roll back"
+            f"{name}: sha256 of the artifact {name}.pkl is {actual_sha256[:12]}…, in its metadata "
+            f"{str(metadata.get('sha256'))[:12]}…, in the ledger {expected_sha256[:12]}…: truncated, swapped or tampered "
+            "with; restore it or roll back"
         )
     if signing_key and not signed_by(metadata, signing_key):
         raise ModelRejectedError(
@@ -146,37 +123,40 @@ def check_artifact(
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of LIBRARIES here; one that is not installed is left out."""
-    found = {}
+    """Return the installed versions of LIBRARIES; libraries that are not installed are left out."""
+    versions: dict[str, str] = {}
     for library in LIBRARIES:
-        for name in filter(None, (library, LIBRARY_ALIASES.get(library))):
+        for name in (library, *LIBRARY_ALIASES.get(library, ())):
             with suppress(PackageNotFoundError):
-                found.setdefault(library, version(name))
-    return found
+                versions.setdefault(library, version(name))
+    return versions
 
 
 def _check_metadata(name: object, metadata: Mapping[str, Any]) -> None:
-    """What is read of the metadata below has the shape that it must have; the rest is `described.check_fields`."""
+    """Check the fields that are read below; `metadata_schema.check_fields` checks the others."""
     libraries, features = metadata.get("libraries", {}), metadata.get("features", [])
-    shapes = {
-        "libraries": isinstance(libraries, dict) and all(isinstance(said, str) for said in libraries.values()),
-        "features": isinstance(features, list) and all(isinstance(said, str) for said in features),
+    is_valid = {
+        "libraries": isinstance(libraries, dict) and all(isinstance(value, str) for value in libraries.values()),
+        "features": isinstance(features, list) and all(isinstance(value, str) for value in features),
     }
-    wrong = [field for field, right in shapes.items() if not right]
-    if wrong:
-        raise ModelRejectedError(f"{name}: its metadata make no sense ({', '.join(wrong)}); restore them or roll back")
+    invalid = [field for field, valid in is_valid.items() if not valid]
+    if invalid:
+        raise ModelRejectedError(f"{name}: its metadata are invalid ({', '.join(invalid)}); restore them or roll back")
 
 
-def _check_libraries(name: object, written_with: Mapping[str, str], needed: frozenset[str]) -> None:
-    here = library_versions()
+def _check_libraries(name: object, written_with: Mapping[str, str], required: frozenset[str]) -> None:
+    installed = library_versions()
     for library in LIBRARIES:
-        before, now = written_with.get(library), here.get(library)
-        if now is None and library not in needed:
+        before, now = written_with.get(library), installed.get(library)
+        if now is None and library not in required:
             # An installation that only serves has no more than its champion needs.
+            continue
+        if before is None and library not in required:
+            # Models of a release without this library do not name it.
             continue
         if before is None or now is None or before.split(".")[0] != now.split(".")[0]:
             raise ModelRejectedError(
-                f"{name}: written with {library} {before or 'unknown'}, here is {now or 'none'}: "
+                f"{name}: written with {library} {before or 'unknown'}, installed is {now or 'none'}: "
                 "install the pinned requirements, or train again"
             )
 
@@ -185,7 +165,7 @@ def _check_features(name: object, features: Sequence[str], declared: Sequence[st
     missing = [feature for feature in features if feature not in declared]
     if missing or not features:
         raise ModelRejectedError(
-            f"{name}: needs features that are not made here: {', '.join(missing) or 'none are named'}"
+            f"{name}: needs features that this version does not compute: {', '.join(missing) or 'it names none'}"
         )
     if list(features) != [feature for feature in declared if feature in set(features)]:
         raise ModelRejectedError(f"{name}: its features are in another order than the declared one; train again")
@@ -193,14 +173,14 @@ def _check_features(name: object, features: Sequence[str], declared: Sequence[st
 
 def _unpickle(content: bytes) -> ScoreForecaster:
     try:
-        model = unpickle(content, ALLOWED_GLOBALS, aliases=_ALIASES)
+        model = unpickle(content, ALLOWED_GLOBALS, aliases=GLOBAL_ALIASES)
         if isinstance(model, ScoreForecaster):
-            check_learner(model)
+            model.check_loaded()
     except (PickleRejectedError, InvalidForecasterError) as error:
         raise ModelRejectedError(f"{error}; restore the artifact or roll back") from error
-    # Bytes that are no pickle fail in a dozen ways, each of which means the same.
+    # Bytes that are not a pickle fail in a dozen ways, which all mean the same.
     except Exception as error:
         raise ModelRejectedError(f"the artifact cannot be read: {type(error).__name__}: {error}") from error
     if not isinstance(model, ScoreForecaster):
-        raise ModelRejectedError(f"the artifact holds a {type(model).__name__}, not a model")
+        raise ModelRejectedError(f"the artifact contains a {type(model).__name__}, not a model")
     return model

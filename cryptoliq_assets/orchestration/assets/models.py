@@ -1,39 +1,41 @@
-"""Models: three candidates, their backtest, the leaderboard that ranks them, the champion that the gate lets through."""
+"""The models group: one asset per registered candidate, their backtest, the leaderboard and the champion.
+
+The candidates are those of `modeling.estimators.CANDIDATES`; a new one needs no change here. How a model is evaluated,
+ranked or promoted belongs in `modeling`.
+"""
+
+from typing import Any
 
 import dagster as dg
 
 from cryptoliq_assets.core import Settings, markdown_table, write_json
+from cryptoliq_assets.modeling.estimators import CANDIDATES, DESCRIPTIONS, FORECASTERS, MODEL_NAMES
 from cryptoliq_assets.orchestration import CANDIDATES_IO, OWNERS, all_months_dep
 from cryptoliq_assets.orchestration.io_managers import PanderaParquetIOManager
 from cryptoliq_assets.orchestration.resources import RunLock
 
 GROUP = "models"
-# Raise when the evaluation or a recipe changes.
+# Increase when the evaluation or a specification changes.
 CODE_VERSION = "2"
 
-# Shown by Dagster; what each one is, `modeling/estimators/specs.py` says.
-_CANDIDATES = {
-    "linear_regression": ("Linear_Regression: ridge on winsorised, standardised features.", "scikitlearn"),
-    "random_forest": ("Random_Forest: trees of bounded row samples.", "scikitlearn"),
-    "xgboost": ("XGBoost: boosted trees on the change from the coin's 7-day mean.", "xgboost"),
-}
+# The candidates as inputs of an asset, by parameter name.
+_CANDIDATE_INS = {name: dg.AssetIn(name) for name in CANDIDATES}
 
 
 def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    candidates = [_candidate(name, settings) for name in _CANDIDATES]
+    """Return the assets of the group, for one set of settings."""
+    candidates = [_candidate(name, settings) for name in CANDIDATES]
     return [*candidates, _backtest(settings), _leaderboard(settings), _champion(settings)]
 
 
 def _candidate(name: str, settings: Settings) -> dg.AssetsDefinition:
-    description, kind = _CANDIDATES[name]
-
     @dg.asset(
         name=name,
         group_name=GROUP,
-        kinds={"python", kind},
+        kinds={"python", FORECASTERS[MODEL_NAMES[name]].LIBRARY.replace("-", "")},
         owners=OWNERS,
         code_version=CODE_VERSION,
-        description=f"{description} Fitted pipeline, fold metrics and out-of-fold forecasts.",
+        description=f"{DESCRIPTIONS[name]} Fitted model, fold metrics and out-of-fold forecasts.",
         io_manager_key=CANDIDATES_IO,
         deps=[all_months_dep(table) for table in ("cleaned_snapshots", "engineered_features", "labels")],
     )
@@ -63,14 +65,13 @@ def _backtest(settings: Settings) -> dg.AssetsDefinition:
         kinds={"pandas", "parquet", "pandera"},
         owners=OWNERS,
         code_version=CODE_VERSION,
+        ins=_CANDIDATE_INS,
     )
     def backtest(
         context: dg.AssetExecutionContext,
         lock: RunLock,
         tables: dg.ResourceParam[PanderaParquetIOManager],
-        linear_regression,
-        random_forest,
-        xgboost,
+        **candidates: Any,
     ) -> dg.MaterializeResult:
         """Out-of-fold forecasts of all candidates and baselines with what came true, as reports/backtest.parquet.
 
@@ -81,8 +82,7 @@ def _backtest(settings: Settings) -> dg.AssetsDefinition:
         from cryptoliq_assets.modeling import save_backtest
         from cryptoliq_assets.modeling.evaluation import backtest_path, best_and_worst_coins, by_coin_path, smooth_daily
 
-        candidates = [linear_regression, random_forest, xgboost]
-        written = save_backtest(candidates, settings, store=tables.store())
+        written = save_backtest(list(candidates.values()), settings, store=tables.store())
         least, largest = best_and_worst_coins(written.by_coin, written.best)
         days = [str(day.date()) for day in written.daily_mae.index]
         plot = line_plot(
@@ -114,21 +114,19 @@ def _leaderboard(settings: Settings) -> dg.AssetsDefinition:
         owners=OWNERS,
         code_version=CODE_VERSION,
         io_manager_key=CANDIDATES_IO,
+        ins=_CANDIDATE_INS,
     )
     def leaderboard(
         context: dg.AssetExecutionContext,
         lock: RunLock,
         tables: dg.ResourceParam[PanderaParquetIOManager],
-        linear_regression,
-        random_forest,
-        xgboost,
+        **candidates: Any,
     ) -> dg.Output[dict]:
         """Candidates and baselines on the same folds, as reports/metrics.json: skill, errors, fold by fold."""
         from cryptoliq_assets.modeling import rank_candidates
         from cryptoliq_assets.modeling.evaluation import bucket_table, leaderboard_table
 
-        candidates = [linear_regression, random_forest, xgboost]
-        board = rank_candidates(candidates, settings, store=tables.store(), progress=context.log.info)
+        board = rank_candidates(list(candidates.values()), settings, store=tables.store(), progress=context.log.info)
         path = settings.reports_dir / "metrics.json"
         write_json(path, board)
         return dg.Output(
@@ -147,15 +145,19 @@ def _leaderboard(settings: Settings) -> dg.AssetsDefinition:
 
 
 def _champion(settings: Settings) -> dg.AssetsDefinition:
-    @dg.asset(group_name=GROUP, kinds={"python", "joblib"}, owners=OWNERS, code_version=CODE_VERSION)
+    @dg.asset(
+        group_name=GROUP,
+        kinds={"python", "joblib"},
+        owners=OWNERS,
+        code_version=CODE_VERSION,
+        ins={"leaderboard": dg.AssetIn("leaderboard"), **_CANDIDATE_INS},
+    )
     def champion(
         context: dg.AssetExecutionContext,
         lock: RunLock,
         tables: dg.ResourceParam[PanderaParquetIOManager],
-        leaderboard: dict,
-        linear_regression,
-        random_forest,
-        xgboost,
+        leaderboard: Any,
+        **candidates: Any,
     ) -> dg.MaterializeResult:
         """The model in use: models/current.pkl with metadata.json, scaler.json and the ledger.
 
@@ -165,11 +167,10 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
         from cryptoliq_assets.modeling import LeakageSuspectedError, choose_champion
         from cryptoliq_assets.modeling.model_card import card_path
 
-        candidates = [linear_regression, random_forest, xgboost]
         try:
             outcome = choose_champion(
                 leaderboard,
-                candidates,
+                list(candidates.values()),
                 settings=settings,
                 tables=tables.store(),
                 progress=context.log.info,

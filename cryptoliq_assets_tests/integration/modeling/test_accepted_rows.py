@@ -15,8 +15,7 @@ from cryptoliq_assets.ingestion.parsing.snapshot import parse_snapshot
 from cryptoliq_assets.labels.liquidity import FORMULAS
 from cryptoliq_assets.labels.targets import label_targets
 from cryptoliq_assets.modeling.datasets.training_set import build_training_set, feature_matrix
-from cryptoliq_assets.modeling.estimators.base import ScoreForecaster
-from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, fit_spec, predict_rows
+from cryptoliq_assets.modeling.estimators import CANDIDATES, ScoreForecaster, fit_spec, predict_rows
 from cryptoliq_assets.modeling.evaluation.conformal import POOLED, WITHOUT, SplitConformalIntervals
 from cryptoliq_assets.modeling.inference import predict_arrays
 from cryptoliq_assets.modeling.registry.model_registry import LoadedModel

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.forecasting.pending import is_training_due
-from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, CHAMPION_SPEC, ModelSpec
+from cryptoliq_assets.modeling.estimators import CANDIDATES, CHAMPION_SPEC, spec_from_dict
 from cryptoliq_assets.modeling.registry.candidates import Candidate, load_candidate
 from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.modeling.training import choose_champion, load_champion_status, rank_candidates
@@ -101,13 +101,13 @@ def test_a_champion_whose_recipe_is_no_candidate_any_more_is_refreshed_too(home,
     linear = next(candidate for candidate in candidates if candidate.recipe.name == "linear_regression")
     retired = dataclasses.replace(linear.recipe, params={"alpha": 11.0})
     stored = store.current() | {"recipe": retired.to_dict(), "features": list(retired.features)}
-    store.promote(linear.learner, stored | {"metrics": stored["metrics"] | {"skill": 0.0}}, reason="test", at=NOW)
+    store.promote(linear.forecaster, stored | {"metrics": stored["metrics"] | {"skill": 0.0}}, reason="test", at=NOW)
     board = rank_candidates(candidates, home, store=tables, progress=lambda line: None)
     held = next(entry for entry in board["candidates"] if entry["name"] == CHAMPION_SPEC)
     board = best_but_hardly(board, board["best"], CHAMPION_SPEC)
     outcome = choose(board, candidates, home)
     assert outcome.promoted
-    assert ModelSpec.from_dict(outcome.metadata["recipe"]).params == {"alpha": 11.0}
+    assert spec_from_dict(outcome.metadata["recipe"]).params == {"alpha": 11.0}
     assert outcome.metadata["metrics"]["skill"] == held["skill"]
     assert store.load().model.params == {"alpha": 11.0}
     assert store.ledger.entries()[-2]["candidate"] == board["best"]

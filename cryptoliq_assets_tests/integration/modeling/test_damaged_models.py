@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.modeling.datasets.splits import make_folds
-from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, fit_spec
+from cryptoliq_assets.modeling.estimators import CANDIDATES, fit_spec
 from cryptoliq_assets.modeling.evaluation.cross_validation import evaluate_baseline
 from cryptoliq_assets.modeling.inference import load_champion
 from cryptoliq_assets.modeling.registry import serialization

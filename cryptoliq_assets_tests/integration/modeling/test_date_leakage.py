@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets.modeling.datasets.training_set import TrainingSet
-from cryptoliq_assets.modeling.estimators.preprocessing import center_on_7d_mean, inputs
-from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, rows_with_past
+from cryptoliq_assets.modeling.estimators import CANDIDATES, center_on_7d_mean
+from cryptoliq_assets.modeling.estimators.fitting import rows_with_past
+from cryptoliq_assets.modeling.estimators.preprocessing import input_columns
 from cryptoliq_assets.schemas.feature_registry import FEATURES as FEATURES_DECLARED
 from cryptoliq_assets.schemas.groups import NO_HISTORY, SHORT_HISTORY, WITH_HISTORY
 from cryptoliq_assets.simulation.market import simulate_market
@@ -42,7 +43,7 @@ def rising(request) -> TrainingSet:
 def shaped(rows: TrainingSet, view: str, features: tuple[str, ...]) -> pd.DataFrame:
     """What a learner learns from, by name."""
     X = center_on_7d_mean(rows.view(view)[:, [rows.features.index(name) for name in features]], features)
-    places = inputs(features)
+    places = input_columns(features)
     return pd.DataFrame(X[:, places].astype(float), columns=[features[place] for place in places])
 
 

@@ -9,8 +9,7 @@ from hypothesis import Phase, given, settings, strategies as st
 
 from cryptoliq_assets.modeling.datasets.splits import Fold, Folds, folds_over_time, make_folds
 from cryptoliq_assets.modeling.datasets.training_set import TrainingSet
-from cryptoliq_assets.modeling.estimators.base import FORECASTERS, ScoreForecaster
-from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, ModelSpec, predict_rows
+from cryptoliq_assets.modeling.estimators import CANDIDATES, FORECASTERS, ModelSpec, ScoreForecaster, predict_rows
 from cryptoliq_assets.modeling.evaluation import cross_validation
 from cryptoliq_assets.modeling.evaluation.cross_validation import BASELINES, Evaluation
 from cryptoliq_assets.schemas.groups import VIEWS

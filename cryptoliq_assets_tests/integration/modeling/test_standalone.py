@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from cryptoliq_assets.cli.main import cli
-from cryptoliq_assets.modeling.estimators.names import MODEL_NAMES
+from cryptoliq_assets.modeling.estimators import MODEL_NAMES
 from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError
 from cryptoliq_assets.modeling.standalone import read_model, read_rows
 from cryptoliq_assets.storage.export import EXPORT_COLUMNS

@@ -15,6 +15,7 @@ import pytest
 from cryptoliq_assets.core.atomic_write import write_json
 from cryptoliq_assets.core.calendar import first_day, last_day, month_of, months_between
 from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.modeling.estimators import CANDIDATES
 from cryptoliq_assets.orchestration.checks.forecasts import coins_without
 from cryptoliq_assets.orchestration.definitions import build_definitions
 from cryptoliq_assets.orchestration.jobs import INGEST_JOB, PREPROCESS_JOB, REFRESH_JOB
@@ -36,7 +37,6 @@ from cryptoliq_assets_tests.support.frames import (
 from cryptoliq_assets_tests.support.paths import ROOT
 from cryptoliq_assets_tests.support.settings import make_settings
 
-CANDIDATES = ["linear_regression", "random_forest", "xgboost"]
 ASSETS = {"coingecko_snapshot", "raw_files", *TABLES, *CANDIDATES, "leaderboard", "champion", "incidents"}
 CHECKS = {
     "raw_snapshots": [

@@ -80,6 +80,6 @@ def promote_candidate(home: Path, recipe: str) -> str:
     """Make the stored candidate of a recipe the champion."""
     settings = make_settings(home_dir=home)
     store = open_model_store(settings)
-    learner = load_candidate(settings.models_dir / "candidates", recipe).learner
+    learner = load_candidate(settings.models_dir / "candidates", recipe).forecaster
     metadata = store.current() | {"features": list(learner.features)}
     return store.promote(learner, metadata, reason="test", at=dt.datetime.now(dt.UTC))["version"]

@@ -195,7 +195,7 @@ def test_a_new_champion_and_a_rollback_are_taken_up_and_nothing_new_is_nothing(o
 def test_every_part_of_a_champion_is_laid_out_before_anyone_asks(trained_home, monkeypatch):
     made = Predictor(make_settings(home_dir=trained_home.path))
     assert made.refresh()
-    for name in ("of_booster", "of_forest"):
+    for name in ("from_booster", "from_forest"):
         monkeypatch.setattr(FlatTreeEnsemble, name, lambda _: pytest.fail("laid out while a request waits"))
     alone, with_history = made.predict([request(), request(coin="Bitcoin", date="2025-08-01")], now=NOW)
     assert (alone["basis"], with_history["basis"]) == ("snapshot", "history")

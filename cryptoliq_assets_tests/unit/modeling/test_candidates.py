@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cryptoliq_assets.modeling.datasets.splits import make_folds
-from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, fit_spec
+from cryptoliq_assets.modeling.estimators import CANDIDATES, fit_spec
 from cryptoliq_assets.modeling.evaluation.cross_validation import evaluate
 from cryptoliq_assets.modeling.registry.audit_log import canonical_json, sha256_of
 from cryptoliq_assets.modeling.registry.candidates import (
@@ -42,7 +42,7 @@ def test_a_candidate_comes_back_as_it_was(folder, candidate, rows):
     found = load_candidate(folder, "linear_regression")
     assert found.recipe == candidate.recipe
     X = rows.X[:, [rows.features.index(name) for name in candidate.recipe.features]]
-    np.testing.assert_array_equal(found.learner.predict(X), candidate.learner.predict(X))
+    np.testing.assert_array_equal(found.forecaster.predict(X), candidate.forecaster.predict(X))
     for field in ("name", "evaluation", "folds", "seconds", "metrics"):
         assert getattr(found.evaluation, field) == getattr(candidate.evaluation, field)
     for field in ("rows", "fold"):

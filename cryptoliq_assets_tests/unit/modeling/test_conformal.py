@@ -5,7 +5,7 @@ import pytest
 
 from cryptoliq_assets.modeling.datasets.splits import folds_over_time, make_folds
 from cryptoliq_assets.modeling.datasets.training_set import TrainingSet
-from cryptoliq_assets.modeling.estimators.specs import CANDIDATES
+from cryptoliq_assets.modeling.estimators import CANDIDATES
 from cryptoliq_assets.modeling.evaluation.conformal import (
     SplitConformalIntervals,
     _standard_error,

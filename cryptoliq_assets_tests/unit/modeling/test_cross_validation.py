@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cryptoliq_assets.modeling.datasets.splits import make_folds
-from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, CHAMPION_SPEC
+from cryptoliq_assets.modeling.estimators import CANDIDATES, CHAMPION_SPEC
 from cryptoliq_assets.modeling.evaluation.backtest import measure_coins
 from cryptoliq_assets.modeling.evaluation.cross_validation import evaluate, evaluate_baseline, out_of_fold
 from cryptoliq_assets.modeling.evaluation.leaderboard import (

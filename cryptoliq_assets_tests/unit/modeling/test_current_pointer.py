@@ -7,7 +7,7 @@ import shutil
 import pytest
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
-from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, fit_spec
+from cryptoliq_assets.modeling.estimators import CANDIDATES, fit_spec
 from cryptoliq_assets.modeling.registry import serialization
 from cryptoliq_assets.modeling.registry.current_pointer import CurrentVersion
 from cryptoliq_assets.modeling.registry.model_registry import ModelStore
@@ -21,7 +21,7 @@ NOW = dt.datetime(2024, 3, 30, 12, tzinfo=dt.UTC)
 def models(rows):
     """Two models with other contents."""
     recipe = CANDIDATES["linear_regression"]
-    return [fit_spec(type(recipe)(recipe.name, recipe.learner, {"alpha": alpha}), rows) for alpha in (1.0, 2.0)]
+    return [fit_spec(type(recipe)(recipe.name, recipe.model_name, {"alpha": alpha}), rows) for alpha in (1.0, 2.0)]
 
 
 @pytest.fixture

@@ -10,18 +10,26 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets.modeling.datasets.splits import make_folds
-from cryptoliq_assets.modeling.estimators.base import ScoreForecaster, XGBoostForecaster
-from cryptoliq_assets.modeling.estimators.baselines import baseline
-from cryptoliq_assets.modeling.estimators.preprocessing import center_on_7d_mean, has_no_history, informative_columns
-from cryptoliq_assets.modeling.estimators.regressors import limit_params_by_sample_size, require_device
-from cryptoliq_assets.modeling.estimators.specs import (
+from cryptoliq_assets.modeling.estimators import (
     CANDIDATES,
     ModelSpec,
+    ScoreForecaster,
+    build_forecaster,
+    center_on_7d_mean,
     evaluated_specs,
     fit_spec,
+    has_no_history,
+    make_baseline,
     predict_rows,
     same_recipe,
+    spec_from_dict,
 )
+from cryptoliq_assets.modeling.estimators.candidates.gradient_boosting import (
+    XGBoostForecaster,
+    limit_params_by_sample_size,
+    require_device,
+)
+from cryptoliq_assets.modeling.estimators.preprocessing import informative_columns
 from cryptoliq_assets.modeling.evaluation.cross_validation import evaluate, evaluate_baseline
 from cryptoliq_assets.modeling.evaluation.metrics import skill
 from cryptoliq_assets.schemas.groups import VIEWS
@@ -58,7 +66,7 @@ def test_a_candidate_beats_persistence_on_the_days_after_those_it_learnt_from(fi
 
 def test_equal_seeds_make_equal_models(fitted, rows):
     train = np.flatnonzero(rows.target_date < rows.dates[60])
-    name = next(name for name in NAMES if CANDIDATES[name].learner == fitted.NAME)
+    name = next(name for name in NAMES if CANDIDATES[name].model_name == fitted.NAME)
     again = fit_spec(small(name), rows, train=train, threads=1)
     np.testing.assert_array_equal(predict_rows(again, rows), predict_rows(fitted, rows))
 
@@ -140,7 +148,7 @@ def test_har_recovers_the_line_that_made_its_targets():
     names = ("liquidity_score", "liquidity_score_mean_7d", "liquidity_score_mean_30d")
     X = rng.normal(size=(500, 3)).astype(np.float32)
     y = 0.5 * X[:, 0] + 0.3 * X[:, 1] + 0.1 * X[:, 2] + 0.05
-    np.testing.assert_allclose(baseline("har", names).fit(X, y).predict(X), y, atol=1e-6)
+    np.testing.assert_allclose(make_baseline("har", names).fit(X, y).predict(X), y, atol=1e-6)
 
 
 def test_a_device_that_is_not_here_is_an_error_and_not_a_silent_cpu():
@@ -152,12 +160,12 @@ def test_a_device_that_is_not_here_is_an_error_and_not_a_silent_cpu():
 
 def test_an_unknown_learner_is_refused_with_the_names_there_are():
     with pytest.raises(ValueError, match="Linear_Regression, Random_Forest, XGBoost"):
-        ModelSpec("x", "Oracle").build()
+        build_forecaster(ModelSpec("x", "Oracle"))
 
 
 def test_a_recipe_survives_json_and_its_name_does_not_matter():
     recipe = CANDIDATES["xgboost"]
-    again = ModelSpec.from_dict(recipe.to_dict())
+    again = spec_from_dict(recipe.to_dict())
     assert again == recipe
     assert same_recipe(recipe.to_dict(), {**recipe.to_dict(), "name": "other"})
     assert not same_recipe(recipe.to_dict(), {**recipe.to_dict(), "params": {"rounds": 1}})

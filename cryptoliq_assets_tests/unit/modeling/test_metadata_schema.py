@@ -6,7 +6,7 @@ import json
 import pytest
 
 from cryptoliq_assets.modeling.datasets import splits
-from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, fit_spec
+from cryptoliq_assets.modeling.estimators import CANDIDATES, fit_spec
 from cryptoliq_assets.modeling.evaluation import conformal
 from cryptoliq_assets.modeling.registry import metadata_schema
 from cryptoliq_assets.modeling.registry.metadata_schema import check_fields

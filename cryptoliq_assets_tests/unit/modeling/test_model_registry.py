@@ -8,7 +8,7 @@ import joblib
 import numpy as np
 import pytest
 
-from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, fit_spec
+from cryptoliq_assets.modeling.estimators import CANDIDATES, fit_spec
 from cryptoliq_assets.modeling.registry import serialization
 from cryptoliq_assets.modeling.registry.audit_log import sha256_of
 from cryptoliq_assets.modeling.registry.model_registry import ModelStore
@@ -27,7 +27,7 @@ def model(rows):
 @pytest.fixture(scope="module")
 def forest(rows):
     recipe = CANDIDATES["random_forest"]
-    return fit_spec(type(recipe)(recipe.name, recipe.learner, {"n_estimators": 3}), rows, threads=1)
+    return fit_spec(type(recipe)(recipe.name, recipe.model_name, {"n_estimators": 3}), rows, threads=1)
 
 
 @pytest.fixture

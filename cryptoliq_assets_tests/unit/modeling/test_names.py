@@ -11,17 +11,22 @@ from hypothesis import given, strategies as st
 from cryptoliq_assets.core.atomic_write import write_file, write_json
 from cryptoliq_assets.forecasting.pending import month_to_forecast
 from cryptoliq_assets.forecasting.snapshot_forecast import append_forecasts
-from cryptoliq_assets.modeling.estimators.names import (
+from cryptoliq_assets.modeling.estimators import (
+    CANDIDATES,
     MODEL_NAMES,
     MODEL_VERSION,
     VERSION,
+    ModelSpec,
     current_model_name,
+    evaluated_specs,
+    fit_spec,
     model_name_of_key,
     model_version_of,
     next_version_key,
     parse_version_number,
+    same_recipe,
+    spec_from_dict,
 )
-from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, ModelSpec, evaluated_specs, fit_spec, same_recipe
 from cryptoliq_assets.modeling.registry.audit_log import PROMOTION, Ledger, sha256_of
 from cryptoliq_assets.modeling.registry.current_pointer import write_pointer
 from cryptoliq_assets.modeling.registry.metadata_schema import digests
@@ -40,7 +45,9 @@ def learners(rows) -> dict:
     small = {"n_estimators": 2, "rounds": 2}
     return {
         name: fit_spec(
-            ModelSpec(name, recipe.learner, recipe.params | {key: small[key] for key in recipe.params if key in small}),
+            ModelSpec(
+                name, recipe.model_name, recipe.params | {key: small[key] for key in recipe.params if key in small}
+            ),
             rows,
             threads=1,
         )
@@ -147,7 +154,7 @@ def test_the_recipe_of_an_earlier_release_is_the_candidate_that_it_is_today():
     recipe = CANDIDATES["random_forest"].to_dict() | {"learner": "RandomForest"}
     assert same_recipe(recipe, CANDIDATES["random_forest"].to_dict())
     assert evaluated_specs({"recipe": recipe}) == list(CANDIDATES.values())
-    assert ModelSpec.from_dict(recipe) == CANDIDATES["random_forest"]
+    assert spec_from_dict(recipe) == CANDIDATES["random_forest"]
 
 
 def test_what_a_champion_of_an_earlier_release_has_forecast_is_not_due_nor_stored_again(tmp_path, learners):

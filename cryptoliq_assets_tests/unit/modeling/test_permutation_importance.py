@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from cryptoliq_assets.modeling.datasets.splits import make_folds
-from cryptoliq_assets.modeling.estimators.base import ScoreForecaster
-from cryptoliq_assets.modeling.estimators.specs import CANDIDATES
+from cryptoliq_assets.modeling.estimators import CANDIDATES, ScoreForecaster
 from cryptoliq_assets.modeling.evaluation import cross_validation, permutation_importance as importance
 from cryptoliq_assets.modeling.evaluation.cross_validation import evaluate
 from cryptoliq_assets.modeling.evaluation.permutation_importance import permutation_importance

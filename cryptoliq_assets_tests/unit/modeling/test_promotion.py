@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from cryptoliq_assets.modeling.estimators.specs import CANDIDATES, CHAMPION_SPEC
+from cryptoliq_assets.modeling.estimators import CANDIDATES, CHAMPION_SPEC
 from cryptoliq_assets.modeling.registry.promotion import decide_promotion, evaluate_candidates
 
 FEATURES = list(CANDIDATES["xgboost"].features)

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from sklearn.ensemble import RandomForestRegressor
 
-from cryptoliq_assets.modeling.estimators import regressors, tree_predict_blocks, tree_predict_rows
-from cryptoliq_assets.modeling.estimators.regressors import BoostedTreesRegressor, ForestRegressor
+from cryptoliq_assets.modeling.estimators import tree_predict_blocks, tree_predict_rows
+from cryptoliq_assets.modeling.estimators.candidates import gradient_boosting
+from cryptoliq_assets.modeling.estimators.candidates.gradient_boosting import BoostedTreesRegressor
+from cryptoliq_assets.modeling.estimators.candidates.random_forest import ForestRegressor
 from cryptoliq_assets.modeling.estimators.tree_predict_blocks import BlockwiseTreeEnsemble
 from cryptoliq_assets.modeling.estimators.tree_predict_rows import FlatTreeEnsemble
 
@@ -29,23 +31,23 @@ def test_predictions_are_scikit_learns_to_the_last_bit_missing_values_included(s
     # Values missing where none were in training, and those on a threshold.
     asked = np.vstack([table(200, seed=seed + 1, missing=0.3), X])
     asked[:, 1] = np.where(np.arange(len(asked)) % 3 == 0, forest.estimators_[0].tree_.threshold[0], asked[:, 1])
-    np.testing.assert_array_equal(FlatTreeEnsemble.of_forest(forest).predict(asked), forest.predict(asked))
+    np.testing.assert_array_equal(FlatTreeEnsemble.from_forest(forest).predict(asked), forest.predict(asked))
 
 
 @pytest.mark.parametrize("rows", [1, 7, 8, 1000])
 def test_one_thread_and_two_give_the_same(rows, monkeypatch):
     X = table(1000, seed=3, missing=0.1)
     forest = RandomForestRegressor(9, random_state=0).fit(X, np.arange(1000.0))
-    flat = FlatTreeEnsemble.of_forest(forest)
+    flat = FlatTreeEnsemble.from_forest(forest)
     expected = forest.predict(X[:rows])
-    monkeypatch.setattr(tree_predict_rows, "_ROWS_A_THREAD", 4)
+    monkeypatch.setattr(tree_predict_rows, "_ROWS_PER_THREAD", 4)
     np.testing.assert_array_equal(flat.predict(X[:rows], threads=2), expected)
     np.testing.assert_array_equal(flat.predict(X[:rows], threads=1), expected)
 
 
 def test_a_tree_of_one_leaf_and_no_rows_at_all():
     forest = RandomForestRegressor(2, random_state=0).fit(np.ones((5, 2)), np.full(5, 3.5))
-    flat = FlatTreeEnsemble.of_forest(forest)
+    flat = FlatTreeEnsemble.from_forest(forest)
     assert flat.predict(np.full((2, 2), np.nan, np.float32)).tolist() == [3.5, 3.5]
     assert flat.predict(np.empty((0, 2), np.float32)).shape == (0,)
 
@@ -56,17 +58,17 @@ def test_boosted_trees_walked_are_xgboosts_own_to_the_last_bit(seed, missing, ro
     X = table(400, seed=seed, missing=missing)
     part = BoostedTreesRegressor(np.arange(6), params={"rounds": rounds, "max_depth": 5, "max_bin": 32}, seed=seed)
     part.fit(X, np.nansum(X, axis=1).astype(np.float32), None)
-    flat = FlatTreeEnsemble.of_booster(part.booster)
+    flat = FlatTreeEnsemble.from_booster(part.booster)
     asked = np.vstack([table(200, seed=seed + 1, missing=0.3), X])
     # On a threshold: not below it.
     split = np.flatnonzero(flat.left >= 0)[0]
     asked[::3, flat.feature[split]] = flat.threshold[split]
     np.testing.assert_array_equal(flat.predict(asked), part.booster.inplace_predict(asked))
-    swept = BlockwiseTreeEnsemble.of(flat, 6)
+    swept = BlockwiseTreeEnsemble.from_flat(flat, 6)
     assert swept is not None
     asked[1::7, 2], asked[2::7, 2] = np.inf, -np.inf
     np.testing.assert_array_equal(swept.predict(asked), part.booster.inplace_predict(asked, missing=np.nan))
-    few, many = asked[: part.ROWS_TO_WALK], asked[: part.ROWS_TO_WALK + 1]
+    few, many = asked[: part.MAX_ROWS_BY_WALK], asked[: part.MAX_ROWS_BY_WALK + 1]
     np.testing.assert_array_equal(part.predict(few), part.predict(many)[:-1])
 
 
@@ -75,7 +77,7 @@ def test_boosted_trees_walked_are_xgboosts_own_to_the_last_bit(seed, missing, ro
 )
 def test_boosted_trees_too_many_for_a_byte_are_left_to_xgboost_with_the_same_numbers(params, swept, monkeypatch):
     # As on a large table: the trees learn all, as deep as they are told.
-    monkeypatch.setattr(regressors, "ROWS_A_LEAF", 0)
+    monkeypatch.setattr(gradient_boosting, "ROWS_PER_LEAF", 0)
     X = table(6000, seed=5, missing=0.02)
     part = BoostedTreesRegressor(
         np.arange(6), params={"rounds": 60, "max_depth": 7, "min_child_weight": 1, **params}, seed=5
@@ -92,9 +94,9 @@ def test_rows_swept_in_blocks_and_threads_have_the_numbers_of_each_alone(rows, m
     X = table(1600, seed=3, missing=0.1)
     part = BoostedTreesRegressor(np.arange(6), params={"rounds": 20, "max_depth": 4}, seed=1)
     part.fit(X, np.nansum(X, axis=1).astype(np.float32), None)
-    flat = FlatTreeEnsemble.of_booster(part.booster)
-    swept = BlockwiseTreeEnsemble.of(flat, 6)
-    monkeypatch.setattr(tree_predict_blocks, "_ROWS_A_THREAD", 4)
+    flat = FlatTreeEnsemble.from_booster(part.booster)
+    swept = BlockwiseTreeEnsemble.from_flat(flat, 6)
+    monkeypatch.setattr(tree_predict_blocks, "_ROWS_PER_THREAD", 4)
     for threads in (1, 2):
         np.testing.assert_array_equal(swept.predict(X[:rows], threads=threads), flat.predict(X[:rows]))
     assert swept.predict(X[:0]).shape == (0,)

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cryptoliq_assets.modeling.estimators.base import RandomForestForecaster, RidgeForecaster, XGBoostForecaster
+from cryptoliq_assets.modeling.estimators.candidates.gradient_boosting import XGBoostForecaster
+from cryptoliq_assets.modeling.estimators.candidates.linear_regression import RidgeForecaster
+from cryptoliq_assets.modeling.estimators.candidates.random_forest import RandomForestForecaster
 from cryptoliq_assets.modeling.registry import serialization
 from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError, to_bytes
 

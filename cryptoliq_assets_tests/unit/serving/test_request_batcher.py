@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
+from cryptoliq_assets.modeling.estimators.regressors import BoostedTreesRegressor
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
-from cryptoliq_assets.modeling.estimators.regressors import BoostedTreesRegressor
 from cryptoliq_assets.serving.request_batcher import RequestBatcher
 from cryptoliq_assets.serving.request_models import PredictRequest
 
