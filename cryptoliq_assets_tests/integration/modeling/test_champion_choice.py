@@ -20,7 +20,7 @@ from cryptoliq_assets.modeling.estimators import CANDIDATES, CHAMPION_SPEC, spec
 from cryptoliq_assets.modeling.registry.candidates import Candidate, load_candidate
 from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.modeling.training import choose_champion, load_champion_status, rank_candidates
-from cryptoliq_assets.orchestration.runner import RunFailedError, Runner
+from cryptoliq_assets.orchestration.runner import RunFailed, Runner
 from cryptoliq_assets.simulation.market import write_snapshots
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -98,8 +98,8 @@ def test_where_the_refresh_is_worse_than_before_both_are_refused_and_the_champio
 
 def test_a_champion_whose_recipe_is_no_candidate_any_more_is_refreshed_too(home, candidates):
     store, tables = open_model_store(home), TableStore(home)
-    linear = next(candidate for candidate in candidates if candidate.recipe.name == "linear_regression")
-    retired = dataclasses.replace(linear.recipe, params={"alpha": 11.0})
+    linear = next(candidate for candidate in candidates if candidate.spec.name == "linear_regression")
+    retired = dataclasses.replace(linear.spec, params={"alpha": 11.0})
     stored = store.current() | {"recipe": retired.to_dict(), "features": list(retired.features)}
     store.promote(linear.forecaster, stored | {"metrics": stored["metrics"] | {"skill": 0.0}}, reason="test", at=NOW)
     board = rank_candidates(candidates, home, store=tables, progress=lambda line: None)
@@ -197,7 +197,7 @@ def test_on_a_market_that_cannot_be_forecast_a_run_refuses_every_candidate_and_r
     write_snapshots(unforecastable(60, calm=40), settings.raw_dir)
     runner, store = Runner(settings), open_model_store(settings)
     before, lines = store.current_version(), len(store.ledger.entries())
-    runner.register_files()
+    runner.look()
     runner.refresh(runner.plan().ranges)
     runner.train()
     refusals = store.ledger.entries()[lines:]
@@ -220,9 +220,9 @@ def test_a_run_with_a_new_signing_key_replaces_the_models_signed_with_none(home)
     old = open_model_store(signed).current_version()
     assert is_training_due(signed, TableStore(signed), provisional_too=False)
     said: list[tuple[int, str]] = []
-    runner = Runner(signed, on_message=lambda message, level: said.append((level, message)))
+    runner = Runner(signed, say=lambda message, level: said.append((level, message)))
     # Candidates that nobody signed are not put before the gate.
-    with pytest.raises(RunFailedError, match=r"not signed with CRYPTOLIQ_SIGNING_KEY.*run `cryptoliq train` again"):
+    with pytest.raises(RunFailed, match=r"not signed with CRYPTOLIQ_SIGNING_KEY.*run `cryptoliq train` again"):
         runner.run("train", assets=[dg.AssetKey("champion")])
     runner.train()
     (warning,) = [message for level, message in said if level >= logging.WARNING and "no stored model loads" in message]
@@ -235,6 +235,6 @@ def test_a_tampered_candidate_fails_the_run_that_would_promote_it_and_the_champi
     before = open_model_store(home).current_version()
     path = home.models_dir / "candidates" / "random_forest.npz"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(RunFailedError, match=r"candidate random_forest is not used: .*run `cryptoliq train` again"):
+    with pytest.raises(RunFailed, match=r"candidate random_forest is rejected: .*run `cryptoliq train` again"):
         Runner(home).run("train", assets=[dg.AssetKey("champion")])
     assert open_model_store(home).current_version() == before

@@ -138,7 +138,7 @@ def test_the_facts_are_those_of_leaderboard_and_metadata(facts, settings):
 def test_the_daily_errors_average_to_those_of_the_leaderboard(facts, best, trained_rows):
     dates = trained_rows.date[best.evaluation.rows]
     counts = pd.Series(1, index=dates).groupby(level=0).sum().to_numpy()
-    mean = float((facts.daily_mae[best.recipe.name].to_numpy() * counts).sum() / counts.sum())
+    mean = float((facts.daily_mae[best.spec.name].to_numpy() * counts).sum() / counts.sum())
     folds = facts.metadata["metrics"]["folds"]
     assert mean == pytest.approx(
         sum(fold["mae"] * fold["rows"] for fold in folds) / sum(fold["rows"] for fold in folds)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cryptoliq_assets.modeling.datasets.splits import make_folds
-from cryptoliq_assets.modeling.estimators import CANDIDATES, fit_spec
+from cryptoliq_assets.modeling.estimators import CANDIDATES, ModelSpec, fit_spec
 from cryptoliq_assets.modeling.evaluation.cross_validation import evaluate
 from cryptoliq_assets.modeling.registry.audit_log import canonical_json, sha256_of
 from cryptoliq_assets.modeling.registry.candidates import (
@@ -40,8 +40,8 @@ def folder(tmp_path, candidate):
 
 def test_a_candidate_comes_back_as_it_was(folder, candidate, rows):
     found = load_candidate(folder, "linear_regression")
-    assert found.recipe == candidate.recipe
-    X = rows.X[:, [rows.features.index(name) for name in candidate.recipe.features]]
+    assert found.spec == candidate.spec
+    X = rows.X[:, [rows.features.index(name) for name in candidate.spec.features]]
     np.testing.assert_array_equal(found.forecaster.predict(X), candidate.forecaster.predict(X))
     for field in ("name", "evaluation", "folds", "seconds", "metrics"):
         assert getattr(found.evaluation, field) == getattr(candidate.evaluation, field)
@@ -84,14 +84,14 @@ def _fold(path):
 @pytest.mark.parametrize("suffix", ["pkl", "npz", "json"])
 def test_a_harmed_file_is_refused_and_the_reason_says_to_train_again(folder, suffix, harm):
     harm(folder / f"xgboost.{suffix}")
-    with pytest.raises(ModelRejectedError, match=r"candidate xgboost is not used: .*; run `cryptoliq train` again"):
+    with pytest.raises(ModelRejectedError, match=r"candidate xgboost is rejected: .*; run `cryptoliq train` again"):
         load_candidate(folder, "xgboost")
     assert load_candidate(folder, "linear_regression")
 
 
 def test_the_files_of_another_candidate_are_refused_one_or_all_of_them(folder, candidate, rows):
-    other = fit_spec(type(candidate.recipe)("xgboost", "Linear_Regression", {"alpha": 1.0}), rows)
-    save_candidate(folder, "xgboost", Candidate(candidate.recipe, other, candidate.evaluation))
+    other = fit_spec(ModelSpec("xgboost", "Linear_Regression", {"alpha": 1.0}), rows)
+    save_candidate(folder, "xgboost", Candidate(candidate.spec, other, candidate.evaluation))
     for suffixes, why in ((["pkl"], "swapped or tampered"), (["pkl", "npz", "json"], "describes 'linear_regression'")):
         for suffix in suffixes:
             shutil.copy(folder / f"linear_regression.{suffix}", folder / f"xgboost.{suffix}")
@@ -131,7 +131,7 @@ def test_code_in_a_registered_file_does_not_run(folder, capsys):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"\x93NUMPY"])
 def test_a_registered_file_that_is_no_archive_of_arrays_is_refused(folder, content):
     _register(folder, npz=content)
-    with pytest.raises(ModelRejectedError, match=r"its files make no sense together: .*train` again"):
+    with pytest.raises(ModelRejectedError, match=r"its files are inconsistent: .*train` again"):
         load_candidate(folder, "xgboost")
 
 
@@ -139,7 +139,7 @@ def test_with_a_key_only_what_was_signed_with_it_is_read(folder, candidate):
     with pytest.raises(ModelRejectedError, match="not signed with CRYPTOLIQ_SIGNING_KEY"):
         load_candidate(folder, "xgboost", signing_key=KEY)
     save_candidate(folder, "xgboost", candidate, signing_key=KEY)
-    assert load_candidate(folder, "xgboost", signing_key=KEY).recipe == candidate.recipe
+    assert load_candidate(folder, "xgboost", signing_key=KEY).spec == candidate.spec
     with pytest.raises(ModelRejectedError, match="not signed"):
         load_candidate(folder, "xgboost", signing_key=b"another")
     _register(folder, pkl=(folder / "xgboost.pkl").read_bytes() + b"\n")
@@ -152,5 +152,5 @@ def test_a_leaderboard_whose_figures_were_changed_is_refused(tmp_path):
     path = save_value(tmp_path, "leaderboard", board, signing_key=KEY)
     assert load_value(tmp_path, "leaderboard", signing_key=KEY) == board
     path.write_text(path.read_text().replace("0.30000000000000004", "0.6"))
-    with pytest.raises(ModelRejectedError, match=r"leaderboard is not used: .*checksum.*run `cryptoliq train` again"):
+    with pytest.raises(ModelRejectedError, match=r"leaderboard is rejected: .*checksum.*run `cryptoliq train` again"):
         load_value(tmp_path, "leaderboard")

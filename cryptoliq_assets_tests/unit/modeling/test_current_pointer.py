@@ -214,7 +214,7 @@ def _all_damaged(store, monkeypatch):
 
 @pytest.mark.parametrize(
     ("change", "why"),
-    [(_other_key, "not signed"), (_other_major, "here is 99.0"), (_all_damaged, "truncated, swapped or tampered")],
+    [(_other_key, "not signed"), (_other_major, "installed is 99.0"), (_all_damaged, "truncated, swapped or tampered")],
 )
 def test_where_no_model_loads_the_cheap_look_says_so_with_the_same_reasons(store, monkeypatch, change, why):
     changed = change(store, monkeypatch)

@@ -190,12 +190,12 @@ def described(model, **fields) -> tuple[bytes, dict]:
     [
         ({"libraries": {"numpy": "1.26.4", "scikit-learn": "1.5", "xgboost": "3.0"}}, "written with numpy 1.26.4"),
         ({"libraries": {}}, "written with numpy unknown"),
-        ({"features": []}, "none are named"),
-        ({"features": ["liquidity_score", "tomorrow"]}, "not made here: tomorrow"),
+        ({"features": []}, "it names none"),
+        ({"features": ["liquidity_score", "tomorrow"]}, "does not compute: tomorrow"),
         ({"features": ["volume_log", "liquidity_score"]}, "in another order"),
         ({"features": ["liquidity_score", "volume_log"]}, "fitted on other features"),
         ({"model_name": "Oracle"}, "'Oracle' is not one of"),
-        ({"model_name": "XGBoost"}, "holds a Linear_Regression"),
+        ({"model_name": "XGBoost"}, "contains a Linear_Regression"),
     ],
 )
 def test_each_mismatch_is_refused_with_its_reason(model, fields, reason):
@@ -209,7 +209,7 @@ def test_features_reordered_by_this_program_refuse_an_older_model(model):
     declared = [MODEL_FEATURES[1], MODEL_FEATURES[0], *MODEL_FEATURES[2:]]
     with pytest.raises(ModelRejectedError, match="another order"):
         load_model(content, metadata, expected_sha256=metadata["sha256"], declared=declared)
-    with pytest.raises(ModelRejectedError, match="not made here: liquidity_score"):
+    with pytest.raises(ModelRejectedError, match="does not compute: liquidity_score"):
         load_model(content, metadata, expected_sha256=metadata["sha256"], declared=MODEL_FEATURES[1:])
 
 
@@ -230,7 +230,7 @@ def test_an_unlisted_class_is_not_even_looked_up(model, capsys):
 def test_a_version_without_a_promotion_is_refused(store, model):
     version = promoted(store, model)
     store.ledger.path.write_text("")
-    with pytest.raises(ModelRejectedError, match="no promotion of it stands in the ledger"):
+    with pytest.raises(ModelRejectedError, match="the ledger has no promotion of it"):
         store.load(version)
 
 

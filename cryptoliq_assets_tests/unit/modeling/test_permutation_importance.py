@@ -16,8 +16,8 @@ NAMES = ("liquidity_score", "liquidity_score_mean_7d", "weekday")
 class _Reverts(ScoreForecaster):
     """Half of today's departure from the 7-day mean is gone tomorrow."""
 
-    def changes(self, shaped: np.ndarray, *, bare: np.ndarray) -> np.ndarray:
-        return 0.5 * shaped[:, 0].astype(float)
+    def predict_change(self, centered: np.ndarray, *, no_history: np.ndarray) -> np.ndarray:
+        return 0.5 * centered[:, 0].astype(float)
 
 
 def test_a_feature_that_is_not_used_has_no_importance_and_the_rows_stay_as_they_were(rows):
