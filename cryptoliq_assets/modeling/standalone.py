@@ -16,11 +16,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cryptoliq_assets.core import Settings, read_object, read_stored, to_json, write_chunks, write_files
+from cryptoliq_assets.core import Settings, read_json_object, read_stored, to_json, write_chunks, write_files
 from cryptoliq_assets.ingestion.landing import dry_run_file
 from cryptoliq_assets.modeling.estimators import next_version_key
 from cryptoliq_assets.modeling.registry import ModelRejectedError, library_versions, load_model, sha256_of, to_bytes
-from cryptoliq_assets.storage import CONTRACT_COLUMNS, CSV, PARQUET, encode_months, sort_rows
+from cryptoliq_assets.storage import CSV, EXPORT_COLUMNS, PARQUET, encode_months, sort_rows
 
 Progress = Callable[[str], None]
 _CLEANED = ("filled_forward", "filled_backward")
@@ -82,7 +82,7 @@ def preprocess_files(
     labels = label_targets(features, horizon_days=settings.horizon_days, since=since, until=until)
     rows = pd.concat([cleaned, features.drop(columns=list(cleaned.columns), errors="ignore")], axis=1)
     rows = rows.assign(**{name: labels[name] for name in _LABELS}, mkt_cap_sqrt=np.sqrt(rows["mkt_cap"]))
-    rows = rows[[*CONTRACT_COLUMNS, *(name for name in rows.columns if name not in CONTRACT_COLUMNS)]]
+    rows = rows[[*EXPORT_COLUMNS, *(name for name in rows.columns if name not in EXPORT_COLUMNS)]]
     return Preprocessed(rows, refused, len(paths))
 
 
@@ -102,7 +102,7 @@ def read_rows(path: Path) -> pd.DataFrame:
         raise FilesRejectedError(
             f"{target} cannot be read ({error}); expected what `cryptoliq preprocess --input … --out` writes"
         ) from error
-    missing = [name for name in (*CONTRACT_COLUMNS, *_CLEANED, *_LABELS, "sound") if name not in rows.columns]
+    missing = [name for name in (*EXPORT_COLUMNS, *_CLEANED, *_LABELS, "sound") if name not in rows.columns]
     if missing:
         raise FilesRejectedError(
             f"{target}: columns are missing: {', '.join(missing)}; expected what `cryptoliq preprocess --input … --out` writes"
@@ -180,7 +180,7 @@ def read_model(path: Path) -> Any:
     from cryptoliq_assets.modeling.registry import LoadedModel, check_fields
 
     try:
-        metadata = read_object(metadata_path(path))
+        metadata = read_json_object(metadata_path(path))
         content = read_stored(path)
     except (OSError, ValueError) as error:
         raise ModelRejectedError(

@@ -21,7 +21,7 @@ from cryptoliq_assets.modeling.datasets.augmentation import (
     short_history_features,
 )
 from cryptoliq_assets.modeling.datasets.size_buckets import assign_size_buckets, rank_within_day
-from cryptoliq_assets.schemas import MODEL_FEATURES, PARTIAL, WITH_HISTORY, WITHOUT_HISTORY, YOUNG
+from cryptoliq_assets.schemas import MISSING_CHANGE, MODEL_FEATURES, NO_HISTORY, SHORT_HISTORY, WITH_HISTORY
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ class TrainingSet:
         """The features of one of VIEWS: (n, len(features)) float32."""
         return {
             WITH_HISTORY: self.X,
-            YOUNG: self.X_short_history,
-            WITHOUT_HISTORY: self.X_no_history,
-            PARTIAL: self.X_missing_change,
+            SHORT_HISTORY: self.X_short_history,
+            NO_HISTORY: self.X_no_history,
+            MISSING_CHANGE: self.X_missing_change,
         }[name]
 
     def column(self, name: str, *, view: str = WITH_HISTORY) -> np.ndarray:

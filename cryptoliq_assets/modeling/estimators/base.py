@@ -37,7 +37,7 @@ TARGET_BASELINES: dict[str, tuple[str, ...]] = {
 HAR_INPUTS = ("liquidity_score", "liquidity_score_mean_7d", "liquidity_score_mean_30d")
 
 # Keys of the pickled `parts`, and of the parameters that replace others in the part without history.
-ALL_ROWS, HISTORY, NO_HISTORY = "all", "history", "bare"
+ALL_ROWS_PART, HISTORY_PART, NO_HISTORY_PART = "all", "history", "bare"
 
 
 def available_threads() -> int:
@@ -127,12 +127,12 @@ class ScoreForecaster:
         change = y - self.baseline_level(X)
         no_history = has_no_history(X, self.features)
         if min(no_history.sum(), (~no_history).sum()) < self.MIN_PART_ROWS:
-            self.parts = {ALL_ROWS: self._fit_part(X, change, weights)}
+            self.parts = {ALL_ROWS_PART: self._fit_part(X, change, weights)}
             return self
         self.parts = {}
-        for name, mask in ((HISTORY, ~no_history), (NO_HISTORY, no_history)):
+        for name, mask in ((HISTORY_PART, ~no_history), (NO_HISTORY_PART, no_history)):
             part_weights = None if weights is None else weights[mask]
-            overrides = self.params.get(NO_HISTORY, {}) if name == NO_HISTORY else {}
+            overrides = self.params.get(NO_HISTORY_PART, {}) if name == NO_HISTORY_PART else {}
             self.parts[name] = self._fit_part(X[mask], change[mask], part_weights, **overrides)
         return self
 
@@ -152,9 +152,9 @@ class ScoreForecaster:
             no_history: (n,) mask of the rows for the regressor of rows without history.
         """
         changes = np.zeros(len(centered))
-        for name, mask in ((HISTORY, ~no_history), (NO_HISTORY, no_history)):
+        for name, mask in ((HISTORY_PART, ~no_history), (NO_HISTORY_PART, no_history)):
             if mask.any():
-                part = self.parts.get(name) or self.parts[ALL_ROWS]
+                part = self.parts.get(name) or self.parts[ALL_ROWS_PART]
                 # Column-major throughout: rows are selected within each column, and columns as a whole.
                 own = centered if mask.all() else np.compress(mask, centered.T, axis=1).T
                 changes[mask] = part.predict(own.T[part.columns].T)
@@ -185,8 +185,10 @@ class ScoreForecaster:
             )
         check_number(self.level, f"level of {kind}")
         check_positive_int(self.threads, f"threads of {kind}", maximum=MAX_THREADS)
-        if type(self.parts) is not dict or set(self.parts) not in ({ALL_ROWS}, {HISTORY, NO_HISTORY}):
-            raise InvalidForecasterError(f"parts of {kind} are neither {ALL_ROWS} nor {HISTORY} and {NO_HISTORY}")
+        if type(self.parts) is not dict or set(self.parts) not in ({ALL_ROWS_PART}, {HISTORY_PART, NO_HISTORY_PART}):
+            raise InvalidForecasterError(
+                f"parts of {kind} are neither {ALL_ROWS_PART} nor {HISTORY_PART} and {NO_HISTORY_PART}"
+            )
         for name, part in self.parts.items():
             if type(part) is not type(self).REGRESSOR:
                 raise InvalidForecasterError(f"part {name} of {kind} is a {type(part).__name__}")
@@ -207,7 +209,7 @@ class ScoreForecaster:
             columns = allowed[:1]
         if len(columns) < centered.shape[1]:
             centered = centered[:, columns]
-        common = {name: value for name, value in self.params.items() if name != NO_HISTORY}
+        common = {name: value for name, value in self.params.items() if name != NO_HISTORY_PART}
         part = self._make_regressor(columns, {**common, **overrides})
         part.fit(centered, change.astype(np.float32), weights)
         return part

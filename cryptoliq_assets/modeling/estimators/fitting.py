@@ -13,7 +13,7 @@ import numpy.typing as npt
 from cryptoliq_assets.modeling.estimators.base import ScoreForecaster
 from cryptoliq_assets.modeling.estimators.registry import CANDIDATES, FORECASTERS, current_model_name
 from cryptoliq_assets.modeling.estimators.specs import STORED_KEYS, ModelSpec
-from cryptoliq_assets.schemas import PARTIAL, WITH_HISTORY, WITHOUT_HISTORY, YOUNG
+from cryptoliq_assets.schemas import MISSING_CHANGE, NO_HISTORY, SHORT_HISTORY, WITH_HISTORY
 
 if TYPE_CHECKING:
     from cryptoliq_assets.modeling.datasets import TrainingSet
@@ -60,9 +60,9 @@ def fit_spec(
     rng = np.random.default_rng(seed)
     rows_by_view = {WITH_HISTORY: rows_with_past(rows, train)}
     fractions = {
-        YOUNG: spec.short_history_fraction,
-        WITHOUT_HISTORY: spec.no_history_fraction,
-        PARTIAL: spec.missing_change_fraction,
+        SHORT_HISTORY: spec.short_history_fraction,
+        NO_HISTORY: spec.no_history_fraction,
+        MISSING_CHANGE: spec.missing_change_fraction,
     }
     for view, fraction in fractions.items():
         rows_by_view[view] = np.sort(rng.choice(train, size=round(fraction * len(train)), replace=False))

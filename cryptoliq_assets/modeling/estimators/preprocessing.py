@@ -10,13 +10,13 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from cryptoliq_assets.schemas import LEVELS, relative
+from cryptoliq_assets.schemas import LEVELS, relative_name
 
 FloatArray = npt.NDArray[np.floating]
 IndexArray = npt.NDArray[np.int64]
 
 # Series whose windows are centered on their own 7-day mean.
-_CENTERED_SERIES = (*LEVELS, *map(relative, LEVELS))
+_CENTERED_SERIES = (*LEVELS, *map(relative_name, LEVELS))
 _CENTERED_SUFFIXES = ("", "_mean_", "_lag_", "_ewm_")
 # What windows and targets are relative to.
 CENTERS = tuple(f"{base}_mean_7d" for base in LEVELS)
@@ -49,7 +49,7 @@ def input_columns(features: Sequence[str]) -> IndexArray:
     The mean that is not relative follows every trend that all coins share, and thereby reveals the date.
     """
     names = set(features)
-    centers = {f"{base}_mean_7d" for base in LEVELS if f"{relative(base)}_mean_7d" in names}
+    centers = {f"{base}_mean_7d" for base in LEVELS if f"{relative_name(base)}_mean_7d" in names}
     return np.array([column for column, name in enumerate(features) if name not in centers], dtype=np.int64)
 
 

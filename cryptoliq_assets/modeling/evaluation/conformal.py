@@ -15,18 +15,18 @@ import pandas as pd
 
 from cryptoliq_assets.modeling.datasets import OVER_TIME, TrainingSet
 from cryptoliq_assets.modeling.evaluation.cross_validation import Evaluation
-from cryptoliq_assets.schemas import BUCKETS, PARTIAL, VIEWS, WITH_HISTORY, WITHOUT_HISTORY, YOUNG
+from cryptoliq_assets.schemas import BUCKETS, MISSING_CHANGE, NO_HISTORY, SHORT_HISTORY, VIEWS, WITH_HISTORY
 
 # A coin with fewer days than this in its 90 is young: its means are of a few days.
 YOUNG_DAYS = 8
 # With fewer residuals than this a group's quantile is noise; the pooled one serves.
 MIN_RESIDUALS = 100
 POOLED = "pooled"
-WITHOUT = WITHOUT_HISTORY + ":"
+WITHOUT = NO_HISTORY + ":"
 # What a row may lack of its changes; behind "young:" and "without_history:" for such rows.
 LACKING = ("no_24h", "no_7d", "no_changes")
-MISSING_CHANGE_GROUPS = tuple(kind + lacking for kind in ("", YOUNG + ":", WITHOUT) for lacking in LACKING)
-PARTIAL_POOLED = PARTIAL + ":" + POOLED
+MISSING_CHANGE_GROUPS = tuple(kind + lacking for kind in ("", SHORT_HISTORY + ":", WITHOUT) for lacking in LACKING)
+PARTIAL_POOLED = MISSING_CHANGE + ":" + POOLED
 
 
 def assign_interval_groups(
@@ -40,7 +40,9 @@ def assign_interval_groups(
     no_24h, no_7d = np.isnan(change_24h), np.isnan(change_7d)
     lacking = np.select([no_24h & no_7d, no_7d, no_24h], list(LACKING[::-1]), "").astype(object)
     names = np.where(lacking == "", np.where(young, "", names), lacking)
-    kind = np.select([bare, young & (lacking == ""), young], [WITHOUT, YOUNG, YOUNG + ":"], "").astype(object)
+    kind = np.select([bare, young & (lacking == ""), young], [WITHOUT, SHORT_HISTORY, SHORT_HISTORY + ":"], "").astype(
+        object
+    )
     return (kind + names).astype(object)
 
 
@@ -106,7 +108,7 @@ def calibrate(residuals: np.ndarray, groups: np.ndarray, *, level: float) -> Spl
     names, inverse = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     partial = np.isin(names, MISSING_CHANGE_GROUPS)[inverse]
     bare = np.char.startswith(names, WITHOUT)[inverse] & ~partial
-    whole = ~bare & ~partial & (names != YOUNG)[inverse]
+    whole = ~bare & ~partial & (names != SHORT_HISTORY)[inverse]
     # The pool is of rows with all their history; where there are none, of all.
     parts = {POOLED: whole if whole.any() else np.ones(len(sizes), dtype=bool)}
     parts |= {WITHOUT + POOLED: bare, PARTIAL_POOLED: partial}
@@ -114,7 +116,7 @@ def calibrate(residuals: np.ndarray, groups: np.ndarray, *, level: float) -> Spl
     half_widths, counts = {}, {}
     # A view has a residual for nearly every row: where all are few, so is the pool that would stand in for the view's own.
     few = min(MIN_RESIDUALS, max(1, parts[POOLED].sum() // 2))
-    enough = {POOLED: 1, **dict.fromkeys((WITHOUT + POOLED, PARTIAL_POOLED, YOUNG), few)}
+    enough = {POOLED: 1, **dict.fromkeys((WITHOUT + POOLED, PARTIAL_POOLED, SHORT_HISTORY), few)}
     for name, mask in parts.items():
         chosen = sizes[mask]
         if len(chosen) >= enough.get(name, MIN_RESIDUALS):
@@ -178,7 +180,7 @@ def _table(evaluation: Evaluation, rows: TrainingSet, mask: np.ndarray, *, level
     residuals = {view: _residuals(evaluation, rows, view)[mask] for view in VIEWS}
     groups = {view: _groups(evaluation, rows, view)[mask] for view in VIEWS}
     # A bare row is the same in every view of its whole changes: it speaks once.
-    once = {view: (view in (WITHOUT_HISTORY, PARTIAL)) | ~_bare(names) for view, names in groups.items()}
+    once = {view: (view in (NO_HISTORY, MISSING_CHANGE)) | ~_bare(names) for view, names in groups.items()}
     return calibrate(
         np.concatenate([residuals[view][once[view]] for view in VIEWS]),
         np.concatenate([groups[view][once[view]] for view in VIEWS]),
@@ -212,12 +214,12 @@ def _coverages(views: dict[str, pd.DataFrame]) -> dict[str, dict[str, Any]]:
     result = {}
     for view, told in views.items():
         # A history cut to its first day is a bare row: the view is told without them, as the group that it is named for.
-        young = told["group"] == YOUNG
-        result[view] = _coverage(told[young] if view == YOUNG and young.any() else told)
+        young = told["group"] == SHORT_HISTORY
+        result[view] = _coverage(told[young] if view == SHORT_HISTORY and young.any() else told)
         # The rows that are young or bare in truth are few, and of the kinds that the other views are made of.
         if view == WITH_HISTORY:
             told = told[~young & ~_bare(told["group"].to_numpy())]
-        if view != YOUNG:
+        if view != SHORT_HISTORY:
             result |= {str(name): _coverage(own) for name, own in told.groupby("group")}
     return result
 

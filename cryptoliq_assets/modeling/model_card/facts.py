@@ -23,7 +23,7 @@ from cryptoliq_assets.modeling.evaluation import (
     find_entry,
     measure_coins,
 )
-from cryptoliq_assets.schemas import BUCKETS, MEAN_WINDOWS, STD_WINDOWS, VIEWS, WITH_HISTORY, WITHOUT_HISTORY, YOUNG
+from cryptoliq_assets.schemas import BUCKETS, MEAN_WINDOWS, NO_HISTORY, SHORT_HISTORY, STD_WINDOWS, VIEWS, WITH_HISTORY
 
 DECILES = 10
 IMPORTANT = 15
@@ -149,7 +149,7 @@ def _coverage(metadata: Mapping[str, Any]) -> pd.DataFrame:
 def _half_widths(metadata: Mapping[str, Any]) -> pd.DataFrame:
     """What the model's forecasts are given, for every group there can be, and how many residuals that rests on."""
     table = SplitConformalIntervals.from_dict(metadata["intervals"])
-    groups = np.array([*BUCKETS, YOUNG, *(WITHOUT + bucket for bucket in BUCKETS), *MISSING_CHANGE_GROUPS])
+    groups = np.array([*BUCKETS, SHORT_HISTORY, *(WITHOUT + bucket for bucket in BUCKETS), *MISSING_CHANGE_GROUPS])
     told = table.explain(groups)
     return pd.DataFrame(
         {
@@ -162,7 +162,7 @@ def _half_widths(metadata: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _buckets(entry: Mapping[str, Any]) -> pd.DataFrame:
-    bare = entry["metrics"][WITHOUT_HISTORY]["all"]["buckets"]
+    bare = entry["metrics"][NO_HISTORY]["all"]["buckets"]
     entries = [
         {
             "market-cap rank": bucket.replace("_", " "),

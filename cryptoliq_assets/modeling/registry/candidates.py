@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from cryptoliq_assets.core import DamagedDocument, parse_json, read_stored, to_json, write_files
+from cryptoliq_assets.core import DamagedDocumentError, parse_json, read_stored, to_json, write_files
 from cryptoliq_assets.modeling.estimators import ModelSpec, ScoreForecaster, spec_from_dict
 from cryptoliq_assets.modeling.evaluation import Evaluation
 from cryptoliq_assets.modeling.registry.audit_log import canonical_json, sha256_of, sign, signed_by
@@ -172,7 +172,7 @@ def _with_checksum(value: Mapping[str, Any], signing_key: bytes | None) -> bytes
 def _verify_checksum(path: Path, name: str, signing_key: bytes | None) -> dict[str, Any]:
     try:
         value = parse_json(_read(path), path)
-    except DamagedDocument as error:
+    except DamagedDocumentError as error:
         raise ModelRejectedError(f"{path.name} cannot be read: {error}") from error
     if not isinstance(value, dict) or value.get("checksum") != _checksum(value):
         raise ModelRejectedError(f"{path.name} does not match its checksum: truncated or tampered with")

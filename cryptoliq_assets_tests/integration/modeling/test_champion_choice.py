@@ -20,7 +20,7 @@ from cryptoliq_assets.modeling.estimators import CANDIDATES, CHAMPION_SPEC, spec
 from cryptoliq_assets.modeling.registry.candidates import Candidate, load_candidate
 from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.modeling.training import choose_champion, load_champion_status, rank_candidates
-from cryptoliq_assets.orchestration.runner import RunFailed, Runner
+from cryptoliq_assets.orchestration.runner import RunFailedError, Runner
 from cryptoliq_assets.simulation.market import write_snapshots
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -222,7 +222,7 @@ def test_a_run_with_a_new_signing_key_replaces_the_models_signed_with_none(home)
     said: list[tuple[int, str]] = []
     runner = Runner(signed, say=lambda message, level: said.append((level, message)))
     # Candidates that nobody signed are not put before the gate.
-    with pytest.raises(RunFailed, match=r"not signed with CRYPTOLIQ_SIGNING_KEY.*run `cryptoliq train` again"):
+    with pytest.raises(RunFailedError, match=r"not signed with CRYPTOLIQ_SIGNING_KEY.*run `cryptoliq train` again"):
         runner.run("train", assets=[dg.AssetKey("champion")])
     runner.train()
     (warning,) = [message for level, message in said if level >= logging.WARNING and "no stored model loads" in message]
@@ -235,6 +235,6 @@ def test_a_tampered_candidate_fails_the_run_that_would_promote_it_and_the_champi
     before = open_model_store(home).current_version()
     path = home.models_dir / "candidates" / "random_forest.npz"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(RunFailed, match=r"candidate random_forest is rejected: .*run `cryptoliq train` again"):
+    with pytest.raises(RunFailedError, match=r"candidate random_forest is rejected: .*run `cryptoliq train` again"):
         Runner(home).run("train", assets=[dg.AssetKey("champion")])
     assert open_model_store(home).current_version() == before

@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from cryptoliq_assets.modeling.estimators.regressors import BoostedTreesRegressor
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
+from cryptoliq_assets.modeling.estimators.candidates.gradient_boosting import BoostedTreesRegressor
 from cryptoliq_assets.serving.request_batcher import RequestBatcher
 from cryptoliq_assets.serving.request_models import PredictRequest
 
@@ -66,7 +66,7 @@ def test_a_batch_is_one_that_the_compiled_walk_takes_whole():
 
     asyncio.run(whole())
     # Beyond it xgboost is called, whose threads take three times as long for a few hundred rows.
-    assert max(map(len, answers.batches)) == BoostedTreesRegressor.ROWS_TO_WALK
+    assert max(map(len, answers.batches)) == BoostedTreesRegressor.MAX_ROWS_BY_WALK
 
 
 def test_a_request_that_cannot_be_answered_fails_alone():
