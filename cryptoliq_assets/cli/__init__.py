@@ -1,6 +1,7 @@
-"""The `cryptoliq` command: entry point, console output, options.
+"""The `cryptoliq` command: entry point, console output, common options, result tables.
 
-Commands are in `cli.commands`. What a command does belongs in an earlier layer.
+Add a command as a module of `cli.commands` and a line in `COMMANDS` of `main.py`.
+What a command computes belongs in an earlier layer.
 """
 
 import lazy_loader

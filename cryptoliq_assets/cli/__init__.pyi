@@ -1,21 +1,21 @@
 from .main import cli as cli, script as script
 from .options import month_range as month_range
 from .result_tables import (
+    print_accuracy as print_accuracy,
     print_finding as print_finding,
     print_findings as print_findings,
-    show_accuracy as show_accuracy,
-    show_forecasts as show_forecasts,
-    show_leaderboard as show_leaderboard,
+    print_forecasts as print_forecasts,
+    print_leaderboard as print_leaderboard,
 )
 from .terminal import (
     console as console,
-    errors as errors,
+    error_console as error_console,
     escape_text as escape_text,
     exit_with as exit_with,
+    open_runner as open_runner,
     pass_home as pass_home,
     print_error as print_error,
     print_line as print_line,
+    print_table as print_table,
     require_home as require_home,
-    running as running,
-    table as table,
 )

@@ -1,6 +1,6 @@
-"""The command line: `cryptoliq …`. Each command runs the same assets that the UI shows, in this process.
+"""The command line: `cryptoliq …`. Each command runs the same assets as Dagster's UI, in this process.
 
-Exit codes: 0 done, 1 refused input or a failed run, 2 wrong usage.
+Add a line to `COMMANDS` for a new command. Exit codes: 0 success, 1 rejected input or a failed run, 2 wrong usage.
 """
 
 import importlib
@@ -8,6 +8,7 @@ import logging
 import os
 import sqlite3
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from pydantic_core import ErrorDetails
 
 from cryptoliq_assets.core import Settings, variable_name
 
-# Command → module and function. Loaded when called: `cryptoliq --help` must not import Dagster and the learners.
-_COMMANDS = {
+# Command to its module in `cli.commands`, with a function of the same name. A module is imported when its command is
+# called: `cryptoliq --help` must not import Dagster and the model libraries.
+COMMANDS: dict[str, str] = {
     "demo": "home",
     "setup": "home",
     "simulate": "home",
@@ -42,34 +44,36 @@ _COMMANDS = {
 }
 
 
-class _Lazy(click.Group):
+class _LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
             return None
-        return getattr(importlib.import_module(f"cryptoliq_assets.cli.commands.{_COMMANDS[name]}"), name)
+        module = importlib.import_module(f"cryptoliq_assets.cli.commands.{COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--home",
     type=click.Path(file_okay=False, path_type=Path),
     default=None,
-    help="Folder with data/, models/, reports/; default: CRYPTOLIQ_HOME, else the current folder.",
+    help="Data directory with data/, models/, reports/; default: CRYPTOLIQ_HOME, else the current folder.",
 )
 @click.version_option(package_name="cryptoliq")
 @click.pass_context
 def cli(ctx: click.Context, home: Path | None) -> None:
-    """Tomorrow's liquidity of every coin, from daily snapshots."""
+    """Forecast tomorrow's liquidity of every coin, from daily snapshots."""
+    # Imported here: `cryptoliq --help` must not import numpy.
+    from cryptoliq_assets.labels import check_formula
+
     try:
         ctx.obj = Settings(home_dir=home) if home else Settings()
     except ValidationError as error:
-        raise click.UsageError(settings_problem(error)) from error
-    # Not at the top: `cryptoliq --help` must not import numpy.
-    from cryptoliq_assets.labels import check_formula
-
+        raise click.UsageError(format_settings_error(error)) from error
     try:
         check_formula(ctx.obj)
     except ValueError as error:
@@ -77,12 +81,16 @@ def cli(ctx: click.Context, home: Path | None) -> None:
 
 
 def main() -> None:
-    """Entry point of the `cryptoliq` script."""
+    """Run the command of `sys.argv`, and print errors as messages.
+
+    Raises:
+        SystemExit: With the exit code.
+    """
     try:
         cli(prog_name="cryptoliq")
     except ValidationError as error:
         # A command that loads the definitions reads the settings before the group does.
-        click.UsageError(settings_problem(error)).show()
+        click.UsageError(format_settings_error(error)).show()
         sys.exit(2)
     except (OSError, RuntimeError, ValueError, sqlite3.Error) as error:
         from cryptoliq_assets.cli.terminal import print_error
@@ -91,9 +99,9 @@ def main() -> None:
 
 
 def script() -> None:
-    """The `cryptoliq` script: `main`, then the end of the process at once, with what it printed.
+    """Run `main`, then end the process at once, after flushing its output: the entry point of the `cryptoliq` script.
 
-    Native libraries' threads are at times taken down in the wrong order while an interpreter ends, which aborts a process
+    At the end of an interpreter, threads of native libraries are sometimes stopped in the wrong order. That aborts a process
     whose work is done ("terminate called without an active exception") and turns its exit code into a signal.
     """
     code = 0
@@ -105,25 +113,33 @@ def script() -> None:
             click.echo(end.code, err=True)
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
-        # Whoever read the output may have gone.
+        # The reader of the output may have ended.
         with suppress(OSError, ValueError):
             stream.flush()
     os._exit(code)
 
 
-def settings_problem(error: ValidationError) -> str:
-    """Name each wrong variable, its value (except of a secret), and what was expected."""
+def format_settings_error(error: ValidationError) -> str:
+    """Name each invalid variable, its value unless it is a secret, and what was expected.
+
+    Args:
+        error: Validation error of the settings.
+
+    Returns:
+        One sentence part per variable, separated by semicolons.
+    """
+    details: Iterable[ErrorDetails] = error.errors()
     return "; ".join(
-        f"{variable_name(fault['loc'])} is {'invalid' if fault['loc'] in Settings.SECRETS else repr(str(fault['input']))}: "
-        f"{_expectation(fault)}"
-        for fault in error.errors()
+        f"{variable_name(detail['loc'])} is "
+        f"{'invalid' if detail['loc'] in Settings.SECRETS else repr(str(detail['input']))}: {_format_expectation(detail)}"
+        for detail in details
     )
 
 
-def _expectation(fault: ErrorDetails) -> str:
-    if fault["type"] == "extra_forbidden":
-        return "there is no such setting"
-    return fault["msg"].removeprefix("Value error, ")
+def _format_expectation(detail: ErrorDetails) -> str:
+    if detail["type"] == "extra_forbidden":
+        return "unknown setting"
+    return detail["msg"].removeprefix("Value error, ")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from cryptoliq_assets.orchestration.checks import (
 from cryptoliq_assets.orchestration.io_managers import CandidateIOManager, PanderaParquetIOManager
 from cryptoliq_assets.orchestration.progress_logger import PROGRESS_LOGGER, progress_logger
 from cryptoliq_assets.orchestration.resources import RunLock
-from cryptoliq_assets.orchestration.rollback_job import rollback_job
+from cryptoliq_assets.orchestration.rollback_job import ROLLBACK_OP, rollback_job
 from cryptoliq_assets.orchestration.run_findings import ADHOC_JOB, watched_checks
 from cryptoliq_assets.orchestration.sensors import (
     champion_sensor,
@@ -46,6 +46,7 @@ from cryptoliq_assets.orchestration.sensors import (
     run_failures_sensor,
     weekly_train,
 )
+from cryptoliq_assets.orchestration.step_labels import check_step_labels
 from cryptoliq_assets.orchestration.table_assets import CANDIDATES_IO, TABLES_IO
 
 
@@ -80,6 +81,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     watched_jobs = [*(job.name for job in jobs.ALL_JOBS), rollback.name, ADHOC_JOB]
     watched = watched_checks(assets, checks)
     alerts = alert_assets(settings, after=[made.key for made in reports], jobs=watched_jobs, checks=watched)
+    computed = [asset for asset in (*assets, *alerts) if isinstance(asset, dg.AssetsDefinition)]
+    check_step_labels([*(asset.op.name for asset in computed), ROLLBACK_OP])
     return dg.Definitions(
         assets=[*assets, *alerts],
         asset_checks=checks,

@@ -22,7 +22,7 @@ from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.receivers import receiver
 from cryptoliq_assets_tests.support.settings import make_settings
 
-COMMANDS = list(main._COMMANDS)
+COMMANDS = list(main.COMMANDS)
 HEADER = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date"
 GOOD = [
     "Bitcoin,BTC,40000,0.5,-3.2,5.1,2e10,8e11,2025-07-31",

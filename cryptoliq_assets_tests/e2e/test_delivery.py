@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cryptoliq_assets.cli.main import _COMMANDS
+from cryptoliq_assets.cli.main import COMMANDS
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets_tests.support.compose_file import COMPOSE, OURS, raw
 from cryptoliq_assets_tests.support.paths import ROOT
@@ -181,5 +181,5 @@ def test_commands_of_the_image_and_of_compose_are_there(compose):
     for words in [*said, *(whole_command(compose["services"][name]) for name in OURS)]:
         assert words[0] in ("cryptoliq", "dagster", "dagster-webserver", "dagster-daemon")
         if words[0] == "cryptoliq":
-            assert words[1] in _COMMANDS
+            assert words[1] in COMMANDS
     assert len(said) == 6

@@ -1,8 +1,10 @@
-"""export: a table as one file for other programs."""
+"""Command export: write a table as one file for other programs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import pandas as pd
 
 from cryptoliq_assets.cli import console, month_range, pass_home
 from cryptoliq_assets.core import Settings
@@ -13,7 +15,7 @@ _EXPORTS = ("features", "cleaned", "labels", "forecasts")
 @click.command()
 @click.argument("name", metavar="[TABLE]", type=click.Choice(_EXPORTS), default="features")
 @click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
-@click.option("--coin", "coins", metavar="NAME", multiple=True, help="Only this coin; may be given several times.")
+@click.option("--coin", "coins", metavar="NAME", multiple=True, help="Only this coin; can be repeated.")
 @month_range
 @click.option(
     "--out",
@@ -31,9 +33,9 @@ def export(
     last: str | None,
     out: Path | None,
 ) -> None:
-    """Write TABLE (features, cleaned, labels or forecasts; default: features) as one file; 1h, 24h and 7d are percent.
+    """Write TABLE (features, cleaned, labels or forecasts; default: features) as one file; 1h, 24h and 7d are in percent.
 
-    The features come with the prices, changes, volumes and market caps that they were made from.
+    Features are exported with the prices, changes, volumes and market caps that they were computed from.
     """
     from rich.progress import Progress
 
@@ -43,27 +45,28 @@ def export(
     store = TableStore(settings)
     months = [m for m in store.months(EXPORTED_TABLES[name]) if (first or m) <= m <= (last or m)]
     if not months:
-        made_by = "forecast" if name == "forecasts" else "materialize"
-        raise click.ClickException(f"no {name} in that range: run `cryptoliq {made_by}` first")
+        command = "forecast" if name == "forecasts" else "materialize"
+        raise click.ClickException(f"no {name} in that range: run `cryptoliq {command}` first")
     path = out or _default_path(settings, name, form)
-    rows, seen = 0, set()
+    rows, exported_coins = 0, set()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
 
-        def frames():
+        def read_frames() -> Iterator[pd.DataFrame]:
             nonlocal rows
             for month in bar.track(months, description="exporting"):
                 frame = read_month(store, name, month, coins=coins)
                 rows += len(frame)
-                seen.update(map(str, frame["coin"].unique()) if coins else ())
+                exported_coins.update(map(str, frame["coin"].unique()) if coins else ())
                 yield frame
-            unknown = [coin for coin in coins if coin not in seen]
+            unknown = [coin for coin in coins if coin not in exported_coins]
             if unknown:
-                # Nothing is written: the file would look as if the coin had no days.
+                # Nothing is written: a file without the coin would suggest that the coin has no days.
                 raise click.ClickException(
-                    f"no {name} of {', '.join(unknown)} from {months[0]} to {months[-1]}: names are as in the table, case included"
+                    f"no {name} of {', '.join(unknown)} from {months[0]} to {months[-1]}: names are as in the table, "
+                    "case-sensitive"
                 )
 
-        write_chunks(path, encode_months(frames(), format=form))
+        write_chunks(path, encode_months(read_frames(), format=form))
     console.print(f"{rows:,} rows, {months[0]} to {months[-1]}: {path}", soft_wrap=True)
 
 

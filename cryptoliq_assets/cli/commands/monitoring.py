@@ -1,7 +1,4 @@
-"""monitor: run the monitor's job in this process: write the reports, raise alerts, show what is not well.
-
-alerts: test the channels, list incidents, close one, silence a kind.
-"""
+"""Commands monitor and alerts: evaluate all checks and alerts; test channels, list, close and silence incidents."""
 
 import datetime as dt
 import json
@@ -11,7 +8,16 @@ from typing import Any
 
 import click
 
-from cryptoliq_assets.cli import console, exit_with, pass_home, print_error, print_findings, print_line, running, table
+from cryptoliq_assets.cli import (
+    console,
+    exit_with,
+    open_runner,
+    pass_home,
+    print_error,
+    print_findings,
+    print_line,
+    print_table,
+)
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.monitoring import ALERT_KINDS, FAIL, Finding, worst_finding_level
 from cryptoliq_assets.monitoring.alerting import (
@@ -31,21 +37,23 @@ from cryptoliq_assets.monitoring.alerting import (
 @click.command()
 @pass_home
 def monitor(settings: Settings) -> None:
-    """Check for drift, lost skill, stale data and failures; raise alerts; exit code 1 where something fails."""
+    """Check for drift, low skill, stale data and failures, and evaluate alerts. Exit code 1 if a check fails."""
     failed = None
     try:
-        with running(settings) as runner:
+        with open_runner(settings) as runner:
             runner.monitor()
-    except Exception as error:  # Whatever stops the run, all that can be evaluated without it is still told.
+    except Exception as error:  # Whatever ends the run, all checks that do not need it are evaluated.
         print_error(error)
-        failed = _raise_without_run(settings, error)
-    bad = print_findings(settings, also=[failed] if failed else [])
-    exit_with(1 if worst_finding_level(bad) == FAIL else 0)
+        failed = _evaluate_without_run(settings, error)
+    problems = print_findings(settings, also=[failed] if failed else [])
+    exit_with(1 if worst_finding_level(problems) == FAIL else 0)
 
 
-def _raise_without_run(settings: Settings, error: Exception) -> Finding:
-    """Raise the alerts of all findings, and of the run that failed: as the run's, or, where Dagster itself cannot be used,
-    as that of a part of the monitor. Returns the latter finding."""
+def _evaluate_without_run(settings: Settings, error: Exception) -> Finding:
+    """Evaluate the alerts of all findings and of the failure itself, which is returned.
+
+    The failure is that of the run, or, if Dagster cannot be used at all, that of a part of the monitor.
+    """
     from cryptoliq_assets.monitoring import collect_findings, make_failure_finding
     from cryptoliq_assets.monitoring.alerting import update_incidents
     from cryptoliq_assets.orchestration import MONITOR_JOB, RUN_RECORDS_PART, RunFailedError
@@ -60,42 +68,42 @@ def _raise_without_run(settings: Settings, error: Exception) -> Finding:
     return failed
 
 
-_NOTICES = 10
-# A silence that outlives a year is forgotten by everybody who knew of it.
-_MOST_HOURS = 8760.0
+_MAX_NOTIFICATIONS = 10
+# After a year, a silence would be forgotten by all who knew of it.
+_MAX_SILENCE_HOURS = 8760.0
 
 
 @click.group()
 def alerts() -> None:
-    """Channels of the alerts, and incidents: list, close, silence."""
+    """Manage alerts: test the channels; list, close and silence incidents."""
 
 
 @alerts.command()
 @pass_home
 def test(settings: Settings) -> None:
-    """Send one message to every channel of CRYPTOLIQ_ALERTS__URLS; exit code 1 where one does not take it."""
+    """Send a test message to all channels of CRYPTOLIQ_ALERTS__URLS. Exit code 1 if a delivery fails."""
     channels = read_channels(settings)
     if not channels:
-        raise click.ClickException("there is no channel: set CRYPTOLIQ_ALERTS__URLS (docs/operations.md)")
-    text = f"Alerts of the home {settings.home_dir} arrive here. Nothing is wrong: `cryptoliq alerts test` sent this."
-    message = Message("cryptoliq: a test of this channel", text, "ok")
-    outcomes = send_within(settings.alerts.send_timeout_seconds, dict.fromkeys(channels, message))
-    for name, reason in outcomes.items():
+        raise click.ClickException("no channel is configured: set CRYPTOLIQ_ALERTS__URLS (docs/operations.md)")
+    text = f"This channel receives the alerts of {settings.home_dir}. This is a test, sent by `cryptoliq alerts test`."
+    message = Message("cryptoliq: test of this channel", text, "ok")
+    failures = send_within(settings.alerts.send_timeout_seconds, dict.fromkeys(channels, message))
+    for name, reason in failures.items():
         if reason is None:
             print_line(("delivered", "green"), f" to {name}")
         else:
             print_line(("not delivered", "red"), f" to {name}: {reason}")
-    exit_with(1 if any(outcomes.values()) else 0)
+    exit_with(1 if any(failures.values()) else 0)
 
 
 @alerts.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @pass_home
 def list_alerts(settings: Settings, as_json: bool) -> None:
-    """Open incidents, the last notices, and what waits for a channel that failed."""
+    """List open incidents, the last notifications, and messages that wait for a failed channel."""
     state = read_state(settings)
     if as_json:
-        click.echo(json.dumps(listed(state), indent=2))
+        click.echo(json.dumps(build_alert_list(state), indent=2))
         return
     if state.problem:
         print_line(("!", "yellow"), f" {state.problem}")
@@ -107,35 +115,37 @@ def list_alerts(settings: Settings, as_json: bool) -> None:
         )
         print_line(f"  ID {incident.id}: {incident.remedy}")
     if not state.open:
-        console.print("no incident is open")
+        console.print("no open incidents")
     for incident in state.closed.values():
         print_line(
             ("closed", "dim"),
-            f" {incident.id} {incident.title}: {incident.where}, {closed_by(incident)}: {incident.what}",
+            f" {incident.id} {incident.title}: {incident.where}, {format_closure(incident)}: {incident.what}",
         )
     for kind, silence in state.silenced(dt.datetime.now(dt.UTC)).items():
-        print_line(("silenced", "dim"), f" {kind} {silenced_by(silence)}")
+        print_line(("silenced", "dim"), f" {kind} {format_silence(silence)}")
     if state.notices:
-        rows = [[notice["at"][:16], notice["event"], notice["kind"], notice["where"]] for notice in _last(state)]
-        table("Last notices, newest first", ["at (UTC)", "event", "kind", "where"], rows)
-    for name, (count, reason) in _waiting(state).items():
-        print_line(("waits", "yellow"), f" {count} message(s) for {name}: {reason or 'not tried yet'}")
+        rows = [
+            [entry["at"][:16], entry["event"], entry["kind"], entry["where"]] for entry in _last_notifications(state)
+        ]
+        print_table("Last notifications, newest first", ["time (UTC)", "event", "kind", "subject"], rows)
+    for name, (count, reason) in _count_waiting(state).items():
+        print_line(("waiting", "yellow"), f" {count} message(s) for {name}: {reason or 'no attempt yet'}")
 
 
 @alerts.command("close")
 @click.argument("name", metavar="ID")
-@click.option("--reason", metavar="TEXT", default=None, help="Why, for the log and for others who list incidents.")
+@click.option("--reason", metavar="TEXT", default=None, help="Reason, shown in the log and in the list of incidents.")
 @pass_home
 def close_alert(settings: Settings, name: str, reason: str | None) -> None:
     """Acknowledge and close the open incident ID (see `alerts list`).
 
-    It is not raised again while its finding fails no worse; once it has recovered, or grows worse, it is raised as new.
-    `status` and `monitor` go on to show the finding, and to exit with 1 where it fails.
+    It is not raised again while its check fails at the same level; after a recovery, or if it worsens, it is raised as new.
+    `status` and `monitor` still show the finding, and exit with 1 if it fails.
     """
     try:
         incident = close_incident(settings, name, dt.datetime.now(dt.UTC), by=current_user(), reason=reason)
     except UnknownIncidentError as error:
-        raise click.BadParameter(f"{error}; `cryptoliq alerts list` shows them", param_hint="ID") from error
+        raise click.BadParameter(f"{error}; see `cryptoliq alerts list`", param_hint="ID") from error
     print_line(("closed", "green"), f" {incident.id} {incident.title}: {incident.where}")
 
 
@@ -143,51 +153,73 @@ def close_alert(settings: Settings, name: str, reason: str | None) -> None:
 @click.argument("kind", type=click.Choice(list(ALERT_KINDS)), metavar="KIND")
 @click.option(
     "--hours",
-    type=click.FloatRange(0.0, _MOST_HOURS),
+    type=click.FloatRange(0.0, _MAX_SILENCE_HOURS),
     required=True,
     metavar="N",
-    help="For how long; 0 ends a silence.",
+    help="Duration in hours; 0 ends a silence.",
 )
-@click.option("--reason", metavar="TEXT", default=None, help="Why, for the log and for others who list incidents.")
+@click.option("--reason", metavar="TEXT", default=None, help="Reason, shown in the log and in the list of incidents.")
 @pass_home
 def silence_alerts(settings: Settings, kind: str, hours: float, reason: str | None) -> None:
-    """Deliver nothing of a KIND of alert (such as days_missing) for some hours.
+    """Suppress the delivery of a KIND of alert (such as days_missing) for some hours.
 
-    Incidents are recorded meanwhile; those that are open when the silence ends are delivered then.
+    Incidents are still recorded; those that are open when the silence ends are delivered then.
     """
-    # Click's range lets it pass: it is neither below nor above anything.
+    # Click's range accepts NaN: it is neither below nor above a bound.
     if math.isnan(hours):
-        raise click.BadParameter(f"nan is not in the range 0<=x<={_MOST_HOURS:g}", param_hint="--hours")
+        raise click.BadParameter(f"nan is not in the range 0<=x<={_MAX_SILENCE_HOURS:g}", param_hint="--hours")
     until = silence_kind(settings, kind, dt.datetime.now(dt.UTC), hours=hours, by=current_user(), reason=reason)
     if hours:
         print_line(("silenced", "green"), f" {kind} until {until:%Y-%m-%d %H:%M} UTC")
     else:
-        print_line(("delivered again", "green"), f": {kind}")
+        print_line(("delivery resumed", "green"), f": {kind}")
 
 
-def closed_by(incident: Incident) -> str:
-    """Who closed an incident, when and why."""
+def format_closure(incident: Incident) -> str:
+    """Format who closed an incident, when and why.
+
+    Args:
+        incident: A closed incident.
+
+    Returns:
+        A part of a sentence.
+    """
     reason = f" ({incident.closed_reason})" if incident.closed_reason else ""
     at = f" at {incident.closed_at:%Y-%m-%d %H:%M} UTC" if incident.closed_at else ""
     return f"closed by {incident.closed_by}{at}{reason}"
 
 
-def silenced_by(silence: Mapping[str, Any]) -> str:
-    """Until when a kind is silenced, by whom and why."""
+def format_silence(silence: Mapping[str, Any]) -> str:
+    """Format until when an alert kind is silenced, by whom and why.
+
+    Args:
+        silence: Entry with until, by and reason.
+
+    Returns:
+        A part of a sentence.
+    """
     reason = f" ({silence['reason']})" if silence["reason"] else ""
     return f"until {silence['until'][:16].replace('T', ' ')} UTC by {silence['by']}{reason}"
 
 
-def listed(state: AlertState) -> dict[str, Any]:
-    """Open incidents, the last notices and what waits, as JSON values."""
+def build_alert_list(state: AlertState) -> dict[str, Any]:
+    """Build the values that `cryptoliq alerts list --json` prints.
+
+    Args:
+        state: State of the alerts.
+
+    Returns:
+        Open and closed incidents, silences, the last notifications and waiting messages, as JSON values.
+    """
     return {
         "looked_at": state.looked_at,
         "open": [_as_json(incident) for incident in state.open],
         "closed": [_as_json(incident) for incident in state.closed.values()],
         "silences": state.silenced(dt.datetime.now(dt.UTC)),
-        "notices": _last(state),
+        "notices": _last_notifications(state),
         "waiting": [
-            {"channel": name, "messages": count, "reason": reason} for name, (count, reason) in _waiting(state).items()
+            {"channel": name, "messages": count, "reason": reason}
+            for name, (count, reason) in _count_waiting(state).items()
         ],
         "problem": state.problem,
     }
@@ -197,14 +229,14 @@ def _as_json(incident: Incident) -> dict[str, Any]:
     return incident.to_dict() | {"id": incident.id, "title": incident.title, "to_do": incident.remedy}
 
 
-def _last(state: AlertState) -> list[dict[str, Any]]:
-    return state.notices[::-1][:_NOTICES]
+def _last_notifications(state: AlertState) -> list[dict[str, Any]]:
+    return state.notices[::-1][:_MAX_NOTIFICATIONS]
 
 
-def _waiting(state: AlertState) -> dict[str, tuple[int, str | None]]:
-    """By channel, how many messages wait, and why the oldest was not delivered."""
-    found: dict[str, tuple[int, str | None]] = {}
+def _count_waiting(state: AlertState) -> dict[str, tuple[int, str | None]]:
+    """Return for each channel the number of waiting messages, and why the oldest was not delivered."""
+    waiting: dict[str, tuple[int, str | None]] = {}
     for entry in state.outbox:
-        count, reason = found.get(entry["channel"], (0, entry["reason"]))
-        found[entry["channel"]] = (count + 1, reason)
-    return found
+        count, reason = waiting.get(entry["channel"], (0, entry["reason"]))
+        waiting[entry["channel"]] = (count + 1, reason)
+    return waiting

@@ -1,11 +1,11 @@
-"""predict: forecasts of the rows of a CSV file, with history looked up by coin."""
+"""Command predict: forecast the rows of a CSV file, with the history of each coin."""
 
 import datetime as dt
 from pathlib import Path
 
 import click
 
-from cryptoliq_assets.cli import console, errors, exit_with, print_error, print_line, require_home
+from cryptoliq_assets.cli import console, error_console, exit_with, print_error, print_line, require_home
 from cryptoliq_assets.core import Settings
 
 
@@ -17,21 +17,21 @@ from cryptoliq_assets.core import Settings
     type=click.Choice(["percent", "fraction", "auto"]),
     default="auto",
     show_default=True,
-    help="Unit of 1h, 24h and 7d; auto: what the column change_unit says, else what the file's rows show together.",
+    help="Unit of 1h, 24h and 7d; auto: the column change_unit, otherwise inferred from all rows of the file.",
 )
 @click.option(
     "--model",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     default=None,
-    help="A model that `train --data --out-model` wrote, in place of the champion; needs no home.",
+    help="A model that `train --data --out-model` wrote, instead of the champion; needs no data directory.",
 )
 @click.pass_obj
 def predict(settings: Settings, source: Path, target: Path, unit: str, model: Path | None) -> None:
-    """Forecast each row of IN.csv by itself (columns as in a snapshot file; price and 24h_volume are needed) with the present champion.
+    """Forecast each row of IN.csv independently with the current champion. Exit code 1 if a row is rejected.
 
-    OUT.csv has the columns of IN.csv and liquidity_score, lower, upper, model, model_version, basis ("history": the coin's
-    stored days were used; "snapshot": it has none in the 3 days before) and reason (why a row was refused). Exit code 1
-    when any row was refused.
+    Columns are as in a snapshot file; price and 24h_volume are required. OUT.csv has the columns of IN.csv and
+    liquidity_score, lower, upper, model, model_version, basis (inputs used; "history": the row and the coin's stored days,
+    "snapshot": the row only, no stored day in the 3 days before it) and reason (why a row was rejected).
     """
     if not settings.storage.models_url and model is None:
         require_home(settings)
@@ -49,7 +49,7 @@ def predict(settings: Settings, source: Path, target: Path, unit: str, model: Pa
     if target.exists() and target.samefile(source):
         raise click.UsageError("OUT.csv is IN.csv: name another file")
     if not target.parent.is_dir():
-        raise click.UsageError(f"the folder of OUT.csv, {target.parent}, is not there")
+        raise click.UsageError(f"the folder of OUT.csv, {target.parent}, does not exist")
     log, watch = PredictionLog(settings, COMMAND, enabled=explain_missing_home(settings) is None), Stopwatch()
     try:
         with log.record_exceptions("loading the model"):
@@ -58,11 +58,13 @@ def predict(settings: Settings, source: Path, target: Path, unit: str, model: Pa
         exit_with(print_error(error))
         return
     if champion is None:
-        raise click.ClickException("there is no champion yet: `cryptoliq train` makes one from the labelled months")
+        raise click.ClickException(
+            "there is no champion yet: run `cryptoliq train` to train one on the labelled months"
+        )
     log.record_model_load(champion)
     for reason in champion.passed_over:
-        errors.print(
-            f"! {reason}; {champion.version} is used in its place", style="yellow", markup=False, soft_wrap=True
+        error_console.print(
+            f"! {reason}; {champion.version} is used instead", style="yellow", markup=False, soft_wrap=True
         )
     bar = Progress(
         TextColumn("forecasting"),
@@ -75,26 +77,28 @@ def predict(settings: Settings, source: Path, target: Path, unit: str, model: Pa
     try:
         with bar, log.record_exceptions("forecasting a file", expected=(InputRejectedError,)):
             task = bar.add_task("forecasting", total=None)
-            outcome = predict_file(
+            summary = predict_file(
                 source,
                 target,
                 champion=champion,
                 settings=settings,
                 today=dt.datetime.now(dt.UTC).date(),
-                progress=lambda done, of: bar.update(task, completed=done, total=of),
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
     except InputRejectedError as error:
         exit_with(print_error(error))
         return
     with target.open(encoding="utf-8", newline="") as lines:
         sample = sample_csv_rows(lines, added=ADDED_COLUMNS)
-    refused = sum(outcome.refused.values())
-    log.record_predictions("csv", champion, outcome.scores, sample=sample, seconds=watch.seconds(), refused=refused)
-    for doubt in outcome.doubts:
+    rejected = sum(summary.refused.values())
+    log.record_predictions("csv", champion, summary.scores, sample=sample, seconds=watch.seconds(), refused=rejected)
+    for doubt in summary.doubts:
         console.print(f"! {doubt}", style="yellow", markup=False, soft_wrap=True)
-    bases = ", ".join(f"{count:,} from {basis}" for basis, count in sorted(outcome.by_basis.items())) or "none"
-    console.print(f"{outcome.rows:,} row(s) read as {outcome.unit or 'unknown unit'}: forecast {bases}", soft_wrap=True)
-    for code, count in outcome.refused.items():
-        print_line(("refused", "yellow"), f" {count:,}: {code}")
+    counts = ", ".join(f"{count:,} from {basis}" for basis, count in sorted(summary.by_basis.items())) or "none"
+    console.print(
+        f"{summary.rows:,} row(s) read as {summary.unit or 'unknown unit'}: forecast {counts}", soft_wrap=True
+    )
+    for code, count in summary.refused.items():
+        print_line(("rejected", "yellow"), f" {count:,}: {code}")
     console.print(f"{champion.model_name} {champion.model_version} → {target}", soft_wrap=True)
-    exit_with(1 if outcome.refused else 0)
+    exit_with(1 if summary.refused else 0)

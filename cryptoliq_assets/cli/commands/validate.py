@@ -1,8 +1,9 @@
-"""validate: what ingest would say of a file, without taking it in."""
+"""Command validate: dry run of ingest."""
 
 import datetime as dt
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,13 +19,13 @@ from cryptoliq_assets.core import Settings
     "report_file",
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
-    help="Write the report of all files there, as reports/data_validation_report.json has it.",
+    help="Write the report of all files to this path, in the format of reports/data_validation_report.json.",
 )
 @click.pass_obj
 def validate(settings: Settings, files: tuple[Path, ...], as_json: bool, report_file: Path | None) -> None:
-    """Say of each FILE what ingest would: accepted, or refused and why. Exit code 1 when anything is refused.
+    """Dry run: validate files without ingesting them. Exit code 1 if a file or row is rejected.
 
-    Writes nothing unless --report names a file.
+    Prints for each FILE whether it is accepted, or why it is rejected. Writes nothing unless --report names a file.
     """
     from cryptoliq_assets.core import write_json
     from cryptoliq_assets.ingestion.landing import dry_run_file
@@ -38,23 +39,23 @@ def validate(settings: Settings, files: tuple[Path, ...], as_json: bool, report_
         click.echo(json.dumps(reports, indent=2, ensure_ascii=False, default=str))
     else:
         for report in reports:
-            _show(report)
-    bad = any(not report["accepted"] or sum(report["rows_refused"].values()) for report in reports)
-    exit_with(1 if bad else 0)
+            _print_report(report)
+    has_rejections = any(not report["accepted"] or sum(report["rows_refused"].values()) for report in reports)
+    exit_with(1 if has_rejections else 0)
 
 
-def _show(report: dict) -> None:
-    verdict = ("accepted", "green") if report["accepted"] else ("refused", "red")
-    print_line(f"{report['file']}: ", verdict)
+def _print_report(report: dict[str, Any]) -> None:
+    status = ("accepted", "green") if report["accepted"] else ("rejected", "red")
+    print_line(f"{report['file']}: ", status)
     if report["refusal"]:
         print_line(f"  {report['refusal']}")
     else:
         dates = f"{report['min_date']} to {report['max_date']}"
-        print_line(f"  {report['rows_kept']:,} of {report['rows_read']:,} rows kept, {dates}")
-        sure = "" if report["unit_certain"] else ", uncertain"
-        print_line(f"  changes are {report['unit']} ({report['unit_found_by']}{sure})")
+        print_line(f"  {report['rows_kept']:,} of {report['rows_read']:,} rows accepted, {dates}")
+        certainty = "" if report["unit_certain"] else ", uncertain"
+        print_line(f"  unit of changes: {report['unit']} ({report['unit_found_by']}{certainty})")
         if report["derived_columns"]:
             print_line(f"  derived: {', '.join(report['derived_columns'])}")
-    # A refusal stands first among the issues as well.
+    # The reason for a rejection is also the first issue.
     for issue in report["issues"][1 if report["refusal"] else 0 :]:
         print_line(f"  - {issue}")

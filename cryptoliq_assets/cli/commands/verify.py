@@ -1,4 +1,4 @@
-"""verify: compare everything that is stored with its digest, and say how each damaged item is repaired."""
+"""Command verify: compare all stored data with its checksums, and name the remedy of each damaged item."""
 
 from contextlib import nullcontext
 
@@ -9,17 +9,17 @@ from cryptoliq_assets.core import Settings
 
 
 @click.command()
-@click.option("--deep", is_flag=True, help="Also read every row of every month, and load every model.")
+@click.option("--deep", is_flag=True, help="Also read all rows of all months, and load all models.")
 @click.option(
     "--repair",
     is_flag=True,
-    help="Make a damaged catalog again, restore archived files that data/raw still has, set damaged months aside.",
+    help="Rebuild a damaged catalog, restore archived files from data/raw, move damaged months aside.",
 )
 @pass_home
 def verify(settings: Settings, deep: bool, repair: bool) -> None:
-    """Compare archive, tables, models, ledger and catalog with their digests; exit code 1 where something is damaged.
+    """Verify integrity: compare archive, tables, models, audit log and catalog with their checksums. Exit code 1 on damage.
 
-    The result is stored as reports/verify.json; `cryptoliq status` shows it.
+    The result is written to reports/verify.json, and `cryptoliq status` shows it.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -40,11 +40,11 @@ def verify(settings: Settings, deep: bool, repair: bool) -> None:
             repair=repair,
             progress=lambda kind, done, total: bar.update(task, description=kind, completed=done, total=total),
         )
-    for sentence in result.repaired:
-        print_line(("repaired", "green"), f" {sentence}")
-    for each in result.damaged:
-        print_line(("damaged", "red"), f" {each.kind} {each.path}: {each.problem}")
-        print_line("  remedy: ", each.remedy)
+    for message in result.repaired:
+        print_line(("repaired", "green"), f" {message}")
+    for item in result.damaged:
+        print_line(("damaged", "red"), f" {item.kind} {item.path}: {item.problem}")
+        print_line("  remedy: ", item.remedy)
     counts = ", ".join(f"{count:,} {kind}" for kind, count in result.checked.items())
     console.print(f"{counts} item(s) checked{' deeply' if deep else ''}, {len(result.damaged)} damaged", soft_wrap=True)
     exit_with(1 if result.damaged else 0)

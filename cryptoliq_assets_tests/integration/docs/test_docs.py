@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from cryptoliq_assets.cli.main import _COMMANDS
+from cryptoliq_assets.cli.main import COMMANDS
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.monitoring.findings import ALERT_KINDS
 from cryptoliq_assets_tests.support.code_blocks import PAGES
@@ -34,7 +34,7 @@ def test_readme_names_every_command_and_no_other():
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     section = page.split("## Commands")[1].split("Exit codes")[0]
     named = {word.split()[0] for word in section.split("`")[1::2] if not word.startswith("cryptoliq")}
-    assert named == set(_COMMANDS)
+    assert named == set(COMMANDS)
 
 
 def test_nobody_is_sent_to_a_registry_for_this_project_which_is_published_nowhere():

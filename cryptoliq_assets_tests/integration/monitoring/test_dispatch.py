@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import given, settings as of_property, strategies as st
 
-from cryptoliq_assets.cli.commands.monitoring import listed
+from cryptoliq_assets.cli.commands.monitoring import build_alert_list
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.monitoring.alerting.channels import (
     Channel,
@@ -328,7 +328,7 @@ def test_whatever_a_state_holds_a_look_raises_its_alarms_and_the_state_is_listed
         settings.incidents_path.write_text(json.dumps(data.draw(damaged(state))), encoding="utf-8")
         look = update_incidents(settings, [STALE], NOON + 2 * DAY)
         assert STALE.key in {incident.key for incident in look.open}
-        json.dumps(listed(read_state(settings)))
+        json.dumps(build_alert_list(read_state(settings)))
 
 
 def test_what_a_sensor_noted_counts_at_later_looks_until_it_notes_otherwise(tmp_path):

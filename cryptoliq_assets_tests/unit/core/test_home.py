@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from cryptoliq_assets.cli.main import settings_problem
+from cryptoliq_assets.cli.main import format_settings_error
 from cryptoliq_assets.core import home
 from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets_tests.support.paths import ROOT
@@ -82,7 +82,7 @@ def test_without_the_extra_the_command_names_what_to_install(tmp_path, monkeypat
 def test_a_url_that_dagster_could_not_use_is_refused_without_repeating_it(tmp_path, url):
     with pytest.raises(ValidationError) as told:
         make_settings(home_dir=tmp_path, postgres_url=url)
-    said = settings_problem(told.value)
+    said = format_settings_error(told.value)
     assert said.startswith("CRYPTOLIQ_POSTGRES_URL is invalid: it has to read postgresql+psycopg2://")
     assert "s3cr3t" not in said + str(told.value)
 
