@@ -110,7 +110,7 @@ def touched(trained_home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
         check=False,
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "refused prices.csv" in done.stdout
+    assert "rejected prices.csv" in done.stdout
     assert "forecasts for 2025-08-02" in done.stdout
     # Whatever wrote, Python or not.
     assert [path.name for path in user.rglob("*")] == []

@@ -1,4 +1,4 @@
-"""Two commands at once on one home, and a command that comes after one that was killed: real processes."""
+"""Two simultaneous commands on one data directory, and a command after a killed one, as processes."""
 
 import datetime as dt
 import os
@@ -17,10 +17,10 @@ from cryptoliq_assets.orchestration.resources.run_lock import PROCESS_TAG, home_
 from cryptoliq_assets_tests.support.markets import Home, assert_same_tables, file_name, quick_folder, snapshot
 
 OPTIONS = {"storage__first_month": "2021-11"}
-# Two days apart: no row's next day is there, so there is nothing to train on, and a run is tables alone.
+# Two days apart: no row has a next day, so nothing can be trained, and a run only computes tables.
 DAYS = [dt.date(2022, 1, 1) + dt.timedelta(days=2 * step) for step in range(60)]
-PATIENCE_SECONDS = 120
-# The commands run the code that is tested here, installed or not.
+TIMEOUT_SECONDS = 120
+# The commands run the tested code, whether it is installed or not.
 PACKAGE = str(Path(cryptoliq_assets.__file__).parents[1])
 
 
@@ -30,8 +30,8 @@ def folder() -> Iterator[Path]:
         yield folder
 
 
-def market(folder: Path) -> Home:
-    """Four months of files, none of them taken in."""
+def write_market(folder: Path) -> Home:
+    """Write four months of files, none of them ingested."""
     home = Home.at(folder, **OPTIONS)
     for day in DAYS:
         home.drop(file_name(day), snapshot([day]), moment=1_000_000 + day.toordinal())
@@ -39,7 +39,7 @@ def market(folder: Path) -> Home:
 
 
 def materialize(home: Home, *options: str) -> subprocess.Popen:
-    """`cryptoliq materialize`, begun."""
+    """Start `cryptoliq materialize`."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("CRYPTOLIQ_", "DAGSTER_"))}
     return subprocess.Popen(
         [sys.executable, "-c", "from cryptoliq_assets.cli.main import main; main()", "materialize", *options],
@@ -56,21 +56,21 @@ def materialize(home: Home, *options: str) -> subprocess.Popen:
     )
 
 
-def ended(process: subprocess.Popen) -> str:
-    """What a command printed, once it has ended well."""
-    said, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 0, said
-    return said
+def wait_for_success(process: subprocess.Popen) -> str:
+    """Return the output of a command once it has succeeded."""
+    output, _ = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 0, output
+    return output
 
 
 def refreshes(home: Home) -> list[dg.DagsterRun]:
-    """The home's refresh runs, the earliest first."""
+    """Return the refresh runs, earliest first."""
     with dg.DagsterInstance.from_config(str(home.settings.dagster_home)) as instance:
         return [run for run in instance.get_runs(ascending=True) if run.job_name == "refresh"]
 
 
-def times(home: Home) -> list[tuple[float, float]]:
-    """Begin of the first step and end of the last of each run: between them it writes."""
+def step_spans(home: Home) -> list[tuple[float, float]]:
+    """Return for each run the start of its first and the end of its last step: between them it writes."""
     with dg.DagsterInstance.from_config(str(home.settings.dagster_home)) as instance:
         spans = []
         for run in instance.get_runs(ascending=True):
@@ -85,58 +85,58 @@ def check_like_a_single_run(home: Home, folder: Path) -> None:
     assert {file.state for file in home.catalog.files()} == {"accepted"}
     assert len(home.catalog.files()) == len(DAYS)
     assert len(list(home.settings.archive_dir.iterdir())) == len(DAYS)
-    single = market(folder / "single")
+    single = write_market(folder / "single")
     single.bring_up_to_date()
     assert_same_tables(home.store, single.store)
     assert not list(home.settings.home_dir.rglob("*.tmp"))
 
 
-def test_two_commands_at_once_take_turns_and_both_end_well(folder: Path) -> None:
-    home = market(folder / "home")
+def test_two_simultaneous_commands_run_one_after_the_other(folder: Path) -> None:
+    home = write_market(folder / "home")
     processes = [materialize(home, "--from", "2022-01", "--to", "2022-04") for _ in range(2)]
     for process in processes:
-        ended(process)
+        wait_for_success(process)
     runs = refreshes(home)
     assert [run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS] * 2
     assert len({run.tags[PROCESS_TAG] for run in runs}) == 2
-    (_, first_end), (second_begin, _) = sorted(times(home))
+    (_, first_end), (second_begin, _) = sorted(step_spans(home))
     assert first_end <= second_begin
     check_like_a_single_run(home, folder)
 
 
-def test_a_command_waits_while_another_run_holds_the_home(folder: Path) -> None:
-    home = market(folder / "home")
+def test_command_waits_for_the_run_lock(folder: Path) -> None:
+    home = write_market(folder / "home")
     with home_lock(home.settings.lock_path, wait_seconds=0):
         process = materialize(home)
-        # It says that it waits, at once; else this is the end of its output, and the test fails here.
+        # It reports at once that it waits; otherwise its output ends and the test fails here.
         assert any("another run holds" in line for line in process.stdout)
         time.sleep(1)
         assert process.poll() is None
         assert not home.store.months("raw_snapshots")
-    ended(process)
+    wait_for_success(process)
     check_like_a_single_run(home, folder)
 
 
-def test_a_killed_run_is_marked_failed_by_the_next_command_which_finishes_its_work(folder: Path) -> None:
-    home = market(folder / "home")
+def test_next_command_fails_a_killed_run_and_completes_it(folder: Path) -> None:
+    home = write_market(folder / "home")
     process = materialize(home)
-    # Dead in the midst of the tables: raw months are there, labels are not.
+    # Killed between the tables: raw months exist, labels do not.
     wait_for(lambda: bool(home.store.months("raw_snapshots")))
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not home.store.months("labels")
     assert [run.status for run in refreshes(home)] == [dg.DagsterRunStatus.STARTED]
-    ended(materialize(home))
+    wait_for_success(materialize(home))
     runs = refreshes(home)
     assert [run.status for run in runs] == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS]
-    # A second command finds nothing to do, and nothing blocked.
-    assert "nothing new" in ended(materialize(home))
+    # A second command finds nothing to do and nothing blocked.
+    assert "nothing new" in wait_for_success(materialize(home))
     assert len(refreshes(home)) == 2
     check_like_a_single_run(home, folder)
 
 
-def wait_for(arrived: object) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not arrived():
-        assert time.monotonic() < deadline, "it did not happen in time"
+def wait_for(is_reached: object) -> None:
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not is_reached():
+        assert time.monotonic() < deadline, "timeout"
         time.sleep(0.002)

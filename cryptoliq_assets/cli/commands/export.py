@@ -48,7 +48,8 @@ def export(
         command = "forecast" if name == "forecasts" else "materialize"
         raise click.ClickException(f"no {name} in that range: run `cryptoliq {command}` first")
     path = out or _default_path(settings, name, form)
-    rows, exported_coins = 0, set()
+    rows = 0
+    exported_coins: set[str] = set()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
 
         def read_frames() -> Iterator[pd.DataFrame]:

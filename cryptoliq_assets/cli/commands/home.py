@@ -121,7 +121,7 @@ def demo(settings: Settings) -> None:
         if runner.is_training_due():
             runner.train()
         runner.forecast()
-        runner.on_step = runner.on_message = lambda *_: None
+        runner.on_step, runner.on_message = lambda name: None, lambda message, level: None
         for number, date in enumerate(live, start=1):
             console.print(f"{date}: day {number} of {len(live)} arrives")
             write_snapshots(market, settings.raw_dir, dates=[date])

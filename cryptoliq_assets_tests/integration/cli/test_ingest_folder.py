@@ -1,4 +1,4 @@
-"""`cryptoliq ingest --input-dir D --archive-dir A`: another system's folder, through the same road."""
+"""`cryptoliq ingest --input-dir D --archive-dir A`: files of another system, ingested end to end."""
 
 import datetime as dt
 import os
@@ -35,10 +35,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
 
 
-def test_a_folder_is_taken_in_through_the_drop_folder_and_left_as_it_is(tmp_path, feed) -> None:
+def test_external_folder_is_ingested_and_not_changed(tmp_path, feed) -> None:
     before = contents(feed)
-    told = ingest(tmp_path, "--input-dir", feed)
-    assert told.exit_code == 0, told.output
+    result = ingest(tmp_path, "--input-dir", feed)
+    assert result.exit_code == 0, result.output
     home = Home.at(tmp_path / "home")
     assert home.store.read(ROWS)["date"].nunique() == 2
     assert contents(feed) == contents(home.settings.archive_dir) == before
@@ -46,23 +46,23 @@ def test_a_folder_is_taken_in_through_the_drop_folder_and_left_as_it_is(tmp_path
     assert len(home.catalog.files()) == 2
 
 
-def test_with_an_archive_accepted_files_move_there_and_refused_ones_stay(tmp_path, feed) -> None:
+def test_only_accepted_files_move_to_the_archive(tmp_path, feed) -> None:
     good = contents(feed)
     (feed / "prices.csv").write_text("what,is,this\n1,2,3\n")
     (feed / "link.csv").symlink_to(feed / "prices.csv")
     archive = tmp_path / "archive"
-    told = ingest(tmp_path, "--input-dir", feed, "--archive-dir", archive)
-    assert told.exit_code == 1
-    assert "refused prices.csv: the name" in told.output
-    assert "refused link.csv: a symbolic link" in told.output
-    assert f"2 file(s) moved from {feed} to {archive}" in " ".join(told.output.split())
+    result = ingest(tmp_path, "--input-dir", feed, "--archive-dir", archive)
+    assert result.exit_code == 1
+    assert "rejected prices.csv: the name" in result.output
+    assert "rejected link.csv: a symbolic link" in result.output
+    assert f"2 file(s) moved from {feed} to {archive}" in " ".join(result.output.split())
     assert contents(archive) == good
     assert sorted(path.name for path in feed.iterdir()) == ["link.csv", "prices.csv"]
-    # The home's own archive, from which tables are made again, does not depend on it.
+    # The archive of the data directory, from which tables are recomputed, does not depend on it.
     assert contents(Home.at(tmp_path / "home").settings.archive_dir) == good
 
 
-def test_another_version_of_an_archived_name_is_kept_beside_it(tmp_path, feed) -> None:
+def test_another_version_of_an_archived_file_is_added(tmp_path, feed) -> None:
     archive = tmp_path / "archive"
     ingest(tmp_path, "--input-dir", feed, "--archive-dir", archive)
     first = contents(archive)
@@ -72,7 +72,7 @@ def test_another_version_of_an_archived_name_is_kept_beside_it(tmp_path, feed) -
     assert sorted(contents(archive))[0] == "coingecko_20220316.3.csv"
 
 
-def test_of_two_files_of_one_day_the_one_written_later_wins_as_in_the_drop_folder(tmp_path) -> None:
+def test_later_of_two_files_of_a_day_wins(tmp_path) -> None:
     feed = tmp_path / "feed"
     feed.mkdir()
     for name, seed, moment in ((file_name(DAY), 1, 2_000), (f"coin_gecko_{DAY}.csv", 2, 1_000)):
@@ -82,7 +82,7 @@ def test_of_two_files_of_one_day_the_one_written_later_wins_as_in_the_drop_folde
     assert set(Home.at(tmp_path / "home").store.read(ROWS)["source_file"]) == {file_name(DAY)}
 
 
-def test_a_file_that_waits_in_the_drop_folder_is_taken_in_before_a_copy_takes_its_place(tmp_path, feed) -> None:
+def test_waiting_file_is_ingested_before_it_is_replaced(tmp_path, feed) -> None:
     home = Home.at(tmp_path / "home")
     home.settings.raw_dir.mkdir(parents=True)
     waiting = snapshot([DAY], seed=9, missing=0)
@@ -93,7 +93,7 @@ def test_a_file_that_waits_in_the_drop_folder_is_taken_in_before_a_copy_takes_it
     assert waiting in contents(home.settings.archive_dir).values()
 
 
-def test_wrong_folders_are_wrong_usage(tmp_path, feed) -> None:
+def test_invalid_folders_are_wrong_usage(tmp_path, feed) -> None:
     raw = tmp_path / "home" / "data" / "raw"
     raw.mkdir(parents=True)
     for words in (["--archive-dir", feed], ["--input-dir", raw], ["--input-dir", tmp_path / "none"]):

@@ -32,7 +32,7 @@ from cryptoliq_assets_tests.support.settings import make_settings
 
 @pytest.fixture
 def home(trained_home, tmp_path) -> Settings:
-    """A home with two models, the second of them current."""
+    """Return settings of a data directory with two models, the second of which is current."""
     settings = make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), cv__n_splits=2)
     store = open_model_store(settings)
     loaded = store.load()
@@ -43,15 +43,15 @@ def home(trained_home, tmp_path) -> Settings:
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, home: Settings):
     def run(*words: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(home.home), "models", *words])
+        monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(home.home_dir), "models", *words])
         capsys.readouterr()
         try:
             main.main()
             code = 0
         except SystemExit as end:
             code = int(end.code or 0)
-        said = capsys.readouterr()
-        return code, " ".join((said.out + said.err).split())
+        captured = capsys.readouterr()
+        return code, " ".join((captured.out + captured.err).split())
 
     return run
 
@@ -62,21 +62,21 @@ def versions(settings: Settings) -> tuple[str, str]:
     return newest, before
 
 
-def test_list_shows_every_version_which_is_current_and_the_ledger(run, home):
+def test_list_shows_versions_and_the_audit_log(run, home):
     newest, before = versions(home)
-    code, said = run("list")
+    code, output = run("list")
     assert code == 0
-    assert f"│ {newest} │ {open_model_store(home).model_version(newest)} │ yes │" in said
-    assert f"│ {before} │ {open_model_store(home).model_version(before)} │ │" in said
-    assert "The last 2 line(s) of the ledger" in said
-    assert f"promotion │ {newest} │ again" in said
+    assert f"│ {newest} │ {open_model_store(home).model_version(newest)} │ yes │" in output
+    assert f"│ {before} │ {open_model_store(home).model_version(before)} │ │" in output
+    assert "Audit log, last 2 event(s)" in output
+    assert f"promotion │ {newest} │ again" in output
 
 
-def test_a_rollback_goes_to_the_version_before_and_stands_in_the_ledger_and_in_the_ui(run, home):
+def test_rollback_is_in_the_audit_log_and_in_the_ui(run, home):
     newest, before = versions(home)
-    code, said = run("rollback")
+    code, output = run("rollback")
     assert (code, open_model_store(home).current_version()) == (0, before)
-    assert f"{newest} → {before}: recorded in" in said
+    assert f"{newest} → {before}: recorded in" in output
     line = open_model_store(home).ledger.entries()[-1]
     assert (line["event"], line["version"], line["before"]) == ("rollback", before, newest)
     assert json.loads((home.models_dir / "metadata.json").read_text())["version"] == before
@@ -88,14 +88,14 @@ def test_a_rollback_goes_to_the_version_before_and_stands_in_the_ledger_and_in_t
     assert shown.metadata["version"].value == before
 
 
-def test_a_rollback_to_a_version_is_forward_as_well(run, home):
+def test_rollback_can_go_to_a_newer_version(run, home):
     newest, before = versions(home)
     assert run("rollback", "--to", before)[0] == 0
     assert run("rollback", "--to", newest)[0] == 0
     assert open_model_store(home).current_version() == newest
 
 
-def test_a_rollback_with_a_reason_writes_it_into_the_ledger(run, home):
+def test_rollback_reason_is_in_the_audit_log(run, home):
     _, before = versions(home)
     assert run("rollback", "--reason", "forecasts drift")[0] == 0
     assert open_model_store(home).ledger.entries()[-1]["reason"] == "forecasts drift"
@@ -105,20 +105,20 @@ def test_a_rollback_with_a_reason_writes_it_into_the_ledger(run, home):
 
 
 @pytest.mark.parametrize("to", ["XGBoost_2020-01-01_v9", "../../etc/passwd"])
-def test_a_rollback_to_what_is_not_there_fails_and_the_current_one_stays(run, home, to):
+def test_rollback_to_an_unknown_version_changes_nothing(run, home, to):
     newest, _ = versions(home)
-    code, said = run("rollback", "--to", to)
+    code, output = run("rollback", "--to", to)
     assert code == 1
-    assert f"{newest} stays" in said
-    assert to in said
-    assert "Traceback" not in said
+    assert f"{newest} stays" in output
+    assert to in output
+    assert "Traceback" not in output
     assert open_model_store(home).current_version() == newest
-    # A user's mistake starts no run, so that none fails.
+    # An invalid request starts no run, so none fails.
     with dg.DagsterInstance.from_config(str(home.dagster_home)) as instance:
         assert instance.get_run_records(dg.RunsFilter(job_name="rollback")) == []
 
 
-def test_a_rollback_to_what_is_not_there_by_the_launchpad_fails_and_opens_no_incident(home):
+def test_invalid_rollback_in_the_ui_opens_no_incident(home):
     job = build_definitions(home).resolve_job_def("rollback")
     instance = Runner(home).instance
 
@@ -126,35 +126,35 @@ def test_a_rollback_to_what_is_not_there_by_the_launchpad_fails_and_opens_no_inc
         config = {"ops": {ROLLBACK_OP: {"config": {"to": to}}}}
         result = job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
         assert result.success == (to in versions(home))
-        found = read_run_findings(instance, jobs=["rollback"], checks=[], state=read_state(home))
-        update_incidents(home, [], dt.datetime.now(dt.UTC), noted=found.findings)
-        return found
+        result = read_run_findings(instance, jobs=["rollback"], checks=[], state=read_state(home))
+        update_incidents(home, [], dt.datetime.now(dt.UTC), noted=result.findings)
+        return result
 
     assert rolled_back("nope").findings == []
     assert read_state(home).open == []
-    # A refused run also hides no earlier state: the last run that was carried out counts.
+    # A rejected run does not hide the state before it: the last executed run counts.
     (succeeded,) = rolled_back(versions(home)[1]).findings
     assert succeeded.level == "ok"
     assert rolled_back("nope").findings == []
     assert read_state(home).seen[succeeded.key] == succeeded
 
 
-def test_a_rollback_to_the_current_version_is_refused(run, home):
+def test_rollback_to_the_current_version_is_rejected(run, home):
     newest, _ = versions(home)
     assert run("rollback", "--to", newest)[1].count("is the current model already") == 1
 
 
-def test_the_card_of_a_version_without_one_is_not_that_of_another(run, home):
+def test_version_without_a_card_shows_no_other_card(run, home):
     assert (home.reports_dir / "model_card.html").exists()
     newest, before = versions(home)
     run("rollback")
     assert before in (home.reports_dir / "model_card.html").read_text(encoding="utf-8")
-    # `newest` was promoted here without a training run: it never had a card.
+    # `newest` was promoted without a training run: it has no card.
     run("rollback", "--to", newest)
     assert not (home.reports_dir / "model_card.html").exists()
 
 
-def test_a_rollback_waits_for_the_run_that_holds_the_home(home):
+def test_rollback_waits_for_the_run_lock(home):
     released = []
 
     def hold() -> None:
@@ -173,37 +173,37 @@ def test_a_rollback_waits_for_the_run_that_holds_the_home(home):
     other.join()
 
 
-def test_verify_exits_with_1_and_says_why_a_tampered_model_is_refused(run, home):
+def test_verify_names_the_reason_for_a_tampered_model(run, home):
     newest, before = versions(home)
     assert run("verify") == (0, f"loads {newest} (current) loads {before}")
     path = home.models_dir / f"{before}.pkl"
     path.write_bytes(path.read_bytes()[:-100])
-    code, said = run("verify")
+    code, output = run("verify")
     assert code == 1
-    assert f"loads {newest} (current) refused {before}" in said
-    assert "truncated, swapped or tampered with" in said
+    assert f"loads {newest} (current) rejected {before}" in output
+    assert "truncated, swapped or tampered with" in output
 
 
-def test_a_lost_pointer_is_told_by_list_verify_and_status_and_a_rollback_to_the_same_version_mends_it(run, home):
+def test_lost_pointer_is_reported_and_repaired_by_a_rollback(run, home):
     newest, before = versions(home)
     (home.models_dir / "current.pkl").unlink()
     lost = f"current.pkl is lost: the ledger says that {newest} is current"
-    code, said = run("verify")
+    code, output = run("verify")
     assert code == 1
-    assert lost in said
-    assert f"`cryptoliq models rollback --to {newest}` writes it again" in said
-    assert f"loads {newest} (current) loads {before}" in said
+    assert lost in output
+    assert f"`cryptoliq models rollback --to {newest}` writes it again" in output
+    assert f"loads {newest} (current) loads {before}" in output
     assert lost in run("list")[1]
     state = read_status(home)
     assert state["champion"]["version"] == newest
-    (told,) = [line for line in state["to_do"] if "current.pkl" in line]
-    assert told.startswith(f"the pointer to the champion: {lost}")
+    (step,) = [line for line in state["to_do"] if "current.pkl" in line]
+    assert step.startswith(f"the pointer to the champion: {lost}")
     assert run("rollback", "--to", newest)[0] == 0
     assert run("verify") == (0, f"loads {newest} (current) loads {before}")
     assert open_model_store(home).ledger.entries()[-1]["reason"].startswith("the pointer is written again")
 
 
-def test_forecasts_with_a_lost_pointer_are_made_by_the_same_version_and_say_so(home):
+def test_lost_pointer_keeps_the_same_champion(home):
     newest, _ = versions(home)
     (home.models_dir / "current.pkl").unlink()
     champion = load_champion(home)
@@ -213,13 +213,13 @@ def test_forecasts_with_a_lost_pointer_are_made_by_the_same_version_and_say_so(h
     assert not is_training_due(home, TableStore(home), provisional_too=True)
 
 
-def test_a_home_without_a_model_says_what_to_do(capsys, monkeypatch, tmp_path):
+def test_missing_model_names_the_next_step(capsys, monkeypatch, tmp_path):
     prepare_home(make_settings(home_dir=tmp_path))
     for words in (["list"], ["verify"]):
         monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(tmp_path), "models", *words])
         with pytest.raises(SystemExit, match="0"):
             main.main()
-        assert "`cryptoliq train` makes one" in " ".join(capsys.readouterr().out.split())
+        assert "run `cryptoliq train`" in " ".join(capsys.readouterr().out.split())
 
 
 # A current model that does not load.
@@ -234,15 +234,15 @@ def break_current(settings: Settings, part: str) -> None:
 
 
 @pytest.mark.parametrize("part", ["pkl", "json"])
-def test_forecasts_are_made_by_the_model_before_a_broken_one_and_say_so(home, part):
+def test_broken_model_is_replaced_by_the_previous_one(home, part):
     newest, before = versions(home)
     break_current(home, part)
-    said: list[str] = []
-    runner = Runner(home, on_message=lambda message, level: said.append(f"{level} {message}"))
-    # The one that takes its place has forecast that day already: nothing is due, however often it is asked.
+    messages: list[str] = []
+    runner = Runner(home, on_message=lambda message, level: messages.append(f"{level} {message}"))
+    # The model that replaces it has forecast that day already, so nothing is due.
     assert month_to_forecast(home, TableStore(home)) is None
     runner.refresh([("2025-07", "2025-07")], job=FORECAST_JOB)
-    (warning,) = [line for line in said if line.startswith("30 ")]
+    (warning,) = [line for line in messages if line.startswith("30 ")]
     assert newest in warning
     assert f"{before} forecasts in its place" in warning
     report = json.loads((home.reports_dir / "forecasts.json").read_text())
@@ -253,24 +253,24 @@ def test_forecasts_are_made_by_the_model_before_a_broken_one_and_say_so(home, pa
     assert load_champion_status(home).metadata["version"] == before
 
 
-def test_a_champion_whose_metadata_are_gone_makes_training_due(home):
+def test_champion_without_metadata_makes_training_due(home):
     store = TableStore(home)
     assert not is_training_due(home, store, provisional_too=True)
     break_current(home, "json")
     assert is_training_due(home, store, provisional_too=False)
 
 
-def test_without_any_sound_model_forecasts_fail_with_all_the_reasons(home):
+def test_forecast_without_a_valid_model_names_all_reasons(home):
     for path in home.models_dir.glob("*_v*.pkl"):
         path.write_bytes(b"")
-    with pytest.raises(ModelRejectedError) as refused:
+    with pytest.raises(ModelRejectedError) as error:
         load_champion(home)
-    assert refused.value.reason.count("truncated, swapped or tampered with") == 2
+    assert error.value.reason.count("truncated, swapped or tampered with") == 2
     with pytest.raises(RunFailedError, match="truncated, swapped or tampered with"):
         Runner(home).forecast()
 
 
-def test_a_sound_current_model_is_loaded_without_reasons(home):
+def test_valid_current_model_is_loaded_without_reasons(home):
     champion = load_champion(home)
     assert (champion.version, champion.passed_over) == (versions(home)[0], ())
     assert load_champion(make_settings(home_dir=Path("/nonexistent-home"))) is None

@@ -1,4 +1,4 @@
-"""A folder that is no home: every command that works on one says so with exit code 2, and creates nothing."""
+"""A folder that is no data directory: each command that needs one exits with code 2 and creates nothing."""
 
 import os
 import sys
@@ -10,16 +10,16 @@ import pytest
 
 from cryptoliq_assets.cli import main
 
-# Those that make a home, or that need none.
-WITHOUT = {"setup", "demo", "simulate", "validate", "materialize"}
+# Commands that create a data directory, or need none.
+NEED_NO_HOME = {"setup", "demo", "simulate", "validate", "materialize"}
 
 
-def leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def list_commands_of(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         if isinstance(command, click.Group):
-            yield from leaves(command, (*path, name))
+            yield from list_commands_of(command, (*path, name))
         else:
             yield (*path, name), command
 
@@ -30,11 +30,11 @@ PROBLEMS = {
     "empty": "was never set up",
     "of files": "was never set up",
 }
-COMMANDS = {path: command for path, command in leaves(main.cli) if path[0] not in WITHOUT}
+COMMANDS = {path: command for path, command in list_commands_of(main.cli) if path[0] not in NEED_NO_HOME}
 
 
 def words_for(command: click.Command, file: Path) -> list[str]:
-    """The arguments and options that the command cannot do without."""
+    """Return the required arguments and options of a command."""
     words = []
     for parameter in command.params:
         if not parameter.required:
@@ -47,7 +47,7 @@ def words_for(command: click.Command, file: Path) -> list[str]:
     return words
 
 
-def test_the_commands_that_need_a_home_are_all_but_five():
+def test_all_but_five_commands_need_a_data_directory():
     assert {("status",), ("monitor",), ("models", "rollback"), ("alerts", "close"), ("fetch", "history")} <= set(
         COMMANDS
     )
@@ -55,7 +55,7 @@ def test_the_commands_that_need_a_home_are_all_but_five():
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 @pytest.mark.parametrize("folder", ["absent", "empty", "of files", "a file"])
-def test_a_folder_that_is_no_home_is_exit_code_2_and_stays_as_it_is(tmp_path, capsys, monkeypatch, path, folder):
+def test_folder_without_setup_exits_with_2_and_is_unchanged(tmp_path, capsys, monkeypatch, path, folder):
     file = tmp_path / "given.csv"
     file.write_text("coin,price\n", encoding="utf-8")
     home = tmp_path / "mistyped"
@@ -66,23 +66,23 @@ def test_a_folder_that_is_no_home_is_exit_code_2_and_stays_as_it_is(tmp_path, ca
     if folder == "of files":
         (home / "data").mkdir()
     before = sorted(tmp_path.rglob("*"))
-    # As cron names it: the option refuses a file before the command does.
+    # By the environment, as under cron: the option would reject a file before the command does.
     monkeypatch.setenv("CRYPTOLIQ_HOME", str(home))
     monkeypatch.setattr(sys, "argv", ["cryptoliq", *path, *words_for(COMMANDS[path], file)])
     with pytest.raises(SystemExit) as end:
         main.main()
-    told = " ".join(capsys.readouterr().err.split())
+    message = " ".join(capsys.readouterr().err.split())
     assert end.value.code == 2
-    assert f"{home} {PROBLEMS[folder]}" in told
-    assert "cryptoliq --home" in told
+    assert f"{home} {PROBLEMS[folder]}" in message
+    assert "cryptoliq --home" in message
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_home_that_may_not_be_read_is_exit_code_2(tmp_path, capsys, monkeypatch):
-    def denies(path):
+def test_unreadable_data_directory_exits_with_2(tmp_path, capsys, monkeypatch):
+    def raise_permission_error(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(os, "scandir", denies)
+    monkeypatch.setattr(os, "scandir", raise_permission_error)
     monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(tmp_path), "monitor"])
     with pytest.raises(SystemExit) as end:
         main.main()

@@ -1,4 +1,4 @@
-"""File names: whatever a disk takes is taken in or refused under its own name, and shown as text, nothing more."""
+"""File names: any name that a disk accepts is ingested or rejected under this name, and printed as text."""
 
 import datetime as dt
 import json
@@ -15,7 +15,7 @@ from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets_tests.support.markets import HEADER, Home, file_name, quick_folder, snapshot
 
 DAY = dt.date(2022, 3, 16)
-# Name on the disk → name as it is shown.
+# Name on the disk to the printed name.
 ODD = {
     "[red]prices[b].csv": "[red]prices[b].csv",
     "\x1b[2J\x1b]0;title\x07.csv": "\\x1b[2J\\x1b]0;title\\x07.csv",
@@ -28,54 +28,54 @@ ODD = {
     "coingecko_20220316.csv.refused_rows.csv": "coingecko_20220316.csv.refused_rows.csv",
     "x" * 196 + ".csv": "x" * 196 + ".csv",
 }
-# Neither takes part in a run: a name of bytes that are no text, and one too long for what is made beside it.
-PASSED_OVER = {"coin\udcff.csv": "coin\\udcff.csv", "雪" * 80: "雪" * 80}
+# Skipped by runs: a name of bytes that are not text, and one too long for the files derived from it.
+SKIPPED = {"coin\udcff.csv": "coin\\udcff.csv", "雪" * 80: "雪" * 80}
 
 
 def command(*words: str | Path, home: Path) -> Result:
     return CliRunner().invoke(cli, ["--home", str(home), *map(str, words)])
 
 
-def check_only_text(said: str) -> None:
-    assert {sign for sign in said if not sign.isprintable()} <= {"\n"}
+def check_only_text(output: str) -> None:
+    assert {sign for sign in output if not sign.isprintable()} <= {"\n"}
 
 
-@pytest.mark.parametrize("name", [*ODD, *PASSED_OVER])
-def test_validate_shows_any_name_as_text_on_one_line(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", [*ODD, *SKIPPED])
+def test_validate_prints_any_name_as_text_on_one_line(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(snapshot([DAY], missing=0))
-    told = command("validate", "--", tmp_path / name, home=tmp_path / "home")
-    assert told.exit_code == 1
-    first, second, *_ = told.output.splitlines()
-    assert first == f"{(ODD | PASSED_OVER)[name]}: refused"
+    result = command("validate", "--", tmp_path / name, home=tmp_path / "home")
+    assert result.exit_code == 1
+    first, second, *_ = result.output.splitlines()
+    assert first == f"{(ODD | SKIPPED)[name]}: rejected"
     assert second.startswith("  the name ")
-    check_only_text(told.output)
+    check_only_text(result.output)
     (report,) = json.loads(command("validate", "--json", "--", tmp_path / name, home=tmp_path / "home").output)
     assert report["refusal_code"] == "bad_name"
 
 
-def test_ingest_refuses_every_odd_name_by_name_and_takes_the_good_file_in(tmp_path: Path) -> None:
+def test_ingest_rejects_each_odd_name_by_name(tmp_path: Path) -> None:
     home = Home.at(tmp_path / "home")
     home.drop(file_name(DAY), snapshot([DAY]))
-    for name in ODD | PASSED_OVER:
+    for name in ODD | SKIPPED:
         home.drop(name, snapshot([DAY], seed=1))
     prepare_home(home.settings)
-    told = command("ingest", home=home.settings.home_dir)
-    assert told.exit_code == 1
-    for shown in (*ODD.values(), *PASSED_OVER.values()):
-        assert f"\nrefused {shown}: " in told.output
-    check_only_text(told.output)
+    result = command("ingest", home=home.settings.home_dir)
+    assert result.exit_code == 1
+    for shown in (*ODD.values(), *SKIPPED.values()):
+        assert f"\nrejected {shown}: " in result.output
+    check_only_text(result.output)
     assert {path.name for path in home.settings.quarantine_dir.iterdir()} == set(ODD)
-    assert {path.name for path in home.settings.raw_dir.iterdir()} == {file_name(DAY), *PASSED_OVER}
+    assert {path.name for path in home.settings.raw_dir.iterdir()} == {file_name(DAY), *SKIPPED}
     states = {file.name: file.state for file in home.catalog.files()}
     assert states == dict.fromkeys(ODD, "refused") | {file_name(DAY): "accepted"}
 
 
-def test_coins_and_cells_that_a_terminal_would_obey_are_shown_as_text(tmp_path: Path) -> None:
+def test_control_characters_in_cells_are_escaped(tmp_path: Path) -> None:
     path = tmp_path / file_name(DAY)
     path.write_text(f"{HEADER},\x1b[31m\n\x1b[2J,EVL,\x9b1,0,0,0,1,1,{DAY},x\n", encoding="utf-8")
-    told = command("validate", path, home=tmp_path)
-    assert told.exit_code == 1
-    check_only_text(told.output)
+    result = command("validate", path, home=tmp_path)
+    assert result.exit_code == 1
+    check_only_text(result.output)
     assert escape_text("a\tb\x1b\u202e\udcff é") == "a\\tb\\x1b\\u202e\\udcff é"
 
 
@@ -83,7 +83,7 @@ def test_coins_and_cells_that_a_terminal_would_obey_are_shown_as_text(tmp_path: 
 
 
 @pytest.mark.parametrize("where", ["../outside/{name}", "data/../../outside/{name}", "../outside/../outside/{name}"])
-def test_validate_of_a_path_with_dots_reads_that_file_and_calls_it_by_its_name_alone(
+def test_validate_of_a_path_with_dots_prints_the_file_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     (tmp_path / "home" / "data").mkdir(parents=True)
@@ -91,22 +91,22 @@ def test_validate_of_a_path_with_dots_reads_that_file_and_calls_it_by_its_name_a
     outside.parent.mkdir()
     outside.write_bytes(snapshot([DAY], missing=0))
     monkeypatch.chdir(tmp_path / "home")
-    told = command("validate", where.format(name=outside.name), home=tmp_path / "home")
-    assert told.output.startswith(f"{outside.name}: accepted\n")
+    result = command("validate", where.format(name=outside.name), home=tmp_path / "home")
+    assert result.output.startswith(f"{outside.name}: accepted\n")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [outside]
 
 
 @pytest.mark.parametrize(("path", "shown"), [("..", ".."), ("../..", ".."), (".", "."), ("", "."), ("/", "/")])
-def test_validate_of_a_folder_by_its_dots_is_refused_in_words(tmp_path: Path, path: str, shown: str) -> None:
-    told = command("validate", "--", path, home=tmp_path)
-    assert told.exit_code == 1
-    assert told.output == f"{shown}: refused\n  a folder, not a regular file; put the file itself there\n"
+def test_validate_of_a_folder_is_rejected_with_a_reason(tmp_path: Path, path: str, shown: str) -> None:
+    result = command("validate", "--", path, home=tmp_path)
+    assert result.exit_code == 1
+    assert result.output == f"{shown}: rejected\n  a folder, not a regular file; put the file itself there\n"
 
 
 # Ten thousand at once
 
 
-def test_ten_thousand_files_are_looked_at_and_planned_in_one_look_and_none_is_lost() -> None:
+def test_ten_thousand_files_are_listed_planned_and_ingested() -> None:
     with quick_folder() as folder:
         home = Home.at(folder / "home", storage__first_month="2013-01")
         raw = home.settings.raw_dir
@@ -122,13 +122,13 @@ def test_ten_thousand_files_are_looked_at_and_planned_in_one_look_and_none_is_lo
         plan = home.plan()
         assert (len(plan.waiting), plan.months[0], plan.months[-1]) == (10_000, "2013-01", "2022-08")
         assert home.look() == 0
-        # Two seconds' work; minutes of it, were one of these steps to look at every file for every file.
+        # Takes two seconds; it would take minutes if a step compared each file with each other file.
         assert time.monotonic() - started < 30
-        # A year of them: taking in all takes twenty seconds.
-        taken = home.intake.ingest(plan.months[:12])
-        assert (len(taken.reports), len(taken.rejected)) == (3 * 365, 365)
-        # Of the two good files of a day the second wins.
-        assert taken.frame["price"].tolist() == [float(number) for number in range(3_501, 3_501 + 365)]
+        # One year only: ingesting all takes twenty seconds.
+        ingested = home.intake.ingest(plan.months[:12])
+        assert (len(ingested.reports), len(ingested.rejected)) == (3 * 365, 365)
+        # Of two valid files of a day the second wins.
+        assert ingested.frame["price"].tolist() == [float(number) for number in range(3_501, 3_501 + 365)]
         assert len(os.listdir(home.settings.quarantine_dir)) == 365
         assert len(os.listdir(home.settings.archive_dir)) == 2 * 365
         assert len(home.catalog.files(states=["waiting"])) == 10_000 - 3 * 365

@@ -1,4 +1,4 @@
-"""`cryptoliq predict`: rows of the raw contract in, each with a forecast or a reason out."""
+"""`cryptoliq predict`: each row of a CSV file gets a forecast or a reason for its rejection."""
 
 import csv
 import datetime as dt
@@ -47,15 +47,15 @@ def predict(settings, champion, tmp_path):
 
 @pytest.fixture(scope="module")
 def newest(trained_home) -> bytes:
-    """The snapshot file of 31 July 2025, which the home holds and has forecast."""
+    """Return the snapshot file of 31 July 2025, which is stored and forecast."""
     return (trained_home.path / "data" / "archive" / "coingecko_20250731.csv").read_bytes()
 
 
-def test_a_snapshot_that_the_home_holds_is_forecast_as_the_asset_forecast_it(predict, newest, settings, champion):
+def test_stored_snapshot_is_forecast_as_the_asset_did(predict, newest, settings, champion):
     outcome, rows = predict(newest)
     stored = TableStore(settings).read("forecasts").astype({"coin": str}).set_index("coin")
     assert outcome.rows == len(rows) == len(newest.splitlines()) - 1
-    # Rows with an empty price or volume are filled by the pipeline, and refused here.
+    # The pipeline fills rows with an empty price or volume; predict rejects them.
     forecast = [row for row in rows if not row["reason"]]
     assert len(forecast) >= 25
     for row in forecast:
@@ -66,7 +66,7 @@ def test_a_snapshot_that_the_home_holds_is_forecast_as_the_asset_forecast_it(pre
         assert (row["model"], row["model_version"]) == (champion.model_name, champion.model_version)
 
 
-def test_one_row_that_declares_its_unit_is_read_in_it_and_a_unit_that_is_none_is_said(predict):
+def test_declared_unit_is_used_and_an_invalid_one_rejected(predict):
     still = NEW.replace(",0.1,-5,3,", ",,-0.05,0.03,")
     scores = {}
     for unit in ("percent", "fraction"):
@@ -78,7 +78,7 @@ def test_one_row_that_declares_its_unit_is_read_in_it_and_a_unit_that_is_none_is
         predict([f"{still},permille"], header=f"{HEADER},change_unit")
 
 
-def test_a_day_that_the_home_has_not_seen_is_forecast_with_its_history(predict, trained_home):
+def test_new_day_is_forecast_with_stored_history(predict, trained_home):
     outcome, rows = predict(trained_home.later_files[0].read_bytes())
     assert {row["date"] for row in rows} == {"2025-08-01"}
     assert outcome.by_basis["history"] >= 25
@@ -87,7 +87,7 @@ def test_a_day_that_the_home_has_not_seen_is_forecast_with_its_history(predict, 
     )
 
 
-def test_a_coin_without_a_past_is_forecast_from_the_snapshot_with_the_interval_of_such(predict, champion, settings):
+def test_coin_without_history_has_its_own_interval_width(predict, champion, settings):
     _, (row,) = predict([NEW])
     assert (row["basis"], row["reason"]) == ("snapshot", "")
     half = (float(row["upper"]) - float(row["lower"])) / 2
@@ -97,19 +97,19 @@ def test_a_coin_without_a_past_is_forecast_from_the_snapshot_with_the_interval_o
     assert any(half == pytest.approx(width) for width in named.values())
 
 
-def test_input_columns_come_first_as_they_were_and_rows_keep_their_order(predict):
+def test_input_columns_and_row_order_are_unchanged(predict):
     header = f"note,{HEADER}"
     rows = [
         f'"b, ""quoted""",{NEW}',
         f" a ,{NEW.replace('Newcoin', 'Élan ₿')}",
         "c" + f",{NEW}".replace("Newcoin", "Zed"),
     ]
-    _, made = predict(rows, header=header)
-    assert list(made[0]) == [*header.split(","), *ADDED_COLUMNS]
-    assert [row["note"] for row in made] == ['b, "quoted"', " a ", "c"]
-    assert [row["coin"] for row in made] == ["Newcoin", "Élan ₿", "Zed"]
-    assert made[0]["mkt_cap"] == "1e7"
-    assert made[0]["liquidity_score"] == made[1]["liquidity_score"]
+    _, output_rows = predict(rows, header=header)
+    assert list(output_rows[0]) == [*header.split(","), *ADDED_COLUMNS]
+    assert [row["note"] for row in output_rows] == ['b, "quoted"', " a ", "c"]
+    assert [row["coin"] for row in output_rows] == ["Newcoin", "Élan ₿", "Zed"]
+    assert output_rows[0]["mkt_cap"] == "1e7"
+    assert output_rows[0]["liquidity_score"] == output_rows[1]["liquidity_score"]
 
 
 @pytest.mark.parametrize(
@@ -141,15 +141,15 @@ def test_input_columns_come_first_as_they_were_and_rows_keep_their_order(predict
         ("Bad,BAD,1,0.1,-5,3,,1e7,2025-07-31", "line 3: 24h_volume is empty (incomplete)"),
     ],
 )
-def test_a_refused_row_stays_in_its_place_with_the_reason_and_no_forecast(predict, row, reason):
+def test_rejected_row_keeps_its_place_and_has_a_reason(predict, row, reason):
     outcome, rows = predict([NEW, row, NEW.replace("Newcoin", "Third")])
-    assert [bool(made["liquidity_score"]) for made in rows] == [True, False, True]
+    assert [bool(output_rows["liquidity_score"]) for output_rows in rows] == [True, False, True]
     assert rows[1]["reason"].startswith(reason)
     assert [rows[1][name] for name in ADDED_COLUMNS[:-1]] == [""] * 6
     assert (outcome.rows, sum(outcome.refused.values()), sum(outcome.by_basis.values())) == (3, 1, 2)
 
 
-def test_cells_too_many_leave_those_of_the_columns_as_they_came_and_are_told_in_the_reason(predict):
+def test_surplus_cells_are_named_in_the_reason(predict):
     wide = NEW + "," * 900
     _, rows = predict([NEW, f'{NEW},"surplus, quoted",{"x" * 200}', f'"a, b"{NEW.removeprefix("Newcoin")},', wide])
     assert [row["date"] for row in rows] == ["2025-07-31"] * 4
@@ -157,13 +157,13 @@ def test_cells_too_many_leave_those_of_the_columns_as_they_came_and_are_told_in_
     assert rows[1]["reason"].startswith("line 3: wrong_field_count: ")
     assert rows[1]["reason"].endswith(f"; beyond the columns: 'surplus, quoted', '{'x' * 200}'")
     assert rows[2]["reason"].endswith("; beyond the columns: ''")
-    # Not each of them: an answer would be many times the size of what was asked.
+    # Not all of them: the output would be many times the size of the input.
     shown = ", ".join([repr("")] * 20)
     assert rows[3]["reason"].endswith(f"; beyond the columns: {shown} and 880 more")
     assert None not in rows[1]
 
 
-def test_cells_that_a_spreadsheet_would_evaluate_are_text_in_the_output_and_numbers_stay(predict):
+def test_formulas_are_written_as_text_and_numbers_unchanged(predict):
     rows = [
         "=1+1,-X,1.5,0.1,-5,-3,100000,1e7,2025-07-31,-7",
         '"@a,b",＝S,1.5,0.1,-5,3,100000,1e7,2025-07-31,-1+1',
@@ -172,8 +172,8 @@ def test_cells_that_a_spreadsheet_would_evaluate_are_text_in_the_output_and_numb
         "Newcoin,NEW,1.5,0.1,-5,3,100000,1e7,2025-07-31,x",
     ]
     _, out = predict(rows, header=HEADER + ",=extra")
-    told = [(row["coin"], row["symbol"], row["price"], row["24h"], row["date"], row["'=extra"]) for row in out]
-    assert told == [
+    cells = [(row["coin"], row["symbol"], row["price"], row["24h"], row["date"], row["'=extra"]) for row in out]
+    assert cells == [
         ("'=1+1", "'-X", "1.5", "-5", "2025-07-31", "-7"),
         ("'@a,b", "'＝S", "1.5", "-5", "2025-07-31", "'-1+1"),
         ("'-5", "'+1", "1.5", "-5", "2025-07-31", "+2"),
@@ -183,21 +183,21 @@ def test_cells_that_a_spreadsheet_would_evaluate_are_text_in_the_output_and_numb
     assert [bool(row["liquidity_score"]) for row in out] == [True, True, True, False, True]
 
 
-def test_each_row_is_a_question_of_its_own_whatever_the_others_ask(predict):
+def test_each_row_is_forecast_independently(predict):
     alone = [predict([row])[1][0]["liquidity_score"] for row in (NEW.replace("1.5", "1.4"), NEW)]
     _, rows = predict([NEW.replace("1.5", "1.4"), NEW, NEW])
     assert [row["liquidity_score"] for row in rows] == [*alone, alone[1]]
 
 
-def test_a_price_and_a_volume_are_enough_and_a_row_without_a_date_is_of_today(predict):
+def test_price_and_volume_suffice_and_the_date_is_today(predict):
     _, [row] = predict(["1.5,100000"], header="price,24h_volume")
     assert (row["basis"], row["reason"]) == ("snapshot", "")
-    said = ",,1.5,,,,100000,,2025-08-02"
-    _, [empty, undated] = predict([said, said.removesuffix("2025-08-02")])
+    dated = ",,1.5,,,,100000,,2025-08-02"
+    _, [empty, undated] = predict([dated, dated.removesuffix("2025-08-02")])
     assert row["liquidity_score"] == empty["liquidity_score"] == undated["liquidity_score"]
 
 
-def test_few_rows_by_whose_sizes_a_unit_was_found_leave_a_doubt(predict):
+def test_unit_inferred_from_few_rows_is_doubtful(predict):
     calm = NEW.replace(",0.1,-5,3,", ",0.01,0.02,0.05,")
     outcome, _ = predict([calm])
     assert outcome.unit == "fraction"
@@ -206,13 +206,13 @@ def test_few_rows_by_whose_sizes_a_unit_was_found_leave_a_doubt(predict):
     assert predict([calm.replace("Newcoin", f"c{place}") for place in range(30)])[0].doubts == []
 
 
-def test_a_file_of_nothing_but_refused_rows_is_written_too(predict):
+def test_file_with_only_rejected_rows_is_written(predict):
     outcome, rows = predict([NEW.replace("1.5", "-1"), NEW.replace("1.5", "x")])
     assert [row["reason"].split("(")[1].split(")")[0] for row in rows] == ["negative_value", "not_a_number"]
     assert outcome.by_basis == {}
 
 
-def test_blank_lines_are_no_rows_and_shift_nothing(predict):
+def test_blank_lines_are_no_rows_but_count_as_lines(predict):
     content = f"{HEADER}\r\n\r\n{NEW}\r\n   \r\n{NEW.replace('1.5', '-2')}\r\n{NEW.replace('Newcoin', 'Last')}".encode()
     outcome, rows = predict(content)
     assert outcome.rows == 3
@@ -233,33 +233,33 @@ def test_fractions_are_read_as_fractions(predict, newest):
 
 
 @pytest.mark.parametrize("size", [1, 7])
-def test_small_chunks_give_the_same_file_and_progress_reaches_the_end(predict, newest, monkeypatch, size):
-    _, whole = predict(newest)
+def test_chunk_size_does_not_change_the_file(predict, newest, monkeypatch, size):
+    _, expected = predict(newest)
     monkeypatch.setattr(batch, "CHUNK", size)
     monkeypatch.setattr(batch, "_ROWS_A_WRITE", size)
-    told: list[tuple[int, int]] = []
-    _, parts = predict(newest, progress=lambda done, of: told.append((done, of)))
-    assert parts == whole
-    assert told[0][0] == 0
-    assert told[-1][0] == told[-1][1] == sum(bool(row["liquidity_score"]) for row in whole)
-    assert len(told) == 1 + -(-told[-1][1] // size)
+    progress: list[tuple[int, int]] = []
+    _, parts = predict(newest, progress=lambda done, of: progress.append((done, of)))
+    assert parts == expected
+    assert progress[0][0] == 0
+    assert progress[-1][0] == progress[-1][1] == sum(bool(row["liquidity_score"]) for row in expected)
+    assert len(progress) == 1 + -(-progress[-1][1] // size)
 
 
-def test_the_order_of_rows_changes_no_forecast_to_the_last_bit(predict, newest, trained_home):
+def test_row_order_does_not_change_any_forecast(predict, newest, trained_home):
     header, *rows = newest.decode().splitlines()
-    # Two days of each coin, which are computed side by side.
+    # Two days of each coin, which are computed in one batch.
     rows += trained_home.later_files[0].read_text(encoding="utf-8").splitlines()[1:]
-    outcome, made = predict(rows, header=header)
+    outcome, output_rows = predict(rows, header=header)
     _, turned = predict(rows[::-1], header=header)
     assert outcome.by_basis["history"] > 50
     numbers = ("coin", "date", "liquidity_score", "lower", "upper", "basis")
-    assert [[row[name] for name in numbers] for row in made] == [
+    assert [[row[name] for name in numbers] for row in output_rows] == [
         [row[name] for name in numbers] for row in turned[::-1]
     ]
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "reason"),
     [
         (b"", "the file is empty"),
         (b"coin,price\nBitcoin,1\n", "missing columns: 24h_volume; found"),
@@ -269,13 +269,13 @@ def test_the_order_of_rows_changes_no_forecast_to_the_last_bit(predict, newest, 
         (f"{HEADER},lower,reason\n{NEW},1,2\n".encode(), "has columns named lower, reason, as those added"),
     ],
 )
-def test_a_file_that_cannot_be_told_is_refused_whole_and_writes_nothing(predict, tmp_path, content, words):
-    with pytest.raises(InputRejectedError, match=words):
+def test_unreadable_file_is_rejected_and_writes_nothing(predict, tmp_path, content, reason):
+    with pytest.raises(InputRejectedError, match=reason):
         predict(content)
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_a_file_above_the_size_limit_is_refused_unread(settings, champion, tmp_path):
+def test_file_above_the_size_limit_is_rejected_unread(settings, champion, tmp_path):
     source = tmp_path / "in.csv"
     source.write_text(f"{HEADER}\n{NEW}\n")
     small = settings.with_values(ingestion={"max_file_mib": 0.00001})
@@ -296,8 +296,8 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
             code = 0
         except SystemExit as end:
             code = int(end.code or 0)
-        said = capsys.readouterr()
-        return code, " ".join((said.out + said.err).split())
+        captured = capsys.readouterr()
+        return code, " ".join((captured.out + captured.err).split())
 
     return run
 
@@ -308,44 +308,44 @@ def written(folder: Path, *rows: str) -> Path:
     return path
 
 
-def test_the_command_exits_with_0_when_all_rows_are_forecast_and_counts_them(run, trained_home, champion, tmp_path):
-    code, said = run(trained_home.path, written(tmp_path, NEW), tmp_path / "out.csv")
+def test_command_exits_with_0_if_all_rows_are_forecast(run, trained_home, champion, tmp_path):
+    code, output = run(trained_home.path, written(tmp_path, NEW), tmp_path / "out.csv")
     assert code == 0
-    assert "1 row(s) read as percent: forecast 1 from snapshot" in said
-    assert f"{champion.model_name} {champion.model_version} → {tmp_path}/out.csv" in said
+    assert "1 row(s) read as percent: forecast 1 from snapshot" in output
+    assert f"{champion.model_name} {champion.model_version} → {tmp_path}/out.csv" in output
 
 
-def test_the_command_exits_with_1_when_a_row_was_refused_and_says_why(run, trained_home, tmp_path):
+def test_command_exits_with_1_if_a_row_is_rejected(run, trained_home, tmp_path):
     source = written(tmp_path, NEW, NEW.replace("1.5", "-1"))
-    code, said = run(trained_home.path, source, tmp_path / "out.csv")
+    code, output = run(trained_home.path, source, tmp_path / "out.csv")
     assert code == 1
-    assert "refused 1: negative_value" in said
+    assert "rejected 1: negative_value" in output
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 3
 
 
-def test_a_file_that_is_no_snapshot_exits_with_1_and_one_that_is_not_there_with_2(run, trained_home, tmp_path):
+def test_invalid_file_exits_with_1_and_a_missing_one_with_2(run, trained_home, tmp_path):
     (tmp_path / "in.csv").write_text("a,b\n1,2\n")
-    code, said = run(trained_home.path, tmp_path / "in.csv", tmp_path / "out.csv")
-    assert (code, "missing columns" in said) == (1, True)
+    code, output = run(trained_home.path, tmp_path / "in.csv", tmp_path / "out.csv")
+    assert (code, "missing columns" in output) == (1, True)
     assert run(trained_home.path, tmp_path / "gone.csv", tmp_path / "out.csv")[0] == 2
 
 
-def test_in_is_never_overwritten(run, trained_home, tmp_path):
+def test_input_file_is_never_overwritten(run, trained_home, tmp_path):
     source = written(tmp_path, NEW)
-    code, said = run(trained_home.path, source, source)
-    assert (code, "OUT.csv is IN.csv" in said) == (2, True)
+    code, output = run(trained_home.path, source, source)
+    assert (code, "OUT.csv is IN.csv" in output) == (2, True)
     assert source.read_text().startswith(HEADER + "\n")
 
 
-def test_without_a_champion_the_command_says_what_to_do(run, tmp_path):
+def test_command_without_a_champion_names_the_next_step(run, tmp_path):
     prepare_home(make_settings(home_dir=tmp_path / "empty"))
-    code, said = run(tmp_path / "empty", written(tmp_path, NEW), tmp_path / "out.csv")
-    assert (code, "there is no champion yet: `cryptoliq train`" in said) == (1, True)
+    code, output = run(tmp_path / "empty", written(tmp_path, NEW), tmp_path / "out.csv")
+    assert (code, "there is no champion yet: run `cryptoliq train`" in output) == (1, True)
 
 
-def test_with_a_broken_champion_the_reason_is_told(run, trained_home, tmp_path):
+def test_command_with_a_broken_champion_names_the_reason(run, trained_home, tmp_path):
     home = Path(shutil.copytree(trained_home.path, tmp_path / "home", symlinks=True))
     (artifact,) = (home / "models").glob("*_v1.pkl")
     artifact.write_bytes(b"")
-    code, said = run(home, written(tmp_path, NEW), tmp_path / "out.csv")
-    assert (code, "truncated, swapped or tampered with" in said) == (1, True)
+    code, output = run(home, written(tmp_path, NEW), tmp_path / "out.csv")
+    assert (code, "truncated, swapped or tampered with" in output) == (1, True)

@@ -1,4 +1,4 @@
-"""`cryptoliq serve` before anything listens: what it refuses, and what it hands to the server."""
+"""`cryptoliq serve` before it listens: rejected settings, and the configuration of the server."""
 
 import tempfile
 
@@ -16,73 +16,71 @@ from cryptoliq_assets_tests.support.settings import make_settings
 
 @pytest.fixture
 def serve(tmp_path, monkeypatch):
-    """Runs the command; returns what it said, and the server's configuration where it came so far."""
+    """Run the command; returns its result, and the configuration of the server if it got that far."""
     configs: list[uvicorn.Config] = []
     monkeypatch.setattr(workers, "run", lambda config: bool(configs.append(config)) or True)
     for name in ("CRYPTOLIQ_HOME", "CRYPTOLIQ_API__HOST", "CRYPTOLIQ_API__PORT"):
-        # The command writes these for its workers; the test's own come back at its end.
+        # The command sets these for its workers; the previous values are restored at the end of the test.
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
 
     def serve(*words: str, **settings: object):
         prepare_home(make_settings(home_dir=tmp_path))
-        known = {f"CRYPTOLIQ_{name.upper()}": str(value) for name, value in settings.items()}
-        told = CliRunner().invoke(cli, ["--home", str(tmp_path), "serve", *words], env=known)
-        return told, configs[-1] if configs else None
+        variables = {f"CRYPTOLIQ_{name.upper()}": str(value) for name, value in settings.items()}
+        result = CliRunner().invoke(cli, ["--home", str(tmp_path), "serve", *words], env=variables)
+        return result, configs[-1] if configs else None
 
     return serve
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
-def test_without_keys_any_host_but_loopback_is_refused_in_words(serve, host):
-    told, config = serve("--host", host)
-    assert (told.exit_code, config) == (2, None)
-    assert f"at {host} the service would be open to everyone" in " ".join(told.output.split())
-    told, config = serve("--host", host, api__keys=hash_key("a"))
-    assert (told.exit_code, config.host) == (0, host)
+def test_only_loopback_is_accepted_without_keys(serve, host):
+    result, config = serve("--host", host)
+    assert (result.exit_code, config) == (2, None)
+    assert f"at {host} the service would be open to everyone" in " ".join(result.output.split())
+    result, config = serve("--host", host, api__keys=hash_key("a"))
+    assert (result.exit_code, config.host) == (0, host)
 
 
-def test_a_key_in_place_of_its_digest_is_refused_and_not_shown(serve):
-    told, config = serve(api__keys="my-plain-key")
-    assert (told.exit_code, config) == (2, None)
-    assert "no sha256 in hex" in told.output
-    assert "my-plain-key" not in told.output
+def test_key_instead_of_its_digest_is_rejected_and_hidden(serve):
+    result, config = serve(api__keys="my-plain-key")
+    assert (result.exit_code, config) == (2, None)
+    assert "no sha256 in hex" in result.output
+    assert "my-plain-key" not in result.output
 
 
-def test_a_new_key_is_printed_with_its_digest_and_nothing_is_served(serve):
-    told, config = serve("--new-key")
-    assert (told.exit_code, config) == (0, None)
-    key = told.output.splitlines()[0].rpartition(" ")[2]
-    assert f"CRYPTOLIQ_API__KEYS={hash_key(key)}" in told.output
+def test_new_key_is_printed_with_its_digest(serve):
+    result, config = serve("--new-key")
+    assert (result.exit_code, config) == (0, None)
+    key = result.output.splitlines()[0].rpartition(" ")[2]
+    assert f"CRYPTOLIQ_API__KEYS={hash_key(key)}" in result.output
 
 
-def test_a_certificate_without_its_key_or_without_a_file_is_refused(serve, tmp_path):
+def test_certificate_without_key_or_file_is_rejected(serve, tmp_path):
     cert = tmp_path / "cert.pem"
     cert.write_text("x")
-    told, _ = serve(api__tls_cert=cert)
-    assert told.exit_code == 2
-    assert "belong together" in told.output
-    told, _ = serve(api__tls_cert=cert, api__tls_key=tmp_path / "absent.pem")
-    assert told.exit_code == 2
-    assert "is no file" in told.output
+    result, _ = serve(api__tls_cert=cert)
+    assert result.exit_code == 2
+    assert "must be set together" in result.output
+    result, _ = serve(api__tls_cert=cert, api__tls_key=tmp_path / "absent.pem")
+    assert result.exit_code == 2
+    assert "is not a file" in result.output
 
 
-def test_no_forwarded_header_is_believed_unless_a_proxy_is_named(serve):
+def test_forwarded_headers_are_trusted_only_from_proxies(serve):
     _, config = serve()
     assert (config.proxy_headers, config.forwarded_allow_ips) == (False, "")
     _, config = serve(api__trusted_proxies="10.0.0.7")
     assert (config.proxy_headers, config.forwarded_allow_ips) == (True, "10.0.0.7")
 
 
-def test_the_server_logs_no_request_line_and_names_no_software(serve):
+def test_server_logs_no_requests_and_sends_no_server_header(serve):
     _, config = serve("--port", "8123", "--workers", "1")
     assert (config.port, config.workers) == (8123, 1)
     assert (config.access_log, config.server_header) == (False, False)
 
 
-def test_metrics_of_a_killed_supervisor_are_removed_by_the_next_and_those_of_a_living_one_stay(
-    serve, tmp_path, monkeypatch
-):
+def test_only_metrics_of_killed_supervisors_are_removed(serve, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     dead, alive = tmp_path / "cryptoliq-metrics-dead", tmp_path / "cryptoliq-metrics-alive"
     for folder in (dead, alive):
@@ -91,12 +89,12 @@ def test_metrics_of_a_killed_supervisor_are_removed_by_the_next_and_those_of_a_l
         (folder / "counter_5.db").touch()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
     with FileLock(alive / "supervisor.lock"):
-        told, _ = serve("--workers", "2")
-        assert told.exit_code == 0, told.output
+        result, _ = serve("--workers", "2")
+        assert result.exit_code == 0, result.output
         assert [path.name for path in tmp_path.glob("cryptoliq-metrics-*")] == [alive.name]
 
 
-def test_a_list_of_keys_that_holds_none_is_refused_in_words(serve):
-    told, config = serve(api__keys=",")
-    assert (told.exit_code, config) == (2, None)
-    assert "holds no digest" in " ".join(told.output.split())
+def test_empty_list_of_keys_is_rejected(serve):
+    result, config = serve(api__keys=",")
+    assert (result.exit_code, config) == (2, None)
+    assert "holds no digest" in " ".join(result.output.split())

@@ -181,9 +181,9 @@ def test_the_command_line_names_it_and_speaks_of_no_report(home: Home, denied: s
     prepare_home(home.settings)
     told = CliRunner().invoke(cli, ["--home", str(home.settings.home_dir), "ingest"])
     assert told.exit_code == 1
-    assert f"refused {NAME}: cannot be read: Permission denied" in told.output
+    assert f"rejected {NAME}: cannot be read: Permission denied" in told.output
     assert "1 file(s) read" in told.output
-    assert "reports lie in" not in told.output
+    assert "reports are in" not in told.output
 
 
 # Corrections that keep size and time

@@ -96,14 +96,14 @@ def test_a_damaged_model_file_and_one_without_metadata_are_refused(model, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["preprocess", "--input", "{in}"], 2, "--input and --out belong together"),
+        (["preprocess", "--input", "{in}"], 2, "--input and --out must be given together"),
         (
             ["preprocess", "--input", "{in}", "--out", "x.csv", "--from", "2025-07"],
             2,
             "--from and --to are months of a home",
         ),
         (["preprocess", "--input", "{in}/none.csv", "--out", "x.csv"], 2, "does not exist"),
-        (["train", "--data", "{in}"], 2, "--data and --out-model belong together"),
+        (["train", "--data", "{in}"], 2, "--data and --out-model must be given together"),
         (["train", "--data", "{in}", "--out-model", "model"], 2, "has to end in .pkl"),
     ],
 )

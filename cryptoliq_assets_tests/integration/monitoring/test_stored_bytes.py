@@ -71,7 +71,7 @@ def test_a_sound_home_has_nothing_damaged_and_status_shows_when_it_was_verified(
         report["checked"]
     )
     assert report["checked"]["archive"] == 90
-    assert "deeply, all sound" in read_status(make_settings(home_dir=home))["verified"]
+    assert "deeply, all valid" in read_status(make_settings(home_dir=home))["verified"]
 
 
 def test_every_kind_of_damage_is_named_with_its_remedy_stored_shown_and_an_alert(home: Path) -> None:

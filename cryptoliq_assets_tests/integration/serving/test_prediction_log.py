@@ -60,7 +60,7 @@ def test_the_app_on_a_home_records_loads_and_predictions(home):
 
 def test_predict_records_its_load_and_a_sample_of_its_rows(home, tmp_path):
     (tmp_path / "in.csv").write_text(CSV)
-    command = ["--home", str(home.home), "predict", str(tmp_path / "in.csv"), str(tmp_path / "out.csv")]
+    command = ["--home", str(home.home_dir), "predict", str(tmp_path / "in.csv"), str(tmp_path / "out.csv")]
     assert CliRunner().invoke(cli, [*command, "--unit", "percent"]).exit_code == 1
     (line,) = recorded(home, "command")
     made = pd.read_csv(tmp_path / "out.csv")
@@ -70,7 +70,7 @@ def test_predict_records_its_load_and_a_sample_of_its_rows(home, tmp_path):
 
 
 def test_the_daily_forecasts_are_recorded(home):
-    for path in home.home.glob("data/forecasts/*.parquet"):
+    for path in home.home_dir.glob("data/forecasts/*.parquet"):
         path.unlink()
     assert Runner(home).forecast()
     line = recorded(home, "forecasts")[-1]
@@ -83,7 +83,7 @@ def test_an_exception_is_recorded_with_its_traceback_and_a_fault_of_the_input_is
     source = LocalSource(home)
     with pytest.raises(UserFacingError):
         source.predict({**BODY, "price": -1})
-    monkeypatch.setattr(source, "_ready", lambda: [][0])
+    monkeypatch.setattr(source, "_load_predictor", lambda: [][0])
     with pytest.raises(IndexError):
         source.predict(BODY)
     (line,) = [line for line in app_log(home) if line["event"] == "exception"]
