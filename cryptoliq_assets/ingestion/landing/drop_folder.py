@@ -147,10 +147,10 @@ def dry_run_file(path: Path, settings: Settings, *, today: dt.date) -> ParsedSna
     try:
         content = read_file(path, settings)
     except FileReadError as error:
-        return ParsedSnapshot.rejected_unread(name, size=error.size, reason=str(error), code=error.code)
+        return ParsedSnapshot.from_unread(name, size=error.size, reason=str(error), code=error.code)
     except FileNotFoundError as error:
         reason = f"cannot be read: {error.strerror}"
-        return ParsedSnapshot.rejected_unread(name, size=0, reason=reason, code="unreadable")
+        return ParsedSnapshot.from_unread(name, size=0, reason=reason, code="unreadable")
     return parse_content(name, content, settings, today=today)
 
 

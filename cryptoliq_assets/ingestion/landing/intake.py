@@ -177,7 +177,7 @@ class Intake:
             reason = f"{GAVE_UP_PREFIX}{told} ({most} attempts failed; touch the file to try it again)"
         else:
             reason = f"{told} ({most} attempts failed)"
-            refused = ParsedSnapshot.rejected_unread(file.name, size=file.size, reason=reason, code="failed")
+            refused = ParsedSnapshot.from_unread(file.name, size=file.size, reason=reason, code="failed")
             read = _Read(parsed=[(file, refused, b"")])
             return read, settle(read)
         self.catalog.set_status(accepted=[], rejected=[(file.arrival, reason)])
@@ -191,7 +191,7 @@ class Intake:
         for file in batch:
             if is_too_large(file.size, self.settings):
                 reason = describe_too_large(file.size, self.settings)
-                said[file.arrival] = ParsedSnapshot.rejected_unread(file.name, size=file.size, reason=reason)
+                said[file.arrival] = ParsedSnapshot.from_unread(file.name, size=file.size, reason=reason)
                 continue
             try:
                 content = read_file(self.settings.raw_dir / file.name, self.settings)

@@ -1,4 +1,4 @@
-"""From validated rows to accepted ones: units, derived columns, the findings about a file; one file or many at once.
+"""From validated rows to accepted ones: units, derived columns, the report about a file; one file or many at once.
 
 Comparison with other days belongs in `ingestion.quality`, moving files in `ingestion.landing`.
 """

@@ -1,7 +1,7 @@
-"""Rows that are let in: their unit, the columns derived from them, the table they become, and what reports say of them.
+"""Accepted rows: their unit, their derived columns, the table that they become, and the report about them.
 
-All of it works on the rows of several files at once, file after file; a file read alone is the case of one. No value
-depends on the rows of another file.
+All functions work on the rows of several files at once, file after file; a single file is the case of one. No value depends
+on the rows of another file. Rejecting single rows belongs in `ingestion.csv`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,9 @@ from cryptoliq_assets.ingestion.csv import (
     parse_file_date,
     parse_optional_columns,
 )
-from cryptoliq_assets.ingestion.parsing.units import Unit, UnitConflictError, UnitFinding, infer_units
+from cryptoliq_assets.ingestion.parsing.derived_columns import derive_columns
+from cryptoliq_assets.ingestion.parsing.unit_evidence import Unit
+from cryptoliq_assets.ingestion.parsing.units import UnitConflictError, UnitFinding, infer_units
 from cryptoliq_assets.ingestion.quality import (
     Contradiction,
     contradiction_errors,
@@ -33,7 +35,7 @@ from cryptoliq_assets.ingestion.quality import (
 from cryptoliq_assets.ingestion.reports import describe_rows, find_name_date_issues
 from cryptoliq_assets.schemas import CHANGE_COLUMNS, DERIVED_COLUMNS, NUMBER_COLUMNS, OPTIONAL_COLUMNS, OPTIONAL_NUMBERS
 
-# Rows kept: `RawSnapshots` without source_file and arrival, which the file cannot know.
+# Accepted rows: `RawSnapshots` without source_file and arrival, which are not known from the content.
 ROWS_SCHEMA = pa.schema(
     [("coin", pa.string()), ("symbol", pa.string()), ("date", pa.timestamp("ns"))]
     + [(name, pa.float64()) for name in NUMBER_COLUMNS]
@@ -44,10 +46,15 @@ _NO_TEXT = pa.scalar(None, pa.string())
 
 @dataclass(frozen=True)
 class AcceptedRows:
-    """Rows let in, those of file n from starts[n] to starts[n + 1]; every file has some.
+    """Accepted rows of one or more files; every file has at least one.
 
-    `days` count from 1970. `numbers` maps NUMBER_COLUMNS to values in their file's unit, NaN where empty; None for a
-    column that the files do not carry. `optional` is the text of those OPTIONAL_COLUMNS that they do carry.
+    Attributes:
+        starts: Rows of file n are those from starts[n] to starts[n + 1]; shape (files + 1,).
+        days: Date of each row in days since 1970-01-01.
+        coins: Coin of each row.
+        symbols: Symbol of each row.
+        numbers: Values of NUMBER_COLUMNS in the unit of their file, NaN if empty; None for a column that the files lack.
+        optional: Trimmed cells of those OPTIONAL_COLUMNS that the files contain.
     """
 
     starts: np.ndarray
@@ -61,199 +68,222 @@ class AcceptedRows:
 def infer_file_units(
     validated: ValidatedRows, *, file_of: np.ndarray, files: int, override: str, declared: Unit | None = None
 ) -> list[UnitFinding | UnitConflictError]:
-    """The unit of each file's changes, from every row whose numbers are sound: the calendar has no say in it.
+    """Infer the unit of the changes of each file, from every row whose numbers are valid, whatever its date.
 
-    `file_of` is the file, from 0, of each well-formed row; `override` the setting change_unit (ValueError for an
-    unknown one); `declared` what the files themselves say.
+    Args:
+        validated: Validated rows of all files.
+        file_of: Index of the file of each well-formed row.
+        files: Number of files.
+        override: The setting `ingestion.change_unit`.
+        declared: The unit that the files declare.
+
+    Returns:
+        One finding per file; the error, not raised, for a file whose columns disagree.
+
+    Raises:
+        ValueError: If the override is unknown.
     """
-    sound = ~validated.cells.numbers.reasons.any(axis=0)
-    everything = bool(sound.all())
-
-    def values(name: str) -> np.ndarray | None:
-        column = validated.number_column(name)
-        return column if column is None or everything else column[sound]
-
+    valid = ~validated.cells.numbers.reasons.any(axis=0)
+    all_valid = bool(valid.all())
+    columns = {
+        name: values if all_valid else values[valid]
+        for name in (*CHANGE_COLUMNS, "price", "price_change_24h")
+        if (values := validated.number_column(name)) is not None
+    }
     return infer_units(
-        {name: values(name) for name in CHANGE_COLUMNS},
-        values("price"),
-        file_of=file_of if everything else file_of[sound],
+        {name: columns[name] for name in CHANGE_COLUMNS},
+        columns["price"],
+        file_of=file_of if all_valid else file_of[valid],
         files=files,
-        price_change=values("price_change_24h"),
+        price_change=columns.get("price_change_24h"),
         override=override,
         declared=declared,
     )
 
 
 def select_accepted_rows(validated: ValidatedRows, starts: Sequence[int] | np.ndarray) -> AcceptedRows:
-    """The rows let in of what was validated; `starts` counts these rows alone."""
+    """Select the accepted rows.
+
+    Args:
+        validated: Validated rows of all files.
+        starts: Start of each file among the accepted rows, and their number at the end.
+    """
     numbers = {name: validated.number_column(name) for name in NUMBER_COLUMNS}
-    days, coins, symbols, kept = validated.days, validated.coins, validated.symbols, validated.accepted
+    days, coins, symbols, accepted = validated.days, validated.coins, validated.symbols, validated.accepted
     optional = {name: text for name, text in validated.cells.text.items() if name in OPTIONAL_COLUMNS}
-    if not kept.all():
-        optional = {name: text.filter(pa.array(kept)) for name, text in optional.items()}
-        numbers = {name: values if values is None else values[kept] for name, values in numbers.items()}
-        days, (coins, symbols) = days[kept], (column.filter(pa.array(kept)) for column in (coins, symbols))
+    if not accepted.all():
+        optional = {name: text.filter(pa.array(accepted)) for name, text in optional.items()}
+        numbers = {name: values if values is None else values[accepted] for name, values in numbers.items()}
+        days, (coins, symbols) = days[accepted], (column.filter(pa.array(accepted)) for column in (coins, symbols))
     return AcceptedRows(np.asarray(starts, dtype=np.int64), days, coins, symbols, numbers, optional)
 
 
 def describe_accepted_rows(
-    kept: AcceptedRows, findings: Sequence[UnitFinding], *, compare: bool = True, reject: bool = True
+    accepted: AcceptedRows, findings: Sequence[UnitFinding], *, compare: bool = True, reject: bool = True
 ) -> list[tuple[pa.Table, dict[str, Any]] | FileRejectedError]:
-    """For each file its rows (ROWS_SCHEMA, changes in percent) and what its report says of them.
+    """Make the table and the report entries of each file.
 
-    With `compare`, stated values that contradict the other columns of their row are dropped and derived. With `reject`
-    as well, a file whose columns contradict one another or are on another scale gives the error, not raised, instead.
-    Raises AssertionError where the rows are not as many as the files are said to have.
+    Args:
+        accepted: Accepted rows.
+        findings: Unit of each file.
+        compare: Drop stated values that contradict the other columns of their row, and derive them instead.
+        reject: With `compare`, reject a file whose columns contradict one another or have another scale.
+
+    Returns:
+        For each file its rows (ROWS_SCHEMA, changes in percent) and the entries of its report; the error, not raised, for
+        a rejected file.
+
+    Raises:
+        AssertionError: If the number of rows differs from the number that the files have.
     """
-    if kept.starts[-1] != len(kept.days):
+    if accepted.starts[-1] != len(accepted.days):
         raise AssertionError(
-            f"{len(kept.days)} rows kept of files said to have {kept.starts[-1]}: a fault in cryptoliq"
+            f"{len(accepted.days)} accepted rows of files that have {accepted.starts[-1]}: a bug in cryptoliq"
         )
-    starts, numbers = kept.starts, _in_percent(kept, findings)
+    starts, numbers = accepted.starts, _convert_to_percent(accepted, findings)
     derived = derive_columns(numbers)
-    stated = {name: kept.numbers[name] for name in DERIVED_COLUMNS}
-    wrong: dict[str, Contradiction] = {}
+    stated = {name: accepted.numbers[name] for name in DERIVED_COLUMNS}
+    contradictions: dict[str, Contradiction] = {}
     if compare:
-        wrong = find_contradictions(stated, derived, numbers=numbers, starts=starts, coins=kept.coins)
-        stated |= {name: np.where(found.rows, np.nan, stated[name]) for name, found in wrong.items()}
+        contradictions = find_contradictions(stated, derived, numbers=numbers, starts=starts, coins=accepted.coins)
+        stated |= {
+            name: np.where(found.rows, np.nan, values)
+            for name, found in contradictions.items()
+            if (values := stated[name]) is not None
+        }
     for name, values in derived.items():
-        numbers[name] = values if stated[name] is None else np.where(np.isnan(stated[name]), values, stated[name])
-    whole = np.stack([numbers[name] for name in NUMBER_COLUMNS])
-    described = describe_rows(kept.days, whole, starts=starts, coins=kept.coins, symbols=kept.symbols)
-    _describe_derived(described, stated, starts=starts, wrong=wrong)
-    _describe_empty(described, kept)
+        own = stated[name]
+        numbers[name] = values if own is None else np.where(np.isnan(own), values, own)
+    complete = np.stack([numbers[name] for name in NUMBER_COLUMNS])
+    entries = describe_rows(accepted.days, complete, starts=starts, coins=accepted.coins, symbols=accepted.symbols)
+    _add_derived(entries, stated, starts=starts, contradictions=contradictions)
+    _add_empty(entries, accepted)
     for place, issues in find_suspicious_columns(numbers, starts=starts).items() if compare else ():
-        described[place]["issues"] += issues
-    optional = parse_optional_columns(kept.optional, rows=len(kept.days))
-    unread = {name: np.add.reduceat(cells, starts[:-1], dtype=np.int64) for name, cells in optional.unreadable.items()}
-    for place, told in enumerate(described):
-        told["unread_cells"] = {name: int(counts[place]) for name, counts in unread.items() if counts[place]}
-    table = _table(kept, whole, optional.columns)
+        entries[place]["issues"] += issues
+    optional = parse_optional_columns(accepted.optional, rows=len(accepted.days))
+    unreadable = {name: _count_by_file(cells, starts) for name, cells in optional.unreadable.items()}
+    for place, entry in enumerate(entries):
+        entry["unread_cells"] = {name: counts[place] for name, counts in unreadable.items() if counts[place]}
+    table = _make_table(accepted, complete, optional.columns)
     rejected: dict[int, FileRejectedError] = {}
     if compare and reject:
-        supplied = {name: table[name].to_numpy() for name in OPTIONAL_NUMBERS if name in kept.optional}
-        rejected = find_scale_errors(numbers | supplied, starts=starts) | contradiction_errors(wrong)
+        supplied = {name: table[name].to_numpy() for name in OPTIONAL_NUMBERS if name in accepted.optional}
+        rejected = find_scale_errors(numbers | supplied, starts=starts) | contradiction_errors(contradictions)
     return [
-        rejected.get(place) or (table.slice(start, told["rows_kept"]), told)
-        for place, (start, told) in enumerate(zip(starts[:-1].tolist(), described, strict=True))
+        rejected.get(place) or (table.slice(start, entry["rows_kept"]), entry)
+        for place, (start, entry) in enumerate(zip(starts[:-1].tolist(), entries, strict=True))
     ]
 
 
-def _describe_derived(
-    described: Sequence[dict[str, Any]],
+def _count_by_file(marked: np.ndarray, starts: np.ndarray) -> list[int]:
+    return np.add.reduceat(marked, starts[:-1], dtype=np.int64).tolist()
+
+
+def _add_derived(
+    entries: Sequence[dict[str, Any]],
     stated: Mapping[str, np.ndarray | None],
     *,
     starts: np.ndarray,
-    wrong: Mapping[str, Contradiction],
+    contradictions: Mapping[str, Contradiction],
 ) -> None:
-    """Add to what is said of each file which columns and cells were derived, and which stated values were dropped."""
-    brought = {
-        name: np.add.reduceat(~np.isnan(values), starts[:-1], dtype=np.int64).tolist()
-        for name, values in stated.items()
-        if values is not None
+    """Add to each file's entries which columns and cells were derived, and which stated values were dropped."""
+    stated_counts = {
+        name: _count_by_file(~np.isnan(values), starts) for name, values in stated.items() if values is not None
     }
-    for place, told in enumerate(described):
-        there = {name: told["rows_kept"] - told["empty_cells"].get(name, 0) for name in DERIVED_COLUMNS}
-        cells = {name: count - (brought[name][place] if name in brought else 0) for name, count in there.items()}
-        told["derived_columns"] = [name for name in DERIVED_COLUMNS if name not in brought]
-        told["derived_cells"] = {name: count for name, count in cells.items() if count}
-        told["contradicted_cells"] = {
-            name: int(found.counts[place]) for name, found in wrong.items() if found.counts[place]
+    for place, entry in enumerate(entries):
+        filled = {name: entry["rows_kept"] - entry["empty_cells"].get(name, 0) for name in DERIVED_COLUMNS}
+        cells = {
+            name: count - (stated_counts[name][place] if name in stated_counts else 0) for name, count in filled.items()
         }
-        told["issues"] = [found.samples[place] for found in wrong.values() if place in found.samples]
+        entry["derived_columns"] = [name for name in DERIVED_COLUMNS if name not in stated_counts]
+        entry["derived_cells"] = {name: count for name, count in cells.items() if count}
+        entry["contradicted_cells"] = {
+            name: int(found.counts[place]) for name, found in contradictions.items() if found.counts[place]
+        }
+        entry["issues"] = [found.samples[place] for found in contradictions.values() if place in found.samples]
 
 
-def _describe_empty(described: Sequence[dict[str, Any]], kept: AcceptedRows) -> None:
-    """Add to what is said of each file the shares of empty cells as received, and how many rows have their changes."""
-    firsts = kept.starts[:-1]
-    received = [name for name in NUMBER_COLUMNS if kept.numbers[name] is not None]
-
-    def count(marked: np.ndarray) -> list[int]:
-        return np.add.reduceat(marked, firsts, dtype=np.int64).tolist()
-
-    derived = {name: count(np.isnan(kept.numbers[name])) for name in DERIVED_COLUMNS if name in received}
-    free, nameless = count(kept.numbers["price"] == 0), pc.index(kept.symbols.dictionary, "").as_py()
-    symbols = count(kept.symbols.indices.to_numpy() == nameless) if nameless >= 0 else [0] * len(described)
-    changes = count(~np.isnan(kept.numbers["24h"] + kept.numbers["7d"]))
-    for place, told in enumerate(described):
-        counts = {name: told["empty_cells"].get(name, 0) for name in received if name not in derived}
-        counts |= {name: found[place] for name, found in derived.items()}
-        counts |= {"price": counts["price"] + free[place], "mkt_cap": told["unknown_caps"], "symbol": symbols[place]}
-        told["empty_shares"] = {name: counted / told["rows_kept"] for name, counted in counts.items() if counted}
-        told["rows_with_changes"] = changes[place]
+def _add_empty(entries: Sequence[dict[str, Any]], accepted: AcceptedRows) -> None:
+    """Add to each file's entries the fractions of empty cells as received, and the number of rows with changes."""
+    starts = accepted.starts
+    received = {name: values for name, values in accepted.numbers.items() if values is not None}
+    derived = {name: _count_by_file(np.isnan(received[name]), starts) for name in DERIVED_COLUMNS if name in received}
+    zero_prices = _count_by_file(received["price"] == 0, starts)
+    no_symbol = pc.index(accepted.symbols.dictionary, "").as_py()
+    symbols = [0] * len(entries)
+    if no_symbol >= 0:
+        symbols = _count_by_file(accepted.symbols.indices.to_numpy() == no_symbol, starts)
+    changes = _count_by_file(~np.isnan(received["24h"] + received["7d"]), starts)
+    for place, entry in enumerate(entries):
+        counts = {name: entry["empty_cells"].get(name, 0) for name in received if name not in derived}
+        counts |= {name: by_file[place] for name, by_file in derived.items()}
+        counts |= {
+            "price": counts["price"] + zero_prices[place],
+            "mkt_cap": entry["unknown_caps"],
+            "symbol": symbols[place],
+        }
+        entry["empty_shares"] = {name: count / entry["rows_kept"] for name, count in counts.items() if count}
+        entry["rows_with_changes"] = changes[place]
 
 
 def fill_report(
     report: dict[str, Any],
-    described: Mapping[str, Any],
+    entries: Mapping[str, Any],
     *,
     document: Document,
     finding: UnitFinding,
     observed: pa.Array | None,
     max_empty_fraction: float,
 ) -> None:
-    """Write into a report that the file is let in, and what is `described` of its rows.
+    """Complete, in place, the report of an accepted file.
 
-    `observed` is the text of its column last_updated, where it has one; a column that is empty in more than
-    `ingestion.max_empty_fraction` of the rows gets a sentence.
+    Args:
+        report: The report so far.
+        entries: Entries about its accepted rows, from `describe_accepted_rows`.
+        document: The file.
+        finding: Unit of its changes.
+        observed: Cells of its column last_updated, None if it has none.
+        max_empty_fraction: A column that is empty in a larger fraction of the rows becomes an issue.
     """
     issues = report["issues"]
-    report |= {"accepted": True, **described}
-    report |= {"unit": finding.unit, "unit_found_by": finding.how, "unit_certain": finding.certain}
+    report |= {"accepted": True, **entries}
+    report |= {"unit": finding.unit, "unit_found_by": finding.found_by, "unit_certain": finding.certain}
     if observed is not None:
         report["observation_time"] = find_latest_timestamp(observed)
-    report["issues"] = issues + described["issues"] + empty_column_issues(report, max_share=max_empty_fraction)
-    report["issues"] += _doubts(document, finding) + find_name_date_issues(
-        parse_file_date(report["file"]), report["dates"]
-    )
+    report["issues"] = issues + entries["issues"] + empty_column_issues(report, max_share=max_empty_fraction)
+    report["issues"] += _list_doubts(document, finding)
+    report["issues"] += find_name_date_issues(parse_file_date(report["file"]), report["dates"])
 
 
-def _doubts(document: Document, finding: UnitFinding) -> list[str]:
-    """Sentences on what is accepted, but might be looked at."""
+def _list_doubts(document: Document, finding: UnitFinding) -> list[str]:
+    """Return issues of an accepted file that a person should check."""
     doubts = []
     if not finding.certain:
-        doubts.append(f"the unit of 1h, 24h and 7d is not certain: taken as {finding.unit}: {finding.how}")
+        doubts.append(f"the unit of 1h, 24h and 7d is not certain: taken as {finding.unit}: {finding.found_by}")
     if not document.ends_with_line_end:
         doubts.append("the file does not end with a line end: its last row may be cut short")
     return doubts
 
 
-def _in_percent(kept: AcceptedRows, findings: Sequence[UnitFinding]) -> dict[str, np.ndarray | None]:
-    """The columns of numbers with changes in percent."""
+def _convert_to_percent(accepted: AcceptedRows, findings: Sequence[UnitFinding]) -> dict[str, np.ndarray]:
+    """Return the columns of numbers that the files contain, with changes in percent."""
+    numbers = {name: values for name, values in accepted.numbers.items() if values is not None}
     scales = np.array([100.0 if finding.unit == "fraction" else 1.0 for finding in findings])
     if (scales == 1).all():
-        return dict(kept.numbers)
-    scale = np.repeat(scales, np.diff(kept.starts))
-    return kept.numbers | {name: kept.numbers[name] * scale for name in CHANGE_COLUMNS}
+        return numbers
+    scale = np.repeat(scales, np.diff(accepted.starts))
+    return numbers | {name: numbers[name] * scale for name in CHANGE_COLUMNS}
 
 
-def derive_columns(numbers: Mapping[str, np.ndarray | None]) -> dict[str, np.ndarray]:
-    """liquidity_ratio (a ratio) and price_change_24h (USD) of rows whose 24h is in percent; NaN where unknown.
-
-    liquidity_ratio = 24h_volume / mkt_cap, unknown without a market cap; price_change_24h =
-    price - price / (1 + 24h / 100), unknown for a coin that lost all of its price or more.
-    """
-    with np.errstate(all="ignore"):
-        growth = 1 + numbers["24h"] / 100
-        made = {
-            "liquidity_ratio": np.where(numbers["mkt_cap"] > 0, numbers["24h_volume"] / numbers["mkt_cap"], np.nan),
-            "price_change_24h": np.where(growth > 0, numbers["price"] - numbers["price"] / growth, np.nan),
-        }
-    for values in made.values():
-        # Out of two ends of the floats, such as 1e300 / 1e-300.
-        values[np.isinf(values)] = np.nan
-    return made
-
-
-def _table(kept: AcceptedRows, numbers: np.ndarray, optional: list[pa.Array]) -> pa.Table:
-    """Rows of ROWS_SCHEMA; an empty symbol and NaN become null. `numbers` is of shape (NUMBER_COLUMNS, rows)."""
-    symbol = kept.symbols.dictionary_decode()
-    rows = len(kept.days)
+def _make_table(accepted: AcceptedRows, numbers: np.ndarray, optional: list[pa.Array]) -> pa.Table:
+    """Return rows of ROWS_SCHEMA, with null for empty symbols and NaN; `numbers` has shape (NUMBER_COLUMNS, rows)."""
+    symbol = accepted.symbols.dictionary_decode()
+    rows = len(accepted.days)
     flat = pa.array(numbers.reshape(-1), from_pandas=True)
     arrays = [
-        kept.coins.dictionary_decode(),
+        accepted.coins.dictionary_decode(),
         pc.if_else(pc.equal(symbol, ""), _NO_TEXT, symbol),
-        pa.array(kept.days.astype("datetime64[D]").astype("datetime64[ns]")),
+        pa.array(accepted.days.astype("datetime64[D]").astype("datetime64[ns]")),
         *(flat.slice(place * rows, rows) for place in range(len(NUMBER_COLUMNS))),
         *optional,
     ]

@@ -1,22 +1,19 @@
-"""One raw CSV file: bytes in, typed rows, refused rows and a report out.
+"""One raw CSV file: bytes in, accepted rows, rejected rows and a report out.
 
-The road of a file: its name and header (`contract.py`), its cells (`cells.py`), its rows (`screening.py`), the unit of
-its changes (`units.py`), the rows let in (`kept.py`), its report (`report.py`). Nothing here touches a disk, and no
-content makes it raise. Many files at once go through `together.py`, which leaves to this module what is not ordinary.
+The steps of a file: name and header, cells, rows (all in `ingestion.csv`), unit of the changes (`units`), accepted rows
+(`accepted_rows`), report (`ingestion.reports`). Nothing here accesses a disk. Many files at once are parsed by `bulk`, which
+leaves unusual files to this module.
 """
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cryptoliq_assets.ingestion.csv import (
-    FILE_REJECTED,
     MAX_LISTED_ROWS,
     REPEAT_REASONS,
     CellError,
@@ -34,9 +31,7 @@ from cryptoliq_assets.ingestion.csv import (
     latest_allowed_date,
     list_rejected_rows,
     open_document,
-    parse_iso_date,
     read_cells,
-    read_text,
     validate_inference_rows,
     validate_rows,
 )
@@ -46,68 +41,46 @@ from cryptoliq_assets.ingestion.parsing.accepted_rows import (
     infer_file_units,
     select_accepted_rows,
 )
+from cryptoliq_assets.ingestion.parsing.parsed_snapshot import ParsedSnapshot, make_rejected_table, reject_file
 from cryptoliq_assets.ingestion.parsing.units import UnitConflictError, read_declared_unit
 from cryptoliq_assets.ingestion.quality import check_vital_columns
 from cryptoliq_assets.ingestion.reports import list_row_issues, make_blank_report
 from cryptoliq_assets.schemas import CRITICAL_COLUMNS, LAST_UPDATED_COLUMN, REQUIRED_COLUMNS
 
-REJECTED_SCHEMA = pa.schema(
-    [("line", pa.int64())] + [(name, pa.string()) for name in ("reason", "column", "value", "text")]
-)
-# Refusals in which the rows have a part: that of the header is one, since a foreign file is read as far as it goes.
-_ABOUT_ROWS = {"missing_columns", "no_usable_rows", "too_many_refused"}
-_REPEATED = {reason.code for reason in REPEAT_REASONS}
-_NONE_REFUSED = REJECTED_SCHEMA.empty_table()
+# Codes of rejections that rows explain. A wrong header is one of them: such a file is read as far as possible.
+_CODES_ABOUT_ROWS = {"missing_columns", "no_usable_rows", "too_many_refused"}
+_REPEAT_CODES = {reason.code for reason in REPEAT_REASONS}
 
 
 @dataclass(frozen=True)
-class ParsedSnapshot:
-    """What one file gave.
+class ParseOptions:
+    """Options of `parse_snapshot` that apply to all files alike.
 
-    `rows` (ROWS_SCHEMA: changes in percent, dates at midnight) is None where the file is refused as a whole, and
-    `refusal` then says why. `rejected_rows` (REJECTED_SCHEMA) holds each row that was not let in, as it came; of a file refused
-    as a whole the first MAX_LISTED_ROWS.
-    `report` is JSON: see `report.make_blank_report` for its keys.
+    Attributes:
+        first_date: First allowed date of a row.
+        change_unit: "auto", or the unit of 1h, 24h and 7d ("percent", "fraction") of a file that declares none.
+        max_rejected_fraction: A file with a larger fraction of invalid rows is rejected; repeated rows are not invalid. With 1
+            no file is rejected because of its values.
+        max_empty_fraction: A column that is empty in a larger fraction of the rows becomes an issue of the report.
     """
 
-    rows: pa.Table | None
-    rejected_rows: pa.Table
-    rejection: str | None
-    report: dict[str, Any]
+    first_date: dt.date
+    change_unit: str = "auto"
+    max_rejected_fraction: float = 0.5
+    max_empty_fraction: float = 0.2
 
-    def __post_init__(self) -> None:
-        """However a file was read, each of its rows is kept or refused for a reason: AssertionError otherwise."""
-        report = self.report
-        refused = sum(report["rows_refused"].values())
-        kept = 0 if self.rows is None else self.rows.num_rows
-        listed = self.rejected_rows.num_rows
-        told = listed + report["rows_refused"].get(FILE_REJECTED, 0)
-        if self.rows is None and listed == MAX_LISTED_ROWS < refused:
-            told = refused
-        if (report["rows_read"], kept, told) != (report["rows_kept"] + refused, report["rows_kept"], refused):
-            raise AssertionError(
-                f"{report['file']}: {report['rows_read']} rows read, {report['rows_kept']} said to be kept and {kept} "
-                f"there, {refused} said to be refused and {told} there: a fault in cryptoliq, not in the file"
-            )
-
-    @classmethod
-    def accepted(cls, rows: pa.Table, refused: Sequence[RejectedRow], report: dict[str, Any]) -> "ParsedSnapshot":
-        """A file that was let in, but for some rows."""
-        return cls(rows, _refused_table(refused), None, report)
-
-    @classmethod
-    def rejected_unread(cls, name: str, *, size: int, reason: str, code: str = "too_large") -> "ParsedSnapshot":
-        """A file refused before its content was looked at; its report has no sha256."""
-        report = make_blank_report(name, b"") | {"sha256": None, "size_bytes": size}
-        return cls(None, _NONE_REFUSED, reason, _refused(report, FileRejectedError(code, reason)))
+    @property
+    def rejects_content(self) -> bool:
+        """Whether a file may be rejected because of its values: not if all of its rows may be invalid."""
+        return self.max_rejected_fraction < 1
 
 
 @dataclass
 class _Progress:
-    """What is known of a file when it is refused."""
+    """What is known about a file at the time when it is rejected."""
 
     report: dict[str, Any]
-    refused: list[RejectedRow] = field(default_factory=list)
+    rejected: list[RejectedRow] = field(default_factory=list)
     errors: list[CellError] = field(default_factory=list)
 
 
@@ -123,198 +96,155 @@ def parse_snapshot(
     sha256: str | None = None,
     inference: bool = False,
 ) -> ParsedSnapshot:
-    """Read one raw file.
+    """Parse one raw file; no content raises an exception.
 
-    `name` is the bare file name; rows dated before `first_date` or after `today` are refused. `change_unit` is
-    "auto", or the unit of 1h, 24h and 7d ("percent", "fraction") of a file that declares none. A file with more than
-    `ingestion.max_rejected_fraction` of its rows at fault (repeated rows are no fault), or without coin, price or volume, is refused as a
-    whole; with a share of 1 no file is refused because of its values. The report names columns that are empty in more than
-    `ingestion.max_empty_fraction` of the rows. `sha256` is the digest
-    of the content, where it is known already; "" where nobody asks for it. `questions`: the file is no snapshot, its rows are
-    to be forecast, each by itself (`validate_inference_rows`).
+    Args:
+        content: The bytes of the file.
+        name: Bare file name.
+        today: Last allowed date of a row (UTC).
+        first_date: See `ParseOptions`, as for the next three arguments.
+        change_unit: The setting `ingestion.change_unit`.
+        max_rejected_fraction: The setting `ingestion.max_rejected_fraction`.
+        max_empty_fraction: The setting `ingestion.max_empty_fraction`.
+        sha256: Checksum of the content, if known already; "" if not needed.
+        inference: The file is no snapshot: its rows are inference requests, each validated independently.
 
-    Never raises on any content; ValueError for an unknown `change_unit`.
+    Returns:
+        The accepted and rejected rows and the report.
+
+    Raises:
+        ValueError: If `change_unit` is unknown.
+
+    Example:
+        >>> row = "Bitcoin,BTC,40000,0.5,-2.5,4,2e10,8e11,2022-03-16"
+        >>> content = f"coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\\n{row}\\n".encode()
+        >>> day = dt.date(2022, 3, 16)
+        >>> parsed = parse_snapshot(content, name="coingecko_20220316.csv", today=day, first_date=dt.date(2013, 1, 1))
+        >>> parsed.rows.num_rows, parsed.report["unit"]
+        (1, 'percent')
     """
+    options = ParseOptions(first_date, change_unit, max_rejected_fraction, max_empty_fraction)
     progress = _Progress(make_blank_report(name, content, sha256=sha256))
     report = progress.report
+    rows: pa.Table | None
     try:
-        rows = _accepted_rows(
-            content,
-            progress,
-            dates=(first_date, today),
-            change_unit=change_unit,
-            max_rejected_fraction=max_rejected_fraction,
-            max_empty_fraction=max_empty_fraction,
-            inference=inference,
-        )
-    except FileRejectedError as refusal:
+        rows = _parse_rows(content, progress, options, today=today, inference=inference)
+    except FileRejectedError as error:
         rows = None
-        _refused(report, _telling(refusal, progress))
-    misnamed = describe_name_error(name)
-    if misnamed:
-        # Read all the same: a foreign file has more to be told of than its name.
-        besides = f"; besides, {report['refusal']}" if report["refusal"] else ""
+        reject_file(report, _add_details(error, progress))
+    name_error = describe_name_error(name)
+    if name_error:
+        # The content is parsed all the same, so that the report states all errors at once.
+        also = f"; also: {report['refusal']}" if report["refusal"] else ""
         rows = None
-        _refused(report, FileRejectedError("bad_name", misnamed + besides))
-    return ParsedSnapshot(rows, _refused_table(progress.refused), report["refusal"], report)
+        reject_file(report, FileRejectedError("bad_name", name_error + also))
+    return ParsedSnapshot(rows, make_rejected_table(progress.rejected), report["refusal"], report)
 
 
-def read_snapshot_dates(content: bytes) -> set[dt.date]:
-    """Valid days in a file's `date` column, whatever else is wrong with its rows; empty where it has none to read.
-
-    A cheap look that says which months a file touches; never raises.
-    """
-    try:
-        document = open_document(content)
-        if document.columns.count("date") != 1:
-            return set()
-        only = _only_day(document)
-        if only is not None:
-            return {only}
-        text, _ = read_text(document, ["date"])
-    except FileRejectedError:
-        return set()  # Why it cannot be read is for `parse_snapshot` to say.
-    return {day for cell in pc.unique(text["date"]).to_pylist() if (day := parse_iso_date(cell)) is not None}
-
-
-def _only_day(document: Document) -> dt.date | None:
-    """The day that all rows end with, seen without reading them as CSV; None where that takes a closer look.
-
-    It is the file's only one: `date` is the last column, no quote hides a comma or a line end, and one row at least
-    (the first) has as many fields as the header, so that it counts.
-    """
-    content, start = document.content, document.body_start
-    if document.columns[-1] != "date" or b'"' in content or b"\r" in content:
-        return None
-    ending = content[-len(",YYYY-MM-DD\n") :]
-    if not (ending.startswith(b",") and ending.endswith(b"\n")):
-        return None
-    # One line end is the header's; a blank line makes the counts differ.
-    if content.count(ending, start) != content.count(b"\n", start) - 1:
-        return None
-    if content.count(b",", start, content.index(b"\n", start + 1)) != len(document.columns) - 1:
-        return None
-    return parse_iso_date(ending[1:-1].decode("utf-8", "replace"))
-
-
-def _accepted_rows(
-    content: bytes,
-    progress: _Progress,
-    *,
-    dates: tuple[dt.date, dt.date],
-    change_unit: str,
-    max_rejected_fraction: float,
-    max_empty_fraction: float,
-    inference: bool,
+def _parse_rows(
+    content: bytes, progress: _Progress, options: ParseOptions, *, today: dt.date, inference: bool
 ) -> pa.Table:
-    """The rows let in, with `progress` filled on the way; raises FileRejectedError."""
+    """Return the accepted rows and fill `progress` on the way; raises FileRejectedError."""
     report = progress.report
     document = open_document(content)
     report |= {"encoding": document.encoding, "ignored_columns": document.ignored_columns}
     check_duplicate_columns(document)
-    cells, (first, today) = read_cells(document), dates
+    cells, first, last = read_cells(document), options.first_date, today
     if inference:
         validated = validate_inference_rows(cells, first=first, today=today)
-        dates = (first, latest_allowed_date(today))
+        last = latest_allowed_date(today)
     else:
-        validated = validate_rows(cells, first=first, last=today)
-    # A file that is refused as a whole is in quarantine as it came: its refused rows need not all be listed.
-    whole = (
-        not validated.accepted.any() or validated.n_invalid > max_rejected_fraction * validated.cells.layout.rows_read
+        validated = validate_rows(cells, first=first, last=last)
+    _describe_rejected_rows(validated, document, progress, options, dates=(first, last), inference=inference)
+    # A file with a wrong header has been read as far as possible, so that its report states all that is wrong with it.
+    check_required_columns(document, required=CRITICAL_COLUMNS if inference else REQUIRED_COLUMNS)
+    _check_rows(validated, document, max_rejected_fraction=options.max_rejected_fraction)
+    if options.rejects_content:
+        check_cell_errors(progress.errors)
+    [finding] = infer_file_units(
+        validated,
+        file_of=np.zeros(validated.cells.layout.rows, dtype=np.int64),
+        files=1,
+        override=options.change_unit,
+        declared=read_declared_unit(validated, document),
     )
-    progress.refused = list_rejected_rows(
-        validated, document, max_rows=MAX_LISTED_ROWS if whole and not inference else None
+    if isinstance(finding, UnitConflictError):
+        raise FileRejectedError("unit_conflict", str(finding)) from finding
+    accepted = select_accepted_rows(validated, [0, int(np.count_nonzero(validated.accepted))])
+    [described] = describe_accepted_rows(accepted, [finding], compare=not inference, reject=options.rejects_content)
+    if isinstance(described, FileRejectedError):
+        raise described
+    rows, entries = described
+    fill_report(
+        report,
+        entries,
+        document=document,
+        finding=finding,
+        observed=validated.cells.text.get(LAST_UPDATED_COLUMN),
+        max_empty_fraction=options.max_empty_fraction,
     )
-    errors = progress.errors = [] if inference else find_cell_errors(validated, document, progress.refused)
-    single = exclude_systematic_rows(progress.refused, errors) if errors else progress.refused
-    explained = Counter(row.reason for row in progress.refused) - Counter(row.reason for row in single)
+    return rows
+
+
+def _describe_rejected_rows(
+    validated: ValidatedRows,
+    document: Document,
+    progress: _Progress,
+    options: ParseOptions,
+    *,
+    dates: tuple[dt.date, dt.date],
+    inference: bool,
+) -> None:
+    """Add the rejected rows, the systematic errors and their issues to `progress`; `dates` are the first and last allowed."""
+    rows_read = validated.cells.layout.rows_read
+    # A rejected file is in quarantine, unchanged: not all of its rejected rows need to be listed.
+    is_rejected = not validated.accepted.any() or validated.n_invalid > options.max_rejected_fraction * rows_read
+    max_rows = MAX_LISTED_ROWS if is_rejected and not inference else None
+    rejected = progress.rejected = list_rejected_rows(validated, document, max_rows=max_rows)
+    errors = progress.errors = [] if inference else find_cell_errors(validated, document, rejected)
+    single = exclude_systematic_rows(rejected, errors) if errors else rejected
+    explained = Counter(row.reason for row in rejected) - Counter(row.reason for row in single)
     counts = {reason: count - explained[reason] for reason, count in validated.rejected_counts.items()}
-    report |= {
-        "rows": validated.cells.layout.rows_read,
-        "rows_read": validated.cells.layout.rows_read,
+    progress.report |= {
+        "rows": rows_read,
+        "rows_read": rows_read,
         "rows_refused": dict(validated.rejected_counts),
         "duplicates": validated.n_repeated,
         "cell_errors": [error.record for error in errors],
         "issues": [error.issue for error in errors] + list_row_issues(single, counts, dates=dates),
     }
-    # A file in a foreign shape is read as far as it goes, so that its report tells all that is wrong with it.
-    check_required_columns(document, required=CRITICAL_COLUMNS if inference else REQUIRED_COLUMNS)
-    _check_rows(validated, document, max_rejected_fraction=max_rejected_fraction)
-    if rejects_content(max_rejected_fraction):
-        check_cell_errors(errors)
-    every_row = np.zeros(validated.cells.layout.rows, dtype=np.int64)
-    declared = read_declared_unit(validated, document)
-    [finding] = infer_file_units(validated, file_of=every_row, files=1, override=change_unit, declared=declared)
-    if isinstance(finding, UnitConflictError):
-        raise FileRejectedError("unit_conflict", str(finding)) from finding
-    kept = select_accepted_rows(validated, [0, int(np.count_nonzero(validated.accepted))])
-    [outcome] = describe_accepted_rows(
-        kept, [finding], compare=not inference, reject=rejects_content(max_rejected_fraction)
-    )
-    if isinstance(outcome, FileRejectedError):
-        raise outcome
-    rows, described = outcome
-    fill_report(
-        report,
-        described,
-        document=document,
-        finding=finding,
-        observed=validated.cells.text.get(LAST_UPDATED_COLUMN),
-        max_empty_fraction=max_empty_fraction,
-    )
-    return rows
-
-
-def rejects_content(max_rejected_fraction: float) -> bool:
-    """Return whether a file may be rejected because of its values: not if all of its rows may be at fault."""
-    return max_rejected_fraction < 1
 
 
 def _check_rows(validated: ValidatedRows, document: Document, *, max_rejected_fraction: float) -> None:
-    """Raise FileRejectedError where rows condemn a file.
+    """Raise FileRejectedError if rows make the complete file unusable.
 
     Codes: "empty", "truncated", "empty_columns", "no_usable_rows", "too_many_refused".
     """
-    rows, refused = validated.cells.layout.rows_read, validated.rejected_counts
+    rows, counts = validated.cells.layout.rows_read, validated.rejected_counts
     if not rows:
         raise FileRejectedError("empty", "the file has a header but no rows")
     line = find_truncated_line(validated, document)
     if line is not None:
-        raise FileRejectedError(
-            "truncated", f"line {line}: the file breaks off within its last row: the transfer was cut"
-        )
+        raise FileRejectedError("truncated", f"line {line}: the last row is incomplete: the transfer was interrupted")
     check_vital_columns(validated, max_share=max_rejected_fraction)
-    leading = max(refused, key=refused.__getitem__, default="")
+    leading = max(counts, key=counts.__getitem__, default="")
     if not validated.accepted.any():
-        raise FileRejectedError("no_usable_rows", f"none of the {rows} rows is usable (leading reason: {leading})")
+        raise FileRejectedError("no_usable_rows", f"none of the {rows} rows is valid (most frequent reason: {leading})")
     if validated.n_invalid > max_rejected_fraction * rows:
-        share = f"{validated.n_invalid} of {rows} rows are refused, more than {max_rejected_fraction:.0%}"
-        raise FileRejectedError("too_many_refused", f"{share} (leading reason: {leading})")
+        raise FileRejectedError(
+            "too_many_refused",
+            f"{validated.n_invalid} of {rows} rows are rejected, more than {max_rejected_fraction:.0%} "
+            f"(most frequent reason: {leading})",
+        )
 
 
-def _telling(refusal: FileRejectedError, progress: _Progress) -> FileRejectedError:
-    """The refusal with the systematic errors, or else the first faulty row, where rows have to do with it: so that two
-    files of one foreign shape are told apart."""
-    first = next((row for row in progress.refused if row.reason not in _REPEATED), None)
-    if first is None or refusal.code not in _ABOUT_ROWS:
-        return refusal
-    told = "; ".join(error.issue for error in progress.errors) or f"first fault: {first.summary}"
-    return FileRejectedError(refusal.code, f"{refusal}; {told}")
+def _add_details(error: FileRejectedError, progress: _Progress) -> FileRejectedError:
+    """Return the error with the systematic errors, else the first invalid row, if rows explain it.
 
-
-def _refused(report: dict[str, Any], refusal: FileRejectedError) -> dict[str, Any]:
-    """Write into the report that the file as a whole is refused, its good rows with it."""
-    refused = {reason: count for reason, count in report["rows_refused"].items() if reason != FILE_REJECTED}
-    good = report["rows_read"] - sum(refused.values())
-    told = [issue for issue in report["issues"] if issue != f"refused: {report['refusal']}"]
-    report["rows_refused"] = refused | ({FILE_REJECTED: good} if good else {})
-    report["issues"] = [f"refused: {refusal}", *told]
-    report |= {"accepted": False, "refusal": str(refusal), "refusal_code": refusal.code, "rows_kept": 0}
-    return report
-
-
-def _refused_table(refused: Sequence[RejectedRow]) -> pa.Table:
-    if not refused:
-        return _NONE_REFUSED
-    columns = zip(REJECTED_SCHEMA, zip(*refused, strict=True), strict=True)
-    return pa.Table.from_arrays([pa.array(values, column.type) for column, values in columns], schema=REJECTED_SCHEMA)
+    So the messages about two files with the same wrong header differ.
+    """
+    first = next((row for row in progress.rejected if row.reason not in _REPEAT_CODES), None)
+    if first is None or error.code not in _CODES_ABOUT_ROWS:
+        return error
+    details = "; ".join(cell_error.issue for cell_error in progress.errors) or f"first error: {first.summary}"
+    return FileRejectedError(error.code, f"{error}; {details}")

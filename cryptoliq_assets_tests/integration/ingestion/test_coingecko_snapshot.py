@@ -77,7 +77,7 @@ def test_the_calmest_market_is_percent_for_it_says_so(tmp_path, service) -> None
     made = fetch_snapshot(settings, clock=Waited().clock)
     parsed = dry_run_file(made.files[0], settings, today=DAY)
     assert (parsed.report["unit"], parsed.rows["24h"][0].as_py()) == ("percent", 0.002)
-    assert parsed.report["unit_found_by"] == "the file's column change_unit says percent"
+    assert parsed.report["unit_found_by"] == "the file's column change_unit is percent"
 
 
 def test_what_it_writes_takes_the_same_road_as_every_file(tmp_path, service) -> None:

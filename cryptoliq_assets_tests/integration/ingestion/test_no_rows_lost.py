@@ -12,9 +12,7 @@ import pytest
 from cryptoliq_assets.ingestion.csv.optional_columns import OPTIONAL_SCHEMA
 from cryptoliq_assets.ingestion.landing import month_rows as month_rows_module
 from cryptoliq_assets.ingestion.landing.month_rows import assert_no_rows_lost, merge_arrivals
-from cryptoliq_assets.ingestion.parsing import bulk as together_module
-from cryptoliq_assets.ingestion.parsing.bulk import RawFile, parse_snapshots
-from cryptoliq_assets.ingestion.parsing.snapshot import ParsedSnapshot
+from cryptoliq_assets.ingestion.parsing import ParsedSnapshot, RawFile, bulk, parse_snapshots
 from cryptoliq_assets.ingestion.reports.file_report import make_blank_report
 from cryptoliq_assets_tests.support.markets import HEADER, Home
 
@@ -28,16 +26,16 @@ def content(*, coins: int = 9, day: dt.date = MARCH) -> bytes:
 
 
 def test_files_read_together_of_which_a_row_goes_missing_are_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = together_module.select_accepted_rows
+    whole = bulk.select_accepted_rows
 
     def careless(validated, starts):
         """All rows but the last."""
         kept = whole(validated, starts)
         return replace(kept, days=kept.days[:-1])
 
-    monkeypatch.setattr(together_module, "select_accepted_rows", careless)
+    monkeypatch.setattr(bulk, "select_accepted_rows", careless)
     files = [RawFile(NAME, content(), dt.date(2026, 1, 1)) for _ in range(3)]
-    with pytest.raises(AssertionError, match="26 rows kept of files said to have 27"):
+    with pytest.raises(AssertionError, match="26 accepted rows of files that have 27"):
         parse_snapshots(files, first_date=dt.date(2013, 1, 1))
 
 
@@ -47,9 +45,9 @@ def test_files_read_together_of_which_a_row_goes_missing_are_a_fault(monkeypatch
 def test_a_report_that_does_not_add_up_with_the_rows_is_a_fault(told: dict) -> None:
     report = make_blank_report(NAME, b"") | {"rows_read": 2, "rows_kept": 2}
     rows = pa.table({"coin": ["A", "B"]})
-    ParsedSnapshot.accepted(rows, [], report)
-    with pytest.raises(AssertionError, match="a fault in cryptoliq"):
-        ParsedSnapshot.accepted(rows, [], report | told)
+    ParsedSnapshot.from_accepted(rows, [], report)
+    with pytest.raises(AssertionError, match="a bug in cryptoliq"):
+        ParsedSnapshot.from_accepted(rows, [], report | told)
 
 
 def kept(day: dt.date, *coins: str, arrival: int) -> pa.Table:

@@ -81,7 +81,7 @@ def test_records_end_where_lines_end_outside_quotes(pieces):
 def test_bombs_of_four_megabytes_are_parsed_in_bounded_memory():
     program = f"""
 import datetime as dt, resource
-from cryptoliq_assets.ingestion.parsing.snapshot import parse_snapshot
+from cryptoliq_assets.ingestion.parsing import parse_snapshot
 header, row = {HEADER!r}, {ROW!r}
 def parse(text):
     parse_snapshot(text.encode(), name="coingecko_20220316.csv", today=dt.date(2022, 3, 20), first_date=dt.date(2013, 1, 1))

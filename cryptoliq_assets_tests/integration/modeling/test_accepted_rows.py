@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from cryptoliq_assets.cleaning.imputation import clean_snapshots
 from cryptoliq_assets.features.engineering import OBSERVED_NUMBERS, day_numbers, engineer_features
 from cryptoliq_assets.features.online import StoredHistory, online_features
-from cryptoliq_assets.ingestion.parsing.snapshot import parse_snapshot
+from cryptoliq_assets.ingestion.parsing import parse_snapshot
 from cryptoliq_assets.labels.liquidity import FORMULAS
 from cryptoliq_assets.labels.targets import label_targets
 from cryptoliq_assets.modeling.datasets.training_set import build_training_set, feature_matrix

@@ -9,9 +9,15 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from cryptoliq_assets.ingestion.parsing import bulk as together_module, snapshot as parsing_module
-from cryptoliq_assets.ingestion.parsing.bulk import RawFile, parse_snapshots
-from cryptoliq_assets.ingestion.parsing.snapshot import ParsedSnapshot, parse_snapshot, read_snapshot_dates
+from cryptoliq_assets.ingestion.parsing import (
+    ParsedSnapshot,
+    RawFile,
+    bulk,
+    parse_snapshot,
+    parse_snapshots,
+    read_snapshot_dates,
+    snapshot_dates,
+)
 from cryptoliq_assets.simulation.market import simulate_market, snapshot_files
 
 FIRST, TODAY = dt.date(2013, 1, 1), dt.date(2026, 1, 1)
@@ -139,7 +145,7 @@ def test_files_read_together_give_what_each_gives_alone(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         # The second size puts about two files in a group.
-        patch.setattr(together_module, "_TOGETHER", together)
+        patch.setattr(bulk, "_GROUP_BYTES", together)
         check(files, change_unit=change_unit, max_rejected_fraction=max_rejected_fraction)
 
 
@@ -148,7 +154,7 @@ def test_files_read_together_give_what_each_gives_alone(
 def test_the_quick_look_at_the_dates_finds_what_reading_finds(content: bytes) -> None:
     quick = read_snapshot_dates(content)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parsing_module, "_only_day", lambda document: None)
+        patch.setattr(snapshot_dates, "_find_single_date", lambda document: None)
         assert read_snapshot_dates(content) == quick
 
 
@@ -159,7 +165,7 @@ def test_ordinary_files_are_never_read_one_by_one(monkeypatch: pytest.MonkeyPatc
     def one_by_one(*args: object) -> None:
         raise AssertionError("an ordinary file was read alone")
 
-    monkeypatch.setattr(together_module, "_parse_alone", one_by_one)
+    monkeypatch.setattr(bulk, "_parse_single", one_by_one)
     files = [RawFile(NAME, content, TODAY) for content in (*SIMULATED, *map(in_fractions, SIMULATED))]
     parsed = parse_snapshots(files, first_date=FIRST)
     assert [snapshot.report["unit"] for snapshot in parsed] == ["percent"] * len(SIMULATED) + ["fraction"] * len(
@@ -183,7 +189,7 @@ def test_files_with_a_few_numbers_out_of_bounds_are_read_together_and_list_these
     odd = "\n".join([header, *lines, ""]).encode()
     files = [RawFile(NAME, content, TODAY) for content in (SIMULATED[0], odd, SIMULATED[1])]
     check(files)
-    monkeypatch.setattr(together_module, "_parse_alone", None)
+    monkeypatch.setattr(bulk, "_parse_single", None)
     parsed = parse_snapshots(files, first_date=FIRST)[1]
     assert parsed.report["rows_refused"] == {"negative_value": 1, "implausible_number": 2}
     assert parsed.rejected_rows["line"].to_pylist() == [3, 5, 6]

@@ -2,8 +2,8 @@
 
 import pytest
 
+from cryptoliq_assets.ingestion.parsing import ParsedSnapshot, parse_snapshot
 from cryptoliq_assets.ingestion.parsing.accepted_rows import ROWS_SCHEMA
-from cryptoliq_assets.ingestion.parsing.snapshot import ParsedSnapshot, parse_snapshot
 from cryptoliq_assets_tests.unit.ingestion.test_snapshot import (
     BITCOIN,
     ETHEREUM,
@@ -30,7 +30,7 @@ def test_a_declared_unit_is_taken_told_and_is_no_column_of_the_rows(unit: str, c
     assert parsed.rows["24h"].to_pylist() == [change]
     report = parsed.report
     assert (report["unit"], report["unit_certain"], report["ignored_columns"]) == (unit, True, [])
-    assert report["unit_found_by"] == f"the file's column change_unit says {unit}"
+    assert report["unit_found_by"] == f"the file's column change_unit is {unit}"
 
 
 def test_rows_that_disagree_refuse_the_file_naming_line_column_value_and_what_was_expected() -> None:
@@ -38,7 +38,7 @@ def test_rows_that_disagree_refuse_the_file_naming_line_column_value_and_what_wa
     assert (parsed.rows, parsed.report["refusal_code"]) == (None, "bad_change_unit")
     assert parsed.rejection == (
         "line 4: change_unit is 'fraction'; expected percent or fraction, the same in every row of the file; "
-        "the rows before it say 'percent'"
+        "the rows before it have 'percent'"
     )
 
 

@@ -18,8 +18,7 @@ from hypothesis import given, settings, strategies as st
 from pyarrow import feather, parquet
 
 from cryptoliq_assets.ingestion.csv.total_rows import is_total_name
-from cryptoliq_assets.ingestion.parsing.bulk import RawFile, parse_snapshots
-from cryptoliq_assets.ingestion.parsing.snapshot import ParsedSnapshot, parse_snapshot
+from cryptoliq_assets.ingestion.parsing import ParsedSnapshot, RawFile, parse_snapshot, parse_snapshots
 from cryptoliq_assets.simulation.market import simulate_market, snapshot_files
 from cryptoliq_assets_tests.support.markets import Home
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cryptoliq_assets.ingestion.parsing.snapshot import parse_snapshot
+from cryptoliq_assets.ingestion.parsing import parse_snapshot
 from cryptoliq_assets_tests.support.markets import HEADER
 
 FIRST, TODAY = dt.date(2013, 1, 1), dt.date(2022, 12, 31)
@@ -61,7 +61,7 @@ def test_of_many_rows_of_one_reason_twenty_are_told_and_the_others_counted_last(
     ("lines", "seen"),
     [
         ([GOOD, dated("soon")], ["line 3: date is 'soon' (bad_date)"]),
-        ([dated("soon")], ["none of the 1 rows is usable", "line 2: date is 'soon' (bad_date)"]),
+        ([dated("soon")], ["none of the 1 rows is valid", "line 2: date is 'soon' (bad_date)"]),
         ([], ["has a header but no rows"]),
         ([GOOD, '"open'], ["line 3: a cell opens with a quote"]),
     ],
@@ -70,18 +70,18 @@ def test_a_bad_name_hides_no_fault_of_the_content(lines: list[str], seen: list[s
     made = report(*lines, name="prices.csv")
     assert made["refusal_code"] == "bad_name"
     first, *others = made["issues"]
-    assert first.startswith("refused: the file name 'prices.csv' does not match coingecko_YYYYMMDD.csv")
+    assert first.startswith("rejected: the file name 'prices.csv' does not match coingecko_YYYYMMDD.csv")
     told = [first, *others]
     places = [next(i for i, issue in enumerate(told) if words in issue) for words in seen]
     assert places == sorted(places)
-    assert made["refusal"] == first.removeprefix("refused: ")
+    assert made["refusal"] == first.removeprefix("rejected: ")
     # The same sentence as under a good name.
     assert [issue for issue in report(*lines)["issues"] if issue.startswith("line")] == others
 
 
 def test_a_refusal_that_rows_have_a_part_in_names_the_first_fault() -> None:
     assert report(GOOD, GOOD, dated("soon"), dated("later"), dated("never"), *[dated("no")] * 30)["refusal"].endswith(
-        "(leading reason: bad_date); first fault: line 4: date is 'soon' (bad_date)"
+        "(most frequent reason: bad_date); first error: line 4: date is 'soon' (bad_date)"
     )
     # A repeat is no fault, and an empty file has none.
-    assert "first fault" not in report()["refusal"]
+    assert "first error" not in report()["refusal"]

@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from cryptoliq_assets.ingestion.parsing.snapshot import ParsedSnapshot, parse_snapshot
+from cryptoliq_assets.ingestion.parsing import ParsedSnapshot, parse_snapshot
 from cryptoliq_assets.schemas.raw import OPTIONAL_COLUMNS
 from cryptoliq_assets.storage.file_stamp import FileFingerprint
 from cryptoliq_assets_tests.support.markets import HEADER, Home, snapshot

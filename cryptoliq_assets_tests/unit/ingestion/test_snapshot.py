@@ -14,8 +14,8 @@ from cryptoliq_assets.core.atomic_write import to_json
 from cryptoliq_assets.ingestion.csv import cells as cells_module
 from cryptoliq_assets.ingestion.csv.dates import parse_file_date
 from cryptoliq_assets.ingestion.csv.header import _is_utf8
+from cryptoliq_assets.ingestion.parsing import ParsedSnapshot, parse_snapshot, read_snapshot_dates
 from cryptoliq_assets.ingestion.parsing.accepted_rows import ROWS_SCHEMA
-from cryptoliq_assets.ingestion.parsing.snapshot import ParsedSnapshot, parse_snapshot, read_snapshot_dates
 from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS, UNSIGNED_COLUMNS, RawSnapshots
 
 HEADER = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date"
@@ -305,7 +305,7 @@ def test_a_file_is_refused_whole_with_its_own_reason(content: bytes, code: str, 
     assert parsed.rows is None
     assert (parsed.report["refusal_code"], parsed.report["accepted"], parsed.report["rows_kept"]) == (code, False, 0)
     assert said in parsed.rejection
-    assert parsed.report["issues"][0] == f"refused: {parsed.rejection}"
+    assert parsed.report["issues"][0] == f"rejected: {parsed.rejection}"
 
 
 def test_the_good_rows_of_a_refused_file_are_counted_with_it() -> None:
@@ -379,7 +379,7 @@ def test_a_name_whose_date_no_row_has_is_an_issue_and_no_refusal() -> None:
 
 
 def test_a_file_refused_unread_has_a_report_of_the_same_form() -> None:
-    unread = ParsedSnapshot.rejected_unread(NAME, size=2**31, reason="2,048 MiB, more than allowed")
+    unread = ParsedSnapshot.from_unread(NAME, size=2**31, reason="2,048 MiB, more than allowed")
     assert (unread.rows, unread.rejection) == (None, "2,048 MiB, more than allowed")
     assert unread.report.keys() == parse(table(BITCOIN)).report.keys()
     assert unread.report["size_bytes"] == 2**31

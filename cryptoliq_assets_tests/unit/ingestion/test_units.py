@@ -42,7 +42,7 @@ def test_one_fall_below_minus_1_proves_percent_in_a_file_of_three_coins() -> Non
     changes = {"1h": np.array([0.1, 0.0, 0.2]), "24h": np.array([0.4, -1.3, 0.1]), "7d": np.full(3, np.nan)}
     finding = find_unit(changes, np.array([40_000.0, 2_700.0, 80.0]))
     assert finding.unit == "percent"
-    assert "1 of 3 values of 24h are below -1" in finding.how
+    assert "1 of 3 values of 24h are below -1" in finding.found_by
 
 
 def test_two_faults_far_below_minus_1_in_2000_fractions_prove_nothing() -> None:
@@ -117,7 +117,7 @@ def calm(coins: int = 100) -> dict[str, np.ndarray]:
 def test_a_calm_day_that_declares_percent_is_percent_and_without_a_word_it_is_not() -> None:
     assert found(calm()).unit == "fraction"
     finding = found(calm(), declared="percent")
-    assert (finding.unit, finding.how) == ("percent", "the file's column change_unit says percent")
+    assert (finding.unit, finding.found_by) == ("percent", "the file's column change_unit is percent")
 
 
 def test_a_declared_unit_that_arithmetic_shows_as_well_is_certain_however_calm_the_day() -> None:
@@ -139,7 +139,7 @@ def test_sizes_never_outrank_price_change_24h_on_a_calm_day() -> None:
     price_change = columns["price"] - columns["price"] / (1 + columns["24h"] / 100)
     finding = found(columns, price_change=price_change)
     assert (finding.unit, finding.certain) == ("percent", False)
-    assert finding.how.startswith("price_change_24h fits 24h as percent")
+    assert finding.found_by.startswith("price_change_24h fits 24h as percent")
 
 
 def test_sizes_never_outrank_values_below_minus_1() -> None:
@@ -167,7 +167,7 @@ def test_what_a_file_declares_outranks_the_setting_for_all_files() -> None:
 
 def test_the_setting_wins_over_everything_and_says_so() -> None:
     finding = found(market(100), scale=100, override="fraction")
-    assert finding == UnitFinding("fraction", "the setting change_unit says fraction", True)
+    assert finding == UnitFinding("fraction", "the setting ingestion.change_unit is fraction", True)
 
 
 def test_an_unknown_setting_is_refused() -> None:
@@ -191,7 +191,7 @@ def test_the_largest_and_smallest_floats_are_one_value_each_and_overflow_nothing
 
 def test_rounding_errors_of_no_change_are_no_change() -> None:
     still = {"24h": np.array([2.2e-16, -1.1e-16, 0.0])}
-    assert "no change in the file tells" in find_unit(still, np.ones(3)).how
+    assert "no value in the file shows the unit" in find_unit(still, np.ones(3)).found_by
 
 
 @pytest.fixture(scope="module")

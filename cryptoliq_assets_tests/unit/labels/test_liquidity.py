@@ -5,7 +5,7 @@ import datetime as dt
 import numpy as np
 import pytest
 
-from cryptoliq_assets.ingestion.parsing.snapshot import parse_snapshot
+from cryptoliq_assets.ingestion.parsing import parse_snapshot
 from cryptoliq_assets.labels.liquidity import (
     FORMULAS,
     Liquidity,
