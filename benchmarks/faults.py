@@ -31,7 +31,8 @@ from side_by_side import machine, show
 
 from cryptoliq_assets.core import Settings, robust_deviation
 from cryptoliq_assets.ingestion.parsing import infer_units
-from cryptoliq_assets.monitoring.data import FEED_KINDS, diagnose_feed, first_date_needed, measure_feed
+from cryptoliq_assets.monitoring import FEED_KINDS
+from cryptoliq_assets.monitoring.feed import diagnose_feed, first_date_needed, measure_feed
 from cryptoliq_assets.simulation import simulate_market
 
 YEAR_DAYS = 365
@@ -66,9 +67,9 @@ def day_by_day(
     table = {NOTHING: Counter(), OWN_MOVES: Counter()}
     changed = median_changes(market)
     for verdict in healthy:
-        own = verdict.raised == ["market_move"] and changed[pd.Timestamp(verdict.date)] >= LEAST_MOVE
-        table[OWN_MOVES if own else NOTHING].update(verdict.raised or [NOTHING])
-    calm = [verdict.date for verdict in healthy if not verdict.raised][:-2]
+        own = verdict.raised_kinds == ["market_move"] and changed[pd.Timestamp(verdict.date)] >= LEAST_MOVE
+        table[OWN_MOVES if own else NOTHING].update(verdict.raised_kinds or [NOTHING])
+    calm = [verdict.date for verdict in healthy if not verdict.raised_kinds][:-2]
     injected_on = [calm[place] for place in np.linspace(0, len(calm) - 1, days).astype(int)]
     for name, (_, inject) in FEED.items():
         if name not in chosen:
@@ -84,12 +85,12 @@ def day_by_day(
             verdict = diagnose_feed(
                 measure_feed(in_order(rows[rows["date"] <= pd.Timestamp(day)])), settings, units=units
             )
-            table[name].update(verdict.raised or [NOTHING])
+            table[name].update(verdict.raised_kinds or [NOTHING])
     steps_seen, steps_false = step_rates(signs, settings)
     moves = [
         f"{verdict.date} ({changed[pd.Timestamp(verdict.date)]:.1f})"
         for verdict in healthy
-        if "market_move" in verdict.raised
+        if "market_move" in verdict.raised_kinds
     ]
     print(
         f"  {len(healthy)} healthy days; moves of the market's own, and how far its median coin went in robust deviations:"
@@ -131,11 +132,11 @@ def step_rates(signs: pd.DataFrame, settings: Settings) -> tuple[float, float]:
     seen, false = [], []
     for place in range(FIRST_DAY, len(signs)):
         past = signs.iloc[: place + 1]
-        false.append("volume_step" in diagnose_feed(past, settings).raised)
+        false.append("volume_step" in diagnose_feed(past, settings).raised_kinds)
         # A factor on all volumes moves the median of their log changes by its logarithm, on the first day alone.
         stepped = past.copy()
         stepped.iloc[-2, stepped.columns.get_loc("volume")] += np.log(0.6)
-        seen.append("volume_step" in diagnose_feed(stepped, settings).raised)
+        seen.append("volume_step" in diagnose_feed(stepped, settings).raised_kinds)
     return float(np.mean(seen)), float(np.mean(false))
 
 

@@ -18,7 +18,7 @@ from injected import FEED
 from cryptoliq_assets.core import Settings, encode_line
 from cryptoliq_assets.modeling.registry import open_model_store
 from cryptoliq_assets.monitoring import OK, collect_findings
-from cryptoliq_assets.monitoring.data import FEED_COLUMNS, diagnose_feed, measure_feed
+from cryptoliq_assets.monitoring.feed import FEED_COLUMNS, diagnose_feed, measure_feed
 from cryptoliq_assets.orchestration import Runner
 from cryptoliq_assets.simulation import write_snapshots
 from cryptoliq_assets.storage import sort_rows
@@ -153,7 +153,7 @@ def _brought_up(market: pd.DataFrame) -> tuple[pd.DataFrame, pd.Timestamp]:
         kept = market[near & market["coin"].isin(chosen)]
         verdict = diagnose_feed(measure_feed(in_order(kept[kept["date"] <= last])), settings)
         steps = verdict.figures["volume_step"]
-        if not verdict.raised and max(abs(steps["first"]), abs(steps["second"])) <= steps["usual_deviation"]:
+        if not verdict.raised_kinds and max(abs(steps["first"]), abs(steps["second"])) <= steps["usual_deviation"]:
             return kept.assign(date=kept["date"] + (yesterday - last)).reset_index(drop=True), yesterday
         last -= pd.Timedelta(days=7)
         if last - pd.Timedelta(days=HOME_DAYS) < market["date"].min():

@@ -1,16 +1,26 @@
+from .alert_kinds import (
+    ALERT_KINDS as ALERT_KINDS,
+    FEED_FAULT_KINDS as FEED_FAULT_KINDS,
+    FEED_KINDS as FEED_KINDS,
+    require_alert_kind as require_alert_kind,
+)
+from .alert_registry import (
+    FAIL as FAIL,
+    OK as OK,
+    WARN as WARN,
+    AlertKind as AlertKind,
+    AlertKindError as AlertKindError,
+    Level as Level,
+    register_alert_kind as register_alert_kind,
+)
 from .collect import (
     REPORTS as REPORTS,
     collect_findings as collect_findings,
     read_report_findings as read_report_findings,
 )
 from .findings import (
-    ALERT_KINDS as ALERT_KINDS,
-    FAIL as FAIL,
-    OK as OK,
-    WARN as WARN,
     CheckResult as CheckResult,
     Finding as Finding,
-    Level as Level,
     incident_id as incident_id,
     worst_finding_level as worst_finding_level,
     worst_level as worst_level,

@@ -1,6 +1,7 @@
-"""Watch: all that there is to look at, collected: what the reports found, and what can be seen at any time.
+"""Collection of all findings: those that reports contain and those that can be evaluated at any time.
 
-No Dagster here: what runs and checks came to is put into the alarm's state by the sensors, and read from there.
+Add a part of the monitor that is evaluated without a run, or a report with findings. Measurements do not belong here; results
+of runs and checks are stored in the alert state by the sensors, and read from there.
 """
 
 import datetime as dt
@@ -8,32 +9,50 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cryptoliq_assets.core import Settings, read_json_object
+from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
+from cryptoliq_assets.monitoring.alert_registry import FAIL, OK
 from cryptoliq_assets.monitoring.alerting import read_state
 from cryptoliq_assets.monitoring.data import (
-    VERIFY_REPORT as STORED,
+    VERIFY_REPORT,
     find_damaged_data,
     find_missing_days,
     find_rejected_files,
     find_rejected_rows,
     find_stale_data,
 )
-from cryptoliq_assets.monitoring.findings import FAIL, OK, Finding
-from cryptoliq_assets.monitoring.isolation import FAILURES_REPORT as FAILURES, evaluate_part
+from cryptoliq_assets.monitoring.findings import Finding
+from cryptoliq_assets.monitoring.isolation import FAILURES_REPORT, evaluate_part
 from cryptoliq_assets.monitoring.model_health import find_model_problems, find_rollback
 from cryptoliq_assets.monitoring.service import find_service_problems
 from cryptoliq_assets.storage import TableStore
 
-# What the assets of the monitor write under reports/, each with its findings.
-REPORTS = ("drift_report.json", "forecast_accuracy.json", "prediction_metrics.json", STORED, FAILURES)
+# Reports under reports/ that contain findings.
+REPORTS = (
+    "drift_report.json",
+    "forecast_accuracy.json",
+    "prediction_metrics.json",
+    VERIFY_REPORT,
+    FAILURES_REPORT,
+)
+_REPORT_BROKEN = require_alert_kind("report_broken")
 
 
 def collect_findings(settings: Settings, now: dt.datetime, *, store: TableStore | None = None) -> list[Finding]:
-    """Every finding of a home at `now` (UTC), the OK ones too; reads only. A report that is absent has none.
+    """Collect all findings of a data directory; nothing is written.
 
-    What a report says is as old as the report: where the same thing can be evaluated now, that counts in its place. A part
-    that fails is the finding `monitor_broken`, and the others are evaluated all the same.
+    A finding in a report is as old as the report: if the same one can be evaluated now, that replaces it. A part that fails
+    becomes the finding `monitor_broken`, and all other parts are evaluated.
+
+    Args:
+        settings: Limits and paths.
+        now: UTC.
+        store: The tables; opened if absent.
+
+    Returns:
+        The findings, OK or not. A report that does not exist has none.
     """
     store = store or TableStore(settings)
+    # The names are part of the keys of stored incidents, so they never change.
     parts: dict[str, Callable[[], list[Finding]]] = {
         "age of the data": lambda: [find_stale_data(settings, store, now=now)],
         "days of the data": lambda: [find_missing_days(settings, store, now=now)],
@@ -45,20 +64,28 @@ def collect_findings(settings: Settings, now: dt.datetime, *, store: TableStore 
         "stored bytes": lambda: find_damaged_data(settings, now, store=store),
         "runs and checks": lambda: list(read_state(settings).seen.values()),
     }
-    present = [finding for part, look in parts.items() for finding in evaluate_part(part, look)]
-    looked_at = {finding.key for finding in present}
-    told = [finding for name in REPORTS for finding in read_report_findings(settings.reports_dir / name)]
-    return [*(finding for finding in told if finding.key not in looked_at), *present]
+    current = [finding for part, check in parts.items() for finding in evaluate_part(part, check)]
+    evaluated = {finding.key for finding in current}
+    reported = [finding for name in REPORTS for finding in read_report_findings(settings.reports_dir / name)]
+    return [*(finding for finding in reported if finding.key not in evaluated), *current]
 
 
 def read_report_findings(path: Path) -> list[Finding]:
-    """The findings under a report's `conditions`, and whether it can be read at all; none where there is no report."""
+    """Read the findings in a report.
+
+    Args:
+        path: Of the report.
+
+    Returns:
+        The findings under its key `conditions`, and `report_broken`, which is FAIL if the report cannot be read; none if it
+        does not exist.
+    """
     where = f"reports/{path.name}"
     try:
         report = read_json_object(path)
-        told = [Finding.from_dict(value) for value in report["conditions"]]
+        findings = [Finding.from_dict(value) for value in report["conditions"]]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return [Finding("report_broken", FAIL, where, f"{where} cannot be read ({type(error).__name__}: {error})")]
-    return [*told, Finding("report_broken", OK, where, f"{where} can be read")]
+        return [Finding(_REPORT_BROKEN, FAIL, where, f"{where} cannot be read ({type(error).__name__}: {error})")]
+    return [*findings, Finding(_REPORT_BROKEN, OK, where, f"{where} can be read")]

@@ -1,8 +1,7 @@
-"""Isolation: a part of the monitor that fails becomes a finding, and hides none of the others.
+"""Isolation of the parts of the monitor: a part that fails becomes a finding and does not hide the others.
 
-`evaluate_part` guards what is evaluated on the spot. What assets and checks came to is stored in
-reports/monitor_failures.json until the same part works again (`report_runs` does so). No Dagster here: the app and `status`
-read it. What a part measures does not belong here.
+Add what guards or stores the result of a part. What a part measures does not belong here. Reports and checks store theirs in
+reports/monitor_failures.json until the same part succeeds again; the app and `status` read it without Dagster.
 """
 
 import datetime as dt
@@ -13,64 +12,91 @@ from pathlib import Path
 from filelock import FileLock
 
 from cryptoliq_assets.core import Settings, make_folder, read_json_object, write_json
-from cryptoliq_assets.monitoring.findings import FAIL, OK, Finding
+from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
+from cryptoliq_assets.monitoring.alert_registry import FAIL, OK
+from cryptoliq_assets.monitoring.findings import Finding
 
 FAILURES_REPORT = "monitor_failures.json"
-_KIND = "monitor_broken"
+_MONITOR_BROKEN = require_alert_kind("monitor_broken")
 _PACKAGE = __name__.partition(".")[0]
 _LOCK_SECONDS = 60.0
 
 
-def evaluate_part(part: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:
+def evaluate_part(part: str, check: Callable[[], Iterable[Finding]]) -> list[Finding]:
     """Evaluate one part of the monitor.
 
+    Args:
+        part: Name of the part.
+        check: Returns its findings; may raise anything.
+
     Returns:
-        Its findings, and `monitor_broken` of the part: OK, or FAIL with the error and nothing else.
+        Its findings and `monitor_broken` of the part: OK, or FAIL with the error and no other finding.
     """
     try:
-        found = list(look())
-    except Exception as error:  # Whatever one part raises must not hide the others; the finding says it.
+        findings = list(check())
+    except Exception as error:  # An error of one part must not hide the others; the finding reports it.
         return [make_failure_finding(part, error)]
-    return [*found, make_success_finding(part)]
+    return [*findings, make_success_finding(part)]
 
 
 def make_failure_finding(part: str, error: Exception) -> Finding:
-    """`monitor_broken` of a part, with the error and where it was raised."""
+    """Return `monitor_broken` of a part that failed.
+
+    Args:
+        part: Name of the part.
+        error: What it raised; the finding contains it and where it was raised.
+    """
     frames = traceback.extract_tb(error.__traceback__)
-    # The last line of this package: where a library raised says little.
+    # The last line in this package is more useful than a line in a library.
     frames = [frame for frame in frames if _PACKAGE in Path(frame.filename).parts] or frames
     at = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     what = f"{part}: {type(error).__name__}: {error}{at}"
-    return Finding(_KIND, FAIL, part, what, figures={"error": type(error).__name__})
+    return Finding(_MONITOR_BROKEN, FAIL, part, what, figures={"error": type(error).__name__})
 
 
 def make_success_finding(part: str) -> Finding:
-    return Finding(_KIND, OK, part, f"{part} was evaluated")
+    """Return `monitor_broken`, OK, of a part that was evaluated."""
+    return Finding(_MONITOR_BROKEN, OK, part, f"{part} was evaluated")
 
 
 def read_failures(settings: Settings) -> dict[str, Finding]:
-    """The stored findings of reports and checks, by part; none where the file is absent or cannot be read."""
+    """Read the stored findings of reports and checks.
+
+    Args:
+        settings: Where the reports are stored.
+
+    Returns:
+        The findings by part; empty if the file is absent or cannot be read.
+    """
     try:
-        value = read_json_object(settings.reports_dir / FAILURES_REPORT)
-        found = [Finding.from_dict(each) for each in value["conditions"]]
+        report = read_json_object(settings.reports_dir / FAILURES_REPORT)
+        findings = [Finding.from_dict(value) for value in report["conditions"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         # An unreadable file is the finding report_broken, and the next run writes it again.
         return {}
-    return {finding.where: finding for finding in found}
+    return {finding.where: finding for finding in findings}
 
 
-def save_part_finding(settings: Settings, found: Finding) -> None:
-    """Store the finding of one part, in place of the one before. Raises OSError where it cannot be written."""
+def save_part_finding(settings: Settings, finding: Finding) -> None:
+    """Store the finding of one part in place of its previous one.
+
+    Args:
+        settings: Where the reports are stored.
+        finding: `monitor_broken` of the part.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     make_folder(settings.dagster_home)
     with FileLock(settings.dagster_home / "monitor_failures.lock", timeout=_LOCK_SECONDS):
-        known = read_failures(settings)
-        if known.get(found.where) == found:
+        findings = read_failures(settings)
+        if findings.get(finding.where) == finding:
             return
-        known[found.where] = found
+        findings[finding.where] = finding
         write_json(
             settings.reports_dir / FAILURES_REPORT,
             {
                 "made_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-                "conditions": [finding.to_dict() for _, finding in sorted(known.items())],
+                "conditions": [finding.to_dict() for _, finding in sorted(findings.items())],
             },
         )

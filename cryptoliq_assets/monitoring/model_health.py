@@ -1,56 +1,74 @@
-"""Is there a champion, is it whole, and is it the one that was meant?"""
+"""Health of the champion: whether it exists, whether it is valid, and whether it was rolled back.
+
+Add findings about stored models. Whether the champion forecasts well belongs in `performance`.
+"""
 
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.modeling.registry import PROMOTION, ROLLBACK, open_model_store
-from cryptoliq_assets.monitoring.findings import FAIL, OK, WARN, Finding
+from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
+from cryptoliq_assets.monitoring.alert_registry import FAIL, OK, WARN
+from cryptoliq_assets.monitoring.findings import Finding
 
-# One place: what is said of the champion recovers whichever version is current by then.
+# One subject for all versions: a finding about the champion recovers, whichever version is current by then.
 WHERE = "champion"
+_MISSING = require_alert_kind("model_missing")
+_BROKEN = require_alert_kind("model_broken")
+_ROLLED_BACK = require_alert_kind("model_rolled_back")
 
 
 def find_model_problems(settings: Settings) -> list[Finding]:
-    """model_missing and model_broken, in this order, of the home's store.
+    """Check that the champion's files exist and are valid.
 
-    Of one fault one is raised: missing is a champion that was never made or whose files are gone; broken one whose files
-    are there and pass no longer, or to which the pointer does not lead. By every check but unpickling, which sees whatever
-    changed a byte.
+    One cause raises one kind: `model_missing` if there was never a champion or its files are gone, `model_broken` if the
+    files exist but are invalid, or the pointer does not lead to them. The files are checked without unpickling, which detects
+    every changed byte.
+
+    Args:
+        settings: Where the models are stored.
+
+    Returns:
+        model_missing and model_broken, in this order.
     """
     store = open_model_store(settings)
     pointer = store.pointer()
     if pointer.version is None:
-        # A home that is new lacks nothing: `champion_keeper` asks for the first training when there are days enough.
-        missing = Finding("model_missing", OK, WHERE, "no model was ever promoted; forecasts wait for the first")
-        return [missing, Finding("model_broken", OK, WHERE, "there is none to be broken")]
+        # Not a failure in a new data directory: the champion sensor requests the first training once there are enough days.
+        missing = Finding(_MISSING, OK, WHERE, "no model was promoted yet; forecasts start after the first promotion")
+        return [missing, Finding(_BROKEN, OK, WHERE, "there is no champion to check")]
     figures = {"version": pointer.version}
     absent = [
         name for name in (f"{pointer.version}.pkl", f"{pointer.version}.json") if not (store.folder / name).exists()
     ]
     serving, reasons = store.latest_valid_version()
-    serves = f"; {serving} serves in its place" if serving and serving != pointer.version else ""
-    serves = serves if serving else "; no other loads either"
+    fallback = f"; {serving} serves instead" if serving and serving != pointer.version else ""
+    fallback = fallback if serving else "; no other version loads"
     if absent:
-        what = f"{pointer.version}: {', '.join(absent)} is gone{serves}"
-        missing = Finding("model_missing", FAIL, WHERE, what, figures=figures)
-        return [missing, Finding("model_broken", OK, WHERE, "see model_missing", figures=figures)]
-    there = Finding("model_missing", OK, WHERE, f"{pointer.version} is there", figures=figures)
+        what = f"{pointer.version}: {', '.join(absent)} does not exist{fallback}"
+        missing = Finding(_MISSING, FAIL, WHERE, what, figures=figures)
+        return [missing, Finding(_BROKEN, OK, WHERE, "see model_missing", figures=figures)]
+    exists = Finding(_MISSING, OK, WHERE, f"{pointer.version} exists", figures=figures)
     if reasons:
-        # A pointer that is harmed leaves the right model serving.
+        # With a damaged pointer the correct model still serves.
         level = WARN if serving == pointer.version else FAIL
-        broken = Finding("model_broken", level, WHERE, "; ".join(reasons) + serves, figures=figures)
+        broken = Finding(_BROKEN, level, WHERE, "; ".join(reasons) + fallback, figures=figures)
     else:
-        broken = Finding("model_broken", OK, WHERE, f"{pointer.version} is what was promoted", figures=figures)
-    return [there, broken]
+        broken = Finding(_BROKEN, OK, WHERE, f"{pointer.version} is valid and the promoted version", figures=figures)
+    return [exists, broken]
 
 
 def find_rollback(settings: Settings) -> Finding:
-    """model_rolled_back: from a rollback to the next promotion."""
+    """Return model_rolled_back: WARN from a rollback to the next promotion.
+
+    Args:
+        settings: Where the models are stored.
+    """
     switches = [
         entry for entry in open_model_store(settings).ledger.entries() if entry.get("event") in (PROMOTION, ROLLBACK)
     ]
     last = switches[-1] if switches else {}
-    # A pointer written again is no way back.
+    # A pointer that was written again is not a rollback.
     if last.get("event") != ROLLBACK or last.get("before") == last.get("version"):
-        return Finding("model_rolled_back", OK, WHERE, "the champion is the one promoted last")
-    what = f"back from {last.get('before')} to {last['version']}: {last.get('reason')}"
+        return Finding(_ROLLED_BACK, OK, WHERE, "the champion is the last promoted version")
+    what = f"rolled back from {last.get('before')} to {last['version']}: {last.get('reason')}"
     figures = {"version": last["version"], "before": last.get("before")}
-    return Finding("model_rolled_back", WARN, WHERE, what, since=last.get("at"), figures=figures)
+    return Finding(_ROLLED_BACK, WARN, WHERE, what, since=last.get("at"), figures=figures)

@@ -12,13 +12,23 @@ from typing import Any
 import dagster as dg
 
 from cryptoliq_assets.core import months_between
-from cryptoliq_assets.monitoring import FAIL, OK, WARN, Finding, make_failure_finding, make_success_finding
+from cryptoliq_assets.monitoring import (
+    FAIL,
+    OK,
+    WARN,
+    Finding,
+    make_failure_finding,
+    make_success_finding,
+    require_alert_kind,
+)
 from cryptoliq_assets.monitoring.alerting import AlertState
 from cryptoliq_assets.orchestration.jobs import REJECTED_TAG
 from cryptoliq_assets.orchestration.table_assets import RANGE_END_TAG, RANGE_START_TAG
 from cryptoliq_assets.orchestration.table_checks import RESTATES
 
 MONITOR_GROUP = "monitor"
+RUN_FAILED = require_alert_kind("run_failed")
+_VALIDATION_FAILED = require_alert_kind("validation_failed")
 # Checks of the newest snapshot, whatever months their run was of.
 _OF_THE_NEWEST = {"newest_snapshot_forecast"}
 # Runs that somebody started of chosen assets, or a backfill.
@@ -80,12 +90,12 @@ def make_run_finding(instance: dg.DagsterInstance, run: dg.DagsterRun, *, at: fl
     where = "runs of chosen assets" if run.job_name == ADHOC_JOB else run.job_name
     figures = {"run_id": run.run_id}
     if run.status == dg.DagsterRunStatus.SUCCESS:
-        return Finding("run_failed", OK, where, f"run {run.run_id[:8]} succeeded", since, figures)
+        return Finding(RUN_FAILED, OK, where, f"run {run.run_id[:8]} succeeded", since, figures)
     reasons, of_checks = _reasons(instance, run.run_id)
     if of_checks:
         what = f"run {run.run_id[:8]} was stopped by a check, which is told as such"
-        return Finding("run_failed", OK, where, what, since, figures)
-    return Finding("run_failed", FAIL, where, f"run {run.run_id[:8]} failed: {'; '.join(reasons)}", since, figures)
+        return Finding(RUN_FAILED, OK, where, what, since, figures)
+    return Finding(RUN_FAILED, FAIL, where, f"run {run.run_id[:8]} failed: {'; '.join(reasons)}", since, figures)
 
 
 def _make_job_finding(instance: dg.DagsterInstance, job: str, state: AlertState) -> Finding | None:
@@ -134,15 +144,17 @@ def _make_check_findings(instance: dg.DagsterInstance, keys: list[dg.AssetCheckK
         for record in filter(_is_done, fresh):
             months = [] if key.name in _OF_THE_NEWEST else _months(instance, record.run_id)
             failing = _after(failing, months, record.evaluation.passed)
-            finding = _make_check_finding(name, record, finding or state.seen.get(f"validation_failed/{name}"), failing)
+            finding = _make_check_finding(
+                name, record, finding or state.seen.get(f"{_VALIDATION_FAILED}/{name}"), failing
+            )
         findings += [finding] if finding else []
         # Planned, and not evaluated yet: it is read when it is, whatever comes in between.
         waits = [record.id for record in fresh if not _is_done(record) and not _has_ended(instance, record.run_id)]
         read[name] = {"id": max(latest.id, known["id"]), "waits": waits, "failing": sorted(failing)}
     declared = {_name(key) for key in keys}
     for finding in state.seen.values():
-        if finding.kind == "validation_failed" and finding.level != OK and finding.where not in declared:
-            findings.append(Finding("validation_failed", OK, finding.where, "there is no such check any more"))
+        if finding.kind == _VALIDATION_FAILED and finding.level != OK and finding.where not in declared:
+            findings.append(Finding(_VALIDATION_FAILED, OK, finding.where, "there is no such check any more"))
     return RunFindings(findings, read)
 
 
@@ -151,7 +163,7 @@ def _make_check_finding(name: str, record: Any, before: Finding | None, failing:
     since = dt.datetime.fromtimestamp(record.create_timestamp, dt.UTC).isoformat(timespec="seconds")
     figures = {"run_id": record.run_id}
     if not failing:
-        return Finding("validation_failed", OK, name, f"{name} passed", since, figures)
+        return Finding(_VALIDATION_FAILED, OK, name, f"{name} passed", since, figures)
     if evaluation.passed and before:
         return before
     level = WARN if evaluation.severity == dg.AssetCheckSeverity.WARN else FAIL
@@ -159,7 +171,7 @@ def _make_check_finding(name: str, record: Any, before: Finding | None, failing:
     shown = "; ".join(f"{label}: {value.value}" for label, value in evaluation.metadata.items())[:300]
     what = f"{name} failed{months}: {evaluation.description or shown or 'see the check in the UI'}"
     since = before.since if before and before.level != OK and before.since else since
-    return Finding("validation_failed", level, name, what, since, figures)
+    return Finding(_VALIDATION_FAILED, level, name, what, since, figures)
 
 
 def _after(failing: set[str], months: list[str], passed: bool) -> set[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from cryptoliq_assets.monitoring import require_alert_kind
 from cryptoliq_assets.orchestration.io_managers import PanderaParquetIOManager
 from cryptoliq_assets.orchestration.table_assets import TABLES_IO
 from cryptoliq_assets.storage import InvalidTableError, TableStore
@@ -41,6 +42,10 @@ class TableCheck:
     look: Callable[[TableStore, list[str]], Finding]
     blocking: bool = False
     restates: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for kind in self.restates:
+            require_alert_kind(kind)
 
 
 def build_table_checks(table: str, *, checks: list[TableCheck]) -> dg.AssetChecksDefinition:

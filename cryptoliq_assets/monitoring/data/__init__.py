@@ -1,6 +1,6 @@
-"""Health of the data: freshness, feed metrics and diagnosis, files, stored bytes.
+"""Health of the stored data: freshness, rejected files, damaged bytes.
 
-Health of models belongs in the modules of `monitoring`.
+The health of a snapshot's values belongs in `monitoring.feed`, that of models in the modules of `monitoring`.
 """
 
 import lazy_loader

@@ -1,16 +1,3 @@
-from .feed_diagnosis import (
-    FEED_FAULT_KINDS as FEED_FAULT_KINDS,
-    FEED_KINDS as FEED_KINDS,
-    FeedDiagnosis as FeedDiagnosis,
-    diagnose_feed as diagnose_feed,
-    make_feed_findings as make_feed_findings,
-)
-from .feed_history import read_feed_history as read_feed_history
-from .feed_metrics import (
-    FEED_COLUMNS as FEED_COLUMNS,
-    first_date_needed as first_date_needed,
-    measure_feed as measure_feed,
-)
 from .files import find_rejected_files as find_rejected_files, find_rejected_rows as find_rejected_rows
 from .freshness import (
     MISSING_COIN_DAYS as MISSING_COIN_DAYS,

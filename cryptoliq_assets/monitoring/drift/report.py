@@ -23,8 +23,8 @@ from cryptoliq_assets.modeling import (
 )
 from cryptoliq_assets.modeling.registry import ModelRejectedError
 from cryptoliq_assets.monitoring import Finding, make_failure_finding, make_success_finding
-from cryptoliq_assets.monitoring.data import FeedDiagnosis, make_feed_findings, measure_feed, read_feed_history
 from cryptoliq_assets.monitoring.drift.measure import FeatureDrift, make_drift_finding, measure_drift, summarize_drift
+from cryptoliq_assets.monitoring.feed import FeedDiagnosis, make_feed_findings, measure_feed, read_feed_history
 from cryptoliq_assets.schemas import FEATURE_NAMES
 from cryptoliq_assets.storage import TableStore
 
@@ -44,7 +44,7 @@ class DriftReport:
 
     made_at: dt.datetime
     newest: dt.date | None
-    make_feed_findings: list[Finding]
+    findings: list[Finding]
     measure_feed: pd.DataFrame
     days: list[dt.date] = field(default_factory=list)
     left_out: dict[dt.date, list[str]] = field(default_factory=dict)
@@ -116,12 +116,12 @@ def _measured(
     signs: pd.DataFrame,
 ) -> DriftReport:
     """The report without its findings: drift of the sound rows of the last days whose snapshots had no fault."""
-    left_out = {day: verdict.spoilt for day, verdict in verdicts.items() if verdict.spoilt}
+    left_out = {day: verdict.invalidating_faults for day, verdict in verdicts.items() if verdict.invalidating_faults}
     days = [day for day in verdicts if day not in left_out]
     found: dict[str, Any] = {
         "days": days,
         "left_out": left_out,
-        "moves": [day for day, verdict in verdicts.items() if "market_move" in verdict.raised],
+        "moves": [day for day, verdict in verdicts.items() if "market_move" in verdict.raised_kinds],
     }
     try:
         champion, refused = load_champion(settings), "there is no champion yet"

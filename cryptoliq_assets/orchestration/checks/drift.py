@@ -5,8 +5,7 @@ from typing import Any
 import dagster as dg
 
 from cryptoliq_assets.core import Settings, read_json_object
-from cryptoliq_assets.monitoring import FAIL, OK, Finding, worst_finding_level
-from cryptoliq_assets.monitoring.data import FEED_KINDS
+from cryptoliq_assets.monitoring import FAIL, FEED_KINDS, OK, Finding, worst_finding_level
 from cryptoliq_assets.orchestration import run_check
 
 

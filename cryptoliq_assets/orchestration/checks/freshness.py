@@ -6,7 +6,7 @@ from collections.abc import Callable
 import dagster as dg
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.monitoring import FAIL, CheckResult, make_failure_finding
+from cryptoliq_assets.monitoring import FAIL, CheckResult, make_failure_finding, require_alert_kind
 from cryptoliq_assets.monitoring.data import (
     MISSING_COIN_DAYS,
     RAW_TABLE,
@@ -23,7 +23,11 @@ from cryptoliq_assets.storage import TableStore
 
 DATA_AGE, DAYS_COMPLETE, COINS_SEEN = "data_age", "days_complete", "coins_seen"
 # The findings that say the same.
-_KINDS = {DATA_AGE: "data_stale", DAYS_COMPLETE: "days_missing", COINS_SEEN: "coins_lost"}
+_KINDS = {
+    DATA_AGE: require_alert_kind("data_stale"),
+    DAYS_COMPLETE: require_alert_kind("days_missing"),
+    COINS_SEEN: require_alert_kind("coins_lost"),
+}
 
 
 def freshness_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:

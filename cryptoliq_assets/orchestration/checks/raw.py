@@ -10,7 +10,8 @@ from cryptoliq_assets.core import Settings, add_months, max_months_spanned, mont
 from cryptoliq_assets.ingestion.landing import open_catalog
 from cryptoliq_assets.ingestion.quality import classify_slope, compute_realized_slopes
 from cryptoliq_assets.ingestion.reports import find_report
-from cryptoliq_assets.monitoring.data import FEED_FAULT_KINDS, read_feed_history
+from cryptoliq_assets.monitoring import FEED_FAULT_KINDS
+from cryptoliq_assets.monitoring.feed import read_feed_history
 from cryptoliq_assets.orchestration import Finding, TableCheck, build_table_checks
 from cryptoliq_assets.storage import FileFingerprint, TableStore
 
@@ -82,7 +83,9 @@ def against_previous(settings: Settings, store: TableStore, months: list[str]) -
     }
     previous = str(signs.index[-2].date()) if len(signs) > 1 else "none"
     metadata = {"date": str(verdict.date), "previous": previous, **measured, **_coins_gone(store, signs.index[-2:])}
-    return Finding(not verdict.faults, metadata, "; ".join(str(verdict.found[kind]) for kind in verdict.faults) or None)
+    return Finding(
+        not verdict.faults, metadata, "; ".join(str(verdict.messages[kind]) for kind in verdict.faults) or None
+    )
 
 
 def _coins_gone(store: TableStore, days: pd.DatetimeIndex) -> dict[str, list[str]]:

@@ -19,7 +19,7 @@ from cryptoliq_assets.modeling.estimators import CANDIDATES, ScoreForecaster, fi
 from cryptoliq_assets.modeling.evaluation.conformal import POOLED, WITHOUT, SplitConformalIntervals
 from cryptoliq_assets.modeling.inference import predict_arrays
 from cryptoliq_assets.modeling.registry.model_registry import LoadedModel
-from cryptoliq_assets.monitoring.data.feed_metrics import measure_feed
+from cryptoliq_assets.monitoring.feed.metrics import measure_feed
 from cryptoliq_assets.schemas.groups import VIEWS
 from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS, NUMBER_COLUMNS, PLAUSIBLE_BOUNDS, UNSIGNED_COLUMNS
 from cryptoliq_assets.storage.parquet_store import sort_rows

@@ -229,7 +229,7 @@ def test_messages_of_a_channel_come_in_order_those_behind_a_failed_one_after_it(
     update_incidents(settings, [STALE, refused], NOON + dt.timedelta(seconds=5))
     assert http.titles == []
     update_incidents(settings, [STALE, refused], NOON + MINUTE)
-    assert http.titles == [TITLE, "cryptoliq: FAIL: Files were refused: files of 2025-08-01"]
+    assert http.titles == [TITLE, "cryptoliq: FAIL: Files were rejected: files of 2025-08-01"]
 
 
 class Killed(BaseException):

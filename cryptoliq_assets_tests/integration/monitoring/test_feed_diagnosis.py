@@ -10,13 +10,13 @@ import pytest
 
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.ingestion.quality.scale_changes import SCALED_COLUMNS
-from cryptoliq_assets.monitoring.data.feed_diagnosis import (
+from cryptoliq_assets.monitoring.feed.diagnosis import (
     FEED_FAULT_KINDS,
     FEED_KINDS,
     diagnose_feed,
     make_feed_findings,
 )
-from cryptoliq_assets.monitoring.data.feed_metrics import FEED_COLUMNS, measure_feed
+from cryptoliq_assets.monitoring.feed.metrics import FEED_COLUMNS, measure_feed
 from cryptoliq_assets.monitoring.findings import FAIL, OK, WARN, Finding
 from cryptoliq_assets.simulation.market import simulate_market
 from cryptoliq_assets.storage.parquet_store import sort_rows
@@ -275,7 +275,7 @@ def test_changes_of_the_day_before_are_a_clock_that_is_off_and_not_another_unit(
     rows.loc[newest(rows), ["24h", "7d"]] = of_day_before(rows, ["24h", "7d"]).to_numpy()
     found = look(rows, settings)
     assert raised(found) == {"clock_off": FAIL}
-    assert "24h column is that of the day before" in found["clock_off"].what
+    assert "24h column is that of the previous day" in found["clock_off"].what
 
 
 def test_prices_of_the_day_before_their_changes_are_a_clock_that_is_off(market, settings):
@@ -398,7 +398,7 @@ def test_no_real_day_of_2021_is_called_a_fault(real_data, settings):
     assert signs["frozen"].max() == pytest.approx(0.0223, abs=0.0001)
     # The crash of 19 May, stamped at the end of the day, is a move.
     (crash,) = np.flatnonzero(signs.index == "2021-05-20")
-    assert diagnose_feed(signs.iloc[: crash + 1], settings).raised == ["market_move"]
+    assert diagnose_feed(signs.iloc[: crash + 1], settings).raised_kinds == ["market_move"]
 
 
 def test_the_bench_of_faults_is_on_the_diagonal_day_by_day(tmp_path):

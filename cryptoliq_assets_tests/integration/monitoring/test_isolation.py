@@ -56,7 +56,7 @@ def home(trained_home, tmp_path) -> Settings:
 
 def cryptoliq(home: Settings, *words: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [Path(sys.executable).with_name("cryptoliq"), "--home", home.home, *words],
+        [Path(sys.executable).with_name("cryptoliq"), "--home", home.home_dir, *words],
         env={**os.environ, "CRYPTOLIQ_CV__N_SPLITS": "2", **environment},
         capture_output=True,
         text=True,

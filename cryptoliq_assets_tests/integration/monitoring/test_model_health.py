@@ -72,7 +72,7 @@ def test_a_rollback_is_told_until_the_next_promotion(home):
 
 def test_the_reference_is_under_the_signature(trained_home, tmp_path):
     home = make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), signing_key="secret", cv__n_splits=2)
-    unsigned = load_champion(make_settings(home_dir=home.home))
+    unsigned = load_champion(make_settings(home_dir=home.home_dir))
     stored = open_model_store(home).promote(
         unsigned.loaded.model, unsigned.metadata, reason="signed", at=dt.datetime(2025, 8, 1, tzinfo=dt.UTC)
     )

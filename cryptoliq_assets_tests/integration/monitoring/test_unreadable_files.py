@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.modeling.drift_reference import PREDICTIONS, SCORE, drift_features
 from cryptoliq_assets.modeling.inference import load_champion
+from cryptoliq_assets.monitoring.alert_kinds import FEED_KINDS
 from cryptoliq_assets.monitoring.collect import REPORTS
-from cryptoliq_assets.monitoring.data.feed_diagnosis import FEED_KINDS
 from cryptoliq_assets.monitoring.findings import ALERT_KINDS
 from cryptoliq_assets.orchestration.runner import Runner
 from cryptoliq_assets.serving.home_views import build_health_view
@@ -39,7 +39,7 @@ def report_of(settings: Settings) -> dict:
 
 
 def test_metrics_has_the_numbers_of_every_report_and_the_level_of_every_condition(monitored: Settings):
-    with serving(monitored.home) as served:
+    with serving(monitored.home_dir) as served:
         text = httpx.get(f"{served.url}/metrics").text
     found = {
         (sample.name.removeprefix("cryptoliq_"), *sample.labels.values()): sample.value
@@ -72,7 +72,7 @@ def test_data_health_has_the_drift_of_every_feature_of_the_champion(monitored: S
 
 
 def test_status_names_drift_and_what_is_open_and_is_exit_1_for_the_data_are_old(monitored: Settings):
-    environment = {**os.environ, "CRYPTOLIQ_HOME": str(monitored.home), "CRYPTOLIQ_CV__N_SPLITS": "2"}
+    environment = {**os.environ, "CRYPTOLIQ_HOME": str(monitored.home_dir), "CRYPTOLIQ_CV__N_SPLITS": "2"}
     command = [Path(sys.executable).with_name("cryptoliq"), "status", "--json"]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     told = json.loads(run.stdout)

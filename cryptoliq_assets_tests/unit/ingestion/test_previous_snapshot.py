@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.monitoring.data.feed_diagnosis import diagnose_feed
-from cryptoliq_assets.monitoring.data.feed_metrics import measure_feed
+from cryptoliq_assets.monitoring.feed.diagnosis import diagnose_feed
+from cryptoliq_assets.monitoring.feed.metrics import measure_feed
 from cryptoliq_assets.orchestration.checks.raw import against_previous
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.frames import day, raw_rows, received
@@ -28,7 +28,7 @@ def market(number: int, *, coins: range = range(40), **said: object) -> list[dic
 def faults(rows: list[dict]) -> dict[str, str]:
     """Faults of the newest day, with what is said of each."""
     verdict = diagnose_feed(measure_feed(raw_rows(rows)), LIMITS)
-    return {kind: verdict.found[kind] for kind in verdict.faults}
+    return {kind: verdict.messages[kind] for kind in verdict.faults}
 
 
 def test_two_sound_days_have_no_fault() -> None:
@@ -37,7 +37,7 @@ def test_two_sound_days_have_no_fault() -> None:
 
 @pytest.mark.parametrize(
     ("left", "said"),
-    [(36, {}), (35, {"coins_lost": "35 coins, 87.5% of the snapshot before (at least 90% should be)"})],
+    [(36, {}), (35, {"coins_lost": "35 coins, 87.5% of the previous snapshot (at least 90% expected)"})],
 )
 def test_more_than_a_tenth_of_the_coins_gone_is_a_fault(left: int, said: dict[str, str]) -> None:
     assert faults(market(1) + market(2, coins=range(left))) == said
@@ -50,7 +50,7 @@ def test_more_than_a_tenth_of_the_coins_gone_is_a_fault(left: int, said: dict[st
 def test_values_that_were_known_and_are_not_are_a_fault_of_their_column_alone(nothing, column, kind) -> None:
     lost = market(2, coins=range(3), **{column: nothing}) + market(2, coins=range(3, 40))
     assert list(faults(market(1) + lost)) == [kind]
-    assert "7.5% of the coins whose" in faults(market(1) + lost)[kind]
+    assert "7.5% of the coins that had" in faults(market(1) + lost)[kind]
     few = market(2, coins=range(2), **{column: nothing}) + market(2, coins=range(2, 40))
     assert faults(market(1) + few) == {}
 
@@ -81,7 +81,7 @@ def test_the_check_judges_the_newest_day_of_the_run_across_the_turn_of_a_month_b
     store.write("raw_snapshots", frame, ["2025-03", "2025-04"])
     found = against_previous(settings, store, ["2025-04"])
     assert not found.passed
-    assert found.description == "20 coins, 50.0% of the snapshot before (at least 90% should be)"
+    assert found.description == "20 coins, 50.0% of the previous snapshot (at least 90% expected)"
     assert (found.metadata["date"], found.metadata["previous"]) == (str(day(32).date()), str(day(31).date()))
     assert found.metadata["coins_gone"] == [f"c{place:02}" for place in range(20, 40)]
     assert against_previous(settings, store, ["2025-03"]).passed

@@ -222,12 +222,12 @@ def test_the_commands_close_and_silence_and_status_list_and_data_health_show_it(
         assert incident.id in run(*words)[1]
     assert run("alerts", "close", incident.id, "--reason", "a trial") == (
         0,
-        f"closed {incident.id} Files were refused: files of {now.date()}",
+        f"closed {incident.id} Files were rejected: files of {now.date()}",
     )
     assert run("alerts", "silence", "days_missing", "--hours", "2")[0] == 0
     code, listed = run("alerts", "list")
     assert "no incident is open" in listed
-    assert f"closed {incident.id} Files were refused" in listed
+    assert f"closed {incident.id} Files were rejected" in listed
     assert "closed by anna" in listed
     assert "(a trial)" in listed
     assert "silenced days_missing until" in listed
