@@ -1,9 +1,10 @@
-"""How long a visitor waits for the app: from the address to charts and tables drawn, in a real browser.
+"""Measure how long the pages of the app take to load in a browser, until charts and tables are drawn.
 
     python benchmarks/app.py [--coins 1000] [--days 70] [--home FOLDER] [--visits 3]
 
-A simulated market of so many coins is taken in, trained on and forecast (or FOLDER is looked at as it is); then `cryptoliq
-app` is started, and each page is opened in windows that know nothing of it. The first visit finds the app's caches empty. Beside each visit a bare Streamlit page with one bar is opened.
+A simulated market of this many coins is ingested, trained on and forecast (or FOLDER is used unchanged); then `cryptoliq
+app` is started, and each page is opened in new browser contexts. At the first visit the caches of the app are empty. For
+comparison, a bare Streamlit page with one bar is opened after each visit.
 """
 
 import argparse
@@ -19,8 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-from side_by_side import machine, show
+from playwright.sync_api import Browser, sync_playwright
+from side_by_side import describe_machine, print_table
 
 PAGES = {
     "Market": "",
@@ -30,13 +31,13 @@ PAGES = {
     "Models": "models",
     "Data health": "health",
 }
-# Drawn: the title is there, nothing runs, no chart or table still has its place held.
+# Drawn: the title exists, nothing is running, no chart or table has a placeholder.
 _DRAWN = """() => document.querySelector('h1') && !document.querySelector('[data-testid=stStatusWidget]')
  && !document.querySelector('[data-testid=stSkeleton]')
  && [...document.querySelectorAll('[data-testid=stPlotlyChart]')].every(chart => chart.querySelector('.main-svg'))
  && (!location.pathname.match(/^.(coin|models|health)?$/) || document.querySelector('.main-svg'))"""
-_WANTED = 3.0
-# What Streamlit and Plotly take by themselves, whatever is shown.
+_TARGET_SECONDS = 3.0
+# The time that Streamlit and Plotly take for any page.
 _BARE = """import plotly.graph_objects as go
 import streamlit as st
 
@@ -46,30 +47,33 @@ st.plotly_chart(go.Figure(go.Bar(x=[1], y=[2])))
 _BARE_FLAGS = ("--server.headless=true", "--server.address=127.0.0.1", "--browser.gatherUsageStats=false")
 
 
-def cryptoliq(*words: str, home: Path) -> list[str]:
+def make_command(*words: str, home: Path) -> list[str]:
+    """Return the command line of a `cryptoliq` command."""
     return [str(Path(sys.executable).with_name("cryptoliq")), "--home", str(home), *words]
 
 
-def seconds_to_draw(browser, url: str) -> float:
+def measure_page(browser: Browser, url: str) -> float:
+    """Return the seconds until a page is drawn in a new browser context."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
     started = time.perf_counter()
     page.goto(url)
     page.wait_for_function(_DRAWN, polling=20, timeout=60_000)
-    taken = time.perf_counter() - started
+    seconds = time.perf_counter() - started
     context.close()
-    return taken
+    return seconds
 
 
-def free_port() -> int:
+def find_free_port() -> int:
+    """Return a TCP port that no process uses."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
 
 
 @contextmanager
-def served(command: list[str], port: int) -> Iterator[None]:
-    """A Streamlit server from its first answer on; ended afterwards."""
+def run_server(command: list[str], port: int) -> Iterator[None]:
+    """Run a Streamlit server; yields after its first response, and stops it at the end."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         while process.poll() is None:
@@ -83,43 +87,47 @@ def served(command: list[str], port: int) -> Iterator[None]:
 
 
 def main() -> None:
+    """Measure all pages and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--coins", type=int, default=1000)
     parser.add_argument("--days", type=int, default=70)
     parser.add_argument("--home", type=Path, default=None)
     parser.add_argument("--visits", type=int, default=3)
     args = parser.parse_args()
-    print(machine(), flush=True)
+    print(describe_machine(), flush=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         home = args.home or Path(folder)
         if args.home is None:
             environment = {**os.environ, "CRYPTOLIQ_CV__N_SPLITS": "2"}
             for words in (["simulate", "--coins", str(args.coins), "--days", str(args.days)], ["materialize"]):
-                subprocess.run(cryptoliq(*words, home=home), env=environment, check=True, stdout=subprocess.DEVNULL)
+                subprocess.run(make_command(*words, home=home), env=environment, check=True, stdout=subprocess.DEVNULL)
         bare = Path(folder, "bare.py")
         bare.write_text(_BARE, encoding="utf-8")
-        ours, theirs = free_port(), free_port()
-        streamlit = [sys.executable, "-m", "streamlit", "run", str(bare), f"--server.port={theirs}", *_BARE_FLAGS]
+        app_port, bare_port = find_free_port(), find_free_port()
+        streamlit = [sys.executable, "-m", "streamlit", "run", str(bare), f"--server.port={bare_port}", *_BARE_FLAGS]
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium") or shutil.which("google-chrome"), args=["--no-sandbox"]
         )
-        with served(cryptoliq("app", "--port", str(ours), home=home), ours), served(streamlit, theirs):
+        with (
+            run_server(make_command("app", "--port", str(app_port), home=home), app_port),
+            run_server(streamlit, bare_port),
+        ):
             rows = []
             for name, path in PAGES.items():
-                # Side by side, so that whatever else the machine does is in both.
-                visits, bares = [], []
+                # Alternating, so that other load on the machine affects both.
+                page_seconds, bare_seconds = [], []
                 for _ in range(args.visits):
-                    visits.append(seconds_to_draw(browser, f"http://127.0.0.1:{ours}/{path}"))
-                    bares.append(seconds_to_draw(browser, f"http://127.0.0.1:{theirs}/"))
-                later, idle = min(visits[1:], default=visits[0]), min(bares)
-                rows.append((name, visits[0], later, idle, later / idle))
+                    page_seconds.append(measure_page(browser, f"http://127.0.0.1:{app_port}/{path}"))
+                    bare_seconds.append(measure_page(browser, f"http://127.0.0.1:{bare_port}/"))
+                later, bare_page = min(page_seconds[1:], default=page_seconds[0]), min(bare_seconds)
+                rows.append((name, page_seconds[0], later, bare_page, later / bare_page))
         browser.close()
-    show(
+    print_table(
         f"seconds until a page of {args.home or f'{args.coins:,} coins'} is drawn",
         ["page", "first visit", "later", "bare page", "ratio"],
         rows,
     )
-    print(f"\nslowest {max(row[1] for row in rows):.2f} s; wanted: under {_WANTED:.0f} s")
+    print(f"\nslowest {max(row[1] for row in rows):.2f} s; target: under {_TARGET_SECONDS:.0f} s")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from side_by_side import machine, show
+from side_by_side import describe_machine, print_table
 
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.orchestration import Runner
@@ -52,7 +52,7 @@ def main() -> None:
     end = dt.date(2025, 6, 25)
     market = simulate_market(coins=args.coins, days=args.days, end=end, seed=7)
     new = [end - dt.timedelta(days=back) for back in reversed(range(args.files))]
-    print(f"{machine()}\n{args.coins} coins, {args.files - 1} new days counted", flush=True)
+    print(f"{describe_machine()}\n{args.coins} coins, {args.files - 1} new days counted", flush=True)
     rows, medians = [], {}
     with tempfile.TemporaryDirectory() as folder:
         for name, days in (("sixty days", 60), (f"{args.days} days", args.days)):
@@ -68,7 +68,7 @@ def main() -> None:
             medians[name] = total
             rows.append((name, total, planned, steps, total - steps))
     columns = ["history", "seconds a file", "look and plan", "in steps", "outside steps"]
-    show("one new file (medians)", columns, rows)
+    print_table("one new file (medians)", columns, rows)
     short, long = medians.values()
     print(f"\n{long / short:.2f} times; wanted: at most 1.2")
 

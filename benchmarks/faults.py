@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 from injected import CHANGES, FEED, in_fractions
 from injected_homes import HOME_FAULTS, NOTHING, in_order, through_files
-from side_by_side import machine, show
+from side_by_side import describe_machine, print_table
 
 from cryptoliq_assets.core import Settings, robust_deviation
 from cryptoliq_assets.ingestion.parsing import infer_units
@@ -158,7 +158,7 @@ def confusion(title: str, table: dict[str, Counter]) -> None:
     }
     kinds = list(dict.fromkeys([*FEED_KINDS, *(kind for row in table.values() for kind in row if kind != NOTHING)]))
     rows = [(name, expected[name], *(row[kind] or "." for kind in [NOTHING, *kinds])) for name, row in table.items()]
-    show(title, ["injected", "expected", NOTHING, *kinds], rows)
+    print_table(title, ["injected", "expected", NOTHING, *kinds], rows)
 
 
 def main() -> None:
@@ -173,7 +173,7 @@ def main() -> None:
     chosen = [name for name in (*FEED, *HOME_FAULTS) if not args.only or any(part in name for part in args.only)]
     if not chosen:
         parser.error(f"--only {args.only} chooses none of {', '.join((*FEED, *HOME_FAULTS))}")
-    print(machine(), flush=True)
+    print(describe_machine(), flush=True)
     yesterday = dt.datetime.now(dt.UTC).date()
     markets = {"simulated": simulate_market(coins=args.coins, days=YEAR_DAYS, end=yesterday, seed=args.seed)}
     if args.real:

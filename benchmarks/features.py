@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pandas as pd
 import polars as pl
-from side_by_side import machine, show, timed
+from side_by_side import describe_machine, measure_seconds, print_table
 
 from cryptoliq_assets.features import WindowQuery, calendar_moments
 from cryptoliq_assets.schemas import BASE_SERIES, MEAN_WINDOWS, STD_WINDOWS
@@ -71,17 +71,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=3_000_000)
     panel = make_panel(parser.parse_args().rows)
-    print(f"{machine()}\n{len(panel):,} rows, {panel['coin'].nunique():,} coins")
+    print(f"{describe_machine()}\n{len(panel):,} rows, {panel['coin'].nunique():,} coins")
     ours(panel.head(1000))  # compiled once, as in any process after its first
     started, frame = time.perf_counter(), pl.from_pandas(panel)
-    mine_seconds, mine = timed(lambda: ours(panel), repeat=REPEAT)
-    polars_seconds, polars = timed(lambda: with_polars(frame), repeat=REPEAT)
-    pandas_seconds, pandas = timed(lambda: with_pandas(panel), repeat=REPEAT)
+    mine_seconds, mine = measure_seconds(lambda: ours(panel), repeat=REPEAT)
+    polars_seconds, polars = measure_seconds(lambda: with_polars(frame), repeat=REPEAT)
+    pandas_seconds, pandas = measure_seconds(lambda: with_pandas(panel), repeat=REPEAT)
     rows = [("cryptoliq", mine_seconds, 1.0, "")]
     for name, seconds, found in (("polars", polars_seconds, polars), ("pandas", pandas_seconds, pandas)):
         worst = max(float(np.nanmax(np.abs(found[column] - mine[column]))) for column in found)
         rows.append((name, seconds, seconds / mine_seconds, f"{worst:.1e}"))
-    show("window features", ["", "seconds", "times ours", "largest difference"], rows)
+    print_table("window features", ["", "seconds", "times ours", "largest difference"], rows)
     print(f"\n{time.perf_counter() - started:.0f} s in all; wanted: pandas at least 15 times, polars 5 times, to 1e-9")
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from click.testing import CliRunner
 from column_mutations import Mutation, mutate_columns
-from side_by_side import machine
+from side_by_side import describe_machine
 
 from cryptoliq_assets.cleaning import clean_snapshots
 from cryptoliq_assets.cli import cli, escape_text
@@ -256,7 +256,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     parser.add_argument("--real", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
     args = parser.parse_args()
-    print(f"{machine()}\nseed {args.seed}", flush=True)
+    print(f"{describe_machine()}\nseed {args.seed}", flush=True)
     chance = random.Random(args.seed)
     good, columns = seeds_of(args.real), seeds_of_columns()
     started, wrong, accepted, ingested, commands, refused = time.perf_counter(), 0, 0, 0, 0, 0

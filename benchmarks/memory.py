@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 import bombs
-from side_by_side import machine, peak_memory_gb, show
+from side_by_side import describe_machine, peak_memory_gb, print_table
 
 END = dt.date(2025, 6, 25)
 
@@ -91,7 +91,7 @@ def measure_bombs(served: Path | None, size: int) -> list[str]:
                 if link.status == "LISTEN" and link.laddr.port == port
             }
             measured += bombs.measure_requests(url, psutil.Process(pid), size)
-    show(
+    print_table(
         f"memory above the baseline; limit: {bombs.FACTOR} times the size and {bombs.SPARE_MB} MB",
         ["shape", "MB", "times its size", "within"],
         [(name, mb, times, "yes" if within else "NO") for name, mb, times, within in measured],
@@ -106,7 +106,7 @@ def measure_refresh(args: argparse.Namespace) -> None:
     days = 365 * args.years
     market = simulate_market(coins=args.coins, days=days, end=END, seed=7)
     dates = [END - dt.timedelta(days=back) for back in range(days)]
-    print(f"{machine()}\n{args.coins} coins", flush=True)
+    print(f"{describe_machine()}\n{args.coins} coins", flush=True)
     rows, peaks = [], {}
 
     def measure(name: str, home: Path, deed: str, *, months_per_run: int = 24) -> None:
@@ -125,7 +125,7 @@ def measure_refresh(args: argparse.Namespace) -> None:
             home = Path(folder) / f"rebuild-{months}"
             write_snapshots(market, home / "data" / "raw", dates=dates)
             measure(f"{args.years} years, {months} months a run", home, "rebuild", months_per_run=months)
-    show("peak memory of one process", ["work", "MB", "above nothing", "seconds"], rows)
+    print_table("peak memory of one process", ["work", "MB", "above nothing", "seconds"], rows)
     short, long = (row[2] for row in rows[1:3])
     print(f"\none day: {long / short:.2f} times the memory after {days / 60:.0f} times the history")
 

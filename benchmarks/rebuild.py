@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import polars as pl
-from side_by_side import machine, peak_memory_gb, show, timed
+from side_by_side import describe_machine, measure_seconds, peak_memory_gb, print_table
 
 import cryptoliq_assets.ingestion.landing.intake as intake_module
 import cryptoliq_assets.storage.parquet_store as tables_module
@@ -181,28 +181,28 @@ def main() -> None:
             write_snapshots(market, settings.raw_dir)
         rows = len(market)
         del market
-        print(f"{machine()}\n{rows:,} rows in {args.days:,} files", flush=True)
+        print(f"{describe_machine()}\n{rows:,} rows in {args.days:,} files", flush=True)
         raw = homes["work"].raw_dir
-        polars_seconds, _ = timed(lambda: with_polars(raw, folder / "polars.parquet"))
-        pandas_seconds, _ = timed(lambda: with_pandas(raw, folder / "pandas.parquet"))
+        polars_seconds, _ = measure_seconds(lambda: with_polars(raw, folder / "polars.parquet"))
+        pandas_seconds, _ = measure_seconds(lambda: with_pandas(raw, folder / "pandas.parquet"))
         runner = Runner(homes["dagster"])
         runner.register_files()
-        dagster_seconds, _ = timed(lambda: runner.refresh(runner.plan().ranges))
+        dagster_seconds, _ = measure_seconds(lambda: runner.refresh(runner.plan().ranges))
         memory = peak_memory_gb()
         _watched(intake_module, "parse_contents", "  of ingest: parse")
         _watched(intake_module, "write_files", "  of ingest: archive and reports")
         _watched(tables_module, "validate_table", "  of write: Pandera validation")
         _watched(tables_module, "encode", "  of write: encode (two threads)")
         _watched(tables_module, "_write", "  of write: to disk, synced")
-        work_seconds, _ = timed(lambda: work(homes["work"]))
+        work_seconds, _ = measure_seconds(lambda: work(homes["work"]))
     rows = [
         ("plain polars", polars_seconds, polars_seconds / pandas_seconds),
         ("plain pandas", pandas_seconds, 1.0),
         ("cryptoliq, the work", work_seconds, work_seconds / pandas_seconds),
         ("cryptoliq, through Dagster", dagster_seconds, dagster_seconds / pandas_seconds),
     ]
-    show("raw to labels", ["", "seconds", "times pandas"], rows)
-    show("where the work's seconds go", ["", "seconds"], list(SPLIT.items()))
+    print_table("raw to labels", ["", "seconds", "times pandas"], rows)
+    print_table("where the work's seconds go", ["", "seconds"], list(SPLIT.items()))
     share = SPLIT["  of write: Pandera validation"] / work_seconds
     print(f"\nDagster's own: {dagster_seconds - work_seconds:.1f} s; Pandera: {share:.0%} of the work")
     print(f"peak memory through Dagster: {memory:.1f} GB (with the scripts' own in the same process)")

@@ -26,7 +26,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
-from side_by_side import machine, show
+from side_by_side import describe_machine, print_table
 
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.modeling import load_champion, training_rows
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=120_000, help="To fit each model on.")
     parser.add_argument("--only", choices=list(CANDIDATES), action="append", help="Some of the kinds.")
     args = parser.parse_args()
-    print(f"{machine()}, load average {os.getloadavg()[0]:.2f}", flush=True)
+    print(f"{describe_machine()}, load average {os.getloadavg()[0]:.2f}", flush=True)
     with tempfile.TemporaryDirectory(prefix="cryptoliq-serving-") as folder:
         bench = Bench(args.home, Path(folder), rows=args.rows, seconds=args.seconds, repeat=args.repeat)
         lines, batches, missed = [], [], []
@@ -92,8 +92,8 @@ def main() -> None:
             if kind == "xgboost" and batches[-1][2] < BATCH_FLOOR:
                 missed.append(f"{kind}: {batches[-1][2]:,.0f} rows a second in a batch, not {BATCH_FLOOR:,.0f}")
     columns = ["champion", "workers", "requests/s", "p50 ms", "p99 ms", "usual way's/s", "its p99 ms", "times"]
-    show(f"single predictions with history, {CONNECTIONS} connections", columns, lines)
-    show(
+    print_table(f"single predictions with history, {CONNECTIONS} connections", columns, lines)
+    print_table(
         "batch, rows a second", ["champion", "rows", "CSV in process", "CSV over HTTP", "requests in process"], batches
     )
     print("\n" + ("\n".join(f"not reached: {fault}" for fault in missed) or "every figure is reached"))

@@ -14,7 +14,7 @@ import sys
 
 import numpy as np
 import pandas as pd
-from side_by_side import machine, show
+from side_by_side import describe_machine, print_table
 
 from cryptoliq_assets.cleaning import clean_snapshots
 from cryptoliq_assets.features import engineer_features
@@ -70,7 +70,7 @@ def main() -> int:
     parser.add_argument("--markets", type=int, default=5)
     parser.add_argument("--coins", type=int, default=150)
     args = parser.parse_args()
-    print(machine())
+    print(describe_machine())
     lines, skills = [], {"xgboost": [], "random_forest": []}
     for seed in range(1, args.markets + 1):
         rows = training_rows(rising_market(seed, coins=args.coins))
@@ -78,7 +78,9 @@ def main() -> int:
             found.append(first_fold_skill(name, rows))
         lines.append([f"market {seed}", f"{skills['xgboost'][-1]:.3f}", f"{skills['random_forest'][-1]:.3f}"])
     boosted, forest = (float(np.mean(found)) for found in skills.values())
-    show("skill of the first fold", ["", "xgboost", "forest"], [*lines, ["mean", f"{boosted:.3f}", f"{forest:.3f}"]])
+    print_table(
+        "skill of the first fold", ["", "xgboost", "forest"], [*lines, ["mean", f"{boosted:.3f}", f"{forest:.3f}"]]
+    )
     return int(boosted < forest)
 
 

@@ -1,4 +1,7 @@
-"""What all benchmarks share: the machine named, a thing timed, a table of ratios printed."""
+"""Helpers of all benchmarks: describe the machine, measure a duration or peak memory, print a table.
+
+Add what several benchmarks use. A measurement itself belongs in its own script.
+"""
 
 import os
 import platform
@@ -9,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 
-def machine() -> str:
-    """Processor, cores that this process may use, Python."""
+def describe_machine() -> str:
+    """Return the processor, the number of cores that this process may use, and the Python version."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -22,8 +25,16 @@ def machine() -> str:
     return f"{model}, {cores} core(s), Python {platform.python_version()}"
 
 
-def timed(work: Callable[[], Any], *, repeat: int = 1) -> tuple[float, Any]:
-    """Best wall-clock seconds of `repeat` runs, and what the last one returned."""
+def measure_seconds(work: Callable[[], Any], *, repeat: int = 1) -> tuple[float, Any]:
+    """Measure the duration of a function.
+
+    Args:
+        work: The function.
+        repeat: Number of runs.
+
+    Returns:
+        The shortest wall-clock duration in seconds, and the result of the last run.
+    """
     best, result = float("inf"), None
     for _ in range(repeat):
         started = time.perf_counter()
@@ -33,13 +44,19 @@ def timed(work: Callable[[], Any], *, repeat: int = 1) -> tuple[float, Any]:
 
 
 def peak_memory_gb() -> float:
-    """Most memory that this process has held so far."""
+    """Return the peak memory of this process so far, in GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def show(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Print a table."""
-    cells = [list(columns)] + [[_cell(value) for value in row] for row in rows]
+def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Print a table with aligned columns, the first to the left.
+
+    Args:
+        title: Line above the table.
+        columns: Column headings.
+        rows: One value per column; a float has two decimals.
+    """
+    cells = [list(columns)] + [[_format_cell(value) for value in row] for row in rows]
     widths = [max(len(row[index]) for row in cells) for index in range(len(cells[0]))]
     print(f"\n{title}")
     for row in cells:
@@ -47,5 +64,5 @@ def show(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -
         print("  " + first[0].ljust(first[1]) + "".join("  " + text.rjust(width) for text, width in rest))
 
 
-def _cell(value: object) -> str:
+def _format_cell(value: object) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from side_by_side import machine, show
+from side_by_side import describe_machine, print_table
 
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.modeling import training_rows
@@ -44,7 +44,7 @@ def main() -> None:
     args = parser.parse_args()
     settings = Settings(home_dir=args.home)
     rows, folds = training_rows(settings, TableStore(settings))
-    print(f"{machine()}\n{len(rows):,} rows, {args.rows:,} a fold to train on", flush=True)
+    print(f"{describe_machine()}\n{len(rows):,} rows, {args.rows:,} a fold to train on", flush=True)
     chance = np.random.default_rng(7)
     lines = []
     for name, recipe in CANDIDATES.items():
@@ -75,7 +75,7 @@ def main() -> None:
             ]
         )
     columns = ["", "seconds", "default's", "times ours", "skill", "default's", "difference"]
-    show("candidates against defaults", columns, lines)
+    print_table("candidates against defaults", columns, lines)
 
 
 if __name__ == "__main__":
