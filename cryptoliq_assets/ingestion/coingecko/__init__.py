@@ -1,5 +1,6 @@
 """Client of the CoinGecko API: requests, retries, rate limits, history with checkpoints, export as CSV files.
 
+Add code here when it requests data from CoinGecko or turns responses into contract files.
 Fetched data enters through the drop folder like any other file; nothing here writes tables.
 """
 

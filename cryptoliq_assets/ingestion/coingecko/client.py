@@ -1,4 +1,7 @@
-"""Asking CoinGecko: one request at a time, within the limits, again where that helps, until one overall deadline."""
+"""Client of the CoinGecko API: one request at a time, within the rate limits, with retries until one deadline.
+
+Add endpoints here. What a response means belongs in `responses.py`, which coins of it are usable in `coins.py`.
+"""
 
 import importlib.metadata
 from collections.abc import Callable
@@ -10,30 +13,44 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.ingestion.coingecko.charts import SERIES
-from cryptoliq_assets.ingestion.coingecko.coins import parse_coin_id
-from cryptoliq_assets.ingestion.coingecko.errors import CoinNotFoundError, DeadlineExceededError, FetchError
+from cryptoliq_assets.ingestion.coingecko.coins import CHART_SERIES, parse_coin_id
+from cryptoliq_assets.ingestion.coingecko.errors import (
+    CoinNotFoundError,
+    DeadlineExceededError,
+    FetchError,
+    RetryableError,
+)
 from cryptoliq_assets.ingestion.coingecko.rate_limit import Clock, RateLimiter
-from cryptoliq_assets.ingestion.coingecko.responses import Response, RetryableError, parse_response
+from cryptoliq_assets.ingestion.coingecko.responses import Response, parse_response
 from cryptoliq_assets.ingestion.coingecko.retry import RetryPolicy
 
 _PUBLIC, _PRO = "https://api.coingecko.com/api/v3", "https://pro-api.coingecko.com/api/v3"
 _HOSTS = {"keyless": _PUBLIC, "demo": _PUBLIC, "pro": _PRO}
 _KEY_HEADERS = {"demo": "x-cg-demo-api-key", "pro": "x-cg-pro-api-key"}
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-# Longer than any answer: a page of 250 coins has 0.25 MB.
-_MOST_BYTES = 64 * 2**20
+# Larger than any response: a page of 250 coins has 0.25 MB.
+_MAX_BYTES = 64 * 2**20
 _MIN_KEY_LENGTH = 8
-# All that the library raises; the first has nearly all of it below it.
+# All exceptions of httpx; nearly all derive from the first.
 _HTTP_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamError)
-_OTHER_SHAPE = "the answer is not of the shape that was asked for"
+_UNEXPECTED = "the response does not have the expected structure"
+
+# Returns what is wrong with the JSON of a response, None if nothing.
+_Check = Callable[[Any], str | None]
 
 
 @dataclass
 class CoinGeckoClient:
-    """One fetch's connection; every wait and retry ends at `deadline` (seconds since 1970).
+    """Connection of one fetch, as a context manager. The API key is sent as a header only.
 
-    `say` is told of each wait. Use as a context. The key is in a header and nowhere else.
+    Attributes:
+        settings: Settings of the home.
+        deadline: Seconds since 1970 at which every wait and retry ends.
+        clock: Time and waiting.
+        log: Receives a message before each wait.
+
+    Raises:
+        FetchError: URL, plan or key in the settings are invalid.
     """
 
     settings: Settings
@@ -57,11 +74,20 @@ class CoinGeckoClient:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def markets(self, page: int, *, least: int = 0) -> list[Any]:
-        """One page of /coins/markets: 250 coins by market cap, with the changes of 1h, 24h and 7d in percent.
+    def markets(self, page: int, *, min_coins: int = 0) -> list[Any]:
+        """Fetch one page of /coins/markets: 250 coins by market cap, with the changes over 1h, 24h and 7d in percent.
 
-        Some entries may have an error (`coingecko_coins.screen_page`), not all.
-        One with fewer than `least` is asked for again, and taken only where as many come a second time, not none.
+        Args:
+            page: Number of the page, from 1.
+            min_coins: Expected number of coins. A shorter page is requested again, and accepted only if a second
+                response in a row has the same number of coins and is not empty.
+
+        Returns:
+            The entries of the page. Some may be invalid (`coins.validate_page`), not all.
+
+        Raises:
+            FetchError: No further request helps.
+            RetriesExhaustedError: Every attempt failed.
         """
         params = {
             "vs_currency": "usd",
@@ -71,48 +97,52 @@ class CoinGeckoClient:
             "price_change_percentage": "1h,24h,7d",
         }
         try:
-            return self._get("/coins/markets", params, what=f"page {page} of the market", fault=_PageFault(least))
+            return self._get("/coins/markets", params, what=f"page {page} of the market", check=_PageCheck(min_coins))
         except CoinNotFoundError as error:
             url = str(self._http.base_url).rstrip("/")
             raise FetchError(
-                f"{error}: {url} has no list of the market; look at CRYPTOLIQ_COINGECKO__URL (default: the plan's)"
+                f"{error}: {url} has no market list; check CRYPTOLIQ_COINGECKO__URL (default: the plan's)"
             ) from error
 
     def chart(self, coin: str, *, days: int) -> dict[str, Any]:
-        """Daily prices, market_caps and total_volumes of one coin: lists of [milliseconds since 1970, USD].
+        """Fetch the daily chart of one coin.
 
-        Any of them may be missing or damaged, not all (`coingecko_charts.screen_chart`).
+        Args:
+            coin: Id of the coin.
+            days: Days back from now.
+
+        Returns:
+            Lists `prices`, `market_caps` and `total_volumes` of [milliseconds since 1970, USD]. Any of them may be missing
+            or damaged, not all (`history/charts.py`).
+
+        Raises:
+            CoinNotFoundError: The coin does not exist (any more).
+            FetchError: No further request helps.
+            RetriesExhaustedError: Every attempt failed.
         """
         params = {"vs_currency": "usd", "days": days, "interval": "daily"}
         path = f"/coins/{quote(coin, safe='')}/market_chart"
-        return self._get(path, params, what=f"the chart of {coin}", fault=_chart_fault)
+        return self._get(path, params, what=f"the chart of {coin}", check=_check_chart)
 
-    def _get(self, path: str, params: dict[str, Any], *, what: str, fault: Callable[[Any], str | None]) -> Any:
-        """The value of one request; `fault` says what is wrong with one, None where nothing is.
+    def _get(self, path: str, params: dict[str, Any], *, what: str, check: _Check) -> Any:
+        """Return the JSON of one request, retried; `check` returns what is wrong with it, else None."""
+        policy = RetryPolicy(self.limiter, self.deadline, self.settings.coingecko.backoff_seconds, self.log)
+        return policy.run(lambda: self._attempt(path, params, what=what, check=check))
 
-        Raises DeadlineExceededError, BudgetExhaustedError or FetchError where no further request would do better, RetriesExhaustedError where this one
-        failed every time, CoinNotFoundError on 404.
-        """
-        tries = RetryPolicy(self.limiter, self.deadline, self.settings.coingecko.backoff_seconds, self.log)
-        return tries.run(lambda: self._once(path, params, what=what, fault=fault))
-
-    def _once(self, path: str, params: dict[str, Any], *, what: str, fault: Callable[[Any], str | None]) -> Any:
+    def _attempt(self, path: str, params: dict[str, Any], *, what: str, check: _Check) -> Any:
         try:
-            answer = self._send(path, params, what)
+            response = self._send(path, params, what)
         except httpx.TimeoutException as error:
-            raise RetryableError(
-                f"{what}: no answer within {self.settings.coingecko.request_timeout_seconds:g} s"
-            ) from error
+            seconds = self.settings.coingecko.request_timeout_seconds
+            raise RetryableError(f"{what}: no response within {seconds:g} s") from error
         except httpx.DecodingError as error:
-            raise RetryableError(
-                f"{what}: the answer cannot be decompressed, or is not compressed as it says"
-            ) from error
+            raise RetryableError(f"{what}: the response cannot be decompressed with its declared encoding") from error
         except _HTTP_ERRORS as error:
             raise RetryableError(f"{what}: the connection failed ({type(error).__name__})") from error
-        value = parse_response(answer, what=what, now=self.clock.now(), plan=self.settings.coingecko.plan)
-        wrong = fault(value)
-        if wrong:
-            raise RetryableError(f"{what}: {wrong}")
+        value = parse_response(response, what=what, now=self.clock.now(), plan=self.settings.coingecko.plan)
+        problem = check(value)
+        if problem:
+            raise RetryableError(f"{what}: {problem}")
         return value
 
     def _send(self, path: str, params: dict[str, Any], what: str) -> Response:
@@ -120,32 +150,32 @@ class CoinGeckoClient:
         with self._http.stream("GET", path, params=params) as response:
             for part in response.iter_bytes():
                 body += part
-                if len(body) > _MOST_BYTES:
-                    raise RetryableError(f"{what}: more than {_MOST_BYTES // 2**20} MiB came, no answer is as long")
+                if len(body) > _MAX_BYTES:
+                    raise RetryableError(f"{what}: the response is larger than {_MAX_BYTES // 2**20} MiB")
                 if self.clock.now() > self.deadline:
-                    # A server that sends a byte now and then meets no timeout.
-                    raise DeadlineExceededError(f"{what}: the time allowed was over before the whole answer had come")
+                    # A server that sends single bytes slowly never exceeds the request timeout.
+                    raise DeadlineExceededError(f"{what}: the deadline passed before the response was complete")
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Response(response.status_code, headers, self._without_key(bytes(body), response.status_code))
 
     def _without_key(self, body: bytes, status: int) -> bytes:
-        """A refusal, with any status, may repeat the key that it refuses, and is shown to people."""
+        """Mask the key: an error response, of any status, may repeat it and is shown to users."""
         key = self.settings.coingecko.api_key.get_secret_value() if self.settings.coingecko.api_key else ""
-        # A key of a few signs would be found in good data as well.
-        is_shown = status != 200 or len(key) >= _MIN_KEY_LENGTH
-        return body.replace(key.encode(), b"***") if key and is_shown else body
+        # A key of few characters would also occur in valid data.
+        is_masked = status != 200 or len(key) >= _MIN_KEY_LENGTH
+        return body.replace(key.encode(), b"***") if key and is_masked else body
 
 
 def _base_url(settings: Settings) -> str:
     url = settings.coingecko.url or _HOSTS[settings.coingecko.plan]
     try:
         parts = urlsplit(url)
-        # Both are checked when they are read.
+        # Reading either one validates it.
         _ = parts.port, httpx.URL(url)
     except (ValueError, httpx.InvalidURL) as error:
-        raise FetchError(f"CRYPTOLIQ_COINGECKO__URL is {url}, which is not an address: {error}") from error
+        raise FetchError(f"CRYPTOLIQ_COINGECKO__URL is {url}, which is not a valid URL: {error}") from error
     if settings.coingecko.api_key and parts.scheme != "https" and parts.hostname not in _LOOPBACK:
-        raise FetchError(f"CRYPTOLIQ_COINGECKO__URL is {url}: a key goes out over https, or to this machine alone")
+        raise FetchError(f"CRYPTOLIQ_COINGECKO__URL is {url}: a key is sent only over https, or to this machine")
     return url
 
 
@@ -154,13 +184,15 @@ def _key_header(settings: Settings) -> dict[str, str]:
     name = _KEY_HEADERS.get(settings.coingecko.plan)
     if name is None:
         if key:
-            raise FetchError("CRYPTOLIQ_COINGECKO__API_KEY is set, but the plan is keyless: set _PLAN to demo or pro")
+            raise FetchError(
+                "CRYPTOLIQ_COINGECKO__API_KEY is set, but the plan is keyless: set CRYPTOLIQ_COINGECKO__PLAN to demo or pro"
+            )
         return {}
     if not key:
-        raise FetchError(f"the {settings.coingecko.plan} plan needs a key: set CRYPTOLIQ_COINGECKO__API_KEY")
+        raise FetchError(f"the {settings.coingecko.plan} plan requires a key: set CRYPTOLIQ_COINGECKO__API_KEY")
     if not (key.isascii() and key.isprintable() and " " not in key):
-        # Said here: the error of a header would show its value.
-        raise FetchError("CRYPTOLIQ_COINGECKO__API_KEY holds a blank or a sign that no key has")
+        # Checked here: the error of httpx for an invalid header would show its value.
+        raise FetchError("CRYPTOLIQ_COINGECKO__API_KEY contains whitespace or an invalid character")
     return {name: key}
 
 
@@ -172,33 +204,33 @@ def _user_agent() -> str:
 
 
 @dataclass
-class _PageFault:
-    """What is wrong with the answers to one request for a page of the market; at least `least` coins are expected.
+class _PageCheck:
+    """Check responses to one request for a page of the market.
 
-    Fewer are taken where the second answer in a row has as many: then the market is as small. No coin at all never is,
-    where one is expected: a page that fails looks like this.
+    A page with fewer coins than expected is accepted if the second response in a row has the same number: then the market
+    is that small. An empty page never is, if a coin is expected: a failing page looks like this.
     """
 
-    least: int
+    min_coins: int
     count: int | None = None
 
     def __call__(self, value: Any) -> str | None:
         if not _is_page(value):
-            return _OTHER_SHAPE
+            return _UNEXPECTED
         before, self.count = self.count, len(value)
-        if self.count >= self.least or (self.count and self.count == before):
+        if self.count >= self.min_coins or (self.count and self.count == before):
             return None
-        return f"{self.count} coins came, at least {self.least} were expected"
+        return f"{self.count} coins received, at least {self.min_coins} expected"
 
 
-def _chart_fault(value: Any) -> str | None:
-    return None if _is_chart(value) else _OTHER_SHAPE
+def _check_chart(value: Any) -> str | None:
+    return None if _is_chart(value) else _UNEXPECTED
 
 
 def _is_page(value: Any) -> bool:
-    """One entry without an id is that coin's error; a page of them is no page."""
+    """Return whether a value is a page: single entries may lack an id, but not all of them."""
     return isinstance(value, list) and (not value or any(parse_coin_id(entry) is not None for entry in value))
 
 
 def _is_chart(value: Any) -> bool:
-    return isinstance(value, dict) and not value.keys().isdisjoint(SERIES.values())
+    return isinstance(value, dict) and not value.keys().isdisjoint(CHART_SERIES.values())

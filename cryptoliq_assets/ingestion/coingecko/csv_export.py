@@ -1,8 +1,8 @@
-"""Contract files of what CoinGecko said, and where they may be written.
+"""Contract files from CoinGecko data: names, cells, validation, and atomic writes into the drop folder.
 
-A live snapshot is `coingecko_YYYYMMDD.csv`, a day of history `coin_gecko_YYYY-MM-DD.csv`: so neither is a version of the
-other. Of two files of one day the later arrival wins, so history is written only for days of which no other file is known
-(`coingecko_written.py`).
+A live snapshot is named `coingecko_YYYYMMDD.csv`, a day of history `coin_gecko_YYYY-MM-DD.csv`, so neither is a version of
+the other. Of two files of one day the later arrival wins; history is therefore only written for days without another file
+(`provenance.py`).
 """
 
 import csv
@@ -10,12 +10,14 @@ import datetime as dt
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from cryptoliq_assets.core import Settings, has_content, write_file
-from cryptoliq_assets.ingestion.coingecko.coins import check_error_share
+from cryptoliq_assets.ingestion.coingecko.coins import check_error_fraction
 from cryptoliq_assets.ingestion.coingecko.errors import FetchError, OutputRejectedError
 from cryptoliq_assets.ingestion.csv import quote_cell
 from cryptoliq_assets.ingestion.landing import open_catalog, parse_content
@@ -23,20 +25,52 @@ from cryptoliq_assets.schemas import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, UNIT_CO
 
 SNAPSHOT_COLUMNS = (*REQUIRED_COLUMNS, "price_change_24h", UNIT_COLUMN, *OPTIONAL_COLUMNS)
 HISTORY_COLUMNS = (*REQUIRED_COLUMNS, "price_change_24h", UNIT_COLUMN, "name")
-# Who may come between the look at what is there and the writing: another fetch of this home.
+# Protects the time between listing existing files and writing new ones from another fetch in this home.
 _WRITE_LOCK = "write.lock"
 
 
+@dataclass(frozen=True)
+class FetchResult:
+    """Result of a fetch: the files written, and notes for users."""
+
+    files: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
 def snapshot_file_name(day: dt.date) -> str:
+    """Return the name of the live snapshot of a day.
+
+    Example:
+        >>> snapshot_file_name(dt.date(2025, 3, 5))
+        'coingecko_20250305.csv'
+    """
     return f"coingecko_{day:%Y%m%d}.csv"
 
 
 def history_file_name(day: dt.date) -> str:
+    """Return the name of the history file of a day.
+
+    Example:
+        >>> history_file_name(dt.date(2025, 3, 5))
+        'coin_gecko_2025-03-05.csv'
+    """
     return f"coin_gecko_{day:%Y-%m-%d}.csv"
 
 
 def to_csv(rows: Iterable[Mapping[str, str]], columns: Sequence[str]) -> bytes:
-    """A contract file; cells that a row does not have are empty."""
+    """Encode rows as a contract file.
+
+    Args:
+        rows: Cells by column; missing ones become empty.
+        columns: Columns in order.
+
+    Returns:
+        CSV in UTF-8 with a header.
+
+    Example:
+        >>> to_csv([{"coin": "bitcoin", "price": "2.5"}], ["coin", "price", "7d"])
+        b'coin,price,7d\\nbitcoin,2.5,\\n'
+    """
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, restval="", extrasaction="raise", lineterminator="\n")
     writer.writeheader()
@@ -45,9 +79,17 @@ def to_csv(rows: Iterable[Mapping[str, str]], columns: Sequence[str]) -> bytes:
 
 
 def format_cell(value: Any) -> str:
-    """A number of an answer as a cell, to the last bit, and a text as it is: whether it is a valid number is for the contract.
+    """Format a value of a response as a cell: numbers to the last bit, texts unchanged.
 
-    Empty where there is no value.
+    Args:
+        value: A number, a text or None. Whether a text is a valid number is decided by the parser.
+
+    Returns:
+        The cell, empty for None.
+
+    Example:
+        >>> format_cell(0.1), format_cell("1e5"), format_cell(None)
+        ('0.1', '1e5', '')
     """
     if value is None or isinstance(value, str):
         return value or ""
@@ -56,7 +98,7 @@ def format_cell(value: Any) -> str:
 
 @contextmanager
 def write_lock(settings: Settings) -> Iterator[None]:
-    """Held between looking which days have files and writing others."""
+    """Hold the write lock of a home, from listing the days with files until others are written."""
     settings.fetch_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(settings.fetch_dir / _WRITE_LOCK):
         yield
@@ -64,13 +106,21 @@ def write_lock(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def exclusive_fetch_lock(settings: Settings, what: str) -> Iterator[None]:
-    """Held for a whole fetch of `what` (snapshot, history): two at once would ask for everything twice."""
+    """Hold the lock of one kind of fetch; two at once would request everything twice.
+
+    Args:
+        settings: Settings of the home.
+        what: "snapshot" or "history".
+
+    Raises:
+        FetchError: Another fetch of this kind is running.
+    """
     settings.fetch_dir.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(settings.fetch_dir / f"{what}.lock", timeout=0):
             yield
     except Timeout as error:
-        raise FetchError(f"another `cryptoliq fetch {what}` is at work on {settings.home_dir}") from error
+        raise FetchError(f"another `cryptoliq fetch {what}` is running on {settings.home_dir}") from error
 
 
 def validate_export(
@@ -82,30 +132,50 @@ def validate_export(
     today: dt.date,
     errors: Sequence[str] = (),
 ) -> tuple[bytes, list[str]]:
-    """The content of a contract file of one row a coin, and a sentence for each coin left out of it.
+    """Encode and validate a contract file, one row per coin, with the parser of ingest; rows that it rejects are left out.
 
-    The contract's own parser judges it: coins whose row it refuses are left out. `errors` are those of coins left out before.
-    Raises OutputRejectedError where ingest would refuse the file, or too many coins have an error.
+    Args:
+        name: Name of the file.
+        rows: Cells by column.
+        columns: Columns in order.
+        settings: Settings of the home.
+        today: Latest date that is allowed.
+        errors: A sentence for each coin that was left out before.
+
+    Returns:
+        The content, and a sentence for each row left out here.
+
+    Raises:
+        OutputRejectedError: Ingest would reject the file, or too many coins have an error.
     """
     content = to_csv(rows, columns)
     parsed = parse_content(name, content, settings, today=today)
-    refused = {row["line"]: row for row in parsed.rejected_rows.to_pylist()}
-    # The header is line 1, and no cell has a line end.
+    rejected = {row["line"]: row for row in parsed.rejected_rows.to_pylist()}
+    # Line numbers are row numbers: the header is line 1, and no cell contains a line break.
     left_out = [
         f"{rows[line - 2]['coin']}: {row['column'] or 'the row'} is {quote_cell(row['value'] or '')} ({row['reason']})"
-        for line, row in sorted(refused.items())
+        for line, row in sorted(rejected.items())
     ]
-    check_error_share([*errors, *left_out], coins=len(rows) + len(errors))
+    check_error_fraction([*errors, *left_out], coins=len(rows) + len(errors))
     if left_out and len(left_out) < len(rows):
-        content = to_csv([row for line, row in enumerate(rows, start=2) if line not in refused], columns)
+        content = to_csv([row for line, row in enumerate(rows, start=2) if line not in rejected], columns)
         parsed = parse_content(name, content, settings, today=today)
     if parsed.rows is None:
-        raise OutputRejectedError(f"{name} is not written, ingest would refuse it: {parsed.rejection}")
+        raise OutputRejectedError(f"{name} is not written, ingest would reject it: {parsed.rejection}")
     return content, left_out
 
 
 def write_if_changed(name: str, content: bytes, settings: Settings) -> bool:
-    """Write a file into the drop folder, whole or not at all; False where it is there with this content."""
+    """Write a file into the drop folder, atomically.
+
+    Args:
+        name: Name of the file.
+        content: Its content.
+        settings: Settings of the home.
+
+    Returns:
+        False if the file already exists with this content.
+    """
     path = settings.raw_dir / name
     if has_content(path, content):
         return False
@@ -114,6 +184,6 @@ def write_if_changed(name: str, content: bytes, settings: Settings) -> bool:
 
 
 def is_known_file(name: str, settings: Settings) -> bool:
-    """Whether a file of this name lies in the drop folder, or was accepted from there."""
-    known = open_catalog(settings).files(states=["waiting", "accepted"])
-    return (settings.raw_dir / name).exists() or any(file.name == name for file in known)
+    """Return whether a file of this name is in the drop folder, or was received from it."""
+    received = open_catalog(settings).files(states=["waiting", "accepted"])
+    return (settings.raw_dir / name).exists() or any(file.name == name for file in received)

@@ -1,29 +1,42 @@
-"""What may come of asking CoinGecko, in words for a person."""
+"""Exceptions of the CoinGecko client; their messages are shown to users."""
 
 
 class FetchError(RuntimeError):
-    """Nothing more can be asked for now; the message says why, and what to do. What came is kept for the next try."""
+    """No further request helps now. The message states why and what to do; data fetched so far is kept."""
 
 
 class DeadlineExceededError(FetchError):
-    """The time that a fetch may take is over, or would be before the service wants to be asked again."""
+    """The deadline of a fetch has passed, or would pass before the next attempt."""
 
 
 class BudgetExhaustedError(FetchError):
-    """The month's requests are used up."""
+    """The monthly request budget is used up."""
 
 
 class OutputRejectedError(FetchError):
-    """What came makes a file that ingest would refuse."""
+    """The fetched data makes a file that ingest would reject."""
 
 
 class RequestRejectedError(FetchError):
-    """This request is refused; those for other coins may not be."""
+    """The service rejects this request; requests for other coins may succeed."""
 
 
 class CoinNotFoundError(RuntimeError):
-    """CoinGecko knows no coin of this id (any more)."""
+    """CoinGecko has no coin with this id (any more)."""
 
 
 class RetriesExhaustedError(RuntimeError):
-    """One request came to nothing after every retry; others may do better."""
+    """Every attempt of one request failed; other requests may succeed."""
+
+
+class RetryableError(RuntimeError):
+    """One attempt failed, and a retry may succeed.
+
+    Attributes:
+        seconds: Wait that the service requested; None if it requested none.
+        limited: Whether a rate limit was hit; the service itself is available.
+    """
+
+    def __init__(self, reason: str, *, seconds: float | None = None, limited: bool = False) -> None:
+        super().__init__(reason)
+        self.seconds, self.limited = seconds, limited

@@ -1,4 +1,7 @@
-"""What an answer of CoinGecko means: its value, or what to do about it. Pure: nothing here waits or asks."""
+"""Classify responses of the CoinGecko API: the JSON of a valid one, or the exception that states what to do.
+
+Pure functions: nothing here waits or sends requests. Which coins of a response are usable belongs in `coins.py`.
+"""
 
 import datetime as dt
 import json
@@ -8,38 +11,43 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from cryptoliq_assets.ingestion.coingecko.errors import CoinNotFoundError, FetchError, RequestRejectedError
+from cryptoliq_assets.ingestion.coingecko.errors import (
+    CoinNotFoundError,
+    FetchError,
+    RequestRejectedError,
+    RetryableError,
+)
 
-# Codes in the body of a 400 or 401: https://docs.coingecko.com/docs/errors-and-rate-limits has these four, …
+# Codes in the body of a 400 or 401. These four are documented: https://docs.coingecko.com/docs/errors-and-rate-limits
 _NO_KEY, _RESTRICTED, _PRO_KEY, _DEMO_KEY = 10002, 10005, 10010, 10011
-# … and not this one, with which requests for history before the plan's are answered.
+# This one is not documented; it is the response to requests for history that the plan does not include.
 _BEYOND_PLAN = 10012
-_ABOUT_KEY = (_NO_KEY, _RESTRICTED, _PRO_KEY, _DEMO_KEY, _BEYOND_PLAN)
-# Refusals of one request, whatever others ask.
-_ABOUT_REQUEST = (400, 410, 422)
+_KEY_CODES = (_NO_KEY, _RESTRICTED, _PRO_KEY, _DEMO_KEY, _BEYOND_PLAN)
+# Statuses that reject one request and do not concern others.
+_REQUEST_STATUSES = (400, 410, 422)
 _PLAN_OF_KEY = {_PRO_KEY: "pro", _DEMO_KEY: "demo"}
-# A limit in the body of an answer with another status than 429: that of HTTP, and Cloudflare's.
+# Rate limit in the body of a response whose status is not 429: the code of HTTP, and that of Cloudflare.
 _LIMIT_CODES = (429, 1015)
 _CODE_KEYS = ("error_code", "code", "status_code", "statusCode", "status")
 _MESSAGE_KEYS = ("error_message", "error", "message", "detail", "title")
 _LIMIT = re.compile(r"error(?: code)?:? 1015\b|throttl|rate.?limit|too many requests|quota (?:is )?exceeded")
-# Pages that a proxy sends instead of an answer until there are fewer requests.
+# Pages that a proxy sends instead of a response while there are too many requests.
 _CHALLENGE = re.compile(
     r"just a moment|checking (?:if )?(?:your browser|the site)|attention required|verify(?:ing)? (?:that )?you are (?:a )?human"
     r"|are you (?:a )?human|ddos protection|captcha|challenge-platform|cf-chl|cf_chl|enable javascript and cookies to continue"
 )
-# Cloudflare before the service says so: in plain text or as a page, and at times as 403.
+# Rate limit of Cloudflare: as plain text or as a page, sometimes with status 403.
 _THROTTLED = re.compile(r"(error code: 1015|throttled)")
 _THROTTLED_PAGE = re.compile(r"error(?: code)?:? 1015\b|you are being rate limited")
 _TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _SHOWN = 200
-# No float has more digits than these.
-_DIGITS = 400
+# Integers with more digits exceed every float.
+_MAX_DIGITS = 400
 
 
 @dataclass(frozen=True)
 class Response:
-    """Status, headers (names in lower case) and body of a response."""
+    """HTTP response: status, headers (names in lower case) and body."""
 
     status: int
     headers: Mapping[str, str]
@@ -47,132 +55,139 @@ class Response:
 
     @property
     def text(self) -> str:
+        """The body as text, invalid bytes replaced."""
         return self.body.decode("utf-8", "replace").strip()
 
 
-class RetryableError(RuntimeError):
-    """Ask again: after `seconds` where the service named a time, or a limit was met; else as the asker sees fit.
+def parse_response(response: Response, *, what: str, now: float, plan: str) -> Any:
+    """Return the JSON of a successful response.
 
-    `limited`: the service is well, and wants fewer requests.
+    Args:
+        response: Response to classify.
+        what: What was requested, for messages.
+        now: Seconds since 1970, for a Retry-After that is a date.
+        plan: Plan in the settings, for messages about keys.
+
+    Returns:
+        The decoded JSON; numbers outside the range of floats stay text, NaN is None.
+
+    Raises:
+        RetryableError: Rate limit, failure of the service, or a truncated body.
+        CoinNotFoundError: Status 404.
+        RequestRejectedError: Only this request is rejected.
+        FetchError: A retry would not help.
+
+    Example:
+        >>> parse_response(Response(200, {}, b'[{"id": "bitcoin"}]'), what="page 1", now=0.0, plan="keyless")
+        [{'id': 'bitcoin'}]
     """
-
-    def __init__(self, reason: str, *, seconds: float | None = None, limited: bool = False) -> None:
-        super().__init__(reason)
-        self.seconds, self.limited = seconds, limited
-
-
-def parse_response(answer: Response, *, what: str, now: float, plan: str) -> Any:
-    """The JSON of a good answer to a request for `what`; `plan` is the one that settings name.
-
-    Raises Again (limits, faults of the service, a body that broke off), CoinNotFoundError (404), FetchError (asking again would
-    not help).
-    """
-    status = answer.status
-    named = _retry_after(answer.headers.get("retry-after"), now=now)
-    if status == 429 or (status != 200 and _is_throttled(answer)):
-        raise RetryableError(f"{what}: too many requests ({status}: {_said(answer)})", seconds=named, limited=True)
+    status = response.status
+    retry_after = _parse_retry_after(response.headers.get("retry-after"), now=now)
+    if status == 429 or (status != 200 and _is_throttled(response)):
+        raise RetryableError(
+            f"{what}: too many requests ({status}: {_message_text(response)})", seconds=retry_after, limited=True
+        )
     if status == 200:
-        return _value(answer, what, plan=plan, named=named)
+        return _parse_body(response, what, plan=plan, retry_after=retry_after)
     if status >= 500 or status in (408, 425):
-        raise RetryableError(f"{what}: the service failed ({status}: {_said(answer)})", seconds=named)
+        raise RetryableError(f"{what}: the service failed ({status}: {_message_text(response)})", seconds=retry_after)
     if status == 404:
-        raise CoinNotFoundError(f"{what}: not found ({_said(answer)})")
-    refusal = _refusal(answer, what, plan)
+        raise CoinNotFoundError(f"{what}: not found ({_message_text(response)})")
+    rejection = _rejection_text(response, what, plan)
     raise (
-        RequestRejectedError(refusal)
-        if status in _ABOUT_REQUEST and _error_code(answer) not in _ABOUT_KEY
-        else FetchError(refusal)
+        RequestRejectedError(rejection)
+        if status in _REQUEST_STATUSES and _error_code(response) not in _KEY_CODES
+        else FetchError(rejection)
     )
 
 
-def _is_throttled(answer: Response) -> bool:
-    text = answer.text.lower()
-    if not _is_html(answer):
+def _is_throttled(response: Response) -> bool:
+    text = response.text.lower()
+    if not _is_html(response):
         return _THROTTLED.match(text) is not None
     return _THROTTLED_PAGE.search(_page_text(text)) is not None
 
 
 def _page_text(html: str) -> str:
-    """What a person reads of an HTML page."""
+    """Return the visible text of an HTML page."""
     return " ".join(_TAG.sub(" ", html).split())
 
 
-def _is_html(answer: Response) -> bool:
-    return answer.text[:1] == "<"
+def _is_html(response: Response) -> bool:
+    return response.text[:1] == "<"
 
 
-def _refusal(answer: Response, what: str, plan: str) -> str:
-    status, code, said = answer.status, _error_code(answer), _said(answer)
+def _rejection_text(response: Response, what: str, plan: str) -> str:
+    status, code, text = response.status, _error_code(response), _message_text(response)
     if code == _BEYOND_PLAN:
         return (
-            f"{what}: that history lies beyond your plan, the key is good ({said}); ask for fewer --days (keyless and demo "
-            "reach back 365), or use a plan that reaches further"
+            f"{what}: your plan does not include this history; the key is valid ({text}). Request fewer --days (keyless and "
+            "demo have 365), or use a plan with more history"
         )
     if code == _RESTRICTED:
-        return f"{what}: your plan does not include this request ({said})"
+        return f"{what}: your plan does not include this request ({text})"
     if code == _NO_KEY:
-        return f"{what}: no key was sent ({said})"
+        return f"{what}: no key was sent ({text})"
     if code in _PLAN_OF_KEY:
-        return f"{what}: {_key_fault(_PLAN_OF_KEY[code], plan)} ({said})"
+        return f"{what}: {_describe_key_error(_PLAN_OF_KEY[code], plan)} ({text})"
     if status == 401:
-        return f"{what}: the key was not accepted (401: {said}); look at CRYPTOLIQ_COINGECKO__API_KEY and _PLAN"
+        return f"{what}: the key was rejected (401: {text}); check CRYPTOLIQ_COINGECKO__API_KEY and _PLAN"
     if status == 403:
-        return f"{what}: the service refuses this client (403: {said}); a proxy or a blocked address may be the cause"
+        return f"{what}: the service rejects this client (403: {text}); a proxy or a blocked address may be the cause"
     if 300 <= status < 400:
-        return f"{what}: led elsewhere ({status}), which is not followed; look at CRYPTOLIQ_COINGECKO__URL"
-    return f"{what}: refused ({status}: {said})"
+        return f"{what}: redirected ({status}), and redirects are not followed; check CRYPTOLIQ_COINGECKO__URL"
+    return f"{what}: rejected ({status}: {text})"
 
 
-def _key_fault(key_plan: str, plan: str) -> str:
-    """What to do about a key that the service calls one of `key_plan`, sent to the host of another plan."""
+def _describe_key_error(key_plan: str, plan: str) -> str:
+    """Return what to do about a rejected key that belongs to `key_plan`, according to the service."""
     if key_plan != plan:
-        return f"a {key_plan} key was sent to another plan's host; set CRYPTOLIQ_COINGECKO__PLAN to {key_plan}"
+        return f"a {key_plan} key was sent to the host of another plan; set CRYPTOLIQ_COINGECKO__PLAN to {key_plan}"
     return (
-        f"the key is wrong: it was sent to the host of the {plan} plan, as _PLAN says, and is not accepted there; look at "
-        "CRYPTOLIQ_COINGECKO__API_KEY (and _URL, where it is set)"
+        f"the key is invalid: it was sent to the host of the {plan} plan, as configured, and rejected; check "
+        "CRYPTOLIQ_COINGECKO__API_KEY (and _URL, if it is set)"
     )
 
 
-def _value(answer: Response, what: str, *, plan: str, named: float | None) -> Any:
-    """The JSON of an answer with status 200; raises what its body says, where that is an error."""
+def _parse_body(response: Response, what: str, *, plan: str, retry_after: float | None) -> Any:
+    """Return the JSON of a response with status 200; raise if its body describes an error."""
     try:
-        value = _decode(answer.body)
+        value = _decode(response.body)
     except (ValueError, RecursionError):
-        # Nested deeper than Python goes: no answer of theirs either.
+        # Nested deeper than Python can parse: not a valid response either.
         value = None
     if isinstance(value, list) or (isinstance(value, dict) and "prices" in value):
         return value
-    if _is_limit(answer, value):
-        raise RetryableError(f"{what}: too many requests (200: {_said(answer)})", seconds=named, limited=True)
+    if _is_limit(response, value):
+        raise RetryableError(
+            f"{what}: too many requests (200: {_message_text(response)})", seconds=retry_after, limited=True
+        )
     if value is None:
-        kind = "an HTML page" if _is_html(answer) else "a body that breaks off or is no JSON"
-        shown = f": {_said(answer)}" if _is_html(answer) else ""
-        raise RetryableError(f"{what}: {kind} came ({len(answer.body)} bytes){shown}")
-    if _error_code(answer) in _ABOUT_KEY:
-        raise FetchError(_refusal(answer, what, plan))
-    if _message(answer):
-        raise RetryableError(f"{what}: the service failed (200: {_said(answer)})", seconds=named)
+        kind = "an HTML page" if _is_html(response) else "a truncated or non-JSON body"
+        shown = f": {_message_text(response)}" if _is_html(response) else ""
+        raise RetryableError(f"{what}: received {kind} ({len(response.body)} bytes){shown}")
+    if _error_code(response) in _KEY_CODES:
+        raise FetchError(_rejection_text(response, what, plan))
+    if _message(response):
+        raise RetryableError(f"{what}: the service failed (200: {_message_text(response)})", seconds=retry_after)
     return value
 
 
-def _is_limit(answer: Response, value: Any) -> bool:
-    """Whether the body of an answer with status 200, `value` as JSON, asks for fewer requests."""
+def _is_limit(response: Response, value: Any) -> bool:
+    """Return whether the body of a response with status 200, `value` as JSON, reports a rate limit."""
     if isinstance(value, dict):
-        return _error_code(answer) in _LIMIT_CODES or _LIMIT.search((_message(answer) or "").lower()) is not None
-    if _is_html(answer):
-        page = answer.text.lower()
+        return _error_code(response) in _LIMIT_CODES or _LIMIT.search((_message(response) or "").lower()) is not None
+    if _is_html(response):
+        page = response.text.lower()
         return _CHALLENGE.search(page) is not None or _LIMIT.search(_page_text(page)) is not None
-    # Of data that breaks off the text may be anything.
-    return answer.text[:1] not in ("[", "{") and _LIMIT.search(answer.text.lower()) is not None
+    # The text of truncated data may be anything.
+    return response.text[:1] not in ("[", "{") and _LIMIT.search(response.text.lower()) is not None
 
 
 def _decode(body: bytes) -> Any:
-    """JSON; signs in texts that no text may have are for whoever reads these texts, so that one coin spoils no other.
-
-    Numbers beyond the floats stay text, NaN is None.
-    """
+    """Decode JSON leniently: invalid characters are left to the reader of a value, so one coin does not affect others."""
     text = body.decode(json.detect_encoding(body), "surrogateescape")
-    return json.loads(text, strict=False, parse_constant=lambda _: None, parse_float=_finite, parse_int=_whole)
+    return json.loads(text, strict=False, parse_constant=lambda _: None, parse_float=_finite, parse_int=_bounded_int)
 
 
 def _finite(text: str) -> float | str:
@@ -180,29 +195,29 @@ def _finite(text: str) -> float | str:
     return number if abs(number) < float("inf") else text
 
 
-def _whole(text: str) -> int | str:
-    return int(text) if len(text) <= _DIGITS else text
+def _bounded_int(text: str) -> int | str:
+    return int(text) if len(text) <= _MAX_DIGITS else text
 
 
-def _status_object(answer: Response) -> dict[str, Any]:
-    """The object that holds error_code and error_message: at the top, under `status`, or under `error.status`."""
+def _status_object(response: Response) -> dict[str, Any]:
+    """Return the object with error_code and error_message: the body, its `status`, or its `error.status`."""
     try:
-        found = _decode(answer.body)
+        value = _decode(response.body)
     except (ValueError, RecursionError):
         return {}
     for _ in range(3):
-        if not isinstance(found, dict):
+        if not isinstance(value, dict):
             return {}
-        inner = next((found[key] for key in ("error", "status") if isinstance(found.get(key), dict)), None)
+        inner = next((value[key] for key in ("error", "status") if isinstance(value.get(key), dict)), None)
         if inner is None:
-            return found
-        found = inner
-    return found if isinstance(found, dict) else {}
+            return value
+        value = inner
+    return value if isinstance(value, dict) else {}
 
 
-def _error_code(answer: Response) -> int | None:
-    found = _status_object(answer)
-    codes = [found[key] for key in _CODE_KEYS if key in found]
+def _error_code(response: Response) -> int | None:
+    value = _status_object(response)
+    codes = [value[key] for key in _CODE_KEYS if key in value]
     for code in codes:
         if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < _SHOWN:
             return int(code)
@@ -211,23 +226,23 @@ def _error_code(answer: Response) -> int | None:
     return None
 
 
-def _message(answer: Response) -> str | None:
-    """The service's message for people in a JSON object."""
-    found = _status_object(answer)
-    return next((found[key] for key in _MESSAGE_KEYS if isinstance(found.get(key), str) and found[key]), None)
+def _message(response: Response) -> str | None:
+    """Return the error message in a JSON object, None if there is none."""
+    value = _status_object(response)
+    return next((value[key] for key in _MESSAGE_KEYS if isinstance(value.get(key), str) and value[key]), None)
 
 
-def _said(answer: Response) -> str:
-    """What the service said for people, cut short."""
-    said = _message(answer)
-    if said is None:
-        page = f"an HTML page: {_page_text(answer.text)}".removesuffix(": ")
-        said = page if _is_html(answer) else answer.text or "nothing said"
-    return said if len(said) <= _SHOWN else said[:_SHOWN] + "…"
+def _message_text(response: Response) -> str:
+    """Return the error message of the service, truncated."""
+    text = _message(response)
+    if text is None:
+        page = f"an HTML page: {_page_text(response.text)}".removesuffix(": ")
+        text = page if _is_html(response) else response.text or "no message"
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
-def _retry_after(text: str | None, *, now: float) -> float | None:
-    """Seconds that a Retry-After names, as a number or as a date; None where it names none that can be read."""
+def _parse_retry_after(text: str | None, *, now: float) -> float | None:
+    """Return the seconds of a Retry-After, a number or a date; None if it is missing or invalid."""
     if text is None:
         return None
     try:

@@ -1,91 +1,112 @@
-"""How one request to CoinGecko is asked again: when, how often, and until when."""
+"""Retry policy for CoinGecko requests.
+
+Add rules here that decide when, how often and until when one request is repeated.
+How often requests may be sent at all belongs in `rate_limit.py`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
-from cryptoliq_assets.ingestion.coingecko.errors import DeadlineExceededError, RetriesExhaustedError
+from cryptoliq_assets.ingestion.coingecko.errors import DeadlineExceededError, RetriesExhaustedError, RetryableError
 from cryptoliq_assets.ingestion.coingecko.rate_limit import RateLimiter
-from cryptoliq_assets.ingestion.coingecko.responses import RetryableError
 
-# Times that one request is sent where the service fails; a limit that was met does not count.
-_ATTEMPTS = 6
-# A failing service is asked again after this share of the wait for a limit (1 s of a minute), then twice as much, …
-_FIRST_WAIT_SHARE = 1 / 60
+T = TypeVar("T")
+
+# Attempts of one request while the service fails; hitting a rate limit does not count.
+_MAX_ATTEMPTS = 6
+# First backoff of a failing service, as a fraction of the wait for a rate limit (1 s of a minute); it then doubles.
+_FIRST_BACKOFF_FRACTION = 1 / 60
 
 
 @dataclass
 class RetryPolicy:
-    """The tries of one request: `unit` is the wait (s) after too many requests where the service names none.
+    """Retry one request with exponential backoff, until a deadline.
 
-    `deadline` is in seconds since 1970; `say` is told of each wait.
+    Attributes:
+        limiter: Rate limiter that every attempt passes.
+        deadline: Seconds since 1970.
+        backoff_seconds: Wait after too many requests when the service names none.
+        log: Receives a message before each wait.
+        failures: Failed attempts so far, without rate limits.
     """
 
     limiter: RateLimiter
     deadline: float
-    unit: float
+    backoff_seconds: float
     log: Callable[[str], None]
     failures: int = 0
 
-    def run(self, ask: Callable[[], Any]) -> Any:
-        """What `ask` returns once it does not raise Again.
+    def run(self, send: Callable[[], T]) -> T:
+        """Call `send` until it does not raise RetryableError.
 
-        Raises DeadlineExceededError or BudgetExhaustedError where no further try may be made, RetriesExhaustedError where all came to nothing, and
-        whatever else `ask` raises.
+        Args:
+            send: Sends the request once.
+
+        Returns:
+            What `send` returns.
+
+        Raises:
+            DeadlineExceededError: The next attempt would be after the deadline.
+            BudgetExhaustedError: The monthly request budget is used up.
+            RetriesExhaustedError: Every attempt failed.
         """
         retrying = Retrying(
             retry=retry_if_exception_type(RetryableError),
-            wait=lambda state: self._wait(_again(state)),
+            wait=lambda state: self._wait(_error_of(state)),
             stop=self._is_over,
             sleep=self.limiter.clock.sleep,
-            before_sleep=self._tell,
+            before_sleep=self._log_wait,
             retry_error_callback=self._give_up,
         )
-        return retrying(self._try, ask)
+        result: T = retrying(self._attempt, send)
+        return result
 
-    def _try(self, ask: Callable[[], Any]) -> Any:
-        """One try, counted. All that changes with an answer changes here; what tenacity asks for below only looks."""
+    def _attempt(self, send: Callable[[], T]) -> T:
+        """Make one counted attempt. Only here does state change; the callbacks of tenacity only read it."""
         self.limiter.acquire(self.deadline)
         try:
-            return ask()
-        except RetryableError as again:
-            if again.limited:
-                # For other processes, and for the next run where this one ends here.
-                self.limiter.pause(self._wait(again))
+            return send()
+        except RetryableError as error:
+            if error.limited:
+                # Other processes wait as well, and so does the next run if this one ends here.
+                self.limiter.pause(self._wait(error))
             else:
                 self.failures += 1
             raise
 
-    def _wait(self, again: RetryableError) -> float:
-        if again.limited:
-            # A full minute where no time is named; a named 0 would be asked for at once, for ever.
-            return self.unit if again.seconds is None else max(again.seconds, self.unit * _FIRST_WAIT_SHARE)
-        backoff = min(self.unit * _FIRST_WAIT_SHARE * 2 ** (self.failures - 1), self.unit)
-        return max(again.seconds or 0.0, backoff)
+    def _wait(self, error: RetryableError) -> float:
+        if error.limited:
+            # A full backoff if no time is named. A named 0 would otherwise be retried at once, without end.
+            if error.seconds is None:
+                return self.backoff_seconds
+            return max(error.seconds, self.backoff_seconds * _FIRST_BACKOFF_FRACTION)
+        backoff = min(self.backoff_seconds * _FIRST_BACKOFF_FRACTION * 2 ** (self.failures - 1), self.backoff_seconds)
+        return max(error.seconds or 0.0, backoff)
 
-    def _is_too_late(self, again: RetryableError) -> bool:
-        return self.limiter.clock.now() + self._wait(again) > self.deadline
+    def _is_too_late(self, error: RetryableError) -> bool:
+        return self.limiter.clock.now() + self._wait(error) > self.deadline
 
     def _is_over(self, state: RetryCallState) -> bool:
-        return self.failures >= _ATTEMPTS or self._is_too_late(_again(state))
+        return self.failures >= _MAX_ATTEMPTS or self._is_too_late(_error_of(state))
 
-    def _tell(self, state: RetryCallState) -> None:
-        again = _again(state)
-        self.log(f"{again}; asking again in {self._wait(again):.0f} s")
+    def _log_wait(self, state: RetryCallState) -> None:
+        error = _error_of(state)
+        self.log(f"{error}; retrying in {self._wait(error):.0f} s")
 
-    def _give_up(self, state: RetryCallState) -> Any:
-        again = _again(state)
-        if self._is_too_late(again):
+    def _give_up(self, state: RetryCallState) -> None:
+        error = _error_of(state)
+        if self._is_too_late(error):
             raise DeadlineExceededError(
-                f"{again}; the next try would be in {self._wait(again):.0f} s, after the time allowed"
-            ) from again
-        raise RetriesExhaustedError(f"{again}; {_ATTEMPTS} times in a row") from again
+                f"{error}; the next attempt would be in {self._wait(error):.0f} s, after the deadline"
+            ) from error
+        raise RetriesExhaustedError(f"{error}; {_MAX_ATTEMPTS} attempts failed") from error
 
 
-def _again(state: RetryCallState) -> RetryableError:
+def _error_of(state: RetryCallState) -> RetryableError:
     error = state.outcome.exception() if state.outcome else None
     if not isinstance(error, RetryableError):
-        raise TypeError(f"a retry for {error!r}, which asks for none")
+        raise TypeError(f"retry after {error!r}, which is not a RetryableError")
     return error

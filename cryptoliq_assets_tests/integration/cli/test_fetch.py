@@ -74,7 +74,7 @@ def test_killed_history_resumes_without_repeated_requests(tmp_path, service) -> 
     assert not list(tmp_path.glob("data/raw/*"))
     code, output = wait_for(start_fetch(tmp_path, service, "history", "--days", "9", "--top", "30"))
     assert code == 0, output
-    assert "19 of 30 charts to ask for, 100000 requests a minute: about 0 minutes" in output
+    assert "19 of 30 charts to request, at 100000 requests per minute: about 0 minutes" in output
     assert "9 files written" in output
     charts = service.charts()
     # Only the chart whose response was pending at the kill is requested again.
@@ -91,8 +91,8 @@ def test_history_replaces_fetched_days_only_with_again(tmp_path, service) -> Non
     fewer = ("history", "--days", "3", "--top", "5")
     code, output = wait_for(start_fetch(tmp_path, service, *fewer))
     assert (code, rows()) == (0, {20})
-    assert "3 days have their history, and are left alone; --again replaces it" in output
-    assert "no day is left to write: nothing was asked for 0 files written" in output
+    assert "3 days already have history and are left unchanged; --again replaces it" in output
+    assert "no day is left to write: nothing was requested 0 files written" in output
     code, output = wait_for(start_fetch(tmp_path, service, *fewer, "--again"))
     assert (code, rows(), "3 files written" in output) == (0, {5}, True), output
 
@@ -108,7 +108,7 @@ def test_killed_snapshot_resumes_with_the_missing_page(tmp_path, service) -> Non
     assert not list(tmp_path.glob("data/raw/*"))
     code, output = wait_for(start_fetch(tmp_path, service, "snapshot", coingecko__top_n=300))
     assert code == 0, output
-    assert "page 1 of 2: kept from the try before" in output
+    assert "page 1 of 2: reused from the previous attempt" in output
     assert service.pages() == [1, 2, 2]
     (written,) = tmp_path.glob("data/raw/coingecko_*.csv")
     assert f"wrote {written}" in output
@@ -118,10 +118,10 @@ def test_failed_fetch_exits_with_1_and_hides_the_key(tmp_path, service) -> None:
     service.faults = [("market_chart", gecko.BEYOND_PLAN), ("&page=1", Fault(401, KEY.encode()))]
     plan = {"coingecko__plan": "demo", "coingecko__api_key": KEY}
     code, output = wait_for(start_fetch(tmp_path, service, "snapshot", **plan))
-    assert (code, "the key was not accepted (401: ***)" in output) == (1, True), output
+    assert (code, "the key was rejected (401: ***)" in output) == (1, True), output
     code, output = wait_for(start_fetch(tmp_path, service, "history", "--days", "400", **plan))
     assert code == 1
-    assert "error: the chart of coin-1: that history lies beyond your plan, the key is good" in output
+    assert "error: the chart of coin-1: your plan does not include this history; the key is valid" in output
     assert KEY not in output
     assert "Traceback" not in output
 
@@ -130,14 +130,14 @@ def test_control_characters_in_names_are_escaped(tmp_path, service) -> None:
     control = "\x1b[2J"
     service.coins = [coin(1), coin(2, id=f"{control}x"), coin(3, id=f"{control}x")]
     code, output = wait_for(start_fetch(tmp_path, service, "snapshot", coingecko__top_n=3))
-    assert (code, control in output, "\\x1b[2Jx came twice" in output) == (0, False, True), output
+    assert (code, control in output, "\\x1b[2Jx is listed twice" in output) == (0, False, True), output
 
 
 def test_fetch_job_writes_the_file_or_fails_with_a_reason(tmp_path, service) -> None:
     settings = fetching(tmp_path, service, coingecko__top_n=30, coingecko__backoff_seconds=0.05)
     runner = Runner(settings)
     service.faults = [("markets", Fault(403, b"Forbidden"))]
-    with pytest.raises(RunFailedError, match="refuses this client"):
+    with pytest.raises(RunFailedError, match="rejects this client"):
         runner.run("fetch_snapshot")
     assert not list(settings.raw_dir.glob("*.csv"))
     runner.run("fetch_snapshot")

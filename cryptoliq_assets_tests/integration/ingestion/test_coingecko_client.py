@@ -145,7 +145,7 @@ def test_every_error_of_the_http_library_is_retried(tmp_path, service, monkeypat
 
 @pytest.mark.parametrize("url", ["http://[1/api", "http://a:99999", "http://a:x"])
 def test_an_address_that_is_none_is_named_as_the_setting_it_is(tmp_path, service, url) -> None:
-    with pytest.raises(FetchError, match=r"CRYPTOLIQ_COINGECKO__URL is .*, which is not an address"):
+    with pytest.raises(FetchError, match=r"CRYPTOLIQ_COINGECKO__URL is .*, which is not a valid URL"):
         asker(tmp_path, service, Waited(), coingecko__url=url)
 
 
@@ -174,7 +174,7 @@ def test_a_named_time_beyond_the_deadline_ends_the_fetch_without_waiting(tmp_pat
     waited = Waited()
     with (
         asker(tmp_path, service, waited) as client,
-        pytest.raises(DeadlineExceededError, match="86400 s, after the time"),
+        pytest.raises(DeadlineExceededError, match="86400 s, after the deadline"),
     ):
         client.markets(1)
     assert waited.waits == []
@@ -237,19 +237,19 @@ def test_a_fault_of_the_service_is_asked_again_soon_then_less_often_then_given_u
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (gecko.BEYOND_PLAN, "lies beyond your plan, the key is good"),
+        (gecko.BEYOND_PLAN, "your plan does not include this history; the key is valid"),
         (Fault(401, b'{"status":{"error_code":10002,"error_message":"API Key Missing"}}'), "no key was sent"),
         (Fault(400, b'{"error_code":10011,"status":{"error_code":10011}}'), "set CRYPTOLIQ_COINGECKO__PLAN to demo"),
         (
             Fault(401, b'{"error_code":"10012","error_message":"Too far back."}'),
-            "lies beyond your plan, the key is good",
+            "your plan does not include this history; the key is valid",
         ),
-        (Fault(401, b'{"error":"unauthorized"}'), r"the key was not accepted \(401: unauthorized\)"),
-        (Fault(403, b"Forbidden"), "refuses this client"),
-        (Fault(403, gecko.HTML), "refuses this client"),
-        (Fault(403, b"[" * 100_000), "refuses this client"),
+        (Fault(401, b'{"error":"unauthorized"}'), r"the key was rejected \(401: unauthorized\)"),
+        (Fault(403, b"Forbidden"), "rejects this client"),
+        (Fault(403, gecko.HTML), "rejects this client"),
+        (Fault(403, b"[" * 100_000), "rejects this client"),
         (Fault(422, b'{"error":"Missing parameter vs_currency"}'), "422: Missing parameter vs_currency"),
-        (Fault(302, b"", {"Location": "https://example.com"}), "led elsewhere"),
+        (Fault(302, b"", {"Location": "https://example.com"}), "redirected"),
     ],
 )
 def test_what_asking_again_cannot_mend_is_told_at_once_in_words(tmp_path, service, fault, words) -> None:
@@ -266,7 +266,7 @@ def test_a_key_of_the_plan_that_is_set_already_is_said_to_be_wrong(tmp_path, ser
     said = {"coingecko__plan": plan, "coingecko__api_key": KEY}
     with asker(tmp_path, service, Waited(), **said) as client, pytest.raises(FetchError) as caught:
         client.markets(1)
-    assert f"the key is wrong: it was sent to the host of the {plan} plan" in str(caught.value)
+    assert f"the key is invalid: it was sent to the host of the {plan} plan" in str(caught.value)
     assert "set CRYPTOLIQ_COINGECKO__PLAN" not in str(caught.value)
 
 
@@ -274,14 +274,14 @@ def test_an_address_without_the_market_is_said_to_be_wrong_and_not_asked_for_oth
     service.faults = [(MARKETS, Fault(404, b'{"error":"not found"}'))]
     with asker(tmp_path, service, Waited()) as client, pytest.raises(FetchError) as caught:
         client.markets(1)
-    assert f"{service.url} has no list of the market; look at CRYPTOLIQ_COINGECKO__URL" in str(caught.value)
+    assert f"{service.url} has no market list; check CRYPTOLIQ_COINGECKO__URL" in str(caught.value)
 
 
 def test_a_hold_of_the_service_is_told_as_its_own_by_the_next_run(tmp_path, service) -> None:
     service.faults = [(MARKETS, Fault(429, b"Throttled", {"Retry-After": "86400"}))]
     for words in (
-        "86400 s, after the time allowed",
-        "the service wanted fewer requests: none is sent before 01:40 UTC",
+        "86400 s, after the deadline",
+        "the service requested a pause: no request is sent before 01:40 UTC",
     ):
         with asker(tmp_path, service, Waited()) as client, pytest.raises(DeadlineExceededError, match=words):
             client.markets(1)
@@ -293,7 +293,7 @@ def test_a_deadline_that_passes_within_an_answer_is_told_as_that(tmp_path, servi
     service.seen = lambda path: setattr(waited, "at", NOW + 2000)
     with (
         asker(tmp_path, service, waited) as client,
-        pytest.raises(DeadlineExceededError, match="the time allowed was over"),
+        pytest.raises(DeadlineExceededError, match="the deadline passed before the response"),
     ):
         client.markets(1)
     assert (len(service.asked), waited.waits) == (1, [])
@@ -306,9 +306,9 @@ def test_a_page_shorter_than_expected_is_taken_once_as_many_come_twice_in_a_row(
     waited = Waited()
     service.faults = [(MARKETS, page(coins)) for coins in (3, 7, 3, 3)]
     with asker(tmp_path, service, waited) as client:
-        assert len(client.markets(1, least=245)) == 3
+        assert len(client.markets(1, min_coins=245)) == 3
         service.faults = [(MARKETS, page(245))]
-        assert len(client.markets(1, least=245)) == 245
+        assert len(client.markets(1, min_coins=245)) == 245
     assert waited.waits == [1.0, 2.0, 4.0]
 
 
@@ -350,12 +350,12 @@ def test_keyless_sends_no_key_and_each_plan_has_its_host_and_needs_its_key(tmp_p
             hosts[plan] = client._http.base_url.host
     assert hosts == {"keyless": "api.coingecko.com", "demo": "api.coingecko.com", "pro": "pro-api.coingecko.com"}
     for said, words in (
-        ({"coingecko__plan": "pro"}, "needs a key"),
+        ({"coingecko__plan": "pro"}, "requires a key"),
         ({"coingecko__api_key": KEY}, "the plan is keyless"),
-        ({"coingecko__plan": "demo", "coingecko__api_key": "CG\nverysecret"}, "a sign that no key has"),
+        ({"coingecko__plan": "demo", "coingecko__api_key": "CG\nverysecret"}, "an invalid character"),
         (
             {"coingecko__plan": "demo", "coingecko__api_key": KEY, "coingecko__url": "http://example.com"},
-            "goes out over https",
+            "sent only over https",
         ),
     ):
         with pytest.raises(FetchError, match=words) as caught:

@@ -12,11 +12,17 @@ from hypothesis import given, settings, strategies as st
 
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.ingestion.coingecko.coins import NUMBER_KEYS, TEXT_KEYS, validate_page
-from cryptoliq_assets.ingestion.coingecko.csv_export import SNAPSHOT_COLUMNS, snapshot_file_name, validate_export
+from cryptoliq_assets.ingestion.coingecko.csv_export import (
+    SNAPSHOT_COLUMNS,
+    FetchResult,
+    snapshot_file_name,
+    validate_export,
+)
 from cryptoliq_assets.ingestion.coingecko.errors import FetchError
 from cryptoliq_assets.ingestion.coingecko.history import HistoryFetcher
+from cryptoliq_assets.ingestion.coingecko.market_pages import merge_pages
 from cryptoliq_assets.ingestion.coingecko.responses import Response, parse_response
-from cryptoliq_assets.ingestion.coingecko.snapshot import FetchResult, fetch_snapshot, make_row, merge_pages
+from cryptoliq_assets.ingestion.coingecko.snapshot import fetch_snapshot, make_row
 from cryptoliq_assets_tests.support.coingecko_api import NOW, Fault, Service, Waited, chart, coin, fetching, serving
 
 COINS = 60
@@ -46,10 +52,10 @@ def changed(place: int, **values: Any) -> dict[str, Any]:
 
 # Entry in the place of the third coin → what the note says of it.
 ERRORS = {
-    "null id": (changed(3, id=None), "Coin, the 3. (entry 3 of page 1): id is null, expected a text"),
+    "null id": (changed(3, id=None), "Coin, the 3. (entry 3 of page 1): id is null, expected a string"),
     "no id": (changed(3, id=MISSING), "Coin, the 3. (entry 3 of page 1): the key id is missing"),
-    "numeric id": (changed(3, id=17, name=None), "c3 (entry 3 of page 1): id is 17, expected a text"),
-    "blank id": (changed(3, id=" "), 'id is " ", expected a text'),
+    "numeric id": (changed(3, id=17, name=None), "c3 (entry 3 of page 1): id is 17, expected a string"),
+    "blank id": (changed(3, id=" "), 'id is " ", expected a string'),
     "half a sign in the id": (changed(3, id="co\ud83d"), 'co Coin, the 3. (entry 3 of page 1): id is "co\\ud83d"'),
     "NUL in the id": (changed(3, id="co\x00"), '(entry 3 of page 1): id is "co\\u0000"'),
     "null": (None, "(entry 3 of page 1): null instead of a coin"),
@@ -207,7 +213,7 @@ def test_a_fetched_snapshot_is_refused_by_the_rule_for_files_and_requested_again
     for each in service.coins[: COINS * 2 // 3]:
         each |= {NUMBER_KEYS[column]: value, "price_change_24h": None}
     with pytest.raises(
-        FetchError, match=f"is not written, ingest would refuse it: {column} is empty.* in 67% of the rows"
+        FetchError, match=f"is not written, ingest would reject it: {column} is empty.* in 67% of the rows"
     ):
         fetch(tmp_path, service)
     assert not (tmp_path / "data" / "raw").exists()
@@ -298,7 +304,7 @@ def test_points_of_a_chart_may_be_texts_and_those_that_are_none_are_dropped_and_
     texts["prices"][3:3] = [None, [1], ["then", 5], [good["prices"][3][0], "dear"]]
     with_chart(service, "coin-2", **texts)
     made = history(tmp_path / "damaged", service).fetch()
-    assert made.notes[0].endswith("coin-2: 4 of 18 prices are not points: the rest is used")
+    assert made.notes[0].endswith("coin-2: 4 of 18 prices are invalid points: the rest is used")
     assert rows(made.files[-1]) == rows(plain.files[-1])
 
 
@@ -316,7 +322,7 @@ def test_one_chart_that_is_refused_is_left_out_and_named(tmp_path, service) -> N
     service.coins = service.coins[:3]
     service.faults = [("coin-2/market_chart", Fault(422, b'{"error":"coin-2 is frozen"}'))]
     made = history(tmp_path, service).fetch()
-    assert "coin-2: the chart of coin-2: refused (422: coin-2 is frozen): left out" in made.notes[0]
+    assert "coin-2: the chart of coin-2: rejected (422: coin-2 is frozen): left out" in made.notes[0]
     assert len(rows(made.files[-1])) == 2
 
 

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from cryptoliq_assets.ingestion.coingecko import history as coingecko_history
-from cryptoliq_assets.ingestion.coingecko.charts import extract_daily_points, make_daily_rows
 from cryptoliq_assets.ingestion.coingecko.csv_export import write_if_changed
 from cryptoliq_assets.ingestion.coingecko.errors import BudgetExhaustedError, FetchError
-from cryptoliq_assets.ingestion.coingecko.history import HistoryFetcher, HistoryProgress
-from cryptoliq_assets.ingestion.coingecko.provenance import find_known_days, record_written
+from cryptoliq_assets.ingestion.coingecko.history import HistoryFetcher, HistoryProgress, writer
+from cryptoliq_assets.ingestion.coingecko.history.charts import extract_daily_points, make_daily_rows
+from cryptoliq_assets.ingestion.coingecko.history.provenance import find_known_days, record_written
 from cryptoliq_assets.ingestion.coingecko.snapshot import fetch_snapshot
 from cryptoliq_assets.ingestion.landing.drop_folder import dry_run_file
 from cryptoliq_assets_tests.support import coingecko_api as gecko
@@ -93,7 +92,7 @@ def test_a_history_is_a_file_a_day_with_changes_made_from_prices(tmp_path, servi
     assert [first["coin-1"][name] for name in ("price", "24h", "7d", "price_change_24h")] == ["92.0", *changes]
     report = dry_run_file(made.files[-1], asked.settings, today=DAY).report
     assert (report["unit"], report["unit_certain"], report["rows_kept"]) == ("percent", True, 3)
-    assert said[0].startswith("3 of 3 charts to ask for, 1000 requests a minute")
+    assert said[0].startswith("3 of 3 charts to request, at 1000 requests per minute")
     assert [(reached.done, reached.wanted) for reached in shown] == [(0, 3), (1, 3), (2, 3), (3, 3)]
     assert not asked.folder.exists()
 
@@ -164,7 +163,7 @@ def test_a_live_snapshot_of_a_day_is_neither_replaced_nor_hidden(tmp_path, servi
     before = home.store.read("raw_snapshots")
     made = history(tmp_path, service, waited).fetch()
     # One day in the drop folder, one that only the catalog knows.
-    assert made.notes == ["2 days are left out, another file has them: 2025-03-02, 2025-03-05"]
+    assert made.notes == ["2 days are left out, another file covers them: 2025-03-02, 2025-03-05"]
     assert {path.name[-14:-4] for path in made.files}.isdisjoint({"2025-03-02", "2025-03-05"})
     assert (len(made.files), live.read_bytes()) == (8, content)
     home.look()
@@ -207,7 +206,7 @@ def test_a_foreign_file_of_the_name_that_history_uses_is_never_replaced(tmp_path
     content = own.read_bytes()
     made = history(tmp_path, service, Waited()).fetch()
     taken = "2025-02-27, 2025-02-28, 2025-03-02, 2025-03-03, 2025-03-04"
-    assert made.notes == [f"5 days are left out, another file has them: {taken}"]
+    assert made.notes == [f"5 days are left out, another file covers them: {taken}"]
     assert (len(made.files), own.read_bytes()) == (5, content)
     assert own.with_name("coin_gecko_2025-03-04.csv").is_symlink()
     home.bring_up_to_date()
@@ -234,7 +233,7 @@ def test_a_file_of_history_that_somebody_changed_is_somebody_elses(tmp_path, ser
     again.refetch = True
     made = again.fetch()
     assert (len(made.files), changed.name in {path.name for path in made.files}) == (9, False)
-    assert made.notes == ["1 days are left out, another file has them: 2025-02-27"]
+    assert made.notes == ["1 days are left out, another file covers them: 2025-02-27"]
 
 
 def test_without_its_record_history_replaces_nothing_and_a_damaged_one_is_said(tmp_path, service) -> None:
@@ -252,7 +251,7 @@ def test_without_its_record_history_replaces_nothing_and_a_damaged_one_is_said(t
     record.unlink()
     made = again.fetch()
     assert made.files == []
-    assert made.notes[0].startswith("10 days are left out, another file has them: 2025-02-24, ")
+    assert made.notes[0].startswith("10 days are left out, another file covers them: 2025-02-24, ")
     assert service.asked == []
 
 
@@ -266,7 +265,7 @@ def test_files_of_a_history_that_died_while_it_wrote_are_its_own(tmp_path, servi
         return write_if_changed(*words)
 
     with monkeypatch.context() as patch:
-        patch.setattr(coingecko_history, "write_if_changed", write_or_die)
+        patch.setattr(writer, "write_if_changed", write_or_die)
         with pytest.raises(KeyboardInterrupt):
             dying.fetch()
     assert sorted(find_known_days(dying.settings).own) == [dt.date(2025, 2, day) for day in (24, 25, 26)]
@@ -274,7 +273,7 @@ def test_files_of_a_history_that_died_while_it_wrote_are_its_own(tmp_path, servi
     made = history(tmp_path, service, waited).fetch()
     assert (len(made.files), service.asked) == (7, [])
     assert made.notes == [
-        "3 days have their history, and are left alone; --again replaces it: 2025-02-24 to 2025-02-26"
+        "3 days already have history and are left unchanged; --again replaces it: 2025-02-24 to 2025-02-26"
     ]
 
 
@@ -292,8 +291,8 @@ def test_a_shorter_history_leaves_the_fuller_one_alone_unless_told(tmp_path, ser
     home.bring_up_to_date()
     service.asked.clear()
     made = history(tmp_path, service, waited, days=5, top=2).fetch()
-    left = "5 days have their history, and are left alone; --again replaces it: 2025-03-01 to 2025-03-05"
-    assert (made.files, made.notes) == ([], [left, "no day is left to write: nothing was asked for"])
+    left = "5 days already have history and are left unchanged; --again replaces it: 2025-03-01 to 2025-03-05"
+    assert (made.files, made.notes) == ([], [left, "no day is left to write: nothing was requested"])
     assert service.asked == []
     # The next day one is to be had.
     waited.at += 86_400
@@ -312,7 +311,9 @@ def test_a_shorter_history_leaves_the_fuller_one_alone_unless_told(tmp_path, ser
 def test_an_empty_market_is_asked_for_again_and_no_day_of_it_is_kept(tmp_path, service, later: int, last: str) -> None:
     waited = Waited()
     service.faults = [("coins/markets", Fault(200, b"[]"))] * 6
-    with pytest.raises(FetchError, match="the list of coins did not come: page 1 of the market: 0 coins came"):
+    with pytest.raises(
+        FetchError, match="the list of coins could not be fetched: page 1 of the market: 0 coins received"
+    ):
         history(tmp_path, service, waited).fetch()
     waited.at += later
     service.asked.clear()
@@ -325,13 +326,13 @@ def test_a_list_of_which_a_part_is_missing_is_not_kept_and_one_that_ends_early_i
     part = Fault(200, json.dumps(service.coins[:100]).encode())
     service.faults = [("&page=1", part)] * 2
     with pytest.raises(
-        FetchError, match="page 1 of the market came with 100 coins of 250 twice, though another page follows it"
+        FetchError, match="page 1 of the market returned 100 of 250 coins twice, although another page follows"
     ):
         history(tmp_path, service, Waited(), top=260).fetch()
     service.coins = service.coins[:4]
     service.asked.clear()
     made = history(tmp_path, service, Waited(), top=260).fetch()
-    assert made.notes == ["4 coins came of 260 asked for"]
+    assert made.notes == ["4 coins received of 260 requested"]
     assert (service.pages(), shape(made.files[-1:])) == ([1, 1, 2], {"2025-03-05": (4, 4)})
 
 
@@ -350,12 +351,12 @@ def test_a_list_that_was_interrupted_is_not_gone_on_with_on_another_day(tmp_path
 def test_charts_that_have_no_day_are_asked_for_anew_and_one_alone_is_said(tmp_path, service) -> None:
     empty = Fault(200, b'{"prices":[],"market_caps":[],"total_volumes":[]}')
     service.faults = [("market_chart", empty)] * 3
-    with pytest.raises(FetchError, match="the next run asks for all anew"):
+    with pytest.raises(FetchError, match="the next run requests all of them again"):
         history(tmp_path, service, Waited()).fetch()
     # One such coin keeps the others' days from nobody.
     service.faults = [("coin-2/market_chart", empty)]
     made = history(tmp_path, service, Waited()).fetch()
-    assert made.notes == ["1 coins are left out, their charts came without a day: coin-2"]
+    assert made.notes == ["1 coins are left out, their charts contain no day: coin-2"]
     assert shape(made.files) == {str(DAY - dt.timedelta(days=back)): (2, 2) for back in range(9, -1, -1)}
 
 
@@ -377,7 +378,7 @@ def test_a_day_is_written_once_it_is_served_for_sure(tmp_path, service, minutes:
     asked.log = said.append
     made = shape(asked.fetch().files)
     assert (max(made), len(made), set(made.values())) == (last, 10, {(4, 4)})
-    assert ("the midnight of 2025-03-05 is served from 00:35 UTC on: the days end with 2025-03-04" in said) == (
+    assert ("the midnight of 2025-03-05 is available from 00:35 UTC: the last day is 2025-03-04" in said) == (
         minutes < 0
     )
 
@@ -401,7 +402,9 @@ def test_days_that_the_plan_lets_later_charts_not_reach_are_left_out_and_named(t
     waited.at += 3 * 86_400
     made = history(tmp_path, service, waited, days=365, top=4).fetch()
     assert set(asked_days(service)) == {"365"}
-    assert made.notes == ["3 days are left out, some charts came too late to reach them: 2024-03-06 to 2024-03-08"]
+    assert made.notes == [
+        "3 days are left out, some charts were fetched too late to cover them: 2024-03-06 to 2024-03-08"
+    ]
     made = shape(made.files)
     assert (min(made), max(made), len(made)) == ("2024-03-09", "2025-03-05", 362)
     # No chart may have the days before: the first week is without 7d, for every coin.
@@ -423,13 +426,13 @@ def test_fewer_coins_than_live_snapshots_have_are_said(tmp_path, service) -> Non
 def test_a_coin_that_is_gone_is_left_out_and_said(tmp_path, service) -> None:
     service.faults = [("coin-2/market_chart", Fault(404, b'{"error":"coin not found"}'))]
     made = history(tmp_path, service, Waited()).fetch()
-    assert made.notes == ["1 coins are gone since the list came, and left out: coin-2"]
+    assert made.notes == ["1 coins no longer exist and are left out: coin-2"]
     assert sorted(rows(made.files[-1])) == ["coin-1", "coin-3"]
 
 
 def test_a_chart_that_fails_stops_the_files_not_the_others_and_may_be_left_out(tmp_path, service) -> None:
     service.faults = [("coin-2/market_chart", Fault(500))] * 6
-    with pytest.raises(FetchError, match=r"1 of 3 charts did not come \(coin-2\), and no file is written"):
+    with pytest.raises(FetchError, match=r"1 of 3 charts failed \(coin-2\), and no file is written"):
         history(tmp_path, service, Waited()).fetch()
     service.asked.clear()
     service.faults = [("coin-2/market_chart", Fault(500))] * 6
@@ -437,13 +440,13 @@ def test_a_chart_that_fails_stops_the_files_not_the_others_and_may_be_left_out(t
     asked.leave_out_failed = True
     made = asked.fetch()
     assert set(service.charts()) == {"coin-2"}
-    assert made.notes == ["1 coins are left out, their charts did not come: coin-2"]
+    assert made.notes == ["1 coins are left out, their charts failed: coin-2"]
     assert len(made.files) == 10
 
 
 def test_a_service_that_fails_for_three_coins_in_a_row_is_left_alone(tmp_path, service) -> None:
     service.faults = [("market_chart", Fault(502))] * 50
-    with pytest.raises(FetchError, match="3 charts in a row did not come"):
+    with pytest.raises(FetchError, match="3 charts in a row failed"):
         history(tmp_path, service, Waited(), top=4).fetch()
     assert len(service.charts()) == 18
 
@@ -461,7 +464,8 @@ def test_a_day_that_ingest_would_refuse_is_left_out_said_and_keeps_no_other_back
     made = history(tmp_path, service, waited, top=1).fetch()
     assert (made.files, service.asked) == ([], [])
     assert (
-        made.notes[0] == "2 days have their history, and are left alone; --again replaces it: 2025-03-04 to 2025-03-05"
+        made.notes[0]
+        == "2 days already have history and are left unchanged; --again replaces it: 2025-03-04 to 2025-03-05"
     )
     assert made.notes[1].startswith(refused)
     # A new day is asked for.
@@ -472,7 +476,9 @@ def test_a_day_that_ingest_would_refuse_is_left_out_said_and_keeps_no_other_back
 
 def test_history_beyond_the_plan_is_said_as_that(tmp_path, service) -> None:
     service.faults = [("market_chart", gecko.BEYOND_PLAN)]
-    with pytest.raises(FetchError, match="the chart of coin-1: that history lies beyond your plan, the key is good"):
+    with pytest.raises(
+        FetchError, match="the chart of coin-1: your plan does not include this history; the key is valid"
+    ):
         history(tmp_path, service, Waited(), days=400).fetch()
     assert len(service.charts()) == 1
 
@@ -484,7 +490,7 @@ def test_a_budget_too_small_is_said_at_once_used_up_and_gone_on_with_next_month(
     asked.log = said.append
     with pytest.raises(BudgetExhaustedError):
         asked.fetch()
-    assert said[1] == "only 2 requests are left this month: the rest waits for the next, what came is kept"
+    assert said[1] == "only 2 requests are left this month; the rest must wait, and fetched charts are kept"
     assert service.charts() == ["coin-1", "coin-2"]
     # Later, with a larger budget: the one that is missing is asked for.
     waited.at += 6 * 86_400

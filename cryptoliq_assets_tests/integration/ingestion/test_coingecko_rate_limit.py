@@ -43,7 +43,7 @@ def test_a_wait_that_would_end_after_the_deadline_is_not_begun(tmp_path: Path) -
     waited = Waited()
     limiter = RateLimiter(tmp_path / "limits.json", 1, None, waited.clock)
     limiter.acquire(NOW + 30)
-    with pytest.raises(DeadlineExceededError, match="1 requests a minute"):
+    with pytest.raises(DeadlineExceededError, match="1 requests per minute"):
         limiter.acquire(NOW + 30)
     assert waited.waits == []
 

@@ -11,7 +11,8 @@ import pytest
 
 from cryptoliq_assets.ingestion.coingecko.csv_export import exclusive_fetch_lock, snapshot_file_name
 from cryptoliq_assets.ingestion.coingecko.errors import DeadlineExceededError, FetchError
-from cryptoliq_assets.ingestion.coingecko.snapshot import fetch_snapshot, merge_pages
+from cryptoliq_assets.ingestion.coingecko.market_pages import merge_pages
+from cryptoliq_assets.ingestion.coingecko.snapshot import fetch_snapshot
 from cryptoliq_assets.ingestion.landing.drop_folder import dry_run_file
 from cryptoliq_assets_tests.support import coingecko_api as gecko
 from cryptoliq_assets_tests.support.coingecko_api import Fault, Service, Waited, coin, fetching, serving
@@ -95,7 +96,7 @@ def test_what_it_writes_takes_the_same_road_as_every_file(tmp_path, service) -> 
 def test_a_snapshot_with_a_page_missing_is_not_written_and_a_rerun_asks_for_that_page_alone(tmp_path, service) -> None:
     settings, waited = fetching(tmp_path, service, coingecko__top_n=300), Waited()
     service.faults = [("&page=1", Fault(500))] * 6
-    with pytest.raises(FetchError, match="1 of 2 pages did not come, and no snapshot is written: page 1 of the market"):
+    with pytest.raises(FetchError, match="1 of 2 pages failed, and no snapshot is written: page 1 of the market"):
         fetch_snapshot(settings, clock=waited.clock)
     assert not settings.raw_dir.exists()
     assert service.pages() == [1] * 6 + [2]
@@ -132,7 +133,7 @@ def test_a_coin_on_two_pages_is_written_once_the_later_state_and_said_which(tmp_
     fallen = coin(250, id="coin-250", current_price=3.5, last_updated="2025-03-05T00:41:00Z")
     service.coins.insert(250, fallen)
     made = fetch_snapshot(fetching(tmp_path, service, coingecko__top_n=301), clock=Waited().clock)
-    assert made.notes[0] == "coin-250 came twice, on pages 1 and 2: that of page 2 is kept"
+    assert made.notes[0] == "coin-250 is listed twice, on pages 1 and 2: the entry of page 2 is used"
     written = [row for row in rows(made.files[0]) if row["coin"] == "coin-250"]
     assert [row["price"] for row in written] == ["3.5"]
 
@@ -142,9 +143,9 @@ def test_coins_that_vanish_between_pages_are_told_by_the_ranks_that_nobody_has()
     coins, notes = merge_pages(pages, top=300)
     assert len(coins) == 297
     assert notes == [
-        "page 1 has 249 coins instead of 250, though another follows it",
-        "297 coins came of 300 asked for; no coin has rank 250, 251: it vanished from the list, or moved to a page that had "
-        "come already",
+        "page 1 has 249 coins instead of 250, although another page follows",
+        "297 coins received of 300 requested; no coin has rank 250, 251: it disappeared from the list, or moved to a page that "
+        "was fetched before",
     ]
 
 
@@ -153,8 +154,8 @@ def test_a_market_smaller_than_asked_for_is_written_once_its_short_page_came_twi
 ) -> None:
     made = fetch_snapshot(fetching(tmp_path, service, coingecko__top_n=900), clock=Waited().clock)
     assert made.notes == [
-        "the market ends on page 2, which came with 50 coins twice",
-        "300 coins came of 900 asked for",
+        "the market ends on page 2, which returned 50 coins twice",
+        "300 coins received of 900 requested",
     ]
     assert (len(rows(made.files[0])), service.pages()) == (300, [1, 2, 2, 3])
 
@@ -177,7 +178,7 @@ def test_a_page_that_is_empty_every_time_fails_and_is_not_kept(tmp_path, service
     settings = fetching(tmp_path, service)
     for asked in ([1] + [2] * 6, [2] * 6):
         with pytest.raises(
-            FetchError, match=r"1 of 2 pages did not come.*page 2 of the market: 0 coins came, at least 245"
+            FetchError, match=r"1 of 2 pages failed.*page 2 of the market: 0 coins received, at least 245"
         ):
             fetch_snapshot(settings, clock=Waited().clock)
         assert service.pages() == asked
@@ -190,7 +191,7 @@ def test_a_short_page_that_comes_twice_is_no_end_where_others_follow_it(tmp_path
     service.faults = [("&page=1", Fault(200, json.dumps([coin(1), coin(2)]).encode()))] * 2
     settings = fetching(tmp_path, service)
     with pytest.raises(
-        FetchError, match="page 1 of the market came with 2 coins of 250 twice, though another page follows"
+        FetchError, match="page 1 of the market returned 2 of 250 coins twice, although another page follows"
     ):
         fetch_snapshot(settings, clock=Waited().clock)
     assert not settings.raw_dir.exists()
@@ -199,13 +200,13 @@ def test_a_short_page_that_comes_twice_is_no_end_where_others_follow_it(tmp_path
 def test_the_last_page_wanted_is_looked_behind_as_well(tmp_path, service) -> None:
     service.coins = [coin(place) for place in range(1, 701)]
     service.faults = [("&page=2", Fault(200, json.dumps(service.coins[250:350]).encode()))] * 2
-    with pytest.raises(FetchError, match="page 2 of the market came with 100 coins of 250 twice, though another page"):
+    with pytest.raises(FetchError, match="page 2 of the market returned 100 of 250 coins twice, although another page"):
         fetch_snapshot(fetching(tmp_path, service, coingecko__top_n=500), clock=Waited().clock)
 
 
 def test_a_look_behind_a_short_page_that_comes_to_nothing_is_a_page_that_did_not_come(tmp_path, service) -> None:
     service.faults = [("&page=3", Fault(500))] * 6
-    with pytest.raises(FetchError, match=r"1 of 4 pages did not come.*page 3 of the market: the service failed"):
+    with pytest.raises(FetchError, match=r"1 of 4 pages failed.*page 3 of the market: the service failed"):
         fetch_snapshot(fetching(tmp_path, service, coingecko__top_n=900), clock=Waited().clock)
 
 
@@ -220,7 +221,7 @@ def test_a_kept_page_serves_no_fetch_that_wants_more_coins_of_it(tmp_path, servi
 
 def test_an_empty_market_writes_nothing(tmp_path, service) -> None:
     service.coins = []
-    with pytest.raises(FetchError, match="2 of 2 pages did not come"):
+    with pytest.raises(FetchError, match="2 of 2 pages failed"):
         fetch_snapshot(fetching(tmp_path, service), clock=Waited().clock)
 
 
@@ -239,7 +240,7 @@ def test_a_snapshot_is_of_the_day_in_which_its_pages_came_though_it_was_begun_th
 def test_a_midnight_between_two_pages_writes_nothing_and_the_next_fetch_has_both_of_one_day(tmp_path, service) -> None:
     settings, waited = fetching(tmp_path, service, coingecko__top_n=300), at(23, 59, 30)
     service.faults = [("&page=2", gecko.THROTTLED)]
-    with pytest.raises(FetchError, match=r"midnight \(UTC\) fell between the pages \(23:59 to 00:00\)"):
+    with pytest.raises(FetchError, match=r"midnight \(UTC\) passed between the pages \(23:59 to 00:00\)"):
         fetch_snapshot(settings, clock=waited.clock)
     assert not settings.raw_dir.exists()
     service.asked.clear()
@@ -251,7 +252,7 @@ def test_a_midnight_between_two_pages_writes_nothing_and_the_next_fetch_has_both
 def test_a_snapshot_taken_far_from_the_midnight_it_stands_for_says_so(tmp_path, service, hour, notes) -> None:
     made = fetch_snapshot(fetching(tmp_path, service, coingecko__top_n=30), clock=at(hour, 40).clock)
     assert made.files[0].name == NAME
-    assert [note for note in made.notes if "14 hours after the midnight that 2025-03-05 stands for" in note] == (
+    assert [note for note in made.notes if "14 hours after midnight of 2025-03-05" in note] == (
         made.notes if notes else []
     )
     assert len(made.notes) == notes
@@ -275,10 +276,10 @@ def test_a_second_fetch_of_a_day_asks_for_nothing_unless_told_to_replace(tmp_pat
     fetch_snapshot(settings, clock=waited.clock)
     made = fetch_snapshot(settings, clock=waited.clock)
     assert (made.files, len(service.asked)) == ([], 1)
-    assert made.notes == [f"{NAME} was fetched already; --again fetches and replaces it"]
+    assert made.notes == [f"{NAME} was already fetched; --again fetches it again and replaces it"]
     made = fetch_snapshot(settings, refetch=True, clock=waited.clock)
     assert (made.files, len(service.asked)) == ([], 2)
-    assert made.notes == [f"{NAME} lies in {settings.raw_dir} with the same content: nothing is written"]
+    assert made.notes == [f"{NAME} in {settings.raw_dir} already has this content: nothing is written"]
     service.coins[0]["current_price"] = 77
     assert fetch_snapshot(settings, refetch=True, clock=waited.clock).files
     assert rows(settings.raw_dir / NAME)[0]["price"] == "77"
@@ -288,7 +289,7 @@ def test_two_fetches_at_once_are_one(tmp_path, service) -> None:
     settings = fetching(tmp_path, service)
     with (
         exclusive_fetch_lock(settings, "snapshot"),
-        pytest.raises(FetchError, match="another `cryptoliq fetch snapshot` is at work"),
+        pytest.raises(FetchError, match="another `cryptoliq fetch snapshot` is running on"),
     ):
         fetch_snapshot(settings, clock=Waited().clock)
     assert service.asked == []

@@ -1,0 +1,1 @@
+from .fetcher import HistoryFetcher as HistoryFetcher, HistoryProgress as HistoryProgress
