@@ -1,6 +1,6 @@
-"""Validation reports: of one file, their storage, and the report of a whole command.
+"""Validation reports: about one file, their storage, and about all files of a command.
 
-What a report says is found in `ingestion.parsing` and `ingestion.quality`.
+The content of a report is determined in `ingestion.parsing` and `ingestion.quality`.
 """
 
 import lazy_loader

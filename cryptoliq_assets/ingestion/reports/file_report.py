@@ -1,4 +1,7 @@
-"""The report on one raw file: what was read, what was kept, what was refused and why. JSON throughout."""
+"""Report about one raw file: rows read, accepted and rejected, and why, as a JSON object.
+
+Add a key here together with its description in REPORT_KEYS. Storing reports belongs in `report_store`.
+"""
 
 import datetime as dt
 import hashlib
@@ -13,66 +16,68 @@ from cryptoliq_assets.ingestion.csv import RejectedRow
 from cryptoliq_assets.schemas import NUMBER_COLUMNS
 
 _CAP, _VOLUME = NUMBER_COLUMNS.index("mkt_cap"), NUMBER_COLUMNS.index("24h_volume")
-# Sentences a reason; all refused rows are in quarantine.
-_MOST_ISSUES = 20
-# A run of more files lists their names; each has its own report.
+# Maximum number of issues per reason; all rejected rows are in quarantine.
+_MAX_ISSUES = 20
 
-# What each key of a file's report says. Those from `arrival` on are there once a file was taken in, the last seven of
-# a file that was accepted.
+# Description of each key of a file's report. The keys from `arrival` on exist once a file is ingested, the last seven only if
+# it is accepted.
 REPORT_KEYS = {
     "file": "name of the file",
-    "rows": "rows read: the same as rows_read",
-    "min_date": "first date of the rows kept",
-    "max_date": "last date of the rows kept",
-    "issues": "sentences for people: line, column, value, what was expected",
-    "accepted": "whether the file was let in",
-    "refusal": "why the file as a whole was refused, null if it was not",
-    "refusal_code": "the same for machines",
-    "rows_read": "rows of the file; always rows_kept and rows_refused together",
-    "rows_kept": "rows let in",
-    "rows_refused": "rows refused, by reason",
-    "sha256": "digest of the content, null of a file refused unread",
-    "size_bytes": "size",
+    "rows": "rows read; same as rows_read",
+    "min_date": "first date of the accepted rows",
+    "max_date": "last date of the accepted rows",
+    "issues": "messages for people: line, column, value, expected value",
+    "accepted": "whether the file is accepted",
+    "refusal": "why the complete file is rejected, else null",
+    "refusal_code": "machine-readable code of the rejection, else null",
+    "rows_read": "rows of the file; always the sum of rows_kept and rows_refused",
+    "rows_kept": "accepted rows",
+    "rows_refused": "rejected rows, by reason",
+    "sha256": "SHA-256 checksum of the content; null if the file was rejected without reading it",
+    "size_bytes": "size in bytes",
     "encoding": "utf-8, with or without byte order mark",
     "delimiter": "always a comma",
     "unit": "unit of 1h, 24h and 7d: percent or fraction",
-    "unit_found_by": "what showed the unit",
-    "unit_certain": "whether that leaves no doubt",
-    "derived_columns": "columns that the file does not have, derived",
+    "unit_found_by": "evidence for the unit",
+    "unit_certain": "whether the evidence leaves no doubt",
+    "derived_columns": "columns that the file does not contain and that were derived",
     "derived_cells": "cells derived, by column",
-    "contradicted_cells": "stated values that the other columns of their row contradict, dropped and derived, by column",
+    "contradicted_cells": "values that contradict the other columns of their row, dropped and derived instead, by column",
     "cell_errors": "errors that many cells of a column have in common: column, kind, cells, first line, sample",
-    "ignored_columns": "columns that nobody reads",
-    "duplicates": "rows refused because a later line speaks of the same coin and date",
-    "dates": "dates of the rows kept",
-    "coins": "coins of the rows kept",
-    "unknown_caps": "rows kept with market cap 0 or empty",
-    "zero_volumes": "rows kept with volume 0",
-    "empty_cells": "empty cells of the rows kept, by column",
-    "empty_shares": "share of the rows kept in which a column is empty as received (price, mkt_cap: or 0)",
-    "rows_with_changes": "rows kept with both 24h and 7d: others neither train nor score a model",
-    "unread_cells": "cells of optional columns that could not be read and are left empty, by column",
-    "shared_symbols": "symbols that several coins have, and those coins",
-    "observation_time": "latest moment in last_updated, where the file has it",
+    "ignored_columns": "columns that are not read",
+    "duplicates": "rows rejected because a later row has the same coin and date",
+    "dates": "dates of the accepted rows",
+    "coins": "number of coins in the accepted rows",
+    "unknown_caps": "accepted rows with market cap 0 or empty",
+    "zero_volumes": "accepted rows with volume 0",
+    "empty_cells": "empty cells of the accepted rows, by column",
+    "empty_shares": "fraction of the accepted rows in which a column is empty as received (price, mkt_cap: or 0)",
+    "rows_with_changes": "accepted rows with both 24h and 7d; only these train and score models",
+    "unread_cells": "cells of optional columns that could not be parsed and are left empty, by column",
+    "shared_symbols": "symbols that several coins have, with the coins",
+    "observation_time": "latest timestamp in last_updated, if the file has that column",
     "arrival": "number of this version in the order of arrival",
-    "arrived_at": "when it was first seen (UTC)",
-    "previous_snapshot": "date, at most 7 days earlier, that the last date of the file was held against",
-    "coins_new": "coins that were not in that snapshot",
+    "arrived_at": "time when it was discovered (UTC)",
+    "previous_snapshot": "date, at most 7 days earlier, with which the last date of the file is compared",
+    "coins_new": "coins that are not in that snapshot",
     "coins_gone": "coins of that snapshot that are not in this file",
-    "likely_renames": "of these, old and new names that are probably one coin",
-    "reused_names": "names in both that are probably another coin by now",
-    "scale_changes": "columns on another scale than in that snapshot: median factor, quartiles of the coins' factors, a sentence",
-    "outliers": "prices and volumes of single coins far from the coin's 5 days before: count, and the first cells",
+    "likely_renames": "of these, pairs of old and new name that are probably the same coin",
+    "reused_names": "names in both that probably denote another coin now",
+    "scale_changes": "columns on another scale than in that snapshot: median factor, quartiles of the factors of coins, message",
+    "outliers": "prices and volumes of single coins that are far from the coin's previous 5 days: count, and the first cells",
 }
 
 
 def make_blank_report(name: str, content: bytes, *, sha256: str | None = None) -> dict[str, Any]:
-    """The report on a file of which nothing is known yet but its name and bytes.
+    """Make the report about a file of which only name and content are known.
 
-    `sha256` is the digest of `content`, where the caller has it already; "" where nobody asks for it.
+    Args:
+        name: Bare file name.
+        content: The bytes of the file.
+        sha256: Checksum of the content, if known already; "" if not needed.
     """
     return {
-        # A name from a disk may hold bytes that are no text.
+        # A file name may contain bytes that are not text.
         "file": name.encode("utf-8", "backslashreplace").decode("utf-8"),
         "rows": 0,
         "min_date": None,
@@ -111,36 +116,51 @@ def make_blank_report(name: str, content: bytes, *, sha256: str | None = None) -
 
 
 def list_row_issues(
-    refused: Sequence[RejectedRow], counts: Mapping[str, int], *, dates: tuple[dt.date, dt.date]
+    rejected: Sequence[RejectedRow], counts: Mapping[str, int], *, dates: tuple[dt.date, dt.date]
 ) -> list[str]:
-    """Sentences on the first refused rows of each reason, in the order of the file, and how many more there are.
+    """List issues of the first rejected rows of each reason, in the order of the file, and the number of further rows.
 
-    `dates` are the first and the last that a row may have.
+    Args:
+        rejected: Rejected rows.
+        counts: Number of rejected rows by reason.
+        dates: First and last allowed dates.
     """
-    told = dict.fromkeys(counts, 0)
+    listed = dict.fromkeys(counts, 0)
     issues = []
-    for row in refused:
-        told[row.reason] += 1
-        if told[row.reason] <= _MOST_ISSUES:
+    for row in rejected:
+        listed[row.reason] += 1
+        if listed[row.reason] <= _MAX_ISSUES:
             issues.append(row.issue(dates))
-    more = {reason: count - _MOST_ISSUES for reason, count in counts.items() if count > _MOST_ISSUES}
+    more = {reason: count - _MAX_ISSUES for reason, count in counts.items() if count > _MAX_ISSUES}
     return issues + [f"{reason}: {count} more rows" for reason, count in more.items()]
 
 
-def find_name_date_issues(named: dt.date | None, dates: Sequence[str]) -> list[str]:
-    """A sentence where the file's name says a date that none of its rows has."""
-    if named is None or named.isoformat() in dates:
+def find_name_date_issues(name_date: dt.date | None, dates: Sequence[str]) -> list[str]:
+    """Return an issue if no accepted row has the date in the file name.
+
+    Args:
+        name_date: Date in the file name, if any.
+        dates: Dates of the accepted rows, as ISO text.
+    """
+    if name_date is None or name_date.isoformat() in dates:
         return []
-    return [f"the name says {named}, but no row kept has that date"]
+    return [f"the date in the file name is {name_date}, but no accepted row has that date"]
 
 
 def describe_rows(
     days: np.ndarray, numbers: np.ndarray, *, starts: np.ndarray, coins: pa.DictionaryArray, symbols: pa.DictionaryArray
 ) -> list[dict[str, Any]]:
-    """What each file's report says of the rows kept, of which every file has some.
+    """Describe the accepted rows of each file; every file has at least one.
 
-    The rows of file n are those from starts[n] to starts[n + 1]. `days` count from 1970; `numbers`, of shape
-    (columns, rows), are NUMBER_COLUMNS, NaN where empty.
+    Args:
+        days: Date of each row in days since 1970-01-01.
+        numbers: Values of NUMBER_COLUMNS, shape (columns, rows), NaN if empty.
+        starts: Rows of file n are those from starts[n] to starts[n + 1].
+        coins: Coin of each row.
+        symbols: Symbol of each row.
+
+    Returns:
+        Entries of the report of each file.
     """
     firsts, sizes = starts[:-1], np.diff(starts).tolist()
     earliest, latest = np.minimum.reduceat(days, firsts), np.maximum.reduceat(days, firsts)
@@ -149,16 +169,16 @@ def describe_rows(
     known_caps, zero_volumes = (
         np.add.reduceat(marked, firsts, dtype=np.int64).tolist() for marked in (caps > 0, volumes == 0)
     )
-    # Nearly every file is of one day: it is cheaper to see that than to sort.
-    dates = [[date] for date in _iso(earliest)]
+    # Nearly every file has a single date: checking that is cheaper than sorting.
+    dates = [[date] for date in _to_iso(earliest)]
     for place in np.flatnonzero(earliest != latest).tolist():
-        dates[place] = _iso(np.unique(days[starts[place] : starts[place + 1]]))
+        dates[place] = _to_iso(np.unique(days[starts[place] : starts[place + 1]]))
     coin_codes, symbol_codes = coins.indices.to_numpy(), symbols.indices.to_numpy().astype(np.int64)
     names, tickers = coins.dictionary, symbols.dictionary
     described = []
     for place, (start, size) in enumerate(zip(firsts.tolist(), sizes, strict=True)):
         own = slice(start, start + size)
-        several = len(dates[place]) > 1
+        has_several_dates = len(dates[place]) > 1
         described.append(
             {
                 "rows_kept": size,
@@ -168,26 +188,28 @@ def describe_rows(
                 "unknown_caps": size - known_caps[place],
                 "zero_volumes": zero_volumes[place],
                 "empty_cells": {name: count for name, count in zip(NUMBER_COLUMNS, empty[place], strict=True) if count},
-                # A coin has one row a date.
-                "coins": len(np.unique(coin_codes[own])) if several else size,
-                "shared_symbols": _shared_symbols(coin_codes[own], symbol_codes[own], coins=names, symbols=tickers),
+                # A coin has one row per date.
+                "coins": len(np.unique(coin_codes[own])) if has_several_dates else size,
+                "shared_symbols": _find_shared_symbols(
+                    coin_codes[own], symbol_codes[own], coins=names, symbols=tickers
+                ),
             }
         )
     return described
 
 
-def _iso(days: np.ndarray) -> list[str]:
+def _to_iso(days: np.ndarray) -> list[str]:
     return np.datetime_as_string(days.astype("datetime64[D]")).tolist()
 
 
-def _shared_symbols(
+def _find_shared_symbols(
     coin_codes: np.ndarray, symbol_codes: np.ndarray, *, coins: pa.Array, symbols: pa.Array
 ) -> dict[str, list[str]]:
-    """Symbols that several coins have, and those coins; an empty symbol is none."""
+    """Return the symbols that several coins have, with the coins; an empty symbol does not count."""
     repeated = np.bincount(symbol_codes)[symbol_codes] > 1
     if not repeated.any():
         return {}
-    # A coin of several dates has its symbol on each of them.
+    # A coin with several dates has its symbol on each of them.
     pairs = np.unique((symbol_codes * len(coins) + coin_codes)[repeated])
     owners = np.bincount(pairs // len(coins))
     shared: dict[str, list[str]] = {}
@@ -199,7 +221,7 @@ def _shared_symbols(
 
 
 def count_rejections_by_reason(reports: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Refused rows of several files, by reason."""
+    """Return the number of rejected rows of several files, by reason."""
     total: Counter[str] = Counter()
     for report in reports:
         total.update(report["rows_refused"])

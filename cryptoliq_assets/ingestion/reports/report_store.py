@@ -1,7 +1,7 @@
-"""The reports of all versions of a file, none in the place of another.
+"""Storage of the validation reports of all versions of a file, without overwriting.
 
-`<file>.json` is of the version that was looked at last, accepted or refused; that of an earlier one lies under its
-arrival, `<file>.<arrival>.json`. So the report of the version that counts is there whatever came after it.
+`<file>.json` is the report of the version that was validated last, accepted or rejected. An earlier one is stored with its
+arrival, as `<file>.<arrival>.json`, so the report of the accepted version exists whatever came after it.
 """
 
 import os
@@ -12,12 +12,17 @@ from cryptoliq_assets.core import find_free_path, read_json_object
 
 
 def report_path(folder: Path, name: str) -> Path:
-    """Where the report of the newest version of a file lies."""
+    """Return the path of the report of the latest version of a file."""
     return folder / f"{name}.json"
 
 
 def archive_earlier_report(folder: Path, report: dict[str, Any]) -> None:
-    """Make way for a report at its plain name: that of another version stays, under its arrival."""
+    """Rename the stored report of another version of a file, so that `report` can be written to its path.
+
+    Args:
+        folder: Folder of the reports.
+        report: The report that is about to be written.
+    """
     path = report_path(folder, report["file"])
     if not path.exists():
         return
@@ -27,16 +32,16 @@ def archive_earlier_report(folder: Path, report: dict[str, Any]) -> None:
 
 
 def find_report(folder: Path, name: str, arrival: int) -> dict[str, Any] | None:
-    """The report of one version of a file; None where there is none."""
-    return _find(folder, name, arrival)[1]
+    """Return the report of one version of a file, or None if it does not exist."""
+    return _find_version(folder, name, arrival)[1]
 
 
 def find_report_path(folder: Path, name: str, arrival: int) -> Path | None:
-    """Where the report of one version of a file lies; None where there is none."""
-    return _find(folder, name, arrival)[0]
+    """Return the path of the report of one version of a file, or None if it does not exist."""
+    return _find_version(folder, name, arrival)[0]
 
 
-def _find(folder: Path, name: str, arrival: int) -> tuple[Path, dict[str, Any]] | tuple[None, None]:
+def _find_version(folder: Path, name: str, arrival: int) -> tuple[Path, dict[str, Any]] | tuple[None, None]:
     for path in (report_path(folder, name), report_path(folder, f"{name}.{arrival}")):
         report = read_report(path)
         if (report.get("file"), report.get("arrival")) == (name, arrival):
@@ -45,7 +50,7 @@ def _find(folder: Path, name: str, arrival: int) -> tuple[Path, dict[str, Any]] 
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """What a report says; nothing where it is absent or none."""
+    """Read a report; empty if the file is missing or contains no report."""
     try:
         return read_json_object(path)
     except OSError:

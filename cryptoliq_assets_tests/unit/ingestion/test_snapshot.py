@@ -374,7 +374,7 @@ def test_both_patterns_of_names_give_their_date(name: str) -> None:
 
 def test_a_name_whose_date_no_row_has_is_an_issue_and_no_refusal() -> None:
     parsed = parse(table(BITCOIN), name="coingecko_20220317.csv")
-    assert parsed.report["issues"] == ["the name says 2022-03-17, but no row kept has that date"]
+    assert parsed.report["issues"] == ["the date in the file name is 2022-03-17, but no accepted row has that date"]
     assert parsed.rows.num_rows == 1
 
 
