@@ -71,7 +71,7 @@ def url(request, tmp_path) -> str:
 @pytest.fixture
 def elsewhere(home, url, tmp_path) -> Settings:
     """A home with nothing in it, whose models and tables are the bucket's."""
-    publish(home.home, url)
+    publish(home.home_dir, url)
     return make_settings(
         home_dir=tmp_path / "elsewhere", storage__url=f"{url}/data", storage__models_url=f"{url}/models"
     )
@@ -88,7 +88,7 @@ def answer(settings: Settings) -> dict:
 def test_a_bucket_answers_what_the_home_answers_and_nothing_is_written(home, elsewhere):
     assert answer(elsewhere) == answer(home)
     assert answer(elsewhere)["basis"] == "snapshot" or answer(home)["basis"] == "history"
-    assert not elsewhere.home.exists()
+    assert not elsewhere.home_dir.exists()
 
 
 def test_what_is_published_later_is_seen_at_the_next_look(home, elsewhere, url):
@@ -99,7 +99,7 @@ def test_what_is_published_later_is_seen_at_the_next_look(home, elsewhere, url):
     newer = promote_again(home)
     month = home.data_dir / "cleaned" / f"{tables[-1]}.parquet"
     shutil.copy(month, month.with_name("2030-01.parquet"))
-    publish(home.home, url)
+    publish(home.home_dir, url)
     assert TableStore(elsewhere).months("cleaned_snapshots") == [*tables, "2030-01"]
     assert open_model_store(elsewhere).versions()[0] == newer
     (resolve_location(f"{url}/data") / "cleaned" / "2030-01.parquet").unlink()
@@ -158,7 +158,7 @@ def test_a_bucket_that_does_not_answer_is_no_empty_one(elsewhere, monkeypatch):
 
 
 def test_a_service_of_a_bucket_logs_to_standard_output_and_leaves_its_home_alone(home, tmp_path):
-    publish(home.home, f"file://{tmp_path / 'bucket'}")
+    publish(home.home_dir, f"file://{tmp_path / 'bucket'}")
     bucket = {
         "storage__url": f"file://{tmp_path}/bucket/data",
         "storage__models_url": f"file://{tmp_path}/bucket/models",

@@ -153,7 +153,7 @@ def test_a_champion_carries_the_reference_of_its_last_training_days(home):
     metadata = open_model_store(home).current()
     reference = Reference.of(metadata[REFERENCE])
     assert reference.last_date.isoformat() == metadata["training"]["last_date"]
-    assert (reference.last_date - reference.first_date).days < home.drift_reference_days
+    assert (reference.last_date - reference.first_date).days < home.drift.reference_days
     assert set(reference.distributions) == {*drift_features(metadata["features"]), PREDICTIONS}
     assert len(json.dumps(metadata[REFERENCE])) < 60_000
 

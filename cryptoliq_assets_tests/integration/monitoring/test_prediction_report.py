@@ -199,10 +199,10 @@ def test_a_finished_day_stays_when_its_file_is_gone_and_no_byte_is_read_twice(se
     measure_predictions(settings, now=TODAY)
     forget()
     read = []
-    plain = app_log.read_on
+    plain = app_log.read_new_lines
     monkeypatch.setattr(
         app_log,
-        "read_on",
+        "read_new_lines",
         lambda path, mark, **how: (read.append(each[0]) or each for each in plain(path, mark, **how)),
     )
     predict(settings, line(yesterday, score=0.9), day=yesterday)
