@@ -1,6 +1,6 @@
-"""Entry point of `workspace.yaml`: the definitions of the home that the environment names.
+"""Entry point of `workspace.yaml`: the definitions of the data directory that the environment names.
 
-Nothing else belongs here; the definitions are put together in `orchestration/definitions.py`.
+Nothing else belongs here; `orchestration/definitions.py` builds the definitions.
 """
 
 from cryptoliq_assets.core import Settings

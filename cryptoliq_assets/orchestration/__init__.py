@@ -1,6 +1,6 @@
 """The project in Dagster: assets, checks, sensors, schedules, jobs, I/O managers.
 
-Thin shells only: an asset or check calls a function of an earlier layer and records what it returned.
+Add thin shells: an asset or check calls a function of an earlier layer and records its result. Computation belongs there.
 """
 
 import warnings
@@ -9,7 +9,7 @@ import dagster as dg
 import lazy_loader
 
 # Partitioned checks, backfill policies and partition mappings with ends are marked beta or preview in Dagster 1.13.
-# The design rests on them, and the pinned version is tested.
+# The design depends on them, and the pinned version is tested.
 for _category in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=_category)
 

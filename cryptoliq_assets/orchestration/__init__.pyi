@@ -1,4 +1,8 @@
-from .asset_metadata import frame_metadata as frame_metadata
+from .asset_metadata import (
+    column_schema_metadata as column_schema_metadata,
+    frame_metadata as frame_metadata,
+    make_pandera_type as make_pandera_type,
+)
 from .dead_runs import (
     PROCESS_TAG as PROCESS_TAG,
     fail_dead_runs as fail_dead_runs,
@@ -12,8 +16,12 @@ from .jobs import (
     PREPROCESS_JOB as PREPROCESS_JOB,
     REJECTED_TAG as REJECTED_TAG,
     AssetJob as AssetJob,
-    selection_of as selection_of,
+    count_tagged_runs as count_tagged_runs,
+    hidden_tag as hidden_tag,
+    read_tag as read_tag,
+    select_assets as select_assets,
 )
+from .partitions import clip_ranges as clip_ranges, month_range_tags as month_range_tags
 from .report_runs import run_check as run_check, run_report as run_report
 from .run_findings import (
     MONITOR_GROUP as MONITOR_GROUP,
@@ -24,17 +32,15 @@ from .run_findings import (
 from .runner import RunFailedError as RunFailedError, Runner as Runner
 from .step_labels import STEP_LABELS as STEP_LABELS, check_step_labels as check_step_labels
 from .table_assets import (
+    BACKTEST_IO as BACKTEST_IO,
     CANDIDATES_IO as CANDIDATES_IO,
+    CHAMPION_IO as CHAMPION_IO,
+    DAILY as DAILY,
     OWNERS as OWNERS,
     TABLES_IO as TABLES_IO,
+    WEEKLY as WEEKLY,
     all_months_dep as all_months_dep,
-    month_range_tags as month_range_tags,
     table_asset as table_asset,
     upstream_month_mapping as upstream_month_mapping,
-)
-from .table_checks import (
-    RESTATES as RESTATES,
-    Finding as Finding,
-    TableCheck as TableCheck,
-    build_table_checks as build_table_checks,
+    yield_table as yield_table,
 )

@@ -1,9 +1,9 @@
-"""Telling a dead run from one at work, so that none blocks the queue for ever.
+"""Find runs whose process died, and mark them as failed, so that none blocks the queue.
 
-A run at work holds a file lock of its own, `.dagster/alive/<run id>`, from before it waits for the home until its last
-event is written; the operating system lets it go when the process dies. Whoever can take it knows that the run is dead,
-whatever host it was on (each container has a name and process numbers of its own) and whatever its tags say (a run
-that is executed again in the UI carries those of the first). The run lock would not do: a run that waits for it is alive.
+A run holds a file lock of its own, `.dagster/alive/<run id>`, from before it waits for the run lock until its last event is
+written; the operating system releases the lock when the process dies. A process that can acquire it knows that the run is
+dead, whatever its host (each container has its own name and process numbers) and whatever its tags (a run that is
+re-executed in the UI carries those of the first). The run lock does not serve for this: a run that waits for it is alive.
 """
 
 import datetime as dt
@@ -18,82 +18,97 @@ import psutil
 from filelock import FileLock, Timeout
 
 from cryptoliq_assets.core import make_folder
+from cryptoliq_assets.orchestration.jobs import hidden_tag, read_tag
 
-# For people: the process that a run is in.
-PROCESS_TAG = "cryptoliq/process"
+# The process of a run, for the message on its death.
+PROCESS_TAG = hidden_tag("process")
 
 _STATUS = dg.DagsterRunStatus
-# A process has begun these. Queued ones are nobody's yet, nor are those not started, unless a command holds their lock.
+# Runs that a process has begun. Queued ones have no process yet, nor have those not started, unless a command holds their lock.
 _BEGUN = (_STATUS.STARTING, _STATUS.STARTED, _STATUS.CANCELING)
-_UNENDED = (_STATUS.NOT_STARTED, *_BEGUN)
-# A begun run takes its lock in seconds. One without any, of which nothing was heard for this long, died before it could;
-# a run of nothing but asset checks takes none, writes none, and is done sooner.
-_BEGINNING = dt.timedelta(minutes=15)
+_UNFINISHED = (_STATUS.NOT_STARTED, *_BEGUN)
+# A begun run acquires its lock in seconds. One without a lock that has written no event for this long died before it could;
+# a run of nothing but asset checks has no lock and writes none, and finishes sooner.
+_START_TIMEOUT = dt.timedelta(minutes=15)
 _REGISTER_SECONDS = 60.0
 
 # Locks that this process holds, by path.
-_held: dict[Path, FileLock] = {}
+_own_locks: dict[Path, FileLock] = {}
 
 
 def mark_run_alive(lock_path: Path, run_id: str) -> None:
-    """Hold the run's own lock until `release_run`, or until this process ends; `lock_path` is that of the run lock."""
+    """Hold the run's own lock until `release_run`, or until this process ends.
+
+    Args:
+        lock_path: Path of the run lock; the runs' own locks are stored next to it.
+        run_id: Id of the run.
+    """
     path = _folder(lock_path) / run_id
-    if path in _held:
+    if path in _own_locks:
         return
-    with _register(lock_path):
-        # Not of a thread: Dagster may tear down in another one than it began in.
+    with _registry(lock_path):
+        # Not bound to a thread: Dagster may tear down in another one than it started in.
         lock = FileLock(path, thread_local=False)
         lock.acquire(timeout=0)
-    _held[path] = lock
+    _own_locks[path] = lock
 
 
 def release_run(lock_path: Path, run_id: str) -> None:
-    """The run has written its last event. Its file stays: the next look for dead runs removes it."""
-    lock = _held.pop(_folder(lock_path) / run_id, None)
+    """Release the lock of a run that has written its last event; `fail_dead_runs` removes the file."""
+    lock = _own_locks.pop(_folder(lock_path) / run_id, None)
     if lock is not None:
         lock.release()
 
 
 def fail_dead_runs(instance: dg.DagsterInstance, lock_path: Path, *, now: dt.datetime | None = None) -> list[str]:
-    """Mark runs failed that nobody is at work on; returns their ids."""
+    """Mark runs without a live process as failed.
+
+    Args:
+        instance: Dagster's instance.
+        lock_path: Path of the run lock.
+        now: Current time; the clock's by default.
+
+    Returns:
+        Ids of the runs that were marked.
+    """
     now = now or dt.datetime.now(dt.UTC)
-    reaped = []
-    with _register(lock_path) as folder:
-        records = instance.get_run_records(filters=dg.RunsFilter(statuses=list(_UNENDED)))
+    failed = []
+    with _registry(lock_path) as folder:
+        records = instance.get_run_records(filters=dg.RunsFilter(statuses=list(_UNFINISHED)))
         for record in records:
             run = record.dagster_run
-            dead = _failure_reason(record, folder / run.run_id, now=now)
-            # Looked at again after its lock: it may just have ended by itself.
-            current = instance.get_run_by_id(run.run_id) if dead else None
-            if dead and current is not None and current.status in _UNENDED:
-                instance.report_run_failed(current, message=dead)
-                reaped.append(run.run_id)
-        unended = {record.dagster_run.run_id for record in records} - set(reaped)
+            reason = _failure_reason(record, folder / run.run_id, now=now)
+            # Read again after its lock: it may just have finished.
+            current = instance.get_run_by_id(run.run_id) if reason else None
+            if reason and current is not None and current.status in _UNFINISHED:
+                instance.report_run_failed(current, message=reason)
+                failed.append(run.run_id)
+        unfinished = {record.dagster_run.run_id for record in records} - set(failed)
         for path in folder.iterdir():
-            if path.name not in unended and not _is_held(path):
+            if path.name not in unfinished and not _is_locked(path):
                 path.unlink(missing_ok=True)
-    return reaped
+    return failed
 
 
 def process_mark() -> str:
-    """This process in words: host, number, and when it began."""
+    """Describe this process: host, process id, start time."""
     process = psutil.Process(os.getpid())
     return f"{socket.gethostname()}/{process.pid}/{process.create_time():.2f}"
 
 
 def _failure_reason(record: dg.RunRecord, path: Path, *, now: dt.datetime) -> str | None:
-    """A sentence on a dead run; None for one that is at work, or that nobody has begun yet."""
+    """Return a sentence on a dead run; None for one that is alive, or that no process has begun yet."""
     run = record.dagster_run
     if path.exists():
-        if _is_held(path):
+        if _is_locked(path):
             return None
-        return f"The process of this run ({run.tags.get(PROCESS_TAG, 'unknown')}) is gone; it was killed."
-    if run.status not in _BEGUN or now - record.update_timestamp < _BEGINNING:
+        return f"The process of this run ({read_tag(run.tags, PROCESS_TAG) or 'unknown'}) is gone; it was killed."
+    if run.status not in _BEGUN or now - record.update_timestamp < _START_TIMEOUT:
         return None
-    return f"Nothing was heard of this run since {record.update_timestamp:%Y-%m-%d %H:%M} UTC: it died as it began."
+    return f"This run has written no event since {record.update_timestamp:%Y-%m-%d %H:%M} UTC: it died while starting."
 
 
-def _is_held(path: Path) -> bool:
+def _is_locked(path: Path) -> bool:
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
@@ -104,8 +119,8 @@ def _is_held(path: Path) -> bool:
 
 
 @contextmanager
-def _register(lock_path: Path) -> Generator[Path, None, None]:
-    """The folder of the runs' own locks, for one process at a time: a file made but not yet locked looks dead."""
+def _registry(lock_path: Path) -> Generator[Path, None, None]:
+    """Lock the folder of the runs' own locks: a file that was created but not yet locked would seem dead."""
     folder = _folder(lock_path)
     make_folder(folder)
     with FileLock(lock_path.with_name("alive.lock"), timeout=_REGISTER_SECONDS):

@@ -1,4 +1,7 @@
-"""The project as Dagster sees it: a table of contents, in the order in which the data goes."""
+"""The project's Dagster definitions: a table of contents, in the order of the data flow.
+
+Add an asset factory, a job, a sensor or a resource. Checks are registered in `checks/` and need no line here.
+"""
 
 import dagster as dg
 
@@ -20,19 +23,14 @@ from cryptoliq_assets.orchestration.assets import (
     stored_bytes_assets,
     weekly_verify,
 )
-from cryptoliq_assets.orchestration.checks import (
-    accuracy_checks,
-    cleaned_checks,
-    drift_checks,
-    feature_checks,
-    forecast_checks,
-    freshness_checks,
-    label_checks,
-    model_checks,
-    prediction_checks,
-    raw_checks,
+from cryptoliq_assets.orchestration.checks import build_asset_checks
+from cryptoliq_assets.orchestration.io_managers import (
+    BacktestIOManager,
+    CandidateIOManager,
+    ChampionIOManager,
+    PanderaParquetIOManager,
 )
-from cryptoliq_assets.orchestration.io_managers import CandidateIOManager, PanderaParquetIOManager
+from cryptoliq_assets.orchestration.partitions import make_months_definition
 from cryptoliq_assets.orchestration.progress_logger import PROGRESS_LOGGER, progress_logger
 from cryptoliq_assets.orchestration.resources import RunLock
 from cryptoliq_assets.orchestration.rollback_job import ROLLBACK_OP, rollback_job
@@ -47,40 +45,37 @@ from cryptoliq_assets.orchestration.sensors import (
     weekly_train,
 )
 from cryptoliq_assets.orchestration.step_labels import check_step_labels
-from cryptoliq_assets.orchestration.table_assets import CANDIDATES_IO, TABLES_IO
+from cryptoliq_assets.orchestration.table_assets import BACKTEST_IO, CANDIDATES_IO, CHAMPION_IO, TABLES_IO
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
-    """Everything for one home; fresh at each call, so that a test may have a home of its own."""
+    """Build the definitions of one data directory, new ones at each call.
+
+    Args:
+        settings: Settings of the data directory.
+
+    Raises:
+        CheckRegistrationError: A check is not registered, or only in part.
+    """
     check_formula(settings)
-    # What the monitor finds, in reports; the last of its assets raises alarms of all of them.
+    months = make_months_definition(settings)
     reports = [*drift_assets(settings), *accuracy_assets(settings), *prediction_assets(settings)]
     assets = [
-        *raw_assets(settings),
-        *cleaned_assets(settings),
-        *feature_assets(settings),
-        *label_assets(settings),
+        *raw_assets(settings, months),
+        *cleaned_assets(settings, months),
+        *feature_assets(settings, months),
+        *label_assets(settings, months),
         *model_assets(settings),
-        *forecast_assets(settings),
+        *forecast_assets(settings, months),
         *reports,
         *stored_bytes_assets(settings),
     ]
-    checks = [
-        *raw_checks(settings),
-        *freshness_checks(settings),
-        *cleaned_checks(settings),
-        *feature_checks(settings),
-        *label_checks(settings),
-        *model_checks(settings),
-        *forecast_checks(settings),
-        *drift_checks(settings),
-        *accuracy_checks(settings),
-        *prediction_checks(settings),
-    ]
+    checks = build_asset_checks(settings, assets=[asset.key.to_user_string() for asset in assets])
     rollback = rollback_job(settings)
     watched_jobs = [*(job.name for job in jobs.ALL_JOBS), rollback.name, ADHOC_JOB]
     watched = watched_checks(assets, checks)
-    alerts = alert_assets(settings, after=[made.key for made in reports], jobs=watched_jobs, checks=watched)
+    # Last: it raises alerts of the findings of all reports.
+    alerts = alert_assets(settings, after=[report.key for report in reports], jobs=watched_jobs, checks=watched)
     computed = [asset for asset in (*assets, *alerts) if isinstance(asset, dg.AssetsDefinition)]
     check_step_labels([*(asset.op.name for asset in computed), ROLLBACK_OP])
     return dg.Definitions(
@@ -88,7 +83,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         asset_checks=checks,
         jobs=[*jobs.ALL_JOBS, rollback],
         sensors=[
-            raw_files_sensor(settings, jobs.refresh),
+            raw_files_sensor(settings, jobs.refresh, months=months),
             champion_sensor(settings, jobs.train, jobs.forecast),
             health_sensor(settings, jobs.monitor, jobs=watched_jobs),
             run_failures_sensor(settings),
@@ -103,6 +98,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         resources={
             TABLES_IO: PanderaParquetIOManager.from_settings(settings),
             CANDIDATES_IO: CandidateIOManager.from_settings(settings),
+            CHAMPION_IO: ChampionIOManager(settings),
+            BACKTEST_IO: BacktestIOManager(settings),
             "lock": RunLock.from_settings(settings),
         },
         executor=dg.in_process_executor,

@@ -1,4 +1,7 @@
-"""Dagster's own database, where it does not answer: words for a person instead of a driver's traceback."""
+"""User-readable errors when Dagster's database is unavailable.
+
+Add the errors of the instance itself. Errors of a run belong in `runner.py`.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,25 +10,25 @@ from sqlalchemy.exc import DBAPIError
 
 
 class DatabaseUnavailableError(RuntimeError):
-    """Dagster's database cannot be reached, or refuses; the message has its reason."""
+    """Dagster's database cannot be reached, or rejects the connection; the message has its reason."""
 
 
 @contextmanager
-def database_answers() -> Iterator[None]:
-    """DatabaseGone in place of what Dagster makes of its database's errors; all others pass."""
+def translate_database_errors() -> Iterator[None]:
+    """Raise DatabaseUnavailableError in place of the errors that Dagster makes of its database's; others pass."""
     try:
         yield
     except Exception as error:
-        reason = _of_the_database(error)
+        reason = _database_reason(error)
         if reason is None:
             raise
         raise DatabaseUnavailableError(
-            f"Dagster's database does not answer: {reason}; tables and models are whole, the next run goes on from them"
+            f"Dagster's database does not answer: {reason}; tables and models are complete, the next run continues from them"
         ) from error
 
 
-def _of_the_database(error: BaseException | None) -> str | None:
-    """What the database said, where it is at the bottom of an error; it names host and user, no password."""
+def _database_reason(error: BaseException | None) -> str | None:
+    """Return the database's own message at the root of an error; it names host and user, but no password."""
     while error is not None:
         if isinstance(error, DBAPIError):
             return " ".join(str(error.orig).split())

@@ -1,10 +1,14 @@
-"""The jobs: what is run together, and under which name."""
+"""The jobs: which assets run together and under which name, and the tags of their runs.
 
+Add a job and its name. What an asset computes belongs in `assets/`, what requests a run in `sensors/`.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 
-# What `define_asset_job` returns; Dagster does not export its type.
+# The return type of `define_asset_job`, which Dagster does not export.
 AssetJob = Any
 
 REFRESH_JOB = "refresh"
@@ -16,53 +20,95 @@ ROLLBACK_JOB = "rollback"
 MONITOR_JOB = "monitor"
 FETCH_JOB = "fetch_snapshot"
 VERIFY_JOB = "verify"
-# On a run that failed because what was asked for is not possible: a mistake of the person who asked, and no incident.
-REJECTED_TAG = "cryptoliq/refused"
+
+# Dagster's UI hides tags with this prefix. Runs of earlier releases carry the same tags as `cryptoliq/<name>`.
+_HIDDEN = ".dagster/cryptoliq_"
+_EARLIER = "cryptoliq/"
+# On a run that failed because the request is not possible: an error of the person who made it, and no incident.
+REJECTED_TAG = f"{_HIDDEN}rejected"
+_EARLIER_NAMES = {"rejected": "refused"}
 
 _PREPROCESSED = ["cleaned_snapshots", "engineered_features", "labels"]
 _TABLES = ["raw_snapshots", *_PREPROCESSED]
 
 
-def _job(name: str, description: str, assets: list[str]) -> AssetJob:
+def hidden_tag(name: str) -> str:
+    """Return the key of one of our own run tags, which the UI does not show."""
+    return f"{_HIDDEN}{name}"
+
+
+def earlier_tag(tag: str) -> str:
+    """Return the key that earlier releases gave to one of our own run tags."""
+    name = tag.removeprefix(_HIDDEN)
+    return f"{_EARLIER}{_EARLIER_NAMES.get(name, name)}"
+
+
+def read_tag(tags: Mapping[str, str], tag: str) -> str | None:
+    """Return the value of one of our own tags on a run of this or an earlier release; None where it has none."""
+    return tags.get(tag, tags.get(earlier_tag(tag)))
+
+
+def count_tagged_runs(
+    instance: dg.DagsterInstance,
+    tag: str,
+    value: str,
+    *,
+    job: str | None = None,
+    statuses: list[dg.DagsterRunStatus] | None = None,
+) -> int:
+    """Count the runs with one of our own tags, those of earlier releases included."""
+    filters = (dg.RunsFilter(job_name=job, statuses=statuses, tags={key: value}) for key in (tag, earlier_tag(tag)))
+    return sum(instance.get_runs_count(runs) for runs in filters)
+
+
+def _define_job(name: str, description: str, selection: dg.AssetSelection) -> AssetJob:
     return dg.define_asset_job(
         name,
-        selection=dg.AssetSelection.assets(*assets),
+        selection=selection,
         description=description,
-        # One process a run: another interpreter with the learning libraries costs seconds a step.
+        # One process per run: each further interpreter takes seconds to import the learning libraries.
         executor_def=dg.in_process_executor,
     )
 
 
-refresh = _job(
+refresh = _define_job(
     REFRESH_JOB,
-    "Raw files to forecasts for a range of months; what the raw_files sensor asks for.",
-    [*_TABLES, "forecasts"],
+    "Raw files to forecasts for a range of months; the raw_files sensor requests it.",
+    dg.AssetSelection.assets(*_TABLES, "forecasts"),
 )
-ingest = _job(INGEST_JOB, "Take in the files that wait for a range of months.", ["raw_snapshots"])
-preprocess = _job(PREPROCESS_JOB, "Clean, engineer and label a range of months.", _PREPROCESSED)
-train = dg.define_asset_job(
+ingest = _define_job(
+    INGEST_JOB, "Ingest the waiting files of a range of months.", dg.AssetSelection.assets("raw_snapshots")
+)
+preprocess = _define_job(
+    PREPROCESS_JOB, "Clean, engineer and label a range of months.", dg.AssetSelection.assets(*_PREPROCESSED)
+)
+train = _define_job(
     TRAIN_JOB,
-    # The whole group: a new candidate is trained without a change here.
-    selection=dg.AssetSelection.groups("models"),
-    description="Evaluate and fit the candidates, rank them, promote the best that meets the promotion criteria.",
-    executor_def=dg.in_process_executor,
+    "Evaluate and fit the candidates, rank them, promote the best that meets the promotion criteria.",
+    dg.AssetSelection.groups("models"),
 )
-forecast = _job(FORECAST_JOB, "Forecast the newest snapshot with the present champion.", ["forecasts"])
-monitor = dg.define_asset_job(
+forecast = _define_job(
+    FORECAST_JOB, "Forecast the newest snapshot with the current champion.", dg.AssetSelection.assets("forecasts")
+)
+monitor = _define_job(
     MONITOR_JOB,
-    selection=dg.AssetSelection.groups("monitor"),
-    description="Look for drift, lost skill and what the service did, and raise alarms of all that is not well.",
-    executor_def=dg.in_process_executor,
+    "Report drift, live skill and service metrics, and raise alerts of every failed check.",
+    dg.AssetSelection.groups("monitor"),
+)
+fetch = _define_job(
+    FETCH_JOB,
+    "Fetch today's snapshot from CoinGecko into the drop folder.",
+    dg.AssetSelection.assets("coingecko_snapshot"),
+)
+verify = _define_job(
+    VERIFY_JOB, "Compare all stored files with their checksums, row by row.", dg.AssetSelection.assets("stored_bytes")
 )
 
-fetch = _job(FETCH_JOB, "Fetch today's snapshot from CoinGecko into the drop folder.", ["coingecko_snapshot"])
-verify = _job(VERIFY_JOB, "Compare everything that is stored with its digest, deeply.", ["stored_bytes"])
 
+def select_assets(job: str, last: str, newest: str) -> list[dg.AssetKey] | None:
+    """Select the assets of a run of a monthly job up to the month `last`; None for all assets of the job.
 
-def selection_of(job: str, last: str, newest: str) -> list[dg.AssetKey] | None:
-    """What a run of a monthly job up to month `last` materializes; None for all of the job.
-
-    Only the newest snapshot is forecast: a run that ends before its month leaves forecasts out, planned events and all.
+    Only the newest snapshot is forecast: a run that ends before its month, `newest`, leaves forecasts out.
     """
     if job != REFRESH_JOB or last >= newest:
         return None

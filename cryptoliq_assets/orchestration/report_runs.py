@@ -1,11 +1,10 @@
-"""Runs of the monitor's assets and checks in Dagster, each guarded: one that fails does not stop those behind it.
+"""Isolation of the monitor's assets and checks: one that fails does not stop those that follow.
 
-Every asset and check of the monitor's reports goes through here. What they compute belongs into their own modules.
+Every asset and check of a monitoring report runs through these functions. What they compute belongs in `monitoring`.
 """
 
 import traceback
 from collections.abc import Callable
-from typing import Any
 
 import dagster as dg
 
@@ -26,52 +25,60 @@ def run_report(
 ) -> dg.MaterializeResult:
     """Run the body of a report's asset.
 
-    A failure does not end the run: the reports and alerts behind it are still made. It is stored as the finding
-    `monitor_broken`, logged with its traceback, and shown by the materialization; the report of before stays.
+    An error does not end the run: the reports and alerts that follow are still made. It is stored as the finding
+    `monitor_broken`, logged with its traceback and attached to the materialization; the previous report stays.
+
+    Args:
+        context: Context of the asset.
+        settings: Settings of the data directory.
+        make: Makes the report.
     """
     name = context.asset_key.to_user_string()
     try:
         result = make()
-    except Exception as error:  # See evaluate_part.
+    except Exception as error:  # Isolation is the purpose; the finding raises an alert.
         context.log.error(f"{name} was not made: {type(error).__name__}: {error}")
         # Dagster's UI shows it; the command line does not.
         context.log.debug(traceback.format_exc())
-        found = make_failure_finding(name, error)
-        _store(context, settings, found)
-        return dg.MaterializeResult(metadata={"failed": found.what, "traceback": traceback.format_exc()})
-    _store(context, settings, make_success_finding(name))
+        finding = make_failure_finding(name, error)
+        _save(context, settings, finding)
+        return dg.MaterializeResult(metadata={"failed": finding.what, "traceback": traceback.format_exc()})
+    _save(context, settings, make_success_finding(name))
     return result
 
 
 def run_check(
-    context: dg.AssetCheckExecutionContext, settings: Settings, evaluate: Callable[[], dict[str, Any]]
+    context: dg.AssetCheckExecutionContext, settings: Settings, evaluate: Callable[[], dg.AssetCheckResult]
 ) -> dg.AssetCheckResult:
-    """Evaluate a check of one of the monitor's reports, which `evaluate` gives as arguments of an AssetCheckResult.
+    """Evaluate a check of a report; it fails with the reason where the report was not made or the evaluation raises.
 
-    It fails, with the reason, where the report was not made or the evaluation raises.
+    Args:
+        context: Context of the check.
+        settings: Settings of the data directory.
+        evaluate: Evaluates the check.
     """
     (key,) = context.selected_asset_check_keys
     report, part = key.asset_key.to_user_string(), f"{key.asset_key.to_user_string()}.{key.name}"
-    failed = read_failures(settings).get(report)
-    if failed and failed.level == FAIL:
-        return dg.AssetCheckResult(passed=False, description=f"the report was not made: {failed.what}")
+    failure = read_failures(settings).get(report)
+    if failure and failure.level == FAIL:
+        return dg.AssetCheckResult(passed=False, description=f"the report was not made: {failure.what}")
     try:
-        result = dg.AssetCheckResult(**evaluate())
-    except Exception as error:  # See evaluate_part.
+        result = evaluate()
+    except Exception as error:  # Isolation is the purpose; the finding raises an alert.
         context.log.error(f"{part} was not evaluated: {type(error).__name__}: {error}")
         context.log.debug(traceback.format_exc())
-        found = make_failure_finding(part, error)
-        _store(context, settings, found)
-        return dg.AssetCheckResult(passed=False, description=found.what)
-    _store(context, settings, make_success_finding(part))
+        finding = make_failure_finding(part, error)
+        _save(context, settings, finding)
+        return dg.AssetCheckResult(passed=False, description=finding.what)
+    _save(context, settings, make_success_finding(part))
     return result
 
 
-def _store(
-    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, settings: Settings, found: Finding
+def _save(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, settings: Settings, finding: Finding
 ) -> None:
-    """Store what a part came to. A file that cannot be written stops nothing: it is the finding `report_broken`."""
+    """Store the finding of a part. A file that cannot be written stops nothing: it is the finding `report_broken`."""
     try:
-        save_part_finding(settings, found)
+        save_part_finding(settings, finding)
     except OSError as error:
-        context.log.error(f"reports/{FAILURES_REPORT} cannot be written: {error}; it lacks: {found.what}")
+        context.log.error(f"reports/{FAILURES_REPORT} cannot be written: {error}; it lacks: {finding.what}")

@@ -1,8 +1,9 @@
-"""The rollback as a job: an earlier champion is made current again, under the run lock, and the ledger says so."""
+"""The job `rollback`: it makes an earlier champion current again, under the run lock, and records that in the audit log."""
 
 import datetime as dt
 
 import dagster as dg
+from pydantic import Field
 
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.orchestration.jobs import REJECTED_TAG, ROLLBACK_JOB
@@ -12,15 +13,19 @@ ROLLBACK_OP = "roll_back"
 
 
 class RollbackConfig(dg.Config):
-    """to: a version of `cryptoliq models list`; left out, the newest sound one before the current. reason: why, for the
-    ledger."""
+    """The fields of the launchpad."""
 
-    to: str | None = None
-    reason: str | None = None
+    to: str = Field(
+        default="",
+        description="Version to roll back to, as `cryptoliq models list` shows it. Empty: the newest valid version before the current one.",
+    )
+    reason: str = Field(default="", description="Reason for the rollback, for the audit log.")
 
 
 def rollback_job(settings: Settings) -> dg.JobDefinition:
-    @dg.op(name=ROLLBACK_OP, description="Switch models/current.pkl; the champion asset shows the version it went to.")
+    """Define the rollback, with `to` and `reason` to fill in on the launchpad."""
+
+    @dg.op(name=ROLLBACK_OP, description="Switches models/current.pkl; the champion asset shows the new version.")
     def roll_back(context: dg.OpExecutionContext, config: RollbackConfig, lock: RunLock) -> None:
         from cryptoliq_assets.modeling.model_card import publish_card
         from cryptoliq_assets.modeling.registry import ModelRejectedError, open_model_store
@@ -30,7 +35,7 @@ def rollback_job(settings: Settings) -> dg.JobDefinition:
         try:
             metadata = store.rollback(config.to or None, at=dt.datetime.now(dt.UTC), reason=config.reason or None)
         except ModelRejectedError as error:
-            # Nothing was changed, and whoever asked sees why: no incident comes of it.
+            # Nothing was changed, and the run shows the reason to the person who requested it: no incident.
             context.instance.add_run_tags(context.run_id, {REJECTED_TAG: "yes"})
             raise dg.Failure(f"{error.reason}; {before or 'no model'} stays", allow_retries=False) from error
         publish_card(settings.reports_dir, metadata["version"])
@@ -45,8 +50,13 @@ def rollback_job(settings: Settings) -> dg.JobDefinition:
 
     @dg.job(
         name=ROLLBACK_JOB,
-        description="Make an earlier champion current again: `to` in the op's config, else the newest sound one before; `reason` for the ledger.",
+        description=(
+            "Makes an earlier champion current again. Fill in `to` (empty: the newest valid version before the current one) "
+            "and `reason` (for the audit log) in the launchpad."
+        ),
         executor_def=dg.in_process_executor,
+        # The launchpad starts with this configuration.
+        config={"ops": {ROLLBACK_OP: {"config": {"to": "", "reason": ""}}}},
     )
     def rollback() -> None:
         roll_back()

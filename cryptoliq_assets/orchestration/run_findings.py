@@ -1,7 +1,7 @@
-"""Observed: what Dagster's instance knows of runs and of checks, as findings.
+"""Findings of Dagster's instance: jobs whose last run failed, and checks that fail for some months.
 
-A job is as its last finished run: a failure is over when the job next succeeds. A check is failed for the months of the run
-that failed it, until a later evaluation of those months passes: a pass of other months says nothing of them.
+A failure of a job is over when the job next succeeds. A check fails for the months of the run that failed it, until a later
+evaluation of those months passes: a pass for other months does not resolve it. Other findings belong in `monitoring`.
 """
 
 import datetime as dt
@@ -22,32 +22,32 @@ from cryptoliq_assets.monitoring import (
     require_alert_kind,
 )
 from cryptoliq_assets.monitoring.alerting import AlertState
-from cryptoliq_assets.orchestration.jobs import REJECTED_TAG
-from cryptoliq_assets.orchestration.table_assets import RANGE_END_TAG, RANGE_START_TAG
-from cryptoliq_assets.orchestration.table_checks import RESTATES
+from cryptoliq_assets.orchestration.checks import RESTATES, newest_only_names
+from cryptoliq_assets.orchestration.jobs import REJECTED_TAG, read_tag
+from cryptoliq_assets.orchestration.partitions import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 
-MONITOR_GROUP = "monitor"
 RUN_FAILED = require_alert_kind("run_failed")
 _VALIDATION_FAILED = require_alert_kind("validation_failed")
-# Checks of the newest snapshot, whatever months their run was of.
-_OF_THE_NEWEST = {"newest_snapshot_forecast"}
-# Runs that somebody started of chosen assets, or a backfill.
+MONITOR_GROUP = "monitor"
+# Dagster's job of runs that were started for selected assets, or by a backfill.
 ADHOC_JOB = "__ASSET_JOB"
-_FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
-_PARTITION_TAG = "dagster/partition"
-# Evaluations of one check between two looks: far fewer, even while twelve years of months are made.
-_MOST_EVALUATIONS = 100
 # The part of the monitor that reads Dagster's records.
 RUN_RECORDS_PART = "Dagster's runs and checks"
-# Runs of a job looked through for one that was not refused.
-_MOST_REFUSED = 20
-# Stands for all months, or for what has none.
-_WHOLE = "all"
+# Stored in the keys of incidents.
+_ADHOC_NAME = "runs of chosen assets"
+_FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+# Far more than the evaluations of one check between two ticks, even while twelve years of months are refreshed.
+_MAX_EVALUATIONS = 100
+# Runs of a job that are searched for one that was not rejected.
+_MAX_REJECTED_RUNS = 20
+# Stands for all months, or for a check of an asset without months.
+_ALL_MONTHS = "all"
+_MESSAGE_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
 class RunFindings:
-    """Findings of jobs and checks, and how far each check's evaluations were read."""
+    """Findings of jobs and checks, and the position up to which each check's evaluations were read."""
 
     findings: list[Finding] = field(default_factory=list)
     checks: dict[str, Any] = field(default_factory=dict)
@@ -56,105 +56,124 @@ class RunFindings:
 def watched_checks(
     assets: Iterable[dg.AssetsDefinition | dg.AssetSpec], checks: Iterable[dg.AssetChecksDefinition]
 ) -> list[dg.AssetCheckKey]:
-    """Checks whose failure is a fault of its own: those of the monitor's assets, and those that restate a kind, are not."""
-    specs = [spec for made in assets for spec in (made.specs if isinstance(made, dg.AssetsDefinition) else [made])]
+    """List the checks whose failure raises an alert: not those of the monitor's assets, nor those that restate a kind."""
+    specs = [spec for asset in assets for spec in (asset.specs if isinstance(asset, dg.AssetsDefinition) else [asset])]
     monitor = {spec.key for spec in specs if spec.group_name == MONITOR_GROUP}
-    declared = [spec for made in checks for spec in made.check_specs]
+    declared = [spec for definition in checks for spec in definition.check_specs]
     return [spec.key for spec in declared if spec.asset_key not in monitor and not spec.metadata.get(RESTATES)]
 
 
 def read_run_findings(
     instance: dg.DagsterInstance, *, jobs: Iterable[str], checks: list[dg.AssetCheckKey], state: AlertState
 ) -> RunFindings:
-    """What is new since `state` of the last finished run of each job and of each check; cheap where nothing is."""
+    """Read the findings that are new since `state`.
+
+    Args:
+        instance: Dagster's instance.
+        jobs: Names of the jobs whose last finished run counts.
+        checks: Checks whose evaluations count.
+        state: State of the alerts; it has what was read before.
+    """
     runs = [finding for job in jobs if (finding := _make_job_finding(instance, job, state))]
-    found = _make_check_findings(instance, checks, state)
-    return RunFindings([*runs, *found.findings], found.checks)
+    evaluated = _make_check_findings(instance, checks, state)
+    return RunFindings([*runs, *evaluated.findings], evaluated.checks)
 
 
 def try_read_run_findings(
     instance: dg.DagsterInstance, *, jobs: Iterable[str], checks: list[dg.AssetCheckKey], state: AlertState
 ) -> tuple[RunFindings, list[Finding]]:
-    """The same, with `monitor_broken` of it: where the instance cannot be read, nothing is new of runs and checks."""
+    """Read the findings that are new, as `read_run_findings`, and a finding on whether they could be read.
+
+    Where the instance cannot be read, the latter is `monitor_broken`, and nothing is new.
+    """
     try:
-        return read_run_findings(instance, jobs=jobs, checks=checks, state=state), [
-            make_success_finding(RUN_RECORDS_PART)
-        ]
-    except Exception as error:  # All else is evaluated and delivered; the finding says what failed.
+        findings = read_run_findings(instance, jobs=jobs, checks=checks, state=state)
+    except Exception as error:  # Everything else is evaluated and delivered; the finding has the error.
         return RunFindings(), [make_failure_finding(RUN_RECORDS_PART, error)]
+    return findings, [make_success_finding(RUN_RECORDS_PART)]
 
 
 def make_run_finding(instance: dg.DagsterInstance, run: dg.DagsterRun, *, at: float | None) -> Finding:
-    """What a finished run says of its job; at: when it ended, in seconds since 1970."""
+    """Make the finding of a job from a finished run.
+
+    Args:
+        instance: Dagster's instance.
+        run: The run.
+        at: When it ended, in seconds since 1970.
+    """
     since = dt.datetime.fromtimestamp(at, dt.UTC).isoformat(timespec="seconds") if at else None
-    where = "runs of chosen assets" if run.job_name == ADHOC_JOB else run.job_name
+    where = _job_label(run.job_name)
     figures = {"run_id": run.run_id}
     if run.status == dg.DagsterRunStatus.SUCCESS:
         return Finding(RUN_FAILED, OK, where, f"run {run.run_id[:8]} succeeded", since, figures)
-    reasons, of_checks = _reasons(instance, run.run_id)
-    if of_checks:
-        what = f"run {run.run_id[:8]} was stopped by a check, which is told as such"
-        return Finding(RUN_FAILED, OK, where, what, since, figures)
+    reasons, only_checks = _failure_reasons(instance, run.run_id)
+    if only_checks:
+        message = f"run {run.run_id[:8]} was stopped by a check, which raises its own alert"
+        return Finding(RUN_FAILED, OK, where, message, since, figures)
     return Finding(RUN_FAILED, FAIL, where, f"run {run.run_id[:8]} failed: {'; '.join(reasons)}", since, figures)
 
 
+def _job_label(job: str) -> str:
+    return _ADHOC_NAME if job == ADHOC_JOB else job
+
+
 def _make_job_finding(instance: dg.DagsterInstance, job: str, state: AlertState) -> Finding | None:
-    """None where no run of the job has finished, or the last one was seen before. Runs that were refused say nothing of it."""
-    records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_FINISHED), limit=_MOST_REFUSED)
-    records = [record for record in records if REJECTED_TAG not in record.dagster_run.tags]
+    """Return None where no run has finished, or the last one was read before. Rejected runs do not count."""
+    records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_FINISHED), limit=_MAX_REJECTED_RUNS)
+    records = [record for record in records if read_tag(record.dagster_run.tags, REJECTED_TAG) is None]
     if not records:
         return None
     run = records[0].dagster_run
-    seen = state.seen.get(f"run_failed/{'runs of chosen assets' if job == ADHOC_JOB else job}")
-    if seen and seen.figures.get("run_id") == run.run_id:
+    previous = state.seen.get(f"{RUN_FAILED}/{_job_label(job)}")
+    if previous and previous.figures.get("run_id") == run.run_id:
         return None
     return make_run_finding(instance, run, at=records[0].end_time)
 
 
-def _reasons(instance: dg.DagsterInstance, run_id: str) -> tuple[list[str], bool]:
-    """Why a run failed, step by step, and whether nothing but checks stopped it."""
-    reasons, kinds = {}, set()
+def _failure_reasons(instance: dg.DagsterInstance, run_id: str) -> tuple[list[str], bool]:
+    """Return the reasons of a failed run, step by step, and whether only checks stopped it."""
+    steps_by_reason: dict[str, list[str]] = {}
+    errors: set[str | None] = set()
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         failure = entry.get_dagster_event().step_failure_data
         error = failure.error.cause or failure.error if failure.error else None
-        kinds.add(failure.error.cls_name if failure.error else None)
-        told = failure.user_failure_data.description if failure.user_failure_data else None
-        reasons.setdefault(
-            told or (error.message.strip().removeprefix("ValueError: ") if error else "failed"), []
-        ).append(str(entry.step_key))
-    listed = [f"{', '.join(steps)}: {reason}" for reason, steps in reasons.items()]
-    if not listed:
-        ended = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
-        listed = [entry.get_dagster_event().message or entry.user_message for entry in ended]
-    return listed or ["its log says no reason"], kinds == {"DagsterAssetCheckFailedError"}
+        errors.add(failure.error.cls_name if failure.error else None)
+        description = failure.user_failure_data.description if failure.user_failure_data else None
+        reason = description or (error.message.strip().removeprefix("ValueError: ") if error else "failed")
+        steps_by_reason.setdefault(reason, []).append(str(entry.step_key))
+    reasons = [f"{', '.join(steps)}: {reason}" for reason, steps in steps_by_reason.items()]
+    if not reasons:
+        failures = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+        reasons = [entry.get_dagster_event().message or entry.user_message for entry in failures]
+    return reasons or ["its log has no reason"], errors == {"DagsterAssetCheckFailedError"}
 
 
 def _make_check_findings(instance: dg.DagsterInstance, keys: list[dg.AssetCheckKey], state: AlertState) -> RunFindings:
-    """Findings of checks with new evaluations, and of those that are declared no more."""
+    """Make the findings of checks with new evaluations, and of those that no longer exist."""
     findings, read = [], {}
+    newest_only = newest_only_names()
     storage = instance.event_log_storage
     for key, latest in storage.get_latest_asset_check_execution_by_key(keys).items():
-        name = _name(key)
-        known = state.checks.get(name, {"id": 0, "waits": [], "failing": []})
-        if latest.id <= known["id"] and not known["waits"]:
+        name = _check_name(key)
+        previous = state.checks.get(name, {"id": 0, "waits": [], "failing": []})
+        if latest.id <= previous["id"] and not previous["waits"]:
             continue
-        history = storage.get_asset_check_execution_history(key, limit=_MOST_EVALUATIONS)
-        fresh = [record for record in reversed(history) if record.id > known["id"] or record.id in known["waits"]]
-        failing, finding = set(known["failing"]), None
-        for record in filter(_is_done, fresh):
-            months = [] if key.name in _OF_THE_NEWEST else _months(instance, record.run_id)
-            failing = _after(failing, months, record.evaluation.passed)
-            finding = _make_check_finding(
-                name, record, finding or state.seen.get(f"{_VALIDATION_FAILED}/{name}"), failing
-            )
+        history = storage.get_asset_check_execution_history(key, limit=_MAX_EVALUATIONS)
+        fresh = [record for record in reversed(history) if record.id > previous["id"] or record.id in previous["waits"]]
+        failing, finding = set(previous["failing"]), None
+        for record in filter(_is_evaluated, fresh):
+            months = [] if key.name in newest_only else _run_months(instance, record.run_id)
+            failing = _update_failing_months(failing, months, record.evaluation.passed)
+            before = finding or state.seen.get(f"{_VALIDATION_FAILED}/{name}")
+            finding = _make_check_finding(name, record, before, failing)
         findings += [finding] if finding else []
-        # Planned, and not evaluated yet: it is read when it is, whatever comes in between.
-        waits = [record.id for record in fresh if not _is_done(record) and not _has_ended(instance, record.run_id)]
-        read[name] = {"id": max(latest.id, known["id"]), "waits": waits, "failing": sorted(failing)}
-    declared = {_name(key) for key in keys}
+        # Planned and not evaluated yet: it is read once it is evaluated, whatever is evaluated in between.
+        waits = [record.id for record in fresh if not _is_evaluated(record) and not _has_ended(instance, record.run_id)]
+        read[name] = {"id": max(latest.id, previous["id"]), "waits": waits, "failing": sorted(failing)}
+    declared = {_check_name(key) for key in keys}
     for finding in state.seen.values():
         if finding.kind == _VALIDATION_FAILED and finding.level != OK and finding.where not in declared:
-            findings.append(Finding(_VALIDATION_FAILED, OK, finding.where, "there is no such check any more"))
+            findings.append(Finding(_VALIDATION_FAILED, OK, finding.where, "this check no longer exists"))
     return RunFindings(findings, read)
 
 
@@ -167,31 +186,30 @@ def _make_check_finding(name: str, record: Any, before: Finding | None, failing:
     if evaluation.passed and before:
         return before
     level = WARN if evaluation.severity == dg.AssetCheckSeverity.WARN else FAIL
-    months = "" if _WHOLE in failing else f" for {min(failing)} to {max(failing)}"
-    shown = "; ".join(f"{label}: {value.value}" for label, value in evaluation.metadata.items())[:300]
-    what = f"{name} failed{months}: {evaluation.description or shown or 'see the check in the UI'}"
+    months = "" if _ALL_MONTHS in failing else f" for {min(failing)} to {max(failing)}"
+    metadata = "; ".join(f"{label}: {value.value}" for label, value in evaluation.metadata.items())
+    reason = evaluation.description or metadata[:_MESSAGE_CHARACTERS] or "see the check in the UI"
     since = before.since if before and before.level != OK and before.since else since
-    return Finding(_VALIDATION_FAILED, level, name, what, since, figures)
+    return Finding(_VALIDATION_FAILED, level, name, f"{name} failed{months}: {reason}", since, figures)
 
 
-def _after(failing: set[str], months: list[str], passed: bool) -> set[str]:
-    """Months that are failed after an evaluation of some (none named: of all)."""
+def _update_failing_months(failing: set[str], months: list[str], passed: bool) -> set[str]:
+    """Return the months that fail after an evaluation of `months` (none named: of all)."""
     if not passed:
-        return failing | set(months or [_WHOLE])
-    return failing - {_WHOLE, *months} if months else set()
+        return failing | set(months or [_ALL_MONTHS])
+    return failing - {_ALL_MONTHS, *months} if months else set()
 
 
-def _months(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """The months that a run was of; none where it was of all of them, or is forgotten."""
+def _run_months(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """Return the months of a run; none where it was of all of them, or no longer exists."""
     run = instance.get_run_by_id(run_id)
     tags: Mapping[str, str] = run.tags if run else {}
     if RANGE_START_TAG in tags and RANGE_END_TAG in tags:
         return months_between(tags[RANGE_START_TAG], tags[RANGE_END_TAG])
-    return [tags[_PARTITION_TAG]] if _PARTITION_TAG in tags else []
+    return [tags[PARTITION_TAG]] if PARTITION_TAG in tags else []
 
 
-def _is_done(record: Any) -> bool:
-    """Whether a check was evaluated, and is not only planned."""
+def _is_evaluated(record: Any) -> bool:
     return record.status.value != "PLANNED"
 
 
@@ -200,5 +218,5 @@ def _has_ended(instance: dg.DagsterInstance, run_id: str) -> bool:
     return run is None or run.is_finished
 
 
-def _name(key: dg.AssetCheckKey) -> str:
+def _check_name(key: dg.AssetCheckKey) -> str:
     return f"{key.asset_key.to_user_string()}.{key.name}"

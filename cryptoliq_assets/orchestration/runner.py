@@ -1,4 +1,7 @@
-"""Running the project's jobs in this process, on the home's own Dagster instance: what runs here shows in the UI."""
+"""Run the project's jobs in this process, on the Dagster instance of the data directory: the UI shows these runs too.
+
+Add what the command line runs. What it prints belongs in `cli`.
+"""
 
 import datetime as dt
 import sqlite3
@@ -41,69 +44,86 @@ from cryptoliq_assets.orchestration.dead_runs import (
     release_run,
 )
 from cryptoliq_assets.orchestration.definitions import build_definitions
-from cryptoliq_assets.orchestration.instance_errors import database_answers
+from cryptoliq_assets.orchestration.instance_errors import translate_database_errors
 from cryptoliq_assets.orchestration.jobs import (
     FORECAST_JOB,
     MONITOR_JOB,
     REFRESH_JOB,
     ROLLBACK_JOB,
     TRAIN_JOB,
-    selection_of,
+    select_assets,
 )
+from cryptoliq_assets.orchestration.partitions import clip_ranges, find_data_months, month_range_tags
 from cryptoliq_assets.orchestration.progress_logger import PROGRESS_LOGGER, show_progress
-from cryptoliq_assets.orchestration.resources import home_lock
+from cryptoliq_assets.orchestration.resources import hold_run_lock
 from cryptoliq_assets.orchestration.rollback_job import ROLLBACK_OP
-from cryptoliq_assets.orchestration.table_assets import month_range_tags
 from cryptoliq_assets.storage import TableStore
 
-# Longest that another process takes to make the instance's databases.
+# Longest time that another process takes to create the databases of the instance.
 _INSTANCE_SECONDS = 60.0
 
 
 class RunFailedError(RuntimeError):
-    """A run failed; the message names step and reason."""
+    """A run failed, or cannot start; the message names step and reason."""
 
 
 @dataclass
 class Runner:
-    """One home: its instance, its jobs, and what there is to do."""
+    """One data directory: its instance, its jobs, and the pending work.
+
+    Attributes:
+        settings: Settings of the data directory.
+        on_message: Called with each message of a run and its logging level.
+        on_step: Called with the name of each step as it starts.
+        skipped_files: Files of the drop folder that were not read, with the reason.
+        command: Id that all runs of this runner carry.
+    """
 
     settings: Settings
     on_message: Callable[[str, int], None] = lambda message, level: None
     on_step: Callable[[str], None] = lambda name: None
     skipped_files: dict[str, str] = field(default_factory=dict)
-    # All runs of a runner are one command's.
     command: str = field(default_factory=lambda: str(uuid.uuid4()))
-    _held_open: list[sqlite3.Connection] = field(default_factory=list, repr=False)
+    _connections: list[sqlite3.Connection] = field(default_factory=list, repr=False)
+    _definitions: tuple[tuple[str, str], dg.Definitions] | None = field(default=None, repr=False)
 
     @cached_property
     def instance(self) -> dg.DagsterInstance:
+        """Open Dagster's instance; it is created at the first use."""
         prepare_home(self.settings)
-        # Two first commands at once would both make the instance's databases, and one of them would fail.
-        turn = home_lock(self.settings.dagster_home / "instance.lock", wait_seconds=_INSTANCE_SECONDS, say=_unsaid)
-        with turn, database_answers():
-            # The home's instance has telemetry off and a queue that a run in this process does not stand in.
+        # Two first commands at once would both create the databases of the instance, and one of them would fail.
+        turn = hold_run_lock(
+            self.settings.dagster_home / "instance.lock", wait_seconds=_INSTANCE_SECONDS, log=_ignore_message
+        )
+        with turn, translate_database_errors():
+            # This instance has telemetry off, and a queue that a run in this process does not wait in.
             instance = dg.DagsterInstance.from_config(str(self.settings.dagster_home))
-        self._held_open = _held_open(self.settings.dagster_home)
+        self._connections = _open_idle_connections(self.settings.dagster_home)
         return instance
 
-    @cached_property
+    @property
     def definitions(self) -> dg.Definitions:
-        return build_definitions(self.settings)
+        """Load the definitions, again when the months with data have changed."""
+        months = find_data_months(self.settings)
+        if self._definitions is None or self._definitions[0] != months:
+            self._definitions = (months, build_definitions(self.settings))
+        return self._definitions[1]
 
     @property
     def store(self) -> TableStore:
+        """Open the monthly tables."""
         return TableStore(self.settings)
 
     @property
     def catalog(self) -> Catalog:
+        """Open the catalog of received files."""
         return open_catalog(self.settings)
 
     def register_files(self) -> int:
-        """Enter what lies in the drop folder into the catalog; returns how many versions are new."""
-        look = list_folder(self.settings.raw_dir)
-        self.skipped_files = look.skipped
-        unknown = find_new_files(look, self.catalog)
+        """Register new files of the drop folder in the catalog; returns the number of new versions."""
+        listing = list_folder(self.settings.raw_dir)
+        self.skipped_files = listing.skipped
+        unknown = find_new_files(listing, self.catalog)
         if not unknown:
             return 0
         registered = register_files(unknown, self.settings, catalog=self.catalog, now=dt.datetime.now(dt.UTC))
@@ -111,59 +131,80 @@ class Runner:
         return registered.new
 
     def plan(self) -> RefreshPlan:
+        """Plan the refresh of all months that need it."""
         today = dt.datetime.now(dt.UTC).date()
         return make_plan(self.settings, self.catalog, store=self.store, today=today)
 
     def waiting_arrivals(self) -> list[int]:
-        """Arrivals that wait to be taken in."""
+        """List the arrivals that wait to be ingested."""
         return [file.arrival for file in self.catalog.files(states=["waiting"])]
 
     def rejected_files(self, arrivals: list[int]) -> list[CatalogEntry]:
-        """Those of these arrivals that were refused."""
+        """List those of these arrivals that were rejected."""
         return [file for file in self.catalog.files(states=["refused"]) if file.arrival in set(arrivals)]
 
     def is_training_due(self) -> bool:
-        """True when there are labels and no champion, or a provisional one and by now enough dates for folds."""
+        """Return whether labels exist and no champion, or a provisional one and by now enough dates for folds."""
         return is_training_due(self.settings, self.store, provisional_too=True)
 
     def require_champion(self) -> None:
-        """RunFailedError, saying what to do, when there is no champion yet, or none that may forecast these tables."""
+        """Require a champion that may forecast these tables.
+
+        Raises:
+            RunFailedError: None exists; the message has the remedy.
+        """
         if open_model_store(self.settings).current_version() is None:
-            raise RunFailedError("there is no champion yet: `cryptoliq train` makes one from the labelled months")
-        other, newest = describe_champion_mismatch(self.settings), newest_date(self.store)
-        if other:
-            raise RunFailedError(f"nothing is forecast: {other}; `cryptoliq materialize` trains one of that task")
+            raise RunFailedError("no champion exists yet: `cryptoliq train` trains one on the labelled months")
+        other_task, newest = describe_champion_mismatch(self.settings), newest_date(self.store)
+        if other_task:
+            raise RunFailedError(f"nothing is forecast: {other_task}; `cryptoliq materialize` trains one of that task")
         stale = describe_stale_features(self.store, f"{newest:%Y-%m}") if newest else None
         if stale:
             raise RunFailedError(f"nothing is forecast: {stale}")
 
     def refresh(self, ranges: list[tuple[str, str]], *, job: str = REFRESH_JOB) -> None:
-        """Run a monthly job over each range; RunFailedError stops at the first that fails."""
+        """Run a monthly job over each range of months with data.
+
+        Raises:
+            RunFailedError: A run failed; the ranges after it do not run.
+        """
+        ranges = clip_ranges(ranges, self.settings)
         newest = max([*self.store.months("raw_snapshots"), *(last for _, last in ranges)], default="")
         for first, last in ranges:
             tags = month_range_tags(first, last, self.settings)
-            self.run(job, tags=tags, assets=selection_of(job, last, newest))
+            self.run(job, tags=tags, assets=select_assets(job, last, newest))
 
     def train(self) -> None:
-        """Run the training; RunFailedError, before anything runs, where there is nothing to train on."""
-        needed = describe_missing_days(self.settings, self.store)
-        if needed:
-            raise RunFailedError(f"nothing can be trained yet: {needed}")
+        """Run the training.
+
+        Raises:
+            RunFailedError: It failed, or there is nothing to train on; then nothing has run.
+        """
+        missing = describe_missing_days(self.settings, self.store)
+        if missing:
+            raise RunFailedError(f"nothing can be trained yet: {missing}")
         self.run(TRAIN_JOB)
 
     def rollback(self, to: str | None, *, reason: str | None = None) -> None:
-        """Make an earlier champion current again: `to`, else the newest sound one before the current; `reason` is for the
-        ledger. RunFailedError, before anything runs, where there is no such version or it does not load."""
+        """Make an earlier champion current again.
+
+        Args:
+            to: Its version; by default the newest valid one before the current.
+            reason: Reason, for the audit log.
+
+        Raises:
+            RunFailedError: The run failed, or no such version exists or is valid; then nothing has run.
+        """
         store = open_model_store(self.settings)
         try:
             store.rollback_target(to)
         except ModelRejectedError as error:
             raise RunFailedError(f"{error.reason}; {store.current_version() or 'no model'} stays") from error
-        said = {name: value for name, value in (("to", to), ("reason", reason)) if value}
-        self.run(ROLLBACK_JOB, ops={ROLLBACK_OP: {"config": said}})
+        config = {name: value for name, value in (("to", to), ("reason", reason)) if value}
+        self.run(ROLLBACK_JOB, ops={ROLLBACK_OP: {"config": config}})
 
     def forecast(self) -> bool:
-        """Forecast the newest snapshot if the champion has not; False when there is nothing to do."""
+        """Forecast the newest snapshot; returns False where the champion has forecast it already."""
         month = month_to_forecast(self.settings, self.store)
         if month is None:
             return False
@@ -171,20 +212,27 @@ class Runner:
         return True
 
     def monitor(self) -> None:
-        """Look at everything, and raise alarms of what is not well."""
+        """Run all checks of the monitor, and raise alerts of those that fail."""
         self.run(MONITOR_JOB)
 
     def month_ranges(self, first: str | None, last: str | None) -> list[tuple[str, str]]:
-        """Ranges that cover the months first…last, the ends defaulting to what the tables have."""
-        there = self.store.months("raw_snapshots")
+        """Split the months first…last into the ranges of runs.
+
+        Args:
+            first: First month; the first with data by default.
+            last: Last month; the last with data by default.
+
+        Raises:
+            ValueError: A month is not allowed, or the range is reversed.
+        """
         plan = self.plan()
-        known = sorted({*there, *plan.months, *plan.blocked})
-        first, last = first or min([*known, last or ""]), last or max([*known, first or ""])
+        months = sorted({*self.store.months("raw_snapshots"), *plan.months, *plan.blocked})
+        first, last = first or min([*months, last or ""]), last or max([*months, first or ""])
         month_range_tags(first, last, self.settings)
-        if not known:
+        if not months:
             return []
-        wanted = [month for month in months_between(first, last) if month not in plan.blocked]
-        return contiguous_ranges(wanted, max_months=self.settings.backfill.max_months_per_run)
+        selected = [month for month in months_between(first, last) if month not in plan.blocked]
+        return contiguous_ranges(selected, max_months=self.settings.backfill.max_months_per_run)
 
     def run(
         self,
@@ -194,15 +242,25 @@ class Runner:
         ops: dict[str, Any] | None = None,
         assets: list[dg.AssetKey] | None = None,
     ) -> None:
-        """Run a job in this process, `ops` being its configuration, all of it or only some assets with their checks;
-        RunFailedError names the step and the reason."""
-        with database_answers():
+        """Run a job in this process.
+
+        Args:
+            job: Name of the job.
+            tags: Further tags of the run, such as its range of months.
+            ops: Configuration of the job's ops.
+            assets: Assets to materialize, with their checks; all of the job by default.
+
+        Raises:
+            RunFailedError: The run failed.
+            DatabaseUnavailableError: Dagster's database does not answer.
+        """
+        with translate_database_errors():
             fail_dead_runs(self.instance, self.settings.lock_path)
         show_progress(self.on_step, self.on_message)
         run_id = str(uuid.uuid4())
         mark_run_alive(self.settings.lock_path, run_id)
         try:
-            with warnings.catch_warnings(), database_answers():
+            with warnings.catch_warnings(), translate_database_errors():
                 warnings.simplefilter("ignore")
                 result = self.definitions.resolve_job_def(job).execute_in_process(
                     instance=self.instance,
@@ -215,31 +273,34 @@ class Runner:
         finally:
             release_run(self.settings.lock_path, run_id)
         if not result.success:
-            raise RunFailedError(_why(job, result))
+            raise RunFailedError(_describe_failure(job, result))
 
 
-def _held_open(folder: Path) -> list[sqlite3.Connection]:
-    """Idle connections to Dagster's SQLite files, where it has such: it opens and closes one an event, and the close of a
-    file's last one empties its write-ahead log, which makes a run of thousands of events a fifth slower."""
-    held = [sqlite3.connect(path, check_same_thread=False) for path in folder.glob("history/**/*.db")]
-    for connection in held:
-        # SQLite opens a file at the first look into it.
+def _open_idle_connections(folder: Path) -> list[sqlite3.Connection]:
+    """Open idle connections to Dagster's SQLite files.
+
+    Dagster opens and closes a connection per event. Closing a file's last connection empties its write-ahead log, which
+    makes a run of thousands of events a fifth slower.
+    """
+    connections = [sqlite3.connect(path, check_same_thread=False) for path in folder.glob("history/**/*.db")]
+    for connection in connections:
+        # SQLite opens a file at its first query.
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    return held
+    return connections
 
 
-def _unsaid(message: str) -> None:
-    """For a wait too short to speak of."""
+def _ignore_message(message: str) -> None:
+    """Ignore the message of a wait that is too short to report."""
 
 
-def _why(job: str, result: dg.ExecuteInProcessResult) -> str:
-    """What a person needs to know of a failed run: each reason, with the steps that failed for it."""
+def _describe_failure(job: str, result: dg.ExecuteInProcessResult) -> str:
+    """Return each reason of a failed run with the steps that failed for it."""
     steps: dict[str, list[str]] = {}
     for event in result.filter_events(lambda event: event.is_step_failure):
         failure = event.step_failure_data
-        told = failure.user_failure_data.description if failure.user_failure_data else None
+        description = failure.user_failure_data.description if failure.user_failure_data else None
         error = failure.error.cause if failure.error and failure.error.cause else failure.error
-        reason = told or (error.message.strip().removeprefix("ValueError: ") if error else "failed")
+        reason = description or (error.message.strip().removeprefix("ValueError: ") if error else "failed")
         steps.setdefault(reason, []).append(str(event.step_key))
     reasons = [f"{', '.join(names)}: {reason}" for reason, names in steps.items()]
     return f"{job} failed: " + "; ".join(reasons or ["see the run in the UI"])

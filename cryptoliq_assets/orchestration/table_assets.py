@@ -1,34 +1,45 @@
-"""How a table becomes an asset: partitions, mappings, metadata and owners, read off `schemas/tables.py`."""
+"""How a table becomes an asset: partitions, mappings, metadata, owners and freshness, derived from `schemas/tables.py`.
+
+Add what all table assets share. What one table computes belongs in its module of `assets/`.
+"""
 
 import datetime as dt
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 
 from cryptoliq_assets.core import Settings, max_months_spanned
 from cryptoliq_assets.orchestration.asset_metadata import definition_metadata
 from cryptoliq_assets.orchestration.io_managers import COLUMNS
-from cryptoliq_assets.schemas import computation_id, upstream_windows
+from cryptoliq_assets.schemas import TABLES, computation_id, upstream_windows
+from cryptoliq_assets.storage import TableStore
 
 OWNERS = ["team:cryptoliq"]
 TABLES_IO = "tables"
 CANDIDATES_IO = "candidates"
-# Tables that a daily file makes anew, and when Dagster shows that no run has: some hours after one, or two, had to come.
-# That is the age of the last run, old months and all; how old the data is, the check `data_age` says.
-_DAILY = ("raw_snapshots", "forecasts")
-_RUN_OVERDUE = dg.FreshnessPolicy.time_window(warn_window=dt.timedelta(hours=30), fail_window=dt.timedelta(hours=54))
+CHAMPION_IO = "champion"
+BACKTEST_IO = "backtest"
+NO_FILES = "no files"
 
-RANGE_START_TAG = "dagster/asset_partition_range_start"
-RANGE_END_TAG = "dagster/asset_partition_range_end"
-
-
-def months_definition(settings: Settings) -> dg.MonthlyPartitionsDefinition:
-    """Months from the first one in settings to the present one, which is not over yet: keys like 2025-07."""
-    return dg.MonthlyPartitionsDefinition(start_date=settings.storage.first_month, end_offset=1, fmt="%Y-%m")
+# Dagster marks an asset when its last run is this old: some hours after one, or two, runs were due. This is the age of the
+# run, even of one over old months; the check `data_age` reports the age of the data.
+DAILY = dg.FreshnessPolicy.time_window(warn_window=dt.timedelta(hours=30), fail_window=dt.timedelta(hours=54))
+WEEKLY = dg.FreshnessPolicy.time_window(warn_window=dt.timedelta(days=8), fail_window=dt.timedelta(days=15))
 
 
-def table_asset(table: str, settings: Settings, *, group: str) -> dict[str, Any]:
-    """Arguments of `@dg.asset` for a monthly table."""
+def table_asset(
+    table: str, settings: Settings, *, group: str, months: dg.MonthlyPartitionsDefinition
+) -> dict[str, Any]:
+    """Make the arguments of `@dg.asset` for a monthly table.
+
+    Args:
+        table: Name in `TABLES`.
+        settings: Settings of the data directory.
+        group: Asset group of the UI.
+        months: Partitions of all tables; they must be the same object for all assets of a job.
+    """
     return {
         "name": table,
         "group_name": group,
@@ -36,38 +47,67 @@ def table_asset(table: str, settings: Settings, *, group: str) -> dict[str, Any]
         "owners": OWNERS,
         "metadata": definition_metadata(table),
         "code_version": computation_id(table, settings),
-        "partitions_def": months_definition(settings),
+        "partitions_def": months,
         "backfill_policy": dg.BackfillPolicy.multi_run(max_partitions_per_run=settings.backfill.max_months_per_run),
         "io_manager_key": TABLES_IO,
-        "freshness_policy": _RUN_OVERDUE if table in _DAILY else None,
+        # A run over months without files yields nothing, see `yield_table`.
+        "output_required": False,
+        "freshness_policy": DAILY,
     }
+
+
+def yield_table(
+    context: dg.AssetExecutionContext,
+    store: TableStore,
+    frame: pd.DataFrame,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+) -> Iterator[dg.Output[pd.DataFrame]]:
+    """Yield the frame of a run as the asset's output, or nothing where none of the run's months has files.
+
+    Without an output Dagster marks no month as materialized and skips the steps downstream. Each month is then reported as
+    an observation with the description "no files". A month that lost its files still has an output: its stored tables must
+    be removed.
+
+    Args:
+        context: Context of the asset.
+        store: The monthly tables.
+        frame: Rows of all months of the run.
+        metadata: Metadata of the materializations.
+    """
+    months = list(context.partition_keys)
+    stored = {month for table in TABLES for month in store.months(table)}
+    if frame.empty and not stored.intersection(months):
+        context.log.info(
+            f"{NO_FILES}: no file of {months[0]} to {months[-1]} has been ingested, nothing to materialize"
+        )
+        for month in months:
+            context.log_event(dg.AssetObservation(context.asset_key, partition=month, description=NO_FILES))
+        return
+    yield dg.Output(frame, metadata=dict(metadata or {}))
 
 
 def upstream_month_mapping(
     table: str, upstream: str, settings: Settings, *, columns: tuple[str, ...] = ()
 ) -> dg.AssetIn:
-    """The upstream months that a month of `table` is made from; only these columns where some are named."""
+    """Map a month of `table` to the upstream months that it is made from.
+
+    Args:
+        table: Name of the downstream table.
+        upstream: Name of the upstream table.
+        settings: Settings of the data directory.
+        columns: Columns to load; all of them by default.
+    """
     reach = upstream_windows(table, horizon_days=settings.horizon_days)[upstream]
     mapping = dg.TimeWindowPartitionMapping(
         start_offset=-max_months_spanned(reach.back),
         end_offset=max_months_spanned(reach.ahead),
-        # The month before the first, and the one after the last, hold no rows; that is no error.
+        # The month before the first, and the one after the last, have no rows; that is no error.
         allow_nonexistent_upstream_partitions=True,
     )
     return dg.AssetIn(upstream, partition_mapping=mapping, metadata={COLUMNS: list(columns)} if columns else None)
 
 
 def all_months_dep(upstream: str) -> dg.AssetDep:
-    """All months there are."""
+    """Depend on all months of a table."""
     return dg.AssetDep(upstream, partition_mapping=dg.AllPartitionMapping())
-
-
-def month_range_tags(first: str, last: str, settings: Settings) -> dict[str, str]:
-    """Tags that make one run of the months first…last; ValueError where Dagster would go wrong in silence."""
-    keys = months_definition(settings).get_partition_keys()
-    for month in (first, last):
-        if month not in keys:
-            raise ValueError(f"{month} is not a month between {keys[0]} and {keys[-1]}")
-    if first > last:
-        raise ValueError(f"the range starts in {first}, after its end in {last}")
-    return {RANGE_START_TAG: first, RANGE_END_TAG: last}

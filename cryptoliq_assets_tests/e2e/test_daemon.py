@@ -20,9 +20,9 @@ from cryptoliq_assets.ingestion.landing.catalog import Catalog
 from cryptoliq_assets.ingestion.landing.refresh_plan import make_plan
 from cryptoliq_assets.orchestration import jobs
 from cryptoliq_assets.orchestration.definitions import build_definitions
+from cryptoliq_assets.orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG, make_months_definition
 from cryptoliq_assets.orchestration.sensors.champion import champion_sensor
 from cryptoliq_assets.orchestration.sensors.raw_files import IN_FLIGHT, PLAN_TAG, raw_files_sensor
-from cryptoliq_assets.orchestration.table_assets import RANGE_END_TAG, RANGE_START_TAG
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.frames import fill_home, store_champion, store_forecast
@@ -76,7 +76,7 @@ def instance(kept_instance: dg.DagsterInstance) -> dg.DagsterInstance:
 
 @pytest.fixture
 def raw_files(settings: Settings, instance: dg.DagsterInstance) -> Daemon:
-    return Daemon(settings, instance, raw_files_sensor(settings, jobs.refresh))
+    return Daemon(settings, instance, raw_files_sensor(settings, jobs.refresh, months=make_months_definition(settings)))
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_a_file_that_may_not_be_read_is_told_and_blocks_no_other(raw_files, sett
         raw_files.tick()
         asked = raw_files.tick()
         assert ranges(asked) == [("2025-07", "2025-07")]
-        assert asked.asset_events[0].metadata["passed_over"].value == {denied.name: "cannot be read: Permission denied"}
+        assert asked.asset_events[0].metadata["skipped"].value == {denied.name: "cannot be read: Permission denied"}
         assert [file.name for file in Catalog(settings.catalog_path).files()] == [good.name]
     raw_files.tick()
     raw_files.tick()
@@ -212,7 +212,9 @@ def test_after_giving_up_a_mended_file_is_new_work(raw_files, settings):
 def test_a_restarted_daemon_goes_on_from_the_cursor_of_the_one_before(raw_files, settings, instance):
     drop(settings, "2025-07-31")
     raw_files.tick()
-    restarted = Daemon(settings, instance, raw_files_sensor(settings, jobs.refresh))
+    restarted = Daemon(
+        settings, instance, raw_files_sensor(settings, jobs.refresh, months=make_months_definition(settings))
+    )
     restarted.cursor = raw_files.cursor
     assert len(restarted.tick().run_requests) == 1
 
@@ -221,7 +223,9 @@ def test_a_restarted_daemon_asks_again_for_what_was_never_run(raw_files, setting
     drop(settings, "2025-07-31")
     raw_files.tick()
     (asked,) = raw_files.tick().run_requests
-    restarted = Daemon(settings, instance, raw_files_sensor(settings, jobs.refresh))
+    restarted = Daemon(
+        settings, instance, raw_files_sensor(settings, jobs.refresh, months=make_months_definition(settings))
+    )
     (again,) = restarted.tick().run_requests
     # The same key: the daemon does not start twice what it has started.
     assert again.run_key == asked.run_key

@@ -21,7 +21,7 @@ from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.orchestration.dead_runs import PROCESS_TAG
 from cryptoliq_assets.orchestration.instance_errors import DatabaseUnavailableError
-from cryptoliq_assets.orchestration.resources.run_lock import home_lock
+from cryptoliq_assets.orchestration.resources.run_lock import hold_run_lock
 from cryptoliq_assets.orchestration.sensors.raw_files import IN_FLIGHT
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES
 from cryptoliq_assets_tests.support.markets import Home, file_name, quick_folder, snapshot
@@ -170,7 +170,7 @@ class TestDaemon:
     def test_goes_on_over_a_restart_of_the_server_and_makes_up_for_what_an_outage_cuts(self, refreshed, postgres):
         home, server, instance = refreshed.home, refreshed.server, refreshed.instance
         lock, so_far = home.settings.lock_path, [STATUS.SUCCESS] * 2
-        with home_lock(lock, wait_seconds=60):
+        with hold_run_lock(lock, wait_seconds=60):
             home.drop(file_name(DAYS[2]), snapshot([DAYS[2]]))
             server.wait_for(lambda: bool(refreshed.before_the_lock()), seconds=120, told="a run at work")
             postgres.stop()
@@ -182,7 +182,7 @@ class TestDaemon:
         )
         assert_whole(home, DAYS[:3])
 
-        with home_lock(lock, wait_seconds=60):
+        with hold_run_lock(lock, wait_seconds=60):
             home.drop(file_name(DAYS[3]), snapshot([DAYS[3]]))
             server.wait_for(lambda: bool(refreshed.before_the_lock()), seconds=120, told="another run at work")
             (run,) = refreshed.before_the_lock()
@@ -213,7 +213,7 @@ def test_the_command_line_takes_in_shows_and_closes_what_a_killed_command_left(h
     home.drop(file_name(DAYS[1]), snapshot([DAYS[1]]))
     script = str(Path(sys.executable).with_name("cryptoliq"))
     with dg.DagsterInstance.from_config(str(home.settings.dagster_home)) as instance:
-        with home_lock(home.settings.lock_path, wait_seconds=60):
+        with hold_run_lock(home.settings.lock_path, wait_seconds=60):
             killed = subprocess.Popen(
                 [script, "--home", str(home.settings.home_dir), "materialize"], stdout=subprocess.PIPE, text=True
             )

@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 
 import cryptoliq_assets
-from cryptoliq_assets.orchestration.resources.run_lock import PROCESS_TAG, home_lock
+from cryptoliq_assets.orchestration.resources.run_lock import PROCESS_TAG, hold_run_lock
 from cryptoliq_assets_tests.support.markets import Home, assert_same_tables, file_name, quick_folder, snapshot
 
 OPTIONS = {"storage__first_month": "2021-11"}
@@ -106,7 +106,7 @@ def test_two_simultaneous_commands_run_one_after_the_other(folder: Path) -> None
 
 def test_command_waits_for_the_run_lock(folder: Path) -> None:
     home = write_market(folder / "home")
-    with home_lock(home.settings.lock_path, wait_seconds=0):
+    with hold_run_lock(home.settings.lock_path, wait_seconds=0):
         process = materialize(home)
         # It reports at once that it waits; otherwise its output ends and the test fails here.
         assert any("another run holds" in line for line in process.stdout)

@@ -24,10 +24,10 @@ def verify(settings: Settings, deep: bool, repair: bool) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from cryptoliq_assets.monitoring.data import verify_home
-    from cryptoliq_assets.orchestration.resources import home_lock
+    from cryptoliq_assets.orchestration.resources import hold_run_lock
 
     lock = (
-        home_lock(settings.lock_path, wait_seconds=settings.run_lock.timeout_seconds, say=console.print)
+        hold_run_lock(settings.lock_path, wait_seconds=settings.run_lock.timeout_seconds, log=console.print)
         if repair
         else nullcontext()
     )

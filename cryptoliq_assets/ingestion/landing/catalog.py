@@ -177,6 +177,19 @@ class Catalog:
         except (ValueError, TypeError, RecursionError) as error:
             raise CatalogDamagedError(self.path, error) from error
 
+    def date_span(self) -> tuple[dt.date, dt.date] | None:
+        """Return the first and the last date of all waiting and accepted files; None where no file has dates."""
+        if not self.path.exists():
+            return None
+        # The dates are stored as a sorted JSON list of ISO dates: ["2025-07-01", "2025-07-31"].
+        query = (
+            "SELECT min(substr(dates, 3, 10)), max(substr(dates, -12, 10)) FROM files"
+            " WHERE state IN ('waiting', 'accepted') AND dates != '[]'"
+        )
+        with self._connection() as connection:
+            first, last = connection.execute(query).fetchone()
+        return (dt.date.fromisoformat(first), dt.date.fromisoformat(last)) if first else None
+
     def newest_by_name(self) -> dict[str, CatalogEntry]:
         """The version of each name that came last."""
         return {file.name: file for file in self.files()}

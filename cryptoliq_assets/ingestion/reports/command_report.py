@@ -12,7 +12,9 @@ from cryptoliq_assets.core import Settings, read_json_object, write_json
 from cryptoliq_assets.ingestion.reports.file_report import count_rejections_by_reason
 
 # Tag of a run that is one of several runs of a command.
-COMMAND_TAG = "cryptoliq/command"
+COMMAND_TAG = ".dagster/cryptoliq_command"
+# Its key on runs of earlier releases, which the UI showed.
+_EARLIER_COMMAND_TAG = "cryptoliq/command"
 _BACKFILL_TAG = "dagster/backfill"
 FILE_KEYS = ("file", "rows", "min_date", "max_date", "issues")
 _ENTRY_KEYS = (*FILE_KEYS, "accepted", "refusal", "rows_read", "rows_kept", "rows_refused", "arrival")
@@ -27,10 +29,10 @@ def get_command_id(tags: Mapping[str, str], run_id: str) -> str:
         run_id: Id of the run.
 
     Example:
-        >>> get_command_id({"cryptoliq/command": "ingest-1"}, "run-1"), get_command_id({}, "run-1")
+        >>> get_command_id({COMMAND_TAG: "ingest-1"}, "run-1"), get_command_id({}, "run-1")
         ('ingest-1', 'run-1')
     """
-    return tags.get(COMMAND_TAG) or tags.get(_BACKFILL_TAG) or run_id
+    return tags.get(COMMAND_TAG) or tags.get(_EARLIER_COMMAND_TAG) or tags.get(_BACKFILL_TAG) or run_id
 
 
 def command_report_path(settings: Settings) -> Path:

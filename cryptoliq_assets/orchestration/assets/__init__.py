@@ -1,4 +1,7 @@
-"""Asset definitions, one module per table or subject."""
+"""Asset definitions, one module per table or subject.
+
+An asset calls a function of an earlier layer and records what it returned. Checks belong in `orchestration/checks/`.
+"""
 
 import lazy_loader
 

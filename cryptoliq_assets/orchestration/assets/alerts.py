@@ -1,4 +1,4 @@
-"""The last asset of the monitor: what all the others found becomes alerts, and the open incidents are shown."""
+"""The asset `incidents`, the last of the monitor: it turns all findings into alerts and shows the open incidents."""
 
 import datetime as dt
 import logging
@@ -10,66 +10,74 @@ import pandas as pd
 from cryptoliq_assets.core import Settings, markdown_table
 from cryptoliq_assets.monitoring import FAIL, OK, WARN, Finding, collect_findings
 from cryptoliq_assets.monitoring.alerting import AlertRun, Incident, read_state, update_incidents
-from cryptoliq_assets.orchestration import MONITOR_GROUP, MONITOR_JOB, OWNERS, try_read_run_findings
+from cryptoliq_assets.orchestration import DAILY, MONITOR_GROUP, MONITOR_JOB, OWNERS, try_read_run_findings
 from cryptoliq_assets.orchestration.resources import RunLock
 
 
 def alert_assets(
     settings: Settings, *, after: Iterable[dg.AssetKey], jobs: Sequence[str], checks: list[dg.AssetCheckKey]
 ) -> list[dg.AssetsDefinition]:
-    """after: the assets whose reports it reads; jobs, checks: those whose last outcome counts."""
+    """Define the incidents.
+
+    Args:
+        settings: Settings of the data directory.
+        after: Assets whose reports it reads.
+        jobs: Names of the jobs whose last run counts.
+        checks: Checks whose last evaluation counts.
+    """
 
     @dg.asset(
         group_name=MONITOR_GROUP,
         kinds={"json"},
         owners=OWNERS,
         code_version="1",
+        freshness_policy=DAILY,
         deps=list(after),
         metadata={"path": dg.MetadataValue.path(str(settings.incidents_path))},
     )
     def incidents(context: dg.AssetExecutionContext, lock: RunLock) -> dg.MaterializeResult:
-        """What is not as it should be, each fault once: reports/incidents.json, told on the channels of the settings.
+        """Open incidents, one per fault: reports/incidents.json, sent to the channels of the settings.
 
-        An incident is told when it opens, when it grows worse, once a day while it stays, and when it has recovered.
+        A notification is sent when an incident opens or worsens, once a day while it is open, and when it is resolved.
         """
         now = dt.datetime.now(dt.UTC)
-        seen, problems = try_read_run_findings(context.instance, jobs=jobs, checks=checks, state=read_state(settings))
+        runs, problems = try_read_run_findings(context.instance, jobs=jobs, checks=checks, state=read_state(settings))
         findings = [*collect_findings(settings, now), *problems]
-        noted = [*seen.findings, *_reached(context.run)]
-        look = update_incidents(settings, findings, now, noted=noted, checks=seen.checks)
-        log_alerts(context.log, look)
+        noted = [*runs.findings, *_finding_of_this_run(context.run)]
+        alerts = update_incidents(settings, findings, now, noted=noted, checks=runs.checks)
+        log_alerts(context.log, alerts)
         levels = [finding.level for finding in findings]
         return dg.MaterializeResult(
             metadata={
-                "open": len(look.open),
-                "incidents": dg.MetadataValue.md(incidents_table(look.open)),
-                "told": [notice.subject for notice in look.notices],
-                "undelivered": dict(look.undelivered),
-                "conditions": {level: levels.count(level) for level in (OK, WARN, FAIL)},
+                "open": len(alerts.open),
+                "incidents": dg.MetadataValue.md(incidents_table(alerts.open)),
+                "notified": [notice.subject for notice in alerts.notices],
+                "undelivered": dict(alerts.undelivered),
+                "findings": {level: levels.count(level) for level in (OK, WARN, FAIL)},
             }
         )
 
     return [incidents]
 
 
-def _reached(run: dg.DagsterRun) -> list[Finding]:
-    """That a run of the monitor came as far as this, its last step: the one before it may have failed."""
+def _finding_of_this_run(run: dg.DagsterRun) -> list[Finding]:
+    """Return that a run of the monitor has reached its last step: the run before it may have failed."""
     if run.job_name != MONITOR_JOB:
         return []
-    what = f"run {run.run_id[:8]} made its reports"
-    return [Finding("run_failed", OK, MONITOR_JOB, what, figures={"run_id": run.run_id})]
+    message = f"run {run.run_id[:8]} made its reports"
+    return [Finding("run_failed", OK, MONITOR_JOB, message, figures={"run_id": run.run_id})]
 
 
-def log_alerts(log: logging.Logger, look: AlertRun) -> None:
-    """Say in a run's or a sensor's log what was told, and what could not be."""
-    for notice in look.notices:
+def log_alerts(log: logging.Logger, alerts: AlertRun) -> None:
+    """Log the notifications of a run or a sensor, and those that could not be delivered."""
+    for notice in alerts.notices:
         log.info(f"{notice.subject}: {notice.what}")
-    for channel, reason in look.undelivered.items():
-        log.warning(f"an alert was not delivered to {channel}, it is tried again: {reason}")
+    for channel, reason in alerts.undelivered.items():
+        log.warning(f"an alert was not delivered to {channel} and will be retried: {reason}")
 
 
 def incidents_table(incidents: list[Incident]) -> str:
-    """Open incidents as Markdown, `none` where all is well."""
+    """Return open incidents as Markdown, `none` where no incident is open."""
     if not incidents:
         return "none"
     rows = [
@@ -78,7 +86,7 @@ def incidents_table(incidents: list[Incident]) -> str:
             "incident": incident.title,
             "where": incident.where,
             "since": incident.since or incident.opened_at.isoformat(timespec="minutes"),
-            "what": incident.what,
+            "message": incident.what,
             "what to do": incident.remedy,
         }
         for incident in incidents

@@ -1,4 +1,4 @@
-"""The models group: one asset per registered candidate, their backtest, the leaderboard and the champion.
+"""The assets of training: one per registered candidate, their backtest, the leaderboard and the champion.
 
 The candidates are those of `modeling.estimators.CANDIDATES`; a new one needs no change here. How a model is evaluated,
 ranked or promoted belongs in `modeling`.
@@ -10,22 +10,33 @@ import dagster as dg
 
 from cryptoliq_assets.core import Settings, markdown_table, write_json
 from cryptoliq_assets.modeling.estimators import CANDIDATES, DESCRIPTIONS, FORECASTERS, MODEL_NAMES
-from cryptoliq_assets.orchestration import CANDIDATES_IO, OWNERS, all_months_dep
+from cryptoliq_assets.orchestration import (
+    BACKTEST_IO,
+    CANDIDATES_IO,
+    CHAMPION_IO,
+    OWNERS,
+    WEEKLY,
+    all_months_dep,
+    column_schema_metadata,
+    make_pandera_type,
+)
 from cryptoliq_assets.orchestration.io_managers import PanderaParquetIOManager
 from cryptoliq_assets.orchestration.resources import RunLock
+from cryptoliq_assets.schemas import BACKTEST
 
 GROUP = "models"
-# Increase when the evaluation or a specification changes.
+# Raise this when the evaluation or a model spec changes.
 CODE_VERSION = "2"
-
-# The candidates as inputs of an asset, by parameter name.
-_CANDIDATE_INS = {name: dg.AssetIn(name) for name in CANDIDATES}
 
 
 def model_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """Return the assets of the group, for one set of settings."""
+    """Define one asset per candidate of the registry, and the assets that compare them."""
     candidates = [_candidate(name, settings) for name in CANDIDATES]
     return [*candidates, _backtest(settings), _leaderboard(settings), _champion(settings)]
+
+
+def _candidate_inputs() -> dict[str, dg.AssetIn]:
+    return {name: dg.AssetIn(name) for name in CANDIDATES}
 
 
 def _candidate(name: str, settings: Settings) -> dg.AssetsDefinition:
@@ -35,8 +46,9 @@ def _candidate(name: str, settings: Settings) -> dg.AssetsDefinition:
         kinds={"python", FORECASTERS[MODEL_NAMES[name]].LIBRARY.replace("-", "")},
         owners=OWNERS,
         code_version=CODE_VERSION,
-        description=f"{DESCRIPTIONS[name]} Fitted model, fold metrics and out-of-fold forecasts.",
+        description=f"{DESCRIPTIONS[name]} Fitted model, metrics by fold and out-of-fold forecasts.",
         io_manager_key=CANDIDATES_IO,
+        freshness_policy=WEEKLY,
         deps=[all_months_dep(table) for table in ("cleaned_snapshots", "engineered_features", "labels")],
     )
     def candidate(
@@ -50,7 +62,7 @@ def _candidate(name: str, settings: Settings) -> dg.AssetsDefinition:
             "evaluation": evaluation.evaluation,
             "skill": evaluation.skill(),
             "skill_known_cap": evaluation.skill("known_cap"),
-            "skill_without_history": evaluation.skill(view="without_history"),
+            "cold_start_skill": evaluation.skill(view="without_history"),
             "seconds": evaluation.seconds,
             "rows_tested": len(evaluation.rows),
         }
@@ -65,43 +77,49 @@ def _backtest(settings: Settings) -> dg.AssetsDefinition:
         kinds={"pandas", "parquet", "pandera"},
         owners=OWNERS,
         code_version=CODE_VERSION,
-        ins=_CANDIDATE_INS,
+        ins=_candidate_inputs(),
+        dagster_type=make_pandera_type(BACKTEST),
+        metadata=column_schema_metadata(BACKTEST),
+        io_manager_key=BACKTEST_IO,
+        freshness_policy=WEEKLY,
     )
     def backtest(
         context: dg.AssetExecutionContext,
         lock: RunLock,
         tables: dg.ResourceParam[PanderaParquetIOManager],
         **candidates: Any,
-    ) -> dg.MaterializeResult:
-        """Out-of-fold forecasts of all candidates and baselines with what came true, as reports/backtest.parquet.
+    ) -> dg.Output:
+        """Out-of-fold forecasts of all candidates and baselines with the actual scores, as reports/backtest.parquet.
 
-        One row a (coin, date, model): what each would have said of days, or coins, that it had not seen. What that is worth
-        coin by coin is reports/backtest_by_coin.parquet.
+        One row per (coin, date, model), of days or coins that the model had not seen. reports/backtest_by_coin.parquet has
+        the metrics by coin.
         """
         from cryptoliq_assets.core import line_plot, svg_as_markdown
         from cryptoliq_assets.modeling import save_backtest
         from cryptoliq_assets.modeling.evaluation import backtest_path, best_and_worst_coins, by_coin_path, smooth_daily
 
-        written = save_backtest(list(candidates.values()), settings, store=tables.store())
-        least, largest = best_and_worst_coins(written.by_coin, written.best)
-        days = [str(day.date()) for day in written.daily_mae.index]
+        summary = save_backtest(list(candidates.values()), settings, store=tables.store())
+        best_coins, worst_coins = best_and_worst_coins(summary.by_coin, summary.best)
+        days = [str(day.date()) for day in summary.daily_mae.index]
         plot = line_plot(
-            days, smooth_daily(written.daily_mae), title="Mean absolute error, 7-day mean", y_label="score"
+            days, smooth_daily(summary.daily_mae), title="Mean absolute error, 7-day mean", y_label="score"
         )
-        return dg.MaterializeResult(
+        path = backtest_path(settings.reports_dir)
+        return dg.Output(
+            path,
             metadata={
-                "dagster/row_count": sum(written.rows.values()),
-                "rows_by_model": written.rows,
+                "dagster/row_count": sum(summary.rows.values()),
+                "rows_by_model": summary.rows,
                 "first_date": days[0],
                 "last_date": days[-1],
-                "preview": dg.MetadataValue.md(markdown_table(written.preview)),
+                "preview": dg.MetadataValue.md(markdown_table(summary.preview)),
                 "error_by_day": dg.MetadataValue.md(svg_as_markdown(plot, name="mean absolute error, 7-day mean")),
-                "best_model": written.best,
-                "coins_forecast_best": dg.MetadataValue.md(markdown_table(least)),
-                "coins_forecast_worst": dg.MetadataValue.md(markdown_table(largest)),
-                "path": dg.MetadataValue.path(str(backtest_path(settings.reports_dir))),
+                "best_model": summary.best,
+                "coins_forecast_best": dg.MetadataValue.md(markdown_table(best_coins)),
+                "coins_forecast_worst": dg.MetadataValue.md(markdown_table(worst_coins)),
+                "path": dg.MetadataValue.path(str(path)),
                 "by_coin_path": dg.MetadataValue.path(str(by_coin_path(settings.reports_dir))),
-            }
+            },
         )
 
     return backtest
@@ -113,8 +131,9 @@ def _leaderboard(settings: Settings) -> dg.AssetsDefinition:
         kinds={"python", "json"},
         owners=OWNERS,
         code_version=CODE_VERSION,
+        ins=_candidate_inputs(),
         io_manager_key=CANDIDATES_IO,
-        ins=_CANDIDATE_INS,
+        freshness_policy=WEEKLY,
     )
     def leaderboard(
         context: dg.AssetExecutionContext,
@@ -122,7 +141,7 @@ def _leaderboard(settings: Settings) -> dg.AssetsDefinition:
         tables: dg.ResourceParam[PanderaParquetIOManager],
         **candidates: Any,
     ) -> dg.Output[dict]:
-        """Candidates and baselines on the same folds, as reports/metrics.json: skill, errors, fold by fold."""
+        """Candidates and baselines on the same folds, as reports/metrics.json: skill and errors, fold by fold."""
         from cryptoliq_assets.modeling import rank_candidates
         from cryptoliq_assets.modeling.evaluation import bucket_table, leaderboard_table
 
@@ -150,19 +169,22 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
         kinds={"python", "joblib"},
         owners=OWNERS,
         code_version=CODE_VERSION,
-        ins={"leaderboard": dg.AssetIn("leaderboard"), **_CANDIDATE_INS},
+        ins={"leaderboard": dg.AssetIn("leaderboard"), **_candidate_inputs()},
+        io_manager_key=CHAMPION_IO,
+        freshness_policy=WEEKLY,
     )
     def champion(
         context: dg.AssetExecutionContext,
         lock: RunLock,
         tables: dg.ResourceParam[PanderaParquetIOManager],
-        leaderboard: Any,
+        leaderboard: dict,
         **candidates: Any,
     ) -> dg.MaterializeResult:
-        """The model in use: models/current.pkl with metadata.json, scaler.json and the ledger.
+        """The served model: models/current.pkl with metadata.json, scaler.json and the audit log.
 
-        The candidates, and the champion's own recipe refitted on the newest rows, come before the gate in the order of their
-        skill; the first that passes takes its place. Every refusal is recorded; where all are refused the champion stays.
+        The candidates, and the champion's own spec refitted on the newest rows, are compared with the champion in the order
+        of their skill; the first that meets the promotion criteria replaces it. Every rejection is recorded; the champion
+        stays where all are rejected.
         """
         from cryptoliq_assets.modeling import LeakageSuspectedError, choose_champion
         from cryptoliq_assets.modeling.model_card import card_path
@@ -180,15 +202,15 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
             raise dg.Failure(f"{error}; the champion stays", allow_retries=False) from error
         for decision in outcome.decisions:
             context.log.info(f"{'promoted' if decision.promote else 'not promoted'}: {decision.reason}")
-        if not outcome.promoted:
-            stays = f"{outcome.metadata['version']} stays" if outcome.metadata else "there is no champion"
-            context.log.warning(
-                f"no candidate passed the gate, so {stays}: {settings.models_dir}/ledger.jsonl says why"
-            )
-        shown = {"promoted": outcome.promoted, "reason": outcome.reason}
         metadata = outcome.metadata
+        if not outcome.promoted:
+            current = f"{metadata['version']} stays" if metadata else "no champion exists"
+            context.log.warning(
+                f"no candidate meets the promotion criteria, so {current}: {settings.models_dir}/ledger.jsonl has the reasons"
+            )
+        summary: dict[str, Any] = {"promoted": outcome.promoted, "reason": outcome.reason}
         if metadata is not None:
-            shown |= {
+            summary |= {
                 "version": metadata["version"],
                 "skill": float(metadata["metrics"]["skill"] or 0.0),
                 "evaluation": metadata["evaluation"],
@@ -198,7 +220,7 @@ def _champion(settings: Settings) -> dg.AssetsDefinition:
             }
         if outcome.card is not None:
             path = dg.MetadataValue.path(str(card_path(settings.reports_dir)))
-            shown |= {"card": dg.MetadataValue.md(outcome.card), "card_page": path}
-        return dg.MaterializeResult(metadata=shown)
+            summary |= {"card": dg.MetadataValue.md(outcome.card), "card_page": path}
+        return dg.MaterializeResult(metadata=summary)
 
     return champion

@@ -1,25 +1,28 @@
-"""The weekly verification as an asset: what is stored against its digests, for the UI and the alerts."""
+"""The asset `stored_bytes` and its schedule: the weekly comparison of stored files with their checksums."""
 
 import dagster as dg
 
 from cryptoliq_assets.core import Settings, markdown_table
-from cryptoliq_assets.orchestration import OWNERS, AssetJob
+from cryptoliq_assets.orchestration import OWNERS, WEEKLY, AssetJob
 from cryptoliq_assets.orchestration.resources import RunLock
 
 GROUP = "stored_bytes"
 
 
 def stored_bytes_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """Define the verification."""
+
     @dg.asset(
         name="stored_bytes",
         code_version="1",
         group_name=GROUP,
         kinds={"json"},
         owners=OWNERS,
+        freshness_policy=WEEKLY,
         description=(
-            "reports/verify.json: archive, tables, models, candidates, ledger, catalog and reports compared with their digests, "
-            "rows and models included; each damaged item with its remedy. Damaged months of derived tables are set aside, so that "
-            "the next refresh makes them again."
+            "reports/verify.json: archive, tables, models, candidates, audit log, catalog and reports compared with their "
+            "checksums, rows and models included; each damaged item with its remedy. Damaged months of derived tables are set "
+            "aside, so that the next refresh writes them again."
         ),
     )
     def stored_bytes(context: dg.AssetExecutionContext, lock: RunLock) -> dg.MaterializeResult:
@@ -28,11 +31,11 @@ def stored_bytes_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         from cryptoliq_assets.monitoring.data import VERIFY_REPORT, verify_home
 
         result = verify_home(settings, deep=True, repair=True)
-        for sentence in result.repaired:
-            context.log.warning(sentence)
-        for each in result.damaged:
-            context.log.error(f"{each.path} is damaged: {each.problem}; {each.remedy}")
-        listed = pd.DataFrame([vars(each) for each in result.damaged], columns=["kind", "path", "problem", "remedy"])
+        for message in result.repaired:
+            context.log.warning(message)
+        for item in result.damaged:
+            context.log.error(f"{item.path} is damaged: {item.problem}; {item.remedy}")
+        listed = pd.DataFrame([vars(item) for item in result.damaged], columns=["kind", "path", "problem", "remedy"])
         return dg.MaterializeResult(
             metadata={
                 "checked": result.checked,
@@ -47,11 +50,12 @@ def stored_bytes_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 
 def weekly_verify(verify: AssetJob) -> dg.ScheduleDefinition:
+    """Define the weekly verification."""
     return dg.ScheduleDefinition(
         name="weekly_verify",
         job=verify,
         cron_schedule="45 4 * * 0",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Sundays at 04:45 UTC: compare everything that is stored with its digest; an alert names what is damaged.",
+        description="Sundays at 04:45 UTC: compare all stored files with their checksums; an alert names each damaged one.",
     )

@@ -1,4 +1,8 @@
-"""Asset checks, one module per table or subject."""
+"""Asset checks, one module per asset or subject, registered with `@asset_check`.
+
+Write a check as a function (settings, store, months) -> CheckOutcome in the module of its asset. What the monitor computes
+belongs in `monitoring`.
+"""
 
 import lazy_loader
 

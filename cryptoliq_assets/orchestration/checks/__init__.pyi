@@ -1,10 +1,9 @@
-from .accuracy import accuracy_checks as accuracy_checks
-from .cleaned import cleaned_checks as cleaned_checks
-from .drift import drift_checks as drift_checks
-from .features import feature_checks as feature_checks
-from .forecasts import forecast_checks as forecast_checks
-from .freshness import freshness_checks as freshness_checks, freshness_evaluations as freshness_evaluations
-from .labels import label_checks as label_checks
-from .models import model_checks as model_checks
-from .predictions import prediction_checks as prediction_checks
-from .raw import raw_checks as raw_checks
+from .definitions import build_asset_checks as build_asset_checks, evaluate_freshness as evaluate_freshness
+from .registry import (
+    RESTATES as RESTATES,
+    CheckOutcome as CheckOutcome,
+    CheckRegistrationError as CheckRegistrationError,
+    asset_check as asset_check,
+    load_checks as load_checks,
+    newest_only_names as newest_only_names,
+)

@@ -1,66 +1,69 @@
-"""Checks of the cleaned table: days that are missing between the first and the last, and days with many filled rows."""
+"""Checks of `cleaned_snapshots`: missing days, and days with many filled rows or outliers."""
 
-import dagster as dg
 import pandas as pd
 
 from cryptoliq_assets.core import Settings, first_day, last_day
-from cryptoliq_assets.orchestration import Finding, TableCheck, build_table_checks
-from cryptoliq_assets.orchestration.checks.daily_fractions import USUAL_DAYS, find_unusual_days, read_daily_fractions
+from cryptoliq_assets.orchestration.checks.daily_fractions import (
+    BASELINE_DAYS,
+    find_unusual_days,
+    read_daily_fractions,
+)
+from cryptoliq_assets.orchestration.checks.registry import CheckOutcome, asset_check
 from cryptoliq_assets.storage import TableStore
 
-_LISTED = 62
+_TABLE = "cleaned_snapshots"
+_LISTED_DAYS = 62
 
 
-def cleaned_checks(settings: Settings) -> list[dg.AssetChecksDefinition]:
-    check = TableCheck(
-        "no_missing_days", "Every day up to the newest has rows.", missing_days, restates=("days_missing",)
-    )
-    limit = settings.feed.max_missing_value_increase
-    filled = TableCheck(
-        "filled_share",
-        f"Of no day are {limit:.0%} more of the rows filled than usual in the {USUAL_DAYS} days before.",
-        lambda store, months: filled_share(settings, store, months),
-        restates=("prices_missing", "volumes_missing"),
-    )
-    outliers = TableCheck(
-        "outlier_share",
-        f"Of no day are {limit:.0%} more of the rows outliers than usual in the {USUAL_DAYS} days before.",
-        lambda store, months: outlier_share(settings, store, months),
-    )
-    return [build_table_checks("cleaned_snapshots", checks=[check, filled, outliers])]
-
-
-def filled_share(settings: Settings, store: TableStore, months: list[str]) -> Finding:
-    """Days of these months with more filled rows than usual; outliers that were replaced count under `outlier_share`."""
-    return _share("filled", settings, store, months)
-
-
-def outlier_share(settings: Settings, store: TableStore, months: list[str]) -> Finding:
-    """Days of these months with more outliers than usual."""
-    return _share("outlier", settings, store, months)
-
-
-def _share(name: str, settings: Settings, store: TableStore, months: list[str]) -> Finding:
-    if not months:
-        return Finding(True, {"count": 0})
-    flags = {"any": ["filled_forward", "filled_backward"], "outlier": ["outlier"]}
-    shares = read_daily_fractions(store, "cleaned_snapshots", months, flags)
-    # The row of an outlier is filled as well.
-    shares = shares.assign(filled=shares["any"] - shares["outlier"])
-    return find_unusual_days(shares, name, months, limit=settings.feed.max_missing_value_increase)
-
-
-def missing_days(store: TableStore, months: list[str]) -> Finding:
-    """Days of these months without a row, after the table's first day and before its last."""
-    there = store.months("cleaned_snapshots")
-    if not there:
-        return Finding(True, {"missing": 0})
-    known = sorted(day for name in there if (stamp := store.stamp("cleaned_snapshots", name)) for day in stamp.days)
-    if not known:
-        return Finding(True, {"missing": 0})
-    first = max(str(first_day(months[0])), known[0])
-    last = min(str(last_day(months[-1])), known[-1])
-    seen = {day for month in months if (stamp := store.stamp("cleaned_snapshots", month)) for day in stamp.days}
+@asset_check(_TABLE, description="Every day up to the newest has rows.", restates=("days_missing",))
+def no_missing_days(settings: Settings, store: TableStore, months: list[str]) -> CheckOutcome:
+    """Find days of the months without a row, between the first and the last day of the table."""
+    stored = sorted(day for month in store.months(_TABLE) for day in _days_of(store, month))
+    if not stored or not months:
+        return CheckOutcome(True, {"missing": 0})
+    first = max(str(first_day(months[0])), stored[0])
+    last = min(str(last_day(months[-1])), stored[-1])
+    existing = {day for month in months for day in _days_of(store, month)}
     expected = {str(day.date()) for day in pd.date_range(first, last)} if first <= last else set()
-    missing = sorted(expected - seen)
-    return Finding(not missing, {"missing": len(missing), "days": missing[:_LISTED]})
+    missing = sorted(expected - existing)
+    return CheckOutcome(not missing, {"missing": len(missing), "days": missing[:_LISTED_DAYS]})
+
+
+def _days_of(store: TableStore, month: str) -> list[str]:
+    stamp = store.stamp(_TABLE, month)
+    return list(stamp.days) if stamp else []
+
+
+@asset_check(
+    _TABLE,
+    description=lambda settings: (
+        f"On no day is the fraction of filled rows {settings.feed.max_missing_value_increase:.0%} higher than usual in the "
+        f"{BASELINE_DAYS} days before."
+    ),
+    restates=("prices_missing", "volumes_missing"),
+)
+def filled_share(settings: Settings, store: TableStore, months: list[str]) -> CheckOutcome:
+    """Find days with more filled rows than usual; replaced outliers count under `outlier_share`."""
+    return _check_fraction("filled", settings, store, months)
+
+
+@asset_check(
+    _TABLE,
+    description=lambda settings: (
+        f"On no day is the fraction of outliers {settings.feed.max_missing_value_increase:.0%} higher than usual in the "
+        f"{BASELINE_DAYS} days before."
+    ),
+)
+def outlier_share(settings: Settings, store: TableStore, months: list[str]) -> CheckOutcome:
+    """Find days with more outliers than usual."""
+    return _check_fraction("outlier", settings, store, months)
+
+
+def _check_fraction(name: str, settings: Settings, store: TableStore, months: list[str]) -> CheckOutcome:
+    if not months:
+        return CheckOutcome(True, {"count": 0})
+    flags = {"any": ["filled_forward", "filled_backward"], "outlier": ["outlier"]}
+    fractions = read_daily_fractions(store, _TABLE, months, flags)
+    # The row of an outlier is filled as well.
+    fractions = fractions.assign(filled=fractions["any"] - fractions["outlier"])
+    return find_unusual_days(fractions, name, months, limit=settings.feed.max_missing_value_increase)

@@ -1,4 +1,7 @@
-"""I/O managers: tables by month, candidates of a training run."""
+"""Dagster I/O managers: tables by month, candidates of a training run, the champion, the backtest.
+
+Add one class per storage format. Reading and writing files belongs in `storage` and `modeling.registry`.
+"""
 
 import lazy_loader
 

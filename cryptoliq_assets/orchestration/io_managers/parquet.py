@@ -1,6 +1,6 @@
-"""The I/O manager of all tables: finds the asset's Pandera model, validates out and in, writes months whole.
+"""The I/O manager of all tables: it finds the asset's Pandera model, validates on write and read, and writes complete months.
 
-A thin shell over `storage.parquet_store`, where the files are read and written.
+A thin shell over `storage/parquet_store.py`, which reads and writes the files.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,38 +14,49 @@ from cryptoliq_assets.orchestration import frame_metadata
 from cryptoliq_assets.schemas import TABLES
 from cryptoliq_assets.storage import DamagedTableError, InvalidTableError, TableStore, set_aside_month
 
-# A frame's `attrs` under this key: month → arrivals, written into the stamp of each raw month. Not output metadata, which
+# Key in a frame's `attrs`: month → arrivals, written into the fingerprint of each raw month. Not output metadata, which
 # Dagster would store once a month, all months in each.
 SOURCES = "sources"
-# Input metadata under this key: the columns to load; all of them by default.
+# Key in input metadata: the columns to load; all of them by default.
 COLUMNS = "columns"
 
 
 class PanderaParquetIOManager(dg.ConfigurableIOManager):
     """Monthly Parquet files under `settings.tables_url`: a folder, s3://… or gs://….
 
-    A frame of several months is split; a range is loaded as one frame; months that do not exist are no rows.
+    A frame of several months is split by month. A range is loaded as one frame. A month that does not exist has no rows.
     """
 
     settings: dict[str, Any]
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "PanderaParquetIOManager":
-        """Configured from settings; resource configuration shows in the UI, so no secret is among it."""
+        """Configure from settings, without secrets: the UI shows the configuration of resources."""
         return cls(settings=settings.public_values())
 
     def store(self) -> TableStore:
+        """Open the monthly tables."""
         return TableStore(Settings.model_validate(self.settings))
 
     def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:
+        """Validate a frame and write it as the run's months.
+
+        Args:
+            context: Context of the output; its partitions are the months.
+            obj: Rows of all these months.
+
+        Raises:
+            dagster.Failure: The frame does not meet its schema; nothing is written.
+        """
         table = _table_of(context)
-        months = _months(context)
+        months = list(context.asset_partition_keys)
         store = self.store()
         sources: Mapping[str, Sequence[int]] | None = obj.attrs.get(SOURCES)
         try:
             rows = store.write(table, obj, months, sources=sources)
         except InvalidTableError as error:
             raise _failure(error) from error
+        _mark_months_with_files(context, store, table, months)
         context.add_output_metadata(
             {
                 **frame_metadata(obj),
@@ -55,22 +66,39 @@ class PanderaParquetIOManager(dg.ConfigurableIOManager):
         )
 
     def load_input(self, context: dg.InputContext) -> pd.DataFrame:
+        """Load the months of an input as one frame, all stored months where it has no partitions.
+
+        Raises:
+            dagster.Failure: A file is damaged or does not meet its schema; a damaged one is set aside.
+        """
         assert context.upstream_output is not None, "tables are loaded from assets only"
         table = _table_of(context.upstream_output)
         try:
-            months = _months(context) if context.has_asset_partitions else None
+            months = list(context.asset_partition_keys) if context.has_asset_partitions else None
             columns = (context.definition_metadata or {}).get(COLUMNS)
             return self.store().read(table, months, columns=columns)
         except DamagedTableError as error:
-            # The run holds the lock: nobody else writes the month.
+            # The run has the lock: no other process writes the month.
             aside = set_aside_month(self.store(), table, error.month)
             if aside is not None:
                 context.log.error(
-                    f"{error.where} was set aside as {aside.name}: the next refresh makes the month again"
+                    f"{error.where} was set aside as {aside.name}: the next refresh writes the month again"
                 )
             raise _failure(error) from error
         except InvalidTableError as error:
             raise _failure(error) from error
+
+
+def _mark_months_with_files(context: dg.OutputContext, store: TableStore, table: str, months: list[str]) -> None:
+    """Leave months without files out of the materialization events of a range."""
+    existing = {*store.months("raw_snapshots"), *store.months(table)}
+    materialized = [month for month in months if month in existing]
+    if not materialized or len(materialized) == len(months):
+        return
+    missing = [month for month in months if month not in existing]
+    context.log.info(f"no files of {', '.join(missing)}: not marked as materialized")
+    # Dagster 1.13 has no public way to materialize part of a range. It reads the partitions of the events from here.
+    context._asset_partitions_subset = context.asset_partitions_def.subset_with_partition_keys(materialized)
 
 
 def _table_of(context: dg.OutputContext) -> str:
@@ -78,10 +106,6 @@ def _table_of(context: dg.OutputContext) -> str:
     if name not in TABLES:
         raise dg.DagsterInvariantViolationError(f"asset {name} has no table in schemas/tables.py")
     return name
-
-
-def _months(context: dg.OutputContext | dg.InputContext) -> list[str]:
-    return list(context.asset_partition_keys)
 
 
 def _failure(error: InvalidTableError) -> dg.Failure:

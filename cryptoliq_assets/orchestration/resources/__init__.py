@@ -1,4 +1,7 @@
-"""Dagster resources."""
+"""Dagster resources: what runs need from outside, such as the run lock.
+
+Reading and writing of assets belongs in `orchestration/io_managers/`.
+"""
 
 import lazy_loader
 

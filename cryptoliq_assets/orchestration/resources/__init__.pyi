@@ -1,1 +1,1 @@
-from .run_lock import RunLock as RunLock, home_lock as home_lock
+from .run_lock import RunLock as RunLock, hold_run_lock as hold_run_lock

@@ -1,10 +1,10 @@
-"""One run at a time on a home: a file lock that the operating system lets go when its holder dies.
+"""The run lock: one run at a time per data directory, by a file lock that the operating system releases when a process dies.
 
-The daemon's queue keeps daemon runs apart; this keeps the command line and the daemon apart, and runs started by hand
-in the UI, which carry no tags that a queue could see. Whether a run is at work at all is for `orchestration/dead_runs.py`.
+The daemon's queue separates the daemon's runs. The lock separates them from the command line, and from runs that are started
+by hand in the UI without tags that a queue could limit. Whether a run is alive at all is decided by `orchestration/dead_runs.py`.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,11 +18,11 @@ from cryptoliq_assets.storage import TableStore
 
 
 class RunLockTimeoutError(RuntimeError):
-    """Another run held the home for longer than this one was told to wait."""
+    """Another run held the run lock for longer than the timeout."""
 
 
 class RunLock(dg.ConfigurableResource):
-    """Held for the whole of an in-process run; required by every asset that writes."""
+    """Held during an in-process run; every asset that writes requires it."""
 
     path: str
     wait_seconds: float
@@ -31,40 +31,53 @@ class RunLock(dg.ConfigurableResource):
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "RunLock":
-        folders = [str(folder) for folder in written_folders(settings)]
+        """Configure from settings."""
+        folders = [str(folder) for folder in find_written_folders(settings)]
         return cls(path=str(settings.lock_path), wait_seconds=settings.run_lock.timeout_seconds, folders=folders)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["RunLock", None, None]:
-        path, say = Path(self.path), context.log.info if context.log else print
+        """Hold the lock during the run, and remove the temporary files of killed runs first."""
+        path, log = Path(self.path), context.log.info if context.log else print
         if context.run_id and context.instance:
-            # Not let go with the other resources: the run's last event comes after them.
+            # Not released with the other resources: the run's last event is written after them.
             mark_run_alive(path, context.run_id)
             context.instance.add_run_tags(context.run_id, {PROCESS_TAG: process_mark()})
-        with home_lock(path, wait_seconds=self.wait_seconds, say=say):
-            swept = remove_temp_files(Path(folder) for folder in self.folders)
-            if swept:
-                say(f"removed {len(swept)} half-written file(s) that killed runs left, such as {swept[0]}")
+        with hold_run_lock(path, wait_seconds=self.wait_seconds, log=log):
+            removed = remove_temp_files(Path(folder) for folder in self.folders)
+            if removed:
+                log(f"removed {len(removed)} temporary file(s) of killed runs, such as {removed[0]}")
             yield self
 
 
-def written_folders(settings: Settings) -> list[Path]:
-    """Local folders that runs write into. The drop folder is not among them: what lies there is somebody else's."""
+def find_written_folders(settings: Settings) -> list[Path]:
+    """List the local folders that runs write into, without the drop folder: do not delete foreign files there."""
     store = TableStore(settings)
     tables = {folder for folder in map(store.folder, TABLES) if isinstance(folder, Path)}
     return sorted({settings.archive_dir, settings.quarantine_dir, settings.models_dir, settings.reports_dir, *tables})
 
 
 @contextmanager
-def home_lock(path: Path, *, wait_seconds: float, say: object = print) -> Generator[None, None, None]:
-    """Hold the lock; says so when it has to wait, raises HomeBusy when that takes too long."""
+def hold_run_lock(
+    path: Path, *, wait_seconds: float, log: Callable[[str], object] = print
+) -> Generator[None, None, None]:
+    """Hold the run lock, and log a message when another run has it.
+
+    Args:
+        path: Path of the lock file.
+        wait_seconds: Longest wait.
+        log: Receives the message.
+
+    Raises:
+        RunLockTimeoutError: Another run held the lock all this time.
+    """
     make_folder(path.parent)
     lock = FileLock(path)
     try:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            say(f"another run holds {path}; waiting up to {wait_seconds:.0f} s")  # type: ignore[operator]
+            log(f"another run holds {path}; waiting up to {wait_seconds:.0f} s")
             lock.acquire(timeout=wait_seconds)
     except Timeout as error:
         raise RunLockTimeoutError(f"another run has held {path} for more than {wait_seconds:.0f} s") from error

@@ -1,4 +1,7 @@
-"""Sensors and schedules. Decisions are made in pure functions of earlier layers where they can be."""
+"""Sensors and schedules, one module per subject.
+
+Add a shell that reads state and requests runs. The decision itself belongs in a pure function of an earlier layer.
+"""
 
 import lazy_loader
 

@@ -1,20 +1,31 @@
-"""The raw_files sensor: sees what arrives in the drop folder and asks for one refresh of all of it.
+"""The `raw_files` sensor: it detects arrivals in the drop folder and requests one refresh for all of them.
 
-The decision is pure (`ingestion/landing/drop_folder.py`, `ingestion/landing/refresh_plan.py`); here is the shell about it.
+The decision is pure (`ingestion/landing/drop_folder.py`, `ingestion/landing/refresh_plan.py`); this is the shell around it.
 """
 
 import datetime as dt
+from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.orchestration import AssetJob, fail_dead_runs, month_range_tags, selection_of
+from cryptoliq_assets.orchestration import (
+    AssetJob,
+    clip_ranges,
+    count_tagged_runs,
+    fail_dead_runs,
+    hidden_tag,
+    month_range_tags,
+    select_assets,
+)
 from cryptoliq_assets.orchestration.assets import RAW_FILES
+from cryptoliq_assets.orchestration.sensors.code_location import reload_for_new_months
 from cryptoliq_assets.storage import TableStore
 
-PLAN_TAG = "cryptoliq/plan"
+PLAN_TAG = hidden_tag("plan")
 _LISTED = 20
-# Runs that are waiting or at work: their files and months are theirs until they end.
+# Runs that wait or are in progress; their files and months are not requested again until they end.
 IN_FLIGHT = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -22,23 +33,34 @@ IN_FLIGHT = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-# Attempts that came to nothing.
+# Attempts without success.
 FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
-def raw_files_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
+def raw_files_sensor(
+    settings: Settings, job: AssetJob, *, months: dg.MonthlyPartitionsDefinition
+) -> dg.SensorDefinition:
+    """Define the sensor of the drop folder.
+
+    Args:
+        settings: Settings of the data directory.
+        job: The refresh.
+        months: Partitions of the loaded definitions.
+    """
+    interval, max_attempts = settings.sensors.raw_files_interval_seconds, settings.sensors.max_run_attempts
+
     @dg.sensor(
         name="raw_files",
         job=job,
-        minimum_interval_seconds=settings.sensors.raw_files_interval_seconds,
+        minimum_interval_seconds=interval,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            f"Watches {settings.raw_dir} every {settings.sensors.raw_files_interval_seconds} s. A file that is unchanged between two looks "
-            f"is asked for, all that arrived in one run; the same work at most {settings.sensors.max_run_attempts} times."
+            f"Checks {settings.raw_dir} every {interval} s. A file that is unchanged between two ticks is ingested, all "
+            f"arrivals in one run; the same work is requested at most {max_attempts} times."
         ),
     )
     def raw_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        # Here, not at the top: Dagster imports this module in every process, the parser only where it looks.
+        # Imported here: Dagster imports this module in every process, and only the sensor needs the parser.
         from cryptoliq_assets.ingestion.landing import (
             find_new_files,
             list_folder,
@@ -50,41 +72,44 @@ def raw_files_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
             write_cursor,
         )
 
-        reaped = fail_dead_runs(context.instance, settings.lock_path)
-        if reaped:
-            context.log.warning(f"closed runs that nobody was at work on: {', '.join(reaped)}")
+        dead = fail_dead_runs(context.instance, settings.lock_path)
+        if dead:
+            context.log.warning(f"marked runs without a live process as failed: {', '.join(dead)}")
         try:
-            look = list_folder(settings.raw_dir)
+            listing = list_folder(settings.raw_dir)
         except OSError as error:
-            return dg.SkipReason(f"cannot list {settings.raw_dir}: {error}; nothing is forgotten, the next look may do")
+            return dg.SkipReason(
+                f"cannot list {settings.raw_dir}: {error}; no state is discarded, the next tick retries"
+            )
         catalog = open_catalog(settings)
-        unknown = find_new_files(look, catalog)
+        unknown = find_new_files(listing, catalog)
         ready, unsettled = split_settled(unknown, read_cursor(context.cursor))
         registered = register_files(ready, settings, catalog=catalog, now=dt.datetime.now(dt.UTC))
-        passed_over = look.skipped | registered.unread
+        skipped = listing.skipped | registered.unread
         for name, reason in registered.unread.items():
-            context.log.warning(f"{name} passed over: {reason}; it is tried again")
-        events = [_arrivals(ready, passed_over)] if registered.new else []
+            context.log.warning(f"{name} skipped: {reason}; the next tick retries it")
+        events = [_observe_arrivals(ready, skipped)] if registered.new else []
         cursor = write_cursor(unsettled)
+        reload_for_new_months(settings, months, context.log)
 
-        busy = context.instance.get_runs_count(dg.RunsFilter(job_name=job.name, statuses=IN_FLIGHT))
-        if busy:
-            return _skip(f"{busy} refresh run(s) in flight; what arrives meanwhile goes into the next", cursor, events)
+        in_flight = context.instance.get_runs_count(dg.RunsFilter(job_name=job.name, statuses=IN_FLIGHT))
+        if in_flight:
+            return _skip(f"{in_flight} refresh run(s) in flight; arrivals until then go into the next", cursor, events)
         store = TableStore(settings)
         plan = make_plan(settings, catalog, store=store, today=dt.datetime.now(dt.UTC).date())
         for month, reason in plan.blocked.items():
-            context.log.error(f"{month} is not made: {reason}")
+            context.log.error(f"{month} is not refreshed: {reason}")
         if not plan.months:
             waiting = f"{len(unsettled)} file(s) still settling" if unsettled else "nothing new"
             unread = "".join(f"; {name} {reason}" for name, reason in list(registered.unread.items())[:_LISTED])
-            blocked = "".join(f"; {month} is not made: {reason}" for month, reason in plan.blocked.items())
+            blocked = "".join(f"; {month} is not refreshed: {reason}" for month, reason in plan.blocked.items())
             return _skip(f"{waiting} in {settings.raw_dir}{unread}{blocked}", cursor, events)
-        attempts = context.instance.get_runs_count(dg.RunsFilter(tags={PLAN_TAG: plan.fingerprint}, statuses=FAILED))
-        if attempts >= settings.sensors.max_run_attempts:
+        attempts = count_tagged_runs(context.instance, PLAN_TAG, plan.fingerprint, statuses=FAILED)
+        if attempts >= max_attempts:
             work = ", ".join(plan.waiting[:3]) or f"months {plan.months[0]} to {plan.months[-1]}"
             return _skip(
-                f"gave up on {work} after {settings.sensors.max_run_attempts} attempts: look at the failed runs, then mend or "
-                "remove the file, or run `cryptoliq materialize`",
+                f"gave up on {work} after {max_attempts} attempts: read the failed runs, then fix or remove the file, or run "
+                "`cryptoliq materialize`",
                 cursor,
                 events,
             )
@@ -93,20 +118,20 @@ def raw_files_sensor(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
             dg.RunRequest(
                 run_key=f"{plan.fingerprint}/{first}/{attempts}",
                 tags={**month_range_tags(first, last, settings), PLAN_TAG: plan.fingerprint},
-                asset_selection=selection_of(job.name, last, newest),
+                asset_selection=select_assets(job.name, last, newest),
             )
-            for first, last in plan.ranges
+            for first, last in clip_ranges(plan.ranges, settings)
         ]
         return dg.SensorResult(run_requests=requests, cursor=cursor, asset_events=events)
 
     return raw_files
 
 
-def _skip(reason: str, cursor: str, events: list[dg.AssetObservation]) -> dg.SensorResult:
+def _skip(reason: str, cursor: str, events: Sequence[dg.AssetObservation]) -> dg.SensorResult:
     return dg.SensorResult(skip_reason=reason, cursor=cursor, asset_events=events)
 
 
-def _arrivals(ready: list, passed_over: dict[str, str]) -> dg.AssetObservation:
+def _observe_arrivals(ready: Sequence[Any], skipped: dict[str, str]) -> dg.AssetObservation:
     names = ", ".join(entry.name for entry in ready[:_LISTED])
     metadata = {"files": len(ready), "names": names, "megabytes": sum(entry.size for entry in ready) / 2**20}
-    return dg.AssetObservation(asset_key=RAW_FILES, metadata={**metadata, "passed_over": passed_over})
+    return dg.AssetObservation(asset_key=RAW_FILES, metadata={**metadata, "skipped": skipped})

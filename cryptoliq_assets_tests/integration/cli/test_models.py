@@ -22,7 +22,7 @@ from cryptoliq_assets.modeling.training import load_champion_status
 from cryptoliq_assets.monitoring.alerting.dispatch import read_state, update_incidents
 from cryptoliq_assets.orchestration.definitions import build_definitions
 from cryptoliq_assets.orchestration.jobs import FORECAST_JOB
-from cryptoliq_assets.orchestration.resources.run_lock import home_lock
+from cryptoliq_assets.orchestration.resources.run_lock import hold_run_lock
 from cryptoliq_assets.orchestration.rollback_job import ROLLBACK_OP
 from cryptoliq_assets.orchestration.run_findings import RunFindings, read_run_findings
 from cryptoliq_assets.orchestration.runner import RunFailedError, Runner
@@ -158,7 +158,7 @@ def test_rollback_waits_for_the_run_lock(home):
     released = []
 
     def hold() -> None:
-        with home_lock(home.lock_path, wait_seconds=0):
+        with hold_run_lock(home.lock_path, wait_seconds=0):
             held.set()
             time.sleep(1.0)
             released.append(time.monotonic())
@@ -248,7 +248,7 @@ def test_broken_model_is_replaced_by_the_previous_one(home, part):
     report = json.loads((home.reports_dir / "forecasts.json").read_text())
     assert report["model_version"] == open_model_store(home).model_version(before)
     event = runner.instance.get_latest_materialization_event(dg.AssetKey("forecasts"))
-    (reason,) = event.asset_materialization.metadata["models_refused"].value
+    (reason,) = event.asset_materialization.metadata["models_rejected"].value
     assert reason.startswith(newest)
     assert load_champion_status(home).metadata["version"] == before
 

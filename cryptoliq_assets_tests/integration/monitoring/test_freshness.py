@@ -18,7 +18,7 @@ from cryptoliq_assets.monitoring.data.freshness import (
     find_stale_data,
     summarize_late_files,
 )
-from cryptoliq_assets.orchestration.checks.freshness import freshness_evaluations
+from cryptoliq_assets.orchestration.checks import evaluate_freshness
 from cryptoliq_assets.orchestration.definitions import build_definitions
 from cryptoliq_assets.orchestration.jobs import INGEST_JOB
 from cryptoliq_assets.orchestration.runner import Runner
@@ -78,7 +78,7 @@ def test_a_home_without_any_snapshot_is_not_stale(settings):
     found = [part(settings, store, now=moment(1)) for part in (find_stale_data, find_missing_days)]
     assert {finding.level for finding in found} == {"ok"}
     assert check_coins(settings, store).level == "ok"
-    assert [found.passed for found in freshness_evaluations(settings, store, now=moment(1))] == [True] * 3
+    assert [found.passed for found in evaluate_freshness(settings, store, now=moment(1))] == [True] * 3
 
 
 def test_one_missing_day_is_a_warning_and_three_fail_since_the_first_of_them(settings):
@@ -163,7 +163,7 @@ def test_re_making_an_old_month_never_turns_data_age_green(settings):
 
 def test_a_sensor_may_report_the_checks_while_nothing_runs(settings):
     store = store_days(settings, dict.fromkeys(range(1, 11), "AB"))
-    found = freshness_evaluations(settings, store, now=moment(13, 12))
+    found = evaluate_freshness(settings, store, now=moment(13, 12))
     assert [(evaluation.check_name, evaluation.passed) for evaluation in found] == list(
         zip(CLOCK, [False, True, True], strict=True)
     )

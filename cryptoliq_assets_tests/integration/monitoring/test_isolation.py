@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,8 +24,8 @@ from cryptoliq_assets.monitoring.drift.html import render_drift_page
 from cryptoliq_assets.monitoring.findings import FAIL, OK
 from cryptoliq_assets.monitoring.isolation import read_failures
 from cryptoliq_assets.monitoring.performance import measure_accuracy
-from cryptoliq_assets.orchestration.checks import freshness
-from cryptoliq_assets.orchestration.resources.run_lock import home_lock
+from cryptoliq_assets.orchestration.checks import evaluate_freshness, freshness
+from cryptoliq_assets.orchestration.resources.run_lock import hold_run_lock
 from cryptoliq_assets.orchestration.runner import Runner
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.frames import raw_rows, received
@@ -146,7 +147,7 @@ def test_a_monitor_that_cannot_run_raises_the_alerts_it_can_and_says_why(home):
 
 
 def test_a_monitor_run_that_fails_is_one_alert_beside_what_else_is_open(home):
-    with home_lock(home.lock_path, wait_seconds=1, say=print):
+    with hold_run_lock(home.lock_path, wait_seconds=1, log=print):
         done = CliRunner().invoke(monitor, obj=home.with_values(run_lock={"timeout_seconds": 0.1}))
     assert done.exit_code == 1
     assert {each.key for each in read_state(home).open} == {"run_failed/monitor", "data_stale/raw_snapshots"}
@@ -204,10 +205,11 @@ def test_the_watch_s_evaluations_of_freshness_fail_one_by_one(trained_home, monk
         raise OSError("disk gone")
 
     monkeypatch.setattr(freshness, "check_coins", breaks)
-    found = freshness.looks(home, TableStore(home), now=dt.datetime.now(dt.UTC))
-    assert "OSError: disk gone" in found["coins_seen"].what
-    assert found["coins_seen"].level == FAIL
-    assert "the newest snapshot is of 2025-07-31" in found["data_age"].what
+    evaluations = evaluate_freshness(home, TableStore(home), now=dt.datetime.now(dt.UTC))
+    found = {evaluation.check_name: evaluation for evaluation in evaluations}
+    assert "OSError: disk gone" in found["coins_seen"].description
+    assert found["coins_seen"].severity == dg.AssetCheckSeverity.ERROR
+    assert "the newest snapshot is of 2025-07-31" in found["data_age"].description
 
 
 def test_a_corrupt_champion_is_exit_code_1_of_the_monitor(home):

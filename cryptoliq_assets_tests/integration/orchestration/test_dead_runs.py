@@ -15,7 +15,7 @@ import cryptoliq_assets
 from cryptoliq_assets.core.atomic_write import temp_path_for
 from cryptoliq_assets.orchestration import dead_runs
 from cryptoliq_assets.orchestration.dead_runs import PROCESS_TAG, fail_dead_runs, mark_run_alive, release_run
-from cryptoliq_assets.orchestration.resources.run_lock import home_lock
+from cryptoliq_assets.orchestration.resources.run_lock import hold_run_lock
 from cryptoliq_assets.orchestration.runner import Runner
 from cryptoliq_assets_tests.support.markets import Home, file_name, snapshot
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -75,7 +75,7 @@ def test_a_run_of_another_host_is_alive_while_it_waits_and_dead_once_its_process
         "CRYPTOLIQ_HOME": str(settings.home_dir),
         "PYTHONPATH": str(Path(cryptoliq_assets.__file__).parents[1]),
     }
-    with home_lock(settings.lock_path, wait_seconds=0):
+    with hold_run_lock(settings.lock_path, wait_seconds=0):
         process = subprocess.Popen(
             [sys.executable, "-c", _ELSEWHERE, "ingest"], env=environment, stdout=subprocess.DEVNULL
         )

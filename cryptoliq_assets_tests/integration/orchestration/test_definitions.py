@@ -16,11 +16,11 @@ from cryptoliq_assets.core.atomic_write import write_json
 from cryptoliq_assets.core.calendar import first_day, last_day, month_of, months_between
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.modeling.estimators import CANDIDATES
-from cryptoliq_assets.orchestration.checks.forecasts import coins_without
+from cryptoliq_assets.orchestration.checks.forecasts import newest_snapshot_forecast
 from cryptoliq_assets.orchestration.definitions import build_definitions
 from cryptoliq_assets.orchestration.jobs import INGEST_JOB, PREPROCESS_JOB, REFRESH_JOB
+from cryptoliq_assets.orchestration.partitions import month_range_tags
 from cryptoliq_assets.orchestration.runner import Runner
-from cryptoliq_assets.orchestration.table_assets import month_range_tags
 from cryptoliq_assets.schemas.tables import TABLES, upstream_windows
 from cryptoliq_assets.simulation.market import simulate_market, write_snapshots
 from cryptoliq_assets.storage.parquet_store import TableStore
@@ -470,10 +470,10 @@ def test_a_coin_of_the_newest_snapshot_without_a_forecast_is_named(settings):
 
 def test_a_snapshot_that_nobody_could_forecast_yet_is_no_fault_one_that_the_champion_left_out_is(settings):
     store = fill_home(settings, [1, 2, 3])
-    found = coins_without(store, ["2025-03"])
-    assert (found.passed, found.description) == (True, "there is no champion yet")
+    found = newest_snapshot_forecast(settings, store, ["2025-03"])
+    assert (found.passed, found.description) == (True, "no champion exists yet")
     store_champion(settings, "XGBoost_2025-03-01_v1")
-    found = coins_without(store, ["2025-03"])
+    found = newest_snapshot_forecast(settings, store, ["2025-03"])
     assert (found.passed, found.metadata["samples"]) == (False, ["A", "B"])
 
 

@@ -13,10 +13,10 @@ from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.monitoring.alerting.dispatch import read_state
 from cryptoliq_assets.monitoring.findings import ALERT_KINDS
 from cryptoliq_assets.orchestration import jobs
+from cryptoliq_assets.orchestration.checks import RESTATES
 from cryptoliq_assets.orchestration.definitions import build_definitions
+from cryptoliq_assets.orchestration.partitions import RANGE_END_TAG, RANGE_START_TAG
 from cryptoliq_assets.orchestration.run_findings import watched_checks
-from cryptoliq_assets.orchestration.table_assets import RANGE_END_TAG, RANGE_START_TAG
-from cryptoliq_assets.orchestration.table_checks import RESTATES
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.frames import raw_rows, received
 from cryptoliq_assets_tests.support.receivers import receiver
@@ -238,7 +238,7 @@ def test_a_failed_check_is_an_incident_with_table_check_and_reason_and_is_read_o
     assert incident.level == "fail"
     assert "labels.schema failed for 2025-07 to 2025-07" in incident.what
     assert "price: 3 rows below 0" in incident.what
-    assert watched.tick("failed_checks").skip_message == "no check was evaluated since the last look"
+    assert watched.tick("failed_checks").skip_message == "no check was evaluated since the last tick"
 
 
 def test_a_check_of_warning_severity_is_a_warning(watched):

@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets.orchestration.io_managers.parquet import SOURCES, PanderaParquetIOManager
-from cryptoliq_assets.orchestration.table_assets import TABLES_IO, month_range_tags, table_asset, upstream_month_mapping
+from cryptoliq_assets.orchestration.partitions import make_months_between, month_range_tags
+from cryptoliq_assets.orchestration.table_assets import TABLES_IO, table_asset, upstream_month_mapping
 from cryptoliq_assets.schemas.tables import TABLES
 from cryptoliq_assets.storage.parquet_store import TableStore, empty_frame
 from cryptoliq_assets_tests.support.settings import make_settings
 
+MONTHS = make_months_between("2022-01", "2022-12")
 DAYS = [dt.date(2022, 1, 31), dt.date(2022, 2, 1), dt.date(2022, 2, 28), dt.date(2022, 4, 1)]
 
 
@@ -41,14 +43,14 @@ class Bench:
     ) -> dg.ExecuteInProcessResult:
         """One run of a range of months; `downstream` runs the asset after it, instead."""
 
-        @dg.asset(**table_asset("raw_snapshots", self.settings, group="raw"))
+        @dg.asset(**table_asset("raw_snapshots", self.settings, group="raw", months=MONTHS))
         def raw_snapshots(context: dg.AssetExecutionContext) -> dg.Output[pd.DataFrame]:
             frame = make()
             frame.attrs[SOURCES] = {first: [1, 2]}
             return dg.Output(frame)
 
         @dg.asset(
-            **table_asset("cleaned_snapshots", self.settings, group="cleaned"),
+            **table_asset("cleaned_snapshots", self.settings, group="cleaned", months=MONTHS),
             ins={"raw_snapshots": upstream_month_mapping("cleaned_snapshots", "raw_snapshots", self.settings)},
         )
         def cleaned_snapshots(raw_snapshots: pd.DataFrame) -> pd.DataFrame:
@@ -114,7 +116,7 @@ def test_dagster_is_told_rows_days_columns_and_a_preview(bench: Bench) -> None:
 
 
 def test_the_definition_carries_column_schema_and_lineage(bench: Bench) -> None:
-    metadata = table_asset("cleaned_snapshots", bench.settings, group="cleaned")["metadata"]
+    metadata = table_asset("cleaned_snapshots", bench.settings, group="cleaned", months=MONTHS)["metadata"]
     schema = {column.name: column for column in metadata["dagster/column_schema"].columns}
     assert list(schema) == TABLES["cleaned_snapshots"].columns
     assert schema["price"].description.endswith("Unit: USD. From raw_snapshots.price.")

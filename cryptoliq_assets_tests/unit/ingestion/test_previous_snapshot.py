@@ -83,7 +83,7 @@ def test_the_check_judges_the_newest_day_of_the_run_across_the_turn_of_a_month_b
     assert not found.passed
     assert found.description == "20 coins, 50.0% of the previous snapshot (at least 90% expected)"
     assert (found.metadata["date"], found.metadata["previous"]) == (str(day(32).date()), str(day(31).date()))
-    assert found.metadata["coins_gone"] == [f"c{place:02}" for place in range(20, 40)]
+    assert found.metadata["coins_missing"] == [f"c{place:02}" for place in range(20, 40)]
     assert against_previous(settings, store, ["2025-03"]).passed
     assert against_previous(settings, store, []).passed
     loose = settings.with_values(feed={"min_coin_retention": 0.4})

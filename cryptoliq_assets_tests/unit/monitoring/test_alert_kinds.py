@@ -3,12 +3,12 @@
 import ast
 
 import pytest
+from cryptoliq_assets.orchestration.table_checks import TableCheck
 
 from cryptoliq_assets.monitoring.alert_kinds import ALERT_KINDS, FEED_FAULT_KINDS, FEED_KINDS, require_alert_kind
 from cryptoliq_assets.monitoring.alert_registry import WARN, AlertKind, AlertKindError, register_alert_kind
 from cryptoliq_assets.monitoring.feed.missing_columns import MISSING_COLUMNS
 from cryptoliq_assets.monitoring.findings import FAIL, OK, CheckResult, Finding
-from cryptoliq_assets.orchestration.table_checks import TableCheck
 from cryptoliq_assets_tests.support.paths import ROOT
 
 
