@@ -142,7 +142,7 @@ def check_recovers(home: Home, whole: Home) -> None:
     assert archived[0] == archived[1]
 
 
-def test_a_run_killed_at_any_write_point_is_finished_by_the_next(
+def test_the_next_run_completes_one_killed_at_a_write_point(
     mortal: Mortal, waiting: Path, whole: Home, folder: Path
 ) -> None:
     unharmed = mortal.run(copy_of(waiting, folder / "unharmed").settings.home_dir)
@@ -156,9 +156,7 @@ def test_a_run_killed_at_any_write_point_is_finished_by_the_next(
         shutil.rmtree(home.settings.home_dir)
 
 
-def test_a_run_killed_at_any_moment_twice_is_finished_by_the_next(
-    mortal: Mortal, waiting: Path, whole: Home, folder: Path
-) -> None:
+def test_the_next_run_completes_one_killed_twice(mortal: Mortal, waiting: Path, whole: Home, folder: Path) -> None:
     started = time.monotonic()
     mortal.run(copy_of(waiting, folder / "unharmed").settings.home_dir)
     seconds = time.monotonic() - started
@@ -172,9 +170,7 @@ def test_a_run_killed_at_any_moment_twice_is_finished_by_the_next(
     assert killed >= 5
 
 
-def test_a_dagster_run_killed_at_a_write_point_is_finished_by_the_next_run(
-    mortal: Mortal, waiting: Path, whole: Home, folder: Path
-) -> None:
+def test_the_next_dagster_run_completes_a_killed_one(mortal: Mortal, waiting: Path, whole: Home, folder: Path) -> None:
     # Among the raw months, and among the features.
     for point in (19, 27):
         home = copy_of(waiting, folder / str(point))
@@ -184,9 +180,7 @@ def test_a_dagster_run_killed_at_a_write_point_is_finished_by_the_next_run(
         check_recovers(home, whole)
 
 
-def test_an_ingest_killed_at_a_write_point_is_finished_by_the_next_ingest(
-    mortal: Mortal, waiting: Path, whole: Home, folder: Path
-) -> None:
+def test_the_next_ingest_completes_a_killed_one(mortal: Mortal, waiting: Path, whole: Home, folder: Path) -> None:
     unharmed = mortal.run(copy_of(waiting, folder / "unharmed").settings.home_dir, by="ingest")
     assert (unharmed["killed"], unharmed["error"]) == (False, None)
     unfinished = 0
@@ -210,9 +204,7 @@ def test_an_ingest_killed_at_a_write_point_is_finished_by_the_next_ingest(
 
 
 @pytest.mark.parametrize("by", ["stages", "runner"])
-def test_a_file_whose_archive_copy_the_disk_does_not_take_waits_and_stops_no_other(
-    mortal: Mortal, waiting: Path, folder: Path, by: str
-) -> None:
+def test_a_file_that_cannot_be_archived_waits(mortal: Mortal, waiting: Path, folder: Path, by: str) -> None:
     # A column that nobody reads makes a file of 8 MB, larger than anything else that a run writes, Dagster's own included.
     header, *lines = snapshot([MARCH], seed=3).decode().splitlines()
     large = "\n".join([f"{header},note", *(f"{line},{'x' * 4_000_000}" for line in lines[:2]), ""])
@@ -241,7 +233,7 @@ def test_a_file_whose_archive_copy_the_disk_does_not_take_waits_and_stops_no_oth
     check_recovers(limited, free)
 
 
-def test_a_disk_that_fills_up_between_two_tables_gives_one_error_and_no_half_table(
+def test_a_full_disk_gives_one_error_and_no_partial_table(
     mortal: Mortal, waiting: Path, whole: Home, folder: Path
 ) -> None:
     home = copy_of(waiting, folder / "home")
@@ -254,7 +246,7 @@ def test_a_disk_that_fills_up_between_two_tables_gives_one_error_and_no_half_tab
 
 
 @pytest.mark.parametrize("name", ["archive", "cleaned", "processed", "quarantine"])
-def test_a_file_where_a_folder_should_be_gives_one_error_that_names_it(
+def test_a_file_in_place_of_a_folder_is_named_in_one_error(
     mortal: Mortal, waiting: Path, whole: Home, folder: Path, name: str
 ) -> None:
     home = copy_of(waiting, folder / "home")

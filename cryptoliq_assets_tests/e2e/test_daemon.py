@@ -97,7 +97,7 @@ def ranges(data) -> list[tuple[str, str]]:
 # The raw_files sensor.
 
 
-def test_a_file_is_asked_for_at_the_second_look_that_sees_it_the_same(raw_files, settings):
+def test_a_file_is_requested_when_two_ticks_see_it_unchanged(raw_files, settings):
     drop(settings, "2025-07-31")
     first = raw_files.tick()
     assert not first.run_requests
@@ -105,7 +105,7 @@ def test_a_file_is_asked_for_at_the_second_look_that_sees_it_the_same(raw_files,
     assert ranges(raw_files.tick()) == [("2025-07", "2025-07")]
 
 
-def test_a_file_that_is_still_being_written_is_not_asked_for(raw_files, settings):
+def test_a_file_still_being_written_is_not_requested(raw_files, settings):
     drop(settings, "2025-07-31")
     raw_files.tick()
     drop(settings, "2025-07-31", price="40001.5")
@@ -114,7 +114,7 @@ def test_a_file_that_is_still_being_written_is_not_asked_for(raw_files, settings
     assert len(raw_files.tick().run_requests) == 1
 
 
-def test_a_file_that_may_not_be_read_is_told_and_blocks_no_other(raw_files, settings, monkeypatch):
+def test_an_unreadable_file_is_reported_and_blocks_no_other(raw_files, settings, monkeypatch):
     denied, good = drop(settings, "2025-07-30"), drop(settings, "2025-07-31")
     real = os.open
 
@@ -135,7 +135,7 @@ def test_a_file_that_may_not_be_read_is_told_and_blocks_no_other(raw_files, sett
     assert [file.name for file in Catalog(settings.catalog_path).files()] == [good.name, denied.name]
 
 
-def test_an_unread_file_alone_is_the_reason_to_skip(raw_files, settings, monkeypatch):
+def test_an_unreadable_file_is_the_reason_to_skip(raw_files, settings, monkeypatch):
     path = drop(settings, "2025-07-30")
     monkeypatch.setattr("cryptoliq_assets.ingestion.landing.drop_folder.read_file", denies)
     raw_files.tick()
@@ -147,7 +147,7 @@ def denies(path, settings):
     raise FileReadError("unreadable", "cannot be read: Permission denied")
 
 
-def test_all_that_arrived_is_one_run_a_contiguous_range_of_months(raw_files, settings):
+def test_all_arrivals_are_one_run_per_contiguous_range(raw_files, settings):
     for day in ("2025-03-05", "2025-03-20", "2025-07-31"):
         drop(settings, day)
     raw_files.tick()
@@ -155,7 +155,7 @@ def test_all_that_arrived_is_one_run_a_contiguous_range_of_months(raw_files, set
     assert ranges(raw_files.tick()) == [("2025-03", "2025-07")]
 
 
-def test_a_new_arrival_is_noted_on_the_raw_folder_once(raw_files, settings):
+def test_a_new_arrival_is_observed_once(raw_files, settings):
     drop(settings, "2025-07-31")
     assert not raw_files.tick().asset_events
     (event,) = raw_files.tick().asset_events
@@ -165,9 +165,7 @@ def test_a_new_arrival_is_noted_on_the_raw_folder_once(raw_files, settings):
 
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
-def test_nothing_is_asked_for_while_a_refresh_is_in_flight_and_what_arrives_meanwhile_goes_into_the_next(
-    raw_files, settings, status
-):
+def test_arrivals_during_a_refresh_go_into_the_next(raw_files, settings, status):
     drop(settings, "2025-07-30")
     raw_files.tick()
     (request,) = raw_files.tick().run_requests
@@ -181,7 +179,7 @@ def test_nothing_is_asked_for_while_a_refresh_is_in_flight_and_what_arrives_mean
     assert ranges(raw_files.tick()) == [("2025-07", "2025-08")]
 
 
-def test_the_same_work_is_asked_for_three_times_each_under_a_key_of_its_own_and_then_given_up(raw_files, settings):
+def test_the_same_work_is_requested_at_most_three_times(raw_files, settings):
     drop(settings, "2025-07-31")
     raw_files.tick()
     keys = []
@@ -196,7 +194,7 @@ def test_the_same_work_is_asked_for_three_times_each_under_a_key_of_its_own_and_
     assert "after 3 attempts" in data.skip_message
 
 
-def test_after_giving_up_a_mended_file_is_new_work(raw_files, settings):
+def test_a_fixed_file_is_new_work_after_giving_up(raw_files, settings):
     drop(settings, "2025-07-31")
     raw_files.tick()
     (request,) = raw_files.tick().run_requests
@@ -209,7 +207,7 @@ def test_after_giving_up_a_mended_file_is_new_work(raw_files, settings):
     assert again.tags[PLAN_TAG] != request.tags[PLAN_TAG]
 
 
-def test_a_restarted_daemon_goes_on_from_the_cursor_of_the_one_before(raw_files, settings, instance):
+def test_a_restarted_daemon_continues_from_the_cursor(raw_files, settings, instance):
     drop(settings, "2025-07-31")
     raw_files.tick()
     restarted = Daemon(
@@ -219,7 +217,7 @@ def test_a_restarted_daemon_goes_on_from_the_cursor_of_the_one_before(raw_files,
     assert len(restarted.tick().run_requests) == 1
 
 
-def test_a_restarted_daemon_asks_again_for_what_was_never_run(raw_files, settings, instance):
+def test_a_restarted_daemon_repeats_a_request_never_run(raw_files, settings, instance):
     drop(settings, "2025-07-31")
     raw_files.tick()
     (asked,) = raw_files.tick().run_requests
@@ -231,7 +229,7 @@ def test_a_restarted_daemon_asks_again_for_what_was_never_run(raw_files, setting
     assert again.run_key == asked.run_key
 
 
-def test_a_failed_listing_is_told_and_forgets_nothing(raw_files, settings):
+def test_a_failed_listing_is_reported_and_discards_no_state(raw_files, settings):
     drop(settings, "2025-07-31")
     raw_files.tick()
     cursor = raw_files.cursor
@@ -252,7 +250,7 @@ def test_an_empty_folder_and_a_missing_one_are_nothing_new(raw_files, settings):
     assert raw_files.tick().skip_message == f"nothing new in {settings.raw_dir}"
 
 
-def test_a_half_written_hidden_file_and_a_folder_are_passed_by(raw_files, settings):
+def test_hidden_files_and_folders_are_skipped(raw_files, settings):
     (settings.raw_dir / ".coingecko_20250731.csv.part").write_text("coin", encoding="utf-8")
     (settings.raw_dir / "coingecko_20250730.csv").mkdir()
     for _ in range(3):
@@ -267,7 +265,7 @@ def test_with_too_few_labelled_dates_nothing_is_trained(keeper, settings):
     assert "nothing to train on yet" in keeper.tick().skip_message
 
 
-def test_with_dates_enough_and_no_champion_train_is_asked_for_and_then_a_forecast(keeper, settings):
+def test_enough_dates_request_training_and_then_a_forecast(keeper, settings):
     fill_home(settings, list(range(1, 13)))
     (request,) = keeper.tick().run_requests
     assert request.job_name == "train"
@@ -282,13 +280,13 @@ def test_with_dates_enough_and_no_champion_train_is_asked_for_and_then_a_forecas
     assert "has forecast the newest snapshot" in keeper.tick().skip_message
 
 
-def test_a_provisional_champion_is_replaced_when_there_are_dates_enough(keeper, settings):
+def test_a_provisional_champion_is_replaced_with_enough_dates(keeper, settings):
     fill_home(settings, list(range(1, 13)))
     store_champion(settings, VERSION, evaluation="by_coin")
     assert [request.job_name for request in keeper.tick().run_requests] == ["train"]
 
 
-def test_training_that_failed_three_times_on_the_same_tables_is_given_up_until_they_change(keeper, settings):
+def test_training_is_given_up_after_three_failures(keeper, settings):
     fill_home(settings, list(range(1, 13)))
     for _ in range(3):
         (request,) = keeper.tick().run_requests
@@ -298,7 +296,7 @@ def test_training_that_failed_three_times_on_the_same_tables_is_given_up_until_t
     assert len(keeper.tick().run_requests) == 1
 
 
-def test_where_no_stored_model_loads_train_is_asked_for_again_on_the_same_tables_at_most_three_times(keeper, settings):
+def test_without_a_valid_model_training_is_requested_again(keeper, settings):
     fill_home(settings, list(range(1, 13)))
     (first,) = keeper.tick().run_requests
     store_champion(settings, VERSION)
@@ -315,7 +313,7 @@ def test_where_no_stored_model_loads_train_is_asked_for_again_on_the_same_tables
     assert keeper.tick().skip_message == "train failed 3 times on the same tables: look at its runs"
 
 
-def test_after_a_change_of_task_train_is_asked_for_on_the_same_tables_and_a_forecast_is_not(settings, instance):
+def test_a_change_of_task_requests_training_and_no_forecast(settings, instance):
     fill_home(settings, list(range(1, 13)))
     keeper = Daemon(settings, instance, champion_sensor(settings, jobs.train, jobs.forecast))
     (first,) = keeper.tick().run_requests
@@ -343,9 +341,7 @@ def served(trained_home, tmp_path: Path) -> Iterator[Served]:
         server.end()
 
 
-def test_files_dropped_one_at_a_time_are_forecast_within_a_minute_a_bad_one_stops_no_good_one_and_ctrl_c_ends_all(
-    served, trained_home
-):
+def test_the_daemon_forecasts_dropped_files_within_a_minute(served, trained_home):
     first, second = trained_home.later_files
     raw = served.settings.raw_dir
     shutil.copy(first, raw)
@@ -385,7 +381,7 @@ def test_files_dropped_one_at_a_time_are_forecast_within_a_minute_a_bad_one_stop
     assert not alive
 
 
-def test_daemon_and_command_line_share_a_home_and_a_killed_command_blocks_neither(served, trained_home):
+def test_a_killed_command_blocks_neither_daemon_nor_command(served, trained_home):
     first, second = trained_home.later_files
     settings, raw = served.settings, served.settings.raw_dir
     command = [str(Path(sys.executable).with_name("cryptoliq")), "--home", str(settings.home_dir), "materialize"]

@@ -131,7 +131,7 @@ def assert_whole(home: Home, days: list[dt.date]) -> None:
 
 
 class TestDaemon:
-    def test_refreshes_twice_by_its_sensor_and_records_a_run_that_fails_with_its_reason(self, refreshed, postgres):
+    def test_refreshes_twice_and_records_the_reason_of_a_failure(self, refreshed, postgres):
         home, server, instance = refreshed.home, refreshed.server, refreshed.instance
         assert_whole(home, DAYS[:2])
         selector = {"repositoryLocationName": "cryptoliq_assets.definitions", "repositoryName": "__repository__"}
@@ -167,7 +167,7 @@ class TestDaemon:
         # Nothing of it went to SQLite.
         assert not list(home.settings.dagster_home.rglob("*.db"))
 
-    def test_goes_on_over_a_restart_of_the_server_and_makes_up_for_what_an_outage_cuts(self, refreshed, postgres):
+    def test_continues_after_a_restart_of_the_database(self, refreshed, postgres):
         home, server, instance = refreshed.home, refreshed.server, refreshed.instance
         lock, so_far = home.settings.lock_path, [STATUS.SUCCESS] * 2
         with hold_run_lock(lock, wait_seconds=60):
@@ -204,7 +204,7 @@ class TestDaemon:
         assert_whole(home, DAYS[:4])
 
 
-def test_the_command_line_takes_in_shows_and_closes_what_a_killed_command_left(home, capsys):
+def test_the_command_line_closes_the_run_of_a_killed_command(home, capsys):
     command(home, "ingest")
     with pytest.raises(SystemExit, match="1"):
         # Its market ended long ago, and status says so.
@@ -230,7 +230,7 @@ def test_the_command_line_takes_in_shows_and_closes_what_a_killed_command_left(h
     assert_whole(home, DAYS[:2])
 
 
-def test_a_dump_restored_into_an_empty_database_has_the_same_runs_and_events(home, postgres, monkeypatch, tmp_path):
+def test_a_restored_dump_has_the_same_runs_and_events(home, postgres, monkeypatch, tmp_path):
     command(home, "ingest")
 
     def recorded() -> list[tuple[str, STATUS, int]]:
@@ -251,7 +251,7 @@ def test_a_dump_restored_into_an_empty_database_has_the_same_runs_and_events(hom
     assert recorded() == before
 
 
-def test_where_no_server_answers_a_command_says_so_in_a_line_without_the_password(home, monkeypatch):
+def test_an_unavailable_database_is_one_line_without_password(home, monkeypatch):
     monkeypatch.setenv(URL, f"postgresql+psycopg2://cryptoliq:{'hidden'}@127.0.0.1:{free_port()}/cryptoliq")
     with pytest.raises(DatabaseUnavailableError) as told:
         command(home, "ingest")

@@ -65,7 +65,7 @@ def in_a_while() -> dt.datetime:
     return dt.datetime.now(dt.UTC) + LATER
 
 
-def test_a_run_of_another_host_is_alive_while_it_waits_and_dead_once_its_process_is_killed(tmp_path: Path) -> None:
+def test_a_run_of_another_host_is_dead_once_it_is_killed(tmp_path: Path) -> None:
     home = Home.at(tmp_path / "home")
     home.drop(file_name(DAY), snapshot([DAY]))
     settings = home.settings
@@ -97,7 +97,7 @@ def test_a_run_of_another_host_is_alive_while_it_waits_and_dead_once_its_process
 
 
 @pytest.mark.parametrize("status", [STATUS.STARTING, STATUS.STARTED, STATUS.CANCELING])
-def test_a_run_that_died_before_it_could_hold_its_lock_is_dead_after_a_while(
+def test_a_run_that_died_without_a_lock_is_dead_after_15_minutes(
     instance: dg.DagsterInstance, lock_path: Path, status: STATUS
 ) -> None:
     run = begun(instance, status)
@@ -108,21 +108,19 @@ def test_a_run_that_died_before_it_could_hold_its_lock_is_dead_after_a_while(
 
 
 @pytest.mark.parametrize("status", [STATUS.NOT_STARTED, STATUS.SUCCESS, STATUS.FAILURE])
-def test_a_run_that_nobody_has_begun_or_that_has_ended_is_left_as_it_is(
-    instance: dg.DagsterInstance, lock_path: Path, status: STATUS
-) -> None:
+def test_queued_and_finished_runs_are_left_alone(instance: dg.DagsterInstance, lock_path: Path, status: STATUS) -> None:
     run = begun(instance, status)
     assert fail_dead_runs(instance, lock_path, now=in_a_while()) == []
     assert status_of(instance, run) == status
 
 
-def test_a_command_killed_before_its_run_started_blocks_nobody(instance: dg.DagsterInstance, lock_path: Path) -> None:
+def test_a_command_killed_before_its_run_blocks_no_other(instance: dg.DagsterInstance, lock_path: Path) -> None:
     run = begun(instance, STATUS.NOT_STARTED)
     left_alone_by_its_process(lock_path, run)
     assert fail_dead_runs(instance, lock_path) == [run]
 
 
-def test_a_run_at_work_is_alive_however_long_it_takes(instance: dg.DagsterInstance, lock_path: Path) -> None:
+def test_a_run_in_progress_is_alive_however_long_it_takes(instance: dg.DagsterInstance, lock_path: Path) -> None:
     run = begun(instance, STATUS.STARTED)
     mark_run_alive(lock_path, run)
     mark_run_alive(lock_path, run)
@@ -131,14 +129,12 @@ def test_a_run_at_work_is_alive_however_long_it_takes(instance: dg.DagsterInstan
     assert fail_dead_runs(instance, lock_path) == [run]
 
 
-def test_a_run_executed_again_is_not_dead_because_it_carries_the_tags_of_the_first(
-    instance: dg.DagsterInstance, lock_path: Path
-) -> None:
+def test_a_reexecuted_run_with_the_tags_of_a_dead_one_is_alive(instance: dg.DagsterInstance, lock_path: Path) -> None:
     begun(instance, STATUS.STARTING, **{PROCESS_TAG: "host/1/1.00"})
     assert fail_dead_runs(instance, lock_path) == []
 
 
-def test_a_run_that_ends_while_it_is_looked_at_keeps_its_success(
+def test_a_run_that_ends_during_the_search_stays_successful(
     instance: dg.DagsterInstance, lock_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = begun(instance, STATUS.STARTED)
@@ -153,7 +149,7 @@ def test_a_run_that_ends_while_it_is_looked_at_keeps_its_success(
     assert status_of(instance, run) == STATUS.CANCELED
 
 
-def test_locks_of_ended_runs_are_cleared_away_and_no_others(instance: dg.DagsterInstance, lock_path: Path) -> None:
+def test_only_locks_of_finished_runs_are_removed(instance: dg.DagsterInstance, lock_path: Path) -> None:
     ended, at_work = begun(instance, STATUS.SUCCESS), begun(instance, STATUS.STARTED)
     left_alone_by_its_process(lock_path, ended)
     mark_run_alive(lock_path, at_work)
@@ -176,7 +172,7 @@ def runner(tmp_path: Path) -> Runner:
     return runner
 
 
-def test_a_command_lets_go_of_its_runs_when_they_have_ended(runner: Runner) -> None:
+def test_a_command_releases_the_locks_of_its_finished_runs(runner: Runner) -> None:
     # Other tests of this process may have left runs of their own.
     before = set(dead_runs._held)
     runner.refresh(runner.plan().ranges, job="ingest")
@@ -185,7 +181,7 @@ def test_a_command_lets_go_of_its_runs_when_they_have_ended(runner: Runner) -> N
     assert not list(runner.settings.lock_path.with_name("alive").iterdir())
 
 
-def test_a_run_clears_away_what_killed_ones_left_half_written_but_not_in_the_drop_folder(runner: Runner) -> None:
+def test_a_run_removes_temp_files_except_in_the_drop_folder(runner: Runner) -> None:
     settings = runner.settings
     folders = [settings.archive_dir, settings.models_dir, settings.validation_dir, settings.data_dir / "ingested"]
     left = [temp_path_for(folder / "a.csv") for folder in [*folders, settings.raw_dir]]

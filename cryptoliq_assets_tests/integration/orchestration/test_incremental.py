@@ -118,17 +118,13 @@ def examples(count: int) -> settings:
 
 @examples(44)
 @given(arrivals(), st.sampled_from([1, 1, 3, 28]))
-def test_files_in_any_order_late_twice_or_corrected_give_the_tables_of_one_rebuild(
-    batches: list[list[Drop]], horizon: int
-) -> None:
+def test_files_in_any_order_give_the_tables_of_one_rebuild(batches: list[list[Drop]], horizon: int) -> None:
     check_incremental_equals_full(batches, horizon=horizon, backfill__max_months_per_run=24)
 
 
 @examples(16)
 @given(arrivals(), st.sampled_from([1, 3]))
-def test_ranges_cut_into_runs_of_two_months_give_the_tables_of_one_rebuild(
-    batches: list[list[Drop]], horizon: int
-) -> None:
+def test_chunked_ranges_give_the_tables_of_one_rebuild(batches: list[list[Drop]], horizon: int) -> None:
     check_incremental_equals_full(batches, horizon=horizon, backfill__max_months_per_run=2)
 
 
@@ -140,7 +136,7 @@ def run_whole(home: Home) -> None:
     assert runner.plan().months == []
 
 
-def test_whole_dagster_runs_over_seams_late_and_corrected_files_give_the_tables_of_one_rebuild() -> None:
+def test_dagster_runs_of_late_files_give_the_tables_of_a_rebuild() -> None:
     newyear, first, second = dt.date(2022, 1, 1), dt.date(2022, 2, 28), dt.date(2022, 3, 1)
     january = {dt.date(2022, 1, 31), dt.date(2022, 2, 1)}
     batches = [

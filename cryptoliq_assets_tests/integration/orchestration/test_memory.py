@@ -65,7 +65,7 @@ def refresh(home: Home, reads: list[list[tuple[str, str]]]) -> list[list[tuple[s
     return [list(call) for call in reads]
 
 
-def test_a_new_day_reads_the_same_months_after_five_years_as_after_half_a_year(
+def test_a_new_day_reads_as_many_months_after_five_years(
     reads: list[list[tuple[str, str]]],
 ) -> None:
     with quick_folder() as folder:
@@ -78,9 +78,7 @@ def test_a_new_day_reads_the_same_months_after_five_years_as_after_half_a_year(
 
 
 @pytest.mark.parametrize("most", [4, 9])
-def test_a_rebuild_reads_no_more_months_at_once_than_one_run_has_and_its_windows_reach(
-    reads: list[list[tuple[str, str]]], most: int
-) -> None:
+def test_a_rebuild_reads_at_most_the_months_of_one_run(reads: list[list[tuple[str, str]]], most: int) -> None:
     with quick_folder() as folder:
         home = home_with_history(folder / "home", months=17, backfill__max_months_per_run=most)
         for table in DERIVED_TABLES:

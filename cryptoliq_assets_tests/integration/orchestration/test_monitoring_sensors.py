@@ -102,7 +102,7 @@ def today() -> dt.date:
 # The watch.
 
 
-def test_data_grows_stale_while_nothing_runs_and_the_watch_raises_an_alarm_once(watched):
+def test_stale_data_raises_one_alert_while_nothing_runs(watched):
     with receiver() as http:
         watched.settings = watched.settings.with_values(
             alerts={"urls": make_settings(alerts__urls=http.url).alerts.urls}
@@ -116,7 +116,7 @@ def test_data_grows_stale_while_nothing_runs_and_the_watch_raises_an_alarm_once(
     assert data.skip_message == "1 incident(s) open: Data is stale: raw_snapshots"
 
 
-def test_freshness_checks_are_evaluated_when_they_change_and_not_at_every_look(watched):
+def test_freshness_checks_are_recorded_when_they_change(watched):
     watched.snapshot(today() - dt.timedelta(days=9))
     first = {event.check_name: event for event in watched.tick("watch").asset_events}
     assert {"data_age", "days_complete"} <= set(first)
@@ -127,7 +127,7 @@ def test_freshness_checks_are_evaluated_when_they_change_and_not_at_every_look(w
     assert [(event.check_name, event.passed) for event in watched.tick("watch").asset_events] == [("data_age", True)]
 
 
-def test_freshness_checks_are_evaluated_again_after_an_hour(watched):
+def test_freshness_checks_are_recorded_again_after_an_hour(watched):
     watched.snapshot(today())
     count = len(watched.tick("watch").asset_events)
     assert watched.tick("watch").asset_events == []
@@ -138,7 +138,7 @@ def test_freshness_checks_are_evaluated_again_after_an_hour(watched):
     assert len(watched.tick("watch").asset_events) == count
 
 
-def test_a_restarted_watch_tells_nothing_twice(watched):
+def test_a_restarted_health_sensor_notifies_nothing_twice(watched):
     watched.snapshot(today() - dt.timedelta(days=9))
     watched.tick("watch")
     before = read_state(watched.settings)
@@ -150,7 +150,7 @@ def test_a_restarted_watch_tells_nothing_twice(watched):
     assert after.incidents.keys() == before.incidents.keys()
 
 
-def test_a_new_snapshot_is_monitored_once_after_the_runs_that_make_it_and_what_lay_there_is_not(watched):
+def test_a_new_snapshot_is_monitored_once_after_its_runs(watched):
     watched.snapshot(today() - dt.timedelta(days=1))
     assert not watched.tick("watch").run_requests
     watched.snapshot(today())
@@ -168,7 +168,7 @@ def test_a_new_snapshot_is_monitored_once_after_the_runs_that_make_it_and_what_l
         assert not watched.tick("watch").run_requests
 
 
-def test_a_monitor_run_that_fails_is_asked_for_three_times_at_most(watched):
+def test_a_failing_monitor_run_is_requested_at_most_three_times(watched):
     watched.tick("watch")
     watched.snapshot(today())
     keys = []
@@ -185,7 +185,7 @@ def test_a_monitor_run_that_fails_is_asked_for_three_times_at_most(watched):
 # Runs that fail.
 
 
-def test_a_run_that_fails_is_an_incident_with_its_reason_and_is_over_when_the_job_succeeds(watched):
+def test_a_failed_run_is_an_incident_until_its_job_succeeds(watched):
     watched.tick("run_failures")
     run_id = watched.ran("train", fails="no rows in fold 2")
     watched.tick("run_failures")
@@ -199,14 +199,14 @@ def test_a_run_that_fails_is_an_incident_with_its_reason_and_is_over_when_the_jo
     assert watched.incident("run_failed/train").ok_looks == 1
 
 
-def test_the_watch_sees_a_failed_run_without_the_sensor_of_runs(watched):
+def test_the_health_sensor_alone_reports_a_failed_run(watched):
     watched.ran("refresh", fails="disk full")
     watched.ran("train")
     watched.tick("watch")
     assert watched.open() == ["run_failed/refresh"]
 
 
-def test_a_run_that_only_a_blocking_check_stopped_is_told_as_that_check_alone(watched):
+def test_a_run_stopped_by_a_check_is_reported_as_that_check(watched):
     @dg.asset
     def labels():
         return 1
@@ -230,7 +230,7 @@ def test_a_run_that_only_a_blocking_check_stopped_is_told_as_that_check_alone(wa
 # Checks that fail.
 
 
-def test_a_failed_check_is_an_incident_with_table_check_and_reason_and_is_read_once(watched):
+def test_a_failed_check_is_one_incident_with_its_reason(watched):
     watched.ran("refresh", evaluations=[evaluation("labels", "schema", passed=False)], months=("2025-07", "2025-07"))
     watched.tick("failed_checks")
     assert watched.open() == ["validation_failed/labels.schema"]
@@ -248,7 +248,7 @@ def test_a_check_of_warning_severity_is_a_warning(watched):
     assert watched.incident("validation_failed/forecasts.newest_snapshot_forecast").level == "warn"
 
 
-def test_a_pass_of_other_months_is_no_recovery_a_pass_of_the_same_is(watched):
+def test_only_a_pass_of_the_same_months_resolves_a_check(watched):
     bad, good = (evaluation("labels", "schema", passed=passed) for passed in (False, True))
     watched.ran("refresh", evaluations=[bad], months=("2023-01", "2024-06"))
     watched.ran("refresh", evaluations=[good], months=("2024-07", "2025-07"))
@@ -261,7 +261,7 @@ def test_a_pass_of_other_months_is_no_recovery_a_pass_of_the_same_is(watched):
         assert looks == (1 if months[1] == "2024-12" else 0)
 
 
-def test_a_check_of_the_newest_snapshot_is_over_when_it_passes_whatever_months_its_runs_were_of(watched):
+def test_any_pass_resolves_a_check_of_the_newest_snapshot(watched):
     bad, good = (evaluation("forecasts", "newest_snapshot_forecast", passed=passed) for passed in (False, True))
     watched.ran("refresh", evaluations=[bad], months=("2025-01", "2025-07"))
     watched.tick("failed_checks")
@@ -270,7 +270,7 @@ def test_a_check_of_the_newest_snapshot_is_over_when_it_passes_whatever_months_i
     assert watched.incident("validation_failed/forecasts.newest_snapshot_forecast").ok_looks == 1
 
 
-def test_a_check_that_was_planned_and_never_evaluated_says_nothing_and_hides_nothing(watched):
+def test_a_check_that_was_never_evaluated_hides_no_other(watched):
     @dg.asset
     def labels(context):
         if context.run.tags.get("breaks"):
@@ -295,7 +295,7 @@ def test_a_check_that_was_planned_and_never_evaluated_says_nothing_and_hides_not
     assert watched.incident("validation_failed/labels.schema").ok_looks == 0
 
 
-def test_failures_between_two_looks_are_all_read(watched):
+def test_all_failures_between_two_ticks_are_read(watched):
     for passed in (False, True):
         for check in ("schema", "target_date_exact"):
             watched.ran("refresh", evaluations=[evaluation("labels", check, passed=passed)])
@@ -304,14 +304,14 @@ def test_failures_between_two_looks_are_all_read(watched):
     assert watched.open() == ["validation_failed/labels.schema"]
 
 
-def test_checks_that_restate_what_the_monitor_says_are_left_to_it(watched, tmp_path):
+def test_checks_that_restate_an_alert_raise_none(watched, tmp_path):
     restated = [evaluation("raw_snapshots", name, passed=False) for name in ("rows_against_median", "against_previous")]
     watched.ran("refresh", evaluations=restated)
     watched.tick("failed_checks")
     assert watched.open() == []
 
 
-def test_the_checks_that_are_watched_are_those_of_tables_and_models_that_restate_nothing(watched):
+def test_watched_checks_restate_no_alert(watched):
     names = {f"{key.asset_key.to_user_string()}.{key.name}" for key in keys_of(watched)}
     assert {"labels.schema", "raw_snapshots.no_duplicates", "leaderboard.no_look_ahead"} <= names
     restating = {
@@ -333,7 +333,7 @@ def keys_of(watched: Watched) -> list[dg.AssetCheckKey]:
 # The monitor's job.
 
 
-def test_the_monitor_runs_on_an_empty_home_and_shows_that_nothing_is_open(watched):
+def test_the_monitor_runs_on_an_empty_home(watched):
     result = (
         build_definitions(watched.settings)
         .resolve_job_def(jobs.MONITOR_JOB)
@@ -348,7 +348,7 @@ def test_the_monitor_runs_on_an_empty_home_and_shows_that_nothing_is_open(watche
     assert metadata["incidents"].value == "none"
 
 
-def test_the_monitor_raises_alarms_without_a_daemon_and_a_channel_that_fails_fails_no_run(watched):
+def test_a_failing_channel_fails_no_monitor_run(watched):
     with receiver() as http:
         http.status = 500
         urls = make_settings(alerts__urls=http.url).alerts.urls
@@ -368,7 +368,7 @@ def test_the_monitor_raises_alarms_without_a_daemon_and_a_channel_that_fails_fai
     assert "hush" not in str(metadata)
 
 
-def test_sensors_and_schedule_have_descriptions_and_run_from_the_start(watched):
+def test_sensors_and_schedule_are_described_and_running(watched):
     sensors = {name: watched.repository.get_sensor_def(name) for name in ("watch", "run_failures", "failed_checks")}
     for sensor in sensors.values():
         assert len(sensor.description) > 60

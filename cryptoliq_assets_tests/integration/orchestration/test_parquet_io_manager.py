@@ -86,7 +86,7 @@ def failure_of(result: dg.ExecuteInProcessResult) -> tuple[str, str]:
     return data.description, data.metadata["failures"].value
 
 
-def test_one_run_of_a_range_writes_a_file_for_each_month_that_has_rows(bench: Bench) -> None:
+def test_a_range_writes_a_file_for_each_month_with_rows(bench: Bench) -> None:
     assert bench.run(lambda: raw_rows(DAYS), "2022-01", "2022-04").success
     assert bench.store.months("raw_snapshots") == ["2022-01", "2022-02", "2022-04"]
     assert len(bench.store.read("raw_snapshots", ["2022-02"])) == 4
@@ -99,7 +99,7 @@ def test_a_month_that_lost_its_rows_loses_its_file(bench: Bench) -> None:
     assert bench.store.months("raw_snapshots") == ["2022-01", "2022-04"]
 
 
-def test_dagster_is_told_rows_days_columns_and_a_preview(bench: Bench) -> None:
+def test_the_output_metadata_has_counts_dates_and_a_preview(bench: Bench) -> None:
     result = bench.run(lambda: raw_rows(DAYS), "2022-01", "2022-04")
     events = result.asset_materializations_for_node("raw_snapshots")
     assert {event.partition for event in events} == {"2022-01", "2022-02", "2022-03", "2022-04"}
@@ -115,7 +115,7 @@ def test_dagster_is_told_rows_days_columns_and_a_preview(bench: Bench) -> None:
     assert "2022-04-01" in preview[-1]
 
 
-def test_the_definition_carries_column_schema_and_lineage(bench: Bench) -> None:
+def test_the_definition_has_column_schema_and_lineage(bench: Bench) -> None:
     metadata = table_asset("cleaned_snapshots", bench.settings, group="cleaned", months=MONTHS)["metadata"]
     schema = {column.name: column for column in metadata["dagster/column_schema"].columns}
     assert list(schema) == TABLES["cleaned_snapshots"].columns
@@ -125,7 +125,7 @@ def test_the_definition_carries_column_schema_and_lineage(bench: Bench) -> None:
     assert [(dep.asset_key.path[-1], dep.column_name) for dep in lineage] == [("raw_snapshots", "24h_volume")]
 
 
-def test_a_range_is_handed_over_as_one_frame_with_the_months_around_it_that_there_are(bench: Bench) -> None:
+def test_a_range_is_loaded_as_one_frame_with_existing_neighbors(bench: Bench) -> None:
     bench.run(lambda: raw_rows(DAYS, "Zcash", "Aave"), "2022-01", "2022-04")
     # February is made from January (3 days back) to March (1 day ahead), and March is not there.
     assert bench.run(pd.DataFrame, "2022-02", downstream=True).success
@@ -139,13 +139,13 @@ def test_a_range_is_handed_over_as_one_frame_with_the_months_around_it_that_ther
     assert str(bench.handed[0]["coin"].dtype) == "category"
 
 
-def test_nothing_upstream_is_an_empty_frame_with_the_tables_columns(bench: Bench) -> None:
+def test_no_upstream_months_are_an_empty_frame(bench: Bench) -> None:
     assert bench.run(pd.DataFrame, "2022-06", downstream=True).success
     (frame,) = bench.handed
     assert (len(frame), frame.columns.tolist()) == (0, TABLES["raw_snapshots"].columns)
 
 
-def test_a_bad_frame_fails_the_run_naming_column_check_count_and_rows_and_writes_nothing(bench: Bench) -> None:
+def test_an_invalid_frame_fails_the_run_and_writes_nothing(bench: Bench) -> None:
     result = bench.run(lambda: raw_rows(DAYS, price=-7.0), "2022-01", "2022-04")
     description, table = failure_of(result)
     assert "raw_snapshots: frame to be written does not meet its schema" in description
@@ -155,7 +155,7 @@ def test_a_bad_frame_fails_the_run_naming_column_check_count_and_rows_and_writes
     assert bench.store.months("raw_snapshots") == []
 
 
-def test_a_bad_file_fails_the_run_that_reads_it_and_is_named(bench: Bench) -> None:
+def test_an_invalid_file_fails_the_run_that_reads_it(bench: Bench) -> None:
     bench.run(lambda: raw_rows(DAYS), "2022-01", "2022-04")
     path = bench.store.path("raw_snapshots", "2022-02")
     pd.read_parquet(path).assign(price=-7.0).to_parquet(path, index=False)
@@ -165,13 +165,13 @@ def test_a_bad_file_fails_the_run_that_reads_it_and_is_named(bench: Bench) -> No
     assert bench.store.months("cleaned_snapshots") == []
 
 
-def test_rows_of_another_month_than_the_run_is_for_fail_the_run(bench: Bench) -> None:
+def test_rows_outside_the_months_of_the_run_fail_it(bench: Bench) -> None:
     result = bench.run(lambda: raw_rows(DAYS), "2022-01", "2022-02")
     assert not result.success
     assert bench.store.months("raw_snapshots") == []
 
 
-def test_tables_may_lie_in_an_object_store(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_tables_can_be_stored_in_an_object_store(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     bench = Bench(tmp_path, instance, storage__url="memory://test-frames")
     assert bench.run(lambda: raw_rows(DAYS), "2022-01", "2022-04").success
     assert bench.run(pd.DataFrame, "2022-01", "2022-04", downstream=True).success
@@ -186,7 +186,7 @@ def test_the_resource_shows_no_secret(tmp_path: Path) -> None:
     assert manager.store().settings.home_dir == tmp_path
 
 
-def test_an_asset_without_a_table_is_told_where_to_declare_one(bench: Bench) -> None:
+def test_an_asset_without_a_table_names_where_to_declare_one(bench: Bench) -> None:
     @dg.asset(io_manager_key=TABLES_IO)
     def unheard_of() -> pd.DataFrame:
         return pd.DataFrame()
@@ -204,8 +204,6 @@ def test_an_asset_without_a_table_is_told_where_to_declare_one(bench: Bench) -> 
         ("2022-02", "2922-02", "not a month"),
     ],
 )
-def test_a_range_that_dagster_would_take_wrong_in_silence_is_refused(
-    bench: Bench, first: str, last: str, said: str
-) -> None:
+def test_an_invalid_range_is_rejected(bench: Bench, first: str, last: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         month_range_tags(first, last, bench.settings)

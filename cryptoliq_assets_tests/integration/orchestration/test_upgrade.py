@@ -41,7 +41,7 @@ def earlier(trained_home, tmp_path_factory) -> Settings:
 
 
 @pytest.mark.parametrize("table", list(TABLES))
-def test_months_of_an_earlier_version_are_read_with_added_columns_that_are_empty(earlier, trained_home, table):
+def test_months_of_an_earlier_version_get_empty_added_columns(earlier, trained_home, table):
     spec, now = TABLES[table], TableStore(make_settings(home_dir=trained_home.path)).read(table, [MONTH])
     rows = TableStore(earlier).read(table, [MONTH])
     assert rows.columns.tolist() == spec.columns
@@ -50,7 +50,7 @@ def test_months_of_an_earlier_version_are_read_with_added_columns_that_are_empty
         assert not rows[name].any() if rows[name].dtype == bool else rows[name].isna().all(), name
 
 
-def test_the_service_answers_from_the_history_that_an_earlier_version_stored(earlier):
+def test_the_service_uses_history_of_an_earlier_version(earlier):
     predictor = Predictor(earlier)
     assert predictor.refresh()
     assert predictor.problem == ""
@@ -59,7 +59,7 @@ def test_the_service_answers_from_the_history_that_an_earlier_version_stored(ear
     assert answer["basis"] == "history"
 
 
-def test_status_tells_to_make_months_of_an_earlier_version_again(earlier):
+def test_status_names_the_months_of_an_earlier_version(earlier):
     state = read_status(earlier)
     assert state["problems"] == []
     told = "are older than what they are made from, or of an earlier version: `cryptoliq materialize`"
@@ -82,7 +82,7 @@ def test_nothing_is_trained_on_months_that_lack_features(earlier):
 
 
 @pytest.mark.parametrize("name", list(EXPORTED_TABLES))
-def test_months_that_lack_columns_are_exported_only_where_nothing_can_make_them_again(earlier, name):
+def test_months_without_columns_are_exported_only_if_final(earlier, name):
     store = TableStore(earlier)
     if name == "forecasts":
         assert len(read_month(store, name, MONTH)) == len(store.read(name, [MONTH]))

@@ -53,7 +53,7 @@ def year(real_data: Path):
         yield Year(settings, runner.store, runner.store.read("raw_snapshots"), report, shown)
 
 
-def test_every_row_is_kept_or_refused_for_its_reason(year: Year) -> None:
+def test_every_row_is_accepted_or_rejected_with_a_reason(year: Year) -> None:
     counted = {key: year.report[key] for key in ("files_read", "files_accepted", "files_refused", "files_unread")}
     assert counted == {"files_read": 365, "files_accepted": 365, "files_refused": {}, "files_unread": {}}
     for said in (year.report, year.metadata):
@@ -73,7 +73,7 @@ def test_unknown_caps_and_zero_volumes_are_counted(year: Year) -> None:
     assert sum(report["zero_volumes"] for report in reports) == 6_160
 
 
-def test_coins_that_share_a_symbol_are_told_and_stay_apart(year: Year) -> None:
+def test_coins_that_share_a_symbol_are_reported_and_separate(year: Year) -> None:
     coins = year.rows[["symbol", "coin"]].astype(str).drop_duplicates().groupby("symbol")["coin"].agg(set)
     shared = coins[coins.map(len) > 1]
     assert (len(shared), len(set().union(*shared))) == (85, 171)
@@ -89,7 +89,7 @@ def test_gaps_are_counted_by_span_day_and_coin(year: Year) -> None:
     assert shown == {"gaps": 1_950, "gap_days": 8_715, "coins_with_gaps": 305}
 
 
-def test_the_changes_are_fractions_and_agree_with_the_prices_on_every_day(year: Year) -> None:
+def test_changes_are_fractions_that_agree_with_the_prices(year: Year) -> None:
     finding = unit_consistent(year.settings, year.store, MONTHS)
     assert (finding.passed, finding.metadata["dates"], finding.metadata["count"]) == (True, 364, 0)
     units = unit_found(year.settings, year.store, MONTHS).metadata

@@ -37,7 +37,7 @@ def passed(settings: Settings, store: TableStore) -> dict[str, bool]:
     return {name: check(settings, store, MARCH).passed for name, check in checks.items()}
 
 
-def test_days_like_the_days_before_pass_every_share(tmp_path):
+def test_usual_days_pass_every_check(tmp_path):
     assert passed(*home(tmp_path)) == {"filled": True, "outlier": True, "sound": True}
 
 
@@ -50,12 +50,12 @@ def test_days_like_the_days_before_pass_every_share(tmp_path):
         ({"7d": np.nan}, {"sound"}),
     ],
 )
-def test_a_day_with_many_filled_rows_outliers_or_unsound_rows_fails_the_share_that_says_so(tmp_path, said, failed):
+def test_a_day_with_many_flagged_rows_fails_its_check(tmp_path, said, failed):
     found = passed(*home(tmp_path, **said))
     assert {name for name, fine in found.items() if not fine} == failed
 
 
-def test_a_share_check_names_the_day_the_share_and_the_usual(tmp_path):
+def test_a_check_names_the_day_and_both_fractions(tmp_path):
     finding = filled_share(*home(tmp_path, filled_forward=True), MARCH)
     assert finding.metadata["days"] == {"2025-03-06": "50.0%, usually 0.0%"}
 
