@@ -291,7 +291,7 @@ def test_training_is_given_up_after_three_failures(keeper, settings):
     for _ in range(3):
         (request,) = keeper.tick().run_requests
         keeper.run(request, dg.DagsterRunStatus.FAILURE, job="train")
-    assert keeper.tick().skip_message == "train failed 3 times on the same tables: look at its runs"
+    assert keeper.tick().skip_message == "train failed 3 times on the same tables: read its runs"
     fill_home(settings, list(range(1, 14)))
     assert len(keeper.tick().run_requests) == 1
 
@@ -310,7 +310,7 @@ def test_without_a_valid_model_training_is_requested_again(keeper, settings):
         assert request.run_key not in (first.run_key, None)
         assert request.run_key.endswith(f"/{attempt}")
         keeper.run(request, dg.DagsterRunStatus.FAILURE, job="train")
-    assert keeper.tick().skip_message == "train failed 3 times on the same tables: look at its runs"
+    assert keeper.tick().skip_message == "train failed 3 times on the same tables: read its runs"
 
 
 def test_a_change_of_task_requests_training_and_no_forecast(settings, instance):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets.modeling.inference import Champion
-from cryptoliq_assets.modeling.registry.model_registry import store_of
+from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.orchestration.asset_metadata import make_pandera_type
 from cryptoliq_assets.orchestration.definitions import build_definitions
 from cryptoliq_assets.schemas.backtest import BACKTEST
@@ -27,7 +27,7 @@ def definitions(home) -> dg.Definitions:
 def test_the_champion_is_loaded_as_an_asset_value(definitions, home):
     champion = definitions.load_asset_value("champion")
     assert isinstance(champion, Champion)
-    assert champion.version == store_of(home).current_version()
+    assert champion.version == open_model_store(home).current_version()
 
 
 def test_before_the_first_promotion_the_champion_is_none(tmp_path):

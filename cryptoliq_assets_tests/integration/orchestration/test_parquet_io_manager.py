@@ -102,7 +102,8 @@ def test_a_month_that_lost_its_rows_loses_its_file(bench: Bench) -> None:
 def test_the_output_metadata_has_counts_dates_and_a_preview(bench: Bench) -> None:
     result = bench.run(lambda: raw_rows(DAYS), "2022-01", "2022-04")
     events = result.asset_materializations_for_node("raw_snapshots")
-    assert {event.partition for event in events} == {"2022-01", "2022-02", "2022-03", "2022-04"}
+    # March has no files: it is not marked as materialized.
+    assert {event.partition for event in events} == {"2022-01", "2022-02", "2022-04"}
     metadata = events[0].metadata
     assert metadata["dagster/row_count"].value == 8
     assert metadata["coins"].value == 2
