@@ -154,7 +154,9 @@ class Runner:
             RunFailedError: None exists; the message has the remedy.
         """
         if open_model_store(self.settings).current_version() is None:
-            raise RunFailedError("no champion exists yet: `cryptoliq train` trains one on the labelled months")
+            raise RunFailedError(
+                "there is no champion yet: run `cryptoliq train`, which trains one on the labelled months"
+            )
         other_task, newest = describe_champion_mismatch(self.settings), newest_date(self.store)
         if other_task:
             raise RunFailedError(f"nothing is forecast: {other_task}; `cryptoliq materialize` trains one of that task")

@@ -72,6 +72,10 @@ def simulate(
     console.print(f"{len(paths)} files, {len(market):,} rows, in {folder}", soft_wrap=True)
 
 
+# `dagster dev` recommends `dg dev`, which needs a project checkout and does not run from an installed wheel.
+_SUPERSEDED = "ignore:Function `dev_command` is superseded:FutureWarning"
+
+
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
@@ -84,7 +88,12 @@ def ui(settings: Settings, host: str, port: int) -> None:
     dagster = Path(sys.executable).with_name("dagster")
     command = [str(dagster), "dev", "-m", "cryptoliq_assets.definitions", "-h", host, "-p", str(port)]
     # Dagster's processes read the data directory from the environment, like this process did.
-    environment = {**os.environ, "DAGSTER_HOME": str(settings.dagster_home), "CRYPTOLIQ_HOME": str(settings.home_dir)}
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(settings.dagster_home),
+        "CRYPTOLIQ_HOME": str(settings.home_dir),
+        "PYTHONWARNINGS": ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), _SUPERSEDED])),
+    }
     console.print(f"http://{host}:{port} (stop with Ctrl-C)")
     os.chdir(settings.home_dir)
     os.execve(command[0], command, environment)

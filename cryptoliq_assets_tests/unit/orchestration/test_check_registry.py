@@ -83,7 +83,7 @@ def test_a_check_of_an_unknown_asset_fails_with_the_assets():
 
 
 def test_an_unknown_alert_kind_fails_with_the_line_to_add():
-    with pytest.raises(CheckRegistrationError, match=r"""'too_far' is not registered; add the line `AlertKind\("too_far""""):
+    with pytest.raises(CheckRegistrationError, match=r"'too_far' is not registered; add the line `AlertKind\("):
         asset_check("forecasts", description="x", restates=("too_far",))(near_current_score)
 
 
