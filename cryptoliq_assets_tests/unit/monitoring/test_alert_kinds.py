@@ -3,12 +3,12 @@
 import ast
 
 import pytest
-from cryptoliq_assets.orchestration.table_checks import TableCheck
 
 from cryptoliq_assets.monitoring.alert_kinds import ALERT_KINDS, FEED_FAULT_KINDS, FEED_KINDS, require_alert_kind
 from cryptoliq_assets.monitoring.alert_registry import WARN, AlertKind, AlertKindError, register_alert_kind
 from cryptoliq_assets.monitoring.feed.missing_columns import MISSING_COLUMNS
 from cryptoliq_assets.monitoring.findings import FAIL, OK, CheckResult, Finding
+from cryptoliq_assets.orchestration.checks.registry import CheckRegistrationError, asset_check
 from cryptoliq_assets_tests.support.paths import ROOT
 
 
@@ -50,8 +50,8 @@ def test_an_unregistered_kind_names_the_line_to_add():
         Finding("data_old", OK, "raw_snapshots", "")
     with pytest.raises(AlertKindError, match=line):
         CheckResult(OK, "").to_finding("data_old", "raw_snapshots")
-    with pytest.raises(AlertKindError, match=line):
-        TableCheck("age", "", lambda store, months: None, restates=("data_old",))
+    with pytest.raises(CheckRegistrationError, match=line):
+        asset_check("labels", description="Age.", restates=("data_old",))(lambda settings, store, months: None)
 
 
 def test_a_finding_has_at_most_the_level_of_its_kind():
