@@ -45,7 +45,7 @@ class DriftReport:
     made_at: dt.datetime
     newest: dt.date | None
     findings: list[Finding]
-    measure_feed: pd.DataFrame
+    vitals: pd.DataFrame
     days: list[dt.date] = field(default_factory=list)
     left_out: dict[dt.date, list[str]] = field(default_factory=dict)
     moves: list[dt.date] = field(default_factory=list)
