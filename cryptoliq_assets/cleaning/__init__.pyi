@@ -1,1 +1,6 @@
-from .imputation import clean_snapshots as clean_snapshots
+from .imputation import (
+    CleaningReport as CleaningReport,
+    clean_price_range as clean_price_range,
+    clean_snapshots as clean_snapshots,
+    derive_columns as derive_columns,
+)

@@ -1,3 +1,9 @@
+from .arrays import (
+    AnyArray as AnyArray,
+    BoolArray as BoolArray,
+    FloatArray as FloatArray,
+    IntArray as IntArray,
+)
 from .atomic_write import (
     find_free_path as find_free_path,
     make_folder as make_folder,

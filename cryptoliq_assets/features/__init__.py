@@ -1,6 +1,6 @@
 """Model inputs: rolling windows per coin and cross-sections per day, the same code offline and online.
 
-A feature is declared in `schemas.feature_registry` and computed here.
+A feature is declared in `schemas.feature_registry` and computed here. Scores belong in `labels`.
 """
 
 import lazy_loader

@@ -1,13 +1,13 @@
-from .engineering import (
-    OBSERVED_NUMBERS as OBSERVED_NUMBERS,
+from .computations import (
+    COMPUTATIONS as COMPUTATIONS,
+    FeatureInputs as FeatureInputs,
+    check_computations as check_computations,
     compute_features as compute_features,
-    day_numbers as day_numbers,
+)
+from .engineering import (
     engineer_features as engineer_features,
     features_without_history as features_without_history,
     lacks_recent_history as lacks_recent_history,
-    make_row_values as make_row_values,
-    market_stats_of as market_stats_of,
-    parse_rows as parse_rows,
 )
 from .history_index import WindowQuery as WindowQuery
 from .online import (
@@ -18,3 +18,12 @@ from .online import (
     online_features as online_features,
 )
 from .rolling_windows import calendar_moments as calendar_moments
+from .row_values import (
+    INPUT_COLUMNS as INPUT_COLUMNS,
+    RowValues as RowValues,
+    day_numbers as day_numbers,
+    input_columns as input_columns,
+    make_row_values as make_row_values,
+    market_stats_of as market_stats_of,
+    parse_rows as parse_rows,
+)

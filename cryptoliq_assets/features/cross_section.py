@@ -1,7 +1,7 @@
-"""What is market-wide: a few numbers a day, and the caps against which a coin is ranked.
+"""Daily statistics of the whole market, and the market caps that a coin is ranked among.
 
-A row dated D sees the market of the snapshot before it, at most 7 days old: on D itself the other coins' rows may
-not have come in, and a request at the service knows none of them.
+A row dated D sees the market of the previous snapshot, at most 7 days old: on D itself the other coins' rows may be missing, and a
+request to the service knows none of them. Add what is computed over all coins of a day; statistics of one coin belong elsewhere.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,64 +11,84 @@ import numba
 import numpy as np
 import pandas as pd
 
-from cryptoliq_assets.core import HISTORY_DAYS
+from cryptoliq_assets.core import HISTORY_DAYS, BoolArray, FloatArray, IntArray
 
-OLDEST_DAYS = 7
-# A coin with this share of the days of the median coin counts as listed as long as that one.
-LISTED_SHARE = 0.9
+# A snapshot older than this is not used.
+MAX_SNAPSHOT_AGE_DAYS = 7
+# A coin with this fraction of the days of the median coin counts as listed as long as that one.
+LISTED_FRACTION = 0.9
 VOLUME_MEAN_DAYS = 7
 
 
 @dataclass(frozen=True)
 class MarketSnapshotStats:
-    """The market by day; arrays over d days in rising order, and the known caps of each day in rising order.
+    """Statistics of the market by day; arrays of d days in rising order unless stated otherwise.
 
-    levels: the usual coin of a day by quantity, the mean of the middle half of the coins; usual_days: days seen in the last 90 by the median coin, a number for each
-    calendar day from the one after the first snapshot on, NaN where there is no snapshot in the 89 days before.
+    Args:
+        days: Days since 1970.
+        score_median: Median score.
+        volatility_log_median: Median ln volatility.
+        change_24h_mean: Mean log return.
+        volume_log_vs_7d: Mean ln volume minus its 7-day mean.
+        caps: Known market caps of all days, rising within each day, USD.
+        cap_starts: (d + 1,) index in `caps` where each day begins.
+        levels: (d,) level of the typical coin by quantity: the mean of the middle half of the coins.
+        usual_days: Days seen in the last 90 by the median coin, one number per calendar day from the one after the first
+            snapshot on; NaN where there is no snapshot in the 89 days before.
     """
 
-    days: np.ndarray
-    score_median: np.ndarray
-    volatility_log_median: np.ndarray
-    change_24h_mean: np.ndarray
-    volume_log_vs_7d: np.ndarray
-    caps: np.ndarray
-    cap_starts: np.ndarray
-    levels: dict[str, np.ndarray]
-    usual_days: np.ndarray
+    days: IntArray
+    score_median: FloatArray
+    volatility_log_median: FloatArray
+    change_24h_mean: FloatArray
+    volume_log_vs_7d: FloatArray
+    caps: FloatArray
+    cap_starts: IntArray
+    levels: dict[str, FloatArray]
+    usual_days: FloatArray
 
-    def snapshot_before(self, days: np.ndarray) -> np.ndarray:
-        """Index of the snapshot before each day, at most 7 days older; -1 where there is none."""
+    def snapshot_before(self, days: IntArray) -> IntArray:
+        """Return (n,) the index of the snapshot before each day, at most 7 days older; -1 where there is none."""
         index = np.searchsorted(self.days, days, side="left") - 1
         if len(self.days):
-            index[(index >= 0) & (days - self.days[index] > OLDEST_DAYS)] = -1
+            index[(index >= 0) & (days - self.days[index] > MAX_SNAPSHOT_AGE_DAYS)] = -1
         return index
 
-    def levels_on(self, names: Sequence[str], days: np.ndarray) -> np.ndarray:
-        """(n, len(names)) levels on each day itself; NaN where they are unknown."""
+    def levels_on(self, names: Sequence[str], days: IntArray) -> FloatArray:
+        """Return (n, len(names)) levels on each day itself; NaN where they are unknown."""
         index = np.searchsorted(self.days, days)
-        there = index < len(self.days)
-        there[there] = self.days[index[there]] == days[there]
-        index[~there] = -1
-        return np.stack([_taken(self.levels[name], index) for name in names]).T
+        exists = index < len(self.days)
+        exists[exists] = self.days[index[exists]] == days[exists]
+        index[~exists] = -1
+        return np.stack([_take_or_nan(self.levels[name], index) for name in names]).T
 
-    def levels_before(self, names: Sequence[str], days: np.ndarray) -> np.ndarray:
-        """(n, len(names)) levels in the snapshot before each day; NaN where there is none, at most 7 days older."""
-        before = self.snapshot_before(days)
-        return np.stack([_taken(self.levels[name], before) for name in names]).T
+    def levels_before(self, names: Sequence[str], days: IntArray) -> FloatArray:
+        """Return (n, len(names)) levels in the previous snapshot; NaN where none is at most 7 days older."""
+        index = self.snapshot_before(days)
+        return np.stack([_take_or_nan(self.levels[name], index) for name in names]).T
 
-    def listing_age(self, days: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        """(n,) days that a coin was seen of the last 90; 90 where that is as often as the median coin was.
+    def listing_age(self, days: IntArray, seen: FloatArray) -> FloatArray:
+        """Return how long coins have been listed, as far as the table can know.
 
-        What a table cannot know is no listing: in one that is younger than 90 days, or has gaps, most coins were seen on
-        every day that there is, and their number of days is the age of the table. A row without a past is 1.
+        A table that is younger than 90 days, or has gaps, does not show when most coins were listed: they have a row on every
+        day of it, and that count is the age of the table. Such a coin counts as listed for 90 days.
+
+        Args:
+            days: (n,) days of the rows.
+            seen: (n,) days with a row among the last 90; 1 for a row without history.
+
+        Returns:
+            (n,) `seen`, or 90 where the coin was seen about as often as the median coin.
         """
         index = days - self.days[0] - 1 if len(self.days) else np.full(len(days), -1)
-        usual = _taken(self.usual_days, np.where((index >= 0) & (index < len(self.usual_days)), index, -1))
-        return np.where((seen > 1) & (seen >= LISTED_SHARE * usual), float(HISTORY_DAYS), seen)
+        usual = _take_or_nan(self.usual_days, np.where((index >= 0) & (index < len(self.usual_days)), index, -1))
+        return np.where((seen > 1) & (seen >= LISTED_FRACTION * usual), float(HISTORY_DAYS), seen)
 
-    def rank_log(self, days: np.ndarray, caps: np.ndarray) -> np.ndarray:
-        """ln of 1 + the number of coins with a larger cap in the snapshot before; NaN where either is unknown."""
+    def rank_log(self, days: IntArray, caps: FloatArray) -> FloatArray:
+        """Return (n,) ln of 1 + the number of coins with a larger cap in the previous snapshot.
+
+        NaN where the cap (USD) is unknown or no snapshot is recent enough.
+        """
         ranks = np.full(len(days), np.nan)
         snapshot = self.snapshot_before(days)
         known = (snapshot >= 0) & (caps > 0)
@@ -78,19 +98,21 @@ class MarketSnapshotStats:
         return ranks
 
 
-def _taken(values: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """values[index], NaN where the index is -1."""
+def _take_or_nan(values: FloatArray, index: IntArray) -> FloatArray:
+    """Return values[index], NaN where the index is -1."""
     if not len(values):
         return np.full(len(index), np.nan)
     return np.where(index >= 0, values[index], np.nan)
 
 
-def _usual_days_over(history: int) -> Callable:
-    """The kernel of `Market.usual_days`; what it reads of other modules is bound here (see `windows._moments_over`)."""
+def _make_usual_days_kernel(history: int) -> Callable[..., FloatArray]:
+    """Compile `usual_days`; constants of other modules are bound here (see `window_kernels._make_mean_std_kernel`)."""
 
     @numba.njit(cache=True, nogil=True)
-    def usual_days(coins, days, counted, by_day, present, starts):  # pragma: no cover - compiled
-        """Of each calendar day the days seen by the median coin among the counted rows of the snapshot before, and one more.
+    def usual_days(
+        coins: IntArray, days: IntArray, counted: BoolArray, by_day: IntArray, present: IntArray, starts: IntArray
+    ) -> FloatArray:  # pragma: no cover - compiled
+        """Count, for each calendar day, the days seen by the median coin of the previous snapshot's counted rows, plus one.
 
         coins, days: (n,), sorted by both; by_day: the rows by day, those of present[p] from starts[p] on.
         """
@@ -119,10 +141,10 @@ def _usual_days_over(history: int) -> Callable:
                         high = middle
                 seen[row - low + 1] += 1
                 total += 1
-            so_many = 0
+            cumulated = 0
             for count in range(history, 0, -1):
-                so_many += seen[count]
-                if total > 0 and 2 * so_many >= total:
+                cumulated += seen[count]
+                if total > 0 and 2 * cumulated >= total:
                     out[place] = count + 1.0
                     break
         return out
@@ -130,12 +152,14 @@ def _usual_days_over(history: int) -> Callable:
     return usual_days
 
 
-_usual_days = _usual_days_over(HISTORY_DAYS)
+_usual_days = _make_usual_days_kernel(HISTORY_DAYS)
 
 
 @numba.njit(cache=True, nogil=True)
-def _middle_means(values, counted, by_day, starts):  # pragma: no cover - compiled
-    """Of each day the mean of the middle half of its known, counted values: as robust as a median, but less of one coin."""
+def _middle_means(
+    values: FloatArray, counted: BoolArray, by_day: IntArray, starts: IntArray
+) -> FloatArray:  # pragma: no cover - compiled
+    """Average the middle half of each day's known, counted values: as robust as a median, and less dependent on one coin."""
     out = np.full(len(starts) - 1, np.nan)
     for day in range(len(out)):
         known = np.empty(starts[day + 1] - starts[day])
@@ -156,15 +180,17 @@ def _middle_means(values, counted, by_day, starts):  # pragma: no cover - compil
 
 
 @numba.njit(cache=True, nogil=True)
-def _ranks(snapshot, caps, there, starts):  # pragma: no cover - compiled
-    """(n,) one more than the caps `there` of a row's snapshot that are larger than its own; NaN where it has none."""
+def _ranks(
+    snapshot: IntArray, caps: FloatArray, all_caps: FloatArray, starts: IntArray
+) -> FloatArray:  # pragma: no cover - compiled
+    """Return (n,) one more than the number of caps of a row's snapshot that exceed its own; NaN where it has none."""
     out = np.full(len(caps), np.nan)
     for row in range(len(caps)):
         first, last = starts[snapshot[row]], starts[snapshot[row] + 1]
         low, high = first, last
         while low < high:
             middle = (low + high) // 2
-            if there[middle] <= caps[row]:
+            if all_caps[middle] <= caps[row]:
                 low = middle + 1
             else:
                 high = middle
@@ -174,19 +200,28 @@ def _ranks(snapshot, caps, there, starts):  # pragma: no cover - compiled
 
 
 def make_market_stats(
-    coins: np.ndarray,
-    days: np.ndarray,
-    caps: np.ndarray,
+    coins: IntArray,
+    days: IntArray,
+    caps: FloatArray,
     *,
-    values: dict[str, np.ndarray],
-    sound: np.ndarray,
-    levels: dict[str, np.ndarray],
-    filled: np.ndarray,
+    values: dict[str, FloatArray],
+    valid: BoolArray,
+    levels: dict[str, FloatArray],
+    filled: BoolArray,
 ) -> MarketSnapshotStats:
-    """Market of n rows sorted by (coin, day): codes, day numbers, caps in USD (NaN unknown), and liquidity_score,
-    volatility_log, change_24h (log return) and volume_log. Medians and means of `values` are taken over `sound` rows,
-    `levels` over rows that are not `filled`, ranks over known caps."""
-    frame = pd.DataFrame({"day": days, **values})[sound]
+    """Compute the daily statistics of the market that n rows form, sorted by (coin, day).
+
+    Args:
+        coins: (n,) codes.
+        days: (n,) days since 1970.
+        caps: (n,) market caps in USD, NaN where unknown; ranks are taken over the known ones.
+        values: (n,) liquidity_score, volatility_log, change_24h (log return) and volume_log; their medians and means are taken
+            over `valid` rows.
+        valid: (n,) rows that may train or score a model.
+        levels: (n,) quantities whose typical value is taken over rows that are not `filled`.
+        filled: (n,) rows with a filled cell.
+    """
+    frame = pd.DataFrame({"day": days, **values})[valid]
     by_day = frame.groupby("day", sort=True)
     present = np.unique(days)
     medians = by_day[["liquidity_score", "volatility_log"]].median().reindex(present)
@@ -200,7 +235,7 @@ def make_market_stats(
         score_median=medians["liquidity_score"].to_numpy(),
         volatility_log_median=medians["volatility_log"].to_numpy(),
         change_24h_mean=means["change_24h"].to_numpy(),
-        volume_log_vs_7d=_against_recent(present, means["volume_log"].to_numpy()),
+        volume_log_vs_7d=_minus_recent_mean(present, means["volume_log"].to_numpy()),
         caps=caps[order],
         cap_starts=np.searchsorted(days[order], np.append(present, np.iinfo(np.int64).max), side="left"),
         levels={name: _middle_means(values, ~filled, by_day_order, starts) for name, values in levels.items()},
@@ -208,15 +243,15 @@ def make_market_stats(
     )
 
 
-def _against_recent(days: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Each day's value less the mean over its last 7 calendar days, itself included, of the days there are."""
+def _minus_recent_mean(days: IntArray, values: FloatArray) -> FloatArray:
+    """Subtract the mean over the last 7 calendar days, the day itself included, of the days with a snapshot."""
     recent = np.full((VOLUME_MEAN_DAYS, len(days)), np.nan)
     for age in range(VOLUME_MEAN_DAYS):
         place = np.searchsorted(days, days - age)
         place = np.minimum(place, max(len(days) - 1, 0))
-        there = days[place] == days - age if len(days) else place
-        recent[age] = np.where(there, values[place] if len(days) else np.nan, np.nan)
+        exists = days[place] == days - age if len(days) else place
+        recent[age] = np.where(exists, values[place] if len(days) else np.nan, np.nan)
     known = ~np.isnan(recent)
     count = known.sum(axis=0)
     with np.errstate(invalid="ignore"):
-        return values - np.where(known, recent, 0.0).sum(axis=0) / count
+        return np.asarray(values - np.where(known, recent, 0.0).sum(axis=0) / count)

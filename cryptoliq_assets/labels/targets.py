@@ -1,4 +1,7 @@
-"""Regression targets: the score realised on D + horizon, absent where that day is absent."""
+"""Regression targets: the score realised on D + horizon, missing where that day is.
+
+Add here what is known only after the fact. Inputs of a forecast belong in `features`.
+"""
 
 import numpy as np
 import pandas as pd
@@ -10,21 +13,28 @@ LABEL_INPUT_COLUMNS = ("coin", "date", "liquidity_score", "sound")
 def label_targets(
     features: pd.DataFrame, *, horizon_days: int, since: pd.Timestamp, until: pd.Timestamp
 ) -> pd.DataFrame:
-    """Labels of the rows dated `since` to `until`, one row each.
+    """Make the labels of the rows dated `since` to `until`.
 
-    features: columns coin (categorical), date, liquidity_score, sound; sorted by (coin, date), reaching horizon_days
-    beyond `until` where there are such days. A target that is not sound (filled, untraded, partial) is absent.
+    Args:
+        features: Columns coin (categorical), date, liquidity_score, sound; sorted by (coin, date), reaching horizon_days
+            beyond `until` where such days exist.
+        horizon_days: Days from a row to its target.
+        since: First date to label.
+        until: Last date to label.
+
+    Returns:
+        One row per feature row in the range. A target that is not valid (filled, not traded, partial) is missing.
     """
     coins = features["coin"].cat.codes.to_numpy().astype(np.int64)
     days = features["date"].to_numpy(dtype="datetime64[D]").astype(np.int64)
     scores = features["liquidity_score"].to_numpy(dtype=float)
-    sound = features["sound"].to_numpy(dtype=bool)
+    valid = features["sound"].to_numpy(dtype=bool)
     # (coin, day) as one rising number: the row of coin c on day d is found by bisection.
     first, span = (int(days.min()), int(days.max() - days.min()) + 1 + horizon_days) if len(days) else (0, 1)
-    place = coins * span + (days - first)
-    wanted = place + horizon_days
-    found = np.minimum(np.searchsorted(place, wanted), max(len(place) - 1, 0))
-    target = np.where((place[found] == wanted) & sound[found], scores[found], np.nan) if len(days) else scores
+    keys = coins * span + (days - first)
+    target_keys = keys + horizon_days
+    index = np.minimum(np.searchsorted(keys, target_keys), max(len(keys) - 1, 0))
+    target = np.where((keys[index] == target_keys) & valid[index], scores[index], np.nan) if len(days) else scores
     dates = features["date"].to_numpy()
     rows = np.flatnonzero((dates >= np.datetime64(since)) & (dates <= np.datetime64(until)))
     date = features["date"].take(rows).reset_index(drop=True)
@@ -36,7 +46,7 @@ def label_targets(
             "horizon_days": np.full(len(rows), horizon_days, dtype=np.int64),
             "liquidity_score": scores[rows],
             "target_score": target[rows],
-            "sound": sound[rows],
-            "trainable": (sound & ~np.isnan(target))[rows],
+            "sound": valid[rows],
+            "trainable": (valid & ~np.isnan(target))[rows],
         }
     )

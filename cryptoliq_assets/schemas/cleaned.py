@@ -63,6 +63,12 @@ class CleanedSnapshots(TableModel):
         unit="USD",
         sources=("raw_snapshots.price_change_24h", "raw_snapshots.price", "raw_snapshots.24h"),
     )
+    high_24h: Series[float] = number_column(
+        "Highest price of the last 24 hours; never filled.", unit="USD", sources=("raw_snapshots.high_24h",), gt=0
+    )
+    low_24h: Series[float] = number_column(
+        "Lowest price of the last 24 hours; never filled.", unit="USD", sources=("raw_snapshots.low_24h",), gt=0
+    )
     filled_forward: Series[bool] = flag_column(
         "Price or volume was taken from up to 3 days before.",
         sources=("raw_snapshots.price", "raw_snapshots.24h_volume"),

@@ -1,58 +1,53 @@
-"""The engineered features: what each one means, its unit, what it is made from, and whether models see it.
+"""The engineered features: meaning, unit, sources, how far back each one reads, and whether models see it.
 
-To add a feature: declare it here, compute it in `features/engineering.py`; schema, lineage, models and documentation
-follow. What is not a feature (keys, flags) is declared in `schemas/features.py`.
+To add a mean, deviation, lag or exponential mean of a base series, add one entry to `FEATURES` (`mean_feature("turnover_log", 14)`).
+For any other feature, also add its computation to `COMPUTATIONS` in `features/computations.py`. Keys and flags belong in `schemas/features.py`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-# Calendar windows, in days; the longest is the history that any feature may reach.
-MEAN_WINDOWS = (3, 7, 30, 90)
-STD_WINDOWS = (7, 30)
-LAGS = (1, 2, 3, 6)
-# Half-lives of the exponential means, in days; the weights end at 90 days.
-HALF_LIVES = (2, 5, 15)
-# Half-lives up to this one forget within the windows that all coins fill soon.
-LONGEST_HALF_LIFE = 5
-
-# Calendar days over which the price's own change is taken. The 7-day change that enters the score of D + h is partly
-# known on D: it begins with the change since D - (7 - h). So 1 to 6 days serve horizons of 6 to 1.
-RETURN_DAYS = (1, 2, 3, 4, 5, 6)
-
-# Base quantities, each followed through the windows. The first LAGGED of them also get lags and exponential means.
-BASE_SERIES = {
-    "liquidity_score": ("liquidity score", "score", ("24h_volume", "24h", "7d")),
-    "volume_log": ("ln of the value traded in 24 hours", "ln USD", ("24h_volume",)),
-    "volatility_log": ("ln of the daily volatility", "ln of a fraction", ("24h", "7d")),
-    "turnover_log": ("ln of turnover, 24h_volume / mkt_cap", "ln of a ratio", ("24h_volume", "mkt_cap")),
-    "change_24h_abs": ("size of the log return of 24 hours", "log return", ("24h",)),
-}
-N_LAGGED_SERIES = 3
-
-# Bases that are levels; the size of a return is none.
-LEVELS = tuple(base for base in BASE_SERIES if base != "change_24h_abs")
-
-# The same bases relative to the market: each day's value less that of the usual coin (`Market.levels`), so that a trend that all
-# coins share is in none of them. Followed through these windows; deviations of levels alone.
-RELATIVE_MEANS = (7,)
-RELATIVE_STDS = (30,)
-# Numbers of a row that are relative to the usual coin as well.
-RELATIVE_LEVELS = ("price_log", "mkt_cap_log")
-# In steps of this many ln units: listings move the usual coin by less, and that would be a trend shared by all.
-LEVEL_STEP = 1.5
-
-
-def relative_name(name: str) -> str:
-    """Name of a quantity relative to the market."""
-    return f"{name}_relative"
+from cryptoliq_assets.core import HISTORY_DAYS
+from cryptoliq_assets.schemas.windows import (
+    BASE_SERIES,
+    HALF_LIVES,
+    LAGS,
+    LEVEL_STEP,
+    LEVELS,
+    LONGEST_HALF_LIFE,
+    MEAN_WINDOWS,
+    N_LAGGED_SERIES,
+    RELATIVE_MEANS,
+    RELATIVE_STDS,
+    RETURN_DAYS,
+    STD_WINDOWS,
+    Statistic,
+    Window,
+    relative_name,
+)
 
 
 @dataclass(frozen=True)
 class Feature:
-    """A column of `engineered_features`; `market_wide` ones come from the snapshot before.
+    """A column of `engineered_features`.
 
-    dated: a function of the date for most coins wherever all of them share a trend, or the table is younger than the
-    window; kept for people, for baselines and for models of earlier versions, and no input of a new one.
+    Args:
+        name: Name of the column.
+        meaning: One sentence for the documentation.
+        unit: Unit of the values.
+        sources: Columns of `cleaned_snapshots` that the value depends on.
+        market_wide: Whether it uses other coins; those values come from the previous snapshot.
+        for_models: Whether models may use it.
+        dated: Whether it is a function of the date for most coins wherever all of them share a trend, or the table is younger
+            than the window. Such a feature is shown to people and used by baselines and by models of earlier versions, but is
+            not an input of a new model.
+        looks_back: Days before the row's own day whose rows of the same coin are read; 0 for a feature of the row alone.
+        window: The window that computes it; None for a feature with an entry in `COMPUTATIONS`.
+        no_history_value: Value of a row without history, for a feature of models that looks back and has no window.
+        added: Whether month files of earlier versions may lack it; true for every feature that is added from now on.
+
+    Raises:
+        ValueError: The declaration is incomplete.
     """
 
     name: str
@@ -62,82 +57,129 @@ class Feature:
     market_wide: bool = False
     for_models: bool = True
     dated: bool = False
+    looks_back: int = 0
+    window: Window | None = None
+    no_history_value: float | None = None
+    added: bool = False
+
+    def __post_init__(self) -> None:
+        """Reject declarations that could not be computed for every row."""
+        if not 0 <= self.looks_back < HISTORY_DAYS:
+            raise ValueError(
+                f"feature {self.name!r} looks back {self.looks_back} days, but only {HISTORY_DAYS - 1} days before a row are read; "
+                "shorten it, or raise HISTORY_DAYS in cryptoliq_assets/core/calendar.py"
+            )
+        if self.looks_back and self.for_models and self.window is None and self.no_history_value is None:
+            raise ValueError(
+                f"feature {self.name!r} looks back and does not declare its value for a row without history: add "
+                "no_history_value=… to its entry in cryptoliq_assets/schemas/feature_registry.py"
+            )
 
 
-def _windowed() -> list[Feature]:
+def window_feature(
+    window: Window, meaning: str, *, market_wide: bool = False, dated: bool = False, added: bool = True
+) -> Feature:
+    """Declare a feature that a window kernel computes; unit and sources are those of its base series."""
+    _, unit, sources = BASE_SERIES[window.base]
+    return Feature(
+        window.name,
+        meaning,
+        unit,
+        sources,
+        market_wide=market_wide,
+        dated=dated,
+        looks_back=window.looks_back,
+        window=window,
+        added=added,
+    )
+
+
+def mean_feature(base: str, days: int, *, dated: bool = False, added: bool = True) -> Feature:
+    """Declare the mean of a base series over calendar days.
+
+    Example:
+        >>> feature = mean_feature("turnover_log", 14)
+        >>> feature.name, feature.looks_back
+        ('turnover_log_mean_14d', 13)
+    """
+    window = Window("mean", base, days)
+    return window_feature(window, f"Mean {BASE_SERIES[base][0]} over {days} calendar days.", dated=dated, added=added)
+
+
+def _base_features() -> list[Feature]:
+    """Each base series, and its windows."""
     features = []
     for index, (base, (meaning, unit, sources)) in enumerate(BASE_SERIES.items()):
         features.append(Feature(base, f"Today's {meaning}.", unit, sources))
         features += [
-            Feature(
-                f"{base}_mean_{days}d",
-                f"Mean {meaning} over {days} calendar days.",
-                unit,
-                sources,
-                # Learners count the 3- and 30-day means of a level from its 7-day mean.
-                dated=days in (7, 90) or (days == 30 and base not in LEVELS),
-            )
+            # Models subtract the 7-day mean from the 3- and 30-day means of a level.
+            mean_feature(base, days, dated=days in (7, 90) or (days == 30 and base not in LEVELS), added=False)
             for days in MEAN_WINDOWS
         ]
         features += [
-            Feature(
-                f"{base}_std_{days}d",
+            window_feature(
+                Window("std", base, days),
                 f"Sample deviation of the {meaning} over {days} days.",
-                unit,
-                sources,
                 dated=days in RELATIVE_STDS,
+                added=False,
             )
             for days in STD_WINDOWS
         ]
         if index < N_LAGGED_SERIES:
             features += [
-                Feature(f"{base}_lag_{days}d", f"The {meaning} {days} calendar days before.", unit, sources)
+                window_feature(Window("lag", base, days), f"The {meaning} {days} calendar days before.", added=False)
                 for days in LAGS
             ]
             features += [
-                Feature(
-                    f"{base}_ewm_{days}d",
+                window_feature(
+                    Window("ewm", base, days),
                     f"Exponential mean of the {meaning}, half-life {days} d.",
-                    unit,
-                    sources,
                     dated=days > LONGEST_HALF_LIFE,
+                    added=False,
                 )
                 for days in HALF_LIVES
             ]
     return features
 
 
-def _relative_to_market() -> list[Feature]:
+def _relative_features() -> list[Feature]:
+    """The base series and levels relative to the market."""
     features = []
     for base, (meaning, unit, sources) in BASE_SERIES.items():
-        today = f"Today's {meaning} less the usual coin's in the snapshot before."
-        name, meaning = relative_name(base), f"{meaning} less the usual coin's of the day"
-        features.append(Feature(name, today, unit, sources, market_wide=True, for_models=False))
+        today = f"Today's {meaning} minus the typical coin's in the previous snapshot."
+        name, meaning = relative_name(base), f"{meaning} minus the typical coin's of the day"
+        features.append(Feature(name, today, unit, sources, market_wide=True, for_models=False, added=True))
         features += [
-            Feature(
-                f"{name}_mean_{days}d", f"Mean {meaning} over {days} calendar days.", unit, sources, market_wide=True
+            window_feature(
+                Window("mean", base, days, relative=True),
+                f"Mean {meaning} over {days} calendar days.",
+                market_wide=True,
             )
             for days in RELATIVE_MEANS
         ]
         features += [
-            Feature(
-                f"{name}_std_{days}d",
+            window_feature(
+                Window("std", base, days, relative=True),
                 f"Sample deviation of the {meaning} over {days} days.",
-                unit,
-                sources,
                 market_wide=True,
             )
             for days in RELATIVE_STDS
             if base in LEVELS
         ]
     for name, meaning, sources in (("price_log", "price", ("price",)), ("mkt_cap_log", "market cap", ("mkt_cap",))):
-        meaning = f"ln of the {meaning} less that of the usual coin in the snapshot before, in steps of {LEVEL_STEP:g}."
-        features.append(Feature(relative_name(name), meaning, "ln of a ratio", sources, market_wide=True))
+        meaning = (
+            f"ln of the {meaning} minus that of the typical coin in the previous snapshot, in steps of {LEVEL_STEP:g}."
+        )
+        features.append(Feature(relative_name(name), meaning, "ln of a ratio", sources, market_wide=True, added=True))
     return features
 
 
+def _market_feature(name: str, meaning: str, unit: str, *sources: str) -> Feature:
+    return Feature(name, meaning, unit, sources, market_wide=True)
+
+
 FEATURES: tuple[Feature, ...] = (
-    *_windowed(),
+    *_base_features(),
     Feature("change_1h", "Price change over the last hour.", "percent", ("1h",)),
     Feature("change_24h", "Log return of 24 hours, clipped to ±2.", "log return", ("24h",)),
     Feature("change_7d", "Log return of 7 days, clipped to ±3.", "log return", ("7d",)),
@@ -147,59 +189,88 @@ FEATURES: tuple[Feature, ...] = (
             f"Log return since {days} calendar day(s) before, clipped to ±3.",
             "log return",
             ("price",),
+            looks_back=days,
+            no_history_value=float("nan"),
         )
         for days in RETURN_DAYS
     ),
     Feature("price_log", "ln of the price.", "ln USD", ("price",), dated=True),
     Feature("mkt_cap_log", "ln of the market cap.", "ln USD", ("mkt_cap",), dated=True),
-    Feature("days_seen_90d", "Days seen in the last 90.", "days", ("date",), dated=True),
-    *_relative_to_market(),
+    Feature(
+        "days_seen_90d",
+        "Days with a row among the last 90.",
+        "days",
+        ("date",),
+        dated=True,
+        looks_back=HISTORY_DAYS - 1,
+        no_history_value=1.0,
+    ),
+    *_relative_features(),
     Feature(
         "listing_age_90d",
-        "Days seen in the last 90; 90 for a coin seen about as often as the median coin of the snapshot before.",
+        "Days with a row among the last 90; 90 for a coin seen about as often as the median coin of the previous snapshot.",
         "days",
         ("date",),
         market_wide=True,
+        looks_back=HISTORY_DAYS - 1,
+        no_history_value=1.0,
+        added=True,
     ),
     Feature("weekday", "Day of the week, Monday 0.", "day", ("date",)),
-    Feature(
+    _market_feature(
         "mkt_cap_rank_log",
-        "ln of the rank that the market cap takes among the caps of the snapshot before.",
+        "ln of the market cap's rank among the caps of the previous snapshot.",
         "ln of a rank",
-        ("mkt_cap",),
-        market_wide=True,
+        "mkt_cap",
     ),
-    Feature(
-        "market_score_median",
-        "Median score of the snapshot before.",
-        "score",
-        ("24h_volume", "24h", "7d"),
-        market_wide=True,
+    _market_feature(
+        "market_score_median", "Median score of the previous snapshot.", "score", "24h_volume", "24h", "7d"
     ),
-    Feature(
+    _market_feature(
         "market_volatility_log_median",
-        "Median ln volatility of the snapshot before.",
+        "Median ln volatility of the previous snapshot.",
         "ln of a fraction",
-        ("24h", "7d"),
-        market_wide=True,
+        "24h",
+        "7d",
     ),
-    Feature(
-        "market_change_24h_mean", "Mean log return in the snapshot before.", "log return", ("24h",), market_wide=True
-    ),
-    Feature(
+    _market_feature("market_change_24h_mean", "Mean log return in the previous snapshot.", "log return", "24h"),
+    _market_feature(
         "market_volume_log_vs_7d",
-        "Mean ln volume of the snapshot before against its 7-day mean.",
+        "Mean ln volume of the previous snapshot minus its 7-day mean.",
         "ln of a ratio",
-        ("24h_volume",),
-        market_wide=True,
+        "24h_volume",
     ),
-    # The contract's own; monotone or levels in dollars, they tell a model nothing that the ones above do not.
+    # Columns of the contract's export. Monotone functions or levels in dollars, they add nothing to the features above.
     Feature("liquidity_ratio", "24h_volume / mkt_cap.", "ratio", ("24h_volume", "mkt_cap"), for_models=False),
     Feature("price_sqrt", "Square root of the price.", "√USD", ("price",), for_models=False),
-    Feature("price_ma_7d", "Mean price over 7 calendar days.", "USD", ("price",), for_models=False),
+    Feature("price_ma_7d", "Mean price over 7 calendar days.", "USD", ("price",), for_models=False, looks_back=6),
 )
+
+
+def check_features(features: Iterable[Feature]) -> None:
+    """Raise ValueError if two features have one name."""
+    names: set[str] = set()
+    for feature in features:
+        if feature.name in names:
+            raise ValueError(
+                f"two features are named {feature.name!r}: rename one entry of FEATURES in feature_registry.py"
+            )
+        names.add(feature.name)
+
+
+check_features(FEATURES)
 
 FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
 MODEL_FEATURES = tuple(feature.name for feature in FEATURES if feature.for_models)
-# Features that months of earlier versions do not have.
-ADDED_FEATURES = (*(feature.name for feature in _relative_to_market()), "listing_age_90d")
+# Features that month files of earlier versions may lack.
+ADDED_FEATURES = tuple(feature.name for feature in FEATURES if feature.added)
+# Lengths of the calendar windows, in days, and of the history that a row reads.
+WINDOW_DAYS = tuple(
+    sorted({HISTORY_DAYS} | {f.window.days for f in FEATURES if f.window and f.window.statistic in ("mean", "std")})
+)
+
+
+def windows_of(base: str, statistic: Statistic, *, relative: bool = False) -> tuple[int, ...]:
+    """Return the days of the registered windows of a base series, in the order of the registry."""
+    windows = (feature.window for feature in FEATURES if feature.window)
+    return tuple(w.days for w in windows if (w.base, w.statistic, w.relative) == (base, statistic, relative))

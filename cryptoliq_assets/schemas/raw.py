@@ -31,7 +31,9 @@ CHANGE_COLUMNS = ("1h", "24h", "7d")
 NUMBER_COLUMNS = ("price", *CHANGE_COLUMNS, "24h_volume", "mkt_cap", *DERIVED_COLUMNS)
 # Kept where a file carries them, else null: what a source tells today and nobody tells tomorrow. A cell of them that cannot
 # be read refuses no row.
-OPTIONAL_NUMBERS = ("high_24h", "low_24h", "circulating_supply", "market_cap_rank")
+# Ends of the trading range, carried through cleaning and requests for formulas that use them.
+RANGE_COLUMNS = ("high_24h", "low_24h")
+OPTIONAL_NUMBERS = (*RANGE_COLUMNS, "circulating_supply", "market_cap_rank")
 NAME_COLUMN, LAST_UPDATED_COLUMN = "name", "last_updated"
 OPTIONAL_COLUMNS = (NAME_COLUMN, *OPTIONAL_NUMBERS, LAST_UPDATED_COLUMN)
 # The unit of the changes, the same word in every row: read, not kept, for a table has percents alone.

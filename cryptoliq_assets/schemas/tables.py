@@ -16,7 +16,7 @@ from cryptoliq_assets.schemas.feature_registry import ADDED_FEATURES
 from cryptoliq_assets.schemas.features import EngineeredFeatures
 from cryptoliq_assets.schemas.forecasts import Forecasts
 from cryptoliq_assets.schemas.labels import Labels
-from cryptoliq_assets.schemas.raw import OPTIONAL_COLUMNS, RawSnapshots
+from cryptoliq_assets.schemas.raw import OPTIONAL_COLUMNS, RANGE_COLUMNS, RawSnapshots
 
 # Raise when the code behind a table changes what it computes: its months are then made again.
 CODE_VERSIONS = {
@@ -30,14 +30,22 @@ CODE_VERSIONS = {
 
 @dataclass(frozen=True)
 class Table:
-    """A monthly table: the model it is held to, its folder under the tables' root, and `added`: nullable columns and flags
-    that month files of earlier versions do not have. Add a new column there, or homes of earlier versions cannot be read
-    until their months are made again."""
+    """A table of monthly files.
+
+    Args:
+        name: Name of the asset.
+        model: Pandera model that its frames must satisfy.
+        path: Folder under the root of the tables.
+        nullable_since_v1: Nullable columns and flags that month files of earlier versions lack. Add a new column there, or
+            data directories of earlier versions cannot be read until their months are recomputed.
+        optional: Those of them that a month may lack and still be complete, because many sources do not have them.
+    """
 
     name: str
     model: type[TableModel]
     path: str
     nullable_since_v1: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
     @cached_property
     def schema(self) -> pa.DataFrameSchema:
@@ -66,7 +74,13 @@ TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         Table("raw_snapshots", RawSnapshots, "ingested", nullable_since_v1=OPTIONAL_COLUMNS),
-        Table("cleaned_snapshots", CleanedSnapshots, "cleaned", nullable_since_v1=("outlier",)),
+        Table(
+            "cleaned_snapshots",
+            CleanedSnapshots,
+            "cleaned",
+            nullable_since_v1=("outlier", *RANGE_COLUMNS),
+            optional=RANGE_COLUMNS,
+        ),
         Table(
             "engineered_features",
             EngineeredFeatures,

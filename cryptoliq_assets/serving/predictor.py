@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from cryptoliq_assets.cleaning import clean_price_range
 from cryptoliq_assets.core import HISTORY_DAYS, Location, Settings, file_state, first_day, month_of, months_between
-from cryptoliq_assets.features import HISTORY, OBSERVED_NUMBERS, SNAPSHOT, StoredHistory, online_features
+from cryptoliq_assets.features import HISTORY, INPUT_COLUMNS, SNAPSHOT, StoredHistory, input_columns, online_features
 from cryptoliq_assets.ingestion.csv import latest_allowed_date
 from cryptoliq_assets.modeling import Champion, load_champion, predict_arrays
 from cryptoliq_assets.modeling.evaluation import SplitConformalIntervals
 from cryptoliq_assets.modeling.registry import ModelRejectedError, open_model_store
+from cryptoliq_assets.schemas import DERIVED_COLUMNS, RANGE_COLUMNS
 from cryptoliq_assets.serving.request_models import PredictRequest, format_timestamp
 from cryptoliq_assets.serving.views import read_newest_forecasts
 from cryptoliq_assets.storage import InvalidTableError, TableStore
@@ -26,7 +28,7 @@ from cryptoliq_assets.storage import InvalidTableError, TableStore
 OLDEST_REQUEST_DAYS = 31
 _EPOCH = dt.date(1970, 1, 1)
 _ANY = PredictRequest.model_validate_json('{"price": 1.0, "24h_volume": 1.0}')
-_FIELDS = (*OBSERVED_NUMBERS, "liquidity_ratio", "price_change_24h")
+_FIELDS = (*INPUT_COLUMNS, *DERIVED_COLUMNS, *RANGE_COLUMNS)
 
 
 class NotReadyError(RuntimeError):
@@ -100,7 +102,7 @@ class Predictor:
         newest = self._newest(months)
         formula = champion.metadata["formula"]
         history = StoredHistory.from_rows(
-            self.store.read("cleaned_snapshots", months, columns=list(StoredHistory.COLUMNS)), formula=formula
+            self.store.read("cleaned_snapshots", months, columns=StoredHistory.columns_for(formula)), formula=formula
         )
         try:
             latest = self._latest()
@@ -137,7 +139,7 @@ class Predictor:
         made = online_features(
             [request.coin for request in requests],
             days,
-            {name: numbers[name] for name in OBSERVED_NUMBERS},
+            {name: numbers[name] for name in input_columns(held.history.formula)},
             history=held.history,
         )
         predicted, lower, upper, _ = predict_arrays(
@@ -255,7 +257,7 @@ class Predictor:
 
 def _warmup_requests(held: ServingSnapshot) -> list[PredictRequest]:
     """Requests that bring to use every part of a champion: one on its own, one of a coin with history."""
-    track = held.history.track
+    track = held.history.rows
     if held.newest is None or not len(track.days):
         return [_ANY]
     code = track.coins[np.argmax(track.days)]
@@ -284,12 +286,16 @@ def _numbers(requests: Sequence[PredictRequest]) -> dict[str, np.ndarray]:
                 request.mkt_cap or None,
                 request.liquidity_ratio,
                 request.price_change_24h,
+                request.high_24h,
+                request.low_24h,
             )
             for request in requests
         ],
         dtype=float,
     )
-    return dict(zip(_FIELDS, np.ascontiguousarray(values.T), strict=True))
+    numbers = dict(zip(_FIELDS, np.ascontiguousarray(values.T), strict=True))
+    numbers["high_24h"], numbers["low_24h"] = clean_price_range(numbers["high_24h"], numbers["low_24h"])
+    return numbers
 
 
 def _outside(numbers: dict[str, np.ndarray], held: ServingSnapshot) -> dict[int, list[str]]:

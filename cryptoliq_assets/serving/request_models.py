@@ -80,6 +80,8 @@ class PredictRequest(BaseModel):
     price_change_24h: Annotated[float, Field(ge=-_MOST_DIFFERENCE, le=_MOST_DIFFERENCE, allow_inf_nan=False)] | None = (
         Field(None, description="USD; derived, held to its range only.")
     )
+    high_24h: _Dollars | None = Field(None, description="Highest price of the last 24 hours, USD; 0 or null: unknown.")
+    low_24h: _Dollars | None = Field(None, description="Lowest price of the last 24 hours, USD; 0 or null: unknown.")
     coin: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_NAME_LENGTH)] | None = (
         Field(
             None, description="Name of the coin in the stored tables; without it the forecast rests on this body alone."

@@ -231,6 +231,7 @@ class TableStore:
         frame = table.to_pandas()
         if stamp is not None:
             absent = [name for name in spec.nullable_since_v1 if name not in frame.columns]
+            absent = [name for name in absent if name not in spec.optional]
             if absent and complete:
                 raise OutdatedTableError(spec.name, str(path), absent)
             frame = _with_added(spec, frame)

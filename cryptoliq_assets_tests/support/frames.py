@@ -11,14 +11,14 @@ import pyarrow as pa
 from cryptoliq_assets.cleaning.imputation import clean_snapshots
 from cryptoliq_assets.core.atomic_write import write_file, write_json
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.features.engineering import engineer_features
+from cryptoliq_assets.features import engineer_features
 from cryptoliq_assets.labels.targets import label_targets
 from cryptoliq_assets.modeling.registry.audit_log import PROMOTION, Ledger, sha256_of
 from cryptoliq_assets.modeling.registry.current_pointer import write_pointer
 from cryptoliq_assets.modeling.registry.metadata_schema import digests
 from cryptoliq_assets.modeling.registry.serialization import library_versions
 from cryptoliq_assets.schemas.feature_registry import MODEL_FEATURES
-from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS, OPTIONAL_NUMBERS
+from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS, OPTIONAL_NUMBERS, RANGE_COLUMNS
 from cryptoliq_assets.simulation.market import simulate_market
 from cryptoliq_assets.storage.arrow import encode_month
 from cryptoliq_assets.storage.checksum import add_checksum
@@ -50,13 +50,15 @@ def raw_rows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame([{**_ROW, **row} for row in rows])
     frame["date"] = [day(number) for number in frame.pop("day")]
     frame["symbol"] = frame["symbol"].fillna(frame["coin"].str[:3].str.upper()).astype("category")
-    frame[list(NUMBER_COLUMNS)] = frame[list(NUMBER_COLUMNS)].astype(float)
-    return sort_rows(frame[["coin", "symbol", "date", *NUMBER_COLUMNS]])
+    numbers = [*NUMBER_COLUMNS, *RANGE_COLUMNS]
+    frame[numbers] = frame.reindex(columns=numbers).astype(float)
+    return sort_rows(frame[["coin", "symbol", "date", *numbers]])
 
 
 def received(rows: pd.DataFrame, *, file: str = "made.csv") -> pd.DataFrame:
     """Raw rows as the table has them: of a file without optional columns, the first to arrive."""
-    nothing = {"name": pd.Categorical([None] * len(rows)), **dict.fromkeys(OPTIONAL_NUMBERS, np.nan)}
+    absent = [name for name in OPTIONAL_NUMBERS if name not in rows.columns]
+    nothing = {"name": pd.Categorical([None] * len(rows)), **dict.fromkeys(absent, np.nan)}
     origin = {"source_file": pd.Categorical([file] * len(rows)), "arrival": 1}
     return rows.assign(**nothing, last_updated=pd.NaT, **origin).astype({"last_updated": "datetime64[ns]"})
 

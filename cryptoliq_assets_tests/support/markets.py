@@ -18,7 +18,7 @@ import pandas as pd
 from cryptoliq_assets.cleaning.imputation import clean_snapshots
 from cryptoliq_assets.core.calendar import add_months, date_span, max_months_spanned, months_between
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.features.engineering import engineer_features
+from cryptoliq_assets.features import engineer_features
 from cryptoliq_assets.ingestion.landing.catalog import Catalog
 from cryptoliq_assets.ingestion.landing.catalog_rebuild import open_catalog
 from cryptoliq_assets.ingestion.landing.drop_folder import find_new_files, list_folder, register_files

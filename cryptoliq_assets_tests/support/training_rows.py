@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets.cleaning.imputation import clean_snapshots
-from cryptoliq_assets.features.engineering import engineer_features
+from cryptoliq_assets.features import engineer_features
 from cryptoliq_assets.labels.targets import label_targets
 from cryptoliq_assets.modeling.datasets.training_set import TrainingSet, build_training_set
 from cryptoliq_assets.simulation.market import simulate_market

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from cryptoliq_assets.features import (
-    OBSERVED_NUMBERS,
     WindowQuery,
     compute_features,
     day_numbers,
     engineer_features,
+    input_columns,
     make_row_values,
     market_stats_of,
     parse_rows,
@@ -50,7 +50,7 @@ def missing_change_features(cleaned: pd.DataFrame, *, formula: str) -> pd.DataFr
     market = market_stats_of(parse_rows(cleaned, formula=formula))
     kind = _draw(names, spans, of=3)
     lacking = np.where(kind == _BARE, _draw(names, days, of=4), _draw(names + 1, spans, of=4))
-    numbers = {name: cleaned[name].to_numpy(dtype=float) for name in OBSERVED_NUMBERS}
+    numbers = {name: cleaned[name].to_numpy(dtype=float) for name in input_columns(formula)}
     filled = (cleaned["filled_forward"] | cleaned["filled_backward"]).to_numpy(dtype=bool)
     apart = np.where(kind == _BARE, -1 - np.arange(len(codes)), codes * 1_000_000 + spans)
     made: dict[str, np.ndarray] = {}
@@ -62,7 +62,7 @@ def missing_change_features(cleaned: pd.DataFrame, *, formula: str) -> pd.DataFr
         observed = make_row_values(coins, days, shown, filled=filled, formula=formula)
         rows = np.flatnonzero(chosen)
         asked = WindowQuery.from_history(rows, observed.coins, observed.days)
-        found = compute_features(asked, today=observed.take(rows), past=observed.track_in(market), market=market)
+        found = compute_features(asked, today=observed.take(rows), past=observed.history_in(market), market=market)
         for name, values in found.items():
             made.setdefault(name, np.empty(len(days)))[rows] = values
     return pd.DataFrame({"coin": cleaned["coin"].array, "date": cleaned["date"].to_numpy(), **made}, copy=False)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cryptoliq_assets.core import HISTORY_DAYS
 from cryptoliq_assets.modeling.datasets import TrainingSet
 from cryptoliq_assets.modeling.estimators import HAR, PERSISTENCE
 from cryptoliq_assets.modeling.evaluation import (
@@ -23,7 +22,7 @@ from cryptoliq_assets.modeling.evaluation import (
     find_entry,
     measure_coins,
 )
-from cryptoliq_assets.schemas import BUCKETS, MEAN_WINDOWS, NO_HISTORY, SHORT_HISTORY, STD_WINDOWS, VIEWS, WITH_HISTORY
+from cryptoliq_assets.schemas import BUCKETS, NO_HISTORY, SHORT_HISTORY, VIEWS, WINDOW_DAYS, WITH_HISTORY
 
 DECILES = 10
 IMPORTANT = 15
@@ -76,8 +75,7 @@ def longer_windows(metadata: Mapping[str, Any]) -> list[int]:
     """Windows of the features, in days, that are longer than the table that the model learnt from: none of its rows fills them."""
     training = metadata["training"]
     first, last = (dt.date.fromisoformat(training[name]) for name in ("first_date", "last_date"))
-    windows = {*MEAN_WINDOWS, *STD_WINDOWS, HISTORY_DAYS}
-    return sorted(window for window in windows if window > (last - first).days + 1)
+    return sorted(window for window in WINDOW_DAYS if window > (last - first).days + 1)
 
 
 def model_table(leaderboard: Mapping[str, Any]) -> pd.DataFrame:

@@ -199,6 +199,6 @@ class Service:
                 version=held.champion.model_version,
                 newest_snapshot=str(held.newest),
                 coins=len(held.history.codes),
-                rows=len(held.history.track.days),
+                rows=len(held.history.rows.days),
             )
         )

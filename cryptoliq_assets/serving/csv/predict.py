@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from cryptoliq_assets.core import Settings, first_day, neutralize, neutralize_unless_number, write_chunks
-from cryptoliq_assets.features import HISTORY, SNAPSHOT, StoredHistory, features_by_code
+from cryptoliq_assets.features import HISTORY, SNAPSHOT, StoredHistory, features_by_code, input_columns
 from cryptoliq_assets.ingestion.csv import latest_allowed_date
 from cryptoliq_assets.ingestion.landing import describe_too_large, is_too_large
 from cryptoliq_assets.ingestion.parsing import ParsedSnapshot, parse_snapshot
@@ -112,7 +112,7 @@ def predict_content(
     doubled = [name for name in ADDED_COLUMNS if name in rows.columns]
     if doubled:
         raise InputRejectedError(f"it has columns named {', '.join(doubled)}, as those added: rename or remove them")
-    requests = make_requests(parsed, rows)
+    requests = make_requests(parsed, rows, columns=input_columns(champion.metadata["formula"]))
     forecasts = _forecast(requests, len(rows.records), champion, settings=settings, history=history, progress=progress)
     counts = np.bincount(forecasts.basis[forecasts.basis >= 0], minlength=len(_BASES)).tolist()
     outcome = BatchPredictionSummary(

@@ -2,13 +2,14 @@
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cryptoliq_assets.features import OBSERVED_NUMBERS
+from cryptoliq_assets.cleaning import clean_price_range
 from cryptoliq_assets.ingestion.csv import (
     FILE_REJECTED,
     Document,
@@ -19,6 +20,7 @@ from cryptoliq_assets.ingestion.csv import (
     read_text,
 )
 from cryptoliq_assets.ingestion.parsing import ParsedSnapshot
+from cryptoliq_assets.schemas import RANGE_COLUMNS
 from cryptoliq_assets.serving import CHANGE_BOUNDS, MAX_NAME_LENGTH
 from cryptoliq_assets.serving.csv.lines import CsvLines
 
@@ -71,7 +73,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Requests:
-    """n rows to forecast: places among the rows, codes into `names` of coins, days since 1970, OBSERVED_NUMBERS by name."""
+    """n rows to forecast: places among the rows, codes into `names` of coins, days since 1970, the columns that features need by name."""
 
     places: np.ndarray
     coins: np.ndarray
@@ -81,9 +83,6 @@ class Requests:
 
 
 _NO_PLACES = np.array([], dtype=np.int64)
-_NOTHING_ASKED = Requests(
-    _NO_PLACES, _NO_PLACES, [], _NO_PLACES, {name: np.array([], dtype=float) for name in OBSERVED_NUMBERS}
-)
 
 
 def locate(content: bytes) -> tuple[Document, Located]:
@@ -107,10 +106,10 @@ def rows_of(document: Document, located: Located, parsed: ParsedSnapshot, *, dat
     return Rows(list(document.columns), records, lines, unread, places, dates)
 
 
-def make_requests(parsed: ParsedSnapshot, rows: Rows) -> Requests:
+def make_requests(parsed: ParsedSnapshot, rows: Rows, *, columns: Sequence[str]) -> Requests:
     """The requests; rows that the service's contract would refuse are refused in `rows.reasons`."""
     if parsed.rows is None:
-        return _NOTHING_ASKED
+        return Requests(_NO_PLACES, _NO_PLACES, [], _NO_PLACES, {name: np.array([], dtype=float) for name in columns})
     places, table = rows.kept, parsed.rows
     if len(places) != len(table):
         raise AssertionError(
@@ -118,7 +117,7 @@ def make_requests(parsed: ParsedSnapshot, rows: Rows) -> Requests:
         )
     coins = table["coin"].combine_chunks().dictionary_encode()
     names, codes = coins.dictionary.to_pylist(), coins.indices.to_numpy()
-    numbers = {name: table[name].to_numpy() for name in OBSERVED_NUMBERS}
+    numbers = {name: table[name].to_numpy() for name in columns}
     days = table["date"].to_numpy().astype("datetime64[D]").astype(np.int64)
     refused = _out_of_bounds(numbers, places, rows)
     refused |= _named_at_length(names, codes, places, rows) | _incomplete(numbers, places, rows)
@@ -128,6 +127,10 @@ def make_requests(parsed: ParsedSnapshot, rows: Rows) -> Requests:
         numbers = {name: values[asked] for name, values in numbers.items()}
     # A cap of 0 is unknown.
     numbers["mkt_cap"] = np.where(numbers["mkt_cap"] == 0, np.nan, numbers["mkt_cap"])
+    if set(RANGE_COLUMNS) & set(columns):
+        missing = np.full(len(places), np.nan)
+        cleaned = clean_price_range(*(numbers.get(name, missing) for name in RANGE_COLUMNS))
+        numbers |= {name: values for name, values in zip(RANGE_COLUMNS, cleaned, strict=True) if name in columns}
     return Requests(places, codes, names, days, numbers)
 
 

@@ -83,7 +83,7 @@ def test_month_outside_the_partitions_is_rejected(run, tmp_path, trained_home, c
         (
             "FORMULA",
             "kyle",
-            "CRYPTOLIQ_FORMULA is 'kyle': no liquidity formula is named 'kyle'; there are amihud, kyle_o",
+            "CRYPTOLIQ_FORMULA is 'kyle': unknown liquidity formula 'kyle'; expected one of amihud, kyle_o",
         ),
         (
             "FIRST_MONTH",

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from cryptoliq_assets.features.engineering import engineer_features
+from cryptoliq_assets.features import engineer_features
 from cryptoliq_assets.features.online import StoredHistory, request_features
 from cryptoliq_assets.schemas.feature_registry import FEATURE_NAMES, FEATURES
 from cryptoliq_assets.storage.parquet_store import TableStore

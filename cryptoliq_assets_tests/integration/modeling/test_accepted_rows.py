@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from cryptoliq_assets.cleaning.imputation import clean_snapshots
-from cryptoliq_assets.features.engineering import OBSERVED_NUMBERS, day_numbers, engineer_features
+from cryptoliq_assets.features import INPUT_COLUMNS, day_numbers, engineer_features
 from cryptoliq_assets.features.online import StoredHistory, online_features
 from cryptoliq_assets.ingestion.parsing import parse_snapshot
 from cryptoliq_assets.labels.liquidity import FORMULAS
@@ -142,7 +142,7 @@ def test_any_accepted_row_has_finite_numbers_from_its_cells_to_its_forecast(lear
         online = online_features(
             asked["coin"].astype(str).tolist(),
             day_numbers(asked["date"]),
-            {name: asked[name].to_numpy(dtype=float) for name in OBSERVED_NUMBERS},
+            {name: asked[name].to_numpy(dtype=float) for name in INPUT_COLUMNS},
             history=history,
         )
         loaded = LoadedModel(learners[2], {})

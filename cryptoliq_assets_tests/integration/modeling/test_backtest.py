@@ -14,7 +14,7 @@ import pytest
 
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.core.safe_open import FileReadError
-from cryptoliq_assets.features.engineering import engineer_features
+from cryptoliq_assets.features import engineer_features
 from cryptoliq_assets.modeling.datasets.splits import make_folds
 from cryptoliq_assets.modeling.evaluation.backtest import by_coin_path, read_backtest, read_by_coin, write_backtest
 from cryptoliq_assets.modeling.evaluation.cross_validation import evaluate_baseline

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from cryptoliq_assets.features import engineer_features, market_stats_of, parse_rows
 from cryptoliq_assets.features.cross_section import MarketSnapshotStats, make_market_stats
-from cryptoliq_assets.features.engineering import engineer_features, market_stats_of, parse_rows
 from cryptoliq_assets_tests.support.frames import cleaned_rows
 
 NAN = np.nan
@@ -31,7 +31,7 @@ def market(
         values=columns,
         levels={"price_log": np.array(prices or [0.0] * n)},
         filled=np.array(filled or [False] * n, dtype=bool),
-        sound=np.array(sound if sound is not None else [True] * n, dtype=bool),
+        valid=np.array(sound if sound is not None else [True] * n, dtype=bool),
     )
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from cryptoliq_assets.features.engineering import engineer_features, market_stats_of, parse_rows
+from cryptoliq_assets.features import engineer_features, market_stats_of, parse_rows
 from cryptoliq_assets.schemas.feature_registry import (
     BASE_SERIES,
     FEATURE_NAMES,

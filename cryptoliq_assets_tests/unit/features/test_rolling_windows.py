@@ -14,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 from cryptoliq_assets.features import rolling_windows
 from cryptoliq_assets.features.history_index import WindowQuery, calendar_lags, calendar_mean
 from cryptoliq_assets.features.rolling_windows import Windows, calendar_windows
-from cryptoliq_assets.schemas.feature_registry import (
+from cryptoliq_assets.schemas.windows import (
     BASE_SERIES,
     HALF_LIVES,
     LAGS,
@@ -260,13 +260,14 @@ def test_a_change_of_the_registry_is_seen_by_kernels_compiled_before(tmp_path: P
         return done.stdout
 
     before = computed(cache="warm")
-    registry = package / "schemas" / "feature_registry.py"
+    registry = package / "schemas" / "windows.py"
     text = registry.read_text(encoding="utf-8")
     for said, now in (
         ("(3, 7, 30, 90)", "(3, 7, 14, 90)"),
         ("LAGS = (1, 2, 3, 6)", "LAGS = (1, 2, 3, 20)"),
         ("(2, 5, 15)", "(2, 5, 40)"),
         ("(7, 30)", "(7, 21)"),
+        ("RELATIVE_STDS = (30,)", "RELATIVE_STDS = (21,)"),
     ):
         assert said in text
         text = text.replace(said, now)

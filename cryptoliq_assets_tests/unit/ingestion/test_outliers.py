@@ -8,7 +8,7 @@ import pytest
 from hypothesis import Phase, given, settings, strategies as st
 
 from cryptoliq_assets.cleaning.imputation import clean_snapshots
-from cryptoliq_assets.features.engineering import engineer_features
+from cryptoliq_assets.features import engineer_features
 from cryptoliq_assets.ingestion.quality.outliers import MIN_COINS, find_outliers
 from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS
 from cryptoliq_assets.storage.parquet_store import sort_rows

@@ -22,12 +22,12 @@ def score(
     *, volume: float, day: float = 5.0, week: float = 10.0, cap: float = 1e9, formula: str = "kyle_obizhaeva"
 ) -> Liquidity:
     """One row: volume and cap in USD, changes over 24 h and 7 d in percent."""
-    arrays = [np.array([value]) for value in (volume, day, week, cap)]
-    return score_liquidity(arrays[0], arrays[1], change_7d=arrays[2], mkt_cap=arrays[3], formula=formula)
+    row = {"24h_volume": volume, "24h": day, "7d": week, "mkt_cap": cap}
+    return score_liquidity({name: np.array([value]) for name, value in row.items()}, formula=formula)
 
 
 def flags(found: Liquidity) -> set[str]:
-    names = ("volatility_partial", "no_trades", "volatility_floored", "stale_price", "sound")
+    names = ("volatility_partial", "no_trades", "volatility_floored", "stale_price", "valid")
     return {name for name in names if getattr(found, name)[0]}
 
 
@@ -38,7 +38,7 @@ def test_a_million_traded_at_5_percent_a_day_and_10_a_week_scores_0_53637():
     assert found.score[0] == pytest.approx(0.536373, abs=1e-6)
     assert found.volatility_log[0] == pytest.approx(-3.149240, abs=1e-6)
     assert found.volume_log[0] == pytest.approx(13.815511, abs=1e-6)
-    assert flags(found) == {"sound"}
+    assert flags(found) == {"valid"}
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ def test_an_unknown_volume_has_no_score():
         (1e6, NAN, 10.0, {"volatility_partial"}),
         (1e6, 5.0, NAN, {"volatility_partial"}),
         (0.0, 5.0, 10.0, {"no_trades"}),
-        (1e6, 0.1, 0.2, {"volatility_floored", "sound"}),
-        (1_000.0, 0.1, 0.2, {"volatility_floored", "sound"}),
+        (1e6, 0.1, 0.2, {"volatility_floored", "valid"}),
+        (1_000.0, 0.1, 0.2, {"volatility_floored", "valid"}),
         (999.99, 0.1, 0.2, {"volatility_floored", "stale_price"}),
         (0.0, 0.0, 0.0, {"no_trades", "volatility_floored", "stale_price"}),
-        (0.5, 5.0, 10.0, {"sound"}),
+        (0.5, 5.0, 10.0, {"valid"}),
     ],
 )
 def test_the_flags_of_a_row(volume, day, week, expected):
@@ -119,7 +119,7 @@ def test_amihud_and_turnover_by_hand():
 
 def test_an_unknown_formula_is_refused_with_the_names_there_are():
     with pytest.raises(
-        ValueError, match=r"no liquidity formula is named 'amihut'; there are amihud, kyle_obizhaeva, turn"
+        ValueError, match=r"unknown liquidity formula 'amihut'; expected one of amihud, kyle_obizhaeva, turn"
     ):
         get_formula("amihut")
 
@@ -137,12 +137,12 @@ def test_on_16_march_2022_bitcoin_scores_0_84_and_the_median_of_500_coins_0_63(r
         path.read_bytes(), name=path.name, today=dt.date(2022, 3, 17), first_date=dt.date(2013, 1, 1)
     )
     rows = parsed.rows.to_pandas()
-    columns = [rows[name].to_numpy() for name in ("24h_volume", "24h", "7d", "mkt_cap")]
-    scores = score_liquidity(columns[0], columns[1], change_7d=columns[2], mkt_cap=columns[3]).score
+    columns = {name: rows[name].to_numpy() for name in ("24h_volume", "24h", "7d", "mkt_cap")}
+    scores = score_liquidity(columns).score
     bitcoin = rows["coin"].eq("Bitcoin").to_numpy()
     assert scores[bitcoin] == pytest.approx([0.84], abs=0.01)
     assert np.nanmedian(scores) == pytest.approx(0.63, abs=0.01)
     # Only pegged coins score higher; by turnover Bitcoin lies in mid-field.
     assert (scores > scores[bitcoin]).sum() == 6
-    turnover = columns[0] / columns[3]
+    turnover = columns["24h_volume"] / columns["mkt_cap"]
     assert (turnover > turnover[bitcoin]).sum() > 150

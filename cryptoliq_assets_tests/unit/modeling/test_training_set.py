@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cryptoliq_assets.features.engineering import engineer_features, market_stats_of, parse_rows
+from cryptoliq_assets.features import engineer_features, market_stats_of, parse_rows
 from cryptoliq_assets.labels.targets import label_targets
 from cryptoliq_assets.modeling.datasets.training_set import build_training_set, feature_matrix
 from cryptoliq_assets.schemas.feature_registry import FEATURES, MODEL_FEATURES

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.features.engineering import engineer_features
+from cryptoliq_assets.features import engineer_features
 from cryptoliq_assets.labels.targets import label_targets
 from cryptoliq_assets.orchestration.checks.cleaned import filled_share, outlier_share
 from cryptoliq_assets.orchestration.checks.labels import sound_share
