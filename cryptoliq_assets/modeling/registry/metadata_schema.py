@@ -1,31 +1,128 @@
-"""What the metadata beside a stored model must hold: the very values that were promoted, and every field that is read."""
+"""The schema of the metadata beside a stored model, and the check that they are the values that were promoted.
+
+Add a field here when service, dashboard, forecasts, promotion or status read it without a default. How metadata are made
+belongs in `modeling.registry.metadata`.
+"""
 
 import datetime as dt
-import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PositiveInt,
+    StrictBool,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
 
 from cryptoliq_assets.labels import FORMULAS
 from cryptoliq_assets.modeling.registry.audit_log import canonical_json, sha256_of
 from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError, check_artifact
 
-# `intervals.POOLED`, and the evaluations of `folds`: those modules load numba, and this one is read at every start.
+# As `conformal.POOLED` and the evaluations of `splits`: those modules import numba, and this one is imported at startup.
 POOLED = "pooled"
-EVALUATIONS = ("over_time", "by_coin")
+Evaluation = Literal["over_time", "by_coin"]
+
+
+def _check_formula(name: str) -> str:
+    if name not in FORMULAS:
+        raise ValueError(f"expected one of {', '.join(FORMULAS)}")
+    return name
+
+
+def _check_date(text: str) -> str:
+    dt.date.fromisoformat(text)
+    return text
+
+
+def _check_time(text: str) -> str:
+    dt.datetime.fromisoformat(text)
+    return text
+
+
+Number = Annotated[FiniteFloat, Field(strict=True)]
+Count = Annotated[PositiveInt, Field(strict=True)]
+
+
+class _Model(BaseModel):
+    """Fields that are not declared are allowed and not checked."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class IntervalMetadata(_Model):
+    """Nominal coverage, half-widths by group, and the number of residuals behind each."""
+
+    level: Annotated[Number, Field(gt=0.0, lt=1.0)]
+    half_widths: dict[StrictStr, Annotated[Number, Field(ge=0.0)]]
+    counts: dict[StrictStr, Any]
+
+    @model_validator(mode="after")
+    def _check_groups(self) -> Self:
+        if POOLED not in self.half_widths:
+            raise ValueError(f"half_widths lack {POOLED}")
+        for name in self.half_widths:
+            count = self.counts.get(name)
+            if type(count) is not int or count < 1:
+                raise ValueError(f"counts lack {name}")
+        return self
+
+
+class MetricMetadata(_Model):
+    """Mean skill (None where it is undefined) and the metrics fold by fold."""
+
+    skill: Number | None
+    folds: list[Any]
+
+
+class CoverageMetadata(_Model):
+    """Coverage by group, over all folds, at a nominal level."""
+
+    level: Number
+    pooled: dict[StrictStr, Any]
+
+
+class ModelMetadata(_Model):
+    """The fields of models/<version>.json that are read without a default."""
+
+    formula: Annotated[StrictStr, AfterValidator(_check_formula)]
+    horizon_days: Count
+    known_until: Annotated[StrictStr, AfterValidator(_check_date)]
+    promoted_at: Annotated[StrictStr, AfterValidator(_check_time)]
+    evaluation: Evaluation
+    provisional: StrictBool
+    features: Annotated[list[StrictStr], Field(min_length=1)]
+    intervals: IntervalMetadata
+    metrics: MetricMetadata
+    folds: list[Any]
+    coverage: CoverageMetadata
+    input_ranges: dict[StrictStr, Annotated[list[Number], Field(min_length=2, max_length=2)]]
 
 
 def digests(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """What a promotion's line in the ledger says of a model: sha256 of its artifact and of its whole metadata."""
+    """Return the fields of a promotion in the ledger: sha256 of the artifact and of the metadata."""
     return {"sha256": metadata["sha256"], "metadata_sha256": sha256_of(canonical_json(metadata))}
 
 
 def check_stored(
     metadata: Mapping[str, Any], sha256: str, *, promotion: Mapping[str, Any] | None, signing_key: bytes | None
 ) -> None:
-    """All that can be said of a stored model without opening it: its artifact (the sha256 found) and its metadata are those
-    of its promotion (a line of the ledger; None: there is none), and the metadata hold all that is read of them.
+    """Check artifact and metadata of a stored model without unpickling.
 
-    Raises ModelRefused as `loading.check_artifact` does, for metadata that were changed, and as `check_fields` does.
+    Args:
+        metadata: The metadata as read.
+        sha256: Digest of the artifact as read.
+        promotion: The ledger's entry of its promotion; None without one.
+        signing_key: Key that the metadata must be signed with; None if signatures are not required.
+
+    Raises:
+        ModelRejectedError: As in `serialization.check_artifact` and `check_fields`; or the metadata were changed.
     """
     promotion = promotion or {}
     check_artifact(sha256, metadata, expected_sha256=promotion.get("sha256"), signing_key=signing_key)
@@ -34,13 +131,19 @@ def check_stored(
 
 
 def check_fields(metadata: Mapping[str, Any]) -> None:
-    """Raise ModelRefused that names every field which is absent or cannot be used by whoever serves or shows the model."""
-    wrong = [field for field, usable in _FIELDS.items() if not usable(metadata.get(field))]
-    if wrong:
+    """Check the fields of metadata.
+
+    Raises:
+        ModelRejectedError: Fields are missing or invalid; the message names them.
+    """
+    try:
+        ModelMetadata.model_validate(dict(metadata))
+    except ValidationError as error:
+        invalid = dict.fromkeys(str(detail["loc"][0]) for detail in error.errors(include_input=False))
         name = metadata.get("version", "the model")
         raise ModelRejectedError(
-            f"{name}: its metadata lack, or make no sense of, {', '.join(wrong)}; restore them or roll back"
-        )
+            f"{name}: missing or invalid in its metadata: {', '.join(invalid)}; restore them or roll back"
+        ) from None
 
 
 def _check_registered(metadata: Mapping[str, Any], expected: object) -> None:
@@ -48,87 +151,13 @@ def _check_registered(metadata: Mapping[str, Any], expected: object) -> None:
     if expected is None:
         raise ModelRejectedError(f"{name}: its promotion in the ledger has no sha256 of its metadata: train again")
     try:
-        found = digests(metadata)["metadata_sha256"]
+        sha256 = digests(metadata)["metadata_sha256"]
     except ValueError as error:
         raise ModelRejectedError(
-            f"{name}: its metadata hold what no JSON can ({error}); restore them or roll back"
+            f"{name}: its metadata contain values that JSON cannot represent ({error}); restore them or roll back"
         ) from error
-    if found != expected:
+    if sha256 != expected:
         raise ModelRejectedError(
-            f"{name}: sha256 of its metadata is {found[:12]}…, the ledger says {str(expected)[:12]}…: changed since the "
+            f"{name}: sha256 of its metadata is {sha256[:12]}…, in the ledger {str(expected)[:12]}…: changed since the "
             "promotion; restore them or roll back"
         )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _is_features(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value)
-
-
-def _is_intervals(value: object) -> bool:
-    """Level, half-widths by group with the pooled one among them, and the number of residuals behind each."""
-    if not isinstance(value, dict) or not _is_number(value.get("level")) or not 0.0 < value["level"] < 1.0:
-        return False
-    widths, counts = value.get("half_widths"), value.get("counts")
-    if not isinstance(widths, dict) or not isinstance(counts, dict) or POOLED not in widths:
-        return False
-    return all(_is_number(width) and width >= 0.0 and _is_count(counts.get(name)) for name, width in widths.items())
-
-
-def _is_metrics(value: object) -> bool:
-    """Skill (None where it is undefined) and the measures fold by fold."""
-    if not isinstance(value, dict) or "skill" not in value or not isinstance(value.get("folds"), list):
-        return False
-    return value["skill"] is None or _is_number(value["skill"])
-
-
-def _is_coverage(value: object) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("pooled"), dict) and _is_number(value.get("level"))
-
-
-def _is_ranges(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(ends, list) and len(ends) == 2 and all(map(_is_number, ends)) for ends in value.values()
-    )
-
-
-def _is_date(value: object) -> bool:
-    return _parses(dt.date.fromisoformat, value)
-
-
-def _is_time(value: object) -> bool:
-    return _parses(dt.datetime.fromisoformat, value)
-
-
-def _parses(parse: Callable[[str], object], value: object) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        parse(value)
-    except ValueError:
-        return False
-    return True
-
-
-# What the service, the app, forecasts, gate and status read without asking whether it is there.
-_FIELDS: dict[str, Callable[[object], bool]] = {
-    "formula": lambda value: isinstance(value, str) and value in FORMULAS,
-    "horizon_days": _is_count,
-    "known_until": _is_date,
-    "promoted_at": _is_time,
-    "evaluation": lambda value: value in EVALUATIONS,
-    "provisional": lambda value: isinstance(value, bool),
-    "features": _is_features,
-    "intervals": _is_intervals,
-    "metrics": _is_metrics,
-    "folds": lambda value: isinstance(value, list),
-    "coverage": _is_coverage,
-    "input_ranges": _is_ranges,
-}
