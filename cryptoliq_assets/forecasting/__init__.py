@@ -1,6 +1,6 @@
-"""Forecasts of the newest snapshot, what is still to be forecast, and the accuracy of past forecasts.
+"""Forecasts of the newest snapshot, what is pending, and the accuracy of past forecasts.
 
-Predictions for a caller's own rows belong in `serving`.
+Add here what makes, stores or compares forecasts of snapshots. Predictions for a caller's own rows belong in `serving`.
 """
 
 import lazy_loader

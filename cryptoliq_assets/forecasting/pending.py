@@ -1,4 +1,7 @@
-"""What is due: a champion where there is none of the task asked for, forecasts of the newest snapshot by the present one."""
+"""What is pending: training when no champion exists for the configured formula and horizon, and forecasts of the newest snapshot.
+
+The sensors that act on it belong in `orchestration`.
+"""
 
 import datetime as dt
 
@@ -12,7 +15,7 @@ _FEATURES = "engineered_features"
 
 
 def newest_date(store: TableStore, table: str = _FEATURES) -> dt.date | None:
-    """Date of the newest snapshot in a table; None while it is empty."""
+    """Return the date of the newest snapshot in a table; None if it is empty."""
     for month in reversed(store.months(table)):
         stamp = store.stamp(table, month)
         if stamp and stamp.days:
@@ -21,9 +24,9 @@ def newest_date(store: TableStore, table: str = _FEATURES) -> dt.date | None:
 
 
 def month_to_forecast(settings: Settings, store: TableStore) -> str | None:
-    """The month of the newest snapshot when the present champion has not forecast it yet, else None."""
+    """Return the month of the newest snapshot if the current champion has not forecast it yet, else None."""
     models = open_model_store(settings)
-    # Where the current one is broken, an earlier one forecasts in its place; where all are, the run has to say so.
+    # If the current model is damaged, an earlier one forecasts; if all are, the run has to report it.
     champion = models.latest_valid_version()[0] or models.current_version()
     newest = newest_date(store)
     if champion is None or newest is None or describe_champion_mismatch(settings):
@@ -36,10 +39,14 @@ def month_to_forecast(settings: Settings, store: TableStore) -> str | None:
 
 
 def is_training_due(settings: Settings, store: TableStore, *, provisional_too: bool) -> bool:
-    """True when training would give a champion where there is none, or none that loads, or one of another task (formula,
-    horizon) than the settings', or a sound one in place of a provisional one.
+    """Return whether training would provide a missing champion, or replace a provisional one.
 
-    With `provisional_too` a first champion may be provisional: too few dates for rolling-origin folds are no obstacle.
+    A champion is missing if there is none, none loads, or it has another task (formula, horizon) than the settings.
+
+    Args:
+        settings: Settings of the home.
+        store: Its tables.
+        provisional_too: Whether a first champion may be provisional, with too few dates for rolling-origin folds.
     """
     models = open_model_store(settings)
     version, _ = models.latest_valid_version()
@@ -47,7 +54,7 @@ def is_training_due(settings: Settings, store: TableStore, *, provisional_too: b
         models.current()
         champion = models.metadata(version) if version and not describe_champion_mismatch(settings) else None
     except ModelRejectedError:
-        # What is known of the current one is gone or unreadable: no sound champion, and training gives one.
+        # The metadata of the current model are missing or unreadable: training provides a valid champion.
         champion = None
     if champion is not None and champion["evaluation"] == "over_time":
         return False
@@ -58,9 +65,9 @@ def is_training_due(settings: Settings, store: TableStore, *, provisional_too: b
 
 
 def describe_champion_mismatch(settings: Settings) -> str | None:
-    """Where the model that serves has another formula or horizon than the settings: both in words, else None.
+    """Return how formula or horizon of the serving model differ from the settings; None if they do not.
 
-    It forecasts nothing then, for the tables hold the features of the settings' formula.
+    With a difference nothing is forecast, because the tables have the features of the configured formula.
     """
     models = open_model_store(settings)
     version = models.latest_valid_version()[0]
@@ -72,34 +79,34 @@ def describe_champion_mismatch(settings: Settings) -> str | None:
 
 
 def describe_stale_features(store: TableStore, month: str) -> str | None:
-    """Where a month's features are not made from what there is now, by the formula of the settings: what to do, else None.
+    """Return what to do if a month's features are outdated; None if they are fresh.
 
-    They may be of another formula, whose numbers a model of this one would take for its own.
+    They may be of another formula, whose values a model must not use.
     """
     if store.is_fresh(_FEATURES, month):
         return None
     return (
-        f"{_FEATURES} of {month} are of another formula ({store.settings.formula} is asked for), of other snapshots than "
-        "there are now, or of an earlier version: `cryptoliq materialize` makes them again"
+        f"{_FEATURES} of {month} are of another formula than the configured {store.settings.formula}, of other snapshots "
+        "than the current ones, or of an earlier version: `cryptoliq materialize` recomputes them"
     )
 
 
 def describe_missing_days(settings: Settings, store: TableStore) -> str | None:
-    """Where nothing can be trained, how many more days of snapshots that takes; None where some date is labelled."""
+    """Return how many more days of snapshots training needs; None if some date has labels."""
     if count_labelled_dates(store):
         return None
     horizon = settings.horizon_days
     days = sum(len(stamp.days) for month in store.months(_FEATURES) if (stamp := store.stamp(_FEATURES, month)))
-    # The newest days have no label before as many more have come as the horizon is long.
+    # The newest days get labels when as many more days have arrived as the horizon is long.
     waiting = min(days, horizon)
     return (
-        f"no day has a label, which is a sound row followed by one {horizon} day(s) later: at least "
-        f"{1 + horizon - waiting} more day(s) of snapshots make a provisional champion, at least "
-        f"{settings.cv.min_train_dates + horizon - waiting} one that is judged over time"
+        f"no day has a label, which is a valid row followed by one {horizon} day(s) later: a provisional champion needs at "
+        f"least {1 + horizon - waiting} more day(s) of snapshots, one evaluated over time at least "
+        f"{settings.cv.min_train_dates + horizon - waiting}"
     )
 
 
 def count_labelled_dates(store: TableStore) -> int:
-    """Dates that have at least one trainable row."""
+    """Return the number of dates with at least one trainable row."""
     labels = store.read("labels", columns=["coin", "date", "trainable"])
     return int(labels.loc[labels["trainable"], "date"].nunique())

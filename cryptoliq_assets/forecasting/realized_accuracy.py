@@ -1,6 +1,7 @@
-"""How the stored forecasts came true: joined with the score that their target date realised.
+"""Forecast accuracy: stored forecasts joined with the actual scores of their target dates.
 
-Every measure is a ratio of sums over forecasts, so days, coins and windows are all measured from the same sums.
+Every metric is a ratio of sums over forecasts, so days, coins and windows are computed from the same sums. Alerts on it
+belong in `monitoring.performance`.
 """
 
 import datetime as dt
@@ -21,8 +22,17 @@ SUMS = ("forecasts", "squared", "squared_persistence", "absolute", "absolute_per
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Of n forecasts that have come true: skill against persistence (NaN where that was never wrong), mean absolute errors,
-    bias (forecast less realised), share inside their intervals."""
+    """The accuracy of forecasts whose target date has passed.
+
+    Attributes:
+        forecasts: Number of forecasts.
+        days: Number of target dates.
+        skill: 1 - MSE / MSE of persistence; NaN if persistence had no error.
+        mae: Mean absolute error, in score.
+        mae_persistence: The same of persistence.
+        coverage: Fraction within the intervals.
+        bias: Mean of forecast minus actual.
+    """
 
     forecasts: int
     days: int
@@ -33,28 +43,31 @@ class Accuracy:
     bias: float
 
     @classmethod
-    def of(cls, sums: Mapping[str, float], *, days: int) -> "Accuracy":
-        """From the sums of at least one forecast: 1 - MSE / MSE of persistence (Murphy 1988) and means."""
-        # Plain numbers: neither JSON nor Dagster takes numpy's.
-        sums = {name: float(sums[name]) for name in SUMS}
-        count, naive = int(sums["forecasts"]), sums["squared_persistence"]
+    def from_sums(cls, sums: Mapping[str, float], *, days: int) -> "Accuracy":
+        """Compute the accuracy from the SUMS of at least one forecast.
+
+        Source: Murphy 1988, "Skill scores based on the mean square error".
+        """
+        # Plain numbers: neither JSON nor Dagster accepts numpy scalars.
+        totals = {name: float(sums[name]) for name in SUMS}
+        count, naive = int(totals["forecasts"]), totals["squared_persistence"]
         return cls(
             forecasts=count,
             days=days,
-            skill=1.0 - sums["squared"] / naive if naive > 0 else math.nan,
-            mae=sums["absolute"] / count,
-            mae_persistence=sums["absolute_persistence"] / count,
-            coverage=sums["inside"] / count,
-            bias=sums["signed"] / count,
+            skill=1.0 - totals["squared"] / naive if naive > 0 else math.nan,
+            mae=totals["absolute"] / count,
+            mae_persistence=totals["absolute_persistence"] / count,
+            coverage=totals["inside"] / count,
+            bias=totals["signed"] / count,
         )
 
     def to_dict(self) -> dict[str, float | int | None]:
-        """As JSON says it: no skill is null."""
+        """Return JSON values, with an undefined skill as None."""
         return {**vars(self), "skill": self.skill if math.isfinite(self.skill) else None}
 
 
 def read_realized_forecasts(store: TableStore, *, since: dt.date | None = None) -> pd.DataFrame:
-    """`match_realized_scores` of the stored tables; of forecasts made from snapshots of `since` or later where it is given."""
+    """Return `match_realized_scores` of the stored tables; with `since`, only of forecasts from snapshots on or after it."""
     months = [month for month in store.months("forecasts") if since is None or month >= month_of(since)]
     forecasts = store.read("forecasts", months, columns=_FORECAST)
     if since is not None:
@@ -63,23 +76,29 @@ def read_realized_forecasts(store: TableStore, *, since: dt.date | None = None) 
 
 
 def match_realized_scores(forecasts: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
-    """For each coin and target date the earliest honest forecast, with the score realised and that of its own day.
+    """Join the earliest out-of-sample forecast of each coin and target date with the actual score.
 
-    Honest: nothing it was made from, the model's training included, is as new as its target. labels: coin, date,
-    target_date, liquidity_score, target_score, trainable. A forecast at another horizon than the labels' is left out: what
-    it was of is not among them.
+    Out of sample: no input, including the model's training data, is as new as the target. Forecasts with another horizon
+    than the labels' are left out, because their targets are not among the labels.
+
+    Args:
+        forecasts: Rows of the forecasts table.
+        labels: Columns coin, date, target_date, liquidity_score, target_score, trainable.
+
+    Returns:
+        The forecasts with `realised` (actual score) and `persistence` (score on the forecast's date).
     """
-    honest = forecasts[forecasts["known_until"] < forecasts["target_date"]]
-    first = honest.sort_values("made_at", kind="stable").drop_duplicates(["coin", "target_date"], keep="first")
+    out_of_sample = forecasts[forecasts["known_until"] < forecasts["target_date"]]
+    first = out_of_sample.sort_values("made_at", kind="stable").drop_duplicates(["coin", "target_date"], keep="first")
     key = ["coin", "date", "target_date"]
-    came = labels.loc[labels["trainable"], [*key, "liquidity_score", "target_score"]]
-    came = came.rename(columns={"liquidity_score": "persistence", "target_score": "realised"})
+    actual = labels.loc[labels["trainable"], [*key, "liquidity_score", "target_score"]]
+    actual = actual.rename(columns={"liquidity_score": "persistence", "target_score": "realised"})
     plain = {"coin": "object"}
-    return first.astype(plain).merge(came.astype(plain), on=key, how="inner")
+    return first.astype(plain).merge(actual.astype(plain), on=key, how="inner")
 
 
 def sum_errors(realised: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """SUMS over the realised forecasts of each value of the columns `by`, which are the index; rising."""
+    """Return SUMS over realized forecasts, grouped by the columns `by`, ascending."""
     error = realised["liquidity_score"] - realised["realised"]
     naive = realised["persistence"] - realised["realised"]
     terms = pd.DataFrame(
@@ -97,14 +116,14 @@ def sum_errors(realised: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def measure(realised: pd.DataFrame) -> Accuracy | None:
-    """Accuracy of realised forecasts; None while none has come true."""
+    """Compute the accuracy of realized forecasts; None without any."""
     if realised.empty:
         return None
     sums = sum_errors(realised, ["target_date"])
-    return Accuracy.of(sums.sum(), days=len(sums))
+    return Accuracy.from_sums(sums.sum(), days=len(sums))
 
 
 def measure_accuracy_by_day(realised: pd.DataFrame) -> dict[dt.date, Accuracy]:
-    """Accuracy of each target date, rising."""
+    """Compute the accuracy of each target date, ascending."""
     sums = sum_errors(realised, ["target_date"])
-    return {day.date(): Accuracy.of(row, days=1) for day, row in sums.iterrows()}
+    return {day.date(): Accuracy.from_sums(row, days=1) for day, row in sums.iterrows()}

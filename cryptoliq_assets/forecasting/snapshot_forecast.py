@@ -1,4 +1,7 @@
-"""Forecasts of the newest snapshot: every coin in it, appended to what is stored; coins absent that day are stale."""
+"""Forecasts of the newest snapshot: one per coin, appended to the stored ones; coins missing from it are stale.
+
+How a model predicts belongs in `modeling.inference`.
+"""
 
 import datetime as dt
 from typing import Protocol
@@ -10,7 +13,7 @@ from cryptoliq_assets.core import HISTORY_DAYS
 from cryptoliq_assets.modeling.estimators import normalize_model_versions
 from cryptoliq_assets.schemas import TABLES
 
-# What a forecast says of the row that it was made from.
+# Flags of the row behind a forecast.
 FLAGS = ("filled", "outlier")
 
 
@@ -22,11 +25,20 @@ class Forecaster(Protocol):
     horizon_days: int
 
     def predict(self, features: pd.DataFrame) -> pd.DataFrame:
-        """predicted, lower and upper of each row."""
+        """Return predicted, lower and upper of each row."""
 
 
 def forecast_snapshot(features: pd.DataFrame, champion: Forecaster, *, made_at: pd.Timestamp) -> pd.DataFrame:
-    """One forecast a row of `features`, the rows of one snapshot date; columns as in the forecasts table."""
+    """Forecast the rows of one snapshot date.
+
+    Args:
+        features: Feature rows of one date.
+        champion: The model.
+        made_at: Time of the forecast, UTC.
+
+    Returns:
+        One row per coin, with the columns of the forecasts table.
+    """
     forecast = champion.predict(features)
     date = features["date"]
     return pd.DataFrame(
@@ -34,7 +46,7 @@ def forecast_snapshot(features: pd.DataFrame, champion: Forecaster, *, made_at: 
             "coin": features["coin"],
             "date": date,
             "target_date": date + pd.Timedelta(days=champion.horizon_days),
-            # The model's own training targets are inputs as well.
+            # The training targets of the model are inputs too.
             "known_until": date.clip(lower=pd.Timestamp(champion.known_until)),
             "model_version": champion.model_version,
             "made_at": made_at,
@@ -47,22 +59,27 @@ def forecast_snapshot(features: pd.DataFrame, champion: Forecaster, *, made_at: 
 
 
 def describe_row_quality(*, filled: bool, outlier: bool) -> str:
-    """What people are told of the row behind a forecast; empty where there is nothing to tell."""
+    """Return a note on the quality of the row behind a forecast; empty without one."""
     if outlier:
-        return "outlier replaced by the days before"
+        return "outlier replaced by previous days"
     return "price or volume filled" if filled else ""
 
 
 def append_forecasts(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    """Stored rows, unchanged, and those new ones whose value differs from the newest stored of the same key."""
+    """Append new forecasts to the stored ones, which never change.
+
+    A new row is added only if its values differ from the newest stored row with the same coin, date and model version.
+    """
     key = ["coin", "date", "model_version"]
     plain = dict.fromkeys(("coin", "model_version"), "object")
     stored, new = stored.astype(plain), new.astype(plain)
-    # Rows of earlier releases name the same model in another form.
-    known, made = (rows.assign(model_version=normalize_model_versions(rows["model_version"])) for rows in (stored, new))
-    newest = known.sort_values("made_at", kind="stable").drop_duplicates(key, keep="last")
+    # Rows of earlier releases have another form of the model version.
+    stored_rows, new_rows = (
+        rows.assign(model_version=normalize_model_versions(rows["model_version"])) for rows in (stored, new)
+    )
+    newest = stored_rows.sort_values("made_at", kind="stable").drop_duplicates(key, keep="last")
     values = ["liquidity_score", "lower", "upper", *FLAGS]
-    before = made[key].merge(newest[key + values], on=key, how="left")
+    before = new_rows[key].merge(newest[key + values], on=key, how="left")
     same = np.all([before[name].to_numpy() == new[name].to_numpy() for name in values], axis=0)
     parts = [part for part in (stored, new[~same]) if len(part)]
     both = pd.concat(parts, ignore_index=True) if parts else stored
@@ -72,9 +89,14 @@ def append_forecasts(stored: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
 
 
 def find_stale_coins(seen: pd.DataFrame, latest: pd.Timestamp) -> pd.DataFrame:
-    """Coins seen in the last 90 days but not on `latest`: coin and last_seen, the longest gone last.
+    """Return coins seen in the last 90 days but not on `latest`, the most recently seen first.
 
-    seen: columns coin, date.
+    Args:
+        seen: Columns coin, date.
+        latest: Date of the newest snapshot.
+
+    Returns:
+        Columns coin and last_seen.
     """
     recent = seen[seen["date"] > latest - pd.Timedelta(days=HISTORY_DAYS)]
     last = recent.groupby("coin", observed=True)["date"].max().rename("last_seen").reset_index()

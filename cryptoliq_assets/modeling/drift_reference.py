@@ -1,7 +1,7 @@
-"""The training reference: how features, score and predictions were distributed when the champion learnt them.
+"""The drift reference: the distributions of features, score and predictions in the training data.
 
-Stored in the champion's metadata, so that it is signed, rolled back and thrown away with it; compact, for metadata are
-read at every look at the models.
+It is stored in the champion's metadata, so that it is signed, rolled back and deleted with the model; it is compact, because
+metadata are read often. Measuring drift against it belongs in `monitoring.drift`.
 """
 
 import datetime as dt
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cryptoliq_assets.core import center_by_day, missing_fraction, robust_spread
 from cryptoliq_assets.modeling.datasets import TrainingSet
@@ -19,20 +20,25 @@ from cryptoliq_assets.schemas import FEATURES
 REFERENCE = "reference"
 PREDICTIONS = "predictions"
 SCORE = "liquidity_score"
-# They drift because time passes: a home grows older, and seven days hold each weekday once.
-LEFT_OUT = ("days_seen_90d", "weekday")
-# Points of equal weight that stand for a distribution: five a decile.
-POINTS = 50
+# Not compared, because they change with time: a home gets older, and seven days have each weekday once.
+EXCLUDED_FEATURES = ("days_seen_90d", "weekday")
+# Points of equal weight that represent a distribution: five per decile.
+N_POINTS = 50
 _DIGITS = 5
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """points: quantiles (POINTS,) of the values less their day's median, of equal weight, empty where nothing was known;
-    missing: share of missing, 0 to 1; median: of the values as they are; spread: of the centred values, in their unit, NaN
-    where they do not differ."""
+    """A distribution of values in the training data.
 
-    points: np.ndarray
+    Attributes:
+        points: (N_POINTS,) quantiles of the values minus their day's median; empty if all values were missing.
+        missing: Fraction of missing values, 0 to 1.
+        median: Median of the values themselves.
+        spread: Robust spread of the centered values, in their unit; NaN if they do not vary.
+    """
+
+    points: npt.NDArray[np.float64]
     missing: float
     median: float
     spread: float
@@ -40,7 +46,7 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Reference:
-    """Distributions by name of feature, and PREDICTIONS, over some days; coins and rows they rest on."""
+    """Distributions by feature name, and PREDICTIONS, over a range of days, with the number of coins and rows."""
 
     first_date: dt.date
     last_date: dt.date
@@ -49,7 +55,7 @@ class Reference:
     distributions: dict[str, Distribution]
 
     def to_dict(self) -> dict[str, Any]:
-        """As metadata hold it: numbers of a distribution as one line of text, unknown ones as null."""
+        """Return JSON values for metadata: the points of a distribution as one line of text, NaN as null."""
         return {
             "first_date": self.first_date.isoformat(),
             "last_date": self.last_date.isoformat(),
@@ -57,66 +63,80 @@ class Reference:
             "coins": self.coins,
             "distributions": {
                 name: {
-                    "points": " ".join(f"{point:.{_DIGITS}g}" for point in found.points),
-                    **{key: _known(getattr(found, key)) for key in ("missing", "median", "spread")},
+                    "points": " ".join(f"{point:.{_DIGITS}g}" for point in distribution.points),
+                    **{key: _finite_or_none(getattr(distribution, key)) for key in ("missing", "median", "spread")},
                 }
-                for name, found in self.distributions.items()
+                for name, distribution in self.distributions.items()
             },
         }
 
     @classmethod
-    def of(cls, value: Mapping[str, Any]) -> "Reference":
-        """Back from metadata; raises KeyError or ValueError where they are none."""
+    def from_dict(cls, value: Mapping[str, Any]) -> "Reference":
+        """Restore a reference from metadata; raises KeyError or ValueError if it is invalid."""
         distributions = {
             name: Distribution(
-                np.array(said["points"].split(), dtype=float),
-                *(float("nan") if said[key] is None else float(said[key]) for key in ("missing", "median", "spread")),
+                np.array(stored["points"].split(), dtype=float),
+                *(
+                    float("nan") if stored[key] is None else float(stored[key])
+                    for key in ("missing", "median", "spread")
+                ),
             )
-            for name, said in value["distributions"].items()
+            for name, stored in value["distributions"].items()
         }
         first, last = (dt.date.fromisoformat(value[key]) for key in ("first_date", "last_date"))
         return cls(first, last, int(value["rows"]), int(value["coins"]), distributions)
 
 
 def drift_features(names: Sequence[str]) -> list[str]:
-    """Those of these features that may drift: the coin's own, not the market's, and not those in LEFT_OUT."""
-    own = {feature.name for feature in FEATURES if not feature.market_wide} - set(LEFT_OUT)
+    """Return those features that may drift: a coin's own, not the market's, except EXCLUDED_FEATURES."""
+    own = {feature.name for feature in FEATURES if not feature.market_wide} - set(EXCLUDED_FEATURES)
     return [name for name in names if name in own]
 
 
-def make_reference(values: Mapping[str, np.ndarray], dates: np.ndarray, *, coins: int) -> Reference:
-    """The reference that n rows give: values by name (n,), NaN missing, and their dates (n,). Raises ValueError of no row."""
+def make_reference(
+    values: Mapping[str, npt.NDArray[Any]], dates: npt.NDArray[np.datetime64], *, coins: int
+) -> Reference:
+    """Compute the reference of n rows.
+
+    Args:
+        values: (n,) values by name, NaN where missing.
+        dates: (n,) dates.
+        coins: Number of coins.
+
+    Raises:
+        ValueError: There are no rows.
+    """
     if not len(dates):
-        raise ValueError("no row to make a reference from")
+        raise ValueError("cannot compute a reference without rows")
     dates = dates.astype("datetime64[D]")
     first, last = (dt.date.fromisoformat(str(date)) for date in (dates.min(), dates.max()))
-    made = {name: _distribution(np.asarray(found, dtype=float), dates) for name, found in values.items()}
-    return Reference(first, last, len(dates), coins, made)
+    distributions = {name: _distribution(np.asarray(column, dtype=float), dates) for name, column in values.items()}
+    return Reference(first, last, len(dates), coins, distributions)
 
 
-def training_reference(rows: TrainingSet, learner: ScoreForecaster, *, days: int) -> Reference:
-    """The reference of the last `days` days that a learner was trained on, as it sees them with their history."""
+def training_reference(rows: TrainingSet, forecaster: ScoreForecaster, *, days: int) -> Reference:
+    """Compute the reference of the last `days` days of the training rows, with their history, for a fitted forecaster."""
     recent = rows.take(np.flatnonzero(rows.date > rows.date.max() - np.timedelta64(days, "D")))
-    # Not of all columns of the rows: what the learner does not learn from is not compared later either.
-    names = drift_features(list(dict.fromkeys([*learner.features, SCORE])))
+    # Only features that the forecaster uses: others are not compared later.
+    names = drift_features(list(dict.fromkeys([*forecaster.features, SCORE])))
     values = {name: recent.column(name) for name in names}
-    # In the learner's own order of features, which need not be that of the rows.
-    places = [rows.features.index(name) for name in learner.features]
-    values[PREDICTIONS] = learner.predict(recent.X[:, places])
+    # In the forecaster's order of features, which may differ from that of the rows.
+    columns = [rows.features.index(name) for name in forecaster.features]
+    values[PREDICTIONS] = forecaster.predict(recent.X[:, columns])
     return make_reference(values, recent.date, coins=len(np.unique(recent.coins)))
 
 
-def _distribution(values: np.ndarray, dates: np.ndarray) -> Distribution:
-    centred = center_by_day(values, dates)
-    known = centred[np.isfinite(centred)]
-    levels = (np.arange(POINTS) + 0.5) / POINTS
+def _distribution(values: npt.NDArray[np.float64], dates: npt.NDArray[np.datetime64]) -> Distribution:
+    centered = center_by_day(values, dates)
+    present = centered[np.isfinite(centered)]
+    levels = (np.arange(N_POINTS) + 0.5) / N_POINTS
     return Distribution(
-        points=np.quantile(known, levels) if len(known) else np.array([]),
+        points=np.quantile(present, levels) if len(present) else np.array([]),
         missing=missing_fraction(values),
-        median=float(np.nanmedian(values)) if len(known) else float("nan"),
-        spread=robust_spread(known),
+        median=float(np.nanmedian(values)) if len(present) else float("nan"),
+        spread=robust_spread(present),
     )
 
 
-def _known(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return float(f"{value:.{_DIGITS}g}") if np.isfinite(value) else None

@@ -1,7 +1,7 @@
-"""Preprocess and train on files outside a home: the same functions as the assets, without tables, ledger or Dagster.
+"""Preprocess and train on files outside a home: the functions of the assets, without tables, ledger or Dagster.
 
-A preprocessed file has one row a cleaned row: the contract's columns, flags, features and targets. A trained file is an
-artifact and its metadata beside it: MODEL.pkl and MODEL.json.
+A preprocessed file has one row per cleaned row: the contract's columns, flags, features and targets. A trained model is an
+artifact with its metadata: MODEL.pkl and MODEL.json. What the assets do belongs in `modeling.training`.
 """
 
 import datetime as dt
@@ -28,48 +28,56 @@ _LABELS = ("target_date", "horizon_days", "target_score", "trainable")
 
 
 class FilesRejectedError(ValueError):
-    """Files outside a home that cannot be used; the message names file, reason and remedy."""
+    """Files outside a home that cannot be used; the message states file, reason and what to do."""
 
 
 @dataclass(frozen=True)
 class Preprocessed:
-    """rows: one a cleaned row; refused: reason by file; files: how many were read."""
+    """Preprocessed files.
+
+    Attributes:
+        rows: One row per cleaned row.
+        rejected: Reason by rejected file.
+        files: Number of files read.
+    """
 
     rows: pd.DataFrame
-    refused: dict[str, str]
+    rejected: dict[str, str]
     files: int
 
 
 def snapshot_files(path: Path) -> list[Path]:
-    """The file itself, or the CSV files of a folder by name. Raises FilesRejectedError where there is none."""
-    found = [path] if not path.is_dir() else sorted(file for file in path.iterdir() if file.suffix.lower() == ".csv")
-    if not found:
-        raise FilesRejectedError(f"{path}: no file *.csv is in it; expected snapshots named coingecko_YYYYMMDD.csv")
-    return found
+    """Return the file itself, or the CSV files of a folder sorted by name; raises FilesRejectedError without any."""
+    files = [path] if not path.is_dir() else sorted(file for file in path.iterdir() if file.suffix.lower() == ".csv")
+    if not files:
+        raise FilesRejectedError(f"{path}: contains no *.csv file; expected snapshots named coingecko_YYYYMMDD.csv")
+    return files
 
 
 def preprocess_files(
     paths: Sequence[Path], settings: Settings, *, today: dt.date, progress: Progress = lambda message: None
 ) -> Preprocessed:
-    """Validate, clean, engineer and label snapshot files, the later of two names winning where both have a coin and date.
+    """Validate, clean, engineer and label snapshot files; for duplicate (coin, date) rows the later file name wins.
 
-    Raises FilesRejectedError, with each file's reason, where none is accepted.
+    Raises:
+        FilesRejectedError: No file is accepted; the message has the reason of each.
     """
     from cryptoliq_assets.cleaning import clean_snapshots
     from cryptoliq_assets.features import engineer_features
     from cryptoliq_assets.labels import label_targets
 
-    tables, refused = [], {}
+    tables: list[pa.Table] = []
+    rejected: dict[str, str] = {}
     for number, path in enumerate(paths, 1):
         snapshot = dry_run_file(path, settings, today=today)
         if snapshot.rows is None:
-            refused[str(path)] = str(snapshot.rejection)
+            rejected[str(path)] = str(snapshot.rejection)
         else:
             tables.append(snapshot.rows)
         progress(f"read {number:,} of {len(paths):,} files")
     if not tables:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
-        raise FilesRejectedError(f"no file can be used: {reasons}")
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in rejected.items())
+        raise FilesRejectedError(f"no file is accepted: {reasons}")
     raw = pa.concat_tables(tables, promote_options="permissive").to_pandas()
     raw = raw.drop_duplicates(["coin", "date"], keep="last").astype({"coin": "category", "symbol": "category"})
     raw = sort_rows(raw).reset_index(drop=True)
@@ -83,18 +91,18 @@ def preprocess_files(
     rows = pd.concat([cleaned, features.drop(columns=list(cleaned.columns), errors="ignore")], axis=1)
     rows = rows.assign(**{name: labels[name] for name in _LABELS}, mkt_cap_sqrt=np.sqrt(rows["mkt_cap"]))
     rows = rows[[*EXPORT_COLUMNS, *(name for name in rows.columns if name not in EXPORT_COLUMNS)]]
-    return Preprocessed(rows, refused, len(paths))
+    return Preprocessed(rows, rejected, len(paths))
 
 
 def write_rows(path: Path, rows: pd.DataFrame) -> Path:
-    """Write preprocessed rows: Parquet where the name ends so, else CSV; into a folder as engineered_features.csv."""
+    """Write preprocessed rows as Parquet if the name ends in .parquet, otherwise as CSV; in a folder as engineered_features.csv."""
     target = path / "engineered_features.csv" if path.is_dir() or not path.suffix else path
     write_chunks(target, encode_months([rows], format=PARQUET if target.suffix == ".parquet" else CSV))
     return target
 
 
 def read_rows(path: Path) -> pd.DataFrame:
-    """Preprocessed rows. Raises FilesRejectedError where the file cannot be read or lacks columns."""
+    """Read preprocessed rows; raises FilesRejectedError if the file cannot be read or lacks columns."""
     target = path / "engineered_features.csv" if path.is_dir() else path
     try:
         rows = pq.read_table(target).to_pandas() if target.suffix == ".parquet" else _read_csv(target)
@@ -113,9 +121,15 @@ def read_rows(path: Path) -> pd.DataFrame:
 
 
 def train_rows(rows: pd.DataFrame, settings: Settings, *, progress: Progress) -> tuple[Any, dict[str, Any]]:
-    """Evaluate the candidates on preprocessed rows and fit the best one on all; returns model and metadata.
+    """Evaluate the candidates on preprocessed rows and fit the best one on all of them.
 
-    The gate of a home does not apply: there is no champion to compare with. Raises FilesRejectedError where nothing can be learnt.
+    The promotion criteria of a home do not apply, because there is no champion to compare with.
+
+    Returns:
+        The model and its metadata.
+
+    Raises:
+        FilesRejectedError: Nothing can be trained on.
     """
     from cryptoliq_assets.modeling.datasets import build_training_set, make_folds
     from cryptoliq_assets.modeling.estimators import CANDIDATES, fit_spec
@@ -132,8 +146,10 @@ def train_rows(rows: pd.DataFrame, settings: Settings, *, progress: Progress) ->
         )
     except (ValueError, KeyError) as error:
         raise FilesRejectedError(f"nothing can be trained: {error}") from error
-    how = {"seed": settings.seed, "device": settings.xgboost_device}
-    evaluations = [evaluate(recipe, table, folds, progress=progress, **how) for recipe in CANDIDATES.values()]
+    seed, device = settings.seed, settings.xgboost_device
+    evaluations = [
+        evaluate(spec, table, folds, progress=progress, seed=seed, device=device) for spec in CANDIDATES.values()
+    ]
     baselines = [evaluate_baseline(name, table, folds) for name in BASELINES]
     now = dt.datetime.now(dt.UTC)
     board = make_leaderboard(
@@ -146,18 +162,22 @@ def train_rows(rows: pd.DataFrame, settings: Settings, *, progress: Progress) ->
     best = CANDIDATES[board["candidates"][0]["name"]]
     evaluation = next(each for each in evaluations if each.name == best.name)
     progress(f"{best.name}: fitting on all {len(table):,} rows")
-    model = fit_spec(best, table, **how)
+    model = fit_spec(best, table, seed=seed, device=device)
     metadata = model_metadata(best, table, board, evaluation=evaluation, level=settings.intervals.coverage, at=now)
     return model, metadata
 
 
 def write_model(path: Path, model: Any, metadata: dict[str, Any]) -> dict[str, Any]:
-    """Write the artifact and, beside it, its metadata; returns these as stored. Raises ModelRefused where it would not load."""
+    """Write the artifact and its metadata, and return the metadata as stored.
+
+    Raises:
+        ModelRejectedError: The loader would reject the model.
+    """
     from cryptoliq_assets.modeling.registry import check_fields
 
     content, now = to_bytes(model), dt.datetime.now(dt.UTC)
     version, model_version = next_version_key(model.NAME, now.date().isoformat(), keys=(), model_versions=())
-    stored = {
+    stored: dict[str, Any] = {
         "model_name": model.NAME,
         "version": version,
         "model_version": model_version,
@@ -175,7 +195,11 @@ def write_model(path: Path, model: Any, metadata: dict[str, Any]) -> dict[str, A
 
 
 def read_model(path: Path) -> Any:
-    """The champion in a trained file, through the checks of the model loader. Raises ModelRefused with the reason."""
+    """Load the model of a trained file through the checks of the model loader.
+
+    Raises:
+        ModelRejectedError: A check failed; the message states the reason.
+    """
     from cryptoliq_assets.modeling.inference import Champion
     from cryptoliq_assets.modeling.registry import LoadedModel, check_fields
 
@@ -184,15 +208,15 @@ def read_model(path: Path) -> Any:
         content = read_stored(path)
     except (OSError, ValueError) as error:
         raise ModelRejectedError(
-            f"{path} cannot be read ({error}); it needs {metadata_path(path).name} beside it"
+            f"{path} cannot be read ({error}); it needs {metadata_path(path).name} in the same folder"
         ) from error
     check_fields(metadata)
-    # No ledger vouches for it: the digest tells a damaged file, not a forged one.
+    # Without a ledger, the checksum detects a damaged file, not a forged one.
     return Champion(LoadedModel(load_model(content, metadata, expected_sha256=metadata.get("sha256")), metadata))
 
 
 def metadata_path(path: Path) -> Path:
-    """Where the metadata of a trained file lie."""
+    """Return the path of the metadata of a trained file."""
     return path.with_suffix(".json")
 
 

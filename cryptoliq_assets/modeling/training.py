@@ -1,4 +1,7 @@
-"""From the tables to fitted candidates, and from the best of them to a champion: what the model assets call."""
+"""Training: from the tables to fitted candidates, and from the best of them to a champion.
+
+The model assets call these functions. Fitting belongs in `modeling.estimators`, the criteria in `modeling.registry.promotion`.
+"""
 
 import datetime as dt
 import json
@@ -44,13 +47,14 @@ _TABLES = ("cleaned_snapshots", "engineered_features", "labels")
 
 
 class LeakageSuspectedError(RuntimeError):
-    """A candidate is too good to be true; nothing was promoted."""
+    """A candidate is too good to be true, so nothing was promoted."""
 
 
 def training_rows(settings: Settings, store: TableStore) -> tuple[TrainingSet, Folds]:
-    """All trainable rows of the home and the folds on them; kept while the tables stay as they are.
+    """Return all trainable rows of the home and the folds on them; cached while the tables are unchanged.
 
-    Raises ValueError, saying what is missing, where nothing can be trained on.
+    Raises:
+        ValueError: Nothing can be trained on; the message states what is missing.
     """
     stamps = tuple(
         (table, month, stamp.inputs)
@@ -62,15 +66,15 @@ def training_rows(settings: Settings, store: TableStore) -> tuple[TrainingSet, F
 
 
 @lru_cache(maxsize=1)
-def _rows(settings_json: str, stamps: tuple) -> tuple[TrainingSet, Folds]:
+def _rows(settings_json: str, stamps: tuple[object, ...]) -> tuple[TrainingSet, Folds]:
     settings = Settings.model_validate_json(settings_json)
     store = TableStore(settings)
     cleaned, features, labels = (store.read(table, complete=True) for table in _TABLES)
     rows = build_training_set(features, labels, cleaned=cleaned, formula=settings.formula)
     if rows.horizon_days != settings.horizon_days:
         raise ValueError(
-            f"the labels are of {rows.horizon_days} day(s) ahead, CRYPTOLIQ_HORIZON_DAYS says {settings.horizon_days}: "
-            "`cryptoliq materialize` makes them again"
+            f"the labels are {rows.horizon_days} day(s) ahead, CRYPTOLIQ_HORIZON_DAYS is {settings.horizon_days}: "
+            "`cryptoliq materialize` recomputes them"
         )
     folds = make_folds(
         rows,
@@ -82,20 +86,20 @@ def _rows(settings_json: str, stamps: tuple) -> tuple[TrainingSet, Folds]:
 
 
 def fit_candidate(name: str, settings: Settings, *, store: TableStore, progress: Progress) -> Candidate:
-    """Evaluate a recipe fold by fold, then fit it on all rows."""
+    """Evaluate a candidate fold by fold, then fit it on all rows."""
     return _fit(CANDIDATES[name], settings, store=store, progress=progress)
 
 
-def _fit(recipe: ModelSpec, settings: Settings, *, store: TableStore, progress: Progress) -> Candidate:
+def _fit(spec: ModelSpec, settings: Settings, *, store: TableStore, progress: Progress) -> Candidate:
     rows, folds = training_rows(settings, store)
-    how = {"seed": settings.seed, "device": settings.xgboost_device}
-    evaluation = evaluate(recipe, rows, folds, progress=progress, **how)
-    progress(f"{recipe.name}: fitting on all {len(rows):,} rows")
-    return Candidate(recipe, fit_spec(recipe, rows, **how), evaluation)
+    seed, device = settings.seed, settings.xgboost_device
+    evaluation = evaluate(spec, rows, folds, progress=progress, seed=seed, device=device)
+    progress(f"{spec.name}: fitting on all {len(rows):,} rows")
+    return Candidate(spec, fit_spec(spec, rows, seed=seed, device=device), evaluation)
 
 
 def save_backtest(candidates: list[Candidate], settings: Settings, *, store: TableStore) -> BacktestSummary:
-    """Write the out-of-fold forecasts of the candidates and the baselines; see `backtest.write_backtest`."""
+    """Write the out-of-fold forecasts of the candidates and the baselines; see `evaluation.write_backtest`."""
     rows, folds = training_rows(settings, store)
 
     def evaluations() -> Iterator[Evaluation]:
@@ -108,17 +112,17 @@ def save_backtest(candidates: list[Candidate], settings: Settings, *, store: Tab
 def rank_candidates(
     candidates: list[Candidate], settings: Settings, *, store: TableStore, progress: Progress
 ) -> dict[str, Any]:
-    """The leaderboard of the candidates and the baselines on the same folds.
+    """Return the leaderboard of the candidates and the baselines on the same folds.
 
-    Where the champion was made by a recipe that is no candidate any more, that recipe is refitted on these folds too:
-    only so do the two compare. One of another task does not compare, and is not refitted.
+    If the champion's specification is no longer a candidate's, it is refitted on these folds too, so that the two can be
+    compared; except if its task differs.
     """
     rows, folds = training_rows(settings, store)
-    standing = load_champion_status(settings)
+    status = load_champion_status(settings)
     evaluations = [candidate.evaluation for candidate in candidates]
-    for recipe in evaluated_specs(None if standing.task_mismatch else standing.metadata)[len(CANDIDATES) :]:
+    for spec in evaluated_specs(None if status.task_mismatch else status.metadata)[len(CANDIDATES) :]:
         evaluations.append(
-            evaluate(recipe, rows, folds, seed=settings.seed, device=settings.xgboost_device, progress=progress)
+            evaluate(spec, rows, folds, seed=settings.seed, device=settings.xgboost_device, progress=progress)
         )
     evaluations += [evaluate_baseline(name, rows, folds) for name in BASELINES]
     board = make_leaderboard(
@@ -134,8 +138,13 @@ def rank_candidates(
 
 @dataclass(frozen=True)
 class PromotionResult:
-    """What a training came to. decisions: as `gate.consider`; metadata: the champion's, None where none loads; card: of a
-    new one, as Markdown; the card's page is reports/model_card.html."""
+    """The result of a training.
+
+    Attributes:
+        decisions: As in `evaluate_candidates`.
+        metadata: The champion's; None if none loads.
+        card: Model card of a new champion, as Markdown; its page is reports/model_card.html.
+    """
 
     decisions: tuple[Decision, ...]
     metadata: dict[str, Any] | None
@@ -143,10 +152,12 @@ class PromotionResult:
 
     @property
     def promoted(self) -> bool:
+        """Whether a candidate became champion."""
         return self.decisions[-1].promote
 
     @property
     def reason(self) -> str:
+        """The reasons of all decisions."""
         return "; ".join(decision.reason for decision in self.decisions)
 
 
@@ -159,34 +170,44 @@ def choose_champion(
     progress: Progress,
     warn: Progress,
 ) -> PromotionResult:
-    """Put the candidates, and the champion's own recipe refitted, before the gate in the order of their skill; the first that
-    passes takes the champion's place.
+    """Check candidates, and the champion's specification refitted, in the order of their skill; promote the first that
+    meets the promotion criteria.
 
-    Every decision stands in the ledger. Where no stored model loads, or the one that does has another task, `warn` gets the
-    reasons, the rules are those of a first champion, and the ledger says why nothing was compared. Raises
-    LeakageSuspectedError where a candidate is too good to be true; the champion then stays.
+    Every decision is recorded in the ledger. If no stored model loads, or the loaded one has another task, the criteria are
+    those of a first champion, and the ledger states why nothing was compared.
+
+    Args:
+        leaderboard: As in `rank_candidates`.
+        candidates: The fitted candidates.
+        settings: Settings of the home.
+        tables: The tables that they were fitted on.
+        progress: Receives progress messages.
+        warn: Receives the reasons why nothing was compared.
+
+    Raises:
+        LeakageSuspectedError: A candidate is too good to be true; the champion stays.
     """
-    store, standing = open_model_store(settings), load_champion_status(settings)
-    uncompared = ""
-    if standing.refused:
-        uncompared = f"; no stored model could be compared with: {standing.refused}"
-        warn(f"no stored model loads, so a first champion is chosen: {standing.refused}")
-    if standing.task_mismatch:
-        warn(f"a first champion of another task is chosen: {standing.task_mismatch}")
-    decisions = evaluate_candidates(leaderboard, champion=standing.metadata)
+    store, status = open_model_store(settings), load_champion_status(settings)
+    not_compared = ""
+    if status.rejection:
+        not_compared = f"; not compared, because no stored model loads: {status.rejection}"
+        warn(f"no stored model loads, so a first champion is chosen: {status.rejection}")
+    if status.task_mismatch:
+        warn(f"a first champion for another task is chosen: {status.task_mismatch}")
+    decisions = evaluate_candidates(leaderboard, champion=status.metadata)
     by_name = {candidate.spec.name: candidate for candidate in candidates}
     now = dt.datetime.now(dt.UTC)
     for decision in decisions:
         if not decision.promote:
-            known = by_name.get(decision.candidate)
-            learner = known.forecaster if known else None
-            store.refuse(decision.candidate, reason=decision.reason + uncompared, at=now, model=learner)
+            candidate = by_name.get(decision.candidate)
+            forecaster = candidate.forecaster if candidate else None
+            store.record_rejection(decision.candidate, reason=decision.reason + not_compared, at=now, model=forecaster)
         if decision.leakage:
             raise LeakageSuspectedError(decision.reason)
     last = decisions[-1]
     if not last.promote:
-        return PromotionResult(tuple(decisions), standing.metadata)
-    best = by_name.get(last.candidate) or _refit(standing.metadata, settings, store=tables, progress=progress)
+        return PromotionResult(tuple(decisions), status.metadata)
+    best = by_name.get(last.candidate) or _refit(status.metadata, settings, store=tables, progress=progress)
     rows, _ = training_rows(settings, tables)
     metadata = model_metadata(
         best.spec,
@@ -197,10 +218,10 @@ def choose_champion(
         at=now,
         git_revision=git_revision(),
     )
-    # What its inputs looked like goes with it: drift is told from what it has learnt, whatever the tables hold by then.
+    # The training distributions are stored with the model: drift is measured against them, whatever the tables contain later.
     reference = training_reference(rows, best.forecaster, days=settings.drift.reference_days)
     metadata[REFERENCE] = reference.to_dict()
-    promoted = store.promote(best.forecaster, metadata, reason=last.reason + uncompared, at=now)
+    promoted = store.promote(best.forecaster, metadata, reason=last.reason + not_compared, at=now)
     facts = card_facts(
         promoted,
         leaderboard,
@@ -215,39 +236,43 @@ def choose_champion(
 def _refit(
     champion: Mapping[str, Any] | None, settings: Settings, *, store: TableStore, progress: Progress
 ) -> Candidate:
-    """The champion's recipe, no candidate any more, fitted on all rows; its forecasts out of fold were not kept."""
+    """The champion's specification, no longer a candidate, fitted on all rows; its out-of-fold forecasts were not stored."""
     return _fit(evaluated_specs(champion)[-1], settings, store=store, progress=progress)
 
 
 @dataclass(frozen=True)
 class ChampionStatus:
-    """What a candidate has to beat. metadata: of the model that is served, which a broken current one is not; None
-    where there is none. refused: why none loads, though there are some. task_mismatch: where it forecasts something else than
-    the settings ask for, both in words."""
+    """The model that a candidate must beat.
+
+    Attributes:
+        metadata: Of the model that serves, which a damaged current one does not; None without one.
+        rejection: Why none of the stored models loads.
+        task_mismatch: How its task differs from the configured one.
+    """
 
     metadata: dict[str, Any] | None
-    refused: str | None = None
+    rejection: str | None = None
     task_mismatch: str | None = None
 
 
 def load_champion_status(settings: Settings) -> ChampionStatus:
-    """The model that stands, or why none does."""
+    """Return the status of the champion, or why there is none."""
     try:
         champion = load_champion(settings)
     except ModelRejectedError as error:
         return ChampionStatus(None, error.reason)
     if champion is None:
         return ChampionStatus(None)
-    task = {"formula": settings.formula, "horizon_days": settings.horizon_days}
-    return ChampionStatus(champion.metadata, task_mismatch=describe_task_mismatch(champion.metadata, **task))
+    mismatch = describe_task_mismatch(champion.metadata, formula=settings.formula, horizon_days=settings.horizon_days)
+    return ChampionStatus(champion.metadata, task_mismatch=mismatch)
 
 
 def git_revision() -> str | None:
-    """The commit that this code was checked out at; None for an installed package."""
+    """Return the commit of the checkout; None for an installed package."""
     checkout = Path(__file__).parents[2]
     if not (checkout / ".git").exists() or shutil.which("git") is None:
         return None
-    found = subprocess.run(
+    result = subprocess.run(
         ["git", "-C", str(checkout), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
     )
-    return found.stdout.strip() or None
+    return result.stdout.strip() or None

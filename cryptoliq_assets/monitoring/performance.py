@@ -93,8 +93,8 @@ def measure_daily_accuracy(realised: pd.DataFrame) -> list[dict[str, Any]]:
     for day, row in sums[sums.index > since].iterrows():
         # Summed anew each time: sums that roll carry a rounding error along, and a skill is a ratio of two of them.
         window = sums[(sums.index > day - pd.Timedelta(days=ROLLING_DAYS)) & (sums.index <= day)]
-        rolling = Accuracy.of(window.sum(), days=len(window)).to_dict()
-        found.append({"target_date": str(day.date()), **Accuracy.of(row, days=1).to_dict(), "rolling": rolling})
+        rolling = Accuracy.from_sums(window.sum(), days=len(window)).to_dict()
+        found.append({"target_date": str(day.date()), **Accuracy.from_sums(row, days=1).to_dict(), "rolling": rolling})
     return found
 
 
@@ -103,7 +103,7 @@ def measure_accuracy_by_coin(realised: pd.DataFrame) -> pd.DataFrame:
     sums = sum_errors(realised, ["coin"])
     last = realised.groupby("coin", observed=True)["target_date"].max()
     rows = [
-        {"coin": coin, **Accuracy.of(row, days=0).to_dict(), "last_target_date": str(last[coin].date())}
+        {"coin": coin, **Accuracy.from_sums(row, days=0).to_dict(), "last_target_date": str(last[coin].date())}
         for coin, row in zip(sums.index, sums[list(SUMS)].to_dict("records"), strict=True)
     ]
     frame = pd.DataFrame(rows)[["coin", "forecasts", *_MEASURES, "last_target_date"]]

@@ -114,10 +114,10 @@ def test_no_model_of_the_url_is_promoted_refused_or_rolled_back(elsewhere, deed)
     before = store.ledger.entries()
     arguments = {
         "promote": lambda: store.promote(loaded.model, loaded.metadata, reason="again", at=now),
-        "refuse": lambda: store.refuse("xgboost", reason="no", at=now),
+        "refuse": lambda: store.record_rejection("xgboost", reason="no", at=now),
         "rollback": lambda: store.rollback(at=now),
     }
-    with pytest.raises(ModelRejectedError, match="is only read"):
+    with pytest.raises(ModelRejectedError, match="is read-only"):
         arguments[deed]()
     assert store.ledger.entries() == before
 
@@ -129,7 +129,7 @@ def test_a_bucket_without_its_pointer_file_serves_what_the_ledger_says_and_tells
     (resolve_location(f"{url}/models") / "current.txt").unlink()
     pointer = open_model_store(elsewhere).pointer()
     assert pointer.version == sound.version
-    assert "current.txt is lost" in pointer.problem
+    assert "current.txt is missing" in pointer.problem
 
 
 @pytest.mark.parametrize("url", ["memory"], indirect=True)

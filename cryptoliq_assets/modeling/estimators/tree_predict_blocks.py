@@ -13,7 +13,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from cryptoliq_assets.modeling.estimators.tree_predict_rows import FlatTreeEnsemble
+from cryptoliq_assets.modeling.estimators.tree_predict_rows import FlatTreeEnsemble, Kernel
 
 # Rows of a block: its bytes fit into the cache.
 _BLOCK = 512
@@ -127,8 +127,18 @@ class _Tree:
 
 @numba.njit(cache=True, nogil=True)
 def _predict_rows(
-    columns, first, last, thresholds, steps, bounds, tops, values, firsts, places, out
-):  # pragma: no cover - compiled
+    columns: Kernel,
+    first: int,
+    last: int,
+    thresholds: Kernel,
+    steps: Kernel,
+    bounds: Kernel,
+    tops: Kernel,
+    values: Kernel,
+    firsts: Kernel,
+    places: int,
+    out: Kernel,
+) -> None:  # pragma: no cover - compiled
     codes = np.zeros((len(columns), _BLOCK), dtype=np.uint8)
     chosen = np.empty((places, _BLOCK), dtype=np.uint8)
     for leaf in range(_MAX_LEAVES):
@@ -146,7 +156,9 @@ def _predict_rows(
 
 
 @numba.njit(cache=True, nogil=True)
-def _encode(columns, start, count, thresholds, codes):  # pragma: no cover - compiled
+def _encode(
+    columns: Kernel, start: int, count: int, thresholds: Kernel, codes: Kernel
+) -> None:  # pragma: no cover - compiled
     reached = np.empty(_BLOCK, dtype=np.int32)
     for feature in range(len(columns)):
         own, observed = thresholds[feature], columns[feature, start : start + count]
@@ -165,7 +177,7 @@ def _encode(columns, start, count, thresholds, codes):  # pragma: no cover - com
 
 
 @numba.njit(cache=True, nogil=True)
-def _choose(codes, chosen, steps, step):  # pragma: no cover - compiled
+def _choose(codes: Kernel, chosen: Kernel, steps: Kernel, step: int) -> None:  # pragma: no cover - compiled
     # Bytes throughout and no branch, so the compiler vectorizes it. Slices would add reference counting, which costs more.
     feature, less, smallest = steps[step, 0], np.uint8(steps[step, 1]), np.uint8(steps[step, 2])
     left, right, place = steps[step, 3], steps[step, 4], steps[step, 5]

@@ -13,6 +13,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+# An array argument of a compiled function.
+Kernel = npt.NDArray[Any]
+
 # With fewer rows per thread, a second thread costs more than it saves.
 _ROWS_PER_THREAD = 20_000
 
@@ -133,7 +136,17 @@ def _link_trees(left: list[Any], right: list[Any]) -> dict[str, npt.NDArray[np.i
 
 
 @numba.njit(cache=True, nogil=True)
-def _walk(X, roots, feature, threshold, left, right, missing_left, value, out):  # pragma: no cover - compiled
+def _walk(
+    X: Kernel,
+    roots: Kernel,
+    feature: Kernel,
+    threshold: Kernel,
+    left: Kernel,
+    right: Kernel,
+    missing_left: Kernel,
+    value: Kernel,
+    out: Kernel,
+) -> None:  # pragma: no cover - compiled
     # Tree by tree: the nodes of one tree stay in the cache while all rows walk it.
     for tree in range(len(roots)):
         for row in range(len(X)):

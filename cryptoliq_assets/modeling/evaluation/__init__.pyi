@@ -14,7 +14,7 @@ from .backtest import (
 from .conformal import (
     MIN_RESIDUALS as MIN_RESIDUALS,
     MISSING_CHANGE_GROUPS as MISSING_CHANGE_GROUPS,
-    WITHOUT as WITHOUT,
+    NO_HISTORY_PREFIX as NO_HISTORY_PREFIX,
     SplitConformalIntervals as SplitConformalIntervals,
     assign_interval_groups as assign_interval_groups,
     calibrate_last as calibrate_last,

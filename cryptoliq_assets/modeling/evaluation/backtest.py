@@ -1,16 +1,17 @@
-"""The backtest as one Parquet file, a row group a model: what every candidate and baseline said out of fold.
+"""The backtest: out-of-fold forecasts of all candidates and baselines, and their metrics coin by coin.
 
-Beside it what that is worth coin by coin, a second and far smaller file.
-
-What a model is worth coin by coin: the measures of the leaderboard, over each coin's own tested rows.
+Two Parquet files: one row group per model with every forecast, and a far smaller one with the metrics of the leaderboard
+over each coin's own tested rows. The forecasts themselves are made in `modeling.evaluation.cross_validation`.
 """
 
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,17 +19,26 @@ import pyarrow.parquet as pq
 from cryptoliq_assets.core import FileReadError, open_stored, write_files
 from cryptoliq_assets.modeling.datasets import TrainingSet
 from cryptoliq_assets.modeling.estimators import PERSISTENCE
-from cryptoliq_assets.modeling.evaluation.cross_validation import Evaluation, har_reference, out_of_fold
+from cryptoliq_assets.modeling.evaluation.cross_validation import Evaluation, har_reference, make_backtest_rows
 from cryptoliq_assets.schemas import BACKTEST, BACKTEST_BY_COIN, BUCKETS, VIEWS, WITH_HISTORY, Table
 from cryptoliq_assets.storage import add_checksum, validate_table, verify_checksum
+
+Array = npt.NDArray[Any]
 
 _PREVIEW_ROWS = 3
 
 
 @dataclass(frozen=True)
 class BacktestSummary:
-    """What was written: rows by model, the last rows of each, mean absolute error by date (rows) and model, measures by
-    (coin, model, view), and the name of the model with the highest skill: a candidate's, where there is one."""
+    """What was written.
+
+    Attributes:
+        rows: Number of rows by model.
+        preview: The last rows of each model.
+        daily_mae: Mean absolute error by date (rows) and model (columns).
+        by_coin: Metrics by (coin, model, view).
+        best: Name of the model with the highest skill; a candidate's, if there is one.
+    """
 
     rows: dict[str, int]
     preview: pd.DataFrame
@@ -38,41 +48,52 @@ class BacktestSummary:
 
 
 def backtest_path(reports_dir: Path) -> Path:
+    """Return the path of the out-of-fold forecasts."""
     return reports_dir / BACKTEST.path
 
 
 def by_coin_path(reports_dir: Path) -> Path:
+    """Return the path of the metrics by coin."""
     return reports_dir / BACKTEST_BY_COIN.path
 
 
 def write_backtest(path: Path, evaluations: Iterable[Evaluation], rows: TrainingSet) -> BacktestSummary:
-    """Validate the out-of-fold forecasts, model by model, and write them whole or not at all; beside them, as
-    BACKTEST_BY_COIN.path, what they are worth coin by coin.
+    """Validate the out-of-fold forecasts, model by model, and write them and the metrics by coin atomically.
 
-    Raises InvalidTableError before anything is written when a forecast breaks the model, ValueError for a model said twice.
+    Args:
+        path: Path of the backtest.
+        evaluations: One per model.
+        rows: The training set that they were evaluated on.
+
+    Raises:
+        InvalidTableError: A forecast violates the schema; nothing is written.
+        ValueError: A model occurs twice, or there is none.
     """
     counts: dict[str, int] = {}
-    tails, daily, of_coins, ranks = [], {}, [], []
+    tails: list[pd.DataFrame] = []
+    daily: dict[str, pd.Series[float]] = {}
+    coin_metrics: list[pd.DataFrame] = []
+    ranks: list[tuple[bool, float, str]] = []
     buffer, writer = io.BytesIO(), None
     for evaluation in evaluations:
         if evaluation.name in counts:
-            raise ValueError(f"{evaluation.name} was handed over twice")
-        frame = validate_table(BACKTEST, out_of_fold(evaluation, rows), where=f"forecasts of {evaluation.name}")
+            raise ValueError(f"{evaluation.name} occurs twice")
+        frame = validate_table(BACKTEST, make_backtest_rows(evaluation, rows), where=f"forecasts of {evaluation.name}")
         table = _plain_text(pa.Table.from_pandas(frame, preserve_index=False))
         writer = writer or pq.ParquetWriter(buffer, table.schema, compression="snappy")
         writer.write_table(table)
         counts[evaluation.name] = len(frame)
         tails.append(frame.sort_values("date", kind="stable").tail(_PREVIEW_ROWS).astype({"coin": str, "model": str}))
         daily[evaluation.name] = (frame["predicted"] - frame["realised"]).abs().groupby(frame["date"]).mean()
-        of_coins.append(measure_coins_of_views(evaluation, rows))
-        ranks.append((evaluation.recipe is None, -_or_least(evaluation.skill()), evaluation.name))
+        coin_metrics.append(measure_coins_of_views(evaluation, rows))
+        ranks.append((evaluation.recipe is None, -_skill_or_min(evaluation.skill()), evaluation.name))
     if writer is None:
         raise ValueError("no model was evaluated: there is no backtest")
     writer.close()
-    by_coin = _by_coin(of_coins)
+    by_coin = _by_coin(coin_metrics)
     coins_buffer = io.BytesIO()
     pq.write_table(_plain_text(pa.Table.from_pandas(by_coin, preserve_index=False)), coins_buffer)
-    write_files({path: _sealed(buffer), by_coin_path(path.parent): _sealed(coins_buffer)})
+    write_files({path: _with_checksum(buffer), by_coin_path(path.parent): _with_checksum(coins_buffer)})
     return BacktestSummary(
         rows=counts,
         preview=pd.concat(tails, ignore_index=True),
@@ -83,26 +104,28 @@ def write_backtest(path: Path, evaluations: Iterable[Evaluation], rows: Training
 
 
 def read_backtest(path: Path, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The stored backtest, text columns categorical.
+    """Read the stored backtest; text columns are categorical.
 
-    Raises FileNotFoundError where nothing was trained yet, FileReadError for a file that does not hold what was written.
+    Raises:
+        FileNotFoundError: Nothing was trained yet.
+        FileReadError: The file is damaged.
     """
     return _read(BACKTEST, path, columns)
 
 
 def read_by_coin(path: Path, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The stored measures by (coin, model, view), likewise."""
+    """Read the stored metrics by (coin, model, view), like `read_backtest`."""
     return _read(BACKTEST_BY_COIN, path, columns)
 
 
-def smooth_daily(daily: pd.DataFrame, *, days: int = 7) -> dict[str, np.ndarray]:
-    """Each column's mean over `days` calendar days: a day's error is its market's, more than its model's."""
-    calm = daily.rolling(f"{days}D").mean()
-    return {str(name): calm[name].to_numpy() for name in calm}
+def smooth_daily(daily: pd.DataFrame, *, days: int = 7) -> dict[str, list[float]]:
+    """Return the rolling mean of each column over `days` calendar days: the error of one day depends mostly on its market."""
+    rolling = daily.rolling(f"{days}D").mean()
+    return {str(name): rolling[name].tolist() for name in rolling}
 
 
 def check_backtest(path: Path) -> None:
-    """Compare one of the two files with the digest that was written with it; raises as `read_backtest` does."""
+    """Compare one of the two files with its checksum; raises as `read_backtest` does."""
     try:
         with open_stored(path) as handle:
             verify_checksum(handle, path)
@@ -118,12 +141,12 @@ def _read(table: Table, path: Path, columns: Sequence[str] | None) -> pd.DataFra
     check_backtest(path)
     try:
         with open_stored(path) as handle:
-            # A file of an earlier release lacks the measures that were added since; the next training writes them.
-            there = set(pq.read_schema(handle).names)
-            wanted = [name for name in (columns or table.columns) if name in there]
+            # Files of earlier releases lack the metrics added since; the next training writes them.
+            available = set(pq.read_schema(handle).names)
+            selected = [name for name in (columns or table.columns) if name in available]
             handle.seek(0)
-            text = [name for name in table.text_columns if name in wanted]
-            stored = pq.read_table(handle, columns=wanted, read_dictionary=text)
+            text = [name for name in table.text_columns if name in selected]
+            stored = pq.read_table(handle, columns=selected, read_dictionary=text)
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError) as error:
@@ -133,56 +156,65 @@ def _read(table: Table, path: Path, columns: Sequence[str] | None) -> pd.DataFra
 
 def _damaged(path: Path, error: Exception) -> FileReadError:
     reason = str(error).removeprefix(f"{path}: ")
-    return FileReadError("damaged", f"{path} is damaged: {reason}; remove it, `cryptoliq train` writes it again")
+    return FileReadError("damaged", f"{path} is damaged: {reason}; remove it, `cryptoliq train` recreates it")
 
 
-def _sealed(buffer: io.BytesIO) -> bytes:
+def _with_checksum(buffer: io.BytesIO) -> bytes:
     return b"".join(add_checksum(memoryview(buffer.getvalue())))
 
 
-def _by_coin(of_models: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    frame = pd.concat(of_models, ignore_index=True)
+def _by_coin(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    frame = pd.concat(frames, ignore_index=True)
     frame = frame.astype(dict.fromkeys(BACKTEST_BY_COIN.text_columns, "category"))
-    return validate_table(BACKTEST_BY_COIN, frame, where="measures by coin")
+    return validate_table(BACKTEST_BY_COIN, frame, where="metrics by coin")
 
 
-def _or_least(skill: float | None) -> float:
+def _skill_or_min(skill: float | None) -> float:
     return -np.inf if skill is None else skill
 
 
 def _plain_text(table: pa.Table) -> pa.Table:
-    """Dictionaries as text in the schema: those of different models would not read back as one column."""
+    """Replace dictionary columns by text: those of different models could not be read as one column."""
     fields = [pa.field(item.name, pa.string()) if pa.types.is_dictionary(item.type) else item for item in table.schema]
     return table.cast(pa.schema(fields)).replace_schema_metadata(None)
 
 
-# A coin's mean error over fewer days than this is a tale of those days.
+# The mean error of a coin over fewer days depends on those days only.
 MIN_COIN_ROWS = 5
 SHOWN_COINS = 5
 
 
 def measure_coins(evaluation: Evaluation, rows: TrainingSet, *, view: str = WITH_HISTORY) -> pd.DataFrame:
-    """One row a coin, worst mean absolute error first, all folds together.
+    """Compute the metrics of each coin over all folds.
 
-    Columns: coin, model, view, bucket (of the coin's last row), rows, skill, mae, mean_absolute_prediction, rmse, r2,
-    mae_vs_persistence, mae_vs_har, bias (forecast less realised); as in `metrics.MEASURES`, NaN where undefined. Persistence has today's
-    whole score whatever the view, HAR what the view shows.
+    Persistence has today's score in every view; HAR has no more history than the view.
+
+    Args:
+        evaluation: The evaluation.
+        rows: The training set.
+        view: One of VIEWS.
+
+    Returns:
+        One row per coin, largest mean absolute error first: coin, model, view, bucket (of the coin's last row), rows,
+        skill, mae, mean_absolute_prediction, rmse, r2, mae_vs_persistence, mae_vs_har, bias (forecast minus realized); as
+        in `metrics.METRICS`, NaN where undefined.
     """
-    codes, place = np.unique(rows.coins[evaluation.rows], return_inverse=True)
-    order = np.lexsort((rows.date[evaluation.rows], place))
-    count = np.bincount(place)
+    codes, index = np.unique(rows.coins[evaluation.rows], return_inverse=True)
+    order = np.lexsort((rows.date[evaluation.rows], index))
+    count = np.bincount(index)
     starts = np.cumsum(count) - count
-    realised = rows.y[evaluation.rows][order]
+    realized = rows.y[evaluation.rows][order]
     forecast = evaluation.forecasts[view][order]
-    naive, har = (np.abs(evaluation.references[name][order] - realised) for name in (PERSISTENCE, har_reference(view)))
+    naive, har = (np.abs(evaluation.references[name][order] - realized) for name in (PERSISTENCE, har_reference(view)))
 
-    def mean(values: np.ndarray) -> np.ndarray:
-        return np.add.reduceat(values, starts) / count
+    def mean(values: Array) -> Array:
+        means: Array = np.add.reduceat(values, starts) / count
+        return means
 
-    error = forecast - realised
+    error = forecast - realized
     absolute, squared = mean(np.abs(error)), mean(error**2)
-    varies = np.maximum.reduceat(realised, starts) > np.minimum.reduceat(realised, starts)
-    variance = np.where(varies, mean((realised - np.repeat(mean(realised), count)) ** 2), 0.0)
+    varies = np.maximum.reduceat(realized, starts) > np.minimum.reduceat(realized, starts)
+    variance = np.where(varies, mean((realized - np.repeat(mean(realized), count)) ** 2), 0.0)
     last = evaluation.rows[order][starts + count - 1]
     table = pd.DataFrame(
         {
@@ -205,12 +237,12 @@ def measure_coins(evaluation: Evaluation, rows: TrainingSet, *, view: str = WITH
 
 
 def measure_coins_of_views(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
-    """`measure_coins` of every view, one below the other: one row a (coin, view)."""
+    """Compute `measure_coins` for every view: one row per (coin, view)."""
     return pd.concat([measure_coins(evaluation, rows, view=view) for view in VIEWS], ignore_index=True)
 
 
 def average_over_coins(evaluation: Evaluation, rows: TrainingSet) -> dict[str, float | int]:
-    """The mean over coins of each coin's mean absolute error and mean absolute prediction: every coin weighs the same."""
+    """Return the mean over coins, with equal weight, of each coin's mean absolute error and mean absolute prediction."""
     table = measure_coins(evaluation, rows)
     means = {name: float(table[name].mean()) for name in ("mae", "mean_absolute_prediction")}
     return {"coins": len(table), **means}
@@ -219,9 +251,9 @@ def average_over_coins(evaluation: Evaluation, rows: TrainingSet) -> dict[str, f
 def best_and_worst_coins(
     by_coin: pd.DataFrame, model: str, *, count: int = SHOWN_COINS
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The coins that a model forecasts with the least and with the largest mean absolute error, the extreme first.
+    """Return the coins with the smallest and those with the largest mean absolute error of a model, the extreme first.
 
-    Of coins with at least MIN_COIN_ROWS tested rows, all their history at hand.
+    Only coins with at least MIN_COIN_ROWS tested rows, with full history.
     """
     own = by_coin[(by_coin["model"] == model) & (by_coin["view"] == WITH_HISTORY)]
     own = own[own["rows"] >= MIN_COIN_ROWS].drop(columns=["model", "view"])
@@ -229,5 +261,6 @@ def best_and_worst_coins(
     return ranked.head(count), ranked.iloc[::-1].head(count).reset_index(drop=True)
 
 
-def _ratio(value: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    return np.divide(value, reference, out=np.full(len(value), np.nan), where=reference > 0)
+def _ratio(value: Array, reference: Array) -> Array:
+    ratio: Array = np.divide(value, reference, out=np.full(len(value), np.nan), where=reference > 0)
+    return ratio

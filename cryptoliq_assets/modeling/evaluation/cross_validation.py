@@ -1,16 +1,22 @@
-"""Evaluate a recipe on folds: out-of-fold forecasts of every tested row, and what they are worth."""
+"""Cross-validation of a specification: out-of-fold forecasts of every tested row, and their metrics.
+
+The folds belong in `modeling.datasets.splits`, single metrics in `modeling.evaluation.metrics`.
+"""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from cryptoliq_assets.modeling.datasets import BY_COIN, Fold, Folds, TrainingSet
 from cryptoliq_assets.modeling.estimators import (
     HAR,
     MEAN_7D,
+    MEAN_CHANGE,
     PERSISTENCE,
     ModelSpec,
     ScoreForecaster,
@@ -26,46 +32,58 @@ POPULATIONS = ("all", "known_cap")
 BASELINES = (PERSISTENCE, HAR, MEAN_7D)
 
 Progress = Callable[[str], None]
+Array = npt.NDArray[Any]
 
 
 def har_reference(view: str) -> str:
-    """Name of HAR's forecasts in a view among an evaluation's references."""
+    """Return the name of HAR's forecasts in a view, among an evaluation's references."""
     return HAR if view == WITH_HISTORY else f"{HAR}:{view}"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Out-of-fold forecasts of one model; arrays over the m tested rows, fold after fold.
+    """Out-of-fold forecasts of one model; arrays are over the m tested rows, fold after fold.
 
-    rows: indices into the training set; fold: number from 1; forecasts: by view (training_set.VIEWS), the same rows
-    with all, some or none of their history; references: forecasts of the baselines that measures need, by name, HAR's by
-    view (`har_reference`): it would else have a history that the forecast had not; metrics: by view, see `measure`; importance: of a recipe's features, on the tested rows of the last fold.
+    Attributes:
+        name: Name of the candidate or baseline.
+        recipe: The stored specification; None for a baseline.
+        evaluation: "over_time" or "by_coin".
+        folds: Dates and row counts of each fold.
+        rows: (m,) indices into the training set.
+        fold: (m,) fold numbers, from 1.
+        forecasts: (m,) forecasts by view (VIEWS): the same rows with full, short or no history, or a missing change.
+        references: (m,) forecasts of the baselines that metrics need, by name. HAR's are by view (`har_reference`);
+            otherwise it would use history that the forecast did not have.
+        metrics: By view, see `compute_metrics`.
+        seconds: Duration.
+        importance: Permutation importance of the features on the tested rows of the last fold.
     """
 
     name: str
-    recipe: dict[str, object] | None
+    recipe: dict[str, Any] | None
     evaluation: str
-    folds: tuple[dict[str, object], ...]
-    rows: np.ndarray
-    fold: np.ndarray
-    forecasts: dict[str, np.ndarray]
-    references: dict[str, np.ndarray]
-    metrics: dict[str, dict[str, object]]
+    folds: tuple[dict[str, Any], ...]
+    rows: Array
+    fold: Array
+    forecasts: dict[str, Array]
+    references: dict[str, Array]
+    metrics: dict[str, dict[str, Any]]
     seconds: float
     importance: dict[str, float] = field(default_factory=dict)
 
     @property
-    def predicted(self) -> np.ndarray:
-        """Forecasts from all the history there was."""
+    def predicted(self) -> Array:
+        """Forecasts with full history."""
         return self.forecasts[WITH_HISTORY]
 
     def skill(self, population: str = "all", *, view: str = WITH_HISTORY) -> float | None:
-        """Mean skill over folds against persistence; None where a population has no rows."""
-        return self.metrics[view][population]["mean"].get("skill")
+        """Return the mean skill over folds against persistence; None if a population has no rows."""
+        value: float | None = self.metrics[view][population]["mean"].get("skill")
+        return value
 
 
 def evaluate(
-    recipe: ModelSpec,
+    spec: ModelSpec,
     rows: TrainingSet,
     folds: Folds,
     *,
@@ -74,16 +92,26 @@ def evaluate(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Refit `recipe` on each fold's training rows and forecast its test rows; `progress` gets a line a fold."""
+    """Refit a specification on each fold's training rows and forecast its test rows.
+
+    Args:
+        spec: The specification.
+        rows: The training set.
+        folds: The folds.
+        seed: Seed of every fit.
+        threads: Threads to fit with; default all available.
+        device: xgboost's device.
+        progress: Receives a line per fold.
+    """
 
     def fit(fold: Fold) -> ScoreForecaster:
-        return fit_spec(recipe, rows, train=fold.train, seed=seed, threads=threads, device=device)
+        return fit_spec(spec, rows, train=fold.train, seed=seed, threads=threads, device=device)
 
-    return _evaluate(recipe.name, rows, folds, fit=fit, recipe=recipe.to_dict(), progress=progress)
+    return _evaluate(spec.name, rows, folds, fit=fit, recipe=spec.to_dict(), progress=progress)
 
 
 def evaluate_baseline(name: str, rows: TrainingSet, folds: Folds, *, progress: Progress | None = None) -> Evaluation:
-    """The same for a baseline: persistence, har or mean_7d."""
+    """Evaluate a baseline (persistence, har or mean_7d) like a specification."""
 
     def fit(fold: Fold) -> ScoreForecaster:
         return _fit_baseline(name, rows, fold)
@@ -101,15 +129,15 @@ def _evaluate(
     folds: Folds,
     *,
     fit: Callable[[Fold], ScoreForecaster],
-    recipe: dict[str, object] | None,
+    recipe: dict[str, Any] | None,
     progress: Progress | None,
 ) -> Evaluation:
     started = time.perf_counter()
-    needed = {har_reference(view): (HAR, view) for view in VIEWS}
+    required = {har_reference(view): (HAR, view) for view in VIEWS}
     if folds.evaluation == BY_COIN:
-        needed["mean_change"] = ("mean_change", WITH_HISTORY)
-    forecasts: dict[str, list[np.ndarray]] = {view: [] for view in VIEWS}
-    references: dict[str, list[np.ndarray]] = {reference: [] for reference in needed}
+        required[MEAN_CHANGE] = (MEAN_CHANGE, WITH_HISTORY)
+    forecasts: dict[str, list[Array]] = {view: [] for view in VIEWS}
+    references: dict[str, list[Array]] = {reference: [] for reference in required}
     importance: dict[str, float] = {}
     for fold in folds.folds:
         model = fit(fold)
@@ -117,57 +145,77 @@ def _evaluate(
             forecasts[view].append(predict_rows(model, rows, chosen=fold.test, view=view))
         if recipe is not None and fold is folds.folds[-1]:
             importance = permutation_importance(model, rows, fold.test)
-        baselines = {against: _fit_baseline(against, rows, fold) for against in {name for name, _ in needed.values()}}
-        for reference, (against, view) in needed.items():
+        baselines = {against: _fit_baseline(against, rows, fold) for against in {name for name, _ in required.values()}}
+        for reference, (against, view) in required.items():
             references[reference].append(predict_rows(baselines[against], rows, chosen=fold.test, view=view))
         if progress:
-            reached = score_rows(
+            achieved = score_rows(
                 rows.y[fold.test], forecasts[WITH_HISTORY][-1], references={PERSISTENCE: rows.today[fold.test]}
             )["skill"]
             progress(
                 f"{name}: fold {fold.number} of {len(folds.folds)} ({fold.test_from} to {fold.test_to}, "
-                f"{len(fold.test):,} rows): skill {reached if reached is None else format(reached, '.3f')}, "
+                f"{len(fold.test):,} rows): skill {achieved if achieved is None else format(achieved, '.3f')}, "
                 f"{time.perf_counter() - started:.0f} s"
             )
     tested = np.concatenate([fold.test for fold in folds.folds])
-    parts = {
-        "rows": tested,
-        "fold": np.concatenate([np.full(len(fold.test), fold.number, dtype=np.int8) for fold in folds.folds]),
-        "forecasts": {view: np.concatenate(values) for view, values in forecasts.items()},
-        "references": {
-            PERSISTENCE: rows.today[tested],
-            **{against: np.concatenate(values) for against, values in references.items()},
-        },
+    fold_numbers = np.concatenate([np.full(len(fold.test), fold.number, dtype=np.int8) for fold in folds.folds])
+    all_forecasts = {view: np.concatenate(values) for view, values in forecasts.items()}
+    all_references = {
+        PERSISTENCE: rows.today[tested],
+        **{against: np.concatenate(values) for against, values in references.items()},
     }
     return Evaluation(
         name=name,
         recipe=recipe,
         evaluation=folds.evaluation,
         folds=tuple(fold.describe() for fold in folds.folds),
-        metrics={view: measure(rows, values, tested=parts, view=view) for view, values in parts["forecasts"].items()},
+        rows=tested,
+        fold=fold_numbers,
+        forecasts=all_forecasts,
+        references=all_references,
+        metrics={
+            view: compute_metrics(
+                rows, values, index=tested, fold=fold_numbers, stored_references=all_references, view=view
+            )
+            for view, values in all_forecasts.items()
+        },
         seconds=time.perf_counter() - started,
         importance=importance,
-        **parts,
     )
 
 
-def measure(
-    rows: TrainingSet, predicted: np.ndarray, *, tested: dict[str, object], view: str = WITH_HISTORY
-) -> dict[str, object]:
-    """Measures by population: {"mean", "worst_skill", "folds": […], "buckets": {…}}; None where nothing is defined.
+def compute_metrics(
+    rows: TrainingSet,
+    predicted: Array,
+    *,
+    index: Array,
+    fold: Array,
+    stored_references: dict[str, Array],
+    view: str = WITH_HISTORY,
+) -> dict[str, Any]:
+    """Compute the metrics of one view by population.
 
-    `mean` averages over folds, each counting alike; buckets are pooled over folds. Persistence has today's whole score in
-    every view, HAR no more than the view shows.
+    Persistence has today's score in every view; HAR has no more history than the view.
+
+    Args:
+        rows: The training set.
+        predicted: (m,) forecasts of the tested rows.
+        index: (m,) indices of the tested rows.
+        fold: (m,) fold numbers.
+        stored_references: (m,) forecasts of the baselines by name.
+        view: One of VIEWS.
+
+    Returns:
+        By population {"mean", "worst_skill", "folds": […], "buckets": {…}}, with None where a metric is undefined; `mean`
+        averages over folds with equal weight, buckets are pooled over folds.
     """
-    index, fold = tested["rows"], tested["fold"]
-    stored: dict[str, np.ndarray] = tested["references"]
-    references = {name: values for name, values in stored.items() if name in (PERSISTENCE, "mean_change")}
-    references[HAR] = stored[har_reference(view)]
-    results = {}
+    references = {name: values for name, values in stored_references.items() if name in (PERSISTENCE, MEAN_CHANGE)}
+    references[HAR] = stored_references[har_reference(view)]
+    results: dict[str, Any] = {}
     for population in POPULATIONS:
         included = np.ones(len(index), bool) if population == "all" else rows.known_cap[index]
 
-        def scores(mask: np.ndarray) -> dict[str, float | int | None]:
+        def scores(mask: Array) -> dict[str, float | int | None]:
             chosen = {name: values[mask] for name, values in references.items()}
             return score_rows(rows.y[index[mask]], predicted[mask], references=chosen)
 
@@ -182,8 +230,8 @@ def measure(
     return results
 
 
-def out_of_fold(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
-    """The backtest: one row a (coin, date, model), with what was forecast, realised and known that day."""
+def make_backtest_rows(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
+    """Return the rows of the backtest: one per (coin, date, model), with forecasts, realized score and references."""
     index = evaluation.rows
     return pd.DataFrame(
         {
@@ -202,8 +250,8 @@ def out_of_fold(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
     )
 
 
-def _mean_of(by_fold: list[dict[str, object]]) -> dict[str, float | int | None]:
-    """Each measure's mean over the folds in which it is defined; rows are added up."""
+def _mean_of(by_fold: list[dict[str, Any]]) -> dict[str, float | int | None]:
+    """The mean of each metric over the folds in which it is defined; rows are summed."""
     means: dict[str, float | int | None] = {"rows": sum(int(entry["rows"]) for entry in by_fold)}
     for name in by_fold[0] if by_fold else ():
         if name not in ("fold", "rows"):

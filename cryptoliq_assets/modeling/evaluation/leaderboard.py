@@ -1,6 +1,9 @@
-"""The leaderboard: candidates and baselines on the same folds, as one JSON value and as a table to read."""
+"""The leaderboard: candidates and baselines on the same folds, as a JSON value and as Markdown tables.
 
-from collections.abc import Sequence
+Metrics belong in `modeling.evaluation.metrics`; what the ranking leads to in `modeling.registry.promotion`.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +13,7 @@ from cryptoliq_assets.modeling.estimators import CHAMPION_SPEC
 from cryptoliq_assets.modeling.evaluation.cross_validation import POPULATIONS, Evaluation
 from cryptoliq_assets.schemas import NO_HISTORY, SHORT_HISTORY, WITH_HISTORY
 
-# What candidates are ranked by: the mean over folds of skill on all rows.
+# Candidates are ranked by their mean skill over folds on this population.
 RANKED_ON = "all"
 
 
@@ -22,10 +25,17 @@ def make_leaderboard(
     formula: str,
     known_until: str | None = None,
 ) -> dict[str, Any]:
-    """`reports/metrics.json`: candidates (best first) and baselines, with measures fold by fold.
+    """Return the content of `reports/metrics.json`: candidates (best first) and baselines, with metrics fold by fold.
 
-    An evaluation without a recipe is a baseline. Raises ValueError where the evaluations are not of the same folds:
-    numbers of different days do not compare.
+    Args:
+        evaluations: Evaluations on the same folds; those without a specification are baselines.
+        generated_at: ISO time.
+        horizon_days: Horizon of the forecasts, in days.
+        formula: Name of the liquidity formula.
+        known_until: Data cutoff: newest target date in the training rows, ISO.
+
+    Raises:
+        ValueError: There is no candidate, or the evaluations are on different folds and cannot be compared.
     """
     if not any(evaluation.recipe for evaluation in evaluations):
         raise ValueError("no candidate was evaluated: there is nothing to rank")
@@ -45,7 +55,7 @@ def make_leaderboard(
         "formula": formula,
         "known_until": known_until,
         "ranked_by": f"mean over folds of skill against persistence, {RANKED_ON} rows",
-        # A champion's own recipe is there to be compared with, not to be promoted.
+        # The champion's specification is only compared with, not promoted as a candidate.
         "best": next((entry["name"] for entry in candidates if entry["name"] != CHAMPION_SPEC), CHAMPION_SPEC),
         "folds": list(first.folds),
         "candidates": candidates,
@@ -54,28 +64,29 @@ def make_leaderboard(
 
 
 def count_coins_by_fold(evaluation: Evaluation, rows: TrainingSet) -> dict[str, list[int]]:
-    """How many coins each fold tests, in order, by population: whether its measures say anything hangs on it."""
-    known = {population: np.ones(len(evaluation.rows), dtype=bool) for population in POPULATIONS}
-    known["known_cap"] = rows.known_cap[evaluation.rows]
+    """Return the number of coins that each fold tests, by population, which determines whether its metrics count."""
+    masks = {population: np.ones(len(evaluation.rows), dtype=bool) for population in POPULATIONS}
+    masks["known_cap"] = rows.known_cap[evaluation.rows]
     return {
         population: [
             len(np.unique(rows.coins[evaluation.rows[included & (evaluation.fold == number)]]))
             for number in np.unique(evaluation.fold)
         ]
-        for population, included in known.items()
+        for population, included in masks.items()
     }
 
 
-def find_entry(leaderboard: dict[str, Any], name: str) -> dict[str, Any]:
-    """The entry of a candidate or baseline; KeyError names those there are."""
+def find_entry(leaderboard: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the entry of a candidate or baseline; raises KeyError with the existing names."""
     entries = {entry["name"]: entry for entry in leaderboard["candidates"] + leaderboard["baselines"]}
     if name not in entries:
-        raise KeyError(f"{name!r} is not on the leaderboard; there are {', '.join(entries)}")
-    return entries[name]
+        raise KeyError(f"{name!r} is not on the leaderboard; expected one of {', '.join(entries)}")
+    entry: dict[str, Any] = entries[name]
+    return entry
 
 
 def leaderboard_table(leaderboard: dict[str, Any], *, population: str = RANKED_ON) -> str:
-    """Markdown: one line a model, skill by fold, then its errors and what they are against persistence and HAR."""
+    """Return a Markdown table with one row per model: skill by fold, errors, and errors relative to the baselines."""
     numbers = [f"fold {fold['fold']}" for fold in leaderboard["folds"]]
     measures = {
         "MAE": "mae",
@@ -84,39 +95,41 @@ def leaderboard_table(leaderboard: dict[str, Any], *, population: str = RANKED_O
         "MAE / persistence": "mae_vs_persistence",
         "MAE / HAR": "mae_vs_har",
     }
-    columns = ["model", "skill", *numbers, *measures, "skill without history", "seconds"]
+    columns = ["model", "skill", *numbers, *measures, "cold-start skill", "seconds"]
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for entry in leaderboard["candidates"] + leaderboard["baselines"]:
-        seen = entry["metrics"][WITH_HISTORY][population]
-        bare = entry["metrics"][NO_HISTORY][population]
+        with_history = entry["metrics"][WITH_HISTORY][population]
+        no_history = entry["metrics"][NO_HISTORY][population]
         values = [
-            seen["mean"]["skill"],
-            *(fold["skill"] for fold in seen["folds"]),
-            *(seen["mean"][measure] for measure in measures.values()),
-            bare["mean"]["skill"],
+            with_history["mean"]["skill"],
+            *(fold["skill"] for fold in with_history["folds"]),
+            *(with_history["mean"][measure] for measure in measures.values()),
+            no_history["mean"]["skill"],
         ]
-        cells = [entry["name"], *(_shown(value) for value in values), f"{entry['seconds']:.0f}"]
+        cells = [entry["name"], *(_format_metric(value) for value in values), f"{entry['seconds']:.0f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def bucket_table(leaderboard: dict[str, Any], name: str) -> str:
-    """Markdown: one model by size bucket, folds pooled."""
+    """Return a Markdown table of one model by size bucket, folds pooled."""
     entry = find_entry(leaderboard, name)
     lines = [
-        "| market-cap rank | rows | skill | MAE | RMSE | R² | MAE / persistence | MAE / HAR | skill without history |",
+        "| market-cap rank | rows | skill | MAE | RMSE | R² | MAE / persistence | MAE / HAR | cold-start skill |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    bare = entry["metrics"][NO_HISTORY]["all"]["buckets"]
-    for bucket, seen in entry["metrics"][WITH_HISTORY]["all"]["buckets"].items():
+    no_history = entry["metrics"][NO_HISTORY]["all"]["buckets"]
+    for bucket, metrics in entry["metrics"][WITH_HISTORY]["all"]["buckets"].items():
         measures = ("skill", "mae", "rmse", "r2", "mae_vs_persistence", "mae_vs_har")
-        values = [*(seen[measure] for measure in measures), bare[bucket]["skill"]]
-        lines.append(f"| {bucket} | {seen['rows']:,} | " + " | ".join(_shown(value) for value in values) + " |")
+        values = [*(metrics[measure] for measure in measures), no_history[bucket]["skill"]]
+        lines.append(
+            f"| {bucket} | {metrics['rows']:,} | " + " | ".join(_format_metric(value) for value in values) + " |"
+        )
     return "\n".join(lines)
 
 
 def _entry(evaluation: Evaluation) -> dict[str, Any]:
-    """Headline numbers first; `skill_known_cap` and `skill_without_history` are means over folds as `skill` is."""
+    """Headline metrics first; `skill_known_cap` and `skill_without_history` are means over folds like `skill`."""
     headline = evaluation.metrics[WITH_HISTORY][RANKED_ON]
     return {
         "name": evaluation.name,
@@ -133,6 +146,6 @@ def _entry(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _shown(value: float | None) -> str:
+def _format_metric(value: float | None) -> str:
     # Adding zero turns -0.0 into 0.0.
     return "" if value is None else f"{round(value, 3) + 0.0:.3f}"

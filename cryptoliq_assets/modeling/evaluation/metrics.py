@@ -1,47 +1,55 @@
-"""How good a forecast was: one signature for every measure, `(realised, predicted, reference) -> float`.
+"""Metrics of a forecast, all with the signature `(realized, predicted, reference) -> float`.
 
-The reference is another forecast of the same rows, which measures that need none ignore. NaN means undefined
-(no rows, or a reference without error); `score_rows` turns it into None, which JSON can say.
+The reference is another forecast of the same rows; metrics that need none ignore it. NaN means undefined (no rows, or a
+reference without error); `score_rows` turns it into None for JSON. Add a metric to `METRICS`.
 """
 
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
-Array = np.ndarray
+Array = npt.NDArray[np.float64]
 Metric = Callable[[Array, Array, Array], float]
 
 
-def skill(realised: Array, predicted: Array, reference: Array) -> float:
-    """1 - MSE / MSE of the reference: 0 is no better than it, 1 is without error (Murphy 1988, skill score)."""
-    return 1.0 - _ratio(_mse(realised, predicted), _mse(realised, reference))
+def skill(realized: Array, predicted: Array, reference: Array) -> float:
+    """Return 1 - MSE / MSE of the reference: 0 is no better than the reference, 1 is without error.
+
+    Source: Murphy 1988, "Skill scores based on the mean square error".
+
+    Example:
+        >>> skill(np.array([1.0, 2.0]), np.array([1.0, 2.5]), np.array([2.0, 2.0]))
+        0.75
+    """
+    return 1.0 - _ratio(_mse(realized, predicted), _mse(realized, reference))
 
 
-def mae(realised: Array, predicted: Array, reference: Array) -> float:
-    """Mean absolute error, in score."""
-    return float(np.mean(np.abs(realised - predicted))) if len(realised) else np.nan
+def mae(realized: Array, predicted: Array, reference: Array) -> float:
+    """Return the mean absolute error, in score."""
+    return float(np.mean(np.abs(realized - predicted))) if len(realized) else np.nan
 
 
-def rmse(realised: Array, predicted: Array, reference: Array) -> float:
-    """Root of the mean squared error, in score."""
-    return float(np.sqrt(_mse(realised, predicted)))
+def rmse(realized: Array, predicted: Array, reference: Array) -> float:
+    """Return the root mean squared error, in score."""
+    return float(np.sqrt(_mse(realized, predicted)))
 
 
-def r2(realised: Array, predicted: Array, reference: Array) -> float:
-    """1 - MSE / variance of what was realised: high for any forecast of levels, so it says little here."""
+def r2(realized: Array, predicted: Array, reference: Array) -> float:
+    """Return 1 - MSE / variance of the realized scores: high for any forecast of levels, so uninformative here."""
     # The variance of equal numbers is a rounding error, and a ratio to it is noise.
-    if not len(realised) or np.ptp(realised) == 0:
+    if not len(realized) or np.ptp(realized) == 0:
         return np.nan
-    return 1.0 - _ratio(_mse(realised, predicted), float(np.var(realised)))
+    return 1.0 - _ratio(_mse(realized, predicted), float(np.var(realized)))
 
 
-def mae_ratio(realised: Array, predicted: Array, reference: Array) -> float:
-    """MAE against the reference's: below 1 is better than it."""
-    return _ratio(mae(realised, predicted, reference), mae(realised, reference, predicted))
+def mae_ratio(realized: Array, predicted: Array, reference: Array) -> float:
+    """Return MAE / MAE of the reference: below 1 is better than the reference."""
+    return _ratio(mae(realized, predicted, reference), mae(realized, reference, predicted))
 
 
-# Name in the reports → measure, and the forecast that it is measured against.
-MEASURES: dict[str, tuple[Metric, str]] = {
+# Name in reports → metric, and the reference that it needs.
+METRICS: dict[str, tuple[Metric, str]] = {
     "skill": (skill, "persistence"),
     "mae": (mae, "persistence"),
     "rmse": (rmse, "persistence"),
@@ -52,21 +60,27 @@ MEASURES: dict[str, tuple[Metric, str]] = {
 }
 
 
-def score_rows(realised: Array, predicted: Array, *, references: dict[str, Array]) -> dict[str, float | int | None]:
-    """All measures of n rows whose references are at hand: `rows` and a number or None each.
+def score_rows(realized: Array, predicted: Array, *, references: dict[str, Array]) -> dict[str, float | int | None]:
+    """Compute all metrics of n rows whose references are given.
 
-    references: forecasts of the same n rows by name; `persistence` is always one of them.
+    Args:
+        realized: (n,) realized scores.
+        predicted: (n,) forecasts.
+        references: (n,) forecasts by name; `persistence` is always among them.
+
+    Returns:
+        `rows`, and each metric as a number or None.
     """
-    scores: dict[str, float | int | None] = {"rows": len(realised)}
-    for name, (measure, against) in MEASURES.items():
+    scores: dict[str, float | int | None] = {"rows": len(realized)}
+    for name, (metric, against) in METRICS.items():
         if against in references:
-            value = measure(realised, predicted, references[against])
+            value = metric(realized, predicted, references[against])
             scores[name] = float(value) if np.isfinite(value) else None
     return scores
 
 
-def _mse(realised: Array, predicted: Array) -> float:
-    return float(np.mean((realised - predicted) ** 2)) if len(realised) else np.nan
+def _mse(realized: Array, predicted: Array) -> float:
+    return float(np.mean((realized - predicted) ** 2)) if len(realized) else np.nan
 
 
 def _ratio(value: float, reference: float) -> float:

@@ -1,6 +1,6 @@
-"""What a model card tells of a model, as plain numbers and frames: from its out-of-fold forecasts and what is stored of it.
+"""The facts of a model card as plain numbers and frames, from out-of-fold forecasts and metadata.
 
-How it is shown is `modeling/model_card/html.py`; what of it goes into metadata.json is `modeling/registry/metadata.py`.
+Add a table here. How it is shown belongs in `modeling.model_card.html`, what is stored in `modeling.registry.metadata`.
 """
 
 import datetime as dt
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from cryptoliq_assets.modeling.datasets import TrainingSet
@@ -16,7 +17,7 @@ from cryptoliq_assets.modeling.estimators import HAR, PERSISTENCE
 from cryptoliq_assets.modeling.evaluation import (
     MIN_COIN_ROWS,
     MISSING_CHANGE_GROUPS,
-    WITHOUT,
+    NO_HISTORY_PREFIX,
     Evaluation,
     SplitConformalIntervals,
     find_entry,
@@ -25,16 +26,16 @@ from cryptoliq_assets.modeling.evaluation import (
 from cryptoliq_assets.schemas import BUCKETS, NO_HISTORY, SHORT_HISTORY, VIEWS, WINDOW_DAYS, WITH_HISTORY
 
 DECILES = 10
-IMPORTANT = 15
-WORST_COINS = 10
-LEDGER_LINES = 12
-# Whose residuals a group's half-width comes from, where it has a table of its own.
+MAX_FEATURES = 15
+MAX_WORST_COINS = 10
+MAX_LEDGER_LINES = 12
+# Shown as the source of a group's half-width that comes from its own residuals.
 OWN = "its own"
 
 
 @dataclass(frozen=True)
 class CardFacts:
-    """The card of one model: its metadata, and tables with a row a model, decile, group, feature, bucket, coin, day."""
+    """The card of one model: its metadata, and tables with a row per model, decile, group, feature, bucket, coin or day."""
 
     metadata: Mapping[str, Any]
     models: pd.DataFrame
@@ -56,14 +57,22 @@ def card_facts(
     rows: TrainingSet,
     ledger: Sequence[Mapping[str, Any]],
 ) -> CardFacts:
-    """Facts of the model evaluated as `evaluation` on `rows`; ledger: its entries, oldest first."""
+    """Collect the facts of a model.
+
+    Args:
+        metadata: Metadata of the model.
+        leaderboard: The leaderboard of its training.
+        evaluation: Its out-of-fold evaluation.
+        rows: The training set.
+        ledger: Entries of the ledger, oldest first.
+    """
     return CardFacts(
         metadata=metadata,
         models=model_table(leaderboard),
         calibration=calibration(evaluation.predicted, rows.y[evaluation.rows]),
         coverage=_coverage(metadata),
         half_widths=_half_widths(metadata),
-        importance=_importance(evaluation).head(IMPORTANT),
+        importance=_importance(evaluation).head(MAX_FEATURES),
         buckets=_buckets(find_entry(dict(leaderboard), evaluation.name)),
         worst_coins=_worst_coins(evaluation, rows),
         daily_mae=_daily_mae(evaluation, rows),
@@ -72,15 +81,17 @@ def card_facts(
 
 
 def longer_windows(metadata: Mapping[str, Any]) -> list[int]:
-    """Windows of the features, in days, that are longer than the table that the model learnt from: none of its rows fills them."""
+    """Return the feature windows, in days, that are longer than the training table, so that no row fills them."""
     training = metadata["training"]
     first, last = (dt.date.fromisoformat(training[name]) for name in ("first_date", "last_date"))
     return sorted(window for window in WINDOW_DAYS if window > (last - first).days + 1)
 
 
 def model_table(leaderboard: Mapping[str, Any]) -> pd.DataFrame:
-    """Candidates, then baselines: skill, by fold, errors, and skill on known caps and without history; where coins were held
-    out, also skill against a market that moved as one (persistence + the training coins' mean change)."""
+    """Return one row per candidate, then per baseline: skill, overall, by fold, for known market caps and without history.
+
+    With folds by coin also the skill against a market that moves as one (persistence + the training coins' mean change).
+    """
     entries = []
     for entry in [*leaderboard["candidates"], *leaderboard["baselines"]]:
         mean = entry["metrics"][WITH_HISTORY]["all"]["mean"]
@@ -96,14 +107,16 @@ def model_table(leaderboard: Mapping[str, Any]) -> pd.DataFrame:
                 "MAE / persistence": mean["mae_vs_persistence"],
                 "MAE / HAR": mean["mae_vs_har"],
                 "skill, known cap": entry["skill_known_cap"],
-                "skill, no history": entry["skill_without_history"],
+                "cold-start skill": entry["skill_without_history"],
             }
         )
-    return _numbers(pd.DataFrame(entries), but=("model",))
+    return _as_floats(pd.DataFrame(entries), except_for=("model",))
 
 
-def calibration(predicted: np.ndarray, realised: np.ndarray, *, parts: int = DECILES) -> pd.DataFrame:
-    """Mean forecast and mean realised score of equally many rows, from the lowest forecasts to the highest."""
+def calibration(
+    predicted: npt.NDArray[np.float64], realised: npt.NDArray[np.float64], *, parts: int = DECILES
+) -> pd.DataFrame:
+    """Return the mean forecast and mean realized score of equally many rows, from the lowest forecasts to the highest."""
     order = np.argsort(predicted, kind="stable")
     groups = [part for part in np.array_split(order, parts) if len(part)]
     return pd.DataFrame(
@@ -117,63 +130,65 @@ def calibration(predicted: np.ndarray, realised: np.ndarray, *, parts: int = DEC
 
 
 def _importance(evaluation: Evaluation) -> pd.DataFrame:
-    """One row a feature, the most important first."""
+    """One row per feature, the most important first."""
     table = pd.DataFrame({"feature": list(evaluation.importance), "rise": list(evaluation.importance.values())})
     table = table.astype({"rise": float})
     return table.sort_values(["rise", "feature"], ascending=[False, True], ignore_index=True)
 
 
 def _coverage(metadata: Mapping[str, Any]) -> pd.DataFrame:
-    """A row a group: pooled, then fold by fold, NaN where a fold has none of it."""
+    """One row per group: pooled, then fold by fold, NaN where a fold has no rows of it."""
     folds = {f"fold {fold['fold']}": fold["groups"] for fold in metadata["coverage"]["folds"]}
     entries = [
         {
             "group": name,
-            **{key: found[key] for key in ("rows", "coverage")},
-            "standard error": found["standard_error"],
+            **{key: values[key] for key in ("rows", "coverage")},
+            "standard error": values["standard_error"],
             **{fold: groups.get(name, {}).get("coverage") for fold, groups in folds.items()},
-            "mean_width": found["mean_width"],
-            "fewest residuals": found["residuals"],
-            # A view's name stands for groups of several kinds.
-            "residuals of": OWN if found["own"] else found["source"] if name not in VIEWS else "several",
+            "mean_width": values["mean_width"],
+            "fewest residuals": values["residuals"],
+            # A view has groups of several kinds.
+            "residuals of": OWN if values["own"] else values["source"] if name not in VIEWS else "several",
         }
-        for name, found in metadata["coverage"]["pooled"].items()
+        for name, values in metadata["coverage"]["pooled"].items()
     ]
-    shares = ["coverage", "standard error", *folds]
-    columns = ["group", "rows", *shares, "mean_width", "fewest residuals", "residuals of"]
-    return pd.DataFrame(entries, columns=columns).astype(dict.fromkeys(shares, float))
+    fractions = ["coverage", "standard error", *folds]
+    columns = ["group", "rows", *fractions, "mean_width", "fewest residuals", "residuals of"]
+    return pd.DataFrame(entries, columns=columns).astype(dict.fromkeys(fractions, float))
 
 
 def _half_widths(metadata: Mapping[str, Any]) -> pd.DataFrame:
-    """What the model's forecasts are given, for every group there can be, and how many residuals that rests on."""
+    """The half-width of every possible group, and the number of residuals behind it."""
     table = SplitConformalIntervals.from_dict(metadata["intervals"])
-    groups = np.array([*BUCKETS, SHORT_HISTORY, *(WITHOUT + bucket for bucket in BUCKETS), *MISSING_CHANGE_GROUPS])
-    told = table.explain(groups)
+    groups = np.array(
+        [*BUCKETS, SHORT_HISTORY, *(NO_HISTORY_PREFIX + bucket for bucket in BUCKETS), *MISSING_CHANGE_GROUPS]
+    )
+    explained = table.explain(groups)
     return pd.DataFrame(
         {
             "group": groups.astype(object),
-            "half-width": told["half_width"],
-            "residuals": told["residuals"],
-            "residuals of": np.where(told["own"], OWN, told["source"]).astype(object),
+            "half-width": explained["half_width"],
+            "residuals": explained["residuals"],
+            "residuals of": np.where(explained["own"], OWN, explained["source"]).astype(object),
         }
     )
 
 
 def _buckets(entry: Mapping[str, Any]) -> pd.DataFrame:
-    bare = entry["metrics"][NO_HISTORY]["all"]["buckets"]
+    no_history = entry["metrics"][NO_HISTORY]["all"]["buckets"]
     entries = [
         {
             "market-cap rank": bucket.replace("_", " "),
-            "rows": found["rows"],
-            "MAE": found["mae"],
-            "RMSE": found["rmse"],
-            "skill": found["skill"],
-            "MAE / HAR": found["mae_vs_har"],
-            "skill, no history": bare[bucket]["skill"],
+            "rows": values["rows"],
+            "MAE": values["mae"],
+            "RMSE": values["rmse"],
+            "skill": values["skill"],
+            "MAE / HAR": values["mae_vs_har"],
+            "cold-start skill": no_history[bucket]["skill"],
         }
-        for bucket, found in entry["metrics"][WITH_HISTORY]["all"]["buckets"].items()
+        for bucket, values in entry["metrics"][WITH_HISTORY]["all"]["buckets"].items()
     ]
-    return _numbers(pd.DataFrame(entries), but=("market-cap rank", "rows"))
+    return _as_floats(pd.DataFrame(entries), except_for=("market-cap rank", "rows"))
 
 
 def _worst_coins(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
@@ -186,18 +201,18 @@ def _worst_coins(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
         "mae_vs_har": "MAE / HAR",
     }
     table = measure_coins(evaluation, rows).drop(columns=["model", "view"]).rename(columns=names)
-    return table[table["rows"] >= MIN_COIN_ROWS].head(WORST_COINS).reset_index(drop=True)
+    return table[table["rows"] >= MIN_COIN_ROWS].head(MAX_WORST_COINS).reset_index(drop=True)
 
 
 def _daily_mae(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
-    realised = rows.y[evaluation.rows]
-    said = {evaluation.name: evaluation.predicted, **{n: evaluation.references[n] for n in (PERSISTENCE, HAR)}}
-    errors = pd.DataFrame({name: np.abs(values - realised) for name, values in said.items()})
+    realized = rows.y[evaluation.rows]
+    forecasts = {evaluation.name: evaluation.predicted, **{n: evaluation.references[n] for n in (PERSISTENCE, HAR)}}
+    errors = pd.DataFrame({name: np.abs(values - realized) for name, values in forecasts.items()})
     return errors.groupby(pd.DatetimeIndex(rows.date[evaluation.rows].astype("datetime64[ns]"))).mean()
 
 
 def _ledger(entries: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    last = list(entries)[-LEDGER_LINES:][::-1]
+    last = list(entries)[-MAX_LEDGER_LINES:][::-1]
     return pd.DataFrame(
         [
             {
@@ -212,6 +227,6 @@ def _ledger(entries: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     )
 
 
-def _numbers(frame: pd.DataFrame, *, but: tuple[str, ...]) -> pd.DataFrame:
-    """None as NaN: a column of both would not be a number's."""
-    return frame.astype({name: float for name in frame.columns if name not in but})
+def _as_floats(frame: pd.DataFrame, *, except_for: tuple[str, ...]) -> pd.DataFrame:
+    """Numeric columns as float, with None as NaN."""
+    return frame.astype({name: float for name in frame.columns if name not in except_for})

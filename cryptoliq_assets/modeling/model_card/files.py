@@ -1,4 +1,7 @@
-"""Where model cards lie: one page a version, and reports/model_card.html, the page of the version that is current."""
+"""Files of model cards: one page per version, and reports/model_card.html, the page of the current version.
+
+What a card shows belongs in `modeling.model_card.facts`, how in `modeling.model_card.html`.
+"""
 
 from pathlib import Path
 
@@ -6,14 +9,14 @@ from cryptoliq_assets.core import read_stored, write_file, write_files
 
 
 def card_path(reports_dir: Path) -> Path:
-    """The card of the current model."""
+    """Return the path of the card of the current model."""
     return reports_dir / "model_card.html"
 
 
 def save_card(reports_dir: Path, version: str, page: str, *, stored: list[str]) -> Path:
-    """Write the card of a version that has just become current; cards of versions not `stored` any more are removed."""
+    """Write the card of a version that became current, and remove cards of versions that are no longer `stored`."""
     content = page.encode("utf-8")
-    write_files({_of_version(reports_dir, version): content, card_path(reports_dir): content})
+    write_files({_version_path(reports_dir, version): content, card_path(reports_dir): content})
     for path in (reports_dir / "model_cards").glob("*.html"):
         if path.stem not in {version, *stored}:
             path.unlink(missing_ok=True)
@@ -21,13 +24,13 @@ def save_card(reports_dir: Path, version: str, page: str, *, stored: list[str]) 
 
 
 def publish_card(reports_dir: Path, version: str) -> None:
-    """After a rollback: the card of `version` takes its place; where there is none, another model's must not stand."""
-    kept = _of_version(reports_dir, version)
-    if kept.exists():
-        write_file(card_path(reports_dir), read_stored(kept))
+    """Show the card of a version after a rollback; without one, remove the other model's."""
+    card = _version_path(reports_dir, version)
+    if card.exists():
+        write_file(card_path(reports_dir), read_stored(card))
     else:
         card_path(reports_dir).unlink(missing_ok=True)
 
 
-def _of_version(reports_dir: Path, version: str) -> Path:
+def _version_path(reports_dir: Path, version: str) -> Path:
     return reports_dir / "model_cards" / f"{version}.html"

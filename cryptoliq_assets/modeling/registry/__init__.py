@@ -1,6 +1,7 @@
 """Stored models: artifacts, metadata, audit log, current version, promotion, rollback, safe loading.
 
-What a model computes belongs in `modeling.estimators`.
+Add here what changes or reads files under models/. What a model computes belongs in `modeling.estimators`, how it is
+evaluated in `modeling.evaluation`.
 """
 
 import lazy_loader

@@ -10,7 +10,7 @@ from .candidates import (
 from .current_pointer import LINK as LINK
 from .metadata import model_metadata as model_metadata
 from .metadata_schema import check_fields as check_fields
-from .model_registry import LoadedModel as LoadedModel, ModelStore as ModelStore, open_model_store as open_model_store
+from .model_registry import ModelStore as ModelStore, open_model_store as open_model_store
 from .promotion import Decision as Decision, evaluate_candidates as evaluate_candidates
 from .serialization import (
     ModelRejectedError as ModelRejectedError,
@@ -18,3 +18,4 @@ from .serialization import (
     load_model as load_model,
     to_bytes as to_bytes,
 )
+from .stored_models import LoadedModel as LoadedModel, VerificationResult as VerificationResult

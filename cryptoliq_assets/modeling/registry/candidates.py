@@ -89,9 +89,8 @@ def load_candidate(folder: Path, name: str, *, signing_key: bytes | None = None)
             field: {key.split(":", 1)[1]: values for key, values in arrays.items() if key.startswith(f"{field}:")}
             for field in _ARRAYS_BY_NAME
         }
-        evaluation = Evaluation(
-            **{**fields, "folds": tuple(fields["folds"])}, **{field: arrays[field] for field in _ARRAYS}, **by_name
-        )
+        values: dict[str, Any] = {**fields, **{field: arrays[field] for field in _ARRAYS}, **by_name}
+        evaluation = Evaluation(**{**values, "folds": tuple(fields["folds"])})
         return Candidate(spec_from_dict(metadata["recipe"]), forecaster, evaluation)
     except ModelRejectedError as error:
         raise _reject(name, error.reason) from error

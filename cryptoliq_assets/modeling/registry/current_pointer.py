@@ -1,9 +1,8 @@
-"""The pointer: which stored model is current, also where a copy, a restore or a slip has harmed the pointer itself.
+"""The pointer to the current model, and its recovery when current.pkl is missing or damaged.
 
-`models/current.pkl`, a relative symlink, or `models/current.txt` with a version where there are no symlinks. A copy that
-followed the link left a file with the artifact's content: the ledger knows by its sha256 which one that is. Where the pointer
-is gone or says nothing that is known, the version that the ledger says was made current last is, with the reason.
-An object store has no symlinks: `current.txt` is the pointer there, and nothing else.
+The pointer is `models/current.pkl`, a relative symlink, or, without symlinks (as in an object store), `models/current.txt`
+with a version. A copy that followed the link left a file with the artifact's content, which the ledger identifies by its
+sha256. If the pointer is missing or unknown to the ledger, the version that became current last is used, with the reason.
 """
 
 import os
@@ -27,44 +26,46 @@ LINK, POINTER_FILE = "current.pkl", "current.txt"
 
 @dataclass(frozen=True)
 class CurrentVersion:
-    """version: the current one, None before the first promotion; problem: what is wrong with the pointer, None where it is
-    sound: the version is then what the ledger says."""
+    """The current version.
+
+    Attributes:
+        version: The version; None before the first promotion. With a problem, the version is the ledger's.
+        problem: What is wrong with the pointer; None if it is valid.
+    """
 
     version: str | None
     problem: str | None = None
 
 
 def read_pointer(folder: Location, ledger: Ledger) -> CurrentVersion:
-    """Which version is current. Cheap: a sound pointer costs no look at the ledger."""
+    """Return the current version. Cheap: with a valid pointer the ledger is not read."""
     link, pointer = folder / LINK, folder / POINTER_FILE
     if is_remote(folder):
         try:
-            return _said_by(pointer, ledger)
+            return _read_text_pointer(pointer, ledger)
         except FileNotFoundError:
-            return _by_ledger(ledger, f"{POINTER_FILE} is lost")
+            return _from_ledger(ledger, f"{POINTER_FILE} is missing")
     if link.is_symlink():
         target = link.readlink()
         if VERSION.match(target.stem) and (target.name == str(target) and link.exists()):
             return CurrentVersion(target.stem)
-        return _named(target.stem, ledger, told=f"{LINK} points to {target}")
+        return _resolve(target.stem, ledger, message=f"{LINK} points to {target}")
     if link.is_file():
         try:
             sha256 = file_sha256(link)
         except OSError as error:
-            return _by_ledger(ledger, f"{LINK} cannot be read ({error})")
+            return _from_ledger(ledger, f"{LINK} cannot be read ({error})")
         version = ledger.version_of(sha256)
         return (
-            CurrentVersion(version)
-            if version
-            else _by_ledger(ledger, f"{LINK} is a file that the ledger does not know")
+            CurrentVersion(version) if version else _from_ledger(ledger, f"{LINK} is a file that is not in the ledger")
         )
     if pointer.is_file():
-        return _said_by(pointer, ledger)
-    return _by_ledger(ledger, f"{LINK} is lost")
+        return _read_text_pointer(pointer, ledger)
+    return _from_ledger(ledger, f"{LINK} is missing")
 
 
 def write_pointer(folder: Path, version: str) -> None:
-    """Let the pointer name a stored version, in one step, in the place of whatever was there."""
+    """Atomically replace the pointer."""
     link, pointer = folder / LINK, folder / POINTER_FILE
     temporary = temp_path_for(link)
     try:
@@ -76,31 +77,31 @@ def write_pointer(folder: Path, version: str) -> None:
         if link.is_symlink():
             raise
         write_files({pointer: f"{version}\n".encode()})
-        # A copied-through file counts before the pointer file: it goes last.
+        # A copied artifact takes precedence over the pointer file, so it is removed last.
         if link.is_file():
             link.unlink()
     sync_folders({folder})
 
 
-def _said_by(pointer: Location, ledger: Ledger) -> CurrentVersion:
-    said = read_stored(pointer, max_bytes=MAX_DOCUMENT_BYTES).decode("utf-8", "replace").strip()
-    return _named(said, ledger, told=f"{POINTER_FILE} says {said[:100]!r}")
+def _read_text_pointer(pointer: Location, ledger: Ledger) -> CurrentVersion:
+    text = read_stored(pointer, max_bytes=MAX_DOCUMENT_BYTES).decode("utf-8", "replace").strip()
+    return _resolve(text, ledger, message=f"{POINTER_FILE} contains {text[:100]!r}")
 
 
-def _named(said: str, ledger: Ledger, *, told: str) -> CurrentVersion:
-    if said in ledger.served():
-        return CurrentVersion(said)
-    otherwise = said if VERSION.match(said) else None
-    return _by_ledger(ledger, f"{told}, which the ledger does not know", otherwise=otherwise)
+def _resolve(name: str, ledger: Ledger, *, message: str) -> CurrentVersion:
+    if name in ledger.served_versions():
+        return CurrentVersion(name)
+    default = name if VERSION.match(name) else None
+    return _from_ledger(ledger, f"{message}, which is not in the ledger", default=default)
 
 
-def _by_ledger(ledger: Ledger, problem: str, *, otherwise: str | None = None) -> CurrentVersion:
-    """What the ledger says; without a promotion in it there is nothing to point to but what the pointer says itself."""
-    standing = ledger.promotion_stack()
-    if not standing:
-        return CurrentVersion(otherwise)
-    version = standing[-1]
+def _from_ledger(ledger: Ledger, problem: str, *, default: str | None = None) -> CurrentVersion:
+    """The ledger's current version; without a promotion in the ledger, the version that the pointer names itself."""
+    promoted = ledger.promotion_stack()
+    if not promoted:
+        return CurrentVersion(default)
+    version = promoted[-1]
     return CurrentVersion(
         version,
-        f"{problem}: the ledger says that {version} is current; `cryptoliq models rollback --to {version}` writes it again",
+        f"{problem}: in the ledger {version} is current; `cryptoliq models rollback --to {version}` rewrites the pointer",
     )

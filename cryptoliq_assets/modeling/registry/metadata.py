@@ -1,10 +1,14 @@
-"""What is known of a model when it is stored: the contract's fields and what explains each number."""
+"""Create the metadata of a model: the fields that consumers read, and the data that explain each number.
+
+Which fields are required belongs in `modeling.registry.metadata_schema`; the model card in `modeling.model_card`.
+"""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cryptoliq_assets.modeling.datasets import TrainingSet
 from cryptoliq_assets.modeling.estimators import ModelSpec
@@ -15,7 +19,7 @@ from cryptoliq_assets.storage import schema_fingerprint
 
 
 def model_metadata(
-    recipe: ModelSpec,
+    spec: ModelSpec,
     rows: TrainingSet,
     leaderboard: Mapping[str, Any],
     *,
@@ -24,17 +28,27 @@ def model_metadata(
     at: dt.datetime,
     git_revision: str | None = None,
 ) -> dict[str, Any]:
-    """Metadata of `recipe` fitted on all of `rows`; name, version, sha256 and library versions are the store's to add.
+    """Return the metadata of a specification fitted on all rows.
 
-    metrics: mean skill over folds (all rows), its worst fold, the same for known caps and bare requests, HAR's skill
-    on the same folds, and the measures fold by fold. schema: what the features were held to. known_until: the newest target date that the model has learnt.
+    The registry adds name, version, sha256 and library versions. `metrics` has the mean skill over folds (all rows), its
+    worst fold, the same for known market caps and without history, HAR's skill on the same folds, and the metrics fold by
+    fold; `schema` identifies the schema of the features; `known_until` is the newest target date in the training rows.
+
+    Args:
+        spec: The specification.
+        rows: The training rows.
+        leaderboard: The leaderboard that ranks it.
+        evaluation: Its out-of-fold evaluation.
+        level: Nominal coverage of the intervals, between 0 and 1.
+        at: Time of training, UTC.
+        git_revision: Commit of the code; None if unknown.
     """
     entry = find_entry(leaderboard, evaluation.name)
     har = next((other["skill"] for other in leaderboard["baselines"] if other["name"] == "har"), None)
     headline = ("skill", "worst_skill", "skill_known_cap", "skill_without_history")
     return {
         "trained_on": at.date().isoformat(),
-        "features": list(recipe.features),
+        "features": list(spec.features),
         "schema": {"table": INPUT_TABLE, "fingerprint": schema_fingerprint(TABLES[INPUT_TABLE])},
         "metrics": {
             **{name: entry[name] for name in headline},
@@ -49,7 +63,7 @@ def model_metadata(
         "evaluation": leaderboard["evaluation"],
         "provisional": leaderboard["provisional"],
         "folds": leaderboard["folds"],
-        "recipe": recipe.to_dict(),
+        "recipe": spec.to_dict(),
         "formula": rows.formula,
         "horizon_days": rows.horizon_days,
         "known_until": str(rows.target_date.max()),
@@ -68,17 +82,17 @@ def model_metadata(
     }
 
 
-# Share of the training rows on either side of the range that a request's field is held against.
+# Fraction of the training rows on either side of the range that a request's fields are compared with.
 _TAIL = 0.001
 
 
 def input_ranges(rows: TrainingSet) -> dict[str, tuple[float, float]]:
-    """The contract's fields between their 0.1 and 99.9 % among the training rows, in the contract's units.
+    """Return the 0.1 and 99.9 % quantiles of each input field among the training rows, in the field's unit.
 
-    Read back from features: logarithms and log returns keep the order, so their quantiles are those of the fields. A field
+    Computed from features: logarithms and log returns preserve order, so their quantiles are those of the fields. A field
     that no training row has is left out.
     """
-    of_feature = {
+    inverses: dict[str, tuple[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]]] = {
         "price": ("price_log", np.exp),
         "1h": ("change_1h", np.asarray),
         "24h": ("change_24h", lambda returns: 100.0 * np.expm1(returns)),
@@ -86,14 +100,14 @@ def input_ranges(rows: TrainingSet) -> dict[str, tuple[float, float]]:
         "24h_volume": ("volume_log", np.exp),
         "mkt_cap": ("mkt_cap_log", np.exp),
     }
-    fields = {field: back(rows.column(feature)) for field, (feature, back) in of_feature.items()}
+    fields = {field: invert(rows.column(feature)) for field, (feature, invert) in inverses.items()}
     with np.errstate(invalid="ignore", divide="ignore"):
         fields["liquidity_ratio"] = fields["24h_volume"] / fields["mkt_cap"]
         fields["price_change_24h"] = fields["price"] - fields["price"] / (1.0 + fields["24h"] / 100.0)
     ranges = {}
     for field, values in fields.items():
-        known = values[np.isfinite(values)]
-        if len(known):
-            low, high = np.quantile(known, [_TAIL, 1.0 - _TAIL])
+        present = values[np.isfinite(values)]
+        if len(present):
+            low, high = np.quantile(present, [_TAIL, 1.0 - _TAIL])
             ranges[field] = (float(low), float(high))
     return ranges

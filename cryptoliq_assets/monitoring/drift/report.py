@@ -149,7 +149,7 @@ def find_reference(champion: Champion, store: TableStore, *, days: int) -> tuple
     references were kept; None, with the reason, where the tables do not reach back to its training either."""
     stored = champion.metadata.get(REFERENCE)
     if stored is not None:
-        return Reference.of(stored), "stored with the champion"
+        return Reference.from_dict(stored), "stored with the champion"
     last = dt.date.fromisoformat(champion.metadata["training"]["last_date"])
     span = [last - dt.timedelta(days=back) for back in reversed(range(days))]
     rows = _sound_rows(store, champion, span)

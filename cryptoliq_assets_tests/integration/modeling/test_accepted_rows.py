@@ -16,7 +16,7 @@ from cryptoliq_assets.labels.liquidity import FORMULAS
 from cryptoliq_assets.labels.targets import label_targets
 from cryptoliq_assets.modeling.datasets.training_set import build_training_set, feature_matrix
 from cryptoliq_assets.modeling.estimators import CANDIDATES, ScoreForecaster, fit_spec, predict_rows
-from cryptoliq_assets.modeling.evaluation.conformal import POOLED, WITHOUT, SplitConformalIntervals
+from cryptoliq_assets.modeling.evaluation.conformal import NO_HISTORY_PREFIX, POOLED, SplitConformalIntervals
 from cryptoliq_assets.modeling.inference import predict_arrays
 from cryptoliq_assets.modeling.registry.model_registry import LoadedModel
 from cryptoliq_assets.monitoring.feed.metrics import measure_feed
@@ -26,7 +26,9 @@ from cryptoliq_assets.storage.parquet_store import sort_rows
 
 COINS, DAYS = 12, 4
 FIRST = dt.date(2025, 3, 1)
-TABLE = SplitConformalIntervals(0.9, {POOLED: 0.1, WITHOUT + POOLED: 0.2}, {POOLED: 1000, WITHOUT + POOLED: 1000})
+TABLE = SplitConformalIntervals(
+    0.9, {POOLED: 0.1, NO_HISTORY_PREFIX + POOLED: 0.2}, {POOLED: 1000, NO_HISTORY_PREFIX + POOLED: 1000}
+)
 
 
 def number_or_edge(column: str) -> st.SearchStrategy[float]:

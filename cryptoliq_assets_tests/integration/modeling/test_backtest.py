@@ -188,7 +188,7 @@ def test_the_best_model_is_the_candidate_of_the_highest_skill_and_never_a_baseli
 
 def test_a_model_said_twice_is_refused_and_none_at_all_too(evaluated, tmp_path):
     good, rows = evaluated
-    with pytest.raises(ValueError, match="har was handed over twice"):
+    with pytest.raises(ValueError, match="har occurs twice"):
         write_backtest(tmp_path / "backtest.parquet", [good, good], rows)
     with pytest.raises(ValueError, match="no model was evaluated"):
         write_backtest(tmp_path / "backtest.parquet", [], rows)

@@ -126,12 +126,12 @@ def test_where_no_stored_model_loads_training_replaces_them_warns_and_records_wh
     assert is_training_due(home, tables, provisional_too=False)
     standing = load_champion_status(home)
     assert standing.metadata is None
-    assert broken in standing.refused
+    assert broken in standing.rejection
     board = rank_candidates(candidates, home, store=tables, progress=lambda line: None)
     assert choose(board, candidates, home, warnings=warnings).promoted
     assert store.load().version == store.current_version() != broken
     line = store.ledger.entries()[-1]
-    assert "the first champion; no stored model could be compared with: " in line["reason"]
+    assert "the first champion; not compared, because no stored model loads: " in line["reason"]
     for told in (line["reason"], *warnings):
         assert f"{broken}: sha256 of the artifact {broken}.pkl is" in told
     assert len(warnings) == 1
@@ -149,7 +149,7 @@ def test_what_is_refused_while_no_stored_model_loads_is_recorded_with_both_reaso
     assert [line["candidate"] for line in lines] == [entry["name"] for entry in board["candidates"]]
     for line in lines:
         assert "skill -0.100 in fold 1" in line["reason"]
-        assert "no stored model could be compared with" in line["reason"]
+        assert "not compared, because no stored model loads" in line["reason"]
 
 
 def test_where_the_best_has_no_skill_in_a_fold_the_next_is_promoted_and_the_ledger_has_both(home, candidates):

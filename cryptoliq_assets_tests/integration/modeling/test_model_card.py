@@ -31,9 +31,9 @@ SECTIONS = [
     "Calibration",
     "Coverage of the 90% intervals",
     "Intervals in use",
-    "Importance of features",
+    "Feature importance",
     "Error by size",
-    "Coins forecast worst",
+    "Worst coins",
     "Ledger, newest first",
 ]
 

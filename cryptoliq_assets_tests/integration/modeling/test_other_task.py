@@ -39,13 +39,13 @@ def runner_of(settings: Settings) -> tuple[Runner, list[str]]:
 )
 def test_after_a_change_of_task_nothing_is_forecast_until_a_champion_of_it_is_trained(home, other, asked):
     changed, old = home.model_copy(update=other), open_model_store(home).current_version()
-    told = f"{old} forecasts kyle_obizhaeva 1 day(s) ahead, the settings ask for {asked}"
+    told = f"{old} forecasts kyle_obizhaeva 1 day(s) ahead, the settings require {asked}"
     before = TableStore(home).read("forecasts")
     runner, warnings = runner_of(changed)
     runner.refresh(runner.plan().ranges)
     assert f"nothing is forecast: {told}" in " ".join(warnings)
     assert TableStore(home).read("forecasts").equals(before)
-    with pytest.raises(RunFailedError, match=r"nothing is forecast: .* the settings ask for"):
+    with pytest.raises(RunFailedError, match=r"nothing is forecast: .* the settings require"):
         runner.require_champion()
     assert not runner.forecast()
     assert read_status(changed)["to_do"] == [
@@ -61,7 +61,7 @@ def test_after_a_change_of_task_nothing_is_forecast_until_a_champion_of_it_is_tr
     assert any(told in warning for warning in warnings if "a first champion of another task" in warning)
     line = open_model_store(changed).ledger.entries()[-1]
     assert line["event"] == "promotion"
-    assert f"the first champion; another task, so nothing to compare with: {told}" in line["reason"]
+    assert f"the first champion; not compared, because the task differs: {told}" in line["reason"]
     assert runner.forecast()
     assert load_champion(changed).horizon_days == changed.horizon_days
     assert read_status(changed)["to_do"] == []

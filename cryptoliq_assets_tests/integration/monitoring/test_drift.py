@@ -136,7 +136,7 @@ def test_a_market_move_explains_a_warning_and_no_failure(settings):
 def test_a_reference_survives_the_way_through_metadata(values, missing):
     values = np.array([*values, *[np.nan] * missing])
     made = make_reference({SCORE: values}, np.full(len(values), np.datetime64("2025-07-01")), coins=3)
-    back = Reference.of(json.loads(json.dumps(made.to_dict())))
+    back = Reference.from_dict(json.loads(json.dumps(made.to_dict())))
     assert (back.first_date, back.last_date, back.rows, back.coins) == (dt.date(2025, 7, 1),) * 2 + (len(values), 3)
     was, now = made.distributions[SCORE], back.distributions[SCORE]
     np.testing.assert_allclose(now.points, was.points, rtol=1e-4)
@@ -151,7 +151,7 @@ def test_history_weekday_and_the_market_s_own_features_are_left_out():
 
 def test_a_champion_carries_the_reference_of_its_last_training_days(home):
     metadata = open_model_store(home).current()
-    reference = Reference.of(metadata[REFERENCE])
+    reference = Reference.from_dict(metadata[REFERENCE])
     assert reference.last_date.isoformat() == metadata["training"]["last_date"]
     assert (reference.last_date - reference.first_date).days < home.drift.reference_days
     assert set(reference.distributions) == {*drift_features(metadata["features"]), PREDICTIONS}

@@ -245,7 +245,7 @@ def test_a_pointer_that_is_lost_while_it_serves_is_told_until_it_is_written_agai
     (own.settings.models_dir / "current.pkl").unlink()
     assert own.refresh()
     assert (own.snapshot.champion.version, own.snapshot.champion.loaded) == (version, model)
-    assert own.problem.startswith(f"current.pkl is lost: the ledger says that {version} is current")
+    assert own.problem.startswith(f"current.pkl is missing: in the ledger {version} is current")
     open_model_store(own.settings).rollback(version, at=dt.datetime.now(dt.UTC))
     assert own.refresh()
     assert (own.snapshot.champion.version, own.problem) == (version, "")

@@ -86,7 +86,7 @@ def test_a_champion_of_another_formula_or_horizon_makes_training_due_and_forecas
     assert month_to_forecast(changed, store) is None
     asked = f"{changed.formula} {changed.horizon_days} day(s) ahead"
     assert describe_champion_mismatch(changed) == (
-        f"{VERSION} forecasts kyle_obizhaeva 1 day(s) ahead, the settings ask for {asked}"
+        f"{VERSION} forecasts kyle_obizhaeva 1 day(s) ahead, the settings require {asked}"
     )
     few = changed.with_values(cv={"min_train_dates": 30})
     assert not is_training_due(few, store, provisional_too=False)
@@ -100,7 +100,7 @@ def test_where_no_day_is_labelled_it_is_said_how_many_more_that_takes(tmp_path, 
     settings = make_settings(home_dir=tmp_path, cv__min_train_dates=10, horizon_days=horizon)
     store = fill_home(settings, days) if days else TableStore(settings)
     said = describe_missing_days(settings, store)
-    assert f"at least {more[0]} more day(s) of snapshots make a provisional champion, at least {more[1]} one" in said
+    assert f"at least {more[0]} more day(s) of snapshots, one evaluated over time at least {more[1]}" in said
     newest = max(days, default=0)
     store = fill_home(settings, list(range(1, newest + more[0] + 1)))
     assert describe_missing_days(settings, store) is None

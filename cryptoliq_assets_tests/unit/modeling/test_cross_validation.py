@@ -9,7 +9,7 @@ import pytest
 from cryptoliq_assets.modeling.datasets.splits import make_folds
 from cryptoliq_assets.modeling.estimators import CANDIDATES, CHAMPION_SPEC
 from cryptoliq_assets.modeling.evaluation.backtest import measure_coins
-from cryptoliq_assets.modeling.evaluation.cross_validation import evaluate, evaluate_baseline, out_of_fold
+from cryptoliq_assets.modeling.evaluation.cross_validation import evaluate, evaluate_baseline, make_backtest_rows
 from cryptoliq_assets.modeling.evaluation.leaderboard import (
     bucket_table,
     find_entry,
@@ -35,7 +35,7 @@ def test_every_row_after_the_first_origin_is_forecast_once(evaluation, rows):
 
 
 def test_skill_by_fold_is_what_the_out_of_fold_table_gives(evaluation, rows):
-    table = out_of_fold(evaluation, rows)
+    table = make_backtest_rows(evaluation, rows)
     first = table[table["fold"] == 1]
     by_hand = (
         1

@@ -74,12 +74,12 @@ def _fold(store):
 
 
 HARMS = {
-    _lose: "current.pkl is lost",
-    _dangle: "current.pkl points to XGBoost_2020-01-01_v7.pkl, which the ledger does not know",
-    _point_elsewhere: "current.pkl points to /etc/hostname, which the ledger does not know",
-    _fill_with_other_content: "current.pkl is a file that the ledger does not know",
-    _say_nonsense: "current.txt says",
-    _fold: "current.pkl is lost",
+    _lose: "current.pkl is missing",
+    _dangle: "current.pkl points to XGBoost_2020-01-01_v7.pkl, which is not in the ledger",
+    _point_elsewhere: "current.pkl points to /etc/hostname, which is not in the ledger",
+    _fill_with_other_content: "current.pkl is a file that is not in the ledger",
+    _say_nonsense: "current.txt contains",
+    _fold: "current.pkl is missing",
 }
 
 
@@ -89,7 +89,7 @@ def test_with_a_harmed_pointer_the_version_that_stands_in_the_ledger_serves_with
     pointer = store.pointer()
     assert pointer.version == store.current()["version"] == V2
     assert pointer.problem.startswith(HARMS[harm])
-    assert f"`cryptoliq models rollback --to {V2}` writes it again" in pointer.problem
+    assert f"`cryptoliq models rollback --to {V2}` rewrites the pointer" in pointer.problem
     loaded, reasons = store.load_latest_valid()
     assert (loaded.version, reasons) == (V2, [pointer.problem])
     assert store.latest_valid_version() == (V2, [pointer.problem])
@@ -114,7 +114,7 @@ def test_writing_the_pointer_again_stands_in_the_ledger_and_a_sound_one_is_not_w
     store.rollback(V2, at=NOW)
     line = store.ledger.entries()[-1]
     assert (line["event"], line["version"], line["before"]) == ("rollback", V2, V2)
-    assert line["reason"].startswith("the pointer is written again: current.pkl is lost")
+    assert line["reason"].startswith("the pointer is rewritten: current.pkl is missing")
     with pytest.raises(ModelRejectedError, match="is the current model already"):
         store.rollback(V2, at=NOW)
     assert store.rollback(at=NOW)["version"] == V1
@@ -177,7 +177,7 @@ def test_where_there_are_no_symlinks_a_copied_file_gives_way_to_the_pointer_file
     assert store.pointer() == CurrentVersion(V3)
     (store.folder / "current.txt").write_text("gone\n")
     assert store.pointer().version == V3
-    assert "current.txt says 'gone'" in store.pointer().problem
+    assert "current.txt contains 'gone'" in store.pointer().problem
 
 
 def test_a_link_with_the_path_of_another_place_still_names_its_version(store):
@@ -189,7 +189,7 @@ def test_a_link_to_an_artifact_that_is_gone_is_that_version_and_refused_as_absen
     (store.folder / f"{V2}.pkl").unlink()
     assert store.pointer() == CurrentVersion(V2)
     loaded, (reason,) = store.load_latest_valid()
-    assert (loaded.version, reason) == (V1, f"{V2}: {V2}.pkl is absent; restore it or roll back")
+    assert (loaded.version, reason) == (V1, f"{V2}: {V2}.pkl is missing; restore it or roll back")
 
 
 def test_before_the_first_promotion_there_is_neither_version_nor_alarm(tmp_path):

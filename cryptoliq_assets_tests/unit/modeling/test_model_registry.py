@@ -74,7 +74,7 @@ def test_three_artifacts_a_name_are_kept_and_numbers_are_never_used_twice(store,
 
 def test_a_refusal_is_recorded_and_changes_nothing(store, model, forest):
     version = promoted(store, model)
-    store.refuse("random_forest", reason="skill below 0", at=NOW, model=forest)
+    store.record_rejection("random_forest", reason="skill below 0", at=NOW, model=forest)
     line = store.ledger.entries()[-1]
     assert (line["event"], line["candidate"], line["reason"]) == ("refusal", "random_forest", "skill below 0")
     assert line["sha256"] == sha256_of(to_bytes(forest))
@@ -97,7 +97,7 @@ def test_rollback_to_a_version_that_does_not_load_leaves_the_current_one(store, 
     (store.folder / f"{first}.pkl").write_bytes(b"")
     with pytest.raises(ModelRejectedError, match="truncated, swapped or tampered"):
         store.rollback(first, at=NOW)
-    with pytest.raises(ModelRejectedError, match="no version"):
+    with pytest.raises(ModelRejectedError, match="not a version"):
         store.rollback("../../etc/passwd", at=NOW)
     assert store.current_version() == second
 
@@ -135,7 +135,7 @@ def test_a_harmed_artifact_is_refused_and_the_one_before_is_served(store, model,
     first = promoted(store, model)
     second = promoted(store, forest)
     harm(store.folder, second, first)
-    with pytest.raises(ModelRejectedError, match=r"is absent|truncated, swapped or tampered"):
+    with pytest.raises(ModelRejectedError, match=r"is missing|truncated, swapped or tampered"):
         store.load()
     loaded, passed_over = store.load_latest_valid()
     assert loaded.version == first
@@ -239,7 +239,7 @@ def test_a_torn_ledger_line_is_passed_by_and_the_next_one_begins_anew(store, mod
     with store.ledger.path.open("a") as handle:
         handle.write('{"event": "promo')
     assert store.load().version == version
-    store.refuse("xgboost", reason="no", at=NOW)
+    store.record_rejection("xgboost", reason="no", at=NOW)
     assert [entry["event"] for entry in store.ledger.entries()] == ["promotion", "refusal"]
 
 
@@ -298,16 +298,17 @@ def test_what_was_pruned_is_said_to_be_no_longer_kept_and_what_was_lost_to_be_ab
     with pytest.raises(ModelRejectedError) as refused:
         store.rollback(at=NOW)
     told = dict(reason.strip().split(": ", 1) for reason in refused.value.reason.split(": ", 1)[1].split("; Linear_R"))
-    assert told[versions[3]].startswith(f"{versions[3]}.json is absent")
+    assert told[versions[3]].startswith(f"{versions[3]}.json is missing")
     for version in (first, second):
         assert (
-            told[version.removeprefix("Linear_R")] == "no longer kept, for 3 newer ones of its name were promoted since"
+            told[version.removeprefix("Linear_R")]
+            == "no longer stored, because 3 newer models of its name were promoted since"
         )
-    with pytest.raises(ModelRejectedError, match=f"{first}: no longer kept"):
+    with pytest.raises(ModelRejectedError, match=f"{first}: no longer stored"):
         store.rollback(first, at=NOW)
 
 
-@pytest.mark.parametrize(("reason", "told"), [(None, "asked for"), ("forecasts drift", "forecasts drift")])
+@pytest.mark.parametrize(("reason", "told"), [(None, "requested"), ("forecasts drift", "forecasts drift")])
 def test_a_rollback_says_in_the_ledger_why(store, model, reason, told):
     promoted(store, model), promoted(store, model)
     store.rollback(at=NOW, reason=reason)
@@ -316,7 +317,7 @@ def test_a_rollback_says_in_the_ledger_why(store, model, reason, told):
     (store.folder / "current.pkl").unlink()
     store.rollback(current, at=NOW, reason=reason)
     line = store.ledger.entries()[-1]["reason"]
-    assert line.startswith("the pointer is written again: current.pkl is lost")
+    assert line.startswith("the pointer is rewritten: current.pkl is missing")
     assert line.endswith("forecasts drift") is (reason is not None)
 
 
@@ -329,7 +330,7 @@ def test_a_folder_in_the_place_of_an_artifact_is_refused(store, model):
 
 def test_a_line_of_the_ledger_ends_at_its_line_end_only(store, model):
     version = promoted(store, model)
-    store.refuse("xgboost", reason="a\u2028b\u0085c", at=NOW)
+    store.record_rejection("xgboost", reason="a\u2028b\u0085c", at=NOW)
     assert [entry["event"] for entry in store.ledger.entries()] == ["promotion", "refusal"]
     assert store.ledger.entries()[-1]["reason"] == "a\u2028b\u0085c"
     assert store.load().version == version

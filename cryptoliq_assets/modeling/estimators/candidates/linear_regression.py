@@ -55,7 +55,8 @@ class RidgeRegressor(Regressor):
     def predict(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         # Not a matrix product: its last bit of a row depends on the row's position among the others.
         terms = np.ascontiguousarray(self._design(X) * self.coefficients)
-        return terms.sum(axis=1).astype(float) + self.intercept
+        predicted: npt.NDArray[np.float64] = terms.sum(axis=1).astype(float) + self.intercept
+        return predicted
 
     def _design(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """(n, columns + flagged) standardized features, then a flag for each column that is sometimes missing."""
