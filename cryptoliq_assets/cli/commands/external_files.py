@@ -34,15 +34,15 @@ def preprocess_external(settings: Settings, source: Path, target: Path) -> int:
             raise click.ClickException(str(error)) from error
         status.update("writing")
         path = write_rows(target, result.rows)
-    for name, reason in result.refused.items():
+    for name, reason in result.rejected.items():
         print_line(("rejected", "yellow"), f" {name}: {reason}")
     labelled = int(result.rows["trainable"].sum())
     console.print(
-        f"{result.files - len(result.refused):,} of {result.files:,} file(s): {len(result.rows):,} rows, {labelled:,} of them with a "
+        f"{result.files - len(result.rejected):,} of {result.files:,} file(s): {len(result.rows):,} rows, {labelled:,} of them with a "
         f"target: {path}",
         soft_wrap=True,
     )
-    return 1 if result.refused else 0
+    return 1 if result.rejected else 0
 
 
 def train_external(settings: Settings, data: Path, out_model: Path) -> None:

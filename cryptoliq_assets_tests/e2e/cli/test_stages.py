@@ -30,7 +30,7 @@ def test_train_without_labels_is_rejected_before_it_runs(run, tmp_path):
     result = run("train", home=tmp_path)
     assert result.code == 1
     assert result.err.startswith(
-        "error: nothing can be trained yet: no day has a label, which is a sound row followed by"
+        "error: nothing can be trained yet: no day has a label, which is a valid row followed by"
     )
     assert result.err.count("\n") == 1
     assert "training" not in result.out

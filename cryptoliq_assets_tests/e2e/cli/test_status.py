@@ -48,8 +48,8 @@ def test_status_names_the_days_that_a_champion_needs(run, tmp_path):
     message = run("status", home=home).text
     assert "all is up to date" not in message
     assert (
-        "no champion yet: no day has a label, which is a sound row followed by one 1 day(s) later: at least 1 more day(s) "
-        "of snapshots make a provisional champion, at least 40 one that is judged over time"
+        "no champion yet: no day has a label, which is a valid row followed by one 1 day(s) later: a provisional champion needs "
+        "at least 1 more day(s) of snapshots, one evaluated over time at least 40"
     ) in message
 
 

@@ -187,21 +187,12 @@ def test_verify_names_the_reason_for_a_tampered_model(run, home):
 def test_lost_pointer_is_reported_and_repaired_by_a_rollback(run, home):
     newest, before = versions(home)
     (home.models_dir / "current.pkl").unlink()
-<<<<<<< HEAD
     lost = f"current.pkl is missing: in the ledger {newest} is current"
     code, output = run("verify")
     assert code == 1
     assert lost in output
     assert f"`cryptoliq models rollback --to {newest}` rewrites the pointer" in output
     assert f"loads {newest} (current) loads {before}" in output
-=======
-    lost = f"current.pkl is missing: in the ledger {newest} is current"
-    code, said = run("verify")
-    assert code == 1
-    assert lost in said
-    assert f"`cryptoliq models rollback --to {newest}` rewrites the pointer" in said
-    assert f"loads {newest} (current) loads {before}" in said
->>>>>>> 86ec03a (Rewrite modeling and forecasting in plain technical English; a home of the previous version is tested)
     assert lost in run("list")[1]
     state = read_status(home)
     assert state["champion"]["version"] == newest
