@@ -55,7 +55,7 @@ class FlatTreeEnsemble:
         trees = [estimator.tree_ for estimator in forest.estimators_]
         threshold = np.concatenate([tree.threshold for tree in trees])
         return cls(
-            **_link_trees([tree.children_left for tree in trees], [tree.children_right for tree in trees]),
+            **link_trees([tree.children_left for tree in trees], [tree.children_right for tree in trees]),
             feature=np.concatenate([tree.feature for tree in trees]).astype(np.int64),
             # scikit-learn goes left at the threshold too, which equals "below the next number".
             threshold=np.nextafter(threshold, np.inf),
@@ -77,7 +77,7 @@ class FlatTreeEnsemble:
         # Leaves store their value where other nodes store the threshold.
         conditions = concatenate("split_conditions", np.float32)
         return cls(
-            **_link_trees([tree["left_children"] for tree in trees], [tree["right_children"] for tree in trees]),
+            **link_trees([tree["left_children"] for tree in trees], [tree["right_children"] for tree in trees]),
             feature=concatenate("split_indices", np.int64),
             threshold=conditions,
             missing_left=concatenate("default_left", np.bool_),
@@ -122,8 +122,8 @@ class FlatTreeEnsemble:
         return out / len(self.roots) if self.mean else out
 
 
-def _link_trees(left: list[Any], right: list[Any]) -> dict[str, npt.NDArray[np.int64]]:
-    """Roots and children in the combined arrays, from children numbered within each tree."""
+def link_trees(left: list[Any], right: list[Any]) -> dict[str, npt.NDArray[np.int64]]:
+    """Combine the children of trees, numbered within each tree, to roots, left and right of a FlatTreeEnsemble."""
     sizes = np.array([len(ids) for ids in left])
     roots = np.cumsum(sizes) - sizes
     shift = np.repeat(roots, sizes)

@@ -113,7 +113,7 @@ def test_features_of_another_formula_are_stale(settings):
     store = fill_home(settings, [1, 2])
     assert describe_stale_features(store, "2025-03") is None
     other = TableStore(settings.model_copy(update={"formula": "amihud"}))
-    assert "of another formula (amihud is asked for)" in describe_stale_features(other, "2025-03")
+    assert "of another formula than the configured amihud" in describe_stale_features(other, "2025-03")
 
 
 def test_a_champion_evaluated_over_time_is_not_due_again(settings):

@@ -49,7 +49,7 @@ SMALLER: dict[str, dict] = {
 
 def small(name: str) -> ModelSpec:
     recipe = CANDIDATES[name]
-    return replace(recipe, params={**recipe.params, **SMALLER[name]})
+    return replace(recipe, params={**recipe.params, **SMALLER.get(name, {})})
 
 
 @pytest.fixture(scope="module", params=NAMES)
