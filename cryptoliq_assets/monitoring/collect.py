@@ -62,7 +62,7 @@ def collect_findings(settings: Settings, now: dt.datetime, *, store: TableStore 
         "files refused": lambda: find_rejected_files(settings, now),
         "rows refused": lambda: find_rejected_rows(settings),
         "stored bytes": lambda: find_damaged_data(settings, now, store=store),
-        "runs and checks": lambda: list(read_state(settings).seen.values()),
+        "runs and checks": lambda: list(read_state(settings).run_findings.values()),
     }
     current = [finding for part, check in parts.items() for finding in evaluate_part(part, check)]
     evaluated = {finding.key for finding in current}

@@ -124,7 +124,7 @@ def _make_job_finding(instance: dg.DagsterInstance, job: str, state: AlertState)
     if not records:
         return None
     run = records[0].dagster_run
-    previous = state.seen.get(f"{RUN_FAILED}/{_job_label(job)}")
+    previous = state.run_findings.get(f"{RUN_FAILED}/{_job_label(job)}")
     if previous and previous.figures.get("run_id") == run.run_id:
         return None
     return make_run_finding(instance, run, at=records[0].end_time)
@@ -164,14 +164,14 @@ def _make_check_findings(instance: dg.DagsterInstance, keys: list[dg.AssetCheckK
         for record in filter(_is_evaluated, fresh):
             months = [] if key.name in newest_only else _run_months(instance, record.run_id)
             failing = _update_failing_months(failing, months, record.evaluation.passed)
-            before = finding or state.seen.get(f"{_VALIDATION_FAILED}/{name}")
+            before = finding or state.run_findings.get(f"{_VALIDATION_FAILED}/{name}")
             finding = _make_check_finding(name, record, before, failing)
         findings += [finding] if finding else []
         # Planned and not evaluated yet: it is read once it is evaluated, whatever is evaluated in between.
         waits = [record.id for record in fresh if not _is_evaluated(record) and not _has_ended(instance, record.run_id)]
         read[name] = {"id": max(latest.id, previous["id"]), "waits": waits, "failing": sorted(failing)}
     declared = {_check_name(key) for key in keys}
-    for finding in state.seen.values():
+    for finding in state.run_findings.values():
         if finding.kind == _VALIDATION_FAILED and finding.level != OK and finding.where not in declared:
             findings.append(Finding(_VALIDATION_FAILED, OK, finding.where, "this check no longer exists"))
     return RunFindings(findings, read)

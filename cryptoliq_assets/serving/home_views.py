@@ -88,7 +88,7 @@ def build_health_view(settings: Settings, store: TableStore, *, today: dt.date |
     forecasts = _report(settings.reports_dir / "forecasts.json", made_by="cryptoliq forecast", problems=problems)
     accuracy, by_day = measure_live_accuracy(store)
     alarms = read_state(settings)
-    problems += [alarms.problem] if alarms.problem else []
+    problems += [alarms.read_error] if alarms.read_error else []
     # On another day than now, when that day has ended.
     now = dt.datetime.now(dt.UTC) if today == dt.datetime.now(dt.UTC).date() else _end_of(today)
     findings = collect_findings(settings, now, store=store)
@@ -106,7 +106,7 @@ def build_health_view(settings: Settings, store: TableStore, *, today: dt.date |
         "accuracy": accuracy,
         "accuracy_by_day": by_day,
         "drift": _report(settings.reports_dir / "drift_report.json", made_by=None, problems=problems),
-        "looked_at": alarms.looked_at,
+        "looked_at": alarms.evaluated_at,
         "conditions": [_told(finding) for finding in sorted(not_well, key=lambda each: each.level != FAIL)],
         "conditions_looked_at": len(findings),
         "incidents": [_told(incident) for incident in alarms.open],

@@ -61,7 +61,7 @@ def _evaluate_without_run(settings: Settings, error: Exception) -> Finding:
     now = dt.datetime.now(dt.UTC)
     if isinstance(error, RunFailedError):
         failed = Finding("run_failed", FAIL, MONITOR_JOB, str(error), now.isoformat(timespec="seconds"))
-        update_incidents(settings, collect_findings(settings, now), now, noted=[failed])
+        update_incidents(settings, collect_findings(settings, now), now, run_findings=[failed])
     else:
         failed = make_failure_finding(RUN_RECORDS_PART, error)
         update_incidents(settings, [*collect_findings(settings, now), failed], now)
@@ -105,8 +105,8 @@ def list_alerts(settings: Settings, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(build_alert_list(state), indent=2))
         return
-    if state.problem:
-        print_line(("!", "yellow"), f" {state.problem}")
+    if state.read_error:
+        print_line(("!", "yellow"), f" {state.read_error}")
     for incident in state.open:
         style = "red" if incident.level == "fail" else "yellow"
         since = incident.since or incident.opened_at.isoformat(timespec="minutes")
@@ -212,7 +212,7 @@ def build_alert_list(state: AlertState) -> dict[str, Any]:
         Open and closed incidents, silences, the last notifications and waiting messages, as JSON values.
     """
     return {
-        "looked_at": state.looked_at,
+        "looked_at": state.evaluated_at,
         "open": [_as_json(incident) for incident in state.open],
         "closed": [_as_json(incident) for incident in state.closed.values()],
         "silences": state.silenced(dt.datetime.now(dt.UTC)),
@@ -221,7 +221,7 @@ def build_alert_list(state: AlertState) -> dict[str, Any]:
             {"channel": name, "messages": count, "reason": reason}
             for name, (count, reason) in _count_waiting(state).items()
         ],
-        "problem": state.problem,
+        "problem": state.read_error,
     }
 
 

@@ -170,7 +170,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
         ],
         "silenced": [f"{kind} {format_silence(silence)}" for kind, silence in alerts.silenced(now).items()],
         "last_alerts": alerts.notices[::-1][:_MAX_ALERTS],
-        "problems": [*dict.fromkeys(filter(None, (*damaged, alerts.problem, models.ledger.problem())))],
+        "problems": [*dict.fromkeys(filter(None, (*damaged, alerts.read_error, models.ledger.problem())))],
         "level": FAIL if damaged else worst_finding_level(findings),
         "not_well": [finding.to_dict() | {"id": finding.id} for finding in not_well],
         "to_do": to_do,

@@ -1,10 +1,11 @@
-from .channels import Message as Message, read_channels as read_channels, send_within as send_within
-from .dispatch import (
-    AlertRun as AlertRun,
-    AlertState as AlertState,
-    read_state as read_state,
-    update_incidents as update_incidents,
+from .alert_state import AlertState as AlertState, read_state as read_state
+from .channels import (
+    DeliveryError as DeliveryError,
+    Message as Message,
+    read_channels as read_channels,
+    send_within as send_within,
 )
+from .dispatch import AlertRun as AlertRun, update_incidents as update_incidents
 from .incident_actions import (
     UnknownIncidentError as UnknownIncidentError,
     close_incident as close_incident,

@@ -1,118 +1,56 @@
-"""Alarm: what a look finds becomes incidents, and what is to be told of them is delivered to every channel.
+"""Dispatch of alerts: findings update the incidents, and their notices are delivered to every channel.
 
-`reports/incidents.json` holds all that has to outlive a restart: the incidents, what waits to be sent to which channel, what
-the sensors saw of runs and checks, the last notices. It is written, durable, before anything is sent, and again after each
-delivery: a message that was delivered is not sent twice, one whose delivery was cut off is sent again.
+`reports/incidents.json` contains all that must survive a restart: incidents, pending messages, findings of runs and checks, and
+the last notices. It is written durably before anything is sent and again after each delivery: a delivered message is not sent
+twice, and one whose delivery was interrupted is sent again. A failing channel is logged in logs/app.log and retried with
+exponential backoff; it blocks neither the other channels nor a run.
 
-A failing channel is noted in logs/app.log and tried again at a later look; it stops neither the other channels nor a run.
+Add what is stored of alerts, or how it is delivered. Rules about incidents belong in `transitions`, sending in `channels`.
 """
 
 import datetime as dt
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from cryptoliq_assets.core import Journal, Settings, make_folder, read_json_object, write_json
-from cryptoliq_assets.monitoring import Finding
+from cryptoliq_assets.core import Settings
+from cryptoliq_assets.monitoring.alerting.alert_state import (
+    AlertState,
+    read_state,
+    read_state_for_update,
+    state_lock,
+    write_log_events,
+    write_state,
+)
 from cryptoliq_assets.monitoring.alerting.channels import Channel, Message, read_channels, send, send_within
-from cryptoliq_assets.monitoring.alerting.incidents import Incident, Notice, advance_incidents
-from cryptoliq_assets.monitoring.alerting.state_schema import CHECKS, INCIDENTS, NOTICES, OUTBOX, SEEN, SILENCES
+from cryptoliq_assets.monitoring.alerting.incidents import Incident, Notice
+from cryptoliq_assets.monitoring.alerting.transitions import advance_incidents
+from cryptoliq_assets.monitoring.findings import Finding
 
-# A message that no channel took for so long is no news any more.
-KEPT_FOR = dt.timedelta(hours=48)
-_FIRST_WAIT, _LONGEST_WAIT = dt.timedelta(seconds=30), dt.timedelta(hours=1)
-_MOST_WAITING = 1_000
-_NOTICES = 100
-# Longest that another look holds the state: it writes a small file.
-_STATE_SECONDS = 60.0
+# A message that could not be delivered for this long is discarded.
+MAX_MESSAGE_AGE = dt.timedelta(hours=48)
+_FIRST_BACKOFF, _MAX_BACKOFF = dt.timedelta(seconds=30), dt.timedelta(hours=1)
+_MAX_PENDING = 1_000
 
 Send = Callable[[Channel, Message], None]
 
 
-@dataclass
-class AlertState:
-    """What outlives a restart.
-
-    incidents: by key; outbox: messages that wait, oldest first, each with its channel's name, `attempts` and `next_at`;
-    seen: findings that sensors noted, by key; checks: what was read of each check's evaluations; notices: the last
-    ones, newest last; silences: by kind until when it is silenced, by whom and why.
-    """
-
-    looked_at: str | None = None
-    incidents: dict[str, Incident] = field(default_factory=dict)
-    outbox: list[dict[str, Any]] = field(default_factory=list)
-    seen: dict[str, Finding] = field(default_factory=dict)
-    checks: dict[str, Any] = field(default_factory=dict)
-    notices: list[dict[str, Any]] = field(default_factory=list)
-    silences: dict[str, dict[str, Any]] = field(default_factory=dict)
-    problem: str | None = None
-
-    @property
-    def open(self) -> list[Incident]:
-        """Incidents that have not recovered, the failures first, then the oldest."""
-        there = [incident for incident in self.incidents.values() if incident.open]
-        return sorted(there, key=lambda incident: (incident.level != "fail", incident.opened_at, incident.key))
-
-    @property
-    def closed(self) -> dict[str, Incident]:
-        """Incidents that somebody closed and that have not recovered, by key."""
-        return {key: incident for key, incident in self.incidents.items() if incident.closed_at}
-
-    def record(self, notices: Iterable[Notice]) -> None:
-        """Add to the last notices."""
-        self.notices = [*self.notices, *(asdict(notice) for notice in notices)][-_NOTICES:]
-
-    def silenced(self, now: dt.datetime) -> dict[str, dict[str, Any]]:
-        """The silences that stand at `now`, by kind."""
-        return {
-            kind: silence
-            for kind, silence in self.silences.items()
-            if dt.datetime.fromisoformat(silence["until"]) > now
-        }
-
-
 @dataclass(frozen=True)
 class AlertRun:
-    """What a look came to: incidents that are open, what was to be told, and why channels (by name) failed."""
+    """The result of one evaluation of alerts.
+
+    Attributes:
+        open: Open incidents.
+        notices: Notices of this evaluation.
+        undelivered: By name of a channel, why it failed.
+    """
 
     open: list[Incident]
     notices: list[Notice]
     undelivered: dict[str, str]
-
-
-def read_state(settings: Settings) -> AlertState:
-    """The state as it was last written; `problem` says where it cannot be read, and what is known is then nothing."""
-    path = settings.incidents_path
-    try:
-        value = read_json_object(path)
-        return AlertState(
-            looked_at=value["looked_at"],
-            incidents=INCIDENTS.validate_python(value["incidents"]),
-            outbox=OUTBOX.validate_python(value["outbox"]),
-            seen=SEEN.validate_python(value["seen"]),
-            checks=CHECKS.validate_python(value["checks"]),
-            notices=[asdict(notice) for notice in NOTICES.validate_python(value["notices"])],
-            silences=SILENCES.validate_python(value.get("silences", {})),
-        )
-    except FileNotFoundError:
-        return AlertState()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return AlertState(
-            problem=f"{path.name} cannot be read ({type(error).__name__}: {error}); the next look begins anew"
-        )
-
-
-def read_state_for_update(settings: Settings) -> AlertState:
-    """The state, by whoever holds `state_lock` and writes it next; that a damaged one is lost is noted in logs/app.log."""
-    state = read_state(settings)
-    if state.problem:
-        write_log_events(settings, [{"event": "alerts_state_lost", "reason": state.problem}])
-        state.problem = None
-    return state
 
 
 def update_incidents(
@@ -120,24 +58,35 @@ def update_incidents(
     findings: Iterable[Finding],
     now: dt.datetime,
     *,
-    noted: Iterable[Finding] = (),
+    run_findings: Iterable[Finding] = (),
     checks: Mapping[str, Any] | None = None,
-    by: Send = send,
+    send_with: Send = send,
 ) -> AlertRun:
-    """Take what a look found into the incidents, and deliver what is to be told of them.
+    """Update the incidents from findings, and deliver their notices.
 
-    findings: all that was looked at, the OK ones too; noted: those among them, of runs and checks, that later looks are
-    to know of; checks: how far the evaluations of each check were read. Raises OSError where the state cannot be written.
+    Args:
+        settings: Where the state is stored, and the channels.
+        findings: All findings of the evaluation, OK or not.
+        now: UTC.
+        run_findings: Findings of runs and checks, which later evaluations use again.
+        checks: By check, the position up to which its evaluations were read.
+        send_with: Sends one message.
+
+    Returns:
+        Open incidents, notices and failed channels.
+
+    Raises:
+        OSError: The state cannot be written.
     """
     with state_lock(settings):
         state = read_state_for_update(settings)
-        state.seen |= {finding.key: finding for finding in noted}
+        state.run_findings |= {finding.key: finding for finding in run_findings}
         state.checks |= checks or {}
-        found = [finding for finding in findings if finding.key not in state.seen]
+        current = [finding for finding in findings if finding.key not in state.run_findings]
         repeat = dt.timedelta(hours=settings.alerts.repeat_after_hours)
         state.silences = state.silenced(now)
         state.incidents, notices = advance_incidents(
-            state.incidents, [*found, *state.seen.values()], now, repeat=repeat, silenced=state.silences
+            state.incidents, [*current, *state.run_findings.values()], now, repeat=repeat, silenced=state.silences
         )
         for notice in (notice for notice in notices if not notice.silenced):
             message = Message(
@@ -145,17 +94,25 @@ def update_incidents(
                 f"{notice.text}\nhome: {settings.home_dir}",
                 notice.level,
             )
-            state.outbox += [_waiting(channel, message, now) for channel in read_channels(settings)]
+            state.outbox += [_make_pending(channel, message, now) for channel in read_channels(settings)]
         state.record(notices)
-        state.looked_at = now.isoformat(timespec="seconds")
+        state.evaluated_at = now.isoformat(timespec="seconds")
         write_state(settings, state)
-    return AlertRun(state.open, notices, send_pending(settings, now, by=by))
+    return AlertRun(state.open, notices, send_pending(settings, now, send_with=send_with))
 
 
-def send_pending(settings: Settings, now: dt.datetime, *, by: Send = send) -> dict[str, str]:
-    """Send what waits and is due, to each channel in order; returns why channels, by name, failed.
+def send_pending(settings: Settings, now: dt.datetime, *, send_with: Send = send) -> dict[str, str]:
+    """Send the pending messages that are due, to each channel in order.
 
-    Whoever else is at it already does it all: nothing is sent twice.
+    If another process is sending, nothing is done: it sends all of them.
+
+    Args:
+        settings: Where the state is stored, and the channels.
+        now: UTC.
+        send_with: Sends one message.
+
+    Returns:
+        By name of a channel, why it failed.
     """
     if not read_state(settings).outbox:
         return {}
@@ -163,18 +120,18 @@ def send_pending(settings: Settings, now: dt.datetime, *, by: Send = send) -> di
     failed: dict[str, str] = {}
     try:
         with FileLock(settings.dagster_home / "alerts.lock", timeout=0):
-            _drop_old(settings, now, set(channels))
-            while work := _due(read_state(settings), now, passing=set(failed)):
+            _discard_old(settings, now, set(channels))
+            while work := _find_due(read_state(settings), now, skip=set(failed)):
                 messages = {channels[name]: Message(**entry["message"]) for name, entry in work.items()}
-                outcomes = send_within(settings.alerts.send_timeout_seconds, messages, by=by)
-                _record_delivery(settings, {work[name]["id"]: reason for name, reason in outcomes.items()}, now)
-                failed |= {name: reason for name, reason in outcomes.items() if reason is not None}
+                results = send_within(settings.alerts.send_timeout_seconds, messages, send_with=send_with)
+                _record_delivery(settings, {work[name]["id"]: reason for name, reason in results.items()}, now)
+                failed |= {name: reason for name, reason in results.items() if reason is not None}
     except Timeout:
         return {}
     return failed
 
 
-def _waiting(channel: Channel, message: Message, now: dt.datetime) -> dict[str, Any]:
+def _make_pending(channel: Channel, message: Message, now: dt.datetime) -> dict[str, Any]:
     return {
         "id": uuid.uuid4().hex,
         "channel": channel.name,
@@ -186,84 +143,52 @@ def _waiting(channel: Channel, message: Message, now: dt.datetime) -> dict[str, 
     }
 
 
-def _due(state: AlertState, now: dt.datetime, *, passing: set[str]) -> dict[str, dict[str, Any]]:
-    """The oldest message of each channel, where it is due; those behind it wait for it, so that they come in order."""
+def _find_due(state: AlertState, now: dt.datetime, *, skip: set[str]) -> dict[str, dict[str, Any]]:
+    """Return the oldest message of each channel if it is due; later ones wait for it, so that they arrive in order."""
     first: dict[str, dict[str, Any]] = {}
     for entry in state.outbox:
         first.setdefault(entry["channel"], entry)
     due = {name: entry for name, entry in first.items() if dt.datetime.fromisoformat(entry["next_at"]) <= now}
-    return {name: entry for name, entry in due.items() if name not in passing}
+    return {name: entry for name, entry in due.items() if name not in skip}
 
 
-def _record_delivery(settings: Settings, outcomes: Mapping[str, str | None], now: dt.datetime) -> None:
-    """Take delivered messages (id → None) out of the outbox, and put off the others, each time for longer."""
-    lines = []
+def _record_delivery(settings: Settings, results: Mapping[str, str | None], now: dt.datetime) -> None:
+    """Remove delivered messages (ID → None) from the outbox, and schedule the others with exponential backoff."""
+    events = []
     with state_lock(settings):
         state = read_state(settings)
         for entry in state.outbox:
-            reason = outcomes.get(entry["id"])
+            reason = results.get(entry["id"])
             if reason is None:
                 continue
             entry["attempts"] += 1
-            wait = min(_FIRST_WAIT * 2 ** min(entry["attempts"] - 1, 20), _LONGEST_WAIT)
-            entry |= {"reason": reason, "next_at": (now + wait).isoformat()}
-            lines.append(_line("alert_not_delivered", entry))
-        state.outbox = [entry for entry in state.outbox if outcomes.get(entry["id"], "waits") is not None]
+            backoff = min(_FIRST_BACKOFF * 2 ** min(entry["attempts"] - 1, 20), _MAX_BACKOFF)
+            entry |= {"reason": reason, "next_at": (now + backoff).isoformat()}
+            events.append(_make_event("alert_not_delivered", entry))
+        state.outbox = [entry for entry in state.outbox if results.get(entry["id"], "pending") is not None]
         write_state(settings, state)
-    write_log_events(settings, lines)
+    write_log_events(settings, events)
 
 
-def _drop_old(settings: Settings, now: dt.datetime, channels: set[str]) -> None:
-    """Give up what has waited too long, what is for a channel that the settings no longer name, and what is too much."""
+def _discard_old(settings: Settings, now: dt.datetime, channels: set[str]) -> None:
+    """Discard messages that are too old, whose channel was removed from the settings, or that exceed the maximum."""
     with state_lock(settings):
         state = read_state(settings)
         old = [
             entry
             for entry in state.outbox
-            if entry["channel"] not in channels or now - dt.datetime.fromisoformat(entry["at"]) > KEPT_FOR
+            if entry["channel"] not in channels or now - dt.datetime.fromisoformat(entry["at"]) > MAX_MESSAGE_AGE
         ]
-        left = [entry for entry in state.outbox if entry not in old]
-        old, left = old + left[:-_MOST_WAITING], left[-_MOST_WAITING:]
+        remaining = [entry for entry in state.outbox if entry not in old]
+        old, remaining = old + remaining[:-_MAX_PENDING], remaining[-_MAX_PENDING:]
         if not old:
             return
-        state.outbox = left
+        state.outbox = remaining
         write_state(settings, state)
-    write_log_events(settings, [_line("alert_given_up", entry) for entry in old])
+    write_log_events(settings, [_make_event("alert_given_up", entry) for entry in old])
 
 
-def _line(event: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+def _make_event(event: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     title = entry["message"]["title"]
-    told = {"channel": entry["channel"], "title": title, "attempts": entry["attempts"], "reason": entry["reason"]}
-    return {"event": event, **told}
-
-
-def write_log_events(settings: Settings, lines: Iterable[Mapping[str, Any]]) -> None:
-    """Add lines to logs/app.log, whole and whoever else writes there."""
-    lines = list(lines)
-    if not lines:
-        return
-    at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-    rotate = int(settings.logs.max_file_mib * 2**20)
-    with closing(Journal(lambda: settings.logs_dir / "app.log", rotate_bytes=rotate)) as journal:
-        for line in lines:
-            journal.write({"at": at, **line})
-
-
-def state_lock(settings: Settings) -> FileLock:
-    """Held for reading, changing and writing the state, never while something is sent."""
-    make_folder(settings.dagster_home)
-    return FileLock(settings.dagster_home / "incidents.lock", timeout=_STATE_SECONDS)
-
-
-def write_state(settings: Settings, state: AlertState) -> None:
-    """Write the state, durable; by whoever holds `state_lock` since it was read."""
-    value = {
-        "looked_at": state.looked_at,
-        "incidents": {key: incident.to_dict() for key, incident in sorted(state.incidents.items())},
-        "outbox": state.outbox,
-        "seen": {key: finding.to_dict() for key, finding in sorted(state.seen.items())},
-        "checks": state.checks,
-        "notices": state.notices,
-        "silences": state.silences,
-    }
-    write_json(settings.incidents_path, value)
+    fields = {"channel": entry["channel"], "title": title, "attempts": entry["attempts"], "reason": entry["reason"]}
+    return {"event": event, **fields}

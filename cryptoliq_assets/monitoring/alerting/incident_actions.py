@@ -1,6 +1,6 @@
-"""Incident actions: what a person does to incidents: closing one, silencing a kind. Each is recorded in logs/app.log.
+"""Actions of a person on incidents: closing one, silencing a kind. Each is recorded in logs/app.log.
 
-What both mean for later looks is decided in `incidents.py`; sending and storing is the business of `alarm.py`.
+Add an action. Its effect on later evaluations belongs in `transitions`; storage and delivery belong in `dispatch`.
 """
 
 import datetime as dt
@@ -9,36 +9,31 @@ import os
 from dataclasses import replace
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.monitoring import ALERT_KINDS, OK
-from cryptoliq_assets.monitoring.alerting.dispatch import (
+from cryptoliq_assets.monitoring.alert_kinds import ALERT_KINDS
+from cryptoliq_assets.monitoring.alert_registry import OK, Level
+from cryptoliq_assets.monitoring.alerting.alert_state import (
     read_state_for_update,
     state_lock,
     write_log_events,
     write_state,
 )
-from cryptoliq_assets.monitoring.alerting.incidents import (
-    CLOSED,
-    ENDED_BY_CLOSING,
-    SILENCED,
-    Incident,
-    Notice,
-    mark_closed,
-)
+from cryptoliq_assets.monitoring.alerting.incidents import CLOSED, SILENCED, Incident, Notice
+from cryptoliq_assets.monitoring.alerting.transitions import mark_closed
 
-# Where a notice of a silence says it applies.
+# Subject of the notice of a silence.
 _EVERYWHERE = "every place"
 
 
 class UnknownIncidentError(ValueError):
-    """No open incident has the ID; the message lists those that are open."""
+    """No open incident has the ID; the message lists the open ones."""
 
 
 def current_user() -> str:
-    """The account that runs this process."""
+    """Return the account that runs this process."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):
-        # A container may run under a number that has no name.
+        # A container may run under a user ID without a name.
         return f"uid {os.getuid()}"
 
 
@@ -46,26 +41,32 @@ def close_incident(settings: Settings, name: str, now: dt.datetime, *, by: str, 
     """Acknowledge and close an open incident.
 
     Args:
-        name: its ID, or its kind and place (`data_stale/raw_snapshots`).
+        settings: Where the state is stored.
+        name: Its ID, or its kind and subject (`data_stale/raw_snapshots`).
         now: UTC.
+        by: Who closes it.
+        reason: Why.
+
+    Returns:
+        The closed incident.
 
     Raises:
-        UnknownIncidentError: no open incident has that name.
+        UnknownIncidentError: No open incident has that name.
     """
     with state_lock(settings):
         state = read_state_for_update(settings)
         incident = next((each for each in state.open if name in (each.id, each.key)), None)
         if incident is None:
-            there = ", ".join(f"{each.id} ({each.key})" for each in state.open) or "none"
-            raise UnknownIncidentError(f"no open incident has the ID {name!r}; open: {there}")
+            open_incidents = ", ".join(f"{each.id} ({each.key})" for each in state.open) or "none"
+            raise UnknownIncidentError(f"no open incident has the ID {name!r}; open: {open_incidents}")
         closed = mark_closed(incident, now, by=by, reason=reason)
         state.incidents[incident.key] = closed
-        noted = state.seen.get(incident.key)
-        if noted and incident.kind in ENDED_BY_CLOSING:
-            state.seen[incident.key] = replace(noted, level=OK, what=f"{noted.what} (closed by {by})", since=None)
-        state.record(
-            [_notice(CLOSED, incident.kind, incident.where, now, what=_said(by, reason), level=incident.level)]
-        )
+        finding = state.run_findings.get(incident.key)
+        if finding and ALERT_KINDS[incident.kind].ends_when_closed:
+            what = f"{finding.what} (closed by {by})"
+            state.run_findings[incident.key] = replace(finding, level=OK, what=what, since=None)
+        what = _describe_actor(by, reason)
+        state.record([_make_notice(CLOSED, incident.kind, incident.where, now, what=what, level=incident.level)])
         write_state(settings, state)
     write_log_events(
         settings,
@@ -77,24 +78,36 @@ def close_incident(settings: Settings, name: str, now: dt.datetime, *, by: str, 
 def silence_kind(
     settings: Settings, kind: str, now: dt.datetime, *, hours: float, by: str, reason: str | None = None
 ) -> dt.datetime:
-    """Deliver nothing of a kind for so many hours; 0 ends a silence. Returns the time (UTC) at which it ends."""
+    """Suppress the delivery of all messages of a kind.
+
+    Args:
+        settings: Where the state is stored.
+        kind: Name of an alert kind.
+        now: UTC.
+        hours: Duration; 0 ends a silence.
+        by: Who silences it.
+        reason: Why.
+
+    Returns:
+        The time (UTC) at which the silence ends.
+    """
     until = now + dt.timedelta(hours=hours)
     with state_lock(settings):
         state = read_state_for_update(settings)
         silence = {"until": until.isoformat(timespec="seconds"), "by": by, "reason": reason}
         state.silences = state.silenced(now) | {kind: silence}
-        what = f"until {until:%Y-%m-%d %H:%M} UTC {_said(by, reason)}"
-        state.record([_notice(SILENCED, kind, _EVERYWHERE, now, what=what, level=OK)])
+        what = f"until {until:%Y-%m-%d %H:%M} UTC {_describe_actor(by, reason)}"
+        state.record([_make_notice(SILENCED, kind, _EVERYWHERE, now, what=what, level=OK)])
         write_state(settings, state)
     write_log_events(settings, [{"event": "alerts_silenced", "kind": kind, **silence}])
     return until
 
 
-def _said(by: str, reason: str | None) -> str:
+def _describe_actor(by: str, reason: str | None) -> str:
     return f"by {by}: {reason}" if reason else f"by {by}"
 
 
-def _notice(event: str, kind: str, where: str, now: dt.datetime, *, what: str, level: str) -> Notice:
+def _make_notice(event: str, kind: str, where: str, now: dt.datetime, *, what: str, level: Level) -> Notice:
     return Notice(
         event=event,
         kind=kind,

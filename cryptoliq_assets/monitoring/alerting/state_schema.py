@@ -1,7 +1,6 @@
-"""State schema: the shapes of what reports/incidents.json holds, each with a pydantic adapter that reads it back.
+"""Schema of reports/incidents.json: a pydantic adapter per part, so that a damaged file is detected when it is read.
 
-A file that was damaged or edited is recognised when it is read (ValueError or TypeError), not when some value of it is used.
-What the values mean is said in `alarm.State`.
+Add the type of a new part of the state. What the values mean is documented in `dispatch.AlertState`.
 """
 
 import datetime as dt
@@ -10,60 +9,57 @@ from typing import Annotated
 from pydantic import AfterValidator, TypeAdapter
 from typing_extensions import TypedDict
 
-from cryptoliq_assets.monitoring import ALERT_KINDS, Finding, Level
+from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
+from cryptoliq_assets.monitoring.alert_registry import Level
 from cryptoliq_assets.monitoring.alerting.incidents import Incident, Notice
+from cryptoliq_assets.monitoring.findings import Finding
 
 
-def _check_moment(text: str) -> str:
+def _check_timestamp(text: str) -> str:
     if dt.datetime.fromisoformat(text).tzinfo is None:
-        raise ValueError(f"{text} has no zone")
+        raise ValueError(f"{text} has no time zone")
     return text
 
 
 def _check_incident(incident: Incident) -> Incident:
     times = (incident.opened_at, incident.told_at, incident.seen_at, incident.ok_since, incident.closed_at)
     if any(at is not None and at.tzinfo is None for at in times):
-        raise ValueError(f"{incident.key} has a time without a zone")
-    _check_kind(incident.kind)
+        raise ValueError(f"{incident.key} has a time without a time zone")
+    require_alert_kind(incident.kind)
     return incident
 
 
-def _check_kind(kind: str) -> None:
-    if kind not in ALERT_KINDS:
-        raise ValueError(f"{kind!r} is no kind of condition")
-
-
 def _check_notice(notice: Notice) -> Notice:
-    _check_kind(notice.kind)
+    require_alert_kind(notice.kind)
     return notice
 
 
-# ISO 8601 with a zone.
-Moment = Annotated[str, AfterValidator(_check_moment)]
+# ISO 8601 with a time zone.
+Timestamp = Annotated[str, AfterValidator(_check_timestamp)]
 
 
-class WaitingMessage(TypedDict):
-    """Of a message that waits: its content."""
+class PendingContent(TypedDict):
+    """Content of a pending message."""
 
     title: str
     body: str
     level: Level
 
 
-class Waiting(TypedDict):
-    """A message that waits for a channel."""
+class PendingMessage(TypedDict):
+    """A message that was not delivered yet."""
 
     id: str
     channel: str
-    message: WaitingMessage
-    at: Moment
+    message: PendingContent
+    at: Timestamp
     attempts: int
-    next_at: Moment
+    next_at: Timestamp
     reason: str | None
 
 
-class ReadCheck(TypedDict):
-    """How far the evaluations of a check were read."""
+class CheckCursor(TypedDict):
+    """The position up to which the evaluations of a check were read."""
 
     id: int
     waits: list[int]
@@ -71,9 +67,9 @@ class ReadCheck(TypedDict):
 
 
 class Silence(TypedDict):
-    """Until when a kind is silenced, by whom and why."""
+    """End of the silence of a kind, who requested it and why."""
 
-    until: Moment
+    until: Timestamp
     by: str
     reason: str | None
 
@@ -81,6 +77,6 @@ class Silence(TypedDict):
 INCIDENTS = TypeAdapter(dict[str, Annotated[Incident, AfterValidator(_check_incident)]])
 NOTICES = TypeAdapter(list[Annotated[Notice, AfterValidator(_check_notice)]])
 SEEN = TypeAdapter(dict[str, Finding])
-OUTBOX = TypeAdapter(list[Waiting])
-CHECKS = TypeAdapter(dict[str, ReadCheck])
+OUTBOX = TypeAdapter(list[PendingMessage])
+CHECKS = TypeAdapter(dict[str, CheckCursor])
 SILENCES = TypeAdapter(dict[str, Silence])

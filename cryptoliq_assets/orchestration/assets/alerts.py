@@ -44,7 +44,7 @@ def alert_assets(
         runs, problems = try_read_run_findings(context.instance, jobs=jobs, checks=checks, state=read_state(settings))
         findings = [*collect_findings(settings, now), *problems]
         noted = [*runs.findings, *_finding_of_this_run(context.run)]
-        alerts = update_incidents(settings, findings, now, noted=noted, checks=runs.checks)
+        alerts = update_incidents(settings, findings, now, run_findings=noted, checks=runs.checks)
         log_alerts(context.log, alerts)
         levels = [finding.level for finding in findings]
         return dg.MaterializeResult(

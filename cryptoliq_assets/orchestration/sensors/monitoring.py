@@ -64,7 +64,7 @@ def health_sensor(settings: Settings, monitor: AssetJob, *, jobs: Sequence[str])
         cursor = json.loads(context.cursor) if context.cursor else {}
         runs, problems = try_read_run_findings(context.instance, jobs=jobs, checks=[], state=read_state(settings))
         findings = [*collect_findings(settings, now, store=store), *problems]
-        alerts = update_incidents(settings, findings, now, noted=runs.findings)
+        alerts = update_incidents(settings, findings, now, run_findings=runs.findings)
         log_alerts(context.log, alerts)
         due, recorded = _select_due(evaluate_freshness(settings, store, now=now), cursor.get("shown", {}), now)
         # The snapshot that exists at the first tick belongs to the daily run.
@@ -119,7 +119,7 @@ def run_failures_sensor(settings: Settings) -> dg.SensorDefinition:
             return
         now = dt.datetime.now(dt.UTC)
         finding = make_run_finding(context.instance, context.dagster_run, at=now.timestamp())
-        log_alerts(context.log, update_incidents(settings, [], now, noted=[finding]))
+        log_alerts(context.log, update_incidents(settings, [], now, run_findings=[finding]))
 
     return run_failures
 
@@ -144,7 +144,7 @@ def failed_checks_sensor(settings: Settings, *, checks: list[dg.AssetCheckKey]) 
         if not evaluated.checks and not evaluated.findings and worst_finding_level(problems) == OK:
             return dg.SkipReason("no check was evaluated since the last tick")
         alerts = update_incidents(
-            settings, problems, dt.datetime.now(dt.UTC), noted=evaluated.findings, checks=evaluated.checks
+            settings, problems, dt.datetime.now(dt.UTC), run_findings=evaluated.findings, checks=evaluated.checks
         )
         log_alerts(context.log, alerts)
         return dg.SkipReason(f"read the evaluations of {len(evaluated.checks)} check(s); {_summarize(alerts)}")

@@ -127,7 +127,7 @@ def test_invalid_rollback_in_the_ui_opens_no_incident(home):
         result = job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
         assert result.success == (to in versions(home))
         result = read_run_findings(instance, jobs=["rollback"], checks=[], state=read_state(home))
-        update_incidents(home, [], dt.datetime.now(dt.UTC), noted=result.findings)
+        update_incidents(home, [], dt.datetime.now(dt.UTC), run_findings=result.findings)
         return result
 
     assert rolled_back("nope").findings == []
@@ -136,7 +136,7 @@ def test_invalid_rollback_in_the_ui_opens_no_incident(home):
     (succeeded,) = rolled_back(versions(home)[1]).findings
     assert succeeded.level == "ok"
     assert rolled_back("nope").findings == []
-    assert read_state(home).seen[succeeded.key] == succeeded
+    assert read_state(home).run_findings[succeeded.key] == succeeded
 
 
 def test_rollback_to_the_current_version_is_rejected(run, home):

@@ -206,11 +206,11 @@ def test_each_failure_puts_the_next_try_off_for_twice_as_long_up_to_an_hour_and_
         raise DeliveryError("nobody there")
 
     gaps, last, at = [], NOON, NOON
-    update_incidents(settings, [STALE], NOON, by=refuse)
+    update_incidents(settings, [STALE], NOON, send_with=refuse)
     while at < NOON + dt.timedelta(hours=49):
         at += dt.timedelta(seconds=30)
         before = len(tried)
-        send_pending(settings, at, by=refuse)
+        send_pending(settings, at, send_with=refuse)
         if len(tried) > before:
             gaps.append((at - last).total_seconds())
             last = at
@@ -310,9 +310,9 @@ def test_a_damaged_state_is_begun_anew_and_told_in_the_log(tmp_path):
     settings.reports_dir.mkdir(parents=True)
     for content in ("{", "[]", '{"looked_at": null}', '{"incidents": 3}'):
         settings.incidents_path.write_text(content, encoding="utf-8")
-        assert "incidents.json cannot be read" in read_state(settings).problem
+        assert "incidents.json cannot be read" in read_state(settings).read_error
         assert len(update_incidents(settings, [STALE], NOON).open) == 1
-        assert read_state(settings).problem is None
+        assert read_state(settings).read_error is None
     assert [line["event"] for line in app_log(settings)] == ["alerts_state_lost"] * 4
 
 
@@ -323,7 +323,7 @@ def test_whatever_a_state_holds_a_look_raises_its_alarms_and_the_state_is_listed
         settings = make_settings(home_dir=folder / "home", alerts__urls="nosuch://x")
         silence_kind(settings, "days_missing", NOON, hours=90_000, by="anna")
         checks = {"labels.schema": {"id": 3, "waits": [4], "failing": ["2025-07"]}}
-        update_incidents(settings, [STALE], NOON, noted=[SKILL], checks=checks)
+        update_incidents(settings, [STALE], NOON, run_findings=[SKILL], checks=checks)
         state = json.loads(settings.incidents_path.read_text(encoding="utf-8"))
         settings.incidents_path.write_text(json.dumps(data.draw(damaged(state))), encoding="utf-8")
         look = update_incidents(settings, [STALE], NOON + 2 * DAY)
@@ -334,10 +334,10 @@ def test_whatever_a_state_holds_a_look_raises_its_alarms_and_the_state_is_listed
 def test_what_a_sensor_noted_counts_at_later_looks_until_it_notes_otherwise(tmp_path):
     settings = home(tmp_path)
     failed = Finding("run_failed", FAIL, "train", "run 1 failed")
-    update_incidents(settings, [], NOON, noted=[failed])
-    assert read_state(settings).seen == {"run_failed/train": failed}
+    update_incidents(settings, [], NOON, run_findings=[failed])
+    assert read_state(settings).run_findings == {"run_failed/train": failed}
     assert len(update_incidents(settings, [WELL], NOON + MINUTE).open) == 1
     done = Finding("run_failed", OK, "train", "run 2 succeeded")
-    update_incidents(settings, [], NOON + 2 * MINUTE, noted=[done])
+    update_incidents(settings, [], NOON + 2 * MINUTE, run_findings=[done])
     # What was read before a sensor noted something else does not count against it.
     assert update_incidents(settings, [failed], NOON + 9 * MINUTE).open == []

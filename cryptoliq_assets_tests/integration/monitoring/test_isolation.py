@@ -17,7 +17,7 @@ from hypothesis import given, settings as of_property, strategies as st
 from cryptoliq_assets.cli.commands.monitoring import monitor
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.monitoring import collect
-from cryptoliq_assets.monitoring.alerting.dispatch import read_state
+from cryptoliq_assets.monitoring.alerting.alert_state import read_state
 from cryptoliq_assets.monitoring.collect import collect_findings
 from cryptoliq_assets.monitoring.drift import report as drift
 from cryptoliq_assets.monitoring.drift.html import render_drift_page

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.monitoring.alerting.dispatch import read_state
+from cryptoliq_assets.monitoring.alerting.alert_state import read_state
 from cryptoliq_assets.monitoring.findings import ALERT_KINDS
 from cryptoliq_assets.orchestration import jobs
 from cryptoliq_assets.orchestration.checks import RESTATES

@@ -79,7 +79,7 @@ def test_an_empty_home_has_nothing_that_is_not_well_and_stays_empty(settings):
 
 def test_what_sensors_noted_of_runs_and_checks_is_among_the_conditions(settings):
     failed = Finding("run_failed", FAIL, "train", "run 1 failed")
-    update_incidents(settings, [], NOON, noted=[failed])
+    update_incidents(settings, [], NOON, run_findings=[failed])
     assert failed in collect_findings(settings, NOON + DAY)
 
 

@@ -14,7 +14,8 @@ from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.ingestion.landing.catalog import Catalog, DiscoveredFile
 from cryptoliq_assets.monitoring.alerting.dispatch import read_state, update_incidents
 from cryptoliq_assets.monitoring.alerting.incident_actions import UnknownIncidentError, close_incident, silence_kind
-from cryptoliq_assets.monitoring.alerting.incidents import Incident, advance_incidents, mark_closed
+from cryptoliq_assets.monitoring.alerting.incidents import Incident
+from cryptoliq_assets.monitoring.alerting.transitions import advance_incidents, mark_closed
 from cryptoliq_assets.monitoring.collect import collect_findings
 from cryptoliq_assets.monitoring.findings import FAIL, OK, WARN, Finding
 from cryptoliq_assets.serving.home_views import build_health_view
@@ -76,13 +77,13 @@ def test_a_closed_incident_that_recovered_is_forgotten_in_silence_and_raised_whe
 
 def test_closing_the_incident_of_a_failed_run_ends_it_and_the_next_failed_run_is_raised(settings):
     failed = Finding("run_failed", FAIL, "train", "run 1 failed", figures={"run_id": "1"})
-    look(settings, 0, noted=[failed])
+    look(settings, 0, run_findings=[failed])
     close_incident(settings, failed.id, NOON, by="anna")
     state = read_state(settings)
-    assert (state.open, state.closed, state.seen[failed.key].level) == ([], {}, OK)
+    assert (state.open, state.closed, state.run_findings[failed.key].level) == ([], {}, OK)
     assert look(settings, 10) == []
     again = Finding("run_failed", FAIL, "train", "run 2 failed", figures={"run_id": "2"})
-    assert look(settings, 20, noted=[again]) == ["returned"]
+    assert look(settings, 20, run_findings=[again]) == ["returned"]
 
 
 def test_what_is_not_open_cannot_be_closed_and_the_error_lists_what_is(settings):
@@ -226,7 +227,7 @@ def test_the_commands_close_and_silence_and_status_list_and_data_health_show_it(
     )
     assert run("alerts", "silence", "days_missing", "--hours", "2")[0] == 0
     code, listed = run("alerts", "list")
-    assert "no incident is open" in listed
+    assert "no open incidents" in listed
     assert f"closed {incident.id} Files were rejected" in listed
     assert "closed by anna" in listed
     assert "(a trial)" in listed

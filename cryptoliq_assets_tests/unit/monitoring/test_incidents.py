@@ -13,8 +13,8 @@ from cryptoliq_assets.monitoring.alerting.incidents import (
     REMINDED,
     RETURNED,
     Incident,
-    advance_incidents,
 )
+from cryptoliq_assets.monitoring.alerting.transitions import advance_incidents
 from cryptoliq_assets.monitoring.findings import ALERT_KINDS, FAIL, OK, WARN, Finding
 
 NOON = dt.datetime(2025, 8, 1, 12, tzinfo=dt.UTC)
@@ -69,7 +69,7 @@ def test_a_condition_that_nothing_reports_any_more_has_not_recovered_and_is_told
     looks = [(0, [stale()]), *((minute, []) for minute in range(10, 1500, 10))]
     assert events(*looks) == [(0, OPENED), (1440, REMINDED)]
     _, (notice,) = advance_incidents(advance_incidents({}, [stale()], NOON, repeat=DAY)[0], [], NOON + DAY, repeat=DAY)
-    assert "nothing has looked at it since 2025-08-01T12:00" in notice.what
+    assert "not evaluated since 2025-08-01T12:00" in notice.what
 
 
 def test_what_comes_back_within_the_day_is_told_once_more_and_its_recovery_waits_for_the_day_to_end():

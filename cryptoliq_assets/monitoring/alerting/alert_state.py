@@ -1,0 +1,137 @@
+"""Alert state: what `dispatch` stores in reports/incidents.json between evaluations, and the events that it logs.
+
+Add what must survive a restart; its type belongs in `state_schema`. Rules and delivery do not belong here.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from filelock import FileLock
+
+from cryptoliq_assets.core import Journal, Settings, make_folder, read_json_object, write_json
+from cryptoliq_assets.monitoring.alerting.incidents import Incident, Notice
+from cryptoliq_assets.monitoring.alerting.state_schema import CHECKS, INCIDENTS, NOTICES, OUTBOX, SEEN, SILENCES
+from cryptoliq_assets.monitoring.findings import Finding
+
+_MAX_NOTICES = 100
+# Timeout of the state lock; its holder writes a small file.
+_LOCK_SECONDS = 60.0
+
+
+@dataclass
+class AlertState:
+    """All that must survive a restart.
+
+    Attributes:
+        evaluated_at: ISO time of the last evaluation, None before the first.
+        incidents: By key.
+        outbox: Pending messages, oldest first, each with the name of its channel, `attempts` and `next_at`.
+        run_findings: Findings of runs and checks, which the sensors recorded, by key.
+        checks: By check, the position up to which its evaluations were read.
+        notices: The last ones, newest last.
+        silences: By kind, until when it is silenced, by whom and why.
+        read_error: Why the stored state cannot be read, None if it can.
+    """
+
+    evaluated_at: str | None = None
+    incidents: dict[str, Incident] = field(default_factory=dict)
+    outbox: list[dict[str, Any]] = field(default_factory=list)
+    run_findings: dict[str, Finding] = field(default_factory=dict)
+    checks: dict[str, Any] = field(default_factory=dict)
+    notices: list[dict[str, Any]] = field(default_factory=list)
+    silences: dict[str, dict[str, Any]] = field(default_factory=dict)
+    read_error: str | None = None
+
+    @property
+    def open(self) -> list[Incident]:
+        """Incidents that have not recovered, failures first, then the oldest."""
+        incidents = [incident for incident in self.incidents.values() if incident.open]
+        return sorted(incidents, key=lambda incident: (incident.level != "fail", incident.opened_at, incident.key))
+
+    @property
+    def closed(self) -> dict[str, Incident]:
+        """Incidents that a person closed and that have not recovered, by key."""
+        return {key: incident for key, incident in self.incidents.items() if incident.closed_at}
+
+    def record(self, notices: Iterable[Notice]) -> None:
+        """Append to the last notices."""
+        self.notices = [*self.notices, *(asdict(notice) for notice in notices)][-_MAX_NOTICES:]
+
+    def silenced(self, now: dt.datetime) -> dict[str, dict[str, Any]]:
+        """Return the silences that apply at `now` (UTC), by kind."""
+        return {
+            kind: silence
+            for kind, silence in self.silences.items()
+            if dt.datetime.fromisoformat(silence["until"]) > now
+        }
+
+
+def read_state(settings: Settings) -> AlertState:
+    """Read the stored state; if it cannot be read, the state is empty and `read_error` contains the reason."""
+    path = settings.incidents_path
+    try:
+        value = read_json_object(path)
+        return AlertState(
+            evaluated_at=value["looked_at"],
+            incidents=INCIDENTS.validate_python(value["incidents"]),
+            outbox=OUTBOX.validate_python(value["outbox"]),
+            run_findings=SEEN.validate_python(value["seen"]),
+            checks=CHECKS.validate_python(value["checks"]),
+            notices=[asdict(notice) for notice in NOTICES.validate_python(value["notices"])],
+            silences=SILENCES.validate_python(value.get("silences", {})),
+        )
+    except FileNotFoundError:
+        return AlertState()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return AlertState(
+            read_error=f"{path.name} cannot be read ({type(error).__name__}: {error}); the next evaluation starts a new one"
+        )
+
+
+def read_state_for_update(settings: Settings) -> AlertState:
+    """Read the stored state in order to change it; log the loss of a damaged one. The caller holds `state_lock`."""
+    state = read_state(settings)
+    if state.read_error:
+        write_log_events(settings, [{"event": "alerts_state_lost", "reason": state.read_error}])
+        state.read_error = None
+    return state
+
+
+def write_log_events(settings: Settings, events: Iterable[Mapping[str, Any]]) -> None:
+    """Append complete lines to logs/app.log; other processes may write to it at the same time.
+
+    Args:
+        settings: Where the log is stored.
+        events: One JSON object per line.
+    """
+    events = list(events)
+    if not events:
+        return
+    at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+    rotate = int(settings.logs.max_file_mib * 2**20)
+    with closing(Journal(lambda: settings.logs_dir / "app.log", rotate_bytes=rotate)) as journal:
+        for event in events:
+            journal.write({"at": at, **event})
+
+
+def state_lock(settings: Settings) -> FileLock:
+    """Return the lock that is held while the state is read, changed and written, but never while messages are sent."""
+    make_folder(settings.dagster_home)
+    return FileLock(settings.dagster_home / "incidents.lock", timeout=_LOCK_SECONDS)
+
+
+def write_state(settings: Settings, state: AlertState) -> None:
+    """Write the state durably. The caller has held `state_lock` since it was read."""
+    value = {
+        "looked_at": state.evaluated_at,
+        "incidents": {key: incident.to_dict() for key, incident in sorted(state.incidents.items())},
+        "outbox": state.outbox,
+        "seen": {key: finding.to_dict() for key, finding in sorted(state.run_findings.items())},
+        "checks": state.checks,
+        "notices": state.notices,
+        "silences": state.silences,
+    }
+    write_json(settings.incidents_path, value)
