@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
@@ -24,12 +24,14 @@ from cryptoliq_assets.forecasting import (
     forecast_snapshot,
     newest_date,
 )
-from cryptoliq_assets.modeling import Champion
 from cryptoliq_assets.orchestration import CHAMPION_IO, table_asset, yield_table
 from cryptoliq_assets.orchestration.io_managers import PanderaParquetIOManager
 from cryptoliq_assets.orchestration.resources import RunLock
 from cryptoliq_assets.schemas import MODEL_FEATURES
 from cryptoliq_assets.storage import TableStore
+
+if TYPE_CHECKING:
+    from cryptoliq_assets.modeling import Champion
 
 _LISTED_COINS = 50
 _SAMPLED_ROWS = 3
@@ -80,7 +82,7 @@ def forecast_assets(settings: Settings, months: dg.MonthlyPartitionsDefinition) 
 
 
 def _reason_not_to_forecast(
-    champion: Champion | None, settings: Settings, store: TableStore, newest: dt.date
+    champion: "Champion | None", settings: Settings, store: TableStore, newest: dt.date
 ) -> str | None:
     from cryptoliq_assets.modeling import describe_task_mismatch
 
@@ -94,7 +96,7 @@ def _forecast_newest(
     context: dg.AssetExecutionContext,
     settings: Settings,
     store: TableStore,
-    champion: Champion,
+    champion: "Champion",
     *,
     stored: pd.DataFrame,
     newest: dt.date,

@@ -241,7 +241,7 @@ def test_a_tick_requests_a_fetch_until_the_file_exists(tmp_path):
             (settings.raw_dir / f"coingecko_{day:%Y%m%d}.csv").touch()
         tick = schedule.evaluate_tick(context)
     assert tick.run_requests == []
-    assert tick.skip_message.endswith(".csv is there")
+    assert tick.skip_message.endswith(".csv exists already")
 
 
 def test_importing_the_definitions_imports_no_ml_library(tmp_path):

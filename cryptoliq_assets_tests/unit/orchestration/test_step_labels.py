@@ -34,6 +34,6 @@ def test_definitions_with_an_unlabelled_asset_are_rejected(tmp_path, monkeypatch
     @dg.asset
     def new_asset() -> None: ...
 
-    monkeypatch.setattr("cryptoliq_assets.orchestration.definitions.label_assets", lambda settings: [new_asset])
+    monkeypatch.setattr("cryptoliq_assets.orchestration.definitions.label_assets", lambda settings, months: [new_asset])
     with pytest.raises(ValueError, match='add the line `"new_asset": "…",`'):
         build_definitions(make_settings(home_dir=tmp_path))
