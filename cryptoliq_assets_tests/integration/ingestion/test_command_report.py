@@ -1,4 +1,4 @@
-"""reports/data_validation_report.json: one command, all of its files."""
+"""reports/data_validation_report.json: the report of one command about all of its files."""
 
 import datetime as dt
 import json
@@ -28,15 +28,15 @@ def row(day: dt.date, price: float = 1.0) -> str:
     return f"{HEADER}\nBitcoin,BTC,{price},-0.5,-2.5,-4,1e6,1e9,{day}\n"
 
 
-def take_in(home: Home, command: str, *months: str) -> dict:
+def ingest(home: Home, command: str, *months: str) -> dict:
     home.look()
     Intake(home.settings, home.store, command=command).ingest(list(months))
     return json.loads(command_report_path(home.settings).read_text(encoding="utf-8"))
 
 
-def test_the_report_of_a_single_file_has_the_five_keys_at_the_top(home):
+def test_a_single_file_has_its_five_keys_at_the_top_level(home):
     home.drop(file_name(DAYS[0]), row(DAYS[0]))
-    report = take_in(home, "one", "2022-03")
+    report = ingest(home, "one", "2022-03")
     day = DAYS[0].isoformat()
     assert [report[name] for name in FILE_KEYS[:4]] == [file_name(DAYS[0]), 1, day, day]
     assert isinstance(report["issues"], list)
@@ -48,7 +48,7 @@ def test_all_runs_of_one_command_are_in_its_report(home):
         home.drop(file_name(day), row(day))
     home.drop(file_name(DAYS[1]), "coin;price\nBitcoin;1\n")
     for month in ("2022-03", "2022-04", "2022-05"):
-        report = take_in(home, "one", month)
+        report = ingest(home, "one", month)
     assert [entry["file"] for entry in report["files"]] == [file_name(day) for day in DAYS]
     assert all(set(FILE_KEYS) <= set(entry) for entry in report["files"])
     assert not set(FILE_KEYS) & set(report)
@@ -57,25 +57,25 @@ def test_all_runs_of_one_command_are_in_its_report(home):
     assert report["rows_read"] == report["rows_kept"] + sum(report["rows_refused"].values()) == 3
 
 
-def test_the_next_command_begins_a_report_of_its_own(home):
+def test_the_next_command_starts_a_new_report(home):
     for day in DAYS[:2]:
         home.drop(file_name(day), row(day))
-    take_in(home, "one", "2022-03")
-    assert [entry["file"] for entry in take_in(home, "two", "2022-04")["files"]] == [file_name(DAYS[1])]
+    ingest(home, "one", "2022-03")
+    assert [entry["file"] for entry in ingest(home, "two", "2022-04")["files"]] == [file_name(DAYS[1])]
 
 
-def test_a_run_that_is_tried_again_counts_its_files_once(home):
+def test_a_retried_run_counts_its_files_once(home):
     home.drop(file_name(DAYS[0]), row(DAYS[0]))
-    first = take_in(home, "one", "2022-03")
+    first = ingest(home, "one", "2022-03")
     home.drop(file_name(DAYS[0]), row(DAYS[0], price=2.0))
-    second = take_in(home, "one", "2022-03")
+    second = ingest(home, "one", "2022-03")
     # A correction is another version of the file.
     assert [len(report["files"]) for report in (first, second)] == [1, 2]
     home.drop(file_name(DAYS[1]), row(DAYS[1]))
-    assert len(take_in(home, "one", "2022-04")["files"]) == 3
+    assert len(ingest(home, "one", "2022-04")["files"]) == 3
 
 
-def test_a_file_that_could_not_be_read_is_in_the_report_with_the_reason(home):
+def test_an_unreadable_file_is_reported_with_the_reason(home):
     home.drop(file_name(DAYS[0]), row(DAYS[0]))
     home.look()
     home.drop(file_name(DAYS[0]), row(DAYS[0], price=2.0))
@@ -86,13 +86,13 @@ def test_a_file_that_could_not_be_read_is_in_the_report_with_the_reason(home):
     assert report["files_read"] == 0
 
 
-def test_runs_of_a_backfill_are_one_command_and_any_other_run_is_one_of_its_own():
+def test_the_runs_of_a_backfill_are_one_command():
     assert get_command_id({"cryptoliq/command": "c", "dagster/backfill": "b"}, "r") == "c"
     assert get_command_id({"dagster/backfill": "b"}, "r") == "b"
     assert get_command_id({}, "r") == "r"
 
 
-def test_validate_writes_the_report_of_its_files_where_it_is_asked_to_and_nowhere_else(tmp_path):
+def test_validate_writes_a_report_only_if_requested(tmp_path):
     paths = []
     for day in DAYS[:2]:
         paths.append(tmp_path / file_name(day))
@@ -110,7 +110,7 @@ def test_validate_writes_the_report_of_its_files_where_it_is_asked_to_and_nowher
 
 
 def test_python_m_is_the_command_line(tmp_path):
-    said = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "cryptoliq_assets", "--home", str(tmp_path), "models", "--help"],
         cwd=ROOT,
         capture_output=True,
@@ -118,5 +118,5 @@ def test_python_m_is_the_command_line(tmp_path):
         timeout=60,
         check=False,
     )
-    assert (said.returncode, said.stderr) == (0, "")
-    assert said.stdout.startswith("Usage: cryptoliq models")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("Usage: cryptoliq models")

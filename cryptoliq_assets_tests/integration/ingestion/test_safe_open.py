@@ -1,4 +1,4 @@
-"""The one opener, and what stands in a file's place when its turn comes."""
+"""Safe opening of files: pipes, links, folders or other files that replace a file before it is read."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ CHANGED = "changed or gone before it could be read; its next version counts"
 
 @pytest.fixture(autouse=True)
 def no_waiting() -> Iterator[None]:
-    """Whatever hangs on a pipe fails instead."""
+    """Fail a test that hangs on a pipe."""
     signal.signal(signal.SIGALRM, lambda *_: pytest.fail("hung"))
     signal.alarm(20)
     yield
@@ -41,16 +41,16 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
-def put_in_its_place(path: Path, what: str) -> None:
+def replace_file(path: Path, kind: str) -> None:
     """Replace a file with something that must not be read."""
     path.unlink()
-    if what == "pipe":
+    if kind == "pipe":
         os.mkfifo(path)
-    elif what == "link":
+    elif kind == "link":
         outside = path.parents[3] / "secret.csv"
         outside.write_bytes(snapshot([MARCH]))
         path.symlink_to(outside)
-    elif what == "folder":
+    elif kind == "folder":
         path.mkdir()
     else:
         path.touch()
@@ -59,36 +59,36 @@ def put_in_its_place(path: Path, what: str) -> None:
 
 @pytest.fixture
 def denied(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
-    """Names that this process may not open: the tests' user may open anything."""
+    """Return a set of names that cannot be opened; the user of the tests could open any file."""
     names: set[str] = set()
     real = os.open
 
-    def refuse(path: Path | str, *args: int, **options: int) -> int:
+    def deny(path: Path | str, *args: int, **options: int) -> int:
         if Path(path).name in names and Path(path).parent.name == "raw":
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return real(path, *args, **options)
 
-    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(os, "open", deny)
     return names
 
 
-WHATS = ["pipe", "link", "folder", "grown"]
+KINDS = ["pipe", "link", "folder", "grown"]
 
 
-@pytest.mark.parametrize("what", WHATS)
-def test_what_takes_a_files_place_before_it_is_registered_is_passed_over(home: Home, what: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_replaced_file_is_skipped_at_registration(home: Home, kind: str) -> None:
     entries = list_folder(home.settings.raw_dir).files
-    put_in_its_place(home.settings.raw_dir / NAME, what)
+    replace_file(home.settings.raw_dir / NAME, kind)
     registered = register_files(entries, home.settings, catalog=home.catalog, now=NOW)
     assert (registered.new, list(registered.unread)) == (1, [NAME])
     assert [file.name for file in home.catalog.files()] == [OTHER]
 
 
-@pytest.mark.parametrize("what", WHATS)
-def test_what_takes_a_files_place_before_it_is_taken_in_is_left_unread_where_it_lies(home: Home, what: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_replaced_file_is_left_unread_at_ingestion(home: Home, kind: str) -> None:
     home.look()
     path = home.settings.raw_dir / NAME
-    put_in_its_place(path, what)
+    replace_file(path, kind)
     result = home.intake.ingest(["2022-03"])
     assert result.unread == {NAME: CHANGED}
     assert [report["file"] for report in result.reports] == [OTHER]
@@ -96,33 +96,31 @@ def test_what_takes_a_files_place_before_it_is_taken_in_is_left_unread_where_it_
     assert path.is_symlink() or path.exists()
 
 
-@pytest.mark.parametrize("what", ["pipe", "link"])
-def test_what_takes_a_refused_files_place_is_not_moved_in_its_stead(home: Home, what: str) -> None:
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_a_replacement_of_a_rejected_file_is_not_moved(home: Home, kind: str) -> None:
     home.drop(NAME, "coin;price\n")
     home.look()
     read = home.intake._read(home.catalog.files(states=["waiting"]))
     path = home.settings.raw_dir / NAME
-    put_in_its_place(path, what)
+    replace_file(path, kind)
     empties = EmptyCellHistory(home.settings.validation_dir, home.settings.ingestion.max_empty_fraction)
     home.intake._settle(read, SnapshotComparer(home.store), empties)
     assert not path.is_file() or path.is_symlink()
     assert not (home.settings.quarantine_dir / NAME).exists()
 
 
-def test_a_file_that_is_swapped_while_it_is_opened_is_judged_by_what_was_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_swapped_on_open_is_checked_as_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = make_settings(home_dir=tmp_path, ingestion__max_file_mib=0.001)
     path = tmp_path / NAME
     path.write_bytes(b"small")
     real = os.open
 
-    def swapped(what: str):
+    def swap(kind: str):
         def open_other(opened: Path, flags: int) -> int:
             path.unlink()
-            if what == "pipe":
+            if kind == "pipe":
                 os.mkfifo(path)
-            elif what == "link":
+            elif kind == "link":
                 path.symlink_to("/etc/hosts")
             else:
                 path.write_bytes(b"x" * 5_000)
@@ -130,8 +128,8 @@ def test_a_file_that_is_swapped_while_it_is_opened_is_judged_by_what_was_opened(
 
         return open_other
 
-    for what, code in (("pipe", "not_a_file"), ("link", "unreadable"), ("grown", "too_large")):
-        monkeypatch.setattr(os, "open", swapped(what))
+    for kind, code in (("pipe", "not_a_file"), ("link", "unreadable"), ("grown", "too_large")):
+        monkeypatch.setattr(os, "open", swap(kind))
         with pytest.raises(FileReadError) as raised:
             read_file(path, settings)
         assert raised.value.code == code
@@ -139,9 +137,7 @@ def test_a_file_that_is_swapped_while_it_is_opened_is_judged_by_what_was_opened(
         path.write_bytes(b"small")
 
 
-def test_of_a_file_that_grows_while_it_is_read_no_more_than_one_byte_above_the_limit_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_growing_file_is_read_only_up_to_the_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / NAME
     path.write_bytes(b"x" * 5_000)
     small = os.stat_result((*path.stat()[:6], 10, *path.stat()[7:]))
@@ -151,10 +147,10 @@ def test_of_a_file_that_grows_while_it_is_read_no_more_than_one_byte_above_the_l
     assert (raised.value.code, raised.value.size) == ("too_large", 1_049)
 
 
-# Files that may not be read
+# Files without read permission
 
 
-def test_a_file_that_may_not_be_read_stops_no_other_and_is_tried_again(home: Home, denied: set[str]) -> None:
+def test_a_file_without_read_permission_is_retried(home: Home, denied: set[str]) -> None:
     denied.add(NAME)
     entries = list_folder(home.settings.raw_dir).files
     registered = register_files(entries, home.settings, catalog=home.catalog, now=NOW)
@@ -164,7 +160,7 @@ def test_a_file_that_may_not_be_read_stops_no_other_and_is_tried_again(home: Hom
     assert home.look() == 1
 
 
-def test_a_file_that_may_not_be_read_any_more_when_its_turn_comes_stops_no_other(home: Home, denied: set[str]) -> None:
+def test_losing_read_permission_does_not_stop_other_files(home: Home, denied: set[str]) -> None:
     home.look()
     denied.add(NAME)
     result = home.intake.ingest(["2022-03"])
@@ -176,20 +172,20 @@ def test_a_file_that_may_not_be_read_any_more_when_its_turn_comes_stops_no_other
     assert [file.state for file in home.catalog.files()] == ["refused", "accepted", "accepted"]
 
 
-def test_the_command_line_names_it_and_speaks_of_no_report(home: Home, denied: set[str]) -> None:
+def test_the_command_line_names_the_unreadable_file(home: Home, denied: set[str]) -> None:
     denied.add(NAME)
     prepare_home(home.settings)
-    told = CliRunner().invoke(cli, ["--home", str(home.settings.home_dir), "ingest"])
-    assert told.exit_code == 1
-    assert f"rejected {NAME}: cannot be read: Permission denied" in told.output
-    assert "1 file(s) read" in told.output
-    assert "reports are in" not in told.output
+    result = CliRunner().invoke(cli, ["--home", str(home.settings.home_dir), "ingest"])
+    assert result.exit_code == 1
+    assert f"rejected {NAME}: cannot be read: Permission denied" in result.output
+    assert "1 file(s) read" in result.output
+    assert "reports are in" not in result.output
 
 
-# Corrections that keep size and time
+# Corrections with the same size and time
 
 
-def test_a_correction_of_the_same_size_and_time_is_seen(home: Home) -> None:
+def test_a_correction_with_equal_size_and_time_is_noticed(home: Home) -> None:
     home.look()
     path = home.settings.raw_dir / NAME
     before = path.stat()
@@ -200,5 +196,5 @@ def test_a_correction_of_the_same_size_and_time_is_seen(home: Home) -> None:
     assert home.look() == 1
 
 
-def test_a_file_has_settled_whatever_its_time_of_change(home: Home) -> None:
+def test_settling_ignores_the_inode_change_time(home: Home) -> None:
     assert FolderEntry(NAME, 1, 2, 3) == FolderEntry(NAME, 1, 2, 4)

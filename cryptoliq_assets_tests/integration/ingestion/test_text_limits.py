@@ -1,4 +1,4 @@
-"""Limits of a text, checked before it is split: cells and bytes of a row, rows of a file."""
+"""Limits of a text, checked before it is parsed: cells and bytes of a row, rows of a file."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ ROW = BITCOIN + "\n"
 
 
 @pytest.mark.parametrize(
-    ("content", "code", "words"),
+    ("content", "code", "messages"),
     [
         ("," * 2_000_000, "too_many_cells", ["line 1", f"{MAX_CELLS:,} cells"]),
         (HEADER + "," * MAX_CELLS + "\n" + ROW, "too_many_cells", ["line 1"]),
@@ -34,16 +34,16 @@ ROW = BITCOIN + "\n"
         (HEADER + "\n" + "x\n" * (MAX_LISTED_ROWS + 1) + ROW, "too_many_refused", ["100,001 of 100,002", "line 2"]),
     ],
 )
-def test_a_text_beyond_a_limit_is_refused_before_it_is_split(content, code, words):
-    with pytest.raises(FileRejectedError) as told:
+def test_a_text_beyond_a_limit_is_rejected_before_parsing(content, code, messages):
+    with pytest.raises(FileRejectedError) as raised:
         open_document(content.encode())
-    assert told.value.code == code
-    for word in words:
-        assert word in str(told.value)
+    assert raised.value.code == code
+    for message in messages:
+        assert message in str(raised.value)
     assert parse(content).report["refusal_code"] == code
 
 
-def test_as_many_cells_as_the_limit_are_read_and_commas_in_quotes_are_none():
+def test_a_row_may_have_as_many_cells_as_the_limit():
     wide = ",".join([HEADER, *(f"c{n}" for n in range(MAX_CELLS - 9))])
     assert parse(table(BITCOIN + "," * (MAX_CELLS - 9), header=wide)).report["rows_kept"] == 1
     assert (
@@ -51,7 +51,7 @@ def test_as_many_cells_as_the_limit_are_read_and_commas_in_quotes_are_none():
     )
 
 
-def test_of_a_file_refused_as_a_whole_the_first_refused_rows_are_listed_and_all_are_counted():
+def test_a_rejected_file_lists_a_limited_number_of_rows():
     bad = MAX_LISTED_ROWS + 10
     parsed = parse(table(*[ETHEREUM.replace(",2", ",x", 1)] * bad, BITCOIN))
     report = parsed.report
@@ -64,12 +64,12 @@ PIECES = st.lists(st.sampled_from(['"', '""', ",", "\n", "\r", "\r\n", "a", " ",
 
 
 @given(pieces=PIECES)
-def test_records_end_where_lines_end_outside_quotes(pieces):
+def test_records_end_at_line_ends_outside_quotes(pieces):
     text = "".join(pieces).encode()
     records = find_record_bounds(text)
-    whole = [text[start:end] for start, end in zip(records.starts, records.ends, strict=True)]
-    assert all(whole)
-    assert b"".join(whole).replace(b"\r", b"").replace(b"\n", b"") == text.replace(b"\r", b"").replace(b"\n", b"")
+    contents = [text[start:end] for start, end in zip(records.starts, records.ends, strict=True)]
+    assert all(contents)
+    assert b"".join(contents).replace(b"\r", b"").replace(b"\n", b"") == text.replace(b"\r", b"").replace(b"\n", b"")
     for start, line in zip(records.starts.tolist(), records.lines.tolist(), strict=True):
         before = text[:start]
         assert line == 1 + before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n")

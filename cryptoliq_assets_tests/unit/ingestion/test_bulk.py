@@ -1,4 +1,4 @@
-"""Files read together: what is said of each is what is said of it alone, whatever lies beside it."""
+"""Bulk parsing: the result for each file equals that of parsing it alone, whatever the other files are."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ SIMULATED = [
 ]
 
 
-def alone(file: RawFile, **options: object) -> ParsedSnapshot:
+def parse_single(file: RawFile, **options: object) -> ParsedSnapshot:
     return parse_snapshot(file.content, name=file.name, today=file.today, first_date=FIRST, **options)
 
 
@@ -42,31 +42,31 @@ def assert_same(one: ParsedSnapshot, other: ParsedSnapshot) -> None:
     assert (one.rows is None) == (other.rows is None)
     if one.rows is not None:
         assert one.rows.schema == other.rows.schema
-        # Arrow's own comparison takes -0 for 0.
+        # Arrow compares -0 and 0 as equal.
         assert one.rows.equals(other.rows)
-        assert bits(one) == bits(other)
+        assert get_bits(one) == get_bits(other)
 
 
-def bits(parsed: ParsedSnapshot) -> list[bytes]:
-    """All but text, which Arrow compares as it is."""
+def get_bits(parsed: ParsedSnapshot) -> list[bytes]:
+    """Return the bytes of all columns but text, which Arrow compares exactly."""
     columns = parsed.rows.columns
     return [column.to_numpy().tobytes() for column in columns if not pa.types.is_string(column.type)]
 
 
 def check(files: Sequence[RawFile], **options: object) -> None:
-    together = parse_snapshots(files, first_date=FIRST, **options)
-    assert len(together) == len(files)
-    for file, snapshot in zip(files, together, strict=True):
-        assert_same(snapshot, alone(file, **options))
+    grouped = parse_snapshots(files, first_date=FIRST, **options)
+    assert len(grouped) == len(files)
+    for file, snapshot in zip(files, grouped, strict=True):
+        assert_same(snapshot, parse_single(file, **options))
 
 
-def widened(content: bytes, header: str, cells: str) -> bytes:
-    """A file with further columns at its end."""
+def append_columns(content: bytes, header: str, cells: str) -> bytes:
+    """Append columns with constant cells."""
     first, *lines = content.decode().splitlines()
     return "\n".join([f"{first},{header}", *(f"{line},{cells}" for line in lines), ""]).encode()
 
 
-def in_fractions(content: bytes) -> bytes:
+def convert_to_fractions(content: bytes) -> bytes:
     first, *lines = content.decode().splitlines()
     rows = [line.split(",") for line in lines]
     for row in rows:
@@ -74,25 +74,25 @@ def in_fractions(content: bytes) -> bytes:
     return "\n".join([first, *map(",".join, rows), ""]).encode()
 
 
-def of_two_days(content: bytes) -> bytes:
+def repeat_on_second_day(content: bytes) -> bytes:
     first, *lines = content.decode().splitlines()
     return "\n".join([first, *lines, *(line[:-10] + "2022-02-01" for line in lines), ""]).encode()
 
 
 GOOD = [
     *SIMULATED[:5],
-    in_fractions(SIMULATED[5]),
-    in_fractions(SIMULATED[6]),
-    widened(SIMULATED[7], "price_change_24h", "-3"),
-    widened(SIMULATED[7], "liquidity_ratio,price_change_24h", ","),
-    widened(SIMULATED[8], "last_updated", "2022-03-16T10:00:00Z"),
-    widened(SIMULATED[9], "rank", "7"),
-    widened(SIMULATED[4], "name,high_24h,low_24h,market_cap_rank", "A name, 5,-2,1.5"),
-    widened(SIMULATED[4], "name,circulating_supply,last_updated", ",1e9,at noon"),
-    of_two_days(SIMULATED[9]),
-    widened(SIMULATED[4], "change_unit", "percent"),
-    widened(in_fractions(SIMULATED[6]), "change_unit,last_updated", "fraction,2022-03-16T10:00:00Z"),
-    widened(SIMULATED[3], "change_unit", ""),
+    convert_to_fractions(SIMULATED[5]),
+    convert_to_fractions(SIMULATED[6]),
+    append_columns(SIMULATED[7], "price_change_24h", "-3"),
+    append_columns(SIMULATED[7], "liquidity_ratio,price_change_24h", ","),
+    append_columns(SIMULATED[8], "last_updated", "2022-03-16T10:00:00Z"),
+    append_columns(SIMULATED[9], "rank", "7"),
+    append_columns(SIMULATED[4], "name,high_24h,low_24h,market_cap_rank", "A name, 5,-2,1.5"),
+    append_columns(SIMULATED[4], "name,circulating_supply,last_updated", ",1e9,at noon"),
+    repeat_on_second_day(SIMULATED[9]),
+    append_columns(SIMULATED[4], "change_unit", "percent"),
+    append_columns(convert_to_fractions(SIMULATED[6]), "change_unit,last_updated", "fraction,2022-03-16T10:00:00Z"),
+    append_columns(SIMULATED[3], "change_unit", ""),
 ]
 CELLS = st.sampled_from(
     ["", "0", "-1", "1e400", "inf", "NaN", "1,5", '"', "true", "2022-02-30", "2031-01-01", "é", " 7 ", "0x10", "0.02"]
@@ -102,7 +102,7 @@ SPLICES = st.sampled_from([b"", b"\x00", b"\xff", b'"', b"\r", b"\n\n", b"\n \n"
 
 @st.composite
 def mutated(draw: st.DrawFn, content: bytes) -> bytes:
-    """The file with a cell, a line or a few bytes changed."""
+    """Change a cell, a line or a few bytes of a file."""
     kind = draw(st.integers(0, 3))
     lines = content.split(b"\n")
     place = draw(st.integers(0, len(lines) - 1))
@@ -138,42 +138,42 @@ def raw_files(draw: st.DrawFn) -> RawFile:
     files=st.lists(raw_files(), max_size=12),
     change_unit=st.sampled_from(["auto", "auto", "fraction"]),
     max_rejected_fraction=st.sampled_from([0.5, 0.0]),
-    together=st.sampled_from([2**20, 2000]),
+    group_bytes=st.sampled_from([2**20, 2000]),
 )
-def test_files_read_together_give_what_each_gives_alone(
-    files: list[RawFile], change_unit: str, max_rejected_fraction: float, together: int
+def test_bulk_parsing_equals_single_parsing(
+    files: list[RawFile], change_unit: str, max_rejected_fraction: float, group_bytes: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         # The second size puts about two files in a group.
-        patch.setattr(bulk, "_GROUP_BYTES", together)
+        patch.setattr(bulk, "_GROUP_BYTES", group_bytes)
         check(files, change_unit=change_unit, max_rejected_fraction=max_rejected_fraction)
 
 
 @settings(max_examples=300)
 @given(st.one_of(st.sampled_from(GOOD).flatmap(mutated), st.binary(max_size=60)))
-def test_the_quick_look_at_the_dates_finds_what_reading_finds(content: bytes) -> None:
-    quick = read_snapshot_dates(content)
+def test_the_fast_path_for_dates_equals_full_parsing(content: bytes) -> None:
+    fast = read_snapshot_dates(content)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(snapshot_dates, "_find_single_date", lambda document: None)
-        assert read_snapshot_dates(content) == quick
+        assert read_snapshot_dates(content) == fast
 
 
 # Cases
 
 
-def test_ordinary_files_are_never_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    def one_by_one(*args: object) -> None:
-        raise AssertionError("an ordinary file was read alone")
+def test_ordinary_files_are_never_parsed_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object) -> None:
+        raise AssertionError("an ordinary file was parsed alone")
 
-    monkeypatch.setattr(bulk, "_parse_single", one_by_one)
-    files = [RawFile(NAME, content, TODAY) for content in (*SIMULATED, *map(in_fractions, SIMULATED))]
+    monkeypatch.setattr(bulk, "_parse_single", fail)
+    files = [RawFile(NAME, content, TODAY) for content in (*SIMULATED, *map(convert_to_fractions, SIMULATED))]
     parsed = parse_snapshots(files, first_date=FIRST)
     assert [snapshot.report["unit"] for snapshot in parsed] == ["percent"] * len(SIMULATED) + ["fraction"] * len(
         SIMULATED
     )
 
 
-def test_files_with_a_few_numbers_out_of_bounds_are_read_together_and_list_these_rows(
+def test_files_with_few_implausible_numbers_stay_in_the_group(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     header, *lines = SIMULATED[0].decode().splitlines()
@@ -186,8 +186,8 @@ def test_files_with_a_few_numbers_out_of_bounds_are_read_together_and_list_these
     lines[1], lines[3], lines[4] = (
         with_price(lines[n], price) for n, price in ((1, "-3"), (3, " 5e-324 "), (4, "1e19"))
     )
-    odd = "\n".join([header, *lines, ""]).encode()
-    files = [RawFile(NAME, content, TODAY) for content in (SIMULATED[0], odd, SIMULATED[1])]
+    unusual = "\n".join([header, *lines, ""]).encode()
+    files = [RawFile(NAME, content, TODAY) for content in (SIMULATED[0], unusual, SIMULATED[1])]
     check(files)
     monkeypatch.setattr(bulk, "_parse_single", None)
     parsed = parse_snapshots(files, first_date=FIRST)[1]
@@ -211,33 +211,33 @@ def test_files_with_a_few_numbers_out_of_bounds_are_read_together_and_list_these
         (b"mkt_cap", b"price"),
     ],
 )
-def test_one_odd_file_of_three_changes_nothing_for_the_other_two(old: bytes, new: bytes) -> None:
+def test_an_unusual_file_does_not_affect_the_others(old: bytes, new: bytes) -> None:
     content = SIMULATED[0]
     assert old in content
-    odd = content.replace(old, new, 1)
-    for files in ([content, odd, SIMULATED[1]], [odd, content, SIMULATED[1]], [content, SIMULATED[1], odd]):
+    unusual = content.replace(old, new, 1)
+    for files in ([content, unusual, SIMULATED[1]], [unusual, content, SIMULATED[1]], [content, SIMULATED[1], unusual]):
         check([RawFile(NAME, content, TODAY) for content in files])
 
 
-def test_a_file_whose_columns_disagree_about_their_unit_is_refused_beside_others() -> None:
+def test_a_unit_conflict_in_a_group_rejects_only_its_file() -> None:
     lines = [
         f"Coin {n},C,{n + 5},{(n - 10) / 3},{(n - 10) / 300},{(n - 9) / 100},1e6,1e8,2022-03-16" for n in range(30)
     ]
     header = SIMULATED[0].split(b"\n")[0].decode()
-    odd = "\n".join([header, *lines, ""]).encode()
-    files = [RawFile(NAME, content, TODAY) for content in (SIMULATED[0], odd, SIMULATED[1])]
+    unusual = "\n".join([header, *lines, ""]).encode()
+    files = [RawFile(NAME, content, TODAY) for content in (SIMULATED[0], unusual, SIMULATED[1])]
     assert parse_snapshots(files, first_date=FIRST)[1].report["refusal_code"] == "unit_conflict"
     check(files)
 
 
-def test_each_file_has_its_own_day_after_which_rows_lie_in_the_future() -> None:
+def test_each_file_has_its_own_last_allowed_date() -> None:
     files = [RawFile(NAME, SIMULATED[-1], today) for today in (TODAY, dt.date(2022, 3, 1), TODAY)]
     codes = [snapshot.report["refusal_code"] for snapshot in parse_snapshots(files, first_date=FIRST)]
     assert codes == [None, "no_usable_rows", None]
     check(files)
 
 
-def test_a_digest_that_is_known_is_taken_as_given() -> None:
+def test_a_known_checksum_is_not_computed_again() -> None:
     files = [RawFile(NAME, content, TODAY, sha256="known") for content in (*SIMULATED[:2], b"")]
     assert [snapshot.report["sha256"] for snapshot in parse_snapshots(files, first_date=FIRST)] == ["known"] * 3
 
@@ -249,12 +249,12 @@ def test_an_unknown_unit_is_an_error() -> None:
         )
 
 
-def test_no_files_give_nothing() -> None:
+def test_no_files_give_no_results() -> None:
     assert parse_snapshots([], first_date=FIRST) == []
 
 
 @pytest.mark.realdata
-def test_real_files_read_together_give_what_each_gives_alone(real_data: Path) -> None:
+def test_bulk_parsing_equals_single_parsing_of_real_files(real_data: Path) -> None:
     files = [RawFile(path.name, path.read_bytes(), TODAY) for path in sorted(real_data.glob("*/*.csv"))]
     columns = ["coin", "symbol", "price", "1h", "24h", "7d", "24h_volume", "mkt_cap", "date"]
     panel = pd.read_parquet(real_data / "coingecko_daily_2021.parquet").rename(columns={"volume_24h": "24h_volume"})

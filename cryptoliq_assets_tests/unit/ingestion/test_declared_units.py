@@ -1,4 +1,4 @@
-"""The unit that a file declares: read from every row, checked, told, and not kept."""
+"""The unit that a file declares: read from every row, checked and reported, but no column of the rows."""
 
 import pytest
 
@@ -15,8 +15,8 @@ from cryptoliq_assets_tests.unit.ingestion.test_snapshot import (
     table,
 )
 
-# Read as fractions, were it for its sizes alone.
-STILL = "Bitcoin,BTC,40000,0.01,-0.02,0.05,2e10,8e11,2022-03-16"
+# By the sizes of its values alone this row would be taken as fractions.
+CALM = "Bitcoin,BTC,40000,0.01,-0.02,0.05,2e10,8e11,2022-03-16"
 
 
 def parse(*lines: str, header: str = f"{HEADER},change_unit", **options: object) -> ParsedSnapshot:
@@ -24,8 +24,8 @@ def parse(*lines: str, header: str = f"{HEADER},change_unit", **options: object)
 
 
 @pytest.mark.parametrize(("unit", "change"), [("percent", -0.02), ("fraction", -2.0)])
-def test_a_declared_unit_is_taken_told_and_is_no_column_of_the_rows(unit: str, change: float) -> None:
-    parsed = parse(f"{STILL}, {unit} ")
+def test_a_declared_unit_is_used_and_reported(unit: str, change: float) -> None:
+    parsed = parse(f"{CALM}, {unit} ")
     assert parsed.rows.schema == ROWS_SCHEMA
     assert parsed.rows["24h"].to_pylist() == [change]
     report = parsed.report
@@ -33,7 +33,7 @@ def test_a_declared_unit_is_taken_told_and_is_no_column_of_the_rows(unit: str, c
     assert report["unit_found_by"] == f"the file's column change_unit is {unit}"
 
 
-def test_rows_that_disagree_refuse_the_file_naming_line_column_value_and_what_was_expected() -> None:
+def test_rows_with_different_units_reject_the_file() -> None:
     parsed = parse(f"{BITCOIN},percent", f"{ETHEREUM},percent", f"{TETHER},fraction")
     assert (parsed.rows, parsed.report["refusal_code"]) == (None, "bad_change_unit")
     assert parsed.rejection == (
@@ -43,34 +43,34 @@ def test_rows_that_disagree_refuse_the_file_naming_line_column_value_and_what_wa
 
 
 @pytest.mark.parametrize("word", ["permille", "%", "Percent", "percent;"])
-def test_another_word_refuses_the_file(word: str) -> None:
+def test_an_unknown_unit_rejects_the_file(word: str) -> None:
     parsed = parse(f"{BITCOIN},{word}", f"{ETHEREUM},{word}")
     assert parsed.report["refusal_code"] == "bad_change_unit"
     assert parsed.rejection.startswith(f"line 2: change_unit is '{word}'; expected percent or fraction")
 
 
-def test_a_row_that_does_not_say_what_the_others_do_refuses_the_file_though_it_is_refused_itself() -> None:
+def test_a_rejected_row_without_unit_rejects_the_file() -> None:
     parsed = parse(f"{BITCOIN},percent", f"{ETHEREUM.replace('2700', '-1')},")
     assert parsed.rejection.startswith("line 3: change_unit is ''")
 
 
-def test_a_column_that_is_empty_in_every_row_declares_nothing() -> None:
+def test_an_empty_unit_column_declares_nothing() -> None:
     report = parse(f"{BITCOIN},", f"{ETHEREUM},").report
     assert (report["accepted"], report["unit"]) == (True, "percent")
     assert "below -1" in report["unit_found_by"]
 
 
-def test_a_declaration_that_values_below_minus_1_contradict_refuses_the_file() -> None:
+def test_a_disproven_declared_unit_rejects_the_file() -> None:
     parsed = parse(f"{BITCOIN},fraction", f"{ETHEREUM},fraction")
     assert parsed.report["refusal_code"] == "unit_conflict"
     assert "change_unit is fraction" in parsed.rejection
     assert "24h is percent (2 of 2 values of 24h are below -1)" in parsed.rejection
 
 
-def test_a_header_that_names_it_twice_is_refused() -> None:
+def test_a_duplicate_unit_column_rejects_the_file() -> None:
     parsed = parse(f"{BITCOIN},percent,percent", header=f"{HEADER},change_unit,change_unit")
     assert parsed.report["refusal_code"] == "doubled_columns"
 
 
-def test_the_setting_for_all_files_gives_way_to_what_a_file_says() -> None:
-    assert parse(f"{STILL},percent", change_unit="fraction").report["unit"] == "percent"
+def test_a_declared_unit_in_a_file_overrides_the_setting() -> None:
+    assert parse(f"{CALM},percent", change_unit="fraction").report["unit"] == "percent"

@@ -1,4 +1,4 @@
-"""Files whose content is useless, contradicts itself, is on another scale or no CSV at all."""
+"""Files that are useless, contradict themselves, have another scale or are not CSV."""
 
 import bz2
 import datetime as dt
@@ -29,16 +29,16 @@ Row = dict[str, str]
 
 
 def market(rows: int = 40, *, seed: int = 3) -> list[Row]:
-    """A market of prices over six decades, with half of the coins losing."""
-    chance = random.Random(seed)
-    made = []
+    """Make a market with prices over six decades, in which half of the coins fall."""
+    generator = random.Random(seed)
+    rows_made: list[Row] = []
     for n in range(rows):
-        cap = 10 ** chance.uniform(6, 11)
-        cells = (10 ** chance.uniform(-3, 3), chance.gauss(0, 1), (1, -1)[n % 2] * chance.uniform(1.5, 9))
-        numbers = [*(f"{cell:.6g}" for cell in cells), f"{chance.gauss(0, 12):.4f}"]
-        numbers += [f"{cap * 10 ** chance.gauss(-1.6, 0.4):.2f}", f"{cap:.2f}"]
-        made.append(dict(zip(HEADER, [f"Coin {n}", f"C{n}", *numbers, "2025-03-10"], strict=True)))
-    return made
+        cap = 10 ** generator.uniform(6, 11)
+        cells = (10 ** generator.uniform(-3, 3), generator.gauss(0, 1), (1, -1)[n % 2] * generator.uniform(1.5, 9))
+        numbers = [*(f"{cell:.6g}" for cell in cells), f"{generator.gauss(0, 12):.4f}"]
+        numbers += [f"{cap * 10 ** generator.gauss(-1.6, 0.4):.2f}", f"{cap:.2f}"]
+        rows_made.append(dict(zip(HEADER, [f"Coin {n}", f"C{n}", *numbers, "2025-03-10"], strict=True)))
+    return rows_made
 
 
 def content(rows: list[Row]) -> bytes:
@@ -47,15 +47,15 @@ def content(rows: list[Row]) -> bytes:
 
 
 def parse(rows: list[Row] | bytes, **options: object) -> ParsedSnapshot:
-    """Parse a file alone, and check that it gives the same beside ordinary files."""
+    """Parse a file alone, and check that the result is the same together with ordinary files."""
     raw = rows if isinstance(rows, bytes) else content(rows)
-    alone = parse_snapshot(raw, name=NAME, today=TODAY, first_date=FIRST, **options)
+    single = parse_snapshot(raw, name=NAME, today=TODAY, first_date=FIRST, **options)
     files = [RawFile(NAME, each, TODAY) for each in (content(market(seed=8)), raw, content(market(seed=9)))]
-    beside = parse_snapshots(files, first_date=FIRST, **options)[1]
-    assert beside.report == alone.report
-    assert (beside.rows is None) == (alone.rows is None)
-    assert beside.rows is None or beside.rows.equals(alone.rows)
-    return alone
+    grouped = parse_snapshots(files, first_date=FIRST, **options)[1]
+    assert grouped.report == single.report
+    assert (grouped.rows is None) == (single.rows is None)
+    assert grouped.rows is None or grouped.rows.equals(single.rows)
+    return single
 
 
 def changed(column: str, value: Callable[[int, str], str], *, rows: int = 40) -> list[Row]:
@@ -74,7 +74,7 @@ def ratio(row: Row) -> float:
     return float(row["24h_volume"]) / float(row["mkt_cap"])
 
 
-def test_a_sound_file_has_no_issue() -> None:
+def test_a_valid_file_has_no_issue() -> None:
     report = parse(market()).report
     assert (report["accepted"], report["issues"], report["empty_shares"]) == (True, [], {})
     assert report["rows_with_changes"] == 40
@@ -94,9 +94,7 @@ def test_a_sound_file_has_no_issue() -> None:
         (["coin"], ""),
     ],
 )
-def test_a_file_without_prices_volumes_or_coins_is_rejected_and_names_each_column_with_its_share(
-    columns, value
-) -> None:
+def test_empty_critical_columns_reject_the_file(columns, value) -> None:
     report = parse([row | dict.fromkeys(columns, value) for row in market()]).report
     assert (report["refusal_code"], report["rows_kept"]) == ("empty_columns", 0)
     for name in columns:
@@ -104,7 +102,7 @@ def test_a_file_without_prices_volumes_or_coins_is_rejected_and_names_each_colum
         assert f"{name} is empty{zero} in 100% of the rows (40 of 40)" in report["refusal"]
 
 
-def test_rows_that_lack_one_of_several_columns_count_together() -> None:
+def test_rows_with_any_critical_cell_empty_count_together() -> None:
     rows = [row | {"price" if n % 3 else "24h_volume": "" if n < 24 else "7"} for n, row in enumerate(market())]
     report = parse(rows).report
     assert report["refusal_code"] == "empty_columns"
@@ -112,14 +110,14 @@ def test_rows_that_lack_one_of_several_columns_count_together() -> None:
     assert parse(rows, max_rejected_fraction=0.7).report["accepted"]
 
 
-def test_half_of_the_prices_empty_is_an_issue_and_no_rejection() -> None:
+def test_half_of_the_prices_empty_is_only_an_issue() -> None:
     report = parse(changed("price", lambda n, cell: cell if n % 2 else "")).report
     assert report["accepted"]
     assert "price is empty or 0 in 50% of the rows (20 of 40)" in report["issues"]
 
 
 @pytest.mark.parametrize("column", ["symbol", "1h", "24h", "7d", "mkt_cap"])
-def test_a_column_that_is_empty_in_more_than_the_set_share_is_an_issue(column: str) -> None:
+def test_a_column_above_the_max_empty_fraction_is_an_issue(column: str) -> None:
     def issues(empty: int, **options: object) -> list[str]:
         rows = changed(column, lambda n, cell: "" if n < empty else cell)
         return [issue for issue in parse(rows, **options).report["issues"] if issue.startswith(f"{column} is empty")]
@@ -135,7 +133,7 @@ def test_market_caps_of_0_count_as_empty() -> None:
     assert report["empty_shares"] == {"mkt_cap": 1.0}
 
 
-def test_a_file_without_changes_is_accepted_and_said_to_be_useless_for_training_and_scoring() -> None:
+def test_a_file_without_changes_is_accepted_with_an_issue() -> None:
     report = parse([row | {"1h": "", "24h": "", "7d": ""} for row in market()]).report
     assert (report["accepted"], report["rows_with_changes"]) == (True, 0)
     [issue] = [issue for issue in report["issues"] if "no row can train or score" in issue]
@@ -144,7 +142,7 @@ def test_a_file_without_changes_is_accepted_and_said_to_be_useless_for_training_
     assert any("no row has both 24h and 7d" in issue for issue in partly["issues"])
 
 
-def test_a_column_that_is_empty_far_more_often_than_on_the_preceding_days_is_an_issue(tmp_path: Path) -> None:
+def test_a_column_emptier_than_on_previous_days_is_an_issue(tmp_path: Path) -> None:
     home = Home.at(tmp_path, ingestion__max_empty_fraction=0.6)
     reports = []
     for day, empty in ((1, 4), (2, 4), (3, 12), (4, 13), (5, 30)):
@@ -165,7 +163,7 @@ def test_a_column_that_is_empty_far_more_often_than_on_the_preceding_days_is_an_
 # Contradictions within a file
 
 
-def test_stated_values_that_agree_are_kept() -> None:
+def test_consistent_stated_values_are_used() -> None:
     parsed = parse(with_columns(liquidity_ratio=lambda row: ratio(row) * 1.009, price_change_24h=price_change))
     assert parsed.report["contradicted_cells"] == parsed.report["derived_cells"] == {}
     assert parsed.rows["liquidity_ratio"][0].as_py() == ratio(market()[0]) * 1.009
@@ -182,9 +180,7 @@ def test_stated_values_that_agree_are_kept() -> None:
         ("liquidity_ratio", lambda row: 100 * ratio(row)),
     ],
 )
-def test_a_column_that_contradicts_the_others_in_most_rows_rejects_the_file_with_both_values_of_three(
-    column, value
-) -> None:
+def test_a_contradicting_column_rejects_the_file_with_examples(column, value) -> None:
     rows = with_columns(**{column: value})
     report = parse(rows).report
     assert report["refusal_code"] == "contradiction"
@@ -193,7 +189,7 @@ def test_a_column_that_contradicts_the_others_in_most_rows_rejects_the_file_with
     assert f"{float(rows[0][column]):.6g} (derived {derived(rows[0]):.6g})" in report["refusal"]
 
 
-def test_stated_values_that_contradict_in_some_rows_are_dropped_derived_and_counted() -> None:
+def test_some_contradicting_values_are_derived_and_counted() -> None:
     rows = with_columns(liquidity_ratio=ratio, price_change_24h=price_change)
     for row in rows[:15]:
         row["liquidity_ratio"] = "37.8"
@@ -205,7 +201,7 @@ def test_stated_values_that_contradict_in_some_rows_are_dropped_derived_and_coun
     assert "states 37.8" in issue
 
 
-def test_a_column_that_is_only_rounded_rejects_no_file() -> None:
+def test_a_rounded_column_does_not_reject_the_file() -> None:
     rows = with_columns(
         liquidity_ratio=lambda row: round(ratio(row), 2), price_change_24h=lambda row: round(price_change(row), 2)
     )
@@ -214,7 +210,7 @@ def test_a_column_that_is_only_rounded_rejects_no_file() -> None:
     assert report["contradicted_cells"]["liquidity_ratio"] > 20
 
 
-def test_the_factor_by_which_all_rows_are_off_is_named() -> None:
+def test_a_constant_factor_is_reported() -> None:
     assert (
         "(all by a factor of 1e-06)"
         in parse(with_columns(liquidity_ratio=lambda row: ratio(row) / 1e6)).report["refusal"]
@@ -255,7 +251,7 @@ def test_numbers_on_another_scale_reject_the_file(rows: list[Row]) -> None:
     assert "in USD" in report["refusal"]
 
 
-def test_a_file_that_was_accepted_is_read_again_whatever_its_values() -> None:
+def test_with_fraction_1_values_never_reject_a_file() -> None:
     for rows in (
         changed("price", lambda n, cell: ""),
         with_columns(liquidity_ratio=lambda row: 0.9),
@@ -264,11 +260,11 @@ def test_a_file_that_was_accepted_is_read_again_whatever_its_values() -> None:
         assert parse(rows, max_rejected_fraction=1.0).report["accepted"]
 
 
-# Columns that no market has
+# Columns that no market can have
 
 
 @pytest.mark.parametrize("column", ["price", "1h", "24h", "7d", "24h_volume", "mkt_cap"])
-def test_a_column_of_one_value_is_an_issue(column: str) -> None:
+def test_a_constant_column_is_an_issue(column: str) -> None:
     value = {"24h_volume": "2.5e7", "mkt_cap": "2.5e9"}.get(column, "2.5")
     report = parse(changed(column, lambda n, cell: value)).report
     assert report["accepted"]
@@ -308,7 +304,7 @@ def test_a_change_below_minus_100_percent_is_an_issue() -> None:
         "Insgesamt",
     ],
 )
-def test_a_row_that_sums_up_the_others_is_rejected(name: str) -> None:
+def test_a_row_with_the_total_of_the_others_is_rejected(name: str) -> None:
     rows = market()
     total = sum(float(row["24h_volume"]) for row in rows)
     parsed = parse([*rows, rows[0] | {"coin": name, "24h_volume": f"{total * 0.992:.2f}"}])
@@ -316,7 +312,7 @@ def test_a_row_that_sums_up_the_others_is_rejected(name: str) -> None:
     assert "the sum of the other rows of its date" in parsed.report["issues"][0]
 
 
-def test_a_coin_that_is_called_total_stays() -> None:
+def test_a_coin_named_total_is_accepted() -> None:
     rows = market()
     total = sum(float(row["24h_volume"]) for row in rows)
     for name, volume in (("Total", 0.9 * total), ("Totality", total), ("Allianz", total)):
@@ -324,7 +320,7 @@ def test_a_coin_that_is_called_total_stays() -> None:
 
 
 @given(st.text(max_size=12))
-def test_no_name_without_a_word_for_a_sum_is_that_of_a_total(name: str) -> None:
+def test_a_name_without_a_total_word_is_no_total(name: str) -> None:
     if not any(
         word in name.casefold()
         for word in ("total", "sum", "all", "aggregate", "gesamt", "\u03c3", "\u2211", "итого", "всего", "合计", "总计")
@@ -375,18 +371,18 @@ OTHER_TYPES = {
 
 
 @pytest.mark.parametrize("kind", OTHER_TYPES)
-def test_another_type_under_a_csv_name_is_rejected_with_its_type_and_what_to_do(kind: str) -> None:
+def test_another_file_type_is_rejected_with_a_remedy(kind: str) -> None:
     report = parse(OTHER_TYPES[kind]).report
     assert report["refusal_code"] == "wrong_type"
-    said, remedy = report["refusal"].split("not CSV; ")
-    assert kind.split(" behind ")[0].split(" of ")[0] in said
+    message, remedy = report["refusal"].split("not CSV; ")
+    assert kind.split(" behind ")[0].split(" of ")[0] in message
     assert len(remedy) > 20
 
 
 @pytest.mark.parametrize(
     "header", [b"<coin>,symbol", b"[coin],symbol", b"{id},coin", b"PAR1,coin", b"ORC,coin", b"BZh1,coin"]
 )
-def test_a_header_is_not_taken_for_another_type(header: bytes) -> None:
+def test_a_header_is_not_mistaken_for_another_file_type(header: bytes) -> None:
     assert parse(header + b"\n1,2\n").report["refusal_code"] == "missing_columns"
 
 
@@ -417,7 +413,7 @@ def test_a_header_is_not_taken_for_another_type(header: bytes) -> None:
         ("24h", lambda cell: "-" if "-" in cell else cell, "no numbers where the others have one sign"),
     ],
 )
-def test_an_error_that_selects_rows_by_their_value_rejects_the_file(column, value, kind) -> None:
+def test_an_error_that_selects_by_value_rejects_the_file(column, value, kind) -> None:
     rows = changed(column, lambda n, cell: value(cell))
     affected = sum(
         row[column] != before[column] and not _is_plain(row[column]) for row, before in zip(rows, market(), strict=True)
@@ -426,7 +422,7 @@ def test_an_error_that_selects_rows_by_their_value_rejects_the_file(column, valu
     assert report["refusal_code"] == "systematic_errors"
     [error] = [error for error in report["cell_errors"] if error["kind"] == kind]
     assert (error["column"], error["cells"], error["selects_by_value"]) == (column, affected, True)
-    # One sentence, not one for each row.
+    # One issue, not one per row.
     assert len(report["issues"]) <= 3
 
 
@@ -438,7 +434,7 @@ def _is_plain(cell: str) -> bool:
     return True
 
 
-def test_thousands_separators_without_quotes_are_found_by_the_fields_that_they_make() -> None:
+def test_unquoted_thousands_separators_are_detected() -> None:
     lines = content(changed("price", lambda n, cell: f"{float(cell) * 99:,.5f}")).replace(b'"', b"")
     report = parse(lines, max_rejected_fraction=0.9).report
     assert report["refusal_code"] == "systematic_errors"
@@ -446,19 +442,19 @@ def test_thousands_separators_without_quotes_are_found_by_the_fields_that_they_m
 
 
 @pytest.mark.parametrize(("sign", "kind"), [("{}%", "a percent sign"), ("${}", "a currency")])
-def test_a_sign_in_all_rows_of_a_column_rejects_the_file_and_is_reported_once(sign: str, kind: str) -> None:
+def test_a_sign_in_every_cell_is_reported_once(sign: str, kind: str) -> None:
     report = parse(changed("7d", lambda n, cell: sign.format(cell))).report
     assert report["refusal_code"] == "no_usable_rows"
     assert f"7d: systematic error in 40 cells: {kind}" in report["refusal"]
     assert len(report["issues"]) == 2
 
 
-def test_a_decimal_comma_is_told_from_thousands_separators() -> None:
+def test_a_decimal_comma_is_no_thousands_separator() -> None:
     report = parse(changed("price", lambda n, cell: f"{float(cell):.4f}".replace(".", ","))).report
     assert [error["kind"] for error in report["cell_errors"]] == ["a decimal comma"]
 
 
-def test_an_error_that_strikes_rows_of_any_value_rejects_these_rows_alone() -> None:
+def test_an_error_independent_of_values_rejects_only_its_rows() -> None:
     report = parse(changed("7d", lambda n, cell: cell + "%" if n % 5 == 0 else cell)).report
     assert (report["accepted"], report["rows_refused"]) == (True, {"not_a_number": 8})
     [issue] = report["issues"]
@@ -473,7 +469,7 @@ def test_single_cells_are_reported_row_by_row() -> None:
 
 @settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 39), st.sampled_from(HEADER), st.text(max_size=6)), max_size=60))
-def test_whatever_the_cells_hold_each_row_is_accepted_or_rejected_for_a_reason(
+def test_every_row_is_accepted_or_rejected_for_a_reason(
     edits: list[tuple[int, str, str]],
 ) -> None:
     rows = market()
@@ -483,17 +479,17 @@ def test_whatever_the_cells_hold_each_row_is_accepted_or_rejected_for_a_reason(
     assert report["rows_read"] == report["rows_kept"] + sum(report["rows_refused"].values())
 
 
-# Files that must pass
+# Files that must be accepted
 
 
-def test_files_of_the_simulator_have_no_new_issue() -> None:
-    made = snapshot_files(simulate_market(coins=60, days=30, end=dt.date(2025, 3, 10), seed=5))
-    files = [RawFile(name, raw, TODAY) for name, raw in made]
+def test_simulated_files_have_no_issue() -> None:
+    simulated = snapshot_files(simulate_market(coins=60, days=30, end=dt.date(2025, 3, 10), seed=5))
+    files = [RawFile(name, raw, TODAY) for name, raw in simulated]
     assert [snapshot.report["issues"] for snapshot in parse_snapshots(files, first_date=FIRST)] == [[]] * 30
 
 
 @pytest.mark.realdata
-def test_the_shared_cases_are_accepted_or_rejected_as_their_readme_states(real_data: Path) -> None:
+def test_the_shared_cases_have_the_documented_result(real_data: Path) -> None:
     expected = {
         "all_prices_empty": "empty_columns",
         "no_changes": None,
@@ -504,8 +500,8 @@ def test_the_shared_cases_are_accepted_or_rejected_as_their_readme_states(real_d
     }
     folder = real_data.parent / "cases"
     if not folder.is_dir():
-        pytest.skip("no folder of cases beside the real data")
-    found = {path.name.removesuffix(f"_{NAME}"): parse(path.read_bytes()).report for path in folder.glob("*.csv")}
-    assert {name: report["refusal_code"] for name, report in found.items() if name in expected} == expected
-    assert found["tiny_cap"]["rows_refused"] == {"implausible_number": 1}
-    assert "line 4: mkt_cap is '5e-324'" in found["tiny_cap"]["issues"][0]
+        pytest.skip("no folder of cases next to the real data")
+    reports = {path.name.removesuffix(f"_{NAME}"): parse(path.read_bytes()).report for path in folder.glob("*.csv")}
+    assert {name: report["refusal_code"] for name, report in reports.items() if name in expected} == expected
+    assert reports["tiny_cap"]["rows_refused"] == {"implausible_number": 1}
+    assert "line 4: mkt_cap is '5e-324'" in reports["tiny_cap"]["issues"][0]

@@ -1,4 +1,4 @@
-"""A file that fails in any way stops no other: it is reported with its error and tried again a bounded number of times."""
+"""A file that fails in any way does not stop the others: it is reported with its error and retried a limited number of times."""
 
 import datetime as dt
 from pathlib import Path
@@ -23,7 +23,7 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def parse_with(monkeypatch: pytest.MonkeyPatch):
-    """Parsing fails with this error for the second file, alone or among others."""
+    """Make parsing fail with an error for the second file, alone or in a group."""
 
     def fail_with(error: Exception) -> None:
         parse = intake_module.parse_contents
@@ -38,15 +38,15 @@ def parse_with(monkeypatch: pytest.MonkeyPatch):
     return fail_with
 
 
-@pytest.mark.parametrize("error", [MemoryError(), ValueError("a fault in parsing"), RecursionError("too deep")])
-def test_a_file_that_fails_in_parsing_stops_no_other_and_is_quarantined_after_the_last_attempt(home, parse_with, error):
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("a bug in parsing"), RecursionError("too deep")])
+def test_a_file_that_fails_in_parsing_ends_in_quarantine(home, parse_with, error):
     parse_with(error)
-    most = home.settings.sensors.max_run_attempts
-    for attempt in range(1, most):
+    max_attempts = home.settings.sensors.max_run_attempts
+    for attempt in range(1, max_attempts):
         result = take_in(home, "2022-03")
         assert list(result.unread) == [NAMES[1]]
         assert result.unread[NAMES[1]].startswith(f"failed: {type(error).__name__}")
-        assert f"attempt {attempt} of {most}" in result.unread[NAMES[1]]
+        assert f"attempt {attempt} of {max_attempts}" in result.unread[NAMES[1]]
         assert {date for _, date in prices(home)} == {str(DAYS[0]), str(DAYS[2])}
     [report] = take_in(home, "2022-03").rejected
     assert (report["file"], report["refusal_code"]) == (NAMES[1], "failed")
@@ -56,7 +56,7 @@ def test_a_file_that_fails_in_parsing_stops_no_other_and_is_quarantined_after_th
 
 
 def fail_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk does not take the archived copy of the second file."""
+    """Make writing the archived copy of the second file fail."""
     write = intake_module.write_files
 
     def write_or_fail(files, *arguments, **options):
@@ -67,7 +67,7 @@ def fail_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake_module, "write_files", write_or_fail)
 
 
-def test_a_file_that_the_disk_does_not_take_stops_no_other_and_is_taken_in_once_it_does(home, monkeypatch):
+def test_a_file_that_cannot_be_written_is_retried(home, monkeypatch):
     with monkeypatch.context() as patched:
         fail_to_write(patched)
         result = take_in(home, "2022-03")
@@ -77,7 +77,7 @@ def test_a_file_that_the_disk_does_not_take_stops_no_other_and_is_taken_in_once_
     assert {date for _, date in prices(home)} == {str(day) for day in DAYS}
 
 
-def test_a_file_that_the_disk_never_takes_is_given_up_where_it_is_until_it_changes(home, monkeypatch):
+def test_a_file_that_can_never_be_written_is_abandoned(home, monkeypatch):
     fail_to_write(monkeypatch)
     for _ in range(home.settings.sensors.max_run_attempts):
         result = take_in(home, "2022-03")
@@ -88,7 +88,7 @@ def test_a_file_that_the_disk_never_takes_is_given_up_where_it_is_until_it_chang
     assert NAMES[1] in take_in(home, "2022-03").unread
 
 
-def test_where_no_file_can_be_archived_the_run_fails_with_the_disk_s_error(home):
+def test_the_run_fails_if_no_file_can_be_archived(home):
     home.settings.archive_dir.parent.mkdir(parents=True, exist_ok=True)
     home.settings.archive_dir.write_text("not a folder")
     with pytest.raises(OSError, match=r"archive"):

@@ -1,4 +1,4 @@
-"""What a report says to people: every fault there is, in the order of the file, with what was expected."""
+"""Issues of a report: all errors, in the order of the file, with the expected value."""
 
 import datetime as dt
 from typing import Any
@@ -18,12 +18,12 @@ def report(*lines: str, name: str = NAME) -> dict[str, Any]:
     return parse_snapshot(content, name=name, today=TODAY, first_date=FIRST, max_rejected_fraction=0.9).report
 
 
-def dated(date: str) -> str:
+def with_date(date: str) -> str:
     return GOOD.replace("2022-03-16", date)
 
 
 @pytest.mark.parametrize(
-    ("date", "said"),
+    ("date", "issue"),
     [
         (
             "2012-12-31",
@@ -35,53 +35,59 @@ def dated(date: str) -> str:
         ),
     ],
 )
-def test_a_date_out_of_bounds_is_told_with_the_date_that_would_do(date: str, said: str) -> None:
-    assert report(GOOD, dated(date))["issues"] == [said]
+def test_a_date_out_of_range_is_reported_with_the_limit(date: str, issue: str) -> None:
+    assert report(GOOD, with_date(date))["issues"] == [issue]
 
 
-def test_faults_are_told_in_the_order_of_the_file_whatever_their_reason() -> None:
-    bad = [dated("2012-12-31"), "Rune,RUN", GOOD.replace(",1,", ",-1,"), dated("soon"), GOOD.replace("Bitcoin", "")]
+def test_issues_are_in_the_order_of_the_file() -> None:
+    bad = [
+        with_date("2012-12-31"),
+        "Rune,RUN",
+        GOOD.replace(",1,", ",-1,"),
+        with_date("soon"),
+        GOOD.replace("Bitcoin", ""),
+    ]
     issues = report(GOOD.replace("Bitcoin", "Ether"), *bad, GOOD, *reversed(bad))["issues"]
     lines = [int(issue.split(":")[0].removeprefix("line ")) for issue in issues]
     assert lines == [3, 4, 5, 6, 7, 9, 10, 11, 12, 13]
 
 
-def test_of_many_rows_of_one_reason_twenty_are_told_and_the_others_counted_last() -> None:
-    issues = report(
-        *[GOOD] * 30, *[dated("soon")] * 25, "Rune,RUN", *[dated(f"2022-03-{day}") for day in range(10, 16)]
+def test_20_rows_per_reason_are_listed_and_the_rest_counted() -> None:
+    result = report(
+        *[GOOD] * 30, *[with_date("soon")] * 25, "Rune,RUN", *[with_date(f"2022-03-{day}") for day in range(10, 16)]
     )
-    told = issues["issues"]
-    assert (issues["rows_refused"]["bad_date"], issues["rows_refused"]["duplicate"]) == (25, 29)
-    assert sum("(bad_date)" in issue for issue in told) == sum("(duplicate)" in issue for issue in told) == 20
-    assert told[40].startswith("line 57: wrong_field_count: ")
-    assert told[41:] == ["bad_date: 5 more rows", "duplicate: 9 more rows"]
+    issues = result["issues"]
+    assert (result["rows_refused"]["bad_date"], result["rows_refused"]["duplicate"]) == (25, 29)
+    assert sum("(bad_date)" in issue for issue in issues) == sum("(duplicate)" in issue for issue in issues) == 20
+    assert issues[40].startswith("line 57: wrong_field_count: ")
+    assert issues[41:] == ["bad_date: 5 more rows", "duplicate: 9 more rows"]
 
 
 @pytest.mark.parametrize(
-    ("lines", "seen"),
+    ("lines", "messages"),
     [
-        ([GOOD, dated("soon")], ["line 3: date is 'soon' (bad_date)"]),
-        ([dated("soon")], ["none of the 1 rows is valid", "line 2: date is 'soon' (bad_date)"]),
+        ([GOOD, with_date("soon")], ["line 3: date is 'soon' (bad_date)"]),
+        ([with_date("soon")], ["none of the 1 rows is valid", "line 2: date is 'soon' (bad_date)"]),
         ([], ["has a header but no rows"]),
         ([GOOD, '"open'], ["line 3: a cell opens with a quote"]),
     ],
 )
-def test_a_bad_name_hides_no_fault_of_the_content(lines: list[str], seen: list[str]) -> None:
-    made = report(*lines, name="prices.csv")
-    assert made["refusal_code"] == "bad_name"
-    first, *others = made["issues"]
+def test_a_bad_name_does_not_hide_errors_of_the_content(lines: list[str], messages: list[str]) -> None:
+    result = report(*lines, name="prices.csv")
+    assert result["refusal_code"] == "bad_name"
+    first, *others = result["issues"]
     assert first.startswith("rejected: the file name 'prices.csv' does not match coingecko_YYYYMMDD.csv")
-    told = [first, *others]
-    places = [next(i for i, issue in enumerate(told) if words in issue) for words in seen]
+    issues = [first, *others]
+    places = [next(i for i, issue in enumerate(issues) if message in issue) for message in messages]
     assert places == sorted(places)
-    assert made["refusal"] == first.removeprefix("rejected: ")
-    # The same sentence as under a good name.
+    assert result["refusal"] == first.removeprefix("rejected: ")
+    # The same issues as with a valid name.
     assert [issue for issue in report(*lines)["issues"] if issue.startswith("line")] == others
 
 
-def test_a_refusal_that_rows_have_a_part_in_names_the_first_fault() -> None:
-    assert report(GOOD, GOOD, dated("soon"), dated("later"), dated("never"), *[dated("no")] * 30)["refusal"].endswith(
-        "(most frequent reason: bad_date); first error: line 4: date is 'soon' (bad_date)"
-    )
-    # A repeat is no fault, and an empty file has none.
+def test_a_rejection_caused_by_rows_names_the_first_error() -> None:
+    assert report(GOOD, GOOD, with_date("soon"), with_date("later"), with_date("never"), *[with_date("no")] * 30)[
+        "refusal"
+    ].endswith("(most frequent reason: bad_date); first error: line 4: date is 'soon' (bad_date)")
+    # A repeated row is no error, and an empty file has none.
     assert "first error" not in report()["refusal"]

@@ -1,4 +1,4 @@
-"""Columns kept where a file has them: what is read, what is left empty, and that months of earlier versions still read."""
+"""Optional columns: which cells are parsed or left empty, and that months of earlier versions can still be read."""
 
 import datetime as dt
 
@@ -25,10 +25,10 @@ def row(coin: str, optional: str) -> str:
     return f"{coin},X,1,-2,-3,-4,1e6,1e9,{DAY},{optional}"
 
 
-def test_the_six_optional_columns_of_a_file_are_kept_typed() -> None:
+def test_the_six_optional_columns_are_typed() -> None:
     parsed = parse(row("bitcoin", "Bitcoin,2.5,0.5,1.9e7,1,2022-03-16T01:30:00.120+01:00"))
-    kept = parsed.rows.to_pandas().iloc[0]
-    assert [kept[name] for name in OPTIONAL_COLUMNS] == [
+    first = parsed.rows.to_pandas().iloc[0]
+    assert [first[name] for name in OPTIONAL_COLUMNS] == [
         "Bitcoin",
         2.5,
         0.5,
@@ -52,16 +52,14 @@ def test_the_six_optional_columns_of_a_file_are_kept_typed() -> None:
         (",,,,,9999-01-01T00:00:00", {"last_updated": 1}),
     ],
 )
-def test_an_optional_cell_that_cannot_be_read_is_empty_and_counted_and_refuses_no_row(
-    cells: str, unread: dict[str, int]
-) -> None:
+def test_an_unreadable_optional_cell_is_empty_and_counted(cells: str, unread: dict[str, int]) -> None:
     parsed = parse(row("bitcoin", "B,1,1,1,1,2022-03-16"), row("ether", cells))
     assert parsed.report["rows_kept"] == 2
     assert parsed.report["unread_cells"] == unread
     assert parsed.rows.to_pandas().loc[1, list(OPTIONAL_COLUMNS)].isna().all()
 
 
-def test_a_file_without_them_has_them_empty_and_one_that_names_one_twice_too() -> None:
+def test_missing_or_duplicate_optional_columns_are_empty() -> None:
     plain = parse(f"bitcoin,X,1,-2,-3,-4,1e6,1e9,{DAY}", header=HEADER)
     assert plain.rows.select(list(OPTIONAL_COLUMNS)).to_pandas().isna().all(axis=None)
     twice = parse(f"bitcoin,X,1,-2,-3,-4,1e6,1e9,{DAY},a,b", header=f"{HEADER},name,name")
@@ -69,14 +67,14 @@ def test_a_file_without_them_has_them_empty_and_one_that_names_one_twice_too() -
     assert twice.rows["name"].to_pylist() == [None]
 
 
-def test_refused_rows_take_their_optional_cells_with_them() -> None:
+def test_rejected_rows_do_not_shift_optional_cells() -> None:
     parsed = parse(row("bitcoin", "Bitcoin,1,1,1,1,"), row("", "Nameless,x,1,1,1,"), row("ether", "Ether,2,1,1,2,"))
     assert parsed.rows["name"].to_pylist() == ["Bitcoin", "Ether"]
     assert parsed.rows["high_24h"].to_pylist() == [1.0, 2.0]
     assert parsed.report["unread_cells"] == {}
 
 
-def test_rows_with_and_without_them_lie_in_one_month_and_are_read_back(tmp_path) -> None:
+def test_a_month_may_mix_rows_with_and_without_them(tmp_path) -> None:
     home = Home.at(tmp_path)
     home.drop("coingecko_20220315.csv", snapshot([dt.date(2022, 3, 15)], missing=0))
     home.drop(NAME, "\n".join([WIDE, row("Bitcoin", "Bitcoin,2,1,3,1,2022-03-16T00:40:00Z"), ""]).encode())
@@ -87,7 +85,7 @@ def test_rows_with_and_without_them_lie_in_one_month_and_are_read_back(tmp_path)
     assert raw["last_updated"].dropna().tolist() == [pd.Timestamp("2022-03-16 00:40:00")]
 
 
-def test_a_month_of_an_earlier_version_reads_with_the_columns_empty_and_is_made_again_from_the_archive(
+def test_a_month_of_an_earlier_version_is_rebuilt(
     tmp_path,
 ) -> None:
     home = Home.at(tmp_path)
@@ -96,10 +94,10 @@ def test_a_month_of_an_earlier_version_reads_with_the_columns_empty_and_is_made_
     path = home.store.path("raw_snapshots", "2022-03")
     table = pq.read_table(path)
     stamp = FileFingerprint.read(table.schema.metadata)
-    older = FileFingerprint(
+    earlier = FileFingerprint(
         schema="earlier", days=stamp.days, counts=stamp.counts, inputs="earlier", sources=stamp.sources
     )
-    pq.write_table(table.drop_columns(list(OPTIONAL_COLUMNS)).replace_schema_metadata(older.written()), path)
+    pq.write_table(table.drop_columns(list(OPTIONAL_COLUMNS)).replace_schema_metadata(earlier.written()), path)
     assert home.store.read("raw_snapshots")["high_24h"].isna().all()
     home.bring_up_to_date()
     assert home.store.read("raw_snapshots")["high_24h"].tolist() == [2.0]

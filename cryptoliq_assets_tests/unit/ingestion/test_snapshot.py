@@ -1,4 +1,4 @@
-"""One raw file: what is let in, what is refused, and what the report says."""
+"""Parsing of one raw file: accepted rows, rejected rows and files, and the report."""
 
 import datetime as dt
 import json
@@ -35,15 +35,15 @@ def table(*lines: str, header: str = HEADER, end: str = "\n") -> str:
     return "".join(line + end for line in (header, *lines))
 
 
-def only_refused(parsed: ParsedSnapshot) -> dict[str, object]:
+def get_only_rejected(parsed: ParsedSnapshot) -> dict[str, object]:
     assert parsed.rejected_rows.num_rows == 1
     return parsed.rejected_rows.to_pylist()[0]
 
 
-# What is let in
+# Accepted rows
 
 
-def test_a_clean_file_is_let_in_whole_with_both_columns_derived() -> None:
+def test_a_clean_file_is_accepted_with_derived_columns() -> None:
     parsed = parse(table(BITCOIN, ETHEREUM))
     assert parsed.rows.schema == ROWS_SCHEMA
     row = parsed.rows.to_pylist()[0]
@@ -66,7 +66,7 @@ def test_fractions_become_percent() -> None:
     assert (row["1h"], row["24h"], row["7d"]) == (50.0, -250.0, 400.0)
 
 
-def test_the_two_derivable_columns_are_kept_where_the_file_has_them_and_filled_where_a_cell_is_empty() -> None:
+def test_stated_derived_columns_are_used_and_empty_cells_filled() -> None:
     header = HEADER + ",liquidity_ratio,price_change_24h"
     parsed = parse(table(BITCOIN + ",0.0249,-1026", ETHEREUM + ",,", header=header))
     assert parsed.rows["liquidity_ratio"].to_pylist() == [0.0249, pytest.approx(1 / 30)]
@@ -75,14 +75,14 @@ def test_the_two_derivable_columns_are_kept_where_the_file_has_them_and_filled_w
     assert parsed.report["derived_cells"] == {"liquidity_ratio": 1, "price_change_24h": 1}
 
 
-def test_a_market_cap_of_0_stays_0_is_counted_and_gives_no_ratio() -> None:
+def test_a_market_cap_of_0_is_counted_and_has_no_ratio() -> None:
     parsed = parse(table(BITCOIN.replace("8e11", "0"), ETHEREUM.replace("3e11", "")))
     assert parsed.rows["mkt_cap"].to_pylist() == [0.0, None]
     assert parsed.rows["liquidity_ratio"].to_pylist() == [None, None]
     assert parsed.report["unknown_caps"] == 2
 
 
-def test_a_fall_of_100_percent_has_no_price_change_to_derive() -> None:
+def test_a_fall_of_100_percent_has_no_derived_price_change() -> None:
     parsed = parse(table(BITCOIN.replace("-2.5", "-100"), ETHEREUM.replace("-3.5", "-250")))
     assert parsed.rows["price_change_24h"].to_pylist() == [None, None]
 
@@ -95,35 +95,35 @@ def test_every_spelling_of_no_value_is_null_and_counted(empty: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["true", "NaN", "null", "None", "1e5", "2022-03-16", "Größe, 币"])
-def test_coins_and_symbols_are_text_whatever_they_look_like(name: str) -> None:
+def test_coins_and_symbols_are_always_text(name: str) -> None:
     parsed = parse(table(f'"{name}","{name}"' + BITCOIN.removeprefix("Bitcoin,BTC")))
     assert (parsed.rows["coin"][0].as_py(), parsed.rows["symbol"][0].as_py()) == (name, name)
 
 
-def test_an_empty_symbol_is_null_and_a_row_keeps_its_place() -> None:
+def test_an_empty_symbol_is_null() -> None:
     assert parse(table(BITCOIN.replace("BTC", " "))).rows["symbol"].to_pylist() == [None]
 
 
-def test_blanks_around_cells_and_header_names_are_trimmed() -> None:
+def test_whitespace_around_cells_and_names_is_trimmed() -> None:
     parsed = parse(table(BITCOIN.replace(",", " , "), header=HEADER.replace(",", " ,\t")))
     assert parsed.rows.to_pylist() == parse(table(BITCOIN)).rows.to_pylist()
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_all_line_ends_read_the_same(end: str) -> None:
+def test_all_line_ends_give_the_same_rows(end: str) -> None:
     assert parse(table(BITCOIN, ETHEREUM, end=end)).rows.equals(parse(table(BITCOIN, ETHEREUM)).rows)
 
 
-def test_a_byte_order_mark_and_blank_lines_are_passed_over() -> None:
+def test_byte_order_mark_and_blank_lines_are_skipped() -> None:
     parsed = parse(b"\xef\xbb\xbf\n" + table(BITCOIN, "", "   ", ETHEREUM, "").encode())
     assert (parsed.report["rows_read"], parsed.rows.num_rows) == (2, 2)
     assert parsed.report["encoding"] == "utf-8 with byte order mark"
 
 
-def test_a_name_in_quotes_may_hold_commas_quotes_and_line_ends() -> None:
+def test_a_quoted_name_may_contain_commas_quotes_line_ends() -> None:
     parsed = parse(table('"The ""One"", or\nTwo"' + BITCOIN.removeprefix("Bitcoin"), "Bad", ETHEREUM))
     assert parsed.rows["coin"].to_pylist() == ['The "One", or\nTwo', "Ethereum"]
-    assert only_refused(parsed)["line"] == 4
+    assert get_only_rejected(parsed)["line"] == 4
 
 
 def test_a_file_of_several_dates_lists_them() -> None:
@@ -133,11 +133,11 @@ def test_a_file_of_several_dates_lists_them() -> None:
 
 
 @pytest.mark.parametrize("time", [" 00:00:00", "T00:00:00Z", "T00:00:00.000Z", " 00:00:00+00:00", " 00:00:00 UTC"])
-def test_a_date_may_carry_midnight(time: str) -> None:
+def test_a_date_may_have_a_midnight_time(time: str) -> None:
     assert parse(table(BITCOIN + time)).report["dates"] == ["2022-03-16"]
 
 
-def test_columns_of_no_interest_are_named_and_may_repeat() -> None:
+def test_ignored_columns_are_listed_and_may_repeat() -> None:
     parsed = parse(table("0,x," + BITCOIN + ",y", header=",rank," + HEADER + ",rank"))
     assert parsed.report["ignored_columns"] == ["", "rank", "rank"]
     assert parsed.rows.num_rows == 1
@@ -148,13 +148,13 @@ def test_the_order_of_columns_does_not_matter() -> None:
     assert parse(table(line, header=header)).rows.equals(parse(table(BITCOIN)).rows)
 
 
-def test_the_moment_of_observation_is_the_latest_last_updated() -> None:
+def test_the_observation_time_is_the_latest_last_updated() -> None:
     lines = (BITCOIN + ",2022-03-16T10:00:00.000Z", ETHEREUM + ",2022-03-16T12:30:00+02:00", TETHER + ",soon")
     report = parse(table(*lines, header=HEADER + ",last_updated")).report
     assert (report["observation_time"], report["ignored_columns"]) == ("2022-03-16T10:30:00+00:00", [])
 
 
-def test_symbols_that_two_coins_share_are_listed() -> None:
+def test_symbols_shared_by_two_coins_are_listed() -> None:
     parsed = parse(table("Rune B,BTC" + BITCOIN.removeprefix("Bitcoin,BTC"), BITCOIN, ETHEREUM))
     assert parsed.report["shared_symbols"] == {"BTC": ["Bitcoin", "Rune B"]}
 
@@ -163,16 +163,16 @@ def test_zero_volumes_are_counted() -> None:
     assert parse(table(BITCOIN.replace("2e10", "0"), ETHEREUM)).report["zero_volumes"] == 1
 
 
-def test_the_bounds_of_plausible_numbers_are_accepted_and_their_quotients_are_finite() -> None:
+def test_the_bounds_of_plausible_numbers_are_accepted() -> None:
     rows = parse(table(BITCOIN.replace("40000", "1e18").replace("2e10", "1e18").replace("8e11", "1e-18"))).rows
     assert (rows["price"][0].as_py(), rows["liquidity_ratio"][0].as_py()) == (1e18, pytest.approx(1e36))
 
 
-def test_a_row_longer_than_a_megabyte_is_read() -> None:
+def test_a_row_of_three_megabytes_is_accepted() -> None:
     assert parse(table("x" * 3_000_000 + BITCOIN, ETHEREUM)).rows.num_rows == 2
 
 
-# Rows that are refused
+# Rejected rows
 
 
 @pytest.mark.parametrize(
@@ -207,60 +207,60 @@ def test_a_row_longer_than_a_megabyte_is_read() -> None:
         (BITCOIN.replace("8e11", "-1"), "negative_value", "mkt_cap", "-1"),
     ],
 )
-def test_a_bad_row_is_refused_with_line_column_and_value(line: str, reason: str, column: str, value: str) -> None:
+def test_a_bad_row_is_rejected_with_line_column_and_value(line: str, reason: str, column: str, value: str) -> None:
     parsed = parse(table(ETHEREUM, line, TETHER))
     expected = {"line": 3, "reason": reason, "column": column, "value": value, "text": line}
-    assert only_refused(parsed) == expected
+    assert get_only_rejected(parsed) == expected
     assert parsed.rows["coin"].to_pylist() == ["Ethereum", "Tether"]
     assert parsed.report["rows_refused"] == {reason: 1}
     issue, *column_issues = parsed.report["issues"]
     assert issue.startswith("line 3: ")
     assert "; expected " in issue
-    # One cell in three is more than the share of empty cells that is no issue.
+    # One empty cell in three is above the maximum fraction of empty cells.
     assert len(column_issues) == (1 if reason in ("missing_coin", "missing_date") else 0)
 
 
-def test_a_negative_liquidity_ratio_is_refused_where_the_file_has_one() -> None:
+def test_a_negative_stated_liquidity_ratio_is_rejected() -> None:
     parsed = parse(table(BITCOIN + ",-0.5", ETHEREUM + ",0.033", header=HEADER + ",liquidity_ratio"))
-    assert only_refused(parsed)["column"] == "liquidity_ratio"
+    assert get_only_rejected(parsed)["column"] == "liquidity_ratio"
 
 
-def test_negative_changes_are_no_fault() -> None:
+def test_negative_changes_are_accepted() -> None:
     assert parse(table(BITCOIN)).rejected_rows.num_rows == 0
 
 
-def test_the_first_fault_of_a_row_counts_and_the_row_counts_once() -> None:
+def test_a_row_with_many_errors_counts_for_the_first_one() -> None:
     parsed = parse(table(",BTC,abc,inf,x,y,-1,-1,yesterday", ETHEREUM, TETHER))
     assert parsed.report["rows_refused"] == {"missing_coin": 1}
 
 
-def test_the_same_row_twice_is_kept_once() -> None:
+def test_of_two_equal_rows_one_is_accepted() -> None:
     parsed = parse(table(BITCOIN, ETHEREUM, BITCOIN))
-    assert (only_refused(parsed)["reason"], only_refused(parsed)["line"]) == ("duplicate", 2)
+    assert (get_only_rejected(parsed)["reason"], get_only_rejected(parsed)["line"]) == ("duplicate", 2)
     assert parsed.report["duplicates"] == 1
 
 
-def test_of_two_different_rows_for_a_coin_and_date_the_last_line_wins() -> None:
+def test_the_last_row_of_a_coin_and_date_is_accepted() -> None:
     parsed = parse(table(BITCOIN, ETHEREUM, BITCOIN.replace("40000", "41000")))
-    assert (only_refused(parsed)["reason"], only_refused(parsed)["line"]) == ("superseded_in_file", 2)
+    assert (get_only_rejected(parsed)["reason"], get_only_rejected(parsed)["line"]) == ("superseded_in_file", 2)
     assert dict(zip(parsed.rows["coin"].to_pylist(), parsed.rows["price"].to_pylist(), strict=True)) == {
         "Ethereum": 2700.0,
         "Bitcoin": 41000.0,
     }
 
 
-def test_a_refused_row_supersedes_nothing() -> None:
+def test_a_rejected_row_does_not_supersede_another() -> None:
     parsed = parse(table(BITCOIN, ETHEREUM, BITCOIN.replace("40000", "-1")))
     assert parsed.report["rows_refused"] == {"negative_value": 1}
     assert parsed.rows.num_rows == 2
 
 
-def test_a_thousand_repeats_condemn_no_file() -> None:
+def test_a_thousand_repeats_do_not_reject_the_file() -> None:
     parsed = parse(table(*[BITCOIN] * 1001))
     assert (parsed.report["rows_kept"], parsed.report["rows_refused"]) == (1, {"duplicate": 1000})
 
 
-def test_issues_name_20_rows_of_a_reason_and_count_the_others() -> None:
+def test_issues_list_20_rows_per_reason_and_count_the_rest() -> None:
     bad = [f"Coin {number},C,-1,,,,,,2022-03-16" for number in range(25)]
     good = [f"Good {number},G,1,,,,,,2022-03-16" for number in range(25)]
     report = parse(table(*bad, *good)).report
@@ -268,11 +268,11 @@ def test_issues_name_20_rows_of_a_reason_and_count_the_others() -> None:
     assert "negative_value: 5 more rows" in report["issues"]
 
 
-# Files that are refused whole
+# Rejected files
 
 
 @pytest.mark.parametrize(
-    ("content", "code", "said"),
+    ("content", "code", "message"),
     [
         (b"", "empty", "0 bytes"),
         (b" \n\r\n\t ", "empty", "all whitespace"),
@@ -300,33 +300,33 @@ def test_issues_name_20_rows_of_a_reason_and_count_the_others() -> None:
         (table(*[BITCOIN.replace("2022-03-16", "16/3/22")] * 3, ETHEREUM).encode(), "too_many_refused", "bad_date"),
     ],
 )
-def test_a_file_is_refused_whole_with_its_own_reason(content: bytes, code: str, said: str) -> None:
+def test_an_unusable_file_is_rejected_with_its_reason(content: bytes, code: str, message: str) -> None:
     parsed = parse(content)
     assert parsed.rows is None
     assert (parsed.report["refusal_code"], parsed.report["accepted"], parsed.report["rows_kept"]) == (code, False, 0)
-    assert said in parsed.rejection
+    assert message in parsed.rejection
     assert parsed.report["issues"][0] == f"rejected: {parsed.rejection}"
 
 
-def test_the_good_rows_of_a_refused_file_are_counted_with_it() -> None:
+def test_the_valid_rows_of_a_rejected_file_are_counted() -> None:
     report = parse(table(BITCOIN, ETHEREUM.replace("ETH,", "ETH,,")), max_rejected_fraction=0.1).report
     assert report["rows_refused"] == {"wrong_field_count": 1, "file_refused": 1}
     assert report["rows_read"] == 2
 
 
-def test_half_of_the_rows_refused_is_still_let_in_and_more_is_not() -> None:
+def test_a_file_with_over_half_its_rows_invalid_is_rejected() -> None:
     bad = BITCOIN.replace("40000", "-1")
     assert parse(table(bad, ETHEREUM)).rows.num_rows == 1
     assert parse(table(bad, bad, ETHEREUM)).report["refusal_code"] == "too_many_refused"
 
 
-def test_a_complete_last_row_without_line_end_is_let_in_and_mentioned() -> None:
+def test_a_last_row_without_line_end_is_an_issue() -> None:
     parsed = parse(table(BITCOIN)[:-1])
     assert parsed.rows.num_rows == 1
     assert "does not end with a line end" in parsed.report["issues"][-1]
 
 
-def test_columns_that_disagree_about_their_unit_refuse_the_file() -> None:
+def test_columns_with_different_units_reject_the_file() -> None:
     lines = [
         f"Coin {n},C,{n + 5},{(n - 10) / 3},{(n - 10) / 300},{(n - 9) / 100},1e6,1e8,2022-03-16" for n in range(30)
     ]
@@ -336,7 +336,7 @@ def test_columns_that_disagree_about_their_unit_refuse_the_file() -> None:
     assert "24h is fraction" in parsed.rejection
 
 
-def test_the_unit_does_not_depend_on_the_day_it_is_read() -> None:
+def test_the_unit_does_not_depend_on_the_current_date() -> None:
     later = table(
         *[f"Coin {n},C,7,,{-0.5 * n},,1e6,1e8,2022-03-17" for n in range(1, 9)], ETHEREUM.replace("-3.5", "0.03")
     )
@@ -361,34 +361,34 @@ def test_the_unit_does_not_depend_on_the_day_it_is_read() -> None:
         "\udcff",
     ],
 )
-def test_any_other_name_is_refused(name: str) -> None:
+def test_any_other_file_name_is_rejected(name: str) -> None:
     parsed = parse(table(BITCOIN), name=name)
     assert (parse_file_date(name), parsed.report["refusal_code"]) == (None, "bad_name")
     to_json(parsed.report).encode()
 
 
 @pytest.mark.parametrize("name", ["coingecko_20220316.csv", "coin_gecko_2022-03-16.csv"])
-def test_both_patterns_of_names_give_their_date(name: str) -> None:
+def test_both_file_name_patterns_contain_a_date(name: str) -> None:
     assert parse_file_date(name) == dt.date(2022, 3, 16)
 
 
-def test_a_name_whose_date_no_row_has_is_an_issue_and_no_refusal() -> None:
+def test_a_file_date_that_no_row_has_is_only_an_issue() -> None:
     parsed = parse(table(BITCOIN), name="coingecko_20220317.csv")
     assert parsed.report["issues"] == ["the date in the file name is 2022-03-17, but no accepted row has that date"]
     assert parsed.rows.num_rows == 1
 
 
-def test_a_file_refused_unread_has_a_report_of_the_same_form() -> None:
+def test_an_unread_file_has_a_report_with_the_same_keys() -> None:
     unread = ParsedSnapshot.from_unread(NAME, size=2**31, reason="2,048 MiB, more than allowed")
     assert (unread.rows, unread.rejection) == (None, "2,048 MiB, more than allowed")
     assert unread.report.keys() == parse(table(BITCOIN)).report.keys()
     assert unread.report["size_bytes"] == 2**31
 
 
-# A look at the dates
+# Dates of a file
 
 
-def test_the_dates_of_a_file_are_found_whatever_else_is_wrong_with_it() -> None:
+def test_dates_are_read_from_invalid_files_too() -> None:
     content = "date,junk\n2022-03-16,x\nsoon,y\n1999-01-01,z\n2022-03-16\n"
     assert read_snapshot_dates(content.encode()) == {dt.date(2022, 3, 16), dt.date(1999, 1, 1)}
 
@@ -412,7 +412,7 @@ CELLS = st.one_of(
 )
 LINES = st.one_of(
     st.sampled_from([BITCOIN, ETHEREUM, TETHER, "", " "]),
-    st.tuples(st.sampled_from([BITCOIN, TETHER]), st.integers(0, 8), CELLS).map(lambda made: with_cell(*made)),
+    st.tuples(st.sampled_from([BITCOIN, TETHER]), st.integers(0, 8), CELLS).map(lambda parts: with_cell(*parts)),
     st.text(max_size=20),
 )
 ENDS = st.sampled_from(["\n", "\r\n", "\r", ""])
@@ -427,7 +427,7 @@ def with_cell(line: str, place: int, cell: str) -> str:
 
 @st.composite
 def mutated_files(draw: st.DrawFn) -> bytes:
-    """Files of good and bad lines, and now and then a byte in the wrong place."""
+    """Generate files of valid and invalid lines, sometimes with a byte in the wrong place."""
     lines = draw(st.lists(LINES, max_size=8))
     text = "".join(line + draw(ENDS) for line in (draw(HEADERS), *lines))
     content = text.encode("utf-8", "surrogatepass")
@@ -437,8 +437,8 @@ def mutated_files(draw: st.DrawFn) -> bytes:
     return content[:place] + draw(st.binary(max_size=3)) + content[place + draw(st.integers(0, 3)) :]
 
 
-def check_promises(content: bytes) -> None:
-    """What holds for every content: nothing raised, nothing lost, and nothing let in that the table would refuse."""
+def check_invariants(content: bytes) -> None:
+    """Check that for any content nothing is raised, no row is lost and no accepted row violates the table schema."""
     parsed = parse(content)
     report = json.loads(to_json(parsed.report))
     assert report["rows_read"] == report["rows_kept"] + sum(report["rows_refused"].values())
@@ -463,23 +463,23 @@ def check_promises(content: bytes) -> None:
 @settings(max_examples=500)
 @given(st.binary(max_size=400))
 def test_no_bytes_raise_and_no_row_is_lost(content: bytes) -> None:
-    check_promises(content)
-    check_promises(HEADER.encode() + b"\n" + content)
+    check_invariants(content)
+    check_invariants(HEADER.encode() + b"\n" + content)
 
 
 @settings(max_examples=500)
 @given(mutated_files())
-def test_mutated_files_keep_every_promise(content: bytes) -> None:
-    check_promises(content)
+def test_mutated_files_violate_no_invariant(content: bytes) -> None:
+    check_invariants(content)
 
 
 @settings(max_examples=500)
 @given(st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=5))
-def test_reading_numbers_at_once_and_cell_by_cell_gives_the_same(rows: Sequence[Sequence[str]]) -> None:
-    def quoted(cell: str) -> str:
+def test_typed_and_textual_parsing_of_numbers_agree(rows: Sequence[Sequence[str]]) -> None:
+    def quote(cell: str) -> str:
         return '"' + cell.replace('"', '""').replace("\0", "") + '"'
 
-    lines = [f"Coin {n},C,{','.join(map(quoted, row))},,,,2022-03-16" for n, row in enumerate(rows)]
+    lines = [f"Coin {n},C,{','.join(map(quote, row))},,,,2022-03-16" for n, row in enumerate(rows)]
     content = table(*lines).encode("utf-8", "replace")
     at_once = parse(content)
     with pytest.MonkeyPatch.context() as patch:
@@ -492,7 +492,7 @@ def test_reading_numbers_at_once_and_cell_by_cell_gives_the_same(rows: Sequence[
 
 @settings(max_examples=300)
 @given(mutated_files(), st.sampled_from([16, 100, 10_000]))
-def test_a_file_read_in_blocks_by_threads_is_read_as_one_row_after_the_other(content: bytes, block: int) -> None:
+def test_threaded_and_sequential_parsing_agree(content: bytes, block: int) -> None:
     one_by_one = parse(content)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cells_module, "_MIN_THREADED_BYTES", 0)
@@ -503,26 +503,26 @@ def test_a_file_read_in_blocks_by_threads_is_read_as_one_row_after_the_other(con
     assert in_blocks.rejected_rows.equals(one_by_one.rejected_rows)
 
 
-def test_a_large_file_is_read_by_threads_where_its_rows_are_well_formed(monkeypatch: pytest.MonkeyPatch) -> None:
-    read, ways = cells_module._read_csv, []
+def test_threads_parse_a_large_well_formed_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_csv, threaded = cells_module._read_csv, []
 
-    def noted(*args, threads, **options):
-        ways.append(threads)
-        return read(*args, threads=threads, **options)
+    def record_call(*args, threads, **options):
+        threaded.append(threads)
+        return read_csv(*args, threads=threads, **options)
 
-    monkeypatch.setattr(cells_module, "_read_csv", noted)
+    monkeypatch.setattr(cells_module, "_read_csv", record_call)
     monkeypatch.setattr(cells_module, "_MIN_THREADED_BYTES", 100)
     monkeypatch.setattr(cells_module, "_BLOCK_BYTES", 128)
     names = [f"Coin {n}" for n in range(50)]
     parsed = parse(table(*(BITCOIN.replace("Bitcoin", name) for name in names)))
-    assert (parsed.rows["coin"].to_pylist(), ways) == (names, [True])
+    assert (parsed.rows["coin"].to_pylist(), threaded) == (names, [True])
     assert parse(table(BITCOIN, ETHEREUM, "one,cell,more,than,this")).report["rows_refused"] == {"wrong_field_count": 1}
-    assert ways[1:3] == [True, False]
+    assert threaded[1:3] == [True, False]
 
 
 @settings(max_examples=300)
 @given(st.one_of(st.binary(max_size=12), st.text(max_size=6).map(lambda text: text.encode("utf-8", "surrogatepass"))))
-def test_what_is_utf8_is_so_for_python_too(content: bytes) -> None:
+def test_the_utf8_check_agrees_with_python(content: bytes) -> None:
     try:
         content.decode("utf-8")
     except UnicodeDecodeError:
@@ -536,7 +536,7 @@ def test_what_is_utf8_is_so_for_python_too(content: bytes) -> None:
 
 @pytest.mark.realdata
 @pytest.mark.parametrize(("day", "empty"), [("2022-03-16", 3), ("2022-03-17", 4)])
-def test_coingeckos_own_files_of_2022_are_fractions_with_nine_columns(real_data, day: str, empty: int) -> None:
+def test_coingecko_files_of_2022_contain_fractions(real_data, day: str, empty: int) -> None:
     name = f"coin_gecko_{day}.csv"
     parsed = parse((real_data / "coingecko_2022" / name).read_bytes(), name=name)
     report = parsed.report
@@ -549,11 +549,14 @@ def test_coingeckos_own_files_of_2022_are_fractions_with_nine_columns(real_data,
 
 
 @pytest.mark.realdata
-def test_every_foreign_file_is_refused_under_its_own_name_and_under_a_good_one(real_data) -> None:
-    faults = {
+def test_files_of_other_sources_are_rejected_under_any_name(real_data) -> None:
+    expected = {
         "coingecko_history_hybrix.csv": ("missing columns: coin, symbol, 1h", "price is '-"),
         "coingecko_history_x8-project.csv": ("missing columns: coin, symbol, 1h", "price is '-0.0952"),
-        "coinmarketcap_export_0x.csv": ("missing columns: coin, symbol, price", "found: 'Coin', 'Date', 'Open*'"),
+        "coinmarketcap_export_0x.csv": (
+            "missing columns: coin, symbol, price",
+            "the header has: 'Coin', 'Date', 'Open*'",
+        ),
         "prices_dmy_dates.csv": (
             "missing columns: coin, price, 1h",
             "date: systematic error in 199 cells: another form of date",
@@ -563,24 +566,24 @@ def test_every_foreign_file_is_refused_under_its_own_name_and_under_a_good_one(r
             "date: systematic error in 199 cells: another form of date",
         ),
     }
-    reports, refusals = [], set()
+    reports, rejections = [], set()
     for path in sorted((real_data / "dirty").iterdir()):
         content = path.read_bytes()
         assert parse(content, name=path.name).report["refusal_code"] == "bad_name"
         report = parse(content).report
         assert (report["refusal_code"], report["rows_kept"]) == ("missing_columns", 0)
         assert report["rows_read"] == sum(report["rows_refused"].values()) > 100
-        for said in faults[path.name]:
-            assert any(said in issue for issue in report["issues"]), (path.name, said)
+        for message in expected[path.name]:
+            assert any(message in issue for issue in report["issues"]), (path.name, message)
         reports.append(tuple(report["issues"]))
-        refusals |= {report["refusal"]}
-    # The whole-file reason alone tells them apart.
-    assert len(refusals) == len(faults)
-    assert len(set(reports)) == len(faults)
+        rejections |= {report["refusal"]}
+    # The reason alone is different for each file.
+    assert len(rejections) == len(expected)
+    assert len(set(reports)) == len(expected)
 
 
 @pytest.mark.realdata
-def test_the_quirks_of_2021_are_found_and_counted(real_data) -> None:
+def test_the_errors_of_the_2021_panel_are_counted(real_data) -> None:
     panel = pd.read_parquet(real_data / "coingecko_daily_2021.parquet").rename(columns={"volume_24h": "24h_volume"})
     november = panel[panel["date"].between("2021-11-11", "2021-11-24")].assign(**{"1h": np.nan})
     content = november[HEADER.split(",")].to_csv(index=False).encode()
@@ -588,12 +591,12 @@ def test_the_quirks_of_2021_are_found_and_counted(real_data) -> None:
     assert report["rows_refused"] == {"negative_value": 18}
     assert report["unit"] == "fraction"
     assert report["rows_kept"] == len(november) - 18
-    sound = november[november["price"] >= 0]
-    assert report["unknown_caps"] == int((sound["mkt_cap"] == 0).sum())
-    assert report["zero_volumes"] == int((sound["24h_volume"] == 0).sum())
+    valid = november[november["price"] >= 0]
+    assert report["unknown_caps"] == int((valid["mkt_cap"] == 0).sum())
+    assert report["zero_volumes"] == int((valid["24h_volume"] == 0).sum())
 
 
-def test_the_table_of_rows_is_what_the_schema_declares_but_for_what_a_file_cannot_know() -> None:
-    declared = list(RawSnapshots.to_schema().columns)
-    assert declared == [*ROWS_SCHEMA.names, "source_file", "arrival"]
+def test_the_rows_have_the_columns_of_the_raw_schema() -> None:
+    columns = list(RawSnapshots.to_schema().columns)
+    assert columns == [*ROWS_SCHEMA.names, "source_file", "arrival"]
     assert ROWS_SCHEMA.field("date").type == pa.timestamp("ns")

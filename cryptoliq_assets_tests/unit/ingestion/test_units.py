@@ -1,4 +1,4 @@
-"""The unit of 1h, 24h and 7d, found from one file alone."""
+"""Inference of the unit of 1h, 24h and 7d from one file."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from cryptoliq_assets.ingestion.parsing.units import UnitConflictError, UnitFind
 
 
 def find_unit(changes: dict[str, np.ndarray], price: np.ndarray, **options: object) -> UnitFinding:
-    """The finding on one file, its conflict raised."""
+    """Return the finding about one file; raise its conflict."""
     one = np.zeros(len(price), dtype=np.int64)
     [finding] = infer_units(changes, price, file_of=one, files=1, **options)
     if isinstance(finding, UnitConflictError):
@@ -17,7 +17,7 @@ def find_unit(changes: dict[str, np.ndarray], price: np.ndarray, **options: obje
 
 
 def market(coins: int, *, seed: int = 0, pegs: float = 0.1) -> dict[str, np.ndarray]:
-    """Prices and changes, as fractions, of a made-up market with a share of pegged coins."""
+    """Make prices and changes, as fractions, of a market with a fraction of pegged coins."""
     random = np.random.default_rng(seed)
     pegged = np.arange(coins) < round(pegs * coins)
     columns = {"price": np.where(pegged, 1 + 0.003 * random.standard_normal(coins), np.exp(random.normal(0, 3, coins)))}
@@ -26,59 +26,59 @@ def market(coins: int, *, seed: int = 0, pegs: float = 0.1) -> dict[str, np.ndar
     return columns
 
 
-def found(columns: dict[str, np.ndarray], *, scale: float = 1.0, **options: object) -> UnitFinding:
+def infer(columns: dict[str, np.ndarray], *, scale: float = 1.0, **options: object) -> UnitFinding:
     changes = {name: columns[name] * scale for name in ("1h", "24h", "7d")}
     return find_unit(changes, columns["price"], **options)
 
 
 @pytest.mark.parametrize("coins", [10, 100, 3000])
 @pytest.mark.parametrize("pegs", [0.0, 0.5, 0.95, 1.0])
-def test_both_units_are_found_in_markets_of_any_size_and_share_of_pegs(coins: int, pegs: float) -> None:
+def test_both_units_are_inferred_for_any_size_and_peg_fraction(coins: int, pegs: float) -> None:
     columns = market(coins, pegs=pegs)
-    assert (found(columns, scale=100).unit, found(columns).unit) == ("percent", "fraction")
+    assert (infer(columns, scale=100).unit, infer(columns).unit) == ("percent", "fraction")
 
 
-def test_one_fall_below_minus_1_proves_percent_in_a_file_of_three_coins() -> None:
+def test_one_value_below_minus_1_in_three_proves_percent() -> None:
     changes = {"1h": np.array([0.1, 0.0, 0.2]), "24h": np.array([0.4, -1.3, 0.1]), "7d": np.full(3, np.nan)}
     finding = find_unit(changes, np.array([40_000.0, 2_700.0, 80.0]))
     assert finding.unit == "percent"
     assert "1 of 3 values of 24h are below -1" in finding.found_by
 
 
-def test_two_faults_far_below_minus_1_in_2000_fractions_prove_nothing() -> None:
+def test_two_errors_below_minus_1_in_2000_are_no_proof() -> None:
     columns = market(2000)
     columns["24h"][500:502] = [-42.04, -5.7]
     columns["7d"][500:502] = [-42.5, -6.1]
-    assert (found(columns).unit, found(columns).certain) == ("fraction", True)
+    assert (infer(columns).unit, infer(columns).certain) == ("fraction", True)
 
 
-def test_rows_with_a_negative_price_are_left_out() -> None:
+def test_rows_with_a_negative_price_are_ignored() -> None:
     changes = {"24h": np.array([-42.0, 0.03, -0.02, 0.05]), "7d": np.array([-42.5, 0.2, 0.1, -0.1])}
     finding = find_unit(changes, np.array([-79.1, 40_000.0, 2_700.0, 80.0]))
     assert finding.unit == "fraction"
 
 
-def test_a_change_below_minus_100_is_a_fault_in_either_unit_and_tells_nothing() -> None:
+def test_a_change_below_minus_100_is_no_evidence() -> None:
     changes = {"24h": np.array([-4200.0, 0.03, -0.02, 0.05]), "7d": np.array([np.nan, 0.2, 0.1, -0.1])}
     assert find_unit(changes, np.array([79.1, 40_000.0, 2_700.0, 80.0])).unit == "fraction"
 
 
 @pytest.mark.parametrize("odd", ["1h", "24h", "7d"])
-def test_one_column_in_another_unit_than_the_others_is_refused_by_name(odd: str) -> None:
+def test_a_column_in_another_unit_is_named_in_the_conflict(odd: str) -> None:
     columns = market(100)
     columns[odd] = columns[odd] * 100
     with pytest.raises(UnitConflictError, match=f"{odd} is percent"):
-        found(columns)
+        infer(columns)
 
 
 def test_an_empty_column_follows_the_others() -> None:
     columns = market(100) | {"1h": np.full(100, np.nan), "7d": np.zeros(100)}
-    assert (found(columns).unit, found(columns).certain) == ("fraction", True)
+    assert (infer(columns).unit, infer(columns).certain) == ("fraction", True)
 
 
-def test_without_any_evidence_the_contract_says_percent_and_it_is_not_certain() -> None:
-    nothing = {name: np.full(5, np.nan) for name in ("1h", "24h", "7d")}
-    finding = find_unit(nothing, np.ones(5))
+def test_without_evidence_the_unit_is_percent_but_uncertain() -> None:
+    empty = {name: np.full(5, np.nan) for name in ("1h", "24h", "7d")}
+    finding = find_unit(empty, np.ones(5))
     assert (finding.unit, finding.certain) == ("percent", False)
 
 
@@ -91,13 +91,13 @@ def test_price_change_24h_alone_proves_the_unit_of_one_coin() -> None:
         assert (finding.unit, finding.certain) == (unit, True)
 
 
-def test_a_price_change_24h_that_fits_neither_unit_is_no_evidence() -> None:
+def test_a_price_change_that_fits_neither_unit_is_no_evidence() -> None:
     columns = market(100)
-    finding = found(columns, price_change=np.full(100, 7.0))
-    assert finding == found(columns)
+    finding = infer(columns, price_change=np.full(100, 7.0))
+    assert finding == infer(columns)
 
 
-def test_a_price_change_24h_that_contradicts_values_below_minus_1_is_a_conflict() -> None:
+def test_price_change_against_values_below_minus_1_conflicts() -> None:
     columns = market(100)
     percent = {name: columns[name] * 100 for name in ("1h", "24h", "7d")}
     growth = 1 + percent["24h"]
@@ -106,7 +106,7 @@ def test_a_price_change_24h_that_contradicts_values_below_minus_1_is_a_conflict(
 
 
 def calm(coins: int = 100) -> dict[str, np.ndarray]:
-    """A day on which hardly anything moved, in percent: by size alone it looks like fractions."""
+    """Make a day in percent on which prices hardly change: by size alone it looks like fractions."""
     random = np.random.default_rng(5)
     columns = {"price": np.exp(random.normal(0, 3, coins))}
     for name, spread in (("1h", 0.02), ("24h", 0.05), ("7d", 0.15)):
@@ -114,42 +114,42 @@ def calm(coins: int = 100) -> dict[str, np.ndarray]:
     return columns
 
 
-def test_a_calm_day_that_declares_percent_is_percent_and_without_a_word_it_is_not() -> None:
-    assert found(calm()).unit == "fraction"
-    finding = found(calm(), declared="percent")
+def test_a_declared_unit_decides_on_a_calm_day() -> None:
+    assert infer(calm()).unit == "fraction"
+    finding = infer(calm(), declared="percent")
     assert (finding.unit, finding.found_by) == ("percent", "the file's column change_unit is percent")
 
 
-def test_a_declared_unit_that_arithmetic_shows_as_well_is_certain_however_calm_the_day() -> None:
+def test_a_declared_and_proven_unit_is_certain_on_a_calm_day() -> None:
     columns = calm()
-    moved = columns["price"] - columns["price"] / (1 + columns["24h"] / 100)
+    price_change = columns["price"] - columns["price"] / (1 + columns["24h"] / 100)
     price = columns.pop("price")
-    finding = find_unit(columns, price, price_change=moved, declared="percent")
+    finding = find_unit(columns, price, price_change=price_change, declared="percent")
     assert (finding.unit, finding.certain) == ("percent", True)
 
 
-def test_a_declared_unit_that_the_sizes_do_not_doubt_is_certain() -> None:
+def test_a_declared_unit_consistent_with_sizes_is_certain() -> None:
     for scale, unit in ((100, "percent"), (1, "fraction")):
-        finding = found(market(100), scale=scale, declared=unit)
+        finding = infer(market(100), scale=scale, declared=unit)
         assert (finding.unit, finding.certain) == (unit, True)
 
 
-def test_sizes_never_outrank_price_change_24h_on_a_calm_day() -> None:
+def test_sizes_never_override_price_change_24h() -> None:
     columns = calm()
     price_change = columns["price"] - columns["price"] / (1 + columns["24h"] / 100)
-    finding = found(columns, price_change=price_change)
+    finding = infer(columns, price_change=price_change)
     assert (finding.unit, finding.certain) == ("percent", False)
     assert finding.found_by.startswith("price_change_24h fits 24h as percent")
 
 
-def test_sizes_never_outrank_values_below_minus_1() -> None:
+def test_sizes_never_override_values_below_minus_1() -> None:
     columns = calm()
     columns["7d"][3] = -7.0
-    assert (found(columns).unit, found(columns).certain) == ("percent", False)
+    assert (infer(columns).unit, infer(columns).certain) == ("percent", False)
 
 
 @pytest.mark.parametrize("proof", ["price_change_24h", "below -1"])
-def test_a_declared_fraction_against_a_proof_of_percent_is_a_conflict(proof: str) -> None:
+def test_a_declared_fraction_against_a_percent_proof_conflicts(proof: str) -> None:
     columns = market(100)
     percent = {name: columns[name] * (100 if proof == "below -1" else 0.1) for name in ("1h", "24h", "7d")}
     price = columns["price"]
@@ -159,44 +159,44 @@ def test_a_declared_fraction_against_a_proof_of_percent_is_a_conflict(proof: str
     assert "change_unit is fraction (the file's column" in str(caught.value)
 
 
-def test_what_a_file_declares_outranks_the_setting_for_all_files() -> None:
-    assert found(market(100), scale=100, override="fraction", declared="percent").unit == "percent"
+def test_a_declared_unit_overrides_the_setting() -> None:
+    assert infer(market(100), scale=100, override="fraction", declared="percent").unit == "percent"
     with pytest.raises(ValueError, match="permille"):
-        found(market(3), override="permille", declared="percent")
+        infer(market(3), override="permille", declared="percent")
 
 
-def test_the_setting_wins_over_everything_and_says_so() -> None:
-    finding = found(market(100), scale=100, override="fraction")
+def test_the_setting_overrides_all_other_evidence() -> None:
+    finding = infer(market(100), scale=100, override="fraction")
     assert finding == UnitFinding("fraction", "the setting ingestion.change_unit is fraction", True)
 
 
-def test_an_unknown_setting_is_refused() -> None:
+def test_an_unknown_setting_is_rejected() -> None:
     with pytest.raises(ValueError, match="expected auto, percent or fraction"):
-        found(market(3), override="permille")
+        infer(market(3), override="permille")
 
 
-def test_the_order_of_rows_changes_nothing() -> None:
+def test_the_order_of_rows_does_not_matter() -> None:
     columns = market(50)
-    turned = {name: values[::-1] for name, values in columns.items()}
-    assert found(turned).unit == found(columns).unit
+    reversed_rows = {name: values[::-1] for name, values in columns.items()}
+    assert infer(reversed_rows).unit == infer(columns).unit
 
 
 @pytest.mark.filterwarnings("error")
-def test_the_largest_and_smallest_floats_are_one_value_each_and_overflow_nothing() -> None:
+def test_extreme_floats_do_not_overflow() -> None:
     columns = market(20)
     columns["24h"][:4] = [np.finfo(float).max, np.finfo(float).tiny, -np.finfo(float).max, 5e-324]
     columns["price"][:4] = [1e308, 0.0, 5e-324, np.nan]
-    assert (found(columns).unit, found(columns).certain) == ("fraction", True)
+    assert (infer(columns).unit, infer(columns).certain) == ("fraction", True)
 
 
-def test_rounding_errors_of_no_change_are_no_change() -> None:
-    still = {"24h": np.array([2.2e-16, -1.1e-16, 0.0])}
-    assert "no value in the file shows the unit" in find_unit(still, np.ones(3)).found_by
+def test_rounding_errors_are_no_evidence() -> None:
+    unchanged = {"24h": np.array([2.2e-16, -1.1e-16, 0.0])}
+    assert "no value in the file shows the unit" in find_unit(unchanged, np.ones(3)).found_by
 
 
 @pytest.fixture(scope="module")
 def panel(real_data) -> list[pd.DataFrame]:
-    """The days of 2021 that have changes: all but the first."""
+    """Return the days of 2021 that have changes: all but the first."""
     rows = pd.read_parquet(real_data / "coingecko_daily_2021.parquet", columns=["coin", "date", "price", "24h", "7d"])
     return [day for _, day in rows.groupby("date")][1:]
 
@@ -207,22 +207,22 @@ def day_unit(day: pd.DataFrame, scale: float) -> str:
 
 
 @pytest.mark.realdata
-def test_every_day_of_2021_has_its_unit_found_in_both_units(panel) -> None:
+def test_both_units_are_inferred_for_every_day_of_2021(panel) -> None:
     assert {day_unit(day, 100) for day in panel} == {"percent"}
     assert {day_unit(day, 1) for day in panel} == {"fraction"}
 
 
 @pytest.mark.realdata
-def test_the_coins_around_one_dollar_alone_have_their_unit_found_on_every_day(panel) -> None:
-    dollars = [day[day["price"].between(0.98, 1.02)] for day in panel]
-    assert {day_unit(day, 100) for day in dollars} == {"percent"}
-    assert {day_unit(day, 1) for day in dollars} == {"fraction"}
+def test_both_units_are_inferred_from_pegged_coins_alone(panel) -> None:
+    pegs = [day[day["price"].between(0.98, 1.02)] for day in panel]
+    assert {day_unit(day, 100) for day in pegs} == {"percent"}
+    assert {day_unit(day, 1) for day in pegs} == {"fraction"}
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize(("coins", "most_errors"), [(3, 0.01), (10, 0.0)])
-def test_files_of_a_few_coins_are_read_wrong_at_most_this_often(panel, coins: int, most_errors: float) -> None:
+@pytest.mark.parametrize(("coins", "max_error_rate"), [(3, 0.01), (10, 0.0)])
+def test_the_error_rate_for_files_of_few_coins_is_bounded(panel, coins: int, max_error_rate: float) -> None:
     random = np.random.default_rng(7)
     picked = [day.iloc[random.choice(len(day), coins, replace=False)] for day in panel[7:]]
     wrong = sum((day_unit(day, 100) != "percent") + (day_unit(day, 1) != "fraction") for day in picked)
-    assert wrong <= most_errors * 2 * len(picked)
+    assert wrong <= max_error_rate * 2 * len(picked)
