@@ -1,7 +1,7 @@
-"""Files and request bodies made to use memory, and what each uses: a file in ingest, a body in the service.
+"""Memory use of hostile files and request bodies: a file in ingest, a body in the service.
 
-Used by memory.py. A process reads each file alone; its baseline is the same process after a small file. Bodies go to one
-running service, whose baseline is taken after a small request, so that what it does not give back counts against it.
+Used by memory.py. A new process reads each file; its baseline is the same process after a small file. Bodies are sent to one
+running service, whose baseline is measured after a small request, so memory that it does not release counts.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-FACTOR, SPARE_MB = 12, 200
+FACTOR, BASE_MB = 12, 200
 DAY = dt.date(2025, 6, 25)
 HEADER = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\n"
 _ROW = "{coin},C,{price},0.1,-1.5,3.0,2e9,1e11,{date}\n"
@@ -38,7 +38,7 @@ def _row(number: int, *, coin: str | None = None, price: object = 1.5, date: obj
 
 
 def csv_shapes(size: int) -> Iterator[tuple[str, bytes]]:
-    """Names and texts of about so many bytes."""
+    """Yield names and texts of about `size` bytes."""
     early = dt.date(2013, 1, 1)
     yield "commas", b"," * size
     yield "row of commas", HEADER.encode() + b"," * size
@@ -55,20 +55,20 @@ def csv_shapes(size: int) -> Iterator[tuple[str, bytes]]:
     yield "malformed rows", HEADER.encode() + b"x\n" * (size // 2)
     yield "half the rows malformed", _rows(size, lambda n: _row(n) + "x\n").encode()
     yield "empty cells", _rows(size, lambda n: f",,,,,,,,{DAY}\n").encode()
-    yield "faulty prices", _rows(size, lambda n: _row(n, price=f"x{n}")).encode()
-    yield "half the prices faulty", _rows(size, lambda n: _row(n, price=f"x{n}" if n % 2 else 1.5)).encode()
+    yield "invalid prices", _rows(size, lambda n: _row(n, price=f"x{n}")).encode()
+    yield "half the prices invalid", _rows(size, lambda n: _row(n, price=f"x{n}" if n % 2 else 1.5)).encode()
     yield "different coins", _rows(size, _row).encode()
     yield "one coin", _rows(size, lambda n: _row(n, coin="c")).encode()
     yield (
         "different dates",
         _rows(size, lambda n: _row(n, coin=f"c{n // 4000}", date=early + dt.timedelta(days=n % 4000))).encode(),
     )
-    yield "dates that are none", _rows(size, lambda n: _row(n, date=f"d{n}")).encode()
+    yield "invalid dates", _rows(size, lambda n: _row(n, date=f"d{n}")).encode()
     yield "compressed", b"\x1f\x8b\x08\x00" + b"\x00" * size
 
 
 def json_shapes(size: int) -> Iterator[tuple[str, bytes]]:
-    """Names and JSON bodies of about so many bytes."""
+    """Yield names and JSON bodies of about `size` bytes."""
     yield "nested lists", b"[" * size
     yield "nested objects", b'{"a":' * (size // 5)
     yield "empty objects", b'{"rows":[' + b"{}," * (size // 3) + b"{}]}"
@@ -80,8 +80,8 @@ def json_shapes(size: int) -> Iterator[tuple[str, bytes]]:
     yield "escapes", b'{"rows":[{"coin":"' + b"\\u00e9" * (size // 6) + b'"}]}'
 
 
-def file_child(path: Path) -> None:
-    """Take one file in, on a home of its own; print megabytes above the baseline as JSON."""
+def run_file_process(path: Path) -> None:
+    """Ingest one file into a new home; print the megabytes above the baseline as JSON."""
     import resource
 
     from cryptoliq_assets.core import Settings
@@ -111,7 +111,7 @@ def file_child(path: Path) -> None:
 
 
 def measure_files(size: int) -> list[tuple[str, float, float, bool]]:
-    """(shape, megabytes above the baseline, times its size, within the limit) of each file."""
+    """Return (shape, megabytes above the baseline, multiple of its size, whether within the limit) of each file."""
     measured = []
     for name, content in csv_shapes(size):
         with tempfile.TemporaryDirectory(prefix="cryptoliq-bomb-") as folder:
@@ -120,14 +120,14 @@ def measure_files(size: int) -> list[tuple[str, float, float, bool]]:
             done = subprocess.run(
                 [sys.executable, __file__, str(path)], stdout=subprocess.PIPE, text=True, check=True, timeout=900
             )
-        told = json.loads(done.stdout.splitlines()[-1])
-        measured.append(_judged(f"file: {name}", told["mb"], len(content), failed=bool(told["failed"])))
+        result = json.loads(done.stdout.splitlines()[-1])
+        measured.append(_check_limit(f"file: {name}", result["mb"], len(content), failed=bool(result["failed"])))
         print(measured[-1], flush=True)
     return measured
 
 
 def measure_requests(url: str, process: psutil.Process, size: int) -> list[tuple[str, float, float, bool]]:
-    """The same of each body sent to a service in one process."""
+    """Return the same for each body sent to a service that runs in one process."""
     small = (HEADER + "".join(_row(n) for n in range(200)) + "x\n" * 3).encode()
     for _ in range(3):
         _post(url, small, "text/csv")
@@ -140,30 +140,30 @@ def measure_requests(url: str, process: psutil.Process, size: int) -> list[tuple
         status = _post(url, body, kind)
         status_lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
         [peak] = [int(line.split()[1]) * 1024 for line in status_lines if line.startswith("VmHWM")]
-        shown = f"request: {name} ({status})"
-        measured.append(_judged(shown, (peak - before) / 2**20, len(body), failed=status >= 500))
+        shape = f"request: {name} ({status})"
+        measured.append(_check_limit(shape, (peak - before) / 2**20, len(body), failed=status >= 500))
         print(measured[-1], flush=True)
     return measured
 
 
-def _judged(name: str, used: float, size: int, *, failed: bool) -> tuple[str, float, float, bool]:
+def _check_limit(name: str, used: float, size: int, *, failed: bool) -> tuple[str, float, float, bool]:
     mb = size / 2**20
-    return name, used, used / mb, not failed and used <= FACTOR * mb + SPARE_MB
+    return name, used, used / mb, not failed and used <= FACTOR * mb + BASE_MB
 
 
 def _post(url: str, body: bytes, kind: str) -> int:
-    """The status of the answer, which is read to its end; 0 where the connection ended without one."""
-    place = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(place.hostname or "127.0.0.1", place.port, timeout=300)
+    """Return the status of the response after reading it; 0 if the connection ended without one."""
+    address = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(address.hostname or "127.0.0.1", address.port, timeout=300)
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.request("POST", "/predict/batch", body, {"Content-Type": kind})
-        answer = connection.getresponse()
-        while answer.read(2**20):
+        response = connection.getresponse()
+        while response.read(2**20):
             pass
-        return answer.status
+        return response.status
     return 0
 
 
 if __name__ == "__main__":
-    file_child(Path(sys.argv[1]))
+    run_file_process(Path(sys.argv[1]))

@@ -1,16 +1,16 @@
-"""Fuzzing the door: no bytes make `validate` or `ingest` fail, and no row gets in that the schema refuses.
+"""Fuzz test: no bytes make `validate` or `ingest` fail, and no accepted row violates the schema.
 
     python benchmarks/fuzz.py [--cases 10000] [--seed N] [--real DIR]
 
 A third of the cases are random bytes and random CSV-like text, a third are real or simulated snapshot files with cells, lines and
 bytes changed, a third are simulated ones with whole columns emptied, made constant, scaled, swapped or contradicting one another
-(`column_mutations.py`). Every case is judged as `validate` judges it; every accepted one is compared with the raw table's Pandera model, and a
-changed column that the contract wants refused or named must not pass in silence. They are then ingested, a few hundred at a
-time, into a home of their own, and made into cleaned rows, features and labels.
+(`column_mutations.py`). Every case is validated as by `validate`; every accepted one is checked against the Pandera model of the raw
+table, and a changed column that the contract requires to be rejected or named must not pass silently. The cases are then ingested, a
+few hundred at a time, into a new home, and processed into cleaned rows, features and labels.
 
-Every tenth case has an odd name as well and goes through the real commands: `cryptoliq validate` of the file, then
-`cryptoliq ingest` of a home that has all of them. They must exit with 0 or 1, say which file is meant, and print nothing
-that a terminal would obey. Exit code 1 when anything went wrong.
+Every tenth case also has an unusual name and goes through the real commands: `cryptoliq validate` of the file, then
+`cryptoliq ingest` of a home that contains all of them. They must exit with 0 or 1, name the file, and print no control
+characters. Exit code 1 if anything went wrong.
 """
 
 import argparse
@@ -67,28 +67,28 @@ _CELLS = [
     "0x10",
     "1_000",
 ]
-# Cells that a terminal, or what prints to it, might take for more than text.
+# Cells that a terminal or a console library may interpret.
 _CELLS += ["[red]", "[/b]", "\x1b[31m", "\x1b]0;title\x07", "\r", "\x9b2J", "\u202e", "%s{0}"]
 _SPLICES = [b"", b"\x00", b"\xff\xfe", b'"', b"\r", b"\n\n", b",,,,", b"\xef\xbb\xbf", "\u2028".encode(), b";"]
 
 
-def seeds_of(real: Path | None) -> list[bytes]:
-    """Good files to be mutated: simulated ones, and real ones where there are any."""
+def make_seed_files(real: Path | None) -> list[bytes]:
+    """Return valid files to mutate: simulated ones, and real ones if available."""
     market = simulate_market(coins=25, days=6, end=dt.date(2022, 3, 20), seed=7)
-    good = [content for _, content in snapshot_files(market)]
+    valid = [content for _, content in snapshot_files(market)]
     if real and real.is_dir():
-        good += [path.read_bytes() for path in sorted(real.glob("*/*.csv"))]
-    return good
+        valid += [path.read_bytes() for path in sorted(real.glob("*/*.csv"))]
+    return valid
 
 
-def seeds_of_columns() -> list[bytes]:
-    """Good files whose columns are changed: one day of a simulated market each."""
+def make_column_seed_files() -> list[bytes]:
+    """Return valid files of which columns are changed: one day of a simulated market each."""
     market = simulate_market(coins=40, days=12, end=dt.date(2022, 3, 20), seed=11)
     return [content for _, content in snapshot_files(market)]
 
 
-def mutated(content: bytes, chance: random.Random) -> bytes:
-    """The file with a few cells, lines or bytes changed."""
+def mutate_content(content: bytes, chance: random.Random) -> bytes:
+    """Change a few cells, lines or bytes of a file."""
     for _ in range(chance.randint(1, 6)):
         kind = chance.random()
         if kind < 0.5:
@@ -111,8 +111,8 @@ def mutated(content: bytes, chance: random.Random) -> bytes:
     return content
 
 
-def random_content(chance: random.Random) -> bytes:
-    """Bytes from nowhere, or text that looks like CSV."""
+def make_random_content(chance: random.Random) -> bytes:
+    """Return random bytes, or text that looks like CSV."""
     if chance.random() < 0.4:
         return chance.randbytes(chance.randint(0, 400))
     header = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date"
@@ -124,15 +124,15 @@ def random_content(chance: random.Random) -> bytes:
 
 
 def check_case(content: bytes, settings: Settings, mutation: Mutation | None) -> bool:
-    """Validate one case; returns whether it was accepted. Raises whatever is wrong."""
+    """Validate one case and return whether it is accepted; raise if anything is wrong."""
     parsed = parse_content("coingecko_20220316.csv", content, settings, today=TODAY)
     report = parsed.report
     assert report["rows_read"] == report["rows_kept"] + sum(report["rows_refused"].values()), report
     assert report["accepted"] == (parsed.rows is not None)
-    fault = mutation and mutation.fault(report)
-    assert not fault, f"{mutation.description}: {fault}"
+    error = mutation and mutation.find_error(report)
+    assert not error, f"{mutation.description}: {error}"
     if parsed.rows is None:
-        assert report["refusal"], "refused without a reason"
+        assert report["refusal"], "rejected without a reason"
         return False
     rows = parsed.rows.append_column("source_file", [["f"] * parsed.rows.num_rows])
     rows = rows.append_column("arrival", [np.ones(parsed.rows.num_rows, dtype=np.int64)])
@@ -144,7 +144,7 @@ def check_case(content: bytes, settings: Settings, mutation: Mutation | None) ->
 
 
 def ingest(cases: list[bytes], folder: Path, first: int) -> int:
-    """Ingest the cases as files of as many days; returns how many were accepted."""
+    """Ingest the cases as files of different days; return the number of accepted ones."""
     settings = Settings(home_dir=folder)
     settings.raw_dir.mkdir(parents=True, exist_ok=True)
     for number, content in enumerate(cases):
@@ -159,15 +159,15 @@ def ingest(cases: list[bytes], folder: Path, first: int) -> int:
     )
     waiting = catalog.files(states=["waiting"])
     months = {month for file in waiting for month in file.months} or {month_of(TODAY)}
-    taken = Intake(settings, store).ingest(months_between(min(months), max(months)))
-    store.write("raw_snapshots", taken.frame, months_between(min(months), max(months)), sources=taken.sources)
-    assert not catalog.files(states=["waiting"]), "a file was left waiting"
+    result = Intake(settings, store).ingest(months_between(min(months), max(months)))
+    store.write("raw_snapshots", result.frame, months_between(min(months), max(months)), sources=result.sources)
+    assert not catalog.files(states=["waiting"]), "a file is still waiting"
     make_tables(store, settings, months_between(min(months), max(months)))
-    return sum(report["accepted"] for report in taken.reports)
+    return sum(report["accepted"] for report in result.reports)
 
 
 def make_tables(store: TableStore, settings: Settings, months: list[str]) -> None:
-    """The steps after ingest on all rows that were accepted; what they write is validated."""
+    """Run the steps after ingestion on all accepted rows; the tables are validated when written."""
     since, until = date_span(months)
     cleaned, _ = clean_snapshots(store.read("raw_snapshots", months), since=since, until=until)
     store.write("cleaned_snapshots", cleaned, months)
@@ -177,10 +177,10 @@ def make_tables(store: TableStore, settings: Settings, months: list[str]) -> Non
     store.write("labels", labels, months)
 
 
-# Commands in this process, as a person would give them.
+# Commands, run in this process.
 
 _COMMANDS = CliRunner()
-# Pieces of names: markup, what terminals obey, text that is none, other scripts, words that look like options.
+# Pieces of names: markup, control characters, invalid text, other scripts, words that look like options.
 _WORDS = (
     "coingecko_ coin_gecko_ 20220316 2022-03-16 .csv .CSV .. - --json %s{0} ~ $HOME [red] [b] [link=x] refused_rows"
 )
@@ -191,8 +191,8 @@ _PIECES = [
 ]
 
 
-def odd_name(chance: random.Random) -> str:
-    """A file name that a disk takes, whatever it looks like; one in three is a snapshot's."""
+def make_unusual_name(chance: random.Random) -> str:
+    """Return a file name that the file system accepts; one in three is a snapshot's."""
     if chance.random() < 0.33:
         return f"coingecko_{dt.date(2022, 1, 1) + dt.timedelta(days=chance.randrange(60)):%Y%m%d}.csv"
     name = "".join(chance.choice(_PIECES) for _ in range(chance.randint(1, 6)))
@@ -201,53 +201,54 @@ def odd_name(chance: random.Random) -> str:
     return "one.csv" if name in (".", "..") else name
 
 
-def command(*words: str, home: Path) -> str:
-    """What the command printed; raises whatever is wrong with how it ended or what it said."""
-    ended = _COMMANDS.invoke(cli, ["--home", str(home), *words])
-    if ended.exception is not None and not isinstance(ended.exception, SystemExit):
-        raise ended.exception
-    assert ended.exit_code in (0, 1), f"exit code {ended.exit_code}: {ended.output[-300:]}"
-    assert "Traceback" not in ended.output, ended.output[-300:]
-    return ended.output
+def run_command(*words: str, home: Path) -> str:
+    """Return the output of a command; raise if its exit code or output is wrong."""
+    result = _COMMANDS.invoke(cli, ["--home", str(home), *words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code in (0, 1), f"exit code {result.exit_code}: {result.output[-300:]}"
+    assert "Traceback" not in result.output, result.output[-300:]
+    return result.output
 
 
-def check_shown(said: str) -> None:
-    obeyed = {sign for sign in said if not sign.isprintable() and sign != "\n"}
-    assert not obeyed, f"a terminal would obey {obeyed}: {said[:300]!r}"
+def check_output(output: str) -> None:
+    """Check that an output contains no control characters."""
+    control = {character for character in output if not character.isprintable() and character != "\n"}
+    assert not control, f"control characters {control}: {output[:300]!r}"
 
 
 def check_commands(name: str, content: bytes, folder: Path) -> None:
-    """`cryptoliq validate` of one file, in words and as JSON."""
+    """Run `cryptoliq validate` on one file, with text and JSON output."""
     path = folder / "files" / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
-    said = command("validate", "--", str(path), home=folder / "home")
-    check_shown(said)
+    output = run_command("validate", "--", str(path), home=folder / "home")
+    check_output(output)
     shown = escape_text(name)
-    assert said.startswith((f"{shown}: accepted\n", f"{shown}: refused\n")), f"{shown!r} in {said[:300]!r}"
-    (report,) = json.loads(command("validate", "--json", "--", str(path), home=folder / "home"))
-    assert report["accepted"] == said.startswith(f"{shown}: accepted\n"), report
+    assert output.startswith((f"{shown}: accepted\n", f"{shown}: rejected\n")), f"{shown!r} in {output[:300]!r}"
+    (report,) = json.loads(run_command("validate", "--json", "--", str(path), home=folder / "home"))
+    assert report["accepted"] == output.startswith(f"{shown}: accepted\n"), report
     assert not (folder / "home").exists(), "validate wrote into the home"
     path.unlink()
 
 
 def ingest_by_command(cases: dict[str, bytes], home: Path) -> int:
-    """`cryptoliq ingest` of all of them at once; returns how many were refused."""
+    """Run `cryptoliq ingest` on all cases at once; return the number of rejected ones."""
     settings = Settings(home_dir=home)
     prepare_home(settings)
     for name, content in cases.items():
         (settings.raw_dir / name).write_bytes(content)
-    said = command("ingest", home=home)
-    check_shown(said)
-    look, received = list_folder(settings.raw_dir), Catalog(settings.catalog_path).files()
-    assert not [file.name for file in received if file.state == "waiting"], "a file was left waiting"
-    refused = [file.name for file in received if file.state == "refused"] + list(look.skipped)
-    assert sorted(refused) == sorted({*refused}), "refused twice"
-    for name in refused:
-        assert f"refused {escape_text(name)}: " in said, f"{name!r} is not named in {said[:300]!r}"
+    output = run_command("ingest", home=home)
+    check_output(output)
+    listing, received = list_folder(settings.raw_dir), Catalog(settings.catalog_path).files()
+    assert not [file.name for file in received if file.state == "waiting"], "a file is still waiting"
+    rejected = [file.name for file in received if file.state == "refused"] + list(listing.skipped)
+    assert sorted(rejected) == sorted({*rejected}), "rejected twice"
+    for name in rejected:
+        assert f"rejected {escape_text(name)}: " in output, f"{name!r} is not named in {output[:300]!r}"
     hidden = sum(name.startswith(".") for name in cases)
-    assert len(received) + len(look.skipped) + hidden == len(cases), "a file was lost"
-    return len(refused)
+    assert len(received) + len(listing.skipped) + hidden == len(cases), "a file was lost"
+    return len(rejected)
 
 
 def main() -> None:
@@ -258,8 +259,8 @@ def main() -> None:
     args = parser.parse_args()
     print(f"{describe_machine()}\nseed {args.seed}", flush=True)
     chance = random.Random(args.seed)
-    good, columns = seeds_of(args.real), seeds_of_columns()
-    started, wrong, accepted, ingested, commands, refused = time.perf_counter(), 0, 0, 0, 0, 0
+    valid, columns = make_seed_files(args.real), make_column_seed_files()
+    started, wrong, accepted, ingested, commands, rejected = time.perf_counter(), 0, 0, 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home_dir=Path(folder) / "validate")
         batch: list[bytes] = []
@@ -267,9 +268,9 @@ def main() -> None:
         for number in range(args.cases):
             kind, mutation = chance.randrange(3), None
             if kind == 0:
-                content = random_content(chance)
+                content = make_random_content(chance)
             elif kind == 1:
-                content = mutated(chance.choice(good), chance)
+                content = mutate_content(chance.choice(valid), chance)
             else:
                 mutation = mutate_columns(chance.choice(columns), chance)
                 content = mutation.content
@@ -277,7 +278,7 @@ def main() -> None:
             try:
                 accepted += check_case(content, settings, mutation)
                 if number % 10 == 0:
-                    name = odd_name(chance)
+                    name = make_unusual_name(chance)
                     named[name] = content
                     commands += 1
                     check_commands(name, content, Path(folder))
@@ -285,13 +286,13 @@ def main() -> None:
                     batch, cases = [], batch
                     ingested += ingest(cases, Path(folder) / f"home-{number}", number)
                     named, cases_named = {}, named
-                    refused += ingest_by_command(cases_named, Path(folder) / f"commands-{number}")
+                    rejected += ingest_by_command(cases_named, Path(folder) / f"commands-{number}")
                     print(f"  {number + 1:,} cases, {time.perf_counter() - started:.0f} s", flush=True)
-            except Exception as error:  # whatever it is, it is what the fuzzer looks for
+            except Exception as error:  # any exception is a finding of the fuzz test
                 wrong += 1
                 print(f"case {number}: {type(error).__name__}: {error}\n  {content[:300]!r}", flush=True)
     print(f"{args.cases:,} cases: {accepted:,} accepted, {ingested:,} ingested, {wrong} went wrong")
-    print(f"of them {commands:,} with odd names through the commands: {refused:,} refused by `cryptoliq ingest`")
+    print(f"of them {commands:,} with unusual names through the commands: {rejected:,} rejected by `cryptoliq ingest`")
     sys.exit(1 if wrong else 0)
 
 

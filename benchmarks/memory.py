@@ -92,7 +92,7 @@ def measure_bombs(served: Path | None, size: int) -> list[str]:
             }
             measured += bombs.measure_requests(url, psutil.Process(pid), size)
     print_table(
-        f"memory above the baseline; limit: {bombs.FACTOR} times the size and {bombs.SPARE_MB} MB",
+        f"memory above the baseline; limit: {bombs.FACTOR} times the size and {bombs.BASE_MB} MB",
         ["shape", "MB", "times its size", "within"],
         [(name, mb, times, "yes" if within else "NO") for name, mb, times, within in measured],
     )
