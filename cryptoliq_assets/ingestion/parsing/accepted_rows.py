@@ -147,8 +147,8 @@ def describe_accepted_rows(
     if compare:
         contradictions = find_contradictions(stated, derived, numbers=numbers, starts=starts, coins=accepted.coins)
         stated |= {
-            name: np.where(found.rows, np.nan, values)
-            for name, found in contradictions.items()
+            name: np.where(contradiction.rows, np.nan, values)
+            for name, contradiction in contradictions.items()
             if (values := stated[name]) is not None
         }
     for name, values in derived.items():
@@ -198,9 +198,11 @@ def _add_derived(
         entry["derived_columns"] = [name for name in DERIVED_COLUMNS if name not in stated_counts]
         entry["derived_cells"] = {name: count for name, count in cells.items() if count}
         entry["contradicted_cells"] = {
-            name: int(found.counts[place]) for name, found in contradictions.items() if found.counts[place]
+            name: int(contradiction.counts[place])
+            for name, contradiction in contradictions.items()
+            if contradiction.counts[place]
         }
-        entry["issues"] = [found.samples[place] for found in contradictions.values() if place in found.samples]
+        entry["issues"] = [each.samples[place] for each in contradictions.values() if place in each.samples]
 
 
 def _add_empty(entries: Sequence[dict[str, Any]], accepted: AcceptedRows) -> None:
