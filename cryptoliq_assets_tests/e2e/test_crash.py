@@ -218,7 +218,7 @@ def test_a_file_that_cannot_be_archived_waits(mortal: Mortal, waiting: Path, fol
     *_, newest = [file for file in limited.catalog.files() if file.name == file_name(MARCH)]
     assert (newest.state, newest.reason.count("File too large")) == ("refused", 1)
     assert str(limited.settings.archive_dir / file_name(MARCH).replace(".csv", ".")) in newest.reason
-    assert "the next look tries it again" in newest.reason
+    assert "it is retried at the next listing" in newest.reason
     # What the archive and the table have of it is the version before; the other files are in.
     assert (limited.settings.raw_dir / file_name(MARCH)).read_text() == large
     assert march.read_bytes() == before

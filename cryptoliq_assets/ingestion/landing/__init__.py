@@ -1,6 +1,7 @@
-"""Files between arrival and acceptance: drop folder, catalog, intake, archive, quarantine, reports.
+"""Files between arrival and acceptance: drop folder, catalog, intake, archive, quarantine, rows by month.
 
-What is in a file is judged by `ingestion.parsing` and `ingestion.quality`.
+Add code here that moves, records or selects files. What is in a file is validated by `ingestion.parsing` and
+`ingestion.quality`; reports are written by `ingestion.reports`.
 """
 
 import lazy_loader

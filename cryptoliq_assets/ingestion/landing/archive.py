@@ -1,4 +1,4 @@
-"""The archive: a copy of every accepted file, read back only where it has the sha256 under which it was received."""
+"""Archive: a copy of every accepted file, read only if it has the sha256 under which it was received."""
 
 import hashlib
 from functools import lru_cache
@@ -10,41 +10,69 @@ from cryptoliq_assets.ingestion.landing.safe_open import read_file
 
 
 class ArchiveDamagedError(RuntimeError):
-    """An archived file is not what was received; the message names file, expected, found and remedy."""
+    """An archived file is not what was received; the message states file, expected and actual digest, and remedy."""
 
 
 def archived_path(file: CatalogEntry, settings: Settings) -> Path:
+    """Return the path of an accepted file in the archive."""
     return settings.archive_dir / str(file.archived_as)
 
 
 def read_archived(file: CatalogEntry, settings: Settings) -> bytes:
-    """Read the copy of an accepted file; raises ArchiveDamagedError where it is absent or not what was received."""
+    """Read the archived copy of an accepted file.
+
+    Args:
+        file: Accepted version.
+        settings: Settings of the home.
+
+    Returns:
+        The content as received.
+
+    Raises:
+        ArchiveDamagedError: The copy is missing, unreadable or differs.
+    """
     path = archived_path(file, settings)
     try:
-        # The limit is the size when it was received: the setting may have become smaller since.
+        # The limit is the size at reception: the setting may have been reduced since.
         content = read_regular(path, file.size, limit=f"the {file.size:,} bytes that were received")
     except FileNotFoundError as error:
-        raise _damaged(file, path, "it is gone") from error
+        raise _damaged(file, path, "it is missing") from error
     except FileReadError as error:
         raise _damaged(file, path, str(error)) from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != file.sha256:
-        raise _damaged(file, path, f"its sha256 is {found}, expected {file.sha256}")
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != file.sha256:
+        raise _damaged(file, path, f"its sha256 is {digest}, expected {file.sha256}")
     return content
 
 
 def find_archive_damage(file: CatalogEntry, settings: Settings) -> str | None:
-    """What is wrong with the copy of an accepted file; None for a sound one. A copy that has not changed is read once."""
+    """Find out what is wrong with the archived copy of an accepted file. An unchanged copy is read only once per process.
+
+    Args:
+        file: Accepted version.
+        settings: Settings of the home.
+
+    Returns:
+        The reason, None for a valid copy.
+    """
     path = archived_path(file, settings)
     try:
         state = file_state(path)
     except OSError:
         state = None
-    return _problem(file, settings.home_dir, state, _Reading(settings))
+    return _find_damage(file, settings.home_dir, state, _UncomparedSettings(settings))
 
 
 def restore_from_drop_folder(file: CatalogEntry, settings: Settings) -> bool:
-    """Write the archived copy again where the drop folder still has the very bytes; whether it does."""
+    """Write the archived copy again if the drop folder still has the same content.
+
+    Args:
+        file: Accepted version.
+        settings: Settings of the home.
+
+    Returns:
+        Whether the copy was restored.
+    """
     try:
         content = read_file(settings.raw_dir / file.name, settings)
     except (FileNotFoundError, FileReadError):
@@ -58,8 +86,8 @@ def restore_from_drop_folder(file: CatalogEntry, settings: Settings) -> bool:
     return True
 
 
-class _Reading:
-    """Settings as the cache passes them by: home and state of the file say what it was asked of."""
+class _UncomparedSettings:
+    """Settings that the cache does not compare: home and file state identify an entry."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -68,13 +96,13 @@ class _Reading:
         return 0
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Reading)
+        return isinstance(other, _UncomparedSettings)
 
 
 @lru_cache(maxsize=16_384)
-def _problem(file: CatalogEntry, home: Path, state: tuple | None, reading: _Reading) -> str | None:
+def _find_damage(file: CatalogEntry, home: Path, state: tuple | None, uncompared: _UncomparedSettings) -> str | None:
     try:
-        read_archived(file, reading.settings)
+        read_archived(file, uncompared.settings)
     except ArchiveDamagedError as error:
         return str(error)
     return None

@@ -1,7 +1,7 @@
-"""The catalog of files received: what came, in which order, what it holds, what became of it.
+"""Catalog of received files: which versions arrived, in which order, with which dates, and their status.
 
-A SQLite file, so that a registration is whole or absent whatever dies when. Whether an accepted file is *in* the
-tables is not noted here: the month files say so themselves (`Stamp.sources`).
+A SQLite file, so a registration is atomic at any crash. Whether an accepted file is in the tables is not stored here: the
+fingerprints of the month files state it (`sources`). Reading the files themselves belongs in `drop_folder.py` and `intake.py`.
 """
 
 import datetime as dt
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from cryptoliq_assets.core import irregular_file_reason, make_folder, month_of, open_with_folder_mode
 
@@ -42,21 +43,32 @@ _STATES = ("waiting", "accepted", "refused", "superseded")
 
 
 class CatalogDamagedError(RuntimeError):
-    """The catalog cannot be used; the message names the file and the remedy."""
+    """The catalog cannot be used; the message states the file and the remedy."""
 
     def __init__(self, path: Path, reason: object) -> None:
         super().__init__(
-            f"{path} is damaged: {reason}; `cryptoliq verify --repair` sets it aside and makes it again from the archive and "
+            f"{path} is damaged: {reason}; `cryptoliq verify --repair` sets it aside and rebuilds it from the archive and "
             "reports/validation"
         )
 
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """One version of a file: `arrival` numbers the order of arrival, `dates` are those of its rows.
+    """One version of a file.
 
-    state: waiting (registered, not yet parsed whole), accepted (archived, its rows belong in the tables), refused
-    (in quarantine), superseded (a later version of the same name was accepted).
+    Attributes:
+        arrival: Number in the order of arrival.
+        name: File name.
+        sha256: Digest of the content.
+        size: Size in bytes.
+        mtime_ns: Modification time.
+        arrived_at: ISO time of arrival.
+        state: "waiting" (registered, not yet ingested), "accepted" (archived, its rows belong in the tables), "refused" (in
+            quarantine) or "superseded" (a later version of the same name was accepted).
+        dates: Dates of its rows.
+        archived_as: Name in the archive.
+        reason: Why it was rejected.
+        ctime_ns: Change time.
     """
 
     arrival: int
@@ -72,17 +84,18 @@ class CatalogEntry:
     ctime_ns: int | None = None
 
     def matches_stat(self, size: int, mtime_ns: int, ctime_ns: int | None) -> bool:
-        """Whether a file of this size and these times is taken for this version unread; None: whenever it was changed."""
+        """Return whether a file with this size and times counts as this version, unread; `ctime_ns` None is not compared."""
         return (self.size, self.mtime_ns) == (size, mtime_ns) and ctime_ns in (None, self.ctime_ns)
 
     @property
     def months(self) -> set[str]:
+        """Months of its dates."""
         return {month_of(date) for date in self.dates}
 
 
 @dataclass(frozen=True)
 class DiscoveredFile:
-    """A version of a file as it lies in the drop folder, not yet registered."""
+    """A version of a file in the drop folder, not yet registered."""
 
     name: str
     sha256: str
@@ -96,7 +109,10 @@ _COLUMNS = [item.name for item in fields(CatalogEntry)]
 
 
 class Catalog:
-    """Reads and writes `data/catalogue.sqlite`; cheap to make, opens its connection for each use."""
+    """Reads and writes `data/catalogue.sqlite`; cheap to create, opens a connection for each call.
+
+    Every method raises CatalogDamagedError if the file is not a valid catalog.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -106,7 +122,7 @@ class Catalog:
         make_folder(self.path.parent)
         self._check_kinds()
         if not self.path.exists():
-            # SQLite would give it, and what it keeps beside it, the umask's rights.
+            # Otherwise SQLite would create it, and its journals, with the permissions of the umask.
             os.close(open_with_folder_mode(str(self.path), os.O_WRONLY | os.O_CREAT))
         connection = sqlite3.connect(self.path, timeout=60)
         try:
@@ -120,7 +136,7 @@ class Catalog:
         except UnicodeDecodeError as error:
             raise CatalogDamagedError(self.path, error) from error
         except sqlite3.DatabaseError as error:
-            # Text that is not UTF-8 comes without a code.
+            # Errors about text that is not UTF-8 have no code.
             if (getattr(error, "sqlite_errorcode", _DAMAGE_CODES[0]) & 0xFF) in _DAMAGE_CODES:
                 raise CatalogDamagedError(self.path, error) from error
             raise
@@ -128,7 +144,7 @@ class Catalog:
             connection.close()
 
     def _check_kinds(self) -> None:
-        """SQLite opens what is there, and waits for whoever writes to a pipe."""
+        """Reject anything but regular files: SQLite would open a pipe and wait for a writer."""
         for path in (self.path, *(self.path.with_name(self.path.name + end) for end in ("-journal", "-wal", "-shm"))):
             try:
                 reason = irregular_file_reason(path.lstat().st_mode)
@@ -139,7 +155,7 @@ class Catalog:
 
     @property
     def is_missing(self) -> bool:
-        """Whether there is no catalog, or an empty file in its place."""
+        """Whether the catalog does not exist or is an empty file."""
         try:
             status = self.path.lstat()
         except FileNotFoundError:
@@ -147,17 +163,21 @@ class Catalog:
         return status.st_size == 0 and irregular_file_reason(status.st_mode) is None
 
     def check(self) -> None:
-        """Check every page and every row; raises CatalogDamaged."""
+        """Check every page and every row.
+
+        Raises:
+            CatalogDamagedError: The catalog is damaged.
+        """
         if not self.path.exists():
             return
         with self._connection() as connection:
-            found = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
-        if found != ["ok"]:
-            raise CatalogDamagedError(self.path, "; ".join(map(str, found)))
+            results = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
+        if results != ["ok"]:
+            raise CatalogDamagedError(self.path, "; ".join(map(str, results)))
         self.files()
 
     def insert(self, files: Iterable[CatalogEntry]) -> None:
-        """Enter files as they are, with their numbers: for a catalog that is made again."""
+        """Insert files with their arrival numbers, when the catalog is rebuilt."""
         rows = [tuple({**vars(each), "dates": _to_text(each.dates)}[name] for name in _COLUMNS) for each in files]
         with self._connection() as connection:
             connection.executemany(
@@ -165,7 +185,14 @@ class Catalog:
             )
 
     def files(self, *, states: Iterable[str] = ()) -> list[CatalogEntry]:
-        """All versions received, in order of arrival; only those in `states` when some are named."""
+        """Return the received versions.
+
+        Args:
+            states: States to select; by default all.
+
+        Returns:
+            Versions in order of arrival.
+        """
         if not self.path.exists():
             return []
         states = tuple(states)
@@ -173,7 +200,7 @@ class Catalog:
         with self._connection() as connection:
             rows = connection.execute(f"SELECT * FROM files {condition} ORDER BY arrival", states).fetchall()
         try:
-            return [_received(row) for row in rows]
+            return [_to_entry(row) for row in rows]
         except (ValueError, TypeError, RecursionError) as error:
             raise CatalogDamagedError(self.path, error) from error
 
@@ -191,19 +218,26 @@ class Catalog:
         return (dt.date.fromisoformat(first), dt.date.fromisoformat(last)) if first else None
 
     def newest_by_name(self) -> dict[str, CatalogEntry]:
-        """The version of each name that came last."""
+        """Return the newest version of each name."""
         return {file.name: file for file in self.files()}
 
-    def register(self, found: Iterable[DiscoveredFile], *, now: dt.datetime) -> int:
-        """Note new versions as waiting, in the order given; returns how many.
+    def register(self, discovered: Iterable[DiscoveredFile], *, now: dt.datetime) -> int:
+        """Register new versions as waiting.
 
-        A version that is already the newest of its name is passed over: another process may have looked as well. A
-        refused one is taken again, because a refused file leaves the folder: someone has put it back.
+        A version that is already the newest of its name is skipped: another process may have listed the folder as well. A
+        rejected one is registered again: rejected files leave the folder, so someone has put it back.
+
+        Args:
+            discovered: New versions, in order of arrival.
+            now: Time of arrival.
+
+        Returns:
+            Number of new versions.
         """
         count = 0
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            for file in found:
+            for file in discovered:
                 newest = connection.execute(
                     "SELECT sha256, state FROM files WHERE name = ? ORDER BY arrival DESC LIMIT 1", (file.name,)
                 ).fetchone()
@@ -226,7 +260,11 @@ class Catalog:
         return count
 
     def update_mtime(self, seen: Iterable[tuple[int, int, int, int]]) -> None:
-        """Note that a known version was written again with the same content: (arrival, size, mtime_ns, ctime_ns)."""
+        """Update the times of versions that were rewritten with the same content.
+
+        Args:
+            seen: (arrival, size, mtime_ns, ctime_ns) of each version.
+        """
         rows = [(size, mtime_ns, ctime_ns, arrival) for arrival, size, mtime_ns, ctime_ns in seen]
         with self._connection() as connection:
             connection.executemany("UPDATE files SET size = ?, mtime_ns = ?, ctime_ns = ? WHERE arrival = ?", rows)
@@ -237,10 +275,12 @@ class Catalog:
         accepted: Iterable[tuple[int, str, Iterable[dt.date]]] = (),
         rejected: Iterable[tuple[int, str]] = (),
     ) -> None:
-        """Note what became of waiting versions, in one transaction.
+        """Set the status of waiting versions, in one transaction.
 
-        accepted: (arrival, name of the archived copy, dates it holds), which supersedes earlier versions of the same
-        name; refused: (arrival, reason).
+        Args:
+            accepted: (arrival, name in the archive, dates) of each accepted version; earlier versions of the same name become
+                superseded.
+            rejected: (arrival, reason) of each rejected version.
         """
         with self._connection() as connection:
             for arrival, archived_as, dates in accepted:
@@ -260,11 +300,11 @@ class Catalog:
 
 
 def _add_ctime(connection: sqlite3.Connection) -> None:
-    """Give a catalog of an earlier version the column that it lacks."""
+    """Add the column that catalogs of earlier versions lack."""
     if _has_ctime(connection):
         return
     connection.execute("BEGIN IMMEDIATE")
-    # Asked again under the lock: another process may have been quicker.
+    # Checked again under the lock: another process may have added it.
     if not _has_ctime(connection):
         connection.execute("ALTER TABLE files ADD COLUMN ctime_ns INTEGER")
     connection.commit()
@@ -278,17 +318,17 @@ def _to_text(dates: Iterable[dt.date]) -> str:
     return json.dumps([date.isoformat() for date in sorted(dates)])
 
 
-def _received(row: tuple) -> CatalogEntry:
+def _to_entry(row: tuple[Any, ...]) -> CatalogEntry:
     for value, types in zip(row, _TYPES, strict=True):
         if not isinstance(value, types):
-            raise ValueError(f"file {row[0]!r} has {str(value)[:40]!r}, of another type than expected")
+            raise ValueError(f"file {row[0]!r} has {str(value)[:40]!r}, which has an unexpected type")
     if row[6] not in _STATES:
         raise ValueError(f"file {row[0]} has the state {row[6][:40]!r}")
     dt.datetime.fromisoformat(row[5])
     return CatalogEntry(*row[:7], _to_dates(row[7]), *row[8:])
 
 
-# A run asks for the files of all times more than once; nearly each has one date of its own.
+# A run reads all files several times, and nearly each has one date of its own.
 @lru_cache(maxsize=32_768)
 def _to_dates(text: str) -> tuple[dt.date, ...]:
     return tuple(dt.date.fromisoformat(date) for date in json.loads(text))

@@ -1,4 +1,7 @@
-"""A lost catalog is made again: from the validation reports, which name every version, and the archive, which has its bytes."""
+"""Rebuild a missing catalog: from the validation reports, which list every version, and the archive, which has the content.
+
+Also compares a catalog with both. The catalog itself belongs in `catalog.py`.
+"""
 
 import datetime as dt
 import hashlib
@@ -17,27 +20,37 @@ from cryptoliq_assets.ingestion.landing.safe_open import read_file
 from cryptoliq_assets.ingestion.reports import find_report
 
 _LOCK_SECONDS = 600.0
-# An archived later version: its arrival before the extension.
+# Archived name of a later version: its arrival number comes before the extension.
 _NUMBERED = re.compile(r"(?P<stem>.+)\.(?P<arrival>\d+)(?P<suffix>\.[^.]+)")
-
-
+# Which side of a disagreement is wrong.
 CATALOG, REPORT = "catalog", "report"
 
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A field of which the catalog's row of a file and the file's report say something else; `wrong` is the one that the
-    archived copy contradicts, None where that cannot be told."""
+    """A field in which catalog and report of a file differ.
+
+    Attributes:
+        file: Row of the catalog.
+        field: "sha256" or "dates".
+        catalog_value: Value in the catalog.
+        report_value: Value in the report.
+        wrong: CATALOG or REPORT, whichever the archived copy contradicts; None if undecidable.
+    """
 
     file: CatalogEntry
     field: str
     catalog_value: str
-    reported: str
+    report_value: str
     wrong: str | None
 
 
 def open_catalog(settings: Settings) -> Catalog:
-    """The catalog of a home; made again first where it is lost although files were received."""
+    """Open the catalog of a home; rebuild it first if it is missing although files were received.
+
+    Args:
+        settings: Settings of the home.
+    """
     catalog = Catalog(settings.catalog_path)
     if catalog.is_missing and (_has_files(settings.archive_dir) or _has_files(settings.validation_dir)):
         rebuild_catalog(settings)
@@ -45,9 +58,13 @@ def open_catalog(settings: Settings) -> Catalog:
 
 
 def repair_catalog(settings: Settings) -> Path | None:
-    """Set a damaged catalog aside and make it again; returns where the old one is now, None where it is sound.
+    """Set a damaged catalog aside and rebuild it. A catalog that report and archived copy contradict counts as damaged.
 
-    Damaged is also one whose row of a file is not what report and archived copy say of it.
+    Args:
+        settings: Settings of the home.
+
+    Returns:
+        Path of the damaged catalog, None if the catalog is valid.
     """
     try:
         catalog = open_catalog(settings)
@@ -58,7 +75,7 @@ def repair_catalog(settings: Settings) -> Path | None:
         pass
     path = settings.catalog_path
     aside = path.with_name(f"{path.name}.damaged")
-    # Its journal goes first: it would be applied to the new one.
+    # Move its journals first: SQLite would apply them to the new catalog.
     for end in ("-journal", "-wal", "-shm"):
         journal = path.with_name(path.name + end)
         if os.path.lexists(journal):
@@ -70,16 +87,24 @@ def repair_catalog(settings: Settings) -> Path | None:
 
 
 def find_disagreements(catalog: Catalog, settings: Settings) -> list[Disagreement]:
-    """Return where rows of accepted files and their reports differ; the archived copy says which of the two is wrong."""
-    found = []
+    """Compare the rows of accepted files with their reports; the archived copy decides which of the two is wrong.
+
+    Args:
+        catalog: Catalog to check.
+        settings: Settings of the home.
+
+    Returns:
+        All differences.
+    """
+    disagreements = []
     for file in catalog.files(states=["accepted", "superseded"]):
         report = find_report(settings.validation_dir, file.name, file.arrival)
         if report is None:
             continue
         dates = [date.isoformat() for date in file.dates]
         if (report.get("sha256"), report.get("dates")) != (file.sha256, dates):
-            found.append(_disagreement(file, report, settings))
-    return found
+            disagreements.append(_disagreement(file, report, settings))
+    return disagreements
 
 
 def _disagreement(file: CatalogEntry, report: dict[str, Any], settings: Settings) -> Disagreement:
@@ -97,26 +122,32 @@ def _disagreement(file: CatalogEntry, report: dict[str, Any], settings: Settings
     dates, reported = ", ".join(map(str, file.dates)), ", ".join(map(str, report.get("dates") or []))
     wrong = None
     if digest == file.sha256 and content is not None:
-        # Rows may have been refused: the file has at least the days that its accepted rows are of.
+        # Rows may have been rejected: the file has at least the dates of its accepted rows.
         wrong = REPORT if read_snapshot_dates(content) >= set(file.dates) else CATALOG
     return Disagreement(file, "dates", dates, reported, wrong)
 
 
 def rebuild_catalog(settings: Settings) -> int:
-    """Make the catalog from reports and archive; returns how many versions it has. Whoever comes second finds it made.
+    """Create the catalog from reports and archive, unless another process has done so.
 
-    The versions have the numbers, digests, dates and states that their reports name, so the month files stay up to date. An
-    archived file without a report is parsed, and numbered after all others in the order of the files' times.
+    Versions keep the numbers, digests, dates and states in their reports, so the month files stay up to date. An archived file
+    without a report is parsed, and numbered after all others by modification time.
+
+    Args:
+        settings: Settings of the home.
+
+    Returns:
+        Number of versions.
     """
     catalog = Catalog(settings.catalog_path)
     with FileLock(catalog.path.with_name(".catalogue.lock"), timeout=_LOCK_SECONDS):
         if not catalog.is_missing:
             return len(catalog.files())
-        files = _states(_reported(settings))
-        files += _unreported(settings, files)
+        files = _mark_superseded(_read_reported(settings))
+        files += _parse_unreported(settings, files)
         temporary = temp_path_for(catalog.path)
         try:
-            Catalog(temporary).insert([_as_in_drop_folder(file, settings) for file in files])
+            Catalog(temporary).insert([_with_drop_folder_times(file, settings) for file in files])
             os.replace(temporary, catalog.path)
             sync_folders([catalog.path.parent])
         finally:
@@ -131,18 +162,18 @@ def _has_files(folder: Path) -> bool:
         return False
 
 
-def _reported(settings: Settings) -> list[CatalogEntry]:
-    """One version a report, by arrival; accepted ones with the copy in the archive that is theirs."""
-    copies = {digest: name for name, digest in _digests(settings).items()}
-    found: dict[int, CatalogEntry] = {}
+def _read_reported(settings: Settings) -> list[CatalogEntry]:
+    """Return one version per report, by arrival; accepted ones with their copy in the archive."""
+    copies = {digest: name for name, digest in _archive_digests(settings).items()}
+    versions: dict[int, CatalogEntry] = {}
     for path in sorted(settings.validation_dir.glob("*.json")):
         try:
             file = _from_report(read_json_object(path), copies)
         except (OSError, ValueError, KeyError, TypeError):
-            # A damaged report names no version; an archived copy of it is entered as one without a report.
+            # A damaged report identifies no version; its archived copy counts as a file without a report.
             continue
-        found[file.arrival] = file
-    return [found[arrival] for arrival in sorted(found)]
+        versions[file.arrival] = file
+    return [versions[arrival] for arrival in sorted(versions)]
 
 
 def _from_report(report: dict[str, Any], copies: dict[str, str]) -> CatalogEntry:
@@ -163,8 +194,8 @@ def _from_report(report: dict[str, Any], copies: dict[str, str]) -> CatalogEntry
     )
 
 
-def _states(files: list[CatalogEntry]) -> list[CatalogEntry]:
-    """Of the accepted versions of a name the last counts."""
+def _mark_superseded(files: list[CatalogEntry]) -> list[CatalogEntry]:
+    """Mark all accepted versions of a name but the last as superseded."""
     last = {file.name: file.arrival for file in files if file.state == "accepted"}
     return [
         replace(file, state="superseded") if file.state == "accepted" and last[file.name] != file.arrival else file
@@ -172,22 +203,24 @@ def _states(files: list[CatalogEntry]) -> list[CatalogEntry]:
     ]
 
 
-def _unreported(settings: Settings, known: list[CatalogEntry]) -> list[CatalogEntry]:
-    """Archived files that no report names, parsed."""
+def _parse_unreported(settings: Settings, reported: list[CatalogEntry]) -> list[CatalogEntry]:
+    """Parse archived files that no report mentions."""
     from cryptoliq_assets.ingestion.parsing import read_snapshot_dates
 
-    named = {file.archived_as for file in known} | {file.name for file in known if file.state != "refused"}
-    digests = {file.sha256 for file in known}
-    arrival = max((file.arrival for file in known), default=0)
+    named = {file.archived_as for file in reported} | {file.name for file in reported if file.state != "refused"}
+    digests = {file.sha256 for file in reported}
+    arrival = max((file.arrival for file in reported), default=0)
     by_name: dict[str, list[CatalogEntry]] = defaultdict(list)
-    paths = [settings.archive_dir / name for name, digest in _digests(settings).items() if digest not in digests]
+    paths = [
+        settings.archive_dir / name for name, digest in _archive_digests(settings).items() if digest not in digests
+    ]
     for path in sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name)):
-        # A changed copy of a reported file is damage, no version of its own.
+        # A changed copy of a reported file is damaged, not a version of its own.
         if path.name in named:
             continue
         content, match = read_file(path, settings), _NUMBERED.fullmatch(path.name)
         dates = tuple(sorted(read_snapshot_dates(content)))
-        # An accepted file has dates: this is no snapshot of ours.
+        # Every accepted file has dates: this one is not a snapshot.
         if not dates:
             continue
         arrival += 1
@@ -196,11 +229,11 @@ def _unreported(settings: Settings, known: list[CatalogEntry]) -> list[CatalogEn
         digest = hashlib.sha256(content).hexdigest()
         file = CatalogEntry(arrival, name, digest, len(content), 0, at, "accepted", dates, path.name, None)
         by_name[name].append(file)
-    return [file for files in by_name.values() for file in _states(files)]
+    return [file for files in by_name.values() for file in _mark_superseded(files)]
 
 
-def _digests(settings: Settings) -> dict[str, str]:
-    """sha256 of each readable archived file, by name."""
+def _archive_digests(settings: Settings) -> dict[str, str]:
+    """Return the sha256 of each readable archived file, by name."""
     digests = {}
     for path in sorted(settings.archive_dir.glob("*")) if settings.archive_dir.is_dir() else []:
         try:
@@ -210,8 +243,8 @@ def _digests(settings: Settings) -> dict[str, str]:
     return digests
 
 
-def _as_in_drop_folder(file: CatalogEntry, settings: Settings) -> CatalogEntry:
-    """With the times of the file in the drop folder where that is this version: it is then nothing new."""
+def _with_drop_folder_times(file: CatalogEntry, settings: Settings) -> CatalogEntry:
+    """Take the times of the file in the drop folder if it is this version, so that it does not count as new."""
     path = settings.raw_dir / file.name
     try:
         if hashlib.sha256(read_file(path, settings)).hexdigest() != file.sha256:

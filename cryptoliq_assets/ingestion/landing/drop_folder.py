@@ -1,10 +1,7 @@
-"""Looking at the drop folder: which files lie there, and which of them the catalog does not know yet.
+"""Drop folder: list its files, find new ones, register them in the catalog, and read them in chunks.
 
-A failed listing raises; it is never an empty folder.
-
-Letting a file settle: it is asked for once two looks have seen it the same, so never while it is being written.
-
-Files in chunk_files: what is read between two commits to archive and catalog, which bounds memory and what a crash repeats.
+A failed listing raises; it is never treated as an empty folder. Debounce: a file is requested once two listings have seen it
+with the same size and time, so never while it is being written.
 """
 
 import datetime as dt
@@ -20,17 +17,18 @@ from cryptoliq_assets.ingestion.landing.catalog import Catalog, CatalogEntry, Di
 from cryptoliq_assets.ingestion.landing.safe_open import is_too_large, read_file
 from cryptoliq_assets.ingestion.parsing import ParsedSnapshot, RawFile, parse_snapshots, read_snapshot_dates
 
-# How the catalog's reason begins of a file that failed and is tried again, and of one that is not.
+# Prefixes of the reason in the catalog: a file that failed and is retried, and one that is not retried any more.
 FAILED_PREFIX, GAVE_UP_PREFIX = "failed: ", "gave up: "
-# Bytes. A file system takes 255, and reports and temporary files add to the name.
-_LONGEST_NAME = 200
+# Bytes. File systems allow 255, and reports and temporary files extend the name.
+_MAX_NAME_BYTES = 200
 
 
 @dataclass(frozen=True)
 class FolderEntry:
-    """A regular file in the drop folder, as one look saw it.
+    """A regular file in the drop folder, as one listing saw it.
 
-    `ctime_ns` tells a change that left size and time as they were (`cp -p`, `rsync -t`); a file has split_settled without it.
+    `ctime_ns` detects a change that keeps size and modification time (`cp -p`, `rsync -t`); it is not compared when a file
+    is checked for having settled.
     """
 
     name: str
@@ -41,16 +39,23 @@ class FolderEntry:
 
 @dataclass(frozen=True)
 class FolderListing:
-    """One look at the folder: files by (time, name), and what cannot be a snapshot file, with the reason."""
+    """Content of the folder: files by (time, name), and skipped entries with the reason."""
 
     files: list[FolderEntry]
     skipped: dict[str, str]
 
 
 def list_folder(folder: Path) -> FolderListing:
-    """List the folder; hidden names are passed by in silence, they are somebody's half-written files.
+    """List the drop folder; hidden names are ignored, they are files that someone is still writing.
 
-    A folder that is not there is empty: nothing was ever dropped. Any other failure raises OSError.
+    Args:
+        folder: Folder to list. If it does not exist it counts as empty: no file was ever dropped.
+
+    Returns:
+        Regular files, and skipped entries with the reason.
+
+    Raises:
+        OSError: The folder cannot be read.
     """
     files, skipped = [], {}
     try:
@@ -63,13 +68,13 @@ def list_folder(folder: Path) -> FolderListing:
         try:
             status = entry.stat(follow_symlinks=False)
         except FileNotFoundError:
-            # Gone between listing and look: the next look will tell.
+            # Deleted since the folder was listed.
             continue
         shown = entry.name.encode("utf-8", "backslashreplace").decode("utf-8")
         if shown != entry.name:
             skipped[shown] = "its name is not UTF-8 text; rename it"
-        elif len(os.fsencode(entry.name)) > _LONGEST_NAME:
-            skipped[shown] = f"its name is longer than {_LONGEST_NAME} bytes; rename it"
+        elif len(os.fsencode(entry.name)) > _MAX_NAME_BYTES:
+            skipped[shown] = f"its name is longer than {_MAX_NAME_BYTES} bytes; rename it"
         elif reason := irregular_file_reason(status.st_mode):
             skipped[shown] = reason
         else:
@@ -77,27 +82,33 @@ def list_folder(folder: Path) -> FolderListing:
     return FolderListing(sorted(files, key=lambda file: (file.mtime_ns, file.name)), skipped)
 
 
-def find_new_files(look: FolderListing, catalog: Catalog, *, by_change: bool = True) -> list[FolderEntry]:
-    """Files that are not the newest version the catalog has of their name, judged by size and times.
+def find_new_files(listing: FolderListing, catalog: Catalog, *, by_change: bool = True) -> list[FolderEntry]:
+    """Find files that are not the newest version of their name in the catalog, by size and times.
 
-    Without `by_change` the time of change is left out: in the copy of a home it is another for every file.
+    Args:
+        listing: Content of the folder.
+        catalog: Catalog of received files.
+        by_change: Whether to compare the change time; it differs for every file in the copy of a home.
+
+    Returns:
+        New files, in the order of the listing. A rejected file counts as new, unless retries were given up.
     """
     newest = catalog.newest_by_name()
-    unknown = []
-    for entry in look.files:
-        known, changed = newest.get(entry.name), entry.ctime_ns if by_change else None
+    new = []
+    for entry in listing.files:
+        latest, changed = newest.get(entry.name), entry.ctime_ns if by_change else None
         if (
-            known is None
-            or not known.matches_stat(entry.size, entry.mtime_ns, changed)
-            or (known.state == "refused" and not str(known.reason).startswith(GAVE_UP_PREFIX))
+            latest is None
+            or not latest.matches_stat(entry.size, entry.mtime_ns, changed)
+            or (latest.state == "refused" and not str(latest.reason).startswith(GAVE_UP_PREFIX))
         ):
-            unknown.append(entry)
-    return unknown
+            new.append(entry)
+    return new
 
 
 @dataclass(frozen=True)
 class RegistrationResult:
-    """How many versions were new, and the files that could not be read, with the reason: the next look tries them again."""
+    """Number of new versions, and unreadable files with the reason; the next listing retries them."""
 
     new: int
     unread: dict[str, str]
@@ -106,12 +117,18 @@ class RegistrationResult:
 def register_files(
     entries: Iterable[FolderEntry], settings: Settings, *, catalog: Catalog, now: dt.datetime
 ) -> RegistrationResult:
-    """Enter new versions in the catalog, oldest first.
+    """Register new versions in the catalog, oldest first. A file that cannot be read does not affect others.
 
-    A file above the size limit is entered unread: it is refused when its turn comes. One that cannot be read, or is
-    no longer what the look saw, stops no other.
+    Args:
+        entries: New files.
+        settings: Settings of the home.
+        catalog: Catalog of received files.
+        now: Time of arrival.
+
+    Returns:
+        Number of new versions and unreadable files. A file above the size limit is registered unread and rejected at intake.
     """
-    found, seen = [], []
+    discovered, touched = [], []
     unread: dict[str, str] = {}
     newest = catalog.newest_by_name()
     folder, first, today = settings.raw_dir, first_day(settings.storage.first_month), now.date()
@@ -124,25 +141,34 @@ def register_files(
             unread[entry.name] = str(error)
             continue
         digest = hashlib.sha256(content or entry.name.encode()).hexdigest()
-        known = newest.get(entry.name)
-        if known and known.sha256 == digest and known.state != "refused":
-            # Written again with the same content: not a new version.
-            seen.append((known.arrival, entry.size, entry.mtime_ns, entry.ctime_ns))
+        latest = newest.get(entry.name)
+        if latest and latest.sha256 == digest and latest.state != "refused":
+            # Rewritten with the same content: not a new version.
+            touched.append((latest.arrival, entry.size, entry.mtime_ns, entry.ctime_ns))
             continue
         try:
             dates = frozenset(date for date in read_snapshot_dates(content) if first <= date <= today)
-        # Whatever it is, it stops no other file: taken in without its dates, the file fails alone and is reported.
+        # Any error here must not affect other files: registered without dates, this file fails at intake and is reported.
         except Exception:
             dates = frozenset()
-        found.append(DiscoveredFile(entry.name, digest, entry.size, entry.mtime_ns, dates, entry.ctime_ns))
-    if seen:
-        catalog.update_mtime(seen)
-    return RegistrationResult(catalog.register(found, now=now) if found else 0, unread)
+        discovered.append(DiscoveredFile(entry.name, digest, entry.size, entry.mtime_ns, dates, entry.ctime_ns))
+    if touched:
+        catalog.update_mtime(touched)
+    return RegistrationResult(catalog.register(discovered, now=now) if discovered else 0, unread)
 
 
 def dry_run_file(path: Path, settings: Settings, *, today: dt.date) -> ParsedSnapshot:
-    """What parsing says of a file anywhere; one that is no regular file, too large or unreadable is refused unread."""
-    # A folder given as . or / has no name of its own.
+    """Validate a file at any path without ingesting it.
+
+    Args:
+        path: File to validate.
+        settings: Settings of the home.
+        today: Latest date that is allowed.
+
+    Returns:
+        The result of parsing. A path that is not a regular file, too large or unreadable is rejected unread.
+    """
+    # The paths . and / have no name.
     name = path.name or str(path)
     try:
         content = read_file(path, settings)
@@ -155,12 +181,12 @@ def dry_run_file(path: Path, settings: Settings, *, today: dt.date) -> ParsedSna
 
 
 def parse_content(name: str, content: bytes, settings: Settings, *, today: dt.date) -> ParsedSnapshot:
-    """`parse_snapshot` with what the settings say."""
+    """Parse one file by the settings; `today` is the latest date that is allowed."""
     return parse_contents([RawFile(name, content, today)], settings)[0]
 
 
 def parse_contents(files: Sequence[RawFile], settings: Settings) -> list[ParsedSnapshot]:
-    """`parse_snapshots` with what the settings say."""
+    """Parse several files by the settings, each as it would be parsed alone."""
     return parse_snapshots(
         files,
         first_date=first_day(settings.storage.first_month),
@@ -171,19 +197,27 @@ def parse_contents(files: Sequence[RawFile], settings: Settings) -> list[ParsedS
 
 
 def to_raw_file(file: CatalogEntry, content: bytes) -> RawFile:
-    """A received version to be parsed.
+    """Return a received version as input of the parser.
 
-    "Today" is its day of arrival, so that an archived copy reads the same for ever.
+    "Today" is its day of arrival, so an archived copy always gives the same result.
     """
     today = dt.datetime.fromisoformat(file.arrived_at).date()
-    # An empty file is registered by the digest of its name.
+    # An empty file is registered with the digest of its name.
     return RawFile(file.name, content, today, sha256=file.sha256 if content else None)
 
 
 def split_settled(
     unknown: Iterable[FolderEntry], before: dict[str, FolderEntry]
 ) -> tuple[list[FolderEntry], list[FolderEntry]]:
-    """(ready, unsettled): ready are those the look before saw with the same size and time."""
+    """Split new files into those that have settled and those that may still be written.
+
+    Args:
+        unknown: New files.
+        before: Files of the previous listing, by name.
+
+    Returns:
+        (ready, unsettled): ready files had the same size and time in the previous listing.
+    """
     ready, unsettled = [], []
     for entry in unknown:
         (ready if before.get(entry.name) == entry else unsettled).append(entry)
@@ -191,26 +225,37 @@ def split_settled(
 
 
 def read_cursor(cursor: str | None) -> dict[str, FolderEntry]:
-    """What the look before left unsettled; nothing on the first look."""
+    """Decode the files that the previous listing left unsettled; None gives none."""
     return {name: FolderEntry(name, size, mtime_ns) for name, size, mtime_ns in json.loads(cursor or "[]")}
 
 
 def write_cursor(unsettled: Iterable[FolderEntry]) -> str:
+    """Encode the unsettled files of a listing for the next one."""
     return json.dumps([(entry.name, entry.size, entry.mtime_ns) for entry in unsettled])
 
 
+# Files read between two commits to archive and catalog: bounds memory, and the work repeated after a crash.
 FILES_PER_BATCH = 500
 BYTES_PER_BATCH = 64 * 2**20
 
 
 def chunk_files(
-    files: Sequence[CatalogEntry], *, most_files: int = FILES_PER_BATCH, most_bytes: int = BYTES_PER_BATCH
+    files: Sequence[CatalogEntry], *, max_files: int = FILES_PER_BATCH, max_bytes: int = BYTES_PER_BATCH
 ) -> Iterator[list[CatalogEntry]]:
-    """The files in their order, so many and so many bytes at a time; one that is larger comes alone."""
+    """Yield the files in order, in chunks of bounded count and size.
+
+    Args:
+        files: Files to read.
+        max_files: Maximum number of files in a chunk.
+        max_bytes: Maximum size of a chunk; a larger file is a chunk of its own.
+
+    Yields:
+        Chunks, none empty.
+    """
     batch: list[CatalogEntry] = []
     size = 0
     for file in files:
-        if batch and (len(batch) == most_files or size + file.size > most_bytes):
+        if batch and (len(batch) == max_files or size + file.size > max_bytes):
             yield batch
             batch, size = [], 0
         batch.append(file)

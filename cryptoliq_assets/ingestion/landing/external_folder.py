@@ -1,4 +1,4 @@
-"""Another system's folder, taken in through the drop folder: copies go in, originals stay or move to its own archive."""
+"""Import files from another system's folder through the drop folder: originals stay, or move to that system's archive."""
 
 import hashlib
 import os
@@ -13,53 +13,75 @@ from cryptoliq_assets.ingestion.landing.safe_open import read_file
 
 @dataclass(frozen=True)
 class CopiedFiles:
-    """What lay in the folder: digest of each file that was read, and why others were not."""
+    """Digest of each file read from the folder, and skipped entries with the reason."""
 
     digests: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
 
 def name_conflicts(folder: Path, catalog: Catalog) -> list[str]:
-    """Names in the folder under which a file waits in the drop folder: those have to be taken in before a copy may take
-    their place."""
+    """Find names in a folder under which another file waits in the drop folder: that one must be ingested first.
+
+    Args:
+        folder: Folder to import from.
+        catalog: Catalog of received files.
+
+    Returns:
+        Names, sorted.
+    """
     names = {entry.name for entry in list_folder(folder).files}
     return sorted(names & {file.name for file in catalog.files(states=["waiting"])})
 
 
 def import_files(folder: Path, settings: Settings, catalog: Catalog) -> CopiedFiles:
-    """Copy the folder's files into the drop folder, each whole, with its time of modification: their order of arrival.
+    """Copy files into the drop folder atomically, with their modification times, which order their arrival.
 
-    What was accepted before, content and all, is not copied again. The folder itself is only read.
+    The folder is only read.
+
+    Args:
+        folder: Folder to import from.
+        settings: Settings of the home.
+        catalog: Catalog of received files; content that was accepted before is not copied again.
+
+    Returns:
+        Digests of the files read, and skipped entries.
     """
-    look = list_folder(folder)
-    brought = CopiedFiles(skipped=dict(look.skipped))
+    listing = list_folder(folder)
+    copied = CopiedFiles(skipped=dict(listing.skipped))
     newest = catalog.newest_by_name()
-    for entry in look.files:
+    for entry in listing.files:
         try:
             content = read_file(folder / entry.name, settings)
         except FileNotFoundError:
             continue
         except FileReadError as error:
-            brought.skipped[entry.name] = str(error)
+            copied.skipped[entry.name] = str(error)
             continue
-        # An empty file is registered by the digest of its name.
+        # An empty file is registered with the digest of its name.
         digest = hashlib.sha256(content or entry.name.encode()).hexdigest()
-        brought.digests[entry.name] = digest
-        known = newest.get(entry.name)
-        if known is None or known.sha256 != digest or known.state == "refused":
+        copied.digests[entry.name] = digest
+        latest = newest.get(entry.name)
+        if latest is None or latest.sha256 != digest or latest.state == "refused":
             _copy(entry, content, settings.raw_dir)
-    return brought
+    return copied
 
 
-def move_accepted(folder: Path, archive: Path, brought: CopiedFiles, settings: Settings, catalog: Catalog) -> list[str]:
-    """Move those files that were accepted to `archive`; returns their names. Refused ones stay where they are.
+def move_accepted(folder: Path, archive: Path, copied: CopiedFiles, settings: Settings, catalog: Catalog) -> list[str]:
+    """Move accepted files to an archive of the other system. Rejected ones stay, and so do files changed since they were read.
 
-    An archived file is never replaced: another version of a name gets its arrival into its name. A file that has changed
-    since it was read stays as well.
+    Args:
+        folder: Folder that was imported from.
+        archive: Folder to move to. An archived file is never replaced: another version gets its arrival number in its name.
+        copied: Result of `import_files`.
+        settings: Settings of the home.
+        catalog: Catalog of received files.
+
+    Returns:
+        Names of the files moved.
     """
     moved = []
     newest = catalog.newest_by_name()
-    for name, digest in brought.digests.items():
+    for name, digest in copied.digests.items():
         file = newest.get(name)
         if file is None or file.sha256 != digest or file.state != "accepted":
             continue

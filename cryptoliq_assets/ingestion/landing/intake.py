@@ -1,7 +1,7 @@
-"""Taking files in: parse, report, archive or quarantine, and the raw rows of the months a run is for.
+"""Intake: parse, report, archive or quarantine files, and collect the raw rows of the months of a run.
 
-Order of deeds, so that dying anywhere loses nothing: archive and reports are durable before the catalog says
-accepted; rows are in a month when the month's own stamp says so; a refused file is moved last.
+The order of steps makes a crash at any point harmless: archive and reports are durable before the catalog records a file as
+accepted, rows are in a month if the fingerprint of the month states it, and a rejected file is moved last.
 """
 
 import datetime as dt
@@ -46,15 +46,19 @@ from cryptoliq_assets.ingestion.reports import (
 )
 from cryptoliq_assets.storage import TableStore
 
-_CHANGED = "changed or gone before it could be read; its next version counts"
+_CHANGED = "changed or deleted before it could be read; its next version counts"
 
 
 @dataclass
 class IntakeResult:
-    """The raw rows of the months asked for, the arrivals each month holds, and what a run says of the files it took in.
+    """Result of an intake.
 
-    `reports` are those of the files parsed; `unread` maps files that could not be read, and so have none, to the
-    reason; `gaps` are those of the rows (`gaps.count_gaps`).
+    Attributes:
+        frame: Raw rows of the requested months.
+        sources: Arrivals in each month.
+        reports: Validation reports of the files parsed.
+        unread: Files that could not be read, and so have no report, with the reason.
+        gaps: Gaps in the rows (`quality.date_gaps`).
     """
 
     frame: pd.DataFrame
@@ -65,23 +69,31 @@ class IntakeResult:
 
     @property
     def rejected(self) -> list[dict[str, Any]]:
+        """Reports of the rejected files."""
         return [report for report in self.reports if not report["accepted"]]
 
 
 @dataclass
-class _Read:
-    """What became of reading a batch: files with what parsing says and their bytes, and why others were left unread."""
+class _ReadBatch:
+    """Result of reading a batch: files with their parsed content and bytes, and unread files with the reason."""
 
     parsed: list[tuple[CatalogEntry, ParsedSnapshot, bytes]] = field(default_factory=list)
     unread: list[tuple[CatalogEntry, str]] = field(default_factory=list)
 
 
-_Settle = Callable[[_Read], list[dict[str, Any]]]
+_Record = Callable[[_ReadBatch], list[dict[str, Any]]]
 
 
 @dataclass
 class Intake:
-    """The road from the drop folder to raw rows, for one home. command: id of the command that it is part of."""
+    """Intake of one home, from the drop folder to raw rows.
+
+    Attributes:
+        settings: Settings of the home.
+        store: Stored tables.
+        progress: Receives progress messages.
+        command: Id of the command that this intake is part of.
+    """
 
     settings: Settings
     store: TableStore
@@ -90,41 +102,53 @@ class Intake:
 
     @property
     def catalog(self) -> Catalog:
+        """Catalog of received files."""
         return open_catalog(self.settings)
 
     def ingest(self, months: Iterable[str]) -> IntakeResult:
-        """Parse what waits for these months and return their raw rows, one a (coin, date): the later arrival wins."""
+        """Ingest the files that wait for some months.
+
+        Args:
+            months: Months to compute.
+
+        Returns:
+            Raw rows, one per (coin, date): the later arrival wins.
+
+        Raises:
+            OSError: Every file failed because of the disk, not because of its content.
+            ArchiveDamagedError: An archived file that the months need is damaged.
+        """
         months = list(months)
         parsed: dict[int, pa.Table] = {}
         reports: list[dict[str, Any]] = []
         unread: dict[str, str] = {}
         waiting = self._waiting_for(set(months))
-        neighbours = SnapshotComparer(self.store, self.settings)
-        empties = EmptyCellHistory(self.settings.validation_dir, self.settings.ingestion.max_empty_fraction)
+        comparer = SnapshotComparer(self.store, self.settings)
+        empty_cells = EmptyCellHistory(self.settings.validation_dir, self.settings.ingestion.max_empty_fraction)
         done = 0
         failed: list[tuple[CatalogEntry, Exception]] = []
 
-        def settle(read: _Read) -> list[dict[str, Any]]:
-            return self._settle(read, neighbours, empties)
+        def record(read: _ReadBatch) -> list[dict[str, Any]]:
+            return self._record(read, comparer, empty_cells)
 
         for batch in chunk_files(waiting):
-            read, told = self._take_batch(batch, settle, failed)
-            reports += told
+            read, new_reports = self._take_batch(batch, record, failed)
+            reports += new_reports
             parsed |= {file.arrival: snapshot.rows for file, snapshot, _ in read.parsed if snapshot.rows is not None}
             unread |= {file.name: reason for file, reason in read.unread}
             done += len(batch)
             self.progress(f"read {done:,} of {len(waiting):,} files")
         if len(failed) == len(waiting) > 1 and all(isinstance(error, OSError) for _, error in failed):
-            # No file's own fault: a full disk, a folder that cannot be written.
+            # Not the error of a file: the disk is full, or a folder is not writable.
             raise failed[0][1]
         for file, error in failed:
-            read, told = self._fail(file, error, settle)
-            reports += told
+            read, new_reports = self._fail(file, error, record)
+            reports += new_reports
             unread |= {file.name: reason for file, reason in read.unread}
         accepted = self.catalog.files(states=["accepted"])
         frame, sources = MonthRows(self.settings, self.store).gather(months, accepted=accepted, parsed=parsed)
-        counted = parsed.keys() & {file.arrival for file in accepted}
-        assert_no_rows_lost(frame, {arrival: parsed[arrival] for arrival in sorted(counted)}, months=months)
+        newly_accepted = parsed.keys() & {file.arrival for file in accepted}
+        assert_no_rows_lost(frame, {arrival: parsed[arrival] for arrival in sorted(newly_accepted)}, months=months)
         result = IntakeResult(frame, sources, reports, unread, count_month_gaps(self.store, frame, months))
         if reports or unread:
             path = command_report_path(self.settings)
@@ -132,66 +156,72 @@ class Intake:
         return result
 
     def _waiting_for(self, months: set[str]) -> list[CatalogEntry]:
-        """Versions that wait and touch these months, by their own days or by those of the version they correct."""
+        """Return waiting versions that affect these months, by their dates or those of the version they correct."""
         files = self.catalog.files(states=["waiting", "accepted"])
-        touched: dict[str, set[str]] = {}
+        affected: dict[str, set[str]] = {}
         for file in files:
-            touched.setdefault(file.name, set()).update(file.months)
-        return [file for file in files if file.state == "waiting" and (not file.dates or touched[file.name] & months)]
+            affected.setdefault(file.name, set()).update(file.months)
+        return [file for file in files if file.state == "waiting" and (not file.dates or affected[file.name] & months)]
 
     def _take_batch(
-        self, batch: list[CatalogEntry], settle: _Settle, failed: list[tuple[CatalogEntry, Exception]]
-    ) -> tuple[_Read, list[dict[str, Any]]]:
-        """Read and settle a batch, with its reports; if that fails, file by file, so that a file that fails stops no other.
+        self, batch: list[CatalogEntry], record: _Record, failed: list[tuple[CatalogEntry, Exception]]
+    ) -> tuple[_ReadBatch, list[dict[str, Any]]]:
+        """Read and record a batch; if that fails, file by file, so that a failing file does not affect others.
 
-        Such files are added to `failed`, each with its error.
+        Failing files are added to `failed`, each with its error.
         """
         try:
             read = self._read(batch)
-            return read, settle(read)
-        # Whatever it is (a MemoryError, a fault in parsing, a disk that does not take one file): the file is reported with it.
+            return read, record(read)
+        # Any error (a MemoryError, a bug in parsing, a disk that rejects one file): the file is reported with it.
         except Exception as error:
             if len(batch) == 1:
                 failed.append((batch[0], error))
-                return _Read(), []
-        whole, reports = _Read(), []
+                return _ReadBatch(), []
+        combined, reports = _ReadBatch(), []
         for file in batch:
-            read, told = self._take_batch([file], settle, failed)
-            whole.parsed += read.parsed
-            whole.unread += read.unread
-            reports += told
-        return whole, reports
+            read, new_reports = self._take_batch([file], record, failed)
+            combined.parsed += read.parsed
+            combined.unread += read.unread
+            reports += new_reports
+        return combined, reports
 
-    def _fail(self, file: CatalogEntry, error: Exception, settle: _Settle) -> tuple[_Read, list[dict[str, Any]]]:
-        """Record that a file failed. It is tried again up to `sensors.max_run_attempts` times; then it goes to quarantine, or stays where
-        it is if the error was the disk's."""
-        most = self.settings.sensors.max_run_attempts
-        earlier = [known for known in self.catalog.files(states=["refused"]) if known.name == file.name]
+    def _fail(self, file: CatalogEntry, error: Exception, record: _Record) -> tuple[_ReadBatch, list[dict[str, Any]]]:
+        """Record that a file failed.
+
+        It is retried up to `sensors.max_run_attempts` times. Then it goes to quarantine, or stays if the disk caused the error.
+        """
+        max_attempts = self.settings.sensors.max_run_attempts
+        earlier = [version for version in self.catalog.files(states=["refused"]) if version.name == file.name]
         same = [
-            known for known in earlier if known.sha256 == file.sha256 and str(known.reason).startswith(FAILED_PREFIX)
+            version
+            for version in earlier
+            if version.sha256 == file.sha256 and str(version.reason).startswith(FAILED_PREFIX)
         ]
-        attempt, told = len(same) + 1, f"{type(error).__name__}: {error}".rstrip(": ")
-        if attempt < most:
-            reason = f"{FAILED_PREFIX}{told} (attempt {attempt} of {most}; the next look tries it again)"
+        attempt, message = len(same) + 1, f"{type(error).__name__}: {error}".rstrip(": ")
+        if attempt < max_attempts:
+            reason = (
+                f"{FAILED_PREFIX}{message} (attempt {attempt} of {max_attempts}; it is retried at the next listing)"
+            )
         elif isinstance(error, OSError):
-            reason = f"{GAVE_UP_PREFIX}{told} ({most} attempts failed; touch the file to try it again)"
+            reason = f"{GAVE_UP_PREFIX}{message} ({max_attempts} attempts failed; touch the file to retry it)"
         else:
-            reason = f"{told} ({most} attempts failed)"
-            refused = ParsedSnapshot.from_unread(file.name, size=file.size, reason=reason, code="failed")
-            read = _Read(parsed=[(file, refused, b"")])
-            return read, settle(read)
+            reason = f"{message} ({max_attempts} attempts failed)"
+            rejected = ParsedSnapshot.from_unread(file.name, size=file.size, reason=reason, code="failed")
+            read = _ReadBatch(parsed=[(file, rejected, b"")])
+            return read, record(read)
         self.catalog.set_status(accepted=[], rejected=[(file.arrival, reason)])
-        return _Read(unread=[(file, reason)]), []
+        return _ReadBatch(unread=[(file, reason)]), []
 
-    def _read(self, batch: list[CatalogEntry]) -> _Read:
-        """Read and parse those files of a batch that are still the version that was registered."""
-        read = _Read()
-        said: dict[int, ParsedSnapshot] = {}
+    def _read(self, batch: list[CatalogEntry]) -> _ReadBatch:
+        """Read and parse the files of a batch that are still the registered version."""
+        read = _ReadBatch()
+        snapshots: dict[int, ParsedSnapshot] = {}
         contents: dict[int, bytes] = {}
         for file in batch:
             if is_too_large(file.size, self.settings):
                 reason = describe_too_large(file.size, self.settings)
-                said[file.arrival] = ParsedSnapshot.from_unread(file.name, size=file.size, reason=reason)
+                snapshots[file.arrival] = ParsedSnapshot.from_unread(file.name, size=file.size, reason=reason)
                 continue
             try:
                 content = read_file(self.settings.raw_dir / file.name, self.settings)
@@ -199,70 +229,74 @@ class Intake:
                 read.unread.append((file, _CHANGED))
                 continue
             except FileReadError as error:
-                # It could be read when it was registered.
+                # The file was readable when it was registered.
                 denied = error.code == "unreadable"
-                read.unread.append((file, f"{error}; the next look tries it again" if denied else _CHANGED))
+                read.unread.append((file, f"{error}; it is retried at the next listing" if denied else _CHANGED))
                 continue
-            # An empty file is registered by the digest of its name.
+            # An empty file is registered with the digest of its name.
             if hashlib.sha256(content or file.name.encode()).hexdigest() == file.sha256:
                 contents[file.arrival] = content
             else:
                 read.unread.append((file, _CHANGED))
-        there = [file for file in batch if file.arrival in contents]
-        snapshots = parse_contents([to_raw_file(file, contents[file.arrival]) for file in there], self.settings)
-        said |= {file.arrival: snapshot for file, snapshot in zip(there, snapshots, strict=True)}
+        readable = [file for file in batch if file.arrival in contents]
+        parsed = parse_contents([to_raw_file(file, contents[file.arrival]) for file in readable], self.settings)
+        snapshots |= {file.arrival: snapshot for file, snapshot in zip(readable, parsed, strict=True)}
         read.parsed = [
-            (file, said[file.arrival], contents.get(file.arrival, b"")) for file in batch if file.arrival in said
+            (file, snapshots[file.arrival], contents.get(file.arrival, b""))
+            for file in batch
+            if file.arrival in snapshots
         ]
         return read
 
-    def _settle(self, read: _Read, neighbours: SnapshotComparer, empties: EmptyCellHistory) -> list[dict[str, Any]]:
-        """Report, archive, enter into the catalog and quarantine what was read; returns the reports."""
-        reports, accepted, refused = [], [], list(read.unread)
+    def _record(
+        self, read: _ReadBatch, comparer: SnapshotComparer, empty_cells: EmptyCellHistory
+    ) -> list[dict[str, Any]]:
+        """Write reports and archive, update the catalog and quarantine, for the files read; return the reports."""
+        reports, accepted, rejected = [], [], list(read.unread)
         files: dict[Path, bytes] = {}
         archive, validation = self.settings.archive_dir, self.settings.validation_dir
         quarantine = self.settings.quarantine_dir
         archived = set(os.listdir(archive)) if archive.exists() else set()
-        let_in = [(file.name, snapshot) for file, snapshot, _ in read.parsed if snapshot.rows is not None]
+        accepted_files = [(file.name, snapshot) for file, snapshot, _ in read.parsed if snapshot.rows is not None]
         compared = iter(
-            neighbours.compare([(name, snapshot.rows, snapshot.report["dates"]) for name, snapshot in let_in])
+            comparer.compare([(name, snapshot.rows, snapshot.report["dates"]) for name, snapshot in accepted_files])
         )
         for file, snapshot, content in read.parsed:
             report = {**snapshot.report, "arrival": file.arrival, "arrived_at": file.arrived_at}
             if snapshot.rows is not None:
-                said = next(compared)
-                told = [*describe_comparison(said), *empties.compare(report)]
-                report |= said | {"issues": [*report["issues"], *told]}
+                comparison = next(compared)
+                issues = [*describe_comparison(comparison), *empty_cells.compare(report)]
+                report |= comparison | {"issues": [*report["issues"], *issues]}
             reports.append(report)
-            refused_rows = _as_csv(snapshot.rejected_rows) if snapshot.rejected_rows.num_rows else None
-            # The rows first: whose they are, the report that lies there says.
-            preserve_earlier_rows(quarantine, file.name, refused_rows, report=report_path(validation, file.name))
+            rejected_rows = _as_csv(snapshot.rejected_rows) if snapshot.rejected_rows.num_rows else None
+            # The rows first: the stored report states the arrival that they belong to.
+            preserve_earlier_rows(quarantine, file.name, rejected_rows, report=report_path(validation, file.name))
             archive_earlier_report(validation, report)
             files[report_path(validation, file.name)] = to_json_by_key(report).encode()
-            if refused_rows is not None:
-                files[rejected_rows_path(quarantine, file.name)] = refused_rows
+            if rejected_rows is not None:
+                files[rejected_rows_path(quarantine, file.name)] = rejected_rows
             if snapshot.rows is None:
-                refused.append((file, str(snapshot.rejection)))
+                rejected.append((file, str(snapshot.rejection)))
                 continue
             archived_as = file.name if file.name not in archived else self._archive_name(file, content)
             files[archive / archived_as] = content
             accepted.append((file.arrival, archived_as, [dt.date.fromisoformat(date) for date in report["dates"]]))
         write_files(files)
-        self.catalog.set_status(accepted=accepted, rejected=[(file.arrival, reason) for file, reason in refused])
+        self.catalog.set_status(accepted=accepted, rejected=[(file.arrival, reason) for file, reason in rejected])
         move_rejected([file for file, snapshot, _ in read.parsed if snapshot.rows is None], self.settings)
         return reports
 
     def _archive_name(self, file: CatalogEntry, content: bytes) -> str:
-        """The file's own name, or for a later version one with its arrival: an archived copy is never replaced."""
+        """Return the name of the file, or with its arrival number for a later version: copies are never replaced."""
         path = self.settings.archive_dir / file.name
         if not path.exists() or has_content(path, content):
             return file.name
         return f"{path.stem}.{file.arrival}{path.suffix}"
 
 
-def _as_csv(refused: pa.Table) -> bytes:
-    """Refused rows for people, who open them in a spreadsheet: no cell of the file is evaluated there."""
-    frame = refused.to_pandas()
+def _as_csv(rejected: pa.Table) -> bytes:
+    """Encode rejected rows as CSV for spreadsheets, in which no cell is evaluated as a formula."""
+    frame = rejected.to_pandas()
     for name in ("value", "text"):
         frame[name] = frame[name].map(neutralize_unless_number, na_action="ignore")
     return frame.to_csv(index=False).encode()

@@ -1,6 +1,6 @@
-"""The raw rows of months: from their files as they are, and from what was received since.
+"""Raw rows by month: from the month files, from newly parsed files and from the archive.
 
-Rows of several arrivals made one table, and the proof that none was lost on the way.
+Also merges the rows of several arrivals into one table, and proves that none was lost. Parsing belongs in `ingestion.parsing`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,13 +18,13 @@ from cryptoliq_assets.ingestion.landing.drop_folder import chunk_files, parse_co
 from cryptoliq_assets.schemas import TABLES
 from cryptoliq_assets.storage import TableStore, empty_frame, is_intact, sort_rows
 
-# No arrival has this number: a month that holds it is read anew from the archive.
+# No arrival has this number: a month with it is read again from the archive.
 _UNKNOWN = (-1,)
 
 
 @dataclass
 class MonthRows:
-    """Gathers the raw rows of months, for one home."""
+    """Collect the raw rows of months, for one home."""
 
     settings: Settings
     store: TableStore
@@ -32,53 +32,68 @@ class MonthRows:
     def gather(
         self, months: list[str], *, accepted: list[CatalogEntry], parsed: dict[int, pa.Table]
     ) -> tuple[pd.DataFrame, dict[str, list[int]]]:
-        """The rows of these months, one a (coin, date), and the arrivals that each month then holds.
+        """Collect the rows of some months.
 
-        `accepted` are all versions that count; what of them is not in `parsed`, rows by arrival, is in the month
-        files already or read from the archive.
+        Args:
+            months: Months to collect.
+            accepted: All versions that count.
+            parsed: Newly parsed rows by arrival. Rows of other versions are in the month files or read from the archive.
+
+        Returns:
+            One row per (coin, date), and the arrivals in each month.
+
+        Raises:
+            ArchiveDamagedError: An archived file is missing or damaged.
+            ValueError: An archived file is now rejected.
         """
         sources: dict[str, list[int]] = {month: [] for month in months}
         for file in accepted:
             for month in file.months & sources.keys():
                 sources[month].append(file.arrival)
         by_arrival = {file.arrival: file for file in accepted}
-        keep, add = [], {}
+        keep: list[str] = []
+        add: dict[int, set[str]] = {}
         for month in months:
-            kept, missing = self._missing(month, set(sources[month]))
-            keep += [month] if kept else []
+            reusable, missing = self._missing(month, set(sources[month]))
+            keep += [month] if reusable else []
             for arrival in missing:
                 add.setdefault(arrival, set()).add(month)
-        parts = self._typed([(by_arrival[arrival], wanted) for arrival, wanted in add.items()], parsed)
+        parts = self._load_rows([(by_arrival[arrival], wanted) for arrival, wanted in add.items()], parsed)
         existing = self.store.read("raw_snapshots", keep)
         return merge_arrivals(existing, parts), sources
 
     def find_blocked(self, months: Iterable[str], *, accepted: Iterable[CatalogEntry]) -> dict[str, str]:
-        """Months that cannot be made, because an archived file that they must be read from is damaged; with the reasons.
+        """Find months that cannot be computed because an archived file that they need is damaged.
 
-        `accepted`: the versions that will count and are in the archive already.
+        Args:
+            months: Months to check.
+            accepted: Versions that will count and are in the archive.
+
+        Returns:
+            Reasons by month.
         """
         files: dict[str, dict[int, CatalogEntry]] = {month: {} for month in months}
         for file in accepted:
             for month in file.months & files.keys():
                 files[month][file.arrival] = file
         blocked = {}
-        for month, own in files.items():
-            _, missing = self._missing(month, set(own))
-            problems = [find_archive_damage(own[arrival], self.settings) for arrival in sorted(missing)]
+        for month, entries in files.items():
+            _, missing = self._missing(month, set(entries))
+            problems = [find_archive_damage(entries[arrival], self.settings) for arrival in sorted(missing)]
             if any(problems):
                 blocked[month] = "; ".join(filter(None, problems))
         return blocked
 
     def _missing(self, month: str, sources: set[int]) -> tuple[bool, set[int]]:
-        """Whether the month file's rows count, and which of the arrivals that the month is to hold it does not."""
-        there = set(self._held(month))
-        if there <= sources:
-            return True, sources - there
-        # A version it holds was superseded: what that one hid may count again, so all are read anew.
+        """Return whether the month file can be reused, and which arrivals the month lacks."""
+        present = set(self._stored_arrivals(month))
+        if present <= sources:
+            return True, sources - present
+        # It contains a superseded version, which may have hidden rows that count again: all are read again.
         return False, sources
 
-    def _held(self, month: str) -> tuple[int, ...]:
-        """Arrivals that the month file holds; an unknown one where it is damaged, or its stamp absent or of another recipe."""
+    def _stored_arrivals(self, month: str) -> tuple[int, ...]:
+        """Return the arrivals in the month file; an unknown one if it is damaged or its fingerprint is missing or outdated."""
         if not self.store.path("raw_snapshots", month).exists():
             return ()
         if not is_intact(self.store, "raw_snapshots", month):
@@ -87,8 +102,8 @@ class MonthRows:
         fresh = stamp is not None and stamp.inputs == self.store.input_digest("raw_snapshots", month)
         return stamp.sources if stamp is not None and fresh else _UNKNOWN
 
-    def _typed(self, wanted: list[tuple[CatalogEntry, set[str]]], parsed: dict[int, pa.Table]) -> list[pa.Table]:
-        """Rows of accepted files, of each those of some months, with their file and arrival: one table, or none."""
+    def _load_rows(self, wanted: list[tuple[CatalogEntry, set[str]]], parsed: dict[int, pa.Table]) -> list[pa.Table]:
+        """Return the rows of files, each restricted to some months, with file and arrival: one table or none."""
         absent = [file for file, _ in wanted if file.arrival not in parsed]
         rows = parsed | self._from_archive(absent)
         parts = [_of_months(rows[file.arrival], file, months) for file, months in wanted]
@@ -98,20 +113,20 @@ class MonthRows:
         names = pa.array([file.name for file, _ in wanted]).dictionary_encode()
         names = names.take(pa.array(np.repeat(np.arange(len(wanted)), sizes)))
         arrivals = np.repeat(np.array([file.arrival for file, _ in wanted], dtype=np.int64), sizes)
-        whole = pa.concat_tables(parts)
-        return [whole.append_column("source_file", names).append_column("arrival", pa.array(arrivals))]
+        table = pa.concat_tables(parts)
+        return [table.append_column("source_file", names).append_column("arrival", pa.array(arrivals))]
 
     def _from_archive(self, files: list[CatalogEntry]) -> dict[int, pa.Table]:
-        """Rows of accepted files by arrival, read anew; ArchiveDamagedError, ValueError where one is refused by now."""
+        """Read rows of accepted files from the archive, by arrival; raise if one is damaged or now rejected."""
         rows: dict[int, pa.Table] = {}
-        # What was accepted stays so, however small a share of refused rows the settings allow by now.
+        # An accepted file stays accepted, even if the settings now allow fewer rejected rows.
         settings = self.settings.with_values(ingestion={"max_rejected_fraction": 1.0})
         for batch in chunk_files(files):
             contents = [to_raw_file(file, read_archived(file, self.settings)) for file in batch]
             for file, snapshot in zip(batch, parse_contents(contents, settings), strict=True):
                 if snapshot.rows is None:
                     raise ValueError(
-                        f"archived file {file.archived_as}, accepted on {file.arrived_at}, is now refused: "
+                        f"archived file {file.archived_as}, accepted on {file.arrived_at}, is now rejected: "
                         f"{snapshot.rejection}"
                     )
                 rows[file.arrival] = snapshot.rows
@@ -119,7 +134,7 @@ class MonthRows:
 
 
 def _of_months(rows: pa.Table, file: CatalogEntry, months: set[str]) -> pa.Table:
-    """Those of a file's rows that lie in `months`."""
+    """Return the rows of a file in `months`."""
     if not file.months - months:
         return rows
     number = rows["date"].to_numpy().astype("datetime64[M]")
@@ -127,11 +142,19 @@ def _of_months(rows: pa.Table, file: CatalogEntry, months: set[str]) -> pa.Table
 
 
 # Later than any day since 1970.
-_LAST = np.iinfo(np.int32).max
+_MAX_DAY = np.iinfo(np.int32).max
 
 
 def merge_arrivals(existing: pd.DataFrame, parts: list[pa.Table]) -> pd.DataFrame:
-    """One row a (coin, date): of several the one that arrived last."""
+    """Merge rows of several arrivals into one row per (coin, date); the last arrival wins.
+
+    Args:
+        existing: Rows of `raw_snapshots`.
+        parts: Further rows with source_file and arrival.
+
+    Returns:
+        Rows of `raw_snapshots`, sorted by (coin, date).
+    """
     spec = TABLES["raw_snapshots"]
     if not parts:
         return existing
@@ -157,42 +180,47 @@ def merge_arrivals(existing: pd.DataFrame, parts: list[pa.Table]) -> pd.DataFram
     return frame[last].reset_index(drop=True)
 
 
-def assert_no_rows_lost(frame: pd.DataFrame, kept: Mapping[int, pa.Table], *, months: Sequence[str]) -> None:
-    """Hold merged rows against what was kept of each file (rows by arrival).
+def assert_no_rows_lost(frame: pd.DataFrame, accepted: Mapping[int, pa.Table], *, months: Sequence[str]) -> None:
+    """Check that merged rows contain every accepted row of each file, or a row of a later arrival instead.
 
-    Raises AssertionError unless `frame` (sorted, as `merge_arrivals` leaves it) has one row a (coin, date), and each
-    kept row of these months is there: itself, or one of a later arrival in its place.
+    Args:
+        frame: Merged rows, sorted as by `merge_arrivals`.
+        accepted: Accepted rows by arrival.
+        months: Months of `frame`.
+
+    Raises:
+        AssertionError: A coin has two rows of one date, or a row is missing; this is a bug in cryptoliq.
     """
-    if not kept:
+    if not accepted:
         return
-    wanted = pa.concat_tables([rows.select(["coin", "date"]) for rows in kept.values()])
-    arrivals = np.repeat(np.array([*kept], dtype=np.int64), [rows.num_rows for rows in kept.values()])
-    # The place that a coin has among the frame's; where it has none, one after them all.
+    wanted = pa.concat_tables([rows.select(["coin", "date"]) for rows in accepted.values()])
+    arrivals = np.repeat(np.array([*accepted], dtype=np.int64), [rows.num_rows for rows in accepted.values()])
+    # Index of each coin in the frame; a coin that is not in it gets the index after all others.
     names = pa.array(frame["coin"].cat.categories, pa.string())
     coins = pc.fill_null(pc.index_in(wanted["coin"], value_set=names), len(names)).to_numpy()
-    days, there = (
+    days, present = (
         values.astype("datetime64[D]").astype(np.int64)
         for values in (wanted["date"].to_numpy(), frame["date"].to_numpy())
     )
-    asked = _in_months(days, months)
-    coins, days, arrivals = coins[asked], days[asked], arrivals[asked]
-    first = min(days.min(initial=_LAST), there.min(initial=_LAST))
-    width = int(max(days.max(initial=first), there.max(initial=first)) - first) + 1
-    keys = frame["coin"].cat.codes.to_numpy() * np.int64(width) + there - first
+    selected = _in_months(days, months)
+    coins, days, arrivals = coins[selected], days[selected], arrivals[selected]
+    first = min(days.min(initial=_MAX_DAY), present.min(initial=_MAX_DAY))
+    width = int(max(days.max(initial=first), present.max(initial=first)) - first) + 1
+    keys = frame["coin"].cat.codes.to_numpy() * np.int64(width) + present - first
     if (np.diff(keys) <= 0).any():
-        raise AssertionError("a coin has two rows of one date: a fault in cryptoliq, not in a file")
-    # A cell for each coin and day: to look a million keys up in an order of their own takes ten times as long.
+        raise AssertionError("a coin has two rows of one date: a bug in cryptoliq, not an error in a file")
+    # One cell per coin and day: looking up a million keys in random order takes ten times as long.
     written = np.zeros((len(names) + 1) * width, dtype=np.int64)
     written[keys] = frame["arrival"].to_numpy()
     lost = written[coins * np.int64(width) + days - first] < arrivals
     if lost.any():
-        which = ", ".join(map(str, np.unique(arrivals[lost])[:5]))
+        arrivals_lost = ", ".join(map(str, np.unique(arrivals[lost])[:5]))
         raise AssertionError(
-            f"{np.count_nonzero(lost)} rows kept are not among those to be written (arrivals {which}): "
-            "a fault in cryptoliq, not in a file"
+            f"{np.count_nonzero(lost)} accepted rows are not among those to be written (arrivals {arrivals_lost}): "
+            "a bug in cryptoliq, not an error in a file"
         )
 
 
 def _in_months(days: np.ndarray, months: Sequence[str]) -> np.ndarray:
-    """Which days since 1970 lie in these months."""
+    """Mark the days since 1970 that are in these months."""
     return np.isin(days.astype("datetime64[D]").astype("datetime64[M]"), np.array(months, dtype="datetime64[M]"))

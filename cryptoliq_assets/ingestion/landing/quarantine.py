@@ -1,4 +1,4 @@
-"""Keeping the quarantine: refused files and refused rows of every version, none in the place of another."""
+"""Quarantine: keep all versions of rejected files and rows without overwriting."""
 
 import os
 import stat
@@ -18,15 +18,17 @@ from cryptoliq_assets.ingestion.landing.catalog import CatalogEntry
 from cryptoliq_assets.ingestion.landing.safe_open import is_too_large, read_file
 
 
-def move_rejected(refused: Iterable[CatalogEntry], settings: Settings) -> None:
-    """Move refused versions out of the drop folder; another file of the name in quarantine is not replaced.
+def move_rejected(rejected: Iterable[CatalogEntry], settings: Settings) -> None:
+    """Move rejected versions from the drop folder to quarantine, without replacing other files of the same name.
 
-    What is no longer the version that was refused stays: the next look will tell what it is.
+    Args:
+        rejected: Rejected versions. A file that has changed since stays in the drop folder, as a new version.
+        settings: Settings of the home.
     """
     folder = settings.quarantine_dir
     make_folder(folder)
     moved = False
-    for file in refused:
+    for file in rejected:
         source, target = settings.raw_dir / file.name, folder / file.name
         try:
             status = source.lstat()
@@ -43,7 +45,7 @@ def move_rejected(refused: Iterable[CatalogEntry], settings: Settings) -> None:
 
 
 def _same_content(one: Path, other: Path, settings: Settings) -> bool:
-    """Whether two files hold the same; one above the size limit is not read for that, and counts as another."""
+    """Return whether two files have the same content; files above the size limit are not read and count as different."""
     size = one.lstat().st_size
     if size != other.lstat().st_size or is_too_large(size, settings):
         return False
@@ -54,10 +56,16 @@ def _same_content(one: Path, other: Path, settings: Settings) -> bool:
 
 
 def preserve_earlier_rows(folder: Path, name: str, rows: bytes | None, *, report: Path) -> None:
-    """Make way for the refused rows of a file's new version (None: it has none) at `<name>.refused_rows.csv`.
+    """Rename the rejected rows of a file's earlier version before those of a new version are written.
 
-    Those of an earlier version stay, under its arrival, which its report still says: whoever looks for the rows that the
-    file lost finds those of the version looked at last, or none.
+    They stay under the arrival number in their report, so `<name>.refused_rows.csv` always belongs to the newest version,
+    or does not exist.
+
+    Args:
+        folder: Quarantine folder.
+        name: Name of the file.
+        rows: Rejected rows of the new version as CSV, None if it has none.
+        report: Path of the validation report of the earlier version.
     """
     path = rejected_rows_path(folder, name)
     if path.exists() and (rows is None or not has_content(path, rows)):
@@ -65,12 +73,12 @@ def preserve_earlier_rows(folder: Path, name: str, rows: bytes | None, *, report
 
 
 def rejected_rows_path(folder: Path, name: str) -> Path:
-    """Where the refused rows of the newest version of a file lie."""
+    """Return the path of the rejected rows of the newest version of a file."""
     return folder / f"{name}.refused_rows.csv"
 
 
 def _arrival_in(report: Path) -> int:
-    """The arrival that a validation report is about; 0 where nothing says it."""
+    """Return the arrival number in a validation report, 0 if it is missing."""
     try:
         return int(read_json_object(report)["arrival"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,6 +1,6 @@
-"""What there is to do: which months a refresh must make, from the catalog and the stamps of the month files.
+"""Refresh plan: which months must be computed, from the catalog and the fingerprints of the month files.
 
-The sensor, the command line and the backfill all ask `make_plan`; it changes nothing.
+Sensor, command line and backfill use `make_plan`, which changes nothing. Add rules here that make a month stale.
 """
 
 import datetime as dt
@@ -24,11 +24,16 @@ from cryptoliq_assets.storage import TableStore
 
 @dataclass(frozen=True)
 class RefreshPlan:
-    """Months to refresh, and why: files that wait, and months whose file is older than what it is made from.
+    """Months to refresh, and why.
 
-    `raw_months` are those among them whose raw rows are not what has arrived: all that there is to do for `ingest`.
-    `blocked` are months that need work and cannot be made, with the reason: a damaged file in the archive. They are in none
-    of the others, so that every other month goes on.
+    Attributes:
+        months: All months to compute, except blocked ones.
+        raw_months: Those whose raw rows are not what has arrived: all that `ingest` must do.
+        waiting: Files that wait, as name@arrival.
+        unfinished: Months whose file is older than its inputs, for example after a crash.
+        months_per_run: Maximum length of a range.
+        blocked: Months that cannot be computed, with the reason: a damaged file in the archive. They are in none of the
+            others, so that all other months continue.
     """
 
     months: list[str]
@@ -40,24 +45,36 @@ class RefreshPlan:
 
     @property
     def ranges(self) -> list[tuple[str, str]]:
+        """Ranges (first, last) of consecutive months to compute, one per run."""
         return contiguous_ranges(self.months, max_months=self.months_per_run)
 
     @property
     def raw_ranges(self) -> list[tuple[str, str]]:
+        """Ranges of consecutive months to ingest, one per run."""
         return contiguous_ranges(self.raw_months, max_months=self.months_per_run)
 
     @property
     def fingerprint(self) -> str:
-        """The same work has the same fingerprint: attempts at it are counted by it."""
+        """Identifier of this work, by which attempts are counted."""
         return hashlib.sha256(repr((self.months, self.waiting, self.unfinished)).encode()).hexdigest()[:16]
 
 
 def make_plan(settings: Settings, catalog: Catalog, *, store: TableStore, today: dt.date) -> RefreshPlan:
-    """The months that what has arrived, or what a dead run left behind, makes necessary."""
+    """Plan the months that are stale because files have arrived or a run has died.
+
+    Args:
+        settings: Settings of the home.
+        catalog: Catalog of received files.
+        store: Stored tables.
+        today: Current date.
+
+    Returns:
+        The plan.
+    """
     files = catalog.files()
     waiting = [file for file in files if file.state == "waiting"]
     names = {file.name for file in waiting}
-    # What a correction supersedes leaves the tables in the same run, whatever days the correction is of.
+    # A superseded version leaves the tables in the same run, whatever the dates of its correction.
     corrected = [file for file in files if file.state == "accepted" and file.name in names]
     dates = {date for file in [*waiting, *corrected] for date in file.dates} | _dates_not_in_tables(files, store)
     last = max([*store.months("raw_snapshots"), *(month_of(date) for date in dates)], default=month_of(today))
@@ -68,15 +85,15 @@ def make_plan(settings: Settings, catalog: Catalog, *, store: TableStore, today:
     raw_months = {month for month in map(month_of, dates) if month >= settings.storage.first_month} | {
         *stale["raw_snapshots"]
     }
-    unfinished = sorted(_reached(stale, settings, store) - months)
+    unfinished = sorted(_stale_downstream(stale, settings, store) - months)
     months |= set(unfinished)
     if any(not file.dates for file in waiting):
-        # It names no day that can be read, so it will be refused; some run has to say so.
+        # It has no readable date, so it will be rejected; some run must report that.
         months.add(last)
         raw_months.add(last)
-    # What a waiting version corrects does not count any more: the rest of its month is then read from the archive.
-    counting = [file for file in files if file.state == "accepted" and file.name not in names]
-    blocked = MonthRows(settings, store).find_blocked(sorted(raw_months), accepted=counting)
+    # A version with a waiting correction does not count any more: the rest of its month is read from the archive.
+    current = [file for file in files if file.state == "accepted" and file.name not in names]
+    blocked = MonthRows(settings, store).find_blocked(sorted(raw_months), accepted=current)
     return RefreshPlan(
         sorted(months - blocked.keys()),
         sorted(raw_months - blocked.keys()),
@@ -87,8 +104,8 @@ def make_plan(settings: Settings, catalog: Catalog, *, store: TableStore, today:
     )
 
 
-def _reached(stale: dict[str, list[str]], settings: Settings, store: TableStore) -> set[str]:
-    """Stale months of every table, and those downstream that are stale as soon as the first have been made again."""
+def _stale_downstream(stale: dict[str, list[str]], settings: Settings, store: TableStore) -> set[str]:
+    """Return the stale months of every table, and downstream months that become stale when they are recomputed."""
     raw = set(store.months("raw_snapshots"))
     reached: dict[str, set[str]] = {}
     for table in DERIVED_TABLES:
@@ -104,17 +121,17 @@ def _reached(stale: dict[str, list[str]], settings: Settings, store: TableStore)
 
 
 def _dates_not_in_tables(files: list[CatalogEntry], store: TableStore) -> set[dt.date]:
-    """Dates of accepted files whose month does not hold them yet, and of superseded ones that it still holds."""
-    held: dict[str, frozenset[int]] = {}
+    """Return dates of accepted files missing in their month, and of superseded files still in their month."""
+    sources: dict[str, frozenset[int]] = {}
     dates = set()
     for file in files:
         if file.state not in ("accepted", "superseded"):
             continue
         for date in file.dates:
             month = month_of(date)
-            if month not in held:
+            if month not in sources:
                 stamp = store.stamp("raw_snapshots", month)
-                held[month] = frozenset(stamp.sources if stamp else ())
-            if (file.arrival in held[month]) != (file.state == "accepted"):
+                sources[month] = frozenset(stamp.sources if stamp else ())
+            if (file.arrival in sources[month]) != (file.state == "accepted"):
                 dates.add(date)
     return dates

@@ -45,7 +45,7 @@ def _against_reports(catalog: Catalog, settings: Settings, remedy: str) -> Fault
         unknown = (
             "restore catalog, report or archived file from a backup: the archived file does not tell which is right"
         )
-        return f"{said} {found.reported}", remedy if found.wrong else unknown
+        return f"{said} {found.report_value}", remedy if found.wrong else unknown
     return None
 
 
@@ -59,7 +59,7 @@ def find_wrong_reports(settings: Settings) -> dict[str, str]:
     for each in found:
         path = find_report_path(settings.validation_dir, each.file.name, each.file.arrival)
         if path is not None and each.wrong == REPORT:
-            said = f"{each.field} is {each.reported}, catalog and archived file say {each.catalog_value}"
+            said = f"{each.field} is {each.report_value}, catalog and archived file say {each.catalog_value}"
             wrong[str(path)] = said
     return wrong
 

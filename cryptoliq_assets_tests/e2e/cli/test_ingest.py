@@ -63,7 +63,7 @@ def test_file_that_disappears_is_rejected_without_a_report(run, tmp_path, monkey
     monkeypatch.setattr("cryptoliq_assets.cli.commands.pipeline.Runner.refresh", refresh_after_removal(path))
     result = run("ingest", home=tmp_path)
     assert result.code == 1
-    assert "rejected coingecko_20250731.csv: changed or gone before it could be read" in result.text
+    assert "rejected coingecko_20250731.csv: changed or deleted before it could be read" in result.text
     assert "reports are in" not in result.text
 
 

@@ -324,7 +324,7 @@ def test_a_file_changed_between_registration_and_reading_counts_with_its_next_ve
     home.drop(NAME, rows(("Bitcoin", 2, MARCH)))
     result = home.intake.ingest(["2022-03"])
     assert (len(result.frame), result.reports, states(home)) == (0, [], ["refused"])
-    assert home.catalog.files()[0].reason == "changed or gone before it could be read; its next version counts"
+    assert home.catalog.files()[0].reason == "changed or deleted before it could be read; its next version counts"
     run = json.loads((home.settings.reports_dir / "data_validation_report.json").read_text())
     assert run["files_unread"] == result.unread == {NAME: home.catalog.files()[0].reason}
     assert (home.settings.raw_dir / NAME).exists()
@@ -386,7 +386,7 @@ def test_an_archived_file_that_is_gone_is_an_error_that_names_it(home: Home) -> 
     take_in(home, "2022-03")
     home.store.path("raw_snapshots", "2022-03").unlink()
     (home.settings.archive_dir / NAME).unlink()
-    with pytest.raises(ArchiveDamagedError, match=f"{NAME} is damaged: it is gone"):
+    with pytest.raises(ArchiveDamagedError, match=f"{NAME} is damaged: it is missing"):
         home.intake.ingest(["2022-03"])
 
 
@@ -412,7 +412,7 @@ def test_six_hundred_files_are_taken_in_over_two_batches_in_order_of_arrival(hom
 def test_batches_are_bounded_by_files_and_by_bytes_and_lose_none() -> None:
     sizes = [1, 2, 3, 4, 6, 50, 5, 9, 1, 1, 1, 1]
     files = [CatalogEntry(n, f"{n}", "", size, 0, "", "waiting", (), None, None) for n, size in enumerate(sizes)]
-    cut = list(chunk_files(files, most_files=3, most_bytes=10))
+    cut = list(chunk_files(files, max_files=3, most_bytes=10))
     assert [[file.size for file in batch] for batch in cut] == [[1, 2, 3], [4, 6], [50], [5], [9, 1], [1, 1, 1]]
     assert [file for batch in cut for file in batch] == files
     assert list(chunk_files([])) == []

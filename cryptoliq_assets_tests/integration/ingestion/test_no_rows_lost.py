@@ -85,9 +85,9 @@ def test_rows_that_are_there_or_hidden_by_a_later_arrival_are_not_lost(frame, pa
 
 @pytest.mark.parametrize("row", [0, 1, 2])
 def test_a_row_that_is_not_there_is_a_fault(frame, parts, row: int) -> None:
-    with pytest.raises(AssertionError, match="1 rows kept are not among" if row != 1 else "2 rows kept"):
+    with pytest.raises(AssertionError, match="1 accepted rows are not among" if row != 1 else "2 accepted rows"):
         assert_no_rows_lost(frame.drop(index=row).reset_index(drop=True), parts, months=["2022-03"])
-    with pytest.raises(AssertionError, match=r"5 rows kept .*arrivals 1, 2, 3"):
+    with pytest.raises(AssertionError, match=r"5 accepted rows .*arrivals 1, 2, 3"):
         assert_no_rows_lost(frame.iloc[:0], parts, months=["2022-03", "2022-05"])
 
 
@@ -108,5 +108,5 @@ def test_an_intake_that_loses_rows_writes_nothing(tmp_path: Path, monkeypatch: p
     home.drop(NAME, content())
     home.look()
     monkeypatch.setattr(month_rows_module, "_of_months", lambda rows, file, months: rows.slice(1))
-    with pytest.raises(AssertionError, match="1 rows kept are not among those to be written"):
+    with pytest.raises(AssertionError, match="1 accepted rows are not among those to be written"):
         home.intake.ingest(["2022-03"])

@@ -21,7 +21,7 @@ from cryptoliq_assets_tests.support.settings import make_settings
 from cryptoliq_assets_tests.unit.ingestion.test_drop_folder import MARCH, NAME
 
 OTHER = "coingecko_20220317.csv"
-CHANGED = "changed or gone before it could be read; its next version counts"
+CHANGED = "changed or deleted before it could be read; its next version counts"
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +104,7 @@ def test_a_replacement_of_a_rejected_file_is_not_moved(home: Home, kind: str) ->
     path = home.settings.raw_dir / NAME
     replace_file(path, kind)
     empties = EmptyCellHistory(home.settings.validation_dir, home.settings.ingestion.max_empty_fraction)
-    home.intake._settle(read, SnapshotComparer(home.store), empties)
+    home.intake._record(read, SnapshotComparer(home.store), empties)
     assert not path.is_file() or path.is_symlink()
     assert not (home.settings.quarantine_dir / NAME).exists()
 
@@ -164,7 +164,7 @@ def test_losing_read_permission_does_not_stop_other_files(home: Home, denied: se
     home.look()
     denied.add(NAME)
     result = home.intake.ingest(["2022-03"])
-    assert result.unread == {NAME: "cannot be read: Permission denied; the next look tries it again"}
+    assert result.unread == {NAME: "cannot be read: Permission denied; it is retried at the next listing"}
     assert [file.state for file in home.catalog.files()] == ["refused", "accepted"]
     assert (home.settings.raw_dir / NAME).exists()
     denied.clear()
