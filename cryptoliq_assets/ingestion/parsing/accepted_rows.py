@@ -252,7 +252,7 @@ def fill_report(
     report |= {"unit": finding.unit, "unit_found_by": finding.found_by, "unit_certain": finding.certain}
     if observed is not None:
         report["observation_time"] = find_latest_timestamp(observed)
-    report["issues"] = issues + entries["issues"] + empty_column_issues(report, max_share=max_empty_fraction)
+    report["issues"] = issues + entries["issues"] + empty_column_issues(report, max_fraction=max_empty_fraction)
     report["issues"] += _list_doubts(document, finding)
     report["issues"] += find_name_date_issues(parse_file_date(report["file"]), report["dates"])
 

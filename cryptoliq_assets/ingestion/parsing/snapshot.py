@@ -226,7 +226,7 @@ def _check_rows(validated: ValidatedRows, document: Document, *, max_rejected_fr
     line = find_truncated_line(validated, document)
     if line is not None:
         raise FileRejectedError("truncated", f"line {line}: the last row is incomplete: the transfer was interrupted")
-    check_vital_columns(validated, max_share=max_rejected_fraction)
+    check_vital_columns(validated, max_fraction=max_rejected_fraction)
     leading = max(counts, key=counts.__getitem__, default="")
     if not validated.accepted.any():
         raise FileRejectedError("no_usable_rows", f"none of the {rows} rows is valid (most frequent reason: {leading})")

@@ -1,6 +1,7 @@
-"""Content that parses but cannot be right: contradictions, empty columns, changes of scale, outliers, renamed coins.
+"""Plausibility of content: contradictions, empty columns, scale changes, outliers, renamed coins, date gaps.
 
-Each module judges one kind of problem and returns what it found; it rejects nothing itself.
+Add code here for content that parses but cannot be right; each module handles one kind of problem and returns what it found.
+The format of a file is validated in `ingestion.csv`; this package rejects nothing itself.
 """
 
 import lazy_loader

@@ -1,6 +1,6 @@
-"""Compare the columns of a file that determine one another: stated values against those derived from other columns.
+"""Find contradictions between the columns of a file that determine one another: stated values against derived ones.
 
-What one column says about itself (text, signs, empty cells) belongs elsewhere; so does the comparison with earlier files.
+Problems of a single column (text, signs, empty cells) and comparisons with earlier files belong elsewhere.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ from cryptoliq_assets.schemas import DERIVED_COLUMNS
 
 # A stated value agrees if it is this close to the derived one, relatively or absolutely.
 _RELATIVE, _ABSOLUTE = 0.01, 1e-6
-# More than this share of the comparable rows makes the column, not some of its cells, wrong.
-_MOST = 0.5
+# If more than this fraction of the comparable rows is wrong, the column is wrong and not only some cells.
+_MAX_FRACTION = 0.5
 _ROWS_SHOWN = 3
-# Decimals up to which a column counts as rounded.
-_MOST_DECIMALS = 8
+# A column with more decimals does not count as rounded.
+_MAX_DECIMALS = 8
 FORMULAS = {
     "liquidity_ratio": "24h_volume / mkt_cap",
     "price_change_24h": "price - price / (1 + 24h / 100)",
@@ -29,14 +29,17 @@ FORMULAS = {
 class Contradiction:
     """Stated values of one column that the other columns of their rows contradict.
 
-    `rows` marks them, of shape (rows,); `counts` are theirs by file. `samples` has a sentence for each file
-    that has some; `condemned` has the reason to reject the file, where most rows disagree.
+    Attributes:
+        rows: Marks them, (rows,) bool.
+        counts: Their number by file.
+        samples: A sentence for each file that has some.
+        rejections: Reason to reject a file in which most rows disagree.
     """
 
     rows: np.ndarray
     counts: np.ndarray
     samples: dict[int, str]
-    condemned: dict[int, str]
+    rejections: dict[int, str]
 
 
 def find_contradictions(
@@ -57,9 +60,9 @@ def find_contradictions(
         coins: names of the rows.
 
     Returns:
-        What was found, by column; columns in which all values agree are left out.
+        Contradictions by column; columns in which all values agree are left out.
     """
-    found = {}
+    contradictions = {}
     for name in DERIVED_COLUMNS:
         values = stated[name]
         if values is None:
@@ -70,14 +73,14 @@ def find_contradictions(
             continue
         counts = np.add.reduceat(rows, starts[:-1], dtype=np.int64)
         compared = np.add.reduceat(comparable, starts[:-1], dtype=np.int64)
-        samples, condemned = {}, {}
+        samples, rejections = {}, {}
         for place in np.flatnonzero(counts).tolist():
             own = slice(int(starts[place]), int(starts[place + 1]))
             parts = _Rows(name, values[own], derived[name][own], {key: numbers[key][own] for key in ("price", "24h")})
-            wrong = np.flatnonzero(rows[own] & ~parts.explained())
-            if len(wrong) > _MOST * compared[place]:
+            wrong = np.flatnonzero(rows[own] & ~parts.mark_explained())
+            if len(wrong) > _MAX_FRACTION * compared[place]:
                 shown = parts.describe(wrong, coins[own])
-                condemned[place] = (
+                rejections[place] = (
                     f"{name} is not {FORMULAS[name]} in {len(wrong)} of {compared[place]} rows: "
                     f"{shown}{parts.describe_factor(wrong)}"
                 )
@@ -86,15 +89,22 @@ def find_contradictions(
                 f"{name} is not {FORMULAS[name]} in {counts[place]} of {compared[place]} rows, such as {shown}; "
                 "the stated values were dropped and derived"
             )
-        found[name] = Contradiction(rows, counts, samples, condemned)
-    return found
+        contradictions[name] = Contradiction(rows, counts, samples, rejections)
+    return contradictions
 
 
-def contradiction_errors(found: Mapping[str, Contradiction]) -> dict[int, FileRejectedError]:
-    """Return the reason to reject each file in which most rows of a column disagree, all such columns together."""
+def contradiction_errors(contradictions: Mapping[str, Contradiction]) -> dict[int, FileRejectedError]:
+    """Return the error of each file in which most rows of a column disagree, for all such columns together.
+
+    Args:
+        contradictions: Result of `find_contradictions`.
+
+    Returns:
+        Errors by index of the file.
+    """
     reasons: dict[int, dict[str, str]] = {}
-    for name, contradiction in found.items():
-        for place, reason in contradiction.condemned.items():
+    for name, contradiction in contradictions.items():
+        for place, reason in contradiction.rejections.items():
             reasons.setdefault(place, {})[name] = reason
     return {
         place: FileRejectedError(
@@ -112,21 +122,21 @@ def _agree(stated: np.ndarray, derived: np.ndarray, margin: np.ndarray | float =
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows of one file, for the closer look at a column that disagrees."""
+    """Rows of one file, to examine a column that disagrees."""
 
     column: str
     stated: np.ndarray
     derived: np.ndarray
     numbers: Mapping[str, np.ndarray]
 
-    def explained(self) -> np.ndarray:
-        """Mark rows that do not agree but do not condemn the column either: rounded, or of the other unit of 24h."""
+    def mark_explained(self) -> np.ndarray:
+        """Mark rows that disagree for a harmless reason: rounding, or the other unit of 24h."""
         with np.errstate(all="ignore"):
             margin = np.full(len(self.stated), _rounding(self.stated))
             if self.column == "liquidity_ratio":
                 return _agree(self.stated, self.derived, margin)
             price, change = self.numbers["price"], self.numbers["24h"]
-            # How far the change of the price moves if 24h was rounded.
+            # Error of the price change if 24h was rounded.
             step = _rounding(change) / 100
             margin += np.abs(price) * step / (1 + change / 100) ** 2
             agree = _agree(self.stated, self.derived, margin)
@@ -143,7 +153,7 @@ class _Rows:
         )
 
     def describe_factor(self, rows: np.ndarray) -> str:
-        """Return words for the factor by which all of these rows are off, if there is one."""
+        """Describe the factor by which all of these rows differ, if it is common."""
         with np.errstate(all="ignore"):
             factors = self.stated[rows] / self.derived[rows]
         if not np.isfinite(factors).all():
@@ -159,7 +169,7 @@ def _rounding(values: np.ndarray) -> float:
     known = values[np.isfinite(values)]
     # Floats of this size have no decimals left.
     known = known[np.abs(known) < 1e6]
-    for decimals in range(_MOST_DECIMALS):
+    for decimals in range(_MAX_DECIMALS):
         scaled = known * 10.0**decimals
         if (np.abs(scaled - np.round(scaled)) <= 1e-6).all():
             return 0.5 * 10.0**-decimals if decimals else 0.0

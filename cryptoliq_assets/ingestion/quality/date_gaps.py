@@ -1,4 +1,7 @@
-"""Gaps: days on which a coin has no row though it was seen before and after."""
+"""Gaps: days on which a coin has no row although it was seen before and after.
+
+Days without any snapshot of the market belong in `monitoring.data`.
+"""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -11,10 +14,22 @@ from cryptoliq_assets.storage import InvalidTableError, TableStore, sort_rows
 
 
 def count_gaps(rows: pd.DataFrame, *, since: dt.date, until: dt.date) -> dict[str, int]:
-    """Gaps from `since` to `until`: spans of missing days, those days, and the coins that have any.
+    """Count the gaps in a range of days.
 
-    rows: columns coin (categorical) and date, sorted by both; rows outside these days show that a coin was seen
-    before or after. Of a span that begins or ends outside, the days inside count.
+    Args:
+        rows: Columns coin (categorical) and date, sorted by both; rows outside the range show that a coin was seen before or
+            after.
+        since: First day.
+        until: Last day.
+
+    Returns:
+        "spans" of missing days, "missing_days" (only those in the range), and "coins" with a gap.
+
+    Example:
+        >>> dates = pd.to_datetime(["2025-03-01", "2025-03-04"])
+        >>> rows = pd.DataFrame({"coin": pd.Categorical(["bitcoin", "bitcoin"]), "date": dates})
+        >>> count_gaps(rows, since=dt.date(2025, 3, 1), until=dt.date(2025, 3, 31))
+        {'spans': 1, 'missing_days': 2, 'coins': 1}
     """
     codes = rows["coin"].cat.codes.to_numpy()
     days = rows["date"].to_numpy().astype("datetime64[D]").astype(np.int64)
@@ -29,11 +44,20 @@ def count_gaps(rows: pd.DataFrame, *, since: dt.date, until: dt.date) -> dict[st
 
 
 def count_month_gaps(store: TableStore, frame: pd.DataFrame, months: Sequence[str]) -> dict[str, int]:
-    """Gaps of raw months whose rows are `frame`, in view of the stored months around them."""
+    """Count the gaps in raw months, taking the stored months around them into account.
+
+    Args:
+        store: Stored tables.
+        frame: Raw rows of the months.
+        months: Months to check.
+
+    Returns:
+        As `count_gaps`.
+    """
     if frame.empty:
         return {"spans": 0, "missing_days": 0, "coins": 0}
     around = sorted({add_months(month, step) for month in months for step in (-1, 1)} - set(months))
-    parts = [frame[["coin", "date"]], *(_stored(store, month) for month in around)]
+    parts = [frame[["coin", "date"]], *(_read_stored(store, month) for month in around)]
     rows = pd.DataFrame(
         {
             "coin": pd.api.types.union_categoricals([part["coin"] for part in parts]),
@@ -43,9 +67,9 @@ def count_month_gaps(store: TableStore, frame: pd.DataFrame, months: Sequence[st
     return count_gaps(sort_rows(rows), since=first_day(min(months)), until=last_day(max(months)))
 
 
-def _stored(store: TableStore, month: str) -> pd.DataFrame:
+def _read_stored(store: TableStore, month: str) -> pd.DataFrame:
     try:
         return store.read("raw_snapshots", [month], columns=["coin", "date"])
     except InvalidTableError:
-        # A damaged month is mended by its own run; no other has to wait for that.
+        # A damaged month is repaired by its own run; other months must not wait for that.
         return store.read("raw_snapshots", [], columns=["coin", "date"])

@@ -1,7 +1,7 @@
-"""Scale changes: the prices, volumes or market caps of a snapshot against those of the same coins in the one before it.
+"""Detect scale changes: prices, volumes or market caps compared with those of the same coins in the previous snapshot.
 
-The report of a file and the monitor share this definition and one setting, `feed.scale_ratio`. A single coin that moved is not
-decided here (`outliers.py`), nor whether the change columns fit the prices (`consistency.py`).
+File reports and the monitor share this definition and the setting `feed.scale_ratio`. Changes of a single coin belong in
+`outliers.py`, agreement of the change columns with the prices in `realized_change.py`.
 """
 
 import math
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# What can change its scale, and how a sentence names it.
+# Columns whose scale can change, and their names in messages.
 SCALED_COLUMNS = {"price": "prices", "24h_volume": "volumes", "mkt_cap": "market caps"}
-# Of fewer coins the ratios show nothing that is common.
+# Minimum number of coins to recognize a common ratio.
 MIN_COINS = 10
-# Ratios that follow 1 / price this closely (median distance of logarithms) are amounts in coins.
+# If ratios are this close to 1 / price (median distance of logarithms), the values are amounts in coins.
 _IN_COINS = 0.7
 
 
@@ -38,26 +38,45 @@ class ScaleChange:
 
     @property
     def sentence(self) -> str:
-        """What is wrong, for people."""
+        """Description for users."""
         name = SCALED_COLUMNS[self.column]
         if self.in_coins:
-            return f"{self.column}: {name} are 1 / price times those before, as if stated in coins and not in USD"
+            return f"{self.column}: {name} are 1 / price times those before, like amounts in coins instead of USD"
         if self.high / self.low > max(self.factor, 1.0 / self.factor):
             return (
-                f"{self.column}: {name} have no common factor to those before, half of the coins have "
+                f"{self.column}: {name} have no common ratio to those before, half of the coins have "
                 f"{self.low:.3g} to {self.high:.3g}"
             )
         return f"{self.column}: {name} are {self.factor:.3g} times those before"
 
 
 def log_ratios(now: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """ln(now / before) of values of any shape; NaN where one of the two is not above 0."""
+    """Compute ln(now / before).
+
+    Args:
+        now: Values of any shape.
+        before: Values of the same shape.
+
+    Returns:
+        Log ratios, NaN where one of the two is not above 0.
+
+    Example:
+        >>> log_ratios(np.array([2.0, 1.0]), np.array([2.0, 0.0]))
+        array([ 0., nan])
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where((now > 0) & (before > 0), np.log(now) - np.log(before), np.nan)
 
 
 def ratio_quartiles(ratios: np.ndarray) -> np.ndarray:
-    """Quartiles of the log ratios of each snapshot, (days, coins) to (days, 3); NaN where fewer than 10 coins have one."""
+    """Compute the quartiles of the log ratios of each snapshot.
+
+    Args:
+        ratios: Log ratios, (days, coins).
+
+    Returns:
+        Quartiles, (days, 3); NaN on days with fewer than MIN_COINS ratios.
+    """
     enough = np.count_nonzero(~np.isnan(ratios), axis=1) >= MIN_COINS
     quartiles = np.full((len(ratios), 3), np.nan)
     if enough.any():
@@ -66,10 +85,19 @@ def ratio_quartiles(ratios: np.ndarray) -> np.ndarray:
 
 
 def is_scale_change(quartiles: np.ndarray, factor: float) -> bool:
-    """Whether quartiles of log ratios show another scale.
+    """Return whether quartiles of log ratios show another scale.
 
-    Either the median coin moved by more than `factor`: a common factor. Or the quartiles lie further apart than `factor`, as no
-    market moves them: values on a scale without a common factor (logarithms, ranks, amounts in coins), or those of other coins.
+    Either the median coin moved by more than `factor`, which is a common factor. Or the quartiles are further apart than
+    `factor`, which no market causes: values on a scale without a common factor (logarithms, ranks, amounts in coins), or
+    values of other coins.
+
+    Args:
+        quartiles: Lower quartile, median and upper quartile of ln(now / before), (3,).
+        factor: The setting `feed.scale_ratio`.
+
+    Example:
+        >>> is_scale_change(np.log([90.0, 100.0, 110.0]), 10.0), is_scale_change(np.log([0.9, 1.0, 1.1]), 10.0)
+        (True, False)
     """
     low, middle, high = quartiles
     limit = math.log(factor)
@@ -85,16 +113,19 @@ def find_scale_changes(
         now: By SCALED_COLUMNS the values of n coins, (n,).
         before: The values of the same coins in the snapshot before.
         factor: The setting `feed.scale_ratio`.
+
+    Returns:
+        The columns on another scale.
     """
-    found = []
+    changes = []
     for column in SCALED_COLUMNS:
         ratios = log_ratios(now[column], before[column])
         (quartiles,) = ratio_quartiles(ratios[None, :])
         if is_scale_change(quartiles, factor):
             low, middle, high = np.exp(quartiles).tolist()
             in_coins = column != "price" and _follows_price(ratios, before["price"])
-            found.append(ScaleChange(column, middle, low, high, in_coins))
-    return found
+            changes.append(ScaleChange(column, middle, low, high, in_coins))
+    return changes
 
 
 def _follows_price(ratios: np.ndarray, price: np.ndarray) -> bool:

@@ -1,5 +1,8 @@
-"""Each snapshot against the one before it: what the report of a file says of coins new, gone, renamed and replaced, of columns
-on another scale, and of single coins that are far from their days before."""
+"""Compare each snapshot with the previous one, for file reports: new, missing, renamed and reused coins, scales, outliers.
+
+Add code here that needs earlier snapshots. The rules themselves belong in `coin_identity.py`, `scale_changes.py` and
+`outliers.py`, messages in `diff_report.py`.
+"""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -17,43 +20,42 @@ from cryptoliq_assets.ingestion.quality.outliers import OUTLIER_BOUNDS, find_out
 from cryptoliq_assets.ingestion.quality.scale_changes import find_scale_changes
 from cryptoliq_assets.storage import InvalidTableError, TableStore
 
-# A snapshot older than this is no neighbour.
+# An older snapshot does not count as the previous one.
 MAX_PREVIOUS_AGE_DAYS = 7
-_LISTED = 50
+_MAX_LISTED = 50
 _EPOCH = dt.date(1970, 1, 1)
-_SEEN_COLUMNS = ["coin", "symbol", "price", "mkt_cap", "24h_volume"]
+_COIN_COLUMNS = ["coin", "symbol", "price", "mkt_cap", "24h_volume"]
 _NUMBERS = ["price", "24h_volume", "mkt_cap", "24h"]
 
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """A file's coins of one day by number, and where in a table each has its row; that is read for the few that came or
-    went."""
+    """Coins of a file on one day by number, and their rows in a table, which is read only for the coins that changed."""
 
     coins: np.ndarray
     table: pa.Table
     places: np.ndarray
 
-    def seen(self, coins: np.ndarray) -> dict[str, CoinSnapshot]:
-        """What it says of those of these coins that it has."""
+    def values_of(self, coins: np.ndarray) -> dict[str, CoinSnapshot]:
+        """Return the values of the given coins that are in the file."""
         if not len(coins):
             return {}
         chosen = np.isin(self.coins, coins)
         if not chosen.any():
             return {}
-        rows = self.table.select(_SEEN_COLUMNS).take(pa.array(self.places[chosen])).to_pylist()
+        rows = self.table.select(_COIN_COLUMNS).take(pa.array(self.places[chosen])).to_pylist()
         return {
             row["coin"]: CoinSnapshot(row["symbol"], row["price"], row["mkt_cap"], row["24h_volume"]) for row in rows
         }
 
     def numbers(self, name: str) -> np.ndarray:
-        """A column of its coins, NaN where unknown."""
+        """Return a column for all coins of the file, NaN where unknown."""
         return self.table[name].to_numpy()[self.places].astype(float)
 
 
 @dataclass(frozen=True)
 class _Day:
-    """All that is known of one day, by file, the later arrival last."""
+    """Files of one day, the later arrival last."""
 
     files: dict[str, _Snapshot] = field(default_factory=dict)
 
@@ -63,41 +65,51 @@ class _Day:
         return parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
 
     def numbers(self, name: str, coins: np.ndarray) -> np.ndarray:
-        """A column of these coins, NaN where the day has none of a coin."""
+        """Return a column for the given coins, NaN where the day has no value."""
         size = max([int(part.coins.max(initial=-1)) for part in self.files.values()] + [int(coins.max(initial=-1))]) + 1
         values = np.full(size, np.nan)
         for part in self.files.values():
             values[part.coins] = part.numbers(name)
         return values[coins]
 
-    def seen(self, coins: np.ndarray) -> dict[str, CoinSnapshot]:
-        found: dict[str, CoinSnapshot] = {}
+    def values_of(self, coins: np.ndarray) -> dict[str, CoinSnapshot]:
+        values_by_coin: dict[str, CoinSnapshot] = {}
         for part in self.files.values():
-            found |= part.seen(coins)
-        return found
+            values_by_coin |= part.values_of(coins)
+        return values_by_coin
 
 
 @dataclass
 class SnapshotComparer:
-    """The snapshots that are known: those in the raw table, and those of the files parsed so far.
+    """Compares files with the snapshots in the raw table and with the files parsed so far.
 
-    Of a date all files together are its snapshot, and a correction takes the place of the version before it: so it
-    does not matter which files came in one run. A coin has a number, given when its name is first met, so that names
-    are compared once and not file by file.
+    All files of a date together are its snapshot, and a correction replaces the previous version; so it does not matter which
+    files are ingested in one run. Coins are numbered when their name first occurs, so that names are compared once and not
+    for each file.
+
+    Attributes:
+        store: Stored tables.
+        settings: Settings of the home.
     """
 
     store: TableStore
     settings: Settings = field(default_factory=Settings)
     _by_date: dict[dt.date, _Day] = field(default_factory=dict)
     _dates_of: dict[str, list[dt.date]] = field(default_factory=dict)
-    _taken: set[str] = field(default_factory=set)
+    _replaced: set[str] = field(default_factory=set)
     _months_read: set[str] = field(default_factory=set)
     _names: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
 
     def compare(self, files: Sequence[tuple[str, pa.Table, list[str]]]) -> list[dict[str, Any]]:
-        """Report entries for files in their order, each given as its name, its rows and their dates (ISO, rising).
+        """Compare files with the snapshots before them.
 
-        The last of a file's dates is held against the snapshot before it, those of the files before it included.
+        The last date of each file is compared with the previous snapshot, which may come from the files before it.
+
+        Args:
+            files: Name, rows and dates (ISO, ascending) of each file, in order of arrival.
+
+        Returns:
+            Report entries of each file.
         """
         if not files:
             return []
@@ -109,9 +121,9 @@ class SnapshotComparer:
         ]
 
     def _compare(self, name: str, rows: pa.Table, dates: list[dt.date], coins: np.ndarray) -> dict[str, Any]:
-        own = self._take(name, rows, dates, coins)
-        before = self._before(dates[-1])
-        said = {
+        current = self._add_file(name, rows, dates, coins)
+        previous = self._previous_date(dates[-1])
+        entries = {
             "previous_snapshot": None,
             "coins_new": None,
             "coins_gone": None,
@@ -120,42 +132,42 @@ class SnapshotComparer:
             "scale_changes": [],
             "outliers": make_outlier_entry(self._outliers(name, dates)),
         }
-        if before is None:
-            return said
-        earlier = self._by_date[before]
-        came, went = self._not_among(earlier.coins, own.coins), self._not_among(own.coins, earlier.coins)
-        known = self._seen_before(before) if len(came) and len(went) else set()
-        change = compare_snapshots(earlier.seen(went), own.seen(came), with_history=known)
-        scales, reused = self._against(earlier, own)
-        return said | {
-            "previous_snapshot": before.isoformat(),
-            "coins_new": {"count": len(change.new), "coins": change.new[:_LISTED]},
-            "coins_gone": {"count": len(change.gone), "coins": change.gone[:_LISTED]},
+        if previous is None:
+            return entries
+        earlier = self._by_date[previous]
+        new, gone = self._not_among(earlier.coins, current.coins), self._not_among(current.coins, earlier.coins)
+        known = self._names_before(previous) if len(new) and len(gone) else set()
+        change = compare_snapshots(earlier.values_of(gone), current.values_of(new), with_history=known)
+        scales, reused = self._against(earlier, current)
+        return entries | {
+            "previous_snapshot": previous.isoformat(),
+            "coins_new": {"count": len(change.new), "coins": change.new[:_MAX_LISTED]},
+            "coins_gone": {"count": len(change.gone), "coins": change.gone[:_MAX_LISTED]},
             "likely_renames": [{"old": old, "new": new} for old, new in change.renames],
             "reused_names": reused,
             "scale_changes": scales,
         }
 
-    def _against(self, earlier: _Day, own: _Snapshot) -> tuple[list[dict[str, Any]], list[str]]:
-        """Columns on another scale than in the snapshot before, and names that probably belong to another coin by now."""
-        both = np.intersect1d(earlier.coins, own.coins)
-        now = {name: _Day({"": own}).numbers(name, both) for name in _NUMBERS}
+    def _against(self, earlier: _Day, current: _Snapshot) -> tuple[list[dict[str, Any]], list[str]]:
+        """Return columns on another scale than before, and names that probably belong to another coin now."""
+        both = np.intersect1d(earlier.coins, current.coins)
+        now = {name: _Day({"": current}).numbers(name, both) for name in _NUMBERS}
         then = {name: earlier.numbers(name, both) for name in _NUMBERS}
         scales = find_scale_changes(now, then, factor=self.settings.feed.scale_ratio)
-        # Where all prices or caps are off, no single name is.
+        # If all prices or market caps changed their scale, no single name was reused.
         comparable = not any(change.column in ("price", "mkt_cap") for change in scales)
         reused = both[find_reused_names(now, then)] if comparable else both[:0]
         listed = [make_scale_entry(change) for change in scales]
         return listed, sorted(self._names.take(pa.array(reused)).to_pylist())
 
-    def _seen_before(self, date: dt.date) -> set[str]:
-        """Names of the coins of the days before a snapshot, as far back as a neighbour may lie."""
+    def _names_before(self, date: dt.date) -> set[str]:
+        """Return the names of the coins on the days before a snapshot, within the maximum age."""
         days = [self._by_date.get(date - dt.timedelta(days=back)) for back in range(1, MAX_PREVIOUS_AGE_DAYS)]
         numbers = [day.coins for day in days if day is not None and day.files]
         return set(self._names.take(pa.array(np.unique(np.concatenate(numbers)))).to_pylist()) if numbers else set()
 
     def _outliers(self, name: str, dates: list[dt.date]) -> list[dict[str, Any]]:
-        """Prices and volumes of a file that are outliers of their coin, by date and coin."""
+        """Return the outliers among prices and volumes of a file, by date and coin."""
         reach = {date - dt.timedelta(days=back) for date in dates for back in range(OUTLIER_DAYS + 1)}
         for month in {month_of(date) for date in reach}:
             self._read(month)
@@ -166,23 +178,23 @@ class SnapshotComparer:
         numbers = np.repeat([(date - _EPOCH).days for date, _ in days], [len(day.coins) for _, day in days])
         order = np.lexsort((numbers, coins))
         coins, numbers = coins[order], numbers[order]
-        # Which coins of a day are of this file, and not of another one of that day.
+        # Coins of a day that are in this file, not only in another one.
         own = {(date - _EPOCH).days: self._by_date[date].files[name].coins for date in dates}
-        found = []
+        cells = []
         for column in OUTLIER_BOUNDS:
             values = np.concatenate([day.numbers(column, day.coins) for _, day in days])[order]
-            judged = find_outliers(coins, numbers, values, column=column)
-            for place in np.flatnonzero(judged.outlier).tolist():
+            result = find_outliers(coins, numbers, values, column=column)
+            for place in np.flatnonzero(result.outlier).tolist():
                 coin, day = int(coins[place]), int(numbers[place])
                 if day in own and coin in own[day]:
                     date = (_EPOCH + dt.timedelta(days=day)).isoformat()
                     cell = {"coin": self._names[coin].as_py(), "date": date, "column": column}
-                    found.append(cell | {"value": float(values[place]), "usual": float(judged.usual[place])})
-        return sorted(found, key=lambda cell: (cell["date"], cell["coin"], cell["column"]))
+                    cells.append(cell | {"value": float(values[place]), "usual": float(result.usual[place])})
+        return sorted(cells, key=lambda cell: (cell["date"], cell["coin"], cell["column"]))
 
-    def _take(self, name: str, rows: pa.Table, dates: list[dt.date], coins: np.ndarray) -> _Snapshot:
-        """Put a file among what is known, in the place of its earlier version; returns its last date."""
-        self._taken.add(name)
+    def _add_file(self, name: str, rows: pa.Table, dates: list[dt.date], coins: np.ndarray) -> _Snapshot:
+        """Add the file to the index, replacing its previous version; return its last date."""
+        self._replaced.add(name)
         for date in self._dates_of.pop(name, []):
             self._by_date[date].files.pop(name, None)
         for month in {month_of(date) for date in dates}:
@@ -198,14 +210,14 @@ class SnapshotComparer:
         self._dates_of.setdefault(name, []).append(date)
 
     def _not_among(self, known: np.ndarray, coins: np.ndarray) -> np.ndarray:
-        """Those coins that are not known."""
+        """Return the coins that are not in `known`."""
         absent = np.ones(len(self._names), dtype=bool)
         absent[known] = False
         return coins[absent[coins]]
 
     def _numbers(self, names: list[pa.Array]) -> np.ndarray:
-        """The numbers of the coins named, array after array; names that are met for the first time get one."""
-        # All parts come out with one dictionary.
+        """Return the numbers of the named coins, array after array; new names get a number."""
+        # All chunks share one dictionary.
         parts = pa.chunked_array(names, pa.string()).dictionary_encode().chunks
         dictionary = parts[0].dictionary
         new = dictionary.filter(pc.invert(pc.is_in(dictionary, self._names)))
@@ -213,7 +225,7 @@ class SnapshotComparer:
         known = pc.index_in(dictionary, self._names).to_numpy()
         return known[np.concatenate([part.indices.to_numpy() for part in parts])]
 
-    def _before(self, date: dt.date) -> dt.date | None:
+    def _previous_date(self, date: dt.date) -> dt.date | None:
         earlier = [date - dt.timedelta(days=back) for back in range(1, MAX_PREVIOUS_AGE_DAYS + 1)]
         for month in months_between(month_of(earlier[-1]), month_of(date)):
             self._read(month)
@@ -226,13 +238,13 @@ class SnapshotComparer:
         if not self.store.path("raw_snapshots", month).exists():
             return
         try:
-            frame = self.store.read("raw_snapshots", [month], columns=[*_SEEN_COLUMNS, "24h", "date", "source_file"])
+            frame = self.store.read("raw_snapshots", [month], columns=[*_COIN_COLUMNS, "24h", "date", "source_file"])
         except InvalidTableError:
-            # A damaged month is made anew by this run or another: no file has to wait for that.
+            # A damaged month is computed again by this run or another: files must not wait for that.
             return
         names = frame["source_file"].cat.categories
         files = frame["source_file"].cat.codes.to_numpy()
-        table = pa.Table.from_pandas(frame[[*_SEEN_COLUMNS, "24h"]], preserve_index=False)
+        table = pa.Table.from_pandas(frame[[*_COIN_COLUMNS, "24h"]], preserve_index=False)
         categories = self._numbers([pa.array(frame["coin"].cat.categories, pa.string())])
         coins = categories[frame["coin"].cat.codes.to_numpy()]
         days = frame["date"].to_numpy().astype("datetime64[D]").astype(np.int64)
@@ -241,6 +253,6 @@ class SnapshotComparer:
         distinct, starts = np.unique(keys[order], return_index=True)
         for key, places in zip(distinct.tolist(), np.split(order, starts[1:]), strict=True):
             name, date = names[key % len(names)], _EPOCH + dt.timedelta(days=key // len(names))
-            # The rows of a version that this run has corrected count no more.
-            if name not in self._taken:
+            # Rows of a version that this run has replaced do not count any more.
+            if name not in self._replaced:
                 self._put(name, date, _Snapshot(coins[places], table, places))
