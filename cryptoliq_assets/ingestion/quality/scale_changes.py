@@ -41,10 +41,10 @@ class ScaleChange:
         """Description for users."""
         name = SCALED_COLUMNS[self.column]
         if self.in_coins:
-            return f"{self.column}: {name} are 1 / price times those before, like amounts in coins instead of USD"
+            return f"{self.column}: {name} are 1 / price times those before, as if stated in coins instead of USD"
         if self.high / self.low > max(self.factor, 1.0 / self.factor):
             return (
-                f"{self.column}: {name} have no common ratio to those before, half of the coins have "
+                f"{self.column}: {name} have no common factor to those before, half of the coins have "
                 f"{self.low:.3g} to {self.high:.3g}"
             )
         return f"{self.column}: {name} are {self.factor:.3g} times those before"
