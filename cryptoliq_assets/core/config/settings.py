@@ -1,6 +1,6 @@
 """Settings: the only reader of the environment.
 
-Every setting is a field of `Settings` or of one of its sections, with its unit and its default. Code takes a `Settings` as
+Every setting is a field of `Settings` or of one of its sections, with its unit and its default. Code receives a `Settings` as
 an argument; nothing else reads `os.environ`.
 """
 
@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     same names in the file `.env` of the data directory, and the defaults.
     """
 
-    # An error that showed its input would write a password into a log.
+    # Hide inputs in validation errors: they may contain secrets.
     model_config = SettingsConfigDict(
         env_prefix="CRYPTOLIQ_",
         env_nested_delimiter="__",
@@ -60,16 +60,18 @@ class Settings(BaseSettings):
     )
 
     home_dir: Path = Field(
-        Path(), description="Data directory (CRYPTOLIQ_HOME): holds data/, models/, reports/ and .dagster/."
+        Path(), description="Data directory (CRYPTOLIQ_HOME): contains data/, models/, reports/ and .dagster/."
     )
     postgres_url: SecretStr | None = Field(
         None,
-        description="Dagster's database, postgresql+psycopg2://user:password@host:port/name; default: SQLite files in the home.",
+        description="Dagster's database, postgresql+psycopg2://user:password@host:port/name; default: SQLite files in the data directory.",
     )
     formula: str = Field("kyle_obizhaeva", description="Name of the liquidity formula behind liquidity_score.")
     horizon_days: int = Field(1, ge=1, le=28, description="Forecast horizon, in days.")
-    xgboost_device: Literal["cpu", "cuda"] = Field("cpu", description="Where xgboost trains.")
-    signing_key: SecretStr | None = Field(None, description="Signs model artifacts (HMAC-SHA256) and checks them.")
+    xgboost_device: Literal["cpu", "cuda"] = Field("cpu", description="Device on which xgboost trains.")
+    signing_key: SecretStr | None = Field(
+        None, description="Key that signs and verifies model artifacts (HMAC-SHA256)."
+    )
     seed: int = Field(7, description="Seed of every random draw in training and simulation.")
 
     storage: StorageSettings = StorageSettings()
@@ -100,8 +102,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read arguments, environment and the `.env` file of the data directory, the first of them with priority."""
-        given = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
-        home = Path(given.get("home_dir") or os.environ.get(_HOME) or Path()).expanduser()
+        arguments = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
+        home = Path(arguments.get("home_dir") or os.environ.get(_HOME) or Path()).expanduser()
         return (
             init_settings,
             _VariableSource(settings_cls, os.environ),
@@ -120,17 +122,17 @@ class Settings(BaseSettings):
 
     @field_validator("postgres_url")
     @classmethod
-    def _a_database(cls, url: SecretStr | None) -> SecretStr | None:
-        # Dagster reads the variable itself, and SQLAlchemy takes a bare postgresql:// for a driver that Dagster cannot use.
+    def _check_postgres_url(cls, url: SecretStr | None) -> SecretStr | None:
+        # Dagster reads the variable itself, and SQLAlchemy resolves a bare postgresql:// to a driver that Dagster cannot use.
         if url is not None and not re.fullmatch(
             r"postgresql\+psycopg2://[^\s/]*/[^\s/?]+(\?\S*)?", url.get_secret_value()
         ):
             raise ValueError(
-                "it has to read postgresql+psycopg2://user:password@host:port/name, % and / in a password as %25 and %2F"
+                "it must read postgresql+psycopg2://user:password@host:port/name, % and / in a password as %25 and %2F"
             )
         return url
 
-    # What nobody is shown: no resource configuration, no log and no key of a cache has it.
+    # Never in a resource configuration, a log or a cache key.
     SECRETS: ClassVar[frozenset[tuple[str, ...]]] = frozenset(
         {
             ("signing_key",),
@@ -171,7 +173,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def tables_url(self) -> str:
-        """Root of the tables: `storage.url`, or data/ in the home."""
+        """Root of the tables: `storage.url`, or data/ in the data directory."""
         return self.storage.url or str(self.data_dir)
 
     @property
@@ -190,7 +192,7 @@ class Settings(BaseSettings):
 
     @property
     def quarantine_dir(self) -> Path:
-        """Every refused file, and the refused rows of accepted ones."""
+        """Every rejected file, and the rejected rows of accepted ones."""
         return self.data_dir / "quarantine"
 
     @property
@@ -200,7 +202,7 @@ class Settings(BaseSettings):
 
     @property
     def fetch_dir(self) -> Path:
-        """What came of a fetch that is not over, and how many requests were made."""
+        """Checkpoint of an unfinished fetch, and the number of requests made."""
         return self.data_dir / "fetch"
 
     @property
@@ -213,7 +215,7 @@ class Settings(BaseSettings):
 
     @property
     def predictions_dir(self) -> Path:
-        """What the service forecast, a file a day."""
+        """Predictions of the service, one file per day."""
         return self.data_dir / "predictions"
 
     @property
@@ -222,12 +224,12 @@ class Settings(BaseSettings):
 
     @property
     def validation_dir(self) -> Path:
-        """One JSON report a file."""
+        """One JSON report per file."""
         return self.reports_dir / "validation"
 
     @property
     def incidents_path(self) -> Path:
-        """Open incidents, what waits to be sent, the last notices; changed by `monitoring/alerting/dispatch.py` alone."""
+        """Open incidents, pending and recent notifications; written only by `monitoring/alerting`."""
         return self.reports_dir / "incidents.json"
 
     @property
@@ -236,7 +238,7 @@ class Settings(BaseSettings):
 
     @property
     def lock_path(self) -> Path:
-        """Held by whoever changes tables or models in this home."""
+        """Lock file of runs that change tables or models in this data directory."""
         return self.dagster_home / "run.lock"
 
 

@@ -11,30 +11,32 @@ class StorageSettings(SettingsSection):
     """Locations of tables and models."""
 
     url: str | None = Field(
-        None, description="Where the tables lie: a folder, s3://… or gs://…; default: data/ in the home."
+        None, description="Location of the tables: a folder, s3://… or gs://…; default: data/ in the data directory."
     )
     models_url: str | None = Field(
         None,
-        description="Where models are read, and never written: a folder, s3://… or gs://…; default: models/ in the home.",
+        description="Location from which models are read, never written: a folder, s3://… or gs://…; default: models/ in the data directory.",
     )
     first_month: str = Field("2013-01", pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", description="First monthly partition.")
 
     @field_validator("first_month")
     @classmethod
-    def _begun(cls, month: str) -> str:
-        present = f"{dt.datetime.now(dt.UTC):%Y-%m}"
-        if month > present:
-            raise ValueError(f"the first month lies after the present one, {present}")
+    def _reject_future_month(cls, month: str) -> str:
+        current = f"{dt.datetime.now(dt.UTC):%Y-%m}"
+        if month > current:
+            raise ValueError(f"the first month is after the current one, {current}")
         return month
 
 
 class RunLockSettings(SettingsSection):
-    """The lock that runs on one data directory take."""
+    """The run lock of a data directory."""
 
-    timeout_seconds: float = Field(3600.0, ge=0, description="Seconds a run waits for another run on the same home.")
+    timeout_seconds: float = Field(
+        3600.0, ge=0, description="Seconds that a run waits for another run on the same data directory."
+    )
 
 
 class BackfillSettings(SettingsSection):
-    """How much work one run takes on."""
+    """Size of one run."""
 
-    max_months_per_run: int = Field(24, ge=2, le=240, description="Most months that one run refreshes.")
+    max_months_per_run: int = Field(24, ge=2, le=240, description="Maximum number of months that one run refreshes.")

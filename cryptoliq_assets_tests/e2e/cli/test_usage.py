@@ -88,7 +88,7 @@ def test_month_outside_the_partitions_is_rejected(run, tmp_path, trained_home, c
         (
             "FIRST_MONTH",
             "2199-01",
-            "CRYPTOLIQ_STORAGE__FIRST_MONTH is '2199-01': the first month lies after the present one",
+            "CRYPTOLIQ_STORAGE__FIRST_MONTH is '2199-01': the first month is after the current one",
         ),
         (
             "CHANGE_UNIT",

@@ -83,7 +83,7 @@ def test_a_url_that_dagster_could_not_use_is_refused_without_repeating_it(tmp_pa
     with pytest.raises(ValidationError) as told:
         make_settings(home_dir=tmp_path, postgres_url=url)
     said = format_settings_error(told.value)
-    assert said.startswith("CRYPTOLIQ_POSTGRES_URL is invalid: it has to read postgresql+psycopg2://")
+    assert said.startswith("CRYPTOLIQ_POSTGRES_URL is invalid: it must read postgresql+psycopg2://")
     assert "s3cr3t" not in said + str(told.value)
 
 
