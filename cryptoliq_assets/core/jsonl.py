@@ -1,11 +1,8 @@
-"""Lines that are written beside the work: the service's log and the record of its predictions.
+"""JSON lines: a buffered writer for logs and predictions, and a reader that continues where the last read ended.
 
-A line is handed to a thread of its own, which appends what has gathered ten times a second, under a lock: whole lines, so
-that several workers may share a file. A clean stop writes everything; a kill loses the last half second at most.
-
-Files of JSON lines that others append to, read on from where the last look ended.
-
-A look costs what was written since, and holds one line. A line that has no end yet is left for the next look.
+The writer's thread appends queued lines ten times a second, under a file lock: complete lines, so that several workers may share a
+file. A clean stop writes everything; a kill loses at most the last half second. The reader reads only what was appended since, one
+line at a time; a line without an end is left for the next read. What the lines mean belongs in the later layers.
 """
 
 import datetime as dt
@@ -24,22 +21,27 @@ from pydantic_core import to_json
 from cryptoliq_assets.core.atomic_write import make_folder, name_path_in_errors, open_with_folder_mode
 from cryptoliq_assets.core.safe_open import open_stored
 
-# Often, and so little each time: while thousands of lines are put together every request would wait.
-_SECONDS = 0.1
-# Lines held at most while the disk does not take them; the oldest are dropped then, and counted.
-_MOST_LINES = 200_000
-# And of blocks of rows, which are lines of megabytes.
-_MOST_BYTES = 256 * 2**20
-_KEPT = 5
-# Longest that the end of a process waits for the disk.
+# Frequent, so that each write is small: joining thousands of lines would delay every request.
+_FLUSH_SECONDS = 0.1
+# Maximum number of queued lines while writing fails; then the oldest are dropped, and counted.
+_MAX_LINES = 200_000
+# The same in bytes: blocks of rows are lines of megabytes.
+_MAX_BYTES = 256 * 2**20
+_ROTATED_FILES = 5
+# Maximum time that the end of a process waits for the disk.
 _CLOSE_SECONDS = 5.0
 
 
 class Journal:
-    """JSON lines appended to the file that `path` names at the moment of writing; to standard output where it is None.
+    """A queue of JSON lines that a thread appends to a file.
 
-    rotate_bytes: at this size the file becomes `<name>.1`, up to five of them. `dropped` counts lines lost because the disk
-    did not take them; `problem` says why.
+    Args:
+        path: Returns the file, at the moment of writing; None writes to standard output.
+        rotate_bytes: At this size the file becomes `<name>.1`; five rotated files remain.
+
+    Attributes:
+        dropped: Number of lines lost because they could not be written.
+        problem: Why the last write failed, None if it succeeded.
     """
 
     def __init__(self, path: Callable[[], Path] | None, *, rotate_bytes: int | None = None) -> None:
@@ -54,16 +56,15 @@ class Journal:
         self._thread.start()
 
     def write(self, line: dict[str, Any]) -> None:
-        """Hand over a line; returns at once."""
+        """Queue a line; returns immediately."""
         self.append(encode_line(line))
 
     def append(self, line: bytes) -> None:
-        """The same of a line that is `encoded`, by whoever has the time: this thread's own would hold up the requests, were
-        thousands left to it at once."""
+        """Queue an encoded line; encoding thousands in the writer thread would delay the requests."""
         self._lines.append(line)
 
     def flush(self) -> None:
-        """Append what has gathered."""
+        """Append the queued lines."""
         with self._writing:
             lines = [self._lines.popleft() for _ in range(len(self._lines))]
             if not lines:
@@ -73,41 +74,45 @@ class Journal:
                 self.problem = None
             except OSError as error:
                 self.problem = str(error)
-                self._keep(lines)
+                self._requeue(lines)
 
     def close(self) -> None:
-        """Write everything and end the thread; lines that a disk does not take within some seconds are given up, and counted."""
+        """Write everything and end the thread; lines that cannot be written within some seconds are dropped, and counted."""
         self._stopped.set()
         self._thread.join(_CLOSE_SECONDS)
         if self._thread.is_alive():
-            # It hangs in a write: waiting for it would keep the process from ending.
+            # The thread hangs in a write: waiting for it would prevent the process from ending.
             self.dropped += len(self._lines)
-            self.problem = f"the disk did not take the last lines within {_CLOSE_SECONDS:.0f} s"
+            self.problem = f"the last lines could not be written within {_CLOSE_SECONDS:.0f} s"
             return
         self.flush()
 
     def _run(self) -> None:
-        while not self._stopped.wait(_SECONDS):
+        while not self._stopped.wait(_FLUSH_SECONDS):
             self.flush()
 
     def _append(self, content: bytes) -> None:
         if self._path is None:
             with open(1, "wb", buffering=0, closefd=False) as handle:
-                _write_whole(handle, content)
+                _write_all(handle, content)
             return
         append_lines(self._path(), content, rotate_bytes=self._rotate_bytes)
 
-    def _keep(self, lines: list[bytes]) -> None:
-        """Put lines back for the next try, as many as may be held."""
+    def _requeue(self, lines: list[bytes]) -> None:
+        """Put lines back for the next attempt, up to the limits."""
         self._lines.extendleft(reversed(lines))
         size = sum(map(len, self._lines))
-        while len(self._lines) > _MOST_LINES or (size > _MOST_BYTES and self._lines):
+        while len(self._lines) > _MAX_LINES or (size > _MAX_BYTES and self._lines):
             size -= len(self._lines.popleft())
             self.dropped += 1
 
 
 def append_lines(path: Path, content: bytes, *, rotate_bytes: int | None = None) -> None:
-    """Append whole lines to a file that other processes append to as well. Raises OSError, with none of it written."""
+    """Append complete lines to a file that other processes append to as well.
+
+    Raises:
+        OSError: Nothing was written.
+    """
     make_folder(path.parent)
     with (
         FileLock(path.with_name(".lock")),
@@ -116,12 +121,12 @@ def append_lines(path: Path, content: bytes, *, rotate_bytes: int | None = None)
     ):
         start = handle.seek(0, os.SEEK_END)
         if start and not _ends_a_line(handle):
-            # A machine that went down in the middle of a line: what is added now is a line of its own.
+            # The machine stopped in the middle of a line: the new content starts a line of its own.
             content = b"\n" + content
         try:
-            _write_whole(handle, content)
+            _write_all(handle, content)
         except OSError:
-            # All of it is written later: neither half a line now nor a line twice then.
+            # The caller retries all of it: leave no partial line, and none that would be written twice.
             handle.truncate(start)
             raise
         if rotate_bytes and handle.tell() >= rotate_bytes:
@@ -129,17 +134,24 @@ def append_lines(path: Path, content: bytes, *, rotate_bytes: int | None = None)
 
 
 def utc_timestamp() -> str:
-    """The moment of a line: ISO text, UTC, to the microsecond."""
+    """Return the current time as ISO text, UTC, to the microsecond."""
     return f"{dt.datetime.now(dt.UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def make_log_entry(event: str, **fields: Any) -> dict[str, Any]:
-    """A line of logs/app.log; never a header, so never a key."""
+    """Return an entry of logs/app.log; it never contains request headers, so never an API key."""
     return {"at": utc_timestamp(), "event": event, **fields}
 
 
 def encode_line(line: dict[str, Any]) -> bytes:
-    """One line; what no JSON can hold (half a surrogate pair in a name) is written as Python shows it."""
+    """Encode one line.
+
+    Text that JSON cannot represent (half a surrogate pair in a name) is written as its Python representation.
+
+    Example:
+        >>> encode_line({"event": "started"})
+        b'{"event":"started"}\\n'
+    """
     try:
         return to_json(line, inf_nan_mode="null", serialize_unknown=True) + b"\n"
     except ValueError:
@@ -151,15 +163,15 @@ def _ends_a_line(handle: BinaryIO) -> bool:
     return handle.read(1) == b"\n"
 
 
-def _write_whole(handle: BinaryIO, content: bytes) -> None:
+def _write_all(handle: BinaryIO, content: bytes) -> None:
     view = memoryview(content)
     while view:
         view = view[handle.write(view) :]
 
 
 def _rotate(path: Path) -> None:
-    """The file becomes `.1`, what was so before `.2`, and so on; the oldest goes."""
-    for number in range(_KEPT - 1, 0, -1):
+    """Rename the file to `.1`, the previous `.1` to `.2`, and so on; the oldest is replaced."""
+    for number in range(_ROTATED_FILES - 1, 0, -1):
         older = path.with_name(f"{path.name}.{number}")
         if older.exists():
             older.replace(path.with_name(f"{path.name}.{number + 1}"))
@@ -167,13 +179,19 @@ def _rotate(path: Path) -> None:
 
 
 def daily_path_factory(folder: Path) -> Callable[[], Path]:
-    """Names today's (UTC) file of a folder: `2025-08-01.jsonl`."""
+    """Return a function that names today's (UTC) file of a folder: `2025-08-01.jsonl`."""
     return lambda: folder / f"{dt.datetime.now(dt.UTC):%Y-%m-%d}.jsonl"
 
 
 def remove_old_days(folder: Path, *, max_age_days: int, today: dt.date) -> list[Path]:
-    """Remove day files that are older than `max_age_days`; returns them. What else lies there stays, folders of such names as
-    well. Raises OSError, once all were tried, where one cannot be removed."""
+    """Remove daily files that are older than `max_age_days`; other files, and folders of such names, stay.
+
+    Returns:
+        The removed files.
+
+    Raises:
+        OSError: A file cannot be removed; all others were tried first.
+    """
     removed, failed = [], None
     for path in sorted(folder.glob("*.jsonl")) if folder.exists() else []:
         try:
@@ -191,49 +209,61 @@ def remove_old_days(folder: Path, *, max_age_days: int, today: dt.date) -> list[
     return removed
 
 
-# The first line begins with the moment it was written, so these bytes tell a file from another of its name.
+# The first line begins with its time, so these bytes distinguish a file from another of the same name.
 _HEAD_BYTES = 64
-# No line of ours is as long; what is, is passed over without being held.
-_MOST_BYTES = 64 * 2**20
+# No line that cryptoliq writes is as long; a longer one is skipped without being read into memory.
+_MAX_LINE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
 class FileOffset:
-    """How far a file was read: its first bytes (hex) and the offset of the next line."""
+    """Position up to which a file was read: its first bytes (hex) and the offset of the next line."""
 
     head: str = ""
     offset: int = 0
 
     def matches(self, path: Path) -> bool:
-        """Whether the file is the one that was read, and no shorter: reading may go on."""
+        """Return whether the file is the one that was read, and not shorter, so that reading can continue."""
         return bool(self.head) and path.stat().st_size >= self.offset and file_prefix(path) == self.head
 
 
 def file_prefix(path: Path) -> str:
+    """Return the first bytes of a file, in hex."""
     with open_stored(path) as handle:
         return handle.read(_HEAD_BYTES).hex()
 
 
 def read_new_lines(path: Path, mark: FileOffset, *, ended: bool = False) -> Iterator[tuple[bytes, FileOffset]]:
-    """Each whole line from the mark on, with the mark behind it; a line that is too long is handed over as b"".
+    """Read each complete line from a position on.
 
-    ended: nobody writes the file any more, so that a last line without an end is handed over as well.
+    Args:
+        path: The file.
+        mark: Position to start from.
+        ended: Whether the file is no longer written, so that a last line without an end is read as well.
+
+    Yields:
+        Line and position after it; b"" for a line that is too long.
     """
     head, offset = file_prefix(path), mark.offset
     with open_stored(path) as handle:
         handle.seek(offset)
-        while line := handle.readline(_MOST_BYTES):
-            whole = line.endswith(b"\n")
-            if not whole and len(line) >= _MOST_BYTES:
-                line, whole = b"", _skip_line(handle)
-            if not whole and not ended:
+        while line := handle.readline(_MAX_LINE_BYTES):
+            complete = line.endswith(b"\n")
+            if not complete and len(line) >= _MAX_LINE_BYTES:
+                line, complete = b"", _skip_line(handle)
+            if not complete and not ended:
                 return
             offset = handle.tell()
             yield line, FileOffset(head, offset)
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:
-    """The object in a line; None for what is none."""
+    """Parse the JSON object of a line; None if the line contains no object.
+
+    Example:
+        >>> parse_line(b'{"event": "started"}'), parse_line(b"[1]")
+        ({'event': 'started'}, None)
+    """
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
@@ -242,18 +272,32 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
 
 
 def _skip_line(handle: BinaryIO) -> bool:
-    """Read to the end of the line; False where the file ends before it."""
-    while piece := handle.readline(_MOST_BYTES):
+    """Skip to the end of the line; False if the file ends before it."""
+    while piece := handle.readline(_MAX_LINE_BYTES):
         if piece.endswith(b"\n"):
             return True
     return False
 
 
 def to_unix_seconds(at: object) -> float:
-    """Seconds since 1970 of a line's moment: ISO text, or the number that earlier releases wrote. Raises ValueError, TypeError."""
+    """Convert the time of a line to seconds since 1970.
+
+    Args:
+        at: ISO text with a time zone, or the number that earlier releases wrote.
+
+    Raises:
+        ValueError: The text is not a time, or has no time zone.
+        TypeError: The value is neither text nor a number.
+
+    Example:
+        >>> to_unix_seconds("1970-01-01T00:01:00Z")
+        60.0
+    """
     if isinstance(at, str):
-        moment = dt.datetime.fromisoformat(at)
-        if moment.tzinfo is None:
-            raise ValueError(f"{at} has no zone")
-        return moment.timestamp()
+        time = dt.datetime.fromisoformat(at)
+        if time.tzinfo is None:
+            raise ValueError(f"{at} has no time zone")
+        return time.timestamp()
+    if not isinstance(at, (int, float)):
+        raise TypeError(f"{at!r} is not a timestamp")
     return float(at)

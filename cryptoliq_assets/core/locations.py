@@ -1,9 +1,13 @@
-"""Where things lie: a folder of this machine, or one of an object store behind a URL (s3://…, gs://…, memory://…)."""
+"""Locations: a folder of this machine, or one of an object store behind a URL (s3://…, gs://…, memory://…).
+
+Add what both kinds have in common. Reading tables belongs in `storage`.
+"""
 
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import TypeIs
 from upath import UPath
 
 # A plain Path on a local disk, a UPath elsewhere.
@@ -12,10 +16,21 @@ Location = Path | UPath
 
 @lru_cache
 def resolve_location(url: str, folder: str = "") -> Location:
-    """A plain Path on a local disk, where writes can be made durable; a UPath elsewhere.
+    """Return the location of a URL.
 
-    An object store is asked anew each time: its client would else go on showing the listing that it saw first, and what
-    another process wrote since would never be there.
+    The listing cache of an object store's client is disabled: otherwise it keeps showing its first listing, and files that
+    another process wrote later never appear.
+
+    Args:
+        url: A path, or a URL of an object store.
+        folder: Folder below it.
+
+    Returns:
+        A plain Path on a local disk, where writes can be made durable; a UPath elsewhere.
+
+    Example:
+        >>> resolve_location("/srv/tables", "cleaned").as_posix()
+        '/srv/tables/cleaned'
     """
     path = UPath(url)
     if is_remote(path):
@@ -24,13 +39,17 @@ def resolve_location(url: str, folder: str = "") -> Location:
     return path if is_remote(path) else Path(path.path)
 
 
-def is_remote(path: Location) -> bool:
+def is_remote(path: Location) -> TypeIs[UPath]:
+    """Return whether a location is in an object store."""
     return isinstance(path, UPath) and path.protocol not in ("", "file", "local")
 
 
 def list_names(folder: Location) -> list[str]:
-    """Names of what a folder holds; none where it is not there. Raises whatever an object store fails with: asked first
-    whether there is such a folder, one that does not answer would say no."""
+    """List the names in a folder; none if it does not exist.
+
+    The folder is listed without checking for it first: an object store that does not answer would report it as missing. Raises
+    whatever error the object store raises.
+    """
     try:
         if is_remote(folder):
             return [name.rstrip("/").rpartition("/")[2] for name in folder.fs.ls(folder.path, detail=False)]
@@ -39,7 +58,7 @@ def list_names(folder: Location) -> list[str]:
         return []
 
 
-# What object stores call the version of an object, the surest first; some tell none of them.
+# Names under which object stores report the version of an object, the most reliable first; some report none.
 _VERSIONS = (
     "generation",
     "etag",
@@ -54,8 +73,12 @@ _VERSIONS = (
 
 
 def file_state(path: Location) -> tuple[Any, ...]:
-    """What changes when a file is written anew. Raises OSError where there is none."""
-    status = path.stat()
+    """Return values that change when a file is rewritten.
+
+    Raises:
+        OSError: The file does not exist.
+    """
+    status: Any = path.stat()
     if not is_remote(path):
         return (status.st_mtime_ns, status.st_size, status.st_ino)
     info = status.as_info()

@@ -1,10 +1,17 @@
-"""Markdown for metadata pages and reports."""
+"""Markdown for metadata and reports."""
 
 import pandas as pd
 
 
 def markdown_table(frame: pd.DataFrame) -> str:
-    """A frame as a Markdown table; numbers to five significant digits."""
+    """Render a frame as a Markdown table; numbers to five significant digits.
+
+    Example:
+        >>> print(markdown_table(pd.DataFrame({"coin": ["A"], "score": [0.123456]})))
+        | coin | score |
+        |---|---|
+        | A | 0.12346 |
+    """
 
     def cell(value: object) -> str:
         if isinstance(value, float):

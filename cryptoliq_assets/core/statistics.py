@@ -1,129 +1,179 @@
-"""Population stability index: how far a sample lies from a reference, bin by bin.
+"""Statistics of samples: drift distances, robust location and scale, effects of the weekday, missing values.
 
-Wasserstein distance: how far values would have to be moved, over the reference's spread.
-
-Robust z: how unusual a value is against those before it.
-
-What the day of the week does to a daily series.
-
-Effect size: by how many spreads the middle of a sample moved.
-
-Values less their day's median: what a coin says beyond what the whole market did that day.
-
-Share of missing values.
+Add a statistic that two layers need. Each one ignores NaN and names its source. What counts as drift is decided in `monitoring`.
 """
 
 import numpy as np
 import pandas as pd
 
+from cryptoliq_assets.core.arrays import AnyArray, FloatArray, IntArray
+
+# Bins of PSI: deciles of the reference.
 BINS = 10
-# An empty bin counts as one row in a thousand: its logarithm has to end somewhere.
-FLOOR = 0.001
+# An empty bin counts as one row in a thousand, so that its logarithm is finite.
+MIN_BIN_FRACTION = 0.001
+# Scales the median absolute deviation to the standard deviation of a normal distribution.
+MAD_TO_DEVIATION = 1.4826
+# With fewer earlier values, what is usual is unknown.
+MIN_VALUES = 20
+# With this many weeks, a weekday's median gets half the weight.
+SHRINK_WEEKS = 4
 
 
-def psi(reference: np.ndarray, current: np.ndarray) -> float:
-    """PSI of `current` (m,) against `reference` (n,), NaN left out; NaN where one of them has no value.
+def psi(reference: FloatArray, current: FloatArray) -> float:
+    """Compute the population stability index of a sample against a reference.
 
-    Sum over bins of (q - p) ln(q / p), p and q being the shares of reference and current, each at least FLOOR; bins are the
-    reference's deciles, so that each of them tells as much as another (Siddiqi, Credit Risk Scorecards, 2006; the sum is
-    Jeffreys' divergence of 1946). Many equal values share a bin. 0 is the same, 0.1 is usually called small, 0.25 large.
-    Only order matters: the same for any rising function of both.
+    Only order matters: it is the same for any increasing function of both. Equal values share a bin. 0 means equal, 0.1 is usually
+    called small, 0.25 large.
+
+    Args:
+        reference: (n,) values; their deciles are the bins, so that each bin has the same weight.
+        current: (m,) values.
+
+    Returns:
+        Sum over bins of (q - p) ln(q / p), with p and q the fractions of reference and current, each at least
+        MIN_BIN_FRACTION; NaN where one sample is empty.
+
+    Source:
+        Siddiqi, Credit Risk Scorecards, 2006; the sum is Jeffreys' divergence, 1946.
+
+    Example:
+        >>> round(psi(np.arange(100.0), np.arange(100.0)), 6)
+        0.0
     """
-    reference, current = (np.asarray(values, dtype=float) for values in (reference, current))
-    reference, current = reference[np.isfinite(reference)], current[np.isfinite(current)]
+    reference, current = _finite(reference), _finite(current)
     if not len(reference) or not len(current):
         return float("nan")
-    # One of the reference's own values: between two, rounding would decide to which side equal values fall.
+    # Edges are values of the reference: between two values, rounding would decide on which side equal values fall.
     edges = np.unique(np.quantile(reference, np.arange(1, BINS) / BINS, method="inverted_cdf"))
-    expected, found = (_shares(values, edges) for values in (reference, current))
-    return float(np.sum((found - expected) * np.log(found / expected)))
+    expected, actual = (_bin_fractions(values, edges) for values in (reference, current))
+    return float(np.sum((actual - expected) * np.log(actual / expected)))
 
 
 def expected_psi(rows: int) -> float:
-    """What PSI comes to on average when `rows` independent rows are drawn from the reference itself.
+    """Return the mean PSI of independent rows drawn from the reference itself.
 
-    (bins - 1) / rows, as for any chi-squared sum (Yurdakul, Statistical Properties of Population Stability Index, 2018), the
-    reference being much larger. Infinite for no row.
+    Args:
+        rows: Number of rows, much smaller than the reference.
+
+    Returns:
+        (BINS - 1) / rows, as for any chi-squared sum; infinite for 0 rows.
+
+    Source:
+        Yurdakul, Statistical Properties of Population Stability Index, 2018.
+
+    Example:
+        >>> expected_psi(900)
+        0.01
     """
     return (BINS - 1) / rows if rows else float("inf")
 
 
-def _shares(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Share of the values in each of the bins (-inf, e0], (e0, e1], …, at least FLOOR."""
-    counts = np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)
-    return np.maximum(counts / len(values), FLOOR)
+def wasserstein(reference: FloatArray, current: FloatArray) -> float:
+    """Compute the first Wasserstein distance between two samples.
 
+    Args:
+        reference: (n,) values.
+        current: (m,) values.
 
-def wasserstein(reference: np.ndarray, current: np.ndarray) -> float:
-    """First Wasserstein distance between two samples (n,) and (m,), in their unit; NaN left out, NaN where one is empty.
+    Returns:
+        The distance, in the unit of the values; NaN where one sample is empty.
 
-    The area between the two distribution functions (Vallender, Theory of Probability and its Applications 18, 1974).
+    Source:
+        Vallender, Theory of Probability and its Applications 18, 1974.
+
+    Example:
+        >>> wasserstein(np.array([0.0, 1.0]), np.array([2.0, 3.0]))
+        2.0
     """
-    reference, current = (np.sort(values[np.isfinite(values)]) for values in map(_floats, (reference, current)))
+    # Imported at first use: it takes a second, and most processes compute no distance.
+    from scipy.stats import wasserstein_distance
+
+    reference, current = _finite(reference), _finite(current)
     if not len(reference) or not len(current):
         return float("nan")
-    places = np.sort(np.concatenate([reference, current]))
-    below = [np.searchsorted(values, places[:-1], side="right") / len(values) for values in (reference, current)]
-    return float(np.sum(np.abs(below[0] - below[1]) * np.diff(places)))
+    return float(wasserstein_distance(reference, current))
 
 
-def robust_spread(values: np.ndarray) -> float:
-    """The unit that distances are told in: the interquartile range, robust to a few wild coins.
+def robust_spread(values: FloatArray) -> float:
+    """Return the unit of distances: the interquartile range, which a few extreme coins do not change.
 
-    Where half of all values are one value it is 0: then the standard deviation; NaN where that is 0 too, or nothing is
-    known.
+    Args:
+        values: (n,) values.
+
+    Returns:
+        The range; the standard deviation where half of all values are equal; NaN where that is 0 too, or no value is known.
+
+    Example:
+        >>> robust_spread(np.array([0.0, 1.0, 2.0, 3.0, 1e9]))
+        2.0
     """
-    known = _floats(values)[np.isfinite(_floats(values))]
+    known = _finite(values)
     if not len(known):
         return float("nan")
     low, high = np.quantile(known, [0.25, 0.75])
-    found = float(high - low) or float(np.std(known))
-    return found if found > 0 else float("nan")
+    width = float(high - low) or float(np.std(known))
+    return width if width > 0 else float("nan")
 
 
-def _floats(values: np.ndarray) -> np.ndarray:
-    return np.asarray(values, dtype=float)
+def robust_deviation(values: FloatArray) -> float:
+    """Compute 1.4826 times the median absolute deviation from the median.
 
+    Args:
+        values: (n,) values.
 
-# Scales the median absolute deviation to the standard deviation of a normal distribution.
-MAD_TO_DEVIATION = 1.4826
-# Fewer earlier values say nothing of what is usual.
-MIN_VALUES = 20
+    Returns:
+        The deviation; NaN where no value is known.
 
+    Source:
+        Hampel, Journal of the American Statistical Association 69, 1974.
 
-def robust_deviation(values: np.ndarray) -> float:
-    """1.4826 times the median absolute deviation from the median, of the known values (n,); NaN of none.
-
-    Hampel, Journal of the American Statistical Association 69 (1974).
+    Example:
+        >>> robust_deviation(np.array([1.0, 2.0, 3.0, 4.0, 100.0]))
+        1.4826
     """
-    known = np.asarray(values, dtype=float)
-    known = known[np.isfinite(known)]
+    known = _finite(values)
     return float(MAD_TO_DEVIATION * np.median(np.abs(known - np.median(known)))) if len(known) else float("nan")
 
 
-def robust_z(value: float, usual: np.ndarray) -> float:
-    """(value - median) / robust deviation of the usual values (n,), NaN left out; a month of wild days hardly moves either.
+def robust_z(value: float, usual: FloatArray) -> float:
+    """Compute how many robust deviations a value is above the median of the usual ones.
 
-    NaN where fewer than LEAST_VALUES are known, the value is not, or the usual ones do not differ.
+    Args:
+        value: The value to judge.
+        usual: (n,) earlier values; a month of extreme days hardly changes their median and deviation.
+
+    Returns:
+        The z-score; NaN where fewer than MIN_VALUES are known, the value is not, or the usual values are equal.
+
+    Example:
+        >>> round(robust_z(20.0, np.arange(21.0)), 3)
+        1.349
     """
-    known = np.asarray(usual, dtype=float)
-    known = known[np.isfinite(known)]
+    known = _finite(usual)
     deviation = robust_deviation(known)
     if len(known) < MIN_VALUES or not np.isfinite(value) or not deviation > 0:
         return float("nan")
     return float((value - np.median(known)) / deviation)
 
 
-# A weekday's median of so many weeks counts for half.
-SHRINK_WEEKS = 4
+def weekday_effects(values: FloatArray, weekdays: IntArray) -> FloatArray:
+    """Compute the usual value of each weekday minus the usual value of all days.
 
+    Args:
+        values: (n,) daily values.
+        weekdays: (n,) weekdays, Monday 0.
 
-def weekday_effects(values: np.ndarray, weekdays: np.ndarray) -> np.ndarray:
-    """Usual value of each weekday less the usual value of all days: (7,), Monday first.
+    Returns:
+        (7,) differences of medians, Monday first, shrunk toward 0 by k / (k + SHRINK_WEEKS) for a weekday that is known k
+        times: two odd Mondays are no pattern. 0 where no value is known.
 
-    values: (n,) with NaN left out; weekdays: (n,), Monday 0. Medians, shrunk toward 0 by k / (k + SHRINK_WEEKS) where a
-    weekday is known k times (James and Stein's idea, 1961, with a fixed weight): two odd Mondays make no rule. 0 where
-    nothing is known.
+    Source:
+        James and Stein, 1961, with a fixed weight.
+
+    Example:
+        >>> weekday_effects(np.array([1.0, 1.0, 5.0, 1.0]), np.array([0, 1, 2, 3])).tolist()
+        [0.0, 0.0, 0.8, 0.0, 0.0, 0.0, 0.0]
     """
     values, weekdays = np.asarray(values, dtype=float), np.asarray(weekdays)
     known = np.isfinite(values)
@@ -138,26 +188,73 @@ def weekday_effects(values: np.ndarray, weekdays: np.ndarray) -> np.ndarray:
     return effects
 
 
-def median_shift(reference_median: float, current: np.ndarray, *, spread: float) -> float:
-    """(median of `current` (n,) - reference median) / spread, signed; NaN where nothing is known or the spread is not above 0.
+def median_shift(reference_median: float, current: FloatArray, *, spread: float) -> float:
+    """Compute the effect size of a shift of the median; unlike a p-value it does not grow with the number of rows.
 
-    Cohen's d (Statistical Power Analysis, 1988) with medians in the place of means and the reference's spread in that of
-    the pooled deviation, as Glass (1976) has it: unlike a p-value it does not grow with the number of rows.
+    Args:
+        reference_median: Median of the reference.
+        current: (n,) values.
+        spread: Spread of the reference.
+
+    Returns:
+        (median of current - reference median) / spread; NaN where no value is known or the spread is not above 0.
+
+    Source:
+        Cohen's d (Statistical Power Analysis, 1988) with medians instead of means, and the spread of the reference instead of
+        the pooled deviation, as in Glass (1976).
+
+    Example:
+        >>> median_shift(1.0, np.array([2.0, 3.0, np.nan]), spread=0.5)
+        3.0
     """
-    known = np.asarray(current, dtype=float)
-    known = known[np.isfinite(known)]
+    known = _finite(current)
     if not len(known) or not np.isfinite(reference_median) or not spread > 0:
         return float("nan")
     return float((np.median(known) - reference_median) / spread)
 
 
-def center_by_day(values: np.ndarray, days: np.ndarray) -> np.ndarray:
-    """values (n,) less the median of the known values of the same day (n,); NaN stays NaN."""
-    values = pd.Series(np.asarray(values, dtype=float)).where(np.isfinite(values))
-    return (values - values.groupby(np.asarray(days)).transform("median")).to_numpy()
+def center_by_day(values: FloatArray, days: AnyArray) -> FloatArray:
+    """Subtract the median of each day: what a coin shows beyond what the whole market did that day.
+
+    Args:
+        values: (n,) values.
+        days: (n,) days, of any type.
+
+    Returns:
+        (n,) differences; NaN stays NaN.
+
+    Example:
+        >>> center_by_day(np.array([1.0, 3.0, 10.0]), np.array([1, 1, 2])).tolist()
+        [-1.0, 1.0, 0.0]
+    """
+    series = pd.Series(np.asarray(values, dtype=float)).where(np.isfinite(values))
+    medians = series.groupby(np.asarray(days)).transform("median")
+    return np.asarray((series - medians).to_numpy())
 
 
-def missing_fraction(values: np.ndarray) -> float:
-    """Share of the values (n,) that are NaN or infinite, 0 to 1; NaN of no values."""
+def missing_fraction(values: FloatArray) -> float:
+    """Return the fraction of values that are NaN or infinite.
+
+    Args:
+        values: (n,) values.
+
+    Returns:
+        0 to 1; NaN for no values.
+
+    Example:
+        >>> missing_fraction(np.array([1.0, np.nan]))
+        0.5
+    """
     values = np.asarray(values, dtype=float)
     return float(np.mean(~np.isfinite(values))) if len(values) else float("nan")
+
+
+def _finite(values: FloatArray) -> FloatArray:
+    values = np.asarray(values, dtype=float)
+    return values[np.isfinite(values)]
+
+
+def _bin_fractions(values: FloatArray, edges: FloatArray) -> FloatArray:
+    """Fraction of the values in each of the bins (-inf, e0], (e0, e1], …, at least MIN_BIN_FRACTION."""
+    counts = np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)
+    return np.maximum(counts / len(values), MIN_BIN_FRACTION)

@@ -1,6 +1,6 @@
-"""Small plots as SVG text: lines and bars, no script, no style sheet and no font from elsewhere.
+"""Small plots as SVG text: lines and bars, without scripts, style sheets or external fonts.
 
-A plot is a string that stands in a page as it is, or in Markdown as an image (`svg_as_markdown`).
+A plot is a string that is embedded in a page as it is, or in Markdown as an image (`svg_as_markdown`).
 """
 
 import base64
@@ -10,7 +10,7 @@ from html import escape
 
 import numpy as np
 
-# Okabe and Ito's colours, told apart by colour-blind readers as well (jfly.uni-koeln.de/color).
+# Okabe and Ito's colours, which colour-blind readers can distinguish (jfly.uni-koeln.de/color).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
 _WIDTH, _HEIGHT = 640, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 38, 40
@@ -30,15 +30,25 @@ def line_plot(
     points: bool = False,
     diagonal: bool = False,
 ) -> str:
-    """Lines by name over a common x: numbers, or anything else as evenly spaced labels. NaN breaks a line.
+    """Draw lines over a common x.
 
-    diagonal: the line y = x, on which a forecast keeps its word. Raises ValueError where lengths differ.
+    Args:
+        x: Numbers, or anything else as evenly spaced labels.
+        lines: Values by name of the line; NaN interrupts a line.
+        title: Title, for screen readers.
+        x_label: Label of the horizontal axis.
+        y_label: Label of the vertical axis.
+        points: Whether to mark each value.
+        diagonal: Whether to draw the line y = x, on which a forecast equals the actual value.
+
+    Raises:
+        ValueError: Lengths differ.
     """
     for name, values in lines.items():
         if len(values) != len(x):
-            raise ValueError(f"{name} has {len(values)} values for {len(x)} places")
+            raise ValueError(f"{name} has {len(values)} values for {len(x)} x values")
     numeric = all(isinstance(place, (int, float, np.number)) for place in x)
-    places = [float(place) for place in x] if numeric else [float(index) for index in range(len(x))]
+    places = [float(str(place)) for place in x] if numeric else [float(index) for index in range(len(x))]
     known = [float(value) for values in lines.values() for value in values if math.isfinite(value)]
     low, high, steps = _axis(known + (places if diagonal and numeric else []))
     x_low, x_high = (min(places), max(places)) if places else (0.0, 1.0)
@@ -51,7 +61,7 @@ def line_plot(
 
     parts = [_grid(up(step), _number(step)) for step in steps]
     for place, label in _x_labels(x, places, numeric=numeric):
-        # A label at the right end must not run out of the picture.
+        # A label at the right end must not exceed the image.
         anchor = "end" if across(place) + len(label) * _CHARACTER / 2 > _WIDTH else "middle"
         parts.append(_text(across(place), _HEIGHT - _BOTTOM + 18, label, anchor=anchor))
     if diagonal:
@@ -76,9 +86,14 @@ def line_plot(
 def bar_plot(
     bars: Mapping[str, float], *, title: str, mark: float | None = None, unit: str = "", logarithmic: bool = False
 ) -> str:
-    """Horizontal bars by label from zero, with their values; `mark` is a dashed line at what is wanted. NaN is no bar.
+    """Draw horizontal bars from zero, with their values.
 
-    logarithmic: lengths are those of ln(1 + |value|), where one bar would else dwarf all others.
+    Args:
+        bars: Values by label; NaN draws no bar.
+        title: Title, for screen readers.
+        mark: Value of a dashed line, such as a target.
+        unit: Text after each value.
+        logarithmic: Whether lengths are ln(1 + |value|), for when one bar would otherwise dwarf the others.
     """
     values = [float(value) for value in bars.values() if math.isfinite(value)]
 
@@ -112,7 +127,7 @@ def bar_plot(
 
 
 def svg_as_markdown(svg: str, *, name: str) -> str:
-    """Markdown of a plot, as Dagster's UI shows it."""
+    """Return a plot as a Markdown image, as the UI of Dagster shows it."""
     return f"![{name}](data:image/svg+xml;base64,{base64.b64encode(svg.encode('utf-8')).decode('ascii')})"
 
 
@@ -134,7 +149,7 @@ def _grid(y: float, label: str) -> str:
 
 
 def _legend(names: list[str]) -> list[str]:
-    """Names in their colours, from the right end of the top line."""
+    """Names in their colours, right-aligned in the top line."""
     parts, x = [], float(_WIDTH - _RIGHT)
     for colour, name in reversed(list(zip(_colours(len(names)), names, strict=True))):
         x -= len(name) * _CHARACTER + 22
@@ -149,7 +164,7 @@ def _path(run: list[tuple[float, float]], colour: str) -> str:
 
 
 def _runs(drawn: list[tuple[float, float]]) -> list[list[tuple[float, float]]]:
-    """The stretches between missing values that have two points or more."""
+    """Segments of two or more points between missing values."""
     runs: list[list[tuple[float, float]]] = [[]]
     for place, value in drawn:
         if math.isfinite(value):
@@ -170,7 +185,7 @@ def _x_labels(x: Sequence[object], places: list[float], *, numeric: bool) -> lis
 
 
 def _axis(values: list[float]) -> tuple[float, float, list[float]]:
-    """Ends of an axis that holds the values, and about five round steps between them."""
+    """Ends of an axis that contains the values, and about five round steps between them."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     if high - low < 1e-12:
         low, high = low - 0.5, high + 0.5

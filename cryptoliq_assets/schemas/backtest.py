@@ -1,4 +1,4 @@
-"""`backtest`: what each model would have said of days that it had not seen, and what that is worth coin by coin.
+"""`backtest`: out-of-fold forecasts of each model, and their accuracy per coin.
 
 One Parquet file each, not monthly.
 """
@@ -20,14 +20,14 @@ from cryptoliq_assets.schemas.tables import Table
 
 
 class Backtest(TableModel):
-    """One row a (coin, date, model): out-of-fold forecasts of the candidates and baselines, and what came true."""
+    """One row per (coin, date, model): out-of-fold forecasts of candidates and baselines, and the actual scores."""
 
-    coin: Series[pd.CategoricalDtype] = text_column("Identity of the row.", sources=("labels.coin",))
+    coin: Series[pd.CategoricalDtype] = text_column("Identity of the coin.", sources=("labels.coin",))
     date: Series[pa.DateTime] = day_column("Day of the snapshot forecast from.", sources=("labels.date",))
     target_date: Series[pa.DateTime] = day_column("Day forecast for.", sources=("labels.target_date",))
     fold: Series[int] = integer_column("Fold that tested the row.", unit="count", ge=1)
     model: Series[pd.CategoricalDtype] = text_column("Name of the candidate or baseline.")
-    predicted: Series[float] = number_column("Score forecast, all history at hand.", unit="score", nullable=False)
+    predicted: Series[float] = number_column("Score forecast with full history.", unit="score", nullable=False)
     predicted_without_history: Series[float] = number_column(
         "Score forecast of the same row as a request without history.", unit="score", nullable=False
     )
@@ -44,7 +44,7 @@ class Backtest(TableModel):
 
     @pa.dataframe_check(name="target_after_date")
     def target_after_date(cls, frame: pd.DataFrame) -> pd.Series:
-        """A forecast looks ahead."""
+        """The target is later than the snapshot."""
         return frame["target_date"] > frame["date"]
 
     class Config:
@@ -52,12 +52,12 @@ class Backtest(TableModel):
 
 
 class BacktestByCoin(TableModel):
-    """One row a (coin, model, view): the measures of the backtest over the coin's own rows, all folds together."""
+    """One row per (coin, model, view): accuracy of the backtest over the rows of the coin, all folds combined."""
 
     coin: Series[pd.CategoricalDtype] = text_column("Identity of the coin.", sources=("backtest.coin",))
     model: Series[pd.CategoricalDtype] = text_column("Name of the candidate or baseline.", sources=("backtest.model",))
     view: Series[pd.CategoricalDtype] = text_column(
-        "What each row was forecast from: all of its past, at most seven days, none; partial: without some of its changes.",
+        "Inputs of each forecast: full history, at most seven days of it, none; partial: without 24h, 7d or both.",
         isin=VIEWS,
     )
     bucket: Series[pd.CategoricalDtype] = text_column(
@@ -67,18 +67,18 @@ class BacktestByCoin(TableModel):
     skill: Series[float] = number_column("1 - MSE / MSE of persistence.", unit="ratio", le=1.0)
     mae: Series[float] = number_column("Mean absolute error.", unit="score", nullable=False, ge=0.0)
     mean_absolute_prediction: Series[float] = number_column(
-        "Mean of the forecasts' absolute values.", unit="score", nullable=False, ge=0.0
+        "Mean of the absolute forecasts.", unit="score", nullable=False, ge=0.0
     )
     rmse: Series[float] = number_column("Root of the mean squared error.", unit="score", nullable=False, ge=0.0)
-    r2: Series[float] = number_column("1 - MSE / variance of what was realised.", unit="ratio", le=1.0)
+    r2: Series[float] = number_column("1 - MSE / variance of the actual scores.", unit="ratio", le=1.0)
     mae_vs_persistence: Series[float] = number_column("MAE / MAE of persistence.", unit="ratio", ge=0.0)
     mae_vs_har: Series[float] = number_column("MAE / MAE of HAR with all history.", unit="ratio", ge=0.0)
-    bias: Series[float] = number_column("Mean of forecast less realised.", unit="score", nullable=False)
+    bias: Series[float] = number_column("Mean of forecast minus actual score.", unit="score", nullable=False)
 
     class Config:
         unique = ["coin", "model", "view"]
 
 
-# Beside the monthly tables, under reports/ in the home.
+# In addition to the monthly tables, under reports/ in the data directory.
 BACKTEST = Table("backtest", Backtest, "backtest.parquet")
 BACKTEST_BY_COIN = Table("backtest_by_coin", BacktestByCoin, "backtest_by_coin.parquet")

@@ -1,4 +1,4 @@
-"""`cleaned_snapshots`: raw rows without faults and outliers, cells filled over short gaps and flagged."""
+"""`cleaned_snapshots`: raw rows without invalid cells and outliers; cells over short gaps are filled and flagged."""
 
 import pandas as pd
 import pandera.pandas as pa
@@ -8,9 +8,9 @@ from cryptoliq_assets.schemas.base import TableModel, day_column, flag_column, n
 
 
 class CleanedSnapshots(TableModel):
-    """One row a (coin, date) that has a price and a volume, its own or filled."""
+    """One row per (coin, date) that has a price and a volume, received or filled."""
 
-    coin: Series[pd.CategoricalDtype] = text_column("Identity of the row.", sources=("raw_snapshots.coin",))
+    coin: Series[pd.CategoricalDtype] = text_column("Identity of the coin.", sources=("raw_snapshots.coin",))
     symbol: Series[pd.CategoricalDtype] = text_column("Ticker.", sources=("raw_snapshots.symbol",), nullable=True)
     date: Series[pa.DateTime] = day_column("Day of the snapshot.", sources=("raw_snapshots.date",))
     price: Series[float] = number_column(

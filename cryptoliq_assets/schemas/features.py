@@ -14,7 +14,7 @@ _FILLED = ("cleaned_snapshots.filled_forward", "cleaned_snapshots.filled_backwar
 class FeatureKeys(TableModel):
     """Keys and flags of a feature row."""
 
-    coin: Series[pd.CategoricalDtype] = text_column("Identity of the row.", sources=("cleaned_snapshots.coin",))
+    coin: Series[pd.CategoricalDtype] = text_column("Identity of the coin.", sources=("cleaned_snapshots.coin",))
     symbol: Series[pd.CategoricalDtype] = text_column("Ticker.", sources=("cleaned_snapshots.symbol",), nullable=True)
     date: Series[pa.DateTime] = day_column("Day of the snapshot.", sources=("cleaned_snapshots.date",))
     volatility_partial: Series[bool] = flag_column("24h or 7d is missing.", sources=_CHANGES)
@@ -22,7 +22,7 @@ class FeatureKeys(TableModel):
         "Volume is 0; scored as one dollar.", sources=("cleaned_snapshots.24h_volume",)
     )
     volatility_floored: Series[bool] = flag_column(
-        "Volatility lies below its floor: a peg, or a stale price.", sources=_CHANGES
+        "Volatility is below its floor: a peg, or a stale price.", sources=_CHANGES
     )
     stale_price: Series[bool] = flag_column(
         "Floored with less than $1,000 traded.", sources=(*_CHANGES, "cleaned_snapshots.24h_volume")
@@ -32,7 +32,7 @@ class FeatureKeys(TableModel):
         "Price or volume received was an outlier and is replaced.", sources=("cleaned_snapshots.outlier",)
     )
     sound: Series[bool] = flag_column(
-        "May train, score a model or serve as a target.",
+        "Whether the row may train a model, score a model or serve as a target.",
         sources=(*_CHANGES, "cleaned_snapshots.24h_volume", *_FILLED),
     )
 
@@ -48,5 +48,5 @@ def _feature_columns() -> dict[str, object]:
 EngineeredFeatures = type(
     "EngineeredFeatures",
     (FeatureKeys,),
-    {"__doc__": "One row a cleaned row: keys, flags and features.", "__module__": __name__, **_feature_columns()},
+    {"__doc__": "One row per cleaned row: keys, flags and features.", "__module__": __name__, **_feature_columns()},
 )

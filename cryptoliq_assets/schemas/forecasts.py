@@ -1,4 +1,4 @@
-"""`forecasts`: what was forecast, when, from what, by which model; stored rows never change."""
+"""`forecasts`: forecast, time, inputs and model; stored rows never change."""
 
 import pandas as pd
 import pandera.pandas as pa
@@ -8,17 +8,18 @@ from cryptoliq_assets.schemas.base import TableModel, day_column, flag_column, n
 
 
 class Forecasts(TableModel):
-    """One row a (coin, date, model_version, made_at)."""
+    """One row per (coin, date, model_version, made_at)."""
 
     coin: Series[pd.CategoricalDtype] = text_column("Identity of the coin.", sources=("engineered_features.coin",))
     date: Series[pa.DateTime] = day_column("Day of the snapshot forecast from.", sources=("engineered_features.date",))
     target_date: Series[pa.DateTime] = day_column("Day forecast for.", sources=("engineered_features.date",))
     known_until: Series[pa.DateTime] = day_column(
-        "Newest date that any input had, the model's training targets included.", sources=("engineered_features.date",)
+        "Data cutoff: newest date of any input, the training targets of the model included.",
+        sources=("engineered_features.date",),
     )
-    model_version: Series[pd.CategoricalDtype] = text_column("Version of the champion that made it.")
+    model_version: Series[pd.CategoricalDtype] = text_column("Version of the champion that computed it.")
     made_at: Series[pa.DateTime] = pa.Field(
-        description="Moment the forecast was made.", metadata={"unit": "UTC", "sources": ()}
+        description="Time at which the forecast was computed.", metadata={"unit": "UTC", "sources": ()}
     )
     liquidity_score: Series[float] = number_column(
         "Score expected on target_date.",
@@ -33,18 +34,18 @@ class Forecasts(TableModel):
         sources=("engineered_features.filled",),
     )
     outlier: Series[bool] = flag_column(
-        "Price or volume of the row was an outlier: the forecast uses the days before in its place.",
+        "Price or volume of the row was an outlier: the forecast uses the preceding days instead.",
         sources=("engineered_features.outlier",),
     )
 
     @pa.dataframe_check(name="lower_at_most_upper")
     def lower_at_most_upper(cls, frame: pd.DataFrame) -> pd.Series:
-        """An interval has its ends in order, about the forecast."""
+        """The ends of the interval are in order and contain the forecast."""
         return (frame["lower"] <= frame["liquidity_score"]) & (frame["liquidity_score"] <= frame["upper"])
 
     @pa.dataframe_check(name="target_after_date")
     def target_after_date(cls, frame: pd.DataFrame) -> pd.Series:
-        """A forecast looks ahead."""
+        """The target is later than the snapshot."""
         return frame["target_date"] > frame["date"]
 
     class Config:

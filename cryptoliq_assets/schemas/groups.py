@@ -1,7 +1,7 @@
-"""Groups in which results are reported: how much history a row is forecast from, and the size of its coin."""
+"""Groups in which results are reported: how much history a forecast uses, and the size of its coin."""
 
-# How much of its past a row is seen with: all of it, at most seven days, or none; last, with any of these and without its
-# 7-day change, its 24-hour change, or either.
+# Views of a row: with full history, with at most seven days of it, or with none; the last one has any of these histories and
+# lacks the 7-day change, the 24-hour change, or both.
 WITH_HISTORY, SHORT_HISTORY, NO_HISTORY, MISSING_CHANGE = "with_history", "young", "without_history", "partial"
 VIEWS = (WITH_HISTORY, SHORT_HISTORY, NO_HISTORY, MISSING_CHANGE)
 

@@ -1,4 +1,4 @@
-"""`labels`: the score of a day and the score realised a horizon later."""
+"""`labels`: the score of a day and the score realised one horizon later."""
 
 import pandas as pd
 import pandera.pandas as pa
@@ -17,9 +17,9 @@ _SCORE = ("engineered_features.liquidity_score",)
 
 
 class Labels(TableModel):
-    """One row a feature row."""
+    """One row per feature row."""
 
-    coin: Series[pd.CategoricalDtype] = text_column("Identity of the row.", sources=("engineered_features.coin",))
+    coin: Series[pd.CategoricalDtype] = text_column("Identity of the coin.", sources=("engineered_features.coin",))
     date: Series[pa.DateTime] = day_column("Day of the snapshot.", sources=("engineered_features.date",))
     target_date: Series[pa.DateTime] = day_column("date + horizon_days.", sources=("engineered_features.date",))
     horizon_days: Series[int] = integer_column("Forecast horizon.", unit="days", ge=1, le=28)
@@ -27,11 +27,11 @@ class Labels(TableModel):
         "Score on `date`; not bounded to [0, 1].", unit="score", sources=_SCORE
     )
     target_score: Series[float] = number_column(
-        "Score realised on `target_date`; null where that day is absent or not sound.", unit="score", sources=_SCORE
+        "Score realised on `target_date`; null where that day is absent or not valid.", unit="score", sources=_SCORE
     )
     sound: Series[bool] = flag_column(
-        "The row may train, score a model or serve as a target.", sources=("engineered_features.sound",)
+        "Whether the row may train a model, score a model or serve as a target.", sources=("engineered_features.sound",)
     )
     trainable: Series[bool] = flag_column(
-        "The row and its target are sound.", sources=("engineered_features.sound", *_SCORE)
+        "Whether the row and its target are valid.", sources=("engineered_features.sound", *_SCORE)
     )

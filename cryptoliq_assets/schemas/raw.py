@@ -1,7 +1,6 @@
-"""`raw_snapshots`: what was received, typed; one row a (coin, date).
+"""`raw_snapshots`: data as received, typed; one row per (coin, date).
 
-The raw contract begins here: what a file must carry, and what is refused at the door (`ingestion/parsing/snapshot.py`), follow from
-these declarations.
+The raw contract is declared here: the columns that a file must have, and the values that are rejected (`ingestion/parsing`).
 """
 
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
+from cryptoliq_assets.core import BoolArray, FloatArray
 from cryptoliq_assets.schemas.base import (
     TableModel,
     day_column,
@@ -20,42 +20,47 @@ from cryptoliq_assets.schemas.base import (
     timestamp_column,
 )
 
-# What every file must carry; CoinGecko's own exports have these nine.
+# Columns that every file must have; the exports of CoinGecko have these nine.
 REQUIRED_COLUMNS = ("coin", "symbol", "price", "1h", "24h", "7d", "24h_volume", "mkt_cap", "date")
-# Without these nothing can be forecast of a row.
+# Without these a row cannot be forecast.
 CRITICAL_COLUMNS = ("price", "24h_volume")
-# Derived where a file does not carry them.
+# Derived where a file does not have them.
 DERIVED_COLUMNS = ("liquidity_ratio", "price_change_24h")
 CONTRACT_COLUMNS = REQUIRED_COLUMNS + DERIVED_COLUMNS
 CHANGE_COLUMNS = ("1h", "24h", "7d")
 NUMBER_COLUMNS = ("price", *CHANGE_COLUMNS, "24h_volume", "mkt_cap", *DERIVED_COLUMNS)
-# Kept where a file carries them, else null: what a source tells today and nobody tells tomorrow. A cell of them that cannot
-# be read refuses no row.
+# Stored where a file has them, else null: values that cannot be fetched again later. An unreadable cell of these does not
+# reject its row.
 # Ends of the trading range, carried through cleaning and requests for formulas that use them.
 RANGE_COLUMNS = ("high_24h", "low_24h")
 OPTIONAL_NUMBERS = (*RANGE_COLUMNS, "circulating_supply", "market_cap_rank")
 NAME_COLUMN, LAST_UPDATED_COLUMN = "name", "last_updated"
 OPTIONAL_COLUMNS = (NAME_COLUMN, *OPTIONAL_NUMBERS, LAST_UPDATED_COLUMN)
-# The unit of the changes, the same word in every row: read, not kept, for a table has percents alone.
+# Unit of the changes, the same in every row of a file; not stored, because tables contain percent only.
 UNIT_COLUMN = "change_unit"
-# Negative values of these are faults.
+# Negative values of these are invalid.
 UNSIGNED_COLUMNS = ("price", "24h_volume", "mkt_cap", "liquidity_ratio")
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Sizes that a number of a column can have: 0, or `least` to `most` without its sign."""
+    """Absolute values that a column can have: 0, or `minimum` to `maximum`."""
 
     minimum: float
     maximum: float
 
-    def find_outside(self, values: np.ndarray) -> np.ndarray:
-        """(n,) finite numbers that are outside; NaN is not."""
+    def find_outside(self, values: FloatArray) -> BoolArray:
+        """Return (n,) booleans: which finite numbers are outside; NaN is not."""
         sizes = np.abs(values)
-        return (sizes > self.maximum) | ((sizes < self.minimum) & (sizes > 0))
+        return np.asarray((sizes > self.maximum) | ((sizes < self.minimum) & (sizes > 0)))
 
     def contains(self, value: float) -> bool:
-        """Whether one number is inside."""
+        """Return whether one number is inside.
+
+        Example:
+            >>> Bounds(1e-18, 1e18).contains(0.0), Bounds(1e-18, 1e18).contains(1e-20)
+            (True, False)
+        """
         return value == 0 or self.minimum <= abs(value) <= self.maximum
 
     def __str__(self) -> str:
@@ -68,11 +73,11 @@ def _short(value: float) -> str:
     return f"{value:g}".replace("e+", "e")
 
 
-# Dollars and coins. Quotients, logarithms, roots and sums of squares of numbers within the bounds are finite, in 32 bits too.
+# USD and coins. Quotients, logarithms, roots and sums of squares of numbers within the bounds are finite, even in 32 bits.
 AMOUNTS = Bounds(1e-18, 1e18)
 # The quotient of two amounts, rounded.
 _QUOTIENTS = Bounds(1e-37, 1e37)
-# A cell may be a fraction, a hundredth of the percent that is stored. Real snapshots have changes up to 1e10 percent.
+# A cell may be a fraction, one hundredth of the stored percent. Real snapshots contain changes up to 1e10 percent.
 _CHANGES = Bounds(0.0, 1e16)
 PLAUSIBLE_BOUNDS: dict[str, Bounds] = {
     **dict.fromkeys(("price", "24h_volume", "mkt_cap"), AMOUNTS),
@@ -85,9 +90,9 @@ PLAUSIBLE_BOUNDS: dict[str, Bounds] = {
 
 
 class RawSnapshots(TableModel):
-    """One row a (coin, date), as received; changes are percent whatever unit the file had."""
+    """One row per (coin, date), as received; changes are percent whatever the unit of the file."""
 
-    coin: Series[pd.CategoricalDtype] = text_column("Name of the coin as its source spells it: the identity of a row.")
+    coin: Series[pd.CategoricalDtype] = text_column("Name of the coin as spelled by its source: the identity of a row.")
     symbol: Series[pd.CategoricalDtype] = text_column("Ticker; several coins may share one.", nullable=True)
     date: Series[pa.DateTime] = day_column("Day of the snapshot.")
     price: Series[float] = number_column("Price of one coin.", unit="USD", ge=0)
@@ -104,13 +109,15 @@ class RawSnapshots(TableModel):
     price_change_24h: Series[float] = number_column(
         "Price change over the last 24 hours; derived where the file has none.", unit="USD"
     )
-    name: Series[pd.CategoricalDtype] = text_column("Name for people, where the file has one.", nullable=True)
+    name: Series[pd.CategoricalDtype] = text_column("Display name, where the file has one.", nullable=True)
     high_24h: Series[float] = number_column("Highest price of the last 24 hours.", unit="USD", ge=0)
     low_24h: Series[float] = number_column("Lowest price of the last 24 hours.", unit="USD", ge=0)
     circulating_supply: Series[float] = number_column("Coins in circulation.", unit="coins", ge=0)
-    market_cap_rank: Series[float] = number_column("Rank by market cap, as the source says.", unit="rank", ge=1)
-    last_updated: Series[pa.DateTime] = timestamp_column("When the source last saw a trade of the coin.", nullable=True)
-    source_file: Series[pd.CategoricalDtype] = text_column("File that the row came from.")
+    market_cap_rank: Series[float] = number_column("Rank by market cap, as stated by the source.", unit="rank", ge=1)
+    last_updated: Series[pa.DateTime] = timestamp_column(
+        "Time of the last trade of the coin known to the source.", nullable=True
+    )
+    source_file: Series[pd.CategoricalDtype] = text_column("File of the row.")
     arrival: Series[int] = integer_column(
-        "Number of that file in the order of arrival: the later wins.", unit="count", ge=1
+        "Number of that file in the order of arrival: the later one has priority.", unit="count", ge=1
     )

@@ -1,6 +1,6 @@
-"""Which tables there are: the model each one is held to, where it lies, and which upstream months a month is made from.
+"""Registry of the monthly tables: model, path, and the upstream months that a month is computed from.
 
-Partition mappings, staleness, column schema and lineage are all read off this page. Add a table here, then its asset.
+Partition mappings, staleness, column schema and lineage are derived from it. Add a table here, then its asset.
 """
 
 from copy import deepcopy
@@ -18,7 +18,7 @@ from cryptoliq_assets.schemas.forecasts import Forecasts
 from cryptoliq_assets.schemas.labels import Labels
 from cryptoliq_assets.schemas.raw import OPTIONAL_COLUMNS, RANGE_COLUMNS, RawSnapshots
 
-# Raise when the code behind a table changes what it computes: its months are then made again.
+# Raise a version when the code of a table computes something else: its months are then recomputed.
 CODE_VERSIONS = {
     "raw_snapshots": "3",
     "cleaned_snapshots": "2",
@@ -49,12 +49,13 @@ class Table:
 
     @cached_property
     def schema(self) -> pa.DataFrameSchema:
+        """Schema of the model."""
         return self.model.to_schema()
 
     @cached_property
     def schema_without_coercion(self) -> pa.DataFrameSchema:
-        """The same rules for a frame whose types are right already: coercion copies every column, twice."""
-        # Pandera hands out one schema a model: without a copy this would end the coercion of both.
+        """The same rules for a frame that already has the right types: coercion copies every column twice."""
+        # Pandera returns one schema per model: without a copy this would disable the coercion of both.
         schema = deepcopy(self.schema)
         schema.coerce = False
         for column in schema.columns.values():
@@ -63,10 +64,12 @@ class Table:
 
     @cached_property
     def columns(self) -> list[str]:
+        """Names of all columns, in order."""
         return list(self.schema.columns)
 
     @cached_property
     def text_columns(self) -> list[str]:
+        """Names of the categorical columns."""
         return [name for name, column in self.schema.columns.items() if str(column.dtype) == "category"]
 
 
@@ -95,14 +98,19 @@ TABLES: dict[str, Table] = {
 
 @dataclass(frozen=True)
 class LookbackWindow:
-    """A row dated D is made from upstream rows in [D - back, D + ahead], in days."""
+    """A row dated D is computed from upstream rows in [D - back, D + ahead], in days."""
 
     back: int
     ahead: int
 
 
 def upstream_windows(table: str, *, horizon_days: int) -> dict[str, LookbackWindow]:
-    """The upstream tables of a derived table, and how far its rows reach into each."""
+    """Return the upstream tables of a table, and the window of rows that it reads from each.
+
+    Example:
+        >>> upstream_windows("labels", horizon_days=2)
+        {'engineered_features': LookbackWindow(back=0, ahead=2)}
+    """
     return {
         "raw_snapshots": {},
         "cleaned_snapshots": {"raw_snapshots": LookbackWindow(CLEANING_BACK_DAYS, FILL_BACKWARD_DAYS)},
@@ -112,15 +120,15 @@ def upstream_windows(table: str, *, horizon_days: int) -> dict[str, LookbackWind
     }[table]
 
 
-# The tables that are a pure function of the files received, in order; forecasts remember, so they are not among them.
+# Tables that are a pure function of the received files, in order. Forecasts are append-only, so they are not among them.
 DERIVED_TABLES = ("raw_snapshots", "cleaned_snapshots", "engineered_features", "labels")
 
 
 def computation_id(table: str, settings: Settings) -> str:
-    """What, beside its inputs, decides a table's content: the code's version and the settings that it reads."""
-    read = {
+    """Return what determines the content of a table in addition to its inputs: code version and settings."""
+    settings_read = {
         "raw_snapshots": f"changes {settings.ingestion.change_unit}",
         "engineered_features": settings.formula,
         "labels": f"{settings.formula}, {settings.horizon_days} d",
     }
-    return f"{CODE_VERSIONS[table]}; {read.get(table, '')}"
+    return f"{CODE_VERSIONS[table]}; {settings_read.get(table, '')}"

@@ -162,7 +162,7 @@ def test_a_line_that_is_not_whole_yet_is_read_once_it_is(settings):
 
 
 def test_a_line_longer_than_any_of_ours_is_passed_over_unheld(tmp_path, monkeypatch):
-    monkeypatch.setattr("cryptoliq_assets.core.jsonl._MOST_BYTES", 100)
+    monkeypatch.setattr("cryptoliq_assets.core.jsonl._MAX_LINE_BYTES", 100)
     path = tmp_path / "lines"
     path.write_bytes(b"first line, which has its own place in the file, and its own head\n" + b"x" * 1000 + b"\nlast\n")
     assert [content for content, _ in read_new_lines(path, FileOffset())][1:] == [b"", b"last\n"]

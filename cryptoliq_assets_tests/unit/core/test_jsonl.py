@@ -88,7 +88,7 @@ def test_a_full_disk_slows_nothing_is_told_and_what_waited_is_written_later(tmp_
 
 
 def test_lines_are_held_up_to_a_bound_and_the_oldest_dropped_and_counted(tmp_path, full_disk, monkeypatch):
-    monkeypatch.setattr(journal_module, "_MOST_LINES", 100)
+    monkeypatch.setattr(journal_module, "_MAX_LINES", 100)
     journal = Journal(lambda: tmp_path / "app.log")
     for number in range(150):
         journal.write({"number": number})
@@ -132,7 +132,7 @@ def test_half_a_line_that_a_crash_left_behind_costs_itself_alone(tmp_path):
 
 
 def test_what_is_held_for_a_full_disk_is_bounded_in_bytes_too(tmp_path, full_disk, monkeypatch):
-    monkeypatch.setattr(journal_module, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(journal_module, "_MAX_BYTES", 1000)
     journal = Journal(lambda: tmp_path / "app.log")
     for _ in range(5):
         journal.append(b"x" * 299 + b"\n")
@@ -212,5 +212,5 @@ def test_a_write_that_hangs_does_not_keep_a_process_from_ending(tmp_path, monkey
     journal.write({"event": "b"})
     journal.close()
     # The write would end after 30 s, and the second line then be written.
-    assert (journal.dropped, journal.problem) == (1, "the disk did not take the last lines within 0 s")
+    assert (journal.dropped, journal.problem) == (1, "the last lines could not be written within 0 s")
     hanging.set()

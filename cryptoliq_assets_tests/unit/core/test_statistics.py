@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cryptoliq_assets.core.statistics import (
-    FLOOR,
+    MIN_BIN_FRACTION,
     center_by_day,
     expected_psi,
     median_shift,
@@ -28,7 +28,7 @@ def test_psi_is_the_sum_worked_by_hand():
     reference = np.arange(100, dtype=float)
     # Deciles of 0 … 99 end at 9, 19, …; half of the current values lie in the first bin, half in the last.
     current = np.array([5.0] * 50 + [95.0] * 50)
-    by_hand = 2 * (0.5 - 0.1) * np.log(0.5 / 0.1) + 8 * (FLOOR - 0.1) * np.log(FLOOR / 0.1)
+    by_hand = 2 * (0.5 - 0.1) * np.log(0.5 / 0.1) + 8 * (MIN_BIN_FRACTION - 0.1) * np.log(MIN_BIN_FRACTION / 0.1)
     assert psi(reference, current) == pytest.approx(by_hand)
 
 
