@@ -259,7 +259,7 @@ def score_liquidity(columns: Columns, *, formula: str = "kyle_obizhaeva") -> Liq
     Example:
         >>> row = {"24h_volume": np.array([2e10]), "24h": np.array([3.2]), "7d": np.array([-5.0])}
         >>> score_liquidity(row).score.round(3).tolist()
-        [0.82]
+        [0.827]
     """
     chosen = get_formula(formula)
     volume = np.asarray(columns["24h_volume"], dtype=float)
