@@ -103,7 +103,7 @@ def test_a_write_that_breaks_off_leaves_no_half_line_and_none_twice(tmp_path, mo
     journal = Journal(lambda: tmp_path / "app.log")
     journal.write({"number": 0})
     journal.flush()
-    write, broken = journal_module._write_whole, []
+    write, broken = journal_module._write_all, []
 
     def breaks_off(handle, content):
         if not broken:
@@ -112,7 +112,7 @@ def test_a_write_that_breaks_off_leaves_no_half_line_and_none_twice(tmp_path, mo
             raise OSError(28, "No space left on device")
         write(handle, content)
 
-    monkeypatch.setattr(journal_module, "_write_whole", breaks_off)
+    monkeypatch.setattr(journal_module, "_write_all", breaks_off)
     for number in range(1, 4):
         journal.write({"number": number})
     journal.close()
