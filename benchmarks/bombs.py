@@ -1,7 +1,7 @@
 """Memory use of hostile files and request bodies: a file in ingest, a body in the service.
 
-Used by memory.py. A new process reads each file; its baseline is the same process after a small file. Bodies are sent to one
-running service, whose baseline is measured after a small request, so memory that it does not release counts.
+Used by memory.py. A new process reads each file, and a new service receives each body; the baseline is the memory of the same process
+after a small file or request.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import urllib.parse
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psutil
@@ -126,19 +127,31 @@ def measure_files(size: int) -> list[tuple[str, float, float, bool]]:
     return measured
 
 
-def measure_requests(url: str, process: psutil.Process, size: int) -> list[tuple[str, float, float, bool]]:
-    """Return the same for each body sent to a service that runs in one process."""
+def measure_requests(
+    serve: Callable[[], AbstractContextManager[tuple[str, psutil.Process]]], size: int
+) -> list[tuple[str, float, float, bool]]:
+    """Measure request bodies, each sent to a newly started service, so that no request's memory counts for another.
+
+    Args:
+        serve: Starts a service in one process; its context is the URL and the process.
+        size: Bytes of each body.
+
+    Returns:
+        (shape, megabytes above the baseline, times its size, within the limit) of each body.
+    """
     small = (HEADER + "".join(_row(n) for n in range(200)) + "x\n" * 3).encode()
-    for _ in range(3):
-        _post(url, small, "text/csv")
-    before, measured = process.memory_info().rss, []
     bodies = [(name, body, "text/csv") for name, body in csv_shapes(size)]
     bodies += [(name, body, "application/json") for name, body in json_shapes(size)]
     bodies += [(f"{name}, small", body, "application/json") for name, body in json_shapes(2 * 10**6)]
+    measured = []
     for name, body, kind in bodies:
-        Path(f"/proc/{process.pid}/clear_refs").write_text("5")
-        status = _post(url, body, kind)
-        status_lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+        with serve() as (url, process):
+            for _ in range(3):
+                _post(url, small, "text/csv")
+            before = process.memory_info().rss
+            Path(f"/proc/{process.pid}/clear_refs").write_text("5")
+            status = _post(url, body, kind)
+            status_lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
         [peak] = [int(line.split()[1]) * 1024 for line in status_lines if line.startswith("VmHWM")]
         shape = f"request: {name} ({status})"
         measured.append(_check_limit(shape, (peak - before) / 2**20, len(body), failed=status >= 500))

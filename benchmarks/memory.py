@@ -12,6 +12,7 @@ line is a process that has everything imported and compiled, and does nothing.
 """
 
 import argparse
+import contextlib
 import datetime as dt
 import json
 import os
@@ -19,9 +20,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import bombs
+import psutil
+from running_service import copy_home, free_port, run_server, serve_command
 from side_by_side import describe_machine, peak_memory_gb, print_table
 
 END = dt.date(2025, 6, 25)
@@ -80,17 +84,17 @@ def measure_bombs(served: Path | None, size: int) -> list[str]:
     """Files, and requests to a served home; prints each, and returns those that exceed the limit."""
     measured = bombs.measure_files(size)
     if served:
-        import psutil
-        from serving import served_copy
+        with tempfile.TemporaryDirectory(prefix="cryptoliq-bombs-") as folder:
+            settings = copy_home(served.resolve(), Path(folder, "home"))
 
-        with tempfile.TemporaryDirectory(prefix="cryptoliq-bombs-") as folder, served_copy(served, Path(folder)) as url:
-            port = int(url.rsplit(":", 1)[1])
-            [pid] = {
-                link.pid
-                for link in psutil.net_connections("tcp")
-                if link.status == "LISTEN" and link.laddr.port == port
-            }
-            measured += bombs.measure_requests(url, psutil.Process(pid), size)
+            @contextlib.contextmanager
+            def serve() -> Iterator[tuple[str, psutil.Process]]:
+                port = free_port()
+                environment = {"CRYPTOLIQ_HOME": str(settings.home_dir)}
+                with run_server(serve_command(port, 1), environment, port=port, path="/readyz") as process:
+                    yield f"http://127.0.0.1:{port}", process
+
+            measured += bombs.measure_requests(serve, size)
     print_table(
         f"memory above the baseline; limit: {bombs.FACTOR} times the size and {bombs.BASE_MB} MB",
         ["shape", "MB", "times its size", "within"],

@@ -1,34 +1,30 @@
-"""The service under load, with each kind of champion, against the usual way to serve a model.
+"""Throughput and latency of the service with each kind of champion, compared with a conventional model server.
 
     python benchmarks/serving.py HOME [--seconds 8] [--repeat 2] [--rows 120000] [--only xgboost]
 
-HOME is a home with a champion; it is not changed: models are fitted on `--rows` of its rows and promoted in a copy. The usual
-way (`usual_service.py`) builds a one-row DataFrame for a scikit-learn pipeline with as many trees. Load comes from wrk on the
-same machine, 64 connections, coins in turn, each request with its history. Exit code 1 when a figure is not reached.
+HOME is a home with a champion; it is not changed: models are fitted on `--rows` of its rows and promoted in a copy. The conventional
+server (`usual_service.py`) builds a one-row DataFrame for a scikit-learn pipeline with as many trees. wrk on the same machine
+generates the load: 64 connections, one coin after the other, each request with its history. The exit code is 1 if a target is missed.
 """
 
 import argparse
-import contextlib
 import datetime as dt
 import json
 import os
-import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import joblib
 import numpy as np
 import pandas as pd
+from running_service import copy_home, free_port, run_server, serve_command
 from side_by_side import describe_machine, print_table
 
-from cryptoliq_assets.core import Settings
 from cryptoliq_assets.modeling import load_champion, training_rows
 from cryptoliq_assets.modeling.estimators import CANDIDATES, OWN_FEATURES, available_threads, fit_spec
 from cryptoliq_assets.modeling.registry import ModelStore
@@ -46,15 +42,15 @@ _FIELDS = ["price", "1h", "24h", "7d", "24h_volume", "mkt_cap"]
 _SCRIPT = """
 local bodies = {}
 for line in io.lines("%s") do bodies[#bodies + 1] = line end
-local made = {}
+local prepared = {}
 local headers = { ["Content-Type"] = "application/json" }
 local next_one = 0
 function init(args)
-  for place, body in ipairs(bodies) do made[place] = wrk.format("POST", "/predict", headers, body) end
+  for place, body in ipairs(bodies) do prepared[place] = wrk.format("POST", "/predict", headers, body) end
 end
 function request()
-  next_one = next_one %% #made + 1
-  return made[next_one]
+  next_one = next_one %% #prepared + 1
+  return prepared[next_one]
 end
 function done(summary, latency, requests)
   local errors = summary.errors
@@ -68,10 +64,10 @@ end
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("home", type=Path)
-    parser.add_argument("--seconds", type=int, default=8, help="Of load, each time.")
-    parser.add_argument("--repeat", type=int, default=2, help="The best of so many.")
-    parser.add_argument("--rows", type=int, default=120_000, help="To fit each model on.")
-    parser.add_argument("--only", choices=list(CANDIDATES), action="append", help="Some of the kinds.")
+    parser.add_argument("--seconds", type=int, default=8, help="Duration of each load run.")
+    parser.add_argument("--repeat", type=int, default=2, help="Number of runs, of which the best counts.")
+    parser.add_argument("--rows", type=int, default=120_000, help="Rows to fit each model on.")
+    parser.add_argument("--only", choices=list(CANDIDATES), action="append", help="Only these kinds of models.")
     args = parser.parse_args()
     print(f"{describe_machine()}, load average {os.getloadavg()[0]:.2f}", flush=True)
     with tempfile.TemporaryDirectory(prefix="cryptoliq-serving-") as folder:
@@ -85,41 +81,43 @@ def main() -> None:
                 lines.append(
                     [kind, workers, *(own[name] for name in ("rate", "p50", "p99")), usual["rate"], usual["p99"], times]
                 )
-                missed += [f"{kind}, {workers} worker(s): {fault}" for fault in faults_of(kind, own, times)]
+                missed += [f"{kind}, {workers} worker(s): {target}" for target in missed_targets(kind, own, times)]
             batches.append(
                 [kind, len(bench.requests), bench.batch(), bench.batch_over_http(), bench.bodies_in_process()]
             )
             if kind == "xgboost" and batches[-1][2] < BATCH_FLOOR:
-                missed.append(f"{kind}: {batches[-1][2]:,.0f} rows a second in a batch, not {BATCH_FLOOR:,.0f}")
-    columns = ["champion", "workers", "requests/s", "p50 ms", "p99 ms", "usual way's/s", "its p99 ms", "times"]
+                missed.append(f"{kind}: {batches[-1][2]:,.0f} rows per second in a batch, target {BATCH_FLOOR:,.0f}")
+    columns = ["champion", "workers", "requests/s", "p50 ms", "p99 ms", "conventional/s", "its p99 ms", "ratio"]
     print_table(f"single predictions with history, {CONNECTIONS} connections", columns, lines)
     print_table(
-        "batch, rows a second", ["champion", "rows", "CSV in process", "CSV over HTTP", "requests in process"], batches
+        "batch, rows per second",
+        ["champion", "rows", "CSV in process", "CSV over HTTP", "requests in process"],
+        batches,
     )
-    print("\n" + ("\n".join(f"not reached: {fault}" for fault in missed) or "every figure is reached"))
+    print("\n" + ("\n".join(f"missed: {target}" for target in missed) or "all targets are met"))
     sys.exit(1 if missed else 0)
 
 
-def faults_of(kind: str, own: dict[str, float], times: float) -> list[str]:
-    """What one load run does not reach."""
-    found = []
+def missed_targets(kind: str, own: dict[str, float], times: float) -> list[str]:
+    """Return the targets that a load run misses."""
+    missed = []
     if own["rate"] < FLOOR:
-        found.append(f"{own['rate']:.0f} requests a second, not {FLOOR:.0f}")
+        missed.append(f"{own['rate']:.0f} requests per second, target {FLOOR:.0f}")
     if times < TIMES[kind]:
-        found.append(f"{times:.1f} times the usual way, not {TIMES[kind]:.0f}")
+        missed.append(f"{times:.1f} times the conventional server, target {TIMES[kind]:.0f}")
     if own["p99"] >= P99_MS:
-        found.append(f"p99 {own['p99']:.1f} ms, not under {P99_MS:.0f}")
+        missed.append(f"p99 {own['p99']:.1f} ms, target below {P99_MS:.0f}")
     if own["failed"]:
-        found.append(f"{own['failed']} requests failed")
-    return found
+        missed.append(f"{own['failed']} requests failed")
+    return missed
 
 
 class Bench:
-    """A copy of a home in a folder of its own, models fitted into it, and load on what serves them."""
+    """A copy of a home, models fitted into it, and load on the servers of these models."""
 
     def __init__(self, home: Path, folder: Path, *, rows: int, seconds: int, repeat: int) -> None:
         self.folder, self.seconds, self.repeat = folder, seconds, repeat
-        self.settings = _copy_of(home.resolve(), folder / "home")
+        self.settings = copy_home(home.resolve(), folder / "home")
         store = TableStore(self.settings)
         self.rows, _ = training_rows(self.settings, store)
         chance = np.random.default_rng(7)
@@ -143,69 +141,69 @@ class Bench:
         (folder / "load.lua").write_text(_SCRIPT % (folder / "bodies.jsonl"), encoding="utf-8")
 
     def promote(self, kind: str) -> None:
-        """Make a model of this kind the copy's champion, with the metadata of the one that was."""
+        """Promote a model of this kind in the copy, with the metadata of the previous champion."""
         store = ModelStore(self.settings.models_dir)
         learner = fit_spec(CANDIDATES[kind], self.rows, train=self.train, seed=7)
         metadata = {**store.current(), "features": list(CANDIDATES[kind].features)}
-        made = store.promote(learner, metadata, reason="to be measured", at=dt.datetime.now(dt.UTC))
-        print(f"{made['version']}: fitted on {len(self.train):,} rows", flush=True)
+        promoted = store.promote(learner, metadata, reason="benchmark", at=dt.datetime.now(dt.UTC))
+        print(f"{promoted['version']}: fitted on {len(self.train):,} rows", flush=True)
 
     def usual(self, kind: str, workers: int) -> dict[str, float]:
-        """Load on the usual way."""
+        """Measure the conventional server."""
         path = self.folder / f"{kind}.joblib"
         if not path.exists():
             X = pd.DataFrame(self.rows.X[self.train], columns=list(self.rows.features))[list(OWN_FEATURES)]
             pipeline = usual_pipeline(kind).fit(X, self.rows.y[self.train])
-            held = {"pipeline": pipeline, "stored": self.features, "columns": list(OWN_FEATURES), "name": kind}
-            joblib.dump(held, path)
-        port = _free_port()
+            parts = {"pipeline": pipeline, "stored": self.features, "columns": list(OWN_FEATURES), "name": kind}
+            joblib.dump(parts, path)
+        port = free_port()
         script = str(Path(__file__).with_name("usual_service.py"))
-        with _running([sys.executable, script, str(path), str(port), str(workers)], {}, port=port, path="/docs"):
+        with run_server([sys.executable, script, str(path), str(port), str(workers)], {}, port=port, path="/docs"):
             return self._load(port)
 
     def service(self, workers: int) -> dict[str, float]:
-        """Load on `cryptoliq serve`."""
-        port = _free_port()
-        with _running(_serve(port, workers), self._environment(), port=port, path="/readyz"):
+        """Measure `cryptoliq serve`."""
+        port = free_port()
+        with run_server(serve_command(port, workers), self._environment(), port=port, path="/readyz"):
             return self._load(port)
 
     def batch(self) -> float:
-        """Rows a second of a CSV in process: parsed, forecast and written."""
+        """Rows per second of a CSV in process: parsed, predicted and formatted."""
         predictor = Predictor(self.settings)
         predictor.refresh()
-        held, content = predictor.snapshot, self._csv()
+        snapshot, content = predictor.snapshot, self._csv()
         champion = load_champion(self.settings)
 
-        def once() -> int:
-            outcome, chunks = predict_content(
+        def run_once() -> int:
+            summary, chunks = predict_content(
                 content,
                 champion=champion,
                 settings=self.settings,
                 today=dt.datetime.now(dt.UTC).date(),
-                history=held.history_from,
+                history=snapshot.history_from,
             )
             size = sum(map(len, chunks))
-            assert (outcome.rows, outcome.refused) == (len(self.requests), {}), outcome
+            assert (summary.rows, summary.rejected) == (len(self.requests), {}), summary
             return size
 
-        return _best_rate(once, len(self.requests), self.repeat)
+        return _best_rate(run_once, len(self.requests), self.repeat)
 
     def batch_over_http(self) -> float:
-        """Rows a second of the same CSV, sent to the service."""
-        port, content = _free_port(), self._csv()
+        """Rows per second of the same CSV, sent to the service."""
+        port, content = free_port(), self._csv()
 
-        def once() -> None:
+        def run_once() -> None:
             request = urllib.request.Request(
                 f"http://127.0.0.1:{port}/predict/batch", data=content, headers={"Content-Type": "text/csv"}
             )
             with urllib.request.urlopen(request) as answer:
                 assert len(answer.read().splitlines()) == len(self.requests) + 1
 
-        with _running(_serve(port, 1), self._environment(), port=port, path="/readyz"):
-            return _best_rate(once, len(self.requests), self.repeat)
+        with run_server(serve_command(port, 1), self._environment(), port=port, path="/readyz"):
+            return _best_rate(run_once, len(self.requests), self.repeat)
 
     def bodies_in_process(self) -> float:
-        """Rows a second of parsed requests answered together, as POST /predict/batch answers them."""
+        """Rows per second of parsed requests, predicted in one batch as POST /predict/batch does."""
         from cryptoliq_assets.serving import PredictRequest
 
         predictor = Predictor(self.settings)
@@ -221,19 +219,19 @@ class Bench:
         return {"CRYPTOLIQ_HOME": str(self.settings.home_dir), "CRYPTOLIQ_API__MAX_BODY_MIB": "200"}
 
     def _load(self, port: int) -> dict[str, float]:
-        """The best of some runs, after one second to warm up; failures of all."""
+        """Return the best of several runs after a warm-up of one second, with the failed requests of all."""
         command = ["wrk", "-t1", f"-c{CONNECTIONS}", "--latency", "-s", str(self.folder / "load.lua")]
         url = f"http://127.0.0.1:{port}"
         subprocess.run([*command, "-d1s", url], capture_output=True, check=True)
-        found: list[dict[str, Any]] = []
+        runs: list[dict[str, Any]] = []
         for _ in range(self.repeat):
-            told = subprocess.run([*command, f"-d{self.seconds}s", url], capture_output=True, text=True, check=True)
-            found.append(json.loads(told.stdout.splitlines()[-1]))
-        return {**max(found, key=lambda run: run["rate"]), "failed": sum(run["failed"] for run in found)}
+            run = subprocess.run([*command, f"-d{self.seconds}s", url], capture_output=True, text=True, check=True)
+            runs.append(json.loads(run.stdout.splitlines()[-1]))
+        return {**max(runs, key=lambda run: run["rate"]), "failed": sum(run["failed"] for run in runs)}
 
 
 def usual_pipeline(kind: str) -> Any:
-    """What one would write first, with the trees of the recipe."""
+    """Return the straightforward scikit-learn pipeline, with the same tree parameters."""
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LinearRegression
@@ -255,50 +253,6 @@ def usual_pipeline(kind: str) -> Any:
     return XGBRegressor(**params, **renamed, n_jobs=available_threads(), random_state=7)
 
 
-def _copy_of(home: Path, target: Path) -> Settings:
-    """A home with the same tables and models of its own."""
-    (target / "data").mkdir(parents=True)
-    for path in (home / "data").iterdir():
-        if path.name != "predictions":
-            (target / "data" / path.name).symlink_to(path)
-    shutil.copytree(home / "models", target / "models", symlinks=True)
-    return Settings(home_dir=target)
-
-
-def _serve(port: int, workers: int) -> list[str]:
-    run = "from cryptoliq_assets.cli.main import main; main()"
-    return [sys.executable, "-c", run, "serve", "--port", str(port), "--workers", str(workers)]
-
-
-@contextlib.contextmanager
-def served_copy(home: Path, folder: Path) -> Iterator[str]:
-    """Where a service on a copy of a home's models and its tables answers."""
-    settings, port = _copy_of(home.resolve(), folder / "home"), _free_port()
-    with _running(_serve(port, 1), {"CRYPTOLIQ_HOME": str(settings.home_dir)}, port=port, path="/readyz"):
-        yield f"http://127.0.0.1:{port}"
-
-
-@contextlib.contextmanager
-def _running(command: list[str], environment: dict[str, str], *, port: int, path: str) -> Iterator[None]:
-    """A server, from the moment it answers to its end."""
-    process = subprocess.Popen(
-        command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        for _ in range(600):
-            if process.poll() is not None:
-                raise RuntimeError(f"it ended with {process.returncode}: {' '.join(command)}")
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}{path}"):
-                break
-            time.sleep(0.1)
-        # Two workers start one after the other.
-        time.sleep(2.0)
-        yield
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
 def _best_rate(work: Any, rows: int, repeat: int) -> float:
     best = float("inf")
     for _ in range(repeat + 1):
@@ -306,12 +260,6 @@ def _best_rate(work: Any, rows: int, repeat: int) -> float:
         work()
         best = min(best, time.perf_counter() - started)
     return rows / best
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 if __name__ == "__main__":

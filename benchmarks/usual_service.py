@@ -1,8 +1,8 @@
-"""The usual way to serve a model, for `benchmarks/serving.py` to compare with: one row, one DataFrame, one call.
+"""A conventional model server, which `benchmarks/serving.py` compares with: one row, one DataFrame, one call.
 
     python benchmarks/usual_service.py PIPELINE.joblib PORT WORKERS
 
-The pipeline's features come ready from a dictionary by coin, so that its side computes none: it stands better than it would.
+Features are looked up in a dictionary by coin instead of being computed, which favours this server.
 """
 
 import datetime as dt
@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field
 
 
 class Body(BaseModel):
-    """The contract's fields."""
+    """Fields of a prediction request."""
 
     price: float
     change_1h: float | None = Field(None, alias="1h")
@@ -32,9 +32,9 @@ class Body(BaseModel):
 
 
 def application() -> FastAPI:
-    """The app on what main() left in the environment, for each worker."""
-    held = joblib.load(Path(os.environ["USUAL_PIPELINE"]))
-    pipeline, stored, columns = held["pipeline"], held["stored"], held["columns"]
+    """Create the application of one worker, with the pipeline that the environment names."""
+    parts = joblib.load(Path(os.environ["USUAL_PIPELINE"]))
+    pipeline, stored, columns = parts["pipeline"], parts["stored"], parts["columns"]
     app = FastAPI()
 
     @app.post("/predict")
@@ -43,7 +43,7 @@ def application() -> FastAPI:
         frame = pd.DataFrame([row], columns=columns)
         return {
             "liquidity_score": float(pipeline.predict(frame)[0]),
-            "model": held["name"],
+            "model": parts["name"],
             "model_version": "1",
             "timestamp": dt.datetime.now(dt.UTC).isoformat(),
         }

@@ -1,9 +1,11 @@
-"""Predictions for a caller: over HTTP, for CSV files, and the views that the API and the dashboard share.
+"""Predictions on request: over HTTP, for CSV files, and the views that the API and the dashboard share.
 
-api      routes, request and response models
+api      HTTP routes and response models
 csv      CSV files of any size
-gateway  authentication, origins, limits
+gateway  authentication, origins, rate and body limits
 server   worker processes
+
+Modules here know neither routes nor pages. Computing features and models belongs in `features` and `modeling`.
 """
 
 import lazy_loader

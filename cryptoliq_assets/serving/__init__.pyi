@@ -9,7 +9,6 @@ from .predictor import (
     DateRejectedError as DateRejectedError,
     NotReadyError as NotReadyError,
     Predictor as Predictor,
-    ServingSnapshot as ServingSnapshot,
 )
 from .problem_details import (
     list_field_errors as list_field_errors,
@@ -30,3 +29,4 @@ from .request_models import (
     PredictResponse as PredictResponse,
     parse_request as parse_request,
 )
+from .snapshot import ServingSnapshot as ServingSnapshot

@@ -1,7 +1,7 @@
-"""The service's metrics for Prometheus, right with several workers.
+"""Prometheus metrics of the service, summed over its workers.
 
-With PROMETHEUS_MULTIPROC_DIR set (`cryptoliq serve` sets it for more than one worker) each process keeps its numbers in
-files of that folder, and a scrape of any of them adds all up.
+If PROMETHEUS_MULTIPROC_DIR is set (`cryptoliq serve` sets it for several workers), each process stores its values in files of
+that folder, and a scrape of any worker returns the sums. Figures of the monitoring reports belong in `api.monitor_metrics`.
 """
 
 import os
@@ -13,54 +13,92 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10
 
 
 class Metrics:
-    """What one process counts."""
+    """Metrics of one process."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        own = {"registry": self.registry}
-        self._requests = Counter("cryptoliq_requests", "Requests answered.", ["path", "status"], **own)
-        self._seconds = Histogram("cryptoliq_request_seconds", "Time to answer.", ["path"], buckets=_SECONDS, **own)
-        self._predictions = Counter("cryptoliq_predictions", "Predictions made.", ["mode", "basis"], **own)
-        self._outside = Counter("cryptoliq_predictions_out_of_range", "Predictions with a field out of range.", **own)
-        self._reloads = Counter("cryptoliq_reloads", "Times a champion or history was loaded.", **own)
-        newest = {"multiprocess_mode": "mostrecent", **own}
-        self._model = Gauge("cryptoliq_model_promoted_timestamp_seconds", "Promotion of the champion.", **newest)
-        self._newest = Gauge("cryptoliq_newest_snapshot_timestamp_seconds", "Day of the newest snapshot.", **newest)
-        whole = {"multiprocess_mode": "sum", **own}
-        self._dropped = Gauge("cryptoliq_log_lines_dropped", "Log lines lost because no disk took them.", **whole)
-        self._bound: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
-        self._bound_predictions: dict[tuple[str, str], Counter] = {}
+        self.registry = registry = CollectorRegistry()
+        self._requests = Counter("cryptoliq_requests", "Completed requests.", ["path", "status"], registry=registry)
+        self._seconds = Histogram(
+            "cryptoliq_request_seconds", "Request duration in seconds.", ["path"], buckets=_SECONDS, registry=registry
+        )
+        self._predictions = Counter("cryptoliq_predictions", "Predictions.", ["mode", "basis"], registry=registry)
+        self._out_of_range = Counter(
+            "cryptoliq_predictions_out_of_range",
+            "Predictions with a field outside its training range.",
+            registry=registry,
+        )
+        self._reloads = Counter("cryptoliq_reloads", "Loads of a champion or a history.", registry=registry)
+        self._promoted_at = Gauge(
+            "cryptoliq_model_promoted_timestamp_seconds",
+            "Time of the champion's promotion.",
+            multiprocess_mode="mostrecent",
+            registry=registry,
+        )
+        self._newest_snapshot_at = Gauge(
+            "cryptoliq_newest_snapshot_timestamp_seconds",
+            "Date of the newest snapshot.",
+            multiprocess_mode="mostrecent",
+            registry=registry,
+        )
+        self._dropped = Gauge(
+            "cryptoliq_log_lines_dropped",
+            "Log lines dropped because they could not be written.",
+            multiprocess_mode="sum",
+            registry=registry,
+        )
+        self._request_metrics: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._prediction_metrics: dict[tuple[str, str], Counter] = {}
 
-    def request(self, path: str, status: int, seconds: float) -> None:
-        """Count one request; `path` is a route's template, so that there are few."""
-        bound = self._bound.get((path, status))
-        if bound is None:
-            bound = self._bound[path, status] = (self._requests.labels(path, str(status)), self._seconds.labels(path))
-        bound[0].inc()
-        bound[1].observe(seconds)
+    def count_request(self, path: str, status: int, seconds: float) -> None:
+        """Count one request.
 
-    def predicted(self, mode: str, basis: str, *, count: int = 1, outside: int = 0) -> None:
-        bound = self._bound_predictions.get((mode, basis))
-        if bound is None:
-            bound = self._bound_predictions[mode, basis] = self._predictions.labels(mode, basis)
-        bound.inc(count)
-        if outside:
-            self._outside.inc(outside)
+        Args:
+            path: Template of the route, so that there are few labels.
+            status: HTTP status.
+            seconds: Duration.
+        """
+        metrics = self._request_metrics.get((path, status))
+        if metrics is None:
+            metrics = (self._requests.labels(path, str(status)), self._seconds.labels(path))
+            self._request_metrics[path, status] = metrics
+        metrics[0].inc()
+        metrics[1].observe(seconds)
 
-    def loaded(self, *, promoted: float, newest: float) -> None:
-        """Count a load; both are seconds since 1970."""
+    def count_predictions(self, mode: str, basis: str, *, count: int = 1, out_of_range: int = 0) -> None:
+        """Count predictions.
+
+        Args:
+            mode: single, batch or csv.
+            basis: Inputs used: history or snapshot.
+            count: Number of predictions.
+            out_of_range: How many of them have a field outside its training range.
+        """
+        counter = self._prediction_metrics.get((mode, basis))
+        if counter is None:
+            counter = self._prediction_metrics[mode, basis] = self._predictions.labels(mode, basis)
+        counter.inc(count)
+        if out_of_range:
+            self._out_of_range.inc(out_of_range)
+
+    def record_load(self, *, promoted_at: float, newest_snapshot_at: float) -> None:
+        """Count a load of a champion or a history.
+
+        Args:
+            promoted_at: Promotion of the champion, in seconds since 1970.
+            newest_snapshot_at: Date of the newest snapshot, likewise.
+        """
         self._reloads.inc()
-        self._model.set(promoted)
-        self._newest.set(newest)
+        self._promoted_at.set(promoted_at)
+        self._newest_snapshot_at.set(newest_snapshot_at)
 
-    def dropped(self, lines: int) -> None:
-        """Lines that this process has lost so far."""
+    def set_dropped_lines(self, lines: int) -> None:
+        """Set the number of log lines that this process has dropped since its start."""
         self._dropped.set(lines)
 
-    def text(self) -> bytes:
-        """What a scrape gets."""
+    def render(self) -> bytes:
+        """Return the response to a scrape, in Prometheus' text format."""
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return generate_latest(self.registry)
-        whole = CollectorRegistry()
-        multiprocess.MultiProcessCollector(whole)
-        return generate_latest(whole)
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)
+        return generate_latest(registry)

@@ -1,8 +1,8 @@
-"""The record of predictions made without the service: by the app on a home, by `cryptoliq predict`, by the daily forecasts.
+"""Log of the predictions made outside the service: by the dashboard on a home, `cryptoliq predict`, and the daily forecasts.
 
-One line each in logs/app.log and data/predictions/<day>.jsonl: entry point, mode, model, how many, their scores as sums and
-histogram, and a sample of inputs and outputs. Model loads and exceptions with tracebacks go to logs/app.log. A line that
-cannot be written is reported by a warning, and fails no prediction.
+Each prediction is one line in logs/app.log and in data/predictions/<day>.jsonl: entry point, mode, model, number of rows, scores
+as sum and histogram, and a sample of inputs and outputs. Model loads and exceptions with tracebacks go to logs/app.log. A line that
+cannot be written causes a warning and fails no prediction. The service's own log is in `api.state`.
 """
 
 import csv
@@ -26,17 +26,22 @@ SAMPLE_ROWS = 3
 
 
 class PredictionLog:
-    """What one entry point other than the service writes. source: one of `tally.SOURCES`; enabled: False where there is no
-    home to write to."""
+    """Log of one entry point other than the service.
+
+    Args:
+        settings: Settings of the home.
+        source: Entry point, one of `monitoring.service.SOURCES`.
+        enabled: False if there is no home to write to.
+    """
 
     def __init__(self, settings: Settings, source: str, *, enabled: bool = True) -> None:
         self._settings, self.source, self._enabled = settings, source, enabled
-        self._loaded: str | None = None
+        self._logged_version: str | None = None
 
     def record_model_load(self, champion: Champion) -> None:
-        """Record that a model was loaded; the same one again is no news."""
-        if champion.model_version != self._loaded:
-            self._loaded = champion.model_version
+        """Record that a model was loaded; repeated loads of the same version are recorded once."""
+        if champion.model_version != self._logged_version:
+            self._logged_version = champion.model_version
             self._write("model_loaded", model=champion.model_name, version=champion.model_version)
 
     def record_predictions(
@@ -47,9 +52,18 @@ class PredictionLog:
         *,
         sample: Sequence[Mapping[str, Any]],
         seconds: float,
-        refused: int = 0,
+        rejected: int = 0,
     ) -> None:
-        """Record n predictions (their scores) with a few of the inputs and outputs."""
+        """Record predictions.
+
+        Args:
+            mode: single, csv or forecast.
+            champion: Model that made them.
+            scores: (n,) predicted scores.
+            sample: Inputs and outputs; the first SAMPLE_ROWS are recorded.
+            seconds: Time that they took.
+            rejected: Number of rejected rows.
+        """
         self._write(
             "prediction",
             record=True,
@@ -57,7 +71,7 @@ class PredictionLog:
             model=champion.model_name,
             version=champion.model_version,
             rows=len(scores),
-            refused=refused,
+            refused=rejected,
             score_sum=float(np.sum(scores)),
             histogram=score_histogram(scores),
             sample=list(sample[:SAMPLE_ROWS]),
@@ -65,13 +79,23 @@ class PredictionLog:
         )
 
     def record_exception(self, error: BaseException, *, doing: str) -> None:
-        """Record an exception with its traceback."""
-        shown = "".join(traceback.format_exception(error))
-        self._write("exception", doing=doing, error=f"{type(error).__name__}: {error}", traceback=shown)
+        """Record an exception with its traceback.
+
+        Args:
+            error: The exception.
+            doing: What failed.
+        """
+        text = "".join(traceback.format_exception(error))
+        self._write("exception", doing=doing, error=f"{type(error).__name__}: {error}", traceback=text)
 
     @contextmanager
     def record_exceptions(self, doing: str, *, expected: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-        """Record whatever exception leaves the block, but for the expected ones, which are about the input."""
+        """Record the exception that leaves the block, and raise it again.
+
+        Args:
+            doing: What the block does.
+            expected: Exceptions that are not recorded, because they concern the input.
+        """
         try:
             yield
         except expected:
@@ -85,7 +109,7 @@ class PredictionLog:
             return
         line = encode_line(make_log_entry(event, source=self.source, **fields))
         if self._settings.logs.destination == "stdout":
-            # The command's own output is on standard output.
+            # Standard output contains the command's own output.
             sys.stderr.buffer.write(line)
             return
         rotate = int(self._settings.logs.max_file_mib * 2**20)
@@ -94,26 +118,39 @@ class PredictionLog:
             if record:
                 append_lines(daily_path_factory(self._settings.predictions_dir)(), line)
         except OSError as error:
-            _LOG.warning("the log of predictions was not written: %s", error)
+            _LOG.warning("the prediction log cannot be written: %s", error)
 
 
-def sample_csv_rows(lines: Iterable[str], *, added: Sequence[str]) -> list[dict[str, Any]]:
-    """The first rows of a CSV of forecasts as inputs and outputs; added: the columns that the forecast adds."""
+def sample_csv_rows(lines: Iterable[str], *, output_columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the first rows of a CSV of forecasts as inputs and outputs.
+
+    Args:
+        lines: Lines of the CSV, with its header.
+        output_columns: Columns that the forecast appends.
+
+    Returns:
+        Up to SAMPLE_ROWS dicts {"inputs", "output"}.
+
+    Example:
+        >>> sample_csv_rows(["price,liquidity_score", "1,0.5"], output_columns=["liquidity_score"])
+        [{'inputs': {'price': '1'}, 'output': {'liquidity_score': '0.5'}}]
+    """
     rows = islice(csv.DictReader(lines), SAMPLE_ROWS)
     return [
         {
-            "inputs": {name: cell for name, cell in row.items() if name is not None and name not in added},
-            "output": {name: row.get(name) for name in added},
+            "inputs": {name: cell for name, cell in row.items() if name is not None and name not in output_columns},
+            "output": {name: row.get(name) for name in output_columns},
         }
         for row in rows
     ]
 
 
 class Stopwatch:
-    """Seconds since it was made."""
+    """Measures the time since its creation."""
 
     def __init__(self) -> None:
-        self._began = time.perf_counter()
+        self._started = time.perf_counter()
 
     def seconds(self) -> float:
-        return time.perf_counter() - self._began
+        """Return the seconds since the creation."""
+        return time.perf_counter() - self._started

@@ -1,4 +1,7 @@
-"""Errors as problem+json (RFC 9457): which field, what was expected; never a stack trace."""
+"""Errors as problem+json (RFC 9457): which field is invalid and what was expected, never a stack trace.
+
+Add titles and descriptions of statuses here. Which exception causes which status belongs in `api.app`.
+"""
 
 import json
 import re
@@ -12,7 +15,7 @@ from cryptoliq_assets.serving.request_models import Problem
 
 _TITLES = {
     400: "Bad request",
-    401: "Key needed",
+    401: "Authentication required",
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
@@ -25,11 +28,11 @@ _TITLES = {
     503: "Not available",
 }
 _CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-_VALUE_SHOWN = 80
+_MAX_VALUE_LENGTH = 80
 _LONG_NUMBER = re.compile(r"\d+\.\d{16,}|\d{16,}(\.\d+)?")
-# Faults that an answer lists, and those that are put into words at all (2 µs each, while others wait): as many as a thousand
-# rows have fields.
-_LISTED, _MOST_TOLD = 20, 10_000
+# Errors that a response lists, and the maximum for which messages are formatted at all (2 µs each, during which other requests
+# wait): as many as a thousand rows have fields.
+_MAX_LISTED, _MAX_FORMATTED = 20, 10_000
 
 
 def make_problem(
@@ -39,67 +42,111 @@ def make_problem(
     errors: Iterable[Mapping[str, str]] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """A response that says what is wrong; `errors` are {"field", "message"}."""
+    """Make a problem+json response.
+
+    Args:
+        status: HTTP status.
+        detail: What is wrong, in one sentence.
+        errors: Invalid fields, as {"field", "message"}.
+        headers: Additional headers.
+
+    Returns:
+        The response.
+
+    Example:
+        >>> make_problem(404, "unknown coin").body
+        b'{"type": "about:blank", "title": "Not found", "status": 404, "detail": "unknown coin", "errors": []}'
+    """
     body = {"type": "about:blank", "title": _TITLES[status], "status": status, "detail": detail, "errors": list(errors)}
     content = json.dumps(body, ensure_ascii=True).encode()
     return Response(content, status, headers=dict(headers or {}), media_type="application/problem+json")
 
 
-def validation_problem(faults: list[dict[str, str]], *, count: int | None = None) -> Response:
-    """422 with the first faults and how many there are; `count` where not all of them were put into words."""
-    count = len(faults) if count is None else count
-    told = [f"{fault['field']}: {fault['message']}" for fault in faults[:5]]
-    if count > _LISTED:
-        told.append(f"{count:,} faults in all, {min(len(faults), _LISTED)} of them listed")
-    return make_problem(422, "; ".join(told), errors=faults[:_LISTED])
+def validation_problem(errors: list[dict[str, str]], *, count: int | None = None) -> Response:
+    """Make a 422 response with the first errors and their number.
+
+    Args:
+        errors: {"field", "message"} of each invalid field.
+        count: Number of errors, if `errors` does not contain all of them.
+
+    Returns:
+        The response.
+    """
+    count = len(errors) if count is None else count
+    parts = [f"{error['field']}: {error['message']}" for error in errors[:5]]
+    if count > _MAX_LISTED:
+        parts.append(f"{count:,} errors in total, {min(len(errors), _MAX_LISTED)} of them listed")
+    return make_problem(422, "; ".join(parts), errors=errors[:_MAX_LISTED])
 
 
 def parse_problem(error: ValidationError) -> Response:
-    """422 with the first fields at fault, the value each had and what was expected."""
+    """Make a 422 response from pydantic's error.
+
+    Args:
+        error: The error.
+
+    Returns:
+        The response: the first invalid fields, with the value of each and what was expected.
+    """
     count = error.error_count()
-    if count > _MOST_TOLD:
-        return make_problem(422, f"{count:,} faults, too many to tell; send fewer rows to see what is wrong")
-    return validation_problem(list_field_errors(error, most=_LISTED), count=count)
+    if count > _MAX_FORMATTED:
+        return make_problem(422, f"{count:,} errors, too many to list; send fewer rows to see what is wrong")
+    return validation_problem(list_field_errors(error, limit=_MAX_LISTED), count=count)
 
 
-def list_field_errors(error: ValidationError, *, most: int | None = None) -> list[dict[str, str]]:
-    """{"field", "message"} of each thing wrong with a body, or of the first `most`."""
-    faults = error.errors(include_url=False, include_context=False)[:most]
-    return [{"field": _field(fault["loc"]), "message": _message(fault)} for fault in faults]
+def list_field_errors(error: ValidationError, *, limit: int | None = None) -> list[dict[str, str]]:
+    """List the invalid fields of a body.
+
+    Args:
+        error: pydantic's error.
+        limit: Maximum number of fields; default: all.
+
+    Returns:
+        {"field", "message"} of each.
+    """
+    details = error.errors(include_url=False, include_context=False)[:limit]
+    return [{"field": _format_field(detail["loc"]), "message": _format_message(detail)} for detail in details]
 
 
-def _field(location: tuple[Any, ...]) -> str:
-    return _shortened(".".join(map(str, location))) or "(body)"
+def _format_field(location: tuple[Any, ...]) -> str:
+    return _shorten(".".join(map(str, location))) or "(body)"
 
 
-def _message(fault: Mapping[str, Any]) -> str:
-    if fault["type"] in ("missing", "extra_forbidden", "json_invalid"):
-        return str(fault["msg"])
-    # A list or an object is named by its kind: to write out a large one takes seconds.
-    given = fault["input"]
-    shown = f"a {type(given).__name__}" if isinstance(given, list | dict) else _shortened(repr(given))
-    # A bound of 1e300 or 1e-18 comes with all its zeros.
-    said = _LONG_NUMBER.sub(lambda digits: f"{float(digits[0]):g}", str(fault["msg"]))
-    return f"{said}; got {shown}"
+def _format_message(detail: Mapping[str, Any]) -> str:
+    if detail["type"] in ("missing", "extra_forbidden", "json_invalid"):
+        return str(detail["msg"])
+    # Only the type of a list or an object is shown: formatting a large one takes seconds.
+    value = detail["input"]
+    shown = f"a {type(value).__name__}" if isinstance(value, list | dict) else _shorten(repr(value))
+    # Otherwise a bound of 1e300 or 1e-18 would be written with all its zeros.
+    message = _LONG_NUMBER.sub(lambda digits: f"{float(digits[0]):g}", str(detail["msg"]))
+    return f"{message}; got {shown}"
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _VALUE_SHOWN else text[:_VALUE_SHOWN] + "…"
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MAX_VALUE_LENGTH else text[:_MAX_VALUE_LENGTH] + "…"
 
 
 def openapi_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """These statuses as a route's documentation has them."""
-    titles = {
-        400: "The request is no HTTP that can be read.",
-        401: "No key.",
-        403: "A key that is not known; without keys, a request that does not come from this machine, names another Host, or "
+    """Describe error responses for the OpenAPI description of a route.
+
+    Args:
+        statuses: HTTP statuses that the route returns.
+
+    Returns:
+        Descriptions by status, for FastAPI's `responses`.
+    """
+    descriptions = {
+        400: "The request is not valid HTTP.",
+        401: "No API key.",
+        403: "Unknown API key. Without configured keys: the request does not come from this machine, has another Host, or "
         "comes from a page of another origin.",
-        404: "Nothing of that name.",
-        413: "The body is larger than the limit.",
-        415: "The body is of another media type.",
-        422: "A field is missing, unknown, of another type or out of bounds.",
-        429: "Too many requests with this key, or refused ones from this address.",
-        500: "The service failed.",
-        503: "There is no champion, or the request took too long.",
+        404: "Not found.",
+        413: "The body exceeds the size limit.",
+        415: "The media type is not supported.",
+        422: "A field is missing, unknown, of another type, or out of bounds.",
+        429: "Rate limit exceeded: too many requests with this key, or too many rejected ones from this address.",
+        500: "Internal error.",
+        503: "No champion, or the request took too long.",
     }
-    return {status: {"model": Problem, "description": titles[status], "content": _CONTENT} for status in statuses}
+    return {status: {"model": Problem, "description": descriptions[status], "content": _CONTENT} for status in statuses}

@@ -1,4 +1,7 @@
-"""Requests that arrive together are answered together: one call of the model costs little more than one row of it."""
+"""Batching of concurrent requests: one call of the model for many rows costs little more than for one row.
+
+It is independent of the model: `serving.predictor` computes the batch.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -6,56 +9,68 @@ from typing import Any
 
 from cryptoliq_assets.serving.request_models import PredictRequest
 
-# A turn of the loop is held up by one batch at most: 5 ms of so many boosted rows. Above it xgboost's own threads take over
-# (`modeling/estimators/candidates/gradient_boosting.py`), which a few hundred rows do not repay.
-_MOST = 128
-_Answers = Callable[[Sequence[PredictRequest]], list[dict[str, Any]]]
+# One batch blocks the event loop for at most the 5 ms that this many boosted rows take. Larger batches would start xgboost's
+# own threads (`modeling/estimators/candidates/gradient_boosting.py`), which does not pay off for a few hundred rows.
+_MAX_BATCH = 128
+_Predict = Callable[[Sequence[PredictRequest]], list[dict[str, Any]]]
+_Waiting = tuple[PredictRequest, "asyncio.Future[dict[str, Any]]"]
 
 
 class RequestBatcher:
-    """Collects what two turns of the event loop bring, asks once, hands each request its own answer.
+    """Collects the requests of two iterations of the event loop, predicts them in one call, and distributes the results.
 
-    Nothing waits for company that is not there: a batch is what has come while the one before was computed and told. In the
-    second turn come those that were sent while the first was read: 64 clients then make one batch and not three, for
-    a tenth more answers a second. A request that is alone pays for it with the microseconds of an empty turn.
+    A request never waits for others to arrive: a batch is whatever arrived while the previous one was computed and sent. The
+    second iteration adds requests that were sent while the first was read: with it 64 clients make one batch instead of three,
+    which gives a tenth more responses per second. It costs a single request the microseconds of an empty iteration.
+
+    Args:
+        predict: Returns the results of n requests, in their order.
+        max_batch: Maximum number of requests per call.
     """
 
-    def __init__(self, answers: _Answers, *, most: int = _MOST) -> None:
-        self._answers = answers
-        self._most = most
-        self._waiting: list[tuple[PredictRequest, asyncio.Future]] = []
+    def __init__(self, predict: _Predict, *, max_batch: int = _MAX_BATCH) -> None:
+        self._predict = predict
+        self._max_batch = max_batch
+        self._waiting: list[_Waiting] = []
 
-    async def answer(self, request: PredictRequest) -> dict[str, Any]:
-        """The answer to one request; raises what computing it raised."""
+    async def predict(self, request: PredictRequest) -> dict[str, Any]:
+        """Predict one request as part of the next batch.
+
+        Args:
+            request: The request.
+
+        Returns:
+            Its result; an exception that computing it raises is raised here.
+        """
         loop = asyncio.get_running_loop()
-        future = loop.create_future()
+        future: asyncio.Future[dict[str, Any]] = loop.create_future()
         if not self._waiting:
             loop.call_soon(loop.call_soon, self._flush)
         self._waiting.append((request, future))
         return await future
 
     def _flush(self) -> None:
-        batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+        batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._flush)
         try:
-            answers = self._answers([request for request, _ in batch])
+            results = self._predict([request for request, _ in batch])
         except Exception:
-            self._one_by_one(batch)
+            self._predict_individually(batch)
             return
-        for (_, future), answer in zip(batch, answers, strict=True):
+        for (_, future), result in zip(batch, results, strict=True):
             if not future.done():
-                future.set_result(answer)
+                future.set_result(result)
 
-    def _one_by_one(self, batch: list[tuple[PredictRequest, asyncio.Future]]) -> None:
-        """One request that cannot be answered (a day out of bounds) must not fail its neighbours."""
+    def _predict_individually(self, batch: list[_Waiting]) -> None:
+        """Predict request by request: one that fails (an invalid date) must not fail the others."""
         for request, future in batch:
             try:
-                answer = self._answers([request])[0]
-            # Whatever it is, it belongs to whoever asked.
+                result = self._predict([request])[0]
+            # Any exception belongs to the caller of this request.
             except Exception as error:
                 if not future.done():
                     future.set_exception(error)
             else:
                 if not future.done():
-                    future.set_result(answer)
+                    future.set_result(result)

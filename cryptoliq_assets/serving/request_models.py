@@ -1,6 +1,7 @@
-"""What the service takes and gives: the request is the contract's body, strictly; the answer says how it was made.
+"""Request and response models of predictions. Validation of requests is strict.
 
-Fields have the contract's names and units. What is not stated is unknown, never zero; what is stated is held to its bounds.
+Fields have the names and units of the data contract. An absent field is unknown, never zero; a present one must be within its
+bounds. Responses of read-only routes belong in `api.response_models`.
 """
 
 import datetime as dt
@@ -15,29 +16,35 @@ from cryptoliq_assets.modeling.estimators import MODEL_NAMES, MODEL_VERSION
 from cryptoliq_assets.schemas import AMOUNTS, CHANGE_COLUMNS, PLAUSIBLE_BOUNDS, Bounds
 
 
-def _zero_or(bounds: Bounds) -> Any:
-    """The type of a number that is 0 or within bounds; without a sign."""
+def _check_bounds(bounds: Bounds) -> AfterValidator:
+    """Return the validator of a non-negative number that is 0 or within bounds."""
 
     def check(value: float) -> float:
         if not bounds.contains(value):
             raise PydanticCustomError("out_of_bounds", "Input should be {bounds}", {"bounds": str(bounds)})
         return value
 
+    return AfterValidator(check)
+
+
+def _describe_bounds(bounds: Bounds) -> WithJsonSchema:
+    """Return the JSON schema of such a number."""
     plausible = {"type": "number", "minimum": bounds.minimum, "maximum": bounds.maximum}
-    schema = {"anyOf": [plausible, {"type": "number", "minimum": 0, "maximum": 0}]}
-    return Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(check), WithJsonSchema(schema)]
+    return WithJsonSchema({"anyOf": [plausible, {"type": "number", "minimum": 0, "maximum": 0}]})
 
 
-_Dollars = _zero_or(AMOUNTS)
-_Ratio = _zero_or(PLAUSIBLE_BOUNDS["liquidity_ratio"])
-_MOST_CHANGE = PLAUSIBLE_BOUNDS["24h"].maximum
-_Change = Annotated[float, Field(ge=-100, le=_MOST_CHANGE, allow_inf_nan=False)]
-_MOST_DIFFERENCE = PLAUSIBLE_BOUNDS["price_change_24h"].maximum
+_NON_NEGATIVE = Field(ge=0, allow_inf_nan=False)
+_Dollars = Annotated[float, _NON_NEGATIVE, _check_bounds(AMOUNTS), _describe_bounds(AMOUNTS)]
+_RATIO_BOUNDS = PLAUSIBLE_BOUNDS["liquidity_ratio"]
+_Ratio = Annotated[float, _NON_NEGATIVE, _check_bounds(_RATIO_BOUNDS), _describe_bounds(_RATIO_BOUNDS)]
+_MAX_CHANGE = PLAUSIBLE_BOUNDS["24h"].maximum
+_Change = Annotated[float, Field(ge=-100, le=_MAX_CHANGE, allow_inf_nan=False)]
+_MAX_DIFFERENCE = PLAUSIBLE_BOUNDS["price_change_24h"].maximum
 MAX_NAME_LENGTH = 200
-# Changes of rows of a file, which no pydantic reads; its other numbers are within the bounds once they are parsed.
-CHANGE_BOUNDS = dict.fromkeys(CHANGE_COLUMNS, (-100.0, _MOST_CHANGE))
+# Bounds of changes in CSV rows, which pydantic does not validate. Their other numbers are checked against bounds by parsing.
+CHANGE_BOUNDS = dict.fromkeys(CHANGE_COLUMNS, (-100.0, _MAX_CHANGE))
 
-REQUEST_EXAMPLE = {
+REQUEST_EXAMPLE: dict[str, Any] = {
     "price": 61250.5,
     "1h": 0.12,
     "24h": -1.8,
@@ -48,7 +55,7 @@ REQUEST_EXAMPLE = {
     "price_change_24h": -1122.7,
     "coin": "Bitcoin",
 }
-RESPONSE_EXAMPLE = {
+RESPONSE_EXAMPLE: dict[str, Any] = {
     "liquidity_score": 0.8412,
     "model": "XGBoost",
     "model_version": "2025-07-31_v1",
@@ -64,7 +71,7 @@ RESPONSE_EXAMPLE = {
 
 
 class PredictRequest(BaseModel):
-    """One coin as a snapshot shows it. `coin` brings in its stored history; `date` is the day of the snapshot."""
+    """One row of a snapshot. With `coin`, the coin's stored history is used; `date` is the date of the snapshot."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, populate_by_name=False, json_schema_extra={"examples": [REQUEST_EXAMPLE]}
@@ -74,34 +81,56 @@ class PredictRequest(BaseModel):
     change_1h: _Change | None = Field(None, alias="1h", description="Percent.")
     change_24h: _Change | None = Field(None, alias="24h", description="Percent.")
     change_7d: _Change | None = Field(None, alias="7d", description="Percent.")
-    volume: _Dollars = Field(alias="24h_volume", description="USD traded in 24 hours; 0 where nothing was.")
+    volume: _Dollars = Field(alias="24h_volume", description="USD traded in 24 hours; 0 if nothing was traded.")
     mkt_cap: _Dollars | None = Field(None, description="USD; 0 or null: unknown.")
-    liquidity_ratio: _Ratio | None = Field(None, description="24h_volume / mkt_cap; derived, held to its range only.")
-    price_change_24h: Annotated[float, Field(ge=-_MOST_DIFFERENCE, le=_MOST_DIFFERENCE, allow_inf_nan=False)] | None = (
-        Field(None, description="USD; derived, held to its range only.")
+    liquidity_ratio: _Ratio | None = Field(
+        None, description="24h_volume / mkt_cap; derived, so only its bounds are checked."
+    )
+    price_change_24h: Annotated[float, Field(ge=-_MAX_DIFFERENCE, le=_MAX_DIFFERENCE, allow_inf_nan=False)] | None = (
+        Field(None, description="USD; derived, so only its bounds are checked.")
     )
     high_24h: _Dollars | None = Field(None, description="Highest price of the last 24 hours, USD; 0 or null: unknown.")
     low_24h: _Dollars | None = Field(None, description="Lowest price of the last 24 hours, USD; 0 or null: unknown.")
     coin: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_NAME_LENGTH)] | None = (
         Field(
-            None, description="Name of the coin in the stored tables; without it the forecast rests on this body alone."
+            None,
+            description="Name of the coin in the stored tables; without it, the forecast uses only the values of this request.",
         )
     )
-    date: dt.date | None = Field(None, description="Day of the snapshot; default: today (UTC).")
+    date: dt.date | None = Field(None, description="Date of the snapshot; default: today (UTC).")
 
 
 def format_timestamp(moment: dt.datetime) -> str:
-    """A moment as answers show it: 2025-11-14T15:38:10Z."""
+    """Format a time as responses show it: in UTC, to the second.
+
+    Example:
+        >>> format_timestamp(dt.datetime(2025, 11, 14, 15, 38, 10, tzinfo=dt.UTC))
+        '2025-11-14T15:38:10Z'
+    """
     return f"{moment.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def parse_request(body: Mapping[str, Any]) -> PredictRequest:
-    """A request from Python's own values, dates among them; raises pydantic.ValidationError."""
+    """Parse a request from Python values.
+
+    Args:
+        body: Values by field name; dates may be `datetime.date`.
+
+    Returns:
+        The request.
+
+    Raises:
+        pydantic.ValidationError: If a field is missing, unknown, of another type, or out of bounds.
+
+    Example:
+        >>> parse_request({"price": 1.5, "24h_volume": 1e6}).volume
+        1000000.0
+    """
     return PredictRequest.model_validate_json(json.dumps(body, default=str))
 
 
 class BatchRequest(BaseModel):
-    """Some requests at once."""
+    """Several requests."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, json_schema_extra={"examples": [{"rows": [REQUEST_EXAMPLE]}]}
@@ -111,21 +140,21 @@ class BatchRequest(BaseModel):
 
 
 class Flags(BaseModel):
-    """What to know before one relies on an answer."""
+    """Caveats of a prediction."""
 
-    volatility_floored: bool = Field(description="The price hardly moves: a peg, or stale prices.")
-    out_of_range: list[str] = Field(description="Fields outside the 0.1 to 99.9 % of the training rows.")
-    stale_history: bool = Field(description="The coin's newest stored row is more than 3 days older than the request.")
+    volatility_floored: bool = Field(description="The price hardly changes: a stablecoin, or stale prices.")
+    out_of_range: list[str] = Field(description="Fields outside the 0.1 to 99.9 % quantiles of the training rows.")
+    stale_history: bool = Field(description="The coin has stored rows, but none within the 3 days before the request.")
 
 
 class PredictResponse(BaseModel):
-    """The score expected a horizon later, its interval, and what it rests on."""
+    """The score expected one horizon later, its prediction interval, and the inputs used (`basis`)."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [RESPONSE_EXAMPLE]})
 
     liquidity_score: float
-    model: Literal[*MODEL_NAMES.values()]
-    model_version: str = Field(description="Day of the promotion and its number on that day.", pattern=MODEL_VERSION)
+    model: Literal[*MODEL_NAMES.values()]  # type: ignore[valid-type]
+    model_version: str = Field(description="Date of the promotion, and its number on that date.", pattern=MODEL_VERSION)
     timestamp: str = Field(description="UTC, to the second.", pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")
     lower: float
     upper: float
@@ -133,26 +162,26 @@ class PredictResponse(BaseModel):
     horizon_days: int
     basis: Literal["history", "snapshot"]
     percentile: float | None = Field(
-        description="Share of the latest forecasts (percent) at most as high; null: none yet."
+        description="Percentage of the latest forecasts with the same or a lower score; null if there are none yet."
     )
     flags: Flags
 
 
 class BatchResponse(BaseModel):
-    """Answers in the order of the rows."""
+    """Predictions in the order of the rows."""
 
     answers: list[PredictResponse]
 
 
 class FieldError(BaseModel):
-    """What is wrong with a field."""
+    """An invalid field."""
 
     field: str
     message: str
 
 
 class Problem(BaseModel):
-    """An error, as RFC 9457 has it."""
+    """An error (RFC 9457)."""
 
     type: str = "about:blank"
     title: str

@@ -49,7 +49,7 @@ def check_problem(answer: httpx.Response, status: int, *, field: str | None = No
 # What is answered.
 
 
-def test_predict_answers_with_score_interval_and_what_they_rest_on(client):
+def test_predict_returns_score_interval_and_inputs_used(client):
     answer = client.post("/predict", json=BODY)
     assert answer.status_code == 200
     said = answer.json()
@@ -67,7 +67,7 @@ def test_predict_answers_with_score_interval_and_what_they_rest_on(client):
     assert re.fullmatch(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z", said["timestamp"])
 
 
-def test_predict_takes_the_contracts_eight_fields_alone_and_a_body_without_a_type(client):
+def test_predict_accepts_the_eight_fields_without_a_media_type(client):
     body = {name: value for name, value in BODY.items() if name not in ("coin", "date")}
     body |= {"liquidity_ratio": 0.02, "price_change_24h": -1.5}
     for headers in (JSON, {}, {"Content-Type": "application/json; charset=utf-8"}):
@@ -75,12 +75,12 @@ def test_predict_takes_the_contracts_eight_fields_alone_and_a_body_without_a_typ
         assert (answer.status_code, answer.json()["basis"]) == (200, "snapshot")
 
 
-def test_numbers_may_be_written_as_json_writes_them(client):
+def test_integers_and_null_are_accepted_as_numbers(client):
     body = {**BODY, "price": 100, "24h": -1, "mkt_cap": None}
     assert client.post("/predict", json=body).status_code == 200
 
 
-def test_a_json_batch_answers_each_row_as_a_single_request(client):
+def test_a_json_batch_equals_single_requests(client):
     rows = [BODY, {**BODY, "coin": "Ethereum"}, {**BODY, "coin": None}]
     answers = client.post("/predict/batch", json={"rows": rows}).json()["answers"]
     for row, answer in zip(rows, answers, strict=True):
@@ -88,7 +88,7 @@ def test_a_json_batch_answers_each_row_as_a_single_request(client):
         assert {**single, "timestamp": ""} == {**answer, "timestamp": ""}
 
 
-def test_a_csv_batch_is_what_the_command_writes_of_the_same_file(client, served, trained_home, tmp_path):
+def test_a_csv_batch_equals_the_output_of_the_command(client, served, trained_home, tmp_path):
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     later = trained_home.later_files[0].read_bytes()
     source.write_bytes(later + b"Nocoin,NO,-1,0,0,0,1,1,,,2025-08-01\n")
@@ -102,7 +102,7 @@ def test_a_csv_batch_is_what_the_command_writes_of_the_same_file(client, served,
     assert b"history" in answer.content
 
 
-def test_a_csv_is_percent_unless_the_address_says_otherwise_and_doubts_are_told(client, served):
+def test_a_csv_is_percent_by_default_and_doubts_are_reported(client, served):
     # A calm day: by the numbers alone these might be fractions.
     header = b"coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\n"
     calm = header + b"".join(b"Coin%d,C,1.0,0.002,0.01,0.03,1e6,1e8,2025-08-01\n" % n for n in range(30))
@@ -146,7 +146,7 @@ def test_forecasts_are_filtered_sorted_and_paged(client):
     assert client.get("/forecasts", params={"search": "no such coin"}).json()["count"] == 0
 
 
-def test_forecasts_can_be_sorted_by_everything_that_they_show(client):
+def test_forecasts_can_be_sorted_by_every_field(client):
     whole = client.get("/forecasts", params={"limit": 1000}).json()["items"]
     for name in whole[0]:
         known = sorted(item[name] for item in whole if item[name] is not None)
@@ -157,11 +157,11 @@ def test_forecasts_can_be_sorted_by_everything_that_they_show(client):
 
 
 @pytest.mark.parametrize("query", ["sort=name", "limit=0", "limit=1001", "limit=x", "offset=-1", f"search={'x' * 201}"])
-def test_forecasts_refuses_what_is_out_of_bounds(client, query):
+def test_forecasts_rejects_parameters_out_of_bounds(client, query):
     check_problem(client.get(f"/forecasts?{query}"), 422, field=query.partition("=")[0])
 
 
-def test_one_coins_forecasts(client):
+def test_a_coin_has_history_and_a_latest_forecast(client):
     found = client.get("/forecasts/Bitcoin", params={"days": 30}).json()
     assert found["coin"] == "Bitcoin"
     assert len(found["history"]) == 30
@@ -183,11 +183,11 @@ def test_one_coins_forecasts(client):
         "%0d%0aX: y",
     ],
 )
-def test_a_coin_that_nobody_knows_is_404_whatever_its_name(client, name):
+def test_an_unknown_coin_is_404_whatever_its_name(client, name):
     check_problem(client.get(f"/forecasts/{name}"), 404)
 
 
-def test_model_health_and_readiness(client):
+def test_model_health_and_readiness_agree(client):
     model = client.get("/model").json()
     assert model["model_name"] in ("Linear_Regression", "Random_Forest", "XGBoost")
     assert client.get("/healthz").json() == {"status": "ok"}
@@ -196,7 +196,7 @@ def test_model_health_and_readiness(client):
     assert (ready["newest_snapshot"], ready["problem"]) == ("2025-07-31", None)
 
 
-def test_readiness_tells_a_lost_pointer_while_the_champion_serves_on(client, served):
+def test_readiness_reports_a_lost_pointer_and_still_serves(client, served):
     link = served.home / "models" / "current.pkl"
     target = link.readlink()
 
@@ -219,7 +219,7 @@ def test_readiness_tells_a_lost_pointer_while_the_champion_serves_on(client, ser
     problem_is("None")
 
 
-def test_openapi_names_every_route_and_has_an_example_for_every_body(client):
+def test_openapi_has_every_route_and_valid_examples(client):
     schema = client.get("/openapi.json").json()
     assert set(schema["paths"]) == {
         "/predict",
@@ -281,7 +281,7 @@ def test_openapi_names_every_route_and_has_an_example_for_every_body(client):
         ({"change_24h": 5}, "change_24h"),
     ],
 )
-def test_a_field_out_of_bounds_is_named_with_its_bound(client, said, field):
+def test_an_invalid_field_is_named(client, said, field):
     body = check_problem(client.post("/predict", json={**BODY, **said}), 422, field=field)
     assert field in body["detail"]
     nested = client.post("/predict/batch", json={"rows": [BODY, {**BODY, **said}]})
@@ -293,24 +293,24 @@ def test_a_field_out_of_bounds_is_named_with_its_bound(client, said, field):
     ("price", "expected"),
     [(1e305, "less than or equal to 1e+18; got 1e+305"), (0.0, "greater than or equal to 1e-18; got 0.0")],
 )
-def test_a_large_or_small_bound_is_told_without_all_its_zeros(client, price, expected):
+def test_large_and_small_bounds_are_shown_with_exponents(client, price, expected):
     body = check_problem(client.post("/predict", json={**BODY, "price": price}), 422, field="price")
     assert f"price: Input should be {expected}" in body["detail"]
 
 
-def test_an_implausible_amount_is_refused_with_both_bounds(client):
+def test_an_implausible_amount_is_rejected_with_both_bounds(client):
     body = check_problem(client.post("/predict", json={**BODY, "mkt_cap": 5e-324}), 422, field="mkt_cap")
     assert "mkt_cap: Input should be 0 or at least 1e-18, and at most 1e18; got 5e-324" in body["detail"]
 
 
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999", "01", "'1'", "0x10"])
-def test_numbers_that_are_none_are_refused(client, word):
+def test_invalid_numbers_are_rejected(client, word):
     sent = json.dumps({**BODY, "price": "?"}).replace('"?"', word)
     check_problem(client.post("/predict", content=sent, headers=JSON), 422)
 
 
 @pytest.mark.parametrize("sent", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'"price"', b"[" * 10_000, b"{}" * 2])
-def test_a_body_that_is_no_object_is_refused(client, sent):
+def test_a_body_that_is_not_an_object_is_rejected(client, sent):
     check_problem(client.post("/predict", content=sent, headers=JSON), 422)
     check_problem(client.post("/predict/batch", content=sent, headers=JSON), 422)
 
@@ -323,7 +323,7 @@ def test_a_missing_field_is_named(client):
 @pytest.mark.parametrize(
     ("path", "headers", "kib", "says"),
     [
-        ("/predict", JSON, 16, "16 KiB that one request may have"),
+        ("/predict", JSON, 16, "16 KiB that a single request may have"),
         ("/predict/batch", JSON, 100, "100 KiB that 50 rows may have"),
         ("/predict/batch", CSV, 1024, "1 MiB that CRYPTOLIQ_API__MAX_BODY_MIB allows"),
     ],
@@ -343,29 +343,29 @@ def test_a_body_beyond_its_limit_is_413_declared_or_not(client, path, headers, k
 @pytest.mark.parametrize(
     ("path", "sent", "count"),
     [
-        ("/predict", {**BODY, **{f"a{n}": 1 for n in range(1000)}}, "1,000 faults in all, 20 of them listed"),
-        ("/predict/batch", {"rows": [{}] * 50}, "100 faults in all, 20 of them listed"),
+        ("/predict", {**BODY, **{f"a{n}": 1 for n in range(1000)}}, "1,000 errors in total, 20 of them listed"),
+        ("/predict/batch", {"rows": [{}] * 50}, "100 errors in total, 20 of them listed"),
         (
             "/predict/batch",
             {"rows": [{**BODY, **{f"{n}": 1 for n in range(10_100)}}]},
-            "10,100 faults, too many to tell",
+            "10,100 errors, too many to list",
         ),
     ],
 )
-def test_of_many_faults_the_first_are_listed_and_all_counted(client, path, sent, count):
+def test_the_first_errors_are_listed_and_all_are_counted(client, path, sent, count):
     answer = client.post(path, content=json.dumps(sent, separators=(",", ":")), headers=JSON)
     body = check_problem(answer, 422, says=count)
     assert len(body["errors"]) == (20 if "listed" in count else 0)
     assert len(answer.content) < 5000
 
 
-def test_a_large_value_of_the_wrong_kind_is_not_written_out(client):
+def test_a_large_value_of_the_wrong_type_is_not_shown(client):
     body = check_problem(client.post("/predict", json={**BODY, "coin": ["x" * 90] * 100, "y" * 5000: 1}), 422)
     assert "got a list" in body["errors"][0]["message"]
     assert all(len(error["field"]) < 100 for error in body["errors"])
 
 
-def test_a_row_of_a_batch_that_is_badly_dated_is_named(client):
+def test_batch_rows_with_invalid_dates_are_named(client):
     rows = [BODY, {**BODY, "date": "2990-01-01"}, BODY, {**BODY, "date": "2001-01-01"}]
     body = check_problem(
         client.post("/predict/batch", json={"rows": rows}), 422, field="rows.1.date", says="2990-01-01"
@@ -373,7 +373,7 @@ def test_a_row_of_a_batch_that_is_badly_dated_is_named(client):
     assert [error["field"] for error in body["errors"]] == ["rows.1.date", "rows.3.date"]
 
 
-def test_a_json_batch_beyond_its_rows_is_413_and_an_empty_one_422(client):
+def test_a_batch_with_too_many_rows_is_413_an_empty_one_422(client):
     check_problem(client.post("/predict/batch", json={"rows": [BODY] * 51}), 413, says="more than 50 rows")
     assert client.post("/predict/batch", json={"rows": [BODY] * 50}).status_code == 200
     check_problem(client.post("/predict/batch", json={"rows": []}), 422, field="rows")
@@ -401,13 +401,13 @@ def test_a_body_in_another_encoding_is_415(client, headers):
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/forecasts"), ("GET", "/forecasts/Bitcoin"), ("POST", "/predict/batch")]
 )
-def test_a_parameter_that_is_none_is_refused(client, method, path):
+def test_an_unknown_parameter_is_rejected(client, method, path):
     answer = client.request(method, f"{path}?bogus=1", json={"rows": [BODY]} if method == "POST" else None)
     check_problem(answer, 422, field="bogus")
 
 
 @pytest.mark.parametrize("sent", [b"", b"\x00\x01", b"a,b\n1,2\n", b"coin,price\n", b"\xff\xfe\xff"])
-def test_a_csv_that_is_none_of_the_contract_is_refused_whole(client, sent):
+def test_a_csv_without_the_schema_is_rejected_completely(client, sent):
     check_problem(client.post("/predict/batch", content=sent, headers=CSV), 422)
 
 
@@ -420,7 +420,7 @@ def test_a_csv_that_is_none_of_the_contract_is_refused_whole(client, sent):
         ("PUT", "/healthz", "GET, HEAD"),
     ],
 )
-def test_another_method_is_405_and_says_which_are_allowed(client, method, path, allowed):
+def test_another_method_is_405_and_allowed_ones_are_named(client, method, path, allowed):
     answer = client.request(method, path)
     check_problem(answer, 405)
     assert sorted(answer.headers["allow"].split(", ")) == allowed.split(", ")
@@ -433,7 +433,7 @@ def test_other_paths_are_404(client, path):
     check_problem(client.get(path), 404)
 
 
-def test_what_was_asked_is_counted_and_a_scan_makes_one_label(client):
+def test_requests_are_counted_and_a_scan_makes_one_label(client):
     for number in range(1000):
         assert client.get(f"/scan/{number}").status_code == 404
     time.sleep(0.1)

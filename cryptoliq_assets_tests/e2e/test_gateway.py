@@ -12,7 +12,7 @@ from hypothesis import given, settings as hypothesis_settings, strategies as st
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.serving.api import batch_routes
 from cryptoliq_assets.serving.api.app import create_app
-from cryptoliq_assets.serving.gateway import auth as keys_module, rate_limit as buckets_module
+from cryptoliq_assets.serving.gateway import auth, rate_limit
 from cryptoliq_assets.serving.gateway.auth import find_key, generate_key, hash_key, is_loopback, parse_key_digests
 from cryptoliq_assets.serving.gateway.rate_limit import TokenBucketLimiter
 from cryptoliq_assets_tests.support.api_client import asking
@@ -48,7 +48,7 @@ def run(settings: Settings, ask):
 
 @hypothesis_settings(max_examples=60)
 @given(keys=st.lists(st.text(min_size=1), min_size=1, max_size=5, unique=True), other=st.text())
-def test_a_key_is_found_by_its_digest_wherever_it_stands_and_no_other_is(keys, other):
+def test_a_key_is_found_at_any_position_and_no_other_is(keys, other):
     digests = tuple(hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest() for key in keys)
     for place, key in enumerate(keys):
         assert find_key(key, digests) == place
@@ -59,19 +59,19 @@ def test_a_key_is_found_by_its_digest_wherever_it_stands_and_no_other_is(keys, o
 
 def test_every_digest_is_compared_in_constant_time(monkeypatch):
     compared = []
-    monkeypatch.setattr(keys_module.secrets, "compare_digest", lambda own, one: compared.append(one) or own == one)
+    monkeypatch.setattr(auth.secrets, "compare_digest", lambda own, one: compared.append(one) or own == one)
     digests = tuple(hash_key(key) for key in "abc")
     assert find_key("a", digests) == 0
     assert compared == list(digests)
 
 
-def test_a_new_key_is_long_and_its_digest_is_what_the_setting_takes():
+def test_a_new_key_is_long_and_the_setting_takes_its_digest():
     key, digest = generate_key()
     assert len(key) >= 43
     assert parse_key_digests(f" {digest.upper()} , ") == (digest,)
-    with pytest.raises(ValueError, match="no sha256 in hex") as told:
+    with pytest.raises(ValueError, match="not a sha256 in hex") as raised:
         parse_key_digests(f"{digest},{key}")
-    assert key not in str(told.value)
+    assert key not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_without_keys_only_loopback_is_served(host, loopback, tmp_path):
 
 
 @pytest.mark.parametrize("setting", [",", " , ,", " "])
-def test_a_list_of_keys_that_holds_none_is_refused(setting, tmp_path):
-    with pytest.raises(ValueError, match="holds no digest"):
+def test_a_list_of_keys_without_digests_is_rejected(setting, tmp_path):
+    with pytest.raises(ValueError, match="contains no digest"):
         create_app(make_settings(home_dir=tmp_path, api__keys=setting))
 
 
@@ -107,7 +107,7 @@ def test_a_list_of_keys_that_holds_none_is_refused(setting, tmp_path):
         ("10.0.0.1", "10.0.0.5", 403),
     ],
 )
-def test_without_keys_only_this_machine_is_answered_wherever_the_service_listens(home, server, client, status):
+def test_without_keys_only_this_machine_is_accepted(home, server, client, status):
     async def ask():
         app = create_app(make_settings(home_dir=home))
         transport = httpx.ASGITransport(app, client=(client, 5))
@@ -166,17 +166,17 @@ def test_without_keys_a_foreign_host_or_origin_is_rejected(home, headers, status
         assert (other.status_code == 403) == (status == 403)
     if status == 403:
         assert answer.headers["content-type"] == "application/problem+json"
-        assert "no keys are set" in answer.json()["detail"]
+        assert "no keys are configured" in answer.json()["detail"]
 
 
-def test_two_host_headers_are_rejected_where_one_is_foreign(home):
+def test_two_host_headers_are_rejected_if_one_is_foreign(home):
     async def ask(client, app):
         return await client.get("/healthz", headers=[("Host", "127.0.0.1"), ("Host", "rebound.example")])
 
     assert run(make_settings(home_dir=home), ask).status_code == 403
 
 
-def test_with_keys_the_key_decides_whatever_host_and_origin_say(home):
+def test_with_keys_host_and_origin_do_not_matter(home):
     async def ask(client, app):
         headers = {"Host": "service.example", "Origin": "https://page.example", "X-API-Key": "a"}
         return await client.get("/model", headers=headers)
@@ -184,7 +184,7 @@ def test_with_keys_the_key_decides_whatever_host_and_origin_say(home):
     assert run(make_settings(home_dir=home, api__keys=hash_key("a")), ask).status_code == 200
 
 
-def test_readiness_says_more_than_its_status_to_whoever_has_a_key_alone(home):
+def test_readiness_shows_details_only_with_a_key(home):
     async def ask(client, app):
         key = {"Authorization": "Bearer a"}
         ready = [(await client.get("/readyz", headers=said)).json() for said in ({}, {"X-API-Key": "x"}, key)]
@@ -199,7 +199,7 @@ def test_readiness_says_more_than_its_status_to_whoever_has_a_key_alone(home):
     assert [str(home) in answer.text for answer in damaged] == [False, False, True]
 
 
-def test_401_403_and_200_by_the_key_and_health_is_open(home):
+def test_status_is_401_403_or_200_by_key_and_health_is_open(home):
     key, digest = generate_key()
 
     async def ask(client, app):
@@ -238,15 +238,15 @@ def test_401_403_and_200_by_the_key_and_health_is_open(home):
 # Limits.
 
 
-def test_a_bucket_lets_through_what_its_rate_says_and_tells_how_long_to_wait():
+def test_a_bucket_accepts_its_rate_and_states_the_wait():
     now = 0.0
-    buckets = TokenBucketLimiter(600, clock=lambda: now)
-    assert [buckets.take("a") for _ in range(61)] == [0] * 60 + [1]
-    assert buckets.take("b") == 0
+    limiter = TokenBucketLimiter(600, clock=lambda: now)
+    assert [limiter.take("a") for _ in range(61)] == [0] * 60 + [1]
+    assert limiter.take("b") == 0
     now = 0.1
-    assert (buckets.take("a"), buckets.take("a")) == (0, 1)
+    assert (limiter.take("a"), limiter.take("a")) == (0, 1)
     now = 1000.0
-    assert [buckets.take("a") for _ in range(61)] == [0] * 60 + [1]
+    assert [limiter.take("a") for _ in range(61)] == [0] * 60 + [1]
     slow = TokenBucketLimiter(1, clock=lambda: now)
     assert [slow.take("a") for _ in range(3)] == [0, 60, 60]
     assert [TokenBucketLimiter(0).take("a") for _ in range(5000)] == [0] * 5000
@@ -254,34 +254,34 @@ def test_a_bucket_lets_through_what_its_rate_says_and_tells_how_long_to_wait():
 
 @hypothesis_settings(max_examples=50)
 @given(per_minute=st.integers(1, 5000), steps=st.lists(st.floats(0, 20), min_size=1, max_size=100))
-def test_in_no_time_more_pass_than_the_rate_and_the_burst(per_minute, steps):
+def test_accepted_requests_never_exceed_rate_and_burst(per_minute, steps):
     now = 0.0
-    buckets = TokenBucketLimiter(per_minute, clock=lambda: now)
+    limiter = TokenBucketLimiter(per_minute, clock=lambda: now)
     passed = 0
     for step in steps:
         now += step
-        wait = buckets.take("a")
+        wait = limiter.take("a")
         passed += not wait
         assert passed <= min(per_minute, max(per_minute / 10, 10)) + now * per_minute / 60 + 1e-6
         if wait:
             before, now = now, now + wait
-            assert buckets.take("a") == 0
+            assert limiter.take("a") == 0
             passed += 1
             assert now > before
 
 
 @hypothesis_settings(max_examples=200)
 @given(per_minute=st.integers(1, 100_000), start=st.floats(0, 1e6))
-def test_retry_after_is_long_enough_and_the_stated_burst_is_the_one_that_passes(per_minute, start):
+def test_retry_after_suffices_and_the_stated_burst_is_accepted(per_minute, start):
     now = start
-    buckets = TokenBucketLimiter(per_minute, clock=lambda: now)
-    burst = int(buckets.limit.split("at most ")[1].split(" requests")[0].replace(",", ""))
-    assert [buckets.take("a") for _ in range(burst)] == [0] * burst
-    now += buckets.take("a")
-    assert buckets.take("a") == 0
+    limiter = TokenBucketLimiter(per_minute, clock=lambda: now)
+    burst = int(limiter.limit.split("at most ")[1].split(" requests")[0].replace(",", ""))
+    assert [limiter.take("a") for _ in range(burst)] == [0] * burst
+    now += limiter.take("a")
+    assert limiter.take("a") == 0
 
 
-def test_past_the_rate_a_key_is_told_429_and_when_to_come_again_while_another_passes(home):
+def test_a_key_beyond_its_rate_gets_429_and_others_do_not(home):
     async def ask(client, app):
         mine = [await client.get("/healthz", headers={"X-API-Key": "a"}) for _ in range(20)]
         mine += [await client.get("/model", headers={"X-API-Key": "a"}) for _ in range(12)]
@@ -298,7 +298,7 @@ def test_past_the_rate_a_key_is_told_429_and_when_to_come_again_while_another_pa
     assert other.status_code == 200
 
 
-def test_wrong_keys_are_limited_by_address_and_a_right_one_passes_all_the_same(home):
+def test_unknown_keys_are_rate_limited_by_address(home):
     async def ask(client, app):
         wrong = [await client.get("/model", headers={"X-API-Key": f"wrong {n}"}) for n in range(7)]
         return wrong, await client.get("/model"), await client.get("/model", headers={"X-API-Key": "a"})
@@ -310,16 +310,16 @@ def test_wrong_keys_are_limited_by_address_and_a_right_one_passes_all_the_same(h
     assert right.status_code == 200
 
 
-def test_a_batch_costs_a_request_for_every_100_rows_begun():
+def test_a_batch_costs_one_request_per_100_rows():
     now = 0.0
-    buckets = TokenBucketLimiter(60, clock=lambda: now)
-    assert buckets.take("a") == 0
-    buckets.charge("a", 100)
-    assert [buckets.take("a") for _ in range(10)] == [0] * 9 + [1]
-    buckets.charge("a", 1901)
-    assert buckets.take("a") == 20
+    limiter = TokenBucketLimiter(60, clock=lambda: now)
+    assert limiter.take("a") == 0
+    limiter.charge("a", 100)
+    assert [limiter.take("a") for _ in range(10)] == [0] * 9 + [1]
+    limiter.charge("a", 1901)
+    assert limiter.take("a") == 20
     now = 20.0
-    assert [buckets.take("a") for _ in range(2)] == [0, 1]
+    assert [limiter.take("a") for _ in range(2)] == [0, 1]
 
 
 def test_the_rows_of_a_batch_are_charged_to_its_key(home):
@@ -334,14 +334,14 @@ def test_the_rows_of_a_batch_are_charged_to_its_key(home):
     assert [answer.status_code for answer in answers] == [200, 200, 429]
 
 
-def test_buckets_of_many_addresses_are_forgotten_oldest_first(monkeypatch):
-    monkeypatch.setattr(buckets_module, "_MOST", 3)
-    buckets = TokenBucketLimiter(1, clock=lambda: 0.0)
+def test_the_least_recently_used_bucket_is_evicted(monkeypatch):
+    monkeypatch.setattr(rate_limit, "_MAX_BUCKETS", 3)
+    limiter = TokenBucketLimiter(1, clock=lambda: 0.0)
     for address in "abca":
-        buckets.take(address)
-    buckets.take("d")
-    assert [buckets.take(address) for address in "acd"] == [60, 60, 60]
-    assert buckets.take("b") == 0
+        limiter.take(address)
+    limiter.take("d")
+    assert [limiter.take(address) for address in "acd"] == [60, 60, 60]
+    assert limiter.take("b") == 0
 
 
 def spoken(settings: Settings, path: str, kind: str, receive, send=None) -> tuple[list[dict], str, list[dict]]:
@@ -380,7 +380,7 @@ def spoken(settings: Settings, path: str, kind: str, receive, send=None) -> tupl
 @pytest.mark.parametrize(
     ("path", "kind"), [("/predict", "json"), ("/predict/batch", "json"), ("/predict/batch", "csv")]
 )
-def test_a_body_that_breaks_off_is_no_request(home, path, kind):
+def test_an_incomplete_body_is_not_processed(home, path, kind):
     parts = [
         {"type": "http.request", "body": json.dumps(BODY).encode(), "more_body": True},
         {"type": "http.disconnect"},
@@ -397,7 +397,7 @@ def test_a_body_that_breaks_off_is_no_request(home, path, kind):
 
 
 @pytest.mark.parametrize(("piece", "status"), [(64 * 1024, 422), (1, 503)])
-def test_a_body_may_take_long_as_long_as_it_gets_on(home, piece, status):
+def test_a_slow_body_is_accepted_while_it_makes_progress(home, piece, status):
     left = 30
 
     async def receive():
@@ -416,7 +416,7 @@ CSV = b"coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\n" + b"New,N,1,1,1,1
 
 
 @pytest.mark.parametrize("stands", [False, True])
-def test_an_answer_may_take_long_as_long_as_it_gets_on_and_one_cut_off_is_counted_and_logged(home, stands):
+def test_a_slow_response_continues_and_a_stalled_one_is_cut(home, stands):
     pieces, bodies = 0, [{"type": "http.request", "body": CSV, "more_body": False}]
 
     async def receive():
@@ -442,7 +442,7 @@ def test_an_answer_may_take_long_as_long_as_it_gets_on_and_one_cut_off_is_counte
     assert 'path="/predict/batch",status="200"} 1.0' in metrics
 
 
-def test_what_nobody_waits_for_is_computed_no_further(home, monkeypatch):
+def test_a_cancelled_batch_is_not_computed_to_its_end(home, monkeypatch):
     ended = []
     forecast = batch_routes.predict_content
 
@@ -471,7 +471,7 @@ def test_what_nobody_waits_for_is_computed_no_further(home, monkeypatch):
     assert ended == ["_RequestCancelledError"]
 
 
-def test_a_request_that_takes_too_long_is_given_up_with_503(home, monkeypatch):
+def test_a_request_beyond_its_timeout_gets_503(home, monkeypatch):
     async def ask(client, app):
         async def slowly(request):
             await asyncio.sleep(5)
@@ -487,7 +487,7 @@ def test_a_request_that_takes_too_long_is_given_up_with_503(home, monkeypatch):
 # Every answer.
 
 
-def test_security_headers_are_on_every_answer_and_hsts_where_tls_is(home):
+def test_every_response_has_security_headers_and_hsts_with_tls(home):
     async def ask(client, app):
         paths = ("/healthz", "/nothing", "/model", "/forecasts?limit=0")
         answers = [await client.get(path) for path in paths]
@@ -505,7 +505,7 @@ def test_security_headers_are_on_every_answer_and_hsts_where_tls_is(home):
     assert all(answer.headers["strict-transport-security"] == "max-age=31536000" for answer in tls)
 
 
-def test_a_failure_is_500_without_a_word_of_why_and_the_log_has_its_traceback(home, monkeypatch):
+def test_an_internal_error_is_500_and_only_the_log_has_details(home, monkeypatch):
     async def ask(client, app):
         def fails(requests):
             raise RuntimeError("the secret of the house")

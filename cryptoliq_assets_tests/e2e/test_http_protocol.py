@@ -1,4 +1,4 @@
-"""What a running service answers to bytes that are no HTTP, and to more connections than it lets in."""
+"""The HTTP protocol of a running service: malformed requests, header limits, trailers and the maximum of connections."""
 
 import asyncio
 import contextlib
@@ -12,28 +12,28 @@ import httpx
 import pytest
 import uvicorn
 
-from cryptoliq_assets.serving.gateway import http_protocol as wire_module
+from cryptoliq_assets.serving.gateway import http_protocol
 from cryptoliq_assets.serving.gateway.http_protocol import HEADER_BYTES, HttpProtocol
 from cryptoliq_assets.serving.gateway.middleware import SECURITY_HEADERS
-from cryptoliq_assets.serving.server.server import _MOST_AT_ONCE
+from cryptoliq_assets.serving.server.server import _MAX_CONCURRENCY
 from cryptoliq_assets_tests.support.services import free_port
 
 
-def answered(url: str, sent: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of what comes back for these bytes until the connection ends."""
+def exchange(url: str, data: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Send bytes; return status, headers and body of the response, read to the end of the connection."""
     address = httpx.URL(url)
     with socket.create_connection((address.host, address.port), timeout=10) as wire:
-        wire.sendall(sent)
-        whole = b""
+        wire.sendall(data)
+        response = b""
         while part := wire.recv(65536):
-            whole += part
-    head, _, body = whole.partition(b"\r\n\r\n")
+            response += part
+    head, _, body = response.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     return int(first.split()[1]), dict(line.lower().split(": ", 1) for line in lines), body
 
 
 @pytest.mark.parametrize(
-    "sent",
+    "data",
     [
         b"GARBAGE\r\n\r\n",
         b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n",
@@ -41,42 +41,42 @@ def answered(url: str, sent: bytes) -> tuple[int, dict[str, str], bytes]:
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ],
 )
-def test_what_is_no_http_is_told_so_as_any_other_error(service, sent):
-    status, headers, body = answered(service.url, sent)
+def test_malformed_http_gets_a_problem_response(service, data):
+    status, headers, body = exchange(service.url, data)
     assert status == 400
     assert headers["content-type"] == "application/problem+json"
     assert int(headers["content-length"]) == len(body)
-    assert json.loads(body)["detail"] == "the request is no HTTP that can be read"
+    assert json.loads(body)["detail"] == "the request is not valid HTTP"
     assert headers.items() >= {name.decode(): value.decode().lower() for name, value in SECURITY_HEADERS}.items()
 
 
-def test_beyond_the_most_connections_a_request_is_told_to_come_again_and_the_others_live_on(service):
+def test_beyond_the_maximum_connections_requests_get_503(service):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_AT_ONCE + 200
+    wanted = _MAX_CONCURRENCY + 200
     if hard != resource.RLIM_INFINITY and hard < wanted:
         pytest.skip(f"a process may open {hard} files here; {wanted} connections are needed")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
     address = httpx.URL(service.url)
     with contextlib.ExitStack() as idle:
         idle.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        for _ in range(_MOST_AT_ONCE):
+        for _ in range(_MAX_CONCURRENCY):
             idle.enter_context(socket.create_connection((address.host, address.port), timeout=10))
-        status, headers, body = answered(service.url, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        status, headers, body = exchange(service.url, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert (status, headers["retry-after"], headers["connection"]) == (503, "1", "close")
         assert json.loads(body)["title"] == "Not available"
     service.served.wait_until_ready(seconds=20)
 
 
-# Headers that do not end.
+# Incomplete headers.
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    """The protocol before an app that reads the body and answers 204, or waits a second at /slow; a header is due in half a
-    second, and a connection may rest for one."""
-    monkeypatch.setattr(wire_module, "HEADER_SECONDS", 0.5)
+    """Run the protocol with an app that reads the body and responds with 204, after a second at /slow. A header is due within
+    half a second, and the keep-alive timeout is one second."""
+    monkeypatch.setattr(http_protocol, "HEADER_SECONDS", 0.5)
 
     async def app(scope, receive, send):
         if scope["path"] == "/slow":
@@ -99,22 +99,22 @@ def quick(monkeypatch):
     thread.join()
 
 
-def connected(port: int) -> socket.socket:
+def connect(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=10)
 
 
-@pytest.mark.parametrize("sent", [b"", GET, b"\r\n", b"GE"])
-def test_a_connection_that_sends_no_whole_header_is_closed(quick, sent):
-    with connected(quick) as wire:
-        wire.sendall(sent)
+@pytest.mark.parametrize("data", [b"", GET, b"\r\n", b"GE"])
+def test_a_connection_without_a_complete_header_is_closed(quick, data):
+    with connect(quick) as wire:
+        wire.sendall(data)
         started = time.monotonic()
         assert wire.recv(1000) == b""
         assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("drop", [b"X: y\r\n", b"\r\n"])
-def test_one_that_was_answered_before_is_closed_as_well_though_it_drips(quick, drop):
-    with connected(quick) as wire:
+def test_a_dripping_keep_alive_connection_is_closed(quick, drop):
+    with connect(quick) as wire:
         wire.sendall(GET + b"\r\n")
         assert b" 204 " in wire.recv(1000)
         wire.sendall(GET if drop != b"\r\n" else drop)
@@ -126,8 +126,8 @@ def test_one_that_was_answered_before_is_closed_as_well_though_it_drips(quick, d
         assert time.monotonic() - started < 5
 
 
-def test_slow_answers_and_requests_after_a_rest_are_not_cut(quick):
-    with connected(quick) as wire:
+def test_slow_responses_and_pauses_are_not_cut(quick):
+    with connect(quick) as wire:
         for path in (b"/slow", b"/", b"/slow"):
             wire.sendall(GET.replace(b"/", path, 1))
             time.sleep(0.2)
@@ -137,28 +137,28 @@ def test_slow_answers_and_requests_after_a_rest_are_not_cut(quick):
 
 
 @pytest.mark.parametrize(
-    "sent",
+    "data",
     [
         GET + b"X: " + b"y" * HEADER_BYTES + b"\r\n\r\n",
         GET + b"X: " + b"y" * HEADER_BYTES,
         GET + b"X: y\r\n" * (HEADER_BYTES // 4),
         b"GET /" + b"y" * HEADER_BYTES + b" HTTP/1.1\r\n\r\n",
     ],
-    ids=["whole", "unfinished", "many", "address"],
+    ids=["complete", "incomplete", "many", "address"],
 )
 @pytest.mark.parametrize("before", [b"", GET + b"\r\n"], ids=["first", "later"])
-def test_a_header_beyond_32_kib_is_told_so(quick, before, sent):
-    with connected(quick) as wire:
+def test_a_header_beyond_32_kib_is_rejected(quick, before, data):
+    with connect(quick) as wire:
         if before:
             wire.sendall(before)
             assert b" 204 " in wire.recv(1000)
-        wire.sendall(sent)
+        wire.sendall(data)
         assert wire.recv(1000).startswith(b"HTTP/1.1 431 ")
 
 
 @pytest.mark.parametrize("path", [b"/", b"/unread"])
-def test_a_long_body_is_no_header_read_or_not(quick, path):
-    with connected(quick) as wire:
+def test_a_long_body_does_not_count_as_header(quick, path):
+    with connect(quick) as wire:
         for _ in range(2):
             body = b"y" * (10 * HEADER_BYTES)
             head = GET.replace(b"GET /", b"POST " + path) + b"Content-Length: %d\r\n\r\n" % len(body)
@@ -167,13 +167,13 @@ def test_a_long_body_is_no_header_read_or_not(quick, path):
             time.sleep(0.1)
 
 
-# Trailers: headers behind a chunked body.
+# Trailers: headers after a chunked body.
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n"
 
 
 @pytest.mark.parametrize(
-    "sent",
+    "data",
     [
         CHUNKED + b"X: y\r\n" * (HEADER_BYTES // 2),
         CHUNKED + b"X: " + b"y" * (4 * HEADER_BYTES),
@@ -181,18 +181,18 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n
     ],
     ids=["many", "long", "extension"],
 )
-def test_trailers_and_chunk_extensions_have_the_limit_of_headers(quick, sent):
-    with connected(quick) as wire:
+def test_trailers_and_extensions_have_the_limit_of_headers(quick, data):
+    with connect(quick) as wire:
         with contextlib.suppress(ConnectionError):
-            wire.sendall(sent)
+            wire.sendall(data)
         assert wire.recv(1000).startswith(b"HTTP/1.1 431 ")
         with contextlib.suppress(ConnectionError):
             while wire.recv(1000):
                 pass
 
 
-def test_short_trailers_are_taken_and_the_next_request_is_answered(quick):
-    with connected(quick) as wire:
+def test_short_trailers_are_accepted(quick):
+    with connect(quick) as wire:
         for _ in range(2):
             wire.sendall(CHUNKED + b"X: y\r\n\r\n")
             assert b" 204 " in wire.recv(1000)
@@ -213,7 +213,7 @@ def test_a_key_in_a_trailer_does_not_authenticate(service, name, parted):
         assert wire.recv(1000).startswith(b"HTTP/1.1 401 ")
 
 
-def test_40_mb_of_trailers_without_a_key_use_no_memory(service):
+def test_40_mb_of_trailers_use_no_memory(service):
     [worker] = service.served.workers()
     before = worker.memory_info().rss
     address, line = httpx.URL(service.url), b"X-%07d: y\r\n"

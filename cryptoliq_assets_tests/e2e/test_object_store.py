@@ -1,4 +1,4 @@
-"""Models and tables of an object store: read as from a folder, seen when they change, never written."""
+"""Models and tables in an object store: read like a folder, reloaded when they change, never written."""
 
 import datetime as dt
 import json
@@ -25,26 +25,26 @@ from cryptoliq_assets_tests.support.services import BODY, Served
 from cryptoliq_assets_tests.support.settings import make_settings
 
 
-class ListsOnce(MemoryFileSystem):
-    """An object store whose client keeps the listings that it saw, as those of s3:// and gs:// do."""
+class CachedListingFileSystem(MemoryFileSystem):
+    """An object store whose client caches listings, like those of s3:// and gs://."""
 
     protocol = "listsonce"
 
-    def ls(self, path, detail=True, **how):
+    def ls(self, path, detail=True, **options):
         path = self._strip_protocol(path)
         if path not in self.dircache:
-            self.dircache[path] = super().ls(path, detail=True, **how)
+            self.dircache[path] = super().ls(path, detail=True, **options)
             if path not in self.dircache:
-                return super().ls(path, detail=detail, **how)
-        found = self.dircache[path]
-        return found if detail else [entry["name"] for entry in found]
+                return super().ls(path, detail=detail, **options)
+        entries = self.dircache[path]
+        return entries if detail else [entry["name"] for entry in entries]
 
 
-fsspec.register_implementation("listsonce", ListsOnce, clobber=True)
+fsspec.register_implementation("listsonce", CachedListingFileSystem, clobber=True)
 
 
 def publish(home: Path, url: str) -> None:
-    """What the commands of docs/operations.md do: the artifacts without candidates and symlink, then the pointer."""
+    """Publish a home as the commands of docs/operations.md do: artifacts without candidates and symlink, then the pointer."""
     models = home / "models"
     for folder, to in ((models, "models"), (home / "data", "data")):
         for path in sorted(folder.rglob("*")):
@@ -64,34 +64,34 @@ def home(trained_home, tmp_path) -> Settings:
 
 @pytest.fixture(params=["memory", "listsonce", "file"])
 def url(request, tmp_path) -> str:
-    """Of an empty bucket."""
+    """URL of an empty bucket."""
     return f"file://{tmp_path / 'bucket'}" if request.param == "file" else f"{request.param}://{uuid.uuid4().hex}"
 
 
 @pytest.fixture
 def elsewhere(home, url, tmp_path) -> Settings:
-    """A home with nothing in it, whose models and tables are the bucket's."""
+    """An empty home, whose models and tables are in the bucket."""
     publish(home.home_dir, url)
     return make_settings(
         home_dir=tmp_path / "elsewhere", storage__url=f"{url}/data", storage__models_url=f"{url}/models"
     )
 
 
-def answer(settings: Settings) -> dict:
-    made = Predictor(settings)
-    assert made.refresh(), made.problem
-    assert made.problem == ""
-    said = made.predict([parse_request(BODY)])[0]
-    return {name: value for name, value in said.items() if name != "timestamp"}
+def predict(settings: Settings) -> dict:
+    predictor = Predictor(settings)
+    assert predictor.refresh(), predictor.problem
+    assert predictor.problem == ""
+    response = predictor.predict([parse_request(BODY)])[0]
+    return {name: value for name, value in response.items() if name != "timestamp"}
 
 
-def test_a_bucket_answers_what_the_home_answers_and_nothing_is_written(home, elsewhere):
-    assert answer(elsewhere) == answer(home)
-    assert answer(elsewhere)["basis"] == "snapshot" or answer(home)["basis"] == "history"
+def test_a_bucket_gives_equal_predictions_and_is_not_written(home, elsewhere):
+    assert predict(elsewhere) == predict(home)
+    assert predict(elsewhere)["basis"] == "snapshot" or predict(home)["basis"] == "history"
     assert not elsewhere.home_dir.exists()
 
 
-def test_what_is_published_later_is_seen_at_the_next_look(home, elsewhere, url):
+def test_a_later_publication_is_loaded_by_the_next_refresh(home, elsewhere, url):
     served = Predictor(elsewhere)
     assert served.refresh()
     assert not served.refresh()
@@ -107,33 +107,33 @@ def test_what_is_published_later_is_seen_at_the_next_look(home, elsewhere, url):
     assert served.snapshot.champion.version == newer
 
 
-@pytest.mark.parametrize("deed", ["promote", "refuse", "rollback"])
-def test_no_model_of_the_url_is_promoted_refused_or_rolled_back(elsewhere, deed):
+@pytest.mark.parametrize("action", ["promote", "refuse", "rollback"])
+def test_models_of_a_url_cannot_be_changed(elsewhere, action):
     store = open_model_store(elsewhere)
     loaded, now = store.load(), dt.datetime.now(dt.UTC)
     before = store.ledger.entries()
-    arguments = {
+    actions = {
         "promote": lambda: store.promote(loaded.model, loaded.metadata, reason="again", at=now),
         "refuse": lambda: store.record_rejection("xgboost", reason="no", at=now),
         "rollback": lambda: store.rollback(at=now),
     }
     with pytest.raises(ModelRejectedError, match="is read-only"):
-        arguments[deed]()
+        actions[action]()
     assert store.ledger.entries() == before
 
 
 @pytest.mark.parametrize("url", ["memory", "listsonce"], indirect=True)
-def test_a_bucket_without_its_pointer_file_serves_what_the_ledger_says_and_tells_it(elsewhere, url):
-    sound = open_model_store(elsewhere).pointer()
-    assert sound == CurrentVersion(sound.version)
+def test_without_the_pointer_file_a_bucket_serves_the_ledgers(elsewhere, url):
+    valid = open_model_store(elsewhere).pointer()
+    assert valid == CurrentVersion(valid.version)
     (resolve_location(f"{url}/models") / "current.txt").unlink()
     pointer = open_model_store(elsewhere).pointer()
-    assert pointer.version == sound.version
+    assert pointer.version == valid.version
     assert "current.txt is missing" in pointer.problem
 
 
 @pytest.mark.parametrize("url", ["memory"], indirect=True)
-def test_an_artifact_that_was_changed_in_the_bucket_is_refused(elsewhere, url):
+def test_an_artifact_changed_in_the_bucket_is_rejected(elsewhere, url):
     version = open_model_store(elsewhere).current_version()
     (resolve_location(f"{url}/models") / f"{version}.pkl").write_bytes(b"something else")
     with pytest.raises(ModelRejectedError, match="tampered"):
@@ -142,22 +142,22 @@ def test_an_artifact_that_was_changed_in_the_bucket_is_refused(elsewhere, url):
 
 
 @pytest.mark.parametrize("url", ["memory"], indirect=True)
-def test_a_bucket_that_does_not_answer_is_no_empty_one(elsewhere, monkeypatch):
+def test_an_unavailable_bucket_is_not_an_empty_one(elsewhere, monkeypatch):
     served = Predictor(elsewhere)
     assert served.refresh()
-    held = served.snapshot
+    before = served.snapshot
 
-    def silent(*said, **how):
+    def fail(*arguments, **options):
         raise TimeoutError("no answer")
 
     for name in ("ls", "_open", "cat_file", "info"):
-        monkeypatch.setattr(MemoryFileSystem, name, silent)
+        monkeypatch.setattr(MemoryFileSystem, name, fail)
     with pytest.raises(TimeoutError):
         served.refresh()
-    assert served.snapshot is held
+    assert served.snapshot is before
 
 
-def test_a_service_of_a_bucket_logs_to_standard_output_and_leaves_its_home_alone(home, tmp_path):
+def test_a_service_of_a_bucket_writes_only_standard_output(home, tmp_path):
     publish(home.home_dir, f"file://{tmp_path / 'bucket'}")
     bucket = {
         "storage__url": f"file://{tmp_path}/bucket/data",
@@ -169,17 +169,17 @@ def test_a_service_of_a_bucket_logs_to_standard_output_and_leaves_its_home_alone
     served = Served(folder, output=folder / "out", logs__destination="stdout", **bucket)
     try:
         served.wait_until_ready()
-        said = httpx.post(f"{served.url}/predict", json=BODY).raise_for_status().json()
+        response = httpx.post(f"{served.url}/predict", json=BODY).raise_for_status().json()
     finally:
         served.end()
     lines = [json.loads(line) for line in (folder / "out").read_text().splitlines() if line.startswith("{")]
     assert [line["event"] for line in lines] == ["model_loaded", "prediction", "stopped"]
-    assert lines[1]["output"]["liquidity_score"] == said["liquidity_score"]
+    assert lines[1]["output"]["liquidity_score"] == response["liquidity_score"]
     assert sorted(path.name for path in folder.iterdir()) == ["out", "serve.err"]
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "bucket").rglob("*")} == before
 
 
-# Which libraries a model needs where it only serves.
+# Libraries required for serving.
 
 
 @pytest.mark.parametrize(
@@ -193,12 +193,14 @@ def test_a_service_of_a_bucket_logs_to_standard_output_and_leaves_its_home_alone
         ("Unheard", ("xgboost",), False),
     ],
 )
-def test_an_installation_that_serves_needs_the_libraries_of_its_champion_alone(monkeypatch, name, absent, loads):
-    there = serialization.library_versions()
-    assert set(there) == set(serialization.LIBRARIES)
+def test_serving_requires_only_the_champions_libraries(monkeypatch, name, absent, loads):
+    installed = serialization.library_versions()
+    assert set(installed) == set(serialization.LIBRARIES)
     features = list(serialization.MODEL_FEATURES)
-    metadata = {"version": "V", "model_name": name, "libraries": there, "features": features, "sha256": "s"}
-    monkeypatch.setattr(serialization, "library_versions", lambda: {k: v for k, v in there.items() if k not in absent})
+    metadata = {"version": "V", "model_name": name, "libraries": installed, "features": features, "sha256": "s"}
+    monkeypatch.setattr(
+        serialization, "library_versions", lambda: {k: v for k, v in installed.items() if k not in absent}
+    )
     if loads:
         serialization.check_artifact("s", metadata, expected_sha256="s")
     else:

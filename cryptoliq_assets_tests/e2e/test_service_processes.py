@@ -71,7 +71,7 @@ class Clients:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_promotion_a_sighup_and_a_rollback_under_load_drop_no_request(home, workers):
+def test_reloads_under_load_drop_no_request(home, workers):
     # Nothing is found by looking now and then: SIGHUP has to say it.
     with serving(home, api__workers=workers, api__reload_interval_seconds=1000, folds=2) as served:
         pids = {process.pid for process in served.workers()}
@@ -107,7 +107,7 @@ def test_a_promotion_a_sighup_and_a_rollback_under_load_drop_no_request(home, wo
         assert sorted(loads) == sorted([first, second, first] * workers)
 
 
-def test_without_a_signal_what_is_new_is_found_within_seconds(home):
+def test_a_new_champion_is_loaded_without_a_signal(home):
     with serving(home, api__reload_interval_seconds=0.2) as served:
         _, second = shown_versions(home, *promote_again(home))
         clients = Clients(served.url, count=2)
@@ -119,7 +119,7 @@ def test_without_a_signal_what_is_new_is_found_within_seconds(home):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_clean_stop_is_exit_code_0_and_whoever_comes_during_it_is_refused_at_once(home, workers):
+def test_a_clean_stop_exits_with_0_and_refuses_connections(home, workers):
     with (
         serving(home, api__workers=workers, api__request_timeout_seconds=5) as served,
         contextlib.ExitStack() as open_still,
@@ -148,7 +148,7 @@ def is_taken(port: int) -> bool:
     return True
 
 
-def test_workers_end_with_a_supervisor_that_is_killed(home):
+def test_workers_end_when_their_supervisor_is_killed(home):
     with serving(home, api__workers=2) as served:
         workers = served.workers()
         assert len(workers) == 2
@@ -159,7 +159,7 @@ def test_workers_end_with_a_supervisor_that_is_killed(home):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_clean_stop_loses_no_line_of_what_was_answered(home, workers):
+def test_a_clean_stop_loses_no_log_line(home, workers):
     with serving(home, api__workers=workers, logs__max_file_mib=0.1) as served:
         clients = Clients(served.url)
         time.sleep(1.5)
@@ -180,7 +180,7 @@ def test_a_clean_stop_loses_no_line_of_what_was_answered(home, workers):
         assert len(served.app_log("stopped")) == workers
 
 
-def test_a_killed_service_loses_the_last_second_at_most(home):
+def test_a_killed_service_loses_at_most_one_second_of_logs(home):
     with serving(home) as served:
         moments = []
         with httpx.Client(base_url=served.url) as client:
@@ -195,7 +195,7 @@ def test_a_killed_service_loses_the_last_second_at_most(home):
         assert len(served.predictions()) >= safe
 
 
-def test_a_batch_is_recorded_row_by_row_and_a_csv_in_blocks_and_the_log_has_a_line_for_the_file(home):
+def test_json_batches_are_logged_by_row_and_csv_in_blocks(home):
     with serving(home) as served:
         httpx.post(f"{served.url}/predict/batch", json={"rows": [BODY, {**BODY, "coin": "New"}]}).raise_for_status()
         csv = b"coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\nBitcoin,BTC,1,1,1,1,1,1,2025-07-31\n"
@@ -219,7 +219,7 @@ def totals(url: str) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^(\w+(?:\{.*\})?) ([0-9.e+-]+)$", text, re.MULTILINE)}
 
 
-def test_a_scrape_of_any_of_two_workers_has_the_sum_of_both(home):
+def test_a_scrape_of_any_worker_returns_the_sum(home):
     with serving(home, api__workers=2) as served:
         clients = Clients(served.url)
         time.sleep(1.5)
@@ -250,7 +250,7 @@ def certificate(tmp_path_factory) -> tuple[Path, Path]:
     return cert, key
 
 
-def test_with_a_certificate_the_service_speaks_tls_and_nothing_else(home, certificate):
+def test_with_a_certificate_the_service_accepts_only_tls(home, certificate):
     cert, key = certificate
     secret, digest = generate_key()
     with serving(home, scheme="https", api__tls_cert=cert, api__tls_key=key, api__keys=digest) as served:
@@ -274,7 +274,7 @@ def test_with_a_certificate_the_service_speaks_tls_and_nothing_else(home, certif
         assert digest not in said
 
 
-def test_a_service_that_cannot_bind_says_so_and_ends(home):
+def test_a_service_that_cannot_bind_states_why_and_ends(home):
     with serving(home) as served:
         run = subprocess.run(
             [*COMMAND, "serve", "--port", str(served.port)],
@@ -288,7 +288,7 @@ def test_a_service_that_cannot_bind_says_so_and_ends(home):
         assert "Traceback" not in run.stderr
 
 
-def test_a_home_without_a_champion_is_served_not_ready_until_there_is_one(trained_home, home):
+def test_a_service_is_not_ready_until_a_champion_exists(trained_home, home):
     models = home / "models"
     aside = models.rename(home / "aside")
     served = Served(home, api__reload_interval_seconds=0.2)
@@ -327,7 +327,7 @@ main()
 """
 
 
-def test_a_stop_ends_a_service_one_of_whose_threads_hangs(home, monkeypatch):
+def test_a_service_with_a_hanging_thread_can_be_stopped(home, monkeypatch):
     monkeypatch.setattr(services, "COMMAND", [sys.executable, "-c", _HANGING])
     served = services.Served(home, api__reload_interval_seconds=1)
     try:

@@ -1,4 +1,4 @@
-"""What goes on beside the requests: looking for what is new, cleaning up, the end."""
+"""Background work of the service: reloads, removal of old files, and the shutdown."""
 
 import asyncio
 import threading
@@ -12,7 +12,7 @@ import pytest
 
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.modeling.registry.model_registry import open_model_store
-from cryptoliq_assets.serving.api import state as service_module
+from cryptoliq_assets.serving.api import state
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.api_client import asking
 from cryptoliq_assets_tests.support.services import BODY, lines_of, promote_again
@@ -26,42 +26,42 @@ def settings(trained_home, tmp_path) -> Settings:
     )
 
 
-async def until(true) -> None:
+async def wait_until(condition) -> None:
     for _ in range(400):
-        if true():
+        if condition():
             return
         await asyncio.sleep(0.05)
-    raise AssertionError("not within 20 s")
+    raise AssertionError("the condition was not met within 20 s")
 
 
-def test_logs_that_cannot_be_removed_are_told_and_the_watch_goes_on(settings, monkeypatch):
-    def refuses(folder, **named):
+def test_logs_that_cannot_be_removed_do_not_stop_reloads(settings, monkeypatch):
+    def reject(folder, **named):
         raise PermissionError(13, "Permission denied", str(folder / "2020-01-01.jsonl"))
 
-    async def whole():
+    async def scenario():
         async with asking(settings) as (app, client):
             service = app.state.service
-            await until(lambda: service.problem)
-            told = (await client.get("/readyz")).json()["problem"]
+            await wait_until(lambda: service.problem)
+            message = (await client.get("/readyz")).json()["problem"]
             _, second = promote_again(settings.home_dir)
-            await until(lambda: service.predictor.snapshot.champion.version == second)
+            await wait_until(lambda: service.predictor.snapshot.champion.version == second)
             assert (await client.post("/predict", json=BODY)).status_code == 200
-            return told
+            return message
 
-    monkeypatch.setattr(service_module, "remove_old_days", refuses)
-    # However short the machine has been up, the first look cleans.
+    monkeypatch.setattr(state, "remove_old_days", reject)
+    # The first reload removes old files, even if the machine has just been started.
     clock = SimpleNamespace(time=time.time, perf_counter=time.perf_counter, monotonic=lambda: 5.0)
-    monkeypatch.setattr(service_module, "time", clock)
-    told = asyncio.run(whole())
-    assert told.startswith("old files of data/predictions stay: PermissionError")
+    monkeypatch.setattr(state, "time", clock)
+    message = asyncio.run(scenario())
+    assert message.startswith("old files of data/predictions were not removed: PermissionError")
     events = [line["event"] for line in lines_of([settings.logs_dir / "app.log"])]
     assert (events[0], events.count("problem"), events[-1]) == ("model_loaded", 1, "stopped")
-    # Nothing was lost of the clean stop.
+    # A clean stop loses no line.
     assert len(lines_of(list(settings.predictions_dir.glob("*.jsonl")))) == 1
 
 
-def test_a_load_that_cannot_be_noted_serves_all_the_same(settings, monkeypatch):
-    async def whole():
+def test_a_load_that_cannot_be_logged_serves_anyway(settings, monkeypatch):
+    async def scenario():
         async with asking(settings) as (app, _):
             service = app.state.service
 
@@ -69,41 +69,41 @@ def test_a_load_that_cannot_be_noted_serves_all_the_same(settings, monkeypatch):
                 raise KeyError("promoted_at")
 
             with monkeypatch.context() as patched:
-                patched.setattr(service.metrics, "loaded", fails)
+                patched.setattr(service.metrics, "record_load", fails)
                 _, second = promote_again(settings.home_dir)
-                await until(lambda: service.predictor.snapshot.champion.version == second and service.problem)
-                assert service.problem == "a load is not noted: KeyError: 'promoted_at'"
+                await wait_until(lambda: service.predictor.snapshot.champion.version == second and service.problem)
+                assert service.problem == "a load was not logged: KeyError: 'promoted_at'"
             _, third = promote_again(settings.home_dir)
-            await until(lambda: service.predictor.snapshot.champion.version == third and not service.problem)
+            await wait_until(lambda: service.predictor.snapshot.champion.version == third and not service.problem)
 
-    asyncio.run(whole())
+    asyncio.run(scenario())
 
 
-def test_a_badly_dated_request_is_not_among_those_that_are_computed_together(settings, monkeypatch):
-    async def whole():
+def test_a_request_with_an_invalid_date_joins_no_batch(settings, monkeypatch):
+    async def scenario():
         async with asking(settings) as (app, client):
-            asked = []
-            answers = app.state.service.predictor.predict
+            batch_sizes = []
+            predict = app.state.service.predictor.predict
 
-            def counted(requests):
-                asked.append(len(requests))
-                return answers(requests)
+            def count_requests(requests):
+                batch_sizes.append(len(requests))
+                return predict(requests)
 
-            monkeypatch.setattr(app.state.service.predictor, "predict", counted)
+            monkeypatch.setattr(app.state.service.predictor, "predict", count_requests)
 
             async def ask(number: int) -> httpx.Response:
                 return await client.post("/predict", json=BODY if number % 4 else {**BODY, "date": "2990-01-01"})
 
-            told = await asyncio.gather(*map(ask, range(40)))
-            return asked, [answer.status_code for answer in told]
+            message = await asyncio.gather(*map(ask, range(40)))
+            return batch_sizes, [answer.status_code for answer in message]
 
-    asked, statuses = asyncio.run(whole())
+    batch_sizes, statuses = asyncio.run(scenario())
     assert statuses == [422, 200, 200, 200] * 10
-    assert sum(asked) == 30
-    assert max(asked) > 1
+    assert sum(batch_sizes) == 30
+    assert max(batch_sizes) > 1
 
 
-def test_a_percentile_is_among_the_forecasts_that_are_shown_though_another_model_made_some_since(settings):
+def test_percentiles_refer_to_the_forecasts_that_are_shown(settings):
     store = TableStore(settings)
     month = store.months("forecasts")[-1]
     rows = store.read("forecasts", [month]).astype({"model_version": object})
@@ -116,20 +116,20 @@ def test_a_percentile_is_among_the_forecasts_that_are_shown_though_another_model
     both = pd.concat([rows, other]).sort_values(["coin", "date", "made_at"], kind="stable")
     store.write("forecasts", both.astype({"model_version": "category"}), [month])
 
-    async def whole():
+    async def scenario():
         async with asking(settings) as (app, client):
             shown = (await client.get("/forecasts", params={"limit": 1000})).json()
             return shown, app.state.service.predictor.snapshot.latest
 
-    shown, latest = asyncio.run(whole())
+    shown, latest = asyncio.run(scenario())
     assert shown["model_version"] == open_model_store(settings).model_version(
         open_model_store(settings).current_version()
     )
     np.testing.assert_array_equal(latest, sorted(item["liquidity_score"] for item in shown["items"]))
 
 
-def test_forecasts_show_features_that_were_made_again(settings):
-    async def whole():
+def test_forecasts_show_recomputed_features(settings):
+    async def scenario():
         async with asking(settings) as (_, client):
             before = (await client.get("/forecasts")).json()["items"]
             store = TableStore(settings)
@@ -138,26 +138,26 @@ def test_forecasts_show_features_that_were_made_again(settings):
             store.write("engineered_features", rows.assign(liquidity_score=rows["liquidity_score"] / 2), [month])
             return before, (await client.get("/forecasts")).json()["items"]
 
-    before, after = asyncio.run(whole())
+    before, after = asyncio.run(scenario())
     assert [item["today"] for item in after] == pytest.approx([item["today"] / 2 for item in before])
 
 
-# Loads that hang
+# Hanging loads.
 
 
-def test_a_load_that_hangs_keeps_the_service_neither_from_answering_nor_from_ending(settings, monkeypatch):
+def test_a_hanging_load_blocks_neither_responses_nor_the_stop(settings, monkeypatch):
     hanging = threading.Event()
 
-    async def whole() -> str:
+    async def scenario() -> str:
         async with asking(settings) as (app, client):
             assert (await client.get("/healthz")).status_code == 200
             assert (await client.get("/readyz")).status_code == 503
             return app.state.service.problem
 
-    monkeypatch.setattr(service_module, "_FIRST_LOAD_SECONDS", 0.05)
-    monkeypatch.setattr(service_module.Predictor, "refresh", lambda self: hanging.wait(60))
+    monkeypatch.setattr(state, "_FIRST_LOAD_SECONDS", 0.05)
+    monkeypatch.setattr(state.Predictor, "refresh", lambda self: hanging.wait(60))
     try:
-        assert "the storage of the home may not answer" in asyncio.run(whole())
+        assert "the home's storage may not respond" in asyncio.run(scenario())
         assert not hanging.is_set()
     finally:
         hanging.set()

@@ -89,16 +89,16 @@ def predict(settings: Settings, source: Path, target: Path, unit: str, model: Pa
         exit_with(print_error(error))
         return
     with target.open(encoding="utf-8", newline="") as lines:
-        sample = sample_csv_rows(lines, added=ADDED_COLUMNS)
-    rejected = sum(summary.refused.values())
-    log.record_predictions("csv", champion, summary.scores, sample=sample, seconds=watch.seconds(), refused=rejected)
+        sample = sample_csv_rows(lines, output_columns=ADDED_COLUMNS)
+    rejected = sum(summary.rejected.values())
+    log.record_predictions("csv", champion, summary.scores, sample=sample, seconds=watch.seconds(), rejected=rejected)
     for doubt in summary.doubts:
         console.print(f"! {doubt}", style="yellow", markup=False, soft_wrap=True)
     counts = ", ".join(f"{count:,} from {basis}" for basis, count in sorted(summary.by_basis.items())) or "none"
     console.print(
         f"{summary.rows:,} row(s) read as {summary.unit or 'unknown unit'}: forecast {counts}", soft_wrap=True
     )
-    for code, count in summary.refused.items():
+    for code, count in summary.rejected.items():
         print_line(("rejected", "yellow"), f" {count:,}: {code}")
     console.print(f"{champion.model_name} {champion.model_version} → {target}", soft_wrap=True)
-    exit_with(1 if summary.refused else 0)
+    exit_with(1 if summary.rejected else 0)

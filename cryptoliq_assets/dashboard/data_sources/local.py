@@ -183,11 +183,11 @@ class LocalSource:
             )
             output = b"".join(chunks)
             sample = sample_csv_rows(
-                io.TextIOWrapper(io.BytesIO(output), encoding="utf-8", newline=""), added=ADDED_COLUMNS
+                io.TextIOWrapper(io.BytesIO(output), encoding="utf-8", newline=""), output_columns=ADDED_COLUMNS
             )
-            rejected = sum(summary.refused.values())
+            rejected = sum(summary.rejected.values())
             self._log.record_predictions(
-                "csv", snapshot.champion, summary.scores, sample=sample, seconds=watch.seconds(), refused=rejected
+                "csv", snapshot.champion, summary.scores, sample=sample, seconds=watch.seconds(), rejected=rejected
             )
             return ForecastFile(output, summary.unit, "; ".join(summary.doubts))
 

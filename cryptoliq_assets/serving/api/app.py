@@ -1,6 +1,6 @@
-"""The prediction service: `cryptoliq serve`, or any ASGI server with the factory `application`.
+"""The ASGI application of the prediction service, for `cryptoliq serve` or any ASGI server (factory `application`).
 
-Routes are FastAPI's but for the hot one, POST /predict, which is documented like the others and handled by plain ASGI.
+Routes are FastAPI routes, except POST /predict, which is documented like the others but handled by plain ASGI for speed.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -49,18 +49,28 @@ from cryptoliq_assets.storage import InvalidTableError
 
 
 def application() -> FastAPI:
-    """The service of the home that the environment names; for ASGI servers that take a factory."""
+    """Create the service of the home that the environment names; a factory for ASGI servers."""
     return create_app(Settings())
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The service on one home. Raises ValueError where it would be open to others without a key."""
+    """Create the service of one home.
+
+    Args:
+        settings: Settings of the home.
+
+    Returns:
+        The application.
+
+    Raises:
+        ValueError: If the service would be reachable from other machines without API keys, or a setting is invalid.
+    """
     check_formula(settings)
     digests = parse_key_digests(settings.api.keys.get_secret_value() if settings.api.keys else None)
     if not digests and not is_loopback(settings.api.host):
         raise ValueError(
             f"the service would be open to everyone at {settings.api.host}: set CRYPTOLIQ_API__KEYS "
-            "(`cryptoliq serve --new-key` makes one), or bind 127.0.0.1"
+            "(`cryptoliq serve --new-key` generates a key), or bind 127.0.0.1"
         )
     service = Service(settings)
 
@@ -73,29 +83,29 @@ def create_app(settings: Settings) -> FastAPI:
         title="cryptoliq",
         version="1",
         summary="Tomorrow's liquidity of every coin.",
-        description="Forecasts of liquidity_score with intervals. Errors are problem+json (RFC 9457).",
+        description="Forecasts of liquidity_score with prediction intervals. Errors are problem+json (RFC 9457).",
         lifespan=lifespan,
-        # Their pages load scripts from elsewhere.
+        # Their pages load scripts from other hosts.
         docs_url=None,
         redoc_url=None,
-        # It has metrics of its own; FastAPI's would look through the environment at each request.
+        # The service has its own metrics; FastAPI's telemetry would search the environment on each request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         responses=openapi_responses(400, 401, 403, 429, 500, 503) if digests else openapi_responses(400, 403, 500, 503),
     )
     app.state.service = service
-    _add_predictions(app, service)
+    _add_predict_routes(app, service)
     add_table_routes(app, service)
     add_status_routes(app, service, keys=bool(digests))
-    _add_errors(app)
+    _add_error_handlers(app)
     app.router.redirect_slashes = False
     build_openapi(app, keys=bool(digests))
-    _answer_head(app)
+    _add_head_methods(app)
     templates = {route.path for route in app.routes if isinstance(route, APIRoute)}
 
     def template_of(scope: Scope) -> str:
         route = scope.get("route")
         path = getattr(route, "path", None) or scope["path"]
-        # A path that is none of ours is one label, or a scan would make a million.
+        # Unknown paths share one label: otherwise a scan would create a million time series.
         return path if path in templates else "other"
 
     app.add_middleware(
@@ -104,87 +114,86 @@ def create_app(settings: Settings) -> FastAPI:
         digests=digests,
         metrics=service.metrics,
         log=service.log,
-        buckets=service.buckets,
+        limiter=service.limiter,
         template_of=template_of,
-        direct={("POST", "/predict"): _Predict(service)},
+        direct={("POST", "/predict"): _PredictEndpoint(service)},
     )
     return app
 
 
-def _answer_head(app: FastAPI) -> None:
-    """HEAD wherever GET is; what is described before has it not: it says nothing that GET does not."""
+def _add_head_methods(app: FastAPI) -> None:
+    """Answer HEAD wherever GET is; HEAD is added after the OpenAPI schema is built, so it is not documented."""
     for route in app.routes:
-        if isinstance(route, APIRoute) and "GET" in route.methods:
+        if isinstance(route, APIRoute) and route.methods and "GET" in route.methods:
             route.methods.add("HEAD")
 
 
-class _Predict:
-    """POST /predict as plain ASGI, which the guard hands on by itself: FastAPI's way to a route and back costs a fifth of
-    the time of a request."""
+class _PredictEndpoint:
+    """POST /predict as plain ASGI, called by the middleware directly: FastAPI's routing costs a fifth of a request's time."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            answer = await self._respond(scope, receive)
-        except tuple(_FORESEEN) as error:
-            answer = _told(error)
-        await answer(scope, receive, send)
+            response = await self._respond(scope, receive)
+        except tuple(_ERROR_RESPONSES) as error:
+            response = _error_response(error)
+        await response(scope, receive, send)
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         check_media_type(scope, JSON)
-        body = await read_body(scope, receive, most=MAX_REQUEST_BYTES, limit="one request may have")
-        answer = await self.service.predict(PredictRequest.model_validate_json(body))
-        return Response(to_json(answer), media_type=JSON)
+        body = await read_body(scope, receive, max_bytes=MAX_REQUEST_BYTES, limit="a single request may have")
+        prediction = await self.service.predict(PredictRequest.model_validate_json(body))
+        return Response(to_json(prediction), media_type=JSON)
 
 
-def _add_predictions(app: FastAPI, service: Service) -> None:
+def _add_predict_routes(app: FastAPI, service: Service) -> None:
     example = {"content": {JSON: {"example": RESPONSE_EXAMPLE}}}
 
-    # As it is documented. The guard answers it before it gets here.
+    # For the OpenAPI description: the middleware handles these requests before they reach the router.
     @app.post("/predict", response_model=PredictResponse, responses={**openapi_responses(413, 415, 422), 200: example})
     async def predict(body: PredictRequest) -> dict[str, Any]:
-        """The score expected a horizon from now, of one coin as a snapshot shows it."""
+        """Forecast the score of one coin, one horizon after its snapshot."""
         return await service.predict(body)
 
     add_batch_route(app, service)
 
 
-def _fields_refused(error: RequestValidationError) -> Response:
-    """A parameter of the address or its query that is none."""
-    faults = [
+def _parameter_problem(error: RequestValidationError) -> Response:
+    """Return 422 for an invalid parameter of the path or the query."""
+    errors = [
         {"field": ".".join(map(str, fault["loc"][1:])) or str(fault["loc"][0]), "message": str(fault["msg"])}
         for fault in error.errors()
     ]
-    return make_problem(422, "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults[:5]), errors=faults)
+    return make_problem(422, "; ".join(f"{each['field']}: {each['message']}" for each in errors[:5]), errors=errors)
 
 
-_SAY_MORE = "the service's log and `cryptoliq status` say more"
-# What is foreseen, and how it is told. All else is the guard's: 500, and a traceback in the log.
-_FORESEEN: dict[type[Exception], Callable[[Any], Response]] = {
+_SEE_LOG = "see the service's log and `cryptoliq status`"
+# Responses to expected errors. Any other error is handled by the middleware: 500, and a traceback in the log.
+_ERROR_RESPONSES: dict[type[Exception], Callable[[Any], Response]] = {
     BodyTooLargeError: lambda error: make_problem(413, str(error)),
     UnsupportedMediaTypeError: lambda error: make_problem(415, str(error)),
-    RowsRejectedError: lambda error: validation_problem(error.faults),
+    RowsRejectedError: lambda error: validation_problem(error.errors),
     StarletteHTTPException: lambda error: make_problem(error.status_code, str(error.detail), headers=error.headers),
-    RequestValidationError: _fields_refused,
+    RequestValidationError: _parameter_problem,
     ValidationError: parse_problem,
     DateRejectedError: lambda error: make_problem(422, str(error), errors=[{"field": "date", "message": str(error)}]),
     InputRejectedError: lambda error: make_problem(422, str(error)),
     NotReadyError: lambda error: make_problem(503, str(error), headers={"Retry-After": "10"}),
-    InvalidTableError: lambda error: make_problem(503, f"a stored table cannot be read; {_SAY_MORE}"),
-    FileReadError: lambda error: make_problem(503, f"a stored file cannot be read; {_SAY_MORE}"),
+    InvalidTableError: lambda error: make_problem(503, f"a stored table cannot be read; {_SEE_LOG}"),
+    FileReadError: lambda error: make_problem(503, f"a stored file cannot be read; {_SEE_LOG}"),
 }
 
 
-def _told(error: Exception) -> Response:
-    """The answer to a request that ended with one of the foreseen errors."""
-    return next(answer for kind, answer in _FORESEEN.items() if isinstance(error, kind))(error)
+def _error_response(error: Exception) -> Response:
+    """Return the response to a request that ended with one of the expected errors."""
+    return next(respond for kind, respond in _ERROR_RESPONSES.items() if isinstance(error, kind))(error)
 
 
-def _add_errors(app: FastAPI) -> None:
-    async def told(request: Request, error: Exception) -> Response:
-        return _told(error)
+def _add_error_handlers(app: FastAPI) -> None:
+    async def handle(request: Request, error: Exception) -> Response:
+        return _error_response(error)
 
-    for kind in _FORESEEN:
-        app.add_exception_handler(kind, told)
+    for kind in _ERROR_RESPONSES:
+        app.add_exception_handler(kind, handle)

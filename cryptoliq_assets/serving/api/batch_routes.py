@@ -1,4 +1,7 @@
-"""POST /predict/batch: many predictions at once, as JSON rows or as a CSV of the same fields."""
+"""POST /predict/batch: many predictions at once, as JSON rows or as a CSV with the same fields.
+
+Only HTTP belongs here: `serving.csv` predicts the rows of a CSV, `serving.predictor` those of JSON.
+"""
 
 import asyncio
 import datetime as dt
@@ -35,88 +38,102 @@ from cryptoliq_assets.serving.gateway import (
     read_body,
 )
 
-# What is handed to the server at once: a slow reader takes a piece of it within a request's time, not a chunk of megabytes.
-_PIECE = 64 * 1024
+# Size of the pieces of a streamed response: a slow client receives one within the request timeout, unlike a chunk of megabytes.
+_PIECE_BYTES = 64 * 1024
 _CSV_EXAMPLE = (
     "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\nBitcoin,BTC,61250.5,0.12,-1.8,4.6,2.48e10,1.2e12,2025-07-31\n"
 )
-_TOLD = {
+_HEADERS = {
     "Cryptoliq-Unit": {
-        "description": "CSV: the unit in which 1h, 24h and 7d were taken.",
+        "description": "CSV: the unit in which 1h, 24h and 7d were read.",
         "schema": {"type": "string", "enum": ["percent", "fraction"]},
     },
-    "Cryptoliq-Doubts": {"description": "CSV: what is not certain of the file.", "schema": {"type": "string"}},
+    "Cryptoliq-Doubts": {"description": "CSV: what is uncertain about the file.", "schema": {"type": "string"}},
 }
-_ANSWERS = {
+_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "model": BatchResponse,
-        "description": "Answers in the order of the rows; for CSV the rows as they came with the forecast's columns, "
-        "refused ones with the reason.",
+        "description": "Responses in the order of the rows. For CSV: the input rows with the columns of the forecast appended, "
+        "rejected rows with the reason.",
         "content": {CSV: {"schema": {"type": "string"}}},
-        "headers": _TOLD,
+        "headers": _HEADERS,
     }
 }
 
 
 class RowsRejectedError(ValueError):
-    """Rows of a JSON batch that cannot be answered; faults: {"field", "message"} of each."""
+    """Rows of a JSON batch cannot be predicted.
 
-    def __init__(self, faults: list[dict[str, str]]) -> None:
-        super().__init__(f"{len(faults)} rows are refused")
-        self.faults = faults
+    Args:
+        errors: {"field", "message"} of each invalid field.
+    """
+
+    def __init__(self, errors: list[dict[str, str]]) -> None:
+        super().__init__(f"{len(errors)} rows are rejected")
+        self.errors = errors
 
 
-class _Asked(BaseModel):
-    """What the address may say of a batch."""
+class _BatchQuery(BaseModel):
+    """Query parameters of a batch."""
 
     model_config = ConfigDict(extra="forbid")
 
     unit: Literal["percent", "fraction", "auto"] = Field(
         "percent",
-        description="Unit of 1h, 24h and 7d in a CSV; auto finds it from the file, and the answer's header tells it.",
+        description="Unit of 1h, 24h and 7d in a CSV; auto infers it from the file, and a header of the response states it.",
     )
 
 
 class _RequestCancelledError(Exception):
-    """Nobody waits for the batch any more."""
+    """The client of the batch has disconnected or its time is over."""
 
 
 def add_batch_route(app: FastAPI, service: Service) -> None:
-    """The route, with its limits from the settings."""
-    most = service.settings.api.max_batch_rows
-    rows = (Annotated[list[PredictRequest], Field(min_length=1, max_length=most)], ...)
+    """Add POST /predict/batch, with its limits from the settings.
+
+    Args:
+        app: Application to add the route to.
+        service: State of the process.
+    """
+    max_rows = service.settings.api.max_batch_rows
+    rows: Any = (Annotated[list[PredictRequest], Field(min_length=1, max_length=max_rows)], ...)
     bounded = create_model("BatchRequest", __base__=BatchRequest, rows=rows)
 
     @app.post(
         "/predict/batch",
         response_model=None,
-        responses={**_ANSWERS, **openapi_responses(413, 415, 422)},
-        openapi_extra={"requestBody": _described(bounded)},
+        responses={**_RESPONSES, **openapi_responses(413, 415, 422)},
+        openapi_extra={"requestBody": _describe_body(bounded)},
     )
-    async def predict_batch(request: Request, asked: Annotated[_Asked, Query()]) -> Response:
-        """Many at once: JSON rows up to CRYPTOLIQ_API__MAX_BATCH_ROWS, all or none; or a CSV with the same fields up to the body's limit,
-        row by row: price and 24h_volume are needed, a row without a date is of today."""
+    async def predict_batch(request: Request, query: Annotated[_BatchQuery, Query()]) -> Response:
+        """Forecast many rows at once. JSON: up to CRYPTOLIQ_API__MAX_BATCH_ROWS rows, all or none of them accepted. CSV with the same
+        fields: up to the body limit, each row accepted or rejected by itself; price and 24h_volume are required, and a row
+        without a date is dated today."""
         scope = request.scope
-        of_all = int(service.settings.api.max_body_mib * 2**20)
+        max_body = int(service.settings.api.max_body_mib * 2**20)
         if check_media_type(scope, JSON, CSV) == CSV:
-            content = await read_body(scope, request.receive, most=of_all, limit="CRYPTOLIQ_API__MAX_BODY_MIB allows")
-            answer, count = await _csv_answer(service, content, unit=asked.unit)
+            content = await read_body(
+                scope, request.receive, max_bytes=max_body, limit="CRYPTOLIQ_API__MAX_BODY_MIB allows"
+            )
+            response, count = await _predict_csv(service, content, unit=query.unit)
         else:
-            limit = min(of_all, max(most * MAX_ROW_BYTES, MAX_REQUEST_BYTES))
-            body = await read_body(scope, request.receive, most=limit, limit=f"{most:,} rows may have: send CSV")
+            max_bytes = min(max_body, max(max_rows * MAX_ROW_BYTES, MAX_REQUEST_BYTES))
+            body = await read_body(
+                scope, request.receive, max_bytes=max_bytes, limit=f"{max_rows:,} rows may have: send CSV"
+            )
             try:
-                wanted = (await asyncio.to_thread(bounded.model_validate_json, body)).rows
+                batch = (await asyncio.to_thread(bounded.model_validate_json, body)).rows
             except ValidationError as error:
                 if error.error_count() == 1 and error.errors(include_input=False)[0]["type"] == "too_long":
-                    return make_problem(413, f"more than {most:,} rows in one JSON body: send fewer, or CSV")
+                    return make_problem(413, f"more than {max_rows:,} rows in one JSON body: send fewer, or CSV")
                 raise
-            answer, count = await _json_answer(service, wanted), len(wanted)
-        service.buckets.charge(client_identity(scope), count)
-        return answer
+            response, count = await _predict_json(service, batch), len(batch)
+        service.limiter.charge(client_identity(scope), count)
+        return response
 
 
-def _described(rows: type[BaseModel]) -> dict[str, Any]:
-    """The body in the service's description: FastAPI does not see it, since it is one of two kinds."""
+def _describe_body(rows: type[BaseModel]) -> dict[str, Any]:
+    """Describe the body for OpenAPI: FastAPI cannot derive it, because it has one of two media types."""
     schema = rows.model_json_schema(ref_template="#/components/schemas/{model}")
     return {
         "required": True,
@@ -130,75 +147,86 @@ def _described(rows: type[BaseModel]) -> dict[str, Any]:
     }
 
 
-async def _json_answer(service: Service, rows: list[PredictRequest]) -> Response:
+async def _predict_json(service: Service, rows: list[PredictRequest]) -> Response:
     started = time.perf_counter()
-    faults = service.predictor.invalid_dates(rows)
-    if faults:
-        raise RowsRejectedError([{"field": f"rows.{place}.date", "message": told} for place, told in faults.items()])
-    answers = await asyncio.to_thread(service.predictor.predict, rows)
-    service.note(BATCH, rows, answers, seconds=time.perf_counter() - started)
-    return Response(to_json({"answers": answers}), media_type=JSON)
+    invalid = service.predictor.invalid_dates(rows)
+    if invalid:
+        raise RowsRejectedError([{"field": f"rows.{row}.date", "message": message} for row, message in invalid.items()])
+    responses = await asyncio.to_thread(service.predictor.predict, rows)
+    service.log_predictions(BATCH, rows, responses, seconds=time.perf_counter() - started)
+    return Response(to_json({"answers": responses}), media_type=JSON)
 
 
-async def _csv_answer(service: Service, content: bytes, *, unit: str) -> tuple[Response, int]:
-    """The answer, and how many rows it has."""
-    held = service.predictor.snapshot
-    if held is None:
+async def _predict_csv(service: Service, content: bytes, *, unit: str) -> tuple[Response, int]:
+    """Return the response and its number of rows."""
+    snapshot = service.predictor.snapshot
+    if snapshot is None:
         raise NotReadyError(service.predictor.problem)
-    given_up, started = threading.Event(), time.perf_counter()
+    cancelled, started = threading.Event(), time.perf_counter()
     try:
-        outcome, chunks = await asyncio.to_thread(_forecast, service, held, content, unit=unit, given_up=given_up)
+        summary, chunks = await asyncio.to_thread(
+            _predict_content, service, snapshot, content, unit=unit, cancelled=cancelled
+        )
     except asyncio.CancelledError:
-        given_up.set()
+        cancelled.set()
         raise
-    for basis, count in outcome.by_basis.items():
-        service.metrics.predicted(BATCH, basis, count=count)
-    _note(service, held, outcome, seconds=time.perf_counter() - started)
-    noted = _noted(service, held, chunks, started=started)
-    headers = {"Cryptoliq-Unit": outcome.unit} if outcome.unit else {}
-    if outcome.doubts:
-        headers["Cryptoliq-Doubts"] = "; ".join(outcome.doubts).encode("ascii", "replace").decode()
-    return StreamingResponse(_pieces(noted), media_type=CSV, headers=headers), outcome.rows
+    for basis, count in summary.by_basis.items():
+        service.metrics.count_predictions(BATCH, basis, count=count)
+    _log_summary(service, snapshot, summary, seconds=time.perf_counter() - started)
+    logged_chunks = _log_chunks(service, snapshot, chunks, started=started)
+    headers = {"Cryptoliq-Unit": summary.unit} if summary.unit else {}
+    if summary.doubts:
+        headers["Cryptoliq-Doubts"] = "; ".join(summary.doubts).encode("ascii", "replace").decode()
+    return StreamingResponse(_split_chunks(logged_chunks), media_type=CSV, headers=headers), summary.rows
 
 
-def _forecast(
-    service: Service, held: ServingSnapshot, content: bytes, *, unit: str, given_up: threading.Event
+def _predict_content(
+    service: Service, snapshot: ServingSnapshot, content: bytes, *, unit: str, cancelled: threading.Event
 ) -> tuple[BatchPredictionSummary, Iterator[bytes]]:
-    """Ends with _GivenUp at the next chunk of rows when nobody waits: what is computed for nobody slows all others."""
+    """Predict a CSV; raise _RequestCancelledError at the next chunk of rows after `cancelled` is set.
 
-    def progress(done: int, of: int) -> None:
-        if given_up.is_set():
+    A computation whose result is discarded would slow down all other requests.
+    """
+
+    def check_cancelled(done: int, total: int) -> None:
+        if cancelled.is_set():
             raise _RequestCancelledError
 
     return predict_content(
         content,
-        champion=held.champion,
+        champion=snapshot.champion,
         settings=service.settings.with_values(ingestion={"change_unit": unit}),
         today=dt.datetime.now(dt.UTC).date(),
-        history=held.history_from,
-        progress=progress,
+        history=snapshot.history_from,
+        progress=check_cancelled,
     )
 
 
-def _note(service: Service, held: ServingSnapshot, outcome: BatchPredictionSummary, *, seconds: float) -> None:
+def _log_summary(
+    service: Service, snapshot: ServingSnapshot, summary: BatchPredictionSummary, *, seconds: float
+) -> None:
     service.log.write(
         make_log_entry(
             "prediction",
             mode="csv",
-            version=held.champion.model_version,
-            rows=outcome.rows,
-            by_basis=outcome.by_basis,
-            refused=outcome.refused,
-            unit=outcome.unit,
-            doubts=outcome.doubts,
+            version=snapshot.champion.model_version,
+            rows=summary.rows,
+            by_basis=summary.by_basis,
+            refused=summary.rejected,
+            unit=summary.unit,
+            doubts=summary.doubts,
             seconds=seconds,
         )
     )
 
 
-def _noted(service: Service, held: ServingSnapshot, chunks: Iterator[bytes], *, started: float) -> Iterator[bytes]:
-    """The same chunks, each of which goes into the record of predictions as it is made: rows as they came and what was
-    answered, as CSV under its header. A line a row would cost more than to forecast it."""
+def _log_chunks(
+    service: Service, snapshot: ServingSnapshot, chunks: Iterator[bytes], *, started: float
+) -> Iterator[bytes]:
+    """Yield the chunks, and write each to the prediction log as CSV with its header: input rows and output columns.
+
+    A log line per row would take longer to write than the row takes to predict.
+    """
     header = None
     for chunk in chunks:
         if header is None:
@@ -208,15 +236,15 @@ def _noted(service: Service, held: ServingSnapshot, chunks: Iterator[bytes], *, 
             rows = chunk
         if rows:
             seconds = time.perf_counter() - started
-            version, text = held.champion.model_version, (header + rows).decode("utf-8", "replace")
+            version, text = snapshot.champion.model_version, (header + rows).decode("utf-8", "replace")
             service.predictions.write(
                 make_log_entry("prediction", mode="csv", version=version, csv=text, seconds=seconds)
             )
         yield chunk
 
 
-async def _pieces(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Chunks, made beside the requests, in pieces that the server takes one by one."""
+async def _split_chunks(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield chunks, computed in a thread, in pieces that the server sends one by one."""
     while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
-        for start in range(0, len(chunk), _PIECE):
-            yield chunk[start : start + _PIECE]
+        for start in range(0, len(chunk), _PIECE_BYTES):
+            yield chunk[start : start + _PIECE_BYTES]

@@ -1,6 +1,7 @@
-"""The monitor's numbers on /metrics, read from its reports: the same whichever worker is asked, so none are added up.
+"""Figures of the monitoring reports on /metrics. They are the same in every worker, so they are not summed.
 
-A report that is absent has no numbers; one that cannot be read says so in `cryptoliq_report_unreadable`.
+A missing report has no figures; one that cannot be read is reported by `cryptoliq_report_unreadable`. Add the figures of a new report
+to `_REPORTS`. Metrics of requests and predictions belong in `serving.metrics`.
 """
 
 import datetime as dt
@@ -18,18 +19,26 @@ from cryptoliq_assets.monitoring import FAIL, OK, WARN, Finding
 from cryptoliq_assets.monitoring.data import age_days, check_data_age, check_days
 from cryptoliq_assets.storage import TableStore
 
-# Reports are looked at no more often: several scrapers, and workers, may ask at once.
+# Minimum time between two reads of the reports: several scrapers may request them at once.
 _CACHED_SECONDS = 5.0
 _LEVELS = {OK: 0.0, WARN: 1.0, FAIL: 2.0}
-# A label for each coin would be a time series for each: the worst tell most.
-_COINS = 20
+# Each coin is a time series of its own, so only the worst coins have one.
+_MAX_COINS = 20
 
 ACCURACY, PREDICTIONS, DRIFT = "forecast_accuracy", "prediction_metrics", "drift_report"
 INCIDENTS, FAILURES, VERIFICATION = "incidents", "monitor_failures", "verify"
 
 
+# Name, help text, labels and value.
+_Sample = tuple[str, str, dict[str, str], float]
+
+
 class MonitorMetrics:
-    """A Prometheus collector of one home."""
+    """Prometheus collector of one home.
+
+    Args:
+        settings: Settings of the home.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -40,103 +49,106 @@ class MonitorMetrics:
         self._read_at = float("-inf")
         self._reports: dict[str, tuple[tuple[int, int], Any]] = {}
 
-    def text(self) -> bytes:
-        """What a scrape gets of it."""
+    def render(self) -> bytes:
+        """Return the response to a scrape, in Prometheus' text format."""
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Collect all figures; called by the registry."""
         with self._lock:
             if time.monotonic() - self._read_at >= _CACHED_SECONDS:
-                self._look()
+                self._refresh_reports()
                 self._read_at = time.monotonic()
             reports = {name: report for name, (_, report) in self._reports.items()}
         now = dt.datetime.now(dt.UTC)
-        found, worst, unreadable = [], {}, {}
+        samples: list[_Sample] = []
+        worst: dict[str, float] = {}
+        unreadable: dict[str, float] = {}
         try:
-            found, worst = self._freshness(now), self._looks(now)
-        except Exception:  # A table that cannot be read must not take the other numbers away; the level says it.
+            samples, worst = self._collect_freshness(now), self._check_freshness(now)
+        except Exception:  # A table that cannot be read must not hide the other figures; the level reports it.
             worst["monitor_broken"] = _LEVELS[FAIL]
         for name, report in reports.items():
             try:
-                samples, told = list(_NUMBERS[name](report, now)), _read_findings(name, report)
-            # Damaged, of another version, or written by hand.
+                figures, findings = list(_REPORTS[name](report, now)), _read_findings(name, report)
+            # Damaged, from another version, or edited.
             except (ValueError, KeyError, TypeError, AttributeError):
                 unreadable[name] = 1.0
                 continue
             unreadable[name] = 0.0
-            found += samples
-            for finding in told:
+            samples += figures
+            for finding in findings:
                 worst[finding.kind] = max(worst.get(finding.kind, 0.0), _LEVELS[finding.level])
-        yield from _families(found)
-        yield _family("report_unreadable", "1 where a report of the monitor cannot be read.", "report", unreadable)
-        yield _family("condition", "Worst level of an alert kind: 0 ok, 1 warn, 2 fail.", "kind", worst)
+        yield from _make_families(samples)
+        yield _make_family("report_unreadable", "1 if a monitoring report cannot be read.", "report", unreadable)
+        yield _make_family("condition", "Worst level of an alert kind: 0 ok, 1 warn, 2 fail.", "kind", worst)
 
-    def _freshness(self, now: dt.datetime) -> list[tuple[str, str, dict[str, str], float]]:
+    def _collect_freshness(self, now: dt.datetime) -> list[_Sample]:
         newest = check_data_age(self.settings, self._store, now=now).figures["newest_snapshot"]
         if newest is None:
             return []
         age = age_days(dt.date.fromisoformat(newest), now=now) * 86_400.0
         missing = check_days(self._store).figures["missing_30"]
         return [
-            ("data_age_seconds", "Time since the newest snapshot's date began.", {}, age),
-            ("missing_days", "Days without a snapshot of the 30 up to the newest.", {}, float(missing)),
+            ("data_age_seconds", "Time since the beginning of the newest snapshot's date.", {}, age),
+            ("missing_days", "Days without a snapshot among the 30 days up to the newest one.", {}, float(missing)),
         ]
 
-    def _looks(self, now: dt.datetime) -> dict[str, float]:
-        """Levels by kind of what needs no report: data grows old while nothing runs."""
-        looks = {
+    def _check_freshness(self, now: dt.datetime) -> dict[str, float]:
+        """Levels of the checks that need no report, by kind: data becomes stale even if no run writes reports."""
+        findings = {
             "data_stale": check_data_age(self.settings, self._store, now=now),
             "days_missing": check_days(self._store),
         }
-        return {kind: _LEVELS[look.level] for kind, look in looks.items()}
+        return {kind: _LEVELS[finding.level] for kind, finding in findings.items()}
 
-    def _look(self) -> None:
-        """Read the reports that are others than at the last look."""
-        looked = {}
-        for name in _NUMBERS:
+    def _refresh_reports(self) -> None:
+        """Read the reports that have changed since the last read."""
+        reports = {}
+        for name in _REPORTS:
             path = self.settings.reports_dir / f"{name}.json"
             try:
                 status = path.stat()
                 version = (status.st_mtime_ns, status.st_size)
-                before = self._reports.get(name)
-                looked[name] = before if before and before[0] == version else (version, _read(path))
+                cached = self._reports.get(name)
+                reports[name] = cached if cached and cached[0] == version else (version, _read_report(path))
             except FileNotFoundError:
                 continue
-        self._reports = looked
+        self._reports = reports
 
 
-_Sample = tuple[str, str, dict[str, str], float]
-
-
-def _accuracy(report: Any, now: dt.datetime) -> Iterator[_Sample]:
-    yield _age(ACCURACY, report, now)
+def _accuracy_figures(report: Any, now: dt.datetime) -> Iterator[_Sample]:
+    yield _report_age(ACCURACY, report, now)
     rolling = report["rolling"]
     if rolling is None:
         return
-    told = {
-        "live_skill": ("skill", "Skill against persistence of forecasts that came true within 30 days."),
-        "live_coverage": ("coverage", "Share of scores inside their intervals, 30 days."),
+    fields = {
+        "live_skill": ("skill", "Skill of the forecasts realized within 30 days, relative to persistence."),
+        "live_coverage": ("coverage", "Fraction of actual scores within their intervals, 30 days."),
         "live_mae": ("mae", "Mean absolute error of forecasts, 30 days, in score."),
-        "live_mae_persistence": ("mae_persistence", "Mean absolute error of no change, 30 days, in score."),
-        "live_forecasts": ("forecasts", "Forecasts that came true within 30 days."),
+        "live_mae_persistence": ("mae_persistence", "Mean absolute error of persistence, 30 days, in score."),
+        "live_forecasts": ("forecasts", "Forecasts realized within 30 days."),
     }
-    for name, (field, help_text) in told.items():
+    for name, (field, help_text) in fields.items():
         if rolling[field] is not None:
             yield name, help_text, {}, float(rolling[field])
     yield "live_level", "Nominal coverage of intervals.", {}, float(report["level"])
 
 
-def _predictions(report: Any, now: dt.datetime) -> Iterator[_Sample]:
-    yield _age(PREDICTIONS, report, now)
+def _prediction_figures(report: Any, now: dt.datetime) -> Iterator[_Sample]:
+    yield _report_age(PREDICTIONS, report, now)
     last = report["last"]
-    told = {
-        "day_predictions": ("predictions", "Predictions of the newest day in the record."),
+    fields = {
+        "day_predictions": ("predictions", "Predictions of the newest day in the prediction log."),
         "day_mean_score": ("mean_score", "Mean score predicted on that day."),
-        "day_out_of_range_share": ("share_out_of_range", "Share of that day's predictions with a field out of range."),
-        "day_error_rate": ("error_rate", "Share of that day's requests to predict that failed."),
-        "day_foreign_lines": ("foreign_lines", "Lines of that day's record that are torn or no predictions."),
+        "day_out_of_range_share": (
+            "share_out_of_range",
+            "Fraction of that day's predictions with a field out of range.",
+        ),
+        "day_error_rate": ("error_rate", "Fraction of that day's prediction requests that failed."),
+        "day_foreign_lines": ("foreign_lines", "Malformed lines in that day's prediction log."),
     }
-    for name, (field, help_text) in told.items() if last else ():
+    for name, (field, help_text) in fields.items() if last else ():
         if last[field] is not None:
             yield name, help_text, {}, float(last[field])
     for quantile in ("0.5", "0.9", "0.99") if last else ():
@@ -144,77 +156,82 @@ def _predictions(report: Any, now: dt.datetime) -> Iterator[_Sample]:
         if seconds is not None:
             yield (
                 "day_request_seconds",
-                "That day's seconds to answer a single request.",
+                "Duration of that day's single requests in seconds.",
                 {"quantile": quantile},
                 seconds,
             )
     holdout = report["holdout"]
     if holdout:
-        yield "holdout_mae", "Mean absolute error of the champion's recipe on held-out days.", {}, float(holdout["mae"])
-        for coin, mae in list(holdout["mae_by_coin"].items())[:_COINS]:
-            yield "holdout_coin_mae", f"The same of the {_COINS} coins with the largest.", {"coin": coin}, float(mae)
+        yield "holdout_mae", "Mean absolute error of the champion's spec on held-out dates.", {}, float(holdout["mae"])
+        for coin, mae in list(holdout["mae_by_coin"].items())[:_MAX_COINS]:
+            yield (
+                "holdout_coin_mae",
+                f"Mean absolute error on held-out dates of the {_MAX_COINS} worst coins.",
+                {"coin": coin},
+                float(mae),
+            )
 
 
-def _drift(report: Any, now: dt.datetime) -> Iterator[_Sample]:
-    yield _age(DRIFT, report, now)
+def _drift_figures(report: Any, now: dt.datetime) -> Iterator[_Sample]:
+    yield _report_age(DRIFT, report, now)
     overall = report.get("overall") or {}
     for statistic, value in overall.items() if isinstance(overall, dict) else [("psi", overall)]:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            told = "Drift of the last days against the champion's training, all features together."
-            yield "drift_overall", told, {"statistic": statistic}, float(value)
+            help_text = "Drift of the last days relative to the champion's training data, over all features."
+            yield "drift_overall", help_text, {"statistic": statistic}, float(value)
 
 
-def _incidents(report: Any, now: dt.datetime) -> Iterator[_Sample]:
-    there = [incident["level"] for incident in report["incidents"].values() if incident["open"]]
+def _incident_figures(report: Any, now: dt.datetime) -> Iterator[_Sample]:
+    levels = [incident["level"] for incident in report["incidents"].values() if incident["open"]]
     for level in (WARN, FAIL):
-        yield "incidents_open", "Incidents that have not recovered.", {"level": level}, float(there.count(level))
+        yield "incidents_open", "Incidents that have not recovered.", {"level": level}, float(levels.count(level))
 
 
 def _read_findings(name: str, report: Any) -> list[Finding]:
-    """Those that a report tells of; incidents are made of the others' findings."""
+    """Findings of a report; incidents have none of their own, since they are derived from the findings of others."""
     return [] if name == INCIDENTS else [Finding.from_dict(value) for value in report["conditions"]]
 
 
-def _none(report: Any, now: dt.datetime) -> Iterator[_Sample]:
-    """For a report that has findings and no numbers of its own."""
+def _no_figures(report: Any, now: dt.datetime) -> Iterator[_Sample]:
+    """For a report with findings but without figures."""
     return iter(())
 
 
-_NUMBERS = {
-    ACCURACY: _accuracy,
-    PREDICTIONS: _predictions,
-    DRIFT: _drift,
-    FAILURES: _none,
-    VERIFICATION: _none,
-    INCIDENTS: _incidents,
+_REPORTS = {
+    ACCURACY: _accuracy_figures,
+    PREDICTIONS: _prediction_figures,
+    DRIFT: _drift_figures,
+    FAILURES: _no_figures,
+    VERIFICATION: _no_figures,
+    INCIDENTS: _incident_figures,
 }
 
 
-def _age(name: str, report: Any, now: dt.datetime) -> _Sample:
+def _report_age(name: str, report: Any, now: dt.datetime) -> _Sample:
     age = (now - dt.datetime.fromisoformat(report["made_at"])).total_seconds()
-    return "report_age_seconds", "Time since a report of the monitor was made.", {"report": name}, age
+    return "report_age_seconds", "Time since a monitoring report was written.", {"report": name}, age
 
 
-def _read(path: Path) -> Any:
-    """The report; None where it cannot be read, which is no report's content."""
+def _read_report(path: Path) -> Any:
+    """Return the report; None, which no report contains, if it cannot be read."""
     try:
         return read_json(path)
     except (OSError, ValueError):
         return None
 
 
-def _families(samples: Iterable[_Sample]) -> list[GaugeMetricFamily]:
-    """Samples of one name belong together, however they came."""
+def _make_families(samples: Iterable[_Sample]) -> list[GaugeMetricFamily]:
+    """Group samples by name."""
     families: dict[str, GaugeMetricFamily] = {}
-    for name, told, labels, value in samples:
+    for name, help_text, labels, value in samples:
         if name not in families:
-            families[name] = GaugeMetricFamily(f"cryptoliq_{name}", told, labels=list(labels))
+            families[name] = GaugeMetricFamily(f"cryptoliq_{name}", help_text, labels=list(labels))
         families[name].add_metric(list(labels.values()), value)
     return list(families.values())
 
 
-def _family(name: str, told: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"cryptoliq_{name}", told, labels=[label])
+def _make_family(name: str, help_text: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"cryptoliq_{name}", help_text, labels=[label])
     for key, value in values.items():
         family.add_metric([key], value)
     return family

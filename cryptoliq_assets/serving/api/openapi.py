@@ -1,4 +1,7 @@
-"""The service's description: what FastAPI makes of the routes, and what it cannot know of keys."""
+"""The OpenAPI description: what FastAPI derives from the routes, and the authentication that it does not know about.
+
+Descriptions of single routes belong in the routes.
+"""
 
 from fastapi import FastAPI
 
@@ -13,12 +16,17 @@ _SCHEMES = {
         "description": "The same key, for simpler clients.",
     },
 }
-# A balancer asks these without a key: there is no too many of it either.
-_NEVER_OF_OPEN = ("401", "403", "429")
+# Open paths need no key and have no rate limit.
+_NOT_ON_OPEN_PATHS = ("401", "403", "429")
 
 
 def build_openapi(app: FastAPI, *, keys: bool) -> None:
-    """Make /openapi.json; with keys it says how they are sent, and which paths want none."""
+    """Build the description served at /openapi.json.
+
+    Args:
+        app: Application with all routes added.
+        keys: Whether the service requires API keys; then the description states how to send them, and which paths need none.
+    """
     schema = app.openapi()
     if not keys:
         return
@@ -27,5 +35,5 @@ def build_openapi(app: FastAPI, *, keys: bool) -> None:
     for path in OPEN_PATHS:
         for operation in schema["paths"][path].values():
             operation["security"] = []
-            for status in _NEVER_OF_OPEN:
+            for status in _NOT_ON_OPEN_PATHS:
                 operation["responses"].pop(status, None)

@@ -1,10 +1,13 @@
-"""What the routes that read answer with, as /openapi.json has it: `serving/views.py` makes the values."""
+"""Response models of the read-only routes, for the OpenAPI description.
 
-from typing import Literal
+`serving.views` builds the values. Models of predictions belong in `serving.request_models`.
+"""
+
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_ITEM = {
+_ITEM: dict[str, Any] = {
     "coin": "Bitcoin",
     "symbol": "BTC",
     "liquidity_score": 0.8412,
@@ -22,7 +25,7 @@ _ITEM = {
     "filled": False,
     "outlier": False,
 }
-_FORECAST = {
+_FORECAST: dict[str, Any] = {
     "date": "2025-07-31",
     "target_date": "2025-08-01",
     "model_version": "2025-07-31_v1",
@@ -33,9 +36,11 @@ _FORECAST = {
     "filled": False,
     "outlier": False,
 }
-_FILLED = Field(description="Price or volume of the day was filled from another day.")
-_OUTLIER = Field(description="Price or volume of the day was an outlier; the days before were used in its place.")
-_SNAPSHOT = {
+_FILLED = Field(description="Price or volume was missing on that date, and was filled from another date.")
+_OUTLIER = Field(
+    description="Price or volume was an outlier on that date, and was replaced by values of the days before."
+)
+_SNAPSHOT: dict[str, Any] = {
     "date": "2025-07-31",
     "price": 61250.5,
     "1h": 0.12,
@@ -49,7 +54,8 @@ _SNAPSHOT = {
 
 
 class ForecastItem(BaseModel):
-    """A coin's newest forecast beside its day: `change` is forecast - today, `below_mean` forecast - mean_30d."""
+    """A coin's newest forecast and its current values. `change` is the forecast minus the current score (`today`), `below_mean` the
+    forecast minus the 30-day mean (positive if above it)."""
 
     coin: str
     symbol: str | None
@@ -70,7 +76,7 @@ class ForecastItem(BaseModel):
 
 
 class Forecasts(BaseModel):
-    """A page of the newest forecasts; `count` is of all that fit the search."""
+    """A page of the newest forecasts; `count` is the number of all that match the search."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -95,7 +101,7 @@ class Forecasts(BaseModel):
 
 
 class Day(BaseModel):
-    """A stored day of a coin."""
+    """A coin's stored values of one date."""
 
     date: str
     liquidity_score: float | None
@@ -105,7 +111,7 @@ class Day(BaseModel):
 
 
 class Forecast(BaseModel):
-    """A stored forecast; `realised` is the score that came, null until it is known."""
+    """A stored forecast; `realised` is the actual score, null until it is known."""
 
     date: str
     target_date: str
@@ -120,7 +126,7 @@ class Forecast(BaseModel):
 
 
 class Latest(BaseModel):
-    """The forecast that counts of the newest date."""
+    """The forecast from the newest date, by the current model."""
 
     date: str
     target_date: str
@@ -139,7 +145,7 @@ class Latest(BaseModel):
 
 
 class Snapshot(BaseModel):
-    """A coin's newest row, in the contract's fields."""
+    """A coin's newest row, with the fields of a prediction request."""
 
     date: str
     price: float | None
@@ -153,7 +159,7 @@ class Snapshot(BaseModel):
 
 
 class Coin(BaseModel):
-    """One coin: its scores, its forecasts and what became of them."""
+    """One coin: its scores, and its forecasts with the actual scores."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -185,7 +191,7 @@ class Coin(BaseModel):
 
 
 class Model(BaseModel):
-    """All that is known of the champion; more than these fields, which every one has."""
+    """Metadata of the champion. There are more fields than these, which every champion has."""
 
     model_config = ConfigDict(
         extra="allow",
@@ -204,16 +210,16 @@ class Model(BaseModel):
         },
     )
 
-    version: str = Field(description="Key in the store: models/<version>.pkl.")
+    version: str = Field(description="Key in the model registry: models/<version>.pkl.")
     model_name: str
-    model_version: str = Field(description="As forecasts and answers name it.")
+    model_version: str = Field(description="Version as in forecasts and predictions.")
     formula: str
     promoted_at: str
-    passed_over: list[str] = Field(description="Why newer ones do not serve.")
+    passed_over: list[str] = Field(description="Why newer models do not serve.")
 
 
 class Health(BaseModel):
-    """The process answers."""
+    """Liveness: the process responds."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
 
@@ -221,7 +227,7 @@ class Health(BaseModel):
 
 
 class Ready(BaseModel):
-    """It can forecast. Where keys are set, whoever shows none is told the status alone."""
+    """Readiness. If keys are configured, unauthenticated callers see only the status."""
 
     model_config = ConfigDict(
         protected_namespaces=(),
@@ -240,4 +246,4 @@ class Ready(BaseModel):
     status: Literal["ready"]
     model_version: str | None = None
     newest_snapshot: str | None = None
-    problem: str | None = Field(None, description="What is wrong although it serves.")
+    problem: str | None = Field(None, description="Problems of a service that is ready.")

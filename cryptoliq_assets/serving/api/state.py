@@ -1,4 +1,7 @@
-"""What the routes share: the predictor and its reloading, the batcher, the logs and the metrics of one process."""
+"""State of one service process: predictor and its reloads, request batcher, rate limiter, logs and metrics.
+
+Add here what several routes share. What a single route needs belongs in its module.
+"""
 
 import asyncio
 import contextlib
@@ -32,13 +35,17 @@ from cryptoliq_assets.serving.gateway import TokenBucketLimiter, run_in_daemon_t
 
 SINGLE, BATCH = "single", "batch"
 _HOUR = 3600.0
-# A service whose first load takes longer begins to answer, not ready: a signal to stop is heard from then on.
+# If the first load takes longer, the service starts to respond as not ready: from then on it handles signals to stop.
 _FIRST_LOAD_SECONDS = 30.0
 _LOAD_SECONDS = 60.0
 
 
 class Service:
-    """One process of the service on one home."""
+    """One process of the service of one home.
+
+    Args:
+        settings: Settings of the home.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -48,72 +55,92 @@ class Service:
         self.log = Journal(lambda: settings.logs_dir / "app.log", rotate_bytes=int(settings.logs.max_file_mib * 2**20))
         self.predictions = Journal(daily_path_factory(settings.predictions_dir))
         if settings.logs.destination == "stdout":
-            # One journal for both: what is written to the record is a line of the log.
+            # One journal for both: the lines of the prediction log are lines of the log.
             self.log = self.predictions = Journal(None)
         self.journals = list(dict.fromkeys([self.log, self.predictions]))
-        self.buckets = TokenBucketLimiter(settings.api.rate_per_minute)
-        self._asked_to_reload = asyncio.Event()
-        self._told = ""
+        self.limiter = TokenBucketLimiter(settings.api.rate_per_minute)
+        self._reload_requested = asyncio.Event()
+        self._logged_problem = ""
         self._loading: asyncio.Task[None] | None = None
-        # What went wrong at the last try, by what was tried beside the loading.
-        self._failed: dict[str, str] = {}
-        self._latest: tuple[tuple | None, dict[str, Any]] = (None, {})
+        # Errors of the last attempt of each step other than loading, by step.
+        self._step_errors: dict[str, str] = {}
+        self._latest: tuple[tuple[Any, ...] | None, dict[str, Any]] = (None, {})
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """From the first load to the last line of the logs; SIGHUP looks for something new at once."""
+        """Run the service: from the first load to the last line of the logs. SIGHUP reloads at once."""
         with contextlib.ExitStack() as stack:
-            # Each to its end, whatever became of what was done before.
+            # Each journal is closed completely, even if an earlier step fails.
             for journal in reversed(self.journals):
                 stack.callback(journal.close)
-            await self._refresh(within=_FIRST_LOAD_SECONDS)
-            # What is loaded stays: looking through it for garbage would stop every request for a tenth of a second.
+            await self._refresh(timeout=_FIRST_LOAD_SECONDS)
+            # Loaded objects are permanent: a garbage collection over them would stop all requests for a tenth of a second.
             gc.collect()
             gc.freeze()
-            watching = asyncio.create_task(self._watch())
+            reload_task = asyncio.create_task(self._reload_periodically())
             with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
-                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._asked_to_reload.set)
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload_requested.set)
             try:
                 yield
             finally:
-                watching.cancel()
+                reload_task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
-                    await watching
+                    await reload_task
                 self.log.write(make_log_entry("stopped"))
 
     @property
     def problem(self) -> str | None:
-        """What is wrong although it serves: a champion passed over, a home that cannot be read, a log that no disk takes."""
+        """Problems of a service that is ready: a rejected champion, an unreadable home, a log that cannot be written."""
         logs = {journal.problem for journal in self.journals if journal.problem}
-        waits = (f"the logs wait: {told}" for told in logs)
-        return "; ".join(filter(None, [self.predictor.problem, *self._failed.values(), *waits])) or None
+        delays = (f"the logs cannot be written: {message}" for message in logs)
+        return "; ".join(filter(None, [self.predictor.problem, *self._step_errors.values(), *delays])) or None
 
     async def predict(self, request: PredictRequest) -> dict[str, Any]:
-        """The answer to a single request, logged. One that is dated where nothing can be said is refused before it is among
-        others, who would all be computed once more, one by one."""
-        started = time.perf_counter()
-        for told in self.predictor.invalid_dates([request]).values():
-            raise DateRejectedError(told)
-        answer = await self.batcher.answer(request)
-        self.note(SINGLE, [request], [answer], seconds=time.perf_counter() - started)
-        return answer
+        """Predict a single request, and log it.
 
-    def note(
-        self, mode: str, requests: Sequence[PredictRequest], answers: Sequence[dict[str, Any]], *, seconds: float
+        An invalid date is rejected before the request joins a batch: otherwise the complete batch would be computed again,
+        request by request.
+
+        Args:
+            request: The request.
+
+        Returns:
+            The response, as `PredictResponse` describes it.
+
+        Raises:
+            DateRejectedError: If the date of the request is out of bounds.
+            NotReadyError: If there is no champion.
+        """
+        started = time.perf_counter()
+        for message in self.predictor.invalid_dates([request]).values():
+            raise DateRejectedError(message)
+        response = await self.batcher.predict(request)
+        self.log_predictions(SINGLE, [request], [response], seconds=time.perf_counter() - started)
+        return response
+
+    def log_predictions(
+        self, mode: str, requests: Sequence[PredictRequest], responses: Sequence[dict[str, Any]], *, seconds: float
     ) -> None:
-        """Count and log predictions; writing is the journals' own threads' work."""
+        """Count and log predictions; the journals write in their own threads.
+
+        Args:
+            mode: SINGLE or BATCH.
+            requests: n requests.
+            responses: Their n responses.
+            seconds: Time that they took together.
+        """
         at = utc_timestamp()
-        for request, answer in zip(requests, answers, strict=True):
-            outside = answer["flags"]["out_of_range"]
-            self.metrics.predicted(mode, answer["basis"], outside=bool(outside))
+        for request, response in zip(requests, responses, strict=True):
+            out_of_range = response["flags"]["out_of_range"]
+            self.metrics.count_predictions(mode, response["basis"], out_of_range=bool(out_of_range))
             line = encode_line(
                 {
                     "at": at,
                     "event": "prediction",
                     "mode": mode,
                     "inputs": request,
-                    "output": answer,
-                    "version": answer["model_version"],
+                    "output": response,
+                    "version": response["model_version"],
                     "seconds": seconds,
                 }
             )
@@ -121,84 +148,87 @@ class Service:
                 journal.append(line)
 
     def latest_forecasts(self) -> dict[str, Any]:
-        """As views.load_latest_forecasts: read once for as long as the predictor holds the same tables, and features are the same."""
+        """Return `views.load_latest_forecasts`, cached until the predictor's snapshot or the features change."""
         store = self.predictor.store
         months = store.months("engineered_features")[-1:]
         key = (self.predictor.snapshot, *(store.stamp("engineered_features", month) for month in months))
-        of, latest = self._latest
-        if self.predictor.snapshot is None or key != of:
+        cached_key, latest = self._latest
+        if self.predictor.snapshot is None or key != cached_key:
             latest = views.load_latest_forecasts(self.settings, store)
             self._latest = (key, latest)
         return latest
 
-    async def _watch(self) -> None:
-        cleaned = -math.inf
+    async def _reload_periodically(self) -> None:
+        cleaned_at = -math.inf
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._asked_to_reload.wait(), self.settings.api.reload_interval_seconds)
-            self._asked_to_reload.clear()
+                await asyncio.wait_for(self._reload_requested.wait(), self.settings.api.reload_interval_seconds)
+            self._reload_requested.clear()
             await self._refresh()
-            self.metrics.dropped(sum(journal.dropped for journal in self.journals))
-            if time.monotonic() - cleaned > _HOUR:
-                cleaned = time.monotonic()
-                await self._tried("old files of data/predictions stay", self._clean)
+            self.metrics.set_dropped_lines(sum(journal.dropped for journal in self.journals))
+            if time.monotonic() - cleaned_at > _HOUR:
+                cleaned_at = time.monotonic()
+                await self._try_step("old files of data/predictions were not removed", self._remove_old_predictions)
 
-    async def _clean(self) -> None:
+    async def _remove_old_predictions(self) -> None:
         today = dt.datetime.now(dt.UTC).date()
-        keep = self.settings.logs.prediction_days
-        await run_in_daemon_thread(remove_old_days, self.settings.predictions_dir, keep_days=keep, today=today)
+        days = self.settings.logs.prediction_days
+        await run_in_daemon_thread(remove_old_days, self.settings.predictions_dir, max_age_days=days, today=today)
 
-    async def _tried(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
-        """Do a step; one that fails must not end the watch. It is told in `problem` until it succeeds, and logged."""
+    async def _try_step(self, failure: str, step: Callable[[], Awaitable[None]]) -> None:
+        """Run a step whose failure must not stop the reloads: `problem` reports it until it succeeds, and the log records it."""
         try:
             await step()
         except Exception as error:
-            self._failed[what] = f"{what}: {type(error).__name__}: {error}"
-            self.log.write(make_log_entry("problem", problem=self._failed[what]))
+            self._step_errors[failure] = f"{failure}: {type(error).__name__}: {error}"
+            self.log.write(make_log_entry("problem", problem=self._step_errors[failure]))
         else:
-            self._failed.pop(what, None)
+            self._step_errors.pop(failure, None)
 
-    async def _refresh(self, *, within: float = _LOAD_SECONDS) -> None:
-        """Load what is new, beside the requests. A load that takes longer than `within` seconds goes on; what is loaded already
-        serves meanwhile, and the reason is in `problem`."""
+    async def _refresh(self, *, timeout: float = _LOAD_SECONDS) -> None:
+        """Load new data concurrently with the requests.
+
+        A load that takes longer than `timeout` seconds continues in the background. Meanwhile the current snapshot serves, and
+        `problem` states the reason.
+        """
         if self._loading is None or self._loading.done():
             self._loading = asyncio.create_task(self._load())
-        done, _ = await asyncio.wait({self._loading}, timeout=within)
+        done, _ = await asyncio.wait({self._loading}, timeout=timeout)
         if done:
             self._loading.result()
         else:
-            self.predictor.problem = f"loading takes longer than {within:.0f} s: the storage of the home may not answer"
-            self._note_problem()
+            self.predictor.problem = f"loading takes longer than {timeout:.0f} s: the home's storage may not respond"
+            self._log_problem()
 
     async def _load(self) -> None:
-        """One load; a home that cannot be read just now is looked at again."""
+        """Load once; if the home cannot be read now, the next reload tries again."""
         try:
-            replaced = await run_in_daemon_thread(self.predictor.refresh)
-        # A half-copied home, a table that is damaged: what is held serves on, and the reason is logged.
+            is_replaced = await run_in_daemon_thread(self.predictor.refresh)
+        # For example a partially copied home or a damaged table: the current snapshot continues to serve.
         except Exception as error:
             self.predictor.problem = f"{type(error).__name__}: {error}"
-            replaced = False
-        held = self.predictor.snapshot
-        if replaced and held is not None:
-            await self._tried("a load is not noted", lambda: self._note_load(held))
-        self._note_problem()
+            is_replaced = False
+        snapshot = self.predictor.snapshot
+        if is_replaced and snapshot is not None:
+            await self._try_step("a load was not logged", lambda: self._log_load(snapshot))
+        self._log_problem()
 
-    def _note_problem(self) -> None:
-        if self.predictor.problem != self._told:
-            self._told = self.predictor.problem
-            if self._told:
-                self.log.write(make_log_entry("problem", problem=self._told))
+    def _log_problem(self) -> None:
+        if self.predictor.problem != self._logged_problem:
+            self._logged_problem = self.predictor.problem
+            if self._logged_problem:
+                self.log.write(make_log_entry("problem", problem=self._logged_problem))
 
-    async def _note_load(self, held: ServingSnapshot) -> None:
-        promoted = dt.datetime.fromisoformat(held.champion.metadata["promoted_at"]).timestamp()
-        newest = dt.datetime.combine(held.newest, dt.time(), dt.UTC).timestamp() if held.newest else 0.0
-        self.metrics.loaded(promoted=promoted, newest=newest)
+    async def _log_load(self, snapshot: ServingSnapshot) -> None:
+        promoted_at = dt.datetime.fromisoformat(snapshot.champion.metadata["promoted_at"]).timestamp()
+        newest = dt.datetime.combine(snapshot.newest, dt.time(), dt.UTC).timestamp() if snapshot.newest else 0.0
+        self.metrics.record_load(promoted_at=promoted_at, newest_snapshot_at=newest)
         self.log.write(
             make_log_entry(
                 "model_loaded",
-                version=held.champion.model_version,
-                newest_snapshot=str(held.newest),
-                coins=len(held.history.codes),
-                rows=len(held.history.rows.days),
+                version=snapshot.champion.model_version,
+                newest_snapshot=str(snapshot.newest),
+                coins=len(snapshot.history.codes),
+                rows=len(snapshot.history.rows.days),
             )
         )

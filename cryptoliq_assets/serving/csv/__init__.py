@@ -1,4 +1,7 @@
-"""Predictions for CSV files of any size, row by row, with bounded memory."""
+"""Predictions for CSV files of any size, row by row, with bounded memory.
+
+It reads bytes and returns bytes; commands and routes around it belong in `cli` and `serving.api`.
+"""
 
 import lazy_loader
 

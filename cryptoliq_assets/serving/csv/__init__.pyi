@@ -1,5 +1,5 @@
+from .output import ADDED_COLUMNS as ADDED_COLUMNS
 from .predict import (
-    ADDED_COLUMNS as ADDED_COLUMNS,
     BatchPredictionSummary as BatchPredictionSummary,
     InputRejectedError as InputRejectedError,
     predict_content as predict_content,

@@ -1,71 +1,67 @@
-"""Forecasts of a CSV file of raw rows: `cryptoliq predict IN.csv OUT.csv`, without the commands around it.
+"""Forecasts for the rows of a CSV: `cryptoliq predict IN.csv OUT.csv` without the command line.
 
-Each row of IN is a question of its own, read as ingest reads a snapshot's and held to the bounds of the service's requests.
-OUT has its rows in their order, those refused with the reason in place of a forecast.
+Each input row is validated as ingestion validates a snapshot's, and against the bounds of the service's requests; rows do not
+affect each other. The output has the rows in their order, rejected ones with the reason instead of a forecast. Validation of rows
+belongs in `rows`, formatting in `output`.
 """
 
 import datetime as dt
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from cryptoliq_assets.core import Settings, first_day, neutralize, neutralize_unless_number, write_chunks
-from cryptoliq_assets.features import HISTORY, SNAPSHOT, StoredHistory, features_by_code, input_columns
+from cryptoliq_assets.core import Settings, first_day, write_chunks
+from cryptoliq_assets.features import StoredHistory, features_by_code, input_columns
 from cryptoliq_assets.ingestion.csv import latest_allowed_date
 from cryptoliq_assets.ingestion.landing import describe_too_large, is_too_large
 from cryptoliq_assets.ingestion.parsing import ParsedSnapshot, parse_snapshot
 from cryptoliq_assets.modeling import Champion, predict_arrays
 from cryptoliq_assets.modeling.evaluation import SplitConformalIntervals
-from cryptoliq_assets.schemas import NAME_COLUMN, NUMBER_COLUMNS
-from cryptoliq_assets.serving.csv.lines import append_columns, cells_of, has_plain_text, line_of, pad_cells
-from cryptoliq_assets.serving.csv.rows import Requests, Rows, locate, make_requests, rows_of
+from cryptoliq_assets.serving.csv.output import ADDED_COLUMNS, BASES, RowForecasts, format_output
+from cryptoliq_assets.serving.csv.rows import ForecastRequests, InputRows, make_requests, open_records, select_rows
 from cryptoliq_assets.storage import TableStore
 
-ADDED_COLUMNS = ("liquidity_score", "lower", "upper", "model", "model_version", "basis", "reason")
-# Requests computed together, from features to interval: few enough to stay near the processor. It also paces the bar.
+# Requests computed together, from features to interval: few enough for the processor's cache. Also the progress bar's step.
 CHUNK = 4_000
-# Chunks in work at a time: their kernels let go of the interpreter.
+# Chunks computed concurrently: their kernels release the interpreter lock.
 _THREADS = 2
-_ROWS_A_WRITE = 20_000
-# Cells beyond the columns that the reason of a refused row shows: a row of commas would make one many times its size.
-_SURPLUS = 20
-# Fewer rows than this are no market.
+# With fewer rows the typical size of changes is not reliable.
 _FEW_ROWS = 30
-# Months of requests that one read of the tables serves: with the 90 days before them, it bounds the memory.
-_MONTHS_A_READ = 3
-_BASES = (HISTORY, SNAPSHOT)
-_TEXT_COLUMNS = {"coin", "symbol", NAME_COLUMN}
+# Months of requests per read of the tables: with the 90 days before them, this bounds the memory.
+_MONTHS_PER_READ = 3
 _EPOCH = dt.date(1970, 1, 1).toordinal()
 
 Progress = Callable[[int, int], None]
+HistoryFrom = Callable[[dt.date], StoredHistory | None]
 
 
 class InputRejectedError(ValueError):
-    """The file as a whole cannot be forecast from; the message says why."""
+    """The file cannot be predicted at all; the message states why."""
 
 
 @dataclass
 class BatchPredictionSummary:
-    """What was done: rows read, forecast by basis, refused by reason code; doubts about the file, in sentences."""
+    """Summary of the predictions for one CSV.
+
+    Args:
+        rows: Rows read.
+        by_basis: Number of forecasts by basis (inputs used).
+        rejected: Number of rejected rows by reason code.
+        unit: Unit in which changes were read; None if no row was accepted.
+        scores: (n,) predicted scores of the accepted rows.
+        doubts: What is uncertain about the file, in sentences.
+    """
 
     rows: int = 0
     by_basis: dict[str, int] = field(default_factory=dict)
-    refused: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, int] = field(default_factory=dict)
     unit: str | None = None
     scores: np.ndarray = field(default_factory=lambda: np.array([]))
     doubts: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Forecasts:
-    """Of each row of IN score, lower and upper (3, rows) and the place of its basis in BASES, -1 where there is none."""
-
-    numbers: np.ndarray
-    basis: np.ndarray
 
 
 def predict_file(
@@ -75,20 +71,33 @@ def predict_file(
     champion: Champion,
     settings: Settings,
     today: dt.date,
-    progress: Progress = lambda done, of: None,
+    progress: Progress = lambda done, total: None,
 ) -> BatchPredictionSummary:
-    """Forecast the rows of `source` and write them to `target`, whole or not at all.
+    """Predict the rows of a file, and write the output atomically.
 
-    Raises InputRejectedError where no row of it can be told (not a CSV of the contract, units in conflict, too large, or
-    with columns of its own named like those added); OSError where a file cannot be read or written.
+    Args:
+        source: Input CSV.
+        target: Output CSV.
+        champion: Model to predict with.
+        settings: Settings of the home.
+        today: Date of rows without one.
+        progress: Called with the number of predicted rows and their total.
+
+    Returns:
+        The summary.
+
+    Raises:
+        InputRejectedError: If no row can be predicted: not a CSV of the schema, conflicting units, too large, or with columns
+            that have names of added ones.
+        OSError: If a file cannot be read or written.
     """
-    content = _content(source, settings)
+    content = _read_input(source, settings)
     try:
-        outcome, chunks = predict_content(content, champion=champion, settings=settings, today=today, progress=progress)
+        summary, chunks = predict_content(content, champion=champion, settings=settings, today=today, progress=progress)
     except InputRejectedError as error:
         raise InputRejectedError(f"{source.name}: {error}") from error
     write_chunks(target, chunks)
-    return outcome
+    return summary
 
 
 def predict_content(
@@ -97,49 +106,71 @@ def predict_content(
     champion: Champion,
     settings: Settings,
     today: dt.date,
-    history: Callable[[dt.date], StoredHistory | None] = lambda first: None,
-    progress: Progress = lambda done, of: None,
+    history: HistoryFrom = lambda first: None,
+    progress: Progress = lambda done, total: None,
 ) -> tuple[BatchPredictionSummary, Iterator[bytes]]:
-    """The same for bytes in and out, OUT in chunks. history: what is at hand for requests from a day on, None where it has
-    to be read from the tables."""
-    with ThreadPoolExecutor(1) as pool:
-        located = pool.submit(locate, content)
-        parsed = _parse(content, settings, today=today)
-        document, records = located.result()
-    rows = rows_of(
-        document, records, parsed, dates=(first_day(settings.storage.first_month), latest_allowed_date(today))
-    )
-    doubled = [name for name in ADDED_COLUMNS if name in rows.columns]
-    if doubled:
-        raise InputRejectedError(f"it has columns named {', '.join(doubled)}, as those added: rename or remove them")
-    requests = make_requests(parsed, rows, columns=input_columns(champion.metadata["formula"]))
-    forecasts = _forecast(requests, len(rows.records), champion, settings=settings, history=history, progress=progress)
-    counts = np.bincount(forecasts.basis[forecasts.basis >= 0], minlength=len(_BASES)).tolist()
-    outcome = BatchPredictionSummary(
+    """Predict the rows of a CSV in memory.
+
+    Args:
+        content: Input CSV.
+        champion: Model to predict with.
+        settings: Settings of the home.
+        today: Date of rows without one.
+        history: Returns the history in memory for requests from a date on; None if it must be read from the tables.
+        progress: Called with the number of predicted rows and their total.
+
+    Returns:
+        The summary, and the output CSV in chunks.
+
+    Raises:
+        InputRejectedError: As in `predict_file`.
+    """
+    columns = input_columns(champion.metadata["formula"])
+    rows, requests, report = _read_requests(content, settings, today=today, columns=columns)
+    forecasts = _predict(requests, len(rows.records), champion, settings=settings, history=history, progress=progress)
+    counts = np.bincount(forecasts.basis[forecasts.basis >= 0], minlength=len(BASES)).tolist()
+    summary = BatchPredictionSummary(
         rows=len(rows.records),
-        by_basis={name: count for count, name in sorted(zip(counts, _BASES, strict=True), reverse=True) if count},
-        refused=rows.refused,
-        unit=parsed.report["unit"],
+        by_basis={name: count for count, name in sorted(zip(counts, BASES, strict=True), reverse=True) if count},
+        rejected=rows.rejected,
+        unit=report["unit"],
         scores=forecasts.numbers[0][forecasts.basis >= 0],
-        doubts=_doubts(parsed),
+        doubts=_list_doubts(report),
     )
-    return outcome, _as_csv(rows, forecasts, model=f"{champion.model_name},{champion.model_version}")
+    return summary, format_output(rows, forecasts, model=f"{champion.model_name},{champion.model_version}")
 
 
-def _doubts(parsed: ParsedSnapshot) -> list[str]:
-    """What is not certain of the file, in sentences. Rows to forecast may be few, and of few rows the sizes say little."""
-    report = parsed.report
+def _read_requests(
+    content: bytes, settings: Settings, *, today: dt.date, columns: Sequence[str]
+) -> tuple[InputRows, ForecastRequests, dict[str, Any]]:
+    """Return the rows of a CSV, their requests, and the parsing report. The parsed table is released."""
+    with ThreadPoolExecutor(1) as pool:
+        opened = pool.submit(open_records, content)
+        parsed = _parse(content, settings, today=today)
+        document, bounds = opened.result()
+    dates = (first_day(settings.storage.first_month), latest_allowed_date(today))
+    rows = select_rows(document, bounds, parsed, dates=dates)
+    duplicates = [name for name in ADDED_COLUMNS if name in rows.columns]
+    if duplicates:
+        raise InputRejectedError(
+            f"its columns {', '.join(duplicates)} have names of added columns: rename or remove them"
+        )
+    return rows, make_requests(parsed, rows, columns=columns), parsed.report
+
+
+def _list_doubts(report: dict[str, Any]) -> list[str]:
+    """List what is uncertain about the file. A file may have few rows, whose typical size is not reliable."""
     doubts = [issue for issue in report["issues"] if "not certain" in issue or "cut short" in issue]
     by_size = str(report["unit_found_by"]).startswith("typical size")
     if by_size and report["unit_certain"] and report["rows_kept"] < _FEW_ROWS:
         doubts.append(
-            f"1h, 24h and 7d were taken as {report['unit']} by the size of {report['rows_kept']} rows alone: say the unit, or "
-            "give the file a column change_unit"
+            f"1h, 24h and 7d were read as {report['unit']}, inferred from only {report['rows_kept']} rows: state the unit, or "
+            "add a column change_unit to the file"
         )
     return doubts
 
 
-def _content(source: Path, settings: Settings) -> bytes:
+def _read_input(source: Path, settings: Settings) -> bytes:
     size = source.stat().st_size
     if is_too_large(size, settings):
         raise InputRejectedError(f"{source.name}: {describe_too_large(size, settings)}")
@@ -147,7 +178,7 @@ def _content(source: Path, settings: Settings) -> bytes:
 
 
 def _parse(content: bytes, settings: Settings, *, today: dt.date) -> ParsedSnapshot:
-    """Parsed as a snapshot under a name that is one; the share of refused rows condemns nothing, each has its reason."""
+    """Parse as a snapshot with a valid name; no fraction of rejected rows rejects the file, since each row has its reason."""
     parsed = parse_snapshot(
         content,
         name=f"coingecko_{today:%Y%m%d}.csv",
@@ -163,141 +194,98 @@ def _parse(content: bytes, settings: Settings, *, today: dt.date) -> ParsedSnaps
     return parsed
 
 
-def _forecast(
-    requests: Requests,
+def _predict(
+    requests: ForecastRequests,
     rows: int,
     champion: Champion,
     *,
     settings: Settings,
-    history: Callable[[dt.date], StoredHistory | None],
+    history: HistoryFrom,
     progress: Progress,
-) -> _Forecasts:
-    """Forecasts of the requests among so many rows, span by span, in chunks."""
-    made = _Forecasts(np.full((3, rows), np.nan), np.full(rows, -1, dtype=np.int64))
+) -> RowForecasts:
+    """Predict the requests among n input rows, one range of months after the other, in chunks."""
+    forecasts = RowForecasts.allocate(rows)
     store, done, total = TableStore(settings), 0, len(requests.days)
-    table = SplitConformalIntervals.from_dict(champion.metadata["intervals"])
+    intervals = SplitConformalIntervals.from_dict(champion.metadata["intervals"])
     progress(0, total)
 
-    def past_of(span: _MonthChunk) -> StoredHistory:
-        if span.held is not None:
-            return span.held
-        first, last = _ends(requests.days[span.chosen])
+    def load_history(months: _MonthChunk) -> StoredHistory:
+        if months.history is not None:
+            return months.history
+        first, last = _date_range(requests.days[months.selected])
         return StoredHistory.read(store, first, last, formula=champion.metadata["formula"])
 
-    spans = _spans(requests.days, history)
+    chunks = _split_by_month(requests.days, history)
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(_THREADS) as pool:
-        for span, past in _one_ahead(reader, past_of, spans):
-            codes = past.codes_of(requests.names)[requests.coins[span.chosen]]
-            # Coin by coin: what a coin's past is laid out for serves all of its requests.
+        for months, past in _prefetch(reader, load_history, chunks):
+            codes = past.codes_of(requests.names)[requests.coins[months.selected]]
+            # Sorted by coin: the history of a coin is then laid out once for all of its requests.
             order = np.argsort(codes, kind="stable")
-            chosen, codes = span.chosen[order], codes[order]
+            selected, codes = months.selected[order], codes[order]
 
-            def of(start: int, chosen=chosen, codes=codes, past=past) -> int:
-                chunk = chosen[start : start + CHUNK]
+            def predict_chunk(
+                start: int,
+                selected: np.ndarray = selected,
+                codes: np.ndarray = codes,
+                past: StoredHistory = past,
+            ) -> int:
+                chunk = selected[start : start + CHUNK]
                 numbers = {name: values[chunk] for name, values in requests.numbers.items()}
                 features = features_by_code(codes[start : start + CHUNK], requests.days[chunk], numbers, history=past)
                 recent = features.recent
-                *values, _ = predict_arrays(champion.loaded, features.columns, table=table, history=recent)
-                places = requests.places[chunk]
-                made.numbers[:, places], made.basis[places] = values, np.where(recent, 0, 1)
+                *values, _ = predict_arrays(champion.loaded, features.columns, table=intervals, history=recent)
+                target = requests.rows[chunk]
+                forecasts.numbers[:, target], forecasts.basis[target] = values, np.where(recent, 0, 1)
                 return len(chunk)
 
-            for count in pool.map(of, range(0, len(chosen), CHUNK)):
+            for count in pool.map(predict_chunk, range(0, len(selected), CHUNK)):
                 done += count
                 progress(done, total)
-    return made
+    return forecasts
 
 
 @dataclass(frozen=True)
 class _MonthChunk:
-    """Requests (their indices) that one history serves: one that is held, or one to be read. month: of the newest."""
+    """Requests of a range of months that one history serves.
 
-    chosen: np.ndarray
-    held: StoredHistory | None
+    selected: their indices; history: None if it must be read; month: the newest one, in months since 1970.
+    """
+
+    selected: np.ndarray
+    history: StoredHistory | None
     month: int
 
 
-def _spans(days: np.ndarray, history: Callable[[dt.date], StoredHistory | None]) -> list[_MonthChunk]:
-    """The requests by spans of months, the newest first: all that what is held serves, then a few months a read, since
-    each read reaches three months back."""
+def _split_by_month(days: np.ndarray, history: HistoryFrom) -> list[_MonthChunk]:
+    """Split requests into ranges of months, the newest first.
+
+    The history in memory serves all requests that it covers. Older requests take a few months per read, since each read also
+    covers the three months before.
+    """
     months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
-    spans: list[_MonthChunk] = []
+    chunks: list[_MonthChunk] = []
     for month in np.unique(months)[::-1].tolist():
-        chosen = np.flatnonzero(months == month)
-        held, span = history(_ends(days[chosen])[0]), spans[-1] if spans else None
-        if span and span.held is held and (held is not None or span.month - month < _MONTHS_A_READ):
-            spans[-1] = _MonthChunk(np.append(span.chosen, chosen), held, span.month)
+        selected = np.flatnonzero(months == month)
+        past, last = history(_date_range(days[selected])[0]), chunks[-1] if chunks else None
+        if last and last.history is past and (past is not None or last.month - month < _MONTHS_PER_READ):
+            chunks[-1] = _MonthChunk(np.append(last.selected, selected), past, last.month)
         else:
-            spans.append(_MonthChunk(chosen, held, month))
-    return spans
+            chunks.append(_MonthChunk(selected, past, month))
+    return chunks
 
 
-def _one_ahead(
-    reader: ThreadPoolExecutor, past_of: Callable[[_MonthChunk], StoredHistory], spans: list[_MonthChunk]
+def _prefetch(
+    reader: ThreadPoolExecutor, load_history: Callable[[_MonthChunk], StoredHistory], chunks: list[_MonthChunk]
 ) -> Iterator[tuple[_MonthChunk, StoredHistory]]:
-    """Each span with its history; that of the next is read while this one is worked on."""
-    coming = [reader.submit(past_of, span) for span in spans[:1]]
-    for place, span in enumerate(spans):
-        past = coming.pop().result()
-        coming += [reader.submit(past_of, following) for following in spans[place + 1 : place + 2]]
-        yield span, past
+    """Yield each chunk with its history; the next history is read while the current chunk is processed."""
+    pending = [reader.submit(load_history, months) for months in chunks[:1]]
+    for index, months in enumerate(chunks):
+        past = pending.pop().result()
+        pending += [reader.submit(load_history, following) for following in chunks[index + 1 : index + 2]]
+        yield months, past
 
 
-def _ends(days: np.ndarray) -> tuple[dt.date, dt.date]:
-    """First and last of some days since 1970."""
+def _date_range(days: np.ndarray) -> tuple[dt.date, dt.date]:
+    """Return the first and the last date of days since 1970."""
     first, last = (dt.date.fromordinal(_EPOCH + int(day)) for day in (days.min(), days.max()))
     return first, last
-
-
-def _as_csv(rows: Rows, forecasts: _Forecasts, *, model: str) -> Iterator[bytes]:
-    """OUT in chunks of encoded lines. model: name and version, as cells."""
-    # In columns of numbers every accepted cell is one.
-    text = np.array([name not in NUMBER_COLUMNS for name in rows.columns], dtype=np.bool_)
-    yield line_of([*map(neutralize, rows.columns), *ADDED_COLUMNS])
-    tails = [f",{model},{basis},\n".encode() for basis in _BASES]
-
-    def of(start: int) -> bytes:
-        records = rows.records.part(start, start + _ROWS_A_WRITE)
-        numbers, basis = (values[..., start : start + _ROWS_A_WRITE] for values in (forecasts.numbers, forecasts.basis))
-        # Nearly every row: as it came, its forecast behind it.
-        plain = (basis >= 0) & records.plain(len(rows.columns), text=text) & has_plain_text(numbers).all(axis=0)
-        instead = {}
-        for place in np.flatnonzero(~plain).tolist():
-            said = (
-                [*map(repr, numbers[:, place].tolist()), *model.split(","), _BASES[basis[place]]]
-                if basis[place] >= 0
-                else None
-            )
-            instead[place] = _told(records[place], said, rows, start + place)
-        return append_columns(records, list(numbers), tails=tails, tail_of=basis, instead=instead)
-
-    with ThreadPoolExecutor(_THREADS) as pool:
-        waiting: deque[Future[bytes]] = deque()
-        for start in range(0, len(rows.records), _ROWS_A_WRITE):
-            waiting.append(pool.submit(of, start))
-            # One being taken, the others being made: OUT is never whole in memory.
-            if len(waiting) > _THREADS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def _told(text: str, said: list[str] | None, rows: Rows, place: int) -> bytes:
-    """The line of one row, cell by cell: with what is said of it, or the reason why it is refused."""
-    width = len(rows.columns)
-    cells = cells_of(text)
-    cells, surplus = _harmless(pad_cells(cells, width), rows.columns), cells[width:]
-    if said is not None:
-        return line_of([*cells, *said, ""])
-    more = f" and {len(surplus) - _SURPLUS:,} more" if len(surplus) > _SURPLUS else ""
-    beyond = f"; beyond the columns: {', '.join(map(repr, surplus[:_SURPLUS]))}{more}" if surplus else ""
-    empty = [""] * (len(ADDED_COLUMNS) - 1)
-    return line_of([*cells, *empty, rows.reason_at(place) + beyond])
-
-
-def _harmless(cells: list[str], columns: list[str]) -> list[str]:
-    """The cells as a spreadsheet may have them: in columns that hold text by the contract no cell is taken for a number."""
-    return [
-        neutralize(cell) if column in _TEXT_COLUMNS else neutralize_unless_number(cell)
-        for cell, column in zip(cells, columns, strict=True)
-    ]

@@ -1,6 +1,6 @@
-"""What stands before the API: authentication, origins, rate and body limits, HTTP protocol.
+"""HTTP concerns that precede the API: authentication, origins, rate and body limits, the HTTP protocol.
 
-Nothing here knows what a prediction is.
+Add here what applies to every route. Nothing here knows what a prediction is: that belongs in `serving.api`.
 """
 
 import lazy_loader

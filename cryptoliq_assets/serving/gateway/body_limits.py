@@ -1,4 +1,7 @@
-"""Bodies of requests: which kinds are taken, how long they may be, and what one that breaks off is."""
+"""Request bodies: accepted media types, size limits, and incomplete uploads.
+
+Add a limit here if it concerns the bytes of a body. Validation of the content belongs in `serving.request_models`.
+"""
 
 from functools import lru_cache
 
@@ -6,65 +9,89 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 JSON, CSV = "application/json", "text/csv"
-# The contract's ten fields, each as long as it may be and written as widely as JSON lets one, are under 4 KiB. What is
-# longer holds thousands of unknown fields, each of which would be looked at while all others wait.
+# The ten request fields, each at its maximum length and in the longest notation that JSON allows, take less than 4 KiB. A
+# longer body contains thousands of unknown fields, and validating each of them would block all other requests.
 MAX_REQUEST_BYTES = 16 * 1024
-# A row of a JSON batch, likewise: 0.3 KiB as clients write them.
+# The same for one row of a JSON batch. Typical clients write 0.3 KiB per row.
 MAX_ROW_BYTES = 2 * 1024
 _CHARSETS = ("", "utf-8", "utf8", "us-ascii")
 
 
 class BodyTooLargeError(Exception):
-    """The body went past its limit; the message says which."""
+    """The body exceeds its size limit; the message names the limit."""
 
 
 class UnsupportedMediaTypeError(Exception):
-    """The body is of a kind that is not taken; the message says which are."""
+    """The media type or encoding of the body is not accepted; the message names the accepted ones."""
 
 
-async def read_body(scope: Scope, receive: Receive, *, most: int, limit: str) -> bytes:
-    """The whole body; BodyTooLargeError beyond `most` bytes (`limit`: what sets them), declared or not, and ClientDisconnect where
-    the client has gone before its end: half a request is none."""
+async def read_body(scope: Scope, receive: Receive, *, max_bytes: int, limit: str) -> bytes:
+    """Read the complete body of a request.
+
+    Args:
+        scope: ASGI scope of the request.
+        receive: ASGI receive callable.
+        max_bytes: Maximum size of the body, whether Content-Length declares the size or not.
+        limit: What sets the maximum, for the error message.
+
+    Returns:
+        The body.
+
+    Raises:
+        BodyTooLargeError: If the body exceeds `max_bytes`.
+        ClientDisconnect: If the client disconnects before the end of the body: an incomplete request is not processed.
+    """
     declared = dict(scope["headers"]).get(b"content-length")
-    if declared and int(declared) > most:
-        raise BodyTooLargeError(_too_large(most, limit))
-    # One buffer, not a list of parts: a part of one byte would use 40.
-    whole = bytearray()
+    if declared and int(declared) > max_bytes:
+        raise BodyTooLargeError(_too_large_message(max_bytes, limit))
+    # One buffer instead of a list of chunks: a chunk of one byte would use 40 bytes.
+    body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        part = message.get("body", b"")
-        if len(whole) + len(part) > most:
-            raise BodyTooLargeError(_too_large(most, limit))
+        chunk = message.get("body", b"")
+        if len(body) + len(chunk) > max_bytes:
+            raise BodyTooLargeError(_too_large_message(max_bytes, limit))
         if not message.get("more_body"):
-            return part if not whole else bytes(whole + part)
-        whole += part
+            return chunk if not body else bytes(body + chunk)
+        body += chunk
 
 
-def _too_large(most: int, limit: str) -> str:
-    size = f"{most / 2**20:g} MiB" if most >= 2**20 else f"{most / 2**10:g} KiB"
-    return f"the body has more than the {size} that {limit}"
+def check_media_type(scope: Scope, *accepted: str) -> str:
+    """Check the media type and the encoding of a body.
 
+    Args:
+        scope: ASGI scope of the request.
+        accepted: Accepted media types.
 
-def check_media_type(scope: Scope, *taken: str) -> str:
-    """Which of the kinds taken the body is, the first where it does not say; raises UnsupportedMediaTypeError."""
+    Returns:
+        The media type; the first accepted one if the request has no Content-Type.
+
+    Raises:
+        UnsupportedMediaTypeError: If the media type, its charset or the content encoding is not accepted.
+    """
     headers = dict(scope["headers"])
-    kind, reason = _judged(headers.get(b"content-type", b""), headers.get(b"content-encoding", b""))
+    kind, reason = _parse_content_type(headers.get(b"content-type", b""), headers.get(b"content-encoding", b""))
     if reason:
         raise UnsupportedMediaTypeError(reason)
-    if kind and kind not in taken:
-        raise UnsupportedMediaTypeError(f"the body is {kind}; expected {' or '.join(taken)}")
-    return kind or taken[0]
+    if kind and kind not in accepted:
+        raise UnsupportedMediaTypeError(f"the media type is {kind}; expected {' or '.join(accepted)}")
+    return kind or accepted[0]
+
+
+def _too_large_message(max_bytes: int, limit: str) -> str:
+    size = f"{max_bytes / 2**20:g} MiB" if max_bytes >= 2**20 else f"{max_bytes / 2**10:g} KiB"
+    return f"the body exceeds the {size} that {limit}"
 
 
 @lru_cache(maxsize=64)
-def _judged(content_type: bytes, encoding: bytes) -> tuple[str, str]:
-    """The media type (empty where there is none), and why it cannot be read in any case."""
+def _parse_content_type(content_type: bytes, encoding: bytes) -> tuple[str, str]:
+    """Return the media type (empty if absent) and the reason why the body cannot be decoded (empty if it can)."""
     kind, *parameters = (part.strip() for part in content_type.decode("latin-1").lower().split(";"))
     if encoding.strip().lower() not in (b"", b"identity"):
-        return kind, f"the body is encoded as {encoding.decode('latin-1')}; expected it as it is"
+        return kind, f"the content encoding is {encoding.decode('latin-1')}; expected an unencoded body"
     for name, _, value in (parameter.partition("=") for parameter in parameters):
         if name.strip() == "charset" and value.strip(' "') not in _CHARSETS:
-            return kind, f"the body is in {value.strip()}; expected utf-8"
+            return kind, f"the charset is {value.strip()}; expected utf-8"
     return kind, ""

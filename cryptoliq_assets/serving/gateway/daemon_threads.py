@@ -1,36 +1,51 @@
-"""Work that may hang, such as reads of a disk that does not answer, in threads that nothing waits for at the end."""
+"""Daemon threads for work that may hang, such as reads from storage that does not respond.
+
+Use `asyncio.to_thread` for everything that is bounded in time.
+"""
 
 import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+_Params = ParamSpec("_Params")
 _Result = TypeVar("_Result")
 
 
-async def run_in_daemon_thread(work: Callable[..., _Result], *args: Any, **options: Any) -> _Result:
-    """Await `work(*args, **options)` in a daemon thread of its own.
+async def run_in_daemon_thread(
+    work: Callable[_Params, _Result], *args: _Params.args, **options: _Params.kwargs
+) -> _Result:
+    """Await `work(*args, **options)` in a new daemon thread.
 
-    Unlike `asyncio.to_thread`, whose threads are joined when the loop and the process end: one that hangs keeps neither from
-    ending.
+    The threads of `asyncio.to_thread` are joined when the loop and the process end, so a hanging one would block the
+    shutdown; a daemon thread does not.
+
+    Args:
+        work: Function to call.
+        args: Its positional arguments.
+        options: Its keyword arguments.
+
+    Returns:
+        The result of the call; an exception that it raises is raised here.
     """
     loop = asyncio.get_running_loop()
-    result: asyncio.Future[_Result] = loop.create_future()
+    future: asyncio.Future[_Result] = loop.create_future()
 
-    def deliver(deed: Callable[[Any], None], value: Any) -> None:
-        if not result.done():
-            deed(value)
+    def resolve(set_outcome: Callable[[Any], None], outcome: object) -> None:
+        if not future.done():
+            set_outcome(outcome)
 
     def run() -> None:
-        deed: Callable[[Any], None]
+        set_outcome: Callable[[Any], None]
+        outcome: object
         try:
-            deed, value = result.set_result, work(*args, **options)
+            set_outcome, outcome = future.set_result, work(*args, **options)
         except BaseException as error:
-            deed, value = result.set_exception, error
-        # Nobody waits any more once the loop is closed.
+            set_outcome, outcome = future.set_exception, error
+        # The loop is closed: nothing awaits the result any more.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(deliver, deed, value)
+            loop.call_soon_threadsafe(resolve, set_outcome, outcome)
 
     threading.Thread(target=run, name=getattr(work, "__name__", "work"), daemon=True).start()
-    return await result
+    return await future

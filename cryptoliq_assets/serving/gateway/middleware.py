@@ -1,6 +1,6 @@
-"""What stands before every route: keys, limits, headers, the last resort for errors, and the log of it all.
+"""ASGI middleware around all routes: authentication, limits, security headers, metrics, and the handler of last resort.
 
-Plain ASGI: a request passes it in microseconds.
+It is plain ASGI, so that it adds only microseconds to a request. Rules of single routes belong in `serving.api`.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from cryptoliq_assets.serving.gateway.body_limits import BodyTooLargeError
 from cryptoliq_assets.serving.gateway.origins import origin_rejection_reason
 from cryptoliq_assets.serving.gateway.rate_limit import TokenBucketLimiter
 
-# Open to whoever asks whether the service lives: a balancer has no key.
+# Liveness and readiness need no key: load balancers have none.
 OPEN_PATHS = ("/healthz", "/readyz")
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -29,16 +29,27 @@ SECURITY_HEADERS = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
-# Status under which a request is counted that was given up by whoever made it.
-_GONE = 499
-# What a transfer has to move to be given its time once more: at 30 s, 2 KiB a second.
-_PIECE = 64 * 1024
-# Where the guard writes who asks: the place of the key, None for whoever shows none that is known.
-_ASKED_BY = "cryptoliq.key"
+# Status under which requests are counted whose client disconnected.
+_CLIENT_CLOSED = 499
+# Bytes that a transfer must move for its timeout to restart: 2 KiB per second at 30 s.
+_PROGRESS_BYTES = 64 * 1024
+# Scope entry with the client's identity: the index of its key, None without a known key.
+_CLIENT_KEY = "cryptoliq.key"
 
 
 class RequestMiddleware:
-    """ASGI middleware about the whole service."""
+    """ASGI middleware around the complete service.
+
+    Args:
+        app: The application.
+        settings: Settings of the home.
+        digests: Digests of the API keys; empty if the service needs none.
+        metrics: Metrics that count the requests.
+        log: The service's log.
+        limiter: Rate limiter by key.
+        template_of: Returns the route template of a request, the label of its metrics.
+        direct: Handlers by method and path that bypass the router.
+    """
 
     def __init__(
         self,
@@ -48,7 +59,7 @@ class RequestMiddleware:
         digests: tuple[str, ...],
         metrics: Metrics,
         log: Journal,
-        buckets: TokenBucketLimiter,
+        limiter: TokenBucketLimiter,
         template_of: Callable[[Scope], str],
         direct: Mapping[tuple[str, str], ASGIApp],
     ) -> None:
@@ -57,91 +68,95 @@ class RequestMiddleware:
         self.metrics = metrics
         self.log = log
         self.template_of = template_of
-        # By method and path: what is handed on to without a look through the routes.
         self.direct = direct
-        self.most_bytes = int(settings.api.max_body_mib * 2**20)
-        self.seconds = settings.api.request_timeout_seconds
-        # By key; what is refused for want of one, by address.
-        self.buckets = buckets
-        self.refused = TokenBucketLimiter(settings.api.rate_per_minute)
+        self.max_bytes = int(settings.api.max_body_mib * 2**20)
+        self.timeout_seconds = settings.api.request_timeout_seconds
+        self.limiter = limiter
+        # By client address: requests without a known key.
+        self.unauthenticated_limiter = TokenBucketLimiter(settings.api.rate_per_minute)
         self.headers = [*SECURITY_HEADERS, _HSTS] if settings.api.tls_cert else SECURITY_HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
-        exchange = _RequestScope(receive, send, headers=self.headers, most_bytes=self.most_bytes, seconds=self.seconds)
-        answer, failed = exchange.send, 0
+        request = _RequestScope(
+            receive, send, headers=self.headers, max_bytes=self.max_bytes, timeout_seconds=self.timeout_seconds
+        )
+        respond, failed_status = request.send, 0
         try:
-            refusal = self._refusal(scope)
-            if refusal is not None:
-                await refusal(scope, receive, answer)
+            rejection = self._reject(scope)
+            if rejection is not None:
+                await rejection(scope, receive, respond)
             else:
                 app = self.direct.get((scope["method"], scope["path"]), self.app)
-                async with asyncio.timeout(self.seconds) as exchange.limit:
-                    await app(scope, exchange.receive, answer)
+                async with asyncio.timeout(self.timeout_seconds) as request.timeout:
+                    await app(scope, request.receive, respond)
         except BodyTooLargeError as error:
-            if not exchange.status:
-                await make_problem(413, str(error))(scope, receive, answer)
+            if not request.status:
+                await make_problem(413, str(error))(scope, receive, respond)
         except TimeoutError:
-            if exchange.status:
-                # Too late for another answer: the connection ends in the middle of this one.
-                failed = 503
-                self.log.write(make_log_entry("cut", method=scope["method"], path=scope["path"], seconds=self.seconds))
+            if request.status:
+                # The response has begun, so no error can be sent: the connection is closed in the middle of it.
+                failed_status = 503
+                self.log.write(
+                    make_log_entry("cut", method=scope["method"], path=scope["path"], seconds=self.timeout_seconds)
+                )
             else:
-                slow = f"the request took longer than {self.seconds:g} s"
-                await make_problem(503, slow, headers={"Retry-After": "1"})(scope, receive, answer)
+                message = f"the request took longer than {self.timeout_seconds:g} s"
+                await make_problem(503, message, headers={"Retry-After": "1"})(scope, receive, respond)
         except ClientDisconnect:
-            # Who asked has gone in the middle of the body: nothing failed, and nobody is there to answer.
-            failed = _GONE
-        # The last resort: whoever asked learns that it failed, the log learns why.
+            # The client disconnected while it sent the body: this is not an error, and no response can be sent.
+            failed_status = _CLIENT_CLOSED
+        # Last resort: the client learns that the request failed, the log records why.
         except Exception as error:
-            failed = 500
-            self._note_exception(scope, error)
-            if not exchange.status:
-                await make_problem(500, "the service failed; its log says why")(scope, receive, answer)
+            failed_status = 500
+            self._log_exception(scope, error)
+            if not request.status:
+                await make_problem(500, "internal error; see the service's log")(scope, receive, respond)
         finally:
-            status = failed or (exchange.status if exchange.finished else _GONE)
-            self.metrics.request(self.template_of(scope), status, time.perf_counter() - started)
-            # Of a probe that finds it not ready nothing is noted: it asks every second.
+            status = failed_status or (request.status if request.is_finished else _CLIENT_CLOSED)
+            self.metrics.count_request(self.template_of(scope), status, time.perf_counter() - started)
+            # Failed probes of a service that is not ready are not logged: load balancers send one every second.
             if status >= 500 and scope["path"] not in OPEN_PATHS:
                 self.log.write(make_log_entry("failed", method=scope["method"], path=scope["path"], status=status))
 
-    def _refusal(self, scope: Scope) -> ASGIApp | None:
-        """What an unwelcome request is told; None for one that may pass."""
+    def _reject(self, scope: Scope) -> ASGIApp | None:
+        """Return the response that rejects a request; None if the request is accepted."""
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"0")
         if not length.isdigit():
-            return make_problem(400, "Content-Length is no number")
-        if int(length) > self.most_bytes:
-            return make_problem(413, _too_large(self.most_bytes))
+            return make_problem(400, "Content-Length is not a number")
+        if int(length) > self.max_bytes:
+            return make_problem(413, _too_large_message(self.max_bytes))
         if not self.digests:
             reason = origin_rejection_reason(scope)
             return None if reason is None else make_problem(403, reason)
         key = _key_in(headers)
-        place = find_key(key, self.digests) if key else None
-        scope[_ASKED_BY] = place
+        index = find_key(key, self.digests) if key else None
+        scope[_CLIENT_KEY] = index
         if scope["path"] in OPEN_PATHS:
             return None
-        if place is None:
-            return self._unknown(scope, key)
-        wait = self.buckets.take(place)
+        if index is None:
+            return self._reject_unauthenticated(scope, key)
+        wait = self.limiter.take(index)
         if wait:
-            return _limited("this key", self.buckets, wait)
+            return _rate_limited("this key", self.limiter, wait)
         return None
 
-    def _unknown(self, scope: Scope, key: str) -> ASGIApp:
-        """401 without a key, 403 with a wrong one, 429 where an address has had too many of them."""
-        wait = self.refused.take((scope.get("client") or ("", 0))[0])
+    def _reject_unauthenticated(self, scope: Scope, key: str) -> ASGIApp:
+        """Return 401 without a key, 403 with an unknown one, 429 if the address has exceeded the rate limit."""
+        wait = self.unauthenticated_limiter.take((scope.get("client") or ("", 0))[0])
         if wait:
-            return _limited("an address without a known key", self.refused, wait)
+            return _rate_limited("an address without a known key", self.unauthenticated_limiter, wait)
         if key:
-            return make_problem(403, "this key is not known here")
-        wanted = "send the key as `Authorization: Bearer KEY`"
-        return make_problem(401, wanted, headers={"WWW-Authenticate": 'Bearer realm="cryptoliq"'})
+            return make_problem(403, "unknown API key")
+        message = "send the key as `Authorization: Bearer KEY`"
+        return make_problem(401, message, headers={"WWW-Authenticate": 'Bearer realm="cryptoliq"'})
 
-    def _note_exception(self, scope: Scope, error: Exception) -> None:
+    def _log_exception(self, scope: Scope, error: Exception) -> None:
         self.log.write(
             make_log_entry(
                 "exception",
@@ -154,72 +169,95 @@ class RequestMiddleware:
 
 
 class _RequestScope:
-    """One request and its answer on their way: limits of size and time, the headers of every answer, what came of it.
+    """State of one request: size limit, timeout, security headers of its response, and its outcome.
 
-    `limit` is the time that there is for it. Computing has it once; a body or an answer in many pieces has it anew for every
-    64 KiB, so that a large one may take long as long as it gets on.
+    The computation has `timeout_seconds` in total. A body or a response in chunks has them again after every 64 KiB, so that a
+    large transfer may take long as long as it makes progress.
     """
 
-    __slots__ = ("_headers", "_most", "_moved", "_receive", "_seconds", "_seen", "_send", "finished", "limit", "status")
+    __slots__ = (
+        "_headers",
+        "_max_bytes",
+        "_progress",
+        "_receive",
+        "_received",
+        "_send",
+        "_timeout_seconds",
+        "is_finished",
+        "status",
+        "timeout",
+    )
 
     def __init__(
-        self, receive: Receive, send: Send, *, headers: list[tuple[bytes, bytes]], most_bytes: int, seconds: float
+        self,
+        receive: Receive,
+        send: Send,
+        *,
+        headers: list[tuple[bytes, bytes]],
+        max_bytes: int,
+        timeout_seconds: float,
     ) -> None:
         self._receive, self._send, self._headers = receive, send, headers
-        self._most, self._seconds = most_bytes, seconds
-        self._seen = self._moved = self.status = 0
-        self.finished = False
-        self.limit: asyncio.Timeout | None = None
+        self._max_bytes, self._timeout_seconds = max_bytes, timeout_seconds
+        self._received = self._progress = 0
+        self.status = 0
+        self.is_finished = False
+        self.timeout: asyncio.Timeout | None = None
 
     async def receive(self) -> Message:
-        """The next piece of the body; BodyTooLargeError at the limit: a length that was not declared cannot pass it."""
+        """Receive the next chunk of the body.
+
+        Raises:
+            BodyTooLargeError: If the body exceeds its limit; this also covers bodies that do not declare their length.
+        """
         message = await self._receive()
         size = len(message.get("body", b""))
-        self._seen += size
-        if self._seen > self._most:
-            raise BodyTooLargeError(_too_large(self._most))
+        self._received += size
+        if self._received > self._max_bytes:
+            raise BodyTooLargeError(_too_large_message(self._max_bytes))
         if message.get("more_body"):
-            self._got_on(size)
-        elif self._seen != size:
-            # All is there now: what is left of the transfer's time is not computing's.
-            self._got_on(_PIECE)
+            self._extend_timeout(size)
+        elif self._received != size:
+            # The body is complete: the computation gets the full timeout, not the rest of the transfer's.
+            self._extend_timeout(_PROGRESS_BYTES)
         return message
 
     async def send(self, message: Message) -> None:
+        """Send a part of the response; its start gets the security headers."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message = {**message, "headers": [*message["headers"], *self._headers]}
             await self._send(message)
         elif message.get("more_body"):
             await self._send(message)
-            self._got_on(len(message.get("body", b"")))
+            self._extend_timeout(len(message.get("body", b"")))
         else:
             await self._send(message)
-            self.finished = True
+            self.is_finished = True
 
-    def _got_on(self, size: int) -> None:
-        self._moved += size
-        if self._moved >= _PIECE and self.limit is not None and not self.limit.expired():
-            self._moved = 0
-            self.limit.reschedule(asyncio.get_running_loop().time() + self._seconds)
+    def _extend_timeout(self, size: int) -> None:
+        self._progress += size
+        if self._progress >= _PROGRESS_BYTES and self.timeout is not None and not self.timeout.expired():
+            self._progress = 0
+            self.timeout.reschedule(asyncio.get_running_loop().time() + self._timeout_seconds)
 
 
 def client_identity(scope: Scope) -> int | None:
-    """Place of the key with which this was asked; None without a known one."""
-    return scope.get(_ASKED_BY)
+    """Return the index of the API key that a request was sent with; None without a known key."""
+    index: int | None = scope.get(_CLIENT_KEY)
+    return index
 
 
-def _limited(asker: str, buckets: TokenBucketLimiter, wait: int) -> Response:
-    """429 with the limit that applies and the wait."""
-    detail = f"too many requests: {asker} may make {buckets.limit}, of each worker process; retry in {wait} s"
-    return make_problem(429, detail, headers={"Retry-After": str(wait)})
+def _rate_limited(client: str, limiter: TokenBucketLimiter, wait: int) -> Response:
+    """Return 429 with the limit that applies and the seconds to wait."""
+    message = f"rate limit exceeded: {client} may make {limiter.limit}, per worker process; retry in {wait} s"
+    return make_problem(429, message, headers={"Retry-After": str(wait)})
 
 
-def _too_large(most: int) -> str:
-    return f"the body has more than the {most / 2**20:g} MiB that CRYPTOLIQ_API__MAX_BODY_MIB allows"
+def _too_large_message(max_bytes: int) -> str:
+    return f"the body exceeds the {max_bytes / 2**20:g} MiB that CRYPTOLIQ_API__MAX_BODY_MIB allows"
 
 
 def _key_in(headers: dict[bytes, bytes]) -> str:
-    said = headers.get(b"authorization", b"").decode("latin-1")
-    scheme, _, key = said.partition(" ")
+    scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     return key.strip() if scheme.lower() == "bearer" else headers.get(b"x-api-key", b"").decode("latin-1")

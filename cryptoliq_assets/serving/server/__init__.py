@@ -1,4 +1,7 @@
-"""Processes of the service: one, or several workers under a supervisor."""
+"""Processes of the service: one, or several workers under a supervisor.
+
+Add process management here. The application itself belongs in `serving.api`.
+"""
 
 import lazy_loader
 

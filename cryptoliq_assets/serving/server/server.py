@@ -1,4 +1,4 @@
-"""The server of the prediction service: one process, or several under a supervisor, with uvicorn."""
+"""Start and configuration of the prediction service's uvicorn server."""
 
 import contextlib
 import os
@@ -11,17 +11,24 @@ from filelock import FileLock
 
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.serving.gateway import HttpProtocol
-from cryptoliq_assets.serving.server.workers import run
+from cryptoliq_assets.serving.server.workers import run_workers
 
-# Connections, and requests under way, of one process.
-_MOST_AT_ONCE = 2000
-# Folders in which several processes keep their metrics, and the file in them that their supervisor holds locked.
-_METRICS, _LOCK = "cryptoliq-metrics-", "supervisor.lock"
+# Connections, and concurrent requests, of one process.
+_MAX_CONCURRENCY = 2000
+# Folders for the metrics of several processes, and the file in them that the supervisor keeps locked.
+_METRICS_PREFIX, _LOCK_NAME = "cryptoliq-metrics-", "supervisor.lock"
 
 
 def run_server(settings: Settings) -> bool:
-    """Serve until a signal ends it; False where it could not start."""
-    # Workers are processes of their own: they read the settings from the environment.
+    """Serve until a signal stops the server.
+
+    Args:
+        settings: Settings of the home, with host, port and number of workers.
+
+    Returns:
+        False if the server could not start.
+    """
+    # Workers are separate processes: they read the settings from the environment.
     os.environ |= {
         "CRYPTOLIQ_HOME": str(settings.home_dir),
         "CRYPTOLIQ_API__HOST": settings.api.host,
@@ -29,16 +36,16 @@ def run_server(settings: Settings) -> bool:
     }
     if settings.api.workers == 1:
         return _run(settings)
-    _remove_left_metrics()
-    with tempfile.TemporaryDirectory(prefix=_METRICS) as folder, FileLock(Path(folder, _LOCK)):
+    _remove_stale_metrics()
+    with tempfile.TemporaryDirectory(prefix=_METRICS_PREFIX) as folder, FileLock(Path(folder, _LOCK_NAME)):
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         return _run(settings)
 
 
-def _remove_left_metrics() -> None:
-    """Folders of metrics whose supervisor was killed: nobody holds their lock."""
-    for lock in Path(tempfile.gettempdir()).glob(f"{_METRICS}*/{_LOCK}"):
-        # Held, or another user's.
+def _remove_stale_metrics() -> None:
+    """Remove metrics folders of supervisors that were killed: their lock is free."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{_METRICS_PREFIX}*/{_LOCK_NAME}"):
+        # OSError: the lock is taken, or the folder belongs to another user.
         with contextlib.suppress(OSError), FileLock(lock, timeout=0):
             shutil.rmtree(lock.parent)
 
@@ -53,7 +60,7 @@ def _run(settings: Settings) -> bool:
         workers=settings.api.workers,
         ssl_certfile=settings.api.tls_cert,
         ssl_keyfile=settings.api.tls_key,
-        # Nobody's word on where a request came from is taken, unless a setting names the proxy.
+        # Forwarded headers are trusted only from the proxies that a setting names.
         proxy_headers=bool(settings.api.trusted_proxies),
         forwarded_allow_ips=settings.api.trusted_proxies or "",
         access_log=False,
@@ -61,13 +68,13 @@ def _run(settings: Settings) -> bool:
         server_header=False,
         timeout_graceful_shutdown=30,
         timeout_keep_alive=30,
-        limit_concurrency=_MOST_AT_ONCE,
+        limit_concurrency=_MAX_CONCURRENCY,
         backlog=2048,
     )
     try:
-        return run(config)
+        return run_workers(config)
     except KeyboardInterrupt:
         return True
-    except SystemExit as end:
-        # A clean stop, or uvicorn's way to say that it could not start: the port is taken, the certificate is none.
-        return end.code == 0
+    except SystemExit as stop:
+        # A clean stop, or uvicorn's report that it could not start: the port is in use, the certificate is invalid.
+        return stop.code == 0

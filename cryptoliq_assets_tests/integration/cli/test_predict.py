@@ -13,7 +13,7 @@ from cryptoliq_assets.cli import main
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.modeling.inference import load_champion
-from cryptoliq_assets.serving.csv import predict as batch
+from cryptoliq_assets.serving.csv import output, predict as batch
 from cryptoliq_assets.serving.csv.predict import ADDED_COLUMNS, InputRejectedError, predict_file
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -146,7 +146,7 @@ def test_rejected_row_keeps_its_place_and_has_a_reason(predict, row, reason):
     assert [bool(output_rows["liquidity_score"]) for output_rows in rows] == [True, False, True]
     assert rows[1]["reason"].startswith(reason)
     assert [rows[1][name] for name in ADDED_COLUMNS[:-1]] == [""] * 6
-    assert (outcome.rows, sum(outcome.refused.values()), sum(outcome.by_basis.values())) == (3, 1, 2)
+    assert (outcome.rows, sum(outcome.rejected.values()), sum(outcome.by_basis.values())) == (3, 1, 2)
 
 
 def test_surplus_cells_are_named_in_the_reason(predict):
@@ -155,11 +155,11 @@ def test_surplus_cells_are_named_in_the_reason(predict):
     assert [row["date"] for row in rows] == ["2025-07-31"] * 4
     assert [row["coin"] for row in rows] == ["Newcoin", "Newcoin", "a, b", "Newcoin"]
     assert rows[1]["reason"].startswith("line 3: wrong_field_count: ")
-    assert rows[1]["reason"].endswith(f"; beyond the columns: 'surplus, quoted', '{'x' * 200}'")
-    assert rows[2]["reason"].endswith("; beyond the columns: ''")
+    assert rows[1]["reason"].endswith(f"; surplus cells: 'surplus, quoted', '{'x' * 200}'")
+    assert rows[2]["reason"].endswith("; surplus cells: ''")
     # Not all of them: the output would be many times the size of the input.
     shown = ", ".join([repr("")] * 20)
-    assert rows[3]["reason"].endswith(f"; beyond the columns: {shown} and 880 more")
+    assert rows[3]["reason"].endswith(f"; surplus cells: {shown} and 880 more")
     assert None not in rows[1]
 
 
@@ -201,7 +201,7 @@ def test_unit_inferred_from_few_rows_is_doubtful(predict):
     calm = NEW.replace(",0.1,-5,3,", ",0.01,0.02,0.05,")
     outcome, _ = predict([calm])
     assert outcome.unit == "fraction"
-    assert "by the size of 1 rows alone" in outcome.doubts[0]
+    assert "inferred from only 1 rows" in outcome.doubts[0]
     assert predict([f"{calm},percent"], header=f"{HEADER},change_unit")[0].doubts == []
     assert predict([calm.replace("Newcoin", f"c{place}") for place in range(30)])[0].doubts == []
 
@@ -236,7 +236,7 @@ def test_fractions_are_read_as_fractions(predict, newest):
 def test_chunk_size_does_not_change_the_file(predict, newest, monkeypatch, size):
     _, expected = predict(newest)
     monkeypatch.setattr(batch, "CHUNK", size)
-    monkeypatch.setattr(batch, "_ROWS_A_WRITE", size)
+    monkeypatch.setattr(output, "_CHUNK_ROWS", size)
     progress: list[tuple[int, int]] = []
     _, parts = predict(newest, progress=lambda done, of: progress.append((done, of)))
     assert parts == expected
@@ -266,7 +266,7 @@ def test_row_order_does_not_change_any_forecast(predict, newest, trained_home):
         (b"price;24h_volume\n1;2\n", r"missing columns: .*the delimiter seems to be a semicolon"),
         (b"\x00\x01\x02", "the file is not text"),
         (f"{HEADER}\n".encode(), "no rows"),
-        (f"{HEADER},lower,reason\n{NEW},1,2\n".encode(), "has columns named lower, reason, as those added"),
+        (f"{HEADER},lower,reason\n{NEW},1,2\n".encode(), "columns lower, reason have names of added columns"),
     ],
 )
 def test_unreadable_file_is_rejected_and_writes_nothing(predict, tmp_path, content, reason):

@@ -71,7 +71,7 @@ def by_csv(predictor: Predictor, rows: list[dict[str, Any]]) -> list[dict[str, s
 
 @given(rows=ROWS)
 @hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_rows_sent_both_ways_are_answered_alike_and_refused_alike(predictor, rows):
+def test_json_and_csv_give_equal_results_and_rejections(predictor, rows):
     made = by_csv(predictor, rows)
     for row, told in zip(rows, made, strict=True):
         answer = by_json(predictor, row)
@@ -82,12 +82,12 @@ def test_rows_sent_both_ways_are_answered_alike_and_refused_alike(predictor, row
             assert told["basis"] == answer["basis"], row
 
 
-def test_days_older_than_what_is_at_hand_are_for_csv_alone_and_json_says_so(predictor):
+def test_only_csv_accepts_dates_before_the_loaded_history(predictor):
     row = {"price": 1.5, "24h_volume": 1e5, "coin": "Bitcoin", "date": "2025-06-01"}
     [told] = by_csv(predictor, [row])
     assert (told["basis"], told["reason"]) == ("history", "")
     request = parse_request(row)
     with pytest.raises(
-        DateRejectedError, match=r"2025-06-01; expected a day from 2025-06-30 on.*: send CSV for older ones"
+        DateRejectedError, match=r"2025-06-01; expected a date from 2025-06-30 on.*: send CSV for older ones"
     ):
         predictor.predict([request], now=NOW)

@@ -71,19 +71,17 @@ def reads(monkeypatch) -> list[tuple[str, str]]:
         (1, [("2025-07-31", "2025-07-31"), ("2025-06-15", "2025-06-15"), ("2025-05-10", "2025-05-20")]),
     ],
 )
-def test_months_near_each_other_share_a_read_the_newest_first_with_the_forecasts_of_each_alone(
-    predict, archive, reads, monkeypatch, months, expected
-):
+def test_adjacent_months_share_a_read_with_equal_forecasts(predict, archive, reads, monkeypatch, months, expected):
     files = [archive / f"coingecko_{day}.csv" for day in ("20250731", "20250615", "20250520", "20250510")]
     alone = [row for file in files for row in predict(file)]
     assert {row[-1] for row in alone} >= {"history"}
     reads.clear()
-    monkeypatch.setattr(batch, "_MONTHS_A_READ", months)
+    monkeypatch.setattr(batch, "_MONTHS_PER_READ", months)
     assert predict(*files) == alone
     assert reads == expected
 
 
-def test_what_the_held_history_serves_is_not_read_and_the_rest_is(predict, archive, settings, champion, reads):
+def test_only_rows_outside_the_loaded_history_are_read(predict, archive, settings, champion, reads):
     files = [archive / f"coingecko_{day}.csv" for day in ("20250615", "20250731")]
     expected = predict(*files)
     july = dt.date(2025, 7, 1)
@@ -93,7 +91,7 @@ def test_what_the_held_history_serves_is_not_read_and_the_rest_is(predict, archi
     assert reads == [("2025-06-15", "2025-06-15")]
 
 
-def test_no_more_than_the_next_history_is_read_ahead():
+def test_only_the_next_history_is_prefetched():
     spans, read = list(range(5)), []
 
     def past_of(span: int) -> int:
@@ -101,7 +99,7 @@ def test_no_more_than_the_next_history_is_read_ahead():
         return -span
 
     with ThreadPoolExecutor(1) as reader:
-        for span, past in batch._one_ahead(reader, past_of, spans):
+        for span, past in batch._prefetch(reader, past_of, spans):
             assert past == -span
             # What is read by now, once the reader is through with what it was asked for.
             reader.submit(lambda: None).result()

@@ -35,16 +35,16 @@ def samples(metrics: MonitorMetrics) -> dict[tuple[str, ...], float]:
     """Name and the values of its labels → value."""
     return {
         (sample.name.removeprefix("cryptoliq_"), *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(metrics.text().decode())
+        for family in text_string_to_metric_families(metrics.render().decode())
         for sample in family.samples
     }
 
 
-def test_a_home_without_reports_or_data_has_levels_and_no_numbers(settings):
+def test_a_home_without_reports_or_data_has_only_levels(settings):
     assert samples(MonitorMetrics(settings)) == {("condition", "data_stale"): 0.0, ("condition", "days_missing"): 0.0}
 
 
-def test_the_age_of_the_data_is_that_of_the_scrape(settings):
+def test_the_data_age_is_measured_at_the_scrape(settings):
     newest = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=5)
     rows = received(raw_rows([{"day": 1}])).assign(date=newest)
     rows["date"] = rows["date"].astype("datetime64[ns]")
@@ -57,7 +57,7 @@ def test_the_age_of_the_data_is_that_of_the_scrape(settings):
     assert later["condition", "data_stale"] == 2.0
 
 
-def test_the_numbers_of_a_report_are_those_that_it_has_now(settings):
+def test_metrics_follow_a_changed_or_removed_report(settings):
     metrics = MonitorMetrics(settings)
     write_json(settings.reports_dir / "forecast_accuracy.json", ACCURACY)
     found = samples(metrics)
@@ -73,7 +73,7 @@ def test_the_numbers_of_a_report_are_those_that_it_has_now(settings):
     assert ("live_skill",) not in samples(metrics)
 
 
-def test_between_two_looks_no_report_is_read(tmp_path):
+def test_reports_are_cached_between_scrapes(tmp_path):
     settings = make_settings(home_dir=tmp_path)
     metrics = MonitorMetrics(settings)
     assert ("live_skill",) not in samples(metrics)
@@ -82,7 +82,7 @@ def test_between_two_looks_no_report_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "null", '{"rolling": 3}', '{"made_at": "soon", "conditions": [{}]}'])
-def test_a_damaged_report_says_so_and_hides_no_other(settings, content):
+def test_a_damaged_report_is_reported_and_hides_no_other(settings, content):
     write_json(settings.reports_dir / "forecast_accuracy.json", ACCURACY)
     for name in ("prediction_metrics", "drift_report", "incidents"):
         write_file(settings.reports_dir / f"{name}.json", content)
@@ -92,7 +92,7 @@ def test_a_damaged_report_says_so_and_hides_no_other(settings, content):
         assert found["report_unreadable", name] == 1.0
 
 
-def test_the_worst_of_a_kind_counts_and_open_incidents_by_level(settings):
+def test_the_worst_level_of_a_kind_and_open_incidents_are_shown(settings):
     told = [Finding("feature_drift", level, level, "x").to_dict() for level in ("warn", "ok")]
     drift = {"made_at": "2025-06-01T00:00:00+00:00", "overall": {"psi": 0.12, "wasserstein": 0.3}, "conditions": told}
     write_json(settings.reports_dir / "drift_report.json", drift)

@@ -37,12 +37,12 @@ def schema(trained_home, tmp_path_factory):
         journal.close()
 
 
-def test_every_operation_is_asked(schema):
+def test_every_operation_is_tested(schema):
     asked = {(found.ok().path, found.ok().method.upper()) for found in schema.get_all_operations()}
     assert asked == set(OPERATIONS)
 
 
-def test_keys_are_described_where_they_are_wanted(schema, tmp_path):
+def test_the_schema_states_which_paths_require_a_key(schema, tmp_path):
     described = schema.raw_schema
     assert {scheme["type"] for scheme in described["components"]["securitySchemes"].values()} == {"http", "apiKey"}
     for path, operations in described["paths"].items():
@@ -60,7 +60,7 @@ def test_keys_are_described_where_they_are_wanted(schema, tmp_path):
 
 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
-def test_what_wants_a_key_is_refused_with_any_other_in_both_places_and_answered_with_it_in_either(schema, path, method):
+def test_a_key_is_accepted_in_either_header_and_no_other_is(schema, path, method):
     client = TestClient(schema.app)
     wrong = [
         {},
@@ -79,7 +79,7 @@ def test_what_wants_a_key_is_refused_with_any_other_in_both_places_and_answered_
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
-def test_whatever_is_asked_the_answer_is_a_documented_one(schema, path, method, mode):
+def test_every_response_is_documented(schema, path, method, mode):
     operation = schema[path][method]
     if mode is GenerationMode.NEGATIVE and not (operation.body or operation.query or operation.path_parameters):
         pytest.skip("nothing can be wrong with it")

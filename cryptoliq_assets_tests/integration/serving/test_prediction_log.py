@@ -43,7 +43,7 @@ def recorded(settings: Settings, source: str) -> list[dict]:
     return predictions
 
 
-def test_the_app_on_a_home_records_loads_and_predictions(home):
+def test_the_dashboard_of_a_home_logs_loads_and_predictions(home):
     source = LocalSource(home)
     answer = source.predict(BODY)
     source.predict_csv(CSV.encode())
@@ -58,7 +58,7 @@ def test_the_app_on_a_home_records_loads_and_predictions(home):
     assert [line["event"] for line in app_log(home)].count("model_loaded") == 1
 
 
-def test_predict_records_its_load_and_a_sample_of_its_rows(home, tmp_path):
+def test_the_predict_command_logs_its_load_and_a_sample(home, tmp_path):
     (tmp_path / "in.csv").write_text(CSV)
     command = ["--home", str(home.home_dir), "predict", str(tmp_path / "in.csv"), str(tmp_path / "out.csv")]
     assert CliRunner().invoke(cli, [*command, "--unit", "percent"]).exit_code == 1
@@ -69,7 +69,7 @@ def test_predict_records_its_load_and_a_sample_of_its_rows(home, tmp_path):
     assert line["version"] == made["model_version"].iloc[0]
 
 
-def test_the_daily_forecasts_are_recorded(home):
+def test_the_daily_forecasts_are_logged(home):
     for path in home.home_dir.glob("data/forecasts/*.parquet"):
         path.unlink()
     assert Runner(home).forecast()
@@ -79,7 +79,7 @@ def test_the_daily_forecasts_are_recorded(home):
     assert {"inputs", "output"} == set(line["sample"][0])
 
 
-def test_an_exception_is_recorded_with_its_traceback_and_a_fault_of_the_input_is_not(home, monkeypatch):
+def test_exceptions_are_logged_except_input_errors(home, monkeypatch):
     source = LocalSource(home)
     with pytest.raises(UserFacingError):
         source.predict({**BODY, "price": -1})
@@ -91,11 +91,11 @@ def test_an_exception_is_recorded_with_its_traceback_and_a_fault_of_the_input_is
     assert "Traceback (most recent call last)" in line["traceback"]
 
 
-def test_a_record_that_cannot_be_written_fails_no_prediction(home, caplog):
+def test_a_log_that_cannot_be_written_fails_no_prediction(home, caplog):
     home.logs_dir.mkdir(exist_ok=True)
     (home.logs_dir / "app.log").mkdir()
     assert LocalSource(home).predict(BODY)["liquidity_score"]
-    assert "the log of predictions was not written" in caplog.text
+    assert "the prediction log cannot be written" in caplog.text
 
 
 class _Champion:
@@ -127,7 +127,7 @@ def test_counts_and_means_cover_all_entry_points(tmp_path):
     assert last["foreign_lines"] == 0
 
 
-def test_predictions_that_stop_are_told_of_the_entry_point_that_stopped(tmp_path):
+def test_the_entry_point_that_stopped_is_reported(tmp_path):
     settings, now = make_settings(home_dir=tmp_path), dt.datetime(2025, 11, 14, 12, 30, tzinfo=dt.UTC)
     settings.predictions_dir.mkdir(parents=True)
     for back in range(1, 9):
@@ -149,7 +149,7 @@ def test_predictions_that_stop_are_told_of_the_entry_point_that_stopped(tmp_path
     "wrong",
     [{"source": "elsewhere"}, {"rows": 2}, {"histogram": [0] * BINS}, {"score_sum": float("nan")}, {"refused": -1}],
 )
-def test_a_line_that_does_not_add_up_counts_as_foreign(wrong):
+def test_an_inconsistent_line_counts_as_malformed(wrong):
     day = DailyPredictionStats("2025-11-14")
     day.add(line_at("app", dt.datetime(2025, 11, 14, 12, tzinfo=dt.UTC), [0.5]) | wrong)
     assert (day.foreign, day.scored) == (1, 0)

@@ -75,7 +75,7 @@ def promote_again(settings: Settings) -> str:
 
 @hypothesis_settings(max_examples=40)
 @given(data=st.data())
-def test_a_stored_row_asked_for_has_the_forecast_of_its_stored_features_to_the_last_bit(predictor, tables, data):
+def test_a_stored_row_gets_the_exact_forecast_of_its_features(predictor, tables, data):
     cleaned, stored = tables
     places = data.draw(st.lists(st.integers(0, len(cleaned) - 1), min_size=1, max_size=20))
     answers = predictor.predict([asked_of(cleaned.iloc[place]) for place in places], now=NOW)
@@ -87,7 +87,7 @@ def test_a_stored_row_asked_for_has_the_forecast_of_its_stored_features_to_the_l
         np.testing.assert_array_equal([answer[name] for answer in answers], batch[column].to_numpy())
 
 
-def test_the_newest_rows_have_the_forecasts_that_the_batch_stored(predictor, tables):
+def test_the_newest_rows_get_the_stored_forecasts(predictor, tables):
     cleaned, _ = tables
     newest = cleaned[cleaned["date"] == cleaned["date"].max()]
     answers = predictor.predict([asked_of(row) for _, row in newest.iterrows()], now=NOW)
@@ -98,7 +98,7 @@ def test_the_newest_rows_have_the_forecasts_that_the_batch_stored(predictor, tab
             assert answer[name] == forecasts.loc[coin, name]
 
 
-def test_a_request_is_answered_alike_alone_and_among_others(predictor, tables):
+def test_a_prediction_does_not_depend_on_its_batch(predictor, tables):
     cleaned, _ = tables
     asked = [asked_of(row) for _, row in cleaned.sample(60, random_state=1).iterrows()] + [
         request(),
@@ -108,7 +108,7 @@ def test_a_request_is_answered_alike_alone_and_among_others(predictor, tables):
     assert together == [predictor.predict([one], now=NOW)[0] for one in asked]
 
 
-def test_a_stored_row_of_the_requests_date_and_later_ones_give_way(own, tables):
+def test_stored_rows_from_the_requests_date_on_are_ignored(own, tables):
     cleaned, _ = tables
     rows = TableStore(own.settings).read("cleaned_snapshots")
     day = pd.Timestamp("2025-07-20")
@@ -122,7 +122,7 @@ def test_a_stored_row_of_the_requests_date_and_later_ones_give_way(own, tables):
 @pytest.mark.parametrize(
     ("date", "basis", "stale"), [("2025-08-03", "history", False), ("2025-08-04", "snapshot", True)]
 )
-def test_a_past_of_3_days_ago_counts_and_one_of_4_is_stale(predictor, date, basis, stale):
+def test_history_of_3_days_ago_is_recent_and_of_4_is_stale(predictor, date, basis, stale):
     now = dt.datetime(2025, 8, 4, tzinfo=dt.UTC)
     (answer,) = predictor.predict([request(coin="Bitcoin", date=date)], now=now)
     assert (answer["basis"], answer["flags"]["stale_history"]) == (basis, stale)
@@ -131,13 +131,13 @@ def test_a_past_of_3_days_ago_counts_and_one_of_4_is_stale(predictor, date, basi
 
 
 @pytest.mark.parametrize("said", [{}, {"coin": "No such coin"}, {"coin": "bitcoin/é"}])
-def test_without_a_known_coin_the_snapshot_is_all_there_is(predictor, said):
+def test_an_unknown_coin_uses_the_snapshot_only(predictor, said):
     (answer,) = predictor.predict([request(**said)], now=NOW)
     assert (answer["basis"], answer["flags"]["stale_history"]) == ("snapshot", False)
     assert answer["lower"] < answer["liquidity_score"] < answer["upper"]
 
 
-def test_the_percentile_is_the_share_of_the_latest_forecasts_that_are_no_higher(predictor):
+def test_the_percentile_counts_latest_forecasts_not_above(predictor):
     forecasts = TableStore(predictor.settings).read("forecasts")
     latest = forecasts[forecasts["date"] == forecasts["date"].max()]["liquidity_score"].to_numpy()
     for coin in ("Bitcoin", "Ethereum", None):
@@ -145,7 +145,7 @@ def test_the_percentile_is_the_share_of_the_latest_forecasts_that_are_no_higher(
         assert answer["percentile"] == round(100 * np.mean(latest <= answer["liquidity_score"]), 2)
 
 
-def test_fields_out_of_the_training_range_are_named(predictor):
+def test_fields_outside_the_training_range_are_named(predictor):
     ranges = predictor.snapshot.champion.metadata["input_ranges"]
     low, high = ranges["price"]
     assert low < high
@@ -157,22 +157,22 @@ def test_fields_out_of_the_training_range_are_named(predictor):
     assert set(outside["flags"]["out_of_range"]) <= {*NUMBERS, "liquidity_ratio", "price_change_24h"}
 
 
-def test_a_peg_is_said_to_be_one(predictor):
+def test_a_stablecoin_is_flagged(predictor):
     moving, peg = predictor.predict([request(), request(**{"1h": 0.0, "24h": 0.0, "7d": 0.0})], now=NOW)
     assert [answer["flags"]["volatility_floored"] for answer in (moving, peg)] == [False, True]
 
 
-def test_dates_are_bounded_by_what_is_stored_and_by_tomorrow(predictor):
+def test_dates_are_bounded_by_the_history_and_by_tomorrow(predictor):
     oldest = predictor.snapshot.oldest
     assert oldest == dt.date(2025, 6, 30)
     for date in (oldest, dt.date(2025, 8, 2)):
         assert predictor.predict([request(date=str(date))], now=NOW)
     for date in (oldest - dt.timedelta(days=1), dt.date(2025, 8, 3)):
-        with pytest.raises(DateRejectedError, match=r"date is .*; expected a day .*20"):
+        with pytest.raises(DateRejectedError, match=r"date is .*; expected a date .*20"):
             predictor.predict([request(date=str(date))], now=NOW)
 
 
-def test_answer_takes_a_plain_body(predictor):
+def test_a_request_can_be_parsed_from_python_values(predictor):
     body = {**BODY, "coin": "Bitcoin", "date": dt.date(2025, 7, 31)}
     assert predictor.predict([parse_request(body)])[0]["model_version"] == predictor.snapshot.champion.model_version
 
@@ -180,7 +180,7 @@ def test_answer_takes_a_plain_body(predictor):
 # What is held.
 
 
-def test_a_new_champion_and_a_rollback_are_taken_up_and_nothing_new_is_nothing(own):
+def test_refresh_loads_a_new_champion_and_a_rollback(own):
     first = own.snapshot.champion.version
     assert not own.refresh()
     second = promote_again(own.settings)
@@ -192,7 +192,7 @@ def test_a_new_champion_and_a_rollback_are_taken_up_and_nothing_new_is_nothing(o
     assert own.problem == ""
 
 
-def test_every_part_of_a_champion_is_laid_out_before_anyone_asks(trained_home, monkeypatch):
+def test_a_champion_is_laid_out_before_the_first_request(trained_home, monkeypatch):
     made = Predictor(make_settings(home_dir=trained_home.path))
     assert made.refresh()
     for name in ("from_booster", "from_forest"):
@@ -202,7 +202,7 @@ def test_every_part_of_a_champion_is_laid_out_before_anyone_asks(trained_home, m
     assert made.snapshot.champion.loaded.metadata["model_name"] != "Linear_Regression"
 
 
-def test_a_new_snapshot_is_taken_up_and_makes_history_recent(own):
+def test_refresh_loads_a_new_snapshot_into_the_history(own):
     (before,) = own.predict([request(coin="Bitcoin", date="2025-08-05")], now=dt.datetime(2025, 8, 5, tzinfo=dt.UTC))
     store = TableStore(own.settings)
     rows = store.read("cleaned_snapshots", ["2025-07"])
@@ -216,7 +216,7 @@ def test_a_new_snapshot_is_taken_up_and_makes_history_recent(own):
     assert (before["basis"], after["basis"]) == ("snapshot", "history")
 
 
-def test_a_broken_current_model_leaves_the_earlier_sound_one_serving_and_says_why(own):
+def test_with_a_damaged_current_model_the_earlier_one_serves(own):
     first = own.snapshot.champion.version
     broken = promote_again(own.settings)
     (own.settings.models_dir / f"{broken}.pkl").write_bytes(b"no pickle")
@@ -228,7 +228,7 @@ def test_a_broken_current_model_leaves_the_earlier_sound_one_serving_and_says_wh
         assert predictor.predict([request()], now=NOW)
 
 
-def test_a_current_model_that_is_mended_in_place_is_taken_up(own):
+def test_a_current_model_repaired_in_place_is_loaded(own):
     second = promote_again(own.settings)
     artifact = own.settings.models_dir / f"{second}.pkl"
     sound = artifact.read_bytes()
@@ -240,7 +240,7 @@ def test_a_current_model_that_is_mended_in_place_is_taken_up(own):
     assert (own.snapshot.champion.version, own.problem) == (second, "")
 
 
-def test_a_pointer_that_is_lost_while_it_serves_is_told_until_it_is_written_again(own):
+def test_a_lost_pointer_is_reported_until_it_is_rewritten(own):
     version, model = own.snapshot.champion.version, own.snapshot.champion.loaded
     (own.settings.models_dir / "current.pkl").unlink()
     assert own.refresh()
@@ -251,7 +251,7 @@ def test_a_pointer_that_is_lost_while_it_serves_is_told_until_it_is_written_agai
     assert (own.snapshot.champion.version, own.problem) == (version, "")
 
 
-def test_where_no_model_loads_the_one_held_serves_on(own):
+def test_without_a_valid_model_the_loaded_one_serves(own):
     first, shown = own.snapshot.champion.version, own.snapshot.champion.model_version
     broken = promote_again(own.settings)
     for version in (first, broken):
@@ -262,14 +262,14 @@ def test_where_no_model_loads_the_one_held_serves_on(own):
     assert own.predict([request()], now=NOW)[0]["model_version"] == shown
 
 
-def test_a_home_without_a_champion_says_what_to_do(tmp_path):
+def test_a_home_without_a_champion_names_the_command(tmp_path):
     predictor = Predictor(make_settings(home_dir=tmp_path))
     assert not predictor.refresh()
     with pytest.raises(NotReadyError, match="cryptoliq materialize"):
         predictor.predict([request()])
 
 
-def test_a_home_without_tables_answers_from_the_snapshot(own):
+def test_a_home_without_tables_predicts_from_the_snapshot(own):
     shutil.rmtree(own.settings.data_dir)
     fresh = Predictor(own.settings)
     assert fresh.refresh()
@@ -277,7 +277,7 @@ def test_a_home_without_tables_answers_from_the_snapshot(own):
     assert (answer["basis"], answer["percentile"]) == ("snapshot", None)
 
 
-def test_while_something_new_is_read_the_old_answers_and_then_all_of_the_new(own, monkeypatch):
+def test_the_old_snapshot_serves_until_the_new_one_is_loaded(own, monkeypatch):
     first, second = own.snapshot.champion.model_version, promote_again(own.settings)
     entered, go_on = threading.Event(), threading.Event()
     read = StoredHistory.from_rows
@@ -306,7 +306,7 @@ def test_while_something_new_is_read_the_old_answers_and_then_all_of_the_new(own
 
 @hypothesis_settings(max_examples=30)
 @given(place=st.integers(0, 10_000), days=st.integers(4, 31), volume=st.floats(1e3, 1e11), known=st.booleans())
-def test_a_stale_coins_answer_is_that_of_no_coin(predictor, tables, place, days, volume, known):
+def test_a_stale_coin_is_predicted_like_an_unknown_one(predictor, tables, place, days, volume, known):
     cleaned, _ = tables
     last = cleaned.groupby("coin", observed=True)["date"].max()
     coin = str(last.index[place % len(last)])
@@ -326,16 +326,16 @@ def test_a_stale_coins_answer_is_that_of_no_coin(predictor, tables, place, days,
 
 
 @pytest.mark.parametrize("lacking", ["7d", "24h"])
-def test_a_request_that_lacks_a_change_has_an_interval_of_its_own(predictor, lacking):
+def test_a_request_without_a_change_has_its_own_interval(predictor, lacking):
     whole, partial = predictor.predict([request(), request(**{lacking: None})], now=NOW)
-    table, half = predictor.snapshot.table, (partial["upper"] - partial["lower"]) / 2
+    table, half = predictor.snapshot.intervals, (partial["upper"] - partial["lower"]) / 2
     source = table.source_of(f"without_history:no_{lacking}")
     assert source in (f"without_history:no_{lacking}", "partial:pooled")
     assert half == pytest.approx(table.half_widths[source])
     assert half != pytest.approx((whole["upper"] - whole["lower"]) / 2)
 
 
-def test_a_coin_gone_for_longer_than_any_window_is_stale_and_one_never_seen_is_not(own):
+def test_a_coin_gone_for_months_is_stale_and_a_new_one_is_not(own):
     store = TableStore(own.settings)
     rows = store.read("cleaned_snapshots", ["2025-07"])
     # Stored in January alone, five months before anything that is held.
@@ -356,7 +356,7 @@ def test_a_coin_gone_for_longer_than_any_window_is_stale_and_one_never_seen_is_n
     assert answer["flags"]["stale_history"] is True
 
 
-def test_with_a_damaged_month_of_forecasts_requests_are_answered_without_a_percentile_and_the_reason_is_told(own):
+def test_damaged_forecasts_only_remove_the_percentile(own):
     store = own.store
     path = store.path("forecasts", store.months("forecasts")[-1])
     whole = path.read_bytes()

@@ -26,7 +26,7 @@ def strict(value) -> str:
     return json.dumps(value, allow_nan=False)
 
 
-def test_the_latest_forecasts_are_those_of_the_tables(settings):
+def test_the_latest_forecasts_equal_the_tables(settings):
     found = views.load_latest_forecasts(settings, TableStore(settings))
     strict(found)
     forecasts = pd.read_parquet(settings.data_dir / "forecasts").set_index("coin")
@@ -46,13 +46,13 @@ def test_the_latest_forecasts_are_those_of_the_tables(settings):
     assert [item["rank"] for item in ranked] == list(range(1, len(ranked) + 1))
 
 
-def test_without_forecasts_there_are_none_and_no_date(tmp_path):
+def test_without_forecasts_the_view_is_empty(tmp_path):
     settings = make_settings(home_dir=tmp_path)
     found = views.load_latest_forecasts(settings, TableStore(settings))
     assert (found["count"], found["items"], found["date"], found["model_version"]) == (0, [], None, None)
 
 
-def test_what_is_not_known_is_null(own):
+def test_unknown_values_are_null(own):
     store = TableStore(own)
     features = store.read("engineered_features", ["2025-07"])
     features.loc[features["coin"] == "Bitcoin", ["liquidity_score", views.MEAN_30D]] = float("nan")
@@ -61,7 +61,7 @@ def test_what_is_not_known_is_null(own):
     assert [items["Bitcoin"][name] for name in ("today", "change", "mean_30d", "below_mean")] == [None] * 4
 
 
-def test_of_two_models_the_current_one_is_shown_else_the_one_that_forecast_last(own):
+def test_the_current_models_forecasts_are_shown_else_the_last(own):
     store = TableStore(own)
     current = open_model_store(own).model_version(open_model_store(own).current_version())
     stored = store.read("forecasts")
@@ -82,7 +82,7 @@ def test_of_two_models_the_current_one_is_shown_else_the_one_that_forecast_last(
     assert found["items"][0]["liquidity_score"] == found["items"][0]["lower"]
 
 
-def test_a_coin_is_shown_with_its_days_and_what_became_of_its_forecasts(tmp_path):
+def test_a_coin_view_has_days_forecasts_and_actual_scores(tmp_path):
     settings = make_settings(home_dir=tmp_path)
     store = fill_home(settings, [1, 2, 3, 4])
     cleaned = raw_rows([{"coin": coin, "day": day} for coin in ("A", "B") for day in (1, 2, 3, 4)])
@@ -106,7 +106,7 @@ def test_a_coin_is_shown_with_its_days_and_what_became_of_its_forecasts(tmp_path
     assert views.build_coin_view(settings, store, "C") is None
 
 
-def test_a_coin_not_seen_lately_is_shown_up_to_its_last_day(tmp_path):
+def test_a_coin_without_recent_rows_is_shown_to_its_last_day(tmp_path):
     settings = make_settings(home_dir=tmp_path)
     store = fill_home(settings, [1, 2, 3, 4])
     cleaned = raw_rows([*({"coin": "A", "day": day} for day in (1, 2, 3, 4)), {"coin": "B", "day": 2}])
@@ -118,7 +118,7 @@ def test_a_coin_not_seen_lately_is_shown_up_to_its_last_day(tmp_path):
     assert [day["date"] for day in shown["B"]] == ["2025-03-02"]
 
 
-def test_one_coin_read_from_a_table_is_the_same_as_filtered_afterwards(settings):
+def test_reading_one_coin_equals_filtering_the_table(settings):
     store = TableStore(settings)
     whole = store.read("labels", columns=["coin", "date", "target_score"])
     alone = store.read("labels", columns=["coin", "date", "target_score"], coin="Bitcoin")
@@ -127,7 +127,7 @@ def test_one_coin_read_from_a_table_is_the_same_as_filtered_afterwards(settings)
     assert store.read("labels", columns=["coin", "date"], coin="nobody").empty
 
 
-def test_the_model_is_the_one_that_serves(own):
+def test_the_model_view_shows_the_serving_model(own):
     assert views.build_model_view(make_settings(home_dir=own.home_dir / "nowhere")) is None
     found = views.build_model_view(own)
     assert (found["version"], found["passed_over"]) == (open_model_store(own).current_version(), [])
@@ -137,7 +137,7 @@ def test_the_model_is_the_one_that_serves(own):
         views.build_model_view(own)
 
 
-def test_all_models_with_ledger_newest_first_and_leaderboard(own):
+def test_the_models_view_has_versions_ledger_and_leaderboard(own):
     store = open_model_store(own)
     loaded = store.load()
     store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))
@@ -151,10 +151,10 @@ def test_all_models_with_ledger_newest_first_and_leaderboard(own):
     damaged = home_views.build_models_view(own)
     assert damaged["leaderboard"] is None
     assert "metrics.json cannot be read" in damaged["problems"][0]
-    assert "`cryptoliq train` writes it anew" in damaged["problems"][0]
+    assert "`cryptoliq train` writes it again" in damaged["problems"][0]
 
 
-def test_health_counts_days_missing_between_snapshots_and_the_age_of_the_newest(tmp_path):
+def test_health_counts_missing_days_and_the_age_of_the_newest(tmp_path):
     settings = make_settings(home_dir=tmp_path)
     rows = raw_rows([{"coin": coin, "day": day} for day in (1, 2, 5) for coin in ("A", "B")[: 1 + day % 2]])
     TableStore(settings).write("raw_snapshots", received(rows), ["2025-03"])
@@ -166,7 +166,7 @@ def test_health_counts_days_missing_between_snapshots_and_the_age_of_the_newest(
     assert (found["accuracy"], found["drift"], found["files"]["latest"]) == (None, None, [])
 
 
-def test_health_of_a_home_tells_of_files_stale_coins_and_drift(own):
+def test_the_health_view_has_files_stale_coins_and_drift(own):
     write_json(own.reports_dir / "drift_report.json", {"drifted": ["price_log"]})
     found = home_views.build_health_view(own, TableStore(own))
     strict(found)
@@ -177,7 +177,7 @@ def test_health_of_a_home_tells_of_files_stale_coins_and_drift(own):
     assert found["stale_on"] == "2025-07-31"
 
 
-def test_live_accuracy_is_that_of_forecasts_and_labels_by_hand(tmp_path):
+def test_live_accuracy_equals_a_calculation_by_hand(tmp_path):
     settings = make_settings(home_dir=tmp_path)
     store = fill_home(settings, [1, 2, 3])
     store_forecast(settings, 2, version="X_2025-03-01_v1")
@@ -190,7 +190,7 @@ def test_live_accuracy_is_that_of_forecasts_and_labels_by_hand(tmp_path):
     assert found["skill"] is None
 
 
-def test_the_newest_forecasts_say_which_rows_were_filled_and_which_had_an_outlier(own):
+def test_the_newest_forecasts_flag_filled_rows_and_outliers(own):
     store = TableStore(own)
     stored = store.read("forecasts")
     store.write("forecasts", stored.assign(filled=True, outlier=stored["coin"] == "Bitcoin"), ["2025-07"])

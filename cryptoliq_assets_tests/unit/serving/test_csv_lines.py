@@ -33,12 +33,12 @@ def records_of(texts: list[str]) -> CsvLines:
         ("e", float("nan"), False),
     ]
 )
-def test_a_line_is_its_record_its_numbers_as_repr_and_its_tail(rows):
+def test_a_line_is_the_record_the_numbers_and_the_tail(rows):
     texts, values, second = (list(column) for column in zip(*rows, strict=True))
     numbers, tail_of = np.array(values), np.array(second, dtype=np.int64)
     others = {place: f"instead of {place}\n".encode() for place in np.flatnonzero(~has_plain_text(numbers)).tolist()}
     made = append_columns(
-        records_of(texts), [numbers, -numbers], tails=[b",one\n", b",another\n"], tail_of=tail_of, instead=others
+        records_of(texts), [numbers, -numbers], tails=[b",one\n", b",another\n"], tail_of=tail_of, replacements=others
     )
     expected = [
         others.get(place) or f"{text},{value!r},{-value!r},{'another' if tail else 'one'}\n".encode()
@@ -47,13 +47,13 @@ def test_a_line_is_its_record_its_numbers_as_repr_and_its_tail(rows):
     assert made == b"".join(expected)
 
 
-def test_floats_with_a_fraction_and_of_ordinary_size_have_a_plain_text_and_others_have_none():
+def test_floats_of_ordinary_size_with_a_fraction_are_plain():
     values = np.array([0.5, -0.1, 1e-4, 9.9e-5, 1.0, 0.0, 1e10 + 0.5, 1e300, np.nan, np.inf, 123456.789])
     assert has_plain_text(values).tolist() == [True] * 3 + [False] * 7 + [True]
 
 
-def test_a_record_is_plain_with_as_many_cells_as_there_are_columns_and_no_quote():
+def test_a_record_with_all_cells_and_no_quotes_is_plain():
     records = records_of(["a,b,c", "a,b", "a,b,c,d", 'a,"b",c', ",,", ""])
-    assert records.plain(3).tolist() == [True, False, False, False, True, False]
+    assert records.is_plain(3).tolist() == [True, False, False, False, True, False]
     assert records[3] == 'a,"b",c'
-    assert records.part(4, 9).plain(1).tolist() == [False, True]
+    assert records.slice(4, 9).is_plain(1).tolist() == [False, True]

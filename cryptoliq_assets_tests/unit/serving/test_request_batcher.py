@@ -30,49 +30,49 @@ class Doubled:
 
 @hypothesis_settings(max_examples=60)
 @given(prices=st.lists(st.integers(1, 12), max_size=40), most=st.integers(1, 9))
-def test_each_request_has_its_own_answer_whatever_the_batches_and_none_is_longer_than_the_most(prices, most):
+def test_each_request_gets_its_result_from_bounded_batches(prices, most):
     answers = Doubled()
 
     async def whole():
-        batcher = RequestBatcher(answers, most=most)
-        return await asyncio.gather(*(batcher.answer(request(float(price))) for price in prices))
+        batcher = RequestBatcher(answers, max_batch=most)
+        return await asyncio.gather(*(batcher.predict(request(float(price))) for price in prices))
 
     assert asyncio.run(whole()) == [{"score": 2.0 * price} for price in prices]
     assert [price for batch in answers.batches for price in batch] == prices
     assert all(len(batch) <= most for batch in answers.batches)
 
 
-def test_what_comes_in_the_turn_after_the_first_is_in_its_batch():
+def test_requests_of_the_next_loop_iteration_join_the_batch():
     answers = Doubled()
 
     async def later(batcher):
         await asyncio.sleep(0)
-        return await batcher.answer(request(2.0))
+        return await batcher.predict(request(2.0))
 
     async def whole():
         batcher = RequestBatcher(answers)
-        return await asyncio.gather(batcher.answer(request(1.0)), later(batcher))
+        return await asyncio.gather(batcher.predict(request(1.0)), later(batcher))
 
     assert asyncio.run(whole()) == [{"score": 2.0}, {"score": 4.0}]
     assert answers.batches == [[1.0, 2.0]]
 
 
-def test_a_batch_is_one_that_the_compiled_walk_takes_whole():
+def test_a_batch_has_at_most_the_rows_of_the_compiled_walk():
     answers = Doubled()
 
     async def whole():
         batcher = RequestBatcher(answers)
-        await asyncio.gather(*(batcher.answer(request(1.0)) for _ in range(300)))
+        await asyncio.gather(*(batcher.predict(request(1.0)) for _ in range(300)))
 
     asyncio.run(whole())
     # Beyond it xgboost is called, whose threads take three times as long for a few hundred rows.
     assert max(map(len, answers.batches)) == BoostedTreesRegressor.MAX_ROWS_BY_WALK
 
 
-def test_a_request_that_cannot_be_answered_fails_alone():
+def test_an_invalid_request_fails_alone():
     async def whole():
         batcher = RequestBatcher(Doubled())
-        asked = (batcher.answer(request(price)) for price in (1.0, 13.0, 2.0))
+        asked = (batcher.predict(request(price)) for price in (1.0, 13.0, 2.0))
         return await asyncio.gather(*asked, return_exceptions=True)
 
     first, refused, last = asyncio.run(whole())
@@ -81,10 +81,10 @@ def test_a_request_that_cannot_be_answered_fails_alone():
         raise refused
 
 
-def test_a_request_that_is_given_up_leaves_the_others_their_answers():
+def test_a_cancelled_request_does_not_affect_the_others():
     async def whole():
         batcher = RequestBatcher(Doubled())
-        gone, stays = (asyncio.ensure_future(batcher.answer(request(price))) for price in (1.0, 2.0))
+        gone, stays = (asyncio.ensure_future(batcher.predict(request(price))) for price in (1.0, 2.0))
         await asyncio.sleep(0)
         gone.cancel()
         return await stays
