@@ -7,6 +7,7 @@ from .backtest import (
     by_coin_path as by_coin_path,
     check_backtest as check_backtest,
     measure_coins as measure_coins,
+    read_backtest as read_backtest,
     read_by_coin as read_by_coin,
     smooth_daily as smooth_daily,
     write_backtest as write_backtest,

@@ -56,7 +56,7 @@ def stored(frame: pd.DataFrame) -> pd.DataFrame:
     return validate_table(SPEC, frame, where="test")
 
 
-def test_a_forecast_says_of_which_day_for_which_day_by_whom_and_when():
+def test_a_forecast_has_dates_model_version_and_time():
     row = made({"Bitcoin": 0.84}).iloc[0]
     assert row.to_dict() == {
         "coin": "Bitcoin",
@@ -73,13 +73,13 @@ def test_a_forecast_says_of_which_day_for_which_day_by_whom_and_when():
     }
 
 
-def test_a_forecast_says_whether_its_row_was_filled_and_whether_an_outlier_was_replaced():
+def test_a_forecast_has_the_flags_of_its_row():
     rows = snapshot({"A": 0.5, "B": 0.6, "C": 0.7}).assign(filled=[True, True, False], outlier=[True, False, False])
     forecasts = stored(forecast_snapshot(rows, Persistence(), made_at=MORNING))
     assert forecasts[["filled", "outlier"]].values.tolist() == [[True, True], [True, False], [False, False]]
 
 
-def test_the_same_value_of_a_row_that_is_filled_by_now_is_a_new_forecast():
+def test_a_forecast_of_a_newly_filled_row_is_new():
     first = stored(append_forecasts(none_yet(), made({"A": 0.5})))
     again = append_forecasts(first, made({"A": 0.5}, at=NOON).assign(filled=True))
     assert again["filled"].tolist() == [False, True]
@@ -90,12 +90,12 @@ def test_the_target_lies_the_champions_horizon_ahead():
 
 
 @pytest.mark.parametrize(("trained_until", "known_until"), [(5, 10), (10, 10), (12, 12)])
-def test_known_until_is_the_newest_date_of_the_row_and_of_the_models_training(trained_until, known_until):
+def test_known_until_is_the_newest_date_of_row_and_training(trained_until, known_until):
     rows = made({"A": 0.5}, known_until=day(trained_until).date())
     assert rows["known_until"].tolist() == [day(known_until)]
 
 
-def test_every_row_of_the_snapshot_is_forecast_and_meets_the_schema():
+def test_every_row_of_the_snapshot_has_a_valid_forecast():
     rows = stored(made({"A": 0.5, "B": 0.6, "C": -0.2}))
     assert rows["coin"].tolist() == ["A", "B", "C"]
     assert list(rows.columns) == SPEC.columns
@@ -136,7 +136,7 @@ def test_another_interval_about_the_same_value_adds_a_row():
     assert append_forecasts(first, wider)["upper"].tolist() == [pytest.approx(0.6), 0.9]
 
 
-def test_another_version_of_the_model_adds_its_own_row_though_it_says_the_same():
+def test_another_model_version_adds_its_own_row():
     first = stored(append_forecasts(none_yet(), made({"A": 0.5})))
     whole = append_forecasts(first, made({"A": 0.5}, at=NOON, model_version="Other_2025-03-01_v2"))
     assert whole["model_version"].tolist() == ["Persistence_2025-03-01_v1", "Other_2025-03-01_v2"]
@@ -155,7 +155,7 @@ def test_appending_nothing_to_nothing_is_nothing():
 
 @settings(max_examples=60)
 @given(st.lists(st.dictionaries(st.sampled_from("ABC"), st.sampled_from([0.1, 0.2, 0.3])), min_size=1, max_size=6))
-def test_whatever_comes_later_every_stored_row_stays_and_the_newest_says_what_was_said_last(said):
+def test_stored_rows_never_change(said):
     whole, last = none_yet(), {}
     for hour, scores in enumerate(said):
         before = whole
@@ -171,7 +171,7 @@ def test_whatever_comes_later_every_stored_row_stays_and_the_newest_says_what_wa
     assert not per_coin.diff().eq(0.0).any()
 
 
-def test_a_coin_absent_today_is_stale_with_the_day_it_was_last_seen_the_longest_gone_last():
+def test_a_coin_missing_today_is_stale_with_its_last_date():
     seen = pd.DataFrame(
         [("Here", 100), ("Gone", 80), ("Gone", 90), ("Older", 12), ("Forgotten", 10), ("Here", 99), ("Away", 90)],
         columns=["coin", "day"],

@@ -78,7 +78,7 @@ def all_finite_or_null(frame: pd.DataFrame) -> None:
 
 @settings(max_examples=15)
 @given(cells=cells(), seed=st.integers(0, 2**16), formula=st.sampled_from(sorted(FORMULAS)), percent=st.booleans())
-def test_any_accepted_row_has_finite_numbers_from_its_cells_to_its_forecast(learners, cells, seed, formula, percent):
+def test_any_accepted_row_has_a_finite_forecast(learners, cells, seed, formula, percent):
     random = np.random.default_rng(seed)
     table = [{name: float(random.choice(cells[name])) for name in NUMBER_COLUMNS} for _ in range(COINS * DAYS)]
     keys = [(f"coin {place % COINS}", FIRST + dt.timedelta(days=place // COINS)) for place in range(COINS * DAYS)]

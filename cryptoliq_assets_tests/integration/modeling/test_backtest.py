@@ -42,7 +42,7 @@ def home(trained_home, tmp_path) -> Settings:
     return make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), cv__n_splits=2)
 
 
-def test_every_candidate_and_baseline_said_something_of_the_same_rows(backtest):
+def test_every_model_forecasts_the_same_rows(backtest):
     assert backtest["model"].cat.categories.tolist() == MODELS
     keys = {name: part[["coin", "date"]].to_numpy().tolist() for name, part in backtest.groupby("model", observed=True)}
     assert all(rows == keys["xgboost"] for rows in keys.values())
@@ -70,7 +70,7 @@ def test_the_skill_of_the_leaderboard_is_that_of_the_backtest(trained_home, back
             assert skill == pytest.approx(entry["metrics"][view]["all"]["mean"]["skill"], abs=1e-9), entry["name"]
 
 
-def test_every_measure_is_there_for_every_model_view_fold_and_bucket(trained_home):
+def test_every_metric_exists_for_every_model_view_and_bucket(trained_home):
     board = json.loads((trained_home.path / "reports" / "metrics.json").read_text())
     measures = {"rows", "skill", "mae", "rmse", "r2", "mae_vs_persistence", "mae_vs_har"}
     entries = board["candidates"] + board["baselines"]
@@ -119,7 +119,7 @@ def test_the_measures_by_coin_are_those_that_the_backtest_gives(trained_home, ba
         np.testing.assert_allclose(found["mae_vs_har"], expected)
 
 
-def test_what_came_true_is_the_score_of_the_target_date_in_the_labels(trained_home, backtest):
+def test_the_realized_score_is_the_labels_target(trained_home, backtest):
     labels = TableStore(make_settings(home_dir=trained_home.path)).read("labels").astype({"coin": str})
     own = backtest[backtest["model"] == "har"].astype({"coin": str})
     both = own.merge(labels, on=["coin", "target_date"], suffixes=("", "_label"))
@@ -138,7 +138,7 @@ def evaluated(trained_home):
     return evaluate_baseline("har", rows, make_folds(rows, count=2)), rows
 
 
-def test_a_forecast_that_is_no_number_leaves_the_old_file_as_it_was(evaluated, tmp_path):
+def test_an_invalid_forecast_keeps_the_previous_file(evaluated, tmp_path):
     good, rows = evaluated
     path = tmp_path / "backtest.parquet"
     assert write_backtest(path, [good], rows).rows == {"har": len(good.rows)}
@@ -151,7 +151,7 @@ def test_a_forecast_that_is_no_number_leaves_the_old_file_as_it_was(evaluated, t
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["backtest.parquet", "backtest_by_coin.parquet"]
 
 
-def test_a_changed_byte_or_a_pipe_in_the_backtests_place_is_an_error_that_names_file_and_remedy(evaluated, tmp_path):
+def test_a_damaged_backtest_is_an_error_with_a_remedy(evaluated, tmp_path):
     good, rows = evaluated
     write_backtest(tmp_path / "backtest.parquet", [good], rows)
     for path, read in ((tmp_path / "backtest.parquet", read_backtest), (by_coin_path(tmp_path), read_by_coin)):
@@ -169,7 +169,7 @@ def test_a_changed_byte_or_a_pipe_in_the_backtests_place_is_an_error_that_names_
             read(path)
 
 
-def test_a_view_that_no_row_of_the_backtest_shows_is_held_to_the_schema_too(evaluated, tmp_path):
+def test_metrics_of_every_view_are_validated(evaluated, tmp_path):
     good, rows = evaluated
     broken = {view: values.copy() for view, values in good.forecasts.items()}
     broken["young"][7] = np.nan
@@ -178,7 +178,7 @@ def test_a_view_that_no_row_of_the_backtest_shows_is_held_to_the_schema_too(eval
     assert not list(tmp_path.iterdir())
 
 
-def test_the_best_model_is_the_candidate_of_the_highest_skill_and_never_a_baseline_beside_one(evaluated, tmp_path):
+def test_the_best_model_is_a_candidate_and_not_a_baseline(evaluated, tmp_path):
     good, rows = evaluated
     naive = evaluate_baseline("persistence", rows, make_folds(rows, count=2))
     assert write_backtest(tmp_path / "backtest.parquet", [naive, good], rows).best == "har"
@@ -186,7 +186,7 @@ def test_the_best_model_is_the_candidate_of_the_highest_skill_and_never_a_baseli
     assert write_backtest(tmp_path / "backtest.parquet", [good, candidate], rows).best == "candidate"
 
 
-def test_a_model_said_twice_is_refused_and_none_at_all_too(evaluated, tmp_path):
+def test_a_duplicate_model_and_no_model_are_rejected(evaluated, tmp_path):
     good, rows = evaluated
     with pytest.raises(ValueError, match="har occurs twice"):
         write_backtest(tmp_path / "backtest.parquet", [good, good], rows)
@@ -217,7 +217,7 @@ def test_the_asset_shows_rows_preview_and_a_plot(trained_home):
     assert worst[0][0] == f"| {own.loc[own['mae'].idxmax(), 'coin']}"
 
 
-def test_the_job_train_keeps_the_backtest_and_rollback_is_a_job_of_one_process(home):
+def test_the_train_job_writes_the_backtest(home):
     definitions = build_definitions(home)
     train = definitions.resolve_job_def("train")
     assert dg.AssetKey("backtest") in train.asset_layer.executable_asset_keys
@@ -254,7 +254,7 @@ def tamper(settings: Settings, date: str, column: str, *, days: int) -> str:
     return str(frame["coin"][at])
 
 
-def test_sound_features_show_no_look_ahead(home):
+def test_valid_features_show_no_look_ahead(home):
     store = TableStore(home)
     found = find_look_ahead(store, sample_dates(store), formula=home.formula)
     assert found["differing"] == {}
@@ -319,7 +319,7 @@ def test_with_look_ahead_in_the_features_no_champion_is_chosen(home):
     assert open_model_store(home).current_version().endswith("_v1")
 
 
-def test_a_cleaned_value_taken_from_the_day_after_is_found_because_raw_rows_are_cleaned_anew(home):
+def test_a_cleaned_value_from_the_next_day_is_found(home):
     # Cleaned rows and the features of them agree; what neither shows is that the volume was not known that day.
     store = TableStore(home)
     cleaned = store.read("cleaned_snapshots")
@@ -333,7 +333,7 @@ def test_a_cleaned_value_taken_from_the_day_after_is_found_because_raw_rows_are_
     assert found["samples"][0].startswith(f"{cleaned['coin'][at]} 2025-07-01: ")
 
 
-def test_a_row_filled_from_the_day_after_is_no_look_ahead_because_it_trains_and_scores_nothing(home):
+def test_a_row_filled_from_the_next_day_is_not_look_ahead(home):
     store = TableStore(home)
     dates = sample_dates(store)
     stored = store.read("engineered_features")

@@ -59,7 +59,7 @@ def choose(board: dict, candidates: list[Candidate], home: Settings, *, warnings
     )
 
 
-def test_without_a_better_rival_the_champions_recipe_is_refreshed_and_both_decisions_stand_in_the_ledger(
+def test_a_refresh_and_a_rejection_are_both_recorded(
     home, candidates
 ):
     store, board = open_model_store(home), board_of(home)
@@ -78,7 +78,7 @@ def test_without_a_better_rival_the_champions_recipe_is_refreshed_and_both_decis
     assert outcome.metadata["schema"]["table"] == "engineered_features"
 
 
-def test_where_the_refresh_is_worse_than_before_both_are_refused_and_the_champion_stays(home, candidates):
+def test_after_a_worse_refresh_the_champion_stays(home, candidates):
     store, board = open_model_store(home), board_of(home)
     loaded = store.load()
     better = loaded.metadata | {
@@ -96,7 +96,7 @@ def test_where_the_refresh_is_worse_than_before_both_are_refused_and_the_champio
     assert store.current_version() == current == outcome.metadata["version"]
 
 
-def test_a_champion_whose_recipe_is_no_candidate_any_more_is_refreshed_too(home, candidates):
+def test_a_champion_with_a_retired_specification_is_refreshed(home, candidates):
     store, tables = open_model_store(home), TableStore(home)
     linear = next(candidate for candidate in candidates if candidate.spec.name == "linear_regression")
     retired = dataclasses.replace(linear.spec, params={"alpha": 11.0})
@@ -119,7 +119,7 @@ def _damage(home: Settings) -> Settings:
     return home
 
 
-def test_where_no_stored_model_loads_training_replaces_them_warns_and_records_why(home, candidates):
+def test_training_replaces_models_that_do_not_load(home, candidates):
     _damage(home)
     tables, warnings, store = TableStore(home), [], open_model_store(home)
     broken = store.current_version()
@@ -138,7 +138,7 @@ def test_where_no_stored_model_loads_training_replaces_them_warns_and_records_wh
     assert not is_training_due(home, tables, provisional_too=False)
 
 
-def test_what_is_refused_while_no_stored_model_loads_is_recorded_with_both_reasons(home, candidates):
+def test_a_rejection_while_no_model_loads_has_both_reasons(home, candidates):
     _damage(home)
     board = board_of(home)
     for entry in board["candidates"]:
@@ -152,7 +152,7 @@ def test_what_is_refused_while_no_stored_model_loads_is_recorded_with_both_reaso
         assert "not compared, because no stored model loads" in line["reason"]
 
 
-def test_where_the_best_has_no_skill_in_a_fold_the_next_is_promoted_and_the_ledger_has_both(home, candidates):
+def test_the_next_candidate_is_promoted_if_the_best_is_rejected(home, candidates):
     _damage(home)
     board = board_of(home)
     best, second, _ = board["candidates"]
@@ -191,7 +191,7 @@ def unforecastable(days: int, *, calm: int, coins: int = 12) -> pd.DataFrame:
     )
 
 
-def test_on_a_market_that_cannot_be_forecast_a_run_refuses_every_candidate_and_records_why(trained_home, tmp_path):
+def test_on_a_random_market_every_candidate_is_rejected(trained_home, tmp_path):
     settings = make_settings(home_dir=tmp_path / "home", cv__n_splits=2)
     shutil.copytree(trained_home.path / "models", settings.models_dir, symlinks=True)
     write_snapshots(unforecastable(60, calm=40), settings.raw_dir)
@@ -215,7 +215,7 @@ def test_on_a_market_that_cannot_be_forecast_a_run_refuses_every_candidate_and_r
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.ERROR)
 
 
-def test_a_run_with_a_new_signing_key_replaces_the_models_signed_with_none(home):
+def test_a_new_signing_key_replaces_unsigned_models(home):
     signed = home.model_copy(update={"signing_key": SecretStr("new")})
     old = open_model_store(signed).current_version()
     assert is_training_due(signed, TableStore(signed), provisional_too=False)
@@ -231,7 +231,7 @@ def test_a_run_with_a_new_signing_key_replaces_the_models_signed_with_none(home)
     assert (loaded.version != old, reasons) == (True, [])
 
 
-def test_a_tampered_candidate_fails_the_run_that_would_promote_it_and_the_champion_stays(home):
+def test_a_tampered_candidate_fails_the_run(home):
     before = open_model_store(home).current_version()
     path = home.models_dir / "candidates" / "random_forest.npz"
     path.write_bytes(path.read_bytes()[:-1])

@@ -55,7 +55,7 @@ def flips(path: Path, count: int):
 
 
 @pytest.mark.parametrize("kind", ["pkl", "json"])
-def test_a_bit_flipped_anywhere_in_an_artifact_or_its_metadata_is_found_before_the_model_is_used(
+def test_any_flipped_bit_is_found_before_the_model_is_used(
     store: ModelStore, kind: str
 ) -> None:
     version = store.current_version()
@@ -119,7 +119,7 @@ def test_a_bit_flipped_anywhere_in_the_ledger_changes_no_entry(store: ModelStore
 
 
 @pytest.mark.parametrize("line", OTHER_LINES)
-def test_a_ledger_line_of_another_type_is_named_with_a_remedy_and_vouches_for_nothing(
+def test_an_invalid_ledger_line_is_reported_with_a_remedy(
     store: ModelStore, line: str
 ) -> None:
     before = store.ledger.entries()
@@ -140,14 +140,14 @@ def test_the_commands_name_a_damaged_ledger_without_a_traceback(store: ModelStor
         assert "ledger.jsonl is damaged: line 1 is a JSON array, expected an object" in told.output
 
 
-def test_a_promotion_whose_line_is_damaged_is_refused_and_names_the_ledger(store: ModelStore) -> None:
+def test_a_model_with_a_damaged_promotion_is_rejected(store: ModelStore) -> None:
     lines = store.ledger.path.read_text().splitlines()
     store.ledger.path.write_text("\n".join([lines[0], lines[1].replace('"promotion"', '"promotiom"'), ""]))
     with pytest.raises(ModelRejectedError, match=r"ledger.jsonl is damaged: line 2 has the checksum"):
         store.load(json.loads(lines[1])["version"])
 
 
-def test_a_line_without_a_checksum_counts_only_before_the_first_that_has_one(tmp_path: Path) -> None:
+def test_lines_without_checksum_count_only_before_the_first(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
     old = '{"at": "2024-01-01", "event": "promotion", "version": "A_2024-01-01_v1", "sha256": "0"}\n'
     ledger.path.write_text(old)
@@ -162,7 +162,7 @@ def test_a_line_without_a_checksum_counts_only_before_the_first_that_has_one(tmp
 
 @pytest.mark.parametrize("name", ["pkl", "json", "ledger.jsonl", "current.pkl"])
 @pytest.mark.parametrize("what", ["pipe", "folder", "device", "nested"])
-def test_what_is_no_document_in_place_of_one_is_an_error_that_names_it_and_hangs_nothing(
+def test_a_non_document_is_an_error_and_hangs_nothing(
     store: ModelStore, what: str, name: str
 ) -> None:
     version = store.current_version()

@@ -74,7 +74,7 @@ def told_of_date(rows: TrainingSet, chosen: np.ndarray, features: tuple[str, ...
 
 
 @pytest.mark.parametrize("view", [WITH_HISTORY, SHORT_HISTORY, NO_HISTORY])
-def test_no_input_rises_or_falls_with_the_date_for_the_median_coin_of_a_young_rising_table(rising, view):
+def test_no_input_follows_the_date_in_a_young_rising_table(rising, view):
     found = typical_correlation(rising, view)
     assert found[found.abs() > 0.5].to_dict() == {}
 
@@ -85,7 +85,7 @@ def test_the_columns_that_are_no_inputs_do_rise_with_the_date(rising):
     assert (found > 0.8).all()
 
 
-def test_a_young_table_states_the_date_no_better_than_a_mature_table_with_the_same_trend(rising):
+def test_a_young_table_reveals_the_date_no_better_than_others(rising):
     added = {feature.name for feature in FEATURES_DECLARED if feature.market_wide} - {"mkt_cap_rank_log"}
     earlier = tuple(name for name in rising.features if name not in added)
     mature = training_set_of(tables_of(rising_market(1, since=DAYS - YOUNG_DAYS)))
@@ -98,7 +98,7 @@ def test_a_young_table_states_the_date_no_better_than_a_mature_table_with_the_sa
     assert told_of_date(rising, young, earlier) > 0.8
 
 
-def test_rows_of_the_first_week_of_a_table_are_learned_from_only_without_their_history(rising):
+def test_rows_of_a_tables_first_week_train_without_history(rising):
     days = (rising.date - rising.date.min()).astype(int)
     everything = np.arange(len(rising))
     left_out = np.setdiff1d(everything, rows_with_past(rising, everything))

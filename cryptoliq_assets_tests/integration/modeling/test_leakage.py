@@ -71,7 +71,7 @@ def spoil(rows: TrainingSet, targets: np.ndarray, features: np.ndarray, *, seed:
 @given(number=st.integers(0, 2), seed=st.integers(0, 2**32 - 1))
 # Not shrunk: a smaller seed says no more, and every example is two fits.
 @settings(max_examples=3, phases=[Phase.reuse, Phase.generate])
-def test_targets_and_features_outside_the_training_rows_change_no_bit_of_a_fit(three_days_ahead, name, number, seed):
+def test_rows_outside_the_training_window_change_no_fit(three_days_ahead, name, number, seed):
     rows = three_days_ahead
     fold = make_folds(rows, count=3).folds[number]
     # Test rows, purged rows and those of later folds.
@@ -88,7 +88,7 @@ def test_targets_and_features_outside_the_training_rows_change_no_bit_of_a_fit(t
 
 @pytest.mark.parametrize("what", ["targets", "features"])
 @pytest.mark.parametrize("name", LEARNING)
-def test_with_the_purged_days_among_the_training_rows_the_same_spoiling_shows(three_days_ahead, name, what):
+def test_without_a_purge_the_same_change_is_visible(three_days_ahead, name, what):
     rows, none = three_days_ahead, np.empty(0, dtype=np.int64)
     fold = make_folds(rows, count=3).folds[0]
     origin = np.datetime64(fold.test_from)
@@ -134,7 +134,7 @@ def ask_the_oracle(monkeypatch: pytest.MonkeyPatch, rows: TrainingSet, fold: Fol
     return cross_validation.evaluate(recipe, rows, Folds("over_time", (fold,)))
 
 
-def test_an_oracle_of_overlapping_labels_knows_no_score_of_the_origin_or_after(monkeypatch, rising):
+def test_an_oracle_of_overlapping_labels_has_no_skill(monkeypatch, rising):
     # Origin day 6, tested 6 and 7: trained on days 0, 1, 2, whose labels are the scores 3, 4, 5. It says 5 of the days
     # 9 and 10: errors 4 and 5, where persistence (6 and 7) errs by 3 and 3.
     first, _ = folds_over_time(rising, count=2, first_origin=rising.date[6])
@@ -143,7 +143,7 @@ def test_an_oracle_of_overlapping_labels_knows_no_score_of_the_origin_or_after(m
     assert told.skill() == pytest.approx(1 - (16 + 25) / (9 + 9))
 
 
-def test_the_same_oracle_without_a_purge_would_have_skill_that_nothing_earned(monkeypatch, rising):
+def test_the_same_oracle_without_a_purge_has_skill(monkeypatch, rising):
     # All days before day 6 train: the labels of 3, 4, 5 are the scores of days 6, 7, 8. It says 8: errors 1 and 2.
     first, _ = folds_over_time(rising, count=2, first_origin=rising.date[6])
     told = ask_the_oracle(monkeypatch, rising, replace(first, train=np.arange(6)))

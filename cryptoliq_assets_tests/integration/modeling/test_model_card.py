@@ -92,7 +92,7 @@ class _Page(HTMLParser):
             self.headings.append(data)
 
 
-def test_training_leaves_a_page_with_all_sections_that_fetches_nothing_and_runs_nothing(settings):
+def test_training_writes_a_self_contained_model_card(settings):
     text = card_path(settings.reports_dir).read_text(encoding="utf-8")
     page = _Page(text)
     assert page.headings == SECTIONS
@@ -166,7 +166,7 @@ def test_deciles_by_hand():
     assert len(calibration(predicted[:1], realised[:1])) == 1
 
 
-def test_what_a_name_or_a_reason_says_is_text_and_no_markup(facts):
+def test_names_and_reasons_are_escaped(facts):
     evil = "<script>alert('x')</script> & | \n"
     metadata = {**facts.metadata, "promotion_reason": evil, "git_revision": evil}
     ledger = facts.ledger.assign(reason=evil)
@@ -180,7 +180,7 @@ def test_what_a_name_or_a_reason_says_is_text_and_no_markup(facts):
     assert all(line.startswith("| ") or line.startswith("|---") for line in table)
 
 
-def test_a_provisional_card_without_skill_says_so(facts):
+def test_a_provisional_card_without_skill_states_it(facts):
     metrics = {**facts.metadata["metrics"], "skill": None, "worst_skill": None, "skill_without_history": None}
     metadata = {**facts.metadata, "metrics": metrics, "provisional": True, "evaluation": "by_coin"}
     page = card_page(CardFacts(**{**vars(facts), "metadata": metadata}))
@@ -190,7 +190,7 @@ def test_a_provisional_card_without_skill_says_so(facts):
     assert "<b>–</b><span>skill against persistence</span>" in page
 
 
-def test_a_group_that_borrows_its_interval_says_so_and_how_many_residuals_it_rests_on(facts):
+def test_a_group_with_a_pooled_interval_shows_its_source(facts):
     served = facts.half_widths.set_index("group")
     # Six sizes, young, six sizes of bare rows, and what lacks one or both changes of each kind.
     assert len(served) == 22
@@ -210,7 +210,7 @@ def test_a_group_that_borrows_its_interval_says_so_and_how_many_residuals_it_res
     )
 
 
-def test_where_coins_are_held_out_skill_against_the_mean_change_stands_in_the_table(facts, settings):
+def test_by_coin_the_table_has_skill_against_the_mean_change(facts, settings):
     board = json.loads((settings.reports_dir / "metrics.json").read_text())
     assert "skill, mean change" not in model_table(board)
     for entry in [*board["candidates"], *board["baselines"]]:
@@ -219,7 +219,7 @@ def test_where_coins_are_held_out_skill_against_the_mean_change_stands_in_the_ta
     assert "<th>skill, mean change</th>" in card_page(CardFacts(**{**vars(facts), "models": model_table(board)}))
 
 
-def test_coverage_is_shown_by_fold_with_its_standard_error_and_whose_width_a_group_got(facts):
+def test_coverage_has_standard_error_and_source_by_fold(facts):
     (fold,) = facts.metadata["coverage"]["folds"]
     coverage = facts.coverage.set_index("group")
     whole = coverage.loc["with_history"]
@@ -237,11 +237,11 @@ def test_coverage_is_shown_by_fold_with_its_standard_error_and_whose_width_a_gro
 @pytest.mark.parametrize(
     ("days", "said"), [(1, "(kyle_obizhaeva) of tomorrow. "), (7, "(kyle_obizhaeva) 7 days ahead. ")]
 )
-def test_the_horizon_is_said_in_words(facts, days, said):
+def test_the_horizon_is_described_in_words(facts, days, said):
     assert said in card_page(CardFacts(**{**vars(facts), "metadata": {**facts.metadata, "horizon_days": days}}))
 
 
-def test_a_model_of_one_fold_has_no_coverage_to_show_and_a_card_all_the_same(facts):
+def test_a_model_of_one_fold_has_a_card_without_coverage(facts):
     page = card_page(CardFacts(**{**vars(facts), "coverage": facts.coverage.head(0)}))
     assert _Page(page).headings == SECTIONS
     assert "<p>none</p>" in page
@@ -250,7 +250,7 @@ def test_a_model_of_one_fold_has_no_coverage_to_show_and_a_card_all_the_same(fac
 # Cards of versions.
 
 
-def test_after_a_rollback_the_card_is_that_of_the_version_gone_back_to(tmp_path):
+def test_after_a_rollback_the_card_is_that_of_the_target(tmp_path):
     save_card(tmp_path, "A_v1", "one", stored=["A_v1"])
     save_card(tmp_path, "A_v2", "two", stored=["A_v2", "A_v1"])
     assert card_path(tmp_path).read_text() == "two"
@@ -297,7 +297,7 @@ def test_whatever_the_values_a_plot_is_well_formed(values):
         assert "inf" not in plot
 
 
-def test_lines_of_another_length_are_refused():
+def test_lines_of_another_length_are_rejected():
     with pytest.raises(ValueError, match="a has 1 values for 2 places"):
         line_plot([1, 2], {"a": [1.0]}, title="t")
 

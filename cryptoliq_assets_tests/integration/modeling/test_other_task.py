@@ -37,7 +37,7 @@ def runner_of(settings: Settings) -> tuple[Runner, list[str]]:
     ("other", "asked"),
     [({"formula": "amihud"}, "amihud 1 day(s) ahead"), ({"horizon_days": 2}, "kyle_obizhaeva 2 day(s) ahead")],
 )
-def test_after_a_change_of_task_nothing_is_forecast_until_a_champion_of_it_is_trained(home, other, asked):
+def test_after_a_task_change_nothing_is_forecast_until_training(home, other, asked):
     changed, old = home.model_copy(update=other), open_model_store(home).current_version()
     told = f"{old} forecasts kyle_obizhaeva 1 day(s) ahead, the settings require {asked}"
     before = TableStore(home).read("forecasts")
@@ -82,7 +82,7 @@ def test_a_champion_is_never_fed_features_of_another_formula(home):
         back.require_champion()
 
 
-def test_labels_of_another_horizon_than_the_settings_train_nothing(home):
+def test_labels_of_another_horizon_are_not_trained_on(home):
     changed = home.model_copy(update={"horizon_days": 3})
     with pytest.raises(
         ValueError, match=r"labels are of 1 day\(s\) ahead, CRYPTOLIQ_HORIZON_DAYS says 3: `cryptoliq mat"
@@ -90,7 +90,7 @@ def test_labels_of_another_horizon_than_the_settings_train_nothing(home):
         training_rows(changed, TableStore(changed))
 
 
-def test_a_retired_recipe_of_another_task_is_not_refitted(home):
+def test_a_retired_spec_of_another_task_is_not_refitted(home):
     store = open_model_store(home)
     loaded = store.load()
     retired = loaded.metadata["recipe"] | {"half_life_days": 3.0}

@@ -38,7 +38,7 @@ def run(folder, *arguments: str):
     return CliRunner().invoke(cli, ["--home", str(folder / "home"), *arguments], env={"CRYPTOLIQ_CV__N_SPLITS": "2"})
 
 
-def test_preprocessed_files_equal_the_tables_of_a_home_and_make_none(folder, trained_home):
+def test_preprocessed_files_equal_the_tables_of_a_home(folder, trained_home):
     rows = read_rows(folder / "rows.parquet")
     assert tuple(rows.columns[: len(EXPORT_COLUMNS)]) == EXPORT_COLUMNS
     assert not (folder / "home").exists()
@@ -61,7 +61,7 @@ def test_a_single_file_goes_to_a_csv_or_a_folder(folder, tmp_path, target):
     assert not rows["trainable"].any()
 
 
-def test_a_refused_file_is_named_and_the_others_are_used(folder, tmp_path):
+def test_a_rejected_file_is_named_and_the_others_are_used(folder, tmp_path):
     shutil.copytree(folder / "in", tmp_path / "in")
     (tmp_path / "in" / "prices.csv").write_text("what,is,this\n1,2,3\n")
     done = run(folder, "preprocess", "--input", str(tmp_path / "in"), "--out", str(tmp_path / "rows.parquet"))
@@ -70,7 +70,7 @@ def test_a_refused_file_is_named_and_the_others_are_used(folder, tmp_path):
     assert len(read_rows(tmp_path / "rows.parquet")) == len(read_rows(folder / "rows.parquet"))
 
 
-def test_a_model_trained_on_a_file_forecasts_through_the_one_loader(folder, model, tmp_path):
+def test_a_model_trained_on_a_file_loads_and_forecasts(folder, model, tmp_path):
     champion = read_model(model)
     assert champion.model_name in MODEL_NAMES.values()
     source = sorted((folder / "in").iterdir())[-1]
@@ -82,7 +82,7 @@ def test_a_model_trained_on_a_file_forecasts_through_the_one_loader(folder, mode
     assert not (folder / "home").exists()
 
 
-def test_a_damaged_model_file_and_one_without_metadata_are_refused(model, tmp_path):
+def test_a_damaged_model_file_is_rejected(model, tmp_path):
     for name in ("model.pkl", "model.json"):
         shutil.copy(model.with_name(name), tmp_path / name)
     (tmp_path / "model.pkl").write_bytes(model.read_bytes()[:-1])
@@ -107,12 +107,12 @@ def test_a_damaged_model_file_and_one_without_metadata_are_refused(model, tmp_pa
         (["train", "--data", "{in}", "--out-model", "model"], 2, "has to end in .pkl"),
     ],
 )
-def test_wrong_usage_says_what_is_needed(folder, arguments, code, said):
+def test_wrong_usage_states_what_is_required(folder, arguments, code, said):
     done = run(folder, *(part.replace("{in}", str(folder / "in")) for part in arguments))
     assert (done.exit_code, said in done.output) == (code, True), done.output
 
 
-def test_a_file_that_was_not_preprocessed_is_named_with_its_missing_columns(folder, tmp_path):
+def test_a_file_that_was_not_preprocessed_is_rejected(folder, tmp_path):
     source = sorted((folder / "in").iterdir())[0]
     done = run(folder, "train", "--data", str(source), "--out-model", str(tmp_path / "model.pkl"))
     assert done.exit_code == 1
@@ -123,7 +123,7 @@ def test_a_file_that_was_not_preprocessed_is_named_with_its_missing_columns(fold
     assert list(tmp_path.iterdir()) == []
 
 
-def test_too_few_days_to_learn_from_are_told(folder, tmp_path):
+def test_too_few_days_to_learn_from_are_reported(folder, tmp_path):
     source = sorted((folder / "in").iterdir())[0]
     assert run(folder, "preprocess", "--input", str(source), "--out", str(tmp_path / "rows.csv")).exit_code == 0
     done = run(folder, "train", "--data", str(tmp_path / "rows.csv"), "--out-model", str(tmp_path / "model.pkl"))

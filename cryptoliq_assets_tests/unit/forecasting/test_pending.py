@@ -45,7 +45,7 @@ def test_without_a_champion_no_forecast_is_due(settings):
     assert month_to_forecast(settings, fill_home(settings, [1, 2])) is None
 
 
-def test_a_forecast_is_due_in_the_month_of_the_newest_snapshot_until_the_present_champion_made_one(settings):
+def test_the_newest_month_is_pending_until_it_is_forecast(settings):
     store = fill_home(settings, [31, 32])
     store_champion(settings, VERSION)
     assert month_to_forecast(settings, store) == "2025-04"
@@ -65,7 +65,7 @@ def test_only_dates_with_a_trainable_row_count_as_labelled(settings):
 @pytest.mark.parametrize(
     ("dates", "sound_due", "any_due"), [(1, False, False), (2, False, True), (10, False, True), (11, True, True)]
 )
-def test_a_first_champion_is_due_with_10_labelled_dates_and_a_provisional_one_with_any(
+def test_a_first_champion_needs_10_labelled_dates(
     settings, dates, sound_due, any_due
 ):
     store = fill_home(settings, list(range(1, dates + 1)))
@@ -77,7 +77,7 @@ OTHER_TASKS = [{"formula": "amihud"}, {"horizon_days": 7}]
 
 
 @pytest.mark.parametrize("other", OTHER_TASKS)
-def test_a_champion_of_another_formula_or_horizon_makes_training_due_and_forecasts_nothing(settings, other):
+def test_a_champion_of_another_task_makes_training_due(settings, other):
     store = fill_home(settings, list(range(1, 21)))
     store_champion(settings, VERSION)
     assert (describe_champion_mismatch(settings), month_to_forecast(settings, store)) == (None, "2025-03")
@@ -96,7 +96,7 @@ def test_a_champion_of_another_formula_or_horizon_makes_training_due_and_forecas
 @pytest.mark.parametrize(
     ("days", "horizon", "more"), [([], 1, (2, 11)), ([1], 1, (1, 10)), ([1], 3, (3, 12)), ([1, 2], 3, (2, 11))]
 )
-def test_where_no_day_is_labelled_it_is_said_how_many_more_that_takes(tmp_path, days, horizon, more):
+def test_without_labels_the_missing_days_are_reported(tmp_path, days, horizon, more):
     settings = make_settings(home_dir=tmp_path, cv__min_train_dates=10, horizon_days=horizon)
     store = fill_home(settings, days) if days else TableStore(settings)
     said = describe_missing_days(settings, store)
@@ -123,7 +123,7 @@ def test_a_champion_evaluated_over_time_is_not_due_again(settings):
 
 
 @pytest.mark.parametrize(("dates", "due"), [(9, False), (12, True)])
-def test_a_provisional_champion_is_replaced_once_there_are_dates_enough(settings, dates, due):
+def test_a_provisional_champion_is_replaced_with_enough_dates(settings, dates, due):
     store = fill_home(settings, list(range(1, dates + 1)))
     store_champion(settings, VERSION, evaluation="by_coin")
     assert is_training_due(settings, store, provisional_too=True) is due

@@ -60,14 +60,14 @@ def test_nothing_that_came_true_has_no_accuracy():
     assert measure(match_realized_scores(said, labels([("A", 1, 0.5, 0.7, True)]))) is None
 
 
-def test_a_forecast_by_a_model_that_knew_its_target_is_not_counted():
+def test_a_forecast_with_a_known_target_is_not_counted():
     came = labels([("A", 1, 0.5, 0.7, True)])
     assert measure(match_realized_scores(forecasts([("A", 1, 0.7, 2, 0, "v1")]), came)) is None
     assert measure(match_realized_scores(forecasts([("A", 1, 0.7, 3, 0, "v1")]), came)) is None
     assert measure(match_realized_scores(forecasts([("A", 1, 0.7, 1, 0, "v1")]), came)).forecasts == 1
 
 
-def test_of_several_forecasts_of_one_target_the_earliest_honest_one_counts():
+def test_the_earliest_out_of_sample_forecast_counts():
     said = forecasts([("A", 1, 0.9, 1, 30, "v3"), ("A", 1, 0.6, 1, 5, "v2"), ("A", 1, 0.7, 2, 1, "v1")])
     found = match_realized_scores(said, labels([("A", 1, 0.5, 0.7, True)]))
     assert found[["model_version", "liquidity_score", "persistence", "realised"]].values.tolist() == [
@@ -75,7 +75,7 @@ def test_of_several_forecasts_of_one_target_the_earliest_honest_one_counts():
     ]
 
 
-def test_each_forecast_is_held_against_the_persistence_of_its_own_day():
+def test_each_forecast_is_compared_with_its_days_persistence():
     said = forecasts([("A", 1, 0.6, 1, 0, "v1"), ("A", 3, 0.6, 3, 50, "v1")])
     came = labels([("A", 1, 0.1, 0.6, True), ("A", 2, 9.0, 9.0, True), ("A", 3, 0.3, 0.6, True)])
     assert match_realized_scores(said, came)["persistence"].tolist() == [0.1, 0.3]
@@ -85,7 +85,7 @@ def test_an_unsound_row_is_not_scored():
     assert match_realized_scores(forecasts([("A", 1, 0.6, 1, 0, "v1")]), labels([("A", 1, 0.5, 0.7, False)])).empty
 
 
-def test_a_forecast_at_another_horizon_than_the_labels_is_not_held_against_them():
+def test_a_forecast_at_another_horizon_is_left_out():
     said = forecasts([("A", 1, 0.6, 1, 0, "v1")])
     assert match_realized_scores(said, labels([("A", 1, 0.5, 0.7, True)], horizon=7)).empty
 
@@ -98,7 +98,7 @@ def test_each_day_is_measured_from_its_own_forecasts():
     assert [found.forecasts for found in days.values()] == [2, 1]
 
 
-def test_where_persistence_was_never_wrong_there_is_no_skill():
+def test_without_persistence_error_skill_is_undefined():
     found = measure(match_realized_scores(forecasts([("A", 1, 0.6, 1, 0, "v1")]), labels([("A", 1, 0.5, 0.5, True)])))
     assert np.isnan(found.skill)
     assert found.to_dict()["skill"] is None

@@ -89,7 +89,7 @@ def test_a_name_that_is_taken_fails_with_the_line_to_add(spec, message):
         register_candidates([*FORECASTERS.values(), forecaster(SPEC=spec)])
 
 
-def test_a_module_without_a_forecaster_fails_with_the_line_to_add():
+def test_a_module_without_a_forecaster_fails():
     with pytest.raises(CandidateRegistrationError, match=r"fourth defines 0 forecasters, .*add the line `class "):
         find_forecaster(types.ModuleType("fourth"))
 
@@ -103,7 +103,7 @@ def test_everything_else_is_derived_from_the_candidates():
         assert model.REGRESSOR.__name__ in ALLOWED_GLOBALS[model.REGRESSOR.__module__]
 
 
-def test_each_name_of_an_earlier_release_leads_to_an_allowed_class():
+def test_each_earlier_name_leads_to_an_allowed_class():
     assert len(GLOBAL_ALIASES) == 6
     for module, name in GLOBAL_ALIASES.values():
         assert name in ALLOWED_GLOBALS[module]

@@ -82,14 +82,14 @@ def _fold(path):
 
 @pytest.mark.parametrize("harm", [_truncate, _flip, _empty, _remove, _fold])
 @pytest.mark.parametrize("suffix", ["pkl", "npz", "json"])
-def test_a_harmed_file_is_refused_and_the_reason_says_to_train_again(folder, suffix, harm):
+def test_a_damaged_candidate_is_rejected_with_a_remedy(folder, suffix, harm):
     harm(folder / f"xgboost.{suffix}")
     with pytest.raises(ModelRejectedError, match=r"candidate xgboost is rejected: .*; run `cryptoliq train` again"):
         load_candidate(folder, "xgboost")
     assert load_candidate(folder, "linear_regression")
 
 
-def test_the_files_of_another_candidate_are_refused_one_or_all_of_them(folder, candidate, rows):
+def test_files_of_another_candidate_are_rejected(folder, candidate, rows):
     other = fit_spec(ModelSpec("xgboost", "Linear_Regression", {"alpha": 1.0}), rows)
     save_candidate(folder, "xgboost", Candidate(candidate.spec, other, candidate.evaluation))
     for suffixes, why in ((["pkl"], "swapped or tampered"), (["pkl", "npz", "json"], "describes 'linear_regression'")):
@@ -129,7 +129,7 @@ def test_code_in_a_registered_file_does_not_run(folder, capsys):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"\x93NUMPY"])
-def test_a_registered_file_that_is_no_archive_of_arrays_is_refused(folder, content):
+def test_a_file_that_is_not_an_array_archive_is_rejected(folder, content):
     _register(folder, npz=content)
     with pytest.raises(ModelRejectedError, match=r"its files are inconsistent: .*train` again"):
         load_candidate(folder, "xgboost")
@@ -147,7 +147,7 @@ def test_with_a_key_only_what_was_signed_with_it_is_read(folder, candidate):
         load_candidate(folder, "xgboost", signing_key=KEY)
 
 
-def test_a_leaderboard_whose_figures_were_changed_is_refused(tmp_path):
+def test_a_leaderboard_whose_figures_were_changed_is_rejected(tmp_path):
     board = {"best": "xgboost", "candidates": [{"name": "xgboost", "skill": 0.1 + 0.2, "worst_skill": None}]}
     path = save_value(tmp_path, "leaderboard", board, signing_key=KEY)
     assert load_value(tmp_path, "leaderboard", signing_key=KEY) == board

@@ -17,7 +17,7 @@ def evaluation(rows):
     return evaluate_baseline("mean_7d", rows, make_folds(rows, count=2))
 
 
-def test_every_coins_measures_are_those_that_its_rows_alone_score(evaluation, rows):
+def test_every_coins_metrics_equal_those_of_its_rows_alone(evaluation, rows):
     table = measure_coins_of_views(evaluation, rows).set_index(["coin", "view"])
     tested = rows.coin_names[rows.coins[evaluation.rows]]
     assert set(table.index) == {(coin, view) for coin in set(tested) for view in evaluation.forecasts}
@@ -68,7 +68,7 @@ def test_two_coins_by_hand(evaluation, rows):
     assert np.isnan(second[["skill", "r2", "mae_vs_persistence"]].astype(float)).all()
 
 
-def test_equal_numbers_have_no_explained_variance_whatever_their_sum_rounds_to(evaluation, rows):
+def test_equal_values_have_no_explained_variance(evaluation, rows):
     chosen = np.flatnonzero(rows.coins == 0)[:3]
     same = rows.take(chosen)
     same.y[:] = 0.1
@@ -84,7 +84,7 @@ def test_equal_numbers_have_no_explained_variance_whatever_their_sum_rounds_to(e
     assert score_rows(same.y, three, references={"persistence": three})["r2"] is None
 
 
-def test_the_worst_coin_stands_first_and_its_bucket_is_that_of_its_last_day(evaluation, rows):
+def test_the_worst_coin_is_first_with_its_last_bucket(evaluation, rows):
     rows = rows.take(np.arange(len(rows)))
     table = measure_coins(evaluation, rows)
     assert table["mae"].is_monotonic_decreasing

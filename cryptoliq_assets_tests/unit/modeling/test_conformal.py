@@ -20,14 +20,14 @@ from cryptoliq_assets.schemas.groups import VIEWS
 from cryptoliq_assets_tests.support.training_rows import toy_rows
 
 
-def test_of_99_residuals_the_90th_is_the_half_width_at_90_percent():
+def test_the_90th_of_99_residuals_is_the_half_width_at_90():
     # ceil((99 + 1) * 0.9) = 90: the 90th smallest of 1, 2, …, 99.
     residuals = np.arange(1.0, 100.0) * np.where(np.arange(99) % 2, 1, -1)
     table = calibrate(residuals, np.full(99, "1-50"), level=0.9)
     assert table.half_widths["pooled"] == 90.0
 
 
-def test_five_residuals_give_the_largest_and_never_an_empty_table():
+def test_with_five_residuals_the_largest_is_the_half_width():
     table = calibrate(np.array([0.1, -0.2, 0.3, 0.05, 0.0]), np.full(5, "unknown"), level=0.9)
     lower, upper = table.interval(np.array([0.5]), np.array(["1-50"]))
     assert (lower[0], upper[0]) == (pytest.approx(0.2), pytest.approx(0.8))
@@ -51,7 +51,7 @@ def test_each_kind_of_row_has_a_table_of_its_own():
     assert SplitConformalIntervals.from_dict(table.to_dict()) == table
 
 
-def test_seven_days_are_young_and_eight_are_not_and_one_is_a_bare_request():
+def test_two_to_seven_days_are_short_history():
     bucket, days = np.array([0, 0, 5, 1, 5]), np.array([7, 8, 30, 1, 1])
     whole = np.zeros(5)
     assert assign_interval_groups(bucket, days, change_24h=whole, change_7d=whole).tolist() == [
@@ -63,7 +63,7 @@ def test_seven_days_are_young_and_eight_are_not_and_one_is_a_bare_request():
     ]
 
 
-def test_a_row_that_lacks_a_change_is_of_a_group_of_its_own_by_what_it_lacks_and_how_old_its_coin_is():
+def test_a_row_with_a_missing_change_has_a_group_of_its_own():
     bucket, days = np.array([0, 1, 5, 2, 3]), np.array([90, 7, 1, 8, 1])
     nan = np.nan
     found = assign_interval_groups(
@@ -78,7 +78,7 @@ def test_a_row_that_lacks_a_change_is_of_a_group_of_its_own_by_what_it_lacks_and
     ]
 
 
-def test_a_row_that_lacks_a_change_borrows_from_its_kind_and_never_from_whole_rows():
+def test_a_row_with_a_missing_change_uses_residuals_of_its_kind():
     groups = np.repeat(["1-50", "no_7d", "young:no_7d"], [500, 150, 20])
     table = calibrate(np.repeat([0.01, 0.2, 0.4], [500, 150, 20]), groups, level=0.9)
     assert table.counts["pooled"] == 500
@@ -87,7 +87,7 @@ def test_a_row_that_lacks_a_change_borrows_from_its_kind_and_never_from_whole_ro
     assert table.half_widths["partial:pooled"] == 0.4
 
 
-def test_coverage_is_of_folds_after_the_first_and_near_nominal_where_nothing_changes(rows):
+def test_coverage_is_near_nominal_after_the_first_fold(rows):
     evaluation = evaluate(CANDIDATES["linear_regression"], rows, make_folds(rows))
     # Residuals without drift: what the method must cover whatever the model.
     evaluation.forecasts["with_history"][:] = rows.y[evaluation.rows] + np.random.default_rng(2).normal(
@@ -133,7 +133,7 @@ def with_residuals(rows: TrainingSet, *, count: int, origin: int, by_day: dict[i
     )
 
 
-def test_with_labels_three_days_ahead_only_residuals_known_before_the_fold_calibrate_it():
+def test_only_residuals_known_before_the_fold_calibrate_it():
     # Twelve days; fold 1 tests days 4 to 7, fold 2 days 8 to 11. The labels of days 4, 5, 6, 7 are of days 7, 8, 9, 10:
     # before day 8 that of day 4 alone is known, and its residual is 1. Those of the others, 100, would cover everything.
     rows = toy_rows(list(range(12)), horizon=3)
@@ -150,13 +150,13 @@ def test_with_labels_three_days_ahead_only_residuals_known_before_the_fold_calib
         assert fold["groups"][view]["coverage"] == 0.25
 
 
-def test_at_horizon_one_the_last_day_of_the_fold_before_is_not_known_yet():
+def test_at_horizon_one_the_previous_folds_last_day_is_purged():
     rows = toy_rows(list(range(12)))
     evaluation = with_residuals(rows, count=2, origin=4, by_day=dict.fromkeys(range(12), 1.0))
     assert evaluation.rows[calibration_rows(evaluation, rows, 2)].tolist() == [4, 5, 6]
 
 
-def test_where_no_label_of_the_fold_before_is_known_the_one_before_that_calibrates():
+def test_without_known_labels_an_earlier_fold_calibrates():
     # Blocks 6-9, 10-13, 14-17, five days ahead. Before day 10 labels of days up to 4 are known: of no tested one. Before
     # day 14 of days up to 8: three of the first block, none of the second.
     rows = toy_rows(list(range(18)), horizon=5)
@@ -165,7 +165,7 @@ def test_where_no_label_of_the_fold_before_is_known_the_one_before_that_calibrat
     assert [fold["fold"] for fold in coverage_report(evaluation, rows, level=0.9)["folds"]] == [3]
 
 
-def test_what_is_served_has_learnt_every_residual_of_the_last_fold_for_all_their_labels_are_there():
+def test_serving_uses_every_residual_of_the_last_fold():
     rows = toy_rows(list(range(12)), horizon=3)
     evaluation = with_residuals(rows, count=2, origin=4, by_day={row: float(row) for row in range(12)})
     table = calibrate_last(evaluation, rows, level=0.9)
@@ -174,7 +174,7 @@ def test_what_is_served_has_learnt_every_residual_of_the_last_fold_for_all_their
     assert table.half_widths == {"pooled": 11.0}
 
 
-def test_a_small_group_borrows_from_a_pool_and_the_report_says_so():
+def test_a_small_group_uses_the_pool_and_reports_it():
     rng = np.random.default_rng(3)
     groups = np.repeat(["above_1000", "1-50"], [500, 99])
     table = calibrate(rng.normal(size=599), groups, level=0.9)
@@ -184,7 +184,7 @@ def test_a_small_group_borrows_from_a_pool_and_the_report_says_so():
     assert table.source_of("1-50") == "pooled"
 
 
-def test_sixty_bare_requests_among_sixty_rows_speak_for_themselves():
+def test_sixty_rows_without_history_have_their_own_half_width():
     # As many as of whole histories: their own residuals, ten times as large, are as sure as those of the pool.
     residuals = np.concatenate([np.full(60, 0.01), np.full(60, 0.1)])
     groups = np.repeat(["1-50", "without_history:1-50"], 60)
@@ -195,7 +195,7 @@ def test_sixty_bare_requests_among_sixty_rows_speak_for_themselves():
     assert few.source_of("without_history:1-50") == "pooled"
 
 
-def test_the_report_tells_the_fewest_residuals_behind_a_groups_intervals(rows):
+def test_the_report_has_the_smallest_residual_count(rows):
     evaluation = evaluate(CANDIDATES["linear_regression"], rows, make_folds(rows))
     report = coverage_report(evaluation, rows, level=0.9)
     young = [fold["groups"]["young"]["residuals"] for fold in report["folds"]]
@@ -208,7 +208,7 @@ def test_the_report_tells_the_fewest_residuals_behind_a_groups_intervals(rows):
     assert report["pooled"]["unknown"]["own"] is False
 
 
-def test_rows_that_lack_a_change_are_covered_by_their_own_residuals_and_would_not_be_by_those_of_whole_rows(rows):
+def test_rows_with_a_missing_change_need_their_own_residuals(rows):
     evaluation = evaluate(CANDIDATES["linear_regression"], rows, make_folds(rows))
     report = coverage_report(evaluation, rows, level=0.9)
     told = report["pooled"]["partial"]
@@ -217,7 +217,7 @@ def test_rows_that_lack_a_change_are_covered_by_their_own_residuals_and_would_no
     assert np.mean(missed <= report["pooled"]["with_history"]["mean_width"] / 2) < 0.8
 
 
-def test_the_standard_error_counts_the_rows_of_one_day_as_one_draw():
+def test_the_standard_error_counts_a_day_as_one_draw():
     covered = np.array([1.0, 1.0, 0.0, 0.0])
     # Two days, all covered and none: 0.5 ± 0.5. Four coins by themselves: sqrt(4/3 · 4 · 0.25) / 4.
     assert _standard_error(covered, np.array([1, 1, 2, 2])) == pytest.approx(0.5)

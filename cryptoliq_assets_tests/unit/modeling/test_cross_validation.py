@@ -53,7 +53,7 @@ def test_known_caps_are_a_part_of_all_rows_and_buckets_add_up(evaluation):
     assert measured["known_cap"]["buckets"]["unknown"]["rows"] <= measured["all"]["buckets"]["unknown"]["rows"]
 
 
-def test_a_line_is_told_for_each_fold(rows):
+def test_a_line_is_reported_for_each_fold(rows):
     lines = []
     evaluate(LINEAR, rows, make_folds(rows, count=2), progress=lines.append)
     assert [line.split(" (")[0] for line in lines] == [
@@ -62,7 +62,7 @@ def test_a_line_is_told_for_each_fold(rows):
     ]
 
 
-def test_two_days_of_one_market_are_evaluated_by_coin_against_the_mean_change_too():
+def test_two_days_are_evaluated_against_the_mean_change_too():
     rows = training_set_of(tables_of(simulate_market(coins=300, days=9, end=dt.date(2024, 3, 9), seed=5)))
     rows = rows.take(np.flatnonzero(rows.date == rows.dates[-1]))
     folds = make_folds(rows)
@@ -102,7 +102,7 @@ def test_the_best_candidate_leads_and_baselines_stand_apart(evaluation, rows):
     assert "| 1-50 |" in bucket_table(board, "linear_regression")
 
 
-def test_the_champions_own_recipe_is_ranked_but_never_the_best_candidate(evaluation, rows):
+def test_the_champions_specification_is_never_the_best(evaluation, rows):
     held = evaluate(replace(LINEAR, name=CHAMPION_SPEC, params={"alpha": 1.0}), rows, make_folds(rows))
     held.metrics["with_history"]["all"]["mean"]["skill"] = 0.99
     board = make_leaderboard([evaluation, held], generated_at="now", horizon_days=1, formula="kyle_obizhaeva")
@@ -123,7 +123,7 @@ def test_baselines_alone_make_no_leaderboard(rows):
         )
 
 
-def test_har_is_held_against_no_more_history_than_the_view_shows(rows):
+def test_har_has_no_more_history_than_the_view(rows):
     evaluation = evaluate_baseline("har", rows, make_folds(rows))
     for view in VIEWS:
         mean = evaluation.metrics[view]["all"]["mean"]

@@ -84,7 +84,7 @@ HARMS = {
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_with_a_harmed_pointer_the_version_that_stands_in_the_ledger_serves_with_the_reason(store, harm):
+def test_with_a_damaged_pointer_the_ledgers_version_serves(store, harm):
     harm(store)
     pointer = store.pointer()
     assert pointer.version == store.current()["version"] == V2
@@ -97,7 +97,7 @@ def test_with_a_harmed_pointer_the_version_that_stands_in_the_ledger_serves_with
 
 @pytest.mark.parametrize("harm", [harm for harm in HARMS if harm is not _fold])
 @pytest.mark.parametrize("mend", ["promote", "rollback to it", "rollback"])
-def test_a_promotion_and_a_rollback_write_a_sound_pointer_again(store, models, harm, mend):
+def test_a_promotion_and_a_rollback_write_a_valid_pointer_again(store, models, harm, mend):
     harm(store)
     if mend == "promote":
         version = promoted(store, models[0])
@@ -109,7 +109,7 @@ def test_a_promotion_and_a_rollback_write_a_sound_pointer_again(store, models, h
     assert store.pointer() == CurrentVersion(version)
 
 
-def test_writing_the_pointer_again_stands_in_the_ledger_and_a_sound_one_is_not_written_again(store):
+def test_only_an_invalid_pointer_is_rewritten_and_recorded(store):
     _lose(store)
     store.rollback(V2, at=NOW)
     line = store.ledger.entries()[-1]
@@ -122,7 +122,7 @@ def test_writing_the_pointer_again_stands_in_the_ledger_and_a_sound_one_is_not_w
 
 @hypothesis_settings(max_examples=15)
 @given(steps=st.lists(st.sampled_from(["promote 0", "promote 1", "rollback"]), min_size=1, max_size=6))
-def test_whatever_happened_before_a_lost_or_copied_pointer_names_the_same_version(models, tmp_path_factory, steps):
+def test_a_lost_or_copied_pointer_keeps_the_current_version(models, tmp_path_factory, steps):
     store = ModelStore(tmp_path_factory.mktemp("store"))
     for step in ["promote 0", *steps]:
         with contextlib.suppress(ModelRejectedError):
@@ -135,7 +135,7 @@ def test_whatever_happened_before_a_lost_or_copied_pointer_names_the_same_versio
     assert store.pointer() == sound
 
 
-def test_a_store_copied_through_its_symlink_keeps_its_current_version(store, models, tmp_path):
+def test_a_store_copied_through_its_symlink_keeps_its_version(store, models, tmp_path):
     store.rollback(V1, at=NOW)
     copy = tmp_path / "copy"
     shutil.copytree(store.folder, copy, symlinks=False)
@@ -149,7 +149,7 @@ def test_a_store_copied_through_its_symlink_keeps_its_current_version(store, mod
     assert (copy / "current.pkl").is_symlink()
 
 
-def test_of_versions_with_the_same_content_a_copy_is_the_one_that_was_current_last(store, models):
+def test_a_copy_of_equal_artifacts_is_the_last_current_one(store, models):
     # Content of v1 comes back as v3.
     assert promoted(store, models[0]) == V3
     content = (store.folder / f"{V3}.pkl").read_bytes()
@@ -162,7 +162,7 @@ def test_of_versions_with_the_same_content_a_copy_is_the_one_that_was_current_la
     assert store.pointer() == CurrentVersion(V1)
 
 
-def test_where_there_are_no_symlinks_a_copied_file_gives_way_to_the_pointer_file(store, models, monkeypatch):
+def test_without_symlinks_the_pointer_file_replaces_a_copy(store, models, monkeypatch):
     content = (store.folder / f"{V2}.pkl").read_bytes()
     _lose(store)
     (store.folder / "current.pkl").write_bytes(content)
@@ -180,19 +180,19 @@ def test_where_there_are_no_symlinks_a_copied_file_gives_way_to_the_pointer_file
     assert "current.txt contains 'gone'" in store.pointer().problem
 
 
-def test_a_link_with_the_path_of_another_place_still_names_its_version(store):
+def test_a_link_to_another_folder_still_names_its_version(store):
     link_to(store, f"/backup/models/{V1}.pkl")
     assert store.pointer() == CurrentVersion(V1)
 
 
-def test_a_link_to_an_artifact_that_is_gone_is_that_version_and_refused_as_absent(store):
+def test_a_link_to_a_missing_artifact_is_rejected_as_missing(store):
     (store.folder / f"{V2}.pkl").unlink()
     assert store.pointer() == CurrentVersion(V2)
     loaded, (reason,) = store.load_latest_valid()
     assert (loaded.version, reason) == (V1, f"{V2}: {V2}.pkl is missing; restore it or roll back")
 
 
-def test_before_the_first_promotion_there_is_neither_version_nor_alarm(tmp_path):
+def test_before_the_first_promotion_there_is_no_problem(tmp_path):
     assert ModelStore(tmp_path).pointer() == CurrentVersion(None)
 
 
@@ -216,7 +216,7 @@ def _all_damaged(store, monkeypatch):
     ("change", "why"),
     [(_other_key, "not signed"), (_other_major, "installed is 99.0"), (_all_damaged, "truncated, swapped or tampered")],
 )
-def test_where_no_model_loads_the_cheap_look_says_so_with_the_same_reasons(store, monkeypatch, change, why):
+def test_the_cheap_check_finds_the_same_reasons_as_loading(store, monkeypatch, change, why):
     changed = change(store, monkeypatch)
     with pytest.raises(NoLoadableModelError) as refused:
         changed.load_latest_valid()

@@ -58,7 +58,7 @@ def fitted(request, rows) -> ScoreForecaster:
     return fit_spec(small(request.param), rows, train=train, threads=1)
 
 
-def test_a_candidate_beats_persistence_on_the_days_after_those_it_learnt_from(fitted, rows):
+def test_a_candidate_beats_persistence_on_later_days(fitted, rows):
     test = np.flatnonzero(rows.date >= rows.dates[60])
     predicted = predict_rows(fitted, rows, chosen=test)
     assert skill(rows.y[test], predicted, rows.today[test]) > 0.05
@@ -78,7 +78,7 @@ def test_a_row_of_nothing_but_gaps_is_forecast_as_a_finite_score(fitted):
     assert np.isfinite(predicted).all()
 
 
-def test_rows_that_lie_together_and_columns_that_do_are_forecast_alike_to_the_last_bit(fitted, rows):
+def test_the_memory_layout_does_not_change_a_bit_of_a_forecast(fitted, rows):
     # Some with history, some bare.
     X = np.vstack([rows.X[:400], rows.X_no_history[:300]])
     by_column = np.asfortranarray(X)
@@ -99,14 +99,14 @@ def test_one_row_alone_is_forecast_as_among_others(fitted, rows):
         np.testing.assert_array_equal(together[chosen], fitted.predict(X[chosen]))
 
 
-def test_a_pickled_learner_forecasts_the_same(fitted, rows):
+def test_a_pickled_forecaster_forecasts_the_same(fitted, rows):
     columns = [rows.features.index(name) for name in fitted.features]
     X = rows.X[:200][:, columns]
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict(X), fitted.predict(X))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_column_that_was_empty_in_training_says_nothing_when_it_is_filled_later(name, rows):
+def test_a_column_that_was_empty_in_training_is_ignored(name, rows):
     train = np.arange(0, len(rows), 3)
     empty = rows.take(np.arange(len(rows)))
     for view in (empty.view(name) for name in VIEWS):
@@ -118,7 +118,7 @@ def test_a_column_that_was_empty_in_training_says_nothing_when_it_is_filled_late
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_370_rows_of_a_single_day_are_enough_to_fit_and_forecast_within_reason(name, rows):
+def test_370_rows_of_a_single_day_are_enough_to_fit(name, rows):
     train = np.flatnonzero(rows.date == rows.dates[20])
     train = np.resize(train, 370)
     model = fit_spec(small(name), rows, train=train, threads=1)
@@ -126,19 +126,19 @@ def test_370_rows_of_a_single_day_are_enough_to_fit_and_forecast_within_reason(n
     assert np.abs(predicted - rows.today[rows.date == rows.dates[21]]).max() < 1.0
 
 
-def test_departures_count_windows_from_the_seven_day_mean_and_leave_the_rest():
+def test_windows_are_centered_on_the_seven_day_mean():
     names = ("volume_log", "volume_log_mean_7d", "volume_log_lag_1d", "volume_log_std_7d", "price_log")
     X = np.array([[12.0, 10.0, 9.0, 0.5, 3.0]], np.float32)
     assert center_on_7d_mean(X, names).tolist() == [[2.0, 10.0, -1.0, 0.5, 3.0]]
     assert X[0, 0] == 12.0
 
 
-def test_columns_that_are_constant_empty_or_repeated_tell_nothing():
+def test_constant_empty_and_repeated_columns_are_dropped():
     X = np.array([[1, 1, np.nan, 4, 1], [2, 1, np.nan, np.nan, 2]], np.float32)
     assert informative_columns(X).tolist() == [0, 3]
 
 
-def test_a_row_is_bare_on_its_first_day():
+def test_a_row_is_no_history_on_its_first_day():
     X = np.array([[1.0], [2.0], [90.0]], np.float32)
     assert has_no_history(X, ("days_seen_90d",)).tolist() == [True, False, False]
 
@@ -151,19 +151,19 @@ def test_har_recovers_the_line_that_made_its_targets():
     np.testing.assert_allclose(make_baseline("har", names).fit(X, y).predict(X), y, atol=1e-6)
 
 
-def test_a_device_that_is_not_here_is_an_error_and_not_a_silent_cpu():
+def test_an_unavailable_device_is_an_error():
     if Path("/dev/nvidia0").exists():
         pytest.skip("this machine has a GPU")
     with pytest.raises(ValueError, match="CRYPTOLIQ_XGBOOST_DEVICE=cpu"):
         require_device("cuda")
 
 
-def test_an_unknown_learner_is_refused_with_the_names_there_are():
+def test_an_unknown_forecaster_is_rejected_with_all_names():
     with pytest.raises(ValueError, match="Linear_Regression, Random_Forest, XGBoost"):
         build_forecaster(ModelSpec("x", "Oracle"))
 
 
-def test_a_recipe_survives_json_and_its_name_does_not_matter():
+def test_a_spec_survives_json_and_its_name_does_not_matter():
     recipe = CANDIDATES["xgboost"]
     again = spec_from_dict(recipe.to_dict())
     assert again == recipe
@@ -171,7 +171,7 @@ def test_a_recipe_survives_json_and_its_name_does_not_matter():
     assert not same_recipe(recipe.to_dict(), {**recipe.to_dict(), "params": {"rounds": 1}})
 
 
-def test_a_champion_of_another_recipe_is_evaluated_with_the_candidates():
+def test_a_champions_other_specification_is_evaluated_too():
     held = {**CANDIDATES["xgboost"].to_dict(), "params": {"rounds": 5}}
     assert [recipe.name for recipe in evaluated_specs({"recipe": held})] == [*CANDIDATES, "champion"]
     assert [recipe.name for recipe in evaluated_specs({"recipe": CANDIDATES["xgboost"].to_dict()})] == [*CANDIDATES]
@@ -182,7 +182,7 @@ def test_nothing_to_learn_from_is_an_error():
         XGBoostForecaster(("liquidity_score",)).fit(np.empty((0, 1), np.float32), np.empty(0))
 
 
-def test_a_large_table_gets_the_trees_of_its_recipe_and_a_small_one_what_its_rows_can_bear():
+def test_tree_parameters_are_reduced_on_small_tables_only():
     recipe = CANDIDATES["xgboost"].params
     assert limit_params_by_sample_size(recipe, 250_000) == (dict(recipe), False)
     for rows, rounds, depth in ((600, 30, 2), (4_000, 100, 3), (32_000, 100, 6), (150_000, 234, 7)):
@@ -216,14 +216,14 @@ def walking_market(seed: int, *, coins: int = 40, days: int = 70) -> pd.DataFram
 
 
 @pytest.mark.parametrize("seed", [4, 5])
-def test_of_a_random_walk_xgboost_learns_that_nothing_can_be_forecast(seed):
+def test_on_a_random_walk_xgboost_is_as_good_as_persistence(seed):
     rows = training_set_of(tables_of(walking_market(seed)))
     evaluation = evaluate(CANDIDATES["xgboost"], rows, make_folds(rows, count=2, min_train_dates=20), threads=1)
     # Two hundred and fifty trees of depth 7 were worse than persistence by 0.14 to 0.28.
     assert evaluation.metrics["with_history"]["all"]["worst_skill"] > -0.05
 
 
-def test_on_the_smallest_panels_xgboost_has_most_of_what_three_numbers_give():
+def test_on_the_smallest_panels_xgboost_has_most_of_hars_skill():
     skills: dict[str, list[float]] = {"xgboost": [], "har": []}
     for coins, days, seed in ((15, 45, 1), (15, 45, 2), (20, 50, 11), (20, 50, 12)):
         rows = training_set_of(tables_of(simulate_market(coins=coins, days=days, end=dt.date(2024, 3, 30), seed=seed)))
@@ -234,7 +234,7 @@ def test_on_the_smallest_panels_xgboost_has_most_of_what_three_numbers_give():
     assert np.mean(skills["xgboost"]) > 0.6 * np.mean(skills["har"]) > 0.12
 
 
-def test_a_row_on_the_line_of_a_small_table_is_forecast_alike_alone_and_among_others_to_the_last_bit(rows):
+def test_the_linear_fit_predicts_a_row_alike_alone_or_in_a_batch(rows):
     model = fit_spec(small("xgboost"), rows, train=np.arange(0, len(rows), 2), threads=1)
     X = rows.X[:120][:, [rows.features.index(name) for name in model.features]]
     assert model.parts["history"].slopes is not None

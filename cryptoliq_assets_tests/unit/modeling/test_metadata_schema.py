@@ -33,7 +33,7 @@ def promoted(store: ModelStore, model, **fields) -> str:
     return store.promote(model, metadata_schema, reason="test", at=NOW)["version"]
 
 
-def test_the_names_that_are_asked_for_are_those_that_are_written():
+def test_the_names_that_are_requested_are_those_that_are_written():
     assert conformal.POOLED == metadata_schema.POOLED
     assert set(get_args(metadata_schema.Evaluation)) == {splits.OVER_TIME, splits.BY_COIN}
 
@@ -75,7 +75,7 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("spoilt", NONSENSE, ids=str)
-def test_metadata_that_make_no_sense_are_refused_and_the_version_before_serves(store, model, spoilt):
+def test_with_invalid_metadata_the_version_before_serves(store, model, spoilt):
     first, second = promoted(store, model), promoted(store, model)
     spoil(store, second, spoilt)
     with pytest.raises(ModelRejectedError, match=second):
@@ -85,7 +85,7 @@ def test_metadata_that_make_no_sense_are_refused_and_the_version_before_serves(s
 
 
 @pytest.mark.parametrize("spoilt", [spoilt for spoilt in NONSENSE if "libraries" not in spoilt], ids=str)
-def test_metadata_that_make_no_sense_are_refused_whatever_the_ledger_says_and_are_never_promoted(store, model, spoilt):
+def test_invalid_metadata_are_rejected_and_never_promoted(store, model, spoilt):
     (field,) = spoilt
     said = {**model_described(features=list(model.features)), "version": "X", **spoilt}
     with pytest.raises(ModelRejectedError, match=f"missing or invalid in its metadata: {field};"):
@@ -107,7 +107,7 @@ EDITS = [
 
 @pytest.mark.parametrize("key", [None, "secret"])
 @pytest.mark.parametrize("spoilt", EDITS, ids=str)
-def test_metadata_that_were_edited_are_refused_with_the_reason_also_without_a_key(tmp_path, model, spoilt, key):
+def test_edited_metadata_are_rejected_also_without_a_key(tmp_path, model, spoilt, key):
     store = ModelStore(tmp_path, signing_key=key)
     first, second = promoted(store, model), promoted(store, model)
     spoil(store, second, spoilt)
@@ -122,14 +122,14 @@ def test_metadata_that_were_edited_are_refused_with_the_reason_also_without_a_ke
 
 
 @pytest.mark.parametrize("key", [None, "secret"])
-def test_an_infinite_number_in_the_metadata_is_refused_not_a_crash(tmp_path, model, key):
+def test_an_infinite_number_in_the_metadata_is_rejected(tmp_path, model, key):
     store = ModelStore(tmp_path, signing_key=key)
     first, second = promoted(store, model), promoted(store, model)
     spoil(store, second, {"note": float("inf")})
     assert store.load_latest_valid()[0].version == first
 
 
-def test_a_promotion_without_a_digest_of_its_metadata_vouches_for_nothing(store, model):
+def test_a_promotion_without_a_metadata_digest_is_rejected(store, model):
     version = promoted(store, model)
     (line,) = store.ledger.entries()
     del line["metadata_sha256"]
@@ -141,7 +141,7 @@ def test_a_promotion_without_a_digest_of_its_metadata_vouches_for_nothing(store,
         store.load()
 
 
-def test_a_folder_in_the_place_of_the_metadata_is_refused(store, model):
+def test_a_folder_in_the_place_of_the_metadata_is_rejected(store, model):
     first, second = promoted(store, model), promoted(store, model)
     (store.folder / f"{second}.json").unlink()
     (store.folder / f"{second}.json").mkdir()

@@ -10,7 +10,7 @@ PERSISTENCE = np.array([0.0, 2.0, 2.0, 4.0])  # errors 1, 0, 1, 0: MSE 0.5
 PREDICTED = np.array([0.5, 2.0, 3.5, 4.0])  # errors 0.5, 0, 0.5, 0: MSE 0.125
 
 
-def test_a_quarter_of_the_references_squared_error_is_a_skill_of_three_quarters():
+def test_a_quarter_of_the_squared_error_is_a_skill_of_075():
     assert skill(REALISED, PREDICTED, PERSISTENCE) == pytest.approx(0.75)
 
 
@@ -19,7 +19,7 @@ def test_half_the_absolute_error_is_a_ratio_of_one_half():
     assert mae_ratio(REALISED, PREDICTED, PERSISTENCE) == pytest.approx(0.5)
 
 
-def test_root_mean_square_and_explained_variance_of_the_same_errors():
+def test_rmse_and_r2_of_the_same_errors():
     assert rmse(REALISED, PREDICTED, PERSISTENCE) == pytest.approx(np.sqrt(0.125))
     assert r2(REALISED, PREDICTED, PERSISTENCE) == pytest.approx(1 - 0.125 / 1.25)
 

@@ -44,7 +44,7 @@ def promoted(store: ModelStore, model, **fields) -> str:
     return store.promote(model, metadata_of(model) | fields, reason="test", at=NOW)["version"]
 
 
-def test_a_promotion_leaves_artifact_metadata_pointer_scaler_and_a_line(store, model, rows):
+def test_a_promotion_writes_all_files_and_a_ledger_line(store, model, rows):
     version = promoted(store, model)
 
     assert version == "Linear_Regression_v1"
@@ -63,7 +63,7 @@ def test_a_promotion_leaves_artifact_metadata_pointer_scaler_and_a_line(store, m
     np.testing.assert_array_equal(joblib.load(store.folder / "current.pkl").predict(X), model.predict(X))
 
 
-def test_three_artifacts_a_name_are_kept_and_numbers_are_never_used_twice(store, model, forest):
+def test_three_artifacts_per_name_stay_and_numbers_are_unique(store, model, forest):
     promoted(store, forest)
     versions = [promoted(store, model) for _ in range(5)]
     assert [version[-2:] for version in versions] == ["v1", "v2", "v3", "v4", "v5"]
@@ -92,7 +92,7 @@ def test_rolling_back_twice_goes_back_two_and_is_recorded(store, model):
     assert store.rollback(third, at=NOW)["version"] == third
 
 
-def test_rollback_to_a_version_that_does_not_load_leaves_the_current_one(store, model):
+def test_a_rollback_to_a_damaged_version_changes_nothing(store, model):
     first, second = promoted(store, model), promoted(store, model)
     (store.folder / f"{first}.pkl").write_bytes(b"")
     with pytest.raises(ModelRejectedError, match="truncated, swapped or tampered"):
@@ -131,7 +131,7 @@ def _retell(folder, version, other):
 
 
 @pytest.mark.parametrize("harm", [_truncate, _tamper, _swap, _remove, _retell])
-def test_a_harmed_artifact_is_refused_and_the_one_before_is_served(store, model, forest, harm):
+def test_with_a_damaged_artifact_the_previous_one_serves(store, model, forest, harm):
     first = promoted(store, model)
     second = promoted(store, forest)
     harm(store.folder, second, first)
@@ -146,7 +146,7 @@ def test_a_harmed_artifact_is_refused_and_the_one_before_is_served(store, model,
     assert verdicts[second].problem == passed_over[0]
 
 
-def test_where_no_model_loads_every_reason_is_told(store, model):
+def test_where_no_model_loads_every_reason_is_reported(store, model):
     first, second = promoted(store, model), promoted(store, model)
     for version in (first, second):
         _truncate(store.folder, version, None)
@@ -161,7 +161,7 @@ def test_before_the_first_training_there_is_no_champion(store):
         store.load()
 
 
-def test_a_signed_store_refuses_unsigned_models_and_changed_metadata(tmp_path, model):
+def test_a_signed_store_rejects_unsigned_and_changed_models(tmp_path, model):
     open_store, signed = ModelStore(tmp_path), ModelStore(tmp_path, signing_key="secret")
     unsigned = promoted(open_store, model)
     with pytest.raises(ModelRejectedError, match="not signed"):
@@ -198,13 +198,13 @@ def described(model, **fields) -> tuple[bytes, dict]:
         ({"model_name": "XGBoost"}, "contains a Linear_Regression"),
     ],
 )
-def test_each_mismatch_is_refused_with_its_reason(model, fields, reason):
+def test_each_mismatch_is_rejected_with_its_reason(model, fields, reason):
     content, metadata = described(model, **fields)
     with pytest.raises(ModelRejectedError, match=reason):
         load_model(content, metadata, expected_sha256=metadata["sha256"])
 
 
-def test_features_reordered_by_this_program_refuse_an_older_model(model):
+def test_reordered_features_reject_an_older_model(model):
     content, metadata = described(model)
     declared = [MODEL_FEATURES[1], MODEL_FEATURES[0], *MODEL_FEATURES[2:]]
     with pytest.raises(ModelRejectedError, match="another order"):
@@ -227,14 +227,14 @@ def test_an_unlisted_class_is_not_even_looked_up(model, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_version_without_a_promotion_is_refused(store, model):
+def test_a_version_without_a_promotion_is_rejected(store, model):
     version = promoted(store, model)
     store.ledger.path.write_text("")
     with pytest.raises(ModelRejectedError, match="the ledger has no promotion of it"):
         store.load(version)
 
 
-def test_a_torn_ledger_line_is_passed_by_and_the_next_one_begins_anew(store, model):
+def test_an_incomplete_ledger_line_is_skipped(store, model):
     version = promoted(store, model)
     with store.ledger.path.open("a") as handle:
         handle.write('{"event": "promo')
@@ -243,7 +243,7 @@ def test_a_torn_ledger_line_is_passed_by_and_the_next_one_begins_anew(store, mod
     assert [entry["event"] for entry in store.ledger.entries()] == ["promotion", "refusal"]
 
 
-def test_without_symlinks_a_pointer_file_says_which_is_current(store, model, monkeypatch):
+def test_without_symlinks_a_pointer_file_names_the_current(store, model, monkeypatch):
     def refuse(*_, **__):
         raise OSError("no symlinks here")
 
@@ -257,7 +257,7 @@ def test_without_symlinks_a_pointer_file_says_which_is_current(store, model, mon
     assert store.current_version() == first
 
 
-def test_a_disk_that_fills_up_during_promotion_leaves_the_current_model(store, model, monkeypatch):
+def test_a_full_disk_during_promotion_keeps_the_current_model(store, model, monkeypatch):
     first = promoted(store, model)
 
     def full(*_, **__):
@@ -270,7 +270,7 @@ def test_a_disk_that_fills_up_during_promotion_leaves_the_current_model(store, m
     assert store.versions() == [first]
 
 
-def test_the_version_rolled_back_to_outlives_newer_ones_and_what_it_replaced_is_no_fallback(store, model):
+def test_the_rollback_target_is_never_pruned(store, model):
     first, second, third = (promoted(store, model) for _ in range(3))
     store.rollback(first, at=NOW)
     fourth = promoted(store, model)
@@ -281,7 +281,7 @@ def test_the_version_rolled_back_to_outlives_newer_ones_and_what_it_replaced_is_
     assert store.rollback(at=NOW)["version"] == first
 
 
-def test_what_a_rollback_left_behind_is_served_only_when_nothing_else_loads(store, model):
+def test_a_version_left_by_a_rollback_is_the_last_resort(store, model):
     first, second, third = (promoted(store, model) for _ in range(3))
     store.rollback(second, at=NOW)
     _truncate(store.folder, second, None)
@@ -290,7 +290,7 @@ def test_what_a_rollback_left_behind_is_served_only_when_nothing_else_loads(stor
     assert store.load_latest_valid()[0].version == third
 
 
-def test_what_was_pruned_is_said_to_be_no_longer_kept_and_what_was_lost_to_be_absent(store, model):
+def test_pruned_and_missing_versions_have_different_reasons(store, model):
     first, second, *_ = versions = [promoted(store, model) for _ in range(5)]
     for part in ("pkl", "json"):
         (store.folder / f"{versions[3]}.{part}").unlink()
@@ -309,7 +309,7 @@ def test_what_was_pruned_is_said_to_be_no_longer_kept_and_what_was_lost_to_be_ab
 
 
 @pytest.mark.parametrize(("reason", "told"), [(None, "requested"), ("forecasts drift", "forecasts drift")])
-def test_a_rollback_says_in_the_ledger_why(store, model, reason, told):
+def test_a_rollback_records_its_reason(store, model, reason, told):
     promoted(store, model), promoted(store, model)
     store.rollback(at=NOW, reason=reason)
     assert store.ledger.entries()[-1]["reason"] == told
@@ -321,7 +321,7 @@ def test_a_rollback_says_in_the_ledger_why(store, model, reason, told):
     assert line.endswith("forecasts drift") is (reason is not None)
 
 
-def test_a_folder_in_the_place_of_an_artifact_is_refused(store, model):
+def test_a_folder_in_the_place_of_an_artifact_is_rejected(store, model):
     first, second = promoted(store, model), promoted(store, model)
     (store.folder / f"{second}.pkl").unlink()
     (store.folder / f"{second}.pkl").mkdir()

@@ -79,7 +79,7 @@ def store_earlier(folder, learner, number: int) -> str:
     return version
 
 
-def test_models_have_the_names_of_the_contract_in_file_names_and_metadata(tmp_path, learners):
+def test_files_and_metadata_have_the_contracts_model_names(tmp_path, learners):
     store = ModelStore(tmp_path)
     for learner in learners.values():
         promoted(store, learner)
@@ -95,7 +95,7 @@ def test_models_have_the_names_of_the_contract_in_file_names_and_metadata(tmp_pa
     assert [entry["model_version"] for entry in reversed(store.entries())] == [f"2025-11-14_v{n}" for n in (1, 2, 3)]
 
 
-def test_the_last_three_of_each_name_are_kept_those_of_earlier_releases_among_them(tmp_path, learners):
+def test_the_last_three_models_of_each_name_stay_stored(tmp_path, learners):
     line, forest = learners["linear_regression"], learners["random_forest"]
     store_earlier(tmp_path, line, 1)
     store_earlier(tmp_path, line, 2)
@@ -106,7 +106,7 @@ def test_the_last_three_of_each_name_are_kept_those_of_earlier_releases_among_th
     assert store.versions() == ["Linear_Regression_v4", "Linear_Regression_v3", "Random_Forest_v1", OLD.format(2)]
 
 
-def test_a_version_of_an_earlier_release_loads_is_listed_and_is_rolled_back_to(tmp_path, learners):
+def test_a_version_of_an_earlier_release_loads_and_rolls_back(tmp_path, learners):
     first, second = (store_earlier(tmp_path, learners["linear_regression"], number) for number in (1, 2))
     store = ModelStore(tmp_path)
     loaded = store.load()
@@ -132,7 +132,7 @@ def test_rollback_takes_key_file_and_model_version(tmp_path, learners, named):
     assert store.rollback(named, at=NOW)["version"] == "Linear_Regression_v1"
 
 
-def test_a_name_that_is_no_models_is_refused_and_nothing_changes(tmp_path, learners):
+def test_an_unknown_name_is_rejected_and_nothing_changes(tmp_path, learners):
     store = ModelStore(tmp_path)
     promoted(store, learners["xgboost"])
     for named in ("nope", "XGBoost_v9", "2025-11-15_v1", "../XGBoost_v1", "XGBoost_v1\n", ""):
@@ -142,7 +142,7 @@ def test_a_name_that_is_no_models_is_refused_and_nothing_changes(tmp_path, learn
     assert len(store.ledger.entries()) == 1
 
 
-def test_a_model_version_that_earlier_releases_gave_twice_asks_for_the_other_name(tmp_path, learners):
+def test_an_ambiguous_model_version_requires_the_key(tmp_path, learners):
     store_earlier(tmp_path, learners["linear_regression"], 1)
     ledger = Ledger(tmp_path / "ledger.jsonl")
     ledger.append({"at": str(NOW), "event": PROMOTION, "version": "XGBoost_2025-07-31_v1", "sha256": "s"})
@@ -150,14 +150,14 @@ def test_a_model_version_that_earlier_releases_gave_twice_asks_for_the_other_nam
         ModelStore(tmp_path).find("2025-07-31_v1")
 
 
-def test_the_recipe_of_an_earlier_release_is_the_candidate_that_it_is_today():
+def test_an_earlier_specification_equals_todays_candidate():
     recipe = CANDIDATES["random_forest"].to_dict() | {"learner": "RandomForest"}
     assert same_recipe(recipe, CANDIDATES["random_forest"].to_dict())
     assert evaluated_specs({"recipe": recipe}) == list(CANDIDATES.values())
     assert spec_from_dict(recipe) == CANDIDATES["random_forest"]
 
 
-def test_what_a_champion_of_an_earlier_release_has_forecast_is_not_due_nor_stored_again(tmp_path, learners):
+def test_forecasts_of_an_earlier_release_are_not_repeated(tmp_path, learners):
     settings = make_settings(home_dir=tmp_path)
     version = store_earlier(settings.models_dir, learners["linear_regression"], 1)
     tables = fill_home(settings, [30, 31])
@@ -170,7 +170,7 @@ def test_what_a_champion_of_an_earlier_release_has_forecast_is_not_due_nor_store
     assert len(append_forecasts(stored, again.assign(lower=0.0))) == 2
 
 
-def test_a_model_of_an_earlier_release_is_shown_by_the_names_of_today(tmp_path, learners):
+def test_a_model_of_an_earlier_release_has_todays_names(tmp_path, learners):
     settings = make_settings(home_dir=tmp_path)
     store_earlier(settings.models_dir, learners["linear_regression"], 3)
     shown = build_model_view(settings)
@@ -188,7 +188,7 @@ KEYS = st.builds(
 
 
 @given(st.lists(st.tuples(KEYS, st.integers(1, 99))), st.sampled_from(list(MODEL_NAMES.values())))
-def test_the_next_key_and_model_version_are_new_whatever_was_given_before(given_before, name):
+def test_the_next_key_and_model_version_were_never_used(given_before, name):
     keys = [key for key, _ in given_before]
     versions = [model_version_of({"version": key, "model_version": f"2025-11-14_v{n}"}) for key, n in given_before]
     key, version = next_version_key(name, "2025-11-14", keys=keys, model_versions=versions)

@@ -20,7 +20,7 @@ class _Reverts(ScoreForecaster):
         return 0.5 * centered[:, 0].astype(float)
 
 
-def test_a_feature_that_is_not_used_has_no_importance_and_the_rows_stay_as_they_were(rows):
+def test_an_unused_feature_has_no_importance(rows):
     before = rows.X.copy()
     rises = permutation_importance(_Reverts(NAMES), rows, np.arange(500))
     assert rises["weekday"] == 0.0
@@ -35,7 +35,7 @@ def test_the_level_that_changes_are_counted_from_is_not_shuffled(rows):
 
 
 @pytest.mark.parametrize("name", ["random_forest", "xgboost"])
-def test_importance_is_of_the_last_folds_model_on_rows_that_it_has_not_seen(rows, name, monkeypatch):
+def test_importance_is_measured_on_held_out_rows(rows, name, monkeypatch):
     seen = []
 
     def noted(learner: ScoreForecaster, rows, chosen: np.ndarray, **more: int) -> dict[str, float]:

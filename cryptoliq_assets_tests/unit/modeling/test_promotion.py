@@ -84,7 +84,7 @@ def test_what_is_too_good_smells_of_leakage_and_fails_the_run(skills, r2, measur
 @pytest.mark.parametrize("view", ["with_history", "young", "without_history"])
 @pytest.mark.parametrize("population", ["all", "known_cap"])
 @pytest.mark.parametrize(("measure", "value"), [("skill", 0.701), ("r2", 0.991)])
-def test_leakage_in_any_view_population_or_fold_of_any_candidate_fails_the_run(view, population, measure, value):
+def test_leakage_of_any_candidate_fails_the_run(view, population, measure, value):
     for name in ("xgboost", "random_forest"):
         leaderboard = board(whole_entry("xgboost", [0.3, 0.3]), whole_entry("random_forest", [0.2, 0.2]))
         assert decide_promotion(leaderboard).promote
@@ -99,7 +99,7 @@ def test_by_coin_nothing_smells_of_leakage():
     assert decide_promotion(board(entry("xgboost", [0.9], r2=0.999), evaluation="by_coin")).promote
 
 
-def test_a_different_recipe_must_be_better_by_a_hundredth_on_the_same_folds():
+def test_a_challenger_must_be_better_by_a_hundredth():
     held = champion("random_forest", 0.6)
     better = board(entry("xgboost", [0.311, 0.311]), entry("random_forest", [0.3, 0.3]))
     assert decide_promotion(better, champion=held).promote
@@ -110,7 +110,7 @@ def test_a_different_recipe_must_be_better_by_a_hundredth_on_the_same_folds():
     assert "refitted on the same folds 0.300" in hardly.reason
 
 
-def test_a_champion_whose_recipe_was_not_refitted_is_not_compared():
+def test_a_champion_that_was_not_refitted_is_not_compared():
     decision = decide_promotion(board(entry("xgboost", [0.5])), champion=champion("random_forest", 0.1))
     assert not decision.promote
     assert "not refitted on these folds" in decision.reason
@@ -122,13 +122,13 @@ def test_a_refresh_may_lose_a_hundredth_and_no_more(now, promoted):
 
 
 @pytest.mark.parametrize(("har", "now", "promoted"), [(0.15, 0.31, False), (0.25, 0.36, True)])
-def test_what_har_lost_or_gained_is_told_and_decides_nothing(har, now, promoted):
+def test_what_har_lost_or_gained_is_reported_and_decides_nothing(har, now, promoted):
     decision = decide_promotion(board(entry("xgboost", [now]), har=har), champion=champion("xgboost", 0.36))
     assert decision.promote is promoted
     assert f"(har {har:.3f}, before 0.200)" in decision.reason
 
 
-def test_without_a_better_rival_the_champions_own_recipe_is_refreshed():
+def test_without_a_better_challenger_the_champion_is_refreshed():
     leaderboard = board(entry("xgboost", [0.305]), entry("random_forest", [0.3]))
     refused, refreshed = evaluate_candidates(leaderboard, champion=champion("random_forest", 0.305))
     assert (refused.candidate, refused.promote) == ("xgboost", False)
@@ -137,7 +137,7 @@ def test_without_a_better_rival_the_champions_own_recipe_is_refreshed():
     assert "random_forest refreshed: skill 0.300, before 0.305" in refreshed.reason
 
 
-def test_a_rival_without_skill_in_a_fold_does_not_keep_the_champion_from_its_refresh():
+def test_a_rejected_challenger_does_not_prevent_a_refresh():
     leaderboard = board(entry("xgboost", [0.7, -0.01]), entry("random_forest", [0.3, 0.3]))
     assert [
         decision.promote for decision in evaluate_candidates(leaderboard, champion=champion("random_forest", 0.3))
@@ -147,7 +147,7 @@ def test_a_rival_without_skill_in_a_fold_does_not_keep_the_champion_from_its_ref
     ]
 
 
-def test_both_may_be_refused_and_a_better_rival_is_the_only_decision():
+def test_a_better_challenger_is_the_only_decision():
     leaderboard = board(entry("xgboost", [0.305]), entry("random_forest", [0.3]))
     worse = evaluate_candidates(leaderboard, champion=champion("random_forest", 0.4))
     assert [(decision.candidate, decision.promote) for decision in worse] == [
@@ -169,7 +169,7 @@ def told(decisions) -> list[tuple[str, bool]]:
     return [(decision.candidate, decision.promote) for decision in decisions]
 
 
-def test_the_first_of_the_ranking_that_passes_is_promoted_and_each_refusal_before_it_has_its_reason():
+def test_the_first_candidate_that_passes_is_promoted():
     leaderboard = board(
         entry("linear_regression", [0.2, 0.2]), entry("xgboost", [0.7, -0.01]), entry("random_forest", [0.3, 0.3])
     )
@@ -183,24 +183,24 @@ def test_the_first_of_the_ranking_that_passes_is_promoted_and_each_refusal_befor
     assert told(evaluate_candidates(by_coin)) == [("xgboost", False), ("random_forest", True)]
 
 
-def test_where_no_candidate_has_skill_in_every_fold_each_is_refused():
+def test_without_skill_in_every_fold_each_is_rejected():
     leaderboard = board(entry("xgboost", [0.2, -0.1]), entry("random_forest", [0.1, -0.1]))
     for held in (None, champion("linear_regression", 0.1)):
         assert told(evaluate_candidates(leaderboard, champion=held)) == [("xgboost", False), ("random_forest", False)]
 
 
-def test_by_coin_nothing_replaces_over_time_and_that_is_said_once():
+def test_by_coin_there_is_one_rejection_for_all():
     leaderboard = board(entry("xgboost", [0.2]), entry("random_forest", [0.1]), evaluation="by_coin")
     assert told(evaluate_candidates(leaderboard, champion=champion("xgboost", 0.1))) == [("xgboost", False)]
 
 
-def test_leakage_in_a_candidate_that_would_never_be_reached_fails_the_run():
+def test_leakage_in_a_lower_ranked_candidate_fails_the_run():
     leaderboard = board(entry("xgboost", [0.3]), entry("random_forest", [0.2], r2=0.995))
     (decision,) = evaluate_candidates(leaderboard)
     assert (decision.promote, decision.leakage) == (False, True)
 
 
-def test_a_recipe_that_is_no_candidate_any_more_is_refreshed_but_never_a_first_champion():
+def test_a_retired_specification_is_only_refreshed():
     retired = entry(CHAMPION_SPEC, [0.5]) | {"recipe": CANDIDATES["xgboost"].to_dict() | {"half_life_days": 3.0}}
     leaderboard = board(retired, entry("xgboost", [0.3])) | {"best": "xgboost"}
     held = champion("xgboost", 0.5) | {"recipe": retired["recipe"]}
@@ -209,7 +209,7 @@ def test_a_recipe_that_is_no_candidate_any_more_is_refreshed_but_never_a_first_c
 
 
 @pytest.mark.parametrize("other", [{"formula": "amihud"}, {"horizon_days": 7}])
-def test_a_champion_of_another_formula_or_horizon_counts_as_none_and_the_reason_says_so(other):
+def test_a_champion_of_another_task_counts_as_none(other):
     held = champion("xgboost", 0.9) | other
     worse = board(entry("xgboost", [0.1]))
     assert not decide_promotion(worse, champion=champion("xgboost", 0.9)).promote
@@ -237,7 +237,7 @@ def few(leaderboard: dict, *, rows: int, coins: int, skill: float | None, popula
 
 @pytest.mark.parametrize("skill", [-0.2, None, 0.75])
 @pytest.mark.parametrize(("rows", "coins", "counts"), [(12, 5, False), (400, 4, False), (99, 5, False), (100, 5, True)])
-def test_a_handful_of_known_caps_decides_nothing_but_is_told(rows, coins, counts, skill):
+def test_a_handful_of_known_caps_decides_nothing_but_is_reported(rows, coins, counts, skill):
     leaderboard = board(whole_entry("xgboost", [0.3, 0.3]), whole_entry("random_forest", [0.2, 0.2]))
     decision = decide_promotion(few(leaderboard, rows=rows, coins=coins, skill=skill))
     assert decision.promote is not counts
@@ -250,7 +250,7 @@ def test_a_handful_of_known_caps_decides_nothing_but_is_told(rows, coins, counts
 
 
 @pytest.mark.parametrize(("skill", "promoted"), [(-0.2, False), (None, False), (0.1, True), (0.75, True)])
-def test_all_rows_are_judged_by_however_few_they_are_but_a_few_are_no_sign_of_leakage(skill, promoted):
+def test_few_rows_count_for_skill_but_not_for_leakage(skill, promoted):
     leaderboard = few(board(entry("xgboost", [0.3, 0.3])), rows=12, coins=2, skill=skill, population="all")
     decision = decide_promotion(leaderboard)
     assert (decision.promote, decision.leakage) == (promoted, False)
@@ -263,7 +263,7 @@ def test_after_leakage_nothing_more_is_considered():
     assert decision.leakage
 
 
-def test_by_coin_is_provisional_without_a_skill_gate_and_never_replaces_over_time():
+def test_by_coin_never_replaces_a_champion_over_time():
     provisional = board(entry("xgboost", [-0.2]), evaluation="by_coin")
     assert decide_promotion(provisional).promote
     assert decide_promotion(provisional, champion=champion("xgboost", 0.1, evaluation="by_coin")).promote
@@ -272,7 +272,7 @@ def test_by_coin_is_provisional_without_a_skill_gate_and_never_replaces_over_tim
     assert "cannot replace" in refused.reason
 
 
-def test_over_time_replaces_a_provisional_champion_whatever_its_skill():
+def test_over_time_replaces_any_provisional_champion():
     held = champion("xgboost", 0.9, evaluation="by_coin")
     assert decide_promotion(board(entry("linear_regression", [0.1])), champion=held).promote
 
@@ -287,13 +287,13 @@ def test_features_must_be_declared_and_in_order():
 
 
 @pytest.mark.parametrize(("field", "value"), [("target", "change_from_tomorrow"), ("learner", "Oracle")])
-def test_learner_and_target_must_be_declared(field, value):
+def test_forecaster_and_target_must_be_declared(field, value):
     candidate = copy.deepcopy(entry("xgboost", [0.3]))
     candidate["recipe"][field] = value
     assert decide_promotion(board(candidate)).reason == f"xgboost: {field} {value!r} is unknown"
 
 
-def test_a_feature_must_be_a_number_in_the_schema_of_the_features_table():
+def test_a_feature_must_be_a_float_column_of_the_table():
     candidate = copy.deepcopy(entry("xgboost", [0.3]))
     candidate["recipe"]["features"] = ["coin", FEATURES[0], "tomorrow"]
     decision = decide_promotion(board(candidate), declared=["coin", FEATURES[0], "tomorrow"])

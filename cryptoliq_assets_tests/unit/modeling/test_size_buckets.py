@@ -25,7 +25,7 @@ def test_float32_ranks_do_not_slip_over_an_edge():
     np.testing.assert_array_equal(assign_size_buckets(np.log(ranks).astype(np.float32)), exact)
 
 
-def test_the_largest_cap_of_a_day_ranks_first_and_an_unknown_one_not_at_all():
+def test_the_largest_market_cap_of_a_day_ranks_first():
     days = np.array([1, 1, 1, 2])
     ranks = np.exp(rank_within_day(days, np.log([10.0, 30.0, np.nan, 5.0])))
     np.testing.assert_allclose(ranks, [2, 1, np.nan, 1])

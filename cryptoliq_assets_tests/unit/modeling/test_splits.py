@@ -13,7 +13,7 @@ def day(number: int) -> np.datetime64:
     return np.datetime64("2024-01-01") + np.timedelta64(number, "D")
 
 
-def test_with_labels_that_overlap_by_three_days_only_those_known_before_the_origin_train():
+def test_only_labels_known_before_the_origin_are_trained_on():
     # Ten days, horizon 3: the row of day d is known on day d + 3. Blocks by hand: origin day 6 tests 6 and 7, origin
     # day 8 tests 8 and 9. Known before day 6: targets up to day 5, rows 0, 1, 2. Before day 8: rows 0 to 4.
     rows = toy_rows(list(range(10)), horizon=3)
@@ -27,7 +27,7 @@ def test_with_labels_that_overlap_by_three_days_only_those_known_before_the_orig
     assert first.known_until == dt.date(2024, 1, 6)
 
 
-def test_the_row_of_the_day_before_the_origin_does_not_train_at_horizon_one():
+def test_at_horizon_one_the_day_before_the_origin_is_purged():
     rows = toy_rows(list(range(6)))
 
     (fold,) = folds_over_time(rows, count=1, first_origin=day(4))
@@ -48,7 +48,7 @@ def test_rows_of_one_day_are_never_split_between_folds():
         assert all((rows.date[fold.test] == date).sum() == 4 for date in set(rows.date[fold.test]))
 
 
-def test_gaps_in_dates_make_blocks_of_equally_many_dates_not_of_equal_spans():
+def test_blocks_have_equally_many_dates_despite_gaps():
     rows = toy_rows([*range(40), 100, 101, 102, 103])
 
     folds = folds_over_time(rows, count=2, first_origin=day(36))
@@ -56,13 +56,13 @@ def test_gaps_in_dates_make_blocks_of_equally_many_dates_not_of_equal_spans():
     assert [len(fold.test) for fold in folds] == [4, 4]
 
 
-def test_39_labelled_dates_fall_back_to_folds_by_coin_and_40_do_not():
+def test_39_labelled_dates_fall_back_to_folds_by_coin():
     coins = [0, 1] * 40
     assert make_folds(toy_rows([d // 2 for d in range(80)], coins=coins)).evaluation == "over_time"
     assert make_folds(toy_rows([d // 2 for d in range(78)], coins=coins[:78])).evaluation == "by_coin"
 
 
-def test_a_coin_is_tested_once_by_what_was_learnt_from_the_others():
+def test_a_coin_is_tested_once_by_a_model_of_the_others():
     rows = toy_rows([0] * 9 + [1] * 9, coins=list(range(9)) * 2)
 
     folds = folds_by_coin(rows, count=4)
@@ -72,7 +72,7 @@ def test_a_coin_is_tested_once_by_what_was_learnt_from_the_others():
         assert set(rows.coins[fold.test]).isdisjoint(rows.coins[fold.train])
 
 
-def test_a_first_origin_before_any_known_label_is_refused_with_the_date_that_would_do():
+def test_a_first_origin_before_any_label_is_rejected():
     rows = toy_rows(list(range(50)))
     with pytest.raises(
         ValueError, match="nothing to train on before 2024-01-01: the first label is known on 2024-01-02"
@@ -80,6 +80,6 @@ def test_a_first_origin_before_any_known_label_is_refused_with_the_date_that_wou
         make_folds(rows, first_origin=dt.date(2024, 1, 1))
 
 
-def test_a_first_origin_after_the_last_date_is_refused():
+def test_a_first_origin_after_the_last_date_is_rejected():
     with pytest.raises(ValueError, match="the last is 2024-02-19"):
         make_folds(toy_rows(list(range(50))), first_origin=dt.date(2024, 3, 1))

@@ -11,7 +11,7 @@ from cryptoliq_assets.schemas.feature_registry import FEATURES, MODEL_FEATURES
 from cryptoliq_assets_tests.support.training_rows import training_set_of
 
 
-def test_every_trainable_row_and_no_other_is_taken_with_its_own_features(market, rows):
+def test_exactly_the_trainable_rows_are_taken(market, rows):
     _, features, labels = market
     kept = labels[labels["trainable"]]
     assert len(rows) == len(kept)
@@ -32,13 +32,13 @@ def test_the_order_of_the_tables_rows_does_not_change_the_set(market, rows):
     assert shuffled.fingerprint == rows.fingerprint
 
 
-def test_without_history_the_seven_day_mean_is_today_and_the_day_is_the_first(rows):
+def test_without_history_the_seven_day_mean_is_todays_value(rows):
     np.testing.assert_array_equal(rows.column("liquidity_score_mean_7d", view="without_history"), rows.X[:, 0])
     assert set(rows.days_of("without_history")) == {1}
     assert np.isnan(rows.column("return_6d", view="without_history")).all()
 
 
-def test_young_rows_have_one_to_seven_days_of_history_and_each_date_has_several_ages(rows):
+def test_short_history_rows_have_one_to_seven_days_of_history(rows):
     ages = rows.days_of("young")
     assert ages.min() == 1
     assert ages.max() == 7
@@ -50,7 +50,7 @@ def test_young_rows_have_one_to_seven_days_of_history_and_each_date_has_several_
     )
 
 
-def test_a_label_whose_features_are_gone_is_an_error_that_names_it(market):
+def test_a_label_without_features_is_an_error(market):
     cleaned, features, labels = market
     first = labels[labels["trainable"]].iloc[0]
     gone = features[~((features["coin"] == first["coin"]) & (features["date"] == first["date"]))]
@@ -64,7 +64,7 @@ def test_labels_without_a_trainable_row_are_an_error(market):
         build_training_set(features, labels.assign(trainable=False), cleaned=cleaned)
 
 
-def test_on_the_first_day_without_a_snapshot_before_size_is_ranked_within_the_day(rows):
+def test_without_a_previous_snapshot_ranks_are_within_the_day(rows):
     first = rows.date == rows.dates[0]
     if not first.any() or not rows.known_cap[first].any():
         pytest.skip("no trainable row on the first day")
@@ -90,7 +90,7 @@ def without_days(market, gap: int):
 
 
 @pytest.mark.parametrize("gap", [3, 20, 60])
-def test_a_coin_back_after_a_gap_is_shown_to_a_model_as_a_bare_request_to_the_last_bit(market, gap):
+def test_a_coin_back_after_a_gap_has_no_history(market, gap):
     cleaned, day = without_days(market, gap)
     back, bare = (
         made[made["date"] == day].reset_index(drop=True)
@@ -101,7 +101,7 @@ def test_a_coin_back_after_a_gap_is_shown_to_a_model_as_a_bare_request_to_the_la
     np.testing.assert_array_equal(feature_matrix(back), feature_matrix(bare))
 
 
-def test_a_row_2_days_after_the_one_before_is_shown_with_its_past(market):
+def test_a_row_after_a_two_day_gap_keeps_its_history(market):
     cleaned, day = without_days(market, 2)
     features = engineer_features(cleaned)
     back = features[(features["date"] == day) & features["volume_log_lag_3d"].notna()]
@@ -110,7 +110,7 @@ def test_a_row_2_days_after_the_one_before_is_shown_with_its_past(market):
     np.testing.assert_array_equal(feature_matrix(back), back[list(MODEL_FEATURES)].to_numpy(np.float32))
 
 
-def test_training_rows_after_a_gap_are_bare_in_every_view(market):
+def test_training_rows_after_a_gap_are_no_history_in_every_view(market):
     cleaned, day = without_days(market, 20)
     features = engineer_features(cleaned)
     since, until = cleaned["date"].min(), cleaned["date"].max()
@@ -123,7 +123,7 @@ def test_training_rows_after_a_gap_are_bare_in_every_view(market):
     assert (rows.days_seen[rows.date > day] > 1).all()
 
 
-def test_partial_rows_lack_a_change_of_every_kind_and_behind_them_lies_past_of_every_kind(rows):
+def test_rows_with_a_missing_change_occur_in_every_combination(rows):
     no_24h, no_7d = (np.isnan(rows.column(name, view="partial")) for name in ("change_24h", "change_7d"))
     days = rows.days_of("partial")
     assert (no_24h | no_7d).all()
@@ -134,7 +134,7 @@ def test_partial_rows_lack_a_change_of_every_kind_and_behind_them_lies_past_of_e
     assert np.isnan(rows.column("liquidity_score_mean_7d", view="partial")[no_24h & no_7d & (days == 1)]).all()
 
 
-def test_a_partial_row_is_what_the_feature_function_makes_of_a_request_that_lacks_the_change(market, rows):
+def test_a_row_with_a_missing_change_equals_such_a_request(market, rows):
     cleaned, _, _ = market
     bare = (rows.days_of("partial") == 1) & np.isnan(rows.column("change_7d", view="partial"))
     at = np.flatnonzero(bare & ~np.isnan(rows.column("change_24h", view="partial")) & (rows.date > rows.dates[5]))[0]

@@ -24,7 +24,7 @@ def table(rows: int, *, seed: int, missing: float) -> np.ndarray:
 
 @settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), missing=st.sampled_from([0.0, 0.05, 0.6]), trees=st.integers(1, 12))
-def test_predictions_are_scikit_learns_to_the_last_bit_missing_values_included(seed, missing, trees):
+def test_forest_predictions_equal_scikit_learns(seed, missing, trees):
     X = table(300, seed=seed, missing=missing)
     y = np.where(np.isnan(X[:, 0]), 1.0, X[:, 0]) + X[:, 1:].sum(axis=1, where=~np.isnan(X[:, 1:]))
     forest = RandomForestRegressor(trees, min_samples_leaf=2, random_state=seed, n_jobs=1).fit(X, y)
@@ -75,7 +75,7 @@ def test_boosted_trees_walked_are_xgboosts_own_to_the_last_bit(seed, missing, ro
 @pytest.mark.parametrize(
     ("params", "swept"), [({"max_bin": 250}, True), ({"max_bin": 600}, False), ({"max_depth": 12}, False)]
 )
-def test_boosted_trees_too_many_for_a_byte_are_left_to_xgboost_with_the_same_numbers(params, swept, monkeypatch):
+def test_trees_too_large_for_a_byte_are_predicted_by_xgboost(params, swept, monkeypatch):
     # As on a large table: the trees learn all, as deep as they are told.
     monkeypatch.setattr(gradient_boosting, "ROWS_PER_LEAF", 0)
     X = table(6000, seed=5, missing=0.02)
@@ -90,7 +90,7 @@ def test_boosted_trees_too_many_for_a_byte_are_left_to_xgboost_with_the_same_num
 
 
 @pytest.mark.parametrize("rows", [1, 511, 512, 513, 1600])
-def test_rows_swept_in_blocks_and_threads_have_the_numbers_of_each_alone(rows, monkeypatch):
+def test_blocks_and_threads_do_not_change_predictions(rows, monkeypatch):
     X = table(1600, seed=3, missing=0.1)
     part = BoostedTreesRegressor(np.arange(6), params={"rounds": 20, "max_depth": 4}, seed=1)
     part.fit(X, np.nansum(X, axis=1).astype(np.float32), None)

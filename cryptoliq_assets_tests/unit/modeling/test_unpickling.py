@@ -105,7 +105,7 @@ CRAFTED = {
 }  # fmt: skip
 
 
-def test_every_crafted_pickle_is_refused_and_none_ends_the_process(tmp_path: Path) -> None:
+def test_every_crafted_pickle_is_rejected_without_a_crash(tmp_path: Path) -> None:
     for case, content in CRAFTED.items():
         (tmp_path / case).write_bytes(b"\x80\x05" + content + b".")
     program = (
@@ -164,7 +164,7 @@ def test_a_stored_model_loads_and_predicts_as_before(learners, kind):
         ("boosted", lambda part: setattr(part, "booster", None)),
     ],
 )
-def test_a_part_that_cannot_be_computed_with_is_refused(learners, kind, change):
+def test_a_part_that_cannot_be_computed_with_is_rejected(learners, kind, change):
     learner = pickle.loads(pickle.dumps(learners[kind]))
     [part] = learner.parts.values()
     change(part)
@@ -175,7 +175,7 @@ def test_a_part_that_cannot_be_computed_with_is_refused(learners, kind, change):
 @pytest.mark.parametrize(
     ("field", "value"), [("left_child", 0), ("left_child", 2**40), ("right_child", 0), ("feature", 99), ("feature", -5)]
 )
-def test_a_forest_whose_nodes_lead_astray_is_refused(learners, field, value):
+def test_a_forest_whose_nodes_lead_astray_is_rejected(learners, field, value):
     learner = pickle.loads(pickle.dumps(learners["forest"]))
     [part] = learner.parts.values()
     tree = part.model.estimators_[0].tree_
@@ -190,7 +190,7 @@ def test_a_forest_whose_nodes_lead_astray_is_refused(learners, field, value):
 
 
 @pytest.mark.parametrize("count", [10**9, -1, 0])
-def test_a_tree_that_says_another_number_of_nodes_is_refused(learners, count):
+def test_a_tree_with_another_number_of_nodes_is_rejected(learners, count):
     learner = pickle.loads(pickle.dumps(learners["forest"]))
     content = pickle.dumps(learner, protocol=5)
     nodes = learner.parts["all"].model.estimators_[0].tree_.node_count
