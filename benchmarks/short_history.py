@@ -1,11 +1,11 @@
-"""Does a young table mislead boosted trees? First-fold skill of xgboost and of the forest on tables with a short history.
+"""Effect of a short table history on boosted trees: first-fold skill of xgboost and of the random forest.
 
     python benchmarks/short_history.py [--markets 5] [--coins 150]
 
-In a table that is younger than 90 days, and in a market whose coins all rise, a number that grows with the table tells a
-tree the date. Each market is simulated: 110 days, a common rise in the first 90, the first origin after 73 days, as in a
-panel that begins on 1 January and is first tested in the middle of March. Exit code 1 if xgboost's skill, the mean of the
-markets, is below the forest's.
+In a table with less than 90 days, and in a market in which all coins rise, a number that grows with the table reveals the
+date to a tree. Each market is simulated: 110 days, a common rise in the first 90, the first test date after 73 days, as in a
+panel that starts on 1 January and is first tested in the middle of March. Exit code 1 if xgboost's mean skill over the
+markets is below the forest's.
 """
 
 import argparse
@@ -27,28 +27,28 @@ from cryptoliq_assets.storage import sort_rows
 
 END = dt.date(2024, 6, 30)
 DAYS, FIRST_ORIGIN, RISING_DAYS = 110, 73, 90
-# ln of what prices and market caps rise by; volumes rise by its square.
+# ln of the factor by which prices and market caps rise; volumes rise by its square.
 RISE = 1.5
 
 
 def rising_market(seed: int, *, coins: int, days: int = DAYS, rise: float = RISE) -> pd.DataFrame:
-    """Raw rows of a simulated market in which all coins rise together in the first 90 days, and then no more."""
+    """Simulate raw rows of a market in which all coins rise together during the first 90 days only."""
     raw = simulate_market(coins=coins, days=days, end=END, seed=seed)
     day = (raw["date"] - raw["date"].min()).dt.days.to_numpy()
 
-    def risen(at: np.ndarray) -> np.ndarray:
+    def log_rise(at: np.ndarray) -> np.ndarray:
         return rise * np.minimum(at, RISING_DAYS) / RISING_DAYS
 
-    raw[["price", "mkt_cap"]] = raw[["price", "mkt_cap"]].mul(np.exp(risen(day)), axis=0)
-    raw["24h_volume"] *= np.exp(2 * risen(day))
+    raw[["price", "mkt_cap"]] = raw[["price", "mkt_cap"]].mul(np.exp(log_rise(day)), axis=0)
+    raw["24h_volume"] *= np.exp(2 * log_rise(day))
     for column, back in (("24h", 1), ("7d", 7)):
-        raw[column] = ((1 + raw[column] / 100) * np.exp(risen(day) - risen(day - back)) - 1) * 100
+        raw[column] = ((1 + raw[column] / 100) * np.exp(log_rise(day) - log_rise(day - back)) - 1) * 100
     raw = raw.assign(liquidity_ratio=np.nan, price_change_24h=np.nan)
     return sort_rows(raw.astype({"coin": "category", "symbol": "category"}))
 
 
 def training_rows(raw: pd.DataFrame) -> TrainingSet:
-    """The rows to learn from, by the functions of the assets."""
+    """Compute the training set with the functions of the assets."""
     since, until = raw["date"].min(), raw["date"].max()
     cleaned, _ = clean_snapshots(raw, since=since, until=until)
     features = engineer_features(cleaned)
@@ -57,7 +57,7 @@ def training_rows(raw: pd.DataFrame) -> TrainingSet:
 
 
 def first_fold_skill(name: str, rows: TrainingSet) -> float:
-    """Skill of a candidate on the first of four folds."""
+    """Return the skill of a candidate on the first of four folds."""
     origin = rows.dates[0] + np.timedelta64(FIRST_ORIGIN, "D")
     fold = folds_over_time(rows, count=4, first_origin=origin)[0]
     model = fit_spec(CANDIDATES[name], rows, train=fold.train)
@@ -74,10 +74,10 @@ def main() -> int:
     lines, skills = [], {"xgboost": [], "random_forest": []}
     for seed in range(1, args.markets + 1):
         rows = training_rows(rising_market(seed, coins=args.coins))
-        for name, found in skills.items():
-            found.append(first_fold_skill(name, rows))
+        for name, values in skills.items():
+            values.append(first_fold_skill(name, rows))
         lines.append([f"market {seed}", f"{skills['xgboost'][-1]:.3f}", f"{skills['random_forest'][-1]:.3f}"])
-    boosted, forest = (float(np.mean(found)) for found in skills.values())
+    boosted, forest = (float(np.mean(values)) for values in skills.values())
     print_table(
         "skill of the first fold", ["", "xgboost", "forest"], [*lines, ["mean", f"{boosted:.3f}", f"{forest:.3f}"]]
     )

@@ -1,4 +1,4 @@
-"""A small simulated market, taken through the same functions as the real one."""
+"""A small simulated market, processed by the same functions as a real one."""
 
 import datetime as dt
 
@@ -16,7 +16,7 @@ Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 
 
 def tables_of(raw: pd.DataFrame, *, horizon_days: int = 1) -> Tables:
-    """Cleaned rows, features and labels of raw ones."""
+    """Return cleaned rows, features and labels of raw rows."""
     raw = raw.assign(liquidity_ratio=np.nan, price_change_24h=np.nan)
     raw["coin"], raw["symbol"] = raw["coin"].astype("category"), raw["symbol"].astype("category")
     raw = raw.sort_values(["coin", "date"], kind="stable").reset_index(drop=True)
@@ -27,6 +27,7 @@ def tables_of(raw: pd.DataFrame, *, horizon_days: int = 1) -> Tables:
 
 
 def training_set_of(tables: Tables) -> TrainingSet:
+    """Return the training set of cleaned rows, features and labels."""
     cleaned, features, labels = tables
     return build_training_set(features, labels, cleaned=cleaned)
 
@@ -43,11 +44,11 @@ def rows(market: Tables) -> TrainingSet:
 
 
 def toy_rows(days: list[int], *, coins: list[int] | None = None, horizon: int = 1) -> TrainingSet:
-    """Rows on the given days after 2024-01-01, three features each; for folds and measures, not for learning."""
+    """Return rows on the given days after 2024-01-01 with three features; for folds and metrics, not for training."""
     n = len(days)
     date = np.datetime64("2024-01-01", "D") + np.array(days, dtype="timedelta64[D]")
     codes = np.array(coins or [0] * n, dtype=np.int32)
-    # As many days of history as no kind of row but the whole has.
+    # Enough days for rows with full history.
     X = np.tile(np.array([30.0, 0.0, 0.0], np.float32), (n, 1))
     return TrainingSet(
         formula="kyle_obizhaeva",

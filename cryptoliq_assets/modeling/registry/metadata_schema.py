@@ -1,4 +1,4 @@
-"""The schema of the metadata beside a stored model, and the check that they are the values that were promoted.
+"""The schema of a stored model's metadata, and the check that they are the values that were promoted.
 
 Add a field here when service, dashboard, forecasts, promotion or status read it without a default. How metadata are made
 belongs in `modeling.registry.metadata`.

@@ -59,9 +59,7 @@ def choose(board: dict, candidates: list[Candidate], home: Settings, *, warnings
     )
 
 
-def test_a_refresh_and_a_rejection_are_both_recorded(
-    home, candidates
-):
+def test_a_refresh_and_a_rejection_are_both_recorded(home, candidates):
     store, board = open_model_store(home), board_of(home)
     before = store.current()
     own = before["recipe"]["name"]

@@ -55,9 +55,7 @@ def flips(path: Path, count: int):
 
 
 @pytest.mark.parametrize("kind", ["pkl", "json"])
-def test_any_flipped_bit_is_found_before_the_model_is_used(
-    store: ModelStore, kind: str
-) -> None:
+def test_any_flipped_bit_is_found_before_the_model_is_used(store: ModelStore, kind: str) -> None:
     version = store.current_version()
     metadata = store.metadata(version)
     for place in flips(store.folder / f"{version}.{kind}", 60):
@@ -119,9 +117,7 @@ def test_a_bit_flipped_anywhere_in_the_ledger_changes_no_entry(store: ModelStore
 
 
 @pytest.mark.parametrize("line", OTHER_LINES)
-def test_an_invalid_ledger_line_is_reported_with_a_remedy(
-    store: ModelStore, line: str
-) -> None:
+def test_an_invalid_ledger_line_is_reported_with_a_remedy(store: ModelStore, line: str) -> None:
     before = store.ledger.entries()
     with store.ledger.path.open("a") as file:
         file.write(line + "\n")
@@ -162,9 +158,7 @@ def test_lines_without_checksum_count_only_before_the_first(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", ["pkl", "json", "ledger.jsonl", "current.pkl"])
 @pytest.mark.parametrize("what", ["pipe", "folder", "device", "nested"])
-def test_a_non_document_is_an_error_and_hangs_nothing(
-    store: ModelStore, what: str, name: str
-) -> None:
+def test_a_non_document_is_an_error_and_hangs_nothing(store: ModelStore, what: str, name: str) -> None:
     version = store.current_version()
     path = store.folder / (name if "." in name else f"{version}.{name}")
     path.unlink()

@@ -65,9 +65,7 @@ def test_only_dates_with_a_trainable_row_count_as_labelled(settings):
 @pytest.mark.parametrize(
     ("dates", "sound_due", "any_due"), [(1, False, False), (2, False, True), (10, False, True), (11, True, True)]
 )
-def test_a_first_champion_needs_10_labelled_dates(
-    settings, dates, sound_due, any_due
-):
+def test_a_first_champion_needs_10_labelled_dates(settings, dates, sound_due, any_due):
     store = fill_home(settings, list(range(1, dates + 1)))
     assert is_training_due(settings, store, provisional_too=False) is sound_due
     assert is_training_due(settings, store, provisional_too=True) is any_due

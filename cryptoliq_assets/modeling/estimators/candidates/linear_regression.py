@@ -21,7 +21,7 @@ class RidgeRegressor(Regressor):
     """Ridge regression on winsorized, standardized features; a missing value is replaced by the mean and flagged.
 
     Features are clipped to the 0.1 and 99.9 % quantiles of the training rows: otherwise the first price of one listing
-    tilts the whole plane, and values outside the training range are extrapolated.
+    tilts the plane, and values outside the training range are extrapolated.
     """
 
     low: npt.NDArray[np.float32]
