@@ -139,11 +139,11 @@ def _group_order(item: tuple[str, Any]) -> tuple[str, int]:
 
 def _format_group(name: str) -> str:
     """Format `without_history:51-200` as "no history, rank 51-200"."""
-    kind, _, bucket = name.rpartition(":")
-    if bucket not in BUCKETS:
-        return _GROUP_LABELS.get(name, name.replace("_", " "))
-    size = f"rank {bucket.replace('_', ' ')}"
-    return f"{_GROUP_LABELS.get(kind, kind.replace('_', ' '))}, {size}" if kind else size
+    parts = [part for part in name.split(":") if part]
+    return ", ".join(
+        f"rank {part.replace('_', ' ')}" if part in BUCKETS else _GROUP_LABELS.get(part, part.replace("_", " "))
+        for part in parts
+    )
 
 
 def _show_leaderboard(board: dict[str, Any]) -> None:
