@@ -1,4 +1,4 @@
-"""A service in the shape of CoinGecko's, on loopback: it serves a market of its own making and misbehaves on request."""
+"""Fake CoinGecko API on loopback: serves a generated market and fails on request."""
 
 import json
 import threading
@@ -24,7 +24,7 @@ MAINTENANCE = b"<html><head><title>502</title></head><body>The site is being mai
 
 @dataclass(frozen=True)
 class Fault:
-    """An answer in the place of a good one; `how`: whole, cut (fewer bytes than promised), close (nothing), hang."""
+    """A response instead of a valid one; `how`: whole, cut (fewer bytes than declared), close (no response), hang."""
 
     status: int = 200
     body: bytes = b""
@@ -72,8 +72,10 @@ def coin(place: int, **said: Any) -> dict[str, Any]:
 
 
 def chart(*, days: int, now: float, start: float = 100.0) -> dict[str, list]:
-    """A daily chart, counted back from `now`: the price is `start` on the day of NOW and a dollar more each day; points lie some
-    minutes beside midnight, the last one is now. A midnight is served from 00:35 on."""
+    """Make a daily chart back from `now`: the price is `start` on the day of NOW and rises by a dollar per day.
+
+    Points are a few minutes from midnight, the last one is now. A midnight is available from 00:35.
+    """
     moment = int(now * 1000)
     midnight = moment // DAY_MS
     days_served = range(midnight - days + 1, midnight + (moment % DAY_MS >= SERVED_MS))
@@ -90,27 +92,27 @@ def chart(*, days: int, now: float, start: float = 100.0) -> dict[str, list]:
 
 @dataclass
 class Service:
-    """What it serves, which faults come next (of a path that holds the text; each once), and what it was asked."""
+    """State of the fake API: its market, the next failures (by a part of the path, each once), and the requests received."""
 
     coins: list[dict[str, Any]] = field(default_factory=lambda: [coin(place) for place in range(1, 301)])
     faults: list[tuple[str, Fault]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     now: Callable[[], float] = lambda: NOW
-    # Price of the coin in place n on the day of NOW, less n; a dollar less a day before.
+    # The coin with rank n costs n more than this on the day of NOW, and a dollar less on the day before.
     chart_price: float = 100.0
     url: str = ""
     seen: Callable[[str], None] = lambda path: None
-    # Answers that are served as they are, by path.
+    # Bodies that are served unchanged, by path.
     bodies: dict[str, bytes] = field(default_factory=dict)
 
     def pages(self) -> list[int]:
-        """Pages of the market that were asked for, in order."""
+        """Return the requested pages of the market, in order."""
         queries = (urlsplit(path).query for path in self.asked if "/coins/markets" in path)
         return [int(parse_qs(query)["page"][0]) for query in queries]
 
     def charts(self) -> list[str]:
-        """Coins whose chart was asked for, in order."""
+        """Return the coins whose chart was requested, in order."""
         paths = (urlsplit(path).path for path in self.asked)
         return [unquote(path.split("/")[-2]) for path in paths if path.endswith("/market_chart")]
 
@@ -132,7 +134,7 @@ class Service:
             size, page = int(query["per_page"]), int(query["page"])
             return Fault(200, json.dumps(self.coins[(page - 1) * size : page * size]).encode())
         name = unquote(split.path.split("/")[-2])
-        place = next((n for n, known in enumerate(self.coins, start=1) if known.get("id") == name), None)
+        place = next((n for n, entry in enumerate(self.coins, start=1) if entry.get("id") == name), None)
         if place is None:
             return Fault(404, b'{"error":"coin not found"}')
         return Fault(
@@ -142,7 +144,7 @@ class Service:
 
 @contextmanager
 def serving(service: Service) -> Iterator[Service]:
-    """The service at work on loopback; `url` is its address."""
+    """Run the service on loopback; `url` is its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -178,7 +180,7 @@ def serving(service: Service) -> Iterator[Service]:
 
 @dataclass
 class Waited:
-    """A clock that waits in no time, and what it was told to wait."""
+    """Clock that does not really wait, and the waits requested."""
 
     at: float = NOW
     waits: list[float] = field(default_factory=list)
@@ -193,7 +195,7 @@ class Waited:
 
 
 def fetching(home: Any, service: Service, **said: Any) -> Settings:
-    """Settings of a home that asks this service, as often as it likes unless said otherwise."""
+    """Make settings of a home that uses this service, by default with a high rate limit."""
     return make_settings(
         **({"home_dir": home, "coingecko__url": service.url, "coingecko__requests_per_minute": 1000} | said)
     )

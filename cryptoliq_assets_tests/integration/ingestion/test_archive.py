@@ -65,7 +65,7 @@ def test_a_bit_flipped_anywhere_in_an_archived_file_is_detected(made: Home, plac
     assert read_archived(file, made.settings) == whole
 
 
-def test_no_month_is_built_from_a_changed_archived_file_and_the_other_months_go_on(home: Home) -> None:
+def test_a_changed_archived_file_blocks_only_its_month(home: Home) -> None:
     change_one_digit(archived(home, MARCH))
     for month in ("2022-02", "2022-03", "2022-05"):
         home.store.path("raw_snapshots", month).unlink()
@@ -80,7 +80,7 @@ def test_no_month_is_built_from_a_changed_archived_file_and_the_other_months_go_
         home.intake.ingest(["2022-03"])
 
 
-def test_a_month_comes_back_as_it_was_once_the_archived_file_is_restored(home: Home, made: Home) -> None:
+def test_a_restored_file_restores_its_month(home: Home, made: Home) -> None:
     path = archived(home, MARCH)
     change_one_digit(path)
     home.store.path("raw_snapshots", "2022-03").unlink()
@@ -93,7 +93,7 @@ def test_a_month_comes_back_as_it_was_once_the_archived_file_is_restored(home: H
     assert_same_tables(home.store, made.store)
 
 
-def test_the_commands_name_file_expected_found_and_remedy_and_end_with_1(tmp_path: Path) -> None:
+def test_commands_state_the_damage_and_remedy_and_exit_1(tmp_path: Path) -> None:
     # One month alone: none of the others has to be made again.
     home = Home.at(tmp_path)
     home.drop(file_name(MARCH), snapshot([MARCH], missing=0))
@@ -113,7 +113,7 @@ def test_the_commands_name_file_expected_found_and_remedy_and_end_with_1(tmp_pat
 
 
 @pytest.mark.parametrize("what", ["gone", "pipe", "link", "folder", "larger", "empty"])
-def test_whatever_is_in_an_archived_files_place_is_named_and_not_read(home: Home, what: str) -> None:
+def test_irregular_files_in_the_archive_are_not_read(home: Home, what: str) -> None:
     path = archived(home, MARCH)
     content = path.read_bytes()
     path.unlink()

@@ -61,7 +61,7 @@ def versions(home: Home) -> list[CatalogEntry]:
     return [replace(file, mtime_ns=0, ctime_ns=0) for file in open_catalog(home.settings).files()]
 
 
-def test_a_lost_catalog_is_made_again_with_the_same_versions_and_nothing_is_taken_in_twice(home: Home) -> None:
+def test_a_lost_catalog_is_rebuilt_with_the_same_versions(home: Home) -> None:
     before, tables = versions(home), {table: read_back(home.store, table) for table in ("raw_snapshots", "labels")}
     assert [file.state for file in before] == ["superseded", "accepted", "refused", "accepted"]
     home.settings.catalog_path.unlink()
@@ -79,7 +79,7 @@ def test_an_empty_file_in_the_catalogs_place_is_a_lost_catalog(home: Home) -> No
     assert versions(home) == before
 
 
-def test_without_drop_folder_and_reports_the_archive_alone_gives_the_same_tables(home: Home) -> None:
+def test_the_archive_alone_gives_the_same_tables(home: Home) -> None:
     with quick_folder() as folder:
         other = Home.at(folder)
         other.drop(file_name(MARCH), snapshot([MARCH], seed=1))
@@ -94,7 +94,7 @@ def test_without_drop_folder_and_reports_the_archive_alone_gives_the_same_tables
         assert_same_tables(home.store, other.store)
 
 
-def test_a_damaged_archived_file_is_still_known_as_damaged_when_the_catalog_is_lost(home: Home) -> None:
+def test_archive_damage_is_detected_after_a_catalog_rebuild(home: Home) -> None:
     path = home.settings.archive_dir / file_name(MARCH)
     path.write_bytes(path.read_bytes().replace(b"1", b"2"))
     home.settings.catalog_path.unlink()
@@ -146,7 +146,7 @@ HOWS += ["dates nested", "dates no list", "name a blob", "arrived_at"]
 
 
 @pytest.mark.parametrize("how", HOWS)
-def test_a_damaged_catalog_is_an_error_that_names_file_and_remedy_and_is_repaired(home: Home, how: str) -> None:
+def test_a_damaged_catalog_is_reported_and_repaired(home: Home, how: str) -> None:
     prepare_home(home.settings)
     before = versions(home)
     garble(home.settings.catalog_path, how)
@@ -169,7 +169,7 @@ def test_a_bit_flipped_anywhere_in_the_catalog_crashes_nothing(home: Home) -> No
             open_catalog(home.settings).check()
 
 
-def test_a_file_in_the_archive_that_is_no_snapshot_becomes_no_version(home: Home) -> None:
+def test_an_archived_file_without_dates_is_no_version(home: Home) -> None:
     before = versions(home)
     (home.settings.archive_dir / "coingecko_20220401.csv").write_text("somebody's own")
     home.settings.catalog_path.unlink()
@@ -177,9 +177,7 @@ def test_a_file_in_the_archive_that_is_no_snapshot_becomes_no_version(home: Home
 
 
 @pytest.mark.parametrize(("column", "value"), [("sha256", "0" * 64), ("dates", '["2022-03-17"]')])
-def test_a_row_that_archive_and_report_contradict_is_damage_of_the_catalog_and_is_repaired(
-    home: Home, column: str, value: str
-) -> None:
+def test_a_row_contradicted_by_archive_and_report_is_repaired(home: Home, column: str, value: str) -> None:
     before = versions(home)
     wrong_type(home.settings.catalog_path, column, value)
     [found] = find_disagreements(open_catalog(home.settings), home.settings)
@@ -192,9 +190,7 @@ def test_a_row_that_archive_and_report_contradict_is_damage_of_the_catalog_and_i
 
 
 @pytest.mark.parametrize(("field", "value"), [("sha256", "0" * 64), ("dates", ["2022-03-17"])])
-def test_a_report_that_archive_and_catalog_contradict_is_damaged_itself_and_the_catalog_stays(
-    home: Home, field: str, value: object
-) -> None:
+def test_a_contradicted_report_leaves_the_catalog_unchanged(home: Home, field: str, value: object) -> None:
     before, content = versions(home), home.settings.catalog_path.read_bytes()
     path = home.settings.validation_dir / f"{file_name(MARCH)}.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
@@ -205,7 +201,7 @@ def test_a_report_that_archive_and_catalog_contradict_is_damaged_itself_and_the_
     assert home.settings.catalog_path.read_bytes() == content
 
 
-def test_where_the_archived_copy_is_damaged_as_well_nothing_is_made_from_it(home: Home) -> None:
+def test_nothing_is_rebuilt_from_a_damaged_copy(home: Home) -> None:
     (home.settings.archive_dir / file_name(MARCH)).write_bytes(b"")
     connection = sqlite3.connect(home.settings.catalog_path)
     connection.execute("UPDATE files SET sha256 = ? WHERE name = ?", ("0" * 64, file_name(MARCH)))

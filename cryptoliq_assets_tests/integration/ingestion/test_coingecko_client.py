@@ -1,4 +1,4 @@
-"""Asking CoinGecko: each fault is waited out, asked again or told as a person would want, within one deadline."""
+"""CoinGecko client: every failure is retried or reported with a remedy, within one deadline."""
 
 import gzip
 import json
@@ -46,7 +46,7 @@ def asker(home: Path, service: Service, waited: Waited, *, seconds: float = 1800
         gecko.CLOUDFLARE_PAGE_403,
     ],
 )
-def test_too_many_requests_without_a_time_named_wait_a_full_minute(tmp_path, service, fault) -> None:
+def test_a_limit_without_retry_after_waits_a_minute(tmp_path, service, fault) -> None:
     service.faults = [(MARKETS, fault)] * 2
     waited = Waited()
     with asker(tmp_path, service, waited) as client:
@@ -71,7 +71,7 @@ LIMITS_WITH_200 = {
 
 
 @pytest.mark.parametrize("kind", LIMITS_WITH_200)
-def test_a_limit_in_a_body_with_status_200_waits_like_a_429_and_shows_the_message(tmp_path, service, kind) -> None:
+def test_a_limit_with_status_200_waits_like_a_429(tmp_path, service, kind) -> None:
     body, message = LIMITS_WITH_200[kind]
     service.faults = [(MARKETS, Fault(200, body)), (MARKETS, Fault(200, body, {"Retry-After": "7"}))]
     waited, said = Waited(), []
@@ -109,7 +109,7 @@ PACKED = gzip.compress(json.dumps([gecko.coin(1)]).encode())
     ],
     ids=["not gzip", "cut off", "damaged", "another method", "gzip unsaid", "empty"],
 )
-def test_an_answer_that_is_not_compressed_as_it_says_is_requested_again(tmp_path, service, body, encoding) -> None:
+def test_a_response_with_a_wrong_encoding_is_retried(tmp_path, service, body, encoding) -> None:
     service.faults = [(MARKETS, Fault(200, body, {"Content-Encoding": encoding}))] * 2
     waited = Waited()
     with asker(tmp_path, service, waited) as client:
@@ -158,7 +158,7 @@ def test_too_many_requests_with_a_time_named_wait_for_that_time(tmp_path, servic
     assert waited.waits == [119.0]
 
 
-def test_a_named_time_of_nothing_or_no_sense_is_not_asked_again_at_once(tmp_path, service) -> None:
+def test_an_invalid_retry_after_is_not_retried_at_once(tmp_path, service) -> None:
     service.faults = [
         (MARKETS, Fault(429, b"", {"Retry-After": "0"})),
         (MARKETS, Fault(429, b"", {"Retry-After": "soon"})),
@@ -169,7 +169,7 @@ def test_a_named_time_of_nothing_or_no_sense_is_not_asked_again_at_once(tmp_path
     assert waited.waits == [1.0, 60.0]
 
 
-def test_a_named_time_beyond_the_deadline_ends_the_fetch_without_waiting(tmp_path, service) -> None:
+def test_a_retry_after_the_deadline_ends_the_fetch(tmp_path, service) -> None:
     service.faults = [(MARKETS, Fault(429, b"Throttled", {"Retry-After": "86400"}))]
     waited = Waited()
     with (
@@ -221,7 +221,7 @@ def test_a_limit_met_for_ever_ends_at_the_one_deadline(tmp_path, service) -> Non
         "deep 500",
     ],
 )
-def test_a_fault_of_the_service_is_asked_again_soon_then_less_often_then_given_up(tmp_path, service, fault) -> None:
+def test_a_failing_service_is_retried_with_backoff(tmp_path, service, fault) -> None:
     waited = Waited()
     with asker(tmp_path, service, waited, coingecko__request_timeout_seconds=0.2) as client:
         service.faults = [(MARKETS, fault)] * 2
@@ -261,7 +261,7 @@ def test_what_asking_again_cannot_mend_is_told_at_once_in_words(tmp_path, servic
 
 
 @pytest.mark.parametrize(("plan", "code"), [("demo", 10011), ("pro", 10010)])
-def test_a_key_of_the_plan_that_is_set_already_is_said_to_be_wrong(tmp_path, service, plan, code) -> None:
+def test_a_rejected_key_of_the_right_plan_is_invalid(tmp_path, service, plan, code) -> None:
     service.faults = [(MARKETS, Fault(401, f'{{"status":{{"error_code":{code}}}}}'.encode()))]
     said = {"coingecko__plan": plan, "coingecko__api_key": KEY}
     with asker(tmp_path, service, Waited(), **said) as client, pytest.raises(FetchError) as caught:
@@ -270,14 +270,14 @@ def test_a_key_of_the_plan_that_is_set_already_is_said_to_be_wrong(tmp_path, ser
     assert "set CRYPTOLIQ_COINGECKO__PLAN" not in str(caught.value)
 
 
-def test_an_address_without_the_market_is_said_to_be_wrong_and_not_asked_for_other_pages(tmp_path, service) -> None:
+def test_a_url_without_a_market_list_is_reported(tmp_path, service) -> None:
     service.faults = [(MARKETS, Fault(404, b'{"error":"not found"}'))]
     with asker(tmp_path, service, Waited()) as client, pytest.raises(FetchError) as caught:
         client.markets(1)
     assert f"{service.url} has no market list; check CRYPTOLIQ_COINGECKO__URL" in str(caught.value)
 
 
-def test_a_hold_of_the_service_is_told_as_its_own_by_the_next_run(tmp_path, service) -> None:
+def test_the_next_run_reports_a_pause_of_the_service(tmp_path, service) -> None:
     service.faults = [(MARKETS, Fault(429, b"Throttled", {"Retry-After": "86400"}))]
     for words in (
         "86400 s, after the deadline",
@@ -299,7 +299,7 @@ def test_a_deadline_that_passes_within_an_answer_is_told_as_that(tmp_path, servi
     assert (len(service.asked), waited.waits) == (1, [])
 
 
-def test_a_page_shorter_than_expected_is_taken_once_as_many_come_twice_in_a_row(tmp_path, service) -> None:
+def test_a_short_page_is_accepted_after_an_equal_second_one(tmp_path, service) -> None:
     def page(coins: int) -> Fault:
         return Fault(200, json.dumps([gecko.coin(place) for place in range(1, coins + 1)]).encode())
 
@@ -321,7 +321,7 @@ def test_an_id_that_is_gone_is_told_apart(tmp_path, service) -> None:
 
 
 @pytest.mark.parametrize(("plan", "header"), [("demo", "x-cg-demo-api-key"), ("pro", "x-cg-pro-api-key")])
-def test_the_key_goes_out_in_the_header_of_the_plan_and_nowhere_else(tmp_path, service, caplog, plan, header) -> None:
+def test_the_key_is_sent_only_in_the_header_of_the_plan(tmp_path, service, caplog, plan, header) -> None:
     caplog.set_level(logging.DEBUG)
     said: list[str] = []
     service.faults = [(MARKETS, Fault(500, f"no such key: {KEY}".encode())), (MARKETS, Fault(401, KEY.encode()))]
@@ -339,7 +339,7 @@ def test_the_key_goes_out_in_the_header_of_the_plan_and_nowhere_else(tmp_path, s
     assert not any(KEY in path.read_text() for path in tmp_path.rglob("*") if path.is_file())
 
 
-def test_keyless_sends_no_key_and_each_plan_has_its_host_and_needs_its_key(tmp_path, service) -> None:
+def test_each_plan_has_its_host_and_requires_its_key(tmp_path, service) -> None:
     with asker(tmp_path, service, Waited()) as client:
         client.markets(1)
     assert not any(name.startswith("x-cg") for name in service.headers[0])
@@ -363,7 +363,7 @@ def test_keyless_sends_no_key_and_each_plan_has_its_host_and_needs_its_key(tmp_p
         assert "verysecret" not in str(caught.value)
 
 
-def test_the_month_s_budget_ends_a_fetch_and_the_next_month_begins_anew(tmp_path, service) -> None:
+def test_the_monthly_budget_ends_a_fetch_and_resets(tmp_path, service) -> None:
     waited = Waited()
     said = {"coingecko__plan": "demo", "coingecko__api_key": KEY, "coingecko__requests_per_month": 2}
     with asker(tmp_path, service, waited, **said) as client:

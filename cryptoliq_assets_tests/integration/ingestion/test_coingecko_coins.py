@@ -80,7 +80,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("kind", ERRORS)
-def test_a_coin_with_an_error_is_left_out_and_named_and_all_others_are_written(tmp_path, service, kind) -> None:
+def test_only_the_coin_with_an_error_is_left_out(tmp_path, service, kind) -> None:
     service.coins[2], named = ERRORS[kind]
     made = fetch(tmp_path, service)
     assert rows(made.files[0]).keys() == {f"coin-{place}" for place in range(1, COINS + 1) if place != 3}
@@ -105,9 +105,7 @@ def test_a_coin_with_an_error_is_left_out_and_named_and_all_others_are_written(t
         ({"price_change_24h": "much"}, {"price_change_24h": ""}, 'coin-3: price_change_24h is "much", not a number'),
     ],
 )
-def test_values_that_a_row_can_do_without_are_cleaned_and_the_coin_is_named(
-    tmp_path, service, values, written, note
-) -> None:
+def test_invalid_optional_values_are_cleaned_and_named(tmp_path, service, values, written, note) -> None:
     service.coins[2] = coin(3, **values)
     made = fetch(tmp_path, service)
     found = rows(made.files[0])
@@ -160,9 +158,7 @@ def test_no_entry_whatever_it_is_keeps_another_coin_from_its_row(entry) -> None:
     assert len(found.keys() - others) <= 1
 
 
-def test_more_coins_with_an_error_than_5_percent_fail_the_fetch_by_name_and_the_next_requests_all_again(
-    tmp_path, service
-) -> None:
+def test_more_than_5_percent_of_errors_fail_the_fetch(tmp_path, service) -> None:
     service.coins = [coin(place) for place in range(1, 301)]
     for place in range(1, 16):
         service.coins[place * 10]["current_price"] = "none of it"
@@ -183,9 +179,7 @@ def test_more_coins_with_an_error_than_5_percent_fail_the_fetch_by_name_and_the_
 
 @pytest.mark.parametrize("value", [None, MISSING], ids=["null", "missing"])
 @pytest.mark.parametrize("column", ["price", "1h", "24h", "7d", "24h_volume", "mkt_cap"])
-def test_a_field_without_a_value_in_any_coin_writes_nothing_is_named_and_the_next_attempt_requests_it_again(
-    tmp_path, service, column, value
-) -> None:
+def test_a_field_empty_in_all_coins_fails_the_fetch(tmp_path, service, column, value) -> None:
     key = NUMBER_KEYS[column]
     service.coins = [changed(place, **{key: value}) for place in range(1, 11)]
     with pytest.raises(FetchError, match=f"{key} .column {column}. missing or null in all 10 coins, and nothing is"):
@@ -197,7 +191,7 @@ def test_a_field_without_a_value_in_any_coin_writes_nothing_is_named_and_the_nex
 
 
 @pytest.mark.parametrize("column", ["price", "24h_volume"])
-def test_a_page_without_prices_or_volumes_is_named_though_the_other_pages_have_them(tmp_path, service, column) -> None:
+def test_a_page_without_prices_or_volumes_fails_the_fetch(tmp_path, service, column) -> None:
     key = NUMBER_KEYS[column]
     service.coins = [coin(place) for place in range(1, 701)]
     for each in service.coins[250:500]:
@@ -207,9 +201,7 @@ def test_a_page_without_prices_or_volumes_is_named_though_the_other_pages_have_t
 
 
 @pytest.mark.parametrize(("column", "value"), [("price", None), ("24h_volume", None), ("price", 0)])
-def test_a_fetched_snapshot_is_refused_by_the_rule_for_files_and_requested_again(
-    tmp_path, service, column, value
-) -> None:
+def test_a_snapshot_is_rejected_by_the_rules_for_files(tmp_path, service, column, value) -> None:
     for each in service.coins[: COINS * 2 // 3]:
         each |= {NUMBER_KEYS[column]: value, "price_change_24h": None}
     with pytest.raises(
@@ -266,7 +258,7 @@ def with_chart(service: Service, name: str, **lists: Any) -> None:
 
 
 @pytest.mark.parametrize("caps", [MISSING, None, [], {}, "none"])
-def test_a_chart_without_market_caps_has_its_days_without_them_and_is_named(tmp_path, service, caps) -> None:
+def test_a_chart_without_market_caps_is_used_and_named(tmp_path, service, caps) -> None:
     service.coins = service.coins[:3]
     with_chart(service, "coin-2", market_caps=caps)
     made = history(tmp_path, service).fetch()
@@ -285,7 +277,7 @@ def test_a_chart_without_market_caps_has_its_days_without_them_and_is_named(tmp_
         ({"prices": [[1, 2, 3]], "total_volumes": []}, "coin-2: no prices: left out"),
     ],
 )
-def test_a_chart_that_no_row_can_be_made_of_is_left_out_and_named(tmp_path, service, lists, named) -> None:
+def test_an_unusable_chart_is_left_out_and_named(tmp_path, service, lists, named) -> None:
     service.coins = service.coins[:3]
     with_chart(service, "coin-2", **lists)
     made = history(tmp_path, service).fetch()
@@ -293,7 +285,7 @@ def test_a_chart_that_no_row_can_be_made_of_is_left_out_and_named(tmp_path, serv
     assert {frozenset(rows(path)) for path in made.files} == {frozenset({"coin-1", "coin-3"})}
 
 
-def test_points_of_a_chart_may_be_texts_and_those_that_are_none_are_dropped_and_counted(tmp_path, service) -> None:
+def test_invalid_points_of_a_chart_are_dropped_and_counted(tmp_path, service) -> None:
     service.coins = service.coins[:3]
     good = chart(days=13, now=NOW, start=100.0 + 2)
     texts = {name: [[str(moment), str(value)] for moment, value in points] for name, points in good.items()}
@@ -308,7 +300,7 @@ def test_points_of_a_chart_may_be_texts_and_those_that_are_none_are_dropped_and_
     assert rows(made.files[-1]) == rows(plain.files[-1])
 
 
-def test_a_price_that_the_contract_refuses_takes_its_row_alone_out_of_a_history(tmp_path, service) -> None:
+def test_an_invalid_price_removes_only_its_row(tmp_path, service) -> None:
     service.coins = service.coins[:3]
     good = chart(days=13, now=NOW)
     good["prices"][-2][1] = -5.0
@@ -326,7 +318,7 @@ def test_one_chart_that_is_refused_is_left_out_and_named(tmp_path, service) -> N
     assert len(rows(made.files[-1])) == 2
 
 
-def test_many_charts_with_an_error_write_nothing_and_the_next_run_requests_these_again(tmp_path, service) -> None:
+def test_many_charts_with_errors_are_requested_again(tmp_path, service) -> None:
     service.coins = service.coins[:4]
     for name in ("coin-2", "coin-3"):
         with_chart(service, name, market_caps=None)
@@ -339,7 +331,7 @@ def test_many_charts_with_an_error_write_nothing_and_the_next_run_requests_these
     assert service.charts() == ["coin-2", "coin-3"]
 
 
-def test_a_list_of_coins_with_an_error_names_it_and_a_history_goes_on_without_that_coin(tmp_path, service) -> None:
+def test_a_history_continues_without_an_invalid_coin(tmp_path, service) -> None:
     service.coins = service.coins[:3]
     service.coins[1] = {"symbol": "v", "name": "Velt\ud83d"}
     made = history(tmp_path, service).fetch()

@@ -1,4 +1,4 @@
-"""History: midnights from charts, a file a day, nothing asked twice, no live snapshot replaced."""
+"""History: values at midnight, one file per day, nothing requested twice, no live snapshot replaced."""
 
 import csv
 import datetime as dt
@@ -97,7 +97,7 @@ def test_a_history_is_a_file_a_day_with_changes_made_from_prices(tmp_path, servi
     assert not asked.folder.exists()
 
 
-def test_a_point_belongs_to_the_nearest_midnight_the_nearest_counts_and_now_is_dropped() -> None:
+def test_the_nearest_point_of_a_midnight_counts() -> None:
     day = 20_000 * DAY_MS
     prices = [[day - 50, 1.0], [day + 20, 2.0], [day + DAY_MS - 3_600_000, 3.0], [day + DAY_MS + 100, 4.0]]
     chart = {"prices": [*prices, [day + DAY_MS + 200, 5.0]], "market_caps": [[day, None]], "total_volumes": []}
@@ -118,7 +118,7 @@ def test_changes_need_the_very_day_before_and_a_price_above_zero() -> None:
     assert {day.day: (row["24h"], row["7d"]) for day, row in made.items()} == {2: ("", ""), 4: ("", "")}
 
 
-def test_a_history_that_stopped_goes_on_and_asks_for_nothing_twice(tmp_path, service) -> None:
+def test_a_resumed_history_requests_nothing_twice(tmp_path, service) -> None:
     waited = Waited()
     service.faults = [("coin-2/market_chart", Fault(401, b'{"error":"gone wrong"}'))]
     with pytest.raises(FetchError, match="gone wrong"):
@@ -132,7 +132,7 @@ def test_a_history_that_stopped_goes_on_and_asks_for_nothing_twice(tmp_path, ser
     assert len(rows(made.files[-1])) == 3
 
 
-def test_more_coins_of_an_unfinished_history_ask_for_the_further_charts_alone(tmp_path, service) -> None:
+def test_more_coins_request_only_the_missing_charts(tmp_path, service) -> None:
     service.faults = [("coin-2/market_chart", Fault(401))]
     with pytest.raises(FetchError):
         history(tmp_path, service, Waited(), top=2).fetch()
@@ -174,7 +174,7 @@ def test_a_live_snapshot_of_a_day_is_neither_replaced_nor_hidden(tmp_path, servi
     assert known[["price", "24h", "high_24h"]].equals(before[["price", "24h", "high_24h"]])
 
 
-def test_a_live_snapshot_that_comes_after_the_history_of_its_day_wins(tmp_path, service) -> None:
+def test_a_later_live_snapshot_overrides_history(tmp_path, service) -> None:
     home = Home.at(tmp_path, storage__first_month="2025-01")
     home.now, home.today = dt.datetime(2025, 3, 5, 1, tzinfo=dt.UTC), DAY
     history(tmp_path, service, Waited()).fetch()
@@ -194,7 +194,7 @@ def home_of(tmp_path: Path) -> Home:
     return home
 
 
-def test_a_foreign_file_of_the_name_that_history_uses_is_never_replaced(tmp_path, service) -> None:
+def test_history_never_replaces_a_file_of_someone_else(tmp_path, service) -> None:
     home, names = home_of(tmp_path), [f"coin-{place}" for place in range(1, 51)]
     ingested, waiting = dt.date(2025, 3, 2), dt.date(2025, 3, 3)
     home.drop(f"coin_gecko_{ingested}.csv", snapshot([ingested], coins=names, missing=0))
@@ -220,7 +220,7 @@ def test_a_foreign_file_of_the_name_that_history_uses_is_never_replaced(tmp_path
 
 
 @pytest.mark.parametrize("ingested", [True, False])
-def test_a_file_of_history_that_somebody_changed_is_somebody_elses(tmp_path, service, ingested: bool) -> None:
+def test_a_changed_history_file_counts_as_someone_elses(tmp_path, service, ingested: bool) -> None:
     home, waited = home_of(tmp_path), Waited()
     changed = history(tmp_path, service, waited).fetch().files[3]
     if ingested:
@@ -236,7 +236,7 @@ def test_a_file_of_history_that_somebody_changed_is_somebody_elses(tmp_path, ser
     assert made.notes == ["1 days are left out, another file covers them: 2025-02-27"]
 
 
-def test_without_its_record_history_replaces_nothing_and_a_damaged_one_is_said(tmp_path, service) -> None:
+def test_history_replaces_nothing_without_its_record(tmp_path, service) -> None:
     history(tmp_path, service, Waited()).fetch()
     record = tmp_path / "data" / "fetch" / "written.json"
     assert sorted(json.loads(record.read_text())) == [
@@ -285,7 +285,7 @@ def test_the_record_keeps_few_versions_of_a_name(tmp_path, service) -> None:
     assert kept == [hashlib.sha256(b"%d" % version).hexdigest() for version in range(12, 20)]
 
 
-def test_a_shorter_history_leaves_the_fuller_one_alone_unless_told(tmp_path, service) -> None:
+def test_a_shorter_history_keeps_the_fuller_one_by_default(tmp_path, service) -> None:
     home, waited = home_of(tmp_path), Waited()
     history(tmp_path, service, waited, days=10, top=4).fetch()
     home.bring_up_to_date()
@@ -308,7 +308,7 @@ def test_a_shorter_history_leaves_the_fuller_one_alone_unless_told(tmp_path, ser
 
 
 @pytest.mark.parametrize(("later", "last"), [(60, "2025-03-05"), (30 * 86_400, "2025-04-04")])
-def test_an_empty_market_is_asked_for_again_and_no_day_of_it_is_kept(tmp_path, service, later: int, last: str) -> None:
+def test_an_empty_market_is_retried_and_not_stored(tmp_path, service, later: int, last: str) -> None:
     waited = Waited()
     service.faults = [("coins/markets", Fault(200, b"[]"))] * 6
     with pytest.raises(
@@ -321,7 +321,7 @@ def test_an_empty_market_is_asked_for_again_and_no_day_of_it_is_kept(tmp_path, s
     assert (service.pages(), made.files[-1].name, len(made.files)) == ([1], f"coin_gecko_{last}.csv", 10)
 
 
-def test_a_list_of_which_a_part_is_missing_is_not_kept_and_one_that_ends_early_is_said(tmp_path, service) -> None:
+def test_a_truncated_list_of_coins_is_not_stored(tmp_path, service) -> None:
     service.coins = [coin(place) for place in range(1, 261)]
     part = Fault(200, json.dumps(service.coins[:100]).encode())
     service.faults = [("&page=1", part)] * 2
@@ -336,7 +336,7 @@ def test_a_list_of_which_a_part_is_missing_is_not_kept_and_one_that_ends_early_i
     assert (service.pages(), shape(made.files[-1:])) == ([1, 1, 2], {"2025-03-05": (4, 4)})
 
 
-def test_a_list_that_was_interrupted_is_not_gone_on_with_on_another_day(tmp_path, service) -> None:
+def test_an_interrupted_list_is_not_resumed_on_another_day(tmp_path, service) -> None:
     service.coins = [coin(place) for place in range(1, 261)]
     waited = Waited()
     for days, pages in ((0, [1, 2]), (0, [2]), (1, [1, 2])):
@@ -348,7 +348,7 @@ def test_a_list_that_was_interrupted_is_not_gone_on_with_on_another_day(tmp_path
         assert service.pages() == pages
 
 
-def test_charts_that_have_no_day_are_asked_for_anew_and_one_alone_is_said(tmp_path, service) -> None:
+def test_charts_without_a_day_are_requested_again(tmp_path, service) -> None:
     empty = Fault(200, b'{"prices":[],"market_caps":[],"total_volumes":[]}')
     service.faults = [("market_chart", empty)] * 3
     with pytest.raises(FetchError, match="the next run requests all of them again"):
@@ -360,7 +360,7 @@ def test_charts_that_have_no_day_are_asked_for_anew_and_one_alone_is_said(tmp_pa
     assert shape(made.files) == {str(DAY - dt.timedelta(days=back)): (2, 2) for back in range(9, -1, -1)}
 
 
-def test_midnight_that_passes_while_charts_come_makes_no_ragged_day(tmp_path, service) -> None:
+def test_midnight_during_a_fetch_gives_no_partial_day(tmp_path, service) -> None:
     waited = Waited(at=NOW - 2400 - 600)
     slow(service, waited, 300)
     made = history(tmp_path, service, waited, top=4).fetch()
@@ -383,7 +383,7 @@ def test_a_day_is_written_once_it_is_served_for_sure(tmp_path, service, minutes:
     )
 
 
-def test_a_history_gone_on_with_days_later_has_all_coins_on_all_its_days(tmp_path, service) -> None:
+def test_a_history_resumed_later_has_all_coins_on_all_days(tmp_path, service) -> None:
     waited = Waited()
     service.faults = [("coin-3/market_chart", Fault(401))]
     with pytest.raises(FetchError):
@@ -394,7 +394,7 @@ def test_a_history_gone_on_with_days_later_has_all_coins_on_all_its_days(tmp_pat
     assert shape(made.files) == {str(DAY - dt.timedelta(days=back)): (4, 4) for back in range(9, -1, -1)}
 
 
-def test_days_that_the_plan_lets_later_charts_not_reach_are_left_out_and_named(tmp_path, service) -> None:
+def test_days_beyond_later_charts_are_left_out_and_named(tmp_path, service) -> None:
     service.chart_price, waited = 1000.0, Waited()
     service.faults = [("coin-3/market_chart", Fault(401))]
     with pytest.raises(FetchError):
@@ -430,7 +430,7 @@ def test_a_coin_that_is_gone_is_left_out_and_said(tmp_path, service) -> None:
     assert sorted(rows(made.files[-1])) == ["coin-1", "coin-3"]
 
 
-def test_a_chart_that_fails_stops_the_files_not_the_others_and_may_be_left_out(tmp_path, service) -> None:
+def test_a_failed_chart_blocks_the_files_unless_left_out(tmp_path, service) -> None:
     service.faults = [("coin-2/market_chart", Fault(500))] * 6
     with pytest.raises(FetchError, match=r"1 of 3 charts failed \(coin-2\), and no file is written"):
         history(tmp_path, service, Waited()).fetch()
@@ -444,14 +444,14 @@ def test_a_chart_that_fails_stops_the_files_not_the_others_and_may_be_left_out(t
     assert len(made.files) == 10
 
 
-def test_a_service_that_fails_for_three_coins_in_a_row_is_left_alone(tmp_path, service) -> None:
+def test_three_failed_coins_in_a_row_end_the_fetch(tmp_path, service) -> None:
     service.faults = [("market_chart", Fault(502))] * 50
     with pytest.raises(FetchError, match="3 charts in a row failed"):
         history(tmp_path, service, Waited(), top=4).fetch()
     assert len(service.charts()) == 18
 
 
-def test_a_day_that_ingest_would_refuse_is_left_out_said_and_keeps_no_other_back(tmp_path, service) -> None:
+def test_a_day_that_ingest_would_reject_is_left_out(tmp_path, service) -> None:
     # Prices below 0 on all but the newest days.
     service.chart_price, waited = 0.5, Waited()
     made = history(tmp_path, service, waited, top=1).fetch()
@@ -483,7 +483,7 @@ def test_history_beyond_the_plan_is_said_as_that(tmp_path, service) -> None:
     assert len(service.charts()) == 1
 
 
-def test_a_budget_too_small_is_said_at_once_used_up_and_gone_on_with_next_month(tmp_path, service) -> None:
+def test_a_small_budget_is_reported_and_used_up(tmp_path, service) -> None:
     waited, said = Waited(), []
     settings = {"coingecko__requests_per_month": 3}
     asked = history(tmp_path, service, waited, **settings)

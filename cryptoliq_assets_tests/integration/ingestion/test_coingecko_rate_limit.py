@@ -1,4 +1,4 @@
-"""The limiter: never more than the plan allows in any minute, for all processes of a home, across stops."""
+"""Rate limit: never more than the plan allows in any minute, for all processes of a home, across restarts."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from cryptoliq_assets_tests.support.markets import quick_folder
 
 
 @given(per_minute=st.integers(1, 4), idle=st.lists(st.floats(0, 90), max_size=9))
-def test_no_minute_has_more_requests_than_allowed_whatever_the_pauses(per_minute: int, idle: list[float]) -> None:
+def test_no_minute_exceeds_the_rate_limit(per_minute: int, idle: list[float]) -> None:
     with quick_folder() as folder:
         waited, sent = Waited(), []
         for seconds in idle:
@@ -48,7 +48,7 @@ def test_a_wait_that_would_end_after_the_deadline_is_not_begun(tmp_path: Path) -
     assert waited.waits == []
 
 
-def test_a_hold_keeps_every_process_back_and_one_of_a_wrong_clock_does_not(tmp_path: Path) -> None:
+def test_a_pause_applies_to_every_process(tmp_path: Path) -> None:
     waited = Waited()
     limiter = RateLimiter(tmp_path / "limits.json", 100, None, waited.clock)
     limiter.pause(45.0)
@@ -79,7 +79,7 @@ except RuntimeError:
 """
 
 
-def test_two_processes_share_one_budget_of_50_to_the_last_request(tmp_path: Path) -> None:
+def test_two_processes_share_one_budget_of_50_requests(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _TAKER, str(tmp_path / "limits.json")]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     taken = [int(process.communicate(timeout=60)[0]) for process in both]

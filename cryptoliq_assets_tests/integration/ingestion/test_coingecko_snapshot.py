@@ -1,4 +1,4 @@
-"""Today's snapshot: whole or absent, each coin once, only what failed asked for again."""
+"""Today's snapshot: complete or absent, each coin once, and only failed pages requested again."""
 
 import csv
 import datetime as dt
@@ -33,7 +33,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_largest_coins_become_today_s_contract_file_in_percent(tmp_path, service) -> None:
+def test_the_largest_coins_become_todays_file_in_percent(tmp_path, service) -> None:
     settings = fetching(tmp_path, service, coingecko__top_n=270)
     made = fetch_snapshot(settings, clock=Waited().clock)
     assert made.files == [settings.raw_dir / NAME]
@@ -93,7 +93,7 @@ def test_what_it_writes_takes_the_same_road_as_every_file(tmp_path, service) -> 
     assert raw["name"].tolist() == ["Coin, the 7."]
 
 
-def test_a_snapshot_with_a_page_missing_is_not_written_and_a_rerun_asks_for_that_page_alone(tmp_path, service) -> None:
+def test_a_retry_requests_only_the_missing_page(tmp_path, service) -> None:
     settings, waited = fetching(tmp_path, service, coingecko__top_n=300), Waited()
     service.faults = [("&page=1", Fault(500))] * 6
     with pytest.raises(FetchError, match="1 of 2 pages failed, and no snapshot is written: page 1 of the market"):
@@ -129,7 +129,7 @@ def test_one_deadline_holds_for_all_pages_together(tmp_path, service) -> None:
     assert not settings.raw_dir.exists()
 
 
-def test_a_coin_on_two_pages_is_written_once_the_later_state_and_said_which(tmp_path, service) -> None:
+def test_a_coin_on_two_pages_is_written_once(tmp_path, service) -> None:
     fallen = coin(250, id="coin-250", current_price=3.5, last_updated="2025-03-05T00:41:00Z")
     service.coins.insert(250, fallen)
     made = fetch_snapshot(fetching(tmp_path, service, coingecko__top_n=301), clock=Waited().clock)
@@ -138,7 +138,7 @@ def test_a_coin_on_two_pages_is_written_once_the_later_state_and_said_which(tmp_
     assert [row["price"] for row in written] == ["3.5"]
 
 
-def test_coins_that_vanish_between_pages_are_told_by_the_ranks_that_nobody_has() -> None:
+def test_coins_lost_between_pages_are_named_by_rank() -> None:
     pages = [[coin(place) for place in range(1, 250)], [coin(place) for place in range(252, 300)]]
     coins, notes = merge_pages(pages, top=300)
     assert len(coins) == 297
@@ -149,9 +149,7 @@ def test_coins_that_vanish_between_pages_are_told_by_the_ranks_that_nobody_has()
     ]
 
 
-def test_a_market_smaller_than_asked_for_is_written_once_its_short_page_came_twice_and_it_is_said(
-    tmp_path, service
-) -> None:
+def test_a_small_market_is_written_after_two_short_pages(tmp_path, service) -> None:
     made = fetch_snapshot(fetching(tmp_path, service, coingecko__top_n=900), clock=Waited().clock)
     assert made.notes == [
         "the market ends on page 2, which returned 50 coins twice",
@@ -162,9 +160,7 @@ def test_a_market_smaller_than_asked_for_is_written_once_its_short_page_came_twi
 
 @pytest.mark.parametrize("page", [1, 2])
 @pytest.mark.parametrize("coins", [0, 3])
-def test_a_page_that_comes_empty_or_short_once_is_asked_for_again_and_the_snapshot_is_whole(
-    tmp_path, service, page, coins
-) -> None:
+def test_an_empty_or_short_page_is_requested_again(tmp_path, service, page, coins) -> None:
     service.coins = [coin(place) for place in range(1, 601)]
     part = json.dumps([coin(place) for place in range(1, coins + 1)]).encode()
     service.faults = [(f"&page={page}", Fault(200, part))]
@@ -186,7 +182,7 @@ def test_a_page_that_is_empty_every_time_fails_and_is_not_kept(tmp_path, service
     assert not settings.raw_dir.exists()
 
 
-def test_a_short_page_that_comes_twice_is_no_end_where_others_follow_it(tmp_path, service) -> None:
+def test_a_short_page_with_others_after_it_is_an_error(tmp_path, service) -> None:
     service.coins = [coin(place) for place in range(1, 601)]
     service.faults = [("&page=1", Fault(200, json.dumps([coin(1), coin(2)]).encode()))] * 2
     settings = fetching(tmp_path, service)
@@ -204,7 +200,7 @@ def test_the_last_page_wanted_is_looked_behind_as_well(tmp_path, service) -> Non
         fetch_snapshot(fetching(tmp_path, service, coingecko__top_n=500), clock=Waited().clock)
 
 
-def test_a_look_behind_a_short_page_that_comes_to_nothing_is_a_page_that_did_not_come(tmp_path, service) -> None:
+def test_a_failed_check_after_a_short_page_is_a_failed_page(tmp_path, service) -> None:
     service.faults = [("&page=3", Fault(500))] * 6
     with pytest.raises(FetchError, match=r"1 of 4 pages failed.*page 3 of the market: the service failed"):
         fetch_snapshot(fetching(tmp_path, service, coingecko__top_n=900), clock=Waited().clock)
@@ -230,14 +226,14 @@ def at(hour: int, minute: int = 0, second: int = 0) -> Waited:
     return Waited(dt.datetime(2025, 3, 5, hour, minute, second, tzinfo=dt.UTC).timestamp())
 
 
-def test_a_snapshot_is_of_the_day_in_which_its_pages_came_though_it_was_begun_the_day_before(tmp_path, service) -> None:
+def test_a_snapshot_is_dated_by_its_pages(tmp_path, service) -> None:
     service.faults = [("&page=1", gecko.THROTTLED)]
     made = fetch_snapshot(fetching(tmp_path, service, coingecko__top_n=300), clock=at(23, 59, 30).clock)
     assert [path.name for path in made.files] == ["coingecko_20250306.csv"]
     assert {row["date"] for row in rows(made.files[0])} == {"2025-03-06"}
 
 
-def test_a_midnight_between_two_pages_writes_nothing_and_the_next_fetch_has_both_of_one_day(tmp_path, service) -> None:
+def test_midnight_between_two_pages_writes_nothing(tmp_path, service) -> None:
     settings, waited = fetching(tmp_path, service, coingecko__top_n=300), at(23, 59, 30)
     service.faults = [("&page=2", gecko.THROTTLED)]
     with pytest.raises(FetchError, match=r"midnight \(UTC\) passed between the pages \(23:59 to 00:00\)"):
@@ -249,7 +245,7 @@ def test_a_midnight_between_two_pages_writes_nothing_and_the_next_fetch_has_both
 
 
 @pytest.mark.parametrize(("hour", "notes"), [(0, 0), (2, 0), (14, 1)])
-def test_a_snapshot_taken_far_from_the_midnight_it_stands_for_says_so(tmp_path, service, hour, notes) -> None:
+def test_a_late_snapshot_has_a_note(tmp_path, service, hour, notes) -> None:
     made = fetch_snapshot(fetching(tmp_path, service, coingecko__top_n=30), clock=at(hour, 40).clock)
     assert made.files[0].name == NAME
     assert [note for note in made.notes if "14 hours after midnight of 2025-03-05" in note] == (
@@ -271,7 +267,7 @@ def test_null_values_are_empty_cells_and_refuse_no_row(tmp_path, service) -> Non
     assert (report["rows_kept"], report["rows_refused"]) == (4, {})
 
 
-def test_a_second_fetch_of_a_day_asks_for_nothing_unless_told_to_replace(tmp_path, service) -> None:
+def test_a_second_fetch_of_a_day_requests_nothing(tmp_path, service) -> None:
     settings, waited = fetching(tmp_path, service, coingecko__top_n=5), Waited()
     fetch_snapshot(settings, clock=waited.clock)
     made = fetch_snapshot(settings, clock=waited.clock)

@@ -72,7 +72,7 @@ def test_an_accepted_file_is_archived_reported_and_in_its_month(home: Home) -> N
     assert states(home) == ["accepted"]
 
 
-def test_each_row_says_which_file_it_came_from_and_when_that_arrived(home: Home) -> None:
+def test_each_row_records_its_file_and_arrival(home: Home) -> None:
     home.drop(NAME, rows(("Bitcoin", 1, MARCH), ("Ether", 2, MARCH)))
     home.drop(OTHER, rows(("Ether", 3, MARCH)))
     take_in(home, "2022-03")
@@ -92,7 +92,7 @@ def test_the_later_arrival_wins_whichever_is_taken_in_first(home: Home) -> None:
     assert [file.name for file in home.catalog.files()] == [NAME, THIRD, OTHER]
 
 
-def test_a_file_of_two_months_is_read_once_and_later_from_the_archive(home: Home) -> None:
+def test_a_file_of_two_months_is_later_read_from_the_archive(home: Home) -> None:
     path = home.drop(NAME, rows(("Bitcoin", 1, MARCH), ("Bitcoin", 2, MAY)))
     take_in(home, "2022-03")
     path.unlink()
@@ -126,7 +126,7 @@ def test_the_same_content_again_is_nothing_new(home: Home) -> None:
     assert prices(home) == {("Bitcoin", "2022-03-16"): 2}
 
 
-def test_a_corrected_file_supersedes_and_the_superseded_copy_stays_in_the_archive(home: Home) -> None:
+def test_a_superseded_copy_stays_in_the_archive(home: Home) -> None:
     first, second = rows(("Bitcoin", 1, MARCH)), rows(("Bitcoin", 2, MARCH))
     home.drop(NAME, first)
     take_in(home, "2022-03")
@@ -150,7 +150,7 @@ def test_rows_that_only_the_old_version_had_vanish(home: Home) -> None:
     assert home.store.months("raw_snapshots") == ["2022-03"]
 
 
-def test_a_row_that_the_old_version_had_hidden_of_another_file_comes_back(home: Home) -> None:
+def test_a_row_hidden_by_an_old_version_reappears(home: Home) -> None:
     home.drop(OTHER, rows(("Ether", 5, MARCH)))
     take_in(home, "2022-03")
     home.drop(NAME, rows(("Bitcoin", 1, MARCH), ("Ether", 2, MARCH)))
@@ -161,7 +161,7 @@ def test_a_row_that_the_old_version_had_hidden_of_another_file_comes_back(home: 
     assert prices(home) == {("Bitcoin", "2022-03-16"): 1, ("Ether", "2022-03-16"): 5}
 
 
-def test_a_correction_to_another_month_is_taken_in_with_the_month_that_it_leaves(home: Home) -> None:
+def test_a_correction_updates_the_month_that_it_leaves(home: Home) -> None:
     home.drop(NAME, rows(("Bitcoin", 1, MARCH)))
     take_in(home, "2022-03")
     home.drop(NAME, rows(("Bitcoin", 2, MAY)))
@@ -171,7 +171,7 @@ def test_a_correction_to_another_month_is_taken_in_with_the_month_that_it_leaves
     assert prices(home) == {("Bitcoin", "2022-05-03"): 2}
 
 
-def test_going_back_to_the_first_version_is_a_third_arrival_with_the_first_ones_copy(home: Home) -> None:
+def test_a_return_to_the_first_version_is_a_third_arrival(home: Home) -> None:
     first, second = rows(("Bitcoin", 1, MARCH)), rows(("Bitcoin", 2, MARCH))
     for content in (first, second, first):
         home.drop(NAME, content)
@@ -181,7 +181,7 @@ def test_going_back_to_the_first_version_is_a_third_arrival_with_the_first_ones_
     assert [file.archived_as for file in home.catalog.files()] == [NAME, "coingecko_20220316.2.csv", NAME]
 
 
-def test_a_refused_correction_leaves_the_accepted_rows_where_they_are(home: Home) -> None:
+def test_a_rejected_correction_keeps_the_accepted_rows(home: Home) -> None:
     home.drop(NAME, rows(("Bitcoin", 1, MARCH)))
     take_in(home, "2022-03")
     home.drop(NAME, "")
@@ -230,7 +230,7 @@ def test_a_refused_file_that_is_dropped_again_is_tried_again(home: Home) -> None
     assert states(home) == ["refused", "refused", "accepted"]
 
 
-def test_two_refused_versions_of_one_name_both_stay_in_quarantine(home: Home) -> None:
+def test_two_rejected_versions_both_stay_in_quarantine(home: Home) -> None:
     for content in ("first", "second", "second"):
         home.drop(NAME, content)
         take_in(home, "2022-03")
@@ -239,7 +239,7 @@ def test_two_refused_versions_of_one_name_both_stay_in_quarantine(home: Home) ->
     assert {path.read_text() for path in quarantine.iterdir()} == {"first", "second"}
 
 
-def test_a_file_that_a_crash_left_between_refusal_and_quarantine_is_moved_by_the_next_run(home: Home) -> None:
+def test_the_next_run_moves_a_rejected_file_after_a_crash(home: Home) -> None:
     path = home.drop(NAME, "")
     home.look()
     home.catalog.set_status(rejected=[(1, "empty")])
@@ -299,7 +299,7 @@ def test_rows_refused_one_by_one_stay_readable_in_quarantine(home: Home) -> None
     assert (home.settings.archive_dir / NAME).read_text() == content
 
 
-def test_a_row_from_the_future_stays_refused_when_its_archived_copy_is_read_on_a_later_day(home: Home) -> None:
+def test_a_future_row_stays_rejected_on_later_days(home: Home) -> None:
     tomorrow = TODAY + dt.timedelta(days=1)
     home.now = dt.datetime.combine(TODAY - dt.timedelta(days=9), dt.time(12), tzinfo=dt.UTC)
     early = home.now.date()
@@ -318,7 +318,7 @@ def test_a_row_from_the_future_stays_refused_when_its_archived_copy_is_read_on_a
 # Changed or gone under way
 
 
-def test_a_file_changed_between_registration_and_reading_counts_with_its_next_version(home: Home) -> None:
+def test_a_file_changed_before_reading_waits_for_the_next(home: Home) -> None:
     home.drop(NAME, rows(("Bitcoin", 1, MARCH)))
     home.look()
     home.drop(NAME, rows(("Bitcoin", 2, MARCH)))
@@ -348,7 +348,7 @@ def test_a_file_that_vanished_is_told_and_stops_no_other(home: Home) -> None:
 # The archive
 
 
-def test_an_archived_copy_is_never_replaced_and_never_written_twice(home: Home) -> None:
+def test_an_archived_copy_is_never_replaced_or_repeated(home: Home) -> None:
     archive = home.settings.archive_dir
     archive.mkdir(parents=True)
     (archive / NAME).write_text("somebody's own")
@@ -371,7 +371,7 @@ def test_months_are_made_again_from_the_archive_alone(home: Home) -> None:
     pd.testing.assert_frame_equal(home.store.read("raw_snapshots"), before)
 
 
-def test_a_month_file_without_a_stamp_is_not_trusted_but_made_again(home: Home) -> None:
+def test_a_month_without_a_fingerprint_is_rebuilt(home: Home) -> None:
     home.drop(NAME, rows(("Bitcoin", 1, MARCH)))
     take_in(home, "2022-03")
     path = home.store.path("raw_snapshots", "2022-03")
@@ -395,7 +395,7 @@ def test_a_month_without_files_has_no_rows(home: Home) -> None:
     assert (len(result.frame), result.sources, result.reports) == (0, {"2022-03": []}, [])
 
 
-def test_six_hundred_files_are_taken_in_over_two_batches_in_order_of_arrival(home: Home) -> None:
+def test_600_files_are_ingested_in_two_batches(home: Home) -> None:
     for number in range(600):
         day = dt.date(2021, 1, 1) + dt.timedelta(days=number % 300)
         name = f"coingecko_{day:%Y%m%d}.csv" if number < 300 else f"coin_gecko_{day}.csv"
@@ -428,7 +428,7 @@ def test_many_large_files_are_taken_in_a_few_at_a_time(home: Home, monkeypatch: 
     assert said == ["read 2 of 5 files", "read 4 of 5 files", "read 5 of 5 files"]
 
 
-def test_no_cell_of_the_refused_rows_is_evaluated_by_a_spreadsheet_and_numbers_stay(home: Home) -> None:
+def test_rejected_rows_are_safe_in_a_spreadsheet(home: Home) -> None:
     faulty = [f"Coin{n},C,{price},-0.5,-2.5,-4,1e6,1e9,{MARCH}" for n, price in enumerate(["=1+1", "-2", "@SUM(A1)"])]
     good = [f"Good{n},G,1.5,-0.5,-2.5,-4,1e6,1e9,{MARCH}" for n in range(20)]
     home.drop(NAME, "\n".join([HEADER, *good, *faulty, f"=cmd(),C,x,-0.5,-2.5,-4,1e6,1e9,{MARCH}", ""]))

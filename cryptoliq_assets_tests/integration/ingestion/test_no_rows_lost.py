@@ -1,4 +1,4 @@
-"""Rows read are kept or refused, and rows kept are written: asserted where they could be lost."""
+"""Rows read are accepted or rejected, and accepted rows are written: asserted where they could be lost."""
 
 import datetime as dt
 from dataclasses import replace
@@ -25,7 +25,7 @@ def content(*, coins: int = 9, day: dt.date = MARCH) -> bytes:
     return "\n".join([HEADER, *lines, ""]).encode()
 
 
-def test_files_read_together_of_which_a_row_goes_missing_are_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_missing_from_bulk_parsing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = bulk.select_accepted_rows
 
     def careless(validated, starts):
@@ -78,7 +78,7 @@ def frame(parts: dict[int, pa.Table], tmp_path: Path) -> pd.DataFrame:
     return merge_arrivals(Home.at(tmp_path).store.read("raw_snapshots", []), [parts[1], parts[2]])
 
 
-def test_rows_that_are_there_or_hidden_by_a_later_arrival_are_not_lost(frame, parts) -> None:
+def test_rows_hidden_by_a_later_arrival_are_not_lost(frame, parts) -> None:
     assert_no_rows_lost(frame, parts, months=["2022-03"])
     assert_no_rows_lost(frame.iloc[:0], {}, months=["2022-03"])
 
@@ -91,7 +91,7 @@ def test_a_row_that_is_not_there_is_a_fault(frame, parts, row: int) -> None:
         assert_no_rows_lost(frame.iloc[:0], parts, months=["2022-03", "2022-05"])
 
 
-def test_a_row_of_an_earlier_arrival_in_the_place_of_a_later_one_is_a_fault(frame, parts) -> None:
+def test_a_row_replaced_by_an_earlier_arrival_is_an_error(frame, parts) -> None:
     earlier = frame.assign(arrival=1)
     with pytest.raises(AssertionError, match=r"2 rows kept .*\(arrivals 2\)"):
         assert_no_rows_lost(earlier, parts, months=["2022-03"])

@@ -1,4 +1,4 @@
-"""The catalog: which version of a file came when, and what became of it."""
+"""Catalog: which version of a file arrived when, and its status."""
 
 import datetime as dt
 import multiprocessing
@@ -28,12 +28,12 @@ def states(catalog: Catalog) -> list[tuple[int, str, str]]:
     return [(file.arrival, file.name, file.state) for file in catalog.files()]
 
 
-def test_a_catalog_that_is_not_there_has_no_files_and_is_not_made_by_looking(catalog: Catalog) -> None:
+def test_a_missing_catalog_has_no_files_and_is_not_created(catalog: Catalog) -> None:
     assert (catalog.files(), catalog.newest_by_name()) == ([], {})
     assert not catalog.path.exists()
 
 
-def test_files_are_numbered_in_the_order_of_their_arrival_and_wait(catalog: Catalog) -> None:
+def test_new_files_wait_and_are_numbered_by_arrival(catalog: Catalog) -> None:
     assert catalog.register([found("b.csv"), found("a.csv", dates=(APRIL, MARCH))], now=NOW) == 2
     assert catalog.register([found("c.csv", dates=())], now=NOW) == 1
     assert states(catalog) == [(1, "b.csv", "waiting"), (2, "a.csv", "waiting"), (3, "c.csv", "waiting")]
@@ -42,7 +42,7 @@ def test_files_are_numbered_in_the_order_of_their_arrival_and_wait(catalog: Cata
     assert (second.arrived_at, second.archived_as, second.reason) == ("2022-03-20T09:30:15+00:00", None, None)
 
 
-def test_the_newest_version_again_is_nothing_new_but_an_older_one_is(catalog: Catalog) -> None:
+def test_only_a_repeat_of_the_newest_version_is_not_new(catalog: Catalog) -> None:
     catalog.register([found(sha256="1")], now=NOW)
     assert catalog.register([found(sha256="1")], now=NOW) == 0
     assert catalog.register([found(sha256="2")], now=NOW) == 1
@@ -59,7 +59,7 @@ def test_a_refused_version_that_was_put_back_is_taken_again(catalog: Catalog) ->
     assert catalog.files()[0].reason == "empty"
 
 
-def test_an_accepted_version_supersedes_earlier_accepted_ones_of_its_name_alone(catalog: Catalog) -> None:
+def test_an_accepted_version_supersedes_only_its_own_name(catalog: Catalog) -> None:
     catalog.register([found("a.csv", "1"), found("b.csv", "1")], now=NOW)
     catalog.set_status(accepted=[(1, "a.csv", [MARCH]), (2, "b.csv", [MARCH])])
     catalog.register([found("a.csv", "2")], now=NOW)
@@ -69,7 +69,7 @@ def test_an_accepted_version_supersedes_earlier_accepted_ones_of_its_name_alone(
     assert (catalog.files()[2].archived_as, catalog.files()[2].dates) == ("a.3.csv", (APRIL,))
 
 
-def test_a_refused_correction_leaves_the_accepted_version_standing(catalog: Catalog) -> None:
+def test_a_rejected_correction_keeps_the_accepted_version(catalog: Catalog) -> None:
     catalog.register([found(sha256="1")], now=NOW)
     catalog.set_status(accepted=[(1, "a.csv", [MARCH])])
     catalog.register([found(sha256="2")], now=NOW)
@@ -78,7 +78,7 @@ def test_a_refused_correction_leaves_the_accepted_version_standing(catalog: Cata
     assert [file.arrival for file in catalog.files(states=["accepted"])] == [1]
 
 
-def test_a_later_version_that_was_accepted_first_is_not_superseded_by_an_earlier_one(catalog: Catalog) -> None:
+def test_an_earlier_version_never_supersedes_a_later_one(catalog: Catalog) -> None:
     catalog.register([found(sha256="1"), found(sha256="2")], now=NOW)
     catalog.set_status(accepted=[(2, "a.csv", [MARCH])])
     catalog.set_status(accepted=[(1, "a.1.csv", [MARCH])])
@@ -97,7 +97,7 @@ def test_touch_notes_size_and_time_of_a_version_written_again(catalog: Catalog) 
     assert [(file.size, file.mtime_ns) for file in catalog.files()] == [(200, 9_000), (100, 1_000)]
 
 
-def test_what_breaks_off_within_a_transaction_leaves_nothing_behind(catalog: Catalog) -> None:
+def test_an_interrupted_transaction_leaves_no_rows(catalog: Catalog) -> None:
     catalog.register([found()], now=NOW)
     broken = DiscoveredFile("b.csv", "2", None, 1_000, frozenset())  # type: ignore[arg-type]
     with pytest.raises(sqlite3.IntegrityError):
@@ -110,7 +110,7 @@ def _register(path: Path, start: object) -> None:
     Catalog(path).register([found(f"{number}.csv") for number in range(20)], now=NOW)
 
 
-def test_two_processes_that_register_the_same_files_at_once_enter_each_once(catalog: Catalog) -> None:
+def test_two_processes_register_each_file_once(catalog: Catalog) -> None:
     spawn = multiprocessing.get_context("fork")
     start = spawn.Barrier(2)
     processes = [spawn.Process(target=_register, args=(catalog.path, start)) for _ in range(2)]
@@ -122,7 +122,7 @@ def test_two_processes_that_register_the_same_files_at_once_enter_each_once(cata
     assert sorted(file.name for file in catalog.files()) == sorted(f"{number}.csv" for number in range(20))
 
 
-def test_a_catalog_without_times_of_change_still_opens_and_its_files_are_looked_at_once_more(tmp_path: Path) -> None:
+def test_an_old_catalog_opens_and_its_files_are_checked_again(tmp_path: Path) -> None:
     home = Home.at(tmp_path)
     home.drop("coingecko_20220316.csv", snapshot([MARCH]))
     home.bring_up_to_date()

@@ -17,7 +17,7 @@ def test_coins_new_and_gone_are_named_in_order():
     assert (change.new, change.gone, change.renames) == (["Ada", "Zed"], ["Old"], [])
 
 
-def test_a_name_gone_with_a_new_one_of_its_symbol_price_and_cap_is_a_likely_rename():
+def test_equal_symbol_price_and_cap_are_a_likely_rename():
     before = {"Matic Network": CoinSnapshot("MATIC", 1.40, 9.0e9)}
     after = {"Polygon": CoinSnapshot("matic", 1.45, 9.3e9)}
     assert compare_snapshots(before, after).renames == [("Matic Network", "Polygon")]
@@ -51,7 +51,7 @@ def test_a_known_cap_does_not_match_an_unknown_one():
 OLD = CoinSnapshot("XRB", 2.0, 2.66e8, 3e6)
 
 
-def test_a_coin_whose_price_cap_and_volume_continue_under_another_name_and_symbol_is_a_likely_rename():
+def test_continuous_values_under_a_new_symbol_are_a_rename():
     after = {"Nano": CoinSnapshot("NANO", 2.1, 2.8e8, 4e6), "Other": CoinSnapshot("OTH", 2.1, 9e8, 4e6)}
     assert compare_snapshots({"RaiBlocks": OLD}, after).renames == [("RaiBlocks", "Nano")]
 
@@ -66,7 +66,7 @@ def test_a_coin_whose_price_cap_and_volume_continue_under_another_name_and_symbo
         CoinSnapshot("NANO", 2.1, 2.8e8, None),
     ],
 )
-def test_another_symbol_with_another_price_supply_or_volume_is_no_rename(new):
+def test_other_values_under_a_new_symbol_are_no_rename(new):
     assert compare_snapshots({"RaiBlocks": OLD}, {"Nano": new}).renames == []
 
 
@@ -99,9 +99,7 @@ def test_of_two_coins_that_fit_neither_is_called_the_new_name():
         (None, 5e9, 1.0, False),
     ],
 )
-def test_a_name_is_reused_where_price_cap_and_supply_are_off_and_its_own_change_does_not_say_so(
-    price, cap, told, expected
-):
+def test_a_name_with_all_values_changed_is_reused(price, cap, told, expected):
     now = {"price": price, "mkt_cap": cap, "24h": told}
     arrays = {name: np.array([value], dtype=float) for name, value in now.items()}
     assert find_reused_names(arrays, {"price": np.array([2.0]), "mkt_cap": np.array([1e8])}).tolist() == [expected]

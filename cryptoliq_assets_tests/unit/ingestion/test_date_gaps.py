@@ -16,7 +16,7 @@ def seen(**days: list[str]) -> pd.DataFrame:
     return frame.astype({"coin": "category"})
 
 
-def test_spans_days_and_coins_are_counted_and_the_time_before_and_after_is_no_gap() -> None:
+def test_gaps_are_counted_by_span_day_and_coin() -> None:
     rows = seen(
         A=["2022-03-01", "2022-03-04", "2022-03-06"],
         B=["2022-03-10", "2022-03-11"],
@@ -26,13 +26,13 @@ def test_spans_days_and_coins_are_counted_and_the_time_before_and_after_is_no_ga
     assert counted == {"spans": 3, "missing_days": 2 + 1 + 29, "coins": 2}
 
 
-def test_only_the_days_asked_for_count_though_the_rows_around_bound_the_gap() -> None:
+def test_only_requested_days_of_a_gap_count() -> None:
     rows = seen(A=["2022-02-26", "2022-03-03"], B=["2022-02-01", "2022-02-20"], C=["2022-03-30", "2022-04-05"])
     counted = count_gaps(rows, since=dt.date(2022, 3, 1), until=dt.date(2022, 3, 31))
     assert counted == {"spans": 2, "missing_days": 2 + 1, "coins": 2}
 
 
-def test_a_run_counts_the_gaps_of_its_months_in_view_of_the_months_around(tmp_path: Path) -> None:
+def test_a_run_counts_gaps_across_month_boundaries(tmp_path: Path) -> None:
     home = Home.at(tmp_path)
 
     def ingest(date: str) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The drop folder: what lies there, what cannot be a snapshot file, and what is new."""
+"""Drop folder: its files, entries that cannot be snapshots, and new files."""
 
 import datetime as dt
 import os
@@ -49,14 +49,14 @@ def test_files_are_listed_by_time_and_then_by_name(home: Home) -> None:
     assert look.skipped == {}
 
 
-def test_a_folder_that_is_not_there_is_empty_but_a_file_in_its_place_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_folder_is_empty_but_a_file_is_an_error(tmp_path: Path) -> None:
     assert list_folder(tmp_path / "none").files == []
     (tmp_path / "raw").write_text("not a folder")
     with pytest.raises(NotADirectoryError):
         list_folder(tmp_path / "raw")
 
 
-def test_a_link_a_folder_and_a_pipe_are_passed_over_with_the_reason(tmp_path: Path, raw: Path) -> None:
+def test_links_folders_and_pipes_are_skipped_with_a_reason(tmp_path: Path, raw: Path) -> None:
     outside = tmp_path / "secret.csv"
     outside.write_bytes(snapshot([MARCH]))
     (raw / NAME).symlink_to(outside)
@@ -80,13 +80,13 @@ def test_a_link_a_folder_and_a_pipe_are_passed_over_with_the_reason(tmp_path: Pa
     }
 
 
-def test_hidden_files_are_somebodys_half_written_ones_and_passed_by_in_silence(home: Home, raw: Path) -> None:
+def test_hidden_files_are_ignored(home: Home, raw: Path) -> None:
     home.drop(f".{NAME}.swp", snapshot([MARCH]))
     look = list_folder(raw)
     assert (look.files, look.skipped) == ([], {})
 
 
-def test_a_name_that_no_text_can_hold_is_passed_over_and_blocks_no_other_file(home: Home, raw: Path) -> None:
+def test_an_invalid_name_is_skipped_and_blocks_no_file(home: Home, raw: Path) -> None:
     Path(os.fsdecode(os.fsencode(raw) + b"/coin\xff.csv")).write_bytes(snapshot([MARCH]))
     (raw / ("x" * 230 + ".csv")).write_bytes(snapshot([MARCH]))
     home.drop(NAME, snapshot([MARCH]))
@@ -101,7 +101,7 @@ def test_a_name_that_no_text_can_hold_is_passed_over_and_blocks_no_other_file(ho
 # What is new
 
 
-def test_a_file_is_unknown_until_it_is_registered_and_again_once_it_changed(home: Home, raw: Path) -> None:
+def test_a_file_is_new_until_registered_and_after_a_change(home: Home, raw: Path) -> None:
     home.drop(NAME, snapshot([MARCH]))
     assert [entry.name for entry in find_new_files(list_folder(raw), home.catalog)] == [NAME]
     assert home.look() == 1
@@ -111,7 +111,7 @@ def test_a_file_is_unknown_until_it_is_registered_and_again_once_it_changed(home
     assert [file.arrival for file in home.catalog.files()] == [1, 2]
 
 
-def test_the_same_content_written_again_is_looked_at_once_and_is_nothing_new(home: Home, raw: Path) -> None:
+def test_rewritten_content_is_read_once_and_is_not_new(home: Home, raw: Path) -> None:
     content = snapshot([MARCH])
     home.drop(NAME, content)
     home.look()
@@ -123,7 +123,7 @@ def test_the_same_content_written_again_is_looked_at_once_and_is_nothing_new(hom
     assert len(home.catalog.files()) == 1
 
 
-def test_files_are_registered_oldest_first_with_the_days_of_their_rows(home: Home) -> None:
+def test_files_are_registered_oldest_first_with_their_dates(home: Home) -> None:
     home.drop("coingecko_20220402.csv", snapshot([APRIL, MARCH]), moment=2_000)
     home.drop(NAME, snapshot([MARCH]), moment=1_000)
     assert home.look() == 2
@@ -133,7 +133,7 @@ def test_files_are_registered_oldest_first_with_the_days_of_their_rows(home: Hom
     ]
 
 
-def test_days_before_the_first_partition_or_after_today_are_not_registered(home: Home) -> None:
+def test_dates_outside_the_allowed_range_are_not_registered(home: Home) -> None:
     home.drop(NAME, snapshot([dt.date(2020, 12, 31), dt.date(2021, 1, 1), TODAY, TODAY + dt.timedelta(days=1)]))
     home.look()
     assert home.catalog.files()[0].dates == (dt.date(2021, 1, 1), TODAY)
@@ -149,7 +149,7 @@ def test_a_file_above_the_size_limit_is_registered_unread(tmp_path: Path) -> Non
     assert (file.size, file.dates, file.state) == (5 * 2**30, (), "waiting")
 
 
-def test_a_file_that_vanished_before_it_could_be_registered_is_no_error(home: Home, raw: Path) -> None:
+def test_a_file_deleted_before_registration_is_no_error(home: Home, raw: Path) -> None:
     home.drop(NAME, snapshot([MARCH]))
     entries = list_folder(raw).files
     (raw / NAME).unlink()
@@ -176,7 +176,7 @@ def test_a_good_file_anywhere_is_examined_without_being_taken_in(tmp_path: Path,
     assert (home.catalog.files(), path.exists()) == ([], True)
 
 
-def test_what_is_no_regular_file_too_large_or_absent_is_refused_unread(tmp_path: Path) -> None:
+def test_irregular_large_or_missing_files_are_rejected_unread(tmp_path: Path) -> None:
     home = Home.at(tmp_path / "home", ingestion__max_file_mib=0.5)
     os.mkfifo(tmp_path / "pipe.csv")
     (tmp_path / "link.csv").symlink_to(tmp_path / "pipe.csv")

@@ -49,7 +49,7 @@ def quarantined(home: Home) -> dict[str, list[str]]:
 # Refused rows of several versions
 
 
-def test_after_a_clean_correction_the_refused_rows_of_the_version_before_lie_under_its_arrival(home: Home) -> None:
+def test_rejected_rows_stay_under_the_arrival_of_their_version(home: Home) -> None:
     home.drop(OTHER, rows("1", "2", "3"))
     home.drop(NAME, rows("1", "2", "cheap"))
     take_in(home)
@@ -59,7 +59,7 @@ def test_after_a_clean_correction_the_refused_rows_of_the_version_before_lie_und
     assert quarantined(home) == {f"{NAME}.2.refused_rows.csv": ["cheap"]}
 
 
-def test_every_version_keeps_its_refused_rows_and_the_plain_name_has_those_of_the_newest(home: Home) -> None:
+def test_every_version_keeps_its_rejected_rows(home: Home) -> None:
     for cell in ("cheap", "dear", "3", "nothing"):
         home.drop(NAME, rows("1", "2", cell))
         take_in(home)
@@ -70,7 +70,7 @@ def test_every_version_keeps_its_refused_rows_and_the_plain_name_has_those_of_th
     }
 
 
-def test_a_version_taken_in_again_after_a_crash_keeps_its_rows_in_their_place(home: Home) -> None:
+def test_a_version_repeated_after_a_crash_keeps_its_rows(home: Home) -> None:
     home.drop(NAME, rows("1", "2", "cheap"))
     take_in(home)
     # Dead after its files were written, before the catalog knew.
@@ -79,7 +79,7 @@ def test_a_version_taken_in_again_after_a_crash_keeps_its_rows_in_their_place(ho
     assert quarantined(home) == {ROWS: ["cheap"]}
 
 
-def test_a_refused_file_named_like_refused_rows_is_not_lost_to_them(home: Home) -> None:
+def test_a_file_named_like_rejected_rows_is_not_overwritten(home: Home) -> None:
     home.drop(ROWS, "somebody's own")
     take_in(home)
     assert (home.settings.quarantine_dir / ROWS).read_text() == "somebody's own"
@@ -90,7 +90,7 @@ def test_a_refused_file_named_like_refused_rows_is_not_lost_to_them(home: Home) 
     assert "somebody's own" in kept
 
 
-def test_a_refused_version_never_replaces_a_refused_file_that_has_its_name(home: Home) -> None:
+def test_a_rejected_version_never_replaces_a_rejected_file(home: Home) -> None:
     home.drop(NAME, "first")
     take_in(home)
     # What the third version would be called.
@@ -117,16 +117,14 @@ def test_rows_of_a_version_that_no_report_tells_are_kept_as_well(tmp_path: Path,
     assert not (tmp_path / ROWS).exists()
 
 
-def test_a_free_path_is_the_path_itself_or_the_first_like_it_that_is_free(tmp_path: Path) -> None:
+def test_a_free_path_is_the_path_or_the_next_free_one(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     for name in ("a.csv", "a-2.csv", "a-3.csv"):
         assert find_free_path(path).name == name
         find_free_path(path).touch()
 
 
-def test_a_file_refused_unread_is_never_compared_with_one_of_its_name_and_size(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unread_file_is_never_compared_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Home.at(tmp_path, ingestion__max_file_mib=0.001)
     opened = []
     real = os.open
@@ -148,7 +146,7 @@ def reports(home: Home) -> dict[str, tuple[int, bool]]:
     return {name: (report["arrival"], report["accepted"]) for name, report in found.items()}
 
 
-def test_after_a_refused_correction_the_report_of_the_version_in_the_tables_lies_under_its_arrival(home: Home) -> None:
+def test_the_report_of_the_stored_version_is_kept(home: Home) -> None:
     home.drop(NAME, rows("1", "2", "cheap"))
     take_in(home)
     home.drop(NAME, rows("cheap", "dear", "3"))
@@ -163,7 +161,7 @@ def test_after_a_refused_correction_the_report_of_the_version_in_the_tables_lies
     assert set(reports(home).values()) == {(1, True), (2, False), (3, True)}
 
 
-def test_a_report_made_again_after_a_crash_stands_in_its_own_place(home: Home) -> None:
+def test_a_report_repeated_after_a_crash_keeps_its_path(home: Home) -> None:
     home.drop(NAME, rows("1", "2"))
     take_in(home)
     home.settings.catalog_path.unlink()
@@ -180,7 +178,7 @@ def test_a_report_that_tells_nothing_is_kept_as_well(home: Home, there: str) -> 
     assert (home.settings.validation_dir / f"{NAME}.0.json").read_text() == there
 
 
-def test_the_check_of_units_looks_at_the_version_in_the_tables_and_passes_over_what_has_no_report(home: Home) -> None:
+def test_the_unit_check_uses_the_version_in_the_tables(home: Home) -> None:
     home.drop(NAME, rows("1", "2", "3"))
     home.drop(OTHER, rows("1", "2", "3"))
     take_in(home)
@@ -194,7 +192,7 @@ def test_the_check_of_units_looks_at_the_version_in_the_tables_and_passes_over_w
 # Settings that changed since
 
 
-def test_an_accepted_file_stays_accepted_when_fewer_refused_rows_are_allowed(home: Home) -> None:
+def test_an_accepted_file_stays_accepted_under_stricter_rules(home: Home) -> None:
     home.drop(NAME, rows("1", "2", "cheap"))
     take_in(home)
     home.settings = home.settings.with_values(ingestion={"max_rejected_fraction": 0.1})

@@ -27,7 +27,7 @@ def two_days(*, scale: float = 1.0, coins: int = 40) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(("scale", "slope"), [(1.0, 1.0), (0.01, 100.0), (100.0, 0.01)])
-def test_slope_is_one_for_percents_and_a_hundred_off_for_another_unit(scale: float, slope: float):
+def test_the_slope_is_1_in_percent_and_100_off_otherwise(scale: float, slope: float):
     assert compute_realized_slopes(two_days(scale=scale)).to_dict() == {day(2): pytest.approx(slope)}
 
 
@@ -37,7 +37,7 @@ def test_one_absurd_price_does_not_move_the_slope():
     assert compute_realized_slopes(rows)[day(2)] == pytest.approx(1.0)
 
 
-def test_few_coins_a_still_market_or_a_missing_day_before_say_nothing():
+def test_too_little_data_gives_no_slope():
     still = two_days()
     still["price"] = 100.0
     apart = two_days()
@@ -58,7 +58,7 @@ def test_check_fails_where_a_day_came_in_another_unit(tmp_path: Path, scale: flo
 HEADER = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\n"
 
 
-def test_report_names_coins_new_gone_and_likely_renamed_since_the_snapshot_before(tmp_path: Path):
+def test_the_report_lists_new_missing_and_renamed_coins(tmp_path: Path):
     home = Home.at(tmp_path)
     first = "Bitcoin,BTC,40000,0.1,-2,-5,1e9,7e11,2022-03-16\nMatic,MATIC,1.40,0.1,-2,-5,1e8,9e9,2022-03-16\n"
     second = "Bitcoin,BTC,41000,0.1,-2,-5,1e9,7e11,2022-03-17\nPolygon,MATIC,1.45,0.1,-2,-5,1e8,9e9,2022-03-17\n"

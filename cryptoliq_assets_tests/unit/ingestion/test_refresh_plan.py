@@ -33,7 +33,7 @@ def test_planning_changes_nothing(home: Home) -> None:
     assert list(home.settings.home_dir.iterdir()) == []
 
 
-def test_a_waiting_file_asks_for_the_months_that_its_days_touch_up_to_the_newest(home: Home) -> None:
+def test_a_waiting_file_plans_all_months_it_affects(home: Home) -> None:
     home.drop(NAME, snapshot([MARCH]))
     home.look()
     assert months_planned(home) == ["2022-03"]
@@ -51,7 +51,7 @@ def test_once_followed_nothing_is_left(home: Home) -> None:
     assert (home.plan().months, home.plan().waiting) == ([], [])
 
 
-def test_a_late_file_asks_for_its_own_months_and_not_for_all_of_history(home: Home) -> None:
+def test_a_late_file_does_not_plan_all_of_history(home: Home) -> None:
     home.drop(OTHER, snapshot([dt.date(2021, 6, 1), AUGUST]))
     home.bring_up_to_date()
     home.drop(NAME, snapshot([MARCH]))
@@ -59,7 +59,7 @@ def test_a_late_file_asks_for_its_own_months_and_not_for_all_of_history(home: Ho
     assert months_planned(home) == SPRING
 
 
-def test_a_correction_asks_for_the_months_of_the_version_that_it_supersedes_as_well(home: Home) -> None:
+def test_a_correction_plans_the_months_it_replaces(home: Home) -> None:
     home.drop(NAME, snapshot([MARCH]))
     home.drop("coingecko_20220601.csv", snapshot([dt.date(2022, 6, 1)]))
     home.bring_up_to_date()
@@ -69,7 +69,7 @@ def test_a_correction_asks_for_the_months_of_the_version_that_it_supersedes_as_w
     assert months_planned(home) == []
 
 
-def test_a_file_without_a_readable_day_still_gets_a_run_that_refuses_it(home: Home) -> None:
+def test_a_file_without_a_date_gets_a_run_that_rejects_it(home: Home) -> None:
     home.drop(NAME, "garbage")
     home.look()
     # No table has a month yet: today's.
@@ -78,7 +78,7 @@ def test_a_file_without_a_readable_day_still_gets_a_run_that_refuses_it(home: Ho
     assert ([file.state for file in home.catalog.files()], months_planned(home)) == (["refused"], [])
 
 
-def test_the_same_work_has_the_same_fingerprint_and_other_work_another(home: Home) -> None:
+def test_the_fingerprint_identifies_the_work(home: Home) -> None:
     home.drop(NAME, snapshot([MARCH]))
     home.look()
     first = home.plan().fingerprint
@@ -117,7 +117,7 @@ def test_a_file_that_was_archived_but_reached_no_table_is_found(home: Home, tmp_
     assert_same_tables(home.store, finished(tmp_path / "other").store)
 
 
-def test_a_run_that_died_after_any_table_leaves_months_that_one_more_run_finishes(tmp_path: Path) -> None:
+def test_one_more_run_finishes_a_run_that_died(tmp_path: Path) -> None:
     whole = finished(tmp_path / "whole")
     for number, last_written in enumerate(["raw_snapshots", "cleaned_snapshots", "engineered_features"]):
         home = Home.at(tmp_path / str(number))

@@ -56,7 +56,7 @@ def test_a_healthy_day_has_no_scale_change(market):
 
 @settings(max_examples=60)
 @given(st.floats(20.0, 1e6), st.booleans(), st.sampled_from(list(SCALED_COLUMNS)))
-def test_a_column_scaled_by_any_factor_is_reported_with_that_factor_and_column(market, factor, down, column):
+def test_a_scaled_column_is_reported_with_its_factor(market, factor, down, column):
     now, before = snapshots(market)
     usual = np.nanmedian(now[column][before[column] > 0] / before[column][before[column] > 0])
     factor = 1.0 / factor if down else factor
@@ -89,7 +89,7 @@ def test_logarithms_and_ranks_are_a_change_of_scale(market):
     assert list(found(now | {"price": ranks}, before)) == ["price"]
 
 
-def test_volumes_in_coins_have_no_common_factor_and_are_named_as_such(market):
+def test_volumes_in_coins_are_recognized(market):
     now, before = snapshots(market)
     (change,) = found(now | {"24h_volume": now["24h_volume"] / now["price"]}, before).values()
     assert (change.column, change.in_coins) == ("24h_volume", True)
@@ -110,7 +110,7 @@ def test_fewer_than_ten_coins_show_no_scale(market):
 # In the report of a file
 
 
-def test_the_report_names_the_column_the_factor_and_the_snapshot_and_no_coin_as_an_outlier(tmp_path, market):
+def test_the_report_states_column_factor_and_snapshot(tmp_path, market):
     rows = market.assign(mkt_cap=market["mkt_cap"].where(~on_last(market), market["mkt_cap"] / 50))
     *before, report = reports(tmp_path, rows)
     (change,) = report["scale_changes"]
@@ -124,7 +124,7 @@ def test_the_report_names_the_column_the_factor_and_the_snapshot_and_no_coin_as_
     assert report["reused_names"] == []
 
 
-def test_the_report_lists_the_coin_whose_volume_is_a_million_times_the_usual(tmp_path, market):
+def test_the_report_lists_the_coin_with_an_outlier_volume(tmp_path, market):
     coin = market.loc[on_last(market), "coin"].iloc[3]
     chosen = on_last(market) & (market["coin"] == coin).to_numpy()
     rows = market.assign(**{"24h_volume": market["24h_volume"].where(~chosen, market["24h_volume"] * 1e6)})
@@ -140,7 +140,7 @@ def test_the_report_lists_the_coin_whose_volume_is_a_million_times_the_usual(tmp
     assert [other["outliers"]["count"] for other in before] == [0] * len(before)
 
 
-def test_the_report_says_what_coin_was_renamed_and_which_name_another_coin_has_now(tmp_path, market):
+def test_the_report_lists_renamed_and_reused_names(tmp_path, market):
     names = market.loc[on_last(market) & (market["mkt_cap"] > 0) & (market["24h_volume"] > 0), "coin"].tolist()
     there = market.groupby("coin")["date"].nunique()
     old, reused, other = [name for name in names if there[name] == 6][:3]

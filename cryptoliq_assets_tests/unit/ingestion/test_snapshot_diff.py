@@ -35,7 +35,7 @@ def neighbours(tmp_path: Path) -> SnapshotComparer:
     return SnapshotComparer(Home.at(tmp_path).store)
 
 
-def test_each_file_is_held_against_the_day_before_it_and_renames_are_guessed(neighbours: SnapshotComparer) -> None:
+def test_each_file_is_compared_with_the_day_before(neighbours: SnapshotComparer) -> None:
     files = [file(rows(DAYS[0], "Ada", "Bob"), "2022-03-30"), file(rows(DAYS[1], "Bob", "Ann", "Cid"), "2022-03-31")]
     first, second = neighbours.compare(files)
     assert first == {
@@ -72,7 +72,7 @@ def test_of_a_file_of_several_days_the_last_counts(neighbours: SnapshotComparer)
     assert neighbours.compare(files)[1]["coins_gone"] == {"count": 1, "coins": ["Cid"]}
 
 
-def test_a_stored_month_is_a_neighbour_too_as_far_as_seven_days_back(tmp_path: Path) -> None:
+def test_stored_snapshots_count_up_to_seven_days_back(tmp_path: Path) -> None:
     home = Home.at(tmp_path)
     lines = [f"{coin},{coin[0]},1.0,-0.5,-2.5,-4,1e6,,{DAYS[1]}" for coin in ("Ada", "Bob")]
     home.drop("coingecko_20220331.csv", "\n".join([HEADER, *lines, ""]))
@@ -114,7 +114,7 @@ WHOLE = ("coingecko_20220331.csv", text(DAYS[1], "Ada", "Bob", "Cid"))
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_a_second_file_of_a_day_with_one_coin_adds_to_what_is_known_of_it(tmp_path: Path, together: bool) -> None:
+def test_a_second_file_of_a_day_adds_to_its_coins(tmp_path: Path, together: bool) -> None:
     partial = ("coin_gecko_2022-03-31.csv", text(DAYS[1], "Bob"))
     said = what_is_said(Home.at(tmp_path), [WHOLE, partial, NEXT], together=together)
     assert said["coins_new"] == {"count": 1, "coins": ["Dan"]}
@@ -122,13 +122,13 @@ def test_a_second_file_of_a_day_with_one_coin_adds_to_what_is_known_of_it(tmp_pa
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_each_day_of_a_file_of_several_days_is_known_to_the_files_after_it(tmp_path: Path, together: bool) -> None:
+def test_all_days_of_a_file_count_for_later_files(tmp_path: Path, together: bool) -> None:
     late = "\n".join([WHOLE[1].strip(), *text(DAYS[3], "Bob").splitlines()[1:], ""])
     said = what_is_said(Home.at(tmp_path), [("coingecko_20220420.csv", late), NEXT], together=together)
     assert (said["previous_snapshot"], said["coins_new"]["coins"]) == ("2022-03-31", ["Dan"])
 
 
-def test_a_correction_takes_the_place_of_the_version_that_is_stored(tmp_path: Path) -> None:
+def test_a_correction_replaces_the_stored_version(tmp_path: Path) -> None:
     home = Home.at(tmp_path)
     what_is_said(home, [WHOLE], together=True)
     said = what_is_said(home, [(WHOLE[0], text(DAYS[1], "Ada")), NEXT], together=True)
