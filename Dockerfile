@@ -71,7 +71,7 @@ HEALTHCHECK --interval=30s --timeout=10s --start-period=60s \
 # `cryptoliq setup` makes the home and its Dagster instance; then any of:
 #   dagster-webserver -h 0.0.0.0 -p 3000 -w workspace.yaml
 #   dagster-daemon run -w workspace.yaml
-#   dagster api grpc -h 0.0.0.0 -p 4000 -m cryptoliq_assets.definitions
+#   dagster code-server start -h 0.0.0.0 -p 4000 -m cryptoliq_assets.definitions
 #   cryptoliq serve --host 0.0.0.0 --port 8000
 #   cryptoliq app --host 0.0.0.0 --port 8501
 #   cryptoliq status
