@@ -1,4 +1,4 @@
-"""The service as its users meet it: a real process on loopback, every route, every refusal."""
+"""The HTTP API of a real process on loopback: every route and every rejection."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def client(served: Served):
 
 
 def check_problem(answer: httpx.Response, status: int, *, field: str | None = None, says: str = "") -> dict:
-    """problem+json of this status, naming a field and its bound."""
+    """Check a problem+json response of this status that names a field."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()
@@ -46,7 +46,7 @@ def check_problem(answer: httpx.Response, status: int, *, field: str | None = No
     return body
 
 
-# What is answered.
+# Accepted requests.
 
 
 def test_predict_returns_score_interval_and_inputs_used(client):
@@ -103,7 +103,7 @@ def test_a_csv_batch_equals_the_output_of_the_command(client, served, trained_ho
 
 
 def test_a_csv_is_percent_by_default_and_doubts_are_reported(client, served):
-    # A calm day: by the numbers alone these might be fractions.
+    # A calm day: by size alone, these values could be fractions.
     header = b"coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date\n"
     calm = header + b"".join(b"Coin%d,C,1.0,0.002,0.01,0.03,1e6,1e8,2025-08-01\n" % n for n in range(30))
 
@@ -239,11 +239,11 @@ def test_openapi_has_every_route_and_valid_examples(client):
             kind = JSON if isinstance(examples[0], dict) else CSV
             sent = json.dumps(examples[0]) if kind is JSON else examples[0]
             answer = client.post(path, content=sent, headers=kind)
-            # The example is dated by its own days, which this home's history need not reach.
+            # The date of the example may be outside the history of this home.
             assert answer.status_code == 200, answer.text
 
 
-# What is refused.
+# Rejected requests.
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What stands before every route: keys, limits, headers, and no word too many when something fails."""
+"""The gateway: keys, origins, rate and body limits, security headers, and internal errors without details."""
 
 import asyncio
 import hashlib
@@ -34,7 +34,7 @@ def home(trained_home, tmp_path):
 
 
 def run(settings: Settings, ask):
-    """What `ask(client, app)` returns, of a service with these settings."""
+    """Run `ask(client, app)` with a service of these settings; return its result."""
 
     async def whole():
         async with asking(settings) as (app, client):
@@ -345,7 +345,7 @@ def test_the_least_recently_used_bucket_is_evicted(monkeypatch):
 
 
 def spoken(settings: Settings, path: str, kind: str, receive, send=None) -> tuple[list[dict], str, list[dict]]:
-    """Messages sent, the metrics after it, and the lines of app.log, of a POST whose body comes from `receive`."""
+    """POST a body from `receive`; return the messages sent, the metrics afterwards, and the lines of app.log."""
     sent: list[dict] = []
 
     async def whole():
@@ -484,7 +484,7 @@ def test_a_request_beyond_its_timeout_gets_503(home, monkeypatch):
     assert "longer than 0.2 s" in answer.json()["detail"]
 
 
-# Every answer.
+# All responses.
 
 
 def test_every_response_has_security_headers_and_hsts_with_tls(home):

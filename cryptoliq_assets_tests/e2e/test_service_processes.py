@@ -1,4 +1,4 @@
-"""Real processes: logs that lose nothing, metrics that add up, TLS, and reloads under load that drop no request."""
+"""The service in real processes: complete logs, summed metrics, TLS, and reloads under load without failed requests."""
 
 import collections
 import contextlib
@@ -36,7 +36,7 @@ def home(trained_home, tmp_path) -> Path:
 
 
 class Clients:
-    """Threads that ask all the time, each on a connection of its own; what each answer was."""
+    """Threads that send requests continuously, each over its own connection, and record the responses."""
 
     def __init__(self, url: str, *, count: int = 8) -> None:
         self.answers: list[tuple[int, str]] = []
@@ -58,7 +58,7 @@ class Clients:
                 self.answers.append((answer.status_code, version))
 
     def wait_for(self, version: str, *, answers: int = 50, seconds: float = 30.0) -> None:
-        """Until so many more answers came from this version."""
+        """Wait until this version has given so many more responses."""
         since, start = time.monotonic(), len(self.answers)
         while sum(said == version for _, said in self.answers[start:]) < answers:
             assert time.monotonic() - since < seconds, collections.Counter(self.answers)
@@ -72,10 +72,10 @@ class Clients:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_reloads_under_load_drop_no_request(home, workers):
-    # Nothing is found by looking now and then: SIGHUP has to say it.
+    # There are no periodic reloads: SIGHUP has to trigger them.
     with serving(home, api__workers=workers, api__reload_interval_seconds=1000, folds=2) as served:
         pids = {process.pid for process in served.workers()}
-        # Ready is the service with the first of them: one that loads after the promotion would have it without a signal.
+        # The service is ready with its first worker: another one that loads after the promotion would not need the signal.
         served.wait_for_loads(workers)
         clients = Clients(served.url)
         try:
@@ -84,7 +84,7 @@ def test_reloads_under_load_drop_no_request(home, workers):
             assert {version for _, version in clients.answers} == {first}
             served.process.send_signal(signal.SIGHUP)
             clients.wait_for(second)
-            # By all of them: one that looked only after the rollback would find nothing new.
+            # All workers must load it: one that reloads only after the rollback would find no change.
             served.wait_for_loads(2 * workers)
             back = subprocess.run(
                 [*COMMAND, "models", "rollback"], env=environment(home), capture_output=True, text=True, check=False
@@ -102,7 +102,7 @@ def test_reloads_under_load_drop_no_request(home, workers):
         assert clients.failures == []
         assert set(counts) == {(200, first), (200, second)}
         assert min(counts.values()) >= 50
-        # Nobody was restarted for it.
+        # No worker was restarted.
         assert {process.pid for process in served.workers()} == pids
         assert sorted(loads) == sorted([first, second, first] * workers)
 
@@ -124,13 +124,13 @@ def test_a_clean_stop_exits_with_0_and_refuses_connections(home, workers):
         serving(home, api__workers=workers, api__request_timeout_seconds=5) as served,
         contextlib.ExitStack() as open_still,
     ):
-        # Requests that are under way: the stop waits for them. The kernel chooses who takes which.
+        # Incomplete requests: the stop waits for them. The kernel assigns them to workers.
         for _ in range(6):
             wire = open_still.enter_context(socket.create_connection(("127.0.0.1", served.port)))
             wire.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
         time.sleep(0.5)
         served.process.send_signal(signal.SIGTERM)
-        # A busy machine takes its time until the last process has closed its end of the socket.
+        # On a busy machine it takes a while until the last process has closed its socket.
         until = time.monotonic() + 4
         while is_taken(served.port) and time.monotonic() < until:
             time.sleep(0.1)
@@ -140,7 +140,7 @@ def test_a_clean_stop_exits_with_0_and_refuses_connections(home, workers):
 
 
 def is_taken(port: int) -> bool:
-    """Whether somebody listens."""
+    """Return whether a process listens on the port."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
     except ConnectionRefusedError:
@@ -169,7 +169,7 @@ def test_a_clean_stop_loses_no_log_line(home, workers):
         assert (answered > 200, clients.failures) == (True, [])
         noted, told = served.predictions(), served.app_log("prediction")
         assert len(noted) == answered
-        # Six files of 0.1 MiB hold them all, or the newest of them.
+        # Six files of 0.1 MiB contain all lines, or the newest ones.
         assert len(list((home / "logs").glob("app.log*"))) >= 2
         assert 0 < len(told) <= answered
         line = noted[0]
@@ -225,7 +225,7 @@ def test_a_scrape_of_any_worker_returns_the_sum(home):
         time.sleep(1.5)
         clients.end()
         expected = len(clients.answers)
-        # The count of a request follows its answer.
+        # A request is counted after its response.
         time.sleep(0.2)
         for _ in range(6):
             found = totals(served.url)
@@ -241,7 +241,7 @@ def test_a_scrape_of_any_worker_returns_the_sum(home):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1, signed by itself, and its key."""
+    """A self-signed certificate for 127.0.0.1, and its key."""
     folder = tmp_path_factory.mktemp("tls")
     cert, key = folder / "cert.pem", folder / "key.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]

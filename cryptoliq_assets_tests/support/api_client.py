@@ -1,4 +1,4 @@
-"""The service in the test's own process: create_app without a server, asked through httpx."""
+"""The service in the process of the test: create_app without a server, and an httpx client."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -12,9 +12,9 @@ from cryptoliq_assets.serving.api.app import create_app
 
 @contextlib.asynccontextmanager
 async def asking(settings: Settings) -> AsyncIterator[tuple[FastAPI, httpx.AsyncClient]]:
-    """The app, from its start to its clean stop, and a client of it."""
+    """Run the application from its start to its clean stop; yield it and a client."""
     app = create_app(settings)
-    # What a server answers when the app itself fails is not the app's answer.
+    # An exception of the application must fail the test, not become a response.
     transport = httpx.ASGITransport(app, raise_app_exceptions=True)
     async with (
         app.router.lifespan_context(app),

@@ -1,4 +1,4 @@
-"""Long-lived commands of a home, Dagster's daemon above all, as real processes that a test starts, watches and ends."""
+"""Long-running commands of a home, mainly Dagster's daemon, as real processes that a test starts, observes and stops."""
 
 import datetime as dt
 import os
@@ -17,7 +17,7 @@ from cryptoliq_assets_tests.support.settings import make_settings
 
 
 class Served:
-    """`cryptoliq ui` on a home, or another long-lived command, in processes of its own."""
+    """`cryptoliq ui` on a home, or another long-running command, in separate processes."""
 
     def __init__(self, home: Path, log: Path, *command: str) -> None:
         self.settings = make_settings(home_dir=home)
@@ -38,7 +38,7 @@ class Served:
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
-                # A suite that runs in the background ignores Ctrl-C, and what it starts would too.
+                # A suite in the background ignores SIGINT, and its child processes would inherit that.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
@@ -53,7 +53,7 @@ class Served:
         return time.monotonic() - since
 
     def knows(self, name: str) -> bool:
-        """Whether the sensor has seen this file settle."""
+        """Return whether the sensor has registered this file."""
         return name in Catalog(self.settings.catalog_path).newest_by_name()
 
     def forecast_dates(self) -> set[dt.date]:
@@ -63,7 +63,7 @@ class Served:
         return [self.process, *self.process.children(recursive=True)] if self.process.is_running() else []
 
     def end(self) -> None:
-        """End the whole tree, whatever state it is in."""
+        """Stop all processes, in whatever state they are."""
         tree = self.tree()
         for process in tree:
             if process.is_running():
@@ -75,7 +75,7 @@ class Served:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """Return a port of 127.0.0.1 on which nothing listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]

@@ -1,4 +1,4 @@
-"""A home to look at, and a running service of one."""
+"""Fixtures: a home to read, and a running service of a home."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +11,13 @@ from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.services import KeyedService, serving
 from cryptoliq_assets_tests.support.settings import make_settings
 
-# A name that holds what an address gives a meaning to.
+# A name with characters that have a meaning in URLs.
 AWKWARD = "A/B?c=1#d%2F"
 
 
 @pytest.fixture(scope="session")
 def settings(trained_home) -> Settings:
-    """To read from."""
+    """Settings of a home that tests only read."""
     return make_settings(home_dir=trained_home.path, cv__n_splits=2)
 
 
@@ -36,7 +36,7 @@ def awkward_home(trained_home, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def service(awkward_home) -> Iterator[KeyedService]:
-    """`cryptoliq serve` on that home, in a process of its own, which wants a key; all tests ask the same one."""
+    """`cryptoliq serve` on that home in a separate process, with a key; shared by all tests."""
     key, digest = generate_key()
     with serving(awkward_home, api__keys=digest, api__rate_per_minute=0) as served:
         yield KeyedService(served, key)
@@ -44,7 +44,7 @@ def service(awkward_home) -> Iterator[KeyedService]:
 
 @pytest.fixture
 def app_environment(monkeypatch: pytest.MonkeyPatch):
-    """Sets what the app reads: a home, or a service with its key."""
+    """Set the environment of the dashboard: a home, or a service with its key."""
 
     def set_to(*, home=None, url: str | None = None, key: str = "") -> None:
         monkeypatch.setenv("CRYPTOLIQ_HOME", str(home or "/nonexistent-home"))

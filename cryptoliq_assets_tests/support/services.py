@@ -1,4 +1,4 @@
-"""`cryptoliq serve` in processes of its own, and requests to it."""
+"""`cryptoliq serve` in separate processes, and requests to it."""
 
 import contextlib
 import datetime as dt
@@ -44,7 +44,7 @@ def free_port() -> int:
 
 
 def environment(home: Path, **settings: object) -> dict[str, str]:
-    """The test's own, this home, and settings by their short names."""
+    """Return the environment of the test with this home and these settings (`section__name`)."""
     known = {name: value for name, value in os.environ.items() if not name.startswith(("CRYPTOLIQ_", "PROMETHEUS_"))}
     said = {f"CRYPTOLIQ_{name.upper()}": str(value) for name, value in settings.items()}
     return {**known, "CRYPTOLIQ_HOME": str(home), **said}
@@ -67,7 +67,7 @@ class Served:
             )
 
     def wait_until_it_answers(self) -> None:
-        """Ready or not."""
+        """Wait until the service responds, ready or not."""
         self.wait_until_ready(path="/healthz")
 
     def wait_until_ready(self, *, seconds: float = 60.0, path: str = "/readyz") -> None:
@@ -82,12 +82,12 @@ class Served:
                 time.sleep(0.1)
 
     def workers(self) -> list[psutil.Process]:
-        """Processes that answer."""
+        """Return the processes that handle requests."""
         children = [child for child in self.process.children() if "resource_tracker" not in " ".join(child.cmdline())]
         return children or [self.process]
 
     def end(self, how: int = signal.SIGTERM) -> None:
-        """End it and wait; what is left of its tree after that is killed."""
+        """Stop the service and wait; processes that remain are killed."""
         tree = [self.process, *self.process.children(recursive=True)] if self.process.is_running() else []
         with contextlib.suppress(psutil.NoSuchProcess):
             self.process.send_signal(how)
@@ -97,17 +97,17 @@ class Served:
         psutil.wait_procs(alive, timeout=10)
 
     def app_log(self, event: str | None = None) -> list[dict[str, Any]]:
-        """Lines of logs/app.log and of those turned over, oldest first, of one event or all."""
+        """Return the lines of logs/app.log and of rotated logs, oldest first, of one event or all."""
         logs = self.home / "logs"
         if not logs.exists():
             return []
-        # The writers' own lock: none turns a file over between the look for it and the reading, or is half through a line.
+        # The lock of the writers: meanwhile no file is rotated, and no line is incomplete.
         with FileLock(logs / ".lock"):
             lines = lines_of(sorted(logs.glob("app.log*"), reverse=True))
         return [line for line in lines if event in (None, line["event"])]
 
     def wait_for_loads(self, count: int, *, seconds: float = 30.0) -> list[str]:
-        """Versions loaded by all workers, once so many are told: each loads on its own, and tells it a moment later."""
+        """Wait until so many loads are logged, and return their versions; each worker loads and logs independently."""
         until = time.monotonic() + seconds
         while len(told := self.app_log("model_loaded")) < count:
             assert time.monotonic() < until, told
@@ -120,7 +120,7 @@ class Served:
 
 @contextlib.contextmanager
 def serving(home: Path, **settings: object) -> Iterator[Served]:
-    """A service that answers, ended at the end."""
+    """Run a service that is ready, and stop it at the end."""
     served = Served(home, **settings)
     try:
         served.wait_until_ready()
@@ -131,7 +131,7 @@ def serving(home: Path, **settings: object) -> Iterator[Served]:
 
 @dataclass(frozen=True)
 class KeyedService:
-    """A service that wants a key, and the key."""
+    """A service that requires a key, and the key."""
 
     served: Served
     key: str
@@ -141,7 +141,7 @@ class KeyedService:
         return self.served.url
 
     def client(self) -> httpx.Client:
-        """To ask it directly."""
+        """Return a client that sends the key."""
         return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=30)
 
     def noted(self, since: float) -> list[dict[str, Any]]:
@@ -156,7 +156,7 @@ class KeyedService:
 
 @contextlib.contextmanager
 def answering(status: int, told: object) -> Iterator[str]:
-    """Where some other server answers, always the same JSON: what an address that is not the service's may bring."""
+    """Run another server that always returns the same JSON, and yield its URL."""
 
     class Always(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -168,7 +168,7 @@ def answering(status: int, told: object) -> Iterator[str]:
             self.wfile.write(content)
 
         def log_message(self, *said: object) -> None:
-            """The test's output is the tests'."""
+            """Write nothing to the output of the tests."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Always) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -181,7 +181,7 @@ def answering(status: int, told: object) -> Iterator[str]:
 
 
 def promote_again(home: Path) -> tuple[str, str]:
-    """The version that was current, and the newer one of the same model that is now."""
+    """Promote the current model again; return the previous and the new version."""
     store = open_model_store(make_settings(home_dir=home))
     loaded = store.load()
     made = store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))
@@ -189,11 +189,11 @@ def promote_again(home: Path) -> tuple[str, str]:
 
 
 def shown_versions(home: Path, *versions: str) -> list[str]:
-    """The model versions of stored models, as answers and logs name them."""
+    """Return the model versions of stored models, as responses and logs show them."""
     store = open_model_store(make_settings(home_dir=home))
     return [store.model_version(version) for version in versions]
 
 
 def lines_of(paths: list[Path]) -> list[dict[str, Any]]:
-    """Every line of JSON files of lines; one that is no JSON fails the test."""
+    """Return all lines of JSONL files; an invalid line fails the test."""
     return [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]

@@ -262,7 +262,7 @@ def test_row_order_does_not_change_any_forecast(predict, newest, trained_home):
     ("content", "reason"),
     [
         (b"", "the file is empty"),
-        (b"coin,price\nBitcoin,1\n", "missing columns: 24h_volume; found"),
+        (b"coin,price\nBitcoin,1\n", "missing columns: 24h_volume; the header has"),
         (b"price;24h_volume\n1;2\n", r"missing columns: .*the delimiter seems to be a semicolon"),
         (b"\x00\x01\x02", "the file is not text"),
         (f"{HEADER}\n".encode(), "no rows"),

@@ -1,4 +1,4 @@
-"""Rows sent as JSON and as CSV: the same answers, the same refusals."""
+"""Rows sent as JSON and as CSV get the same predictions and the same rejections."""
 
 import csv
 import datetime as dt

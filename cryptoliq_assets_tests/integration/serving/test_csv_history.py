@@ -1,4 +1,4 @@
-"""History that a batch reads: what is held serves, months share a read, the next is read while one is worked on."""
+"""History for CSV files: the loaded history is reused, months share a read, and the next one is prefetched."""
 
 import csv
 import datetime as dt

@@ -1,4 +1,4 @@
-"""The monitor's numbers on /metrics: what the reports say, as old as the clock says, whichever report is damaged."""
+"""Figures of the monitoring reports on /metrics: current values, ages by the clock, and damaged reports."""
 
 import datetime as dt
 import json

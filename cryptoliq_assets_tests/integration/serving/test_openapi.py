@@ -1,4 +1,4 @@
-"""The schema and the service tell the same: schemathesis asks what the schema allows, and what it forbids."""
+"""The service conforms to its OpenAPI schema: schemathesis sends what the schema allows, and what it forbids."""
 
 import pytest
 import schemathesis

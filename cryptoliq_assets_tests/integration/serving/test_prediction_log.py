@@ -1,4 +1,4 @@
-"""The record of predictions: every entry point writes it, and the monitor counts all of it."""
+"""The prediction log: every entry point writes it, and monitoring counts all of it."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""The predictor: the batch road's numbers on request, held whole, replaced whole."""
+"""The predictor: the numbers of the batch path on request, from a snapshot that is replaced as a whole."""
 
 import datetime as dt
 import json
@@ -32,7 +32,7 @@ def request(**said) -> PredictRequest:
 
 
 def asked_of(row: pd.Series, **said) -> PredictRequest:
-    """What a client that sees this cleaned row would ask."""
+    """Return the request of a client for this cleaned row."""
     numbers = {name: row[name] for name in NUMBERS if not pd.isna(row[name])}
     return PredictRequest.model_validate_json(
         json.dumps({**numbers, "coin": str(row["coin"]), "date": str(row["date"].date()), **said})
@@ -57,7 +57,7 @@ def tables(predictor) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 @pytest.fixture
 def own(trained_home, tmp_path) -> Predictor:
-    """A predictor on a home of its own, loaded."""
+    """A loaded predictor of a home that the test may change."""
     made = Predictor(make_settings(home_dir=trained_home.copy_to(tmp_path / "home")))
     assert made.refresh()
     return made
@@ -70,7 +70,7 @@ def promote_again(settings: Settings) -> str:
     return store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))["version"]
 
 
-# What is answered.
+# Predictions.
 
 
 @hypothesis_settings(max_examples=40)
@@ -177,7 +177,7 @@ def test_a_request_can_be_parsed_from_python_values(predictor):
     assert predictor.predict([parse_request(body)])[0]["model_version"] == predictor.snapshot.champion.model_version
 
 
-# What is held.
+# Snapshots.
 
 
 def test_refresh_loads_a_new_champion_and_a_rollback(own):
@@ -301,7 +301,7 @@ def test_the_old_snapshot_serves_until_the_new_one_is_loaded(own, monkeypatch):
     assert own.predict([request()], now=NOW)[0]["model_version"] == shown
 
 
-# A coin whose past is no longer recent.
+# Coins without recent history.
 
 
 @hypothesis_settings(max_examples=30)

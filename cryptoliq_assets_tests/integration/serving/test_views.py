@@ -1,4 +1,4 @@
-"""What a home shows of itself: the same numbers as its tables, nulls where nothing is known, words for damaged files."""
+"""Views of a home: the numbers of its tables, null for unknown values, messages for damaged files."""
 
 import datetime as dt
 import json
@@ -18,7 +18,7 @@ from cryptoliq_assets_tests.support.settings import make_settings
 
 @pytest.fixture
 def own(trained_home, tmp_path) -> Settings:
-    """A home to write in."""
+    """A home that the test may change."""
     return make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), cv__n_splits=2)
 
 

@@ -1,4 +1,4 @@
-"""Lines of a batch: the bytes that came, numbers as `repr` writes them, whole lines in the place of some."""
+"""CSV lines with appended cells: original bytes, numbers as `repr` writes them, and replaced lines."""
 
 import numpy as np
 from hypothesis import example, given, settings, strategies as st

@@ -1,4 +1,4 @@
-"""Requests that arrive together: each gets its own answer, none waits for a long batch, none pays for another's fault."""
+"""Batching of concurrent requests: own results, bounded batches, isolated errors."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ def request(price: float) -> PredictRequest:
 
 
 class Doubled:
-    """Answers with twice the price, refuses a price of 13, and remembers the batches."""
+    """Returns twice the price, rejects a price of 13, and records the batches."""
 
     def __init__(self) -> None:
         self.batches: list[list[float]] = []
