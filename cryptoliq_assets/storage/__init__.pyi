@@ -9,7 +9,8 @@ from .export import (
     read_month as read_month,
 )
 from .file_stamp import FileFingerprint as FileFingerprint
-from .parquet_store import TableStore as TableStore, empty_frame as empty_frame, sort_rows as sort_rows
+from .frames import empty_frame as empty_frame, sort_rows as sort_rows
+from .parquet_store import TableStore as TableStore
 from .validation import (
     DamagedTableError as DamagedTableError,
     InvalidTableError as InvalidTableError,

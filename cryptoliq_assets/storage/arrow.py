@@ -1,4 +1,4 @@
-"""Between pandas and Parquet: the Arrow schema of a table, frames as Arrow tables and back to bytes of a month file."""
+"""Conversion between pandas and Parquet: Arrow schema of a table, frames as Arrow tables, bytes of a month file."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,12 +21,12 @@ _TYPES = {
 
 @lru_cache
 def arrow_schema(table: Table) -> pa.Schema:
-    """Columns of the table as Arrow has them once read: text as dictionaries."""
+    """Return the Arrow schema of a table as it is read: text as dictionaries."""
     return pa.schema([(name, _TYPES[str(column.dtype)]) for name, column in table.schema.columns.items()])
 
 
 def to_arrow(frame: pd.DataFrame, table: Table) -> pa.Table:
-    """A valid frame as an Arrow table of the table's schema: NaN is null; numbers are not copied."""
+    """Convert a valid frame to an Arrow table: NaN becomes null; numbers are not copied."""
     arrays = []
     for field in arrow_schema(table):
         values = frame[field.name]
@@ -40,13 +40,13 @@ def to_arrow(frame: pd.DataFrame, table: Table) -> pa.Table:
 
 
 def encode_month(month: pa.Table) -> memoryview:
-    """The bytes of a month file, schema metadata and all."""
+    """Encode a month file, including its schema metadata."""
     text = [field.name for field in month.schema if pa.types.is_dictionary(field.type)]
     for name in text:
-        # Plain text in the file, its dictionary Parquet's own: a month's file holds the names of that month alone.
+        # Plain text with Parquet's own dictionary encoding: a file contains only the names of its month.
         place = month.schema.get_field_index(name)
         month = month.set_column(place, pa.field(name, pa.string()), month.column(place).cast(pa.string()))
-    # Floats hardly get smaller: compressing them costs more than the disk they would save.
+    # Compression hardly shrinks floats: it costs more time than the disk space is worth.
     packed = {field.name: "none" if pa.types.is_floating(field.type) else "snappy" for field in month.schema}
     sink = pa.BufferOutputStream()
     pq.write_table(month, sink, compression=packed, use_dictionary=text, write_page_checksum=True)
@@ -55,7 +55,7 @@ def encode_month(month: pa.Table) -> memoryview:
 
 @dataclass(frozen=True)
 class ColumnStats:
-    """A column of floats in a Parquet footer: how many values are null, and the least and largest of the others."""
+    """Statistics of a float column in a Parquet footer: number of nulls, minimum and maximum of the other values."""
 
     nulls: int
     minimum: float | None
@@ -63,7 +63,7 @@ class ColumnStats:
 
 
 def float_column_stats(metadata: pq.FileMetaData, table: Table) -> dict[str, ColumnStats]:
-    """Facts of each column of floats that a month file has, over all its row groups."""
+    """Return the statistics of each float column of a month file, over all its row groups."""
     floats = {field.name for field in arrow_schema(table) if pa.types.is_floating(field.type)}
     facts: dict[str, ColumnStats] = {}
     for place in range(metadata.num_columns):

@@ -1,9 +1,9 @@
-"""The seal of a month file: sha256 of its bytes, stored in the file itself, so that both are written in one step.
+"""Checksum of a month file: SHA-256 of its bytes, stored in the file itself, so that both are written in one step.
 
-A Parquet file is PAR1, data, footer, four bytes of footer length, PAR1; every offset in the footer counts from the start. So bytes
-between data and footer belong to nothing, and any reader passes over them: there lie a mark and two digests, one of the data,
-one of what follows the seal. The footer's digest is checked whenever a stamp or a statistic is read; the data's once for
-each version of a file in each process, and Parquet's own page checksums at every read after that.
+A Parquet file is PAR1, data, footer, four bytes of footer length, PAR1; offsets in the footer count from the start. Readers ignore
+bytes between data and footer, so a marker and two digests are stored between them: of the data, and of what follows. The digest of
+the footer is verified whenever a stamp or a statistic is read; that of the data once per file version and process, and Parquet's own
+page checksums at every later read.
 """
 
 import hashlib
@@ -24,40 +24,42 @@ _CHUNK = 2**24
 
 
 class ChecksumError(OSError):
-    """A file does not hold the bytes that were written; the message names expected and found digest."""
+    """A file does not contain the bytes that were written; the message contains the expected and the actual digest."""
 
 
 def add_checksum(content: memoryview) -> list[bytes | memoryview]:
-    """The parts of the sealed file, in order, from the bytes of a Parquet file."""
+    """Return the parts of a file with checksum, in order, from the bytes of a Parquet file."""
     start = len(content) - _TAIL - int.from_bytes(content[-_TAIL:-4], "little")
     data, footer = content[:start], content[start:]
     return [data, _MARK + hashlib.sha256(data).digest() + hashlib.sha256(footer).digest(), footer]
 
 
 def verify_footer(file: BinaryIO) -> bool:
-    """Check what follows the data against its digest; False for a file without a seal (of an earlier version).
+    """Verify what follows the data; False for a file without checksum, of an earlier version.
 
-    Raises ChecksumError.
+    Raises:
+        ChecksumError: The bytes differ from those written.
     """
     return _read_seal(file) is not None
 
 
 def verify_checksum(file: BinaryIO, path: Location) -> bool:
-    """Check all bytes; the data's only where this process has not checked this version of the file. False without a seal.
+    """Verify all bytes; the data only if this process has not verified this version of the file. False without checksum.
 
-    Raises ChecksumError.
+    Raises:
+        ChecksumError: The bytes differ from those written.
     """
     found = _read_seal(file)
     if found is None:
         return False
     start, expected = found
-    # Digests that differ are not remembered: the exception leaves the cache as it was.
+    # A mismatch is not cached: the exception leaves the cache unchanged.
     _check_data(path, file_state(path), _Opened(file, start, expected))
     return True
 
 
 class _Opened:
-    """An open file and what its data must be; the same for the cache, which goes by path and state."""
+    """An open file and the expected digest of its data; equal for the cache, whose key is path and state."""
 
     def __init__(self, file: BinaryIO, size: int, expected: bytes) -> None:
         self.file, self.size, self.expected = file, size, expected
@@ -81,13 +83,13 @@ def _check_data(path: Location, state: tuple, opened: _Opened) -> None:
 
 
 def _read_seal(file: BinaryIO) -> tuple[int, bytes] | None:
-    """Where the data ends and its digest, the footer being checked; None without a seal."""
+    """End of the data and its digest, after verifying the footer; None without checksum."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(size - _TAIL, 0))
     tail = file.read(_TAIL)
     start = size - _TAIL - int.from_bytes(tail[:4], "little") - _SEAL
     if len(tail) < _TAIL or tail[4:] != _PARQUET or start < len(_PARQUET):
-        # No end of a Parquet file: the reader says so in its own words.
+        # Not the end of a Parquet file: the reader raises its own error.
         return None
     file.seek(start)
     found = file.read(_SEAL)

@@ -1,16 +1,25 @@
-"""Find damaged month files and set them aside, so that the next refresh makes them again."""
+"""Detection of damaged month files; a renamed one is recomputed by the next refresh."""
 
 from cryptoliq_assets.core import Location
 from cryptoliq_assets.schemas import DERIVED_TABLES, TABLES
-from cryptoliq_assets.storage.parquet_store import TableStore, damaged_table_error
-from cryptoliq_assets.storage.validation import DamagedTableError, schema_fingerprint, validate_table
+from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets.storage.validation import (
+    DamagedTableError,
+    damaged_table_error,
+    schema_fingerprint,
+    validate_table,
+)
 
-# Days named in an error.
+# Maximum number of days listed in an error.
 _LISTED = 3
 
 
 def verify_rows(store: TableStore, table: str, month: str) -> None:
-    """Read every row of a month, validate it, and compare it with the day digests of the month's stamp; InvalidTableError."""
+    """Read and validate every row of a month, and compare the rows with the day digests of its stamp.
+
+    Raises:
+        InvalidTableError: The month is damaged, or does not satisfy its schema.
+    """
     from cryptoliq_assets.storage.digests import day_digests
 
     spec, path = TABLES[table], store.path(table, month)
@@ -27,7 +36,7 @@ def verify_rows(store: TableStore, table: str, month: str) -> None:
 
 
 def is_intact(store: TableStore, table: str, month: str) -> bool:
-    """Whether a month file can be opened and has the bytes that were written."""
+    """Return whether a month file can be opened and contains the bytes that were written."""
     try:
         store.verify(table, month)
     except DamagedTableError:
@@ -36,9 +45,12 @@ def is_intact(store: TableStore, table: str, month: str) -> bool:
 
 
 def set_aside_month(store: TableStore, table: str, month: str) -> Location | None:
-    """Rename a damaged month file: the month is then missing, and the next refresh makes it again.
+    """Rename a damaged month file: the month is then missing, and the next refresh recomputes it.
 
-    Call it under the run lock. Returns the new path; None where the file is not damaged, or cannot be made again.
+    Requires the run lock.
+
+    Returns:
+        The new path; None if the file is not damaged, or cannot be recomputed.
     """
     path = store.path(table, month)
     if table not in DERIVED_TABLES or not path.exists() or is_intact(store, table, month):

@@ -1,6 +1,6 @@
-"""A digest of each day's rows: the same rows give the same digest, in whatever order and beside whatever others.
+"""Digest of the rows of each day: equal rows give equal digests, in any order and among any other rows.
 
-Staleness is judged by days, not by files: a file that arrives in mid-month must not make the month before look old.
+Staleness is determined by day, not by file: a file that arrives in mid-month must not make the previous month stale.
 """
 
 import numba
@@ -12,13 +12,20 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _SHIFT_1, _SHIFT_2, _SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
-# All NaN alike, and one zero of the two.
+# One representation for all NaN, and one for both zeros.
 _NAN_BITS = np.array(np.nan).view(np.uint64)[()]
 _ZERO = np.uint64(0)
 
 
 def day_digests(frame: pd.DataFrame) -> dict[str, tuple[str, int]]:
-    """ISO day of `date` → hex digest over all columns of that day's rows, and how many rows those are; days rise."""
+    """Compute the digest of each day.
+
+    Args:
+        frame: Rows with a `date`.
+
+    Returns:
+        ISO day → hex digest over all columns of its rows, and their number; in the order of days.
+    """
     if frame.empty:
         return {}
     rows = np.zeros(len(frame), dtype=np.uint64)
@@ -41,7 +48,7 @@ def day_digests(frame: pd.DataFrame) -> dict[str, tuple[str, int]]:
 
 
 def _bits(values: pd.Series) -> np.ndarray:
-    """Each value as 64 bits that are the same for equal values."""
+    """64 bits per value, the same for equal values."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         known = pd.util.hash_array(values.cat.categories.to_numpy(dtype=object), categorize=False)
         return np.append(known, _ZERO)[values.cat.codes.to_numpy()]
@@ -76,7 +83,7 @@ def _mix_floats(rows, values, bits):  # pragma: no cover - compiled
 
 @numba.njit(cache=True, nogil=True)
 def _by_day(rows, number, days):  # pragma: no cover - compiled
-    """Sum of digests and count of rows by day: a sum of well mixed rows does not depend on their order."""
+    """Sum of digests and number of rows by day; a sum does not depend on the order of rows."""
     sums = np.zeros(days, dtype=np.uint64)
     counts = np.zeros(days, dtype=np.int64)
     for i in range(len(rows)):

@@ -1,4 +1,4 @@
-"""Export tables as one CSV or Parquet file, month by month, so that memory is bounded by a month."""
+"""Export of tables as one CSV or Parquet file, month by month, so that memory is bounded by a month."""
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,14 +13,14 @@ from cryptoliq_assets.schemas import DERIVED_TABLES
 from cryptoliq_assets.storage.parquet_store import TableStore
 
 CSV, PARQUET = "csv", "parquet"
-# What is exported, and the table that it is read from.
+# Name of an export, and the table that it is read from.
 EXPORTED_TABLES = {
     "features": "engineered_features",
     "cleaned": "cleaned_snapshots",
     "labels": "labels",
     "forecasts": "forecasts",
 }
-# The columns that the features export has before all others.
+# The first columns of the features export.
 EXPORT_COLUMNS = (
     *("coin", "symbol", "date", "price", "1h", "24h", "7d", "24h_volume", "mkt_cap"),
     *(
@@ -34,12 +34,22 @@ EXPORT_COLUMNS = (
     ),
 )
 _FROM_CLEANED = ["coin", "date", "price", "1h", "24h", "7d", "24h_volume", "mkt_cap", "price_change_24h"]
-_ROWS_A_CHUNK = 20_000
+_ROWS_PER_CHUNK = 20_000
 
 
 def read_month(store: TableStore, name: str, month: str, *, coins: Sequence[str] = ()) -> pd.DataFrame:
-    """One month of an export, of some coins or of all. Raises RuntimeError where features have no cleaned rows,
-    OutdatedTableError where a month that can be made again is of an earlier version and lacks columns."""
+    """Read one month of an export.
+
+    Args:
+        store: The tables.
+        name: Key of EXPORTED_TABLES.
+        month: Month to read.
+        coins: Coins to read; default: all.
+
+    Raises:
+        RuntimeError: Features have no cleaned rows.
+        OutdatedTableError: The month can be recomputed, and an earlier version wrote it without some columns.
+    """
     table = EXPORTED_TABLES[name]
     rows = store.read(table, [month], complete=table in DERIVED_TABLES)
     if coins:
@@ -48,12 +58,12 @@ def read_month(store: TableStore, name: str, month: str, *, coins: Sequence[str]
 
 
 def encode_months(frames: Iterable[pd.DataFrame], *, format: str) -> Iterator[bytes]:
-    """The file of some months, in chunks. Text cells of a CSV are neutralised for spreadsheets."""
+    """Encode months as one file, in chunks. Text cells of a CSV are neutralized for spreadsheets."""
     return _as_parquet(frames) if format == PARQUET else _as_csv(frames)
 
 
 def _with_prices(store: TableStore, features: pd.DataFrame, month: str) -> pd.DataFrame:
-    """The features beside the cleaned row that each was made from; changes in percent."""
+    """Features joined with the cleaned rows that they were computed from; changes in percent."""
     cleaned = store.read("cleaned_snapshots", [month], columns=_FROM_CLEANED)
     plain = {"coin": object}
     both = features.astype(plain).merge(cleaned.astype(plain), on=["coin", "date"], how="left", validate="1:1")
@@ -70,9 +80,9 @@ def _with_prices(store: TableStore, features: pd.DataFrame, month: str) -> pd.Da
 def _as_csv(frames: Iterable[pd.DataFrame]) -> Iterator[bytes]:
     header = True
     for frame in frames:
-        # Chunks of one month: the text of a column of numbers is many times its size.
-        for start in range(0, max(len(frame), 1), _ROWS_A_CHUNK):
-            part = neutralize_frame(frame.iloc[start : start + _ROWS_A_CHUNK])
+        # In chunks: the text of a column of numbers is many times its size in memory.
+        for start in range(0, max(len(frame), 1), _ROWS_PER_CHUNK):
+            part = neutralize_frame(frame.iloc[start : start + _ROWS_PER_CHUNK])
             yield part.to_csv(index=False, header=header, lineterminator="\n").encode("utf-8")
             header = False
 
@@ -91,7 +101,7 @@ def _as_parquet(frames: Iterable[pd.DataFrame]) -> Iterator[bytes]:
 
 
 def _schema_of(frame: pd.DataFrame) -> pa.Schema:
-    """Text as plain text: a month has categories of its own."""
+    """Schema with text as plain text, because each month has its own categories."""
     return pa.schema(
         [
             (name, pa.from_numpy_dtype(dtype) if isinstance(dtype, np.dtype) and dtype.kind != "O" else pa.string())
@@ -101,7 +111,7 @@ def _schema_of(frame: pd.DataFrame) -> pa.Schema:
 
 
 class _Sink(io.RawIOBase):
-    """A file that hands over what was written to it."""
+    """A writable file whose content is taken in parts."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -119,6 +129,6 @@ class _Sink(io.RawIOBase):
         return self._size
 
     def take(self) -> bytes:
-        """What has been written since the last time."""
+        """Return what has been written since the last call."""
         parts, self._parts = self._parts, []
         return b"".join(parts)

@@ -1,4 +1,4 @@
-"""The stamp of a month file: what it says of itself, in its Parquet metadata."""
+"""The stamp of a month file: schema, digests and inputs, in its Parquet metadata."""
 
 import json
 from collections.abc import Mapping
@@ -18,11 +18,15 @@ _STAMP = b"cryptoliq"
 
 @dataclass(frozen=True)
 class FileFingerprint:
-    """What a month file says of itself.
+    """The stamp of a month file. Its fields are stored by name.
 
-    schema: fingerprint of the model it passed; days: digest of each day's rows; counts: how many those are; inputs:
-    digest of the recipe and of the upstream days it was made from; sources: arrivals (numbers of received files) that
-    it holds, for raw months; sealed: whether the file was written with a seal (`storage/checksum.py`).
+    Args:
+        schema: Fingerprint of the model that the month satisfied.
+        days: Digest of the rows of each day.
+        counts: Number of rows of each day.
+        inputs: Digest of the computation and of the upstream days.
+        sources: Arrival numbers of the received files, for raw months.
+        sealed: Whether the file was written with a checksum (`storage/checksum.py`).
     """
 
     schema: str
@@ -34,39 +38,47 @@ class FileFingerprint:
 
     @property
     def rows(self) -> int:
+        """Number of rows."""
         return sum(self.counts.values())
 
     @cached_property
     def in_order(self) -> list[tuple[str, str]]:
-        """Days and their digests, rising."""
+        """Days and their digests, in order."""
         return sorted(self.days.items())
 
     @classmethod
     def read(cls, metadata: Mapping[bytes, bytes] | None) -> "FileFingerprint | None":
-        """The stamp in a Parquet file's metadata; None where there is none, or one that another version wrote."""
+        """Read the stamp in the metadata of a Parquet file; None if it is missing, or another version wrote it."""
         text = (metadata or {}).get(_STAMP)
         try:
             found = json.loads(text) if text else {}
         except (ValueError, RecursionError):
             return None
-        # Versions before the seal did not state whether there is one.
+        # Versions before the checksum did not write the field `sealed`.
         if not isinstance(found, dict) or {"sealed", *found} != {item.name for item in fields(cls)}:
             return None
         return cls(**{**found, "sources": tuple(found["sources"])})
 
     def written(self) -> dict[bytes, bytes]:
+        """Return the stamp as Parquet metadata."""
         return {_STAMP: json.dumps({item.name: getattr(self, item.name) for item in fields(self)}).encode()}
 
 
 @lru_cache(maxsize=8192)
 def stamp_of_version(path: Path, version: tuple[int, int, int]) -> FileFingerprint | None:
-    """A file that is not replaced says the same for ever; each write is another inode or another time."""
+    """Read the stamp of a file version, cached: each write changes inode or time."""
     return stamp_in(path)
 
 
 def stamp_in(path: Path | UPath) -> FileFingerprint | None:
-    """None also for a file that is no Parquet file any more or whose footer was changed: what says nothing of itself is made
-    again. A file that is gone raises FileNotFoundError."""
+    """Read the stamp of a file.
+
+    Returns:
+        The stamp; None also for a damaged file, so that it is recomputed.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+    """
     try:
         with open_stored(path) as handle:
             sealed = verify_footer(handle)

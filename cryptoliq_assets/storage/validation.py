@@ -1,4 +1,4 @@
-"""Holding a frame to its Pandera model, and saying what is wrong in words that need no log."""
+"""Validation of frames against their Pandera models, with errors that name column, check, count and sample rows."""
 
 import hashlib
 from functools import lru_cache
@@ -6,16 +6,17 @@ from functools import lru_cache
 import pandas as pd
 import pandera.errors
 
-from cryptoliq_assets.schemas import Table
+from cryptoliq_assets.core import Location
+from cryptoliq_assets.schemas import DERIVED_TABLES, Table
 
 _SAMPLES = 5
 FAILURE_COLUMNS = ["column", "check", "count", "samples"]
-# Pandera's names for a column that is absent or too many, and what is said of it.
+# Pandera's checks for a missing or an unknown column, and their descriptions.
 _SHAPE = {"column_in_dataframe": "missing", "column_in_schema": "not in the schema"}
 
 
 class InvalidTableError(ValueError):
-    """A frame does not meet its model; `failures` has one row a (column, check): count and sample rows."""
+    """A frame does not satisfy its model; `failures` has one row per (column, check), with count and sample rows."""
 
     def __init__(self, table: str, where: str, failures: pd.DataFrame) -> None:
         self.table, self.where, self.failures = table, where, failures
@@ -27,7 +28,7 @@ class InvalidTableError(ValueError):
 
 
 class DamagedTableError(InvalidTableError):
-    """A month file does not hold the bytes that were written, or is no readable Parquet."""
+    """A month file does not contain the bytes that were written, or is not readable as Parquet."""
 
     def __init__(self, table: str, month: str, where: str, *, reason: str, remedy: str) -> None:
         self.month, self.reason, self.remedy = month, reason, remedy
@@ -47,16 +48,40 @@ class OutdatedTableError(InvalidTableError):
         super().__init__(table, where, pd.DataFrame(absent, columns=FAILURE_COLUMNS))
         self.args = (
             f"{table}: {where} was written by an earlier version, without the column(s) {named}: "
-            "`cryptoliq materialize` makes it again",
+            "`cryptoliq materialize` recomputes it",
         )
 
 
+def damaged_table_error(spec: Table, month: str, path: Location, reason: object) -> DamagedTableError:
+    """Return the error for a damaged month file, with the command that repairs it."""
+    remedy = (
+        "`cryptoliq verify --repair` renames it and `cryptoliq materialize` recomputes it "
+        f"from {'the archive' if spec.name == 'raw_snapshots' else 'the tables before it'}"
+        if spec.name in DERIVED_TABLES
+        else "restore it from a backup"
+    )
+    # The error of a file that could not be opened begins with its path.
+    return DamagedTableError(spec.name, month, str(path), reason=str(reason).removeprefix(f"{path}: "), remedy=remedy)
+
+
 def validate_table(table: Table, frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
-    """The frame coerced to the table's model, columns in its order; raises InvalidTableError naming every failed check."""
+    """Validate a frame.
+
+    Args:
+        table: The table.
+        frame: Its rows.
+        where: What the error names as the source of the rows.
+
+    Returns:
+        The frame coerced to the model, columns in its order.
+
+    Raises:
+        InvalidTableError: Checks failed; the message lists all of them.
+    """
     names = [name for name in table.columns if name in frame.columns] + _extra(table, frame)
     ordered = frame if names == list(frame.columns) else frame[names]
     if not isinstance(ordered.index, pd.RangeIndex):
-        # Failures are told by row number.
+        # Failures are reported by row number.
         ordered = ordered.reset_index(drop=True)
     typed = not _wrong_types(table, ordered)
     schema = table.schema_without_coercion if typed else table.schema
@@ -67,7 +92,11 @@ def validate_table(table: Table, frame: pd.DataFrame, *, where: str) -> pd.DataF
 
 
 def check_types(table: Table, frame: pd.DataFrame, *, where: str) -> None:
-    """The cheap look at a frame that once passed the present schema: columns and types only; raises InvalidTableError."""
+    """Check columns and types only, of a frame that satisfied the current schema when it was written.
+
+    Raises:
+        InvalidTableError: A column is missing, unknown or has another type.
+    """
     wrong = _wrong_types(table, frame)
     if wrong:
         raise InvalidTableError(table.name, where, pd.DataFrame(wrong, columns=FAILURE_COLUMNS))
@@ -75,7 +104,7 @@ def check_types(table: Table, frame: pd.DataFrame, *, where: str) -> None:
 
 @lru_cache
 def schema_fingerprint(table: Table) -> str:
-    """Changes when a column, a type, a rule or a key of the model changes."""
+    """Return the fingerprint of a table; it changes with a column, a type, a check or the key of its model."""
     parts = [repr((table.schema.unique, table.schema.strict, [check.name for check in table.schema.checks]))]
     for name, column in table.schema.columns.items():
         checks = sorted((str(check.name), repr(check.statistics)) for check in column.checks)
@@ -104,15 +133,15 @@ def _pandera_type(values: pd.Series) -> object:
 
 
 def _summarize(frame: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
-    """One row a (column, check). Pandera tells a rule of the whole table once for each column, and one on a column's
-    presence under the table's name."""
+    """One row per (column, check). Pandera reports a check of the whole table once per column, and one on the presence of a
+    column under the name of the table."""
     cases = cases.astype(object)
     shape = cases["check"].isin(_SHAPE)
     whole = (cases["schema_context"] == "DataFrameSchema") & ~shape
     column = cases["column"].mask(shape, cases["failure_case"]).mask(whole, "(table)").fillna("(table)")
-    told = cases["failure_case"].mask(shape, cases["check"].map(_SHAPE)).mask(whole, "the row")
-    cases = cases.assign(column=column, failure_case=told)[~(whole & cases.duplicated(["check", "index"]))]
-    # What else is said of a column of another type is that its checks could not run.
+    value = cases["failure_case"].mask(shape, cases["check"].map(_SHAPE)).mask(whole, "the row")
+    cases = cases.assign(column=column, failure_case=value)[~(whole & cases.duplicated(["check", "index"]))]
+    # Other failures of a column with a wrong type only state that its checks could not run.
     mistyped = cases["check"].astype(str).str.startswith("coerce_dtype(")
     cases = cases[mistyped | ~cases["column"].isin(cases.loc[mistyped, "column"])]
     rows = []

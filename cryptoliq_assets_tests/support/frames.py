@@ -20,9 +20,9 @@ from cryptoliq_assets.modeling.registry.serialization import library_versions
 from cryptoliq_assets.schemas.feature_registry import MODEL_FEATURES
 from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS, OPTIONAL_NUMBERS, RANGE_COLUMNS
 from cryptoliq_assets.simulation.market import simulate_market
+from cryptoliq_assets.storage import TableStore, sort_rows
 from cryptoliq_assets.storage.arrow import encode_month
 from cryptoliq_assets.storage.checksum import add_checksum
-from cryptoliq_assets.storage.parquet_store import TableStore, sort_rows
 
 FIRST = pd.Timestamp("2025-03-01")
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from cryptoliq_assets.forecasting.snapshot_forecast import append_forecasts, find_stale_coins, forecast_snapshot
 from cryptoliq_assets.schemas.tables import TABLES
-from cryptoliq_assets.storage.parquet_store import empty_frame
+from cryptoliq_assets.storage import empty_frame
 from cryptoliq_assets.storage.validation import validate_table
 from cryptoliq_assets_tests.support.frames import day
 

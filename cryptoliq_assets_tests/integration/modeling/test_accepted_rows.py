@@ -22,7 +22,7 @@ from cryptoliq_assets.modeling.registry.model_registry import LoadedModel
 from cryptoliq_assets.monitoring.feed.metrics import measure_feed
 from cryptoliq_assets.schemas.groups import VIEWS
 from cryptoliq_assets.schemas.raw import CHANGE_COLUMNS, NUMBER_COLUMNS, PLAUSIBLE_BOUNDS, UNSIGNED_COLUMNS
-from cryptoliq_assets.storage.parquet_store import sort_rows
+from cryptoliq_assets.storage import sort_rows
 
 COINS, DAYS = 12, 4
 FIRST = dt.date(2025, 3, 1)

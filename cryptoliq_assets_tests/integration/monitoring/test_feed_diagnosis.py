@@ -19,7 +19,7 @@ from cryptoliq_assets.monitoring.feed.diagnosis import (
 from cryptoliq_assets.monitoring.feed.metrics import FEED_COLUMNS, measure_feed
 from cryptoliq_assets.monitoring.findings import FAIL, OK, WARN, Finding
 from cryptoliq_assets.simulation.market import simulate_market
-from cryptoliq_assets.storage.parquet_store import sort_rows
+from cryptoliq_assets.storage import sort_rows
 from cryptoliq_assets_tests.support.frames import day, raw_rows
 from cryptoliq_assets_tests.support.paths import ROOT
 from cryptoliq_assets_tests.support.settings import make_settings

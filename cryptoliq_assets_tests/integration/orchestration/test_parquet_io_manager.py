@@ -13,7 +13,7 @@ from cryptoliq_assets.orchestration.io_managers.parquet import SOURCES, PanderaP
 from cryptoliq_assets.orchestration.partitions import make_months_between, month_range_tags
 from cryptoliq_assets.orchestration.table_assets import TABLES_IO, table_asset, upstream_month_mapping
 from cryptoliq_assets.schemas.tables import TABLES
-from cryptoliq_assets.storage.parquet_store import TableStore, empty_frame
+from cryptoliq_assets.storage import TableStore, empty_frame
 from cryptoliq_assets_tests.support.settings import make_settings
 
 MONTHS = make_months_between("2022-01", "2022-12")

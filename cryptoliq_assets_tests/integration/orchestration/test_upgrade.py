@@ -76,7 +76,7 @@ def test_months_of_an_earlier_version_are_stale_but_not_damaged(earlier):
 
 def test_nothing_is_trained_on_months_that_lack_features(earlier):
     with pytest.raises(
-        OutdatedTableError, match=r"written by an earlier version.*`cryptoliq materialize` makes it again"
+        OutdatedTableError, match=r"written by an earlier version.*`cryptoliq materialize` recomputes it"
     ):
         training_rows(earlier, TableStore(earlier))
 

@@ -16,7 +16,7 @@ from cryptoliq_assets.schemas.feature_registry import (
     relative_name,
 )
 from cryptoliq_assets.schemas.tables import TABLES
-from cryptoliq_assets.storage.parquet_store import sort_rows
+from cryptoliq_assets.storage import sort_rows
 from cryptoliq_assets.storage.validation import validate_table
 from cryptoliq_assets_tests.support.frames import cleaned_market, cleaned_rows, day
 

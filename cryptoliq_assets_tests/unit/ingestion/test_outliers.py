@@ -11,7 +11,7 @@ from cryptoliq_assets.cleaning.imputation import clean_snapshots
 from cryptoliq_assets.features import engineer_features
 from cryptoliq_assets.ingestion.quality.outliers import MIN_COINS, find_outliers
 from cryptoliq_assets.schemas.raw import NUMBER_COLUMNS
-from cryptoliq_assets.storage.parquet_store import sort_rows
+from cryptoliq_assets.storage import sort_rows
 from cryptoliq_assets_tests.support.frames import day
 from cryptoliq_assets_tests.support.markets import HEADER, Home, assert_same_tables, file_name, quick_folder
 

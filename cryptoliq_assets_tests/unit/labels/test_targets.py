@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 
 from cryptoliq_assets.labels.targets import label_targets
 from cryptoliq_assets.schemas.tables import TABLES
-from cryptoliq_assets.storage.parquet_store import sort_rows
+from cryptoliq_assets.storage import sort_rows
 from cryptoliq_assets.storage.validation import validate_table
 from cryptoliq_assets_tests.support.frames import day
 

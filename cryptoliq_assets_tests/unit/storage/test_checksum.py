@@ -76,7 +76,7 @@ def test_a_folder_in_the_place_of_a_month_file_is_named_with_its_remedy_when_the
     path.mkdir()
     try:
         with pytest.raises(
-            DamagedTableError, match=r"a folder is in its place; `cryptoliq verify --repair` sets it aside"
+            DamagedTableError, match=r"a folder has its name; `cryptoliq verify --repair` renames it"
         ) as told:
             home.store.write("cleaned_snapshots", frame, [MONTH])
         assert str(told.value).count(str(path)) == 1

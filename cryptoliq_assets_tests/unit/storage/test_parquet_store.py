@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES, TABLES
-from cryptoliq_assets.storage.parquet_store import TableStore, empty_frame
+from cryptoliq_assets.storage import TableStore, empty_frame
 from cryptoliq_assets.storage.validation import InvalidTableError, schema_fingerprint
 from cryptoliq_assets_tests.support.markets import Home, assert_same_tables, snapshot
 from cryptoliq_assets_tests.support.settings import make_settings
