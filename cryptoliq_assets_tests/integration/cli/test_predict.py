@@ -2,16 +2,11 @@
 
 import csv
 import datetime as dt
-import shutil
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from cryptoliq_assets.cli import main
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.modeling.inference import load_champion
 from cryptoliq_assets.serving.csv import output, predict as batch
 from cryptoliq_assets.serving.csv.predict import ADDED_COLUMNS, InputRejectedError, predict_file
@@ -281,71 +276,3 @@ def test_file_above_the_size_limit_is_rejected_unread(settings, champion, tmp_pa
     small = settings.with_values(ingestion={"max_file_mib": 0.00001})
     with pytest.raises(InputRejectedError, match="CRYPTOLIQ_INGESTION__MAX_FILE_MIB"):
         predict_file(source, tmp_path / "out.csv", champion=champion, settings=small, today=TODAY)
-
-
-# The command.
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    def run(home: Path, *words: str | Path) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(home), "predict", *map(str, words)])
-        capsys.readouterr()
-        try:
-            main.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return code, " ".join((captured.out + captured.err).split())
-
-    return run
-
-
-def written(folder: Path, *rows: str) -> Path:
-    path = folder / "in.csv"
-    path.write_text("\n".join([HEADER, *rows, ""]))
-    return path
-
-
-def test_command_exits_with_0_if_all_rows_are_forecast(run, trained_home, champion, tmp_path):
-    code, output = run(trained_home.path, written(tmp_path, NEW), tmp_path / "out.csv")
-    assert code == 0
-    assert "1 row(s) read as percent: forecast 1 from snapshot" in output
-    assert f"{champion.model_name} {champion.model_version} → {tmp_path}/out.csv" in output
-
-
-def test_command_exits_with_1_if_a_row_is_rejected(run, trained_home, tmp_path):
-    source = written(tmp_path, NEW, NEW.replace("1.5", "-1"))
-    code, output = run(trained_home.path, source, tmp_path / "out.csv")
-    assert code == 1
-    assert "rejected 1: negative_value" in output
-    assert len((tmp_path / "out.csv").read_text().splitlines()) == 3
-
-
-def test_invalid_file_exits_with_1_and_a_missing_one_with_2(run, trained_home, tmp_path):
-    (tmp_path / "in.csv").write_text("a,b\n1,2\n")
-    code, output = run(trained_home.path, tmp_path / "in.csv", tmp_path / "out.csv")
-    assert (code, "missing columns" in output) == (1, True)
-    assert run(trained_home.path, tmp_path / "gone.csv", tmp_path / "out.csv")[0] == 2
-
-
-def test_input_file_is_never_overwritten(run, trained_home, tmp_path):
-    source = written(tmp_path, NEW)
-    code, output = run(trained_home.path, source, source)
-    assert (code, "OUT.csv is IN.csv" in output) == (2, True)
-    assert source.read_text().startswith(HEADER + "\n")
-
-
-def test_command_without_a_champion_names_the_next_step(run, tmp_path):
-    prepare_home(make_settings(home_dir=tmp_path / "empty"))
-    code, output = run(tmp_path / "empty", written(tmp_path, NEW), tmp_path / "out.csv")
-    assert (code, "there is no champion yet: run `cryptoliq train`" in output) == (1, True)
-
-
-def test_command_with_a_broken_champion_names_the_reason(run, trained_home, tmp_path):
-    home = Path(shutil.copytree(trained_home.path, tmp_path / "home", symlinks=True))
-    (artifact,) = (home / "models").glob("*_v1.pkl")
-    artifact.write_bytes(b"")
-    code, output = run(home, written(tmp_path, NEW), tmp_path / "out.csv")
-    assert (code, "truncated, swapped or tampered with" in output) == (1, True)
