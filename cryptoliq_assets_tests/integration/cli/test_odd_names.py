@@ -47,7 +47,7 @@ def test_validate_prints_any_name_as_text_on_one_line(tmp_path: Path, name: str)
     assert result.exit_code == 1
     first, second, *_ = result.output.splitlines()
     assert first == f"{(ODD | SKIPPED)[name]}: rejected"
-    assert second.startswith("  the name ")
+    assert second.startswith("  the file name ")
     check_only_text(result.output)
     (report,) = json.loads(command("validate", "--json", "--", tmp_path / name, home=tmp_path / "home").output)
     assert report["refusal_code"] == "bad_name"
