@@ -84,4 +84,6 @@ def test_a_change_of_task_requests_training_and_no_forecast(settings, instance):
     assert request.run_key != first.run_key
     few = changed.with_values(cv={"min_train_dates": 30})
     keeper = SensorTicker(few, instance, champion_sensor(few, jobs.train, jobs.forecast))
-    assert keeper.tick().skip_message.startswith(f"{VERSION} forecasts kyle_obizhaeva 1 day(s) ahead, the settings ask")
+    assert keeper.tick().skip_message.startswith(
+        f"{VERSION} forecasts kyle_obizhaeva 1 day(s) ahead, the settings require"
+    )

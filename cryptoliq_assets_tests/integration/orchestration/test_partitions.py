@@ -179,7 +179,7 @@ def test_new_months_reload_the_code_location_once(settings, monkeypatch):
     drop(settings, "2025-05-30")
     cursor, requests = None, []
     for _ in range(3):
-        with dg.build_sensor_context(cursor=cursor) as context:
+        with dg.build_sensor_context(instance=Runner(settings).instance, cursor=cursor) as context:
             tick = sensor.evaluate_tick(context)
         cursor, requests = tick.cursor, [*requests, *(tick.run_requests or [])]
     assert loaded.get_partition_keys() == [PRESENT]
