@@ -159,7 +159,7 @@ def test_a_damaged_backtest_is_an_error_with_a_remedy(evaluated, tmp_path):
         for place in (100, len(content) // 2, len(content) - 100):
             path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
             with pytest.raises(
-                FileReadError, match=r"is damaged: sha256 of its .* expected .* `cryptoliq train` writes it"
+                FileReadError, match=r"is damaged: sha256 of its .* expected .* `cryptoliq train` recreates it"
             ) as told:
                 read(path)
             assert str(path) in str(told.value)
@@ -234,7 +234,7 @@ def test_the_train_job_writes_the_backtest(home):
 def test_three_dates_are_sampled_evenly_the_newest_among_them(home):
     dates = [str(date) for date in sample_dates(TableStore(home))]
     assert dates == ["2025-06-02", "2025-07-01", "2025-07-31"]
-    assert sample_dates(TableStore(make_settings(home_dir=home.home / "nowhere"))) == []
+    assert sample_dates(TableStore(make_settings(home_dir=home.home_dir / "nowhere"))) == []
 
 
 def tamper(settings: Settings, date: str, column: str, *, days: int) -> str:

@@ -195,7 +195,7 @@ def test_on_a_random_market_every_candidate_is_rejected(trained_home, tmp_path):
     write_snapshots(unforecastable(60, calm=40), settings.raw_dir)
     runner, store = Runner(settings), open_model_store(settings)
     before, lines = store.current_version(), len(store.ledger.entries())
-    runner.look()
+    runner.register_files()
     runner.refresh(runner.plan().ranges)
     runner.train()
     refusals = store.ledger.entries()[lines:]
@@ -218,8 +218,8 @@ def test_a_new_signing_key_replaces_unsigned_models(home):
     old = open_model_store(signed).current_version()
     assert is_training_due(signed, TableStore(signed), provisional_too=False)
     said: list[tuple[int, str]] = []
-    runner = Runner(signed, say=lambda message, level: said.append((level, message)))
-    # Candidates that nobody signed are not put before the gate.
+    runner = Runner(signed, on_message=lambda message, level: said.append((level, message)))
+    # Unsigned candidates are not considered for promotion.
     with pytest.raises(RunFailedError, match=r"not signed with CRYPTOLIQ_SIGNING_KEY.*run `cryptoliq train` again"):
         runner.run("train", assets=[dg.AssetKey("champion")])
     runner.train()

@@ -103,7 +103,7 @@ def test_without_a_purge_the_same_change_is_visible(three_days_ahead, name, what
 
 
 class Oracle(ScoreForecaster):
-    """Says the newest score that it was trained on: what a label that reaches past the origin would give away."""
+    """Predicts the newest score that it was trained on, which a label past the origin would reveal."""
 
     def fit(self, X: np.ndarray, y: np.ndarray, *, weights: np.ndarray | None = None) -> "Oracle":
         # The scores of these tests rise from day to day.
@@ -113,8 +113,8 @@ class Oracle(ScoreForecaster):
     def predict(self, X: np.ndarray) -> np.ndarray:
         return np.full(len(X), self.newest)
 
-    def changes(self, shaped: np.ndarray, *, bare: np.ndarray) -> np.ndarray:
-        return np.zeros(len(shaped))
+    def predict_change(self, centered: np.ndarray, *, no_history: np.ndarray) -> np.ndarray:
+        return np.zeros(len(centered))
 
 
 @pytest.fixture

@@ -184,7 +184,7 @@ def test_a_provisional_card_without_skill_states_it(facts):
     metrics = {**facts.metadata["metrics"], "skill": None, "worst_skill": None, "skill_without_history": None}
     metadata = {**facts.metadata, "metrics": metrics, "provisional": True, "evaluation": "by_coin"}
     page = card_page(CardFacts(**{**vars(facts), "metadata": metadata}))
-    assert "Provisional: coins were held out" in page
+    assert "Provisional: evaluated on held-out coins" in page
     assert "by coin, an interval claims nothing about new days" in page
     assert "claims nothing about new days" not in card_page(facts)
     assert "<b>–</b><span>skill against persistence</span>" in page
@@ -205,7 +205,7 @@ def test_a_group_with_a_pooled_interval_shows_its_source(facts):
     page = card_page(facts)
     assert "cannot promise" not in page
     eight = {**facts.metadata, "intervals": {**facts.metadata["intervals"], "counts": {"pooled": 8}}}
-    assert "The fewest are 8: even the largest of so few cannot promise 90%" in card_page(
+    assert "The smallest number is 8: even the largest of so few residuals cannot guarantee 90%" in card_page(
         CardFacts(**{**vars(facts), "metadata": eight})
     )
 
@@ -235,7 +235,7 @@ def test_coverage_has_standard_error_and_source_by_fold(facts):
 
 
 @pytest.mark.parametrize(
-    ("days", "said"), [(1, "(kyle_obizhaeva) of tomorrow. "), (7, "(kyle_obizhaeva) 7 days ahead. ")]
+    ("days", "said"), [(1, "(kyle_obizhaeva) for tomorrow. "), (7, "(kyle_obizhaeva) 7 days ahead. ")]
 )
 def test_the_horizon_is_described_in_words(facts, days, said):
     assert said in card_page(CardFacts(**{**vars(facts), "metadata": {**facts.metadata, "horizon_days": days}}))

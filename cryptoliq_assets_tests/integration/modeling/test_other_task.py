@@ -58,7 +58,7 @@ def test_after_a_task_change_nothing_is_forecast_until_training(home, other, ask
     assert load_champion(changed).metadata["formula"] == "kyle_obizhaeva"
 
     runner.train()
-    assert any(told in warning for warning in warnings if "a first champion of another task" in warning)
+    assert any(told in warning for warning in warnings if "a first champion for another task" in warning)
     line = open_model_store(changed).ledger.entries()[-1]
     assert line["event"] == "promotion"
     assert f"the first champion; not compared, because the task differs: {told}" in line["reason"]
@@ -84,9 +84,7 @@ def test_a_champion_is_never_fed_features_of_another_formula(home):
 
 def test_labels_of_another_horizon_are_not_trained_on(home):
     changed = home.model_copy(update={"horizon_days": 3})
-    with pytest.raises(
-        ValueError, match=r"labels are of 1 day\(s\) ahead, CRYPTOLIQ_HORIZON_DAYS says 3: `cryptoliq mat"
-    ):
+    with pytest.raises(ValueError, match=r"labels are 1 day\(s\) ahead, CRYPTOLIQ_HORIZON_DAYS is 3: `cryptoliq mat"):
         training_rows(changed, TableStore(changed))
 
 

@@ -66,7 +66,7 @@ def test_a_rejected_file_is_named_and_the_others_are_used(folder, tmp_path):
     (tmp_path / "in" / "prices.csv").write_text("what,is,this\n1,2,3\n")
     done = run(folder, "preprocess", "--input", str(tmp_path / "in"), "--out", str(tmp_path / "rows.parquet"))
     assert done.exit_code == 1
-    assert "prices.csv: the name" in done.output.replace("\n", " ")
+    assert "prices.csv: the file name" in done.output.replace("\n", " ")
     assert len(read_rows(tmp_path / "rows.parquet")) == len(read_rows(folder / "rows.parquet"))
 
 
@@ -100,11 +100,11 @@ def test_a_damaged_model_file_is_rejected(model, tmp_path):
         (
             ["preprocess", "--input", "{in}", "--out", "x.csv", "--from", "2025-07"],
             2,
-            "--from and --to are months of a home",
+            "--from and --to select months of a data directory",
         ),
         (["preprocess", "--input", "{in}/none.csv", "--out", "x.csv"], 2, "does not exist"),
         (["train", "--data", "{in}"], 2, "--data and --out-model must be given together"),
-        (["train", "--data", "{in}", "--out-model", "model"], 2, "has to end in .pkl"),
+        (["train", "--data", "{in}", "--out-model", "model"], 2, "must end in .pkl"),
     ],
 )
 def test_wrong_usage_states_what_is_required(folder, arguments, code, said):
