@@ -185,7 +185,7 @@ def test_a_provisional_card_without_skill_states_it(facts):
     metadata = {**facts.metadata, "metrics": metrics, "provisional": True, "evaluation": "by_coin"}
     page = card_page(CardFacts(**{**vars(facts), "metadata": metadata}))
     assert "Provisional: evaluated on held-out coins" in page
-    assert "by coin, an interval claims nothing about new days" in page
+    assert "the intervals are not evidence for new days" in page
     assert "claims nothing about new days" not in card_page(facts)
     assert "<b>–</b><span>skill against persistence</span>" in page
 
