@@ -213,6 +213,15 @@ class StoredModels:
         self._check(version, self.metadata(version), self._read(version, file_sha256))
         return version
 
+    def is_unfinished(self, version: str) -> bool:
+        """Whether a version was written by a promotion that ended before the audit log recorded it, and is intact.
+
+        Such a model is never served, and the next promotion of its name gets the next number.
+        """
+        if any(entry["version"] == version for entry in self.ledger.promotions()):
+            return False
+        return self.metadata(version).get("sha256") == self._read(version, file_sha256)
+
     def _first_valid(self, load: Callable[[str], _T]) -> tuple[_T, list[str]]:
         """The result for the first version that `load` does not reject: the current one, then earlier ones."""
         pointer = self.pointer()

@@ -116,6 +116,8 @@ def check_pointer(models: ModelStore) -> Fault | None:
 
 def check_model(models: ModelStore, version: str, *, current: str | None, deep: bool) -> Fault | None:
     try:
+        if version != current and models.is_unfinished(version):
+            return None
         models.load(version) if deep else models.check(version)
     except (ModelRejectedError, OSError) as error:
         restore, other = (

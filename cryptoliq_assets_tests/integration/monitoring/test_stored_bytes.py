@@ -179,3 +179,18 @@ def test_a_report_of_verification_that_is_damaged_is_named_and_written_again(hom
         assert "verify.json" in read_status(settings)["verified"]
     verify_home(settings)
     assert read_last_verification(settings)["damaged"] == []
+
+
+def test_a_model_of_an_interrupted_promotion_is_not_damage(home: Path) -> None:
+    models = make_settings(home_dir=home).models_dir
+    version = open_model_store(make_settings(home_dir=home)).current_version()
+    name, _, number = version.rpartition("_v")
+    unfinished = f"{name}_v{int(number) + 1}"
+    for suffix in ("pkl", "json"):
+        content = (models / f"{version}.{suffix}").read_bytes()
+        (models / f"{unfinished}.{suffix}").write_bytes(content.replace(version.encode(), unfinished.encode()))
+    artifact = models / f"{unfinished}.pkl"
+    artifact.write_bytes((models / f"{version}.pkl").read_bytes())
+    assert verify_home(make_settings(home_dir=home)).damaged == []
+    change(artifact)
+    assert [item.path for item in verify_home(make_settings(home_dir=home)).damaged] == [str(artifact)]
