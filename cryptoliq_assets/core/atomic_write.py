@@ -1,6 +1,6 @@
-"""The one way to write a file: whole or absent.
+"""Atomic, durable writes: a file is complete or absent.
 
-Everything that lands on a local disk goes through here. Tables go through `storage.parquet_store`, which adds object stores.
+Every write to a local disk uses this module. Tables are written by `storage.parquet_store`, which adds object stores.
 """
 
 import json
@@ -17,17 +17,16 @@ from typing import Any
 
 # One fsync costs about 3 ms: above this many files one sync of the whole system is cheaper.
 _SYNC_ALL_FROM = 16
-# What `temp_path_for` makes, and no one else.
+# Names that only `temp_path_for` creates.
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp", re.DOTALL)
-# No write takes so long: whoever began it is dead.
+# No write takes this long: its process is dead.
 _ABANDONED_SECONDS = 86_400.0
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it that are not there; each has the rights of the one above it (umask allowing).
+    """Create a folder and its missing parents; each has the permissions of its parent (subject to the umask).
 
-    So what lies below a folder that only its owner may enter is the owner's alone, and a `chmod g+rx` of a home goes
-    on for what is made later.
+    So everything below a private folder is private, and a `chmod g+rx` of a data directory also applies to what is created later.
     """
     if not folder.is_dir():
         make_folder(folder.parent)
@@ -35,22 +34,22 @@ def make_folder(folder: Path) -> None:
 
 
 def open_with_folder_mode(path: str, flags: int) -> int:
-    """Opener for `open`: a file that is made has the rights of its folder (umask allowing), in one of 0700 that is 0600."""
+    """Open a file, as opener of `open`: a new file has the permissions of its folder, e.g. 0600 in a folder of 0700."""
     return os.open(path, flags, stat.S_IMODE(Path(path).parent.stat().st_mode) & 0o666)
 
 
 def temp_path_for(path: Path) -> Path:
-    """A hidden name in the folder of `path`: directory reads pass it by, and a rename stays on one file system."""
+    """Return a hidden name in the folder of `path`: directory reads skip it, and a rename stays on one file system."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
 
 
 def remove_temp_files(folders: Iterable[Path]) -> list[str]:
-    """Remove temporary files that killed processes left in the folders and below, once a day old; returns their paths.
+    """Remove temporary files of killed processes in the folders and below, once they are a day old; returns their paths.
 
-    Nothing else is touched, no link followed, and what cannot be removed stays.
+    Other files are not touched, links are not followed, and a file that cannot be removed stays.
     """
     before = time.time() - _ABANDONED_SECONDS
-    swept: dict[str, None] = {}
+    removed: dict[str, None] = {}
     for folder in folders:
         for parent, _, names in os.walk(folder):
             for path in (Path(parent, name) for name in names if _TEMPORARY.fullmatch(name)):
@@ -58,15 +57,16 @@ def remove_temp_files(folders: Iterable[Path]) -> list[str]:
                     status = path.lstat()
                     if stat.S_ISREG(status.st_mode) and status.st_mtime < before:
                         path.unlink()
-                        swept[str(path)] = None
-    return list(swept)
+                        removed[str(path)] = None
+    return list(removed)
 
 
 def write_files(contents: Mapping[Path, bytes | memoryview]) -> None:
-    """Write each path whole or not at all: temporary files, made durable together, then renamed.
+    """Write each file atomically: temporary files, made durable together, then renamed.
 
-    Raises OSError (disk full, folder not writable) with every temporary file removed; files renamed before the
-    failure stay, each of them whole.
+    Raises:
+        OSError: The disk is full, or a folder is not writable. All temporary files are removed; files renamed before the failure
+            stay, each of them complete.
     """
     temporaries: dict[Path, Path] = {}
     try:
@@ -89,12 +89,12 @@ def write_files(contents: Mapping[Path, bytes | memoryview]) -> None:
 
 
 def write_file(path: Path, content: bytes | str) -> None:
-    """Write one file whole or not at all; text as UTF-8."""
+    """Write one file atomically; text as UTF-8."""
     write_files({path: content.encode("utf-8") if isinstance(content, str) else content})
 
 
 def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write one large file whole or not at all, a chunk at a time."""
+    """Write one large file atomically, in chunks."""
     make_folder(path.parent)
     temporary = temp_path_for(path)
     try:
@@ -110,18 +110,25 @@ def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON; NaN is refused (ValueError): a report says null where nothing is known."""
+    """Write a value as indented JSON; raises ValueError on NaN, because a report contains null for what is unknown."""
     write_file(path, to_json(value))
 
 
 def to_json(value: Any) -> str:
-    """Indented JSON with dates as ISO text and numpy scalars as plain numbers; raises ValueError on NaN."""
+    """Encode a value as indented JSON, with dates as ISO text and numpy scalars as numbers; raises ValueError on NaN.
+
+    Example:
+        >>> print(to_json({"rows": 2}), end="")
+        {
+          "rows": 2
+        }
+    """
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
 
 
 def to_json_by_key(value: Mapping[str, Any]) -> str:
-    """`to_json` of an object, each key with its whole value on one line: read by people all the same, and several
-    times faster, because Python's own encoder in C knows no indentation."""
+    """Encode an object with one key and its value per line: readable, and several times faster than `to_json`, because the C
+    encoder of Python does not support indentation."""
     return "{\n" + ",\n".join([_quoted(key) + _encoded(part) for key, part in value.items()]) + "\n}\n"
 
 
@@ -131,14 +138,14 @@ def _quoted(key: str) -> str:
 
 
 def _encoded(value: Any) -> str:
-    # The encoder makes itself ready for each call: not for what needs none.
+    # The encoder has a cost per call, which these values do not need.
     if value is None:
         return "null"
     return str(value) if type(value) is int else _ENCODER.encode(value)
 
 
 def sync_folders(folders: Iterable[Path]) -> None:
-    """Make renames durable: a rename lives in the folder, not in the file."""
+    """Make renames durable: a rename is recorded in the folder, not in the file."""
     for folder in folders:
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -149,7 +156,7 @@ def sync_folders(folders: Iterable[Path]) -> None:
 
 @contextmanager
 def name_path_in_errors(path: Path) -> Iterator[None]:
-    """Name the file in an OSError that does not: a write that fails says only that the disk is full."""
+    """Add the file name to an OSError without one: a failed write reports only that the disk is full."""
     try:
         yield
     except OSError as error:
@@ -171,7 +178,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain)
 
 
 def find_free_path(path: Path) -> Path:
-    """The path, or one like it where something lies there already."""
+    """Return the path, or a similar one if it exists already."""
     free, count = path, 1
     while free.exists():
         count += 1

@@ -1,56 +1,73 @@
-"""Months: the partitions of every table, and which months a set of dates touches.
+"""Months, the partitions of every table, and the months that a set of dates affects.
 
-No Dagster here: the sensor, the command line and the backfill all ask these pure functions.
+Pure functions that sensor, command line and backfill share. Partitions of Dagster belong in `orchestration`.
 """
 
 import datetime as dt
 from collections.abc import Iterable
 
-# Windows reach back 90 calendar days, D-89…D.
+# Windows cover 90 calendar days, D-89…D.
 HISTORY_DAYS = 90
 # A critical cell is filled forward from at most 3 days before, backward from at most 1 day after.
 FILL_FORWARD_DAYS = 3
 FILL_BACKWARD_DAYS = 1
-# A price or volume is compared with the coin's own values on at most 5 days before. A level that lasts is accepted while the
-# days that it replaces can still be filled forward: 3 of 5 days.
+# A price or volume is compared with the coin's own values of at most 5 days before. A persistent new level is accepted while
+# the replaced days can still be filled forward: 3 of 5 days.
 OUTLIER_DAYS = 5
-# A cleaned row of D is made from raw rows of D-8 on: the cell that fills it must be known not to be an outlier.
+# A cleaned row of D is computed from raw rows of D-8 on: the cell that fills it must be known not to be an outlier.
 CLEANING_BACK_DAYS = FILL_FORWARD_DAYS + OUTLIER_DAYS
 
 
 def month_of(date: dt.date) -> str:
-    """`2025-07` for any day of July 2025."""
+    """Return the month of a date.
+
+    Example:
+        >>> month_of(dt.date(2025, 7, 31))
+        '2025-07'
+    """
     return f"{date.year:04d}-{date.month:02d}"
 
 
 def first_day(month: str) -> dt.date:
+    """Return the first day of a month."""
     return dt.date(int(month[:4]), int(month[5:]), 1)
 
 
 def last_day(month: str) -> dt.date:
+    """Return the last day of a month."""
     return first_day(add_months(month, 1)) - dt.timedelta(days=1)
 
 
 def add_months(month: str, months: int) -> str:
-    """The month that lies `months` later (earlier when negative)."""
+    """Return the month that is `months` later (earlier if negative).
+
+    Example:
+        >>> add_months("2025-11", 3)
+        '2026-02'
+    """
     index = int(month[:4]) * 12 + int(month[5:]) - 1 + months
     return f"{index // 12:04d}-{index % 12 + 1:02d}"
 
 
 def months_between(first: str, last: str) -> list[str]:
-    """Both ends included; empty when `last` lies before `first`."""
+    """Return the months from `first` to `last`, both included; empty if `last` is before `first`."""
     count = (int(last[:4]) - int(first[:4])) * 12 + int(last[5:]) - int(first[5:]) + 1
     return [add_months(first, i) for i in range(count)]
 
 
 def max_months_spanned(days: int) -> int:
-    """How many months a reach of `days` (at most 89) can cross, counted from a month's edge: 1→1, 28→1, 29→2, 89→3."""
+    """Return the maximum number of months that `days` (at most 89) span, counted from the edge of a month.
+
+    Example:
+        >>> [max_months_spanned(days) for days in (1, 28, 29, 89)]
+        [1, 1, 2, 3]
+    """
     shortest = (0, 28, 59, 89)
     return next(months for months, span in enumerate(shortest) if days <= span)
 
 
 def affected_months(dates: Iterable[dt.date], *, horizon_days: int, first: str, last: str) -> list[str]:
-    """Months between `first` and `last` whose rows can change when raw rows of `dates` arrive.
+    """Return the months between `first` and `last` whose rows can change when raw rows of `dates` arrive.
 
     A raw row dated D changes cleaned rows in [D-1, D+8] (it decides which rows up to D+5 are outliers, and those are filled
     3 days on), so labels from D-1-horizon on (their target may be the row filled back), and features up to D+8+89: each
@@ -65,10 +82,14 @@ def affected_months(dates: Iterable[dt.date], *, horizon_days: int, first: str, 
 
 
 def contiguous_ranges(months: Iterable[str], *, max_months: int) -> list[tuple[str, str]]:
-    """Ranges (first, last) that cover `months` exactly, each of at most `max_months` months.
+    """Split months into ranges (first, last) that cover them exactly, each of at most `max_months` months.
 
-    A range cut into chunks starts each later chunk one month early: back fill and labels look forward, so the
-    last month of a chunk is whole only once the month after it has been read.
+    Each later chunk of a split range starts one month early: backward fill and labels look forward, so the last month of a chunk
+    is complete only when the month after it has been read.
+
+    Example:
+        >>> contiguous_ranges(["2025-01", "2025-02", "2025-03", "2025-06"], max_months=2)
+        [('2025-01', '2025-02'), ('2025-02', '2025-03'), ('2025-06', '2025-06')]
     """
     ranges: list[tuple[str, str]] = []
     run: list[str] = []
@@ -86,7 +107,7 @@ def contiguous_ranges(months: Iterable[str], *, max_months: int) -> list[tuple[s
 
 
 def date_span(months: Iterable[str]) -> tuple[dt.datetime, dt.datetime]:
-    """First and last day, as midnights, of a set of months."""
+    """Return the first and the last day, as midnights, of a set of months."""
     months = sorted(months)
     midnight = dt.time()
     return dt.datetime.combine(first_day(months[0]), midnight), dt.datetime.combine(last_day(months[-1]), midnight)

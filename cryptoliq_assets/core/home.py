@@ -1,4 +1,7 @@
-"""A home: the folders and the Dagster instance file that everything else expects."""
+"""The data directory: its folders and the Dagster instance file.
+
+Add what must exist before any other code runs. Settings belong in `core.config`.
+"""
 
 import os
 from importlib.resources import files
@@ -12,14 +15,14 @@ from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.core.safe_open import read_stored
 
 _URL = "CRYPTOLIQ_POSTGRES_URL"
-# Who may write models chooses what is unpickled, and feeds, logs and records are nobody else's business.
+# Write access to models determines what is unpickled; feeds, logs and run records are private.
 _OWNER_ONLY = 0o700
 
 
 def explain_missing_home(settings: Settings) -> str | None:
-    """Why the home is none: it does not exist, cannot be read, or was never set up; None for a home.
+    """Explain why a folder is no data directory: it does not exist, is unreadable or was never set up; None if it is one.
 
-    What setup, an ingest or a training leaves makes a home, damaged or not: a copy without the Dagster instance is one.
+    Files of setup, ingest or training identify a data directory, even if damaged; the Dagster instance is not required.
     """
     home = settings.home_dir
     try:
@@ -43,9 +46,13 @@ def explain_missing_home(settings: Settings) -> str | None:
 
 
 def prepare_home(settings: Settings) -> list[Path]:
-    """Make what is not there yet, for its owner alone; returns what was made. Raises OSError naming the path that cannot be made, ValueError
-    where the instance file and the settings have Dagster's records in two places."""
-    made = []
+    """Create missing folders and files, accessible only to the owner; returns what was created.
+
+    Raises:
+        OSError: A path cannot be created.
+        ValueError: Instance file and settings disagree on where the records of Dagster are.
+    """
+    created = []
     for folder in (
         settings.home_dir,
         settings.data_dir,
@@ -58,17 +65,17 @@ def prepare_home(settings: Settings) -> list[Path]:
         if not folder.exists():
             make_folder(folder.parent)
             folder.mkdir(mode=_OWNER_ONLY, exist_ok=True)
-            made.append(folder)
+            created.append(folder)
     instance_file = settings.dagster_home / "dagster.yaml"
     content = _instance_to_write(instance_file, on_postgres=settings.postgres_url is not None)
     if content is not None:
         write_file(instance_file, content)
-        made.append(instance_file)
-    return made
+        created.append(instance_file)
+    return created
 
 
 def _instance_to_write(path: Path, *, on_postgres: bool) -> bytes | None:
-    """The instance file that the home needs; None where the one it has serves: a person's edits are kept."""
+    """Content of the instance file to write; None if the existing one is usable: manual edits are preserved."""
     if on_postgres and find_spec("dagster_postgres") is None:
         raise ValueError(
             f"{_URL} is set and dagster-postgres is not installed: in cryptoliq's clone, pip install '.[postgres]'"
@@ -88,7 +95,7 @@ def _instance_to_write(path: Path, *, on_postgres: bool) -> bytes | None:
             f"{_URL} is set, and {path} has no Postgres storage: copy `storage` of deploy/dagster.yaml into it"
         )
     if not on_postgres and _URL in str(storage):
-        # Going back by itself would split the records between a shell that has the variable and one that lacks it.
+        # Switching back automatically would split the records between shells with and without the variable.
         raise ValueError(f"{path} has Dagster's records on Postgres: set {_URL}, or remove the file for SQLite")
     return None
 

@@ -1,4 +1,4 @@
-"""Pages that need nothing but themselves: no script, nothing from elsewhere."""
+"""Self-contained HTML pages: no scripts, no external resources."""
 
 from collections.abc import Callable, Collection, Iterable
 from html import escape
@@ -27,7 +27,7 @@ svg { max-width: 100%; height: auto; }
 
 
 def html_page(title: str, parts: Iterable[str]) -> str:
-    """A whole page of parts that are HTML already; UTF-8."""
+    """Return a complete page of parts that are HTML already; UTF-8."""
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}'
@@ -36,12 +36,12 @@ def html_page(title: str, parts: Iterable[str]) -> str:
 
 
 def html_note(text: str) -> str:
-    """A paragraph of small print."""
+    """Return a paragraph in small print."""
     return f'<p class="note">{escape(text)}</p>\n'
 
 
 def html_key_figures(figures: Iterable[tuple[str, str]]) -> str:
-    """What to see first: pairs of a name and what it comes to."""
+    """Return the key figures of a page: pairs of name and value."""
     return (
         '<div class="key">'
         + "".join(f"<div><b>{escape(v)}</b><span>{escape(k)}</span></div>" for k, v in figures)
@@ -56,8 +56,14 @@ def html_table(
     long: Collection[str] = (),
     chosen: str | None = None,
 ) -> str:
-    """A frame as a table, text to the left; `shown` makes text of a column's value, `long` columns may be broken into lines,
-    and the rows whose first cell is `chosen` stand out."""
+    """Render a frame as a table, text left-aligned.
+
+    Args:
+        frame: Rows to show.
+        shown: Formats a value, given its column.
+        long: Columns that may wrap.
+        chosen: First cell of the rows to highlight.
+    """
     if frame.empty:
         return "<p>none</p>"
     text = [frame[name].dtype == object or isinstance(frame[name].dtype, pd.StringDtype) for name in frame]
@@ -65,7 +71,7 @@ def html_table(
         f' class="text{" long" if name in long else ""}"' if is_text else ""
         for name, is_text in zip(frame, text, strict=True)
     ]
-    # "fold 1" is one word.
+    # Headings such as "fold 1" do not wrap.
     heads = [
         ' class="fold"' if str(name).startswith("fold ") else kind for name, kind in zip(frame, classes, strict=True)
     ]

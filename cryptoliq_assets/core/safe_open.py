@@ -1,8 +1,8 @@
-"""Open files that may have been replaced: only regular files, of bounded size, and never a wait.
+"""Safe reads of files that may have been replaced: only regular files, of bounded size, without blocking.
 
-Between a listing and a read anything may take a file's place: a link out of the home, a pipe that nobody writes to, a device, a
-file that has grown. What counts is what was opened, not what was listed. Folders above a file may be links (an operator's
-`data/` on a volume); the file itself may not. Objects of an object store have no such kinds and are read as they are.
+Between listing and reading, a file may be replaced by a link out of the data directory, a pipe without a writer, a device or a larger
+file. The opened file is checked, not the listed one. Parent folders may be links (`data/` on a volume); the file itself may not.
+Objects of an object store have no such types and are read as they are.
 """
 
 import json
@@ -13,9 +13,9 @@ from typing import Any, BinaryIO
 
 from cryptoliq_assets.core.locations import Location, is_remote
 
-# Follows no link, waits for no writer of a pipe, is not handed to child processes.
+# Does not follow links, wait for the writer of a pipe, or pass the handle to child processes.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-# The largest document (JSON, a ledger) and the largest file that are read whole. No run of cryptoliq writes larger ones.
+# The largest document (JSON, a ledger) and the largest file that are read completely. cryptoliq does not write larger ones.
 MAX_DOCUMENT_BYTES = 256 * 2**20
 MAX_FILE_BYTES = 4 * 2**30
 
@@ -40,7 +40,7 @@ def open_regular(path: Path) -> BinaryIO:
     """Open a regular file for reading, without waiting.
 
     Raises:
-        FileNotFoundError: nothing is there.
+        FileNotFoundError: the file does not exist.
         FileReadError: "not_a_file" or "unreadable"; the message does not repeat the path.
     """
     try:
@@ -66,10 +66,10 @@ def read_regular(path: Path, max_bytes: int, *, limit: str) -> bytes:
     """Read a regular file of at most `max_bytes` bytes; never more than one byte above that is read.
 
     Args:
-        limit: what the error says of the limit ("the 64.0 MiB that … allows").
+        limit: description of the limit for the error ("the 64.0 MiB that … allows").
 
     Raises:
-        FileNotFoundError: nothing is there.
+        FileNotFoundError: the file does not exist.
         FileReadError: "not_a_file", "too_large" or "unreadable"; the message does not repeat the path.
     """
     with open_regular(path) as file:
@@ -86,11 +86,11 @@ def read_regular(path: Path, max_bytes: int, *, limit: str) -> bytes:
 
 
 def read_stored(path: Location, *, max_bytes: int = MAX_FILE_BYTES) -> bytes:
-    """Read a file of the home whole.
+    """Read a file of the data directory completely.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        FileReadError: it is not read; the message names the path and the reason.
+        FileNotFoundError: the file does not exist.
+        FileReadError: the file was not read; the message names the path and the reason.
     """
     if is_remote(path):
         return path.read_bytes()
@@ -103,7 +103,7 @@ def read_stored(path: Location, *, max_bytes: int = MAX_FILE_BYTES) -> bytes:
 
 
 def open_stored(path: Location) -> BinaryIO:
-    """Open a file of the home; raises as `read_stored` does."""
+    """Open a file of the data directory; raises as `read_stored` does."""
     if is_remote(path):
         return path.open("rb")
     try:
@@ -113,7 +113,7 @@ def open_stored(path: Location) -> BinaryIO:
 
 
 def has_content(path: Path, content: bytes) -> bool:
-    """Whether a regular file holds exactly these bytes; one of another size is not read."""
+    """Return whether a regular file contains exactly these bytes; a file of another size is not read."""
     try:
         return path.lstat().st_size == len(content) and read_stored(path) == content
     except (FileNotFoundError, FileReadError):
@@ -121,7 +121,7 @@ def has_content(path: Path, content: bytes) -> bool:
 
 
 def read_text(path: Location) -> str:
-    """Read a UTF-8 document of the home; raises as `read_stored` does, DamagedDocumentError for bytes that are not UTF-8."""
+    """Read a UTF-8 document of the data directory; raises as `read_stored` does, DamagedDocumentError for bytes that are not UTF-8."""
     try:
         return read_stored(path, max_bytes=MAX_DOCUMENT_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -129,15 +129,15 @@ def read_text(path: Location) -> str:
 
 
 def read_json(path: Location) -> Any:
-    """Read a JSON document of the home; raises as `read_text` does, DamagedDocumentError for what is not JSON or nested too deeply."""
+    """Read a JSON document of the data directory; raises as `read_text` does, DamagedDocumentError for what is not JSON or nested too deeply."""
     return parse_json(read_text(path), path)
 
 
 def read_json_object(path: Location) -> dict[str, Any]:
-    """Read a JSON object of the home; raises as `read_json` does, DamagedDocumentError for a value of another type."""
+    """Read a JSON object of the data directory; raises as `read_json` does, DamagedDocumentError for a value of another type."""
     value = read_json(path)
     if not isinstance(value, dict):
-        raise DamagedDocumentError(path, f"it holds a JSON {json_type(value)}, expected an object")
+        raise DamagedDocumentError(path, f"it contains a JSON {json_type(value)}, expected an object")
     return value
 
 
@@ -152,13 +152,13 @@ def parse_json(text: str | bytes, path: Location) -> Any:
 
 
 def json_type(value: Any) -> str:
-    """The JSON name of a parsed value's type."""
+    """Return the JSON name of the type of a parsed value."""
     names = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
     return names.get(type(value), "number")
 
 
 def irregular_file_reason(mode: int) -> str | None:
-    """Why a thing of this mode is no file to be read; None for a regular file."""
+    """Explain why a path of this mode is not readable as a file; None for a regular file."""
     if stat.S_ISREG(mode):
         return None
     return f"{_kind(mode)}, not a regular file; put the file itself there"

@@ -1,4 +1,4 @@
-"""Text cells of CSV output that a spreadsheet must not take for formulas (CSV injection).
+"""Protection of CSV output against formula injection in spreadsheets.
 
 A spreadsheet evaluates a cell that begins with = + - @, also after blanks, or as a full-width sign. Such a cell gets an
 apostrophe in front, which a spreadsheet takes as "this is text". Numbers are left as they are. The rule loses nothing:
@@ -17,7 +17,12 @@ _NUMBER = re.compile(r"\s*[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf|infinit
 
 
 def neutralize(cell: str) -> str:
-    """Return a text cell that no spreadsheet evaluates."""
+    """Return a text cell that no spreadsheet evaluates.
+
+    Example:
+        >>> neutralize("=1+1"), neutralize("Bitcoin")
+        ("'=1+1", 'Bitcoin')
+    """
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
@@ -28,15 +33,15 @@ def neutralize_unless_number(cell: str) -> str:
 
 def neutralize_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with its text columns and column names neutralised; other columns are the same objects."""
-    made = frame.copy(deep=False)
+    neutral = frame.copy(deep=False)
     for name in frame.columns:
         column = frame[name]
         if isinstance(column.dtype, pd.CategoricalDtype):
             if not pd.api.types.is_numeric_dtype(column.cat.categories.dtype):
-                made[name] = column.cat.rename_categories([_neutral_value(value) for value in column.cat.categories])
+                neutral[name] = column.cat.rename_categories([_neutral_value(value) for value in column.cat.categories])
         elif pd.api.types.is_object_dtype(column.dtype) or pd.api.types.is_string_dtype(column.dtype):
-            made[name] = column.map(_neutral_value, na_action="ignore")
-    return made.rename(columns=_neutral_value)
+            neutral[name] = column.map(_neutral_value, na_action="ignore")
+    return neutral.rename(columns=_neutral_value)
 
 
 def _neutral_value(value: object) -> object:

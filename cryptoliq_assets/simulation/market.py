@@ -1,8 +1,8 @@
-"""A market simulator with the facts of the real one: seeded, deterministic, no network.
+"""A market simulator with the statistics of the real market: seeded, deterministic, without network access.
 
-What lives here: the market behind `cryptoliq demo`, the benchmarks and the tests, as one frame and as the daily files
-that CoinGecko's exports would have made of it. Its faults are honest ones (empty cells, gaps, unknown caps, days
-without a trade); corrupt files do not belong here. How a day is made, for all coins at once, in natural logarithms:
+The market of `cryptoliq demo`, the benchmarks and the tests, as one frame and as daily files like the exports of CoinGecko. Its
+defects are realistic (empty cells, gaps, unknown caps, days without trades); corrupt files do not belong here. How a day is simulated,
+for all coins at once, in natural logarithms:
 
     cap       wanders by the day's return and drifts back to the coin's own size
     return    beta · market + own shock, student t, both scaled by log-AR(1) volatilities
@@ -27,7 +27,7 @@ from cryptoliq_assets.core import write_files
 from cryptoliq_assets.schemas import REQUIRED_COLUMNS
 
 WARM_UP_DAYS = 120  # simulated and thrown away: the fast parts of the market forget their start, and 7d exists
-FILES_AT_ONCE = 200  # held in memory and made durable together
+FILES_AT_ONCE = 200  # written and synced together
 
 # The head of the market, largest first: always there, never empty. (coin, symbol, usual price in USD), those at 1.0
 # pegged to it. Two share a symbol and one has accents, so that a dozen coins show both.
@@ -102,12 +102,12 @@ class _Coins:
 
 
 def simulate_market(*, coins: int, days: int, end: dt.date, seed: int) -> pd.DataFrame:
-    """A market of `coins` coins, the `days` days up to and with `end`; the same frame for the same four arguments.
+    """Simulate a market of `coins` coins over the `days` days up to `end`; equal arguments give equal frames.
 
-    One row a (coin, date), by date and then by market cap as exports are; columns are `REQUIRED_COLUMNS`: date at
+    One row per (coin, date), by date and then by market cap as exports are; columns are `REQUIRED_COLUMNS`: date at
     midnight, price, 24h_volume and mkt_cap in USD, 1h, 24h and 7d in percent. Values are rounded as they are
     published, and 24h and 7d follow from the published prices 1 and 7 days before, so they are empty where a coin was
-    listed later than that. Not every coin is there every day. Raises ValueError for fewer than 1 coin or day.
+    listed later than that. Not every coin has a row every day. Raises ValueError for fewer than 1 coin or day.
     """
     if coins < 1 or days < 1:
         raise ValueError(f"A market needs at least 1 coin and 1 day; got coins={coins}, days={days}.")
@@ -137,7 +137,7 @@ def snapshot_files(market: pd.DataFrame) -> Iterator[tuple[str, bytes]]:
 
 
 def write_snapshots(market: pd.DataFrame, folder: Path, *, dates: Iterable[dt.date] | None = None) -> list[Path]:
-    """Write a file a day into `folder`, each whole or not at all; returns the paths, oldest first.
+    """Write one file per day into `folder`, each atomically; returns the paths, oldest first.
 
     `dates` picks days (default: all of the market's); raises ValueError, nothing written, where the market has no
     row on one of them.
@@ -157,7 +157,7 @@ def write_snapshots(market: pd.DataFrame, folder: Path, *, dates: Iterable[dt.da
 
 
 def _cast(rng: np.random.Generator, coins: int, *, days: int) -> _Coins:
-    """Who is on the market: names, sizes, habits and days of listing."""
+    """Draw the coins of the market: names, sizes, parameters and listing days."""
     head = np.arange(coins) < len(_HEAD)
     invented = coins - head.sum()
     names, symbols = _names(rng, coins)
@@ -201,7 +201,7 @@ def _names(rng: np.random.Generator, coins: int) -> tuple[np.ndarray, np.ndarray
     base, invented = len(_CONSONANTS), max(coins - len(_HEAD), 0)
     codes = rng.permutation(base**3 * len(_ENDINGS))[:invented]
     if len(codes) < invented:
-        raise ValueError(f"There are names for {len(codes) + len(_HEAD):,} coins; {coins:,} were asked for.")
+        raise ValueError(f"There are names for {len(codes) + len(_HEAD):,} coins; {coins:,} were requested.")
     names, symbols = [coin for coin, *_ in _HEAD[:coins]], [symbol for _, symbol, _ in _HEAD[:coins]]
     for code in codes:
         syllables, ending = (code % base, code // base % base, code // base**2 % base), _ENDINGS[code // base**3]

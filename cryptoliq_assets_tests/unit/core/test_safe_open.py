@@ -21,9 +21,9 @@ OTHERS = {
     "nested arrays": (b"[" * 100_000, "nested too deeply"),
     "cut off": (b'{"a": 1', "not JSON"),
     "empty": (b"", "not JSON"),
-    "array": (b"[1]", "it holds a JSON array, expected an object"),
-    "number": (b"1.5", "it holds a JSON number, expected an object"),
-    "null": (b"null", "it holds a JSON null, expected an object"),
+    "array": (b"[1]", "it contains a JSON array, expected an object"),
+    "number": (b"1.5", "it contains a JSON number, expected an object"),
+    "null": (b"null", "it contains a JSON null, expected an object"),
     "bytes": (b"\xff\xfe", "not UTF-8 text"),
 }
 

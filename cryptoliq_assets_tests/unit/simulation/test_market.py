@@ -269,7 +269,7 @@ def test_a_market_of_nothing_is_refused(coins, days):
 
 
 def test_more_coins_than_there_are_names_are_refused():
-    with pytest.raises(ValueError, match="48,010 coins; 48,011 were asked for"):
+    with pytest.raises(ValueError, match="48,010 coins; 48,011 were requested"):
         simulate_market(coins=48_011, days=1, end=END, seed=7)
 
 
