@@ -412,14 +412,14 @@ def test_600_files_are_ingested_in_two_batches(home: Home) -> None:
 def test_batches_are_bounded_by_files_and_by_bytes_and_lose_none() -> None:
     sizes = [1, 2, 3, 4, 6, 50, 5, 9, 1, 1, 1, 1]
     files = [CatalogEntry(n, f"{n}", "", size, 0, "", "waiting", (), None, None) for n, size in enumerate(sizes)]
-    cut = list(chunk_files(files, max_files=3, most_bytes=10))
+    cut = list(chunk_files(files, max_files=3, max_bytes=10))
     assert [[file.size for file in batch] for batch in cut] == [[1, 2, 3], [4, 6], [50], [5], [9, 1], [1, 1, 1]]
     assert [file for batch in cut for file in batch] == files
     assert list(chunk_files([])) == []
 
 
 def test_many_large_files_are_taken_in_a_few_at_a_time(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunk_files, "__kwdefaults__", chunk_files.__kwdefaults__ | {"most_bytes": 250})
+    monkeypatch.setattr(chunk_files, "__kwdefaults__", chunk_files.__kwdefaults__ | {"max_bytes": 250})
     for number in range(5):
         home.drop(f"coingecko_2022031{number}.csv", rows(("Bitcoin", 1, dt.date(2022, 3, 10 + number))))
     said: list[str] = []

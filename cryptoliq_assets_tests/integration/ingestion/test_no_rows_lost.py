@@ -93,7 +93,7 @@ def test_a_row_that_is_not_there_is_a_fault(frame, parts, row: int) -> None:
 
 def test_a_row_replaced_by_an_earlier_arrival_is_an_error(frame, parts) -> None:
     earlier = frame.assign(arrival=1)
-    with pytest.raises(AssertionError, match=r"2 rows kept .*\(arrivals 2\)"):
+    with pytest.raises(AssertionError, match=r"2 accepted rows .*\(arrivals 2\)"):
         assert_no_rows_lost(earlier, parts, months=["2022-03"])
 
 
