@@ -4,8 +4,7 @@ import dagster as dg
 import pytest
 
 from cryptoliq_assets.modeling.estimators import CANDIDATES
-from cryptoliq_assets.orchestration.assets.labels import label_assets
-from cryptoliq_assets.orchestration.definitions import build_definitions
+from cryptoliq_assets.orchestration.definitions import build_definitions, label_assets
 from cryptoliq_assets.orchestration.step_labels import STEP_LABELS, check_step_labels
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -35,8 +34,7 @@ def test_definitions_with_an_unlabelled_asset_are_rejected(tmp_path, monkeypatch
     @dg.asset
     def new_asset() -> None: ...
 
-    monkeypatch.setattr(
-        "cryptoliq_assets.orchestration.definitions.label_assets", lambda *given: [*label_assets(*given), new_asset]
-    )
+    add_asset = lambda *args: [*label_assets(*args), new_asset]  # noqa: E731
+    monkeypatch.setattr("cryptoliq_assets.orchestration.definitions.label_assets", add_asset)
     with pytest.raises(ValueError, match='add the line `"new_asset": "…",`'):
         build_definitions(make_settings(home_dir=tmp_path))
