@@ -161,7 +161,7 @@ def test_since_when_is_the_first_day_of_the_stretch_that_is_bad(settings):
 def test_of_too_few_forecasts_nothing_is_said(settings, days, coins):
     report = report_of(settings, realised(days, coins=coins, error=0.9, missed=0.9))
     assert levels(report) == {"skill_lost": "ok", "coverage_lost": "ok"}
-    assert "nothing is said" in check_skill(report, settings).what
+    assert "at least 300 forecasts of 7 days are needed" in check_skill(report, settings).what
 
 
 def test_nothing_that_came_true_is_a_report_that_says_so(settings):

@@ -145,7 +145,7 @@ def test_a_ledger_that_is_no_file_or_gone_is_one_item_and_the_others_are_still_c
     archived = damaged_item(home, "archive")
     told = run(home, "verify")
     assert told.exit_code == 1, told.output
-    assert f"damaged ledger {path}: {'a named pipe' if what == 'pipe' else 'it is gone'}" in told.output
+    assert f"damaged ledger {path}: {'a named pipe' if what == 'pipe' else 'it does not exist'}" in told.output
     assert f"damaged archive {archived}: " in told.output
 
 
