@@ -7,9 +7,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Final, Literal
 
-OK, WARN, FAIL = "ok", "warn", "fail"
+OK: Final = "ok"
+WARN: Final = "warn"
+FAIL: Final = "fail"
 Level = Literal["ok", "warn", "fail"]
 # What a finding of the kind is about: a defect of the feed, a move of its market, or anything else.
 Subject = Literal["feed fault", "feed market", "other"]

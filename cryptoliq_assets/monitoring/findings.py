@@ -11,8 +11,8 @@ from typing import Any
 from cryptoliq_assets.monitoring.alert_kinds import ALERT_KINDS, require_alert_kind
 from cryptoliq_assets.monitoring.alert_registry import FAIL, OK, WARN, Level
 
-_ORDER = (OK, WARN, FAIL)
-_TYPES = {"where": str, "what": str, "since": (str, type(None)), "figures": dict}
+_ORDER: tuple[Level, ...] = (OK, WARN, FAIL)
+_TYPES: dict[str, type | tuple[type, ...]] = {"where": str, "what": str, "since": (str, type(None)), "figures": dict}
 
 
 @dataclass(frozen=True)

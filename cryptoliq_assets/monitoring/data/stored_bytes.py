@@ -1,8 +1,7 @@
-"""Verify everything that a home has stored: archive, tables, models, candidates, ledger, catalog and reports.
+"""Verification of everything stored: archive, tables, models, candidates, ledger, catalog and reports.
 
-No Dagster here: the asset `stored_bytes` and `cryptoliq verify` both call `verify_home`. Every byte that has a digest is compared
-with it. `deep` also looks at what the bytes say: rows of each month against the day digests of its stamp and its schema, each
-model loaded through every check.
+Add a new kind of stored item to `_items`; its check belongs in `stored_checks`. The asset `stored_bytes` and `cryptoliq verify`
+both call `verify_home`.
 """
 
 import datetime as dt
@@ -21,8 +20,10 @@ from cryptoliq_assets.ingestion.landing import (
     restore_from_drop_folder,
 )
 from cryptoliq_assets.modeling.registry import LINK, ModelStore, open_model_store
-from cryptoliq_assets.monitoring import FAIL, OK, Finding
+from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
+from cryptoliq_assets.monitoring.alert_registry import FAIL, OK
 from cryptoliq_assets.monitoring.data import stored_checks as checks
+from cryptoliq_assets.monitoring.findings import Finding
 from cryptoliq_assets.schemas import TABLES
 from cryptoliq_assets.storage import TableStore, set_aside_month
 
@@ -30,13 +31,14 @@ VERIFY_REPORT = "verify.json"
 CATALOG, ARCHIVE, TABLE = "catalogue", "archive", "table"
 LEDGER, POINTER, MODEL, CANDIDATE, REPORTS = "ledger", "pointer", "model", "candidate", "report"
 _LISTED = 5
-# One place: what is said of all that is stored recovers at the next verification that finds nothing.
+_DATA_DAMAGED = require_alert_kind("data_damaged")
+# One subject for all items: the finding recovers at the next verification without damage.
 _WHERE = "stored bytes"
 
 
 @dataclass(frozen=True)
 class DamagedItem:
-    """One damaged item: kind, where it is stored, what is wrong, and what repairs it."""
+    """One damaged item: kind, path, problem, and its remedy."""
 
     kind: str
     path: str
@@ -46,7 +48,15 @@ class DamagedItem:
 
 @dataclass(frozen=True)
 class Verification:
-    """The result of one verification. checked: items by kind; repaired: what `repair` did, a sentence each."""
+    """The result of one verification.
+
+    Attributes:
+        made_at: ISO time.
+        deep: Whether contents were checked as well.
+        checked: Number of items by kind.
+        damaged: The damaged items.
+        repaired: One sentence per repair.
+    """
 
     made_at: str
     deep: bool
@@ -55,23 +65,23 @@ class Verification:
     repaired: list[str]
 
     def to_finding(self) -> Finding:
-        """The state as the monitor reports it."""
+        """Return data_damaged, as the monitor reports it."""
         figures = {"checked": self.checked, "damaged": len(self.damaged), "deep": self.deep}
         if not self.damaged:
-            what = f"{sum(self.checked.values()):,} stored item(s) have the bytes that were written"
-            return Finding("data_damaged", OK, _WHERE, what, figures=figures)
+            what = f"{sum(self.checked.values()):,} stored item(s) are unchanged"
+            return Finding(_DATA_DAMAGED, OK, _WHERE, what, figures=figures)
         named = "; ".join(f"{each.path}: {each.problem}; {each.remedy}" for each in self.damaged[:_LISTED])
         more = f"; and {len(self.damaged) - _LISTED} more" if len(self.damaged) > _LISTED else ""
         what = f"{len(self.damaged)} stored item(s) are damaged: {named}{more}"
-        return Finding("data_damaged", FAIL, _WHERE, what, self.made_at, figures)
+        return Finding(_DATA_DAMAGED, FAIL, _WHERE, what, self.made_at, figures)
 
     def to_dict(self) -> dict[str, Any]:
-        """As reports/verify.json holds it."""
+        """Return the content of reports/verify.json."""
         return {**asdict(self), "conditions": [self.to_finding().to_dict()]}
 
 
-# An item to check: its kind, where it is stored, and the check, which returns what is wrong with it and what repairs it.
-_Item = tuple[str, str, Callable[[], checks.Fault | None]]
+# An item to check: its kind, its path, and the check, which returns the problem and its remedy.
+_Item = tuple[str, str, Callable[[], checks.Problem | None]]
 
 
 def verify_home(
@@ -81,22 +91,30 @@ def verify_home(
     repair: bool = False,
     progress: Callable[[str, int, int], None] = lambda kind, done, total: None,
 ) -> Verification:
-    """Verify a home and write reports/verify.json. progress: called with the kind, and how many items of how many are done.
+    """Verify all stored items and write reports/verify.json.
 
-    repair: make a damaged catalog again, restore archived files that the drop folder still has, and set damaged months aside
-    for the next refresh. The caller holds the run lock then.
+    Args:
+        settings: Paths and keys.
+        deep: Also check contents: the rows of each month against the digests of its stamp and its schema, and each model by
+            loading it.
+        repair: Rebuild a damaged catalog, restore archived files from the drop folder, and set damaged months aside for the
+            next refresh. The caller holds the run lock.
+        progress: Called with the kind, the number of finished items and the number of all items.
+
+    Returns:
+        The result.
     """
     repaired = _repair_catalog(settings) if repair else []
     items = list(_items(settings, deep=deep))
     checked: Counter[str] = Counter()
     damaged = []
     for done, (kind, path, check) in enumerate(items, 1):
-        fault = check()
-        if fault and repair and (sentence := _repaired(settings, kind, path)):
+        problem = check()
+        if problem and repair and (sentence := _repair_item(settings, kind, path)):
             repaired.append(sentence)
-            fault = check()
-        if fault:
-            damaged.append(DamagedItem(kind, path, *fault))
+            problem = check()
+        if problem:
+            damaged.append(DamagedItem(kind, path, *problem))
         checked[kind] += 1
         progress(kind, done, len(items))
     made_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
@@ -106,9 +124,16 @@ def verify_home(
 
 
 def read_last_verification(settings: Settings) -> dict[str, Any] | None:
-    """What reports/verify.json says of the last one: made_at, deep, items checked, items damaged; None where there is none.
+    """Read the result of the last verification from reports/verify.json.
 
-    Raises FileReadError for a report that cannot be read.
+    Args:
+        settings: Where the reports are stored.
+
+    Returns:
+        made_at, deep, number of checked items and paths of damaged ones; None before the first verification.
+
+    Raises:
+        FileReadError: The report cannot be read.
     """
     path = settings.reports_dir / VERIFY_REPORT
     try:
@@ -126,25 +151,30 @@ def read_last_verification(settings: Settings) -> dict[str, Any] | None:
 
 
 def find_damaged_data(settings: Settings, now: dt.datetime, *, store: TableStore) -> list[Finding]:
-    """data_damaged: a damaged catalog, or months that cannot be made because an archived file is damaged, else what the
-    last verification found."""
-    # Not at the top: every process of Dagster imports the monitor, and few need the parser.
+    """Return data_damaged: a damaged catalog, months blocked by a damaged archived file, else the last verification.
+
+    Args:
+        settings: Paths.
+        now: UTC.
+        store: The tables.
+    """
+    # Not at the top: every Dagster process imports the monitor, and few need the parser.
     from cryptoliq_assets.ingestion.landing import make_plan
 
     try:
         blocked = make_plan(settings, open_catalog(settings), store=store, today=now.date()).blocked
     except CatalogDamagedError as error:
-        return [Finding("data_damaged", FAIL, _WHERE, str(error))]
+        return [Finding(_DATA_DAMAGED, FAIL, _WHERE, str(error))]
     if blocked:
-        what = "; ".join(f"{month} is not made: {reason}" for month, reason in sorted(blocked.items())[:_LISTED])
-        return [Finding("data_damaged", FAIL, _WHERE, what, figures={"months": sorted(blocked)})]
+        what = "; ".join(f"{month} cannot be computed: {reason}" for month, reason in sorted(blocked.items())[:_LISTED])
+        return [Finding(_DATA_DAMAGED, FAIL, _WHERE, what, figures={"months": sorted(blocked)})]
     try:
-        [told] = read_json_object(settings.reports_dir / VERIFY_REPORT)["conditions"]
-        return [Finding.from_dict(told)]
+        [finding] = read_json_object(settings.reports_dir / VERIFY_REPORT)["conditions"]
+        return [Finding.from_dict(finding)]
     except FileNotFoundError:
-        return [Finding("data_damaged", OK, _WHERE, "nothing was verified yet: `cryptoliq verify` does")]
+        return [Finding(_DATA_DAMAGED, OK, _WHERE, "not verified yet: run `cryptoliq verify`")]
     except (OSError, ValueError, KeyError, TypeError):
-        # What is said of a report that cannot be read is `report_broken`.
+        # A report that cannot be read is the finding `report_broken`.
         return []
 
 
@@ -175,17 +205,17 @@ def _items(settings: Settings, *, deep: bool) -> Iterator[_Item]:
 
 
 def _archived(settings: Settings) -> list[CatalogEntry]:
-    """Versions whose copy is in the archive; none where the catalog is damaged, which is an item of its own."""
+    """Return versions with a copy in the archive; none if the catalog is damaged, which is an item itself."""
     try:
         files = open_catalog(settings).files(states=["accepted", "superseded"])
     except (CatalogDamagedError, OSError):
         return []
-    # A version that came back has its first copy.
+    # A version that returned has its first copy.
     return list({file.archived_as: file for file in files}.values())
 
 
 def _stored_models(models: ModelStore) -> tuple[str | None, list[str]]:
-    """The current version and all that are stored; none where the ledger cannot be read, which is an item of its own."""
+    """Return the current version and all stored ones; none if the ledger cannot be read, which is an item itself."""
     try:
         return models.current_version(), models.versions()
     except OSError:
@@ -193,19 +223,19 @@ def _stored_models(models: ModelStore) -> tuple[str | None, list[str]]:
 
 
 def _documents(settings: Settings) -> list[Path]:
-    """Reports that are read back, the backtest among them; that of verification itself is written at the end."""
+    """Return reports that are read back, including the backtest; that of the verification is written at the end."""
     kinds = [(settings.reports_dir, "*.json"), (settings.reports_dir, "*.parquet"), (settings.validation_dir, "*.json")]
-    found = [path for folder, kind in kinds if folder.is_dir() for path in sorted(folder.glob(kind))]
-    return [path for path in found if path.name != VERIFY_REPORT]
+    paths = [path for folder, kind in kinds if folder.is_dir() for path in sorted(folder.glob(kind))]
+    return [path for path in paths if path.name != VERIFY_REPORT]
 
 
 def _repair_catalog(settings: Settings) -> list[str]:
     aside = repair_catalog(settings)
-    return [f"the catalog was made again from archive and reports; the damaged one is {aside}"] if aside else []
+    return [f"the catalog was rebuilt from archive and reports; the damaged one is {aside}"] if aside else []
 
 
-def _repaired(settings: Settings, kind: str, path: str) -> str | None:
-    """Repair one item where that loses nothing; what was done, None where it cannot be."""
+def _repair_item(settings: Settings, kind: str, path: str) -> str | None:
+    """Repair one item if that loses nothing; return what was done, else None."""
     if kind == ARCHIVE:
         for file in _archived(settings):
             if str(settings.archive_dir / str(file.archived_as)) == path and restore_from_drop_folder(file, settings):
@@ -215,5 +245,5 @@ def _repaired(settings: Settings, kind: str, path: str) -> str | None:
         for table in TABLES:
             for month in store.months(table):
                 if str(store.path(table, month)) == path and (aside := set_aside_month(store, table, month)):
-                    return f"{path} was set aside as {aside.name}: `cryptoliq materialize` makes the month again"
+                    return f"{path} was set aside as {aside.name}: `cryptoliq materialize` recomputes the month"
     return None

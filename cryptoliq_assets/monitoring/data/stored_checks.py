@@ -1,6 +1,6 @@
-"""Checks of what a home has stored, one a kind: what is wrong with an item and what repairs it, None for a sound one.
+"""Checks of stored items, one per kind: each returns the problem and its remedy, or None for a valid item.
 
-`stored_bytes` calls them for every item. How things are read and what their digests are belongs to their own modules.
+Add a check for a new kind of item and call it in `stored_bytes`. How items are read and hashed belongs to their own modules.
 """
 
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ from cryptoliq_assets.modeling.registry import ModelRejectedError, ModelStore
 from cryptoliq_assets.storage import DamagedTableError, InvalidTableError, TableStore, verify_rows
 
 # Problem and remedy.
-Fault = tuple[str, str]
+Problem = tuple[str, str]
 
 
-def check_catalog(settings: Settings) -> Fault | None:
-    remedy = "`cryptoliq verify --repair` makes it again from the archive and reports/validation"
+def check_catalog(settings: Settings) -> Problem | None:
+    remedy = "`cryptoliq verify --repair` rebuilds it from the archive and reports/validation"
     try:
         catalog = open_catalog(settings)
         catalog.check()
@@ -34,23 +34,21 @@ def check_catalog(settings: Settings) -> Fault | None:
         return str(error).partition("; `cryptoliq")[0], remedy
 
 
-def _against_reports(catalog: Catalog, settings: Settings, remedy: str) -> Fault | None:
-    """A row of an accepted file says what its report says; a report that is wrong itself is an item of its own."""
-    for found in find_disagreements(catalog, settings):
-        if found.wrong == REPORT:
+def _against_reports(catalog: Catalog, settings: Settings, remedy: str) -> Problem | None:
+    """Compare the rows of accepted files with their reports; a wrong report is an item itself."""
+    for difference in find_disagreements(catalog, settings):
+        if difference.wrong == REPORT:
             continue
-        said = (
-            f"{found.file.name}, arrival {found.file.arrival}: {found.field} is {found.catalog_value}, its report says"
-        )
+        message = f"{difference.file.name}, arrival {difference.file.arrival}: {difference.field} is {difference.catalog_value}, its report contains"
         unknown = (
-            "restore catalog, report or archived file from a backup: the archived file does not tell which is right"
+            "restore catalog, report or archived file from a backup: the archived file does not show which is correct"
         )
-        return f"{said} {found.report_value}", remedy if found.wrong else unknown
+        return f"{message} {difference.report_value}", remedy if difference.wrong else unknown
     return None
 
 
 def find_wrong_reports(settings: Settings) -> dict[str, str]:
-    """What is wrong with reports that the archived file contradicts, by path."""
+    """Return the problem of reports that contradict the archived file, by path."""
     try:
         found = find_disagreements(open_catalog(settings), settings)
     except (CatalogDamagedError, OSError):
@@ -59,12 +57,13 @@ def find_wrong_reports(settings: Settings) -> dict[str, str]:
     for each in found:
         path = find_report_path(settings.validation_dir, each.file.name, each.file.arrival)
         if path is not None and each.wrong == REPORT:
-            said = f"{each.field} is {each.report_value}, catalog and archived file say {each.catalog_value}"
-            wrong[str(path)] = said
+            wrong[str(path)] = (
+                f"{each.field} is {each.report_value}, catalog and archived file contain {each.catalog_value}"
+            )
     return wrong
 
 
-def check_archived(file: CatalogEntry, settings: Settings) -> Fault | None:
+def check_archived(file: CatalogEntry, settings: Settings) -> Problem | None:
     problem = find_archive_damage(file, settings)
     if problem is None:
         return None
@@ -74,21 +73,21 @@ def check_archived(file: CatalogEntry, settings: Settings) -> Fault | None:
     )
 
 
-def check_month(store: TableStore, table: str, month: str, *, deep: bool) -> Fault | None:
+def check_month(store: TableStore, table: str, month: str, *, deep: bool) -> Problem | None:
     try:
         verify_rows(store, table, month) if deep else store.verify(table, month)
     except DamagedTableError as error:
         return error.reason, error.remedy
     except InvalidTableError as error:
-        return str(error), "`cryptoliq materialize` makes a derived month again; restore forecasts from a backup"
+        return str(error), "`cryptoliq materialize` recomputes a derived month; restore forecasts from a backup"
     except FileNotFoundError:
-        # A refresh has removed it since the folder was listed.
+        # A refresh removed it after the folder was listed.
         return None
     return None
 
 
-def check_ledger(models: ModelStore, versions: Sequence[str]) -> Fault | None:
-    """`versions`: those that are stored."""
+def check_ledger(models: ModelStore, versions: Sequence[str]) -> Problem | None:
+    """Check the audit log; `versions` are the stored ones."""
     remedy = "restore it from a backup, or remove the damaged line and run `cryptoliq train`"
     try:
         problem = models.ledger.problem()
@@ -98,15 +97,15 @@ def check_ledger(models: ModelStore, versions: Sequence[str]) -> Fault | None:
     if problem:
         return problem.partition(" is damaged: ")[2].partition("; such lines")[0], remedy
     if versions and not models.ledger.path.exists():
-        return "it is gone, although models are stored", "restore it from a backup, or run `cryptoliq train`"
+        return "it does not exist, although models are stored", "restore it from a backup, or run `cryptoliq train`"
     return None
 
 
-def check_pointer(models: ModelStore) -> Fault | None:
+def check_pointer(models: ModelStore) -> Problem | None:
     try:
         problem = models.pointer().problem
     except OSError:
-        # It takes the ledger, which is an item of its own.
+        # It needs the ledger, which is an item itself.
         return None
     if problem is None:
         return None
@@ -114,7 +113,7 @@ def check_pointer(models: ModelStore) -> Fault | None:
     return what, remedy
 
 
-def check_model(models: ModelStore, version: str, *, current: str | None, deep: bool) -> Fault | None:
+def check_model(models: ModelStore, version: str, *, current: str | None, deep: bool) -> Problem | None:
     try:
         if version != current and models.is_unfinished(version):
             return None
@@ -130,7 +129,7 @@ def check_model(models: ModelStore, version: str, *, current: str | None, deep: 
     return None
 
 
-def check_candidate_files(path: Path, settings: Settings) -> Fault | None:
+def check_candidate_files(path: Path, settings: Settings) -> Problem | None:
     from cryptoliq_assets.modeling.registry import check_candidate
 
     key = settings.signing_key.get_secret_value().encode() if settings.signing_key else None
@@ -141,8 +140,8 @@ def check_candidate_files(path: Path, settings: Settings) -> Fault | None:
     return None
 
 
-def check_document(path: Path, wrong: str | None) -> Fault | None:
-    """`wrong`: what is known to be wrong with what it says."""
+def check_document(path: Path, wrong: str | None) -> Problem | None:
+    """Check a report; `wrong` is a known problem of its content."""
     from cryptoliq_assets.modeling.evaluation import check_backtest
 
     try:
@@ -158,4 +157,4 @@ def check_document(path: Path, wrong: str | None) -> Fault | None:
         return None
     if path.parent.name == "validation":
         return wrong, "restore it from a backup, or remove it: tables, models and forecasts do not need it"
-    return wrong, "remove it; `cryptoliq materialize`, `train` or `monitor`, whichever made it, writes it again"
+    return wrong, "remove it; `cryptoliq materialize`, `train` or `monitor`, whichever wrote it, writes it again"

@@ -1,4 +1,7 @@
-"""How far the last days lie from the training reference, by feature and overall, and when that is worth a word."""
+"""Drift of the last days from the training reference, by feature and overall, and when it exceeds the alert threshold.
+
+Add a measure of drift or a rule about its level. Which rows are measured belongs in `report`.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,13 +20,16 @@ from cryptoliq_assets.core import (
     wasserstein,
 )
 from cryptoliq_assets.modeling import Reference
-from cryptoliq_assets.monitoring import FAIL, OK, WARN, Finding, Level, worst_level
+from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
+from cryptoliq_assets.monitoring.alert_registry import FAIL, OK, WARN, Level
+from cryptoliq_assets.monitoring.findings import Finding, worst_level
 
 # One champion, one incident: its features, score and predictions drift together.
 WHERE = "champion"
-# The size of a change is that of the market on a day when all moved, and no median takes that out again: told, not
-# judged. `change_24h` has the same values with their sign.
-_TOLD_ONLY = "change_24h_abs"
+_FEATURE_DRIFT = require_alert_kind("feature_drift")
+# On a day when the complete market moves, the size of a change is that of the market, and subtracting the median does not
+# remove it: reported without a level. `change_24h` has the same values with their sign.
+_REPORTED_ONLY = "change_24h_abs"
 _NAMED = 5
 # The deviation of changes, whose tails are heavy, in interquartile ranges: a normal distribution has 0.74.
 _TAIL_SPREADS = 3.0
@@ -31,10 +37,17 @@ _TAIL_SPREADS = 3.0
 
 @dataclass(frozen=True)
 class FeatureDrift:
-    """One feature (or PREDICTIONS) against its reference; NaN where nothing can be said.
+    """The drift of one feature (or of PREDICTIONS); NaN if unknown.
 
-    psi, distance (Wasserstein over the reference's spread): of values less their day's median; shift: of the median as it
-    is, in spreads; missing and missing_before: shares; judged: whether it counts; level: what it comes to.
+    Attributes:
+        name: Of the feature.
+        psi: Population stability index of the values minus the median of their day.
+        distance: Wasserstein distance of the same, divided by the interquartile range of the reference.
+        shift: Shift of the median, in interquartile ranges of the reference.
+        missing: Fraction of missing values.
+        missing_before: The same in the reference.
+        judged: Whether it determines the level.
+        level: OK, WARN or FAIL.
     """
 
     name: str
@@ -56,34 +69,46 @@ class FeatureDrift:
 def measure_drift(
     reference: Reference, values: Mapping[str, np.ndarray], dates: np.ndarray, *, coins: int, settings: Settings
 ) -> list[FeatureDrift]:
-    """Drift of n rows by name: values (n,) with NaN missing, and dates (n,); largest PSI first.
+    """Measure the drift of every feature.
 
-    What the reference or the rows lack is left out. coins: how many of them the rows are of. Rows of one coin on seven days
-    are nearly one row, so chance alone gives as much PSI as so many rows would, twice, for the reference's coins are as few;
-    and it moves a distance by the deviation over the root of their number. That much is allowed on top of the settings'
-    thresholds: it is nothing for 2,000 coins, and keeps 30 quiet of which one was pumped.
+    Rows of one coin on seven days are almost one row, so chance alone causes as much PSI as that number of rows would, twice,
+    because the reference has as few coins; and it moves a distance by the standard deviation divided by the root of their
+    number. This is allowed in addition to the thresholds: it is nothing for 2,000 coins, and prevents alerts for 30 coins of
+    which one was pumped.
+
+    Args:
+        reference: Distributions in training.
+        values: By feature, (n,) values with NaN for missing.
+        dates: (n,) dates of the rows.
+        coins: Number of different coins.
+        settings: The thresholds.
+
+    Returns:
+        The drift of the features that both have, largest PSI first.
     """
     allowed = {"psi": 2.0 * expected_psi(coins), "distance": _TAIL_SPREADS / math.sqrt(max(coins, 1))}
-    found = []
-    for name, was in reference.distributions.items():
+    drifts = []
+    for name, trained in reference.distributions.items():
         if name not in values or not len(dates):
             continue
-        now = np.asarray(values[name], dtype=float)
-        centred = center_by_day(now, dates)
+        current = np.asarray(values[name], dtype=float)
+        centred = center_by_day(current, dates)
         sizes = {
-            "psi": psi(was.points, centred),
-            "distance": wasserstein(was.points, centred) / was.spread,
-            "missing": missing_fraction(now),
+            "psi": psi(trained.points, centred),
+            "distance": wasserstein(trained.points, centred) / trained.spread,
+            "missing": missing_fraction(current),
         }
-        judged = not name.startswith(_TOLD_ONLY)
-        level = _level(sizes, missing_before=was.missing, allowed=allowed, settings=settings) if judged else OK
-        shift = median_shift(was.median, now, spread=was.spread)
-        found.append(FeatureDrift(name, **sizes, shift=shift, missing_before=was.missing, judged=judged, level=level))
-    return sorted(found, key=lambda drift: -np.nan_to_num(drift.psi, nan=-1.0))
+        judged = not name.startswith(_REPORTED_ONLY)
+        level = _level(sizes, missing_before=trained.missing, allowed=allowed, settings=settings) if judged else OK
+        shift = median_shift(trained.median, current, spread=trained.spread)
+        drifts.append(
+            FeatureDrift(name, **sizes, shift=shift, missing_before=trained.missing, judged=judged, level=level)
+        )
+    return sorted(drifts, key=lambda drift: -np.nan_to_num(drift.psi, nan=-1.0))
 
 
 def summarize_drift(drifts: Sequence[FeatureDrift]) -> dict[str, float | None]:
-    """The median and the largest of what is judged: PSI, distance, rise or fall of missing; null where nothing is known."""
+    """Return median and maximum over the judged features of PSI, distance, change of missing values and shift; None if unknown."""
     judged = [drift for drift in drifts if drift.judged]
     series = {
         "psi": [drift.psi for drift in judged],
@@ -100,24 +125,28 @@ def summarize_drift(drifts: Sequence[FeatureDrift]) -> dict[str, float | None]:
 
 
 def make_drift_finding(drifts: Sequence[FeatureDrift], *, moved: str | None = None) -> Finding:
-    """The finding that the drifts come to. moved: the date of a market move among the days measured, which explains a
-    warning, not a failure."""
+    """Return feature_drift.
+
+    Args:
+        drifts: See `measure_drift`.
+        moved: Date of a market move among the measured days, which explains a warning but not a failure.
+    """
     level = worst_level(drift.level for drift in drifts)
     beyond = [drift for drift in drifts if drift.level == level and level != OK]
     figures: dict[str, Any] = {**summarize_drift(drifts), "beyond": [drift.name for drift in beyond]}
     if not drifts:
-        return Finding("feature_drift", OK, WHERE, "there is nothing to hold against a reference", figures=figures)
+        return Finding(_FEATURE_DRIFT, OK, WHERE, "nothing to compare with a reference", figures=figures)
     if level == OK:
-        return Finding("feature_drift", OK, WHERE, f"{len(drifts)} distributions are as in training", figures=figures)
-    named = ", ".join(_told(drift) for drift in beyond[:_NAMED])
+        return Finding(_FEATURE_DRIFT, OK, WHERE, f"no drift in {len(drifts)} features", figures=figures)
+    named = ", ".join(_describe(drift) for drift in beyond[:_NAMED])
     more = f" and {len(beyond) - _NAMED} more" if len(beyond) > _NAMED else ""
-    what = f"{len(beyond)} of {len(drifts)} distributions left their training reference: {named}{more}"
+    what = f"{len(beyond)} of {len(drifts)} features drifted from the training reference: {named}{more}"
     if level == WARN and moved:
-        return Finding("feature_drift", OK, WHERE, f"{what}; the market move of {moved} explains it", figures=figures)
-    return Finding("feature_drift", level, WHERE, what, figures=figures)
+        return Finding(_FEATURE_DRIFT, OK, WHERE, f"{what}; the market move of {moved} explains it", figures=figures)
+    return Finding(_FEATURE_DRIFT, level, WHERE, what, figures=figures)
 
 
-def _told(drift: FeatureDrift) -> str:
+def _describe(drift: FeatureDrift) -> str:
     parts = [f"PSI {drift.psi:.2f}"] if math.isfinite(drift.psi) else []
     parts += [f"distance {drift.distance:.2f}"] if math.isfinite(drift.distance) else []
     return f"{drift.name} ({', '.join([*parts, f'missing {drift.missing:.0%}, was {drift.missing_before:.0%}'])})"
@@ -131,7 +160,7 @@ def _level(
         (sizes["distance"] - allowed["distance"], settings.drift.wasserstein_warn, settings.drift.wasserstein_fail),
         (abs(sizes["missing"] - missing_before), settings.drift.missing_rate_warn, settings.drift.missing_rate_fail),
     )
-    # NaN compares false: what is not known raises nothing.
+    # NaN compares as false: unknown values raise nothing.
     if any(size > fail for size, _, fail in measured):
         return FAIL
     return WARN if any(size > warn for size, warn, _ in measured) else OK

@@ -1,4 +1,7 @@
-"""The drift report: what the tables of a home say of the feed and of the champion's inputs, as one value for JSON and page."""
+"""The drift report: the state of the feed and of the champion's inputs, as one value for JSON and HTML.
+
+Add what the report contains. Statistics belong in `measure`, and presentation in `html`.
+"""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -22,30 +25,42 @@ from cryptoliq_assets.modeling import (
     make_reference,
 )
 from cryptoliq_assets.modeling.registry import ModelRejectedError
-from cryptoliq_assets.monitoring import Finding, make_failure_finding, make_success_finding
 from cryptoliq_assets.monitoring.drift.measure import FeatureDrift, make_drift_finding, measure_drift, summarize_drift
 from cryptoliq_assets.monitoring.feed import FeedDiagnosis, make_feed_findings, measure_feed, read_feed_history
+from cryptoliq_assets.monitoring.findings import Finding
+from cryptoliq_assets.monitoring.isolation import make_failure_finding, make_success_finding
 from cryptoliq_assets.schemas import FEATURE_NAMES
 from cryptoliq_assets.storage import TableStore
 
 _KEYS = ["coin", "date", "sound"]
-# The part of the monitor that holds the champion's inputs against their reference.
+# The part of the monitor that compares the champion's inputs with their reference.
 DRIFT = "drift of the champion"
 
 
 @dataclass(frozen=True)
 class DriftReport:
-    """What was looked at and found.
+    """The content of the report.
 
-    newest: date of the newest snapshot, None of an empty home; days: those that drift was measured on; left_out: by day the
-    faults for which it was not; vitals: see `feed_metrics.measure_feed`, up to the newest snapshot; reference_from: where the reference
-    came from, in words; no_drift: why drift was not measured, None where it was; score: centred scores of the days measured.
+    Attributes:
+        made_at: UTC.
+        newest: Date of the newest snapshot, None if there is none.
+        findings: Of the feed and of the drift.
+        metrics: See `measure_feed`, up to the newest snapshot.
+        days: Days whose drift was measured.
+        left_out: By excluded day, its feed faults.
+        moves: Days of market moves.
+        champion: Its version.
+        reference: Distributions in training.
+        reference_from: Source of the reference, in words.
+        no_drift: Why drift was not measured, None if it was.
+        drifts: By feature.
+        score: Scores of the measured days minus the median of their day.
     """
 
     made_at: dt.datetime
     newest: dt.date | None
     findings: list[Finding]
-    vitals: pd.DataFrame
+    metrics: pd.DataFrame
     days: list[dt.date] = field(default_factory=list)
     left_out: dict[dt.date, list[str]] = field(default_factory=dict)
     moves: list[dt.date] = field(default_factory=list)
@@ -57,7 +72,7 @@ class DriftReport:
     score: np.ndarray = field(default_factory=lambda: np.array([]))
 
     def to_dict(self) -> dict[str, Any]:
-        """As reports/drift_report.json holds it."""
+        """Return the content of reports/drift_report.json."""
         reference = None
         if self.reference is not None:
             reference = {key: value for key, value in self.reference.to_dict().items() if key != "distributions"}
@@ -74,32 +89,41 @@ class DriftReport:
             "overall": summarize_drift(self.drifts),
             "drift": [drift.to_dict() for drift in self.drifts],
             "feed": [
-                {"date": day.date()} | {name: _known(value) for name, value in signs.items()}
-                for day, signs in self.vitals.iterrows()
+                {"date": day.date()} | {name: _finite(value) for name, value in signs.items()}
+                for day, signs in self.metrics.iterrows()
             ],
             "conditions": [finding.to_dict() for finding in self.findings],
         }
 
 
 def drift_report_paths(reports_dir: Path) -> tuple[Path, Path]:
-    """The report for programs, and for people."""
+    """Return the paths of the JSON report and of the HTML page."""
     return reports_dir / "drift_report.json", reports_dir / "drift_report.html"
 
 
 def make_drift_report(settings: Settings, store: TableStore, *, now: dt.datetime) -> DriftReport:
-    """Look at the newest snapshot and the days before it; a home without snapshots gives a report without findings."""
+    """Diagnose the newest snapshot and measure the drift of the last days.
+
+    Args:
+        settings: The limits.
+        store: The tables.
+        now: UTC.
+
+    Returns:
+        The report; without findings if there is no snapshot.
+    """
     newest = newest_date(store, "raw_snapshots")
     if newest is None:
         return DriftReport(
             now, None, [], measure_feed(store.read("raw_snapshots", [])), no_drift="there is no snapshot yet"
         )
-    signs, verdicts = read_feed_history(settings, store, newest=newest, days=settings.drift.window_days)
-    feed = make_feed_findings(verdicts.get(newest))
+    signs, diagnoses = read_feed_history(settings, store, newest=newest, days=settings.drift.window_days)
+    feed = make_feed_findings(diagnoses.get(newest))
     try:
-        report = _measured(settings, store, now=now, newest=newest, verdicts=verdicts, signs=signs)
+        report = _measured(settings, store, now=now, newest=newest, diagnoses=diagnoses, signs=signs)
         moved = report.moves[-1].isoformat() if report.moves else None
         drift = [make_drift_finding(report.drifts, moved=moved), make_success_finding(DRIFT)]
-    except Exception as error:  # What is wrong with the champion's inputs must not hide what is wrong with the feed.
+    except Exception as error:  # An error of the drift must not hide faults of the feed.
         drift = [make_failure_finding(DRIFT, error)]
         report = DriftReport(now, newest, [], signs, no_drift=drift[0].what)
     report.findings.extend([*feed, *drift])
@@ -112,28 +136,30 @@ def _measured(
     *,
     now: dt.datetime,
     newest: dt.date,
-    verdicts: Mapping[dt.date, FeedDiagnosis],
+    diagnoses: Mapping[dt.date, FeedDiagnosis],
     signs: pd.DataFrame,
 ) -> DriftReport:
-    """The report without its findings: drift of the sound rows of the last days whose snapshots had no fault."""
-    left_out = {day: verdict.invalidating_faults for day, verdict in verdicts.items() if verdict.invalidating_faults}
-    days = [day for day in verdicts if day not in left_out]
+    """Return the report without findings: drift of the valid rows of the last days without feed faults."""
+    left_out = {
+        day: diagnosis.invalidating_faults for day, diagnosis in diagnoses.items() if diagnosis.invalidating_faults
+    }
+    days = [day for day in diagnoses if day not in left_out]
     found: dict[str, Any] = {
         "days": days,
         "left_out": left_out,
-        "moves": [day for day, verdict in verdicts.items() if "market_move" in verdict.raised_kinds],
+        "moves": [day for day, diagnosis in diagnoses.items() if "market_move" in diagnosis.raised_kinds],
     }
     try:
-        champion, refused = load_champion(settings), "there is no champion yet"
+        champion, reason = load_champion(settings), "there is no champion yet"
     except ModelRejectedError as error:
-        champion, refused = None, f"no stored model loads: {error.reason}"
+        champion, reason = None, f"no stored model loads: {error.reason}"
     if champion is None:
-        return DriftReport(now, newest, [], signs, no_drift=refused, **found)
+        return DriftReport(now, newest, [], signs, no_drift=reason, **found)
     found["champion"] = champion.version
     names = drift_features(list(dict.fromkeys([*champion.metadata["features"], SCORE])))
-    rows = _sound_rows(store, champion, days) if days else pd.DataFrame()
+    rows = _read_valid_rows(store, champion, days) if days else pd.DataFrame()
     if rows.empty:
-        return DriftReport(now, newest, [], signs, no_drift="no sound row on a day without fault", **found)
+        return DriftReport(now, newest, [], signs, no_drift="no valid row on a day without feed faults", **found)
     reference, source = find_reference(champion, store, days=settings.drift.reference_days)
     if reference is None:
         return DriftReport(now, newest, [], signs, no_drift=source, **found)
@@ -145,25 +171,34 @@ def _measured(
 
 
 def find_reference(champion: Champion, store: TableStore, *, days: int) -> tuple[Reference | None, str]:
-    """The champion's reference and where it is from: its metadata, or the stored tables where those have none, as before
-    references were kept; None, with the reason, where the tables do not reach back to its training either."""
+    """Return the champion's reference.
+
+    Args:
+        champion: The model.
+        store: The tables.
+        days: Number of days up to the end of training.
+
+    Returns:
+        The reference from its metadata, or computed from the tables for champions of releases without references; and its source.
+        None, with the reason, if the tables do not contain the end of training.
+    """
     stored = champion.metadata.get(REFERENCE)
     if stored is not None:
         return Reference.from_dict(stored), "stored with the champion"
     last = dt.date.fromisoformat(champion.metadata["training"]["last_date"])
     span = [last - dt.timedelta(days=back) for back in reversed(range(days))]
-    rows = _sound_rows(store, champion, span)
+    rows = _read_valid_rows(store, champion, span)
     if rows.empty:
         return None, f"{champion.version} has no reference, and the tables have no row of the days up to {last}"
     names = drift_features(list(dict.fromkeys([*champion.metadata["features"], SCORE])))
     values = _values(rows, names, champion)
-    made = make_reference(values, rows["date"].to_numpy(), coins=int(rows["coin"].nunique()))
-    return made, f"made from the stored tables: {champion.version} was promoted before references were kept"
+    reference = make_reference(values, rows["date"].to_numpy(), coins=int(rows["coin"].nunique()))
+    return reference, f"computed from the stored tables: {champion.version} was promoted before references were stored"
 
 
-def _sound_rows(store: TableStore, champion: Champion, days: list[dt.date]) -> pd.DataFrame:
-    """Sound feature rows of these days, all that the champion reads."""
-    # Not its own features alone: of a coin that is back after a gap it reads what they are made from.
+def _read_valid_rows(store: TableStore, champion: Champion, days: list[dt.date]) -> pd.DataFrame:
+    """Read the valid feature rows of some days, with all columns that the champion reads."""
+    # All features: for a coin that returns after a gap, the champion also reads the columns behind its own features.
     columns = list(dict.fromkeys([*_KEYS, *champion.metadata["features"], *FEATURE_NAMES]))
     rows = store.read("engineered_features", months_between(month_of(days[0]), month_of(days[-1])), columns=columns)
     wanted = rows["date"].isin([pd.Timestamp(day) for day in days]) & rows["sound"]
@@ -175,5 +210,5 @@ def _values(rows: pd.DataFrame, names: list[str], champion: Champion) -> dict[st
     return values | {PREDICTIONS: champion.predict(rows)["predicted"].to_numpy(dtype=float)}
 
 
-def _known(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None

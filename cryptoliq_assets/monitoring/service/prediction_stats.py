@@ -1,6 +1,7 @@
-"""What a day of the service's record comes to: sums and counts that grow with each line, so that nothing is read twice.
+"""Daily statistics of the prediction log: sums and counts that are updated per line, so that no line is read twice.
 
-Latency is kept as a histogram of buckets 5 % wide: its quantiles are right to 2.5 %, in a few hundred numbers at most.
+Latency is a histogram with buckets of 5 %, so quantiles are accurate to 2.5 % with a few hundred numbers. Add a statistic of a
+day; its field names are stored, so they never change. Reading files belongs in `app_log`.
 """
 
 import csv
@@ -18,10 +19,10 @@ from pydantic import TypeAdapter
 from cryptoliq_assets.core import to_unix_seconds
 
 SINGLE, BATCH, CSV = "single", "batch", "csv"
-# Entry points: the service, whose lines name none, and the others.
+# Entry points: the service, whose lines do not contain one, and the others.
 API, APP, COMMAND, FORECASTS = "api", "app", "command", "forecasts"
 SOURCES = (APP, COMMAND, FORECASTS)
-# Scores lie within, but for a few: liquidity_score is not clipped.
+# Nearly all scores are within; liquidity_score is not clipped.
 LOWEST, HIGHEST, STEP = -0.6, 1.2, 0.1
 BINS = 2 + round((HIGHEST - LOWEST) / STEP)
 _WIDTH = math.log(1.05)
@@ -29,7 +30,12 @@ _HOURS = 24
 
 
 def bin_names() -> list[str]:
-    """Names of the histogram's bins, rising; the outer two are open."""
+    """Return the names of the histogram bins, ascending; the outer two are open.
+
+    Example:
+        >>> bin_names()[1]
+        'score_-0.6_to_-0.5'
+    """
     edges = [f"{LOWEST + STEP * place:.1f}" for place in range(BINS - 1)]
     edges = [edge.replace("-0.0", "0.0") for edge in edges]
     inner = [f"score_{low}_to_{high}" for low, high in pairwise(edges)]
@@ -40,11 +46,22 @@ def bin_names() -> list[str]:
 class DailyPredictionStats:
     """One UTC day of predictions.
 
-    head, offset: how far its file was read; predictions: rows by mode; hours: rows by hour; answered, failed: requests to
-    predict by hour that were answered, and that ended with a status of 500 or more; refused: rows of CSVs that were;
-    judged, out_of_range: rows whose fields were looked at, and those with one outside what was trained on; seconds: single
-    requests by bucket of their time; foreign: lines that are no prediction; elsewhere: hours, score_sum and last_at of each
-    other entry point. Scores and `refused` are of all entry points, everything else is the service's alone.
+    Scores and `refused` cover all entry points, everything else only the service.
+
+    Attributes:
+        day: ISO date.
+        head: Prefix of the file, which identifies it.
+        offset: Position up to which the file was read.
+        predictions: Rows by mode.
+        hours: Rows by hour.
+        answered: Answered prediction requests by hour.
+        failed: Prediction requests with a status of 500 or more, by hour.
+        refused: Rejected CSV rows.
+        judged: Rows whose fields were compared with the training range.
+        out_of_range: Rows with a field outside it.
+        seconds: Single requests by latency bucket.
+        foreign: Malformed lines.
+        elsewhere: hours, score_sum and last_at of each other entry point.
     """
 
     day: str
@@ -69,31 +86,31 @@ class DailyPredictionStats:
     elsewhere: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, line: Mapping[str, Any] | None) -> None:
-        """Count one line of data/predictions/<day>.jsonl; one that is torn or of something else counts as foreign."""
+        """Count one line of data/predictions/<day>.jsonl, or count it as malformed."""
         try:
             self._add(line or {})
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, csv.Error):
             self.foreign += 1
 
     def _begins(self) -> float:
-        """Seconds since 1970 at which the day begins."""
+        """Return the Unix time at which the day begins."""
         return dt.datetime.combine(dt.date.fromisoformat(self.day), dt.time(), dt.UTC).timestamp()
 
     def hours_of(self, source: str) -> list[int]:
-        """Predictions by hour, of the service or of another entry point."""
+        """Return predictions by hour of an entry point."""
         return self.hours if source == API else self.elsewhere.get(source, {}).get("hours", [0] * _HOURS)
 
     def last_of(self, source: str) -> float | None:
-        """When an entry point predicted last."""
+        """Return the Unix time of the last prediction of an entry point."""
         return self.last_at if source == API else self.elsewhere.get(source, {}).get("last_at")
 
     def mean_score(self) -> float | None:
         return self.score_sum / self.scored if self.scored else None
 
-    def quantile(self, share: float) -> float | None:
-        """Seconds within which this share of single requests was answered; None while there is none."""
+    def quantile(self, fraction: float) -> float | None:
+        """Return the latency in seconds of a quantile of single requests; None without requests."""
         counts = sorted((int(bucket), count) for bucket, count in self.seconds.items())
-        wanted, seen = share * sum(count for _, count in counts), 0
+        wanted, seen = fraction * sum(count for _, count in counts), 0
         for bucket, count in counts:
             seen += count
             if seen >= wanted:
@@ -101,9 +118,9 @@ class DailyPredictionStats:
         return None
 
     def figures(self) -> dict[str, Any]:
-        """What a person reads of the day; None where nothing is known."""
+        """Return the figures of the day for the report; None if unknown."""
         answered, failed = sum(self.answered), sum(self.failed)
-        latency = {f"seconds_p{round(share * 100)}": self.quantile(share) for share in (0.5, 0.9, 0.99)}
+        latency = {f"seconds_p{round(fraction * 100)}": self.quantile(fraction) for fraction in (0.5, 0.9, 0.99)}
         return {
             "day": self.day,
             "predictions": sum(self.predictions.values()) + sum(sum(self.hours_of(name)) for name in SOURCES),
@@ -128,16 +145,23 @@ class DailyPredictionStats:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "DailyPredictionStats":
-        """Back from a report. Raises TypeError, ValueError, KeyError or ArithmeticError for what is no tally."""
-        made = cls(**value)
-        made = _TALLY.validate_python(asdict(made))
-        hourly = [made.hours, made.answered, made.failed, *(made.hours_of(name) for name in made.elsewhere)]
-        if any(len(hours) != _HOURS for hours in hourly) or len(made.histogram) != BINS:
-            raise ValueError(f"{made.day}: expected {_HOURS} hours and {BINS} bins")
-        if not math.isfinite(made.score_sum):
-            raise ValueError(f"{made.day}: score_sum is {made.score_sum}")
-        made.figures()
-        return made
+        """Restore a day from a report.
+
+        Raises:
+            TypeError: A field is missing, unknown or has the wrong type.
+            ValueError: A value is invalid.
+            KeyError: An entry point has no hours.
+            ArithmeticError: A number is too large.
+        """
+        stats = cls(**value)
+        stats = _ADAPTER.validate_python(asdict(stats))
+        hourly = [stats.hours, stats.answered, stats.failed, *(stats.hours_of(name) for name in stats.elsewhere)]
+        if any(len(hours) != _HOURS for hours in hourly) or len(stats.histogram) != BINS:
+            raise ValueError(f"{stats.day}: expected {_HOURS} hours and {BINS} bins")
+        if not math.isfinite(stats.score_sum):
+            raise ValueError(f"{stats.day}: score_sum is {stats.score_sum}")
+        stats.figures()
+        return stats
 
     def _mean_elsewhere(self, source: str) -> float | None:
         count = sum(self.hours_of(source))
@@ -147,9 +171,9 @@ class DailyPredictionStats:
         source, rows, refused = line["source"], int(line["rows"]), int(line["refused"])
         histogram, total = [int(count) for count in line["histogram"]], float(line["score_sum"])
         if source not in SOURCES or len(histogram) != BINS or sum(histogram) != rows or min(histogram) < 0:
-            raise ValueError(f"{source!r}: scores that do not add up")
+            raise ValueError(f"{source!r}: scores do not add up")
         if not math.isfinite(total) or refused < 0:
-            raise ValueError(f"{source!r}: sums that cannot be")
+            raise ValueError(f"{source!r}: sums are invalid")
         own = self.elsewhere.setdefault(source, {"hours": [0] * _HOURS, "score_sum": 0.0, "last_at": at})
         own["hours"][hour] += rows
         own["score_sum"] += total
@@ -161,15 +185,15 @@ class DailyPredictionStats:
 
     def _add(self, line: Mapping[str, Any]) -> None:
         at, mode = to_unix_seconds(line["at"]), line["mode"]
-        # A line is written within a tenth of a second: what came last before midnight may stand in the next day's file.
+        # A line is written within a tenth of a second: a request just before midnight may be in the file of the next day.
         hour = int(at // 3600 % _HOURS) if at >= self._begins() else 0
         if line["event"] != "prediction" or not math.isfinite(at):
-            raise ValueError(f"{line['event']} is no prediction")
+            raise ValueError(f"{line['event']} is not a prediction")
         if "source" in line:
             self._add_elsewhere(line, at=at, hour=hour)
             return
         if mode not in self.predictions:
-            raise ValueError(f"{mode} is no mode of the service")
+            raise ValueError(f"{mode} is not a mode of the service")
         if mode == CSV:
             scores, refused = _scores_in(line["csv"])
             rows, outside, judged = len(scores), 0, 0
@@ -177,7 +201,7 @@ class DailyPredictionStats:
         else:
             scores, rows, judged = [float(line["output"]["liquidity_score"])], 1, 1
             outside = int(bool(line["output"]["flags"]["out_of_range"]))
-        # The rows of a batch are of one moment: one request.
+        # The rows of a batch have the same time: one request.
         request = not (mode == BATCH and at == self.last_batch)
         if mode == SINGLE:
             bucket = str(math.floor(math.log(max(float(line["seconds"]), 1e-6)) / _WIDTH))
@@ -195,21 +219,28 @@ class DailyPredictionStats:
         self.last_batch = at if mode == BATCH else self.last_batch
 
 
-# The fields' types, for a tally that is read back.
-_TALLY = TypeAdapter(DailyPredictionStats)
+# Validates statistics that are read from a report.
+_ADAPTER = TypeAdapter(DailyPredictionStats)
 
 
 def score_histogram(scores: np.ndarray) -> list[int]:
-    """How many of n scores lie in each of the bins."""
+    """Count scores per bin.
+
+    Args:
+        scores: (n,) liquidity scores.
+
+    Returns:
+        BINS counts, see `bin_names`.
+    """
     places = np.floor((np.asarray(scores, dtype=float) - LOWEST) / STEP + 1e-9).astype(int) + 1
     return np.bincount(np.clip(places, 0, BINS - 1), minlength=BINS).tolist()
 
 
 def _scores_in(text: str) -> tuple[list[float], int]:
-    """Scores in a CSV of rows as they came with the forecast's columns, and how many rows have none: those were refused."""
+    """Return the scores in a CSV of requests with forecast columns, and the number of rows without one, which were rejected."""
     rows = csv.reader(io.StringIO(text))
     header = next(rows)
-    # Behind what came: a column of that name may have come as well.
+    # The last column of that name: the request may contain one as well.
     place = len(header) - 1 - header[::-1].index("liquidity_score")
     cells = [row[place] for row in rows]
     scores = [float(cell) for cell in cells if cell]

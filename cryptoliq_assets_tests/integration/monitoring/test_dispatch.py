@@ -66,7 +66,7 @@ def all_text_below(folder: Path) -> str:
 # Channels.
 
 
-def test_channels_are_parted_by_spaces_and_commas_and_keep_the_commas_of_their_own():
+def test_channels_are_separated_by_spaces_or_commas():
     one, other = "mailto://a:b@example.org?to=x@example.org,y@example.org", "json://example.org/hook"
     for text in (f"{one} {other}", f"{one},{other}", f"  {one} ,\n {other},", f"{one} {other} {one}"):
         channels = read_channels(make_settings(alerts__urls=text))
@@ -75,7 +75,7 @@ def test_channels_are_parted_by_spaces_and_commas_and_keep_the_commas_of_their_o
     assert read_channels(Settings()) == read_channels(make_settings(alerts__urls="")) == []
 
 
-def test_nothing_that_shows_a_channel_or_the_settings_shows_its_url():
+def test_no_representation_shows_the_url_of_a_channel():
     settings = make_settings(alerts__urls="slack://hushtokenA/hushtokenB/hushtokenC")
     shown = f"{settings!r} {read_channels(settings)!r} {settings.public_values()}"
     assert "hush" not in shown
@@ -92,9 +92,7 @@ def test_a_mail_arrives_with_its_subject_and_text(mail, tmp_path):
 
 
 @pytest.mark.parametrize(("status", "told"), [(500, "500"), (401, "401"), (404, "404")])
-def test_a_receiver_that_answers_with_an_error_is_a_failure_with_its_reason_and_without_secrets(
-    http, tmp_path, status, told
-):
+def test_an_error_of_the_receiver_is_reported_without_secrets(http, tmp_path, status, told):
     http.status = status
     (channel,) = read_channels(home(tmp_path, http.url))
     with pytest.raises(DeliveryError, match=told) as failed:
@@ -112,7 +110,7 @@ def test_a_mail_server_that_turns_mails_away_is_a_failure(mail, tmp_path):
 
 
 @pytest.mark.parametrize("url", ["nonsense://hushhush", "hushhush", "json://"])
-def test_what_is_no_url_of_apprise_is_a_failure_that_names_the_setting(tmp_path, url):
+def test_an_unsupported_url_is_a_failure_that_names_the_setting(tmp_path, url):
     (channel,) = read_channels(home(tmp_path, url))
     with pytest.raises(DeliveryError, match="CRYPTOLIQ_ALERTS__URLS") as failed:
         send(channel, Message("t", "b", "ok"))
@@ -133,7 +131,7 @@ def test_what_apprise_logs_reaches_no_other_log(tmp_path):
     assert [record for record in records if record.name == "apprise"] == []
 
 
-def test_a_slow_channel_holds_no_other_up_and_has_failed_when_its_time_is_over(http, mail, tmp_path):
+def test_a_slow_channel_times_out_and_delays_no_other(http, mail, tmp_path):
     box, url = mail
     http.hold.clear()
     slow, quick = read_channels(home(tmp_path, http.url, url))
@@ -145,7 +143,7 @@ def test_a_slow_channel_holds_no_other_up_and_has_failed_when_its_time_is_over(h
 # Alarms.
 
 
-def test_an_incident_reaches_every_channel_once_with_what_where_since_when_and_what_to_do(http, mail, tmp_path):
+def test_an_incident_reaches_every_channel_once_with_all_facts(http, mail, tmp_path):
     box, url = mail
     settings = home(tmp_path, http.url, url)
     for minutes in range(5):
@@ -174,7 +172,7 @@ def test_a_recovery_is_told_once_the_incident_is_well(http, tmp_path):
     assert http.bodies[1]["type"] == "success"
 
 
-def test_a_failing_channel_is_noted_and_tried_again_later_and_the_other_is_told_meanwhile(http, mail, tmp_path):
+def test_a_failing_channel_is_logged_and_retried_later(http, mail, tmp_path):
     box, url = mail
     settings = home(tmp_path, http.url, url)
     http.status = 503
@@ -197,7 +195,7 @@ def test_a_failing_channel_is_noted_and_tried_again_later_and_the_other_is_told_
     assert read_state(settings).outbox == []
 
 
-def test_each_failure_puts_the_next_try_off_for_twice_as_long_up_to_an_hour_and_after_two_days_it_is_given_up(tmp_path):
+def test_retries_back_off_to_an_hour_and_end_after_two_days(tmp_path):
     settings = home(tmp_path, "json://127.0.0.1:9/")
     tried = []
 
@@ -220,7 +218,7 @@ def test_each_failure_puts_the_next_try_off_for_twice_as_long_up_to_an_hour_and_
     assert app_log(settings)[-1]["event"] == "alert_given_up"
 
 
-def test_messages_of_a_channel_come_in_order_those_behind_a_failed_one_after_it(http, tmp_path):
+def test_messages_of_a_channel_arrive_in_order(http, tmp_path):
     settings = home(tmp_path, http.url)
     http.status = 500
     update_incidents(settings, [STALE], NOON)
@@ -236,9 +234,7 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-def test_what_was_not_sent_when_a_process_died_is_sent_by_the_next_and_what_was_is_not_sent_again(
-    http, tmp_path, monkeypatch
-):
+def test_messages_pending_at_a_crash_are_sent_exactly_once(http, tmp_path, monkeypatch):
     settings = home(tmp_path, http.url)
 
     def dies(*told: object, **said: object) -> None:
@@ -285,7 +281,7 @@ def test_without_channels_incidents_are_kept_and_nothing_waits(tmp_path):
     assert (state.outbox, [notice["event"] for notice in state.notices]) == ([], ["opened"])
 
 
-def test_what_waits_for_a_channel_that_is_no_longer_named_is_given_up(http, tmp_path):
+def test_messages_of_a_removed_channel_are_discarded(http, tmp_path):
     http.status = 500
     update_incidents(home(tmp_path, http.url), [STALE], NOON)
     settings = home(tmp_path)
@@ -318,7 +314,7 @@ def test_a_damaged_state_is_begun_anew_and_told_in_the_log(tmp_path):
 
 @of_property(max_examples=40)
 @given(data=st.data())
-def test_whatever_a_state_holds_a_look_raises_its_alarms_and_the_state_is_listed(data):
+def test_alerts_are_raised_whatever_the_stored_state_contains(data):
     with quick_folder() as folder:
         settings = make_settings(home_dir=folder / "home", alerts__urls="nosuch://x")
         silence_kind(settings, "days_missing", NOON, hours=90_000, by="anna")
@@ -331,7 +327,7 @@ def test_whatever_a_state_holds_a_look_raises_its_alarms_and_the_state_is_listed
         json.dumps(build_alert_list(read_state(settings)))
 
 
-def test_what_a_sensor_noted_counts_at_later_looks_until_it_notes_otherwise(tmp_path):
+def test_a_recorded_finding_counts_until_it_is_replaced(tmp_path):
     settings = home(tmp_path)
     failed = Finding("run_failed", FAIL, "train", "run 1 failed")
     update_incidents(settings, [], NOON, run_findings=[failed])

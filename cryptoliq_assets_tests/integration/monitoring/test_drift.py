@@ -113,7 +113,7 @@ def test_few_coins_are_allowed_what_chance_gives(settings):
     assert levels == [WARN, OK]
 
 
-def test_a_feature_of_which_nothing_is_known_raises_nothing_and_is_null_in_the_report(settings):
+def test_a_feature_without_values_raises_nothing_and_is_null(settings):
     nothing = np.full(7 * COINS, np.nan)
     found = measured(settings, np.full(60 * COINS, np.nan), nothing)
     assert found.level == OK
@@ -144,12 +144,12 @@ def test_a_reference_survives_the_way_through_metadata(values, missing):
         np.testing.assert_allclose(getattr(now, name), getattr(was, name), rtol=1e-4, err_msg=name)
 
 
-def test_history_weekday_and_the_market_s_own_features_are_left_out():
+def test_history_weekday_and_market_features_are_excluded():
     names = ["liquidity_score", "weekday", "days_seen_90d", "market_score_median", "mkt_cap_rank_log", "price_log"]
     assert drift_features(names) == ["liquidity_score", "price_log"]
 
 
-def test_a_champion_carries_the_reference_of_its_last_training_days(home):
+def test_a_champion_contains_the_reference_of_its_last_days(home):
     metadata = open_model_store(home).current()
     reference = Reference.from_dict(metadata[REFERENCE])
     assert reference.last_date.isoformat() == metadata["training"]["last_date"]
@@ -165,13 +165,13 @@ def test_the_reference_of_fewer_days_is_of_the_last_ones(home):
     assert (made.last_date - made.first_date).days == 9
 
 
-def test_a_champion_from_before_references_has_one_made_from_the_tables_and_the_report_says_so(home):
+def test_a_champion_without_a_reference_gets_one_from_tables(home):
     champion, store = load_champion(home), TableStore(home)
     kept, said = find_reference(champion, store, days=90)
     assert said == "stored with the champion"
     del champion.metadata[REFERENCE]
     made, said = find_reference(champion, store, days=90)
-    assert "made from the stored tables" in said
+    assert "computed from the stored tables" in said
     # Rows without a target of their own are in it as well, so the two differ by a little.
     assert made.last_date == kept.last_date
     score, other = made.distributions[SCORE], kept.distributions[SCORE]
@@ -179,7 +179,7 @@ def test_a_champion_from_before_references_has_one_made_from_the_tables_and_the_
     assert set(made.distributions) == set(kept.distributions)
 
 
-def test_a_sound_home_has_a_report_in_which_all_is_looked_at_and_nothing_raised(home):
+def test_a_healthy_home_has_a_complete_report_and_no_alert(home):
     report = make_drift_report(home, TableStore(home), now=NOW)
     assert [finding.kind for finding in report.findings if finding.level != OK] == []
     assert {finding.kind for finding in report.findings} == {
@@ -202,7 +202,7 @@ def test_a_sound_home_has_a_report_in_which_all_is_looked_at_and_nothing_raised(
     assert {drift.name for drift in report.drifts} >= {SCORE, PREDICTIONS, "turnover_log"}
 
 
-def test_a_coin_that_is_back_after_a_gap_is_measured_like_the_others(home):
+def test_a_coin_that_returns_after_a_gap_is_measured(home):
     store = TableStore(home)
     features = store.read("engineered_features", ["2025-07"])
     back = (features["date"] == features["date"].max()) & (features["days_seen_90d"] > 1)
@@ -246,7 +246,7 @@ def run_drift(settings: Settings) -> dg.ExecuteInProcessResult:
         return definitions.resolve_job_def("look").execute_in_process(instance=instance, raise_on_error=False)
 
 
-def test_the_asset_writes_report_and_page_and_shows_both_in_the_ui(home):
+def test_the_asset_writes_report_and_page_and_shows_both(home):
     result = run_drift(home)
     assert result.success
     value, page = drift_report_paths(home.reports_dir)
@@ -273,7 +273,7 @@ def test_the_asset_writes_report_and_page_and_shows_both_in_the_ui(home):
 
 @pytest.mark.parametrize(("level", "severity"), [(WARN, "WARN"), (FAIL, "ERROR")])
 @pytest.mark.parametrize(("kind", "check"), [("feature_drift", "drift"), ("coins_lost", "feed")])
-def test_each_check_fails_for_its_own_conditions_and_as_hard_as_they_say(settings, level, severity, kind, check):
+def test_each_check_fails_for_its_own_findings_at_their_level(settings, level, severity, kind, check):
     findings = [Finding(kind, level, "here", "what it was").to_dict()]
     write_json(drift_report_paths(settings.reports_dir)[0], {"conditions": findings})
     job = dg.define_asset_job(
@@ -288,7 +288,7 @@ def test_each_check_fails_for_its_own_conditions_and_as_hard_as_they_say(setting
     assert "what it was" in found[check].description
 
 
-def test_markdown_lists_conditions_and_the_features_that_drifted_most(home):
+def test_markdown_lists_findings_and_the_most_drifted_features(home):
     report = make_drift_report(home, TableStore(home), now=NOW)
     shown = render_drift_markdown(report, home)
     assert f"| {report.drifts[0].name} |" in shown
@@ -297,5 +297,5 @@ def test_markdown_lists_conditions_and_the_features_that_drifted_most(home):
 
 def test_frames_of_a_report_are_of_the_last_days(home):
     report = make_drift_report(home, TableStore(home), now=NOW)
-    assert report.vitals.index[-1] == pd.Timestamp("2025-07-31")
+    assert report.metrics.index[-1] == pd.Timestamp("2025-07-31")
     assert report.to_dict()["feed"][-1]["date"] == dt.date(2025, 7, 31)

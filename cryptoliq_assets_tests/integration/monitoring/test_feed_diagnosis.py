@@ -58,7 +58,7 @@ def of_day_before(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     return then.reindex(rows.loc[newest(rows), "coin"])
 
 
-def test_every_kind_is_told_of_a_healthy_snapshot_with_figures_and_none_is_raised(market, settings):
+def test_a_healthy_feed_has_every_kind_with_figures_and_ok(market, settings):
     found = look(market, settings)
     assert list(found) == list(FEED_KINDS)
     assert raised(found) == {}
@@ -93,9 +93,7 @@ def emptied(rows: pd.DataFrame, columns: list[str], *, days: int = 1, with_: flo
     ],
 )
 @pytest.mark.parametrize("days", [1, 2, 40])
-def test_an_empty_column_is_missing_under_its_own_name_and_nothing_else_for_as_long_as_it_lasts(
-    market, settings, kind, columns, value, days
-):
+def test_an_empty_column_raises_only_its_own_kind_while_it_lasts(market, settings, kind, columns, value, days):
     found = look(emptied(market, columns, days=days, with_=value), settings)
     assert raised(found) == {kind: FAIL}
     assert found[kind].since == "2025-07-31"
@@ -126,7 +124,7 @@ def test_the_day_after_an_empty_column_is_sound_again(market, settings, value):
 
 
 @pytest.mark.parametrize(("share", "kinds"), [(0.03, []), (0.1, ["prices_missing"])])
-def test_a_column_is_missing_when_more_coins_than_the_setting_lost_it(market, settings, share, kinds):
+def test_a_column_is_missing_if_too_many_coins_lost_it(market, settings, share, kinds):
     rows = market.copy()
     rows.loc[rows.index[newest(rows)][: round(share * newest(rows).sum())], "price"] = np.nan
     assert list(raised(look(rows, settings))) == kinds
@@ -134,7 +132,7 @@ def test_a_column_is_missing_when_more_coins_than_the_setting_lost_it(market, se
     assert raised(look(rows, tolerant)) == {}
 
 
-def test_two_empty_columns_are_two_faults_and_an_hourly_change_that_no_history_has_is_none(market, settings):
+def test_two_empty_columns_are_two_faults_and_1h_is_not_checked(market, settings):
     assert set(raised(look(emptied(market, ["price", "24h_volume"]), settings))) == {
         "prices_missing",
         "volumes_missing",
@@ -143,9 +141,7 @@ def test_two_empty_columns_are_two_faults_and_an_hourly_change_that_no_history_h
     assert raised(look(emptied(market, ["1h"]), settings)) == {}
 
 
-def test_changes_that_a_young_history_cannot_have_are_no_fault_and_those_that_an_older_one_never_has_are(
-    market, settings
-):
+def test_changes_that_a_short_history_lacks_are_not_a_fault(market, settings):
     first = market["date"].min()
     without = market.assign(**{"7d": np.nan})
     assert raised(look(without[without["date"] < first + 7 * DAY], settings)) == {}
@@ -153,7 +149,7 @@ def test_changes_that_a_young_history_cannot_have_are_no_fault_and_those_that_an
 
 
 @pytest.mark.parametrize("column", ["price", "24h_volume"])
-def test_a_first_snapshot_and_a_snapshot_of_one_coin_whose_column_is_empty_are_seen(market, settings, column):
+def test_an_empty_column_of_a_tiny_snapshot_is_detected(market, settings, column):
     first = market[market["date"] == market["date"].min()].assign(**{column: np.nan})
     for rows in (first, first.head(1)):
         assert list(raised(look(rows, settings))) == [
@@ -166,7 +162,7 @@ def test_a_first_snapshot_raises_nothing(market, settings):
     assert raised(look(first, settings)) == {}
 
 
-def test_a_snapshot_that_repeats_the_one_before_is_frozen_and_nothing_else(market, settings):
+def test_a_repeated_snapshot_is_frozen_and_nothing_else(market, settings):
     repeated = market[market["date"] == market["date"].max() - DAY].assign(date=market["date"].max())
     found = look(pd.concat([market[~newest(market)], repeated]), settings)
     assert raised(found) == {"feed_frozen": FAIL}
@@ -188,7 +184,7 @@ def test_coins_that_nobody_trades_are_not_frozen():
     assert measure_feed(rows[FEED_COLUMNS])["frozen"].iloc[-1] == 0.0
 
 
-def test_a_file_of_another_unit_than_those_before_is_a_warning_for_it_was_converted(market, settings):
+def test_a_converted_file_in_another_unit_is_a_warning(market, settings):
     days = [date.date() for date in sorted(market["date"].unique())]
     units = dict.fromkeys(days, "percent") | {days[-1]: "fraction"}
     found = look(market, settings, units=units)
@@ -200,14 +196,14 @@ def test_a_file_of_another_unit_than_those_before_is_a_warning_for_it_was_conver
 
 
 @pytest.mark.parametrize("factor", [0.01, 100.0])
-def test_changes_that_were_read_in_the_wrong_unit_fail_by_their_slope(market, settings, factor):
+def test_changes_read_in_the_wrong_unit_fail_by_their_slope(market, settings, factor):
     rows = market.copy()
     rows.loc[newest(rows), ["24h", "7d"]] *= factor
     assert raised(look(rows, settings)) == {"unit_switched": FAIL}
 
 
 @pytest.mark.parametrize("factor", [1 / 5, 5.0, 20.0, 0.001])
-def test_changes_that_fit_neither_the_prices_nor_another_unit_contradict_the_prices(market, settings, factor):
+def test_changes_that_fit_nothing_contradict_the_prices(market, settings, factor):
     rows = market.copy()
     rows.loc[newest(rows), ["24h", "7d"]] *= factor
     assert raised(look(rows, settings)) == {"changes_contradict": FAIL}
@@ -215,9 +211,7 @@ def test_changes_that_fit_neither_the_prices_nor_another_unit_contradict_the_pri
 
 @pytest.mark.parametrize("column", list(SCALED_COLUMNS))
 @pytest.mark.parametrize("factor", [1e-6, 25.0])
-def test_a_column_on_another_scale_raises_one_alert_with_column_and_factor_until_it_returns(
-    market, settings, column, factor
-):
+def test_a_rescaled_column_is_one_alert_until_it_returns(market, settings, column, factor):
     last = market["date"].max()
     for ago in range(10):
         rows = market.assign(
@@ -234,7 +228,7 @@ def test_a_column_on_another_scale_raises_one_alert_with_column_and_factor_until
 
 
 @pytest.mark.parametrize("column", list(SCALED_COLUMNS))
-def test_a_column_that_returned_to_its_scale_raises_nothing_on_the_days_after(market, settings, column):
+def test_a_column_that_returned_to_its_scale_raises_nothing(market, settings, column):
     last = market["date"].max()
     for ago in range(1, 9):
         on_day = market["date"] == last - ago * DAY
@@ -242,7 +236,7 @@ def test_a_column_that_returned_to_its_scale_raises_nothing_on_the_days_after(ma
         assert raised(look(rows, settings)) == {}, ago
 
 
-def test_volumes_in_coins_and_min_max_scaled_columns_have_no_common_factor_and_are_a_change_of_scale(market, settings):
+def test_columns_without_a_common_factor_are_a_change_of_scale(market, settings):
     rows = market.copy()
     rows.loc[newest(rows), "24h_volume"] /= rows.loc[newest(rows), "price"]
     found = look(rows, settings)
@@ -256,21 +250,21 @@ def test_volumes_in_coins_and_min_max_scaled_columns_have_no_common_factor_and_a
     assert "24h_volume" in found["scale_changed"].what
 
 
-def test_caps_that_were_known_and_are_zero_are_missing_on_the_day_and_on_the_next(market, settings):
+def test_caps_that_became_zero_are_missing_on_both_days(market, settings):
     for days in (1, 2):
         rows = market.copy()
         rows.loc[rows["date"] > rows["date"].max() - days * DAY, "mkt_cap"] = 0.0
         assert raised(look(rows, settings)) == {"caps_missing": FAIL}
 
 
-def test_half_of_the_coins_gone_are_lost_on_the_day_and_on_the_next(market, settings):
+def test_half_of_the_coins_missing_is_a_fault_on_both_days(market, settings):
     gone = market["coin"].isin(sorted(market["coin"].unique())[::2])
     for days in (1, 2):
         rows = market[~gone | (market["date"] <= market["date"].max() - days * DAY)]
         assert raised(look(rows, settings)) == {"coins_lost": FAIL}
 
 
-def test_changes_of_the_day_before_are_a_clock_that_is_off_and_not_another_unit(market, settings):
+def test_changes_of_the_previous_day_are_a_clock_shift(market, settings):
     rows = market.copy()
     rows.loc[newest(rows), ["24h", "7d"]] = of_day_before(rows, ["24h", "7d"]).to_numpy()
     found = look(rows, settings)
@@ -278,7 +272,7 @@ def test_changes_of_the_day_before_are_a_clock_that_is_off_and_not_another_unit(
     assert "24h column is that of the previous day" in found["clock_off"].what
 
 
-def test_prices_of_the_day_before_their_changes_are_a_clock_that_is_off(market, settings):
+def test_prices_of_the_previous_day_are_a_clock_shift(market, settings):
     columns = ["price", "24h_volume", "mkt_cap"]
     rows, late = market.copy(), market.copy()
     for back in (1, 0):
@@ -308,7 +302,7 @@ def volumes_down(market: pd.DataFrame, days: int, factor: float) -> pd.DataFrame
     return market.assign(**{"24h_volume": market["24h_volume"].where(~there, market["24h_volume"] * factor)})
 
 
-def test_volumes_down_for_two_snapshots_and_nothing_else_are_a_step_and_for_one_are_not(market, settings):
+def test_a_volume_step_needs_two_snapshots_and_nothing_else(market, settings):
     assert raised(look(volumes_down(market, 2, 0.5), settings)) == {"volume_step": WARN}
     assert raised(look(volumes_down(market, 1, 0.5), settings)) == {}
 
@@ -346,7 +340,7 @@ def test_a_fault_hides_no_other_that_it_does_not_explain(market, settings):
     assert raised(look(kept, settings)) == {"coins_lost": FAIL, "caps_missing": FAIL}
 
 
-def test_a_gap_of_days_is_held_against_the_snapshot_before_it_and_changes_are_not_judged(market, settings):
+def test_a_gap_of_days_compares_with_the_snapshot_before_it(market, settings):
     rows = market[~market["date"].isin([market["date"].max() - n * DAY for n in (1, 2)])]
     found = look(rows, settings)
     assert raised(found) == {}

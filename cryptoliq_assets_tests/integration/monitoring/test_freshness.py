@@ -55,7 +55,7 @@ def receive(settings: Settings, name: str, number: int, *, at: dt.datetime) -> N
 @pytest.mark.parametrize(
     ("hours", "level"), [(47.9, "ok"), (53.9, "ok"), (54.0, "warn"), (77.9, "warn"), (78.0, "fail"), (2400.0, "fail")]
 )
-def test_data_is_a_warning_from_two_and_a_quarter_days_and_fails_from_three_and_a_quarter(settings, hours, level):
+def test_data_warns_from_2_25_days_and_fails_from_3_25(settings, hours, level):
     store = store_days(settings, {1: "A", 2: "A"})
     stale = find_stale_data(settings, store, now=moment(2, hours))
     assert (stale.kind, stale.level) == ("data_stale", level)
@@ -81,7 +81,7 @@ def test_a_home_without_any_snapshot_is_not_stale(settings):
     assert [found.passed for found in evaluate_freshness(settings, store, now=moment(1))] == [True] * 3
 
 
-def test_one_missing_day_is_a_warning_and_three_fail_since_the_first_of_them(settings):
+def test_one_missing_day_warns_and_three_fail(settings):
     every = dict.fromkeys(range(1, 41), "AB")
     store = store_days(settings, {number: coins for number, coins in every.items() if number != 30})
     assert (check_days(store).level, check_days(store).since) == ("warn", "2025-03-30")
@@ -89,7 +89,7 @@ def test_one_missing_day_is_a_warning_and_three_fail_since_the_first_of_them(set
     assert (check_days(store).level, check_days(store).since) == ("fail", "2025-03-20")
 
 
-def test_a_day_missing_longer_than_30_days_ago_is_told_and_raises_nothing(settings):
+def test_a_day_missing_for_over_30_days_is_reported_only(settings):
     store = store_days(settings, {number: "A" for number in range(1, 61) if number != 10})
     assert check_days(store).level == "ok"
     assert (check_days(store).figures["missing_30"], check_days(store).figures["missing_90"]) == (0, 1)
@@ -106,7 +106,7 @@ def test_days_that_have_not_come_yet_are_never_missing_days(tmp_path_factory, da
     assert stale.figures["age_days"] == waited
 
 
-def test_a_coin_counts_as_gone_from_the_third_day_and_the_share_decides(settings):
+def test_a_coin_is_missing_from_the_third_day(settings):
     coins = "ABCDEFGHIJ"
     every = dict.fromkeys(range(1, 11), coins)
     # J was seen last two days before the newest.
@@ -124,7 +124,7 @@ def test_a_coin_not_seen_for_longer_than_30_days_was_given_up(settings):
     assert check_coins(settings, store).figures["age_days"] == {"0": 1, "39": 1}
 
 
-def test_a_file_that_came_three_days_after_its_date_is_late_and_history_brought_along_is_not(settings):
+def test_a_file_is_late_after_three_days_and_history_is_not(settings):
     receive(settings, "history.csv", 1, at=moment(20, 9))
     receive(settings, "same_day.csv", 20, at=moment(20, 9))
     receive(settings, "late.csv", 21, at=moment(24))
@@ -173,7 +173,7 @@ def test_a_sensor_may_report_the_checks_while_nothing_runs(settings):
         assert evaluations(instance)["data_age"].severity == dg.AssetCheckSeverity.ERROR
 
 
-def test_the_daily_tables_have_a_freshness_policy_of_their_runs_that_the_instance_evaluates(settings):
+def test_the_daily_tables_have_a_freshness_policy_of_their_runs(settings):
     specs = {spec.key.to_user_string(): spec for spec in build_definitions(settings).resolve_all_asset_specs()}
     daily = {name for name, spec in specs.items() if spec.freshness_policy is not None}
     assert daily == {"raw_snapshots", "forecasts"}

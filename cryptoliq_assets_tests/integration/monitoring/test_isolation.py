@@ -66,7 +66,7 @@ def cryptoliq(home: Settings, *words: str, **environment: str) -> subprocess.Com
     )
 
 
-def test_the_monitor_reports_emptied_prices_of_the_newest_snapshot_and_a_webhook_gets_them_with_what_else_is_open(home):
+def test_the_monitor_reports_emptied_prices_to_a_webhook(home):
     empty_newest(home, "price")
     with receiver() as http:
         done = cryptoliq(home, "monitor", CRYPTOLIQ_ALERTS__URLS=http.url)
@@ -82,7 +82,7 @@ def test_the_monitor_reports_emptied_prices_of_the_newest_snapshot_and_a_webhook
     assert cryptoliq(home, "status").returncode == 1
 
 
-def test_a_file_without_prices_that_the_settings_let_in_is_reported_as_missing_prices_alone(home, trained_home):
+def test_an_accepted_file_without_prices_raises_prices_missing(home, trained_home):
     text = trained_home.later_files[0].read_text(encoding="utf-8").splitlines()
     place = text[0].split(",").index("price")
     empty = [",".join("" if n == place else cell for n, cell in enumerate(line.split(","))) for line in text[1:]]
@@ -95,7 +95,7 @@ def test_a_file_without_prices_that_the_settings_let_in_is_reported_as_missing_p
     assert set(failing(home)) == {"prices_missing/raw_snapshots", "data_stale/raw_snapshots"}
 
 
-def test_a_report_that_fails_is_a_condition_and_all_the_others_are_made_stored_and_delivered(home, monkeypatch):
+def test_a_failing_report_is_a_finding_and_hides_no_other(home, monkeypatch):
     def breaks(*_, **__):
         raise KeyError(dt.date(2025, 7, 31))
 
@@ -120,7 +120,7 @@ def test_a_report_that_fails_is_a_condition_and_all_the_others_are_made_stored_a
         assert read_failures(home)["drift_report"].level == OK
 
 
-def test_without_a_place_for_failures_the_alerts_are_raised_all_the_same(home, monkeypatch):
+def test_alerts_are_raised_even_if_failures_cannot_be_stored(home, monkeypatch):
     def breaks(*_, **__):
         raise KeyError("made up")
 
@@ -132,7 +132,7 @@ def test_without_a_place_for_failures_the_alerts_are_raised_all_the_same(home, m
     assert {incident.key for incident in read_state(home).open} == expected
 
 
-def test_a_monitor_that_cannot_run_raises_the_alerts_it_can_and_says_why(home):
+def test_a_monitor_that_cannot_run_raises_the_alerts_it_can(home):
     (home.dagster_home / "dagster.yaml").write_text("no_such_part: {}\n", encoding="utf-8")
     with receiver() as http:
         done = cryptoliq(home, "monitor", CRYPTOLIQ_ALERTS__URLS=http.url)
@@ -146,7 +146,7 @@ def test_a_monitor_that_cannot_run_raises_the_alerts_it_can_and_says_why(home):
         }
 
 
-def test_a_monitor_run_that_fails_is_one_alert_beside_what_else_is_open(home):
+def test_a_failed_monitor_run_is_one_alert_among_the_others(home):
     with hold_run_lock(home.lock_path, wait_seconds=1, log=print):
         done = CliRunner().invoke(monitor, obj=home.with_values(run_lock={"timeout_seconds": 0.1}))
     assert done.exit_code == 1
@@ -155,7 +155,7 @@ def test_a_monitor_run_that_fails_is_one_alert_beside_what_else_is_open(home):
     assert set(failing(home)) == {"data_stale/raw_snapshots"}
 
 
-def test_a_champion_whose_drift_cannot_be_measured_hides_no_fault_of_the_feed(home, monkeypatch):
+def test_a_failing_drift_measurement_hides_no_feed_fault(home, monkeypatch):
     empty_newest(home, "24h_volume")
 
     def breaks(*_, **__):
@@ -181,9 +181,7 @@ def test_a_champion_whose_drift_cannot_be_measured_hides_no_fault_of_the_feed(ho
         ("read_state", "runs and checks", set()),
     ],
 )
-def test_a_source_of_conditions_that_fails_is_a_condition_and_hides_only_its_own(
-    trained_home, monkeypatch, name, part, hidden
-):
+def test_a_failing_part_is_a_finding_and_hides_only_its_own(trained_home, monkeypatch, name, part, hidden):
     home = make_settings(home_dir=trained_home.path)
     now = dt.datetime.now(dt.UTC)
     before = {finding.kind for finding in collect_findings(home, now)}

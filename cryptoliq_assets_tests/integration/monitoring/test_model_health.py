@@ -36,7 +36,7 @@ def current(settings: Settings) -> Path:
     return settings.models_dir / f"{open_model_store(settings).current_version()}.pkl"
 
 
-def test_a_sound_champion_raises_nothing_nor_does_a_home_that_never_had_one(home, settings):
+def test_a_valid_champion_or_a_new_home_raises_nothing(home, settings):
     assert raised(home) == {}
     assert raised(settings) == {}
 
@@ -52,7 +52,7 @@ def test_a_truncated_model_is_broken_and_a_removed_one_missing(home):
     assert raised(home) == {"model_missing": FAIL}
 
 
-def test_a_lost_pointer_is_a_warning_for_the_right_model_still_serves(home):
+def test_a_lost_pointer_warns_as_the_right_model_serves(home):
     (home.models_dir / "current.pkl").unlink()
     assert raised(home) == {"model_broken": WARN}
 

@@ -95,7 +95,7 @@ def test_a_rolling_window_is_of_calendar_days(settings):
 
 
 @given(st.lists(st.tuples(st.integers(1, 50), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5)), min_size=1, max_size=60))
-def test_each_rolling_figure_is_the_measure_of_the_rows_of_its_30_days(said):
+def test_each_rolling_figure_measures_the_rows_of_its_30_days(said):
     rows = pd.DataFrame(
         [
             {
@@ -189,7 +189,7 @@ def test_the_report_says_what_the_data_health_page_says(settings):
     assert [entry["mae"] for entry in report["days"]] == [entry["mae"] for entry in by_day]
 
 
-def test_the_asset_and_its_checks_in_a_real_run_show_plots_and_fail(settings):
+def test_the_asset_and_its_checks_show_plots_and_fail(settings):
     job = dg.define_asset_job(
         "look", dg.AssetSelection.assets("forecast_accuracy"), executor_def=dg.in_process_executor
     )
@@ -240,7 +240,7 @@ def failing_home(settings: Settings) -> None:
     write_json(settings.reports_dir / ACCURACY_REPORT, report_of(settings, realised(40, error=0.3)))
 
 
-def test_a_failing_check_asks_for_training_only_where_the_setting_says_so(tmp_path):
+def test_a_failing_check_requests_training_only_if_configured(tmp_path):
     off, on = make_settings(home_dir=tmp_path), make_settings(home_dir=tmp_path, performance__retrain_on_failure=True)
     assert retraining_run_key(on) is None
     write_json(on.reports_dir / ACCURACY_REPORT, report_of(on, realised(40, error=0.3, missed=0.5)))
@@ -252,7 +252,7 @@ def test_a_failing_check_asks_for_training_only_where_the_setting_says_so(tmp_pa
     assert retraining_run_key(on) is None
 
 
-def test_the_keeper_asks_for_training_once_for_the_same_report_and_again_for_a_later_one(tmp_path):
+def test_the_sensor_requests_training_once_per_report(tmp_path):
     settings = make_settings(home_dir=tmp_path, performance__retrain_on_failure=True, cv__min_train_dates=10)
     failing_home(settings)
     sensor = champion_sensor(settings, jobs.train, jobs.forecast)

@@ -113,7 +113,7 @@ def test_the_figures_of_a_day_by_hand(settings):
     assert full == {"score_below_-0.6": 1, "score_0.2_to_0.3": 1, "score_0.3_to_0.4": 2, "score_from_1.2": 1}
 
 
-def test_the_rows_of_a_csv_are_counted_by_their_last_score_column_and_refused_ones_apart(settings):
+def test_csv_rows_count_by_their_last_score_column(settings):
     text = "coin,liquidity_score,price,liquidity_score,lower,reason\nA,9,1,0.5,0.4,\nB,9,1,,,price: is negative\n"
     predict(settings, {"at": TODAY.timestamp(), "event": "prediction", "mode": "csv", "csv": text, "seconds": 1.0})
     found = measure_predictions(settings, now=TODAY).days.iloc[-1]
@@ -121,7 +121,7 @@ def test_the_rows_of_a_csv_are_counted_by_their_last_score_column_and_refused_on
     assert pd.isna(found["share_out_of_range"])
 
 
-def test_the_csv_report_has_a_row_a_day_and_the_numbers_of_the_json(settings):
+def test_the_csv_report_has_a_row_per_day_equal_to_the_json(settings):
     for back in (2, 1, 0):
         at = TODAY - dt.timedelta(days=back)
         predict(settings, *[line(at)] * (back + 1), day=at)
@@ -173,7 +173,7 @@ def test_a_line_longer_than_any_of_ours_is_passed_over_unheld(tmp_path, monkeypa
     st.sets(st.integers(0, 40)),
 )
 @hypothesis_settings(max_examples=30)
-def test_read_at_once_or_bit_by_bit_across_processes_gives_the_same_days(tmp_path_factory, said, cuts):
+def test_reading_at_once_or_in_parts_gives_the_same_days(tmp_path_factory, said, cuts):
     start = TODAY.replace(hour=0, minute=0) - dt.timedelta(days=1)
     found = []
     for looks in (set(), cuts):
@@ -193,7 +193,7 @@ def test_read_at_once_or_bit_by_bit_across_processes_gives_the_same_days(tmp_pat
             assert bits[day][name] == (pytest.approx(value) if isinstance(value, float) else value)
 
 
-def test_a_finished_day_stays_when_its_file_is_gone_and_no_byte_is_read_twice(settings, monkeypatch):
+def test_a_finished_day_survives_its_file_and_is_read_once(settings, monkeypatch):
     yesterday = TODAY - dt.timedelta(days=1)
     predict(settings, *[line(yesterday)] * 3, day=yesterday)
     measure_predictions(settings, now=TODAY)
@@ -220,7 +220,7 @@ def test_a_file_that_was_replaced_is_counted_anew(settings):
     assert read_daily_stats(settings, now=TODAY)["2025-08-20"].predictions["single"] == 1
 
 
-def test_failures_are_counted_once_although_the_log_is_turned_over_and_lost(settings):
+def test_failures_count_once_across_log_rotations(settings):
     for minute in range(6):
         tell(settings, "failed", TODAY.replace(minute=minute), path="/predict", status=503)
     assert sum(read_daily_stats(settings, now=TODAY)["2025-08-20"].failed) == 6
@@ -248,7 +248,7 @@ def used(
         at += dt.timedelta(hours=1)
 
 
-def test_predictions_that_fell_to_zero_where_there_had_been_some_are_told_since_the_last(settings):
+def test_predictions_that_fell_to_zero_are_raised(settings):
     last = TODAY - dt.timedelta(hours=8)
     used(settings, until=last)
     (stopped, _) = find_service_problems(settings, TODAY)
@@ -256,14 +256,14 @@ def test_predictions_that_fell_to_zero_where_there_had_been_some_are_told_since_
     assert stopped.figures["windows_with_use"] == 7
 
 
-def test_predictions_that_still_come_or_paused_shorter_than_the_hours_are_well(settings):
+def test_predictions_with_a_short_pause_are_ok(settings):
     used(settings, until=TODAY - dt.timedelta(hours=5))
     assert level(settings, "predictions_stopped") == "ok"
     predict(settings, line(TODAY))
     assert level(settings, "predictions_stopped", TODAY + dt.timedelta(hours=5)) == "ok"
 
 
-def test_a_stop_stays_told_for_two_weeks_and_then_the_service_is_out_of_use(settings):
+def test_a_stop_is_raised_for_two_weeks_and_then_out_of_use(settings):
     used(settings, until=TODAY)
     levels = [level(settings, "predictions_stopped", TODAY + dt.timedelta(days=days)) for days in (1, 3, 6, 9, 13, 15)]
     assert levels == ["fail"] * 5 + ["ok"]
@@ -278,7 +278,7 @@ def test_a_service_tried_out_once_raises_nothing(settings):
     assert level(settings, "predictions_stopped") == "ok"
 
 
-def test_a_service_of_working_days_may_rest_on_its_weekend_and_not_on_a_wednesday(settings):
+def test_a_weekday_service_may_pause_on_weekends_only(settings):
     # 20 August 2025 is a Wednesday.
     used(settings, until=TODAY - dt.timedelta(days=5), days=20, but=frozenset({5, 6}))
     predict(settings, *[line(TODAY - dt.timedelta(days=5))] * 3, day=TODAY - dt.timedelta(days=5))
@@ -292,7 +292,7 @@ def test_a_service_of_working_days_may_rest_on_its_weekend_and_not_on_a_wednesda
 @pytest.mark.parametrize(
     ("failed", "answered", "told"), [(4, 0, "ok"), (5, 996, "ok"), (5, 400, "warn"), (6, 90, "fail")]
 )
-def test_failing_requests_are_a_warning_above_one_percent_and_fail_above_five(settings, failed, answered, told):
+def test_failing_requests_warn_above_1_percent_and_fail_above_5(settings, failed, answered, told):
     at = TODAY - dt.timedelta(hours=3)
     predict(settings, *[line(at)] * answered, line(at))
     for _ in range(failed):
@@ -302,7 +302,7 @@ def test_failing_requests_are_a_warning_above_one_percent_and_fail_above_five(se
     assert errors.since == (None if told == "ok" else "2025-08-20T09:00:00+00:00")
 
 
-def test_a_service_whose_requests_all_fail_has_not_stopped_it_fails(settings):
+def test_a_service_whose_requests_all_fail_has_not_stopped(settings):
     used(settings, until=TODAY - dt.timedelta(hours=9))
     for _ in range(200):
         tell(settings, "failed", TODAY - dt.timedelta(hours=2), path="/predict", status=503)
@@ -315,7 +315,7 @@ def test_failures_of_the_day_before_are_over(settings):
     assert level(settings, "service_errors") == "ok"
 
 
-def test_the_asset_shows_the_errors_of_each_coin_on_held_out_days_with_plots(trained_home, tmp_path):
+def test_the_asset_shows_errors_per_coin_on_held_out_days(trained_home, tmp_path):
     settings = make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), cv__n_splits=2)
     now = dt.datetime.now(dt.UTC)
     for back in (1, 0):
@@ -345,7 +345,7 @@ def test_bins_are_named_by_their_edges():
     assert bin_names()[6:8] == ["score_-0.1_to_0.0", "score_0.0_to_0.1"]
 
 
-def test_a_real_service_that_cannot_predict_is_seen_to_fail_and_its_probes_are_not(settings):
+def test_a_real_service_that_cannot_predict_is_reported(settings):
     async def ask() -> list[int]:
         async with asking(settings) as (_, client):
             answers = [await client.post("/predict", json=BODY) for _ in range(6)]

@@ -61,7 +61,7 @@ WHATS = ["archive", "raw month", "cleaned month", "forecasts", "artifact", "meta
 WHATS += ["report", "backtest", "validation report"]
 
 
-def test_a_sound_home_has_nothing_damaged_and_status_shows_when_it_was_verified(home: Path) -> None:
+def test_an_undamaged_home_passes_and_status_shows_the_time(home: Path) -> None:
     assert read_status(make_settings(home_dir=home))["verified"] == "never: `cryptoliq verify`"
     told = run(home, "verify", "--deep")
     assert told.exit_code == 0, told.output
@@ -74,7 +74,7 @@ def test_a_sound_home_has_nothing_damaged_and_status_shows_when_it_was_verified(
     assert "deeply, all valid" in read_status(make_settings(home_dir=home))["verified"]
 
 
-def test_every_kind_of_damage_is_named_with_its_remedy_stored_shown_and_an_alert(home: Path) -> None:
+def test_every_kind_of_damage_is_reported_with_its_remedy(home: Path) -> None:
     paths = [damaged_item(home, what) for what in WHATS]
     told = run(home, "verify")
     assert told.exit_code == 1, told.output
@@ -117,7 +117,7 @@ def test_a_missing_home_is_wrong_usage_and_is_not_made(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_pipes_in_place_of_stored_files_are_named_and_hang_nothing(home: Path) -> None:
+def test_pipes_instead_of_stored_files_are_reported(home: Path) -> None:
     settings = make_settings(home_dir=home)
     paths = [
         settings.archive_dir / "coingecko_20250715.csv",
@@ -136,7 +136,7 @@ def test_pipes_in_place_of_stored_files_are_named_and_hang_nothing(home: Path) -
 
 
 @pytest.mark.parametrize("what", ["pipe", "gone"])
-def test_a_ledger_that_is_no_file_or_gone_is_one_item_and_the_others_are_still_checked(home: Path, what: str) -> None:
+def test_an_unreadable_ledger_is_one_item_among_the_others(home: Path, what: str) -> None:
     settings = make_settings(home_dir=home)
     path = settings.models_dir / "ledger.jsonl"
     path.unlink()
@@ -149,7 +149,7 @@ def test_a_ledger_that_is_no_file_or_gone_is_one_item_and_the_others_are_still_c
     assert f"damaged archive {archived}: " in told.output
 
 
-def test_a_lost_pointer_is_named_and_the_command_of_its_remedy_writes_it_again(home: Path) -> None:
+def test_a_lost_pointer_is_reported_and_its_remedy_works(home: Path) -> None:
     pointer = make_settings(home_dir=home).models_dir / "current.pkl"
     pointer.unlink()
     [item] = verify_home(make_settings(home_dir=home)).damaged
@@ -161,7 +161,7 @@ def test_a_lost_pointer_is_named_and_the_command_of_its_remedy_writes_it_again(h
 
 
 @pytest.mark.parametrize("table", ["forecasts", "processed/labels.parquet"])
-def test_a_damaged_month_fails_status_and_hides_nothing_else_of_it(home: Path, table: str) -> None:
+def test_a_damaged_month_fails_status_and_hides_nothing_else(home: Path, table: str) -> None:
     path = max((home / "data" / table).glob("*.parquet"))
     change(path, 200)
     (home / "reports" / "drift_report.json").write_text("[")
@@ -172,7 +172,7 @@ def test_a_damaged_month_fails_status_and_hides_nothing_else_of_it(home: Path, t
     assert "drift_report.json cannot be read" in told.output
 
 
-def test_a_report_of_verification_that_is_damaged_is_named_and_written_again(home: Path) -> None:
+def test_a_damaged_verification_report_is_written_again(home: Path) -> None:
     settings = make_settings(home_dir=home)
     for content in ("[", "[]", '{"made_at": 3}', '{"a":' * 50_000):
         (settings.reports_dir / "verify.json").write_text(content)

@@ -38,7 +38,7 @@ def report_of(settings: Settings) -> dict:
     return json.loads((settings.reports_dir / "drift_report.json").read_text(encoding="utf-8"))
 
 
-def test_metrics_has_the_numbers_of_every_report_and_the_level_of_every_condition(monitored: Settings):
+def test_metrics_contains_all_reports_and_finding_levels(monitored: Settings):
     with serving(monitored.home_dir) as served:
         text = httpx.get(f"{served.url}/metrics").text
     found = {
@@ -60,7 +60,7 @@ def test_metrics_has_the_numbers_of_every_report_and_the_level_of_every_conditio
     assert found["incidents_open", "fail"] == 1.0
 
 
-def test_data_health_has_the_drift_of_every_feature_of_the_champion(monitored: Settings):
+def test_data_health_contains_the_drift_of_every_feature(monitored: Settings):
     told = build_health_view(monitored, TableStore(monitored), today=dt.date(2025, 8, 1))
     champion = load_champion(monitored)
     assert champion is not None
@@ -71,7 +71,7 @@ def test_data_health_has_the_drift_of_every_feature_of_the_champion(monitored: S
     assert told["conditions"] == []
 
 
-def test_status_names_drift_and_what_is_open_and_is_exit_1_for_the_data_are_old(monitored: Settings):
+def test_status_shows_drift_and_incidents_and_exits_with_1(monitored: Settings):
     environment = {**os.environ, "CRYPTOLIQ_HOME": str(monitored.home_dir), "CRYPTOLIQ_CV__N_SPLITS": "2"}
     command = [Path(sys.executable).with_name("cryptoliq"), "status", "--json"]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)

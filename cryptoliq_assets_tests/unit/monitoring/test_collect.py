@@ -34,7 +34,7 @@ def by_key(findings: list[Finding]) -> dict[str, Finding]:
 
 
 @pytest.mark.parametrize("name", REPORTS)
-def test_the_conditions_of_each_report_are_among_those_of_the_home_the_good_ones_too(settings, name):
+def test_the_findings_of_each_report_are_collected(settings, name):
     told = [Finding("feature_drift", level, where, "PSI") for level, where in ((OK, "a"), (WARN, "b"))]
     write_json(settings.reports_dir / name, {"conditions": [finding.to_dict() for finding in told]})
     found = by_key(collect_findings(settings, NOON))
@@ -56,7 +56,7 @@ def test_the_conditions_of_each_report_are_among_those_of_the_home_the_good_ones
         "\xff",
     ],
 )
-def test_a_report_that_cannot_be_read_is_a_failure_of_its_own_and_hides_no_other(settings, content):
+def test_an_unreadable_report_is_a_failure_and_hides_no_other(settings, content):
     drift = Finding("skill_lost", FAIL, "champion", "skill -0.1")
     write_json(settings.reports_dir / "forecast_accuracy.json", {"conditions": [drift.to_dict()]})
     (settings.reports_dir / "drift_report.json").write_bytes(content.encode("latin-1"))
@@ -65,25 +65,25 @@ def test_a_report_that_cannot_be_read_is_a_failure_of_its_own_and_hides_no_other
     assert found["skill_lost/champion"] == drift
 
 
-def test_what_can_be_looked_at_now_counts_in_place_of_what_an_older_report_says_of_it(settings):
+def test_a_current_evaluation_replaces_that_of_an_older_report(settings):
     yesterday = Finding("data_stale", FAIL, "raw_snapshots", "9.5 days old")
     write_json(settings.reports_dir / "prediction_metrics.json", {"conditions": [yesterday.to_dict()]})
     found = [finding for finding in collect_findings(settings, NOON) if finding.key == yesterday.key]
     assert [finding.level for finding in found] == [OK]
 
 
-def test_an_empty_home_has_nothing_that_is_not_well_and_stays_empty(settings):
+def test_an_empty_data_directory_has_no_problem_and_stays_empty(settings):
     assert {finding.level for finding in collect_findings(settings, NOON)} <= {OK}
     assert not settings.home_dir.exists()
 
 
-def test_what_sensors_noted_of_runs_and_checks_is_among_the_conditions(settings):
+def test_recorded_run_and_check_findings_are_collected(settings):
     failed = Finding("run_failed", FAIL, "train", "run 1 failed")
     update_incidents(settings, [], NOON, run_findings=[failed])
     assert failed in collect_findings(settings, NOON + DAY)
 
 
-def test_a_damaged_catalog_is_one_failure_and_hides_no_missing_day(settings):
+def test_a_damaged_catalog_hides_no_missing_day(settings):
     store = TableStore(settings)
     rows = received_rows(raw_rows([{"coin": "A", "day": day} for day in (1, 2, 3, 7, 8)]))
     store.write("raw_snapshots", rows, ["2025-03"])
@@ -121,20 +121,20 @@ def refused_files(settings: Settings, now: dt.datetime) -> dict[str, str]:
     return {each.where: each.level for each in find_rejected_files(settings, now)}
 
 
-def test_refused_files_are_one_condition_a_day_which_names_them_and_why(settings, received):
+def test_rejected_files_of_a_day_are_one_finding_with_reasons(settings, received):
     received.file("good.csv", at=NOON)
     for number in range(12):
         received.file(f"bad{number:02d}.csv", at=NOON, refused="no column price")
     received.file("later.csv", at=NOON + DAY, refused="empty")
     found = {each.where: each for each in find_rejected_files(settings, NOON + DAY)}
     assert found["files of 2025-08-01"].level == WARN
-    assert found["files of 2025-08-01"].what.startswith("12 file(s) were refused: bad00.csv: no column price; bad01")
+    assert found["files of 2025-08-01"].what.startswith("12 file(s) were rejected: bad00.csv: no column price; bad01")
     assert found["files of 2025-08-01"].what.endswith("; and 2 more")
     # Nothing that came that day was of use.
     assert found["files of 2025-08-02"].level == FAIL
 
 
-def test_a_refused_file_that_was_sent_again_and_accepted_is_well_again(settings, received):
+def test_a_rejected_file_sent_again_and_accepted_is_ok(settings, received):
     received.file("a.csv", at=NOON, refused="empty")
     received.file("b.csv", at=NOON, refused="empty")
     received.file("a.csv", at=NOON + DAY)
@@ -143,19 +143,19 @@ def test_a_refused_file_that_was_sent_again_and_accepted_is_well_again(settings,
     assert refused_files(settings, NOON + DAY) == {"files of 2025-08-01": OK}
 
 
-def test_an_accepted_file_of_before_does_not_make_a_refused_one_well(settings, received):
+def test_an_earlier_accepted_file_does_not_resolve_a_rejection(settings, received):
     received.file("a.csv", at=NOON)
     received.file("a.csv", at=NOON + DAY, refused="empty")
     assert refused_files(settings, NOON + DAY) == {"files of 2025-08-02": FAIL}
 
 
-def test_a_refused_file_that_nobody_sends_again_is_given_up_after_a_week(settings, received):
+def test_a_rejected_file_not_sent_again_expires_after_a_week(settings, received):
     received.file("a.csv", at=NOON, refused="empty")
     assert refused_files(settings, NOON + 7 * DAY) == {"files of 2025-08-01": FAIL}
     assert refused_files(settings, NOON + 8 * DAY) == {"files of 2025-08-01": OK}
 
 
-def test_rows_refused_of_a_file_that_was_let_in_are_a_warning_with_their_number(settings):
+def test_rejected_rows_of_an_accepted_file_are_a_warning(settings):
     home = Home.at(settings.home_dir)
     day = dt.date(2022, 12, 30)
     lines = snapshot([day], missing=0, coins=[f"Coin {number}" for number in range(20)]).decode().splitlines()
@@ -166,7 +166,7 @@ def test_rows_refused_of_a_file_that_was_let_in_are_a_warning_with_their_number(
     (finding,) = find_rejected_rows(settings)
     lost = sum("yesterday" in line for line in spoilt)
     assert finding.level == WARN
-    assert finding.what == f"rows were refused: {file_name(day)}: {lost} of {len(spoilt)} rows"
+    assert finding.what == f"rows were rejected: {file_name(day)}: {lost} of {len(spoilt)} rows"
 
 
 def test_files_that_are_all_well_are_told_as_well(settings):

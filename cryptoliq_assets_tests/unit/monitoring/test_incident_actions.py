@@ -46,7 +46,7 @@ def app_log(settings: Settings) -> list[dict]:
     return [json.loads(line) for line in (settings.logs_dir / "app.log").read_text(encoding="utf-8").splitlines()]
 
 
-def test_a_closed_incident_whose_condition_still_fails_is_not_raised_again(settings):
+def test_a_closed_incident_that_still_fails_is_not_raised_again(settings):
     assert look(settings, 0, stale()) == ["opened"]
     close_incident(settings, stale().id, NOON + MINUTE, by="anna", reason="the source is down until Monday")
     for minutes in (2, 10, 1441, 2900, 10_000):
@@ -57,7 +57,7 @@ def test_a_closed_incident_whose_condition_still_fails_is_not_raised_again(setti
     assert (closed.closed_by, closed.closed_reason, closed.level) == ("anna", "the source is down until Monday", FAIL)
 
 
-def test_a_closed_incident_that_grows_worse_is_raised_and_one_that_grows_better_is_not(settings):
+def test_a_closed_incident_is_raised_only_if_it_grows_worse(settings):
     look(settings, 0, stale(WARN))
     close_incident(settings, stale().key, NOON, by="anna")
     assert look(settings, 10, stale(WARN)) == []
@@ -67,7 +67,7 @@ def test_a_closed_incident_that_grows_worse_is_raised_and_one_that_grows_better_
     assert look(settings, 70, stale(WARN)) == look(settings, 80, stale(FAIL)) == []
 
 
-def test_a_closed_incident_that_recovered_is_forgotten_in_silence_and_raised_when_it_comes_back(settings):
+def test_a_closed_incident_that_recovered_is_raised_on_return(settings):
     look(settings, 0, stale())
     close_incident(settings, stale().id, NOON, by="anna")
     assert look(settings, 10, stale(OK)) == look(settings, 20, stale(OK)) == []
@@ -75,7 +75,7 @@ def test_a_closed_incident_that_recovered_is_forgotten_in_silence_and_raised_whe
     assert look(settings, 30, stale()) == ["returned"]
 
 
-def test_closing_the_incident_of_a_failed_run_ends_it_and_the_next_failed_run_is_raised(settings):
+def test_closing_a_failed_run_ends_it_and_the_next_is_raised(settings):
     failed = Finding("run_failed", FAIL, "train", "run 1 failed", figures={"run_id": "1"})
     look(settings, 0, run_findings=[failed])
     close_incident(settings, failed.id, NOON, by="anna")
@@ -86,7 +86,7 @@ def test_closing_the_incident_of_a_failed_run_ends_it_and_the_next_failed_run_is
     assert look(settings, 20, run_findings=[again]) == ["returned"]
 
 
-def test_what_is_not_open_cannot_be_closed_and_the_error_lists_what_is(settings):
+def test_closing_an_unknown_incident_lists_the_open_ones(settings):
     look(settings, 0, stale())
     with pytest.raises(UnknownIncidentError, match=f"'abc'; open: {stale().id} \\(data_stale/raw_snapshots\\)"):
         close_incident(settings, "abc", NOON, by="anna")
@@ -95,7 +95,7 @@ def test_what_is_not_open_cannot_be_closed_and_the_error_lists_what_is(settings)
         close_incident(settings, stale().id, NOON, by="anna")
 
 
-def test_each_action_is_in_the_log_with_actor_and_reason_and_among_the_notices(settings):
+def test_each_action_is_logged_with_user_and_reason(settings):
     look(settings, 0, stale())
     close_incident(settings, stale().id, NOON, by="anna", reason="known")
     silence_kind(settings, "days_missing", NOON, hours=2, by="ben", reason="holiday")
@@ -113,7 +113,7 @@ def test_each_action_is_in_the_log_with_actor_and_reason_and_among_the_notices(s
     assert [notice["event"] for notice in read_state(settings).notices] == ["opened", "closed", "silenced"]
 
 
-def test_a_silenced_kind_is_recorded_and_delivered_when_the_silence_ends_if_it_is_still_open(tmp_path):
+def test_a_silenced_kind_is_delivered_when_the_silence_ends(tmp_path):
     with receiver() as http:
         settings = make_settings(home_dir=tmp_path / "home", alerts__urls=http.url, alerts__send_timeout_seconds=5)
         silence_kind(settings, "data_stale", NOON, hours=2, by="anna")
@@ -130,7 +130,7 @@ def test_a_silenced_kind_is_recorded_and_delivered_when_the_silence_ends_if_it_i
         assert len(http.bodies) == 2
 
 
-def test_what_opened_and_recovered_within_a_silence_is_not_delivered_and_what_recovered_in_it_is_afterwards(settings):
+def test_events_that_ended_within_a_silence_are_not_delivered(settings):
     look(settings, 0, stale())
     for kind in ("data_stale", "days_missing"):
         silence_kind(settings, kind, NOON, hours=1, by="anna")
@@ -157,7 +157,7 @@ LEVELS = st.sampled_from([OK, WARN, FAIL, None])
 @given(
     before=st.lists(LEVELS, max_size=6), after=st.lists(st.sampled_from([WARN, FAIL, None]), min_size=1, max_size=12)
 )
-def test_no_story_raises_a_closed_incident_that_neither_recovered_nor_grew_worse(before, after):
+def test_no_story_raises_a_closed_incident_without_a_cause(before, after):
     incidents, now = {}, NOON
     for level in [*before, FAIL]:
         incidents, _ = advance_incidents(incidents, [stale(level)] if level else [], now, repeat=DAY)
@@ -173,7 +173,7 @@ def test_no_story_raises_a_closed_incident_that_neither_recovered_nor_grew_worse
 
 
 @given(levels=st.lists(LEVELS, min_size=1, max_size=20), start=st.integers(0, 19), length=st.integers(1, 19))
-def test_nothing_of_a_silenced_kind_is_delivered_and_what_is_open_at_the_end_is_known(levels, start, length):
+def test_nothing_of_a_silenced_kind_is_delivered_too_early(levels, start, length):
     incidents, known = {}, False
     for place, level in enumerate([*levels, levels[-1], levels[-1]]):
         silent = start <= place < start + length and place < len(levels)
@@ -209,7 +209,7 @@ def run(capsys, monkeypatch, settings):
     return run
 
 
-def test_the_commands_close_and_silence_and_status_list_and_data_health_show_it(run, settings, monkeypatch):
+def test_the_commands_close_silence_and_show_incidents(run, settings, monkeypatch):
     monkeypatch.setenv("LOGNAME", "anna")
     now = dt.datetime.now(dt.UTC)
     for name in ("a.csv", "b.csv"):

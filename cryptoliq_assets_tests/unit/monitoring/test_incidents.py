@@ -47,7 +47,7 @@ def test_a_fault_that_stays_is_told_once_and_again_after_a_day():
     assert events(*looks) == [(0, OPENED), (1440, REMINDED)]
 
 
-def test_a_recovery_is_told_after_two_good_looks_and_five_minutes():
+def test_a_recovery_needs_two_ok_evaluations_and_five_minutes():
     assert events((0, [stale()]), *((minute, [stale(OK)]) for minute in range(1, 12))) == [(0, OPENED), (6, RECOVERED)]
 
 
@@ -60,19 +60,19 @@ def test_two_good_looks_a_day_apart_are_a_recovery():
     assert events((0, [stale()]), (1000, [stale(OK)]), (2440, [stale(OK)])) == [(0, OPENED), (2440, RECOVERED)]
 
 
-def test_a_warning_that_becomes_a_failure_is_told_at_once_and_only_the_first_time():
+def test_a_warning_that_becomes_a_failure_is_notified_once():
     looks = [(0, [stale(WARN)]), (1, [stale(FAIL)]), (2, [stale(WARN)]), (3, [stale(FAIL)])]
     assert events(*looks) == [(0, OPENED), (1, ESCALATED)]
 
 
-def test_a_condition_that_nothing_reports_any_more_has_not_recovered_and_is_told_again_after_a_day():
+def test_an_incident_without_findings_stays_open_with_reminders():
     looks = [(0, [stale()]), *((minute, []) for minute in range(10, 1500, 10))]
     assert events(*looks) == [(0, OPENED), (1440, REMINDED)]
     _, (notice,) = advance_incidents(advance_incidents({}, [stale()], NOON, repeat=DAY)[0], [], NOON + DAY, repeat=DAY)
     assert "not evaluated since 2025-08-01T12:00" in notice.what
 
 
-def test_what_comes_back_within_the_day_is_told_once_more_and_its_recovery_waits_for_the_day_to_end():
+def test_a_flapping_incident_is_notified_once_more_within_a_day():
     bad, good = [stale()], [stale(OK)]
     looks = [(minute, bad if minute // 30 % 2 == 0 else good) for minute in range(0, 1440, 2)]
     assert events(*looks) == [(0, OPENED), (36, RECOVERED), (60, RETURNED)]
@@ -89,7 +89,7 @@ def test_what_comes_back_after_a_day_is_a_new_incident():
     assert events((0, [stale()]), *good, (1441, [stale()])) == [(0, OPENED), (10, RECOVERED), (1441, OPENED)]
 
 
-def test_two_places_are_two_incidents_and_the_worst_of_one_key_counts():
+def test_the_worst_finding_of_each_subject_counts():
     looks = [(0, [stale(WARN), stale(OK, where="other"), stale(FAIL)]), (1, [stale(WARN, where="other")])]
     assert story(*looks) == [(0, OPENED, "raw_snapshots"), (1, OPENED, "other")]
     incidents, _ = advance_incidents({}, looks[0][1], NOON, repeat=DAY)
@@ -148,7 +148,7 @@ def by_place(told: list[tuple[float, str, str]], place: str) -> list[tuple[float
 
 
 @given(LOOKS)
-def test_no_incident_is_opened_twice_nor_told_as_back_twice_within_the_hold_back(steps):
+def test_no_incident_opens_or_returns_twice_while_throttled(steps):
     told = story(*timed(steps))
     for place, event in itertools.product("ab", (OPENED, RETURNED)):
         minutes = [at for at, what in by_place(told, place) if what == event]
@@ -156,7 +156,7 @@ def test_no_incident_is_opened_twice_nor_told_as_back_twice_within_the_hold_back
 
 
 @given(LOOKS)
-def test_every_opened_incident_has_one_recovery_at_most_before_it_opens_again(steps):
+def test_every_incident_recovers_at_most_once_before_it_reopens(steps):
     for place in "ab":
         turns = [what for _, what in by_place(story(*timed(steps)), place) if what in (OPENED, RETURNED, RECOVERED)]
         for number, what in enumerate(turns):
@@ -164,7 +164,7 @@ def test_every_opened_incident_has_one_recovery_at_most_before_it_opens_again(st
 
 
 @given(LOOKS)
-def test_every_opened_incident_that_stays_well_for_a_day_has_exactly_one_recovery(steps):
+def test_every_incident_that_stays_ok_for_a_day_recovers_once(steps):
     looks = timed(steps)
     end = looks[-1][0] if looks else 0
     well = [(end + minutes, [stale(OK, where=place) for place in "ab"]) for minutes in (1, 720, 1441, 1500)]
@@ -185,7 +185,7 @@ def test_the_order_of_the_conditions_of_a_look_does_not_matter(steps, random):
 
 
 @given(LOOKS)
-def test_between_two_notices_of_a_place_that_stays_bad_lies_a_day_but_for_growing_worse(steps):
+def test_reminders_are_a_day_apart_unless_the_level_rises(steps):
     bad = [(wait, [finding for finding in findings if finding.level != OK]) for wait, findings in steps]
     for place in "ab":
         told = [at for at, what in by_place(story(*timed(bad)), place) if what != ESCALATED]
