@@ -33,6 +33,7 @@ from .calendar import (
     max_months_spanned as max_months_spanned,
     month_of as month_of,
     months_between as months_between,
+    to_unix_seconds as to_unix_seconds,
 )
 from .config import RENAMED_SETTINGS as RENAMED_SETTINGS, Settings as Settings, variable_name as variable_name
 from .home import explain_missing_home as explain_missing_home, prepare_home as prepare_home
@@ -52,7 +53,6 @@ from .jsonl import (
     parse_line as parse_line,
     read_new_lines as read_new_lines,
     remove_old_days as remove_old_days,
-    to_unix_seconds as to_unix_seconds,
     utc_timestamp as utc_timestamp,
 )
 from .locations import (

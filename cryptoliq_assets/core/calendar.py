@@ -111,3 +111,27 @@ def date_span(months: Iterable[str]) -> tuple[dt.datetime, dt.datetime]:
     months = sorted(months)
     midnight = dt.time()
     return dt.datetime.combine(first_day(months[0]), midnight), dt.datetime.combine(last_day(months[-1]), midnight)
+
+
+def to_unix_seconds(at: object) -> float:
+    """Convert the time of a line to seconds since 1970.
+
+    Args:
+        at: ISO text with a time zone, or the number that earlier releases wrote.
+
+    Raises:
+        ValueError: The text is not a time, or has no time zone.
+        TypeError: The value is neither text nor a number.
+
+    Example:
+        >>> to_unix_seconds("1970-01-01T00:01:00Z")
+        60.0
+    """
+    if isinstance(at, str):
+        time = dt.datetime.fromisoformat(at)
+        if time.tzinfo is None:
+            raise ValueError(f"{at} has no time zone")
+        return time.timestamp()
+    if not isinstance(at, (int, float)):
+        raise TypeError(f"{at!r} is not a timestamp")
+    return float(at)

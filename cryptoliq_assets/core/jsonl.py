@@ -277,27 +277,3 @@ def _skip_line(handle: BinaryIO) -> bool:
         if piece.endswith(b"\n"):
             return True
     return False
-
-
-def to_unix_seconds(at: object) -> float:
-    """Convert the time of a line to seconds since 1970.
-
-    Args:
-        at: ISO text with a time zone, or the number that earlier releases wrote.
-
-    Raises:
-        ValueError: The text is not a time, or has no time zone.
-        TypeError: The value is neither text nor a number.
-
-    Example:
-        >>> to_unix_seconds("1970-01-01T00:01:00Z")
-        60.0
-    """
-    if isinstance(at, str):
-        time = dt.datetime.fromisoformat(at)
-        if time.tzinfo is None:
-            raise ValueError(f"{at} has no time zone")
-        return time.timestamp()
-    if not isinstance(at, (int, float)):
-        raise TypeError(f"{at!r} is not a timestamp")
-    return float(at)

@@ -20,7 +20,7 @@ import httpx
 import psutil
 from filelock import FileLock
 
-from cryptoliq_assets.core.jsonl import to_unix_seconds
+from cryptoliq_assets.core.calendar import to_unix_seconds
 from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets_tests.support.settings import make_settings
 

@@ -1,5 +1,6 @@
 from .archive import find_archive_damage as find_archive_damage, restore_from_drop_folder as restore_from_drop_folder
-from .catalog import Catalog as Catalog, CatalogDamagedError as CatalogDamagedError, CatalogEntry as CatalogEntry
+from .catalog import Catalog as Catalog, CatalogDamagedError as CatalogDamagedError
+from .catalog_entry import CatalogEntry as CatalogEntry
 from .catalog_rebuild import (
     REPORT as REPORT,
     find_disagreements as find_disagreements,

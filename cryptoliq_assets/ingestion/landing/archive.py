@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from cryptoliq_assets.core import FileReadError, Settings, file_state, read_regular, write_file
-from cryptoliq_assets.ingestion.landing.catalog import CatalogEntry
+from cryptoliq_assets.ingestion.landing.catalog_entry import CatalogEntry
 from cryptoliq_assets.ingestion.landing.safe_open import read_file
 
 

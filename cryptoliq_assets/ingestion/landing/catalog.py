@@ -5,17 +5,20 @@ fingerprints of the month files state it (`sources`). Reading the files themselv
 """
 
 import datetime as dt
-import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from cryptoliq_assets.core import irregular_file_reason, make_folder, month_of, open_with_folder_mode
+from cryptoliq_assets.core import irregular_file_reason, make_folder, open_with_folder_mode
+from cryptoliq_assets.ingestion.landing.catalog_entry import (
+    COLUMNS,
+    CatalogEntry,
+    DiscoveredFile,
+    dates_to_text,
+    entry_from_row,
+)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -38,8 +41,6 @@ CREATE INDEX IF NOT EXISTS files_by_name ON files (name, arrival);
 # SQLite's codes (the low byte) for a file that is not a database of this shape: SQLITE_ERROR (no such column), CORRUPT,
 # TOOBIG, MISMATCH, FORMAT, NOTADB.
 _DAMAGE_CODES = (1, 11, 18, 20, 24, 26)
-_TYPES = (int, str, str, int, int, str, str, str, (str, type(None)), (str, type(None)), (int, type(None)))
-_STATES = ("waiting", "accepted", "refused", "superseded")
 
 
 class CatalogDamagedError(RuntimeError):
@@ -50,62 +51,6 @@ class CatalogDamagedError(RuntimeError):
             f"{path} is damaged: {reason}; `cryptoliq verify --repair` sets it aside and rebuilds it from the archive and "
             "reports/validation"
         )
-
-
-@dataclass(frozen=True)
-class CatalogEntry:
-    """One version of a file.
-
-    Attributes:
-        arrival: Number in the order of arrival.
-        name: File name.
-        sha256: Digest of the content.
-        size: Size in bytes.
-        mtime_ns: Modification time.
-        arrived_at: ISO time of arrival.
-        state: "waiting" (registered, not yet ingested), "accepted" (archived, its rows belong in the tables), "refused" (in
-            quarantine) or "superseded" (a later version of the same name was accepted).
-        dates: Dates of its rows.
-        archived_as: Name in the archive.
-        reason: Why it was rejected.
-        ctime_ns: Change time.
-    """
-
-    arrival: int
-    name: str
-    sha256: str
-    size: int
-    mtime_ns: int
-    arrived_at: str
-    state: str
-    dates: tuple[dt.date, ...]
-    archived_as: str | None
-    reason: str | None
-    ctime_ns: int | None = None
-
-    def matches_stat(self, size: int, mtime_ns: int, ctime_ns: int | None) -> bool:
-        """Return whether a file with this size and times counts as this version, unread; `ctime_ns` None is not compared."""
-        return (self.size, self.mtime_ns) == (size, mtime_ns) and ctime_ns in (None, self.ctime_ns)
-
-    @property
-    def months(self) -> set[str]:
-        """Months of its dates."""
-        return {month_of(date) for date in self.dates}
-
-
-@dataclass(frozen=True)
-class DiscoveredFile:
-    """A version of a file in the drop folder, not yet registered."""
-
-    name: str
-    sha256: str
-    size: int
-    mtime_ns: int
-    dates: frozenset[dt.date]
-    ctime_ns: int = 0
-
-
-_COLUMNS = [item.name for item in fields(CatalogEntry)]
 
 
 class Catalog:
@@ -129,7 +74,7 @@ class Catalog:
             connection.executescript(_SCHEMA)
             _add_ctime(connection)
             columns = [column[1] for column in connection.execute("PRAGMA table_info(files)")]
-            if columns != _COLUMNS:
+            if columns != COLUMNS:
                 raise CatalogDamagedError(self.path, f"its table has the columns {columns}")
             with connection:
                 yield connection
@@ -178,10 +123,10 @@ class Catalog:
 
     def insert(self, files: Iterable[CatalogEntry]) -> None:
         """Insert files with their arrival numbers, when the catalog is rebuilt."""
-        rows = [tuple({**vars(each), "dates": _to_text(each.dates)}[name] for name in _COLUMNS) for each in files]
+        rows = [tuple({**vars(each), "dates": dates_to_text(each.dates)}[name] for name in COLUMNS) for each in files]
         with self._connection() as connection:
             connection.executemany(
-                f"INSERT INTO files ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})", rows
+                f"INSERT INTO files ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})", rows
             )
 
     def files(self, *, states: Iterable[str] = ()) -> list[CatalogEntry]:
@@ -200,7 +145,7 @@ class Catalog:
         with self._connection() as connection:
             rows = connection.execute(f"SELECT * FROM files {condition} ORDER BY arrival", states).fetchall()
         try:
-            return [_to_entry(row) for row in rows]
+            return [entry_from_row(row) for row in rows]
         except (ValueError, TypeError, RecursionError) as error:
             raise CatalogDamagedError(self.path, error) from error
 
@@ -253,7 +198,7 @@ class Catalog:
                         file.mtime_ns,
                         file.ctime_ns,
                         now.isoformat(timespec="seconds"),
-                        _to_text(file.dates),
+                        dates_to_text(file.dates),
                     ),
                 )
                 count += 1
@@ -286,7 +231,7 @@ class Catalog:
             for arrival, archived_as, dates in accepted:
                 connection.execute(
                     "UPDATE files SET state = 'accepted', archived_as = ?, dates = ? WHERE arrival = ?",
-                    (archived_as, _to_text(dates), arrival),
+                    (archived_as, dates_to_text(dates), arrival),
                 )
                 connection.execute(
                     "UPDATE files SET state = 'superseded' WHERE state = 'accepted' AND arrival < ?1"
@@ -312,23 +257,3 @@ def _add_ctime(connection: sqlite3.Connection) -> None:
 
 def _has_ctime(connection: sqlite3.Connection) -> bool:
     return any(column[1] == "ctime_ns" for column in connection.execute("PRAGMA table_info(files)"))
-
-
-def _to_text(dates: Iterable[dt.date]) -> str:
-    return json.dumps([date.isoformat() for date in sorted(dates)])
-
-
-def _to_entry(row: tuple[Any, ...]) -> CatalogEntry:
-    for value, types in zip(row, _TYPES, strict=True):
-        if not isinstance(value, types):
-            raise ValueError(f"file {row[0]!r} has {str(value)[:40]!r}, which has an unexpected type")
-    if row[6] not in _STATES:
-        raise ValueError(f"file {row[0]} has the state {row[6][:40]!r}")
-    dt.datetime.fromisoformat(row[5])
-    return CatalogEntry(*row[:7], _to_dates(row[7]), *row[8:])
-
-
-# A run reads all files several times, and nearly each has one date of its own.
-@lru_cache(maxsize=32_768)
-def _to_dates(text: str) -> tuple[dt.date, ...]:
-    return tuple(dt.date.fromisoformat(date) for date in json.loads(text))

@@ -15,7 +15,8 @@ from typing import Any
 from filelock import FileLock
 
 from cryptoliq_assets.core import FileReadError, Settings, read_json_object, sync_folders, temp_path_for
-from cryptoliq_assets.ingestion.landing.catalog import Catalog, CatalogDamagedError, CatalogEntry
+from cryptoliq_assets.ingestion.landing.catalog import Catalog, CatalogDamagedError
+from cryptoliq_assets.ingestion.landing.catalog_entry import CatalogEntry
 from cryptoliq_assets.ingestion.landing.safe_open import read_file
 from cryptoliq_assets.ingestion.reports import find_report
 

@@ -20,11 +20,11 @@ from cryptoliq_assets.core import (
     FileReadError,
     Settings,
     has_content,
-    neutralize_unless_number,
     to_json_by_key,
     write_files,
 )
-from cryptoliq_assets.ingestion.landing.catalog import Catalog, CatalogEntry
+from cryptoliq_assets.ingestion.landing.catalog import Catalog
+from cryptoliq_assets.ingestion.landing.catalog_entry import CatalogEntry
 from cryptoliq_assets.ingestion.landing.catalog_rebuild import open_catalog
 from cryptoliq_assets.ingestion.landing.drop_folder import (
     FAILED_PREFIX,
@@ -34,7 +34,12 @@ from cryptoliq_assets.ingestion.landing.drop_folder import (
     to_raw_file,
 )
 from cryptoliq_assets.ingestion.landing.month_rows import MonthRows, assert_no_rows_lost
-from cryptoliq_assets.ingestion.landing.quarantine import move_rejected, preserve_earlier_rows, rejected_rows_path
+from cryptoliq_assets.ingestion.landing.quarantine import (
+    encode_rejected_rows,
+    move_rejected,
+    preserve_earlier_rows,
+    rejected_rows_path,
+)
 from cryptoliq_assets.ingestion.landing.safe_open import describe_too_large, is_too_large, read_file
 from cryptoliq_assets.ingestion.parsing import ParsedSnapshot
 from cryptoliq_assets.ingestion.quality import EmptyCellHistory, SnapshotComparer, count_month_gaps, describe_comparison
@@ -268,7 +273,7 @@ class Intake:
                 issues = [*describe_comparison(comparison), *empty_cells.compare(report)]
                 report |= comparison | {"issues": [*report["issues"], *issues]}
             reports.append(report)
-            rejected_rows = _as_csv(snapshot.rejected_rows) if snapshot.rejected_rows.num_rows else None
+            rejected_rows = encode_rejected_rows(snapshot.rejected_rows) if snapshot.rejected_rows.num_rows else None
             # The rows first: the stored report states the arrival that they belong to.
             preserve_earlier_rows(quarantine, file.name, rejected_rows, report=report_path(validation, file.name))
             archive_earlier_report(validation, report)
@@ -292,11 +297,3 @@ class Intake:
         if not path.exists() or has_content(path, content):
             return file.name
         return f"{path.stem}.{file.arrival}{path.suffix}"
-
-
-def _as_csv(rejected: pa.Table) -> bytes:
-    """Encode rejected rows as CSV for spreadsheets, in which no cell is evaluated as a formula."""
-    frame = rejected.to_pandas()
-    for name in ("value", "text"):
-        frame[name] = frame[name].map(neutralize_unless_number, na_action="ignore")
-    return frame.to_csv(index=False).encode()

@@ -5,16 +5,19 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+import pyarrow as pa
+
 from cryptoliq_assets.core import (
     FileReadError,
     Settings,
     find_free_path,
     has_content,
     make_folder,
+    neutralize_unless_number,
     read_json_object,
     sync_folders,
 )
-from cryptoliq_assets.ingestion.landing.catalog import CatalogEntry
+from cryptoliq_assets.ingestion.landing.catalog_entry import CatalogEntry
 from cryptoliq_assets.ingestion.landing.safe_open import is_too_large, read_file
 
 
@@ -83,3 +86,11 @@ def _arrival_in(report: Path) -> int:
         return int(read_json_object(report)["arrival"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0
+
+
+def encode_rejected_rows(rejected: pa.Table) -> bytes:
+    """Encode rejected rows as CSV for spreadsheets, in which no cell is evaluated as a formula."""
+    frame = rejected.to_pandas()
+    for name in ("value", "text"):
+        frame[name] = frame[name].map(neutralize_unless_number, na_action="ignore")
+    return frame.to_csv(index=False).encode()

@@ -23,7 +23,8 @@ from cryptoliq_assets.modeling.estimators import (
     current_model_name,
 )
 from cryptoliq_assets.modeling.registry.audit_log import sha256_of, signed_by
-from cryptoliq_assets.modeling.registry.unpickling import PickleRejectedError, unpickle
+from cryptoliq_assets.modeling.registry.plain_arrays import PickleRejectedError
+from cryptoliq_assets.modeling.registry.unpickling import unpickle
 from cryptoliq_assets.schemas import MODEL_FEATURES
 
 

@@ -15,7 +15,8 @@ from click.testing import CliRunner
 
 from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.core.home import prepare_home
-from cryptoliq_assets.ingestion.landing.catalog import CatalogDamagedError, CatalogEntry
+from cryptoliq_assets.ingestion.landing.catalog import CatalogDamagedError
+from cryptoliq_assets.ingestion.landing.catalog_entry import CatalogEntry
 from cryptoliq_assets.ingestion.landing.catalog_rebuild import (
     CATALOG,
     find_disagreements,

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets.ingestion.landing.archive import ArchiveDamagedError
-from cryptoliq_assets.ingestion.landing.catalog import CatalogEntry
+from cryptoliq_assets.ingestion.landing.catalog_entry import CatalogEntry
 from cryptoliq_assets.ingestion.landing.drop_folder import chunk_files
 from cryptoliq_assets.ingestion.landing.intake import Intake, IntakeResult
 from cryptoliq_assets.ingestion.reports.file_report import REPORT_KEYS
