@@ -7,8 +7,10 @@ import base64
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish (jfly.uni-koeln.de/color).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
@@ -22,7 +24,7 @@ _CHARACTER = 6.4
 
 def line_plot(
     x: Sequence[object],
-    lines: Mapping[str, Sequence[float]],
+    lines: Mapping[str, Sequence[float] | npt.NDArray[Any]],
     *,
     title: str,
     x_label: str = "",

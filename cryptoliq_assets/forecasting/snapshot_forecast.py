@@ -20,9 +20,17 @@ FLAGS = ("filled", "outlier")
 class Forecaster(Protocol):
     """A loaded champion."""
 
-    model_version: str
-    known_until: dt.date
-    horizon_days: int
+    @property
+    def model_version(self) -> str:
+        """Version as forecasts show it."""
+
+    @property
+    def known_until(self) -> dt.date:
+        """Data cutoff: the newest target date that it was trained on."""
+
+    @property
+    def horizon_days(self) -> int:
+        """Horizon of its forecasts, in days."""
 
     def predict(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return predicted, lower and upper of each row."""

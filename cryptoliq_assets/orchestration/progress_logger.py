@@ -12,7 +12,7 @@ PROGRESS_LOGGER = "progress"
 _NAME = "cryptoliq.run"
 
 
-@dg.logger(description="Forwards the messages of a run in this process to the command line.")
+@dg.logger(None, description="Forwards the messages of a run in this process to the command line.")
 def progress_logger(_: dg.InitLoggerContext) -> logging.Logger:
     """Return the logger that `show_progress` attaches callbacks to."""
     logger = logging.getLogger(_NAME)

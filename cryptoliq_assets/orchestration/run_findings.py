@@ -163,7 +163,8 @@ def _make_check_findings(instance: dg.DagsterInstance, keys: list[dg.AssetCheckK
         failing, finding = set(previous["failing"]), None
         for record in filter(_is_evaluated, fresh):
             months = [] if key.name in newest_only else _run_months(instance, record.run_id)
-            failing = _update_failing_months(failing, months, record.evaluation.passed)
+            passed = record.evaluation is not None and record.evaluation.passed
+            failing = _update_failing_months(failing, months, passed)
             before = finding or state.run_findings.get(f"{_VALIDATION_FAILED}/{name}")
             finding = _make_check_finding(name, record, before, failing)
         findings += [finding] if finding else []

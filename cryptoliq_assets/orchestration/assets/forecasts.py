@@ -50,7 +50,7 @@ def forecast_assets(settings: Settings, months: dg.MonthlyPartitionsDefinition) 
         context: dg.AssetExecutionContext,
         lock: RunLock,
         tables: dg.ResourceParam[PanderaParquetIOManager],
-        champion,
+        champion: Any,
     ) -> Iterator[dg.Output[pd.DataFrame]]:
         """The score expected at date + horizon, with lower and upper, for every coin of the newest snapshot.
 
@@ -88,8 +88,8 @@ def _reason_not_to_forecast(
 
     if champion is None:
         return "no champion exists until `train` has promoted one"
-    task = {"formula": settings.formula, "horizon_days": settings.horizon_days}
-    return describe_task_mismatch(champion.metadata, **task) or describe_stale_features(store, month_of(newest))
+    other_task = describe_task_mismatch(champion.metadata, formula=settings.formula, horizon_days=settings.horizon_days)
+    return other_task or describe_stale_features(store, month_of(newest))
 
 
 def _forecast_newest(
@@ -116,6 +116,7 @@ def _forecast_newest(
     scores, sample = predictions["liquidity_score"].to_numpy(), _sample(rows, predictions)
     log.record_predictions("forecast", champion, scores, sample=sample, seconds=watch.seconds())
     frame = append_forecasts(stored, predictions)
+    stale_coins = [{"coin": str(row.coin), "last_seen": row.last_seen.date()} for row in stale.itertuples()]
     report = {
         "date": newest,
         "target_date": newest + dt.timedelta(days=champion.horizon_days),
@@ -124,13 +125,13 @@ def _forecast_newest(
         "coins": len(rows),
         "forecast": len(predictions),
         "added": len(frame) - len(stored),
-        "stale": [{"coin": str(row.coin), "last_seen": row.last_seen.date()} for row in stale.itertuples()],
+        "stale": stale_coins,
     }
     write_json(settings.reports_dir / "forecasts.json", report)
     plot = _plot_scores(rows, predictions)
     context.add_asset_metadata({"plot": dg.MetadataValue.md(plot)}, partition_key=month_of(newest))
     figures = {name: str(value) if isinstance(value, dt.date) else value for name, value in report.items()}
-    listed = [f"{row['coin']} ({row['last_seen']})" for row in report["stale"][:_LISTED_COINS]]
+    listed = [f"{row['coin']} ({row['last_seen']})" for row in stale_coins[:_LISTED_COINS]]
     rejected = {"models_rejected": list(champion.passed_over)} if champion.passed_over else {}
     return frame, {**figures, **rejected, "stale": len(stale), "stale_coins": listed}
 

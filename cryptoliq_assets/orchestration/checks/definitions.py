@@ -90,20 +90,20 @@ def evaluate_freshness(settings: Settings, store: TableStore, *, now: dt.datetim
         now: Current time.
     """
     results = (
-        check.make_result(_evaluate_isolated(check, settings, store, now=now))
+        (check, check.make_result(_evaluate_isolated(check, settings, store, now=now)))
         for check in load_checks()
         if check.step == "clock"
     )
     return [
         dg.AssetCheckEvaluation(
-            asset_key=dg.AssetKey(str(result.asset_key.to_user_string())),
-            check_name=result.check_name,
+            asset_key=dg.AssetKey(check.asset),
+            check_name=check.name,
             passed=result.passed,
             severity=result.severity,
             metadata=result.metadata,
             description=result.description,
         )
-        for result in results
+        for check, result in results
     ]
 
 

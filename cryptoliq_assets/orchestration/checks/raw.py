@@ -79,7 +79,8 @@ def unit_consistent(settings: Settings, store: TableStore, months: list[str]) ->
 def unit_found(settings: Settings, store: TableStore, months: list[str]) -> CheckOutcome:
     """Find files of these months whose unit was not certain, from their reports."""
     arrivals = {arrival for stamp in _stamps(store, months) for arrival in stamp.sources}
-    uncertain, units = [], {}
+    uncertain: list[str] = []
+    units: dict[str, int] = {}
     for file in open_catalog(settings).files():
         # The report of the version that is in the tables, not of a later one that was rejected.
         report = find_report(settings.validation_dir, file.name, file.arrival) if file.arrival in arrivals else None

@@ -6,6 +6,7 @@ Both hold a snapshot of the partitions from when the definitions were loaded. A 
 import logging
 import threading
 from itertools import pairwise
+from typing import Any
 
 import dagster as dg
 import psutil
@@ -52,7 +53,7 @@ def reload_for_new_months(
     return new_range
 
 
-def find_code_server() -> dict[str, str | int] | None:
+def find_code_server() -> dict[str, Any] | None:
     """Find the address of the code server (`dagster code-server start`) that runs this process; None where none does."""
     parent = psutil.Process().parent()
     command = parent.cmdline() if parent else []
@@ -65,7 +66,7 @@ def find_code_server() -> dict[str, str | int] | None:
     return {"host": "localhost", "port": int(port)} if port else None
 
 
-def _reload(address: dict[str, str | int]) -> None:
+def _reload(address: dict[str, Any]) -> None:
     from dagster._grpc.client import DagsterGrpcClient
 
     DagsterGrpcClient(**address).reload_code(timeout=_RELOAD_SECONDS)
