@@ -46,7 +46,7 @@ def make_failure_finding(part: str, error: Exception) -> Finding:
         part: Name of the part.
         error: What it raised; the finding contains it and where it was raised.
     """
-    frames = traceback.extract_tb(error.__traceback__)
+    frames: list[traceback.FrameSummary] = traceback.extract_tb(error.__traceback__)
     # The last line in this package is more useful than a line in a library.
     frames = [frame for frame in frames if _PACKAGE in Path(frame.filename).parts] or frames
     at = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

@@ -6,7 +6,7 @@ Add findings about stored models. Whether the champion forecasts well belongs in
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.modeling.registry import PROMOTION, ROLLBACK, open_model_store
 from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
-from cryptoliq_assets.monitoring.alert_registry import FAIL, OK, WARN
+from cryptoliq_assets.monitoring.alert_registry import FAIL, OK, WARN, Level
 from cryptoliq_assets.monitoring.findings import Finding
 
 # One subject for all versions: a finding about the champion recovers, whichever version is current by then.
@@ -49,7 +49,7 @@ def find_model_problems(settings: Settings) -> list[Finding]:
     exists = Finding(_MISSING, OK, WHERE, f"{pointer.version} exists", figures=figures)
     if reasons:
         # With a damaged pointer the correct model still serves.
-        level = WARN if serving == pointer.version else FAIL
+        level: Level = WARN if serving == pointer.version else FAIL
         broken = Finding(_BROKEN, level, WHERE, "; ".join(reasons) + fallback, figures=figures)
     else:
         broken = Finding(_BROKEN, OK, WHERE, f"{pointer.version} is valid and the promoted version", figures=figures)

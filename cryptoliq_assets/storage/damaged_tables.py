@@ -56,5 +56,5 @@ def set_aside_month(store: TableStore, table: str, month: str) -> Location | Non
     if table not in DERIVED_TABLES or not path.exists() or is_intact(store, table, month):
         return None
     aside = path.with_name(f".{path.name}.damaged")
-    path.rename(aside)
+    path.rename(aside)  # type: ignore[arg-type]  # with_name keeps the class: both are a Path, or both a UPath.
     return aside

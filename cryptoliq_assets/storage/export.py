@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from typing_extensions import Buffer
 
 from cryptoliq_assets.core import neutralize_frame
 from cryptoliq_assets.schemas import DERIVED_TABLES
@@ -120,10 +121,11 @@ class _Sink(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, content: bytes) -> int:
-        self._parts.append(bytes(content))
-        self._size += len(content)
-        return len(content)
+    def write(self, content: Buffer) -> int:
+        part = bytes(content)
+        self._parts.append(part)
+        self._size += len(part)
+        return len(part)
 
     def tell(self) -> int:
         return self._size

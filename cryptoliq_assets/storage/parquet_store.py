@@ -287,8 +287,9 @@ def _encode(month: pa.Table) -> bytes:
 
 
 def _write(files: dict[Path | UPath, bytes]) -> None:
-    if all(isinstance(path, Path) and not is_remote(path) for path in files):
-        write_files(files)
+    local = {path: content for path, content in files.items() if isinstance(path, Path) and not is_remote(path)}
+    if len(local) == len(files):
+        write_files(local)
         return
     for path, content in files.items():
         # An object store publishes an object only when it is complete.

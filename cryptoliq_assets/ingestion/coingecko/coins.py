@@ -226,7 +226,7 @@ def _entry_error(entry: Any) -> str | None:
 def _describe_entry(entry: Any, *, place: int, page: int) -> str:
     """Return how messages name an entry without a usable id."""
     texts = {key: clean_text(entry.get(key)) for key in ("id", "name", "symbol")} if isinstance(entry, dict) else {}
-    names = [texts[key] for key in ("id", "name") if texts.get(key)] or [texts.get("symbol")]
+    names = [texts[key] for key in ("id", "name") if texts.get(key)] or [texts.get("symbol", "")]
     return " ".join([*filter(None, names), f"(entry {place} of page {page})"])
 
 

@@ -99,8 +99,8 @@ def merge_pages(
 
 def _describe_missing_ranks(coins: list[dict[str, Any]]) -> str:
     """Name the ranks without a coin, which coins left that disappeared between two pages."""
-    ranks = {parse_number(coin["market_cap_rank"]) for coin in coins} - {None}
-    integers = {int(rank) for rank in ranks if rank == rank and abs(rank) < 1e9 and rank == int(rank)}
+    ranks = {rank for coin in coins if (rank := parse_number(coin["market_cap_rank"])) is not None}
+    integers = {int(each) for each in ranks if each == each and abs(each) < 1e9 and each == int(each)}
     missing = sorted(set(range(1, min(max(integers, default=0), len(coins) * 2) + 1)) - integers)
     if not missing:
         return ""

@@ -219,7 +219,8 @@ def split_settled(
     Returns:
         (ready, unsettled): ready files had the same size and time in the previous listing.
     """
-    ready, unsettled = [], []
+    ready: list[FolderEntry] = []
+    unsettled: list[FolderEntry] = []
     for entry in unknown:
         (ready if before.get(entry.name) == entry else unsettled).append(entry)
     return ready, unsettled

@@ -46,7 +46,7 @@ def find_contradictions(
     stated: Mapping[str, np.ndarray | None],
     derived: Mapping[str, np.ndarray],
     *,
-    numbers: Mapping[str, np.ndarray | None],
+    numbers: Mapping[str, np.ndarray],
     starts: np.ndarray,
     coins: pa.DictionaryArray,
 ) -> dict[str, Contradiction]:

@@ -123,7 +123,7 @@ class SnapshotComparer:
     def _compare(self, name: str, rows: pa.Table, dates: list[dt.date], coins: np.ndarray) -> dict[str, Any]:
         current = self._add_file(name, rows, dates, coins)
         previous = self._previous_date(dates[-1])
-        entries = {
+        entries: dict[str, Any] = {
             "previous_snapshot": None,
             "coins_new": None,
             "coins_gone": None,

@@ -13,7 +13,16 @@ from filelock import FileLock
 
 from cryptoliq_assets.core import Journal, Settings, make_folder, read_json_object, write_json
 from cryptoliq_assets.monitoring.alerting.incidents import Incident, Notice
-from cryptoliq_assets.monitoring.alerting.state_schema import CHECKS, INCIDENTS, NOTICES, OUTBOX, SEEN, SILENCES
+from cryptoliq_assets.monitoring.alerting.state_schema import (
+    CHECKS,
+    INCIDENTS,
+    NOTICES,
+    OUTBOX,
+    SEEN,
+    SILENCES,
+    PendingMessage,
+    Silence,
+)
 from cryptoliq_assets.monitoring.findings import Finding
 
 _MAX_NOTICES = 100
@@ -38,11 +47,11 @@ class AlertState:
 
     evaluated_at: str | None = None
     incidents: dict[str, Incident] = field(default_factory=dict)
-    outbox: list[dict[str, Any]] = field(default_factory=list)
+    outbox: list[PendingMessage] = field(default_factory=list)
     run_findings: dict[str, Finding] = field(default_factory=dict)
     checks: dict[str, Any] = field(default_factory=dict)
     notices: list[dict[str, Any]] = field(default_factory=list)
-    silences: dict[str, dict[str, Any]] = field(default_factory=dict)
+    silences: dict[str, Silence] = field(default_factory=dict)
     read_error: str | None = None
 
     @property
@@ -60,7 +69,7 @@ class AlertState:
         """Append to the last notices."""
         self.notices = [*self.notices, *(asdict(notice) for notice in notices)][-_MAX_NOTICES:]
 
-    def silenced(self, now: dt.datetime) -> dict[str, dict[str, Any]]:
+    def silenced(self, now: dt.datetime) -> dict[str, Silence]:
         """Return the silences that apply at `now` (UTC), by kind."""
         return {
             kind: silence

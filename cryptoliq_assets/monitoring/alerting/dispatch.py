@@ -11,7 +11,7 @@ Add what is stored of alerts, or how it is delivered. Rules about incidents belo
 import datetime as dt
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -27,6 +27,7 @@ from cryptoliq_assets.monitoring.alerting.alert_state import (
 )
 from cryptoliq_assets.monitoring.alerting.channels import Channel, Message, read_channels, send, send_within
 from cryptoliq_assets.monitoring.alerting.incidents import Incident, Notice
+from cryptoliq_assets.monitoring.alerting.state_schema import PendingMessage
 from cryptoliq_assets.monitoring.alerting.transitions import advance_incidents
 from cryptoliq_assets.monitoring.findings import Finding
 
@@ -131,11 +132,11 @@ def send_pending(settings: Settings, now: dt.datetime, *, send_with: Send = send
     return failed
 
 
-def _make_pending(channel: Channel, message: Message, now: dt.datetime) -> dict[str, Any]:
+def _make_pending(channel: Channel, message: Message, now: dt.datetime) -> PendingMessage:
     return {
         "id": uuid.uuid4().hex,
         "channel": channel.name,
-        "message": asdict(message),
+        "message": {"title": message.title, "body": message.body, "level": message.level},
         "at": now.isoformat(),
         "attempts": 0,
         "next_at": now.isoformat(),
@@ -143,9 +144,9 @@ def _make_pending(channel: Channel, message: Message, now: dt.datetime) -> dict[
     }
 
 
-def _find_due(state: AlertState, now: dt.datetime, *, skip: set[str]) -> dict[str, dict[str, Any]]:
+def _find_due(state: AlertState, now: dt.datetime, *, skip: set[str]) -> dict[str, PendingMessage]:
     """Return the oldest message of each channel if it is due; later ones wait for it, so that they arrive in order."""
-    first: dict[str, dict[str, Any]] = {}
+    first: dict[str, PendingMessage] = {}
     for entry in state.outbox:
         first.setdefault(entry["channel"], entry)
     due = {name: entry for name, entry in first.items() if dt.datetime.fromisoformat(entry["next_at"]) <= now}

@@ -18,6 +18,7 @@ from cryptoliq_assets.monitoring.alerting.alert_state import (
     write_state,
 )
 from cryptoliq_assets.monitoring.alerting.incidents import CLOSED, SILENCED, Incident, Notice
+from cryptoliq_assets.monitoring.alerting.state_schema import Silence
 from cryptoliq_assets.monitoring.alerting.transitions import mark_closed
 
 # Subject of the notice of a silence.
@@ -94,7 +95,7 @@ def silence_kind(
     until = now + dt.timedelta(hours=hours)
     with state_lock(settings):
         state = read_state_for_update(settings)
-        silence = {"until": until.isoformat(timespec="seconds"), "by": by, "reason": reason}
+        silence: Silence = {"until": until.isoformat(timespec="seconds"), "by": by, "reason": reason}
         state.silences = state.silenced(now) | {kind: silence}
         what = f"until {until:%Y-%m-%d %H:%M} UTC {_describe_actor(by, reason)}"
         state.record([_make_notice(SILENCED, kind, _EVERYWHERE, now, what=what, level=OK)])

@@ -10,7 +10,7 @@ from cryptoliq_assets.core import Settings
 from cryptoliq_assets.ingestion.landing import CatalogDamagedError, CatalogEntry, open_catalog
 from cryptoliq_assets.ingestion.reports import find_report
 from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
-from cryptoliq_assets.monitoring.alert_registry import FAIL, OK, WARN
+from cryptoliq_assets.monitoring.alert_registry import FAIL, OK, WARN, Level
 from cryptoliq_assets.monitoring.findings import Finding
 
 # A rejected file that was not sent again for this long is no longer an incident; its report remains.
@@ -63,7 +63,7 @@ def _make_file_findings(files: list[CatalogEntry], now: dt.datetime) -> list[Fin
     for day, rejected_files in sorted(rejected.items()):
         left = [file for file in rejected_files if accepted.get(file.name, -1) < file.arrival]
         old = (now.date() - dt.date.fromisoformat(day)).days > MAX_OPEN_DAYS
-        level = OK if not left or old else WARN if accepted_count[day] else FAIL
+        level: Level = OK if not left or old else WARN if accepted_count[day] else FAIL
         if not left:
             what = f"all {len(rejected_files)} rejected file(s) were sent again and accepted"
         elif old:

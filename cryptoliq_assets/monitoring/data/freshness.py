@@ -14,7 +14,7 @@ import pandas as pd
 from cryptoliq_assets.core import FILL_FORWARD_DAYS, HISTORY_DAYS, Settings, month_of, months_between
 from cryptoliq_assets.ingestion.landing import CatalogDamagedError, CatalogEntry, open_catalog
 from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
-from cryptoliq_assets.monitoring.alert_registry import FAIL, OK, WARN
+from cryptoliq_assets.monitoring.alert_registry import FAIL, OK, WARN, Level
 from cryptoliq_assets.monitoring.findings import CheckResult, Finding
 from cryptoliq_assets.storage import TableStore
 
@@ -66,7 +66,7 @@ def check_data_age(settings: Settings, store: TableStore, *, now: dt.datetime) -
     if newest is None:
         return CheckResult(OK, "there is no snapshot yet", figures={"age_days": None, "newest_snapshot": None})
     age = age_days(newest, now=now)
-    level = (
+    level: Level = (
         FAIL if age >= settings.freshness.fail_after_days else WARN if age >= settings.freshness.warn_after_days else OK
     )
     limits = {"warn_days": settings.freshness.warn_after_days, "fail_days": settings.freshness.fail_after_days}
@@ -102,7 +102,7 @@ def check_days(store: TableStore) -> CheckResult:
     if not days:
         return CheckResult(OK, "there is no snapshot yet", figures={"missing_30": 0, "missing_90": 0})
     recent, ever = _missing(days, RECENT_DAYS), _missing(days, HISTORY_DAYS)
-    level = FAIL if len(recent) >= FILL_FORWARD_DAYS else WARN if recent else OK
+    level: Level = FAIL if len(recent) >= FILL_FORWARD_DAYS else WARN if recent else OK
     listed = ", ".join(map(str, recent[:_LISTED]))
     return CheckResult(
         level,

@@ -8,6 +8,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -182,12 +183,12 @@ def _items(settings: Settings, *, deep: bool) -> Iterator[_Item]:
     yield CATALOG, str(settings.catalog_path), lambda: checks.check_catalog(settings)
     for file in _archived(settings):
         path = str(settings.archive_dir / str(file.archived_as))
-        yield ARCHIVE, path, lambda file=file: checks.check_archived(file, settings)
+        yield ARCHIVE, path, partial(checks.check_archived, file, settings)
     store = TableStore(settings)
     for table in TABLES:
         for month in store.months(table):
             path = str(store.path(table, month))
-            yield TABLE, path, lambda table=table, month=month: checks.check_month(store, table, month, deep=deep)
+            yield TABLE, path, partial(checks.check_month, store, table, month, deep=deep)
     models = open_model_store(settings)
     current, versions = _stored_models(models)
     yield LEDGER, str(models.ledger.path), lambda: checks.check_ledger(models, versions)
@@ -195,13 +196,13 @@ def _items(settings: Settings, *, deep: bool) -> Iterator[_Item]:
         yield POINTER, str(models.folder / LINK), lambda: checks.check_pointer(models)
     for version in versions:
         path = str(models.folder / f"{version}.pkl")
-        yield MODEL, path, lambda version=version: checks.check_model(models, version, current=current, deep=deep)
+        yield MODEL, path, partial(checks.check_model, models, version, current=current, deep=deep)
     folder = settings.models_dir / "candidates"
-    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
-        yield CANDIDATE, str(path), lambda path=path: checks.check_candidate_files(path, settings)
+    for candidate in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        yield CANDIDATE, str(candidate), partial(checks.check_candidate_files, candidate, settings)
     wrong = checks.find_wrong_reports(settings)
-    for path in _documents(settings):
-        yield REPORTS, str(path), lambda path=path: checks.check_document(path, wrong.get(str(path)))
+    for document in _documents(settings):
+        yield REPORTS, str(document), partial(checks.check_document, document, wrong.get(str(document)))
 
 
 def _archived(settings: Settings) -> list[CatalogEntry]:

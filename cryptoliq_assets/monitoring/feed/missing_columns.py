@@ -76,7 +76,8 @@ def find_missing_columns(
 def _check(
     metrics: pd.DataFrame, columns: list[_Column], settings: Settings, *, coins_lost: bool
 ) -> tuple[str | None, dict[str, Any]]:
-    messages, figures = [], {}
+    messages: list[str] = []
+    figures: dict[str, Any] = {}
     for column in columns:
         message, fractions = _check_column(metrics, column, settings, coins_lost=coins_lost)
         messages += [message] if message else []

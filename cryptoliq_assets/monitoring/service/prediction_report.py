@@ -12,7 +12,7 @@ import pandas as pd
 
 from cryptoliq_assets.core import Settings, to_json, write_files
 from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
-from cryptoliq_assets.monitoring.alert_registry import FAIL, OK, WARN
+from cryptoliq_assets.monitoring.alert_registry import FAIL, OK, WARN, Level
 from cryptoliq_assets.monitoring.findings import CheckResult, Finding
 from cryptoliq_assets.monitoring.service.app_log import PREDICTION_REPORT, read_daily_stats
 from cryptoliq_assets.monitoring.service.prediction_stats import API, APP, COMMAND, DailyPredictionStats
@@ -91,7 +91,7 @@ def check_traffic(
         now: UTC.
         source: Entry point.
     """
-    last = max((at for day in days.values() if (at := day.last_of(source)) is not None), default=None)
+    last = max((seconds for day in days.values() if (seconds := day.last_of(source)) is not None), default=None)
     if last is None:
         name = "service" if source == API else source
         return CheckResult(OK, f"the {name} has not predicted yet", figures={"predictions": 0})
@@ -140,7 +140,7 @@ def check_errors(days: Mapping[str, DailyPredictionStats], settings: Settings, *
     answered = _count(days, lambda day: day.answered)(hour, 24)
     error_rate = failed / (failed + answered) if failed else 0.0
     limit = settings.service_monitor.max_error_rate
-    level = OK
+    level: Level = OK
     if failed >= MIN_FAILED and error_rate > limit:
         level = FAIL if error_rate > _FAIL_FACTOR * limit else WARN
     return CheckResult(

@@ -46,7 +46,7 @@ def validate_chart(chart: Mapping[str, Any]) -> ValidatedChart:
     Returns:
         The valid points, and what is wrong with the others.
     """
-    series = {name: chart.get(name) for name in CHART_SERIES.values()}
+    series: dict[str, Any] = {name: chart.get(name) for name in CHART_SERIES.values()}
     points = {name: _points(value) for name, value in series.items()}
     # An empty list of prices is a coin without a day, not an error.
     missing = [name for name in series if points[name] is None or (points["prices"] and not points[name])]
