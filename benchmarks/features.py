@@ -18,7 +18,7 @@ from cryptoliq_assets.features import WindowQuery, calendar_moments
 from cryptoliq_assets.schemas import BASE_SERIES, MEAN_WINDOWS, STD_WINDOWS
 
 DAYS = 1500
-# The best of so many runs of each: the first ones pay for fresh memory, whoever they are.
+# The best of so many runs of each: the first ones pay for fresh memory, the one who they are.
 REPEAT = 4
 
 

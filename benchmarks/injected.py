@@ -1,7 +1,7 @@
 """Faults of a feed, put into healthy snapshots: functions of (rows, date, random numbers) that give changed rows.
 
 Rows have the raw contract's columns, changes in percent, every day of the market among them. What is changed is the snapshot
-of `date`, or what leads up to it; none makes a row of its own. A crash is no fault: it is there to be told from one.
+of `date`, or what leads up to it; none makes a row of its own. A crash is no fault: it is there to be distinguished from one.
 """
 
 from collections.abc import Callable

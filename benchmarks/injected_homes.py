@@ -86,11 +86,11 @@ def _predictions(settings: Settings, *, now: dt.datetime, until: dt.datetime) ->
     settings.predictions_dir.mkdir(parents=True, exist_ok=True)
     settings.logs_dir.mkdir(parents=True, exist_ok=True)
     asked = {"coin": "Bitcoin", "price": 40_000.0, "24h": -1.0, "7d": 2.0, "24h_volume": 2e10, "mkt_cap": 8e11}
-    told = {"liquidity_score": 0.8, "lower": 0.75, "upper": 0.85, "flags": {"out_of_range": []}}
+    result = {"liquidity_score": 0.8, "lower": 0.75, "upper": 0.85, "flags": {"out_of_range": []}}
     step = dt.timedelta(days=1) / PREDICTIONS_A_DAY
     at = now - dt.timedelta(days=PREDICTION_DAYS)
     while at <= until:
-        line = {"at": at.timestamp(), "event": "prediction", "mode": "single", "inputs": asked, "output": told}
+        line = {"at": at.timestamp(), "event": "prediction", "mode": "single", "inputs": asked, "output": result}
         content = encode_line({**line, "version": version, "seconds": 0.002})
         for path in (settings.predictions_dir / f"{at:%Y-%m-%d}.jsonl", settings.logs_dir / "app.log"):
             with path.open("ab") as handle:

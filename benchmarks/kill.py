@@ -148,9 +148,9 @@ def main() -> None:
             bar.console.print(f"{by}: {kills[by]} kills at {points} write points, {len(different)} differences so far")
     for line in different:
         print(line)
-    told = ", ".join(f"{count} in {by}" for by, count in kills.items())
+    result = ", ".join(f"{count} in {by}" for by, count in kills.items())
     print(
-        f"{kills.total()} kills ({told}): {len(different)} months or files differ; {time.perf_counter() - started:.0f} s"
+        f"{kills.total()} kills ({result}): {len(different)} months or files differ; {time.perf_counter() - started:.0f} s"
     )
     sys.exit(1 if different else 0)
 

@@ -57,8 +57,8 @@ def measured(home: Path, deed: str, *, months_per_run: int) -> tuple[float, floa
         text=True,
         check=True,
     )
-    told = json.loads(done.stdout.splitlines()[-1])
-    return told["mb"], told["seconds"]
+    result = json.loads(done.stdout.splitlines()[-1])
+    return result["mb"], result["seconds"]
 
 
 def main() -> None:

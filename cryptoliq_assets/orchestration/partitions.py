@@ -40,7 +40,7 @@ def make_months_definition(settings: Settings) -> dg.MonthlyPartitionsDefinition
     """Make the partitions of all tables: the months from the first to the last one with data.
 
     They are read when the definitions load. The `raw_files` sensor reloads the code location when a file of an earlier or
-    later month has arrived; a run always loads them anew.
+    later month has arrived; a run always loads them again.
 
     Args:
         settings: Settings of the data directory.

@@ -121,9 +121,9 @@ def test_a_csv_is_percent_by_default_and_doubts_are_reported(client, served):
     guessed = client.post("/predict/batch", content=bare, headers=CSV, params={"unit": "auto"})
     assert "not certain" in guessed.headers["cryptoliq-doubts"]
     time.sleep(0.5)
-    told = served.app_log("prediction")[-1]
-    assert told["unit"] == guessed.headers["cryptoliq-unit"] == "percent"
-    assert "not certain" in told["doubts"][0]
+    result = served.app_log("prediction")[-1]
+    assert result["unit"] == guessed.headers["cryptoliq-unit"] == "percent"
+    assert "not certain" in result["doubts"][0]
     check_problem(client.post("/predict/batch", content=calm, headers=CSV, params={"unit": "x"}), 422, field="unit")
 
 

@@ -145,7 +145,7 @@ def test_the_proxy_leads_to_ports_that_the_services_listen_on_and_closes_what_as
     text = (ROOT / "deploy" / "Caddyfile").read_text(encoding="utf-8")
     sites = dict(re.findall(r"^(\w+)\.\{\$CRYPTOLIQ_DOMAIN\} \{\n(.*?)^\}", text, flags=re.MULTILINE | re.DOTALL))
     targets = {site: re.search(r"reverse_proxy (\S+)", body)[1] for site, body in sites.items()}
-    # 3000: what Grafana listens at unless told otherwise.
+    # 3000: what Grafana listens by default.
     assert targets == {"api": "api:8000", "app": "app:8501", "dagster": "webserver:3000", "grafana": "grafana:3000"}
     assert "GF_SERVER_HTTP_PORT" not in compose["services"]["grafana"]["environment"]
     for name in ("api", "app", "webserver"):

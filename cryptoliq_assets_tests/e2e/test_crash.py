@@ -38,7 +38,7 @@ class Mortal:
         )
 
     def run(self, home: Path, *, kill_after: float | None = None, by: str = "stages", **order: Any) -> dict[str, Any]:
-        """Let a child take in what waits; kill it from outside after some seconds where told to."""
+        """Let a child take in what waits; kill it from outside after some seconds if requested."""
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(json.dumps({"home": str(home), "by": by, **order}) + "\n")
@@ -200,7 +200,7 @@ def test_the_next_ingest_completes_a_killed_one(mortal: Mortal, waiting: Path, w
     assert unfinished >= 2
 
 
-# What no rerun can mend is told
+# What no rerun can repair is reported
 
 
 @pytest.mark.parametrize("by", ["stages", "runner"])

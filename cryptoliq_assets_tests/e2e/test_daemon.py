@@ -34,15 +34,19 @@ def test_the_daemon_forecasts_dropped_files_within_a_minute(served, trained_home
     first, second = trained_home.later_files
     raw = served.settings.raw_dir
     shutil.copy(first, raw)
-    served.wait_for(lambda: served.knows(first.name), seconds=120, told="the daemon saw the first file")
-    served.wait_for(lambda: dt.date(2025, 8, 1) in served.forecast_dates(), seconds=60, told="forecasts of 1 August")
+    served.wait_for(lambda: served.knows(first.name), seconds=120, expected="the daemon saw the first file")
+    served.wait_for(
+        lambda: dt.date(2025, 8, 1) in served.forecast_dates(), seconds=60, expected="forecasts of 1 August"
+    )
 
     (raw / "coingecko_20250803.csv").write_text("what,is,this\n1,2,3\n", encoding="utf-8")
     shutil.copy(second, raw)
-    served.wait_for(lambda: served.knows(second.name), seconds=60, told="the daemon saw the second file")
-    served.wait_for(lambda: dt.date(2025, 8, 2) in served.forecast_dates(), seconds=60, told="forecasts of 2 August")
+    served.wait_for(lambda: served.knows(second.name), seconds=60, expected="the daemon saw the second file")
+    served.wait_for(
+        lambda: dt.date(2025, 8, 2) in served.forecast_dates(), seconds=60, expected="forecasts of 2 August"
+    )
     refused = served.settings.quarantine_dir / "coingecko_20250803.csv"
-    served.wait_for(refused.exists, seconds=60, told="the bad file in quarantine")
+    served.wait_for(refused.exists, seconds=60, expected="the bad file in quarantine")
 
     assert refused.read_text(encoding="utf-8") == "what,is,this\n1,2,3\n"
     assert not (raw / "coingecko_20250803.csv").exists()
@@ -59,7 +63,7 @@ def test_the_daemon_forecasts_dropped_files_within_a_minute(served, trained_home
             for run in instance.get_runs(filters=dg.RunsFilter(run_ids=[run.run_id for run in by_sensor]))
         ),
         seconds=30,
-        told="success of all runs",
+        expected="success of all runs",
     )
     assert len(by_sensor) >= 2
 
@@ -80,21 +84,27 @@ def test_a_killed_command_blocks_neither_daemon_nor_command(served, trained_home
         return {run.run_id for run in instance.get_runs(filters=dg.RunsFilter(statuses=list(statuses)))}
 
     killed = psutil.Popen([*command, "--train"])
-    served.wait_for(lambda: bool(runs(dg.DagsterRunStatus.STARTED)), seconds=60, told="the command's run")
+    served.wait_for(lambda: bool(runs(dg.DagsterRunStatus.STARTED)), seconds=60, expected="the command's run")
     (dead,) = runs(dg.DagsterRunStatus.STARTED)
     for process in [*killed.children(recursive=True), killed]:
         process.kill()
     killed.wait(10)
     shutil.copy(first, raw)
-    served.wait_for(lambda: dt.date(2025, 8, 1) in served.forecast_dates(), seconds=120, told="forecasts of 1 August")
+    served.wait_for(
+        lambda: dt.date(2025, 8, 1) in served.forecast_dates(), seconds=120, expected="forecasts of 1 August"
+    )
     assert dead in runs(dg.DagsterRunStatus.FAILURE)
 
     shutil.copy(second, raw)
     beside = psutil.Popen(command)
     assert beside.wait(120) == 0
-    served.wait_for(lambda: dt.date(2025, 8, 2) in served.forecast_dates(), seconds=60, told="forecasts of 2 August")
     served.wait_for(
-        lambda: not instance.get_runs_count(dg.RunsFilter(statuses=IN_FLIGHT)), seconds=60, told="the end of all runs"
+        lambda: dt.date(2025, 8, 2) in served.forecast_dates(), seconds=60, expected="forecasts of 2 August"
+    )
+    served.wait_for(
+        lambda: not instance.get_runs_count(dg.RunsFilter(statuses=IN_FLIGHT)),
+        seconds=60,
+        expected="the end of all runs",
     )
     assert runs(dg.DagsterRunStatus.FAILURE) == {dead}
     store = TableStore(settings)
@@ -119,17 +129,17 @@ def test_an_earlier_month_appears_in_the_ui(served, trained_home):
         nodes = answer["data"]["assetNodes"]
         return nodes[0]["partitionKeys"][0] if nodes else None
 
-    served.wait_for(lambda: first_partition() == "2025-05", seconds=120, told="the months of the tables")
+    served.wait_for(lambda: first_partition() == "2025-05", seconds=120, expected="the months of the tables")
     header, row = trained_home.later_files[0].read_text(encoding="utf-8").splitlines()[:2]
     early = row.replace("2025-08-01", "2025-03-04")
     path = served.settings.raw_dir / "coingecko_20250304.csv"
     path.write_text(f"{header}\n{early}\n", encoding="utf-8")
-    served.wait_for(lambda: first_partition() == "2025-03", seconds=120, told="the earlier month")
+    served.wait_for(lambda: first_partition() == "2025-03", seconds=120, expected="the earlier month")
     instance = dg.DagsterInstance.from_config(str(served.settings.dagster_home))
     served.wait_for(
         lambda: "2025-03" in instance.get_materialized_partitions(dg.AssetKey("labels")),
         seconds=120,
-        told="labels of the earlier month",
+        expected="labels of the earlier month",
     )
     assert "2025-04" not in instance.get_materialized_partitions(dg.AssetKey("raw_snapshots"))
     assert "SupersessionWarning" not in served.log.read_text(encoding="utf-8")

@@ -176,8 +176,8 @@ def test_the_deployed_service_is_closed_and_its_settings_exist():
 
 
 def test_commands_of_the_image_and_of_compose_are_there(compose):
-    told = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
-    said = [line.lstrip("# ").split() for line in told if line.startswith("#   ")]
+    result = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    said = [line.lstrip("# ").split() for line in result if line.startswith("#   ")]
     for words in [*said, *(whole_command(compose["services"][name]) for name in OURS)]:
         assert words[0] in ("cryptoliq", "dagster", "dagster-webserver", "dagster-daemon")
         if words[0] == "cryptoliq":

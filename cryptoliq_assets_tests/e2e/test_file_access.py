@@ -62,9 +62,9 @@ try:
     main()
 finally:
     sys.stdout.flush()
-    told = sorted(notes)  # What follows is the watch's own.
+    accesses = sorted(notes)  # Later accesses are those of the watch itself.
     with open(os.environ["NOTES"], "w", encoding="utf-8") as file:
-        json.dump(told, file)
+        json.dump(accesses, file)
 """
 
 
@@ -137,8 +137,8 @@ def test_a_whole_materialize_reads_below_the_home_and_the_program_alone(touched)
 
 def test_a_whole_materialize_calls_nobody_and_starts_programs_on_its_own_files_alone(touched) -> None:
     home, notes = touched
-    assert [told for deed, told in notes if deed == "called"] == []
-    started = [told.split() for deed, told in notes if deed == "started"]
+    assert [result for deed, result in notes if deed == "called"] == []
+    started = [result.split() for deed, result in notes if deed == "started"]
     # Dagster keeps what each step prints (tail), and asks for the commit of the code; platform asks what Python is.
     assert {Path(words[0]).name for words in started} <= {"tail", "git", "file", Path(sys.executable).name}
     paths = [Path(word) for words in started for word in words if word.startswith("/")]

@@ -447,9 +447,9 @@ def test_a_cancelled_batch_is_not_computed_to_its_end(home, monkeypatch):
     forecast = batch_routes.predict_content
 
     def slowly(content, **named):
-        def progress(done, of, told=named.pop("progress")):
+        def progress(done, of, result=named.pop("progress")):
             time.sleep(0.3)
-            told(done, of)
+            result(done, of)
 
         try:
             return forecast(content, progress=progress, **named)

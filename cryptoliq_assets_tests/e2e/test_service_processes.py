@@ -167,11 +167,11 @@ def test_a_clean_stop_loses_no_log_line(home, workers):
         served.end()
         answered = len(clients.answers)
         assert (answered > 200, clients.failures) == (True, [])
-        noted, told = served.predictions(), served.app_log("prediction")
+        noted, result = served.predictions(), served.app_log("prediction")
         assert len(noted) == answered
         # Six files of 0.1 MiB contain all lines, or the newest ones.
         assert len(list((home / "logs").glob("app.log*"))) >= 2
-        assert 0 < len(told) <= answered
+        assert 0 < len(result) <= answered
         line = noted[0]
         assert set(line) == {"at", "event", "mode", "inputs", "output", "version", "seconds"}
         assert (line["mode"], line["inputs"]["24h"], line["inputs"]["coin"]) == ("single", -1.5, "Bitcoin")
@@ -206,9 +206,9 @@ def test_json_batches_are_logged_by_row_and_csv_in_blocks(home):
         assert [line["mode"] for line in noted] == ["batch", "batch", "csv"]
         assert noted[2]["csv"].encode() == answer.content
         assert noted[2]["version"] == noted[0]["version"]
-        told = served.app_log("prediction")
-        assert [line["mode"] for line in told] == ["batch", "batch", "csv"]
-        assert (told[2]["rows"], sum(told[2]["by_basis"].values())) == (1, 1)
+        result = served.app_log("prediction")
+        assert [line["mode"] for line in result] == ["batch", "batch", "csv"]
+        assert (result[2]["rows"], sum(result[2]["by_basis"].values())) == (1, 1)
 
 
 # Metrics.

@@ -53,14 +53,14 @@ class Image:
                 os.chown(path, PLAIN, PLAIN, follow_symlinks=False)
 
     def environment(self, **more: str) -> dict[str, str]:
-        told = dict(
+        result = dict(
             pair.split("=", 1) for name, rest in lineage(self.target) if name == "ENV" for pair in shlex.split(rest)
         )
         moved = {
             name: value.replace("/home/cryptoliq/home", str(self.home)).replace(
                 "/home/cryptoliq/numba", str(self.numba)
             )
-            for name, value in told.items()
+            for name, value in result.items()
         }
         return {**moved, "PATH": f"{self.installed.bin}:/usr/bin:/bin", "HOME": "/nonexistent", **more}
 
@@ -88,14 +88,14 @@ class Image:
     def until(self, works: Callable[[], bool], process: psutil.Process, *, seconds: float = 120) -> None:
         since = time.monotonic()
         while True:
-            told = "".join(path.read_text(errors="replace") for path in self.folder.glob("*.log"))
-            assert process.poll() is None, told
+            result = "".join(path.read_text(errors="replace") for path in self.folder.glob("*.log"))
+            assert process.poll() is None, result
             try:
                 if works():
                     return
             except (httpx.TransportError, OSError):
                 pass
-            assert time.monotonic() - since < seconds, told
+            assert time.monotonic() - since < seconds, result
             time.sleep(0.3)
 
     def is_well(self, check: list[str], *, port: int | None = None, of: int | None = None, **more: str) -> bool:

@@ -166,7 +166,7 @@ class Home:
         taken = Intake(self.settings, store).ingest(months)
         store.write("raw_snapshots", taken.frame, months, sources=taken.sources)
         since, until = date_span(months)
-        # A run opens its tables anew for each asset.
+        # A run opens its tables again for each asset.
         cleaned, _ = clean_snapshots(self._upstream("cleaned_snapshots", months), since=since, until=until)
         self.store.write("cleaned_snapshots", cleaned, months)
         features = self._upstream("engineered_features", months)

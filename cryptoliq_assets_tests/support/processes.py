@@ -42,13 +42,13 @@ class Served:
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
-    def wait_for(self, what: Callable[[], bool], *, seconds: float, told: str) -> float:
+    def wait_for(self, what: Callable[[], bool], *, seconds: float, expected: str) -> float:
         """Seconds until `what` holds."""
         since = time.monotonic()
         while not what():
             assert self.process.is_running(), self.log.read_text()[-3000:]
             waited = time.monotonic() - since
-            assert waited < seconds, f"{told} not within {seconds:.0f} s\n{self.log.read_text()[-3000:]}"
+            assert waited < seconds, f"{expected} not within {seconds:.0f} s\n{self.log.read_text()[-3000:]}"
             time.sleep(0.25)
         return time.monotonic() - since
 

@@ -69,7 +69,7 @@ def mailbox() -> Iterator[tuple[Mailbox, str]]:
 
 @contextmanager
 def receiver() -> Iterator[Received]:
-    """An HTTP receiver that answers each POST as it is told to."""
+    """An HTTP receiver that answers each POST as configured."""
     received = Received()
 
     class Handler(BaseHTTPRequestHandler):
@@ -81,7 +81,7 @@ def receiver() -> Iterator[Received]:
             self.send_response(received.status)
             self.end_headers()
 
-        def log_message(self, *told: object) -> None:
+        def log_message(self, *result: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -109,10 +109,10 @@ class Served:
     def wait_for_loads(self, count: int, *, seconds: float = 30.0) -> list[str]:
         """Wait until so many loads are logged, and return their versions; each worker loads and logs independently."""
         until = time.monotonic() + seconds
-        while len(told := self.app_log("model_loaded")) < count:
-            assert time.monotonic() < until, told
+        while len(result := self.app_log("model_loaded")) < count:
+            assert time.monotonic() < until, result
             time.sleep(0.1)
-        return [line["version"] for line in told]
+        return [line["version"] for line in result]
 
     def predictions(self) -> list[dict[str, Any]]:
         return lines_of(sorted((self.home / "data" / "predictions").glob("*.jsonl")))
@@ -155,12 +155,12 @@ class KeyedService:
 
 
 @contextlib.contextmanager
-def answering(status: int, told: object) -> Iterator[str]:
+def answering(status: int, result: object) -> Iterator[str]:
     """Run another server that always returns the same JSON, and yield its URL."""
 
     class Always(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            content = json.dumps(told).encode()
+            content = json.dumps(result).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))

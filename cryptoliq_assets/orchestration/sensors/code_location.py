@@ -1,6 +1,6 @@
 """Reload of the code location by a sensor, so that the UI and the daemon show the months of new data.
 
-Both hold a snapshot of the partitions from when the definitions were loaded. A run loads the definitions anew and needs none of this.
+Both hold a snapshot of the partitions from when the definitions were loaded. A run loads the definitions again and needs none of this.
 """
 
 import logging

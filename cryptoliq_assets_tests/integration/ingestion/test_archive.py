@@ -103,12 +103,12 @@ def test_commands_state_the_damage_and_remedy_and_exit_1(tmp_path: Path) -> None
     home.store.path("raw_snapshots", "2022-03").unlink()
     [file] = home.catalog.files()
     for command in ("ingest", "preprocess"):
-        told = CliRunner().invoke(cli, ["--home", str(tmp_path), command])
-        assert told.exit_code == 1
-        assert f"{archived(home, MARCH)} is damaged: its sha256 is " in told.output
-        assert f", expected {file.sha256}" in told.output
-        assert "`cryptoliq verify --repair`" in told.output
-        assert "Traceback" not in told.output
+        result = CliRunner().invoke(cli, ["--home", str(tmp_path), command])
+        assert result.exit_code == 1
+        assert f"{archived(home, MARCH)} is damaged: its sha256 is " in result.output
+        assert f", expected {file.sha256}" in result.output
+        assert "`cryptoliq verify --repair`" in result.output
+        assert "Traceback" not in result.output
     assert home.store.months("raw_snapshots") == []
 
 

@@ -151,10 +151,10 @@ def test_a_damaged_catalog_is_reported_and_repaired(home: Home, how: str) -> Non
     prepare_home(home.settings)
     before = versions(home)
     garble(home.settings.catalog_path, how)
-    told = CliRunner().invoke(cli, ["--home", str(home.settings.home_dir), "status"])
-    assert isinstance(told.exception, CatalogDamagedError), told.output
-    assert str(home.settings.catalog_path) in str(told.exception)
-    assert "`cryptoliq verify --repair`" in str(told.exception)
+    result = CliRunner().invoke(cli, ["--home", str(home.settings.home_dir), "status"])
+    assert isinstance(result.exception, CatalogDamagedError), result.output
+    assert str(home.settings.catalog_path) in str(result.exception)
+    assert "`cryptoliq verify --repair`" in str(result.exception)
     assert repair_catalog(home.settings) is not None
     assert versions(home) == before
     assert home.look() == 0

@@ -415,12 +415,12 @@ def test_fewer_coins_than_live_snapshots_have_are_said(tmp_path, service) -> Non
     said: list[str] = []
     waited = Waited()
     fetch_snapshot(fetching(tmp_path, service), clock=waited.clock)
-    for top, told in ((4, True), (500, False)):
+    for top, result in ((4, True), (500, False)):
         said.clear()
-        asked = history(tmp_path, service, waited, top=top, days=9 + told)
+        asked = history(tmp_path, service, waited, top=top, days=9 + result)
         asked.log, asked.refetch = said.append, True
         asked.fetch()
-        assert any("500 coins, this history 4:" in line and "--top 500" in line for line in said) is told
+        assert any("500 coins, this history 4:" in line and "--top 500" in line for line in said) is result
 
 
 def test_a_coin_that_is_gone_is_left_out_and_said(tmp_path, service) -> None:

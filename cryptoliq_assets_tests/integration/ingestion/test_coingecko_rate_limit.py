@@ -33,10 +33,10 @@ def test_the_estimate_is_the_time_that_the_limit_then_takes(per_minute: int, bef
         limiter = RateLimiter(folder / "limits.json", per_minute, None, waited.clock)
         for _ in range(before):
             limiter.acquire(NOW + 1e6)
-        told, begun = limiter.seconds_for(requests), waited.at
+        result, begun = limiter.seconds_for(requests), waited.at
         for _ in range(requests):
             limiter.acquire(NOW + 1e6)
-        assert waited.at - begun == pytest.approx(told, abs=0.2)
+        assert waited.at - begun == pytest.approx(result, abs=0.2)
 
 
 def test_a_wait_that_would_end_after_the_deadline_is_not_begun(tmp_path: Path) -> None:

@@ -298,7 +298,7 @@ def test_the_recorded_page_becomes_a_file_that_ingest_lets_in(tmp_path, service,
     settings = fetching(tmp_path, service, coingecko__top_n=250)
     made = fetch_snapshot(settings, clock=Waited().clock)
     found = rows(made.files[0])
-    assert [row["coin"] for row in found] == [told["id"] for told in json.loads(body)]
+    assert [row["coin"] for row in found] == [result["id"] for result in json.loads(body)]
     assert (found[0]["coin"], found[0]["price"], found[0]["24h"]) == ("bitcoin", "47837", "5.905567659134266")
     report = dry_run_file(made.files[0], settings, today=DAY).report
     assert (report["unit"], report["unit_certain"], report["rows_kept"]) == ("percent", True, 3)

@@ -122,7 +122,7 @@ def test_the_same_content_again_is_nothing_new(home: Home) -> None:
     home.drop(NAME, content)
     result = take_in(home, "2022-03")
     assert (result.reports, states(home)) == ([], ["accepted", "accepted"])
-    # It did not arrive anew, so it wins nothing.
+    # It did not arrive again, so it wins nothing.
     assert prices(home) == {("Bitcoin", "2022-03-16"): 2}
 
 
@@ -309,7 +309,7 @@ def test_a_future_row_stays_rejected_on_later_days(home: Home) -> None:
     home.drop(OTHER, rows(("Ether", 1, early)))
     take_in(home, "2022-12")
     home.now = dt.datetime.combine(TODAY, dt.time(12), tzinfo=dt.UTC)
-    # A correction of the other file: every file of the month is read anew.
+    # A correction of the other file: every file of the month is read again.
     home.drop(OTHER, rows(("Ether", 2, early)))
     take_in(home, "2022-12")
     assert prices(home) == {("Bitcoin", str(early)): 1, ("Ether", str(early)): 2, ("Rune", str(early)): 1}

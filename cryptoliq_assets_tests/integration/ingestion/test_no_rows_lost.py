@@ -40,14 +40,14 @@ def test_a_row_missing_from_bulk_parsing_is_an_error(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    "told", [{"rows_read": 3}, {"rows_kept": 1}, {"rows_refused": {"negative_value": 1}}, {"rows_kept": 3}]
+    "result", [{"rows_read": 3}, {"rows_kept": 1}, {"rows_refused": {"negative_value": 1}}, {"rows_kept": 3}]
 )
-def test_a_report_that_does_not_add_up_with_the_rows_is_a_fault(told: dict) -> None:
+def test_a_report_that_does_not_add_up_with_the_rows_is_a_fault(result: dict) -> None:
     report = make_blank_report(NAME, b"") | {"rows_read": 2, "rows_kept": 2}
     rows = pa.table({"coin": ["A", "B"]})
     ParsedSnapshot.from_accepted(rows, [], report)
     with pytest.raises(AssertionError, match="a bug in cryptoliq"):
-        ParsedSnapshot.from_accepted(rows, [], report | told)
+        ParsedSnapshot.from_accepted(rows, [], report | result)
 
 
 def kept(day: dt.date, *coins: str, arrival: int) -> pa.Table:

@@ -105,8 +105,8 @@ def test_any_accepted_row_has_a_finite_forecast(learners, cells, seed, formula, 
                 for coin, date, good in zip(*zip(*keys, strict=True), whole, strict=True)
                 if date == day and not good
             }
-            told = {row["text"].split(",")[0] for row in parsed.rejected_rows.to_pylist()}
-            assert refused <= told or parsed.rows is None
+            result = {row["text"].split(",")[0] for row in parsed.rejected_rows.to_pylist()}
+            assert refused <= result or parsed.rows is None
         accepted = pd.DataFrame(
             [
                 {"coin": coin, "symbol": "C", "date": pd.Timestamp(date), **row}

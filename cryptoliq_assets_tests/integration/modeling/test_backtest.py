@@ -84,7 +84,7 @@ def test_every_metric_exists_for_every_model_view_and_bucket(trained_home):
                 assert list(found["buckets"]) == list(BUCKETS)
                 for scores in [found["mean"], *found["folds"], *found["buckets"].values()]:
                     assert scores.keys() - {"fold"} == measures
-                    # Nothing tested, nothing told; else all of it.
+                    # Nothing tested, nothing reported; else all of it.
                     assert all(
                         (value is None) == (scores["rows"] == 0) for name, value in scores.items() if name != "rows"
                     )
@@ -160,9 +160,9 @@ def test_a_damaged_backtest_is_an_error_with_a_remedy(evaluated, tmp_path):
             path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
             with pytest.raises(
                 FileReadError, match=r"is damaged: sha256 of its .* expected .* `cryptoliq train` recreates it"
-            ) as told:
+            ) as output:
                 read(path)
-            assert str(path) in str(told.value)
+            assert str(path) in str(output.value)
         path.unlink()
         os.mkfifo(path)
         with pytest.raises(FileReadError, match="a named pipe, not a regular file"):

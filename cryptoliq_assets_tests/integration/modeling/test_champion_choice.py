@@ -53,9 +53,9 @@ def best_but_hardly(board: dict, name: str, own: str) -> dict:
 
 
 def choose(board: dict, candidates: list[Candidate], home: Settings, *, warnings: list[str] | None = None):
-    told = [] if warnings is None else warnings
+    result = [] if warnings is None else warnings
     return choose_champion(
-        board, candidates, settings=home, tables=TableStore(home), progress=lambda line: None, warn=told.append
+        board, candidates, settings=home, tables=TableStore(home), progress=lambda line: None, warn=result.append
     )
 
 
@@ -130,8 +130,8 @@ def test_training_replaces_models_that_do_not_load(home, candidates):
     assert store.load().version == store.current_version() != broken
     line = store.ledger.entries()[-1]
     assert "the first champion; not compared, because no stored model loads: " in line["reason"]
-    for told in (line["reason"], *warnings):
-        assert f"{broken}: sha256 of the artifact {broken}.pkl is" in told
+    for result in (line["reason"], *warnings):
+        assert f"{broken}: sha256 of the artifact {broken}.pkl is" in result
     assert len(warnings) == 1
     assert not is_training_due(home, tables, provisional_too=False)
 

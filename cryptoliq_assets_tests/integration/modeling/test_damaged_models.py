@@ -131,9 +131,9 @@ def test_an_invalid_ledger_line_is_reported_with_a_remedy(store: ModelStore, lin
 def test_the_commands_name_a_damaged_ledger_without_a_traceback(store: ModelStore) -> None:
     store.ledger.path.write_text("[]\n" + store.ledger.path.read_text())
     for command, code in (("list", 0), ("verify", 1)):
-        told = CliRunner().invoke(cli, ["--home", str(store.folder.parent), "models", command])
-        assert told.exit_code == code, told.output
-        assert "ledger.jsonl is damaged: line 1 is a JSON array, expected an object" in told.output
+        result = CliRunner().invoke(cli, ["--home", str(store.folder.parent), "models", command])
+        assert result.exit_code == code, result.output
+        assert "ledger.jsonl is damaged: line 1 is a JSON array, expected an object" in result.output
 
 
 def test_a_model_with_a_damaged_promotion_is_rejected(store: ModelStore) -> None:
@@ -170,11 +170,11 @@ def test_a_non_document_is_an_error_and_hangs_nothing(store: ModelStore, what: s
         path.symlink_to("/dev/zero")
     else:
         path.write_text('{"a":' * 100_000)
-    told = CliRunner().invoke(cli, ["--home", str(store.folder.parent), "models", "verify"])
-    shown = told.output + str(told.exception)
-    assert told.exit_code == 1, shown
+    result = CliRunner().invoke(cli, ["--home", str(store.folder.parent), "models", "verify"])
+    shown = result.output + str(result.exception)
+    assert result.exit_code == 1, shown
     assert path.name in shown
-    assert not isinstance(told.exception, (RecursionError, KeyError, TypeError, AttributeError))
+    assert not isinstance(result.exception, (RecursionError, KeyError, TypeError, AttributeError))
 
 
 def test_a_models_folder_that_is_a_link_serves_as_before(store: ModelStore, tmp_path: Path) -> None:

@@ -138,14 +138,14 @@ def test_an_oracle_of_overlapping_labels_has_no_skill(monkeypatch, rising):
     # Origin day 6, tested 6 and 7: trained on days 0, 1, 2, whose labels are the scores 3, 4, 5. It says 5 of the days
     # 9 and 10: errors 4 and 5, where persistence (6 and 7) errs by 3 and 3.
     first, _ = folds_over_time(rising, count=2, first_origin=rising.date[6])
-    told = ask_the_oracle(monkeypatch, rising, first)
-    assert told.predicted.tolist() == [5.0, 5.0]
-    assert told.skill() == pytest.approx(1 - (16 + 25) / (9 + 9))
+    result = ask_the_oracle(monkeypatch, rising, first)
+    assert result.predicted.tolist() == [5.0, 5.0]
+    assert result.skill() == pytest.approx(1 - (16 + 25) / (9 + 9))
 
 
 def test_the_same_oracle_without_a_purge_has_skill(monkeypatch, rising):
     # All days before day 6 train: the labels of 3, 4, 5 are the scores of days 6, 7, 8. It says 8: errors 1 and 2.
     first, _ = folds_over_time(rising, count=2, first_origin=rising.date[6])
-    told = ask_the_oracle(monkeypatch, rising, replace(first, train=np.arange(6)))
-    assert told.predicted.tolist() == [8.0, 8.0]
-    assert told.skill() == pytest.approx(1 - (1 + 4) / (9 + 9))
+    result = ask_the_oracle(monkeypatch, rising, replace(first, train=np.arange(6)))
+    assert result.predicted.tolist() == [8.0, 8.0]
+    assert result.skill() == pytest.approx(1 - (1 + 4) / (9 + 9))

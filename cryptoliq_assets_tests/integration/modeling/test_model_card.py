@@ -194,7 +194,7 @@ def test_a_group_with_a_pooled_interval_shows_its_source(facts):
     served = facts.half_widths.set_index("group")
     # Six sizes, young, six sizes of bare rows, and what lacks one or both changes of each kind.
     assert len(served) == 22
-    # Thirty coins: nobody ranks above 1000, so whoever does is given the pool's.
+    # Thirty coins: nobody ranks above 1000, so anyone who does is given the pool's.
     counts = facts.metadata["intervals"]["counts"]
     assert served.loc["above_1000", "residuals of"] == "pooled"
     assert served.loc["above_1000", "residuals"] == counts["pooled"]

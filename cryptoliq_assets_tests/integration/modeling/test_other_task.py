@@ -39,29 +39,29 @@ def runner_of(settings: Settings) -> tuple[Runner, list[str]]:
 )
 def test_after_a_task_change_nothing_is_forecast_until_training(home, other, asked):
     changed, old = home.model_copy(update=other), open_model_store(home).current_version()
-    told = f"{old} forecasts kyle_obizhaeva 1 day(s) ahead, the settings require {asked}"
+    result = f"{old} forecasts kyle_obizhaeva 1 day(s) ahead, the settings require {asked}"
     before = TableStore(home).read("forecasts")
     runner, warnings = runner_of(changed)
     runner.refresh(runner.plan().ranges)
-    assert f"nothing is forecast: {told}" in " ".join(warnings)
+    assert f"nothing is forecast: {result}" in " ".join(warnings)
     assert TableStore(home).read("forecasts").equals(before)
     with pytest.raises(RunFailedError, match=r"nothing is forecast: .* the settings require"):
         runner.require_champion()
     assert not runner.forecast()
     assert read_status(changed)["to_do"] == [
-        f"the champion has another task: {told}",
+        f"the champion has another task: {result}",
         "there is no champion of this task: `cryptoliq train`",
     ]
-    assert load_champion_status(changed).task_mismatch == told
+    assert load_champion_status(changed).task_mismatch == result
     assert load_champion_status(home).task_mismatch is None
     # The service goes on by its champion's own formula.
     assert load_champion(changed).metadata["formula"] == "kyle_obizhaeva"
 
     runner.train()
-    assert any(told in warning for warning in warnings if "a first champion for another task" in warning)
+    assert any(result in warning for warning in warnings if "a first champion for another task" in warning)
     line = open_model_store(changed).ledger.entries()[-1]
     assert line["event"] == "promotion"
-    assert f"the first champion; not compared, because the task differs: {told}" in line["reason"]
+    assert f"the first champion; not compared, because the task differs: {result}" in line["reason"]
     assert runner.forecast()
     assert load_champion(changed).horizon_days == changed.horizon_days
     assert read_status(changed)["to_do"] == []

@@ -91,11 +91,11 @@ def test_a_mail_arrives_with_its_subject_and_text(mail, tmp_path):
     assert "what: ü" in got.get_body(preferencelist=("plain", "html")).get_content()
 
 
-@pytest.mark.parametrize(("status", "told"), [(500, "500"), (401, "401"), (404, "404")])
-def test_an_error_of_the_receiver_is_reported_without_secrets(http, tmp_path, status, told):
+@pytest.mark.parametrize(("status", "result"), [(500, "500"), (401, "401"), (404, "404")])
+def test_an_error_of_the_receiver_is_reported_without_secrets(http, tmp_path, status, result):
     http.status = status
     (channel,) = read_channels(home(tmp_path, http.url))
-    with pytest.raises(DeliveryError, match=told) as failed:
+    with pytest.raises(DeliveryError, match=result) as failed:
         send(channel, Message("t", "b", "fail"))
     assert "hush" not in str(failed.value)
     assert "token" not in str(failed.value)
@@ -182,8 +182,8 @@ def test_a_failing_channel_is_logged_and_retried_later(http, mail, tmp_path):
     assert "503" in look.undelivered[failing]
     assert len(box.mails) == 1
     (line,) = app_log(settings)
-    told = {name: line[name] for name in ("event", "channel", "title", "attempts")}
-    assert told == {"event": "alert_not_delivered", "channel": failing, "title": TITLE, "attempts": 1}
+    result = {name: line[name] for name in ("event", "channel", "title", "attempts")}
+    assert result == {"event": "alert_not_delivered", "channel": failing, "title": TITLE, "attempts": 1}
     http.status = 200
     # Not before its time; then once.
     assert update_incidents(settings, [STALE], NOON + dt.timedelta(seconds=10)).undelivered == {}
@@ -237,7 +237,7 @@ class Killed(BaseException):
 def test_messages_pending_at_a_crash_are_sent_exactly_once(http, tmp_path, monkeypatch):
     settings = home(tmp_path, http.url)
 
-    def dies(*told: object, **said: object) -> None:
+    def dies(*result: object, **said: object) -> None:
         raise Killed
 
     with monkeypatch.context() as patch:

@@ -71,7 +71,7 @@ def test_a_market_that_moves_as_a_whole_is_no_drift(settings):
     assert found.level == OK
     assert found.psi < 0.02
     assert found.distance < 0.1
-    # Where it stands is told all the same.
+    # Its state is reported all the same.
     assert found.shift > 10.0
 
 

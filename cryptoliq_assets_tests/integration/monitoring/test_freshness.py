@@ -130,8 +130,8 @@ def test_a_file_is_late_after_three_days_and_history_is_not(settings):
     receive(settings, "same_day.csv", 20, at=moment(20, 9))
     receive(settings, "late.csv", 21, at=moment(24))
     receive(settings, "next_night.csv", 22, at=moment(24, 3))
-    told = summarize_late_files(settings, now=moment(25))
-    assert (told["files_30"], told["late_files"], told["late"]) == (3, 1, ["late.csv: 3.0 days"])
+    result = summarize_late_files(settings, now=moment(25))
+    assert (result["files_30"], result["late_files"], result["late"]) == (3, 1, ["late.csv: 3.0 days"])
     assert summarize_late_files(settings, now=moment(90))["late_files"] == 0
 
 

@@ -1,4 +1,4 @@
-"""The champion's health: missing, broken and rolled back, each told as itself."""
+"""The champion's health: missing, broken and rolled back, each reported as itself."""
 
 import datetime as dt
 import json

@@ -184,8 +184,8 @@ def test_the_report_says_what_the_data_health_page_says(settings):
     store = fill_home(settings, list(range(1, 6)))
     store_forecast(settings, 2, version="X_2025-03-01_v1")
     report = measure_accuracy(settings, store, now=NOW).report
-    told, by_day = measure_live_accuracy(store)
-    assert report["last"] == told
+    output, by_day = measure_live_accuracy(store)
+    assert report["last"] == output
     assert [entry["mae"] for entry in report["days"]] == [entry["mae"] for entry in by_day]
 
 

@@ -290,16 +290,16 @@ def test_a_weekday_service_may_pause_on_weekends_only(settings):
 
 
 @pytest.mark.parametrize(
-    ("failed", "answered", "told"), [(4, 0, "ok"), (5, 996, "ok"), (5, 400, "warn"), (6, 90, "fail")]
+    ("failed", "answered", "outcome"), [(4, 0, "ok"), (5, 996, "ok"), (5, 400, "warn"), (6, 90, "fail")]
 )
-def test_failing_requests_warn_above_1_percent_and_fail_above_5(settings, failed, answered, told):
+def test_failing_requests_warn_above_1_percent_and_fail_above_5(settings, failed, answered, outcome):
     at = TODAY - dt.timedelta(hours=3)
     predict(settings, *[line(at)] * answered, line(at))
     for _ in range(failed):
         tell(settings, "failed", at, path="/predict", status=500)
     (_, errors) = find_service_problems(settings, TODAY)
-    assert (errors.kind, errors.level) == ("service_errors", told)
-    assert errors.since == (None if told == "ok" else "2025-08-20T09:00:00+00:00")
+    assert (errors.kind, errors.level) == ("service_errors", outcome)
+    assert errors.since == (None if outcome == "ok" else "2025-08-20T09:00:00+00:00")
 
 
 def test_a_service_whose_requests_all_fail_has_not_stopped(settings):

@@ -63,9 +63,9 @@ WHATS += ["report", "backtest", "validation report"]
 
 def test_an_undamaged_home_passes_and_status_shows_the_time(home: Path) -> None:
     assert read_status(make_settings(home_dir=home))["verified"] == "never: `cryptoliq verify`"
-    told = run(home, "verify", "--deep")
-    assert told.exit_code == 0, told.output
-    assert "0 damaged" in told.output
+    output = run(home, "verify", "--deep")
+    assert output.exit_code == 0, output.output
+    assert "0 damaged" in output.output
     report = json.loads((home / "reports" / "verify.json").read_text())
     assert {"catalogue", "archive", "table", "ledger", "pointer", "model", "candidate", "report"} == set(
         report["checked"]
@@ -76,9 +76,9 @@ def test_an_undamaged_home_passes_and_status_shows_the_time(home: Path) -> None:
 
 def test_every_kind_of_damage_is_reported_with_its_remedy(home: Path) -> None:
     paths = [damaged_item(home, what) for what in WHATS]
-    told = run(home, "verify")
-    assert told.exit_code == 1, told.output
-    assert "Traceback" not in told.output
+    output = run(home, "verify")
+    assert output.exit_code == 1, output.output
+    assert "Traceback" not in output.output
     report = json.loads((home / "reports" / "verify.json").read_text())
     named = {each["path"]: each for each in report["damaged"]}
     for path in paths:
@@ -86,7 +86,7 @@ def test_every_kind_of_damage_is_reported_with_its_remedy(home: Path) -> None:
         own = own.with_suffix(".pkl") if own.parent.name == "models" and own.suffix == ".json" else own
         assert str(own) in named, path
         assert named[str(own)]["remedy"], path
-        assert str(own) in told.output, path
+        assert str(own) in output.output, path
     settings = make_settings(home_dir=home)
     [finding] = [each for each in collect_findings(settings, dt.datetime.now(dt.UTC)) if each.kind == "data_damaged"]
     assert finding.level == FAIL
@@ -99,9 +99,9 @@ def test_repair_brings_back_what_can_be_made_again(home: Path) -> None:
     for what in ("archive", "raw month", "cleaned month"):
         damaged_item(home, what)
     settings.catalog_path.write_bytes(settings.catalog_path.read_bytes()[:3000])
-    told = run(home, "verify", "--repair")
-    assert told.exit_code == 0, told.output
-    assert told.output.count("repaired ") == 4
+    output = run(home, "verify", "--repair")
+    assert output.exit_code == 0, output.output
+    assert output.output.count("repaired ") == 4
     assert len(Catalog(settings.catalog_path).files(states=["accepted"])) == 90
     assert not (settings.data_dir / "cleaned" / "2025-06.parquet").exists()
     Home(settings, today=dt.date(2025, 7, 31)).bring_up_to_date()
@@ -112,8 +112,8 @@ def test_repair_brings_back_what_can_be_made_again(home: Path) -> None:
 
 
 def test_a_missing_home_is_wrong_usage_and_is_not_made(tmp_path: Path) -> None:
-    told = run(tmp_path / "nowhere", "verify")
-    assert told.exit_code == 2
+    output = run(tmp_path / "nowhere", "verify")
+    assert output.exit_code == 2
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -128,10 +128,10 @@ def test_pipes_instead_of_stored_files_are_reported(home: Path) -> None:
     for path in paths:
         path.unlink()
         os.mkfifo(path)
-    told = run(home, "verify", "--deep")
-    assert told.exit_code == 1
+    output = run(home, "verify", "--deep")
+    assert output.exit_code == 1
     for path in paths:
-        assert str(path) in told.output
+        assert str(path) in output.output
     assert run(home, "status").exit_code == 1
 
 
@@ -143,10 +143,10 @@ def test_an_unreadable_ledger_is_one_item_among_the_others(home: Path, what: str
     if what == "pipe":
         os.mkfifo(path)
     archived = damaged_item(home, "archive")
-    told = run(home, "verify")
-    assert told.exit_code == 1, told.output
-    assert f"damaged ledger {path}: {'a named pipe' if what == 'pipe' else 'it does not exist'}" in told.output
-    assert f"damaged archive {archived}: " in told.output
+    output = run(home, "verify")
+    assert output.exit_code == 1, output.output
+    assert f"damaged ledger {path}: {'a named pipe' if what == 'pipe' else 'it does not exist'}" in output.output
+    assert f"damaged archive {archived}: " in output.output
 
 
 def test_a_lost_pointer_is_reported_and_its_remedy_works(home: Path) -> None:
@@ -165,11 +165,11 @@ def test_a_damaged_month_fails_status_and_hides_nothing_else(home: Path, table: 
     path = max((home / "data" / table).glob("*.parquet"))
     change(path, 200)
     (home / "reports" / "drift_report.json").write_text("[")
-    told = run(home, "status")
-    assert told.exit_code == 1, told.output
-    assert f"{path} is damaged: sha256 of its data is " in told.output
-    assert "champion" in told.output
-    assert "drift_report.json cannot be read" in told.output
+    output = run(home, "status")
+    assert output.exit_code == 1, output.output
+    assert f"{path} is damaged: sha256 of its data is " in output.output
+    assert "champion" in output.output
+    assert "drift_report.json cannot be read" in output.output
 
 
 def test_a_damaged_verification_report_is_written_again(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""One run of the monitor, and whoever reads its reports: the service's /metrics, the app, `cryptoliq status`."""
+"""One run of the monitor, and any program that reads its reports: the service's /metrics, the app, `cryptoliq status`."""
 
 import datetime as dt
 import json
@@ -54,33 +54,33 @@ def test_metrics_contains_all_reports_and_finding_levels(monitored: Settings):
     assert {key[1]: value for key, value in found.items() if key[0] == "drift_overall"} == overall
     assert overall["largest_psi"] > 0
     assert found["report_age_seconds", "drift_report"] < 600
-    told = {key[1]: value for key, value in found.items() if key[0] == "condition"}
-    assert {*FEED_KINDS, "feature_drift", "data_stale", "days_missing", "predictions_stopped"} <= set(told)
-    assert {kind for kind, level in told.items() if level} == {"data_stale"}
+    result = {key[1]: value for key, value in found.items() if key[0] == "condition"}
+    assert {*FEED_KINDS, "feature_drift", "data_stale", "days_missing", "predictions_stopped"} <= set(result)
+    assert {kind for kind, level in result.items() if level} == {"data_stale"}
     assert found["incidents_open", "fail"] == 1.0
 
 
 def test_data_health_contains_the_drift_of_every_feature(monitored: Settings):
-    told = build_health_view(monitored, TableStore(monitored), today=dt.date(2025, 8, 1))
+    result = build_health_view(monitored, TableStore(monitored), today=dt.date(2025, 8, 1))
     champion = load_champion(monitored)
     assert champion is not None
     expected = {*drift_features(champion.metadata["features"]), SCORE, PREDICTIONS}
-    drifts = {drift["name"]: drift for drift in told["drift"]["drift"]}
+    drifts = {drift["name"]: drift for drift in result["drift"]["drift"]}
     assert set(drifts) == expected
     assert all(drift["psi"] is not None for drift in drifts.values() if drift["missing"] < 1)
-    assert told["conditions"] == []
+    assert result["conditions"] == []
 
 
 def test_status_shows_drift_and_incidents_and_exits_with_1(monitored: Settings):
     environment = {**os.environ, "CRYPTOLIQ_HOME": str(monitored.home_dir), "CRYPTOLIQ_CV__N_SPLITS": "2"}
     command = [Path(sys.executable).with_name("cryptoliq"), "status", "--json"]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    told = json.loads(run.stdout)
+    result = json.loads(run.stdout)
     assert run.returncode == 1, run.stderr
-    assert told["newest_snapshot"].startswith("2025-07-31 (")
-    assert told["drift"] == f"none of {len(report_of(monitored)['conditions']) + 1} conditions"
-    assert told["open_incidents"] == ["data_stale/raw_snapshots"]
-    assert [notice["kind"] for notice in told["last_alerts"]] == ["data_stale"]
-    assert {fault["kind"] for fault in told["not_well"]} == {"data_stale"}
-    assert all(ALERT_KINDS[fault["kind"]].remedy for fault in told["not_well"])
-    assert {"stale_coins", "champion", "came_true", "to_do", "level"} <= set(told)
+    assert result["newest_snapshot"].startswith("2025-07-31 (")
+    assert result["drift"] == f"none of {len(report_of(monitored)['conditions']) + 1} conditions"
+    assert result["open_incidents"] == ["data_stale/raw_snapshots"]
+    assert [notice["kind"] for notice in result["last_alerts"]] == ["data_stale"]
+    assert {fault["kind"] for fault in result["not_well"]} == {"data_stale"}
+    assert all(ALERT_KINDS[fault["kind"]].remedy for fault in result["not_well"])
+    assert {"stale_coins", "champion", "came_true", "to_do", "level"} <= set(result)

@@ -87,7 +87,7 @@ def test_a_run_of_another_host_is_dead_once_it_is_killed(tmp_path: Path) -> None
                 time.sleep(0.1)
             (run,) = runs
             assert run.tags[PROCESS_TAG].startswith("container-1/")
-            # It waits for the home, which this process holds; whoever looks then must not take it for dead.
+            # It waits for the home, which this process holds; anyone who looks then must not take it for dead.
             assert fail_dead_runs(instance, settings.lock_path, now=in_a_while()) == []
         finally:
             process.kill()

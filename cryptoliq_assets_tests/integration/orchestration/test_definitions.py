@@ -276,8 +276,8 @@ def test_a_range_that_dagster_would_misread_is_rejected(tmp_path, first, last, w
 
 def test_the_ui_shows_the_raw_columns_behind_a_score(specs):
     for table in ("engineered_features", "labels", "forecasts"):
-        told = specs[table].metadata["from_raw_columns"].value
-        assert "| liquidity_score | 24h, 7d, 24h_volume |" in told
+        result = specs[table].metadata["from_raw_columns"].value
+        assert "| liquidity_score | 24h, 7d, 24h_volume |" in result
     column = {c.name: c for c in specs["engineered_features"].metadata["dagster/column_schema"].columns}["turnover_log"]
     assert column.description.endswith("From cleaned_snapshots.24h_volume, cleaned_snapshots.mkt_cap.")
 

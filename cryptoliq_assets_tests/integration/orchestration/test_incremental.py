@@ -111,7 +111,7 @@ def check_incremental_equals_full(batches: list[list[Drop]], *, horizon: int, mo
 
 
 def examples(count: int) -> settings:
-    # A failing example is told as it was found: making it smaller takes minutes.
+    # A failing example is reported as it was found: making it smaller takes minutes.
     phases = (Phase.explicit, Phase.reuse, Phase.generate)
     return settings(max_examples=count, phases=phases)
 

@@ -77,8 +77,8 @@ def test_an_unreadable_file_is_the_reason_to_skip(raw_files, settings, monkeypat
     path = drop(settings, "2025-07-30")
     monkeypatch.setattr("cryptoliq_assets.ingestion.landing.drop_folder.read_file", denies)
     raw_files.tick()
-    told = raw_files.tick().skip_message
-    assert told == f"nothing new in {settings.raw_dir}; {path.name} cannot be read: Permission denied"
+    result = raw_files.tick().skip_message
+    assert result == f"nothing new in {settings.raw_dir}; {path.name} cannot be read: Permission denied"
 
 
 def denies(path, settings):

@@ -62,8 +62,8 @@ def test_the_service_uses_history_of_an_earlier_version(earlier):
 def test_status_names_the_months_of_an_earlier_version(earlier):
     state = read_status(earlier)
     assert state["problems"] == []
-    told = "are older than what they are made from, or of an earlier version: `cryptoliq materialize`"
-    assert any(told in line for line in state["to_do"])
+    result = "are older than what they are made from, or of an earlier version: `cryptoliq materialize`"
+    assert any(result in line for line in state["to_do"])
 
 
 def test_months_of_an_earlier_version_are_stale_but_not_damaged(earlier):

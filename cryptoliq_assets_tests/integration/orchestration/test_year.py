@@ -77,9 +77,9 @@ def test_coins_that_share_a_symbol_are_reported_and_separate(year: Year) -> None
     coins = year.rows[["symbol", "coin"]].astype(str).drop_duplicates().groupby("symbol")["coin"].agg(set)
     shared = coins[coins.map(len) > 1]
     assert (len(shared), len(set().union(*shared))) == (85, 171)
-    told = [report["shared_symbols"] for report in year.file_reports()]
-    assert {symbol for each in told for symbol in each} <= set(shared.index)
-    assert len(told[-1]) > 50
+    result = [report["shared_symbols"] for report in year.file_reports()]
+    assert {symbol for each in result for symbol in each} <= set(shared.index)
+    assert len(result[-1]) > 50
 
 
 def test_gaps_are_counted_by_span_day_and_coin(year: Year) -> None:

@@ -73,19 +73,19 @@ def by_csv(predictor: Predictor, rows: list[dict[str, Any]]) -> list[dict[str, s
 @hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_json_and_csv_give_equal_results_and_rejections(predictor, rows):
     made = by_csv(predictor, rows)
-    for row, told in zip(rows, made, strict=True):
+    for row, result in zip(rows, made, strict=True):
         answer = by_json(predictor, row)
-        assert (answer is None) == bool(told["reason"]), (row, told)
+        assert (answer is None) == bool(result["reason"]), (row, result)
         if answer is not None:
-            said = {name: float(told[name]) for name in ("liquidity_score", "lower", "upper")}
+            said = {name: float(result[name]) for name in ("liquidity_score", "lower", "upper")}
             assert said == pytest.approx({name: answer[name] for name in said}, rel=1e-12), row
-            assert told["basis"] == answer["basis"], row
+            assert result["basis"] == answer["basis"], row
 
 
 def test_only_csv_accepts_dates_before_the_loaded_history(predictor):
     row = {"price": 1.5, "24h_volume": 1e5, "coin": "Bitcoin", "date": "2025-06-01"}
-    [told] = by_csv(predictor, [row])
-    assert (told["basis"], told["reason"]) == ("history", "")
+    [result] = by_csv(predictor, [row])
+    assert (result["basis"], result["reason"]) == ("history", "")
     request = parse_request(row)
     with pytest.raises(
         DateRejectedError, match=r"2025-06-01; expected a date from 2025-06-30 on.*: send CSV for older ones"

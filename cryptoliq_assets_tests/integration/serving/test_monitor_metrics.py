@@ -93,8 +93,8 @@ def test_a_damaged_report_is_reported_and_hides_no_other(settings, content):
 
 
 def test_the_worst_level_of_a_kind_and_open_incidents_are_shown(settings):
-    told = [Finding("feature_drift", level, level, "x").to_dict() for level in ("warn", "ok")]
-    drift = {"made_at": "2025-06-01T00:00:00+00:00", "overall": {"psi": 0.12, "wasserstein": 0.3}, "conditions": told}
+    result = [Finding("feature_drift", level, level, "x").to_dict() for level in ("warn", "ok")]
+    drift = {"made_at": "2025-06-01T00:00:00+00:00", "overall": {"psi": 0.12, "wasserstein": 0.3}, "conditions": result}
     write_json(settings.reports_dir / "drift_report.json", drift)
     incidents = {key: {"open": key != "c", "level": "fail" if key == "a" else "warn"} for key in "abc"}
     write_json(settings.reports_dir / "incidents.json", {"incidents": incidents})

@@ -79,7 +79,7 @@ def test_a_stored_row_gets_the_exact_forecast_of_its_features(predictor, tables,
     cleaned, stored = tables
     places = data.draw(st.lists(st.integers(0, len(cleaned) - 1), min_size=1, max_size=20))
     answers = predictor.predict([asked_of(cleaned.iloc[place]) for place in places], now=NOW)
-    # The batch is not told what history is recent: both roads find it by the one rule.
+    # The batch is not given what history is recent: both paths apply the same rule.
     batch = predictor.snapshot.champion.predict(stored.iloc[places])
     snapshot = [answer["basis"] == "snapshot" for answer in answers]
     assert snapshot == batch["group"].str.startswith("without_history").tolist()

@@ -80,11 +80,11 @@ def test_without_the_extra_the_command_names_what_to_install(tmp_path, monkeypat
     ],
 )
 def test_a_url_that_dagster_could_not_use_is_refused_without_repeating_it(tmp_path, url):
-    with pytest.raises(ValidationError) as told:
+    with pytest.raises(ValidationError) as result:
         make_settings(home_dir=tmp_path, postgres_url=url)
-    said = format_settings_error(told.value)
+    said = format_settings_error(result.value)
     assert said.startswith("CRYPTOLIQ_POSTGRES_URL is invalid: it must read postgresql+psycopg2://")
-    assert "s3cr3t" not in said + str(told.value)
+    assert "s3cr3t" not in said + str(result.value)
 
 
 @pytest.mark.parametrize(

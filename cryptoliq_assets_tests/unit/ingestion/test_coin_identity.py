@@ -86,7 +86,7 @@ def test_of_two_coins_that_fit_neither_is_called_the_new_name():
 
 
 @pytest.mark.parametrize(
-    ("price", "cap", "told", "expected"),
+    ("price", "cap", "result", "expected"),
     [
         (200.0, 5e10, 1.0, True),
         (0.001, 2e7, 1.0, True),
@@ -99,7 +99,7 @@ def test_of_two_coins_that_fit_neither_is_called_the_new_name():
         (None, 5e9, 1.0, False),
     ],
 )
-def test_a_name_with_all_values_changed_is_reused(price, cap, told, expected):
-    now = {"price": price, "mkt_cap": cap, "24h": told}
+def test_a_name_with_all_values_changed_is_reused(price, cap, result, expected):
+    now = {"price": price, "mkt_cap": cap, "24h": result}
     arrays = {name: np.array([value], dtype=float) for name, value in now.items()}
     assert find_reused_names(arrays, {"price": np.array([2.0]), "mkt_cap": np.array([1e8])}).tolist() == [expected]

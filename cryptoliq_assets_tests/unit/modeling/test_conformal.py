@@ -97,7 +97,7 @@ def test_coverage_is_near_nominal_after_the_first_fold(rows):
     assert [fold["fold"] for fold in report["folds"]] == [2, 3, 4]
     assert report["pooled"]["with_history"]["coverage"] == pytest.approx(0.9, abs=0.02)
     assert report["pooled"]["with_history"]["rows"] == (evaluation.fold > 1).sum()
-    # Cut to its first day a row is a bare one, and is told as such.
+    # Cut to its first day a row has no history, and is reported as such.
     later = evaluation.rows[evaluation.fold > 1]
     assert report["pooled"]["young"]["rows"] == (rows.days_of("young")[later] > 1).sum()
     assert report["pooled"]["without_history"]["rows"] == len(later)
@@ -178,9 +178,9 @@ def test_a_small_group_uses_the_pool_and_reports_it():
     rng = np.random.default_rng(3)
     groups = np.repeat(["above_1000", "1-50"], [500, 99])
     table = calibrate(rng.normal(size=599), groups, level=0.9)
-    told = table.explain(np.array(["1-50", "above_1000", "without_history:1-50"]))
-    assert told["residuals"].tolist() == [599, 500, 599]
-    assert told["own"].tolist() == [False, True, False]
+    result = table.explain(np.array(["1-50", "above_1000", "without_history:1-50"]))
+    assert result["residuals"].tolist() == [599, 500, 599]
+    assert result["own"].tolist() == [False, True, False]
     assert table.source_of("1-50") == "pooled"
 
 
@@ -211,8 +211,8 @@ def test_the_report_has_the_smallest_residual_count(rows):
 def test_rows_with_a_missing_change_need_their_own_residuals(rows):
     evaluation = evaluate(CANDIDATES["linear_regression"], rows, make_folds(rows))
     report = coverage_report(evaluation, rows, level=0.9)
-    told = report["pooled"]["partial"]
-    assert told["coverage"] == pytest.approx(0.9, abs=0.03)
+    result = report["pooled"]["partial"]
+    assert result["coverage"] == pytest.approx(0.9, abs=0.03)
     missed = np.abs(rows.y[evaluation.rows] - evaluation.forecasts["partial"])[evaluation.fold > 1]
     assert np.mean(missed <= report["pooled"]["with_history"]["mean_width"] / 2) < 0.8
 

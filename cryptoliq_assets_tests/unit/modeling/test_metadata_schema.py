@@ -113,9 +113,9 @@ def test_edited_metadata_are_rejected_also_without_a_key(tmp_path, model, spoilt
     spoil(store, second, spoilt)
     loaded, (reason,) = store.load_latest_valid()
     assert (loaded.version, store.latest_valid_version()) == (first, (first, [reason]))
-    told = "changed since the promotion" if key is None else "or its metadata were changed"
+    result = "changed since the promotion" if key is None else "or its metadata were changed"
     assert reason.startswith(second)
-    assert told in reason
+    assert result in reason
     store.rollback(first, at=NOW)
     with pytest.raises(ModelRejectedError, match="metadata"):
         store.rollback(second, at=NOW)

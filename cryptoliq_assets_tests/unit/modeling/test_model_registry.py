@@ -297,11 +297,13 @@ def test_pruned_and_missing_versions_have_different_reasons(store, model):
     (store.folder / f"{versions[2]}.pkl").write_bytes(b"")
     with pytest.raises(ModelRejectedError) as refused:
         store.rollback(at=NOW)
-    told = dict(reason.strip().split(": ", 1) for reason in refused.value.reason.split(": ", 1)[1].split("; Linear_R"))
-    assert told[versions[3]].startswith(f"{versions[3]}.json is missing")
+    result = dict(
+        reason.strip().split(": ", 1) for reason in refused.value.reason.split(": ", 1)[1].split("; Linear_R")
+    )
+    assert result[versions[3]].startswith(f"{versions[3]}.json is missing")
     for version in (first, second):
         assert (
-            told[version.removeprefix("Linear_R")]
+            result[version.removeprefix("Linear_R")]
             == "no longer stored, because 3 newer models of its name were promoted since"
         )
     with pytest.raises(ModelRejectedError, match=f"{first}: no longer stored"):
@@ -309,10 +311,10 @@ def test_pruned_and_missing_versions_have_different_reasons(store, model):
 
 
 @pytest.mark.parametrize(("reason", "told"), [(None, "requested"), ("forecasts drift", "forecasts drift")])
-def test_a_rollback_records_its_reason(store, model, reason, told):
+def test_a_rollback_records_its_reason(store, model, reason, result):
     promoted(store, model), promoted(store, model)
     store.rollback(at=NOW, reason=reason)
-    assert store.ledger.entries()[-1]["reason"] == told
+    assert store.ledger.entries()[-1]["reason"] == result
     current = store.current_version()
     (store.folder / "current.pkl").unlink()
     store.rollback(current, at=NOW, reason=reason)

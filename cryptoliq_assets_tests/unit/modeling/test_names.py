@@ -91,7 +91,7 @@ def test_files_and_metadata_have_the_contracts_model_names(tmp_path, learners):
     described = json.loads((tmp_path / "metadata.json").read_text())
     assert described["model_name"] == "XGBoost"
     assert described["version"] == "XGBoost_v1"
-    # A model version names one model of all: it is what stored forecasts are told apart by.
+    # A model version names one model of all: it is what stored forecasts are distinguished by.
     assert [entry["model_version"] for entry in reversed(store.entries())] == [f"2025-11-14_v{n}" for n in (1, 2, 3)]
 
 

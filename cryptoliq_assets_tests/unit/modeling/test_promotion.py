@@ -165,7 +165,7 @@ def test_a_better_challenger_is_the_only_decision():
     ]
 
 
-def told(decisions) -> list[tuple[str, bool]]:
+def result(decisions) -> list[tuple[str, bool]]:
     return [(decision.candidate, decision.promote) for decision in decisions]
 
 
@@ -174,24 +174,24 @@ def test_the_first_candidate_that_passes_is_promoted():
         entry("linear_regression", [0.2, 0.2]), entry("xgboost", [0.7, -0.01]), entry("random_forest", [0.3, 0.3])
     )
     decisions = evaluate_candidates(leaderboard)
-    assert told(decisions) == [("xgboost", False), ("random_forest", True)]
+    assert result(decisions) == [("xgboost", False), ("random_forest", True)]
     assert decisions[0].reason == "xgboost: skill -0.010 in fold 2 (all rows), not above 0"
-    assert told(evaluate_candidates(leaderboard, champion=champion("linear_regression", 0.2))) == told(decisions)
+    assert result(evaluate_candidates(leaderboard, champion=champion("linear_regression", 0.2))) == result(decisions)
     # By coin there is no gate of skill, but what is undeclared is refused, and the next one is provisional.
     by_coin = copy.deepcopy(leaderboard) | {"evaluation": "by_coin"}
     by_coin["candidates"][1]["recipe"]["target"] = "change_from_tomorrow"
-    assert told(evaluate_candidates(by_coin)) == [("xgboost", False), ("random_forest", True)]
+    assert result(evaluate_candidates(by_coin)) == [("xgboost", False), ("random_forest", True)]
 
 
 def test_without_skill_in_every_fold_each_is_rejected():
     leaderboard = board(entry("xgboost", [0.2, -0.1]), entry("random_forest", [0.1, -0.1]))
     for held in (None, champion("linear_regression", 0.1)):
-        assert told(evaluate_candidates(leaderboard, champion=held)) == [("xgboost", False), ("random_forest", False)]
+        assert result(evaluate_candidates(leaderboard, champion=held)) == [("xgboost", False), ("random_forest", False)]
 
 
 def test_by_coin_there_is_one_rejection_for_all():
     leaderboard = board(entry("xgboost", [0.2]), entry("random_forest", [0.1]), evaluation="by_coin")
-    assert told(evaluate_candidates(leaderboard, champion=champion("xgboost", 0.1))) == [("xgboost", False)]
+    assert result(evaluate_candidates(leaderboard, champion=champion("xgboost", 0.1))) == [("xgboost", False)]
 
 
 def test_leakage_in_a_lower_ranked_candidate_fails_the_run():
@@ -204,8 +204,8 @@ def test_a_retired_specification_is_only_refreshed():
     retired = entry(CHAMPION_SPEC, [0.5]) | {"recipe": CANDIDATES["xgboost"].to_dict() | {"half_life_days": 3.0}}
     leaderboard = board(retired, entry("xgboost", [0.3])) | {"best": "xgboost"}
     held = champion("xgboost", 0.5) | {"recipe": retired["recipe"]}
-    assert told(evaluate_candidates(leaderboard, champion=held)) == [(CHAMPION_SPEC, True)]
-    assert told(evaluate_candidates(leaderboard, champion=held | {"evaluation": "by_coin"})) == [("xgboost", True)]
+    assert result(evaluate_candidates(leaderboard, champion=held)) == [(CHAMPION_SPEC, True)]
+    assert result(evaluate_candidates(leaderboard, champion=held | {"evaluation": "by_coin"})) == [("xgboost", True)]
 
 
 @pytest.mark.parametrize("other", [{"formula": "amihud"}, {"horizon_days": 7}])
@@ -222,7 +222,7 @@ def test_a_champion_of_another_task_counts_as_none(other):
     assert f"XGBoost_2024-01-01_v1 forecasts {held['formula']} {held['horizon_days']} day(s) ahead" in decision.reason
     # The whole gate of a first champion: skill in every fold.
     assert not decide_promotion(board(entry("xgboost", [0.3, 0.0])), champion=held).promote
-    assert told(evaluate_candidates(board(entry("xgboost", [0.1]), evaluation="by_coin"), champion=held)) == [
+    assert result(evaluate_candidates(board(entry("xgboost", [0.1]), evaluation="by_coin"), champion=held)) == [
         ("xgboost", True)
     ]
 

@@ -76,7 +76,7 @@ def test_boosted_trees_walked_are_xgboosts_own_to_the_last_bit(seed, missing, ro
     ("params", "swept"), [({"max_bin": 250}, True), ({"max_bin": 600}, False), ({"max_depth": 12}, False)]
 )
 def test_trees_too_large_for_a_byte_are_predicted_by_xgboost(params, swept, monkeypatch):
-    # As on a large table: the trees learn all, as deep as they are told.
+    # As on a large table: the trees learn all, as deep as requested.
     monkeypatch.setattr(gradient_boosting, "ROWS_PER_LEAF", 0)
     X = table(6000, seed=5, missing=0.02)
     part = BoostedTreesRegressor(

@@ -35,10 +35,10 @@ def by_key(findings: list[Finding]) -> dict[str, Finding]:
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_the_findings_of_each_report_are_collected(settings, name):
-    told = [Finding("feature_drift", level, where, "PSI") for level, where in ((OK, "a"), (WARN, "b"))]
-    write_json(settings.reports_dir / name, {"conditions": [finding.to_dict() for finding in told]})
+    result = [Finding("feature_drift", level, where, "PSI") for level, where in ((OK, "a"), (WARN, "b"))]
+    write_json(settings.reports_dir / name, {"conditions": [finding.to_dict() for finding in result]})
     found = by_key(collect_findings(settings, NOON))
-    assert [found[finding.key] for finding in told] == told
+    assert [found[finding.key] for finding in result] == result
     assert found[f"report_broken/reports/{name}"].level == OK
 
 

@@ -233,8 +233,8 @@ def test_the_commands_close_silence_and_show_incidents(run, settings, monkeypatc
     assert "closed by anna" in listed
     assert "(a trial)" in listed
     assert "silenced days_missing until" in listed
-    code, told = run("status", "--json")
-    status = json.loads(told)
+    code, result = run("status", "--json")
+    status = json.loads(result)
     # Closed is not recovered.
     assert (code, status["level"], status["open_incidents"]) == (1, FAIL, [])
     assert status["closed_incidents"][0].startswith(f"{incident.id} files_refused/")
@@ -256,6 +256,6 @@ def test_the_commands_close_silence_and_show_incidents(run, settings, monkeypatc
     ],
 )
 def test_what_cannot_be_closed_or_silenced_is_wrong_usage(run, words, said):
-    code, told = run(*words)
+    code, result = run(*words)
     assert code == 2
-    assert said in told
+    assert said in result

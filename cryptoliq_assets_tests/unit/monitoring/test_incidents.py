@@ -1,4 +1,4 @@
-"""Incidents: told when they open, grow worse, stay and recover, and not at every look."""
+"""Incidents: notified when they open, become worse, stay and recover, and not at every check."""
 
 import datetime as dt
 import itertools
@@ -29,13 +29,13 @@ def stale(level: str = FAIL, where: str = "raw_snapshots", **said: object) -> Fi
 def story(*looks: tuple[float, list[Finding]]) -> list[tuple[float, str, str]]:
     """(minutes, event, place) of each notice of looks at the given minutes."""
     incidents: dict[str, Incident] = {}
-    told = []
+    result = []
     for minutes, findings in looks:
         incidents, notices = advance_incidents(incidents, findings, NOON + minutes * MINUTE, repeat=DAY)
         # As it is kept between two looks.
         incidents = {key: Incident.from_dict(incident.to_dict()) for key, incident in incidents.items()}
-        told += [(minutes, notice.event, notice.where) for notice in notices]
-    return told
+        result += [(minutes, notice.event, notice.where) for notice in notices]
+    return result
 
 
 def events(*looks: tuple[float, list[Finding]]) -> list[tuple[float, str]]:
@@ -143,15 +143,15 @@ def timed(steps: list[tuple[int, list[Finding]]]) -> list[tuple[float, list[Find
     return [(minute, findings) for minute, (_, findings) in zip(minutes, steps, strict=True)]
 
 
-def by_place(told: list[tuple[float, str, str]], place: str) -> list[tuple[float, str]]:
-    return [(minutes, event) for minutes, event, where in told if where == place]
+def by_place(result: list[tuple[float, str, str]], place: str) -> list[tuple[float, str]]:
+    return [(minutes, event) for minutes, event, where in result if where == place]
 
 
 @given(LOOKS)
 def test_no_incident_opens_or_returns_twice_while_throttled(steps):
-    told = story(*timed(steps))
+    result = story(*timed(steps))
     for place, event in itertools.product("ab", (OPENED, RETURNED)):
-        minutes = [at for at, what in by_place(told, place) if what == event]
+        minutes = [at for at, what in by_place(result, place) if what == event]
         assert all(later - earlier >= 1440 for earlier, later in itertools.pairwise(minutes))
 
 
@@ -179,17 +179,17 @@ def test_the_order_of_the_conditions_of_a_look_does_not_matter(steps, random):
     one, other = {}, {}
     for (minutes, findings), (_, shuffled) in zip(timed(steps), timed(mixed), strict=True):
         at = NOON + minutes * MINUTE
-        one, told = advance_incidents(one, findings, at, repeat=DAY)
+        one, result = advance_incidents(one, findings, at, repeat=DAY)
         other, told_too = advance_incidents(other, shuffled, at, repeat=DAY)
-        assert (one, told) == (other, told_too)
+        assert (one, result) == (other, told_too)
 
 
 @given(LOOKS)
 def test_reminders_are_a_day_apart_unless_the_level_rises(steps):
     bad = [(wait, [finding for finding in findings if finding.level != OK]) for wait, findings in steps]
     for place in "ab":
-        told = [at for at, what in by_place(story(*timed(bad)), place) if what != ESCALATED]
-        assert all(later - earlier >= 1440 for earlier, later in itertools.pairwise(told))
+        result = [at for at, what in by_place(story(*timed(bad)), place) if what != ESCALATED]
+        assert all(later - earlier >= 1440 for earlier, later in itertools.pairwise(result))
 
 
 def test_a_clock_that_is_set_back_tells_nothing_twice():

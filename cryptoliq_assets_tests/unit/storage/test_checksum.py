@@ -77,12 +77,12 @@ def test_a_folder_in_the_place_of_a_month_file_is_named_with_its_remedy_when_the
     try:
         with pytest.raises(
             DamagedTableError, match=r"a folder has its name; `cryptoliq verify --repair` renames it"
-        ) as told:
+        ) as result:
             home.store.write("cleaned_snapshots", frame, [MONTH])
-        assert str(told.value).count(str(path)) == 1
-        with pytest.raises(DamagedTableError, match="a folder, not a regular file") as told:
+        assert str(result.value).count(str(path)) == 1
+        with pytest.raises(DamagedTableError, match="a folder, not a regular file") as result:
             home.store.read("cleaned_snapshots", [MONTH])
-        assert str(told.value).count(str(path)) == 1
+        assert str(result.value).count(str(path)) == 1
     finally:
         path.rmdir()
         path.write_bytes(content)
@@ -97,11 +97,11 @@ def test_the_error_names_file_expected_and_found_digest_and_remedy(home: Home) -
             home.store.read("labels", [MONTH])
     finally:
         path.write_bytes(content)
-    told = str(raised.value)
-    assert str(path) in told
-    assert "sha256 of its data is" in told
-    assert ", expected " in told
-    assert "`cryptoliq verify --repair`" in told
+    result = str(raised.value)
+    assert str(path) in result
+    assert "sha256 of its data is" in result
+    assert ", expected " in result
+    assert "`cryptoliq verify --repair`" in result
 
 
 def test_a_truncated_month_file_is_detected_at_any_length(home: Home) -> None:

@@ -320,13 +320,13 @@ def write_file(store: TableStore, frame: pd.DataFrame, *, table: str, schema: st
 
 def check_told(error: InvalidTableError, rule: Rule, *, check: str) -> None:
     failures = error.failures
-    told = failures[
+    result = failures[
         (failures["column"] == rule.column) & failures["check"].astype(str).str.contains(check, regex=False)
     ]
-    assert len(told) == 1, failures.to_dict("records")
-    assert told["count"].item() == rule.count
-    assert rule.sample in told["samples"].item()
-    assert f"{rule.column}: {told['check'].item()} failed {rule.count} time(s), e.g. " in str(error)
+    assert len(result) == 1, failures.to_dict("records")
+    assert result["count"].item() == rule.count
+    assert rule.sample in result["samples"].item()
+    assert f"{rule.column}: {result['check'].item()} failed {rule.count} time(s), e.g. " in str(error)
     assert str(error).startswith(f"{rule.table}: ")
 
 
@@ -413,7 +413,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def change_raw(home: Home, day: str) -> None:
-    """Write the raw month of a day anew, with another price on that day."""
+    """Write the raw month of a day again, with another price on that day."""
     store, month = home.store, day[:7]
     frame = store.read("raw_snapshots", [month])
     frame.loc[frame["date"] == day, "price"] *= 2
