@@ -170,7 +170,7 @@ def test_invalid_row_names_its_field(settings):
         LocalSource(settings).predict({**BODY, "price": -1.0})
     ((field, reason),) = error.value.fields
     assert (field, "greater than or equal to 1e-18" in reason) == ("price", True)
-    with pytest.raises(UserFacingError, match="expected a day"):
+    with pytest.raises(UserFacingError, match="expected a date from"):
         LocalSource(settings).predict({**BODY, "date": "2019-01-01"})
 
 

@@ -204,5 +204,5 @@ def test_serving_requires_only_the_champions_libraries(monkeypatch, name, absent
     if loads:
         serialization.check_artifact("s", metadata, expected_sha256="s")
     else:
-        with pytest.raises(ModelRejectedError, match="here is none"):
+        with pytest.raises(ModelRejectedError, match="installed is none"):
             serialization.check_artifact("s", metadata, expected_sha256="s")

@@ -298,7 +298,7 @@ def test_whatever_the_values_a_plot_is_well_formed(values):
 
 
 def test_lines_of_another_length_are_rejected():
-    with pytest.raises(ValueError, match="a has 1 values for 2 places"):
+    with pytest.raises(ValueError, match="a has 1 values for 2 x values"):
         line_plot([1, 2], {"a": [1.0]}, title="t")
 
 
