@@ -310,7 +310,7 @@ def test_pruned_and_missing_versions_have_different_reasons(store, model):
         store.rollback(first, at=NOW)
 
 
-@pytest.mark.parametrize(("reason", "told"), [(None, "requested"), ("forecasts drift", "forecasts drift")])
+@pytest.mark.parametrize(("reason", "result"), [(None, "requested"), ("forecasts drift", "forecasts drift")])
 def test_a_rollback_records_its_reason(store, model, reason, result):
     promoted(store, model), promoted(store, model)
     store.rollback(at=NOW, reason=reason)
