@@ -21,7 +21,11 @@ from .jobs import (
     read_tag as read_tag,
     select_assets as select_assets,
 )
-from .partitions import clip_ranges as clip_ranges, month_range_tags as month_range_tags
+from .partitions import (
+    clip_ranges as clip_ranges,
+    make_months_definition as make_months_definition,
+    month_range_tags as month_range_tags,
+)
 from .report_runs import run_check as run_check, run_report as run_report
 from .run_findings import (
     MONITOR_GROUP as MONITOR_GROUP,

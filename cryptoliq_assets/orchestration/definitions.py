@@ -31,8 +31,7 @@ from cryptoliq_assets.orchestration.io_managers import (
     PanderaParquetIOManager,
 )
 from cryptoliq_assets.orchestration.partitions import make_months_definition
-from cryptoliq_assets.orchestration.progress_logger import PROGRESS_LOGGER, progress_logger
-from cryptoliq_assets.orchestration.resources import RunLock
+from cryptoliq_assets.orchestration.resources import PROGRESS_LOGGER, RunLock, progress_logger
 from cryptoliq_assets.orchestration.rollback_job import ROLLBACK_OP, rollback_job
 from cryptoliq_assets.orchestration.run_findings import ADHOC_JOB, watched_checks
 from cryptoliq_assets.orchestration.sensors import (

@@ -36,6 +36,7 @@ from cryptoliq_assets.ingestion.landing import (
 )
 from cryptoliq_assets.ingestion.reports import COMMAND_TAG
 from cryptoliq_assets.modeling.registry import ModelRejectedError, open_model_store
+from cryptoliq_assets.orchestration.dagster_errors import describe_failure, translate_database_errors
 from cryptoliq_assets.orchestration.dead_runs import (
     PROCESS_TAG,
     fail_dead_runs,
@@ -44,7 +45,6 @@ from cryptoliq_assets.orchestration.dead_runs import (
     release_run,
 )
 from cryptoliq_assets.orchestration.definitions import build_definitions
-from cryptoliq_assets.orchestration.instance_errors import translate_database_errors
 from cryptoliq_assets.orchestration.jobs import (
     FORECAST_JOB,
     MONITOR_JOB,
@@ -54,8 +54,7 @@ from cryptoliq_assets.orchestration.jobs import (
     select_assets,
 )
 from cryptoliq_assets.orchestration.partitions import clip_ranges, find_data_months, month_range_tags
-from cryptoliq_assets.orchestration.progress_logger import PROGRESS_LOGGER, show_progress
-from cryptoliq_assets.orchestration.resources import hold_run_lock
+from cryptoliq_assets.orchestration.resources import PROGRESS_LOGGER, hold_run_lock, show_progress
 from cryptoliq_assets.orchestration.rollback_job import ROLLBACK_OP
 from cryptoliq_assets.storage import TableStore
 
@@ -275,7 +274,7 @@ class Runner:
         finally:
             release_run(self.settings.lock_path, run_id)
         if not result.success:
-            raise RunFailedError(_describe_failure(job, result))
+            raise RunFailedError(describe_failure(job, result))
 
 
 def _open_idle_connections(folder: Path) -> list[sqlite3.Connection]:
@@ -293,16 +292,3 @@ def _open_idle_connections(folder: Path) -> list[sqlite3.Connection]:
 
 def _ignore_message(message: str) -> None:
     """Ignore the message of a wait that is too short to report."""
-
-
-def _describe_failure(job: str, result: dg.ExecuteInProcessResult) -> str:
-    """Return each reason of a failed run with the steps that failed for it."""
-    steps: dict[str, list[str]] = {}
-    for event in result.filter_events(lambda event: event.is_step_failure):
-        failure = event.step_failure_data
-        description = failure.user_failure_data.description if failure.user_failure_data else None
-        error = failure.error.cause if failure.error and failure.error.cause else failure.error
-        reason = description or (error.message.strip().removeprefix("ValueError: ") if error else "failed")
-        steps.setdefault(reason, []).append(str(event.step_key))
-    reasons = [f"{', '.join(names)}: {reason}" for reason, names in steps.items()]
-    return f"{job} failed: " + "; ".join(reasons or ["see the run in the UI"])

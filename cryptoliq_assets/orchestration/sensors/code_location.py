@@ -12,7 +12,7 @@ import dagster as dg
 import psutil
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.orchestration.partitions import make_months_definition
+from cryptoliq_assets.orchestration import make_months_definition
 
 _RELOAD_SECONDS = 120
 

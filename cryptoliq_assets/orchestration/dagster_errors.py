@@ -1,11 +1,12 @@
-"""User-readable errors when Dagster's database is unavailable.
+"""User-readable errors of Dagster: its database is unavailable, or a run failed.
 
-Add the errors of the instance itself. Errors of a run belong in `runner.py`.
+Add what translates an error of Dagster. What keeps a run from being started belongs in `runner.py`.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import dagster as dg
 from sqlalchemy.exc import DBAPIError
 
 
@@ -25,6 +26,19 @@ def translate_database_errors() -> Iterator[None]:
         raise DatabaseUnavailableError(
             f"Dagster's database does not answer: {reason}; tables and models are complete, the next run continues from them"
         ) from error
+
+
+def describe_failure(job: str, result: dg.ExecuteInProcessResult) -> str:
+    """Return each reason of a failed run with the steps that failed for it."""
+    steps: dict[str, list[str]] = {}
+    for event in result.filter_events(lambda event: event.is_step_failure):
+        failure = event.step_failure_data
+        description = failure.user_failure_data.description if failure.user_failure_data else None
+        error = failure.error.cause if failure.error and failure.error.cause else failure.error
+        reason = description or (error.message.strip().removeprefix("ValueError: ") if error else "failed")
+        steps.setdefault(reason, []).append(str(event.step_key))
+    reasons = [f"{', '.join(names)}: {reason}" for reason, names in steps.items()]
+    return f"{job} failed: " + "; ".join(reasons or ["see the run in the UI"])
 
 
 def _database_reason(error: BaseException | None) -> str | None:
