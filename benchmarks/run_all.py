@@ -57,6 +57,8 @@ BENCHMARKS = [
 # Modules that the scripts import or start.
 HELPERS = {
     "bombs.py",
+    "fuzz_inputs.py",
+    "running_service.py",
     "side_by_side.py",
     "injected.py",
     "injected_homes.py",

@@ -81,8 +81,8 @@ def test_an_installation_that_serves_is_the_whole_one_without_dagster_training_a
         n: v for n, v in whole.items() if n in serving
     }
     for name in required(EXTRAS["pipeline"] + EXTRAS["app"]):
-        # A forest's champion is scikit-learn's own object, which comes with joblib.
-        assert (name in serving) == (name in ("scikit-learn", "joblib")), name
+        # A forest's champion is scikit-learn's own object, which comes with joblib and scipy.
+        assert (name in serving) == (name in ("scikit-learn", "joblib", "scipy")), name
     # The other way round as well, so that what trains writes the bucket that what serves reads.
     assert set(serving) - set(whole) == {"xgboost-cpu"}
     assert serving["xgboost-cpu"] == whole["xgboost"]

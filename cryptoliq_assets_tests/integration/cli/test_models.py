@@ -244,7 +244,7 @@ def test_broken_model_is_replaced_by_the_previous_one(home, part):
     runner.refresh([("2025-07", "2025-07")], job=FORECAST_JOB)
     (warning,) = [line for line in messages if line.startswith("30 ")]
     assert newest in warning
-    assert f"{before} forecasts in its place" in warning
+    assert f"{before} is used instead" in warning
     report = json.loads((home.reports_dir / "forecasts.json").read_text())
     assert report["model_version"] == open_model_store(home).model_version(before)
     event = runner.instance.get_latest_materialization_event(dg.AssetKey("forecasts"))
