@@ -17,6 +17,7 @@ from cryptoliq_assets.monitoring import (
     OK,
     WARN,
     Finding,
+    Level,
     make_failure_finding,
     make_success_finding,
     require_alert_kind,
@@ -186,7 +187,7 @@ def _make_check_finding(name: str, record: Any, before: Finding | None, failing:
         return Finding(_VALIDATION_FAILED, OK, name, f"{name} passed", since, figures)
     if evaluation.passed and before:
         return before
-    level = WARN if evaluation.severity == dg.AssetCheckSeverity.WARN else FAIL
+    level: Level = WARN if evaluation.severity == dg.AssetCheckSeverity.WARN else FAIL
     months = "" if _ALL_MONTHS in failing else f" for {min(failing)} to {max(failing)}"
     metadata = "; ".join(f"{label}: {value.value}" for label, value in evaluation.metadata.items())
     reason = evaluation.description or metadata[:_MESSAGE_CHARACTERS] or "see the check in the UI"
