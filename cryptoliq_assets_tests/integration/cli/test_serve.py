@@ -10,7 +10,7 @@ from filelock import FileLock
 from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.serving.gateway.auth import hash_key
-from cryptoliq_assets.serving.server import workers
+from cryptoliq_assets.serving.server import server
 from cryptoliq_assets_tests.support.settings import make_settings
 
 
@@ -18,7 +18,7 @@ from cryptoliq_assets_tests.support.settings import make_settings
 def serve(tmp_path, monkeypatch):
     """Run the command; returns its result, and the configuration of the server if it got that far."""
     configs: list[uvicorn.Config] = []
-    monkeypatch.setattr(workers, "run", lambda config: bool(configs.append(config)) or True)
+    monkeypatch.setattr(server, "run_workers", lambda config: bool(configs.append(config)) or True)
     for name in ("CRYPTOLIQ_HOME", "CRYPTOLIQ_API__HOST", "CRYPTOLIQ_API__PORT"):
         # The command sets these for its workers; the previous values are restored at the end of the test.
         monkeypatch.setenv(name, "")

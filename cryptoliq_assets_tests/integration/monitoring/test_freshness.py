@@ -174,8 +174,9 @@ def test_a_sensor_may_report_the_checks_while_nothing_runs(settings):
         assert evaluations(instance)["data_age"].severity == dg.AssetCheckSeverity.ERROR
 
 
-def test_the_daily_tables_have_a_freshness_policy_of_their_runs(settings):
+def test_assets_with_a_cadence_have_a_freshness_policy(settings):
     specs = {spec.key.to_user_string(): spec for spec in build_definitions(settings).resolve_all_asset_specs()}
-    daily = {name for name, spec in specs.items() if spec.freshness_policy is not None}
-    assert daily == {"raw_snapshots", "forecasts"}
+    without = {name for name, spec in specs.items() if spec.freshness_policy is None}
+    # Files are observed, and fetching is disabled unless a setting enables it.
+    assert without == {"raw_files", "coingecko_snapshot"}
     assert Runner(settings).instance.internal_asset_freshness_enabled()

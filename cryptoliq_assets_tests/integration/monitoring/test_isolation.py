@@ -102,7 +102,7 @@ def test_a_failing_report_is_a_finding_and_hides_no_other(home, monkeypatch):
     with receiver() as http:
         url = make_settings(alerts__urls=http.url).alerts.urls
         home = home.with_values(alerts={"urls": url})
-        monkeypatch.setattr(drift, "make_drift_report", breaks)
+        monkeypatch.setattr("cryptoliq_assets.monitoring.drift.make_drift_report", breaks)
         Runner(home).monitor()
         broken = failing(home)
         assert set(broken) == {"monitor_broken/drift_report", "data_stale/raw_snapshots"}
@@ -124,7 +124,7 @@ def test_alerts_are_raised_even_if_failures_cannot_be_stored(home, monkeypatch):
     def breaks(*_, **__):
         raise KeyError("made up")
 
-    monkeypatch.setattr(drift, "make_drift_report", breaks)
+    monkeypatch.setattr("cryptoliq_assets.monitoring.drift.make_drift_report", breaks)
     (home.reports_dir / "monitor_failures.json").mkdir()
     Runner(home).monitor()
     expected = {"report_broken/reports/monitor_failures.json", "data_stale/raw_snapshots"}

@@ -144,7 +144,7 @@ def test_a_run_that_ends_during_the_search_stays_successful(
         instance.report_run_canceled(instance.get_run_by_id(run))
         return False
 
-    monkeypatch.setattr(dead_runs, "_is_held", ends_now)
+    monkeypatch.setattr(dead_runs, "_is_locked", ends_now)
     assert fail_dead_runs(instance, lock_path) == []
     assert status_of(instance, run) == STATUS.CANCELED
 
@@ -174,9 +174,9 @@ def runner(tmp_path: Path) -> Runner:
 
 def test_a_command_releases_the_locks_of_its_finished_runs(runner: Runner) -> None:
     # Other tests of this process may have left runs of their own.
-    before = set(dead_runs._held)
+    before = set(dead_runs._own_locks)
     runner.refresh(runner.plan().ranges, job="ingest")
-    assert set(dead_runs._held) <= before
+    assert set(dead_runs._own_locks) <= before
     assert fail_dead_runs(runner.instance, runner.settings.lock_path, now=in_a_while()) == []
     assert not list(runner.settings.lock_path.with_name("alive").iterdir())
 

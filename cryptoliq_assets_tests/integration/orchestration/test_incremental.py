@@ -119,13 +119,13 @@ def examples(count: int) -> settings:
 @examples(44)
 @given(arrivals(), st.sampled_from([1, 1, 3, 28]))
 def test_files_in_any_order_give_the_tables_of_one_rebuild(batches: list[list[Drop]], horizon: int) -> None:
-    check_incremental_equals_full(batches, horizon=horizon, backfill__max_months_per_run=24)
+    check_incremental_equals_full(batches, horizon=horizon, months_per_run=24)
 
 
 @examples(16)
 @given(arrivals(), st.sampled_from([1, 3]))
 def test_chunked_ranges_give_the_tables_of_one_rebuild(batches: list[list[Drop]], horizon: int) -> None:
-    check_incremental_equals_full(batches, horizon=horizon, backfill__max_months_per_run=2)
+    check_incremental_equals_full(batches, horizon=horizon, months_per_run=2)
 
 
 def run_whole(home: Home) -> None:

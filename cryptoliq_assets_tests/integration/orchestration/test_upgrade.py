@@ -62,7 +62,7 @@ def test_the_service_uses_history_of_an_earlier_version(earlier):
 def test_status_names_the_months_of_an_earlier_version(earlier):
     state = read_status(earlier)
     assert state["problems"] == []
-    result = "are older than what they are made from, or of an earlier version: `cryptoliq materialize`"
+    result = "are older than their inputs, or of an earlier version: `cryptoliq materialize`"
     assert any(result in line for line in state["to_do"])
 
 
