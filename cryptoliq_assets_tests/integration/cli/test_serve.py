@@ -45,7 +45,7 @@ def test_only_loopback_is_accepted_without_keys(serve, host):
 def test_key_instead_of_its_digest_is_rejected_and_hidden(serve):
     result, config = serve(api__keys="my-plain-key")
     assert (result.exit_code, config) == (2, None)
-    assert "no sha256 in hex" in result.output
+    assert "not a sha256 in hex" in result.output
     assert "my-plain-key" not in result.output
 
 
@@ -97,4 +97,4 @@ def test_only_metrics_of_killed_supervisors_are_removed(serve, tmp_path, monkeyp
 def test_empty_list_of_keys_is_rejected(serve):
     result, config = serve(api__keys=",")
     assert (result.exit_code, config) == (2, None)
-    assert "holds no digest" in " ".join(result.output.split())
+    assert "contains no digest" in " ".join(result.output.split())
