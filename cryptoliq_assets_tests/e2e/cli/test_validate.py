@@ -9,11 +9,11 @@ import pytest
 from cryptoliq_assets_tests.support.command_line import HEADER, VALID_ROWS, write_csv
 
 DIRTY = {
-    "coingecko_history_hybrix.csv": "the name",
-    "coingecko_history_x8-project.csv": "the name",
-    "coinmarketcap_export_0x.csv": "the name",
-    "prices_dmy_dates.csv": "the name",
-    "prices_mdy_dates.csv": "the name",
+    "coingecko_history_hybrix.csv": "the file name",
+    "coingecko_history_x8-project.csv": "the file name",
+    "coinmarketcap_export_0x.csv": "the file name",
+    "prices_dmy_dates.csv": "the file name",
+    "prices_mdy_dates.csv": "the file name",
 }
 
 
