@@ -195,7 +195,8 @@ def installed_words(tmp_path, monkeypatch) -> Path:
 
 def test_programs_named_like_words_of_the_docs_change_neither_what_is_run_nor_how(installed_words, place):
     read = (
-        "from cryptoliq_assets_tests import pasted; print([pasted.SHELL, pasted.LIVED, pasted.ENDING, pasted.SECTIONS])"
+        "from cryptoliq_assets_tests.support import shell_blocks as blocks; "
+        "print([blocks.SHELL, blocks.LIVED, blocks.ENDING, blocks.SECTIONS])"
     )
     run = subprocess.run([sys.executable, "-c", read], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == str([SHELL, LIVED, ENDING, SECTIONS])

@@ -91,9 +91,11 @@ def refreshed(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> I
         try:
             with dg.DagsterInstance.from_config(str(home.settings.dagster_home)) as instance:
                 made = Refreshed(home, server, instance)
-                server.wait_for(lambda: made.refreshes() == [STATUS.SUCCESS], seconds=180, result="the first refresh")
+                server.wait_for(lambda: made.refreshes() == [STATUS.SUCCESS], seconds=180, expected="the first refresh")
                 home.drop(file_name(DAYS[1]), snapshot([DAYS[1]]))
-                server.wait_for(lambda: made.refreshes() == [STATUS.SUCCESS] * 2, seconds=120, result="the second one")
+                server.wait_for(
+                    lambda: made.refreshes() == [STATUS.SUCCESS] * 2, seconds=120, expected="the second one"
+                )
                 yield made
         finally:
             server.end()
@@ -143,7 +145,7 @@ class TestDaemon:
         )
         run_id = launched["launchRun"]["run"]["runId"]
         server.wait_for(
-            lambda: instance.get_run_by_id(run_id).status == STATUS.FAILURE, seconds=120, result="the failing run"
+            lambda: instance.get_run_by_id(run_id).status == STATUS.FAILURE, seconds=120, expected="the failing run"
         )
         (failed,) = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
         assert "no earlier model to roll back to" in failed.dagster_event.step_failure_data.error.message
@@ -172,19 +174,19 @@ class TestDaemon:
         lock, so_far = home.settings.lock_path, [STATUS.SUCCESS] * 2
         with hold_run_lock(lock, wait_seconds=60):
             home.drop(file_name(DAYS[2]), snapshot([DAYS[2]]))
-            server.wait_for(lambda: bool(refreshed.before_the_lock()), seconds=120, result="a run at work")
+            server.wait_for(lambda: bool(refreshed.before_the_lock()), seconds=120, expected="a run at work")
             postgres.stop()
             postgres.start()
         server.wait_for(
             lambda: refreshed.refreshes() == [*so_far, STATUS.SUCCESS],
             seconds=120,
-            result="the end of the run over a restart",
+            expected="the end of the run over a restart",
         )
         assert_whole(home, DAYS[:3])
 
         with hold_run_lock(lock, wait_seconds=60):
             home.drop(file_name(DAYS[3]), snapshot([DAYS[3]]))
-            server.wait_for(lambda: bool(refreshed.before_the_lock()), seconds=120, result="another run at work")
+            server.wait_for(lambda: bool(refreshed.before_the_lock()), seconds=120, expected="another run at work")
             (run,) = refreshed.before_the_lock()
             postgres.stop()
         time.sleep(OUTAGE_SECONDS)
@@ -196,7 +198,7 @@ class TestDaemon:
                 and DAYS[3] in set(home.store.read("labels")["date"].dt.date)
             ),
             seconds=180,
-            result="the cut run's end, and a good one",
+            expected="the cut run's end, and a good one",
         )
         cut, *more = refreshed.refreshes()[3:]
         assert (cut, more) in [(STATUS.SUCCESS, []), (STATUS.FAILURE, [STATUS.SUCCESS])]

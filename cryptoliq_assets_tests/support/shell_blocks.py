@@ -29,11 +29,11 @@ NOT_RUN = {
     "python3 -m venv": "stands before pip",
     "pip": "asks a package registry; test_image.py installs the pinned sets",
     "python .ci/licences.py": "reads the environments that pip made; test_packaging.py holds its page",
-    "cryptoliq fetch": "asks CoinGecko; test_fetch_command.py runs it against a server of its own",
+    "cryptoliq fetch": "asks CoinGecko; test_fetch.py runs it against a server of its own",
     "cryptoliq alerts test": "sends to the channels of the line before; e2e/cli sends to its own",
-    "cryptoliq alerts close": "wants an open incident; monitor/test_incident_actions.py",
-    "cryptoliq monitor": "the same; monitor/test_readers.py runs the job",
-    "cryptoliq models rollback": "wants a second version; test_models_commands.py",
+    "cryptoliq alerts close": "wants an open incident; monitoring/test_incident_actions.py",
+    "cryptoliq monitor": "the same; monitoring/test_unreadable_files.py runs the job",
+    "cryptoliq models rollback": "wants a second version; test_models.py",
 }
 # What a command that does not end by itself says when it is ready; None: its port answers.
 LONG_LIVED: dict[str, str | None] = {

@@ -53,7 +53,7 @@ def test_only_accepted_files_move_to_the_archive(tmp_path, feed) -> None:
     archive = tmp_path / "archive"
     result = ingest(tmp_path, "--input-dir", feed, "--archive-dir", archive)
     assert result.exit_code == 1
-    assert "rejected prices.csv: the name" in result.output
+    assert "prices.csv rejected: the file name" in result.output
     assert "rejected link.csv: a symbolic link" in result.output
     assert f"2 file(s) moved from {feed} to {archive}" in " ".join(result.output.split())
     assert contents(archive) == good
