@@ -137,7 +137,7 @@ class Latest(BaseModel):
     upper: float
     filled: bool = _FILLED
     outlier: bool = _OUTLIER
-    symbol: str | None
+    symbol: str | None = None
     today: float | None
     mean_30d: float | None
     change: float | None
