@@ -72,10 +72,10 @@ def cli(ctx: click.Context, home: Path | None) -> None:
 
     try:
         ctx.obj = Settings(home_dir=home) if home else Settings()
+        check_formula(ctx.obj)
     except ValidationError as error:
         raise click.UsageError(format_settings_error(error)) from error
-    try:
-        check_formula(ctx.obj)
+    # A wrong formula, or a line of the `.env` file that cannot be read.
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 

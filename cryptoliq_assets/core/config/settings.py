@@ -4,6 +4,7 @@ Every setting is a field of `Settings` or of one of its sections, with its unit 
 an argument; nothing else reads `os.environ`.
 """
 
+import io
 import os
 import re
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
@@ -37,8 +38,9 @@ from cryptoliq_assets.core.config.renamed import renamed_values, variable_name
 from cryptoliq_assets.core.config.section import SettingsSection
 from cryptoliq_assets.core.config.serving import ApiSettings, DashboardSettings, LogSettings
 from cryptoliq_assets.core.config.storage import BackfillSettings, RunLockSettings, StorageSettings
+from cryptoliq_assets.core.safe_open import read_text
 
-_HOME = "CRYPTOLIQ_HOME"
+_HOME, _POSTGRES_URL = "CRYPTOLIQ_HOME", "CRYPTOLIQ_POSTGRES_URL"
 
 
 class Settings(BaseSettings):
@@ -263,5 +265,27 @@ class _VariableSource(EnvSettingsSource):
 
 
 def _read_env_file(path: Path) -> dict[str, str | None]:
-    """Read the variables of a `.env` file; none where there is no file. Raises OSError for a file that cannot be read."""
-    return dict(dotenv_values(path, interpolate=False)) if path.is_file() else {}
+    """Read the variables of a `.env` file.
+
+    Returns:
+        Values by variable; empty if the path is not a file (a virtual environment may have this name).
+
+    Raises:
+        FileReadError: The file cannot be read, is a link, or is too large.
+        ValueError: A line about a setting is not NAME=value, or sets what only the environment can.
+    """
+    if not path.is_file():
+        return {}
+    variables: dict[str, str | None] = {}
+    for binding in parse_stream(io.StringIO(read_text(path))):
+        name = (binding.key or "").upper()
+        # Lines of other programs are not ours to judge.
+        if "CRYPTOLIQ_" in binding.original.string and (binding.error or (name and binding.value is None)):
+            raise ValueError(f"{path}, line {binding.original.line}: expected NAME=value")
+        if name == _POSTGRES_URL:
+            raise ValueError(
+                f"{path}, line {binding.original.line}: set {name} in the environment, where Dagster reads it itself"
+            )
+        if name:
+            variables[name] = binding.value
+    return variables
