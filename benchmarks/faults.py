@@ -4,7 +4,7 @@
 
 Twice the same, on a simulated market and on the real days of 2021 (where --real has them). Day by day: vital signs and
 verdicts of all healthy days, then each fault on days spread over the year. Through files: a home with a champion, copied for
-each fault; the fault lies in files of the drop folder, or in the home's model or log; the real road, `refresh` and `monitor`,
+each fault; the fault is in files of the drop folder, or in the home's model or log; the real pipeline, `refresh` and `monitor`,
 is gone once; what `monitoring.collect_findings` then has that the healthy home had not, was raised.
 
 --only chooses faults by a part of their names.
@@ -38,12 +38,12 @@ from cryptoliq_assets.simulation import simulate_market
 YEAR_DAYS = 365
 # The days before say what is usual.
 FIRST_DAY = 65
-# Real volumes fall by 40 % on 12 of 1,290 days: a step that nobody injected is no surprise on one day in a hundred. And of the
+# Real volumes fall by 40 % on 12 of 1,290 days: a step that was not injected is expected on one day in a hundred. And of the
 # injected ones those are missed that a busier day hides.
 MOST_FALSE_STEPS, LEAST_STEPS = 0.01, 0.5
 # A move of the market is no fault; a market that moves on one day in thirty does not say much.
 MOST_MOVES = 1 / 30
-# A healthy day that is called a move was one where its own 24h column says so: the median coin changed by as many robust
+# A healthy day may count as a move if its own 24h column shows one: the median coin changed by as many robust
 # deviations of all the days' medians. The monitor looks at prices, volumes and volatility against the 60 days before.
 LEAST_MOVE = 3.0
 OWN_MOVES = "nothing, on days of a move"

@@ -41,8 +41,8 @@ def make_panel(rows: int, seed: int = 7) -> pd.DataFrame:
 def ours(panel: pd.DataFrame) -> dict[str, np.ndarray]:
     days = panel["date"].to_numpy("datetime64[D]").astype(np.int64)
     bases = panel[list(BASE_SERIES)].to_numpy()
-    asked = WindowQuery.from_history(np.arange(len(panel)), panel["coin"].to_numpy(), days)
-    return calendar_moments(asked, bases, days=days, bases=bases)
+    query = WindowQuery.from_history(np.arange(len(panel)), panel["coin"].to_numpy(), days)
+    return calendar_moments(query, bases, days=days, bases=bases)
 
 
 def with_pandas(panel: pd.DataFrame) -> dict[str, np.ndarray]:

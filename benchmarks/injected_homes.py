@@ -1,7 +1,7 @@
 """Injected faults through files: a healthy home, a copy of it for each fault, and what one run of the monitor raises there.
 
-The real road: the fault lies in files of the drop folder, or in the home's model or record of predictions; `refresh` and
-`monitor` run, and `monitoring.collect_findings` says what is not well.
+The real pipeline: the fault is in files of the drop folder, or in the home's model or record of predictions; `refresh` and
+`monitor` run, and `monitoring.collect_findings` lists what is wrong.
 """
 
 import datetime as dt
@@ -69,7 +69,7 @@ def _truncate_model(settings: Settings, now: dt.datetime) -> None:
 
 
 def _stop_predictions(settings: Settings, now: dt.datetime) -> None:
-    """A deploy two days ago, after which nobody was answered."""
+    """A deploy two days ago, after which no request was answered."""
     shutil.rmtree(settings.predictions_dir)
     _predictions(settings, now=now, until=now - dt.timedelta(days=2))
 
@@ -85,12 +85,12 @@ def _predictions(settings: Settings, *, now: dt.datetime, until: dt.datetime) ->
     version = open_model_store(settings).current_version()
     settings.predictions_dir.mkdir(parents=True, exist_ok=True)
     settings.logs_dir.mkdir(parents=True, exist_ok=True)
-    asked = {"coin": "Bitcoin", "price": 40_000.0, "24h": -1.0, "7d": 2.0, "24h_volume": 2e10, "mkt_cap": 8e11}
+    inputs = {"coin": "Bitcoin", "price": 40_000.0, "24h": -1.0, "7d": 2.0, "24h_volume": 2e10, "mkt_cap": 8e11}
     result = {"liquidity_score": 0.8, "lower": 0.75, "upper": 0.85, "flags": {"out_of_range": []}}
     step = dt.timedelta(days=1) / PREDICTIONS_A_DAY
     at = now - dt.timedelta(days=PREDICTION_DAYS)
     while at <= until:
-        line = {"at": at.timestamp(), "event": "prediction", "mode": "single", "inputs": asked, "output": result}
+        line = {"at": at.timestamp(), "event": "prediction", "mode": "single", "inputs": inputs, "output": result}
         content = encode_line({**line, "version": version, "seconds": 0.002})
         for path in (settings.predictions_dir / f"{at:%Y-%m-%d}.jsonl", settings.logs_dir / "app.log"):
             with path.open("ab") as handle:

@@ -59,7 +59,7 @@ class Children:
 
 
 def months_of(home: Path) -> dict[str, object]:
-    """What each month of each table says of its days, and the content of the folders beside them."""
+    """The rows of each month of each table, and the content of the other data folders."""
     store = TableStore(Settings(home_dir=home, **OPTIONS))
     content: dict[str, object] = {}
     for table in TABLES:

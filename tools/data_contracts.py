@@ -19,61 +19,54 @@ from cryptoliq_assets.schemas import (
 
 _HEAD = """# Data contracts
 
-Made from the table models in `cryptoliq_assets/schemas/` by `python -m tools.data_contracts`; a test holds the
-two together.
+Generated from the table models in `cryptoliq_assets/schemas/` by `python -m tools.data_contracts`; a test compares the two.
 
-## Files that come in
+## Input files
 
-For the author of a feed. One CSV file, UTF-8, comma-separated, with a header line; named `coingecko_YYYYMMDD.csv` or
-`coin_gecko_YYYY-MM-DD.csv` after its day; written elsewhere and moved into `data/raw/`, or written there (a file is taken only once it
-has stopped changing). It must carry {required}; {derived} are derived where absent; {optional} are kept
-where a file has them (a cell of these that cannot be read is left empty, counted under `unread_cells`, and refuses nothing); other columns
-are ignored and listed in the report. Units of {units}: percent or fraction, the same in all three. Dates are `YYYY-MM-DD` (UTC). Numbers
-are plain (`1234.5`, `1.2e9`); an empty cell means unknown. A row is identified by coin and date.
+For the author of a feed. One CSV file, UTF-8, comma-separated, with a header line, named `coingecko_YYYYMMDD.csv` or `coin_gecko_YYYY-MM-DD.csv` after its day. Write it elsewhere and move it to
+`data/raw/`, or write it there (a file is ingested only when it has stopped changing). Required columns: {required}. Derived if missing: {derived}. Stored if present: {optional} (an unreadable cell of
+these is left empty, counted under `unread_cells`, and rejects nothing). Other columns are ignored and listed in the report. The unit of {units} is percent or fraction, the same for all three. Dates are
+`YYYY-MM-DD` (UTC). Numbers are plain (`1234.5`, `1.2e9`); an empty cell means unknown. A row is identified by coin and date.
 
-Plausible numbers are: {plausible}. A row with another number is refused (`implausible_number`); such a cell of a
-column that is kept where a file has it is left empty and counted as unread.
+Plausible numbers are: {plausible}. A row with another number is rejected (`implausible_number`); such a cell of an optional column is left empty and counted as unread.
 
 A feed, step by step:
 
-1. Write the day's file beside `data/raw`, on the same disk, or in it under a name that begins with a dot; such names are passed by.
-2. Test it: `cryptoliq validate FILE` says what ingest would, and ends with exit code 1 where anything is refused; `--json` for machines. It wants the final
-   name (`/tmp/coingecko_20250731.csv` will do).
-3. Rename it into place (`mv`, `os.replace`): the sensor then never sees half of it. A file that is written in place is taken once two looks found
-   it the same, which a writer that pauses can outlast.
-4. A correction is a whole file of the same name: it replaces the version before, rows that it no longer has are gone. A second file of the same day under the
-   other name is merged: where both have a coin, the one that arrived later wins.
-5. Or leave files in a folder of your own, and have `cryptoliq ingest --input-dir D --archive-dir A` fetch them: accepted ones move to A, refused ones stay in D.
+1. Write the day's file next to `data/raw`, on the same disk, or in it under a name that begins with a dot; such names are ignored.
+2. Test it: `cryptoliq validate FILE` is a dry run of ingest, with exit code 1 if anything is rejected; `--json` for machines. The file must have its final name
+   (`/tmp/coingecko_20250731.csv` is enough).
+3. Rename it into place (`mv`, `os.replace`), so that the sensor never sees a partial file. A file that is written in place is ingested when two consecutive checks find it unchanged; a writer that pauses
+   longer than that is read too early.
+4. A correction is a complete file of the same name: it replaces the previous version, and rows that it no longer has are removed. A second file of the same day under the other name is merged: if both
+   contain a coin, the later arrival wins.
+5. Or leave files in a folder of your own, and let `cryptoliq ingest --input-dir D --archive-dir A` import them: accepted files move to A, rejected ones stay in D.
 
-The unit of {units} is found from the file alone. A column `{unit}` declares it: {words}, the same in every row (empty in every row: not
-declared); it outranks sizes and the setting `CRYPTOLIQ_INGESTION__CHANGE_UNIT`, and is read, not kept. `price_change_24h` beside `24h` proves the unit, and so
-do values below -1; a declaration that they contradict refuses the file. Without any of these the sizes of the changes have to tell, and on a
-calm day, or of a few pegged coins, they can tell wrong. Fetched files declare theirs. What happens to a file:
+The unit of {units} is inferred from the file alone. A column `{unit}` declares it: {words}, the same in every row (empty in every row: not declared). It has priority over the sizes of the changes and over the
+setting `CRYPTOLIQ_INGESTION__CHANGE_UNIT`, and is not stored. `price_change_24h` together with `24h` proves the unit, and so do values below -1; a declaration that they contradict rejects the file. Without any
+of these the unit is inferred from the sizes of the changes, which can be wrong on a calm day or for a few pegged coins. Fetched files declare their unit. How problems are handled:
 
-| what is wrong | what becomes of it |
+| problem | result |
 |---|---|
-| nothing | archived, its rows go in, a report says what was found |
-| a cell: text in a number, an infinity, an implausible number, a negative price, volume or cap; a missing coin; a date that cannot be read, lies before the first partition or in the future; too many or too few cells | the row is refused: `data/quarantine/<file>.refused_rows.csv` and the report name line, column and value (rows of an earlier version of the file: `<file>.<arrival>.refused_rows.csv`) |
-| a row named total, sum, all or the like, whose volume is within 1 % of the sum of the other rows of its date | the row is refused (`total_row`) |
-| a stated `liquidity_ratio` or `price_change_24h` that is further than 1 % and 1e-6 from what the other columns of its row give | the stated value is dropped and derived, counted under `contradicted_cells`; if most rows disagree, by more than rounding explains, the file is refused whole (`contradiction`) with both values of three rows |
-| cells of one column that have the same error: a Unicode minus, thousands separators, a decimal comma, a percent or currency sign, a unit such as M, a placeholder | the rows are refused, and the report names the error once with its count and a sample (`cell_errors`); if the error strikes cells because of their value (only losers have the minus), the file is refused whole (`systematic_errors`) |
-| a column that is empty in more than `CRYPTOLIQ_INGESTION__MAX_EMPTY_FRACTION` of the rows, or 20 percentage points above the preceding days | an issue of the report; if no row has both 24h and 7d, another one says that none can train or score a model |
-| coin, price (0 counts as empty) or volume empty in more than `CRYPTOLIQ_INGESTION__MAX_REJECTED_FRACTION` of the rows | the file is refused whole (`empty_columns`) |
-| numbers on another scale: a column from exactly 0 to exactly 1, a median of 24h_volume / mkt_cap outside 1e-6 to 10, volumes or market caps that are numbers of coins, market caps off `circulating_supply` or prices off `high_24h` and `low_24h` by a factor of 10 | the file is refused whole (`implausible_scale`) |
-| HTML, JSON, XML, gzip, zip, xlsx, Parquet and other formats under a .csv name | the file is refused whole (`wrong_type`); the reason names the format and what to do |
-| two rows of one coin and date | the last one counts, the other is refused as a repeat |
-| the name, the header (missing or doubled columns), the encoding, binary content, an open quote, a line cut off at the end, columns in different units, a `{unit}` that is no unit or not the same in every row, or more than half of its rows | the file is refused whole and moved to `data/quarantine/` |
-| more than 1,000 cells or 4 MiB in one row; more rows than are read in 12 times the file's size and 200 MB (rows of under 50 bytes); more than 100,000 rows, and most of them, with another number of cells than the header | the file is refused before it is split: `too_many_cells`, `row_too_long`, `too_many_rows`, `too_many_refused` |
-| any failure while a file is taken in (memory, the disk, a fault in cryptoliq) | the other files are taken in; this one is reported as unread with the error, and tried again at the next looks, `CRYPTOLIQ_SENSORS__MAX_RUN_ATTEMPTS` times in all; then it goes to quarantine with its report (`failed`), or, if the disk was at fault, stays where it is until it changes |
+| none | archived, its rows are accepted, a report lists the findings |
+| a cell: text in a number, an infinity, an implausible number, a negative price, volume or cap; a missing coin; a date that is invalid, before the first allowed month or in the future; too many or too few cells | the row is rejected: `data/quarantine/<file>.refused_rows.csv` and the report name line, column and value (rows of an earlier version of the file: `<file>.<arrival>.refused_rows.csv`) |
+| a row named total, sum, all or the like, whose volume is within 1 % of the sum of the other rows of its date | the row is rejected (`total_row`) |
+| a stated `liquidity_ratio` or `price_change_24h` that differs by more than 1 % and 1e-6 from the value that the other columns of its row give | the stated value is replaced by the derived one and counted under `contradicted_cells`; if most rows disagree, by more than rounding explains, the file is rejected (`contradiction`) with both values of three rows |
+| cells of one column with the same error: a Unicode minus, thousands separators, a decimal comma, a percent or currency sign, a unit such as M, a placeholder | the rows are rejected, and the report lists the error once with its count and a sample (`cell_errors`); if the error depends on the value (only losers have the minus), the file is rejected (`systematic_errors`) |
+| a column that is empty in more than `CRYPTOLIQ_INGESTION__MAX_EMPTY_FRACTION` of the rows, or 20 percentage points above the preceding days | an issue in the report; if no row has both 24h and 7d, another issue states that no row can train or score a model |
+| coin, price (0 counts as empty) or volume empty in more than `CRYPTOLIQ_INGESTION__MAX_REJECTED_FRACTION` of the rows | the file is rejected (`empty_columns`) |
+| numbers on another scale: a column from exactly 0 to exactly 1, a median of 24h_volume / mkt_cap outside 1e-6 to 10, volumes or market caps in coins, market caps that contradict `circulating_supply` or prices that contradict `high_24h` and `low_24h` by a factor of 10 | the file is rejected (`implausible_scale`) |
+| HTML, JSON, XML, gzip, zip, xlsx, Parquet and other formats under a .csv name | the file is rejected (`wrong_type`); the reason names the format and what to do |
+| two rows of one coin and date | the last one counts, the other is rejected as a duplicate |
+| the name, the header (missing or duplicate columns), the encoding, binary content, an open quote, a line cut off at the end, columns in different units, a `{unit}` that is not a unit or differs between rows, or errors in more than half of the rows | the file is rejected and moved to `data/quarantine/` |
+| more than 1,000 cells or 4 MiB in one row; more rows than can be read in 12 times the size of the file plus 200 MB (rows of under 50 bytes); more than 100,000 rows, most of which have another number of cells than the header | the file is rejected before it is split: `too_many_cells`, `row_too_long`, `too_many_rows`, `too_many_refused` |
+| any failure during ingestion (memory, disk, an error in cryptoliq) | the other files are ingested; this one is reported as unread with the error, and retried at the next checks, `CRYPTOLIQ_SENSORS__MAX_RUN_ATTEMPTS` times in all; then it goes to quarantine with its report (`failed`), or, if the disk was the cause, stays where it is until it changes |
 
-The report of the version that was looked at last is `reports/validation/<file>.json`; those of earlier versions of the file
-are kept beside it as `<file>.<arrival>.json`, so that the report of the version in the tables is there although a later one was
-refused.
+The report of the latest version is `reports/validation/<file>.json`; reports of earlier versions are `<file>.<arrival>.json` in the same folder, so the report of the version in the tables remains available when a
+later one is rejected.
 
-`reports/data_validation_report.json` is of the latest command that took files in, all of its files and all of its runs (of the daemon: of the
-latest run, or backfill). `files` has `file`, `rows`, `min_date`, `max_date`, `issues` of each file, with its verdict, beside the sums of all; for a
-single file these five are at the top level as well. A file that could not be read is among them, with the reason. `cryptoliq validate` takes nothing
-in and writes none, except to the file that `--report` names. What the report of one file says:
+`reports/data_validation_report.json` covers the latest command that ingested files, with all of its files and runs (for the daemon: the latest run, or backfill). `files` has `file`, `rows`, `min_date`, `max_date`,
+`issues` and the result of each file, in addition to the totals; for a single file these five are at the top level as well. A file that could not be read is included, with the reason. `cryptoliq validate` ingests
+nothing and writes no report, except to the file that `--report` names. Contents of the report of one file:
 
 | key | meaning |
 |---|---|

@@ -6,7 +6,7 @@ Run it once per stored format, with the earlier version on the path; it imports 
     PYTHONPATH=/tmp/previous python tools/make_previous_home.py cryptoliq_assets_tests/support/data/home_9f75d7d.tar.gz
     git worktree remove /tmp/previous
 
-The archive has a home with the tables of 6 coins over 24 days and one provisional champion of each kind, and beside it
+The archive has a home with the tables of 6 coins over 24 days and one provisional champion of each kind, and next to it
 `forecasts.json`: what each of them predicted for the newest snapshot.
 """
 

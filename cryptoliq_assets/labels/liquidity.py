@@ -12,7 +12,7 @@ import numpy as np
 from cryptoliq_assets.core import BoolArray, FloatArray, Settings
 from cryptoliq_assets.schemas import NUMBER_COLUMNS, RANGE_COLUMNS
 
-# Log returns are clipped here: beyond it the first print of a listing says nothing about trading cost.
+# Log returns are clipped here: beyond it the first print of a listing carries no information about trading cost.
 CLIP_24H = 2.0
 CLIP_7D = 3.0
 # Daily volatility below this is a peg or a stale price, not unlimited depth.

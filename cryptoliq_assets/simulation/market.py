@@ -63,7 +63,7 @@ BOUNCE = 0.6  # price noise of the smallest coin as a share of its volatility: d
 VOLATILITY_KEPT, VOLATILITY_SPREAD = (0.93, 0.95), (0.40, 0.72)  # AR(1) of ln volatility: of the market, of a coin
 PEG_NOISE, PEG_KEPT, PEG_VOLATILITY = 0.0012, 0.5, 0.004  # a peg's ln price is an AR(1); its cap's daily change
 RETURN_TAIL, TURNOVER_TAIL = 3.2, 2.6  # degrees of freedom of student t
-MOST_RETURN, MOST_TURNOVER = np.log(10), np.log(30)  # a day; 1 real row in 10,000 lies beyond them
+MOST_RETURN, MOST_TURNOVER = np.log(10), np.log(30)  # a day; 1 real row in 10,000 is beyond them
 
 TURNOVER_LEVEL, TURNOVER_OF_SIZE = -3.50, 0.32  # ln turnover of a coin of 10 million USD, and what a decade adds
 TURNOVER_SPREAD = (0.7, 2.1)  # ln, between coins: of the largest, of the smallest; skewed toward the idle

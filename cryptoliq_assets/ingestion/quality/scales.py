@@ -15,7 +15,7 @@ _USD_COLUMNS = ("price", "24h_volume", "mkt_cap")
 _MIN_ROWS, _MIN_ROWS_OF_SPREAD = 5, 20
 # USD. In a file of that many coins the largest volume or market cap is above this.
 _MIN_LARGEST = 100.0
-# Median of 24h_volume / mkt_cap of a file. Every day of 2021 lies between 0.012 and 0.09.
+# Median of 24h_volume / mkt_cap of a file. Every day of 2021 is between 0.012 and 0.09.
 _TURNOVER = (1e-6, 10.0)
 # If volumes are numbers of coins, multiplying them by the price makes turnovers more similar: their spread falls to this
 # fraction or less. For real volumes it doubles (at least 1.04 in samples of 20 coins, 1.8 for whole files).
