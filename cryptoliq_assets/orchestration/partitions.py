@@ -16,6 +16,9 @@ from cryptoliq_assets.storage import TableStore
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 PARTITION_TAG = "dagster/partition"
+# Runs over several ranges are requested together. The first may reject a file that the months of later ones come from: these
+# must remain partitions until the queue is empty.
+_REJECTED_COUNT = dt.timedelta(days=1)
 
 
 def find_data_months(settings: Settings) -> tuple[str, str]:
@@ -27,9 +30,10 @@ def find_data_months(settings: Settings) -> tuple[str, str]:
     Returns:
         Both months, like 2025-07; the present month twice where no data exists yet.
     """
-    store, present = TableStore(settings), month_of(dt.datetime.now(dt.UTC).date())
+    now = dt.datetime.now(dt.UTC)
+    store, present = TableStore(settings), month_of(now.date())
     months = {month for table in TABLES for month in store.months(table)}
-    span = Catalog(settings.catalog_path).date_span()
+    span = Catalog(settings.catalog_path).date_span(rejected_since=now - _REJECTED_COUNT)
     if span is not None:
         months |= {month_of(date) for date in span}
     allowed = [month for month in months if settings.storage.first_month <= month <= present]

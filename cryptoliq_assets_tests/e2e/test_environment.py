@@ -38,8 +38,8 @@ def test_tests_pass_in_the_shell_of_a_user_with_settings_proxies_locale_umask_an
     (tmp_path / ".netrc").write_text("default login nobody password wrong\n", encoding="utf-8")
     (tmp_path / ".gitconfig").write_text("[core\n", encoding="utf-8")
     selected = (
-        "raw/test_coingecko_client.py::test_an_id_that_is_gone_is_told_apart",
-        "io/test_rights.py",
+        "integration/ingestion/test_coingecko_client.py::test_an_id_that_is_gone_is_told_apart",
+        "integration/cli/test_file_permissions.py",
     )
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-x"]

@@ -149,17 +149,21 @@ class Catalog:
         except (ValueError, TypeError, RecursionError) as error:
             raise CatalogDamagedError(self.path, error) from error
 
-    def date_span(self) -> tuple[dt.date, dt.date] | None:
-        """Return the first and the last date of all waiting and accepted files; None where no file has dates."""
+    def date_span(self, *, rejected_since: dt.datetime) -> tuple[dt.date, dt.date] | None:
+        """Return the first and the last date of all waiting and accepted files; None where no file has dates.
+
+        Args:
+            rejected_since: Rejected files that arrived at this time or later count too; UTC.
+        """
         if not self.path.exists():
             return None
         # The dates are stored as a sorted JSON list of ISO dates: ["2025-07-01", "2025-07-31"].
         query = (
             "SELECT min(substr(dates, 3, 10)), max(substr(dates, -12, 10)) FROM files"
-            " WHERE state IN ('waiting', 'accepted') AND dates != '[]'"
+            " WHERE (state IN ('waiting', 'accepted') OR state = 'refused' AND arrived_at >= ?) AND dates != '[]'"
         )
         with self._connection() as connection:
-            first, last = connection.execute(query).fetchone()
+            first, last = connection.execute(query, (rejected_since.isoformat(timespec="seconds"),)).fetchone()
         return (dt.date.fromisoformat(first), dt.date.fromisoformat(last)) if first else None
 
     def newest_by_name(self) -> dict[str, CatalogEntry]:

@@ -78,7 +78,7 @@ def test_status_shows_drift_and_incidents_and_exits_with_1(monitored: Settings):
     result = json.loads(run.stdout)
     assert run.returncode == 1, run.stderr
     assert result["newest_snapshot"].startswith("2025-07-31 (")
-    assert result["drift"] == f"none of {len(report_of(monitored)['conditions']) + 1} conditions"
+    assert result["drift"] == f"{len(report_of(monitored)['conditions']) + 1} checks passed"
     assert result["open_incidents"] == ["data_stale/raw_snapshots"]
     assert [notice["kind"] for notice in result["last_alerts"]] == ["data_stale"]
     assert {fault["kind"] for fault in result["not_well"]} == {"data_stale"}

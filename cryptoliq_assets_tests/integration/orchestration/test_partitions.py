@@ -193,8 +193,32 @@ def test_a_process_without_a_code_server_finds_none():
 
 
 def test_the_catalog_knows_its_first_and_last_date(settings):
-    assert Catalog(settings.catalog_path).date_span() is None
+    since = dt.datetime.now(dt.UTC)
+    assert Catalog(settings.catalog_path).date_span(rejected_since=since) is None
     drop(settings, "2025-05-30", "2025-07-02")
     Runner(settings).register_files()
-    assert Catalog(settings.catalog_path).date_span() == (dt.date(2025, 5, 30), dt.date(2025, 7, 2))
+    assert Catalog(settings.catalog_path).date_span(rejected_since=since) == (dt.date(2025, 5, 30), dt.date(2025, 7, 2))
     assert find_data_months(settings) == ("2025-05", "2025-07")
+
+
+def test_a_rejected_file_fails_no_run_of_its_later_months(settings):
+    rows = [f"Coin {day},C,-1,0.5,-3.2,5.1,2e10,8e11,{day}" for day in ("2022-03-14", "2024-04-02", "2024-04-03")]
+    path = settings.raw_dir / "coingecko_20220314.csv"
+    path.write_text("\n".join([HEADER, *rows]) + "\n", encoding="utf-8")
+    runner = Runner(settings)
+    runner.register_files()
+    ranges = runner.plan().raw_ranges
+    assert [first for first, _ in ranges] == ["2022-03", "2024-04"]
+    runner.refresh(ranges, job=INGEST_JOB)
+    assert [file.state for file in runner.catalog.files()] == ["refused"]
+
+
+def test_partitions_end_before_files_rejected_long_ago(settings):
+    drop(settings, "2025-05-30", "2025-07-02")
+    Runner(settings).register_files()
+    catalog = Catalog(settings.catalog_path)
+    (rejected,) = [file for file in catalog.files() if file.name == "coingecko_20250702.csv"]
+    catalog.set_status(accepted=[], rejected=[(rejected.arrival, "contradiction")])
+    assert partitions(settings) == ["2025-05", "2025-06", "2025-07"]
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=2)
+    assert catalog.date_span(rejected_since=later) == (dt.date(2025, 5, 30), dt.date(2025, 5, 30))
