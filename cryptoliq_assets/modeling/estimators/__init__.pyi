@@ -40,7 +40,9 @@ from .registry import (
     LIBRARIES as LIBRARIES,
     LIBRARY_ALIASES as LIBRARY_ALIASES,
     MODEL_NAMES as MODEL_NAMES,
+    PICKLE_CONSTRUCTORS as PICKLE_CONSTRUCTORS,
     REQUIRED_LIBRARIES as REQUIRED_LIBRARIES,
+    STATE_CHECKS as STATE_CHECKS,
     CandidateRegistrationError as CandidateRegistrationError,
     current_model_name as current_model_name,
 )

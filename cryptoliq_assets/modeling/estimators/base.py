@@ -5,7 +5,7 @@ Forecasters are module-level classes with plain attributes, so that an artifact 
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -67,8 +67,14 @@ class ScoreForecaster:
     LIBRARY: ClassVar[str]
     LIBRARY_ALIASES: ClassVar[tuple[str, ...]] = ()
     PREDICTS_WITHOUT_LIBRARY: ClassVar[bool] = False
-    # The library's classes inside a pickled instance, by module. Numeric arrays are always allowed.
+    # The library's classes inside a pickled instance, by module; {} where it stores plain values. Numeric arrays are always
+    # allowed.
     PICKLE_GLOBALS: ClassVar[Mapping[str, frozenset[str]]]
+    # Of these classes, those whose constructor takes arguments, as (module, class): a function that checks the arguments of
+    # the pickle and builds an instance. It raises InvalidForecasterError.
+    PICKLE_CONSTRUCTORS: ClassVar[Mapping[tuple[str, str], Callable[..., Any]]] = {}
+    # Likewise: a function that checks a state before the class, which may trust it blindly, gets it.
+    STATE_CHECKS: ClassVar[Mapping[tuple[str, str], Callable[[Mapping[str, Any]], None]]] = {}
     # Names in artifacts and metadata of earlier releases: ((module, class of the forecaster), …), likewise of the
     # regressor, and model names.
     STORED_AS: ClassVar[tuple[tuple[str, str], ...]] = ()

@@ -6,8 +6,11 @@ add a model, add a module to `candidates`; a declaration that is incomplete fail
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
+from typing import Any
 
 from cryptoliq_assets.modeling.estimators import candidates
 from cryptoliq_assets.modeling.estimators.base import ScoreForecaster
@@ -19,7 +22,7 @@ _REQUIRED = {
     "SPEC": 'SPEC = ModelSpec("hist_gradient_boosting", "Hist_Gradient_Boosting", {"max_iter": 100})',
     "REGRESSOR": "REGRESSOR = HistGradientBoostingRegressor  # the Regressor of this module",
     "LIBRARY": 'LIBRARY = "scikit-learn"  # the library that fits it, as pip names it',
-    "PICKLE_GLOBALS": 'PICKLE_GLOBALS = {"module": frozenset({"Class"})}  # the library\'s classes in a pickle, or {}',
+    "PICKLE_GLOBALS": "PICKLE_GLOBALS = {}  # no classes of the library: the regressor stores plain arrays",
 }
 
 
@@ -42,6 +45,35 @@ def check_registration(forecaster: type[ScoreForecaster]) -> None:
             raise CandidateRegistrationError(
                 f"{forecaster.REGRESSOR.__qualname__} of {name} has no {method}: add `def {method}(self, …)` to the class"
             )
+    _check_names(forecaster, name)
+    _check_pickle_declarations(forecaster, name)
+
+
+def _check_names(forecaster: type[ScoreForecaster], name: str) -> None:
+    """Check that the names can be those of an asset, of an option and of files."""
+    spec = forecaster.SPEC
+    if not re.fullmatch("[a-z][a-z0-9_]*", spec.name) or not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", spec.model_name):
+        raise CandidateRegistrationError(
+            f"{name} is named {spec.name!r} and {spec.model_name!r}; expected letters, digits and _: write the line "
+            f"`{_REQUIRED['SPEC']}`"
+        )
+
+
+def _check_pickle_declarations(forecaster: type[ScoreForecaster], name: str) -> None:
+    """Check that only classes of libraries are allowed, and that constructors and checks are of allowed classes."""
+    for module in forecaster.PICKLE_GLOBALS:
+        if module.split(".")[0] in {"numpy", *sys.stdlib_module_names}:
+            raise CandidateRegistrationError(
+                f"{name} lists {module} in PICKLE_GLOBALS: remove it; numeric arrays are always allowed, and anything else of "
+                "numpy or the standard library never. Store plain arrays in the regressor (CONTRIBUTING.md, Add a model)"
+            )
+    for attribute in ("PICKLE_CONSTRUCTORS", "STATE_CHECKS"):
+        for module, kind in getattr(forecaster, attribute):
+            if kind not in forecaster.PICKLE_GLOBALS.get(module, ()):
+                raise CandidateRegistrationError(
+                    f"{name} declares {attribute} of {module}.{kind}, which is not allowed in a pickle: add the line "
+                    f'`"{module}": frozenset({{"{kind}"}}),` to its PICKLE_GLOBALS'
+                )
 
 
 def register_candidates(forecasters: Iterable[type[ScoreForecaster]]) -> dict[str, type[ScoreForecaster]]:
@@ -129,6 +161,15 @@ def _allowed_globals() -> dict[str, frozenset[str]]:
 
 # Every class that may occur in a pickled forecaster, by module; numeric arrays are built by the unpickler itself.
 ALLOWED_GLOBALS: Mapping[str, frozenset[str]] = _allowed_globals()
+# Checked constructors, and checks of states, of such classes, by (module, name).
+PICKLE_CONSTRUCTORS: Mapping[tuple[str, str], Callable[..., Any]] = {
+    where: construct
+    for forecaster in FORECASTERS.values()
+    for where, construct in forecaster.PICKLE_CONSTRUCTORS.items()
+}
+STATE_CHECKS: Mapping[tuple[str, str], Callable[[Mapping[str, Any]], None]] = {
+    where: check for forecaster in FORECASTERS.values() for where, check in forecaster.STATE_CHECKS.items()
+}
 # (module, name) in artifacts of earlier releases → (module, name) today.
 GLOBAL_ALIASES: dict[tuple[str, str], tuple[str, str]] = {
     stored: (kind.__module__, kind.__name__)

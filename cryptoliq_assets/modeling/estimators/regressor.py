@@ -5,7 +5,7 @@ importing them costs nothing.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,9 @@ from cryptoliq_assets.modeling.estimators.validation import (
 class Regressor:
     """A regression on some columns of the centered features.
 
-    Its instances are pickled: attributes keep their names.
+    Its instances are pickled: attributes keep their names. Store fitted numbers as plain arrays (`FlatTreeEnsemble.to_arrays`
+    of trees), not the library's objects: the loader builds arrays without declarations, and classes only where PICKLE_GLOBALS
+    of the forecaster lists them.
 
     Args:
         columns: Columns that it uses, of all features of the forecaster.
@@ -32,8 +34,8 @@ class Regressor:
         device: xgboost's device to fit on.
     """
 
-    # Attributes that are computed on first use and not pickled.
-    CACHES = ("_flat", "_swept")
+    # Attributes that are computed on first use and not pickled; declared by each subclass that has some.
+    CACHES: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,

@@ -20,6 +20,18 @@ Kernel = npt.NDArray[Any]
 _ROWS_PER_THREAD = 20_000
 
 
+# Types of the stored arrays; floats in either precision.
+_STORED_TYPES: dict[str, type[np.generic]] = {
+    "roots": np.int64,
+    "feature": np.int64,
+    "threshold": np.float64,
+    "left": np.int64,
+    "right": np.int64,
+    "missing_left": np.bool_,
+    "value": np.float64,
+}
+
+
 @dataclass(frozen=True)
 class FlatTreeEnsemble:
     """All nodes of all trees, one array per attribute.
@@ -87,11 +99,34 @@ class FlatTreeEnsemble:
             mean=False,
         )
 
+    def to_arrays(self) -> dict[str, Any]:
+        """Return the ensemble as plain values, which an artifact can store; `from_arrays` restores it."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_arrays(cls, stored: Any) -> "FlatTreeEnsemble":
+        """Restore an ensemble from values of any origin; call `check` before predicting.
+
+        Raises:
+            ValueError: The values are not those of `to_arrays`.
+        """
+        if type(stored) is not dict or set(stored) != set(cls.__dataclass_fields__):
+            raise ValueError(f"stored trees have other values than {', '.join(cls.__dataclass_fields__)}")
+        for name, kind in _STORED_TYPES.items():
+            values = stored[name]
+            if type(values) is not np.ndarray or values.ndim != 1 or values.dtype.kind != np.dtype(kind).kind:
+                raise ValueError(f"{name} of stored trees is not an array of {np.dtype(kind).name}")
+            if values.dtype.itemsize > 8 or not values.dtype.isnative:
+                raise ValueError(f"{name} of stored trees has numbers of type {values.dtype.str}")
+        if type(stored["base"]) is not float or type(stored["mean"]) is not bool:
+            raise ValueError("base of stored trees is not a number, or mean not a boolean")
+        return cls(**stored)
+
     def check(self, columns: int) -> None:
         """Raise ValueError unless every path ends inside its tree and reads one of `columns` columns."""
         nodes = len(self.left)
         arrays = (self.right, self.feature, self.threshold, self.missing_left, self.value)
-        if not len(self.roots) or any(array.shape != (nodes,) for array in arrays):
+        if not len(self.roots) or self.roots[0] or any(array.shape != (nodes,) for array in arrays):
             raise ValueError(f"the arrays of the trees' {nodes:,} nodes have different lengths")
         ends = np.append(self.roots[1:], nodes)
         if (self.roots >= ends).any():

@@ -61,3 +61,14 @@ def check_trees(trees: "FlatTreeEnsemble", label: str, *, columns: int) -> None:
         trees.check(columns)
     except ValueError as error:
         raise InvalidForecasterError(f"{label}: {error}") from error
+
+
+def check_stored_trees(stored: Any, label: str, *, columns: int) -> None:
+    """Raise InvalidForecasterError unless stored arrays (`FlatTreeEnsemble.to_arrays`) are trees as in `check_trees`."""
+    from cryptoliq_assets.modeling.estimators.tree_predict_rows import FlatTreeEnsemble
+
+    try:
+        trees = FlatTreeEnsemble.from_arrays(stored)
+    except ValueError as error:
+        raise InvalidForecasterError(f"{label}: {error}") from error
+    check_trees(trees, label, columns=columns)

@@ -48,10 +48,22 @@ def to_bytes(model: ScoreForecaster) -> bytes:
     """Pickle a fitted forecaster.
 
     Raises:
-        ModelRejectedError: The loader would reject the artifact.
+        ModelRejectedError: The loader would reject the artifact; the message states what to change in the candidate.
     """
-    content = pickle.dumps(model, protocol=5)
-    _unpickle(content)
+    regressor = f"{type(model).REGRESSOR.__qualname__} in {type(model).__module__}"
+    try:
+        content = pickle.dumps(model, protocol=5)
+        _read(content)
+    except InvalidForecasterError as error:
+        raise ModelRejectedError(
+            f"{model.NAME} cannot be stored: {error}; correct what fit of {regressor} sets, or its _check_fitted"
+        ) from error
+    # What cannot be pickled fails in a dozen ways, which all mean the same.
+    except Exception as error:
+        raise ModelRejectedError(
+            f"{model.NAME} cannot be stored: {error}; store the fitted arrays instead of the library's object in {regressor}, and "
+            "list attributes that are not stored in its CACHES; see CONTRIBUTING.md, Add a model"
+        ) from error
     return content
 
 
@@ -174,9 +186,7 @@ def _check_features(name: object, features: Sequence[str], declared: Sequence[st
 
 def _unpickle(content: bytes) -> ScoreForecaster:
     try:
-        model = unpickle(content, ALLOWED_GLOBALS, aliases=GLOBAL_ALIASES)
-        if isinstance(model, ScoreForecaster):
-            model.check_loaded()
+        model = _read(content)
     except (PickleRejectedError, InvalidForecasterError) as error:
         raise ModelRejectedError(f"{error}; restore the artifact or roll back") from error
     # Bytes that are not a pickle fail in a dozen ways, which all mean the same.
@@ -184,4 +194,12 @@ def _unpickle(content: bytes) -> ScoreForecaster:
         raise ModelRejectedError(f"the artifact cannot be read: {type(error).__name__}: {error}") from error
     if not isinstance(model, ScoreForecaster):
         raise ModelRejectedError(f"the artifact contains a {type(model).__name__}, not a model")
+    return model
+
+
+def _read(content: bytes) -> Any:
+    """Build the object of an artifact; a forecaster is checked."""
+    model = unpickle(content, ALLOWED_GLOBALS, aliases=GLOBAL_ALIASES)
+    if isinstance(model, ScoreForecaster):
+        model.check_loaded()
     return model

@@ -3,8 +3,9 @@
 A pickle is a program. Here it may reference only allowlisted names, and none is called with the pickle's arguments: numpy's
 constructors are replaced by checked ones, classes are instantiated without arguments, and a state may only set attributes of
 such an instance. An array of objects, a shape that does not match its bytes, or a state for another kind of object raises
-PickleRejectedError; numpy itself can crash on such arguments. The contents of the libraries' own objects (nodes of trees,
-xgboost's serialized booster) are checked by the regressors (`Regressor.check_loaded`).
+PickleRejectedError; numpy itself can crash on such arguments. Which classes are allowed, how one whose constructor takes
+arguments is built, and what its state must be is declared by the candidates (`estimators.registry`), never here. The contents of
+the libraries' own objects are checked by the regressors as well (`Regressor.check_loaded`).
 """
 
 import io
@@ -15,20 +16,15 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from cryptoliq_assets.modeling.estimators import Regressor
+from cryptoliq_assets.modeling.estimators import PICKLE_CONSTRUCTORS, STATE_CHECKS
 from cryptoliq_assets.modeling.registry.plain_arrays import (
     CHECKED_GLOBALS,
     CONSTRUCTORS,
     Array,
     PickleRejectedError,
     PlainDType,
-    is_index,
     make_array,
 )
-
-_TREE = ("sklearn.tree._tree", "Tree")
-_BOOSTER = ("xgboost.core", "Booster")
-_MAX_FEATURES = 100_000
 
 
 def unpickle(
@@ -43,24 +39,28 @@ def unpickle(
 
     Raises:
         PickleRejectedError: The pickle references or builds anything else.
+        InvalidForecasterError: A candidate's constructor or check of a state rejects its arguments.
         Exception: Whatever `pickle` raises for bytes that are not a pickle.
     """
     return AllowlistUnpickler(io.BytesIO(content), allowed, aliases=aliases, size=len(content)).load()
 
 
-class _TreeClass:
-    """sklearn's Tree, whose constructor takes arguments."""
+class _ConstructedClass:
+    """A class whose constructor takes arguments: the candidate's checked constructor is called in its place."""
 
-    def __init__(self, kind: type) -> None:
+    def __init__(self, kind: type, construct: Callable[..., Any]) -> None:
         self.kind = kind
+        self.construct = construct
 
-    def make(self, features: Any, classes: Any, outputs: Any) -> Any:
-        """Make a tree without nodes, with one output."""
-        if not is_index(features) or features > _MAX_FEATURES or outputs != 1 or type(outputs) is not int:
-            raise PickleRejectedError(f"a tree has {str(features)[:40]} features and {str(outputs)[:40]} outputs")
-        if type(classes) is not np.ndarray or classes.dtype != np.intp or classes.tolist() != [1]:
-            raise PickleRejectedError("a tree is not a regression with one output")
-        return self.kind(features, classes, outputs)
+    def make(self, arguments: tuple[Any, ...]) -> Any:
+        """Build an instance from checked arguments."""
+        try:
+            built = self.construct(*arguments)
+        except TypeError as error:
+            raise PickleRejectedError(f"a {self.kind.__name__} is made with other arguments: {error}") from error
+        if type(built) is not self.kind:
+            raise PickleRejectedError(f"the constructor of {self.kind.__name__} built a {type(built).__name__}")
+        return built
 
 
 class AllowlistUnpickler(pickle._Unpickler):
@@ -93,22 +93,21 @@ class AllowlistUnpickler(pickle._Unpickler):
         if (module, name) in CHECKED_GLOBALS:
             return CHECKED_GLOBALS[module, name]
         if name not in self.allowed.get(module, frozenset()):
-            raise PickleRejectedError(
-                f"the artifact names {str(module)[:80]}.{str(name)[:80]}, which no model needs: it is not loaded; a new candidate must list it in PICKLE_GLOBALS"
-            )
+            raise PickleRejectedError(f"the artifact names {str(module)[:80]}.{str(name)[:80]}, which no model needs")
         kind = super().find_class(module, name)
         if not isinstance(kind, type):
             raise PickleRejectedError(f"{module}.{name} is not a class")
         self.classes.add(kind)
-        return _TreeClass(kind) if (module, name) == _TREE else kind
+        construct = PICKLE_CONSTRUCTORS.get((module, name))
+        return _ConstructedClass(kind, construct) if construct else kind
 
     def load_reduce(self) -> None:
         arguments = self.stack.pop()
         called = self.stack[-1]
         if type(arguments) is not tuple:
             raise PickleRejectedError("a call has no tuple of arguments")
-        if type(called) is _TreeClass:
-            result = called.make(*arguments)
+        if type(called) is _ConstructedClass:
+            result = called.make(arguments)
         elif isinstance(called, FunctionType) and called in CONSTRUCTORS:
             result = called(*arguments)
         else:
@@ -173,30 +172,15 @@ class AllowlistUnpickler(pickle._Unpickler):
         if type(state) is not dict or not all(type(name) is str for name in state):
             raise PickleRejectedError(f"a {kind.__name__} has a state that is not a mapping of names")
         for name in state:
-            if name.startswith("__") or callable(getattr(kind, name, None)) or name in Regressor.CACHES:
+            if name.startswith("__") or callable(getattr(kind, name, None)) or name in getattr(kind, "CACHES", ()):
                 raise PickleRejectedError(
                     f"a {kind.__name__} has a stored attribute {name[:80]!r}, which belongs to the class"
                 )
-        where = (kind.__module__, kind.__name__)
-        if where == _TREE:
-            _check_nodes(state)
-        elif where == _BOOSTER and (type(state.get("handle")) is not bytearray or not state["handle"]):
-            raise PickleRejectedError("a booster has no serialized trees")
+        check_state = STATE_CHECKS.get((kind.__module__, kind.__name__))
+        if check_state is not None:
+            check_state(state)
         set_state = getattr(built, "__setstate__", None)
         if set_state is not None:
             set_state(state)
         else:
             built.__dict__.update(state)
-
-
-def _check_nodes(state: Mapping[str, Any]) -> None:
-    """Check that the state of a Tree has as many nodes as it states: the Tree copies them without a check."""
-    nodes, values = state.get("nodes"), state.get("values")
-    if type(nodes) is not np.ndarray or type(values) is not np.ndarray or nodes.ndim != 1 or not len(nodes):
-        raise PickleRejectedError("a tree has no arrays of nodes and values")
-    if state.get("node_count") != len(nodes) or type(state["node_count"]) is not int:
-        raise PickleRejectedError(
-            f"a tree of {len(nodes):,} nodes states that it has {str(state.get('node_count'))[:40]}"
-        )
-    if not is_index(state.get("max_depth")) or values.shape != (len(nodes), 1, 1):
-        raise PickleRejectedError(f"a tree of {len(nodes):,} nodes has values of shape {values.shape}")

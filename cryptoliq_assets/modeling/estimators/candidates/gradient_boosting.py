@@ -59,6 +59,12 @@ def limit_params_by_sample_size(params: Mapping[str, Any], rows: int) -> tuple[d
     return {**params, "rounds": rounds, "max_depth": depth}, True
 
 
+def _check_booster(state: Mapping[str, Any]) -> None:
+    """Check that the state of xgboost's Booster has serialized trees: it passes the pointer on without a check."""
+    if type(state.get("handle")) is not bytearray or not state["handle"]:
+        raise InvalidForecasterError("a booster has no serialized trees")
+
+
 class BoostedTreesRegressor(Regressor):
     """xgboost's trees on histograms.
 
@@ -72,6 +78,7 @@ class BoostedTreesRegressor(Regressor):
         **settings: See `Regressor`.
     """
 
+    CACHES = ("_flat", "_swept")
     # Lower limit, and rows per unit, of min_child_weight.
     ROWS_PER_CHILD_WEIGHT = 500
     MIN_CHILD_WEIGHT = 5
@@ -201,6 +208,7 @@ class XGBoostForecaster(ScoreForecaster):
     # xgboost without the parts for graphics cards.
     LIBRARY_ALIASES = ("xgboost-cpu",)
     PICKLE_GLOBALS = {"xgboost.core": frozenset({"Booster"})}
+    STATE_CHECKS = {("xgboost.core", "Booster"): _check_booster}
     STORED_AS = (("cryptoliq_assets.models.learners", "XGBoost"),)
     REGRESSOR_STORED_AS = (("cryptoliq_assets.models.parts", "BoostedPart"),)
     EARLIER_MODEL_NAMES = ("XGBoost",)

@@ -1,5 +1,6 @@
 """Random_Forest: scikit-learn's random forest."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +15,39 @@ if TYPE_CHECKING:
     from cryptoliq_assets.modeling.estimators.tree_predict_rows import FlatTreeEnsemble
 
 
+_TREE = ("sklearn.tree._tree", "Tree")
+_MAX_FEATURES = 100_000
+
+
+def _make_tree(features: Any, classes: Any, outputs: Any) -> Any:
+    """Make scikit-learn's Tree without nodes, with one output; it allocates what its arguments state."""
+    from sklearn.tree._tree import Tree
+
+    if type(features) is not int or not 0 <= features <= _MAX_FEATURES or type(outputs) is not int or outputs != 1:
+        raise InvalidForecasterError(f"a tree has {str(features)[:40]} features and {str(outputs)[:40]} outputs")
+    if type(classes) is not np.ndarray or classes.dtype != np.intp or classes.tolist() != [1]:
+        raise InvalidForecasterError("a tree is not a regression with one output")
+    return Tree(features, classes, outputs)
+
+
+def _check_nodes(state: Mapping[str, Any]) -> None:
+    """Check that the state of a Tree has as many nodes as it states: the Tree copies them without a check."""
+    nodes, values = state.get("nodes"), state.get("values")
+    if type(nodes) is not np.ndarray or type(values) is not np.ndarray or nodes.ndim != 1 or not len(nodes):
+        raise InvalidForecasterError("a tree has no arrays of nodes and values")
+    if state.get("node_count") != len(nodes) or type(state["node_count"]) is not int:
+        raise InvalidForecasterError(
+            f"a tree of {len(nodes):,} nodes states that it has {str(state.get('node_count'))[:40]}"
+        )
+    depth = state.get("max_depth")
+    if type(depth) is not int or not 0 <= depth < 2**62 or values.shape != (len(nodes), 1, 1):
+        raise InvalidForecasterError(f"a tree of {len(nodes):,} nodes has values of shape {values.shape}")
+
+
 class ForestRegressor(Regressor):
     """scikit-learn's random forest, each tree fitted on a bounded sample of the rows; missing values go to the better side."""
+
+    CACHES = ("_flat",)
 
     # scikit-learn's RandomForestRegressor.
     model: Any
@@ -83,6 +115,8 @@ class RandomForestForecaster(ScoreForecaster):
         "sklearn.tree._classes": frozenset({"DecisionTreeRegressor"}),
         "sklearn.tree._tree": frozenset({"Tree"}),
     }
+    PICKLE_CONSTRUCTORS = {_TREE: _make_tree}
+    STATE_CHECKS = {_TREE: _check_nodes}
     STORED_AS = (("cryptoliq_assets.models.learners", "RandomForest"),)
     REGRESSOR_STORED_AS = (("cryptoliq_assets.models.parts", "ForestPart"),)
     EARLIER_MODEL_NAMES = ("RandomForest",)
