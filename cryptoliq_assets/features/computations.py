@@ -154,7 +154,7 @@ def check_computations(features: Iterable[Feature], computations: Collection[str
         if name not in declared:
             raise ValueError(
                 f'{name!r} is computed and not declared: add the line `Feature("{name}", "Meaning.", "unit", '
-                '("source",), looks_back=0, added=True),` to FEATURES in cryptoliq_assets/schemas/feature_registry.py'
+                '("source",)),` to FEATURES in cryptoliq_assets/schemas/feature_registry.py'
             )
 
 

@@ -13,12 +13,14 @@ import numpy as np
 from cryptoliq_assets.core import HISTORY_DAYS, FloatArray, IntArray
 from cryptoliq_assets.features.history_index import WindowQuery, days_seen
 from cryptoliq_assets.features.window_kernels import lag_ewm_kernel, mean_std_kernel
-from cryptoliq_assets.schemas import BASE_SERIES, STD_WINDOWS, Statistic, Window, windows_of
+from cryptoliq_assets.schemas import BASE_SERIES, Statistic, Window, windows_of
 
 # Below this many rows a second thread costs more than it saves.
 _MIN_ROWS_PER_THREAD = 50_000
 _THREADS = 2
 _MOMENTS: tuple[Statistic, ...] = ("mean", "std")
+# Computed, and used by no feature, of a series without deviations.
+_ANY_STDS = (7, 30)
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,29 @@ def calendar_moments(
     columns: dict[str, FloatArray] = {}
     for place, base in enumerate(BASE_SERIES):
         # All windows of the series, so that both calls share one compiled kernel.
-        means = tuple(dict.fromkeys((*windows_of(base, "mean"), *windows_of(base, "mean", relative=True))))
-        stds = STD_WINDOWS
-        names = [Window("mean", base, window, relative).name for window in means]
-        names += [Window("std", base, window, relative).name for window in stds]
-        kernel = mean_std_kernel(means)
-        columns |= _run_kernel(names, kernel, query, own[:, place], days=days, values=bases[:, place])
+        means, stds = (
+            tuple(dict.fromkeys((*windows_of(base, statistic), *windows_of(base, statistic, relative=True))))
+            for statistic in _MOMENTS
+        )
+        for run_means, run_stds in _kernel_runs(means, stds):
+            names = [Window("mean", base, window, relative).name for window in run_means]
+            names += [Window("std", base, window, relative).name for window in run_stds]
+            kernel = mean_std_kernel(run_means, run_stds)
+            columns |= _run_kernel(names, kernel, query, own[:, place], days=days, values=bases[:, place])
     return columns
+
+
+def _kernel_runs(means: tuple[int, ...], stds: tuple[int, ...]) -> list[tuple[tuple[int, ...], tuple[int, int]]]:
+    """Divide the windows of a series into runs of the kernel, which computes two deviations at once.
+
+    All means are in the first run. A lone deviation is computed twice.
+
+    Example:
+        >>> _kernel_runs((3, 7), (7, 30, 14))
+        [((3, 7), (7, 30)), ((), (14, 14))]
+    """
+    pairs = [(stds[place], stds[min(place + 1, len(stds) - 1)]) for place in range(0, len(stds), 2)] or [_ANY_STDS]
+    return [(means if place == 0 else (), pair) for place, pair in enumerate(pairs)]
 
 
 def relative_windows(

@@ -8,12 +8,13 @@ means are summed separately for each row, over slices of fixed length. Add kinds
 
 from collections.abc import Callable
 from functools import lru_cache
+from types import FunctionType
+from typing import Any
 
 import numba
 import numpy as np
 
 from cryptoliq_assets.core import HISTORY_DAYS, FloatArray, IntArray
-from cryptoliq_assets.schemas import STD_WINDOWS
 
 # Fixed point: base series are logarithms, scores and clipped returns, below 2^10 in size, so the sum of 90 stays below
 # 2^61 and each is exact to 2^-45.
@@ -63,9 +64,11 @@ def _grid(
     return filled, known
 
 
-def _make_squares_kernel(days: int) -> Callable[..., float]:
+@lru_cache
+def _squares_kernel(days: int) -> Callable[..., float]:
     """Compile the sum of squares about a mean over the last `days` of a grid, with a length that the compiler knows."""
-    length = -(-days // _VECTOR) * _VECTOR
+    # Whole vectors, as far as the grid reaches.
+    length = min(-(-days // _VECTOR) * _VECTOR, HISTORY_DAYS + 1)
     inside = np.array([0.0] * (length - days) + [1.0] * days)
 
     @numba.njit(cache=True, nogil=True, fastmath=_FAST)
@@ -82,8 +85,17 @@ def _make_squares_kernel(days: int) -> Callable[..., float]:
     return squares
 
 
-_SHORT, _LONG = STD_WINDOWS
-_short_squares, _long_squares = _make_squares_kernel(_SHORT), _make_squares_kernel(_LONG)
+# Each kernel has its own in their place: see `_bind_squares`.
+_short_squares = _long_squares = _squares_kernel(_VECTOR)
+
+
+def _bind_squares(function: Any, short: int, long: int) -> Any:
+    """Return a function whose globals are this module's and the sums of squares over two numbers of days.
+
+    A compiled function in a closure would have another identity in each process, so that the cache on disk would never match.
+    """
+    bound = {**globals(), "_short_squares": _squares_kernel(short), "_long_squares": _squares_kernel(long)}
+    return FunctionType(function.__code__, bound, function.__name__, None, function.__closure__)
 
 
 def _make_mean_std_kernel(windows: IntArray, short: int, long: int, reach: int) -> Callable[..., None]:
@@ -96,7 +108,6 @@ def _make_mean_std_kernel(windows: IntArray, short: int, long: int, reach: int) 
     # 1 / count, because a multiplication costs less than a division.
     reciprocal = np.append(0.0, 1.0 / np.arange(1, reach + 1))
 
-    @numba.njit(cache=True, nogil=True, fastmath=_FAST)
     def moments(
         coins: IntArray,
         query_days: IntArray,
@@ -107,7 +118,7 @@ def _make_mean_std_kernel(windows: IntArray, short: int, long: int, reach: int) 
         values: FloatArray,
         out: FloatArray,
     ) -> None:  # pragma: no cover - compiled
-        """Write means by window, then deviations by window, into `out` (…, m)."""
+        """Write means by window, then the two deviations, into `out` (…, m)."""
         place = 0
         while place < len(coins):
             stop, early, late, low, high = _coin_run(place, coins, query_days, first, last)
@@ -146,7 +157,10 @@ def _make_mean_std_kernel(windows: IntArray, short: int, long: int, reach: int) 
                 filled[at], known[at] = stored, was_known
                 place += 1
 
-    return moments
+    compiled: Callable[..., None] = numba.njit(cache=True, nogil=True, fastmath=_FAST)(
+        _bind_squares(moments, short, long)
+    )
+    return compiled
 
 
 def _make_lag_ewm_kernel(lags: IntArray, half_lives: FloatArray, reach: int) -> Callable[..., None]:
@@ -196,9 +210,9 @@ def _make_lag_ewm_kernel(lags: IntArray, half_lives: FloatArray, reach: int) -> 
 
 
 @lru_cache
-def mean_std_kernel(means: tuple[int, ...]) -> Callable[..., None]:
-    """Return the kernel of means over these days, and of the deviations over STD_WINDOWS."""
-    return _make_mean_std_kernel(np.array(means, dtype=np.int64), _SHORT, _LONG, HISTORY_DAYS)
+def mean_std_kernel(means: tuple[int, ...], stds: tuple[int, int]) -> Callable[..., None]:
+    """Return the kernel of means over these days, and of deviations over two numbers of days."""
+    return _make_mean_std_kernel(np.array(means, dtype=np.int64), *stds, HISTORY_DAYS)
 
 
 @lru_cache

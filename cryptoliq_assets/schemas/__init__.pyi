@@ -5,7 +5,10 @@ from .feature_registry import (
     MODEL_FEATURES as MODEL_FEATURES,
     WINDOW_DAYS as WINDOW_DAYS,
     Feature as Feature,
+    ewm_feature as ewm_feature,
+    lag_feature as lag_feature,
     mean_feature as mean_feature,
+    std_feature as std_feature,
     window_feature as window_feature,
     windows_of as windows_of,
 )

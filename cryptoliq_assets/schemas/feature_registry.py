@@ -1,13 +1,14 @@
 """The engineered features: meaning, unit, sources, how far back each one reads, and whether models see it.
 
-To add a mean, deviation, lag or exponential mean of a base series, add one entry to `FEATURES` (`mean_feature("turnover_log", 14)`).
-For any other feature, also add its computation to `COMPUTATIONS` in `features/computations.py`. Keys and flags belong in `schemas/features.py`.
+To add a mean, deviation, lag or exponential mean of a base series, add one entry to `FEATURES` (`mean_feature("turnover_log", 14)`,
+`std_feature`, `lag_feature`, `ewm_feature`); windows, lookback and stored column follow from it. For any other feature, also add its computation to `COMPUTATIONS` in `features/computations.py`. Keys and flags belong in `schemas/features.py`.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cryptoliq_assets.core import HISTORY_DAYS
+from cryptoliq_assets.schemas.first_version import FIRST_VERSION_FEATURES
 from cryptoliq_assets.schemas.windows import (
     BASE_SERIES,
     HALF_LIVES,
@@ -44,7 +45,6 @@ class Feature:
         looks_back: Days before the row's own day whose rows of the same coin are read; 0 for a feature of the row alone.
         window: The window that computes it; None for a feature with an entry in `COMPUTATIONS`.
         no_history_value: Value of a row without history, for a feature of models that looks back and has no window.
-        added: Whether month files of earlier versions may lack it; true for every feature that is added from now on.
 
     Raises:
         ValueError: The declaration is incomplete.
@@ -60,7 +60,6 @@ class Feature:
     looks_back: int = 0
     window: Window | None = None
     no_history_value: float | None = None
-    added: bool = False
 
     def __post_init__(self) -> None:
         """Reject declarations that could not be computed for every row."""
@@ -75,10 +74,13 @@ class Feature:
                 "no_history_value=… to its entry in cryptoliq_assets/schemas/feature_registry.py"
             )
 
+    @property
+    def added(self) -> bool:
+        """Whether month files of earlier versions may lack it."""
+        return self.name not in FIRST_VERSION_FEATURES
 
-def window_feature(
-    window: Window, meaning: str, *, market_wide: bool = False, dated: bool = False, added: bool = True
-) -> Feature:
+
+def window_feature(window: Window, meaning: str, *, market_wide: bool = False, dated: bool = False) -> Feature:
     """Declare a feature that a window kernel computes; unit and sources are those of its base series."""
     _, unit, sources = BASE_SERIES[window.base]
     return Feature(
@@ -90,11 +92,10 @@ def window_feature(
         dated=dated,
         looks_back=window.looks_back,
         window=window,
-        added=added,
     )
 
 
-def mean_feature(base: str, days: int, *, dated: bool = False, added: bool = True) -> Feature:
+def mean_feature(base: str, days: int, *, dated: bool = False) -> Feature:
     """Declare the mean of a base series over calendar days.
 
     Example:
@@ -103,7 +104,25 @@ def mean_feature(base: str, days: int, *, dated: bool = False, added: bool = Tru
         ('turnover_log_mean_14d', 13)
     """
     window = Window("mean", base, days)
-    return window_feature(window, f"Mean {BASE_SERIES[base][0]} over {days} calendar days.", dated=dated, added=added)
+    return window_feature(window, f"Mean {BASE_SERIES[base][0]} over {days} calendar days.", dated=dated)
+
+
+def std_feature(base: str, days: int, *, dated: bool = False) -> Feature:
+    """Declare the sample deviation of a base series over calendar days."""
+    window = Window("std", base, days)
+    return window_feature(window, f"Sample deviation of the {BASE_SERIES[base][0]} over {days} days.", dated=dated)
+
+
+def lag_feature(base: str, days: int) -> Feature:
+    """Declare the value of a base series some calendar days before."""
+    window = Window("lag", base, days)
+    return window_feature(window, f"The {BASE_SERIES[base][0]} {days} calendar days before.")
+
+
+def ewm_feature(base: str, days: int, *, dated: bool = False) -> Feature:
+    """Declare the exponential mean of a base series with a half-life in days."""
+    window = Window("ewm", base, days)
+    return window_feature(window, f"Exponential mean of the {BASE_SERIES[base][0]}, half-life {days} d.", dated=dated)
 
 
 def _base_features() -> list[Feature]:
@@ -113,32 +132,13 @@ def _base_features() -> list[Feature]:
         features.append(Feature(base, f"Today's {meaning}.", unit, sources))
         features += [
             # Models subtract the 7-day mean from the 3- and 30-day means of a level.
-            mean_feature(base, days, dated=days in (7, 90) or (days == 30 and base not in LEVELS), added=False)
+            mean_feature(base, days, dated=days in (7, 90) or (days == 30 and base not in LEVELS))
             for days in MEAN_WINDOWS
         ]
-        features += [
-            window_feature(
-                Window("std", base, days),
-                f"Sample deviation of the {meaning} over {days} days.",
-                dated=days in RELATIVE_STDS,
-                added=False,
-            )
-            for days in STD_WINDOWS
-        ]
+        features += [std_feature(base, days, dated=days in RELATIVE_STDS) for days in STD_WINDOWS]
         if index < N_LAGGED_SERIES:
-            features += [
-                window_feature(Window("lag", base, days), f"The {meaning} {days} calendar days before.", added=False)
-                for days in LAGS
-            ]
-            features += [
-                window_feature(
-                    Window("ewm", base, days),
-                    f"Exponential mean of the {meaning}, half-life {days} d.",
-                    dated=days > LONGEST_HALF_LIFE,
-                    added=False,
-                )
-                for days in HALF_LIVES
-            ]
+            features += [lag_feature(base, days) for days in LAGS]
+            features += [ewm_feature(base, days, dated=days > LONGEST_HALF_LIFE) for days in HALF_LIVES]
     return features
 
 
@@ -148,7 +148,7 @@ def _relative_features() -> list[Feature]:
     for base, (meaning, unit, sources) in BASE_SERIES.items():
         today = f"Today's {meaning} minus the typical coin's in the previous snapshot."
         name, meaning = relative_name(base), f"{meaning} minus the typical coin's of the day"
-        features.append(Feature(name, today, unit, sources, market_wide=True, for_models=False, added=True))
+        features.append(Feature(name, today, unit, sources, market_wide=True, for_models=False))
         features += [
             window_feature(
                 Window("mean", base, days, relative=True),
@@ -170,7 +170,7 @@ def _relative_features() -> list[Feature]:
         meaning = (
             f"ln of the {meaning} minus that of the typical coin in the previous snapshot, in steps of {LEVEL_STEP:g}."
         )
-        features.append(Feature(relative_name(name), meaning, "ln of a ratio", sources, market_wide=True, added=True))
+        features.append(Feature(relative_name(name), meaning, "ln of a ratio", sources, market_wide=True))
     return features
 
 
@@ -214,7 +214,6 @@ FEATURES: tuple[Feature, ...] = (
         market_wide=True,
         looks_back=HISTORY_DAYS - 1,
         no_history_value=1.0,
-        added=True,
     ),
     Feature("weekday", "Day of the week, Monday 0.", "day", ("date",)),
     _market_feature(

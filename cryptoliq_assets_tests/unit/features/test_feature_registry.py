@@ -62,7 +62,8 @@ def test_a_feature_that_looks_back_needs_a_no_history_value():
     ("window", "message"),
     [
         (("mean", "price_log", 7), "unknown base series 'price_log'"),
-        (("std", "turnover_log", 14), "add 14 to STD_WINDOWS"),
+        (("std", "turnover_log", 1), "a std over 1 days does not exist; use at least 2"),
+        (("mean", "turnover_log", 0), "a mean over 0 days does not exist; use at least 1"),
         (("lag", "turnover_log", 1, True), "a lag relative to the market is not computed"),
     ],
 )
