@@ -4,28 +4,50 @@ Add a line to `STEP_LABELS` for a new asset or op. A candidate needs none: its l
 Steps of checks have no label and are not printed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from cryptoliq_assets.modeling.estimators import MODEL_NAMES
+from cryptoliq_assets.modeling.estimators import MODEL_NAMES, CandidateRegistrationError
 
-STEP_LABELS: dict[str, str] = {
-    "coingecko_snapshot": "fetching today's snapshot",
-    "raw_snapshots": "ingesting files",
-    "cleaned_snapshots": "cleaning",
-    "engineered_features": "computing features",
-    "labels": "computing labels",
-    **{name: f"training {model}" for name, model in MODEL_NAMES.items()},
-    "backtest": "writing out-of-fold forecasts",
-    "leaderboard": "ranking the candidates",
-    "champion": "selecting the champion",
-    "forecasts": "forecasting",
-    "drift_report": "measuring drift",
-    "forecast_accuracy": "measuring forecast accuracy",
-    "prediction_metrics": "measuring the prediction service",
-    "incidents": "evaluating alerts",
-    "stored_bytes": "verifying stored data",
-    "roll_back": "rolling back",
-}
+
+def label_candidates(labels: Mapping[str, str], candidates: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels of all steps, those of the candidates included.
+
+    Args:
+        labels: Labels of the assets of other kinds and of ops.
+        candidates: Model names by candidate name.
+
+    Raises:
+        CandidateRegistrationError: A candidate has the name of another asset or op, which it would silently replace.
+    """
+    for name in candidates:
+        if name in labels:
+            raise CandidateRegistrationError(
+                f"the candidate {name!r} has the name of another asset: write the line "
+                f'`SPEC = ModelSpec("{name}_model", …)` in its module of modeling/estimators/candidates'
+            )
+    return {**labels, **{name: f"training {model}" for name, model in candidates.items()}}
+
+
+STEP_LABELS = label_candidates(
+    {
+        "coingecko_snapshot": "fetching today's snapshot",
+        "raw_snapshots": "ingesting files",
+        "cleaned_snapshots": "cleaning",
+        "engineered_features": "computing features",
+        "labels": "computing labels",
+        "backtest": "writing out-of-fold forecasts",
+        "leaderboard": "ranking the candidates",
+        "champion": "selecting the champion",
+        "forecasts": "forecasting",
+        "drift_report": "measuring drift",
+        "forecast_accuracy": "measuring forecast accuracy",
+        "prediction_metrics": "measuring the prediction service",
+        "incidents": "evaluating alerts",
+        "stored_bytes": "verifying stored data",
+        "roll_back": "rolling back",
+    },
+    MODEL_NAMES,
+)
 
 
 def check_step_labels(steps: Iterable[str]) -> None:

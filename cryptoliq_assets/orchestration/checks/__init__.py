@@ -1,7 +1,7 @@
 """Asset checks, one module per asset or subject, registered with `@asset_check`.
 
-Write a check as a function (settings, store, months) -> CheckOutcome in the module of its asset. What the monitor computes
-belongs in `monitoring`.
+Write a check as a function (settings, store, months) -> CheckOutcome in the module of its asset; every public function of such a
+module is a check, and helpers start with _. What the monitor computes belongs in `monitoring`.
 """
 
 import lazy_loader

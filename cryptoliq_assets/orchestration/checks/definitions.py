@@ -128,7 +128,7 @@ def _build_single(check: Check, settings: Settings) -> dg.AssetChecksDefinition:
     )
     def run(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         def evaluate() -> dg.AssetCheckResult:
-            return check.make_result(check.evaluate(settings, _open_store(context), []))
+            return check.make_result(check.evaluate(settings, _open_store(context)))
 
         return run_check(context, settings, evaluate) if check.step == "report" else evaluate()
 

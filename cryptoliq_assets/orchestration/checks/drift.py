@@ -20,7 +20,7 @@ ASSET = "drift_report"
     ),
     step="report",
 )
-def drift(settings: Settings, store: TableStore, months: list[str]) -> CheckOutcome:
+def drift(settings: Settings, store: TableStore) -> CheckOutcome:
     """Show the findings of drift."""
     return _check_findings(settings, of_feed=False)
 
@@ -33,7 +33,7 @@ def drift(settings: Settings, store: TableStore, months: list[str]) -> CheckOutc
     ),
     step="report",
 )
-def feed(settings: Settings, store: TableStore, months: list[str]) -> CheckOutcome:
+def feed(settings: Settings, store: TableStore) -> CheckOutcome:
     """Show the findings of the feed."""
     return _check_findings(settings, of_feed=True)
 

@@ -18,7 +18,7 @@ ASSET = "leaderboard"
     ),
     step="single",
 )
-def skill_above_zero(settings: Settings, store: TableStore, months: list[str]) -> CheckOutcome:
+def skill_above_zero(settings: Settings, store: TableStore) -> CheckOutcome:
     """Check the skill of the best candidate fold by fold."""
     board = read_json_object(settings.reports_dir / "metrics.json")
     best = next(entry for entry in board["candidates"] if entry["name"] == board["best"])
@@ -41,7 +41,7 @@ def skill_above_zero(settings: Settings, store: TableStore, months: list[str]) -
     blocking=True,
     step="single",
 )
-def no_look_ahead(settings: Settings, store: TableStore, months: list[str]) -> CheckOutcome:
+def no_look_ahead(settings: Settings, store: TableStore) -> CheckOutcome:
     """Recompute sampled features from data cut at their date."""
     from cryptoliq_assets.modeling.evaluation import find_look_ahead, sample_dates
 

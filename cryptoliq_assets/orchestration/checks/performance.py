@@ -31,13 +31,13 @@ def _describe_coverage(settings: Settings) -> str:
     description=lambda settings: f"The 30-day skill is above {settings.performance.min_skill:g}.",
     step="report",
 )
-def live_skill(settings: Settings, store: TableStore, months: list[str]) -> CheckOutcome:
+def live_skill(settings: Settings, store: TableStore) -> CheckOutcome:
     """Compare live forecasts with persistence."""
     return _check_report(settings, check_skill)
 
 
 @asset_check(ACCURACY, description=_describe_coverage, step="report")
-def live_coverage(settings: Settings, store: TableStore, months: list[str]) -> CheckOutcome:
+def live_coverage(settings: Settings, store: TableStore) -> CheckOutcome:
     """Compare the coverage of the intervals with their level."""
     return _check_report(settings, check_coverage)
 
@@ -57,7 +57,7 @@ def _check_report(settings: Settings, evaluate: Callable[[Mapping[str, Any], Set
     ),
     step="report",
 )
-def predictions_come(settings: Settings, store: TableStore, months: list[str]) -> CheckOutcome:
+def predictions_come(settings: Settings, store: TableStore) -> CheckOutcome:
     """Check the prediction volume up to now."""
     from cryptoliq_assets.monitoring.service import check_traffic, read_daily_stats
 
@@ -72,7 +72,7 @@ def predictions_come(settings: Settings, store: TableStore, months: list[str]) -
     ),
     step="report",
 )
-def requests_succeed(settings: Settings, store: TableStore, months: list[str]) -> CheckOutcome:
+def requests_succeed(settings: Settings, store: TableStore) -> CheckOutcome:
     """Check the error rate up to now."""
     from cryptoliq_assets.monitoring.service import check_errors, read_daily_stats
 

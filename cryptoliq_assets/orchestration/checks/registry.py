@@ -25,8 +25,14 @@ Step = Literal["table", "clock", "report", "single"]
 RESTATES = "restates"
 SCHEMA = "schema"
 _PACKAGE = "cryptoliq_assets.orchestration.checks"
-_PARAMETERS = {"clock": ["settings", "store", "now"]}
-_DEFAULT_PARAMETERS = ["settings", "store", "months"]
+# Modules of the package that are not modules of checks.
+_MACHINERY = ("registry", "definitions", "daily_fractions")
+_PARAMETERS: dict[Step, list[str]] = {
+    "table": ["settings", "store", "months"],
+    "clock": ["settings", "store", "now"],
+    "report": ["settings", "store"],
+    "single": ["settings", "store"],
+}
 
 
 class CheckRegistrationError(ValueError):
@@ -56,8 +62,9 @@ class CheckOutcome:
         )
 
 
-# (settings, store, months of the run) -> CheckOutcome; of a check by the clock (settings, store, now) -> CheckOutcome.
-Evaluate = Callable[[Settings, TableStore, Any], CheckOutcome]
+# (settings, store) -> CheckOutcome; of a check of a table (settings, store, months of the run), of one by the clock (settings,
+# store, now).
+Evaluate = Callable[..., CheckOutcome]
 
 
 @dataclass(frozen=True)
@@ -123,8 +130,8 @@ def asset_check(
         step: How the check is executed.
 
     Returns:
-        A decorator of a function (settings, store, months of the run) -> CheckOutcome; a check by the clock takes the time
-        `now` in place of the months.
+        A decorator of a function that returns a CheckOutcome. It takes (settings, store, months), the months of the run, in the
+        step "table"; (settings, store, now) in the step "clock"; and (settings, store) in the others, which have no months.
 
     Raises:
         CheckRegistrationError: The declaration is incomplete.
@@ -134,10 +141,14 @@ def asset_check(
         name, where = evaluate.__name__, f"{evaluate.__module__}.{evaluate.__name__}"
         if not isinstance(asset, str) or not description or callable(asset):
             raise CheckRegistrationError(f'{where}: add the line @asset_check("<asset>", description="…") above it')
-        parameters = _PARAMETERS.get(step, _DEFAULT_PARAMETERS)
+        if step not in _PARAMETERS:
+            raise CheckRegistrationError(f"{where}: step={step!r} is unknown; use one of {', '.join(_PARAMETERS)}")
+        if name.startswith("_"):
+            raise CheckRegistrationError(f"{where}: helpers start with _; write the line def {name.lstrip('_')}(…)")
+        parameters = _PARAMETERS[step]
         if list(inspect.signature(evaluate).parameters) != parameters:
             raise CheckRegistrationError(
-                f"{where}: such a check takes ({', '.join(parameters)}); write the line def {name}({', '.join(parameters)}) -> "
+                f"{where}: a check of step {step} takes ({', '.join(parameters)}); write the line def {name}({', '.join(parameters)}) -> "
                 "CheckOutcome:"
             )
         if step == "table" and asset not in TABLES:
@@ -165,15 +176,18 @@ def load_checks() -> list[Check]:
     """Import all modules of checks, and return what they registered, table by table.
 
     Raises:
-        CheckRegistrationError: A function that returns a CheckOutcome is not registered.
+        CheckRegistrationError: A public function of a module of checks is not registered.
     """
     package = import_module(_PACKAGE)
     for info in iter_modules(package.__path__):
+        if info.name in _MACHINERY:
+            continue
         for function in _public_functions(import_module(f"{_PACKAGE}.{info.name}")):
             if not any(check.evaluate is function for check in _REGISTRY.values()):
+                name = function.__name__
                 raise CheckRegistrationError(
-                    f"orchestration/checks/{info.name}.py: {function.__name__} returns a CheckOutcome and is not registered: "
-                    f'add the line @asset_check("<asset>", description="…") above it'
+                    f"orchestration/checks/{info.name}.py: {name} is not registered: add the line "
+                    f'@asset_check("<asset>", description="…") above it, or write the line def _{name}(…) if it is a helper'
                 )
     return list(_REGISTRY.values())
 
@@ -210,13 +224,7 @@ def make_schema_check(table: str) -> Check:
 
 
 def _public_functions(module: Any) -> Iterator[Callable[..., Any]]:
-    """Yield the functions of a module whose annotation makes them checks."""
+    """Yield the functions that a module defines and whose names do not start with _."""
     for name, function in inspect.getmembers(module, inspect.isfunction):
-        signature = inspect.signature(function)
-        own = function.__module__ == module.__name__ and not name.startswith("_")
-        if (
-            own
-            and list(signature.parameters)[:2] == ["settings", "store"]
-            and signature.return_annotation is CheckOutcome
-        ):
+        if function.__module__ == module.__name__ and not name.startswith("_"):
             yield function
