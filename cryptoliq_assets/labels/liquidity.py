@@ -4,13 +4,12 @@ Add a formula to `FORMULAS`, with the columns that it reads; nothing else lists 
 row: it is never fitted, so it leaks nothing and is comparable across days, models and installations.
 """
 
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from cryptoliq_assets.core import BoolArray, FloatArray, Settings
-from cryptoliq_assets.schemas import NUMBER_COLUMNS, RANGE_COLUMNS
+from cryptoliq_assets.labels.formula import VOLATILITY, VOLUME_LOG, Columns, Formula, register_formulas
 
 # Log returns are clipped here: beyond it the first print of a listing carries no information about trading cost.
 CLIP_24H = 2.0
@@ -21,15 +20,6 @@ VOLATILITY_FLOOR = 0.002
 STALE_VOLUME_USD = 1_000.0
 # Volume 0 is scored as one dollar, so that the logarithm exists.
 MIN_VOLUME_USD = 1.0
-
-# What every score computes anyway, so that a formula can use it without computing it again.
-VOLUME_LOG, VOLATILITY = "volume_log", "volatility"
-# What a formula may declare: the numeric columns of `cleaned_snapshots`, and the two above.
-FORMULA_COLUMNS = (*NUMBER_COLUMNS, *RANGE_COLUMNS, VOLUME_LOG, VOLATILITY)
-# What every score needs, whatever its formula.
-_SCORE_COLUMNS = ("24h_volume", "24h", "7d")
-
-Columns = Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -111,63 +101,6 @@ def _amihud(columns: Columns) -> FloatArray:
 def _turnover(columns: Columns) -> FloatArray:
     cap = np.asarray(columns["mkt_cap"], dtype=float)
     return np.asarray(columns[VOLUME_LOG] - np.log(np.where(cap > 0, cap, np.nan)))
-
-
-@dataclass(frozen=True)
-class Formula:
-    """A liquidity measure L of a row, and the constants that put ln L on a common scale: (ln L - lo) / (hi - lo).
-
-    Args:
-        name: Value of `CRYPTOLIQ_FORMULA` that selects the formula.
-        description: The formula in one line.
-        source: Publication, with its DOI.
-        lo: ln L that scores 0.
-        hi: ln L that scores 1.
-        columns: Names of `FORMULA_COLUMNS` that the formula reads; percent, USD, NaN where missing.
-        log_liquidity: Returns ln L (n,) of the declared columns, each (n,) float64; NaN where it is unknown.
-
-    Raises:
-        ValueError: A column is not in `FORMULA_COLUMNS`.
-    """
-
-    name: str
-    description: str
-    source: str
-    lo: float
-    hi: float
-    columns: tuple[str, ...]
-    log_liquidity: Callable[[Columns], FloatArray]
-
-    def __post_init__(self) -> None:
-        """Reject columns that no cleaned row has."""
-        unknown = [name for name in self.columns if name not in FORMULA_COLUMNS]
-        if unknown:
-            raise ValueError(
-                f"formula {self.name!r} declares the unknown column(s) {', '.join(unknown)}; in its entry of FORMULAS in "
-                f"cryptoliq_assets/labels/liquidity.py use columns=(…) of: {', '.join(FORMULA_COLUMNS)}"
-            )
-
-    @property
-    def row_columns(self) -> tuple[str, ...]:
-        """Columns of a cleaned row that a score by this formula needs."""
-        declared = (name for name in self.columns if name not in (VOLUME_LOG, VOLATILITY))
-        return tuple(dict.fromkeys((*_SCORE_COLUMNS, *declared)))
-
-
-def register_formulas(formulas: Iterable[Formula]) -> dict[str, Formula]:
-    """Index formulas by name.
-
-    Raises:
-        ValueError: Two formulas have one name.
-    """
-    registry: dict[str, Formula] = {}
-    for formula in formulas:
-        if formula.name in registry:
-            raise ValueError(
-                f"two formulas are named {formula.name!r}; rename one entry of FORMULAS in cryptoliq_assets/labels/liquidity.py"
-            )
-        registry[formula.name] = formula
-    return registry
 
 
 FORMULAS = register_formulas(
