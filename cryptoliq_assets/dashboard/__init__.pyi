@@ -17,3 +17,4 @@ from .components import (
 )
 from .error_messages import UserFacingError as UserFacingError, user_facing_errors as user_facing_errors
 from .launch import run_dashboard as run_dashboard
+from .page_registry import Page as Page, PageRegistrationError as PageRegistrationError, load_pages as load_pages

@@ -18,6 +18,7 @@ import streamlit as st
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.dashboard.data_sources import Source, select_source
 from cryptoliq_assets.dashboard.error_messages import UserFacingError
+from cryptoliq_assets.dashboard.page_registry import Page
 from cryptoliq_assets.monitoring.service import APP
 from cryptoliq_assets.serving import PredictionLog
 from cryptoliq_assets.serving.gateway import hash_key
@@ -31,23 +32,23 @@ _NO_MODEL_HINT = "There are snapshots, but no model: run `cryptoliq train`."
 _NO_FORECASTS_HINT = "There is a model, but no forecasts: run `cryptoliq forecast`."
 
 
-def render_page(title: str, render: Callable[[Source], None]) -> None:
+def render_page(page: Page, render: Callable[[Source], None]) -> None:
     """Render a page and show its errors as messages; unexpected ones go to the log with their traceback.
 
     Args:
-        title: Heading of the page.
+        page: What the module declares.
         render: Draws the page from a data source.
     """
-    st.title(title)
+    st.title(page.title)
     try:
         render(current_source())
     except UserFacingError as error:
         show_error(error)
     except Exception as error:
-        _LOG.exception("the page %r failed", title)
+        _LOG.exception("the page %r failed", page.title)
         settings = Settings()
         if not settings.dashboard.api_url:
-            PredictionLog(settings, APP).record_exception(error, doing=f"the page {title}")
+            PredictionLog(settings, APP).record_exception(error, doing=f"the page {page.title}")
         st.error("Unexpected error. The log of `cryptoliq app` contains the details.")
 
 

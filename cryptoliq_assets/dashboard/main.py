@@ -1,6 +1,6 @@
-"""Entry script of the dashboard, run by Streamlit: page configuration and the menu.
+"""Entry script of the dashboard, run by Streamlit: page configuration and the menu, which is derived from the registry of pages.
 
-Add a page to the menu here, in menu order; its content belongs in a module of `pages/`.
+Add nothing here for a new page; it is a module of `pages/`.
 """
 
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from cryptoliq_assets.dashboard.components import current_source, escape_markdown
+from cryptoliq_assets.dashboard.page_registry import load_pages
 
 _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" width="24" height="24">'
@@ -22,12 +23,8 @@ def main() -> None:
     st.set_page_config(page_title="cryptoliq", page_icon=_ICON, layout="wide")
     menu = st.navigation(
         [
-            st.Page(_PAGES / "market.py", title="Market", icon=":material/water_drop:", default=True),
-            st.Page(_PAGES / "coin.py", title="Coin", icon=":material/show_chart:"),
-            st.Page(_PAGES / "what_if.py", title="What if", icon=":material/tune:"),
-            st.Page(_PAGES / "upload.py", title="CSV file", icon=":material/upload_file:"),
-            st.Page(_PAGES / "models.py", title="Models", icon=":material/model_training:"),
-            st.Page(_PAGES / "data_health.py", url_path="health", title="Data health", icon=":material/monitor_heart:"),
+            st.Page(_PAGES / f"{name}.py", title=page.title, icon=page.icon, url_path=page.url_path, default=place == 0)
+            for place, (name, page) in enumerate(load_pages().items())
         ]
     )
     st.sidebar.caption(f"Data source: {escape_markdown(current_source().name)}.")

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from cryptoliq_assets.dashboard import load_pages
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
@@ -28,7 +30,7 @@ SIZES = {
         "user_agent": "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 Chrome/130.0 Mobile Safari/537.36",
     },
 }
-PAGES = ("Market", "Coin", "What if", "CSV file", "Models", "Data health")
+PAGES = [page.title for page in load_pages().values()]
 _TIMEOUT_SECONDS = 60.0
 
 

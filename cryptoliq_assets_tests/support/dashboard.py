@@ -6,17 +6,18 @@ import pandas as pd
 from streamlit.testing.v1 import AppTest
 
 import cryptoliq_assets
+from cryptoliq_assets.dashboard import load_pages
 
 SCRIPT = Path(cryptoliq_assets.__file__).parent / "dashboard" / "main.py"
-# URL path to module, where they differ.
-MODULES = {"health": "data_health"}
-PAGES = ("market", "coin", "what_if", "upload", "models", "health")
+# URL path to module.
+MODULES = {page.url_path or module: module for module, page in load_pages().items()}
+PAGES = tuple(MODULES)
 
 
 def open_page(page: str) -> AppTest:
     """Run the app and open a page."""
     test = AppTest.from_file(str(SCRIPT), default_timeout=60).run()
-    return test if page == "market" else test.switch_page(f"pages/{MODULES.get(page, page)}.py").run()
+    return test if page == PAGES[0] else test.switch_page(f"pages/{MODULES[page]}.py").run()
 
 
 def page_text(test: AppTest) -> str:

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from cryptoliq_assets.dashboard import (
+    Page,
     charts,
     escape_markdown,
     format_number,
@@ -20,6 +21,8 @@ from cryptoliq_assets.dashboard import (
 )
 from cryptoliq_assets.dashboard.data_sources import Source
 from cryptoliq_assets.forecasting import describe_row_quality
+
+PAGE = Page("Coin", icon=":material/show_chart:", order=20)
 
 _NUMERIC = ["liquidity_score", "price", "24h_volume", "mkt_cap"]
 _COLUMNS = {
@@ -133,4 +136,5 @@ def _show_past(realised: pd.DataFrame) -> None:
     )
 
 
-render_page("Coin", show)
+if __name__ == "__main__":
+    render_page(PAGE, show)

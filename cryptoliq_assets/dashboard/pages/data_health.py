@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from cryptoliq_assets.dashboard import (
+    Page,
     charts,
     escape_markdown,
     format_number,
@@ -19,6 +20,8 @@ from cryptoliq_assets.dashboard import (
 from cryptoliq_assets.dashboard.data_sources import Source
 from cryptoliq_assets.monitoring import ALERT_KINDS, FAIL, OK, WARN
 from cryptoliq_assets.serving import ACCURACY_DAYS
+
+PAGE = Page("Data health", icon=":material/monitor_heart:", order=60, url_path="health")
 
 _MAX_LISTED = 20
 _FILES = {
@@ -283,4 +286,5 @@ def _make_feature_table(report: dict[str, Any]) -> pd.DataFrame | None:
     return frame[list(_FEATURES)]
 
 
-render_page("Data health", show)
+if __name__ == "__main__":
+    render_page(PAGE, show)

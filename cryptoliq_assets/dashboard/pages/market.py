@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from cryptoliq_assets.dashboard import (
+    Page,
     charts,
     escape_markdown,
     format_number,
@@ -18,6 +19,8 @@ from cryptoliq_assets.dashboard import (
 )
 from cryptoliq_assets.dashboard.data_sources import Source
 from cryptoliq_assets.forecasting import describe_row_quality
+
+PAGE = Page("Market", icon=":material/water_drop:", order=10)
 
 _MOVERS = 10
 _DETERIORATED = 15
@@ -117,4 +120,5 @@ def _show_deterioration(coins: pd.DataFrame) -> None:
         )
 
 
-render_page("Market", show)
+if __name__ == "__main__":
+    render_page(PAGE, show)

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from cryptoliq_assets.dashboard import (
+    Page,
     charts,
     escape_markdown,
     format_horizon,
@@ -22,6 +23,8 @@ from cryptoliq_assets.dashboard.data_sources import HomeSource, Source
 from cryptoliq_assets.modeling.estimators import model_title, model_version_of
 from cryptoliq_assets.modeling.model_card import model_table
 from cryptoliq_assets.schemas import BUCKETS
+
+PAGE = Page("Models", icon=":material/model_training:", order=50)
 
 _CARD_HEIGHT = 800
 _HELPS = {
@@ -233,4 +236,5 @@ def _show_card(home: HomeSource, version: str) -> None:
         st.iframe(card, height=_CARD_HEIGHT)
 
 
-render_page("Models", show)
+if __name__ == "__main__":
+    render_page(PAGE, show)

@@ -9,8 +9,17 @@ import pandas as pd
 import streamlit as st
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.dashboard import escape_markdown, lacks_champion, make_score_column, render_page, show_metrics
+from cryptoliq_assets.dashboard import (
+    Page,
+    escape_markdown,
+    lacks_champion,
+    make_score_column,
+    render_page,
+    show_metrics,
+)
 from cryptoliq_assets.dashboard.data_sources import ForecastFile, Source
+
+PAGE = Page("CSV file", icon=":material/upload_file:", order=40)
 
 _MAX_FORECASTS = 500
 _FORECAST_COLUMNS = {
@@ -116,4 +125,5 @@ def _forecast_file(key: str, digest: str, _source: Source, _content: bytes) -> F
     return _source.predict_csv(_content)
 
 
-render_page("CSV file", show)
+if __name__ == "__main__":
+    render_page(PAGE, show)

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from cryptoliq_assets.dashboard import (
+    Page,
     UserFacingError,
     charts,
     escape_markdown,
@@ -21,22 +22,47 @@ from cryptoliq_assets.dashboard import (
 )
 from cryptoliq_assets.dashboard.data_sources import Source
 from cryptoliq_assets.schemas import PLAUSIBLE_BOUNDS
+from cryptoliq_assets.serving import PredictRequest
 
-# Field of the contract to its label and meaning. The form has no bounds: a browser would not send a value beyond them, and
-# the previous result would remain as if it belonged to the new row.
-_FIELDS: dict[str, tuple[str, str]] = {
+PAGE = Page("What if", icon=":material/tune:", order=30)
+
+# Labels and meanings of fields, where the name and the description of the request model do not say enough to a reader.
+_TEXTS: dict[str, tuple[str, str]] = {
     "price": ("Price, USD", "of one coin"),
-    "24h_volume": ("24h volume, USD", "value traded"),
-    "mkt_cap": ("Market cap, USD", "empty: unknown"),
     "1h": ("1h change, %", "in percent: 1.5 is 1.5 %"),
     "24h": ("24h change, %", "in percent: 1.5 is 1.5 %"),
     "7d": ("7d change, %", "in percent: 1.5 is 1.5 %"),
+    "24h_volume": ("24h volume, USD", "value traded"),
+    "mkt_cap": ("Market cap, USD", "empty: unknown"),
     "liquidity_ratio": ("Liquidity ratio", "volume / market cap; empty: derived"),
     "price_change_24h": ("24h change, USD", "empty: derived from price and change"),
+    "high_24h": ("24h high, USD", "highest price of the last 24 hours; empty: unknown"),
+    "low_24h": ("24h low, USD", "lowest price of the last 24 hours; empty: unknown"),
 }
+# Fields with an input of their own kind.
+_OTHER_INPUTS = ("coin", "date")
+
+
+def _list_fields() -> dict[str, tuple[str, str]]:
+    """Return label and meaning of each number of a request, required ones first, as the request model declares them.
+
+    The form has no bounds: a browser would not send a value beyond them, and the previous result would remain as if it belonged to
+    the new row.
+    """
+    declared = {field.alias or name: field for name, field in PredictRequest.model_fields.items()}
+    numbers = sorted(
+        (name for name in declared if name not in _OTHER_INPUTS), key=lambda n: not declared[n].is_required()
+    )
+    return {
+        name: _TEXTS.get(name, (name.replace("_", " ").capitalize(), declared[name].description or ""))
+        for name in numbers
+    }
+
+
+_FIELDS = _list_fields()
 _LABELS = {name: label for name, (label, _) in _FIELDS.items()} | {"date": "Date, UTC", "coin": "Coin"}
 _COLUMNS_PER_ROW = 4
-_REQUIRED = ("price", "24h_volume")
+_REQUIRED = tuple(field.alias or name for name, field in PredictRequest.model_fields.items() if field.is_required())
 # Derived again from the inputs: a changed volume with the old ratio would contradict itself.
 _DERIVED = ("liquidity_ratio", "price_change_24h")
 _INPUTS_USED = {
@@ -71,7 +97,8 @@ def show(source: Source) -> None:
     if missing:
         raise UserFacingError("Required inputs are missing", f"Fill in {' and '.join(missing)}.")
     with st.spinner("Forecasting"):
-        result = _predict(source, {**body, **_derive_fields(body)})
+        known = {field: value for field, value in body.items() if value is not None}
+        result = _predict(source, {**known, **_derive_fields(body)})
     _show_result(result, body, coins)
 
 
@@ -167,4 +194,5 @@ def _show_result(result: dict[str, Any], body: dict[str, Any], coins: pd.DataFra
         )
 
 
-render_page("What if", show)
+if __name__ == "__main__":
+    render_page(PAGE, show)
