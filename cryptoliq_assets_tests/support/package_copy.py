@@ -22,6 +22,24 @@ class PackageCopy:
         """Return the path of a file, given relative to the repository."""
         return self.folder / name
 
+    def apply(self, block: str) -> str:
+        """Apply a block of CONTRIBUTING.md, whose first line is a comment with file and place; return the file."""
+        first, _, text = block.partition("\n")
+        name, _, place = first.removeprefix("# ").partition(", ")
+        if place == "a new module":
+            assert not self.path(name).exists(), f"{name} exists"
+            self.path(name).write_text(text, encoding="utf-8")
+        elif place == "at the end":
+            whole = self.path(name).read_text(encoding="utf-8")
+            self.path(name).write_text(f"{whole}\n\n{text}", encoding="utf-8")
+        elif place.startswith("before "):
+            self.insert(name, text, before=place.removeprefix("before "))
+        elif place.startswith("last entry of "):
+            self.append_to_registry(name, place.removeprefix("last entry of "), text)
+        else:
+            raise AssertionError(f"{first!r} does not state a file and a place")
+        return name
+
     def insert(self, name: str, text: str, *, before: str) -> None:
         """Insert text before the only line that begins so."""
         lines = self.path(name).read_text(encoding="utf-8").splitlines(keepends=True)
