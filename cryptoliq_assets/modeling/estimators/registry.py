@@ -161,15 +161,33 @@ def _allowed_globals() -> dict[str, frozenset[str]]:
 
 # Every class that may occur in a pickled forecaster, by module; numeric arrays are built by the unpickler itself.
 ALLOWED_GLOBALS: Mapping[str, frozenset[str]] = _allowed_globals()
+
+
+def collect_declarations(forecasters: Iterable[type[ScoreForecaster]], attribute: str) -> dict[tuple[str, str], Any]:
+    """Return the constructors or checks of states that candidates declare, by (module, class).
+
+    Raises:
+        CandidateRegistrationError: Two candidates declare different functions for a class: one would silently replace the other.
+    """
+    collected: dict[tuple[str, str], Any] = {}
+    for forecaster in forecasters:
+        for (module, kind), function in getattr(forecaster, attribute).items():
+            existing = collected.setdefault((module, kind), function)
+            if existing is not function:
+                raise CandidateRegistrationError(
+                    f"{forecaster.__qualname__} declares another function in {attribute} for {module}.{kind}: write the line "
+                    f"`from {existing.__module__} import {existing.__name__}` and declare that one, or none"
+                )
+    return collected
+
+
 # Checked constructors, and checks of states, of such classes, by (module, name).
-PICKLE_CONSTRUCTORS: Mapping[tuple[str, str], Callable[..., Any]] = {
-    where: construct
-    for forecaster in FORECASTERS.values()
-    for where, construct in forecaster.PICKLE_CONSTRUCTORS.items()
-}
-STATE_CHECKS: Mapping[tuple[str, str], Callable[[Mapping[str, Any]], None]] = {
-    where: check for forecaster in FORECASTERS.values() for where, check in forecaster.STATE_CHECKS.items()
-}
+PICKLE_CONSTRUCTORS: Mapping[tuple[str, str], Callable[..., Any]] = collect_declarations(
+    FORECASTERS.values(), "PICKLE_CONSTRUCTORS"
+)
+STATE_CHECKS: Mapping[tuple[str, str], Callable[[Mapping[str, Any]], None]] = collect_declarations(
+    FORECASTERS.values(), "STATE_CHECKS"
+)
 # (module, name) in artifacts of earlier releases → (module, name) today.
 GLOBAL_ALIASES: dict[tuple[str, str], tuple[str, str]] = {
     stored: (kind.__module__, kind.__name__)

@@ -74,7 +74,7 @@ def test_two_pages_cannot_share_a_declaration(given, written, label, tmp_path):
         check_pages({"coverage": first, "other": second})
 
 
-def test_every_module_of_pages_is_in_the_menu_and_market_is_first():
+def test_every_module_of_pages_is_in_the_menu_market_first():
     folder = ROOT / "cryptoliq_assets" / "dashboard" / "pages"
     assert set(load_pages()) == {path.stem for path in folder.glob("*.py")} - {"__init__"}
     assert next(iter(load_pages())) == "market"

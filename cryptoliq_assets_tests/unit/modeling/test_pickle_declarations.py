@@ -19,7 +19,7 @@ from cryptoliq_assets.modeling.estimators import (
     ScoreForecaster,
 )
 from cryptoliq_assets.modeling.estimators.candidates.linear_regression import RidgeForecaster
-from cryptoliq_assets.modeling.estimators.registry import register_candidates
+from cryptoliq_assets.modeling.estimators.registry import collect_declarations, register_candidates
 from cryptoliq_assets.modeling.estimators.tree_predict_rows import FlatTreeEnsemble
 from cryptoliq_assets.modeling.estimators.validation import check_stored_trees
 from cryptoliq_assets.modeling.registry import ModelRejectedError, to_bytes, unpickling
@@ -121,6 +121,13 @@ def test_declared_constructors_and_checks_are_collected():
         assert forecaster.STATE_CHECKS.items() <= STATE_CHECKS.items()
     assert set(PICKLE_CONSTRUCTORS) == {("sklearn.tree._tree", "Tree")}
     assert set(STATE_CHECKS) == {("sklearn.tree._tree", "Tree"), ("xgboost.core", "Booster")}
+
+
+def test_two_candidates_cannot_check_a_class_differently():
+    tree = ("sklearn.tree._tree", "Tree")
+    lax = candidate(PICKLE_GLOBALS={tree[0]: frozenset({"Tree"})}, STATE_CHECKS={tree: print})
+    with pytest.raises(CandidateRegistrationError, match=r"another function in STATE_CHECKS .* import _check_nodes`"):
+        collect_declarations([*FORECASTERS.values(), lax], "STATE_CHECKS")
 
 
 class CachedRegressor(WorkingRegressor):
