@@ -33,7 +33,7 @@ class PackageCopy:
             whole = self.path(name).read_text(encoding="utf-8")
             self.path(name).write_text(f"{whole}\n\n{text}", encoding="utf-8")
         elif place.startswith("before "):
-            self.insert(name, text, before=place.removeprefix("before "))
+            self.insert(name, f"{text}\n\n", before=place.removeprefix("before "))
         elif place.startswith("last entry of "):
             self.append_to_registry(name, place.removeprefix("last entry of "), text)
         else:
@@ -44,7 +44,7 @@ class PackageCopy:
         """Insert text before the only line that begins so."""
         lines = self.path(name).read_text(encoding="utf-8").splitlines(keepends=True)
         (place,) = [number for number, line in enumerate(lines) if line.startswith(before)]
-        lines[place:place] = [text.rstrip("\n") + "\n"]
+        lines[place:place] = [text]
         self.path(name).write_text("".join(lines), encoding="utf-8")
 
     def append_to_registry(self, name: str, registry: str, entry: str) -> None:
