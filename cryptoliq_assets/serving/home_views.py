@@ -11,7 +11,7 @@ from cryptoliq_assets.core import Settings, read_json_object
 from cryptoliq_assets.forecasting import measure, measure_accuracy_by_day, newest_date, read_realized_forecasts
 from cryptoliq_assets.ingestion.landing import open_catalog
 from cryptoliq_assets.modeling.registry import ModelRejectedError, ModelStore, open_model_store
-from cryptoliq_assets.monitoring import FAIL, OK, Finding, collect_findings
+from cryptoliq_assets.monitoring import DRIFT_REPORT, FAIL, OK, Finding, collect_findings
 from cryptoliq_assets.monitoring.alerting import Incident, read_state
 from cryptoliq_assets.storage import TableStore
 
@@ -120,7 +120,7 @@ def build_health_view(settings: Settings, store: TableStore, *, today: dt.date |
         "files": _files_view(settings),
         "accuracy": accuracy,
         "accuracy_by_day": by_day,
-        "drift": _read_report(settings.reports_dir / "drift_report.json", command=None, problems=problems),
+        "drift": _read_report(settings.reports_dir / DRIFT_REPORT, command=None, problems=problems),
         "looked_at": alerts.evaluated_at,
         "conditions": [_format_finding(finding) for finding in sorted(not_ok, key=lambda each: each.level != FAIL)],
         "conditions_looked_at": len(findings),

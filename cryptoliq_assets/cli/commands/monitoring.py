@@ -19,7 +19,7 @@ from cryptoliq_assets.cli import (
     print_table,
 )
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.monitoring import ALERT_KINDS, FAIL, Finding, worst_finding_level
+from cryptoliq_assets.monitoring import ALERT_KINDS, FAIL, Finding, require_alert_kind, worst_finding_level
 from cryptoliq_assets.monitoring.alerting import (
     AlertState,
     Incident,
@@ -32,6 +32,8 @@ from cryptoliq_assets.monitoring.alerting import (
     send_within,
     silence_kind,
 )
+
+_RUN_FAILED = require_alert_kind("run_failed")
 
 
 @click.command()
@@ -60,7 +62,7 @@ def _evaluate_without_run(settings: Settings, error: Exception) -> Finding:
 
     now = dt.datetime.now(dt.UTC)
     if isinstance(error, RunFailedError):
-        failed = Finding("run_failed", FAIL, MONITOR_JOB, str(error), now.isoformat(timespec="seconds"))
+        failed = Finding(_RUN_FAILED, FAIL, MONITOR_JOB, str(error), now.isoformat(timespec="seconds"))
         update_incidents(settings, collect_findings(settings, now), now, run_findings=[failed])
     else:
         failed = make_failure_finding(RUN_RECORDS_PART, error)

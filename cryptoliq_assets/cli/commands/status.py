@@ -22,6 +22,7 @@ from cryptoliq_assets.modeling.estimators import model_version_of
 from cryptoliq_assets.modeling.registry import open_model_store
 from cryptoliq_assets.monitoring import (
     ALERT_KINDS,
+    DRIFT_REPORT,
     FAIL,
     OK,
     Finding,
@@ -215,7 +216,7 @@ def _describe_verification(settings: Settings) -> str:
 
 def _describe_drift(settings: Settings) -> str | None:
     """Return the findings of the drift report in one line; None without a report."""
-    path = settings.reports_dir / "drift_report.json"
+    path = settings.reports_dir / DRIFT_REPORT
     if not path.exists():
         return None
     findings = read_report_findings(path)

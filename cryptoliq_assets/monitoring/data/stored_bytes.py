@@ -25,10 +25,10 @@ from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
 from cryptoliq_assets.monitoring.alert_registry import FAIL, OK
 from cryptoliq_assets.monitoring.data import stored_checks as checks
 from cryptoliq_assets.monitoring.findings import Finding
+from cryptoliq_assets.monitoring.reports import VERIFY_REPORT
 from cryptoliq_assets.schemas import TABLES
 from cryptoliq_assets.storage import TableStore, set_aside_month
 
-VERIFY_REPORT = "verify.json"
 CATALOG, ARCHIVE, TABLE = "catalogue", "archive", "table"
 LEDGER, POINTER, MODEL, CANDIDATE, REPORTS = "ledger", "pointer", "model", "candidate", "report"
 _LISTED = 5
