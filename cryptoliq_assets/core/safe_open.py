@@ -15,7 +15,7 @@ from cryptoliq_assets.core.locations import Location, is_remote
 
 # Does not follow links, wait for the writer of a pipe, or pass the handle to child processes.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-# The largest document (JSON, a ledger) and the largest file that are read completely. cryptoliq does not write larger ones.
+# The largest document (JSON, an audit log) and the largest file that are read completely. cryptoliq does not write larger ones.
 MAX_DOCUMENT_BYTES = 256 * 2**20
 MAX_FILE_BYTES = 4 * 2**30
 

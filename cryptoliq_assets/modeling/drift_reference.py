@@ -20,7 +20,7 @@ from cryptoliq_assets.schemas import FEATURES
 REFERENCE = "reference"
 PREDICTIONS = "predictions"
 SCORE = "liquidity_score"
-# Not compared, because they change with time: a home gets older, and seven days have each weekday once.
+# Not compared, because they change with time: a data directory gets older, and seven days have each weekday once.
 EXCLUDED_FEATURES = ("days_seen_90d", "weekday")
 # Points of equal weight that represent a distribution: five per decile.
 N_POINTS = 50

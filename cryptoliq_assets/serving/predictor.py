@@ -1,4 +1,4 @@
-"""The predictor: requests in, predictions out, from a snapshot of the home in memory.
+"""The predictor: requests in, predictions out, from a snapshot of the data directory in memory.
 
 It does not import Dagster. What it serves from is loaded in `snapshot`; HTTP belongs in `serving.api`.
 """
@@ -32,10 +32,10 @@ class DateRejectedError(ValueError):
 
 
 class Predictor:
-    """Predictions of one home on request.
+    """Predictions of one data directory on request.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
 
     `snapshot` is None until `refresh` has found a champion. It is replaced as a whole between two batches: no request waits for
     a load, and none sees parts of two snapshots. `problem` states why the newest data is not served; empty if it is.

@@ -210,7 +210,7 @@ def test_readiness_reports_a_lost_pointer_and_still_serves(client, served):
 
     link.unlink()
     try:
-        ready = problem_is(f"current.pkl is missing: in the ledger {target.stem} is current")
+        ready = problem_is(f"current.pkl is missing: in the audit log {target.stem} is current")
         shown = open_model_store(make_settings(home_dir=served.home)).model_version(target.stem)
         assert (ready["status"], ready["model_version"]) == ("ready", shown)
         assert client.post("/predict", json=BODY).json()["model_version"] == shown

@@ -157,7 +157,7 @@ def test_a_hanging_load_blocks_neither_responses_nor_the_stop(settings, monkeypa
     monkeypatch.setattr(state, "_FIRST_LOAD_SECONDS", 0.05)
     monkeypatch.setattr(state.Predictor, "refresh", lambda self: hanging.wait(60))
     try:
-        assert "the home's storage may not respond" in asyncio.run(scenario())
+        assert "the storage of the data directory may not respond" in asyncio.run(scenario())
         assert not hanging.is_set()
     finally:
         hanging.set()

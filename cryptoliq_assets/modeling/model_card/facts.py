@@ -64,7 +64,7 @@ def card_facts(
         leaderboard: The leaderboard of its training.
         evaluation: Its out-of-fold evaluation.
         rows: The training set.
-        ledger: Entries of the ledger, oldest first.
+        ledger: Entries of the audit log, oldest first.
     """
     return CardFacts(
         metadata=metadata,

@@ -52,7 +52,7 @@ def card_markdown(facts: CardFacts) -> str:
         ("Importance", facts.importance),
         ("Error by size", facts.buckets),
         ("Worst coins", facts.worst_coins),
-        ("Ledger", facts.ledger),
+        ("Audit log", facts.ledger),
     ):
         parts.append(f"### {title}\n\n{_markdown(frame)}")
     return "\n\n".join(parts)
@@ -121,7 +121,7 @@ def _sections(facts: CardFacts) -> list[tuple[str, str]]:
             html_note("Largest mean absolute error over the tested days; bias is forecast minus realized.")
             + _table(facts.worst_coins),
         ),
-        ("Ledger, newest first", _table(facts.ledger)),
+        ("Audit log, newest first", _table(facts.ledger)),
     ]
 
 

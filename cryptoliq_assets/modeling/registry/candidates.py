@@ -5,7 +5,7 @@
     xgboost.json    specification, folds, metrics, and the sha256 of the other two; with a checksum
 
 Reading applies the checks of `modeling.registry.serialization`: files from another candidate, a partial run or a third
-party are rejected. The ledger does not contain candidates, so the JSON with its checksum states what the files must be.
+party are rejected. The audit log does not contain candidates, so the JSON with its checksum states what the files must be.
 """
 
 import hashlib

@@ -22,7 +22,7 @@ from cryptoliq_assets.modeling.registry.current_pointer import CurrentVersion, r
 from cryptoliq_assets.modeling.registry.metadata_schema import check_stored
 from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError, NoLoadableModelError, load_model
 
-# Artifacts that are stored per name; older ones remain in the ledger only.
+# Artifacts that are stored per name; older ones remain in the audit log only.
 MAX_STORED_PER_NAME = 3
 
 _T = TypeVar("_T")
@@ -166,7 +166,7 @@ class StoredModels:
         metadata = self.metadata(version)
         content = self._read(version, read_stored)
         self._check(version, metadata, sha256_of(content))
-        # The sha256 was compared with the ledger's above.
+        # The sha256 was compared with the audit log's above.
         model = load_model(content, metadata, expected_sha256=metadata["sha256"], signing_key=self._key)
         return LoadedModel(model, metadata)
 
@@ -241,7 +241,7 @@ class StoredModels:
         promotion = self.ledger.promotion_of(version)
         damage = self.ledger.problem() if promotion is None else None
         if damage:
-            raise ModelRejectedError(f"{version}: the ledger has no promotion of it, and {damage}")
+            raise ModelRejectedError(f"{version}: the audit log has no promotion of it, and {damage}")
         check_stored(metadata, sha256, promotion=promotion, signing_key=self._key)
 
     def _was_pruned(self, version: str) -> bool:
@@ -266,7 +266,7 @@ class StoredModels:
     def _model_versions(self) -> dict[str, str]:
         """Model version by key, of all models that are stored or were ever promoted."""
         promoted = {str(entry["version"]): model_version_of(entry) for entry in self.ledger.promotions()}
-        # Stored models count even if the ledger is lost.
+        # Stored models count even if the audit log is lost.
         return {entry["version"]: model_version_of(entry) for entry in self.entries()} | promoted
 
     def _artifact_path(self, version: str) -> Location:

@@ -1,4 +1,4 @@
-"""Verification of everything stored: archive, tables, models, candidates, ledger, catalog and reports.
+"""Verification of everything stored: archive, tables, models, candidates, audit log, catalog and reports.
 
 Add a new kind of stored item to `_items`; its check belongs in `stored_checks`. The asset `stored_bytes` and `cryptoliq verify`
 both call `verify_home`.
@@ -96,7 +96,7 @@ def verify_home(
 
     Args:
         settings: Paths and keys.
-        deep: Also check contents: the rows of each month against the digests of its stamp and its schema, and each model by
+        deep: Also check contents: the rows of each month against the digests of its fingerprint and its schema, and each model by
             loading it.
         repair: Rebuild a damaged catalog, restore archived files from the drop folder, and set damaged months aside for the
             next refresh. The caller holds the run lock.
@@ -216,7 +216,7 @@ def _archived(settings: Settings) -> list[CatalogEntry]:
 
 
 def _stored_models(models: ModelStore) -> tuple[str | None, list[str]]:
-    """Return the current version and all stored ones; none if the ledger cannot be read, which is an item itself."""
+    """Return the current version and all stored ones; none if the audit log cannot be read, which is an item itself."""
     try:
         return models.current_version(), models.versions()
     except OSError:

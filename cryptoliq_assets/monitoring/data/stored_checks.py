@@ -105,7 +105,7 @@ def check_pointer(models: ModelStore) -> Problem | None:
     try:
         problem = models.pointer().problem
     except OSError:
-        # It needs the ledger, which is an item itself.
+        # It needs the audit log, which is an item itself.
         return None
     if problem is None:
         return None

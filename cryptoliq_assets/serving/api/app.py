@@ -49,15 +49,15 @@ from cryptoliq_assets.storage import InvalidTableError
 
 
 def application() -> FastAPI:
-    """Create the service of the home that the environment names; a factory for ASGI servers."""
+    """Create the service of the data directory that the environment names; a factory for ASGI servers."""
     return create_app(Settings())
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Create the service of one home.
+    """Create the service of one data directory.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
 
     Returns:
         The application.

@@ -46,10 +46,10 @@ _Sample = tuple[str, str, dict[str, str], float]
 
 
 class MonitorMetrics:
-    """Prometheus collector of one home.
+    """Prometheus collector of one data directory.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
     """
 
     def __init__(self, settings: Settings) -> None:

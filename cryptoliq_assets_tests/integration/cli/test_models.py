@@ -187,7 +187,7 @@ def test_verify_names_the_reason_for_a_tampered_model(run, home):
 def test_lost_pointer_is_reported_and_repaired_by_a_rollback(run, home):
     newest, before = versions(home)
     (home.models_dir / "current.pkl").unlink()
-    lost = f"current.pkl is missing: in the ledger {newest} is current"
+    lost = f"current.pkl is missing: in the audit log {newest} is current"
     code, output = run("verify")
     assert code == 1
     assert lost in output

@@ -1,4 +1,4 @@
-"""From the leaderboard to a champion: both decisions in the ledger, the refresh, and a store in which no model loads."""
+"""From the leaderboard to a champion: both decisions in the audit log, the refresh, and a store in which no model loads."""
 
 import copy
 import dataclasses

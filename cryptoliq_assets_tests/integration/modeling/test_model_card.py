@@ -34,7 +34,7 @@ SECTIONS = [
     "Feature importance",
     "Error by size",
     "Worst coins",
-    "Ledger, newest first",
+    "Audit log, newest first",
 ]
 
 

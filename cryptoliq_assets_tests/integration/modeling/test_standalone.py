@@ -1,4 +1,4 @@
-"""preprocess, train and predict on files outside a home."""
+"""preprocess, train and predict on files outside a data directory."""
 
 import shutil
 

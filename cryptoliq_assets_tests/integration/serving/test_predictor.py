@@ -245,7 +245,7 @@ def test_a_lost_pointer_is_reported_until_it_is_rewritten(own):
     (own.settings.models_dir / "current.pkl").unlink()
     assert own.refresh()
     assert (own.snapshot.champion.version, own.snapshot.champion.loaded) == (version, model)
-    assert own.problem.startswith(f"current.pkl is missing: in the ledger {version} is current")
+    assert own.problem.startswith(f"current.pkl is missing: in the audit log {version} is current")
     open_model_store(own.settings).rollback(version, at=dt.datetime.now(dt.UTC))
     assert own.refresh()
     assert (own.snapshot.champion.version, own.problem) == (version, "")

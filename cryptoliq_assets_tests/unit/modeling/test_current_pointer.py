@@ -75,9 +75,9 @@ def _fold(store):
 
 HARMS = {
     _lose: "current.pkl is missing",
-    _dangle: "current.pkl points to XGBoost_2020-01-01_v7.pkl, which is not in the ledger",
-    _point_elsewhere: "current.pkl points to /etc/hostname, which is not in the ledger",
-    _fill_with_other_content: "current.pkl is a file that is not in the ledger",
+    _dangle: "current.pkl points to XGBoost_2020-01-01_v7.pkl, which is not in the audit log",
+    _point_elsewhere: "current.pkl points to /etc/hostname, which is not in the audit log",
+    _fill_with_other_content: "current.pkl is a file that is not in the audit log",
     _say_nonsense: "current.txt contains",
     _fold: "current.pkl is missing",
 }

@@ -136,7 +136,7 @@ def test_a_promotion_without_a_metadata_digest_is_rejected(store, model):
     store.ledger.path.unlink()
     store.ledger.append(line)
     with pytest.raises(
-        ModelRejectedError, match=f"{version}: its promotion in the ledger has no sha256 of its metadata"
+        ModelRejectedError, match=f"{version}: its promotion in the audit log has no sha256 of its metadata"
     ):
         store.load()
 

@@ -123,7 +123,7 @@ def _remove(folder, version, other):
 
 
 def _retell(folder, version, other):
-    # Artifact and metadata exchanged together: the ledger still knows.
+    # Artifact and metadata exchanged together: the audit log still knows.
     content = (folder / f"{other}.pkl").read_bytes()
     described = json.loads((folder / f"{other}.json").read_text()) | {"version": version}
     (folder / f"{version}.pkl").write_bytes(content)
@@ -230,7 +230,7 @@ def test_an_unlisted_class_is_not_even_looked_up(model, capsys):
 def test_a_version_without_a_promotion_is_rejected(store, model):
     version = promoted(store, model)
     store.ledger.path.write_text("")
-    with pytest.raises(ModelRejectedError, match="the ledger has no promotion of it"):
+    with pytest.raises(ModelRejectedError, match="the audit log has no promotion of it"):
         store.load(version)
 
 
