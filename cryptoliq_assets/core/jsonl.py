@@ -10,7 +10,7 @@ import json
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,10 +23,8 @@ from cryptoliq_assets.core.safe_open import open_stored
 
 # Frequent, so that each write is small: joining thousands of lines would delay every request.
 _FLUSH_SECONDS = 0.1
-# Maximum number of queued lines while writing fails or hangs; then the oldest are dropped, and counted.
-_MAX_LINES = 200_000
-# The same in bytes: blocks of rows are lines of megabytes.
-_MAX_BYTES = 256 * 2**20
+# Maximum number and bytes of queued lines while writing fails or hangs; then the oldest are dropped, and counted.
+_MAX_LINES, _MAX_BYTES = 200_000, 256 * 2**20
 _ROTATED_FILES = 5
 # Maximum time that the end of a process waits for the disk.
 _CLOSE_SECONDS = 5.0
@@ -73,9 +71,7 @@ class Journal:
         """Append the queued lines."""
         with self._writing:
             with self._queueing:
-                lines = list(self._lines)
-                self._lines.clear()
-                self._bytes = 0
+                lines, self._lines, self._bytes = self._lines, deque(), 0
             if not lines:
                 return
             try:
@@ -108,7 +104,7 @@ class Journal:
             return
         append_lines(self._path(), content, rotate_bytes=self._rotate_bytes)
 
-    def _requeue(self, lines: list[bytes]) -> None:
+    def _requeue(self, lines: Sequence[bytes]) -> None:
         """Put lines back for the next attempt, up to the limits."""
         with self._queueing:
             self._lines.extendleft(reversed(lines))
@@ -126,6 +122,11 @@ class Journal:
 
 def append_lines(path: Path, content: bytes, *, rotate_bytes: int | None = None) -> None:
     """Append complete lines to a file that other processes append to as well.
+
+    Args:
+        path: The file; its folder is made.
+        content: The lines, each with its end.
+        rotate_bytes: At this size the file is rotated; None: never.
 
     Raises:
         OSError: Nothing was written.
@@ -202,6 +203,11 @@ def daily_path_factory(folder: Path) -> Callable[[], Path]:
 
 def remove_old_days(folder: Path, *, max_age_days: int, today: dt.date) -> list[Path]:
     """Remove daily files that are older than `max_age_days`; other files, and folders of such names, stay.
+
+    Args:
+        folder: Folder of the files YYYY-MM-DD.jsonl; it need not exist.
+        max_age_days: Files of this age stay.
+        today: The current date.
 
     Returns:
         The removed files.
@@ -290,7 +296,4 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
 
 def _skip_line(handle: BinaryIO) -> bool:
     """Skip to the end of the line; False if the file ends before it."""
-    while piece := handle.readline(_MAX_LINE_BYTES):
-        if piece.endswith(b"\n"):
-            return True
-    return False
+    return any(piece.endswith(b"\n") for piece in iter(lambda: handle.readline(_MAX_LINE_BYTES), b""))

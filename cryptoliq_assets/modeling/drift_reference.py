@@ -115,7 +115,13 @@ def make_reference(
 
 
 def training_reference(rows: TrainingSet, forecaster: ScoreForecaster, *, days: int) -> Reference:
-    """Compute the reference of the last `days` days of the training rows, with their history, for a fitted forecaster."""
+    """Compute the reference of the last `days` days of the training rows, with their history, for a fitted forecaster.
+
+    Args:
+        rows: Training rows with history.
+        forecaster: A fitted forecaster.
+        days: Number of days up to the end of training.
+    """
     recent = rows.take(np.flatnonzero(rows.date > rows.date.max() - np.timedelta64(days, "D")))
     # Only features that the forecaster uses: others are not compared later.
     names = drift_features(list(dict.fromkeys([*forecaster.features, SCORE])))

@@ -59,6 +59,12 @@ def preprocess_files(
 ) -> Preprocessed:
     """Validate, clean, engineer and label snapshot files; for duplicate (coin, date) rows the later file name wins.
 
+    Args:
+        paths: The snapshot files.
+        settings: Limits, formula and horizon.
+        today: Latest date that is allowed.
+        progress: Called with a message about each step.
+
     Raises:
         FilesRejectedError: No file is accepted; the message has the reason of each.
     """
@@ -125,6 +131,11 @@ def train_rows(rows: pd.DataFrame, settings: Settings, *, progress: Progress) ->
 
     The promotion criteria of a data directory do not apply, because there is no champion to compare with.
 
+    Args:
+        rows: Rows of `preprocess_files`.
+        settings: Formula, horizon and folds.
+        progress: Called with a message about each step.
+
     Returns:
         The model and its metadata.
 
@@ -169,6 +180,11 @@ def train_rows(rows: pd.DataFrame, settings: Settings, *, progress: Progress) ->
 
 def write_model(path: Path, model: Any, metadata: dict[str, Any]) -> dict[str, Any]:
     """Write the artifact and its metadata, and return the metadata as stored.
+
+    Args:
+        path: File of the artifact; the metadata is written beside it.
+        model: The fitted model.
+        metadata: Metadata of `train_rows`.
 
     Raises:
         ModelRejectedError: The loader would reject the model.

@@ -82,6 +82,11 @@ def clip_ranges(ranges: list[tuple[str, str]], settings: Settings) -> list[tuple
 def month_range_tags(first: str, last: str, settings: Settings) -> dict[str, str]:
     """Make the tags of one run over the months first…last.
 
+    Args:
+        first: First month, as YYYY-MM.
+        last: Last month.
+        settings: Settings of the data directory.
+
     Raises:
         ValueError: A month is not allowed, or the range is reversed. Dagster would accept both silently.
     """

@@ -86,6 +86,12 @@ def try_read_run_findings(
     """Read the findings that are new, as `read_run_findings`, and a finding on whether they could be read.
 
     Where the instance cannot be read, the latter is `monitor_broken`, and nothing is new.
+
+    Args:
+        instance: Dagster's instance.
+        jobs: Names of the jobs whose last run counts.
+        checks: Checks whose last evaluation counts.
+        state: State of the alerts.
     """
     try:
         findings = read_run_findings(instance, jobs=jobs, checks=checks, state=state)

@@ -32,12 +32,24 @@ def archive_earlier_report(folder: Path, report: dict[str, Any]) -> None:
 
 
 def find_report(folder: Path, name: str, arrival: int) -> dict[str, Any] | None:
-    """Return the report of one version of a file, or None if it does not exist."""
+    """Return the report of one version of a file, or None if it does not exist.
+
+    Args:
+        folder: Folder of the reports.
+        name: Name of the file.
+        arrival: Arrival number of the version.
+    """
     return _find_version(folder, name, arrival)[1]
 
 
 def find_report_path(folder: Path, name: str, arrival: int) -> Path | None:
-    """Return the path of the report of one version of a file, or None if it does not exist."""
+    """Return the path of the report of one version of a file, or None if it does not exist.
+
+    Args:
+        folder: Folder of the reports.
+        name: Name of the file.
+        arrival: Arrival number of the version.
+    """
     return _find_version(folder, name, arrival)[0]
 
 

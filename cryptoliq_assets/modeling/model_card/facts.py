@@ -116,7 +116,13 @@ def model_table(leaderboard: Mapping[str, Any]) -> pd.DataFrame:
 def calibration(
     predicted: npt.NDArray[np.float64], realised: npt.NDArray[np.float64], *, parts: int = DECILES
 ) -> pd.DataFrame:
-    """Return the mean forecast and mean realized score of equally many rows, from the lowest forecasts to the highest."""
+    """Return the mean forecast and mean realized score of equally many rows, from the lowest forecasts to the highest.
+
+    Args:
+        predicted: Forecasts of n rows.
+        realised: Realized scores of the same rows.
+        parts: Number of parts.
+    """
     order = np.argsort(predicted, kind="stable")
     groups = [part for part in np.array_split(order, parts) if len(part)]
     return pd.DataFrame(

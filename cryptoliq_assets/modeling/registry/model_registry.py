@@ -92,7 +92,14 @@ class ModelStore(StoredModels):
     def record_rejection(
         self, name: str, *, reason: str, at: dt.datetime, model: ScoreForecaster | None = None
     ) -> None:
-        """Record in the audit log that a candidate was not promoted; nothing else changes."""
+        """Record in the audit log that a candidate was not promoted; nothing else changes.
+
+        Args:
+            name: Name of the candidate.
+            reason: Why it was rejected.
+            at: UTC.
+            model: The fitted candidate; None if it was not fitted.
+        """
         self._require_writable()
         sha256 = sha256_of(to_bytes(model)) if model is not None else None
         self._record(REJECTION, at=at, candidate=name, sha256=sha256, reason=reason, current=self.current_version())

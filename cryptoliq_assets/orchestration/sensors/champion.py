@@ -19,7 +19,13 @@ REQUEST_TAG = hidden_tag("keeper")
 
 
 def champion_sensor(settings: Settings, train: AssetJob, forecast: AssetJob) -> dg.SensorDefinition:
-    """Define the sensor that requests `train` and `forecast`."""
+    """Define the sensor that requests `train` and `forecast`.
+
+    Args:
+        settings: Settings of the data directory.
+        train: The training job.
+        forecast: The forecast job.
+    """
 
     @dg.sensor(
         name="champion_keeper",
