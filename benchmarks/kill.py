@@ -25,13 +25,13 @@ from rich.progress import Progress
 ROOT = Path(__file__).resolve().parents[1]
 # The tests' package is not installed.
 sys.path.insert(0, str(ROOT))
-from cryptoliq_assets.core import Settings  # noqa: E402
 from cryptoliq_assets.monitoring.data import verify_home  # noqa: E402
 from cryptoliq_assets.schemas import TABLES  # noqa: E402
 from cryptoliq_assets.storage import TableStore  # noqa: E402
 from cryptoliq_assets_tests.e2e.test_crash import begun  # noqa: E402
 from cryptoliq_assets_tests.support.crash_child import OPTIONS  # noqa: E402
 from cryptoliq_assets_tests.support.markets import Home  # noqa: E402
+from cryptoliq_assets_tests.support.settings import make_settings  # noqa: E402
 
 # Commands, and the share of the kills that each gets.
 SHARES = {"stages": 0.8, "ingest": 0.07, "runner": 0.07, "forecast": 0.03, "train": 0.03}
@@ -60,7 +60,7 @@ class Children:
 
 def months_of(home: Path) -> dict[str, object]:
     """The rows of each month of each table, and the content of the other data folders."""
-    store = TableStore(Settings(home_dir=home, **OPTIONS))
+    store = TableStore(make_settings(home_dir=home, **OPTIONS))
     content: dict[str, object] = {}
     for table in TABLES:
         for month in store.months(table):
@@ -139,7 +139,7 @@ def main() -> None:
                 error = finish(children, home, by)
                 found = months_of(home)
                 wrong = sorted(key for key in {*expected, *found} if expected.get(key) != found.get(key))
-                wrong += [each.path for each in verify_home(Settings(home_dir=home, **OPTIONS)).damaged]
+                wrong += [each.path for each in verify_home(make_settings(home_dir=home, **OPTIONS)).damaged]
                 wrong += [error] if error else []
                 different += [f"{by}, killed at write point {place} of {points}: {each}" for each in wrong]
                 shutil.rmtree(home)

@@ -194,3 +194,18 @@ def test_a_model_of_an_interrupted_promotion_is_not_damage(home: Path) -> None:
     assert verify_home(make_settings(home_dir=home)).damaged == []
     change(artifact)
     assert [item.path for item in verify_home(make_settings(home_dir=home)).damaged] == [str(artifact)]
+
+
+@pytest.mark.parametrize("written", ["pkl", "json"])
+def test_half_of_an_interrupted_promotion_is_not_damage(home: Path, written: str) -> None:
+    settings = make_settings(home_dir=home)
+    store = open_model_store(settings)
+    name, _, number = store.current_version().rpartition("_v")
+    current = settings.models_dir / f"{store.current_version()}.{written}"
+    (settings.models_dir / f"{name}_v{int(number) + 1}.{written}").write_bytes(current.read_bytes())
+    assert verify_home(settings).damaged == []
+    assert [result.problem for result in store.verify()] == [None] * len(store.verify())
+    # A damaged audit log may have recorded the promotion.
+    with settings.models_dir.joinpath("ledger.jsonl").open("a") as ledger:
+        ledger.write("{damaged\n")
+    assert len(verify_home(settings).damaged) > 1
