@@ -24,7 +24,7 @@ def days_of(cleaned: pd.DataFrame) -> list[int]:
 
 
 @pytest.mark.parametrize("column", ["price", "24h_volume"])
-def test_an_empty_cell_is_filled_from_the_day_before_for_three_days_and_no_longer(column):
+def test_forward_fill_covers_at_most_three_days(column):
     rows = [{"day": 1, column: 42.0}, *({"day": number, column: NAN} for number in (2, 3, 4, 5))]
     cleaned, report = clean(rows)
     assert days_of(cleaned) == [1, 2, 3, 4]
@@ -47,7 +47,7 @@ def test_an_empty_cell_is_filled_from_the_day_before_for_three_days_and_no_longe
         ("price_change_24h", -1e300),
     ],
 )
-def test_implausible_numbers_stored_by_an_earlier_version_become_null_and_are_counted(column, value):
+def test_implausible_stored_numbers_become_null_and_are_counted(column, value):
     cleaned, report = clean([{"day": 1, "mkt_cap": NAN}, {"day": 2, "mkt_cap": NAN, column: value}])
     assert report.faults[column] == 1
     assert report.rows_kept == 2
@@ -59,14 +59,14 @@ def test_implausible_numbers_stored_by_an_earlier_version_become_null_and_are_co
     assert not np.isinf(cleaned.select_dtypes(float)).any(axis=None)
 
 
-def test_three_days_are_counted_on_the_calendar_not_in_rows():
+def test_the_three_day_limit_is_in_calendar_days():
     cleaned, report = clean([{"day": 1, "price": 7.0}, {"day": 4, "price": NAN}, {"day": 5, "price": NAN}])
     assert days_of(cleaned) == [1, 4]
     assert cleaned["price"].tolist() == [7.0, 7.0]
     assert report.rows_dropped == 1
 
 
-def test_an_empty_cell_is_filled_from_the_day_after_but_not_from_two_days_after():
+def test_backward_fill_covers_one_day():
     cleaned, report = clean([{"day": 1, "price": NAN}, {"day": 2, "price": NAN}, {"day": 3, "price": 9.0}])
     assert days_of(cleaned) == [2, 3]
     assert cleaned["price"].tolist() == [9.0, 9.0]
@@ -74,13 +74,13 @@ def test_an_empty_cell_is_filled_from_the_day_after_but_not_from_two_days_after(
     assert (report.rows_dropped, report.filled_backward, report.filled_forward) == (1, 1, 0)
 
 
-def test_the_past_fills_before_the_future_does():
+def test_forward_fill_has_priority_over_backward_fill():
     cleaned, _ = clean([{"day": 1, "price": 1.0}, {"day": 2, "price": NAN}, {"day": 3, "price": 3.0}])
     assert cleaned["price"].tolist() == [1.0, 1.0, 3.0]
     assert cleaned.loc[1, ["filled_forward", "filled_backward"]].tolist() == [True, False]
 
 
-def test_a_row_whose_price_comes_from_before_and_volume_from_after_carries_both_flags():
+def test_a_row_filled_from_both_directions_has_both_flags():
     rows = [
         {"day": 1, "24h_volume": NAN, "price": 5.0},
         {"day": 2, "24h_volume": NAN, "price": NAN},
@@ -93,7 +93,7 @@ def test_a_row_whose_price_comes_from_before_and_volume_from_after_carries_both_
     assert (report.filled_forward, report.filled_backward) == (1, 1)
 
 
-def test_a_filled_cell_is_not_lent_on():
+def test_a_filled_cell_is_no_source_for_another():
     rows = [{"day": 1, "price": 4.0}, *({"day": number, "price": NAN} for number in (3, 6))]
     cleaned, _ = clean(rows)
     assert days_of(cleaned) == [1, 3]
@@ -105,7 +105,7 @@ def test_a_gap_in_dates_stays_a_gap():
     assert report == CleaningReport(3, 3, 0, report.faults)
 
 
-def test_changes_are_never_filled_and_do_not_cost_the_row():
+def test_missing_changes_are_neither_filled_nor_drop_the_row():
     empty = {"1h": NAN, "24h": NAN, "7d": NAN}
     cleaned, report = clean([{"day": 1}, {"day": 2, **empty}, {"day": 3}])
     assert days_of(cleaned) == [1, 2, 3]
@@ -115,7 +115,7 @@ def test_changes_are_never_filled_and_do_not_cost_the_row():
 
 
 @pytest.mark.parametrize("cap", [0.0, NAN])
-def test_a_market_cap_of_0_is_unknown_stays_null_and_is_no_fault(cap):
+def test_an_unknown_market_cap_stays_null_and_is_no_fault(cap):
     cleaned, report = clean([{"day": 1, "mkt_cap": 5e9}, {"day": 2, "mkt_cap": cap}])
     assert cleaned["mkt_cap"].tolist() == pytest.approx([5e9, NAN], nan_ok=True)
     assert np.isnan(cleaned.loc[1, "liquidity_ratio"])
@@ -133,7 +133,7 @@ def test_a_market_cap_of_0_is_unknown_stays_null_and_is_no_fault(cap):
         ("24h_volume", np.inf),
     ],
 )
-def test_an_impossible_price_or_volume_becomes_null_is_counted_and_filled(column, value):
+def test_an_impossible_price_or_volume_is_counted_and_filled(column, value):
     cleaned, report = clean([{"day": 1, column: 11.0}, {"day": 2, column: value}])
     assert cleaned[column].tolist() == [11.0, 11.0]
     assert cleaned["filled_forward"].tolist() == [False, True]
@@ -145,28 +145,28 @@ def test_an_impossible_price_or_volume_becomes_null_is_counted_and_filled(column
     ("column", "value"),
     [("mkt_cap", -3.0), ("24h", -100.1), ("7d", -250.0), ("1h", -np.inf), ("mkt_cap", np.inf)],
 )
-def test_an_impossible_cap_or_change_becomes_null_is_counted_and_not_filled(column, value):
+def test_an_impossible_cap_or_change_is_counted_and_not_filled(column, value):
     cleaned, report = clean([{"day": 1}, {"day": 2, column: value}])
     assert np.isnan(cleaned.loc[1, column])
     assert report.faults[column] == 1
     assert not cleaned["filled_forward"].any()
 
 
-def test_a_volume_of_0_is_a_fact_and_a_fall_by_100_percent_too():
+def test_a_volume_of_0_and_a_fall_of_100_percent_are_valid():
     cleaned, report = clean([{"day": 1, "24h_volume": 0.0, "24h": -100.0}])
     assert cleaned.loc[0, ["24h_volume", "24h"]].tolist() == [0.0, -100.0]
     assert np.isnan(cleaned.loc[0, "price_change_24h"])
     assert sum(report.faults.values()) == 0
 
 
-def test_a_cell_is_lent_within_a_coin_only():
+def test_a_cell_is_filled_only_from_its_own_coin():
     rows = [{"coin": coin, "day": number} for coin in ("Aaa", "Ccc") for number in (1, 2)]
     cleaned, report = clean([*rows, {"coin": "Bbb", "day": 1, "price": NAN}, {"coin": "Bbb", "day": 2, "price": NAN}])
     assert cleaned["coin"].tolist() == ["Aaa", "Aaa", "Ccc", "Ccc"]
     assert report.rows_dropped == 2
 
 
-def test_two_coins_of_one_symbol_do_not_lend_each_other_cells():
+def test_two_coins_with_one_symbol_do_not_fill_each_other():
     rows = [
         {"coin": "THORChain", "symbol": "RUNE", "day": 1},
         {"coin": "Rune", "symbol": "RUNE", "day": 2, "price": NAN},
@@ -175,7 +175,7 @@ def test_two_coins_of_one_symbol_do_not_lend_each_other_cells():
     assert cleaned["coin"].tolist() == ["THORChain"]
 
 
-def test_turnover_and_dollar_change_of_a_filled_row_follow_from_what_was_filled_in():
+def test_derived_columns_of_a_filled_row_use_the_filled_values():
     rows = [
         {"day": 1, "price": 200.0, "24h_volume": 3e6, "liquidity_ratio": 0.003, "price_change_24h": 1.98},
         {"day": 2, "price": NAN, "24h_volume": 5e6, "24h": 25.0, "liquidity_ratio": 0.9, "price_change_24h": 0.9},
@@ -186,12 +186,12 @@ def test_turnover_and_dollar_change_of_a_filled_row_follow_from_what_was_filled_
     assert cleaned.loc[1, ["liquidity_ratio", "price_change_24h"]].tolist() == pytest.approx([0.005, 40.0])
 
 
-def test_a_missing_turnover_is_derived_and_a_given_one_stays():
+def test_a_missing_turnover_is_derived_and_a_stated_one_stays():
     cleaned, _ = clean([{"day": 1, "24h_volume": 2e6}, {"day": 2, "24h_volume": 2e6, "liquidity_ratio": 0.07}])
     assert cleaned["liquidity_ratio"].tolist() == pytest.approx([0.002, 0.07])
 
 
-def test_rows_around_the_range_lend_their_cells_and_are_not_returned():
+def test_rows_around_the_range_fill_cells_but_are_not_returned():
     rows = [{"day": 1, "price": 3.0}, {"day": 4, "price": NAN}, {"day": 5, "price": NAN}, {"day": 6, "price": 8.0}]
     cleaned, report = clean(rows, since=4, until=5)
     assert days_of(cleaned) == [4, 5]
@@ -225,7 +225,7 @@ ROWS = st.lists(
 
 @settings(max_examples=150)
 @given(ROWS, st.integers(1, 14), st.integers(1, 14))
-def test_every_row_read_is_kept_or_dropped_meets_the_schema_and_was_there_before(rows, one, other):
+def test_each_row_is_kept_or_dropped_and_invents_no_value(rows, one, other):
     since, until = min(one, other), max(one, other)
     cleaned, report = clean(rows, since=since, until=until)
     assert report.rows_read == report.rows_kept + report.rows_dropped
@@ -245,7 +245,7 @@ def test_every_row_read_is_kept_or_dropped_meets_the_schema_and_was_there_before
 
 @settings(max_examples=100)
 @given(ROWS, st.integers(1, 14), st.integers(0, 5))
-def test_a_range_read_with_3_days_before_and_1_after_equals_the_same_range_of_the_whole(rows, since, length):
+def test_a_range_with_margins_equals_the_full_table(rows, since, length):
     until = since + length
     near = [row for row in rows if since - 3 <= row["day"] <= until + 1]
     whole, _ = clean(rows, since=since, until=until)

@@ -40,14 +40,14 @@ def days_that_can_change(date: dt.date, *, horizon_days: int) -> set[dt.date]:
 
 
 @given(st.lists(st.dates(FIRST, LAST), max_size=4), st.integers(1, 28))
-def test_the_affected_months_are_those_of_every_day_that_can_change(dates: list[dt.date], horizon_days: int) -> None:
+def test_affected_months_cover_every_day_that_can_change(dates: list[dt.date], horizon_days: int) -> None:
     changed = {month_of(day) for date in dates for day in days_that_can_change(date, horizon_days=horizon_days)}
     expected = sorted(changed & set(MONTHS))
     found = affected_months(dates, horizon_days=horizon_days, first=MONTHS[0], last=MONTHS[-1])
     assert found == expected
 
 
-def test_a_row_of_2_march_touches_february_by_its_fill_and_its_target_and_all_of_spring_by_its_windows() -> None:
+def test_a_row_of_2_march_affects_february_to_june() -> None:
     found = affected_months([dt.date(2022, 3, 2)], horizon_days=1, first="2013-01", last="2022-12")
     # 2 March + 97 days is 7 June; 2 March - 1 - 1 is 28 February.
     assert found == ["2022-02", "2022-03", "2022-04", "2022-05", "2022-06"]
@@ -64,9 +64,7 @@ def test_no_month_before_the_first_or_after_the_last_is_affected() -> None:
 
 
 @given(st.sets(st.sampled_from(MONTHS)), st.integers(2, 5))
-def test_ranges_cover_the_months_exactly_and_each_later_chunk_begins_with_the_month_before(
-    months: set[str], most: int
-) -> None:
+def test_ranges_cover_the_months_and_overlap_by_one_month(months: set[str], most: int) -> None:
     ranges = contiguous_ranges(months, max_months=most)
     covered = [month for first, last in ranges for month in months_between(first, last)]
     assert set(covered) == months
@@ -95,7 +93,7 @@ def test_five_months_in_runs_of_two_overlap_by_one() -> None:
     assert contiguous_ranges(months, max_months=5) == [("2021-11", "2022-03")]
 
 
-def test_months_with_a_gap_between_them_are_ranges_without_overlap() -> None:
+def test_ranges_do_not_overlap_across_a_gap() -> None:
     assert contiguous_ranges(["2022-03", "2021-01", "2022-02"], max_months=24) == [
         ("2021-01", "2021-01"),
         ("2022-02", "2022-03"),
@@ -104,18 +102,18 @@ def test_months_with_a_gap_between_them_are_ranges_without_overlap() -> None:
 
 
 @pytest.mark.parametrize(("days", "months"), [(0, 0), (1, 1), (3, 1), (28, 1), (29, 2), (59, 2), (60, 3), (89, 3)])
-def test_a_reach_of_days_crosses_so_many_months(days: int, months: int) -> None:
+def test_a_span_of_days_crosses_the_expected_months(days: int, months: int) -> None:
     assert max_months_spanned(days) == months
 
 
 @given(st.dates(dt.date(2013, 1, 1), dt.date(2030, 12, 31)), st.integers(0, 89))
-def test_a_reach_never_leaves_the_months_it_is_said_to_cross(date: dt.date, days: int) -> None:
+def test_a_span_of_days_never_exceeds_its_months(date: dt.date, days: int) -> None:
     month, reach = month_of(date), max_months_spanned(days)
     assert month_of(first_day(month) - dt.timedelta(days=days)) >= add_months(month, -reach)
     assert month_of(last_day(month) + dt.timedelta(days=days)) <= add_months(month, reach)
 
 
-def test_a_reach_beyond_89_days_is_an_error() -> None:
+def test_a_span_above_89_days_is_an_error() -> None:
     with pytest.raises(StopIteration):
         max_months_spanned(90)
 
@@ -133,5 +131,5 @@ def test_months_are_counted_across_years_and_leap_days() -> None:
     assert months_between("2024-02", "2024-01") == []
 
 
-def test_the_span_of_months_is_their_first_and_last_midnight() -> None:
+def test_the_date_span_is_the_first_and_last_midnight() -> None:
     assert date_span(["2024-03", "2024-01"]) == (dt.datetime(2024, 1, 1), dt.datetime(2024, 3, 31))

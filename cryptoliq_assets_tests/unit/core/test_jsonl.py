@@ -24,7 +24,7 @@ def write_many(path: str, name: str, count: int, rotate_bytes: int) -> None:
     journal.close()
 
 
-def test_two_processes_that_turn_the_file_over_lose_no_line(tmp_path):
+def test_two_processes_rotate_the_log_without_losing_lines(tmp_path):
     path = tmp_path / "logs" / "app.log"
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=write_many, args=(str(path), name, 1500, 120_000)) for name in "ab"]
@@ -38,7 +38,7 @@ def test_two_processes_that_turn_the_file_over_lose_no_line(tmp_path):
     assert sorted(seen) == [(name, number) for name in "ab" for number in range(1500)]
 
 
-def test_five_files_are_kept_beside_the_present_one(tmp_path):
+def test_five_rotated_files_are_kept(tmp_path):
     journal = Journal(lambda: tmp_path / "app.log", rotate_bytes=10)
     for number in range(9):
         journal.write({"number": number})
@@ -48,7 +48,7 @@ def test_five_files_are_kept_beside_the_present_one(tmp_path):
     assert [line["number"] for line in lines_of([tmp_path / f"app.log.{n}" for n in range(1, 6)])] == [8, 7, 6, 5, 4]
 
 
-def test_a_line_is_on_the_disk_within_a_second(tmp_path):
+def test_a_line_is_written_within_a_second(tmp_path):
     journal = Journal(lambda: tmp_path / "app.log")
     journal.write({"number": 1})
     time.sleep(0.9)
@@ -72,7 +72,7 @@ def full_disk(monkeypatch):
     return state
 
 
-def test_a_full_disk_slows_nothing_is_told_and_what_waited_is_written_later(tmp_path, full_disk):
+def test_a_full_disk_is_reported_and_lines_are_written_later(tmp_path, full_disk):
     journal = Journal(lambda: tmp_path / "app.log")
     started = time.perf_counter()
     for number in range(1000):
@@ -87,7 +87,7 @@ def test_a_full_disk_slows_nothing_is_told_and_what_waited_is_written_later(tmp_
     assert [line["number"] for line in lines_of([tmp_path / "app.log"])] == list(range(1001))
 
 
-def test_lines_are_held_up_to_a_bound_and_the_oldest_dropped_and_counted(tmp_path, full_disk, monkeypatch):
+def test_the_oldest_lines_above_the_buffer_limit_are_dropped(tmp_path, full_disk, monkeypatch):
     monkeypatch.setattr(journal_module, "_MAX_LINES", 100)
     journal = Journal(lambda: tmp_path / "app.log")
     for number in range(150):
@@ -99,7 +99,7 @@ def test_lines_are_held_up_to_a_bound_and_the_oldest_dropped_and_counted(tmp_pat
     assert [line["number"] for line in lines_of([tmp_path / "app.log"])] == list(range(50, 150))
 
 
-def test_a_write_that_breaks_off_leaves_no_half_line_and_none_twice(tmp_path, monkeypatch):
+def test_an_interrupted_write_leaves_no_partial_or_double_line(tmp_path, monkeypatch):
     journal = Journal(lambda: tmp_path / "app.log")
     journal.write({"number": 0})
     journal.flush()
@@ -121,7 +121,7 @@ def test_a_write_that_breaks_off_leaves_no_half_line_and_none_twice(tmp_path, mo
     assert [json.loads(line)["number"] for line in lines] == [0, 1, 2, 3]
 
 
-def test_half_a_line_that_a_crash_left_behind_costs_itself_alone(tmp_path):
+def test_a_partial_line_left_by_a_crash_affects_no_other(tmp_path):
     (tmp_path / "app.log").write_text('{"number":0}\n{"numb')
     for number in (1, 2):
         journal = Journal(lambda: tmp_path / "app.log")
@@ -131,7 +131,7 @@ def test_half_a_line_that_a_crash_left_behind_costs_itself_alone(tmp_path):
     assert lines == ['{"number":0}', '{"numb', '{"number":1}', '{"number":2}']
 
 
-def test_what_is_held_for_a_full_disk_is_bounded_in_bytes_too(tmp_path, full_disk, monkeypatch):
+def test_the_buffer_for_a_full_disk_is_limited_in_bytes(tmp_path, full_disk, monkeypatch):
     monkeypatch.setattr(journal_module, "_MAX_BYTES", 1000)
     journal = Journal(lambda: tmp_path / "app.log")
     for _ in range(5):
@@ -143,7 +143,7 @@ def test_what_is_held_for_a_full_disk_is_bounded_in_bytes_too(tmp_path, full_dis
     assert (tmp_path / "app.log").stat().st_size == 900
 
 
-def test_what_cannot_be_written_as_json_costs_its_own_line_alone(tmp_path):
+def test_a_line_that_is_not_json_affects_no_other(tmp_path):
     journal = Journal(lambda: tmp_path / "app.log")
     for line in ({"number": 1}, {"odd": object()}, {"path": "\ud800"}, {"number": float("nan")}, {"number": 2}):
         journal.write(line)
@@ -156,7 +156,7 @@ def test_what_cannot_be_written_as_json_costs_its_own_line_alone(tmp_path):
     assert "ud800" in str(lines)
 
 
-def test_day_files_are_named_by_the_utc_day_and_old_ones_removed(tmp_path):
+def test_daily_files_are_named_by_utc_day_and_expire(tmp_path):
     today = dt.datetime.now(dt.UTC).date()
     assert daily_path_factory(tmp_path)().stem in {today.isoformat(), str(dt.datetime.now(dt.UTC).date())}
     for name in ("2025-07-01", "2025-07-02", "2025-07-31", "notes"):
@@ -167,7 +167,7 @@ def test_day_files_are_named_by_the_utc_day_and_old_ones_removed(tmp_path):
     assert remove_old_days(tmp_path / "absent", max_age_days=1, today=today) == []
 
 
-def test_a_folder_named_like_a_day_stays_and_a_file_that_cannot_be_removed_stops_no_other(tmp_path, monkeypatch):
+def test_removal_of_old_days_skips_folders_and_errors(tmp_path, monkeypatch):
     (tmp_path / "2020-01-01.jsonl").mkdir()
     for name in ("2020-01-02", "2020-01-03"):
         (tmp_path / f"{name}.jsonl").write_text("{}\n")
@@ -188,7 +188,7 @@ def test_a_folder_named_like_a_day_stays_and_a_file_that_cannot_be_removed_stops
 
 
 @pytest.mark.parametrize("what", ["pipe", "folder"])
-def test_what_is_no_file_in_the_place_of_a_log_is_named_and_hangs_nothing(tmp_path, what):
+def test_an_irregular_log_file_is_named_without_blocking(tmp_path, what):
     path = tmp_path / "app.log"
     os.mkfifo(path) if what == "pipe" else path.mkdir()
     journal = journal_module.Journal(lambda: path)
@@ -197,7 +197,7 @@ def test_what_is_no_file_in_the_place_of_a_log_is_named_and_hangs_nothing(tmp_pa
     assert str(path) in journal.problem
 
 
-def test_a_write_that_hangs_does_not_keep_a_process_from_ending(tmp_path, monkeypatch):
+def test_a_blocked_write_does_not_prevent_closing(tmp_path, monkeypatch):
     hanging, begun = threading.Event(), threading.Event()
 
     def hang(self, content):

@@ -29,7 +29,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("what", OTHERS)
-def test_a_document_of_another_kind_is_an_error_that_names_file_and_reason(tmp_path: Path, what: str) -> None:
+def test_an_invalid_document_is_rejected_with_file_and_reason(tmp_path: Path, what: str) -> None:
     content, reason = OTHERS[what]
     path = tmp_path / "report.json"
     path.write_bytes(content)
@@ -41,7 +41,7 @@ def test_a_document_of_another_kind_is_an_error_that_names_file_and_reason(tmp_p
 
 
 @pytest.mark.parametrize("what", ["pipe", "folder", "socket", "device", "link"])
-def test_what_is_no_regular_file_is_not_opened_for_reading(tmp_path: Path, what: str) -> None:
+def test_an_irregular_file_is_not_opened(tmp_path: Path, what: str) -> None:
     path = tmp_path / "x"
     with socket.socket(socket.AF_UNIX) as listening:
         if what == "pipe":
@@ -67,7 +67,7 @@ def test_a_document_above_the_limit_is_not_read(tmp_path: Path, monkeypatch: pyt
         read_json_object(path)
 
 
-def test_a_folder_that_is_a_link_is_followed(tmp_path: Path) -> None:
+def test_a_symlinked_folder_is_followed(tmp_path: Path) -> None:
     (tmp_path / "volume").mkdir()
     (tmp_path / "volume" / "a.json").write_text('{"a": 1}')
     (tmp_path / "data").symlink_to("volume")

@@ -52,7 +52,7 @@ def assert_same(one: pd.DataFrame, other: pd.DataFrame, columns: list[str]) -> N
     pd.testing.assert_frame_equal(by_key(one, columns), by_key(other, columns), check_exact=True)
 
 
-def test_the_features_of_a_row_by_hand():
+def test_the_features_of_a_row_equal_manual_results():
     rows = [
         {"day": 1, "price": 80.0, "24h_volume": 4e6},
         {"day": 3, "price": 100.0, "1h": 0.5, "24h": 5.0, "7d": 10.0, "24h_volume": 1e6, "mkt_cap": 5e7},
@@ -95,7 +95,7 @@ def test_returns_and_changes_are_clipped():
 
 
 @pytest.mark.parametrize("cap", [NAN, 0.0])
-def test_an_unknown_cap_makes_what_follows_from_it_unknown_and_nothing_else(cap):
+def test_an_unknown_cap_affects_only_features_derived_from_it(cap):
     row = row_of([{"day": 1}, {"day": 2, "mkt_cap": cap}], 2)
     assert row[["turnover_log", "mkt_cap_log", "mkt_cap_rank_log", "liquidity_ratio"]].isna().all()
     assert row[["liquidity_score", "volume_log", "market_score_median", "turnover_log_mean_7d"]].notna().all()
@@ -116,19 +116,19 @@ def test_an_unknown_cap_makes_what_follows_from_it_unknown_and_nothing_else(cap)
         ({"filled_backward": True}, {"filled"}),
     ],
 )
-def test_a_row_is_sound_unless_partial_untraded_stale_or_filled(said, flags):
+def test_a_row_is_valid_unless_partial_untraded_stale_or_filled(said, flags):
     row = row_of([{"day": 1, **said}], 1)
     names = ["volatility_partial", "no_trades", "volatility_floored", "stale_price", "filled", "sound"]
     assert {name for name in names if row[name]} == flags
 
 
-def test_no_rows_give_no_rows_with_all_columns():
+def test_no_rows_give_an_empty_table_with_all_columns():
     made = engineer_features(cleaned_rows([{"day": 1}]).head(0))
     assert list(made.columns) == TABLES["engineered_features"].columns
     assert made.empty
 
 
-def test_registry_schema_and_output_name_the_same_columns_in_the_same_order(features):
+def test_registry_schema_and_output_have_equal_columns(features):
     assert list(features.columns) == TABLES["engineered_features"].columns
     assert tuple(features.columns[-len(FEATURE_NAMES) :]) == FEATURE_NAMES
     assert len(set(FEATURE_NAMES)) == len(FEATURE_NAMES)
@@ -137,14 +137,14 @@ def test_registry_schema_and_output_name_the_same_columns_in_the_same_order(feat
     validate_table(TABLES["engineered_features"], features, where="test")
 
 
-def test_every_source_of_a_feature_is_a_column_of_the_cleaned_table():
+def test_every_feature_source_is_a_cleaned_table_column():
     known = set(TABLES["cleaned_snapshots"].columns)
     assert {source for feature in FEATURES for source in feature.sources} <= known
     assert all(feature.meaning.endswith(".") and feature.unit for feature in FEATURES)
 
 
 @pytest.mark.parametrize("column", NUMBERS)
-def test_a_feature_moves_only_with_the_columns_that_it_declares_as_sources(market, features, column):
+def test_a_feature_depends_only_on_its_declared_sources(market, features, column):
     random = np.random.default_rng(5)
     moved = market.assign(**{column: market[column] * random.uniform(0.5, 2.0, len(market))})
     again = engineer_features(moved)
@@ -153,7 +153,7 @@ def test_a_feature_moves_only_with_the_columns_that_it_declares_as_sources(marke
 
 
 @pytest.mark.parametrize("since", ["2025-06-30", "2025-07-01", "2025-07-31"])
-def test_rows_from_a_day_on_are_those_rows_of_the_whole(market, features, since):
+def test_features_since_a_day_equal_those_of_the_full_table(market, features, since):
     since = pd.Timestamp(since)
     near = sort_rows(market[market["date"] > since - pd.Timedelta(days=90)].reset_index(drop=True))
     part = engineer_features(near, since=since)
@@ -169,9 +169,7 @@ def test_rows_from_a_day_on_are_those_rows_of_the_whole(market, features, since)
     column=st.sampled_from(NUMBERS),
     seed=st.integers(0, 2**16),
 )
-def test_whatever_happens_after_a_day_changes_nothing_on_it_or_before(
-    market, features, cut, factor, keep, column, seed
-):
+def test_later_rows_do_not_change_earlier_features(market, features, cut, factor, keep, column, seed):
     last = market["date"].min() + pd.Timedelta(days=cut)
     later = market["date"] > last
     other = market.assign(**{column: market[column].where(~later, market[column] * factor)})
@@ -182,7 +180,7 @@ def test_whatever_happens_after_a_day_changes_nothing_on_it_or_before(
 
 @settings(max_examples=25)
 @given(st.data())
-def test_other_coins_permuted_added_or_removed_change_only_what_is_declared_market_wide(market, features, data):
+def test_other_coins_change_market_wide_features_only(market, features, data):
     names = list(market["coin"].cat.categories)
     kept = data.draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
     renamed = dict(zip(kept, data.draw(st.permutations(kept)), strict=True))
@@ -194,7 +192,7 @@ def test_other_coins_permuted_added_or_removed_change_only_what_is_declared_mark
     assert_same(again, features[features["coin"].isin(kept)], [*OWN, "sound", "filled"])
 
 
-def test_what_is_declared_market_wide_does_move_with_the_other_coins(market, features):
+def test_market_wide_features_depend_on_other_coins(market, features):
     alone = engineer_features(sort_rows(market[market["coin"] == "Bitcoin"].reset_index(drop=True)))
     of_all = features[features["coin"] == "Bitcoin"]
     for name in MARKET_WIDE:
@@ -205,14 +203,14 @@ def test_what_is_declared_market_wide_does_move_with_the_other_coins(market, fea
     assert small["mkt_cap_rank_log"].max() < features.loc[features["coin"] == "Dai", "mkt_cap_rank_log"].min()
 
 
-def test_two_coins_of_one_symbol_never_mix(market, features):
+def test_two_coins_with_one_symbol_stay_separate(market, features):
     assert market.loc[market["symbol"] == "RUNE", "coin"].nunique() == 2
     for coin in ("THORChain", "Rune"):
         alone = engineer_features(sort_rows(market[market["coin"] == coin].reset_index(drop=True)))
         assert_same(alone, features[features["coin"] == coin], OWN)
 
 
-def test_without_history_a_row_is_what_a_coin_of_one_day_would_be(market):
+def test_without_history_features_equal_those_of_one_day(market):
     observed = market_stats_of(parse_rows(market, formula="kyle_obizhaeva"))
     alone = engineer_features(market, market=observed, history=False)
     assert alone["days_seen_90d"].eq(1.0).all()
@@ -221,7 +219,7 @@ def test_without_history_a_row_is_what_a_coin_of_one_day_would_be(market):
         assert_same(engineer_features(one, market=observed), alone.iloc[[place]], [*OWN, *MARKET_WIDE, "sound"])
 
 
-def test_a_row_computed_online_from_its_90_days_has_the_bits_of_the_batch_row(market, features):
+def test_online_features_equal_batch_features_bit_for_bit(market, features):
     observed = market_stats_of(parse_rows(market, formula="kyle_obizhaeva"))
     today = market["date"].max()
     for coin in market.loc[market["date"] == today, "coin"].unique():
@@ -232,7 +230,7 @@ def test_a_row_computed_online_from_its_90_days_has_the_bits_of_the_batch_row(ma
         assert_same(online, batch, [*OWN, *MARKET_WIDE, "sound", "filled"])
 
 
-def test_one_day_less_than_90_would_show(market, features):
+def test_89_days_of_history_give_other_features(market, features):
     today = market["date"].max()
     own = market[(market["coin"] == "Bitcoin") & (market["date"] > today - pd.Timedelta(days=89))]
     short = engineer_features(sort_rows(own.reset_index(drop=True)), since=today)
@@ -242,7 +240,7 @@ def test_one_day_less_than_90_would_show(market, features):
 
 
 @pytest.mark.parametrize("formula", ["amihud", "turnover"])
-def test_another_formula_changes_the_score_and_its_windows_only(market, features, formula):
+def test_another_formula_changes_only_the_score_features(market, features, formula):
     other = engineer_features(market, formula=formula)
     same = [name for name in OWN if not name.startswith("liquidity_score")]
     assert_same(other, features, same)

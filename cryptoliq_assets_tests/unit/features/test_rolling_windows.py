@@ -91,35 +91,35 @@ def last_row(values: dict[int, float]) -> dict[str, float]:
 
 @pytest.mark.parametrize("days", MEAN_WINDOWS)
 @pytest.mark.parametrize("base", NAMES)
-def test_means_equal_pandas_calendar_means_to_1e_9(panel, computed, base, days):
+def test_means_equal_pandas_to_1e_9(panel, computed, base, days):
     expected = rolled(panel, days, base).mean().to_numpy()
     np.testing.assert_allclose(computed[f"{base}_mean_{days}d"], expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("days", STD_WINDOWS)
 @pytest.mark.parametrize("base", NAMES)
-def test_deviations_equal_pandas_sample_deviations_to_1e_9(panel, computed, base, days):
+def test_sample_deviations_equal_pandas_to_1e_9(panel, computed, base, days):
     expected = rolled(panel, days, base).std().to_numpy()
     np.testing.assert_allclose(computed[f"{base}_std_{days}d"], expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("days", LAGS)
 @pytest.mark.parametrize("base", NAMES[:N_LAGGED_SERIES])
-def test_lags_are_the_values_so_many_calendar_days_before(panel, computed, base, days):
+def test_lags_are_in_calendar_days(panel, computed, base, days):
     shifted = panel[["coin", "date", base]].assign(date=panel["date"] + pd.Timedelta(days=days))
     expected = panel[["coin", "date"]].merge(shifted, on=["coin", "date"], how="left")[base]
     assert expected.notna().mean() > 0.5
     np.testing.assert_array_equal(computed[f"{base}_lag_{days}d"], expected)
 
 
-def test_days_seen_counts_the_rows_of_90_days_whatever_they_hold(panel, computed):
+def test_days_seen_counts_all_rows_of_the_last_90_days(panel, computed):
     ones = panel.assign(one=1.0)
     np.testing.assert_array_equal(computed["days_seen"], rolled(ones, 90, "one").sum().to_numpy())
     assert computed["days_seen"].max() < 90
 
 
 @pytest.mark.parametrize("half_life", HALF_LIVES)
-def test_exponential_means_weigh_by_half_a_half_life_and_end_at_90_days(panel, computed, half_life):
+def test_exponential_means_halve_each_half_life_up_to_90_days(panel, computed, half_life):
     base = NAMES[0]
     for place in range(0, len(panel), 97):
         row = panel.loc[place]
@@ -131,7 +131,7 @@ def test_exponential_means_weigh_by_half_a_half_life_and_end_at_90_days(panel, c
         assert computed.loc[place, f"{base}_ewm_{half_life}d"] == pytest.approx(expected, abs=1e-9, nan_ok=True)
 
 
-def test_an_exponential_mean_of_half_life_2_by_hand():
+def test_an_exponential_mean_equals_the_manual_result():
     # Today 1, two days ago 4, four days ago 16: (1 + 4/2 + 16/4) / (1 + 1/2 + 1/4)
     row = last_row({10: 16.0, 12: 4.0, 14: 1.0})
     assert row["liquidity_score_ewm_2d"] == pytest.approx(7 / 1.75)
@@ -143,7 +143,7 @@ def test_an_exponential_mean_of_half_life_2_by_hand():
     assert row["liquidity_score_std_7d"] == pytest.approx(np.sqrt(63.0))
 
 
-def test_a_window_of_7_days_holds_the_day_6_days_ago_and_not_the_one_7_days_ago():
+def test_a_7_day_window_includes_today_and_the_6_days_before():
     assert last_row({8: 100.0, 9: 3.0, 15: 1.0})["volume_log_mean_7d"] == pytest.approx(2.0)
 
 
@@ -154,7 +154,7 @@ def test_the_90th_day_counts_and_the_91st_does_not():
     assert row["volume_log_ewm_15d"] == 1.0
 
 
-def test_one_day_alone_is_its_own_mean_and_has_no_deviation_and_no_lag():
+def test_a_single_day_has_a_mean_but_no_deviation_or_lag():
     row = last_row({5: 0.7})
     for base in NAMES:
         assert [row[f"{base}_mean_{days}d"] for days in MEAN_WINDOWS] == pytest.approx([0.7] * 4, abs=1e-12)
@@ -164,7 +164,7 @@ def test_one_day_alone_is_its_own_mean_and_has_no_deviation_and_no_lag():
         assert [row[f"{base}_ewm_{days}d"] for days in HALF_LIVES] == pytest.approx([0.7] * 3, abs=1e-12)
 
 
-def test_an_unknown_value_of_today_leaves_the_past_its_mean_and_all_unknown_is_unknown():
+def test_missing_values_are_skipped_by_window_means():
     row = last_row({4: 2.0, 5: NAN})
     assert (row["volatility_log_mean_7d"], row["volatility_log_ewm_2d"], row["seen"]) == (2.0, 2.0, 2.0)
     assert np.isnan(last_row({4: NAN, 5: NAN})["volatility_log_mean_90d"])
@@ -174,7 +174,7 @@ def test_equal_values_deviate_by_no_more_than_rounding():
     assert 0 <= last_row(dict.fromkeys(range(1, 31), 0.1))["turnover_log_std_30d"] < 1e-12
 
 
-def test_the_coin_before_in_the_table_is_not_looked_at():
+def test_windows_do_not_cross_from_one_coin_to_the_next():
     coins, days = np.array([0, 0, 1]), np.array([9, 10, 11])
     rolling_windows = windows_among(np.array([2]), coins, days, np.array([[9.0], [9.0], [1.0]]).repeat(5, axis=1))
     assert rolling_windows.columns["liquidity_score_mean_90d"].tolist() == [1.0]
@@ -182,11 +182,11 @@ def test_the_coin_before_in_the_table_is_not_looked_at():
     assert rolling_windows.days_seen.tolist() == [1.0]
 
 
-def test_there_is_one_output_a_base_and_window_and_no_other(computed):
+def test_there_is_one_column_per_base_and_window(computed):
     assert len(computed.columns) == 5 * (4 + 2) + 3 * (4 + 3) + 1 == len(set(computed.columns))
 
 
-def test_two_threads_give_the_bits_that_one_gives(panel):
+def test_two_threads_and_one_give_identical_results(panel):
     many = pd.concat([panel.assign(coin=panel["coin"] + 25 * copy) for copy in range(16)], ignore_index=True)
     assert len(many) > 50_000
     coins, days = arrays(many)
@@ -210,7 +210,7 @@ def test_a_mean_of_one_column_equals_the_kernels_mean(panel, computed):
     asked=st.lists(st.integers(1, 140), min_size=1, max_size=8),
     seed=st.integers(0, 1000),
 )
-def test_rows_asked_for_beside_each_other_have_the_bits_of_each_asked_for_as_the_last_of_its_coin(known, asked, seed):
+def test_rows_queried_together_equal_rows_queried_alone(known, asked, seed):
     random = np.random.default_rng(seed)
     days = np.array(sorted(known), dtype=np.int64)
     table, own = random.normal(size=(len(days), len(BASE_SERIES))), random.normal(size=(len(asked), len(BASE_SERIES)))
@@ -238,7 +238,7 @@ def test_lags_of_one_column_skip_absent_days():
     np.testing.assert_array_equal(lags, [[30.0, NAN], [NAN, NAN], [10.0, NAN], [NAN, NAN]])
 
 
-def test_a_change_of_the_registry_is_seen_by_kernels_compiled_before(tmp_path: Path) -> None:
+def test_a_registry_change_invalidates_cached_kernels(tmp_path: Path) -> None:
     package = tmp_path / "cryptoliq_assets"
     shutil.copytree(
         Path(rolling_windows.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__", "*.nb?")

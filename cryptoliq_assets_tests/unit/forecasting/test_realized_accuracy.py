@@ -36,7 +36,7 @@ def labels(rows: list[tuple], *, horizon: int = 1) -> pd.DataFrame:
     return frame.assign(date=dates, target_date=dates + pd.Timedelta(days=horizon)).astype({"coin": "category"})
 
 
-def test_accuracy_by_hand():
+def test_accuracy_equals_manual_results():
     said = forecasts([("A", 1, 0.6, 1, 0, "v1"), ("B", 1, 0.2, 1, 0, "v1"), ("A", 2, 0.4, 2, 24, "v1")])
     came = labels([("A", 1, 0.5, 0.7, True), ("B", 1, 0.3, 0.1, True), ("A", 2, 0.7, 0.1, True)])
     accuracy = measure(match_realized_scores(said, came))
@@ -49,13 +49,13 @@ def test_accuracy_by_hand():
     assert accuracy.coverage == pytest.approx(2 / 3)
 
 
-def test_a_forecast_whose_day_has_not_come_is_not_counted():
+def test_a_forecast_of_a_future_day_is_not_counted():
     said = forecasts([("A", 1, 0.6, 1, 0, "v1"), ("A", 2, 0.6, 2, 24, "v1")])
     came = labels([("A", 1, 0.5, 0.7, True), ("A", 2, 0.7, NAN, False)])
     assert match_realized_scores(said, came)["date"].tolist() == [day(1)]
 
 
-def test_nothing_that_came_true_has_no_accuracy():
+def test_without_realized_forecasts_there_is_no_accuracy():
     said = forecasts([("A", 2, 0.6, 2, 24, "v1")])
     assert measure(match_realized_scores(said, labels([("A", 1, 0.5, 0.7, True)]))) is None
 
@@ -81,7 +81,7 @@ def test_each_forecast_is_compared_with_its_days_persistence():
     assert match_realized_scores(said, came)["persistence"].tolist() == [0.1, 0.3]
 
 
-def test_an_unsound_row_is_not_scored():
+def test_an_invalid_row_is_not_scored():
     assert match_realized_scores(forecasts([("A", 1, 0.6, 1, 0, "v1")]), labels([("A", 1, 0.5, 0.7, False)])).empty
 
 

@@ -52,7 +52,7 @@ def test_only_a_repeat_of_the_newest_version_is_not_new(catalog: Catalog) -> Non
     assert catalog.newest_by_name()["a.csv"].arrival == 3
 
 
-def test_a_refused_version_that_was_put_back_is_taken_again(catalog: Catalog) -> None:
+def test_a_rejected_version_sent_again_is_registered(catalog: Catalog) -> None:
     catalog.register([found()], now=NOW)
     catalog.set_status(rejected=[(1, "empty")])
     assert catalog.register([found()], now=NOW) == 1
@@ -86,7 +86,7 @@ def test_an_earlier_version_never_supersedes_a_later_one(catalog: Catalog) -> No
     assert catalog.files()[1].state == "accepted"
 
 
-def test_files_can_be_asked_for_by_state(catalog: Catalog) -> None:
+def test_files_are_selected_by_status(catalog: Catalog) -> None:
     catalog.register([found("a.csv"), found("b.csv"), found("c.csv")], now=NOW)
     catalog.set_status(accepted=[(1, "a.csv", [MARCH])], rejected=[(2, "empty")])
     assert [file.name for file in catalog.files(states=["waiting", "refused"])] == ["b.csv", "c.csv"]

@@ -29,7 +29,7 @@ def test_a_shared_symbol_at_another_price_is_no_rename():
     assert compare_snapshots(before, after).renames == []
 
 
-def test_a_coin_that_is_still_there_was_not_renamed():
+def test_a_coin_still_present_was_not_renamed():
     before = {"FEG Token": CoinSnapshot("FEG", 1.0, 1e8)}
     after = {"FEG Token": CoinSnapshot("FEG", 1.0, 1e8), "FEG Token BSC": CoinSnapshot("FEG", 1.0, 1e8)}
     change = compare_snapshots(before, after)
@@ -70,14 +70,14 @@ def test_other_values_under_a_new_symbol_are_no_rename(new):
     assert compare_snapshots({"RaiBlocks": OLD}, {"Nano": new}).renames == []
 
 
-def test_a_coin_that_was_seen_before_is_no_new_name():
+def test_a_known_coin_is_no_new_name():
     found = compare_snapshots(
         {"RaiBlocks": OLD}, {"Nano": CoinSnapshot("NANO", 2.1, 2.8e8, 4e6)}, with_history={"Nano"}
     )
     assert found.renames == []
 
 
-def test_of_two_coins_that_fit_neither_is_called_the_new_name():
+def test_two_matching_coins_are_no_rename():
     after = {name: CoinSnapshot(name, 2.1, 2.8e8, 4e6) for name in ("Nano", "Mini")}
     assert compare_snapshots({"RaiBlocks": OLD}, after).renames == []
 

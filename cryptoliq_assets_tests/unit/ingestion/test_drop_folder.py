@@ -157,7 +157,7 @@ def test_a_file_deleted_before_registration_is_no_error(home: Home, raw: Path) -
     assert home.catalog.files() == []
 
 
-def test_a_thousand_files_are_listed_and_registered_in_one_look(home: Home) -> None:
+def test_a_thousand_files_are_listed_and_registered_at_once(home: Home) -> None:
     content = snapshot([MARCH])
     for number in range(1_000):
         (home.settings.raw_dir / f"file_{number}.csv").write_bytes(content)
@@ -168,7 +168,7 @@ def test_a_thousand_files_are_listed_and_registered_in_one_look(home: Home) -> N
 # A file anywhere, as `cryptoliq validate` looks at it
 
 
-def test_a_good_file_anywhere_is_examined_without_being_taken_in(tmp_path: Path, home: Home) -> None:
+def test_a_dry_run_of_a_valid_file_registers_nothing(tmp_path: Path, home: Home) -> None:
     path = tmp_path / NAME
     path.write_bytes(snapshot([MARCH], missing=0))
     parsed = dry_run_file(path, home.settings, today=TODAY)

@@ -109,7 +109,7 @@ def test_a_coin_without_recent_values_is_not_tested():
     assert flagged(rows[~gone].reset_index(drop=True), "price") == []
 
 
-def test_with_few_coins_nothing_is_judged():
+def test_few_coins_are_not_tested_for_outliers():
     rows = scaled(market(coins=MIN_COINS - 1), "price", 5, [8], 1e6)
     assert flagged(rows, "price") == []
 

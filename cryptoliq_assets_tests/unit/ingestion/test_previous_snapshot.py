@@ -31,7 +31,7 @@ def faults(rows: list[dict]) -> dict[str, str]:
     return {kind: verdict.messages[kind] for kind in verdict.faults}
 
 
-def test_two_sound_days_have_no_fault() -> None:
+def test_two_valid_days_have_no_fault() -> None:
     assert faults(market(1) + market(2)) == {}
 
 
@@ -39,7 +39,7 @@ def test_two_sound_days_have_no_fault() -> None:
     ("left", "said"),
     [(36, {}), (35, {"coins_lost": "35 coins, 87.5% of the previous snapshot (at least 90% expected)"})],
 )
-def test_more_than_a_tenth_of_the_coins_gone_is_a_fault(left: int, said: dict[str, str]) -> None:
+def test_losing_over_a_tenth_of_the_coins_is_a_fault(left: int, said: dict[str, str]) -> None:
     assert faults(market(1) + market(2, coins=range(left))) == said
 
 
@@ -47,7 +47,7 @@ def test_more_than_a_tenth_of_the_coins_gone_is_a_fault(left: int, said: dict[st
 @pytest.mark.parametrize(
     ("column", "kind"), [("mkt_cap", "caps_missing"), ("price", "prices_missing"), ("24h_volume", "volumes_missing")]
 )
-def test_values_that_were_known_and_are_not_are_a_fault_of_their_column_alone(nothing, column, kind) -> None:
+def test_missing_values_are_a_fault_of_their_column_only(nothing, column, kind) -> None:
     lost = market(2, coins=range(3), **{column: nothing}) + market(2, coins=range(3, 40))
     assert list(faults(market(1) + lost)) == [kind]
     assert "7.5% of the coins that had" in faults(market(1) + lost)[kind]
@@ -55,12 +55,12 @@ def test_values_that_were_known_and_are_not_are_a_fault_of_their_column_alone(no
     assert faults(market(1) + few) == {}
 
 
-def test_new_coins_without_a_cap_are_a_rise_against_the_usual_and_a_few_are_none() -> None:
+def test_many_new_coins_without_a_cap_are_a_fault() -> None:
     assert faults(market(1) + market(2) + market(2, coins=range(40, 42), mkt_cap=np.nan)) == {}
     assert list(faults(market(1) + market(2) + market(2, coins=range(40, 50), mkt_cap=np.nan))) == ["caps_missing"]
 
 
-def test_a_snapshot_that_repeats_the_one_before_is_a_fault_and_coins_without_trade_are_none() -> None:
+def test_a_repeated_snapshot_is_a_fault_but_idle_coins_are_not() -> None:
     repeated = [row | {"day": 2} for row in market(1)]
     assert list(faults(market(1) + repeated)) == ["feed_frozen"]
     still = [row | {"24h_volume": 0.0} for row in market(1, coins=range(10))]
@@ -68,13 +68,13 @@ def test_a_snapshot_that_repeats_the_one_before_is_a_fault_and_coins_without_tra
     assert faults(still + [row | {"day": 2} for row in still] + moving) == {}
 
 
-def test_a_snapshot_of_more_than_a_week_before_is_no_neighbour() -> None:
+def test_a_snapshot_over_a_week_old_is_not_compared() -> None:
     signs = measure_feed(raw_rows(market(1) + market(9, coins=range(2))))
     assert np.isnan(signs["coins_kept"].iloc[-1])
     assert measure_feed(raw_rows(market(1) + market(8, coins=range(2))))["coins_kept"].iloc[-1] == 0.05
 
 
-def test_the_check_judges_the_newest_day_of_the_run_across_the_turn_of_a_month_by_the_monitor_s_limits(tmp_path):
+def test_the_check_compares_the_newest_day_across_month_ends(tmp_path):
     settings = make_settings(home_dir=tmp_path)
     store = TableStore(settings)
     frame = received(raw_rows(market(31) + market(32, coins=range(20))))
@@ -90,7 +90,7 @@ def test_the_check_judges_the_newest_day_of_the_run_across_the_turn_of_a_month_b
     assert against_previous(loose, store, ["2025-04"]).passed
 
 
-def test_the_check_fails_exactly_where_the_monitor_raises_a_fault(tmp_path):
+def test_the_check_agrees_with_the_monitor(tmp_path):
     settings = make_settings(home_dir=tmp_path)
     store = TableStore(settings)
     sound = market(1) + market(2)

@@ -107,7 +107,7 @@ def test_a_rejected_version_never_replaces_a_rejected_file(home: Home) -> None:
 
 
 @pytest.mark.parametrize("report", [None, "{half", "[]", '{"arrival": null}'])
-def test_rows_of_a_version_that_no_report_tells_are_kept_as_well(tmp_path: Path, report: str | None) -> None:
+def test_rejected_rows_without_a_valid_report_are_kept(tmp_path: Path, report: str | None) -> None:
     if report is not None:
         (tmp_path / "report.json").write_text(report)
     (tmp_path / ROWS).write_bytes(b"old")
@@ -170,7 +170,7 @@ def test_a_report_repeated_after_a_crash_keeps_its_path(home: Home) -> None:
 
 
 @pytest.mark.parametrize("there", ["{half", "[]", "{}"])
-def test_a_report_that_tells_nothing_is_kept_as_well(home: Home, there: str) -> None:
+def test_a_report_without_issues_is_kept(home: Home, there: str) -> None:
     home.settings.validation_dir.mkdir(parents=True)
     (home.settings.validation_dir / f"{NAME}.json").write_text(there)
     home.drop(NAME, rows("1"))

@@ -47,7 +47,7 @@ def test_too_little_data_gives_no_slope():
 
 
 @pytest.mark.parametrize(("scale", "passed"), [(1.0, True), (0.01, False)])
-def test_check_fails_where_a_day_came_in_another_unit(tmp_path: Path, scale: float, passed: bool):
+def test_the_check_fails_for_a_day_in_another_unit(tmp_path: Path, scale: float, passed: bool):
     store = TableStore(make_settings(home_dir=tmp_path))
     store.write("raw_snapshots", two_days(scale=scale), ["2025-03"])
     finding = unit_consistent(store.settings, store, ["2025-03"])

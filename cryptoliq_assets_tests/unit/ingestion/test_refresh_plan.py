@@ -44,7 +44,7 @@ def test_a_waiting_file_plans_all_months_it_affects(home: Home) -> None:
     assert [text.split("@")[0] for text in home.plan().waiting] == [NAME, OTHER]
 
 
-def test_once_followed_nothing_is_left(home: Home) -> None:
+def test_after_the_planned_run_nothing_is_left(home: Home) -> None:
     home.drop(NAME, snapshot([MARCH]))
     home.drop(OTHER, snapshot([AUGUST]))
     assert home.bring_up_to_date().months == [*SPRING, "2022-08"]
@@ -107,7 +107,7 @@ def finished(folder: Path) -> Home:
     return home
 
 
-def test_a_file_that_was_archived_but_reached_no_table_is_found(home: Home, tmp_path: Path) -> None:
+def test_an_archived_file_missing_in_the_tables_is_detected(home: Home, tmp_path: Path) -> None:
     started(home)
     home.intake.ingest(["2022-03"])
     plan = home.plan()
@@ -117,7 +117,7 @@ def test_a_file_that_was_archived_but_reached_no_table_is_found(home: Home, tmp_
     assert_same_tables(home.store, finished(tmp_path / "other").store)
 
 
-def test_one_more_run_finishes_a_run_that_died(tmp_path: Path) -> None:
+def test_one_more_run_completes_a_killed_run(tmp_path: Path) -> None:
     whole = finished(tmp_path / "whole")
     for number, last_written in enumerate(["raw_snapshots", "cleaned_snapshots", "engineered_features"]):
         home = Home.at(tmp_path / str(number))
@@ -140,7 +140,7 @@ def test_one_more_run_finishes_a_run_that_died(tmp_path: Path) -> None:
         assert_same_tables(home.store, whole.store)
 
 
-def test_a_month_file_that_was_deleted_is_made_again(home: Home) -> None:
+def test_a_deleted_month_file_is_recomputed(home: Home) -> None:
     home.drop(NAME, snapshot([MARCH, APRIL]))
     home.bring_up_to_date()
     home.store.path("engineered_features", "2022-04").unlink()
@@ -157,7 +157,7 @@ def test_another_horizon_or_formula_makes_every_month_unfinished(home: Home) -> 
         assert other.plan().unfinished == ["2022-03", "2022-04"], option
 
 
-def test_long_work_is_cut_into_runs_that_overlap_by_a_month(tmp_path: Path) -> None:
+def test_long_backfills_are_split_into_overlapping_runs(tmp_path: Path) -> None:
     home = Home.at(tmp_path, backfill__max_months_per_run=3)
     for month in range(1, 8):
         home.drop(f"coingecko_2022{month:02d}05.csv", snapshot([dt.date(2022, month, 5)]))

@@ -53,7 +53,7 @@ def test_each_file_is_compared_with_the_day_before(neighbours: SnapshotComparer)
     assert second["likely_renames"] == [{"old": "Ada", "new": "Ann"}]
 
 
-def test_one_call_for_all_files_says_what_a_call_for_each_says(tmp_path: Path) -> None:
+def test_one_call_for_all_files_equals_one_call_per_file(tmp_path: Path) -> None:
     files = [
         file(rows(DAYS[0], "Ada", "Bob"), "2022-03-30"),
         file(rows(DAYS[2], "Cid", "Bob"), "2022-04-01"),
@@ -66,7 +66,7 @@ def test_one_call_for_all_files_says_what_a_call_for_each_says(tmp_path: Path) -
     assert one.compare([]) == []
 
 
-def test_of_a_file_of_several_days_the_last_counts(neighbours: SnapshotComparer) -> None:
+def test_the_last_day_of_a_file_counts(neighbours: SnapshotComparer) -> None:
     both = pa.concat_tables([rows(DAYS[1], "Bob", "Cid"), rows(DAYS[0], "Ada", "Bob")])
     files = [file(both, "2022-03-30", "2022-03-31"), file(rows(DAYS[2], "Bob"), "2022-04-01")]
     assert neighbours.compare(files)[1]["coins_gone"] == {"count": 1, "coins": ["Cid"]}
@@ -135,7 +135,7 @@ def test_a_correction_replaces_the_stored_version(tmp_path: Path) -> None:
     assert said["coins_new"]["coins"] == ["Bob", "Cid", "Dan"]
 
 
-def test_a_damaged_month_is_no_neighbour_and_stops_no_file(tmp_path: Path) -> None:
+def test_a_damaged_month_is_skipped_and_blocks_no_file(tmp_path: Path) -> None:
     home = Home.at(tmp_path)
     what_is_said(home, [WHOLE], together=True)
     home.store.path("raw_snapshots", "2022-03").write_bytes(b"damaged")

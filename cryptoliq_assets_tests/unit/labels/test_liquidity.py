@@ -31,7 +31,7 @@ def flags(found: Liquidity) -> set[str]:
     return {name for name in names if getattr(found, name)[0]}
 
 
-def test_a_million_traded_at_5_percent_a_day_and_10_a_week_scores_0_53637():
+def test_the_score_equals_the_manual_result():
     # ln 1.05 = 0.0487902, ln 1.10 = 0.0953102; s² = (0.00238048 + 0.00908403 / 7) / 2 = 0.00183911
     # ln L = (13.815511 + 6.298479) / 3 = 6.704663; / 12.5
     found = score(volume=1e6)
@@ -45,7 +45,7 @@ def test_a_million_traded_at_5_percent_a_day_and_10_a_week_scores_0_53637():
     ("day", "week", "volatility"),
     [(5.0, NAN, 0.0487902), (NAN, 10.0, 0.0953102 / 7**0.5), (0.0, 0.0, 0.002), (-100.0, -100.0, 1.624808)],
 )
-def test_volatility_is_taken_from_the_changes_there_are_floored_and_clipped(day, week, volatility):
+def test_volatility_uses_known_changes_floored_and_clipped(day, week, volatility):
     # -100 %: returns clip at -2 and -3, s² = (4 + 9/7) / 2 = 2.642857
     found = daily_volatility(np.array([day]), np.array([week]))
     expected = max(volatility, 0.002) if volatility != 1.624808 else np.sqrt((4 + 9 / 7) / 2)
@@ -108,7 +108,7 @@ def test_a_log_return_is_clipped_at_both_ends(percent, clip, expected):
     assert log_return(np.array([percent]), clip=clip)[0] == pytest.approx(expected)
 
 
-def test_amihud_and_turnover_by_hand():
+def test_amihud_and_turnover_equal_manual_results():
     # (ln 1e6 - ln ln 1.05) / 30
     assert score(volume=1e6, formula="amihud").score[0] == pytest.approx((13.815511 + 3.020225) / 30, abs=1e-6)
     # (ln 0.001 + 14) / 16
@@ -117,21 +117,21 @@ def test_amihud_and_turnover_by_hand():
     assert flags(score(volume=1e6, cap=NAN, formula="turnover")) == set()
 
 
-def test_an_unknown_formula_is_refused_with_the_names_there_are():
+def test_an_unknown_formula_is_rejected_with_the_known_names():
     with pytest.raises(
         ValueError, match=r"unknown liquidity formula 'amihut'; expected one of amihud, kyle_obizhaeva, turn"
     ):
         get_formula("amihut")
 
 
-def test_every_formula_has_constants_a_description_and_a_source_with_a_doi():
+def test_every_formula_has_constants_and_a_source_with_a_doi():
     assert list(FORMULAS) == ["kyle_obizhaeva", "amihud", "turnover"]
     assert (FORMULAS["kyle_obizhaeva"].lo, FORMULAS["kyle_obizhaeva"].hi) == (0.0, 12.5)
     assert all(formula.hi > formula.lo and "doi:" in formula.source for formula in FORMULAS.values())
 
 
 @pytest.mark.realdata
-def test_on_16_march_2022_bitcoin_scores_0_84_and_the_median_of_500_coins_0_63(real_data):
+def test_scores_of_a_real_day_have_documented_values(real_data):
     path = real_data / "coingecko_2022" / "coin_gecko_2022-03-16.csv"
     parsed = parse_snapshot(
         path.read_bytes(), name=path.name, today=dt.date(2022, 3, 17), first_date=dt.date(2013, 1, 1)

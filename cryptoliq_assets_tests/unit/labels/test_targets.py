@@ -40,7 +40,7 @@ def test_the_target_is_the_score_of_the_next_day():
     assert made["trainable"].tolist() == [True, True, False]
 
 
-def test_an_absent_day_gives_no_target_although_a_later_day_is_there():
+def test_an_absent_target_day_gives_no_target():
     assert np.isnan(targets([("A", 1, 0.5), ("A", 3, 0.4)])["A", 1])
 
 
@@ -49,31 +49,31 @@ def test_a_horizon_of_7_days_takes_the_7th_day_and_crosses_gaps():
     assert made == pytest.approx({("A", 1): 0.8, ("A", 2): NAN, ("A", 8): NAN, ("A", 10): NAN}, nan_ok=True)
 
 
-def test_a_target_that_is_not_sound_is_absent():
+def test_an_invalid_row_is_no_target():
     made = labels([("A", 1, 0.5), ("A", 2, 0.6, False), ("A", 3, 0.4)])
     assert made["target_score"].tolist() == pytest.approx([NAN, 0.4, NAN], nan_ok=True)
     assert made["trainable"].tolist() == [False, False, False]
 
 
-def test_a_row_that_is_not_sound_keeps_its_target_but_does_not_train():
+def test_an_invalid_row_has_a_target_but_is_not_trainable():
     made = labels([("A", 1, NAN, False), ("A", 2, 0.6)])
     assert made["target_score"].tolist()[0] == 0.6
     assert made["trainable"].tolist() == [False, False]
 
 
-def test_the_next_coin_of_the_table_is_nobodys_tomorrow():
+def test_the_next_coin_in_the_table_is_not_a_target():
     made = targets([("A", 1, 0.1), ("A", 5, 0.5), ("B", 1, 9.0), ("B", 2, 8.0), ("C", 6, 7.0)])
     assert made == pytest.approx(
         {("A", 1): NAN, ("A", 5): NAN, ("B", 1): 8.0, ("B", 2): NAN, ("C", 6): NAN}, nan_ok=True
     )
 
 
-def test_rows_after_the_range_serve_as_targets_and_are_not_labelled():
+def test_rows_after_the_range_are_targets_but_not_labelled():
     made = targets([("A", 1, 0.1), ("A", 2, 0.2), ("A", 3, 0.3)], since=2, until=2)
     assert made == {("A", 2): 0.3}
 
 
-def test_no_rows_give_no_labels_that_meet_the_schema():
+def test_no_rows_give_an_empty_valid_label_table():
     made = label_targets(features([("A", 1, 0.1)]).head(0), horizon_days=1, since=day(1), until=day(2))
     assert validate_table(TABLES["labels"], made, where="test").empty
 
@@ -88,7 +88,7 @@ def test_no_rows_give_no_labels_that_meet_the_schema():
     ),
     st.integers(1, 28),
 )
-def test_every_target_is_the_sound_score_of_the_same_coin_exactly_a_horizon_later(rows, horizon):
+def test_each_target_is_the_coins_valid_score_one_horizon_later(rows, horizon):
     known = {(coin, number): value for coin, number, value, sound in rows if sound}
     expected = {(coin, number): known.get((coin, number + horizon), NAN) for coin, number, *_ in rows}
     assert targets(rows, horizon=horizon) == pytest.approx(expected, nan_ok=True, abs=0)

@@ -38,7 +38,7 @@ def folder(tmp_path, candidate):
     return tmp_path
 
 
-def test_a_candidate_comes_back_as_it_was(folder, candidate, rows):
+def test_a_stored_candidate_is_loaded_unchanged(folder, candidate, rows):
     found = load_candidate(folder, "linear_regression")
     assert found.spec == candidate.spec
     X = rows.X[:, [rows.features.index(name) for name in candidate.spec.features]]

@@ -34,7 +34,7 @@ def test_every_coins_metrics_equal_those_of_its_rows_alone(evaluation, rows):
             assert found[name] == pytest.approx(np.nan if value is None else value, rel=1e-9, nan_ok=True), (coin, name)
 
 
-def test_two_coins_by_hand(evaluation, rows):
+def test_metrics_of_two_coins_equal_manual_results(evaluation, rows):
     # Two rows each: errors 1 and -3 of what persistence misses by 2 and 4 and HAR by 1 and 1; and no error at all.
     names = rows.coin_names[[0, 1]]
     one, other = (np.flatnonzero(rows.coins == code)[:2] for code in (0, 1))

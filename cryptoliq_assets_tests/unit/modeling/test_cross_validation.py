@@ -46,7 +46,7 @@ def test_skill_by_fold_is_what_the_out_of_fold_table_gives(evaluation, rows):
     assert (table["target_date"] - table["date"]).dt.days.unique().tolist() == [1]
 
 
-def test_known_caps_are_a_part_of_all_rows_and_buckets_add_up(evaluation):
+def test_known_caps_are_a_subset_and_buckets_add_up(evaluation):
     measured = evaluation.metrics["with_history"]
     assert measured["known_cap"]["mean"]["rows"] < measured["all"]["mean"]["rows"]
     assert sum(bucket["rows"] for bucket in measured["all"]["buckets"].values()) == measured["all"]["mean"]["rows"]
@@ -76,7 +76,7 @@ def test_two_days_are_evaluated_against_the_mean_change_too():
     assert len(board["folds"]) == 4
 
 
-def test_the_best_candidate_leads_and_baselines_stand_apart(evaluation, rows):
+def test_the_best_candidate_is_first_and_baselines_are_separate(evaluation, rows):
     folds = make_folds(rows)
     board = make_leaderboard(
         [evaluate_baseline("persistence", rows, folds), evaluation, evaluate_baseline("har", rows, folds)],

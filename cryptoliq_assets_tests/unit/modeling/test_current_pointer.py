@@ -224,7 +224,7 @@ def test_the_cheap_check_finds_the_same_reasons_as_loading(store, monkeypatch, c
     assert [why in reason for reason in refused.value.reasons] == [True, True]
 
 
-def test_versions_that_were_pruned_are_no_reason_of_an_alarm(store, models):
+def test_pruned_versions_raise_no_alert(store, models):
     for _ in range(5):
         promoted(store, models[0])
     _all_damaged(store, None)

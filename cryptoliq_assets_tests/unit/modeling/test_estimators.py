@@ -71,7 +71,7 @@ def test_equal_seeds_make_equal_models(fitted, rows):
     np.testing.assert_array_equal(predict_rows(again, rows), predict_rows(fitted, rows))
 
 
-def test_a_row_of_nothing_but_gaps_is_forecast_as_a_finite_score(fitted):
+def test_a_row_of_missing_values_has_a_finite_forecast(fitted):
     empty = np.full((3, len(fitted.features)), np.nan, np.float32)
     predicted = fitted.predict(empty)
     assert predicted.shape == (3,)
@@ -91,7 +91,7 @@ def test_no_rows_give_no_forecasts(fitted):
     assert fitted.predict(np.empty((0, len(fitted.features)), np.float32)).shape == (0,)
 
 
-def test_one_row_alone_is_forecast_as_among_others(fitted, rows):
+def test_a_row_is_forecast_alike_alone_and_among_others(fitted, rows):
     columns = [rows.features.index(name) for name in fitted.features]
     X = rows.X[1000:1100][:, columns]
     together = fitted.predict(X)
@@ -143,7 +143,7 @@ def test_a_row_is_no_history_on_its_first_day():
     assert has_no_history(X, ("days_seen_90d",)).tolist() == [True, False, False]
 
 
-def test_har_recovers_the_line_that_made_its_targets():
+def test_har_recovers_a_linear_target():
     rng = np.random.default_rng(0)
     names = ("liquidity_score", "liquidity_score_mean_7d", "liquidity_score_mean_30d")
     X = rng.normal(size=(500, 3)).astype(np.float32)
@@ -177,7 +177,7 @@ def test_a_champions_other_specification_is_evaluated_too():
     assert [recipe.name for recipe in evaluated_specs({"recipe": CANDIDATES["xgboost"].to_dict()})] == [*CANDIDATES]
 
 
-def test_nothing_to_learn_from_is_an_error():
+def test_training_without_rows_is_an_error():
     with pytest.raises(ValueError, match="no rows"):
         XGBoostForecaster(("liquidity_score",)).fit(np.empty((0, 1), np.float32), np.empty(0))
 

@@ -33,7 +33,7 @@ def promoted(store: ModelStore, model, **fields) -> str:
     return store.promote(model, metadata_schema, reason="test", at=NOW)["version"]
 
 
-def test_the_names_that_are_requested_are_those_that_are_written():
+def test_metadata_constants_equal_those_of_the_writers():
     assert conformal.POOLED == metadata_schema.POOLED
     assert set(get_args(metadata_schema.Evaluation)) == {splits.OVER_TIME, splits.BY_COIN}
 
@@ -141,7 +141,7 @@ def test_a_promotion_without_a_metadata_digest_is_rejected(store, model):
         store.load()
 
 
-def test_a_folder_in_the_place_of_the_metadata_is_rejected(store, model):
+def test_a_folder_in_place_of_the_metadata_is_rejected(store, model):
     first, second = promoted(store, model), promoted(store, model)
     (store.folder / f"{second}.json").unlink()
     (store.folder / f"{second}.json").mkdir()

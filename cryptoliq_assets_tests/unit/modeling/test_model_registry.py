@@ -72,7 +72,7 @@ def test_three_artifacts_per_name_stay_and_numbers_are_unique(store, model, fore
     assert [entry["current"] for entry in store.entries()] == [True, False, False, False]
 
 
-def test_a_refusal_is_recorded_and_changes_nothing(store, model, forest):
+def test_a_rejection_is_recorded_and_changes_nothing(store, model, forest):
     version = promoted(store, model)
     store.record_rejection("random_forest", reason="skill below 0", at=NOW, model=forest)
     line = store.ledger.entries()[-1]
@@ -218,7 +218,7 @@ class _Harm:
         return print, ("this must never run",)
 
 
-def test_an_unlisted_class_is_not_even_looked_up(model, capsys):
+def test_a_class_outside_the_allowlist_is_not_looked_up(model, capsys):
     content = pickle.dumps(_Harm())
     _, metadata = described(model)
     metadata["sha256"] = sha256_of(content)
@@ -323,14 +323,14 @@ def test_a_rollback_records_its_reason(store, model, reason, result):
     assert line.endswith("forecasts drift") is (reason is not None)
 
 
-def test_a_folder_in_the_place_of_an_artifact_is_rejected(store, model):
+def test_a_folder_in_place_of_an_artifact_is_rejected(store, model):
     first, second = promoted(store, model), promoted(store, model)
     (store.folder / f"{second}.pkl").unlink()
     (store.folder / f"{second}.pkl").mkdir()
     assert store.load_latest_valid()[0].version == first
 
 
-def test_a_line_of_the_ledger_ends_at_its_line_end_only(store, model):
+def test_a_ledger_line_ends_only_at_a_newline(store, model):
     version = promoted(store, model)
     store.record_rejection("xgboost", reason="a\u2028b\u0085c", at=NOW)
     assert [entry["event"] for entry in store.ledger.entries()] == ["promotion", "refusal"]

@@ -28,7 +28,7 @@ def test_an_unused_feature_has_no_importance(rows):
     np.testing.assert_array_equal(rows.X, before)
 
 
-def test_the_level_that_changes_are_counted_from_is_not_shuffled(rows):
+def test_the_baseline_level_is_not_shuffled(rows):
     # The learner does not look at it: shuffled with the level added back, it would seem to matter most of all.
     rises = permutation_importance(_Reverts(NAMES), rows, np.arange(500))
     assert rises["liquidity_score_mean_7d"] == 0.0

@@ -74,7 +74,7 @@ def test_undefined_skill_is_not_skill():
 @pytest.mark.parametrize(
     ("skills", "r2", "measure"), [([0.3, 0.71], 0.9, "skill 0.710"), ([0.3, 0.3], 0.995, "r2 0.995")]
 )
-def test_what_is_too_good_smells_of_leakage_and_fails_the_run(skills, r2, measure):
+def test_implausible_skill_is_leakage_and_fails_the_run(skills, r2, measure):
     decision = decide_promotion(board(entry("xgboost", skills, r2=r2)))
     assert decision.leakage
     assert not decision.promote
@@ -95,7 +95,7 @@ def test_leakage_of_any_candidate_fails_the_run(view, population, measure, value
         assert f"{name}: {measure} {value} in fold 2 ({population} rows, {view}) is above" in decision.reason
 
 
-def test_by_coin_nothing_smells_of_leakage():
+def test_folds_by_coin_are_not_checked_for_leakage():
     assert decide_promotion(board(entry("xgboost", [0.9], r2=0.999), evaluation="by_coin")).promote
 
 
@@ -117,12 +117,12 @@ def test_a_champion_that_was_not_refitted_is_not_compared():
 
 
 @pytest.mark.parametrize(("now", "promoted"), [(0.35, True), (0.3499, False), (0.5, True)])
-def test_a_refresh_may_lose_a_hundredth_and_no_more(now, promoted):
+def test_a_refresh_may_lose_at_most_a_hundredth(now, promoted):
     assert decide_promotion(board(entry("xgboost", [now])), champion=champion("xgboost", 0.36)).promote is promoted
 
 
 @pytest.mark.parametrize(("har", "now", "promoted"), [(0.15, 0.31, False), (0.25, 0.36, True)])
-def test_what_har_lost_or_gained_is_reported_and_decides_nothing(har, now, promoted):
+def test_the_change_of_har_is_reported_but_not_decisive(har, now, promoted):
     decision = decide_promotion(board(entry("xgboost", [now]), har=har), champion=champion("xgboost", 0.36))
     assert decision.promote is promoted
     assert f"(har {har:.3f}, before 0.200)" in decision.reason
@@ -183,13 +183,13 @@ def test_the_first_candidate_that_passes_is_promoted():
     assert result(evaluate_candidates(by_coin)) == [("xgboost", False), ("random_forest", True)]
 
 
-def test_without_skill_in_every_fold_each_is_rejected():
+def test_without_skill_in_every_fold_each_candidate_is_rejected():
     leaderboard = board(entry("xgboost", [0.2, -0.1]), entry("random_forest", [0.1, -0.1]))
     for held in (None, champion("linear_regression", 0.1)):
         assert result(evaluate_candidates(leaderboard, champion=held)) == [("xgboost", False), ("random_forest", False)]
 
 
-def test_by_coin_there_is_one_rejection_for_all():
+def test_folds_by_coin_give_one_rejection_for_all():
     leaderboard = board(entry("xgboost", [0.2]), entry("random_forest", [0.1]), evaluation="by_coin")
     assert result(evaluate_candidates(leaderboard, champion=champion("xgboost", 0.1))) == [("xgboost", False)]
 
@@ -237,7 +237,7 @@ def few(leaderboard: dict, *, rows: int, coins: int, skill: float | None, popula
 
 @pytest.mark.parametrize("skill", [-0.2, None, 0.75])
 @pytest.mark.parametrize(("rows", "coins", "counts"), [(12, 5, False), (400, 4, False), (99, 5, False), (100, 5, True)])
-def test_a_handful_of_known_caps_decides_nothing_but_is_reported(rows, coins, counts, skill):
+def test_few_known_caps_are_reported_but_not_decisive(rows, coins, counts, skill):
     leaderboard = board(whole_entry("xgboost", [0.3, 0.3]), whole_entry("random_forest", [0.2, 0.2]))
     decision = decide_promotion(few(leaderboard, rows=rows, coins=coins, skill=skill))
     assert decision.promote is not counts
@@ -257,13 +257,13 @@ def test_few_rows_count_for_skill_but_not_for_leakage(skill, promoted):
     assert "too few rows or coins to count: all rows of fold 2 (12 of 2 coins, skill" in decision.reason
 
 
-def test_after_leakage_nothing_more_is_considered():
+def test_after_leakage_no_other_candidate_is_evaluated():
     leaderboard = board(entry("xgboost", [0.71]), entry("random_forest", [0.3]))
     (decision,) = evaluate_candidates(leaderboard, champion=champion("random_forest", 0.3))
     assert decision.leakage
 
 
-def test_by_coin_never_replaces_a_champion_over_time():
+def test_folds_by_coin_never_replace_a_champion_over_time():
     provisional = board(entry("xgboost", [-0.2]), evaluation="by_coin")
     assert decide_promotion(provisional).promote
     assert decide_promotion(provisional, champion=champion("xgboost", 0.1, evaluation="by_coin")).promote
@@ -272,7 +272,7 @@ def test_by_coin_never_replaces_a_champion_over_time():
     assert "cannot replace" in refused.reason
 
 
-def test_over_time_replaces_any_provisional_champion():
+def test_folds_over_time_replace_a_provisional_champion():
     held = champion("xgboost", 0.9, evaluation="by_coin")
     assert decide_promotion(board(entry("linear_regression", [0.1])), champion=held).promote
 

@@ -11,7 +11,7 @@ from cryptoliq_assets.schemas.feature_registry import FEATURES, MODEL_FEATURES
 from cryptoliq_assets_tests.support.training_rows import training_set_of
 
 
-def test_exactly_the_trainable_rows_are_taken(market, rows):
+def test_exactly_the_trainable_rows_are_used(market, rows):
     _, features, labels = market
     kept = labels[labels["trainable"]]
     assert len(rows) == len(kept)

@@ -45,7 +45,7 @@ def test_one_thread_and_two_give_the_same(rows, monkeypatch):
     np.testing.assert_array_equal(flat.predict(X[:rows], threads=1), expected)
 
 
-def test_a_tree_of_one_leaf_and_no_rows_at_all():
+def test_single_leaf_trees_and_empty_input_are_handled():
     forest = RandomForestRegressor(2, random_state=0).fit(np.ones((5, 2)), np.full(5, 3.5))
     flat = FlatTreeEnsemble.from_forest(forest)
     assert flat.predict(np.full((2, 2), np.nan, np.float32)).tolist() == [3.5, 3.5]
@@ -54,7 +54,7 @@ def test_a_tree_of_one_leaf_and_no_rows_at_all():
 
 @settings(max_examples=15)
 @given(seed=st.integers(0, 10_000), missing=st.sampled_from([0.0, 0.05, 0.6]), rounds=st.integers(1, 60))
-def test_boosted_trees_walked_are_xgboosts_own_to_the_last_bit(seed, missing, rounds):
+def test_boosted_tree_predictions_equal_xgboosts_bit_for_bit(seed, missing, rounds):
     X = table(400, seed=seed, missing=missing)
     part = BoostedTreesRegressor(np.arange(6), params={"rounds": rounds, "max_depth": 5, "max_bin": 32}, seed=seed)
     part.fit(X, np.nansum(X, axis=1).astype(np.float32), None)
@@ -103,7 +103,7 @@ def test_blocks_and_threads_do_not_change_predictions(rows, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", [ForestRegressor, BoostedTreesRegressor])
-def test_the_flat_form_is_no_part_of_what_is_stored(kind):
+def test_the_flattened_trees_are_not_stored(kind):
     X = table(200, seed=1, missing=0.1)
     part = kind(np.arange(6), params={"n_estimators": 3} if kind is ForestRegressor else {"rounds": 3}, seed=1)
     part.fit(X, np.arange(200, dtype=np.float32), None)

@@ -164,7 +164,7 @@ def test_a_stored_model_loads_and_predicts_as_before(learners, kind):
         ("boosted", lambda part: setattr(part, "booster", None)),
     ],
 )
-def test_a_part_that_cannot_be_computed_with_is_rejected(learners, kind, change):
+def test_a_part_with_invalid_fields_is_rejected(learners, kind, change):
     learner = pickle.loads(pickle.dumps(learners[kind]))
     [part] = learner.parts.values()
     change(part)
@@ -175,7 +175,7 @@ def test_a_part_that_cannot_be_computed_with_is_rejected(learners, kind, change)
 @pytest.mark.parametrize(
     ("field", "value"), [("left_child", 0), ("left_child", 2**40), ("right_child", 0), ("feature", 99), ("feature", -5)]
 )
-def test_a_forest_whose_nodes_lead_astray_is_rejected(learners, field, value):
+def test_a_forest_with_invalid_node_links_is_rejected(learners, field, value):
     learner = pickle.loads(pickle.dumps(learners["forest"]))
     [part] = learner.parts.values()
     tree = part.model.estimators_[0].tree_

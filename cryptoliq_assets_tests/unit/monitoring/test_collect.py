@@ -169,7 +169,7 @@ def test_rejected_rows_of_an_accepted_file_are_a_warning(settings):
     assert finding.what == f"rows were rejected: {file_name(day)}: {lost} of {len(spoilt)} rows"
 
 
-def test_files_that_are_all_well_are_told_as_well(settings):
+def test_accepted_files_without_errors_are_reported_as_ok(settings):
     home = Home.at(settings.home_dir)
     home.drop(file_name(dt.date(2022, 12, 30)), snapshot([dt.date(2022, 12, 30)], missing=0))
     home.look()

@@ -158,7 +158,7 @@ LEVELS = st.sampled_from([OK, WARN, FAIL, None])
 @given(
     before=st.lists(LEVELS, max_size=6), after=st.lists(st.sampled_from([WARN, FAIL, None]), min_size=1, max_size=12)
 )
-def test_no_story_raises_a_closed_incident_without_a_cause(before, after):
+def test_no_sequence_raises_a_closed_incident_without_a_cause(before, after):
     incidents, now = {}, NOON
     for level in [*before, FAIL]:
         incidents, _ = advance_incidents(incidents, [stale(level)] if level else [], now, repeat=DAY)
@@ -255,7 +255,7 @@ def test_the_commands_close_silence_and_show_incidents(run, settings, monkeypatc
         (("alerts", "silence", "data_stale"), "Missing option '--hours'"),
     ],
 )
-def test_what_cannot_be_closed_or_silenced_is_wrong_usage(run, words, said):
+def test_an_invalid_close_or_silence_is_a_usage_error(run, words, said):
     code, result = run(*words)
     assert code == 2
     assert said in result

@@ -42,7 +42,7 @@ def events(*looks: tuple[float, list[Finding]]) -> list[tuple[float, str]]:
     return [(minutes, event) for minutes, event, _ in story(*looks)]
 
 
-def test_a_fault_that_stays_is_told_once_and_again_after_a_day():
+def test_a_persistent_fault_is_notified_once_a_day():
     looks = [(minute, [stale()]) for minute in range(0, 1500, 20)]
     assert events(*looks) == [(0, OPENED), (1440, REMINDED)]
 
@@ -51,12 +51,12 @@ def test_a_recovery_needs_two_ok_evaluations_and_five_minutes():
     assert events((0, [stale()]), *((minute, [stale(OK)]) for minute in range(1, 12))) == [(0, OPENED), (6, RECOVERED)]
 
 
-def test_one_good_look_between_two_bad_ones_is_no_recovery():
+def test_one_ok_evaluation_between_failures_is_no_recovery():
     looks = [(0, [stale()]), (10, [stale(OK)]), (20, [stale()]), (30, [stale(OK)]), (40, [stale()])]
     assert events(*looks) == [(0, OPENED)]
 
 
-def test_two_good_looks_a_day_apart_are_a_recovery():
+def test_two_ok_evaluations_a_day_apart_are_a_recovery():
     assert events((0, [stale()]), (1000, [stale(OK)]), (2440, [stale(OK)])) == [(0, OPENED), (2440, RECOVERED)]
 
 
@@ -84,7 +84,7 @@ def test_a_flapping_incident_is_notified_once_more_within_a_day():
     ]
 
 
-def test_what_comes_back_after_a_day_is_a_new_incident():
+def test_a_fault_that_returns_after_a_day_is_a_new_incident():
     good = [(minute, [stale(OK)]) for minute in (1, 10)]
     assert events((0, [stale()]), *good, (1441, [stale()])) == [(0, OPENED), (10, RECOVERED), (1441, OPENED)]
 
@@ -96,7 +96,7 @@ def test_the_worst_finding_of_each_subject_counts():
     assert incidents["data_stale/raw_snapshots"].level == FAIL
 
 
-def test_a_notice_says_what_where_since_when_and_what_to_do():
+def test_a_notice_has_message_place_start_and_remedy():
     _, (notice,) = advance_incidents({}, [stale(since="2025-07-30")], NOON, repeat=DAY)
     assert notice.subject == "FAIL: Data is stale: raw_snapshots"
     assert notice.text.splitlines() == [
@@ -110,7 +110,7 @@ def test_a_notice_says_what_where_since_when_and_what_to_do():
     assert unknown.since == "2025-08-01T12:00:00+00:00"
 
 
-def test_a_recovery_says_what_is_so_now_and_asks_for_nothing():
+def test_a_recovery_notice_has_the_current_state_and_no_remedy():
     incidents, _ = advance_incidents({}, [stale(since="2025-07-30")], NOON, repeat=DAY)
     for minutes in (1, 7):
         incidents, notices = advance_incidents(incidents, [stale(OK)], NOON + minutes * MINUTE, repeat=DAY)
@@ -174,7 +174,7 @@ def test_every_incident_that_stays_ok_for_a_day_recovers_once(steps):
 
 
 @given(LOOKS, st.randoms())
-def test_the_order_of_the_conditions_of_a_look_does_not_matter(steps, random):
+def test_the_order_of_findings_does_not_matter(steps, random):
     mixed = [(wait, random.sample(findings, len(findings))) for wait, findings in steps]
     one, other = {}, {}
     for (minutes, findings), (_, shuffled) in zip(timed(steps), timed(mixed), strict=True):
@@ -192,13 +192,13 @@ def test_reminders_are_a_day_apart_unless_the_level_rises(steps):
         assert all(later - earlier >= 1440 for earlier, later in itertools.pairwise(result))
 
 
-def test_a_clock_that_is_set_back_tells_nothing_twice():
+def test_a_clock_set_back_repeats_no_notice():
     incidents, _ = advance_incidents({}, [stale()], NOON, repeat=DAY)
     assert advance_incidents(incidents, [stale()], NOON - 3 * DAY, repeat=DAY)[1] == []
 
 
 @pytest.mark.parametrize("level", [WARN, FAIL])
-def test_an_incident_comes_back_from_the_state_file_as_it_was(level):
+def test_an_incident_survives_the_state_file_unchanged(level):
     (incident,) = advance_incidents({}, [stale(level, since="2025-07-30", figures={"age": 3.5})], NOON, repeat=DAY)[
         0
     ].values()

@@ -45,7 +45,7 @@ def written_into_forecasts(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.Fu
     return function
 
 
-def test_a_check_in_one_file_is_defined_and_watched(written_into_forecasts, tmp_path):
+def test_a_check_in_one_file_is_defined_and_monitored(written_into_forecasts, tmp_path):
     asset_check("forecasts", description="Every forecast is within 0.3 of the score of its day.")(
         written_into_forecasts
     )

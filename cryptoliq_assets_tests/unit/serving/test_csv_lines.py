@@ -33,7 +33,7 @@ def records_of(texts: list[str]) -> CsvLines:
         ("e", float("nan"), False),
     ]
 )
-def test_a_line_is_the_record_the_numbers_and_the_tail(rows):
+def test_a_line_has_the_record_the_numbers_and_the_tail(rows):
     texts, values, second = (list(column) for column in zip(*rows, strict=True))
     numbers, tail_of = np.array(values), np.array(second, dtype=np.int64)
     others = {place: f"instead of {place}\n".encode() for place in np.flatnonzero(~has_plain_text(numbers)).tolist()}

@@ -36,7 +36,7 @@ def flipped(content: bytes, place: int, bit: int) -> bytes:
 
 
 @pytest.mark.parametrize("table", DERIVED_TABLES)
-def test_a_bit_flipped_anywhere_in_a_month_file_is_detected_before_a_row_is_used(home: Home, table: str) -> None:
+def test_a_flipped_bit_anywhere_is_detected_before_use(home: Home, table: str) -> None:
     path, store = home.store.path(table, MONTH), home.store
     content, chance = path.read_bytes(), random.Random(3)
     # Also each byte of the last 300: seal, footer length and the end of the footer.
@@ -56,7 +56,7 @@ def test_a_bit_flipped_anywhere_in_a_month_file_is_detected_before_a_row_is_used
     assert len(store.read(table, [MONTH]))
 
 
-def test_files_of_other_names_in_a_tables_folder_are_no_months_of_it(home: Home) -> None:
+def test_files_with_other_names_are_not_months(home: Home) -> None:
     folder = home.store.folder("labels")
     names = ["2022-03 (copy).parquet", "old-2022-03.parquet", "2022-13.parquet", "2022-3.parquet", "2022-03-01.parquet"]
     try:
@@ -69,7 +69,7 @@ def test_files_of_other_names_in_a_tables_folder_are_no_months_of_it(home: Home)
             (folder / name).unlink()
 
 
-def test_a_folder_in_the_place_of_a_month_file_is_named_with_its_remedy_when_the_month_is_written(home: Home) -> None:
+def test_a_folder_in_place_of_a_month_is_named_with_a_remedy(home: Home) -> None:
     frame, path = home.store.read("cleaned_snapshots", [MONTH]), home.store.path("cleaned_snapshots", MONTH)
     content = path.read_bytes()
     path.unlink()
@@ -88,7 +88,7 @@ def test_a_folder_in_the_place_of_a_month_file_is_named_with_its_remedy_when_the
         path.write_bytes(content)
 
 
-def test_the_error_names_file_expected_and_found_digest_and_remedy(home: Home) -> None:
+def test_the_error_names_the_file_both_digests_and_the_remedy(home: Home) -> None:
     path = home.store.path("labels", MONTH)
     content = path.read_bytes()
     path.write_bytes(flipped(content, 40, 1))
@@ -115,14 +115,14 @@ def test_a_truncated_month_file_is_detected_at_any_length(home: Home) -> None:
         path.write_bytes(content)
 
 
-def test_other_readers_pass_over_the_seal(home: Home) -> None:
+def test_other_parquet_readers_ignore_the_checksum(home: Home) -> None:
     path = home.store.path("engineered_features", MONTH)
     with path.open("rb") as handle:
         assert verify_footer(handle)
     assert pq.read_table(path).num_rows == home.store.stamp("engineered_features", MONTH).rows
 
 
-def test_a_month_file_of_an_earlier_version_without_a_seal_is_read(home: Home) -> None:
+def test_a_month_file_without_a_checksum_is_read(home: Home) -> None:
     path, store = home.store.path("labels", MONTH), home.store
     content = path.read_bytes()
     table = pq.read_table(path)
@@ -141,7 +141,7 @@ def _fields(stamp: FileFingerprint) -> dict:
     return {name: value for name, value in stamp.__dict__.items() if name != "in_order"} | {"sealed": False}
 
 
-def test_rows_that_are_not_those_of_the_stamp_are_found_by_the_deep_check(home: Home) -> None:
+def test_rows_that_differ_from_the_stamp_fail_the_deep_check(home: Home) -> None:
     path, store = home.store.path("labels", MONTH), home.store
     content = path.read_bytes()
     verify_rows(store, "labels", MONTH)
@@ -156,7 +156,7 @@ def test_rows_that_are_not_those_of_the_stamp_are_found_by_the_deep_check(home: 
         path.write_bytes(content)
 
 
-def test_damage_is_detected_in_an_object_store_as_well(home: Home) -> None:
+def test_damage_in_an_object_store_is_detected(home: Home) -> None:
     settings = home.settings.model_copy(update={"tables_url": "memory://sealed"})
     store = TableStore(settings)
     for table in ("raw_snapshots", "cleaned_snapshots"):
@@ -171,9 +171,7 @@ def test_damage_is_detected_in_an_object_store_as_well(home: Home) -> None:
 
 
 @pytest.mark.parametrize("what", ["pipe", "folder", "link", "device"])
-def test_what_is_no_file_in_place_of_a_month_is_not_read_and_hangs_nothing(
-    home: Home, tmp_path: Path, what: str
-) -> None:
+def test_an_irregular_month_file_is_rejected_without_blocking(home: Home, tmp_path: Path, what: str) -> None:
     path, store = home.store.path("labels", MONTH), home.store
     aside = tmp_path / "aside"
     aside.write_bytes(path.read_bytes())
@@ -195,7 +193,7 @@ def test_what_is_no_file_in_place_of_a_month_is_not_read_and_hangs_nothing(
 
 
 @pytest.mark.parametrize("table", DERIVED_TABLES)
-def test_a_damaged_month_that_was_set_aside_is_made_again_by_the_next_refresh(table: str) -> None:
+def test_the_next_refresh_recomputes_a_quarantined_month(table: str) -> None:
     with quick_folder() as folder:
         home, other = (Home.at(folder / name) for name in ("damaged", "whole"))
         for each in (home, other):
@@ -208,7 +206,7 @@ def test_a_damaged_month_that_was_set_aside_is_made_again_by_the_next_refresh(ta
         assert_same_tables(home.store, other.store)
 
 
-def test_a_damaged_raw_month_is_read_again_from_the_archive_when_a_file_comes(tmp_path: Path) -> None:
+def test_a_new_file_rebuilds_a_damaged_raw_month_from_archive(tmp_path: Path) -> None:
     home = Home.at(tmp_path)
     home.drop(NAME, snapshot(DAYS, missing=0))
     home.bring_up_to_date()

@@ -60,7 +60,7 @@ def copies(frame: pd.DataFrame, **columns: object) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("table", list(TABLES))
-def test_what_is_written_is_read_back_the_same(store: TableStore, frames: dict, table: str) -> None:
+def test_written_frames_are_read_back_unchanged(store: TableStore, frames: dict, table: str) -> None:
     frame = frames[table]
     rows = store.write(table, frame, BOTH)
     assert rows == {"2022-03": 3, "2022-04": 3}
@@ -70,7 +70,7 @@ def test_what_is_written_is_read_back_the_same(store: TableStore, frames: dict, 
     pd.testing.assert_frame_equal(back.astype(text), frame.astype(text))
 
 
-def test_a_frame_of_two_months_is_two_files_each_with_its_own_rows(store: TableStore, frames: dict) -> None:
+def test_a_frame_of_two_months_is_written_as_two_files(store: TableStore, frames: dict) -> None:
     store.write("raw_snapshots", frames["raw_snapshots"], BOTH, sources={"2022-03": [2, 1]})
     folder = store.folder("raw_snapshots")
     assert sorted(path.name for path in folder.iterdir()) == ["2022-03.parquet", "2022-04.parquet"]
@@ -82,17 +82,13 @@ def test_a_frame_of_two_months_is_two_files_each_with_its_own_rows(store: TableS
     assert [stamp.rows for stamp in stamps] == [3, 3]
 
 
-def test_rows_of_a_month_that_was_not_asked_for_are_an_error_and_nothing_is_written(
-    store: TableStore, frames: dict
-) -> None:
+def test_rows_outside_the_requested_months_are_rejected(store: TableStore, frames: dict) -> None:
     with pytest.raises(ValueError, match="rows of 2022-04 in a frame for 2022-03"):
         store.write("raw_snapshots", frames["raw_snapshots"], ["2022-03"])
     assert store.months("raw_snapshots") == []
 
 
-def test_the_footer_of_a_month_tells_nulls_least_and_largest_of_each_column_of_floats(
-    store: TableStore, frames: dict
-) -> None:
+def test_the_footer_has_statistics_of_each_float_column(store: TableStore, frames: dict) -> None:
     raw = copies(frames["raw_snapshots"], price=[3.0, 9.0, 1.0, 9.0, 2.0, 9.0], mkt_cap=np.nan)
     store.write("raw_snapshots", raw.assign(mkt_cap=np.where(raw["date"].dt.month == 3, np.nan, 5.0)), BOTH)
     march = raw[raw["date"].dt.month == 3]["price"]
@@ -103,7 +99,7 @@ def test_the_footer_of_a_month_tells_nulls_least_and_largest_of_each_column_of_f
     assert "coin" not in facts[0]
 
 
-def test_a_stamp_of_another_version_vouches_for_nothing(store: TableStore, frames: dict) -> None:
+def test_a_stamp_of_another_version_is_ignored(store: TableStore, frames: dict) -> None:
     path = store.path("raw_snapshots", "2022-03")
     path.parent.mkdir(parents=True)
     whole = pa.Table.from_pandas(frames["raw_snapshots"], preserve_index=False)
@@ -113,7 +109,7 @@ def test_a_stamp_of_another_version_vouches_for_nothing(store: TableStore, frame
     assert not store.is_fresh("raw_snapshots", "2022-03")
 
 
-def test_a_month_without_rows_is_no_file_and_removes_a_stale_one(store: TableStore, frames: dict) -> None:
+def test_writing_a_month_without_rows_removes_its_file(store: TableStore, frames: dict) -> None:
     raw = frames["raw_snapshots"]
     store.write("raw_snapshots", raw, BOTH)
     rows = store.write("raw_snapshots", raw[raw["date"].dt.month == 3], BOTH)
@@ -123,7 +119,7 @@ def test_a_month_without_rows_is_no_file_and_removes_a_stale_one(store: TableSto
     assert store.months("raw_snapshots") == []
 
 
-def test_a_month_whose_rows_all_fell_away_is_a_stamped_file_of_no_rows(store: TableStore, frames: dict) -> None:
+def test_a_month_whose_rows_were_all_dropped_has_an_empty_file(store: TableStore, frames: dict) -> None:
     store.write("raw_snapshots", frames["raw_snapshots"], BOTH)
     store.write("cleaned_snapshots", frames["cleaned_snapshots"].head(0), ["2022-03", "2022-05"])
     assert store.months("cleaned_snapshots") == ["2022-03"]
@@ -131,7 +127,7 @@ def test_a_month_whose_rows_all_fell_away_is_a_stamped_file_of_no_rows(store: Ta
     assert store.is_fresh("cleaned_snapshots", "2022-03")
 
 
-def test_months_that_are_not_there_are_no_rows(store: TableStore, frames: dict) -> None:
+def test_missing_months_are_read_as_no_rows(store: TableStore, frames: dict) -> None:
     empty = store.read("labels", ["2022-01"])
     assert (len(empty), empty.columns.tolist()) == (0, TABLES["labels"].columns)
     assert empty.dtypes.equals(empty_frame(TABLES["labels"]).dtypes)
@@ -140,7 +136,7 @@ def test_months_that_are_not_there_are_no_rows(store: TableStore, frames: dict) 
     assert len(store.read("labels", ["2021-12", "2022-03", "2023-01"])) == 3
 
 
-def test_a_range_is_one_frame_sorted_by_coin_and_date(store: TableStore, frames: dict) -> None:
+def test_a_range_is_read_sorted_by_coin_and_date(store: TableStore, frames: dict) -> None:
     frame = frames["raw_snapshots"]
     mixed = frame.sample(frac=1, random_state=1)
     store.write("raw_snapshots", mixed[mixed["date"].dt.month == 4], ["2022-04"])
@@ -154,14 +150,14 @@ def test_a_range_is_one_frame_sorted_by_coin_and_date(store: TableStore, frames:
     assert found[3:5] == [("Tether", MARCH), ("Tether", APRIL)]
 
 
-def test_only_the_columns_asked_for_are_read(store: TableStore, frames: dict) -> None:
+def test_only_the_requested_columns_are_read(store: TableStore, frames: dict) -> None:
     store.write("labels", frames["labels"], BOTH)
     back = store.read("labels", columns=["coin", "date", "target_score"])
     assert back.columns.tolist() == ["coin", "date", "target_score"]
     assert back["coin"].tolist() == frames["labels"]["coin"].tolist()
 
 
-def test_types_are_coerced_on_the_way_out(store: TableStore, frames: dict) -> None:
+def test_types_are_coerced_when_written(store: TableStore, frames: dict) -> None:
     frame = frames["raw_snapshots"]
     loose = copies(
         frame,
@@ -177,7 +173,7 @@ def test_types_are_coerced_on_the_way_out(store: TableStore, frames: dict) -> No
     assert back["price"].tolist() == frame["price"].tolist()
 
 
-def test_types_are_coerced_on_the_way_in(store: TableStore, frames: dict) -> None:
+def test_types_are_coerced_when_read(store: TableStore, frames: dict) -> None:
     frame = frames["raw_snapshots"]
     path = store.path("raw_snapshots", "2022-03")
     path.parent.mkdir(parents=True)
@@ -188,7 +184,7 @@ def test_types_are_coerced_on_the_way_in(store: TableStore, frames: dict) -> Non
     assert back.dtypes.astype(str).to_dict() == frame.dtypes.astype(str).to_dict()
 
 
-def test_pandas_reads_the_directory_of_the_labels_whole(store: TableStore, frames: dict) -> None:
+def test_pandas_reads_the_directory_of_a_table(store: TableStore, frames: dict) -> None:
     store.write("labels", frames["labels"], BOTH)
     store.write("raw_snapshots", frames["raw_snapshots"], BOTH)
     folder = store.folder("labels")
@@ -200,7 +196,7 @@ def test_pandas_reads_the_directory_of_the_labels_whole(store: TableStore, frame
     assert store.months("labels") == BOTH
 
 
-def test_tables_in_memory_are_the_same_code(frames: dict, tmp_path: Path) -> None:
+def test_in_memory_tables_behave_like_local_ones(frames: dict, tmp_path: Path) -> None:
     remote = TableStore(make_settings(home_dir=tmp_path, storage__url=f"memory://{uuid.uuid4().hex}"))
     local = TableStore(make_settings(home_dir=tmp_path))
     for table in DERIVED_TABLES:
@@ -331,9 +327,7 @@ def check_told(error: InvalidTableError, rule: Rule, *, check: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [*VALUES, *SHAPES])
-def test_a_bad_frame_is_refused_on_the_way_out_and_nothing_is_written(
-    store: TableStore, frames: dict, kind: str
-) -> None:
+def test_an_invalid_frame_is_rejected_and_nothing_is_written(store: TableStore, frames: dict, kind: str) -> None:
     rule = (VALUES | SHAPES)[kind]
     store.write(rule.table, frames[rule.table], BOTH)
     before = {path: path.read_bytes() for path in store.folder(rule.table).iterdir()}
@@ -346,7 +340,7 @@ def test_a_bad_frame_is_refused_on_the_way_out_and_nothing_is_written(
 
 @pytest.mark.parametrize("schema", [None, "an older one"])
 @pytest.mark.parametrize("kind", [*VALUES, *SHAPES])
-def test_a_bad_file_without_the_present_schemas_stamp_is_refused_on_the_way_in(
+def test_an_invalid_file_without_a_current_stamp_is_rejected(
     store: TableStore, frames: dict, kind: str, schema: str | None
 ) -> None:
     rule = (VALUES | SHAPES)[kind]
@@ -361,9 +355,7 @@ def test_a_bad_file_without_the_present_schemas_stamp_is_refused_on_the_way_in(
 
 
 @pytest.mark.parametrize("kind", list(SHAPES))
-def test_a_file_stamped_by_the_present_schema_is_refused_for_its_columns_and_types(
-    store: TableStore, frames: dict, kind: str
-) -> None:
+def test_columns_and_types_of_a_stamped_file_are_validated(store: TableStore, frames: dict, kind: str) -> None:
     rule = SHAPES[kind]
     bad = rule.spoil(frames[rule.table])
     path = write_file(store, bad, table=rule.table, schema=schema_fingerprint(TABLES[rule.table]))
@@ -375,13 +367,13 @@ def test_a_file_stamped_by_the_present_schema_is_refused_for_its_columns_and_typ
         store.read(rule.table, columns=["coin", "date"])
 
 
-def test_a_file_stamped_by_the_present_schema_is_not_looked_at_cell_by_cell(store: TableStore, frames: dict) -> None:
+def test_cells_of_a_stamped_file_are_not_validated(store: TableStore, frames: dict) -> None:
     bad = put("price", -1.0)(frames["raw_snapshots"])
     write_file(store, bad, table="raw_snapshots", schema=schema_fingerprint(TABLES["raw_snapshots"]))
     assert store.read("raw_snapshots")["price"].min() == -1.0
 
 
-def test_all_that_is_wrong_is_told_at_once_with_five_samples_at_most(store: TableStore, frames: dict) -> None:
+def test_all_failures_are_reported_with_at_most_five_samples(store: TableStore, frames: dict) -> None:
     bad = put("price", *[-1.0] * 6)(put("mkt_cap", np.inf)(frames["raw_snapshots"]))
     with pytest.raises(InvalidTableError) as caught:
         store.write("raw_snapshots", bad, BOTH)
@@ -391,7 +383,7 @@ def test_all_that_is_wrong_is_told_at_once_with_five_samples_at_most(store: Tabl
 
 
 @pytest.mark.parametrize("table", list(TABLES))
-def test_a_rule_more_gives_a_table_another_fingerprint(table: str) -> None:
+def test_each_table_has_a_stable_distinct_fingerprint(table: str) -> None:
     spec = TABLES[table]
     before = schema_fingerprint(spec)
     assert schema_fingerprint(spec) == before
@@ -420,11 +412,11 @@ def change_raw(home: Home, day: str) -> None:
     store.write("raw_snapshots", frame, [month], sources={month: store.stamp("raw_snapshots", month).sources})
 
 
-def test_nothing_is_stale_after_tables_were_made_in_order(home: Home) -> None:
+def test_no_month_is_stale_after_a_refresh(home: Home) -> None:
     assert home.store.stale_months() == {table: [] for table in DERIVED_TABLES}
 
 
-def test_a_month_written_again_with_the_same_rows_makes_nothing_stale(home: Home) -> None:
+def test_rewriting_a_month_with_equal_rows_makes_nothing_stale(home: Home) -> None:
     store = home.store
     frame = store.read("raw_snapshots", ["2022-03"])
     sources = {"2022-03": store.stamp("raw_snapshots", "2022-03").sources}
@@ -443,9 +435,7 @@ def test_a_month_written_again_with_the_same_rows_makes_nothing_stale(home: Home
         ("2022-02-28", ["2022-02", "2022-03"]),
     ],
 )
-def test_a_changed_raw_day_makes_exactly_the_months_stale_that_can_be_filled_from_it(
-    home: Home, day: str, cleaned: list[str]
-) -> None:
+def test_a_raw_change_makes_the_affected_cleaned_months_stale(home: Home, day: str, cleaned: list[str]) -> None:
     change_raw(home, day)
     assert home.store.stale_months() == {
         "raw_snapshots": [],
@@ -463,9 +453,7 @@ def test_a_changed_raw_day_makes_exactly_the_months_stale_that_can_be_filled_fro
         ("2022-03-28", ["2022-03", "2022-04", "2022-05", "2022-06"]),
     ],
 )
-def test_a_changed_cleaned_day_makes_exactly_the_months_stale_whose_windows_reach_it(
-    home: Home, day: str, features: list[str]
-) -> None:
+def test_a_cleaned_change_makes_the_affected_features_stale(home: Home, day: str, features: list[str]) -> None:
     store = home.store
     frame = store.read("cleaned_snapshots", ["2022-03"])
     frame.loc[frame["date"] == day, "price"] *= 2
@@ -487,7 +475,7 @@ def test_a_changed_cleaned_day_makes_exactly_the_months_stale_whose_windows_reac
         (15, "2022-03-15", ["2022-02", "2022-03"]),
     ],
 )
-def test_a_changed_feature_day_makes_exactly_the_months_stale_that_it_is_the_target_of(
+def test_a_feature_change_makes_the_affected_labels_stale(
     tmp_path: Path, horizon: int, day: str, labels: list[str]
 ) -> None:
     home = Home.at(tmp_path, horizon_days=horizon)
@@ -501,7 +489,7 @@ def test_a_changed_feature_day_makes_exactly_the_months_stale_that_it_is_the_tar
     assert home.store.stale_months()["labels"] == labels
 
 
-def test_a_stale_month_is_fresh_again_once_made_again(home: Home) -> None:
+def test_a_recomputed_month_is_fresh(home: Home) -> None:
     change_raw(home, "2022-05-15")
     assert home.store.stale_months()["cleaned_snapshots"] == ["2022-05"]
     home.refresh([f"2022-{month:02d}" for month in range(5, 9)])
@@ -517,15 +505,13 @@ def test_a_stale_month_is_fresh_again_once_made_again(home: Home) -> None:
         ({"cv__n_splits": 7}, []),
     ],
 )
-def test_another_setting_makes_the_months_stale_of_the_tables_that_read_it(
-    home: Home, option: dict, stale: list[str]
-) -> None:
+def test_a_changed_setting_makes_dependent_tables_stale(home: Home, option: dict, stale: list[str]) -> None:
     every_month = [f"2022-{month:02d}" for month in range(1, 9)]
     other = TableStore(make_settings(home_dir=home.settings.home_dir, **option))
     assert other.stale_months() == {table: every_month if table in stale else [] for table in DERIVED_TABLES}
 
 
-def test_a_month_is_stale_when_its_file_is_gone_unstamped_or_left_over(home: Home) -> None:
+def test_missing_unstamped_and_orphaned_months_are_stale(home: Home) -> None:
     store = home.store
     store.path("labels", "2022-03").unlink()
     frame = pd.read_parquet(store.path("labels", "2022-04"))
@@ -539,7 +525,7 @@ def test_a_month_is_stale_when_its_file_is_gone_unstamped_or_left_over(home: Hom
 # Damage
 
 
-def test_a_garbled_footer_says_nothing_of_itself_and_the_month_is_made_again(store: TableStore, frames: dict) -> None:
+def test_a_damaged_footer_makes_the_month_stale(store: TableStore, frames: dict) -> None:
     store.write("labels", frames["labels"], BOTH)
     path = store.path("labels", "2022-03")
     content = bytearray(path.read_bytes())
@@ -552,7 +538,7 @@ def test_a_garbled_footer_says_nothing_of_itself_and_the_month_is_made_again(sto
             look("labels", *([["2022-03"]] if look == store.read else ["2022-03"]))
 
 
-def test_a_page_with_a_bit_of_it_changed_is_not_read_as_if_nothing_were(store: TableStore, frames: dict) -> None:
+def test_a_page_with_a_changed_bit_is_rejected(store: TableStore, frames: dict) -> None:
     store.write("labels", frames["labels"], BOTH)
     path = store.path("labels", "2022-03")
     content = path.read_bytes()
@@ -563,16 +549,14 @@ def test_a_page_with_a_bit_of_it_changed_is_not_read_as_if_nothing_were(store: T
         store.read("labels", ["2022-03"])
 
 
-def test_a_rewrite_of_the_same_size_is_seen_in_an_object_store(frames: dict) -> None:
+def test_a_rewrite_of_equal_size_in_an_object_store_is_detected(frames: dict) -> None:
     store = TableStore(make_settings(storage__url=f"memory://{uuid.uuid4().hex}"))
     for sources in ([1, 2], [1, 3]):
         store.write("raw_snapshots", frames["raw_snapshots"], BOTH, sources={"2022-03": sources})
         assert store.stamp("raw_snapshots", "2022-03").sources == tuple(sources)
 
 
-def test_forecasts_of_a_version_without_flags_are_read_with_flags_that_are_false(
-    store: TableStore, frames: dict
-) -> None:
+def test_forecasts_without_flag_columns_are_read_as_unflagged(store: TableStore, frames: dict) -> None:
     store.write("forecasts", frames["forecasts"], BOTH)
     path = store.path("forecasts", "2022-03")
     table = pq.read_table(path)
