@@ -170,7 +170,7 @@ def test_a_report_repeated_after_a_crash_keeps_its_path(home: Home) -> None:
 
 
 @pytest.mark.parametrize("there", ["{half", "[]", "{}"])
-def test_a_report_without_issues_is_kept(home: Home, there: str) -> None:
+def test_an_invalid_report_is_kept(home: Home, there: str) -> None:
     home.settings.validation_dir.mkdir(parents=True)
     (home.settings.validation_dir / f"{NAME}.json").write_text(there)
     home.drop(NAME, rows("1"))

@@ -1,4 +1,4 @@
-"""A month file with any byte changed is not used: reads fail, and its stamp vouches for nothing."""
+"""Checksums of month files: a file with a changed byte is not read, and its stamp is ignored."""
 
 import datetime as dt
 import os
@@ -31,25 +31,25 @@ def home():
         yield home
 
 
-def flipped(content: bytes, place: int, bit: int) -> bytes:
+def flip_bit(content: bytes, place: int, bit: int) -> bytes:
     return content[:place] + bytes([content[place] ^ (1 << bit)]) + content[place + 1 :]
 
 
 @pytest.mark.parametrize("table", DERIVED_TABLES)
 def test_a_flipped_bit_anywhere_is_detected_before_use(home: Home, table: str) -> None:
     path, store = home.store.path(table, MONTH), home.store
-    content, chance = path.read_bytes(), random.Random(3)
-    # Also each byte of the last 300: seal, footer length and the end of the footer.
-    places = [*chance.sample(range(len(content)), 120), *range(len(content) - 60, len(content))]
+    content, generator = path.read_bytes(), random.Random(3)
+    # Also each of the last 60 bytes: checksum, footer length and the end of the footer.
+    places = [*generator.sample(range(len(content)), 120), *range(len(content) - 60, len(content))]
     stamp = store.stamp(table, MONTH)
     try:
         for place in places:
-            path.write_bytes(flipped(content, place, chance.randrange(8)))
+            path.write_bytes(flip_bit(content, place, generator.randrange(8)))
             with pytest.raises(InvalidTableError):
                 store.read(table, [MONTH])
             with pytest.raises(InvalidTableError):
                 store.read(table, [MONTH], columns=["date"])
-            # A stamp that is still believed is the one that was written.
+            # A stamp that is still accepted is the original one.
             assert store.stamp(table, MONTH) in (None, stamp), place
     finally:
         path.write_bytes(content)
@@ -91,17 +91,17 @@ def test_a_folder_in_place_of_a_month_is_named_with_a_remedy(home: Home) -> None
 def test_the_error_names_the_file_both_digests_and_the_remedy(home: Home) -> None:
     path = home.store.path("labels", MONTH)
     content = path.read_bytes()
-    path.write_bytes(flipped(content, 40, 1))
+    path.write_bytes(flip_bit(content, 40, 1))
     try:
         with pytest.raises(DamagedTableError) as raised:
             home.store.read("labels", [MONTH])
     finally:
         path.write_bytes(content)
-    result = str(raised.value)
-    assert str(path) in result
-    assert "sha256 of its data is" in result
-    assert ", expected " in result
-    assert "`cryptoliq verify --repair`" in result
+    message = str(raised.value)
+    assert str(path) in message
+    assert "sha256 of its data is" in message
+    assert ", expected " in message
+    assert "`cryptoliq verify --repair`" in message
 
 
 def test_a_truncated_month_file_is_detected_at_any_length(home: Home) -> None:
@@ -146,7 +146,7 @@ def test_rows_that_differ_from_the_stamp_fail_the_deep_check(home: Home) -> None
     content = path.read_bytes()
     verify_rows(store, "labels", MONTH)
     table, stamp = pq.read_table(path), store.stamp("labels", MONTH)
-    # A whole file, written by somebody else: its bytes are what was written, its rows are not those of the stamp.
+    # A complete file of another writer: its checksum is valid, but its rows are not those of the stamp.
     fewer = table.slice(1).replace_schema_metadata(FileFingerprint(**_fields(stamp)).written())
     pq.write_table(fewer, path)
     try:
@@ -157,53 +157,53 @@ def test_rows_that_differ_from_the_stamp_fail_the_deep_check(home: Home) -> None
 
 
 def test_damage_in_an_object_store_is_detected(home: Home) -> None:
-    settings = home.settings.model_copy(update={"tables_url": "memory://sealed"})
+    settings = home.settings.model_copy(update={"tables_url": "memory://checksums"})
     store = TableStore(settings)
     for table in ("raw_snapshots", "cleaned_snapshots"):
         store.write(table, home.store.read(table), [MONTH])
     path = store.path("cleaned_snapshots", MONTH)
     content = path.read_bytes()
-    UPath(path).write_bytes(flipped(content, 50, 3))
+    UPath(path).write_bytes(flip_bit(content, 50, 3))
     with pytest.raises(DamagedTableError, match="sha256 of its data"):
         store.read("cleaned_snapshots")
     assert set_aside_month(store, "cleaned_snapshots", MONTH) is not None
     assert store.months("cleaned_snapshots") == []
 
 
-@pytest.mark.parametrize("what", ["pipe", "folder", "link", "device"])
-def test_an_irregular_month_file_is_rejected_without_blocking(home: Home, tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link", "device"])
+def test_an_irregular_month_file_is_rejected_without_blocking(home: Home, tmp_path: Path, kind: str) -> None:
     path, store = home.store.path("labels", MONTH), home.store
-    aside = tmp_path / "aside"
-    aside.write_bytes(path.read_bytes())
+    backup = tmp_path / "backup"
+    backup.write_bytes(path.read_bytes())
     path.unlink()
     try:
-        if what == "pipe":
+        if kind == "pipe":
             os.mkfifo(path)
-        elif what == "folder":
+        elif kind == "folder":
             path.mkdir()
         else:
-            path.symlink_to(aside if what == "link" else "/dev/zero")
+            path.symlink_to(backup if kind == "link" else "/dev/zero")
         with pytest.raises(DamagedTableError, match="not a regular file"):
             store.read("labels", [MONTH])
         assert store.stamp("labels", MONTH) is None
         assert store.stale_months()["labels"] == [MONTH]
     finally:
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-        path.write_bytes(aside.read_bytes())
+        path.write_bytes(backup.read_bytes())
 
 
 @pytest.mark.parametrize("table", DERIVED_TABLES)
 def test_the_next_refresh_recomputes_a_quarantined_month(table: str) -> None:
     with quick_folder() as folder:
-        home, other = (Home.at(folder / name) for name in ("damaged", "whole"))
-        for each in (home, other):
-            each.drop(NAME, snapshot(DAYS, missing=0))
-            each.bring_up_to_date()
+        home, reference = (Home.at(folder / name) for name in ("damaged", "reference"))
+        for directory in (home, reference):
+            directory.drop(NAME, snapshot(DAYS, missing=0))
+            directory.bring_up_to_date()
         path = home.store.path(table, MONTH)
-        path.write_bytes(flipped(path.read_bytes(), 60, 2))
+        path.write_bytes(flip_bit(path.read_bytes(), 60, 2))
         assert set_aside_month(home.store, table, MONTH) == path.with_name(f".{MONTH}.parquet.damaged")
         home.bring_up_to_date()
-        assert_same_tables(home.store, other.store)
+        assert_same_tables(home.store, reference.store)
 
 
 def test_a_new_file_rebuilds_a_damaged_raw_month_from_archive(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_new_file_rebuilds_a_damaged_raw_month_from_archive(tmp_path: Path) ->
     home.bring_up_to_date()
     before = home.store.read("raw_snapshots")
     path = home.store.path("raw_snapshots", MONTH)
-    path.write_bytes(flipped(path.read_bytes(), 60, 2))
+    path.write_bytes(flip_bit(path.read_bytes(), 60, 2))
     home.drop("coingecko_20220330.csv", snapshot([MARCH.replace(day=30)]))
     home.bring_up_to_date()
     after = home.store.read("raw_snapshots")
