@@ -4,7 +4,7 @@ import pytest
 
 from cryptoliq_assets.ingestion.parsing import ParsedSnapshot, parse_snapshot
 from cryptoliq_assets.ingestion.parsing.accepted_rows import ROWS_SCHEMA
-from cryptoliq_assets_tests.unit.ingestion.test_snapshot import (
+from cryptoliq_assets_tests.support.csv_snapshots import (
     BITCOIN,
     ETHEREUM,
     FIRST,
