@@ -1,4 +1,4 @@
-"""Cleaning: faults to null, short gaps in cells filled and flagged, nothing made up, nothing lost uncounted."""
+"""Imputation: invalid values become null, short gaps are filled and flagged, and every dropped row is counted."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ def test_implausible_stored_numbers_become_null_and_are_counted(column, value):
     if column in ("price", "24h_volume"):
         assert cleaned["filled_forward"].tolist() == [False, True]
     else:
-        # Where it can be derived, it is; here only the change in dollars can.
+        # A derivable value is derived; here only the change in dollars is derivable.
         assert cleaned[column].isna()[1] or abs(cleaned[column][1]) < 1e6
     assert not np.isinf(cleaned.select_dtypes(float)).any(axis=None)
 
@@ -231,15 +231,15 @@ def test_each_row_is_kept_or_dropped_and_invents_no_value(rows, one, other):
     assert report.rows_read == report.rows_kept + report.rows_dropped
     assert report.rows_read == sum(since <= row["day"] <= until for row in rows)
     assert report.rows_kept == len(cleaned)
-    there = {(row["coin"], row["day"]): row for row in rows}
+    raw = {(row["coin"], row["day"]): row for row in rows}
     for coin, number, row in zip(cleaned["coin"], days_of(cleaned), cleaned.to_dict("records"), strict=True):
-        own = there[coin, number]
-        touched = row["filled_forward"] or row["filled_backward"]
-        sound = {"price": 0 < own["price"] < np.inf, "24h_volume": 0 <= own["24h_volume"] < np.inf}
-        assert touched != all(sound.values())
+        source = raw[coin, number]
+        filled = row["filled_forward"] or row["filled_backward"]
+        valid = {"price": 0 < source["price"] < np.inf, "24h_volume": 0 <= source["24h_volume"] < np.inf}
+        assert filled != all(valid.values())
         for name in ("price", "24h_volume"):
-            lenders = [there[coin, n][name] for n in range(number - 3, number + 2) if (coin, n) in there]
-            assert row[name] == own[name] if sound[name] else row[name] in lenders
+            candidates = [raw[coin, n][name] for n in range(number - 3, number + 2) if (coin, n) in raw]
+            assert row[name] == source[name] if valid[name] else row[name] in candidates
     validate_table(TABLES["cleaned_snapshots"], cleaned, where="test")
 
 
@@ -247,10 +247,10 @@ def test_each_row_is_kept_or_dropped_and_invents_no_value(rows, one, other):
 @given(ROWS, st.integers(1, 14), st.integers(0, 5))
 def test_a_range_with_margins_equals_the_full_table(rows, since, length):
     until = since + length
-    near = [row for row in rows if since - 3 <= row["day"] <= until + 1]
-    whole, _ = clean(rows, since=since, until=until)
-    if not near:
-        assert whole.empty
+    with_margins = [row for row in rows if since - 3 <= row["day"] <= until + 1]
+    full, _ = clean(rows, since=since, until=until)
+    if not with_margins:
+        assert full.empty
         return
-    part, _ = clean(near, since=since, until=until)
-    pd.testing.assert_frame_equal(part.astype({"coin": str}), whole.astype({"coin": str}), check_categorical=False)
+    part, _ = clean(with_margins, since=since, until=until)
+    pd.testing.assert_frame_equal(part.astype({"coin": str}), full.astype({"coin": str}), check_categorical=False)

@@ -1,4 +1,4 @@
-"""Writing a file: whole or absent."""
+"""Atomic writes: a file is complete or absent."""
 
 import datetime as dt
 import json
@@ -132,13 +132,13 @@ def test_json_has_dates_as_text_and_rejects_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(path, {"skill": float("nan")})
     with pytest.raises(TypeError, match="object has no JSON form"):
-        to_json({"what": object()})
+        to_json({"value": object()})
     assert json.loads(path.read_text(encoding="utf-8"))["count"] == 3
     assert os.listdir(tmp_path) == ["report.json"]
 
 
 def test_json_by_key_is_equal_with_one_line_per_key() -> None:
-    said = {
+    report = {
         "file": 'a "b"\n€',
         "rows": 3,
         "ok": True,
@@ -146,18 +146,18 @@ def test_json_by_key_is_equal_with_one_line_per_key() -> None:
         "dates": ["2022-03-16"],
         "at": dt.date(2022, 3, 16),
     }
-    said |= {"empty_cells": {"1h": np.int64(2), "nested": [{"a": 1.5}]}, 'key, "odd": ': {}}
-    text = to_json_by_key(said)
-    assert json.loads(text) == json.loads(to_json(said))
-    assert len(text.splitlines()) == len(said) + 2
+    report |= {"empty_cells": {"1h": np.int64(2), "nested": [{"a": 1.5}]}, 'key, "odd": ': {}}
+    text = to_json_by_key(report)
+    assert json.loads(text) == json.loads(to_json(report))
+    assert len(text.splitlines()) == len(report) + 2
     with pytest.raises(ValueError, match="JSON"):
         to_json_by_key({"skill": float("nan")})
 
 
-# What killed processes left
+# Temporary files of killed processes
 
 
-def aged(path: Path, *, hours: float) -> Path:
+def write_aged(path: Path, *, hours: float) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"half")
     moment = time.time() - hours * 3600
@@ -166,10 +166,10 @@ def aged(path: Path, *, hours: float) -> Path:
 
 
 def test_temp_files_of_killed_processes_are_removed_after_a_day(tmp_path: Path) -> None:
-    old = [aged(temp_path_for(tmp_path / name), hours=25) for name in ("a.parquet", "b/c/d e\n.json")]
-    young = aged(temp_path_for(tmp_path / "a.parquet"), hours=23)
+    old = [write_aged(temp_path_for(tmp_path / name), hours=25) for name in ("a.parquet", "b/c/d e\n.json")]
+    recent = write_aged(temp_path_for(tmp_path / "a.parquet"), hours=23)
     assert sorted(remove_temp_files([tmp_path, tmp_path / "b", tmp_path / "none"])) == sorted(map(str, old))
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [young]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [recent]
 
 
 @pytest.mark.parametrize(
@@ -186,20 +186,20 @@ def test_temp_files_of_killed_processes_are_removed_after_a_day(tmp_path: Path) 
     ],
 )
 def test_only_own_temp_files_are_removed(tmp_path: Path, name: str) -> None:
-    path = aged(tmp_path / name, hours=1000)
+    path = write_aged(tmp_path / name, hours=1000)
     assert remove_temp_files([tmp_path]) == []
     assert path.exists()
 
 
 def test_links_are_not_followed_and_folders_not_removed(tmp_path: Path) -> None:
-    outside = aged(temp_path_for(tmp_path / "outside" / "a.csv"), hours=1000)
-    swept = tmp_path / "swept"
-    folder = temp_path_for(swept / "folder")
+    outside = write_aged(temp_path_for(tmp_path / "outside" / "a.csv"), hours=1000)
+    cleaned = tmp_path / "cleaned"
+    folder = temp_path_for(cleaned / "folder")
     folder.mkdir(parents=True)
-    (swept / "link").symlink_to(outside.parent)
-    link = temp_path_for(swept / "link.csv")
+    (cleaned / "link").symlink_to(outside.parent)
+    link = temp_path_for(cleaned / "link.csv")
     link.symlink_to(outside)
     for path in (folder, link):
         os.utime(path, (1, 1), follow_symlinks=False)
-    assert remove_temp_files([swept]) == []
+    assert remove_temp_files([cleaned]) == []
     assert outside.exists()

@@ -1,4 +1,4 @@
-"""Months: which of them a set of dates touches, and how they are cut into runs."""
+"""Calendar months: those that a set of dates affects, and their split into runs."""
 
 import datetime as dt
 from itertools import pairwise
@@ -27,13 +27,13 @@ def days_from(first: dt.date, last: dt.date) -> list[dt.date]:
 
 
 def days_that_can_change(date: dt.date, *, horizon_days: int) -> set[dt.date]:
-    """Day by day, from what each table is made of; nothing of the function under test."""
+    """Return the days that a row can change, day by day from the window of each table, without the function under test."""
     around = days_from(date - dt.timedelta(days=60), date + dt.timedelta(days=160))
     # Whether the row of day D is an outlier depends on itself and the 5 days before.
-    judged = {day for day in around if 0 <= (day - date).days <= 5}
+    outlier_days = {day for day in around if 0 <= (day - date).days <= 5}
     # A critical cell of day D is filled from at most 3 days before, or from the day after.
     steps = (-3, -2, -1, 0, 1)
-    cleaned = {day for day in around if any(day + dt.timedelta(days=step) in judged for step in steps)}
+    cleaned = {day for day in around if any(day + dt.timedelta(days=step) in outlier_days for step in steps)}
     features = {day for day in around if any(0 <= (day - other).days <= 89 for other in cleaned)}
     labels = {day for day in around if day in features or day + dt.timedelta(days=horizon_days) in features}
     return {date} | cleaned | features | labels
@@ -43,14 +43,14 @@ def days_that_can_change(date: dt.date, *, horizon_days: int) -> set[dt.date]:
 def test_affected_months_cover_every_day_that_can_change(dates: list[dt.date], horizon_days: int) -> None:
     changed = {month_of(day) for date in dates for day in days_that_can_change(date, horizon_days=horizon_days)}
     expected = sorted(changed & set(MONTHS))
-    found = affected_months(dates, horizon_days=horizon_days, first=MONTHS[0], last=MONTHS[-1])
-    assert found == expected
+    months = affected_months(dates, horizon_days=horizon_days, first=MONTHS[0], last=MONTHS[-1])
+    assert months == expected
 
 
 def test_a_row_of_2_march_affects_february_to_june() -> None:
-    found = affected_months([dt.date(2022, 3, 2)], horizon_days=1, first="2013-01", last="2022-12")
+    months = affected_months([dt.date(2022, 3, 2)], horizon_days=1, first="2013-01", last="2022-12")
     # 2 March + 97 days is 7 June; 2 March - 1 - 1 is 28 February.
-    assert found == ["2022-02", "2022-03", "2022-04", "2022-05", "2022-06"]
+    assert months == ["2022-02", "2022-03", "2022-04", "2022-05", "2022-06"]
     assert affected_months([dt.date(2022, 3, 3)], horizon_days=1, first="2013-01", last="2022-12")[0] == "2022-03"
 
 
@@ -64,21 +64,21 @@ def test_no_month_before_the_first_or_after_the_last_is_affected() -> None:
 
 
 @given(st.sets(st.sampled_from(MONTHS)), st.integers(2, 5))
-def test_ranges_cover_the_months_and_overlap_by_one_month(months: set[str], most: int) -> None:
-    ranges = contiguous_ranges(months, max_months=most)
+def test_ranges_cover_the_months_and_overlap_by_one_month(months: set[str], max_months: int) -> None:
+    ranges = contiguous_ranges(months, max_months=max_months)
     covered = [month for first, last in ranges for month in months_between(first, last)]
     assert set(covered) == months
-    assert all(1 <= len(months_between(first, last)) <= most for first, last in ranges)
+    assert all(1 <= len(months_between(first, last)) <= max_months for first, last in ranges)
     for (first, last), (following, end) in pairwise(ranges):
         assert first <= last
         if add_months(last, 1) in months:
-            # A seam: one month of overlap, and at least one new month behind it.
+            # Adjacent ranges overlap by one month and have at least one new month.
             assert following == last
             assert end > following
         else:
             assert following > add_months(last, 1)
-    seams = sum(following == last for (_, last), (following, _) in pairwise(ranges))
-    assert len(covered) == len(months) + seams
+    overlaps = sum(following == last for (_, last), (following, _) in pairwise(ranges))
+    assert len(covered) == len(months) + overlaps
 
 
 def test_five_months_in_runs_of_two_overlap_by_one() -> None:
@@ -108,9 +108,9 @@ def test_a_span_of_days_crosses_the_expected_months(days: int, months: int) -> N
 
 @given(st.dates(dt.date(2013, 1, 1), dt.date(2030, 12, 31)), st.integers(0, 89))
 def test_a_span_of_days_never_exceeds_its_months(date: dt.date, days: int) -> None:
-    month, reach = month_of(date), max_months_spanned(days)
-    assert month_of(first_day(month) - dt.timedelta(days=days)) >= add_months(month, -reach)
-    assert month_of(last_day(month) + dt.timedelta(days=days)) <= add_months(month, reach)
+    month, crossed = month_of(date), max_months_spanned(days)
+    assert month_of(first_day(month) - dt.timedelta(days=days)) >= add_months(month, -crossed)
+    assert month_of(last_day(month) + dt.timedelta(days=days)) <= add_months(month, crossed)
 
 
 def test_a_span_above_89_days_is_an_error() -> None:

@@ -1,4 +1,4 @@
-"""Text cells of CSV output: none is a formula to a spreadsheet, none loses what it was, numbers stay numbers."""
+"""Text cells of CSV output: no cell is a formula, the original text is recoverable, and numbers stay numbers."""
 
 import pandas as pd
 import pytest
@@ -33,20 +33,20 @@ def test_a_cell_that_only_starts_like_a_number_is_text(cell):
 @given(cells=st.lists(st.text(), unique=True))
 @example(cells=["=a", "'=a", "''=a", "a"])
 def test_neutralizing_is_injective_and_reversible(cells):
-    made = [neutralize(cell) for cell in cells]
-    assert len(set(made)) == len(cells)
-    assert all(after in (cell, f"'{cell}") for cell, after in zip(cells, made, strict=True))
+    neutralized = [neutralize(cell) for cell in cells]
+    assert len(set(neutralized)) == len(cells)
+    assert all(after in (cell, f"'{cell}") for cell, after in zip(cells, neutralized, strict=True))
 
 
 def test_text_columns_and_names_change_and_numbers_do_not():
     frame = pd.DataFrame({"=a": pd.Series(["=1", None, "b"]), "n": [-1.5, 2.0, None]})
     frame["c"] = pd.Categorical(["@x", "'@x", "y"])
     frame["s"] = pd.Series(["-z", None, "z"], dtype="string")
-    made = neutralize_frame(frame)
-    assert list(made) == ["'=a", "n", "c", "s"]
-    assert made["'=a"].tolist()[::2] == ["'=1", "b"]
-    assert made["'=a"].isna().tolist() == made["s"].isna().tolist() == [False, True, False]
-    assert made["c"].tolist() == ["'@x", "''@x", "y"]
-    assert made["s"].tolist()[0] == "'-z"
-    pd.testing.assert_series_equal(made["n"], frame["n"])
+    neutralized = neutralize_frame(frame)
+    assert list(neutralized) == ["'=a", "n", "c", "s"]
+    assert neutralized["'=a"].tolist()[::2] == ["'=1", "b"]
+    assert neutralized["'=a"].isna().tolist() == neutralized["s"].isna().tolist() == [False, True, False]
+    assert neutralized["c"].tolist() == ["'@x", "''@x", "y"]
+    assert neutralized["s"].tolist()[0] == "'-z"
+    pd.testing.assert_series_equal(neutralized["n"], frame["n"])
     assert list(frame) == ["=a", "n", "c", "s"]

@@ -1,4 +1,4 @@
-"""The statistics of drift, against scipy, by hand, and as properties."""
+"""Drift statistics: compared with scipy, with manual results, and as properties."""
 
 import numpy as np
 import pytest
@@ -20,23 +20,23 @@ from cryptoliq_assets.core.statistics import (
     weekday_effects,
 )
 
-# Quarters: shifts and scales by powers of two are then exact, and values repeat.
-samples = arrays(float, st.integers(1, 60), elements=st.integers(-400, 400).map(lambda whole: whole / 4.0))
+# Multiples of 1/4: shifts, and scales by powers of two, are exact, and values repeat.
+samples = arrays(float, st.integers(1, 60), elements=st.integers(-400, 400).map(lambda number: number / 4.0))
 
 
 def test_psi_equals_the_manual_sum():
     reference = np.arange(100, dtype=float)
     # Deciles of 0 … 99 end at 9, 19, …; half of the current values lie in the first bin, half in the last.
     current = np.array([5.0] * 50 + [95.0] * 50)
-    by_hand = 2 * (0.5 - 0.1) * np.log(0.5 / 0.1) + 8 * (MIN_BIN_FRACTION - 0.1) * np.log(MIN_BIN_FRACTION / 0.1)
-    assert psi(reference, current) == pytest.approx(by_hand)
+    expected = 2 * (0.5 - 0.1) * np.log(0.5 / 0.1) + 8 * (MIN_BIN_FRACTION - 0.1) * np.log(MIN_BIN_FRACTION / 0.1)
+    assert psi(reference, current) == pytest.approx(expected)
 
 
 def test_psi_of_many_equal_values_has_one_bin_for_them():
     reference = np.array([0.0] * 80 + [1.0] * 20)
     current = np.array([0.0] * 40 + [1.0] * 60)
-    by_hand = (0.4 - 0.8) * np.log(0.4 / 0.8) + (0.6 - 0.2) * np.log(0.6 / 0.2)
-    assert psi(reference, current) == pytest.approx(by_hand)
+    expected = (0.4 - 0.8) * np.log(0.4 / 0.8) + (0.6 - 0.2) * np.log(0.6 / 0.2)
+    assert psi(reference, current) == pytest.approx(expected)
 
 
 @given(samples)
@@ -46,10 +46,10 @@ def test_psi_of_a_sample_against_itself_is_0(values):
 
 @given(samples, samples)
 def test_psi_is_non_negative_and_scale_invariant(reference, current):
-    found = psi(reference, current)
-    assert found >= 0.0
-    assert psi(8.0 * reference + 32.0, 8.0 * current + 32.0) == found
-    assert psi(reference**3, current**3) == found
+    result = psi(reference, current)
+    assert result >= 0.0
+    assert psi(8.0 * reference + 32.0, 8.0 * current + 32.0) == result
+    assert psi(reference**3, current**3) == result
 
 
 def test_psi_of_equal_distributions_is_near_its_expectation():
@@ -90,11 +90,11 @@ def test_missing_values_are_counted_but_not_in_distances():
 
 
 def test_statistics_of_no_values_are_nan():
-    nothing, some = np.array([np.nan]), np.array([1.0, 2.0])
-    assert np.isnan(psi(some, nothing))
-    assert np.isnan(psi(nothing, some))
-    assert np.isnan(wasserstein(nothing, some))
-    assert np.isnan(median_shift(1.0, nothing, spread=1.0))
+    missing, values = np.array([np.nan]), np.array([1.0, 2.0])
+    assert np.isnan(psi(values, missing))
+    assert np.isnan(psi(missing, values))
+    assert np.isnan(wasserstein(missing, values))
+    assert np.isnan(median_shift(1.0, missing, spread=1.0))
     assert np.isnan(missing_fraction(np.array([])))
     assert expected_psi(0) == float("inf")
 
@@ -112,11 +112,11 @@ def test_the_effect_is_invariant_to_unit_and_row_count(values, shift, scale):
 
 
 def test_a_robust_z_is_not_affected_by_a_few_outliers():
-    calm = np.tile([-1.0, 0.0, 1.0], 20)
-    wild = np.append(calm, [500.0, -900.0, 700.0])
-    assert robust_deviation(calm) == pytest.approx(scipy.stats.median_abs_deviation(calm, scale=1 / 1.4826))
-    assert robust_z(3.0, calm) == pytest.approx(3.0 / 1.4826)
-    assert robust_z(3.0, wild) == pytest.approx(3.0 / 1.4826)
+    typical = np.tile([-1.0, 0.0, 1.0], 20)
+    with_outliers = np.append(typical, [500.0, -900.0, 700.0])
+    assert robust_deviation(typical) == pytest.approx(scipy.stats.median_abs_deviation(typical, scale=1 / 1.4826))
+    assert robust_z(3.0, typical) == pytest.approx(3.0 / 1.4826)
+    assert robust_z(3.0, with_outliers) == pytest.approx(3.0 / 1.4826)
 
 
 def test_a_robust_z_needs_twenty_varying_days():
@@ -138,11 +138,11 @@ def test_weekday_effects_shrink_with_few_observations():
 @given(samples, st.integers(-64, 64))
 def test_centering_removes_the_common_daily_shift(values, shift):
     days = np.arange(len(values)) % 3
-    moved = values + np.where(days == 1, float(shift), 0.0)
-    np.testing.assert_allclose(center_by_day(moved, days), center_by_day(values, days), atol=1e-9)
+    shifted = values + np.where(days == 1, float(shift), 0.0)
+    np.testing.assert_allclose(center_by_day(shifted, days), center_by_day(values, days), atol=1e-9)
 
 
 def test_centering_uses_the_median_of_known_values():
     values = np.array([1.0, 2.0, 9.0, np.nan, 5.0])
-    centred = center_by_day(values, np.array(["a", "a", "a", "a", "b"]))
-    np.testing.assert_array_equal(centred, [-1.0, 0.0, 7.0, np.nan, 0.0])
+    centered = center_by_day(values, np.array(["a", "a", "a", "a", "b"]))
+    np.testing.assert_array_equal(centered, [-1.0, 0.0, 7.0, np.nan, 0.0])

@@ -1,4 +1,4 @@
-"""liquidity_score by hand, its flags, its registry, and what it says of a real day."""
+"""liquidity_score: manual results, flags, registry, and the scores of a real day."""
 
 import datetime as dt
 
@@ -21,24 +21,24 @@ NAN = np.nan
 def score(
     *, volume: float, day: float = 5.0, week: float = 10.0, cap: float = 1e9, formula: str = "kyle_obizhaeva"
 ) -> Liquidity:
-    """One row: volume and cap in USD, changes over 24 h and 7 d in percent."""
+    """Score one row: volume and cap in USD, changes over 24 h and 7 d in percent."""
     row = {"24h_volume": volume, "24h": day, "7d": week, "mkt_cap": cap}
     return score_liquidity({name: np.array([value]) for name, value in row.items()}, formula=formula)
 
 
-def flags(found: Liquidity) -> set[str]:
+def flags(result: Liquidity) -> set[str]:
     names = ("volatility_partial", "no_trades", "volatility_floored", "stale_price", "valid")
-    return {name for name in names if getattr(found, name)[0]}
+    return {name for name in names if getattr(result, name)[0]}
 
 
 def test_the_score_equals_the_manual_result():
     # ln 1.05 = 0.0487902, ln 1.10 = 0.0953102; s² = (0.00238048 + 0.00908403 / 7) / 2 = 0.00183911
     # ln L = (13.815511 + 6.298479) / 3 = 6.704663; / 12.5
-    found = score(volume=1e6)
-    assert found.score[0] == pytest.approx(0.536373, abs=1e-6)
-    assert found.volatility_log[0] == pytest.approx(-3.149240, abs=1e-6)
-    assert found.volume_log[0] == pytest.approx(13.815511, abs=1e-6)
-    assert flags(found) == {"valid"}
+    result = score(volume=1e6)
+    assert result.score[0] == pytest.approx(0.536373, abs=1e-6)
+    assert result.volatility_log[0] == pytest.approx(-3.149240, abs=1e-6)
+    assert result.volume_log[0] == pytest.approx(13.815511, abs=1e-6)
+    assert flags(result) == {"valid"}
 
 
 @pytest.mark.parametrize(
@@ -47,22 +47,22 @@ def test_the_score_equals_the_manual_result():
 )
 def test_volatility_uses_known_changes_floored_and_clipped(day, week, volatility):
     # -100 %: returns clip at -2 and -3, s² = (4 + 9/7) / 2 = 2.642857
-    found = daily_volatility(np.array([day]), np.array([week]))
+    result = daily_volatility(np.array([day]), np.array([week]))
     expected = max(volatility, 0.002) if volatility != 1.624808 else np.sqrt((4 + 9 / 7) / 2)
-    assert found.value[0] == pytest.approx(expected, rel=1e-5)
-    assert found.partial[0] == (np.isnan(day) or np.isnan(week))
+    assert result.value[0] == pytest.approx(expected, rel=1e-5)
+    assert result.partial[0] == (np.isnan(day) or np.isnan(week))
 
 
 def test_without_any_change_there_is_no_score():
-    found = score(volume=1e6, day=NAN, week=NAN)
-    assert np.isnan(found.score[0])
-    assert flags(found) == {"volatility_partial"}
+    result = score(volume=1e6, day=NAN, week=NAN)
+    assert np.isnan(result.score[0])
+    assert flags(result) == {"volatility_partial"}
 
 
 def test_an_unknown_volume_has_no_score():
-    found = score(volume=NAN)
-    assert np.isnan(found.score[0])
-    assert flags(found) == set()
+    result = score(volume=NAN)
+    assert np.isnan(result.score[0])
+    assert flags(result) == set()
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_scores_of_a_real_day_have_documented_values(real_data):
     bitcoin = rows["coin"].eq("Bitcoin").to_numpy()
     assert scores[bitcoin] == pytest.approx([0.84], abs=0.01)
     assert np.nanmedian(scores) == pytest.approx(0.63, abs=0.01)
-    # Only pegged coins score higher; by turnover Bitcoin lies in mid-field.
+    # Only pegged coins score higher; by turnover Bitcoin is in the middle.
     assert (scores > scores[bitcoin]).sum() == 6
     turnover = columns["24h_volume"] / columns["mkt_cap"]
     assert (turnover > turnover[bitcoin]).sum() > 150

@@ -1,4 +1,4 @@
-"""The simulated market has the facts of the real one, and the same seed gives the same bytes."""
+"""Simulated market: it has the statistics of the real one, and the same seed gives the same bytes."""
 
 import datetime as dt
 import io
@@ -13,7 +13,7 @@ from cryptoliq_assets.simulation.market import simulate_market, snapshot_files, 
 
 COINS, DAYS, END = 400, 300, dt.date(2025, 7, 31)
 LIQUIDITY_SCALE = 12.5  # liquidity_score = ln L / 12.5
-LEAST_VOLATILITY = 0.002  # a day: the floor of the score's volatility
+MIN_VOLATILITY = 0.002  # daily, the floor of the volatility in the score
 HAR_WINDOWS_DAYS = (7, 30)
 
 
@@ -23,12 +23,12 @@ def market() -> pd.DataFrame:
 
 
 def wide(market: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Dates down, every calendar day; coins across."""
+    """Pivot a column: one row per calendar day, one column per coin."""
     return market.pivot(index="date", columns="coin", values=column).asfreq("D")
 
 
 def log_turnover(market: pd.DataFrame) -> pd.DataFrame:
-    """Wide ln(24h_volume / mkt_cap), missing where either is unknown or zero."""
+    """Return the wide ln(24h_volume / mkt_cap), missing if either is unknown or zero."""
     return np.log((wide(market, "24h_volume") / wide(market, "mkt_cap")).replace([0.0, np.inf], np.nan))
 
 
@@ -37,19 +37,19 @@ def log_returns(market: pd.DataFrame) -> pd.DataFrame:
 
 
 def autocorrelation(values: pd.DataFrame, days: int) -> float:
-    """Pooled over coins, each around its own mean."""
-    own = values - values.mean()
-    return own.stack().corr(own.shift(days).stack())
+    """Return the autocorrelation pooled over coins, each centered on its own mean."""
+    centered = values - values.mean()
+    return centered.stack().corr(centered.shift(days).stack())
 
 
 def liquidity_score(market: pd.DataFrame) -> pd.DataFrame:
-    """The design's formula, wide; only rows that train: both changes there, something traded, no stale price."""
+    """Return the wide score of trainable rows only: both changes known, volume above 0, and no stale price."""
     day = np.log1p(wide(market, "24h") / 100).clip(-2, 2)
     week = np.log1p(wide(market, "7d") / 100).clip(-3, 3)
     volume = wide(market, "24h_volume").replace(0.0, np.nan)
     volatility = np.sqrt((day**2 + week**2 / 7) / 2)
-    score = (np.log(volume) - 2 * np.log(volatility.clip(lower=LEAST_VOLATILITY))) / 3 / LIQUIDITY_SCALE
-    return score.mask((volatility < LEAST_VOLATILITY) & (volume < 1_000))
+    score = (np.log(volume) - 2 * np.log(volatility.clip(lower=MIN_VOLATILITY))) / 3 / LIQUIDITY_SCALE
+    return score.mask((volatility < MIN_VOLATILITY) & (volume < 1_000))
 
 
 def files_of(seed: int, *, coins: int = 60, days: int = 12) -> dict[str, bytes]:
@@ -86,29 +86,29 @@ def test_changes_match_the_published_prices(market, column, days):
     price = wide(market, "price")
     expected = (100 * (price / price.shift(days) - 1)).stack()
     published = wide(market, column).stack()
-    both = expected.index.intersection(published.index)
-    assert len(both) > 0.9 * len(market)
-    np.testing.assert_allclose(published[both], expected[both], rtol=1e-9, atol=1e-5)
+    common = expected.index.intersection(published.index)
+    assert len(common) > 0.9 * len(market)
+    np.testing.assert_allclose(published[common], expected[common], rtol=1e-9, atol=1e-5)
 
 
 def test_the_first_day_already_has_changes_over_7_days(market):
-    old = market[market["date"] == market["date"].min()]
-    assert old["7d"].notna().mean() > 0.95
-    assert (old["7d"] != 0).mean() > 0.9
+    first_day = market[market["date"] == market["date"].min()]
+    assert first_day["7d"].notna().mean() > 0.95
+    assert (first_day["7d"] != 0).mean() > 0.9
 
 
 def test_a_new_listing_has_7d_from_its_8th_day(market):
     listed = market.groupby("coin")["date"].transform("min")
     late = market[listed > market["date"].min() + pd.Timedelta(days=7)]
     age = (late["date"] - listed[late.index]).dt.days
-    assert late.loc[age < 7, "7d"].isna().mean() > 0.97  # a coin absent on its first day shows up older
+    assert late.loc[age < 7, "7d"].isna().mean() > 0.97  # a coin absent on its first day appears older
     assert late.loc[age == 7, "7d"].notna().mean() > 0.9
 
 
 def test_the_hourly_change_is_smaller_and_correlates_with_24h(market):
-    moved = market[["1h", "24h"]].dropna().query("`24h` != 0")
-    assert 0.1 < moved["1h"].abs().median() / moved["24h"].abs().median() < 0.5
-    assert moved["1h"].corr(moved["24h"], method="spearman") > 0.1
+    changes = market[["1h", "24h"]].dropna().query("`24h` != 0")
+    assert 0.1 < changes["1h"].abs().median() / changes["24h"].abs().median() < 0.5
+    assert changes["1h"].corr(changes["24h"], method="spearman") > 0.1
 
 
 def test_log_turnover_reverts_to_its_mean(market):
@@ -120,9 +120,9 @@ def test_log_turnover_reverts_to_its_mean(market):
 
 def test_log_turnover_has_realistic_spread_by_coin_and_time(market):
     turnover = log_turnover(market)
-    own = turnover.mean()
-    assert 1.6 < own.std() < 2.5
-    assert 1.2 < (turnover - own).stack().std() < 1.9
+    coin_means = turnover.mean()
+    assert 1.6 < coin_means.std() < 2.5
+    assert 1.2 < (turnover - coin_means).stack().std() < 1.9
 
 
 def test_coins_trade_less_on_sundays_than_on_tuesdays(market):
@@ -147,8 +147,8 @@ def test_large_moves_follow_large_moves(market):
 
 def test_coins_correlate_with_the_market_in_part(market):
     returns = log_returns(market)
-    together = returns.corrwith(returns.median(axis=1)).median()
-    assert 0.2 < together < 0.8
+    correlation = returns.corrwith(returns.median(axis=1)).median()
+    assert 0.2 < correlation < 0.8
 
 
 def test_market_caps_span_6_orders_and_bitcoin_is_at_the_top(market):
@@ -174,10 +174,10 @@ def test_pegged_coins_move_less_than_half_a_percent(market):
 
 
 def test_some_symbols_name_two_coins_and_no_symbol_three(market):
-    coins_a_symbol = market.groupby("symbol")["coin"].nunique()
-    assert coins_a_symbol["RUNE"] == 2
-    assert coins_a_symbol.max() == 2
-    assert (coins_a_symbol == 2).sum() == 13  # RUNE, and 24 of 390 invented coins in pairs
+    coins_per_symbol = market.groupby("symbol")["coin"].nunique()
+    assert coins_per_symbol["RUNE"] == 2
+    assert coins_per_symbol.max() == 2
+    assert (coins_per_symbol == 2).sum() == 13  # RUNE, and 24 of 390 generated coins in pairs
 
 
 def test_names_are_unique_and_one_is_not_ascii(market):
@@ -188,10 +188,10 @@ def test_names_are_unique_and_one_is_not_ascii(market):
 
 def test_coins_are_listed_delisted_and_absent_for_days(market):
     dates = market.groupby("coin")["date"].agg(["min", "max", "size"])
-    lived = (dates["max"] - dates["min"]).dt.days + 1
+    lifetime = (dates["max"] - dates["min"]).dt.days + 1
     assert 0.25 < (dates["min"] > market["date"].min() + pd.Timedelta(days=14)).mean() < 0.55
     assert 0.01 < (dates["max"] < market["date"].max() - pd.Timedelta(days=14)).mean() < 0.15
-    assert 0.005 < (lived - dates["size"]).sum() / len(market) < 0.03
+    assert 0.005 < (lifetime - dates["size"]).sum() / len(market) < 0.03
     assert dates.loc["Bitcoin", "size"] == DAYS
 
 
@@ -223,13 +223,13 @@ def test_a_har_fit_reduces_the_squared_error_by_a_quarter(market):
     means = [score.rolling(f"{days}D").mean() for days in HAR_WINDOWS_DAYS]
     change = (score.shift(-1) - score).stack()
     inputs = pd.concat([frame.stack() for frame in (score, *means)], axis=1).reindex(change.index).assign(one=1.0)
-    learn = change.index.get_level_values("date") < pd.Timestamp(END) - pd.Timedelta(days=120)
-    fit, *_ = np.linalg.lstsq(inputs[learn], change[learn], rcond=None)
-    error = change[~learn] - inputs[~learn] @ fit
-    target = (change + inputs[0])[~learn]
+    training = change.index.get_level_values("date") < pd.Timestamp(END) - pd.Timedelta(days=120)
+    fit, *_ = np.linalg.lstsq(inputs[training], change[training], rcond=None)
+    error = change[~training] - inputs[~training] @ fit
+    target = (change + inputs[0])[~training]
 
-    assert 0.22 < 1 - (error**2).mean() / (change[~learn] ** 2).mean() < 0.36
-    assert 0.75 < 1 - (change[~learn] ** 2).mean() / target.var() < 0.92
+    assert 0.22 < 1 - (error**2).mean() / (change[~training] ** 2).mean() < 0.36
+    assert 0.75 < 1 - (change[~training] ** 2).mean() / target.var() < 0.92
 
 
 def test_files_are_read_back_as_the_same_market(market):
