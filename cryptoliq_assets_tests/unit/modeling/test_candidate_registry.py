@@ -1,4 +1,4 @@
-"""The registry of candidates: complete, consistent, and strict about declarations that are not."""
+"""Candidate registry: complete declarations are registered, incomplete ones are rejected."""
 
 import types
 
