@@ -1,11 +1,10 @@
 """Run tags of the project: hidden in the run list, and read from runs of earlier releases."""
 
-import dagster as dg
 import pytest
 
 from cryptoliq_assets.ingestion.reports import COMMAND_TAG, get_command_id
 from cryptoliq_assets.orchestration.dead_runs import PROCESS_TAG
-from cryptoliq_assets.orchestration.jobs import REJECTED_TAG, count_tagged_runs, earlier_tag, read_tag
+from cryptoliq_assets.orchestration.jobs import REJECTED_TAG, earlier_tag, read_tag
 from cryptoliq_assets.orchestration.sensors.champion import REQUEST_TAG
 from cryptoliq_assets.orchestration.sensors.monitoring import SNAPSHOT_TAG
 from cryptoliq_assets.orchestration.sensors.raw_files import PLAN_TAG
@@ -38,12 +37,3 @@ def test_a_tag_of_an_earlier_release_is_read(tag):
 def test_the_command_of_a_run_of_an_earlier_release_is_read():
     assert get_command_id({EARLIER_TAGS[COMMAND_TAG]: "c"}, "r") == "c"
     assert get_command_id({COMMAND_TAG: "d", EARLIER_TAGS[COMMAND_TAG]: "c"}, "r") == "d"
-
-
-def test_attempts_of_an_earlier_release_count():
-    with dg.instance_for_test() as instance:
-        for tag in (PLAN_TAG, EARLIER_TAGS[PLAN_TAG], EARLIER_TAGS[PLAN_TAG]):
-            instance.add_run(dg.DagsterRun(job_name="refresh", status=dg.DagsterRunStatus.FAILURE, tags={tag: "p"}))
-        failed = [dg.DagsterRunStatus.FAILURE]
-        assert count_tagged_runs(instance, PLAN_TAG, "p", statuses=failed) == 3
-        assert count_tagged_runs(instance, PLAN_TAG, "p", job="train", statuses=failed) == 0
