@@ -76,7 +76,7 @@ def test_without_the_postgres_extra_the_error_names_it(tmp_path, monkeypatch):
         URL.replace("+psycopg2", "+asyncpg"),
         URL.removesuffix("/cryptoliq"),
         URL.replace("s3cr3t", "s3cr3t/more"),
-        URL.replace("s3cr3t", "s3cr3t of mine"),
+        URL.replace("s3cr3t", "s3cr3t with spaces"),
     ],
 )
 def test_an_unusable_url_is_rejected_without_repeating_it(tmp_path, url):

@@ -106,8 +106,8 @@ def test_listing_age_is_relative_to_the_median_coin():
     present = {0: range(1, 41), 1: range(1, 41), 2: [day for day in range(1, 41) if day % 20], 3: range(31, 41)}
     coins = [coin for coin, days in present.items() for _ in days]
     stats = market([day for days in present.values() for day in days], coins=coins)
-    seen = np.array([41.0, 39.0, 11.0, 1.0])
-    assert stats.listing_age(np.full(4, 41), seen).tolist() == [90.0, 90.0, 11.0, 1.0]
+    days_seen = np.array([41.0, 39.0, 11.0, 1.0])
+    assert stats.listing_age(np.full(4, 41), days_seen).tolist() == [90.0, 90.0, 11.0, 1.0]
     # On day 100 fewer days of the same table are within the last 90 days.
     assert stats.listing_age(np.full(2, 100), np.array([31.0, 11.0])).tolist() == [90.0, 11.0]
     # Before the first snapshot and 90 days after the last one there is no coin to compare with.
@@ -122,8 +122,8 @@ def test_listing_age_is_relative_to_the_median_coin():
 def test_with_90_days_of_data_listing_age_equals_days_seen():
     days = list(range(1, 91))
     stats = market([*days, *days[60:]], coins=[0] * 90 + [1] * 30)
-    seen = np.array([90.0, 80.0, 31.0, 2.0])
-    assert stats.listing_age(np.full(4, 91), seen).tolist() == [90.0, 80.0, 31.0, 2.0]
+    days_seen = np.array([90.0, 80.0, 31.0, 2.0])
+    assert stats.listing_age(np.full(4, 91), days_seen).tolist() == [90.0, 80.0, 31.0, 2.0]
 
 
 def test_an_empty_market_has_no_statistics():

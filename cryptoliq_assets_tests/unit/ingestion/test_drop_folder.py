@@ -33,7 +33,7 @@ def raw(home: Home) -> Path:
     return home.settings.raw_dir
 
 
-# What lies there
+# Entries of the folder
 
 
 def test_files_are_listed_by_time_and_then_by_name(home: Home) -> None:
@@ -64,7 +64,7 @@ def test_links_folders_and_pipes_are_skipped_with_a_reason(tmp_path: Path, raw: 
     (raw / "folder.csv").mkdir()
     os.mkfifo(raw / "pipe.csv")
     with socket.socket(socket.AF_UNIX) as listener:
-        # A socket's own path is short: the temporary folder may lie deep.
+        # The path of a socket must be short, but that of the temporary folder may be long.
         here = Path.cwd()
         os.chdir(raw)
         listener.bind("s.csv")
@@ -98,7 +98,7 @@ def test_an_invalid_name_is_skipped_and_blocks_no_file(home: Home, raw: Path) ->
     assert [file.state for file in home.catalog.files()] == ["accepted"]
 
 
-# What is new
+# New files
 
 
 def test_a_file_is_new_until_registered_and_after_a_change(home: Home, raw: Path) -> None:
@@ -118,7 +118,7 @@ def test_rewritten_content_is_read_once_and_is_not_new(home: Home, raw: Path) ->
     home.drop(NAME, content)
     assert len(find_new_files(list_folder(raw), home.catalog)) == 1
     assert home.look() == 0
-    # Its new time is noted, so that it need not be read a third time.
+    # Its new modification time is stored, so it is not read a third time.
     assert find_new_files(list_folder(raw), home.catalog) == []
     assert len(home.catalog.files()) == 1
 
@@ -142,7 +142,7 @@ def test_dates_outside_the_allowed_range_are_not_registered(home: Home) -> None:
 def test_a_file_above_the_size_limit_is_registered_unread(tmp_path: Path) -> None:
     home = Home.at(tmp_path, ingestion__max_file_mib=0.001)
     path = home.drop(NAME, b"x" * 1_049)
-    # Nobody can read it, and nobody tries.
+    # It is unreadable and is not opened.
     os.truncate(path, 5 * 2**30)
     assert home.look() == 1
     (file,) = home.catalog.files()
@@ -165,7 +165,7 @@ def test_a_thousand_files_are_listed_and_registered_at_once(home: Home) -> None:
     assert home.look() == 0
 
 
-# A file anywhere, as `cryptoliq validate` looks at it
+# Dry run of a file outside the folder, as by `cryptoliq validate`
 
 
 def test_a_dry_run_of_a_valid_file_registers_nothing(tmp_path: Path, home: Home) -> None:

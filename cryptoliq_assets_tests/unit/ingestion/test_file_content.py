@@ -83,7 +83,7 @@ def test_a_column_emptier_than_on_previous_days_is_an_issue(tmp_path: Path) -> N
         rows = changed("mkt_cap", lambda n, cell, empty=empty: "" if n < empty else cell)
         home.drop(f"coingecko_202203{day:02}.csv", content([row | {"date": f"2022-03-{day:02}"} for row in rows]))
         if day != 2:
-            # Days 2 and 3 come in one run, the others each in their own.
+            # Days 2 and 3 are ingested in one run, the others in one run each.
             home.look()
             reports += home.intake.ingest(["2022-03"]).reports
     assert [len([issue for issue in report["issues"] if "mkt_cap" in issue]) for report in reports] == [0, 0, 0, 1, 1]

@@ -1,4 +1,4 @@
-"""A file that fails in any way does not stop the others: it is reported with its error and retried a limited number of times."""
+"""Isolation of files: one that fails does not stop the others, and is reported and retried a limited number of times."""
 
 import datetime as dt
 from pathlib import Path

@@ -89,5 +89,5 @@ def test_a_rejection_caused_by_rows_names_the_first_error() -> None:
     assert report(GOOD, GOOD, with_date("soon"), with_date("later"), with_date("never"), *[with_date("no")] * 30)[
         "refusal"
     ].endswith("(most frequent reason: bad_date); first error: line 4: date is 'soon' (bad_date)")
-    # A repeated row is no error, and an empty file has none.
+    # A repeated row is no error, and an empty file has no rows.
     assert "first error" not in report()["refusal"]

@@ -1,4 +1,4 @@
-"""What there is to do: from the catalog and the stamps of the month files alone."""
+"""Refresh plan: pending work according to the catalog and the stamps of the month files."""
 
 import datetime as dt
 from pathlib import Path
@@ -72,7 +72,7 @@ def test_a_correction_plans_the_months_it_replaces(home: Home) -> None:
 def test_a_file_without_a_date_gets_a_run_that_rejects_it(home: Home) -> None:
     home.drop(NAME, "garbage")
     home.look()
-    # No table has a month yet: today's.
+    # No table has a month yet, so the month of today is planned.
     assert months_planned(home) == ["2022-12"]
     home.bring_up_to_date()
     assert ([file.state for file in home.catalog.files()], months_planned(home)) == (["refused"], [])
@@ -88,11 +88,11 @@ def test_the_fingerprint_identifies_the_work(home: Home) -> None:
     assert home.plan().fingerprint != first
 
 
-# After a run that died
+# After a killed run
 
 
 def started(home: Home) -> None:
-    """Two files, all tables made, then a correction of the first that is accepted but in no table yet."""
+    """Bring two files into all tables, then accept a correction of the first that is in no table yet."""
     home.drop(NAME, snapshot([MARCH], missing=0))
     home.drop(OTHER, snapshot([APRIL, dt.date(2022, 5, 30), AUGUST], missing=0))
     home.bring_up_to_date()
@@ -118,26 +118,26 @@ def test_an_archived_file_missing_in_the_tables_is_detected(home: Home, tmp_path
 
 
 def test_one_more_run_completes_a_killed_run(tmp_path: Path) -> None:
-    whole = finished(tmp_path / "whole")
+    reference = finished(tmp_path / "reference")
     for number, last_written in enumerate(["raw_snapshots", "cleaned_snapshots", "engineered_features"]):
         home = Home.at(tmp_path / str(number))
         started(home)
-        # The tables that the run did not come to are as they were before it.
-        kept = {
+        # The tables that the run did not reach are unchanged.
+        unwritten = {
             path: path.read_bytes()
             for table in ("cleaned_snapshots", "engineered_features", "labels")[number:]
             for path in home.store.folder(table).iterdir()
         }
         home.refresh(SPRING)
-        for path, content in kept.items():
+        for path, content in unwritten.items():
             path.write_bytes(content)
         plan = home.plan()
         assert plan.waiting == [], last_written
         assert "2022-03" in plan.unfinished, last_written
-        # One run is enough: what is stale only once the first months are made again is in the plan as well.
+        # One run is enough: the plan includes months that become stale only when the first ones are recomputed.
         home.bring_up_to_date()
         assert months_planned(home) == [], last_written
-        assert_same_tables(home.store, whole.store)
+        assert_same_tables(home.store, reference.store)
 
 
 def test_a_deleted_month_file_is_recomputed(home: Home) -> None:

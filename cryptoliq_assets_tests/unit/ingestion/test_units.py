@@ -75,10 +75,10 @@ def test_without_evidence_the_unit_is_percent_but_uncertain() -> None:
 
 def test_price_change_24h_alone_proves_the_unit_of_one_coin() -> None:
     price, change = np.array([41_000.0]), np.array([0.5])
-    nothing = np.array([np.nan])
+    empty = np.array([np.nan])
     for unit, scale in (("percent", 100), ("fraction", 1)):
         price_change = price - price / (1 + change / scale)
-        finding = find_unit({"1h": nothing, "24h": change, "7d": nothing}, price, price_change=price_change)
+        finding = find_unit({"1h": empty, "24h": change, "7d": empty}, price, price_change=price_change)
         assert (finding.unit, finding.certain) == (unit, True)
 
 

@@ -31,8 +31,8 @@ def home():
         yield home
 
 
-def flip_bit(content: bytes, place: int, bit: int) -> bytes:
-    return content[:place] + bytes([content[place] ^ (1 << bit)]) + content[place + 1 :]
+def flip_bit(content: bytes, offset: int, bit: int) -> bytes:
+    return content[:offset] + bytes([content[offset] ^ (1 << bit)]) + content[offset + 1 :]
 
 
 @pytest.mark.parametrize("table", DERIVED_TABLES)
@@ -40,17 +40,17 @@ def test_a_flipped_bit_anywhere_is_detected_before_use(home: Home, table: str) -
     path, store = home.store.path(table, MONTH), home.store
     content, generator = path.read_bytes(), random.Random(3)
     # Also each of the last 60 bytes: checksum, footer length and the end of the footer.
-    places = [*generator.sample(range(len(content)), 120), *range(len(content) - 60, len(content))]
+    offsets = [*generator.sample(range(len(content)), 120), *range(len(content) - 60, len(content))]
     stamp = store.stamp(table, MONTH)
     try:
-        for place in places:
-            path.write_bytes(flip_bit(content, place, generator.randrange(8)))
+        for offset in offsets:
+            path.write_bytes(flip_bit(content, offset, generator.randrange(8)))
             with pytest.raises(InvalidTableError):
                 store.read(table, [MONTH])
             with pytest.raises(InvalidTableError):
                 store.read(table, [MONTH], columns=["date"])
             # A stamp that is still accepted is the original one.
-            assert store.stamp(table, MONTH) in (None, stamp), place
+            assert store.stamp(table, MONTH) in (None, stamp), offset
     finally:
         path.write_bytes(content)
     assert len(store.read(table, [MONTH]))
