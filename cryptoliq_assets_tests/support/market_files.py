@@ -1,12 +1,11 @@
 """Files of a random market as rows of text cells, and their parsing both alone and together with other files."""
 
-import datetime as dt
 import random
 from collections.abc import Callable
 
 from cryptoliq_assets.ingestion.parsing import ParsedSnapshot, RawFile, parse_snapshot, parse_snapshots
+from cryptoliq_assets_tests.support.csv_snapshots import FIRST, TODAY
 
-FIRST, TODAY = dt.date(2013, 1, 1), dt.date(2026, 1, 1)
 NAME = "coingecko_20250310.csv"
 HEADER = ["coin", "symbol", "price", "1h", "24h", "7d", "24h_volume", "mkt_cap", "date"]
 Row = dict[str, str]
@@ -15,14 +14,14 @@ Row = dict[str, str]
 def market(rows: int = 40, *, seed: int = 3) -> list[Row]:
     """Make a market with prices over six decades, in which half of the coins fall."""
     generator = random.Random(seed)
-    rows_made: list[Row] = []
+    market_rows: list[Row] = []
     for n in range(rows):
         cap = 10 ** generator.uniform(6, 11)
         cells = (10 ** generator.uniform(-3, 3), generator.gauss(0, 1), (1, -1)[n % 2] * generator.uniform(1.5, 9))
         numbers = [*(f"{cell:.6g}" for cell in cells), f"{generator.gauss(0, 12):.4f}"]
         numbers += [f"{cap * 10 ** generator.gauss(-1.6, 0.4):.2f}", f"{cap:.2f}"]
-        rows_made.append(dict(zip(HEADER, [f"Coin {n}", f"C{n}", *numbers, "2025-03-10"], strict=True)))
-    return rows_made
+        market_rows.append(dict(zip(HEADER, [f"Coin {n}", f"C{n}", *numbers, "2025-03-10"], strict=True)))
+    return market_rows
 
 
 def content(rows: list[Row]) -> bytes:

@@ -7,7 +7,8 @@ import pytest
 
 from cryptoliq_assets.ingestion.parsing import RawFile, parse_snapshots
 from cryptoliq_assets.simulation.market import simulate_market, snapshot_files
-from cryptoliq_assets_tests.support.market_files import FIRST, TODAY, Row, changed, content, market, parse, with_columns
+from cryptoliq_assets_tests.support.csv_snapshots import FIRST, TODAY
+from cryptoliq_assets_tests.support.market_files import Row, changed, content, market, parse, with_columns
 from cryptoliq_assets_tests.support.markets import Home
 
 
