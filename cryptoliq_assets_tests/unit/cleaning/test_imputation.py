@@ -225,8 +225,8 @@ ROWS = st.lists(
 
 @settings(max_examples=150)
 @given(ROWS, st.integers(1, 14), st.integers(1, 14))
-def test_each_row_is_kept_or_dropped_and_invents_no_value(rows, one, other):
-    since, until = min(one, other), max(one, other)
+def test_each_row_is_kept_or_dropped_and_invents_no_value(rows, first, second):
+    since, until = min(first, second), max(first, second)
     cleaned, report = clean(rows, since=since, until=until)
     assert report.rows_read == report.rows_kept + report.rows_dropped
     assert report.rows_read == sum(since <= row["day"] <= until for row in rows)

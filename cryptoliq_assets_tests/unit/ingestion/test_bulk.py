@@ -25,11 +25,11 @@ def test_files_with_few_implausible_numbers_stay_in_the_group(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     header, *lines = SIMULATED[0].decode().splitlines()
-    place = header.split(",").index("price")
+    column = header.split(",").index("price")
 
     def with_price(line: str, price: str) -> str:
         cells = line.split(",")
-        return ",".join([*cells[:place], price, *cells[place + 1 :]])
+        return ",".join([*cells[:column], price, *cells[column + 1 :]])
 
     lines[1], lines[3], lines[4] = (
         with_price(lines[n], price) for n, price in ((1, "-3"), (3, " 5e-324 "), (4, "1e19"))

@@ -40,13 +40,13 @@ def test_files_are_listed_by_time_and_then_by_name(home: Home) -> None:
     home.drop("c.csv", "c", moment=2_000)
     home.drop("b.csv", "bb", moment=1_000)
     home.drop("a.csv", "aaa", moment=2_000)
-    look = list_folder(home.settings.raw_dir)
-    assert look.files == [
+    listing = list_folder(home.settings.raw_dir)
+    assert listing.files == [
         FolderEntry("b.csv", 2, 1_000 * 10**9),
         FolderEntry("a.csv", 3, 2_000 * 10**9),
         FolderEntry("c.csv", 1, 2_000 * 10**9),
     ]
-    assert look.skipped == {}
+    assert listing.skipped == {}
 
 
 def test_a_missing_folder_is_empty_but_a_file_is_an_error(tmp_path: Path) -> None:
@@ -69,9 +69,9 @@ def test_links_folders_and_pipes_are_skipped_with_a_reason(tmp_path: Path, raw: 
         os.chdir(raw)
         listener.bind("s.csv")
         os.chdir(here)
-        look = list_folder(raw)
-    assert look.files == []
-    assert look.skipped == {
+        listing = list_folder(raw)
+    assert listing.files == []
+    assert listing.skipped == {
         NAME: "a symbolic link, not a regular file; put the file itself there",
         "dangling.csv": "a symbolic link, not a regular file; put the file itself there",
         "folder.csv": "a folder, not a regular file; put the file itself there",
@@ -82,18 +82,18 @@ def test_links_folders_and_pipes_are_skipped_with_a_reason(tmp_path: Path, raw: 
 
 def test_hidden_files_are_ignored(home: Home, raw: Path) -> None:
     home.drop(f".{NAME}.swp", snapshot([MARCH]))
-    look = list_folder(raw)
-    assert (look.files, look.skipped) == ([], {})
+    listing = list_folder(raw)
+    assert (listing.files, listing.skipped) == ([], {})
 
 
 def test_an_invalid_name_is_skipped_and_blocks_no_file(home: Home, raw: Path) -> None:
     Path(os.fsdecode(os.fsencode(raw) + b"/coin\xff.csv")).write_bytes(snapshot([MARCH]))
     (raw / ("x" * 230 + ".csv")).write_bytes(snapshot([MARCH]))
     home.drop(NAME, snapshot([MARCH]))
-    look = list_folder(raw)
-    assert [entry.name for entry in look.files] == [NAME]
-    assert look.skipped["coin\\udcff.csv"] == "its name is not UTF-8 text; rename it"
-    assert look.skipped["x" * 230 + ".csv"] == "its name is longer than 200 bytes; rename it"
+    listing = list_folder(raw)
+    assert [entry.name for entry in listing.files] == [NAME]
+    assert listing.skipped["coin\\udcff.csv"] == "its name is not UTF-8 text; rename it"
+    assert listing.skipped["x" * 230 + ".csv"] == "its name is longer than 200 bytes; rename it"
     home.bring_up_to_date()
     assert [file.state for file in home.catalog.files()] == ["accepted"]
 

@@ -78,8 +78,8 @@ def test_a_bad_name_does_not_hide_errors_of_the_content(lines: list[str], messag
     first, *others = result["issues"]
     assert first.startswith("rejected: the file name 'prices.csv' does not match coingecko_YYYYMMDD.csv")
     issues = [first, *others]
-    places = [next(i for i, issue in enumerate(issues) if message in issue) for message in messages]
-    assert places == sorted(places)
+    positions = [next(i for i, issue in enumerate(issues) if message in issue) for message in messages]
+    assert positions == sorted(positions)
     assert result["refusal"] == first.removeprefix("rejected: ")
     # The same issues as with a valid name.
     assert [issue for issue in report(*lines)["issues"] if issue.startswith("line")] == others

@@ -39,8 +39,8 @@ def test_every_coins_metrics_equal_those_of_its_rows_alone(evaluation, rows):
 def test_metrics_of_two_coins_equal_manual_results(evaluation, rows):
     # Two rows each: errors 1 and -3, where those of persistence are 2 and 4 and of HAR 1 and 1; and no errors.
     names = rows.coin_names[[0, 1]]
-    one, other = (np.flatnonzero(rows.coins == code)[:2] for code in (0, 1))
-    chosen = np.concatenate([one, other])
+    first_rows, second_rows = (np.flatnonzero(rows.coins == code)[:2] for code in (0, 1))
+    chosen = np.concatenate([first_rows, second_rows])
     two_coins = rows.take(chosen)
     two_coins.y[:] = [10.0, 14.0, 5.0, 5.0]
     evaluated = replace(

@@ -198,12 +198,12 @@ def test_sixty_rows_without_history_have_their_own_half_width():
 def test_the_report_has_the_smallest_residual_count(rows):
     evaluation = evaluate(CANDIDATES["linear_regression"], rows, make_folds(rows))
     report = coverage_report(evaluation, rows, level=0.9)
-    young = [fold["groups"]["young"]["residuals"] for fold in report["folds"]]
-    assert report["pooled"]["young"]["residuals"] == min(young)
+    counts = [fold["groups"]["young"]["residuals"] for fold in report["folds"]]
+    assert report["pooled"]["young"]["residuals"] == min(counts)
     # All of fold 1 but its last day: rows shortened to a short history, and twice the few that really have one.
     known = evaluation.rows[calibration_rows(evaluation, rows, 2)]
     actual = (rows.days_seen[known] > 1) & (rows.days_seen[known] < 8)
-    assert young[0] == (rows.days_of("young")[known] > 1).sum() + actual.sum()
+    assert counts[0] == (rows.days_of("young")[known] > 1).sum() + actual.sum()
     assert report["pooled"]["young"]["own"] is True
     assert report["pooled"]["unknown"]["own"] is False
 

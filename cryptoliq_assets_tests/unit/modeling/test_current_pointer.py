@@ -172,7 +172,7 @@ def test_without_symlinks_the_pointer_file_replaces_a_copy(store, models, monkey
     assert "current.txt contains 'gone'" in store.pointer().problem
 
 
-def test_a_link_to_another_replace_by_folderer_still_names_its_version(store):
+def test_a_link_to_another_folder_still_names_its_version(store):
     link_to(store, f"/backup/models/{V1}.pkl")
     assert store.pointer() == CurrentVersion(V1)
 

@@ -139,12 +139,8 @@ def test_without_a_better_challenger_the_champion_is_refreshed():
 
 def test_a_rejected_challenger_does_not_prevent_a_refresh():
     leaderboard = board(entry("xgboost", [0.7, -0.01]), entry("random_forest", [0.3, 0.3]))
-    assert [
-        decision.promote for decision in evaluate_candidates(leaderboard, champion=champion("random_forest", 0.3))
-    ] == [
-        False,
-        True,
-    ]
+    decisions = evaluate_candidates(leaderboard, champion=champion("random_forest", 0.3))
+    assert [decision.promote for decision in decisions] == [False, True]
 
 
 def test_a_better_challenger_is_the_only_decision():
@@ -155,9 +151,8 @@ def test_a_better_challenger_is_the_only_decision():
         ("random_forest", False),
     ]
     better = board(entry("xgboost", [0.4]), entry("random_forest", [0.3]))
-    assert [
-        decision.candidate for decision in evaluate_candidates(better, champion=champion("random_forest", 0.3))
-    ] == ["xgboost"]
+    decisions = evaluate_candidates(better, champion=champion("random_forest", 0.3))
+    assert [decision.candidate for decision in decisions] == ["xgboost"]
     against_itself = evaluate_candidates(leaderboard, champion=champion("xgboost", 0.4))
     assert [(decision.candidate, decision.promote) for decision in against_itself] == [
         ("xgboost", False),
@@ -222,10 +217,8 @@ def test_a_champion_of_another_task_counts_as_none(other):
         "xgboost: skill 0.100, the first champion; not compared, because the task differs"
     )
     assert "the settings require kyle_obizhaeva 1 day(s) ahead" in decision.reason
-    assert (
-        f"XGBoost_2024-01-01_v1 forecasts {current['formula']} {current['horizon_days']} day(s) ahead"
-        in decision.reason
-    )
+    task = f"{current['formula']} {current['horizon_days']} day(s) ahead"
+    assert f"XGBoost_2024-01-01_v1 forecasts {task}" in decision.reason
     # The criteria of a first champion apply: skill in every fold.
     assert not decide_promotion(board(entry("xgboost", [0.3, 0.0])), champion=current).promote
     assert result(evaluate_candidates(board(entry("xgboost", [0.1]), evaluation="by_coin"), champion=current)) == [
@@ -233,9 +226,7 @@ def test_a_champion_of_another_task_counts_as_none(other):
     ]
 
 
-def set_second_fold(
-    leaderboard: dict, *, rows: int, coins: int, skill: float | None, population: str = "known_cap"
-) -> dict:
+def set_fold(leaderboard: dict, *, rows: int, coins: int, skill: float | None, population: str = "known_cap") -> dict:
     """Set rows and coins of the second fold in a population, and the skill of each candidate there."""
     for candidate in leaderboard["candidates"]:
         candidate["metrics"]["with_history"][population]["folds"][1] |= {"rows": rows, "skill": skill}
@@ -247,7 +238,7 @@ def set_second_fold(
 @pytest.mark.parametrize(("rows", "coins", "counts"), [(12, 5, False), (400, 4, False), (99, 5, False), (100, 5, True)])
 def test_few_known_caps_are_reported_but_not_decisive(rows, coins, counts, skill):
     leaderboard = board(full_entry("xgboost", [0.3, 0.3]), full_entry("random_forest", [0.2, 0.2]))
-    decision = decide_promotion(set_second_fold(leaderboard, rows=rows, coins=coins, skill=skill))
+    decision = decide_promotion(set_fold(leaderboard, rows=rows, coins=coins, skill=skill))
     assert decision.promote is not counts
     skill_text = "undefined" if skill is None else f"{skill:.3f}"
     message = f"too few rows or coins to count: known_cap rows of fold 2 ({rows} of {coins} coins, skill {skill_text})"
@@ -259,7 +250,7 @@ def test_few_known_caps_are_reported_but_not_decisive(rows, coins, counts, skill
 
 @pytest.mark.parametrize(("skill", "promoted"), [(-0.2, False), (None, False), (0.1, True), (0.75, True)])
 def test_few_rows_count_for_skill_but_not_for_leakage(skill, promoted):
-    leaderboard = set_second_fold(board(entry("xgboost", [0.3, 0.3])), rows=12, coins=2, skill=skill, population="all")
+    leaderboard = set_fold(board(entry("xgboost", [0.3, 0.3])), rows=12, coins=2, skill=skill, population="all")
     decision = decide_promotion(leaderboard)
     assert (decision.promote, decision.leakage) == (promoted, False)
     assert "too few rows or coins to count: all rows of fold 2 (12 of 2 coins, skill" in decision.reason

@@ -144,18 +144,18 @@ def test_a_row_with_a_missing_change_equals_such_a_request(market, rows):
     requested = cleaned.assign(**{"7d": cleaned["7d"].mask((cleaned["coin"] == coin) & (cleaned["date"] == date))})
     market_before = market_stats_of(parse_rows(cleaned, formula=rows.formula))
     features = engineer_features(requested, market=market_before, history=False)
-    own = features[(features["coin"] == coin) & (features["date"] == date)]
-    np.testing.assert_array_equal(rows.X_missing_change[at], own[list(MODEL_FEATURES)].to_numpy(np.float32)[0])
+    row = features[(features["coin"] == coin) & (features["date"] == date)]
+    np.testing.assert_array_equal(rows.X_missing_change[at], row[list(MODEL_FEATURES)].to_numpy(np.float32)[0])
 
 
 def test_other_coins_change_no_partial_row(market, rows):
     cleaned, features, labels = market
-    few = list(rows.coin_names[:20])
-    cut = [table[table["coin"].isin(few)].reset_index(drop=True) for table in (cleaned, features, labels)]
+    subset = list(rows.coin_names[:20])
+    cut = [table[table["coin"].isin(subset)].reset_index(drop=True) for table in (cleaned, features, labels)]
     cut[0]["coin"] = cut[0]["coin"].cat.remove_unused_categories()
-    own = build_training_set(cut[1], cut[2], cleaned=cut[0])
-    same = np.isin(rows.coin_names[rows.coins], few)
+    reduced = build_training_set(cut[1], cut[2], cleaned=cut[0])
+    same = np.isin(rows.coin_names[rows.coins], subset)
     columns = [
         MODEL_FEATURES.index(feature.name) for feature in FEATURES if feature.for_models and not feature.market_wide
     ]
-    np.testing.assert_array_equal(own.X_missing_change[:, columns], rows.X_missing_change[same][:, columns])
+    np.testing.assert_array_equal(reduced.X_missing_change[:, columns], rows.X_missing_change[same][:, columns])

@@ -182,12 +182,12 @@ def test_every_incident_that_stays_ok_for_a_day_recovers_once(steps):
 @given(EVALUATIONS, st.randoms())
 def test_the_order_of_findings_does_not_matter(steps, random):
     mixed = [(wait, random.sample(findings, len(findings))) for wait, findings in steps]
-    one, other = {}, {}
+    ordered, reordered = {}, {}
     for (minutes, findings), (_, shuffled) in zip(timed(steps), timed(mixed), strict=True):
         at = NOON + minutes * MINUTE
-        one, result = advance_incidents(one, findings, at, repeat=DAY)
-        other, shuffled_result = advance_incidents(other, shuffled, at, repeat=DAY)
-        assert (one, result) == (other, shuffled_result)
+        ordered, result = advance_incidents(ordered, findings, at, repeat=DAY)
+        reordered, shuffled_result = advance_incidents(reordered, shuffled, at, repeat=DAY)
+        assert (ordered, result) == (reordered, shuffled_result)
 
 
 @given(EVALUATIONS)
