@@ -183,7 +183,7 @@ def test_a_coin_has_history_and_a_latest_forecast(client):
         "%0d%0aX: y",
     ],
 )
-def test_an_unknown_coin_is_404_whatever_its_name(client, name):
+def test_an_unknown_coin_of_any_name_is_404(client, name):
     check_problem(client.get(f"/forecasts/{name}"), 404)
 
 

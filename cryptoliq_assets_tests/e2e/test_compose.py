@@ -21,13 +21,13 @@ def compose() -> dict:
     return raw()
 
 
-def test_nothing_but_the_proxy_is_published_and_it_takes_http_and_https(compose):
+def test_only_the_proxy_publishes_ports_http_and_https(compose):
     published = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
     assert published == {"proxy": ["80:80", "443:443", "443:443/udp"]}
     assert not [name for name, service in compose["services"].items() if service.get("network_mode") == "host"]
 
 
-def test_every_service_has_a_healthcheck_and_an_image_with_a_version(compose):
+def test_every_service_has_a_healthcheck_and_a_pinned_image(compose):
     for name, service in compose["services"].items():
         assert service["healthcheck"]["test"][0] == "CMD", name
         if name not in OURS:
@@ -35,7 +35,7 @@ def test_every_service_has_a_healthcheck_and_an_image_with_a_version(compose):
     assert {"postgres", "prometheus", "grafana", "proxy", *OURS} == set(compose["services"])
 
 
-def test_secrets_come_from_the_environment_and_none_has_a_default_or_may_be_missing():
+def test_secrets_are_required_from_the_environment():
     text = COMPOSE.read_text(encoding="utf-8")
     assert set(re.findall(r"\$\{[^}]*\}", text)) == {f"${{{name}:?}}" for name in asked()}
     # A secret of compose that names a variable has no such guard.
@@ -55,9 +55,7 @@ def environment_of(service: dict, monkeypatch: pytest.MonkeyPatch, home: Path) -
     monkeypatch.setenv("CRYPTOLIQ_HOME", str(home))
 
 
-def test_every_service_of_ours_takes_its_environment_and_finds_the_home_as_those_before_it_left_it(
-    tmp_path, monkeypatch
-):
+def test_each_service_accepts_environment_and_prepared_home(tmp_path, monkeypatch):
     compose = filled(**dummies())
     order = [name for name in start_order(compose) if name in OURS]
     assert order[0] == "code"
@@ -79,14 +77,14 @@ def test_every_service_of_ours_takes_its_environment_and_finds_the_home_as_those
     assert "postgres" in instance["storage"]
 
 
-def test_who_needs_the_home_waits_until_the_code_server_has_made_it(compose):
+def test_services_wait_until_the_code_server_created_the_home(compose):
     for name in OURS:
         needs = {"postgres"} if name == "code" else {"code"}
         waited = compose["services"][name]["depends_on"]
         assert waited == {need: {"condition": "service_healthy"} for need in needs}, name
 
 
-def test_settings_of_alerts_and_fetching_reach_the_process_that_sends_and_fetches(compose):
+def test_alert_and_fetch_settings_reach_the_code_server(compose):
     # Sensors and runs are processes of the code server; the file is the reader's and may be absent.
     assert compose["services"]["code"]["env_file"] == [{"path": "./pipeline.env", "required": False}]
     assert [name for name in OURS if "env_file" in compose["services"][name]] == ["code", "api", "app"]
@@ -106,7 +104,7 @@ def test_settings_of_alerts_and_fetching_reach_the_process_that_sends_and_fetche
     assert {name for name, _ in lines} <= set(Settings.variables())
 
 
-def test_what_is_ours_runs_without_privileges_and_keeps_its_home(compose):
+def test_own_services_are_unprivileged_and_mount_the_home(compose):
     for name in OURS:
         service = compose["services"][name]
         assert service["cap_drop"] == ["ALL"]
@@ -121,7 +119,7 @@ def test_what_is_ours_runs_without_privileges_and_keeps_its_home(compose):
     assert compose["services"]["code"]["stop_grace_period"] == "2m"
 
 
-def test_nothing_lies_over_the_kernels_that_the_image_carries_and_numba_may_write_there(compose):
+def test_no_mount_hides_the_compiled_kernels_of_the_image(compose):
     variables = " ".join(rest for kind, rest in lineage("") if kind == "ENV")
     cache = re.search(r"NUMBA_CACHE_DIR=(\S+)", variables)[1]
     for name in OURS:
@@ -132,7 +130,7 @@ def test_nothing_lies_over_the_kernels_that_the_image_carries_and_numba_may_writ
         assert not service.get("read_only"), name
 
 
-def test_every_file_that_compose_mounts_is_there(compose):
+def test_every_file_that_compose_mounts_exists(compose):
     mounted = {
         volume.split(":")[0] for s in compose["services"].values() for volume in s["volumes"] if volume[0] == "."
     }
@@ -141,7 +139,7 @@ def test_every_file_that_compose_mounts_is_there(compose):
         assert (COMPOSE.parent / name).exists(), name
 
 
-def test_the_proxy_leads_to_ports_that_the_services_listen_on_and_closes_what_asks_nobody(compose):
+def test_the_proxy_uses_service_ports_and_adds_authentication(compose):
     text = (ROOT / "deploy" / "Caddyfile").read_text(encoding="utf-8")
     sites = dict(re.findall(r"^(\w+)\.\{\$CRYPTOLIQ_DOMAIN\} \{\n(.*?)^\}", text, flags=re.MULTILINE | re.DOTALL))
     targets = {site: re.search(r"reverse_proxy (\S+)", body)[1] for site, body in sites.items()}
@@ -156,7 +154,7 @@ def test_the_proxy_leads_to_ports_that_the_services_listen_on_and_closes_what_as
     assert closed == {"app", "dagster"}
 
 
-def test_the_address_whose_word_the_service_takes_is_the_proxys_and_nobody_else_can_get_it(compose):
+def test_the_trusted_proxy_address_is_reserved_for_the_proxy(compose):
     proxy = compose["services"]["proxy"]["networks"]["inside"]["ipv4_address"]
     assert compose["services"]["api"]["environment"]["CRYPTOLIQ_API__TRUSTED_PROXIES"] == proxy
     (pool,) = compose["networks"]["inside"]["ipam"]["config"]
@@ -167,7 +165,7 @@ def test_the_address_whose_word_the_service_takes_is_the_proxys_and_nobody_else_
     assert ipaddress.ip_address(proxy) not in {*handed_out, subnet[0], subnet[1]}
 
 
-def test_grafana_and_prometheus_meet_on_the_inner_network_under_the_name_that_is_provisioned(compose):
+def test_grafana_reaches_prometheus_by_its_provisioned_name(compose):
     services = compose["services"]
     for name in ("grafana", "prometheus"):
         assert services[name]["networks"] == ["inside"]
@@ -177,7 +175,7 @@ def test_grafana_and_prometheus_meet_on_the_inner_network_under_the_name_that_is
     assert services["grafana"]["environment"][source["url"].removeprefix("$")] == "http://prometheus:9090"
 
 
-def test_webserver_and_daemon_ask_the_code_server(compose):
+def test_webserver_and_daemon_use_the_code_server(compose):
     (source,) = yaml.safe_load((ROOT / "deploy" / "workspace.yaml").read_text(encoding="utf-8"))["load_from"]
     command = compose["services"]["code"]["command"]
     assert source["grpc_server"]["host"] == "code"

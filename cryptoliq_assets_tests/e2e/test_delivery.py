@@ -37,7 +37,7 @@ def compose() -> dict:
 # The linters' word, and that they have one.
 
 
-def test_the_dockerfile_has_nothing_that_hadolint_objects_to(tmp_path):
+def test_the_dockerfile_passes_hadolint(tmp_path):
     done = run("hadolint", "--failure-threshold", "info", ROOT / "Dockerfile")
     assert (done.returncode, done.stdout) == (0, "")
     (tmp_path / "Dockerfile").write_text("FROM python\nRUN cd /tmp && sudo pip install flask\n")
@@ -45,7 +45,7 @@ def test_the_dockerfile_has_nothing_that_hadolint_objects_to(tmp_path):
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_a_workflow_is_one_by_its_schema(path, tmp_path):
+def test_each_workflow_is_valid_by_its_schema(path, tmp_path):
     done = run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", path)
     assert done.returncode == 0, done.stdout
     broken = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -54,7 +54,7 @@ def test_a_workflow_is_one_by_its_schema(path, tmp_path):
     assert run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", tmp_path / "broken.yml").returncode
 
 
-def test_the_workflows_have_no_hole_that_zizmor_knows(tmp_path):
+def test_the_workflows_pass_zizmor(tmp_path):
     asked = ("--offline", "--persona", "pedantic", "--config", ROOT / ".github" / "zizmor.yml", "--format", "json")
     done = run("zizmor", *asked, ROOT / ".github" / "workflows")
     findings = json.loads(done.stdout)
@@ -66,7 +66,7 @@ def test_the_workflows_have_no_hole_that_zizmor_knows(tmp_path):
     assert run("zizmor", *asked, tmp_path / ".github" / "workflows" / "ci.yml").returncode != 0
 
 
-def test_compose_is_one_by_the_schema(compose, tmp_path):
+def test_the_compose_file_is_valid_by_its_schema(compose, tmp_path):
     done = run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE)
     assert done.returncode == 0, done.stdout
     compose["services"]["api"]["port"] = "8000"
@@ -83,7 +83,7 @@ def whole_command(service: dict) -> list[str]:
 # Workflows.
 
 
-def test_images_are_pushed_and_deployed_from_main_alone_and_after_the_tests():
+def test_images_are_pushed_only_from_main_after_the_tests():
     (workflow,) = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in WORKFLOWS]
     jobs = workflow["jobs"]
     assert jobs["test"]["strategy"]["matrix"]["python"] == ["3.11", "3.12"]
@@ -101,7 +101,7 @@ def test_images_are_pushed_and_deployed_from_main_alone_and_after_the_tests():
     }
 
 
-def test_both_images_are_built_in_one_job_of_which_the_second_finds_the_stages_of_the_first():
+def test_both_images_are_built_in_one_job_with_a_shared_cache():
     (workflow,) = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in WORKFLOWS]
     job = workflow["jobs"]["image"]
     assert "strategy" not in job
@@ -114,7 +114,7 @@ def test_both_images_are_built_in_one_job_of_which_the_second_finds_the_stages_o
     assert builds[1]["tags"].replace("${{ env.REGISTRY }}", job["env"]["REGISTRY"]) == deployed
 
 
-def test_tests_run_as_whoever_owns_the_checkout_and_pips_cache():
+def test_tests_run_as_the_owner_of_checkout_and_pip_cache():
     (workflow,) = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in WORKFLOWS]
     steps = workflow["jobs"]["test"]["steps"]
     assert steps[1]["with"]["cache"] == "pip"
@@ -123,7 +123,7 @@ def test_tests_run_as_whoever_owns_the_checkout_and_pips_cache():
 
 
 @pytest.mark.parametrize("has_sudo", [True, False])
-def test_ci_asks_for_roots_rights_to_install_debians_packages_and_for_nothing_else(has_sudo):
+def test_ci_uses_sudo_only_to_install_debian_packages(has_sudo):
     programs = {
         "sudo": 'echo "sudo $*" >> log; exec "$@"',
         "apt-get": 'echo "apt-get $1" >> log',
@@ -155,7 +155,7 @@ def test_ci_asks_for_roots_rights_to_install_debians_packages_and_for_nothing_el
         assert last == f"make as {user}"
 
 
-def test_what_renews_pins_is_told_where_they_are():
+def test_dependabot_knows_every_pinned_file():
     path = ROOT / ".github" / "dependabot.yml"
     done = run("check-jsonschema", "--builtin-schema", "vendor.dependabot", path)
     assert done.returncode == 0, done.stdout
@@ -164,7 +164,7 @@ def test_what_renews_pins_is_told_where_they_are():
     assert places == {"github-actions": "/", "docker": "/", "docker-compose": "/deploy", "pip": "/"}
 
 
-def test_the_deployed_service_is_closed_and_its_settings_exist():
+def test_the_deployed_service_is_private_and_its_settings_exist():
     (workflow,) = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in WORKFLOWS]
     deploy = workflow["jobs"]["deploy"]["steps"][-1]["with"]
     assert "--no-allow-unauthenticated" in shlex.split(deploy["flags"])
@@ -175,7 +175,7 @@ def test_the_deployed_service_is_closed_and_its_settings_exist():
     assert "CRYPTOLIQ_API__KEYS" in deploy["secrets"]
 
 
-def test_commands_of_the_image_and_of_compose_are_there(compose):
+def test_commands_of_image_and_compose_exist(compose):
     result = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
     said = [line.lstrip("# ").split() for line in result if line.startswith("#   ")]
     for words in [*said, *(whole_command(compose["services"][name]) for name in OURS)]:

@@ -84,13 +84,13 @@ def watched(trained_home, tmp_path_factory) -> Iterator[Watched]:
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda path: path.stem)
-def test_every_metric_of_a_dashboard_is_one_that_a_real_service_has(watched, dashboard):
+def test_every_metric_of_a_dashboard_exists_in_a_real_service(watched, dashboard):
     named = {name for expression in expressions(dashboard) for name in METRIC.findall(expression)}
     assert len(named) >= 8
     assert named - watched.names() == set()
 
 
-def test_every_metric_of_the_alerts_is_one_that_a_real_service_has(watched):
+def test_every_metric_of_the_alerts_exists_in_a_real_service(watched):
     named = {name for expression in alerts() for name in METRIC.findall(expression)}
     assert len(named) >= 5
     assert named - watched.names() == set()
@@ -103,7 +103,7 @@ def test_every_metric_of_the_service_is_in_a_dashboard(watched):
     assert own - {parts.sub("", name) for name in shown} == set()
 
 
-def test_each_worker_says_the_same_of_the_monitor_and_nothing_is_added_up(watched):
+def test_monitor_metrics_are_equal_in_all_workers_and_not_summed(watched):
     for _ in range(12):
         # A connection each: either worker may take it.
         text = httpx.get(f"{watched.served.url}/metrics").text
@@ -113,7 +113,7 @@ def test_each_worker_says_the_same_of_the_monitor_and_nothing_is_added_up(watche
         assert found["cryptoliq_predictions_total"] == 20
 
 
-def test_the_dashboards_have_ids_of_their_own_and_the_data_source_that_is_provisioned():
+def test_dashboards_have_unique_ids_and_the_provisioned_source():
     source = yaml.safe_load((DEPLOY / "grafana/provisioning/datasources/cryptoliq.yml").read_text(encoding="utf-8"))
     (uid,) = (entry["uid"] for entry in source["datasources"])
     boards = [json.loads(path.read_text(encoding="utf-8")) for path in DASHBOARDS]
@@ -129,7 +129,7 @@ def test_the_dashboards_have_ids_of_their_own_and_the_data_source_that_is_provis
 
 
 @pytest.mark.parametrize("name", ["prometheus.yml", "prometheus-compose.yml"])
-def test_promtool_takes_the_configuration_and_the_rules(name, tmp_path):
+def test_promtool_accepts_the_configuration_and_the_rules(name, tmp_path):
     promtool = program("promtool")
     shutil.copy(DEPLOY / "alerts.yml", tmp_path)
     (tmp_path / "api_key").write_text("key", encoding="utf-8")
@@ -141,7 +141,7 @@ def test_promtool_takes_the_configuration_and_the_rules(name, tmp_path):
     assert "7 rules found" in done.stdout
 
 
-def test_composes_prometheus_has_its_rules_and_its_key_where_it_looks_for_them_and_scrapes_the_same():
+def test_prometheus_in_compose_has_mounted_rules_and_key():
     mounted = dict(volume.split(":")[:2] for volume in raw()["services"]["prometheus"]["volumes"])
     assert mounted["./prometheus-compose.yml"] == "/etc/prometheus/prometheus.yml"
     assert mounted["./alerts.yml"] == "/etc/prometheus/alerts.yml"
@@ -160,7 +160,7 @@ def test_composes_prometheus_has_its_rules_and_its_key_where_it_looks_for_them_a
 
 
 @pytest.mark.parametrize("broken", [False, True])
-def test_caddy_takes_its_file_and_would_not_take_a_broken_one(broken, tmp_path):
+def test_caddy_accepts_its_file_and_rejects_a_broken_one(broken, tmp_path):
     caddy = program("caddy", package="caddy")
     version = subprocess.run([caddy, "version"], capture_output=True, text=True, check=True).stdout
     said = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
@@ -185,7 +185,7 @@ def test_caddy_takes_its_file_and_would_not_take_a_broken_one(broken, tmp_path):
     assert done.returncode == int(broken), done.stderr
 
 
-def test_the_alerts_fire_for_what_they_name_and_not_for_less(tmp_path):
+def test_each_alert_fires_only_for_its_condition(tmp_path):
     promtool = program("promtool")
     rules = yaml.safe_load((DEPLOY / "alerts.yml").read_text(encoding="utf-8"))
     for group in rules["groups"]:
@@ -255,7 +255,7 @@ def prometheus(folder: Path, *, port_of_service: int) -> Iterator[str]:
         process.wait(timeout=30)
 
 
-def test_a_real_prometheus_scrapes_a_real_service_and_answers_every_panel(watched, tmp_path):
+def test_a_real_prometheus_has_data_for_every_panel(watched, tmp_path):
     with prometheus(tmp_path, port_of_service=watched.served.port) as url, httpx.Client(base_url=url) as client:
 
         def ask(expression: str) -> list[dict]:

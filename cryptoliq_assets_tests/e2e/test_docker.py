@@ -60,20 +60,20 @@ IMAGES = ["api", ""]
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_the_last_user_is_a_plain_one_that_the_image_makes(image):
+def test_the_image_runs_as_an_unprivileged_user(image):
     users = [rest for name, rest in lineage(image) if name == "USER"]
     assert users == ["10001"]
     assert any("useradd --create-home --uid 10001 cryptoliq" in rest for name, rest in lineage(image) if name == "RUN")
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_nothing_is_made_as_root_after_the_user_changed(image):
+def test_no_instruction_changes_files_after_the_user_is_set(image):
     names = [name for name, _ in lineage(image)]
     assert not {"RUN", "COPY", "ADD"} & set(names[names.index("USER") :])
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_no_build_tool_is_in_an_image_that_runs(image):
+def test_no_build_tool_is_in_a_runtime_image(image):
     ran = " ".join(rest for name, rest in lineage(image) if name == "RUN")
     assert not re.search(r"pip install|gcc|build-essential|\bgit\b|curl", ran)
     # Python's own image brings these.
@@ -85,7 +85,7 @@ def test_no_build_tool_is_in_an_image_that_runs(image):
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_an_image_says_itself_whether_it_is_well(image):
+def test_each_image_has_a_healthcheck(image):
     checks = [rest for name, rest in lineage(image) if name == "HEALTHCHECK"]
     assert len(checks) == 1
     words = json.loads(checks[0].partition(" CMD ")[2])
@@ -93,7 +93,7 @@ def test_an_image_says_itself_whether_it_is_well(image):
     compile(words[2], "HEALTHCHECK", "exec")
 
 
-def test_the_images_install_the_pinned_sets_and_the_project_without_any_other():
+def test_the_images_install_only_pinned_sets_and_the_project():
     runs = of("RUN")
     found = [words for run in runs for words in re.findall(r"pip install ([^&]*)", run)]
     assert sorted(words.strip() for words in found) == [
@@ -103,7 +103,7 @@ def test_the_images_install_the_pinned_sets_and_the_project_without_any_other():
     ]
 
 
-def test_the_service_is_the_package_that_the_kernels_were_compiled_from():
+def test_the_service_has_the_package_its_kernels_are_compiled_of():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     carried = [rest for name, rest in lineage("build-api") if name == "COPY" and "--from=build-all" in rest]
     ends = {rest.split()[-1].rpartition("/")[2] for rest in carried}
@@ -111,7 +111,7 @@ def test_the_service_is_the_package_that_the_kernels_were_compiled_from():
     assert any("--from=build-all" in rest and "/build/numba" in rest for name, rest in lineage("base"))
 
 
-def test_every_path_that_is_copied_exists_and_is_not_ignored():
+def test_every_copied_path_exists_and_is_not_ignored():
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     for sources in copied():
         for source in sources:
@@ -119,26 +119,26 @@ def test_every_path_that_is_copied_exists_and_is_not_ignored():
             assert source.strip("./") not in ignored
 
 
-def test_what_setup_needs_is_copied_before_the_project_is_installed():
+def test_files_for_the_installation_are_copied_before_it():
     place = next(index for index, (name, rest) in enumerate(instructions()) if name == "RUN" and "--no-deps ." in rest)
     before = {word for name, rest in instructions()[:place] if name == "COPY" for word in rest.split()}
     assert {"pyproject.toml", "setup.py", "README.md", "LICENSE", "cryptoliq_assets"} <= before
 
 
 @pytest.mark.parametrize("command", ["cryptoliq", "dagster-webserver", "dagster-daemon"])
-def test_every_command_that_the_image_runs_or_names_is_a_console_script(command):
+def test_every_command_in_the_dockerfile_is_a_console_script(command):
     assert command in TEXT
     assert command in {script.name for script in entry_points(group="console_scripts")}
 
 
-def test_the_entrypoint_sets_the_home_up_and_hands_over_to_the_command():
+def test_the_entrypoint_sets_up_the_home_and_execs_the_command():
     (entrypoint,) = of("ENTRYPOINT")
     assert "cryptoliq setup --quiet && exec" in entrypoint
     (command,) = [rest for name, rest in lineage("") if name == "CMD"]
     assert command.startswith('["dagster-webserver", ')
 
 
-def test_home_dagster_home_and_caches_lie_where_the_user_may_write():
+def test_home_dagster_home_and_caches_are_writable_by_the_user():
     variables = dict(
         pair.split("=", 1) for name, rest in lineage("") if name == "ENV" for pair in shlex.split(rest) if "=" in pair
     )
@@ -148,6 +148,6 @@ def test_home_dagster_home_and_caches_lie_where_the_user_may_write():
         assert variables[name] in " ".join(of("RUN"))
 
 
-def test_a_home_kept_in_the_checkout_is_not_sent_to_the_builder():
+def test_a_home_in_the_checkout_is_not_in_the_build_context():
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     assert {".git", ".venv", ".env", "data", "models", "reports", "logs", ".dagster"} <= set(ignored)

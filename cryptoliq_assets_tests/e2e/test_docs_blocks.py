@@ -61,7 +61,7 @@ CHECKED = {("operations.md", "File permissions"), ("operations.md", "Backup and 
 
 
 @pytest.mark.parametrize(("page", "section"), sorted(set(SECTIONS) - CHECKED))
-def test_the_blocks_of_a_section_run_as_they_stand(page, section, place):
+def test_the_blocks_of_a_section_run_unchanged(page, section, place):
     for block in ENDING:
         if (block.page, block.section) == (page, section):
             place.paste(block, repeats=False)
@@ -71,7 +71,7 @@ def section(name: str) -> list[Block]:
     return [block for block in ENDING if (block.page, block.section) == ("operations.md", name)]
 
 
-def test_the_blocks_of_who_may_read_a_home_give_the_rights_that_they_say(place):
+def test_blocks_on_permissions_set_the_stated_permissions(place):
     alone, reads, drops = section("File permissions")
     place.home.chmod(0o755)
     place.paste(alone)
@@ -86,7 +86,7 @@ def test_the_blocks_of_who_may_read_a_home_give_the_rights_that_they_say(place):
     assert [mode(place.home / part) for part in (".", "data", "data/raw", "models")] == [0o710, 0o710, 0o770, 0o700]
 
 
-def test_the_blocks_of_backup_and_restore_give_the_same_home_back(place):
+def test_blocks_on_backup_restore_an_equal_home(place):
     packed, restored, while_at_work = section("Backup and restore")
     before = files(place.home)
     place.paste(packed)
@@ -109,7 +109,7 @@ def test_the_blocks_of_backup_and_restore_give_the_same_home_back(place):
         assert catalog.execute("SELECT count(*) FROM files WHERE state = 'accepted'").fetchone()[0] == 90
 
 
-def test_long_lived_commands_start_serve_and_end_as_they_are_written(place):
+def test_long_lived_commands_start_serve_and_stop(place):
     assert {starts(commands_in(block.lines[-1])[0], LONG_LIVED) for block in LIVED} == set(LONG_LIVED)
     place.paste(next(block for block in ENDING if block.section == "Running it"))
     with ExitStack() as stack:
@@ -126,7 +126,7 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
-def test_the_blocks_on_postgres_make_save_and_restore_the_database(place, postgres):
+def test_blocks_on_postgres_create_dump_and_restore_a_database(place, postgres):
     passwords = place.own / ".pgpass"
     known = [("postgres", PASSWORD.replace(":", "\\:")), ("cryptoliq", "PASSWORD")]
     passwords.write_text("".join(f"127.0.0.1:*:*:{user}:{word}\n" for user, word in known), encoding="utf-8")
@@ -151,7 +151,7 @@ def test_python_blocks_run_in_a_home(block, trained_home):
     subprocess.run([sys.executable, "-c", block.text], cwd=trained_home.path, check=True, capture_output=True)
 
 
-def test_the_unit_of_systemd_starts_what_the_page_starts():
+def test_the_systemd_unit_starts_a_documented_command():
     (block,) = [block for block in BLOCKS if block.language == "ini"]
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str  # systemd's names have capitals
@@ -159,16 +159,16 @@ def test_the_unit_of_systemd_starts_what_the_page_starts():
     assert commands_in(unit["Service"]["ExecStart"])[0] in [commands_in(lived.lines[-1])[0] for lived in LIVED]
 
 
-def test_every_block_is_of_a_kind_that_a_test_looks_at():
+def test_every_block_has_a_language_with_a_test():
     assert {block.language for block in BLOCKS} <= {SHELL_LANGUAGE, "python", "ini", "text"}
 
 
-def test_a_command_that_stays_is_the_last_of_its_block():
+def test_a_long_lived_command_is_the_last_of_its_block():
     for block in SHELL:
         assert not any(is_long_lived(line) for line in block.lines[:-1]), block.text
 
 
-def test_the_list_of_what_is_not_run_holds_nothing_that_no_page_shows_and_no_test_that_is_not_there():
+def test_excluded_commands_are_documented_and_their_tests_exist():
     shown = {starts(command, NOT_RUN) for command in IN_BLOCKS}
     assert set(NOT_RUN) <= shown
     named = re.findall(r"test_\w+\.py", " ".join(NOT_RUN.values()))
@@ -193,7 +193,7 @@ def installed_words(tmp_path, monkeypatch) -> Path:
     return ran
 
 
-def test_programs_named_like_words_of_the_docs_change_neither_what_is_run_nor_how(installed_words, place):
+def test_programs_named_like_words_of_the_docs_have_no_effect(installed_words, place):
     read = (
         "from cryptoliq_assets_tests.support import shell_blocks as blocks; "
         "print([blocks.SHELL, blocks.LIVED, blocks.ENDING, blocks.SECTIONS])"
@@ -205,5 +205,5 @@ def test_programs_named_like_words_of_the_docs_change_neither_what_is_run_nor_ho
     assert list(installed_words.iterdir()) == []
 
 
-def test_a_block_that_is_not_marked_as_shell_is_not_run():
+def test_only_blocks_marked_as_shell_are_run():
     assert {block.language for block in [*SHELL, *LIVED, *ENDING, *ON_POSTGRES]} == {SHELL_LANGUAGE}

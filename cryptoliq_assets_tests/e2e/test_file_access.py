@@ -119,7 +119,7 @@ def touched(trained_home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return home, notes
 
 
-def test_a_whole_materialize_writes_below_the_home_alone(touched) -> None:
+def test_materialize_writes_only_below_the_home(touched) -> None:
     home, notes = touched
     wrote = [Path(path) for deed, path in notes if deed == "wrote"]
     # The watch sees what there is to see.
@@ -128,14 +128,14 @@ def test_a_whole_materialize_writes_below_the_home_alone(touched) -> None:
     assert [path for path in wrote if not below(path, [home]) and path != Path(os.devnull)] == []
 
 
-def test_a_whole_materialize_reads_below_the_home_and_the_program_alone(touched) -> None:
+def test_materialize_reads_only_home_and_program_files(touched) -> None:
     home, notes = touched
     read = [Path(path) for deed, path in notes if deed == "read"]
     assert any(below(path, [home / "data" / "raw"]) for path in read)
     assert [path for path in read if not below(path, [home, PACKAGE, *PROGRAM, *SYSTEM])] == []
 
 
-def test_a_whole_materialize_calls_nobody_and_starts_programs_on_its_own_files_alone(touched) -> None:
+def test_materialize_opens_no_connection_and_no_foreign_program(touched) -> None:
     home, notes = touched
     assert [result for deed, result in notes if deed == "called"] == []
     started = [result.split() for deed, result in notes if deed == "started"]

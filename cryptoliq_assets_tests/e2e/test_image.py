@@ -59,7 +59,7 @@ def whole(wheel, trained_home) -> Iterator[Image]:
         yield Image(folder, Installed(folder, target="", wheel=wheel), trained_home.path, target="")
 
 
-def test_the_api_image_answers_at_the_port_that_PORT_names_to_those_with_a_key_and_writes_no_file(api):  # noqa: N802
+def test_the_api_image_serves_on_port_with_keys_and_no_files(api):
     port, (key, digest) = free_port(), generate_key()
     models = open_model_store(make_settings(home_dir=api.home))
     bucket = {
@@ -83,7 +83,7 @@ def test_the_api_image_answers_at_the_port_that_PORT_names_to_those_with_a_key_a
 
 
 @pytest.mark.parametrize("target", ["api", "whole"])
-def test_both_images_have_what_reads_and_writes_a_bucket(target, request):
+def test_both_images_include_object_storage_libraries(target, request):
     python = request.getfixturevalue(target).installed.python
     # Which imports gcsfs and all of Google's that it stands on.
     asked = "import fsspec; print(fsspec.get_filesystem_class('gs').__module__)"
@@ -97,7 +97,7 @@ def test_the_api_image_does_not_start_without_keys(api):
     assert "CRYPTOLIQ_API__KEYS" in (api.folder / "keyless.log").read_text()
 
 
-def test_the_api_image_asks_for_its_health_over_tls_where_it_speaks_tls(api, tmp_path):
+def test_the_api_healthcheck_uses_tls_if_the_service_does(api, tmp_path):
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=api.example.org"]
     subprocess.run([*made, "-keyout", key, "-out", cert], check=True, capture_output=True)
@@ -193,7 +193,7 @@ def started(whole) -> Iterator[Started]:
             end(list(processes.values()))
 
 
-def test_all_services_of_compose_get_well_and_webserver_and_daemon_have_the_code_from_the_code_server(started):
+def test_all_compose_services_are_healthy_and_load_the_code(started):
     query = """{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus locationOrLoadError {
         ... on RepositoryLocation { repositories { jobs { name } } } ... on PythonError { message } } } } }
         instance { daemonHealth { allDaemonStatuses { daemonType healthy required } } } }"""
@@ -210,7 +210,7 @@ def test_all_services_of_compose_get_well_and_webserver_and_daemon_have_the_code
     assert not list((started.image.home / ".dagster").rglob("*.db"))
 
 
-def test_status_shows_the_home_to_whoever_has_the_pipelines_environment(started):
+def test_status_works_with_the_environment_of_the_pipeline(started):
     words = [*said("", "ENTRYPOINT"), "cryptoliq", "status"]
     with started.image.running(words, log="status", **started.environments["code"]) as process:
         # 1: the home's market ended long ago, and status says so.
@@ -218,7 +218,7 @@ def test_status_shows_the_home_to_whoever_has_the_pipelines_environment(started)
     assert "Data is stale" in (started.image.folder / "status.log").read_text()
 
 
-def test_commands_that_the_dockerfile_names_are_those_that_compose_runs_and_status(started):
+def test_commands_in_the_dockerfile_are_those_of_compose(started):
     services = started.services.values()
     ran = [[*s.get("entrypoint", []), *s["command"]] for s in services if s["image"] == "cryptoliq:latest"]
     ran = [[word.replace("deploy-workspace", "workspace") for word in words] for words in ran]

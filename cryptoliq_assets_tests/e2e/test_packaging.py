@@ -67,7 +67,7 @@ EXTRAS = PROJECT["project"]["optional-dependencies"]
         ("requirements-serve.txt", ("serve", "gcs")),
     ],
 )
-def test_every_dependency_is_pinned_within_the_bounds_of_pyproject(file, extras):
+def test_dependencies_are_pinned_within_the_bounds_of_pyproject(file, extras):
     pinned = pins(file)
     wanted = PROJECT["project"]["dependencies"] + [line for extra in extras for line in EXTRAS[extra]]
     for name, bounds in required(wanted).items():
@@ -75,7 +75,7 @@ def test_every_dependency_is_pinned_within_the_bounds_of_pyproject(file, extras)
         assert within(pinned[name], bounds), f"{name} {pinned[name]} is outside {bounds}"
 
 
-def test_an_installation_that_serves_is_the_whole_one_without_dagster_training_and_the_app():
+def test_serving_requirements_are_a_subset_without_training():
     whole, serving = pins("requirements.txt"), pins("requirements-serve.txt")
     assert {name: serving[name] for name in serving if name in whole} == {
         n: v for n, v in whole.items() if n in serving
@@ -89,7 +89,7 @@ def test_an_installation_that_serves_is_the_whole_one_without_dagster_training_a
     assert not [name for name in serving if name.startswith(("dagster", "nvidia", "streamlit"))]
 
 
-def test_every_development_dependency_is_pinned_too_and_none_of_them_is_in_the_image():
+def test_development_dependencies_are_pinned_outside_the_image():
     image = pins("requirements.txt") | pins("requirements-serve.txt")
     pinned = image | pins("requirements-dev.txt")
     for name, bounds in required(PROJECT["project"]["optional-dependencies"]["dev"]).items():
@@ -103,7 +103,7 @@ def test_the_two_pinned_sets_agree():
     assert {name: pinned[name] for name in image if name in pinned} == {n: v for n, v in image.items() if n in pinned}
 
 
-def test_what_benchmarks_import_is_pinned_with_exact_versions_and_no_address():
+def test_benchmark_imports_are_pinned_exactly_without_urls():
     text = (ROOT / "requirements-bench.txt").read_text(encoding="utf-8")
     assert "://" not in text
     known = pins("requirements.txt") | pins("requirements-dev.txt") | pins("requirements-bench.txt")
@@ -130,12 +130,12 @@ def test_every_benchmark_is_run_by_make_bench(monkeypatch):
     assert "benchmarks/run_all.py" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
-def test_what_builds_the_project_is_pinned_and_there_for_a_build_without_a_network():
+def test_the_build_backend_is_pinned_for_offline_builds():
     (builder,) = PROJECT["build-system"]["requires"]
     assert builder == f"setuptools=={pins('requirements-dev.txt')['setuptools']}"
 
 
-def test_the_licence_that_is_declared_is_in_the_tree_word_for_word():
+def test_the_declared_licence_is_in_the_tree_unchanged():
     assert PROJECT["project"]["license"] == "Apache-2.0"
     assert PROJECT["project"]["license-files"] == ["LICENSE"]
     # The text as the Apache Software Foundation publishes it.
@@ -155,7 +155,7 @@ def test_the_console_script_is_the_command_line():
     assert PROJECT["project"]["scripts"] == {"cryptoliq": "cryptoliq_assets.cli:script"}
 
 
-def test_the_workspace_is_read_from_its_file_and_loads_the_definitions():
+def test_the_workspace_file_loads_the_definitions():
     # [tool.dagster] would override workspace.yaml in silence.
     assert "dagster" not in PROJECT.get("tool", {})
     (source,) = yaml.safe_load((ROOT / "workspace.yaml").read_text(encoding="utf-8"))["load_from"]
@@ -163,26 +163,26 @@ def test_the_workspace_is_read_from_its_file_and_loads_the_definitions():
     assert (ROOT / "cryptoliq_assets" / "definitions.py").exists()
 
 
-def test_the_instance_sends_nothing_home_and_runs_one_run_at_a_time():
+def test_the_instance_has_no_telemetry_and_one_run_at_a_time():
     instance = yaml.safe_load((ROOT / "dagster.yaml").read_text(encoding="utf-8"))
     assert instance["telemetry"] == {"enabled": False}
     assert instance["concurrency"]["runs"]["max_concurrent_runs"] == 1
     assert instance["run_monitoring"]["enabled"] is True
 
 
-def test_the_instance_file_travels_inside_the_package_and_is_the_one_at_the_top():
+def test_the_packaged_instance_file_equals_the_one_at_the_root():
     assert "dagster.yaml" in PROJECT["tool"]["setuptools"]["package-data"]["cryptoliq_assets"]
     top, inside = ROOT / "dagster.yaml", ROOT / "cryptoliq_assets" / "dagster.yaml"
     assert top.read_bytes() == inside.read_bytes()
 
 
-def test_the_instance_file_for_postgres_does_so_too_and_is_the_one_of_deploy():
+def test_the_packaged_postgres_instance_file_equals_deploys():
     assert "dagster-postgres.yaml" in PROJECT["tool"]["setuptools"]["package-data"]["cryptoliq_assets"]
     deploy, inside = ROOT / "deploy" / "dagster.yaml", ROOT / "cryptoliq_assets" / "dagster-postgres.yaml"
     assert deploy.read_bytes() == inside.read_bytes()
 
 
-def test_ci_installs_what_the_suite_starts_only_where_it_is_absent():
+def test_ci_installs_missing_programs_of_the_suite():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     wanted = {"chromium": "chromium", "initdb": "postgresql", "promtool": "prometheus", "caddy": "caddy"}
     for command, package in wanted.items():
@@ -204,7 +204,7 @@ def test_make_has_demo_and_test():
     assert "-m pytest -n 2 --dist loadfile\n" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_ci_runs_the_script_that_anyone_can_run():
+def test_ci_runs_the_executable_script_of_the_repository():
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & stat.S_IXUSR
     text = script.read_text(encoding="utf-8")

@@ -77,7 +77,7 @@ NAMED_ALONE = {"predict", "validate"}
 
 
 @pytest.mark.parametrize("line", DOCUMENTED)
-def test_a_documented_command_is_taken_by_its_parser(line, tmp_path, monkeypatch):
+def test_a_documented_command_is_accepted_by_its_parser(line, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("FILE", "FILES", "IN.csv", "MODEL.pkl", "model.pkl", "rows.parquet"):
         (tmp_path / name).write_text("coin\n", encoding="utf-8")
@@ -86,19 +86,19 @@ def test_a_documented_command_is_taken_by_its_parser(line, tmp_path, monkeypatch
     parse(line)
 
 
-def test_the_documented_commands_are_found_in_code_blocks_inline_and_in_the_table():
+def test_commands_are_found_in_blocks_inline_code_and_table():
     assert {"serve --workers 2 --port 9000", "models rollback --reason 'forecasts drift'"} <= set(DOCUMENTED)
     assert {"alerts list", "serve --new-key"} <= set(commands_of(ROOT / "docs" / "operations.md"))
     assert {"materialize --from YYYY-MM --to YYYY-MM --train", "predict IN.csv OUT.csv"} <= set(DOCUMENTED)
 
 
 @pytest.mark.parametrize("line", ["serve --new-keys", "models restore", "status --json extra", "models rollback --to"])
-def test_what_the_programs_do_not_take_is_told(line):
+def test_invalid_arguments_are_reported(line):
     with pytest.raises((click.UsageError, AssertionError)):
         parse(line)
 
 
-def test_modules_and_scripts_of_python_that_a_page_names_are_there():
+def test_documented_python_modules_and_scripts_exist():
     named = {piece for page in PAGES for piece in code_of(page) if re.match(r"(\S*/)?python3? ", piece)}
     modules = {match[1] for piece in named if (match := re.search(r" -m ((?:cryptoliq|tools)\S+)", piece))}
     scripts = {match[1] for piece in named if (match := re.match(r"\S+ (\S+\.py)\b", piece))}
@@ -107,13 +107,13 @@ def test_modules_and_scripts_of_python_that_a_page_names_are_there():
     assert all((ROOT / name).is_file() for name in scripts)
 
 
-def test_documented_make_targets_are_in_the_makefile():
+def test_documented_make_targets_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     named = {match[1] for page in PAGES for piece in code_of(page) if (match := re.match(r"make ([a-z-]+)", piece))}
     assert {"demo", "test"} <= named <= targets
 
 
-def test_services_that_commands_of_compose_name_are_those_of_the_file():
+def test_services_in_documented_compose_commands_exist():
     services = set(yaml.safe_load((ROOT / "deploy" / "compose.yml").read_text(encoding="utf-8"))["services"])
     seen = set()
     for line in (line for block in BLOCKS for line in block.lines if block.language == SHELL_LANGUAGE):

@@ -90,7 +90,7 @@ def test_the_target_lies_the_champions_horizon_ahead():
 
 
 @pytest.mark.parametrize(("trained_until", "known_until"), [(5, 10), (10, 10), (12, 12)])
-def test_known_until_is_the_newest_date_of_row_and_training(trained_until, known_until):
+def test_the_data_cutoff_is_the_newest_date_of_row_and_training(trained_until, known_until):
     rows = made({"A": 0.5}, known_until=day(trained_until).date())
     assert rows["known_until"].tolist() == [day(known_until)]
 
@@ -149,7 +149,7 @@ def test_another_day_adds_its_own_rows():
     assert whole["date"].tolist() == [day(10), day(11)]
 
 
-def test_appending_nothing_to_nothing_is_nothing():
+def test_appending_no_rows_to_an_empty_table_gives_no_rows():
     assert append_forecasts(none_yet(), none_yet()).empty
 
 
@@ -182,6 +182,6 @@ def test_a_coin_missing_today_is_stale_with_its_last_date():
     assert stale["last_seen"].tolist() == [day(90), day(90), day(12)]
 
 
-def test_a_coin_last_seen_90_days_ago_is_stale_no_more():
+def test_a_coin_last_seen_90_days_ago_is_no_longer_stale():
     seen = pd.DataFrame({"coin": pd.Categorical(["A", "B"]), "date": [day(10), day(11)]})
     assert find_stale_coins(seen, day(100))["coin"].tolist() == ["B"]

@@ -84,7 +84,7 @@ def test_a_limit_with_status_200_waits_like_a_429(tmp_path, service, kind) -> No
     assert message in said[0]
 
 
-def test_a_coin_that_is_named_after_a_limit_is_no_limit(tmp_path, service) -> None:
+def test_a_coin_named_like_a_rate_limit_is_no_rate_limit(tmp_path, service) -> None:
     service.coins = [gecko.coin(1, name="Throttled: error code: 1015 rate limit, just a moment")]
     waited = Waited()
     with asker(tmp_path, service, waited) as client:
@@ -144,13 +144,13 @@ def test_every_error_of_the_http_library_is_retried(tmp_path, service, monkeypat
 
 
 @pytest.mark.parametrize("url", ["http://[1/api", "http://a:99999", "http://a:x"])
-def test_an_address_that_is_none_is_named_as_the_setting_it_is(tmp_path, service, url) -> None:
+def test_an_invalid_url_names_its_setting(tmp_path, service, url) -> None:
     with pytest.raises(FetchError, match=r"CRYPTOLIQ_COINGECKO__URL is .*, which is not a valid URL"):
         asker(tmp_path, service, Waited(), coingecko__url=url)
 
 
 @pytest.mark.parametrize("named", ["119", formatdate(NOW + 119, usegmt=True)])
-def test_too_many_requests_with_a_time_named_wait_for_that_time(tmp_path, service, named) -> None:
+def test_retry_after_of_a_429_determines_the_wait(tmp_path, service, named) -> None:
     service.faults = [(MARKETS, Fault(429, b"Throttled", {"Retry-After": named}))]
     waited = Waited()
     with asker(tmp_path, service, waited) as client:
@@ -180,7 +180,7 @@ def test_a_retry_after_the_deadline_ends_the_fetch(tmp_path, service) -> None:
     assert waited.waits == []
 
 
-def test_a_limit_met_for_ever_ends_at_the_one_deadline(tmp_path, service) -> None:
+def test_a_permanent_rate_limit_ends_at_the_one_deadline(tmp_path, service) -> None:
     service.faults = [(MARKETS, gecko.THROTTLED)] * 50
     waited = Waited()
     with asker(tmp_path, service, waited, seconds=600) as client, pytest.raises(DeadlineExceededError):
@@ -252,7 +252,7 @@ def test_a_failing_service_is_retried_with_backoff(tmp_path, service, fault) -> 
         (Fault(302, b"", {"Location": "https://example.com"}), "redirected"),
     ],
 )
-def test_what_asking_again_cannot_mend_is_told_at_once_in_words(tmp_path, service, fault, words) -> None:
+def test_permanent_errors_are_reported_without_a_retry(tmp_path, service, fault, words) -> None:
     service.faults = [("market_chart", fault)]
     waited = Waited()
     with asker(tmp_path, service, waited) as client, pytest.raises(FetchError, match=words):
@@ -288,7 +288,7 @@ def test_the_next_run_reports_a_pause_of_the_service(tmp_path, service) -> None:
     assert len(service.asked) == 1
 
 
-def test_a_deadline_that_passes_within_an_answer_is_told_as_that(tmp_path, service) -> None:
+def test_a_deadline_that_passes_during_a_response_is_reported(tmp_path, service) -> None:
     waited = Waited()
     service.seen = lambda path: setattr(waited, "at", NOW + 2000)
     with (
@@ -312,7 +312,7 @@ def test_a_short_page_is_accepted_after_an_equal_second_one(tmp_path, service) -
     assert waited.waits == [1.0, 2.0, 4.0]
 
 
-def test_an_id_that_is_gone_is_told_apart(tmp_path, service) -> None:
+def test_an_unknown_id_has_its_own_error(tmp_path, service) -> None:
     with (
         asker(tmp_path, service, Waited()) as client,
         pytest.raises(CoinNotFoundError, match="the chart of lost: not found"),

@@ -124,7 +124,7 @@ def test_invalid_optional_values_are_cleaned_and_named(tmp_path, service, values
     ],
     ids=["broken UTF-8", "raw NUL", "beyond the floats", "5000 digits"],
 )
-def test_a_coin_whose_bytes_are_damaged_spoils_no_other(tmp_path, service, old, new, left_out) -> None:
+def test_a_coin_with_damaged_bytes_affects_no_other(tmp_path, service, old, new, left_out) -> None:
     body = json.dumps(service.coins).encode()
     assert old in body
     service.bodies["/api/v3/coins/markets"] = body.replace(old, new)
@@ -141,7 +141,7 @@ ANY_JSON = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(["id", *TEXT_KEYS, *NUMBER_KEYS.values()]), ANY_JSON, min_size=1) | ANY_JSON)
 @settings(max_examples=150)
-def test_no_entry_whatever_it_is_keeps_another_coin_from_its_row(entry) -> None:
+def test_no_invalid_entry_removes_the_row_of_another_coin(entry) -> None:
     coins = [coin(place) for place in range(1, 5)]
     coins[2] = coin(3) | entry if isinstance(entry, dict) else entry
     answer = Response(200, {}, json.dumps(coins).encode())
@@ -213,7 +213,7 @@ def test_a_snapshot_is_rejected_by_the_rules_for_files(tmp_path, service, column
     assert service.pages() == [1, 1]
 
 
-def test_numbers_that_come_as_texts_are_numbers(tmp_path, service) -> None:
+def test_numbers_in_strings_are_parsed(tmp_path, service) -> None:
     plain = fetch(tmp_path / "numbers", service)
     for each in service.coins:
         each |= {key: str(each[key]) for key in NUMBER_KEYS.values()}
@@ -258,7 +258,7 @@ def with_chart(service: Service, name: str, **lists: Any) -> None:
 
 
 @pytest.mark.parametrize("caps", [MISSING, None, [], {}, "none"])
-def test_a_chart_without_market_caps_is_used_and_named(tmp_path, service, caps) -> None:
+def test_a_chart_without_market_caps_is_used_and_reported(tmp_path, service, caps) -> None:
     service.coins = service.coins[:3]
     with_chart(service, "coin-2", market_caps=caps)
     made = history(tmp_path, service).fetch()
@@ -277,7 +277,7 @@ def test_a_chart_without_market_caps_is_used_and_named(tmp_path, service, caps) 
         ({"prices": [[1, 2, 3]], "total_volumes": []}, "coin-2: no prices: left out"),
     ],
 )
-def test_an_unusable_chart_is_left_out_and_named(tmp_path, service, lists, named) -> None:
+def test_an_unusable_chart_is_left_out_and_reported(tmp_path, service, lists, named) -> None:
     service.coins = service.coins[:3]
     with_chart(service, "coin-2", **lists)
     made = history(tmp_path, service).fetch()
@@ -310,7 +310,7 @@ def test_an_invalid_price_removes_only_its_row(tmp_path, service) -> None:
     assert [len(rows(path)) for path in made.files] == [3, 3, 3, 3, 2]
 
 
-def test_one_chart_that_is_refused_is_left_out_and_named(tmp_path, service) -> None:
+def test_one_rejected_chart_is_left_out_and_reported(tmp_path, service) -> None:
     service.coins = service.coins[:3]
     service.faults = [("coin-2/market_chart", Fault(422, b'{"error":"coin-2 is frozen"}'))]
     made = history(tmp_path, service).fetch()

@@ -61,7 +61,7 @@ def shape(files: list[Path]) -> dict[str, tuple[int, int]]:
     return {path.stem[-10:]: (len(rows(path)), sum(bool(row["7d"]) for row in rows(path).values())) for path in files}
 
 
-def test_a_history_is_a_file_a_day_with_changes_made_from_prices(tmp_path, service) -> None:
+def test_a_history_is_a_file_per_day_with_changes_from_prices(tmp_path, service) -> None:
     said: list[str] = []
     shown: list[HistoryProgress] = []
     asked = history(tmp_path, service, Waited())
@@ -97,7 +97,7 @@ def test_a_history_is_a_file_a_day_with_changes_made_from_prices(tmp_path, servi
     assert not asked.folder.exists()
 
 
-def test_the_nearest_point_of_a_midnight_counts() -> None:
+def test_the_point_nearest_to_midnight_is_used() -> None:
     day = 20_000 * DAY_MS
     prices = [[day - 50, 1.0], [day + 20, 2.0], [day + DAY_MS - 3_600_000, 3.0], [day + DAY_MS + 100, 4.0]]
     chart = {"prices": [*prices, [day + DAY_MS + 200, 5.0]], "market_caps": [[day, None]], "total_volumes": []}
@@ -106,13 +106,13 @@ def test_the_nearest_point_of_a_midnight_counts() -> None:
 
 
 @pytest.mark.parametrize("moment", [1e299, -1e299, 0, 10**400, 20_003 * DAY_MS, True, None, "x"])
-def test_a_moment_that_no_market_had_is_no_point_and_not_now(moment) -> None:
+def test_points_with_an_impossible_time_are_ignored(moment) -> None:
     day = 20_000 * DAY_MS
     chart = {"prices": [[moment, 3.0], [day, 1.0], [day + 3_600_000, 2.0]], "market_caps": [], "total_volumes": []}
     assert extract_daily_points(chart, now=day / 1000 + 3600) == {"2024-10-04": {"price": 1.0}}
 
 
-def test_changes_need_the_very_day_before_and_a_price_above_zero() -> None:
+def test_changes_need_the_previous_day_and_a_positive_price() -> None:
     days = {"2025-03-01": {"price": 0.0}, "2025-03-02": {"price": 2.0}, "2025-03-04": {"price": 3.0}, "2025-03-05": {}}
     made = make_daily_rows(days, first=dt.date(2025, 3, 2), last=dt.date(2025, 3, 5))
     assert {day.day: (row["24h"], row["7d"]) for day, row in made.items()} == {2: ("", ""), 4: ("", "")}
@@ -140,7 +140,7 @@ def test_more_coins_request_only_the_missing_charts(tmp_path, service) -> None:
     assert sorted(service.charts()) == ["coin-1", "coin-2", "coin-2", "coin-3", "coin-4"]
 
 
-def test_an_unfinished_history_older_than_a_week_is_begun_anew(tmp_path, service) -> None:
+def test_an_unfinished_history_over_a_week_old_is_restarted(tmp_path, service) -> None:
     waited = Waited()
     service.faults = [("coin-2/market_chart", Fault(401))]
     with pytest.raises(FetchError):
@@ -194,7 +194,7 @@ def home_of(tmp_path: Path) -> Home:
     return home
 
 
-def test_history_never_replaces_a_file_of_someone_else(tmp_path, service) -> None:
+def test_history_never_replaces_a_foreign_file(tmp_path, service) -> None:
     home, names = home_of(tmp_path), [f"coin-{place}" for place in range(1, 51)]
     ingested, waiting = dt.date(2025, 3, 2), dt.date(2025, 3, 3)
     home.drop(f"coin_gecko_{ingested}.csv", snapshot([ingested], coins=names, missing=0))
@@ -220,7 +220,7 @@ def test_history_never_replaces_a_file_of_someone_else(tmp_path, service) -> Non
 
 
 @pytest.mark.parametrize("ingested", [True, False])
-def test_a_changed_history_file_counts_as_someone_elses(tmp_path, service, ingested: bool) -> None:
+def test_a_modified_history_file_counts_as_foreign(tmp_path, service, ingested: bool) -> None:
     home, waited = home_of(tmp_path), Waited()
     changed = history(tmp_path, service, waited).fetch().files[3]
     if ingested:
@@ -236,7 +236,7 @@ def test_a_changed_history_file_counts_as_someone_elses(tmp_path, service, inges
     assert made.notes == ["1 days are left out, another file covers them: 2025-02-27"]
 
 
-def test_history_replaces_nothing_without_its_record(tmp_path, service) -> None:
+def test_history_replaces_nothing_without_provenance(tmp_path, service) -> None:
     history(tmp_path, service, Waited()).fetch()
     record = tmp_path / "data" / "fetch" / "written.json"
     assert sorted(json.loads(record.read_text())) == [
@@ -255,7 +255,7 @@ def test_history_replaces_nothing_without_its_record(tmp_path, service) -> None:
     assert service.asked == []
 
 
-def test_files_of_a_history_that_died_while_it_wrote_are_its_own(tmp_path, service, monkeypatch) -> None:
+def test_files_of_a_crashed_history_are_not_foreign(tmp_path, service, monkeypatch) -> None:
     waited, raw = Waited(), tmp_path / "data" / "raw"
     dying = history(tmp_path, service, waited)
 
@@ -277,7 +277,7 @@ def test_files_of_a_history_that_died_while_it_wrote_are_its_own(tmp_path, servi
     ]
 
 
-def test_the_record_keeps_few_versions_of_a_name(tmp_path, service) -> None:
+def test_provenance_stores_few_versions_of_a_name(tmp_path, service) -> None:
     settings = fetching(tmp_path, service)
     for version in range(20):
         record_written({"coin_gecko_2025-03-05.csv": b"%d" % version}, settings)
@@ -285,7 +285,7 @@ def test_the_record_keeps_few_versions_of_a_name(tmp_path, service) -> None:
     assert kept == [hashlib.sha256(b"%d" % version).hexdigest() for version in range(12, 20)]
 
 
-def test_a_shorter_history_keeps_the_fuller_one_by_default(tmp_path, service) -> None:
+def test_a_shorter_history_does_not_replace_a_longer_one(tmp_path, service) -> None:
     home, waited = home_of(tmp_path), Waited()
     history(tmp_path, service, waited, days=10, top=4).fetch()
     home.bring_up_to_date()
@@ -370,7 +370,7 @@ def test_midnight_during_a_fetch_gives_no_partial_day(tmp_path, service) -> None
 
 
 @pytest.mark.parametrize(("minutes", "last"), [(-20, "2025-03-04"), (-1, "2025-03-04"), (0, "2025-03-05")])
-def test_a_day_is_written_once_it_is_served_for_sure(tmp_path, service, minutes: int, last: str) -> None:
+def test_a_day_is_written_once_it_is_certainly_served(tmp_path, service, minutes: int, last: str) -> None:
     # NOW is 00:40; a chart every 5 minutes, so some come after 00:35.
     waited, said = Waited(at=NOW + 60 * minutes), []
     slow(service, waited, 300)
@@ -411,7 +411,7 @@ def test_days_beyond_later_charts_are_left_out_and_named(tmp_path, service) -> N
     assert (made["2024-03-09"], made["2024-03-15"], made["2024-03-16"]) == ((4, 0), (4, 0), (4, 4))
 
 
-def test_fewer_coins_than_live_snapshots_have_are_said(tmp_path, service) -> None:
+def test_fewer_coins_than_in_live_snapshots_are_reported(tmp_path, service) -> None:
     said: list[str] = []
     waited = Waited()
     fetch_snapshot(fetching(tmp_path, service), clock=waited.clock)
@@ -423,7 +423,7 @@ def test_fewer_coins_than_live_snapshots_have_are_said(tmp_path, service) -> Non
         assert any("500 coins, this history 4:" in line and "--top 500" in line for line in said) is result
 
 
-def test_a_coin_that_is_gone_is_left_out_and_said(tmp_path, service) -> None:
+def test_a_removed_coin_is_left_out_and_reported(tmp_path, service) -> None:
     service.faults = [("coin-2/market_chart", Fault(404, b'{"error":"coin not found"}'))]
     made = history(tmp_path, service, Waited()).fetch()
     assert made.notes == ["1 coins no longer exist and are left out: coin-2"]
@@ -474,7 +474,7 @@ def test_a_day_that_ingest_would_reject_is_left_out(tmp_path, service) -> None:
     assert ([path.name for path in made.files], service.charts()) == (["coin_gecko_2025-03-06.csv"], ["coin-1"])
 
 
-def test_history_beyond_the_plan_is_said_as_that(tmp_path, service) -> None:
+def test_history_beyond_the_plan_is_reported(tmp_path, service) -> None:
     service.faults = [("market_chart", gecko.BEYOND_PLAN)]
     with pytest.raises(
         FetchError, match="the chart of coin-1: your plan does not include this history; the key is valid"
@@ -498,7 +498,7 @@ def test_a_small_budget_is_reported_and_used_up(tmp_path, service) -> None:
     assert service.charts() == ["coin-1", "coin-2", "coin-3"]
 
 
-def test_the_estimate_knows_the_limit(tmp_path, service) -> None:
+def test_the_estimate_includes_the_rate_limit(tmp_path, service) -> None:
     shown: list[HistoryProgress] = []
     waited = Waited()
     asked = history(tmp_path, service, waited, top=4, coingecko__requests_per_minute=2)
@@ -509,7 +509,7 @@ def test_the_estimate_knows_the_limit(tmp_path, service) -> None:
 
 
 @pytest.mark.realdata
-def test_the_recorded_charts_give_the_midnights_that_are_in_them(real_data) -> None:
+def test_recorded_charts_give_the_midnights_they_contain(real_data) -> None:
     chart = json.loads((real_data / "coingecko_api" / "market_chart_daily.json").read_text(encoding="utf-8"))
     now = 1_622_000_000.0
     days = extract_daily_points(chart, now=now)

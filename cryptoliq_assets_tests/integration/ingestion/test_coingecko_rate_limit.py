@@ -27,7 +27,7 @@ def test_no_minute_exceeds_the_rate_limit(per_minute: int, idle: list[float]) ->
 
 
 @given(per_minute=st.integers(1, 5), before=st.integers(0, 6), requests=st.integers(0, 23))
-def test_the_estimate_is_the_time_that_the_limit_then_takes(per_minute: int, before: int, requests: int) -> None:
+def test_the_estimate_equals_the_time_under_the_rate_limit(per_minute: int, before: int, requests: int) -> None:
     with quick_folder() as folder:
         waited = Waited()
         limiter = RateLimiter(folder / "limits.json", per_minute, None, waited.clock)
@@ -39,7 +39,7 @@ def test_the_estimate_is_the_time_that_the_limit_then_takes(per_minute: int, bef
         assert waited.at - begun == pytest.approx(result, abs=0.2)
 
 
-def test_a_wait_that_would_end_after_the_deadline_is_not_begun(tmp_path: Path) -> None:
+def test_a_wait_that_would_pass_the_deadline_is_not_started(tmp_path: Path) -> None:
     waited = Waited()
     limiter = RateLimiter(tmp_path / "limits.json", 1, None, waited.clock)
     limiter.acquire(NOW + 30)

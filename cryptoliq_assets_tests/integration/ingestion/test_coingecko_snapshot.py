@@ -71,7 +71,7 @@ def test_the_largest_coins_become_todays_file_in_percent(tmp_path, service) -> N
     assert [path.name for path in settings.fetch_dir.iterdir() if path.is_dir()] == []
 
 
-def test_the_calmest_market_is_percent_for_it_says_so(tmp_path, service) -> None:
+def test_a_calm_market_is_percent_as_its_unit_is_declared(tmp_path, service) -> None:
     still = {f"price_change_percentage_{name}_in_currency": 0.002 for name in ("1h", "24h", "7d")}
     service.coins = [coin(place, price_change_24h=None, **still) for place in range(1, 51)]
     settings = fetching(tmp_path, service, coingecko__top_n=50)
@@ -81,7 +81,7 @@ def test_the_calmest_market_is_percent_for_it_says_so(tmp_path, service) -> None
     assert parsed.report["unit_found_by"] == "the file's column change_unit is percent"
 
 
-def test_what_it_writes_takes_the_same_road_as_every_file(tmp_path, service) -> None:
+def test_a_fetched_snapshot_is_ingested_like_every_file(tmp_path, service) -> None:
     home = Home.at(tmp_path, storage__first_month="2025-01")
     home.now, home.today = dt.datetime(2025, 3, 5, 1, tzinfo=dt.UTC), DAY
     fetch_snapshot(fetching(tmp_path, service, coingecko__top_n=30), clock=Waited().clock)
@@ -106,7 +106,7 @@ def test_a_retry_requests_only_the_missing_page(tmp_path, service) -> None:
     assert len(rows(settings.raw_dir / NAME)) == 300
 
 
-def test_pages_older_than_an_hour_are_asked_for_anew(tmp_path, service) -> None:
+def test_pages_older_than_an_hour_are_requested_again(tmp_path, service) -> None:
     settings, waited = fetching(tmp_path, service, coingecko__top_n=300), Waited()
     service.faults = [("&page=2", Fault(500))] * 6
     with pytest.raises(FetchError):
@@ -117,7 +117,7 @@ def test_pages_older_than_an_hour_are_asked_for_anew(tmp_path, service) -> None:
     assert service.pages() == [1, 2]
 
 
-def test_one_deadline_holds_for_all_pages_together(tmp_path, service) -> None:
+def test_all_pages_share_one_deadline(tmp_path, service) -> None:
     settings, waited = (
         fetching(tmp_path, service, coingecko__top_n=1000, coingecko__snapshot_timeout_seconds=100),
         Waited(),
@@ -169,7 +169,7 @@ def test_an_empty_or_short_page_is_requested_again(tmp_path, service, page, coin
     assert service.pages() == ([1, 1, 2] if page == 1 else [1, 2, 2])
 
 
-def test_a_page_that_is_empty_every_time_fails_and_is_not_kept(tmp_path, service) -> None:
+def test_a_page_that_stays_empty_fails_and_is_not_cached(tmp_path, service) -> None:
     service.coins = [coin(place) for place in range(1, 251)]
     settings = fetching(tmp_path, service)
     for asked in ([1] + [2] * 6, [2] * 6):
@@ -193,7 +193,7 @@ def test_a_short_page_with_others_after_it_is_an_error(tmp_path, service) -> Non
     assert not settings.raw_dir.exists()
 
 
-def test_the_last_page_wanted_is_looked_behind_as_well(tmp_path, service) -> None:
+def test_a_short_last_page_is_checked_against_the_next_page(tmp_path, service) -> None:
     service.coins = [coin(place) for place in range(1, 701)]
     service.faults = [("&page=2", Fault(200, json.dumps(service.coins[250:350]).encode()))] * 2
     with pytest.raises(FetchError, match="page 2 of the market returned 100 of 250 coins twice, although another page"):
@@ -206,7 +206,7 @@ def test_a_failed_check_after_a_short_page_is_a_failed_page(tmp_path, service) -
         fetch_snapshot(fetching(tmp_path, service, coingecko__top_n=900), clock=Waited().clock)
 
 
-def test_a_kept_page_serves_no_fetch_that_wants_more_coins_of_it(tmp_path, service) -> None:
+def test_a_cached_page_is_not_used_for_a_larger_page_size(tmp_path, service) -> None:
     service.faults = [("&page=1", Fault(500))] * 6
     with pytest.raises(FetchError):
         fetch_snapshot(fetching(tmp_path, service, coingecko__top_n=300), clock=Waited().clock)
@@ -254,7 +254,7 @@ def test_a_late_snapshot_has_a_note(tmp_path, service, hour, notes) -> None:
     assert len(made.notes) == notes
 
 
-def test_null_values_are_empty_cells_and_refuse_no_row(tmp_path, service) -> None:
+def test_null_values_are_empty_cells_and_reject_no_row(tmp_path, service) -> None:
     nothing = dict.fromkeys(coin(2), None) | {"id": "bare"}
     third = coin(3, total_volume=float("nan"), name='Quo"te,\nline')
     service.coins = [coin(1), nothing, third, coin(4)]
@@ -281,7 +281,7 @@ def test_a_second_fetch_of_a_day_requests_nothing(tmp_path, service) -> None:
     assert rows(settings.raw_dir / NAME)[0]["price"] == "77"
 
 
-def test_two_fetches_at_once_are_one(tmp_path, service) -> None:
+def test_two_concurrent_fetches_make_one_set_of_requests(tmp_path, service) -> None:
     settings = fetching(tmp_path, service)
     with (
         exclusive_fetch_lock(settings, "snapshot"),
@@ -292,7 +292,7 @@ def test_two_fetches_at_once_are_one(tmp_path, service) -> None:
 
 
 @pytest.mark.realdata
-def test_the_recorded_page_becomes_a_file_that_ingest_lets_in(tmp_path, service, real_data) -> None:
+def test_the_recorded_page_becomes_an_accepted_file(tmp_path, service, real_data) -> None:
     body = (real_data / "coingecko_api" / "coins_markets.json").read_bytes()
     service.bodies["/api/v3/coins/markets"] = body
     settings = fetching(tmp_path, service, coingecko__top_n=250)
@@ -316,7 +316,7 @@ def test_the_recorded_page_becomes_a_file_that_ingest_lets_in(tmp_path, service,
         ("error_500.json", 500, [1.0]),
     ],
 )
-def test_the_recorded_errors_are_waited_out(tmp_path, service, real_data, name, status, waits) -> None:
+def test_the_recorded_errors_are_retried(tmp_path, service, real_data, name, status, waits) -> None:
     service.faults = [("markets", Fault(status, (real_data / "coingecko_api" / name).read_bytes()))]
     waited = Waited()
     made = fetch_snapshot(fetching(tmp_path, service, coingecko__top_n=10), clock=waited.clock)

@@ -81,7 +81,7 @@ def test_each_row_records_its_file_and_arrival(home: Home) -> None:
     assert frame.loc["Ether", ["source_file", "arrival", "price"]].tolist() == [OTHER, 2, 3]
 
 
-def test_the_later_arrival_wins_whichever_is_taken_in_first(home: Home) -> None:
+def test_the_later_arrival_wins_in_any_order_of_ingestion(home: Home) -> None:
     home.drop(NAME, rows(("Bitcoin", 1, MARCH)), moment=1_000)
     take_in(home, "2022-03")
     home.drop(OTHER, rows(("Bitcoin", 2, MARCH)), moment=3_000)
@@ -102,7 +102,7 @@ def test_a_file_of_two_months_is_later_read_from_the_archive(home: Home) -> None
     assert prices(home) == {("Bitcoin", "2022-03-16"): 1, ("Bitcoin", "2022-05-03"): 2}
 
 
-def test_files_of_other_months_are_left_waiting(home: Home) -> None:
+def test_files_of_other_months_stay_pending(home: Home) -> None:
     home.drop(NAME, rows(("Bitcoin", 1, MARCH)))
     home.drop(OTHER, rows(("Bitcoin", 2, MAY)))
     take_in(home, "2022-03", "2022-04")
@@ -113,7 +113,7 @@ def test_files_of_other_months_are_left_waiting(home: Home) -> None:
 # The same again, and corrections
 
 
-def test_the_same_content_again_is_nothing_new(home: Home) -> None:
+def test_the_same_content_again_is_ignored(home: Home) -> None:
     content = rows(("Bitcoin", 1, MARCH))
     home.drop(NAME, content)
     take_in(home, "2022-03")
@@ -140,7 +140,7 @@ def test_a_superseded_copy_stays_in_the_archive(home: Home) -> None:
     assert home.store.stamp("raw_snapshots", "2022-03").sources == (2,)
 
 
-def test_rows_that_only_the_old_version_had_vanish(home: Home) -> None:
+def test_rows_only_in_the_old_version_are_removed(home: Home) -> None:
     home.drop(NAME, rows(("Bitcoin", 1, MARCH), ("Ether", 2, MARCH), ("Bitcoin", 3, APRIL)))
     take_in(home, "2022-03", "2022-04")
     home.drop(NAME, rows(("Bitcoin", 9, MARCH)))
@@ -192,7 +192,7 @@ def test_a_rejected_correction_keeps_the_accepted_rows(home: Home) -> None:
 # Refused files
 
 
-def test_a_refused_file_moves_to_quarantine_with_a_report(home: Home) -> None:
+def test_a_rejected_file_moves_to_quarantine_with_a_report(home: Home) -> None:
     path = home.drop(NAME, "coin;price\nBitcoin;1\n")
     home.drop(OTHER, rows(("Bitcoin", 1, MARCH)))
     result = take_in(home, "2022-03")
@@ -211,7 +211,7 @@ def test_a_refused_file_moves_to_quarantine_with_a_report(home: Home) -> None:
     assert run["gaps"] == {"spans": 0, "missing_days": 0, "coins": 0}
 
 
-def test_a_report_has_the_keys_that_are_documented_and_no_other(home: Home) -> None:
+def test_a_report_has_exactly_the_documented_keys(home: Home) -> None:
     home.drop(NAME, rows(("Bitcoin", 1, MARCH)))
     home.drop(OTHER, "")
     accepted, refused = take_in(home, "2022-03").reports
@@ -219,7 +219,7 @@ def test_a_report_has_the_keys_that_are_documented_and_no_other(home: Home) -> N
     assert list(refused) == list(REPORT_KEYS)[:-7]
 
 
-def test_a_refused_file_that_is_dropped_again_is_tried_again(home: Home) -> None:
+def test_a_rejected_file_dropped_again_is_parsed_again(home: Home) -> None:
     for _ in range(2):
         path = home.drop(NAME, "")
         assert len(take_in(home, "2022-03").rejected) == 1
@@ -247,7 +247,7 @@ def test_the_next_run_moves_a_rejected_file_after_a_crash(home: Home) -> None:
     assert (path.exists(), files_in(home.settings.quarantine_dir)) == (False, {NAME})
 
 
-def test_a_bad_name_is_refused_whatever_its_content(home: Home) -> None:
+def test_an_invalid_name_is_rejected_with_any_content(home: Home) -> None:
     names = {"prices.csv", "coingecko_20220230.csv", "coingecko_20220316.csv.gz", "a\nb.csv", "[red]é.csv"}
     for name in names:
         home.drop(name, rows(("Bitcoin", 1, MARCH)))
@@ -257,7 +257,7 @@ def test_a_bad_name_is_refused_whatever_its_content(home: Home) -> None:
     assert files_in(home.settings.raw_dir) == set()
 
 
-def test_a_file_above_the_size_limit_is_refused_unread(tmp_path: Path) -> None:
+def test_a_file_above_the_size_limit_is_rejected_unopened(tmp_path: Path) -> None:
     home = Home.at(tmp_path, ingestion__max_file_mib=0.001)
     path = home.drop(NAME, rows(("Bitcoin", 1, MARCH)))
     os.truncate(path, 3 * 2**30)
@@ -281,7 +281,7 @@ def test_nothing_outside_the_home_is_read_through_a_link(tmp_path: Path) -> None
 # Refused rows
 
 
-def test_rows_refused_one_by_one_stay_readable_in_quarantine(home: Home) -> None:
+def test_individually_rejected_rows_are_stored_in_quarantine(home: Home) -> None:
     content = rows(("Bitcoin", 1, MARCH), ("Ether", -2, MARCH), ("Tether", 3, MARCH)) + "Rune,RUN,cheap\n"
     home.drop(NAME, content)
     result = take_in(home, "2022-03")
@@ -332,7 +332,7 @@ def test_a_file_changed_before_reading_waits_for_the_next(home: Home) -> None:
     assert (prices(home), states(home)) == ({("Bitcoin", "2022-03-16"): 2}, ["refused", "accepted"])
 
 
-def test_a_file_that_vanished_is_told_and_stops_no_other(home: Home) -> None:
+def test_a_removed_file_is_reported_and_stops_no_other(home: Home) -> None:
     path = home.drop(NAME, rows(("Bitcoin", 1, MARCH)))
     home.drop(OTHER, rows(("Ether", 2, MARCH)))
     home.look()
@@ -358,7 +358,7 @@ def test_an_archived_copy_is_never_replaced_or_repeated(home: Home) -> None:
     assert home.catalog.files()[0].archived_as == "coingecko_20220316.1.csv"
 
 
-def test_months_are_made_again_from_the_archive_alone(home: Home) -> None:
+def test_months_are_rebuilt_from_the_archive_alone(home: Home) -> None:
     home.drop(NAME, snapshot([MARCH, APRIL]))
     home.drop(OTHER, snapshot([MARCH], seed=1))
     take_in(home, "2022-03", "2022-04")
@@ -381,7 +381,7 @@ def test_a_month_without_a_fingerprint_is_rebuilt(home: Home) -> None:
     assert prices(home) == {("Bitcoin", "2022-03-16"): 1}
 
 
-def test_an_archived_file_that_is_gone_is_an_error_that_names_it(home: Home) -> None:
+def test_a_missing_archived_file_is_an_error_that_names_it(home: Home) -> None:
     home.drop(NAME, rows(("Bitcoin", 1, MARCH)))
     take_in(home, "2022-03")
     home.store.path("raw_snapshots", "2022-03").unlink()
@@ -409,7 +409,7 @@ def test_600_files_are_ingested_in_two_batches(home: Home) -> None:
     assert frame["price"].tolist() == [float(number) for number in range(301, 601)]
 
 
-def test_batches_are_bounded_by_files_and_by_bytes_and_lose_none() -> None:
+def test_batches_are_bounded_by_files_and_bytes_and_complete() -> None:
     sizes = [1, 2, 3, 4, 6, 50, 5, 9, 1, 1, 1, 1]
     files = [CatalogEntry(n, f"{n}", "", size, 0, "", "waiting", (), None, None) for n, size in enumerate(sizes)]
     cut = list(chunk_files(files, max_files=3, max_bytes=10))
@@ -418,7 +418,7 @@ def test_batches_are_bounded_by_files_and_by_bytes_and_lose_none() -> None:
     assert list(chunk_files([])) == []
 
 
-def test_many_large_files_are_taken_in_a_few_at_a_time(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_large_files_are_ingested_a_few_at_a_time(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunk_files, "__kwdefaults__", chunk_files.__kwdefaults__ | {"max_bytes": 250})
     for number in range(5):
         home.drop(f"coingecko_2022031{number}.csv", rows(("Bitcoin", 1, dt.date(2022, 3, 10 + number))))

@@ -42,7 +42,7 @@ def test_a_row_missing_from_bulk_parsing_is_an_error(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     "result", [{"rows_read": 3}, {"rows_kept": 1}, {"rows_refused": {"negative_value": 1}}, {"rows_kept": 3}]
 )
-def test_a_report_that_does_not_add_up_with_the_rows_is_a_fault(result: dict) -> None:
+def test_a_report_inconsistent_with_its_rows_is_an_error(result: dict) -> None:
     report = make_blank_report(NAME, b"") | {"rows_read": 2, "rows_kept": 2}
     rows = pa.table({"coin": ["A", "B"]})
     ParsedSnapshot.from_accepted(rows, [], report)
@@ -84,7 +84,7 @@ def test_rows_hidden_by_a_later_arrival_are_not_lost(frame, parts) -> None:
 
 
 @pytest.mark.parametrize("row", [0, 1, 2])
-def test_a_row_that_is_not_there_is_a_fault(frame, parts, row: int) -> None:
+def test_a_missing_row_is_an_error(frame, parts, row: int) -> None:
     with pytest.raises(AssertionError, match="1 accepted rows are not among" if row != 1 else "2 accepted rows"):
         assert_no_rows_lost(frame.drop(index=row).reset_index(drop=True), parts, months=["2022-03"])
     with pytest.raises(AssertionError, match=r"5 accepted rows .*arrivals 1, 2, 3"):
@@ -97,13 +97,13 @@ def test_a_row_replaced_by_an_earlier_arrival_is_an_error(frame, parts) -> None:
         assert_no_rows_lost(earlier, parts, months=["2022-03"])
 
 
-def test_two_rows_of_one_coin_and_date_are_a_fault(frame, parts) -> None:
+def test_two_rows_of_one_coin_and_date_are_an_error(frame, parts) -> None:
     twice = frame.iloc[np.array([0, 1, 1, 2])].reset_index(drop=True)
     with pytest.raises(AssertionError, match="two rows of one date"):
         assert_no_rows_lost(twice, parts, months=["2022-03"])
 
 
-def test_an_intake_that_loses_rows_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ingestion_that_loses_rows_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Home.at(tmp_path)
     home.drop(NAME, content())
     home.look()

@@ -90,7 +90,7 @@ def test_every_metric_exists_for_every_model_view_and_bucket(trained_home):
                     )
 
 
-def test_the_measures_by_coin_are_those_that_the_backtest_gives(trained_home, backtest):
+def test_metrics_by_coin_are_those_of_the_backtest(trained_home, backtest):
     by_coin = read_by_coin(by_coin_path(trained_home.path / "reports"))
     validate_table(BACKTEST_BY_COIN, by_coin, where="stored measures by coin")
     coins = set(backtest["coin"])
@@ -231,7 +231,7 @@ def test_the_train_job_writes_the_backtest(home):
 # No look-ahead.
 
 
-def test_three_dates_are_sampled_evenly_the_newest_among_them(home):
+def test_three_dates_are_sampled_evenly_including_the_newest(home):
     dates = [str(date) for date in sample_dates(TableStore(home))]
     assert dates == ["2025-06-02", "2025-07-01", "2025-07-31"]
     assert sample_dates(TableStore(make_settings(home_dir=home.home_dir / "nowhere"))) == []
@@ -285,7 +285,7 @@ def rewrite_flag(settings: Settings, date: str) -> None:
     write_sealed(path, changed.replace_schema_metadata(content.schema.metadata))
 
 
-def test_a_row_that_cleaned_data_do_not_give_is_named(home):
+def test_a_row_without_matching_cleaned_data_is_named(home):
     path = TableStore(home).path("engineered_features", "2025-07")
     content = pq.read_table(path)
     frame = content.to_pandas()

@@ -79,7 +79,7 @@ def test_no_input_follows_the_date_in_a_young_rising_table(rising, view):
     assert found[found.abs() > 0.5].to_dict() == {}
 
 
-def test_the_columns_that_are_no_inputs_do_rise_with_the_date(rising):
+def test_columns_excluded_from_inputs_rise_with_the_date(rising):
     dated = ("days_seen_90d", "price_log", "mkt_cap_log", "volume_log_mean_7d")
     found = typical_correlation(rising, WITH_HISTORY, tuple(name for name in rising.features if name in dated))
     assert (found > 0.8).all()

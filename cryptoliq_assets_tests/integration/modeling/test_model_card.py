@@ -260,7 +260,7 @@ def test_after_a_rollback_the_card_is_that_of_the_target(tmp_path):
     assert not card_path(tmp_path).exists()
 
 
-def test_cards_of_versions_that_are_stored_no_more_are_removed(tmp_path):
+def test_cards_of_removed_versions_are_removed(tmp_path):
     for number in (1, 2, 3):
         save_card(tmp_path, f"A_v{number}", "page", stored=["A_v3", "A_v2"][: number - 1] or ["A_v1"])
     assert sorted(path.stem for path in (tmp_path / "model_cards").iterdir()) == ["A_v2", "A_v3"]
@@ -269,13 +269,13 @@ def test_cards_of_versions_that_are_stored_no_more_are_removed(tmp_path):
 # Plots.
 
 
-def test_a_line_breaks_where_a_value_is_missing():
+def test_a_plot_line_has_a_gap_where_a_value_is_missing():
     plot = line_plot([0, 1, 2, 3, 4], {"a": [1.0, 2.0, np.nan, 3.0, 4.0]}, title="t")
     assert ElementTree.fromstring(plot) is not None
     assert plot.count("<polyline") == 2
 
 
-def test_bars_are_as_long_as_their_values():
+def test_bar_lengths_are_proportional_to_their_values():
     plot = bar_plot({"one": 1.0, "two": 2.0, "none": np.nan, "minus": -1.0}, title="t", mark=1.5)
     widths = [float(width) for width in re.findall(r'<rect x="[\d.]+" y="\d+" width="([\d.]+)"', plot)]
     assert widths[1] == pytest.approx(2 * widths[0], abs=0.2)
@@ -286,7 +286,7 @@ def test_bars_are_as_long_as_their_values():
 
 
 @pytest.mark.parametrize("values", [[], [0.5], [0.5, 0.5], [1e-12, 1e12], [np.nan, np.nan], [-3.0, -2.0]])
-def test_whatever_the_values_a_plot_is_well_formed(values):
+def test_a_plot_of_any_values_is_well_formed(values):
     for plot in (
         line_plot(list(range(len(values))), {"a": values, "b": values}, title="<&>", diagonal=True, points=True),
         line_plot([f"d{i}" for i in range(len(values))], {"a": values}, title="t"),
@@ -297,12 +297,12 @@ def test_whatever_the_values_a_plot_is_well_formed(values):
         assert "inf" not in plot
 
 
-def test_lines_of_another_length_are_rejected():
+def test_lines_of_a_different_length_are_rejected():
     with pytest.raises(ValueError, match="a has 1 values for 2 x values"):
         line_plot([1, 2], {"a": [1.0]}, title="t")
 
 
-def test_an_image_is_the_plot_itself():
+def test_an_image_is_the_encoded_plot():
     plot = bar_plot({"é": 1.0}, title="t")
     image = svg_as_markdown(plot, name="bars")
     assert base64.b64decode(image.split("base64,")[1].removesuffix(")")).decode() == plot

@@ -101,7 +101,7 @@ def test_an_error_of_the_receiver_is_reported_without_secrets(http, tmp_path, st
     assert "token" not in str(failed.value)
 
 
-def test_a_mail_server_that_turns_mails_away_is_a_failure(mail, tmp_path):
+def test_a_mail_server_that_rejects_mails_is_a_failure(mail, tmp_path):
     box, url = mail
     box.refuses = True
     (channel,) = read_channels(home(tmp_path, url))
@@ -117,7 +117,7 @@ def test_an_unsupported_url_is_a_failure_that_names_the_setting(tmp_path, url):
     assert "hush" not in str(failed.value)
 
 
-def test_what_apprise_logs_reaches_no_other_log(tmp_path):
+def test_log_messages_of_apprise_reach_no_other_log(tmp_path):
     records = []
     everything = logging.Handler(level=logging.DEBUG)
     everything.emit = records.append
@@ -163,7 +163,7 @@ def test_an_incident_reaches_every_channel_once_with_all_facts(http, mail, tmp_p
     ]
 
 
-def test_a_recovery_is_told_once_the_incident_is_well(http, tmp_path):
+def test_a_recovery_is_notified_once_the_incident_is_resolved(http, tmp_path):
     settings = home(tmp_path, http.url)
     for minutes, finding in ((0, STALE), (1, WELL), (4, WELL), (7, WELL), (20, WELL)):
         look = update_incidents(settings, [finding], NOON + minutes * MINUTE)
@@ -264,7 +264,7 @@ def test_two_processes_at_once_send_nothing_twice(http, tmp_path):
     assert http.titles == [TITLE]
 
 
-def test_while_another_process_delivers_a_look_waits_for_nobody(http, tmp_path):
+def test_an_alert_run_does_not_wait_for_another_that_delivers(http, tmp_path):
     settings = home(tmp_path, http.url)
     settings.dagster_home.mkdir(parents=True)
     with FileLock(settings.dagster_home / "alerts.lock"):
@@ -273,7 +273,7 @@ def test_while_another_process_delivers_a_look_waits_for_nobody(http, tmp_path):
     assert len(read_state(settings).outbox) == 1
 
 
-def test_without_channels_incidents_are_kept_and_nothing_waits(tmp_path):
+def test_without_channels_incidents_are_stored_and_none_is_sent(tmp_path):
     settings = home(tmp_path)
     update_incidents(settings, [STALE], NOON)
     state = read_state(settings)
@@ -290,7 +290,7 @@ def test_messages_of_a_removed_channel_are_discarded(http, tmp_path):
     assert app_log(settings)[-1]["event"] == "alert_given_up"
 
 
-def test_no_file_of_the_home_holds_a_secret_of_a_channel(http, mail, tmp_path):
+def test_no_file_of_the_home_contains_a_channel_secret(http, mail, tmp_path):
     http.status = 500
     settings = home(tmp_path, http.url, mail[1], "slack://hushtokenA/hushtokenB/hushtokenC", "hushhush")
     look = update_incidents(settings, [STALE], NOON)
@@ -301,7 +301,7 @@ def test_no_file_of_the_home_holds_a_secret_of_a_channel(http, mail, tmp_path):
     assert "tokentoken" not in text
 
 
-def test_a_damaged_state_is_begun_anew_and_told_in_the_log(tmp_path):
+def test_a_damaged_state_is_reset_and_logged(tmp_path):
     settings = home(tmp_path)
     settings.reports_dir.mkdir(parents=True)
     for content in ("{", "[]", '{"looked_at": null}', '{"incidents": 3}'):
@@ -314,7 +314,7 @@ def test_a_damaged_state_is_begun_anew_and_told_in_the_log(tmp_path):
 
 @of_property(max_examples=40)
 @given(data=st.data())
-def test_alerts_are_raised_whatever_the_stored_state_contains(data):
+def test_alerts_are_raised_with_any_content_of_the_stored_state(data):
     with quick_folder() as folder:
         settings = make_settings(home_dir=folder / "home", alerts__urls="nosuch://x")
         silence_kind(settings, "days_missing", NOON, hours=90_000, by="anna")

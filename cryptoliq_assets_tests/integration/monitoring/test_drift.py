@@ -88,7 +88,7 @@ def test_values_a_little_further_apart_warn(settings):
 
 
 @pytest.mark.parametrize(("share", "level"), [(0.05, OK), (0.2, WARN), (0.5, FAIL)])
-def test_a_share_of_missing_that_rose_is_drift(settings, share, level):
+def test_an_increased_missing_rate_is_drift(settings, share, level):
     current = drawn(2, 7)
     current[np.random.default_rng(3).random(len(current)) < share] = np.nan
     found = measured(settings, drawn(1, 60), current)
@@ -96,14 +96,14 @@ def test_a_share_of_missing_that_rose_is_drift(settings, share, level):
     assert found.missing == pytest.approx(share, abs=0.03)
 
 
-def test_the_size_of_a_change_is_told_and_not_judged(settings):
+def test_the_size_of_a_change_is_reported_but_not_evaluated(settings):
     found = measured(settings, drawn(1, 60), drawn(2, 7, scale=3.0), name="change_24h_abs")
     assert (found.level, found.judged) == (OK, False)
     assert found.psi > 0.5
     assert summarize_drift([found])["largest_psi"] is None
 
 
-def test_few_coins_are_allowed_what_chance_gives(settings):
+def test_sampling_noise_of_few_coins_is_no_drift(settings):
     made = make_reference({"turnover_log": drawn(1, 60)}, days_of(60), coins=COINS)
     current, dates = drawn(2, 7, scale=1.9), days_of(7, first="2025-07-01")
     levels = [
@@ -133,7 +133,7 @@ def test_a_market_move_explains_a_warning_and_no_failure(settings):
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40), st.integers(0, 10))
-def test_a_reference_survives_the_way_through_metadata(values, missing):
+def test_a_reference_is_unchanged_by_a_metadata_round_trip(values, missing):
     values = np.array([*values, *[np.nan] * missing])
     made = make_reference({SCORE: values}, np.full(len(values), np.datetime64("2025-07-01")), coins=3)
     back = Reference.from_dict(json.loads(json.dumps(made.to_dict())))
@@ -158,7 +158,7 @@ def test_a_champion_contains_the_reference_of_its_last_days(home):
     assert len(json.dumps(metadata[REFERENCE])) < 60_000
 
 
-def test_the_reference_of_fewer_days_is_of_the_last_ones(home):
+def test_a_reference_of_fewer_days_covers_the_last_ones(home):
     rows, _ = training_rows(home, TableStore(home))
     made = training_reference(rows, load_champion(home).loaded.model, days=10)
     assert made.last_date == rows.date.max()
@@ -229,7 +229,7 @@ def test_a_snapshot_with_a_fault_is_left_out_of_drift(home, trained_home):
     assert "2025-08-01 (caps_missing)" in render_drift_page(report, home)
 
 
-def test_a_home_without_snapshots_or_without_a_champion_says_so(settings, home):
+def test_a_home_without_snapshots_or_champion_reports_that(settings, home):
     empty = make_drift_report(settings, TableStore(settings), now=NOW)
     assert (empty.newest, empty.findings) == (None, [])
     assert "There is no snapshot yet" in render_drift_page(empty, settings)
@@ -273,7 +273,7 @@ def test_the_asset_writes_report_and_page_and_shows_both(home):
 
 @pytest.mark.parametrize(("level", "severity"), [(WARN, "WARN"), (FAIL, "ERROR")])
 @pytest.mark.parametrize(("kind", "check"), [("feature_drift", "drift"), ("coins_lost", "feed")])
-def test_each_check_fails_for_its_own_findings_at_their_level(settings, level, severity, kind, check):
+def test_each_check_fails_for_its_findings_with_their_severity(settings, level, severity, kind, check):
     findings = [Finding(kind, level, "here", "what it was").to_dict()]
     write_json(drift_report_paths(settings.reports_dir)[0], {"conditions": findings})
     job = dg.define_asset_job(
@@ -295,7 +295,7 @@ def test_markdown_lists_findings_and_the_most_drifted_features(home):
     assert "stored with the champion" in shown
 
 
-def test_frames_of_a_report_are_of_the_last_days(home):
+def test_the_frames_of_a_report_cover_the_last_days(home):
     report = make_drift_report(home, TableStore(home), now=NOW)
     assert report.metrics.index[-1] == pd.Timestamp("2025-07-31")
     assert report.to_dict()["feed"][-1]["date"] == dt.date(2025, 7, 31)

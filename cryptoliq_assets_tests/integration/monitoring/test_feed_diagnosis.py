@@ -58,7 +58,7 @@ def of_day_before(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     return then.reindex(rows.loc[newest(rows), "coin"])
 
 
-def test_a_healthy_feed_has_every_kind_with_figures_and_ok(market, settings):
+def test_a_healthy_feed_is_ok_with_values_for_every_kind(market, settings):
     found = look(market, settings)
     assert list(found) == list(FEED_KINDS)
     assert raised(found) == {}
@@ -68,7 +68,7 @@ def test_a_healthy_feed_has_every_kind_with_figures_and_ok(market, settings):
     assert all(finding.where == "raw_snapshots" and finding.since is None for finding in found.values())
 
 
-def test_no_snapshot_has_no_verdict_and_no_condition(settings):
+def test_without_a_snapshot_there_is_no_diagnosis_or_finding(settings):
     assert diagnose_feed(measure_feed(sort_rows(raw_rows([{"day": 1}])[FEED_COLUMNS].head(0))), settings) is None
     assert make_feed_findings(None) == []
 
@@ -110,13 +110,13 @@ def test_changes_of_zero_where_prices_moved_are_missing(market, settings, column
     assert all(f"have a {name} of 0" in found["changes_missing"].what for name in columns)
 
 
-def test_changes_of_zero_are_sound_where_no_price_moved(market, settings):
+def test_changes_of_zero_are_valid_if_no_price_moved(market, settings):
     still = market.assign(price=market.groupby("coin", observed=True)["price"].transform("first"), **{"24h": 0.0})
     assert "changes_missing" not in raised(look(still.assign(**{"7d": 0.0}), settings))
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.0])
-def test_the_day_after_an_empty_column_is_sound_again(market, settings, value):
+def test_the_day_after_an_empty_column_is_valid_again(market, settings, value):
     for columns in (["price"], ["24h_volume"], ["24h", "7d"]):
         rows = emptied(market, columns, days=2, with_=value)
         rows.loc[newest(rows), columns] = market.loc[newest(market), columns]
@@ -171,7 +171,7 @@ def test_a_repeated_snapshot_is_frozen_and_nothing_else(market, settings):
 
 
 @pytest.mark.parametrize(("share", "levels"), [(0.05, {}), (0.2, {"feed_frozen": FAIL})])
-def test_a_twentieth_of_the_coins_may_repeat_and_a_fifth_may_not(market, settings, share, levels):
+def test_5_percent_of_coins_may_repeat_but_20_percent_may_not(market, settings, share, levels):
     rows, columns = market.copy(), ["price", "24h_volume"]
     there = of_day_before(rows, columns)
     chosen = rows.index[newest(rows)][: round(share * newest(rows).sum())]
@@ -282,7 +282,7 @@ def test_prices_of_the_previous_day_are_a_clock_shift(market, settings):
     assert raised(look(late, settings)) == {"clock_off": FAIL}
 
 
-def test_the_snapshot_of_tomorrow_is_a_clock_that_is_off(market, settings):
+def test_a_snapshot_dated_tomorrow_is_a_timestamp_mismatch(market, settings):
     last = market["date"].max()
     rows = pd.concat([market[market["date"] < last - DAY], market[newest(market)].assign(date=last - DAY)])
     found = look(rows, settings)
@@ -290,7 +290,7 @@ def test_the_snapshot_of_tomorrow_is_a_clock_that_is_off(market, settings):
     assert "a day ahead" in found["clock_off"].what
 
 
-def test_the_day_after_a_frozen_one_is_sound_again(market, settings):
+def test_the_day_after_a_frozen_one_is_valid_again(market, settings):
     before = market["date"].max() - DAY
     repeated = market[market["date"] == before - DAY].assign(date=before)
     rows = pd.concat([market[market["date"] != before], repeated])
@@ -320,7 +320,7 @@ def crashed(market: pd.DataFrame, days_ago: int = 0, *, left: float = 0.65) -> p
     )
 
 
-def test_a_crash_is_the_market_s_move_and_no_fault_of_the_data(market, settings):
+def test_a_market_crash_is_no_feed_fault(market, settings):
     found = look(crashed(market), settings)
     assert raised(found) == {"market_move": WARN}
     assert found["market_move"].figures["price_z"] < -5.0
@@ -353,7 +353,7 @@ def test_thresholds_are_settings(market, tmp_path):
     assert "market_move" in raised(look(market, make_settings(home_dir=tmp_path, feed__market_move_z=0.01)))
 
 
-def test_vital_signs_of_a_hand_made_feed():
+def test_feed_metrics_equal_a_calculation_by_hand():
     rows = [
         {
             "coin": f"C{n:02}",
@@ -381,7 +381,7 @@ def test_vital_signs_of_a_hand_made_feed():
 
 
 @pytest.mark.realdata
-def test_no_real_day_of_2021_is_called_a_fault(real_data, settings):
+def test_no_real_day_of_2021_is_a_feed_fault(real_data, settings):
     panel = pd.read_parquet(real_data / "coingecko_daily_2021.parquet").rename(columns={"volume_24h": "24h_volume"})
     panel = panel[panel["price"] > 0]
     signs = measure_feed(
@@ -395,7 +395,7 @@ def test_no_real_day_of_2021_is_called_a_fault(real_data, settings):
     assert diagnose_feed(signs.iloc[: crash + 1], settings).raised_kinds == ["market_move"]
 
 
-def test_the_bench_of_faults_is_on_the_diagonal_day_by_day(tmp_path):
+def test_each_simulated_fault_is_detected_as_its_own_kind(tmp_path):
     done = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / "faults.py"), "--without-files", "--coins", "80", "--days", "2"],
         cwd=tmp_path,

@@ -98,7 +98,7 @@ def test_a_day_missing_for_over_30_days_is_reported_only(settings):
 
 
 @given(st.sets(st.integers(1, 60), min_size=1), st.integers(0, 400))
-def test_days_that_have_not_come_yet_are_never_missing_days(tmp_path_factory, days, waited):
+def test_future_days_are_never_missing_days(tmp_path_factory, days, waited):
     settings = make_settings(home_dir=tmp_path_factory.mktemp("days"))
     store = store_days(settings, dict.fromkeys(days, "A"))
     now = moment(max(days), 24 * waited)
@@ -119,7 +119,7 @@ def test_a_coin_is_missing_from_the_third_day(settings):
     assert two.figures["age_days"] == {"0": 8, "3": 2}
 
 
-def test_a_coin_not_seen_for_longer_than_30_days_was_given_up(settings):
+def test_a_coin_not_seen_for_over_30_days_is_not_reported(settings):
     store = store_days(settings, {1: "AB"} | dict.fromkeys(range(2, 41), "A"))
     assert check_coins(settings, store).figures["coins"] == 1
     assert check_coins(settings, store).figures["age_days"] == {"0": 1, "39": 1}
@@ -144,7 +144,7 @@ def evaluations(instance: dg.DagsterInstance) -> dict[str, dg.AssetCheckEvaluati
     return found
 
 
-def test_re_making_an_old_month_never_turns_data_age_green(settings):
+def test_rebuilding_an_old_month_never_resets_the_data_age(settings):
     today = dt.datetime.now(dt.UTC).date()
     ends = today - dt.timedelta(days=40)
     write_snapshots(simulate_market(coins=5, days=35, end=ends, seed=7), settings.raw_dir)
@@ -162,7 +162,7 @@ def test_re_making_an_old_month_never_turns_data_age_green(settings):
     assert again["data_age"].metadata["age_days"].value >= first["data_age"].metadata["age_days"].value >= 40
 
 
-def test_a_sensor_may_report_the_checks_while_nothing_runs(settings):
+def test_a_sensor_can_report_the_checks_while_nothing_runs(settings):
     store = store_days(settings, dict.fromkeys(range(1, 11), "AB"))
     found = evaluate_freshness(settings, store, now=moment(13, 12))
     assert [(evaluation.check_name, evaluation.passed) for evaluation in found] == list(

@@ -196,7 +196,7 @@ def test_a_failing_part_is_a_finding_and_hides_only_its_own(trained_home, monkey
     assert before - {finding.kind for finding in found} == hidden
 
 
-def test_the_watch_s_evaluations_of_freshness_fail_one_by_one(trained_home, monkeypatch):
+def test_freshness_checks_fail_independently_of_each_other(trained_home, monkeypatch):
     home = make_settings(home_dir=trained_home.path)
 
     def breaks(*_, **__):
@@ -237,7 +237,7 @@ ROW = st.fixed_dictionaries(
 
 @of_property(max_examples=25)
 @given(rows=st.lists(ROW, min_size=1, max_size=60, unique_by=lambda row: (row["coin"], row["day"])))
-def test_every_report_copes_with_snapshots_that_lack_anything(rows):
+def test_every_report_accepts_snapshots_with_missing_values(rows):
     with quick_folder() as folder:
         home = make_settings(home_dir=folder / "home")
         store = TableStore(home)

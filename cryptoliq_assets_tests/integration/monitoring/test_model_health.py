@@ -57,7 +57,7 @@ def test_a_lost_pointer_warns_as_the_right_model_serves(home):
     assert raised(home) == {"model_broken": WARN}
 
 
-def test_a_rollback_is_told_until_the_next_promotion(home):
+def test_a_rollback_is_reported_until_the_next_promotion(home):
     store, champion = open_model_store(home), load_champion(home)
     first = champion.version
     at = dt.datetime(2025, 8, 1, tzinfo=dt.UTC)
@@ -70,7 +70,7 @@ def test_a_rollback_is_told_until_the_next_promotion(home):
     assert raised(home) == {}
 
 
-def test_the_reference_is_under_the_signature(trained_home, tmp_path):
+def test_the_signature_covers_the_reference(trained_home, tmp_path):
     home = make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), signing_key="secret", cv__n_splits=2)
     unsigned = load_champion(make_settings(home_dir=home.home_dir))
     stored = open_model_store(home).promote(

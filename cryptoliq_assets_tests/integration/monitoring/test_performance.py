@@ -70,7 +70,7 @@ def levels(report: dict) -> dict[str, str]:
     return {found.kind: found.level for found in map(Finding.from_dict, report["conditions"])}
 
 
-def test_days_rolling_and_versions_by_hand(settings):
+def test_daily_rolling_and_version_metrics_by_hand(settings):
     first, second = realised(40), realised(50, error=0.2, version="v2")
     report = report_of(settings, first, second[second["target_date"] > day(40)])
     assert (report["through"], len(report["days"])) == (str(day(50).date()), 50)
@@ -95,7 +95,7 @@ def test_a_rolling_window_is_of_calendar_days(settings):
 
 
 @given(st.lists(st.tuples(st.integers(1, 50), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5)), min_size=1, max_size=60))
-def test_each_rolling_figure_measures_the_rows_of_its_30_days(said):
+def test_each_rolling_metric_measures_the_rows_of_its_30_days(said):
     rows = pd.DataFrame(
         [
             {
@@ -121,7 +121,7 @@ def test_each_rolling_figure_measures_the_rows_of_its_30_days(said):
             assert entry["rolling"][name] == (None if value is None else pytest.approx(value, rel=1e-9, abs=1e-12))
 
 
-def test_the_coins_are_told_worst_first_with_their_own_figures(settings):
+def test_coins_are_listed_worst_first_with_their_metrics(settings):
     rows = realised(10, coins=3)
     rows.loc[rows["coin"] == "Coin01", "liquidity_score"] = 0.9
     measured = make_accuracy_report(rows, settings, now=NOW).by_coin
@@ -141,7 +141,7 @@ def test_coverage_fails_outside_85_to_95_percent_at_level_90(settings, missed, l
     assert check_coverage(report_of(settings, realised(40, missed=missed)), settings).level == level
 
 
-def test_the_bounds_go_with_the_level(tmp_path):
+def test_the_coverage_bounds_depend_on_the_level(tmp_path):
     assert coverage_bounds(0.9, 0.05) == (0.85, 0.95)
     assert coverage_bounds(0.8, 0.05) == (0.75, 0.85)
     assert coverage_bounds(0.98, 0.05) == (0.93, 1.0)
@@ -150,7 +150,7 @@ def test_the_bounds_go_with_the_level(tmp_path):
     assert check_coverage(report_of(settings, realised(40, missed=0.2)), settings).level == "ok"
 
 
-def test_since_when_is_the_first_day_of_the_stretch_that_is_bad(settings):
+def test_a_failure_starts_on_the_first_of_its_consecutive_days(settings):
     good, bad = realised(60), realised(80, error=0.5)
     report = report_of(settings, good, bad[bad["target_date"] > day(60)])
     # n bad days of 6.25 against 30 - n of a quarter: above 1 from n = 4.
@@ -158,13 +158,13 @@ def test_since_when_is_the_first_day_of_the_stretch_that_is_bad(settings):
 
 
 @pytest.mark.parametrize(("days", "coins"), [(6, 100), (29, 10)])
-def test_of_too_few_forecasts_nothing_is_said(settings, days, coins):
+def test_too_few_forecasts_raise_nothing(settings, days, coins):
     report = report_of(settings, realised(days, coins=coins, error=0.9, missed=0.9))
     assert levels(report) == {"skill_lost": "ok", "coverage_lost": "ok"}
     assert "at least 300 forecasts of 7 days are needed" in check_skill(report, settings).what
 
 
-def test_nothing_that_came_true_is_a_report_that_says_so(settings):
+def test_without_actual_values_the_report_states_that(settings):
     measured = measure_accuracy(settings, TableStore(settings), now=NOW)
     assert (measured.report["through"], measured.report["days"]) == (None, [])
     assert read_accuracy_report(settings) == json.loads(json.dumps(measured.report))
@@ -172,7 +172,7 @@ def test_nothing_that_came_true_is_a_report_that_says_so(settings):
     assert (settings.reports_dir / "accuracy_by_coin.csv").read_text().startswith("coin,forecasts,skill,mae")
 
 
-def test_a_champion_that_lost_its_skill_is_told_of_once(settings):
+def test_a_champion_that_lost_its_skill_is_notified_once(settings):
     assert levels(report_of(settings, realised(40, error=0.3, missed=0.5))) == {
         "skill_lost": "fail",
         "coverage_lost": "ok",
@@ -180,7 +180,7 @@ def test_a_champion_that_lost_its_skill_is_told_of_once(settings):
     assert levels(report_of(settings, realised(40, missed=0.5))) == {"skill_lost": "ok", "coverage_lost": "fail"}
 
 
-def test_the_report_says_what_the_data_health_page_says(settings):
+def test_the_report_equals_the_data_health_page(settings):
     store = fill_home(settings, list(range(1, 6)))
     store_forecast(settings, 2, version="X_2025-03-01_v1")
     report = measure_accuracy(settings, store, now=NOW).report

@@ -72,7 +72,7 @@ def level(settings: Settings, kind: str, now: dt.datetime = TODAY) -> str:
 
 @hypothesis_settings(max_examples=40)
 @given(data=st.data())
-def test_whatever_a_report_holds_the_record_is_measured_again(data):
+def test_the_log_is_measured_again_with_any_previous_report(data):
     with quick_folder() as folder:
         settings = make_settings(home_dir=folder)
         predict(settings, line(TODAY), line(TODAY, mode="batch"))
@@ -86,7 +86,7 @@ def test_whatever_a_report_holds_the_record_is_measured_again(data):
         assert len(measured.days) >= 1
 
 
-def test_the_figures_of_a_day_by_hand(settings):
+def test_the_statistics_of_a_day_by_hand(settings):
     nine = TODAY.replace(hour=9)
     predict(
         settings,
@@ -137,7 +137,7 @@ def test_the_csv_report_has_a_row_per_day_equal_to_the_json(settings):
     assert json.loads((settings.reports_dir / PREDICTION_REPORT).read_text())["last"] == report["last"]
 
 
-def test_torn_and_foreign_lines_are_counted_and_stop_nothing(settings):
+def test_malformed_lines_are_counted_and_skipped(settings):
     sound = json.dumps(line(TODAY)).encode()
     predict(
         settings, sound + b"\n", sound[:50] + b"\n", b"[1, 2]\n", b"\xff\xfe\n", b'{"event": "prediction"}\n', b"{}\n"
@@ -149,7 +149,7 @@ def test_torn_and_foreign_lines_are_counted_and_stop_nothing(settings):
     assert (found.predictions["single"], found.foreign) == (2, 7)
 
 
-def test_a_line_that_is_not_whole_yet_is_read_once_it_is(settings):
+def test_an_incomplete_line_is_read_once_it_is_complete(settings):
     sound = json.dumps(line(TODAY)).encode() + b"\n"
     predict(settings, sound, sound[:70])
     assert read_daily_stats(settings, now=TODAY)["2025-08-20"].predictions["single"] == 1
@@ -161,7 +161,7 @@ def test_a_line_that_is_not_whole_yet_is_read_once_it_is(settings):
     assert read_daily_stats(settings, now=TODAY + dt.timedelta(days=1))["2025-08-20"].foreign == 1
 
 
-def test_a_line_longer_than_any_of_ours_is_passed_over_unheld(tmp_path, monkeypatch):
+def test_an_overlong_line_is_skipped_without_buffering_it(tmp_path, monkeypatch):
     monkeypatch.setattr("cryptoliq_assets.core.jsonl._MAX_LINE_BYTES", 100)
     path = tmp_path / "lines"
     path.write_bytes(b"first line, which has its own place in the file, and its own head\n" + b"x" * 1000 + b"\nlast\n")
@@ -193,7 +193,7 @@ def test_reading_at_once_or_in_parts_gives_the_same_days(tmp_path_factory, said,
             assert bits[day][name] == (pytest.approx(value) if isinstance(value, float) else value)
 
 
-def test_a_finished_day_survives_its_file_and_is_read_once(settings, monkeypatch):
+def test_a_finished_day_is_read_once_and_outlives_its_file(settings, monkeypatch):
     yesterday = TODAY - dt.timedelta(days=1)
     predict(settings, *[line(yesterday)] * 3, day=yesterday)
     measure_predictions(settings, now=TODAY)
@@ -212,7 +212,7 @@ def test_a_finished_day_survives_its_file_and_is_read_once(settings, monkeypatch
     assert read_daily_stats(settings, now=TODAY)["2025-08-19"].predictions["single"] == 4
 
 
-def test_a_file_that_was_replaced_is_counted_anew(settings):
+def test_a_replaced_file_is_counted_from_its_start(settings):
     predict(settings, *[line(TODAY)] * 5)
     read_daily_stats(settings, now=TODAY)
     (settings.predictions_dir / "2025-08-20.jsonl").unlink()
@@ -273,7 +273,7 @@ def test_a_service_that_never_predicted_raises_nothing(settings):
     assert {found.level for found in find_service_problems(settings, TODAY)} == {"ok"}
 
 
-def test_a_service_tried_out_once_raises_nothing(settings):
+def test_a_service_used_on_one_day_only_raises_nothing(settings):
     predict(settings, *[line(TODAY - dt.timedelta(days=1))] * 50, day=TODAY - dt.timedelta(days=1))
     assert level(settings, "predictions_stopped") == "ok"
 
@@ -360,7 +360,7 @@ def test_a_real_service_that_cannot_predict_is_reported(settings):
     assert (errors.level, errors.figures["failed"], errors.figures["answered"]) == ("fail", 6, 0)
 
 
-def test_what_a_real_service_writes_is_read_to_the_last_line(trained_home, tmp_path):
+def test_the_log_of_a_real_service_is_read_to_the_last_line(trained_home, tmp_path):
     settings = make_settings(home_dir=trained_home.copy_to(tmp_path / "home"))
 
     async def ask() -> list[float]:

@@ -182,7 +182,7 @@ def test_a_failed_listing_is_reported_and_discards_no_state(raw_files, settings)
     assert len(raw_files.tick().run_requests) == 1
 
 
-def test_an_empty_folder_and_a_missing_one_are_nothing_new(raw_files, settings):
+def test_an_empty_or_missing_folder_has_no_new_files(raw_files, settings):
     assert raw_files.tick().skip_message == f"nothing new in {settings.raw_dir}"
     settings.raw_dir.rmdir()
     assert raw_files.tick().skip_message == f"nothing new in {settings.raw_dir}"

@@ -71,7 +71,7 @@ def reads(monkeypatch) -> list[tuple[str, str]]:
         (1, [("2025-07-31", "2025-07-31"), ("2025-06-15", "2025-06-15"), ("2025-05-10", "2025-05-20")]),
     ],
 )
-def test_adjacent_months_share_a_read_with_equal_forecasts(predict, archive, reads, monkeypatch, months, expected):
+def test_adjacent_months_are_read_together_with_equal_forecasts(predict, archive, reads, monkeypatch, months, expected):
     files = [archive / f"coingecko_{day}.csv" for day in ("20250731", "20250615", "20250520", "20250510")]
     alone = [row for file in files for row in predict(file)]
     assert {row[-1] for row in alone} >= {"history"}

@@ -192,7 +192,7 @@ def test_refresh_loads_a_new_champion_and_a_rollback(own):
     assert own.problem == ""
 
 
-def test_a_champion_is_laid_out_before_the_first_request(trained_home, monkeypatch):
+def test_a_champion_is_prepared_before_the_first_request(trained_home, monkeypatch):
     made = Predictor(make_settings(home_dir=trained_home.path))
     assert made.refresh()
     for name in ("from_booster", "from_forest"):
