@@ -1,4 +1,4 @@
-"""The archive is read back only as it was received: a damaged copy is named, and stops its own months alone."""
+"""Archived files are read only if unchanged: a damaged copy is named and blocks only its own months."""
 
 import datetime as dt
 import os
@@ -35,7 +35,7 @@ def made():
 
 @pytest.fixture
 def home(made: Home):
-    """A copy, to damage."""
+    """A copy to be damaged."""
     with quick_folder() as folder:
         yield Home.at(Path(shutil.copytree(made.settings.home_dir, folder, dirs_exist_ok=True)))
 
@@ -54,15 +54,15 @@ def change_one_digit(path: Path) -> None:
 def test_a_bit_flipped_anywhere_in_an_archived_file_is_detected(made: Home, place: int, bit: int) -> None:
     file = made.catalog.files()[0]
     path = archived(made, FEBRUARY)
-    content = bytearray(whole := path.read_bytes())
+    content = bytearray(original := path.read_bytes())
     content[place % len(content)] ^= 1 << bit
     path.write_bytes(content)
     try:
         with pytest.raises(ArchiveDamagedError, match="its sha256 is"):
             read_archived(file, made.settings)
     finally:
-        path.write_bytes(whole)
-    assert read_archived(file, made.settings) == whole
+        path.write_bytes(original)
+    assert read_archived(file, made.settings) == original
 
 
 def test_a_changed_archived_file_blocks_only_its_month(home: Home) -> None:
@@ -74,7 +74,7 @@ def test_a_changed_archived_file_blocks_only_its_month(home: Home) -> None:
     assert "2022-03" not in {*plan.months, *plan.raw_months}
     home.bring_up_to_date()
     assert home.store.months("raw_snapshots") == ["2022-02", "2022-05"]
-    # What was made of March while it was sound stays.
+    # The tables of March, computed before the damage, stay.
     assert "2022-03" in home.store.months("cleaned_snapshots")
     with pytest.raises(ArchiveDamagedError):
         home.intake.ingest(["2022-03"])
@@ -94,7 +94,7 @@ def test_a_restored_file_restores_its_month(home: Home, made: Home) -> None:
 
 
 def test_commands_state_the_damage_and_remedy_and_exit_1(tmp_path: Path) -> None:
-    # One month alone: none of the others has to be made again.
+    # One month only: no other month has to be recomputed.
     home = Home.at(tmp_path)
     home.drop(file_name(MARCH), snapshot([MARCH], missing=0))
     home.bring_up_to_date()

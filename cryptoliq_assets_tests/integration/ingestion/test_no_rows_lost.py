@@ -26,12 +26,12 @@ def content(*, coins: int = 9, day: dt.date = MARCH) -> bytes:
 
 
 def test_a_row_missing_from_bulk_parsing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = bulk.select_accepted_rows
+    select_all = bulk.select_accepted_rows
 
     def careless(validated, starts):
-        """All rows but the last."""
-        kept = whole(validated, starts)
-        return replace(kept, days=kept.days[:-1])
+        """Return all rows except the last."""
+        accepted = select_all(validated, starts)
+        return replace(accepted, days=accepted.days[:-1])
 
     monkeypatch.setattr(bulk, "select_accepted_rows", careless)
     files = [RawFile(NAME, content(), dt.date(2026, 1, 1)) for _ in range(3)]
@@ -50,7 +50,7 @@ def test_a_report_inconsistent_with_its_rows_is_an_error(result: dict) -> None:
         ParsedSnapshot.from_accepted(rows, [], report | result)
 
 
-def kept(day: dt.date, *coins: str, arrival: int) -> pa.Table:
+def accepted_rows(day: dt.date, *coins: str, arrival: int) -> pa.Table:
     moment = dt.datetime.combine(day, dt.time())
     return pa.table(
         {
@@ -70,7 +70,11 @@ def kept(day: dt.date, *coins: str, arrival: int) -> pa.Table:
 
 @pytest.fixture
 def parts() -> dict[int, pa.Table]:
-    return {1: kept(MARCH, "A", "B", arrival=1), 2: kept(MARCH, "B", "C", arrival=2), 3: kept(MAY, "Z", arrival=3)}
+    return {
+        1: accepted_rows(MARCH, "A", "B", arrival=1),
+        2: accepted_rows(MARCH, "B", "C", arrival=2),
+        3: accepted_rows(MAY, "Z", arrival=3),
+    }
 
 
 @pytest.fixture
