@@ -1,7 +1,6 @@
-"""Freshness is of the data, by the clock: ages, missing days, late files, coins that are gone; no run on old months mends it."""
+"""Freshness by the clock: data age, missing days, late files and missing coins; runs on old months do not reset it."""
 
 import datetime as dt
-from pathlib import Path
 
 import dagster as dg
 import pandas as pd
@@ -31,17 +30,12 @@ from cryptoliq_assets_tests.support.settings import make_settings
 CLOCK = ["data_age", "days_complete", "coins_seen"]
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return make_settings(home_dir=tmp_path)
-
-
 def moment(number: int, hours: float = 0.0) -> dt.datetime:
     return (day(number) + pd.Timedelta(hours=hours)).to_pydatetime().replace(tzinfo=dt.UTC)
 
 
 def store_days(settings: Settings, coins_by_day: dict[int, str]) -> TableStore:
-    """Raw months in which each letter is a coin."""
+    """Write raw months in which each letter is a coin."""
     frame = raw_rows([{"coin": coin, "day": number} for number, coins in coins_by_day.items() for coin in coins])
     store = TableStore(settings)
     store.write("raw_snapshots", received(frame), sorted({f"{day(n):%Y-%m}" for n in coins_by_day}))
@@ -110,7 +104,7 @@ def test_future_days_are_never_missing_days(tmp_path_factory, days, waited):
 def test_a_coin_is_missing_from_the_third_day(settings):
     coins = "ABCDEFGHIJ"
     every = dict.fromkeys(range(1, 11), coins)
-    # J was seen last two days before the newest.
+    # J was last seen two days before the newest snapshot.
     assert check_coins(settings, store_days(settings, every | {11: coins[:9], 12: coins[:9]})).figures["gone"] == 0
     one = check_coins(settings, store_days(settings, every | dict.fromkeys((11, 12, 13), coins[:9])))
     assert (one.level, one.figures["gone_coins"]) == ("ok", ["J (2025-03-10)"])

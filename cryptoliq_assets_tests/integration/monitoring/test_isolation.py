@@ -1,4 +1,4 @@
-"""Parts of the monitor that fail: each is a finding of its own, and all others are evaluated, stored and delivered."""
+"""Failing parts of the monitor: each is one finding, and all others are evaluated, stored and delivered."""
 
 import datetime as dt
 import json
@@ -37,22 +37,17 @@ NEWEST = pd.Timestamp("2025-07-31")
 
 
 def failing(home: Settings) -> dict[str, str]:
-    """What is said of all that fails, by key."""
+    """Return the findings of all failed parts by key."""
     found = collect_findings(home, dt.datetime.now(dt.UTC))
     return {finding.key: finding.what for finding in found if finding.level == FAIL}
 
 
 def empty_newest(home: Settings, *columns: str) -> None:
-    """Rows as an earlier version accepted them: columns of the newest snapshot are empty in the raw table."""
+    """Rows as accepted by an earlier version: columns of the newest snapshot are empty in the raw table."""
     store = TableStore(home)
     rows = store.read("raw_snapshots", ["2025-07"])
     rows.loc[rows["date"] == NEWEST, list(columns)] = np.nan
     store.write("raw_snapshots", rows, ["2025-07"])
-
-
-@pytest.fixture
-def home(trained_home, tmp_path) -> Settings:
-    return make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), cv__n_splits=2)
 
 
 def cryptoliq(home: Settings, *words: str, **environment: str) -> subprocess.CompletedProcess:

@@ -1,4 +1,4 @@
-"""`cryptoliq verify`: every damaged item is named with its remedy, stored in a report, shown by status, and an alert."""
+"""`cryptoliq verify`: every damaged item is reported with its remedy, stored in a report, shown by status, and alerted."""
 
 import datetime as dt
 import json

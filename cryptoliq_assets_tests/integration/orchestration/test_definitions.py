@@ -1,4 +1,4 @@
-"""The project as Dagster sees it: complete, described, derived from the schemas, cheap to import; and checks that fail."""
+"""Definitions in Dagster: complete, described, derived from the schemas, and cheap to import; failing checks."""
 
 import datetime as dt
 import os
@@ -85,9 +85,9 @@ def test_groups_are_the_stages_of_the_pipeline(specs):
 
 
 def test_formula_and_horizon_change_the_code_version(tmp_path):
-    def version(table: str, **said: object) -> str:
-        made = build_definitions(make_settings(home_dir=tmp_path, **said)).resolve_all_asset_specs()
-        return next(spec.code_version for spec in made if spec.key.to_user_string() == table)
+    def version(table: str, **values: object) -> str:
+        specs = build_definitions(make_settings(home_dir=tmp_path, **values)).resolve_all_asset_specs()
+        return next(spec.code_version for spec in specs if spec.key.to_user_string() == table)
 
     assert version("labels") != version("labels", horizon_days=7)
     assert version("engineered_features") != version("engineered_features", formula="amihud")
@@ -130,17 +130,17 @@ def test_the_mapped_months_contain_every_upstream_day(tmp_path, table, horizon):
     for upstream, reach in upstream_windows(table, horizon_days=horizon).items():
         mapping = own.partition_mappings[dg.AssetKey(upstream)]
         for month in months_between("2023-01", "2024-12"):
-            asked = mapping.get_upstream_mapped_partitions_result_for_partitions(
+            mapped = mapping.get_upstream_mapped_partitions_result_for_partitions(
                 months.empty_subset().with_partition_keys([month]), months, months
             )
             wanted = months_between(
                 month_of(first_day(month) - dt.timedelta(days=reach.back)),
                 month_of(last_day(month) + dt.timedelta(days=reach.ahead)),
             )
-            handed = sorted(asked.partitions_subset.get_partition_keys())
-            assert set(wanted) <= set(handed), month
-            # No more than a month too many, on either side together.
-            assert len(handed) <= len(wanted) + 1, month
+            mapped_months = sorted(mapped.partitions_subset.get_partition_keys())
+            assert set(wanted) <= set(mapped_months), month
+            # At most one extra month on both sides together.
+            assert len(mapped_months) <= len(wanted) + 1, month
 
 
 def test_tables_are_monthly_and_backfill_24_months_per_run(repository):
@@ -159,7 +159,7 @@ def test_every_registered_check_is_defined_schema_first(definitions):
             assert spec.description
             if spec.blocking:
                 blocking.add(spec.name)
-            # With partitions of its own the UI of Dagster 1.13 shows the checks of a range run as skipped.
+            # With its own partitions, the UI of Dagster 1.13 shows the checks of a range run as skipped.
             assert spec.partitions_def is None
     registered: dict[str, list[str]] = {table: [SCHEMA] for table in TABLES}
     for check in load_checks():
@@ -218,8 +218,8 @@ def test_stored_files_are_verified_weekly_by_default(repository):
 
 @pytest.mark.parametrize(("enabled", "status"), [(None, "STOPPED"), (True, "RUNNING")])
 def test_the_snapshot_is_fetched_hourly_only_if_enabled(tmp_path, enabled, status):
-    said = {} if enabled is None else {"coingecko__enabled": enabled}
-    repository = build_definitions(make_settings(home_dir=tmp_path, **said)).get_repository_def()
+    values = {} if enabled is None else {"coingecko__enabled": enabled}
+    repository = build_definitions(make_settings(home_dir=tmp_path, **values)).get_repository_def()
     schedule = next(schedule for schedule in repository.schedule_defs if schedule.name == "fetch_snapshot")
     assert (schedule.job_name, schedule.cron_schedule, schedule.execution_timezone) == (
         "fetch_snapshot",

@@ -29,9 +29,9 @@ PRESENT = f"{dt.datetime.now(dt.UTC):%Y-%m}"
 
 @pytest.fixture
 def settings(tmp_path) -> Settings:
-    made = make_settings(home_dir=tmp_path / "home")
-    made.raw_dir.mkdir(parents=True)
-    return made
+    settings = make_settings(home_dir=tmp_path / "home")
+    settings.raw_dir.mkdir(parents=True)
+    return settings
 
 
 def drop(settings: Settings, *days: str) -> None:
