@@ -1,4 +1,4 @@
-"""The documentation and the code tell the same story."""
+"""The documentation matches the code."""
 
 import re
 from pathlib import Path
@@ -33,8 +33,8 @@ def test_the_operations_page_lists_exactly_the_alert_kinds():
 def test_the_readme_lists_exactly_the_commands():
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     section = page.split("## Commands")[1].split("Exit codes")[0]
-    named = {word.split()[0] for word in section.split("`")[1::2] if not word.startswith("cryptoliq")}
-    assert named == set(COMMANDS)
+    documented = {word.split()[0] for word in section.split("`")[1::2] if not word.startswith("cryptoliq")}
+    assert documented == set(COMMANDS)
 
 
 def test_no_page_installs_this_unpublished_project_from_pypi():
@@ -48,15 +48,15 @@ def test_links_between_pages_point_to_existing_files():
             target, _, anchor = link.split(")")[0].partition("#")
             if "://" in target:
                 continue
-            leads_to = page.parent / target if target else page
-            assert leads_to.exists(), f"{page.name} links to {target}, which is not there"
-            assert not anchor or anchor in anchors(leads_to), (
-                f"{page.name} links to {target}#{anchor}, which is not there"
+            linked_file = page.parent / target if target else page
+            assert linked_file.exists(), f"{page.name} links to {target}, which does not exist"
+            assert not anchor or anchor in anchors(linked_file), (
+                f"{page.name} links to {target}#{anchor}, which does not exist"
             )
 
 
 def anchors(page: Path) -> set[str]:
-    """Those that GitHub gives headings: small letters, hyphens for spaces, punctuation dropped."""
+    """Return the anchors that GitHub gives headings: lower case, hyphens for spaces, no punctuation."""
     titles = re.findall(
         r"^#+ (.*)$", re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL), re.MULTILINE
     )

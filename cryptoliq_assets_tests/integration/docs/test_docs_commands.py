@@ -1,7 +1,7 @@
-"""Every command that the documentation shows is one that the programs take: name, subcommand, options, arguments.
+"""Every command in the documentation is accepted by its program: name, subcommand, options, arguments.
 
-Each is read by the command's own parser and not run: test_docs_blocks.py runs the blocks, and that the commands do what they say
-is for their own tests.
+The parser of the command reads it without running it: test_docs_blocks.py runs the blocks, and other tests check
+what the commands do.
 """
 
 import re
@@ -18,9 +18,9 @@ from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets_tests.support.code_blocks import BLOCKS, PAGES, SHELL_LANGUAGE, blocks_of, inline_of
 from cryptoliq_assets_tests.support.paths import ROOT
 
-# How a usage line writes what may be left out and what may be repeated.
+# Optional and repeated parts of a usage line.
 _BRACKETS = re.compile(r"\[([^\]]*)\]")
-# What stands before `cryptoliq`: variables, an image's name, or a service of compose.
+# Text before `cryptoliq`: variables, the name of an image, or a compose service.
 _BEFORE = re.compile(
     r"\s*(?:(?:export )?[A-Z_]+=\S*\s+|docker run .* cryptoliq |(?:dc|docker compose .*) (?:exec|run) (?:-\S+ )*\w+ )*(?:\S*/)?cryptoliq(\s+.+)?$"
 )
@@ -28,24 +28,24 @@ _COMPOSE = re.compile(r"^(?:dc|docker compose .*-f deploy/compose\.yml) (stop|lo
 
 
 def code_of(page: Path) -> list[str]:
-    """Lines of code blocks, and each piece of inline code."""
+    """Return the lines of code blocks, and each piece of inline code."""
     return [line for block in blocks_of(page) for line in block.lines] + inline_of(page)
 
 
 def commands_of(page: Path) -> list[str]:
-    """What stands behind `cryptoliq`, up to a comment or the next command of the line; usage lines with all they may have."""
-    found = []
+    """Return the arguments of `cryptoliq` up to a comment or the next command of the line; usage lines with all optional parts."""
+    lines = []
     for piece in code_of(page):
         line = re.split(r"\s#\s", piece)[0]
         for part in re.split(r"&&|;|\||&\s*$", line):
             words = _BEFORE.match(part)
             if words and words[1] and "dagster-daemon" not in words[1]:
-                found.append(_BRACKETS.sub(r"\1", words[1]).replace("…", "").strip())
-    return found
+                lines.append(_BRACKETS.sub(r"\1", words[1]).replace("…", "").strip())
+    return lines
 
 
 def table_of_commands() -> list[str]:
-    """The first column of the README's table, as usage lines."""
+    """Return the first column of the command table in the README, as usage lines."""
     rows = (ROOT / "README.md").read_text(encoding="utf-8").split("## Commands")[1].split("Exit codes")[0].splitlines()
     cells = [row.split("|")[1] for row in rows if row.startswith("| `")]
     return [_BRACKETS.sub(r"\1", usage).replace("…", "") for cell in cells for usage in cell.split("`")[1::2]]
@@ -57,23 +57,23 @@ DOCUMENTED = sorted(
 
 
 def parse(line: str) -> str:
-    """The name of the command that a line ends at; raises click's UsageError where its words are not taken."""
+    """Return the name of the last (sub)command of a line; raise UsageError for invalid arguments."""
     for placeholder, value in (("YYYY-MM", "2025-07"), ("KIND", "feed_frozen"), ("--hours N", "--hours 24")):
         line = line.replace(placeholder, value)
     command, words, name = cli, shlex.split(line), "cryptoliq"
     while isinstance(command, click.Group):
-        assert words, f"`{name}` wants a subcommand"
+        assert words, f"`{name}` requires a subcommand"
         name = words.pop(0)
-        found = command.get_command(click.Context(command), name)
-        assert found is not None, f"there is no command `{name}`"
-        command = found
-    if words or name not in NAMED_ALONE:
+        subcommand = command.get_command(click.Context(command), name)
+        assert subcommand is not None, f"there is no command `{name}`"
+        command = subcommand
+    if words or name not in NAMED_WITHOUT_ARGUMENTS:
         command.make_context(name, words)
     return name
 
 
-# Spoken of by its name in prose; its arguments stand elsewhere.
-NAMED_ALONE = {"predict", "validate"}
+# Mentioned in prose by name, without arguments.
+NAMED_WITHOUT_ARGUMENTS = {"predict", "validate"}
 
 
 @pytest.mark.parametrize("line", DOCUMENTED)
@@ -117,14 +117,14 @@ def test_services_in_documented_compose_commands_exist():
     services = set(yaml.safe_load((ROOT / "deploy" / "compose.yml").read_text(encoding="utf-8"))["services"])
     seen = set()
     for line in (line for block in BLOCKS for line in block.lines if block.language == SHELL_LANGUAGE):
-        found = _COMPOSE.match(re.split(r"\s#\s", line)[0])
-        if found is None:
+        match = _COMPOSE.match(re.split(r"\s#\s", line)[0])
+        if match is None:
             continue
-        command, words = found[1], found[2].split()
+        command, words = match[1], match[2].split()
         if command == "cp":
             named = [word.partition(":")[0] for word in words if ":" in word]
         else:
-            # Words without a dash, less what belongs to an option; of exec and run the first is the service, the rest its command.
+            # Words without a dash, except values of options; for exec and run the first is the service, the rest its command.
             free = [word for before, word in pairwise(["", *words]) if word[0] != "-" and before not in _WITH_A_VALUE]
             named = free[:1] if command in ("exec", "run") else free
         assert set(named) <= services, line
@@ -132,5 +132,5 @@ def test_services_in_documented_compose_commands_exist():
     assert {"code", "daemon", "api", "postgres"} <= seen
 
 
-# Options of compose that take the next word.
+# Options of compose with a value.
 _WITH_A_VALUE = {"--since", "--entrypoint", "-f"}
