@@ -1,4 +1,4 @@
-"""The suite gives the same result whatever the user's shell sets, and whatever programs are installed."""
+"""The result of the suite does not depend on the shell of the user or on installed programs."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Parity: the online road gives the features that the batch asset stored, whatever the coin and the day."""
+"""Parity: online features equal the features stored by the batch asset, for any coin and day."""
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ def store(trained_home) -> TableStore:
 
 @pytest.fixture(scope="module")
 def tables(store) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The cleaned rows, and the stored feature rows of the same places."""
+    """The cleaned rows, and the stored feature rows of the same coins and dates."""
     cleaned, stored = store.read("cleaned_snapshots"), store.read("engineered_features")
     assert (cleaned["date"].to_numpy() == stored["date"].to_numpy()).all()
     assert (cleaned["coin"].astype(str) == stored["coin"].astype(str)).all()
@@ -64,12 +64,12 @@ def test_rows_of_the_requested_day_and_later_are_not_used(tables):
 
 def test_two_days_of_a_coin_in_one_request_are_independent():
     past = cleaned_rows([{"day": day} for day in range(1, 6)])
-    asked = cleaned_rows([{"day": 7, "24h_volume": 5e6}, {"day": 8, "24h_volume": 9e6}])
+    requested = cleaned_rows([{"day": 7, "24h_volume": 5e6}, {"day": 8, "24h_volume": 9e6}])
     history = StoredHistory.from_rows(past, formula=FORMULA)
-    both = request_features(asked, history)
-    for place in (0, 1):
-        alone = request_features(asked.iloc[[place]], history)
-        pd.testing.assert_frame_equal(both.iloc[[place]], alone, check_exact=True)
+    both = request_features(requested, history)
+    for position in (0, 1):
+        without_history = request_features(requested.iloc[[position]], history)
+        pd.testing.assert_frame_equal(both.iloc[[position]], without_history, check_exact=True)
     assert both["days_seen_90d"].tolist() == [6.0, 6.0]
     assert np.isnan(both["liquidity_score_lag_1d"]).all()
 
@@ -77,25 +77,25 @@ def test_two_days_of_a_coin_in_one_request_are_independent():
 def test_a_row_3_days_earlier_is_history_and_4_days_is_not():
     past = cleaned_rows([{"day": 5}])
     history = StoredHistory.from_rows(past, formula=FORMULA)
-    asked = cleaned_rows([{"day": 8}, {"day": 9}])
-    assert request_features(asked, history)["basis"].tolist() == ["history", "snapshot"]
+    requested = cleaned_rows([{"day": 8}, {"day": 9}])
+    assert request_features(requested, history)["basis"].tolist() == ["history", "snapshot"]
 
 
 def test_an_unknown_coin_has_only_snapshot_features():
     past = cleaned_rows([{"day": day, "coin": "Ether"} for day in (4, 5)])
-    asked = cleaned_rows([{"day": 6, "coin": "Newcoin"}])
-    online = request_features(asked, StoredHistory.from_rows(past, formula=FORMULA))
-    alone = engineer_features(asked, history=False)
+    requested = cleaned_rows([{"day": 6, "coin": "Newcoin"}])
+    online = request_features(requested, StoredHistory.from_rows(past, formula=FORMULA))
+    without_history = engineer_features(requested, history=False)
     own = [feature.name for feature in FEATURES if not feature.market_wide]
-    np.testing.assert_array_equal(online[own].to_numpy(), alone[own].to_numpy())
+    np.testing.assert_array_equal(online[own].to_numpy(), without_history[own].to_numpy())
     assert online["basis"].tolist() == ["snapshot"]
 
 
 def test_an_empty_store_gives_features_of_the_request_only(tmp_path):
-    asked = cleaned_rows([{"day": 6}])
-    day = asked["date"].iloc[0].date()
+    requested = cleaned_rows([{"day": 6}])
+    day = requested["date"].iloc[0].date()
     history = StoredHistory.read(TableStore(make_settings(home_dir=tmp_path)), day, day, formula=FORMULA)
-    online = request_features(asked, history)
+    online = request_features(requested, history)
     assert online["basis"].tolist() == ["snapshot"]
     assert online["days_seen_90d"].tolist() == [1.0]
     assert np.isnan(online["market_score_median"]).all()

@@ -32,7 +32,7 @@ FEBRUARY, MARCH, APRIL = dt.date(2022, 2, 20), dt.date(2022, 3, 16), dt.date(202
 
 
 @pytest.fixture(scope="module")
-def made():
+def original_home():
     """Two months, a corrected file (its first version was of March) and a rejected one."""
     with quick_folder() as folder:
         home = Home.at(folder)
@@ -46,10 +46,10 @@ def made():
 
 
 @pytest.fixture
-def home(made: Home):
+def home(original_home: Home):
     """A copy to be damaged."""
     with quick_folder() as folder:
-        yield Home.at(Path(shutil.copytree(made.settings.home_dir, folder, symlinks=True, dirs_exist_ok=True)))
+        yield Home.at(Path(shutil.copytree(original_home.settings.home_dir, folder, symlinks=True, dirs_exist_ok=True)))
 
 
 def versions(home: Home) -> list[CatalogEntry]:

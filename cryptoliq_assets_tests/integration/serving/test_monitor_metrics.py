@@ -1,4 +1,4 @@
-"""Figures of the monitoring reports on /metrics: current values, ages by the clock, and damaged reports."""
+"""Metrics of the monitoring reports on /metrics: current values, ages by the clock, and damaged reports."""
 
 import datetime as dt
 import json
@@ -32,7 +32,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def samples(metrics: MonitorMetrics) -> dict[tuple[str, ...], float]:
-    """Name and the values of its labels → value."""
+    """Return the metrics by name and label values."""
     return {
         (sample.name.removeprefix("cryptoliq_"), *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(metrics.render().decode())
