@@ -12,7 +12,7 @@ from cryptoliq_assets.features.online import StoredHistory
 from cryptoliq_assets.serving.predictor import DateRejectedError, Predictor
 from cryptoliq_assets.serving.request_models import PredictRequest, parse_request
 from cryptoliq_assets.storage.parquet_store import TableStore
-from cryptoliq_assets_tests.support.requests import BODY, NOW, NUMBERS, request
+from cryptoliq_assets_tests.support.prediction_requests import BODY, NOW, NUMBERS, request
 from cryptoliq_assets_tests.support.settings import make_settings
 
 

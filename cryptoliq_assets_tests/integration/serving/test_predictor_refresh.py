@@ -15,7 +15,7 @@ from cryptoliq_assets.serving.predictor import NotReadyError, Predictor
 from cryptoliq_assets.serving.views import load_latest_forecasts
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets.storage.validation import DamagedTableError
-from cryptoliq_assets_tests.support.requests import NOW, request
+from cryptoliq_assets_tests.support.prediction_requests import NOW, request
 from cryptoliq_assets_tests.support.services import promote_again
 from cryptoliq_assets_tests.support.settings import make_settings
 

@@ -1,4 +1,4 @@
-"""Requests of predictions, and the time at which they are made."""
+"""Requests of predictions, and the time of the requests."""
 
 import datetime as dt
 import json
