@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cryptoliq_assets.ingestion.landing import intake as intake_module
-from cryptoliq_assets_tests.integration.ingestion.test_intake import prices, rows, take_in
+from cryptoliq_assets_tests.support.intake import prices, rows, take_in
 from cryptoliq_assets_tests.support.markets import Home
 
 DAYS = [dt.date(2022, 3, 16), dt.date(2022, 3, 17), dt.date(2022, 3, 18)]
