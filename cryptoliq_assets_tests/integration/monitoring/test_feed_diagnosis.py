@@ -50,7 +50,7 @@ def test_5_percent_of_coins_may_repeat_but_20_percent_may_not(feed, settings, sh
     assert {kind: level for kind, level in raised(diagnose(rows, settings)).items() if kind == "feed_frozen"} == levels
 
 
-def test_coins_that_nobody_trades_are_not_frozen():
+def test_coins_without_trades_are_not_frozen():
     rows = raw_rows([{"coin": f"C{n}", "day": d, "24h_volume": 0.0} for n in range(30) for d in (1, 2)])
     assert measure_feed(rows[FEED_COLUMNS])["frozen"].iloc[-1] == 0.0
 
