@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
-import psutil
 from filelock import FileLock, Timeout
 
 from cryptoliq_assets.core import make_folder
@@ -92,6 +91,8 @@ def fail_dead_runs(instance: dg.DagsterInstance, lock_path: Path, *, now: dt.dat
 
 def process_mark() -> str:
     """Describe this process: host, process id, start time."""
+    import psutil
+
     process = psutil.Process(os.getpid())
     return f"{socket.gethostname()}/{process.pid}/{process.create_time():.2f}"
 

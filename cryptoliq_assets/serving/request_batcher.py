@@ -55,6 +55,7 @@ class RequestBatcher:
             asyncio.get_running_loop().call_soon(self._flush)
         try:
             results = self._predict([request for request, _ in batch])
+        # Any exception: one request may have caused it. Each request is predicted again below and gets its own result or error.
         except Exception:
             self._predict_individually(batch)
             return
