@@ -55,8 +55,8 @@ def is_remote(path: Location) -> TypeIs["UPath"]:
 def list_names(folder: Location) -> list[str]:
     """List the names in a folder; none if it does not exist.
 
-    The folder is listed without checking for it first: an object store that does not answer would report it as missing. Raises
-    whatever error the object store raises.
+    The folder is listed without checking for it first: an object store that does not answer would report it as missing. Errors of
+    the object store are raised unchanged.
     """
     try:
         if is_remote(folder):

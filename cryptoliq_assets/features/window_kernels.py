@@ -1,7 +1,7 @@
 """Compiled kernels of calendar windows.
 
 A coin's rows are placed on a grid of days, absent days empty, so a window is a slice. A row's numbers then depend only on its own
-windows, bit for bit, whatever else was loaded: incremental equals full, and online equals batch. Running sums of floats would not
+windows, bit for bit, regardless of the other loaded rows: incremental equals full, and online equals batch. Running sums of floats would not
 have that property, so means come from prefix sums of fixed-point integers, whose differences are exact; deviations and exponential
 means are summed separately for each row, over slices of fixed length. Add kinds of statistics here, not window lengths.
 """

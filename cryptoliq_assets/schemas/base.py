@@ -78,7 +78,7 @@ def integer_column(meaning: str, *, unit: str, sources: tuple[str, ...] = (), **
 def _add_check(field: Any, function: Callable[[pd.Series], pd.Series], *, ignore_na: bool = True) -> Any:
     """Add a check of our own to a field, under the function's name.
 
-    Pandera's `register_check_method` is not used: it imports hypothesis wherever that is installed, which adds a tenth to the
+    Pandera's `register_check_method` is not used: it imports hypothesis if that is installed, which adds a tenth to the
     import of the definitions. The statistics are those that it set: they are part of the fingerprint of stored files.
     """
     name = function.__name__

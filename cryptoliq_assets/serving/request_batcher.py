@@ -19,7 +19,7 @@ _Waiting = tuple[PredictRequest, "asyncio.Future[dict[str, Any]]"]
 class RequestBatcher:
     """Collects the requests of two iterations of the event loop, predicts them in one call, and distributes the results.
 
-    A request never waits for others to arrive: a batch is whatever arrived while the previous one was computed and sent. The
+    A request never waits for others to arrive: a batch consists of the requests that arrived while the previous one was computed and sent. The
     second iteration adds requests that were sent while the first was read: with it 64 clients make one batch instead of three,
     which gives a tenth more responses per second. It costs a single request the microseconds of an empty iteration.
 

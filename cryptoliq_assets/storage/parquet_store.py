@@ -105,8 +105,8 @@ class TableStore:
         if not parts:
             empty = empty_frame(spec)
             return empty if columns is None else empty[columns]
-        whole = pa.concat_tables(parts, promote_options="permissive").unify_dictionaries()
-        frame = whole.to_pandas(self_destruct=True, split_blocks=True)
+        combined = pa.concat_tables(parts, promote_options="permissive").unify_dictionaries()
+        frame = combined.to_pandas(self_destruct=True, split_blocks=True)
         return sort_rows(frame) if {"coin", "date"} <= set(frame.columns) else frame
 
     def write(
@@ -141,11 +141,11 @@ class TableStore:
         valid = validate_table(spec, frame, where="frame to be written")
         rows, starts = rows_by_month(valid, months)
         days = day_digests(valid)
-        whole = to_arrow(valid, spec)
-        # Some months at a time: they share one sync, and a long range is never copied as a whole.
+        table_rows = to_arrow(valid, spec)
+        # Some months at a time: they share one sync, and a long range is never copied at once.
         for start in range(0, len(months), _MONTHS_PER_WRITE):
             batch = months[start : start + _MONTHS_PER_WRITE]
-            taken = whole.take(rows[starts[start] : starts[start + len(batch)]])
+            taken = table_rows.take(rows[starts[start] : starts[start + len(batch)]])
             made: dict[Location, pa.Table] = {}
             for place, month in enumerate(batch, start):
                 first, last = starts[place] - starts[start], starts[place + 1] - starts[start]

@@ -1,4 +1,4 @@
-"""Read stored models: which there are, which is current, and loading them through every check.
+"""Read stored models: list them, find the current one, and load them with all checks.
 
 Writing (promotion, rollback, pruning) belongs in `modeling.registry.model_registry`; files and names are described there.
 """

@@ -35,7 +35,7 @@ class Incident(IncidentKey):
         ok_looks: Number of consecutive evaluations that were OK.
         ok_since: Time of the first of them.
         open: False once its recovery was notified; it is remembered for as long as repeated notifications are suppressed.
-        returned: Whether it came back within that time.
+        returned: Whether it occurred again within that time.
         closed_at: When a person closed it, as are closed_by, closed_reason, and closed_level, its level at that time.
         untold: The event that a silence suppressed.
     """

@@ -15,7 +15,7 @@ from cryptoliq_assets.orchestration import make_months_definition
 
 _RELOAD_SECONDS = 120
 
-# The partitions that this process has requested a reload for: once each, whatever comes of it.
+# The partitions that this process has requested a reload for: once each, regardless of the result.
 _requested: set[dg.MonthlyPartitionsDefinition] = set()
 
 
