@@ -35,7 +35,7 @@ from .calendar import (
     months_between as months_between,
     to_unix_seconds as to_unix_seconds,
 )
-from .config import RENAMED_SETTINGS as RENAMED_SETTINGS, Settings as Settings, variable_name as variable_name
+from .config import Settings as Settings, variable_name as variable_name
 from .home import explain_missing_home as explain_missing_home, prepare_home as prepare_home
 from .html import (
     html_key_figures as html_key_figures,

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-# One fsync costs about 3 ms: above this many files one sync of the whole system is cheaper.
+# One fsync costs about 3 ms: above this many files one sync of the complete system is cheaper.
 _SYNC_ALL_FROM = 16
 # Names that only `temp_path_for` creates.
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp", re.DOTALL)

@@ -1,7 +1,6 @@
 from .liquidity import (
     CLIP_7D as CLIP_7D,
     CLIP_24H as CLIP_24H,
-    FORMULA_COLUMNS as FORMULA_COLUMNS,
     FORMULAS as FORMULAS,
     Formula as Formula,
     Liquidity as Liquidity,
@@ -9,7 +8,6 @@ from .liquidity import (
     daily_volatility as daily_volatility,
     get_formula as get_formula,
     log_return as log_return,
-    register_formulas as register_formulas,
     score_liquidity as score_liquidity,
 )
 from .targets import LABEL_INPUT_COLUMNS as LABEL_INPUT_COLUMNS, label_targets as label_targets

@@ -26,7 +26,7 @@ MIN_VOLUME_USD = 1.0
 VOLUME_LOG, VOLATILITY = "volume_log", "volatility"
 # What a formula may declare: the numeric columns of `cleaned_snapshots`, and the two above.
 FORMULA_COLUMNS = (*NUMBER_COLUMNS, *RANGE_COLUMNS, VOLUME_LOG, VOLATILITY)
-# What every score needs, whatever its formula.
+# Columns that every score needs, with any formula.
 _SCORE_COLUMNS = ("24h_volume", "24h", "7d")
 
 Columns = Mapping[str, FloatArray]

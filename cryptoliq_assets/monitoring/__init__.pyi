@@ -8,10 +8,7 @@ from .alert_registry import (
     FAIL as FAIL,
     OK as OK,
     WARN as WARN,
-    AlertKind as AlertKind,
-    AlertKindError as AlertKindError,
     Level as Level,
-    register_alert_kind as register_alert_kind,
 )
 from .collect import (
     collect_findings as collect_findings,
@@ -20,9 +17,7 @@ from .collect import (
 from .findings import (
     CheckResult as CheckResult,
     Finding as Finding,
-    incident_id as incident_id,
     worst_finding_level as worst_finding_level,
-    worst_level as worst_level,
 )
 from .isolation import (
     make_failure_finding as make_failure_finding,

@@ -55,6 +55,7 @@ def make_months_definition(settings: Settings) -> dg.MonthlyPartitionsDefinition
     """
     try:
         first, last = find_data_months(settings)
+    # Any error (a damaged catalog, an object store that does not respond): the definitions load, and the warning has the error.
     except Exception as error:
         first, last = settings.storage.first_month, month_of(dt.datetime.now(dt.UTC).date())
         warnings.warn(

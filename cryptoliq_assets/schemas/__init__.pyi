@@ -6,7 +6,6 @@ from .feature_registry import (
     WINDOW_DAYS as WINDOW_DAYS,
     Feature as Feature,
     mean_feature as mean_feature,
-    window_feature as window_feature,
     windows_of as windows_of,
 )
 from .groups import (
@@ -53,8 +52,6 @@ from .windows import (
     MEAN_WINDOWS as MEAN_WINDOWS,
     N_LAGGED_SERIES as N_LAGGED_SERIES,
     RELATIVE_LEVELS as RELATIVE_LEVELS,
-    RELATIVE_MEANS as RELATIVE_MEANS,
-    RELATIVE_STDS as RELATIVE_STDS,
     RETURN_DAYS as RETURN_DAYS,
     STD_WINDOWS as STD_WINDOWS,
     Statistic as Statistic,

@@ -90,7 +90,7 @@ PLAUSIBLE_BOUNDS: dict[str, Bounds] = {
 
 
 class RawSnapshots(TableModel):
-    """One row per (coin, date), as received; changes are percent whatever the unit of the file."""
+    """One row per (coin, date), as received; changes are in percent, regardless of the unit of the file."""
 
     coin: Series[pd.CategoricalDtype] = text_column("Name of the coin as spelled by its source: the identity of a row.")
     symbol: Series[pd.CategoricalDtype] = text_column("Ticker; several coins may share one.", nullable=True)

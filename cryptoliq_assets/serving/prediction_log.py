@@ -100,6 +100,7 @@ class PredictionLog:
             yield
         except expected:
             raise
+        # Every other exception is recorded and raised again.
         except Exception as error:
             self.record_exception(error, doing=doing)
             raise

@@ -41,7 +41,7 @@ class Predictor:
     Args:
         settings: Settings of the data directory.
 
-    `snapshot` is None until `refresh` has found a champion. It is replaced as a whole between two batches: no request waits for
+    `snapshot` is None until `refresh` has found a champion. It is replaced completely between two batches: no request waits for
     a load, and none sees parts of two snapshots. `problem` states why the newest data is not served; empty if it is.
     """
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from upath import UPath
 
-from cryptoliq_assets.core import open_stored
+from cryptoliq_assets.core import Location, open_stored
 from cryptoliq_assets.storage.checksum import verify_footer
 
 _STAMP = b"cryptoliq"
@@ -70,7 +69,7 @@ def stamp_of_version(path: Path, version: tuple[int, int, int]) -> FileFingerpri
     return stamp_in(path)
 
 
-def stamp_in(path: Path | UPath) -> FileFingerprint | None:
+def stamp_in(path: Location) -> FileFingerprint | None:
     """Read the stamp of a file.
 
     Returns:

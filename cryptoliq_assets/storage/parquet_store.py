@@ -18,9 +18,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from upath import UPath
 
 from cryptoliq_assets.core import (
+    Location,
     Settings,
     first_day,
     is_remote,
@@ -56,11 +56,11 @@ class TableStore:
 
     settings: Settings
 
-    def folder(self, table: str) -> Path | UPath:
+    def folder(self, table: str) -> Location:
         """Return the folder of a table."""
         return resolve_location(self.settings.tables_url, TABLES[table].path)
 
-    def path(self, table: str, month: str) -> Path | UPath:
+    def path(self, table: str, month: str) -> Location:
         """Return the path of a month file, which may not exist."""
         return self.folder(table) / f"{month}.parquet"
 
@@ -105,8 +105,8 @@ class TableStore:
         if not parts:
             empty = empty_frame(spec)
             return empty if columns is None else empty[columns]
-        whole = pa.concat_tables(parts, promote_options="permissive").unify_dictionaries()
-        frame = whole.to_pandas(self_destruct=True, split_blocks=True)
+        combined = pa.concat_tables(parts, promote_options="permissive").unify_dictionaries()
+        frame = combined.to_pandas(self_destruct=True, split_blocks=True)
         return sort_rows(frame) if {"coin", "date"} <= set(frame.columns) else frame
 
     def write(
@@ -141,12 +141,12 @@ class TableStore:
         valid = validate_table(spec, frame, where="frame to be written")
         rows, starts = rows_by_month(valid, months)
         days = day_digests(valid)
-        whole = to_arrow(valid, spec)
-        # Some months at a time: they share one sync, and a long range is never copied as a whole.
+        table_rows = to_arrow(valid, spec)
+        # Some months at a time: they share one sync, and a long range is never copied at once.
         for start in range(0, len(months), _MONTHS_PER_WRITE):
             batch = months[start : start + _MONTHS_PER_WRITE]
-            taken = whole.take(rows[starts[start] : starts[start + len(batch)]])
-            made: dict[Path | UPath, pa.Table] = {}
+            taken = table_rows.take(rows[starts[start] : starts[start + len(batch)]])
+            made: dict[Location, pa.Table] = {}
             for place, month in enumerate(batch, start):
                 first, last = starts[place] - starts[start], starts[place + 1] - starts[start]
                 if first == last and not self._upstream_exists(table, month):
@@ -286,7 +286,7 @@ def _encode(month: pa.Table) -> bytes:
     return b"".join(add_checksum(encode_month(month)))
 
 
-def _write(files: dict[Path | UPath, bytes]) -> None:
+def _write(files: dict[Location, bytes]) -> None:
     local = {path: content for path, content in files.items() if isinstance(path, Path) and not is_remote(path)}
     if len(local) == len(files):
         write_files(local)

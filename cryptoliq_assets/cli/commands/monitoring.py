@@ -44,7 +44,7 @@ def monitor(settings: Settings) -> None:
     try:
         with open_runner(settings) as runner:
             runner.monitor()
-    except Exception as error:  # Whatever ends the run, all checks that do not need it are evaluated.
+    except Exception as error:  # After any error of the run, all checks that do not need it are evaluated.
         print_error(error)
         failed = _evaluate_without_run(settings, error)
     problems = print_findings(settings, also=[failed] if failed else [])

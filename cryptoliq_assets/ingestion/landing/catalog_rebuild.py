@@ -21,7 +21,7 @@ from cryptoliq_assets.ingestion.landing.safe_open import read_file
 from cryptoliq_assets.ingestion.reports import find_report
 
 _LOCK_SECONDS = 600.0
-# Archived name of a later version: its arrival number comes before the extension.
+# Archived name of a later version: its arrival number precedes the extension.
 _NUMBERED = re.compile(r"(?P<stem>.+)\.(?P<arrival>\d+)(?P<suffix>\.[^.]+)")
 # Which side of a disagreement is wrong.
 CATALOG, REPORT = "catalog", "report"
@@ -36,7 +36,7 @@ class Disagreement:
         field: "sha256" or "dates".
         catalog_value: Value in the catalog.
         report_value: Value in the report.
-        wrong: CATALOG or REPORT, whichever the archived copy contradicts; None if undecidable.
+        wrong: CATALOG or REPORT, the one that the archived copy contradicts; None if undecidable.
     """
 
     file: CatalogEntry

@@ -1,7 +1,7 @@
 """Storage of the validation reports of all versions of a file, without overwriting.
 
 `<file>.json` is the report of the version that was validated last, accepted or rejected. An earlier one is stored with its
-arrival, as `<file>.<arrival>.json`, so the report of the accepted version exists whatever came after it.
+arrival, as `<file>.<arrival>.json`, so the report of the accepted version remains available after later versions.
 """
 
 import os

@@ -29,7 +29,7 @@ DECILES = 10
 MAX_FEATURES = 15
 MAX_WORST_COINS = 10
 MAX_LEDGER_LINES = 12
-# Shown as the source of a group's half-width that comes from its own residuals.
+# Shown as the source of a group's half-width that is computed from its own residuals.
 OWN = "its own"
 
 

@@ -105,7 +105,7 @@ def load_candidate(folder: Path, name: str, *, signing_key: bytes | None = None)
         return Candidate(spec_from_dict(metadata["recipe"]), forecaster, evaluation)
     except ModelRejectedError as error:
         raise _reject(name, error.reason) from error
-    # Verified, and yet of another shape: whatever fails, this program did not write it.
+    # The checksums are valid, but the content has another structure: any error means that this program did not write the files.
     except Exception as error:
         raise _reject(name, f"its files are inconsistent: {error!r}") from error
 

@@ -179,7 +179,7 @@ def _unpickle(content: bytes) -> ScoreForecaster:
             model.check_loaded()
     except (PickleRejectedError, InvalidForecasterError) as error:
         raise ModelRejectedError(f"{error}; restore the artifact or roll back") from error
-    # Bytes that are not a pickle fail in a dozen ways, which all mean the same.
+    # Bytes that are not a pickle raise many kinds of exceptions, which all mean that the artifact is damaged.
     except Exception as error:
         raise ModelRejectedError(f"the artifact cannot be read: {type(error).__name__}: {error}") from error
     if not isinstance(model, ScoreForecaster):

@@ -23,7 +23,7 @@ _DATA_STALE = require_alert_kind("data_stale")
 _DAYS_MISSING = require_alert_kind("days_missing")
 # An older gap is known or will not be filled; it is only reported in the figures.
 RECENT_DAYS = 30
-# Missing for longer, a coin is gone and not merely late: its cells are filled for this long.
+# A coin that is missing for longer no longer counts as late: its cells are filled for this long.
 MISSING_COIN_DAYS = FILL_FORWARD_DAYS
 _LISTED = 20
 

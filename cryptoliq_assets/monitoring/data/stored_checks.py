@@ -177,4 +177,4 @@ def check_document(path: Path, wrong: str | None) -> Problem | None:
         return None
     if path.parent.name == "validation":
         return wrong, "restore it from a backup, or remove it: tables, models and forecasts do not need it"
-    return wrong, "remove it; `cryptoliq materialize`, `train` or `monitor`, whichever wrote it, writes it again"
+    return wrong, "remove it; `cryptoliq materialize`, `train` or `monitor` (the command that wrote it) writes it again"

@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import Any
 
 import dagster as dg
-import psutil
 
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.orchestration import make_months_definition
@@ -60,6 +59,8 @@ def reload_for_new_months(
 
 def find_code_server() -> dict[str, Any] | None:
     """Find the address of the code server (`dagster code-server start`) that runs this process; None where none does."""
+    import psutil
+
     parent = psutil.Process().parent()
     command = parent.cmdline() if parent else []
     if "code-server" not in command:

@@ -122,7 +122,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _add_head_methods(app: FastAPI) -> None:
-    """Answer HEAD wherever GET is; HEAD is added after the OpenAPI schema is built, so it is not documented."""
+    """Answer HEAD on every path that answers GET; HEAD is added after the OpenAPI schema is built, so it is not documented."""
     for route in app.routes:
         if isinstance(route, APIRoute) and route.methods and "GET" in route.methods:
             route.methods.add("HEAD")

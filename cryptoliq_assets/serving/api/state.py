@@ -179,6 +179,7 @@ class Service:
         """Run a step whose failure must not stop the reloads: `problem` reports it until it succeeds, and the log records it."""
         try:
             await step()
+        # Any error: the loop of reloads must continue. The error is shown in `problem` and logged.
         except Exception as error:
             self._step_errors[failure] = f"{failure}: {type(error).__name__}: {error}"
             self.log.write(make_log_entry("problem", problem=self._step_errors[failure]))
