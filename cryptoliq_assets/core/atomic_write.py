@@ -93,6 +93,19 @@ def write_file(path: Path, content: bytes | str) -> None:
     write_files({path: content.encode("utf-8") if isinstance(content, str) else content})
 
 
+def create_file(path: Path, content: str) -> None:
+    """Write a text file atomically unless it exists: of several processes, the first one decides its content."""
+    make_folder(path.parent)
+    temporary = temp_path_for(path)
+    try:
+        write_file(temporary, content)
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+        sync_folders([path.parent])
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
     """Write one large file atomically, in chunks."""
     make_folder(path.parent)

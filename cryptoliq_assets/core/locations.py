@@ -4,6 +4,7 @@ Add what both kinds have in common. Reading tables belongs in `storage`.
 """
 
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,25 @@ def resolve_location(url: str, folder: str = "") -> Location:
         path = UPath(url, use_listings_cache=False)
     path = path / folder if folder else path
     return path if is_remote(path) else Path(path.path)
+
+
+def explain_missing_driver(url: str) -> str | None:
+    """Explain why a URL cannot be opened: its scheme is unknown, or the package for it is not installed; None if it can be.
+
+    Nothing is connected and no package is imported.
+    """
+    from fsspec.registry import known_implementations, registry
+
+    scheme = url.partition("://")[0]
+    if scheme in registry:
+        return None
+    if scheme not in known_implementations:
+        return f"{scheme}:// is no kind of location: expected a folder, s3://BUCKET/… or gs://BUCKET/…"
+    package = known_implementations[scheme]["class"].partition(".")[0]
+    if package == "fsspec" or find_spec(package) is not None:
+        return None
+    install = "'.[gcs]' in cryptoliq's clone" if package == "gcsfs" else package
+    return f"{scheme}:// needs the package {package}, which is not installed: pip install {install}"
 
 
 def is_remote(path: Location) -> TypeIs["UPath"]:

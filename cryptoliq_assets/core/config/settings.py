@@ -211,6 +211,11 @@ class Settings(BaseSettings):
         return self.data_dir / "catalogue.sqlite"
 
     @property
+    def home_id_path(self) -> Path:
+        """Identifier of this data directory, which the stamps of its month files contain."""
+        return self.data_dir / "home_id"
+
+    @property
     def fetch_dir(self) -> Path:
         """Checkpoint of an unfinished fetch, and the number of requests made."""
         return self.data_dir / "fetch"

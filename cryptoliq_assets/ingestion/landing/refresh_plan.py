@@ -71,7 +71,11 @@ def make_plan(settings: Settings, catalog: Catalog, *, store: TableStore, today:
 
     Returns:
         The plan.
+
+    Raises:
+        ForeignTableError: Another data directory wrote the raw months.
     """
+    store.check_owner("raw_snapshots", store.months("raw_snapshots"))
     files = catalog.files()
     waiting = [file for file in files if file.state == "waiting"]
     names = {file.name for file in waiting}
