@@ -37,7 +37,7 @@ _DRAWN = """() => document.querySelector('h1') && !document.querySelector('[data
  && [...document.querySelectorAll('[data-testid=stPlotlyChart]')].every(chart => chart.querySelector('.main-svg'))
  && (!location.pathname.match(/^.(coin|models|health)?$/) || document.querySelector('.main-svg'))"""
 _TARGET_SECONDS = 3.0
-# The time that Streamlit and Plotly take for any page.
+# A page without content of ours: the time that Streamlit and Plotly need for any page.
 _BARE = """import plotly.graph_objects as go
 import streamlit as st
 

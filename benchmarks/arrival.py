@@ -1,9 +1,9 @@
-"""One new file on twelve years of history against the same on sixty days: the work must not grow with the past.
+"""Duration of ingesting one new file, after twelve years of history and after sixty days: it must not grow with history.
 
     python benchmarks/arrival.py [--coins 200] [--days 4400] [--files 5]
 
-Each home takes in its history at once; then days arrive one by one, and each is timed from the look at the folder to the
-end of the run `refresh`. The seconds inside the assets' own functions are taken from Dagster's step events.
+Each home ingests its history at once. Then days arrive one by one, and each is timed from the listing of the folder to the end of
+the run of the job `refresh`. The time in the functions of the assets comes from Dagster's step events.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import pandas as pd
 from side_by_side import describe_machine, print_table
 
 from cryptoliq_assets.core import Settings
@@ -20,8 +21,10 @@ from cryptoliq_assets.orchestration import Runner
 from cryptoliq_assets.simulation import simulate_market, write_snapshots
 
 
-def arrivals(settings: Settings, market, dates: list[dt.date]) -> list[tuple[float, float, float]]:
-    """(seconds in all, seconds to look and plan, seconds inside steps) of each day that arrives."""
+def measure_arrivals(
+    settings: Settings, market: pd.DataFrame, dates: list[dt.date]
+) -> list[tuple[float, float, float]]:
+    """Ingest one day after the other; return the seconds in total, for listing and planning, and in steps, of each day."""
     measured = []
     for date in dates:
         write_snapshots(market, settings.raw_dir, dates=[date])
@@ -44,10 +47,11 @@ def arrivals(settings: Settings, market, dates: list[dt.date]) -> list[tuple[flo
 
 
 def main() -> None:
+    """Measure both histories and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--coins", type=int, default=200)
     parser.add_argument("--days", type=int, default=4400)
-    parser.add_argument("--files", type=int, default=5, help="New days; the first warms up and is not counted.")
+    parser.add_argument("--files", type=int, default=5, help="New days; the first one is a warm-up and is not counted.")
     args = parser.parse_args()
     end = dt.date(2025, 6, 25)
     market = simulate_market(coins=args.coins, days=args.days, end=end, seed=7)
@@ -63,14 +67,14 @@ def main() -> None:
             runner = Runner(settings)
             runner.register_files()
             runner.refresh(runner.plan().ranges)
-            measured = arrivals(settings, market, new)[1:]
+            measured = measure_arrivals(settings, market, new)[1:]
             total, planned, steps = (statistics.median(values) for values in zip(*measured, strict=True))
             medians[name] = total
             rows.append((name, total, planned, steps, total - steps))
-    columns = ["history", "seconds a file", "look and plan", "in steps", "outside steps"]
+    columns = ["history", "seconds per file", "list and plan", "in steps", "outside steps"]
     print_table("one new file (medians)", columns, rows)
     short, long = medians.values()
-    print(f"\n{long / short:.2f} times; wanted: at most 1.2")
+    print(f"\n{long / short:.2f} times as long; target: at most 1.2")
 
 
 if __name__ == "__main__":

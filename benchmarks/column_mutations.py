@@ -30,7 +30,7 @@ class Mutation:
     Attributes:
         description: How it was changed.
         content: The bytes of the file.
-        find_error: Returns what is wrong with a report about it, None if nothing is.
+        find_error: Returns the error in a report about it, None if it is correct.
     """
 
     description: str

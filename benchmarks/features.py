@@ -1,9 +1,9 @@
-"""The window features against pandas groupby.rolling and polars rolling_*_by: the same panel, the same numbers.
+"""Speed of the window features compared with pandas groupby.rolling and polars rolling_*_by, on one panel and with equal results.
 
     python benchmarks/features.py [--rows 3000000]
 
-Ten per cent of the days are missing at random, so that calendar windows and row windows differ. All three give, for five
-base quantities, means over 3, 7, 30 and 90 days and sample deviations over 7 and 30 days.
+Ten percent of the days are missing at random, so that calendar windows differ from windows of rows. All three compute, for five
+base series, means over 3, 7, 30 and 90 days and sample standard deviations over 7 and 30 days.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from cryptoliq_assets.features import WindowQuery, calendar_moments
 from cryptoliq_assets.schemas import BASE_SERIES, MEAN_WINDOWS, STD_WINDOWS
 
 DAYS = 1500
-# The best of so many runs of each: the first ones pay for fresh memory, the one who they are.
+# Runs of each, of which the fastest counts: the first ones also allocate memory.
 REPEAT = 4
 
 
 def make_panel(rows: int, seed: int = 7) -> pd.DataFrame:
-    """About `rows` rows: coins by DAYS days, a tenth of the days missing; sorted by coin and date."""
+    """Return about `rows` rows of coins on DAYS days, a tenth of which are missing; sorted by coin and date."""
     rng = np.random.default_rng(seed)
     coins = max(1, round(rows / (0.9 * DAYS)))
     keep = rng.random(coins * DAYS) >= 0.1
@@ -38,7 +38,8 @@ def make_panel(rows: int, seed: int = 7) -> pd.DataFrame:
     return panel
 
 
-def ours(panel: pd.DataFrame) -> dict[str, np.ndarray]:
+def with_cryptoliq(panel: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Compute the columns with the functions of the assets."""
     days = panel["date"].to_numpy("datetime64[D]").astype(np.int64)
     bases = panel[list(BASE_SERIES)].to_numpy()
     query = WindowQuery.from_history(np.arange(len(panel)), panel["coin"].to_numpy(), days)
@@ -46,6 +47,7 @@ def ours(panel: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def with_pandas(panel: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Compute the columns with pandas."""
     grouped = panel.set_index("date").groupby("coin", sort=False)
     out = {}
     for base in BASE_SERIES:
@@ -57,6 +59,7 @@ def with_pandas(panel: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 def with_polars(panel: pl.DataFrame) -> dict[str, np.ndarray]:
+    """Compute the columns with polars."""
     columns = []
     for base in BASE_SERIES:
         value = pl.col(base)
@@ -68,21 +71,24 @@ def with_polars(panel: pl.DataFrame) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
+    """Measure all three and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=3_000_000)
     panel = make_panel(parser.parse_args().rows)
     print(f"{describe_machine()}\n{len(panel):,} rows, {panel['coin'].nunique():,} coins")
-    ours(panel.head(1000))  # compiled once, as in any process after its first
+    with_cryptoliq(panel.head(1000))  # compiles the kernels, which later processes load
     started, frame = time.perf_counter(), pl.from_pandas(panel)
-    mine_seconds, mine = measure_seconds(lambda: ours(panel), repeat=REPEAT)
+    own_seconds, own = measure_seconds(lambda: with_cryptoliq(panel), repeat=REPEAT)
     polars_seconds, polars = measure_seconds(lambda: with_polars(frame), repeat=REPEAT)
     pandas_seconds, pandas = measure_seconds(lambda: with_pandas(panel), repeat=REPEAT)
-    rows = [("cryptoliq", mine_seconds, 1.0, "")]
-    for name, seconds, found in (("polars", polars_seconds, polars), ("pandas", pandas_seconds, pandas)):
-        worst = max(float(np.nanmax(np.abs(found[column] - mine[column]))) for column in found)
-        rows.append((name, seconds, seconds / mine_seconds, f"{worst:.1e}"))
-    print_table("window features", ["", "seconds", "times ours", "largest difference"], rows)
-    print(f"\n{time.perf_counter() - started:.0f} s in all; wanted: pandas at least 15 times, polars 5 times, to 1e-9")
+    rows = [("cryptoliq", own_seconds, 1.0, "")]
+    for name, seconds, columns in (("polars", polars_seconds, polars), ("pandas", pandas_seconds, pandas)):
+        worst = max(float(np.nanmax(np.abs(columns[column] - own[column]))) for column in columns)
+        rows.append((name, seconds, seconds / own_seconds, f"{worst:.1e}"))
+    print_table("window features", ["", "seconds", "times cryptoliq", "largest difference"], rows)
+    print(
+        f"\n{time.perf_counter() - started:.0f} s in total; target: pandas at least 15 times and polars 5 times slower, differences below 1e-9"
+    )
 
 
 if __name__ == "__main__":

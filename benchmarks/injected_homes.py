@@ -1,7 +1,7 @@
-"""Injected faults through files: a healthy home, a copy of it for each fault, and what one run of the monitor raises there.
+"""Injected faults through files: a healthy home, a copy of it for each fault, and the alert kinds that one run of the monitor raises.
 
-The real pipeline: the fault is in files of the drop folder, or in the home's model or record of predictions; `refresh` and
-`monitor` run, and `monitoring.collect_findings` lists what is wrong.
+The jobs are the real ones. The fault is in files of the drop folder, or in the model or the prediction log of the home; `refresh` and
+`monitor` run, and `monitoring.collect_findings` returns the findings.
 """
 
 import datetime as dt
@@ -26,15 +26,25 @@ from cryptoliq_assets.storage import sort_rows
 NOTHING = "nothing"
 # Enough days for folds over time, and coins of all sizes.
 HOME_DAYS, HOME_COINS = 100, 150
-PREDICTIONS_A_DAY, PREDICTION_DAYS = 48, 10
+PREDICTIONS_PER_DAY, PREDICTION_DAYS = 48, 10
 
 
 def through_files(
     market: pd.DataFrame, folder: Path, *, seed: int, chosen: Sequence[str]
 ) -> tuple[dict[str, Counter], list[str]]:
-    """What one run of the monitor raises for each of the chosen faults in a home of its own; and what is wrong with that."""
+    """Run the monitor once per chosen fault, in a copy of the home.
+
+    Args:
+        market: Rows of all days.
+        folder: Folder for the homes.
+        seed: Seed of the faults.
+        chosen: Names of the faults.
+
+    Returns:
+        The raised kinds by fault; and the errors, as text.
+    """
     rng = np.random.default_rng(seed)
-    market, last = _brought_up(market)
+    market, last = _shift_to_yesterday(market)
     dates = [day.date() for day in sorted(market["date"].unique()) if day <= last]
     healthy, table, wrong = folder / "healthy", {}, []
     settings = Settings(home_dir=healthy, cv={"n_splits": 2})
@@ -45,18 +55,18 @@ def through_files(
     runner.train()
     runner.forecast()
     now = dt.datetime.now(dt.UTC)
-    _predictions(settings, now=now, until=now)
-    table[NOTHING] = _raised(_copy(healthy, NOTHING), market, dates[-2:], now=now)
+    _write_predictions(settings, now=now, until=now)
+    table[NOTHING] = _raised_kinds(_copy_home(healthy, NOTHING), market, dates[-2:], now=now)
     for name, (kind, inject) in FEED.items():
         if name not in chosen:
             continue
         changed = inject(market, last, rng)
-        table[name] = _raised(_copy(healthy, name), changed, dates[-2:], now=now)
+        table[name] = _raised_kinds(_copy_home(healthy, name), changed, dates[-2:], now=now)
         _expect(name, kind, table[name], wrong)
-    for name, (kind, harm) in HOME_FAULTS.items():
+    for name, (kind, damage) in HOME_FAULTS.items():
         if name not in chosen:
             continue
-        table[name] = _raised(_copy(healthy, name), market, dates[-2:], now=now, harm=harm)
+        table[name] = _raised_kinds(_copy_home(healthy, name), market, dates[-2:], now=now, damage=damage)
         _expect(name, kind, table[name], wrong)
     if set(table[NOTHING]) != {NOTHING}:
         wrong.append(f"through files, {NOTHING}: {dict(table[NOTHING])}")
@@ -69,9 +79,9 @@ def _truncate_model(settings: Settings, now: dt.datetime) -> None:
 
 
 def _stop_predictions(settings: Settings, now: dt.datetime) -> None:
-    """A deploy two days ago, after which no request was answered."""
+    """Simulate a deployment two days ago, after which no request was answered."""
     shutil.rmtree(settings.predictions_dir)
-    _predictions(settings, now=now, until=now - dt.timedelta(days=2))
+    _write_predictions(settings, now=now, until=now - dt.timedelta(days=2))
 
 
 HOME_FAULTS: dict[str, tuple[str, Callable[[Settings, dt.datetime], None]]] = {
@@ -80,14 +90,14 @@ HOME_FAULTS: dict[str, tuple[str, Callable[[Settings, dt.datetime], None]]] = {
 }
 
 
-def _predictions(settings: Settings, *, now: dt.datetime, until: dt.datetime) -> None:
-    """The service's record of single predictions, evenly over the last days, as `core.jsonl` writes it."""
+def _write_predictions(settings: Settings, *, now: dt.datetime, until: dt.datetime) -> None:
+    """Write the prediction log of a service: single predictions at equal intervals over the last days, as `core.jsonl` writes them."""
     version = open_model_store(settings).current_version()
     settings.predictions_dir.mkdir(parents=True, exist_ok=True)
     settings.logs_dir.mkdir(parents=True, exist_ok=True)
     inputs = {"coin": "Bitcoin", "price": 40_000.0, "24h": -1.0, "7d": 2.0, "24h_volume": 2e10, "mkt_cap": 8e11}
     result = {"liquidity_score": 0.8, "lower": 0.75, "upper": 0.85, "flags": {"out_of_range": []}}
-    step = dt.timedelta(days=1) / PREDICTIONS_A_DAY
+    step = dt.timedelta(days=1) / PREDICTIONS_PER_DAY
     at = now - dt.timedelta(days=PREDICTION_DAYS)
     while at <= until:
         line = {"at": at.timestamp(), "event": "prediction", "mode": "single", "inputs": inputs, "output": result}
@@ -98,49 +108,51 @@ def _predictions(settings: Settings, *, now: dt.datetime, until: dt.datetime) ->
         at += step
 
 
-def _raised(
+def _raised_kinds(
     settings: Settings,
     market: pd.DataFrame,
     dates: list[dt.date],
     *,
     now: dt.datetime,
-    harm: Callable[[Settings, dt.datetime], None] | None = None,
+    damage: Callable[[Settings, dt.datetime], None] | None = None,
 ) -> Counter:
-    """Drop the files of these dates, take them in, do what harm there is, run the monitor once, and see what is not OK."""
+    """Ingest the files of these dates, apply the damage, run the monitor once, and return the kinds that are not OK."""
     runner = Runner(settings)
     write_snapshots(market, settings.raw_dir, dates=dates)
     runner.register_files()
     runner.refresh(runner.plan().ranges)
-    if harm:
-        harm(settings, now)
+    if damage:
+        damage(settings, now)
     runner.run("monitor")
-    found = collect_findings(settings, now)
+    findings = collect_findings(settings, now)
     last = json.loads((settings.reports_dir / "prediction_metrics.json").read_text(encoding="utf-8"))["last"]
-    # A record that the monitor cannot read would make every service a silent one from the first day on.
+    # If the monitor cannot read the prediction log, it would report `predictions_stopped` for every home.
     if not last or last["foreign_lines"] or not last["predictions"]:
-        raise SystemExit(f"the record of predictions is not read: {last}")
-    return Counter({finding.kind for finding in found if finding.level != OK} or {NOTHING})
+        raise SystemExit(f"the prediction log was not read: {last}")
+    return Counter({finding.kind for finding in findings if finding.level != OK} or {NOTHING})
 
 
-def _copy(healthy: Path, place: str) -> Settings:
-    """A home of its own: what was read of one home's record is kept by its path, for as long as the process lives."""
-    home = healthy.with_name(place)
+def _copy_home(healthy: Path, name: str) -> Settings:
+    """Copy the home for one fault: this process caches what it has read of a prediction log by path."""
+    home = healthy.with_name(name)
     shutil.copytree(healthy, home, symlinks=True)
-    # A file is let in whatever its rows lack, as it was before the whole file was refused for that.
+    # Files are accepted even if many rows are rejected; otherwise a file with empty columns would not reach the monitor.
     return Settings(home_dir=home, cv={"n_splits": 2}, ingestion={"max_rejected_fraction": 1.0})
 
 
 def _expect(name: str, kind: str, raised: Counter, wrong: list[str]) -> None:
     if set(raised) != {kind}:
-        wrong.append(f"through files, {name}: {', '.join(raised)}, expected {kind} alone")
+        wrong.append(f"through files, {name}: {', '.join(raised)}, expected only {kind}")
 
 
-def _brought_up(market: pd.DataFrame) -> tuple[pd.DataFrame, pd.Timestamp]:
-    """HOME_COINS coins of all sizes on HOME_DAYS days, so dated that the newest snapshot is yesterday's, on its own weekday,
-    with a day to come; and the date of that snapshot.
+def _shift_to_yesterday(market: pd.DataFrame) -> tuple[pd.DataFrame, pd.Timestamp]:
+    """Select HOME_COINS coins of all sizes on HOME_DAYS days and one day more, and shift their dates to the present.
 
-    The latest such days at whose end the feed shows nothing and volumes changed by less than usual: a step that a wild week
-    hides is counted in the rate of steps seen, day by day.
+    The newest snapshot is then yesterday's, on its original weekday. These are the latest days at whose end the feed shows no fault
+    and volumes changed by less than usual: whether a shift is detected in an unusual week is measured day by day.
+
+    Returns:
+        The rows, and the date of the newest snapshot.
     """
     settings = Settings()
     yesterday = pd.Timestamp(dt.datetime.now(dt.UTC).date()) - pd.Timedelta(days=1)
@@ -150,15 +162,16 @@ def _brought_up(market: pd.DataFrame) -> tuple[pd.DataFrame, pd.Timestamp]:
         near = market["date"].between(last - pd.Timedelta(days=HOME_DAYS), last + pd.Timedelta(days=1))
         ranked = market[market["date"] == last].sort_values("mkt_cap", ascending=False)["coin"]
         chosen = ranked.iloc[np.linspace(0, len(ranked) - 1, min(HOME_COINS, len(ranked))).astype(int)]
-        kept = market[near & market["coin"].isin(chosen)]
-        verdict = diagnose_feed(measure_feed(in_order(kept[kept["date"] <= last])), settings)
-        steps = verdict.figures["volume_step"]
-        if not verdict.raised_kinds and max(abs(steps["first"]), abs(steps["second"])) <= steps["usual_deviation"]:
-            return kept.assign(date=kept["date"] + (yesterday - last)).reset_index(drop=True), yesterday
+        selected = market[near & market["coin"].isin(chosen)]
+        diagnosis = diagnose_feed(measure_feed(in_order(selected[selected["date"] <= last])), settings)
+        shifts = diagnosis.figures["volume_step"]
+        if not diagnosis.raised_kinds and max(abs(shifts["first"]), abs(shifts["second"])) <= shifts["usual_deviation"]:
+            return selected.assign(date=selected["date"] + (yesterday - last)).reset_index(drop=True), yesterday
         last -= pd.Timedelta(days=7)
         if last - pd.Timedelta(days=HOME_DAYS) < market["date"].min():
-            raise SystemExit(f"no calm day of this weekday ({yesterday:%A}) in the market")
+            raise SystemExit(f"no quiet day of this weekday ({yesterday:%A}) in the market")
 
 
 def in_order(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of the feed metrics, sorted."""
     return sort_rows(rows[FEED_COLUMNS].reset_index(drop=True))

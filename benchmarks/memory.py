@@ -1,14 +1,13 @@
-"""Peak memory: of one file or request at most 12 times its size and 200 MB; of a refresh it grows with the months of one run,
-not with history.
+"""Peak memory: of one file or request at most 12 times its size plus 200 MB; of a refresh it depends on the months of one run, not on history.
 
     python benchmarks/memory.py [--coins 300] [--years 5] [--bombs 31] [--served HOME] [--only bombs|refresh]
 
-First files and request bodies that are made to use memory (`bombs.py`), of `--bombs` MB each; the requests need a HOME with a
-champion, of which a copy is served. Exit code 1 when one exceeds the limit.
+First, files and request bodies that are designed to use memory (`bombs.py`), of `--bombs` MB each. The requests need a HOME with a
+champion, of which a copy is served. The exit code is 1 if one exceeds the limit.
 
-Then the refresh. Each line is a process of its own that takes files in through Dagster, as `cryptoliq materialize` does: one new day on 60
-days of history and on five years of it; then a rebuild of all those years in runs of 6 months, and of 24. The first
-line is a process that has everything imported and compiled, and does nothing.
+Then the refresh. Each line is a new process that ingests files through Dagster, as `cryptoliq materialize` does: one new day after 60
+days of history and after five years; then a rebuild of all these years in runs of 6 months and of 24. The first line is the baseline: a
+process that has imported and compiled everything, and does nothing.
 """
 
 import argparse
@@ -31,8 +30,8 @@ from side_by_side import describe_machine, peak_memory_gb, print_table
 END = dt.date(2025, 6, 25)
 
 
-def child(home: Path, deed: str) -> None:
-    """Refresh what waits in the home; print peak memory and seconds as JSON."""
+def run_child(home: Path, task: str) -> None:
+    """Refresh the waiting files of a home; print peak memory and seconds as JSON."""
     from cryptoliq_assets.core import Settings
     from cryptoliq_assets.features import engineer_features
     from cryptoliq_assets.orchestration import Runner
@@ -40,18 +39,18 @@ def child(home: Path, deed: str) -> None:
     assert engineer_features
     runner = Runner(Settings(home_dir=home))
     started = time.perf_counter()
-    if deed != "nothing":
+    if task != "nothing":
         runner.register_files()
         runner.refresh(runner.plan().ranges)
         assert not runner.plan().months
     print(json.dumps({"mb": peak_memory_gb() * 1024, "seconds": time.perf_counter() - started}))
 
 
-def measured(home: Path, deed: str, *, months_per_run: int) -> tuple[float, float]:
-    """(peak megabytes, seconds) of a process of its own."""
+def measure_process(home: Path, task: str, *, months_per_run: int) -> tuple[float, float]:
+    """Run a task in a new process; return its peak memory in MB and its seconds."""
     environment = {**os.environ, "CRYPTOLIQ_BACKFILL__MAX_MONTHS_PER_RUN": str(months_per_run)}
     done = subprocess.run(
-        [sys.executable, __file__, "--child", deed, "--home", str(home)],
+        [sys.executable, __file__, "--child", task, "--home", str(home)],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
@@ -62,17 +61,18 @@ def measured(home: Path, deed: str, *, months_per_run: int) -> tuple[float, floa
 
 
 def main() -> None:
+    """Measure files, requests and refreshes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--coins", type=int, default=300)
     parser.add_argument("--years", type=int, default=5)
-    parser.add_argument("--bombs", type=float, default=31.0, help="Megabytes of each file and body.")
-    parser.add_argument("--served", type=Path, help="A home with a champion, to serve a copy of.")
+    parser.add_argument("--bombs", type=float, default=31.0, help="Size of each file and body, in MB.")
+    parser.add_argument("--served", type=Path, help="Home with a champion, of which a copy is served.")
     parser.add_argument("--only", choices=["bombs", "refresh"])
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        child(args.home, args.child)
+        run_child(args.home, args.child)
         return
     exceeded = [] if args.only == "refresh" else measure_bombs(args.served, int(args.bombs * 10**6))
     if args.only != "bombs":
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def measure_bombs(served: Path | None, size: int) -> list[str]:
-    """Files, and requests to a served home; prints each, and returns those that exceed the limit."""
+    """Measure files, and requests to a served home; print each, and return those that exceed the limit."""
     measured = bombs.measure_files(size)
     if served:
         with tempfile.TemporaryDirectory(prefix="cryptoliq-bombs-") as folder:
@@ -97,14 +97,14 @@ def measure_bombs(served: Path | None, size: int) -> list[str]:
             measured += bombs.measure_requests(serve, size)
     print_table(
         f"memory above the baseline; limit: {bombs.FACTOR} times the size and {bombs.BASE_MB} MB",
-        ["shape", "MB", "times its size", "within"],
+        ["shape", "MB", "times its size", "within limit"],
         [(name, mb, times, "yes" if within else "NO") for name, mb, times, within in measured],
     )
     return [name for name, *_, within in measured if not within]
 
 
 def measure_refresh(args: argparse.Namespace) -> None:
-    """Peak memory of refreshes after short and long histories."""
+    """Measure the peak memory of refreshes after short and long histories, and print it."""
     from cryptoliq_assets.simulation import simulate_market, write_snapshots
 
     days = 365 * args.years
@@ -113,8 +113,8 @@ def measure_refresh(args: argparse.Namespace) -> None:
     print(f"{describe_machine()}\n{args.coins} coins", flush=True)
     rows, peaks = [], {}
 
-    def measure(name: str, home: Path, deed: str, *, months_per_run: int = 24) -> None:
-        peaks[name], seconds = measured(home, deed, months_per_run=months_per_run)
+    def measure(name: str, home: Path, task: str, *, months_per_run: int = 24) -> None:
+        peaks[name], seconds = measure_process(home, task, months_per_run=months_per_run)
         rows.append((name, peaks[name], peaks[name] - peaks["nothing"], seconds))
 
     with tempfile.TemporaryDirectory() as folder:
@@ -122,14 +122,14 @@ def measure_refresh(args: argparse.Namespace) -> None:
         for name, history in (("60 days", dates[60:0:-1]), (f"{args.years} years", dates[:0:-1])):
             home = Path(folder) / name.replace(" ", "-")
             write_snapshots(market, home / "data" / "raw", dates=history)
-            measured(home, "history", months_per_run=6)
+            measure_process(home, "history", months_per_run=6)
             write_snapshots(market, home / "data" / "raw", dates=[END])
-            measure(f"one day on {name}", home, "arrival")
+            measure(f"one day after {name}", home, "arrival")
         for months in (6, 24):
             home = Path(folder) / f"rebuild-{months}"
             write_snapshots(market, home / "data" / "raw", dates=dates)
-            measure(f"{args.years} years, {months} months a run", home, "rebuild", months_per_run=months)
-    print_table("peak memory of one process", ["work", "MB", "above nothing", "seconds"], rows)
+            measure(f"{args.years} years, {months} months per run", home, "rebuild", months_per_run=months)
+    print_table("peak memory of one process", ["task", "MB", "above baseline", "seconds"], rows)
     short, long = (row[2] for row in rows[1:3])
     print(f"\none day: {long / short:.2f} times the memory after {days / 60:.0f} times the history")
 

@@ -1,4 +1,4 @@
-"""Writes docs/data-contracts.md from the table models, so that the two cannot differ.
+"""Generate docs/data-contracts.md from the table models, so that the two cannot differ.
 
 python -m tools.data_contracts > docs/data-contracts.md
 """
@@ -75,7 +75,7 @@ nothing and writes no report, except to the file that `--report` names. Contents
 
 
 def document() -> str:
-    """The page, as Markdown."""
+    """Return the page as Markdown."""
     names = {name: ", ".join(f"`{column}`" for column in columns) for name, columns in _COLUMN_SETS.items()}
     keys = "\n".join(f"| `{key}` | {meaning} |" for key, meaning in REPORT_KEYS.items())
     by_bounds: dict[str, list[str]] = {}
@@ -97,7 +97,7 @@ def document() -> str:
         key = ", ".join(table.schema.unique or [])
         place = "Under" if where.endswith("/") else "In"
         parts.append(f"## {table.name}\n\n{(table.model.__doc__ or '').strip()} {place} `{where}`; key: {key}.\n")
-        lines = ["| column | type | unit | null | meaning | made from |", "|---|---|---|---|---|---|"]
+        lines = ["| column | type | unit | null | meaning | derived from |", "|---|---|---|---|---|---|"]
         for name, column in table.schema.columns.items():
             meta = column.metadata or {}
             sources = ", ".join(f"`{source.split('.', 1)[1]}`" for source in meta.get("sources", ()))

@@ -21,7 +21,7 @@ from typing import Any
 
 COINS, DAYS, END = 6, 24, dt.date(2025, 3, 24)
 # What a home needs to forecast; reports, logs, raw files and Dagster's database are left out.
-KEPT = ("models", "data/processed", "data/cleaned")
+ARCHIVED = ("models", "data/processed", "data/cleaned")
 
 
 def main(archive: Path) -> None:
@@ -69,7 +69,7 @@ def main(archive: Path) -> None:
             }
         (home / "forecasts.json").write_text(json.dumps(forecasts, indent=1))
         with tarfile.open(archive, "w:gz", compresslevel=9) as packed:
-            for name in (*KEPT, "forecasts.json"):
+            for name in (*ARCHIVED, "forecasts.json"):
                 if (home / name).exists():
                     packed.add(home / name, arcname=f"home/{name}")
 

@@ -129,9 +129,11 @@ def format_settings_error(error: ValidationError) -> str:
         One sentence part per variable, separated by semicolons.
     """
     details: Iterable[ErrorDetails] = error.errors()
+    # The value of an unknown setting or of a whole section may be, or contain, a secret.
+    public = Settings.declarations().keys() - Settings.secrets()
     return "; ".join(
         f"{variable_name(detail['loc'])} is "
-        f"{'invalid' if detail['loc'] in Settings.SECRETS else repr(str(detail['input']))}: {_format_expectation(detail)}"
+        f"{repr(str(detail['input'])) if detail['loc'] in public else 'invalid'}: {_format_expectation(detail)}"
         for detail in details
     )
 

@@ -5,6 +5,7 @@ from .arrays import (
     IntArray as IntArray,
 )
 from .atomic_write import (
+    create_file as create_file,
     find_free_path as find_free_path,
     make_folder as make_folder,
     open_with_folder_mode as open_with_folder_mode,
@@ -35,8 +36,13 @@ from .calendar import (
     months_between as months_between,
     to_unix_seconds as to_unix_seconds,
 )
-from .config import RENAMED_SETTINGS as RENAMED_SETTINGS, Settings as Settings, variable_name as variable_name
-from .home import explain_missing_home as explain_missing_home, prepare_home as prepare_home
+from .config import Settings as Settings, variable_name as variable_name
+from .home import (
+    ensure_home_id as ensure_home_id,
+    explain_missing_home as explain_missing_home,
+    prepare_home as prepare_home,
+    read_home_id as read_home_id,
+)
 from .html import (
     html_key_figures as html_key_figures,
     html_note as html_note,

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-# One fsync costs about 3 ms: above this many files one sync of the whole system is cheaper.
+# One fsync costs about 3 ms: above this many files one sync of the complete system is cheaper.
 _SYNC_ALL_FROM = 16
 # Names that only `temp_path_for` creates.
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp", re.DOTALL)
@@ -91,6 +91,19 @@ def write_files(contents: Mapping[Path, bytes | memoryview]) -> None:
 def write_file(path: Path, content: bytes | str) -> None:
     """Write one file atomically; text as UTF-8."""
     write_files({path: content.encode("utf-8") if isinstance(content, str) else content})
+
+
+def create_file(path: Path, content: str) -> None:
+    """Write a text file atomically unless it exists: of several processes, the first one decides its content."""
+    make_folder(path.parent)
+    temporary = temp_path_for(path)
+    try:
+        write_file(temporary, content)
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+        sync_folders([path.parent])
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:

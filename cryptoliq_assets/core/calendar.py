@@ -72,6 +72,12 @@ def affected_months(dates: Iterable[dt.date], *, horizon_days: int, first: str, 
     A raw row dated D changes cleaned rows in [D-1, D+8] (it decides which rows up to D+5 are outliers, and those are filled
     3 days on), so labels from D-1-horizon on (their target may be the row filled back), and features up to D+8+89: each
     window that sees the last of these rows.
+
+    Args:
+        dates: Dates of the raw rows.
+        horizon_days: Forecast horizon.
+        first: First month, as YYYY-MM.
+        last: Last month.
     """
     back = dt.timedelta(days=FILL_BACKWARD_DAYS + horizon_days)
     ahead = dt.timedelta(days=CLEANING_BACK_DAYS + HISTORY_DAYS - 1)

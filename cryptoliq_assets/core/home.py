@@ -4,19 +4,22 @@ Add what must exist before any other code runs. Settings belong in `core.config`
 """
 
 import os
+import re
+import uuid
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
 import yaml
 
-from cryptoliq_assets.core.atomic_write import make_folder, write_file
+from cryptoliq_assets.core.atomic_write import create_file, make_folder, write_file
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.core.safe_open import read_stored
+from cryptoliq_assets.core.safe_open import DamagedDocumentError, read_stored, read_text
 
 _URL = "CRYPTOLIQ_POSTGRES_URL"
 # Write access to models determines what is unpickled; feeds, logs and run records are private.
 _OWNER_ONLY = 0o700
+_HOME_ID = re.compile("[0-9a-f]{32}")
 
 
 def explain_missing_home(settings: Settings) -> str | None:
@@ -66,12 +69,40 @@ def prepare_home(settings: Settings) -> list[Path]:
             make_folder(folder.parent)
             folder.mkdir(mode=_OWNER_ONLY, exist_ok=True)
             created.append(folder)
+    ensure_home_id(settings)
     instance_file = settings.dagster_home / "dagster.yaml"
     content = _instance_to_write(instance_file, on_postgres=settings.postgres_url is not None)
     if content is not None:
         write_file(instance_file, content)
         created.append(instance_file)
     return created
+
+
+def ensure_home_id(settings: Settings) -> str:
+    """Return the identifier of a data directory, created if it has none; raises as `read_home_id` does."""
+    if not settings.home_id_path.exists():
+        create_file(settings.home_id_path, uuid.uuid4().hex + "\n")
+    return read_home_id(settings)
+
+
+def read_home_id(settings: Settings) -> str:
+    """Return the identifier of a data directory: 32 hexadecimal digits, empty if it has none yet.
+
+    Month files identify received files by numbers that each data directory assigns. The identifier states whose numbers they are.
+
+    Raises:
+        DamagedDocumentError: The file contains something else.
+    """
+    path = settings.home_id_path
+    try:
+        home_id = read_text(path).strip()
+    except FileNotFoundError:
+        return ""
+    if not _HOME_ID.fullmatch(home_id):
+        raise DamagedDocumentError(
+            path, "expected 32 hexadecimal digits; restore it, or write the id that an error about a month file names"
+        )
+    return home_id
 
 
 def _instance_to_write(path: Path, *, on_postgres: bool) -> bytes | None:

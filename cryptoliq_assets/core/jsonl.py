@@ -10,7 +10,7 @@ import json
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,10 +23,8 @@ from cryptoliq_assets.core.safe_open import open_stored
 
 # Frequent, so that each write is small: joining thousands of lines would delay every request.
 _FLUSH_SECONDS = 0.1
-# Maximum number of queued lines while writing fails; then the oldest are dropped, and counted.
-_MAX_LINES = 200_000
-# The same in bytes: blocks of rows are lines of megabytes.
-_MAX_BYTES = 256 * 2**20
+# Maximum number and bytes of queued lines while writing fails or hangs; then the oldest are dropped, and counted.
+_MAX_LINES, _MAX_BYTES = 200_000, 256 * 2**20
 _ROTATED_FILES = 5
 # Maximum time that the end of a process waits for the disk.
 _CLOSE_SECONDS = 5.0
@@ -41,13 +39,15 @@ class Journal:
 
     Attributes:
         dropped: Number of lines lost because they could not be written.
-        problem: Why the last write failed, None if it succeeded.
+        problem: Why the last write failed, or that it does not end; None if it succeeded.
     """
 
     def __init__(self, path: Callable[[], Path] | None, *, rotate_bytes: int | None = None) -> None:
         self._path = path
         self._rotate_bytes = rotate_bytes
         self._lines: deque[bytes] = deque()
+        self._bytes = 0
+        self._queueing = threading.Lock()
         self._stopped = threading.Event()
         self._writing = threading.Lock()
         self.dropped = 0
@@ -61,12 +61,17 @@ class Journal:
 
     def append(self, line: bytes) -> None:
         """Queue an encoded line; encoding thousands in the writer thread would delay the requests."""
-        self._lines.append(line)
+        with self._queueing:
+            self._lines.append(line)
+            self._bytes += len(line)
+            if self._drop_oldest() and self.problem is None:
+                self.problem = "a write does not end: the oldest queued lines are dropped"
 
     def flush(self) -> None:
         """Append the queued lines."""
         with self._writing:
-            lines = [self._lines.popleft() for _ in range(len(self._lines))]
+            with self._queueing:
+                lines, self._lines, self._bytes = self._lines, deque(), 0
             if not lines:
                 return
             try:
@@ -82,7 +87,8 @@ class Journal:
         self._thread.join(_CLOSE_SECONDS)
         if self._thread.is_alive():
             # The thread hangs in a write: waiting for it would prevent the process from ending.
-            self.dropped += len(self._lines)
+            with self._queueing:
+                self.dropped += len(self._lines)
             self.problem = f"the last lines could not be written within {_CLOSE_SECONDS:.0f} s"
             return
         self.flush()
@@ -98,17 +104,29 @@ class Journal:
             return
         append_lines(self._path(), content, rotate_bytes=self._rotate_bytes)
 
-    def _requeue(self, lines: list[bytes]) -> None:
+    def _requeue(self, lines: Sequence[bytes]) -> None:
         """Put lines back for the next attempt, up to the limits."""
-        self._lines.extendleft(reversed(lines))
-        size = sum(map(len, self._lines))
-        while len(self._lines) > _MAX_LINES or (size > _MAX_BYTES and self._lines):
-            size -= len(self._lines.popleft())
+        with self._queueing:
+            self._lines.extendleft(reversed(lines))
+            self._bytes += sum(map(len, lines))
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> bool:
+        """Drop and count the oldest lines above the limits; returns whether any was. A line alone is always kept."""
+        before = self.dropped
+        while len(self._lines) > _MAX_LINES or (self._bytes > _MAX_BYTES and len(self._lines) > 1):
+            self._bytes -= len(self._lines.popleft())
             self.dropped += 1
+        return self.dropped > before
 
 
 def append_lines(path: Path, content: bytes, *, rotate_bytes: int | None = None) -> None:
     """Append complete lines to a file that other processes append to as well.
+
+    Args:
+        path: The file; its folder is made.
+        content: The lines, each with its end.
+        rotate_bytes: At this size the file is rotated; None: never.
 
     Raises:
         OSError: Nothing was written.
@@ -185,6 +203,11 @@ def daily_path_factory(folder: Path) -> Callable[[], Path]:
 
 def remove_old_days(folder: Path, *, max_age_days: int, today: dt.date) -> list[Path]:
     """Remove daily files that are older than `max_age_days`; other files, and folders of such names, stay.
+
+    Args:
+        folder: Folder of the files YYYY-MM-DD.jsonl; it need not exist.
+        max_age_days: Files of this age stay.
+        today: The current date.
 
     Returns:
         The removed files.
@@ -273,7 +296,4 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
 
 def _skip_line(handle: BinaryIO) -> bool:
     """Skip to the end of the line; False if the file ends before it."""
-    while piece := handle.readline(_MAX_LINE_BYTES):
-        if piece.endswith(b"\n"):
-            return True
-    return False
+    return any(piece.endswith(b"\n") for piece in iter(lambda: handle.readline(_MAX_LINE_BYTES), b""))

@@ -15,7 +15,7 @@ from cryptoliq_assets.core.locations import Location, is_remote
 
 # Does not follow links, wait for the writer of a pipe, or pass the handle to child processes.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-# The largest document (JSON, a ledger) and the largest file that are read completely. cryptoliq does not write larger ones.
+# The largest document (JSON, an audit log) and the largest file that are read completely. cryptoliq does not write larger ones.
 MAX_DOCUMENT_BYTES = 256 * 2**20
 MAX_FILE_BYTES = 4 * 2**30
 
@@ -66,7 +66,9 @@ def read_regular(path: Path, max_bytes: int, *, limit: str) -> bytes:
     """Read a regular file of at most `max_bytes` bytes; never more than one byte above that is read.
 
     Args:
-        limit: description of the limit for the error ("the 64.0 MiB that … allows").
+        path: The file.
+        max_bytes: Maximum size.
+        limit: Description of the limit for the error ("the 64.0 MiB that … allows").
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -165,7 +167,13 @@ def irregular_file_reason(mode: int) -> str | None:
 
 
 def check_size(size: int, max_bytes: int, *, limit: str) -> None:
-    """Raise FileReadError ("too_large") for a file of more than `max_bytes` bytes."""
+    """Raise FileReadError ("too_large") for a file of more than `max_bytes` bytes.
+
+    Args:
+        size: Size of the file, in bytes.
+        max_bytes: Maximum size.
+        limit: Description of the limit for the error.
+    """
     if size > max_bytes:
         raise FileReadError("too_large", f"{size / 2**20:,.1f} MiB, more than {limit}", size=size)
 

@@ -214,7 +214,7 @@ def median_shift(reference_median: float, current: FloatArray, *, spread: float)
 
 
 def center_by_day(values: FloatArray, days: AnyArray) -> FloatArray:
-    """Subtract the median of each day: what a coin shows beyond what the whole market did that day.
+    """Subtract the median of each day: the part of a coin's value that the market of that day does not explain.
 
     Args:
         values: (n,) values.

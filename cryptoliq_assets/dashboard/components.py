@@ -44,6 +44,7 @@ def render_page(page: Page, render: Callable[[Source], None]) -> None:
         render(current_source())
     except UserFacingError as error:
         show_error(error)
+    # Last resort: the page shows that it failed, the log has the traceback.
     except Exception as error:
         _LOG.exception("the page %r failed", page.title)
         settings = Settings()

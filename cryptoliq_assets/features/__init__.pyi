@@ -1,6 +1,5 @@
 from .computations import (
     COMPUTATIONS as COMPUTATIONS,
-    FeatureInputs as FeatureInputs,
     check_computations as check_computations,
     compute_features as compute_features,
 )
@@ -20,7 +19,6 @@ from .online import (
 from .rolling_windows import calendar_moments as calendar_moments
 from .row_values import (
     INPUT_COLUMNS as INPUT_COLUMNS,
-    RowValues as RowValues,
     day_numbers as day_numbers,
     input_columns as input_columns,
     make_row_values as make_row_values,

@@ -1,7 +1,7 @@
 """The computation of every feature: the one function that batch asset, service and dashboard share.
 
 Add an entry to `COMPUTATIONS` for a feature that no window kernel computes, and declare it in `schemas/feature_registry.py`.
-Statistics of the whole market belong in `cross_section.py`, window kernels in `rolling_windows.py`.
+Statistics of the market belong in `cross_section.py`, window kernels in `rolling_windows.py`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Daily statistics of the whole market, and the market caps that a coin is ranked among.
+"""Daily statistics of the market, and the market caps among which a coin is ranked.
 
 A row dated D sees the market of the previous snapshot, at most 7 days old: on D itself the other coins' rows may be missing, and a
 request to the service knows none of them. Add what is computed over all coins of a day; statistics of one coin belong elsewhere.

@@ -92,7 +92,7 @@ class StoredHistory:
             last: (n,) one past the last stored row before the request, as from `history_range`.
 
         Returns:
-            (n,) days from the last stored row, however old, to the request; -1 where there is none.
+            (n,) days from the last stored row, of any age, to the request; -1 where there is none.
         """
         ages = np.full(len(days), -1, dtype=np.int64)
         known = np.flatnonzero((codes >= 0) & (last > 0))

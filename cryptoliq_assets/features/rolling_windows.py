@@ -124,7 +124,7 @@ def _run_kernel(
     cuts = np.linspace(0, len(query), 1 + (_THREADS if len(query) > _MIN_ROWS_PER_THREAD else 1)).astype(int)
 
     def work(start: int, stop: int) -> None:
-        kernel(*query.part(start, stop).arrays, own[start:stop], days, values, out[:, start:stop])
+        kernel(query.part(start, stop).arrays, own[start:stop], days, values, out[:, start:stop])
 
     if len(cuts) == 2:
         work(0, len(query))

@@ -15,7 +15,7 @@ from cryptoliq_assets.features.cross_section import MarketSnapshotStats, make_ma
 from cryptoliq_assets.labels import CLIP_7D, CLIP_24H, Liquidity, get_formula, log_return, score_liquidity
 from cryptoliq_assets.schemas import BASE_SERIES
 
-# What features read of a row, whatever the formula; units as in the contract.
+# Columns of a row that features read, with any formula; units as in the contract.
 INPUT_COLUMNS = ("price", "1h", "24h", "7d", "24h_volume", "mkt_cap")
 
 

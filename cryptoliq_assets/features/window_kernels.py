@@ -1,7 +1,7 @@
 """Compiled kernels of calendar windows.
 
 A coin's rows are placed on a grid of days, absent days empty, so a window is a slice. A row's numbers then depend only on its own
-windows, bit for bit, whatever else was loaded: incremental equals full, and online equals batch. Running sums of floats would not
+windows, bit for bit, regardless of the other loaded rows: incremental equals full, and online equals batch. Running sums of floats would not
 have that property, so means come from prefix sums of fixed-point integers, whose differences are exact; deviations and exponential
 means are summed separately for each row, over slices of fixed length. Add kinds of statistics here, not window lengths.
 """
@@ -24,16 +24,17 @@ _SHRINK = 1 / _SCALE
 _VECTOR = 8
 # Sums may be reordered into vectors: the order then depends only on the number of terms.
 _FAST = {"reassoc", "contract", "nsz"}
+# Coins, days, and the first and one past the last stored row of each queried row: `WindowQuery.arrays`.
+_QueryArrays = tuple[IntArray, IntArray, IntArray, IntArray]
 
 
 @numba.njit(cache=True, nogil=True)
-def _coin_run(
-    place: int, coins: IntArray, query_days: IntArray, first: IntArray, last: IntArray
-) -> tuple[int, int, int, int, int]:  # pragma: no cover - compiled
+def _coin_run(place: int, query: _QueryArrays) -> tuple[int, int, int, int, int]:  # pragma: no cover - compiled
     """Find the adjacent queried rows of one coin from `place` on.
 
     Returns one past the last of them, their first and last day, and the first and one past the last stored row that any sees.
     """
+    coins, query_days, first, last = query
     stop = place + 1
     early = late = query_days[place]
     low, high = first[place], last[place]
@@ -109,19 +110,12 @@ def _make_mean_std_kernel(windows: IntArray, short: int, long: int, reach: int) 
     reciprocal = np.append(0.0, 1.0 / np.arange(1, reach + 1))
 
     def moments(
-        coins: IntArray,
-        query_days: IntArray,
-        first: IntArray,
-        last: IntArray,
-        own: FloatArray,
-        days: IntArray,
-        values: FloatArray,
-        out: FloatArray,
+        query: _QueryArrays, own: FloatArray, days: IntArray, values: FloatArray, out: FloatArray
     ) -> None:  # pragma: no cover - compiled
-        """Write means by window, then the two deviations, into `out` (…, m)."""
-        place = 0
-        while place < len(coins):
-            stop, early, late, low, high = _coin_run(place, coins, query_days, first, last)
+        """Write means by window, then deviations by window, into `out` (…, m)."""
+        query_days, place = query[1], 0
+        while place < len(query_days):
+            stop, early, late, low, high = _coin_run(place, query)
             filled, known = _grid(early, late, low, high, days, values, reach)
             sums = np.zeros(len(filled) + 1, dtype=np.int64)
             counts = np.zeros(len(filled) + 1, dtype=np.int64)
@@ -170,19 +164,12 @@ def _make_lag_ewm_kernel(lags: IntArray, half_lives: FloatArray, reach: int) -> 
 
     @numba.njit(cache=True, nogil=True, fastmath=_FAST)
     def lags_and_ewms(
-        coins: IntArray,
-        query_days: IntArray,
-        first: IntArray,
-        last: IntArray,
-        own: FloatArray,
-        days: IntArray,
-        values: FloatArray,
-        out: FloatArray,
+        query: _QueryArrays, own: FloatArray, days: IntArray, values: FloatArray, out: FloatArray
     ) -> None:  # pragma: no cover - compiled
         """Write lags, then exponential means by half-life over the full history, into `out` (…, m)."""
-        place = 0
-        while place < len(coins):
-            stop, early, late, low, high = _coin_run(place, coins, query_days, first, last)
+        query_days, place = query[1], 0
+        while place < len(query_days):
+            stop, early, late, low, high = _coin_run(place, query)
             filled, known = _grid(early, late, low, high, days, values, reach)
             while place < stop:
                 at = query_days[place] - early + reach

@@ -20,7 +20,7 @@ from cryptoliq_assets.schemas import FEATURES
 REFERENCE = "reference"
 PREDICTIONS = "predictions"
 SCORE = "liquidity_score"
-# Not compared, because they change with time: a home gets older, and seven days have each weekday once.
+# Not compared, because they change with time: a data directory gets older, and seven days have each weekday once.
 EXCLUDED_FEATURES = ("days_seen_90d", "weekday")
 # Points of equal weight that represent a distribution: five per decile.
 N_POINTS = 50
@@ -115,7 +115,13 @@ def make_reference(
 
 
 def training_reference(rows: TrainingSet, forecaster: ScoreForecaster, *, days: int) -> Reference:
-    """Compute the reference of the last `days` days of the training rows, with their history, for a fitted forecaster."""
+    """Compute the reference of the last `days` days of the training rows, with their history, for a fitted forecaster.
+
+    Args:
+        rows: Training rows with history.
+        forecaster: A fitted forecaster.
+        days: Number of days up to the end of training.
+    """
     recent = rows.take(np.flatnonzero(rows.date > rows.date.max() - np.timedelta64(days, "D")))
     # Only features that the forecaster uses: others are not compared later.
     names = drift_features(list(dict.fromkeys([*forecaster.features, SCORE])))

@@ -52,7 +52,11 @@ def predict_arrays(
 ) -> tuple[Array, Array, Array, Array]:
     """Forecast as `predict`, from features by name to arrays: predicted, lower, upper, group.
 
-    `table` has the intervals of the model.
+    Args:
+        loaded: The model.
+        features: Features of n rows by name.
+        table: Intervals of the model.
+        history: Whether each row may use the stored days of its coin.
     """
     no_history = lacks_recent_history(features) | ~np.asarray(history, dtype=bool)
     predicted = loaded.model.predict(feature_matrix(features, loaded.model.features, no_history=no_history, order="F"))

@@ -1,4 +1,4 @@
-"""Preprocess and train on files outside a home: the functions of the assets, without tables, ledger or Dagster.
+"""Preprocess and train on files outside a data directory: the functions of the assets, without tables, audit log or Dagster.
 
 A preprocessed file has one row per cleaned row: the contract's columns, flags, features and targets. A trained model is an
 artifact with its metadata: MODEL.pkl and MODEL.json. What the assets do belongs in `modeling.training`.
@@ -28,7 +28,7 @@ _LABELS = ("target_date", "horizon_days", "target_score", "trainable")
 
 
 class FilesRejectedError(ValueError):
-    """Files outside a home that cannot be used; the message states file, reason and what to do."""
+    """Files outside a data directory that cannot be used; the message states file, reason and what to do."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,12 @@ def preprocess_files(
     paths: Sequence[Path], settings: Settings, *, today: dt.date, progress: Progress = lambda message: None
 ) -> Preprocessed:
     """Validate, clean, engineer and label snapshot files; for duplicate (coin, date) rows the later file name wins.
+
+    Args:
+        paths: The snapshot files.
+        settings: Limits, formula and horizon.
+        today: Latest date that is allowed.
+        progress: Called with a message about each step.
 
     Raises:
         FilesRejectedError: No file is accepted; the message has the reason of each.
@@ -123,7 +129,12 @@ def read_rows(path: Path) -> pd.DataFrame:
 def train_rows(rows: pd.DataFrame, settings: Settings, *, progress: Progress) -> tuple[Any, dict[str, Any]]:
     """Evaluate the candidates on preprocessed rows and fit the best one on all of them.
 
-    The promotion criteria of a home do not apply, because there is no champion to compare with.
+    The promotion criteria of a data directory do not apply, because there is no champion to compare with.
+
+    Args:
+        rows: Rows of `preprocess_files`.
+        settings: Formula, horizon and folds.
+        progress: Called with a message about each step.
 
     Returns:
         The model and its metadata.
@@ -170,6 +181,11 @@ def train_rows(rows: pd.DataFrame, settings: Settings, *, progress: Progress) ->
 def write_model(path: Path, model: Any, metadata: dict[str, Any]) -> dict[str, Any]:
     """Write the artifact and its metadata, and return the metadata as stored.
 
+    Args:
+        path: File of the artifact; the metadata is written beside it.
+        model: The fitted model.
+        metadata: Metadata of `train_rows`.
+
     Raises:
         ModelRejectedError: The loader would reject the model.
     """
@@ -185,7 +201,7 @@ def write_model(path: Path, model: Any, metadata: dict[str, Any]) -> dict[str, A
         "sha256": sha256_of(content),
         "libraries": library_versions(),
         "promoted_at": now.isoformat(),
-        "promotion_reason": "trained on a file outside a home",
+        "promotion_reason": "trained on a file outside a data directory",
     }
     stored = json.loads(to_json(stored))
     check_fields(stored)
@@ -211,7 +227,7 @@ def read_model(path: Path) -> Any:
             f"{path} cannot be read ({error}); it needs {metadata_path(path).name} in the same folder"
         ) from error
     check_fields(metadata)
-    # Without a ledger, the checksum detects a damaged file, not a forged one.
+    # Without an audit log, the checksum detects a damaged file, not a forged one.
     return Champion(LoadedModel(load_model(content, metadata, expected_sha256=metadata.get("sha256")), metadata))
 
 

@@ -218,7 +218,7 @@ def choose_champion(
         at=now,
         git_revision=git_revision(),
     )
-    # The training distributions are stored with the model: drift is measured against them, whatever the tables contain later.
+    # The training distributions are stored with the model: drift is measured against them, even if the tables change later.
     reference = training_reference(rows, best.forecaster, days=settings.drift.reference_days)
     metadata[REFERENCE] = reference.to_dict()
     promoted = store.promote(best.forecaster, metadata, reason=last.reason + not_compared, at=now)

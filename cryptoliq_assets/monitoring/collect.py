@@ -1,6 +1,6 @@
 """Collection of all findings: those that reports contain and those that can be evaluated at any time.
 
-Add a part of the monitor that is evaluated without a run, or a report with findings. Measurements do not belong here; results
+Add a part of the monitor that is evaluated without a run; a report belongs in `reports`. Measurements do not belong here; results
 of runs and checks are stored in the alert state by the sensors, and read from there.
 """
 
@@ -13,7 +13,6 @@ from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
 from cryptoliq_assets.monitoring.alert_registry import FAIL, OK
 from cryptoliq_assets.monitoring.alerting import read_state
 from cryptoliq_assets.monitoring.data import (
-    VERIFY_REPORT,
     find_damaged_data,
     find_missing_days,
     find_rejected_files,
@@ -21,19 +20,12 @@ from cryptoliq_assets.monitoring.data import (
     find_stale_data,
 )
 from cryptoliq_assets.monitoring.findings import Finding
-from cryptoliq_assets.monitoring.isolation import FAILURES_REPORT, evaluate_part
+from cryptoliq_assets.monitoring.isolation import evaluate_part
 from cryptoliq_assets.monitoring.model_health import find_model_problems, find_rollback
+from cryptoliq_assets.monitoring.reports import REPORTS
 from cryptoliq_assets.monitoring.service import find_service_problems
 from cryptoliq_assets.storage import TableStore
 
-# Reports under reports/ that contain findings.
-REPORTS = (
-    "drift_report.json",
-    "forecast_accuracy.json",
-    "prediction_metrics.json",
-    VERIFY_REPORT,
-    FAILURES_REPORT,
-)
 _REPORT_BROKEN = require_alert_kind("report_broken")
 
 

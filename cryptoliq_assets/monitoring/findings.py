@@ -15,8 +15,35 @@ _ORDER: tuple[Level, ...] = (OK, WARN, FAIL)
 _TYPES: dict[str, type | tuple[type, ...]] = {"where": str, "what": str, "since": (str, type(None)), "figures": dict}
 
 
+class IncidentKey:
+    """What findings, incidents and notices have in common: kind and subject, which identify the incident."""
+
+    kind: str
+    where: str
+
+    @property
+    def key(self) -> str:
+        """Kind and subject: findings with the same key belong to the same incident."""
+        return f"{self.kind}/{self.where}"
+
+    @property
+    def id(self) -> str:
+        """A short name of the incident, equal in every evaluation; see `incident_id`."""
+        return incident_id(self.key)
+
+    @property
+    def title(self) -> str:
+        """The title of the kind."""
+        return ALERT_KINDS[self.kind].title
+
+    @property
+    def remedy(self) -> str:
+        """What a person should do."""
+        return ALERT_KINDS[self.kind].remedy
+
+
 @dataclass(frozen=True)
-class Finding:
+class Finding(IncidentKey):
     """The state of one thing that was checked. Reports store findings, so the names of the fields never change.
 
     Attributes:
@@ -46,26 +73,6 @@ class Finding:
         for name, types in _TYPES.items():
             if not isinstance(getattr(self, name), types):
                 raise TypeError(f"{name} of a finding is {getattr(self, name)!r}, expected {types}")
-
-    @property
-    def key(self) -> str:
-        """Kind and subject: findings with the same key belong to the same incident."""
-        return f"{self.kind}/{self.where}"
-
-    @property
-    def id(self) -> str:
-        """A short name of the incident, equal in every evaluation; see `incident_id`."""
-        return incident_id(self.key)
-
-    @property
-    def title(self) -> str:
-        """The title of the kind."""
-        return ALERT_KINDS[self.kind].title
-
-    @property
-    def remedy(self) -> str:
-        """What a person should do."""
-        return ALERT_KINDS[self.kind].remedy
 
     def to_dict(self) -> dict[str, Any]:
         """Return the finding as reports store it, under `conditions`."""

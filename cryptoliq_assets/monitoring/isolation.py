@@ -15,8 +15,8 @@ from cryptoliq_assets.core import Settings, make_folder, read_json_object, write
 from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
 from cryptoliq_assets.monitoring.alert_registry import FAIL, OK
 from cryptoliq_assets.monitoring.findings import Finding
+from cryptoliq_assets.monitoring.reports import FAILURES_REPORT
 
-FAILURES_REPORT = "monitor_failures.json"
 _MONITOR_BROKEN = require_alert_kind("monitor_broken")
 _PACKAGE = __name__.partition(".")[0]
 _LOCK_SECONDS = 60.0

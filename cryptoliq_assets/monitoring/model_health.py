@@ -9,7 +9,7 @@ from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
 from cryptoliq_assets.monitoring.alert_registry import FAIL, OK, WARN, Level
 from cryptoliq_assets.monitoring.findings import Finding
 
-# One subject for all versions: a finding about the champion recovers, whichever version is current by then.
+# One subject for all versions: a finding about the champion recovers regardless of which version is current by then.
 WHERE = "champion"
 _MISSING = require_alert_kind("model_missing")
 _BROKEN = require_alert_kind("model_broken")
@@ -19,7 +19,7 @@ _ROLLED_BACK = require_alert_kind("model_rolled_back")
 def find_model_problems(settings: Settings) -> list[Finding]:
     """Check that the champion's files exist and are valid.
 
-    One cause raises one kind: `model_missing` if there was never a champion or its files are gone, `model_broken` if the
+    One cause raises one kind: `model_missing` if there was never a champion or its files are missing, `model_broken` if the
     files exist but are invalid, or the pointer does not lead to them. The files are checked without unpickling, which detects
     every changed byte.
 
@@ -32,7 +32,7 @@ def find_model_problems(settings: Settings) -> list[Finding]:
     store = open_model_store(settings)
     pointer = store.pointer()
     if pointer.version is None:
-        # Not a failure in a new data directory: the champion sensor requests the first training once there are enough days.
+        # Not a failure in a new data directory: the champion sensor requests the first training once enough days exist.
         missing = Finding(_MISSING, OK, WHERE, "no model was promoted yet; forecasts start after the first promotion")
         return [missing, Finding(_BROKEN, OK, WHERE, "there is no champion to check")]
     figures = {"version": pointer.version}

@@ -17,9 +17,10 @@ from cryptoliq_assets.modeling.estimators import normalize_model_versions
 from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
 from cryptoliq_assets.monitoring.alert_registry import FAIL, OK
 from cryptoliq_assets.monitoring.findings import CheckResult, Finding
+from cryptoliq_assets.monitoring.reports import ACCURACY_REPORT
 from cryptoliq_assets.storage import TableStore
 
-ACCURACY_REPORT, BY_COIN_REPORT = "forecast_accuracy.json", "accuracy_by_coin.csv"
+BY_COIN_REPORT = "accuracy_by_coin.csv"
 WHERE = "champion"
 _SKILL_LOST = require_alert_kind("skill_lost")
 _COVERAGE_LOST = require_alert_kind("coverage_lost")

@@ -34,7 +34,7 @@ from .run_findings import (
     try_read_run_findings as try_read_run_findings,
 )
 from .runner import RunFailedError as RunFailedError, Runner as Runner
-from .step_labels import STEP_LABELS as STEP_LABELS, check_step_labels as check_step_labels
+from .step_labels import STEP_LABELS as STEP_LABELS
 from .table_assets import (
     BACKTEST_IO as BACKTEST_IO,
     CANDIDATES_IO as CANDIDATES_IO,

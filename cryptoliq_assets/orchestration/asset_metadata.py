@@ -9,7 +9,6 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from cryptoliq_assets.core import markdown_table
 from cryptoliq_assets.schemas import TABLES, Table
@@ -68,6 +67,8 @@ def make_pandera_type(table: Table) -> dg.DagsterType:
     """
 
     def check_columns(_: dg.TypeCheckContext, value: object) -> dg.TypeCheck:
+        import pyarrow.parquet as pq
+
         if not isinstance(value, Path):
             return dg.TypeCheck(False, description=f"{table.name} is the path of a Parquet file, not {value!r}")
         columns = pq.read_schema(value).names

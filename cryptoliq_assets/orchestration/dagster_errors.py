@@ -16,9 +16,10 @@ class DatabaseUnavailableError(RuntimeError):
 
 @contextmanager
 def translate_database_errors() -> Iterator[None]:
-    """Raise DatabaseUnavailableError in place of the errors that Dagster makes of its database's; others pass."""
+    """Raise DatabaseUnavailableError instead of the errors that Dagster derives from those of its database; others pass."""
     try:
         yield
+    # Dagster wraps the errors of its database in types of its own; every error that has no database error as its cause is raised again.
     except Exception as error:
         reason = _database_reason(error)
         if reason is None:

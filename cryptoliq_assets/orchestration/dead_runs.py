@@ -2,7 +2,7 @@
 
 A run holds a file lock of its own, `.dagster/alive/<run id>`, from before it waits for the run lock until its last event is
 written; the operating system releases the lock when the process dies. A process that can acquire it knows that the run is
-dead, whatever its host (each container has its own name and process numbers) and whatever its tags (a run that is
+dead, regardless of its host (each container has its own name and process numbers) and its tags (a run that is
 re-executed in the UI carries those of the first). The run lock does not serve for this: a run that waits for it is alive.
 """
 
@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
-import psutil
 from filelock import FileLock, Timeout
 
 from cryptoliq_assets.core import make_folder
@@ -24,10 +23,10 @@ from cryptoliq_assets.orchestration.jobs import hidden_tag, read_tag
 PROCESS_TAG = hidden_tag("process")
 
 _STATUS = dg.DagsterRunStatus
-# Runs that a process has begun. Queued ones have no process yet, nor have those not started, unless a command holds their lock.
-_BEGUN = (_STATUS.STARTING, _STATUS.STARTED, _STATUS.CANCELING)
-_UNFINISHED = (_STATUS.NOT_STARTED, *_BEGUN)
-# A begun run acquires its lock in seconds. One without a lock that has written no event for this long died before it could;
+# States of runs that a process executes. Queued runs and runs that are not started have no process yet, unless a command holds their lock.
+_ACTIVE = (_STATUS.STARTING, _STATUS.STARTED, _STATUS.CANCELING)
+_UNFINISHED = (_STATUS.NOT_STARTED, *_ACTIVE)
+# A started run acquires its lock in seconds. One without a lock that has written no event for this long died before it could;
 # a run of nothing but asset checks has no lock and writes none, and finishes sooner.
 _START_TIMEOUT = dt.timedelta(minutes=15)
 _REGISTER_SECONDS = 60.0
@@ -92,18 +91,22 @@ def fail_dead_runs(instance: dg.DagsterInstance, lock_path: Path, *, now: dt.dat
 
 def process_mark() -> str:
     """Describe this process: host, process id, start time."""
+    import psutil
+
     process = psutil.Process(os.getpid())
     return f"{socket.gethostname()}/{process.pid}/{process.create_time():.2f}"
 
 
 def _failure_reason(record: dg.RunRecord, path: Path, *, now: dt.datetime) -> str | None:
-    """Return a sentence on a dead run; None for one that is alive, or that no process has begun yet."""
+    """Return a sentence on a dead run; None for one that is alive, or that no process has started yet."""
     run = record.dagster_run
     if path.exists():
         if _is_locked(path):
             return None
-        return f"The process of this run ({read_tag(run.tags, PROCESS_TAG) or 'unknown'}) is gone; it was killed."
-    if run.status not in _BEGUN or now - record.update_timestamp < _START_TIMEOUT:
+        return (
+            f"The process of this run ({read_tag(run.tags, PROCESS_TAG) or 'unknown'}) no longer exists; it was killed."
+        )
+    if run.status not in _ACTIVE or now - record.update_timestamp < _START_TIMEOUT:
         return None
     return f"This run has written no event since {record.update_timestamp:%Y-%m-%d %H:%M} UTC: it died while starting."
 

@@ -56,7 +56,15 @@ def count_tagged_runs(
     job: str | None = None,
     statuses: list[dg.DagsterRunStatus] | None = None,
 ) -> int:
-    """Count the runs with one of our own tags, those of earlier releases included."""
+    """Count the runs with one of our own tags, those of earlier releases included.
+
+    Args:
+        instance: Dagster's instance.
+        tag: Name of the tag.
+        value: Value of the tag.
+        job: Name of the job; all jobs by default.
+        statuses: States of the runs; all by default.
+    """
     filters = (dg.RunsFilter(job_name=job, statuses=statuses, tags={key: value}) for key in (tag, earlier_tag(tag)))
     return sum(instance.get_runs_count(runs) for runs in filters)
 
@@ -109,6 +117,11 @@ def select_assets(job: str, last: str, newest: str) -> list[dg.AssetKey] | None:
     """Select the assets of a run of a monthly job up to the month `last`; None for all assets of the job.
 
     Only the newest snapshot is forecast: a run that ends before its month, `newest`, leaves forecasts out.
+
+    Args:
+        job: Name of the job.
+        last: Last month of the run.
+        newest: Month of the newest snapshot.
     """
     if job != REFRESH_JOB or last >= newest:
         return None

@@ -55,6 +55,7 @@ def make_months_definition(settings: Settings) -> dg.MonthlyPartitionsDefinition
     """
     try:
         first, last = find_data_months(settings)
+    # Any error (a damaged catalog, an object store that does not respond): the definitions load, and the warning has the error.
     except Exception as error:
         first, last = settings.storage.first_month, month_of(dt.datetime.now(dt.UTC).date())
         warnings.warn(
@@ -81,6 +82,11 @@ def clip_ranges(ranges: list[tuple[str, str]], settings: Settings) -> list[tuple
 
 def month_range_tags(first: str, last: str, settings: Settings) -> dict[str, str]:
     """Make the tags of one run over the months first…last.
+
+    Args:
+        first: First month, as YYYY-MM.
+        last: Last month.
+        settings: Settings of the data directory.
 
     Raises:
         ValueError: A month is not allowed, or the range is reversed. Dagster would accept both silently.

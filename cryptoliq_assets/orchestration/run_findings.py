@@ -41,7 +41,7 @@ _FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 _MAX_EVALUATIONS = 100
 # Runs of a job that are searched for one that was not rejected.
 _MAX_REJECTED_RUNS = 20
-# Stands for all months, or for a check of an asset without months.
+# Means all months, or a check of an asset without months.
 _ALL_MONTHS = "all"
 _MESSAGE_CHARACTERS = 300
 
@@ -57,7 +57,7 @@ class RunFindings:
 def watched_checks(
     assets: Iterable[dg.AssetsDefinition | dg.AssetSpec], checks: Iterable[dg.AssetChecksDefinition]
 ) -> list[dg.AssetCheckKey]:
-    """List the checks whose failure raises an alert: not those of the monitor's assets, nor those that restate a kind."""
+    """List the checks whose failure raises an alert: not those of the monitor's assets or those that restate a kind."""
     specs = [spec for asset in assets for spec in (asset.specs if isinstance(asset, dg.AssetsDefinition) else [asset])]
     monitor = {spec.key for spec in specs if spec.group_name == MONITOR_GROUP}
     declared = [spec for definition in checks for spec in definition.check_specs]
@@ -86,6 +86,12 @@ def try_read_run_findings(
     """Read the findings that are new, as `read_run_findings`, and a finding on whether they could be read.
 
     Where the instance cannot be read, the latter is `monitor_broken`, and nothing is new.
+
+    Args:
+        instance: Dagster's instance.
+        jobs: Names of the jobs whose last run counts.
+        checks: Checks whose last evaluation counts.
+        state: State of the alerts.
     """
     try:
         findings = read_run_findings(instance, jobs=jobs, checks=checks, state=state)
@@ -169,7 +175,7 @@ def _make_check_findings(instance: dg.DagsterInstance, keys: list[dg.AssetCheckK
             before = finding or state.run_findings.get(f"{_VALIDATION_FAILED}/{name}")
             finding = _make_check_finding(name, record, before, failing)
         findings += [finding] if finding else []
-        # Planned and not evaluated yet: it is read once it is evaluated, whatever is evaluated in between.
+        # Planned and not evaluated yet: it is read once it is evaluated, regardless of what is evaluated in between.
         waits = [record.id for record in fresh if not _is_evaluated(record) and not _has_ended(instance, record.run_id)]
         read[name] = {"id": max(latest.id, previous["id"]), "waits": waits, "failing": sorted(failing)}
     declared = {_check_name(key) for key in keys}

@@ -223,12 +223,18 @@ class Runner:
             first: First month; the first with data by default.
             last: Last month; the last with data by default.
 
+        Returns:
+            First and last month of each run; empty if there is no data.
+
         Raises:
             ValueError: A month is not allowed, or the range is reversed.
         """
         plan = self.plan()
         months = sorted({*self.store.months("raw_snapshots"), *plan.months, *plan.blocked})
-        first, last = first or min([*months, last or ""]), last or max([*months, first or ""])
+        ends = [month for month in (*months, first, last) if month]
+        if not ends:
+            return []
+        first, last = first or min(ends), last or max(ends)
         month_range_tags(first, last, self.settings)
         if not months:
             return []

@@ -9,7 +9,6 @@ from .feature_registry import (
     lag_feature as lag_feature,
     mean_feature as mean_feature,
     std_feature as std_feature,
-    window_feature as window_feature,
     windows_of as windows_of,
 )
 from .groups import (
@@ -56,8 +55,6 @@ from .windows import (
     MEAN_WINDOWS as MEAN_WINDOWS,
     N_LAGGED_SERIES as N_LAGGED_SERIES,
     RELATIVE_LEVELS as RELATIVE_LEVELS,
-    RELATIVE_MEANS as RELATIVE_MEANS,
-    RELATIVE_STDS as RELATIVE_STDS,
     RETURN_DAYS as RETURN_DAYS,
     STD_WINDOWS as STD_WINDOWS,
     Statistic as Statistic,

@@ -5,33 +5,25 @@ A column has its meaning, its unit and the upstream columns that it is computed 
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
-from pandera.api.extensions import register_check_method
-
-_Check = TypeVar("_Check", bound=Callable[..., Any])
-# Pandera does not annotate its decorator.
-_register_check: Callable[..., Callable[[_Check], _Check]] = register_check_method
 
 
-@_register_check(statistics=["is_finite"], check_type="vectorized")
-def is_finite(values: pd.Series, *, is_finite: bool) -> pd.Series:
+def is_finite(values: pd.Series) -> pd.Series:
     """Reject infinities; nulls have their own rule."""
     return pd.Series(~np.isinf(values.to_numpy(dtype=float)), index=values.index)
 
 
-@_register_check(statistics=["is_filled"], check_type="vectorized")
-def is_filled(values: pd.Series, *, is_filled: bool) -> pd.Series:
+def is_filled(values: pd.Series) -> pd.Series:
     """Reject empty or blank text; checks the categories, which are few, not the rows."""
     blank = values.cat.categories.astype(str).str.strip() == ""
     return pd.Series(~np.append(blank, False)[values.cat.codes], index=values.index)
 
 
-@_register_check(statistics=["is_midnight"], check_type="vectorized")
-def is_midnight(values: pd.Series, *, is_midnight: bool) -> pd.Series:
+def is_midnight(values: pd.Series) -> pd.Series:
     """Reject times of day."""
     return values == values.dt.normalize()
 
@@ -50,21 +42,22 @@ def number_column(
     """
     metadata = {"unit": unit, "sources": sources}
     # Dropping nulls costs a copy of the column; only bounds need it, since a null satisfies none.
-    return pa.Field(
-        nullable=nullable, description=meaning, metadata=metadata, ignore_na=bool(checks), is_finite=True, **checks
-    )
+    ignore_na = bool(checks)
+    field = pa.Field(nullable=nullable, description=meaning, metadata=metadata, ignore_na=ignore_na, **checks)
+    return _add_check(field, is_finite, ignore_na=ignore_na)
 
 
 def text_column(meaning: str, *, sources: tuple[str, ...] = (), nullable: bool = False, **checks: Any) -> Any:
     """Declare a categorical text column; arguments as in `number_column`."""
     metadata = {"unit": "text", "sources": sources}
-    return pa.Field(nullable=nullable, description=meaning, metadata=metadata, is_filled=True, **checks)
+    field = pa.Field(nullable=nullable, description=meaning, metadata=metadata, **checks)
+    return _add_check(field, is_filled)
 
 
 def day_column(meaning: str, *, sources: tuple[str, ...] = (), **checks: Any) -> Any:
     """Declare a date column: midnight UTC, without a time zone."""
     metadata = {"unit": "day (UTC)", "sources": sources}
-    return pa.Field(description=meaning, metadata=metadata, is_midnight=True, **checks)
+    return _add_check(pa.Field(description=meaning, metadata=metadata, **checks), is_midnight)
 
 
 def timestamp_column(meaning: str, *, sources: tuple[str, ...] = (), nullable: bool = False) -> Any:
@@ -80,6 +73,17 @@ def flag_column(meaning: str, *, sources: tuple[str, ...] = (), **checks: Any) -
 def integer_column(meaning: str, *, unit: str, sources: tuple[str, ...] = (), **checks: Any) -> Any:
     """Declare an integer column without nulls."""
     return pa.Field(description=meaning, metadata={"unit": unit, "sources": sources}, **checks)
+
+
+def _add_check(field: Any, function: Callable[[pd.Series], pd.Series], *, ignore_na: bool = True) -> Any:
+    """Add a check of our own to a field, under the function's name.
+
+    Pandera's `register_check_method` is not used: it imports hypothesis if that is installed, which adds a tenth to the
+    import of the definitions. The statistics are those that it set: they are part of the fingerprint of stored files.
+    """
+    name = function.__name__
+    field.checks.append(pa.Check(function, name=name, error=name, statistics={name: True}, ignore_na=ignore_na))
+    return field
 
 
 class TableModel(pa.DataFrameModel):

@@ -39,7 +39,7 @@ class Feature:
         sources: Columns of `cleaned_snapshots` that the value depends on.
         market_wide: Whether it uses other coins; those values come from the previous snapshot.
         for_models: Whether models may use it.
-        dated: Whether it is a function of the date for most coins wherever all of them share a trend, or the table is younger
+        dated: Whether it is a function of the date for most coins when all of them share a trend, or the table is younger
             than the window. Such a feature is shown to people and used by baselines and by models of earlier versions, but is
             not an input of a new model.
         looks_back: Days before the row's own day whose rows of the same coin are read; 0 for a feature of the row alone.

@@ -29,10 +29,10 @@ DERIVED_COLUMNS = ("liquidity_ratio", "price_change_24h")
 CONTRACT_COLUMNS = REQUIRED_COLUMNS + DERIVED_COLUMNS
 CHANGE_COLUMNS = ("1h", "24h", "7d")
 NUMBER_COLUMNS = ("price", *CHANGE_COLUMNS, "24h_volume", "mkt_cap", *DERIVED_COLUMNS)
-# Stored where a file has them, else null: values that cannot be fetched again later. An unreadable cell of these does not
-# reject its row.
 # Ends of the trading range, carried through cleaning and requests for formulas that use them.
 RANGE_COLUMNS = ("high_24h", "low_24h")
+# Stored where a file has them, else null: values that cannot be fetched again later. An unreadable cell of these does not
+# reject its row.
 OPTIONAL_NUMBERS = (*RANGE_COLUMNS, "circulating_supply", "market_cap_rank")
 NAME_COLUMN, LAST_UPDATED_COLUMN = "name", "last_updated"
 OPTIONAL_COLUMNS = (NAME_COLUMN, *OPTIONAL_NUMBERS, LAST_UPDATED_COLUMN)
@@ -90,7 +90,7 @@ PLAUSIBLE_BOUNDS: dict[str, Bounds] = {
 
 
 class RawSnapshots(TableModel):
-    """One row per (coin, date), as received; changes are percent whatever the unit of the file."""
+    """One row per (coin, date), as received; changes are in percent, regardless of the unit of the file."""
 
     coin: Series[pd.CategoricalDtype] = text_column("Name of the coin as spelled by its source: the identity of a row.")
     symbol: Series[pd.CategoricalDtype] = text_column("Ticker; several coins may share one.", nullable=True)

@@ -1,4 +1,4 @@
-"""Views of a home that only the dashboard displays: all models, and data health, read from the files as they are now.
+"""Views of a data directory that only the dashboard displays: all models, and data health, read from the files as they are now.
 
 Values are plain, as in `views`. `problems` lists reports that cannot be read: a damaged file must not hide the others.
 """
@@ -11,7 +11,7 @@ from cryptoliq_assets.core import Settings, read_json_object
 from cryptoliq_assets.forecasting import measure, measure_accuracy_by_day, newest_date, read_realized_forecasts
 from cryptoliq_assets.ingestion.landing import open_catalog
 from cryptoliq_assets.modeling.registry import ModelRejectedError, ModelStore, open_model_store
-from cryptoliq_assets.monitoring import FAIL, OK, Finding, collect_findings
+from cryptoliq_assets.monitoring import DRIFT_REPORT, FAIL, OK, Finding, collect_findings
 from cryptoliq_assets.monitoring.alerting import Incident, read_state
 from cryptoliq_assets.storage import TableStore
 
@@ -40,7 +40,7 @@ def build_models_view(settings: Settings) -> dict[str, Any]:
     """Build the view of all models.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
 
     Returns:
         versions: the stored versions, newest first; ledger: its entries, newest first; leaderboard: of the last training; by_coin:
@@ -80,7 +80,7 @@ def build_health_view(settings: Settings, store: TableStore, *, today: dt.date |
     """Build the view of data health: freshness, completeness, received files, accuracy, drift, and alerts.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         store: Its tables.
         today: Date to assess; default: the current date (UTC).
 
@@ -120,7 +120,7 @@ def build_health_view(settings: Settings, store: TableStore, *, today: dt.date |
         "files": _files_view(settings),
         "accuracy": accuracy,
         "accuracy_by_day": by_day,
-        "drift": _read_report(settings.reports_dir / "drift_report.json", command=None, problems=problems),
+        "drift": _read_report(settings.reports_dir / DRIFT_REPORT, command=None, problems=problems),
         "looked_at": alerts.evaluated_at,
         "conditions": [_format_finding(finding) for finding in sorted(not_ok, key=lambda each: each.level != FAIL)],
         "conditions_looked_at": len(findings),
@@ -155,7 +155,7 @@ def read_stale_coins(settings: Settings) -> list[str]:
     """Read which coins have no forecast because they are absent from the newest snapshot.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
 
     Returns:
         Names of the coins; empty if the forecast report is missing or cannot be read.
@@ -168,7 +168,7 @@ def measure_live_accuracy(store: TableStore) -> tuple[dict[str, Any] | None, lis
     """Measure the accuracy of realized forecasts.
 
     Args:
-        store: Tables of the home.
+        store: Tables of the data directory.
 
     Returns:
         Metrics of the last ACCURACY_DAYS days (None if no forecast is realized), and metrics of each target date.
@@ -183,7 +183,7 @@ def measure_live_accuracy(store: TableStore) -> tuple[dict[str, Any] | None, lis
 
 
 def _count_coins_by_day(store: TableStore) -> dict[str, int]:
-    """Number of coins per date of the raw table, by ISO date; read from the stamps only."""
+    """Number of coins per date of the raw table, by ISO date; read from the fingerprints of the month files only."""
     stamps = (store.stamp("raw_snapshots", month) for month in store.months("raw_snapshots"))
     return {day: count for stamp in stamps if stamp for day, count in stamp.counts.items()}
 

@@ -1,4 +1,4 @@
-"""Log of the predictions made outside the service: by the dashboard on a home, `cryptoliq predict`, and the daily forecasts.
+"""Log of the predictions made outside the service: by the dashboard on a data directory, `cryptoliq predict`, and the daily forecasts.
 
 Each prediction is one line in logs/app.log and in data/predictions/<day>.jsonl: entry point, mode, model, number of rows, scores
 as sum and histogram, and a sample of inputs and outputs. Model loads and exceptions with tracebacks go to logs/app.log. A line that
@@ -29,7 +29,7 @@ class PredictionLog:
     """Log of one entry point other than the service.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         source: Entry point, one of `monitoring.service.SOURCES`.
         enabled: False if there is no home to write to.
     """
@@ -100,6 +100,7 @@ class PredictionLog:
             yield
         except expected:
             raise
+        # Every other exception is recorded and raised again.
         except Exception as error:
             self.record_exception(error, doing=doing)
             raise

@@ -1,10 +1,11 @@
-"""The predictor: requests in, predictions out, from a snapshot of the home in memory.
+"""The predictor: requests in, predictions out, from a snapshot of the data directory in memory.
 
 It does not import Dagster. What it serves from is loaded in `snapshot`; HTTP belongs in `serving.api`.
 """
 
 import datetime as dt
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ from cryptoliq_assets.storage import TableStore
 
 _EPOCH = dt.date(1970, 1, 1)
 _MINIMAL_REQUEST = PredictRequest.model_validate_json('{"price": 1.0, "24h_volume": 1.0}')
+_ATTRIBUTES = {field.alias or name: name for name, field in PredictRequest.model_fields.items()}
+# The values of NUMBER_FIELDS in a request, in their order.
+_read_numbers = attrgetter(*(_ATTRIBUTES[name] for name in NUMBER_FIELDS))
 
 
 class NotReadyError(RuntimeError):
@@ -32,12 +36,12 @@ class DateRejectedError(ValueError):
 
 
 class Predictor:
-    """Predictions of one home on request.
+    """Predictions of one data directory on request.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
 
-    `snapshot` is None until `refresh` has found a champion. It is replaced as a whole between two batches: no request waits for
+    `snapshot` is None until `refresh` has found a champion. It is replaced completely between two batches: no request waits for
     a load, and none sees parts of two snapshots. `problem` states why the newest data is not served; empty if it is.
     """
 
@@ -214,25 +218,9 @@ def _warmup_requests(snapshot: ServingSnapshot) -> list[PredictRequest]:
 
 def _collect_numbers(requests: Sequence[PredictRequest]) -> dict[str, np.ndarray]:
     """Return the number fields of n requests by name, NaN if unknown; a market cap of 0 is unknown."""
-    values = np.array(
-        [
-            (
-                request.price,
-                request.change_1h,
-                request.change_24h,
-                request.change_7d,
-                request.volume,
-                request.mkt_cap or None,
-                request.liquidity_ratio,
-                request.price_change_24h,
-                request.high_24h,
-                request.low_24h,
-            )
-            for request in requests
-        ],
-        dtype=float,
-    )
+    values = np.array([_read_numbers(request) for request in requests], dtype=float)
     numbers = dict(zip(NUMBER_FIELDS, np.ascontiguousarray(values.T), strict=True))
+    numbers["mkt_cap"][numbers["mkt_cap"] == 0.0] = np.nan
     numbers["high_24h"], numbers["low_24h"] = clean_price_range(numbers["high_24h"], numbers["low_24h"])
     return numbers
 

@@ -63,10 +63,10 @@ class ServingSnapshot:
 
 
 class SnapshotLoader:
-    """Loads serving snapshots of one home.
+    """Loads serving snapshots of one data directory.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         store: Its tables.
     """
 

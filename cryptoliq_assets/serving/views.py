@@ -1,6 +1,6 @@
-"""Views of a home's forecasts, coins and champion: plain values that any JSON encoder accepts, read from the files as they are now.
+"""Views of a data directory's forecasts, coins and champion: plain values that any JSON encoder accepts, read from the files as they are now.
 
-The API returns them and the dashboard displays them. Views of all models and of data health, which only the dashboard of a home
+The API returns them and the dashboard displays them. Views of all models and of data health, which only the dashboard of a data directory
 displays, belong in `home_views`. Unknown numbers are None; dates are ISO texts, times ISO texts in UTC.
 """
 
@@ -32,7 +32,7 @@ def load_latest_forecasts(settings: Settings, store: TableStore) -> dict[str, An
     If several models forecast the newest date, the current model's forecasts are used, else those of the model that forecast last.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         store: Its tables.
 
     Returns:
@@ -73,7 +73,7 @@ def read_newest_forecasts(settings: Settings, store: TableStore) -> pd.DataFrame
     """Read the forecasts of the newest date, the last one of each coin, by one model.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         store: Its tables.
 
     Returns:
@@ -83,7 +83,7 @@ def read_newest_forecasts(settings: Settings, store: TableStore) -> pd.DataFrame
         InvalidTableError: If the newest month is damaged.
     """
     for month in store.months("forecasts")[-1:]:
-        # A damaged month has no stamp, and would be skipped silently.
+        # A damaged month has no fingerprint, and would be skipped silently.
         if store.stamp("forecasts", month) is None:
             store.verify("forecasts", month)
     newest = newest_date(store, "forecasts")
@@ -98,7 +98,7 @@ def build_coin_view(settings: Settings, store: TableStore, coin: str, *, days: i
     """Build the view of one coin: the last `days` days before the newest snapshot, with its forecasts.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         store: Its tables.
         coin: Name of the coin.
         days: Number of days. For a coin without rows in them, they end with its last row.
@@ -140,7 +140,7 @@ def build_model_view(settings: Settings) -> dict[str, Any] | None:
     """Build the view of the model that serves.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
 
     Returns:
         Its metadata, with `passed_over`: why newer models, the current one first, do not serve. None if there is no champion.

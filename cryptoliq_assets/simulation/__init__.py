@@ -1,6 +1,6 @@
 """Synthetic markets with the shape of real snapshots, for demos, tests and benchmarks.
 
-Nothing here is imported by the pipeline itself.
+The pipeline does not import this package.
 """
 
 import lazy_loader

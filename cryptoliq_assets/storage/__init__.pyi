@@ -10,6 +10,7 @@ from .export import (
 )
 from .file_stamp import FileFingerprint as FileFingerprint
 from .frames import empty_frame as empty_frame, sort_rows as sort_rows
+from .ownership import ForeignTableError as ForeignTableError
 from .parquet_store import TableStore as TableStore
 from .validation import (
     DamagedTableError as DamagedTableError,

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from upath import UPath
 
-from cryptoliq_assets.core import open_stored
+from cryptoliq_assets.core import Location, open_stored
 from cryptoliq_assets.storage.checksum import verify_footer
 
 _STAMP = b"cryptoliq"
@@ -27,6 +26,7 @@ class FileFingerprint:
         inputs: Digest of the computation and of the upstream days.
         sources: Arrival numbers of the received files, for raw months.
         sealed: Whether the file was written with a checksum (`storage/checksum.py`).
+        home: Identifier of the data directory that wrote the file; empty for one of an earlier version.
     """
 
     schema: str
@@ -35,6 +35,7 @@ class FileFingerprint:
     inputs: str
     sources: tuple[int, ...] = ()
     sealed: bool = False
+    home: str = ""
 
     @property
     def rows(self) -> int:
@@ -54,8 +55,8 @@ class FileFingerprint:
             found = json.loads(text) if text else {}
         except (ValueError, RecursionError):
             return None
-        # Versions before the checksum did not write the field `sealed`.
-        if not isinstance(found, dict) or {"sealed", *found} != {item.name for item in fields(cls)}:
+        # Earlier versions did not write these two.
+        if not isinstance(found, dict) or {"sealed", "home", *found} != {item.name for item in fields(cls)}:
             return None
         return cls(**{**found, "sources": tuple(found["sources"])})
 
@@ -70,7 +71,7 @@ def stamp_of_version(path: Path, version: tuple[int, int, int]) -> FileFingerpri
     return stamp_in(path)
 
 
-def stamp_in(path: Path | UPath) -> FileFingerprint | None:
+def stamp_in(path: Location) -> FileFingerprint | None:
     """Read the stamp of a file.
 
     Returns:

@@ -18,10 +18,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from upath import UPath
 
 from cryptoliq_assets.core import (
+    Location,
     Settings,
+    ensure_home_id,
     first_day,
     is_remote,
     last_day,
@@ -29,13 +30,14 @@ from cryptoliq_assets.core import (
     months_between,
     open_stored,
     resolve_location,
-    write_files,
 )
 from cryptoliq_assets.schemas import DERIVED_TABLES, TABLES, Table, computation_id, upstream_windows
-from cryptoliq_assets.storage.arrow import ColumnStats, arrow_schema, encode_month, float_column_stats, to_arrow
-from cryptoliq_assets.storage.checksum import ChecksumError, add_checksum, verify_checksum, verify_footer
+from cryptoliq_assets.storage.arrow import ColumnStats, arrow_schema, float_column_stats, to_arrow
+from cryptoliq_assets.storage.checksum import ChecksumError, verify_checksum, verify_footer
 from cryptoliq_assets.storage.file_stamp import FileFingerprint, stamp_in, stamp_of_version
 from cryptoliq_assets.storage.frames import add_missing_columns, empty_frame, rows_by_month, sort_rows
+from cryptoliq_assets.storage.month_files import encode_sealed, open_month, write_months
+from cryptoliq_assets.storage.ownership import reject_foreign_months
 from cryptoliq_assets.storage.validation import (
     OutdatedTableError,
     check_types,
@@ -56,11 +58,11 @@ class TableStore:
 
     settings: Settings
 
-    def folder(self, table: str) -> Path | UPath:
+    def folder(self, table: str) -> Location:
         """Return the folder of a table."""
         return resolve_location(self.settings.tables_url, TABLES[table].path)
 
-    def path(self, table: str, month: str) -> Path | UPath:
+    def path(self, table: str, month: str) -> Location:
         """Return the path of a month file, which may not exist."""
         return self.folder(table) / f"{month}.parquet"
 
@@ -105,8 +107,8 @@ class TableStore:
         if not parts:
             empty = empty_frame(spec)
             return empty if columns is None else empty[columns]
-        whole = pa.concat_tables(parts, promote_options="permissive").unify_dictionaries()
-        frame = whole.to_pandas(self_destruct=True, split_blocks=True)
+        combined = pa.concat_tables(parts, promote_options="permissive").unify_dictionaries()
+        frame = combined.to_pandas(self_destruct=True, split_blocks=True)
         return sort_rows(frame) if {"coin", "date"} <= set(frame.columns) else frame
 
     def write(
@@ -132,23 +134,26 @@ class TableStore:
             Number of rows by month.
 
         Raises:
-            InvalidTableError: The frame does not satisfy its schema; nothing was written.
-            ValueError: The frame contains rows of other months; nothing was written.
+            InvalidTableError: The frame does not satisfy its schema.
+            ForeignTableError: Another data directory wrote one of the months.
+            ValueError: The frame contains rows of other months. Nothing was written in all three cases.
         """
         from cryptoliq_assets.storage.digests import day_digests
 
         spec, months = TABLES[table], sorted(set(months))
+        home = ensure_home_id(self.settings)
+        self.check_owner(table, months)
         valid = validate_table(spec, frame, where="frame to be written")
         rows, starts = rows_by_month(valid, months)
         days = day_digests(valid)
-        whole = to_arrow(valid, spec)
-        # Some months at a time: they share one sync, and a long range is never copied as a whole.
+        table_rows = to_arrow(valid, spec)
+        # Some months at a time: they share one sync, and a long range is never copied at once.
         for start in range(0, len(months), _MONTHS_PER_WRITE):
             batch = months[start : start + _MONTHS_PER_WRITE]
-            taken = whole.take(rows[starts[start] : starts[start + len(batch)]])
-            made: dict[Path | UPath, pa.Table] = {}
+            taken = table_rows.take(rows[starts[start] : starts[start + len(batch)]])
+            made: dict[Location, pa.Table] = {}
             for place, month in enumerate(batch, start):
-                first, last = starts[place] - starts[start], starts[place + 1] - starts[start]
+                first, last = starts[place : place + 2] - starts[start]
                 if first == last and not self._upstream_exists(table, month):
                     self.path(table, month).unlink(missing_ok=True)
                     continue
@@ -160,6 +165,7 @@ class TableStore:
                     inputs=self.input_digest(table, month),
                     sources=tuple(sorted((sources or {}).get(month, ()))),
                     sealed=True,
+                    home=home,
                 )
                 path = self.path(table, month)
                 if not is_remote(path) and path.is_dir():
@@ -167,7 +173,7 @@ class TableStore:
                 made[path] = taken.slice(first, last - first).replace_schema_metadata(stamp.written())
             # Encoding releases the GIL: two months at a time.
             with ThreadPoolExecutor(_THREADS) as pool:
-                _write(dict(zip(made, pool.map(_encode, made.values()), strict=True)))
+                write_months(dict(zip(made, pool.map(encode_sealed, made.values()), strict=True)))
         return {month: int(last - first) for month, first, last in zip(months, starts, starts[1:], strict=False)}
 
     def stamp(self, table: str, month: str) -> FileFingerprint | None:
@@ -211,6 +217,15 @@ class TableStore:
             return self.stamp("raw_snapshots", month) is None and not self.path(table, month).exists()
         return stamp.inputs == self.input_digest(table, month)
 
+    def check_owner(self, table: str, months: Iterable[str]) -> None:
+        """Check that this data directory may write some months of a table.
+
+        Raises:
+            ForeignTableError: Another data directory wrote one of them.
+        """
+        stamps = {self.path(table, month): self.stamp(table, month) for month in months}
+        reject_foreign_months(self.settings, {path: stamp.home for path, stamp in stamps.items() if stamp is not None})
+
     def verify(self, table: str, month: str) -> None:
         """Check the bytes and the schema of a month file.
 
@@ -246,7 +261,7 @@ class TableStore:
             with open_stored(path) as handle:
                 sealed = verify_checksum(handle, path)
                 handle.seek(0)
-                file = _open(handle, spec)
+                file = open_month(handle, spec)
                 stamp = FileFingerprint.read(file.schema_arrow.metadata)
                 if stamp is not None and stamp.sealed and not sealed:
                     raise ChecksumError("the checksum that was written with it is missing")
@@ -271,27 +286,3 @@ class TableStore:
         frame = validate_table(spec, frame, where=str(path))
         checked = to_arrow(frame, spec)
         return checked if columns is None else checked.select(columns)
-
-
-def _open(handle: Any, spec: Table) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(handle, read_dictionary=spec.text_columns, page_checksum_verification=True)
-    except KeyError:
-        # A text column is missing: read none as a dictionary; validation reports the missing column.
-        handle.seek(0)
-        return pq.ParquetFile(handle, page_checksum_verification=True)
-
-
-def _encode(month: pa.Table) -> bytes:
-    return b"".join(add_checksum(encode_month(month)))
-
-
-def _write(files: dict[Path | UPath, bytes]) -> None:
-    local = {path: content for path, content in files.items() if isinstance(path, Path) and not is_remote(path)}
-    if len(local) == len(files):
-        write_files(local)
-        return
-    for path, content in files.items():
-        # An object store publishes an object only when it is complete.
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)

@@ -133,14 +133,14 @@ def _pandera_type(values: pd.Series) -> object:
 
 
 def _summarize(frame: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
-    """One row per (column, check). Pandera reports a check of the whole table once per column, and one on the presence of a
+    """One row per (column, check). Pandera reports a check of the complete table once per column, and one on the presence of a
     column under the name of the table."""
     cases = cases.astype(object)
     shape = cases["check"].isin(_SHAPE)
-    whole = (cases["schema_context"] == "DataFrameSchema") & ~shape
-    column = cases["column"].mask(shape, cases["failure_case"]).mask(whole, "(table)").fillna("(table)")
-    value = cases["failure_case"].mask(shape, cases["check"].map(_SHAPE)).mask(whole, "the row")
-    cases = cases.assign(column=column, failure_case=value)[~(whole & cases.duplicated(["check", "index"]))]
+    of_table = (cases["schema_context"] == "DataFrameSchema") & ~shape
+    column = cases["column"].mask(shape, cases["failure_case"]).mask(of_table, "(table)").fillna("(table)")
+    value = cases["failure_case"].mask(shape, cases["check"].map(_SHAPE)).mask(of_table, "the row")
+    cases = cases.assign(column=column, failure_case=value)[~(of_table & cases.duplicated(["check", "index"]))]
     # Other failures of a column with a wrong type only state that its checks could not run.
     mistyped = cases["check"].astype(str).str.startswith("coerce_dtype(")
     cases = cases[mistyped | ~cases["column"].isin(cases.loc[mistyped, "column"])]

@@ -1,4 +1,4 @@
-"""deploy/compose.yml against what the project has: settings, the image, the proxy, the network."""
+"""deploy/compose.yml matches the settings, the image, the proxy and the network of the project."""
 
 import ipaddress
 import os
@@ -10,44 +10,52 @@ import yaml
 
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.core.home import prepare_home
-from cryptoliq_assets_tests.e2e.test_docker import lineage
-from cryptoliq_assets_tests.support.compose_file import COMPOSE, OURS, asked, dummies, filled, raw, start_order
+from cryptoliq_assets_tests.support.compose_file import (
+    COMPOSE,
+    OWN_SERVICES,
+    dummy_values,
+    fill_compose,
+    read_compose,
+    start_order,
+    variable_names,
+)
+from cryptoliq_assets_tests.support.dockerfile import image_instructions
 from cryptoliq_assets_tests.support.paths import ROOT
 from cryptoliq_assets_tests.support.settings import make_settings
 
 
 @pytest.fixture(scope="module")
 def compose() -> dict:
-    return raw()
+    return read_compose()
 
 
-def test_nothing_but_the_proxy_is_published_and_it_takes_http_and_https(compose):
+def test_only_the_proxy_publishes_ports_http_and_https(compose):
     published = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
     assert published == {"proxy": ["80:80", "443:443", "443:443/udp"]}
     assert not [name for name, service in compose["services"].items() if service.get("network_mode") == "host"]
 
 
-def test_every_service_has_a_healthcheck_and_an_image_with_a_version(compose):
+def test_every_service_has_a_healthcheck_and_a_pinned_image(compose):
     for name, service in compose["services"].items():
         assert service["healthcheck"]["test"][0] == "CMD", name
-        if name not in OURS:
+        if name not in OWN_SERVICES:
             assert re.search(r":v?\d", service["image"]), name
-    assert {"postgres", "prometheus", "grafana", "proxy", *OURS} == set(compose["services"])
+    assert {"postgres", "prometheus", "grafana", "proxy", *OWN_SERVICES} == set(compose["services"])
 
 
-def test_secrets_come_from_the_environment_and_none_has_a_default_or_may_be_missing():
+def test_secrets_are_required_from_the_environment():
     text = COMPOSE.read_text(encoding="utf-8")
-    assert set(re.findall(r"\$\{[^}]*\}", text)) == {f"${{{name}:?}}" for name in asked()}
-    # A secret of compose that names a variable has no such guard.
-    assert "secrets" not in raw()
+    assert set(re.findall(r"\$\{[^}]*\}", text)) == {f"${{{name}:?}}" for name in variable_names()}
+    # A compose secret that names a variable would not be checked like this.
+    assert "secrets" not in read_compose()
     example = (ROOT / "deploy" / "env.example").read_text(encoding="utf-8")
     named = re.findall(r"^(\w+)=(.*)$", example, flags=re.MULTILINE)
-    assert {name for name, _ in named} == asked()
+    assert {name for name, _ in named} == variable_names()
     assert {value for _, value in named} == {""}
 
 
 def environment_of(service: dict, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    """The service's environment, and the image's home moved to a folder."""
+    """Set the environment of a service, with the home of the image moved to a folder."""
     for name in [name for name in os.environ if name.startswith("CRYPTOLIQ_")]:
         monkeypatch.delenv(name)
     for name, value in service["environment"].items():
@@ -55,22 +63,20 @@ def environment_of(service: dict, monkeypatch: pytest.MonkeyPatch, home: Path) -
     monkeypatch.setenv("CRYPTOLIQ_HOME", str(home))
 
 
-def test_every_service_of_ours_takes_its_environment_and_finds_the_home_as_those_before_it_left_it(
-    tmp_path, monkeypatch
-):
-    compose = filled(**dummies())
-    order = [name for name in start_order(compose) if name in OURS]
+def test_each_service_accepts_environment_and_prepared_home(tmp_path, monkeypatch):
+    compose = fill_compose(**dummy_values())
+    order = [name for name in start_order(compose) if name in OWN_SERVICES]
     assert order[0] == "code"
     for name in order:
         service = compose["services"][name]
         environment_of(service, monkeypatch, tmp_path / "home")
         settings = Settings()
         if service.get("entrypoint") is None:
-            # What the image's entrypoint does: `cryptoliq setup`.
+            # As the entrypoint of the image does: `cryptoliq setup`.
             prepare_home(settings)
             assert settings.postgres_url is not None, name
         else:
-            # No database, so it may not prepare a home that is on one; nor may it be the first to make it.
+            # Without a database it must not prepare a home that uses one, nor create the home.
             assert service["entrypoint"] == ["cryptoliq"]
             assert settings.postgres_url is None, name
             with pytest.raises(ValueError, match="Postgres"):
@@ -79,26 +85,26 @@ def test_every_service_of_ours_takes_its_environment_and_finds_the_home_as_those
     assert "postgres" in instance["storage"]
 
 
-def test_who_needs_the_home_waits_until_the_code_server_has_made_it(compose):
-    for name in OURS:
+def test_services_wait_until_the_code_server_created_the_home(compose):
+    for name in OWN_SERVICES:
         needs = {"postgres"} if name == "code" else {"code"}
-        waited = compose["services"][name]["depends_on"]
-        assert waited == {need: {"condition": "service_healthy"} for need in needs}, name
+        dependencies = compose["services"][name]["depends_on"]
+        assert dependencies == {need: {"condition": "service_healthy"} for need in needs}, name
 
 
-def test_settings_of_alerts_and_fetching_reach_the_process_that_sends_and_fetches(compose):
-    # Sensors and runs are processes of the code server; the file is the reader's and may be absent.
+def test_alert_and_fetch_settings_reach_the_code_server(compose):
+    # Sensors and runs are processes of the code server; the file belongs to the user and may be absent.
     assert compose["services"]["code"]["env_file"] == [{"path": "./pipeline.env", "required": False}]
-    assert [name for name in OURS if "env_file" in compose["services"][name]] == ["code", "api", "app"]
-    # It holds passwords: no commit and no image has it.
+    assert [name for name in OWN_SERVICES if "env_file" in compose["services"][name]] == ["code", "api", "app"]
+    # It contains passwords: it must not be in a commit or an image.
     for name in ("api", "app"):
         assert compose["services"][name]["env_file"] == [{"path": "./service.env", "required": False}]
     assert {"/deploy/pipeline.env", "/deploy/service.env"} <= set(
         (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
     )
     assert "deploy" in (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
-    said = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").split("## All of it with compose")[1]
-    lines = re.findall(r"^(CRYPTOLIQ_\w+)=(\S+)$", said.split("\n## ")[0], flags=re.MULTILINE)
+    section = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").split("## All of it with compose")[1]
+    lines = re.findall(r"^(CRYPTOLIQ_\w+)=(\S+)$", section.split("\n## ")[0], flags=re.MULTILINE)
     assert {"CRYPTOLIQ_ALERTS__URLS", "CRYPTOLIQ_COINGECKO__ENABLED", "CRYPTOLIQ_COINGECKO__PLAN"} <= {
         n for n, _ in lines
     }
@@ -106,8 +112,8 @@ def test_settings_of_alerts_and_fetching_reach_the_process_that_sends_and_fetche
     assert {name for name, _ in lines} <= set(Settings.variables())
 
 
-def test_what_is_ours_runs_without_privileges_and_keeps_its_home(compose):
-    for name in OURS:
+def test_own_services_are_unprivileged_and_mount_the_home(compose):
+    for name in OWN_SERVICES:
         service = compose["services"][name]
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
@@ -117,22 +123,22 @@ def test_what_is_ours_runs_without_privileges_and_keeps_its_home(compose):
             assert variable in Settings.variables(), variable
     named = {volume.partition(":")[0] for s in compose["services"].values() for volume in s.get("volumes", [])}
     assert {name for name in named if not name.startswith(".")} == set(compose["volumes"])
-    # SIGTERM takes the code server longer than the ten seconds that Docker gives while a run is at work.
+    # While a run is active, the code server takes longer to stop than the default of ten seconds in Docker.
     assert compose["services"]["code"]["stop_grace_period"] == "2m"
 
 
-def test_nothing_lies_over_the_kernels_that_the_image_carries_and_numba_may_write_there(compose):
-    variables = " ".join(rest for kind, rest in lineage("") if kind == "ENV")
+def test_no_mount_hides_the_compiled_kernels_of_the_image(compose):
+    variables = " ".join(rest for kind, rest in image_instructions("") if kind == "ENV")
     cache = re.search(r"NUMBA_CACHE_DIR=(\S+)", variables)[1]
-    for name in OURS:
+    for name in OWN_SERVICES:
         service = compose["services"][name]
-        over = [*(volume.split(":")[1] for volume in service["volumes"]), *service.get("tmpfs", [])]
-        assert not [path for path in over if cache.startswith(path.split(":")[0])], name
-        # numba takes a folder that it cannot write for none at all.
+        mount_points = [*(volume.split(":")[1] for volume in service["volumes"]), *service.get("tmpfs", [])]
+        assert not [path for path in mount_points if cache.startswith(path.split(":")[0])], name
+        # numba ignores a cache folder that it cannot write.
         assert not service.get("read_only"), name
 
 
-def test_every_file_that_compose_mounts_is_there(compose):
+def test_every_file_that_compose_mounts_exists(compose):
     mounted = {
         volume.split(":")[0] for s in compose["services"].values() for volume in s["volumes"] if volume[0] == "."
     }
@@ -141,33 +147,33 @@ def test_every_file_that_compose_mounts_is_there(compose):
         assert (COMPOSE.parent / name).exists(), name
 
 
-def test_the_proxy_leads_to_ports_that_the_services_listen_on_and_closes_what_asks_nobody(compose):
+def test_the_proxy_uses_service_ports_and_adds_authentication(compose):
     text = (ROOT / "deploy" / "Caddyfile").read_text(encoding="utf-8")
     sites = dict(re.findall(r"^(\w+)\.\{\$CRYPTOLIQ_DOMAIN\} \{\n(.*?)^\}", text, flags=re.MULTILINE | re.DOTALL))
     targets = {site: re.search(r"reverse_proxy (\S+)", body)[1] for site, body in sites.items()}
-    # 3000: what Grafana listens by default.
+    # 3000 is the default port of Grafana.
     assert targets == {"api": "api:8000", "app": "app:8501", "dagster": "webserver:3000", "grafana": "grafana:3000"}
     assert "GF_SERVER_HTTP_PORT" not in compose["services"]["grafana"]["environment"]
     for name in ("api", "app", "webserver"):
         command = compose["services"][name]["command"]
         port = command[command.index("-p" if "-p" in command else "--port") + 1]
         assert f"{name}:{port}" in targets.values()
-    closed = {site for site, body in sites.items() if "import closed" in body}
-    assert closed == {"app", "dagster"}
+    authenticated = {site for site, body in sites.items() if "import closed" in body}
+    assert authenticated == {"app", "dagster"}
 
 
-def test_the_address_whose_word_the_service_takes_is_the_proxys_and_nobody_else_can_get_it(compose):
+def test_the_trusted_proxy_address_is_reserved_for_the_proxy(compose):
     proxy = compose["services"]["proxy"]["networks"]["inside"]["ipv4_address"]
     assert compose["services"]["api"]["environment"]["CRYPTOLIQ_API__TRUSTED_PROXIES"] == proxy
     (pool,) = compose["networks"]["inside"]["ipam"]["config"]
-    subnet, handed_out = ipaddress.ip_network(pool["subnet"]), ipaddress.ip_network(pool["ip_range"])
-    assert handed_out.subnet_of(subnet)
+    subnet, assigned_range = ipaddress.ip_network(pool["subnet"]), ipaddress.ip_network(pool["ip_range"])
+    assert assigned_range.subnet_of(subnet)
     assert ipaddress.ip_address(proxy) in subnet
-    # Nor is it the network's own address or its gateway's.
-    assert ipaddress.ip_address(proxy) not in {*handed_out, subnet[0], subnet[1]}
+    # It is neither the address of the network nor of its gateway.
+    assert ipaddress.ip_address(proxy) not in {*assigned_range, subnet[0], subnet[1]}
 
 
-def test_grafana_and_prometheus_meet_on_the_inner_network_under_the_name_that_is_provisioned(compose):
+def test_grafana_reaches_prometheus_by_its_provisioned_name(compose):
     services = compose["services"]
     for name in ("grafana", "prometheus"):
         assert services[name]["networks"] == ["inside"]
@@ -177,7 +183,7 @@ def test_grafana_and_prometheus_meet_on_the_inner_network_under_the_name_that_is
     assert services["grafana"]["environment"][source["url"].removeprefix("$")] == "http://prometheus:9090"
 
 
-def test_webserver_and_daemon_ask_the_code_server(compose):
+def test_webserver_and_daemon_use_the_code_server(compose):
     (source,) = yaml.safe_load((ROOT / "deploy" / "workspace.yaml").read_text(encoding="utf-8"))["load_from"]
     command = compose["services"]["code"]["command"]
     assert source["grpc_server"]["host"] == "code"

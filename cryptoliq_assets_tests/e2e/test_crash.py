@@ -1,4 +1,4 @@
-"""Killed anywhere, a run leaves only whole files, and the next run makes the tables of one that was never killed."""
+"""A run killed at any point leaves only complete files, and the next run gives the tables of an uninterrupted one."""
 
 import datetime as dt
 import json
@@ -25,8 +25,8 @@ from cryptoliq_assets_tests.support.paths import ROOT
 DECEMBER, JANUARY, MARCH = dt.date(2021, 12, 31), dt.date(2022, 1, 10), dt.date(2022, 3, 2)
 
 
-class Mortal:
-    """The process that forks the runs which are killed."""
+class KillableRuns:
+    """The process that forks the runs to be killed."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
@@ -38,7 +38,7 @@ class Mortal:
         )
 
     def run(self, home: Path, *, kill_after: float | None = None, by: str = "stages", **order: Any) -> dict[str, Any]:
-        """Let a child take in what waits; kill it from outside after some seconds if requested."""
+        """Run an order in a child; kill it from outside after some seconds if requested."""
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(json.dumps({"home": str(home), "by": by, **order}) + "\n")
@@ -46,7 +46,7 @@ class Mortal:
         pid = json.loads(self.process.stdout.readline())["pid"]
         ended = threading.Event()
         if kill_after is not None:
-            # The parent has not yet reaped it when it ends first, so the number is still its own.
+            # If the child ends first, the parent has not reaped it yet, so its process ID is still valid.
             threading.Thread(target=_kill, args=(pid, kill_after, ended)).start()
         answer = json.loads(self.process.stdout.readline())
         ended.set()
@@ -64,14 +64,14 @@ def _kill(pid: int, seconds: float, ended: threading.Event) -> None:
 
 
 @pytest.fixture(scope="module")
-def mortal() -> Iterator[Mortal]:
-    process = Mortal()
+def runs() -> Iterator[KillableRuns]:
+    process = KillableRuns()
     yield process
     process.close()
 
 
 def begun(folder: Path) -> Home:
-    """Three months of tables; then a correction that leaves December for February, a late file and a refused one."""
+    """Three months of tables, then a correction that moves rows from December to February, a late file and a rejected one."""
     home = Home.at(folder, **OPTIONS)
     home.drop(file_name(DECEMBER), snapshot([DECEMBER, JANUARY]))
     home.drop(file_name(MARCH), snapshot([MARCH]))
@@ -84,14 +84,14 @@ def begun(folder: Path) -> Home:
 
 @pytest.fixture(scope="module")
 def waiting() -> Iterator[Path]:
-    """A home with work waiting, to be copied."""
+    """A home with pending work, to be copied."""
     with quick_folder() as folder:
         yield begun(folder).settings.home_dir
 
 
 @pytest.fixture(scope="module")
-def whole(waiting: Path) -> Iterator[Home]:
-    """The same home after a run that nobody killed."""
+def uninterrupted(waiting: Path) -> Iterator[Home]:
+    """The same home after an uninterrupted run."""
     with quick_folder() as folder:
         home = copy_of(waiting, folder / "home")
         home.bring_up_to_date()
@@ -105,13 +105,13 @@ def folder() -> Iterator[Path]:
 
 
 def copy_of(waiting: Path, folder: Path) -> Home:
-    # Copied with its times: a file's time is part of what the catalog knows of it.
+    # Copied with file times, as the catalog contains them.
     shutil.copytree(waiting, folder, symlinks=True)
     return Home.at(folder, **OPTIONS)
 
 
 def check_whole_files_only(home: Home) -> None:
-    """Every file there is can be read to its end and meets its schema; a temporary is hidden from all readers."""
+    """Assert that every visible file is complete and valid by its schema; temporary files are hidden from readers."""
     for table in DERIVED_TABLES:
         store = home.store
         for month in store.months(table):
@@ -125,87 +125,95 @@ def check_whole_files_only(home: Home) -> None:
             json.loads(path.read_text(encoding="utf-8"))
 
 
-def check_recovers(home: Home, whole: Home) -> None:
-    """One more run, as after the uninterrupted one: the same tables, the same files refused, nothing left to do."""
+def check_recovers(home: Home, uninterrupted: Home) -> None:
+    """Run once more: tables and rejected files equal those of the uninterrupted home, and nothing is left to do."""
     check_whole_files_only(home)
     home.bring_up_to_date()
     left = home.plan()
     assert (left.months, left.waiting) == ([], [])
-    assert_same_tables(home.store, whole.store)
+    assert_same_tables(home.store, uninterrupted.store)
     contents = [
         {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
-        for each in (home, whole)
+        for each in (home, uninterrupted)
         for folder in (each.settings.raw_dir, each.settings.quarantine_dir)
     ]
     assert contents[:2] == contents[2:]
-    archived = [sorted(path.read_bytes() for path in each.settings.archive_dir.glob("*.csv")) for each in (home, whole)]
+    archived = [
+        sorted(path.read_bytes() for path in each.settings.archive_dir.glob("*.csv")) for each in (home, uninterrupted)
+    ]
     assert archived[0] == archived[1]
 
 
 def test_the_next_run_completes_one_killed_at_a_write_point(
-    mortal: Mortal, waiting: Path, whole: Home, folder: Path
+    runs: KillableRuns, waiting: Path, uninterrupted: Home, folder: Path
 ) -> None:
-    unharmed = mortal.run(copy_of(waiting, folder / "unharmed").settings.home_dir)
+    unharmed = runs.run(copy_of(waiting, folder / "unharmed").settings.home_dir)
     assert (unharmed["killed"], unharmed["error"]) == (False, None)
-    # Three reports, three copies, the catalog, a refused file, and four tables of four months.
+    # Three reports, three copies, the catalog, a rejected file, and four tables of four months.
     assert unharmed["points"] >= 25
     for point in range(1, unharmed["points"] + 1):
         home = copy_of(waiting, folder / str(point))
-        assert mortal.run(home.settings.home_dir, kill_at=point)["killed"], point
-        check_recovers(home, whole)
+        assert runs.run(home.settings.home_dir, kill_at=point)["killed"], point
+        check_recovers(home, uninterrupted)
         shutil.rmtree(home.settings.home_dir)
 
 
-def test_the_next_run_completes_one_killed_twice(mortal: Mortal, waiting: Path, whole: Home, folder: Path) -> None:
+def test_the_next_run_completes_one_killed_twice(
+    runs: KillableRuns, waiting: Path, uninterrupted: Home, folder: Path
+) -> None:
     started = time.monotonic()
-    mortal.run(copy_of(waiting, folder / "unharmed").settings.home_dir)
+    runs.run(copy_of(waiting, folder / "unharmed").settings.home_dir)
     seconds = time.monotonic() - started
     chance = random.Random(7)
     killed = 0
     for number in range(8):
         home = copy_of(waiting, folder / str(number))
         for _ in range(2):
-            killed += mortal.run(home.settings.home_dir, kill_after=chance.uniform(0, seconds))["killed"]
-        check_recovers(home, whole)
+            killed += runs.run(home.settings.home_dir, kill_after=chance.uniform(0, seconds))["killed"]
+        check_recovers(home, uninterrupted)
     assert killed >= 5
 
 
-def test_the_next_dagster_run_completes_a_killed_one(mortal: Mortal, waiting: Path, whole: Home, folder: Path) -> None:
-    # Among the raw months, and among the features.
+def test_the_next_dagster_run_completes_a_killed_one(
+    runs: KillableRuns, waiting: Path, uninterrupted: Home, folder: Path
+) -> None:
+    # Within the raw months, and within the features.
     for point in (19, 27):
         home = copy_of(waiting, folder / str(point))
-        assert mortal.run(home.settings.home_dir, by="runner", kill_at=point)["killed"]
+        assert runs.run(home.settings.home_dir, by="runner", kill_at=point)["killed"]
         check_whole_files_only(home)
-        assert mortal.run(home.settings.home_dir, by="runner")["error"] is None
-        check_recovers(home, whole)
+        assert runs.run(home.settings.home_dir, by="runner")["error"] is None
+        check_recovers(home, uninterrupted)
 
 
-def test_the_next_ingest_completes_a_killed_one(mortal: Mortal, waiting: Path, whole: Home, folder: Path) -> None:
-    unharmed = mortal.run(copy_of(waiting, folder / "unharmed").settings.home_dir, by="ingest")
+def test_the_next_ingest_completes_a_killed_one(
+    runs: KillableRuns, waiting: Path, uninterrupted: Home, folder: Path
+) -> None:
+    unharmed = runs.run(copy_of(waiting, folder / "unharmed").settings.home_dir, by="ingest")
     assert (unharmed["killed"], unharmed["error"]) == (False, None)
     unfinished = 0
-    # From the archive to the last month: what is written before and after them are the catalog and the quarantine.
+    # From the archive to the last month; before and after them, catalog and quarantine are written.
     for point in range(5, unharmed["points"] + 1, 2):
         home = copy_of(waiting, folder / str(point))
-        assert mortal.run(home.settings.home_dir, by="ingest", kill_at=point)["killed"], point
+        assert runs.run(home.settings.home_dir, by="ingest", kill_at=point)["killed"], point
         check_whole_files_only(home)
         home.look()
         unfinished += bool(home.plan().raw_months and not home.plan().waiting)
-        assert mortal.run(home.settings.home_dir, by="ingest")["error"] is None
+        assert runs.run(home.settings.home_dir, by="ingest")["error"] is None
         left = home.plan()
         assert (left.raw_months, left.waiting) == ([], []), point
-        check_recovers(home, whole)
+        check_recovers(home, uninterrupted)
         shutil.rmtree(home.settings.home_dir)
-    # Killed after the catalog had settled and before the last month was written: nothing waits, yet there is work.
+    # Killed after the catalog was updated and before the last month was written: no file is pending, yet there is work.
     assert unfinished >= 2
 
 
-# What no rerun can repair is reported
+# Errors that no rerun can repair
 
 
 @pytest.mark.parametrize("by", ["stages", "runner"])
-def test_a_file_that_cannot_be_archived_waits(mortal: Mortal, waiting: Path, folder: Path, by: str) -> None:
-    # A column that nobody reads makes a file of 8 MB, larger than anything else that a run writes, Dagster's own included.
+def test_a_file_that_cannot_be_archived_waits(runs: KillableRuns, waiting: Path, folder: Path, by: str) -> None:
+    # An unused column makes a file of 8 MB, larger than any other file of a run, including Dagster's.
     header, *lines = snapshot([MARCH], seed=3).decode().splitlines()
     large = "\n".join([f"{header},note", *(f"{line},{'x' * 4_000_000}" for line in lines[:2]), ""])
     homes = [copy_of(waiting, folder / name) for name in ("limited", "free")]
@@ -214,12 +222,12 @@ def test_a_file_that_cannot_be_archived_waits(mortal: Mortal, waiting: Path, fol
     limited, free = homes
     march = limited.store.path("raw_snapshots", "2022-03")
     before = march.read_bytes()
-    assert mortal.run(limited.settings.home_dir, disk_bytes=6_000_000, by=by)["error"] is None
+    assert runs.run(limited.settings.home_dir, disk_bytes=6_000_000, by=by)["error"] is None
     *_, newest = [file for file in limited.catalog.files() if file.name == file_name(MARCH)]
     assert (newest.state, newest.reason.count("File too large")) == ("refused", 1)
     assert str(limited.settings.archive_dir / file_name(MARCH).replace(".csv", ".")) in newest.reason
     assert "it is retried at the next listing" in newest.reason
-    # What the archive and the table have of it is the version before; the other files are in.
+    # Archive and table contain the previous version of this file; the other files are ingested.
     assert (limited.settings.raw_dir / file_name(MARCH)).read_text() == large
     assert march.read_bytes() == before
     counts = {file.name: file.state for file in limited.catalog.files() if file.name != file_name(MARCH)}
@@ -234,20 +242,20 @@ def test_a_file_that_cannot_be_archived_waits(mortal: Mortal, waiting: Path, fol
 
 
 def test_a_full_disk_gives_one_error_and_no_partial_table(
-    mortal: Mortal, waiting: Path, whole: Home, folder: Path
+    runs: KillableRuns, waiting: Path, uninterrupted: Home, folder: Path
 ) -> None:
     home = copy_of(waiting, folder / "home")
-    # A month of features has the most columns, so that it is the first file above 25 kB.
-    error = mortal.run(home.settings.home_dir, disk_bytes=25_000)["error"]
+    # A month of features has the most columns, so it is the first file above 25 kB.
+    error = runs.run(home.settings.home_dir, disk_bytes=25_000)["error"]
     assert error.count("File too large") == 1
     assert str(home.store.folder("engineered_features")) in error
     assert not list(home.settings.home_dir.rglob("*.tmp"))
-    check_recovers(home, whole)
+    check_recovers(home, uninterrupted)
 
 
 @pytest.mark.parametrize("name", ["archive", "cleaned", "processed", "quarantine"])
 def test_a_file_in_place_of_a_folder_is_named_in_one_error(
-    mortal: Mortal, waiting: Path, whole: Home, folder: Path, name: str
+    runs: KillableRuns, waiting: Path, uninterrupted: Home, folder: Path, name: str
 ) -> None:
     home = copy_of(waiting, folder / "home")
     path = home.settings.data_dir / name
@@ -255,11 +263,11 @@ def test_a_file_in_place_of_a_folder_is_named_in_one_error(
     if path.exists():
         path.rename(aside)
     path.write_text("in the way")
-    error = mortal.run(home.settings.home_dir)["error"]
+    error = runs.run(home.settings.home_dir)["error"]
     assert str(path) in error
     assert path.read_text() == "in the way"
     assert not list(home.settings.home_dir.rglob("*.tmp"))
     path.unlink()
     if aside.exists():
         aside.rename(path)
-    check_recovers(home, whole)
+    check_recovers(home, uninterrupted)

@@ -45,10 +45,10 @@ def test_the_daemon_forecasts_dropped_files_within_a_minute(served, trained_home
     served.wait_for(
         lambda: dt.date(2025, 8, 2) in served.forecast_dates(), seconds=60, expected="forecasts of 2 August"
     )
-    refused = served.settings.quarantine_dir / "coingecko_20250803.csv"
-    served.wait_for(refused.exists, seconds=60, expected="the bad file in quarantine")
+    quarantined = served.settings.quarantine_dir / "coingecko_20250803.csv"
+    served.wait_for(quarantined.exists, seconds=60, expected="the bad file in quarantine")
 
-    assert refused.read_text(encoding="utf-8") == "what,is,this\n1,2,3\n"
+    assert quarantined.read_text(encoding="utf-8") == "what,is,this\n1,2,3\n"
     assert not (raw / "coingecko_20250803.csv").exists()
     forecasts = TableStore(served.settings).read("forecasts")
     coins = {date: set(rows["coin"]) for date, rows in forecasts.groupby("date")}
@@ -96,8 +96,8 @@ def test_a_killed_command_blocks_neither_daemon_nor_command(served, trained_home
     assert dead in runs(dg.DagsterRunStatus.FAILURE)
 
     shutil.copy(second, raw)
-    beside = psutil.Popen(command)
-    assert beside.wait(120) == 0
+    command_process = psutil.Popen(command)
+    assert command_process.wait(120) == 0
     served.wait_for(
         lambda: dt.date(2025, 8, 2) in served.forecast_dates(), seconds=60, expected="forecasts of 2 August"
     )
@@ -115,8 +115,8 @@ def test_a_killed_command_blocks_neither_daemon_nor_command(served, trained_home
     assert (plan.months, plan.waiting) == ([], [])
     for path in (first, second):
         day = pd.read_csv(path)
-        held = store.read("raw_snapshots", ["2025-08"])
-        assert set(held.loc[held["date"] == day["date"].iloc[0], "coin"]) == set(day["coin"])
+        stored = store.read("raw_snapshots", ["2025-08"])
+        assert set(stored.loc[stored["date"] == day["date"].iloc[0], "coin"]) == set(day["coin"])
 
 
 def test_an_earlier_month_appears_in_the_ui(served, trained_home):

@@ -192,7 +192,7 @@ def test_what_if_shows_the_forecast_of_a_service(page, service, tmp_path):
         began = time.time()
         page.get_by_role("button", name="Forecast", exact=True).click()
         expect(page.get_by_text("the row only")).to_be_visible()
-        (body,) = service.noted(began)
+        (body,) = service.logged_inputs(began)
         assert (body["price"], body["24h_volume"]) == (1.25, 2e6)
         with service.client() as client:
             answer = client.post("/predict", json=body).json()

@@ -75,7 +75,7 @@ def test_row_is_sent_unchanged_and_forecast_as_locally(service, remote):
     body = {**BODY, "24h": -1.5, "coin": "Bitcoin", "date": "2025-08-01"}
     result, local = remote.predict(body), LocalSource(make_settings(home_dir=service.served.home)).predict(body)
     assert {**result, "timestamp": ""} == {**local, "timestamp": ""}
-    assert service.noted(began) == [body]
+    assert service.logged_inputs(began) == [body]
 
 
 def test_file_is_sent_unchanged_and_forecast_as_locally(service, remote, trained_home):

@@ -1,4 +1,4 @@
-"""Compose, workflows and the Dockerfile, held against their schemas and linters, and against what the project has."""
+"""Compose file, workflows and Dockerfile pass their schemas and linters, and match the project."""
 
 import json
 import os
@@ -14,30 +14,30 @@ import yaml
 
 from cryptoliq_assets.cli.main import COMMANDS
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets_tests.support.compose_file import COMPOSE, OURS, raw
+from cryptoliq_assets_tests.support.compose_file import COMPOSE, OWN_SERVICES, read_compose
 from cryptoliq_assets_tests.support.paths import ROOT
-from cryptoliq_assets_tests.support.unprivileged import PLAIN, plainly
+from cryptoliq_assets_tests.support.unprivileged import UNPRIVILEGED_ID, run_unprivileged
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
 
 def run(program: str, *arguments: str | Path) -> subprocess.CompletedProcess:
-    """A program that this environment, or one that it stands on, was installed with."""
+    """Run a program that is installed in this environment or in one that it extends."""
     folders = [Path(path).parents[2] / "bin" for path in sys.path if path.endswith("site-packages")]
-    found = shutil.which(program, path=os.pathsep.join(map(str, folders)))
-    assert found, f"{program} is not installed: requirements-dev.txt has it"
-    return subprocess.run([found, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
+    path = shutil.which(program, path=os.pathsep.join(map(str, folders)))
+    assert path, f"{program} is not installed: requirements-dev.txt has it"
+    return subprocess.run([path, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
 
 
 @pytest.fixture(scope="module")
 def compose() -> dict:
-    return raw()
+    return read_compose()
 
 
-# The linters' word, and that they have one.
+# Linters, and that they report errors
 
 
-def test_the_dockerfile_has_nothing_that_hadolint_objects_to(tmp_path):
+def test_the_dockerfile_passes_hadolint(tmp_path):
     done = run("hadolint", "--failure-threshold", "info", ROOT / "Dockerfile")
     assert (done.returncode, done.stdout) == (0, "")
     (tmp_path / "Dockerfile").write_text("FROM python\nRUN cd /tmp && sudo pip install flask\n")
@@ -45,7 +45,7 @@ def test_the_dockerfile_has_nothing_that_hadolint_objects_to(tmp_path):
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_a_workflow_is_one_by_its_schema(path, tmp_path):
+def test_each_workflow_is_valid_by_its_schema(path, tmp_path):
     done = run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", path)
     assert done.returncode == 0, done.stdout
     broken = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -54,19 +54,19 @@ def test_a_workflow_is_one_by_its_schema(path, tmp_path):
     assert run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", tmp_path / "broken.yml").returncode
 
 
-def test_the_workflows_have_no_hole_that_zizmor_knows(tmp_path):
-    asked = ("--offline", "--persona", "pedantic", "--config", ROOT / ".github" / "zizmor.yml", "--format", "json")
-    done = run("zizmor", *asked, ROOT / ".github" / "workflows")
+def test_the_workflows_pass_zizmor(tmp_path):
+    options = ("--offline", "--persona", "pedantic", "--config", ROOT / ".github" / "zizmor.yml", "--format", "json")
+    done = run("zizmor", *options, ROOT / ".github" / "workflows")
     findings = json.loads(done.stdout)
-    assert [(found["ident"], found["desc"]) for found in findings if not found.get("ignored")] == []
+    assert [(finding["ident"], finding["desc"]) for finding in findings if not finding.get("ignored")] == []
     assert done.returncode == 0
     text = WORKFLOWS[0].read_text(encoding="utf-8").replace("docker/login-action@v4", "another/login-action@v4")
     (tmp_path / ".github" / "workflows").mkdir(parents=True)
     (tmp_path / ".github" / "workflows" / "ci.yml").write_text(text, encoding="utf-8")
-    assert run("zizmor", *asked, tmp_path / ".github" / "workflows" / "ci.yml").returncode != 0
+    assert run("zizmor", *options, tmp_path / ".github" / "workflows" / "ci.yml").returncode != 0
 
 
-def test_compose_is_one_by_the_schema(compose, tmp_path):
+def test_the_compose_file_is_valid_by_its_schema(compose, tmp_path):
     done = run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", COMPOSE)
     assert done.returncode == 0, done.stdout
     compose["services"]["api"]["port"] = "8000"
@@ -75,15 +75,15 @@ def test_compose_is_one_by_the_schema(compose, tmp_path):
     del compose["services"]["api"]["port"]
 
 
-def whole_command(service: dict) -> list[str]:
-    """What a container runs behind the image's entrypoint, or in its place."""
+def complete_command(service: dict) -> list[str]:
+    """Return the command of a container, with the entrypoint that replaces the one of the image, if any."""
     return [*service.get("entrypoint", []), *service["command"]]
 
 
-# Workflows.
+# Workflows
 
 
-def test_images_are_pushed_and_deployed_from_main_alone_and_after_the_tests():
+def test_images_are_pushed_only_from_main_after_the_tests():
     (workflow,) = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in WORKFLOWS]
     jobs = workflow["jobs"]
     assert jobs["test"]["strategy"]["matrix"]["python"] == ["3.11", "3.12"]
@@ -101,33 +101,33 @@ def test_images_are_pushed_and_deployed_from_main_alone_and_after_the_tests():
     }
 
 
-def test_both_images_are_built_in_one_job_of_which_the_second_finds_the_stages_of_the_first():
+def test_both_images_are_built_in_one_job_with_a_shared_cache():
     (workflow,) = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in WORKFLOWS]
     job = workflow["jobs"]["image"]
     assert "strategy" not in job
     builds = [step["with"] for step in job["steps"] if step.get("uses", "").startswith("docker/build-push-action@")]
     assert [build.get("target", "") for build in builds] == ["", "api"]
     assert {build["cache-from"] for build in builds} == {"type=gha"}
-    # Stages of `api` include all that the other image stands on; two exports to one scope would overwrite each other.
+    # The stages of `api` include all stages of the other image; two exports to one scope would overwrite each other.
     assert [build.get("cache-to") for build in builds] == [None, "type=gha,mode=max"]
     deployed = workflow["jobs"]["deploy"]["steps"][-1]["with"]["image"]
     assert builds[1]["tags"].replace("${{ env.REGISTRY }}", job["env"]["REGISTRY"]) == deployed
 
 
-def test_tests_run_as_whoever_owns_the_checkout_and_pips_cache():
+def test_tests_run_as_the_owner_of_checkout_and_pip_cache():
     (workflow,) = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in WORKFLOWS]
     steps = workflow["jobs"]["test"]["steps"]
     assert steps[1]["with"]["cache"] == "pip"
-    # pip as root would leave that cache empty, which fails the job when it is saved.
+    # pip as root would leave that cache empty, and saving it would fail the job.
     assert steps[-1]["run"] == ".ci/run"
 
 
 @pytest.mark.parametrize("has_sudo", [True, False])
-def test_ci_asks_for_roots_rights_to_install_debians_packages_and_for_nothing_else(has_sudo):
+def test_ci_uses_sudo_only_to_install_debian_packages(has_sudo):
     programs = {
         "sudo": 'echo "sudo $*" >> log; exec "$@"',
         "apt-get": 'echo "apt-get $1" >> log',
-        # Where the script goes on; it ends there.
+        # The next step of the script; it ends here.
         "make": 'echo "make as $(id -u)" >> log; exit 3',
     }
     with tempfile.TemporaryDirectory(prefix="ci-") as name:
@@ -135,14 +135,14 @@ def test_ci_asks_for_roots_rights_to_install_debians_packages_and_for_nothing_el
         shutil.copytree(ROOT / ".ci", folder / ".ci")
         for path in (folder, folder / ".ci"):
             path.chmod(0o777)
-        for program, said in programs.items():
+        for program, body in programs.items():
             if program != "sudo" or has_sudo:
-                (folder / program).write_text(f"#!/bin/bash\n{said}\n", encoding="utf-8")
+                (folder / program).write_text(f"#!/bin/bash\n{body}\n", encoding="utf-8")
                 (folder / program).chmod(0o755)
         for program in ("bash", "dirname", "env", "id"):
             (folder / program).symlink_to(shutil.which(program))
         done = subprocess.run(
-            [*plainly(), "/bin/bash", folder / ".ci" / "run"],
+            [*run_unprivileged(), "/bin/bash", folder / ".ci" / "run"],
             env={"PATH": name},
             capture_output=True,
             text=True,
@@ -151,20 +151,20 @@ def test_ci_asks_for_roots_rights_to_install_debians_packages_and_for_nothing_el
         assert done.returncode == 3, done.stderr
         first, *_, last = (folder / "log").read_text(encoding="utf-8").splitlines()
         assert first == ("sudo apt-get update -q" if has_sudo else "apt-get update")
-        user = PLAIN if not os.geteuid() else os.geteuid()
+        user = UNPRIVILEGED_ID if not os.geteuid() else os.geteuid()
         assert last == f"make as {user}"
 
 
-def test_what_renews_pins_is_told_where_they_are():
+def test_dependabot_knows_every_pinned_file():
     path = ROOT / ".github" / "dependabot.yml"
     done = run("check-jsonschema", "--builtin-schema", "vendor.dependabot", path)
     assert done.returncode == 0, done.stdout
     updates = yaml.safe_load(path.read_text(encoding="utf-8"))["updates"]
-    places = {each["package-ecosystem"]: each["directory"] for each in updates}
-    assert places == {"github-actions": "/", "docker": "/", "docker-compose": "/deploy", "pip": "/"}
+    directories = {each["package-ecosystem"]: each["directory"] for each in updates}
+    assert directories == {"github-actions": "/", "docker": "/", "docker-compose": "/deploy", "pip": "/"}
 
 
-def test_the_deployed_service_is_closed_and_its_settings_exist():
+def test_the_deployed_service_is_private_and_its_settings_exist():
     (workflow,) = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in WORKFLOWS]
     deploy = workflow["jobs"]["deploy"]["steps"][-1]["with"]
     assert "--no-allow-unauthenticated" in shlex.split(deploy["flags"])
@@ -175,11 +175,11 @@ def test_the_deployed_service_is_closed_and_its_settings_exist():
     assert "CRYPTOLIQ_API__KEYS" in deploy["secrets"]
 
 
-def test_commands_of_the_image_and_of_compose_are_there(compose):
-    result = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
-    said = [line.lstrip("# ").split() for line in result if line.startswith("#   ")]
-    for words in [*said, *(whole_command(compose["services"][name]) for name in OURS)]:
+def test_commands_of_image_and_compose_exist(compose):
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    documented = [line.lstrip("# ").split() for line in lines if line.startswith("#   ")]
+    for words in [*documented, *(complete_command(compose["services"][name]) for name in OWN_SERVICES)]:
         assert words[0] in ("cryptoliq", "dagster", "dagster-webserver", "dagster-daemon")
         if words[0] == "cryptoliq":
             assert words[1] in COMMANDS
-    assert len(said) == 6
+    assert len(documented) == 6

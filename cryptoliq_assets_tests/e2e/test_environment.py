@@ -1,4 +1,4 @@
-"""The suite gives the same result whatever the user's shell sets, and whatever programs are installed."""
+"""The result of the suite does not depend on the shell of the user or on installed programs."""
 
 import os
 import subprocess
@@ -34,11 +34,11 @@ def test_variables_of_the_user_do_not_reach_the_tests():
     assert (time.tzname[0], os.environ["LANG"]) == ("UTC", "C.UTF-8")
 
 
-def test_tests_pass_in_the_shell_of_a_user_with_settings_proxies_locale_umask_and_configuration_of_their_own(tmp_path):
+def test_tests_pass_in_a_shell_with_unusual_settings(tmp_path):
     (tmp_path / ".netrc").write_text("default login nobody password wrong\n", encoding="utf-8")
     (tmp_path / ".gitconfig").write_text("[core\n", encoding="utf-8")
     selected = (
-        "integration/ingestion/test_coingecko_client.py::test_an_id_that_is_gone_is_told_apart",
+        "integration/ingestion/test_coingecko_client.py::test_an_unknown_id_has_its_own_error",
         "integration/cli/test_file_permissions.py",
     )
     run = subprocess.run(

@@ -1,4 +1,4 @@
-"""Nothing outside the home is read or written: a whole `materialize` in a process that notes every path it touches."""
+"""`materialize` reads and writes only below the home: it runs in a process that records every path that it accesses."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 import cryptoliq_assets
 
 PACKAGE = Path(cryptoliq_assets.__file__).parents[1]
-# What any Python program reads: itself, its libraries and the package, and what the system says of itself.
+# Files that every Python program reads: the interpreter, its libraries, the package, and system information.
 SYSTEM = [Path(name) for name in ("/etc", "/proc", "/sys", "/dev", "/usr", "/lib", "/lib64", "/bin")]
 PROGRAM = [
     Path(path).resolve()
@@ -24,47 +24,47 @@ PROGRAM = [
         *(folder for folder in sys.path if folder.endswith("site-packages")),
     }
 ]
-# Notes (deed, path) of what Python is about to do, `wrote` where it makes or changes something.
-_WATCHED = """
+# Records (access, path) before each operation of Python; `wrote` for those that create or change a file.
+_AUDITED = """
 import json, os, sys
-notes = set()
+accesses = set()
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 READS = {"os.listdir", "os.scandir", "os.chdir"}
 WRITES = {"os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.chmod", "os.chown", "os.utime", "sqlite3.connect"}
 MOVES = {"os.rename", "os.link", "shutil.move", "shutil.copyfile", "shutil.copytree"}
 STARTS = {"subprocess.Popen", "os.exec", "os.posix_spawn"}
 
-def note(deed, path):
+def record(access, path):
     if isinstance(path, (str, bytes, os.PathLike)):
-        notes.add((deed, os.path.abspath(os.fsdecode(path))))
+        accesses.add((access, os.path.abspath(os.fsdecode(path))))
 
-def watch(event, args):
+def audit(event, args):
     if event == "open":
         path, mode, flags = args
-        note("wrote" if flags & WRITING else "read", path)
+        record("wrote" if flags & WRITING else "read", path)
     elif event in READS:
-        note("read", "." if args[0] is None else args[0])
+        record("read", "." if args[0] is None else args[0])
     elif event in WRITES:
-        note("wrote", args[0])
+        record("wrote", args[0])
     elif event in MOVES:
-        note("wrote", args[0]), note("wrote", args[1])
+        record("wrote", args[0]), record("wrote", args[1])
     elif event == "os.symlink":
-        # What it leads to is text, seen from where the link lies.
-        note("wrote", args[1]), note("wrote", os.path.join(os.path.dirname(args[1]), args[0]))
+        # The target is relative to the folder of the link.
+        record("wrote", args[1]), record("wrote", os.path.join(os.path.dirname(args[1]), args[0]))
     elif event in STARTS:
-        notes.add(("started", " ".join(map(str, args[1]))))
+        accesses.add(("started", " ".join(map(str, args[1]))))
     elif event in ("os.system", "socket.connect"):
-        notes.add(("called", str(args)))
+        accesses.add(("called", str(args)))
 
-sys.addaudithook(watch)
+sys.addaudithook(audit)
 from cryptoliq_assets.cli.main import main
 try:
     main()
 finally:
     sys.stdout.flush()
-    accesses = sorted(notes)  # Later accesses are those of the watch itself.
-    with open(os.environ["NOTES"], "w", encoding="utf-8") as file:
-        json.dump(accesses, file)
+    sorted_accesses = sorted(accesses)  # Later accesses are made by this code.
+    with open(os.environ["ACCESS_LOG"], "w", encoding="utf-8") as file:
+        json.dump(sorted_accesses, file)
 """
 
 
@@ -73,8 +73,8 @@ def below(path: Path, folders: list[Path]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def touched(trained_home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[list[str]]]:
-    """The home, and what a run touched that takes two files in (one of them refused), trains and forecasts."""
+def audited_run(trained_home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[list[str]]]:
+    """Return the home and the accesses of a run that ingests two files (one is rejected), trains and forecasts."""
     folder = tmp_path_factory.mktemp("boundaries").resolve()
     home, elsewhere, user = (folder / name for name in ("home", "elsewhere", "user"))
     trained_home.copy_to(home)
@@ -82,7 +82,7 @@ def touched(trained_home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     (home / "data" / "raw" / "prices.csv").write_text("what,is,this\n1,2,3\n")
     for path in (elsewhere, user, home / "tmp"):
         path.mkdir()
-    # Named like files of a home: what a path that is not of the home would find.
+    # Named like files of a home: a path relative to the working directory would find them.
     (elsewhere / "data" / "raw").mkdir(parents=True)
     (elsewhere / "data" / "raw" / "coingecko_20250802.csv").write_text("what,is,this\n")
     known = {
@@ -97,11 +97,11 @@ def touched(trained_home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
         "HOME": str(user),
         "TMPDIR": str(home / "tmp"),
         "NUMBA_CACHE_DIR": str(home / "tmp"),
-        "NOTES": str(home / "notes.json"),
+        "ACCESS_LOG": str(home / "accesses.json"),
     }
     done = subprocess.run(
-        # -P: the folder it is started in is no place to import from.
-        [sys.executable, "-P", "-c", _WATCHED, "materialize", "--train"],
+        # -P: do not import from the working directory.
+        [sys.executable, "-P", "-c", _AUDITED, "materialize", "--train"],
         env=environment,
         cwd=elsewhere,
         capture_output=True,
@@ -112,34 +112,34 @@ def touched(trained_home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     assert done.returncode == 1, done.stdout + done.stderr
     assert "rejected prices.csv" in done.stdout
     assert "forecasts for 2025-08-02" in done.stdout
-    # Whatever wrote, Python or not.
+    # Also checks writes by programs other than Python.
     assert [path.name for path in user.rglob("*")] == []
     assert sorted(path.name for path in elsewhere.rglob("*")) == ["coingecko_20250802.csv", "data", "raw"]
-    notes = json.loads((home / "notes.json").read_text(encoding="utf-8"))
-    return home, notes
+    accesses = json.loads((home / "accesses.json").read_text(encoding="utf-8"))
+    return home, accesses
 
 
-def test_a_whole_materialize_writes_below_the_home_alone(touched) -> None:
-    home, notes = touched
-    wrote = [Path(path) for deed, path in notes if deed == "wrote"]
-    # The watch sees what there is to see.
+def test_materialize_writes_only_below_the_home(audited_run) -> None:
+    home, accesses = audited_run
+    wrote = [Path(path) for access, path in accesses if access == "wrote"]
+    # The audit hook records the expected accesses.
     for part in ("data/processed/labels.parquet", "data/forecasts", "data/quarantine", "models", "reports", ".dagster"):
         assert any(below(path, [home / part]) for path in wrote), part
     assert [path for path in wrote if not below(path, [home]) and path != Path(os.devnull)] == []
 
 
-def test_a_whole_materialize_reads_below_the_home_and_the_program_alone(touched) -> None:
-    home, notes = touched
-    read = [Path(path) for deed, path in notes if deed == "read"]
+def test_materialize_reads_only_home_and_program_files(audited_run) -> None:
+    home, accesses = audited_run
+    read = [Path(path) for access, path in accesses if access == "read"]
     assert any(below(path, [home / "data" / "raw"]) for path in read)
     assert [path for path in read if not below(path, [home, PACKAGE, *PROGRAM, *SYSTEM])] == []
 
 
-def test_a_whole_materialize_calls_nobody_and_starts_programs_on_its_own_files_alone(touched) -> None:
-    home, notes = touched
-    assert [result for deed, result in notes if deed == "called"] == []
-    started = [result.split() for deed, result in notes if deed == "started"]
-    # Dagster keeps what each step prints (tail), and asks for the commit of the code; platform asks what Python is.
+def test_materialize_opens_no_connection_and_no_foreign_program(audited_run) -> None:
+    home, accesses = audited_run
+    assert [value for access, value in accesses if access == "called"] == []
+    started = [value.split() for access, value in accesses if access == "started"]
+    # Dagster captures the output of each step (tail) and reads the commit of the code (git); platform inspects Python (file).
     assert {Path(words[0]).name for words in started} <= {"tail", "git", "file", Path(sys.executable).name}
     paths = [Path(word) for words in started for word in words if word.startswith("/")]
     assert [path for path in paths if not below(path, [home, PACKAGE, *PROGRAM, *SYSTEM, Path(sys.prefix)])] == []

@@ -12,7 +12,7 @@ BENCHMARKS = ROOT / "benchmarks"
 
 @pytest.fixture
 def fuzz_service(monkeypatch):
-    """The benchmark, of which this test runs a part."""
+    """The benchmark of which this test runs a part."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import fuzz_service
 

@@ -16,7 +16,7 @@ from cryptoliq_assets.serving.gateway import http_protocol
 from cryptoliq_assets.serving.gateway.http_protocol import HEADER_BYTES, HttpProtocol
 from cryptoliq_assets.serving.gateway.middleware import SECURITY_HEADERS
 from cryptoliq_assets.serving.server.server import _MAX_CONCURRENCY
-from cryptoliq_assets_tests.support.services import free_port
+from cryptoliq_assets_tests.support.processes import free_port
 
 
 def exchange(url: str, data: bytes) -> tuple[int, dict[str, str], bytes]:

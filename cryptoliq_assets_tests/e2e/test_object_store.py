@@ -20,8 +20,7 @@ from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError
 from cryptoliq_assets.serving.predictor import Predictor
 from cryptoliq_assets.serving.request_models import parse_request
 from cryptoliq_assets.storage.parquet_store import TableStore
-from cryptoliq_assets_tests.integration.serving.test_predictor import promote_again
-from cryptoliq_assets_tests.support.services import BODY, Served
+from cryptoliq_assets_tests.support.services import BODY, Served, promote_again
 from cryptoliq_assets_tests.support.settings import make_settings
 
 
@@ -64,13 +63,13 @@ def home(trained_home, tmp_path) -> Settings:
 
 @pytest.fixture(params=["memory", "listsonce", "file"])
 def url(request, tmp_path) -> str:
-    """URL of an empty bucket."""
+    """Return the URL of an empty bucket."""
     return f"file://{tmp_path / 'bucket'}" if request.param == "file" else f"{request.param}://{uuid.uuid4().hex}"
 
 
 @pytest.fixture
 def elsewhere(home, url, tmp_path) -> Settings:
-    """An empty home, whose models and tables are in the bucket."""
+    """An empty home with models and tables in the bucket."""
     publish(home.home_dir, url)
     return make_settings(
         home_dir=tmp_path / "elsewhere", storage__url=f"{url}/data", storage__models_url=f"{url}/models"
@@ -96,7 +95,7 @@ def test_a_later_publication_is_loaded_by_the_next_refresh(home, elsewhere, url)
     assert served.refresh()
     assert not served.refresh()
     tables = TableStore(elsewhere).months("cleaned_snapshots")
-    newer = promote_again(home)
+    _, newer = promote_again(home.home_dir)
     month = home.data_dir / "cleaned" / f"{tables[-1]}.parquet"
     shutil.copy(month, month.with_name("2030-01.parquet"))
     publish(home.home_dir, url)

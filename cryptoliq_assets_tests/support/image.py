@@ -1,4 +1,4 @@
-"""A place like the image's: an installation's programs, a home and a cache, and a user who may write nothing else."""
+"""The environment of an image without Docker: installed programs, a home and a cache, and a user who can write only these."""
 
 import json
 import os
@@ -13,19 +13,20 @@ from pathlib import Path
 import httpx
 import psutil
 
-from cryptoliq_assets_tests.e2e.test_docker import ROOT, lineage
+from cryptoliq_assets_tests.support.dockerfile import image_instructions
 from cryptoliq_assets_tests.support.installation import Installed
-from cryptoliq_assets_tests.support.unprivileged import PLAIN, plainly
+from cryptoliq_assets_tests.support.paths import ROOT
+from cryptoliq_assets_tests.support.unprivileged import UNPRIVILEGED_ID, run_unprivileged
 
 
-def said(target: str, instruction: str) -> list[str]:
-    """An instruction's words, in the form of a list; the last one counts."""
-    rest = [rest for name, rest in lineage(target) if name == instruction]
+def instruction_words(target: str, instruction: str) -> list[str]:
+    """Return the words of the last instruction of a kind that is written as a list."""
+    rest = [rest for name, rest in image_instructions(target) if name == instruction]
     return json.loads(rest[-1].partition(" CMD ")[2] or rest[-1]) if rest else []
 
 
 def end(processes: list[psutil.Popen]) -> None:
-    """End them and all that they began."""
+    """Stop processes and their children."""
     alive = [process for process in processes if process.is_running()]
     tree = [one for process in alive for one in (process, *process.children(recursive=True))]
     for each in tree:
@@ -38,7 +39,7 @@ def end(processes: list[psutil.Popen]) -> None:
 
 
 class Image:
-    """A place like the image's: programs, a home and a cache that the user may write."""
+    """The environment of an image: programs, and a home and a cache that its user can write."""
 
     def __init__(self, folder: Path, installed: Installed, trained: Path, *, target: str) -> None:
         self.folder, self.installed, self.target = folder, installed, target
@@ -50,11 +51,14 @@ class Image:
         shutil.rmtree(self.home / ".dagster", ignore_errors=True)
         if not os.geteuid():
             for path in (self.home, *self.home.rglob("*"), self.numba):
-                os.chown(path, PLAIN, PLAIN, follow_symlinks=False)
+                os.chown(path, UNPRIVILEGED_ID, UNPRIVILEGED_ID, follow_symlinks=False)
 
     def environment(self, **more: str) -> dict[str, str]:
         result = dict(
-            pair.split("=", 1) for name, rest in lineage(self.target) if name == "ENV" for pair in shlex.split(rest)
+            pair.split("=", 1)
+            for name, rest in image_instructions(self.target)
+            if name == "ENV"
+            for pair in shlex.split(rest)
         )
         moved = {
             name: value.replace("/home/cryptoliq/home", str(self.home)).replace(
@@ -65,10 +69,10 @@ class Image:
         return {**moved, "PATH": f"{self.installed.bin}:/usr/bin:/bin", "HOME": "/nonexistent", **more}
 
     def begin(self, words: list[str], *, log: str, **more: str) -> psutil.Popen:
-        """A command line, the entrypoint included."""
+        """Start a command line, including the entrypoint."""
         with (self.folder / f"{log}.log").open("wb") as out:
             return psutil.Popen(
-                [*plainly(), *words],
+                [*run_unprivileged(), *words],
                 env=self.environment(**more),
                 cwd=self.app,
                 stdout=out,
@@ -78,7 +82,7 @@ class Image:
 
     @contextmanager
     def running(self, words: list[str], *, log: str, **more: str) -> Iterator[psutil.Popen]:
-        """A command line at work until the end of the block."""
+        """Run a command line until the end of the block."""
         process = self.begin(words, log=log, **more)
         try:
             yield process
@@ -98,8 +102,10 @@ class Image:
             assert time.monotonic() - since < seconds, result
             time.sleep(0.3)
 
-    def is_well(self, check: list[str], *, port: int | None = None, of: int | None = None, **more: str) -> bool:
-        """What a HEALTHCHECK says, asked at the port that the test uses in the place of the image's."""
-        words = [word.replace(str(of), str(port)) for word in check]
-        command, environment = [*plainly(), *words], self.environment(**more)
+    def is_healthy(
+        self, check: list[str], *, port: int | None = None, image_port: int | None = None, **more: str
+    ) -> bool:
+        """Return the result of a HEALTHCHECK, with the port of the test instead of the port of the image."""
+        words = [word.replace(str(image_port), str(port)) for word in check]
+        command, environment = [*run_unprivileged(), *words], self.environment(**more)
         return subprocess.run(command, env=environment, cwd=self.app, capture_output=True, check=False).returncode == 0

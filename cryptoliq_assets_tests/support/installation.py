@@ -1,5 +1,8 @@
-"""The Dockerfile's installation, done without a network: the project's wheel from the files that are copied to the builder, in an environment
-of its own that has the distributions of one pinned set and no other."""
+"""The installation of the Dockerfile without a network.
+
+A wheel of the project, built from the files that are copied to the builder, is installed in its own environment, which
+has only the distributions of one pinned set.
+"""
 
 import os
 import re
@@ -13,19 +16,20 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from cryptoliq_assets_tests.e2e.test_docker import ROOT, lineage
-from cryptoliq_assets_tests.support.unprivileged import plainly
+from cryptoliq_assets_tests.support.dockerfile import image_instructions
+from cryptoliq_assets_tests.support.paths import ROOT
+from cryptoliq_assets_tests.support.unprivileged import run_unprivileged
 
-# The same modules, without those for graphics cards: of the two this environment has the other.
+# Distributions with the same modules, one without GPU support; this environment has the other one.
 _STAND_INS = {"xgboost-cpu": "xgboost"}
 _SCRIPT = "#!{python}\nimport sys\nfrom {module} import {top}\nsys.exit({call}())\n"
 
 
 class Installed:
-    """A virtual environment like the image's /opt/cryptoliq; `bin` has its programs."""
+    """A virtual environment like /opt/cryptoliq in the image; `bin` contains its programs."""
 
     def __init__(self, folder: Path, *, target: str, wheel: Path) -> None:
-        """Made in an empty folder, for `docker build --target` (the last stage where it is "")."""
+        """Create it in an empty folder, for `docker build --target` ("" is the last stage)."""
         self.bin = folder / "environment" / "bin"
         subprocess.run([_interpreter(), "-m", "venv", "--without-pip", folder / "environment"], check=True)
         self.python = self.bin / "python"
@@ -34,24 +38,24 @@ class Installed:
             self._link(name)
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--python", str(self.python)]
         _run(*pip, "install", "--no-deps", "--no-index", str(wheel))
-        for found in distributions(path=[str(self._site)]):
-            self._scripts(found)
+        for installed in distributions(path=[str(self._site)]):
+            self._scripts(installed)
 
     def _link(self, name: str) -> None:
-        """What pip would unpack, by links: to each package, since distributions share what is above them (google/)."""
+        """Link the files that pip would unpack: per package, as distributions share parent folders (google/)."""
         try:
-            found = distribution(_STAND_INS.get(name, name))
+            installed = distribution(_STAND_INS.get(name, name))
         except PackageNotFoundError:
-            pytest.fail(f"{name} is pinned and not installed here: pip install -r requirements.txt")
-        files = {PurePosixPath(file) for file in found.files or [] if ".." not in file.parts}
+            pytest.fail(f"{name} is pinned but not installed: pip install -r requirements.txt")
+        files = {PurePosixPath(file) for file in installed.files or [] if ".." not in file.parts}
         packages = {file.parent for file in files if file.name in ("__init__.py", "METADATA")}
-        for place in {next((up for up in reversed(file.parents) if up in packages), file) for file in files}:
-            (self._site / place).parent.mkdir(parents=True, exist_ok=True)
-            (self._site / place).symlink_to(found.locate_file(place))
+        for path in {next((up for up in reversed(file.parents) if up in packages), file) for file in files}:
+            (self._site / path).parent.mkdir(parents=True, exist_ok=True)
+            (self._site / path).symlink_to(installed.locate_file(path))
 
-    def _scripts(self, of: Distribution) -> None:
-        """Its console scripts, as pip writes them."""
-        for entry in of.entry_points.select(group="console_scripts"):
+    def _scripts(self, installed: Distribution) -> None:
+        """Write the console scripts of a distribution, as pip does."""
+        for entry in installed.entry_points.select(group="console_scripts"):
             path = self.bin / entry.name
             if not path.exists():
                 top = entry.attr.partition(".")[0]
@@ -67,26 +71,26 @@ def _run(*command: str | Path, cwd: Path | None = None) -> None:
 
 
 def _pinned(target: str) -> list[str]:
-    """Names of the distributions that the target's RUN lines install."""
+    """Return the names of the distributions that the RUN instructions of the target install."""
     stage = "build-api" if target == "api" else "build-all"
-    ran = " ".join(rest for kind, rest in lineage(stage) if kind == "RUN")
+    ran = " ".join(rest for kind, rest in image_instructions(stage) if kind == "RUN")
     (file,) = re.findall(r"pip install -r (\S+)", ran)
     lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
     return [line.partition("==")[0] for line in lines if "==" in line]
 
 
-def wheel_of_the_copied_files(folder: Path) -> Path:
-    """Built, in an empty folder, from what COPY brings to the builder and nothing else of the checkout."""
+def build_wheel_of_copied_files(folder: Path) -> Path:
+    """Build a wheel in an empty folder, only from the files that COPY brings to the builder."""
     context = folder / "context"
     context.mkdir()
-    for kind, rest in lineage("build-all"):
+    for kind, rest in image_instructions("build-all"):
         if kind == "COPY":
-            *sources, place = shlex.split(rest)
+            *sources, target = shlex.split(rest)
             for source in sources:
                 if (ROOT / source).is_dir():
-                    shutil.copytree(ROOT / source, context / place, ignore=shutil.ignore_patterns("__pycache__"))
+                    shutil.copytree(ROOT / source, context / target, ignore=shutil.ignore_patterns("__pycache__"))
                 else:
-                    shutil.copy(ROOT / source, context / place)
+                    shutil.copy(ROOT / source, context / target)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     _run(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), ".", cwd=context)
     (wheel,) = folder.glob("*.whl")
@@ -95,13 +99,13 @@ def wheel_of_the_copied_files(folder: Path) -> Path:
 
 @cache
 def _interpreter() -> str:
-    """A Python of this version, outside of any environment, that a user without privileges may run."""
-    ours = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    # The packages as well: an environment below root's home is closed to others. By a shell, for setpriv itself keeps root's
-    # rights until it has begun a program.
-    reach = f"open({str(distribution('click').locate_file('click/__init__.py'))!r})"
-    for found in (os.path.realpath(sys.executable), f"/usr/local/bin/{ours}", f"/usr/bin/{ours}"):
-        command = [*plainly(), "/bin/sh", "-c", '"$0" -c "$1"', found, reach]
+    """Return a Python of this version, outside of any environment, that an unprivileged user can run."""
+    name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    # This user must be able to read the packages too: an environment below the home of root is closed to others. A shell
+    # starts Python because setpriv has the privileges of root until it starts a program.
+    open_package = f"open({str(distribution('click').locate_file('click/__init__.py'))!r})"
+    for python in (os.path.realpath(sys.executable), f"/usr/local/bin/{name}", f"/usr/bin/{name}"):
+        command = [*run_unprivileged(), "/bin/sh", "-c", '"$0" -c "$1"', python, open_package]
         if subprocess.run(command, cwd="/", capture_output=True, check=False).returncode == 0:
-            return found
-    pytest.skip(f"no {ours} with its packages that a user without privileges may run")
+            return python
+    pytest.skip(f"no {name} with its packages that an unprivileged user can run")

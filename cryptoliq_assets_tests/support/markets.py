@@ -1,7 +1,7 @@
-"""Small markets as raw files, and a home that takes them in: the stage functions called as the assets call them.
+"""Small markets as raw files, and a home that ingests them by the stage functions, called as the assets call them.
 
-The driver leaves Dagster out, so that a property can look at hundreds of arrivals in a minute; `test_incremental.py`
-shows on whole runs that the real thing gives the same tables.
+This works without Dagster, so that a property test can check hundreds of arrivals in a minute; `test_incremental.py`
+shows that Dagster runs give the same tables.
 """
 
 import datetime as dt
@@ -33,7 +33,7 @@ HEADER = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date"
 COINS = ("Bitcoin", "Ether", "Tether", "Rune", "THORChain")
 TODAY = dt.date(2022, 12, 31)
 NOW = dt.datetime(2022, 12, 31, 12, tzinfo=dt.UTC)
-# What a row owes to the order of arrival alone.
+# Columns that depend only on the order of arrival.
 ARRIVAL_COLUMNS = ["arrival", "source_file"]
 
 
@@ -44,13 +44,13 @@ def file_name(date: dt.date) -> str:
 def snapshot(
     dates: Iterable[dt.date], *, seed: int = 0, coins: Iterable[str] = COINS[:3], missing: float = 0.15
 ) -> bytes:
-    """A raw file in percent: a row a coin and date, some rows and cells left out; the same for the same seed."""
+    """Return a raw file in percent, with a row per coin and date; some rows and cells are missing; deterministic by seed."""
     lines = [HEADER]
     for date in sorted(dates):
         for place, coin in enumerate(coins):
             chance = np.random.default_rng([seed, date.toordinal(), place])
             price, volume, cap = np.exp(chance.normal((3.0, 12.0, 16.0), 1.0))
-            # Well below -1, so that every file alone proves percent.
+            # Well below -1, so that the unit of each file is certainly percent.
             day, week = -3.0 - chance.exponential(2.0), -8.0 + chance.normal(0.0, 4.0)
             cells = [
                 f"{price:.6g}",
@@ -61,7 +61,7 @@ def snapshot(
                 f"{cap:.6g}",
             ]
             gone = chance.random(6) < missing
-            # Price and volume of one coin alone: a file in which more than half of the rows lack one is rejected.
+            # Only one coin may lack price or volume: a file in which more than half of the rows lack one is rejected.
             gone[[0, 4]] &= place == 1
             cells = ["" if empty else cell for cell, empty in zip(cells, gone, strict=True)]
             if chance.random() < missing and place:
@@ -71,14 +71,14 @@ def snapshot(
 
 
 def read_back(store: TableStore, table: str) -> pd.DataFrame:
-    """A whole table without what depends on the order of arrival, text as plain text."""
+    """Return a complete table without columns that depend on the order of arrival, and with categories as text."""
     frame = store.read(table)
     frame = frame.drop(columns=[name for name in ARRIVAL_COLUMNS if table == "raw_snapshots"])
     return frame.astype({name: object for name in frame.columns if isinstance(frame[name].dtype, pd.CategoricalDtype)})
 
 
 def assert_same_tables(one: TableStore, other: TableStore) -> None:
-    """Month for month, row for row, cell for cell; floats to the last bit."""
+    """Compare all months, rows and cells; floats bit by bit."""
     for table in DERIVED_TABLES:
         assert one.months(table) == other.months(table), table
         left, right = read_back(one, table), read_back(other, table)
@@ -100,7 +100,7 @@ def _equal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def quick_folder() -> Iterator[Path]:
-    """A folder in memory where there is one: no test pulls the plug, so none needs its writes made durable."""
+    """Return a temporary folder, in memory if possible: no test needs durable writes."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(prefix="cryptoliq-", dir=memory if memory.is_dir() else None) as folder:
         yield Path(folder)
@@ -108,7 +108,7 @@ def quick_folder() -> Iterator[Path]:
 
 @dataclass
 class Home:
-    """A home that files are dropped into; each drop is later than the one before."""
+    """A home with a drop folder; each dropped file has a later time than the previous one."""
 
     settings: Settings
     today: dt.date = TODAY
@@ -144,7 +144,7 @@ class Home:
         return path
 
     def look(self) -> int:
-        """What the sensor and the command line do first: new versions into the catalog."""
+        """Register new versions in the catalog, as sensor and command line do first; return their number."""
         unknown = find_new_files(list_folder(self.settings.raw_dir), self.catalog)
         return register_files(unknown, self.settings, catalog=self.catalog, now=self.now).new
 
@@ -152,7 +152,7 @@ class Home:
         return make_plan(self.settings, self.catalog, store=self.store, today=self.today)
 
     def bring_up_to_date(self) -> RefreshPlan:
-        """One look, one plan, and a run for each of its ranges; returns the plan that was followed."""
+        """Register files, and refresh each range of the plan; return the plan."""
         self.look()
         plan = self.plan()
         for first, last in plan.ranges:
@@ -160,13 +160,13 @@ class Home:
         return plan
 
     def refresh(self, months: list[str]) -> IntakeResult:
-        """What one refresh run does to these months, raw to labels."""
+        """Refresh these months from raw rows to labels, as one run does."""
         self.refreshed.append((months[0], months[-1]))
         store = self.store
         taken = Intake(self.settings, store).ingest(months)
         store.write("raw_snapshots", taken.frame, months, sources=taken.sources)
         since, until = date_span(months)
-        # A run opens its tables again for each asset.
+        # A run opens the tables again for each asset.
         cleaned, _ = clean_snapshots(self._upstream("cleaned_snapshots", months), since=since, until=until)
         self.store.write("cleaned_snapshots", cleaned, months)
         features = self._upstream("engineered_features", months)
@@ -179,7 +179,7 @@ class Home:
         return taken
 
     def _upstream(self, table: str, months: list[str], *, columns: list[str] | None = None) -> pd.DataFrame:
-        """The upstream months that the asset's partition mapping names."""
+        """Return the rows of the upstream months in the partition mapping of the asset."""
         ((upstream, reach),) = upstream_windows(table, horizon_days=self.settings.horizon_days).items()
         first, last = (
             add_months(months[0], -max_months_spanned(reach.back)),

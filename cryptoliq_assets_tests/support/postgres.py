@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a test's own: a cluster in a temporary folder, on loopback, under a user who is not root."""
+"""A PostgreSQL server for a test: a cluster in a temporary folder, on loopback, run by a user who is not root."""
 
 import os
 import shutil
@@ -16,39 +16,39 @@ import pytest
 
 from cryptoliq_assets_tests.support.processes import free_port
 
-# What a URL, a configuration file and a shell would each take for something else.
+# Characters with a meaning in URLs, configuration files and shells.
 PASSWORD = "s%3/cr@t:$word"
 _START_SECONDS = 60
-# Postgres refuses to run as root: nobody's number on any Unix.
+# Postgres does not run as root: the ID of the user nobody.
 _NOBODY = 65534
 
 
 def programs() -> Path:
-    """The folder of initdb and postgres; the test is skipped where there is none."""
+    """Return the folder of initdb and postgres; the test is skipped if they are not installed."""
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    found = shutil.which("initdb") or (debian[-1] if debian else None)
-    if found is None:
-        pytest.skip("no PostgreSQL server here: initdb is neither in PATH nor in /usr/lib/postgresql/*/bin")
-    return Path(found).resolve().parent
+    initdb = shutil.which("initdb") or (debian[-1] if debian else None)
+    if initdb is None:
+        pytest.skip("PostgreSQL is not installed: initdb is neither in PATH nor in /usr/lib/postgresql/*/bin")
+    return Path(initdb).resolve().parent
 
 
 class Postgres:
-    """The server, which is stopped and started as a test asks."""
+    """A server that a test can stop and start."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.programs, self.port = folder, programs(), free_port()
         self.log = folder / "server.log"
         self.process: subprocess.Popen | None = None
-        self.made = 0
-        # The driver of the server's own user needs no password on a file that only this test can read.
+        self.created_databases = 0
+        # initdb reads the password of the superuser from this file, which only the user of the server can read.
         passwords = folder / "password"
         passwords.write_text(PASSWORD, encoding="utf-8")
         if os.geteuid() == 0:
             for path in (folder, passwords):
                 os.chown(path, _NOBODY, _NOBODY)
         options = ("-U", "postgres", "-A", "scram-sha-256", f"--pwfile={passwords}", "-E", "UTF8", "--no-locale", "-N")
-        made = self._begin("initdb", "-D", "data", *options)
-        assert made.wait(_START_SECONDS) == 0, self.said()
+        process = self._begin("initdb", "-D", "data", *options)
+        assert process.wait(_START_SECONDS) == 0, self.log_text()
 
     def start(self) -> None:
         self.process = self._begin(
@@ -59,33 +59,33 @@ class Postgres:
             try:
                 self._connect("postgres", "postgres").close()
             except psycopg2.OperationalError:
-                assert self.process.poll() is None, self.said()
-                assert time.monotonic() < until, self.said()
+                assert self.process.poll() is None, self.log_text()
+                assert time.monotonic() < until, self.log_text()
                 time.sleep(0.05)
             else:
                 return
 
     def stop(self) -> None:
-        """As `systemctl restart` would: sessions are cut off, what was committed stays."""
+        """Stop as `systemctl restart` does: sessions are closed, committed data remain."""
         if self.process is not None:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(_START_SECONDS)
             self.process = None
 
     def database(self) -> str:
-        """The URL of a new and empty database that belongs to the role cryptoliq, made as docs/operations.md says."""
-        self.made += 1
-        name = f"cryptoliq_{self.made}"
+        """Create an empty database of the role cryptoliq, as docs/operations.md describes; return its URL."""
+        self.created_databases += 1
+        name = f"cryptoliq_{self.created_databases}"
         connection = self._connect("postgres", "postgres")
         connection.autocommit = True
         with connection.cursor() as cursor:
-            if self.made == 1:
+            if self.created_databases == 1:
                 cursor.execute("CREATE ROLE cryptoliq LOGIN PASSWORD %s", (PASSWORD,))
             cursor.execute(f"CREATE DATABASE {name} OWNER cryptoliq")
         connection.close()
         return f"postgresql+psycopg2://cryptoliq:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/{name}"
 
-    def said(self) -> str:
+    def log_text(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def _connect(self, user: str, database: str):
@@ -106,9 +106,9 @@ class Postgres:
 
 
 @contextmanager
-def a_postgres() -> Iterator[Postgres]:
-    """A running server, gone afterwards with all it held."""
-    # Not pytest's folder, which nobody but its owner may enter.
+def run_postgres() -> Iterator[Postgres]:
+    """Run a server, and remove it with its data afterwards."""
+    # Not in the folder of pytest, which other users cannot enter.
     programs()
     with tempfile.TemporaryDirectory(prefix="cryptoliq-postgres-", ignore_cleanup_errors=True) as folder:
         server = Postgres(Path(folder))

@@ -42,10 +42,10 @@ class Served:
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
-    def wait_for(self, what: Callable[[], bool], *, seconds: float, expected: str) -> float:
-        """Seconds until `what` holds."""
+    def wait_for(self, condition: Callable[[], bool], *, seconds: float, expected: str) -> float:
+        """Return the seconds until the condition is met."""
         since = time.monotonic()
-        while not what():
+        while not condition():
             assert self.process.is_running(), self.log.read_text()[-3000:]
             waited = time.monotonic() - since
             assert waited < seconds, f"{expected} not within {seconds:.0f} s\n{self.log.read_text()[-3000:]}"
@@ -63,7 +63,7 @@ class Served:
         return [self.process, *self.process.children(recursive=True)] if self.process.is_running() else []
 
     def end(self) -> None:
-        """Stop all processes, in whatever state they are."""
+        """Stop all processes in any state."""
         tree = self.tree()
         for process in tree:
             if process.is_running():

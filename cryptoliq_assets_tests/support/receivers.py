@@ -1,4 +1,4 @@
-"""Where alerts arrive in tests: a real SMTP server and a real HTTP receiver, on loopback."""
+"""Receivers of alerts: a real SMTP server and a real HTTP server on loopback."""
 
 import json
 import threading
@@ -12,24 +12,24 @@ from aiosmtpd.controller import Controller
 
 
 class Mailbox:
-    """Mails that an SMTP server took; `refuses` makes it turn them away."""
+    """Mails that an SMTP server accepted; it rejects all mails if `rejects` is set."""
 
     def __init__(self) -> None:
         self.mails: list[Any] = []
-        self.refuses = False
+        self.rejects = False
 
     async def handle_DATA(self, server, session, envelope) -> str:  # noqa: N802
-        if self.refuses:
-            return "554 not here"
+        if self.rejects:
+            return "554 rejected"
         self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
-        return "250 taken"
+        return "250 accepted"
 
     def url(self, port: int) -> str:
         return f"mailto://127.0.0.1:{port}?from=watch@example.org&to=person@example.org&mode=insecure"
 
 
 class Received:
-    """JSON bodies that an HTTP receiver took; `status` is what it answers, after `seconds`."""
+    """JSON bodies that an HTTP receiver accepted; it responds with `status` once `hold` is set."""
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
@@ -48,7 +48,7 @@ class Received:
 
 
 class _AnyPort(Controller):
-    """On a port that the system chooses, which the controller's trial connection has to learn of."""
+    """A controller on a port that the system chooses; the trial connection of the controller needs its number."""
 
     def _trigger_server(self) -> None:
         self.port = self.server.sockets[0].getsockname()[1]
@@ -57,7 +57,7 @@ class _AnyPort(Controller):
 
 @contextmanager
 def mailbox() -> Iterator[tuple[Mailbox, str]]:
-    """A mailbox and the Apprise URL that leads to it."""
+    """Run an SMTP server; yield its mailbox and its Apprise URL."""
     box = Mailbox()
     controller = _AnyPort(box, hostname="127.0.0.1", port=0)
     controller.start()
@@ -69,7 +69,7 @@ def mailbox() -> Iterator[tuple[Mailbox, str]]:
 
 @contextmanager
 def receiver() -> Iterator[Received]:
-    """An HTTP receiver that answers each POST as configured."""
+    """Run an HTTP server that responds to each POST as configured."""
     received = Received()
 
     class Handler(BaseHTTPRequestHandler):
@@ -81,7 +81,7 @@ def receiver() -> Iterator[Received]:
             self.send_response(received.status)
             self.end_headers()
 
-        def log_message(self, *result: object) -> None:
+        def log_message(self, *arguments: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

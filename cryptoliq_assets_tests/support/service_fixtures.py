@@ -11,7 +11,7 @@ from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.services import KeyedService, serving
 from cryptoliq_assets_tests.support.settings import make_settings
 
-# A name with characters that have a meaning in URLs.
+# A name with reserved characters of URLs.
 AWKWARD = "A/B?c=1#d%2F"
 
 

@@ -6,7 +6,6 @@ import http.server
 import json
 import os
 import signal
-import socket
 import ssl
 import sys
 import threading
@@ -22,6 +21,7 @@ from filelock import FileLock
 
 from cryptoliq_assets.core.calendar import to_unix_seconds
 from cryptoliq_assets.modeling.registry.model_registry import open_model_store
+from cryptoliq_assets_tests.support.processes import free_port
 from cryptoliq_assets_tests.support.settings import make_settings
 
 COMMAND = [sys.executable, "-c", "from cryptoliq_assets.cli.main import main; main()"]
@@ -37,17 +37,11 @@ BODY = {
 }
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
 def environment(home: Path, **settings: object) -> dict[str, str]:
     """Return the environment of the test with this home and these settings (`section__name`)."""
     known = {name: value for name, value in os.environ.items() if not name.startswith(("CRYPTOLIQ_", "PROMETHEUS_"))}
-    said = {f"CRYPTOLIQ_{name.upper()}": str(value) for name, value in settings.items()}
-    return {**known, "CRYPTOLIQ_HOME": str(home), **said}
+    variables = {f"CRYPTOLIQ_{name.upper()}": str(value) for name, value in settings.items()}
+    return {**known, "CRYPTOLIQ_HOME": str(home), **variables}
 
 
 class Served:
@@ -144,9 +138,9 @@ class KeyedService:
         """Return a client that sends the key."""
         return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=30)
 
-    def noted(self, since: float) -> list[dict[str, Any]]:
-        """Inputs of the predictions made since a moment (seconds since 1970), in the record that it writes within a
-        second; what was not stated is left out."""
+    def logged_inputs(self, since: float) -> list[dict[str, Any]]:
+        """Return the inputs of predictions logged since a time (seconds since 1970), without missing values; a line is
+        written within a second."""
         time.sleep(1.0)
         lines = [
             line for line in self.served.predictions() if to_unix_seconds(line["at"]) >= since and "source" not in line
@@ -167,7 +161,7 @@ def answering(status: int, result: object) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, *said: object) -> None:
+        def log_message(self, *arguments: object) -> None:
             """Write nothing to the output of the tests."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Always) as server:
@@ -184,8 +178,8 @@ def promote_again(home: Path) -> tuple[str, str]:
     """Promote the current model again; return the previous and the new version."""
     store = open_model_store(make_settings(home_dir=home))
     loaded = store.load()
-    made = store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))
-    return loaded.version, made["version"]
+    promoted = store.promote(loaded.model, loaded.metadata, reason="again", at=dt.datetime.now(dt.UTC))
+    return loaded.version, promoted["version"]
 
 
 def shown_versions(home: Path, *versions: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The shell blocks of README and docs, and where they are pasted: which commands run in a test, and a clone and a home for them."""
+"""Shell blocks of README and docs: which commands run in a test, and a clone and a home in which they run."""
 
 import os
 import re
@@ -17,25 +17,25 @@ from cryptoliq_assets_tests.support.homes import TrainedHome
 from cryptoliq_assets_tests.support.paths import ROOT
 from cryptoliq_assets_tests.support.processes import free_port
 
-# First words of a command: why no test here runs it. A line that has one of them is left out of its block.
+# First words of a command → reason why it is not run. A line with such a command is left out of its block.
 NOT_RUN = {
-    "docker": "wants Docker's engine; files and names are held by test_docker.py, test_image.py and test_deploy.py",
-    "dc": "docker compose, as above; services and commands are held by test_docs_commands.py",
-    "gcloud": "wants a project at Google",
+    "docker": "requires the Docker engine; test_docker.py, test_image.py and test_deploy.py check files and names",
+    "dc": "docker compose, as above; test_docs_commands.py checks services and commands",
+    "gcloud": "requires a Google Cloud project",
     "curl -H X-Serverless-Authorization:": "the same",
-    "git": "wants the clone's history and its remote, and changes the clone",
-    "make demo": "makes an environment from a package registry; the command demo is run by e2e/cli",
-    "make test": "is this suite",
-    "python3 -m venv": "stands before pip",
-    "pip": "asks a package registry; test_image.py installs the pinned sets",
-    "python .ci/licences.py": "reads the environments that pip made; test_packaging.py holds its page",
-    "cryptoliq fetch": "asks CoinGecko; test_fetch.py runs it against a server of its own",
-    "cryptoliq alerts test": "sends to the channels of the line before; e2e/cli sends to its own",
-    "cryptoliq alerts close": "wants an open incident; monitoring/test_incident_actions.py",
+    "git": "requires the history and remote of the clone, and changes the clone",
+    "make demo": "installs an environment from a package registry; e2e/cli runs the command demo",
+    "make test": "runs this suite",
+    "python3 -m venv": "precedes pip",
+    "pip": "installs from a package registry; test_image.py installs the pinned sets",
+    "python .ci/licences.py": "reads environments installed by pip; test_packaging.py checks its page",
+    "cryptoliq fetch": "sends requests to CoinGecko; test_fetch.py runs it with a fake server",
+    "cryptoliq alerts test": "sends to the channels of the previous line; e2e/cli sends to a fake receiver",
+    "cryptoliq alerts close": "requires an open incident; monitoring/test_incident_actions.py",
     "cryptoliq monitor": "the same; monitoring/test_unreadable_files.py runs the job",
-    "cryptoliq models rollback": "wants a second version; test_models.py",
+    "cryptoliq models rollback": "requires a second version; test_models.py",
 }
-# What a command that does not end by itself says when it is ready; None: its port answers.
+# Commands that do not end, and their message once they are ready; None: ready when the port accepts connections.
 LONG_LIVED: dict[str, str | None] = {
     "dagster-webserver": None,
     "dagster-daemon run": "Instance is configured with the following daemons",
@@ -45,7 +45,7 @@ _READY_SECONDS, _BLOCK_SECONDS = 90, 120
 
 
 def starts(command: str, heads: Iterable[str]) -> str | None:
-    """Which of some first words a command has."""
+    """Return the first words from a list with which the command starts, else None."""
     return next((head for head in heads if f"{command} ".startswith(f"{head} ")), None)
 
 
@@ -55,7 +55,7 @@ def is_run(line: str) -> bool:
 
 def is_long_lived(line: str) -> bool:
     commands = commands_in(line)
-    # Sent to the background, or one of several, it ends with its block.
+    # In the background, or as one of several commands, it ends with its block.
     return (
         len(commands) == 1
         and starts(commands[0], LONG_LIVED) is not None
@@ -65,22 +65,26 @@ def is_long_lived(line: str) -> bool:
 
 
 def is_repeated(line: str, block: Block) -> bool:
-    """Whether the first block that has this command of ours is another: seconds each, and nothing new."""
+    """Return whether an earlier block has this command of the project: each takes seconds and shows nothing new."""
     command = next(iter(commands_in(line)), "")
-    ours = command.startswith("cryptoliq ") and not starts(command, LONG_LIVED)
-    return ours and block != next(
+    is_own = command.startswith("cryptoliq ") and not starts(command, LONG_LIVED)
+    return is_own and block != next(
         first for first in SHELL if command in [commands_in(other)[0] for other in first.lines if commands_in(other)]
     )
 
 
-def asks_the_service(block: Block) -> bool:
+def is_service_request(block: Block) -> bool:
     return block.text.startswith("curl") and "127.0.0.1:8000" in block.text
 
 
 SHELL = [block for block in BLOCKS if block.language == SHELL_LANGUAGE and any(map(is_run, block.lines))]
-LIVED = [block for block in SHELL if is_long_lived(block.lines[-1])]
+LONG_LIVED_BLOCKS = [block for block in SHELL if is_long_lived(block.lines[-1])]
 ON_POSTGRES = [block for block in SHELL if "db.example" in block.text]
-ENDING = [block for block in SHELL if block not in LIVED and block not in ON_POSTGRES and not asks_the_service(block)]
+ENDING = [
+    block
+    for block in SHELL
+    if block not in LONG_LIVED_BLOCKS and block not in ON_POSTGRES and not is_service_request(block)
+]
 SECTIONS = sorted({(block.page, block.section) for block in ENDING})
 
 
@@ -91,7 +95,7 @@ IN_BLOCKS = {
     for line in block.lines
     for command in commands_in(line)
 }
-# Programs of the system that the blocks need, beside those that the project's environment has.
+# System programs that the blocks need in addition to those of the project's environment.
 _PROGRAMS = (
     "bash",
     "sh",
@@ -116,24 +120,24 @@ _SYSTEM = os.pathsep.join(
 
 
 def link_programs(folder: Path) -> Path:
-    """A folder with the programs that the blocks need and no other, so that what else is installed cannot matter."""
+    """Create a folder with only the programs that the blocks need, so that other installed programs have no effect."""
     folder.mkdir()
     for name in _PROGRAMS:
-        found = shutil.which(name, path=_SYSTEM) or shutil.which(name)
-        assert found, f"no program {name} here, which the blocks of README and docs need"
-        (folder / name).symlink_to(found)
+        path = shutil.which(name, path=_SYSTEM) or shutil.which(name)
+        assert path, f"the program {name} is missing, which blocks of README and docs need"
+        (folder / name).symlink_to(path)
     return folder
 
 
-class Place:
-    """A folder that stands for the clone, and beside it a person's own with a home in it, ~/market."""
+class ShellSandbox:
+    """A folder that represents the clone, and a user folder with a data directory, ~/market."""
 
     def __init__(self, folder: Path, trained: TrainedHome) -> None:
-        self.clone, self.own = folder / "clone", folder / "own"
-        self.home = self.own / "market"
+        self.clone, self.user = folder / "clone", folder / "user"
+        self.home = self.user / "market"
         self.clone.mkdir(parents=True)
         self.programs = link_programs(folder / "programs")
-        self.own.mkdir()
+        self.user.mkdir()
         trained.copy_to(self.home)
         shutil.copytree(trained.later, self.clone / "snapshots")
         shutil.copytree(ROOT / "deploy", self.clone / "deploy")
@@ -144,19 +148,19 @@ class Place:
         known = {name: value for name, value in os.environ.items() if not name.startswith(("CRYPTOLIQ_", "PG"))}
         return {
             **known,
-            "HOME": str(self.own),
+            "HOME": str(self.user),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{self.programs}",
             "CRYPTOLIQ_HOME": str(self.home),
             "DAGSTER_HOME": str(self.home / ".dagster"),
             "CRYPTOLIQ_API__PORT": str(self.ports["8000"]),
-            # The days of the home are long ago, which is a failure of `status` by itself.
+            # The data of the home are old, which alone would be a failure of `status`.
             "CRYPTOLIQ_FRESHNESS__WARN_AFTER_DAYS": "100000",
             "CRYPTOLIQ_FRESHNESS__FAIL_AFTER_DAYS": "100001",
             **more,
         }
 
     def script(self, block: Block, *, repeats: bool = True) -> str:
-        """What of a block runs here, without what other blocks run as well where repeats is False; ports are this test's own."""
+        """Return the commands of a block that are run, with free ports; without `repeats`, leave out those of earlier blocks."""
         lines = [line for line in block.lines if is_run(line) and (repeats or not is_repeated(line, block))]
         text = "\n".join(lines)
         return re.sub(
@@ -164,7 +168,7 @@ class Place:
         )
 
     def paste(self, block: Block, *, repeats: bool = True, replaced: dict[str, str] | None = None, **more: str) -> str:
-        """Run a block to its end, and what it said; fails at the first line that fails."""
+        """Run a block to its end and return its output; fail at the first command that fails."""
         script = self.script(block, repeats=repeats)
         for old, new in (replaced or {}).items():
             script = script.replace(old, new)
@@ -185,10 +189,10 @@ class Place:
 
     @contextmanager
     def started(self, block: Block) -> Iterator[Callable[[], None]]:
-        """A block whose last line stays: what waits until it is ready; in the end SIGTERM, which it takes without a complaint."""
+        """Start a block whose last command does not end; yield a function that waits until it is ready; stop it by SIGTERM."""
         head = starts(commands_in(block.lines[-1])[0], LONG_LIVED)
         assert head is not None
-        log = self.own / f"{head}.log"
+        log = self.user / f"{head}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
                 ["bash", "-ec", re.sub(r"([^\n]+)$", r"exec \1", self.script(block).rstrip())],
@@ -199,14 +203,14 @@ class Place:
                 stderr=out,
                 start_new_session=True,
             )
-        said = LONG_LIVED[head]
+        ready_message = LONG_LIVED[head]
         port = self.ports["3000" if head == "dagster-webserver" else "8000"]
 
         def ready() -> bool:
-            if said:
-                return said in log.read_text(encoding="utf-8", errors="replace")
-            with socket.socket() as asking:
-                return asking.connect_ex(("127.0.0.1", port)) == 0
+            if ready_message:
+                return ready_message in log.read_text(encoding="utf-8", errors="replace")
+            with socket.socket() as client:
+                return client.connect_ex(("127.0.0.1", port)) == 0
 
         def wait() -> None:
             until = time.monotonic() + _READY_SECONDS

@@ -1,14 +1,20 @@
-"""A user without privileges, whom a test that root runs becomes."""
+"""The unprivileged user to which tests run by root switch."""
 
 import os
 import shutil
 
-# The number of the image's own user.
-PLAIN = 10001
+# The ID of the user in the images.
+UNPRIVILEGED_ID = 10001
 
 
-def plainly() -> list[str]:
-    """What a command line begins with to be run by such a user; nothing where the test has no privileges itself."""
+def run_unprivileged() -> list[str]:
+    """Return the prefix of a command line that runs as this user; empty if the test is not run by root."""
     if os.geteuid():
         return []
-    return [shutil.which("setpriv"), f"--reuid={PLAIN}", f"--regid={PLAIN}", "--clear-groups", "--no-new-privs"]
+    return [
+        shutil.which("setpriv"),
+        f"--reuid={UNPRIVILEGED_ID}",
+        f"--regid={UNPRIVILEGED_ID}",
+        "--clear-groups",
+        "--no-new-privs",
+    ]

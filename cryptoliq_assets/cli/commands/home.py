@@ -148,7 +148,7 @@ def demo(settings: Settings) -> None:
 
 
 def _choose_dates(settings: Settings) -> list[dt.date]:
-    """Return the dates of this data directory's market: those of its first demo, whatever today is."""
+    """Return the dates of this data directory's market: those of its first demo, regardless of the current date."""
     path = settings.data_dir / "simulated_market.json"
     if path.exists():
         try:

@@ -19,7 +19,7 @@ from cryptoliq_assets.cli import (
     print_table,
 )
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.monitoring import ALERT_KINDS, FAIL, Finding, worst_finding_level
+from cryptoliq_assets.monitoring import ALERT_KINDS, FAIL, Finding, require_alert_kind, worst_finding_level
 from cryptoliq_assets.monitoring.alerting import (
     AlertState,
     Incident,
@@ -33,6 +33,8 @@ from cryptoliq_assets.monitoring.alerting import (
     silence_kind,
 )
 
+_RUN_FAILED = require_alert_kind("run_failed")
+
 
 @click.command()
 @pass_home
@@ -42,7 +44,7 @@ def monitor(settings: Settings) -> None:
     try:
         with open_runner(settings) as runner:
             runner.monitor()
-    except Exception as error:  # Whatever ends the run, all checks that do not need it are evaluated.
+    except Exception as error:  # After any error of the run, all checks that do not need it are evaluated.
         print_error(error)
         failed = _evaluate_without_run(settings, error)
     problems = print_findings(settings, also=[failed] if failed else [])
@@ -60,7 +62,7 @@ def _evaluate_without_run(settings: Settings, error: Exception) -> Finding:
 
     now = dt.datetime.now(dt.UTC)
     if isinstance(error, RunFailedError):
-        failed = Finding("run_failed", FAIL, MONITOR_JOB, str(error), now.isoformat(timespec="seconds"))
+        failed = Finding(_RUN_FAILED, FAIL, MONITOR_JOB, str(error), now.isoformat(timespec="seconds"))
         update_incidents(settings, collect_findings(settings, now), now, run_findings=[failed])
     else:
         failed = make_failure_finding(RUN_RECORDS_PART, error)

@@ -44,7 +44,7 @@ def ingest(settings: Settings, source: Path | None, archive: Path | None) -> Non
     """Ingest the files of data/raw: validate, archive or quarantine, write raw rows.
 
     With --input-dir also the files of another system's folder, through data/raw like all others. data/archive contains a
-    copy of each accepted file, whatever happens to the original.
+    copy of each accepted file, even if the original is moved or deleted.
     """
     if archive and not source:
         raise click.UsageError("--archive-dir requires --input-dir")

@@ -2,11 +2,17 @@
 
 import datetime as dt
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cryptoliq_assets.cli import console, error_console, exit_with, print_error, print_line, require_home
 from cryptoliq_assets.core import Settings
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from cryptoliq_assets.serving.csv import BatchPredictionSummary
 
 
 @click.command()
@@ -35,8 +41,6 @@ def predict(settings: Settings, source: Path, target: Path, unit: str, model: Pa
     """
     if not settings.storage.models_url and model is None:
         require_home(settings)
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from cryptoliq_assets.core import explain_missing_home
     from cryptoliq_assets.modeling import load_champion, read_model
     from cryptoliq_assets.modeling.registry import ModelRejectedError
@@ -66,14 +70,7 @@ def predict(settings: Settings, source: Path, target: Path, unit: str, model: Pa
         error_console.print(
             f"! {reason}; {champion.version} is used instead", style="yellow", markup=False, soft_wrap=True
         )
-    bar = Progress(
-        TextColumn("forecasting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
+    bar = _make_progress_bar()
     try:
         with bar, log.record_exceptions("forecasting a file", expected=(InputRejectedError,)):
             task = bar.add_task("forecasting", total=None)
@@ -92,6 +89,25 @@ def predict(settings: Settings, source: Path, target: Path, unit: str, model: Pa
         sample = sample_csv_rows(lines, output_columns=ADDED_COLUMNS)
     rejected = sum(summary.rejected.values())
     log.record_predictions("csv", champion, summary.scores, sample=sample, seconds=watch.seconds(), rejected=rejected)
+    _print_summary(summary)
+    console.print(f"{champion.model_name} {champion.model_version} → {target}", soft_wrap=True)
+    exit_with(1 if summary.rejected else 0)
+
+
+def _make_progress_bar() -> "Progress":
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("forecasting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+def _print_summary(summary: "BatchPredictionSummary") -> None:
     for doubt in summary.doubts:
         console.print(f"! {doubt}", style="yellow", markup=False, soft_wrap=True)
     counts = ", ".join(f"{count:,} from {basis}" for basis, count in sorted(summary.by_basis.items())) or "none"
@@ -100,5 +116,3 @@ def predict(settings: Settings, source: Path, target: Path, unit: str, model: Pa
     )
     for code, count in summary.rejected.items():
         print_line(("rejected", "yellow"), f" {count:,}: {code}")
-    console.print(f"{champion.model_name} {champion.model_version} → {target}", soft_wrap=True)
-    exit_with(1 if summary.rejected else 0)

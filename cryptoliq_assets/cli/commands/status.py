@@ -17,11 +17,12 @@ from cryptoliq_assets.forecasting import (
     month_to_forecast,
     newest_date,
 )
-from cryptoliq_assets.ingestion.landing import find_new_files, list_folder, make_plan, open_catalog
+from cryptoliq_assets.ingestion.landing import RefreshPlan, find_new_files, list_folder, make_plan, open_catalog
 from cryptoliq_assets.modeling.estimators import model_version_of
 from cryptoliq_assets.modeling.registry import open_model_store
 from cryptoliq_assets.monitoring import (
     ALERT_KINDS,
+    DRIFT_REPORT,
     FAIL,
     OK,
     Finding,
@@ -120,14 +121,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
     alerts = read_state(settings)
     findings = collect_findings(settings, now, store=store)
     not_well = sorted((finding for finding in findings if finding.level != OK), key=_failures_first)
-    to_do = []
-    if unknown or plan.waiting:
-        to_do.append(f"{len(unknown) + len(plan.waiting)} file(s) are waiting in data/raw: `cryptoliq materialize`")
-    elif plan.months:
-        to_do.append(
-            f"{len(plan.months)} month(s) are older than their inputs, or of an earlier version: `cryptoliq materialize`"
-        )
-    to_do += [f"{month} was not computed: {reason}" for month, reason in plan.blocked.items()]
+    to_do = _list_refresh_steps(plan, unknown=len(unknown))
     to_do += _read_unless_damaged(lambda: _list_model_steps(settings, store, champion, newest), damaged) or []
     pointer = models.pointer().problem
     to_do += [f"the pointer to the champion: {pointer}"] if pointer else []
@@ -143,23 +137,8 @@ def read_status(settings: Settings) -> dict[str, Any]:
         "newest_snapshot": f"{newest} ({(today - newest).days} day(s) old)" if newest else None,
         "files": {state: sum(file.state == state for file in files) for state in ("accepted", "superseded", "refused")},
         "months": {table: len(store.months(table)) for table in DERIVED_TABLES},
-        "champion": {
-            "version": champion["version"],
-            "model version": model_version_of(champion),
-            "skill": round(champion["metrics"]["skill"] or 0.0, 3),
-            "evaluation": champion["evaluation"],
-            "known until": champion["known_until"],
-        }
-        if champion
-        else None,
-        "came_true": {
-            "forecasts": accuracy["forecasts"],
-            "days": accuracy["days"],
-            "skill": None if accuracy["skill"] is None else round(accuracy["skill"], 3),
-            "coverage": round(accuracy["coverage"], 3),
-        }
-        if accuracy
-        else None,
+        "champion": _describe_champion(champion) if champion else None,
+        "came_true": _describe_accuracy(accuracy) if accuracy else None,
         "stale_coins": read_stale_coins(settings),
         "drift": _describe_drift(settings),
         "verified": _describe_verification(settings),
@@ -175,6 +154,37 @@ def read_status(settings: Settings) -> dict[str, Any]:
         "not_well": [finding.to_dict() | {"id": finding.id} for finding in not_well],
         "to_do": to_do,
     }
+
+
+def _describe_champion(champion: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "version": champion["version"],
+        "model version": model_version_of(champion),
+        "skill": round(champion["metrics"]["skill"] or 0.0, 3),
+        "evaluation": champion["evaluation"],
+        "known until": champion["known_until"],
+    }
+
+
+def _describe_accuracy(accuracy: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "forecasts": accuracy["forecasts"],
+        "days": accuracy["days"],
+        "skill": None if accuracy["skill"] is None else round(accuracy["skill"], 3),
+        "coverage": round(accuracy["coverage"], 3),
+    }
+
+
+def _list_refresh_steps(plan: RefreshPlan, *, unknown: int) -> list[str]:
+    """Return what to do about files and months. unknown: number of files that are not registered yet."""
+    to_do = []
+    if unknown or plan.waiting:
+        to_do.append(f"{unknown + len(plan.waiting)} file(s) are waiting in data/raw: `cryptoliq materialize`")
+    elif plan.months:
+        to_do.append(
+            f"{len(plan.months)} month(s) are older than their inputs, or of an earlier version: `cryptoliq materialize`"
+        )
+    return to_do + [f"{month} was not computed: {reason}" for month, reason in plan.blocked.items()]
 
 
 def _read_unless_damaged(read: Callable[[], _Result], damaged: list[str]) -> _Result | None:
@@ -215,7 +225,7 @@ def _describe_verification(settings: Settings) -> str:
 
 def _describe_drift(settings: Settings) -> str | None:
     """Return the findings of the drift report in one line; None without a report."""
-    path = settings.reports_dir / "drift_report.json"
+    path = settings.reports_dir / DRIFT_REPORT
     if not path.exists():
         return None
     findings = read_report_findings(path)

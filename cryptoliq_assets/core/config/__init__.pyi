@@ -1,3 +1,2 @@
-from .renamed import RENAMED_SETTINGS as RENAMED_SETTINGS, variable_name as variable_name
-from .section import SettingsSection as SettingsSection
+from .renamed import variable_name as variable_name
 from .settings import Settings as Settings

@@ -8,9 +8,8 @@ import io
 import os
 import re
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal, get_args
 
 from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, field_validator
@@ -134,34 +133,36 @@ class Settings(BaseSettings):
             )
         return url
 
-    # Never in a resource configuration, a log or a cache key.
-    SECRETS: ClassVar[frozenset[tuple[str, ...]]] = frozenset(
-        {
-            ("signing_key",),
-            ("postgres_url",),
-            ("api", "keys"),
-            ("dashboard", "api_key"),
-            ("alerts", "urls"),
-            ("coingecko", "api_key"),
-        }
-    )
+    @classmethod
+    def declarations(cls) -> dict[tuple[str, ...], FieldInfo]:
+        """Return the declaration of every setting by its path, such as `("api", "port")`, in the order of the sections."""
+        fields: dict[tuple[str, ...], FieldInfo] = {}
+        for name, field in cls.model_fields.items():
+            section = field.annotation
+            if isinstance(section, type) and issubclass(section, SettingsSection):
+                fields |= {(name, leaf): declared for leaf, declared in section.model_fields.items()}
+            else:
+                fields[(name,)] = field
+        return fields
 
     @classmethod
     def variables(cls) -> dict[str, FieldInfo]:
         """Return the declaration of every setting by its environment variable, in the order of the sections."""
-        fields: dict[str, FieldInfo] = {}
-        for name, field in cls.model_fields.items():
-            section = field.annotation
-            if isinstance(section, type) and issubclass(section, SettingsSection):
-                fields |= {variable_name((name, leaf)): declared for leaf, declared in section.model_fields.items()}
-            else:
-                fields[variable_name((name,))] = field
-        return fields
+        return {variable_name(path): field for path, field in cls.declarations().items()}
+
+    @classmethod
+    def secrets(cls) -> frozenset[tuple[str, ...]]:
+        """Return the paths of all secrets, which are never in a resource configuration, a log or a cache key."""
+        return frozenset(
+            path
+            for path, field in cls.declarations().items()
+            if SecretStr in (field.annotation, *get_args(field.annotation))
+        )
 
     def public_values(self) -> dict[str, Any]:
         """Return everything that is not a secret, as JSON values; `Settings(**values)` takes them back."""
         secrets: dict[str, Any] = {}
-        for path in self.SECRETS:
+        for path in self.secrets():
             if len(path) == 1:
                 secrets[path[0]] = True
             else:
@@ -169,11 +170,18 @@ class Settings(BaseSettings):
         return self.model_dump(mode="json", exclude_none=True, exclude=secrets)
 
     def with_values(self, **sections: Mapping[str, Any]) -> "Settings":
-        """Return a copy with other values in some sections: `settings.with_values(api={"port": 8001})`."""
-        updated = {name: getattr(self, name).model_copy(update=dict(values)) for name, values in sections.items()}
+        """Return a copy with other values in some sections: `settings.with_values(api={"port": 8001})`.
+
+        Raises:
+            ValidationError: A value is not allowed, or a field does not exist.
+        """
+        updated = {}
+        for name, values in sections.items():
+            section: SettingsSection = getattr(self, name)
+            updated[name] = section.model_validate({**section.model_dump(exclude_unset=True), **values})
         return self.model_copy(update=updated)
 
-    @cached_property
+    @property
     def tables_url(self) -> str:
         """Root of the tables: `storage.url`, or data/ in the data directory."""
         return self.storage.url or str(self.data_dir)
@@ -201,6 +209,11 @@ class Settings(BaseSettings):
     def catalog_path(self) -> Path:
         """SQLite catalog of the files received."""
         return self.data_dir / "catalogue.sqlite"
+
+    @property
+    def home_id_path(self) -> Path:
+        """Identifier of this data directory, which the stamps of its month files contain."""
+        return self.data_dir / "home_id"
 
     @property
     def fetch_dir(self) -> Path:

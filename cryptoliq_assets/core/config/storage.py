@@ -19,6 +19,18 @@ class StorageSettings(SettingsSection):
     )
     first_month: str = Field("2013-01", pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", description="First monthly partition.")
 
+    @field_validator("url", "models_url")
+    @classmethod
+    def _reject_url_without_driver(cls, url: str | None) -> str | None:
+        if url and "://" in url:
+            # Only here: it loads the clients' registry.
+            from cryptoliq_assets.core.locations import explain_missing_driver
+
+            reason = explain_missing_driver(url)
+            if reason:
+                raise ValueError(reason)
+        return url
+
     @field_validator("first_month")
     @classmethod
     def _reject_future_month(cls, month: str) -> str:

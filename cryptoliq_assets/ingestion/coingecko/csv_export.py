@@ -25,7 +25,7 @@ from cryptoliq_assets.schemas import OPTIONAL_COLUMNS, REQUIRED_COLUMNS, UNIT_CO
 
 SNAPSHOT_COLUMNS = (*REQUIRED_COLUMNS, "price_change_24h", UNIT_COLUMN, *OPTIONAL_COLUMNS)
 HISTORY_COLUMNS = (*REQUIRED_COLUMNS, "price_change_24h", UNIT_COLUMN, "name")
-# Protects the time between listing existing files and writing new ones from another fetch in this home.
+# Protects the time between listing existing files and writing new ones from another fetch in this data directory.
 _WRITE_LOCK = "write.lock"
 
 
@@ -98,7 +98,7 @@ def format_cell(value: Any) -> str:
 
 @contextmanager
 def write_lock(settings: Settings) -> Iterator[None]:
-    """Hold the write lock of a home, from listing the days with files until others are written."""
+    """Hold the write lock of a data directory, from listing the days with files until others are written."""
     settings.fetch_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(settings.fetch_dir / _WRITE_LOCK):
         yield
@@ -109,7 +109,7 @@ def exclusive_fetch_lock(settings: Settings, what: str) -> Iterator[None]:
     """Hold the lock of one kind of fetch; two at once would request everything twice.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         what: "snapshot" or "history".
 
     Raises:
@@ -138,7 +138,7 @@ def validate_export(
         name: Name of the file.
         rows: Cells by column.
         columns: Columns in order.
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         today: Latest date that is allowed.
         errors: A sentence for each coin that was left out before.
 
@@ -171,7 +171,7 @@ def write_if_changed(name: str, content: bytes, settings: Settings) -> bool:
     Args:
         name: Name of the file.
         content: Its content.
-        settings: Settings of the home.
+        settings: Settings of the data directory.
 
     Returns:
         False if the file already exists with this content.

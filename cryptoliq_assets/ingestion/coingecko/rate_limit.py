@@ -1,4 +1,4 @@
-"""Rate limit for CoinGecko: requests per minute and per month, counted on disk for all processes of a home.
+"""Rate limit for CoinGecko: requests per minute and per month, counted on disk for all processes of a data directory.
 
 A request is counted before it is sent, so a request whose process died counts too. The counts are stored in
 `data/fetch/limits-<plan>.json` under a file lock. Whether a failed request is repeated belongs in `retry.py`.
@@ -67,7 +67,7 @@ class RateLimiter:
 
     @classmethod
     def from_settings(cls, settings: Settings, clock: Clock) -> "RateLimiter":
-        """Create the limiter of the configured plan and home."""
+        """Create the limiter of the configured plan and data directory."""
         minute, month = PLAN_LIMITS[settings.coingecko.plan]
         return cls(
             settings.fetch_dir / f"limits-{settings.coingecko.plan}.json",

@@ -14,7 +14,7 @@ _GROUP_SIGNS = "\u00a0\u202f\u2009\u2007 '\u2019\u02bc_"
 _CURRENCY = r"(?:US\$|[$€£¥₿₹₩₽]|USDT?|EUR|GBP|BTC|JPY)"
 _ARROWS = re.compile(r"^(?:([▲△↑⬆🔺🟢⇧])|[▼▽↓⬇🔻🔴⇩])\ufe0f?\s*|\s*(?:([▲△↑⬆🔺🟢⇧])|[▼▽↓⬇🔻🔴⇩])\ufe0f?$")
 _BOUND = re.compile(r"^(?:[<>~≈≤≥]=?|ca\.?)\s*")
-# 0.0₅12 stands for 0.00000012.
+# 0.0₅12 means 0.00000012.
 _COUNTED_ZEROS = re.compile(r"0\.0([₀-₉]{1,3})(\d+)")
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -59,15 +59,15 @@ EXPECTED = {
     APART: "the sign next to the number",
     ARROW: "the sign - before negative numbers",
     BOUND: "the number itself",
-    QUOTE: "the number alone",
+    QUOTE: "only the number",
     ZEROS: "the number written out, or with an exponent such as 1.2e-7",
     SIGNS: "the digits 0 to 9 and the signs + and -",
-    PERCENT: "the number alone",
-    CURRENCY: "the number alone, in USD",
+    PERCENT: "only the number",
+    CURRENCY: "only the number, in USD",
     THOUSANDS: "digits without separators, such as 1234567.8",
     DECIMAL_COMMA: "a decimal point, such as 1234.5",
     SCALED: "the number written out",
-    PLACEHOLDER: "an empty cell where there is no value",
+    PLACEHOLDER: "an empty cell if there is no value",
 }
 # Kinds of error that only certain values can have, such as negative or large ones.
 VALUE_DEPENDENT_KINDS = {MINUS, TRAILING_MINUS, PARENTHESES, APART, ARROW, BOUND, ZEROS, THOUSANDS, SCALED}
@@ -173,7 +173,7 @@ def _normalize_signs(text: str, kinds: set[str]) -> tuple[str, bool]:
 
 
 def _to_ascii(character: str) -> str:
-    """Return the ASCII digit or sign that a character stands for, else the character."""
+    """Return the ASCII digit or sign that a character represents, else the character."""
     digit = unicodedata.decimal(character, None)
     if digit is not None:
         return str(digit)

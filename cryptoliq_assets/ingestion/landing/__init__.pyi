@@ -8,6 +8,7 @@ from .catalog_rebuild import (
     repair_catalog as repair_catalog,
 )
 from .drop_folder import (
+    FolderListing as FolderListing,
     dry_run_file as dry_run_file,
     find_new_files as find_new_files,
     list_folder as list_folder,

@@ -23,7 +23,7 @@ def read_archived(file: CatalogEntry, settings: Settings) -> bytes:
 
     Args:
         file: Accepted version.
-        settings: Settings of the home.
+        settings: Settings of the data directory.
 
     Returns:
         The content as received.
@@ -50,7 +50,7 @@ def find_archive_damage(file: CatalogEntry, settings: Settings) -> str | None:
 
     Args:
         file: Accepted version.
-        settings: Settings of the home.
+        settings: Settings of the data directory.
 
     Returns:
         The reason, None for a valid copy.
@@ -68,7 +68,7 @@ def restore_from_drop_folder(file: CatalogEntry, settings: Settings) -> bool:
 
     Args:
         file: Accepted version.
-        settings: Settings of the home.
+        settings: Settings of the data directory.
 
     Returns:
         Whether the copy was restored.
@@ -87,7 +87,7 @@ def restore_from_drop_folder(file: CatalogEntry, settings: Settings) -> bool:
 
 
 class _UncomparedSettings:
-    """Settings that the cache does not compare: home and file state identify an entry."""
+    """Settings that the cache does not compare: data directory and file state identify an entry."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

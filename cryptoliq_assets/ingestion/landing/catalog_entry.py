@@ -57,7 +57,13 @@ class CatalogEntry:
     ctime_ns: int | None = None
 
     def matches_stat(self, size: int, mtime_ns: int, ctime_ns: int | None) -> bool:
-        """Return whether a file with this size and times counts as this version, unread; `ctime_ns` None is not compared."""
+        """Return whether a file with this size and times counts as this version, unread.
+
+        Args:
+            size: Size in bytes.
+            mtime_ns: Modification time.
+            ctime_ns: Change time; None is not compared.
+        """
         return (self.size, self.mtime_ns) == (size, mtime_ns) and ctime_ns in (None, self.ctime_ns)
 
     @property
@@ -82,10 +88,16 @@ COLUMNS = [item.name for item in fields(CatalogEntry)]
 
 
 def dates_to_text(dates: Iterable[dt.date]) -> str:
+    """Return dates as they are stored: a sorted JSON list."""
     return json.dumps([date.isoformat() for date in sorted(dates)])
 
 
 def entry_from_row(row: tuple[Any, ...]) -> CatalogEntry:
+    """Return the entry of a stored row.
+
+    Raises:
+        ValueError: A value has an unexpected type.
+    """
     for value, types in zip(row, _TYPES, strict=True):
         if not isinstance(value, types):
             raise ValueError(f"file {row[0]!r} has {str(value)[:40]!r}, which has an unexpected type")

@@ -21,7 +21,7 @@ from cryptoliq_assets.ingestion.landing.safe_open import read_file
 from cryptoliq_assets.ingestion.reports import find_report
 
 _LOCK_SECONDS = 600.0
-# Archived name of a later version: its arrival number comes before the extension.
+# Archived name of a later version: its arrival number precedes the extension.
 _NUMBERED = re.compile(r"(?P<stem>.+)\.(?P<arrival>\d+)(?P<suffix>\.[^.]+)")
 # Which side of a disagreement is wrong.
 CATALOG, REPORT = "catalog", "report"
@@ -36,7 +36,7 @@ class Disagreement:
         field: "sha256" or "dates".
         catalog_value: Value in the catalog.
         report_value: Value in the report.
-        wrong: CATALOG or REPORT, whichever the archived copy contradicts; None if undecidable.
+        wrong: CATALOG or REPORT, the one that the archived copy contradicts; None if undecidable.
     """
 
     file: CatalogEntry
@@ -50,7 +50,7 @@ def open_catalog(settings: Settings) -> Catalog:
     """Open the catalog of a home; rebuild it first if it is missing although files were received.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
     """
     catalog = Catalog(settings.catalog_path)
     if catalog.is_missing and (_has_files(settings.archive_dir) or _has_files(settings.validation_dir)):
@@ -62,7 +62,7 @@ def repair_catalog(settings: Settings) -> Path | None:
     """Set a damaged catalog aside and rebuild it. A catalog that report and archived copy contradict counts as damaged.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
 
     Returns:
         Path of the damaged catalog, None if the catalog is valid.
@@ -92,7 +92,7 @@ def find_disagreements(catalog: Catalog, settings: Settings) -> list[Disagreemen
 
     Args:
         catalog: Catalog to check.
-        settings: Settings of the home.
+        settings: Settings of the data directory.
 
     Returns:
         All differences.
@@ -135,7 +135,7 @@ def rebuild_catalog(settings: Settings) -> int:
     without a report is parsed, and numbered after all others by modification time.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
 
     Returns:
         Number of versions.

@@ -182,7 +182,14 @@ def dry_run_file(path: Path, settings: Settings, *, today: dt.date) -> ParsedSna
 
 
 def parse_content(name: str, content: bytes, settings: Settings, *, today: dt.date) -> ParsedSnapshot:
-    """Parse one file by the settings; `today` is the latest date that is allowed."""
+    """Parse one file by the settings.
+
+    Args:
+        name: Name of the file.
+        content: Its bytes.
+        settings: Settings of the data directory.
+        today: Latest date that is allowed.
+    """
     return parse_contents([RawFile(name, content, today)], settings)[0]
 
 

@@ -91,10 +91,10 @@ _Record = Callable[[_ReadBatch], list[dict[str, Any]]]
 
 @dataclass
 class Intake:
-    """Intake of one home, from the drop folder to raw rows.
+    """Intake of one data directory, from the drop folder to raw rows.
 
     Attributes:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         store: Stored tables.
         progress: Receives progress messages.
         command: Id of the command that this intake is part of.

@@ -24,7 +24,7 @@ _UNKNOWN = (-1,)
 
 @dataclass
 class MonthRows:
-    """Collect the raw rows of months, for one home."""
+    """Collect the raw rows of months, for one data directory."""
 
     settings: Settings
     store: TableStore

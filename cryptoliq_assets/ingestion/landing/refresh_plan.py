@@ -71,11 +71,15 @@ def make_plan(settings: Settings, catalog: Catalog, *, store: TableStore, today:
 
     Returns:
         The plan.
+
+    Raises:
+        ForeignTableError: Another data directory wrote the raw months.
     """
+    store.check_owner("raw_snapshots", store.months("raw_snapshots"))
     files = catalog.files()
     waiting = [file for file in files if file.state == "waiting"]
     names = {file.name for file in waiting}
-    # A superseded version leaves the tables in the same run, whatever the dates of its correction.
+    # A superseded version leaves the tables in the same run, regardless of the dates of its correction.
     corrected = [file for file in files if file.state == "accepted" and file.name in names]
     dates = {date for file in [*waiting, *corrected] for date in file.dates} | _dates_not_in_tables(files, store)
     last = max([*store.months("raw_snapshots"), *(month_of(date) for date in dates)], default=month_of(today))

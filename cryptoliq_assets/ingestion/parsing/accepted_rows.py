@@ -68,7 +68,7 @@ class AcceptedRows:
 def infer_file_units(
     validated: ValidatedRows, *, file_of: np.ndarray, files: int, override: str, declared: Unit | None = None
 ) -> list[UnitFinding | UnitConflictError]:
-    """Infer the unit of the changes of each file, from every row whose numbers are valid, whatever its date.
+    """Infer the unit of the changes of each file, from every row whose numbers are valid, regardless of its date.
 
     Args:
         validated: Validated rows of all files.

@@ -113,7 +113,7 @@ def parse_snapshots(
         max_empty_fraction: The setting `ingestion.max_empty_fraction`.
 
     Returns:
-        The result of `parse_snapshot` for each file, in order and identical to the last bit, whatever the other files are.
+        The result of `parse_snapshot` for each file, in order and identical to the last bit, regardless of the other files.
 
     Raises:
         ValueError: If `change_unit` is unknown.

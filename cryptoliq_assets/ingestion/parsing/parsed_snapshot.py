@@ -54,12 +54,25 @@ class ParsedSnapshot:
 
     @classmethod
     def from_accepted(cls, rows: pa.Table, rejected: Sequence[RejectedRow], report: dict[str, Any]) -> "ParsedSnapshot":
-        """Return the result for an accepted file, of which some rows may be rejected."""
+        """Return the result for an accepted file, of which some rows may be rejected.
+
+        Args:
+            rows: The valid rows.
+            rejected: The rejected rows.
+            report: Report of the file.
+        """
         return cls(rows, make_rejected_table(rejected), None, report)
 
     @classmethod
     def from_unread(cls, name: str, *, size: int, reason: str, code: str = "too_large") -> "ParsedSnapshot":
-        """Return the result for a file that is rejected before its content is read; its report has no sha256."""
+        """Return the result for a file that is rejected before its content is read; its report has no sha256.
+
+        Args:
+            name: Name of the file.
+            size: Size in bytes.
+            reason: Why it is rejected, for people.
+            code: The same, machine-readable.
+        """
         report = make_blank_report(name, b"") | {"sha256": None, "size_bytes": size}
         reject_file(report, FileRejectedError(code, reason))
         return cls(None, _NO_REJECTED_ROWS, reason, report)

@@ -11,7 +11,7 @@ from cryptoliq_assets.ingestion.csv import Document, FileRejectedError, open_doc
 
 
 def read_snapshot_dates(content: bytes) -> set[dt.date]:
-    """Return the valid dates in the `date` column of a file, whatever else is wrong with its rows; never raises.
+    """Return the valid dates in the `date` column of a file, even if its rows have other errors; never raises.
 
     Args:
         content: The bytes of the file.

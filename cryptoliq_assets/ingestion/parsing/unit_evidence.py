@@ -22,7 +22,7 @@ _PEG_FRACTION_IN_BAND, _PEG_FRACTION_ELSEWHERE = 0.8, 0.05
 
 # On every real day of percents at least 1.3 % of the coins are below -1; in the worst real file of fractions 0.1 %.
 _PROOF_FRACTION = 0.005
-# A value below -100 is an error in either unit and no evidence; nor is the rounding error of no change at all.
+# A value below -100 is an error in either unit and no evidence; the same holds for the rounding error of an unchanged price.
 _IMPOSSIBLE_PERCENT = -100.0
 _NO_CHANGE = 1e-9
 # Larger sizes add no evidence, and are cut here so that nothing overflows.
@@ -45,7 +45,7 @@ class UnitEvidence:
 
     Attributes:
         log_odds: Log of the odds for percent, from the sizes of the values.
-        proof: A unit that is proven, whatever the odds.
+        proof: A unit that is proven, regardless of the odds.
         reason: What the evidence is.
     """
 
@@ -101,7 +101,7 @@ def weigh_sizes(
     )
     counts = np.bincount(file_of, minlength=files).tolist()
     below = np.bincount(file_of[values[informative] < -1], minlength=files).tolist()
-    # Each sum runs over the rows of its file in their order, whatever is between them.
+    # Each sum runs over the rows of its file in their order, regardless of rows of other files between them.
     totals = np.bincount(file_of, weights=ratios, minlength=files).tolist()
     evidence = []
     for count, fallen, total in zip(counts, below, totals, strict=True):

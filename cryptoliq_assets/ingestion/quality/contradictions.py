@@ -165,7 +165,7 @@ class _Rows:
 
 
 def _rounding(values: np.ndarray) -> float:
-    """Return half a unit of the last decimal to which all values are rounded; 0 if they are whole, or not rounded."""
+    """Return half a unit of the last decimal to which all values are rounded; 0 if they are integers, or not rounded."""
     known = values[np.isfinite(values)]
     # Floats of this size have no decimals left.
     known = known[np.abs(known) < 1e6]

@@ -1,6 +1,6 @@
 """Find files whose numbers are on another scale than the contract's: scaled to [0, 1], in millions, in coins.
 
-Only what a single file proves, by bounds that no real market came near. Scale changes between two files belong in
+Only what a single file proves, by bounds far beyond any real market. Scale changes between two files belong in
 `scale_changes.py`.
 """
 
@@ -18,7 +18,7 @@ _MIN_LARGEST = 100.0
 # Median of 24h_volume / mkt_cap of a file. Every day of 2021 is between 0.012 and 0.09.
 _TURNOVER = (1e-6, 10.0)
 # If volumes are numbers of coins, multiplying them by the price makes turnovers more similar: their spread falls to this
-# fraction or less. For real volumes it doubles (at least 1.04 in samples of 20 coins, 1.8 for whole files).
+# fraction or less. For real volumes it doubles (at least 1.04 in samples of 20 coins, 1.8 for complete files).
 _SPREAD_FALL = 0.75
 # A median ratio of columns that determine one another beyond this, or below its inverse.
 _FACTOR = 10.0

@@ -1,7 +1,7 @@
 """Storage of the validation reports of all versions of a file, without overwriting.
 
 `<file>.json` is the report of the version that was validated last, accepted or rejected. An earlier one is stored with its
-arrival, as `<file>.<arrival>.json`, so the report of the accepted version exists whatever came after it.
+arrival, as `<file>.<arrival>.json`, so the report of the accepted version remains available after later versions.
 """
 
 import os
@@ -32,12 +32,24 @@ def archive_earlier_report(folder: Path, report: dict[str, Any]) -> None:
 
 
 def find_report(folder: Path, name: str, arrival: int) -> dict[str, Any] | None:
-    """Return the report of one version of a file, or None if it does not exist."""
+    """Return the report of one version of a file, or None if it does not exist.
+
+    Args:
+        folder: Folder of the reports.
+        name: Name of the file.
+        arrival: Arrival number of the version.
+    """
     return _find_version(folder, name, arrival)[1]
 
 
 def find_report_path(folder: Path, name: str, arrival: int) -> Path | None:
-    """Return the path of the report of one version of a file, or None if it does not exist."""
+    """Return the path of the report of one version of a file, or None if it does not exist.
+
+    Args:
+        folder: Folder of the reports.
+        name: Name of the file.
+        arrival: Arrival number of the version.
+    """
     return _find_version(folder, name, arrival)[0]
 
 

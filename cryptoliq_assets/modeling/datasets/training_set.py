@@ -203,7 +203,7 @@ def feature_matrix(
         features: Columns by name.
         names: Names of the inputs, in order.
         no_history: (n,) mask of the rows shown without history; default: those without a recent row before them
-            (`lacks_recent_history`), whatever the coin's earlier history.
+            (`lacks_recent_history`), regardless of the coin's earlier history.
         order: Memory layout: row-major ("C", to fit) or column-major ("F", to predict).
 
     Returns:

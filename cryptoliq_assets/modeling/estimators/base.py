@@ -48,7 +48,7 @@ def available_threads() -> int:
 class ScoreForecaster:
     """A forecaster of scores: a level, plus the change from it that one or two regressors predict.
 
-    Rows without history are less informative and get their own regressor where there are enough rows of both kinds.
+    Rows without history are less informative and get their own regressor if there are enough rows of both kinds.
     Instances are pickled: attributes keep their names.
 
     Args:
@@ -143,7 +143,7 @@ class ScoreForecaster:
         return self
 
     def predict(self, X: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Return the (n,) expected scores of (n, p) feature rows, finite whatever is missing."""
+        """Return the (n,) expected scores of (n, p) feature rows, finite even if values are missing."""
         rows = np.asarray(X, dtype=np.float32)
         centered = center_on_7d_mean(rows, self.features)
         return self.baseline_level(rows) + self.predict_change(centered, no_history=has_no_history(rows, self.features))
@@ -161,7 +161,7 @@ class ScoreForecaster:
         for name, mask in ((HISTORY_PART, ~no_history), (NO_HISTORY_PART, no_history)):
             if mask.any():
                 part = self.parts.get(name) or self.parts[ALL_ROWS_PART]
-                # Column-major throughout: rows are selected within each column, and columns as a whole.
+                # Column-major throughout: rows are selected within each column, and columns completely.
                 own = centered if mask.all() else np.compress(mask, centered.T, axis=1).T
                 changes[mask] = part.predict(own.T[part.columns].T)
         return changes

@@ -175,7 +175,7 @@ def coverage_report(evaluation: Evaluation, rows: TrainingSet, *, level: float) 
 
     Returns:
         {"level", "folds": [{"fold", "groups": {name: values}}], "pooled": {name: values}}, where a view's name (VIEWS)
-        stands for all of its rows, and the values are: rows; coverage; standard_error of the coverage, with the rows of one
+        represents all of its rows, and the values are: rows; coverage; standard_error of the coverage, with the rows of one
         day (by coin: of one coin) counted as one draw, because they are covered or missed together; mean_width; residuals,
         the smallest number behind any half-width of the rows; own, whether every row had residuals of its own group; and
         source, the groups of the residuals.

@@ -29,7 +29,7 @@ DECILES = 10
 MAX_FEATURES = 15
 MAX_WORST_COINS = 10
 MAX_LEDGER_LINES = 12
-# Shown as the source of a group's half-width that comes from its own residuals.
+# Shown as the source of a group's half-width that is computed from its own residuals.
 OWN = "its own"
 
 
@@ -64,7 +64,7 @@ def card_facts(
         leaderboard: The leaderboard of its training.
         evaluation: Its out-of-fold evaluation.
         rows: The training set.
-        ledger: Entries of the ledger, oldest first.
+        ledger: Entries of the audit log, oldest first.
     """
     return CardFacts(
         metadata=metadata,
@@ -116,7 +116,13 @@ def model_table(leaderboard: Mapping[str, Any]) -> pd.DataFrame:
 def calibration(
     predicted: npt.NDArray[np.float64], realised: npt.NDArray[np.float64], *, parts: int = DECILES
 ) -> pd.DataFrame:
-    """Return the mean forecast and mean realized score of equally many rows, from the lowest forecasts to the highest."""
+    """Return the mean forecast and mean realized score of equally many rows, from the lowest forecasts to the highest.
+
+    Args:
+        predicted: Forecasts of n rows.
+        realised: Realized scores of the same rows.
+        parts: Number of parts.
+    """
     order = np.argsort(predicted, kind="stable")
     groups = [part for part in np.array_split(order, parts) if len(part)]
     return pd.DataFrame(

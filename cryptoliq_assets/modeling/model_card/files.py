@@ -14,7 +14,14 @@ def card_path(reports_dir: Path) -> Path:
 
 
 def save_card(reports_dir: Path, version: str, page: str, *, stored: list[str]) -> Path:
-    """Write the card of a version that became current, and remove cards of versions that are no longer `stored`."""
+    """Write the card of a version that became current, and remove cards of versions that are no longer `stored`.
+
+    Args:
+        reports_dir: Folder of the reports.
+        version: The version.
+        page: The card, as HTML.
+        stored: Versions that are still stored.
+    """
     content = page.encode("utf-8")
     write_files({_version_path(reports_dir, version): content, card_path(reports_dir): content})
     for path in (reports_dir / "model_cards").glob("*.html"):

@@ -52,17 +52,25 @@ def card_markdown(facts: CardFacts) -> str:
         ("Importance", facts.importance),
         ("Error by size", facts.buckets),
         ("Worst coins", facts.worst_coins),
-        ("Ledger", facts.ledger),
+        ("Audit log", facts.ledger),
     ):
         parts.append(f"### {title}\n\n{_markdown(frame)}")
     return "\n\n".join(parts)
 
 
 def _sections(facts: CardFacts) -> list[tuple[str, str]]:
-    metadata, level = facts.metadata, facts.metadata["coverage"]["level"]
-    name = metadata["recipe"]["name"]
     return [
-        ("Data", _table(_data(metadata))),
+        ("Data", _table(_data(facts.metadata))),
+        *_accuracy_sections(facts),
+        *_interval_sections(facts),
+        *_error_sections(facts),
+        ("Audit log, newest first", _table(facts.ledger)),
+    ]
+
+
+def _accuracy_sections(facts: CardFacts) -> list[tuple[str, str]]:
+    metadata, name = facts.metadata, facts.metadata["recipe"]["name"]
+    return [
         ("Folds", html_note(_how_folded(metadata)) + _table(_folds(metadata))),
         (
             "Against the baselines",
@@ -89,6 +97,12 @@ def _sections(facts: CardFacts) -> list[tuple[str, str]]:
             )
             + _table(facts.calibration),
         ),
+    ]
+
+
+def _interval_sections(facts: CardFacts) -> list[tuple[str, str]]:
+    metadata, level = facts.metadata, facts.metadata["coverage"]["level"]
+    return [
         (
             f"Coverage of the {level:.0%} intervals",
             html_note(
@@ -101,6 +115,11 @@ def _sections(facts: CardFacts) -> list[tuple[str, str]]:
             + _table(_readable(facts.coverage).rename(columns={"mean_width": "mean width"}), percentages=True),
         ),
         ("Intervals in use", html_note(_how_calibrated(metadata)) + _table(_readable(facts.half_widths))),
+    ]
+
+
+def _error_sections(facts: CardFacts) -> list[tuple[str, str]]:
+    return [
         (
             "Feature importance",
             html_note(
@@ -121,7 +140,6 @@ def _sections(facts: CardFacts) -> list[tuple[str, str]]:
             html_note("Largest mean absolute error over the tested days; bias is forecast minus realized.")
             + _table(facts.worst_coins),
         ),
-        ("Ledger, newest first", _table(facts.ledger)),
     ]
 
 

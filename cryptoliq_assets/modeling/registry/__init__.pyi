@@ -18,4 +18,4 @@ from .serialization import (
     load_model as load_model,
     to_bytes as to_bytes,
 )
-from .stored_models import LoadedModel as LoadedModel, VerificationResult as VerificationResult
+from .stored_models import LoadedModel as LoadedModel

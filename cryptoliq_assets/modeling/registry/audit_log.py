@@ -1,4 +1,4 @@
-"""The ledger: the append-only audit log of the models, one JSON object per line.
+"""The audit log of the models: append-only, one JSON object per line.
 
 It contains the sha256 that an artifact had when it was promoted, which is what an artifact is checked against. What the
 entries mean for the registry belongs in `stored_models` and `model_registry`.
@@ -50,7 +50,7 @@ class Ledger:
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Append one line durably; an incomplete last line of a killed process is terminated first."""
-        # Only the ledger of a local home is written.
+        # Only the audit log of a local data directory is written.
         path = Path(str(self.path))
         make_folder(path.parent)
         plain = json.loads(json.dumps(entry, ensure_ascii=False, allow_nan=False))

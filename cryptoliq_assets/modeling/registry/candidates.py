@@ -5,7 +5,7 @@
     xgboost.json    specification, folds, metrics, and the sha256 of the other two; with a checksum
 
 Reading applies the checks of `modeling.registry.serialization`: files from another candidate, a partial run or a third
-party are rejected. The ledger does not contain candidates, so the JSON with its checksum states what the files must be.
+party are rejected. The audit log does not contain candidates, so the JSON with its checksum states what the files must be.
 """
 
 import hashlib
@@ -43,6 +43,12 @@ class Candidate:
 def save_candidate(folder: Path, name: str, candidate: Candidate, *, signing_key: bytes | None = None) -> Path:
     """Write the three files of a candidate; returns the path of the JSON file.
 
+    Args:
+        folder: Folder of the candidates.
+        name: Name of the candidate.
+        candidate: What is stored.
+        signing_key: Key of the signature; None: unsigned.
+
     Raises:
         ModelRejectedError: The loader would reject the forecaster.
     """
@@ -72,6 +78,11 @@ def save_candidate(folder: Path, name: str, candidate: Candidate, *, signing_key
 def load_candidate(folder: Path, name: str, *, signing_key: bytes | None = None) -> Candidate:
     """Read a candidate.
 
+    Args:
+        folder: Folder of the candidates.
+        name: Name of the candidate.
+        signing_key: Key of the signature; None: signatures are not verified.
+
     Raises:
         ModelRejectedError: Files are missing, truncated, tampered with, another candidate's or not signed, or the loader
             rejects the forecaster; the message states what to do.
@@ -94,13 +105,18 @@ def load_candidate(folder: Path, name: str, *, signing_key: bytes | None = None)
         return Candidate(spec_from_dict(metadata["recipe"]), forecaster, evaluation)
     except ModelRejectedError as error:
         raise _reject(name, error.reason) from error
-    # Verified, and yet of another shape: whatever fails, this program did not write it.
+    # The checksums are valid, but the content has another structure: any error means that this program did not write the files.
     except Exception as error:
         raise _reject(name, f"its files are inconsistent: {error!r}") from error
 
 
 def check_candidate(folder: Path, name: str, *, signing_key: bytes | None = None) -> None:
     """Verify checksum and digests of the files of a candidate (or of the leaderboard), without unpickling.
+
+    Args:
+        folder: Folder of the candidates.
+        name: Name of the candidate or of the leaderboard.
+        signing_key: Key of the signature; None: signatures are not verified.
 
     Raises:
         ModelRejectedError: A file is missing or was changed.
@@ -113,7 +129,14 @@ def check_candidate(folder: Path, name: str, *, signing_key: bytes | None = None
 
 
 def save_value(folder: Path, name: str, value: Any, *, signing_key: bytes | None = None) -> Path:
-    """Write plain values (the leaderboard) as JSON with a checksum; returns the path."""
+    """Write plain values (the leaderboard) as JSON with a checksum; returns the path.
+
+    Args:
+        folder: Folder of the file.
+        name: Name of the file, without its suffix.
+        value: JSON values.
+        signing_key: Key of the signature; None: unsigned.
+    """
     path = folder / f"{name}.json"
     write_files({path: _with_checksum({"version": name, "value": value}, signing_key)})
     return path
@@ -121,6 +144,11 @@ def save_value(folder: Path, name: str, value: Any, *, signing_key: bytes | None
 
 def load_value(folder: Path, name: str, *, signing_key: bytes | None = None) -> Any:
     """Read the values of `save_value`.
+
+    Args:
+        folder: Folder of the file.
+        name: Name of the file, without its suffix.
+        signing_key: Key of the signature; None: signatures are not verified.
 
     Raises:
         ModelRejectedError: The file is missing or was changed.

@@ -1,8 +1,8 @@
 """The pointer to the current model, and its recovery when current.pkl is missing or damaged.
 
 The pointer is `models/current.pkl`, a relative symlink, or, without symlinks (as in an object store), `models/current.txt`
-with a version. A copy that followed the link left a file with the artifact's content, which the ledger identifies by its
-sha256. If the pointer is missing or unknown to the ledger, the version that became current last is used, with the reason.
+with a version. A copy that followed the link left a file with the artifact's content, which the audit log identifies by its
+sha256. If the pointer is missing or unknown to the audit log, the version that became current last is used, with the reason.
 """
 
 import os
@@ -29,7 +29,7 @@ class CurrentVersion:
     """The current version.
 
     Attributes:
-        version: The version; None before the first promotion. With a problem, the version is the ledger's.
+        version: The version; None before the first promotion. With a problem, the version is the audit log's.
         problem: What is wrong with the pointer; None if it is valid.
     """
 
@@ -38,7 +38,7 @@ class CurrentVersion:
 
 
 def read_pointer(folder: Location, ledger: Ledger) -> CurrentVersion:
-    """Return the current version. Cheap: with a valid pointer the ledger is not read."""
+    """Return the current version. Cheap: with a valid pointer the audit log is not read."""
     link, pointer = folder / LINK, folder / POINTER_FILE
     if is_remote(folder):
         try:
@@ -57,7 +57,9 @@ def read_pointer(folder: Location, ledger: Ledger) -> CurrentVersion:
             return _from_ledger(ledger, f"{LINK} cannot be read ({error})")
         version = ledger.version_of(sha256)
         return (
-            CurrentVersion(version) if version else _from_ledger(ledger, f"{LINK} is a file that is not in the ledger")
+            CurrentVersion(version)
+            if version
+            else _from_ledger(ledger, f"{LINK} is a file that is not in the audit log")
         )
     if pointer.is_file():
         return _read_text_pointer(pointer, ledger)
@@ -92,16 +94,16 @@ def _resolve(name: str, ledger: Ledger, *, message: str) -> CurrentVersion:
     if name in ledger.served_versions():
         return CurrentVersion(name)
     default = name if VERSION.match(name) else None
-    return _from_ledger(ledger, f"{message}, which is not in the ledger", default=default)
+    return _from_ledger(ledger, f"{message}, which is not in the audit log", default=default)
 
 
 def _from_ledger(ledger: Ledger, problem: str, *, default: str | None = None) -> CurrentVersion:
-    """The ledger's current version; without a promotion in the ledger, the version that the pointer names itself."""
+    """The audit log's current version; without a promotion in the audit log, the version that the pointer names itself."""
     promoted = ledger.promotion_stack()
     if not promoted:
         return CurrentVersion(default)
     version = promoted[-1]
     return CurrentVersion(
         version,
-        f"{problem}: in the ledger {version} is current; `cryptoliq models rollback --to {version}` rewrites the pointer",
+        f"{problem}: in the audit log {version} is current; `cryptoliq models rollback --to {version}` rewrites the pointer",
     )

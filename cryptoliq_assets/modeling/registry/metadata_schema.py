@@ -106,7 +106,7 @@ class ModelMetadata(_Model):
 
 
 def digests(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """Return the fields of a promotion in the ledger: sha256 of the artifact and of the metadata."""
+    """Return the fields of a promotion in the audit log: sha256 of the artifact and of the metadata."""
     return {"sha256": metadata["sha256"], "metadata_sha256": sha256_of(canonical_json(metadata))}
 
 
@@ -118,7 +118,7 @@ def check_stored(
     Args:
         metadata: The metadata as read.
         sha256: Digest of the artifact as read.
-        promotion: The ledger's entry of its promotion; None without one.
+        promotion: The audit log's entry of its promotion; None without one.
         signing_key: Key that the metadata must be signed with; None if signatures are not required.
 
     Raises:
@@ -149,7 +149,7 @@ def check_fields(metadata: Mapping[str, Any]) -> None:
 def _check_registered(metadata: Mapping[str, Any], expected: object) -> None:
     name = metadata.get("version", "the model")
     if expected is None:
-        raise ModelRejectedError(f"{name}: its promotion in the ledger has no sha256 of its metadata: train again")
+        raise ModelRejectedError(f"{name}: its promotion in the audit log has no sha256 of its metadata: train again")
     try:
         sha256 = digests(metadata)["metadata_sha256"]
     except ValueError as error:
@@ -158,6 +158,6 @@ def _check_registered(metadata: Mapping[str, Any], expected: object) -> None:
         ) from error
     if sha256 != expected:
         raise ModelRejectedError(
-            f"{name}: sha256 of its metadata is {sha256[:12]}…, in the ledger {str(expected)[:12]}…: changed since the "
+            f"{name}: sha256 of its metadata is {sha256[:12]}…, in the audit log {str(expected)[:12]}…: changed since the "
             "promotion; restore them or roll back"
         )

@@ -1,4 +1,4 @@
-"""The model registry: artifacts with their metadata, one of them current, and a ledger of every change.
+"""The model registry: artifacts with their metadata, one of them current, and an audit log of every change.
 
     models/XGBoost_v3.pkl     the fitted model; names and versions: `modeling.estimators.names`
     models/XGBoost_v3.json    its metadata
@@ -92,7 +92,14 @@ class ModelStore(StoredModels):
     def record_rejection(
         self, name: str, *, reason: str, at: dt.datetime, model: ScoreForecaster | None = None
     ) -> None:
-        """Record in the ledger that a candidate was not promoted; nothing else changes."""
+        """Record in the audit log that a candidate was not promoted; nothing else changes.
+
+        Args:
+            name: Name of the candidate.
+            reason: Why it was rejected.
+            at: UTC.
+            model: The fitted candidate; None if it was not fitted.
+        """
         self._require_writable()
         sha256 = sha256_of(to_bytes(model)) if model is not None else None
         self._record(REJECTION, at=at, candidate=name, sha256=sha256, reason=reason, current=self.current_version())
@@ -104,7 +111,7 @@ class ModelStore(StoredModels):
             to: Any form that `find` takes; default: the newest valid version that was current before. The current
                 version is allowed if its pointer is lost or wrong, which is then rewritten.
             at: Time of the rollback, UTC.
-            reason: Reason for the ledger.
+            reason: Reason for the audit log.
 
         Returns:
             The metadata of the version.
@@ -126,7 +133,7 @@ class ModelStore(StoredModels):
         return loaded.version
 
     def _find_rollback_target(self, to: str | None) -> tuple[LoadedModel, str | None]:
-        """The model to roll back to, and the reason for the ledger if only the pointer is rewritten."""
+        """The model to roll back to, and the reason for the audit log if only the pointer is rewritten."""
         self._require_writable()
         pointer = self.pointer()
         if to is None:

@@ -77,6 +77,7 @@ def _simple_dtype(dtype: Any) -> np.dtype[Any]:
 
 
 def is_index(value: Any) -> bool:
+    """Return whether a value is a plain integer that can be a size or a position."""
     return type(value) is int and 0 <= value < 2**62
 
 
@@ -89,7 +90,14 @@ def _make_dtype(code: Any, align: Any = False, copy: Any = True) -> PlainDType:
 
 
 def make_array(buffer: Any, dtype: Any, shape: Any, order: Any) -> Array:
-    """numpy's _frombuffer: an array over plain bytes."""
+    """numpy's _frombuffer: an array over plain bytes.
+
+    Args:
+        buffer: The bytes.
+        dtype: Their type.
+        shape: Shape of the array.
+        order: "C" or "F".
+    """
     kind = _complete_dtype(dtype)
     if type(buffer) not in (bytes, bytearray) or order not in ("C", "F"):
         raise PickleRejectedError(f"an array is made from a {type(buffer).__name__} in order {str(order)[:40]!r}")

@@ -112,7 +112,7 @@ def _decide(
     declared: Sequence[str],
 ) -> Decision:
     over_time = leaderboard["evaluation"] == OVER_TIME
-    # A leak comes from the tables: the run fails whichever candidate shows it.
+    # A leak comes from the tables: the run fails regardless of the candidate that shows it.
     findings = (_find_leakage(other, leaderboard) for other in leaderboard["candidates"]) if over_time else ()
     leak = next(filter(None, findings), None)
     if leak:

@@ -80,7 +80,7 @@ def load_model(
     Args:
         content: The artifact.
         metadata: Its metadata.
-        expected_sha256: The sha256 in the ledger; None if the ledger has no such version.
+        expected_sha256: The sha256 in the audit log; None if the audit log has no such version.
         signing_key: Key that the metadata must be signed with; None if signatures are not required.
         declared: All features that this version of the code computes, in order.
 
@@ -116,11 +116,11 @@ def check_artifact(
     """
     name = metadata.get("version", "the model")
     if expected_sha256 is None:
-        raise ModelRejectedError(f"{name}: the ledger has no promotion of it")
+        raise ModelRejectedError(f"{name}: the audit log has no promotion of it")
     if actual_sha256 != expected_sha256 or metadata.get("sha256") != expected_sha256:
         raise ModelRejectedError(
             f"{name}: sha256 of the artifact {name}.pkl is {actual_sha256[:12]}…, in its metadata "
-            f"{str(metadata.get('sha256'))[:12]}…, in the ledger {expected_sha256[:12]}…: truncated, swapped or tampered "
+            f"{str(metadata.get('sha256'))[:12]}…, in the audit log {expected_sha256[:12]}…: truncated, swapped or tampered "
             "with; restore it or roll back"
         )
     if signing_key and not signed_by(metadata, signing_key):
@@ -189,7 +189,7 @@ def _unpickle(content: bytes) -> ScoreForecaster:
         model = _read(content)
     except (PickleRejectedError, InvalidForecasterError) as error:
         raise ModelRejectedError(f"{error}; restore the artifact or roll back") from error
-    # Bytes that are not a pickle fail in a dozen ways, which all mean the same.
+    # Bytes that are not a pickle raise many kinds of exceptions, which all mean that the artifact is damaged.
     except Exception as error:
         raise ModelRejectedError(f"the artifact cannot be read: {type(error).__name__}: {error}") from error
     if not isinstance(model, ScoreForecaster):

@@ -1,4 +1,4 @@
-"""Read stored models: which there are, which is current, and loading them through every check.
+"""Read stored models: list them, find the current one, and load them with all checks.
 
 Writing (promotion, rollback, pruning) belongs in `modeling.registry.model_registry`; files and names are described there.
 """
@@ -22,7 +22,7 @@ from cryptoliq_assets.modeling.registry.current_pointer import CurrentVersion, r
 from cryptoliq_assets.modeling.registry.metadata_schema import check_stored
 from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError, NoLoadableModelError, load_model
 
-# Artifacts that are stored per name; older ones remain in the ledger only.
+# Artifacts that are stored per name; older ones remain in the audit log only.
 MAX_STORED_PER_NAME = 3
 
 _T = TypeVar("_T")
@@ -166,7 +166,7 @@ class StoredModels:
         metadata = self.metadata(version)
         content = self._read(version, read_stored)
         self._check(version, metadata, sha256_of(content))
-        # The sha256 was compared with the ledger's above.
+        # The sha256 was compared with the audit log's above.
         model = load_model(content, metadata, expected_sha256=metadata["sha256"], signing_key=self._key)
         return LoadedModel(model, metadata)
 
@@ -193,11 +193,16 @@ class StoredModels:
             return None, error.reasons
 
     def verify(self) -> list[VerificationResult]:
-        """Load every stored version, newest first; the current one is included even if its files are missing."""
+        """Load every stored version, newest first; the current one is included even if its files are missing.
+
+        Versions of interrupted promotions (`is_unfinished`) are left out.
+        """
         current = self.current_version()
         results = []
         for version in dict.fromkeys(([current] if current else []) + self.versions()):
             try:
+                if version != current and self.is_unfinished(version):
+                    continue
                 self.load(version)
                 results.append(VerificationResult(version, version == current, None))
             except ModelRejectedError as error:
@@ -214,12 +219,16 @@ class StoredModels:
         return version
 
     def is_unfinished(self, version: str) -> bool:
-        """Whether a version was written by a promotion that ended before the audit log recorded it, and is intact.
+        """Return whether a promotion ended after it wrote files of this version and before the audit log recorded it.
 
-        Such a model is never served, and the next promotion of its name gets the next number.
+        Such a model is never served, and the next promotion of its name gets the next number. Its artifact or its metadata may be
+        missing: a promotion that is killed may have written only one of them. A damaged audit log may have lost the promotion,
+        so then only a version whose files are both intact counts.
         """
         if any(entry["version"] == version for entry in self.ledger.promotions()):
             return False
+        if not (self._artifact_path(version).exists() and self._metadata_path(version).exists()):
+            return self.ledger.path.exists() and self.ledger.problem() is None
         return self.metadata(version).get("sha256") == self._read(version, file_sha256)
 
     def _first_valid(self, load: Callable[[str], _T]) -> tuple[_T, list[str]]:
@@ -241,7 +250,7 @@ class StoredModels:
         promotion = self.ledger.promotion_of(version)
         damage = self.ledger.problem() if promotion is None else None
         if damage:
-            raise ModelRejectedError(f"{version}: the ledger has no promotion of it, and {damage}")
+            raise ModelRejectedError(f"{version}: the audit log has no promotion of it, and {damage}")
         check_stored(metadata, sha256, promotion=promotion, signing_key=self._key)
 
     def _was_pruned(self, version: str) -> bool:
@@ -266,7 +275,7 @@ class StoredModels:
     def _model_versions(self) -> dict[str, str]:
         """Model version by key, of all models that are stored or were ever promoted."""
         promoted = {str(entry["version"]): model_version_of(entry) for entry in self.ledger.promotions()}
-        # Stored models count even if the ledger is lost.
+        # Stored models count even if the audit log is lost.
         return {entry["version"]: model_version_of(entry) for entry in self.entries()} | promoted
 
     def _artifact_path(self, version: str) -> Location:

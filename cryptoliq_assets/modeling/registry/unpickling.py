@@ -40,7 +40,7 @@ def unpickle(
     Raises:
         PickleRejectedError: The pickle references or builds anything else.
         InvalidForecasterError: A candidate's constructor or check of a state rejects its arguments.
-        Exception: Whatever `pickle` raises for bytes that are not a pickle.
+        Exception: Any error that `pickle` raises for bytes that are not a pickle.
     """
     return AllowlistUnpickler(io.BytesIO(content), allowed, aliases=aliases, size=len(content)).load()
 

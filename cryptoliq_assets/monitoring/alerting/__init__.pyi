@@ -1,6 +1,5 @@
 from .alert_state import AlertState as AlertState, read_state as read_state
 from .channels import (
-    DeliveryError as DeliveryError,
     Message as Message,
     read_channels as read_channels,
     send_within as send_within,

@@ -127,13 +127,13 @@ def write_log_events(settings: Settings, events: Iterable[Mapping[str, Any]]) ->
 
 
 def state_lock(settings: Settings) -> FileLock:
-    """Return the lock that is held while the state is read, changed and written, but never while messages are sent."""
+    """Return the lock for reading, changing and writing the state. It is released before messages are sent."""
     make_folder(settings.dagster_home)
     return FileLock(settings.dagster_home / "incidents.lock", timeout=_LOCK_SECONDS)
 
 
 def write_state(settings: Settings, state: AlertState) -> None:
-    """Write the state durably. The caller has held `state_lock` since it was read."""
+    """Write the state durably. The caller must hold `state_lock` from reading the state to writing it."""
     value = {
         "looked_at": state.evaluated_at,
         "incidents": {key: incident.to_dict() for key, incident in sorted(state.incidents.items())},

@@ -74,6 +74,7 @@ def send(channel: Channel, message: Message) -> None:
 
     Raises:
         DeliveryError: The URL is invalid, or the recipient does not accept the message.
+        Exception: A plugin may raise anything.
     """
     # Not propagated: hosts, users and tokens of a URL must not appear in the log of a run.
     logging.getLogger("apprise").propagate = False
@@ -83,10 +84,7 @@ def send(channel: Channel, message: Message) -> None:
     target = apprise.Apprise(asset=apprise.AppriseAsset(app_id="cryptoliq", async_mode=False))
     if not target.add(url):
         raise DeliveryError("CRYPTOLIQ_ALERTS__URLS contains a URL that Apprise does not support")
-    try:
-        result = target.notify(title=message.title, body=message.body, notify_type=APPRISE_TYPES[message.level])
-    except Exception as error:  # A plugin may raise anything; the caller only needs to know that it failed.
-        raise DeliveryError(_hide_secrets(f"{type(error).__name__}: {error}", url)) from None
+    result = target.notify(title=message.title, body=message.body, notify_type=APPRISE_TYPES[message.level])
     if not result:
         # Warnings and errors; the debug lines, which contain the URLs, are not included.
         reasons = dict.fromkeys(entry.message.strip() for entry in result.logs())
@@ -101,7 +99,7 @@ def send_within(
     Args:
         seconds: Time limit. A channel that exceeds it has failed; its thread continues and may still deliver.
         work: The message of each channel.
-        send_with: Sends one message, or raises DeliveryError.
+        send_with: Sends one message, or raises anything: DeliveryError, or an error of Apprise, whose text may contain secrets.
 
     Returns:
         By name of the channel: None if delivered, else the reason.
@@ -116,6 +114,10 @@ def send_within(
             results[channel.name] = None
         except DeliveryError as error:
             results[channel.name] = str(error)
+        except (
+            Exception
+        ) as error:  # A plugin may raise anything; a thread that ends would look like one without an answer.
+            results[channel.name] = _hide_secrets(f"{type(error).__name__}: {error}", channel.url.get_secret_value())
 
     threads = [threading.Thread(target=deliver, args=each, name="alert", daemon=True) for each in work.items()]
     for thread in threads:

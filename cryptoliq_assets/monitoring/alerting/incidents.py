@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cryptoliq_assets.monitoring.alert_kinds import ALERT_KINDS
 from cryptoliq_assets.monitoring.alert_registry import Level
-from cryptoliq_assets.monitoring.findings import incident_id
+from cryptoliq_assets.monitoring.findings import IncidentKey
 
 OPENED, RETURNED, ESCALATED, REMINDED, RECOVERED = "opened", "returned", "escalated", "reminded", "recovered"
 CLOSED, SILENCED = "closed", "silenced"
@@ -19,7 +18,7 @@ _TIMES = ("opened_at", "told_at", "seen_at", "ok_since", "closed_at")
 
 
 @dataclass(frozen=True)
-class Incident:
+class Incident(IncidentKey):
     """One incident. All times are UTC.
 
     Attributes:
@@ -36,7 +35,7 @@ class Incident:
         ok_looks: Number of consecutive evaluations that were OK.
         ok_since: Time of the first of them.
         open: False once its recovery was notified; it is remembered for as long as repeated notifications are suppressed.
-        returned: Whether it came back within that time.
+        returned: Whether it occurred again within that time.
         closed_at: When a person closed it, as are closed_by, closed_reason, and closed_level, its level at that time.
         untold: The event that a silence suppressed.
     """
@@ -61,26 +60,6 @@ class Incident:
     closed_level: Level | None = None
     untold: str | None = None
 
-    @property
-    def key(self) -> str:
-        """Kind and subject."""
-        return f"{self.kind}/{self.where}"
-
-    @property
-    def id(self) -> str:
-        """The same as that of its finding."""
-        return incident_id(self.key)
-
-    @property
-    def title(self) -> str:
-        """The title of its kind."""
-        return ALERT_KINDS[self.kind].title
-
-    @property
-    def remedy(self) -> str:
-        """What a person should do."""
-        return ALERT_KINDS[self.kind].remedy
-
     def to_dict(self) -> dict[str, Any]:
         """Return the incident as the state file stores it."""
         times = {name: at.isoformat() if (at := getattr(self, name)) else None for name in _TIMES}
@@ -98,7 +77,7 @@ class Incident:
 
 
 @dataclass(frozen=True)
-class Notice:
+class Notice(IncidentKey):
     """What is notified about an incident.
 
     Attributes:
@@ -126,16 +105,6 @@ class Notice:
     silenced: bool = False
 
     @property
-    def key(self) -> str:
-        """Kind and subject."""
-        return f"{self.kind}/{self.where}"
-
-    @property
-    def id(self) -> str:
-        """The ID of its incident."""
-        return incident_id(self.key)
-
-    @property
     def subject(self) -> str:
         """One line: severity, title and subject."""
         severity = {
@@ -143,7 +112,7 @@ class Notice:
             RETURNED: f"{self.level.upper()}, back again",
             REMINDED: f"still {self.level}",
         }.get(self.event, self.level.upper())
-        return f"{severity}: {ALERT_KINDS[self.kind].title}: {self.where}"
+        return f"{severity}: {self.title}: {self.where}"
 
     @property
     def text(self) -> str:

@@ -2,7 +2,7 @@
 
 An incident is one finding (kind and subject) from the first evaluation that is not OK until it has recovered. Notifications are
 sent when it opens, when a warning becomes a failure, repeatedly while it lasts, and when it has recovered. A person may close
-it: then nothing is sent until it recovers and comes back, or exceeds its level. A person may silence a kind for some time: its
+it: then nothing is sent until it recovers and occurs again, or exceeds its level. A person may silence a kind for some time: its
 events are recorded, and what still applies when the silence ends is sent then.
 
 Add a rule about when to notify. Storage and delivery belong in `dispatch`.

@@ -12,7 +12,6 @@ from .freshness import (
     summarize_late_files as summarize_late_files,
 )
 from .stored_bytes import (
-    VERIFY_REPORT as VERIFY_REPORT,
     find_damaged_data as find_damaged_data,
     read_last_verification as read_last_verification,
     verify_home as verify_home,

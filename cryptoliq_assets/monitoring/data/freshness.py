@@ -1,6 +1,6 @@
 """Freshness of the data by the clock, not by runs, so that recomputing old months does not make it fresh.
 
-Ages and missing days are read from the stamps of the raw months; coins from two columns of the last four months. Add a check
+Ages and missing days are read from the fingerprints of the raw months; coins from two columns of the last four months. Add a check
 of how old or complete the data is. Values of a snapshot belong in `monitoring.feed`.
 """
 
@@ -23,7 +23,7 @@ _DATA_STALE = require_alert_kind("data_stale")
 _DAYS_MISSING = require_alert_kind("days_missing")
 # An older gap is known or will not be filled; it is only reported in the figures.
 RECENT_DAYS = 30
-# Missing for longer, a coin is gone and not merely late: its cells are filled for this long.
+# A coin that is missing for longer no longer counts as late: its cells are filled for this long.
 MISSING_COIN_DAYS = FILL_FORWARD_DAYS
 _LISTED = 20
 
@@ -184,7 +184,7 @@ def summarize_late_files(settings: Settings, *, now: dt.datetime) -> dict[str, A
 
 
 def read_snapshot_days(store: TableStore) -> set[dt.date]:
-    """Return the dates that have a snapshot, from the stamps of the raw months."""
+    """Return the dates that have a snapshot, from the fingerprints of the raw months."""
     stamps = (store.stamp(RAW_TABLE, month) for month in store.months(RAW_TABLE))
     return {dt.date.fromisoformat(day) for stamp in stamps if stamp for day in stamp.days}
 
@@ -202,7 +202,7 @@ def read_last_seen(store: TableStore) -> pd.Series:
 
 @lru_cache(maxsize=4)
 def _last_seen(settings: Settings, months: tuple[str, ...], days: tuple[Any, ...], since: dt.date) -> pd.Series:
-    """Read the newest dates; `days`, from the stamps of the months, is only part of the cache key."""
+    """Read the newest dates; `days`, from the fingerprints of the months, is only part of the cache key."""
     rows = TableStore(settings).read(RAW_TABLE, months, columns=["coin", "date"])
     rows = rows[rows["date"] >= np.datetime64(since)]
     return rows.groupby(rows["coin"].astype(object))["date"].max()

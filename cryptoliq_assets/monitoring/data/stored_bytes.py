@@ -1,4 +1,4 @@
-"""Verification of everything stored: archive, tables, models, candidates, ledger, catalog and reports.
+"""Verification of everything stored: archive, tables, models, candidates, audit log, catalog and reports.
 
 Add a new kind of stored item to `_items`; its check belongs in `stored_checks`. The asset `stored_bytes` and `cryptoliq verify`
 both call `verify_home`.
@@ -25,10 +25,10 @@ from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
 from cryptoliq_assets.monitoring.alert_registry import FAIL, OK
 from cryptoliq_assets.monitoring.data import stored_checks as checks
 from cryptoliq_assets.monitoring.findings import Finding
+from cryptoliq_assets.monitoring.reports import VERIFY_REPORT
 from cryptoliq_assets.schemas import TABLES
 from cryptoliq_assets.storage import TableStore, set_aside_month
 
-VERIFY_REPORT = "verify.json"
 CATALOG, ARCHIVE, TABLE = "catalogue", "archive", "table"
 LEDGER, POINTER, MODEL, CANDIDATE, REPORTS = "ledger", "pointer", "model", "candidate", "report"
 _LISTED = 5
@@ -96,7 +96,7 @@ def verify_home(
 
     Args:
         settings: Paths and keys.
-        deep: Also check contents: the rows of each month against the digests of its stamp and its schema, and each model by
+        deep: Also check contents: the rows of each month against the digests of its fingerprint and its schema, and each model by
             loading it.
         repair: Rebuild a damaged catalog, restore archived files from the drop folder, and set damaged months aside for the
             next refresh. The caller holds the run lock.
@@ -216,7 +216,7 @@ def _archived(settings: Settings) -> list[CatalogEntry]:
 
 
 def _stored_models(models: ModelStore) -> tuple[str | None, list[str]]:
-    """Return the current version and all stored ones; none if the ledger cannot be read, which is an item itself."""
+    """Return the current version and all stored ones; none if the audit log cannot be read, which is an item itself."""
     try:
         return models.current_version(), models.versions()
     except OSError:

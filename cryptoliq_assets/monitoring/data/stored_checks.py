@@ -25,6 +25,7 @@ Problem = tuple[str, str]
 
 
 def check_catalog(settings: Settings) -> Problem | None:
+    """Check the catalog, and its rows against the validation reports."""
     remedy = "`cryptoliq verify --repair` rebuilds it from the archive and reports/validation"
     try:
         catalog = open_catalog(settings)
@@ -64,6 +65,7 @@ def find_wrong_reports(settings: Settings) -> dict[str, str]:
 
 
 def check_archived(file: CatalogEntry, settings: Settings) -> Problem | None:
+    """Check the archived copy of a file."""
     problem = find_archive_damage(file, settings)
     if problem is None:
         return None
@@ -74,6 +76,14 @@ def check_archived(file: CatalogEntry, settings: Settings) -> Problem | None:
 
 
 def check_month(store: TableStore, table: str, month: str, *, deep: bool) -> Problem | None:
+    """Check a month of a table.
+
+    Args:
+        store: The tables.
+        table: Name of the table.
+        month: The month, as YYYY-MM.
+        deep: Also check every row.
+    """
     try:
         verify_rows(store, table, month) if deep else store.verify(table, month)
     except DamagedTableError as error:
@@ -102,10 +112,11 @@ def check_ledger(models: ModelStore, versions: Sequence[str]) -> Problem | None:
 
 
 def check_pointer(models: ModelStore) -> Problem | None:
+    """Check the pointer to the current version; None also if the audit log cannot be read."""
     try:
         problem = models.pointer().problem
     except OSError:
-        # It needs the ledger, which is an item itself.
+        # It needs the audit log, which is an item itself.
         return None
     if problem is None:
         return None
@@ -114,6 +125,14 @@ def check_pointer(models: ModelStore) -> Problem | None:
 
 
 def check_model(models: ModelStore, version: str, *, current: str | None, deep: bool) -> Problem | None:
+    """Check a stored model.
+
+    Args:
+        models: The model registry.
+        version: The version.
+        current: The current version; None without one.
+        deep: Also load the model.
+    """
     try:
         if version != current and models.is_unfinished(version):
             return None
@@ -130,6 +149,7 @@ def check_model(models: ModelStore, version: str, *, current: str | None, deep: 
 
 
 def check_candidate_files(path: Path, settings: Settings) -> Problem | None:
+    """Check the files of a candidate or of the leaderboard."""
     from cryptoliq_assets.modeling.registry import check_candidate
 
     key = settings.signing_key.get_secret_value().encode() if settings.signing_key else None
@@ -157,4 +177,4 @@ def check_document(path: Path, wrong: str | None) -> Problem | None:
         return None
     if path.parent.name == "validation":
         return wrong, "restore it from a backup, or remove it: tables, models and forecasts do not need it"
-    return wrong, "remove it; `cryptoliq materialize`, `train` or `monitor`, whichever wrote it, writes it again"
+    return wrong, "remove it; `cryptoliq materialize`, `train` or `monitor` (the command that wrote it) writes it again"

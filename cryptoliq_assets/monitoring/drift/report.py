@@ -25,14 +25,17 @@ from cryptoliq_assets.modeling import (
     make_reference,
 )
 from cryptoliq_assets.modeling.registry import ModelRejectedError
+from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
 from cryptoliq_assets.monitoring.drift.measure import FeatureDrift, make_drift_finding, measure_drift, summarize_drift
 from cryptoliq_assets.monitoring.feed import FeedDiagnosis, make_feed_findings, measure_feed, read_feed_history
 from cryptoliq_assets.monitoring.findings import Finding
 from cryptoliq_assets.monitoring.isolation import make_failure_finding, make_success_finding
+from cryptoliq_assets.monitoring.reports import DRIFT_REPORT
 from cryptoliq_assets.schemas import FEATURE_NAMES
 from cryptoliq_assets.storage import TableStore
 
 _KEYS = ["coin", "date", "sound"]
+_MARKET_MOVE = require_alert_kind("market_move")
 # The part of the monitor that compares the champion's inputs with their reference.
 DRIFT = "drift of the champion"
 
@@ -98,7 +101,7 @@ class DriftReport:
 
 def drift_report_paths(reports_dir: Path) -> tuple[Path, Path]:
     """Return the paths of the JSON report and of the HTML page."""
-    return reports_dir / "drift_report.json", reports_dir / "drift_report.html"
+    return reports_dir / DRIFT_REPORT, (reports_dir / DRIFT_REPORT).with_suffix(".html")
 
 
 def make_drift_report(settings: Settings, store: TableStore, *, now: dt.datetime) -> DriftReport:
@@ -147,7 +150,7 @@ def _measured(
     found: dict[str, Any] = {
         "days": days,
         "left_out": left_out,
-        "moves": [day for day, diagnosis in diagnoses.items() if "market_move" in diagnosis.raised_kinds],
+        "moves": [day for day, diagnosis in diagnoses.items() if _MARKET_MOVE in diagnosis.raised_kinds],
     }
     try:
         champion, reason = load_champion(settings), "there is no champion yet"

@@ -18,7 +18,7 @@ from cryptoliq_assets.ingestion.quality import (
 from cryptoliq_assets.labels import CLIP_7D, CLIP_24H, daily_volatility, log_return
 
 FEED_COLUMNS = ["coin", "date", "price", "24h", "7d", "24h_volume", "mkt_cap"]
-# The oldest day that a metric of a snapshot looks back to.
+# The oldest day, before a snapshot, that its metrics read.
 LOOKBACK_DAYS = 8
 # Metrics of the fit between reported and realized changes, by alignment; FIT_24H and FIT_7D are the correct alignments.
 FIT_24H, COLUMN_BEHIND, PRICES_BEHIND = "fit_24h", "fit_24h_column_behind", "fit_24h_prices_behind"

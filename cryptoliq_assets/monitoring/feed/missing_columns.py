@@ -16,7 +16,7 @@ from cryptoliq_assets.monitoring.feed.metrics import MIN_COINS
 
 # Snapshots that define the usual counts and fractions.
 USUAL_SNAPSHOTS = 30
-# A column that is empty for a larger fraction of the coins is missing, whatever is usual.
+# A column that is empty for a larger fraction of the coins is missing, regardless of the usual fraction.
 _MAX_MISSING = 0.5
 # No coin has a 7d before its eighth day in a history made from daily prices.
 _DAYS_OF_7D = 8

@@ -1,4 +1,4 @@
-from .app_log import PREDICTION_REPORT as PREDICTION_REPORT, read_daily_stats as read_daily_stats
+from .app_log import read_daily_stats as read_daily_stats
 from .prediction_report import (
     PREDICTION_CSV_REPORT as PREDICTION_CSV_REPORT,
     check_errors as check_errors,

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptoliq_assets.core import FileOffset, Settings, parse_line, read_json_object, read_new_lines, to_unix_seconds
+from cryptoliq_assets.monitoring.reports import PREDICTION_REPORT
 from cryptoliq_assets.monitoring.service.prediction_stats import DailyPredictionStats
 
-PREDICTION_REPORT = "prediction_metrics.json"
 # Days in the report; a day is a few hundred numbers.
 STORED_DAYS = 400
 # Nearly all lines of the log; the prediction log contains them as well.

@@ -14,7 +14,8 @@ from cryptoliq_assets.core import Settings, to_json, write_files
 from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
 from cryptoliq_assets.monitoring.alert_registry import FAIL, OK, WARN, Level
 from cryptoliq_assets.monitoring.findings import CheckResult, Finding
-from cryptoliq_assets.monitoring.service.app_log import PREDICTION_REPORT, read_daily_stats
+from cryptoliq_assets.monitoring.reports import PREDICTION_REPORT
+from cryptoliq_assets.monitoring.service.app_log import read_daily_stats
 from cryptoliq_assets.monitoring.service.prediction_stats import API, APP, COMMAND, DailyPredictionStats
 
 PREDICTION_CSV_REPORT = "prediction_metrics.csv"

@@ -8,10 +8,12 @@ import dagster as dg
 import pandas as pd
 
 from cryptoliq_assets.core import Settings, markdown_table
-from cryptoliq_assets.monitoring import FAIL, OK, WARN, Finding, collect_findings
+from cryptoliq_assets.monitoring import FAIL, OK, WARN, Finding, collect_findings, require_alert_kind
 from cryptoliq_assets.monitoring.alerting import AlertRun, Incident, read_state, update_incidents
 from cryptoliq_assets.orchestration import DAILY, MONITOR_GROUP, MONITOR_JOB, OWNERS, try_read_run_findings
 from cryptoliq_assets.orchestration.resources import RunLock
+
+_RUN_FAILED = require_alert_kind("run_failed")
 
 
 def alert_assets(
@@ -65,7 +67,7 @@ def _finding_of_this_run(run: dg.DagsterRun) -> list[Finding]:
     if run.job_name != MONITOR_JOB:
         return []
     message = f"run {run.run_id[:8]} made its reports"
-    return [Finding("run_failed", OK, MONITOR_JOB, message, figures={"run_id": run.run_id})]
+    return [Finding(_RUN_FAILED, OK, MONITOR_JOB, message, figures={"run_id": run.run_id})]
 
 
 def log_alerts(log: logging.Logger, alerts: AlertRun) -> None:

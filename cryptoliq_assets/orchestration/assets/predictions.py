@@ -40,7 +40,8 @@ def prediction_assets(settings: Settings) -> list[dg.AssetsDefinition]:
 
 
 def _make_report(settings: Settings, log: logging.Logger) -> dg.MaterializeResult:
-    from cryptoliq_assets.monitoring.service import PREDICTION_CSV_REPORT, PREDICTION_REPORT, measure_predictions
+    from cryptoliq_assets.monitoring import PREDICTION_REPORT
+    from cryptoliq_assets.monitoring.service import PREDICTION_CSV_REPORT, measure_predictions
 
     metrics = measure_predictions(settings, now=dt.datetime.now(dt.UTC))
     holdout = metrics.report["holdout"] or {"mae_by_coin": {}}

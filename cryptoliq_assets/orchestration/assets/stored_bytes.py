@@ -28,7 +28,8 @@ def stored_bytes_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     def stored_bytes(context: dg.AssetExecutionContext, lock: RunLock) -> dg.MaterializeResult:
         import pandas as pd
 
-        from cryptoliq_assets.monitoring.data import VERIFY_REPORT, verify_home
+        from cryptoliq_assets.monitoring import VERIFY_REPORT
+        from cryptoliq_assets.monitoring.data import verify_home
 
         result = verify_home(settings, deep=True, repair=True)
         for message in result.repaired:

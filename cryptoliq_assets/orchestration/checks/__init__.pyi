@@ -2,8 +2,6 @@ from .definitions import build_asset_checks as build_asset_checks, evaluate_fres
 from .registry import (
     RESTATES as RESTATES,
     CheckOutcome as CheckOutcome,
-    CheckRegistrationError as CheckRegistrationError,
     asset_check as asset_check,
-    load_checks as load_checks,
     newest_only_names as newest_only_names,
 )

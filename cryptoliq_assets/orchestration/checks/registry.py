@@ -126,7 +126,7 @@ def asset_check(
         description: What holds when the check passes; a function of the settings where it states their limits.
         blocking: Whether a failure stops the steps downstream in the same run.
         restates: Alert kinds that express the same fault. Such a check fails in its run and raises no alert of its own.
-        newest_only: Whether the check is about the newest snapshot, whatever the months of its run.
+        newest_only: Whether the check is about the newest snapshot, regardless of the months of its run.
         step: How the check is executed.
 
     Returns:

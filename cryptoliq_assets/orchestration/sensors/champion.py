@@ -19,7 +19,13 @@ REQUEST_TAG = hidden_tag("keeper")
 
 
 def champion_sensor(settings: Settings, train: AssetJob, forecast: AssetJob) -> dg.SensorDefinition:
-    """Define the sensor that requests `train` and `forecast`."""
+    """Define the sensor that requests `train` and `forecast`.
+
+    Args:
+        settings: Settings of the data directory.
+        train: The training job.
+        forecast: The forecast job.
+    """
 
     @dg.sensor(
         name="champion_keeper",
@@ -53,7 +59,7 @@ def champion_sensor(settings: Settings, train: AssetJob, forecast: AssetJob) -> 
         if other_task:
             return dg.SkipReason(f"{other_task}, and too few dates exist to train on yet")
         key = retraining_run_key(settings)
-        # Requested once, whatever its result: a failed run raises an alert; the key changes daily, so it is retried then.
+        # Requested once, regardless of the result: a failed run raises an alert; the key changes daily, so it is retried then.
         if key is not None and count_tagged_runs(context.instance, REQUEST_TAG, key) == 0:
             return _request(context, train.name, key=key, tags={})
         return dg.SkipReason("the champion has forecast the newest snapshot, or there is nothing to train on yet")

@@ -5,19 +5,21 @@ Both hold a snapshot of the partitions from when the definitions were loaded. A 
 
 import logging
 import threading
+from collections import deque
 from itertools import pairwise
 from typing import Any
 
 import dagster as dg
-import psutil
 
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.orchestration import make_months_definition
 
 _RELOAD_SECONDS = 120
 
-# The partitions that this process has requested a reload for: once each, whatever comes of it.
+# The partitions that this process has requested a reload for; a failed request is removed, so that the next tick repeats it.
 _requested: set[dg.MonthlyPartitionsDefinition] = set()
+# Why requests failed since the last tick: the log of the tick that made them has ended.
+_failures: deque[str] = deque()
 
 
 def reload_for_new_months(
@@ -36,6 +38,8 @@ def reload_for_new_months(
     Returns:
         The new range of months, "2025-05 to 2025-07"; None where nothing has changed.
     """
+    while _failures:
+        log.warning(f"the code location was not reloaded, which is tried again: {_failures.popleft()}")
     months = make_months_definition(settings)
     if months == loaded:
         return None
@@ -49,12 +53,14 @@ def reload_for_new_months(
         else:
             log.info(f"partitions are now {new_range}: reloading the code location")
             # After this tick: the server ends the process of the tick once the new one is up.
-            threading.Thread(target=_reload, args=(address,), name="reload-code-location", daemon=True).start()
+            threading.Thread(target=_request, args=(months, address), name="reload-code-location", daemon=True).start()
     return new_range
 
 
 def find_code_server() -> dict[str, Any] | None:
     """Find the address of the code server (`dagster code-server start`) that runs this process; None where none does."""
+    import psutil
+
     parent = psutil.Process().parent()
     command = parent.cmdline() if parent else []
     if "code-server" not in command:
@@ -64,6 +70,14 @@ def find_code_server() -> dict[str, Any] | None:
     if socket:
         return {"socket": socket}
     return {"host": "localhost", "port": int(port)} if port else None
+
+
+def _request(months: dg.MonthlyPartitionsDefinition, address: dict[str, Any]) -> None:
+    try:
+        _reload(address)
+    except Exception as error:  # Whatever it was, the next tick logs it and requests the reload again.
+        _failures.append(f"{type(error).__name__}: {error}")
+        _requested.discard(months)
 
 
 def _reload(address: dict[str, Any]) -> None:

@@ -49,15 +49,15 @@ from cryptoliq_assets.storage import InvalidTableError
 
 
 def application() -> FastAPI:
-    """Create the service of the home that the environment names; a factory for ASGI servers."""
+    """Create the service of the data directory that the environment names; a factory for ASGI servers."""
     return create_app(Settings())
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Create the service of one home.
+    """Create the service of one data directory.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
 
     Returns:
         The application.
@@ -122,7 +122,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _add_head_methods(app: FastAPI) -> None:
-    """Answer HEAD wherever GET is; HEAD is added after the OpenAPI schema is built, so it is not documented."""
+    """Answer HEAD on every path that answers GET; HEAD is added after the OpenAPI schema is built, so it is not documented."""
     for route in app.routes:
         if isinstance(route, APIRoute) and route.methods and "GET" in route.methods:
             route.methods.add("HEAD")

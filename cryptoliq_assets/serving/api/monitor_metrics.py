@@ -1,7 +1,7 @@
 """Figures of the monitoring reports on /metrics. They are the same in every worker, so they are not summed.
 
 A missing report has no figures; one that cannot be read is reported by `cryptoliq_report_unreadable`. Add the figures of a new report
-to `_REPORTS`. Metrics of requests and predictions belong in `serving.metrics`.
+to `_FIGURES`. Metrics of requests and predictions belong in `serving.metrics`.
 """
 
 import datetime as dt
@@ -15,7 +15,19 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
 from cryptoliq_assets.core import Settings, read_json
-from cryptoliq_assets.monitoring import FAIL, OK, WARN, Finding
+from cryptoliq_assets.monitoring import (
+    ACCURACY_REPORT,
+    DRIFT_REPORT,
+    FAIL,
+    INCIDENTS_REPORT,
+    MONITOR_REPORTS,
+    OK,
+    PREDICTION_REPORT,
+    WARN,
+    Finding,
+    MonitorReport,
+    require_alert_kind,
+)
 from cryptoliq_assets.monitoring.data import age_days, check_data_age, check_days
 from cryptoliq_assets.storage import TableStore
 
@@ -25,19 +37,19 @@ _LEVELS = {OK: 0.0, WARN: 1.0, FAIL: 2.0}
 # Each coin is a time series of its own, so only the worst coins have one.
 _MAX_COINS = 20
 
-ACCURACY, PREDICTIONS, DRIFT = "forecast_accuracy", "prediction_metrics", "drift_report"
-INCIDENTS, FAILURES, VERIFICATION = "incidents", "monitor_failures", "verify"
-
+_DATA_STALE = require_alert_kind("data_stale")
+_DAYS_MISSING = require_alert_kind("days_missing")
+_MONITOR_BROKEN = require_alert_kind("monitor_broken")
 
 # Name, help text, labels and value.
 _Sample = tuple[str, str, dict[str, str], float]
 
 
 class MonitorMetrics:
-    """Prometheus collector of one home.
+    """Prometheus collector of one data directory.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -47,7 +59,7 @@ class MonitorMetrics:
         self._registry.register(self)
         self._lock = threading.Lock()
         self._read_at = float("-inf")
-        self._reports: dict[str, tuple[tuple[int, int], Any]] = {}
+        self._reports: dict[MonitorReport, tuple[tuple[int, int], Any]] = {}
 
     def render(self) -> bytes:
         """Return the response to a scrape, in Prometheus' text format."""
@@ -59,7 +71,7 @@ class MonitorMetrics:
             if time.monotonic() - self._read_at >= _CACHED_SECONDS:
                 self._refresh_reports()
                 self._read_at = time.monotonic()
-            reports = {name: report for name, (_, report) in self._reports.items()}
+            contents = {report: content for report, (_, content) in self._reports.items()}
         now = dt.datetime.now(dt.UTC)
         samples: list[_Sample] = []
         worst: dict[str, float] = {}
@@ -67,15 +79,15 @@ class MonitorMetrics:
         try:
             samples, worst = self._collect_freshness(now), self._check_freshness(now)
         except Exception:  # A table that cannot be read must not hide the other figures; the level reports it.
-            worst["monitor_broken"] = _LEVELS[FAIL]
-        for name, report in reports.items():
+            worst[_MONITOR_BROKEN] = _LEVELS[FAIL]
+        for report, content in contents.items():
             try:
-                figures, findings = list(_REPORTS[name](report, now)), _read_findings(name, report)
+                figures, findings = _read_figures(report, content, now), _read_findings(report, content)
             # Damaged, from another version, or edited.
             except (ValueError, KeyError, TypeError, AttributeError):
-                unreadable[name] = 1.0
+                unreadable[report.name] = 1.0
                 continue
-            unreadable[name] = 0.0
+            unreadable[report.name] = 0.0
             samples += figures
             for finding in findings:
                 worst[finding.kind] = max(worst.get(finding.kind, 0.0), _LEVELS[finding.level])
@@ -97,28 +109,28 @@ class MonitorMetrics:
     def _check_freshness(self, now: dt.datetime) -> dict[str, float]:
         """Levels of the checks that need no report, by kind: data becomes stale even if no run writes reports."""
         findings = {
-            "data_stale": check_data_age(self.settings, self._store, now=now),
-            "days_missing": check_days(self._store),
+            _DATA_STALE: check_data_age(self.settings, self._store, now=now),
+            _DAYS_MISSING: check_days(self._store),
         }
         return {kind: _LEVELS[finding.level] for kind, finding in findings.items()}
 
     def _refresh_reports(self) -> None:
         """Read the reports that have changed since the last read."""
         reports = {}
-        for name in _REPORTS:
-            path = self.settings.reports_dir / f"{name}.json"
+        for report in MONITOR_REPORTS:
+            path = self.settings.reports_dir / report.file
             try:
                 status = path.stat()
                 version = (status.st_mtime_ns, status.st_size)
-                cached = self._reports.get(name)
-                reports[name] = cached if cached and cached[0] == version else (version, _read_report(path))
+                cached = self._reports.get(report)
+                reports[report] = cached if cached and cached[0] == version else (version, _read_report(path))
             except FileNotFoundError:
                 continue
         self._reports = reports
 
 
 def _accuracy_figures(report: Any, now: dt.datetime) -> Iterator[_Sample]:
-    yield _report_age(ACCURACY, report, now)
+    yield _report_age(ACCURACY_REPORT, report, now)
     rolling = report["rolling"]
     if rolling is None:
         return
@@ -136,7 +148,7 @@ def _accuracy_figures(report: Any, now: dt.datetime) -> Iterator[_Sample]:
 
 
 def _prediction_figures(report: Any, now: dt.datetime) -> Iterator[_Sample]:
-    yield _report_age(PREDICTIONS, report, now)
+    yield _report_age(PREDICTION_REPORT, report, now)
     last = report["last"]
     fields = {
         "day_predictions": ("predictions", "Predictions of the newest day in the prediction log."),
@@ -173,7 +185,7 @@ def _prediction_figures(report: Any, now: dt.datetime) -> Iterator[_Sample]:
 
 
 def _drift_figures(report: Any, now: dt.datetime) -> Iterator[_Sample]:
-    yield _report_age(DRIFT, report, now)
+    yield _report_age(DRIFT_REPORT, report, now)
     overall = report.get("overall") or {}
     for statistic, value in overall.items() if isinstance(overall, dict) else [("psi", overall)]:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -187,29 +199,28 @@ def _incident_figures(report: Any, now: dt.datetime) -> Iterator[_Sample]:
         yield "incidents_open", "Incidents that have not recovered.", {"level": level}, float(levels.count(level))
 
 
-def _read_findings(name: str, report: Any) -> list[Finding]:
-    """Findings of a report; incidents have none of their own, since they are derived from the findings of others."""
-    return [] if name == INCIDENTS else [Finding.from_dict(value) for value in report["conditions"]]
-
-
-def _no_figures(report: Any, now: dt.datetime) -> Iterator[_Sample]:
-    """For a report with findings but without figures."""
-    return iter(())
-
-
-_REPORTS = {
-    ACCURACY: _accuracy_figures,
-    PREDICTIONS: _prediction_figures,
-    DRIFT: _drift_figures,
-    FAILURES: _no_figures,
-    VERIFICATION: _no_figures,
-    INCIDENTS: _incident_figures,
+# By file; all other reports have findings only.
+_FIGURES = {
+    ACCURACY_REPORT: _accuracy_figures,
+    PREDICTION_REPORT: _prediction_figures,
+    DRIFT_REPORT: _drift_figures,
+    INCIDENTS_REPORT: _incident_figures,
 }
 
 
-def _report_age(name: str, report: Any, now: dt.datetime) -> _Sample:
+def _read_figures(report: MonitorReport, content: Any, now: dt.datetime) -> list[_Sample]:
+    figures = _FIGURES.get(report.file)
+    return list(figures(content, now)) if figures else []
+
+
+def _read_findings(report: MonitorReport, content: Any) -> list[Finding]:
+    return [Finding.from_dict(value) for value in content["conditions"]] if report.has_findings else []
+
+
+def _report_age(file: str, report: Any, now: dt.datetime) -> _Sample:
     age = (now - dt.datetime.fromisoformat(report["made_at"])).total_seconds()
-    return "report_age_seconds", "Time since a monitoring report was written.", {"report": name}, age
+    labels = {"report": MonitorReport(file).name}
+    return "report_age_seconds", "Time since a monitoring report was written.", labels, age
 
 
 def _read_report(path: Path) -> Any:

@@ -41,10 +41,10 @@ _LOAD_SECONDS = 60.0
 
 
 class Service:
-    """One process of the service of one home.
+    """One process of the service of one data directory.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -90,7 +90,7 @@ class Service:
 
     @property
     def problem(self) -> str | None:
-        """Problems of a service that is ready: a rejected champion, an unreadable home, a log that cannot be written."""
+        """Problems of a service that is ready: a rejected champion, an unreadable data directory, a log that cannot be written."""
         logs = {journal.problem for journal in self.journals if journal.problem}
         delays = (f"the logs cannot be written: {message}" for message in logs)
         return "; ".join(filter(None, [self.predictor.problem, *self._step_errors.values(), *delays])) or None
@@ -179,6 +179,7 @@ class Service:
         """Run a step whose failure must not stop the reloads: `problem` reports it until it succeeds, and the log records it."""
         try:
             await step()
+        # Any error: the loop of reloads must continue. The error is shown in `problem` and logged.
         except Exception as error:
             self._step_errors[failure] = f"{failure}: {type(error).__name__}: {error}"
             self.log.write(make_log_entry("problem", problem=self._step_errors[failure]))
@@ -197,14 +198,16 @@ class Service:
         if done:
             self._loading.result()
         else:
-            self.predictor.problem = f"loading takes longer than {timeout:.0f} s: the home's storage may not respond"
+            self.predictor.problem = (
+                f"loading takes longer than {timeout:.0f} s: the storage of the data directory may not respond"
+            )
             self._log_problem()
 
     async def _load(self) -> None:
-        """Load once; if the home cannot be read now, the next reload tries again."""
+        """Load once; if the data directory cannot be read now, the next reload tries again."""
         try:
             is_replaced = await run_in_daemon_thread(self.predictor.refresh)
-        # For example a partially copied home or a damaged table: the current snapshot continues to serve.
+        # For example a partially copied data directory or a damaged table: the current snapshot continues to serve.
         except Exception as error:
             self.predictor.problem = f"{type(error).__name__}: {error}"
             is_replaced = False

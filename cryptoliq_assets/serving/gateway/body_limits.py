@@ -9,8 +9,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 JSON, CSV = "application/json", "text/csv"
-# The ten request fields, each at its maximum length and in the longest notation that JSON allows, take less than 4 KiB. A
-# longer body contains thousands of unknown fields, and validating each of them would block all other requests.
+# All request fields, with every character escaped and each value at its maximum length, take less than 4 KiB. A body above
+# the limit contains thousands of unknown fields, and validating each of them would block all other requests.
 MAX_REQUEST_BYTES = 16 * 1024
 # The same for one row of a JSON batch. Typical clients write 0.3 KiB per row.
 MAX_ROW_BYTES = 2 * 1024

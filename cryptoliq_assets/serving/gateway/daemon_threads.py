@@ -41,6 +41,7 @@ async def run_in_daemon_thread(
         outcome: object
         try:
             set_outcome, outcome = future.set_result, work(*args, **options)
+        # Any exception, also SystemExit, belongs to the caller that awaits the result; it would otherwise wait forever.
         except BaseException as error:
             set_outcome, outcome = future.set_exception, error
         # The loop is closed: nothing awaits the result any more.

@@ -99,7 +99,7 @@ class RequestMiddleware:
                 await make_problem(413, str(error))(scope, receive, respond)
         except TimeoutError:
             if request.status:
-                # The response has begun, so no error can be sent: the connection is closed in the middle of it.
+                # The response has started, so no error can be sent: the connection is closed in the middle of it.
                 failed_status = 503
                 self.log.write(
                     make_log_entry("cut", method=scope["method"], path=scope["path"], seconds=self.timeout_seconds)

@@ -52,7 +52,7 @@ class TokenBucketLimiter:
             key: Whose bucket.
 
         Returns:
-            0 if the request is accepted; otherwise the whole seconds until the next one is.
+            0 if the request is accepted; otherwise the seconds, rounded up, until the next one is.
         """
         if not self.per_minute:
             return 0

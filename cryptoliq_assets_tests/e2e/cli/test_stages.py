@@ -77,7 +77,7 @@ def test_materialize_computes_every_stage(read_only):
 
 def test_materialize_again_changes_no_file(run, trained_home, tmp_path):
     home = trained_home.copy_to(tmp_path / "home")
-    # Copies have times of change of their own: the first look notes them.
+    # Copies have new change times: the first run registers them.
     assert Runner(make_settings(home_dir=home)).register_files() == 0
     before = file_states(home / "data") | file_states(home / "models")
     result = run("materialize", home=home)

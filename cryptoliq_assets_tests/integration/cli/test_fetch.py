@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.orchestration.runner import RunFailedError, Runner
 from cryptoliq_assets_tests.support import coingecko_api as gecko
-from cryptoliq_assets_tests.support.coingecko_api import Fault, Service, coin, fetching, serving
+from cryptoliq_assets_tests.support.coingecko_api import Fault, Service, coin, make_fetch_settings, serving
 from cryptoliq_assets_tests.support.settings import make_settings
 
 CRYPTOLIQ = Path(sys.executable).with_name("cryptoliq")
@@ -22,8 +23,6 @@ KEY = "CG-verysecret"
 
 @pytest.fixture
 def service() -> Iterator[Service]:
-    import time
-
     with serving(Service(coins=[coin(place) for place in range(1, 31)], now=time.time)) as service:
         yield service
 
@@ -55,12 +54,12 @@ def delay_response(service: Service, path: str, number: int) -> tuple[threading.
     """Delay the response to the n-th request of a path; returns the events (request arrived, continue)."""
     arrived, go_on = threading.Event(), threading.Event()
 
-    def seen(target: str) -> None:
-        if path in target and sum(path in asked for asked in service.asked) == number:
+    def wait(target: str) -> None:
+        if path in target and sum(path in request for request in service.requests) == number:
             arrived.set()
             go_on.wait(30)
 
-    service.seen = seen
+    service.on_request = wait
     return arrived, go_on
 
 
@@ -134,7 +133,7 @@ def test_control_characters_in_names_are_escaped(tmp_path, service) -> None:
 
 
 def test_fetch_job_writes_the_file_or_fails_with_a_reason(tmp_path, service) -> None:
-    settings = fetching(tmp_path, service, coingecko__top_n=30, coingecko__backoff_seconds=0.05)
+    settings = make_fetch_settings(tmp_path, service, coingecko__top_n=30, coingecko__backoff_seconds=0.05)
     runner = Runner(settings)
     service.faults = [("markets", Fault(403, b"Forbidden"))]
     with pytest.raises(RunFailedError, match="rejects this client"):

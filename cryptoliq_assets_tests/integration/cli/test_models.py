@@ -57,7 +57,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, hom
 
 
 def versions(settings: Settings) -> tuple[str, str]:
-    """The current version, and the one before it."""
+    """Return the current version and the previous one."""
     newest, before = open_model_store(settings).versions()
     return newest, before
 
@@ -159,14 +159,14 @@ def test_rollback_waits_for_the_run_lock(home):
 
     def hold() -> None:
         with hold_run_lock(home.lock_path, wait_seconds=0):
-            held.set()
+            locked.set()
             time.sleep(1.0)
             released.append(time.monotonic())
 
-    held = threading.Event()
+    locked = threading.Event()
     other = threading.Thread(target=hold)
     other.start()
-    held.wait()
+    locked.wait()
     Runner(home).rollback(None)
     assert released
     assert time.monotonic() >= released[0]
@@ -187,7 +187,7 @@ def test_verify_names_the_reason_for_a_tampered_model(run, home):
 def test_lost_pointer_is_reported_and_repaired_by_a_rollback(run, home):
     newest, before = versions(home)
     (home.models_dir / "current.pkl").unlink()
-    lost = f"current.pkl is missing: in the ledger {newest} is current"
+    lost = f"current.pkl is missing: in the audit log {newest} is current"
     code, output = run("verify")
     assert code == 1
     assert lost in output
@@ -239,7 +239,7 @@ def test_broken_model_is_replaced_by_the_previous_one(home, part):
     break_current(home, part)
     messages: list[str] = []
     runner = Runner(home, on_message=lambda message, level: messages.append(f"{level} {message}"))
-    # The model that replaces it has forecast that day already, so nothing is due.
+    # The replacing model has already forecast that day, so nothing is due.
     assert month_to_forecast(home, TableStore(home)) is None
     runner.refresh([("2025-07", "2025-07")], job=FORECAST_JOB)
     (warning,) = [line for line in messages if line.startswith("30 ")]

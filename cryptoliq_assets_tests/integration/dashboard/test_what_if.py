@@ -21,7 +21,7 @@ def test_what_if_sends_the_row_to_the_service(app_environment, service):
     began = time.time()
     test.button[0].click().run()
     check_page(test)
-    (body,) = service.noted(began)
+    (body,) = service.logged_inputs(began)
     assert set(body) == {
         *("price", "1h", "24h", "7d", "24h_volume", "mkt_cap", "liquidity_ratio", "price_change_24h"),
         *("coin", "date"),
@@ -83,7 +83,7 @@ def test_form_accepts_plausible_bounds_and_derives_from_them(app_environment, se
     began = time.time()
     test.button[0].click().run()
     check_page(test)
-    (body,) = service.noted(began)
+    (body,) = service.logged_inputs(began)
     assert body["liquidity_ratio"] == 1e18 / 1e-18
     assert body["price_change_24h"] == 1.0 - 1.0 / 1.1
 
@@ -107,7 +107,7 @@ def test_what_if_without_a_price_names_required_inputs(app_environment, service)
     began = time.time()
     test.button[0].click().run()
     assert "Fill in Price, USD and 24h volume, USD" in test.error[0].value
-    assert service.noted(began) == []
+    assert service.logged_inputs(began) == []
 
 
 def test_row_rejected_by_the_service_names_its_fields(app_environment, service):

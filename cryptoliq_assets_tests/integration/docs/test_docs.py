@@ -1,4 +1,4 @@
-"""The documentation and the code tell the same story."""
+"""The documentation matches the code."""
 
 import re
 from pathlib import Path
@@ -13,57 +13,57 @@ from cryptoliq_assets_tests.support.paths import ROOT
 from tools.data_contracts import document
 
 
-def test_data_contracts_page_is_what_the_models_say():
+def test_the_data_contracts_page_equals_the_models():
     assert (ROOT / "docs" / "data-contracts.md").read_text(encoding="utf-8") == document()
 
 
-def test_operations_page_lists_every_setting_with_its_meaning():
+def test_the_operations_page_lists_every_setting_with_a_text():
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     for variable, field in Settings.variables().items():
         default = "" if field.default is None else f"`{field.default}`"
         assert f"| `{variable}` | {default} | {field.description} |" in page
 
 
-def test_operations_page_lists_every_kind_of_alert_and_no_other():
+def test_the_operations_page_lists_exactly_the_alert_kinds():
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     table = page.split("| kind | what it means | what to do |")[1].split("\n\n")[0].strip().splitlines()[1:]
     assert table == [f"| `{name}` | {kind.title} | {kind.remedy} |" for name, kind in ALERT_KINDS.items()]
 
 
-def test_readme_names_every_command_and_no_other():
+def test_the_readme_lists_exactly_the_commands():
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     section = page.split("## Commands")[1].split("Exit codes")[0]
-    named = {word.split()[0] for word in section.split("`")[1::2] if not word.startswith("cryptoliq")}
-    assert named == set(COMMANDS)
+    documented = {word.split()[0] for word in section.split("`")[1::2] if not word.startswith("cryptoliq")}
+    assert documented == set(COMMANDS)
 
 
-def test_nobody_is_sent_to_a_registry_for_this_project_which_is_published_nowhere():
+def test_no_page_installs_this_unpublished_project_from_pypi():
     pages = [*PAGES, *(ROOT / "cryptoliq_assets").rglob("*.py")]
     assert [page.name for page in pages if "cryptoliq[" in page.read_text(encoding="utf-8")] == []
 
 
-def test_links_between_the_pages_lead_to_files():
+def test_links_between_pages_point_to_existing_files():
     for page in PAGES:
         for link in page.read_text(encoding="utf-8").split("](")[1:]:
             target, _, anchor = link.split(")")[0].partition("#")
             if "://" in target:
                 continue
-            leads_to = page.parent / target if target else page
-            assert leads_to.exists(), f"{page.name} links to {target}, which is not there"
-            assert not anchor or anchor in anchors(leads_to), (
-                f"{page.name} links to {target}#{anchor}, which is not there"
+            linked_file = page.parent / target if target else page
+            assert linked_file.exists(), f"{page.name} links to {target}, which does not exist"
+            assert not anchor or anchor in anchors(linked_file), (
+                f"{page.name} links to {target}#{anchor}, which does not exist"
             )
 
 
 def anchors(page: Path) -> set[str]:
-    """Those that GitHub gives headings: small letters, hyphens for spaces, punctuation dropped."""
+    """Return the anchors that GitHub gives headings: lower case, hyphens for spaces, no punctuation."""
     titles = re.findall(
         r"^#+ (.*)$", re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL), re.MULTILINE
     )
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-def test_operations_page_lists_every_rule_of_prometheus_and_no_other():
+def test_the_operations_page_lists_exactly_the_prometheus_rules():
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     table = page.split("| rule | what it means | what to do |")[1].split("\n\n")[0]
     groups = yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text(encoding="utf-8"))["groups"]

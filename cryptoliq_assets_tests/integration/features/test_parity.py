@@ -1,4 +1,4 @@
-"""Parity: the online road gives the features that the batch asset stored, whatever the coin and the day."""
+"""Parity: online features equal the features stored by the batch asset, for any coin and day."""
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ def store(trained_home) -> TableStore:
 
 @pytest.fixture(scope="module")
 def tables(store) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The cleaned rows, and the stored feature rows of the same places."""
+    """The cleaned rows, and the stored feature rows of the same coins and dates."""
     cleaned, stored = store.read("cleaned_snapshots"), store.read("engineered_features")
     assert (cleaned["date"].to_numpy() == stored["date"].to_numpy()).all()
     assert (cleaned["coin"].astype(str) == stored["coin"].astype(str)).all()
@@ -32,7 +32,7 @@ def tables(store) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 @settings(max_examples=60)
 @given(data=st.data())
-def test_a_request_with_the_stored_past_has_the_features_that_the_batch_stored(tables, store, data):
+def test_a_request_with_history_has_the_stored_batch_features(tables, store, data):
     cleaned, stored = tables
     places = data.draw(st.lists(st.integers(0, len(cleaned) - 1), min_size=1, max_size=12, unique=True))
     requests = cleaned.iloc[places].reset_index(drop=True)
@@ -44,7 +44,7 @@ def test_a_request_with_the_stored_past_has_the_features_that_the_batch_stored(t
     np.testing.assert_array_equal(online, batch)
 
 
-def test_every_stored_row_at_once_is_met_to_the_last_bit(tables):
+def test_all_stored_rows_at_once_are_bit_identical(tables):
     cleaned, stored = tables
     online = request_features(cleaned, StoredHistory.from_rows(cleaned, formula=FORMULA))
     np.testing.assert_array_equal(online[NAMES].to_numpy(), stored[NAMES].to_numpy())
@@ -52,7 +52,7 @@ def test_every_stored_row_at_once_is_met_to_the_last_bit(tables):
     assert (online["basis"] == "history").mean() > 0.95
 
 
-def test_rows_of_the_day_asked_for_and_later_are_not_seen(tables):
+def test_rows_of_the_requested_day_and_later_are_not_used(tables):
     cleaned, _ = tables
     day = pd.Timestamp("2025-07-10")
     request = cleaned[cleaned["date"] == day].head(5)
@@ -62,40 +62,40 @@ def test_rows_of_the_day_asked_for_and_later_are_not_seen(tables):
     pd.testing.assert_frame_equal(online[0], online[1], check_exact=True)
 
 
-def test_two_days_of_one_coin_in_a_request_do_not_see_each_other():
+def test_two_days_of_a_coin_in_one_request_are_independent():
     past = cleaned_rows([{"day": day} for day in range(1, 6)])
-    asked = cleaned_rows([{"day": 7, "24h_volume": 5e6}, {"day": 8, "24h_volume": 9e6}])
+    requested = cleaned_rows([{"day": 7, "24h_volume": 5e6}, {"day": 8, "24h_volume": 9e6}])
     history = StoredHistory.from_rows(past, formula=FORMULA)
-    both = request_features(asked, history)
-    for place in (0, 1):
-        alone = request_features(asked.iloc[[place]], history)
-        pd.testing.assert_frame_equal(both.iloc[[place]], alone, check_exact=True)
+    both = request_features(requested, history)
+    for position in (0, 1):
+        without_history = request_features(requested.iloc[[position]], history)
+        pd.testing.assert_frame_equal(both.iloc[[position]], without_history, check_exact=True)
     assert both["days_seen_90d"].tolist() == [6.0, 6.0]
     assert np.isnan(both["liquidity_score_lag_1d"]).all()
 
 
-def test_the_last_stored_row_3_days_before_is_history_and_4_days_before_is_not():
+def test_a_row_3_days_earlier_is_history_and_4_days_is_not():
     past = cleaned_rows([{"day": 5}])
     history = StoredHistory.from_rows(past, formula=FORMULA)
-    asked = cleaned_rows([{"day": 8}, {"day": 9}])
-    assert request_features(asked, history)["basis"].tolist() == ["history", "snapshot"]
+    requested = cleaned_rows([{"day": 8}, {"day": 9}])
+    assert request_features(requested, history)["basis"].tolist() == ["history", "snapshot"]
 
 
-def test_a_coin_that_nobody_knows_is_taken_as_it_is():
+def test_an_unknown_coin_has_only_snapshot_features():
     past = cleaned_rows([{"day": day, "coin": "Ether"} for day in (4, 5)])
-    asked = cleaned_rows([{"day": 6, "coin": "Newcoin"}])
-    online = request_features(asked, StoredHistory.from_rows(past, formula=FORMULA))
-    alone = engineer_features(asked, history=False)
+    requested = cleaned_rows([{"day": 6, "coin": "Newcoin"}])
+    online = request_features(requested, StoredHistory.from_rows(past, formula=FORMULA))
+    without_history = engineer_features(requested, history=False)
     own = [feature.name for feature in FEATURES if not feature.market_wide]
-    np.testing.assert_array_equal(online[own].to_numpy(), alone[own].to_numpy())
+    np.testing.assert_array_equal(online[own].to_numpy(), without_history[own].to_numpy())
     assert online["basis"].tolist() == ["snapshot"]
 
 
-def test_a_store_without_rows_serves_requests_by_themselves(tmp_path):
-    asked = cleaned_rows([{"day": 6}])
-    day = asked["date"].iloc[0].date()
+def test_an_empty_store_gives_features_of_the_request_only(tmp_path):
+    requested = cleaned_rows([{"day": 6}])
+    day = requested["date"].iloc[0].date()
     history = StoredHistory.read(TableStore(make_settings(home_dir=tmp_path)), day, day, formula=FORMULA)
-    online = request_features(asked, history)
+    online = request_features(requested, history)
     assert online["basis"].tolist() == ["snapshot"]
     assert online["days_seen_90d"].tolist() == [1.0]
     assert np.isnan(online["market_score_median"]).all()

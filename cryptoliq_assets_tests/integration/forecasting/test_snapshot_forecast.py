@@ -1,4 +1,4 @@
-"""Forecasts: what a row says, what is appended and what stays as it was, which coins are stale."""
+"""Forecasts: the values of a row, which rows are appended or unchanged, and which coins are stale."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ MORNING, NOON, NIGHT = (pd.Timestamp(f"2025-03-11 {hour:02}:00") for hour in (6,
 
 @dataclass(frozen=True)
 class Persistence:
-    """Says that tomorrow is like today, give or take 0.1."""
+    """Predicts today's value for tomorrow, with an interval of ± 0.1."""
 
     model_version: str = "Persistence_2025-03-01_v1"
     known_until: dt.date = dt.date(2025, 3, 5)
@@ -43,7 +43,9 @@ def snapshot(scores: dict[str, float], *, number: int = 10) -> pd.DataFrame:
     )
 
 
-def made(scores: dict[str, float], *, at: pd.Timestamp = MORNING, number: int = 10, **champion) -> pd.DataFrame:
+def make_forecasts(
+    scores: dict[str, float], *, at: pd.Timestamp = MORNING, number: int = 10, **champion
+) -> pd.DataFrame:
     return forecast_snapshot(snapshot(scores, number=number), Persistence(**champion), made_at=at)
 
 
@@ -52,12 +54,12 @@ def none_yet() -> pd.DataFrame:
 
 
 def stored(frame: pd.DataFrame) -> pd.DataFrame:
-    """As the table gives it back."""
+    """Return the rows as read from the table."""
     return validate_table(SPEC, frame, where="test")
 
 
 def test_a_forecast_has_dates_model_version_and_time():
-    row = made({"Bitcoin": 0.84}).iloc[0]
+    row = make_forecasts({"Bitcoin": 0.84}).iloc[0]
     assert row.to_dict() == {
         "coin": "Bitcoin",
         "date": day(10),
@@ -80,42 +82,42 @@ def test_a_forecast_has_the_flags_of_its_row():
 
 
 def test_a_forecast_of_a_newly_filled_row_is_new():
-    first = stored(append_forecasts(none_yet(), made({"A": 0.5})))
-    again = append_forecasts(first, made({"A": 0.5}, at=NOON).assign(filled=True))
+    first = stored(append_forecasts(none_yet(), make_forecasts({"A": 0.5})))
+    again = append_forecasts(first, make_forecasts({"A": 0.5}, at=NOON).assign(filled=True))
     assert again["filled"].tolist() == [False, True]
 
 
 def test_the_target_lies_the_champions_horizon_ahead():
-    assert made({"A": 0.5}, horizon_days=7)["target_date"].tolist() == [day(17)]
+    assert make_forecasts({"A": 0.5}, horizon_days=7)["target_date"].tolist() == [day(17)]
 
 
 @pytest.mark.parametrize(("trained_until", "known_until"), [(5, 10), (10, 10), (12, 12)])
-def test_known_until_is_the_newest_date_of_row_and_training(trained_until, known_until):
-    rows = made({"A": 0.5}, known_until=day(trained_until).date())
+def test_the_data_cutoff_is_the_newest_date_of_row_and_training(trained_until, known_until):
+    rows = make_forecasts({"A": 0.5}, known_until=day(trained_until).date())
     assert rows["known_until"].tolist() == [day(known_until)]
 
 
 def test_every_row_of_the_snapshot_has_a_valid_forecast():
-    rows = stored(made({"A": 0.5, "B": 0.6, "C": -0.2}))
+    rows = stored(make_forecasts({"A": 0.5, "B": 0.6, "C": -0.2}))
     assert rows["coin"].tolist() == ["A", "B", "C"]
     assert list(rows.columns) == SPEC.columns
 
 
 def test_the_first_forecasts_are_all_appended():
-    whole = append_forecasts(none_yet(), made({"A": 0.5, "B": 0.6}))
-    assert whole["coin"].tolist() == ["A", "B"]
-    assert len(stored(whole)) == 2
+    table = append_forecasts(none_yet(), make_forecasts({"A": 0.5, "B": 0.6}))
+    assert table["coin"].tolist() == ["A", "B"]
+    assert len(stored(table)) == 2
 
 
 def test_the_same_values_again_add_no_row_and_change_none():
-    first = stored(append_forecasts(none_yet(), made({"A": 0.5, "B": 0.6})))
-    again = append_forecasts(first, made({"A": 0.5, "B": 0.6}, at=NOON))
+    first = stored(append_forecasts(none_yet(), make_forecasts({"A": 0.5, "B": 0.6})))
+    again = append_forecasts(first, make_forecasts({"A": 0.5, "B": 0.6}, at=NOON))
     pd.testing.assert_frame_equal(stored(again), first)
 
 
 def test_another_value_adds_a_row_and_leaves_the_stored_one():
-    first = stored(append_forecasts(none_yet(), made({"A": 0.5, "B": 0.6})))
-    again = append_forecasts(first, made({"A": 0.55, "B": 0.6}, at=NOON))
+    first = stored(append_forecasts(none_yet(), make_forecasts({"A": 0.5, "B": 0.6})))
+    again = append_forecasts(first, make_forecasts({"A": 0.55, "B": 0.6}, at=NOON))
     assert again[["coin", "liquidity_score", "made_at"]].values.tolist() == [
         ["A", 0.5, MORNING],
         ["A", 0.55, NOON],
@@ -124,50 +126,50 @@ def test_another_value_adds_a_row_and_leaves_the_stored_one():
 
 
 def test_a_value_that_returns_to_an_earlier_one_is_a_new_row():
-    whole = none_yet()
+    table = none_yet()
     for at, score in ((MORNING, 0.5), (NOON, 0.7), (NIGHT, 0.5)):
-        whole = stored(append_forecasts(whole, made({"A": score}, at=at)))
-    assert whole["liquidity_score"].tolist() == [0.5, 0.7, 0.5]
+        table = stored(append_forecasts(table, make_forecasts({"A": score}, at=at)))
+    assert table["liquidity_score"].tolist() == [0.5, 0.7, 0.5]
 
 
 def test_another_interval_about_the_same_value_adds_a_row():
-    first = stored(append_forecasts(none_yet(), made({"A": 0.5})))
-    wider = made({"A": 0.5}, at=NOON).assign(upper=0.9)
+    first = stored(append_forecasts(none_yet(), make_forecasts({"A": 0.5})))
+    wider = make_forecasts({"A": 0.5}, at=NOON).assign(upper=0.9)
     assert append_forecasts(first, wider)["upper"].tolist() == [pytest.approx(0.6), 0.9]
 
 
 def test_another_model_version_adds_its_own_row():
-    first = stored(append_forecasts(none_yet(), made({"A": 0.5})))
-    whole = append_forecasts(first, made({"A": 0.5}, at=NOON, model_version="Other_2025-03-01_v2"))
-    assert whole["model_version"].tolist() == ["Persistence_2025-03-01_v1", "Other_2025-03-01_v2"]
-    assert len(stored(whole)) == 2
+    first = stored(append_forecasts(none_yet(), make_forecasts({"A": 0.5})))
+    table = append_forecasts(first, make_forecasts({"A": 0.5}, at=NOON, model_version="Other_2025-03-01_v2"))
+    assert table["model_version"].tolist() == ["Persistence_2025-03-01_v1", "Other_2025-03-01_v2"]
+    assert len(stored(table)) == 2
 
 
 def test_another_day_adds_its_own_rows():
-    first = stored(append_forecasts(none_yet(), made({"A": 0.5})))
-    whole = stored(append_forecasts(first, made({"A": 0.5}, at=NOON, number=11)))
-    assert whole["date"].tolist() == [day(10), day(11)]
+    first = stored(append_forecasts(none_yet(), make_forecasts({"A": 0.5})))
+    table = stored(append_forecasts(first, make_forecasts({"A": 0.5}, at=NOON, number=11)))
+    assert table["date"].tolist() == [day(10), day(11)]
 
 
-def test_appending_nothing_to_nothing_is_nothing():
+def test_appending_no_rows_to_an_empty_table_gives_no_rows():
     assert append_forecasts(none_yet(), none_yet()).empty
 
 
 @settings(max_examples=60)
 @given(st.lists(st.dictionaries(st.sampled_from("ABC"), st.sampled_from([0.1, 0.2, 0.3])), min_size=1, max_size=6))
-def test_stored_rows_never_change(said):
-    whole, last = none_yet(), {}
-    for hour, scores in enumerate(said):
-        before = whole
-        whole = stored(append_forecasts(whole, made(scores, at=MORNING + pd.Timedelta(hours=hour))))
+def test_stored_rows_never_change(scores_by_hour):
+    table, last = none_yet(), {}
+    for hour, scores in enumerate(scores_by_hour):
+        before = table
+        table = stored(append_forecasts(table, make_forecasts(scores, at=MORNING + pd.Timedelta(hours=hour))))
         last |= scores
-        kept = before.astype({"coin": str, "model_version": str}).merge(
-            whole.astype({"coin": str, "model_version": str})
+        unchanged = before.astype({"coin": str, "model_version": str}).merge(
+            table.astype({"coin": str, "model_version": str})
         )
-        assert len(kept) == len(before)
-    newest = whole.sort_values("made_at").drop_duplicates("coin", keep="last")
+        assert len(unchanged) == len(before)
+    newest = table.sort_values("made_at").drop_duplicates("coin", keep="last")
     assert dict(zip(newest["coin"], newest["liquidity_score"], strict=True)) == last
-    per_coin = whole.sort_values("made_at").groupby("coin", observed=True)["liquidity_score"]
+    per_coin = table.sort_values("made_at").groupby("coin", observed=True)["liquidity_score"]
     assert not per_coin.diff().eq(0.0).any()
 
 
@@ -182,6 +184,6 @@ def test_a_coin_missing_today_is_stale_with_its_last_date():
     assert stale["last_seen"].tolist() == [day(90), day(90), day(12)]
 
 
-def test_a_coin_last_seen_90_days_ago_is_stale_no_more():
+def test_a_coin_last_seen_90_days_ago_is_no_longer_stale():
     seen = pd.DataFrame({"coin": pd.Categorical(["A", "B"]), "date": [day(10), day(11)]})
     assert find_stale_coins(seen, day(100))["coin"].tolist() == ["B"]

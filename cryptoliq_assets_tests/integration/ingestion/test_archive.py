@@ -1,4 +1,4 @@
-"""The archive is read back only as it was received: a damaged copy is named, and stops its own months alone."""
+"""Archived files are read only if unchanged: a damaged copy is named and blocks only its own months."""
 
 import datetime as dt
 import os
@@ -23,7 +23,7 @@ FEBRUARY, MARCH, MAY = dt.date(2022, 2, 20), dt.date(2022, 3, 16), dt.date(2022,
 
 
 @pytest.fixture(scope="module")
-def made():
+def original_home():
     """Three months of two days each."""
     with quick_folder() as folder:
         home = Home.at(folder)
@@ -34,10 +34,10 @@ def made():
 
 
 @pytest.fixture
-def home(made: Home):
-    """A copy, to damage."""
+def home(original_home: Home):
+    """A copy to be damaged."""
     with quick_folder() as folder:
-        yield Home.at(Path(shutil.copytree(made.settings.home_dir, folder, dirs_exist_ok=True)))
+        yield Home.at(Path(shutil.copytree(original_home.settings.home_dir, folder, dirs_exist_ok=True)))
 
 
 def archived(home: Home, day: dt.date) -> Path:
@@ -46,23 +46,25 @@ def archived(home: Home, day: dt.date) -> Path:
 
 def change_one_digit(path: Path) -> None:
     content = path.read_bytes()
-    place = content.index(b".", 80) + 1
-    path.write_bytes(content[:place] + (b"7" if content[place : place + 1] != b"7" else b"3") + content[place + 1 :])
+    position = content.index(b".", 80) + 1
+    path.write_bytes(
+        content[:position] + (b"7" if content[position : position + 1] != b"7" else b"3") + content[position + 1 :]
+    )
 
 
-@given(place=st.integers(min_value=0), bit=st.integers(0, 7))
-def test_a_bit_flipped_anywhere_in_an_archived_file_is_detected(made: Home, place: int, bit: int) -> None:
-    file = made.catalog.files()[0]
-    path = archived(made, FEBRUARY)
-    content = bytearray(whole := path.read_bytes())
-    content[place % len(content)] ^= 1 << bit
+@given(position=st.integers(min_value=0), bit=st.integers(0, 7))
+def test_a_bit_flipped_anywhere_in_an_archived_file_is_detected(original_home: Home, position: int, bit: int) -> None:
+    file = original_home.catalog.files()[0]
+    path = archived(original_home, FEBRUARY)
+    content = bytearray(original := path.read_bytes())
+    content[position % len(content)] ^= 1 << bit
     path.write_bytes(content)
     try:
         with pytest.raises(ArchiveDamagedError, match="its sha256 is"):
-            read_archived(file, made.settings)
+            read_archived(file, original_home.settings)
     finally:
-        path.write_bytes(whole)
-    assert read_archived(file, made.settings) == whole
+        path.write_bytes(original)
+    assert read_archived(file, original_home.settings) == original
 
 
 def test_a_changed_archived_file_blocks_only_its_month(home: Home) -> None:
@@ -74,13 +76,13 @@ def test_a_changed_archived_file_blocks_only_its_month(home: Home) -> None:
     assert "2022-03" not in {*plan.months, *plan.raw_months}
     home.bring_up_to_date()
     assert home.store.months("raw_snapshots") == ["2022-02", "2022-05"]
-    # What was made of March while it was sound stays.
+    # The tables of March, computed before the damage, stay.
     assert "2022-03" in home.store.months("cleaned_snapshots")
     with pytest.raises(ArchiveDamagedError):
         home.intake.ingest(["2022-03"])
 
 
-def test_a_restored_file_restores_its_month(home: Home, made: Home) -> None:
+def test_a_restored_file_restores_its_month(home: Home, original_home: Home) -> None:
     path = archived(home, MARCH)
     change_one_digit(path)
     home.store.path("raw_snapshots", "2022-03").unlink()
@@ -90,11 +92,11 @@ def test_a_restored_file_restores_its_month(home: Home, made: Home) -> None:
     assert find_archive_damage(file, home.settings) is None
     home.bring_up_to_date()
     assert home.plan().months == []
-    assert_same_tables(home.store, made.store)
+    assert_same_tables(home.store, original_home.store)
 
 
 def test_commands_state_the_damage_and_remedy_and_exit_1(tmp_path: Path) -> None:
-    # One month alone: none of the others has to be made again.
+    # One month only: no other month has to be recomputed.
     home = Home.at(tmp_path)
     home.drop(file_name(MARCH), snapshot([MARCH], missing=0))
     home.bring_up_to_date()

@@ -1,4 +1,4 @@
-"""A damaged catalog is an error that names file and remedy; a lost one is made again from archive and reports."""
+"""A damaged catalog is an error that names file and remedy; a lost one is rebuilt from archive and reports."""
 
 import datetime as dt
 import json
@@ -17,12 +17,7 @@ from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.ingestion.landing.catalog import CatalogDamagedError
 from cryptoliq_assets.ingestion.landing.catalog_entry import CatalogEntry
-from cryptoliq_assets.ingestion.landing.catalog_rebuild import (
-    CATALOG,
-    find_disagreements,
-    open_catalog,
-    repair_catalog,
-)
+from cryptoliq_assets.ingestion.landing.catalog_rebuild import CATALOG, find_disagreements, open_catalog, repair_catalog
 from cryptoliq_assets.monitoring.data.stored_bytes import verify_home
 from cryptoliq_assets_tests.support.markets import (
     Home,
@@ -37,8 +32,8 @@ FEBRUARY, MARCH, APRIL = dt.date(2022, 2, 20), dt.date(2022, 3, 16), dt.date(202
 
 
 @pytest.fixture(scope="module")
-def made():
-    """Two months, a corrected file (its first version was of March) and a refused one."""
+def original_home():
+    """Two months, a corrected file (its first version was of March) and a rejected one."""
     with quick_folder() as folder:
         home = Home.at(folder)
         home.drop(file_name(FEBRUARY), snapshot([MARCH, FEBRUARY]))
@@ -51,14 +46,14 @@ def made():
 
 
 @pytest.fixture
-def home(made: Home):
-    """A copy, to damage."""
+def home(original_home: Home):
+    """A copy to be damaged."""
     with quick_folder() as folder:
-        yield Home.at(Path(shutil.copytree(made.settings.home_dir, folder, symlinks=True, dirs_exist_ok=True)))
+        yield Home.at(Path(shutil.copytree(original_home.settings.home_dir, folder, symlinks=True, dirs_exist_ok=True)))
 
 
 def versions(home: Home) -> list[CatalogEntry]:
-    # A superseded version is not in the drop folder any more: its times are of no use.
+    # A superseded version is no longer in the drop folder, so its times are not needed.
     return [replace(file, mtime_ns=0, ctime_ns=0) for file in open_catalog(home.settings).files()]
 
 

@@ -9,60 +9,60 @@ from hypothesis import given, strategies as st
 
 from cryptoliq_assets.ingestion.coingecko.errors import DeadlineExceededError, FetchError
 from cryptoliq_assets.ingestion.coingecko.rate_limit import RateLimiter
-from cryptoliq_assets_tests.support.coingecko_api import NOW, Waited
+from cryptoliq_assets_tests.support.coingecko_api import NOW, FakeClock
 from cryptoliq_assets_tests.support.markets import quick_folder
 
 
 @given(per_minute=st.integers(1, 4), idle=st.lists(st.floats(0, 90), max_size=9))
 def test_no_minute_exceeds_the_rate_limit(per_minute: int, idle: list[float]) -> None:
     with quick_folder() as folder:
-        waited, sent = Waited(), []
+        clock, sent = FakeClock(), []
         for seconds in idle:
-            # A limiter a request, as if each came from a process of its own.
-            RateLimiter(folder / "limits.json", per_minute, None, waited.clock).acquire(NOW + 1e6)
-            sent.append(waited.at)
-            waited.at += seconds
-        for place, moment in enumerate(sent[per_minute:]):
-            assert moment - sent[place] >= 60.0
+            # A new limiter for each request, as if each came from another process.
+            RateLimiter(folder / "limits.json", per_minute, None, clock).acquire(NOW + 1e6)
+            sent.append(clock.at)
+            clock.at += seconds
+        for position, moment in enumerate(sent[per_minute:]):
+            assert moment - sent[position] >= 60.0
 
 
 @given(per_minute=st.integers(1, 5), before=st.integers(0, 6), requests=st.integers(0, 23))
-def test_the_estimate_is_the_time_that_the_limit_then_takes(per_minute: int, before: int, requests: int) -> None:
+def test_the_estimate_equals_the_time_under_the_rate_limit(per_minute: int, before: int, requests: int) -> None:
     with quick_folder() as folder:
-        waited = Waited()
-        limiter = RateLimiter(folder / "limits.json", per_minute, None, waited.clock)
+        clock = FakeClock()
+        limiter = RateLimiter(folder / "limits.json", per_minute, None, clock)
         for _ in range(before):
             limiter.acquire(NOW + 1e6)
-        result, begun = limiter.seconds_for(requests), waited.at
+        estimate, start = limiter.seconds_for(requests), clock.at
         for _ in range(requests):
             limiter.acquire(NOW + 1e6)
-        assert waited.at - begun == pytest.approx(result, abs=0.2)
+        assert clock.at - start == pytest.approx(estimate, abs=0.2)
 
 
-def test_a_wait_that_would_end_after_the_deadline_is_not_begun(tmp_path: Path) -> None:
-    waited = Waited()
-    limiter = RateLimiter(tmp_path / "limits.json", 1, None, waited.clock)
+def test_a_wait_that_would_pass_the_deadline_is_not_started(tmp_path: Path) -> None:
+    clock = FakeClock()
+    limiter = RateLimiter(tmp_path / "limits.json", 1, None, clock)
     limiter.acquire(NOW + 30)
     with pytest.raises(DeadlineExceededError, match="1 requests per minute"):
         limiter.acquire(NOW + 30)
-    assert waited.waits == []
+    assert clock.waits == []
 
 
 def test_a_pause_applies_to_every_process(tmp_path: Path) -> None:
-    waited = Waited()
-    limiter = RateLimiter(tmp_path / "limits.json", 100, None, waited.clock)
+    clock = FakeClock()
+    limiter = RateLimiter(tmp_path / "limits.json", 100, None, clock)
     limiter.pause(45.0)
-    RateLimiter(tmp_path / "limits.json", 100, None, waited.clock).acquire(NOW + 1e6)
-    assert waited.waits == [45.0]
-    earlier = Waited(at=NOW - 1e6)
-    RateLimiter(tmp_path / "limits.json", 1, None, earlier.clock).acquire(NOW)
+    RateLimiter(tmp_path / "limits.json", 100, None, clock).acquire(NOW + 1e6)
+    assert clock.waits == [45.0]
+    earlier = FakeClock(at=NOW - 1e6)
+    RateLimiter(tmp_path / "limits.json", 1, None, earlier).acquire(NOW)
     assert earlier.waits == []
 
 
 def test_a_damaged_file_of_counts_is_named(tmp_path: Path) -> None:
     (tmp_path / "limits.json").write_text('{"sent": 3}')
     with pytest.raises(FetchError, match=r"limits\.json is damaged .* remove it"):
-        RateLimiter(tmp_path / "limits.json", 1, None, Waited().clock).acquire(NOW)
+        RateLimiter(tmp_path / "limits.json", 1, None, FakeClock()).acquire(NOW)
 
 
 _TAKER = """

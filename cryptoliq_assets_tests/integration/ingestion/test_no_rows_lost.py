@@ -26,12 +26,12 @@ def content(*, coins: int = 9, day: dt.date = MARCH) -> bytes:
 
 
 def test_a_row_missing_from_bulk_parsing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = bulk.select_accepted_rows
+    select_all = bulk.select_accepted_rows
 
     def careless(validated, starts):
-        """All rows but the last."""
-        kept = whole(validated, starts)
-        return replace(kept, days=kept.days[:-1])
+        """Return all rows except the last."""
+        accepted = select_all(validated, starts)
+        return replace(accepted, days=accepted.days[:-1])
 
     monkeypatch.setattr(bulk, "select_accepted_rows", careless)
     files = [RawFile(NAME, content(), dt.date(2026, 1, 1)) for _ in range(3)]
@@ -42,7 +42,7 @@ def test_a_row_missing_from_bulk_parsing_is_an_error(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     "result", [{"rows_read": 3}, {"rows_kept": 1}, {"rows_refused": {"negative_value": 1}}, {"rows_kept": 3}]
 )
-def test_a_report_that_does_not_add_up_with_the_rows_is_a_fault(result: dict) -> None:
+def test_a_report_inconsistent_with_its_rows_is_an_error(result: dict) -> None:
     report = make_blank_report(NAME, b"") | {"rows_read": 2, "rows_kept": 2}
     rows = pa.table({"coin": ["A", "B"]})
     ParsedSnapshot.from_accepted(rows, [], report)
@@ -50,7 +50,7 @@ def test_a_report_that_does_not_add_up_with_the_rows_is_a_fault(result: dict) ->
         ParsedSnapshot.from_accepted(rows, [], report | result)
 
 
-def kept(day: dt.date, *coins: str, arrival: int) -> pa.Table:
+def accepted_rows(day: dt.date, *coins: str, arrival: int) -> pa.Table:
     moment = dt.datetime.combine(day, dt.time())
     return pa.table(
         {
@@ -70,7 +70,11 @@ def kept(day: dt.date, *coins: str, arrival: int) -> pa.Table:
 
 @pytest.fixture
 def parts() -> dict[int, pa.Table]:
-    return {1: kept(MARCH, "A", "B", arrival=1), 2: kept(MARCH, "B", "C", arrival=2), 3: kept(MAY, "Z", arrival=3)}
+    return {
+        1: accepted_rows(MARCH, "A", "B", arrival=1),
+        2: accepted_rows(MARCH, "B", "C", arrival=2),
+        3: accepted_rows(MAY, "Z", arrival=3),
+    }
 
 
 @pytest.fixture
@@ -84,7 +88,7 @@ def test_rows_hidden_by_a_later_arrival_are_not_lost(frame, parts) -> None:
 
 
 @pytest.mark.parametrize("row", [0, 1, 2])
-def test_a_row_that_is_not_there_is_a_fault(frame, parts, row: int) -> None:
+def test_a_missing_row_is_an_error(frame, parts, row: int) -> None:
     with pytest.raises(AssertionError, match="1 accepted rows are not among" if row != 1 else "2 accepted rows"):
         assert_no_rows_lost(frame.drop(index=row).reset_index(drop=True), parts, months=["2022-03"])
     with pytest.raises(AssertionError, match=r"5 accepted rows .*arrivals 1, 2, 3"):
@@ -97,13 +101,13 @@ def test_a_row_replaced_by_an_earlier_arrival_is_an_error(frame, parts) -> None:
         assert_no_rows_lost(earlier, parts, months=["2022-03"])
 
 
-def test_two_rows_of_one_coin_and_date_are_a_fault(frame, parts) -> None:
+def test_two_rows_of_one_coin_and_date_are_an_error(frame, parts) -> None:
     twice = frame.iloc[np.array([0, 1, 1, 2])].reset_index(drop=True)
     with pytest.raises(AssertionError, match="two rows of one date"):
         assert_no_rows_lost(twice, parts, months=["2022-03"])
 
 
-def test_an_intake_that_loses_rows_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ingestion_that_loses_rows_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Home.at(tmp_path)
     home.drop(NAME, content())
     home.look()

@@ -1,4 +1,4 @@
-"""Any row that the contract accepts goes through the whole pipeline: every number behind it is finite, or missing."""
+"""Every accepted row passes through the pipeline: each derived number is finite or missing."""
 
 import datetime as dt
 import warnings
@@ -32,7 +32,7 @@ TABLE = SplitConformalIntervals(
 
 
 def number_or_edge(column: str) -> st.SearchStrategy[float]:
-    """Numbers of every size that a cell can hold, those at and beyond the bounds among them."""
+    """Return numbers of every magnitude in a cell, including those at and beyond the bounds."""
     bounds = PLAUSIBLE_BOUNDS[column]
     edges = [
         0.0,
@@ -51,7 +51,7 @@ def number_or_edge(column: str) -> st.SearchStrategy[float]:
 
 
 def cells() -> st.SearchStrategy[dict[str, list[float]]]:
-    """Some numbers of each column, from which a table is drawn."""
+    """Return values of each column, from which a table is drawn."""
     return st.fixed_dictionaries(
         {column: st.lists(number_or_edge(column), min_size=1, max_size=8) for column in NUMBER_COLUMNS}
     )
@@ -82,7 +82,7 @@ def test_any_accepted_row_has_a_finite_forecast(learners, cells, seed, formula, 
     random = np.random.default_rng(seed)
     table = [{name: float(random.choice(cells[name])) for name in NUMBER_COLUMNS} for _ in range(COINS * DAYS)]
     keys = [(f"coin {place % COINS}", FIRST + dt.timedelta(days=place // COINS)) for place in range(COINS * DAYS)]
-    whole = [is_accepted(row) for row in table]
+    accepted = [is_accepted(row) for row in table]
     with warnings.catch_warnings(), np.errstate(over="warn", divide="warn", invalid="warn"):
         warnings.simplefilter("error", RuntimeWarning)
         for day in sorted({day for _, day in keys}):
@@ -100,18 +100,18 @@ def test_any_accepted_row_has_a_finite_forecast(learners, cells, seed, formula, 
                 change_unit="percent" if percent else "fraction",
                 max_rejected_fraction=1.0,
             )
-            refused = {
+            rejected = {
                 coin
-                for coin, date, good in zip(*zip(*keys, strict=True), whole, strict=True)
-                if date == day and not good
+                for coin, date, is_valid in zip(*zip(*keys, strict=True), accepted, strict=True)
+                if date == day and not is_valid
             }
             result = {row["text"].split(",")[0] for row in parsed.rejected_rows.to_pylist()}
-            assert refused <= result or parsed.rows is None
+            assert rejected <= result or parsed.rows is None
         accepted = pd.DataFrame(
             [
                 {"coin": coin, "symbol": "C", "date": pd.Timestamp(date), **row}
-                for (coin, date), row, good in zip(keys, table, whole, strict=True)
-                if good
+                for (coin, date), row, is_valid in zip(keys, table, accepted, strict=True)
+                if is_valid
             ],
             columns=["coin", "symbol", "date", *NUMBER_COLUMNS],
         )
@@ -129,7 +129,7 @@ def test_any_accepted_row_has_a_finite_forecast(learners, cells, seed, formula, 
         all_finite_or_null(features)
         labels = label_targets(features, horizon_days=1, since=since, until=until)
         all_finite_or_null(labels)
-        # 32 bits are what learners see.
+        # Estimators use 32-bit floats.
         assert not np.isinf(feature_matrix(features)).any()
         for learner in learners:
             assert np.isfinite(learner.predict(feature_matrix(features, learner.features))).all()
@@ -140,11 +140,11 @@ def test_any_accepted_row_has_a_finite_forecast(learners, cells, seed, formula, 
                 assert np.isfinite(predict_rows(learners[0], rows, view=view)).all()
             assert np.isfinite(fit_spec(CANDIDATES["linear_regression"], rows).predict(rows.X[:, _own(rows)])).all()
         history = StoredHistory.from_rows(cleaned[cleaned["date"] < until].reset_index(drop=True), formula=formula)
-        asked = cleaned[cleaned["date"] == until]
+        requested = cleaned[cleaned["date"] == until]
         online = online_features(
-            asked["coin"].astype(str).tolist(),
-            day_numbers(asked["date"]),
-            {name: asked[name].to_numpy(dtype=float) for name in INPUT_COLUMNS},
+            requested["coin"].astype(str).tolist(),
+            day_numbers(requested["date"]),
+            {name: requested[name].to_numpy(dtype=float) for name in INPUT_COLUMNS},
             history=history,
         )
         loaded = LoadedModel(learners[2], {})

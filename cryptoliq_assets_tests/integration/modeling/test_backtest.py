@@ -1,4 +1,4 @@
-"""The backtest keeps what every model said out of fold; the look-ahead check stops a promotion."""
+"""Backtest: out-of-fold forecasts of every model, their metrics, and the stored files."""
 
 import dataclasses
 import json
@@ -8,25 +8,18 @@ from pathlib import Path
 import dagster as dg
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.core.safe_open import FileReadError
-from cryptoliq_assets.features import engineer_features
 from cryptoliq_assets.modeling.datasets.splits import make_folds
 from cryptoliq_assets.modeling.evaluation.backtest import by_coin_path, read_backtest, read_by_coin, write_backtest
 from cryptoliq_assets.modeling.evaluation.cross_validation import evaluate_baseline
-from cryptoliq_assets.modeling.evaluation.leakage import find_look_ahead, sample_dates
-from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.modeling.training import training_rows
 from cryptoliq_assets.orchestration.definitions import build_definitions
 from cryptoliq_assets.schemas.backtest import BACKTEST, BACKTEST_BY_COIN
 from cryptoliq_assets.schemas.groups import BUCKETS, VIEWS
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets.storage.validation import InvalidTableError, validate_table
-from cryptoliq_assets_tests.support.frames import write_sealed
 from cryptoliq_assets_tests.support.settings import make_settings
 
 MODELS = ["linear_regression", "random_forest", "xgboost", "persistence", "har", "mean_7d"]
@@ -35,11 +28,6 @@ MODELS = ["linear_regression", "random_forest", "xgboost", "persistence", "har",
 @pytest.fixture(scope="module")
 def backtest(trained_home) -> pd.DataFrame:
     return read_backtest(trained_home.path / "reports" / "backtest.parquet")
-
-
-@pytest.fixture
-def home(trained_home, tmp_path) -> Settings:
-    return make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), cv__n_splits=2)
 
 
 def test_every_model_forecasts_the_same_rows(backtest):
@@ -72,27 +60,27 @@ def test_the_skill_of_the_leaderboard_is_that_of_the_backtest(trained_home, back
 
 def test_every_metric_exists_for_every_model_view_and_bucket(trained_home):
     board = json.loads((trained_home.path / "reports" / "metrics.json").read_text())
-    measures = {"rows", "skill", "mae", "rmse", "r2", "mae_vs_persistence", "mae_vs_har"}
+    names = {"rows", "skill", "mae", "rmse", "r2", "mae_vs_persistence", "mae_vs_har"}
     entries = board["candidates"] + board["baselines"]
     assert {entry["name"] for entry in entries} == set(MODELS)
     for entry in entries:
         assert set(entry["metrics"]) == set(VIEWS)
         for populations in entry["metrics"].values():
             assert set(populations) == {"all", "known_cap"}
-            for found in populations.values():
-                assert [fold["fold"] for fold in found["folds"]] == [1, 2]
-                assert list(found["buckets"]) == list(BUCKETS)
-                for scores in [found["mean"], *found["folds"], *found["buckets"].values()]:
-                    assert scores.keys() - {"fold"} == measures
-                    # Nothing tested, nothing reported; else all of it.
+            for metrics in populations.values():
+                assert [fold["fold"] for fold in metrics["folds"]] == [1, 2]
+                assert list(metrics["buckets"]) == list(BUCKETS)
+                for scores in [metrics["mean"], *metrics["folds"], *metrics["buckets"].values()]:
+                    assert scores.keys() - {"fold"} == names
+                    # Without tested rows no metric is reported, otherwise all of them.
                     assert all(
                         (value is None) == (scores["rows"] == 0) for name, value in scores.items() if name != "rows"
                     )
 
 
-def test_the_measures_by_coin_are_those_that_the_backtest_gives(trained_home, backtest):
+def test_metrics_by_coin_are_those_of_the_backtest(trained_home, backtest):
     by_coin = read_by_coin(by_coin_path(trained_home.path / "reports"))
-    validate_table(BACKTEST_BY_COIN, by_coin, where="stored measures by coin")
+    validate_table(BACKTEST_BY_COIN, by_coin, where="stored metrics by coin")
     coins = set(backtest["coin"])
     keys = {(coin, model, view) for coin in coins for model in MODELS for view in VIEWS}
     assert set(by_coin[["coin", "model", "view"]].itertuples(index=False, name=None)) == keys
@@ -101,15 +89,15 @@ def test_the_measures_by_coin_are_those_that_the_backtest_gives(trained_home, ba
     own = own.join(har, on=["coin", "date"])
     for view, column in (("with_history", "predicted"), ("without_history", "predicted_without_history")):
         errors = {name: own[name] - own["realised"] for name in (column, "persistence", "har")}
-        sizes = pd.DataFrame({"absolute": errors[column].abs(), "squared": errors[column] ** 2})
-        sizes = sizes.assign(naive=errors["persistence"] ** 2, har=errors["har"].abs())
-        means = sizes.groupby([own["coin"], own["model"]]).mean()
+        magnitudes = pd.DataFrame({"absolute": errors[column].abs(), "squared": errors[column] ** 2})
+        magnitudes = magnitudes.assign(naive=errors["persistence"] ** 2, har=errors["har"].abs())
+        means = magnitudes.groupby([own["coin"], own["model"]]).mean()
         found = by_coin[by_coin["view"] == view].astype({"coin": str, "model": str}).set_index(["coin", "model"])
         found = found.loc[means.index]
         np.testing.assert_allclose(found["mae"], means["absolute"])
         np.testing.assert_allclose(found["rmse"], np.sqrt(means["squared"]))
         np.testing.assert_allclose(found["skill"], 1.0 - means["squared"] / means["naive"], atol=1e-9)
-        # HAR's forecast of the same view: its own where that has no history.
+        # The HAR forecast of the same view: without history, HAR's own.
         har = means["absolute"].xs("har", level="model") if view == "without_history" else means["har"]
         expected = (
             means["absolute"] / har.reindex(means.index, level="coin")
@@ -139,30 +127,30 @@ def evaluated(trained_home):
 
 
 def test_an_invalid_forecast_keeps_the_previous_file(evaluated, tmp_path):
-    good, rows = evaluated
+    har, rows = evaluated
     path = tmp_path / "backtest.parquet"
-    assert write_backtest(path, [good], rows).rows == {"har": len(good.rows)}
+    assert write_backtest(path, [har], rows).rows == {"har": len(har.rows)}
     before, coins_before = path.read_bytes(), by_coin_path(tmp_path).read_bytes()
-    broken = {view: values.copy() for view, values in good.forecasts.items()}
+    broken = {view: values.copy() for view, values in har.forecasts.items()}
     broken["with_history"][7] = np.nan
     with pytest.raises(InvalidTableError, match=r"predicted: not_nullable failed 1 time"):
-        write_backtest(path, [good, dataclasses.replace(good, name="bad", forecasts=broken)], rows)
+        write_backtest(path, [har, dataclasses.replace(har, name="bad", forecasts=broken)], rows)
     assert (path.read_bytes(), by_coin_path(tmp_path).read_bytes()) == (before, coins_before)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["backtest.parquet", "backtest_by_coin.parquet"]
 
 
 def test_a_damaged_backtest_is_an_error_with_a_remedy(evaluated, tmp_path):
-    good, rows = evaluated
-    write_backtest(tmp_path / "backtest.parquet", [good], rows)
+    har, rows = evaluated
+    write_backtest(tmp_path / "backtest.parquet", [har], rows)
     for path, read in ((tmp_path / "backtest.parquet", read_backtest), (by_coin_path(tmp_path), read_by_coin)):
         content = path.read_bytes()
-        for place in (100, len(content) // 2, len(content) - 100):
-            path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        for position in (100, len(content) // 2, len(content) - 100):
+            path.write_bytes(content[:position] + bytes([content[position] ^ 4]) + content[position + 1 :])
             with pytest.raises(
                 FileReadError, match=r"is damaged: sha256 of its .* expected .* `cryptoliq train` recreates it"
-            ) as output:
+            ) as error:
                 read(path)
-            assert str(path) in str(output.value)
+            assert str(path) in str(error.value)
         path.unlink()
         os.mkfifo(path)
         with pytest.raises(FileReadError, match="a named pipe, not a regular file"):
@@ -170,26 +158,26 @@ def test_a_damaged_backtest_is_an_error_with_a_remedy(evaluated, tmp_path):
 
 
 def test_metrics_of_every_view_are_validated(evaluated, tmp_path):
-    good, rows = evaluated
-    broken = {view: values.copy() for view, values in good.forecasts.items()}
+    har, rows = evaluated
+    broken = {view: values.copy() for view, values in har.forecasts.items()}
     broken["young"][7] = np.nan
     with pytest.raises(InvalidTableError, match=r"backtest_by_coin: .*\n  (mae|bias|rmse): not_nullable failed 1 time"):
-        write_backtest(tmp_path / "backtest.parquet", [dataclasses.replace(good, forecasts=broken)], rows)
+        write_backtest(tmp_path / "backtest.parquet", [dataclasses.replace(har, forecasts=broken)], rows)
     assert not list(tmp_path.iterdir())
 
 
 def test_the_best_model_is_a_candidate_and_not_a_baseline(evaluated, tmp_path):
-    good, rows = evaluated
+    har, rows = evaluated
     naive = evaluate_baseline("persistence", rows, make_folds(rows, count=2))
-    assert write_backtest(tmp_path / "backtest.parquet", [naive, good], rows).best == "har"
+    assert write_backtest(tmp_path / "backtest.parquet", [naive, har], rows).best == "har"
     candidate = dataclasses.replace(naive, name="candidate", recipe={"name": "candidate"})
-    assert write_backtest(tmp_path / "backtest.parquet", [good, candidate], rows).best == "candidate"
+    assert write_backtest(tmp_path / "backtest.parquet", [har, candidate], rows).best == "candidate"
 
 
 def test_a_duplicate_model_and_no_model_are_rejected(evaluated, tmp_path):
-    good, rows = evaluated
+    har, rows = evaluated
     with pytest.raises(ValueError, match="har occurs twice"):
-        write_backtest(tmp_path / "backtest.parquet", [good, good], rows)
+        write_backtest(tmp_path / "backtest.parquet", [har, har], rows)
     with pytest.raises(ValueError, match="no model was evaluated"):
         write_backtest(tmp_path / "backtest.parquet", [], rows)
     assert not list(tmp_path.iterdir())
@@ -226,119 +214,3 @@ def test_the_train_job_writes_the_backtest(home):
     graph = definitions.get_repository_def().asset_graph
     parents = {key.to_user_string() for key in graph.get(dg.AssetKey("backtest")).parent_keys}
     assert parents == {"linear_regression", "random_forest", "xgboost"}
-
-
-# No look-ahead.
-
-
-def test_three_dates_are_sampled_evenly_the_newest_among_them(home):
-    dates = [str(date) for date in sample_dates(TableStore(home))]
-    assert dates == ["2025-06-02", "2025-07-01", "2025-07-31"]
-    assert sample_dates(TableStore(make_settings(home_dir=home.home_dir / "nowhere"))) == []
-
-
-def tamper(settings: Settings, date: str, column: str, *, days: int) -> str:
-    """Give one row of a date the value that its coin has `days` later, behind the store's back; returns the coin."""
-    path = TableStore(settings).path("engineered_features", date[:7])
-    content = pq.read_table(path)
-    frame = content.to_pandas()
-    later = frame[frame["date"] == pd.Timestamp(date) + pd.Timedelta(days=days)].set_index("coin")[column]
-    at = next(
-        place
-        for place in np.flatnonzero(frame["date"] == pd.Timestamp(date))
-        if frame["coin"][place] in later.index and later[frame["coin"][place]] != frame[column][place]
-    )
-    frame.loc[at, column] = later[frame["coin"][at]]
-    changed = pa.Table.from_pandas(frame, schema=content.schema, preserve_index=False)
-    write_sealed(path, changed.replace_schema_metadata(content.schema.metadata))
-    return str(frame["coin"][at])
-
-
-def test_valid_features_show_no_look_ahead(home):
-    store = TableStore(home)
-    found = find_look_ahead(store, sample_dates(store), formula=home.formula)
-    assert found["differing"] == {}
-    assert found["rows"] > 80
-    assert found["values"] > 80 * found["rows"]
-
-
-@pytest.mark.parametrize("column", ["liquidity_score_mean_7d", "market_score_median", "sound"])
-def test_a_stored_value_of_a_later_day_is_named(home, column):
-    if column == "sound":
-        rewrite_flag(home, "2025-07-01")
-    else:
-        coin = tamper(home, "2025-07-01", column, days=1)
-    store = TableStore(home)
-    found = find_look_ahead(store, sample_dates(store), formula=home.formula)
-    assert found["differing"] == {column: 1}
-    if column != "sound":
-        assert found["samples"][0].startswith(f"{coin} 2025-07-01: {column} ")
-
-
-def rewrite_flag(settings: Settings, date: str) -> None:
-    path = TableStore(settings).path("engineered_features", date[:7])
-    content = pq.read_table(path)
-    frame = content.to_pandas()
-    at = int(np.flatnonzero(frame["date"] == pd.Timestamp(date))[0])
-    frame.loc[at, "sound"] = not frame.loc[at, "sound"]
-    changed = pa.Table.from_pandas(frame, schema=content.schema, preserve_index=False)
-    write_sealed(path, changed.replace_schema_metadata(content.schema.metadata))
-
-
-def test_a_row_that_cleaned_data_do_not_give_is_named(home):
-    path = TableStore(home).path("engineered_features", "2025-07")
-    content = pq.read_table(path)
-    frame = content.to_pandas()
-    last = frame[frame["date"] == "2025-07-31"].index[0]
-    kept = pa.Table.from_pandas(frame.drop(index=last), schema=content.schema, preserve_index=False)
-    write_sealed(path, kept.replace_schema_metadata(content.schema.metadata))
-    store = TableStore(home)
-    assert find_look_ahead(store, sample_dates(store), formula=home.formula)["differing"] == {"rows": 1}
-
-
-def promote_again(settings: Settings) -> dg.ExecuteInProcessResult:
-    """Leaderboard, its checks and champion of the candidates that lie there, as the job `train` ends."""
-    job = dg.define_asset_job(
-        "end_of_train", dg.AssetSelection.assets("leaderboard", "champion"), executor_def=dg.in_process_executor
-    )
-    definitions = dg.Definitions.merge(build_definitions(settings), dg.Definitions(jobs=[job]))
-    with dg.instance_for_test() as instance:
-        return definitions.resolve_job_def("end_of_train").execute_in_process(instance=instance, raise_on_error=False)
-
-
-def test_with_look_ahead_in_the_features_no_champion_is_chosen(home):
-    tamper(home, "2025-07-01", "liquidity_score_mean_7d", days=1)
-    ledger = Path(home.models_dir / "ledger.jsonl").read_bytes()
-    result = promote_again(home)
-    assert not result.success
-    found = {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
-    assert not found["no_look_ahead"].passed
-    assert found["no_look_ahead"].metadata["differing"].value == {"liquidity_score_mean_7d": 1}
-    assert found["skill_above_zero"].passed
-    assert (home.models_dir / "ledger.jsonl").read_bytes() == ledger
-    assert open_model_store(home).current_version().endswith("_v1")
-
-
-def test_a_cleaned_value_from_the_next_day_is_found(home):
-    # Cleaned rows and the features of them agree; what neither shows is that the volume was not known that day.
-    store = TableStore(home)
-    cleaned = store.read("cleaned_snapshots")
-    day = pd.Timestamp("2025-07-01")
-    at = int(np.flatnonzero((cleaned["date"] == day) & ~cleaned["filled_backward"] & ~cleaned["filled_forward"])[0])
-    cleaned.loc[at, "24h_volume"] = 1.5 * cleaned.loc[at + 1, "24h_volume"]
-    store.write("cleaned_snapshots", cleaned, store.months("cleaned_snapshots"))
-    store.write("engineered_features", engineer_features(cleaned), store.months("engineered_features"))
-    found = find_look_ahead(store, sample_dates(store), formula=home.formula)
-    assert {"liquidity_score", "volume_log"} <= set(found["differing"])
-    assert found["samples"][0].startswith(f"{cleaned['coin'][at]} 2025-07-01: ")
-
-
-def test_a_row_filled_from_the_next_day_is_not_look_ahead(home):
-    store = TableStore(home)
-    dates = sample_dates(store)
-    stored = store.read("engineered_features")
-    filled = stored["filled"] & stored["date"].isin([pd.Timestamp(date) for date in dates])
-    found = find_look_ahead(store, dates, formula=home.formula)
-    on_those_days = stored["date"].isin([pd.Timestamp(date) for date in dates])
-    assert found["rows"] == int((on_those_days & ~filled).sum())
-    assert not stored.loc[filled, "sound"].any()

@@ -1,4 +1,4 @@
-"""From the leaderboard to a champion: both decisions in the ledger, the refresh, and a store in which no model loads."""
+"""From leaderboard to champion: both decisions in the audit log, the refresh, and a store without a loadable model."""
 
 import copy
 import dataclasses
@@ -29,11 +29,6 @@ NOW = dt.datetime(2025, 8, 1, tzinfo=dt.UTC)
 
 
 @pytest.fixture
-def home(trained_home, tmp_path) -> Settings:
-    return make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), cv__n_splits=2)
-
-
-@pytest.fixture
 def candidates(home) -> list[Candidate]:
     return [load_candidate(home.models_dir / "candidates", name) for name in CANDIDATES]
 
@@ -43,7 +38,7 @@ def board_of(home: Settings) -> dict:
 
 
 def best_but_hardly(board: dict, name: str, own: str) -> dict:
-    """The leaderboard as it would be of these two alone if `name` were best, by 0.005 more skill than `own`."""
+    """Return the leaderboard of these two specs alone in which `name` is the best, with 0.005 more skill than `own`."""
     changed = copy.deepcopy(board)
     changed["candidates"] = [entry for entry in changed["candidates"] if entry["name"] in (name, own)]
     entries = {entry["name"]: entry for entry in changed["candidates"]}
@@ -66,9 +61,9 @@ def test_a_refresh_and_a_rejection_are_both_recorded(home, candidates):
     rival = next(name for name in CANDIDATES if name != own)
     outcome = choose(best_but_hardly(board, rival, own), candidates, home)
     assert outcome.promoted
-    refused, promoted = store.ledger.entries()[-2:]
-    assert (refused["event"], refused["candidate"]) == ("refusal", rival)
-    assert "is not better by 0.01" in refused["reason"]
+    rejection, promoted = store.ledger.entries()[-2:]
+    assert (rejection["event"], rejection["candidate"]) == ("refusal", rival)
+    assert "is not better by 0.01" in rejection["reason"]
     assert (promoted["event"], promoted["version"]) == ("promotion", store.current_version())
     assert f"{own} refreshed: skill" in promoted["reason"]
     assert outcome.metadata["version"] == store.current_version() != before["version"]
@@ -101,12 +96,12 @@ def test_a_champion_with_a_retired_specification_is_refreshed(home, candidates):
     stored = store.current() | {"recipe": retired.to_dict(), "features": list(retired.features)}
     store.promote(linear.forecaster, stored | {"metrics": stored["metrics"] | {"skill": 0.0}}, reason="test", at=NOW)
     board = rank_candidates(candidates, home, store=tables, progress=lambda line: None)
-    held = next(entry for entry in board["candidates"] if entry["name"] == CHAMPION_SPEC)
+    champion_entry = next(entry for entry in board["candidates"] if entry["name"] == CHAMPION_SPEC)
     board = best_but_hardly(board, board["best"], CHAMPION_SPEC)
     outcome = choose(board, candidates, home)
     assert outcome.promoted
     assert spec_from_dict(outcome.metadata["recipe"]).params == {"alpha": 11.0}
-    assert outcome.metadata["metrics"]["skill"] == held["skill"]
+    assert outcome.metadata["metrics"]["skill"] == champion_entry["skill"]
     assert store.load().model.params == {"alpha": 11.0}
     assert store.ledger.entries()[-2]["candidate"] == board["best"]
 
@@ -157,15 +152,15 @@ def test_the_next_candidate_is_promoted_if_the_best_is_rejected(home, candidates
     best["metrics"]["with_history"]["all"]["folds"][0]["skill"] = -0.1
     outcome = choose(board, candidates, home)
     assert outcome.metadata["recipe"]["name"] == second["name"]
-    refused, promoted = open_model_store(home).ledger.entries()[-2:]
-    assert (refused["event"], refused["candidate"]) == ("refusal", best["name"])
+    rejection, promoted = open_model_store(home).ledger.entries()[-2:]
+    assert (rejection["event"], rejection["candidate"]) == ("refusal", best["name"])
     assert (promoted["event"], promoted["version"]) == ("promotion", open_model_store(home).current_version())
 
 
 def unforecastable(days: int, *, calm: int, coins: int = 12) -> pd.DataFrame:
-    """Volumes that return to their mean for `calm` days and run away from then on: who learnt the one is wrong on the other.
+    """Return a market whose volumes revert to their mean for `calm` days and then diverge: a model of one part fails on the other.
 
-    Prices rise by 2 % a day, so that the score is the volume's alone.
+    Prices rise by 2% per day, so that the score depends on the volume alone.
     """
     rng = np.random.default_rng(7)
     logs = 14.0 + rng.normal(size=(days, coins))
@@ -217,13 +212,15 @@ def test_a_new_signing_key_replaces_unsigned_models(home):
     signed = home.model_copy(update={"signing_key": SecretStr("new")})
     old = open_model_store(signed).current_version()
     assert is_training_due(signed, TableStore(signed), provisional_too=False)
-    said: list[tuple[int, str]] = []
-    runner = Runner(signed, on_message=lambda message, level: said.append((level, message)))
+    messages: list[tuple[int, str]] = []
+    runner = Runner(signed, on_message=lambda message, level: messages.append((level, message)))
     # Unsigned candidates are not considered for promotion.
     with pytest.raises(RunFailedError, match=r"not signed with CRYPTOLIQ_SIGNING_KEY.*run `cryptoliq train` again"):
         runner.run("train", assets=[dg.AssetKey("champion")])
     runner.train()
-    (warning,) = [message for level, message in said if level >= logging.WARNING and "no stored model loads" in message]
+    (warning,) = [
+        message for level, message in messages if level >= logging.WARNING and "no stored model loads" in message
+    ]
     assert f"{old}: not signed with CRYPTOLIQ_SIGNING_KEY" in warning
     loaded, reasons = open_model_store(signed).load_latest_valid()
     assert (loaded.version != old, reasons) == (True, [])

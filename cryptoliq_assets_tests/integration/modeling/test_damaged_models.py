@@ -1,4 +1,4 @@
-"""Damage under models/: each changed byte is found before a model is used, what is no file is not read, nothing hangs."""
+"""Damage below models/: each changed byte is found before a model is used, irregular files are not read, nothing hangs."""
 
 import datetime as dt
 import json
@@ -42,7 +42,7 @@ def store(tmp_path: Path, rows) -> ModelStore:
 
 
 def flips(path: Path, count: int):
-    """Leave the file with one bit flipped, `count` times; whole again at the end."""
+    """Yield the file with one flipped bit, `count` times; restore it at the end."""
     content, chance = path.read_bytes(), random.Random(11)
     try:
         for place in chance.sample(range(len(content)), count):
@@ -63,7 +63,7 @@ def test_any_flipped_bit_is_found_before_the_model_is_used(store: ModelStore, ki
             store.load(version)
         except ModelRejectedError:
             continue
-        # White space between values is no part of what they say.
+        # Whitespace between values does not change the content.
         assert kind == "json", place
         assert store.metadata(version) == metadata, place
     assert store.load(version).version == version
@@ -72,7 +72,7 @@ def test_any_flipped_bit_is_found_before_the_model_is_used(store: ModelStore, ki
 def test_a_changed_byte_never_reaches_the_unpickler_by_any_path(
     store: ModelStore, rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A booster whose trees were changed may make its library loop: only bytes with the expected digest are given to it."""
+    """A booster with modified trees can make its library loop: it only receives bytes with the expected digest."""
     settings = make_settings(home_dir=store.folder.parent)
     evaluation = evaluate_baseline("har", rows, make_folds(rows, count=2))
     recipe = CANDIDATES["linear_regression"]

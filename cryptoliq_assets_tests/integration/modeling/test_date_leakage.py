@@ -1,4 +1,4 @@
-"""No input of a model says the date, however young the table is and whatever trend all coins share."""
+"""No model input reveals the date, even in a new table and with a trend that all coins share."""
 
 import datetime as dt
 
@@ -15,13 +15,13 @@ from cryptoliq_assets.schemas.groups import NO_HISTORY, SHORT_HISTORY, WITH_HIST
 from cryptoliq_assets.simulation.market import simulate_market
 from cryptoliq_assets_tests.support.training_rows import tables_of, training_set_of
 
-# ln of what prices and market caps rise by in a young table; volumes rise by its square.
+# ln of the factor by which prices and market caps rise in a new table; volumes rise by its square.
 RISE, YOUNG_DAYS, DAYS = 2.5, 90, 240
 FEATURES = CANDIDATES["xgboost"].features
 
 
 def rising_market(seed: int, *, since: int = 0) -> pd.DataFrame:
-    """A market whose coins all rise for 90 days, from the day `since` of the table on."""
+    """Return a market in which all coins rise for 90 days from the day `since`."""
     raw = simulate_market(coins=60, days=DAYS, end=dt.date(2024, 6, 30), seed=seed)
     day = (raw["date"] - raw["date"].min()).dt.days.to_numpy()
 
@@ -41,14 +41,14 @@ def rising(request) -> TrainingSet:
 
 
 def shaped(rows: TrainingSet, view: str, features: tuple[str, ...]) -> pd.DataFrame:
-    """What a learner learns from, by name."""
+    """Return the inputs of an estimator by name."""
     X = center_on_7d_mean(rows.view(view)[:, [rows.features.index(name) for name in features]], features)
     places = input_columns(features)
     return pd.DataFrame(X[:, places].astype(float), columns=[features[place] for place in places])
 
 
 def typical_correlation(rows: TrainingSet, view: str, features: tuple[str, ...] = FEATURES) -> pd.Series:
-    """Rank correlation with the date within the first 90 days, of the median coin, by input."""
+    """Return by input the rank correlation with the date in the first 90 days, of the median coin."""
     table = shaped(rows, view, features).assign(day=(rows.date - rows.date.min()).astype(float))
     young = table[table["day"] < YOUNG_DAYS]
     by_coin = young.groupby(rows.coins[young.index]).rank()
@@ -61,7 +61,7 @@ def typical_correlation(rows: TrainingSet, view: str, features: tuple[str, ...] 
 
 
 def told_of_date(rows: TrainingSet, chosen: np.ndarray, features: tuple[str, ...] = FEATURES) -> float:
-    """R² of the date on a row's inputs, of coins that the line was not fitted on."""
+    """Return the R² of a linear regression of the date on the inputs, on coins outside the fit."""
     table = shaped(rows, WITH_HISTORY, features).to_numpy()[chosen]
     day, coins = (rows.date[chosen] - rows.date[chosen].min()).astype(float), rows.coins[chosen]
     table = (table - np.nanmean(table, axis=0)) / np.where(np.nanstd(table, axis=0) > 0, np.nanstd(table, axis=0), 1.0)
@@ -79,7 +79,7 @@ def test_no_input_follows_the_date_in_a_young_rising_table(rising, view):
     assert found[found.abs() > 0.5].to_dict() == {}
 
 
-def test_the_columns_that_are_no_inputs_do_rise_with_the_date(rising):
+def test_columns_excluded_from_inputs_rise_with_the_date(rising):
     dated = ("days_seen_90d", "price_log", "mkt_cap_log", "volume_log_mean_7d")
     found = typical_correlation(rising, WITH_HISTORY, tuple(name for name in rising.features if name in dated))
     assert (found > 0.8).all()
@@ -94,7 +94,7 @@ def test_a_young_table_reveals_the_date_no_better_than_others(rising):
     last = np.flatnonzero(mature.date >= mature.date.max() - np.timedelta64(YOUNG_DAYS, "D"))
     # 0.1 is the difference between two seeds of the simulation.
     assert told_of_date(rising, rows_with_past(rising, young)) < told_of_date(mature, last) + 0.1
-    # The columns of earlier versions state it almost exactly: the measure can tell.
+    # The columns of earlier versions reveal it almost exactly: the metric can detect it.
     assert told_of_date(rising, young, earlier) > 0.8
 
 
@@ -103,6 +103,6 @@ def test_rows_of_a_tables_first_week_train_without_history(rising):
     everything = np.arange(len(rising))
     left_out = np.setdiff1d(everything, rows_with_past(rising, everything))
     assert set(days[left_out]) == set(range(7))
-    # A table of a few days has nothing else to learn from.
+    # A table of a few days has no other rows to learn from.
     few = np.flatnonzero(days < 10)
     assert np.array_equal(rows_with_past(rising, few), few)

@@ -1,6 +1,5 @@
-"""The model card: its figures by hand, a page that needs nothing else, and the card of the version that is current."""
+"""Model card: its metrics by hand, a self-contained page, and the card of the current version."""
 
-import base64
 import json
 import re
 import xml.etree.ElementTree as ElementTree
@@ -13,7 +12,6 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.core.svg import bar_plot, line_plot, svg_as_markdown
 from cryptoliq_assets.modeling.datasets.training_set import TrainingSet
 from cryptoliq_assets.modeling.model_card.facts import CardFacts, calibration, card_facts, longer_windows, model_table
 from cryptoliq_assets.modeling.model_card.files import card_path, publish_card, save_card
@@ -34,7 +32,7 @@ SECTIONS = [
     "Feature importance",
     "Error by size",
     "Worst coins",
-    "Ledger, newest first",
+    "Audit log, newest first",
 ]
 
 
@@ -68,12 +66,12 @@ def facts(settings, best, trained_rows) -> CardFacts:
 
 
 class _Page(HTMLParser):
-    """Headings, tags and the attributes that could fetch something."""
+    """Headings, tags, and values of attributes that load other resources."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.tags: list[str] = []
-        self.fetched: list[str] = []
+        self.loaded: list[str] = []
         self.headings: list[str] = []
         self._open: list[str] = []
         self.feed(page)
@@ -81,7 +79,7 @@ class _Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self._open.append(tag)
-        self.fetched += [str(value) for name, value in attrs if name in ("src", "href", "xlink:href", "srcset", "data")]
+        self.loaded += [str(value) for name, value in attrs if name in ("src", "href", "xlink:href", "srcset", "data")]
 
     def handle_endtag(self, tag: str) -> None:
         while self._open and self._open.pop() != tag:
@@ -96,7 +94,7 @@ def test_training_writes_a_self_contained_model_card(settings):
     text = card_path(settings.reports_dir).read_text(encoding="utf-8")
     page = _Page(text)
     assert page.headings == SECTIONS
-    assert page.fetched == []
+    assert page.loaded == []
     assert not {"script", "link", "iframe", "img", "object"} & set(page.tags)
     assert "@import" not in text
     assert "url(" not in text
@@ -171,11 +169,11 @@ def test_names_and_reasons_are_escaped(facts):
     metadata = {**facts.metadata, "promotion_reason": evil, "git_revision": evil}
     ledger = facts.ledger.assign(reason=evil)
     coins = facts.worst_coins.assign(coin=evil)
-    harmed = CardFacts(**{**vars(facts), "metadata": metadata, "ledger": ledger, "worst_coins": coins})
-    page = card_page(harmed)
+    escaped = CardFacts(**{**vars(facts), "metadata": metadata, "ledger": ledger, "worst_coins": coins})
+    page = card_page(escaped)
     assert "<script" not in page
     assert page.count("&lt;script&gt;") == 2 + len(coins) + len(ledger)
-    table = card_markdown(harmed).split("### Worst coins")[1].split("###")[0].strip().splitlines()
+    table = card_markdown(escaped).split("### Worst coins")[1].split("###")[0].strip().splitlines()
     assert len(table) == 2 + len(coins)
     assert all(line.startswith("| ") or line.startswith("|---") for line in table)
 
@@ -186,27 +184,27 @@ def test_a_provisional_card_without_skill_states_it(facts):
     page = card_page(CardFacts(**{**vars(facts), "metadata": metadata}))
     assert "Provisional: evaluated on held-out coins" in page
     assert "the intervals are not evidence for new days" in page
-    assert "claims nothing about new days" not in card_page(facts)
+    assert "not evidence for new days" not in card_page(facts)
     assert "<b>–</b><span>skill against persistence</span>" in page
 
 
 def test_a_group_with_a_pooled_interval_shows_its_source(facts):
-    served = facts.half_widths.set_index("group")
-    # Six sizes, young, six sizes of bare rows, and what lacks one or both changes of each kind.
-    assert len(served) == 22
-    # Thirty coins: nobody ranks above 1000, so anyone who does is given the pool's.
+    groups = facts.half_widths.set_index("group")
+    # Six size buckets, new listings, six size buckets without history, and groups that lack one or both changes.
+    assert len(groups) == 22
+    # 30 coins: none ranks above 1000, so that bucket uses the pooled residuals.
     counts = facts.metadata["intervals"]["counts"]
-    assert served.loc["above_1000", "residuals of"] == "pooled"
-    assert served.loc["above_1000", "residuals"] == counts["pooled"]
-    assert served.loc["without_history:above_1000", "residuals"] == counts["without_history:pooled"]
-    assert served.loc["young", "residuals of"] == "its own"
+    assert groups.loc["above_1000", "residuals of"] == "pooled"
+    assert groups.loc["above_1000", "residuals"] == counts["pooled"]
+    assert groups.loc["without_history:above_1000", "residuals"] == counts["without_history:pooled"]
+    assert groups.loc["young", "residuals of"] == "its own"
     coverage = facts.coverage.set_index("group")
     assert coverage.loc["young", "fewest residuals"] == facts.metadata["coverage"]["pooled"]["young"]["residuals"]
     page = card_page(facts)
-    assert "cannot promise" not in page
-    eight = {**facts.metadata, "intervals": {**facts.metadata["intervals"], "counts": {"pooled": 8}}}
+    assert "cannot guarantee" not in page
+    few_residuals = {**facts.metadata, "intervals": {**facts.metadata["intervals"], "counts": {"pooled": 8}}}
     assert "The smallest number is 8: even the largest of so few residuals cannot guarantee 90%" in card_page(
-        CardFacts(**{**vars(facts), "metadata": eight})
+        CardFacts(**{**vars(facts), "metadata": few_residuals})
     )
 
 
@@ -222,23 +220,23 @@ def test_by_coin_the_table_has_skill_against_the_mean_change(facts, settings):
 def test_coverage_has_standard_error_and_source_by_fold(facts):
     (fold,) = facts.metadata["coverage"]["folds"]
     coverage = facts.coverage.set_index("group")
-    whole = coverage.loc["with_history"]
-    assert whole["fold 2"] == fold["groups"]["with_history"]["coverage"] == whole["coverage"]
-    assert whole["standard error"] == facts.metadata["coverage"]["pooled"]["with_history"]["standard_error"] > 0
+    with_history = coverage.loc["with_history"]
+    assert with_history["fold 2"] == fold["groups"]["with_history"]["coverage"] == with_history["coverage"]
+    assert with_history["standard error"] == facts.metadata["coverage"]["pooled"]["with_history"]["standard_error"] > 0
     pooled = facts.metadata["coverage"]["pooled"]
-    borrowing = [name for name, found in pooled.items() if name.startswith("without_history:") and not found["own"]]
-    assert {coverage.loc[name, "residuals of"] for name in borrowing} == {"partial:pooled"}
+    pooled_groups = [name for name, found in pooled.items() if name.startswith("without_history:") and not found["own"]]
+    assert {coverage.loc[name, "residuals of"] for name in pooled_groups} == {"partial:pooled"}
     page = card_page(facts).split("Coverage of the 90%")[1].split("Intervals in use")[0]
     assert '<th class="fold">fold 2</th>' in page
-    assert f"<td>{whole['fold 2']:.1%}</td>" in page
+    assert f"<td>{with_history['fold 2']:.1%}</td>" in page
     assert "partial: pooled" in page
 
 
 @pytest.mark.parametrize(
-    ("days", "said"), [(1, "(kyle_obizhaeva) for tomorrow. "), (7, "(kyle_obizhaeva) 7 days ahead. ")]
+    ("days", "text"), [(1, "(kyle_obizhaeva) for tomorrow. "), (7, "(kyle_obizhaeva) 7 days ahead. ")]
 )
-def test_the_horizon_is_described_in_words(facts, days, said):
-    assert said in card_page(CardFacts(**{**vars(facts), "metadata": {**facts.metadata, "horizon_days": days}}))
+def test_the_horizon_is_described_in_words(facts, days, text):
+    assert text in card_page(CardFacts(**{**vars(facts), "metadata": {**facts.metadata, "horizon_days": days}}))
 
 
 def test_a_model_of_one_fold_has_a_card_without_coverage(facts):
@@ -260,64 +258,22 @@ def test_after_a_rollback_the_card_is_that_of_the_target(tmp_path):
     assert not card_path(tmp_path).exists()
 
 
-def test_cards_of_versions_that_are_stored_no_more_are_removed(tmp_path):
+def test_cards_of_removed_versions_are_removed(tmp_path):
     for number in (1, 2, 3):
         save_card(tmp_path, f"A_v{number}", "page", stored=["A_v3", "A_v2"][: number - 1] or ["A_v1"])
     assert sorted(path.stem for path in (tmp_path / "model_cards").iterdir()) == ["A_v2", "A_v3"]
 
 
-# Plots.
-
-
-def test_a_line_breaks_where_a_value_is_missing():
-    plot = line_plot([0, 1, 2, 3, 4], {"a": [1.0, 2.0, np.nan, 3.0, 4.0]}, title="t")
-    assert ElementTree.fromstring(plot) is not None
-    assert plot.count("<polyline") == 2
-
-
-def test_bars_are_as_long_as_their_values():
-    plot = bar_plot({"one": 1.0, "two": 2.0, "none": np.nan, "minus": -1.0}, title="t", mark=1.5)
-    widths = [float(width) for width in re.findall(r'<rect x="[\d.]+" y="\d+" width="([\d.]+)"', plot)]
-    assert widths[1] == pytest.approx(2 * widths[0], abs=0.2)
-    assert widths[2] == pytest.approx(widths[0], abs=0.2)
-    assert len(widths) == 3
-    assert ">–<" in plot
-    assert plot.count("stroke-dasharray") == 1
-
-
-@pytest.mark.parametrize("values", [[], [0.5], [0.5, 0.5], [1e-12, 1e12], [np.nan, np.nan], [-3.0, -2.0]])
-def test_whatever_the_values_a_plot_is_well_formed(values):
-    for plot in (
-        line_plot(list(range(len(values))), {"a": values, "b": values}, title="<&>", diagonal=True, points=True),
-        line_plot([f"d{i}" for i in range(len(values))], {"a": values}, title="t"),
-        bar_plot({f"<{i}>": value for i, value in enumerate(values)}, title="t", mark=0.9, logarithmic=True),
-    ):
-        ElementTree.fromstring(plot)
-        assert "nan" not in plot.replace("<title>", "")
-        assert "inf" not in plot
-
-
-def test_lines_of_another_length_are_rejected():
-    with pytest.raises(ValueError, match="a has 1 values for 2 x values"):
-        line_plot([1, 2], {"a": [1.0]}, title="t")
-
-
-def test_an_image_is_the_plot_itself():
-    plot = bar_plot({"é": 1.0}, title="t")
-    image = svg_as_markdown(plot, name="bars")
-    assert base64.b64decode(image.split("base64,")[1].removesuffix(")")).decode() == plot
-
-
 @pytest.mark.parametrize(
-    ("last", "windows", "said"),
+    ("last", "windows", "text"),
     [
         ("2024-01-06", [7, 30, 90], "7, 30, 90 days: no row fills them"),
         ("2024-01-30", [90], "90 days: no row fills them"),
         ("2024-03-30", [], "none"),
     ],
 )
-def test_the_card_states_which_windows_are_longer_than_the_table(facts, last, windows, said):
+def test_the_card_states_which_windows_are_longer_than_the_table(facts, last, windows, text):
     training = {**facts.metadata["training"], "first_date": "2024-01-01", "last_date": last}
     metadata = {**facts.metadata, "training": training}
     assert longer_windows(metadata) == windows
-    assert f"windows longer than the table | {said}" in card_markdown(replace(facts, metadata=metadata))
+    assert f"windows longer than the table | {text}" in card_markdown(replace(facts, metadata=metadata))

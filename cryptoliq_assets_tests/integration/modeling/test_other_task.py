@@ -1,4 +1,4 @@
-"""Another formula or horizon is another task: the champion of the old one forecasts nothing until one of the new is trained."""
+"""Another formula or horizon is another task: the old champion forecasts nothing until a new one is trained."""
 
 import datetime as dt
 import logging
@@ -14,32 +14,26 @@ from cryptoliq_assets.modeling.training import load_champion_status, rank_candid
 from cryptoliq_assets.orchestration.jobs import FORECAST_JOB
 from cryptoliq_assets.orchestration.runner import RunFailedError, Runner
 from cryptoliq_assets.storage.parquet_store import TableStore
-from cryptoliq_assets_tests.support.settings import make_settings
 
 NOW = dt.datetime(2025, 8, 1, tzinfo=dt.UTC)
 
 
-@pytest.fixture
-def home(trained_home, tmp_path) -> Settings:
-    return make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), cv__n_splits=2)
-
-
 def runner_of(settings: Settings) -> tuple[Runner, list[str]]:
-    """A runner, and the warnings that it will say."""
+    """Return a runner and the list of its warnings."""
     warnings: list[str] = []
-    said = Runner(
+    runner = Runner(
         settings, on_message=lambda message, level: warnings.append(message) if level >= logging.WARNING else None
     )
-    return said, warnings
+    return runner, warnings
 
 
 @pytest.mark.parametrize(
-    ("other", "asked"),
+    ("other", "required"),
     [({"formula": "amihud"}, "amihud 1 day(s) ahead"), ({"horizon_days": 2}, "kyle_obizhaeva 2 day(s) ahead")],
 )
-def test_after_a_task_change_nothing_is_forecast_until_training(home, other, asked):
+def test_after_a_task_change_nothing_is_forecast_until_training(home, other, required):
     changed, old = home.model_copy(update=other), open_model_store(home).current_version()
-    result = f"{old} forecasts kyle_obizhaeva 1 day(s) ahead, the settings require {asked}"
+    result = f"{old} forecasts kyle_obizhaeva 1 day(s) ahead, the settings require {required}"
     before = TableStore(home).read("forecasts")
     runner, warnings = runner_of(changed)
     runner.refresh(runner.plan().ranges)
@@ -54,7 +48,7 @@ def test_after_a_task_change_nothing_is_forecast_until_training(home, other, ask
     ]
     assert load_champion_status(changed).task_mismatch == result
     assert load_champion_status(home).task_mismatch is None
-    # The service goes on by its champion's own formula.
+    # The service continues with the formula of its champion.
     assert load_champion(changed).metadata["formula"] == "kyle_obizhaeva"
 
     runner.train()
@@ -72,7 +66,7 @@ def test_a_champion_is_never_fed_features_of_another_formula(home):
     runner, _ = runner_of(changed)
     runner.refresh(runner.plan().ranges)
     before = TableStore(home).read("forecasts")
-    # The settings are what they were, the tables are not.
+    # The settings are unchanged, but the tables are not.
     back, warnings = runner_of(home)
     back.refresh([("2025-07", "2025-07")], job=FORECAST_JOB)
     (warning,) = warnings

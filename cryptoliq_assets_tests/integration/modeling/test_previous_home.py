@@ -1,6 +1,6 @@
-"""A home that an earlier version stored still loads, predicts the same numbers and rolls back.
+"""A home stored by an earlier version still loads, gives equal predictions and rolls back.
 
-The archive was made by tools/make_previous_home.py with that version.
+The archive was created by tools/make_previous_home.py with that version.
 """
 
 import datetime as dt

@@ -1,4 +1,4 @@
-"""preprocess, train and predict on files outside a home."""
+"""preprocess, train and predict on files outside a data directory."""
 
 import shutil
 
@@ -17,14 +17,14 @@ from cryptoliq_assets_tests.support.settings import make_settings
 
 @pytest.fixture(scope="module")
 def folder(trained_home, tmp_path_factory):
-    """Snapshots of 40 days; files that were preprocessed from them; a folder that must stay empty."""
-    made = tmp_path_factory.mktemp("outside")
-    (made / "in").mkdir()
+    """Snapshots of 40 days, files preprocessed from them, and a folder that must stay empty."""
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "in").mkdir()
     for path in sorted((trained_home.path / "data" / "archive").glob("*.csv"))[-40:]:
-        shutil.copy(path, made / "in" / path.name)
-    done = run(made, "preprocess", "--input", str(made / "in"), "--out", str(made / "rows.parquet"))
+        shutil.copy(path, outside / "in" / path.name)
+    done = run(outside, "preprocess", "--input", str(outside / "in"), "--out", str(outside / "rows.parquet"))
     assert done.exit_code == 0, done.output
-    return made
+    return outside
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_preprocessed_files_equal_the_tables_of_a_home(folder, trained_home):
     assert not (folder / "home").exists()
     labels = TableStore(make_settings(home_dir=trained_home.path)).read("labels").astype({"coin": object})
     both = rows.astype({"coin": object}).merge(labels, on=["coin", "date"], suffixes=("", "_home"), validate="1:1")
-    # Of the days whose neighbours are all among the files.
+    # Days whose neighbours are all among the files.
     both = both[both["date"].between("2025-07-10", "2025-07-30")]
     assert len(both) > 300
     for name in ("liquidity_score", "target_score"):
@@ -76,9 +76,9 @@ def test_a_model_trained_on_a_file_loads_and_forecasts(folder, model, tmp_path):
     source = sorted((folder / "in").iterdir())[-1]
     done = run(folder, "predict", "--model", str(model), str(source), str(tmp_path / "out.csv"))
     assert done.exit_code == 0, done.output
-    made = pd.read_csv(tmp_path / "out.csv")
-    assert made["liquidity_score"].notna().all()
-    assert set(made["model"]) == {champion.model_name}
+    output = pd.read_csv(tmp_path / "out.csv")
+    assert output["liquidity_score"].notna().all()
+    assert set(output["model"]) == {champion.model_name}
     assert not (folder / "home").exists()
 
 
@@ -94,7 +94,7 @@ def test_a_damaged_model_file_is_rejected(model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["preprocess", "--input", "{in}"], 2, "--input and --out must be given together"),
         (
@@ -107,9 +107,9 @@ def test_a_damaged_model_file_is_rejected(model, tmp_path):
         (["train", "--data", "{in}", "--out-model", "model"], 2, "must end in .pkl"),
     ],
 )
-def test_wrong_usage_states_what_is_required(folder, arguments, code, said):
+def test_wrong_usage_states_what_is_required(folder, arguments, code, message):
     done = run(folder, *(part.replace("{in}", str(folder / "in")) for part in arguments))
-    assert (done.exit_code, said in done.output) == (code, True), done.output
+    assert (done.exit_code, message in done.output) == (code, True), done.output
 
 
 def test_a_file_that_was_not_preprocessed_is_rejected(folder, tmp_path):

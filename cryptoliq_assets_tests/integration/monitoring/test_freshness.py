@@ -1,7 +1,6 @@
-"""Freshness is of the data, by the clock: ages, missing days, late files, coins that are gone; no run on old months mends it."""
+"""Freshness by the clock: data age, missing days, late files and missing coins; runs on old months do not reset it."""
 
 import datetime as dt
-from pathlib import Path
 
 import dagster as dg
 import pandas as pd
@@ -31,17 +30,12 @@ from cryptoliq_assets_tests.support.settings import make_settings
 CLOCK = ["data_age", "days_complete", "coins_seen"]
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return make_settings(home_dir=tmp_path)
-
-
 def moment(number: int, hours: float = 0.0) -> dt.datetime:
     return (day(number) + pd.Timedelta(hours=hours)).to_pydatetime().replace(tzinfo=dt.UTC)
 
 
 def store_days(settings: Settings, coins_by_day: dict[int, str]) -> TableStore:
-    """Raw months in which each letter is a coin."""
+    """Write raw months in which each letter is a coin."""
     frame = raw_rows([{"coin": coin, "day": number} for number, coins in coins_by_day.items() for coin in coins])
     store = TableStore(settings)
     store.write("raw_snapshots", received(frame), sorted({f"{day(n):%Y-%m}" for n in coins_by_day}))
@@ -98,7 +92,7 @@ def test_a_day_missing_for_over_30_days_is_reported_only(settings):
 
 
 @given(st.sets(st.integers(1, 60), min_size=1), st.integers(0, 400))
-def test_days_that_have_not_come_yet_are_never_missing_days(tmp_path_factory, days, waited):
+def test_future_days_are_never_missing_days(tmp_path_factory, days, waited):
     settings = make_settings(home_dir=tmp_path_factory.mktemp("days"))
     store = store_days(settings, dict.fromkeys(days, "A"))
     now = moment(max(days), 24 * waited)
@@ -110,7 +104,7 @@ def test_days_that_have_not_come_yet_are_never_missing_days(tmp_path_factory, da
 def test_a_coin_is_missing_from_the_third_day(settings):
     coins = "ABCDEFGHIJ"
     every = dict.fromkeys(range(1, 11), coins)
-    # J was seen last two days before the newest.
+    # J was last seen two days before the newest snapshot.
     assert check_coins(settings, store_days(settings, every | {11: coins[:9], 12: coins[:9]})).figures["gone"] == 0
     one = check_coins(settings, store_days(settings, every | dict.fromkeys((11, 12, 13), coins[:9])))
     assert (one.level, one.figures["gone_coins"]) == ("ok", ["J (2025-03-10)"])
@@ -119,7 +113,7 @@ def test_a_coin_is_missing_from_the_third_day(settings):
     assert two.figures["age_days"] == {"0": 8, "3": 2}
 
 
-def test_a_coin_not_seen_for_longer_than_30_days_was_given_up(settings):
+def test_a_coin_not_seen_for_over_30_days_is_not_reported(settings):
     store = store_days(settings, {1: "AB"} | dict.fromkeys(range(2, 41), "A"))
     assert check_coins(settings, store).figures["coins"] == 1
     assert check_coins(settings, store).figures["age_days"] == {"0": 1, "39": 1}
@@ -144,7 +138,7 @@ def evaluations(instance: dg.DagsterInstance) -> dict[str, dg.AssetCheckEvaluati
     return found
 
 
-def test_re_making_an_old_month_never_turns_data_age_green(settings):
+def test_rebuilding_an_old_month_never_resets_the_data_age(settings):
     today = dt.datetime.now(dt.UTC).date()
     ends = today - dt.timedelta(days=40)
     write_snapshots(simulate_market(coins=5, days=35, end=ends, seed=7), settings.raw_dir)
@@ -162,7 +156,7 @@ def test_re_making_an_old_month_never_turns_data_age_green(settings):
     assert again["data_age"].metadata["age_days"].value >= first["data_age"].metadata["age_days"].value >= 40
 
 
-def test_a_sensor_may_report_the_checks_while_nothing_runs(settings):
+def test_a_sensor_can_report_the_checks_while_nothing_runs(settings):
     store = store_days(settings, dict.fromkeys(range(1, 11), "AB"))
     found = evaluate_freshness(settings, store, now=moment(13, 12))
     assert [(evaluation.check_name, evaluation.passed) for evaluation in found] == list(

@@ -1,4 +1,4 @@
-"""Parts of the monitor that fail: each is a finding of its own, and all others are evaluated, stored and delivered."""
+"""Failing parts of the monitor: each is one finding, and all others are evaluated, stored and delivered."""
 
 import datetime as dt
 import json
@@ -37,22 +37,17 @@ NEWEST = pd.Timestamp("2025-07-31")
 
 
 def failing(home: Settings) -> dict[str, str]:
-    """What is said of all that fails, by key."""
+    """Return the findings of all failed parts by key."""
     found = collect_findings(home, dt.datetime.now(dt.UTC))
     return {finding.key: finding.what for finding in found if finding.level == FAIL}
 
 
 def empty_newest(home: Settings, *columns: str) -> None:
-    """Rows as an earlier version accepted them: columns of the newest snapshot are empty in the raw table."""
+    """Rows as accepted by an earlier version: columns of the newest snapshot are empty in the raw table."""
     store = TableStore(home)
     rows = store.read("raw_snapshots", ["2025-07"])
     rows.loc[rows["date"] == NEWEST, list(columns)] = np.nan
     store.write("raw_snapshots", rows, ["2025-07"])
-
-
-@pytest.fixture
-def home(trained_home, tmp_path) -> Settings:
-    return make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), cv__n_splits=2)
 
 
 def cryptoliq(home: Settings, *words: str, **environment: str) -> subprocess.CompletedProcess:
@@ -196,7 +191,7 @@ def test_a_failing_part_is_a_finding_and_hides_only_its_own(trained_home, monkey
     assert before - {finding.kind for finding in found} == hidden
 
 
-def test_the_watch_s_evaluations_of_freshness_fail_one_by_one(trained_home, monkeypatch):
+def test_freshness_checks_fail_independently_of_each_other(trained_home, monkeypatch):
     home = make_settings(home_dir=trained_home.path)
 
     def breaks(*_, **__):
@@ -237,7 +232,7 @@ ROW = st.fixed_dictionaries(
 
 @of_property(max_examples=25)
 @given(rows=st.lists(ROW, min_size=1, max_size=60, unique_by=lambda row: (row["coin"], row["day"])))
-def test_every_report_copes_with_snapshots_that_lack_anything(rows):
+def test_every_report_accepts_snapshots_with_missing_values(rows):
     with quick_folder() as folder:
         home = make_settings(home_dir=folder / "home")
         store = TableStore(home)

@@ -1,10 +1,8 @@
-"""The champion's health: missing, broken and rolled back, each reported as itself."""
+"""Health of the champion: missing, broken and rolled back, each with its own kind of finding."""
 
 import datetime as dt
 import json
 from pathlib import Path
-
-import pytest
 
 from cryptoliq_assets.core.atomic_write import write_json
 from cryptoliq_assets.core.config import Settings
@@ -14,16 +12,6 @@ from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets.monitoring.findings import FAIL, OK, WARN
 from cryptoliq_assets.monitoring.model_health import find_model_problems, find_rollback
 from cryptoliq_assets_tests.support.settings import make_settings
-
-
-@pytest.fixture
-def home(trained_home, tmp_path) -> Settings:
-    return make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), cv__n_splits=2)
-
-
-@pytest.fixture
-def settings(tmp_path) -> Settings:
-    return make_settings(home_dir=tmp_path)
 
 
 def raised(settings: Settings) -> dict[str, str]:
@@ -57,7 +45,7 @@ def test_a_lost_pointer_warns_as_the_right_model_serves(home):
     assert raised(home) == {"model_broken": WARN}
 
 
-def test_a_rollback_is_told_until_the_next_promotion(home):
+def test_a_rollback_is_reported_until_the_next_promotion(home):
     store, champion = open_model_store(home), load_champion(home)
     first = champion.version
     at = dt.datetime(2025, 8, 1, tzinfo=dt.UTC)
@@ -70,7 +58,7 @@ def test_a_rollback_is_told_until_the_next_promotion(home):
     assert raised(home) == {}
 
 
-def test_the_reference_is_under_the_signature(trained_home, tmp_path):
+def test_the_signature_covers_the_reference(trained_home, tmp_path):
     home = make_settings(home_dir=trained_home.copy_to(tmp_path / "home"), signing_key="secret", cv__n_splits=2)
     unsigned = load_champion(make_settings(home_dir=home.home_dir))
     stored = open_model_store(home).promote(

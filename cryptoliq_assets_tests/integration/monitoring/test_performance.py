@@ -1,8 +1,7 @@
-"""Accuracy as it comes in: by worked numbers, its thresholds on either side, and what it asks for."""
+"""Live accuracy: metrics by hand, thresholds on both sides, and the training that it requests."""
 
 import datetime as dt
 import json
-from pathlib import Path
 
 import dagster as dg
 import numpy as np
@@ -35,16 +34,11 @@ from cryptoliq_assets_tests.support.settings import make_settings
 NOW = dt.datetime(2025, 6, 1, tzinfo=dt.UTC)
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return make_settings(home_dir=tmp_path)
-
-
 def realised(
     days: int, *, coins: int = 50, error: float = 0.1, naive: float = 0.2, missed: float = 0.1, version: str = "v1"
 ) -> pd.DataFrame:
-    """Forecasts that came true, on target days 1 … `days`: each off by `error` where persistence is by `naive`, this share
-    of each day's outside the interval."""
+    """Return forecasts with actual values on target days 1 … `days`: each has this error, persistence the error `naive`, and
+    the fraction `missed` of each day is outside the interval."""
     targets = np.repeat(np.arange(1, days + 1), coins)
     outside = np.tile(np.arange(coins) < round(missed * coins), days)
     return pd.DataFrame(
@@ -70,11 +64,11 @@ def levels(report: dict) -> dict[str, str]:
     return {found.kind: found.level for found in map(Finding.from_dict, report["conditions"])}
 
 
-def test_days_rolling_and_versions_by_hand(settings):
+def test_daily_rolling_and_version_metrics_by_hand(settings):
     first, second = realised(40), realised(50, error=0.2, version="v2")
     report = report_of(settings, first, second[second["target_date"] > day(40)])
     assert (report["through"], len(report["days"])) == (str(day(50).date()), 50)
-    # Of the last 30 days 20 with a quarter of persistence's squared error, 10 with all of it.
+    # Of the last 30 days, 20 have a quarter of the squared error of persistence and 10 all of it.
     assert report["rolling"]["skill"] == pytest.approx(1 - (20 * 0.25 + 10 * 1.0) / 30)
     assert report["rolling"]["mae"] == pytest.approx((20 * 0.1 + 10 * 0.2) / 30)
     assert (report["rolling"]["days"], report["rolling"]["forecasts"]) == (30, 1500)
@@ -89,17 +83,17 @@ def test_days_rolling_and_versions_by_hand(settings):
 def test_a_rolling_window_is_of_calendar_days(settings):
     rows = realised(60, error=0.1)
     report = report_of(settings, rows[(rows["target_date"] <= day(10)) | (rows["target_date"] > day(35))])
-    # Day 36 looks back to day 7: 4 days there, and itself.
+    # Day 36 covers days from 7 on: 4 of those days, and itself.
     (found,) = (entry for entry in report["days"] if entry["target_date"] == str(day(36).date()))
     assert found["rolling"]["days"] == 5
 
 
 @given(st.lists(st.tuples(st.integers(1, 50), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5)), min_size=1, max_size=60))
-def test_each_rolling_figure_measures_the_rows_of_its_30_days(said):
+def test_each_rolling_metric_measures_the_rows_of_its_30_days(daily_errors):
     rows = pd.DataFrame(
         [
             {
-                "coin": f"C{place}",
+                "coin": f"C{position}",
                 "target_date": day(number),
                 "model_version": "v",
                 "liquidity_score": 0.5 + error,
@@ -108,7 +102,7 @@ def test_each_rolling_figure_measures_the_rows_of_its_30_days(said):
                 "lower": 0.45 + error,
                 "upper": 0.55 + error,
             }
-            for place, (number, error, naive) in enumerate(said)
+            for position, (number, error, naive) in enumerate(daily_errors)
         ]
     )
     report = make_accuracy_report(rows, Settings(), now=NOW).report
@@ -121,7 +115,7 @@ def test_each_rolling_figure_measures_the_rows_of_its_30_days(said):
             assert entry["rolling"][name] == (None if value is None else pytest.approx(value, rel=1e-9, abs=1e-12))
 
 
-def test_the_coins_are_told_worst_first_with_their_own_figures(settings):
+def test_coins_are_listed_worst_first_with_their_metrics(settings):
     rows = realised(10, coins=3)
     rows.loc[rows["coin"] == "Coin01", "liquidity_score"] = 0.9
     measured = make_accuracy_report(rows, settings, now=NOW).by_coin
@@ -141,7 +135,7 @@ def test_coverage_fails_outside_85_to_95_percent_at_level_90(settings, missed, l
     assert check_coverage(report_of(settings, realised(40, missed=missed)), settings).level == level
 
 
-def test_the_bounds_go_with_the_level(tmp_path):
+def test_the_coverage_bounds_depend_on_the_level(tmp_path):
     assert coverage_bounds(0.9, 0.05) == (0.85, 0.95)
     assert coverage_bounds(0.8, 0.05) == (0.75, 0.85)
     assert coverage_bounds(0.98, 0.05) == (0.93, 1.0)
@@ -150,21 +144,21 @@ def test_the_bounds_go_with_the_level(tmp_path):
     assert check_coverage(report_of(settings, realised(40, missed=0.2)), settings).level == "ok"
 
 
-def test_since_when_is_the_first_day_of_the_stretch_that_is_bad(settings):
+def test_a_failure_starts_on_the_first_of_its_consecutive_days(settings):
     good, bad = realised(60), realised(80, error=0.5)
     report = report_of(settings, good, bad[bad["target_date"] > day(60)])
-    # n bad days of 6.25 against 30 - n of a quarter: above 1 from n = 4.
+    # n bad days with a ratio of 6.25 and 30 - n with a quarter: above 1 from n = 4.
     assert check_skill(report, settings).since == str(day(64).date())
 
 
 @pytest.mark.parametrize(("days", "coins"), [(6, 100), (29, 10)])
-def test_of_too_few_forecasts_nothing_is_said(settings, days, coins):
+def test_too_few_forecasts_raise_nothing(settings, days, coins):
     report = report_of(settings, realised(days, coins=coins, error=0.9, missed=0.9))
     assert levels(report) == {"skill_lost": "ok", "coverage_lost": "ok"}
     assert "at least 300 forecasts of 7 days are needed" in check_skill(report, settings).what
 
 
-def test_nothing_that_came_true_is_a_report_that_says_so(settings):
+def test_without_actual_values_the_report_states_that(settings):
     measured = measure_accuracy(settings, TableStore(settings), now=NOW)
     assert (measured.report["through"], measured.report["days"]) == (None, [])
     assert read_accuracy_report(settings) == json.loads(json.dumps(measured.report))
@@ -172,7 +166,7 @@ def test_nothing_that_came_true_is_a_report_that_says_so(settings):
     assert (settings.reports_dir / "accuracy_by_coin.csv").read_text().startswith("coin,forecasts,skill,mae")
 
 
-def test_a_champion_that_lost_its_skill_is_told_of_once(settings):
+def test_a_champion_that_lost_its_skill_is_notified_once(settings):
     assert levels(report_of(settings, realised(40, error=0.3, missed=0.5))) == {
         "skill_lost": "fail",
         "coverage_lost": "ok",
@@ -180,7 +174,7 @@ def test_a_champion_that_lost_its_skill_is_told_of_once(settings):
     assert levels(report_of(settings, realised(40, missed=0.5))) == {"skill_lost": "ok", "coverage_lost": "fail"}
 
 
-def test_the_report_says_what_the_data_health_page_says(settings):
+def test_the_report_equals_the_data_health_page(settings):
     store = fill_home(settings, list(range(1, 6)))
     store_forecast(settings, 2, version="X_2025-03-01_v1")
     report = measure_accuracy(settings, store, now=NOW).report
@@ -214,26 +208,26 @@ def test_the_asset_and_its_checks_show_plots_and_fail(settings):
     store.write("forecasts", pd.DataFrame(rows), ["2025-03"])
     labels = store.read("labels")
     one = labels[labels["coin"] == "A"].astype({"coin": "object"})
-    whole = pd.concat([one.assign(coin=f"C{coin}") for coin in range(40)])
-    whole["liquidity_score"], whole["target_score"] = 0.9, 0.95
-    store.write("labels", whole[whole["date"] < day(11)], ["2025-03"])
+    labels = pd.concat([one.assign(coin=f"C{coin}") for coin in range(40)])
+    labels["liquidity_score"], labels["target_score"] = 0.9, 0.95
+    store.write("labels", labels[labels["date"] < day(11)], ["2025-03"])
     definitions = dg.Definitions.merge(build_definitions(settings), dg.Definitions(jobs=[job]))
     with dg.instance_for_test() as instance:
         result = definitions.resolve_job_def("look").execute_in_process(instance=instance)
         found = {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
-        (made,) = result.asset_materializations_for_node("forecast_accuracy")
+        (event,) = result.asset_materializations_for_node("forecast_accuracy")
     assert {name: evaluation.passed for name, evaluation in found.items()} == {
         "live_skill": False,
         "live_coverage": False,
     }
     assert found["live_skill"].severity == dg.AssetCheckSeverity.ERROR
-    assert made.metadata["forecasts_30_days"].value == 400
+    assert event.metadata["forecasts_30_days"].value == 400
     for plot in ("error_by_day", "skill_by_day", "coverage_by_day"):
-        assert made.metadata[plot].value.startswith("![")
+        assert event.metadata[plot].value.startswith("![")
 
 
 def failing_home(settings: Settings) -> None:
-    """A home whose champion has forecast all there is, badly."""
+    """A home whose champion has forecast all days badly."""
     fill_home(settings, list(range(1, 12)))
     store_champion(settings, "XGBoost_2025-03-20_v1")
     store_forecast(settings, 11, version="XGBoost_2025-03-20_v1")
@@ -265,9 +259,9 @@ def test_the_sensor_requests_training_once_per_report(tmp_path):
             requests = sensor.evaluate_tick(context).run_requests
             return requests[0] if requests else None
 
-        asked = tick()
-        assert asked.job_name == "train"
-        instance.add_run(dg.DagsterRun(job_name="train", status=dg.DagsterRunStatus.FAILURE, tags=dict(asked.tags)))
+        request = tick()
+        assert request.job_name == "train"
+        instance.add_run(dg.DagsterRun(job_name="train", status=dg.DagsterRunStatus.FAILURE, tags=dict(request.tags)))
         assert tick() is None
         write_json(settings.reports_dir / ACCURACY_REPORT, report_of(settings, realised(41, error=0.3)))
-        assert tick().run_key != asked.run_key
+        assert tick().run_key != request.run_key

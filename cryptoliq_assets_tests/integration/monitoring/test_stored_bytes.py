@@ -1,4 +1,4 @@
-"""`cryptoliq verify`: every damaged item is named with its remedy, stored in a report, shown by status, and an alert."""
+"""`cryptoliq verify`: every damaged item is reported with its remedy, stored in a report, shown by status, and alerted."""
 
 import datetime as dt
 import json
@@ -93,7 +93,7 @@ def test_every_kind_of_damage_is_reported_with_its_remedy(home: Path) -> None:
     assert "damaged: " in read_status(settings)["verified"]
 
 
-def test_repair_brings_back_what_can_be_made_again(home: Path) -> None:
+def test_repair_recomputes_all_derived_files(home: Path) -> None:
     settings = make_settings(home_dir=home)
     tables = verify_home(settings).checked["table"]
     for what in ("archive", "raw month", "cleaned month"):
@@ -111,7 +111,7 @@ def test_repair_brings_back_what_can_be_made_again(home: Path) -> None:
     assert finding.level == OK
 
 
-def test_a_missing_home_is_wrong_usage_and_is_not_made(tmp_path: Path) -> None:
+def test_a_missing_home_is_wrong_usage_and_is_not_created(tmp_path: Path) -> None:
     output = run(tmp_path / "nowhere", "verify")
     assert output.exit_code == 2
     assert not (tmp_path / "nowhere").exists()
@@ -172,7 +172,7 @@ def test_a_damaged_month_fails_status_and_hides_nothing_else(home: Path, table: 
     assert "drift_report.json cannot be read" in output.output
 
 
-def test_a_damaged_verification_report_is_written_again(home: Path) -> None:
+def test_a_damaged_verification_report_is_rewritten(home: Path) -> None:
     settings = make_settings(home_dir=home)
     for content in ("[", "[]", '{"made_at": 3}', '{"a":' * 50_000):
         (settings.reports_dir / "verify.json").write_text(content)
@@ -194,3 +194,18 @@ def test_a_model_of_an_interrupted_promotion_is_not_damage(home: Path) -> None:
     assert verify_home(make_settings(home_dir=home)).damaged == []
     change(artifact)
     assert [item.path for item in verify_home(make_settings(home_dir=home)).damaged] == [str(artifact)]
+
+
+@pytest.mark.parametrize("written", ["pkl", "json"])
+def test_half_of_an_interrupted_promotion_is_not_damage(home: Path, written: str) -> None:
+    settings = make_settings(home_dir=home)
+    store = open_model_store(settings)
+    name, _, number = store.current_version().rpartition("_v")
+    current = settings.models_dir / f"{store.current_version()}.{written}"
+    (settings.models_dir / f"{name}_v{int(number) + 1}.{written}").write_bytes(current.read_bytes())
+    assert verify_home(settings).damaged == []
+    assert [result.problem for result in store.verify()] == [None] * len(store.verify())
+    # A damaged audit log may have recorded the promotion.
+    with settings.models_dir.joinpath("ledger.jsonl").open("a") as ledger:
+        ledger.write("{damaged\n")
+    assert len(verify_home(settings).damaged) > 1

@@ -1,4 +1,4 @@
-"""One run of the monitor, and any program that reads its reports: the service's /metrics, the app, `cryptoliq status`."""
+"""One monitor run and the readers of its reports: /metrics of the service, the app and `cryptoliq status`."""
 
 import datetime as dt
 import json
@@ -26,7 +26,7 @@ from cryptoliq_assets_tests.support.settings import make_settings
 
 @pytest.fixture(scope="module")
 def monitored(trained_home, tmp_path_factory) -> Settings:
-    """A home whose monitor has run once. Its newest snapshot is of 2025: the data are stale, and all else is well."""
+    """A home with one monitor run. Its newest snapshot is of 2025: only the data are stale."""
     settings = make_settings(
         home_dir=trained_home.copy_to(tmp_path_factory.mktemp("monitored") / "home"), cv__n_splits=2
     )
@@ -46,9 +46,9 @@ def test_metrics_contains_all_reports_and_finding_levels(monitored: Settings):
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-    made = [name for name in (*REPORTS, "incidents.json") if (monitored.reports_dir / name).exists()]
-    assert {"drift_report.json", "monitor_failures.json", "incidents.json"} <= set(made)
-    for name in made:
+    written = [name for name in (*REPORTS, "incidents.json") if (monitored.reports_dir / name).exists()]
+    assert {"drift_report.json", "monitor_failures.json", "incidents.json"} <= set(written)
+    for name in written:
         assert found["report_unreadable", name.removesuffix(".json")] == 0.0
     overall = report_of(monitored)["overall"]
     assert {key[1]: value for key, value in found.items() if key[0] == "drift_overall"} == overall

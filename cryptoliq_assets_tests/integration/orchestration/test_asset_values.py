@@ -78,7 +78,7 @@ def test_every_asset_with_a_cadence_has_a_freshness_policy(tmp_path):
         assert {spec.key.to_user_string() for spec in specs if spec.freshness_policy is None} == without
 
 
-def test_the_launchpad_of_the_rollback_has_to_and_reason(definitions):
+def test_the_rollback_launchpad_has_fields_to_and_reason(definitions):
     job = definitions.resolve_job_def("rollback")
     config = {"to": "", "reason": ""}
     assert job.run_config == {"ops": {"roll_back": {"config": config}}} or job.config_mapping is None

@@ -64,7 +64,7 @@ def test_without_a_valid_model_training_is_requested_again(keeper, settings):
     for attempt in range(3):
         (request,) = keeper.tick().run_requests
         assert request.job_name == "train"
-        # Another key than that of the run that made the model: the daemon starts a key only once.
+        # Not the key of the run that trained the model: the daemon starts a key only once.
         assert request.run_key not in (first.run_key, None)
         assert request.run_key.endswith(f"/{attempt}")
         keeper.run(request, dg.DagsterRunStatus.FAILURE, job="train")

@@ -1,11 +1,10 @@
-"""Which runs are dead: those that nobody is at work on, on whatever host they were; no other one is ended."""
+"""Detection of dead runs: runs without a live process on any host; no other run is ended."""
 
 import datetime as dt
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -21,25 +20,13 @@ from cryptoliq_assets_tests.support.markets import Home, file_name, snapshot
 from cryptoliq_assets_tests.support.settings import make_settings
 
 STATUS = dg.DagsterRunStatus
-# Longer than a run takes to begin.
+# Longer than the start of a run takes.
 LATER = dt.timedelta(minutes=20)
 DAY = dt.date(2022, 3, 16)
-# `cryptoliq materialize` in a container of another name.
+# `cryptoliq materialize` in a container with another host name.
 _ELSEWHERE = (
     "import socket; socket.gethostname = lambda: 'container-1'; from cryptoliq_assets.cli.main import main; main()"
 )
-
-
-@pytest.fixture(scope="module")
-def kept_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("instance"))) as made:
-        yield made
-
-
-@pytest.fixture
-def instance(kept_instance: dg.DagsterInstance) -> dg.DagsterInstance:
-    kept_instance.wipe()
-    return kept_instance
 
 
 @pytest.fixture
@@ -52,7 +39,7 @@ def begun(instance: dg.DagsterInstance, status: STATUS, **tags: str) -> str:
 
 
 def left_alone_by_its_process(lock_path: Path, run_id: str) -> None:
-    """As a killed process leaves it: the file is there, and nobody holds it."""
+    """Create a lock file without an owner, as a killed process leaves it."""
     mark_run_alive(lock_path, run_id)
     release_run(lock_path, run_id)
 
@@ -87,7 +74,7 @@ def test_a_run_of_another_host_is_dead_once_it_is_killed(tmp_path: Path) -> None
                 time.sleep(0.1)
             (run,) = runs
             assert run.tags[PROCESS_TAG].startswith("container-1/")
-            # It waits for the home, which this process holds; anyone who looks then must not take it for dead.
+            # It waits for the lock of the home, which this process has; a search must not consider it dead.
             assert fail_dead_runs(instance, settings.lock_path, now=in_a_while()) == []
         finally:
             process.kill()
@@ -153,17 +140,17 @@ def test_only_locks_of_finished_runs_are_removed(instance: dg.DagsterInstance, l
     ended, at_work = begun(instance, STATUS.SUCCESS), begun(instance, STATUS.STARTED)
     left_alone_by_its_process(lock_path, ended)
     mark_run_alive(lock_path, at_work)
-    # A command that is about to make its run.
-    mark_run_alive(lock_path, "not-made-yet")
+    # A command that is about to create its run.
+    mark_run_alive(lock_path, "not-created-yet")
     fail_dead_runs(instance, lock_path)
-    assert {path.name for path in lock_path.with_name("alive").iterdir()} == {at_work, "not-made-yet"}
-    for run in (at_work, "not-made-yet"):
+    assert {path.name for path in lock_path.with_name("alive").iterdir()} == {at_work, "not-created-yet"}
+    for run in (at_work, "not-created-yet"):
         release_run(lock_path, run)
 
 
 @pytest.fixture
 def runner(tmp_path: Path) -> Runner:
-    """A home with one file that waits."""
+    """A home with one pending file."""
     settings = make_settings(home_dir=tmp_path / "home")
     settings.raw_dir.mkdir(parents=True)
     (settings.raw_dir / file_name(DAY)).write_bytes(snapshot([DAY]))
@@ -173,7 +160,7 @@ def runner(tmp_path: Path) -> Runner:
 
 
 def test_a_command_releases_the_locks_of_its_finished_runs(runner: Runner) -> None:
-    # Other tests of this process may have left runs of their own.
+    # Other tests of this process may have left runs.
     before = set(dead_runs._own_locks)
     runner.refresh(runner.plan().ranges, job="ingest")
     assert set(dead_runs._own_locks) <= before

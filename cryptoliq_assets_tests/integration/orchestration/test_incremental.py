@@ -1,4 +1,4 @@
-"""Incremental equals full: whatever order files arrive in, the tables are those of one rebuild from all of them."""
+"""Incremental equals full: files in any order give the tables of one rebuild from all files."""
 
 import datetime as dt
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from cryptoliq_assets.orchestration.runner import Runner
 from cryptoliq_assets_tests.support.markets import COINS, Home, assert_same_tables, file_name, quick_folder, snapshot
 
 FIRST = dt.date(2021, 12, 20)
-# Five months and a bit: further than the 90 days of history and the 3 that a filled cell adds.
+# More than five months: longer than the 90 days of history and the 3 days that a filled cell adds.
 SPAN_DAYS = 170
 EDGES = st.sampled_from(months_between("2022-01", "2022-06"))
 UNREADABLE = b"coin;symbol;price\nBitcoin;BTC;1\n"
@@ -19,7 +19,7 @@ UNREADABLE = b"coin;symbol;price\nBitcoin;BTC;1\n"
 
 @dataclass(frozen=True)
 class Drop:
-    """A file put into the drop folder: `content` decides its rows' numbers, and None is a file that is refused."""
+    """A file dropped into the folder: `content` determines the numbers of its rows; None is a rejected file."""
 
     name: str
     dates: frozenset[dt.date]
@@ -32,13 +32,13 @@ class Drop:
 
 @dataclass
 class Expected:
-    """What the drop folder's rules say has been accepted: by name the newest good content, in order of arrival."""
+    """Return the accepted files by the rules of the drop folder: by name the newest valid content, in order of arrival."""
 
     newest: dict[str, bytes] = field(default_factory=dict)
     good: dict[str, bytes] = field(default_factory=dict)
 
     def arrive(self, batch: list[Drop]) -> None:
-        # A name dropped twice between two looks is seen once, as it was last.
+        # A name dropped twice between two registrations is seen once, with its last content.
         seen = {drop.name: drop for drop in batch}
         for drop in sorted(seen.values(), key=lambda drop: max(i for i, other in enumerate(batch) if other is drop)):
             content = drop.raw
@@ -51,7 +51,7 @@ class Expected:
 
 
 def market_days() -> st.SearchStrategy[list[dt.date]]:
-    """Days in clusters, so that windows, fills and targets meet; often over the edge of a month, where seams are."""
+    """Days in clusters, so that windows, fills and targets interact; often across the boundary of a month."""
     at_an_edge = st.builds(lambda month, before: first_day(month) - dt.timedelta(days=before), EDGES, st.integers(1, 3))
     anywhere = st.integers(0, SPAN_DAYS).map(lambda step: FIRST + dt.timedelta(days=step))
     cluster = st.builds(
@@ -65,9 +65,9 @@ def market_days() -> st.SearchStrategy[list[dt.date]]:
 
 @st.composite
 def arrivals(draw: st.DrawFn) -> list[list[Drop]]:
-    """Batches of drops: days in any order, late, twice, corrected, several days a file, some files refused."""
+    """Batches of drops: days in any order, late, repeated, corrected, several days per file, some files rejected."""
     days = draw(market_days())
-    # Few names, so that most are corrected, often to other days than before.
+    # Few names, so that most files are corrected, often to other days.
     names = [file_name(day) for day in draw(st.permutations(days))[:3]]
     one = st.builds(
         Drop,
@@ -85,7 +85,7 @@ def put(home: Home, batch: list[Drop]) -> None:
 
 
 def rebuilt(folder: Path, expected: Expected, **options: object) -> Home:
-    """One refresh from all files there are, in the order in which they arrived."""
+    """Run one refresh from all existing files, in order of arrival."""
     home = Home.at(folder, **options)
     for name, content in expected.good.items():
         home.drop(name, content)
@@ -111,7 +111,7 @@ def check_incremental_equals_full(batches: list[list[Drop]], *, horizon: int, mo
 
 
 def examples(count: int) -> settings:
-    # A failing example is reported as it was found: making it smaller takes minutes.
+    # A failing example is reported as found: shrinking it takes minutes.
     phases = (Phase.explicit, Phase.reuse, Phase.generate)
     return settings(max_examples=count, phases=phases)
 
@@ -128,8 +128,8 @@ def test_chunked_ranges_give_the_tables_of_one_rebuild(batches: list[list[Drop]]
     check_incremental_equals_full(batches, horizon=horizon, months_per_run=2)
 
 
-def run_whole(home: Home) -> None:
-    """A look and the refresh runs that it asks for, as `cryptoliq materialize` does them."""
+def run_full(home: Home) -> None:
+    """Register files and run the refreshes that are due, as `cryptoliq materialize` does."""
     runner = Runner(home.settings)
     runner.register_files()
     runner.refresh(runner.plan().ranges)
@@ -141,13 +141,13 @@ def test_dagster_runs_of_late_files_give_the_tables_of_a_rebuild() -> None:
     january = {dt.date(2022, 1, 31), dt.date(2022, 2, 1)}
     batches = [
         [Drop(file_name(second), frozenset({second, second + dt.timedelta(days=1)}), 0)],
-        # Late by two months; and a correction that takes a day back.
+        # Two months late; and a correction that removes a day.
         [
             Drop(file_name(newyear), frozenset({newyear - dt.timedelta(days=1), newyear, first, *january}), 0),
             Drop(file_name(second), frozenset({second}), 1),
             Drop(file_name(first), frozenset({first}), None),
         ],
-        # Corrected to days of another month, and a file that was refused before.
+        # Corrected to days of another month, and a file that was rejected before.
         [
             Drop(file_name(newyear), frozenset({newyear, second, *january}), 2),
             Drop(file_name(first), frozenset({first, second}), 0),
@@ -160,13 +160,13 @@ def test_dagster_runs_of_late_files_give_the_tables_of_a_rebuild() -> None:
         for batch in batches:
             put(home, batch)
             expected.arrive(batch)
-            run_whole(home)
+            run_full(home)
         states = [file.state for file in home.catalog.files()]
         assert (states.count("superseded"), states.count("refused"), states.count("accepted")) == (2, 1, 3)
-        whole = Home.at(folder / "whole", storage__first_month="2021-11")
+        full = Home.at(folder / "full", storage__first_month="2021-11")
         for name, content in expected.good.items():
-            whole.drop(name, content)
-        run_whole(whole)
-        assert_same_tables(home.store, whole.store)
-        # And the driver of the property above does what whole runs do.
+            full.drop(name, content)
+        run_full(full)
+        assert_same_tables(home.store, full.store)
+        # The driver of the property test above gives the same tables as Dagster runs.
         assert_same_tables(home.store, rebuilt(folder / "driver", expected, storage__first_month="2021-11").store)

@@ -1,4 +1,4 @@
-"""What a run holds grows with the months of that run, not with history: the months that real runs read, counted."""
+"""Memory of a run depends on its months, not on history: the months that real runs read are counted."""
 
 import datetime as dt
 from collections import Counter
@@ -17,7 +17,7 @@ LAST = dt.date(2022, 6, 10)
 
 
 def home_with_history(folder: Path, *, months: int, **options: object) -> Home:
-    """Two days in each of so many months before that of LAST, refreshed, and a file of LAST that waits."""
+    """A home with two refreshed days in each of so many months before LAST, and a pending file of LAST."""
     home = Home.at(folder, storage__first_month="2013-01", **options)
     number = LAST.year * 12 + LAST.month - 1
     for back in range(months, 0, -1):
@@ -31,31 +31,31 @@ def home_with_history(folder: Path, *, months: int, **options: object) -> Home:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, str]]]:
-    """(table, month) of each month file that is read into memory: by what was read for one frame, or for one check."""
+    """Record (table, month) of each month file read into memory, separately for each frame and each check."""
     calls: list[list[tuple[str, str]]] = []
     read_month = TableStore._read_month
 
-    def beginning(name: str) -> None:
-        deed = getattr(TableStore, name)
+    def count_calls(name: str) -> None:
+        read = getattr(TableStore, name)
 
-        def begun(store: TableStore, *args: object, **options: object) -> object:
+        def counted(store: TableStore, *args: object, **options: object) -> object:
             calls.append([])
-            return deed(store, *args, **options)
+            return read(store, *args, **options)
 
-        monkeypatch.setattr(TableStore, name, begun)
+        monkeypatch.setattr(TableStore, name, counted)
 
-    def reading_month(store: TableStore, spec: Table, month: str, *args: object, **options: object) -> pa.Table:
+    def record_month(store: TableStore, spec: Table, month: str, *args: object, **options: object) -> pa.Table:
         calls[-1].append((spec.name, month))
         return read_month(store, spec, month, *args, **options)
 
-    beginning("read")
-    beginning("verify")
-    monkeypatch.setattr(TableStore, "_read_month", reading_month)
+    count_calls("read")
+    count_calls("verify")
+    monkeypatch.setattr(TableStore, "_read_month", record_month)
     return calls
 
 
 def refresh(home: Home, reads: list[list[tuple[str, str]]]) -> list[list[tuple[str, str]]]:
-    """What the runs that the plan asks for read, through Dagster."""
+    """Run the planned refreshes through Dagster; return the months that they read."""
     runner = Runner(home.settings)
     runner.register_files()
     ranges = runner.plan().ranges
@@ -72,7 +72,7 @@ def test_a_new_day_reads_as_many_months_after_five_years(
         short = refresh(home_with_history(folder / "short", months=6), reads)
         long = refresh(home_with_history(folder / "long", months=60), reads)
     assert Counter(month for call in short for month in call) == Counter(month for call in long for month in call)
-    # The run's month, and the three that its windows reach back into.
+    # The month of the run, and the three months that its windows reach back.
     assert {month for call in long for _, month in call} <= set(months_between("2022-03", "2022-06"))
     assert {table for call in long for table, _ in call} >= set(DERIVED_TABLES)
 
@@ -86,5 +86,5 @@ def test_a_rebuild_reads_at_most_the_months_of_one_run(reads: list[list[tuple[st
                 home.store.path(table, month).unlink()
         calls = refresh(home, reads)
     assert len({month for call in calls for table, month in call if table == "cleaned_snapshots"}) == 18
-    # 90 days of history lie in the three months before.
+    # 90 days of history are in the three previous months.
     assert max(map(len, calls)) == most + 3

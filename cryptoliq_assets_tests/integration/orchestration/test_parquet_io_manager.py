@@ -1,4 +1,4 @@
-"""The I/O manager in real runs: what it writes, what it refuses, what it hands over, and what Dagster shows of it."""
+"""I/O manager in real runs: written files, rejected frames, loaded months and metadata in Dagster."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -21,7 +21,7 @@ DAYS = [dt.date(2022, 1, 31), dt.date(2022, 2, 1), dt.date(2022, 2, 28), dt.date
 
 
 def raw_rows(days: list[dt.date], *coins: str, price: float = 1.0) -> pd.DataFrame:
-    """Raw rows as loosely typed as a careless asset would make them."""
+    """Raw rows with loose types, as a careless asset would return them."""
     keys = [(coin, day) for day in days for coin in coins or ("Bitcoin", "Ether")]
     frame = pd.DataFrame({"coin": [coin for coin, _ in keys], "date": pd.to_datetime([day for _, day in keys])})
     numbers = {name: np.nan for name, column in TABLES["raw_snapshots"].schema.columns.items() if column.nullable}
@@ -30,7 +30,7 @@ def raw_rows(days: list[dt.date], *coins: str, price: float = 1.0) -> pd.DataFra
 
 
 class Bench:
-    """Assets of two tables on a real instance: raw rows as said, and whatever the cleaned ones are handed."""
+    """Assets of two tables on a real instance: given raw rows, and the input of the cleaned ones."""
 
     def __init__(self, folder: Path, instance: dg.DagsterInstance, **options: object) -> None:
         self.settings = make_settings(**({"home_dir": folder / "home", "storage__first_month": "2022-01"} | options))
@@ -41,7 +41,7 @@ class Bench:
     def run(
         self, make: Callable[[], pd.DataFrame], first: str, last: str | None = None, *, downstream: bool = False
     ) -> dg.ExecuteInProcessResult:
-        """One run of a range of months; `downstream` runs the asset after it, instead."""
+        """Run a range of months; `downstream` runs the downstream asset instead."""
 
         @dg.asset(**table_asset("raw_snapshots", self.settings, group="raw", months=MONTHS))
         def raw_snapshots(context: dg.AssetExecutionContext) -> dg.Output[pd.DataFrame]:
@@ -79,7 +79,7 @@ def bench(tmp_path: Path, instance: dg.DagsterInstance) -> Bench:
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> tuple[str, str]:
-    """Description and Markdown table of the one failed step."""
+    """Return description and Markdown table of the one failed step."""
     assert not result.success
     (event,) = result.filter_events(lambda event: event.is_step_failure)
     data = event.step_failure_data.user_failure_data
@@ -128,9 +128,9 @@ def test_the_definition_has_column_schema_and_lineage(bench: Bench) -> None:
 
 def test_a_range_is_loaded_as_one_frame_with_existing_neighbors(bench: Bench) -> None:
     bench.run(lambda: raw_rows(DAYS, "Zcash", "Aave"), "2022-01", "2022-04")
-    # February is made from January (3 days back) to March (1 day ahead), and March is not there.
+    # February is computed from January (3 days back) to March (1 day ahead); March does not exist.
     assert bench.run(pd.DataFrame, "2022-02", downstream=True).success
-    # The first month there can be, whose month before there cannot.
+    # The first possible month, whose previous month cannot exist.
     assert bench.run(pd.DataFrame, "2022-01", downstream=True).success
     assert bench.run(pd.DataFrame, "2022-03", "2022-04", downstream=True).success
     days = [sorted(frame["date"].dt.date.unique()) for frame in bench.handed]
@@ -198,13 +198,13 @@ def test_an_asset_without_a_table_names_where_to_declare_one(bench: Bench) -> No
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "said"),
+    ("first", "last", "message"),
     [
         ("2022-03", "2022-02", "after its end"),
         ("2021-12", "2022-02", "not a month"),
         ("2022-02", "2922-02", "not a month"),
     ],
 )
-def test_an_invalid_range_is_rejected(bench: Bench, first: str, last: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_an_invalid_range_is_rejected(bench: Bench, first: str, last: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         month_range_tags(first, last, bench.settings)

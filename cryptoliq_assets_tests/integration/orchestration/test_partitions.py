@@ -29,9 +29,9 @@ PRESENT = f"{dt.datetime.now(dt.UTC):%Y-%m}"
 
 @pytest.fixture
 def settings(tmp_path) -> Settings:
-    made = make_settings(home_dir=tmp_path / "home")
-    made.raw_dir.mkdir(parents=True)
-    return made
+    settings = make_settings(home_dir=tmp_path / "home")
+    settings.raw_dir.mkdir(parents=True)
+    return settings
 
 
 def drop(settings: Settings, *days: str) -> None:
@@ -68,7 +68,7 @@ def test_partitions_are_the_months_with_data(settings):
     assert partitions(settings) == ["2025-05", "2025-06", "2025-07"]
 
 
-def test_a_file_that_only_waits_counts(settings):
+def test_a_waiting_file_adds_its_month(settings):
     drop(settings, "2025-05-30")
     Runner(settings).register_files()
     assert partitions(settings) == ["2025-05"]

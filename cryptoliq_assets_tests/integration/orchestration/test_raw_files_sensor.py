@@ -64,9 +64,9 @@ def test_an_unreadable_file_is_reported_and_blocks_no_other(raw_files, settings,
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", refuse)
         raw_files.tick()
-        asked = raw_files.tick()
-        assert ranges(asked) == [("2025-07", "2025-07")]
-        assert asked.asset_events[0].metadata["skipped"].value == {denied.name: "cannot be read: Permission denied"}
+        tick = raw_files.tick()
+        assert ranges(tick) == [("2025-07", "2025-07")]
+        assert tick.asset_events[0].metadata["skipped"].value == {denied.name: "cannot be read: Permission denied"}
         assert [file.name for file in Catalog(settings.catalog_path).files()] == [good.name]
     raw_files.tick()
     raw_files.tick()
@@ -89,7 +89,7 @@ def test_all_arrivals_are_one_run_per_contiguous_range(raw_files, settings):
     for day in ("2025-03-05", "2025-03-20", "2025-07-31"):
         drop(settings, day)
     raw_files.tick()
-    # A window reaches 92 days on: 2025-03-20 touches June.
+    # A window reaches 92 days ahead: 2025-03-20 affects June.
     assert ranges(raw_files.tick()) == [("2025-03", "2025-07")]
 
 
@@ -158,13 +158,13 @@ def test_a_restarted_daemon_continues_from_the_cursor(raw_files, settings, insta
 def test_a_restarted_daemon_repeats_a_request_never_run(raw_files, settings, instance):
     drop(settings, "2025-07-31")
     raw_files.tick()
-    (asked,) = raw_files.tick().run_requests
+    (request,) = raw_files.tick().run_requests
     restarted = SensorTicker(
         settings, instance, raw_files_sensor(settings, jobs.refresh, months=make_months_definition(settings))
     )
     (again,) = restarted.tick().run_requests
-    # The same key: the daemon does not start twice what it has started.
-    assert again.run_key == asked.run_key
+    # The same key: the daemon starts the run only once.
+    assert again.run_key == request.run_key
 
 
 def test_a_failed_listing_is_reported_and_discards_no_state(raw_files, settings):
@@ -182,7 +182,7 @@ def test_a_failed_listing_is_reported_and_discards_no_state(raw_files, settings)
     assert len(raw_files.tick().run_requests) == 1
 
 
-def test_an_empty_folder_and_a_missing_one_are_nothing_new(raw_files, settings):
+def test_an_empty_or_missing_folder_has_no_new_files(raw_files, settings):
     assert raw_files.tick().skip_message == f"nothing new in {settings.raw_dir}"
     settings.raw_dir.rmdir()
     assert raw_files.tick().skip_message == f"nothing new in {settings.raw_dir}"

@@ -31,7 +31,7 @@ from cryptoliq_assets_tests.support.frames import (
 )
 from cryptoliq_assets_tests.support.settings import make_settings
 
-# Evaluated by the clock; `integration/monitoring/test_freshness.py` has each of them fail.
+# Evaluated by the clock; `integration/monitoring/test_freshness.py` tests their failures.
 CLOCK = {check.name for check in load_checks() if check.step == "clock"}
 
 
@@ -49,7 +49,7 @@ def newest_evaluation(instance: dg.DagsterInstance, table: str, check: str) -> d
     return record.event.dagster_event.event_specific_data
 
 
-# Every check can fail: on each bad table, the real check step in a real run.
+# Each check in a real run on an invalid table.
 
 
 @pytest.fixture
@@ -58,14 +58,14 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def evaluate(settings: Settings, table: str) -> dict[str, dg.AssetCheckEvaluation]:
-    """What the checks of an asset find, by name, in a run of their own: as executed from the UI, over all months.
+    """Return the findings of an asset's checks by name, in their own run over all months, as executed from the UI.
 
-    Those by the clock are left out: what these tests store is of 2025.
+    Checks by the clock are left out: the stored data are of 2025.
     """
     job = dg.define_asset_job("look", dg.AssetSelection.checks_for_assets(table), executor_def=dg.in_process_executor)
     definitions = dg.Definitions.merge(build_definitions(settings), dg.Definitions(jobs=[job]))
     with dg.instance_for_test() as instance:
-        # A blocking check that fails, fails the run.
+        # A failing blocking check fails the run.
         result = definitions.resolve_job_def("look").execute_in_process(instance=instance, raise_on_error=False)
         found = {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
         return {name: evaluation for name, evaluation in found.items() if name not in CLOCK}
@@ -80,7 +80,7 @@ def shown(evaluation: dg.AssetCheckEvaluation, name: str) -> object:
 
 
 def rewrite(settings: Settings, table: str, month: str, change: Callable[[pa.Table], pa.Table]) -> None:
-    """Change a month file behind the store's back; its stamp still vouches for it."""
+    """Modify a month file, bypassing the store; its fingerprint stays valid."""
     path = TableStore(settings).path(table, month)
     content = pq.read_table(path)
     write_sealed(path, change(content).replace_schema_metadata(content.schema.metadata))
@@ -97,7 +97,7 @@ def column_set(name: str, row: int, value: object) -> Callable[[pa.Table], pa.Ta
 
 
 def raw_home(settings: Settings, rows_by_day: dict[int, int]) -> None:
-    """Raw months with so many coins on each day."""
+    """Write raw months with so many coins on each day."""
     rows = [
         {"coin": f"Coin{n:02}", "day": number, "24h_volume": 1e6 + number}
         for number, count in rows_by_day.items()
@@ -263,5 +263,5 @@ def test_a_run_of_older_months_leaves_forecasts_out(tmp_path):
     ]
     tables = {"raw_snapshots", "cleaned_snapshots", "engineered_features", "labels"}
     assert planned == [tables] * (len(ranges) - 1) + [tables | {"forecasts"}]
-    # The checks of what is left in are evaluated all the same.
+    # The checks of the remaining assets are evaluated nevertheless.
     assert newest_evaluation(runner.instance, "labels", "schema").passed

@@ -1,4 +1,4 @@
-"""A home that an earlier version made, used by this one before `cryptoliq materialize` was called."""
+"""A home of an earlier version, used before `cryptoliq materialize` is run."""
 
 import json
 
@@ -21,19 +21,19 @@ MONTH = "2025-07"
 
 
 def write_as_earlier(store: TableStore, table: str, *, without: tuple[str, ...]) -> None:
-    """Write the months of a table again as a version without these columns, and without seals, did."""
+    """Rewrite the months of a table without these columns and without checksums, as an earlier version did."""
     for month in store.months(table):
         path = store.path(table, month)
         rows = pq.read_table(path)
         stamp = json.loads(rows.schema.metadata[b"cryptoliq"]) | {"schema": "an earlier one", "inputs": "earlier"}
         del stamp["sealed"]
-        kept = rows.drop_columns([name for name in without if name in rows.column_names])
-        pq.write_table(kept.replace_schema_metadata({b"cryptoliq": json.dumps(stamp).encode()}), path)
+        remaining = rows.drop_columns([name for name in without if name in rows.column_names])
+        pq.write_table(remaining.replace_schema_metadata({b"cryptoliq": json.dumps(stamp).encode()}), path)
 
 
 @pytest.fixture(scope="module")
 def earlier(trained_home, tmp_path_factory) -> Settings:
-    """A home whose months lack all that was added to the tables since."""
+    """A home whose months lack all columns added since."""
     settings = make_settings(home_dir=trained_home.copy_to(tmp_path_factory.mktemp("earlier") / "home"), cv__n_splits=2)
     for table, spec in TABLES.items():
         write_as_earlier(TableStore(settings), table, without=spec.nullable_since_v1)

@@ -1,4 +1,4 @@
-"""The year 2021 as it was: every oddity of the real panel found and counted, from 365 files to the raw table and its checks."""
+"""The year 2021: every anomaly of the real panel is found and counted, from 365 files to the raw table and its checks."""
 
 import json
 from dataclasses import dataclass
@@ -29,14 +29,14 @@ class Year:
     metadata: dict
 
     def file_reports(self) -> list[dict]:
-        """The reports of all files, in the order of their days."""
+        """Return the reports of all files by day."""
         paths = sorted(self.settings.validation_dir.glob("*.json"))
         return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
 @pytest.fixture(scope="module")
 def year(real_data: Path):
-    """A home that has ingested a file a day."""
+    """A home that has ingested a file per day."""
     panel = pd.read_parquet(real_data / "coingecko_daily_2021.parquet").rename(columns={"volume_24h": "24h_volume"})
     panel["1h"] = float("nan")
     with quick_folder() as folder:
@@ -87,7 +87,7 @@ def test_coins_that_share_a_symbol_are_reported_and_separate(year: Year) -> None
 
 
 def test_gaps_are_counted_by_span_day_and_coin(year: Year) -> None:
-    # The refused rows, negative or implausible, made some of the spans.
+    # The rejected rows, negative or implausible, cause some of the spans.
     assert year.report["gaps"] == {"spans": 1_950, "missing_days": 8_715, "coins": 305}
     shown = {name: year.metadata[name] for name in ("gaps", "gap_days", "coins_with_gaps")}
     assert shown == {"gaps": 1_950, "gap_days": 8_715, "coins_with_gaps": 305}
@@ -98,5 +98,5 @@ def test_changes_are_fractions_that_agree_with_the_prices(year: Year) -> None:
     assert (finding.passed, finding.metadata["dates"], finding.metadata["count"]) == (True, 364, 0)
     units = unit_found(year.settings, year.store, MONTHS).metadata
     assert units["files_by_unit"] == {"fraction": 364, "percent": 1}
-    # The first day has no day before it, so no change tells.
+    # The first day has no previous day to compare its changes with.
     assert units["uncertain"] == ["coingecko_20210101.csv"]

@@ -15,7 +15,7 @@ from cryptoliq_assets.serving.request_models import parse_request
 
 NOW = dt.datetime(2025, 8, 2, 9, tzinfo=dt.UTC)
 COINS = [None, "Bitcoin", " Bitcoin ", "x" * 201, "Nobody knows it", "Élan ₿"]
-# July is at hand in memory, whose oldest day a JSON request may have; older days are for CSV alone.
+# July is loaded in memory, and its oldest day is the first for JSON requests; only CSV accepts older days.
 DATES = [None, "2025-07-20", "2025-07-31", "2025-08-01", "2025-08-03", "2025-08-04", "2990-01-01"]
 CHANGES = st.sampled_from([None, 0.0, 0.3, -7.5, 212.0, -100.0, -100.5, -250.0, 2e300])
 SIZES = st.sampled_from([None, 0.0, 1e-9, 1.5, 61250.5, 2.48e10, -1.0, 2e300])
@@ -38,13 +38,13 @@ ROWS = st.lists(
 
 @pytest.fixture(scope="module")
 def predictor(settings) -> Predictor:
-    made = Predictor(settings)
-    made.refresh()
-    return made
+    predictor = Predictor(settings)
+    predictor.refresh()
+    return predictor
 
 
 def by_json(predictor: Predictor, row: dict[str, Any]) -> dict[str, Any] | None:
-    """The answer to one request; None where it is refused."""
+    """Return the response to one request; None if it is rejected."""
     body = {name: value for name, value in row.items() if value is not None}
     try:
         [answer] = predictor.predict([parse_request(body)], now=NOW)
@@ -72,13 +72,13 @@ def by_csv(predictor: Predictor, rows: list[dict[str, Any]]) -> list[dict[str, s
 @given(rows=ROWS)
 @hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_json_and_csv_give_equal_results_and_rejections(predictor, rows):
-    made = by_csv(predictor, rows)
-    for row, result in zip(rows, made, strict=True):
+    csv_rows = by_csv(predictor, rows)
+    for row, result in zip(rows, csv_rows, strict=True):
         answer = by_json(predictor, row)
         assert (answer is None) == bool(result["reason"]), (row, result)
         if answer is not None:
-            said = {name: float(result[name]) for name in ("liquidity_score", "lower", "upper")}
-            assert said == pytest.approx({name: answer[name] for name in said}, rel=1e-12), row
+            csv_values = {name: float(result[name]) for name in ("liquidity_score", "lower", "upper")}
+            assert csv_values == pytest.approx({name: answer[name] for name in csv_values}, rel=1e-12), row
             assert result["basis"] == answer["basis"], row
 
 

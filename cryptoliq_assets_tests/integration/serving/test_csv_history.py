@@ -35,7 +35,7 @@ def archive(trained_home) -> Path:
 
 @pytest.fixture
 def predict(settings, champion):
-    """Forecasts of files one behind the other."""
+    """Predict one file after another."""
 
     def predict(*files: Path, **options) -> list[list[str]]:
         header, *rows = files[0].read_text(encoding="utf-8").splitlines()
@@ -44,15 +44,15 @@ def predict(settings, champion):
         _, chunks = batch.predict_content(
             content, champion=champion, settings=settings, today=dt.date(2025, 8, 2), **options
         )
-        made = csv.DictReader(io.StringIO(b"".join(chunks).decode("utf-8")))
-        return [[row[name] for name in FORECAST] for row in made]
+        reader = csv.DictReader(io.StringIO(b"".join(chunks).decode("utf-8")))
+        return [[row[name] for name in FORECAST] for row in reader]
 
     return predict
 
 
 @pytest.fixture
 def reads(monkeypatch) -> list[tuple[str, str]]:
-    """First and last day of each read of history, in their order."""
+    """Record the first and last day of each read of history, in order."""
     read, reads = StoredHistory.read, []
 
     def noted(store, first, last, **options):
@@ -71,7 +71,7 @@ def reads(monkeypatch) -> list[tuple[str, str]]:
         (1, [("2025-07-31", "2025-07-31"), ("2025-06-15", "2025-06-15"), ("2025-05-10", "2025-05-20")]),
     ],
 )
-def test_adjacent_months_share_a_read_with_equal_forecasts(predict, archive, reads, monkeypatch, months, expected):
+def test_adjacent_months_are_read_together_with_equal_forecasts(predict, archive, reads, monkeypatch, months, expected):
     files = [archive / f"coingecko_{day}.csv" for day in ("20250731", "20250615", "20250520", "20250510")]
     alone = [row for file in files for row in predict(file)]
     assert {row[-1] for row in alone} >= {"history"}
@@ -85,9 +85,9 @@ def test_only_rows_outside_the_loaded_history_are_read(predict, archive, setting
     files = [archive / f"coingecko_{day}.csv" for day in ("20250615", "20250731")]
     expected = predict(*files)
     july = dt.date(2025, 7, 1)
-    held = StoredHistory.read(TableStore(settings), july, dt.date(2025, 7, 31), formula=champion.metadata["formula"])
+    loaded = StoredHistory.read(TableStore(settings), july, dt.date(2025, 7, 31), formula=champion.metadata["formula"])
     reads.clear()
-    assert predict(*files, history=lambda first: held if first >= july else None) == expected
+    assert predict(*files, history=lambda first: loaded if first >= july else None) == expected
     assert reads == [("2025-06-15", "2025-06-15")]
 
 
@@ -101,6 +101,6 @@ def test_only_the_next_history_is_prefetched():
     with ThreadPoolExecutor(1) as reader:
         for span, past in batch._prefetch(reader, past_of, spans):
             assert past == -span
-            # What is read by now, once the reader is through with what it was asked for.
+            # The reads completed once the reader has finished its request.
             reader.submit(lambda: None).result()
             assert read == spans[: span + 2]

@@ -13,7 +13,7 @@ from cryptoliq_assets.modeling.registry.model_registry import open_model_store
 from cryptoliq_assets_tests.support.services import BODY, environment
 from cryptoliq_assets_tests.support.settings import make_settings
 
-# Answers a request as `cryptoliq serve` does, with some modules hidden; then prints the names of the imported packages.
+# Handles a request like `cryptoliq serve`, with some modules hidden; then prints the names of the imported packages.
 _SERVE = """
 import json, os, sys
 absent = set(os.environ["ABSENT"].split(","))
@@ -77,7 +77,7 @@ def test_the_service_imports_no_library_its_champion_lacks(trained_home, tmp_pat
 
 
 def promote_candidate(home: Path, recipe: str) -> str:
-    """Make the stored candidate of a recipe the champion."""
+    """Make the stored candidate of a specification the champion."""
     settings = make_settings(home_dir=home)
     store = open_model_store(settings)
     learner = load_candidate(settings.models_dir / "candidates", recipe).forecaster

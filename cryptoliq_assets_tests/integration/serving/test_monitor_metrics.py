@@ -1,4 +1,4 @@
-"""Figures of the monitoring reports on /metrics: current values, ages by the clock, and damaged reports."""
+"""Metrics of the monitoring reports on /metrics: current values, ages by the clock, and damaged reports."""
 
 import datetime as dt
 import json
@@ -32,7 +32,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def samples(metrics: MonitorMetrics) -> dict[tuple[str, ...], float]:
-    """Name and the values of its labels → value."""
+    """Return the metrics by name and label values."""
     return {
         (sample.name.removeprefix("cryptoliq_"), *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(metrics.render().decode())
@@ -40,7 +40,7 @@ def samples(metrics: MonitorMetrics) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_a_home_without_reports_or_data_has_only_levels(settings):
+def test_a_home_without_reports_or_data_has_only_severities(settings):
     assert samples(MonitorMetrics(settings)) == {("condition", "data_stale"): 0.0, ("condition", "days_missing"): 0.0}
 
 
@@ -92,7 +92,7 @@ def test_a_damaged_report_is_reported_and_hides_no_other(settings, content):
         assert found["report_unreadable", name] == 1.0
 
 
-def test_the_worst_level_of_a_kind_and_open_incidents_are_shown(settings):
+def test_the_worst_severity_of_a_kind_and_incidents_are_shown(settings):
     result = [Finding("feature_drift", level, level, "x").to_dict() for level in ("warn", "ok")]
     drift = {"made_at": "2025-06-01T00:00:00+00:00", "overall": {"psi": 0.12, "wasserstein": 0.3}, "conditions": result}
     write_json(settings.reports_dir / "drift_report.json", drift)

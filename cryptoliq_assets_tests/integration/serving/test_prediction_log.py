@@ -63,10 +63,10 @@ def test_the_predict_command_logs_its_load_and_a_sample(home, tmp_path):
     command = ["--home", str(home.home_dir), "predict", str(tmp_path / "in.csv"), str(tmp_path / "out.csv")]
     assert CliRunner().invoke(cli, [*command, "--unit", "percent"]).exit_code == 1
     (line,) = recorded(home, "command")
-    made = pd.read_csv(tmp_path / "out.csv")
+    output = pd.read_csv(tmp_path / "out.csv")
     assert (line["mode"], line["rows"], line["refused"]) == ("csv", 2, 1)
-    assert line["score_sum"] == pytest.approx(made["liquidity_score"].sum())
-    assert line["version"] == made["model_version"].iloc[0]
+    assert line["score_sum"] == pytest.approx(output["liquidity_score"].sum())
+    assert line["version"] == output["model_version"].iloc[0]
 
 
 def test_the_daily_forecasts_are_logged(home):
@@ -132,7 +132,7 @@ def test_the_entry_point_that_stopped_is_reported(tmp_path):
     settings.predictions_dir.mkdir(parents=True)
     for back in range(1, 9):
         day = now - dt.timedelta(days=back)
-        # The command ran every day until yesterday, the service and the app all the time.
+        # The command ran every day until yesterday, service and app on all days.
         rows = [line_at("command", day, [0.5] * 20), line_at("app", day, [0.5] * 20)]
         rows += [line_at("app", now, [0.5] * 20)] if back == 1 else []
         for row in rows:

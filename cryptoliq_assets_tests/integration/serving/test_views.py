@@ -120,11 +120,11 @@ def test_a_coin_without_recent_rows_is_shown_to_its_last_day(tmp_path):
 
 def test_reading_one_coin_equals_filtering_the_table(settings):
     store = TableStore(settings)
-    whole = store.read("labels", columns=["coin", "date", "target_score"])
+    labels = store.read("labels", columns=["coin", "date", "target_score"])
     alone = store.read("labels", columns=["coin", "date", "target_score"], coin="Bitcoin")
-    expected = whole[whole["coin"] == "Bitcoin"].reset_index(drop=True)
+    expected = labels[labels["coin"] == "Bitcoin"].reset_index(drop=True)
     pd.testing.assert_frame_equal(alone.astype({"coin": object}), expected.astype({"coin": object}))
-    assert store.read("labels", columns=["coin", "date"], coin="nobody").empty
+    assert store.read("labels", columns=["coin", "date"], coin="unknown").empty
 
 
 def test_the_model_view_shows_the_serving_model(own):

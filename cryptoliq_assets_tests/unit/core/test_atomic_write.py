@@ -1,4 +1,4 @@
-"""Writing a file: whole or absent."""
+"""Atomic writes: a file is complete or absent."""
 
 import datetime as dt
 import json
@@ -29,7 +29,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_file_is_written_with_its_folders_and_replaces_what_was_there(tmp_path: Path) -> None:
+def test_a_file_is_written_with_folders_and_replaces_the_old(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "c.txt"
     write_file(path, "one")
     write_file(path, "zwei é")
@@ -38,16 +38,14 @@ def test_a_file_is_written_with_its_folders_and_replaces_what_was_there(tmp_path
 
 
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 40])
-def test_many_files_are_written_together_below_and_above_the_sync_of_the_whole_system(
-    tmp_path: Path, count: int
-) -> None:
+def test_any_number_of_files_is_written_together(tmp_path: Path, count: int) -> None:
     contents = {tmp_path / f"folder{number % 3}" / f"{number}.bin": bytes([number]) for number in range(count)}
     write_files(contents)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.bin")} == contents
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_a_failed_rename_leaves_no_temporary_and_each_file_old_or_new(tmp_path: Path) -> None:
+def test_a_failed_rename_leaves_complete_files_and_no_temp_file(tmp_path: Path) -> None:
     first, blocked, last = (tmp_path / name for name in ("1.txt", "2.txt", "3.txt"))
     last.write_text("old")
     # A folder that is not empty cannot be replaced by a file.
@@ -58,7 +56,7 @@ def test_a_failed_rename_leaves_no_temporary_and_each_file_old_or_new(tmp_path: 
     assert names(tmp_path) == {"1.txt", "2.txt", "3.txt"}
 
 
-def test_a_file_where_a_folder_should_be_is_an_error_that_names_it_before_anything_is_replaced(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_fails_before_any_write(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("no folder")
     (tmp_path / "a.txt").write_text("old")
     with pytest.raises(FileExistsError, match="data"):
@@ -93,7 +91,7 @@ for write in (
 """
 
 
-def test_a_disk_that_takes_no_more_leaves_the_old_content_and_no_temporary(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_old_content_and_no_temp_file(tmp_path: Path) -> None:
     for name in ("small.bin", "large.bin"):
         (tmp_path / name).write_bytes(b"old")
     child = subprocess.run(
@@ -104,7 +102,7 @@ def test_a_disk_that_takes_no_more_leaves_the_old_content_and_no_temporary(tmp_p
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
 
 
-def test_chunks_that_break_off_leave_the_old_content_and_no_temporary(tmp_path: Path) -> None:
+def test_failing_chunks_leave_the_old_content_and_no_temp_file(tmp_path: Path) -> None:
     def chunks() -> Iterator[bytes]:
         yield b"half "
         raise ValueError("no more")
@@ -117,7 +115,7 @@ def test_chunks_that_break_off_leave_the_old_content_and_no_temporary(tmp_path: 
     assert names(tmp_path) == {"table.csv"}
 
 
-def test_a_temporary_is_hidden_lies_in_the_same_folder_and_is_never_the_same(tmp_path: Path) -> None:
+def test_temp_paths_are_hidden_unique_and_in_the_same_folder(tmp_path: Path) -> None:
     path = tmp_path / "2022-03.parquet"
     one, other = temp_path_for(path), temp_path_for(path)
     assert one != other
@@ -126,7 +124,7 @@ def test_a_temporary_is_hidden_lies_in_the_same_folder_and_is_never_the_same(tmp
     assert one.name.endswith(".tmp")
 
 
-def test_json_has_dates_as_text_numpy_as_numbers_and_refuses_nan(tmp_path: Path) -> None:
+def test_json_has_dates_as_text_and_rejects_nan(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     write_json(path, {"day": dt.date(2022, 3, 16), "count": np.int64(3), "path": Path("a/b"), "name": "é"})
     assert json.loads(path.read_text(encoding="utf-8")) == {"day": "2022-03-16", "count": 3, "path": "a/b", "name": "é"}
@@ -134,13 +132,13 @@ def test_json_has_dates_as_text_numpy_as_numbers_and_refuses_nan(tmp_path: Path)
     with pytest.raises(ValueError, match="JSON"):
         write_json(path, {"skill": float("nan")})
     with pytest.raises(TypeError, match="object has no JSON form"):
-        to_json({"what": object()})
+        to_json({"value": object()})
     assert json.loads(path.read_text(encoding="utf-8"))["count"] == 3
     assert os.listdir(tmp_path) == ["report.json"]
 
 
-def test_json_by_key_says_the_same_with_a_line_for_each_key() -> None:
-    said = {
+def test_json_by_key_is_equal_with_one_line_per_key() -> None:
+    report = {
         "file": 'a "b"\n€',
         "rows": 3,
         "ok": True,
@@ -148,18 +146,18 @@ def test_json_by_key_says_the_same_with_a_line_for_each_key() -> None:
         "dates": ["2022-03-16"],
         "at": dt.date(2022, 3, 16),
     }
-    said |= {"empty_cells": {"1h": np.int64(2), "nested": [{"a": 1.5}]}, 'key, "odd": ': {}}
-    text = to_json_by_key(said)
-    assert json.loads(text) == json.loads(to_json(said))
-    assert len(text.splitlines()) == len(said) + 2
+    report |= {"empty_cells": {"1h": np.int64(2), "nested": [{"a": 1.5}]}, 'key, "odd": ': {}}
+    text = to_json_by_key(report)
+    assert json.loads(text) == json.loads(to_json(report))
+    assert len(text.splitlines()) == len(report) + 2
     with pytest.raises(ValueError, match="JSON"):
         to_json_by_key({"skill": float("nan")})
 
 
-# What killed processes left
+# Temporary files of killed processes
 
 
-def aged(path: Path, *, hours: float) -> Path:
+def write_aged(path: Path, *, hours: float) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"half")
     moment = time.time() - hours * 3600
@@ -167,11 +165,11 @@ def aged(path: Path, *, hours: float) -> Path:
     return path
 
 
-def test_half_written_files_of_killed_processes_are_removed_once_they_are_a_day_old(tmp_path: Path) -> None:
-    old = [aged(temp_path_for(tmp_path / name), hours=25) for name in ("a.parquet", "b/c/d e\n.json")]
-    young = aged(temp_path_for(tmp_path / "a.parquet"), hours=23)
+def test_temp_files_of_killed_processes_are_removed_after_a_day(tmp_path: Path) -> None:
+    old = [write_aged(temp_path_for(tmp_path / name), hours=25) for name in ("a.parquet", "b/c/d e\n.json")]
+    recent = write_aged(temp_path_for(tmp_path / "a.parquet"), hours=23)
     assert sorted(remove_temp_files([tmp_path, tmp_path / "b", tmp_path / "none"])) == sorted(map(str, old))
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [young]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [recent]
 
 
 @pytest.mark.parametrize(
@@ -187,21 +185,21 @@ def test_half_written_files_of_killed_processes_are_removed_once_they_are_a_day_
         ".a.parquet.123abcd.tmp",
     ],
 )
-def test_nothing_but_our_own_temporary_files_is_ever_removed(tmp_path: Path, name: str) -> None:
-    path = aged(tmp_path / name, hours=1000)
+def test_only_own_temp_files_are_removed(tmp_path: Path, name: str) -> None:
+    path = write_aged(tmp_path / name, hours=1000)
     assert remove_temp_files([tmp_path]) == []
     assert path.exists()
 
 
-def test_no_link_is_followed_and_no_folder_removed(tmp_path: Path) -> None:
-    outside = aged(temp_path_for(tmp_path / "outside" / "a.csv"), hours=1000)
-    swept = tmp_path / "swept"
-    folder = temp_path_for(swept / "folder")
+def test_links_are_not_followed_and_folders_not_removed(tmp_path: Path) -> None:
+    outside = write_aged(temp_path_for(tmp_path / "outside" / "a.csv"), hours=1000)
+    cleaned = tmp_path / "cleaned"
+    folder = temp_path_for(cleaned / "folder")
     folder.mkdir(parents=True)
-    (swept / "link").symlink_to(outside.parent)
-    link = temp_path_for(swept / "link.csv")
+    (cleaned / "link").symlink_to(outside.parent)
+    link = temp_path_for(cleaned / "link.csv")
     link.symlink_to(outside)
     for path in (folder, link):
         os.utime(path, (1, 1), follow_symlinks=False)
-    assert remove_temp_files([swept]) == []
+    assert remove_temp_files([cleaned]) == []
     assert outside.exists()

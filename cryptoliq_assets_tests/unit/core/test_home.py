@@ -1,4 +1,4 @@
-"""Which instance file a home gets, and that a database's password goes nowhere but into the environment."""
+"""Instance file of a data directory; the password of the database stays in the environment."""
 
 from importlib import util
 from pathlib import Path
@@ -16,57 +16,57 @@ from cryptoliq_assets_tests.support.settings import make_settings
 URL = "postgresql+psycopg2://cryptoliq:s3cr3t@127.0.0.1:5432/cryptoliq"
 
 
-def prepared(folder: Path, *, url: str | None = None) -> str:
-    """The instance file of a home after a command with these settings."""
+def prepare(folder: Path, *, url: str | None = None) -> str:
+    """Prepare a data directory with these settings and return its instance file."""
     prepare_home(make_settings(home_dir=folder, postgres_url=url))
     return (folder / ".dagster" / "dagster.yaml").read_text(encoding="utf-8")
 
 
-def test_a_home_on_postgres_gets_the_file_of_deploy_which_names_the_variable_and_not_the_password(tmp_path):
-    written = prepared(tmp_path, url=URL)
-    assert written == (ROOT / "deploy" / "dagster.yaml").read_text(encoding="utf-8")
-    assert yaml.safe_load(written)["storage"] == {"postgres": {"postgres_url": {"env": "CRYPTOLIQ_POSTGRES_URL"}}}
+def test_a_postgres_instance_file_does_not_contain_the_password(tmp_path):
+    content = prepare(tmp_path, url=URL)
+    assert content == (ROOT / "deploy" / "dagster.yaml").read_text(encoding="utf-8")
+    assert yaml.safe_load(content)["storage"] == {"postgres": {"postgres_url": {"env": "CRYPTOLIQ_POSTGRES_URL"}}}
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and "s3cr3t" in path.read_text()]
 
 
-def test_but_for_its_storage_it_is_the_instance_of_every_home(tmp_path):
-    sqlite, postgres = yaml.safe_load(prepared(tmp_path / "a")), yaml.safe_load(prepared(tmp_path / "b", url=URL))
+def test_sqlite_and_postgres_differ_only_in_storage(tmp_path):
+    sqlite, postgres = yaml.safe_load(prepare(tmp_path / "a")), yaml.safe_load(prepare(tmp_path / "b", url=URL))
     assert postgres.pop("storage")
     assert postgres == sqlite
     assert sqlite["concurrency"] == {"runs": {"max_concurrent_runs": 1}}
 
 
-def test_a_home_moves_from_sqlite_to_postgres_where_nobody_edited_its_file(tmp_path):
-    assert "storage" not in yaml.safe_load(prepared(tmp_path))
-    assert "postgres" in yaml.safe_load(prepared(tmp_path, url=URL))["storage"]
+def test_an_unedited_instance_file_moves_to_postgres(tmp_path):
+    assert "storage" not in yaml.safe_load(prepare(tmp_path))
+    assert "postgres" in yaml.safe_load(prepare(tmp_path, url=URL))["storage"]
 
 
-def test_an_edited_file_with_a_postgres_storage_is_kept(tmp_path):
-    own = prepared(tmp_path, url=URL).replace("poll_interval_seconds: 30", "poll_interval_seconds: 60")
-    (tmp_path / ".dagster" / "dagster.yaml").write_text(own, encoding="utf-8")
-    assert prepared(tmp_path, url=URL) == own
+def test_an_edited_file_with_postgres_storage_is_unchanged(tmp_path):
+    edited = prepare(tmp_path, url=URL).replace("poll_interval_seconds: 30", "poll_interval_seconds: 60")
+    (tmp_path / ".dagster" / "dagster.yaml").write_text(edited, encoding="utf-8")
+    assert prepare(tmp_path, url=URL) == edited
 
 
-def test_an_edited_file_without_one_is_kept_and_the_command_says_what_to_copy(tmp_path):
-    own = prepared(tmp_path) + "# mine\n"
+def test_an_edited_file_without_postgres_storage_is_an_error(tmp_path):
+    edited = prepare(tmp_path) + "# edited\n"
     path = tmp_path / ".dagster" / "dagster.yaml"
-    path.write_text(own, encoding="utf-8")
+    path.write_text(edited, encoding="utf-8")
     with pytest.raises(ValueError, match=r"has no Postgres storage: copy `storage` of deploy/dagster\.yaml into it"):
-        prepared(tmp_path, url=URL)
-    assert path.read_text(encoding="utf-8") == own
+        prepare(tmp_path, url=URL)
+    assert path.read_text(encoding="utf-8") == edited
 
 
-def test_a_shell_without_the_variable_does_not_send_such_a_home_to_sqlite(tmp_path):
-    written = prepared(tmp_path, url=URL)
+def test_a_missing_postgres_url_does_not_fall_back_to_sqlite(tmp_path):
+    content = prepare(tmp_path, url=URL)
     with pytest.raises(ValueError, match=r"set CRYPTOLIQ_POSTGRES_URL, or remove the file for SQLite"):
-        prepared(tmp_path)
-    assert (tmp_path / ".dagster" / "dagster.yaml").read_text(encoding="utf-8") == written
+        prepare(tmp_path)
+    assert (tmp_path / ".dagster" / "dagster.yaml").read_text(encoding="utf-8") == content
 
 
-def test_without_the_extra_the_command_names_what_to_install(tmp_path, monkeypatch):
+def test_without_the_postgres_extra_the_error_names_it(tmp_path, monkeypatch):
     monkeypatch.setattr(home, "find_spec", lambda name: None if name == "dagster_postgres" else util.find_spec(name))
     with pytest.raises(ValueError, match=r"clone, pip install '\.\[postgres\]'"):
-        prepared(tmp_path, url=URL)
+        prepare(tmp_path, url=URL)
 
 
 @pytest.mark.parametrize(
@@ -76,15 +76,15 @@ def test_without_the_extra_the_command_names_what_to_install(tmp_path, monkeypat
         URL.replace("+psycopg2", "+asyncpg"),
         URL.removesuffix("/cryptoliq"),
         URL.replace("s3cr3t", "s3cr3t/more"),
-        URL.replace("s3cr3t", "s3cr3t of mine"),
+        URL.replace("s3cr3t", "s3cr3t with spaces"),
     ],
 )
-def test_a_url_that_dagster_could_not_use_is_refused_without_repeating_it(tmp_path, url):
+def test_an_unusable_url_is_rejected_without_repeating_it(tmp_path, url):
     with pytest.raises(ValidationError) as result:
         make_settings(home_dir=tmp_path, postgres_url=url)
-    said = format_settings_error(result.value)
-    assert said.startswith("CRYPTOLIQ_POSTGRES_URL is invalid: it must read postgresql+psycopg2://")
-    assert "s3cr3t" not in said + str(result.value)
+    message = format_settings_error(result.value)
+    assert message.startswith("CRYPTOLIQ_POSTGRES_URL is invalid: it must read postgresql+psycopg2://")
+    assert "s3cr3t" not in message + str(result.value)
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_a_url_that_dagster_could_not_use_is_refused_without_repeating_it(tmp_pa
         "postgresql+psycopg2://cryptoliq:a%2Fb@db/cryptoliq?sslmode=verify-full",
     ],
 )
-def test_a_url_with_its_driver_is_taken_and_shown_nowhere(tmp_path, url):
+def test_a_valid_url_is_accepted_and_never_displayed(tmp_path, url):
     settings = make_settings(home_dir=tmp_path, postgres_url=url)
     assert settings.postgres_url.get_secret_value() == url
     assert url not in f"{settings!r} {settings.public_values()}"
 
 
-def test_an_empty_variable_is_none(tmp_path):
+def test_an_empty_postgres_url_is_none(tmp_path):
     assert make_settings(home_dir=tmp_path, postgres_url="").postgres_url is None
 
 

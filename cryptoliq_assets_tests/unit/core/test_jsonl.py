@@ -1,8 +1,7 @@
-"""The logs: whole lines from several processes, nothing lost on a clean stop, nothing waited for."""
+"""JSON lines logs: complete lines, no loss on a clean stop, and no blocking."""
 
 import datetime as dt
 import json
-import multiprocessing
 import os
 import threading
 import time
@@ -15,30 +14,7 @@ from cryptoliq_assets.core.jsonl import Journal, daily_path_factory, remove_old_
 from cryptoliq_assets_tests.support.services import lines_of
 
 
-def write_many(path: str, name: str, count: int, rotate_bytes: int) -> None:
-    journal = Journal(lambda: Path(path), rotate_bytes=rotate_bytes)
-    for number in range(count):
-        journal.write({"name": name, "number": number, "text": "é" * 50})
-        if number % 50 == 0:
-            journal.flush()
-    journal.close()
-
-
-def test_two_processes_that_turn_the_file_over_lose_no_line(tmp_path):
-    path = tmp_path / "logs" / "app.log"
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=write_many, args=(str(path), name, 1500, 120_000)) for name in "ab"]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(60)
-    files = sorted(path.parent.glob("app.log*"))
-    assert len(files) >= 3
-    seen = [(line["name"], line["number"]) for line in lines_of(files)]
-    assert sorted(seen) == [(name, number) for name in "ab" for number in range(1500)]
-
-
-def test_five_files_are_kept_beside_the_present_one(tmp_path):
+def test_five_rotated_files_are_kept(tmp_path):
     journal = Journal(lambda: tmp_path / "app.log", rotate_bytes=10)
     for number in range(9):
         journal.write({"number": number})
@@ -48,7 +24,7 @@ def test_five_files_are_kept_beside_the_present_one(tmp_path):
     assert [line["number"] for line in lines_of([tmp_path / f"app.log.{n}" for n in range(1, 6)])] == [8, 7, 6, 5, 4]
 
 
-def test_a_line_is_on_the_disk_within_a_second(tmp_path):
+def test_a_line_is_written_within_a_second(tmp_path):
     journal = Journal(lambda: tmp_path / "app.log")
     journal.write({"number": 1})
     time.sleep(0.9)
@@ -58,21 +34,21 @@ def test_a_line_is_on_the_disk_within_a_second(tmp_path):
 
 @pytest.fixture
 def full_disk(monkeypatch):
-    """A disk that takes nothing while `full` is true."""
+    """Make every append fail while `full` is true."""
     state = {"full": True, "tries": 0}
     append = Journal._append
 
-    def tried(self, content):
+    def append_or_fail(self, content):
         state["tries"] += 1
         if state["full"]:
             raise OSError(28, "No space left on device")
         append(self, content)
 
-    monkeypatch.setattr(Journal, "_append", tried)
+    monkeypatch.setattr(Journal, "_append", append_or_fail)
     return state
 
 
-def test_a_full_disk_slows_nothing_is_told_and_what_waited_is_written_later(tmp_path, full_disk):
+def test_a_full_disk_is_reported_and_lines_are_written_later(tmp_path, full_disk):
     journal = Journal(lambda: tmp_path / "app.log")
     started = time.perf_counter()
     for number in range(1000):
@@ -87,7 +63,7 @@ def test_a_full_disk_slows_nothing_is_told_and_what_waited_is_written_later(tmp_
     assert [line["number"] for line in lines_of([tmp_path / "app.log"])] == list(range(1001))
 
 
-def test_lines_are_held_up_to_a_bound_and_the_oldest_dropped_and_counted(tmp_path, full_disk, monkeypatch):
+def test_the_oldest_lines_above_the_buffer_limit_are_dropped(tmp_path, full_disk, monkeypatch):
     monkeypatch.setattr(journal_module, "_MAX_LINES", 100)
     journal = Journal(lambda: tmp_path / "app.log")
     for number in range(150):
@@ -99,20 +75,20 @@ def test_lines_are_held_up_to_a_bound_and_the_oldest_dropped_and_counted(tmp_pat
     assert [line["number"] for line in lines_of([tmp_path / "app.log"])] == list(range(50, 150))
 
 
-def test_a_write_that_breaks_off_leaves_no_half_line_and_none_twice(tmp_path, monkeypatch):
+def test_an_interrupted_write_leaves_no_partial_or_double_line(tmp_path, monkeypatch):
     journal = Journal(lambda: tmp_path / "app.log")
     journal.write({"number": 0})
     journal.flush()
     write, broken = journal_module._write_all, []
 
-    def breaks_off(handle, content):
+    def write_half_once(handle, content):
         if not broken:
             broken.append(True)
             handle.write(content[: len(content) // 2])
             raise OSError(28, "No space left on device")
         write(handle, content)
 
-    monkeypatch.setattr(journal_module, "_write_all", breaks_off)
+    monkeypatch.setattr(journal_module, "_write_all", write_half_once)
     for number in range(1, 4):
         journal.write({"number": number})
     journal.close()
@@ -121,7 +97,7 @@ def test_a_write_that_breaks_off_leaves_no_half_line_and_none_twice(tmp_path, mo
     assert [json.loads(line)["number"] for line in lines] == [0, 1, 2, 3]
 
 
-def test_half_a_line_that_a_crash_left_behind_costs_itself_alone(tmp_path):
+def test_a_partial_line_left_by_a_crash_affects_no_other(tmp_path):
     (tmp_path / "app.log").write_text('{"number":0}\n{"numb')
     for number in (1, 2):
         journal = Journal(lambda: tmp_path / "app.log")
@@ -131,7 +107,7 @@ def test_half_a_line_that_a_crash_left_behind_costs_itself_alone(tmp_path):
     assert lines == ['{"number":0}', '{"numb', '{"number":1}', '{"number":2}']
 
 
-def test_what_is_held_for_a_full_disk_is_bounded_in_bytes_too(tmp_path, full_disk, monkeypatch):
+def test_the_buffer_for_a_full_disk_is_limited_in_bytes(tmp_path, full_disk, monkeypatch):
     monkeypatch.setattr(journal_module, "_MAX_BYTES", 1000)
     journal = Journal(lambda: tmp_path / "app.log")
     for _ in range(5):
@@ -143,7 +119,7 @@ def test_what_is_held_for_a_full_disk_is_bounded_in_bytes_too(tmp_path, full_dis
     assert (tmp_path / "app.log").stat().st_size == 900
 
 
-def test_what_cannot_be_written_as_json_costs_its_own_line_alone(tmp_path):
+def test_a_line_that_is_not_json_affects_no_other(tmp_path):
     journal = Journal(lambda: tmp_path / "app.log")
     for line in ({"number": 1}, {"odd": object()}, {"path": "\ud800"}, {"number": float("nan")}, {"number": 2}):
         journal.write(line)
@@ -156,7 +132,7 @@ def test_what_cannot_be_written_as_json_costs_its_own_line_alone(tmp_path):
     assert "ud800" in str(lines)
 
 
-def test_day_files_are_named_by_the_utc_day_and_old_ones_removed(tmp_path):
+def test_daily_files_are_named_by_utc_day_and_expire(tmp_path):
     today = dt.datetime.now(dt.UTC).date()
     assert daily_path_factory(tmp_path)().stem in {today.isoformat(), str(dt.datetime.now(dt.UTC).date())}
     for name in ("2025-07-01", "2025-07-02", "2025-07-31", "notes"):
@@ -167,19 +143,19 @@ def test_day_files_are_named_by_the_utc_day_and_old_ones_removed(tmp_path):
     assert remove_old_days(tmp_path / "absent", max_age_days=1, today=today) == []
 
 
-def test_a_folder_named_like_a_day_stays_and_a_file_that_cannot_be_removed_stops_no_other(tmp_path, monkeypatch):
+def test_removal_of_old_days_skips_folders_and_errors(tmp_path, monkeypatch):
     (tmp_path / "2020-01-01.jsonl").mkdir()
     for name in ("2020-01-02", "2020-01-03"):
         (tmp_path / f"{name}.jsonl").write_text("{}\n")
     unlink = Path.unlink
 
-    def refuses(path, **named):
+    def fail_for_one(path, **options):
         if path.stem == "2020-01-02":
             raise PermissionError(13, "Permission denied")
-        unlink(path, **named)
+        unlink(path, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "unlink", refuses)
+        patched.setattr(Path, "unlink", fail_for_one)
         with pytest.raises(PermissionError):
             remove_old_days(tmp_path, max_age_days=30, today=dt.date(2025, 8, 1))
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["2020-01-01", "2020-01-02"]
@@ -187,30 +163,30 @@ def test_a_folder_named_like_a_day_stays_and_a_file_that_cannot_be_removed_stops
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["2020-01-01"]
 
 
-@pytest.mark.parametrize("what", ["pipe", "folder"])
-def test_what_is_no_file_in_the_place_of_a_log_is_named_and_hangs_nothing(tmp_path, what):
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_an_irregular_log_file_is_named_without_blocking(tmp_path, kind):
     path = tmp_path / "app.log"
-    os.mkfifo(path) if what == "pipe" else path.mkdir()
+    os.mkfifo(path) if kind == "pipe" else path.mkdir()
     journal = journal_module.Journal(lambda: path)
     journal.write({"event": "a"})
     journal.close()
     assert str(path) in journal.problem
 
 
-def test_a_write_that_hangs_does_not_keep_a_process_from_ending(tmp_path, monkeypatch):
-    hanging, begun = threading.Event(), threading.Event()
+def test_a_blocked_write_does_not_prevent_closing(tmp_path, monkeypatch):
+    released, started = threading.Event(), threading.Event()
 
     def hang(self, content):
-        begun.set()
-        hanging.wait(30)
+        started.set()
+        released.wait(30)
 
     monkeypatch.setattr(journal_module, "_CLOSE_SECONDS", 0.1)
     monkeypatch.setattr(journal_module.Journal, "_append", hang)
     journal = journal_module.Journal(lambda: tmp_path / "app.log")
     journal.write({"event": "a"})
-    assert begun.wait(5)
+    assert started.wait(5)
     journal.write({"event": "b"})
     journal.close()
-    # The write would end after 30 s, and the second line then be written.
+    # The write ends after 30 s at the earliest; only then the second line would be written.
     assert (journal.dropped, journal.problem) == (1, "the last lines could not be written within 0 s")
-    hanging.set()
+    released.set()

@@ -1,4 +1,4 @@
-"""Documents of a home: what is no JSON object, or no file at all, is an error that names it and never waits."""
+"""Reading of stored files: invalid JSON documents and irregular files are rejected by name without blocking."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ from cryptoliq_assets.core.safe_open import (
     read_stored,
 )
 
-OTHERS = {
+INVALID = {
     "nested": (b'{"a":' * 100_000, "nested too deeply"),
     "nested arrays": (b"[" * 100_000, "nested too deeply"),
     "cut off": (b'{"a": 1', "not JSON"),
@@ -28,9 +28,9 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("what", OTHERS)
-def test_a_document_of_another_kind_is_an_error_that_names_file_and_reason(tmp_path: Path, what: str) -> None:
-    content, reason = OTHERS[what]
+@pytest.mark.parametrize("kind", INVALID)
+def test_an_invalid_document_is_rejected_with_file_and_reason(tmp_path: Path, kind: str) -> None:
+    content, reason = INVALID[kind]
     path = tmp_path / "report.json"
     path.write_bytes(content)
     with pytest.raises(DamagedDocumentError) as raised:
@@ -40,18 +40,18 @@ def test_a_document_of_another_kind_is_an_error_that_names_file_and_reason(tmp_p
     assert isinstance(raised.value, OSError)
 
 
-@pytest.mark.parametrize("what", ["pipe", "folder", "socket", "device", "link"])
-def test_what_is_no_regular_file_is_not_opened_for_reading(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize("kind", ["pipe", "folder", "socket", "device", "link"])
+def test_an_irregular_file_is_not_opened(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "x"
-    with socket.socket(socket.AF_UNIX) as listening:
-        if what == "pipe":
+    with socket.socket(socket.AF_UNIX) as listener:
+        if kind == "pipe":
             os.mkfifo(path)
-        elif what == "folder":
+        elif kind == "folder":
             path.mkdir()
-        elif what == "socket":
-            listening.bind(str(path))
+        elif kind == "socket":
+            listener.bind(str(path))
         else:
-            path.symlink_to("/dev/zero" if what == "device" else __file__)
+            path.symlink_to("/dev/zero" if kind == "device" else __file__)
         for read in (read_stored, open_stored, read_json_object):
             with pytest.raises(FileReadError, match="not a regular file") as raised:
                 read(path)
@@ -67,7 +67,7 @@ def test_a_document_above_the_limit_is_not_read(tmp_path: Path, monkeypatch: pyt
         read_json_object(path)
 
 
-def test_a_folder_that_is_a_link_is_followed(tmp_path: Path) -> None:
+def test_a_symlinked_folder_is_followed(tmp_path: Path) -> None:
     (tmp_path / "volume").mkdir()
     (tmp_path / "volume" / "a.json").write_text('{"a": 1}')
     (tmp_path / "data").symlink_to("volume")

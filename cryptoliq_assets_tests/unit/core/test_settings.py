@@ -23,7 +23,7 @@ def test_a_variable_sets_a_field_of_its_section(monkeypatch, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("old", RENAMED_SETTINGS)
-def test_every_former_name_leads_to_a_setting(old: str) -> None:
+def test_every_former_name_resolves_to_a_setting(old: str) -> None:
     assert variable_name(RENAMED_SETTINGS[old]) in Settings.variables()
 
 
@@ -36,7 +36,7 @@ def test_a_former_name_works_and_warns_once(monkeypatch, tmp_path, warned) -> No
         assert Settings(home_dir=tmp_path).cv.n_splits == 3
 
 
-def test_the_present_name_has_priority_over_the_former(monkeypatch, tmp_path, warned) -> None:
+def test_the_current_name_has_priority_over_the_former(monkeypatch, tmp_path, warned) -> None:
     monkeypatch.setenv("CRYPTOLIQ_FOLDS", "3")
     monkeypatch.setenv("CRYPTOLIQ_CV__N_SPLITS", "5")
     assert Settings(home_dir=tmp_path).cv.n_splits == 5

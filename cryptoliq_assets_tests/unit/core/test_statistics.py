@@ -1,4 +1,4 @@
-"""The statistics of drift, against scipy, by hand, and as properties."""
+"""Drift statistics: compared with scipy, with manual results, and as properties."""
 
 import numpy as np
 import pytest
@@ -20,39 +20,39 @@ from cryptoliq_assets.core.statistics import (
     weekday_effects,
 )
 
-# Quarters: shifts and scales by powers of two are then exact, and values repeat.
-samples = arrays(float, st.integers(1, 60), elements=st.integers(-400, 400).map(lambda whole: whole / 4.0))
+# Multiples of 1/4: shifts, and scales by powers of two, are exact, and values repeat.
+samples = arrays(float, st.integers(1, 60), elements=st.integers(-400, 400).map(lambda number: number / 4.0))
 
 
-def test_psi_is_the_sum_worked_by_hand():
+def test_psi_equals_the_manual_sum():
     reference = np.arange(100, dtype=float)
     # Deciles of 0 … 99 end at 9, 19, …; half of the current values lie in the first bin, half in the last.
     current = np.array([5.0] * 50 + [95.0] * 50)
-    by_hand = 2 * (0.5 - 0.1) * np.log(0.5 / 0.1) + 8 * (MIN_BIN_FRACTION - 0.1) * np.log(MIN_BIN_FRACTION / 0.1)
-    assert psi(reference, current) == pytest.approx(by_hand)
+    expected = 2 * (0.5 - 0.1) * np.log(0.5 / 0.1) + 8 * (MIN_BIN_FRACTION - 0.1) * np.log(MIN_BIN_FRACTION / 0.1)
+    assert psi(reference, current) == pytest.approx(expected)
 
 
 def test_psi_of_many_equal_values_has_one_bin_for_them():
     reference = np.array([0.0] * 80 + [1.0] * 20)
     current = np.array([0.0] * 40 + [1.0] * 60)
-    by_hand = (0.4 - 0.8) * np.log(0.4 / 0.8) + (0.6 - 0.2) * np.log(0.6 / 0.2)
-    assert psi(reference, current) == pytest.approx(by_hand)
+    expected = (0.4 - 0.8) * np.log(0.4 / 0.8) + (0.6 - 0.2) * np.log(0.6 / 0.2)
+    assert psi(reference, current) == pytest.approx(expected)
 
 
 @given(samples)
-def test_psi_of_a_sample_against_itself_is_nothing(values):
+def test_psi_of_a_sample_against_itself_is_0(values):
     assert psi(values, values) == 0.0
 
 
 @given(samples, samples)
-def test_psi_is_never_below_nothing_and_the_same_on_any_rising_scale(reference, current):
-    found = psi(reference, current)
-    assert found >= 0.0
-    assert psi(8.0 * reference + 32.0, 8.0 * current + 32.0) == found
-    assert psi(reference**3, current**3) == found
+def test_psi_is_non_negative_and_scale_invariant(reference, current):
+    result = psi(reference, current)
+    assert result >= 0.0
+    assert psi(8.0 * reference + 32.0, 8.0 * current + 32.0) == result
+    assert psi(reference**3, current**3) == result
 
 
-def test_psi_of_samples_of_one_distribution_is_about_what_chance_gives():
+def test_psi_of_equal_distributions_is_near_its_expectation():
     rng = np.random.default_rng(7)
     reference = rng.standard_normal(100_000)
     mean = np.mean([psi(reference, rng.standard_normal(500)) for _ in range(200)])
@@ -60,20 +60,20 @@ def test_psi_of_samples_of_one_distribution_is_about_what_chance_gives():
 
 
 @given(samples, samples)
-def test_the_wasserstein_distance_is_that_of_scipy(reference, current):
+def test_the_wasserstein_distance_equals_scipys(reference, current):
     expected = scipy.stats.wasserstein_distance(reference, current)
     assert wasserstein(reference, current) == pytest.approx(expected, abs=1e-9)
 
 
 @given(samples, samples, st.integers(-64, 64), st.sampled_from([0.25, 0.5, 2.0, 8.0]))
-def test_the_wasserstein_distance_is_moved_by_no_shift_of_both_and_grows_with_their_scale(a, b, shift, scale):
+def test_the_wasserstein_distance_scales_and_ignores_shifts(a, b, shift, scale):
     assert wasserstein(a, a) == 0.0
     assert wasserstein(a + shift, b + shift) == pytest.approx(wasserstein(a, b), abs=1e-9)
     assert wasserstein(scale * a, scale * b) == pytest.approx(scale * wasserstein(a, b), abs=1e-9)
     assert wasserstein(a, a + shift) == pytest.approx(abs(shift), abs=1e-9)
 
 
-def test_the_spread_is_the_interquartile_range_and_where_that_is_nothing_the_deviation():
+def test_the_spread_is_the_iqr_or_else_the_deviation():
     values = np.append(np.arange(101.0), np.nan)
     assert robust_spread(values) == scipy.stats.iqr(values[:-1]) == 50.0
     pegged = np.array([0.0] * 90 + [1.0] * 10)
@@ -82,51 +82,51 @@ def test_the_spread_is_the_interquartile_range_and_where_that_is_nothing_the_dev
     assert np.isnan(robust_spread(np.array([np.nan])))
 
 
-def test_what_is_missing_is_left_out_of_distances_and_counted_as_a_share():
+def test_missing_values_are_counted_but_not_in_distances():
     values = np.array([1.0, np.nan, 3.0, np.inf])
     assert missing_fraction(values) == 0.5
     assert wasserstein(np.array([1.0, 3.0]), values) == 0.0
     assert psi(np.array([1.0, 3.0]), values) == 0.0
 
 
-def test_nothing_is_known_of_no_values():
-    nothing, some = np.array([np.nan]), np.array([1.0, 2.0])
-    assert np.isnan(psi(some, nothing))
-    assert np.isnan(psi(nothing, some))
-    assert np.isnan(wasserstein(nothing, some))
-    assert np.isnan(median_shift(1.0, nothing, spread=1.0))
+def test_statistics_of_no_values_are_nan():
+    missing, values = np.array([np.nan]), np.array([1.0, 2.0])
+    assert np.isnan(psi(values, missing))
+    assert np.isnan(psi(missing, values))
+    assert np.isnan(wasserstein(missing, values))
+    assert np.isnan(median_shift(1.0, missing, spread=1.0))
     assert np.isnan(missing_fraction(np.array([])))
     assert expected_psi(0) == float("inf")
 
 
-def test_the_effect_is_the_median_s_move_in_spreads():
+def test_the_effect_is_the_median_shift_in_spreads():
     assert median_shift(10.0, np.array([7.0, 8.0, np.nan, 100.0]), spread=4.0) == -0.5
     assert np.isnan(median_shift(10.0, np.array([7.0]), spread=0.0))
 
 
 @given(samples, st.integers(-64, 64), st.sampled_from([0.5, 2.0, 8.0]))
-def test_the_effect_does_not_care_for_the_unit_or_the_number_of_rows(values, shift, scale):
+def test_the_effect_is_invariant_to_unit_and_row_count(values, shift, scale):
     effect = median_shift(3.0, values, spread=2.0)
     assert median_shift(3.0 * scale + shift, scale * values + shift, spread=2.0 * scale) == pytest.approx(effect)
     assert median_shift(3.0, np.tile(values, 9), spread=2.0) == pytest.approx(effect)
 
 
-def test_a_robust_z_is_in_deviations_that_a_few_wild_days_do_not_move():
-    calm = np.tile([-1.0, 0.0, 1.0], 20)
-    wild = np.append(calm, [500.0, -900.0, 700.0])
-    assert robust_deviation(calm) == pytest.approx(scipy.stats.median_abs_deviation(calm, scale=1 / 1.4826))
-    assert robust_z(3.0, calm) == pytest.approx(3.0 / 1.4826)
-    assert robust_z(3.0, wild) == pytest.approx(3.0 / 1.4826)
+def test_a_robust_z_is_not_affected_by_a_few_outliers():
+    typical = np.tile([-1.0, 0.0, 1.0], 20)
+    with_outliers = np.append(typical, [500.0, -900.0, 700.0])
+    assert robust_deviation(typical) == pytest.approx(scipy.stats.median_abs_deviation(typical, scale=1 / 1.4826))
+    assert robust_z(3.0, typical) == pytest.approx(3.0 / 1.4826)
+    assert robust_z(3.0, with_outliers) == pytest.approx(3.0 / 1.4826)
 
 
-def test_a_robust_z_needs_twenty_days_that_differ():
+def test_a_robust_z_needs_twenty_varying_days():
     assert np.isnan(robust_z(3.0, np.arange(19.0)))
     assert np.isfinite(robust_z(3.0, np.arange(20.0)))
     assert np.isnan(robust_z(3.0, np.ones(40)))
     assert np.isnan(robust_z(np.nan, np.arange(40.0)))
 
 
-def test_the_weekday_s_part_is_found_and_shrunk_by_how_seldom_it_was_seen():
+def test_weekday_effects_shrink_with_few_observations():
     weekdays = np.arange(70) % 7
     values = np.where(weekdays == 6, -0.4, 0.0)
     effects = weekday_effects(values, weekdays)
@@ -136,13 +136,13 @@ def test_the_weekday_s_part_is_found_and_shrunk_by_how_seldom_it_was_seen():
 
 
 @given(samples, st.integers(-64, 64))
-def test_centring_takes_out_what_all_coins_share_on_a_day(values, shift):
+def test_centering_removes_the_common_daily_shift(values, shift):
     days = np.arange(len(values)) % 3
-    moved = values + np.where(days == 1, float(shift), 0.0)
-    np.testing.assert_allclose(center_by_day(moved, days), center_by_day(values, days), atol=1e-9)
+    shifted = values + np.where(days == 1, float(shift), 0.0)
+    np.testing.assert_allclose(center_by_day(shifted, days), center_by_day(values, days), atol=1e-9)
 
 
-def test_centring_is_by_the_median_of_what_is_known():
+def test_centering_uses_the_median_of_known_values():
     values = np.array([1.0, 2.0, 9.0, np.nan, 5.0])
-    centred = center_by_day(values, np.array(["a", "a", "a", "a", "b"]))
-    np.testing.assert_array_equal(centred, [-1.0, 0.0, 7.0, np.nan, 0.0])
+    centered = center_by_day(values, np.array(["a", "a", "a", "a", "b"]))
+    np.testing.assert_array_equal(centered, [-1.0, 0.0, 7.0, np.nan, 0.0])

@@ -1,4 +1,4 @@
-"""What is market-wide: taken from the snapshot before, over sound rows, at most 7 days old."""
+"""Market-wide features: from the previous snapshot, over valid rows, at most 7 days old."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,12 @@ from cryptoliq_assets.features.cross_section import MarketSnapshotStats, make_ma
 from cryptoliq_assets_tests.support.frames import cleaned_rows
 
 NAN = np.nan
-WIDE = ["market_score_median", "market_volatility_log_median", "market_change_24h_mean", "market_volume_log_vs_7d"]
+MARKET_FEATURES = [
+    "market_score_median",
+    "market_volatility_log_median",
+    "market_change_24h_mean",
+    "market_volume_log_vs_7d",
+]
 
 
 def market(
@@ -16,7 +21,7 @@ def market(
     *,
     coins: list[int] | None = None,
     caps: list[float] | None = None,
-    sound: list[bool] | None = None,
+    valid: list[bool] | None = None,
     prices: list[float] | None = None,
     filled: list[bool] | None = None,
     **values,
@@ -31,100 +36,105 @@ def market(
         values=columns,
         levels={"price_log": np.array(prices or [0.0] * n)},
         filled=np.array(filled or [False] * n, dtype=bool),
-        valid=np.array(sound if sound is not None else [True] * n, dtype=bool),
+        valid=np.array(valid if valid is not None else [True] * n, dtype=bool),
     )
 
 
-def test_the_snapshot_before_is_the_newest_one_of_an_earlier_day_at_most_7_days_back():
-    found = market([10, 11, 15]).snapshot_before(np.array([9, 10, 11, 12, 15, 16, 22, 23]))
-    assert found.tolist() == [-1, -1, 0, 1, 1, 2, 2, -1]
+def test_the_previous_snapshot_is_at_most_7_days_old():
+    previous = market([10, 11, 15]).snapshot_before(np.array([9, 10, 11, 12, 15, 16, 22, 23]))
+    assert previous.tolist() == [-1, -1, 0, 1, 1, 2, 2, -1]
 
 
-def test_medians_and_means_are_those_of_the_day_over_sound_rows():
-    made = market(
+def test_daily_medians_and_means_use_valid_rows_only():
+    stats = market(
         [1, 1, 1, 1, 2],
         liquidity_score=[0.1, 0.5, 0.6, 9.0, 0.3],
         volatility_log=[-3.0, -2.0, -1.0, 9.0, -4.0],
         change_24h=[0.01, 0.02, 0.06, 9.0, -0.5],
-        sound=[True, True, True, False, True],
+        valid=[True, True, True, False, True],
     )
-    assert made.days.tolist() == [1, 2]
-    assert made.score_median.tolist() == [0.5, 0.3]
-    assert made.volatility_log_median.tolist() == [-2.0, -4.0]
-    assert made.change_24h_mean == pytest.approx([0.03, -0.5])
+    assert stats.days.tolist() == [1, 2]
+    assert stats.score_median.tolist() == [0.5, 0.3]
+    assert stats.volatility_log_median.tolist() == [-2.0, -4.0]
+    assert stats.change_24h_mean == pytest.approx([0.03, -0.5])
 
 
-def test_a_day_without_a_sound_row_is_a_snapshot_whose_numbers_are_unknown():
-    made = market([1, 2], liquidity_score=[0.4, 0.6], sound=[True, False])
-    assert made.days.tolist() == [1, 2]
-    assert made.score_median.tolist() == pytest.approx([0.4, NAN], nan_ok=True)
+def test_a_day_without_a_valid_row_has_missing_statistics():
+    stats = market([1, 2], liquidity_score=[0.4, 0.6], valid=[True, False])
+    assert stats.days.tolist() == [1, 2]
+    assert stats.score_median.tolist() == pytest.approx([0.4, NAN], nan_ok=True)
 
 
-def test_volume_against_its_7_day_mean_counts_calendar_days_that_are_there():
-    made = market([1, 2, 4, 9], volume_log=[10.0, 12.0, 14.0, 20.0])
-    # Day 9 sees days 3 to 9: 14 and 20; its own 20 less 17.
-    assert made.volume_log_vs_7d == pytest.approx([0.0, 1.0, 14 - 12.0, 3.0])
+def test_relative_volume_uses_the_days_present_of_the_last_7():
+    stats = market([1, 2, 4, 9], volume_log=[10.0, 12.0, 14.0, 20.0])
+    # The window of day 9 is days 3 to 9, with 14 and 20; 20 minus the mean 17 is 3.
+    assert stats.volume_log_vs_7d == pytest.approx([0.0, 1.0, 14 - 12.0, 3.0])
 
 
-def test_a_rank_is_1_more_than_the_larger_caps_of_the_snapshot_before():
-    made = market([1, 1, 1, 1, 2], caps=[100.0, 50.0, 10.0, NAN, 7.0])
-    ranks = made.rank_log(np.array([2, 2, 2, 2, 2, 3, 1]), np.array([200.0, 100.0, 50.0, 1.0, NAN, 5.0, 100.0]))
+def test_the_rank_counts_larger_caps_in_the_previous_snapshot():
+    stats = market([1, 1, 1, 1, 2], caps=[100.0, 50.0, 10.0, NAN, 7.0])
+    ranks = stats.rank_log(np.array([2, 2, 2, 2, 2, 3, 1]), np.array([200.0, 100.0, 50.0, 1.0, NAN, 5.0, 100.0]))
     expected = [1, 1, 2, 4, NAN, 2, NAN]
     assert np.exp(ranks) == pytest.approx(expected, nan_ok=True)
 
 
-def test_ranks_are_over_known_caps_of_unsound_rows_too():
-    made = market([1, 1], caps=[100.0, 50.0], sound=[False, False])
-    assert np.exp(made.rank_log(np.array([2]), np.array([10.0]))) == pytest.approx([3.0])
+def test_ranks_include_the_known_caps_of_invalid_rows():
+    stats = market([1, 1], caps=[100.0, 50.0], valid=[False, False])
+    assert np.exp(stats.rank_log(np.array([2]), np.array([10.0]))) == pytest.approx([3.0])
 
 
-def test_levels_are_means_of_the_middle_half_of_the_day_over_rows_that_are_not_filled():
-    made = market(
+def test_levels_are_interquartile_means_without_filled_rows():
+    stats = market(
         [1, 2, 1, 2, 1, 2],
         coins=[0, 0, 1, 1, 2, 2],
         prices=[1.0, 4.0, 2.0, 5.0, 99.0, 6.0],
         filled=[False, False, False, False, True, False],
     )
     days = np.array([0, 1, 2, 3, 9, 10])
-    assert made.levels_on(["price_log"], days)[:, 0] == pytest.approx([NAN, 1.5, 5.0, NAN, NAN, NAN], nan_ok=True)
-    assert made.levels_before(["price_log"], days)[:, 0] == pytest.approx([NAN, NAN, 1.5, 5.0, 5.0, NAN], nan_ok=True)
+    assert stats.levels_on(["price_log"], days)[:, 0] == pytest.approx([NAN, 1.5, 5.0, NAN, NAN, NAN], nan_ok=True)
+    assert stats.levels_before(["price_log"], days)[:, 0] == pytest.approx([NAN, NAN, 1.5, 5.0, 5.0, NAN], nan_ok=True)
 
 
-def test_one_absurd_price_moves_no_level():
+def test_an_outlier_price_does_not_change_the_level():
     prices = [1.0, 2.0, 3.0, 40.0]
     assert market([1] * 4, prices=prices).levels["price_log"].tolist() == [2.5]
     assert market([1] * 4, prices=[-40.0, *prices[1:]]).levels["price_log"].tolist() == [2.5]
 
 
-def test_a_coin_seen_as_often_as_the_median_coin_is_as_old_as_any_and_a_listing_is_not():
-    # Coins 0 and 1 are there on all of days 1 to 40, coin 2 misses some, coin 3 is listed on day 31.
+def test_listing_age_is_relative_to_the_median_coin():
+    # Coins 0 and 1 are present on days 1 to 40, coin 2 is absent on some, coin 3 is listed on day 31.
     present = {0: range(1, 41), 1: range(1, 41), 2: [day for day in range(1, 41) if day % 20], 3: range(31, 41)}
     coins = [coin for coin, days in present.items() for _ in days]
-    made = market([day for days in present.values() for day in days], coins=coins)
-    seen = np.array([41.0, 39.0, 11.0, 1.0])
-    assert made.listing_age(np.full(4, 41), seen).tolist() == [90.0, 90.0, 11.0, 1.0]
-    # Days later the same table has fewer of them within 90 days.
-    assert made.listing_age(np.full(2, 100), np.array([31.0, 11.0])).tolist() == [90.0, 11.0]
-    # Before the first snapshot and 90 days after the last there is nothing to compare with.
-    assert made.listing_age(np.array([1, 0, 130, 500]), np.array([1.0, 1.0, 1.0, 2.0])).tolist() == [1.0, 1.0, 1.0, 2.0]
+    stats = market([day for days in present.values() for day in days], coins=coins)
+    days_seen = np.array([41.0, 39.0, 11.0, 1.0])
+    assert stats.listing_age(np.full(4, 41), days_seen).tolist() == [90.0, 90.0, 11.0, 1.0]
+    # On day 100 fewer days of the same table are within the last 90 days.
+    assert stats.listing_age(np.full(2, 100), np.array([31.0, 11.0])).tolist() == [90.0, 11.0]
+    # Before the first snapshot and 90 days after the last one there is no coin to compare with.
+    assert stats.listing_age(np.array([1, 0, 130, 500]), np.array([1.0, 1.0, 1.0, 2.0])).tolist() == [
+        1.0,
+        1.0,
+        1.0,
+        2.0,
+    ]
 
 
-def test_in_a_table_of_90_days_a_listing_age_is_the_days_seen():
+def test_with_90_days_of_data_listing_age_equals_days_seen():
     days = list(range(1, 91))
-    made = market([*days, *days[60:]], coins=[0] * 90 + [1] * 30)
-    seen = np.array([90.0, 80.0, 31.0, 2.0])
-    assert made.listing_age(np.full(4, 91), seen).tolist() == [90.0, 80.0, 31.0, 2.0]
+    stats = market([*days, *days[60:]], coins=[0] * 90 + [1] * 30)
+    days_seen = np.array([90.0, 80.0, 31.0, 2.0])
+    assert stats.listing_age(np.full(4, 91), days_seen).tolist() == [90.0, 80.0, 31.0, 2.0]
 
 
-def test_a_market_of_no_rows_knows_nothing():
-    made = market([])
-    assert made.snapshot_before(np.array([5])).tolist() == [-1]
-    assert made.listing_age(np.array([5]), np.array([3.0])).tolist() == [3.0]
-    assert np.isnan(made.levels_on(["price_log"], np.array([5]))).all()
-    assert np.isnan(made.rank_log(np.array([5]), np.array([1.0]))).all()
+def test_an_empty_market_has_no_statistics():
+    stats = market([])
+    assert stats.snapshot_before(np.array([5])).tolist() == [-1]
+    assert stats.listing_age(np.array([5]), np.array([3.0])).tolist() == [3.0]
+    assert np.isnan(stats.levels_on(["price_log"], np.array([5]))).all()
+    assert np.isnan(stats.rank_log(np.array([5]), np.array([1.0]))).all()
 
 
-def test_features_of_a_day_hold_the_market_of_the_snapshot_before_not_of_the_day():
+def test_market_features_come_from_the_previous_snapshot():
     rows = [{"coin": coin, "day": day, "24h_volume": volume} for day, volume in ((1, 1e6), (2, 1e9)) for coin in "AB"]
     features = engineer_features(cleaned_rows(rows)).set_index(["coin", "date"])["market_score_median"]
     # s² = (ln²1.01 + ln²1.02 / 7) / 2, score = (ln volume - ln s²) / 3 / 12.5
@@ -134,15 +144,15 @@ def test_features_of_a_day_hold_the_market_of_the_snapshot_before_not_of_the_day
 
 
 @pytest.mark.parametrize(("gap", "known"), [(1, True), (7, True), (8, False)])
-def test_the_market_of_a_snapshot_more_than_7_days_before_is_missing(gap, known):
+def test_market_features_older_than_7_days_are_missing(gap, known):
     features = engineer_features(cleaned_rows([{"day": 1}, {"day": 1 + gap}]))
-    assert features.loc[1, [*WIDE, "mkt_cap_rank_log"]].notna().tolist() == [known] * 5
-    assert features.loc[0, [*WIDE, "mkt_cap_rank_log"]].isna().all()
+    assert features.loc[1, [*MARKET_FEATURES, "mkt_cap_rank_log"]].notna().tolist() == [known] * 5
+    assert features.loc[0, [*MARKET_FEATURES, "mkt_cap_rank_log"]].isna().all()
 
 
-def test_a_filled_row_moves_no_median():
+def test_a_filled_row_does_not_change_the_median():
     rows = [{"coin": "A", "day": 1}, {"coin": "B", "day": 1, "24h_volume": 1e12, "filled_forward": True}]
-    made = market_stats_of(parse_rows(cleaned_rows(rows), formula="kyle_obizhaeva"))
-    alone = market_stats_of(parse_rows(cleaned_rows(rows[:1]), formula="kyle_obizhaeva"))
-    assert made.score_median.tolist() == alone.score_median.tolist()
-    assert len(made.caps) == 2
+    stats = market_stats_of(parse_rows(cleaned_rows(rows), formula="kyle_obizhaeva"))
+    single = market_stats_of(parse_rows(cleaned_rows(rows[:1]), formula="kyle_obizhaeva"))
+    assert stats.score_median.tolist() == single.score_median.tolist()
+    assert len(stats.caps) == 2

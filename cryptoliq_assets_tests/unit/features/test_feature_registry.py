@@ -1,4 +1,4 @@
-"""Declarations and computations of features are compared at import."""
+"""Feature registry: declarations and computations are compared at import."""
 
 import pytest
 

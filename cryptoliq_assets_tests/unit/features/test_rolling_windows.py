@@ -1,17 +1,10 @@
-"""The window kernel against pandas and against arithmetic by hand, on panels with gaps."""
-
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
+"""Rolling windows: compared with pandas and with manual results, on panels with gaps."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from cryptoliq_assets.features import rolling_windows
 from cryptoliq_assets.features.history_index import WindowQuery, calendar_lags, calendar_mean
 from cryptoliq_assets.features.rolling_windows import Windows, calendar_windows
 from cryptoliq_assets.schemas.windows import (
@@ -28,7 +21,7 @@ NAN = np.nan
 
 
 def gappy_panel(*, coins: int = 25, days: int = 220, seed: int = 3) -> pd.DataFrame:
-    """Every fifth row and every seventh value missing, one coin of a single row, one that is away for four months."""
+    """Make a panel with every fifth row and seventh value missing, a coin of one row, and one absent for four months."""
     random = np.random.default_rng(seed)
     index = pd.MultiIndex.from_product(
         [range(coins), pd.date_range("2025-01-01", periods=days)], names=["coin", "date"]
@@ -38,9 +31,9 @@ def gappy_panel(*, coins: int = 25, days: int = 220, seed: int = 3) -> pd.DataFr
     ).reset_index()
     panel = panel.mask(random.random(panel.shape) < np.where(panel.columns.isin(NAMES), 1 / 7, 0.0))
     panel = panel[random.random(len(panel)) > 0.2]
-    away = (panel["coin"] == 3) & panel["date"].between("2025-02-10", "2025-06-10")
-    alone = (panel["coin"] == 5) & (panel["date"] != panel.loc[panel["coin"] == 5, "date"].iloc[40])
-    return panel[~away & ~alone].reset_index(drop=True)
+    absent = (panel["coin"] == 3) & panel["date"].between("2025-02-10", "2025-06-10")
+    single_row = (panel["coin"] == 5) & (panel["date"] != panel.loc[panel["coin"] == 5, "date"].iloc[40])
+    return panel[~absent & ~single_row].reset_index(drop=True)
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +43,8 @@ def panel() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def computed(panel: pd.DataFrame) -> pd.DataFrame:
-    rolling_windows = windows_among(np.arange(len(panel)), *arrays(panel), bases(panel))
-    return pd.DataFrame(rolling_windows.columns).assign(days_seen=rolling_windows.days_seen)
+    windows = windows_among(np.arange(len(panel)), *arrays(panel), bases(panel))
+    return pd.DataFrame(windows.columns).assign(days_seen=windows.days_seen)
 
 
 def arrays(panel: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +65,7 @@ def rolled(panel: pd.DataFrame, days: int, column: str):
 
 
 def one_coin(values: dict[int, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(coins, days, bases) of one coin: day → the value of every base."""
+    """Return (coins, days, bases) of one coin, from the value of every base on each day."""
     days = np.array(sorted(values))
     return (
         np.zeros(len(days), dtype=np.int64),
@@ -83,55 +76,53 @@ def one_coin(values: dict[int, float]) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 def last_row(values: dict[int, float]) -> dict[str, float]:
     coins, days, table = one_coin(values)
-    rolling_windows = windows_among(np.array([len(days) - 1]), coins, days, table)
-    return {name: float(column[0]) for name, column in rolling_windows.columns.items()} | {
-        "seen": float(rolling_windows.days_seen[0])
-    }
+    windows = windows_among(np.array([len(days) - 1]), coins, days, table)
+    return {name: float(column[0]) for name, column in windows.columns.items()} | {"seen": float(windows.days_seen[0])}
 
 
 @pytest.mark.parametrize("days", MEAN_WINDOWS)
 @pytest.mark.parametrize("base", NAMES)
-def test_means_equal_pandas_calendar_means_to_1e_9(panel, computed, base, days):
+def test_means_equal_pandas_to_1e_9(panel, computed, base, days):
     expected = rolled(panel, days, base).mean().to_numpy()
     np.testing.assert_allclose(computed[f"{base}_mean_{days}d"], expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("days", STD_WINDOWS)
 @pytest.mark.parametrize("base", NAMES)
-def test_deviations_equal_pandas_sample_deviations_to_1e_9(panel, computed, base, days):
+def test_sample_deviations_equal_pandas_to_1e_9(panel, computed, base, days):
     expected = rolled(panel, days, base).std().to_numpy()
     np.testing.assert_allclose(computed[f"{base}_std_{days}d"], expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("days", LAGS)
 @pytest.mark.parametrize("base", NAMES[:N_LAGGED_SERIES])
-def test_lags_are_the_values_so_many_calendar_days_before(panel, computed, base, days):
+def test_lags_are_in_calendar_days(panel, computed, base, days):
     shifted = panel[["coin", "date", base]].assign(date=panel["date"] + pd.Timedelta(days=days))
     expected = panel[["coin", "date"]].merge(shifted, on=["coin", "date"], how="left")[base]
     assert expected.notna().mean() > 0.5
     np.testing.assert_array_equal(computed[f"{base}_lag_{days}d"], expected)
 
 
-def test_days_seen_counts_the_rows_of_90_days_whatever_they_hold(panel, computed):
+def test_days_seen_counts_all_rows_of_the_last_90_days(panel, computed):
     ones = panel.assign(one=1.0)
     np.testing.assert_array_equal(computed["days_seen"], rolled(ones, 90, "one").sum().to_numpy())
     assert computed["days_seen"].max() < 90
 
 
 @pytest.mark.parametrize("half_life", HALF_LIVES)
-def test_exponential_means_weigh_by_half_a_half_life_and_end_at_90_days(panel, computed, half_life):
+def test_exponential_means_halve_each_half_life_up_to_90_days(panel, computed, half_life):
     base = NAMES[0]
-    for place in range(0, len(panel), 97):
-        row = panel.loc[place]
+    for position in range(0, len(panel), 97):
+        row = panel.loc[position]
         past = panel[(panel["coin"] == row["coin"]) & (panel["date"] <= row["date"]) & panel[base].notna()]
         age = (row["date"] - past["date"]).dt.days
         past, age = past[age < 90], age[age < 90]
         weight = 0.5 ** (age / half_life)
         expected = (past[base] * weight).sum() / weight.sum() if len(past) else NAN
-        assert computed.loc[place, f"{base}_ewm_{half_life}d"] == pytest.approx(expected, abs=1e-9, nan_ok=True)
+        assert computed.loc[position, f"{base}_ewm_{half_life}d"] == pytest.approx(expected, abs=1e-9, nan_ok=True)
 
 
-def test_an_exponential_mean_of_half_life_2_by_hand():
+def test_an_exponential_mean_equals_the_manual_result():
     # Today 1, two days ago 4, four days ago 16: (1 + 4/2 + 16/4) / (1 + 1/2 + 1/4)
     row = last_row({10: 16.0, 12: 4.0, 14: 1.0})
     assert row["liquidity_score_ewm_2d"] == pytest.approx(7 / 1.75)
@@ -143,7 +134,7 @@ def test_an_exponential_mean_of_half_life_2_by_hand():
     assert row["liquidity_score_std_7d"] == pytest.approx(np.sqrt(63.0))
 
 
-def test_a_window_of_7_days_holds_the_day_6_days_ago_and_not_the_one_7_days_ago():
+def test_a_7_day_window_includes_today_and_the_6_days_before():
     assert last_row({8: 100.0, 9: 3.0, 15: 1.0})["volume_log_mean_7d"] == pytest.approx(2.0)
 
 
@@ -154,7 +145,7 @@ def test_the_90th_day_counts_and_the_91st_does_not():
     assert row["volume_log_ewm_15d"] == 1.0
 
 
-def test_one_day_alone_is_its_own_mean_and_has_no_deviation_and_no_lag():
+def test_a_single_day_has_a_mean_but_no_deviation_or_lag():
     row = last_row({5: 0.7})
     for base in NAMES:
         assert [row[f"{base}_mean_{days}d"] for days in MEAN_WINDOWS] == pytest.approx([0.7] * 4, abs=1e-12)
@@ -164,7 +155,7 @@ def test_one_day_alone_is_its_own_mean_and_has_no_deviation_and_no_lag():
         assert [row[f"{base}_ewm_{days}d"] for days in HALF_LIVES] == pytest.approx([0.7] * 3, abs=1e-12)
 
 
-def test_an_unknown_value_of_today_leaves_the_past_its_mean_and_all_unknown_is_unknown():
+def test_missing_values_are_skipped_by_window_means():
     row = last_row({4: 2.0, 5: NAN})
     assert (row["volatility_log_mean_7d"], row["volatility_log_ewm_2d"], row["seen"]) == (2.0, 2.0, 2.0)
     assert np.isnan(last_row({4: NAN, 5: NAN})["volatility_log_mean_90d"])
@@ -174,19 +165,19 @@ def test_equal_values_deviate_by_no_more_than_rounding():
     assert 0 <= last_row(dict.fromkeys(range(1, 31), 0.1))["turnover_log_std_30d"] < 1e-12
 
 
-def test_the_coin_before_in_the_table_is_not_looked_at():
+def test_windows_do_not_cross_from_one_coin_to_the_next():
     coins, days = np.array([0, 0, 1]), np.array([9, 10, 11])
-    rolling_windows = windows_among(np.array([2]), coins, days, np.array([[9.0], [9.0], [1.0]]).repeat(5, axis=1))
-    assert rolling_windows.columns["liquidity_score_mean_90d"].tolist() == [1.0]
-    assert np.isnan(rolling_windows.columns["liquidity_score_lag_1d"]).all()
-    assert rolling_windows.days_seen.tolist() == [1.0]
+    windows = windows_among(np.array([2]), coins, days, np.array([[9.0], [9.0], [1.0]]).repeat(5, axis=1))
+    assert windows.columns["liquidity_score_mean_90d"].tolist() == [1.0]
+    assert np.isnan(windows.columns["liquidity_score_lag_1d"]).all()
+    assert windows.days_seen.tolist() == [1.0]
 
 
-def test_there_is_one_output_a_base_and_window_and_no_other(computed):
+def test_there_is_one_column_per_base_and_window(computed):
     assert len(computed.columns) == 5 * (4 + 2) + 3 * (4 + 3) + 1 == len(set(computed.columns))
 
 
-def test_two_threads_give_the_bits_that_one_gives(panel):
+def test_two_threads_and_one_give_identical_results(panel):
     many = pd.concat([panel.assign(coin=panel["coin"] + 25 * copy) for copy in range(16)], ignore_index=True)
     assert len(many) > 50_000
     coins, days = arrays(many)
@@ -199,78 +190,38 @@ def test_two_threads_give_the_bits_that_one_gives(panel):
 
 def test_a_mean_of_one_column_equals_the_kernels_mean(panel, computed):
     coins, days = arrays(panel)
-    asked, values = WindowQuery.from_history(np.arange(len(panel)), coins, days), bases(panel)[:, 1].copy()
-    mean = calendar_mean(asked.days, asked.first, asked.last, values, days, values, 7)
+    query, values = WindowQuery.from_history(np.arange(len(panel)), coins, days), bases(panel)[:, 1].copy()
+    mean = calendar_mean(query.days, query.first, query.last, values, days, values, 7)
     np.testing.assert_allclose(mean, computed["volume_log_mean_7d"], rtol=0, atol=1e-12)
 
 
 @settings(max_examples=40)
 @given(
     known=st.lists(st.integers(1, 130), min_size=0, max_size=60, unique=True),
-    asked=st.lists(st.integers(1, 140), min_size=1, max_size=8),
+    queried=st.lists(st.integers(1, 140), min_size=1, max_size=8),
     seed=st.integers(0, 1000),
 )
-def test_rows_asked_for_beside_each_other_have_the_bits_of_each_asked_for_as_the_last_of_its_coin(known, asked, seed):
+def test_rows_queried_together_equal_rows_queried_alone(known, queried, seed):
     random = np.random.default_rng(seed)
     days = np.array(sorted(known), dtype=np.int64)
-    table, own = random.normal(size=(len(days), len(BASE_SERIES))), random.normal(size=(len(asked), len(BASE_SERIES)))
+    table, own = random.normal(size=(len(days), len(BASE_SERIES))), random.normal(size=(len(queried), len(BASE_SERIES)))
     table[random.random(table.shape) < 0.1], own[random.random(own.shape) < 0.2] = NAN, NAN
-    day = np.array(asked, dtype=np.int64)
-    nothing = np.zeros(len(day), dtype=np.int64)
-    # In the order given, which is none: neither the days asked for nor the stored rows after them are seen.
-    together = calendar_windows(
-        WindowQuery(nothing, day, nothing, np.searchsorted(days, day)), own, days=days, bases=table
-    )
-    for place in range(len(day)):
-        past = days < day[place]
-        alone_days, rows = np.append(days[past], day[place]), np.vstack([table[past], own[[place]]])
+    day = np.array(queried, dtype=np.int64)
+    zeros = np.zeros(len(day), dtype=np.int64)
+    # In arbitrary order: other queried days and later stored rows must not be used.
+    together = calendar_windows(WindowQuery(zeros, day, zeros, np.searchsorted(days, day)), own, days=days, bases=table)
+    for position in range(len(day)):
+        past = days < day[position]
+        single_days, rows = np.append(days[past], day[position]), np.vstack([table[past], own[[position]]])
         last = np.array([past.sum()])
-        alone = windows_among(last, np.zeros(len(alone_days), dtype=np.int64), alone_days, rows)
-        assert alone.days_seen[0] == together.days_seen[place]
+        single = windows_among(last, np.zeros(len(single_days), dtype=np.int64), single_days, rows)
+        assert single.days_seen[0] == together.days_seen[position]
         for name, column in together.columns.items():
-            np.testing.assert_array_equal(column[place], alone.columns[name][0])
+            np.testing.assert_array_equal(column[position], single.columns[name][0])
 
 
 def test_lags_of_one_column_skip_absent_days():
     coins, days, values = np.array([0, 0, 0, 1]), np.array([1, 3, 4, 5]), np.array([10.0, 30.0, 40.0, 50.0])
-    asked = WindowQuery.from_history(np.array([2, 3]), coins, days)
-    lags = calendar_lags(asked.days, asked.first, asked.last, days, values, np.array([1, 2, 3, 4]))
+    query = WindowQuery.from_history(np.array([2, 3]), coins, days)
+    lags = calendar_lags(query.days, query.first, query.last, days, values, np.array([1, 2, 3, 4]))
     np.testing.assert_array_equal(lags, [[30.0, NAN], [NAN, NAN], [10.0, NAN], [NAN, NAN]])
-
-
-def test_a_change_of_the_registry_is_seen_by_kernels_compiled_before(tmp_path: Path) -> None:
-    package = tmp_path / "cryptoliq_assets"
-    shutil.copytree(
-        Path(rolling_windows.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__", "*.nb?")
-    )
-    code = (
-        "import numpy as np; from cryptoliq_assets.features.history_index import WindowQuery; "
-        "from cryptoliq_assets.features.rolling_windows import calendar_windows; "
-        "n = np.arange(60); bases = np.column_stack([n] * 5).astype(float); "
-        "asked = WindowQuery.from_history(n[-1:], np.zeros(60, np.int64), n); "
-        "made = calendar_windows(asked, bases[-1:], days=n, bases=bases); "
-        "print(sorted((k, float(v[0])) for k, v in made.columns.items() if k.startswith('volume_log')))"
-    )
-
-    def computed(*, cache: str) -> str:
-        environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / cache)}
-        done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
-        )
-        return done.stdout
-
-    before = computed(cache="warm")
-    registry = package / "schemas" / "windows.py"
-    text = registry.read_text(encoding="utf-8")
-    for said, now in (
-        ("(3, 7, 30, 90)", "(3, 7, 14, 90)"),
-        ("LAGS = (1, 2, 3, 6)", "LAGS = (1, 2, 3, 20)"),
-        ("(2, 5, 15)", "(2, 5, 40)"),
-        ("(7, 30)", "(7, 21)"),
-        ("RELATIVE_STDS = (30,)", "RELATIVE_STDS = (21,)"),
-    ):
-        assert said in text
-        text = text.replace(said, now)
-    registry.write_text(text, encoding="utf-8")
-    after = computed(cache="warm")
-    assert after == computed(cache="cold") != before

@@ -1,4 +1,4 @@
-"""What is due, read off the tables and the model store of a home."""
+"""Pending work: what is due, according to the tables and the model registry."""
 
 import datetime as dt
 from pathlib import Path
@@ -63,11 +63,11 @@ def test_only_dates_with_a_trainable_row_count_as_labelled(settings):
 
 
 @pytest.mark.parametrize(
-    ("dates", "sound_due", "any_due"), [(1, False, False), (2, False, True), (10, False, True), (11, True, True)]
+    ("dates", "over_time_due", "any_due"), [(1, False, False), (2, False, True), (10, False, True), (11, True, True)]
 )
-def test_a_first_champion_needs_10_labelled_dates(settings, dates, sound_due, any_due):
+def test_a_first_champion_needs_10_labelled_dates(settings, dates, over_time_due, any_due):
     store = fill_home(settings, list(range(1, dates + 1)))
-    assert is_training_due(settings, store, provisional_too=False) is sound_due
+    assert is_training_due(settings, store, provisional_too=False) is over_time_due
     assert is_training_due(settings, store, provisional_too=True) is any_due
 
 
@@ -82,9 +82,9 @@ def test_a_champion_of_another_task_makes_training_due(settings, other):
     changed = settings.model_copy(update=other)
     assert is_training_due(changed, store, provisional_too=False)
     assert month_to_forecast(changed, store) is None
-    asked = f"{changed.formula} {changed.horizon_days} day(s) ahead"
+    task = f"{changed.formula} {changed.horizon_days} day(s) ahead"
     assert describe_champion_mismatch(changed) == (
-        f"{VERSION} forecasts kyle_obizhaeva 1 day(s) ahead, the settings require {asked}"
+        f"{VERSION} forecasts kyle_obizhaeva 1 day(s) ahead, the settings require {task}"
     )
     few = changed.with_values(cv={"min_train_dates": 30})
     assert not is_training_due(few, store, provisional_too=False)
@@ -97,8 +97,8 @@ def test_a_champion_of_another_task_makes_training_due(settings, other):
 def test_without_labels_the_missing_days_are_reported(tmp_path, days, horizon, more):
     settings = make_settings(home_dir=tmp_path, cv__min_train_dates=10, horizon_days=horizon)
     store = fill_home(settings, days) if days else TableStore(settings)
-    said = describe_missing_days(settings, store)
-    assert f"at least {more[0]} more day(s) of snapshots, one evaluated over time at least {more[1]}" in said
+    message = describe_missing_days(settings, store)
+    assert f"at least {more[0]} more day(s) of snapshots, one evaluated over time at least {more[1]}" in message
     newest = max(days, default=0)
     store = fill_home(settings, list(range(1, newest + more[0] + 1)))
     assert describe_missing_days(settings, store) is None

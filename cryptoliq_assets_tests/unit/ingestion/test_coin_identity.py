@@ -1,4 +1,4 @@
-"""Coins new, gone and likely renamed between two snapshots."""
+"""Coin identity: new, missing and likely renamed coins between two snapshots."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_a_shared_symbol_at_another_price_is_no_rename():
     assert compare_snapshots(before, after).renames == []
 
 
-def test_a_coin_that_is_still_there_was_not_renamed():
+def test_a_coin_still_present_was_not_renamed():
     before = {"FEG Token": CoinSnapshot("FEG", 1.0, 1e8)}
     after = {"FEG Token": CoinSnapshot("FEG", 1.0, 1e8), "FEG Token BSC": CoinSnapshot("FEG", 1.0, 1e8)}
     change = compare_snapshots(before, after)
@@ -46,7 +46,7 @@ def test_a_known_cap_does_not_match_an_unknown_one():
     assert compare_snapshots({"Old": CoinSnapshot("X", 1.0, 1e6)}, {"New": CoinSnapshot("X", 1.0, 0.0)}).renames == []
 
 
-# Under a new symbol as well
+# Renames with a new symbol
 
 OLD = CoinSnapshot("XRB", 2.0, 2.66e8, 3e6)
 
@@ -70,19 +70,19 @@ def test_other_values_under_a_new_symbol_are_no_rename(new):
     assert compare_snapshots({"RaiBlocks": OLD}, {"Nano": new}).renames == []
 
 
-def test_a_coin_that_was_seen_before_is_no_new_name():
-    found = compare_snapshots(
+def test_a_known_coin_is_no_new_name():
+    change = compare_snapshots(
         {"RaiBlocks": OLD}, {"Nano": CoinSnapshot("NANO", 2.1, 2.8e8, 4e6)}, with_history={"Nano"}
     )
-    assert found.renames == []
+    assert change.renames == []
 
 
-def test_of_two_coins_that_fit_neither_is_called_the_new_name():
+def test_two_matching_coins_are_no_rename():
     after = {name: CoinSnapshot(name, 2.1, 2.8e8, 4e6) for name in ("Nano", "Mini")}
     assert compare_snapshots({"RaiBlocks": OLD}, after).renames == []
 
 
-# Names that another coin has now
+# Names reused by another coin
 
 
 @pytest.mark.parametrize(

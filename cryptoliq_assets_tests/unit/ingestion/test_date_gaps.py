@@ -1,4 +1,4 @@
-"""Gaps: spans, days and coins."""
+"""Date gaps: spans, days and coins."""
 
 import datetime as dt
 from pathlib import Path
@@ -9,15 +9,15 @@ from cryptoliq_assets.ingestion.quality.date_gaps import count_gaps, count_month
 from cryptoliq_assets_tests.support.markets import HEADER, Home
 
 
-def seen(**days: list[str]) -> pd.DataFrame:
-    """Rows of coins, each by the days on which it was seen."""
+def observed(**days: list[str]) -> pd.DataFrame:
+    """Make rows of coins from the days on which each was observed."""
     rows = [(coin, pd.Timestamp(day)) for coin, its in sorted(days.items()) for day in its]
     frame = pd.DataFrame(rows, columns=["coin", "date"])
     return frame.astype({"coin": "category"})
 
 
 def test_gaps_are_counted_by_span_day_and_coin() -> None:
-    rows = seen(
+    rows = observed(
         A=["2022-03-01", "2022-03-04", "2022-03-06"],
         B=["2022-03-10", "2022-03-11"],
         C=["2022-03-01", "2022-03-31"],
@@ -27,7 +27,7 @@ def test_gaps_are_counted_by_span_day_and_coin() -> None:
 
 
 def test_only_requested_days_of_a_gap_count() -> None:
-    rows = seen(A=["2022-02-26", "2022-03-03"], B=["2022-02-01", "2022-02-20"], C=["2022-03-30", "2022-04-05"])
+    rows = observed(A=["2022-02-26", "2022-03-03"], B=["2022-02-01", "2022-02-20"], C=["2022-03-30", "2022-04-05"])
     counted = count_gaps(rows, since=dt.date(2022, 3, 1), until=dt.date(2022, 3, 31))
     assert counted == {"spans": 2, "missing_days": 2 + 1, "coins": 2}
 
@@ -45,7 +45,7 @@ def test_a_run_counts_gaps_across_month_boundaries(tmp_path: Path) -> None:
 
     assert ingest("2022-02-27") == {"spans": 0, "missing_days": 0, "coins": 0}
     assert ingest("2022-03-04") == {"spans": 1, "missing_days": 3, "coins": 1}
-    # A month that cannot be read is no reason to fail.
+    # An unreadable month does not fail the check.
     home.store.path("raw_snapshots", "2022-02").write_bytes(b"damaged")
     assert ingest("2022-03-06") == {"spans": 1, "missing_days": 1, "coins": 1}
 

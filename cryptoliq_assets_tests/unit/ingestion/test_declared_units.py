@@ -1,10 +1,10 @@
-"""The unit that a file declares: read from every row, checked and reported, but no column of the rows."""
+"""Declared units: read from every row, checked and reported, but not stored as a column."""
 
 import pytest
 
 from cryptoliq_assets.ingestion.parsing import ParsedSnapshot, parse_snapshot
 from cryptoliq_assets.ingestion.parsing.accepted_rows import ROWS_SCHEMA
-from cryptoliq_assets_tests.unit.ingestion.test_snapshot import (
+from cryptoliq_assets_tests.support.csv_snapshots import (
     BITCOIN,
     ETHEREUM,
     FIRST,
@@ -15,7 +15,7 @@ from cryptoliq_assets_tests.unit.ingestion.test_snapshot import (
     table,
 )
 
-# By the sizes of its values alone this row would be taken as fractions.
+# From the sizes of its values this row would be inferred as fractions.
 CALM = "Bitcoin,BTC,40000,0.01,-0.02,0.05,2e10,8e11,2022-03-16"
 
 
@@ -42,11 +42,11 @@ def test_rows_with_different_units_reject_the_file() -> None:
     )
 
 
-@pytest.mark.parametrize("word", ["permille", "%", "Percent", "percent;"])
-def test_an_unknown_unit_rejects_the_file(word: str) -> None:
-    parsed = parse(f"{BITCOIN},{word}", f"{ETHEREUM},{word}")
+@pytest.mark.parametrize("unit", ["permille", "%", "Percent", "percent;"])
+def test_an_unknown_unit_rejects_the_file(unit: str) -> None:
+    parsed = parse(f"{BITCOIN},{unit}", f"{ETHEREUM},{unit}")
     assert parsed.report["refusal_code"] == "bad_change_unit"
-    assert parsed.rejection.startswith(f"line 2: change_unit is '{word}'; expected percent or fraction")
+    assert parsed.rejection.startswith(f"line 2: change_unit is '{unit}'; expected percent or fraction")
 
 
 def test_a_rejected_row_without_unit_rejects_the_file() -> None:

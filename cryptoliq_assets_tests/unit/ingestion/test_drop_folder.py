@@ -33,20 +33,20 @@ def raw(home: Home) -> Path:
     return home.settings.raw_dir
 
 
-# What lies there
+# Entries of the folder
 
 
 def test_files_are_listed_by_time_and_then_by_name(home: Home) -> None:
     home.drop("c.csv", "c", moment=2_000)
     home.drop("b.csv", "bb", moment=1_000)
     home.drop("a.csv", "aaa", moment=2_000)
-    look = list_folder(home.settings.raw_dir)
-    assert look.files == [
+    listing = list_folder(home.settings.raw_dir)
+    assert listing.files == [
         FolderEntry("b.csv", 2, 1_000 * 10**9),
         FolderEntry("a.csv", 3, 2_000 * 10**9),
         FolderEntry("c.csv", 1, 2_000 * 10**9),
     ]
-    assert look.skipped == {}
+    assert listing.skipped == {}
 
 
 def test_a_missing_folder_is_empty_but_a_file_is_an_error(tmp_path: Path) -> None:
@@ -64,14 +64,14 @@ def test_links_folders_and_pipes_are_skipped_with_a_reason(tmp_path: Path, raw: 
     (raw / "folder.csv").mkdir()
     os.mkfifo(raw / "pipe.csv")
     with socket.socket(socket.AF_UNIX) as listener:
-        # A socket's own path is short: the temporary folder may lie deep.
+        # The path of a socket must be short, but that of the temporary folder may be long.
         here = Path.cwd()
         os.chdir(raw)
         listener.bind("s.csv")
         os.chdir(here)
-        look = list_folder(raw)
-    assert look.files == []
-    assert look.skipped == {
+        listing = list_folder(raw)
+    assert listing.files == []
+    assert listing.skipped == {
         NAME: "a symbolic link, not a regular file; put the file itself there",
         "dangling.csv": "a symbolic link, not a regular file; put the file itself there",
         "folder.csv": "a folder, not a regular file; put the file itself there",
@@ -82,23 +82,23 @@ def test_links_folders_and_pipes_are_skipped_with_a_reason(tmp_path: Path, raw: 
 
 def test_hidden_files_are_ignored(home: Home, raw: Path) -> None:
     home.drop(f".{NAME}.swp", snapshot([MARCH]))
-    look = list_folder(raw)
-    assert (look.files, look.skipped) == ([], {})
+    listing = list_folder(raw)
+    assert (listing.files, listing.skipped) == ([], {})
 
 
 def test_an_invalid_name_is_skipped_and_blocks_no_file(home: Home, raw: Path) -> None:
     Path(os.fsdecode(os.fsencode(raw) + b"/coin\xff.csv")).write_bytes(snapshot([MARCH]))
     (raw / ("x" * 230 + ".csv")).write_bytes(snapshot([MARCH]))
     home.drop(NAME, snapshot([MARCH]))
-    look = list_folder(raw)
-    assert [entry.name for entry in look.files] == [NAME]
-    assert look.skipped["coin\\udcff.csv"] == "its name is not UTF-8 text; rename it"
-    assert look.skipped["x" * 230 + ".csv"] == "its name is longer than 200 bytes; rename it"
+    listing = list_folder(raw)
+    assert [entry.name for entry in listing.files] == [NAME]
+    assert listing.skipped["coin\\udcff.csv"] == "its name is not UTF-8 text; rename it"
+    assert listing.skipped["x" * 230 + ".csv"] == "its name is longer than 200 bytes; rename it"
     home.bring_up_to_date()
     assert [file.state for file in home.catalog.files()] == ["accepted"]
 
 
-# What is new
+# New files
 
 
 def test_a_file_is_new_until_registered_and_after_a_change(home: Home, raw: Path) -> None:
@@ -118,7 +118,7 @@ def test_rewritten_content_is_read_once_and_is_not_new(home: Home, raw: Path) ->
     home.drop(NAME, content)
     assert len(find_new_files(list_folder(raw), home.catalog)) == 1
     assert home.look() == 0
-    # Its new time is noted, so that it need not be read a third time.
+    # Its new modification time is stored, so it is not read a third time.
     assert find_new_files(list_folder(raw), home.catalog) == []
     assert len(home.catalog.files()) == 1
 
@@ -142,7 +142,7 @@ def test_dates_outside_the_allowed_range_are_not_registered(home: Home) -> None:
 def test_a_file_above_the_size_limit_is_registered_unread(tmp_path: Path) -> None:
     home = Home.at(tmp_path, ingestion__max_file_mib=0.001)
     path = home.drop(NAME, b"x" * 1_049)
-    # Nobody can read it, and nobody tries.
+    # It is unreadable and is not opened.
     os.truncate(path, 5 * 2**30)
     assert home.look() == 1
     (file,) = home.catalog.files()
@@ -157,7 +157,7 @@ def test_a_file_deleted_before_registration_is_no_error(home: Home, raw: Path) -
     assert home.catalog.files() == []
 
 
-def test_a_thousand_files_are_listed_and_registered_in_one_look(home: Home) -> None:
+def test_a_thousand_files_are_listed_and_registered_at_once(home: Home) -> None:
     content = snapshot([MARCH])
     for number in range(1_000):
         (home.settings.raw_dir / f"file_{number}.csv").write_bytes(content)
@@ -165,10 +165,10 @@ def test_a_thousand_files_are_listed_and_registered_in_one_look(home: Home) -> N
     assert home.look() == 0
 
 
-# A file anywhere, as `cryptoliq validate` looks at it
+# Dry run of a file outside the folder, as by `cryptoliq validate`
 
 
-def test_a_good_file_anywhere_is_examined_without_being_taken_in(tmp_path: Path, home: Home) -> None:
+def test_a_dry_run_of_a_valid_file_registers_nothing(tmp_path: Path, home: Home) -> None:
     path = tmp_path / NAME
     path.write_bytes(snapshot([MARCH], missing=0))
     parsed = dry_run_file(path, home.settings, today=TODAY)

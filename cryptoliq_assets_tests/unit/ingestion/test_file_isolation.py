@@ -1,4 +1,4 @@
-"""A file that fails in any way does not stop the others: it is reported with its error and retried a limited number of times."""
+"""Isolation of files: one that fails does not stop the others, and is reported and retried a limited number of times."""
 
 import datetime as dt
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cryptoliq_assets.ingestion.landing import intake as intake_module
-from cryptoliq_assets_tests.integration.ingestion.test_intake import prices, rows, take_in
+from cryptoliq_assets_tests.support.intake import prices, rows, take_in
 from cryptoliq_assets_tests.support.markets import Home
 
 DAYS = [dt.date(2022, 3, 16), dt.date(2022, 3, 17), dt.date(2022, 3, 18)]

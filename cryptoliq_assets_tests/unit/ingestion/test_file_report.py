@@ -78,8 +78,8 @@ def test_a_bad_name_does_not_hide_errors_of_the_content(lines: list[str], messag
     first, *others = result["issues"]
     assert first.startswith("rejected: the file name 'prices.csv' does not match coingecko_YYYYMMDD.csv")
     issues = [first, *others]
-    places = [next(i for i, issue in enumerate(issues) if message in issue) for message in messages]
-    assert places == sorted(places)
+    positions = [next(i for i, issue in enumerate(issues) if message in issue) for message in messages]
+    assert positions == sorted(positions)
     assert result["refusal"] == first.removeprefix("rejected: ")
     # The same issues as with a valid name.
     assert [issue for issue in report(*lines)["issues"] if issue.startswith("line")] == others
@@ -89,5 +89,5 @@ def test_a_rejection_caused_by_rows_names_the_first_error() -> None:
     assert report(GOOD, GOOD, with_date("soon"), with_date("later"), with_date("never"), *[with_date("no")] * 30)[
         "refusal"
     ].endswith("(most frequent reason: bad_date); first error: line 4: date is 'soon' (bad_date)")
-    # A repeated row is no error, and an empty file has none.
+    # A repeated row is no error, and an empty file has no rows.
     assert "first error" not in report()["refusal"]

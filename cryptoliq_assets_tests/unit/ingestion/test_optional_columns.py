@@ -1,4 +1,4 @@
-"""Optional columns: which cells are parsed or left empty, and that months of earlier versions can still be read."""
+"""Optional columns: cells are parsed or left empty, and months of earlier versions remain readable."""
 
 import datetime as dt
 

@@ -1,4 +1,4 @@
-"""Single-coin outliers: which values are flagged, that only earlier days decide, and that cleaning replaces and flags them."""
+"""Single-coin outliers: flagged from earlier days only, then replaced and marked by cleaning."""
 
 import datetime as dt
 
@@ -20,7 +20,7 @@ DAYS = 12
 
 
 def market(*, coins: int = COINS, days: int = DAYS, seed: int = 3) -> pd.DataFrame:
-    """Raw rows of a quiet market, sorted by (coin, date)."""
+    """Make raw rows of a quiet market, sorted by (coin, date)."""
     rng = np.random.default_rng(seed)
     shape = (coins, days)
     price = np.exp(np.linspace(-4, 9, coins)[:, None] + rng.normal(0, 0.04, shape).cumsum(axis=1))
@@ -49,8 +49,8 @@ def scaled(rows: pd.DataFrame, column: str, coin: int, numbers: list[int], facto
 
 def flagged(rows: pd.DataFrame, column: str) -> list[tuple[str, int]]:
     days = rows["date"].to_numpy().astype("datetime64[D]").astype(np.int64)
-    found = find_outliers(rows["coin"].cat.codes.to_numpy(), days, rows[column].to_numpy(), column=column).outlier
-    return [(row.coin, 1 + (row.date - day(1)).days) for row in rows[found].itertuples()]
+    mask = find_outliers(rows["coin"].cat.codes.to_numpy(), days, rows[column].to_numpy(), column=column).outlier
+    return [(row.coin, 1 + (row.date - day(1)).days) for row in rows[mask].itertuples()]
 
 
 def cleaned_from(rows: pd.DataFrame, *, since: int = 1, until: int = DAYS) -> pd.DataFrame:
@@ -73,8 +73,8 @@ def test_one_day_of_history_is_enough_for_an_outlier():
 
 
 def test_a_new_level_is_accepted_on_the_fourth_day():
-    found = flagged(scaled(market(), "price", 5, [7, 8, 9, 10, 11, 12], 1e3), "price")
-    assert found == [("C05", 7), ("C05", 8), ("C05", 9)]
+    outliers = flagged(scaled(market(), "price", 5, [7, 8, 9, 10, 11, 12], 1e3), "price")
+    assert outliers == [("C05", 7), ("C05", 8), ("C05", 9)]
 
 
 def test_a_move_of_all_coins_is_no_outlier_of_any():
@@ -105,11 +105,11 @@ def test_a_volume_300_times_the_usual_is_an_outlier():
 
 def test_a_coin_without_recent_values_is_not_tested():
     rows = scaled(market(), "price", 5, [9], 1e4)
-    gone = (rows["coin"] == "C05") & rows["date"].between(day(6), day(8))
-    assert flagged(rows[~gone].reset_index(drop=True), "price") == []
+    absent = (rows["coin"] == "C05") & rows["date"].between(day(6), day(8))
+    assert flagged(rows[~absent].reset_index(drop=True), "price") == []
 
 
-def test_with_few_coins_nothing_is_judged():
+def test_few_coins_are_not_tested_for_outliers():
     rows = scaled(market(coins=MIN_COINS - 1), "price", 5, [8], 1e6)
     assert flagged(rows, "price") == []
 
@@ -127,20 +127,20 @@ def test_an_outlier_depends_on_six_days_only(data):
     number = data.draw(st.integers(2, DAYS))
     near = rows[rows["date"].between(day(number - 5), day(number))].reset_index(drop=True)
     for column in ("price", "24h_volume"):
-        expected = [found for found in flagged(rows, column) if found[1] == number]
-        assert [found for found in flagged(near, column) if found[1] == number] == expected
+        expected = [outlier for outlier in flagged(rows, column) if outlier[1] == number]
+        assert [outlier for outlier in flagged(near, column) if outlier[1] == number] == expected
 
 
 @settings(max_examples=15)
 @given(st.permutations(range(COINS)), st.integers(3, DAYS), st.integers(0, COINS - 1))
 def test_other_names_for_the_coins_change_no_decision(order, number, coin):
     rows = scaled(market(), "price", coin, [number], 1e5)
-    names = {f"C{place:02}": f"C{other:02}" for place, other in enumerate(order)}
+    names = {f"C{position:02}": f"C{other:02}" for position, other in enumerate(order)}
     renamed = sort_rows(rows.assign(coin=rows["coin"].astype(str).map(names)))
     assert flagged(renamed, "price") == [(names[f"C{coin:02}"], number)]
 
 
-# In the cleaned table
+# Cleaned table
 
 
 def test_an_outlier_price_is_replaced_and_flagged():
@@ -178,18 +178,18 @@ def test_an_outlier_affects_no_training_score_or_feature(column):
 def test_a_range_with_margins_is_cleaned_like_the_full_table(since, length, number, column):
     until = min(since + length, DAYS)
     rows = scaled(market(), column, 5, [number], 1e6)
-    whole = cleaned_from(rows, since=since, until=until)
+    full = cleaned_from(rows, since=since, until=until)
     near = rows[rows["date"].between(day(since - 8), day(until + 1))].reset_index(drop=True)
-    pd.testing.assert_frame_equal(cleaned_from(near, since=since, until=until), whole)
+    pd.testing.assert_frame_equal(cleaned_from(near, since=since, until=until), full)
 
 
-# Incremental equals rebuild
+# Incremental update and rebuild
 
 FIRST = dt.date(2022, 2, 22)
 
 
 def raw_file(step: int, glitch: tuple[int, str, float] | None) -> bytes:
-    """A day of a quiet market; `glitch` scales one cell of one coin."""
+    """Make a day of a quiet market; `glitch` scales one cell of one coin."""
     date = FIRST + dt.timedelta(days=step)
     lines = [HEADER]
     for coin in range(12):
@@ -210,18 +210,18 @@ GLITCHES = st.tuples(st.integers(0, 11), st.sampled_from(["price", "volume"]), s
 @given(st.permutations(range(12)), st.dictionaries(st.integers(1, 11), GLITCHES, min_size=1, max_size=4), st.data())
 def test_outliers_in_any_file_order_equal_a_rebuild(order, glitches, data):
     with quick_folder() as folder:
-        one, whole = (
+        incremental, rebuilt = (
             Home.at(folder / "one", storage__first_month="2022-01"),
-            Home.at(folder / "whole", storage__first_month="2022-01"),
+            Home.at(folder / "rebuilt", storage__first_month="2022-01"),
         )
         cuts = sorted(data.draw(st.sets(st.integers(1, 11), min_size=1, max_size=2)))
         for start, end in zip([0, *cuts], [*cuts, 12], strict=True):
             for step in order[start:end]:
                 name = file_name(FIRST + dt.timedelta(days=step))
-                one.drop(name, raw_file(step, glitches.get(step)))
-            one.bring_up_to_date()
+                incremental.drop(name, raw_file(step, glitches.get(step)))
+            incremental.bring_up_to_date()
         for step in order:
-            whole.drop(file_name(FIRST + dt.timedelta(days=step)), raw_file(step, glitches.get(step)))
-        whole.bring_up_to_date()
-        assert_same_tables(one.store, whole.store)
-        assert whole.store.read("cleaned_snapshots")["outlier"].any()
+            rebuilt.drop(file_name(FIRST + dt.timedelta(days=step)), raw_file(step, glitches.get(step)))
+        rebuilt.bring_up_to_date()
+        assert_same_tables(incremental.store, rebuilt.store)
+        assert rebuilt.store.read("cleaned_snapshots")["outlier"].any()

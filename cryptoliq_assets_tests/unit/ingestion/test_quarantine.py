@@ -1,4 +1,4 @@
-"""The quarantine over several versions of a file, and accepted files under settings that changed since."""
+"""Quarantine of several versions of a file, and accepted files under changed settings."""
 
 import csv
 import datetime as dt
@@ -25,8 +25,8 @@ def home(tmp_path: Path) -> Home:
 
 
 def rows(*prices: str) -> str:
-    """A file of coins at these prices; one that is no number refuses its row."""
-    lines = [f"Coin {place},C,{price},-0.5,-2.5,-4,1e6,1e9,{MARCH}" for place, price in enumerate(prices)]
+    """Make a file of coins with these prices; a price that is not a number rejects its row."""
+    lines = [f"Coin {position},C,{price},-0.5,-2.5,-4,1e6,1e9,{MARCH}" for position, price in enumerate(prices)]
     return "\n".join([HEADER, *lines, ""])
 
 
@@ -38,15 +38,15 @@ def take_in(home: Home) -> None:
 
 
 def quarantined(home: Home) -> dict[str, list[str]]:
-    """By file of refused rows, the cells that refused them."""
-    found = {}
+    """Return the rejected cells by file of rejected rows."""
+    cells = {}
     for path in home.settings.quarantine_dir.glob("*.refused_rows.csv"):
         with path.open(newline="", encoding="utf-8") as file:
-            found[path.name] = [row.get("value", "") for row in csv.DictReader(file)]
-    return found
+            cells[path.name] = [row.get("value", "") for row in csv.DictReader(file)]
+    return cells
 
 
-# Refused rows of several versions
+# Rejected rows of several versions
 
 
 def test_rejected_rows_stay_under_the_arrival_of_their_version(home: Home) -> None:
@@ -60,20 +60,20 @@ def test_rejected_rows_stay_under_the_arrival_of_their_version(home: Home) -> No
 
 
 def test_every_version_keeps_its_rejected_rows(home: Home) -> None:
-    for cell in ("cheap", "dear", "3", "nothing"):
+    for cell in ("cheap", "dear", "3", "free"):
         home.drop(NAME, rows("1", "2", cell))
         take_in(home)
     assert quarantined(home) == {
         f"{NAME}.1.refused_rows.csv": ["cheap"],
         f"{NAME}.2.refused_rows.csv": ["dear"],
-        ROWS: ["nothing"],
+        ROWS: ["free"],
     }
 
 
 def test_a_version_repeated_after_a_crash_keeps_its_rows(home: Home) -> None:
     home.drop(NAME, rows("1", "2", "cheap"))
     take_in(home)
-    # Dead after its files were written, before the catalog knew.
+    # The run was killed after it wrote its files and before it updated the catalog.
     home.settings.catalog_path.unlink()
     take_in(home)
     assert quarantined(home) == {ROWS: ["cheap"]}
@@ -86,20 +86,20 @@ def test_a_file_named_like_rejected_rows_is_not_overwritten(home: Home) -> None:
     home.drop(NAME, rows("1", "2", "cheap"))
     take_in(home)
     assert quarantined(home)[ROWS] == ["cheap"]
-    kept = [path.read_text() for path in home.settings.quarantine_dir.iterdir()]
-    assert "somebody's own" in kept
+    contents = [path.read_text() for path in home.settings.quarantine_dir.iterdir()]
+    assert "somebody's own" in contents
 
 
 def test_a_rejected_version_never_replaces_a_rejected_file(home: Home) -> None:
     home.drop(NAME, "first")
     take_in(home)
-    # What the third version would be called.
+    # The name of the third version.
     home.drop("coingecko_20220316.3.csv", "somebody's own")
     take_in(home)
     home.drop(NAME, "third")
     take_in(home)
-    kept = {path.name: path.read_text() for path in home.settings.quarantine_dir.iterdir()}
-    assert kept == {
+    contents = {path.name: path.read_text() for path in home.settings.quarantine_dir.iterdir()}
+    assert contents == {
         NAME: "first",
         "coingecko_20220316.3.csv": "somebody's own",
         "coingecko_20220316.3-2.csv": "third",
@@ -107,7 +107,7 @@ def test_a_rejected_version_never_replaces_a_rejected_file(home: Home) -> None:
 
 
 @pytest.mark.parametrize("report", [None, "{half", "[]", '{"arrival": null}'])
-def test_rows_of_a_version_that_no_report_tells_are_kept_as_well(tmp_path: Path, report: str | None) -> None:
+def test_rejected_rows_without_a_valid_report_are_kept(tmp_path: Path, report: str | None) -> None:
     if report is not None:
         (tmp_path / "report.json").write_text(report)
     (tmp_path / ROWS).write_bytes(b"old")
@@ -141,9 +141,9 @@ def test_an_unread_file_is_never_compared_by_content(tmp_path: Path, monkeypatch
 
 
 def reports(home: Home) -> dict[str, tuple[int, bool]]:
-    """By report, the arrival that it is about and whether that was accepted."""
-    found = {path.name: json.loads(path.read_text()) for path in home.settings.validation_dir.iterdir()}
-    return {name: (report["arrival"], report["accepted"]) for name, report in found.items()}
+    """Return the arrival and the acceptance of the version, by report."""
+    reports = {path.name: json.loads(path.read_text()) for path in home.settings.validation_dir.iterdir()}
+    return {name: (report["arrival"], report["accepted"]) for name, report in reports.items()}
 
 
 def test_the_report_of_the_stored_version_is_kept(home: Home) -> None:
@@ -169,38 +169,38 @@ def test_a_report_repeated_after_a_crash_keeps_its_path(home: Home) -> None:
     assert reports(home) == {f"{NAME}.json": (1, True)}
 
 
-@pytest.mark.parametrize("there", ["{half", "[]", "{}"])
-def test_a_report_that_tells_nothing_is_kept_as_well(home: Home, there: str) -> None:
+@pytest.mark.parametrize("content", ["{half", "[]", "{}"])
+def test_an_invalid_report_is_kept(home: Home, content: str) -> None:
     home.settings.validation_dir.mkdir(parents=True)
-    (home.settings.validation_dir / f"{NAME}.json").write_text(there)
+    (home.settings.validation_dir / f"{NAME}.json").write_text(content)
     home.drop(NAME, rows("1"))
     take_in(home)
-    assert (home.settings.validation_dir / f"{NAME}.0.json").read_text() == there
+    assert (home.settings.validation_dir / f"{NAME}.0.json").read_text() == content
 
 
 def test_the_unit_check_uses_the_version_in_the_tables(home: Home) -> None:
     home.drop(NAME, rows("1", "2", "3"))
     home.drop(OTHER, rows("1", "2", "3"))
     take_in(home)
-    home.drop(NAME, "nothing that can be read")
+    home.drop(NAME, "not a CSV table")
     take_in(home)
     (home.settings.validation_dir / f"{OTHER}.json").unlink()
     finding = unit_found(home.settings, home.store, ["2022-03"])
     assert (finding.passed, finding.metadata["files_by_unit"]) == (True, {"percent": 1})
 
 
-# Settings that changed since
+# Changed settings
 
 
 def test_an_accepted_file_stays_accepted_under_stricter_rules(home: Home) -> None:
     home.drop(NAME, rows("1", "2", "cheap"))
     take_in(home)
     home.settings = home.settings.with_values(ingestion={"max_rejected_fraction": 0.1})
-    # A month that is gone is made again from the archive.
+    # A missing month is rebuilt from the archive.
     home.store.path("raw_snapshots", "2022-03").unlink()
     take_in(home)
     assert home.store.read("raw_snapshots")["price"].tolist() == [1.0, 2.0]
-    # A new one is held to the setting of its day.
+    # A new file is checked against the current setting.
     home.drop(OTHER, rows("1", "2", "cheap"))
     take_in(home)
     assert [file.state for file in home.catalog.files()] == ["accepted", "refused"]

@@ -1,4 +1,4 @@
-"""The 24h column against what the prices did, and each snapshot against the one before it."""
+"""Realized change: the 24h column compared with the prices, and each snapshot with the previous one."""
 
 import json
 from pathlib import Path
@@ -16,12 +16,12 @@ from cryptoliq_assets_tests.support.settings import make_settings
 
 
 def two_days(*, scale: float = 1.0, coins: int = 40) -> pd.DataFrame:
-    """Day 1 at 100 dollars each; on day 2 each coin has moved by its 24h divided by `scale`."""
+    """Make two days: all prices 100 USD on day 1, changed on day 2 by the 24h value divided by `scale`."""
     moves = np.linspace(-9.5, 10.5, coins)
-    rows = [{"coin": f"coin {place}", "day": 1, "price": 100.0} for place in range(coins)]
+    rows = [{"coin": f"coin {position}", "day": 1, "price": 100.0} for position in range(coins)]
     rows += [
-        {"coin": f"coin {place}", "day": 2, "price": 100.0 + move, "24h": move * scale}
-        for place, move in enumerate(moves)
+        {"coin": f"coin {position}", "day": 2, "price": 100.0 + move, "24h": move * scale}
+        for position, move in enumerate(moves)
     ]
     return received(raw_rows(rows))
 
@@ -47,7 +47,7 @@ def test_too_little_data_gives_no_slope():
 
 
 @pytest.mark.parametrize(("scale", "passed"), [(1.0, True), (0.01, False)])
-def test_check_fails_where_a_day_came_in_another_unit(tmp_path: Path, scale: float, passed: bool):
+def test_the_check_fails_for_a_day_in_another_unit(tmp_path: Path, scale: float, passed: bool):
     store = TableStore(make_settings(home_dir=tmp_path))
     store.write("raw_snapshots", two_days(scale=scale), ["2025-03"])
     finding = unit_consistent(store.settings, store, ["2025-03"])

@@ -1,4 +1,4 @@
-"""What there is to do: from the catalog and the stamps of the month files alone."""
+"""Refresh plan: pending work according to the catalog and the stamps of the month files."""
 
 import datetime as dt
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_a_waiting_file_plans_all_months_it_affects(home: Home) -> None:
     assert [text.split("@")[0] for text in home.plan().waiting] == [NAME, OTHER]
 
 
-def test_once_followed_nothing_is_left(home: Home) -> None:
+def test_after_the_planned_run_nothing_is_left(home: Home) -> None:
     home.drop(NAME, snapshot([MARCH]))
     home.drop(OTHER, snapshot([AUGUST]))
     assert home.bring_up_to_date().months == [*SPRING, "2022-08"]
@@ -72,7 +72,7 @@ def test_a_correction_plans_the_months_it_replaces(home: Home) -> None:
 def test_a_file_without_a_date_gets_a_run_that_rejects_it(home: Home) -> None:
     home.drop(NAME, "garbage")
     home.look()
-    # No table has a month yet: today's.
+    # No table has a month yet, so the month of today is planned.
     assert months_planned(home) == ["2022-12"]
     home.bring_up_to_date()
     assert ([file.state for file in home.catalog.files()], months_planned(home)) == (["refused"], [])
@@ -88,11 +88,11 @@ def test_the_fingerprint_identifies_the_work(home: Home) -> None:
     assert home.plan().fingerprint != first
 
 
-# After a run that died
+# After a killed run
 
 
 def started(home: Home) -> None:
-    """Two files, all tables made, then a correction of the first that is accepted but in no table yet."""
+    """Bring two files into all tables, then accept a correction of the first that is in no table yet."""
     home.drop(NAME, snapshot([MARCH], missing=0))
     home.drop(OTHER, snapshot([APRIL, dt.date(2022, 5, 30), AUGUST], missing=0))
     home.bring_up_to_date()
@@ -107,7 +107,7 @@ def finished(folder: Path) -> Home:
     return home
 
 
-def test_a_file_that_was_archived_but_reached_no_table_is_found(home: Home, tmp_path: Path) -> None:
+def test_an_archived_file_missing_in_the_tables_is_detected(home: Home, tmp_path: Path) -> None:
     started(home)
     home.intake.ingest(["2022-03"])
     plan = home.plan()
@@ -117,30 +117,30 @@ def test_a_file_that_was_archived_but_reached_no_table_is_found(home: Home, tmp_
     assert_same_tables(home.store, finished(tmp_path / "other").store)
 
 
-def test_one_more_run_finishes_a_run_that_died(tmp_path: Path) -> None:
-    whole = finished(tmp_path / "whole")
+def test_one_more_run_completes_a_killed_run(tmp_path: Path) -> None:
+    reference = finished(tmp_path / "reference")
     for number, last_written in enumerate(["raw_snapshots", "cleaned_snapshots", "engineered_features"]):
         home = Home.at(tmp_path / str(number))
         started(home)
-        # The tables that the run did not come to are as they were before it.
-        kept = {
+        # The tables that the run did not reach are unchanged.
+        unwritten = {
             path: path.read_bytes()
             for table in ("cleaned_snapshots", "engineered_features", "labels")[number:]
             for path in home.store.folder(table).iterdir()
         }
         home.refresh(SPRING)
-        for path, content in kept.items():
+        for path, content in unwritten.items():
             path.write_bytes(content)
         plan = home.plan()
         assert plan.waiting == [], last_written
         assert "2022-03" in plan.unfinished, last_written
-        # One run is enough: what is stale only once the first months are made again is in the plan as well.
+        # One run is enough: the plan includes months that become stale only when the first ones are recomputed.
         home.bring_up_to_date()
         assert months_planned(home) == [], last_written
-        assert_same_tables(home.store, whole.store)
+        assert_same_tables(home.store, reference.store)
 
 
-def test_a_month_file_that_was_deleted_is_made_again(home: Home) -> None:
+def test_a_deleted_month_file_is_recomputed(home: Home) -> None:
     home.drop(NAME, snapshot([MARCH, APRIL]))
     home.bring_up_to_date()
     home.store.path("engineered_features", "2022-04").unlink()
@@ -157,7 +157,7 @@ def test_another_horizon_or_formula_makes_every_month_unfinished(home: Home) -> 
         assert other.plan().unfinished == ["2022-03", "2022-04"], option
 
 
-def test_long_work_is_cut_into_runs_that_overlap_by_a_month(tmp_path: Path) -> None:
+def test_long_backfills_are_split_into_overlapping_runs(tmp_path: Path) -> None:
     home = Home.at(tmp_path, backfill__max_months_per_run=3)
     for month in range(1, 8):
         home.drop(f"coingecko_2022{month:02d}05.csv", snapshot([dt.date(2022, month, 5)]))

@@ -1,4 +1,4 @@
-"""Scale changes and single-coin faults, from files taken in: what the report of each file says."""
+"""Scale changes and single-coin faults in the report of each ingested file."""
 
 import datetime as dt
 from pathlib import Path
@@ -21,23 +21,23 @@ COLUMNS = ["coin", "symbol", "price", "1h", "24h", "7d", "24h_volume", "mkt_cap"
 
 @pytest.fixture(scope="module")
 def market() -> pd.DataFrame:
-    """60 coins on 6 days, over the edge of a month."""
+    """Simulate 60 coins on 6 days across the end of a month."""
     return simulate_market(coins=60, days=6, end=LAST, seed=5)[COLUMNS]
 
 
 def snapshots(market: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The last two days of the coins in both."""
+    """Return the last two days, of the coins present on both."""
     days = [market[market["date"] == pd.Timestamp(LAST - dt.timedelta(days=back))].set_index("coin") for back in (0, 1)]
     both = days[0].index.intersection(days[1].index)
     return tuple({name: day.loc[both, name].to_numpy() for name in (*SCALED_COLUMNS, "24h")} for day in days)
 
 
-def found(now: dict[str, np.ndarray], before: dict[str, np.ndarray]) -> dict[str, ScaleChange]:
+def find_changes(now: dict[str, np.ndarray], before: dict[str, np.ndarray]) -> dict[str, ScaleChange]:
     return {change.column: change for change in find_scale_changes(now, before, factor=FACTOR)}
 
 
 def reports(folder: Path, market: pd.DataFrame) -> list[dict[str, Any]]:
-    """The reports on all days, each a file, in their order."""
+    """Return the reports of all days, one file each, in order."""
     home = Home.at(folder)
     for date, rows in market.groupby("date"):
         content = rows.assign(date=rows["date"].dt.strftime("%Y-%m-%d")).to_csv(index=False)
@@ -51,7 +51,7 @@ def on_last(market: pd.DataFrame) -> np.ndarray:
 
 
 def test_a_healthy_day_has_no_scale_change(market):
-    assert found(*snapshots(market)) == {}
+    assert find_changes(*snapshots(market)) == {}
 
 
 @settings(max_examples=60)
@@ -60,7 +60,7 @@ def test_a_scaled_column_is_reported_with_its_factor(market, factor, down, colum
     now, before = snapshots(market)
     usual = np.nanmedian(now[column][before[column] > 0] / before[column][before[column] > 0])
     factor = 1.0 / factor if down else factor
-    (change,) = found(now | {column: now[column] * factor}, before).values()
+    (change,) = find_changes(now | {column: now[column] * factor}, before).values()
     assert change.column == column
     assert change.factor == pytest.approx(factor * usual, rel=0.05)
 
@@ -69,45 +69,47 @@ def test_a_scaled_column_is_reported_with_its_factor(market, factor, down, colum
 def test_the_order_of_the_coins_changes_no_scale(market, order):
     now, before = snapshots(market)
     now["mkt_cap"] = now["mkt_cap"] / 1e6
-    places = np.concatenate([order, np.arange(10, len(now["price"]))])
-    again = found({name: now[name][places] for name in now}, {name: before[name][places] for name in before})
-    assert again == found(now, before)
+    positions = np.concatenate([order, np.arange(10, len(now["price"]))])
+    shuffled = find_changes(
+        {name: now[name][positions] for name in now}, {name: before[name][positions] for name in before}
+    )
+    assert shuffled == find_changes(now, before)
 
 
 def test_values_scaled_to_0_and_1_are_a_change_of_scale(market):
     now, before = snapshots(market)
     for name in ("price", "24h_volume"):
         now[name] = (now[name] - np.nanmin(now[name])) / (np.nanmax(now[name]) - np.nanmin(now[name]))
-    assert list(found(now, before)) == ["price", "24h_volume"]
+    assert list(find_changes(now, before)) == ["price", "24h_volume"]
 
 
 def test_logarithms_and_ranks_are_a_change_of_scale(market):
     now, before = snapshots(market)
     logs = {name: np.log1p(now[name]) for name in ("24h_volume", "mkt_cap")}
-    assert list(found(now | logs, before)) == ["24h_volume", "mkt_cap"]
+    assert list(find_changes(now | logs, before)) == ["24h_volume", "mkt_cap"]
     ranks = pd.Series(now["price"]).rank().to_numpy()
-    assert list(found(now | {"price": ranks}, before)) == ["price"]
+    assert list(find_changes(now | {"price": ranks}, before)) == ["price"]
 
 
 def test_volumes_in_coins_are_recognized(market):
     now, before = snapshots(market)
-    (change,) = found(now | {"24h_volume": now["24h_volume"] / now["price"]}, before).values()
+    (change,) = find_changes(now | {"24h_volume": now["24h_volume"] / now["price"]}, before).values()
     assert (change.column, change.in_coins) == ("24h_volume", True)
     assert "stated in coins" in change.sentence
 
 
 def test_values_of_other_coins_have_no_common_factor(market):
     now, before = snapshots(market)
-    (change,) = found(now | {"price": np.random.default_rng(1).permutation(now["price"])}, before).values()
+    (change,) = find_changes(now | {"price": np.random.default_rng(1).permutation(now["price"])}, before).values()
     assert "no common factor" in change.sentence
 
 
 def test_fewer_than_ten_coins_show_no_scale(market):
     now, before = ({name: values[:9] for name, values in side.items()} for side in snapshots(market))
-    assert found(now | {"price": now["price"] * 1e6}, before) == {}
+    assert find_changes(now | {"price": now["price"] * 1e6}, before) == {}
 
 
-# In the report of a file
+# Report of a file
 
 
 def test_the_report_states_column_factor_and_snapshot(tmp_path, market):
@@ -142,8 +144,8 @@ def test_the_report_lists_the_coin_with_an_outlier_volume(tmp_path, market):
 
 def test_the_report_lists_renamed_and_reused_names(tmp_path, market):
     names = market.loc[on_last(market) & (market["mkt_cap"] > 0) & (market["24h_volume"] > 0), "coin"].tolist()
-    there = market.groupby("coin")["date"].nunique()
-    old, reused, other = [name for name in names if there[name] == 6][:3]
+    days_present = market.groupby("coin")["date"].nunique()
+    old, reused, other = [name for name in names if days_present[name] == 6][:3]
     rows = market.copy()
     chosen = on_last(market) & (market["coin"] == old).to_numpy()
     yesterday = (market["coin"] == old) & (market["date"] == pd.Timestamp(LAST - dt.timedelta(days=1)))

@@ -1,4 +1,4 @@
-"""Each file against the snapshot before it: coins new, gone and renamed, from files and from stored months."""
+"""Snapshot differences: new, missing and renamed coins compared with the previous snapshot, from files and months."""
 
 import datetime as dt
 from pathlib import Path
@@ -13,7 +13,7 @@ DAYS = [dt.date(2022, 3, 30), dt.date(2022, 3, 31), dt.date(2022, 4, 1), dt.date
 
 
 def rows(day: dt.date, *coins: str, price: float = 1.0) -> pa.Table:
-    """Rows of one day; a coin's symbol is its first letter."""
+    """Make rows of one day; the symbol of a coin is its first letter."""
     return pa.table(
         {
             "coin": list(coins),
@@ -26,18 +26,18 @@ def rows(day: dt.date, *coins: str, price: float = 1.0) -> pa.Table:
 
 
 def file(table: pa.Table, *dates: str) -> tuple[str, pa.Table, list[str]]:
-    """A file named after its last date."""
+    """Name a file after its last date."""
     return f"{dates[-1]}.csv", table, list(dates)
 
 
 @pytest.fixture
-def neighbours(tmp_path: Path) -> SnapshotComparer:
+def comparer(tmp_path: Path) -> SnapshotComparer:
     return SnapshotComparer(Home.at(tmp_path).store)
 
 
-def test_each_file_is_compared_with_the_day_before(neighbours: SnapshotComparer) -> None:
+def test_each_file_is_compared_with_the_day_before(comparer: SnapshotComparer) -> None:
     files = [file(rows(DAYS[0], "Ada", "Bob"), "2022-03-30"), file(rows(DAYS[1], "Bob", "Ann", "Cid"), "2022-03-31")]
-    first, second = neighbours.compare(files)
+    first, second = comparer.compare(files)
     assert first == {
         "previous_snapshot": None,
         "coins_new": None,
@@ -53,7 +53,7 @@ def test_each_file_is_compared_with_the_day_before(neighbours: SnapshotComparer)
     assert second["likely_renames"] == [{"old": "Ada", "new": "Ann"}]
 
 
-def test_one_call_for_all_files_says_what_a_call_for_each_says(tmp_path: Path) -> None:
+def test_one_call_for_all_files_equals_one_call_per_file(tmp_path: Path) -> None:
     files = [
         file(rows(DAYS[0], "Ada", "Bob"), "2022-03-30"),
         file(rows(DAYS[2], "Cid", "Bob"), "2022-04-01"),
@@ -61,15 +61,15 @@ def test_one_call_for_all_files_says_what_a_call_for_each_says(tmp_path: Path) -
         file(rows(DAYS[3], "Bob"), "2022-04-20"),
     ]
     store = Home.at(tmp_path).store
-    one, each = SnapshotComparer(store), SnapshotComparer(store)
-    assert one.compare(files) == [each.compare([one_file])[0] for one_file in files]
-    assert one.compare([]) == []
+    batch, sequential = SnapshotComparer(store), SnapshotComparer(store)
+    assert batch.compare(files) == [sequential.compare([single])[0] for single in files]
+    assert batch.compare([]) == []
 
 
-def test_of_a_file_of_several_days_the_last_counts(neighbours: SnapshotComparer) -> None:
+def test_the_last_day_of_a_file_counts(comparer: SnapshotComparer) -> None:
     both = pa.concat_tables([rows(DAYS[1], "Bob", "Cid"), rows(DAYS[0], "Ada", "Bob")])
     files = [file(both, "2022-03-30", "2022-03-31"), file(rows(DAYS[2], "Bob"), "2022-04-01")]
-    assert neighbours.compare(files)[1]["coins_gone"] == {"count": 1, "coins": ["Cid"]}
+    assert comparer.compare(files)[1]["coins_gone"] == {"count": 1, "coins": ["Cid"]}
 
 
 def test_stored_snapshots_count_up_to_seven_days_back(tmp_path: Path) -> None:
@@ -79,15 +79,15 @@ def test_stored_snapshots_count_up_to_seven_days_back(tmp_path: Path) -> None:
     home.look()
     result = home.intake.ingest(["2022-03"])
     home.store.write("raw_snapshots", result.frame, ["2022-03"], sources=result.sources)
-    neighbours = SnapshotComparer(home.store)
-    near, far = neighbours.compare(
+    comparer = SnapshotComparer(home.store)
+    near, far = comparer.compare(
         [file(rows(DAYS[2], "Bob", "Ann"), "2022-04-01"), file(rows(DAYS[3], "Bob"), "2022-04-20")]
     )
     assert (near["previous_snapshot"], far["previous_snapshot"]) == ("2022-03-31", None)
     assert near["likely_renames"] == [{"old": "Ada", "new": "Ann"}]
 
 
-# The same whichever files came in one run
+# Independent of the files in one run
 
 
 def text(day: dt.date, *coins: str) -> str:
@@ -95,12 +95,12 @@ def text(day: dt.date, *coins: str) -> str:
     return "\n".join([HEADER, *lines, ""])
 
 
-def what_is_said(home: Home, files: list[tuple[str, str]], *, together: bool) -> dict:
-    """The report on the last of these files, taken in by one run or by one each."""
+def last_report(home: Home, files: list[tuple[str, str]], *, together: bool) -> dict:
+    """Return the report of the last of these files, ingested in one run or in one run each."""
     months = ["2022-03", "2022-04"]
-    for place, (name, content) in enumerate(files):
+    for position, (name, content) in enumerate(files):
         home.drop(name, content)
-        if together and place < len(files) - 1:
+        if together and position < len(files) - 1:
             continue
         home.look()
         result = home.intake.ingest(months)
@@ -110,34 +110,34 @@ def what_is_said(home: Home, files: list[tuple[str, str]], *, together: bool) ->
 
 
 NEXT = ("coingecko_20220401.csv", text(DAYS[2], "Ada", "Bob", "Cid", "Dan"))
-WHOLE = ("coingecko_20220331.csv", text(DAYS[1], "Ada", "Bob", "Cid"))
+FULL = ("coingecko_20220331.csv", text(DAYS[1], "Ada", "Bob", "Cid"))
 
 
 @pytest.mark.parametrize("together", [True, False])
 def test_a_second_file_of_a_day_adds_to_its_coins(tmp_path: Path, together: bool) -> None:
     partial = ("coin_gecko_2022-03-31.csv", text(DAYS[1], "Bob"))
-    said = what_is_said(Home.at(tmp_path), [WHOLE, partial, NEXT], together=together)
-    assert said["coins_new"] == {"count": 1, "coins": ["Dan"]}
-    assert said["coins_gone"] == {"count": 0, "coins": []}
+    report = last_report(Home.at(tmp_path), [FULL, partial, NEXT], together=together)
+    assert report["coins_new"] == {"count": 1, "coins": ["Dan"]}
+    assert report["coins_gone"] == {"count": 0, "coins": []}
 
 
 @pytest.mark.parametrize("together", [True, False])
 def test_all_days_of_a_file_count_for_later_files(tmp_path: Path, together: bool) -> None:
-    late = "\n".join([WHOLE[1].strip(), *text(DAYS[3], "Bob").splitlines()[1:], ""])
-    said = what_is_said(Home.at(tmp_path), [("coingecko_20220420.csv", late), NEXT], together=together)
-    assert (said["previous_snapshot"], said["coins_new"]["coins"]) == ("2022-03-31", ["Dan"])
+    late = "\n".join([FULL[1].strip(), *text(DAYS[3], "Bob").splitlines()[1:], ""])
+    report = last_report(Home.at(tmp_path), [("coingecko_20220420.csv", late), NEXT], together=together)
+    assert (report["previous_snapshot"], report["coins_new"]["coins"]) == ("2022-03-31", ["Dan"])
 
 
 def test_a_correction_replaces_the_stored_version(tmp_path: Path) -> None:
     home = Home.at(tmp_path)
-    what_is_said(home, [WHOLE], together=True)
-    said = what_is_said(home, [(WHOLE[0], text(DAYS[1], "Ada")), NEXT], together=True)
-    assert said["coins_new"]["coins"] == ["Bob", "Cid", "Dan"]
+    last_report(home, [FULL], together=True)
+    report = last_report(home, [(FULL[0], text(DAYS[1], "Ada")), NEXT], together=True)
+    assert report["coins_new"]["coins"] == ["Bob", "Cid", "Dan"]
 
 
-def test_a_damaged_month_is_no_neighbour_and_stops_no_file(tmp_path: Path) -> None:
+def test_a_damaged_month_is_skipped_and_blocks_no_file(tmp_path: Path) -> None:
     home = Home.at(tmp_path)
-    what_is_said(home, [WHOLE], together=True)
+    last_report(home, [FULL], together=True)
     home.store.path("raw_snapshots", "2022-03").write_bytes(b"damaged")
     home.drop(*NEXT)
     home.look()

@@ -1,19 +1,10 @@
 """Inference of the unit of 1h, 24h and 7d from one file."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from cryptoliq_assets.ingestion.parsing.units import UnitConflictError, UnitFinding, infer_units
-
-
-def find_unit(changes: dict[str, np.ndarray], price: np.ndarray, **options: object) -> UnitFinding:
-    """Return the finding about one file; raise its conflict."""
-    one = np.zeros(len(price), dtype=np.int64)
-    [finding] = infer_units(changes, price, file_of=one, files=1, **options)
-    if isinstance(finding, UnitConflictError):
-        raise finding
-    return finding
+from cryptoliq_assets.ingestion.parsing.units import UnitConflictError, UnitFinding
+from cryptoliq_assets_tests.support.unit_inference import find_unit
 
 
 def market(coins: int, *, seed: int = 0, pegs: float = 0.1) -> dict[str, np.ndarray]:
@@ -84,10 +75,10 @@ def test_without_evidence_the_unit_is_percent_but_uncertain() -> None:
 
 def test_price_change_24h_alone_proves_the_unit_of_one_coin() -> None:
     price, change = np.array([41_000.0]), np.array([0.5])
-    nothing = np.array([np.nan])
+    empty = np.array([np.nan])
     for unit, scale in (("percent", 100), ("fraction", 1)):
         price_change = price - price / (1 + change / scale)
-        finding = find_unit({"1h": nothing, "24h": change, "7d": nothing}, price, price_change=price_change)
+        finding = find_unit({"1h": empty, "24h": change, "7d": empty}, price, price_change=price_change)
         assert (finding.unit, finding.certain) == (unit, True)
 
 
@@ -192,37 +183,3 @@ def test_extreme_floats_do_not_overflow() -> None:
 def test_rounding_errors_are_no_evidence() -> None:
     unchanged = {"24h": np.array([2.2e-16, -1.1e-16, 0.0])}
     assert "no value in the file shows the unit" in find_unit(unchanged, np.ones(3)).found_by
-
-
-@pytest.fixture(scope="module")
-def panel(real_data) -> list[pd.DataFrame]:
-    """Return the days of 2021 that have changes: all but the first."""
-    rows = pd.read_parquet(real_data / "coingecko_daily_2021.parquet", columns=["coin", "date", "price", "24h", "7d"])
-    return [day for _, day in rows.groupby("date")][1:]
-
-
-def day_unit(day: pd.DataFrame, scale: float) -> str:
-    changes = {name: day[name].to_numpy() * scale for name in ("24h", "7d")}
-    return find_unit(changes, day["price"].to_numpy()).unit
-
-
-@pytest.mark.realdata
-def test_both_units_are_inferred_for_every_day_of_2021(panel) -> None:
-    assert {day_unit(day, 100) for day in panel} == {"percent"}
-    assert {day_unit(day, 1) for day in panel} == {"fraction"}
-
-
-@pytest.mark.realdata
-def test_both_units_are_inferred_from_pegged_coins_alone(panel) -> None:
-    pegs = [day[day["price"].between(0.98, 1.02)] for day in panel]
-    assert {day_unit(day, 100) for day in pegs} == {"percent"}
-    assert {day_unit(day, 1) for day in pegs} == {"fraction"}
-
-
-@pytest.mark.realdata
-@pytest.mark.parametrize(("coins", "max_error_rate"), [(3, 0.01), (10, 0.0)])
-def test_the_error_rate_for_files_of_few_coins_is_bounded(panel, coins: int, max_error_rate: float) -> None:
-    random = np.random.default_rng(7)
-    picked = [day.iloc[random.choice(len(day), coins, replace=False)] for day in panel[7:]]
-    wrong = sum((day_unit(day, 100) != "percent") + (day_unit(day, 1) != "fraction") for day in picked)
-    assert wrong <= max_error_rate * 2 * len(picked)

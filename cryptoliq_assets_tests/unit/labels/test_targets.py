@@ -1,4 +1,4 @@
-"""Targets: the score realised exactly a horizon later, absent where that day is absent or not sound."""
+"""Targets: the score exactly one horizon later, missing if that day is absent or invalid."""
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,9 @@ NAN = np.nan
 
 
 def features(rows: list[tuple]) -> pd.DataFrame:
-    """(coin, day, score) or (coin, day, score, sound)."""
-    full = [row if len(row) == 4 else (*row, True) for row in rows]
-    frame = pd.DataFrame(full, columns=["coin", "date", "liquidity_score", "sound"])
+    """Make features from rows of (coin, day, score) or (coin, day, score, valid)."""
+    rows = [row if len(row) == 4 else (*row, True) for row in rows]
+    frame = pd.DataFrame(rows, columns=["coin", "date", "liquidity_score", "sound"])
     return sort_rows(frame.assign(date=[day(number) for number in frame["date"]]).astype({"liquidity_score": float}))
 
 
@@ -26,56 +26,56 @@ def labels(rows: list[tuple], *, horizon: int = 1, since: int = 1, until: int = 
 
 
 def targets(rows: list[tuple], **options: int) -> dict[tuple[str, int], float]:
-    made = labels(rows, **options)
-    keys = zip(made["coin"], [1 + (date - day(1)).days for date in made["date"]], strict=True)
-    return dict(zip(keys, made["target_score"], strict=True))
+    labelled = labels(rows, **options)
+    keys = zip(labelled["coin"], [1 + (date - day(1)).days for date in labelled["date"]], strict=True)
+    return dict(zip(keys, labelled["target_score"], strict=True))
 
 
 def test_the_target_is_the_score_of_the_next_day():
-    made = labels([("A", 1, 0.5), ("A", 2, 0.6), ("A", 3, 0.4)])
-    assert made["target_score"].tolist() == pytest.approx([0.6, 0.4, NAN], nan_ok=True)
-    assert made["liquidity_score"].tolist() == [0.5, 0.6, 0.4]
-    assert made["target_date"].tolist() == [day(2), day(3), day(4)]
-    assert made["horizon_days"].tolist() == [1, 1, 1]
-    assert made["trainable"].tolist() == [True, True, False]
+    labelled = labels([("A", 1, 0.5), ("A", 2, 0.6), ("A", 3, 0.4)])
+    assert labelled["target_score"].tolist() == pytest.approx([0.6, 0.4, NAN], nan_ok=True)
+    assert labelled["liquidity_score"].tolist() == [0.5, 0.6, 0.4]
+    assert labelled["target_date"].tolist() == [day(2), day(3), day(4)]
+    assert labelled["horizon_days"].tolist() == [1, 1, 1]
+    assert labelled["trainable"].tolist() == [True, True, False]
 
 
-def test_an_absent_day_gives_no_target_although_a_later_day_is_there():
+def test_an_absent_target_day_gives_no_target():
     assert np.isnan(targets([("A", 1, 0.5), ("A", 3, 0.4)])["A", 1])
 
 
 def test_a_horizon_of_7_days_takes_the_7th_day_and_crosses_gaps():
-    made = targets([("A", 1, 0.1), ("A", 2, 0.2), ("A", 8, 0.8), ("A", 10, 1.0)], horizon=7)
-    assert made == pytest.approx({("A", 1): 0.8, ("A", 2): NAN, ("A", 8): NAN, ("A", 10): NAN}, nan_ok=True)
+    labelled = targets([("A", 1, 0.1), ("A", 2, 0.2), ("A", 8, 0.8), ("A", 10, 1.0)], horizon=7)
+    assert labelled == pytest.approx({("A", 1): 0.8, ("A", 2): NAN, ("A", 8): NAN, ("A", 10): NAN}, nan_ok=True)
 
 
-def test_a_target_that_is_not_sound_is_absent():
-    made = labels([("A", 1, 0.5), ("A", 2, 0.6, False), ("A", 3, 0.4)])
-    assert made["target_score"].tolist() == pytest.approx([NAN, 0.4, NAN], nan_ok=True)
-    assert made["trainable"].tolist() == [False, False, False]
+def test_an_invalid_row_is_no_target():
+    labelled = labels([("A", 1, 0.5), ("A", 2, 0.6, False), ("A", 3, 0.4)])
+    assert labelled["target_score"].tolist() == pytest.approx([NAN, 0.4, NAN], nan_ok=True)
+    assert labelled["trainable"].tolist() == [False, False, False]
 
 
-def test_a_row_that_is_not_sound_keeps_its_target_but_does_not_train():
-    made = labels([("A", 1, NAN, False), ("A", 2, 0.6)])
-    assert made["target_score"].tolist()[0] == 0.6
-    assert made["trainable"].tolist() == [False, False]
+def test_an_invalid_row_has_a_target_but_is_not_trainable():
+    labelled = labels([("A", 1, NAN, False), ("A", 2, 0.6)])
+    assert labelled["target_score"].tolist()[0] == 0.6
+    assert labelled["trainable"].tolist() == [False, False]
 
 
-def test_the_next_coin_of_the_table_is_nobodys_tomorrow():
-    made = targets([("A", 1, 0.1), ("A", 5, 0.5), ("B", 1, 9.0), ("B", 2, 8.0), ("C", 6, 7.0)])
-    assert made == pytest.approx(
+def test_the_next_coin_in_the_table_is_not_a_target():
+    labelled = targets([("A", 1, 0.1), ("A", 5, 0.5), ("B", 1, 9.0), ("B", 2, 8.0), ("C", 6, 7.0)])
+    assert labelled == pytest.approx(
         {("A", 1): NAN, ("A", 5): NAN, ("B", 1): 8.0, ("B", 2): NAN, ("C", 6): NAN}, nan_ok=True
     )
 
 
-def test_rows_after_the_range_serve_as_targets_and_are_not_labelled():
-    made = targets([("A", 1, 0.1), ("A", 2, 0.2), ("A", 3, 0.3)], since=2, until=2)
-    assert made == {("A", 2): 0.3}
+def test_rows_after_the_range_are_targets_but_not_labelled():
+    labelled = targets([("A", 1, 0.1), ("A", 2, 0.2), ("A", 3, 0.3)], since=2, until=2)
+    assert labelled == {("A", 2): 0.3}
 
 
-def test_no_rows_give_no_labels_that_meet_the_schema():
-    made = label_targets(features([("A", 1, 0.1)]).head(0), horizon_days=1, since=day(1), until=day(2))
-    assert validate_table(TABLES["labels"], made, where="test").empty
+def test_no_rows_give_an_empty_valid_label_table():
+    labelled = label_targets(features([("A", 1, 0.1)]).head(0), horizon_days=1, since=day(1), until=day(2))
+    assert validate_table(TABLES["labels"], labelled, where="test").empty
 
 
 @settings(max_examples=200)
@@ -88,10 +88,10 @@ def test_no_rows_give_no_labels_that_meet_the_schema():
     ),
     st.integers(1, 28),
 )
-def test_every_target_is_the_sound_score_of_the_same_coin_exactly_a_horizon_later(rows, horizon):
-    known = {(coin, number): value for coin, number, value, sound in rows if sound}
+def test_each_target_is_the_coins_valid_score_one_horizon_later(rows, horizon):
+    known = {(coin, number): value for coin, number, value, valid in rows if valid}
     expected = {(coin, number): known.get((coin, number + horizon), NAN) for coin, number, *_ in rows}
     assert targets(rows, horizon=horizon) == pytest.approx(expected, nan_ok=True, abs=0)
-    made = labels(rows, horizon=horizon)
-    assert (made["target_date"] - made["date"] == pd.Timedelta(days=horizon)).all()
-    validate_table(TABLES["labels"], made, where="test")
+    labelled = labels(rows, horizon=horizon)
+    assert (labelled["target_date"] - labelled["date"] == pd.Timedelta(days=horizon)).all()
+    validate_table(TABLES["labels"], labelled, where="test")

@@ -1,4 +1,4 @@
-"""The registry of candidates: complete, consistent, and strict about declarations that are not."""
+"""Candidate registry: complete declarations are registered, incomplete ones are rejected."""
 
 import types
 
@@ -84,7 +84,7 @@ def test_a_regressor_without_a_method_fails_with_its_name(method):
         (ModelSpec("other", "RandomForest"), "both have the model name 'RandomForest'"),
     ],
 )
-def test_a_name_that_is_taken_fails_with_the_line_to_add(spec, message):
+def test_a_duplicate_name_fails_with_the_line_to_add(spec, message):
     with pytest.raises(CandidateRegistrationError, match=f"{message}: add the line `SPEC = "):
         register_candidates([*FORECASTERS.values(), forecaster(SPEC=spec)])
 
@@ -103,7 +103,7 @@ def test_everything_else_is_derived_from_the_candidates():
         assert model.REGRESSOR.__name__ in ALLOWED_GLOBALS[model.REGRESSOR.__module__]
 
 
-def test_each_earlier_name_leads_to_an_allowed_class():
+def test_each_earlier_name_resolves_to_an_allowed_class():
     assert len(GLOBAL_ALIASES) == 6
     for module, name in GLOBAL_ALIASES.values():
         assert name in ALLOWED_GLOBALS[module]

@@ -1,4 +1,4 @@
-"""Candidates between the steps of a training: read back whole, or refused with what to do."""
+"""Stored candidates between the steps of a training: loaded unchanged, or rejected with a remedy."""
 
 import io
 import json
@@ -32,28 +32,28 @@ def candidate(rows) -> Candidate:
 
 @pytest.fixture
 def folder(tmp_path, candidate):
-    """Two candidates of other names, the same one."""
+    """Store one candidate under two names."""
     for name in ("linear_regression", "xgboost"):
         save_candidate(tmp_path, name, candidate)
     return tmp_path
 
 
-def test_a_candidate_comes_back_as_it_was(folder, candidate, rows):
-    found = load_candidate(folder, "linear_regression")
-    assert found.spec == candidate.spec
+def test_a_stored_candidate_is_loaded_unchanged(folder, candidate, rows):
+    loaded = load_candidate(folder, "linear_regression")
+    assert loaded.spec == candidate.spec
     X = rows.X[:, [rows.features.index(name) for name in candidate.spec.features]]
-    np.testing.assert_array_equal(found.forecaster.predict(X), candidate.forecaster.predict(X))
+    np.testing.assert_array_equal(loaded.forecaster.predict(X), candidate.forecaster.predict(X))
     for field in ("name", "evaluation", "folds", "seconds", "metrics"):
-        assert getattr(found.evaluation, field) == getattr(candidate.evaluation, field)
+        assert getattr(loaded.evaluation, field) == getattr(candidate.evaluation, field)
     for field in ("rows", "fold"):
-        mine, theirs = getattr(found.evaluation, field), getattr(candidate.evaluation, field)
-        assert mine.dtype == theirs.dtype
-        np.testing.assert_array_equal(mine, theirs)
+        actual, expected = getattr(loaded.evaluation, field), getattr(candidate.evaluation, field)
+        assert actual.dtype == expected.dtype
+        np.testing.assert_array_equal(actual, expected)
     for field in ("forecasts", "references"):
-        mine, theirs = getattr(found.evaluation, field), getattr(candidate.evaluation, field)
-        assert list(mine) == list(theirs)
-        for name, values in theirs.items():
-            np.testing.assert_array_equal(mine[name], values)
+        actual, expected = getattr(loaded.evaluation, field), getattr(candidate.evaluation, field)
+        assert list(actual) == list(expected)
+        for name, values in expected.items():
+            np.testing.assert_array_equal(actual[name], values)
 
 
 def _truncate(path):
@@ -62,7 +62,7 @@ def _truncate(path):
 
 def _flip(path):
     content = bytearray(path.read_bytes())
-    # Not among the last digits of a number: another one there may mean the same number.
+    # Not in the last digits of a number, where another digit may mean the same number.
     content[10] ^= 1
     path.write_bytes(bytes(content))
 
@@ -75,15 +75,15 @@ def _remove(path):
     path.unlink()
 
 
-def _fold(path):
+def _replace_by_folder(path):
     path.unlink()
     path.mkdir()
 
 
-@pytest.mark.parametrize("harm", [_truncate, _flip, _empty, _remove, _fold])
+@pytest.mark.parametrize("damage", [_truncate, _flip, _empty, _remove, _replace_by_folder])
 @pytest.mark.parametrize("suffix", ["pkl", "npz", "json"])
-def test_a_damaged_candidate_is_rejected_with_a_remedy(folder, suffix, harm):
-    harm(folder / f"xgboost.{suffix}")
+def test_a_damaged_candidate_is_rejected_with_a_remedy(folder, suffix, damage):
+    damage(folder / f"xgboost.{suffix}")
     with pytest.raises(ModelRejectedError, match=r"candidate xgboost is rejected: .*; run `cryptoliq train` again"):
         load_candidate(folder, "xgboost")
     assert load_candidate(folder, "linear_regression")
@@ -92,37 +92,40 @@ def test_a_damaged_candidate_is_rejected_with_a_remedy(folder, suffix, harm):
 def test_files_of_another_candidate_are_rejected(folder, candidate, rows):
     other = fit_spec(ModelSpec("xgboost", "Linear_Regression", {"alpha": 1.0}), rows)
     save_candidate(folder, "xgboost", Candidate(candidate.spec, other, candidate.evaluation))
-    for suffixes, why in ((["pkl"], "swapped or tampered"), (["pkl", "npz", "json"], "describes 'linear_regression'")):
+    for suffixes, reason in (
+        (["pkl"], "swapped or tampered"),
+        (["pkl", "npz", "json"], "describes 'linear_regression'"),
+    ):
         for suffix in suffixes:
             shutil.copy(folder / f"linear_regression.{suffix}", folder / f"xgboost.{suffix}")
-        with pytest.raises(ModelRejectedError, match=why):
+        with pytest.raises(ModelRejectedError, match=reason):
             load_candidate(folder, "xgboost")
 
 
-class _Harm:
+class _Malicious:
     def __reduce__(self):
         return print, ("this must never run",)
 
 
 def _register(folder, **contents: bytes) -> None:
-    """Put contents in the place of files and let the JSON say so: who may write it all, without a key, may do that."""
+    """Replace files and register their checksums in the JSON, as a writer without a signing key can."""
     path = folder / "xgboost.json"
     described = json.loads(path.read_text())
     for suffix, content in contents.items():
         (folder / f"xgboost.{suffix}").write_bytes(content)
         described["sha256" if suffix == "pkl" else "arrays_sha256"] = sha256_of(content)
-    unsealed = {key: value for key, value in described.items() if key not in ("checksum", "signature")}
-    path.write_text(json.dumps(described | {"checksum": sha256_of(canonical_json(unsealed))}))
+    unsigned = {key: value for key, value in described.items() if key not in ("checksum", "signature")}
+    path.write_text(json.dumps(described | {"checksum": sha256_of(canonical_json(unsigned))}))
 
 
 def test_code_in_a_registered_file_does_not_run(folder, capsys):
-    sound = (folder / "xgboost.pkl").read_bytes()
-    _register(folder, pkl=pickle.dumps(_Harm()))
+    valid = (folder / "xgboost.pkl").read_bytes()
+    _register(folder, pkl=pickle.dumps(_Malicious()))
     with pytest.raises(ModelRejectedError, match=r"builtins\.print.*train` again"):
         load_candidate(folder, "xgboost")
-    packed = io.BytesIO()
-    np.savez(packed, rows=np.array([_Harm()], dtype=object), fold=np.zeros(1))
-    _register(folder, pkl=sound, npz=packed.getvalue())
+    archive = io.BytesIO()
+    np.savez(archive, rows=np.array([_Malicious()], dtype=object), fold=np.zeros(1))
+    _register(folder, pkl=valid, npz=archive.getvalue())
     with pytest.raises(ModelRejectedError, match=r"allow_pickle=False.*train` again"):
         load_candidate(folder, "xgboost")
     assert capsys.readouterr().out == ""

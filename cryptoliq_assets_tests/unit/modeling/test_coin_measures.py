@@ -1,4 +1,4 @@
-"""Measures by coin: those of the leaderboard on each coin's own rows, for every view."""
+"""Metrics by coin: those of the leaderboard on the rows of each coin, for every view."""
 
 from dataclasses import replace
 
@@ -21,27 +21,29 @@ def test_every_coins_metrics_equal_those_of_its_rows_alone(evaluation, rows):
     table = measure_coins_of_views(evaluation, rows).set_index(["coin", "view"])
     tested = rows.coin_names[rows.coins[evaluation.rows]]
     assert set(table.index) == {(coin, view) for coin in set(tested) for view in evaluation.forecasts}
-    for (coin, view), found in table.iterrows():
-        own = tested == coin
+    for (coin, view), row in table.iterrows():
+        of_coin = tested == coin
         stored = {
             "persistence": evaluation.references["persistence"],
             "har": evaluation.references[har_reference(view)],
         }
-        references = {name: values[own] for name, values in stored.items()}
-        scores = score_rows(rows.y[evaluation.rows][own], evaluation.forecasts[view][own], references=references)
-        assert found["mean_absolute_prediction"] == pytest.approx(np.abs(evaluation.forecasts[view][own]).mean())
+        references = {name: values[of_coin] for name, values in stored.items()}
+        scores = score_rows(
+            rows.y[evaluation.rows][of_coin], evaluation.forecasts[view][of_coin], references=references
+        )
+        assert row["mean_absolute_prediction"] == pytest.approx(np.abs(evaluation.forecasts[view][of_coin]).mean())
         for name, value in scores.items():
-            assert found[name] == pytest.approx(np.nan if value is None else value, rel=1e-9, nan_ok=True), (coin, name)
+            assert row[name] == pytest.approx(np.nan if value is None else value, rel=1e-9, nan_ok=True), (coin, name)
 
 
-def test_two_coins_by_hand(evaluation, rows):
-    # Two rows each: errors 1 and -3 of what persistence misses by 2 and 4 and HAR by 1 and 1; and no error at all.
+def test_metrics_of_two_coins_equal_manual_results(evaluation, rows):
+    # Two rows each: errors 1 and -3, where those of persistence are 2 and 4 and of HAR 1 and 1; and no errors.
     names = rows.coin_names[[0, 1]]
-    one, other = (np.flatnonzero(rows.coins == code)[:2] for code in (0, 1))
-    chosen = np.concatenate([one, other])
-    set_of_two = rows.take(chosen)
-    set_of_two.y[:] = [10.0, 14.0, 5.0, 5.0]
-    made = replace(
+    first_rows, second_rows = (np.flatnonzero(rows.coins == code)[:2] for code in (0, 1))
+    chosen = np.concatenate([first_rows, second_rows])
+    two_coins = rows.take(chosen)
+    two_coins.y[:] = [10.0, 14.0, 5.0, 5.0]
+    evaluated = replace(
         evaluation,
         rows=np.arange(4),
         fold=np.ones(4),
@@ -51,7 +53,7 @@ def test_two_coins_by_hand(evaluation, rows):
             "har": np.array([9.0, 15.0, 6.0, 6.0]),
         },
     )
-    table = measure_coins(made, set_of_two)
+    table = measure_coins(evaluated, two_coins)
     assert table["coin"].tolist() == list(names)
     first, second = table.iloc[0], table.iloc[1]
     assert first["mae"] == 2.0
@@ -64,7 +66,7 @@ def test_two_coins_by_hand(evaluation, rows):
     assert first["mae_vs_har"] == pytest.approx(2.0)
     assert first["bias"] == pytest.approx(-1.0)
     assert (second["mae"], second["mae_vs_har"]) == (0.0, 0.0)
-    # Against a reference without error, or numbers that do not vary, nothing is defined.
+    # With a reference without error, or constant values, these metrics are undefined.
     assert np.isnan(second[["skill", "r2", "mae_vs_persistence"]].astype(float)).all()
 
 
@@ -73,15 +75,15 @@ def test_equal_values_have_no_explained_variance(evaluation, rows):
     same = rows.take(chosen)
     same.y[:] = 0.1
     assert np.var(same.y) > 0
-    three = np.array([0.1, 0.2, 0.3])
-    made = replace(
+    values = np.array([0.1, 0.2, 0.3])
+    evaluated = replace(
         evaluation,
         rows=np.arange(3),
-        forecasts={"with_history": three},
-        references={"persistence": three, "har": three},
+        forecasts={"with_history": values},
+        references={"persistence": values, "har": values},
     )
-    assert np.isnan(measure_coins(made, same)["r2"]).all()
-    assert score_rows(same.y, three, references={"persistence": three})["r2"] is None
+    assert np.isnan(measure_coins(evaluated, same)["r2"]).all()
+    assert score_rows(same.y, values, references={"persistence": values})["r2"] is None
 
 
 def test_the_worst_coin_is_first_with_its_last_bucket(evaluation, rows):

@@ -1,4 +1,4 @@
-"""Intervals: the quantile worked by hand, tables by kind of row, and coverage that holds on the fold after."""
+"""Split-conformal intervals: quantiles by hand, tables by kind of row, and coverage on the next fold."""
 
 import numpy as np
 import pytest
@@ -46,15 +46,15 @@ def test_each_kind_of_row_has_a_table_of_its_own():
     table = calibrate(residuals, groups, level=0.9)
     for group, deviation in spread.items():
         assert table.half_width(np.array([group]))[0] == pytest.approx(1.645 * deviation, rel=0.08)
-    # A bare request of a bucket never seen gets the bare requests' table, not that of rows with history.
+    # A request without history of an unknown bucket uses the table without history, not that of rows with history.
     assert table.half_width(np.array(["without_history:unknown"]))[0] == pytest.approx(1.645 * 0.05, rel=0.08)
     assert SplitConformalIntervals.from_dict(table.to_dict()) == table
 
 
 def test_two_to_seven_days_are_short_history():
     bucket, days = np.array([0, 0, 5, 1, 5]), np.array([7, 8, 30, 1, 1])
-    whole = np.zeros(5)
-    assert assign_interval_groups(bucket, days, change_24h=whole, change_7d=whole).tolist() == [
+    known = np.zeros(5)
+    assert assign_interval_groups(bucket, days, change_24h=known, change_7d=known).tolist() == [
         "young",
         "1-50",
         "unknown",
@@ -66,10 +66,10 @@ def test_two_to_seven_days_are_short_history():
 def test_a_row_with_a_missing_change_has_a_group_of_its_own():
     bucket, days = np.array([0, 1, 5, 2, 3]), np.array([90, 7, 1, 8, 1])
     nan = np.nan
-    found = assign_interval_groups(
+    groups = assign_interval_groups(
         bucket, days, change_24h=np.array([0.1, nan, nan, nan, 0.0]), change_7d=np.array([nan, 0.1, nan, nan, nan])
     )
-    assert found.tolist() == [
+    assert groups.tolist() == [
         "no_7d",
         "young:no_24h",
         "without_history:no_changes",
@@ -89,7 +89,7 @@ def test_a_row_with_a_missing_change_uses_residuals_of_its_kind():
 
 def test_coverage_is_near_nominal_after_the_first_fold(rows):
     evaluation = evaluate(CANDIDATES["linear_regression"], rows, make_folds(rows))
-    # Residuals without drift: what the method must cover whatever the model.
+    # Residuals without drift, which the method must cover for any model.
     evaluation.forecasts["with_history"][:] = rows.y[evaluation.rows] + np.random.default_rng(2).normal(
         scale=0.05, size=len(evaluation.rows)
     )
@@ -97,7 +97,7 @@ def test_coverage_is_near_nominal_after_the_first_fold(rows):
     assert [fold["fold"] for fold in report["folds"]] == [2, 3, 4]
     assert report["pooled"]["with_history"]["coverage"] == pytest.approx(0.9, abs=0.02)
     assert report["pooled"]["with_history"]["rows"] == (evaluation.fold > 1).sum()
-    # Cut to its first day a row has no history, and is reported as such.
+    # A row reduced to its first day has no history, and is reported as such.
     later = evaluation.rows[evaluation.fold > 1]
     assert report["pooled"]["young"]["rows"] == (rows.days_of("young")[later] > 1).sum()
     assert report["pooled"]["without_history"]["rows"] == len(later)
@@ -108,17 +108,17 @@ def test_the_served_table_comes_from_the_last_fold(rows):
     last = evaluation.rows[evaluation.fold == 4]
     table = calibrate_last(evaluation, rows, level=0.9)
     assert table.counts["pooled"] == (rows.days_seen[last] >= 8).sum()
-    cut, truly = rows.days_of("young")[last], rows.days_seen[last]
-    assert table.counts["young"] == (cut > 1).sum() + ((truly > 1) & (truly < 8)).sum()
-    # Every row once, whatever view shows it as one that rests on itself.
+    shortened, actual = rows.days_of("young")[last], rows.days_seen[last]
+    assert table.counts["young"] == (shortened > 1).sum() + ((actual > 1) & (actual < 8)).sum()
+    # Each row counts once, in whichever view it has no history.
     assert table.counts["without_history:pooled"] == len(last)
 
 
 def with_residuals(rows: TrainingSet, *, count: int, origin: int, by_day: dict[int, float]) -> Evaluation:
-    """An evaluation whose forecasts miss by the given number on each tested day."""
+    """Make an evaluation whose forecasts have the given error on each tested day."""
     folds = folds_over_time(rows, count=count, first_origin=rows.date[origin])
     tested = np.concatenate([fold.test for fold in folds])
-    missed = rows.y[tested] - np.array([by_day[int(row)] for row in tested])
+    predicted = rows.y[tested] - np.array([by_day[int(row)] for row in tested])
     return Evaluation(
         name="toy",
         recipe=None,
@@ -126,7 +126,7 @@ def with_residuals(rows: TrainingSet, *, count: int, origin: int, by_day: dict[i
         folds=tuple(fold.describe() for fold in folds),
         rows=tested,
         fold=np.concatenate([np.full(len(fold.test), fold.number) for fold in folds]),
-        forecasts=dict.fromkeys(VIEWS, missed),
+        forecasts=dict.fromkeys(VIEWS, predicted),
         references={},
         metrics={},
         seconds=0.0,
@@ -135,7 +135,7 @@ def with_residuals(rows: TrainingSet, *, count: int, origin: int, by_day: dict[i
 
 def test_only_residuals_known_before_the_fold_calibrate_it():
     # Twelve days; fold 1 tests days 4 to 7, fold 2 days 8 to 11. The labels of days 4, 5, 6, 7 are of days 7, 8, 9, 10:
-    # before day 8 that of day 4 alone is known, and its residual is 1. Those of the others, 100, would cover everything.
+    # before day 8 only that of day 4 is known, and its residual is 1. The others, 100, would cover everything.
     rows = toy_rows(list(range(12)), horizon=3)
     evaluation = with_residuals(
         rows, count=2, origin=4, by_day={4: 1.0, 5: 100.0, 6: 100.0, 7: 100.0, 8: 0.5, 9: 2.0, 10: 2.0, 11: 2.0}
@@ -157,8 +157,8 @@ def test_at_horizon_one_the_previous_folds_last_day_is_purged():
 
 
 def test_without_known_labels_an_earlier_fold_calibrates():
-    # Blocks 6-9, 10-13, 14-17, five days ahead. Before day 10 labels of days up to 4 are known: of no tested one. Before
-    # day 14 of days up to 8: three of the first block, none of the second.
+    # Blocks 6-9, 10-13, 14-17, five days ahead. Before day 10 the labels up to day 4 are known: of no tested day. Before
+    # day 14 those up to day 8: three of the first block, none of the second.
     rows = toy_rows(list(range(18)), horizon=5)
     evaluation = with_residuals(rows, count=3, origin=6, by_day=dict.fromkeys(range(18), 1.0))
     assert evaluation.rows[calibration_rows(evaluation, rows, 3)].tolist() == [6, 7, 8]
@@ -169,7 +169,7 @@ def test_serving_uses_every_residual_of_the_last_fold():
     rows = toy_rows(list(range(12)), horizon=3)
     evaluation = with_residuals(rows, count=2, origin=4, by_day={row: float(row) for row in range(12)})
     table = calibrate_last(evaluation, rows, level=0.9)
-    # Days 8 to 11, each seen four ways, though the label of day 11 is of day 14.
+    # Days 8 to 11 in four views each, although the label of day 11 is of day 14.
     assert table.counts == {"pooled": 16}
     assert table.half_widths == {"pooled": 11.0}
 
@@ -185,12 +185,12 @@ def test_a_small_group_uses_the_pool_and_reports_it():
 
 
 def test_sixty_rows_without_history_have_their_own_half_width():
-    # As many as of whole histories: their own residuals, ten times as large, are as sure as those of the pool.
+    # As many rows as with full history: their residuals, ten times as large, are as reliable as those of the pool.
     residuals = np.concatenate([np.full(60, 0.01), np.full(60, 0.1)])
     groups = np.repeat(["1-50", "without_history:1-50"], 60)
     table = calibrate(residuals, groups, level=0.9)
     assert table.half_width(np.array(["without_history:1-50", "1-50"])).tolist() == [0.1, 0.01]
-    # Three among sixty are too few.
+    # Three rows compared with sixty are too few.
     few = calibrate(residuals[:63], groups[:63], level=0.9)
     assert few.source_of("without_history:1-50") == "pooled"
 
@@ -198,12 +198,12 @@ def test_sixty_rows_without_history_have_their_own_half_width():
 def test_the_report_has_the_smallest_residual_count(rows):
     evaluation = evaluate(CANDIDATES["linear_regression"], rows, make_folds(rows))
     report = coverage_report(evaluation, rows, level=0.9)
-    young = [fold["groups"]["young"]["residuals"] for fold in report["folds"]]
-    assert report["pooled"]["young"]["residuals"] == min(young)
-    # Of fold 1 all but its last day, the rows seen young, and the few that are so in truth twice.
+    counts = [fold["groups"]["young"]["residuals"] for fold in report["folds"]]
+    assert report["pooled"]["young"]["residuals"] == min(counts)
+    # All of fold 1 but its last day: rows shortened to a short history, and twice the few that really have one.
     known = evaluation.rows[calibration_rows(evaluation, rows, 2)]
-    truly = (rows.days_seen[known] > 1) & (rows.days_seen[known] < 8)
-    assert young[0] == (rows.days_of("young")[known] > 1).sum() + truly.sum()
+    actual = (rows.days_seen[known] > 1) & (rows.days_seen[known] < 8)
+    assert counts[0] == (rows.days_of("young")[known] > 1).sum() + actual.sum()
     assert report["pooled"]["young"]["own"] is True
     assert report["pooled"]["unknown"]["own"] is False
 
@@ -219,7 +219,7 @@ def test_rows_with_a_missing_change_need_their_own_residuals(rows):
 
 def test_the_standard_error_counts_a_day_as_one_draw():
     covered = np.array([1.0, 1.0, 0.0, 0.0])
-    # Two days, all covered and none: 0.5 ± 0.5. Four coins by themselves: sqrt(4/3 · 4 · 0.25) / 4.
+    # Two days, one fully covered and one not: 0.5 ± 0.5. Four independent draws: sqrt(4/3 · 4 · 0.25) / 4.
     assert _standard_error(covered, np.array([1, 1, 2, 2])) == pytest.approx(0.5)
     assert _standard_error(covered, np.arange(4)) == pytest.approx(0.2887, abs=1e-4)
     assert _standard_error(covered, np.zeros(4)) is None

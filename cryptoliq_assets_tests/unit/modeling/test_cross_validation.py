@@ -1,4 +1,4 @@
-"""Evaluations: out of fold, the same folds for all, and with no row of the future."""
+"""Cross-validation: out of fold, on the same folds for all models, and without rows of the future."""
 
 import datetime as dt
 from dataclasses import replace
@@ -37,20 +37,20 @@ def test_every_row_after_the_first_origin_is_forecast_once(evaluation, rows):
 def test_skill_by_fold_is_what_the_out_of_fold_table_gives(evaluation, rows):
     table = make_backtest_rows(evaluation, rows)
     first = table[table["fold"] == 1]
-    by_hand = (
+    expected = (
         1
         - ((first["realised"] - first["predicted"]) ** 2).sum()
         / ((first["realised"] - first["persistence"]) ** 2).sum()
     )
-    assert evaluation.metrics["with_history"]["all"]["folds"][0]["skill"] == pytest.approx(by_hand)
+    assert evaluation.metrics["with_history"]["all"]["folds"][0]["skill"] == pytest.approx(expected)
     assert (table["target_date"] - table["date"]).dt.days.unique().tolist() == [1]
 
 
-def test_known_caps_are_a_part_of_all_rows_and_buckets_add_up(evaluation):
-    measured = evaluation.metrics["with_history"]
-    assert measured["known_cap"]["mean"]["rows"] < measured["all"]["mean"]["rows"]
-    assert sum(bucket["rows"] for bucket in measured["all"]["buckets"].values()) == measured["all"]["mean"]["rows"]
-    assert measured["known_cap"]["buckets"]["unknown"]["rows"] <= measured["all"]["buckets"]["unknown"]["rows"]
+def test_known_caps_are_a_subset_and_buckets_add_up(evaluation):
+    metrics = evaluation.metrics["with_history"]
+    assert metrics["known_cap"]["mean"]["rows"] < metrics["all"]["mean"]["rows"]
+    assert sum(bucket["rows"] for bucket in metrics["all"]["buckets"].values()) == metrics["all"]["mean"]["rows"]
+    assert metrics["known_cap"]["buckets"]["unknown"]["rows"] <= metrics["all"]["buckets"]["unknown"]["rows"]
 
 
 def test_a_line_is_reported_for_each_fold(rows):
@@ -76,7 +76,7 @@ def test_two_days_are_evaluated_against_the_mean_change_too():
     assert len(board["folds"]) == 4
 
 
-def test_the_best_candidate_leads_and_baselines_stand_apart(evaluation, rows):
+def test_the_best_candidate_is_first_and_baselines_are_separate(evaluation, rows):
     folds = make_folds(rows)
     board = make_leaderboard(
         [evaluate_baseline("persistence", rows, folds), evaluation, evaluate_baseline("har", rows, folds)],
@@ -90,9 +90,9 @@ def test_the_best_candidate_leads_and_baselines_stand_apart(evaluation, rows):
     table = leaderboard_table(board).splitlines()
     assert len(table) == 5
     mean = evaluation.metrics["with_history"]["all"]["mean"]
-    shown = dict(zip(*([cell.strip() for cell in line.strip("|").split("|")] for line in table[::2][:2]), strict=True))
-    assert shown["model"] == "linear_regression"
-    assert {name: shown[name] for name in ("MAE", "RMSE", "R²", "MAE / HAR")} == {
+    cells = dict(zip(*([cell.strip() for cell in line.strip("|").split("|")] for line in table[::2][:2]), strict=True))
+    assert cells["model"] == "linear_regression"
+    assert {name: cells[name] for name in ("MAE", "RMSE", "R²", "MAE / HAR")} == {
         "MAE": f"{mean['mae']:.3f}",
         "RMSE": f"{mean['rmse']:.3f}",
         "R²": f"{mean['r2']:.3f}",
@@ -103,9 +103,9 @@ def test_the_best_candidate_leads_and_baselines_stand_apart(evaluation, rows):
 
 
 def test_the_champions_specification_is_never_the_best(evaluation, rows):
-    held = evaluate(replace(LINEAR, name=CHAMPION_SPEC, params={"alpha": 1.0}), rows, make_folds(rows))
-    held.metrics["with_history"]["all"]["mean"]["skill"] = 0.99
-    board = make_leaderboard([evaluation, held], generated_at="now", horizon_days=1, formula="kyle_obizhaeva")
+    retired = evaluate(replace(LINEAR, name=CHAMPION_SPEC, params={"alpha": 1.0}), rows, make_folds(rows))
+    retired.metrics["with_history"]["all"]["mean"]["skill"] = 0.99
+    board = make_leaderboard([evaluation, retired], generated_at="now", horizon_days=1, formula="kyle_obizhaeva")
     assert [entry["name"] for entry in board["candidates"]] == ["champion", "linear_regression"]
     assert board["best"] == "linear_regression"
 
@@ -127,7 +127,7 @@ def test_har_has_no_more_history_than_the_view(rows):
     evaluation = evaluate_baseline("har", rows, make_folds(rows))
     for view in VIEWS:
         mean = evaluation.metrics[view]["all"]["mean"]
-        # Its own forecast of the view, whatever the view takes away.
+        # The reference is the forecast of HAR for the same view, which has the same history.
         assert mean["mae_vs_har"] == 1.0
         coins = measure_coins(evaluation, rows, view=view)
         assert (coins["mae_vs_har"].dropna() == 1.0).all()

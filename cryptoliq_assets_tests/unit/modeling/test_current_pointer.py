@@ -1,7 +1,6 @@
-"""The pointer to the current version: sound, copied through, lost, or wrong; and how it is written again."""
+"""Current pointer: valid, copied, missing or wrong, and how it is rewritten."""
 
 import contextlib
-import datetime as dt
 import shutil
 
 import pytest
@@ -12,33 +11,26 @@ from cryptoliq_assets.modeling.registry import serialization
 from cryptoliq_assets.modeling.registry.current_pointer import CurrentVersion
 from cryptoliq_assets.modeling.registry.model_registry import ModelStore
 from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError, NoLoadableModelError
-from cryptoliq_assets_tests.support.frames import model_described
-
-NOW = dt.datetime(2024, 3, 30, 12, tzinfo=dt.UTC)
+from cryptoliq_assets_tests.support.model_promotion import NOW, promote_model
 
 
 @pytest.fixture(scope="module")
 def models(rows):
-    """Two models with other contents."""
+    """Fit two different models."""
     recipe = CANDIDATES["linear_regression"]
     return [fit_spec(type(recipe)(recipe.name, recipe.model_name, {"alpha": alpha}), rows) for alpha in (1.0, 2.0)]
 
 
 @pytest.fixture
 def store(tmp_path, models) -> ModelStore:
-    """A store of v1 and v2, v2 current."""
+    """Make a store of v1 and v2, with v2 current."""
     store = ModelStore(tmp_path / "models")
     for model in models:
-        promoted(store, model)
+        promote_model(store, model)
     return store
 
 
 V1, V2, V3 = (f"Linear_Regression_v{number}" for number in (1, 2, 3))
-
-
-def promoted(store: ModelStore, model) -> str:
-    described = model_described(features=list(model.features))
-    return store.promote(model, described, reason="test", at=NOW)["version"]
 
 
 def link_to(store: ModelStore, target: str) -> None:
@@ -63,47 +55,47 @@ def _fill_with_other_content(store):
     (store.folder / "current.pkl").write_bytes(b"PK")
 
 
-def _say_nonsense(store):
+def _write_invalid_text(store):
     _lose(store)
     (store.folder / "current.txt").write_bytes(b"\xff\x00 nothing")
 
 
-def _fold(store):
+def _replace_by_folder(store):
     _lose(store)
     (store.folder / "current.pkl").mkdir()
 
 
-HARMS = {
+DAMAGE = {
     _lose: "current.pkl is missing",
-    _dangle: "current.pkl points to XGBoost_2020-01-01_v7.pkl, which is not in the ledger",
-    _point_elsewhere: "current.pkl points to /etc/hostname, which is not in the ledger",
-    _fill_with_other_content: "current.pkl is a file that is not in the ledger",
-    _say_nonsense: "current.txt contains",
-    _fold: "current.pkl is missing",
+    _dangle: "current.pkl points to XGBoost_2020-01-01_v7.pkl, which is not in the audit log",
+    _point_elsewhere: "current.pkl points to /etc/hostname, which is not in the audit log",
+    _fill_with_other_content: "current.pkl is a file that is not in the audit log",
+    _write_invalid_text: "current.txt contains",
+    _replace_by_folder: "current.pkl is missing",
 }
 
 
-@pytest.mark.parametrize("harm", HARMS)
-def test_with_a_damaged_pointer_the_ledgers_version_serves(store, harm):
-    harm(store)
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_with_a_damaged_pointer_the_ledgers_version_serves(store, damage):
+    damage(store)
     pointer = store.pointer()
     assert pointer.version == store.current()["version"] == V2
-    assert pointer.problem.startswith(HARMS[harm])
+    assert pointer.problem.startswith(DAMAGE[damage])
     assert f"`cryptoliq models rollback --to {V2}` rewrites the pointer" in pointer.problem
     loaded, reasons = store.load_latest_valid()
     assert (loaded.version, reasons) == (V2, [pointer.problem])
     assert store.latest_valid_version() == (V2, [pointer.problem])
 
 
-@pytest.mark.parametrize("harm", [harm for harm in HARMS if harm is not _fold])
-@pytest.mark.parametrize("mend", ["promote", "rollback to it", "rollback"])
-def test_a_promotion_and_a_rollback_write_a_valid_pointer_again(store, models, harm, mend):
-    harm(store)
-    if mend == "promote":
-        version = promoted(store, models[0])
+@pytest.mark.parametrize("damage", [damage for damage in DAMAGE if damage is not _replace_by_folder])
+@pytest.mark.parametrize("repair", ["promote", "rollback to it", "rollback"])
+def test_a_promotion_and_a_rollback_write_a_valid_pointer_again(store, models, damage, repair):
+    damage(store)
+    if repair == "promote":
+        version = promote_model(store, models[0])
     else:
-        version = store.rollback(V2 if mend == "rollback to it" else None, at=NOW)["version"]
-    assert version == {"promote": V3, "rollback to it": V2, "rollback": V1}[mend]
+        version = store.rollback(V2 if repair == "rollback to it" else None, at=NOW)["version"]
+    assert version == {"promote": V3, "rollback to it": V2, "rollback": V1}[repair]
     assert str((store.folder / "current.pkl").readlink()) == f"{version}.pkl"
     assert not (store.folder / "current.txt").exists()
     assert store.pointer() == CurrentVersion(version)
@@ -126,13 +118,13 @@ def test_a_lost_or_copied_pointer_keeps_the_current_version(models, tmp_path_fac
     store = ModelStore(tmp_path_factory.mktemp("store"))
     for step in ["promote 0", *steps]:
         with contextlib.suppress(ModelRejectedError):
-            store.rollback(at=NOW) if step == "rollback" else promoted(store, models[int(step[-1])])
-    sound = store.pointer()
+            store.rollback(at=NOW) if step == "rollback" else promote_model(store, models[int(step[-1])])
+    valid = store.pointer()
     content = (store.folder / "current.pkl").read_bytes()
     _lose(store)
-    assert store.pointer().version == sound.version
+    assert store.pointer().version == valid.version
     (store.folder / "current.pkl").write_bytes(content)
-    assert store.pointer() == sound
+    assert store.pointer() == valid
 
 
 def test_a_store_copied_through_its_symlink_keeps_its_version(store, models, tmp_path):
@@ -144,14 +136,14 @@ def test_a_store_copied_through_its_symlink_keeps_its_version(store, models, tmp
     restored = ModelStore(copy)
     assert restored.pointer() == CurrentVersion(V1)
     assert restored.load_latest_valid()[1] == []
-    assert promoted(restored, models[1]) == V3
+    assert promote_model(restored, models[1]) == V3
     assert restored.pointer() == CurrentVersion(V3)
     assert (copy / "current.pkl").is_symlink()
 
 
 def test_a_copy_of_equal_artifacts_is_the_last_current_one(store, models):
-    # Content of v1 comes back as v3.
-    assert promoted(store, models[0]) == V3
+    # v3 has the content of v1.
+    assert promote_model(store, models[0]) == V3
     content = (store.folder / f"{V3}.pkl").read_bytes()
     _lose(store)
     (store.folder / "current.pkl").write_bytes(content)
@@ -167,11 +159,11 @@ def test_without_symlinks_the_pointer_file_replaces_a_copy(store, models, monkey
     _lose(store)
     (store.folder / "current.pkl").write_bytes(content)
 
-    def refuse(*_, **__):
+    def fail(*_, **__):
         raise OSError("no symlinks here")
 
-    monkeypatch.setattr("pathlib.Path.symlink_to", refuse)
-    promoted(store, models[0])
+    monkeypatch.setattr("pathlib.Path.symlink_to", fail)
+    promote_model(store, models[0])
     assert not (store.folder / "current.pkl").exists()
     assert (store.folder / "current.txt").read_text() == f"{V3}\n"
     assert store.pointer() == CurrentVersion(V3)
@@ -201,8 +193,8 @@ def _other_key(store, monkeypatch):
 
 
 def _other_major(store, monkeypatch):
-    here = serialization.library_versions()
-    monkeypatch.setattr(serialization, "library_versions", lambda: here | {"numpy": "99.0"})
+    installed = serialization.library_versions()
+    monkeypatch.setattr(serialization, "library_versions", lambda: installed | {"numpy": "99.0"})
     return store
 
 
@@ -213,20 +205,20 @@ def _all_damaged(store, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("change", "reason"),
     [(_other_key, "not signed"), (_other_major, "installed is 99.0"), (_all_damaged, "truncated, swapped or tampered")],
 )
-def test_the_cheap_check_finds_the_same_reasons_as_loading(store, monkeypatch, change, why):
+def test_the_cheap_check_finds_the_same_reasons_as_loading(store, monkeypatch, change, reason):
     changed = change(store, monkeypatch)
-    with pytest.raises(NoLoadableModelError) as refused:
+    with pytest.raises(NoLoadableModelError) as raised:
         changed.load_latest_valid()
-    assert changed.latest_valid_version() == (None, refused.value.reasons)
-    assert [why in reason for reason in refused.value.reasons] == [True, True]
+    assert changed.latest_valid_version() == (None, raised.value.reasons)
+    assert [reason in message for message in raised.value.reasons] == [True, True]
 
 
-def test_versions_that_were_pruned_are_no_reason_of_an_alarm(store, models):
+def test_pruned_versions_raise_no_alert(store, models):
     for _ in range(5):
-        promoted(store, models[0])
+        promote_model(store, models[0])
     _all_damaged(store, None)
     assert store.latest_valid_version()[0] is None
     assert [reason[: len(V1)] for reason in store.latest_valid_version()[1]] == store.versions()

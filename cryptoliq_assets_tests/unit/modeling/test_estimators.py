@@ -1,4 +1,4 @@
-"""Learners: deterministic, finite whatever is missing, and as good on a bare request as they can be."""
+"""Estimators: deterministic, finite for any missing values, and skilled without history."""
 
 import datetime as dt
 import pickle
@@ -67,11 +67,11 @@ def test_a_candidate_beats_persistence_on_later_days(fitted, rows):
 def test_equal_seeds_make_equal_models(fitted, rows):
     train = np.flatnonzero(rows.target_date < rows.dates[60])
     name = next(name for name in NAMES if CANDIDATES[name].model_name == fitted.NAME)
-    again = fit_spec(small(name), rows, train=train, threads=1)
-    np.testing.assert_array_equal(predict_rows(again, rows), predict_rows(fitted, rows))
+    refitted = fit_spec(small(name), rows, train=train, threads=1)
+    np.testing.assert_array_equal(predict_rows(refitted, rows), predict_rows(fitted, rows))
 
 
-def test_a_row_of_nothing_but_gaps_is_forecast_as_a_finite_score(fitted):
+def test_a_row_of_missing_values_has_a_finite_forecast(fitted):
     empty = np.full((3, len(fitted.features)), np.nan, np.float32)
     predicted = fitted.predict(empty)
     assert predicted.shape == (3,)
@@ -79,7 +79,7 @@ def test_a_row_of_nothing_but_gaps_is_forecast_as_a_finite_score(fitted):
 
 
 def test_the_memory_layout_does_not_change_a_bit_of_a_forecast(fitted, rows):
-    # Some with history, some bare.
+    # Rows with and without history.
     X = np.vstack([rows.X[:400], rows.X_no_history[:300]])
     by_column = np.asfortranarray(X)
     np.testing.assert_array_equal(fitted.predict(by_column), fitted.predict(X))
@@ -91,7 +91,7 @@ def test_no_rows_give_no_forecasts(fitted):
     assert fitted.predict(np.empty((0, len(fitted.features)), np.float32)).shape == (0,)
 
 
-def test_one_row_alone_is_forecast_as_among_others(fitted, rows):
+def test_a_row_is_forecast_alike_alone_and_among_others(fitted, rows):
     columns = [rows.features.index(name) for name in fitted.features]
     X = rows.X[1000:1100][:, columns]
     together = fitted.predict(X)
@@ -143,7 +143,7 @@ def test_a_row_is_no_history_on_its_first_day():
     assert has_no_history(X, ("days_seen_90d",)).tolist() == [True, False, False]
 
 
-def test_har_recovers_the_line_that_made_its_targets():
+def test_har_recovers_a_linear_target():
     rng = np.random.default_rng(0)
     names = ("liquidity_score", "liquidity_score_mean_7d", "liquidity_score_mean_30d")
     X = rng.normal(size=(500, 3)).astype(np.float32)
@@ -165,19 +165,19 @@ def test_an_unknown_forecaster_is_rejected_with_all_names():
 
 def test_a_spec_survives_json_and_its_name_does_not_matter():
     recipe = CANDIDATES["xgboost"]
-    again = spec_from_dict(recipe.to_dict())
-    assert again == recipe
+    restored = spec_from_dict(recipe.to_dict())
+    assert restored == recipe
     assert same_recipe(recipe.to_dict(), {**recipe.to_dict(), "name": "other"})
     assert not same_recipe(recipe.to_dict(), {**recipe.to_dict(), "params": {"rounds": 1}})
 
 
 def test_a_champions_other_specification_is_evaluated_too():
-    held = {**CANDIDATES["xgboost"].to_dict(), "params": {"rounds": 5}}
-    assert [recipe.name for recipe in evaluated_specs({"recipe": held})] == [*CANDIDATES, "champion"]
+    champion_spec = {**CANDIDATES["xgboost"].to_dict(), "params": {"rounds": 5}}
+    assert [recipe.name for recipe in evaluated_specs({"recipe": champion_spec})] == [*CANDIDATES, "champion"]
     assert [recipe.name for recipe in evaluated_specs({"recipe": CANDIDATES["xgboost"].to_dict()})] == [*CANDIDATES]
 
 
-def test_nothing_to_learn_from_is_an_error():
+def test_training_without_rows_is_an_error():
     with pytest.raises(ValueError, match="no rows"):
         XGBoostForecaster(("liquidity_score",)).fit(np.empty((0, 1), np.float32), np.empty(0))
 
@@ -186,15 +186,15 @@ def test_tree_parameters_are_reduced_on_small_tables_only():
     recipe = CANDIDATES["xgboost"].params
     assert limit_params_by_sample_size(recipe, 250_000) == (dict(recipe), False)
     for rows, rounds, depth in ((600, 30, 2), (4_000, 100, 3), (32_000, 100, 6), (150_000, 234, 7)):
-        held, small = limit_params_by_sample_size(recipe, rows)
-        assert small
-        assert (held["rounds"], held["max_depth"]) == (rounds, depth)
+        limited, reduced = limit_params_by_sample_size(recipe, rows)
+        assert reduced
+        assert (limited["rounds"], limited["max_depth"]) == (rounds, depth)
         # Nothing else changes.
-        assert {**held, "rounds": 250, "max_depth": 7} == dict(recipe)
+        assert {**limited, "rounds": 250, "max_depth": 7} == dict(recipe)
 
 
-def walking_market(seed: int, *, coins: int = 40, days: int = 70) -> pd.DataFrame:
-    """A market in which nothing can be forecast: ln volume is a random walk, volatility does not vary."""
+def random_walk_market(seed: int, *, coins: int = 40, days: int = 70) -> pd.DataFrame:
+    """Make an unpredictable market: ln volume is a random walk, and volatility is constant."""
     rng = np.random.default_rng(seed)
     size = (coins, days)
     volume = np.exp(rng.uniform(12.0, 20.0, size=(coins, 1)) + np.cumsum(rng.normal(scale=0.3, size=size), axis=1))
@@ -217,9 +217,9 @@ def walking_market(seed: int, *, coins: int = 40, days: int = 70) -> pd.DataFram
 
 @pytest.mark.parametrize("seed", [4, 5])
 def test_on_a_random_walk_xgboost_is_as_good_as_persistence(seed):
-    rows = training_set_of(tables_of(walking_market(seed)))
+    rows = training_set_of(tables_of(random_walk_market(seed)))
     evaluation = evaluate(CANDIDATES["xgboost"], rows, make_folds(rows, count=2, min_train_dates=20), threads=1)
-    # Two hundred and fifty trees of depth 7 were worse than persistence by 0.14 to 0.28.
+    # 250 trees of depth 7 were worse than persistence by 0.14 to 0.28.
     assert evaluation.metrics["with_history"]["all"]["worst_skill"] > -0.05
 
 
@@ -230,7 +230,7 @@ def test_on_the_smallest_panels_xgboost_has_most_of_hars_skill():
         folds = make_folds(rows, count=2, min_train_dates=20)
         skills["xgboost"].append(evaluate(CANDIDATES["xgboost"], rows, folds, threads=1).skill())
         skills["har"].append(evaluate_baseline("har", rows, folds).skill())
-    # The recipe as it is for large tables has 0.08 there, HAR 0.22.
+    # The specification for large tables has a skill of 0.08 here, HAR of 0.22.
     assert np.mean(skills["xgboost"]) > 0.6 * np.mean(skills["har"]) > 0.12
 
 
@@ -239,4 +239,4 @@ def test_the_linear_fit_predicts_a_row_alike_alone_or_in_a_batch(rows):
     X = rows.X[:120][:, [rows.features.index(name) for name in model.features]]
     assert model.parts["history"].slopes is not None
     together = model.predict(X)
-    assert together.tolist() == [float(model.predict(X[[place]])[0]) for place in range(len(X))]
+    assert together.tolist() == [float(model.predict(X[[position]])[0]) for position in range(len(X))]

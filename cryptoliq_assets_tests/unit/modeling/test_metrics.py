@@ -1,4 +1,4 @@
-"""Measures worked by hand."""
+"""Metrics: compared with manual results."""
 
 import numpy as np
 import pytest
@@ -29,8 +29,8 @@ def test_persistence_has_no_skill_against_itself():
 
 
 def test_undefined_measures_are_none_and_never_nan():
-    nothing = np.empty(0)
-    scores = score_rows(nothing, nothing, references={"persistence": nothing, "har": nothing})
+    empty = np.empty(0)
+    scores = score_rows(empty, empty, references={"persistence": empty, "har": empty})
     assert scores == {
         "rows": 0,
         "skill": None,

@@ -1,4 +1,4 @@
-"""Names and versions of stored models: those of the contract, and those that earlier releases wrote."""
+"""Names and versions of stored models, of this release and of earlier ones."""
 
 import datetime as dt
 import json
@@ -41,7 +41,7 @@ OLD = "LinearRegression_2025-07-31_v{}"
 
 
 @pytest.fixture(scope="module")
-def learners(rows) -> dict:
+def forecasters(rows) -> dict:
     small = {"n_estimators": 2, "rounds": 2}
     return {
         name: fit_spec(
@@ -55,17 +55,17 @@ def learners(rows) -> dict:
     }
 
 
-def promoted(store: ModelStore, learner, *, at: dt.datetime = NOW) -> dict:
-    return store.promote(learner, model_described(features=list(learner.features)), reason="test", at=at)
+def promote_at(store: ModelStore, forecaster, *, at: dt.datetime = NOW) -> dict:
+    return store.promote(forecaster, model_described(features=list(forecaster.features)), reason="test", at=at)
 
 
-def store_earlier(folder, learner, number: int) -> str:
-    """A champion as earlier releases stored it: file name, metadata and ledger line of theirs."""
-    version, artifact = OLD.format(number), to_bytes(learner)
+def store_earlier(folder, forecaster, number: int) -> str:
+    """Store a champion as earlier releases did: with their file name, metadata and ledger line."""
+    version, artifact = OLD.format(number), to_bytes(forecaster)
     described = model_described(
         version=version,
         model_name="LinearRegression",
-        features=list(learner.features),
+        features=list(forecaster.features),
         sha256=sha256_of(artifact),
         libraries=library_versions(),
         recipe=CANDIDATES["linear_regression"].to_dict() | {"learner": "LinearRegression"},
@@ -79,10 +79,10 @@ def store_earlier(folder, learner, number: int) -> str:
     return version
 
 
-def test_files_and_metadata_have_the_contracts_model_names(tmp_path, learners):
+def test_files_and_metadata_have_the_contracts_model_names(tmp_path, forecasters):
     store = ModelStore(tmp_path)
-    for learner in learners.values():
-        promoted(store, learner)
+    for forecaster in forecasters.values():
+        promote_at(store, forecaster)
     assert sorted(path.name for path in tmp_path.glob("*_v*.pkl")) == [
         "Linear_Regression_v1.pkl",
         "Random_Forest_v1.pkl",
@@ -91,59 +91,59 @@ def test_files_and_metadata_have_the_contracts_model_names(tmp_path, learners):
     described = json.loads((tmp_path / "metadata.json").read_text())
     assert described["model_name"] == "XGBoost"
     assert described["version"] == "XGBoost_v1"
-    # A model version names one model of all: it is what stored forecasts are distinguished by.
+    # A model version is unique over all models: stored forecasts are distinguished by it.
     assert [entry["model_version"] for entry in reversed(store.entries())] == [f"2025-11-14_v{n}" for n in (1, 2, 3)]
 
 
-def test_the_last_three_models_of_each_name_stay_stored(tmp_path, learners):
-    line, forest = learners["linear_regression"], learners["random_forest"]
-    store_earlier(tmp_path, line, 1)
-    store_earlier(tmp_path, line, 2)
+def test_the_last_three_models_of_each_name_stay_stored(tmp_path, forecasters):
+    linear, forest = forecasters["linear_regression"], forecasters["random_forest"]
+    store_earlier(tmp_path, linear, 1)
+    store_earlier(tmp_path, linear, 2)
     store = ModelStore(tmp_path)
-    promoted(store, forest)
-    versions = [promoted(store, line)["version"] for _ in range(2)]
+    promote_at(store, forest)
+    versions = [promote_at(store, linear)["version"] for _ in range(2)]
     assert versions == ["Linear_Regression_v3", "Linear_Regression_v4"]
     assert store.versions() == ["Linear_Regression_v4", "Linear_Regression_v3", "Random_Forest_v1", OLD.format(2)]
 
 
-def test_a_version_of_an_earlier_release_loads_and_rolls_back(tmp_path, learners):
-    first, second = (store_earlier(tmp_path, learners["linear_regression"], number) for number in (1, 2))
+def test_a_version_of_an_earlier_release_loads_and_rolls_back(tmp_path, forecasters):
+    first, second = (store_earlier(tmp_path, forecasters["linear_regression"], number) for number in (1, 2))
     store = ModelStore(tmp_path)
     loaded = store.load()
     assert (loaded.version, loaded.model_name, loaded.model_version) == (second, "Linear_Regression", "2025-07-31_v2")
-    assert [verdict.problem for verdict in store.verify()] == [None, None]
-    promoted(store, learners["xgboost"])
+    assert [result.problem for result in store.verify()] == [None, None]
+    promote_at(store, forecasters["xgboost"])
     assert [entry["version"] for entry in store.entries()] == ["XGBoost_v1", second, first]
     assert store.rollback(at=NOW)["version"] == second
     assert store.load_latest_valid()[0].version == second
 
 
-@pytest.mark.parametrize("named", [OLD.format(1), f"{OLD.format(1)}.pkl", "2025-07-31_v1"])
-def test_rollback_takes_either_form_of_an_earlier_version(tmp_path, learners, named):
-    first, _ = (store_earlier(tmp_path, learners["linear_regression"], number) for number in (1, 2))
-    assert ModelStore(tmp_path).rollback(named, at=NOW)["version"] == first
+@pytest.mark.parametrize("identifier", [OLD.format(1), f"{OLD.format(1)}.pkl", "2025-07-31_v1"])
+def test_rollback_takes_either_form_of_an_earlier_version(tmp_path, forecasters, identifier):
+    first, _ = (store_earlier(tmp_path, forecasters["linear_regression"], number) for number in (1, 2))
+    assert ModelStore(tmp_path).rollback(identifier, at=NOW)["version"] == first
 
 
-@pytest.mark.parametrize("named", ["Linear_Regression_v1", "Linear_Regression_v1.pkl", "2025-11-14_v1"])
-def test_rollback_takes_key_file_and_model_version(tmp_path, learners, named):
+@pytest.mark.parametrize("identifier", ["Linear_Regression_v1", "Linear_Regression_v1.pkl", "2025-11-14_v1"])
+def test_rollback_takes_key_file_and_model_version(tmp_path, forecasters, identifier):
     store = ModelStore(tmp_path)
     for name in ("linear_regression", "xgboost"):
-        promoted(store, learners[name])
-    assert store.rollback(named, at=NOW)["version"] == "Linear_Regression_v1"
+        promote_at(store, forecasters[name])
+    assert store.rollback(identifier, at=NOW)["version"] == "Linear_Regression_v1"
 
 
-def test_an_unknown_name_is_rejected_and_nothing_changes(tmp_path, learners):
+def test_an_unknown_name_is_rejected_and_nothing_changes(tmp_path, forecasters):
     store = ModelStore(tmp_path)
-    promoted(store, learners["xgboost"])
-    for named in ("nope", "XGBoost_v9", "2025-11-15_v1", "../XGBoost_v1", "XGBoost_v1\n", ""):
+    promote_at(store, forecasters["xgboost"])
+    for identifier in ("nope", "XGBoost_v9", "2025-11-15_v1", "../XGBoost_v1", "XGBoost_v1\n", ""):
         with pytest.raises(ModelRejectedError, match="models list"):
-            store.rollback(named, at=NOW)
+            store.rollback(identifier, at=NOW)
     assert store.current_version() == "XGBoost_v1"
     assert len(store.ledger.entries()) == 1
 
 
-def test_an_ambiguous_model_version_requires_the_key(tmp_path, learners):
-    store_earlier(tmp_path, learners["linear_regression"], 1)
+def test_an_ambiguous_model_version_requires_the_key(tmp_path, forecasters):
+    store_earlier(tmp_path, forecasters["linear_regression"], 1)
     ledger = Ledger(tmp_path / "ledger.jsonl")
     ledger.append({"at": str(NOW), "event": PROMOTION, "version": "XGBoost_2025-07-31_v1", "sha256": "s"})
     with pytest.raises(ModelRejectedError, match=r"LinearRegression_2025-07-31_v1 and XGBoost_2025-07-31_v1"):
@@ -157,25 +157,25 @@ def test_an_earlier_specification_equals_todays_candidate():
     assert spec_from_dict(recipe) == CANDIDATES["random_forest"]
 
 
-def test_forecasts_of_an_earlier_release_are_not_repeated(tmp_path, learners):
+def test_forecasts_of_an_earlier_release_are_not_repeated(tmp_path, forecasters):
     settings = make_settings(home_dir=tmp_path)
-    version = store_earlier(settings.models_dir, learners["linear_regression"], 1)
+    version = store_earlier(settings.models_dir, forecasters["linear_regression"], 1)
     tables = fill_home(settings, [30, 31])
     assert month_to_forecast(settings, tables) == "2025-03"
     store_forecast(settings, 31, version=version)
     assert month_to_forecast(settings, tables) is None
     stored = tables.read("forecasts")
-    again = stored.assign(model_version=pd.Categorical(["2025-07-31_v1"]), made_at=pd.Timestamp("2025-08-02"))
-    pd.testing.assert_frame_equal(append_forecasts(stored, again), append_forecasts(stored, stored.head(0)))
-    assert len(append_forecasts(stored, again.assign(lower=0.0))) == 2
+    repeated = stored.assign(model_version=pd.Categorical(["2025-07-31_v1"]), made_at=pd.Timestamp("2025-08-02"))
+    pd.testing.assert_frame_equal(append_forecasts(stored, repeated), append_forecasts(stored, stored.head(0)))
+    assert len(append_forecasts(stored, repeated.assign(lower=0.0))) == 2
 
 
-def test_a_model_of_an_earlier_release_has_todays_names(tmp_path, learners):
+def test_a_model_of_an_earlier_release_has_todays_names(tmp_path, forecasters):
     settings = make_settings(home_dir=tmp_path)
-    store_earlier(settings.models_dir, learners["linear_regression"], 3)
-    shown = build_model_view(settings)
-    assert (shown["model_name"], shown["model_version"]) == ("Linear_Regression", "2025-07-31_v3")
-    # What was signed and registered stays as it is.
+    store_earlier(settings.models_dir, forecasters["linear_regression"], 3)
+    view = build_model_view(settings)
+    assert (view["model_name"], view["model_version"]) == ("Linear_Regression", "2025-07-31_v3")
+    # The signed and registered metadata are unchanged.
     assert open_model_store(settings).metadata(OLD.format(3))["model_name"] == "LinearRegression"
 
 
@@ -188,9 +188,9 @@ KEYS = st.builds(
 
 
 @given(st.lists(st.tuples(KEYS, st.integers(1, 99))), st.sampled_from(list(MODEL_NAMES.values())))
-def test_the_next_key_and_model_version_were_never_used(given_before, name):
-    keys = [key for key, _ in given_before]
-    versions = [model_version_of({"version": key, "model_version": f"2025-11-14_v{n}"}) for key, n in given_before]
+def test_the_next_key_and_model_version_were_never_used(existing, name):
+    keys = [key for key, _ in existing]
+    versions = [model_version_of({"version": key, "model_version": f"2025-11-14_v{n}"}) for key, n in existing]
     key, version = next_version_key(name, "2025-11-14", keys=keys, model_versions=versions)
     assert VERSION.match(key)
     assert re.match(MODEL_VERSION, version)

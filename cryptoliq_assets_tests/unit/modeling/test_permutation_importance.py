@@ -1,4 +1,4 @@
-"""Importance: on rows that were not learnt from, of what a learner is shown, with each row's level its own."""
+"""Permutation importance: on held-out rows, of the features of a forecaster, with the level of each row unchanged."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ NAMES = ("liquidity_score", "liquidity_score_mean_7d", "weekday")
 
 
 class _Reverts(ScoreForecaster):
-    """Half of today's departure from the 7-day mean is gone tomorrow."""
+    """Forecast that half of today's deviation from the 7-day mean is gone tomorrow."""
 
     def predict_change(self, centered: np.ndarray, *, no_history: np.ndarray) -> np.ndarray:
         return 0.5 * centered[:, 0].astype(float)
@@ -28,26 +28,26 @@ def test_an_unused_feature_has_no_importance(rows):
     np.testing.assert_array_equal(rows.X, before)
 
 
-def test_the_level_that_changes_are_counted_from_is_not_shuffled(rows):
-    # The learner does not look at it: shuffled with the level added back, it would seem to matter most of all.
+def test_the_baseline_level_is_not_shuffled(rows):
+    # The forecaster does not use it; if it were shuffled with the level added back, it would seem the most important.
     rises = permutation_importance(_Reverts(NAMES), rows, np.arange(500))
     assert rises["liquidity_score_mean_7d"] == 0.0
 
 
 @pytest.mark.parametrize("name", ["random_forest", "xgboost"])
 def test_importance_is_measured_on_held_out_rows(rows, name, monkeypatch):
-    seen = []
+    calls = []
 
-    def noted(learner: ScoreForecaster, rows, chosen: np.ndarray, **more: int) -> dict[str, float]:
-        seen.append((learner, chosen))
-        return permutation_importance(learner, rows, chosen, **more)
+    def record_call(forecaster: ScoreForecaster, rows, chosen: np.ndarray, **options: int) -> dict[str, float]:
+        calls.append((forecaster, chosen))
+        return permutation_importance(forecaster, rows, chosen, **options)
 
-    monkeypatch.setattr(cross_validation, "permutation_importance", noted)
+    monkeypatch.setattr(cross_validation, "permutation_importance", record_call)
     monkeypatch.setattr(importance, "IMPORTANCE_ROWS", 300)
     folds = make_folds(rows, count=2)
-    made = evaluate(small(name), rows, folds, threads=1)
-    ((_, chosen),) = seen
+    evaluation = evaluate(small(name), rows, folds, threads=1)
+    ((_, chosen),) = calls
     np.testing.assert_array_equal(chosen, folds.folds[-1].test)
-    assert set(made.importance) == set(CANDIDATES[name].features)
-    # No single feature of sixty is worth many times all that is known.
-    assert 0.02 < max(made.importance.values()) < 3.0
+    assert set(evaluation.importance) == set(CANDIDATES[name].features)
+    # No single one of sixty features has a multiple of the total importance.
+    assert 0.02 < max(evaluation.importance.values()) < 3.0

@@ -1,4 +1,4 @@
-"""Size by market-cap rank."""
+"""Size buckets by market-cap rank."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Folds look ahead only as far as a forecaster could have."""
+"""Splits: training rows are known before the test rows begin."""
 
 import datetime as dt
 
@@ -14,7 +14,7 @@ def day(number: int) -> np.datetime64:
 
 
 def test_only_labels_known_before_the_origin_are_trained_on():
-    # Ten days, horizon 3: the row of day d is known on day d + 3. Blocks by hand: origin day 6 tests 6 and 7, origin
+    # Ten days, horizon 3: the row of day d is known on day d + 3. Expected blocks: origin day 6 tests 6 and 7, origin
     # day 8 tests 8 and 9. Known before day 6: targets up to day 5, rows 0, 1, 2. Before day 8: rows 0 to 4.
     rows = toy_rows(list(range(10)), horizon=3)
 

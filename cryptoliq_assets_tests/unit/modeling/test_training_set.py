@@ -1,4 +1,4 @@
-"""The training set: every labelled row, with the features that its day would have shown."""
+"""Training set: every labelled row, with the features available on its day."""
 
 import numpy as np
 import pandas as pd
@@ -11,15 +11,15 @@ from cryptoliq_assets.schemas.feature_registry import FEATURES, MODEL_FEATURES
 from cryptoliq_assets_tests.support.training_rows import training_set_of
 
 
-def test_exactly_the_trainable_rows_are_taken(market, rows):
+def test_exactly_the_trainable_rows_are_used(market, rows):
     _, features, labels = market
-    kept = labels[labels["trainable"]]
-    assert len(rows) == len(kept)
+    trainable = labels[labels["trainable"]]
+    assert len(rows) == len(trainable)
     at = 1234
     coin, date = rows.coin_names[rows.coins[at]], pd.Timestamp(rows.date[at])
     source = features[(features["coin"] == coin) & (features["date"] == date)].iloc[0]
     np.testing.assert_array_equal(rows.X[at], source[list(MODEL_FEATURES)].to_numpy(np.float32))
-    label = kept[(kept["coin"] == coin) & (kept["date"] == date)].iloc[0]
+    label = trainable[(trainable["coin"] == coin) & (trainable["date"] == date)].iloc[0]
     assert rows.y[at] == label["target_score"]
     assert rows.today[at] == label["liquidity_score"]
 
@@ -43,7 +43,7 @@ def test_short_history_rows_have_one_to_seven_days_of_history(rows):
     assert ages.min() == 1
     assert ages.max() == 7
     assert len(set(ages[rows.date == rows.dates[40]])) >= 5
-    # Cut to what there was: three days seen are the mean of three days.
+    # Limited to the days seen: with three days, the 7-day mean is the mean of three days.
     at = np.flatnonzero((ages == 3) & (rows.days_of("with_history") == rows.days_of("with_history").max()))[0]
     assert rows.column("liquidity_score_mean_7d", view="young")[at] == pytest.approx(
         rows.column("liquidity_score_mean_3d")[at], abs=1e-6
@@ -53,9 +53,9 @@ def test_short_history_rows_have_one_to_seven_days_of_history(rows):
 def test_a_label_without_features_is_an_error(market):
     cleaned, features, labels = market
     first = labels[labels["trainable"]].iloc[0]
-    gone = features[~((features["coin"] == first["coin"]) & (features["date"] == first["date"]))]
+    remaining = features[~((features["coin"] == first["coin"]) & (features["date"] == first["date"]))]
     with pytest.raises(ValueError, match=f"1 labelled rows have no features, the first {first['coin']}"):
-        build_training_set(gone, labels, cleaned=cleaned)
+        build_training_set(remaining, labels, cleaned=cleaned)
 
 
 def test_labels_without_a_trainable_row_are_an_error(market):
@@ -77,37 +77,37 @@ def test_unknown_caps_are_the_last_bucket(rows):
 
 
 def test_training_twice_gives_equal_sets(market, rows):
-    again = training_set_of(market)
-    np.testing.assert_array_equal(again.X_short_history, rows.X_short_history)
+    rebuilt = training_set_of(market)
+    np.testing.assert_array_equal(rebuilt.X_short_history, rows.X_short_history)
 
 
 def without_days(market, gap: int):
-    """The tables with every coin gone for `gap` days before its row of the 80th day, and that day."""
+    """Return the cleaned table without the `gap` days before day 80, and that day."""
     cleaned, _, _ = market
     day = np.sort(cleaned["date"].unique())[79]
-    away = (cleaned["date"] < day) & (cleaned["date"] >= day - np.timedelta64(gap, "D"))
-    return cleaned[~away].reset_index(drop=True), day
+    absent = (cleaned["date"] < day) & (cleaned["date"] >= day - np.timedelta64(gap, "D"))
+    return cleaned[~absent].reset_index(drop=True), day
 
 
 @pytest.mark.parametrize("gap", [3, 20, 60])
 def test_a_coin_back_after_a_gap_has_no_history(market, gap):
     cleaned, day = without_days(market, gap)
-    back, bare = (
-        made[made["date"] == day].reset_index(drop=True)
-        for made in (engineer_features(cleaned), engineer_features(cleaned, history=False))
+    returned, no_history = (
+        features[features["date"] == day].reset_index(drop=True)
+        for features in (engineer_features(cleaned), engineer_features(cleaned, history=False))
     )
-    # Its windows do hold what it was before.
-    assert (back["days_seen_90d"] > 1).mean() > 0.8
-    np.testing.assert_array_equal(feature_matrix(back), feature_matrix(bare))
+    # Its windows contain earlier values.
+    assert (returned["days_seen_90d"] > 1).mean() > 0.8
+    np.testing.assert_array_equal(feature_matrix(returned), feature_matrix(no_history))
 
 
 def test_a_row_after_a_two_day_gap_keeps_its_history(market):
     cleaned, day = without_days(market, 2)
     features = engineer_features(cleaned)
-    back = features[(features["date"] == day) & features["volume_log_lag_3d"].notna()]
-    assert len(back) > 30
-    assert back[["volume_log_lag_1d", "volume_log_lag_2d"]].isna().all(axis=None)
-    np.testing.assert_array_equal(feature_matrix(back), back[list(MODEL_FEATURES)].to_numpy(np.float32))
+    returned = features[(features["date"] == day) & features["volume_log_lag_3d"].notna()]
+    assert len(returned) > 30
+    assert returned[["volume_log_lag_1d", "volume_log_lag_2d"]].isna().all(axis=None)
+    np.testing.assert_array_equal(feature_matrix(returned), returned[list(MODEL_FEATURES)].to_numpy(np.float32))
 
 
 def test_training_rows_after_a_gap_are_no_history_in_every_view(market):
@@ -115,11 +115,11 @@ def test_training_rows_after_a_gap_are_no_history_in_every_view(market):
     features = engineer_features(cleaned)
     since, until = cleaned["date"].min(), cleaned["date"].max()
     rows = training_set_of((cleaned, features, label_targets(features, horizon_days=1, since=since, until=until)))
-    back = rows.date == day
-    assert back.sum() > 30
-    assert set(rows.days_seen[back]) == {1}
-    np.testing.assert_array_equal(rows.X[back], rows.X_no_history[back])
-    np.testing.assert_array_equal(rows.X_short_history[back], rows.X_no_history[back])
+    returned = rows.date == day
+    assert returned.sum() > 30
+    assert set(rows.days_seen[returned]) == {1}
+    np.testing.assert_array_equal(rows.X[returned], rows.X_no_history[returned])
+    np.testing.assert_array_equal(rows.X_short_history[returned], rows.X_no_history[returned])
     assert (rows.days_seen[rows.date > day] > 1).all()
 
 
@@ -127,33 +127,35 @@ def test_rows_with_a_missing_change_occur_in_every_combination(rows):
     no_24h, no_7d = (np.isnan(rows.column(name, view="partial")) for name in ("change_24h", "change_7d"))
     days = rows.days_of("partial")
     assert (no_24h | no_7d).all()
-    for lacking in (no_7d & ~no_24h, no_24h & ~no_7d, no_7d & no_24h):
-        for past in (days > 7, (days > 1) & (days < 8), days == 1):
-            assert (lacking & past).mean() > 0.02
-    # Without both there is no score of today; a bare row then shows none at all.
+    for missing in (no_7d & ~no_24h, no_24h & ~no_7d, no_7d & no_24h):
+        for history in (days > 7, (days > 1) & (days < 8), days == 1):
+            assert (missing & history).mean() > 0.02
+    # Without both changes there is no score of today; a row without history then has no score at all.
     assert np.isnan(rows.column("liquidity_score_mean_7d", view="partial")[no_24h & no_7d & (days == 1)]).all()
 
 
 def test_a_row_with_a_missing_change_equals_such_a_request(market, rows):
     cleaned, _, _ = market
-    bare = (rows.days_of("partial") == 1) & np.isnan(rows.column("change_7d", view="partial"))
-    at = np.flatnonzero(bare & ~np.isnan(rows.column("change_24h", view="partial")) & (rows.date > rows.dates[5]))[0]
+    no_history = (rows.days_of("partial") == 1) & np.isnan(rows.column("change_7d", view="partial"))
+    at = np.flatnonzero(
+        no_history & ~np.isnan(rows.column("change_24h", view="partial")) & (rows.date > rows.dates[5])
+    )[0]
     coin, date = rows.coin_names[rows.coins[at]], pd.Timestamp(rows.date[at])
-    asked = cleaned.assign(**{"7d": cleaned["7d"].mask((cleaned["coin"] == coin) & (cleaned["date"] == date))})
+    requested = cleaned.assign(**{"7d": cleaned["7d"].mask((cleaned["coin"] == coin) & (cleaned["date"] == date))})
     market_before = market_stats_of(parse_rows(cleaned, formula=rows.formula))
-    made = engineer_features(asked, market=market_before, history=False)
-    own = made[(made["coin"] == coin) & (made["date"] == date)]
-    np.testing.assert_array_equal(rows.X_missing_change[at], own[list(MODEL_FEATURES)].to_numpy(np.float32)[0])
+    features = engineer_features(requested, market=market_before, history=False)
+    row = features[(features["coin"] == coin) & (features["date"] == date)]
+    np.testing.assert_array_equal(rows.X_missing_change[at], row[list(MODEL_FEATURES)].to_numpy(np.float32)[0])
 
 
 def test_other_coins_change_no_partial_row(market, rows):
     cleaned, features, labels = market
-    few = list(rows.coin_names[:20])
-    cut = [table[table["coin"].isin(few)].reset_index(drop=True) for table in (cleaned, features, labels)]
+    subset = list(rows.coin_names[:20])
+    cut = [table[table["coin"].isin(subset)].reset_index(drop=True) for table in (cleaned, features, labels)]
     cut[0]["coin"] = cut[0]["coin"].cat.remove_unused_categories()
-    own = build_training_set(cut[1], cut[2], cleaned=cut[0])
-    same = np.isin(rows.coin_names[rows.coins], few)
+    reduced = build_training_set(cut[1], cut[2], cleaned=cut[0])
+    same = np.isin(rows.coin_names[rows.coins], subset)
     columns = [
         MODEL_FEATURES.index(feature.name) for feature in FEATURES if feature.for_models and not feature.market_wide
     ]
-    np.testing.assert_array_equal(own.X_missing_change[:, columns], rows.X_missing_change[same][:, columns])
+    np.testing.assert_array_equal(reduced.X_missing_change[:, columns], rows.X_missing_change[same][:, columns])

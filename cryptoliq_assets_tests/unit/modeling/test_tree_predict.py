@@ -1,4 +1,4 @@
-"""The compiled walk through trees, and the sweep over them: the libraries' own numbers."""
+"""Tree prediction by rows and by blocks: equal to the predictions of the libraries."""
 
 import pickle
 
@@ -28,10 +28,10 @@ def test_forest_predictions_equal_scikit_learns(seed, missing, trees):
     X = table(300, seed=seed, missing=missing)
     y = np.where(np.isnan(X[:, 0]), 1.0, X[:, 0]) + X[:, 1:].sum(axis=1, where=~np.isnan(X[:, 1:]))
     forest = RandomForestRegressor(trees, min_samples_leaf=2, random_state=seed, n_jobs=1).fit(X, y)
-    # Values missing where none were in training, and those on a threshold.
-    asked = np.vstack([table(200, seed=seed + 1, missing=0.3), X])
-    asked[:, 1] = np.where(np.arange(len(asked)) % 3 == 0, forest.estimators_[0].tree_.threshold[0], asked[:, 1])
-    np.testing.assert_array_equal(FlatTreeEnsemble.from_forest(forest).predict(asked), forest.predict(asked))
+    # Missing values in columns without any in training, and values equal to a threshold.
+    X_test = np.vstack([table(200, seed=seed + 1, missing=0.3), X])
+    X_test[:, 1] = np.where(np.arange(len(X_test)) % 3 == 0, forest.estimators_[0].tree_.threshold[0], X_test[:, 1])
+    np.testing.assert_array_equal(FlatTreeEnsemble.from_forest(forest).predict(X_test), forest.predict(X_test))
 
 
 @pytest.mark.parametrize("rows", [1, 7, 8, 1000])
@@ -45,7 +45,7 @@ def test_one_thread_and_two_give_the_same(rows, monkeypatch):
     np.testing.assert_array_equal(flat.predict(X[:rows], threads=1), expected)
 
 
-def test_a_tree_of_one_leaf_and_no_rows_at_all():
+def test_single_leaf_trees_and_empty_input_are_handled():
     forest = RandomForestRegressor(2, random_state=0).fit(np.ones((5, 2)), np.full(5, 3.5))
     flat = FlatTreeEnsemble.from_forest(forest)
     assert flat.predict(np.full((2, 2), np.nan, np.float32)).tolist() == [3.5, 3.5]
@@ -54,29 +54,29 @@ def test_a_tree_of_one_leaf_and_no_rows_at_all():
 
 @settings(max_examples=15)
 @given(seed=st.integers(0, 10_000), missing=st.sampled_from([0.0, 0.05, 0.6]), rounds=st.integers(1, 60))
-def test_boosted_trees_walked_are_xgboosts_own_to_the_last_bit(seed, missing, rounds):
+def test_boosted_tree_predictions_equal_xgboosts_bit_for_bit(seed, missing, rounds):
     X = table(400, seed=seed, missing=missing)
     part = BoostedTreesRegressor(np.arange(6), params={"rounds": rounds, "max_depth": 5, "max_bin": 32}, seed=seed)
     part.fit(X, np.nansum(X, axis=1).astype(np.float32), None)
     flat = FlatTreeEnsemble.from_booster(part.booster)
-    asked = np.vstack([table(200, seed=seed + 1, missing=0.3), X])
-    # On a threshold: not below it.
+    X_test = np.vstack([table(200, seed=seed + 1, missing=0.3), X])
+    # A value equal to the threshold is not below it.
     split = np.flatnonzero(flat.left >= 0)[0]
-    asked[::3, flat.feature[split]] = flat.threshold[split]
-    np.testing.assert_array_equal(flat.predict(asked), part.booster.inplace_predict(asked))
-    swept = BlockwiseTreeEnsemble.from_flat(flat, 6)
-    assert swept is not None
-    asked[1::7, 2], asked[2::7, 2] = np.inf, -np.inf
-    np.testing.assert_array_equal(swept.predict(asked), part.booster.inplace_predict(asked, missing=np.nan))
-    few, many = asked[: part.MAX_ROWS_BY_WALK], asked[: part.MAX_ROWS_BY_WALK + 1]
+    X_test[::3, flat.feature[split]] = flat.threshold[split]
+    np.testing.assert_array_equal(flat.predict(X_test), part.booster.inplace_predict(X_test))
+    blockwise = BlockwiseTreeEnsemble.from_flat(flat, 6)
+    assert blockwise is not None
+    X_test[1::7, 2], X_test[2::7, 2] = np.inf, -np.inf
+    np.testing.assert_array_equal(blockwise.predict(X_test), part.booster.inplace_predict(X_test, missing=np.nan))
+    few, many = X_test[: part.MAX_ROWS_BY_WALK], X_test[: part.MAX_ROWS_BY_WALK + 1]
     np.testing.assert_array_equal(part.predict(few), part.predict(many)[:-1])
 
 
 @pytest.mark.parametrize(
-    ("params", "swept"), [({"max_bin": 250}, True), ({"max_bin": 600}, False), ({"max_depth": 12}, False)]
+    ("params", "blockwise"), [({"max_bin": 250}, True), ({"max_bin": 600}, False), ({"max_depth": 12}, False)]
 )
-def test_trees_too_large_for_a_byte_are_predicted_by_xgboost(params, swept, monkeypatch):
-    # As on a large table: the trees learn all, as deep as requested.
+def test_trees_too_large_for_a_byte_are_predicted_by_xgboost(params, blockwise, monkeypatch):
+    # As on a large table, the trees are as deep as requested.
     monkeypatch.setattr(gradient_boosting, "ROWS_PER_LEAF", 0)
     X = table(6000, seed=5, missing=0.02)
     part = BoostedTreesRegressor(
@@ -84,7 +84,7 @@ def test_trees_too_large_for_a_byte_are_predicted_by_xgboost(params, swept, monk
     )
     part.fit(X, np.nan_to_num(X**3).sum(axis=1).astype(np.float32), None)
     predicted = part.predict(X)
-    assert bool(part._swept) is swept
+    assert bool(part._swept) is blockwise
     np.testing.assert_array_equal(predicted, part.booster.inplace_predict(X).astype(float))
     np.testing.assert_array_equal(part.predict(X[:100]), predicted[:100])
 
@@ -95,15 +95,15 @@ def test_blocks_and_threads_do_not_change_predictions(rows, monkeypatch):
     part = BoostedTreesRegressor(np.arange(6), params={"rounds": 20, "max_depth": 4}, seed=1)
     part.fit(X, np.nansum(X, axis=1).astype(np.float32), None)
     flat = FlatTreeEnsemble.from_booster(part.booster)
-    swept = BlockwiseTreeEnsemble.from_flat(flat, 6)
+    blockwise = BlockwiseTreeEnsemble.from_flat(flat, 6)
     monkeypatch.setattr(tree_predict_blocks, "_ROWS_PER_THREAD", 4)
     for threads in (1, 2):
-        np.testing.assert_array_equal(swept.predict(X[:rows], threads=threads), flat.predict(X[:rows]))
-    assert swept.predict(X[:0]).shape == (0,)
+        np.testing.assert_array_equal(blockwise.predict(X[:rows], threads=threads), flat.predict(X[:rows]))
+    assert blockwise.predict(X[:0]).shape == (0,)
 
 
 @pytest.mark.parametrize("kind", [ForestRegressor, BoostedTreesRegressor])
-def test_the_flat_form_is_no_part_of_what_is_stored(kind):
+def test_the_flattened_trees_are_not_stored(kind):
     X = table(200, seed=1, missing=0.1)
     part = kind(np.arange(6), params={"n_estimators": 3} if kind is ForestRegressor else {"rounds": 3}, seed=1)
     part.fit(X, np.arange(200, dtype=np.float32), None)
@@ -112,6 +112,6 @@ def test_the_flat_form_is_no_part_of_what_is_stored(kind):
     expected = part.predict(X)
     assert part._flat is not None
     assert not {"_flat", "_swept"} & set(part.__getstate__())
-    again = pickle.loads(before)
-    assert again._flat is None
-    np.testing.assert_array_equal(again.predict(X), expected)
+    restored = pickle.loads(before)
+    assert restored._flat is None
+    np.testing.assert_array_equal(restored.predict(X), expected)

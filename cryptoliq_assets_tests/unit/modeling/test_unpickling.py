@@ -1,4 +1,4 @@
-"""Crafted pickles: each is refused with the loader's own error, and none ends the process."""
+"""Unpickling: every crafted pickle is rejected with the error of the loader, and none ends the process."""
 
 import pickle
 import struct
@@ -27,7 +27,7 @@ def name(module: str, attribute: str) -> bytes:
 
 
 def of(value: object) -> bytes:
-    """The instructions that build a plain value."""
+    """Return the pickle instructions that build a plain value."""
     return pickle.dumps(value, protocol=2)[2:-1]
 
 
@@ -119,30 +119,32 @@ def test_every_crafted_pickle_is_rejected_without_a_crash(tmp_path: Path) -> Non
         "    except serialization.ModelRejectedError as error:\n"
         "        print('refused', flush=True)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=120)
-    assert done.stdout.splitlines() == [f"{case}: refused" for case in sorted(CRAFTED)], done.stderr[-2000:]
-    assert done.returncode == 0
+    process = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=120
+    )
+    assert process.stdout.splitlines() == [f"{case}: refused" for case in sorted(CRAFTED)], process.stderr[-2000:]
+    assert process.returncode == 0
 
 
 @pytest.fixture(scope="module")
-def learners() -> dict:
-    draw = np.random.default_rng(7)
-    X = draw.normal(size=(300, len(_NAMES))).astype(np.float32)
-    y = draw.normal(size=300)
+def forecasters() -> dict:
+    rng = np.random.default_rng(7)
+    X = rng.normal(size=(300, len(_NAMES))).astype(np.float32)
+    y = rng.normal(size=300)
     kinds = {
         "line": RidgeForecaster(_NAMES),
         "forest": RandomForestForecaster(_NAMES, params={"n_estimators": 2}, threads=1),
         "boosted": XGBoostForecaster(_NAMES, params={"rounds": 2, "max_depth": 2}, threads=1),
     }
-    return {kind: learner.fit(X, y) for kind, learner in kinds.items()}
+    return {kind: forecaster.fit(X, y) for kind, forecaster in kinds.items()}
 
 
 @pytest.mark.parametrize("kind", ["line", "forest", "boosted"])
-def test_a_stored_model_loads_and_predicts_as_before(learners, kind):
+def test_a_stored_model_loads_and_predicts_as_before(forecasters, kind):
     X = np.random.default_rng(8).normal(size=(20, len(_NAMES))).astype(np.float32)
-    loaded = serialization._unpickle(to_bytes(learners[kind]))
-    np.testing.assert_array_equal(loaded.predict(X), learners[kind].predict(X))
-    np.testing.assert_array_equal(serialization._unpickle(to_bytes(loaded)).predict(X), learners[kind].predict(X))
+    loaded = serialization._unpickle(to_bytes(forecasters[kind]))
+    np.testing.assert_array_equal(loaded.predict(X), forecasters[kind].predict(X))
+    np.testing.assert_array_equal(serialization._unpickle(to_bytes(loaded)).predict(X), forecasters[kind].predict(X))
 
 
 @pytest.mark.parametrize(
@@ -164,37 +166,37 @@ def test_a_stored_model_loads_and_predicts_as_before(learners, kind):
         ("boosted", lambda part: setattr(part, "booster", None)),
     ],
 )
-def test_a_part_that_cannot_be_computed_with_is_rejected(learners, kind, change):
-    learner = pickle.loads(pickle.dumps(learners[kind]))
-    [part] = learner.parts.values()
+def test_a_part_with_invalid_fields_is_rejected(forecasters, kind, change):
+    forecaster = pickle.loads(pickle.dumps(forecasters[kind]))
+    [part] = forecaster.parts.values()
     change(part)
     with pytest.raises(ModelRejectedError, match="restore the artifact or roll back"):
-        serialization._unpickle(pickle.dumps(learner, protocol=5))
+        serialization._unpickle(pickle.dumps(forecaster, protocol=5))
 
 
 @pytest.mark.parametrize(
     ("field", "value"), [("left_child", 0), ("left_child", 2**40), ("right_child", 0), ("feature", 99), ("feature", -5)]
 )
-def test_a_forest_whose_nodes_lead_astray_is_rejected(learners, field, value):
-    learner = pickle.loads(pickle.dumps(learners["forest"]))
-    [part] = learner.parts.values()
+def test_a_forest_with_invalid_node_links_is_rejected(forecasters, field, value):
+    forecaster = pickle.loads(pickle.dumps(forecasters["forest"]))
+    [part] = forecaster.parts.values()
     tree = part.model.estimators_[0].tree_
-    made, arguments, state = tree.__reduce__()
+    constructor, arguments, state = tree.__reduce__()
     state["nodes"] = state["nodes"].copy()
     state["nodes"][field][0] = value
-    changed = made(*arguments)
+    changed = constructor(*arguments)
     changed.__setstate__(state)
     part.model.estimators_[0].tree_ = changed
     with pytest.raises(ModelRejectedError, match=r"child does not come after it|not among its"):
-        to_bytes(learner)
+        to_bytes(forecaster)
 
 
 @pytest.mark.parametrize("count", [10**9, -1, 0])
-def test_a_tree_with_another_number_of_nodes_is_rejected(learners, count):
-    learner = pickle.loads(pickle.dumps(learners["forest"]))
-    content = pickle.dumps(learner, protocol=5)
-    nodes = learner.parts["all"].model.estimators_[0].tree_.node_count
-    said = b"node_count\x94" + of(nodes)
-    assert said in content
+def test_a_tree_with_another_number_of_nodes_is_rejected(forecasters, count):
+    forecaster = pickle.loads(pickle.dumps(forecasters["forest"]))
+    content = pickle.dumps(forecaster, protocol=5)
+    nodes = forecaster.parts["all"].model.estimators_[0].tree_.node_count
+    encoded_count = b"node_count\x94" + of(nodes)
+    assert encoded_count in content
     with pytest.raises(ModelRejectedError):
-        serialization._unpickle(content.replace(said, b"node_count\x94" + of(count), 1))
+        serialization._unpickle(content.replace(encoded_count, b"node_count\x94" + of(count), 1))

@@ -1,4 +1,4 @@
-"""The registry of alert kinds: complete declarations, and no kind raised that is not registered."""
+"""Registry of alert kinds: declarations are complete, and every raised kind is registered."""
 
 import ast
 

@@ -1,4 +1,4 @@
-"""What is looked at: reports, files received, and what the sensors noted; a look writes nothing."""
+"""Collection of findings: from reports, received files and recorded runs, without writing anything."""
 
 import datetime as dt
 from pathlib import Path
@@ -30,16 +30,16 @@ def by_key(findings: list[Finding]) -> dict[str, Finding]:
     return {finding.key: finding for finding in findings}
 
 
-# Reports.
+# Reports
 
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_the_findings_of_each_report_are_collected(settings, name):
-    result = [Finding("feature_drift", level, where, "PSI") for level, where in ((OK, "a"), (WARN, "b"))]
-    write_json(settings.reports_dir / name, {"conditions": [finding.to_dict() for finding in result]})
-    found = by_key(collect_findings(settings, NOON))
-    assert [found[finding.key] for finding in result] == result
-    assert found[f"report_broken/reports/{name}"].level == OK
+    expected = [Finding("feature_drift", level, where, "PSI") for level, where in ((OK, "a"), (WARN, "b"))]
+    write_json(settings.reports_dir / name, {"conditions": [finding.to_dict() for finding in expected]})
+    collected = by_key(collect_findings(settings, NOON))
+    assert [collected[finding.key] for finding in expected] == expected
+    assert collected[f"report_broken/reports/{name}"].level == OK
 
 
 @pytest.mark.parametrize(
@@ -60,16 +60,16 @@ def test_an_unreadable_report_is_a_failure_and_hides_no_other(settings, content)
     drift = Finding("skill_lost", FAIL, "champion", "skill -0.1")
     write_json(settings.reports_dir / "forecast_accuracy.json", {"conditions": [drift.to_dict()]})
     (settings.reports_dir / "drift_report.json").write_bytes(content.encode("latin-1"))
-    found = by_key(collect_findings(settings, NOON))
-    assert found["report_broken/reports/drift_report.json"].level == FAIL
-    assert found["skill_lost/champion"] == drift
+    collected = by_key(collect_findings(settings, NOON))
+    assert collected["report_broken/reports/drift_report.json"].level == FAIL
+    assert collected["skill_lost/champion"] == drift
 
 
 def test_a_current_evaluation_replaces_that_of_an_older_report(settings):
     yesterday = Finding("data_stale", FAIL, "raw_snapshots", "9.5 days old")
     write_json(settings.reports_dir / "prediction_metrics.json", {"conditions": [yesterday.to_dict()]})
-    found = [finding for finding in collect_findings(settings, NOON) if finding.key == yesterday.key]
-    assert [finding.level for finding in found] == [OK]
+    collected = [finding for finding in collect_findings(settings, NOON) if finding.key == yesterday.key]
+    assert [finding.level for finding in collected] == [OK]
 
 
 def test_an_empty_data_directory_has_no_problem_and_stays_empty(settings):
@@ -92,22 +92,22 @@ def test_a_damaged_catalog_hides_no_missing_day(settings):
     assert failed == {"data_damaged/stored bytes", "data_stale/raw_snapshots", "days_missing/raw_snapshots"}
 
 
-# Files.
+# Files
 
 
 class Received:
-    """A catalog that is filled by hand."""
+    """A catalog that a test fills directly."""
 
     def __init__(self, settings: Settings) -> None:
         self.home = Home.at(settings.home_dir)
         self.number = 0
 
-    def file(self, name: str, *, at: dt.datetime, refused: str | None = None) -> None:
+    def file(self, name: str, *, at: dt.datetime, rejected: str | None = None) -> None:
         self.number += 1
-        found = DiscoveredFile(name, f"{self.number:064d}", 10, self.number, frozenset([at.date()]))
-        self.home.catalog.register([found], now=at)
-        if refused:
-            self.home.catalog.set_status(rejected=[(self.number, refused)])
+        file = DiscoveredFile(name, f"{self.number:064d}", 10, self.number, frozenset([at.date()]))
+        self.home.catalog.register([file], now=at)
+        if rejected:
+            self.home.catalog.set_status(rejected=[(self.number, rejected)])
         else:
             self.home.catalog.set_status(accepted=[(self.number, name, [at.date()])])
 
@@ -117,59 +117,63 @@ def received(settings: Settings) -> Received:
     return Received(settings)
 
 
-def refused_files(settings: Settings, now: dt.datetime) -> dict[str, str]:
-    return {each.where: each.level for each in find_rejected_files(settings, now)}
+def rejected_files(settings: Settings, now: dt.datetime) -> dict[str, str]:
+    return {finding.where: finding.level for finding in find_rejected_files(settings, now)}
 
 
 def test_rejected_files_of_a_day_are_one_finding_with_reasons(settings, received):
     received.file("good.csv", at=NOON)
     for number in range(12):
-        received.file(f"bad{number:02d}.csv", at=NOON, refused="no column price")
-    received.file("later.csv", at=NOON + DAY, refused="empty")
-    found = {each.where: each for each in find_rejected_files(settings, NOON + DAY)}
-    assert found["files of 2025-08-01"].level == WARN
-    assert found["files of 2025-08-01"].what.startswith("12 file(s) were rejected: bad00.csv: no column price; bad01")
-    assert found["files of 2025-08-01"].what.endswith("; and 2 more")
-    # Nothing that came that day was of use.
-    assert found["files of 2025-08-02"].level == FAIL
+        received.file(f"bad{number:02d}.csv", at=NOON, rejected="no column price")
+    received.file("later.csv", at=NOON + DAY, rejected="empty")
+    findings = {finding.where: finding for finding in find_rejected_files(settings, NOON + DAY)}
+    assert findings["files of 2025-08-01"].level == WARN
+    assert findings["files of 2025-08-01"].what.startswith(
+        "12 file(s) were rejected: bad00.csv: no column price; bad01"
+    )
+    assert findings["files of 2025-08-01"].what.endswith("; and 2 more")
+    # No file of that day was accepted.
+    assert findings["files of 2025-08-02"].level == FAIL
 
 
 def test_a_rejected_file_sent_again_and_accepted_is_ok(settings, received):
-    received.file("a.csv", at=NOON, refused="empty")
-    received.file("b.csv", at=NOON, refused="empty")
+    received.file("a.csv", at=NOON, rejected="empty")
+    received.file("b.csv", at=NOON, rejected="empty")
     received.file("a.csv", at=NOON + DAY)
-    assert refused_files(settings, NOON + DAY) == {"files of 2025-08-01": FAIL}
+    assert rejected_files(settings, NOON + DAY) == {"files of 2025-08-01": FAIL}
     received.file("b.csv", at=NOON + DAY)
-    assert refused_files(settings, NOON + DAY) == {"files of 2025-08-01": OK}
+    assert rejected_files(settings, NOON + DAY) == {"files of 2025-08-01": OK}
 
 
 def test_an_earlier_accepted_file_does_not_resolve_a_rejection(settings, received):
     received.file("a.csv", at=NOON)
-    received.file("a.csv", at=NOON + DAY, refused="empty")
-    assert refused_files(settings, NOON + DAY) == {"files of 2025-08-02": FAIL}
+    received.file("a.csv", at=NOON + DAY, rejected="empty")
+    assert rejected_files(settings, NOON + DAY) == {"files of 2025-08-02": FAIL}
 
 
 def test_a_rejected_file_not_sent_again_expires_after_a_week(settings, received):
-    received.file("a.csv", at=NOON, refused="empty")
-    assert refused_files(settings, NOON + 7 * DAY) == {"files of 2025-08-01": FAIL}
-    assert refused_files(settings, NOON + 8 * DAY) == {"files of 2025-08-01": OK}
+    received.file("a.csv", at=NOON, rejected="empty")
+    assert rejected_files(settings, NOON + 7 * DAY) == {"files of 2025-08-01": FAIL}
+    assert rejected_files(settings, NOON + 8 * DAY) == {"files of 2025-08-01": OK}
 
 
 def test_rejected_rows_of_an_accepted_file_are_a_warning(settings):
     home = Home.at(settings.home_dir)
     day = dt.date(2022, 12, 30)
     lines = snapshot([day], missing=0, coins=[f"Coin {number}" for number in range(20)]).decode().splitlines()
-    spoilt = [line.replace(str(day), "yesterday") if number % 5 == 0 else line for number, line in enumerate(lines[1:])]
-    home.drop(file_name(day), "\n".join([lines[0], *spoilt]).encode())
+    invalid = [
+        line.replace(str(day), "yesterday") if number % 5 == 0 else line for number, line in enumerate(lines[1:])
+    ]
+    home.drop(file_name(day), "\n".join([lines[0], *invalid]).encode())
     home.look()
     home.intake.ingest(home.plan().months)
     (finding,) = find_rejected_rows(settings)
-    lost = sum("yesterday" in line for line in spoilt)
+    rejected = sum("yesterday" in line for line in invalid)
     assert finding.level == WARN
-    assert finding.what == f"rows were rejected: {file_name(day)}: {lost} of {len(spoilt)} rows"
+    assert finding.what == f"rows were rejected: {file_name(day)}: {rejected} of {len(invalid)} rows"
 
 
-def test_files_that_are_all_well_are_told_as_well(settings):
+def test_accepted_files_without_errors_are_reported_as_ok(settings):
     home = Home.at(settings.home_dir)
     home.drop(file_name(dt.date(2022, 12, 30)), snapshot([dt.date(2022, 12, 30)], missing=0))
     home.look()

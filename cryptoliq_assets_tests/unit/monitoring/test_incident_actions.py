@@ -1,4 +1,4 @@
-"""Incidents that somebody closes, and kinds that are silenced: what later looks do, and what the log says."""
+"""Closed incidents and silenced kinds: later evaluations, and the log."""
 
 import datetime as dt
 import json
@@ -37,9 +37,9 @@ def settings(tmp_path: Path) -> Settings:
     return make_settings(home_dir=tmp_path / "home")
 
 
-def look(settings: Settings, minutes: float, *findings: Finding, **said) -> list[str]:
-    """One look; what was to be delivered of it."""
-    notices = update_incidents(settings, findings, NOON + minutes * MINUTE, **said).notices
+def evaluate(settings: Settings, minutes: float, *findings: Finding, **options) -> list[str]:
+    """Evaluate the findings at a minute and return the events to be delivered."""
+    notices = update_incidents(settings, findings, NOON + minutes * MINUTE, **options).notices
     return [notice.event for notice in notices if not notice.silenced]
 
 
@@ -48,10 +48,10 @@ def app_log(settings: Settings) -> list[dict]:
 
 
 def test_a_closed_incident_that_still_fails_is_not_raised_again(settings):
-    assert look(settings, 0, stale()) == ["opened"]
+    assert evaluate(settings, 0, stale()) == ["opened"]
     close_incident(settings, stale().id, NOON + MINUTE, by="anna", reason="the source is down until Monday")
     for minutes in (2, 10, 1441, 2900, 10_000):
-        assert look(settings, minutes, stale()) == []
+        assert evaluate(settings, minutes, stale()) == []
     state = read_state(settings)
     assert state.open == []
     closed = state.closed["data_stale/raw_snapshots"]
@@ -59,36 +59,36 @@ def test_a_closed_incident_that_still_fails_is_not_raised_again(settings):
 
 
 def test_a_closed_incident_is_raised_only_if_it_grows_worse(settings):
-    look(settings, 0, stale(WARN))
+    evaluate(settings, 0, stale(WARN))
     close_incident(settings, stale().key, NOON, by="anna")
-    assert look(settings, 10, stale(WARN)) == []
-    assert look(settings, 20, stale(FAIL)) == ["escalated"]
+    assert evaluate(settings, 10, stale(WARN)) == []
+    assert evaluate(settings, 20, stale(FAIL)) == ["escalated"]
     assert [incident.id for incident in read_state(settings).open] == [stale().id]
     close_incident(settings, stale().id, NOON + HOUR, by="anna")
-    assert look(settings, 70, stale(WARN)) == look(settings, 80, stale(FAIL)) == []
+    assert evaluate(settings, 70, stale(WARN)) == evaluate(settings, 80, stale(FAIL)) == []
 
 
 def test_a_closed_incident_that_recovered_is_raised_on_return(settings):
-    look(settings, 0, stale())
+    evaluate(settings, 0, stale())
     close_incident(settings, stale().id, NOON, by="anna")
-    assert look(settings, 10, stale(OK)) == look(settings, 20, stale(OK)) == []
+    assert evaluate(settings, 10, stale(OK)) == evaluate(settings, 20, stale(OK)) == []
     assert read_state(settings).closed == {}
-    assert look(settings, 30, stale()) == ["returned"]
+    assert evaluate(settings, 30, stale()) == ["returned"]
 
 
 def test_closing_a_failed_run_ends_it_and_the_next_is_raised(settings):
     failed = Finding("run_failed", FAIL, "train", "run 1 failed", figures={"run_id": "1"})
-    look(settings, 0, run_findings=[failed])
+    evaluate(settings, 0, run_findings=[failed])
     close_incident(settings, failed.id, NOON, by="anna")
     state = read_state(settings)
     assert (state.open, state.closed, state.run_findings[failed.key].level) == ([], {}, OK)
-    assert look(settings, 10) == []
-    again = Finding("run_failed", FAIL, "train", "run 2 failed", figures={"run_id": "2"})
-    assert look(settings, 20, run_findings=[again]) == ["returned"]
+    assert evaluate(settings, 10) == []
+    next_failure = Finding("run_failed", FAIL, "train", "run 2 failed", figures={"run_id": "2"})
+    assert evaluate(settings, 20, run_findings=[next_failure]) == ["returned"]
 
 
 def test_closing_an_unknown_incident_lists_the_open_ones(settings):
-    look(settings, 0, stale())
+    evaluate(settings, 0, stale())
     with pytest.raises(UnknownIncidentError, match=f"'abc'; open: {stale().id} \\(data_stale/raw_snapshots\\)"):
         close_incident(settings, "abc", NOON, by="anna")
     close_incident(settings, stale().id, NOON, by="anna")
@@ -97,7 +97,7 @@ def test_closing_an_unknown_incident_lists_the_open_ones(settings):
 
 
 def test_each_action_is_logged_with_user_and_reason(settings):
-    look(settings, 0, stale())
+    evaluate(settings, 0, stale())
     close_incident(settings, stale().id, NOON, by="anna", reason="known")
     silence_kind(settings, "days_missing", NOON, hours=2, by="ben", reason="holiday")
     closed, silenced = app_log(settings)
@@ -119,36 +119,36 @@ def test_a_silenced_kind_is_delivered_when_the_silence_ends(tmp_path):
         settings = make_settings(home_dir=tmp_path / "home", alerts__urls=http.url, alerts__send_timeout_seconds=5)
         silence_kind(settings, "data_stale", NOON, hours=2, by="anna")
         skill = Finding("skill_lost", FAIL, "champion", "skill -0.1")
-        look(settings, 10, stale(), skill)
+        evaluate(settings, 10, stale(), skill)
         assert http.titles == ["cryptoliq: FAIL: The champion lost its skill: champion"]
         assert [incident.kind for incident in read_state(settings).open] == ["data_stale", "skill_lost"]
         assert [notice["kind"] for notice in read_state(settings).notices][1:] == ["data_stale", "skill_lost"]
-        look(settings, 119, stale(), skill)
+        evaluate(settings, 119, stale(), skill)
         assert len(http.bodies) == 1
-        look(settings, 121, stale(), skill)
+        evaluate(settings, 121, stale(), skill)
         assert http.titles[1:] == ["cryptoliq: FAIL: Data is stale: raw_snapshots"]
-        look(settings, 130, stale(), skill)
+        evaluate(settings, 130, stale(), skill)
         assert len(http.bodies) == 2
 
 
 def test_events_that_ended_within_a_silence_are_not_delivered(settings):
-    look(settings, 0, stale())
+    evaluate(settings, 0, stale())
     for kind in ("data_stale", "days_missing"):
         silence_kind(settings, kind, NOON, hours=1, by="anna")
     missing = "days_missing"
-    assert look(settings, 10, stale(OK), stale(kind=missing)) == []
-    assert look(settings, 20, stale(OK), stale(OK, missing)) == []
-    assert look(settings, 30, stale(OK), stale(OK, missing)) == []
+    assert evaluate(settings, 10, stale(OK), stale(kind=missing)) == []
+    assert evaluate(settings, 20, stale(OK), stale(OK, missing)) == []
+    assert evaluate(settings, 30, stale(OK), stale(OK, missing)) == []
     assert read_state(settings).open == []
-    assert look(settings, 61, stale(OK), stale(OK, missing)) == ["recovered"]
-    assert look(settings, 70, stale(OK), stale(OK, missing)) == []
+    assert evaluate(settings, 61, stale(OK), stale(OK, missing)) == ["recovered"]
+    assert evaluate(settings, 70, stale(OK), stale(OK, missing)) == []
 
 
 def test_a_silence_of_no_hours_ends_one(settings):
     silence_kind(settings, "data_stale", NOON, hours=5, by="anna")
-    assert look(settings, 1, stale()) == []
+    assert evaluate(settings, 1, stale()) == []
     silence_kind(settings, "data_stale", NOON + 2 * MINUTE, hours=0, by="anna")
-    assert look(settings, 3, stale()) == ["opened"]
+    assert evaluate(settings, 3, stale()) == ["opened"]
     assert read_state(settings).silenced(NOON + 3 * MINUTE) == {}
 
 
@@ -158,7 +158,7 @@ LEVELS = st.sampled_from([OK, WARN, FAIL, None])
 @given(
     before=st.lists(LEVELS, max_size=6), after=st.lists(st.sampled_from([WARN, FAIL, None]), min_size=1, max_size=12)
 )
-def test_no_story_raises_a_closed_incident_without_a_cause(before, after):
+def test_no_sequence_raises_a_closed_incident_without_a_cause(before, after):
     incidents, now = {}, NOON
     for level in [*before, FAIL]:
         incidents, _ = advance_incidents(incidents, [stale(level)] if level else [], now, repeat=DAY)
@@ -175,25 +175,27 @@ def test_no_story_raises_a_closed_incident_without_a_cause(before, after):
 
 @given(levels=st.lists(LEVELS, min_size=1, max_size=20), start=st.integers(0, 19), length=st.integers(1, 19))
 def test_nothing_of_a_silenced_kind_is_delivered_too_early(levels, start, length):
-    incidents, known = {}, False
-    for place, level in enumerate([*levels, levels[-1], levels[-1]]):
-        silent = start <= place < start + length and place < len(levels)
+    incidents, notified = {}, False
+    for position, level in enumerate([*levels, levels[-1], levels[-1]]):
+        silent = start <= position < start + length and position < len(levels)
         silenced = ["data_stale"] if silent else []
         findings = [stale(level)] if level else []
-        incidents, notices = advance_incidents(incidents, findings, NOON + place * HOUR, repeat=DAY, silenced=silenced)
+        incidents, notices = advance_incidents(
+            incidents, findings, NOON + position * HOUR, repeat=DAY, silenced=silenced
+        )
         assert all(notice.silenced == silent for notice in notices)
         for notice in notices:
             if not notice.silenced:
-                known = notice.event != "recovered"
-    assert known == any(incident.open for incident in incidents.values())
+                notified = notice.event != "recovered"
+    assert notified == any(incident.open for incident in incidents.values())
 
 
-# The command line and the app.
+# Command line and app
 
 
 @pytest.fixture
 def run(capsys, monkeypatch, settings):
-    """Run a command on the home; its exit code and all that it said, on one line."""
+    """Return a function that runs a command and returns its exit code and its output on one line."""
     prepare_home(settings)
 
     def run(*words: str) -> tuple[int, str]:
@@ -204,8 +206,8 @@ def run(capsys, monkeypatch, settings):
             code = 0
         except SystemExit as end:
             code = int(end.code or 0)
-        said = capsys.readouterr()
-        return code, " ".join((said.out + said.err).split())
+        output = capsys.readouterr()
+        return code, " ".join((output.out + output.err).split())
 
     return run
 
@@ -235,17 +237,19 @@ def test_the_commands_close_silence_and_show_incidents(run, settings, monkeypatc
     assert "silenced days_missing until" in listed
     code, result = run("status", "--json")
     status = json.loads(result)
-    # Closed is not recovered.
+    # A closed incident has not recovered.
     assert (code, status["level"], status["open_incidents"]) == (1, FAIL, [])
     assert status["closed_incidents"][0].startswith(f"{incident.id} files_refused/")
     assert status["silenced"][0].startswith("days_missing until")
-    shown = build_health_view(settings, TableStore(settings))
-    assert [(each["id"], each["by"], each["reason"]) for each in shown["closed"]] == [(incident.id, "anna", "a trial")]
-    assert [(each["kind"], each["by"]) for each in shown["silences"]] == [("days_missing", "anna")]
+    view = build_health_view(settings, TableStore(settings))
+    assert [(closed["id"], closed["by"], closed["reason"]) for closed in view["closed"]] == [
+        (incident.id, "anna", "a trial")
+    ]
+    assert [(silence["kind"], silence["by"]) for silence in view["silences"]] == [("days_missing", "anna")]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("alerts", "close", "abc"), "no open incident has the ID 'abc'"),
         (("alerts", "silence", "nope", "--hours", "1"), "'nope' is not one of"),
@@ -255,7 +259,7 @@ def test_the_commands_close_silence_and_show_incidents(run, settings, monkeypatc
         (("alerts", "silence", "data_stale"), "Missing option '--hours'"),
     ],
 )
-def test_what_cannot_be_closed_or_silenced_is_wrong_usage(run, words, said):
+def test_an_invalid_close_or_silence_is_a_usage_error(run, words, message):
     code, result = run(*words)
     assert code == 2
-    assert said in result
+    assert message in result

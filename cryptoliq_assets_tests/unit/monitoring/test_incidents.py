@@ -22,61 +22,61 @@ MINUTE = dt.timedelta(minutes=1)
 DAY = dt.timedelta(hours=24)
 
 
-def stale(level: str = FAIL, where: str = "raw_snapshots", **said: object) -> Finding:
-    return Finding("data_stale", level, where, f"it is {level}", **said)
+def stale(level: str = FAIL, where: str = "raw_snapshots", **fields: object) -> Finding:
+    return Finding("data_stale", level, where, f"it is {level}", **fields)
 
 
-def story(*looks: tuple[float, list[Finding]]) -> list[tuple[float, str, str]]:
-    """(minutes, event, place) of each notice of looks at the given minutes."""
+def notices_of(*evaluations: tuple[float, list[Finding]]) -> list[tuple[float, str, str]]:
+    """Return (minutes, event, place) of each notice of evaluations at the given minutes."""
     incidents: dict[str, Incident] = {}
     result = []
-    for minutes, findings in looks:
+    for minutes, findings in evaluations:
         incidents, notices = advance_incidents(incidents, findings, NOON + minutes * MINUTE, repeat=DAY)
-        # As it is kept between two looks.
+        # As it is stored between two evaluations.
         incidents = {key: Incident.from_dict(incident.to_dict()) for key, incident in incidents.items()}
         result += [(minutes, notice.event, notice.where) for notice in notices]
     return result
 
 
-def events(*looks: tuple[float, list[Finding]]) -> list[tuple[float, str]]:
-    return [(minutes, event) for minutes, event, _ in story(*looks)]
+def events(*evaluations: tuple[float, list[Finding]]) -> list[tuple[float, str]]:
+    return [(minutes, event) for minutes, event, _ in notices_of(*evaluations)]
 
 
-def test_a_fault_that_stays_is_told_once_and_again_after_a_day():
-    looks = [(minute, [stale()]) for minute in range(0, 1500, 20)]
-    assert events(*looks) == [(0, OPENED), (1440, REMINDED)]
+def test_a_persistent_fault_is_notified_once_a_day():
+    evaluations = [(minute, [stale()]) for minute in range(0, 1500, 20)]
+    assert events(*evaluations) == [(0, OPENED), (1440, REMINDED)]
 
 
 def test_a_recovery_needs_two_ok_evaluations_and_five_minutes():
     assert events((0, [stale()]), *((minute, [stale(OK)]) for minute in range(1, 12))) == [(0, OPENED), (6, RECOVERED)]
 
 
-def test_one_good_look_between_two_bad_ones_is_no_recovery():
-    looks = [(0, [stale()]), (10, [stale(OK)]), (20, [stale()]), (30, [stale(OK)]), (40, [stale()])]
-    assert events(*looks) == [(0, OPENED)]
+def test_one_ok_evaluation_between_failures_is_no_recovery():
+    evaluations = [(0, [stale()]), (10, [stale(OK)]), (20, [stale()]), (30, [stale(OK)]), (40, [stale()])]
+    assert events(*evaluations) == [(0, OPENED)]
 
 
-def test_two_good_looks_a_day_apart_are_a_recovery():
+def test_two_ok_evaluations_a_day_apart_are_a_recovery():
     assert events((0, [stale()]), (1000, [stale(OK)]), (2440, [stale(OK)])) == [(0, OPENED), (2440, RECOVERED)]
 
 
 def test_a_warning_that_becomes_a_failure_is_notified_once():
-    looks = [(0, [stale(WARN)]), (1, [stale(FAIL)]), (2, [stale(WARN)]), (3, [stale(FAIL)])]
-    assert events(*looks) == [(0, OPENED), (1, ESCALATED)]
+    evaluations = [(0, [stale(WARN)]), (1, [stale(FAIL)]), (2, [stale(WARN)]), (3, [stale(FAIL)])]
+    assert events(*evaluations) == [(0, OPENED), (1, ESCALATED)]
 
 
 def test_an_incident_without_findings_stays_open_with_reminders():
-    looks = [(0, [stale()]), *((minute, []) for minute in range(10, 1500, 10))]
-    assert events(*looks) == [(0, OPENED), (1440, REMINDED)]
+    evaluations = [(0, [stale()]), *((minute, []) for minute in range(10, 1500, 10))]
+    assert events(*evaluations) == [(0, OPENED), (1440, REMINDED)]
     _, (notice,) = advance_incidents(advance_incidents({}, [stale()], NOON, repeat=DAY)[0], [], NOON + DAY, repeat=DAY)
     assert "not evaluated since 2025-08-01T12:00" in notice.what
 
 
 def test_a_flapping_incident_is_notified_once_more_within_a_day():
-    bad, good = [stale()], [stale(OK)]
-    looks = [(minute, bad if minute // 30 % 2 == 0 else good) for minute in range(0, 1440, 2)]
-    assert events(*looks) == [(0, OPENED), (36, RECOVERED), (60, RETURNED)]
-    assert events(*looks, (1446, good), (1452, good)) == [
+    failing, ok = [stale()], [stale(OK)]
+    evaluations = [(minute, failing if minute // 30 % 2 == 0 else ok) for minute in range(0, 1440, 2)]
+    assert events(*evaluations) == [(0, OPENED), (36, RECOVERED), (60, RETURNED)]
+    assert events(*evaluations, (1446, ok), (1452, ok)) == [
         (0, OPENED),
         (36, RECOVERED),
         (60, RETURNED),
@@ -84,19 +84,19 @@ def test_a_flapping_incident_is_notified_once_more_within_a_day():
     ]
 
 
-def test_what_comes_back_after_a_day_is_a_new_incident():
-    good = [(minute, [stale(OK)]) for minute in (1, 10)]
-    assert events((0, [stale()]), *good, (1441, [stale()])) == [(0, OPENED), (10, RECOVERED), (1441, OPENED)]
+def test_a_fault_that_returns_after_a_day_is_a_new_incident():
+    ok = [(minute, [stale(OK)]) for minute in (1, 10)]
+    assert events((0, [stale()]), *ok, (1441, [stale()])) == [(0, OPENED), (10, RECOVERED), (1441, OPENED)]
 
 
 def test_the_worst_finding_of_each_subject_counts():
-    looks = [(0, [stale(WARN), stale(OK, where="other"), stale(FAIL)]), (1, [stale(WARN, where="other")])]
-    assert story(*looks) == [(0, OPENED, "raw_snapshots"), (1, OPENED, "other")]
-    incidents, _ = advance_incidents({}, looks[0][1], NOON, repeat=DAY)
+    evaluations = [(0, [stale(WARN), stale(OK, where="other"), stale(FAIL)]), (1, [stale(WARN, where="other")])]
+    assert notices_of(*evaluations) == [(0, OPENED, "raw_snapshots"), (1, OPENED, "other")]
+    incidents, _ = advance_incidents({}, evaluations[0][1], NOON, repeat=DAY)
     assert incidents["data_stale/raw_snapshots"].level == FAIL
 
 
-def test_a_notice_says_what_where_since_when_and_what_to_do():
+def test_a_notice_has_message_place_start_and_remedy():
     _, (notice,) = advance_incidents({}, [stale(since="2025-07-30")], NOON, repeat=DAY)
     assert notice.subject == "FAIL: Data is stale: raw_snapshots"
     assert notice.text.splitlines() == [
@@ -106,11 +106,11 @@ def test_a_notice_says_what_where_since_when_and_what_to_do():
         f"what to do: {ALERT_KINDS['data_stale'].remedy}",
         f"ID: {stale().id} (`cryptoliq alerts close {stale().id}` closes the incident)",
     ]
-    _, (unknown,) = advance_incidents({}, [stale()], NOON, repeat=DAY)
-    assert unknown.since == "2025-08-01T12:00:00+00:00"
+    _, (without_start,) = advance_incidents({}, [stale()], NOON, repeat=DAY)
+    assert without_start.since == "2025-08-01T12:00:00+00:00"
 
 
-def test_a_recovery_says_what_is_so_now_and_asks_for_nothing():
+def test_a_recovery_notice_has_the_current_state_and_no_remedy():
     incidents, _ = advance_incidents({}, [stale(since="2025-07-30")], NOON, repeat=DAY)
     for minutes in (1, 7):
         incidents, notices = advance_incidents(incidents, [stale(OK)], NOON + minutes * MINUTE, repeat=DAY)
@@ -119,9 +119,9 @@ def test_a_recovery_says_what_is_so_now_and_asks_for_nothing():
     assert notice.text.splitlines() == ["it is ok", "where: raw_snapshots", "since: 2025-07-30"]
 
 
-# Properties.
+# Properties
 
-LOOKS = st.lists(
+EVALUATIONS = st.lists(
     st.tuples(
         st.integers(1, 400),
         st.lists(
@@ -147,58 +147,64 @@ def by_place(result: list[tuple[float, str, str]], place: str) -> list[tuple[flo
     return [(minutes, event) for minutes, event, where in result if where == place]
 
 
-@given(LOOKS)
+@given(EVALUATIONS)
 def test_no_incident_opens_or_returns_twice_while_throttled(steps):
-    result = story(*timed(steps))
+    result = notices_of(*timed(steps))
     for place, event in itertools.product("ab", (OPENED, RETURNED)):
-        minutes = [at for at, what in by_place(result, place) if what == event]
+        minutes = [at for at, other in by_place(result, place) if other == event]
         assert all(later - earlier >= 1440 for earlier, later in itertools.pairwise(minutes))
 
 
-@given(LOOKS)
+@given(EVALUATIONS)
 def test_every_incident_recovers_at_most_once_before_it_reopens(steps):
     for place in "ab":
-        turns = [what for _, what in by_place(story(*timed(steps)), place) if what in (OPENED, RETURNED, RECOVERED)]
-        for number, what in enumerate(turns):
-            assert (what == RECOVERED) == (number % 2 == 1)
+        changes = [
+            event for _, event in by_place(notices_of(*timed(steps)), place) if event in (OPENED, RETURNED, RECOVERED)
+        ]
+        for number, event in enumerate(changes):
+            assert (event == RECOVERED) == (number % 2 == 1)
 
 
-@given(LOOKS)
+@given(EVALUATIONS)
 def test_every_incident_that_stays_ok_for_a_day_recovers_once(steps):
-    looks = timed(steps)
-    end = looks[-1][0] if looks else 0
-    well = [(end + minutes, [stale(OK, where=place) for place in "ab"]) for minutes in (1, 720, 1441, 1500)]
+    evaluations = timed(steps)
+    end = evaluations[-1][0] if evaluations else 0
+    recovered = [(end + minutes, [stale(OK, where=place) for place in "ab"]) for minutes in (1, 720, 1441, 1500)]
     for place in "ab":
-        turns = [what for _, what in by_place(story(*looks, *well), place) if what in (OPENED, RETURNED, RECOVERED)]
-        assert turns.count(RECOVERED) * 2 == len(turns)
+        changes = [
+            event
+            for _, event in by_place(notices_of(*evaluations, *recovered), place)
+            if event in (OPENED, RETURNED, RECOVERED)
+        ]
+        assert changes.count(RECOVERED) * 2 == len(changes)
 
 
-@given(LOOKS, st.randoms())
-def test_the_order_of_the_conditions_of_a_look_does_not_matter(steps, random):
+@given(EVALUATIONS, st.randoms())
+def test_the_order_of_findings_does_not_matter(steps, random):
     mixed = [(wait, random.sample(findings, len(findings))) for wait, findings in steps]
-    one, other = {}, {}
+    ordered, reordered = {}, {}
     for (minutes, findings), (_, shuffled) in zip(timed(steps), timed(mixed), strict=True):
         at = NOON + minutes * MINUTE
-        one, result = advance_incidents(one, findings, at, repeat=DAY)
-        other, told_too = advance_incidents(other, shuffled, at, repeat=DAY)
-        assert (one, result) == (other, told_too)
+        ordered, result = advance_incidents(ordered, findings, at, repeat=DAY)
+        reordered, shuffled_result = advance_incidents(reordered, shuffled, at, repeat=DAY)
+        assert (ordered, result) == (reordered, shuffled_result)
 
 
-@given(LOOKS)
+@given(EVALUATIONS)
 def test_reminders_are_a_day_apart_unless_the_level_rises(steps):
-    bad = [(wait, [finding for finding in findings if finding.level != OK]) for wait, findings in steps]
+    failing = [(wait, [finding for finding in findings if finding.level != OK]) for wait, findings in steps]
     for place in "ab":
-        result = [at for at, what in by_place(story(*timed(bad)), place) if what != ESCALATED]
+        result = [at for at, event in by_place(notices_of(*timed(failing)), place) if event != ESCALATED]
         assert all(later - earlier >= 1440 for earlier, later in itertools.pairwise(result))
 
 
-def test_a_clock_that_is_set_back_tells_nothing_twice():
+def test_a_clock_set_back_repeats_no_notice():
     incidents, _ = advance_incidents({}, [stale()], NOON, repeat=DAY)
     assert advance_incidents(incidents, [stale()], NOON - 3 * DAY, repeat=DAY)[1] == []
 
 
 @pytest.mark.parametrize("level", [WARN, FAIL])
-def test_an_incident_comes_back_from_the_state_file_as_it_was(level):
+def test_an_incident_survives_the_state_file_unchanged(level):
     (incident,) = advance_incidents({}, [stale(level, since="2025-07-30", figures={"age": 3.5})], NOON, repeat=DAY)[
         0
     ].values()

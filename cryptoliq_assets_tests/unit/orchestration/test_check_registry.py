@@ -1,4 +1,4 @@
-"""The registry of checks: a registered check runs; one that is not, or only in part, fails with the line to add."""
+"""Check registry: a registered check runs; a missing or incomplete registration fails with the line to add."""
 
 import sys
 import types
@@ -30,32 +30,30 @@ def near_current_score(settings: Settings, store: TableStore, months: list[str])
 
 
 @pytest.fixture(autouse=True)
-def empty_slate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is forgotten after it."""
+def restored_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restore the registry after each test."""
     load_checks()
     monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
 
 
 @pytest.fixture
-def written_into_forecasts(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.FunctionType]:
-    """A check as a newcomer writes it into checks/forecasts.py."""
+def added_check(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.FunctionType]:
+    """Add a check function to checks/forecasts.py, as a developer would."""
     function = types.FunctionType(near_current_score.__code__, vars(forecasts) | globals(), "near_current_score")
     function.__module__, function.__annotations__ = forecasts.__name__, near_current_score.__annotations__
     monkeypatch.setattr(forecasts, "near_current_score", function, raising=False)
     return function
 
 
-def test_a_check_in_one_file_is_defined_and_watched(written_into_forecasts, tmp_path):
-    asset_check("forecasts", description="Every forecast is within 0.3 of the score of its day.")(
-        written_into_forecasts
-    )
+def test_a_check_in_one_file_is_defined_and_monitored(added_check, tmp_path):
+    asset_check("forecasts", description="Every forecast is within 0.3 of the score of its day.")(added_check)
     built = build_definitions(make_settings(home_dir=tmp_path))
     key = dg.AssetCheckKey(dg.AssetKey("forecasts"), "near_current_score")
     assert key in {spec.key for checks in built.asset_checks for spec in checks.check_specs}
     assert key in watched_checks(built.assets, built.asset_checks)
 
 
-def test_an_unregistered_check_fails_with_the_line_to_add(written_into_forecasts, tmp_path):
+def test_an_unregistered_check_fails_with_the_line_to_add(added_check, tmp_path):
     with pytest.raises(CheckRegistrationError, match=r"checks/forecasts\.py: near_current_score .*" + LINE):
         build_definitions(make_settings(home_dir=tmp_path))
 

@@ -1,4 +1,4 @@
-"""Asset checks on shares by day: filled rows and outliers of the cleaned table, sound rows of the labels."""
+"""Asset checks of daily fractions: filled rows and outliers of the cleaned table, valid rows of the labels."""
 
 from pathlib import Path
 
@@ -17,10 +17,10 @@ from cryptoliq_assets_tests.support.settings import make_settings
 MARCH = ["2025-03"]
 
 
-def home(folder: Path, **said: float | bool) -> tuple[Settings, TableStore]:
-    """20 coins on 6 days of March, and what is said of half of them on the last day."""
+def home(folder: Path, **values: float | bool) -> tuple[Settings, TableStore]:
+    """Store 20 coins on 6 days of March, half of them with the given values on the last day."""
     rows = [
-        {"coin": f"C{coin:02}", "day": number, **(said if number == 6 and coin % 2 else {})}
+        {"coin": f"C{coin:02}", "day": number, **(values if number == 6 and coin % 2 else {})}
         for coin in range(20)
         for number in range(1, 7)
     ]
@@ -42,7 +42,7 @@ def test_usual_days_pass_every_check(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("said", "failed"),
+    ("values", "failed"),
     [
         ({"filled_forward": True}, {"filled", "sound"}),
         ({"filled_backward": True}, {"filled", "sound"}),
@@ -50,9 +50,9 @@ def test_usual_days_pass_every_check(tmp_path):
         ({"7d": np.nan}, {"sound"}),
     ],
 )
-def test_a_day_with_many_flagged_rows_fails_its_check(tmp_path, said, failed):
-    found = passed(*home(tmp_path, **said))
-    assert {name for name, fine in found.items() if not fine} == failed
+def test_a_day_with_many_flagged_rows_fails_its_check(tmp_path, values, failed):
+    results = passed(*home(tmp_path, **values))
+    assert {name for name, ok in results.items() if not ok} == failed
 
 
 def test_a_check_names_the_day_and_both_fractions(tmp_path):

@@ -1,4 +1,4 @@
-"""Labels of the steps: one for each step, derived for candidates, checked when the definitions are built."""
+"""Step labels: one for each step, derived for candidates, checked when the definitions are built."""
 
 import dagster as dg
 import pytest

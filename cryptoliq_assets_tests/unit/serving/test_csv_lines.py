@@ -33,18 +33,20 @@ def records_of(texts: list[str]) -> CsvLines:
         ("e", float("nan"), False),
     ]
 )
-def test_a_line_is_the_record_the_numbers_and_the_tail(rows):
+def test_a_line_has_the_record_the_numbers_and_the_tail(rows):
     texts, values, second = (list(column) for column in zip(*rows, strict=True))
     numbers, tail_of = np.array(values), np.array(second, dtype=np.int64)
-    others = {place: f"instead of {place}\n".encode() for place in np.flatnonzero(~has_plain_text(numbers)).tolist()}
-    made = append_columns(
+    others = {
+        position: f"instead of {position}\n".encode() for position in np.flatnonzero(~has_plain_text(numbers)).tolist()
+    }
+    lines = append_columns(
         records_of(texts), [numbers, -numbers], tails=[b",one\n", b",another\n"], tail_of=tail_of, replacements=others
     )
     expected = [
-        others.get(place) or f"{text},{value!r},{-value!r},{'another' if tail else 'one'}\n".encode()
-        for place, (text, value, tail) in enumerate(rows)
+        others.get(position) or f"{text},{value!r},{-value!r},{'another' if tail else 'one'}\n".encode()
+        for position, (text, value, tail) in enumerate(rows)
     ]
-    assert made == b"".join(expected)
+    assert lines == b"".join(expected)
 
 
 def test_floats_of_ordinary_size_with_a_fraction_are_plain():

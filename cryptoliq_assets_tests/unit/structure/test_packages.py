@@ -20,7 +20,7 @@ def name_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
-def test_a_folder_has_few_modules_and_no_prefix_instead_of_a_package(folder: Path):
+def test_a_package_has_few_modules_and_no_shared_prefixes(folder: Path):
     modules = [path.stem for path in folder.glob("*.py") if path.name != "__init__.py"]
     assert len(modules) <= MAX_MODULES, f"{name_of(folder)} has {len(modules)} modules: split it into sub-packages"
     prefixes = Counter(module.partition("_")[0] for module in modules if "_" in module)
@@ -28,7 +28,7 @@ def test_a_folder_has_few_modules_and_no_prefix_instead_of_a_package(folder: Pat
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
-def test_a_package_says_what_belongs_in_it_and_lists_its_names(folder: Path):
+def test_each_package_has_a_docstring_and_lists_its_names(folder: Path):
     tree = ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))
     assert ast.get_docstring(tree), f"{name_of(folder)} has no docstring"
     package = importlib.import_module(name_of(folder))
@@ -37,7 +37,7 @@ def test_a_package_says_what_belongs_in_it_and_lists_its_names(folder: Path):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_is_short_and_imports_other_packages_by_their_names(path: Path):
+def test_modules_are_short_and_import_through_packages(path: Path):
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= MAX_LINES, f"{name_of(path)} has more than {MAX_LINES} lines: split it"
     modules = {name_of(module) for module in MODULES}

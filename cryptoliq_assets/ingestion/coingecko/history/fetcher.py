@@ -149,8 +149,8 @@ class HistoryFetcher:
         live = self.settings.coingecko.top_n
         if self.top < live and has_live_snapshots(self.settings):
             self.log(
-                f"live snapshots of this home have {live} coins, this history {self.top}: a gap filled with fewer coins may "
-                f"fail the check rows_against_median; --top {live} requests the same number"
+                f"live snapshots of this data directory have {live} coins, this history {self.top}: a gap filled with "
+                f"fewer coins may fail the check rows_against_median; --top {live} requests the same number"
             )
 
     def _load_or_fetch_coins(

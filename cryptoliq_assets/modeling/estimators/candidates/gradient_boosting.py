@@ -118,7 +118,7 @@ class BoostedTreesRegressor(Regressor):
         params |= {"tree_method": "hist", "nthread": threads, "seed": self.seed, "device": self.device}
         table = xgboost.QuantileDMatrix(X, change, weight=weights, max_bin=params.get("max_bin", 256), nthread=threads)
         self.booster = xgboost.train(params, table, rounds)
-        # The artifact must load where there is no such device.
+        # The artifact must also load on machines without such a device.
         self.booster.set_param({"device": "cpu"})
 
     def predict(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -1,0 +1,64 @@
+"""The Args section of a docstring names the parameters of its function."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from cryptoliq_assets_tests.support.paths import ROOT
+
+PACKAGE = ROOT / "cryptoliq_assets"
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+# Here a public function of three or more parameters has an Args section. Assets and checks have the parameters of Dagster.
+COMPLETE = ("cleaning/", "core/", "forecasting/", "ingestion/", "labels/", "monitoring/", "orchestration/", "serving/")
+EXEMPT = ("orchestration/assets/", "orchestration/checks/")
+# Declared by pydantic.
+OVERRIDES = {"settings_customise_sources"}
+
+
+def documented(docstring: str) -> list[str] | None:
+    """The names of the Args section; None without one."""
+    section = re.search(r"^Args:\n((?:    .*(?:\n|$))+)", docstring, re.MULTILINE)
+    return re.findall(r"^    (\w+):", section.group(1), re.MULTILINE) if section else None
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    declared = function.args
+    named = [*declared.posonlyargs, *declared.args, *declared.kwonlyargs]
+    return [each.arg for each in named if each.arg not in ("self", "cls")]
+
+
+def variadic(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    """The names of *args and **kwargs, which the section may leave out."""
+    return {each.arg for each in (function.args.vararg, function.args.kwarg) if each is not None}
+
+
+def problems(source: str, *, complete: bool) -> list[str]:
+    """The public functions whose Args section is missing or wrong."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith("_"):
+            continue
+        docstring, names = ast.get_docstring(node), parameters(node)
+        if docstring is None or node.name in OVERRIDES:
+            continue
+        listed = documented(docstring)
+        if listed is None and complete and len(names) >= 3:
+            found.append(f"line {node.lineno}: {node.name} has no Args section")
+        elif listed is not None and [name for name in listed if name not in variadic(node)] != names:
+            found.append(f"line {node.lineno}: Args of {node.name} names {listed}, the signature {names}")
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_args_of_docstrings_name_the_parameters(path: Path):
+    complete = path.as_posix().startswith(COMPLETE) and not path.as_posix().startswith(EXEMPT)
+    assert not problems((PACKAGE / path).read_text(encoding="utf-8"), complete=complete)
+
+
+def test_a_wrong_or_missing_section_is_found():
+    wrong = 'def f(a, b):\n    """Add.\n\n    Args:\n        a: One.\n    """'
+    assert problems(wrong, complete=False) == ["line 1: Args of f names ['a'], the signature ['a', 'b']"]
+    assert problems('def f(a, b, c):\n    """Add."""', complete=True) == ["line 1: f has no Args section"]
+    assert problems('def f(a, b, c):\n    """Add."""', complete=False) == []
