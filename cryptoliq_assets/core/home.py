@@ -123,7 +123,8 @@ def _instance_to_write(path: Path, *, on_postgres: bool) -> bytes | None:
         if content == sqlite:
             return postgres
         raise ValueError(
-            f"{_URL} is set, and {path} has no Postgres storage: copy `storage` of deploy/dagster.yaml into it"
+            f"{_URL} is set, and {path} has no Postgres storage: copy `storage` of "
+            f"{files('cryptoliq_assets').joinpath('dagster-postgres.yaml')} into it"
         )
     if not on_postgres and _URL in str(storage):
         # Switching back automatically would split the records between shells with and without the variable.
