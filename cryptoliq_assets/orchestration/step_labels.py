@@ -13,6 +13,7 @@ STEP_LABELS: dict[str, str] = {
     "raw_snapshots": "ingesting files",
     "cleaned_snapshots": "cleaning",
     "engineered_features": "computing features",
+    "feature_views": "computing views of the features",
     "labels": "computing labels",
     **{name: f"training {model}" for name, model in MODEL_NAMES.items()},
     "backtest": "writing out-of-fold forecasts",

@@ -1,4 +1,8 @@
-from .checksum import add_checksum as add_checksum, verify_checksum as verify_checksum
+from .checksum import (
+    add_checksum as add_checksum,
+    verify_checksum as verify_checksum,
+    with_checksum as with_checksum,
+)
 from .damaged_tables import is_intact as is_intact, set_aside_month as set_aside_month, verify_rows as verify_rows
 from .export import (
     CSV as CSV,

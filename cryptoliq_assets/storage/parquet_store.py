@@ -31,7 +31,7 @@ from cryptoliq_assets.core import (
     resolve_location,
     write_files,
 )
-from cryptoliq_assets.schemas import DERIVED_TABLES, TABLES, Table, computation_id, upstream_windows
+from cryptoliq_assets.schemas import DERIVED_TABLES, TABLES, TRAINING_TABLES, Table, computation_id, upstream_windows
 from cryptoliq_assets.storage.arrow import ColumnStats, arrow_schema, encode_month, float_column_stats, to_arrow
 from cryptoliq_assets.storage.checksum import ChecksumError, add_checksum, verify_checksum, verify_footer
 from cryptoliq_assets.storage.file_stamp import FileFingerprint, stamp_in, stamp_of_version
@@ -238,7 +238,8 @@ class TableStore:
 
     def _upstream_exists(self, table: str, month: str) -> bool:
         upstream = upstream_windows(table, horizon_days=self.settings.horizon_days)
-        return table in DERIVED_TABLES and any(self.stamp(name, month) for name in upstream)
+        computed = table in (*DERIVED_TABLES, *TRAINING_TABLES)
+        return computed and any(self.stamp(name, month) for name in upstream)
 
     def _read_month(self, spec: Table, month: str, columns: list[str] | None, *, complete: bool = False) -> pa.Table:
         path = self.path(spec.name, month)

@@ -4,6 +4,7 @@ from .base import (
     available_threads as available_threads,
 )
 from .baselines import (
+    BASELINE_FEATURES as BASELINE_FEATURES,
     HAR as HAR,
     MEAN_7D as MEAN_7D,
     MEAN_CHANGE as MEAN_CHANGE,

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cryptoliq_assets.modeling.datasets import BY_COIN, Fold, Folds, TrainingSet
+from cryptoliq_assets.modeling.datasets import BY_COIN, Fold, Folds, TrainingRows
 from cryptoliq_assets.modeling.estimators import (
+    BASELINE_FEATURES,
     HAR,
     MEAN_7D,
     MEAN_CHANGE,
@@ -84,7 +85,7 @@ class Evaluation:
 
 def evaluate(
     spec: ModelSpec,
-    rows: TrainingSet,
+    rows: TrainingRows,
     folds: Folds,
     *,
     seed: int = 7,
@@ -110,7 +111,7 @@ def evaluate(
     return _evaluate(spec.name, rows, folds, fit=fit, recipe=spec.to_dict(), progress=progress)
 
 
-def evaluate_baseline(name: str, rows: TrainingSet, folds: Folds, *, progress: Progress | None = None) -> Evaluation:
+def evaluate_baseline(name: str, rows: TrainingRows, folds: Folds, *, progress: Progress | None = None) -> Evaluation:
     """Evaluate a baseline (persistence, har or mean_7d) like a specification."""
 
     def fit(fold: Fold) -> ScoreForecaster:
@@ -119,13 +120,14 @@ def evaluate_baseline(name: str, rows: TrainingSet, folds: Folds, *, progress: P
     return _evaluate(name, rows, folds, fit=fit, recipe=None, progress=progress)
 
 
-def _fit_baseline(name: str, rows: TrainingSet, fold: Fold) -> ScoreForecaster:
-    return make_baseline(name, rows.features).fit(rows.X[fold.train], rows.y[fold.train])
+def _fit_baseline(name: str, rows: TrainingRows, fold: Fold) -> ScoreForecaster:
+    names = tuple(feature for feature in rows.features if feature in BASELINE_FEATURES)
+    return make_baseline(name, names).fit(rows.read(fold.train, names), rows.y[fold.train])
 
 
 def _evaluate(
     name: str,
-    rows: TrainingSet,
+    rows: TrainingRows,
     folds: Folds,
     *,
     fit: Callable[[Fold], ScoreForecaster],
@@ -185,7 +187,7 @@ def _evaluate(
 
 
 def compute_metrics(
-    rows: TrainingSet,
+    rows: TrainingRows,
     predicted: Array,
     *,
     index: Array,
@@ -230,7 +232,7 @@ def compute_metrics(
     return results
 
 
-def make_backtest_rows(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
+def make_backtest_rows(evaluation: Evaluation, rows: TrainingRows) -> pd.DataFrame:
     """Return the rows of the backtest: one per (coin, date, model), with forecasts, realized score and references."""
     index = evaluation.rows
     return pd.DataFrame(

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cryptoliq_assets.schemas.tables import DERIVED_TABLES, TABLES
+from cryptoliq_assets.modeling.views_table import update_views
+from cryptoliq_assets.schemas.tables import DERIVED_TABLES, TABLES, TRAINING_TABLES
 from cryptoliq_assets.storage import TableStore, empty_frame
 from cryptoliq_assets.storage.validation import InvalidTableError, schema_fingerprint
 from cryptoliq_assets_tests.support.markets import Home, assert_same_tables, snapshot
@@ -30,7 +31,8 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
     home = Home.at(tmp_path_factory.mktemp("home"))
     home.drop("coingecko_20220330.csv", snapshot([MARCH, APRIL], missing=0))
     home.bring_up_to_date()
-    made = {table: home.store.read(table) for table in DERIVED_TABLES}
+    update_views(home.settings, home.store)
+    made = {table: home.store.read(table) for table in (*DERIVED_TABLES, *TRAINING_TABLES)}
     made["raw_snapshots"] = made["raw_snapshots"].assign(name=made["raw_snapshots"]["symbol"])
     labels = made["labels"]
     score = labels["liquidity_score"]
