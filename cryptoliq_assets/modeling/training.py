@@ -16,7 +16,7 @@ from typing import Any
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.modeling.datasets import Folds, TrainingRows, make_folds, open_training_rows
 from cryptoliq_assets.modeling.drift_reference import REFERENCE, training_reference
-from cryptoliq_assets.modeling.estimators import CANDIDATES, ModelSpec, evaluated_specs, fit_spec
+from cryptoliq_assets.modeling.estimators import CANDIDATES, ModelSpec, TableCache, evaluated_specs, fit_spec
 from cryptoliq_assets.modeling.evaluation import (
     BASELINES,
     BacktestSummary,
@@ -42,7 +42,7 @@ from cryptoliq_assets.modeling.registry import (
 )
 from cryptoliq_assets.modeling.task import describe_task_mismatch
 from cryptoliq_assets.modeling.views_table import VIEWS_TABLE, update_views
-from cryptoliq_assets.storage import TableStore
+from cryptoliq_assets.storage import TableStore, release_memory
 
 _TABLES = ("engineered_features", "labels", VIEWS_TABLE)
 
@@ -95,10 +95,16 @@ def fit_candidate(name: str, settings: Settings, *, store: TableStore, progress:
 
 def _fit(spec: ModelSpec, settings: Settings, *, store: TableStore, progress: Progress) -> Candidate:
     rows, folds = training_rows(settings, store)
-    seed, device = settings.seed, settings.xgboost_device
-    evaluation = evaluate(spec, rows, folds, progress=progress, seed=seed, device=device)
+    seed, device, cache = settings.seed, settings.xgboost_device, _table_cache(settings)
+    evaluation = evaluate(spec, rows, folds, progress=progress, seed=seed, device=device, cache=cache)
     progress(f"{spec.name}: fitting on all {len(rows):,} rows")
-    return Candidate(spec, fit_spec(spec, rows, seed=seed, device=device), evaluation)
+    candidate = Candidate(spec, fit_spec(spec, rows, seed=seed, device=device, cache=cache), evaluation)
+    release_memory()
+    return candidate
+
+
+def _table_cache(settings: Settings) -> TableCache:
+    return TableCache(settings.models_dir, settings.xgboost_rows_in_memory)
 
 
 def save_backtest(candidates: list[Candidate], settings: Settings, *, store: TableStore) -> BacktestSummary:
@@ -124,9 +130,8 @@ def rank_candidates(
     status = load_champion_status(settings)
     evaluations = [candidate.evaluation for candidate in candidates]
     for spec in evaluated_specs(None if status.task_mismatch else status.metadata)[len(CANDIDATES) :]:
-        evaluations.append(
-            evaluate(spec, rows, folds, seed=settings.seed, device=settings.xgboost_device, progress=progress)
-        )
+        seed, device, cache = settings.seed, settings.xgboost_device, _table_cache(settings)
+        evaluations.append(evaluate(spec, rows, folds, progress=progress, seed=seed, device=device, cache=cache))
     evaluations += [evaluate_baseline(name, rows, folds) for name in BASELINES]
     board = make_leaderboard(
         evaluations,

@@ -10,7 +10,7 @@ import pandas as pd
 from cryptoliq_assets.core import HISTORY_DAYS, Settings, add_months, first_day, max_months_spanned, months_between
 from cryptoliq_assets.modeling.datasets import feature_views
 from cryptoliq_assets.schemas import TABLES
-from cryptoliq_assets.storage import TableStore, empty_frame
+from cryptoliq_assets.storage import TableStore, empty_frame, release_memory
 
 VIEWS_TABLE = "feature_views"
 _SOURCE = "cleaned_snapshots"
@@ -60,6 +60,8 @@ def update_views(
         written |= store.write(VIEWS_TABLE, views, months)
         if progress:
             progress(f"{VIEWS_TABLE}: {months[0]} to {months[-1]}, {len(views):,} rows")
+        del views
+        release_memory()
     return written
 
 

@@ -14,6 +14,7 @@ from .export import (
 )
 from .file_stamp import FileFingerprint as FileFingerprint
 from .frames import empty_frame as empty_frame, sort_rows as sort_rows
+from .memory import release_memory as release_memory
 from .parquet_store import TableStore as TableStore
 from .validation import (
     DamagedTableError as DamagedTableError,

@@ -22,7 +22,7 @@ from cryptoliq_assets.schemas import (
     WITH_HISTORY,
     view_column,
 )
-from cryptoliq_assets.storage import TableStore
+from cryptoliq_assets.storage import TableStore, release_memory
 
 _LABELS = ["coin", "date", "horizon_days", "liquidity_score", "target_score", "trainable"]
 _CHANGES = ("change_24h", "change_7d")
@@ -114,6 +114,8 @@ def open_training_rows(store: TableStore, *, formula: str, folder: Path) -> Stor
                 lacking[view, change][rows] = np.isnan(own.get(change, columns[WITH_HISTORY, change]))
         days_seen[rows] = columns[WITH_HISTORY, "days_seen_90d"]
         scratch.append(columns)
+        del columns, own, days
+        release_memory()
     head = "\n".join([formula, str(keys.horizon_days), *MODEL_FEATURES, *keys.coin_names])
     digest.update(head.encode())
     for values in (keys.coins, keys.date.astype("int64"), keys.y):

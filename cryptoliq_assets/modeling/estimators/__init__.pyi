@@ -11,6 +11,7 @@ from .baselines import (
     PERSISTENCE as PERSISTENCE,
     make_baseline as make_baseline,
 )
+from .fit_rows import FitRows as FitRows, TableCache as TableCache
 from .fitting import (
     CHAMPION_SPEC as CHAMPION_SPEC,
     build_forecaster as build_forecaster,

@@ -5,6 +5,7 @@ What the rows are belongs in `modeling.datasets`; what is learned from them in t
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,19 @@ Batches = Iterator[tuple[Indices, npt.NDArray[np.float32]]]
 
 
 @dataclass(frozen=True)
+class TableCache:
+    """Where an estimator may keep its own table of the rows instead of in memory.
+
+    Attributes:
+        folder: Folder for temporary files.
+        rows_in_memory: A part with at most this many rows stays in memory.
+    """
+
+    folder: Path
+    rows_in_memory: int
+
+
+@dataclass(frozen=True)
 class FitRows:
     """n rows to fit on.
 
@@ -23,11 +37,13 @@ class FitRows:
         y: (n,) realized scores.
         read: Yields every row once, in batches: (k,) positions and (k, p) float32 features, NaN where missing.
         weights: (n,) row weights; None if equal.
+        cache: Where estimators may keep large tables; None: in memory.
     """
 
     y: npt.NDArray[np.float64]
     read: Callable[[], Batches]
     weights: npt.NDArray[np.floating] | None = None
+    cache: TableCache | None = None
 
     @classmethod
     def from_arrays(
@@ -72,6 +88,7 @@ class PartRows:
     ) -> None:
         self._rows, self._features, self._columns = rows, features, columns
         self._place = np.where(mask, np.cumsum(mask, dtype=np.int32) - 1, -1).astype(np.int32)
+        self.cache = rows.cache
         self.change = change[mask]
         self.weights = None if rows.weights is None else rows.weights[mask]
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cryptoliq_assets.modeling.estimators.base import ScoreForecaster
-from cryptoliq_assets.modeling.estimators.fit_rows import Batches, FitRows
+from cryptoliq_assets.modeling.estimators.fit_rows import Batches, FitRows, TableCache
 from cryptoliq_assets.modeling.estimators.registry import CANDIDATES, FORECASTERS, current_model_name
 from cryptoliq_assets.modeling.estimators.specs import STORED_KEYS, ModelSpec
 from cryptoliq_assets.schemas import MISSING_CHANGE, NO_HISTORY, SHORT_HISTORY, WITH_HISTORY
@@ -46,6 +46,7 @@ def fit_spec(
     seed: int = 7,
     threads: int | None = None,
     device: str = "cpu",
+    cache: TableCache | None = None,
 ) -> ScoreForecaster:
     """Fit a specification on training rows, with fractions of them added again with their history cut.
 
@@ -56,6 +57,7 @@ def fit_spec(
         seed: Seed of the draws and of the forecaster.
         threads: Threads to fit with; default all available.
         device: xgboost's device to fit on.
+        cache: Where xgboost keeps large tables; default: in memory.
     """
     train = np.arange(len(rows)) if train is None else train
     rng = np.random.default_rng(seed)
@@ -68,7 +70,7 @@ def fit_spec(
     for view, fraction in fractions.items():
         rows_by_view[view] = np.sort(rng.choice(train, size=round(fraction * len(train)), replace=False))
     forecaster = build_forecaster(spec, seed=seed, threads=threads, device=device)
-    return forecaster.fit_rows(_stack_views(rows, rows_by_view, spec))
+    return forecaster.fit_rows(replace(_stack_views(rows, rows_by_view, spec), cache=cache))
 
 
 def _stack_views(rows: "TrainingRows", rows_by_view: Mapping[str, npt.NDArray[np.int64]], spec: ModelSpec) -> FitRows:

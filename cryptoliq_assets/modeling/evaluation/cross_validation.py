@@ -21,6 +21,7 @@ from cryptoliq_assets.modeling.estimators import (
     PERSISTENCE,
     ModelSpec,
     ScoreForecaster,
+    TableCache,
     fit_spec,
     make_baseline,
     predict_rows,
@@ -28,6 +29,7 @@ from cryptoliq_assets.modeling.estimators import (
 from cryptoliq_assets.modeling.evaluation.metrics import score_rows
 from cryptoliq_assets.modeling.evaluation.permutation_importance import permutation_importance
 from cryptoliq_assets.schemas import BUCKETS, NO_HISTORY, VIEWS, WITH_HISTORY
+from cryptoliq_assets.storage import release_memory
 
 POPULATIONS = ("all", "known_cap")
 BASELINES = (PERSISTENCE, HAR, MEAN_7D)
@@ -91,6 +93,7 @@ def evaluate(
     seed: int = 7,
     threads: int | None = None,
     device: str = "cpu",
+    cache: TableCache | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Refit a specification on each fold's training rows and forecast its test rows.
@@ -102,11 +105,12 @@ def evaluate(
         seed: Seed of every fit.
         threads: Threads to fit with; default all available.
         device: xgboost's device.
+        cache: Where xgboost keeps large tables; default: in memory.
         progress: Receives a line per fold.
     """
 
     def fit(fold: Fold) -> ScoreForecaster:
-        return fit_spec(spec, rows, train=fold.train, seed=seed, threads=threads, device=device)
+        return fit_spec(spec, rows, train=fold.train, seed=seed, threads=threads, device=device, cache=cache)
 
     return _evaluate(spec.name, rows, folds, fit=fit, recipe=spec.to_dict(), progress=progress)
 
@@ -143,6 +147,7 @@ def _evaluate(
     importance: dict[str, float] = {}
     for fold in folds.folds:
         model = fit(fold)
+        release_memory()
         for view in VIEWS:
             forecasts[view].append(predict_rows(model, rows, chosen=fold.test, view=view))
         if recipe is not None and fold is folds.folds[-1]:

@@ -1,15 +1,18 @@
 """Fits on rows that are read in batches equal fits on the same rows in memory."""
 
+import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from cryptoliq_assets.modeling.estimators import CANDIDATES, build_forecaster
+from cryptoliq_assets.modeling.estimators.boosting import tables
 from cryptoliq_assets.modeling.estimators.candidates.gradient_boosting import BoostedTreesRegressor
 from cryptoliq_assets.modeling.estimators.candidates.linear_regression import NormalEquations, RidgeRegressor
 from cryptoliq_assets.modeling.estimators.candidates.random_forest import ForestRegressor
-from cryptoliq_assets.modeling.estimators.fit_rows import FitRows, PartRows
+from cryptoliq_assets.modeling.estimators.fit_rows import FitRows, PartRows, TableCache
 from cryptoliq_assets.modeling.estimators.preprocessing import ColumnSummary, center_on_7d_mean, informative_columns
 
 NAMES = ("liquidity_score", "liquidity_score_mean_7d", "liquidity_score_lag_1d", "change_24h", "weekday")
@@ -129,6 +132,32 @@ def test_boosted_trees_in_batches_equal_those_of_the_same_order_in_memory(rounds
     # With 400 rounds the table is small: a linear fit is made first.
     assert (batched.slopes is None) == (whole.slopes is None) == (rounds == 10)
     np.testing.assert_allclose(batched.predict(in_memory(X)), whole.predict(in_memory(X)), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("rows_in_memory", [19_999, 20_000])
+def test_a_large_table_of_boosted_trees_is_on_disk_and_gives_the_same_trees(tmp_path, monkeypatch, rows_in_memory):
+    X, _, rows = make_rows(20_000)
+    params = {"rounds": 10, "max_depth": 4, "max_bin": 64, "eta": 0.3}
+    in_files, on_disk = [], tmp_path / "models"
+    (on_disk / ".xgboost-left").mkdir(parents=True)
+    (on_disk / ".xgboost-left" / "table").touch()
+    make_folder = tempfile.TemporaryDirectory
+
+    def watched(**options: object) -> object:
+        in_files.append(options["dir"])
+        return make_folder(**options)
+
+    monkeypatch.setattr(tables.tempfile, "TemporaryDirectory", watched)
+    fitted = []
+    for cache in (None, TableCache(on_disk, rows_in_memory)):
+        model = BoostedTreesRegressor(np.arange(5), line=[0, 2], params=params, seed=1)
+        model.ROWS_IN_MEMORY = 0
+        model.fit_part(part_of(replace(rows, cache=cache)))
+        fitted.append(model.predict(in_memory(X)))
+    np.testing.assert_allclose(fitted[1], fitted[0], rtol=0, atol=1e-6)
+    assert in_files == ([on_disk] if rows_in_memory < 20_000 else [])
+    # Nothing is left, nor what a killed training left.
+    assert bool(list(on_disk.iterdir())) == (rows_in_memory == 20_000)
 
 
 @pytest.mark.parametrize("name", list(CANDIDATES))

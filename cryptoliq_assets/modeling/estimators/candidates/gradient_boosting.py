@@ -1,15 +1,14 @@
 """XGBoost: gradient-boosted trees."""
 
-import json
-import os
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cryptoliq_assets.modeling.estimators.base import HAR_INPUTS, ScoreForecaster
+from cryptoliq_assets.modeling.estimators.boosting import import_xgboost, open_table, require_device
 from cryptoliq_assets.modeling.estimators.fit_rows import PartRows
 from cryptoliq_assets.modeling.estimators.regressor import Regressor
 from cryptoliq_assets.modeling.estimators.specs import ModelSpec
@@ -98,20 +97,20 @@ class BoostedTreesRegressor(Regressor):
     def fit(
         self, X: npt.NDArray[np.float32], change: npt.NDArray[np.float32], weights: npt.NDArray[np.floating] | None
     ) -> None:
-        xgboost = _import_xgboost()
+        xgboost = import_xgboost()
 
-        def make_table(change: npt.NDArray[np.float32], **options: int) -> Any:
-            return xgboost.QuantileDMatrix(X, change, weight=weights, **options)
+        def make_table(change: npt.NDArray[np.float32], **options: int) -> AbstractContextManager[Any]:
+            return nullcontext(xgboost.QuantileDMatrix(X, change, weight=weights, **options))
 
         self._train(change, weights, linear=lambda: X[:, self.line], make_table=make_table)
 
     def _fit_batches(self, part: PartRows) -> None:
-        xgboost = _import_xgboost()
-
-        def make_table(change: npt.NDArray[np.float32], **options: int) -> Any:
-            return xgboost.QuantileDMatrix(_batch_iterator(part, change), **options)
-
-        self._train(part.change, part.weights, linear=lambda: part.gather(columns=self.line), make_table=make_table)
+        self._train(
+            part.change,
+            part.weights,
+            linear=lambda: part.gather(columns=self.line),
+            make_table=lambda change, **options: open_table(part, change, **options),
+        )
 
     def _train(
         self,
@@ -119,10 +118,10 @@ class BoostedTreesRegressor(Regressor):
         weights: npt.NDArray[np.floating] | None,
         *,
         linear: Callable[[], npt.NDArray[np.float32]],
-        make_table: Callable[..., Any],
+        make_table: Callable[..., AbstractContextManager[Any]],
     ) -> None:
         """Train on n changes; `linear` returns the rows' columns of the linear fit, `make_table` xgboost's table of the rows."""
-        xgboost = _import_xgboost()
+        xgboost = import_xgboost()
 
         n = len(change)
         params, is_small = limit_params_by_sample_size(
@@ -135,8 +134,9 @@ class BoostedTreesRegressor(Regressor):
         params["min_child_weight"] = min(params.get("min_child_weight", 1), child_weight)
         threads = max(1, min(self.threads, n // self.ROWS_PER_THREAD))
         params |= {"tree_method": "hist", "nthread": threads, "seed": self.seed, "device": self.device}
-        table = make_table(change, max_bin=params.get("max_bin", 256), nthread=threads)
-        self.booster = xgboost.train(params, table, rounds)
+        with make_table(change, max_bin=params.get("max_bin", 256), nthread=threads) as table:
+            self.booster = xgboost.train(params, table, rounds)
+        del table
         # The artifact must load where there is no such device.
         self.booster.set_param({"device": "cpu"})
 
@@ -242,55 +242,3 @@ class XGBoostForecaster(ScoreForecaster):
         return BoostedTreesRegressor(
             columns, line=line, params=params, seed=self.seed, threads=self.threads, device=self.device
         )
-
-
-def require_device(device: str) -> None:
-    """Check that xgboost can compute on a device: otherwise it silently falls back to the CPU.
-
-    Raises:
-        ValueError: It cannot.
-    """
-    if device == "cpu":
-        return
-    xgboost = _import_xgboost()
-
-    table = xgboost.DMatrix(np.zeros((2, 1), np.float32), label=[0.0, 1.0])
-    with xgboost.config_context(verbosity=0):
-        booster = xgboost.train({"device": device, "tree_method": "hist"}, table, 1)
-    used = json.loads(booster.save_config())["learner"]["generic_param"]["device"]
-    if not used.startswith(device.split(":")[0]):
-        raise ValueError(
-            f"device {device!r} is not available: xgboost {xgboost.__version__} would compute on {used}; "
-            "set CRYPTOLIQ_XGBOOST_DEVICE=cpu, or install a driver and an xgboost built for the device"
-        )
-
-
-def _batch_iterator(part: PartRows, change: npt.NDArray[np.float32]) -> Any:
-    """Return an xgboost.DataIter over the batches of a part: xgboost reads them several times and keeps their bins."""
-    xgboost = _import_xgboost()
-
-    class BatchIterator(xgboost.DataIter):  # type: ignore[name-defined, misc]
-        def __init__(self) -> None:
-            self._batches = part.batches()
-            super().__init__(release_data=True)
-
-        def reset(self) -> None:
-            self._batches = part.batches()
-
-        def next(self, input_data: Callable[..., Any]) -> bool:
-            for places, X in self._batches:
-                weight = None if part.weights is None else part.weights[places]
-                input_data(data=np.ascontiguousarray(X), label=change[places], weight=weight)
-                return True
-            return False
-
-    return BatchIterator()
-
-
-def _import_xgboost() -> ModuleType:
-    """Import xgboost with threads that sleep while they wait: spinning threads block the cores that others need, and on
-    a busy machine a fit took ten minutes instead of one."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import xgboost
-
-    return xgboost
