@@ -42,7 +42,8 @@ class Benchmark:
 
 BENCHMARKS = [
     Benchmark("features.py", "--rows 500000"),
-    Benchmark("training.py", "--rows 5000", needs_home=True),
+    Benchmark("training_defaults.py", "--rows 5000", needs_home=True),
+    Benchmark("training.py", "--rows 20000"),
     Benchmark("short_history.py", "--markets 2 --coins 60"),
     Benchmark("arrival.py", "--coins 60 --days 400 --files 3"),
     Benchmark("memory.py", "--coins 60 --years 1"),

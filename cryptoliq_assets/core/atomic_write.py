@@ -61,8 +61,11 @@ def remove_temp_files(folders: Iterable[Path]) -> list[str]:
     return list(removed)
 
 
-def write_files(contents: Mapping[Path, bytes | memoryview]) -> None:
+def write_files(contents: Mapping[Path, bytes | memoryview | Iterator[bytes]]) -> None:
     """Write each file atomically: temporary files, made durable together, then renamed.
+
+    Args:
+        contents: Content by path; an iterator yields the content of a large file in chunks.
 
     Raises:
         OSError: The disk is full, or a folder is not writable. All temporary files are removed; files renamed before the failure
@@ -74,7 +77,7 @@ def write_files(contents: Mapping[Path, bytes | memoryview]) -> None:
             make_folder(path.parent)
             temporary = temporaries[path] = temp_path_for(path)
             with name_path_in_errors(path), open(temporary, "wb", opener=open_with_folder_mode) as handle:
-                handle.write(content)
+                handle.writelines(content if isinstance(content, Iterator) else [content])
                 if len(contents) < _SYNC_ALL_FROM:
                     handle.flush()
                     os.fsync(handle.fileno())

@@ -3,6 +3,7 @@ from .computations import (
     check_computations as check_computations,
     compute_features as compute_features,
 )
+from .cross_section import MarketSnapshotStats as MarketSnapshotStats
 from .engineering import (
     engineer_features as engineer_features,
     features_without_history as features_without_history,

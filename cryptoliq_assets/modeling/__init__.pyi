@@ -27,3 +27,4 @@ from .training import (
     save_backtest as save_backtest,
     training_rows as training_rows,
 )
+from .views_table import stale_view_months as stale_view_months, update_views as update_views

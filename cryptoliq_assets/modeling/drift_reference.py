@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cryptoliq_assets.core import center_by_day, missing_fraction, robust_spread
-from cryptoliq_assets.modeling.datasets import TrainingSet
-from cryptoliq_assets.modeling.estimators import ScoreForecaster
+from cryptoliq_assets.modeling.datasets import TrainingRows
+from cryptoliq_assets.modeling.estimators import ScoreForecaster, predict_rows
 from cryptoliq_assets.schemas import FEATURES
 
 REFERENCE = "reference"
@@ -114,7 +114,7 @@ def make_reference(
     return Reference(first, last, len(dates), coins, distributions)
 
 
-def training_reference(rows: TrainingSet, forecaster: ScoreForecaster, *, days: int) -> Reference:
+def training_reference(rows: TrainingRows, forecaster: ScoreForecaster, *, days: int) -> Reference:
     """Compute the reference of the last `days` days of the training rows, with their history, for a fitted forecaster.
 
     Args:
@@ -122,14 +122,13 @@ def training_reference(rows: TrainingSet, forecaster: ScoreForecaster, *, days: 
         forecaster: A fitted forecaster.
         days: Number of days up to the end of training.
     """
-    recent = rows.take(np.flatnonzero(rows.date > rows.date.max() - np.timedelta64(days, "D")))
+    recent = np.flatnonzero(rows.date > rows.date.max() - np.timedelta64(days, "D"))
     # Only features that the forecaster uses: others are not compared later.
     names = drift_features(list(dict.fromkeys([*forecaster.features, SCORE])))
-    values = {name: recent.column(name) for name in names}
-    # In the forecaster's order of features, which may differ from that of the rows.
-    columns = [rows.features.index(name) for name in forecaster.features]
-    values[PREDICTIONS] = forecaster.predict(recent.X[:, columns])
-    return make_reference(values, recent.date, coins=len(np.unique(recent.coins)))
+    shown = rows.read(recent, names)
+    values: dict[str, npt.NDArray[Any]] = {name: shown[:, column] for column, name in enumerate(names)}
+    values[PREDICTIONS] = predict_rows(forecaster, rows, chosen=recent)
+    return make_reference(values, rows.date[recent], coins=len(np.unique(rows.coins[recent])))
 
 
 def _distribution(values: npt.NDArray[np.float64], dates: npt.NDArray[np.datetime64]) -> Distribution:

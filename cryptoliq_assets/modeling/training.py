@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.modeling.datasets import Folds, TrainingSet, build_training_set, make_folds
+from cryptoliq_assets.modeling.datasets import Folds, TrainingRows, make_folds, open_training_rows
 from cryptoliq_assets.modeling.drift_reference import REFERENCE, training_reference
-from cryptoliq_assets.modeling.estimators import CANDIDATES, ModelSpec, evaluated_specs, fit_spec
+from cryptoliq_assets.modeling.estimators import CANDIDATES, ModelSpec, TableCache, evaluated_specs, fit_spec
 from cryptoliq_assets.modeling.evaluation import (
     BASELINES,
     BacktestSummary,
@@ -41,21 +41,25 @@ from cryptoliq_assets.modeling.registry import (
     open_model_store,
 )
 from cryptoliq_assets.modeling.task import describe_task_mismatch
-from cryptoliq_assets.storage import TableStore
+from cryptoliq_assets.modeling.views_table import VIEWS_TABLE, update_views
+from cryptoliq_assets.storage import TableStore, release_memory
 
-_TABLES = ("cleaned_snapshots", "engineered_features", "labels")
+_TABLES = ("engineered_features", "labels", VIEWS_TABLE)
 
 
 class LeakageSuspectedError(RuntimeError):
     """A candidate is too good to be true, so nothing was promoted."""
 
 
-def training_rows(settings: Settings, store: TableStore) -> tuple[TrainingSet, Folds]:
+def training_rows(settings: Settings, store: TableStore) -> tuple[TrainingRows, Folds]:
     """Return all trainable rows of the home and the folds on them; cached while the tables are unchanged.
+
+    The table of views is brought up to date first, which requires the run lock if it is not.
 
     Raises:
         ValueError: Nothing can be trained on; the message states what is missing.
     """
+    update_views(settings, store)
     stamps = tuple(
         (table, month, stamp.inputs)
         for table in _TABLES
@@ -66,11 +70,10 @@ def training_rows(settings: Settings, store: TableStore) -> tuple[TrainingSet, F
 
 
 @lru_cache(maxsize=1)
-def _rows(settings_json: str, stamps: tuple[object, ...]) -> tuple[TrainingSet, Folds]:
+def _rows(settings_json: str, stamps: tuple[object, ...]) -> tuple[TrainingRows, Folds]:
     settings = Settings.model_validate_json(settings_json)
     store = TableStore(settings)
-    cleaned, features, labels = (store.read(table, complete=True) for table in _TABLES)
-    rows = build_training_set(features, labels, cleaned=cleaned, formula=settings.formula)
+    rows = open_training_rows(store, formula=settings.formula, folder=settings.models_dir)
     if rows.horizon_days != settings.horizon_days:
         raise ValueError(
             f"the labels are {rows.horizon_days} day(s) ahead, CRYPTOLIQ_HORIZON_DAYS is {settings.horizon_days}: "
@@ -92,10 +95,16 @@ def fit_candidate(name: str, settings: Settings, *, store: TableStore, progress:
 
 def _fit(spec: ModelSpec, settings: Settings, *, store: TableStore, progress: Progress) -> Candidate:
     rows, folds = training_rows(settings, store)
-    seed, device = settings.seed, settings.xgboost_device
-    evaluation = evaluate(spec, rows, folds, progress=progress, seed=seed, device=device)
+    seed, device, cache = settings.seed, settings.xgboost_device, _table_cache(settings)
+    evaluation = evaluate(spec, rows, folds, progress=progress, seed=seed, device=device, cache=cache)
     progress(f"{spec.name}: fitting on all {len(rows):,} rows")
-    return Candidate(spec, fit_spec(spec, rows, seed=seed, device=device), evaluation)
+    candidate = Candidate(spec, fit_spec(spec, rows, seed=seed, device=device, cache=cache), evaluation)
+    release_memory()
+    return candidate
+
+
+def _table_cache(settings: Settings) -> TableCache:
+    return TableCache(settings.models_dir, settings.xgboost_rows_in_memory)
 
 
 def save_backtest(candidates: list[Candidate], settings: Settings, *, store: TableStore) -> BacktestSummary:
@@ -121,9 +130,8 @@ def rank_candidates(
     status = load_champion_status(settings)
     evaluations = [candidate.evaluation for candidate in candidates]
     for spec in evaluated_specs(None if status.task_mismatch else status.metadata)[len(CANDIDATES) :]:
-        evaluations.append(
-            evaluate(spec, rows, folds, seed=settings.seed, device=settings.xgboost_device, progress=progress)
-        )
+        seed, device, cache = settings.seed, settings.xgboost_device, _table_cache(settings)
+        evaluations.append(evaluate(spec, rows, folds, progress=progress, seed=seed, device=device, cache=cache))
     evaluations += [evaluate_baseline(name, rows, folds) for name in BASELINES]
     board = make_leaderboard(
         evaluations,

@@ -34,6 +34,7 @@ STEP_LABELS = label_candidates(
         "raw_snapshots": "ingesting files",
         "cleaned_snapshots": "cleaning",
         "engineered_features": "computing features",
+        "feature_views": "computing views of the features",
         "labels": "computing labels",
         "backtest": "writing out-of-fold forecasts",
         "leaderboard": "ranking the candidates",

@@ -11,6 +11,7 @@ from .feature_registry import (
     std_feature as std_feature,
     windows_of as windows_of,
 )
+from .features import VIEW_FEATURES as VIEW_FEATURES, view_column as view_column
 from .groups import (
     BUCKET_EDGES as BUCKET_EDGES,
     BUCKETS as BUCKETS,
@@ -42,6 +43,7 @@ from .raw import (
 from .tables import (
     DERIVED_TABLES as DERIVED_TABLES,
     TABLES as TABLES,
+    TRAINING_TABLES as TRAINING_TABLES,
     Table as Table,
     computation_id as computation_id,
     upstream_windows as upstream_windows,

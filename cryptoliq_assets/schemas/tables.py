@@ -13,7 +13,7 @@ from cryptoliq_assets.core import CLEANING_BACK_DAYS, FILL_BACKWARD_DAYS, HISTOR
 from cryptoliq_assets.schemas.base import TableModel
 from cryptoliq_assets.schemas.cleaned import CleanedSnapshots
 from cryptoliq_assets.schemas.feature_registry import ADDED_FEATURES
-from cryptoliq_assets.schemas.features import EngineeredFeatures
+from cryptoliq_assets.schemas.features import EngineeredFeatures, FeatureViews
 from cryptoliq_assets.schemas.forecasts import Forecasts
 from cryptoliq_assets.schemas.labels import Labels
 from cryptoliq_assets.schemas.raw import OPTIONAL_COLUMNS, RANGE_COLUMNS, RawSnapshots
@@ -23,6 +23,7 @@ CODE_VERSIONS = {
     "raw_snapshots": "3",
     "cleaned_snapshots": "2",
     "engineered_features": "3",
+    "feature_views": "1",
     "labels": "2",
     "forecasts": "1",
 }
@@ -90,6 +91,7 @@ TABLES: dict[str, Table] = {
             "processed/engineered_features",
             nullable_since_v1=("outlier", *ADDED_FEATURES),
         ),
+        Table("feature_views", FeatureViews, "processed/feature_views"),
         Table("labels", Labels, "processed/labels.parquet", nullable_since_v1=("sound",)),
         Table("forecasts", Forecasts, "forecasts", nullable_since_v1=("filled", "outlier")),
     )
@@ -115,6 +117,7 @@ def upstream_windows(table: str, *, horizon_days: int) -> dict[str, LookbackWind
         "raw_snapshots": {},
         "cleaned_snapshots": {"raw_snapshots": LookbackWindow(CLEANING_BACK_DAYS, FILL_BACKWARD_DAYS)},
         "engineered_features": {"cleaned_snapshots": LookbackWindow(HISTORY_DAYS - 1, 0)},
+        "feature_views": {"cleaned_snapshots": LookbackWindow(HISTORY_DAYS - 1, 0)},
         "labels": {"engineered_features": LookbackWindow(0, horizon_days)},
         "forecasts": {"engineered_features": LookbackWindow(0, 0)},
     }[table]
@@ -122,6 +125,8 @@ def upstream_windows(table: str, *, horizon_days: int) -> dict[str, LookbackWind
 
 # Tables that are a pure function of the received files, in order. Forecasts are append-only, so they are not among them.
 DERIVED_TABLES = ("raw_snapshots", "cleaned_snapshots", "engineered_features", "labels")
+# Pure functions of the tables above that only training reads: a training brings them up to date, a refresh does not.
+TRAINING_TABLES = ("feature_views",)
 
 
 def computation_id(table: str, settings: Settings) -> str:
@@ -129,6 +134,7 @@ def computation_id(table: str, settings: Settings) -> str:
     settings_read = {
         "raw_snapshots": f"changes {settings.ingestion.change_unit}",
         "engineered_features": settings.formula,
+        "feature_views": settings.formula,
         "labels": f"{settings.formula}, {settings.horizon_days} d",
     }
     return f"{CODE_VERSIONS[table]}; {settings_read.get(table, '')}"

@@ -1,4 +1,8 @@
-from .checksum import add_checksum as add_checksum, verify_checksum as verify_checksum
+from .checksum import (
+    add_checksum as add_checksum,
+    verify_checksum as verify_checksum,
+    with_checksum as with_checksum,
+)
 from .damaged_tables import is_intact as is_intact, set_aside_month as set_aside_month, verify_rows as verify_rows
 from .export import (
     CSV as CSV,
@@ -10,6 +14,7 @@ from .export import (
 )
 from .file_stamp import FileFingerprint as FileFingerprint
 from .frames import empty_frame as empty_frame, sort_rows as sort_rows
+from .memory import release_memory as release_memory
 from .ownership import ForeignTableError as ForeignTableError
 from .parquet_store import TableStore as TableStore
 from .validation import (

@@ -14,6 +14,7 @@ _TYPES = {
     "category": pa.dictionary(pa.int32(), pa.string()),
     "datetime64[ns]": pa.timestamp("ns"),
     "float64": pa.float64(),
+    "float32": pa.float32(),
     "int64": pa.int64(),
     "bool": pa.bool_(),
 }

@@ -9,6 +9,7 @@ page checksums at every later read.
 import hashlib
 import hmac
 import os
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import BinaryIO
 
@@ -32,6 +33,22 @@ def add_checksum(content: memoryview) -> list[bytes | memoryview]:
     start = len(content) - _TAIL - int.from_bytes(content[-_TAIL:-4], "little")
     data, footer = content[:start], content[start:]
     return [data, _MARK + hashlib.sha256(data).digest() + hashlib.sha256(footer).digest(), footer]
+
+
+def with_checksum(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the chunks of a file with checksum, from a Parquet file that is too large for memory."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(size - _TAIL)
+    left = size - _TAIL - int.from_bytes(file.read(_TAIL)[:4], "little")
+    digest = hashlib.sha256()
+    file.seek(0)
+    while left and (chunk := file.read(min(_CHUNK, left))):
+        digest.update(chunk)
+        left -= len(chunk)
+        yield chunk
+    footer = file.read()
+    yield _MARK + digest.digest() + hashlib.sha256(footer).digest()
+    yield footer
 
 
 def verify_footer(file: BinaryIO) -> bool:

@@ -1,7 +1,7 @@
 """Detection of damaged month files; a renamed one is recomputed by the next refresh."""
 
 from cryptoliq_assets.core import Location
-from cryptoliq_assets.schemas import DERIVED_TABLES, TABLES
+from cryptoliq_assets.schemas import DERIVED_TABLES, TABLES, TRAINING_TABLES
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets.storage.validation import (
     DamagedTableError,
@@ -45,7 +45,7 @@ def is_intact(store: TableStore, table: str, month: str) -> bool:
 
 
 def set_aside_month(store: TableStore, table: str, month: str) -> Location | None:
-    """Rename a damaged month file: the month is then missing, and the next refresh recomputes it.
+    """Rename a damaged month file: the month is then missing, and the next refresh (or training) recomputes it.
 
     Requires the run lock.
 
@@ -53,7 +53,8 @@ def set_aside_month(store: TableStore, table: str, month: str) -> Location | Non
         The new path; None if the file is not damaged, or cannot be recomputed.
     """
     path = store.path(table, month)
-    if table not in DERIVED_TABLES or not path.exists() or is_intact(store, table, month):
+    computed = table in (*DERIVED_TABLES, *TRAINING_TABLES)
+    if not computed or not path.exists() or is_intact(store, table, month):
         return None
     aside = path.with_name(f".{path.name}.damaged")
     path.rename(aside)  # type: ignore[arg-type]  # with_name keeps the class: both are a Path, or both a UPath.

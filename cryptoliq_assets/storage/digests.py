@@ -53,7 +53,17 @@ def _bits(values: pd.Series) -> np.ndarray:
         known = pd.util.hash_array(values.cat.categories.to_numpy(dtype=object), categorize=False)
         return np.append(known, _ZERO)[values.cat.codes.to_numpy()]
     array = values.to_numpy()
+    if array.dtype.kind == "f":
+        # Of another width: exact in 64 bits.
+        return _canonical_bits(array.astype(np.float64))
     return (array if array.dtype.kind == "M" else array.astype(np.int64)).view(np.uint64)
+
+
+def _canonical_bits(values: np.ndarray) -> np.ndarray:
+    bits = values.view(np.uint64).copy()
+    bits[np.isnan(values)] = _NAN_BITS
+    bits[values == 0.0] = _ZERO
+    return bits
 
 
 @numba.njit(cache=True, nogil=True)

@@ -31,7 +31,7 @@ from cryptoliq_assets.core import (
     open_stored,
     resolve_location,
 )
-from cryptoliq_assets.schemas import DERIVED_TABLES, TABLES, Table, computation_id, upstream_windows
+from cryptoliq_assets.schemas import DERIVED_TABLES, TABLES, TRAINING_TABLES, Table, computation_id, upstream_windows
 from cryptoliq_assets.storage.arrow import ColumnStats, arrow_schema, float_column_stats, to_arrow
 from cryptoliq_assets.storage.checksum import ChecksumError, verify_checksum, verify_footer
 from cryptoliq_assets.storage.file_stamp import FileFingerprint, stamp_in, stamp_of_version
@@ -253,7 +253,8 @@ class TableStore:
 
     def _upstream_exists(self, table: str, month: str) -> bool:
         upstream = upstream_windows(table, horizon_days=self.settings.horizon_days)
-        return table in DERIVED_TABLES and any(self.stamp(name, month) for name in upstream)
+        computed = table in (*DERIVED_TABLES, *TRAINING_TABLES)
+        return computed and any(self.stamp(name, month) for name in upstream)
 
     def _read_month(self, spec: Table, month: str, columns: list[str] | None, *, complete: bool = False) -> pa.Table:
         path = self.path(spec.name, month)

@@ -7,7 +7,7 @@ import pandas as pd
 import pandera.errors
 
 from cryptoliq_assets.core import Location
-from cryptoliq_assets.schemas import DERIVED_TABLES, Table
+from cryptoliq_assets.schemas import DERIVED_TABLES, TRAINING_TABLES, Table
 
 _SAMPLES = 5
 FAILURE_COLUMNS = ["column", "check", "count", "samples"]
@@ -54,12 +54,11 @@ class OutdatedTableError(InvalidTableError):
 
 def damaged_table_error(spec: Table, month: str, path: Location, reason: object) -> DamagedTableError:
     """Return the error for a damaged month file, with the command that repairs it."""
-    remedy = (
-        "`cryptoliq verify --repair` renames it and `cryptoliq materialize` recomputes it "
-        f"from {'the archive' if spec.name == 'raw_snapshots' else 'the tables before it'}"
-        if spec.name in DERIVED_TABLES
-        else "restore it from a backup"
-    )
+    remedy = "restore it from a backup"
+    if spec.name in (*DERIVED_TABLES, *TRAINING_TABLES):
+        command = "materialize" if spec.name in DERIVED_TABLES else "train"
+        origin = "the archive" if spec.name == "raw_snapshots" else "the tables before it"
+        remedy = f"`cryptoliq verify --repair` renames it and `cryptoliq {command}` recomputes it from {origin}"
     # The error of a file that could not be opened begins with its path.
     return DamagedTableError(spec.name, month, str(path), reason=str(reason).removeprefix(f"{path}: "), remedy=remedy)
 

@@ -70,6 +70,11 @@ class Settings(BaseSettings):
     formula: str = Field("kyle_obizhaeva", description="Name of the liquidity formula behind liquidity_score.")
     horizon_days: int = Field(1, ge=1, le=28, description="Forecast horizon, in days.")
     xgboost_device: Literal["cpu", "cuda"] = Field("cpu", description="Device on which xgboost trains.")
+    xgboost_rows_in_memory: int = Field(
+        500_000,
+        ge=0,
+        description="xgboost keeps the table of more training rows than this on disk, in models/, instead of in memory.",
+    )
     signing_key: SecretStr | None = Field(
         None, description="Key that signs and verifies model artifacts (HMAC-SHA256)."
     )

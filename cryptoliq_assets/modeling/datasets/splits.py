@@ -11,7 +11,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from cryptoliq_assets.modeling.datasets.training_set import TrainingSet
+from cryptoliq_assets.modeling.datasets.training_rows import TrainingRows
 
 EvaluationKind = Literal["over_time", "by_coin"]
 OVER_TIME: Final = "over_time"
@@ -53,7 +53,7 @@ class Folds:
 
 
 def make_folds(
-    rows: TrainingSet, *, count: int = 4, first_origin: dt.date | None = None, min_train_dates: int = 40
+    rows: TrainingRows, *, count: int = 4, first_origin: dt.date | None = None, min_train_dates: int = 40
 ) -> Folds:
     """Make rolling-origin folds; folds by coin if there are too few labelled dates, or none left to test on.
 
@@ -74,7 +74,7 @@ def make_folds(
     return Folds(OVER_TIME, folds_over_time(rows, count=count, first_origin=origin))
 
 
-def folds_over_time(rows: TrainingSet, *, count: int, first_origin: np.datetime64) -> tuple[Fold, ...]:
+def folds_over_time(rows: TrainingRows, *, count: int, first_origin: np.datetime64) -> tuple[Fold, ...]:
     """Split the dates from `first_origin` on into `count` blocks of equal size, with an expanding training window.
 
     Purged: a row is used for training only if its target date is before the block's first date, that is, if its label was
@@ -103,7 +103,7 @@ def folds_over_time(rows: TrainingSet, *, count: int, first_origin: np.datetime6
     return tuple(folds)
 
 
-def folds_by_coin(rows: TrainingSet, *, count: int) -> tuple[Fold, ...]:
+def folds_by_coin(rows: TrainingRows, *, count: int) -> tuple[Fold, ...]:
     """Split the coins into `count` groups, each tested by models trained on the others.
 
     Groups have equal size, in the order of the names' hashes: reproducible, and independent of alphabetical order.
@@ -124,7 +124,7 @@ def folds_by_coin(rows: TrainingSet, *, count: int) -> tuple[Fold, ...]:
     )
 
 
-def _default_origin(rows: TrainingSet) -> np.datetime64:
+def _default_origin(rows: TrainingRows) -> np.datetime64:
     """The date after the first third, or the first at which the labels of MIN_ORIGIN_DATES dates are known."""
     third = rows.dates[len(rows.dates) // 3]
     horizon = np.timedelta64(rows.horizon_days, "D")
@@ -132,7 +132,7 @@ def _default_origin(rows: TrainingSet) -> np.datetime64:
     return max(third, earliest)
 
 
-def _fold(rows: TrainingSet, number: int, *, train: npt.NDArray[np.int64], test: npt.NDArray[np.int64]) -> Fold:
+def _fold(rows: TrainingRows, number: int, *, train: npt.NDArray[np.int64], test: npt.NDArray[np.int64]) -> Fold:
     return Fold(
         number=number,
         train=train,

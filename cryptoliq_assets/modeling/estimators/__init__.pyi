@@ -4,12 +4,14 @@ from .base import (
     available_threads as available_threads,
 )
 from .baselines import (
+    BASELINE_FEATURES as BASELINE_FEATURES,
     HAR as HAR,
     MEAN_7D as MEAN_7D,
     MEAN_CHANGE as MEAN_CHANGE,
     PERSISTENCE as PERSISTENCE,
     make_baseline as make_baseline,
 )
+from .fit_rows import FitRows as FitRows, TableCache as TableCache
 from .fitting import (
     CHAMPION_SPEC as CHAMPION_SPEC,
     build_forecaster as build_forecaster,

@@ -11,10 +11,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from cryptoliq_assets.modeling.estimators.fit_rows import FitRows, PartRows
 from cryptoliq_assets.modeling.estimators.preprocessing import (
+    ColumnSummary,
     center_on_7d_mean,
     has_no_history,
-    informative_columns,
     input_columns,
 )
 from cryptoliq_assets.modeling.estimators.regressor import Regressor
@@ -127,19 +128,49 @@ class ScoreForecaster:
         Raises:
             ValueError: There are no rows.
         """
-        if not len(y):
+        return self.fit_rows(FitRows.from_arrays(X, y, weights))
+
+    def fit_rows(self, rows: FitRows) -> Self:
+        """Fit on rows whose features are read in batches; equal to `fit` on the same rows in memory.
+
+        A forecaster with a `fit` of its own gets all rows in memory.
+
+        Args:
+            rows: The rows, with the columns `features`.
+
+        Raises:
+            ValueError: There are no rows.
+        """
+        if not len(rows):
             raise ValueError("cannot fit a model: no rows")
-        self.level = float(np.mean(y))
-        change = y - self.baseline_level(X)
-        no_history = has_no_history(X, self.features)
+        if type(self).fit is not ScoreForecaster.fit:
+            return self.fit(rows.gather(len(self.features)), rows.y, weights=rows.weights)
+        self.level = float(np.mean(rows.y))
+        change, no_history = np.empty(len(rows), dtype=np.float32), np.empty(len(rows), dtype=bool)
+        for places, X in rows.read():
+            change[places] = rows.y[places] - self.baseline_level(X)
+            no_history[places] = has_no_history(X, self.features)
+        masks = {HISTORY_PART: ~no_history, NO_HISTORY_PART: no_history}
         if min(no_history.sum(), (~no_history).sum()) < self.MIN_PART_ROWS:
-            self.parts = {ALL_ROWS_PART: self._fit_part(X, change, weights)}
-            return self
+            masks = {ALL_ROWS_PART: np.ones(len(rows), dtype=bool)}
+        allowed = input_columns(self.features)
+        summaries = {name: ColumnSummary(allowed) for name in masks}
+        for places, X in rows.read():
+            centered = center_on_7d_mean(X, self.features)
+            for name, mask in masks.items():
+                own = mask[places]
+                summaries[name].add(centered if own.all() else np.compress(own, centered.T, axis=1).T)
         self.parts = {}
-        for name, mask in ((HISTORY_PART, ~no_history), (NO_HISTORY_PART, no_history)):
-            part_weights = None if weights is None else weights[mask]
+        for name, mask in masks.items():
             overrides = self.params.get(NO_HISTORY_PART, {}) if name == NO_HISTORY_PART else {}
-            self.parts[name] = self._fit_part(X[mask], change[mask], part_weights, **overrides)
+            common = {key: value for key, value in self.params.items() if key != NO_HISTORY_PART}
+            columns = summaries[name].informative_columns()
+            if not len(columns):
+                # All rows are equal: the regressor learns a constant, but needs a column.
+                columns = allowed[:1]
+            part = self._make_regressor(columns, {**common, **overrides})
+            part.fit_part(PartRows(rows, self.features, mask=mask, columns=columns, change=change))
+            self.parts[name] = part
         return self
 
     def predict(self, X: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
@@ -199,26 +230,6 @@ class ScoreForecaster:
             if type(part) is not type(self).REGRESSOR:
                 raise InvalidForecasterError(f"part {name} of {kind} is a {type(part).__name__}")
             part.check_loaded(f"part {name}", features=len(features))
-
-    def _fit_part(
-        self,
-        X: npt.NDArray[np.float32],
-        change: npt.NDArray[np.float64],
-        weights: npt.NDArray[np.floating] | None,
-        **overrides: Any,
-    ) -> Regressor:
-        centered = center_on_7d_mean(X, self.features)
-        allowed = input_columns(self.features)
-        columns = informative_columns(centered, allowed)
-        if not len(columns):
-            # All rows are equal: the regressor learns a constant, but needs a column.
-            columns = allowed[:1]
-        if len(columns) < centered.shape[1]:
-            centered = centered[:, columns]
-        common = {name: value for name, value in self.params.items() if name != NO_HISTORY_PART}
-        part = self._make_regressor(columns, {**common, **overrides})
-        part.fit(centered, change.astype(np.float32), weights)
-        return part
 
     def _make_regressor(self, columns: npt.NDArray[np.int64], params: dict[str, Any]) -> Regressor:
         return self.REGRESSOR(columns, params=params, seed=self.seed, threads=self.threads)

@@ -8,12 +8,14 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from cryptoliq_assets.modeling.estimators.base import HAR_INPUTS, ScoreForecaster
+from cryptoliq_assets.modeling.estimators.base import HAR_INPUTS, TARGET_BASELINES, ScoreForecaster
 
 PERSISTENCE = "persistence"
 HAR = "har"
 MEAN_7D = "mean_7d"
 MEAN_CHANGE = "mean_change"
+# All features that a baseline reads.
+BASELINE_FEATURES = frozenset({*HAR_INPUTS, *(name for names in TARGET_BASELINES.values() for name in names)})
 
 
 class Baseline(ScoreForecaster):

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cryptoliq_assets.modeling.estimators.base import ScoreForecaster
+from cryptoliq_assets.modeling.estimators.fit_rows import Batches, FitRows, TableCache
 from cryptoliq_assets.modeling.estimators.registry import CANDIDATES, FORECASTERS, current_model_name
 from cryptoliq_assets.modeling.estimators.specs import STORED_KEYS, ModelSpec
 from cryptoliq_assets.schemas import MISSING_CHANGE, NO_HISTORY, SHORT_HISTORY, WITH_HISTORY
 
 if TYPE_CHECKING:
-    from cryptoliq_assets.modeling.datasets import TrainingSet
+    from cryptoliq_assets.modeling.datasets import TrainingRows
 
 # Name on the leaderboard of the champion's specification where it is not one of the candidates'.
 CHAMPION_SPEC = "champion"
@@ -39,12 +40,13 @@ def build_forecaster(
 
 def fit_spec(
     spec: ModelSpec,
-    rows: "TrainingSet",
+    rows: "TrainingRows",
     *,
     train: npt.NDArray[np.int64] | None = None,
     seed: int = 7,
     threads: int | None = None,
     device: str = "cpu",
+    cache: TableCache | None = None,
 ) -> ScoreForecaster:
     """Fit a specification on training rows, with fractions of them added again with their history cut.
 
@@ -55,6 +57,7 @@ def fit_spec(
         seed: Seed of the draws and of the forecaster.
         threads: Threads to fit with; default all available.
         device: xgboost's device to fit on.
+        cache: Where xgboost keeps large tables; default: in memory.
     """
     train = np.arange(len(rows)) if train is None else train
     rng = np.random.default_rng(seed)
@@ -66,20 +69,31 @@ def fit_spec(
     }
     for view, fraction in fractions.items():
         rows_by_view[view] = np.sort(rng.choice(train, size=round(fraction * len(train)), replace=False))
-    columns = [rows.features.index(name) for name in spec.features]
-    X = np.vstack([_select(rows.view(view), chosen, columns) for view, chosen in rows_by_view.items()])
-    chosen = np.concatenate(list(rows_by_view.values()))
+    forecaster = build_forecaster(spec, seed=seed, threads=threads, device=device)
+    return forecaster.fit_rows(replace(_stack_views(rows, rows_by_view, spec), cache=cache))
+
+
+def _stack_views(rows: "TrainingRows", rows_by_view: Mapping[str, npt.NDArray[np.int64]], spec: ModelSpec) -> FitRows:
+    """The chosen rows of each view, one view after the other."""
+    chosen = {view: indices.astype(np.int32) for view, indices in rows_by_view.items()}
+    starts = dict(zip(chosen, np.cumsum([0, *map(len, chosen.values())]).tolist(), strict=False))
+
+    def read() -> Batches:
+        for view, indices in chosen.items():
+            for places, X in rows.batches(indices, spec.features, view=view):
+                yield places + starts[view], X
+
     weights = None
     if spec.half_life_days:
-        age = (rows.date[chosen].max() - rows.date[chosen]).astype(float)
-        weights = 0.5 ** (age / spec.half_life_days)
-    return build_forecaster(spec, seed=seed, threads=threads, device=device).fit(X, rows.y[chosen], weights=weights)
+        dates = np.concatenate([rows.date[indices] for indices in chosen.values()])
+        weights = 0.5 ** ((dates.max() - dates).astype(float) / spec.half_life_days)
+    return FitRows(np.concatenate([rows.y[indices] for indices in chosen.values()]), read, weights)
 
 
-def rows_with_past(rows: "TrainingSet", train: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def rows_with_past(rows: "TrainingRows", train: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return those of the rows `train` (indices) that are used with their history.
 
-    Rows of the first days of a table (`TrainingSet.is_table_young`) are left out, unless these are more than half: a model
+    Rows of the first days of a table (`TrainingRows.is_table_young`) are left out, unless these are more than half: a model
     of a few days is better than none. The other views include them in any case.
     """
     mature = train[~rows.is_table_young[train]]
@@ -88,15 +102,17 @@ def rows_with_past(rows: "TrainingSet", train: npt.NDArray[np.int64]) -> npt.NDA
 
 def predict_rows(
     model: ScoreForecaster,
-    rows: "TrainingSet",
+    rows: "TrainingRows",
     *,
     chosen: npt.NDArray[np.int64] | None = None,
     view: str = WITH_HISTORY,
 ) -> npt.NDArray[np.float64]:
     """Return a forecaster's scores of the chosen rows (indices; default all) in one of VIEWS."""
     chosen = np.arange(len(rows)) if chosen is None else chosen
-    columns = [rows.features.index(name) for name in model.features]
-    return model.predict(_select(rows.view(view), chosen, columns))
+    predicted = np.empty(len(chosen))
+    for places, X in rows.batches(chosen, model.features, view=view):
+        predicted[places] = model.predict(X)
+    return predicted
 
 
 def evaluated_specs(champion: Mapping[str, Any] | None) -> list[ModelSpec]:
@@ -135,9 +151,3 @@ def same_recipe(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) 
 
 def _with_current_name(stored: Mapping[str, Any]) -> dict[str, Any]:
     return {**stored, "learner": current_model_name(stored.get("learner"))}
-
-
-def _select(X: npt.NDArray[np.float32], rows: npt.NDArray[np.int64], columns: list[int]) -> npt.NDArray[np.float32]:
-    """The chosen rows and columns; columns are copied only if they are not all columns in order."""
-    selected = X[rows]
-    return selected if columns == list(range(X.shape[1])) else selected[:, columns]

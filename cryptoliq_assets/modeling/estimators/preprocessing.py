@@ -78,18 +78,45 @@ def informative_columns(X: npt.NDArray[np.floating], columns: IndexArray | None 
         >>> informative_columns(np.array([[1, 1, np.nan, 4, 1], [2, 1, np.nan, np.nan, 2]])).tolist()
         [0, 3]
     """
-    chosen: list[int] = []
-    seen: set[int] = set()
-    for column in range(X.shape[1]) if columns is None else columns.tolist():
-        values = np.ascontiguousarray(X[:, column])
-        present = values[~np.isnan(values)]
-        if not len(present) or (len(present) == len(values) and present.min() == present.max()):
-            continue
-        content = hash(values.tobytes())
-        if content not in seen:
-            seen.add(content)
-            chosen.append(column)
-    return np.array(chosen, dtype=np.int64)
+    summary = ColumnSummary(np.arange(X.shape[1]) if columns is None else columns)
+    summary.add(X)
+    return summary.informative_columns()
+
+
+class ColumnSummary:
+    """What `informative_columns` needs to know of rows that are read in batches.
+
+    Args:
+        columns: Columns to choose from.
+    """
+
+    def __init__(self, columns: IndexArray) -> None:
+        self._columns = columns
+        self._low, self._high = np.full(len(columns), np.inf), np.full(len(columns), -np.inf)
+        self._incomplete = np.zeros(len(columns), dtype=bool)
+        self._content = [0] * len(columns)
+
+    def add(self, X: npt.NDArray[np.floating]) -> None:
+        """Add a batch of (k, p) rows; every column sees the batches in the same order."""
+        for place, column in enumerate(self._columns.tolist()):
+            values = np.ascontiguousarray(X[:, column])
+            present = values[~np.isnan(values)]
+            if len(present):
+                self._low[place] = min(self._low[place], present.min())
+                self._high[place] = max(self._high[place], present.max())
+            self._incomplete[place] |= len(present) < len(values)
+            self._content[place] = hash((self._content[place], values.tobytes()))
+
+    def informative_columns(self) -> IndexArray:
+        """Return the columns that vary, or are missing in some rows, and do not repeat an earlier one."""
+        varies = (self._low < self._high) | ((self._low <= self._high) & self._incomplete)
+        chosen: list[int] = []
+        seen: set[int] = set()
+        for place in np.flatnonzero(varies).tolist():
+            if self._content[place] not in seen:
+                seen.add(self._content[place])
+                chosen.append(int(self._columns[place]))
+        return np.array(chosen, dtype=np.int64)
 
 
 @lru_cache(maxsize=64)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from cryptoliq_assets.modeling.estimators.fit_rows import PartRows
 from cryptoliq_assets.modeling.estimators.validation import (
     MAX_THREADS,
     InvalidForecasterError,
@@ -36,6 +37,8 @@ class Regressor:
 
     # Attributes that are computed on first use and not pickled; declared by each subclass that has some.
     CACHES: ClassVar[tuple[str, ...]] = ()
+    # A part with at most this many rows is fitted on all of them in memory, a larger one by `_fit_batches`.
+    ROWS_IN_MEMORY = 200_000
 
     def __init__(
         self,
@@ -57,6 +60,17 @@ class Regressor:
     ) -> None:
         """Fit on (n, len(columns)) rows, NaN where missing, their (n,) changes and (n,) weights (None: equal)."""
         raise NotImplementedError
+
+    def fit_part(self, part: PartRows) -> None:
+        """Fit on the rows of a part, which are read in batches if there are many."""
+        if len(part) <= self.ROWS_IN_MEMORY:
+            self.fit(part.gather(), part.change, part.weights)
+        else:
+            self._fit_batches(part)
+
+    def _fit_batches(self, part: PartRows) -> None:
+        """Fit without holding all rows in memory; subclasses whose library can do so override it."""
+        self.fit(part.gather(), part.change, part.weights)
 
     def predict(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Return the (n,) expected changes, all finite, of (n, len(columns)) rows."""

@@ -14,10 +14,7 @@ from .backtest import (
 )
 from .conformal import (
     MIN_RESIDUALS as MIN_RESIDUALS,
-    MISSING_CHANGE_GROUPS as MISSING_CHANGE_GROUPS,
-    NO_HISTORY_PREFIX as NO_HISTORY_PREFIX,
     SplitConformalIntervals as SplitConformalIntervals,
-    assign_interval_groups as assign_interval_groups,
     calibrate_last as calibrate_last,
     coverage_report as coverage_report,
 )
@@ -28,6 +25,11 @@ from .cross_validation import (
     Progress as Progress,
     evaluate as evaluate,
     evaluate_baseline as evaluate_baseline,
+)
+from .interval_groups import (
+    MISSING_CHANGE_GROUPS as MISSING_CHANGE_GROUPS,
+    NO_HISTORY_PREFIX as NO_HISTORY_PREFIX,
+    assign_interval_groups as assign_interval_groups,
 )
 from .leaderboard import (
     bucket_table as bucket_table,

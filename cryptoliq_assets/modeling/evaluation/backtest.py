@@ -5,7 +5,9 @@ over each coin's own tested rows. The forecasts themselves are made in `modeling
 """
 
 import io
+import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cryptoliq_assets.core import FileReadError, open_stored, write_files
-from cryptoliq_assets.modeling.datasets import TrainingSet
+from cryptoliq_assets.core import FileReadError, make_folder, open_stored, write_files
+from cryptoliq_assets.modeling.datasets import TrainingRows
 from cryptoliq_assets.modeling.estimators import PERSISTENCE
 from cryptoliq_assets.modeling.evaluation.cross_validation import Evaluation, har_reference, make_backtest_rows
 from cryptoliq_assets.schemas import BACKTEST, BACKTEST_BY_COIN, BUCKETS, VIEWS, WITH_HISTORY, Table
-from cryptoliq_assets.storage import add_checksum, validate_table, verify_checksum
+from cryptoliq_assets.storage import validate_table, verify_checksum, with_checksum
 
 Array = npt.NDArray[Any]
 
@@ -57,8 +59,10 @@ def by_coin_path(reports_dir: Path) -> Path:
     return reports_dir / BACKTEST_BY_COIN.path
 
 
-def write_backtest(path: Path, evaluations: Iterable[Evaluation], rows: TrainingSet) -> BacktestSummary:
+def write_backtest(path: Path, evaluations: Iterable[Evaluation], rows: TrainingRows) -> BacktestSummary:
     """Validate the out-of-fold forecasts, model by model, and write them and the metrics by coin atomically.
+
+    The forecasts of one model are in memory at a time; those of the models before are in an unnamed temporary file.
 
     Args:
         path: Path of the backtest.
@@ -74,26 +78,31 @@ def write_backtest(path: Path, evaluations: Iterable[Evaluation], rows: Training
     daily: dict[str, pd.Series[float]] = {}
     coin_metrics: list[pd.DataFrame] = []
     ranks: list[tuple[bool, float, str]] = []
-    buffer, writer = io.BytesIO(), None
-    for evaluation in evaluations:
-        if evaluation.name in counts:
-            raise ValueError(f"{evaluation.name} occurs twice")
-        frame = validate_table(BACKTEST, make_backtest_rows(evaluation, rows), where=f"forecasts of {evaluation.name}")
-        table = _plain_text(pa.Table.from_pandas(frame, preserve_index=False))
-        writer = writer or pq.ParquetWriter(buffer, table.schema, compression="snappy")
-        writer.write_table(table)
-        counts[evaluation.name] = len(frame)
-        tails.append(frame.sort_values("date", kind="stable").tail(_PREVIEW_ROWS).astype({"coin": str, "model": str}))
-        daily[evaluation.name] = (frame["predicted"] - frame["realised"]).abs().groupby(frame["date"]).mean()
-        coin_metrics.append(measure_coins_of_views(evaluation, rows))
-        ranks.append((evaluation.recipe is None, -_skill_or_min(evaluation.skill()), evaluation.name))
-    if writer is None:
-        raise ValueError("no model was evaluated: there is no backtest")
-    writer.close()
-    by_coin = _by_coin(coin_metrics)
-    coins_buffer = io.BytesIO()
-    pq.write_table(_plain_text(pa.Table.from_pandas(by_coin, preserve_index=False)), coins_buffer)
-    write_files({path: _with_checksum(buffer), by_coin_path(path.parent): _with_checksum(coins_buffer)})
+    make_folder(path.parent)
+    with tempfile.TemporaryFile(dir=path.parent) as file, ExitStack() as opened:
+        writer = None
+        for evaluation in evaluations:
+            if evaluation.name in counts:
+                raise ValueError(f"{evaluation.name} occurs twice")
+            where = f"forecasts of {evaluation.name}"
+            frame = validate_table(BACKTEST, make_backtest_rows(evaluation, rows), where=where)
+            table = _plain_text(pa.Table.from_pandas(frame, preserve_index=False))
+            writer = writer or opened.enter_context(pq.ParquetWriter(file, table.schema, compression="snappy"))
+            writer.write_table(table)
+            counts[evaluation.name] = len(frame)
+            last = frame.sort_values("date", kind="stable").tail(_PREVIEW_ROWS)
+            tails.append(last.astype({"coin": str, "model": str}))
+            daily[evaluation.name] = (frame["predicted"] - frame["realised"]).abs().groupby(frame["date"]).mean()
+            coin_metrics.append(measure_coins_of_views(evaluation, rows))
+            ranks.append((evaluation.recipe is None, -_skill_or_min(evaluation.skill()), evaluation.name))
+            del frame, table, evaluation
+        if writer is None:
+            raise ValueError("no model was evaluated: there is no backtest")
+        writer.close()
+        by_coin = _by_coin(coin_metrics)
+        coins_buffer = io.BytesIO()
+        pq.write_table(_plain_text(pa.Table.from_pandas(by_coin, preserve_index=False)), coins_buffer)
+        write_files({path: with_checksum(file), by_coin_path(path.parent): with_checksum(coins_buffer)})
     return BacktestSummary(
         rows=counts,
         preview=pd.concat(tails, ignore_index=True),
@@ -159,10 +168,6 @@ def _damaged(path: Path, error: Exception) -> FileReadError:
     return FileReadError("damaged", f"{path} is damaged: {reason}; remove it, `cryptoliq train` recreates it")
 
 
-def _with_checksum(buffer: io.BytesIO) -> bytes:
-    return b"".join(add_checksum(memoryview(buffer.getvalue())))
-
-
 def _by_coin(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     frame = pd.concat(frames, ignore_index=True)
     frame = frame.astype(dict.fromkeys(BACKTEST_BY_COIN.text_columns, "category"))
@@ -184,7 +189,7 @@ MIN_COIN_ROWS = 5
 SHOWN_COINS = 5
 
 
-def measure_coins(evaluation: Evaluation, rows: TrainingSet, *, view: str = WITH_HISTORY) -> pd.DataFrame:
+def measure_coins(evaluation: Evaluation, rows: TrainingRows, *, view: str = WITH_HISTORY) -> pd.DataFrame:
     """Compute the metrics of each coin over all folds.
 
     Persistence has today's score in every view; HAR has no more history than the view.
@@ -236,12 +241,12 @@ def measure_coins(evaluation: Evaluation, rows: TrainingSet, *, view: str = WITH
     return table.sort_values(["mae", "coin"], ascending=[False, True], ignore_index=True)
 
 
-def measure_coins_of_views(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
+def measure_coins_of_views(evaluation: Evaluation, rows: TrainingRows) -> pd.DataFrame:
     """Compute `measure_coins` for every view: one row per (coin, view)."""
     return pd.concat([measure_coins(evaluation, rows, view=view) for view in VIEWS], ignore_index=True)
 
 
-def average_over_coins(evaluation: Evaluation, rows: TrainingSet) -> dict[str, float | int]:
+def average_over_coins(evaluation: Evaluation, rows: TrainingRows) -> dict[str, float | int]:
     """Return the mean over coins, with equal weight, of each coin's mean absolute error and mean absolute prediction."""
     table = measure_coins(evaluation, rows)
     means = {name: float(table[name].mean()) for name in ("mae", "mean_absolute_prediction")}

@@ -7,7 +7,7 @@ residuals would be far too narrow for another's.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,48 +15,25 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cryptoliq_assets.modeling.datasets import OVER_TIME, TrainingSet
+from cryptoliq_assets.modeling.datasets import OVER_TIME, TrainingRows
 from cryptoliq_assets.modeling.evaluation.cross_validation import Evaluation
-from cryptoliq_assets.schemas import BUCKETS, MISSING_CHANGE, NO_HISTORY, SHORT_HISTORY, VIEWS, WITH_HISTORY
+from cryptoliq_assets.modeling.evaluation.interval_coverage import CoveredRows, measure_coverage
+from cryptoliq_assets.modeling.evaluation.interval_groups import (
+    GROUP_NAMES,
+    GROUPS,
+    IS_NO_HISTORY,
+    MISSING_CHANGE_GROUPS,
+    NO_HISTORY_PREFIX,
+    interval_group_codes,
+)
+from cryptoliq_assets.schemas import MISSING_CHANGE, NO_HISTORY, SHORT_HISTORY, VIEWS
 
 Array = npt.NDArray[Any]
 
-# Coins with fewer days of history than this have a group of their own: their means are of a few days.
-SHORT_HISTORY_BELOW_DAYS = 8
 # With fewer residuals a group's quantile is noise, and the pooled one is used.
 MIN_RESIDUALS = 100
 POOLED = "pooled"
-NO_HISTORY_PREFIX = NO_HISTORY + ":"
-# Missing changes of a row; after "young:" and "without_history:" for such rows.
-MISSING_CHANGES = ("no_24h", "no_7d", "no_changes")
-MISSING_CHANGE_GROUPS = tuple(
-    kind + lacking for kind in ("", SHORT_HISTORY + ":", NO_HISTORY_PREFIX) for lacking in MISSING_CHANGES
-)
 MISSING_CHANGE_POOLED = MISSING_CHANGE + ":" + POOLED
-
-
-def assign_interval_groups(bucket: Array, days_seen: Array, *, change_24h: Array, change_7d: Array) -> Array:
-    """Return the (n,) group names.
-
-    Args:
-        bucket: (n,) indices into BUCKETS.
-        days_seen: (n,) days of history that the forecast uses; 1 without history.
-        change_24h: (n,) 24-hour changes, NaN where missing.
-        change_7d: (n,) 7-day changes, NaN where missing.
-    """
-    names = np.array(BUCKETS, dtype=object)[np.asarray(bucket)]
-    days = np.asarray(days_seen)
-    no_history, short_history = days <= 1, (days > 1) & (days < SHORT_HISTORY_BELOW_DAYS)
-    no_24h, no_7d = np.isnan(change_24h), np.isnan(change_7d)
-    missing = np.select([no_24h & no_7d, no_7d, no_24h], list(MISSING_CHANGES[::-1]), "").astype(object)
-    names = np.where(missing == "", np.where(short_history, "", names), missing)
-    kind = np.select(
-        [no_history, short_history & (missing == ""), short_history],
-        [NO_HISTORY_PREFIX, SHORT_HISTORY, SHORT_HISTORY + ":"],
-        "",
-    ).astype(object)
-    groups: Array = (kind + names).astype(object)
-    return groups
 
 
 @dataclass(frozen=True)
@@ -136,27 +113,33 @@ def calibrate(residuals: Array, groups: Array, *, level: float) -> SplitConforma
     """
     if not len(residuals):
         raise ValueError("no residuals to calibrate intervals on")
-    sizes = np.abs(np.asarray(residuals, dtype=float))
-    names, inverse = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    missing_change = np.isin(names, MISSING_CHANGE_GROUPS)[inverse]
-    no_history = np.char.startswith(names, NO_HISTORY_PREFIX)[inverse] & ~missing_change
-    full_history = ~no_history & ~missing_change & (names != SHORT_HISTORY)[inverse]
-    # The pool has the rows with full history; without any, all rows.
-    parts = {POOLED: full_history if full_history.any() else np.ones(len(sizes), dtype=bool)}
+    names, codes = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    return _calibrate(np.asarray(residuals, dtype=float), codes, [str(name) for name in names], level=level)
+
+
+def _calibrate(residuals: Array, codes: Array, names: Sequence[str], *, level: float) -> SplitConformalIntervals:
+    """As `calibrate`, with (n,) indices into `names` as groups."""
+    sizes = np.abs(residuals)
+    missing_change = np.array([name in MISSING_CHANGE_GROUPS for name in names])
+    no_history = np.array([name.startswith(NO_HISTORY_PREFIX) for name in names]) & ~missing_change
+    full_history = ~no_history & ~missing_change & (np.array(names, dtype=object) != SHORT_HISTORY)
+    counted = np.bincount(codes, minlength=len(names))
+    # Which names are in each part. The pool has the rows with full history; without any, all rows.
+    parts = {POOLED: full_history if counted[full_history].sum() else np.ones(len(names), dtype=bool)}
     parts |= {NO_HISTORY_PREFIX + POOLED: no_history, MISSING_CHANGE_POOLED: missing_change}
-    parts |= {str(name): inverse == code for code, name in enumerate(names)}
+    parts |= {name: np.arange(len(names)) == code for name, code in sorted(zip(names, range(len(names)), strict=True))}
     half_widths, counts = {}, {}
     # A view has a residual for nearly every row: if there are few, the pool that would replace it is small too.
-    few = min(MIN_RESIDUALS, max(1, parts[POOLED].sum() // 2))
+    few = min(MIN_RESIDUALS, max(1, int(counted[parts[POOLED]].sum()) // 2))
     required = {POOLED: 1, **dict.fromkeys((NO_HISTORY_PREFIX + POOLED, MISSING_CHANGE_POOLED, SHORT_HISTORY), few)}
-    for name, mask in parts.items():
-        chosen = sizes[mask]
-        if len(chosen) >= required.get(name, MIN_RESIDUALS):
-            half_widths[name], counts[name] = _quantile(chosen, level), len(chosen)
+    for name, included in parts.items():
+        count = int(counted[included].sum())
+        if count and count >= required.get(name, MIN_RESIDUALS):
+            half_widths[name], counts[name] = _quantile(sizes[included[codes]], level), count
     return SplitConformalIntervals(level, half_widths, counts)
 
 
-def calibrate_last(evaluation: Evaluation, rows: TrainingSet, *, level: float) -> SplitConformalIntervals:
+def calibrate_last(evaluation: Evaluation, rows: TrainingRows, *, level: float) -> SplitConformalIntervals:
     """Return the intervals for serving, from the residuals of the last fold over time, or of all folds by coin.
 
     Nothing is purged: the label of every residual is in the tables, so it is known before anything is forecast.
@@ -168,7 +151,7 @@ def calibrate_last(evaluation: Evaluation, rows: TrainingSet, *, level: float) -
     return _table(evaluation, rows, mask, level=level)
 
 
-def coverage_report(evaluation: Evaluation, rows: TrainingSet, *, level: float) -> dict[str, Any]:
+def coverage_report(evaluation: Evaluation, rows: TrainingRows, *, level: float) -> dict[str, Any]:
     """Compute the coverage of each fold after the first, by group, by fold and pooled.
 
     Each fold is calibrated on the previous one; by coin, on all the others (`calibration_rows`).
@@ -183,12 +166,15 @@ def coverage_report(evaluation: Evaluation, rows: TrainingSet, *, level: float) 
     numbers = np.unique(evaluation.fold)
     parts = {int(number): _covered(evaluation, rows, int(number), level=level) for number in numbers}
     calibrated = {number: views for number, views in parts.items() if views}
-    pooled = {view: pd.concat([views[view] for views in calibrated.values()]) for view in VIEWS} if calibrated else {}
-    folds = [{"fold": number, "groups": _coverages(views)} for number, views in calibrated.items()]
-    return {"level": level, "folds": folds, "pooled": _coverages(pooled)}
+    pooled = {view: [views[view] for views in calibrated.values()] for view in VIEWS} if calibrated else {}
+    folds = [
+        {"fold": number, "groups": measure_coverage({view: [rows] for view, rows in views.items()})}
+        for number, views in calibrated.items()
+    ]
+    return {"level": level, "folds": folds, "pooled": measure_coverage(pooled)}
 
 
-def calibration_rows(evaluation: Evaluation, rows: TrainingSet, number: int) -> Array:
+def calibration_rows(evaluation: Evaluation, rows: TrainingRows, number: int) -> Array:
     """Return the (m,) mask of the tested rows whose residuals calibrate a fold's intervals.
 
     Over time: those of the newest earlier fold with known labels, purged like training rows: the target date is before the
@@ -203,83 +189,53 @@ def calibration_rows(evaluation: Evaluation, rows: TrainingSet, number: int) -> 
     return mask
 
 
-def _groups(evaluation: Evaluation, rows: TrainingSet, view: str) -> Array:
-    """Group names of the tested rows in a view."""
-    changes = {name: rows.column(name, view=view)[evaluation.rows] for name in ("change_24h", "change_7d")}
-    return assign_interval_groups(rows.bucket[evaluation.rows], rows.days_of(view)[evaluation.rows], **changes)
+def _codes(evaluation: Evaluation, rows: TrainingRows, view: str) -> npt.NDArray[np.uint8]:
+    """Groups of the tested rows in a view, as indices into GROUPS."""
+    tested = evaluation.rows
+    lacking = {f"no_{span}": rows.lacks(f"change_{span}", view=view)[tested] for span in ("24h", "7d")}
+    return interval_group_codes(rows.bucket[tested], rows.days_of(view)[tested], **lacking)
 
 
-def _residuals(evaluation: Evaluation, rows: TrainingSet, view: str) -> Array:
-    return rows.y[evaluation.rows] - evaluation.forecasts[view]
+def _residuals(evaluation: Evaluation, rows: TrainingRows, view: str, mask: Array) -> Array:
+    residuals: Array = rows.y[evaluation.rows[mask]] - evaluation.forecasts[view][mask]
+    return residuals
 
 
-def _table(evaluation: Evaluation, rows: TrainingSet, mask: Array, *, level: float) -> SplitConformalIntervals:
-    residuals = {view: _residuals(evaluation, rows, view)[mask] for view in VIEWS}
-    groups = {view: _groups(evaluation, rows, view)[mask] for view in VIEWS}
-    # A row without history is the same in several views, and counts once.
-    once = {view: (view in (NO_HISTORY, MISSING_CHANGE)) | ~_is_no_history(names) for view, names in groups.items()}
-    return calibrate(
-        np.concatenate([residuals[view][once[view]] for view in VIEWS]),
-        np.concatenate([groups[view][once[view]] for view in VIEWS]),
-        level=level,
-    )
+def _table(evaluation: Evaluation, rows: TrainingRows, mask: Array, *, level: float) -> SplitConformalIntervals:
+    residuals, codes = [], []
+    for view in VIEWS:
+        own = _codes(evaluation, rows, view)[mask]
+        # A row without history is the same in several views, and counts once.
+        once = np.ones(len(own), bool) if view in (NO_HISTORY, MISSING_CHANGE) else ~IS_NO_HISTORY[own]
+        residuals.append(_residuals(evaluation, rows, view, mask)[once])
+        codes.append(own[once])
+    return _calibrate_codes(np.concatenate(residuals), np.concatenate(codes), level=level)
 
 
-def _is_no_history(groups: Array) -> npt.NDArray[np.bool_]:
-    return np.char.startswith(groups.astype(str), NO_HISTORY_PREFIX)
+def _calibrate_codes(residuals: Array, codes: Array, *, level: float) -> SplitConformalIntervals:
+    """As `calibrate`, with (n,) indices into GROUPS."""
+    if not len(residuals):
+        raise ValueError("no residuals to calibrate intervals on")
+    return _calibrate(residuals, codes, GROUPS, level=level)
 
 
-def _covered(evaluation: Evaluation, rows: TrainingSet, number: int, *, level: float) -> dict[str, pd.DataFrame]:
-    """A fold's rows by view: group, covered, draw, half_width, source, residuals, own; empty if nothing calibrates it."""
+def _covered(evaluation: Evaluation, rows: TrainingRows, number: int, *, level: float) -> dict[str, CoveredRows]:
+    """A fold's rows by view; empty if nothing calibrates it."""
     before = calibration_rows(evaluation, rows, number)
     if not before.any():
         return {}
-    table = _table(evaluation, rows, before, level=level)
+    intervals = _table(evaluation, rows, before, level=level).explain(GROUP_NAMES)
+    half_widths = intervals["half_width"].to_numpy()
     test = evaluation.fold == number
     tested = evaluation.rows[test]
     draw = rows.date[tested].astype(np.int64) if evaluation.evaluation == OVER_TIME else rows.coins[tested]
+    draw = draw.astype(np.int32)
     views = {}
     for view in VIEWS:
-        names = _groups(evaluation, rows, view)[test]
-        explained = table.explain(names)
-        covered = np.abs(_residuals(evaluation, rows, view)[test]) <= explained["half_width"].to_numpy()
-        views[view] = explained.assign(group=names, covered=covered, draw=draw)
+        codes = _codes(evaluation, rows, view)[test]
+        covered = np.abs(_residuals(evaluation, rows, view, test)) <= half_widths[codes]
+        views[view] = CoveredRows(codes, covered, draw, intervals)
     return views
-
-
-def _coverages(views: dict[str, pd.DataFrame]) -> dict[str, dict[str, Any]]:
-    result: dict[str, dict[str, Any]] = {}
-    for view, rows in views.items():
-        # A history cut to its first day is no history: this view is reported without such rows.
-        short_history = rows["group"] == SHORT_HISTORY
-        result[view] = _coverage(rows[short_history] if view == SHORT_HISTORY and short_history.any() else rows)
-        # Rows that really have short or no history are few, and reported with the other views.
-        if view == WITH_HISTORY:
-            rows = rows[~short_history & ~_is_no_history(rows["group"].to_numpy())]
-        if view != SHORT_HISTORY:
-            result |= {str(name): _coverage(own) for name, own in rows.groupby("group")}
-    return result
-
-
-def _coverage(rows: pd.DataFrame) -> dict[str, Any]:
-    return {
-        "rows": len(rows),
-        "coverage": float(rows["covered"].mean()),
-        "standard_error": _standard_error(rows["covered"].to_numpy(float), rows["draw"].to_numpy()),
-        "mean_width": float(2.0 * rows["half_width"].mean()),
-        "residuals": int(rows["residuals"].min()),
-        "own": bool(rows["own"].all()),
-        "source": ", ".join(sorted(set(rows["source"]))),
-    }
-
-
-def _standard_error(covered: Array, draw: Array) -> float | None:
-    """Cluster-robust standard error of a mean, with the correction for the number of draws; None for a single draw."""
-    _, index = np.unique(draw, return_inverse=True)
-    sums = np.bincount(index, weights=covered - covered.mean())
-    if len(sums) < 2:
-        return None
-    return float(np.sqrt(len(sums) / (len(sums) - 1) * np.sum(sums**2)) / len(covered))
 
 
 def _quantile(sizes: Array, level: float) -> float:

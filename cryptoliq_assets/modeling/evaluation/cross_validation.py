@@ -12,14 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cryptoliq_assets.modeling.datasets import BY_COIN, Fold, Folds, TrainingSet
+from cryptoliq_assets.modeling.datasets import BY_COIN, Fold, Folds, TrainingRows
 from cryptoliq_assets.modeling.estimators import (
+    BASELINE_FEATURES,
     HAR,
     MEAN_7D,
     MEAN_CHANGE,
     PERSISTENCE,
     ModelSpec,
     ScoreForecaster,
+    TableCache,
     fit_spec,
     make_baseline,
     predict_rows,
@@ -27,6 +29,7 @@ from cryptoliq_assets.modeling.estimators import (
 from cryptoliq_assets.modeling.evaluation.metrics import score_rows
 from cryptoliq_assets.modeling.evaluation.permutation_importance import permutation_importance
 from cryptoliq_assets.schemas import BUCKETS, NO_HISTORY, VIEWS, WITH_HISTORY
+from cryptoliq_assets.storage import release_memory
 
 POPULATIONS = ("all", "known_cap")
 BASELINES = (PERSISTENCE, HAR, MEAN_7D)
@@ -84,12 +87,13 @@ class Evaluation:
 
 def evaluate(
     spec: ModelSpec,
-    rows: TrainingSet,
+    rows: TrainingRows,
     folds: Folds,
     *,
     seed: int = 7,
     threads: int | None = None,
     device: str = "cpu",
+    cache: TableCache | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Refit a specification on each fold's training rows and forecast its test rows.
@@ -101,16 +105,17 @@ def evaluate(
         seed: Seed of every fit.
         threads: Threads to fit with; default all available.
         device: xgboost's device.
+        cache: Where xgboost keeps large tables; default: in memory.
         progress: Receives a line per fold.
     """
 
     def fit(fold: Fold) -> ScoreForecaster:
-        return fit_spec(spec, rows, train=fold.train, seed=seed, threads=threads, device=device)
+        return fit_spec(spec, rows, train=fold.train, seed=seed, threads=threads, device=device, cache=cache)
 
     return _evaluate(spec.name, rows, folds, fit=fit, recipe=spec.to_dict(), progress=progress)
 
 
-def evaluate_baseline(name: str, rows: TrainingSet, folds: Folds, *, progress: Progress | None = None) -> Evaluation:
+def evaluate_baseline(name: str, rows: TrainingRows, folds: Folds, *, progress: Progress | None = None) -> Evaluation:
     """Evaluate a baseline (persistence, har or mean_7d) like a specification."""
 
     def fit(fold: Fold) -> ScoreForecaster:
@@ -119,13 +124,14 @@ def evaluate_baseline(name: str, rows: TrainingSet, folds: Folds, *, progress: P
     return _evaluate(name, rows, folds, fit=fit, recipe=None, progress=progress)
 
 
-def _fit_baseline(name: str, rows: TrainingSet, fold: Fold) -> ScoreForecaster:
-    return make_baseline(name, rows.features).fit(rows.X[fold.train], rows.y[fold.train])
+def _fit_baseline(name: str, rows: TrainingRows, fold: Fold) -> ScoreForecaster:
+    names = tuple(feature for feature in rows.features if feature in BASELINE_FEATURES)
+    return make_baseline(name, names).fit(rows.read(fold.train, names), rows.y[fold.train])
 
 
 def _evaluate(
     name: str,
-    rows: TrainingSet,
+    rows: TrainingRows,
     folds: Folds,
     *,
     fit: Callable[[Fold], ScoreForecaster],
@@ -141,6 +147,7 @@ def _evaluate(
     importance: dict[str, float] = {}
     for fold in folds.folds:
         model = fit(fold)
+        release_memory()
         for view in VIEWS:
             forecasts[view].append(predict_rows(model, rows, chosen=fold.test, view=view))
         if recipe is not None and fold is folds.folds[-1]:
@@ -185,7 +192,7 @@ def _evaluate(
 
 
 def compute_metrics(
-    rows: TrainingSet,
+    rows: TrainingRows,
     predicted: Array,
     *,
     index: Array,
@@ -230,7 +237,7 @@ def compute_metrics(
     return results
 
 
-def make_backtest_rows(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
+def make_backtest_rows(evaluation: Evaluation, rows: TrainingRows) -> pd.DataFrame:
     """Return the rows of the backtest: one per (coin, date, model), with forecasts, realized score and references."""
     index = evaluation.rows
     return pd.DataFrame(

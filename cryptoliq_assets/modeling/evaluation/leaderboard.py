@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cryptoliq_assets.modeling.datasets import TrainingSet
+from cryptoliq_assets.modeling.datasets import TrainingRows
 from cryptoliq_assets.modeling.estimators import CHAMPION_SPEC
 from cryptoliq_assets.modeling.evaluation.cross_validation import POPULATIONS, Evaluation
 from cryptoliq_assets.schemas import NO_HISTORY, SHORT_HISTORY, WITH_HISTORY
@@ -63,7 +63,7 @@ def make_leaderboard(
     }
 
 
-def count_coins_by_fold(evaluation: Evaluation, rows: TrainingSet) -> dict[str, list[int]]:
+def count_coins_by_fold(evaluation: Evaluation, rows: TrainingRows) -> dict[str, list[int]]:
     """Return the number of coins that each fold tests, by population, which determines whether its metrics count."""
     masks = {population: np.ones(len(evaluation.rows), dtype=bool) for population in POPULATIONS}
     masks["known_cap"] = rows.known_cap[evaluation.rows]

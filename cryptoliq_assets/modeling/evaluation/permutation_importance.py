@@ -6,7 +6,7 @@ Other explanations of a forecaster belong in modules of their own here; how impo
 import numpy as np
 import numpy.typing as npt
 
-from cryptoliq_assets.modeling.datasets import TrainingSet
+from cryptoliq_assets.modeling.datasets import TrainingRows
 from cryptoliq_assets.modeling.estimators import ScoreForecaster, center_on_7d_mean, has_no_history
 
 # Limit on the rows, so that it takes seconds, not minutes, on any panel.
@@ -14,7 +14,7 @@ IMPORTANCE_ROWS = 4_000
 
 
 def permutation_importance(
-    forecaster: ScoreForecaster, rows: TrainingSet, chosen: npt.NDArray[np.int64], *, seed: int = 7
+    forecaster: ScoreForecaster, rows: TrainingRows, chosen: npt.NDArray[np.int64], *, seed: int = 7
 ) -> dict[str, float]:
     """Return the relative increase of the squared error when one feature is shuffled among the rows, by feature.
 
@@ -32,7 +32,7 @@ def permutation_importance(
     rng = np.random.default_rng(seed)
     if len(chosen) > IMPORTANCE_ROWS:
         chosen = np.sort(rng.choice(chosen, size=IMPORTANCE_ROWS, replace=False))
-    X = np.ascontiguousarray(rows.X[chosen][:, [rows.features.index(name) for name in forecaster.features]])
+    X = np.ascontiguousarray(rows.read(chosen, forecaster.features))
     realized, no_history = rows.y[chosen] - forecaster.baseline_level(X), has_no_history(X, forecaster.features)
     centered = center_on_7d_mean(X, forecaster.features)
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cryptoliq_assets.modeling.datasets import TrainingSet
+from cryptoliq_assets.modeling.datasets import TrainingRows
 from cryptoliq_assets.modeling.estimators import HAR, PERSISTENCE
 from cryptoliq_assets.modeling.evaluation import (
     MIN_COIN_ROWS,
@@ -54,7 +54,7 @@ def card_facts(
     leaderboard: Mapping[str, Any],
     *,
     evaluation: Evaluation,
-    rows: TrainingSet,
+    rows: TrainingRows,
     ledger: Sequence[Mapping[str, Any]],
 ) -> CardFacts:
     """Collect the facts of a model.
@@ -197,7 +197,7 @@ def _buckets(entry: Mapping[str, Any]) -> pd.DataFrame:
     return _as_floats(pd.DataFrame(entries), except_for=("market-cap rank", "rows"))
 
 
-def _worst_coins(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
+def _worst_coins(evaluation: Evaluation, rows: TrainingRows) -> pd.DataFrame:
     names = {
         "mae": "MAE",
         "mean_absolute_prediction": "mean absolute prediction",
@@ -210,7 +210,7 @@ def _worst_coins(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
     return table[table["rows"] >= MIN_COIN_ROWS].head(MAX_WORST_COINS).reset_index(drop=True)
 
 
-def _daily_mae(evaluation: Evaluation, rows: TrainingSet) -> pd.DataFrame:
+def _daily_mae(evaluation: Evaluation, rows: TrainingRows) -> pd.DataFrame:
     realized = rows.y[evaluation.rows]
     forecasts = {evaluation.name: evaluation.predicted, **{n: evaluation.references[n] for n in (PERSISTENCE, HAR)}}
     errors = pd.DataFrame({name: np.abs(values - realized) for name, values in forecasts.items()})

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cryptoliq_assets.modeling.datasets import TrainingSet
+from cryptoliq_assets.modeling.datasets import TrainingRows
 from cryptoliq_assets.modeling.estimators import ModelSpec
 from cryptoliq_assets.modeling.evaluation import Evaluation, calibrate_last, coverage_report, find_entry
 from cryptoliq_assets.modeling.registry.promotion import INPUT_TABLE
@@ -20,7 +20,7 @@ from cryptoliq_assets.storage import schema_fingerprint
 
 def model_metadata(
     spec: ModelSpec,
-    rows: TrainingSet,
+    rows: TrainingRows,
     leaderboard: Mapping[str, Any],
     *,
     evaluation: Evaluation,
@@ -86,28 +86,38 @@ def model_metadata(
 _TAIL = 0.001
 
 
-def input_ranges(rows: TrainingSet) -> dict[str, tuple[float, float]]:
+def input_ranges(rows: TrainingRows) -> dict[str, tuple[float, float]]:
     """Return the 0.1 and 99.9 % quantiles of each input field among the training rows, in the field's unit.
 
     Computed from features: logarithms and log returns preserve order, so their quantiles are those of the fields. A field
     that no training row has is left out.
     """
-    inverses: dict[str, tuple[str, Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]]] = {
-        "price": ("price_log", np.exp),
-        "1h": ("change_1h", np.asarray),
-        "24h": ("change_24h", lambda returns: 100.0 * np.expm1(returns)),
-        "7d": ("change_7d", lambda returns: 100.0 * np.expm1(returns)),
-        "24h_volume": ("volume_log", np.exp),
-        "mkt_cap": ("mkt_cap_log", np.exp),
+    fields: dict[str, tuple[tuple[str, ...], Callable[..., npt.NDArray[np.float64]]]] = {
+        "price": (("price_log",), np.exp),
+        "1h": (("change_1h",), np.asarray),
+        "24h": (("change_24h",), _percent),
+        "7d": (("change_7d",), _percent),
+        "24h_volume": (("volume_log",), np.exp),
+        "mkt_cap": (("mkt_cap_log",), np.exp),
+        "liquidity_ratio": (("volume_log", "mkt_cap_log"), lambda volume, cap: np.exp(volume) / np.exp(cap)),
+        "price_change_24h": (
+            ("price_log", "change_24h"),
+            lambda price, change: np.exp(price) - np.exp(price) / (1.0 + _percent(change) / 100.0),
+        ),
     }
-    fields = {field: invert(rows.column(feature)) for field, (feature, invert) in inverses.items()}
-    with np.errstate(invalid="ignore", divide="ignore"):
-        fields["liquidity_ratio"] = fields["24h_volume"] / fields["mkt_cap"]
-        fields["price_change_24h"] = fields["price"] - fields["price"] / (1.0 + fields["24h"] / 100.0)
     ranges = {}
-    for field, values in fields.items():
+    # Field by field: the columns of all fields would be in memory together.
+    for field, (features, compute) in fields.items():
+        with np.errstate(invalid="ignore", divide="ignore"):
+            values = compute(*(rows.column(feature) for feature in features))
         present = values[np.isfinite(values)]
         if len(present):
-            low, high = np.quantile(present, [_TAIL, 1.0 - _TAIL])
+            low, high = np.quantile(present, [_TAIL, 1.0 - _TAIL], overwrite_input=True)
             ranges[field] = (float(low), float(high))
     return ranges
+
+
+def _percent(returns: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Changes in percent of log returns."""
+    percent: npt.NDArray[np.float64] = 100.0 * np.expm1(returns)
+    return percent

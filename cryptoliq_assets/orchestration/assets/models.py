@@ -23,6 +23,7 @@ from cryptoliq_assets.orchestration import (
 from cryptoliq_assets.orchestration.io_managers import PanderaParquetIOManager
 from cryptoliq_assets.orchestration.resources import RunLock
 from cryptoliq_assets.schemas import BACKTEST
+from cryptoliq_assets.storage import TableStore
 
 GROUP = "models"
 # Raise this when the evaluation or a model spec changes.
@@ -49,13 +50,16 @@ def _candidate(name: str, settings: Settings) -> dg.AssetsDefinition:
         description=f"{DESCRIPTIONS[name]} Fitted model, metrics by fold and out-of-fold forecasts.",
         io_manager_key=CANDIDATES_IO,
         freshness_policy=WEEKLY,
-        deps=[all_months_dep(table) for table in ("cleaned_snapshots", "engineered_features", "labels")],
+        deps=[
+            all_months_dep(table) for table in ("cleaned_snapshots", "engineered_features", "feature_views", "labels")
+        ],
     )
     def candidate(
         context: dg.AssetExecutionContext, lock: RunLock, tables: dg.ResourceParam[PanderaParquetIOManager]
     ) -> dg.Output:
         from cryptoliq_assets.modeling import fit_candidate
 
+        _update_views(context, settings, tables.store())
         fitted = fit_candidate(name, settings, store=tables.store(), progress=context.log.info)
         evaluation = fitted.evaluation
         metadata = {
@@ -69,6 +73,19 @@ def _candidate(name: str, settings: Settings) -> dg.AssetsDefinition:
         return dg.Output(fitted, metadata={key: value for key, value in metadata.items() if value is not None})
 
     return candidate
+
+
+def _update_views(context: dg.AssetExecutionContext, settings: Settings, store: TableStore) -> None:
+    """Bring the table of views up to date, and report its written months as materialized by this run."""
+    from cryptoliq_assets.modeling import update_views
+
+    for month, rows in update_views(settings, store, progress=context.log.info).items():
+        if rows:
+            path = dg.MetadataValue.path(str(store.path("feature_views", month)))
+            event = dg.AssetMaterialization(
+                "feature_views", partition=month, metadata={"dagster/row_count": rows, "path": path}
+            )
+            context.log_event(event)
 
 
 def _backtest(settings: Settings) -> dg.AssetsDefinition:

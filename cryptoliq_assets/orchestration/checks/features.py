@@ -1,4 +1,4 @@
-"""Checks of `engineered_features`."""
+"""Checks of `engineered_features` and `feature_views`."""
 
 import numpy as np
 
@@ -36,3 +36,18 @@ def finite_values(settings: Settings, store: TableStore, months: list[str]) -> C
     fraction = missing / (rows * len(FEATURE_NAMES)) if rows else 0.0
     metadata = {"rows": rows, "infinite": infinite, "missing_fraction": float(fraction), "unread": unread}
     return CheckOutcome(not infinite and not unread, metadata)
+
+
+@asset_check("feature_views", description="Every cleaned row of a month has its views.", blocking=True)
+def views_of_every_row(settings: Settings, store: TableStore, months: list[str]) -> CheckOutcome:
+    """Compare the rows of each day with those of cleaned_snapshots, from the stamps of the files."""
+    differing = {}
+    rows = 0
+    for month in months:
+        own, cleaned = (store.stamp(table, month) for table in ("feature_views", "cleaned_snapshots"))
+        counts, wanted = (stamp.counts if stamp else {} for stamp in (own, cleaned))
+        rows += sum(counts.values())
+        days = sorted(day for day in {*counts, *wanted} if counts.get(day, 0) != wanted.get(day, 0))
+        if days:
+            differing[month] = f"{days[0]}: {counts.get(days[0], 0)} rows, not {wanted.get(days[0], 0)}"
+    return CheckOutcome(not differing, {"rows": rows, "differing": differing})

@@ -81,7 +81,7 @@ def test_every_asset_has_group_kinds_owner_and_description(specs):
 
 def test_groups_are_the_stages_of_the_pipeline(specs):
     groups = {name: spec.group_name for name, spec in specs.items()}
-    assert [groups[name] for name in TABLES] == ["raw", "cleaned", "features", "labels", "forecasts"]
+    assert [groups[name] for name in TABLES] == ["raw", "cleaned", "features", "features", "labels", "forecasts"]
     assert {groups[name] for name in (*CANDIDATES, "leaderboard", "champion")} == {"models"}
 
 
@@ -122,7 +122,7 @@ def test_lineage_names_existing_columns_of_parent_assets(specs, table):
 
 
 @pytest.mark.parametrize("horizon", [1, 7, 28])
-@pytest.mark.parametrize("table", ["cleaned_snapshots", "engineered_features", "labels"])
+@pytest.mark.parametrize("table", ["cleaned_snapshots", "engineered_features", "feature_views", "labels"])
 def test_the_mapped_months_contain_every_upstream_day(tmp_path, table, horizon):
     definitions = build_definitions(make_settings(home_dir=tmp_path, horizon_days=horizon))
     graph = definitions.get_repository_def().asset_graph

@@ -20,7 +20,7 @@ from cryptoliq_assets.orchestration.partitions import (
 )
 from cryptoliq_assets.orchestration.runner import Runner
 from cryptoliq_assets.orchestration.sensors import code_location
-from cryptoliq_assets.schemas.tables import TABLES
+from cryptoliq_assets.schemas.tables import TABLES, TRAINING_TABLES
 from cryptoliq_assets_tests.support.settings import make_settings
 
 HEADER = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date"
@@ -76,7 +76,8 @@ def test_a_waiting_file_adds_its_month(settings):
 
 def test_after_a_refresh_every_table_is_green(settings):
     runner = ingest(settings, "2025-05-30", "2025-06-03", "2025-07-02")
-    for table in TABLES:
+    # The views are computed by a training.
+    for table in [name for name in TABLES if name not in TRAINING_TABLES]:
         assert materialized(runner, table) == {"2025-05", "2025-06", "2025-07"}, table
 
 

@@ -8,14 +8,14 @@ from cryptoliq_assets.modeling.datasets.training_set import TrainingSet
 from cryptoliq_assets.modeling.estimators import CANDIDATES
 from cryptoliq_assets.modeling.evaluation.conformal import (
     SplitConformalIntervals,
-    _standard_error,
-    assign_interval_groups,
     calibrate,
     calibrate_last,
     calibration_rows,
     coverage_report,
 )
 from cryptoliq_assets.modeling.evaluation.cross_validation import Evaluation, evaluate
+from cryptoliq_assets.modeling.evaluation.interval_coverage import standard_error as _standard_error
+from cryptoliq_assets.modeling.evaluation.interval_groups import assign_interval_groups
 from cryptoliq_assets.schemas.groups import VIEWS
 from cryptoliq_assets_tests.support.training_rows import toy_rows
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cryptoliq_assets.schemas.tables import DERIVED_TABLES, TABLES
+from cryptoliq_assets.modeling.views_table import update_views
+from cryptoliq_assets.schemas.tables import DERIVED_TABLES, TABLES, TRAINING_TABLES
 from cryptoliq_assets.storage import TableStore
 from cryptoliq_assets_tests.support.markets import Home, snapshot
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -20,7 +21,8 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
     home = Home.at(tmp_path_factory.mktemp("home"))
     home.drop("coingecko_20220330.csv", snapshot([MARCH, APRIL], missing=0))
     home.bring_up_to_date()
-    tables = {table: home.store.read(table) for table in DERIVED_TABLES}
+    update_views(home.settings, home.store)
+    tables = {table: home.store.read(table) for table in (*DERIVED_TABLES, *TRAINING_TABLES)}
     tables["raw_snapshots"] = tables["raw_snapshots"].assign(name=tables["raw_snapshots"]["symbol"])
     labels = tables["labels"]
     score = labels["liquidity_score"]

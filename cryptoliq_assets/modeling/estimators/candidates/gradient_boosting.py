@@ -1,15 +1,15 @@
 """XGBoost: gradient-boosted trees."""
 
-import json
-import os
-from collections.abc import Mapping, Sequence
-from types import ModuleType
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cryptoliq_assets.modeling.estimators.base import HAR_INPUTS, ScoreForecaster
+from cryptoliq_assets.modeling.estimators.boosting import import_xgboost, open_table, require_device
+from cryptoliq_assets.modeling.estimators.fit_rows import PartRows
 from cryptoliq_assets.modeling.estimators.regressor import Regressor
 from cryptoliq_assets.modeling.estimators.specs import ModelSpec
 from cryptoliq_assets.modeling.estimators.validation import (
@@ -104,26 +104,52 @@ class BoostedTreesRegressor(Regressor):
     def fit(
         self, X: npt.NDArray[np.float32], change: npt.NDArray[np.float32], weights: npt.NDArray[np.floating] | None
     ) -> None:
-        xgboost = _import_xgboost()
+        xgboost = import_xgboost()
 
+        def make_table(change: npt.NDArray[np.float32], **options: int) -> AbstractContextManager[Any]:
+            return nullcontext(xgboost.QuantileDMatrix(X, change, weight=weights, **options))
+
+        self._train(change, weights, linear=lambda: X[:, self.line], make_table=make_table)
+
+    def _fit_batches(self, part: PartRows) -> None:
+        self._train(
+            part.change,
+            part.weights,
+            linear=lambda: part.gather(columns=self.line),
+            make_table=lambda change, **options: open_table(part, change, **options),
+        )
+
+    def _train(
+        self,
+        change: npt.NDArray[np.float32],
+        weights: npt.NDArray[np.floating] | None,
+        *,
+        linear: Callable[[], npt.NDArray[np.float32]],
+        make_table: Callable[..., AbstractContextManager[Any]],
+    ) -> None:
+        """Train on n changes; `linear` returns the rows' columns of the linear fit, `make_table` xgboost's table of the rows."""
+        xgboost = import_xgboost()
+
+        n = len(change)
         params, is_small = limit_params_by_sample_size(
-            {"objective": "reg:squarederror", "verbosity": 0, **self.params}, len(X)
+            {"objective": "reg:squarederror", "verbosity": 0, **self.params}, n
         )
         rounds = params.pop("rounds", DEFAULT_ROUNDS)
         if is_small:
-            change = (change - self._fit_linear(X, change, weights)).astype(np.float32)
-        child_weight = max(self.MIN_CHILD_WEIGHT, len(X) / self.ROWS_PER_CHILD_WEIGHT)
+            change = (change - self._fit_linear(linear(), change, weights)).astype(np.float32)
+        child_weight = max(self.MIN_CHILD_WEIGHT, n / self.ROWS_PER_CHILD_WEIGHT)
         params["min_child_weight"] = min(params.get("min_child_weight", 1), child_weight)
-        threads = max(1, min(self.threads, len(X) // self.ROWS_PER_THREAD))
+        threads = max(1, min(self.threads, n // self.ROWS_PER_THREAD))
         params |= {"tree_method": "hist", "nthread": threads, "seed": self.seed, "device": self.device}
-        table = xgboost.QuantileDMatrix(X, change, weight=weights, max_bin=params.get("max_bin", 256), nthread=threads)
-        self.booster = xgboost.train(params, table, rounds)
+        with make_table(change, max_bin=params.get("max_bin", 256), nthread=threads) as table:
+            self.booster = xgboost.train(params, table, rounds)
+        del table
         # The artifact must also load on machines without such a device.
         self.booster.set_param({"device": "cpu"})
 
     def predict(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         trees = self._predict_trees(X)
-        return trees if self.slopes is None else trees + self._predict_linear(X, self.slopes)
+        return trees if self.slopes is None else trees + self._predict_linear(X[:, self.line], self.slopes)
 
     def flat_trees(self) -> "FlatTreeEnsemble":
         """Return the booster's trees as flat arrays, computed once."""
@@ -134,22 +160,27 @@ class BoostedTreesRegressor(Regressor):
         return self._flat
 
     def _fit_linear(
-        self, X: npt.NDArray[np.float32], change: npt.NDArray[np.float32], weights: npt.NDArray[np.floating] | None
+        self,
+        columns: npt.NDArray[np.float32],
+        change: npt.NDArray[np.float32],
+        weights: npt.NDArray[np.floating] | None,
     ) -> npt.NDArray[np.float64]:
-        """Weighted least squares of the change on the linear columns; returns its predictions."""
-        columns = X[:, self.line].astype(float)
+        """Weighted least squares of the change on the (n, len(line)) linear columns; returns its predictions."""
+        columns = columns.astype(float)
         present = ~np.isnan(columns)
         self.means = np.where(present, columns, 0.0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
-        design = np.column_stack([np.where(present, columns, self.means), np.ones(len(X))])
-        root = np.ones(len(X)) if weights is None else np.sqrt(weights)
+        design = np.column_stack([np.where(present, columns, self.means), np.ones(len(columns))])
+        root = np.ones(len(columns)) if weights is None else np.sqrt(weights)
         self.slopes = np.linalg.lstsq(design * root[:, None], change * root, rcond=None)[0]
-        return self._predict_linear(X, self.slopes)
+        return self._predict_linear(columns, self.slopes)
 
-    def _predict_linear(self, X: npt.NDArray[np.float32], slopes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def _predict_linear(
+        self, columns: npt.NDArray[np.floating], slopes: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
         # Column by column: a matrix product adds in another order among other rows, which changes the last bit.
-        predicted = np.full(len(X), slopes[-1])
-        for column, mean, slope in zip(self.line, self.means, slopes[:-1], strict=True):
-            values = X[:, column].astype(float)
+        predicted = np.full(len(columns), slopes[-1])
+        for place, (mean, slope) in enumerate(zip(self.means, slopes[:-1], strict=True)):
+            values = columns[:, place].astype(float)
             predicted += slope * np.where(np.isnan(values), mean, values)
         return predicted
 
@@ -219,33 +250,3 @@ class XGBoostForecaster(ScoreForecaster):
         return BoostedTreesRegressor(
             columns, line=line, params=params, seed=self.seed, threads=self.threads, device=self.device
         )
-
-
-def require_device(device: str) -> None:
-    """Check that xgboost can compute on a device: otherwise it silently falls back to the CPU.
-
-    Raises:
-        ValueError: It cannot.
-    """
-    if device == "cpu":
-        return
-    xgboost = _import_xgboost()
-
-    table = xgboost.DMatrix(np.zeros((2, 1), np.float32), label=[0.0, 1.0])
-    with xgboost.config_context(verbosity=0):
-        booster = xgboost.train({"device": device, "tree_method": "hist"}, table, 1)
-    used = json.loads(booster.save_config())["learner"]["generic_param"]["device"]
-    if not used.startswith(device.split(":")[0]):
-        raise ValueError(
-            f"device {device!r} is not available: xgboost {xgboost.__version__} would compute on {used}; "
-            "set CRYPTOLIQ_XGBOOST_DEVICE=cpu, or install a driver and an xgboost built for the device"
-        )
-
-
-def _import_xgboost() -> ModuleType:
-    """Import xgboost with threads that sleep while they wait: spinning threads block the cores that others need, and on
-    a busy machine a fit took ten minutes instead of one."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import xgboost
-
-    return xgboost

@@ -1,9 +1,12 @@
 """Linear_Regression: ridge regression."""
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
 from cryptoliq_assets.modeling.estimators.base import ScoreForecaster
+from cryptoliq_assets.modeling.estimators.fit_rows import Batches, PartRows
 from cryptoliq_assets.modeling.estimators.regressor import Regressor
 from cryptoliq_assets.modeling.estimators.specs import ModelSpec
 from cryptoliq_assets.modeling.estimators.validation import (
@@ -15,6 +18,41 @@ from cryptoliq_assets.modeling.estimators.validation import (
 
 # Quantiles of this many rows are as good here as those of all rows, at a tenth of the sorting.
 _QUANTILE_ROWS = 100_000
+# Rows whose design is in memory in 64 bits at a time.
+_ROWS_AT_ONCE = 50_000
+
+
+class NormalEquations:
+    """Ridge regression with an intercept, from sums over rows that are added in batches, in 64 bits.
+
+    Args:
+        width: Number of columns.
+
+    Source: Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634.
+    """
+
+    def __init__(self, width: int) -> None:
+        # The last column is the intercept.
+        self._products = np.zeros((width + 1, width + 1))
+        self._moments = np.zeros(width + 1)
+
+    def add(
+        self, X: npt.NDArray[np.floating], y: npt.NDArray[np.floating], weights: npt.NDArray[np.floating] | None
+    ) -> None:
+        """Add (k, width) rows, their (k,) targets and weights (None: equal)."""
+        design = np.column_stack([X.astype(float), np.ones(len(X))])
+        weighted = design if weights is None else design * np.asarray(weights, dtype=float)[:, None]
+        self._products += weighted.T @ design
+        self._moments += weighted.T @ y.astype(float)
+
+    def solve(self, alpha: float) -> tuple[npt.NDArray[np.float64], float]:
+        """Return the (width,) coefficients and the intercept; `alpha` penalizes the coefficients, not the intercept."""
+        total = self._products[-1, -1]
+        means, mean = self._products[-1, :-1] / total, self._moments[-1] / total
+        centered = self._products[:-1, :-1] - total * np.outer(means, means)
+        moments = self._moments[:-1] - total * means * mean
+        coefficients = np.linalg.solve(centered + alpha * np.eye(len(means)), moments)
+        return coefficients, float(mean - means @ coefficients)
 
 
 class RidgeRegressor(Regressor):
@@ -35,22 +73,48 @@ class RidgeRegressor(Regressor):
     def fit(
         self, X: npt.NDArray[np.float32], change: npt.NDArray[np.float32], weights: npt.NDArray[np.floating] | None
     ) -> None:
-        from sklearn.linear_model import Ridge
+        chosen = np.sort(self._quantile_rows(len(X)))
+        self._fit(X[chosen], lambda: iter([(np.arange(len(X)), X)]), change=change, weights=weights)
 
-        chosen = np.random.default_rng(self.seed).permutation(len(X))[:_QUANTILE_ROWS]
-        self.low, self.high = _tail_quantiles(X[np.sort(chosen)])
-        present = ~np.isnan(X)
-        clipped = np.where(present, np.clip(X, self.low, self.high), np.float32(0))
-        count = np.maximum(present.sum(axis=0), 1)
-        self.centre = (clipped.sum(axis=0, dtype=float) / count).astype(np.float32)
-        deviation = np.where(present, clipped - self.centre, np.float32(0))
-        scale = np.sqrt((deviation**2).sum(axis=0, dtype=float) / count)
+    def _fit_batches(self, part: PartRows) -> None:
+        sample = part.gather(np.sort(self._quantile_rows(len(part))))
+        self._fit(sample, part.batches, change=part.change, weights=part.weights)
+
+    def _quantile_rows(self, n: int) -> npt.NDArray[np.int64]:
+        return np.random.default_rng(self.seed).permutation(n)[:_QUANTILE_ROWS]
+
+    def _fit(
+        self,
+        sample: npt.NDArray[np.float32],
+        read: Callable[[], Batches],
+        *,
+        change: npt.NDArray[np.float32],
+        weights: npt.NDArray[np.floating] | None,
+    ) -> None:
+        """Fit on the rows that `read` yields in batches; `sample` are those whose quantiles are taken."""
+        n, width = len(change), sample.shape[1]
+        self.low, self.high = _tail_quantiles(sample)
+        count, total, squares = np.zeros(width, dtype=np.int64), np.zeros(width), np.zeros(width)
+        for _, X in read():
+            present = ~np.isnan(X)
+            count += present.sum(axis=0)
+            total += np.where(present, np.clip(X, self.low, self.high), np.float32(0)).sum(axis=0, dtype=float)
+        self.centre = (total / np.maximum(count, 1)).astype(np.float32)
+        for _, X in read():
+            deviation = np.where(np.isnan(X), np.float32(0), np.clip(X, self.low, self.high) - self.centre)
+            squares += (deviation**2).sum(axis=0, dtype=float)
+        scale = np.sqrt(squares / np.maximum(count, 1))
         self.scale = np.where(scale > 1e-7, scale, 1.0).astype(np.float32)
-        missing = 1.0 - present.mean(axis=0)
+        missing = 1.0 - count / n
         self.flagged = np.flatnonzero((missing > 0.001) & (missing < 0.999))
-        model = Ridge(alpha=self.params.get("alpha", 1.0), solver="cholesky")
-        model.fit(self._design(X), change, sample_weight=weights)
-        self.coefficients, self.intercept = model.coef_.astype(np.float32), float(model.intercept_)
+        equations = NormalEquations(width + len(self.flagged))
+        for places, X in read():
+            for start in range(0, len(places), _ROWS_AT_ONCE):
+                part = slice(start, start + _ROWS_AT_ONCE)
+                weight = None if weights is None else weights[places[part]]
+                equations.add(self._design(X[part]), change[places[part]], weight)
+        coefficients, self.intercept = equations.solve(self.params.get("alpha", 1.0))
+        self.coefficients = coefficients.astype(np.float32)
 
     def predict(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         # Not a matrix product: its last bit of a row depends on the row's position among the others.

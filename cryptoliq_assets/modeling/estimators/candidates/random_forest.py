@@ -1,12 +1,14 @@
 """Random_Forest: scikit-learn's random forest."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cryptoliq_assets.modeling.estimators.base import ScoreForecaster
+from cryptoliq_assets.modeling.estimators.fit_rows import PartRows
 from cryptoliq_assets.modeling.estimators.regressor import Regressor
 from cryptoliq_assets.modeling.estimators.specs import ModelSpec
 from cryptoliq_assets.modeling.estimators.validation import InvalidForecasterError, check_attributes, check_trees
@@ -49,6 +51,9 @@ class ForestRegressor(Regressor):
 
     CACHES = ("_flat",)
 
+    # Rows of samples that are in memory at a time, of as many trees as they make.
+    SAMPLED_ROWS = 300_000
+
     # scikit-learn's RandomForestRegressor.
     model: Any
     # Lazy cache of the flattened trees; not pickled.
@@ -62,6 +67,55 @@ class ForestRegressor(Regressor):
         params = {**self.params, "max_samples": min(self.params.get("max_samples", 50_000), len(X))}
         self.model = RandomForestRegressor(**params, random_state=self.seed, n_jobs=self.threads)
         self.model.fit(X, change, sample_weight=weights)
+
+    def _fit_batches(self, part: PartRows) -> None:
+        """Fit each tree on its own sample, read for some trees at a time: the same trees as `fit` on all rows in memory.
+
+        scikit-learn draws each tree's sample from the tree's seed, and a row that is not drawn has weight 0 and no influence.
+        """
+        from sklearn.ensemble import RandomForestRegressor
+        from sklearn.tree import DecisionTreeRegressor
+
+        size = min(self.params.get("max_samples", 50_000), len(part))
+        params = {**self.params, "max_samples": size, "random_state": self.seed, "n_jobs": self.threads}
+        model = RandomForestRegressor(**params)
+        if not model.bootstrap:
+            super()._fit_batches(part)
+            return
+        names = DecisionTreeRegressor().get_params()
+        of_tree = {name: value for name, value in model.get_params().items() if name in names}
+        draws = np.random.RandomState(self.seed)
+        seeds = [int(draws.randint(np.iinfo(np.int32).max)) for _ in range(model.n_estimators)]
+        per_read = max(1, self.SAMPLED_ROWS // size)
+        trees: list[Any] = []
+        for first in range(0, len(seeds), per_read):
+            trees += self._grow(part, seeds[first : first + per_read], size=size, params=of_tree)
+        model.estimator_, model.estimators_ = DecisionTreeRegressor(), trees
+        model.n_features_in_, model.n_outputs_ = part.width, 1
+        self.model = model
+
+    def _grow(self, part: PartRows, seeds: list[int], *, size: int, params: dict[str, Any]) -> list[Any]:
+        """Grow one tree per seed on `size` rows that the seed draws; the rows of all of them are read together."""
+        from sklearn.tree import DecisionTreeRegressor
+
+        fractions = None if part.weights is None else part.weights / part.weights.sum()
+        samples = {}
+        for seed in seeds:
+            draws = np.random.RandomState(seed)
+            drawn = (
+                draws.randint(0, len(part), size) if fractions is None else draws.choice(len(part), size, p=fractions)
+            )
+            samples[seed] = np.unique(drawn, return_counts=True)
+        rows = np.unique(np.concatenate([chosen for chosen, _ in samples.values()]))
+        X = part.gather(rows)
+
+        def grow(seed: int) -> Any:
+            chosen, counts = samples[seed]
+            tree = DecisionTreeRegressor(**{**params, "random_state": seed})
+            return tree.fit(X[np.searchsorted(rows, chosen)], part.change[chosen], sample_weight=counts)
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            return list(pool.map(grow, seeds))
 
     def predict(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         return self.flat_trees().predict(X, threads=self.threads)

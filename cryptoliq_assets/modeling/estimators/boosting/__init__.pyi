@@ -1,0 +1,5 @@
+from .tables import (
+    import_xgboost as import_xgboost,
+    open_table as open_table,
+    require_device as require_device,
+)
