@@ -51,7 +51,9 @@ def test_an_edited_file_without_postgres_storage_is_an_error(tmp_path):
     edited = prepare(tmp_path) + "# edited\n"
     path = tmp_path / ".dagster" / "dagster.yaml"
     path.write_text(edited, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"has no Postgres storage: copy `storage` of .*/dagster-postgres\.yaml into it"):
+    with pytest.raises(
+        ValueError, match=r"has no Postgres storage: copy `storage` of .*/dagster-postgres\.yaml into it"
+    ):
         prepare(tmp_path, url=URL)
     assert path.read_text(encoding="utf-8") == edited
 
