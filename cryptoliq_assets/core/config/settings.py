@@ -33,6 +33,7 @@ from cryptoliq_assets.core.config.monitoring import (
     PerformanceSettings,
     ServiceMonitorSettings,
 )
+from cryptoliq_assets.core.config.paths import HomePaths
 from cryptoliq_assets.core.config.renamed import renamed_values, variable_name
 from cryptoliq_assets.core.config.section import SettingsSection
 from cryptoliq_assets.core.config.serving import ApiSettings, DashboardSettings, LogSettings
@@ -42,7 +43,7 @@ from cryptoliq_assets.core.safe_open import read_text
 _HOME, _POSTGRES_URL = "CRYPTOLIQ_HOME", "CRYPTOLIQ_POSTGRES_URL"
 
 
-class Settings(BaseSettings):
+class Settings(HomePaths, BaseSettings):
     """Settings of one data directory.
 
     Values come, in this order, from arguments, `CRYPTOLIQ_<FIELD>` or `CRYPTOLIQ_<SECTION>__<FIELD>` in the environment, the
@@ -190,76 +191,6 @@ class Settings(BaseSettings):
     def tables_url(self) -> str:
         """Root of the tables: `storage.url`, or data/ in the data directory."""
         return self.storage.url or str(self.data_dir)
-
-    @property
-    def data_dir(self) -> Path:
-        return self.home_dir / "data"
-
-    @property
-    def raw_dir(self) -> Path:
-        """The drop folder."""
-        return self.data_dir / "raw"
-
-    @property
-    def archive_dir(self) -> Path:
-        """A copy of every accepted file."""
-        return self.data_dir / "archive"
-
-    @property
-    def quarantine_dir(self) -> Path:
-        """Every rejected file, and the rejected rows of accepted ones."""
-        return self.data_dir / "quarantine"
-
-    @property
-    def catalog_path(self) -> Path:
-        """SQLite catalog of the files received."""
-        return self.data_dir / "catalogue.sqlite"
-
-    @property
-    def home_id_path(self) -> Path:
-        """Identifier of this data directory, which the stamps of its month files contain."""
-        return self.data_dir / "home_id"
-
-    @property
-    def fetch_dir(self) -> Path:
-        """Checkpoint of an unfinished fetch, and the number of requests made."""
-        return self.data_dir / "fetch"
-
-    @property
-    def models_dir(self) -> Path:
-        return self.home_dir / "models"
-
-    @property
-    def reports_dir(self) -> Path:
-        return self.home_dir / "reports"
-
-    @property
-    def predictions_dir(self) -> Path:
-        """Predictions of the service, one file per day."""
-        return self.data_dir / "predictions"
-
-    @property
-    def logs_dir(self) -> Path:
-        return self.home_dir / "logs"
-
-    @property
-    def validation_dir(self) -> Path:
-        """One JSON report per file."""
-        return self.reports_dir / "validation"
-
-    @property
-    def incidents_path(self) -> Path:
-        """Open incidents, pending and recent notifications; written only by `monitoring/alerting`."""
-        return self.reports_dir / "incidents.json"
-
-    @property
-    def dagster_home(self) -> Path:
-        return self.home_dir / ".dagster"
-
-    @property
-    def lock_path(self) -> Path:
-        """Lock file of runs that change tables or models in this data directory."""
-        return self.dagster_home / "run.lock"
 
 
 class _VariableSource(EnvSettingsSource):
