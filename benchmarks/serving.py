@@ -152,7 +152,7 @@ class Bench:
         """Measure the conventional server."""
         path = self.folder / f"{kind}.joblib"
         if not path.exists():
-            X = pd.DataFrame(self.rows.X[self.train], columns=list(self.rows.features))[list(OWN_FEATURES)]
+            X = pd.DataFrame(self.rows.read(self.train, OWN_FEATURES), columns=list(OWN_FEATURES))
             pipeline = usual_pipeline(kind).fit(X, self.rows.y[self.train])
             parts = {"pipeline": pipeline, "stored": self.features, "columns": list(OWN_FEATURES), "name": kind}
             joblib.dump(parts, path)

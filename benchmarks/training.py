@@ -60,7 +60,7 @@ def make_copy(panel: pd.DataFrame, number: int) -> pd.DataFrame:
         "symbol": panel["symbol"].astype(str).astype("category"),
         "date": panel["date"] - (number % YEARS) * _YEAR,
         "price": panel["price"],
-        "1h": np.nan,
+        "1h": np.full(len(panel), np.nan),
         "24h": 100.0 * panel["24h"],
         "7d": 100.0 * panel["7d"],
         "24h_volume": panel["volume_24h"],
@@ -95,9 +95,8 @@ def write_tables(settings: Settings, panel: Path, rows: int) -> None:
     for start in range(0, len(months), 6):
         chosen = months[start : start + 6]
         since, until = date_span(chosen)
-        near = [
-            copy[copy["date"].between(since - pd.Timedelta(days=9), until + pd.Timedelta(days=1))] for _, copy in copies
-        ]
+        span = (since - pd.Timedelta(days=9), until + pd.Timedelta(days=1))
+        near = [rows for _, copy in copies if len(rows := copy[copy["date"].between(*span)])]
         near = sort_rows(pd.concat(near, ignore_index=True).astype({"coin": "category", "symbol": "category"}))
         cleaned, _ = clean_snapshots(near, since=since, until=until)
         store.write("cleaned_snapshots", cleaned, chosen)

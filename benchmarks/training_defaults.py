@@ -58,10 +58,11 @@ def main() -> None:
             model = fit_spec(CANDIDATES[name], rows, train=train, seed=settings.seed)
             seconds["ours"] += time.perf_counter() - started
             predictions = {"ours": predict_rows(model, rows, chosen=fold.test)}
+            X, X_test = (np.ascontiguousarray(rows.read(chosen, rows.features)) for chosen in (train, fold.test))
             started = time.perf_counter()
-            default = make_default().fit(rows.X[train], rows.y[train])
+            default = make_default().fit(X, rows.y[train])
             seconds["default"] += time.perf_counter() - started
-            predictions["default"] = default.predict(rows.X[fold.test]).astype(float)
+            predictions["default"] = default.predict(X_test).astype(float)
             for side, predicted in predictions.items():
                 references = {"persistence": rows.today[fold.test]}
                 skills[side].append(score_rows(rows.y[fold.test], predicted, references=references)["skill"])

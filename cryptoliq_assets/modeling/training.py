@@ -85,6 +85,7 @@ def _rows(settings_json: str, stamps: tuple[object, ...]) -> tuple[TrainingRows,
         first_origin=settings.cv.first_test_date,
         min_train_dates=settings.cv.min_train_dates,
     )
+    release_memory()
     return rows, folds
 
 

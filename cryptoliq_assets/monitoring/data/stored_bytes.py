@@ -26,7 +26,7 @@ from cryptoliq_assets.monitoring.alert_registry import FAIL, OK
 from cryptoliq_assets.monitoring.data import stored_checks as checks
 from cryptoliq_assets.monitoring.findings import Finding
 from cryptoliq_assets.monitoring.reports import VERIFY_REPORT
-from cryptoliq_assets.schemas import TABLES
+from cryptoliq_assets.schemas import TABLES, TRAINING_TABLES
 from cryptoliq_assets.storage import TableStore, set_aside_month
 
 CATALOG, ARCHIVE, TABLE = "catalogue", "archive", "table"
@@ -246,5 +246,6 @@ def _repair_item(settings: Settings, kind: str, path: str) -> str | None:
         for table in TABLES:
             for month in store.months(table):
                 if str(store.path(table, month)) == path and (aside := set_aside_month(store, table, month)):
-                    return f"{path} was set aside as {aside.name}: `cryptoliq materialize` recomputes the month"
+                    command = "train" if table in TRAINING_TABLES else "materialize"
+                    return f"{path} was set aside as {aside.name}: `cryptoliq {command}` recomputes the month"
     return None

@@ -11,12 +11,14 @@ from cryptoliq_assets.modeling.datasets.stored_rows import open_training_rows
 from cryptoliq_assets.modeling.datasets.training_set import build_training_set
 from cryptoliq_assets.modeling.training import training_rows
 from cryptoliq_assets.modeling.views_table import VIEWS_TABLE, stale_view_months, update_views
+from cryptoliq_assets.monitoring.data.stored_bytes import TABLE, _repair_item
 from cryptoliq_assets.orchestration.checks.features import views_of_every_row
 from cryptoliq_assets.orchestration.partitions import month_range_tags
 from cryptoliq_assets.orchestration.runner import Runner
 from cryptoliq_assets.schemas.groups import VIEWS
 from cryptoliq_assets.storage.damaged_tables import set_aside_month
 from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets.storage.validation import DamagedTableError
 from cryptoliq_assets_tests.support.markets import assert_same_tables
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -135,7 +137,10 @@ def test_a_damaged_month_is_set_aside_and_computed_again(home):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
-    assert set_aside_month(store, VIEWS_TABLE, "2025-06") is not None
+    with pytest.raises(DamagedTableError, match="`cryptoliq train` recomputes it from the tables before it"):
+        store.verify(VIEWS_TABLE, "2025-06")
+    assert _repair_item(home, TABLE, str(path)).endswith("`cryptoliq train` recomputes the month")
+    assert set_aside_month(store, VIEWS_TABLE, "2025-06") is None
     assert list(update_views(home, store)) == ["2025-06"]
     store.verify(VIEWS_TABLE, "2025-06")
 
