@@ -45,7 +45,7 @@ class Store:
         score = [0.5, 0.5] if table == "forecasts" else [0.6, 0.9]
         return pd.DataFrame({"coin": ["A", "B"], "date": pd.Timestamp("2025-03-01"), "liquidity_score": score})[columns]
 
-from cryptoliq_assets.orchestration.checks import load_checks
+from cryptoliq_assets.orchestration.checks.registry import load_checks
 (check,) = [check for check in load_checks() if check.name == "near_current_score"]
 outcome = check.evaluate(Settings(home_dir="unused"), Store(), ["2025-03"])
 assert (outcome.passed, outcome.metadata) == (False, {"rows": 2, "far": 1})

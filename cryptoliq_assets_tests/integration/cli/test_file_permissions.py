@@ -40,7 +40,7 @@ def test_new_data_directory_is_0700_and_its_files_0600(tmp_path):
     assert {permissions(path) for path in everything if path.is_dir()} == {"0o700"}
     files = {path.name: permissions(path) for path in everything if path.is_file() and path.name != ".lock"}
     assert files == dict.fromkeys(
-        ["ledger.jsonl", "catalogue.sqlite", "2025-01-01.jsonl", "a.csv", "dagster.yaml"], "0o600"
+        ["ledger.jsonl", "catalogue.sqlite", "2025-01-01.jsonl", "a.csv", "dagster.yaml", "home_id"], "0o600"
     )
 
 

@@ -224,4 +224,4 @@ def test_each_simulated_fault_is_detected_as_its_own_kind(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "all on the diagonal" in done.stdout
+    assert "everything is on the diagonal" in done.stdout

@@ -178,7 +178,7 @@ def test_tables_can_be_stored_in_an_object_store(tmp_path: Path, instance: dg.Da
     assert bench.run(pd.DataFrame, "2022-01", "2022-04", downstream=True).success
     assert len(bench.handed[0]) == 8
     assert bench.store.months("raw_snapshots") == ["2022-01", "2022-02", "2022-04"]
-    assert not (bench.settings.home_dir / "data").exists()
+    assert not list(bench.settings.home_dir.rglob("*.parquet"))
 
 
 def test_the_resource_shows_no_secret(tmp_path: Path) -> None:
