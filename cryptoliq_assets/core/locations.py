@@ -62,7 +62,8 @@ def explain_missing_driver(url: str) -> str | None:
     package = known_implementations[scheme]["class"].partition(".")[0]
     if package == "fsspec" or find_spec(package) is not None:
         return None
-    install = "'.[gcs]' in cryptoliq's clone" if package == "gcsfs" else package
+    extra = {"gcsfs": "gcs", "s3fs": "s3"}.get(package)
+    install = f"'.[{extra}]' in cryptoliq's clone" if extra else package
     return f"{scheme}:// needs the package {package}, which is not installed: pip install {install}"
 
 
