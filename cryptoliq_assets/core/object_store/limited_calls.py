@@ -7,6 +7,7 @@ from typing import Any
 
 from fsspec.asyn import mirror_sync_methods, sync
 
+from cryptoliq_assets.core.object_store.activity import record_call
 from cryptoliq_assets.core.object_store.errors import CallLimits, translate_error
 
 # Calls whose answer may be large, and the time for it; the client limits the time for the next bytes of each.
@@ -44,7 +45,8 @@ def _limited(client: Any, name: str, call: Callable[..., Awaitable[Any]], limits
         sent = sum(len(value) for value in args if isinstance(value, bytes | bytearray | memoryview))
         seconds = limits.call_seconds(sent) + (_READ_SECONDS if name in _READS else 0.0)
         try:
-            return sync(client.loop, run, seconds, *args, **options)
+            with record_call(str(args[0]) if args else name):
+                return sync(client.loop, run, seconds, *args, **options)
         except Exception as error:
             translated = translate_error(error, limits)
             if translated is error:
