@@ -7,6 +7,11 @@ from .result_tables import (
     print_forecasts as print_forecasts,
     print_leaderboard as print_leaderboard,
 )
+from .stores import (
+    StoreHangsError as StoreHangsError,
+    list_store_problems as list_store_problems,
+    read_unless_hanging as read_unless_hanging,
+)
 from .terminal import (
     console as console,
     error_console as error_console,

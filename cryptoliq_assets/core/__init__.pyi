@@ -69,6 +69,7 @@ from .locations import (
     resolve_location as resolve_location,
 )
 from .markdown import markdown_table as markdown_table
+from .object_store import CallLimits as CallLimits, StoreUnavailableError as StoreUnavailableError
 from .safe_open import (
     MAX_DOCUMENT_BYTES as MAX_DOCUMENT_BYTES,
     DamagedDocumentError as DamagedDocumentError,

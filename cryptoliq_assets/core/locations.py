@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypeAliasType, TypeIs
 
+from cryptoliq_assets.core.object_store import CallLimits, client_options
+
 if TYPE_CHECKING:
     from upath import UPath
 
@@ -18,15 +20,13 @@ Location = TypeAliasType("Location", "Path | UPath")
 
 
 @lru_cache
-def resolve_location(url: str, folder: str = "") -> Location:
+def resolve_location(url: str, folder: str = "", *, limits: CallLimits = CallLimits()) -> Location:
     """Return the location of a URL.
-
-    The listing cache of an object store's client is disabled: otherwise it keeps showing its first listing, and files that
-    another process wrote later never appear.
 
     Args:
         url: A path, or a URL of an object store.
         folder: Folder below it.
+        limits: Limits of each call to an object store.
 
     Returns:
         A plain Path on a local disk, where writes can be made durable; a UPath elsewhere.
@@ -42,7 +42,7 @@ def resolve_location(url: str, folder: str = "") -> Location:
 
     path = UPath(url)
     if is_remote(path):
-        path = UPath(url, use_listings_cache=False)
+        path = UPath(url, **client_options(path.protocol, limits))
     path = path / folder if folder else path
     return path if is_remote(path) else Path(path.path)
 
@@ -62,7 +62,8 @@ def explain_missing_driver(url: str) -> str | None:
     package = known_implementations[scheme]["class"].partition(".")[0]
     if package == "fsspec" or find_spec(package) is not None:
         return None
-    install = "'.[gcs]' in cryptoliq's clone" if package == "gcsfs" else package
+    extra = {"gcsfs": "gcs", "s3fs": "s3"}.get(package)
+    install = f"'.[{extra}]' in cryptoliq's clone" if extra else package
     return f"{scheme}:// needs the package {package}, which is not installed: pip install {install}"
 
 

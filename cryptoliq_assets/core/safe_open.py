@@ -5,6 +5,7 @@ file. The opened file is checked, not the listed one. Parent folders may be link
 Objects of an object store have no such types and are read as they are.
 """
 
+import io
 import json
 import os
 import stat
@@ -95,7 +96,7 @@ def read_stored(path: Location, *, max_bytes: int = MAX_FILE_BYTES) -> bytes:
         FileReadError: the file was not read; the message names the path and the reason.
     """
     if is_remote(path):
-        return path.read_bytes()
+        return bytes(path.fs.cat_file(path.path))
     try:
         return read_regular(
             Path(path), max_bytes, limit=f"the {max_bytes / 2**20:,.0f} MiB that a file of its kind may have"
@@ -107,7 +108,8 @@ def read_stored(path: Location, *, max_bytes: int = MAX_FILE_BYTES) -> bytes:
 def open_stored(path: Location) -> BinaryIO:
     """Open a file of the data directory; raises as `read_stored` does."""
     if is_remote(path):
-        return path.open("rb")
+        # One request for the whole object; a file object of the client makes several.
+        return io.BytesIO(path.fs.cat_file(path.path))
     try:
         return open_regular(Path(path))
     except FileReadError as error:

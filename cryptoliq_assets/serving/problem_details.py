@@ -147,6 +147,6 @@ def openapi_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
         422: "A field is missing, unknown, of another type, or out of bounds.",
         429: "Rate limit exceeded: too many requests with this key, or too many rejected ones from this address.",
         500: "Internal error.",
-        503: "No champion, or the request took too long.",
+        503: "No champion, the request took too long, or stored data cannot be read now.",
     }
     return {status: {"model": Problem, "description": descriptions[status], "content": _CONTENT} for status in statuses}

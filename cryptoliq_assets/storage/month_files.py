@@ -35,5 +35,5 @@ def write_months(files: dict[Location, bytes]) -> None:
         return
     for path, content in files.items():
         # An object store publishes an object only when it is complete.
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        if is_remote(path):
+            path.fs.pipe_file(path.path, content)

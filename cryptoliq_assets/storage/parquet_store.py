@@ -60,7 +60,7 @@ class TableStore:
 
     def folder(self, table: str) -> Location:
         """Return the folder of a table."""
-        return resolve_location(self.settings.tables_url, TABLES[table].path)
+        return resolve_location(self.settings.tables_url, TABLES[table].path, limits=self.settings.storage.limits)
 
     def path(self, table: str, month: str) -> Location:
         """Return the path of a month file, which may not exist."""

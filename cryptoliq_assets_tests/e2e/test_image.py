@@ -90,10 +90,10 @@ def test_the_api_image_serves_on_port_with_keys_and_no_files(api):
 @pytest.mark.parametrize("target", ["api", "full_image"])
 def test_both_images_include_object_storage_libraries(target, request):
     python = request.getfixturevalue(target).installed.python
-    # This imports gcsfs and its dependencies from Google.
-    code = "import fsspec; print(fsspec.get_filesystem_class('gs').__module__)"
+    # This imports gcsfs and s3fs with their dependencies from Google and Amazon.
+    code = "import fsspec; print(*(fsspec.get_filesystem_class(name).__module__ for name in ('gs', 's3')))"
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("gcsfs"), done.stderr
+    assert [name.partition(".")[0] for name in done.stdout.split()] == ["gcsfs", "s3fs"], done.stderr
 
 
 def test_the_api_image_does_not_start_without_keys(api):

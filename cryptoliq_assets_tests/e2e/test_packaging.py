@@ -63,8 +63,8 @@ EXTRAS = PROJECT["project"]["optional-dependencies"]
 @pytest.mark.parametrize(
     ("file", "extras"),
     [
-        ("requirements.txt", ("pipeline", "postgres", "serve", "app", "gcs")),
-        ("requirements-serve.txt", ("serve", "gcs")),
+        ("requirements.txt", ("pipeline", "postgres", "serve", "app", "gcs", "s3")),
+        ("requirements-serve.txt", ("serve", "gcs", "s3")),
     ],
 )
 def test_dependencies_are_pinned_within_the_bounds_of_pyproject(file, extras):

@@ -12,6 +12,7 @@ import click
 
 from cryptoliq_assets.cli import (
     console,
+    list_store_problems,
     open_runner,
     pass_home,
     print_accuracy,
@@ -30,10 +31,13 @@ _EARLIEST, _LATEST = dt.date(1970, 1, 1), dt.date(2200, 12, 31)
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 @click.pass_obj
 def setup(settings: Settings, quiet: bool) -> None:
-    """Create the folders of the data directory and its Dagster instance, if they do not exist."""
+    """Create the folders of the data directory and its Dagster instance, if they do not exist, and test its object stores."""
     from cryptoliq_assets.core import prepare_home
 
     created = prepare_home(settings)
+    problems = list_store_problems(settings, seconds=settings.storage.limits.call_seconds())
+    if problems:
+        raise click.ClickException("; ".join(problems))
     if not quiet:
         for path in created:
             console.print(f"created {path}", soft_wrap=True)

@@ -7,9 +7,17 @@ from typing import Any, TypeVar
 
 import click
 
-from cryptoliq_assets.cli import exit_with, pass_home, print_finding, print_line
+from cryptoliq_assets.cli import (
+    StoreHangsError,
+    exit_with,
+    list_store_problems,
+    pass_home,
+    print_finding,
+    print_line,
+    read_unless_hanging,
+)
 from cryptoliq_assets.cli.commands.monitoring import format_closure, format_silence
-from cryptoliq_assets.core import Settings
+from cryptoliq_assets.core import Settings, StoreUnavailableError
 from cryptoliq_assets.forecasting import (
     describe_champion_mismatch,
     describe_missing_days,
@@ -48,6 +56,8 @@ _LABELS = {
 }
 _MAX_LISTED = 8
 _MAX_ALERTS = 5
+# Of the ten seconds within which the command answers when a store hangs: for the test of the stores, and without an answer afterwards.
+_TEST_SECONDS, _HANGING_SECONDS = 3.5, 2.5
 _Result = TypeVar("_Result")
 
 
@@ -56,7 +66,7 @@ _Result = TypeVar("_Result")
 @pass_home
 def status(settings: Settings, as_json: bool) -> None:
     """Show what the data directory contains, its age, problems and next steps. Exit code 1 if a check fails."""
-    state = read_status(settings)
+    state = _read_unless_unavailable(settings)
     is_failed = state["level"] == FAIL
     if as_json:
         click.echo(json.dumps(state, indent=2, default=str))
@@ -93,6 +103,19 @@ def _format_value(value: object) -> str:
         more = f" and {len(value) - _MAX_LISTED} more" if len(value) > _MAX_LISTED else ""
         return f"{len(value)}: {', '.join(map(str, value[:_MAX_LISTED]))}{more}" if value else "none"
     return "–" if value in (None, "") else str(value)
+
+
+def _read_unless_unavailable(settings: Settings) -> dict[str, Any]:
+    """Return `read_status`; if a store cannot be used or hangs, only which one and why."""
+    problems = list_store_problems(settings, seconds=_TEST_SECONDS)
+    if not problems:
+        try:
+            return read_unless_hanging(settings, lambda: read_status(settings), seconds=_HANGING_SECONDS)
+        except (StoreHangsError, StoreUnavailableError) as error:
+            problems = [str(error)]
+    nothing: dict[str, Any] = {name: [] for name in _LISTS}
+    step = "make the store available: nothing else can be shown without it"
+    return {"home": str(settings.home_dir), "level": FAIL, **nothing, "problems": problems, "to_do": [step]}
 
 
 def read_status(settings: Settings) -> dict[str, Any]:

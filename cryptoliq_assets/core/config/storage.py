@@ -5,6 +5,7 @@ import datetime as dt
 from pydantic import Field, field_validator
 
 from cryptoliq_assets.core.config.section import SettingsSection
+from cryptoliq_assets.core.object_store import CallLimits
 
 
 class StorageSettings(SettingsSection):
@@ -17,7 +18,21 @@ class StorageSettings(SettingsSection):
         None,
         description="Location from which models are read, never written: a folder, s3://… or gs://…; default: models/ in the data directory.",
     )
+    timeout_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=600,
+        description="Time limit (seconds) for connecting to an object store, and for the next bytes of its answer.",
+    )
+    max_retries: int = Field(
+        2, ge=0, le=20, description="Number of further attempts after a failed call to an object store."
+    )
     first_month: str = Field("2013-01", pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", description="First monthly partition.")
+
+    @property
+    def limits(self) -> CallLimits:
+        """Limits of each call to an object store."""
+        return CallLimits(timeout_seconds=self.timeout_seconds, max_retries=self.max_retries)
 
     @field_validator("url", "models_url")
     @classmethod

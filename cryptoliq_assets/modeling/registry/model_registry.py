@@ -195,5 +195,5 @@ class ModelStore(StoredModels):
 def open_model_store(settings: Settings) -> ModelStore:
     """Open the model registry of the home, or that of `storage.models_url`, which is read-only."""
     url, key = settings.storage.models_url, settings.signing_key
-    folder = resolve_location(url) if url else settings.models_dir
+    folder = resolve_location(url, limits=settings.storage.limits) if url else settings.models_dir
     return ModelStore(folder, signing_key=key.get_secret_value() if key else None, read_only=bool(url))

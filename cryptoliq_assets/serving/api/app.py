@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from cryptoliq_assets.core import FileReadError, Settings
+from cryptoliq_assets.core import FileReadError, Settings, StoreUnavailableError
 from cryptoliq_assets.labels import check_formula
 from cryptoliq_assets.serving import (
     RESPONSE_EXAMPLE,
@@ -181,6 +181,9 @@ _ERROR_RESPONSES: dict[type[Exception], Callable[[Any], Response]] = {
     DateRejectedError: lambda error: make_problem(422, str(error), errors=[{"field": "date", "message": str(error)}]),
     InputRejectedError: lambda error: make_problem(422, str(error)),
     NotReadyError: lambda error: make_problem(503, str(error), headers={"Retry-After": "10"}),
+    StoreUnavailableError: lambda error: make_problem(
+        503, f"the store of the tables does not answer; {_SEE_LOG}", headers={"Retry-After": "10"}
+    ),
     InvalidTableError: lambda error: make_problem(503, f"a stored table cannot be read; {_SEE_LOG}"),
     FileReadError: lambda error: make_problem(503, f"a stored file cannot be read; {_SEE_LOG}"),
 }

@@ -113,9 +113,8 @@ def add_status_routes(app: FastAPI, service: Service, *, keys: bool) -> None:
         snapshot = service.predictor.snapshot
         is_authenticated = not keys or client_identity(request.scope) is not None
         if snapshot is None:
-            raise HTTPException(
-                503, service.predictor.problem if is_authenticated else "not ready; send a key to see the reason"
-            )
+            reason = service.predictor.problem if is_authenticated else "not ready; send a key to see the reason"
+            raise HTTPException(503, reason, headers={"Retry-After": "10"})
         if not is_authenticated:
             return {"status": "ready"}
         return {

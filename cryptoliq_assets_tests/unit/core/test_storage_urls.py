@@ -16,7 +16,12 @@ def no_drivers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("setting", ["storage__url", "storage__models_url"])
 @pytest.mark.parametrize(
-    ("url", "remedy"), [("s3://bucket/data", "pip install s3fs"), ("gs://bucket/data", r"pip install '\.\[gcs\]'")]
+    ("url", "remedy"),
+    [
+        ("s3://bucket/data", r"pip install '\.\[s3\]'"),
+        ("gs://bucket/data", r"pip install '\.\[gcs\]'"),
+        ("hf://data/set", "pip install huggingface_hub"),
+    ],
 )
 def test_a_missing_driver_names_what_to_install(no_drivers: None, setting: str, url: str, remedy: str) -> None:
     with pytest.raises(ValueError, match=f"which is not installed: {remedy}"):
@@ -37,5 +42,5 @@ def test_a_missing_driver_ends_the_command_at_once(no_drivers: None, tmp_path, m
     monkeypatch.setenv("CRYPTOLIQ_STORAGE__URL", "s3://bucket/data")
     result = CliRunner().invoke(cli, ["--home", str(tmp_path / "home"), "setup"])
     assert result.exit_code == 2
-    assert "pip install s3fs" in result.output
+    assert "pip install '.[s3]'" in result.output
     assert not (tmp_path / "home").exists()

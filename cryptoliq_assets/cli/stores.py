@@ -1,0 +1,109 @@
+"""The object stores of a data directory, tested in bounded time, and reads of them that are not waited for if a store hangs."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from cryptoliq_assets.core import Settings, is_remote, resolve_location
+from cryptoliq_assets.core.object_store import explain_unusable_store, running_calls, seconds_since_answer
+
+_POLL_SECONDS = 0.05
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class _Store:
+    name: str
+    location: Any
+    writable: bool
+
+
+class StoreHangsError(RuntimeError):
+    """A store did not answer in time; the message names it."""
+
+
+def list_store_problems(settings: Settings, *, seconds: float) -> list[str]:
+    """Test the stores of a data directory, all at the same time: the tables' is written, the models' only read.
+
+    Args:
+        settings: Settings of the data directory.
+        seconds: Time for the tests.
+
+    Returns:
+        What failed, in one sentence for each store; empty for local folders.
+    """
+    stores = _remote_stores(settings)
+    tests = [_start(partial(explain_unusable_store, store.location, writable=store.writable)) for store in stores]
+    until = time.monotonic() + seconds
+    problems = []
+    for store, (thread, result) in zip(stores, tests, strict=True):
+        thread.join(max(0.0, until - time.monotonic()))
+        if thread.is_alive():
+            problems.append(f"{store.name}: no answer of {store.location} within {seconds:g} s")
+        elif "error" in result:
+            raise result["error"]
+        elif result["value"]:
+            problems.append(f"{store.name}: {result['value']}")
+    return problems
+
+
+def read_unless_hanging(settings: Settings, read: Callable[[], _Result], *, seconds: float) -> _Result:
+    """Read the state of a data directory.
+
+    Args:
+        settings: Settings of the data directory.
+        read: What reads it. It runs in this thread if all is local.
+        seconds: Time without an answer of a store after which it is one that hangs. A slow one is waited for.
+
+    Returns:
+        The result of `read`.
+
+    Raises:
+        StoreHangsError: A store hangs; `read` continues in the background until the time limit of its call.
+    """
+    stores = _remote_stores(settings)
+    if not stores:
+        return read()
+    started = time.monotonic()
+    thread, result = _start(read)
+    while thread.is_alive():
+        thread.join(_POLL_SECONDS)
+        calls = running_calls()
+        if calls and min(seconds_since_answer(), time.monotonic() - started) > seconds:
+            name = next((store.name for store in stores if calls[0].startswith(store.location.path)), "the store")
+            raise StoreHangsError(f"{name}: no answer within {seconds:g} s ({calls[0]})")
+    if "error" in result:
+        raise result["error"]
+    value: _Result = result["value"]
+    return value
+
+
+def _remote_stores(settings: Settings) -> list[_Store]:
+    urls = [
+        ("the tables' store", settings.storage.url, True),
+        ("the models' store", settings.storage.models_url, False),
+    ]
+    return [
+        _Store(name, location, writable)
+        for name, url, writable in urls
+        if url and is_remote(location := resolve_location(url, limits=settings.storage.limits))
+    ]
+
+
+def _start(work: Callable[[], Any]) -> tuple[threading.Thread, dict[str, Any]]:
+    """Run work in a thread that does not keep the process alive; its result has `value` or `error`."""
+    result: dict[str, Any] = {}
+
+    def run() -> None:
+        try:
+            result["value"] = work()
+        # Raised in the thread that waits.
+        except BaseException as error:
+            result["error"] = error
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread, result

@@ -1,0 +1,4 @@
+from .activity import running_calls as running_calls, seconds_since_answer as seconds_since_answer
+from .clients import client_options as client_options
+from .errors import CallLimits as CallLimits, StoreUnavailableError as StoreUnavailableError
+from .probe import explain_unusable_store as explain_unusable_store

@@ -1,0 +1,54 @@
+"""The client of s3://, with limits."""
+
+from typing import Any
+
+import s3fs
+from botocore.exceptions import ClientError
+from s3fs.core import _error_wrapper, set_custom_error_handler
+
+from cryptoliq_assets.core.object_store.errors import CallLimits
+from cryptoliq_assets.core.object_store.limited_calls import limit_calls
+
+
+class LimitedS3FileSystem(s3fs.S3FileSystem):  # type: ignore[misc]
+    """s3fs with a limit for each call. botocore's own retries are off: they would multiply with those of s3fs.
+
+    Args:
+        limits: Limits of each call.
+        config_kwargs: Further options of botocore's client.
+        options: Further options of s3fs.
+    """
+
+    # limit_calls adds the public calls.
+    mirror_sync_methods = False
+
+    def __init__(
+        self,
+        *args: Any,
+        limits: CallLimits = CallLimits(),
+        config_kwargs: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        config = {
+            "connect_timeout": limits.timeout_seconds,
+            "read_timeout": limits.timeout_seconds,
+            "retries": {"total_max_attempts": 1},
+            **(config_kwargs or {}),
+        }
+        super().__init__(*args, config_kwargs=config, **options)
+        self.retries = limits.attempts
+        limit_calls(self, limits)
+
+    async def _lsdir(self, *args: Any, **options: Any) -> Any:
+        # The only call that s3fs does not repeat itself.
+        return await _error_wrapper(super()._lsdir, args=args, kwargs=options, retries=self.retries)
+
+
+def _is_server_error(error: Exception) -> bool:
+    if not isinstance(error, ClientError):
+        return False
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return bool(status >= 500)
+
+
+set_custom_error_handler(_is_server_error)
