@@ -1,11 +1,6 @@
 """Definitions in Dagster: complete, described, derived from the schemas, and cheap to import; failing checks."""
 
 import datetime as dt
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -17,7 +12,6 @@ from cryptoliq_assets.orchestration.definitions import build_definitions
 from cryptoliq_assets.orchestration.partitions import make_months_between, month_range_tags
 from cryptoliq_assets.orchestration.runner import Runner
 from cryptoliq_assets.schemas.tables import TABLES, upstream_windows
-from cryptoliq_assets_tests.support.paths import ROOT
 from cryptoliq_assets_tests.support.settings import make_settings
 
 ASSETS = {"coingecko_snapshot", "raw_files", *TABLES, *CANDIDATES, "leaderboard", "champion", "incidents"}
@@ -37,14 +31,6 @@ def specs(definitions: dg.Definitions) -> dict[str, dg.AssetSpec]:
 @pytest.fixture(scope="module")
 def repository(definitions: dg.Definitions) -> dg.RepositoryDefinition:
     return definitions.get_repository_def()
-
-
-def run_python(code: str, *, home: Path) -> str:
-    environment = {**os.environ, "CRYPTOLIQ_HOME": str(home), "DAGSTER_HOME": str(home)}
-    run = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120, check=True
-    )
-    return run.stdout.strip()
 
 
 def test_the_definitions_load(definitions):
@@ -243,45 +229,6 @@ def test_a_tick_requests_a_fetch_until_the_file_exists(tmp_path):
         tick = schedule.evaluate_tick(context)
     assert tick.run_requests == []
     assert tick.skip_message.endswith(".csv exists already")
-
-
-def test_importing_the_definitions_imports_no_ml_library(tmp_path):
-    code = "import sys, cryptoliq_assets.definitions; print([m for m in sys.argv[1:] if m in sys.modules])"
-    heavy = ["numba", "httpx", "tenacity", "sklearn", "xgboost", "scipy", "joblib"]
-    assert run_python(code.replace("sys.argv[1:]", repr(heavy)), home=tmp_path) == "[]"
-
-
-def test_importing_the_definitions_skips_slow_libraries(tmp_path):
-    # Each costs 10 to 100 ms: the definitions may take 1.2 times as long as dagster, pandas and pandera alone.
-    libraries = ["hypothesis", "pandera.strategies", "upath", "fsspec", "psutil"]
-    code = f"import sys, cryptoliq_assets.definitions; print([name for name in {libraries} if name in sys.modules])"
-    assert run_python(code, home=tmp_path) == "[]"
-
-
-@pytest.mark.parametrize("command", ["check", "list"])
-def test_dg_finds_the_definitions_by_dg_toml(tmp_path, command):
-    dg_program = Path(sys.executable).with_name("dg")
-    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
-    environment = {**os.environ, "CRYPTOLIQ_HOME": str(tmp_path), "DAGSTER_HOME": str(tmp_path)}
-    arguments = {"check": ["check", "defs"], "list": ["list", "defs", "--json"]}[command]
-    run = subprocess.run(
-        [dg_program, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    if command == "check":
-        assert "All definitions loaded successfully" in run.stdout + run.stderr
-    else:
-        assert {asset["asset_key"] for asset in json.loads(run.stdout)["assets"]} >= ASSETS
-
-
-def test_dagster_itself_finds_the_workspace_valid(tmp_path):
-    dagster = Path(sys.executable).with_name("dagster")
-    environment = {**os.environ, "CRYPTOLIQ_HOME": str(tmp_path), "DAGSTER_HOME": str(tmp_path)}
-    run = subprocess.run(
-        [dagster, "definitions", "validate"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert "cryptoliq" in run.stdout + run.stderr
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_a_home_without_the_table_gets_it_at_the_next_training(home):
     assert stale_view_months(store) == []
 
 
-def test_a_refresh_leaves_the_views_and_a_training_computes_the_changed_months(home, trained_home):
+def test_a_training_not_a_refresh_computes_changed_months(home, trained_home):
     store = TableStore(home)
     inodes = {month: store.path(VIEWS_TABLE, month).stat().st_ino for month in MONTHS}
     arrive(home, trained_home)
@@ -66,7 +66,7 @@ def test_a_refresh_leaves_the_views_and_a_training_computes_the_changed_months(h
     assert update_views(home, store) == {}
 
 
-def test_months_materialized_in_dagster_equal_those_of_a_training(home, tmp_path):
+def test_months_materialized_in_dagster_equal_trained_ones(home, tmp_path):
     other = make_settings(home_dir=shutil.copytree(home.home_dir, tmp_path / "other", symlinks=True), cv__n_splits=2)
     store = TableStore(other)
     shutil.rmtree(store.folder(VIEWS_TABLE))
@@ -114,7 +114,7 @@ def test_chosen_rows_are_read_month_by_month_in_any_order(home):
     np.testing.assert_array_equal(rows.read(chosen, names, view="partial"), expected.astype(np.float32))
 
 
-def test_equal_tables_have_equal_fingerprints_and_a_changed_cell_another(home):
+def test_a_changed_cell_changes_the_fingerprint_of_a_training(home):
     store = TableStore(home)
     one, two = (open_training_rows(store, formula=home.formula, folder=home.models_dir) for _ in range(2))
     assert one.fingerprint == two.fingerprint

@@ -120,7 +120,7 @@ def test_a_forest_in_batches_has_the_trees_of_scikit_learn(weighted):
 
 
 @pytest.mark.parametrize("rounds", [10, 400])
-def test_boosted_trees_in_batches_equal_those_of_the_same_order_in_memory(rounds):
+def test_boosted_trees_in_batches_equal_those_in_memory(rounds):
     X, y, rows = make_rows(20_000)
     params = {"rounds": rounds, "max_depth": 4, "max_bin": 64, "eta": 0.3}
     whole, batched = (BoostedTreesRegressor(np.arange(5), line=[0, 2], params=params, seed=1) for _ in range(2))
@@ -135,7 +135,7 @@ def test_boosted_trees_in_batches_equal_those_of_the_same_order_in_memory(rounds
 
 
 @pytest.mark.parametrize("rows_in_memory", [19_999, 20_000])
-def test_a_large_table_of_boosted_trees_is_on_disk_and_gives_the_same_trees(tmp_path, monkeypatch, rows_in_memory):
+def test_boosted_trees_are_equal_with_their_table_on_disk(tmp_path, monkeypatch, rows_in_memory):
     X, _, rows = make_rows(20_000)
     params = {"rounds": 10, "max_depth": 4, "max_bin": 64, "eta": 0.3}
     in_files, on_disk = [], tmp_path / "models"

@@ -23,7 +23,7 @@ def test_digests_of_32_bit_numbers_differ_in_the_last_bit():
     assert digest([0.25, 0.5], np.float32) == digest([0.5, 0.25], np.float32)
 
 
-def test_zeros_and_missing_numbers_have_one_representation_in_32_bits():
+def test_zeros_and_missing_numbers_have_one_form_in_32_bits():
     assert digest([0.0], np.float32) == digest([-0.0], np.float32)
     other_nan = np.array([0x7FC00001], dtype=np.uint32).view(np.float32)
     assert digest([np.nan], np.float32) == digest(list(other_nan), np.float32) != digest([0.0], np.float32)
