@@ -65,7 +65,9 @@ from .locations import (
     Location as Location,
     file_state as file_state,
     is_remote as is_remote,
+    is_version as is_version,
     list_names as list_names,
+    list_states as list_states,
     resolve_location as resolve_location,
 )
 from .markdown import markdown_table as markdown_table
@@ -78,6 +80,7 @@ from .safe_open import (
     irregular_file_reason as irregular_file_reason,
     json_type as json_type,
     open_stored as open_stored,
+    open_tail as open_tail,
     parse_json as parse_json,
     read_json as read_json,
     read_json_object as read_json_object,

@@ -88,17 +88,8 @@ def list_names(folder: Location) -> list[str]:
 
 
 # Names under which object stores report the version of an object, the most reliable first; some report none.
-_VERSIONS = (
-    "generation",
-    "etag",
-    "ETag",
-    "content_md5",
-    "LastModified",
-    "last_modified",
-    "updated",
-    "mtime",
-    "created",
-)
+_VERSIONS = ("generation", "etag", "ETag", "content_md5")
+_TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
 
 
 def file_state(path: Location) -> tuple[Any, ...]:
@@ -107,8 +98,37 @@ def file_state(path: Location) -> tuple[Any, ...]:
     Raises:
         OSError: The file does not exist.
     """
-    status: Any = path.stat()
-    if not is_remote(path):
-        return (status.st_mtime_ns, status.st_size, status.st_ino)
-    info = status.as_info()
-    return (status.st_size, *(str(info[name]) for name in _VERSIONS if name in info))
+    if is_remote(path):
+        return _object_state(path.fs.info(path.path))
+    status = path.stat()
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+def list_states(folder: Location) -> dict[str, tuple[Any, ...]]:
+    """Return `file_state` of each object in a folder of an object store, by name, from one listing; empty without the folder.
+
+    Args:
+        folder: Folder in an object store.
+
+    Returns:
+        The states. One that `is_version` rejects may be that of several versions.
+    """
+    if not is_remote(folder):
+        raise ValueError(f"{folder} is not in an object store")
+    try:
+        found = folder.fs.ls(folder.path, detail=True)
+    except FileNotFoundError:
+        return {}
+    return {info["name"].rpartition("/")[2]: _object_state(info) for info in found if info.get("type") != "directory"}
+
+
+def is_version(state: tuple[Any, ...]) -> bool:
+    """Return whether the state of an object identifies its content: the store reports a generation or a digest."""
+    return len(state) == 2 and state[1] != ""
+
+
+def _object_state(info: dict[str, Any]) -> tuple[Any, ...]:
+    version = next((str(info[name]) for name in _VERSIONS if info.get(name)), None)
+    if version is not None:
+        return (info["size"], version)
+    return (info["size"], "", *(str(info[name]) for name in _TIMES if name in info))

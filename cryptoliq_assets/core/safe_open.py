@@ -116,6 +116,13 @@ def open_stored(path: Location) -> BinaryIO:
         raise FileReadError(error.code, f"{path}: {error}") from error
 
 
+def open_tail(path: Location, size: int) -> BinaryIO:
+    """Open the last `size` bytes of an object of an object store, or a complete local file; raises as `read_stored` does."""
+    if is_remote(path):
+        return io.BytesIO(path.fs.cat_file(path.path, start=-size))
+    return open_stored(path)
+
+
 def has_content(path: Path, content: bytes) -> bool:
     """Return whether a regular file contains exactly these bytes; a file of another size is not read."""
     try:

@@ -1,18 +1,20 @@
 """The stamp of a month file: schema, digests and inputs, in its Parquet metadata."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property, lru_cache
-from pathlib import Path
+from functools import cached_property, lru_cache, partial
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cryptoliq_assets.core import Location, open_stored
+from cryptoliq_assets.core import Location, is_remote, open_stored, open_tail
 from cryptoliq_assets.storage.checksum import verify_footer
 
 _STAMP = b"cryptoliq"
+# What is read of an object for its stamp; the footers of months with a million rows have 60 KiB.
+_TAIL_BYTES = 256 * 2**10
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ class FileFingerprint:
 
 
 @lru_cache(maxsize=8192)
-def stamp_of_version(path: Path, version: tuple[int, int, int]) -> FileFingerprint | None:
-    """Read the stamp of a file version, cached: each write changes inode or time."""
+def stamp_of_version(path: Location, version: tuple[Any, ...]) -> FileFingerprint | None:
+    """Read the stamp of a file version, cached: each write changes inode or time, or the version in an object store."""
     return stamp_in(path)
 
 
@@ -80,8 +82,15 @@ def stamp_in(path: Location) -> FileFingerprint | None:
     Raises:
         FileNotFoundError: The file does not exist.
     """
+    if not is_remote(path):
+        return _read_stamp(path, open_stored)
+    # The complete object only if its end has no stamp: its footer may be longer.
+    return _read_stamp(path, partial(open_tail, size=_TAIL_BYTES)) or _read_stamp(path, open_stored)
+
+
+def _read_stamp(path: Location, open_file: Callable[[Location], BinaryIO]) -> FileFingerprint | None:
     try:
-        with open_stored(path) as handle:
+        with open_file(path) as handle:
             sealed = verify_footer(handle)
             handle.seek(0)
             stamp = FileFingerprint.read(pq.read_metadata(handle).metadata)

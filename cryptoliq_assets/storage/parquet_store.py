@@ -1,6 +1,6 @@
 """The monthly tables: one Parquet file per month, stamped with the schema that it passed and the inputs that it was computed from.
 
-Assets read and write through `orchestration.io_managers.parquet`; planning, command line and service use the store directly. Staleness is
+Assets use it through `orchestration.io_managers.parquet`; planning, command line and service use the store directly. Staleness is
 determined from the stamps in the files alone, so the next run completes a run that died, without state outside the data.
 """
 
@@ -10,8 +10,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -23,10 +22,13 @@ from cryptoliq_assets.core import (
     Location,
     Settings,
     ensure_home_id,
+    file_state,
     first_day,
     is_remote,
+    is_version,
     last_day,
     list_names,
+    list_states,
     months_between,
     open_stored,
     resolve_location,
@@ -47,7 +49,7 @@ from cryptoliq_assets.storage.validation import (
 )
 
 _MONTH_FILE = re.compile(r"(?P<month>[0-9]{4}-(0[1-9]|1[0-2]))\.parquet")
-# Months written together: bounds the memory for encoded files, with one sync for many.
+# Months written together: they share one sync, and a long range is never copied or encoded at once.
 _MONTHS_PER_WRITE = 8
 _THREADS = 2
 
@@ -57,6 +59,8 @@ class TableStore:
     """All monthly tables of one data directory."""
 
     settings: Settings
+    # States of the month files by table, of a view that lists each table once.
+    _listings: dict[str, dict[str, tuple[Any, ...]]] | None = field(default=None, init=False, repr=False, compare=False)
 
     def folder(self, table: str) -> Location:
         """Return the folder of a table."""
@@ -68,7 +72,8 @@ class TableStore:
 
     def months(self, table: str) -> list[str]:
         """Return the months of a table, in order; none if its folder does not exist. Files with other names are ignored."""
-        found = map(_MONTH_FILE.fullmatch, list_names(self.folder(table)))
+        names = list_names(self.folder(table)) if self._listings is None else self._states(table)
+        found = map(_MONTH_FILE.fullmatch, names)
         return sorted(match["month"] for match in found if match)
 
     def read(
@@ -100,7 +105,8 @@ class TableStore:
                 columns and types only, any other in full.
         """
         spec = TABLES[table]
-        wanted = self.months(table) if months is None else [m for m in months if self.path(table, m).exists()]
+        stored = self.months(table)
+        wanted = stored if months is None else [month for month in months if month in stored]
         parts = [self._read_month(spec, month, columns, complete=complete) for month in wanted]
         if coin is not None:
             parts = [part.filter(pc.equal(part["coin"].cast(pa.string()), coin)) for part in parts]
@@ -141,20 +147,19 @@ class TableStore:
         from cryptoliq_assets.storage.digests import day_digests
 
         spec, months = TABLES[table], sorted(set(months))
-        home = ensure_home_id(self.settings)
-        self.check_owner(table, months)
+        home, listed = ensure_home_id(self.settings), self.listed_once()
+        listed.check_owner(table, months)
         valid = validate_table(spec, frame, where="frame to be written")
         rows, starts = rows_by_month(valid, months)
         days = day_digests(valid)
         table_rows = to_arrow(valid, spec)
-        # Some months at a time: they share one sync, and a long range is never copied at once.
         for start in range(0, len(months), _MONTHS_PER_WRITE):
             batch = months[start : start + _MONTHS_PER_WRITE]
             taken = table_rows.take(rows[starts[start] : starts[start + len(batch)]])
             made: dict[Location, pa.Table] = {}
             for place, month in enumerate(batch, start):
                 first, last = starts[place : place + 2] - starts[start]
-                if first == last and not self._upstream_exists(table, month):
+                if first == last and not listed._upstream_exists(table, month):
                     self.path(table, month).unlink(missing_ok=True)
                     continue
                 own = {day: days[day] for day in days if day.startswith(month)}
@@ -162,7 +167,7 @@ class TableStore:
                     schema=schema_fingerprint(spec),
                     days={day: digest for day, (digest, _) in own.items()},
                     counts={day: count for day, (_, count) in own.items()},
-                    inputs=self.input_digest(table, month),
+                    inputs=listed.input_digest(table, month),
                     sources=tuple(sorted((sources or {}).get(month, ()))),
                     sealed=True,
                     home=home,
@@ -180,13 +185,23 @@ class TableStore:
         """Return the stamp of a month file; None if the file or the stamp does not exist."""
         path = self.path(table, month)
         try:
-            status = path.stat()
-        except FileNotFoundError:
+            state = self._states(table)[path.name] if self._listings is not None else file_state(path)
+        except (FileNotFoundError, KeyError):
             return None
-        if not isinstance(path, Path):
-            # An object store may report only the size of a version.
-            return stamp_in(path)
-        return stamp_of_version(path, (status.st_size, status.st_mtime_ns, status.st_ino))
+        # An object store may report only size and time of a version.
+        return stamp_in(path) if is_remote(path) and not is_version(state) else stamp_of_version(path, state)
+
+    def listed_once(self) -> "TableStore":
+        """Return a view for many stamps at one time: it lists each table in an object store once, by one request."""
+        view = TableStore(self.settings)
+        view._listings = {} if is_remote(self.folder("raw_snapshots")) else None
+        return view
+
+    def _states(self, table: str) -> dict[str, tuple[Any, ...]]:
+        listings = {} if self._listings is None else self._listings
+        if table not in listings:
+            listings[table] = list_states(self.folder(table))
+        return listings[table]
 
     def input_digest(self, table: str, month: str) -> str:
         """Return the digest of the computation and of the current upstream days of a month."""
@@ -203,12 +218,10 @@ class TableStore:
 
     def stale_months(self, tables: Iterable[str] = DERIVED_TABLES) -> dict[str, list[str]]:
         """Return, by table, the months whose file is missing or was computed from other inputs than the current ones."""
-        base = self.months("raw_snapshots")
-        stale: dict[str, list[str]] = {}
-        for table in tables:
-            candidates = sorted({*base, *self.months(table)})
-            stale[table] = [month for month in candidates if not self.is_fresh(table, month)]
-        return stale
+        listed = self.listed_once()
+        base = listed.months("raw_snapshots")
+        months = {table: sorted({*base, *listed.months(table)}) for table in tables}
+        return {table: [m for m in found if not listed.is_fresh(table, m)] for table, found in months.items()}
 
     def is_fresh(self, table: str, month: str) -> bool:
         """Return whether a month was computed from the current inputs."""
@@ -218,13 +231,9 @@ class TableStore:
         return stamp.inputs == self.input_digest(table, month)
 
     def check_owner(self, table: str, months: Iterable[str]) -> None:
-        """Check that this data directory may write some months of a table.
-
-        Raises:
-            ForeignTableError: Another data directory wrote one of them.
-        """
+        """Check that this data directory may write some months of a table; raises ForeignTableError for one of another."""
         stamps = {self.path(table, month): self.stamp(table, month) for month in months}
-        reject_foreign_months(self.settings, {path: stamp.home for path, stamp in stamps.items() if stamp is not None})
+        reject_foreign_months(self.settings, {path: stamp.home for path, stamp in stamps.items() if stamp})
 
     def verify(self, table: str, month: str) -> None:
         """Check the bytes and the schema of a month file.

@@ -39,6 +39,28 @@ class LimitedS3FileSystem(s3fs.S3FileSystem):  # type: ignore[misc]
         self.retries = limits.attempts
         limit_calls(self, limits)
 
+    async def _cat_file(self, path: str, *args: Any, start: int | None = None, **options: Any) -> Any:
+        # Without a HEAD before each GET: in one stream, and the last bytes by a range without a start.
+        options["max_concurrency"] = 1
+        if start is None or start >= 0:
+            return await super()._cat_file(path, *args, start=start, **options)
+        bucket, key, _ = self.split_path(path)
+
+        async def read() -> Any:
+            try:
+                answer = await self._call_s3("get_object", Bucket=bucket, Key=key, Range=f"bytes={start}")
+            except OSError as error:
+                # An empty object has no last bytes.
+                if "InvalidRange" in str(error.__cause__):
+                    return b""
+                raise
+            try:
+                return await answer["Body"].read()
+            finally:
+                answer["Body"].close()
+
+        return await _error_wrapper(read, retries=self.retries)
+
     async def _lsdir(self, *args: Any, **options: Any) -> Any:
         # The only call that s3fs does not repeat itself.
         return await _error_wrapper(super()._lsdir, args=args, kwargs=options, retries=self.retries)
