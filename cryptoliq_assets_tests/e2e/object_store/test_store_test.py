@@ -109,7 +109,7 @@ def test_status_waits_for_a_slow_store(store: Store, home: Path, monkeypatch) ->
     respond = store.server._app
 
     def respond_slowly(environ, start_response):
-        slow.wait(0.3)
+        slow.wait(0.1)
         return respond(environ, start_response)
 
     monkeypatch.setattr(store.server, "_app", respond_slowly)

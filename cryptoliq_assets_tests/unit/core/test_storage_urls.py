@@ -1,5 +1,6 @@
 """Locations whose driver is not installed or whose scheme does not exist."""
 
+import fsspec.registry
 import pytest
 from click.testing import CliRunner
 
@@ -12,6 +13,9 @@ from cryptoliq_assets_tests.support.settings import make_settings
 def no_drivers(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in an environment without the packages of object stores."""
     monkeypatch.setattr(locations, "find_spec", lambda name: None)
+    for scheme in ("s3", "gs"):
+        # An earlier test of this process may have registered a client.
+        monkeypatch.delitem(fsspec.registry._registry, scheme, raising=False)
 
 
 @pytest.mark.parametrize("setting", ["storage__url", "storage__models_url"])
