@@ -1,8 +1,8 @@
 """Locations whose driver is not installed or whose scheme does not exist."""
 
-import fsspec.registry
 import pytest
 from click.testing import CliRunner
+from fsspec.registry import _registry
 
 from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.core import locations
@@ -15,7 +15,7 @@ def no_drivers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locations, "find_spec", lambda name: None)
     for scheme in ("s3", "gs"):
         # An earlier test of this process may have registered a client.
-        monkeypatch.delitem(fsspec.registry._registry, scheme, raising=False)
+        monkeypatch.delitem(_registry, scheme, raising=False)
 
 
 @pytest.mark.parametrize("setting", ["storage__url", "storage__models_url"])
