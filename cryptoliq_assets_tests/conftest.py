@@ -25,6 +25,13 @@ settings.load_profile("cryptoliq")
 KINDS = ("unit", "integration", "e2e")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Skip the folders of the other kinds in a run of one kind (`-m unit`): importing their modules takes seconds."""
+    kind = config.getoption("markexpr")
+    is_kind = collection_path.parent == Path(__file__).parent and collection_path.name in KINDS
+    return True if is_kind and kind in KINDS and collection_path.name != kind else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with the kind that its folder names."""
     for item in items:

@@ -5,6 +5,8 @@ demo runs a simulated market end to end; its last weeks arrive day by day.
 
 import datetime as dt
 import os
+import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -147,8 +149,11 @@ def demo(settings: Settings) -> None:
     print_forecasts(settings)
     print_accuracy(settings)
     print_findings(settings)
-    command = f"CRYPTOLIQ_HOME={settings.home_dir} cryptoliq ui"
-    console.print(f"See it in the UI: {command}", soft_wrap=True)
+    # Outside an activated environment only the path of the program runs.
+    program = "cryptoliq" if shutil.which("cryptoliq") else Path(sys.executable).with_name("cryptoliq")
+    for what, command in (("the UI", "ui"), ("the dashboard", "app")):
+        line = f"CRYPTOLIQ_HOME={shlex.quote(str(settings.home_dir))} {shlex.quote(str(program))} {command}"
+        console.print(f"See it in {what}: {line}", soft_wrap=True)
 
 
 def _choose_dates(settings: Settings) -> list[dt.date]:
