@@ -201,7 +201,7 @@ def main() -> None:
         _measure_function(intake_module, "write_files", "  of ingest: archive and reports")
         _measure_function(tables_module, "validate_table", "  of write: Pandera validation")
         _measure_function(tables_module, "encode_sealed", "  of write: encode (two threads)")
-        _measure_function(tables_module, "_write", "  of write: to disk, synced")
+        _measure_function(tables_module, "write_months", "  of write: to disk, synced")
         work_seconds, _ = measure_seconds(lambda: rebuild_without_dagster(homes["work"]))
     rows = [
         ("plain polars", polars_seconds, polars_seconds / pandas_seconds),
