@@ -130,7 +130,16 @@ def calendar_mean(
 def days_seen(
     coins: IntArray, query_days: IntArray, first: IntArray, last: IntArray, days: IntArray, reach: int
 ) -> FloatArray:  # pragma: no cover - compiled
-    """Count the rows of the coin within the last `reach` days, the row's own included: (m,)."""
+    """Count the rows of the coin within the last `reach` days, the row's own included: (m,).
+
+    Args:
+        coins: (m,) coin codes of the queries; not read.
+        query_days: (m,) days since 1970.
+        first: (m,) position of the coin's first row.
+        last: (m,) position after the coin's last row.
+        days: (n,) days of the rows, ascending within each coin.
+        reach: Days that count, the row's own included.
+    """
     out = np.empty(len(query_days))
     for place in range(len(query_days)):
         # Bisection for the first row within reach.

@@ -69,7 +69,14 @@ class StoredHistory:
 
     @classmethod
     def read(cls, store: TableStore, first: dt.date, last: dt.date, *, formula: str) -> "StoredHistory":
-        """Read what requests dated `first` to `last` may see: the months from 90 days before the first one on."""
+        """Read what requests dated `first` to `last` may see: the months from 90 days before the first one on.
+
+        Args:
+            store: Tables.
+            first: First date of the requests.
+            last: Last date of the requests.
+            formula: Name of the liquidity formula.
+        """
         since = first - dt.timedelta(days=HISTORY_DAYS)
         months = months_between(month_of(since), month_of(last))
         return cls.from_rows(store.read("cleaned_snapshots", months, columns=cls.columns_for(formula)), formula=formula)
@@ -159,6 +166,12 @@ def features_by_code(
     """Compute the same for coins given by their codes in the history, -1 for a coin without stored rows.
 
     Requests of one coin are best adjacent.
+
+    Args:
+        codes: (n,) coin codes.
+        days: (n,) days since 1970.
+        numbers: (n,) values by column of the cleaned table.
+        history: Stored rows of the coins.
     """
     count = len(days)
     not_filled = np.zeros(count, dtype=bool)

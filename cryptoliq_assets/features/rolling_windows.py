@@ -98,7 +98,7 @@ def _kernel_runs(means: tuple[int, ...], stds: tuple[int, ...]) -> list[tuple[tu
 def relative_windows(
     query: WindowQuery, own: FloatArray, *, days: IntArray, bases: FloatArray
 ) -> dict[str, FloatArray]:
-    """Compute the registered windows of the series relative to the market; arguments as in `calendar_windows`."""
+    """Compute the registered windows of the series relative to the market; see `calendar_windows` for the arguments."""
     moments = calendar_moments(query, own, days=days, bases=bases, relative=True)
     names = [
         Window(statistic, base, window, relative=True).name

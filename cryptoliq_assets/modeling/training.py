@@ -90,7 +90,14 @@ def _rows(settings_json: str, stamps: tuple[object, ...]) -> tuple[TrainingRows,
 
 
 def fit_candidate(name: str, settings: Settings, *, store: TableStore, progress: Progress) -> Candidate:
-    """Evaluate a candidate fold by fold, then fit it on all rows."""
+    """Evaluate a candidate fold by fold, then fit it on all rows.
+
+    Args:
+        name: Name in CANDIDATES.
+        settings: Settings of the data directory.
+        store: Tables.
+        progress: Receives each finished fold.
+    """
     return _fit(CANDIDATES[name], settings, store=store, progress=progress)
 
 
@@ -109,7 +116,7 @@ def _table_cache(settings: Settings) -> TableCache:
 
 
 def save_backtest(candidates: list[Candidate], settings: Settings, *, store: TableStore) -> BacktestSummary:
-    """Write the out-of-fold forecasts of the candidates and the baselines; see `evaluation.write_backtest`."""
+    """Write the out-of-fold forecasts of the candidates and the baselines; see `write_backtest`."""
     rows, folds = training_rows(settings, store)
 
     def evaluations() -> Iterator[Evaluation]:
@@ -126,6 +133,12 @@ def rank_candidates(
 
     If the champion's specification is no longer a candidate's, it is refitted on these folds too, so that the two can be
     compared; except if its task differs.
+
+    Args:
+        candidates: Fitted candidates with their evaluations.
+        settings: Settings of the data directory.
+        store: Tables.
+        progress: Receives each finished fold.
     """
     rows, folds = training_rows(settings, store)
     status = load_champion_status(settings)

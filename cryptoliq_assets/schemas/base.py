@@ -48,7 +48,7 @@ def number_column(
 
 
 def text_column(meaning: str, *, sources: tuple[str, ...] = (), nullable: bool = False, **checks: Any) -> Any:
-    """Declare a categorical text column; arguments as in `number_column`."""
+    """Declare a categorical text column; see `number_column` for the arguments."""
     metadata = {"unit": "text", "sources": sources}
     field = pa.Field(nullable=nullable, description=meaning, metadata=metadata, **checks)
     return _add_check(field, is_filled)
@@ -61,7 +61,13 @@ def day_column(meaning: str, *, sources: tuple[str, ...] = (), **checks: Any) ->
 
 
 def timestamp_column(meaning: str, *, sources: tuple[str, ...] = (), nullable: bool = False) -> Any:
-    """Declare a timestamp column: UTC, without a time zone."""
+    """Declare a timestamp column: UTC, without a time zone.
+
+    Args:
+        meaning: Description of the column.
+        sources: Columns that it is computed from.
+        nullable: Whether values may be missing.
+    """
     return pa.Field(description=meaning, metadata={"unit": "UTC", "sources": sources}, nullable=nullable)
 
 
@@ -71,7 +77,14 @@ def flag_column(meaning: str, *, sources: tuple[str, ...] = (), **checks: Any) -
 
 
 def integer_column(meaning: str, *, unit: str, sources: tuple[str, ...] = (), **checks: Any) -> Any:
-    """Declare an integer column without nulls."""
+    """Declare an integer column without nulls.
+
+    Args:
+        meaning: Description of the column.
+        unit: Unit of the values.
+        sources: Columns that it is computed from.
+        **checks: Checks of `pandera.Field`.
+    """
     return pa.Field(description=meaning, metadata={"unit": unit, "sources": sources}, **checks)
 
 

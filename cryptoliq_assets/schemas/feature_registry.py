@@ -81,7 +81,14 @@ class Feature:
 
 
 def window_feature(window: Window, meaning: str, *, market_wide: bool = False, dated: bool = False) -> Feature:
-    """Declare a feature that a window kernel computes; unit and sources are those of its base series."""
+    """Declare a feature that a window kernel computes; unit and sources are those of its base series.
+
+    Args:
+        window: The window.
+        meaning: Description of the feature.
+        market_wide: Whether every coin of a day has the same value.
+        dated: As in `Feature`.
+    """
     _, unit, sources = BASE_SERIES[window.base]
     return Feature(
         window.name,
@@ -98,6 +105,11 @@ def window_feature(window: Window, meaning: str, *, market_wide: bool = False, d
 def mean_feature(base: str, days: int, *, dated: bool = False) -> Feature:
     """Declare the mean of a base series over calendar days.
 
+    Args:
+        base: Key of BASE_SERIES.
+        days: Length of the window.
+        dated: As in `Feature`.
+
     Example:
         >>> feature = mean_feature("turnover_log", 14)
         >>> feature.name, feature.looks_back
@@ -108,7 +120,7 @@ def mean_feature(base: str, days: int, *, dated: bool = False) -> Feature:
 
 
 def std_feature(base: str, days: int, *, dated: bool = False) -> Feature:
-    """Declare the sample deviation of a base series over calendar days."""
+    """Declare the sample deviation of a base series over calendar days; see `mean_feature`."""
     window = Window("std", base, days)
     return window_feature(window, f"Sample deviation of the {BASE_SERIES[base][0]} over {days} days.", dated=dated)
 
@@ -120,7 +132,7 @@ def lag_feature(base: str, days: int) -> Feature:
 
 
 def ewm_feature(base: str, days: int, *, dated: bool = False) -> Feature:
-    """Declare the exponential mean of a base series with a half-life in days."""
+    """Declare the exponential mean of a base series with a half-life in days; see `mean_feature`."""
     window = Window("ewm", base, days)
     return window_feature(window, f"Exponential mean of the {BASE_SERIES[base][0]}, half-life {days} d.", dated=dated)
 
@@ -270,6 +282,12 @@ WINDOW_DAYS = tuple(
 
 
 def windows_of(base: str, statistic: Statistic, *, relative: bool = False) -> tuple[int, ...]:
-    """Return the days of the registered windows of a base series, in the order of the registry."""
+    """Return the days of the registered windows of a base series, in the order of the registry.
+
+    Args:
+        base: Key of BASE_SERIES.
+        statistic: Statistic of the windows.
+        relative: Whether the windows are relative to the market.
+    """
     windows = (feature.window for feature in FEATURES if feature.window)
     return tuple(w.days for w in windows if (w.base, w.statistic, w.relative) == (base, statistic, relative))

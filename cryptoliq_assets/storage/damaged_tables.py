@@ -17,6 +17,11 @@ _LISTED = 3
 def verify_rows(store: TableStore, table: str, month: str) -> None:
     """Read and validate every row of a month, and compare the rows with the day digests of its stamp.
 
+    Args:
+        store: Tables.
+        table: Name of the table.
+        month: Month, YYYY-MM.
+
     Raises:
         InvalidTableError: The month is damaged, or does not satisfy its schema.
     """
@@ -36,7 +41,13 @@ def verify_rows(store: TableStore, table: str, month: str) -> None:
 
 
 def is_intact(store: TableStore, table: str, month: str) -> bool:
-    """Return whether a month file can be opened and contains the bytes that were written."""
+    """Return whether a month file can be opened and contains the bytes that were written.
+
+    Args:
+        store: Tables.
+        table: Name of the table.
+        month: Month, YYYY-MM.
+    """
     try:
         store.verify(table, month)
     except DamagedTableError:
@@ -48,6 +59,11 @@ def set_aside_month(store: TableStore, table: str, month: str) -> Location | Non
     """Rename a damaged month file: the month is then missing, and the next refresh (or training) recomputes it.
 
     Requires the run lock.
+
+    Args:
+        store: Tables.
+        table: Name of the table.
+        month: Month, YYYY-MM.
 
     Returns:
         The new path; None if the file is not damaged, or cannot be recomputed.

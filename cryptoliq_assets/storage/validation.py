@@ -53,7 +53,14 @@ class OutdatedTableError(InvalidTableError):
 
 
 def damaged_table_error(spec: Table, month: str, path: Location, reason: object) -> DamagedTableError:
-    """Return the error for a damaged month file, with the command that repairs it."""
+    """Return the error for a damaged month file, with the command that repairs it.
+
+    Args:
+        spec: The table.
+        month: Month, YYYY-MM.
+        path: The file.
+        reason: What is wrong with it.
+    """
     remedy = "restore it from a backup"
     if spec.name in (*DERIVED_TABLES, *TRAINING_TABLES):
         command = "materialize" if spec.name in DERIVED_TABLES else "train"
@@ -92,6 +99,11 @@ def validate_table(table: Table, frame: pd.DataFrame, *, where: str) -> pd.DataF
 
 def check_types(table: Table, frame: pd.DataFrame, *, where: str) -> None:
     """Check columns and types only, of a frame that satisfied the current schema when it was written.
+
+    Args:
+        table: The table.
+        frame: Its rows.
+        where: Origin of the rows, for the error.
 
     Raises:
         InvalidTableError: A column is missing, unknown or has another type.

@@ -13,6 +13,7 @@ class HomePaths:
 
     @property
     def data_dir(self) -> Path:
+        """Everything received and computed: the drop folder, the catalog and the tables."""
         return self.home_dir / "data"
 
     @property
@@ -47,10 +48,12 @@ class HomePaths:
 
     @property
     def models_dir(self) -> Path:
+        """Stored models, their metadata and the audit log."""
         return self.home_dir / "models"
 
     @property
     def reports_dir(self) -> Path:
+        """Reports of validation, drift, forecasts and alerts."""
         return self.home_dir / "reports"
 
     @property
@@ -60,6 +63,7 @@ class HomePaths:
 
     @property
     def logs_dir(self) -> Path:
+        """Log files of the service and the commands."""
         return self.home_dir / "logs"
 
     @property
@@ -74,6 +78,7 @@ class HomePaths:
 
     @property
     def dagster_home(self) -> Path:
+        """Dagster's instance: runs, events and schedules."""
         return self.home_dir / ".dagster"
 
     @property

@@ -80,6 +80,11 @@ def folds_over_time(rows: TrainingRows, *, count: int, first_origin: np.datetime
     Purged: a row is used for training only if its target date is before the block's first date, that is, if its label was
     known before the first forecast of the block was made.
 
+    Args:
+        rows: Training rows.
+        count: Number of blocks.
+        first_origin: First date of the first block.
+
     Raises:
         ValueError: There is nothing to train on or to test on.
 

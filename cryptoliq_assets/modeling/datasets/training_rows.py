@@ -99,7 +99,13 @@ class TrainingRows(ABC):
         return longest[dates] <= SHORT_HISTORY_DAYS
 
     def read(self, chosen: Array, names: Sequence[str], *, view: str = WITH_HISTORY) -> npt.NDArray[np.float32]:
-        """Return the (m, len(names)) float32 features of the chosen rows (indices, none of them twice) in memory."""
+        """Return the (m, len(names)) float32 features of the chosen rows in memory.
+
+        Args:
+            chosen: (m,) row indices, none of them twice.
+            names: Features, in the order of the columns.
+            view: One of VIEWS.
+        """
         matrix = np.empty((len(chosen), len(names)), dtype=np.float32, order="F")
         for places, X in self.batches(chosen, names, view=view):
             matrix[places] = X

@@ -17,8 +17,8 @@ from .fitting import (
     build_forecaster as build_forecaster,
     evaluated_specs as evaluated_specs,
     fit_spec as fit_spec,
+    is_same_spec as is_same_spec,
     predict_rows as predict_rows,
-    same_recipe as same_recipe,
     spec_from_dict as spec_from_dict,
 )
 from .names import (

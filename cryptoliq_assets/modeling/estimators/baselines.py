@@ -28,11 +28,13 @@ class Baseline(ScoreForecaster):
         *,
         weights: npt.NDArray[np.floating] | None = None,
     ) -> Self:
+        """Fit the baseline; see `ScoreForecaster.fit`."""
         self.level = float(np.mean(y))
         self._fit(X, y - self.baseline_level(X))
         return self
 
     def predict(self, X: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Return the level plus the predicted change, one score per row."""
         return self.baseline_level(X) + self._predict(X)
 
     def _fit(self, X: npt.NDArray[np.floating], change: npt.NDArray[np.float64]) -> None:

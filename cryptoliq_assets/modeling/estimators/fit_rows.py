@@ -52,7 +52,13 @@ class FitRows:
         y: npt.NDArray[np.float64],
         weights: npt.NDArray[np.floating] | None = None,
     ) -> "FitRows":
-        """Make rows of (n, p) features in memory: one batch."""
+        """Make rows of (n, p) features in memory: one batch.
+
+        Args:
+            X: (n, p) features, NaN where missing.
+            y: (n,) target scores.
+            weights: (n,) weights; None: equal.
+        """
         return cls(y, lambda: iter([(np.arange(len(X)), X)]), weights)
 
     def __len__(self) -> int:

@@ -28,6 +28,12 @@ def build_forecaster(
 ) -> ScoreForecaster:
     """Return an unfitted forecaster.
 
+    Args:
+        spec: Specification of the model.
+        seed: Seed of every random draw.
+        threads: Threads to fit and predict with; None: all available.
+        device: Device of xgboost: cpu or cuda.
+
     Raises:
         ValueError: No forecaster has the model name of the specification.
     """
@@ -107,7 +113,14 @@ def predict_rows(
     chosen: npt.NDArray[np.int64] | None = None,
     view: str = WITH_HISTORY,
 ) -> npt.NDArray[np.float64]:
-    """Return a forecaster's scores of the chosen rows (indices; default all) in one of VIEWS."""
+    """Return a forecaster's scores of the chosen rows.
+
+    Args:
+        model: Fitted forecaster.
+        rows: Training rows.
+        chosen: (m,) row indices; None: all rows.
+        view: One of VIEWS.
+    """
     chosen = np.arange(len(rows)) if chosen is None else chosen
     predicted = np.empty(len(chosen))
     for places, X in rows.batches(chosen, model.features, view=view):
@@ -127,7 +140,7 @@ def evaluated_specs(champion: Mapping[str, Any] | None) -> list[ModelSpec]:
     if champion is None or not champion.get("recipe"):
         return specs
     stored = champion["recipe"]
-    if any(same_recipe(stored, spec.to_dict()) for spec in specs):
+    if any(is_same_spec(stored, spec.to_dict()) for spec in specs):
         return specs
     return [*specs, replace(spec_from_dict(stored), name=CHAMPION_SPEC)]
 
@@ -142,7 +155,7 @@ def spec_from_dict(stored: Mapping[str, Any]) -> ModelSpec:
     return ModelSpec(**{**values, "features": tuple(stored["features"])})
 
 
-def same_recipe(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+def is_same_spec(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
     """Return whether two stored specifications make the same model; their names do not matter."""
     if one is None or other is None:
         return False

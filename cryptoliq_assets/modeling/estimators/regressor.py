@@ -58,7 +58,13 @@ class Regressor:
     def fit(
         self, X: npt.NDArray[np.float32], change: npt.NDArray[np.float32], weights: npt.NDArray[np.floating] | None
     ) -> None:
-        """Fit on (n, len(columns)) rows, NaN where missing, their (n,) changes and (n,) weights (None: equal)."""
+        """Fit on rows that are in memory.
+
+        Args:
+            X: (n, len(columns)) features, NaN where missing.
+            change: (n,) changes from the level.
+            weights: (n,) weights; None: equal.
+        """
         raise NotImplementedError
 
     def fit_part(self, part: PartRows) -> None:

@@ -34,13 +34,25 @@ def check_number(value: Any, label: str) -> None:
 
 
 def check_positive_int(value: Any, label: str, *, maximum: int) -> None:
-    """Raise InvalidForecasterError unless the value is an int from 1 to `maximum`."""
+    """Raise InvalidForecasterError unless the value is an int from 1 to `maximum`.
+
+    Args:
+        value: Loaded value.
+        label: Its name in the error.
+        maximum: Largest valid value.
+    """
     if type(value) is not int or not 1 <= value <= maximum:
         raise InvalidForecasterError(f"{label} is not an integer from 1 to {maximum}")
 
 
 def check_floats(values: Any, label: str, *, size: int) -> None:
-    """Raise InvalidForecasterError unless the value is a (size,) float array without NaN."""
+    """Raise InvalidForecasterError unless the value is a (size,) float array without NaN.
+
+    Args:
+        values: Loaded value.
+        label: Its name in the error.
+        size: Expected length.
+    """
     if type(values) is not np.ndarray or values.dtype.kind != "f" or values.shape != (size,):
         raise InvalidForecasterError(f"{label} are not {size} floats")
     if np.isnan(values).any():
@@ -48,7 +60,13 @@ def check_floats(values: Any, label: str, *, size: int) -> None:
 
 
 def check_indices(values: Any, label: str, *, below: int) -> None:
-    """Raise InvalidForecasterError unless the value is an array of integers from 0 to `below` - 1."""
+    """Raise InvalidForecasterError unless the value is an array of integers from 0 to `below` - 1.
+
+    Args:
+        values: Loaded value.
+        label: Its name in the error.
+        below: Upper bound, not valid itself.
+    """
     if type(values) is not np.ndarray or values.dtype.kind not in "iu" or values.ndim != 1:
         raise InvalidForecasterError(f"{label} are not integers")
     if len(values) and not (int(values.min()) >= 0 and int(values.max()) < below):
@@ -56,7 +74,13 @@ def check_indices(values: Any, label: str, *, below: int) -> None:
 
 
 def check_trees(trees: "FlatTreeEnsemble", label: str, *, columns: int) -> None:
-    """Raise InvalidForecasterError unless every path through the trees ends and reads only existing columns."""
+    """Raise InvalidForecasterError unless every path through the trees ends and reads only existing columns.
+
+    Args:
+        trees: Loaded trees.
+        label: Their name in the error.
+        columns: Number of columns that the trees may read.
+    """
     try:
         trees.check(columns)
     except ValueError as error:
@@ -64,7 +88,13 @@ def check_trees(trees: "FlatTreeEnsemble", label: str, *, columns: int) -> None:
 
 
 def check_stored_trees(stored: Any, label: str, *, columns: int) -> None:
-    """Raise InvalidForecasterError unless stored arrays (`FlatTreeEnsemble.to_arrays`) are trees as in `check_trees`."""
+    """Raise InvalidForecasterError unless stored arrays (`FlatTreeEnsemble.to_arrays`) are trees as in `check_trees`.
+
+    Args:
+        stored: Loaded arrays.
+        label: Their name in the error.
+        columns: Number of columns that the trees may read.
+    """
     from cryptoliq_assets.modeling.estimators.tree_predict_rows import FlatTreeEnsemble
 
     try:

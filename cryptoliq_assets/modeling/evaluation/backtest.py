@@ -94,7 +94,7 @@ def write_backtest(path: Path, evaluations: Iterable[Evaluation], rows: Training
             tails.append(last.astype({"coin": str, "model": str}))
             daily[evaluation.name] = (frame["predicted"] - frame["realised"]).abs().groupby(frame["date"]).mean()
             coin_metrics.append(measure_coins_of_views(evaluation, rows))
-            ranks.append((evaluation.recipe is None, -_skill_or_min(evaluation.skill()), evaluation.name))
+            ranks.append((evaluation.spec is None, -_skill_or_min(evaluation.skill()), evaluation.name))
             del frame, table, evaluation
         if writer is None:
             raise ValueError("no model was evaluated: there is no backtest")
@@ -259,6 +259,11 @@ def best_and_worst_coins(
     """Return the coins with the smallest and those with the largest mean absolute error of a model, the extreme first.
 
     Only coins with at least MIN_COIN_ROWS tested rows, with full history.
+
+    Args:
+        by_coin: Errors per coin, model and view.
+        model: Name of the model.
+        count: Number of coins of each table.
     """
     own = by_coin[(by_coin["model"] == model) & (by_coin["view"] == WITH_HISTORY)]
     own = own[own["rows"] >= MIN_COIN_ROWS].drop(columns=["model", "view"])

@@ -143,6 +143,11 @@ def calibrate_last(evaluation: Evaluation, rows: TrainingRows, *, level: float) 
     """Return the intervals for serving, from the residuals of the last fold over time, or of all folds by coin.
 
     Nothing is purged: the label of every residual is in the tables, so it is known before anything is forecast.
+
+    Args:
+        evaluation: Out-of-fold forecasts of the model.
+        rows: Training rows that were evaluated.
+        level: Nominal coverage, 0 to 1.
     """
     if evaluation.evaluation == OVER_TIME:
         mask = evaluation.fold == evaluation.fold.max()
@@ -155,6 +160,11 @@ def coverage_report(evaluation: Evaluation, rows: TrainingRows, *, level: float)
     """Compute the coverage of each fold after the first, by group, by fold and pooled.
 
     Each fold is calibrated on the previous one; by coin, on all the others (`calibration_rows`).
+
+    Args:
+        evaluation: Out-of-fold forecasts of the model.
+        rows: Training rows that were evaluated.
+        level: Nominal coverage, 0 to 1.
 
     Returns:
         {"level", "folds": [{"fold", "groups": {name: values}}], "pooled": {name: values}}, where a view's name (VIEWS)
@@ -179,6 +189,11 @@ def calibration_rows(evaluation: Evaluation, rows: TrainingRows, number: int) ->
 
     Over time: those of the newest earlier fold with known labels, purged like training rows: the target date is before the
     fold's first date. By coin: all other folds, because the labels of all folds are of the same days.
+
+    Args:
+        evaluation: Out-of-fold forecasts of the model.
+        rows: Training rows that were evaluated.
+        number: Number of the fold that is calibrated.
     """
     if evaluation.evaluation != OVER_TIME:
         others: npt.NDArray[np.bool_] = evaluation.fold != number

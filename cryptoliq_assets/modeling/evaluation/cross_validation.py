@@ -49,7 +49,7 @@ class Evaluation:
 
     Attributes:
         name: Name of the candidate or baseline.
-        recipe: The stored specification; None for a baseline.
+        spec: The stored specification; None for a baseline.
         evaluation: "over_time" or "by_coin".
         folds: Dates and row counts of each fold.
         rows: (m,) indices into the training set.
@@ -63,7 +63,7 @@ class Evaluation:
     """
 
     name: str
-    recipe: dict[str, Any] | None
+    spec: dict[str, Any] | None
     evaluation: str
     folds: tuple[dict[str, Any], ...]
     rows: Array
@@ -112,16 +112,23 @@ def evaluate(
     def fit(fold: Fold) -> ScoreForecaster:
         return fit_spec(spec, rows, train=fold.train, seed=seed, threads=threads, device=device, cache=cache)
 
-    return _evaluate(spec.name, rows, folds, fit=fit, recipe=spec.to_dict(), progress=progress)
+    return _evaluate(spec.name, rows, folds, fit=fit, spec=spec.to_dict(), progress=progress)
 
 
 def evaluate_baseline(name: str, rows: TrainingRows, folds: Folds, *, progress: Progress | None = None) -> Evaluation:
-    """Evaluate a baseline (persistence, har or mean_7d) like a specification."""
+    """Evaluate a baseline (persistence, har or mean_7d) like a specification.
+
+    Args:
+        name: Name of the baseline.
+        rows: Training rows.
+        folds: Folds to evaluate on.
+        progress: Receives each finished fold.
+    """
 
     def fit(fold: Fold) -> ScoreForecaster:
         return _fit_baseline(name, rows, fold)
 
-    return _evaluate(name, rows, folds, fit=fit, recipe=None, progress=progress)
+    return _evaluate(name, rows, folds, fit=fit, spec=None, progress=progress)
 
 
 def _fit_baseline(name: str, rows: TrainingRows, fold: Fold) -> ScoreForecaster:
@@ -135,7 +142,7 @@ def _evaluate(
     folds: Folds,
     *,
     fit: Callable[[Fold], ScoreForecaster],
-    recipe: dict[str, Any] | None,
+    spec: dict[str, Any] | None,
     progress: Progress | None,
 ) -> Evaluation:
     started = time.perf_counter()
@@ -150,7 +157,7 @@ def _evaluate(
         release_memory()
         for view in VIEWS:
             forecasts[view].append(predict_rows(model, rows, chosen=fold.test, view=view))
-        if recipe is not None and fold is folds.folds[-1]:
+        if spec is not None and fold is folds.folds[-1]:
             importance = permutation_importance(model, rows, fold.test)
         baselines = {against: _fit_baseline(against, rows, fold) for against in {name for name, _ in required.values()}}
         for reference, (against, view) in required.items():
@@ -173,7 +180,7 @@ def _evaluate(
     }
     return Evaluation(
         name=name,
-        recipe=recipe,
+        spec=spec,
         evaluation=folds.evaluation,
         folds=tuple(fold.describe() for fold in folds.folds),
         rows=tested,

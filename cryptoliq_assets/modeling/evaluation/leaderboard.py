@@ -37,7 +37,7 @@ def make_leaderboard(
     Raises:
         ValueError: There is no candidate, or the evaluations are on different folds and cannot be compared.
     """
-    if not any(evaluation.recipe for evaluation in evaluations):
+    if not any(evaluation.spec for evaluation in evaluations):
         raise ValueError("no candidate was evaluated: there is nothing to rank")
     first = evaluations[0]
     for evaluation in evaluations:
@@ -45,7 +45,7 @@ def make_leaderboard(
             raise ValueError(
                 f"{evaluation.name} and {first.name} were evaluated on different folds: evaluate both again"
             )
-    candidates = [_entry(evaluation) for evaluation in evaluations if evaluation.recipe]
+    candidates = [_entry(evaluation) for evaluation in evaluations if evaluation.spec]
     candidates.sort(key=lambda entry: (entry["skill"] is None, -(entry["skill"] or 0.0), entry["name"]))
     return {
         "generated_at": generated_at,
@@ -59,7 +59,7 @@ def make_leaderboard(
         "best": next((entry["name"] for entry in candidates if entry["name"] != CHAMPION_SPEC), CHAMPION_SPEC),
         "folds": list(first.folds),
         "candidates": candidates,
-        "baselines": [_entry(evaluation) for evaluation in evaluations if not evaluation.recipe],
+        "baselines": [_entry(evaluation) for evaluation in evaluations if not evaluation.spec],
     }
 
 
@@ -141,7 +141,7 @@ def _entry(evaluation: Evaluation) -> dict[str, Any]:
         "skill_young": evaluation.skill(RANKED_ON, view=SHORT_HISTORY),
         "skill_without_history": evaluation.skill(RANKED_ON, view=NO_HISTORY),
         "seconds": round(evaluation.seconds, 1),
-        "recipe": evaluation.recipe,
+        "recipe": evaluation.spec,
         "metrics": evaluation.metrics,
     }
 

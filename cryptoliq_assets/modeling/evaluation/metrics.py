@@ -16,6 +16,11 @@ Metric = Callable[[Array, Array, Array], float]
 def skill(realized: Array, predicted: Array, reference: Array) -> float:
     """Return 1 - MSE / MSE of the reference: 0 is no better than the reference, 1 is without error.
 
+    Args:
+        realized: (n,) realized scores.
+        predicted: (n,) forecasts.
+        reference: (n,) forecasts of the reference.
+
     Source: Murphy 1988, "Skill scores based on the mean square error".
 
     Example:
@@ -26,17 +31,35 @@ def skill(realized: Array, predicted: Array, reference: Array) -> float:
 
 
 def mae(realized: Array, predicted: Array, reference: Array) -> float:
-    """Return the mean absolute error, in score."""
+    """Return the mean absolute error, in score.
+
+    Args:
+        realized: (n,) realized scores.
+        predicted: (n,) forecasts.
+        reference: Not used: all metrics have one signature.
+    """
     return float(np.mean(np.abs(realized - predicted))) if len(realized) else np.nan
 
 
 def rmse(realized: Array, predicted: Array, reference: Array) -> float:
-    """Return the root mean squared error, in score."""
+    """Return the root mean squared error, in score.
+
+    Args:
+        realized: (n,) realized scores.
+        predicted: (n,) forecasts.
+        reference: Not used: all metrics have one signature.
+    """
     return float(np.sqrt(_mse(realized, predicted)))
 
 
 def r2(realized: Array, predicted: Array, reference: Array) -> float:
-    """Return 1 - MSE / variance of the realized scores: high for any forecast of levels, so uninformative here."""
+    """Return 1 - MSE / variance of the realized scores: high for any forecast of levels, so uninformative here.
+
+    Args:
+        realized: (n,) realized scores.
+        predicted: (n,) forecasts.
+        reference: Not used: all metrics have one signature.
+    """
     # The variance of equal numbers is a rounding error, and a ratio to it is noise.
     if not len(realized) or np.ptp(realized) == 0:
         return np.nan
@@ -44,7 +67,13 @@ def r2(realized: Array, predicted: Array, reference: Array) -> float:
 
 
 def mae_ratio(realized: Array, predicted: Array, reference: Array) -> float:
-    """Return MAE / MAE of the reference: below 1 is better than the reference."""
+    """Return MAE / MAE of the reference: below 1 is better than the reference.
+
+    Args:
+        realized: (n,) realized scores.
+        predicted: (n,) forecasts.
+        reference: (n,) forecasts of the reference.
+    """
     return _ratio(mae(realized, predicted, reference), mae(realized, reference, predicted))
 
 

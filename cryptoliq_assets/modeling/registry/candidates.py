@@ -24,10 +24,12 @@ from cryptoliq_assets.modeling.evaluation import Evaluation
 from cryptoliq_assets.modeling.registry.audit_log import canonical_json, sha256_of, sign, signed_by
 from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError, library_versions, load_model, to_bytes
 
-# Fields of an Evaluation: arrays, arrays by name, and those that the JSON contains.
+# Fields of an Evaluation: arrays, arrays by name, and those that the JSON contains, by their stored names.
 _ARRAYS = ("rows", "fold")
 _ARRAYS_BY_NAME = ("forecasts", "references")
-_JSON_FIELDS = ("name", "recipe", "evaluation", "folds", "metrics", "seconds", "importance")
+_JSON_FIELDS = {"recipe": "spec"} | {
+    name: name for name in ("name", "evaluation", "folds", "metrics", "seconds", "importance")
+}
 _CHECKSUM_FIELDS = ("checksum", "signature")
 
 
@@ -67,7 +69,7 @@ def save_candidate(folder: Path, name: str, candidate: Candidate, *, signing_key
         "sha256": sha256_of(artifact),
         "arrays_sha256": sha256_of(packed.getvalue()),
         "recipe": candidate.spec.to_dict(),
-        "evaluation": {field: getattr(evaluation, field) for field in _JSON_FIELDS},
+        "evaluation": {name: getattr(evaluation, field) for name, field in _JSON_FIELDS.items()},
     }
     paths = _paths(folder, name)
     contents = (artifact, packed.getvalue(), _with_checksum(metadata, signing_key))
@@ -95,7 +97,7 @@ def load_candidate(folder: Path, name: str, *, signing_key: bytes | None = None)
         forecaster = load_model(artifact, metadata, expected_sha256=metadata["sha256"], signing_key=signing_key)
         with np.load(io.BytesIO(packed), allow_pickle=False) as stored:
             arrays = {field: stored[field] for field in stored.files}
-        fields = metadata["evaluation"]
+        fields = {_JSON_FIELDS[name]: value for name, value in metadata["evaluation"].items()}
         by_name = {
             field: {key.split(":", 1)[1]: values for key, values in arrays.items() if key.startswith(f"{field}:")}
             for field in _ARRAYS_BY_NAME

@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptoliq_assets.modeling import describe_task_mismatch
 from cryptoliq_assets.modeling.datasets import OVER_TIME
-from cryptoliq_assets.modeling.estimators import CHAMPION_SPEC, FORECASTERS, TARGET_BASELINES, same_recipe
+from cryptoliq_assets.modeling.estimators import CHAMPION_SPEC, FORECASTERS, TARGET_BASELINES, is_same_spec
 from cryptoliq_assets.modeling.evaluation import POPULATIONS
 from cryptoliq_assets.schemas import MODEL_FEATURES, TABLES, WITH_HISTORY
 
@@ -132,7 +132,7 @@ def _compare(entry: Mapping[str, Any], leaderboard: Mapping[str, Any], champion:
         return Decision(True, f"{entry['name']}: skill {entry['skill']:.3f}, the first champion")
     if champion.get("evaluation") != OVER_TIME:
         return Decision(True, f"{entry['name']}: skill {entry['skill']:.3f} over time, replaces a provisional champion")
-    if same_recipe(champion.get("recipe"), entry["recipe"]):
+    if is_same_spec(champion.get("recipe"), entry["recipe"]):
         return _refresh(entry, leaderboard, champion)
     return _challenge(entry, leaderboard, champion)
 
@@ -148,8 +148,8 @@ def _decide_provisional(entry: Mapping[str, Any], champion: Mapping[str, Any] | 
 
 
 def _reject_unknown_features(entry: Mapping[str, Any], declared: Sequence[str]) -> str | None:
-    recipe = entry["recipe"] or {}
-    features = list(recipe.get("features", ()))
+    spec = entry["recipe"] or {}
+    features = list(spec.get("features", ()))
     unknown = [name for name in features if name not in declared]
     if not features:
         return f"{entry['name']}: no features"
@@ -162,8 +162,8 @@ def _reject_unknown_features(entry: Mapping[str, Any], declared: Sequence[str]) 
     if missing:
         return f"{entry['name']}: not float columns of {INPUT_TABLE}: {', '.join(missing)}"
     for field, allowed in (("learner", FORECASTERS), ("target", TARGET_BASELINES)):
-        if recipe.get(field) not in allowed:
-            return f"{entry['name']}: {field} {recipe.get(field)!r} is unknown"
+        if spec.get(field) not in allowed:
+            return f"{entry['name']}: {field} {spec.get(field)!r} is unknown"
     return None
 
 
@@ -253,7 +253,7 @@ def _challenge(entry: Mapping[str, Any], leaderboard: Mapping[str, Any], champio
 def _find_refitted_champion(leaderboard: Mapping[str, Any], champion: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The entry of the champion's specification, refitted on these folds."""
     return next(
-        (entry for entry in leaderboard["candidates"] if same_recipe(entry["recipe"], champion.get("recipe"))), None
+        (entry for entry in leaderboard["candidates"] if is_same_spec(entry["recipe"], champion.get("recipe"))), None
     )
 
 

@@ -89,6 +89,7 @@ class AllowlistUnpickler(pickle._Unpickler):
         self.classes: set[type] = set()
 
     def find_class(self, module: str, name: str) -> Any:
+        """Return the class that a GLOBAL names, if the allowlist has it."""
         module, name = self.aliases.get((module, name), (module, name))
         if (module, name) in CHECKED_GLOBALS:
             return CHECKED_GLOBALS[module, name]
@@ -102,6 +103,7 @@ class AllowlistUnpickler(pickle._Unpickler):
         return _ConstructedClass(kind, construct) if construct else kind
 
     def load_reduce(self) -> None:
+        """Call a constructor (REDUCE), if it is one that models need."""
         arguments = self.stack.pop()
         called = self.stack[-1]
         if type(arguments) is not tuple:
@@ -117,6 +119,7 @@ class AllowlistUnpickler(pickle._Unpickler):
     dispatch[pickle.REDUCE[0]] = load_reduce
 
     def load_newobj(self) -> None:
+        """Create an empty instance (NEWOBJ) of a class from the allowlist."""
         arguments = self.stack.pop()
         kind = self.stack.pop()
         if arguments != () or not isinstance(kind, type) or kind not in self.classes:
@@ -126,6 +129,7 @@ class AllowlistUnpickler(pickle._Unpickler):
     dispatch[pickle.NEWOBJ[0]] = load_newobj
 
     def load_build(self) -> None:
+        """Set the state of an object (BUILD) after it was checked."""
         state = self.stack.pop()
         built = self.stack[-1]
         if type(built) is PlainDType:

@@ -60,6 +60,7 @@ class FeatureDrift:
     level: Level
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON values; NaN as None."""
         return {
             key: None if isinstance(value, float) and math.isnan(value) else value
             for key, value in asdict(self).items()

@@ -170,19 +170,19 @@ def read_holdout_errors(settings: Settings) -> dict[str, Any] | None:
     store = open_model_store(settings)
     version = store.current_version()
     try:
-        recipe = store.metadata(version).get("recipe", {}) if version else {}
+        spec = store.metadata(version).get("recipe", {}) if version else {}
     except ModelRejectedError:
         # `model_health` reports a champion that cannot be read.
-        recipe = {}
+        spec = {}
     rows = read_by_coin(path, columns=["coin", "model", "view", "rows", "mae", "mean_absolute_prediction"])
-    rows = rows[(rows["view"] == WITH_HISTORY) & (rows["model"] == recipe.get("name"))]
+    rows = rows[(rows["view"] == WITH_HISTORY) & (rows["model"] == spec.get("name"))]
     if rows.empty:
         return None
     rows = rows.sort_values("mae", ascending=False)
     # Absent in files of earlier releases.
     predicted = rows.get("mean_absolute_prediction", pd.Series(dtype=float))
     return {
-        "model": recipe["name"],
+        "model": spec["name"],
         "version": version,
         "rows": int(rows["rows"].sum()),
         "mae": float((rows["mae"] * rows["rows"]).sum() / rows["rows"].sum()),

@@ -105,6 +105,7 @@ class DailyPredictionStats:
         return self.last_at if source == API else self.elsewhere.get(source, {}).get("last_at")
 
     def mean_score(self) -> float | None:
+        """Return the mean forecast score of the day; None without one."""
         return self.score_sum / self.scored if self.scored else None
 
     def quantile(self, fraction: float) -> float | None:
@@ -141,6 +142,7 @@ class DailyPredictionStats:
         }
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
         return asdict(self)
 
     @classmethod

@@ -37,11 +37,13 @@ class HttpProtocol(HttpToolsProtocol):
         self._deadline_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the time limit of the first header."""
         super().connection_made(transport)
         self._header_deadline = self.loop.time() + HEADER_SECONDS
         self._deadline_timer = self.loop.call_at(self._header_deadline, self._check_deadline)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the time limit."""
         if self._deadline_timer is not None:
             self._deadline_timer.cancel()
         super().connection_lost(exc)
@@ -55,6 +57,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._deadline_timer = self.loop.call_at(self._header_deadline or now + HEADER_SECONDS, self._check_deadline)
 
     def data_received(self, data: bytes) -> None:
+        """Process received bytes in blocks, within the limits of header and framing."""
         if len(data) <= HEADER_BYTES:
             self._process(data)
             return
@@ -82,6 +85,7 @@ class HttpProtocol(HttpToolsProtocol):
                 self.transport.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Store a header of the request; ignore trailers."""
         # Trailers are ignored: the scope contains the headers that precede the body, so no key is read from a trailer.
         if self._in_body:
             self._framing_bytes += len(name) + len(value)
@@ -89,11 +93,13 @@ class HttpProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
+        """Pass content on, and restart the count of framing bytes."""
         # Trailers that follow the content in the same block are counted by `on_header`.
         self._framing_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        """Restart the counts for the next request on this connection."""
         super().on_message_complete()
         self._header_bytes, self._in_body, self._framing_bytes = 0, False, 0
 
@@ -105,11 +111,13 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def on_response_complete(self) -> None:
+        """Start the time limit of the next header."""
         super().on_response_complete()
         if self.cycle.response_complete:
             self._header_deadline = self.loop.time() + self.timeout_keep_alive + HEADER_SECONDS
 
     def on_headers_complete(self) -> None:
+        """Start the request, or the response that rejects it: its header is too large, or the service is overloaded."""
         app = self.app
         if self._header_bytes > HEADER_BYTES and _header_size(self.url, self.headers) > HEADER_BYTES:
             self.app = _reject_header
@@ -122,6 +130,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.app = app
 
     def send_400_response(self, msg: str) -> None:
+        """Answer a request that is not HTTP with problem+json."""
         self._reject(400, "the request is not valid HTTP")
 
     def _reject(self, status: int, message: str) -> None:

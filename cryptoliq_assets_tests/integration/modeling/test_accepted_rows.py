@@ -67,7 +67,7 @@ def is_accepted(row: dict[str, float]) -> bool:
 @pytest.fixture(scope="module")
 def learners(rows) -> list[ScoreForecaster]:
     train = np.arange(0, len(rows), 3)
-    return [fit_spec(recipe, rows, train=train, threads=1) for recipe in CANDIDATES.values()]
+    return [fit_spec(spec, rows, train=train, threads=1) for spec in CANDIDATES.values()]
 
 
 def all_finite_or_null(frame: pd.DataFrame) -> None:

@@ -170,7 +170,7 @@ def test_the_best_model_is_a_candidate_and_not_a_baseline(evaluated, tmp_path):
     har, rows = evaluated
     naive = evaluate_baseline("persistence", rows, make_folds(rows, count=2))
     assert write_backtest(tmp_path / "backtest.parquet", [naive, har], rows).best == "har"
-    candidate = dataclasses.replace(naive, name="candidate", recipe={"name": "candidate"})
+    candidate = dataclasses.replace(naive, name="candidate", spec={"name": "candidate"})
     assert write_backtest(tmp_path / "backtest.parquet", [har, candidate], rows).best == "candidate"
 
 

@@ -75,13 +75,13 @@ def test_a_changed_byte_never_reaches_the_unpickler_by_any_path(
     """A booster with modified trees can make its library loop: it only receives bytes with the expected digest."""
     settings = make_settings(home_dir=store.folder.parent)
     evaluation = evaluate_baseline("har", rows, make_folds(rows, count=2))
-    recipe = CANDIDATES["linear_regression"]
+    spec = CANDIDATES["linear_regression"]
     candidates, outside = settings.models_dir / "candidates", settings.home_dir / "outside.pkl"
-    save_candidate(candidates, recipe.name, Candidate(recipe, store.load().model, evaluation))
+    save_candidate(candidates, spec.name, Candidate(spec, store.load().model, evaluation))
     write_model(outside, store.load().model, store.metadata(store.current_version()))
     paths = [
         *(store.folder / f"{version}.pkl" for version in store.versions()),
-        candidates / f"{recipe.name}.pkl",
+        candidates / f"{spec.name}.pkl",
         outside,
     ]
     given: list[bytes] = []
@@ -97,7 +97,7 @@ def test_a_changed_byte_never_reaches_the_unpickler_by_any_path(
         lambda: store.rollback(at=NOW),
         lambda: store.rollback(store.versions()[-1], at=NOW),
         lambda: load_champion(settings),
-        lambda: load_candidate(candidates, recipe.name),
+        lambda: load_candidate(candidates, spec.name),
         lambda: read_model(outside),
     ):
         with pytest.raises(ModelRejectedError, match="sha256 of"):

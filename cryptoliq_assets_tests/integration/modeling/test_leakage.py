@@ -130,8 +130,8 @@ def rising() -> TrainingSet:
 
 def ask_the_oracle(monkeypatch: pytest.MonkeyPatch, rows: TrainingSet, fold: Fold) -> Evaluation:
     monkeypatch.setitem(FORECASTERS, "Oracle", Oracle)
-    recipe = ModelSpec("oracle", "Oracle", features=rows.features)
-    return cross_validation.evaluate(recipe, rows, Folds("over_time", (fold,)))
+    spec = ModelSpec("oracle", "Oracle", features=rows.features)
+    return cross_validation.evaluate(spec, rows, Folds("over_time", (fold,)))
 
 
 def test_an_oracle_of_overlapping_labels_has_no_skill(monkeypatch, rising):

@@ -58,9 +58,9 @@ NEVER = "dagster,dagster_pandas,dagster_webserver,joblib,psutil,streamlit,plotly
         ("Random_Forest", "random_forest", f"{NEVER.replace('joblib,', '').replace('psutil,', '')},xgboost"),
     ],
 )
-def test_the_service_imports_no_library_its_champion_lacks(trained_home, tmp_path, kind, recipe, absent):
+def test_the_service_imports_no_library_its_champion_lacks(trained_home, tmp_path, kind, spec, absent):
     home = trained_home.copy_to(tmp_path / "home")
-    version = promote_candidate(home, recipe)
+    version = promote_candidate(home, spec)
     assert version.startswith(kind)
     done = subprocess.run(
         [sys.executable, "-c", _SERVE],
@@ -76,10 +76,10 @@ def test_the_service_imports_no_library_its_champion_lacks(trained_home, tmp_pat
     assert {"fastapi", "uvicorn", "numba"} <= imported
 
 
-def promote_candidate(home: Path, recipe: str) -> str:
+def promote_candidate(home: Path, spec: str) -> str:
     """Make the stored candidate of a specification the champion."""
     settings = make_settings(home_dir=home)
     store = open_model_store(settings)
-    learner = load_candidate(settings.models_dir / "candidates", recipe).forecaster
+    learner = load_candidate(settings.models_dir / "candidates", spec).forecaster
     metadata = store.current() | {"features": list(learner.features)}
     return store.promote(learner, metadata, reason="test", at=dt.datetime.now(dt.UTC))["version"]

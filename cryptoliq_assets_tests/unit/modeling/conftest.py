@@ -13,8 +13,8 @@ def model(rows):
 
 @pytest.fixture(scope="session")
 def forest(rows):
-    recipe = CANDIDATES["random_forest"]
-    return fit_spec(type(recipe)(recipe.name, recipe.model_name, {"n_estimators": 3}), rows, threads=1)
+    spec = CANDIDATES["random_forest"]
+    return fit_spec(type(spec)(spec.name, spec.model_name, {"n_estimators": 3}), rows, threads=1)
 
 
 @pytest.fixture

@@ -26,8 +26,8 @@ KEY = b"secret"
 
 @pytest.fixture(scope="module")
 def candidate(rows) -> Candidate:
-    recipe = CANDIDATES["linear_regression"]
-    return Candidate(recipe, fit_spec(recipe, rows), evaluate(recipe, rows, make_folds(rows, count=2)))
+    spec = CANDIDATES["linear_regression"]
+    return Candidate(spec, fit_spec(spec, rows), evaluate(spec, rows, make_folds(rows, count=2)))
 
 
 @pytest.fixture

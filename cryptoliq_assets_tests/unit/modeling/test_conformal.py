@@ -121,7 +121,7 @@ def with_residuals(rows: TrainingSet, *, count: int, origin: int, by_day: dict[i
     predicted = rows.y[tested] - np.array([by_day[int(row)] for row in tested])
     return Evaluation(
         name="toy",
-        recipe=None,
+        spec=None,
         evaluation="over_time",
         folds=tuple(fold.describe() for fold in folds),
         rows=tested,

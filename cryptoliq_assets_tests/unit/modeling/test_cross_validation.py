@@ -66,7 +66,7 @@ def test_two_days_are_evaluated_against_the_mean_change_too():
     rows = training_set_of(tables_of(simulate_market(coins=300, days=9, end=dt.date(2024, 3, 9), seed=5)))
     rows = rows.take(np.flatnonzero(rows.date == rows.dates[-1]))
     folds = make_folds(rows)
-    evaluations = [evaluate(recipe, rows, folds) for recipe in CANDIDATES.values()]
+    evaluations = [evaluate(spec, rows, folds) for spec in CANDIDATES.values()]
     evaluations.append(evaluate_baseline("har", rows, folds))
     board = make_leaderboard(evaluations, generated_at="now", horizon_days=1, formula="kyle_obizhaeva")
     assert board["evaluation"] == "by_coin"

@@ -17,8 +17,8 @@ from cryptoliq_assets_tests.support.model_promotion import NOW, promote_model
 @pytest.fixture(scope="module")
 def models(rows):
     """Fit two different models."""
-    recipe = CANDIDATES["linear_regression"]
-    return [fit_spec(type(recipe)(recipe.name, recipe.model_name, {"alpha": alpha}), rows) for alpha in (1.0, 2.0)]
+    spec = CANDIDATES["linear_regression"]
+    return [fit_spec(type(spec)(spec.name, spec.model_name, {"alpha": alpha}), rows) for alpha in (1.0, 2.0)]
 
 
 @pytest.fixture

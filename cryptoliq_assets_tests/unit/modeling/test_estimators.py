@@ -19,9 +19,9 @@ from cryptoliq_assets.modeling.estimators import (
     evaluated_specs,
     fit_spec,
     has_no_history,
+    is_same_spec,
     make_baseline,
     predict_rows,
-    same_recipe,
     spec_from_dict,
 )
 from cryptoliq_assets.modeling.estimators.candidates.gradient_boosting import (
@@ -48,8 +48,8 @@ SMALLER: dict[str, dict] = {
 
 
 def small(name: str) -> ModelSpec:
-    recipe = CANDIDATES[name]
-    return replace(recipe, params={**recipe.params, **SMALLER.get(name, {})})
+    spec = CANDIDATES[name]
+    return replace(spec, params={**spec.params, **SMALLER.get(name, {})})
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -164,17 +164,17 @@ def test_an_unknown_forecaster_is_rejected_with_all_names():
 
 
 def test_a_spec_survives_json_and_its_name_does_not_matter():
-    recipe = CANDIDATES["xgboost"]
-    restored = spec_from_dict(recipe.to_dict())
-    assert restored == recipe
-    assert same_recipe(recipe.to_dict(), {**recipe.to_dict(), "name": "other"})
-    assert not same_recipe(recipe.to_dict(), {**recipe.to_dict(), "params": {"rounds": 1}})
+    spec = CANDIDATES["xgboost"]
+    restored = spec_from_dict(spec.to_dict())
+    assert restored == spec
+    assert is_same_spec(spec.to_dict(), {**spec.to_dict(), "name": "other"})
+    assert not is_same_spec(spec.to_dict(), {**spec.to_dict(), "params": {"rounds": 1}})
 
 
 def test_a_champions_other_specification_is_evaluated_too():
     champion_spec = {**CANDIDATES["xgboost"].to_dict(), "params": {"rounds": 5}}
-    assert [recipe.name for recipe in evaluated_specs({"recipe": champion_spec})] == [*CANDIDATES, "champion"]
-    assert [recipe.name for recipe in evaluated_specs({"recipe": CANDIDATES["xgboost"].to_dict()})] == [*CANDIDATES]
+    assert [spec.name for spec in evaluated_specs({"recipe": champion_spec})] == [*CANDIDATES, "champion"]
+    assert [spec.name for spec in evaluated_specs({"recipe": CANDIDATES["xgboost"].to_dict()})] == [*CANDIDATES]
 
 
 def test_training_without_rows_is_an_error():
@@ -183,14 +183,14 @@ def test_training_without_rows_is_an_error():
 
 
 def test_tree_parameters_are_reduced_on_small_tables_only():
-    recipe = CANDIDATES["xgboost"].params
-    assert limit_params_by_sample_size(recipe, 250_000) == (dict(recipe), False)
+    spec = CANDIDATES["xgboost"].params
+    assert limit_params_by_sample_size(spec, 250_000) == (dict(spec), False)
     for rows, rounds, depth in ((600, 30, 2), (4_000, 100, 3), (32_000, 100, 6), (150_000, 234, 7)):
-        limited, reduced = limit_params_by_sample_size(recipe, rows)
+        limited, reduced = limit_params_by_sample_size(spec, rows)
         assert reduced
         assert (limited["rounds"], limited["max_depth"]) == (rounds, depth)
         # Nothing else changes.
-        assert {**limited, "rounds": 250, "max_depth": 7} == dict(recipe)
+        assert {**limited, "rounds": 250, "max_depth": 7} == dict(spec)
 
 
 def random_walk_market(seed: int, *, coins: int = 40, days: int = 70) -> pd.DataFrame:

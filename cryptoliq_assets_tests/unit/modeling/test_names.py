@@ -20,11 +20,11 @@ from cryptoliq_assets.modeling.estimators import (
     current_model_name,
     evaluated_specs,
     fit_spec,
+    is_same_spec,
     model_name_of_key,
     model_version_of,
     next_version_key,
     parse_version_number,
-    same_recipe,
     spec_from_dict,
 )
 from cryptoliq_assets.modeling.registry.audit_log import PROMOTION, Ledger, sha256_of
@@ -45,13 +45,11 @@ def forecasters(rows) -> dict:
     small = {"n_estimators": 2, "rounds": 2}
     return {
         name: fit_spec(
-            ModelSpec(
-                name, recipe.model_name, recipe.params | {key: small[key] for key in recipe.params if key in small}
-            ),
+            ModelSpec(name, spec.model_name, spec.params | {key: small[key] for key in spec.params if key in small}),
             rows,
             threads=1,
         )
-        for name, recipe in CANDIDATES.items()
+        for name, spec in CANDIDATES.items()
     }
 
 
@@ -151,10 +149,10 @@ def test_an_ambiguous_model_version_requires_the_key(tmp_path, forecasters):
 
 
 def test_an_earlier_specification_equals_todays_candidate():
-    recipe = CANDIDATES["random_forest"].to_dict() | {"learner": "RandomForest"}
-    assert same_recipe(recipe, CANDIDATES["random_forest"].to_dict())
-    assert evaluated_specs({"recipe": recipe}) == list(CANDIDATES.values())
-    assert spec_from_dict(recipe) == CANDIDATES["random_forest"]
+    spec = CANDIDATES["random_forest"].to_dict() | {"learner": "RandomForest"}
+    assert is_same_spec(spec, CANDIDATES["random_forest"].to_dict())
+    assert evaluated_specs({"recipe": spec}) == list(CANDIDATES.values())
+    assert spec_from_dict(spec) == CANDIDATES["random_forest"]
 
 
 def test_forecasts_of_an_earlier_release_are_not_repeated(tmp_path, forecasters):

@@ -10,14 +10,14 @@ from cryptoliq_assets.modeling.registry.promotion import decide_promotion, evalu
 FEATURES = list(CANDIDATES["xgboost"].features)
 
 
-def entry(name: str, skills: list[float], *, recipe: dict | None = None, r2: float = 0.85) -> dict:
+def entry(name: str, skills: list[float], *, spec: dict | None = None, r2: float = 0.85) -> dict:
     folds = [{"fold": n, "rows": 100, "skill": s, "r2": r2} for n, s in enumerate(skills, start=1)]
     empty = [{"fold": n, "rows": 0, "skill": None, "r2": None} for n, _ in enumerate(skills, start=1)]
-    recipe = recipe or CANDIDATES.get(name, CANDIDATES["xgboost"]).to_dict()
+    spec = spec or CANDIDATES.get(name, CANDIDATES["xgboost"]).to_dict()
     return {
         "name": name,
         "skill": sum(skills) / len(skills),
-        "recipe": recipe,
+        "recipe": spec,
         "metrics": {"with_history": {"all": {"folds": folds}, "known_cap": {"folds": empty}}},
     }
 

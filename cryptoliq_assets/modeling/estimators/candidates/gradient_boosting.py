@@ -104,6 +104,7 @@ class BoostedTreesRegressor(Regressor):
     def fit(
         self, X: npt.NDArray[np.float32], change: npt.NDArray[np.float32], weights: npt.NDArray[np.floating] | None
     ) -> None:
+        """Fit the trees, and the linear part if the parameters ask for one; see `Regressor.fit`."""
         xgboost = import_xgboost()
 
         def make_table(change: npt.NDArray[np.float32], **options: int) -> AbstractContextManager[Any]:
@@ -148,6 +149,7 @@ class BoostedTreesRegressor(Regressor):
         self.booster.set_param({"device": "cpu"})
 
     def predict(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return the predicted change per row: trees plus linear part."""
         trees = self._predict_trees(X)
         return trees if self.slopes is None else trees + self._predict_linear(X[:, self.line], self.slopes)
 

@@ -39,7 +39,13 @@ class NormalEquations:
     def add(
         self, X: npt.NDArray[np.floating], y: npt.NDArray[np.floating], weights: npt.NDArray[np.floating] | None
     ) -> None:
-        """Add (k, width) rows, their (k,) targets and weights (None: equal)."""
+        """Add a batch of rows.
+
+        Args:
+            X: (k, width) features.
+            y: (k,) targets.
+            weights: (k,) weights; None: equal.
+        """
         design = np.column_stack([X.astype(float), np.ones(len(X))])
         weighted = design if weights is None else design * np.asarray(weights, dtype=float)[:, None]
         self._products += weighted.T @ design
@@ -73,6 +79,7 @@ class RidgeRegressor(Regressor):
     def fit(
         self, X: npt.NDArray[np.float32], change: npt.NDArray[np.float32], weights: npt.NDArray[np.floating] | None
     ) -> None:
+        """Solve the weighted ridge regression of the change; see `Regressor.fit`."""
         chosen = np.sort(self._quantile_rows(len(X)))
         self._fit(X[chosen], lambda: iter([(np.arange(len(X)), X)]), change=change, weights=weights)
 
@@ -117,6 +124,7 @@ class RidgeRegressor(Regressor):
         self.coefficients = coefficients.astype(np.float32)
 
     def predict(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return the predicted change per row."""
         # Not a matrix product: its last bit of a row depends on the row's position among the others.
         terms = np.ascontiguousarray(self._design(X) * self.coefficients)
         predicted: npt.NDArray[np.float64] = terms.sum(axis=1).astype(float) + self.intercept

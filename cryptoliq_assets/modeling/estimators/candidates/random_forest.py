@@ -62,6 +62,7 @@ class ForestRegressor(Regressor):
     def fit(
         self, X: npt.NDArray[np.float32], change: npt.NDArray[np.float32], weights: npt.NDArray[np.floating] | None
     ) -> None:
+        """Fit the trees, each on its own sample of rows; see `Regressor.fit`."""
         from sklearn.ensemble import RandomForestRegressor
 
         params = {**self.params, "max_samples": min(self.params.get("max_samples", 50_000), len(X))}
@@ -118,6 +119,7 @@ class ForestRegressor(Regressor):
             return list(pool.map(grow, seeds))
 
     def predict(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return the predicted change per row: the mean of the trees."""
         return self.flat_trees().predict(X, threads=self.threads)
 
     def flat_trees(self) -> "FlatTreeEnsemble":
