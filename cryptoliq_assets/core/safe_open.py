@@ -10,9 +10,13 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from cryptoliq_assets.core.locations import Location, is_remote
+from cryptoliq_assets.core.locations import Location, is_remote, is_version, list_states
+from cryptoliq_assets.core.object_store import cached_contents
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 # Does not follow links, wait for the writer of a pipe, or pass the handle to child processes.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -96,7 +100,7 @@ def read_stored(path: Location, *, max_bytes: int = MAX_FILE_BYTES) -> bytes:
         FileReadError: the file was not read; the message names the path and the reason.
     """
     if is_remote(path):
-        return bytes(path.fs.cat_file(path.path))
+        return _read_object(path)
     try:
         return read_regular(
             Path(path), max_bytes, limit=f"the {max_bytes / 2**20:,.0f} MiB that a file of its kind may have"
@@ -109,11 +113,20 @@ def open_stored(path: Location) -> BinaryIO:
     """Open a file of the data directory; raises as `read_stored` does."""
     if is_remote(path):
         # One request for the whole object; a file object of the client makes several.
-        return io.BytesIO(path.fs.cat_file(path.path))
+        return io.BytesIO(_read_object(path))
     try:
         return open_regular(Path(path))
     except FileReadError as error:
         raise FileReadError(error.code, f"{path}: {error}") from error
+
+
+def _read_object(path: "UPath") -> bytes:
+    def read() -> bytes:
+        return bytes(path.fs.cat_file(path.path))
+
+    cache = cached_contents(path.fs)
+    state = list_states(path.parent).get(path.name, ()) if cache is not None else ()
+    return cache.content((str(path), state), read) if cache is not None and is_version(state) else read()
 
 
 def open_tail(path: Location, size: int) -> BinaryIO:

@@ -103,10 +103,11 @@ class Runner:
     @property
     def definitions(self) -> dg.Definitions:
         """Load the definitions, again when the months with data have changed."""
-        months = find_data_months(self.settings)
-        if self._definitions is None or self._definitions[0] != months:
-            self._definitions = (months, build_definitions(self.settings))
-        return self._definitions[1]
+        with self.store.cached_listings():
+            months = find_data_months(self.settings)
+            if self._definitions is None or self._definitions[0] != months:
+                self._definitions = (months, build_definitions(self.settings))
+            return self._definitions[1]
 
     @property
     def store(self) -> TableStore:
@@ -169,8 +170,9 @@ class Runner:
         Raises:
             RunFailedError: A run failed; the ranges after it do not run.
         """
-        ranges = clip_ranges(ranges, self.settings)
-        newest = max([*self.store.months("raw_snapshots"), *(last for _, last in ranges)], default="")
+        with self.store.cached_listings():
+            ranges = clip_ranges(ranges, self.settings)
+            newest = max([*self.store.months("raw_snapshots"), *(last for _, last in ranges)], default="")
         for first, last in ranges:
             tags = month_range_tags(first, last, self.settings)
             self.run(job, tags=tags, assets=select_assets(job, last, newest))

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import BinaryIO
 
-from cryptoliq_assets.core import Location, file_state
+from cryptoliq_assets.core import Location, file_state, is_remote
 
 _MARK = b"CLQSEAL1"
 _DIGEST = hashlib.sha256().digest_size
@@ -70,8 +70,13 @@ def verify_checksum(file: BinaryIO, path: Location) -> bool:
     if found is None:
         return False
     start, expected = found
-    # A mismatch is not cached: the exception leaves the cache unchanged.
-    _check_data(path, file_state(path), _Opened(file, start, expected))
+    opened = _Opened(file, start, expected)
+    if is_remote(path):
+        # Its bytes have just been received: asking for its version would cost another request.
+        _compare_data(opened)
+    else:
+        # A mismatch is not cached: the exception leaves the cache unchanged.
+        _check_data(path, file_state(path), opened)
     return True
 
 
@@ -90,6 +95,10 @@ class _Opened:
 
 @lru_cache(maxsize=8192)
 def _check_data(path: Location, state: tuple, opened: _Opened) -> None:
+    _compare_data(opened)
+
+
+def _compare_data(opened: _Opened) -> None:
     digest = hashlib.sha256()
     opened.file.seek(0)
     left = opened.size

@@ -52,7 +52,11 @@ class FileFingerprint:
     @classmethod
     def read(cls, metadata: Mapping[bytes, bytes] | None) -> "FileFingerprint | None":
         """Read the stamp in the metadata of a Parquet file; None if it is missing, or another version wrote it."""
-        text = (metadata or {}).get(_STAMP)
+        return cls.from_json((metadata or {}).get(_STAMP))
+
+    @classmethod
+    def from_json(cls, text: str | bytes | None) -> "FileFingerprint | None":
+        """Return the stamp that `to_json` wrote; None for other text."""
         try:
             found = json.loads(text) if text else {}
         except (ValueError, RecursionError):
@@ -62,9 +66,13 @@ class FileFingerprint:
             return None
         return cls(**{**found, "sources": tuple(found["sources"])})
 
+    def to_json(self) -> str:
+        """Return the stamp as JSON."""
+        return json.dumps({item.name: getattr(self, item.name) for item in fields(self)})
+
     def written(self) -> dict[bytes, bytes]:
         """Return the stamp as Parquet metadata."""
-        return {_STAMP: json.dumps({item.name: getattr(self, item.name) for item in fields(self)}).encode()}
+        return {_STAMP: self.to_json().encode()}
 
 
 @lru_cache(maxsize=8192)

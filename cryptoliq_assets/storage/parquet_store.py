@@ -8,8 +8,9 @@ import datetime as dt
 import hashlib
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,7 @@ from cryptoliq_assets.core import (
     open_stored,
     resolve_location,
 )
+from cryptoliq_assets.core.object_store import cache_listings, cached_contents
 from cryptoliq_assets.schemas import DERIVED_TABLES, TABLES, TRAINING_TABLES, Table, computation_id, upstream_windows
 from cryptoliq_assets.storage.arrow import ColumnStats, arrow_schema, float_column_stats, to_arrow
 from cryptoliq_assets.storage.checksum import ChecksumError, verify_checksum, verify_footer
@@ -40,6 +42,7 @@ from cryptoliq_assets.storage.file_stamp import FileFingerprint, stamp_in, stamp
 from cryptoliq_assets.storage.frames import add_missing_columns, empty_frame, rows_by_month, sort_rows
 from cryptoliq_assets.storage.month_files import encode_sealed, open_month, write_months
 from cryptoliq_assets.storage.ownership import reject_foreign_months
+from cryptoliq_assets.storage.stamp_cache import open_stamp_cache
 from cryptoliq_assets.storage.validation import (
     OutdatedTableError,
     check_types,
@@ -148,6 +151,9 @@ class TableStore:
 
         spec, months = TABLES[table], sorted(set(months))
         home, listed = ensure_home_id(self.settings), self.listed_once()
+        if is_remote(folder := self.folder(table)):
+            # Another data directory may have written since the last listing: the lock of this one does not exclude it.
+            folder.fs.invalidate_cache(folder.path)
         listed.check_owner(table, months)
         valid = validate_table(spec, frame, where="frame to be written")
         rows, starts = rows_by_month(valid, months)
@@ -185,17 +191,34 @@ class TableStore:
         """Return the stamp of a month file; None if the file or the stamp does not exist."""
         path = self.path(table, month)
         try:
-            state = self._states(table)[path.name] if self._listings is not None else file_state(path)
+            listed = self._listings is not None or self._has_cached_listings(table)
+            state = self._states(table)[path.name] if listed else file_state(path)
         except (FileNotFoundError, KeyError):
             return None
+        if not is_remote(path):
+            return stamp_of_version(path, state)
         # An object store may report only size and time of a version.
-        return stamp_in(path) if is_remote(path) and not is_version(state) else stamp_of_version(path, state)
+        if not is_version(state):
+            return stamp_in(path)
+        cache = open_stamp_cache(self.settings.stamp_cache_path)
+        return cache.stamp(str(path), state, lambda: stamp_in(path))
 
     def listed_once(self) -> "TableStore":
         """Return a view for many stamps at one time: it lists each table in an object store once, by one request."""
         view = TableStore(self.settings)
         view._listings = {} if is_remote(self.folder("raw_snapshots")) else None
         return view
+
+    @contextmanager
+    def cached_listings(self) -> Iterator[None]:
+        """Cache the listings of the tables until the end: for the holder of the run lock, or for a view of one moment."""
+        folder = self.folder("raw_snapshots")
+        with cache_listings(folder.fs) if is_remote(folder) else nullcontext():
+            yield
+
+    def _has_cached_listings(self, table: str) -> bool:
+        folder = self.folder(table)
+        return is_remote(folder) and cached_contents(folder.fs) is not None
 
     def _states(self, table: str) -> dict[str, tuple[Any, ...]]:
         listings = {} if self._listings is None else self._listings

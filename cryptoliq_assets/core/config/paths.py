@@ -42,6 +42,11 @@ class HomePaths:
         return self.data_dir / "home_id"
 
     @property
+    def stamp_cache_path(self) -> Path:
+        """Cache of the stamps of month files in an object store; can be deleted at any time."""
+        return self.data_dir / "stamps.sqlite"
+
+    @property
     def fetch_dir(self) -> Path:
         """Checkpoint of an unfinished fetch, and the number of requests made."""
         return self.data_dir / "fetch"

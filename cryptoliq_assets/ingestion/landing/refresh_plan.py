@@ -75,6 +75,11 @@ def make_plan(settings: Settings, catalog: Catalog, *, store: TableStore, today:
     Raises:
         ForeignTableError: Another data directory wrote the raw months.
     """
+    with store.cached_listings():
+        return _plan(settings, catalog, store, today)
+
+
+def _plan(settings: Settings, catalog: Catalog, store: TableStore, today: dt.date) -> RefreshPlan:
     store.check_owner("raw_snapshots", store.months("raw_snapshots"))
     files = catalog.files()
     waiting = [file for file in files if file.state == "waiting"]
