@@ -46,6 +46,7 @@ BENCHMARKS = [
     Benchmark("training.py", "--rows 20000"),
     Benchmark("short_history.py", "--markets 2 --coins 60"),
     Benchmark("arrival.py", "--coins 60 --days 400 --files 3"),
+    Benchmark("store_requests.py", "--years 1"),
     Benchmark("memory.py", "--coins 60 --years 1"),
     Benchmark("rebuild.py", "--coins 60 --days 600"),
     Benchmark("serving.py", "--seconds 2 --repeat 1 --rows 10000", needs_home=True, programs=("wrk",)),
