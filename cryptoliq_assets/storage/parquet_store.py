@@ -6,7 +6,6 @@ determined from the stamps in the files alone, so the next run completes a run t
 
 import datetime as dt
 import hashlib
-import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,6 @@ import pyarrow.parquet as pq
 from cryptoliq_assets.core import (
     Location,
     Settings,
-    ensure_home_id,
     file_state,
     first_day,
     is_remote,
@@ -38,8 +36,8 @@ from cryptoliq_assets.storage.arrow import ColumnStats, arrow_schema, float_colu
 from cryptoliq_assets.storage.checksum import ChecksumError, verify_checksum, verify_footer
 from cryptoliq_assets.storage.file_stamp import FileFingerprint, stamp_in, stamp_of_version
 from cryptoliq_assets.storage.frames import add_missing_columns, empty_frame, rows_by_month, sort_rows
-from cryptoliq_assets.storage.month_files import encode_sealed, open_month, write_months
-from cryptoliq_assets.storage.ownership import reject_foreign_months
+from cryptoliq_assets.storage.month_files import encode_sealed, find_months, open_month, remove_month, write_months
+from cryptoliq_assets.storage.ownership import ensure_owner_id, reject_foreign_months
 from cryptoliq_assets.storage.validation import (
     OutdatedTableError,
     check_types,
@@ -48,7 +46,6 @@ from cryptoliq_assets.storage.validation import (
     validate_table,
 )
 
-_MONTH_FILE = re.compile(r"(?P<month>[0-9]{4}-(0[1-9]|1[0-2]))\.parquet")
 # Months written together: they share one sync, and a long range is never copied or encoded at once.
 _MONTHS_PER_WRITE = 8
 _THREADS = 2
@@ -72,9 +69,7 @@ class TableStore:
 
     def months(self, table: str) -> list[str]:
         """Return the months of a table, in order; none if its folder does not exist. Files with other names are ignored."""
-        names = list_names(self.folder(table)) if self._listings is None else self._states(table)
-        found = map(_MONTH_FILE.fullmatch, names)
-        return sorted(match["month"] for match in found if match)
+        return find_months(list_names(self.folder(table)) if self._listings is None else self._states(table))
 
     def read(
         self,
@@ -147,7 +142,7 @@ class TableStore:
         from cryptoliq_assets.storage.digests import day_digests
 
         spec, months = TABLES[table], sorted(set(months))
-        home, listed = ensure_home_id(self.settings), self.listed_once()
+        home = ensure_owner_id(self.settings, (listed := self.listed_once()).raw_owners)
         listed.check_owner(table, months)
         valid = validate_table(spec, frame, where="frame to be written")
         rows, starts = rows_by_month(valid, months)
@@ -160,7 +155,7 @@ class TableStore:
             for place, month in enumerate(batch, start):
                 first, last = starts[place : place + 2] - starts[start]
                 if first == last and not listed._upstream_exists(table, month):
-                    self.path(table, month).unlink(missing_ok=True)
+                    remove_month(self.path(table, month))
                     continue
                 own = {day: days[day] for day in days if day.startswith(month)}
                 stamp = FileFingerprint(
@@ -232,8 +227,15 @@ class TableStore:
 
     def check_owner(self, table: str, months: Iterable[str]) -> None:
         """Check that this data directory may write some months of a table; raises ForeignTableError for one of another."""
+        reject_foreign_months(self.settings, self._owners(table, months))
+
+    def raw_owners(self) -> dict[Location, str]:
+        """Return who wrote each raw month."""
+        return self._owners("raw_snapshots", self.months("raw_snapshots"))
+
+    def _owners(self, table: str, months: Iterable[str]) -> dict[Location, str]:
         stamps = {self.path(table, month): self.stamp(table, month) for month in months}
-        reject_foreign_months(self.settings, {path: stamp.home for path, stamp in stamps.items() if stamp})
+        return {path: stamp.home for path, stamp in stamps.items() if stamp}
 
     def verify(self, table: str, month: str) -> None:
         """Check the bytes and the schema of a month file.

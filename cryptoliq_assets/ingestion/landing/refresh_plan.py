@@ -16,8 +16,7 @@ from cryptoliq_assets.core import (
     month_of,
     months_between,
 )
-from cryptoliq_assets.ingestion.landing.catalog import Catalog
-from cryptoliq_assets.ingestion.landing.catalog_entry import CatalogEntry
+from cryptoliq_assets.ingestion.landing.catalog import Catalog, CatalogEntry
 from cryptoliq_assets.ingestion.landing.month_rows import MonthRows
 from cryptoliq_assets.schemas import DERIVED_TABLES, upstream_windows
 from cryptoliq_assets.storage import TableStore
