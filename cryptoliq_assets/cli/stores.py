@@ -1,4 +1,4 @@
-"""The object stores of a data directory, tested in bounded time, and reads of them that are not waited for if a store hangs."""
+"""The remote stores of a data directory, tested in bounded time, and reads of them that are not waited for if one hangs."""
 
 import threading
 import time
@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from cryptoliq_assets.core import Settings, is_remote, resolve_location
+from cryptoliq_assets.core.database import DATABASE_NAME, explain_unusable_database
 from cryptoliq_assets.core.object_store import explain_unusable_store, running_calls, seconds_since_answer
 
 _POLL_SECONDS = 0.05
@@ -16,9 +17,12 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class _Store:
+    """One store: its name, how its calls are named, the test of it, and how a hanging one is described."""
+
     name: str
-    location: Any
-    writable: bool
+    path: str
+    explain_unusable: Callable[[], str | None]
+    location: str
 
 
 class StoreHangsError(RuntimeError):
@@ -26,7 +30,7 @@ class StoreHangsError(RuntimeError):
 
 
 def list_store_problems(settings: Settings, *, seconds: float) -> list[str]:
-    """Test the stores of a data directory, all at the same time: the tables' is written, the models' only read.
+    """Test the stores of a data directory, all at the same time: the tables' is written, the models' only read, the database asked.
 
     Args:
         settings: Settings of the data directory.
@@ -36,13 +40,13 @@ def list_store_problems(settings: Settings, *, seconds: float) -> list[str]:
         What failed, in one sentence for each store; empty for local folders.
     """
     stores = _remote_stores(settings)
-    tests = [_start(partial(explain_unusable_store, store.location, writable=store.writable)) for store in stores]
+    tests = [_start(store.explain_unusable) for store in stores]
     until = time.monotonic() + seconds
     problems = []
     for store, (thread, result) in zip(stores, tests, strict=True):
         thread.join(max(0.0, until - time.monotonic()))
         if thread.is_alive():
-            problems.append(f"{store.name}: no answer of {store.location} within {seconds:g} s")
+            problems.append(f"{store.name}: no answer{store.location} within {seconds:g} s")
         elif "error" in result:
             raise result["error"]
         elif result["value"]:
@@ -73,7 +77,7 @@ def read_unless_hanging(settings: Settings, read: Callable[[], _Result], *, seco
         thread.join(_POLL_SECONDS)
         calls = running_calls()
         if calls and min(seconds_since_answer(), time.monotonic() - started) > seconds:
-            name = next((store.name for store in stores if calls[0].startswith(store.location.path)), "the store")
+            name = next((store.name for store in stores if calls[0].startswith(store.path)), "the store")
             raise StoreHangsError(f"{name}: no answer within {seconds:g} s ({calls[0]})")
     if "error" in result:
         raise result["error"]
@@ -86,11 +90,14 @@ def _remote_stores(settings: Settings) -> list[_Store]:
         ("the tables' store", settings.storage.url, True),
         ("the models' store", settings.storage.models_url, False),
     ]
-    return [
-        _Store(name, location, writable)
+    stores = [
+        _Store(name, location.path, partial(explain_unusable_store, location, writable=writable), f" of {location}")
         for name, url, writable in urls
         if url and is_remote(location := resolve_location(url, limits=settings.storage.limits))
     ]
+    if settings.postgres_url is not None:
+        stores.append(_Store("the database", DATABASE_NAME, partial(explain_unusable_database, settings), ""))
+    return stores
 
 
 def _start(work: Callable[[], Any]) -> tuple[threading.Thread, dict[str, Any]]:

@@ -63,7 +63,10 @@ from .jsonl import (
 )
 from .locations import (
     Location as Location,
+    cached_listings as cached_listings,
     file_state as file_state,
+    forget_listing as forget_listing,
+    has_cached_listings as has_cached_listings,
     is_remote as is_remote,
     is_version as is_version,
     list_names as list_names,

@@ -9,7 +9,7 @@ import re
 import stat
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -61,11 +61,14 @@ def remove_temp_files(folders: Iterable[Path]) -> list[str]:
     return list(removed)
 
 
-def write_files(contents: Mapping[Path, bytes | memoryview | Iterator[bytes]]) -> None:
+def write_files(
+    contents: Mapping[Path, bytes | memoryview | Iterator[bytes]], *, before_rename: Callable[[], None] | None = None
+) -> None:
     """Write each file atomically: temporary files, made durable together, then renamed.
 
     Args:
         contents: Content by path; an iterator yields the content of a large file in chunks.
+        before_rename: Called when all files are durable; if it raises, none is renamed.
 
     Raises:
         OSError: The disk is full, or a folder is not writable. All temporary files are removed; files renamed before the failure
@@ -83,6 +86,8 @@ def write_files(contents: Mapping[Path, bytes | memoryview | Iterator[bytes]]) -
                     os.fsync(handle.fileno())
         if len(contents) >= _SYNC_ALL_FROM:
             os.sync()
+        if before_rename is not None:
+            before_rename()
         for path, temporary in temporaries.items():
             os.replace(temporary, path)
         sync_folders({path.parent for path in contents})

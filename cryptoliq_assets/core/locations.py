@@ -3,6 +3,8 @@
 Add what both kinds have in common. Reading tables belongs in `storage`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypeAliasType, TypeIs
 
-from cryptoliq_assets.core.object_store import CallLimits, client_options
+from cryptoliq_assets.core.object_store import CallLimits, cache_listings, cached_contents, client_options
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -120,6 +122,30 @@ def list_states(folder: Location) -> dict[str, tuple[Any, ...]]:
     except FileNotFoundError:
         return {}
     return {info["name"].rpartition("/")[2]: _object_state(info) for info in found if info.get("type") != "directory"}
+
+
+@contextmanager
+def cached_listings(url: str, *, limits: CallLimits) -> Iterator[None]:
+    """Cache listings and contents of an object store until the end; does nothing for a local folder.
+
+    Args:
+        url: URL of the store.
+        limits: Limits of each call, as for `resolve_location`.
+    """
+    location = resolve_location(url, limits=limits)
+    with cache_listings(location.fs) if is_remote(location) else nullcontext():
+        yield
+
+
+def has_cached_listings(path: Location) -> bool:
+    """Return whether listings of the object store of a location are cached now."""
+    return is_remote(path) and cached_contents(path.fs) is not None
+
+
+def forget_listing(folder: Location) -> None:
+    """List a folder of an object store again at its next use."""
+    if is_remote(folder):
+        folder.fs.invalidate_cache(folder.path)
 
 
 def is_version(state: tuple[Any, ...]) -> bool:

@@ -9,9 +9,7 @@ from contextlib import contextmanager
 import dagster as dg
 from sqlalchemy.exc import DBAPIError
 
-
-class DatabaseUnavailableError(RuntimeError):
-    """Dagster's database cannot be reached, or rejects the connection; the message has its reason."""
+from cryptoliq_assets.core.database import DatabaseUnavailableError
 
 
 @contextmanager
@@ -19,6 +17,8 @@ def translate_database_errors() -> Iterator[None]:
     """Raise DatabaseUnavailableError instead of the errors that Dagster derives from those of its database; others pass."""
     try:
         yield
+    except DatabaseUnavailableError:
+        raise
     # Dagster wraps the errors of its database in types of its own; every error that has no database error as its cause is raised again.
     except Exception as error:
         reason = _database_reason(error)

@@ -9,7 +9,7 @@ import warnings
 import dagster as dg
 
 from cryptoliq_assets.core import Settings, add_months, month_of, months_between
-from cryptoliq_assets.ingestion.landing import Catalog
+from cryptoliq_assets.ingestion.landing import find_catalog
 from cryptoliq_assets.schemas import TABLES
 from cryptoliq_assets.storage import TableStore
 
@@ -33,7 +33,8 @@ def find_data_months(settings: Settings) -> tuple[str, str]:
     now = dt.datetime.now(dt.UTC)
     store, present = TableStore(settings), month_of(now.date())
     months = {month for table in TABLES for month in store.months(table)}
-    span = Catalog(settings.catalog_path).date_span(rejected_since=now - _REJECTED_COUNT)
+    catalog = find_catalog(settings)
+    span = catalog.date_span(rejected_since=now - _REJECTED_COUNT) if catalog else None
     if span is not None:
         months |= {month_of(date) for date in span}
     allowed = [month for month in months if settings.storage.first_month <= month <= present]

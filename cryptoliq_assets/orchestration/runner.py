@@ -56,7 +56,7 @@ from cryptoliq_assets.orchestration.jobs import (
 from cryptoliq_assets.orchestration.partitions import clip_ranges, find_data_months, month_range_tags
 from cryptoliq_assets.orchestration.resources import PROGRESS_LOGGER, hold_run_lock, show_progress
 from cryptoliq_assets.orchestration.rollback_job import ROLLBACK_OP
-from cryptoliq_assets.storage import TableStore
+from cryptoliq_assets.storage import TableStore, cached_tables
 
 # Longest time that another process takes to create the databases of the instance.
 _INSTANCE_SECONDS = 60.0
@@ -103,7 +103,7 @@ class Runner:
     @property
     def definitions(self) -> dg.Definitions:
         """Load the definitions, again when the months with data have changed."""
-        with self.store.cached_listings():
+        with cached_tables(self.settings):
             months = find_data_months(self.settings)
             if self._definitions is None or self._definitions[0] != months:
                 self._definitions = (months, build_definitions(self.settings))
@@ -170,7 +170,7 @@ class Runner:
         Raises:
             RunFailedError: A run failed; the ranges after it do not run.
         """
-        with self.store.cached_listings():
+        with cached_tables(self.settings):
             ranges = clip_ranges(ranges, self.settings)
             newest = max([*self.store.months("raw_snapshots"), *(last for _, last in ranges)], default="")
         for first, last in ranges:

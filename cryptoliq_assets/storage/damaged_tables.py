@@ -1,6 +1,7 @@
 """Detection of damaged month files; a renamed one is recomputed by the next refresh."""
 
 from cryptoliq_assets.core import Location
+from cryptoliq_assets.core.database import prove_lock
 from cryptoliq_assets.schemas import DERIVED_TABLES, TABLES, TRAINING_TABLES
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets.storage.validation import (
@@ -58,7 +59,7 @@ def is_intact(store: TableStore, table: str, month: str) -> bool:
 def set_aside_month(store: TableStore, table: str, month: str) -> Location | None:
     """Rename a damaged month file: the month is then missing, and the next refresh (or training) recomputes it.
 
-    Requires the run lock.
+    Requires the run lock; raises LockLostError if it is lost.
 
     Args:
         store: Tables.
@@ -73,5 +74,6 @@ def set_aside_month(store: TableStore, table: str, month: str) -> Location | Non
     if not computed or not path.exists() or is_intact(store, table, month):
         return None
     aside = path.with_name(f".{path.name}.damaged")
+    prove_lock()
     path.rename(aside)  # type: ignore[arg-type]  # with_name keeps the class: both are a Path, or both a UPath.
     return aside

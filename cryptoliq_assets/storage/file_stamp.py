@@ -28,7 +28,7 @@ class FileFingerprint:
         inputs: Digest of the computation and of the upstream days.
         sources: Arrival numbers of the received files, for raw months.
         sealed: Whether the file was written with a checksum (`storage/checksum.py`).
-        home: Identifier of the data directory that wrote the file; empty for one of an earlier version.
+        home: Identifier of the data directory or market that wrote the file; empty for one of an earlier version.
     """
 
     schema: str

@@ -6,11 +6,9 @@ determined from the stamps in the files alone, so the next run completes a run t
 
 import datetime as dt
 import hashlib
-import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,11 +20,11 @@ import pyarrow.parquet as pq
 from cryptoliq_assets.core import (
     Location,
     Settings,
-    ensure_home_id,
     file_state,
     first_day,
+    forget_listing,
+    has_cached_listings,
     is_remote,
-    is_version,
     last_day,
     list_names,
     list_states,
@@ -34,15 +32,14 @@ from cryptoliq_assets.core import (
     open_stored,
     resolve_location,
 )
-from cryptoliq_assets.core.object_store import cache_listings, cached_contents
 from cryptoliq_assets.schemas import DERIVED_TABLES, TABLES, TRAINING_TABLES, Table, computation_id, upstream_windows
 from cryptoliq_assets.storage.arrow import ColumnStats, arrow_schema, float_column_stats, to_arrow
 from cryptoliq_assets.storage.checksum import ChecksumError, verify_checksum, verify_footer
-from cryptoliq_assets.storage.file_stamp import FileFingerprint, stamp_in, stamp_of_version
+from cryptoliq_assets.storage.file_stamp import FileFingerprint
 from cryptoliq_assets.storage.frames import add_missing_columns, empty_frame, rows_by_month, sort_rows
-from cryptoliq_assets.storage.month_files import encode_sealed, open_month, write_months
-from cryptoliq_assets.storage.ownership import reject_foreign_months
-from cryptoliq_assets.storage.stamp_cache import open_stamp_cache
+from cryptoliq_assets.storage.month_files import encode_sealed, find_months, open_month, remove_month, write_months
+from cryptoliq_assets.storage.ownership import ensure_owner_id, reject_foreign_months
+from cryptoliq_assets.storage.stamp_cache import find_stamp
 from cryptoliq_assets.storage.validation import (
     OutdatedTableError,
     check_types,
@@ -51,7 +48,6 @@ from cryptoliq_assets.storage.validation import (
     validate_table,
 )
 
-_MONTH_FILE = re.compile(r"(?P<month>[0-9]{4}-(0[1-9]|1[0-2]))\.parquet")
 # Months written together: they share one sync, and a long range is never copied or encoded at once.
 _MONTHS_PER_WRITE = 8
 _THREADS = 2
@@ -75,9 +71,7 @@ class TableStore:
 
     def months(self, table: str) -> list[str]:
         """Return the months of a table, in order; none if its folder does not exist. Files with other names are ignored."""
-        names = list_names(self.folder(table)) if self._listings is None else self._states(table)
-        found = map(_MONTH_FILE.fullmatch, names)
-        return sorted(match["month"] for match in found if match)
+        return find_months(list_names(self.folder(table)) if self._listings is None else self._states(table))
 
     def read(
         self,
@@ -150,10 +144,9 @@ class TableStore:
         from cryptoliq_assets.storage.digests import day_digests
 
         spec, months = TABLES[table], sorted(set(months))
-        home, listed = ensure_home_id(self.settings), self.listed_once()
-        if is_remote(folder := self.folder(table)):
-            # Another data directory may have written since the last listing: the lock of this one does not exclude it.
-            folder.fs.invalidate_cache(folder.path)
+        # Another data directory may have written since the last listing, if no lock excludes it.
+        forget_listing(self.folder(table))
+        home = ensure_owner_id(self.settings, (listed := self.listed_once()).raw_owners)
         listed.check_owner(table, months)
         valid = validate_table(spec, frame, where="frame to be written")
         rows, starts = rows_by_month(valid, months)
@@ -166,7 +159,7 @@ class TableStore:
             for place, month in enumerate(batch, start):
                 first, last = starts[place : place + 2] - starts[start]
                 if first == last and not listed._upstream_exists(table, month):
-                    self.path(table, month).unlink(missing_ok=True)
+                    remove_month(self.path(table, month))
                     continue
                 own = {day: days[day] for day in days if day.startswith(month)}
                 stamp = FileFingerprint(
@@ -191,34 +184,17 @@ class TableStore:
         """Return the stamp of a month file; None if the file or the stamp does not exist."""
         path = self.path(table, month)
         try:
-            listed = self._listings is not None or self._has_cached_listings(table)
+            listed = self._listings is not None or has_cached_listings(path)
             state = self._states(table)[path.name] if listed else file_state(path)
         except (FileNotFoundError, KeyError):
             return None
-        if not is_remote(path):
-            return stamp_of_version(path, state)
-        # An object store may report only size and time of a version.
-        if not is_version(state):
-            return stamp_in(path)
-        cache = open_stamp_cache(self.settings.stamp_cache_path)
-        return cache.stamp(str(path), state, lambda: stamp_in(path))
+        return find_stamp(path, state, cache=self.settings.stamp_cache_path)
 
     def listed_once(self) -> "TableStore":
-        """Return a view for many stamps at one time: it lists each table in an object store once, by one request."""
+        """Return a view that lists each table in an object store once, by one request."""
         view = TableStore(self.settings)
         view._listings = {} if is_remote(self.folder("raw_snapshots")) else None
         return view
-
-    @contextmanager
-    def cached_listings(self) -> Iterator[None]:
-        """Cache the listings of the tables until the end: for the holder of the run lock, or for a view of one moment."""
-        folder = self.folder("raw_snapshots")
-        with cache_listings(folder.fs) if is_remote(folder) else nullcontext():
-            yield
-
-    def _has_cached_listings(self, table: str) -> bool:
-        folder = self.folder(table)
-        return is_remote(folder) and cached_contents(folder.fs) is not None
 
     def _states(self, table: str) -> dict[str, tuple[Any, ...]]:
         listings = {} if self._listings is None else self._listings
@@ -255,8 +231,15 @@ class TableStore:
 
     def check_owner(self, table: str, months: Iterable[str]) -> None:
         """Check that this data directory may write some months of a table; raises ForeignTableError for one of another."""
+        reject_foreign_months(self.settings, self._owners(table, months))
+
+    def raw_owners(self) -> dict[Location, str]:
+        """Return who wrote each raw month."""
+        return self._owners("raw_snapshots", self.months("raw_snapshots"))
+
+    def _owners(self, table: str, months: Iterable[str]) -> dict[Location, str]:
         stamps = {self.path(table, month): self.stamp(table, month) for month in months}
-        reject_foreign_months(self.settings, {path: stamp.home for path, stamp in stamps.items() if stamp})
+        return {path: stamp.home for path, stamp in stamps.items() if stamp}
 
     def verify(self, table: str, month: str) -> None:
         """Check the bytes and the schema of a month file.

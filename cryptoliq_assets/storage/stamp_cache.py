@@ -10,13 +10,21 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from cryptoliq_assets.core import irregular_file_reason, open_with_folder_mode
-from cryptoliq_assets.storage.file_stamp import FileFingerprint
+from cryptoliq_assets.core import (
+    Location,
+    Settings,
+    cached_listings,
+    irregular_file_reason,
+    is_remote,
+    is_version,
+    open_with_folder_mode,
+)
+from cryptoliq_assets.storage.file_stamp import FileFingerprint, stamp_in, stamp_of_version
 
 _log = logging.getLogger(__name__)
 _TABLE = "CREATE TABLE IF NOT EXISTS stamps (location TEXT PRIMARY KEY, version TEXT NOT NULL, stamp TEXT NOT NULL)"
@@ -80,6 +88,36 @@ class StampCache:
         except OSError as error:
             _log.debug("%s cannot be used: %s", self.path, error)
         return []
+
+
+def find_stamp(path: Location, state: tuple[Any, ...], *, cache: Path) -> FileFingerprint | None:
+    """Return the stamp of a version of a month file, without reading a version twice.
+
+    Args:
+        path: The month file.
+        state: Its state (`core.file_state`).
+        cache: File of the cache; used for object stores only, a local stamp is read in no time.
+
+    Returns:
+        The stamp; None for a damaged file, so that it is recomputed.
+    """
+    if not is_remote(path):
+        return stamp_of_version(path, state)
+    # An object store may report only size and time of a version.
+    return (
+        open_stamp_cache(cache).stamp(str(path), state, lambda: stamp_in(path)) if is_version(state) else stamp_in(path)
+    )
+
+
+def cached_tables(settings: Settings) -> AbstractContextManager[None]:
+    """Cache listings and contents of tables in an object store until the end.
+
+    For the holder of the run lock, because nobody else writes meanwhile, or for a view of one moment.
+
+    Args:
+        settings: Settings of the data directory.
+    """
+    return cached_listings(settings.tables_url, limits=settings.storage.limits)
 
 
 @lru_cache(maxsize=64)

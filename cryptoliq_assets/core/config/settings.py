@@ -66,7 +66,7 @@ class Settings(HomePaths, BaseSettings):
     )
     postgres_url: SecretStr | None = Field(
         None,
-        description="Dagster's database, postgresql+psycopg2://user:password@host:port/name; default: SQLite files in the data directory.",
+        description="Database of Dagster and of what machines share, postgresql+psycopg2://user:password@host:port/name; default: files in the data directory.",
     )
     formula: str = Field("kyle_obizhaeva", description="Name of the liquidity formula behind liquidity_score.")
     horizon_days: int = Field(1, ge=1, le=28, description="Forecast horizon, in days.")

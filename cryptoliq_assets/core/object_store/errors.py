@@ -24,7 +24,7 @@ _BYTES_PER_SECOND = 256 * 2**10
 
 
 class StoreUnavailableError(RuntimeError):
-    """An object store did not answer, or denied access; the message states in one sentence what failed.
+    """An object store or the database did not answer, or denied access; the message states in one sentence what failed.
 
     No OSError: what handles damaged files must not take an outage for one.
     """

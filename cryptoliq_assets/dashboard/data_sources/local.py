@@ -6,6 +6,7 @@ Add values that `serving.views` or `serving.home_views` compute. Computation doe
 import datetime as dt
 import io
 import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 # Caused by the input or by a missing model, not by a defect of the app: shown to the visitor, not logged as an exception.
 _EXPECTED_ERRORS = (ValidationError, DateRejectedError, NotReadyError, UserFacingError)
+# How long values of the database are shown before they are read again.
+_DATABASE_SECONDS = 30
 
 
 class HomeViews:
@@ -52,7 +55,9 @@ class HomeViews:
             open_model_store(self._settings).ledger.path,
             self._settings.catalog_path,
         ]
-        return " ".join(_describe_state(path) for path in paths)
+        # No file changes with the catalog of a market.
+        tick = "" if self._settings.postgres_url is None else f" {time.monotonic() // _DATABASE_SECONDS}"
+        return " ".join(_describe_state(path) for path in paths) + tick
 
     def load_models(self) -> dict[str, Any]:
         """Return the values of `home_views.build_models_view`.

@@ -1,8 +1,10 @@
 from .archive import find_archive_damage as find_archive_damage, restore_from_drop_folder as restore_from_drop_folder
-from .catalog import Catalog as Catalog, CatalogDamagedError as CatalogDamagedError
-from .catalog_entry import CatalogEntry as CatalogEntry
-from .catalog_rebuild import (
+from .catalog import (
     REPORT as REPORT,
+    Catalog as Catalog,
+    CatalogDamagedError as CatalogDamagedError,
+    CatalogEntry as CatalogEntry,
+    find_catalog as find_catalog,
     find_disagreements as find_disagreements,
     open_catalog as open_catalog,
     repair_catalog as repair_catalog,

@@ -4,8 +4,8 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-from cryptoliq_assets.core import FileReadError, Settings, file_state, read_regular, write_file
-from cryptoliq_assets.ingestion.landing.catalog_entry import CatalogEntry
+from cryptoliq_assets.core import FileReadError, Settings, file_state, read_home_id, read_regular, write_file
+from cryptoliq_assets.ingestion.landing.catalog import CatalogEntry
 from cryptoliq_assets.ingestion.landing.safe_open import read_file
 
 
@@ -36,6 +36,11 @@ def read_archived(file: CatalogEntry, settings: Settings) -> bytes:
         # The limit is the size at reception: the setting may have been reduced since.
         content = read_regular(path, file.size, limit=f"the {file.size:,} bytes that were received")
     except FileNotFoundError as error:
+        if file.received_by not in ("", read_home_id(settings)):
+            raise ArchiveDamagedError(
+                f"{path} is not on this machine: the data directory {file.received_by} received it; no month is built without it: make one "
+                f"folder, by a link or a mount, the data/archive of all machines, or run `cryptoliq materialize` where it is"
+            ) from error
         raise _damaged(file, path, "it is missing") from error
     except FileReadError as error:
         raise _damaged(file, path, str(error)) from error

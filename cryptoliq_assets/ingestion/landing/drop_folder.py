@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptoliq_assets.core import FileReadError, Settings, first_day, irregular_file_reason
-from cryptoliq_assets.ingestion.landing.catalog import Catalog
-from cryptoliq_assets.ingestion.landing.catalog_entry import CatalogEntry, DiscoveredFile
+from cryptoliq_assets.ingestion.landing.catalog import Catalog, CatalogEntry, DiscoveredFile
 from cryptoliq_assets.ingestion.landing.safe_open import is_too_large, read_file
 from cryptoliq_assets.ingestion.parsing import ParsedSnapshot, RawFile, parse_snapshots, read_snapshot_dates
 

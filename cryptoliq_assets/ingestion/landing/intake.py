@@ -23,9 +23,8 @@ from cryptoliq_assets.core import (
     to_json_by_key,
     write_files,
 )
-from cryptoliq_assets.ingestion.landing.catalog import Catalog
-from cryptoliq_assets.ingestion.landing.catalog_entry import CatalogEntry
-from cryptoliq_assets.ingestion.landing.catalog_rebuild import open_catalog
+from cryptoliq_assets.core.database import prove_lock
+from cryptoliq_assets.ingestion.landing.catalog import Catalog, CatalogEntry, open_catalog
 from cryptoliq_assets.ingestion.landing.drop_folder import (
     FAILED_PREFIX,
     GAVE_UP_PREFIX,
@@ -286,7 +285,7 @@ class Intake:
             archived_as = file.name if file.name not in archived else self._archive_name(file, content)
             files[archive / archived_as] = content
             accepted.append((file.arrival, archived_as, [dt.date.fromisoformat(date) for date in report["dates"]]))
-        write_files(files)
+        write_files(files, before_rename=prove_lock)
         self.catalog.set_status(accepted=accepted, rejected=[(file.arrival, reason) for file, reason in rejected])
         move_rejected([file for file, snapshot, _ in read.parsed if snapshot.rows is None], self.settings)
         return reports

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.ingestion.landing.archive import find_archive_damage, read_archived
-from cryptoliq_assets.ingestion.landing.catalog_entry import CatalogEntry
+from cryptoliq_assets.ingestion.landing.catalog import CatalogEntry
 from cryptoliq_assets.ingestion.landing.drop_folder import chunk_files, parse_contents, to_raw_file
 from cryptoliq_assets.schemas import TABLES
 from cryptoliq_assets.storage import TableStore, empty_frame, is_intact, sort_rows

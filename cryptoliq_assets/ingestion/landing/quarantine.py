@@ -17,7 +17,7 @@ from cryptoliq_assets.core import (
     read_json_object,
     sync_folders,
 )
-from cryptoliq_assets.ingestion.landing.catalog_entry import CatalogEntry
+from cryptoliq_assets.ingestion.landing.catalog import CatalogEntry
 from cryptoliq_assets.ingestion.landing.safe_open import is_too_large, read_file
 
 

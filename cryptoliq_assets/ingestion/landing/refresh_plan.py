@@ -16,11 +16,10 @@ from cryptoliq_assets.core import (
     month_of,
     months_between,
 )
-from cryptoliq_assets.ingestion.landing.catalog import Catalog
-from cryptoliq_assets.ingestion.landing.catalog_entry import CatalogEntry
+from cryptoliq_assets.ingestion.landing.catalog import Catalog, CatalogEntry
 from cryptoliq_assets.ingestion.landing.month_rows import MonthRows
 from cryptoliq_assets.schemas import DERIVED_TABLES, upstream_windows
-from cryptoliq_assets.storage import TableStore
+from cryptoliq_assets.storage import TableStore, cached_tables
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def make_plan(settings: Settings, catalog: Catalog, *, store: TableStore, today:
     Raises:
         ForeignTableError: Another data directory wrote the raw months.
     """
-    with store.cached_listings():
+    with cached_tables(settings):
         return _plan(settings, catalog, store, today)
 
 

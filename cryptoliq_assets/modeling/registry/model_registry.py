@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.core import Location, Settings, resolve_location, to_json, write_files, write_json
+from cryptoliq_assets.core.database import prove_lock
 from cryptoliq_assets.labels import get_formula
 from cryptoliq_assets.modeling.estimators import ScoreForecaster, model_name_of_key, next_version_key
 from cryptoliq_assets.modeling.registry.audit_log import PROMOTION, REJECTION, ROLLBACK, sha256_of, sign
@@ -83,7 +84,8 @@ class ModelStore(StoredModels):
             stored["signature"] = sign(stored, self._key)
         load_model(content, stored, expected_sha256=stored["sha256"], signing_key=self._key)
         folder = self._local_folder()
-        write_files({folder / f"{version}.pkl": content, folder / f"{version}.json": to_json(stored).encode("utf-8")})
+        files = {folder / f"{version}.pkl": content, folder / f"{version}.json": to_json(stored).encode("utf-8")}
+        write_files(files, before_rename=prove_lock)
         self._record(PROMOTION, at=at, version=version, model_version=model_version, **digests(stored), reason=reason)
         self._make_current(version, stored)
         self._prune(name, version)
@@ -163,6 +165,7 @@ class ModelStore(StoredModels):
 
     def _make_current(self, version: str, metadata: Mapping[str, Any]) -> None:
         folder = self._local_folder()
+        prove_lock()
         write_pointer(folder, version)
         formula = get_formula(metadata["formula"])
         scaler = {"formula": formula.name, "lo": formula.lo, "hi": formula.hi, "description": formula.description}
@@ -183,6 +186,7 @@ class ModelStore(StoredModels):
         return Path(str(self.folder))
 
     def _record(self, event: str, *, at: dt.datetime, **fields: Any) -> None:
+        prove_lock()
         self.ledger.append({"at": at.isoformat(), "event": event, **fields})
 
     def _require_writable(self) -> None:

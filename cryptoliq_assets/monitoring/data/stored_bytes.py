@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cryptoliq_assets.core import FileReadError, Settings, read_json_object, write_json
+from cryptoliq_assets.core import FileReadError, Settings, read_home_id, read_json_object, write_json
 from cryptoliq_assets.ingestion.landing import (
     CatalogDamagedError,
     CatalogEntry,
@@ -211,8 +211,10 @@ def _archived(settings: Settings) -> list[CatalogEntry]:
         files = open_catalog(settings).files(states=["accepted", "superseded"])
     except (CatalogDamagedError, OSError):
         return []
+    # Other data directories of the market verify what they received.
+    own = [file for file in files if file.received_by in ("", read_home_id(settings))]
     # A version that returned has its first copy.
-    return list({file.archived_as: file for file in files}.values())
+    return list({file.archived_as: file for file in own}.values())
 
 
 def _stored_models(models: ModelStore) -> tuple[str | None, list[str]]:

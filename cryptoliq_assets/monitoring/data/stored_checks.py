@@ -26,7 +26,11 @@ Problem = tuple[str, str]
 
 def check_catalog(settings: Settings) -> Problem | None:
     """Check the catalog, and its rows against the validation reports."""
-    remedy = "`cryptoliq verify --repair` rebuilds it from the archive and reports/validation"
+    remedy = (
+        "`cryptoliq verify --repair` rebuilds it from the archive and reports/validation"
+        if settings.postgres_url is None
+        else "restore the database from a backup"
+    )
     try:
         catalog = open_catalog(settings)
         catalog.check()

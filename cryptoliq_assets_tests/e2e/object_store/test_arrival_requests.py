@@ -12,7 +12,7 @@ from cryptoliq_assets.core.safe_open import read_stored
 from cryptoliq_assets.orchestration.runner import Runner
 from cryptoliq_assets.schemas import TABLES
 from cryptoliq_assets.storage.parquet_store import TableStore
-from cryptoliq_assets.storage.stamp_cache import open_stamp_cache
+from cryptoliq_assets.storage.stamp_cache import cached_tables, open_stamp_cache
 from cryptoliq_assets_tests.e2e.object_store.conftest import Store
 from cryptoliq_assets_tests.support.homes import TrainedHome
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -58,7 +58,7 @@ def test_contents_are_read_once_until_they_change(store: Store, settings: Settin
     tables = TableStore(settings)
     path = tables.path("cleaned_snapshots", tables.months("cleaned_snapshots")[0])
     content = read_stored(path)
-    with tables.cached_listings():
+    with cached_tables(settings):
         store.server.requests.clear()
         assert [read_stored(path) for _ in range(3)] == [content] * 3
         assert [method for method, _ in store.server.requests] == ["GET", "GET"]
@@ -72,12 +72,12 @@ def test_another_process_is_seen_after_the_listing(store: Store, settings: Setti
     months = tables.months("labels")
     path = tables.path("labels", "2020-01")
 
-    with tables.cached_listings():
+    with cached_tables(settings):
         assert tables.months("labels") == months
         path.fs.call_s3("put_object", Bucket="market", Key=path.path.partition("/")[2], Body=b"x")
         assert tables.months("labels") == months
         # The lock was acquired anew.
-        with tables.cached_listings():
+        with cached_tables(settings):
             assert "2020-01" in tables.months("labels")
     assert "2020-01" in tables.months("labels")
 

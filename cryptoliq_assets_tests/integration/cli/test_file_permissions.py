@@ -29,7 +29,7 @@ def test_new_data_directory_is_0700_and_its_files_0600(tmp_path):
     settings = make_settings(home_dir=tmp_path / "home")
     prepare_home(settings)
     Ledger(settings.models_dir / "ledger.jsonl").append({"event": "refusal"})
-    with Catalog(settings.data_dir / "catalogue.sqlite")._connection():
+    with Catalog(settings.data_dir / "catalogue.sqlite")._transaction():
         state_files = [path for path in settings.data_dir.iterdir() if path.is_file()]
         assert {permissions(path) for path in state_files} == {"0o600"}
     journal = Journal(lambda: settings.predictions_dir / "2025-01-01.jsonl")

@@ -15,9 +15,14 @@ from click.testing import CliRunner
 
 from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets.core.home import prepare_home
-from cryptoliq_assets.ingestion.landing.catalog import CatalogDamagedError
-from cryptoliq_assets.ingestion.landing.catalog_entry import CatalogEntry
-from cryptoliq_assets.ingestion.landing.catalog_rebuild import CATALOG, find_disagreements, open_catalog, repair_catalog
+from cryptoliq_assets.ingestion.landing.catalog import (
+    CATALOG,
+    CatalogDamagedError,
+    CatalogEntry,
+    find_disagreements,
+    open_catalog,
+    repair_catalog,
+)
 from cryptoliq_assets.monitoring.data.stored_bytes import verify_home
 from cryptoliq_assets_tests.support.markets import (
     Home,

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cryptoliq_assets.ingestion.landing.archive import ArchiveDamagedError
-from cryptoliq_assets.ingestion.landing.catalog_entry import CatalogEntry
+from cryptoliq_assets.ingestion.landing.catalog import CatalogEntry
 from cryptoliq_assets.ingestion.landing.drop_folder import chunk_files
 from cryptoliq_assets.ingestion.landing.intake import Intake
 from cryptoliq_assets_tests.support.intake import (

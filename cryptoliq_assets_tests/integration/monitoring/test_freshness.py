@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.ingestion.landing.catalog import Catalog
-from cryptoliq_assets.ingestion.landing.catalog_entry import DiscoveredFile
+from cryptoliq_assets.ingestion.landing.catalog import Catalog, DiscoveredFile
 from cryptoliq_assets.monitoring.data.freshness import (
     check_coins,
     check_data_age,

@@ -47,7 +47,7 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 sys.stdout.flush()
 os._exit(0)
 """
-NEVER = "dagster,dagster_pandas,dagster_webserver,joblib,psutil,streamlit,plotly,httpx,matplotlib"
+NEVER = "dagster,dagster_pandas,dagster_webserver,joblib,psutil,streamlit,plotly,httpx,matplotlib,sqlalchemy,alembic,psycopg2"
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cryptoliq_assets.ingestion.landing.catalog import Catalog
-from cryptoliq_assets.ingestion.landing.catalog_entry import DiscoveredFile
+from cryptoliq_assets.ingestion.landing.catalog import Catalog, DiscoveredFile
 from cryptoliq_assets.ingestion.landing.drop_folder import find_new_files, list_folder
 from cryptoliq_assets_tests.support.markets import Home, snapshot
 

@@ -7,7 +7,7 @@ import pytest
 
 from cryptoliq_assets.core.atomic_write import write_json
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.ingestion.landing.catalog_entry import DiscoveredFile
+from cryptoliq_assets.ingestion.landing.catalog import DiscoveredFile
 from cryptoliq_assets.monitoring.alerting.dispatch import update_incidents
 from cryptoliq_assets.monitoring.collect import REPORTS, collect_findings
 from cryptoliq_assets.monitoring.data.files import find_rejected_files, find_rejected_rows

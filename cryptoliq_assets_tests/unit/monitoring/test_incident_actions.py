@@ -11,8 +11,7 @@ from hypothesis import given, strategies as st
 from cryptoliq_assets.cli import main
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.core.home import prepare_home
-from cryptoliq_assets.ingestion.landing.catalog import Catalog
-from cryptoliq_assets.ingestion.landing.catalog_entry import DiscoveredFile
+from cryptoliq_assets.ingestion.landing.catalog import Catalog, DiscoveredFile
 from cryptoliq_assets.monitoring.alerting.dispatch import read_state, update_incidents
 from cryptoliq_assets.monitoring.alerting.incident_actions import UnknownIncidentError, close_incident, silence_kind
 from cryptoliq_assets.monitoring.alerting.incidents import Incident

@@ -1,6 +1,6 @@
 """Rebuild a missing catalog: from the validation reports, which list every version, and the archive, which has the content.
 
-Also compares a catalog with both. The catalog itself belongs in `catalog.py`.
+The catalog itself belongs in `file_catalog`, its comparison with both in `repair`.
 """
 
 import datetime as dt
@@ -8,124 +8,20 @@ import hashlib
 import os
 import re
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from cryptoliq_assets.core import FileReadError, Settings, read_json_object, sync_folders, temp_path_for
-from cryptoliq_assets.ingestion.landing.catalog import Catalog, CatalogDamagedError
-from cryptoliq_assets.ingestion.landing.catalog_entry import CatalogEntry
+from cryptoliq_assets.ingestion.landing.catalog.entries import CatalogEntry
+from cryptoliq_assets.ingestion.landing.catalog.file_catalog import Catalog
 from cryptoliq_assets.ingestion.landing.safe_open import read_file
-from cryptoliq_assets.ingestion.reports import find_report
 
 _LOCK_SECONDS = 600.0
 # Archived name of a later version: its arrival number precedes the extension.
 _NUMBERED = re.compile(r"(?P<stem>.+)\.(?P<arrival>\d+)(?P<suffix>\.[^.]+)")
-# Which side of a disagreement is wrong.
-CATALOG, REPORT = "catalog", "report"
-
-
-@dataclass(frozen=True)
-class Disagreement:
-    """A field in which catalog and report of a file differ.
-
-    Attributes:
-        file: Row of the catalog.
-        field: "sha256" or "dates".
-        catalog_value: Value in the catalog.
-        report_value: Value in the report.
-        wrong: CATALOG or REPORT, the one that the archived copy contradicts; None if undecidable.
-    """
-
-    file: CatalogEntry
-    field: str
-    catalog_value: str
-    report_value: str
-    wrong: str | None
-
-
-def open_catalog(settings: Settings) -> Catalog:
-    """Open the catalog of a home; rebuild it first if it is missing although files were received.
-
-    Args:
-        settings: Settings of the data directory.
-    """
-    catalog = Catalog(settings.catalog_path)
-    if catalog.is_missing and (_has_files(settings.archive_dir) or _has_files(settings.validation_dir)):
-        rebuild_catalog(settings)
-    return catalog
-
-
-def repair_catalog(settings: Settings) -> Path | None:
-    """Set a damaged catalog aside and rebuild it. A catalog that report and archived copy contradict counts as damaged.
-
-    Args:
-        settings: Settings of the data directory.
-
-    Returns:
-        Path of the damaged catalog, None if the catalog is valid.
-    """
-    try:
-        catalog = open_catalog(settings)
-        catalog.check()
-        if not any(each.wrong == CATALOG for each in find_disagreements(catalog, settings)):
-            return None
-    except CatalogDamagedError:
-        pass
-    path = settings.catalog_path
-    aside = path.with_name(f"{path.name}.damaged")
-    # Move its journals first: SQLite would apply them to the new catalog.
-    for end in ("-journal", "-wal", "-shm"):
-        journal = path.with_name(path.name + end)
-        if os.path.lexists(journal):
-            os.replace(journal, aside.with_name(aside.name + end))
-    if os.path.lexists(path):
-        os.replace(path, aside)
-    open_catalog(settings)
-    return aside
-
-
-def find_disagreements(catalog: Catalog, settings: Settings) -> list[Disagreement]:
-    """Compare the rows of accepted files with their reports; the archived copy decides which of the two is wrong.
-
-    Args:
-        catalog: Catalog to check.
-        settings: Settings of the data directory.
-
-    Returns:
-        All differences.
-    """
-    disagreements = []
-    for file in catalog.files(states=["accepted", "superseded"]):
-        report = find_report(settings.validation_dir, file.name, file.arrival)
-        if report is None:
-            continue
-        dates = [date.isoformat() for date in file.dates]
-        if (report.get("sha256"), report.get("dates")) != (file.sha256, dates):
-            disagreements.append(_disagreement(file, report, settings))
-    return disagreements
-
-
-def _disagreement(file: CatalogEntry, report: dict[str, Any], settings: Settings) -> Disagreement:
-    from cryptoliq_assets.ingestion.parsing import read_snapshot_dates
-
-    try:
-        content = read_file(settings.archive_dir / str(file.archived_as), settings)
-    except (FileReadError, FileNotFoundError):
-        content = None
-    digest = None if content is None else hashlib.sha256(content).hexdigest()
-    reported = str(report.get("sha256"))
-    if reported != file.sha256:
-        wrong = {reported: CATALOG, file.sha256: REPORT}.get(str(digest))
-        return Disagreement(file, "sha256", file.sha256, reported, wrong)
-    dates, reported = ", ".join(map(str, file.dates)), ", ".join(map(str, report.get("dates") or []))
-    wrong = None
-    if digest == file.sha256 and content is not None:
-        # Rows may have been rejected: the file has at least the dates of its accepted rows.
-        wrong = REPORT if read_snapshot_dates(content) >= set(file.dates) else CATALOG
-    return Disagreement(file, "dates", dates, reported, wrong)
 
 
 def rebuild_catalog(settings: Settings) -> int:
@@ -144,11 +40,10 @@ def rebuild_catalog(settings: Settings) -> int:
     with FileLock(catalog.path.with_name(".catalogue.lock"), timeout=_LOCK_SECONDS):
         if not catalog.is_missing:
             return len(catalog.files())
-        files = _mark_superseded(_read_reported(settings))
-        files += _parse_unreported(settings, files)
+        files = read_archived_versions(settings)
         temporary = temp_path_for(catalog.path)
         try:
-            Catalog(temporary).insert([_with_drop_folder_times(file, settings) for file in files])
+            Catalog(temporary).insert(files)
             os.replace(temporary, catalog.path)
             sync_folders([catalog.path.parent])
         finally:
@@ -156,11 +51,15 @@ def rebuild_catalog(settings: Settings) -> int:
     return len(files)
 
 
-def _has_files(folder: Path) -> bool:
-    try:
-        return any(not entry.name.startswith(".") for entry in os.scandir(folder))
-    except FileNotFoundError:
-        return False
+def read_archived_versions(settings: Settings) -> list[CatalogEntry]:
+    """Return the versions that reports and archive show, as `rebuild_catalog` describes.
+
+    Args:
+        settings: Settings of the data directory.
+    """
+    files = _mark_superseded(_read_reported(settings))
+    files += _parse_unreported(settings, files)
+    return [_with_drop_folder_times(file, settings) for file in files]
 
 
 def _read_reported(settings: Settings) -> list[CatalogEntry]:

@@ -1,4 +1,4 @@
-"""Entries of the catalog: registered files, discovered files, and their conversion from and to rows of SQLite."""
+"""Entries of the catalog: registered files, discovered files, and their conversion from and to rows."""
 
 import datetime as dt
 import json
@@ -21,6 +21,7 @@ _TYPES: tuple[type | tuple[type, ...], ...] = (
     (str, type(None)),
     (str, type(None)),
     (int, type(None)),
+    str,
 )
 _STATES = ("waiting", "accepted", "refused", "superseded")
 
@@ -42,6 +43,8 @@ class CatalogEntry:
         archived_as: Name in the archive.
         reason: Why it was rejected.
         ctime_ns: Change time.
+        received_by: Identifier of the data directory that received it; empty where the catalog belongs to one.
+        received_by: Identifier of the data directory that received it; empty where the catalog belongs to one.
     """
 
     arrival: int
@@ -55,6 +58,7 @@ class CatalogEntry:
     archived_as: str | None
     reason: str | None
     ctime_ns: int | None = None
+    received_by: str = ""
 
     def matches_stat(self, size: int, mtime_ns: int, ctime_ns: int | None) -> bool:
         """Return whether a file with this size and times counts as this version, unread.
@@ -84,7 +88,8 @@ class DiscoveredFile:
     ctime_ns: int = 0
 
 
-COLUMNS = [item.name for item in fields(CatalogEntry)]
+# Columns of both databases; only a market has several receivers.
+COLUMNS = [item.name for item in fields(CatalogEntry) if item.name != "received_by"]
 
 
 def dates_to_text(dates: Iterable[dt.date]) -> str:
@@ -95,10 +100,13 @@ def dates_to_text(dates: Iterable[dt.date]) -> str:
 def entry_from_row(row: tuple[Any, ...]) -> CatalogEntry:
     """Return the entry of a stored row.
 
+    Args:
+        row: Values of `COLUMNS`, and of `received_by` where it is stored.
+
     Raises:
         ValueError: A value has an unexpected type.
     """
-    for value, types in zip(row, _TYPES, strict=True):
+    for value, types in zip(row, _TYPES, strict=False):
         if not isinstance(value, types):
             raise ValueError(f"file {row[0]!r} has {str(value)[:40]!r}, which has an unexpected type")
     if row[6] not in _STATES:

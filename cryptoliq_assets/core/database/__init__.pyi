@@ -1,0 +1,22 @@
+from .connection import (
+    DATABASE_NAME as DATABASE_NAME,
+    Database as Database,
+    explain_unusable_database as explain_unusable_database,
+    open_database as open_database,
+)
+from .errors import DatabaseUnavailableError as DatabaseUnavailableError
+from .fencing import LockLostError as LockLostError, fenced_by as fenced_by, prove_lock as prove_lock
+from .market_lock import (
+    MarketLockTimeoutError as MarketLockTimeoutError,
+    find_live_runs as find_live_runs,
+    open_market_lock as open_market_lock,
+)
+from .markets import (
+    Market as Market,
+    MarketError as MarketError,
+    create_market as create_market,
+    find_market as find_market,
+    forget_market as forget_market,
+    market_location as market_location,
+)
+from .session import Session as Session, SqliteSession as SqliteSession
