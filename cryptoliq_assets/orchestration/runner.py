@@ -92,7 +92,7 @@ class Runner:
         prepare_home(self.settings)
         # Two first commands at once would both create the databases of the instance, and one of them would fail.
         turn = hold_run_lock(
-            self.settings.dagster_home / "instance.lock", wait_seconds=_INSTANCE_SECONDS, log=_ignore_message
+            self.settings.dagster_home / "instance.lock", wait_seconds=_INSTANCE_SECONDS, log=lambda message: None
         )
         with turn, translate_database_errors():
             # This instance has telemetry off, and a queue that a run in this process does not wait in.
@@ -296,7 +296,3 @@ def _open_idle_connections(folder: Path) -> list[sqlite3.Connection]:
         # SQLite opens a file at its first query.
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     return connections
-
-
-def _ignore_message(message: str) -> None:
-    """Ignore the message of a wait that is too short to report."""

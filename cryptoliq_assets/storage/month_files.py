@@ -8,11 +8,12 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cryptoliq_assets.core import Location, is_remote, write_files
+from cryptoliq_assets.core import Location, is_remote, open_stored, write_files
 from cryptoliq_assets.core.database import prove_lock
 from cryptoliq_assets.schemas import Table
-from cryptoliq_assets.storage.arrow import encode_month
-from cryptoliq_assets.storage.checksum import add_checksum
+from cryptoliq_assets.storage.arrow import ColumnStats, encode_month, float_column_stats
+from cryptoliq_assets.storage.checksum import add_checksum, verify_footer
+from cryptoliq_assets.storage.validation import damaged_table_error
 
 _MONTH_FILE = re.compile(r"(?P<month>[0-9]{4}-(0[1-9]|1[0-2]))\.parquet")
 
@@ -30,6 +31,23 @@ def open_month(handle: BinaryIO, spec: Table) -> pq.ParquetFile:
         # A text column is missing: read none as a dictionary; validation reports the missing column.
         handle.seek(0)
         return pq.ParquetFile(handle, page_checksum_verification=True)
+
+
+def read_float_stats(path: Location, spec: Table) -> dict[str, ColumnStats]:
+    """Read the statistics of the float columns from the Parquet footer of a month file, without reading rows.
+
+    Raises:
+        DamagedTableError: The footer cannot be read.
+    """
+    try:
+        with open_stored(path) as handle:
+            verify_footer(handle)
+            handle.seek(0)
+            return float_column_stats(pq.read_metadata(handle), spec)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise damaged_table_error(spec, path.stem, path, error) from error
 
 
 def encode_sealed(month: pa.Table) -> bytes:

@@ -15,7 +15,6 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from cryptoliq_assets.core import (
     Location,
@@ -33,11 +32,18 @@ from cryptoliq_assets.core import (
     resolve_location,
 )
 from cryptoliq_assets.schemas import DERIVED_TABLES, TABLES, TRAINING_TABLES, Table, computation_id, upstream_windows
-from cryptoliq_assets.storage.arrow import ColumnStats, arrow_schema, float_column_stats, to_arrow
-from cryptoliq_assets.storage.checksum import ChecksumError, verify_checksum, verify_footer
+from cryptoliq_assets.storage.arrow import ColumnStats, arrow_schema, to_arrow
+from cryptoliq_assets.storage.checksum import ChecksumError, verify_checksum
 from cryptoliq_assets.storage.file_stamp import FileFingerprint
 from cryptoliq_assets.storage.frames import add_missing_columns, empty_frame, rows_by_month, sort_rows
-from cryptoliq_assets.storage.month_files import encode_sealed, find_months, open_month, remove_month, write_months
+from cryptoliq_assets.storage.month_files import (
+    encode_sealed,
+    find_months,
+    open_month,
+    read_float_stats,
+    remove_month,
+    write_months,
+)
 from cryptoliq_assets.storage.ownership import ensure_owner_id, reject_foreign_months
 from cryptoliq_assets.storage.stamp_cache import find_stamp
 from cryptoliq_assets.storage.validation import (
@@ -250,21 +256,8 @@ class TableStore:
         self._read_month(TABLES[table], month, [])
 
     def column_facts(self, table: str, month: str) -> dict[str, ColumnStats]:
-        """Read the statistics of the float columns from the Parquet footer of a month file, without reading rows.
-
-        Raises:
-            DamagedTableError: The footer cannot be read.
-        """
-        path = self.path(table, month)
-        try:
-            with open_stored(path) as handle:
-                verify_footer(handle)
-                handle.seek(0)
-                return float_column_stats(pq.read_metadata(handle), TABLES[table])
-        except FileNotFoundError:
-            raise
-        except (pa.ArrowException, OSError) as error:
-            raise damaged_table_error(TABLES[table], month, path, error) from error
+        """Read the statistics of the float columns of a month file; see `read_float_stats`."""
+        return read_float_stats(self.path(table, month), TABLES[table])
 
     def _upstream_exists(self, table: str, month: str) -> bool:
         upstream = upstream_windows(table, horizon_days=self.settings.horizon_days)

@@ -48,7 +48,7 @@ def cache_listings(client: Any) -> Iterator[None]:
     Args:
         client: An fsspec client. One that has no cache of listings is left as it is.
     """
-    cache = getattr(client, "dircache", None)
+    cache: Any = getattr(client, "dircache", None)
     if not hasattr(cache, "use_listings_cache"):
         yield
         return
