@@ -12,12 +12,11 @@ from .export import (
     encode_months as encode_months,
     read_month as read_month,
 )
-from .file_stamp import FileFingerprint as FileFingerprint
 from .frames import empty_frame as empty_frame, sort_rows as sort_rows
 from .memory import release_memory as release_memory
 from .ownership import ForeignTableError as ForeignTableError, ensure_market as ensure_market
 from .parquet_store import TableStore as TableStore
-from .stamp_cache import cached_tables as cached_tables
+from .stamps import FileFingerprint as FileFingerprint, cached_tables as cached_tables
 from .validation import (
     DamagedTableError as DamagedTableError,
     InvalidTableError as InvalidTableError,

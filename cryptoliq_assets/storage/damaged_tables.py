@@ -26,7 +26,7 @@ def verify_rows(store: TableStore, table: str, month: str) -> None:
     Raises:
         InvalidTableError: The month is damaged, or does not satisfy its schema.
     """
-    from cryptoliq_assets.storage.digests import day_digests
+    from cryptoliq_assets.storage.stamps import day_digests
 
     spec, path = TABLES[table], store.path(table, month)
     frame = validate_table(spec, store.read(table, [month]), where=str(path))

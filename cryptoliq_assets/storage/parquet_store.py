@@ -34,7 +34,6 @@ from cryptoliq_assets.core import (
 from cryptoliq_assets.schemas import DERIVED_TABLES, TABLES, TRAINING_TABLES, Table, computation_id, upstream_windows
 from cryptoliq_assets.storage.arrow import ColumnStats, arrow_schema, to_arrow
 from cryptoliq_assets.storage.checksum import ChecksumError, verify_checksum
-from cryptoliq_assets.storage.file_stamp import FileFingerprint
 from cryptoliq_assets.storage.frames import add_missing_columns, empty_frame, rows_by_month, sort_rows
 from cryptoliq_assets.storage.month_files import (
     encode_sealed,
@@ -45,7 +44,7 @@ from cryptoliq_assets.storage.month_files import (
     write_months,
 )
 from cryptoliq_assets.storage.ownership import ensure_owner_id, reject_foreign_months
-from cryptoliq_assets.storage.stamp_cache import find_stamp
+from cryptoliq_assets.storage.stamps import FileFingerprint, find_stamp
 from cryptoliq_assets.storage.validation import (
     OutdatedTableError,
     check_types,
@@ -147,7 +146,7 @@ class TableStore:
             ForeignTableError: Another data directory wrote one of the months.
             ValueError: The frame contains rows of other months. Nothing was written in all three cases.
         """
-        from cryptoliq_assets.storage.digests import day_digests
+        from cryptoliq_assets.storage.stamps import day_digests
 
         spec, months = TABLES[table], sorted(set(months))
         # Another data directory may have written since the last listing, if no lock excludes it.

@@ -12,7 +12,7 @@ from cryptoliq_assets.core.safe_open import read_stored
 from cryptoliq_assets.orchestration.runner import Runner
 from cryptoliq_assets.schemas import TABLES
 from cryptoliq_assets.storage.parquet_store import TableStore
-from cryptoliq_assets.storage.stamp_cache import cached_tables, open_stamp_cache
+from cryptoliq_assets.storage.stamps.cache import cached_tables, open_stamp_cache
 from cryptoliq_assets_tests.e2e.object_store.conftest import Store
 from cryptoliq_assets_tests.support.homes import TrainedHome
 from cryptoliq_assets_tests.support.settings import make_settings

@@ -9,8 +9,8 @@ import pytest
 from cryptoliq_assets.core.locations import Location, list_names, resolve_location
 from cryptoliq_assets.core.object_store.errors import CallLimits, StoreUnavailableError
 from cryptoliq_assets.core.safe_open import open_stored, read_stored
-from cryptoliq_assets.storage.file_stamp import stamp_in
 from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets.storage.stamps.fingerprint import stamp_in
 from cryptoliq_assets_tests.e2e.object_store.conftest import Store
 from cryptoliq_assets_tests.support.s3_server import Proxy
 from cryptoliq_assets_tests.support.settings import make_settings

@@ -7,8 +7,8 @@ import pytest
 
 from cryptoliq_assets.core.calendar import months_between
 from cryptoliq_assets.core.locations import file_state, list_states, resolve_location
-from cryptoliq_assets.storage.file_stamp import stamp_in, stamp_of_version
 from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets.storage.stamps.fingerprint import stamp_in, stamp_of_version
 from cryptoliq_assets_tests.e2e.object_store.conftest import Store
 from cryptoliq_assets_tests.support.frames import cleaned_market
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -64,7 +64,7 @@ def test_a_footer_longer_than_the_read_end_is_found(tables: TableStore, monkeypa
     path = tables.path("cleaned_snapshots", YEARS[0])
     expected = stamp_in(path)
     assert expected is not None
-    monkeypatch.setattr("cryptoliq_assets.storage.file_stamp._TAIL_BYTES", 100)
+    monkeypatch.setattr("cryptoliq_assets.storage.stamps.fingerprint._TAIL_BYTES", 100)
     assert stamp_in(path) == expected
 
 

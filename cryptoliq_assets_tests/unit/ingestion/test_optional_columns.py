@@ -8,7 +8,7 @@ import pytest
 
 from cryptoliq_assets.ingestion.parsing import ParsedSnapshot, parse_snapshot
 from cryptoliq_assets.schemas.raw import OPTIONAL_COLUMNS
-from cryptoliq_assets.storage.file_stamp import FileFingerprint
+from cryptoliq_assets.storage.stamps.fingerprint import FileFingerprint
 from cryptoliq_assets_tests.support.markets import HEADER, Home, snapshot
 
 DAY = dt.date(2022, 3, 16)

@@ -12,8 +12,8 @@ from upath import UPath
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES
 from cryptoliq_assets.storage.checksum import verify_footer
 from cryptoliq_assets.storage.damaged_tables import is_intact, set_aside_month, verify_rows
-from cryptoliq_assets.storage.file_stamp import FileFingerprint
 from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets.storage.stamps.fingerprint import FileFingerprint
 from cryptoliq_assets.storage.validation import DamagedTableError, InvalidTableError
 from cryptoliq_assets_tests.support.markets import Home, assert_same_tables, quick_folder, snapshot
 from cryptoliq_assets_tests.unit.ingestion.test_drop_folder import MARCH, NAME

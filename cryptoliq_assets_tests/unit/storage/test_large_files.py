@@ -9,7 +9,7 @@ import pytest
 
 from cryptoliq_assets.core.atomic_write import write_files
 from cryptoliq_assets.storage import checksum
-from cryptoliq_assets.storage.digests import day_digests
+from cryptoliq_assets.storage.stamps.digests import day_digests
 
 
 def digest(values: list[float], dtype: type) -> dict[str, tuple[str, int]]:

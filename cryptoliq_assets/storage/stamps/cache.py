@@ -24,7 +24,7 @@ from cryptoliq_assets.core import (
     is_version,
     open_with_folder_mode,
 )
-from cryptoliq_assets.storage.file_stamp import FileFingerprint, stamp_in, stamp_of_version
+from cryptoliq_assets.storage.stamps.fingerprint import FileFingerprint, stamp_in, stamp_of_version
 
 _log = logging.getLogger(__name__)
 _TABLE = "CREATE TABLE IF NOT EXISTS stamps (location TEXT PRIMARY KEY, version TEXT NOT NULL, stamp TEXT NOT NULL)"

@@ -1,0 +1,3 @@
+from .cache import cached_tables as cached_tables, find_stamp as find_stamp
+from .digests import day_digests as day_digests
+from .fingerprint import FileFingerprint as FileFingerprint
