@@ -10,6 +10,7 @@ from .market_lock import (
     MarketLockTimeoutError as MarketLockTimeoutError,
     find_live_runs as find_live_runs,
     open_market_lock as open_market_lock,
+    take_turn as take_turn,
 )
 from .markets import (
     Market as Market,

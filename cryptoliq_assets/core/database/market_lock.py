@@ -74,6 +74,22 @@ def find_live_runs(database: Database, run_ids: Iterable[str]) -> set[str]:
         }
 
 
+@contextmanager
+def take_turn(database: Database | None, name: str) -> Iterator[None]:
+    """Do something that no two machines may do at the same time; it does not wait longer than a statement may take.
+
+    Args:
+        database: The database that they share; None without one.
+        name: What is done.
+    """
+    if database is None:
+        yield
+        return
+    with database.transaction() as session:
+        session.fetch("SELECT pg_advisory_xact_lock(:key)", {"key": _key("turn", name)})
+        yield
+
+
 class MarketLock:
     """One session and the lock that it holds.
 
