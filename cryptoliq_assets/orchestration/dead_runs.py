@@ -4,6 +4,9 @@ A run holds a file lock of its own, `.dagster/alive/<run id>`, from before it wa
 written; the operating system releases the lock when the process dies. A process that can acquire it knows that the run is
 dead, regardless of its host (each container has its own name and process numbers) and its tags (a run that is
 re-executed in the UI carries those of the first). The run lock does not serve for this: a run that waits for it is alive.
+
+Runs of other data directories of a market are in the same database of Dagster. Such a run is alive if its session holds or awaits the
+lock of the market.
 """
 
 import datetime as dt
@@ -17,6 +20,7 @@ import dagster as dg
 from filelock import FileLock, Timeout
 
 from cryptoliq_assets.core import make_folder
+from cryptoliq_assets.core.database import Database, find_live_runs
 from cryptoliq_assets.orchestration.jobs import hidden_tag, read_tag
 
 # The process of a run, for the message on its death.
@@ -59,12 +63,15 @@ def release_run(lock_path: Path, run_id: str) -> None:
         lock.release()
 
 
-def fail_dead_runs(instance: dg.DagsterInstance, lock_path: Path, *, now: dt.datetime | None = None) -> list[str]:
+def fail_dead_runs(
+    instance: dg.DagsterInstance, lock_path: Path, *, database: Database | None = None, now: dt.datetime | None = None
+) -> list[str]:
     """Mark runs without a live process as failed.
 
     Args:
         instance: Dagster's instance.
         lock_path: Path of the run lock.
+        database: Database in which runs of other machines have their sessions.
         now: Current time; the clock's by default.
 
     Returns:
@@ -74,8 +81,14 @@ def fail_dead_runs(instance: dg.DagsterInstance, lock_path: Path, *, now: dt.dat
     failed = []
     with _registry(lock_path) as folder:
         records = instance.get_run_records(filters=dg.RunsFilter(statuses=list(_UNFINISHED)))
+        elsewhere = [
+            record.dagster_run.run_id for record in records if not (folder / record.dagster_run.run_id).exists()
+        ]
+        live = find_live_runs(database, elsewhere) if database is not None and elsewhere else set()
         for record in records:
             run = record.dagster_run
+            if run.run_id in live:
+                continue
             reason = _failure_reason(record, folder / run.run_id, now=now)
             # Read again after its lock: it may just have finished.
             current = instance.get_run_by_id(run.run_id) if reason else None

@@ -16,6 +16,7 @@ from typing import Any
 import dagster as dg
 
 from cryptoliq_assets.core import Settings, contiguous_ranges, months_between, prepare_home
+from cryptoliq_assets.core.database import open_database, take_turn
 from cryptoliq_assets.forecasting import (
     describe_champion_mismatch,
     describe_missing_days,
@@ -94,7 +95,7 @@ class Runner:
         turn = hold_run_lock(
             self.settings.dagster_home / "instance.lock", wait_seconds=_INSTANCE_SECONDS, log=lambda message: None
         )
-        with turn, translate_database_errors():
+        with turn, take_turn(open_database(self.settings), "dagster"), translate_database_errors():
             # This instance has telemetry off, and a queue that a run in this process does not wait in.
             instance = dg.DagsterInstance.from_config(str(self.settings.dagster_home))
         self._connections = _open_idle_connections(self.settings.dagster_home)
@@ -264,7 +265,7 @@ class Runner:
             DatabaseUnavailableError: Dagster's database does not answer.
         """
         with translate_database_errors():
-            fail_dead_runs(self.instance, self.settings.lock_path)
+            fail_dead_runs(self.instance, self.settings.lock_path, database=open_database(self.settings))
         show_progress(self.on_step, self.on_message)
         run_id = str(uuid.uuid4())
         mark_run_alive(self.settings.lock_path, run_id)

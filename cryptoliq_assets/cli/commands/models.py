@@ -79,7 +79,7 @@ def rollback(settings: Settings, to: str | None, reason: str | None) -> None:
             runner.rollback(to, reason=reason)
     except RunFailedError as error:
         exit_with(print_error(error))
-    console.print(f"{before} → {store.current_version()}: recorded in {store.ledger.path}", soft_wrap=True)
+    console.print(f"{before} → {store.current_version()}: recorded in {store.ledger.place}", soft_wrap=True)
     console.print("to forecast with it: `cryptoliq forecast`")
 
 

@@ -24,13 +24,9 @@ def verify(settings: Settings, deep: bool, repair: bool) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from cryptoliq_assets.monitoring.data import verify_home
-    from cryptoliq_assets.orchestration.resources import hold_run_lock
+    from cryptoliq_assets.orchestration.resources import hold_locks
 
-    lock = (
-        hold_run_lock(settings.lock_path, wait_seconds=settings.run_lock.timeout_seconds, log=console.print)
-        if repair
-        else nullcontext()
-    )
+    lock = hold_locks(settings, log=console.print) if repair else nullcontext()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with lock, Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("verifying", total=None)

@@ -4,12 +4,15 @@ from .connection import (
     explain_unusable_database as explain_unusable_database,
     open_database as open_database,
 )
+from .documents import read_document as read_document, write_document as write_document
 from .errors import DatabaseUnavailableError as DatabaseUnavailableError
 from .fencing import LockLostError as LockLostError, fenced_by as fenced_by, prove_lock as prove_lock
 from .market_lock import (
     MarketLockTimeoutError as MarketLockTimeoutError,
     find_live_runs as find_live_runs,
     open_market_lock as open_market_lock,
+    take_turn as take_turn,
+    try_turn as try_turn,
 )
 from .markets import (
     Market as Market,
@@ -18,5 +21,6 @@ from .markets import (
     find_market as find_market,
     forget_market as forget_market,
     market_location as market_location,
+    shared_location as shared_location,
 )
 from .session import Session as Session, SqliteSession as SqliteSession

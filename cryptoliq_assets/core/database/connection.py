@@ -129,4 +129,11 @@ def _open_engine(url: str) -> "sa.Engine":
 
     given: Any = make_url(url).query
     limits = {name: value for name, value in _LIMITS.items() if name not in given}
-    return create_engine(url, poolclass=NullPool, connect_args=limits, hide_parameters=True)
+    return create_engine(
+        url,
+        poolclass=NullPool,
+        connect_args=limits,
+        hide_parameters=True,
+        # Rows are sent together: each on its own would wait for an answer.
+        executemany_mode="values_plus_batch",
+    )

@@ -1,4 +1,4 @@
-"""Fencing: whoever writes what machines share proves first that it still holds the lock.
+"""Fencing: a run that writes what machines share proves first that it still holds the lock.
 
 A lock in a database is released when the server ends its session, which its holder may not notice: it was paused, or the network
 was cut. The next holder may be at work by then. `prove_lock` is called right before such a write, wherever it is.

@@ -74,6 +74,38 @@ def find_live_runs(database: Database, run_ids: Iterable[str]) -> set[str]:
         }
 
 
+@contextmanager
+def take_turn(database: Database | None, name: str) -> Iterator[None]:
+    """Do something that no two machines may do at the same time; it does not wait longer than a statement may take.
+
+    Args:
+        database: The database that they share; None without one.
+        name: What is done.
+    """
+    if database is None:
+        yield
+        return
+    with database.transaction() as session:
+        session.fetch("SELECT pg_advisory_xact_lock(:key)", {"key": _key("turn", name)})
+        yield
+
+
+@contextmanager
+def try_turn(database: Database, name: str) -> Iterator[bool]:
+    """Do something that no two machines may do at the same time, unless another one does it.
+
+    Args:
+        database: The database that they share.
+        name: What is done.
+
+    Yields:
+        Whether it is the turn of this process.
+    """
+    with database.transaction() as session:
+        [(free,)] = session.fetch("SELECT pg_try_advisory_xact_lock(:key)", {"key": _key("turn", name)})
+        yield bool(free)
+
+
 class MarketLock:
     """One session and the lock that it holds.
 

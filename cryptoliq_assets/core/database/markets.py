@@ -39,17 +39,26 @@ class Market:
 
 
 def market_location(settings: Settings) -> str:
-    """Return the location by which a market is found.
-
-    Tables inside the data directory are found by its identifier: the same path on two machines is two directories.
+    """Return the location by which a market is found: that of its tables.
 
     Args:
         settings: Settings of the data directory.
     """
-    url = settings.storage.url
-    location = resolve_location(settings.tables_url, limits=settings.storage.limits)
+    return shared_location(settings, settings.tables_url)
+
+
+def shared_location(settings: Settings, url: str) -> str:
+    """Return a location as all machines know it.
+
+    What is inside the data directory is known by its identifier: the same path on two machines is two directories.
+
+    Args:
+        settings: Settings of the data directory.
+        url: A folder, or a URL of an object store.
+    """
+    location = resolve_location(url, limits=settings.storage.limits)
     if is_remote(location):
-        scheme, _, path = str(url).partition("://")
+        scheme, _, path = url.partition("://")
         return f"{_SCHEMES.get(scheme, scheme)}://{path.rstrip('/')}"
     folder = Path(location).resolve()
     if folder.is_relative_to(settings.home_dir.resolve()):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 VERSION_TABLE = "cryptoliq_schema"
 # The revisions in order; the packaged files have these.
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 # Any constant: two first connections at once migrate one after the other.
 _MIGRATION_LOCK = 0x6372_7970_746F_6C71
 
@@ -64,4 +64,4 @@ def _upgrade(connection: "sa.Connection") -> None:
     config.set_main_option("script_location", "cryptoliq_assets.core.database:migrations")
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, REVISIONS[-1])

@@ -1,4 +1,4 @@
-"""The audit log of the models: append-only, one JSON object per line.
+"""The audit log of the models: append-only, one JSON object per line, in a file and with Postgres in a table as well.
 
 It contains the sha256 that an artifact had when it was promoted, which is what an artifact is checked against. What the
 entries mean for the registry belongs in `stored_models` and `model_registry`.
@@ -21,7 +21,9 @@ from cryptoliq_assets.core import (
     make_folder,
     open_with_folder_mode,
     read_stored,
+    write_file,
 )
+from cryptoliq_assets.modeling.registry.ledger_table import LedgerTable
 
 PROMOTION, REJECTION, ROLLBACK = "promotion", "refusal", "rollback"
 
@@ -43,10 +45,24 @@ _FIELDS: dict[str, tuple[type, ...]] = {
 
 
 class Ledger:
-    """The lines of `models/ledger.jsonl`: at, event (promotion, refusal or rollback), version, sha256, reason, …"""
+    """The lines of `models/ledger.jsonl`: at, event (promotion, refusal or rollback), version, sha256, reason, …
 
-    def __init__(self, path: Location) -> None:
-        self.path = path
+    Args:
+        path: The file.
+        table: Its table in Postgres, which is read instead; the file is then a copy.
+    """
+
+    def __init__(self, path: Location, table: LedgerTable | None = None) -> None:
+        self.path, self._table = path, table
+
+    @property
+    def place(self) -> str:
+        """Where the log is read, for messages."""
+        return str(self.path) if self._table is None else "cryptoliq_ledger in the database of CRYPTOLIQ_POSTGRES_URL"
+
+    def exists(self) -> bool:
+        """Return whether there is a log, of which every line may be damaged."""
+        return bool(self._table is not None and self._table.lines()) or self.path.exists()
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Append one line durably; an incomplete last line of a killed process is terminated first."""
@@ -55,6 +71,12 @@ class Ledger:
         make_folder(path.parent)
         plain = json.loads(json.dumps(entry, ensure_ascii=False, allow_nan=False))
         line = json.dumps({**plain, _CHECKSUM: _checksum(plain)}, ensure_ascii=False) + "\n"
+        if self._table is not None:
+            lines = self._table.append(
+                line.rstrip("\n"), before=[each for each in self._file_text().split("\n") if each.strip()]
+            )
+            write_file(path, "".join(f"{each}\n" for each in lines))
+            return
         with open(path, "a+b", opener=open_with_folder_mode) as handle:
             if handle.seek(0, os.SEEK_END):
                 handle.seek(-1, os.SEEK_END)
@@ -77,16 +99,15 @@ class Ledger:
             return None
         more = f" and {len(problems) - 1} more line(s)" if len(problems) > 1 else ""
         return (
-            f"{self.path} is damaged: {problems[0]}{more}; such lines prove nothing about a model: restore the file from a backup, or "
+            f"{self.place} is damaged: {problems[0]}{more}; such lines prove nothing about a model: restore the file from a backup, or "
             "remove the line and run `cryptoliq train`"
         )
 
     def _read(self) -> tuple[list[dict[str, Any]], list[str]]:
         """The valid entries, and a message for each other line."""
-        try:
-            text = read_stored(self.path, max_bytes=MAX_DOCUMENT_BYTES).decode("utf-8", "replace")
-        except FileNotFoundError:
-            return [], []
+        # The first line that is appended takes those of the file along.
+        lines = self._table.lines() if self._table is not None else []
+        text = "".join(f"{line}\n" for line in lines) or self._file_text()
         entries: list[dict[str, Any]] = []
         problems: list[str] = []
         has_checksums = False
@@ -101,6 +122,12 @@ class Ledger:
             elif number <= len(complete) or problem != _TRUNCATED:
                 problems.append(f"line {number} {problem}")
         return entries, problems
+
+    def _file_text(self) -> str:
+        try:
+            return read_stored(self.path, max_bytes=MAX_DOCUMENT_BYTES).decode("utf-8", "replace")
+        except FileNotFoundError:
+            return ""
 
     def promotions(self) -> list[dict[str, Any]]:
         """Return the promotions, oldest first."""

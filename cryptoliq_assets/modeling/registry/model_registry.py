@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.core import Location, Settings, resolve_location, to_json, write_files, write_json
-from cryptoliq_assets.core.database import prove_lock
+from cryptoliq_assets.core.database import open_database, prove_lock, shared_location
 from cryptoliq_assets.labels import get_formula
 from cryptoliq_assets.modeling.estimators import ScoreForecaster, model_name_of_key, next_version_key
 from cryptoliq_assets.modeling.registry.audit_log import PROMOTION, REJECTION, ROLLBACK, sha256_of, sign
 from cryptoliq_assets.modeling.registry.current_pointer import write_pointer
+from cryptoliq_assets.modeling.registry.ledger_table import LedgerTable
 from cryptoliq_assets.modeling.registry.metadata_schema import check_fields, digests
 from cryptoliq_assets.modeling.registry.serialization import (
     ModelRejectedError,
@@ -39,10 +40,18 @@ class ModelStore(StoredModels):
         folder: The models folder.
         signing_key: CRYPTOLIQ_SIGNING_KEY, where it is set.
         read_only: Whether the models belong to another home, so that changes are rejected.
+        ledger_table: Table of the audit log in Postgres, where machines share the models.
     """
 
-    def __init__(self, folder: Location, *, signing_key: str | None = None, read_only: bool = False) -> None:
-        super().__init__(folder, signing_key=signing_key)
+    def __init__(
+        self,
+        folder: Location,
+        *,
+        signing_key: str | None = None,
+        read_only: bool = False,
+        ledger_table: LedgerTable | None = None,
+    ) -> None:
+        super().__init__(folder, signing_key=signing_key, ledger_table=ledger_table)
         self.read_only = read_only
 
     def promote(
@@ -200,4 +209,11 @@ def open_model_store(settings: Settings) -> ModelStore:
     """Open the model registry of the home, or that of `storage.models_url`, which is read-only."""
     url, key = settings.storage.models_url, settings.signing_key
     folder = resolve_location(url, limits=settings.storage.limits) if url else settings.models_dir
-    return ModelStore(folder, signing_key=key.get_secret_value() if key else None, read_only=bool(url))
+    # A published folder has a copy of the log.
+    database = None if url else open_database(settings)
+    return ModelStore(
+        folder,
+        signing_key=key.get_secret_value() if key else None,
+        read_only=bool(url),
+        ledger_table=LedgerTable(database, shared_location(settings, str(folder))) if database else None,
+    )

@@ -19,6 +19,7 @@ from cryptoliq_assets.modeling.estimators import (
 )
 from cryptoliq_assets.modeling.registry.audit_log import Ledger, file_sha256, sha256_of
 from cryptoliq_assets.modeling.registry.current_pointer import CurrentVersion, read_pointer
+from cryptoliq_assets.modeling.registry.ledger_table import LedgerTable
 from cryptoliq_assets.modeling.registry.metadata_schema import check_stored
 from cryptoliq_assets.modeling.registry.serialization import ModelRejectedError, NoLoadableModelError, load_model
 
@@ -66,11 +67,14 @@ class StoredModels:
     Args:
         folder: The models folder, also of an object store.
         signing_key: CRYPTOLIQ_SIGNING_KEY, where it is set.
+        ledger_table: Table of the audit log in Postgres, where machines share the models.
     """
 
-    def __init__(self, folder: Location, *, signing_key: str | None = None) -> None:
+    def __init__(
+        self, folder: Location, *, signing_key: str | None = None, ledger_table: LedgerTable | None = None
+    ) -> None:
         self.folder = folder
-        self.ledger = Ledger(self.folder / "ledger.jsonl")
+        self.ledger = Ledger(self.folder / "ledger.jsonl", ledger_table)
         self._key = signing_key.encode("utf-8") if signing_key else None
 
     def pointer(self) -> CurrentVersion:
@@ -228,7 +232,7 @@ class StoredModels:
         if any(entry["version"] == version for entry in self.ledger.promotions()):
             return False
         if not (self._artifact_path(version).exists() and self._metadata_path(version).exists()):
-            return self.ledger.path.exists() and self.ledger.problem() is None
+            return self.ledger.exists() and self.ledger.problem() is None
         return self.metadata(version).get("sha256") == self._read(version, file_sha256)
 
     def _first_valid(self, load: Callable[[str], _T]) -> tuple[_T, list[str]]:

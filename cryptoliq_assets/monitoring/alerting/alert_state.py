@@ -1,17 +1,30 @@
-"""Alert state: what `dispatch` stores in reports/incidents.json between evaluations, and the events that it logs.
+"""Alert state: what `dispatch` stores between evaluations, and the events that it logs.
+
+It is stored in reports/incidents.json; with Postgres the machines of a market share it there, and the file is a copy of it.
 
 Add what must survive a restart; its type belongs in `state_schema`. Rules and delivery do not belong here.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from cryptoliq_assets.core import Journal, Settings, make_folder, read_json_object, write_json
+from cryptoliq_assets.core import (
+    Journal,
+    Settings,
+    json_type,
+    make_folder,
+    parse_json,
+    read_json_object,
+    to_json,
+    write_json,
+)
+from cryptoliq_assets.core.database import Market, find_market, read_document, take_turn, try_turn, write_document
 from cryptoliq_assets.monitoring.alerting.incidents import Incident, Notice
 from cryptoliq_assets.monitoring.alerting.state_schema import (
     CHECKS,
@@ -25,6 +38,7 @@ from cryptoliq_assets.monitoring.alerting.state_schema import (
 )
 from cryptoliq_assets.monitoring.findings import Finding
 
+_DOCUMENT = "incidents"
 _MAX_NOTICES = 100
 # Timeout of the state lock; its holder writes a small file.
 _LOCK_SECONDS = 60.0
@@ -82,7 +96,10 @@ def read_state(settings: Settings) -> AlertState:
     """Read the stored state; if it cannot be read, the state is empty and `read_error` contains the reason."""
     path = settings.incidents_path
     try:
-        value = read_json_object(path)
+        market = find_market(settings)
+        content = None if market is None else read_document(market, _DOCUMENT)
+        # The state before Postgres was set is in the file.
+        value = read_json_object(path) if content is None else _parse_object(content, path)
         return AlertState(
             evaluated_at=value["looked_at"],
             incidents=INCIDENTS.validate_python(value["incidents"]),
@@ -126,10 +143,40 @@ def write_log_events(settings: Settings, events: Iterable[Mapping[str, Any]]) ->
             journal.write({"at": at, **event})
 
 
-def state_lock(settings: Settings) -> FileLock:
+def state_lock(settings: Settings) -> AbstractContextManager[object]:
     """Return the lock for reading, changing and writing the state. It is released before messages are sent."""
+    if settings.postgres_url is not None:
+        market = _ensure_market(settings)
+        return take_turn(market.database, f"{_DOCUMENT} {market.id}")
     make_folder(settings.dagster_home)
     return FileLock(settings.dagster_home / "incidents.lock", timeout=_LOCK_SECONDS)
+
+
+@contextmanager
+def delivery_turn(settings: Settings) -> Iterator[bool]:
+    """Deliver messages, unless another process does.
+
+    Args:
+        settings: Where the state is stored.
+
+    Yields:
+        Whether it is the turn of this process.
+    """
+    if settings.postgres_url is not None:
+        market = _ensure_market(settings)
+        with try_turn(market.database, f"delivery {market.id}") as free:
+            yield free
+        return
+    lock = FileLock(settings.dagster_home / "alerts.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 def write_state(settings: Settings, state: AlertState) -> None:
@@ -143,4 +190,19 @@ def write_state(settings: Settings, state: AlertState) -> None:
         "notices": state.notices,
         "silences": state.silences,
     }
+    if settings.postgres_url is not None:
+        write_document(_ensure_market(settings), _DOCUMENT, to_json(value))
     write_json(settings.incidents_path, value)
+
+
+def _ensure_market(settings: Settings) -> Market:
+    from cryptoliq_assets.storage import TableStore, ensure_market
+
+    return ensure_market(settings, TableStore(settings).listed_once().raw_owners)
+
+
+def _parse_object(content: str, path: Path) -> dict[str, Any]:
+    value = parse_json(content, path)
+    if not isinstance(value, dict):
+        raise ValueError(f"a JSON {json_type(value)}, expected an object")
+    return value

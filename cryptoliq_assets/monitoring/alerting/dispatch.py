@@ -14,11 +14,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from cryptoliq_assets.core import Settings
 from cryptoliq_assets.monitoring.alerting.alert_state import (
     AlertState,
+    delivery_turn,
     read_state,
     read_state_for_update,
     state_lock,
@@ -119,16 +118,15 @@ def send_pending(settings: Settings, now: dt.datetime, *, send_with: Send = send
         return {}
     channels = {channel.name: channel for channel in read_channels(settings)}
     failed: dict[str, str] = {}
-    try:
-        with FileLock(settings.dagster_home / "alerts.lock", timeout=0):
-            _discard_old(settings, now, set(channels))
-            while work := _find_due(read_state(settings), now, skip=set(failed)):
-                messages = {channels[name]: Message(**entry["message"]) for name, entry in work.items()}
-                results = send_within(settings.alerts.send_timeout_seconds, messages, send_with=send_with)
-                _record_delivery(settings, {work[name]["id"]: reason for name, reason in results.items()}, now)
-                failed |= {name: reason for name, reason in results.items() if reason is not None}
-    except Timeout:
-        return {}
+    with delivery_turn(settings) as is_ours:
+        if not is_ours:
+            return {}
+        _discard_old(settings, now, set(channels))
+        while work := _find_due(read_state(settings), now, skip=set(failed)):
+            messages = {channels[name]: Message(**entry["message"]) for name, entry in work.items()}
+            results = send_within(settings.alerts.send_timeout_seconds, messages, send_with=send_with)
+            _record_delivery(settings, {work[name]["id"]: reason for name, reason in results.items()}, now)
+            failed |= {name: reason for name, reason in results.items() if reason is not None}
     return failed
 
 

@@ -110,7 +110,7 @@ def check_ledger(models: ModelStore, versions: Sequence[str]) -> Problem | None:
         return reason, "restore it from a backup, or remove it and run `cryptoliq train`"
     if problem:
         return problem.partition(" is damaged: ")[2].partition("; such lines")[0], remedy
-    if versions and not models.ledger.path.exists():
+    if versions and not models.ledger.exists():
         return "it does not exist, although models are stored", "restore it from a backup, or run `cryptoliq train`"
     return None
 

@@ -1,10 +1,11 @@
 """Daily statistics from the prediction log (data/predictions/*.jsonl) and from logs/app.log; each line is read once.
 
-Between two runs of `prediction_metrics` the statistics are stored in its report, and within a process also here, so that a sensor
+Between two runs of `prediction_metrics` the statistics are stored in its report, with Postgres in the database, and within a process also here, so that a sensor
 reads only new lines. Add what is read from these files; statistics belong in `prediction_stats`.
 """
 
 import datetime as dt
+import json
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from cryptoliq_assets.core import FileOffset, Settings, parse_line, read_json_object, read_new_lines, to_unix_seconds
 from cryptoliq_assets.monitoring.reports import PREDICTION_REPORT
 from cryptoliq_assets.monitoring.service.prediction_stats import DailyPredictionStats
+from cryptoliq_assets.monitoring.service.stored_days import read_stored_days
 
 # Days in the report; a day is a few hundred numbers.
 STORED_DAYS = 400
@@ -115,8 +117,11 @@ def _read_log(path: Path, file: _LogFile) -> _LogFile:
 
 
 def _read_stored(settings: Settings) -> dict[str, DailyPredictionStats]:
-    """Return the days in the report; none if it is absent, damaged or of another version, so all files are read again."""
+    """Return the days in the database or the report; none if absent, damaged or of another version, so all files are read again."""
     try:
+        stored = read_stored_days(settings)
+        if stored:
+            return {day: DailyPredictionStats.from_dict(json.loads(stats)) for day, stats in sorted(stored.items())}
         report = read_json_object(settings.reports_dir / PREDICTION_REPORT)
         return {day["day"]: DailyPredictionStats.from_dict(day) for day in report["tallies"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError):

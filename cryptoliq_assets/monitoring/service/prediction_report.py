@@ -17,6 +17,7 @@ from cryptoliq_assets.monitoring.findings import CheckResult, Finding
 from cryptoliq_assets.monitoring.reports import PREDICTION_REPORT
 from cryptoliq_assets.monitoring.service.app_log import read_daily_stats
 from cryptoliq_assets.monitoring.service.prediction_stats import API, APP, COMMAND, DailyPredictionStats
+from cryptoliq_assets.monitoring.service.stored_days import store_days
 
 PREDICTION_CSV_REPORT = "prediction_metrics.csv"
 WHERE = "service"
@@ -64,6 +65,7 @@ def measure_predictions(settings: Settings, *, now: dt.datetime) -> PredictionMe
         # The next evaluation continues from these.
         "tallies": [day.to_dict() for day in days.values()],
     }
+    store_days(settings, {day: to_json(stats.to_dict()) for day, stats in days.items()})
     write_files(
         {
             settings.reports_dir / PREDICTION_CSV_REPORT: table.to_csv(index=False).encode("utf-8"),

@@ -3,4 +3,4 @@ from .progress_logger import (
     progress_logger as progress_logger,
     show_progress as show_progress,
 )
-from .run_lock import RunLock as RunLock, hold_run_lock as hold_run_lock
+from .run_lock import RunLock as RunLock, hold_locks as hold_locks, hold_run_lock as hold_run_lock

@@ -1,20 +1,22 @@
 """The run lock: one run at a time per data directory, by a file lock that the operating system releases when a process dies.
 
-The daemon's queue separates the daemon's runs. The lock separates them from the command line, and from runs that are started
+With Postgres a run also holds the lock of its market, whose data directories are on several machines. The daemon's queue separates the daemon's runs. The lock separates them from the command line, and from runs that are started
 by hand in the UI without tags that a queue could limit. Whether a run is alive at all is decided by `orchestration/dead_runs.py`.
 """
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from filelock import FileLock, Timeout
 
 from cryptoliq_assets.core import Settings, make_folder, remove_temp_files
+from cryptoliq_assets.core.database import open_market_lock
 from cryptoliq_assets.orchestration import PROCESS_TAG, mark_run_alive, process_mark
 from cryptoliq_assets.schemas import TABLES
-from cryptoliq_assets.storage import TableStore
+from cryptoliq_assets.storage import TableStore, ensure_market
 
 
 class RunLockTimeoutError(RuntimeError):
@@ -24,27 +26,25 @@ class RunLockTimeoutError(RuntimeError):
 class RunLock(dg.ConfigurableResource):
     """Held during an in-process run; every asset that writes requires it."""
 
-    path: str
-    wait_seconds: float
-    # Folders that runs write into.
-    folders: list[str] = []
+    # Without secrets: the UI shows the configuration of resources.
+    settings: dict[str, Any]
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "RunLock":
         """Configure from settings."""
-        folders = [str(folder) for folder in find_written_folders(settings)]
-        return cls(path=str(settings.lock_path), wait_seconds=settings.run_lock.timeout_seconds, folders=folders)
+        return cls(settings=settings.public_values())
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["RunLock", None, None]:
         """Hold the lock during the run, and remove the temporary files of killed runs first."""
-        path, log = Path(self.path), context.log.info if context.log else print
+        settings = Settings.model_validate(self.settings)
+        path, log = settings.lock_path, context.log.info if context.log else print
         if context.run_id and context.instance:
             # Not released with the other resources: the run's last event is written after them.
             mark_run_alive(path, context.run_id)
             context.instance.add_run_tags(context.run_id, {PROCESS_TAG: process_mark()})
-        with hold_run_lock(path, wait_seconds=self.wait_seconds, log=log):
-            removed = remove_temp_files(Path(folder) for folder in self.folders)
+        with hold_locks(settings, run_id=context.run_id, log=log):
+            removed = remove_temp_files(find_written_folders(settings))
             if removed:
                 log(f"removed {len(removed)} temporary file(s) of killed runs, such as {removed[0]}")
             yield self
@@ -55,6 +55,33 @@ def find_written_folders(settings: Settings) -> list[Path]:
     store = TableStore(settings)
     tables = {folder for folder in map(store.folder, TABLES) if isinstance(folder, Path)}
     return sorted({settings.archive_dir, settings.quarantine_dir, settings.models_dir, settings.reports_dir, *tables})
+
+
+@contextmanager
+def hold_locks(
+    settings: Settings, *, run_id: str | None = None, log: Callable[[str], object] = print
+) -> Generator[None, None, None]:
+    """Hold the run lock of a data directory and, with Postgres, the lock of its market.
+
+    Args:
+        settings: Settings of the data directory.
+        run_id: Id of the run.
+        log: Receives a message when another run has one of them.
+
+    Raises:
+        RunLockTimeoutError: Another run on this machine held the run lock for `run_lock.timeout_seconds`.
+        MarketLockTimeoutError: Another run of the market held its lock for this time.
+    """
+    seconds = settings.run_lock.timeout_seconds
+    own = hold_run_lock(settings.lock_path, wait_seconds=seconds, log=log)
+    if settings.postgres_url is None:
+        with own:
+            yield
+        return
+    market = ensure_market(settings, TableStore(settings).listed_once().raw_owners)
+    # The session first: while it waits for the run lock as well, it shows that the run is alive.
+    with open_market_lock(market, run_id=run_id) as lock, own, lock.hold(wait_seconds=seconds, log=log):
+        yield
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from cryptoliq_assets.core import Settings
+from cryptoliq_assets.core.database import open_database
 from cryptoliq_assets.orchestration import (
     AssetJob,
     clip_ranges,
@@ -67,7 +68,7 @@ def raw_files_sensor(
         # Imported here: Dagster imports this module in every process, and only the sensor needs the parser.
         from cryptoliq_assets.ingestion.landing import list_folder
 
-        dead = fail_dead_runs(context.instance, settings.lock_path)
+        dead = fail_dead_runs(context.instance, settings.lock_path, database=open_database(settings))
         if dead:
             context.log.warning(f"marked runs without a live process as failed: {', '.join(dead)}")
         try:

@@ -174,20 +174,25 @@ class Catalog:
         Returns:
             Number of new versions.
         """
-        count = 0
-        newest_version = f"SELECT sha256, state FROM {self._table} WHERE name = :name AND {self._scope} ORDER BY arrival DESC LIMIT 1"
+        newest_versions = (
+            f"SELECT name, sha256, state FROM {self._table} WHERE {self._scope} AND arrival IN"
+            f" (SELECT max(arrival) FROM {self._table} WHERE {self._scope} GROUP BY name)"
+        )
         number = f"(SELECT coalesce(max(arrival), 0) + 1 FROM {self._table} WHERE {self._scope})"
         columns = ("name", "sha256", "size", "mtime_ns", "ctime_ns", "arrived_at", "state", "dates")
         insert = self._insert({"arrival": number, **{name: f":{name}" for name in columns}})
+        rows = []
         with self._write() as session:
+            newest = {name: (sha256, state) for name, sha256, state in session.fetch(newest_versions, self._own)}
             for file in discovered:
-                newest = session.fetch(newest_version, {**self._own, "name": file.name})
-                if newest and newest[0][0] == file.sha256 and newest[0][1] != "refused":
+                sha256, state = newest.get(file.name, (None, None))
+                if sha256 == file.sha256 and state != "refused":
                     continue
+                newest[file.name] = (file.sha256, "waiting")
                 values = {**vars(file), "dates": dates_to_text(file.dates), "state": "waiting"}
-                session.execute(insert, [{**values, "arrived_at": now.isoformat(timespec="seconds"), **self._own}])
-                count += 1
-        return count
+                rows.append({**values, "arrived_at": now.isoformat(timespec="seconds"), **self._own})
+            session.execute(insert, rows)
+        return len(rows)
 
     def update_mtime(self, seen: Iterable[tuple[int, int, int, int]]) -> None:
         """Update the times of versions that were rewritten with the same content, or that this data directory received too.
@@ -234,10 +239,12 @@ class Catalog:
             f" AND name = (SELECT name FROM {self._table} WHERE arrival = :arrival AND {self._scope})"
         )
         with self._write() as session:
-            for arrival, archived_as, dates in accepted:
-                values = {"arrival": arrival, "archived_as": archived_as, "dates": dates_to_text(dates), **self._own}
-                session.execute(accept, [values])
-                session.execute(supersede, [values])
+            rows = [
+                {"arrival": arrival, "archived_as": archived_as, "dates": dates_to_text(dates), **self._own}
+                for arrival, archived_as, dates in accepted
+            ]
+            session.execute(accept, rows)
+            session.execute(supersede, rows)
             session.execute(
                 f"UPDATE {self._table} SET state = 'refused', reason = :reason WHERE arrival = :arrival AND {self._scope}",
                 # Postgres stores no NUL, which a message about a cell may quote.

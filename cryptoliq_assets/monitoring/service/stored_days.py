@@ -1,0 +1,48 @@
+"""The daily statistics in Postgres: one row per day and data directory, so that they outlive the machine that counted them."""
+
+from collections.abc import Mapping
+
+from cryptoliq_assets.core import Settings, read_home_id
+from cryptoliq_assets.core.database import find_market
+
+
+def read_stored_days(settings: Settings) -> dict[str, str]:
+    """Return the stored statistics of this data directory, as JSON by ISO date; none without Postgres.
+
+    Args:
+        settings: Settings of the data directory.
+    """
+    market = find_market(settings)
+    if market is None:
+        return {}
+    with market.database.transaction() as session:
+        rows = session.fetch(
+            "SELECT day, stats FROM cryptoliq_prediction_days WHERE market = :market AND home = :home",
+            {"market": market.id, "home": read_home_id(settings)},
+        )
+    return {str(day): str(stats) for day, stats in rows}
+
+
+def store_days(settings: Settings, days: Mapping[str, str]) -> None:
+    """Store the statistics of days that changed; nothing without Postgres, or before the data directory has a market.
+
+    Args:
+        settings: Settings of the data directory.
+        days: Statistics as JSON by ISO date. Stored days that are not among them are removed.
+    """
+    market = find_market(settings)
+    if market is None:
+        return
+    key = {"market": market.id, "home": read_home_id(settings)}
+    stored = read_stored_days(settings)
+    changed = {day: stats for day, stats in days.items() if stored.get(day) != stats}
+    with market.database.transaction() as session:
+        session.execute(
+            "INSERT INTO cryptoliq_prediction_days (market, home, day, stats) VALUES (:market, :home, :day, :stats)"
+            " ON CONFLICT (market, home, day) DO UPDATE SET stats = excluded.stats",
+            [{**key, "day": day, "stats": stats} for day, stats in changed.items()],
+        )
+        session.execute(
+            "DELETE FROM cryptoliq_prediction_days WHERE market = :market AND home = :home AND day = :day",
+            [{**key, "day": day} for day in stored.keys() - days.keys()],
+        )
