@@ -16,7 +16,7 @@ from cryptoliq_assets.core import Settings, make_folder, remove_temp_files
 from cryptoliq_assets.core.database import open_market_lock
 from cryptoliq_assets.orchestration import PROCESS_TAG, mark_run_alive, process_mark
 from cryptoliq_assets.schemas import TABLES
-from cryptoliq_assets.storage import TableStore, ensure_market
+from cryptoliq_assets.storage import TableStore, cached_tables, ensure_market
 
 
 class RunLockTimeoutError(RuntimeError):
@@ -75,13 +75,15 @@ def hold_locks(
     seconds = settings.run_lock.timeout_seconds
     own = hold_run_lock(settings.lock_path, wait_seconds=seconds, log=log)
     if settings.postgres_url is None:
-        with own:
+        with own, cached_tables(settings):
             yield
         return
     market = ensure_market(settings, TableStore(settings).listed_once().raw_owners)
     # The session first: while it waits for the run lock as well, it shows that the run is alive.
     with open_market_lock(market, run_id=run_id) as lock, own, lock.hold(wait_seconds=seconds, log=log):
-        yield
+        # Only now: another run may have written until the lock was acquired.
+        with cached_tables(settings):
+            yield
 
 
 @contextmanager
