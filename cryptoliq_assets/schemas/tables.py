@@ -55,12 +55,16 @@ class Table:
 
     @cached_property
     def schema_without_coercion(self) -> pa.DataFrameSchema:
-        """The same rules for a frame that already has the right types: coercion copies every column twice."""
+        """The same rules for a frame whose types were checked: coercion copies every column twice.
+
+        Pandera's own check of a type takes longer than the other checks of a small column: it searches for geopandas.
+        """
         # Pandera returns one schema per model: without a copy this would disable the coercion of both.
         schema = deepcopy(self.schema)
         schema.coerce = False
         for column in schema.columns.values():
             column.coerce = False
+            column.dtype = None
         return schema
 
     @cached_property

@@ -3,8 +3,10 @@
 import hashlib
 from functools import lru_cache
 
+import numpy as np
 import pandas as pd
 import pandera.errors
+from pandas.api.extensions import ExtensionDtype
 
 from cryptoliq_assets.core import Location
 from cryptoliq_assets.schemas import DERIVED_TABLES, TRAINING_TABLES, Table
@@ -128,7 +130,7 @@ def _wrong_types(table: Table, frame: pd.DataFrame) -> list[tuple[str, str, int,
     for name, column in table.schema.columns.items():
         if name not in frame.columns:
             wrong.append((name, "column present", 1, "missing"))
-        elif not column.dtype.check(_pandera_type(frame[name])):
+        elif not column.dtype.check(_pandera_type(frame[name].dtype)):
             wrong.append((name, f"dtype {column.dtype}", 1, str(frame[name].dtype)))
     return wrong + [(name, "column declared", 1, "not in the schema") for name in _extra(table, frame)]
 
@@ -137,10 +139,18 @@ def _extra(table: Table, frame: pd.DataFrame) -> list[str]:
     return [name for name in frame.columns if name not in table.schema.columns]
 
 
-def _pandera_type(values: pd.Series) -> object:
+def _pandera_type(dtype: np.dtype | ExtensionDtype) -> object:
+    # Types with categories are compared with all of them: they are not worth storing.
+    return _known_type(dtype) if isinstance(dtype, np.dtype) else _find_type(dtype)
+
+
+def _find_type(dtype: np.dtype | ExtensionDtype) -> object:
     from pandera.engines import pandas_engine
 
-    return pandas_engine.Engine.dtype(values.dtype)
+    return pandas_engine.Engine.dtype(dtype)
+
+
+_known_type = lru_cache(_find_type)
 
 
 def _summarize(frame: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:

@@ -98,12 +98,22 @@ def test_month_outside_the_partitions_is_rejected(run, tmp_path, trained_home, c
     ],
 )
 @pytest.mark.parametrize("command", ["status", "materialize"])
-def test_invalid_setting_names_variable_value_and_expectation(tmp_path, command, variable, value, message):
-    result = run_script(command, CRYPTOLIQ_HOME=str(tmp_path), **{f"CRYPTOLIQ_{variable}": value})
+def test_invalid_setting_names_variable_value_and_expectation(
+    run, tmp_path, monkeypatch, command, variable, value, message
+):
+    monkeypatch.setenv(f"CRYPTOLIQ_{variable}", value)
+    result = run(command, home=tmp_path / "home")
     assert result.code == 2
     assert message in result.text
     assert "Traceback" not in result.text
     assert "pydantic" not in result.text
+
+
+def test_the_script_rejects_an_invalid_setting(tmp_path):
+    result = run_script("status", CRYPTOLIQ_HOME=str(tmp_path), CRYPTOLIQ_HORIZON_DAYS="99")
+    assert result.code == 2
+    assert "CRYPTOLIQ_HORIZON_DAYS is '99': Input should be less than or equal to 28" in result.text
+    assert "Traceback" not in result.text
 
 
 def test_data_directory_that_is_a_file_is_rejected(run, tmp_path):

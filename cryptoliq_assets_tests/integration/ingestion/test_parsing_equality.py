@@ -11,7 +11,7 @@ from cryptoliq_assets_tests.support.bulk_files import check_bulk_parsing, raw_fi
 from cryptoliq_assets_tests.support.csv_snapshots import CELLS, parse, table
 
 
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=1, max_size=5))
 def test_typed_and_textual_parsing_of_numbers_agree(rows: Sequence[Sequence[str]]) -> None:
     def quote(cell: str) -> str:
@@ -28,7 +28,7 @@ def test_typed_and_textual_parsing_of_numbers_agree(rows: Sequence[Sequence[str]
     assert at_once.rejected_rows.equals(cell_by_cell.rejected_rows)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     files=st.lists(raw_files(), max_size=12),
     change_unit=st.sampled_from(["auto", "auto", "fraction"]),

@@ -1,37 +1,59 @@
 """Two data directories on one location: the second one is rejected before it can replace the months of the first."""
 
 import datetime as dt
+import sys
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from cryptoliq_assets.cli import main
 from cryptoliq_assets.core import Settings, ensure_home_id, prepare_home, read_home_id
 from cryptoliq_assets.core.safe_open import DamagedDocumentError
 from cryptoliq_assets.ingestion.landing import make_plan, open_catalog
 from cryptoliq_assets.storage import ForeignTableError, TableStore
-from cryptoliq_assets_tests.support.command_line import run_script
 from cryptoliq_assets_tests.support.markets import TODAY, Home, file_name, snapshot
 from cryptoliq_assets_tests.support.settings import make_settings
 
 DAYS = [dt.date(2022, 3, day) for day in range(1, 7)]
 
 
-def _ingest(home: Path, tables: str, days: list[dt.date], *, coins: tuple[str, ...]) -> str:
-    """Drop one file per day and ingest them through the command; returns what it printed."""
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], str]:
+    """Run `cryptoliq ingest` in this process; returns exit code and output."""
+
+    def run(home: Path, tables: str) -> str:
+        monkeypatch.setenv("CRYPTOLIQ_STORAGE__URL", tables)
+        monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(home), "ingest"])
+        capsys.readouterr()
+        try:
+            main.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        finally:
+            monkeypatch.delenv("CRYPTOLIQ_STORAGE__URL")
+        output = capsys.readouterr()
+        return f"{code} {output.out}{output.err}"
+
+    return run
+
+
+def _drop(home: Path, days: list[dt.date], *, coins: tuple[str, ...]) -> None:
+    """Drop one file per day."""
     folder = home / "data" / "raw"
     prepare_home(Settings(home_dir=home))
     for day in days:
         (folder / file_name(day)).write_bytes(snapshot([day], coins=coins))
-    result = run_script("--home", str(home), "ingest", CRYPTOLIQ_STORAGE__URL=tables)
-    return f"{result.code} {result.out}{result.err}"
 
 
 @pytest.fixture
-def two_homes(tmp_path: Path) -> tuple[Path, Path, str]:
+def two_homes(tmp_path: Path, run: Callable[[Path, str], str]) -> tuple[Path, Path, str]:
     """Two data directories and the location of their tables; the first one has ingested all days but the last."""
     first, second, tables = tmp_path / "first", tmp_path / "second", str(tmp_path / "shared")
-    assert _ingest(first, tables, DAYS[:-1], coins=("Bitcoin", "Ether")).startswith("0")
+    _drop(first, DAYS[:-1], coins=("Bitcoin", "Ether"))
+    assert run(first, tables).startswith("0")
     return first, second, tables
 
 
@@ -39,25 +61,31 @@ def _raw_rows(home: Path, tables: str) -> int:
     return len(TableStore(make_settings(home_dir=home, storage__url=tables)).read("raw_snapshots"))
 
 
-def test_a_second_home_does_not_replace_the_months(two_homes: tuple[Path, Path, str]) -> None:
+def test_a_second_home_does_not_replace_the_months(
+    two_homes: tuple[Path, Path, str], run: Callable[[Path, str], str]
+) -> None:
     first, second, tables = two_homes
     before = _raw_rows(first, tables)
-    printed = _ingest(second, tables, DAYS[-1:], coins=("Tether",))
+    _drop(second, DAYS[-1:], coins=("Tether",))
+    printed = run(second, tables)
     assert printed.startswith("1")
     assert f"2022-03.parquet was written by another data directory, {read_home_id(Settings(home_dir=first))}" in printed
     assert "CRYPTOLIQ_STORAGE__URL" in printed
     assert _raw_rows(first, tables) == before > 0
     # The file is not lost: it waits until the location is changed.
     assert (second / "data" / "raw" / file_name(DAYS[-1])).exists()
-    assert _ingest(second, str(second / "own"), [], coins=()).startswith("0")
+    assert run(second, str(second / "own")).startswith("0")
     assert _raw_rows(second, str(second / "own")) > 0
 
 
-def test_a_home_with_the_id_of_the_other_replaces_it(two_homes: tuple[Path, Path, str]) -> None:
+def test_a_home_with_the_id_of_the_other_replaces_it(
+    two_homes: tuple[Path, Path, str], run: Callable[[Path, str], str]
+) -> None:
     first, second, tables = two_homes
     ensure_home_id(Settings(home_dir=second))
     Settings(home_dir=second).home_id_path.write_text(read_home_id(Settings(home_dir=first)))
-    assert _ingest(second, tables, DAYS[-1:], coins=("Tether",)).startswith("0")
+    _drop(second, DAYS[-1:], coins=("Tether",))
+    assert run(second, tables).startswith("0")
 
 
 @pytest.mark.parametrize("url", ["shared", "memory://"])

@@ -27,12 +27,9 @@ def runner_of(settings: Settings) -> tuple[Runner, list[str]]:
     return runner, warnings
 
 
-@pytest.mark.parametrize(
-    ("other", "required"),
-    [({"formula": "amihud"}, "amihud 1 day(s) ahead"), ({"horizon_days": 2}, "kyle_obizhaeva 2 day(s) ahead")],
-)
-def test_after_a_task_change_nothing_is_forecast_until_training(home, other, required):
-    changed, old = home.model_copy(update=other), open_model_store(home).current_version()
+def check_nothing_is_forecast(home: Settings, changed: Settings, required: str) -> tuple[Runner, list[str], str]:
+    """Check refresh, forecast, status and service after a change of the task; return runner, warnings and the difference."""
+    old = open_model_store(home).current_version()
     result = f"{old} forecasts kyle_obizhaeva 1 day(s) ahead, the settings require {required}"
     before = TableStore(home).read("forecasts")
     runner, warnings = runner_of(changed)
@@ -50,7 +47,20 @@ def test_after_a_task_change_nothing_is_forecast_until_training(home, other, req
     assert load_champion_status(home).task_mismatch is None
     # The service continues with the formula of its champion.
     assert load_champion(changed).metadata["formula"] == "kyle_obizhaeva"
+    return runner, warnings, result
 
+
+@pytest.mark.parametrize(
+    ("other", "required"),
+    [({"formula": "amihud"}, "amihud 1 day(s) ahead"), ({"horizon_days": 2}, "kyle_obizhaeva 2 day(s) ahead")],
+)
+def test_one_changed_setting_is_another_task(home, other, required):
+    check_nothing_is_forecast(home, home.model_copy(update=other), required)
+
+
+def test_after_a_task_change_nothing_is_forecast_until_training(home):
+    changed = home.model_copy(update={"formula": "amihud", "horizon_days": 2})
+    runner, warnings, result = check_nothing_is_forecast(home, changed, "amihud 2 day(s) ahead")
     runner.train()
     assert any(result in warning for warning in warnings if "a first champion for another task" in warning)
     line = open_model_store(changed).ledger.entries()[-1]

@@ -21,15 +21,10 @@ def run_python(code: str, *, home: Path) -> str:
     return run.stdout.strip()
 
 
-def test_importing_the_definitions_imports_no_ml_library(tmp_path):
-    code = "import sys, cryptoliq_assets.definitions; print([m for m in sys.argv[1:] if m in sys.modules])"
-    heavy = ["numba", "httpx", "tenacity", "sklearn", "xgboost", "scipy", "joblib"]
-    assert run_python(code.replace("sys.argv[1:]", repr(heavy)), home=tmp_path) == "[]"
-
-
 def test_importing_the_definitions_skips_slow_libraries(tmp_path):
+    heavy = ["numba", "httpx", "tenacity", "sklearn", "xgboost", "scipy", "joblib"]
     # Each costs 10 to 100 ms: the definitions may take 1.2 times as long as dagster, pandas and pandera alone.
-    libraries = ["hypothesis", "pandera.strategies", "upath", "fsspec", "psutil"]
+    libraries = [*heavy, "hypothesis", "pandera.strategies", "upath", "fsspec", "psutil"]
     code = f"import sys, cryptoliq_assets.definitions; print([name for name in {libraries} if name in sys.modules])"
     assert run_python(code, home=tmp_path) == "[]"
 

@@ -121,13 +121,13 @@ def examples(count: int) -> settings:
     return settings(max_examples=count, phases=phases)
 
 
-@examples(44)
+@examples(22)
 @given(arrivals(), st.sampled_from([1, 1, 3, 28]))
 def test_files_in_any_order_give_the_tables_of_one_rebuild(batches: list[list[Drop]], horizon: int) -> None:
     check_incremental_equals_full(batches, horizon=horizon, months_per_run=24)
 
 
-@examples(16)
+@examples(8)
 @given(arrivals(), st.sampled_from([1, 3]))
 def test_chunked_ranges_give_the_tables_of_one_rebuild(batches: list[list[Drop]], horizon: int) -> None:
     check_incremental_equals_full(batches, horizon=horizon, months_per_run=2)
