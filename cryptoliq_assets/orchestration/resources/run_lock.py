@@ -79,11 +79,15 @@ def hold_locks(
             yield
         return
     market = ensure_market(settings, TableStore(settings).listed_once().raw_owners)
-    # The session first: while it waits for the run lock as well, it shows that the run is alive.
-    with open_market_lock(market, run_id=run_id) as lock, own, lock.hold(wait_seconds=seconds, log=log):
-        # Only now: another run may have written until the lock was acquired.
-        with cached_tables(settings):
-            yield
+    # The session first: while it waits for the run lock as well, it shows that the run is alive. The cache last: another run may have
+    # written until the lock was acquired.
+    with (
+        open_market_lock(market, run_id=run_id) as lock,
+        own,
+        lock.hold(wait_seconds=seconds, log=log),
+        cached_tables(settings),
+    ):
+        yield
 
 
 @contextmanager
