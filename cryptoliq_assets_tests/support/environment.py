@@ -29,6 +29,8 @@ _NAMES = {
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir", "netrc", "curl_home"),
     *("language", "columns", "lines", "no_color", "force_color", "clicolor", "clicolor_force", "tty_compatible"),
     *("pythonpath", "pythonwarnings", "pythonutf8", "pythonioencoding", "pythonoptimize", "pythonhashseed"),
+    # Without compiled files, each process compiles the package again.
+    "pythondontwritebytecode",
     *("web_concurrency", "forwarded_allow_ips", "bash_env", "env", "cdpath", "tar_options", "gzip", "posixly_correct"),
 }
 # The folder of real market data: not part of the tested behaviour.
