@@ -76,6 +76,12 @@ class Served:
         psutil.wait_procs(alive, timeout=10)
 
 
+def is_listening(port: int) -> bool:
+    """Return whether a process accepts connections on the port of 127.0.0.1."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
 def free_port() -> int:
     """Return a port of 127.0.0.1 on which nothing listens."""
     with socket.socket() as free:
