@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
+from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES
 from cryptoliq_assets_tests.support.crash_child import OPTIONS
 from cryptoliq_assets_tests.support.markets import Home, assert_same_tables, file_name, quick_folder, snapshot
@@ -86,7 +88,11 @@ def begun(folder: Path) -> Home:
 def waiting() -> Iterator[Path]:
     """A home with pending work, to be copied."""
     with quick_folder() as folder:
-        yield begun(folder).settings.home_dir
+        home = begun(folder)
+        prepare_home(home.settings)
+        # Dagster creates its databases once; it takes a second.
+        dg.DagsterInstance.from_config(str(home.settings.dagster_home)).dispose()
+        yield home.settings.home_dir
 
 
 @pytest.fixture(scope="module")

@@ -73,6 +73,21 @@ def local_app(trained_home, tmp_path_factory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def service_app(service, tmp_path_factory) -> Iterator[str]:
+    """The app of a service; at the end assert that its log does not contain the key."""
+    folder = tmp_path_factory.mktemp("service_app")
+    log = folder / "log"
+    with app(
+        log,
+        CRYPTOLIQ_HOME=str(folder),
+        CRYPTOLIQ_DASHBOARD__API_URL=service.url,
+        CRYPTOLIQ_DASHBOARD__API_KEY=service.key,
+    ) as url:
+        yield url
+    assert service.key not in log.read_text()
+
+
+@pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -129,7 +144,16 @@ def check_fits_window(page: Page) -> None:
     assert overflow <= 0, f"{overflow} px beyond a window of {window}"
 
 
-def test_every_page_opens_and_fits_the_window(local_app, page):
+def check_coin_charts(page: Page) -> None:
+    """Assert that history and forecast of a coin are drawn, and use the width."""
+    chart = page.locator(".js-plotly-plot").first
+    expect(chart.locator(".scatterlayer .trace path.js-line").first).to_be_visible()
+    expect(chart.get_by_text("next forecast")).to_be_visible()
+    box = chart.bounding_box()
+    assert box["width"] > 0.8 * min(page.viewport_size["width"], 900) - 40
+
+
+def test_every_page_opens_draws_and_fits_the_window(local_app, page):
     page.goto(local_app)
     settle(page, "Market")
     charts = {"Market": 4, "Coin": 3, "Models": 1, "Data health": 1}
@@ -140,19 +164,9 @@ def test_every_page_opens_and_fits_the_window(local_app, page):
         if title in charts:
             expect(page.locator(".js-plotly-plot")).to_have_count(charts[title])
             expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible()
+        if title == "Coin":
+            check_coin_charts(page)
         check_fits_window(page)
-
-
-def test_coin_page_draws_history_and_forecast(local_app, page):
-    page.goto(local_app)
-    settle(page, "Market")
-    go_to(page, "Coin")
-    chart = page.locator(".js-plotly-plot").first
-    expect(chart.locator(".scatterlayer .trace path.js-line").first).to_be_visible()
-    expect(chart.get_by_text("next forecast")).to_be_visible()
-    box = chart.bounding_box()
-    assert box["width"] > 0.8 * min(page.viewport_size["width"], 900) - 40
-    check_fits_window(page)
 
 
 def test_csv_file_is_uploaded_and_downloaded_with_forecasts(local_app, page, trained_home, tmp_path):
@@ -175,34 +189,25 @@ def test_csv_file_is_uploaded_and_downloaded_with_forecasts(local_app, page, tra
     check_fits_window(page)
 
 
-def test_what_if_shows_the_forecast_of_a_service(page, service, tmp_path):
-    log = tmp_path / "log"
-    with app(
-        log,
-        CRYPTOLIQ_HOME=str(tmp_path),
-        CRYPTOLIQ_DASHBOARD__API_URL=service.url,
-        CRYPTOLIQ_DASHBOARD__API_KEY=service.key,
-    ) as url:
-        page.goto(url)
-        settle(page, "Market")
-        go_to(page, "What if")
-        for label, value in (("Price, USD", "1.25"), ("24h volume, USD", "2000000")):
-            page.get_by_label(label, exact=True).fill(value)
-            page.get_by_label(label, exact=True).press("Tab")
-        began = time.time()
-        page.get_by_role("button", name="Forecast", exact=True).click()
-        expect(page.get_by_text("the row only")).to_be_visible()
-        (body,) = service.logged_inputs(began)
-        assert (body["price"], body["24h_volume"]) == (1.25, 2e6)
-        with service.client() as client:
-            answer = client.post("/predict", json=body).json()
-        expect(page.get_by_text(f"{answer['lower']:.3f} to {answer['upper']:.3f}")).to_be_visible()
-        expect(page.locator(".js-plotly-plot")).to_have_count(1)
-        check_fits_window(page)
-        # The form has no bounds: a browser would not send the value, and the previous result would remain.
-        page.get_by_label("Price, USD", exact=True).fill("-5")
-        page.get_by_role("button", name="Forecast", exact=True).click()
-        expect(page.get_by_text("Price, USD: Input should be greater than or equal to 1e-18")).to_be_visible()
-        expect(page.locator(".js-plotly-plot")).to_have_count(0)
-        page.goto("about:blank")
-    assert service.key not in log.read_text()
+def test_what_if_shows_the_forecast_of_a_service(page, service, service_app):
+    page.goto(service_app)
+    settle(page, "Market")
+    go_to(page, "What if")
+    for label, value in (("Price, USD", "1.25"), ("24h volume, USD", "2000000")):
+        page.get_by_label(label, exact=True).fill(value)
+        page.get_by_label(label, exact=True).press("Tab")
+    began = time.time()
+    page.get_by_role("button", name="Forecast", exact=True).click()
+    expect(page.get_by_text("the row only")).to_be_visible()
+    (body,) = service.logged_inputs(began)
+    assert (body["price"], body["24h_volume"]) == (1.25, 2e6)
+    with service.client() as client:
+        answer = client.post("/predict", json=body).json()
+    expect(page.get_by_text(f"{answer['lower']:.3f} to {answer['upper']:.3f}")).to_be_visible()
+    expect(page.locator(".js-plotly-plot")).to_have_count(1)
+    check_fits_window(page)
+    # The form has no bounds: a browser would not send the value, and the previous result would remain.
+    page.get_by_label("Price, USD", exact=True).fill("-5")
+    page.get_by_role("button", name="Forecast", exact=True).click()
+    expect(page.get_by_text("Price, USD: Input should be greater than or equal to 1e-18")).to_be_visible()
+    expect(page.locator(".js-plotly-plot")).to_have_count(0)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import cryptoliq_assets
+from cryptoliq_assets_tests.support.compiled_functions import copy_compiled_functions
 
 PACKAGE = Path(cryptoliq_assets.__file__).parents[1]
 # Files that every Python program reads: the interpreter, its libraries, the package, and system information.
@@ -82,6 +83,7 @@ def audited_run(trained_home, tmp_path_factory: pytest.TempPathFactory) -> tuple
     (home / "data" / "raw" / "prices.csv").write_text("what,is,this\n1,2,3\n")
     for path in (elsewhere, user, home / "tmp"):
         path.mkdir()
+    copy_compiled_functions(home / "tmp")
     # Named like files of a home: a path relative to the working directory would find them.
     (elsewhere / "data" / "raw").mkdir(parents=True)
     (elsewhere / "data" / "raw" / "coingecko_20250802.csv").write_text("what,is,this\n")

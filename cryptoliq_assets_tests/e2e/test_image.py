@@ -30,7 +30,7 @@ from cryptoliq_assets_tests.support.image import Image, end, instruction_words
 from cryptoliq_assets_tests.support.installation import Installed, build_wheel_of_copied_files
 from cryptoliq_assets_tests.support.paths import ROOT
 from cryptoliq_assets_tests.support.postgres import PASSWORD, run_postgres
-from cryptoliq_assets_tests.support.processes import free_port
+from cryptoliq_assets_tests.support.processes import free_port, is_listening
 from cryptoliq_assets_tests.support.services import BODY
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -163,6 +163,9 @@ class ComposeServices:
         command = service["command"]
         flag = next((flag for flag in ("-p", "--port") if flag in command), None)
         image_port = int(command[command.index(flag) + 1]) if flag else None
+        if flag and not is_listening(self.ports[name]):
+            # The healthcheck takes seconds and would fail.
+            return False
         kind, *check = service["healthcheck"]["test"]
         assert kind == "CMD"
         return self.image.is_healthy(check, port=self.ports[name], image_port=image_port, **self.environments[name])
@@ -194,7 +197,8 @@ def started(full_image) -> Iterator[ComposeServices]:
                     environment["CRYPTOLIQ_POSTGRES_URL"] = url
                 services.environments[name] = environment
                 processes[name] = full_image.begin(services.words(name), log=name, **environment)
-            for name, process in processes.items():
+            # The daemon, which has no port, last: each attempt takes seconds.
+            for name, process in sorted(processes.items(), key=lambda item: item[0] == "daemon"):
                 full_image.until(lambda name=name: services.is_healthy(name), process)
                 assert 0 not in process.uids() or os.geteuid()
             yield services

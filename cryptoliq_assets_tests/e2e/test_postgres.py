@@ -51,8 +51,6 @@ def dropped_home(postgres: Postgres) -> Iterator[Home]:
     with pytest.MonkeyPatch.context() as patch, quick_folder() as folder:
         patch.setenv(URL, postgres.database())
         patch.setenv("CRYPTOLIQ_STORAGE__FIRST_MONTH", "2021-11")
-        # Tick the monitor's sensors once, so that its runs do not disturb those for which these tests wait.
-        patch.setenv("CRYPTOLIQ_SENSORS__MONITOR_INTERVAL_SECONDS", "3600")
         home = Home.at(folder, storage__first_month="2021-11")
         home.drop(file_name(DAYS[0]), snapshot([DAYS[0]]))
         yield home

@@ -58,30 +58,18 @@ def test_workers_end_when_their_supervisor_is_killed(home):
         assert len(served.app_log("stopped")) == 2
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_clean_stop_loses_no_log_line(home, workers):
-    with serving(home, api__workers=workers, logs__max_file_mib=0.1) as served:
-        clients = LoadClients(served.url)
-        time.sleep(1.5)
-        clients.end()
-        served.end()
-        answered = len(clients.responses)
-        assert (answered > 200, clients.failures) == (True, [])
-        predictions, logged = served.predictions(), served.app_log("prediction")
-        assert len(predictions) == answered
-        # Six files of 0.1 MiB contain all lines, or the newest ones.
-        assert len(list((home / "logs").glob("app.log*"))) >= 2
-        assert 0 < len(logged) <= answered
-        line = predictions[0]
-        assert set(line) == {"at", "event", "mode", "inputs", "output", "version", "seconds"}
-        assert (line["mode"], line["inputs"]["24h"], line["inputs"]["coin"]) == ("single", -1.5, "Bitcoin")
-        assert line["output"]["model_version"] == line["version"]
-        assert 0 < line["seconds"] < 5
-        assert len(served.app_log("stopped")) == workers
-
-
-def test_a_killed_service_loses_at_most_one_second_of_logs(home):
+def test_a_killed_service_keeps_logs_and_a_second_cannot_bind(home):
     with serving(home) as served:
+        run = subprocess.run(
+            [*COMMAND, "serve", "--port", str(served.port)],
+            env=environment(home),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 1
+        assert "address already in use" in run.stderr
+        assert "Traceback" not in run.stderr
         moments = []
         with httpx.Client(base_url=served.url) as client:
             until = time.time() + 3
@@ -90,6 +78,7 @@ def test_a_killed_service_loses_at_most_one_second_of_logs(home):
                 moments.append(time.time())
         killed = time.time()
         served.end(signal.SIGKILL)
+        # A killed service loses at most one second of logs.
         safe = sum(moment < killed - 1.0 for moment in moments)
         assert safe > 100
         assert len(served.predictions()) >= safe
@@ -111,7 +100,7 @@ def test_json_batches_are_logged_by_row_and_csv_in_blocks(home):
         assert (logged[2]["rows"], sum(logged[2]["by_basis"].values())) == (1, 1)
 
 
-# Metrics.
+# Metrics and logs.
 
 
 def totals(url: str) -> dict[str, float]:
@@ -119,21 +108,43 @@ def totals(url: str) -> dict[str, float]:
     return {name: float(value) for name, value in re.findall(r"^(\w+(?:\{.*\})?) ([0-9.e+-]+)$", text, re.MULTILINE)}
 
 
-def test_a_scrape_of_any_worker_returns_the_sum(home):
-    with serving(home, api__workers=2) as served:
-        clients = LoadClients(served.url)
-        time.sleep(1.5)
-        clients.end()
-        expected = len(clients.responses)
+def send_load(url: str, *, seconds: float) -> int:
+    """Send requests from several threads; return the number of responses."""
+    clients = LoadClients(url)
+    time.sleep(seconds)
+    clients.end()
+    assert clients.failures == []
+    return len(clients.responses)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_scrapes_return_the_sum_and_a_stop_loses_no_log_line(home, workers):
+    with serving(home, api__workers=workers, logs__max_file_mib=0.1) as served:
+        answered = send_load(served.url, seconds=1.5)
+        assert answered > 200
         # A request is counted after its response.
         time.sleep(0.2)
         for _ in range(6):
             found = totals(served.url)
-            assert found['cryptoliq_requests_total{path="/predict",status="200"}'] == expected
-            assert found['cryptoliq_predictions_total{basis="history",mode="single"}'] == expected
-            assert found['cryptoliq_request_seconds_count{path="/predict"}'] == expected
+            assert found['cryptoliq_requests_total{path="/predict",status="200"}'] == answered
+            assert found['cryptoliq_predictions_total{basis="history",mode="single"}'] == answered
+            assert found['cryptoliq_request_seconds_count{path="/predict"}'] == answered
             assert found["cryptoliq_newest_snapshot_timestamp_seconds"] == 1753920000
             assert found["cryptoliq_log_lines_dropped"] == 0
+        # Lines that are not written yet when the service is stopped.
+        answered += send_load(served.url, seconds=0.3)
+        served.end()
+        predictions, logged = served.predictions(), served.app_log("prediction")
+        assert len(predictions) == answered
+        # Six files of 0.1 MiB contain all lines, or the newest ones.
+        assert len(list((home / "logs").glob("app.log*"))) >= 2
+        assert 0 < len(logged) <= answered
+        line = predictions[0]
+        assert set(line) == {"at", "event", "mode", "inputs", "output", "version", "seconds"}
+        assert (line["mode"], line["inputs"]["24h"], line["inputs"]["coin"]) == ("single", -1.5, "Bitcoin")
+        assert line["output"]["model_version"] == line["version"]
+        assert 0 < line["seconds"] < 5
+        assert len(served.app_log("stopped")) == workers
 
 
 # TLS and keys.
@@ -172,17 +183,3 @@ def test_with_a_certificate_the_service_accepts_only_tls(home, certificate):
         texts = "".join([*written, metrics, served.errors.read_text()])
         assert secret not in texts
         assert digest not in texts
-
-
-def test_a_service_that_cannot_bind_states_why_and_ends(home):
-    with serving(home) as served:
-        run = subprocess.run(
-            [*COMMAND, "serve", "--port", str(served.port)],
-            env=environment(home),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert run.returncode == 1
-        assert "address already in use" in run.stderr
-        assert "Traceback" not in run.stderr

@@ -2,20 +2,18 @@
 
 import collections
 import signal
-import subprocess
 import sys
 import time
 
 import httpx
 import pytest
 
+from cryptoliq_assets.cli.main import cli
 from cryptoliq_assets_tests.support import services
 from cryptoliq_assets_tests.support.load_clients import LoadClients
 from cryptoliq_assets_tests.support.services import (
     BODY,
-    COMMAND,
     Served,
-    environment,
     lines_of,
     promote_again,
     serving,
@@ -30,7 +28,7 @@ def test_reloads_under_load_drop_no_request(home, workers):
         pids = {process.pid for process in served.workers()}
         # The service is ready with its first worker: another one that loads after the promotion would not need the signal.
         served.wait_for_loads(workers)
-        clients = LoadClients(served.url)
+        clients = LoadClients(served.url, count=4)
         try:
             first, second = shown_versions(home, *promote_again(home))
             clients.wait_for(first)
@@ -39,10 +37,7 @@ def test_reloads_under_load_drop_no_request(home, workers):
             clients.wait_for(second)
             # All workers must load it: one that reloads only after the rollback would find no change.
             served.wait_for_loads(2 * workers)
-            rollback = subprocess.run(
-                [*COMMAND, "models", "rollback"], env=environment(home), capture_output=True, text=True, check=False
-            )
-            assert rollback.returncode == 0, rollback.stdout + rollback.stderr
+            cli.main(["--home", str(home), "models", "rollback"], standalone_mode=False)
             clients.wait_for(second, responses=5)
             for _ in range(3):
                 served.process.send_signal(signal.SIGHUP)
@@ -60,18 +55,7 @@ def test_reloads_under_load_drop_no_request(home, workers):
         assert sorted(loads) == sorted([first, second, first] * workers)
 
 
-def test_a_new_champion_is_loaded_without_a_signal(home):
-    with serving(home, api__reload_interval_seconds=0.2) as served:
-        _, second = shown_versions(home, *promote_again(home))
-        clients = LoadClients(served.url, count=2)
-        try:
-            clients.wait_for(second)
-        finally:
-            clients.end()
-        assert clients.failures == []
-
-
-def test_a_service_is_not_ready_until_a_champion_exists(trained_home, home):
+def test_a_first_and_a_new_champion_load_without_a_signal(home):
     models = home / "models"
     moved_models = models.rename(home / "moved_models")
     served = Served(home, api__reload_interval_seconds=0.2)
@@ -93,6 +77,13 @@ def test_a_service_is_not_ready_until_a_champion_exists(trained_home, home):
         served.wait_until_ready(seconds=20)
         assert httpx.post(f"{served.url}/predict", json=BODY).status_code == 200
         assert len(lines_of([home / "logs" / "app.log"])) >= 1
+        _, second = shown_versions(home, *promote_again(home))
+        clients = LoadClients(served.url, count=2)
+        try:
+            clients.wait_for(second)
+        finally:
+            clients.end()
+        assert clients.failures == []
     finally:
         served.end()
 

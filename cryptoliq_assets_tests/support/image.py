@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from cryptoliq_assets_tests.support.compiled_functions import copy_compiled_functions
 from cryptoliq_assets_tests.support.dockerfile import image_instructions
 from cryptoliq_assets_tests.support.installation import Installed
 from cryptoliq_assets_tests.support.paths import ROOT
@@ -46,11 +47,13 @@ class Image:
         self.app, self.home, self.numba = (folder / name for name in ("app", "home", "numba"))
         self.app.mkdir()
         self.numba.mkdir()
+        # As in the Dockerfile.
+        copy_compiled_functions(self.numba, package=installed.package)
         shutil.copy(ROOT / "workspace.yaml", self.app)
         shutil.copytree(trained, self.home, symlinks=True)
         shutil.rmtree(self.home / ".dagster", ignore_errors=True)
         if not os.geteuid():
-            for path in (self.home, *self.home.rglob("*"), self.numba):
+            for path in (self.home, *self.home.rglob("*"), self.numba, *self.numba.rglob("*")):
                 os.chown(path, UNPRIVILEGED_ID, UNPRIVILEGED_ID, follow_symlinks=False)
 
     def environment(self, **more: str) -> dict[str, str]:

@@ -41,6 +41,10 @@ class Installed:
         for installed in distributions(path=[str(self._site)]):
             self._scripts(installed)
 
+    @property
+    def package(self) -> Path:
+        return self._site / "cryptoliq_assets"
+
     def _link(self, name: str) -> None:
         """Link the files that pip would unpack: per package, as distributions share parent folders (google/)."""
         try:

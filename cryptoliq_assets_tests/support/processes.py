@@ -29,6 +29,8 @@ class Served:
             "CRYPTOLIQ_HOME": str(home),
             "DAGSTER_HOME": str(self.settings.dagster_home),
             "CRYPTOLIQ_SENSORS__RAW_FILES_INTERVAL_SECONDS": "2",
+            # The monitor's sensors tick once, so that its runs do not disturb those for which tests wait.
+            "CRYPTOLIQ_SENSORS__MONITOR_INTERVAL_SECONDS": "3600",
         }
         with log.open("wb") as out:
             self.process = psutil.Popen(
@@ -72,6 +74,12 @@ class Served:
         for process in alive:
             process.kill()
         psutil.wait_procs(alive, timeout=10)
+
+
+def is_listening(port: int) -> bool:
+    """Return whether a process accepts connections on the port of 127.0.0.1."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port() -> int:

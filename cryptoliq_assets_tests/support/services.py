@@ -97,7 +97,7 @@ class Served:
             return []
         # The lock of the writers: meanwhile no file is rotated, and no line is incomplete.
         with FileLock(logs / ".lock"):
-            lines = lines_of(sorted(logs.glob("app.log*"), reverse=True))
+            lines = lines_of(sorted(logs.glob("app.log*"), reverse=True), containing=event or "")
         return [line for line in lines if event in (None, line["event"])]
 
     def wait_for_loads(self, count: int, *, seconds: float = 30.0) -> list[str]:
@@ -188,6 +188,7 @@ def shown_versions(home: Path, *versions: str) -> list[str]:
     return [store.model_version(version) for version in versions]
 
 
-def lines_of(paths: list[Path]) -> list[dict[str, Any]]:
-    """Return all lines of JSONL files; an invalid line fails the test."""
-    return [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
+def lines_of(paths: list[Path], *, containing: str = "") -> list[dict[str, Any]]:
+    """Return the lines of JSONL files, or those with a text; an invalid line fails the test."""
+    lines = [line for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in lines if containing in line]

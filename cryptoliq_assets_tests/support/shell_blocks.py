@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 from cryptoliq_assets_tests.support.code_blocks import BLOCKS, SHELL_LANGUAGE, Block, commands_in
 from cryptoliq_assets_tests.support.homes import TrainedHome
 from cryptoliq_assets_tests.support.paths import ROOT
-from cryptoliq_assets_tests.support.processes import free_port
+from cryptoliq_assets_tests.support.processes import free_port, is_listening
 
 # First words of a command → reason why it is not run. A line with such a command is left out of its block.
 NOT_RUN = {
@@ -209,8 +208,7 @@ class ShellSandbox:
         def ready() -> bool:
             if ready_message:
                 return ready_message in log.read_text(encoding="utf-8", errors="replace")
-            with socket.socket() as client:
-                return client.connect_ex(("127.0.0.1", port)) == 0
+            return is_listening(port)
 
         def wait() -> None:
             until = time.monotonic() + _READY_SECONDS
