@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.cli.main import cli
+from cryptoliq_assets.core.database import Session
 from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.ingestion.landing.catalog import Catalog
 from cryptoliq_assets.orchestration.runner import RunFailedError, Runner
@@ -55,16 +56,16 @@ class WritePoints:
             self.count_before(os, name)
         for name in ("register", "set_status"):
             self.count_before(Catalog, name)
-        connection = Catalog._connection
+        transaction = Catalog._transaction
 
         @contextmanager
-        def mid_transaction(catalog: Catalog) -> Iterator[sqlite3.Connection]:
-            with connection(catalog) as opened:
-                yield opened
+        def mid_transaction(catalog: Catalog) -> Iterator[Session]:
+            with transaction(catalog) as session:
+                yield session
                 # All statements are executed, nothing is committed.
                 self.pass_point()
 
-        Catalog._connection = mid_transaction
+        Catalog._transaction = mid_transaction
 
 
 def run_order(order: dict[str, Any]) -> dict[str, Any]:

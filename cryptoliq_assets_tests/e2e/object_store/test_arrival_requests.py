@@ -43,15 +43,21 @@ def refresh(settings: Settings, file: Path) -> None:
     runner.refresh(runner.plan().ranges)
 
 
-def test_a_days_arrival_takes_few_requests(store: Store, settings: Settings, trained_home: TrainedHome) -> None:
+def test_a_days_arrival_takes_few_requests(
+    store: Store, settings: Settings, trained_home: TrainedHome, tmp_path: Path
+) -> None:
     first, second = trained_home.later_files
     refresh(settings, first)
-    store.server.requests.clear()
     refresh(settings, second)
+    # In the middle of a month: on its first days the month before is computed again as well.
+    third = tmp_path / "coingecko_20250806.csv"
+    third.write_text(second.read_text(encoding="utf-8").replace("2025-08-02", "2025-08-06"), encoding="utf-8")
+    store.server.requests.clear()
+    refresh(settings, third)
     methods = Counter(method for method, _ in store.server.requests)
     assert methods["PUT"] == 5, methods
     assert methods.total() <= MAX_REQUESTS, store.server.requests
-    assert str(TableStore(settings).read("forecasts")["date"].max().date()) == "2025-08-02"
+    assert str(TableStore(settings).read("forecasts")["date"].max().date()) == "2025-08-06"
 
 
 def test_contents_are_read_once_until_they_change(store: Store, settings: Settings) -> None:
