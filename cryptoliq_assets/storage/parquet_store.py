@@ -44,7 +44,7 @@ from cryptoliq_assets.storage.month_files import (
     write_months,
 )
 from cryptoliq_assets.storage.ownership import ensure_owner_id, reject_foreign_months
-from cryptoliq_assets.storage.stamps import FileFingerprint, find_stamp
+from cryptoliq_assets.storage.stamps import FileFingerprint, find_stamp, remember_stamps
 from cryptoliq_assets.storage.validation import (
     OutdatedTableError,
     check_types,
@@ -182,7 +182,9 @@ class TableStore:
                 made[path] = taken.slice(first, last - first).replace_schema_metadata(stamp.written())
             # Encoding releases the GIL: two months at a time.
             with ThreadPoolExecutor(_THREADS) as pool:
-                write_months(dict(zip(made, pool.map(encode_sealed, made.values()), strict=True)))
+                encoded = dict(zip(made, pool.map(encode_sealed, made.values()), strict=True))
+            write_months(encoded)
+            remember_stamps(made, encoded, cache=self.settings.stamp_cache_path)
         return {month: int(last - first) for month, first, last in zip(months, starts, starts[1:], strict=False)}
 
     def stamp(self, table: str, month: str) -> FileFingerprint | None:

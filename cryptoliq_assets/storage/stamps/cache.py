@@ -9,19 +9,23 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from cryptoliq_assets.core import (
     Location,
     Settings,
     cached_listings,
+    has_cached_listings,
     irregular_file_reason,
     is_remote,
     is_version,
+    list_states,
     open_with_folder_mode,
 )
 from cryptoliq_assets.storage.stamps.fingerprint import FileFingerprint, stamp_in, stamp_of_version
@@ -107,6 +111,29 @@ def find_stamp(path: Location, state: tuple[Any, ...], *, cache: Path) -> FileFi
     return (
         open_stamp_cache(cache).stamp(str(path), state, lambda: stamp_in(path)) if is_version(state) else stamp_in(path)
     )
+
+
+def remember_stamps(months: Mapping[Location, pa.Table], encoded: Mapping[Location, bytes], *, cache: Path) -> None:
+    """Store the stamps of months that were just written, so that they are not read back from an object store.
+
+    Args:
+        months: Rows of each month file, with its stamp.
+        encoded: Its bytes.
+        cache: File of the cache.
+    """
+    for path, month in months.items():
+        # Without cached listings each state would cost a request.
+        if not has_cached_listings(path):
+            continue
+        state = list_states(path.parent).get(path.name, ())
+        stamp = FileFingerprint.read(month.schema.metadata)
+        # Of another size: somebody else has written it since.
+        if is_version(state) and state[0] == len(encoded[path]):
+            open_stamp_cache(cache).stamp(str(path), state, partial(_same, stamp))
+
+
+def _same(stamp: FileFingerprint | None) -> FileFingerprint | None:
+    return stamp
 
 
 def cached_tables(settings: Settings) -> AbstractContextManager[None]:
