@@ -51,7 +51,7 @@ NEVER = "dagster,dagster_pandas,dagster_webserver,joblib,psutil,streamlit,plotly
 
 
 @pytest.mark.parametrize(
-    ("kind", "recipe", "absent"),
+    ("kind", "spec", "absent"),
     [
         ("Linear_Regression", "linear_regression", f"{NEVER},xgboost,sklearn"),
         ("XGBoost", "xgboost", f"{NEVER},sklearn"),
