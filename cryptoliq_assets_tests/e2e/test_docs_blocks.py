@@ -135,12 +135,7 @@ def test_blocks_on_postgres_create_dump_and_restore_a_database(sandbox, postgres
     for block in ON_POSTGRES:
         sandbox.paste(
             block,
-            replaced={
-                "db.example:5432": f"127.0.0.1:{postgres.port}",
-                "db.example": "127.0.0.1",
-                # A mounted folder is the alternative that the text names.
-                "s3://BUCKET/data": str(sandbox.user / "shared"),
-            },
+            replaced={"db.example:5432": f"127.0.0.1:{postgres.port}", "db.example": "127.0.0.1"},
             PATH=f"{sandbox.environment()['PATH']}{os.pathsep}{postgres.programs}",
             PGPORT=str(postgres.port),
             PGPASSFILE=str(passwords),
