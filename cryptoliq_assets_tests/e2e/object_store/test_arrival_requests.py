@@ -82,7 +82,7 @@ def test_another_process_is_seen_after_the_listing(store: Store, settings: Setti
         assert tables.months("labels") == months
         path.fs.call_s3("put_object", Bucket="market", Key=path.path.partition("/")[2], Body=b"x")
         assert tables.months("labels") == months
-        # The lock was acquired anew.
+        # The lock was acquired again.
         with cached_tables(settings):
             assert "2020-01" in tables.months("labels")
     assert "2020-01" in tables.months("labels")
