@@ -3,8 +3,7 @@
 Add what both kinds have in common. Reading tables belongs in `storage`.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -124,17 +123,9 @@ def list_states(folder: Location) -> dict[str, tuple[Any, ...]]:
     return {info["name"].rpartition("/")[2]: _object_state(info) for info in found if info.get("type") != "directory"}
 
 
-@contextmanager
-def cached_listings(url: str, *, limits: CallLimits) -> Iterator[None]:
-    """Cache listings and contents of an object store until the end; does nothing for a local folder.
-
-    Args:
-        url: URL of the store.
-        limits: Limits of each call, as for `resolve_location`.
-    """
-    location = resolve_location(url, limits=limits)
-    with cache_listings(location.fs) if is_remote(location) else nullcontext():
-        yield
+def cached_listings(location: Location) -> AbstractContextManager[None]:
+    """Cache listings and contents of the object store of a location until the end; does nothing for a local folder."""
+    return cache_listings(location.fs) if is_remote(location) else nullcontext()
 
 
 def has_cached_listings(path: Location) -> bool:

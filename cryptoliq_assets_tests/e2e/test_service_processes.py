@@ -72,15 +72,13 @@ def test_a_killed_service_keeps_logs_and_a_second_cannot_bind(home):
         assert "Traceback" not in run.stderr
         moments = []
         with httpx.Client(base_url=served.url) as client:
-            until = time.time() + 3
-            while time.time() < until:
+            while sum(moment < time.time() - 1.0 for moment in moments) <= 100:
                 assert client.post("/predict", json=BODY).status_code == 200
                 moments.append(time.time())
         killed = time.time()
         served.end(signal.SIGKILL)
         # A killed service loses at most one second of logs.
         safe = sum(moment < killed - 1.0 for moment in moments)
-        assert safe > 100
         assert len(served.predictions()) >= safe
 
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from cryptoliq_assets.cli import main
 
 COMMANDS = list(main.COMMANDS)
@@ -23,6 +25,21 @@ class CommandResult:
     def __init__(self, code: int, out: str, err: str) -> None:
         self.code, self.out, self.err = code, out, err
         self.text = " ".join((out + err).split())
+
+
+def run_in_process(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, home: Path, *words: str | Path
+) -> CommandResult:
+    """Run the entry point in this process, on a data directory."""
+    monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(home), *map(str, words)])
+    capsys.readouterr()
+    try:
+        main.main()
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    output = capsys.readouterr()
+    return CommandResult(code, output.out, output.err)
 
 
 def run_script(*words: str, **environment: str) -> CommandResult:

@@ -3,6 +3,7 @@ from .connection import (
     Database as Database,
     explain_unusable_database as explain_unusable_database,
     open_database as open_database,
+    retry_during_restart as retry_during_restart,
 )
 from .documents import read_document as read_document, write_document as write_document
 from .errors import DatabaseUnavailableError as DatabaseUnavailableError

@@ -4,11 +4,11 @@ A connection is opened for each transaction, so a restart of the server is not n
 process shares none.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.core.database.errors import DatabaseUnavailableError
@@ -18,11 +18,14 @@ from cryptoliq_assets.core.object_store import record_call
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+_Result = TypeVar("_Result")
 # What a call to the database is named in messages.
 DATABASE_NAME = "the database of CRYPTOLIQ_POSTGRES_URL"
 # `status` has 10 s for everything.
 _CONNECT_SECONDS = 3
 _STATEMENT_SECONDS = 30
+# As long as Dagster repeats its own calls.
+_RESTART_SECONDS = 12.0
 # A server that vanished without a word is noticed within 5 + 3·2 s while idle, and after this time while it owes an answer.
 _LIMITS = {
     "connect_timeout": _CONNECT_SECONDS,
@@ -102,6 +105,29 @@ def explain_unusable_database(settings: Settings) -> str | None:
     except DatabaseUnavailableError as error:
         return str(error)
     return None
+
+
+def retry_during_restart(call: Callable[[], _Result]) -> _Result:
+    """Make a call, again while the database restarts: a run that is about to begin need not fail for it.
+
+    Args:
+        call: What needs the database.
+
+    Returns:
+        Its result.
+
+    Raises:
+        DatabaseUnavailableError: The database did not answer in all this time.
+    """
+    from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+    attempts = Retrying(
+        retry=retry_if_exception_type(DatabaseUnavailableError),
+        stop=stop_after_delay(_RESTART_SECONDS),
+        wait=wait_fixed(0.25),
+        reraise=True,
+    )
+    return attempts(call)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from cryptoliq_assets.core.database.connection import Database, translate_errors
+from cryptoliq_assets.core.database.connection import Database, retry_during_restart, translate_errors
 from cryptoliq_assets.core.database.errors import DatabaseUnavailableError
 from cryptoliq_assets.core.database.fencing import LockLostError, fenced_by
 from cryptoliq_assets.core.database.markets import Market
@@ -53,7 +53,7 @@ def open_market_lock(market: Market, *, run_id: str | None = None) -> Iterator["
     """
     lock = MarketLock(market, run_id)
     try:
-        lock.connect()
+        retry_during_restart(lock.connect)
         yield lock
     finally:
         lock.close()

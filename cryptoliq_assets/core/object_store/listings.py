@@ -62,7 +62,8 @@ def cache_listings(client: Any) -> Iterator[None]:
         yield
     finally:
         cache.use_listings_cache = False
-        del _contents[id(client)]
+        # Two threads may have begun at the same time.
+        _contents.pop(id(client), None)
         cache.clear()
 
 

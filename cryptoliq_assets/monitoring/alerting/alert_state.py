@@ -24,7 +24,7 @@ from cryptoliq_assets.core import (
     to_json,
     write_json,
 )
-from cryptoliq_assets.core.database import Market, find_market, read_document, take_turn, try_turn, write_document
+from cryptoliq_assets.core.database import find_market, read_document, take_turn, try_turn, write_document
 from cryptoliq_assets.monitoring.alerting.incidents import Incident, Notice
 from cryptoliq_assets.monitoring.alerting.state_schema import (
     CHECKS,
@@ -37,6 +37,7 @@ from cryptoliq_assets.monitoring.alerting.state_schema import (
     Silence,
 )
 from cryptoliq_assets.monitoring.findings import Finding
+from cryptoliq_assets.storage import join_market
 
 _DOCUMENT = "incidents"
 _MAX_NOTICES = 100
@@ -146,7 +147,7 @@ def write_log_events(settings: Settings, events: Iterable[Mapping[str, Any]]) ->
 def state_lock(settings: Settings) -> AbstractContextManager[object]:
     """Return the lock for reading, changing and writing the state. It is released before messages are sent."""
     if settings.postgres_url is not None:
-        market = _ensure_market(settings)
+        market = join_market(settings)
         return take_turn(market.database, f"{_DOCUMENT} {market.id}")
     make_folder(settings.dagster_home)
     return FileLock(settings.dagster_home / "incidents.lock", timeout=_LOCK_SECONDS)
@@ -163,7 +164,7 @@ def delivery_turn(settings: Settings) -> Iterator[bool]:
         Whether it is the turn of this process.
     """
     if settings.postgres_url is not None:
-        market = _ensure_market(settings)
+        market = join_market(settings)
         with try_turn(market.database, f"delivery {market.id}") as free:
             yield free
         return
@@ -191,14 +192,8 @@ def write_state(settings: Settings, state: AlertState) -> None:
         "silences": state.silences,
     }
     if settings.postgres_url is not None:
-        write_document(_ensure_market(settings), _DOCUMENT, to_json(value))
+        write_document(join_market(settings), _DOCUMENT, to_json(value))
     write_json(settings.incidents_path, value)
-
-
-def _ensure_market(settings: Settings) -> Market:
-    from cryptoliq_assets.storage import TableStore, ensure_market
-
-    return ensure_market(settings, TableStore(settings).listed_once().raw_owners)
 
 
 def _parse_object(content: str, path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ by hand in the UI without tags that a queue could limit. Whether a run is alive 
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ import dagster as dg
 from filelock import FileLock, Timeout
 
 from cryptoliq_assets.core import Settings, make_folder, remove_temp_files
-from cryptoliq_assets.core.database import open_market_lock
+from cryptoliq_assets.core.database import open_market_lock, retry_during_restart
 from cryptoliq_assets.orchestration import PROCESS_TAG, mark_run_alive, process_mark
 from cryptoliq_assets.schemas import TABLES
-from cryptoliq_assets.storage import TableStore, cached_tables, ensure_market
+from cryptoliq_assets.storage import TableStore, cached_tables, join_market
 
 
 class RunLockTimeoutError(RuntimeError):
@@ -78,7 +79,7 @@ def hold_locks(
         with own, cached_tables(settings):
             yield
         return
-    market = ensure_market(settings, TableStore(settings).listed_once().raw_owners)
+    market = retry_during_restart(partial(join_market, settings))
     # The session first: while it waits for the run lock as well, it shows that the run is alive. The cache last: another run may have
     # written until the lock was acquired.
     with (

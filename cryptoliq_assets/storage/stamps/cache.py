@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from cryptoliq_assets.core import (
     is_version,
     list_states,
     open_with_folder_mode,
+    resolve_location,
 )
 from cryptoliq_assets.storage.stamps.fingerprint import FileFingerprint, stamp_in, stamp_of_version
 
@@ -67,10 +68,21 @@ class StampCache:
             return cached[1]
         found = read()
         if found is not None:
-            with self._lock:
-                self._stamps[location] = (key, found)
-            self._run(_INSERT, (location, key, found.to_json()))
+            self.store(location, version, found)
         return found
+
+    def store(self, location: str, version: tuple[Any, ...], stamp: FileFingerprint) -> None:
+        """Store the stamp of an object.
+
+        Args:
+            location: URL of the object.
+            version: Its state, which identifies the content.
+            stamp: The stamp.
+        """
+        key = json.dumps(version)
+        with self._lock:
+            self._stamps[location] = (key, stamp)
+        self._run(_INSERT, (location, key, stamp.to_json()))
 
     def _run(self, statement: str, values: tuple[str, ...] = ()) -> list[tuple[str, str, str]]:
         """Run a statement on the file. A file that SQLite rejects is replaced; one that cannot be used is left alone."""
@@ -128,12 +140,8 @@ def remember_stamps(months: Mapping[Location, pa.Table], encoded: Mapping[Locati
         state = list_states(path.parent).get(path.name, ())
         stamp = FileFingerprint.read(month.schema.metadata)
         # Of another size: somebody else has written it since.
-        if is_version(state) and state[0] == len(encoded[path]):
-            open_stamp_cache(cache).stamp(str(path), state, partial(_same, stamp))
-
-
-def _same(stamp: FileFingerprint | None) -> FileFingerprint | None:
-    return stamp
+        if stamp is not None and is_version(state) and state[0] == len(encoded[path]):
+            open_stamp_cache(cache).store(str(path), state, stamp)
 
 
 def cached_tables(settings: Settings) -> AbstractContextManager[None]:
@@ -144,7 +152,7 @@ def cached_tables(settings: Settings) -> AbstractContextManager[None]:
     Args:
         settings: Settings of the data directory.
     """
-    return cached_listings(settings.tables_url, limits=settings.storage.limits)
+    return cached_listings(resolve_location(settings.tables_url, limits=settings.storage.limits))
 
 
 @lru_cache(maxsize=64)

@@ -1,14 +1,12 @@
 """Fixtures of the command line tests."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from cryptoliq_assets.cli import main
 from cryptoliq_assets.core.home import prepare_home
-from cryptoliq_assets_tests.support.command_line import NEED_HOME, CommandResult
+from cryptoliq_assets_tests.support.command_line import NEED_HOME, CommandResult, run_in_process
 from cryptoliq_assets_tests.support.settings import make_settings
 
 
@@ -19,15 +17,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     def run(*words: str | Path, home: Path) -> CommandResult:
         if home.is_dir() and words and words[0] in NEED_HOME and "--help" not in words:
             prepare_home(make_settings(home_dir=home))
-        monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(home), *map(str, words)])
-        capsys.readouterr()
-        try:
-            main.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        output = capsys.readouterr()
-        return CommandResult(code, output.out, output.err)
+        return run_in_process(capsys, monkeypatch, home, *words)
 
     return run
 

@@ -239,6 +239,15 @@ def test_a_restart_of_the_database_ends_the_run_and_loses_nothing(
     assert len(prices(a)) == 2
 
 
+def test_a_run_begins_while_the_database_restarts(homes: tuple[Home, Home], postgres: Postgres) -> None:
+    _, b = homes
+    postgres.stop()
+    threading.Timer(1.0, postgres.start).start()
+    with hold_locks(b.settings, run_id="run-of-b", log=print):
+        take_in(b, MONTH)
+    assert len(prices(b)) == 2
+
+
 def test_a_wait_survives_a_restart_of_the_database(homes: tuple[Home, Home], postgres: Postgres) -> None:
     a, b = homes
     waiting, done = threading.Event(), threading.Event()

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-import sys
 import threading
 import time
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from cryptoliq_assets.cli import main
 from cryptoliq_assets.cli.commands.status import read_status
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.core.home import prepare_home
@@ -27,6 +25,7 @@ from cryptoliq_assets.orchestration.rollback_job import ROLLBACK_OP
 from cryptoliq_assets.orchestration.run_findings import RunFindings, read_run_findings
 from cryptoliq_assets.orchestration.runner import RunFailedError, Runner
 from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets_tests.support.command_line import run_in_process
 from cryptoliq_assets_tests.support.settings import make_settings
 
 
@@ -43,15 +42,8 @@ def home(trained_home, tmp_path) -> Settings:
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, home: Settings):
     def run(*words: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(home.home_dir), "models", *words])
-        capsys.readouterr()
-        try:
-            main.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return code, " ".join((captured.out + captured.err).split())
+        result = run_in_process(capsys, monkeypatch, home.home_dir, "models", *words)
+        return result.code, result.text
 
     return run
 
@@ -216,10 +208,9 @@ def test_lost_pointer_keeps_the_same_champion(home):
 def test_missing_model_names_the_next_step(capsys, monkeypatch, tmp_path):
     prepare_home(make_settings(home_dir=tmp_path))
     for words in (["list"], ["verify"]):
-        monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(tmp_path), "models", *words])
-        with pytest.raises(SystemExit, match="0"):
-            main.main()
-        assert "run `cryptoliq train`" in " ".join(capsys.readouterr().out.split())
+        result = run_in_process(capsys, monkeypatch, tmp_path, "models", *words)
+        assert result.code == 0
+        assert "run `cryptoliq train`" in result.text
 
 
 # A current model that does not load.

@@ -1,14 +1,13 @@
 """`cryptoliq predict` as a command: output, exit codes and errors."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-from cryptoliq_assets.cli import main
 from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.modeling.inference import load_champion
+from cryptoliq_assets_tests.support.command_line import run_in_process
 from cryptoliq_assets_tests.support.settings import make_settings
 
 HEADER = "coin,symbol,price,1h,24h,7d,24h_volume,mkt_cap,date"
@@ -23,15 +22,8 @@ def champion(trained_home):
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     def run(home: Path, *words: str | Path) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(home), "predict", *map(str, words)])
-        capsys.readouterr()
-        try:
-            main.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return code, " ".join((captured.out + captured.err).split())
+        result = run_in_process(capsys, monkeypatch, home, "predict", *words)
+        return result.code, result.text
 
     return run
 

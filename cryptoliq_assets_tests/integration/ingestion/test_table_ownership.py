@@ -1,18 +1,17 @@
 """Two data directories on one location: the second one is rejected before it can replace the months of the first."""
 
 import datetime as dt
-import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from cryptoliq_assets.cli import main
 from cryptoliq_assets.core import Settings, ensure_home_id, prepare_home, read_home_id
 from cryptoliq_assets.core.safe_open import DamagedDocumentError
 from cryptoliq_assets.ingestion.landing import make_plan, open_catalog
 from cryptoliq_assets.storage import ForeignTableError, TableStore
+from cryptoliq_assets_tests.support.command_line import run_in_process
 from cryptoliq_assets_tests.support.markets import TODAY, Home, file_name, snapshot
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -24,18 +23,10 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     """Run `cryptoliq ingest` in this process; returns exit code and output."""
 
     def run(home: Path, tables: str) -> str:
-        monkeypatch.setenv("CRYPTOLIQ_STORAGE__URL", tables)
-        monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(home), "ingest"])
-        capsys.readouterr()
-        try:
-            main.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        finally:
-            monkeypatch.delenv("CRYPTOLIQ_STORAGE__URL")
-        output = capsys.readouterr()
-        return f"{code} {output.out}{output.err}"
+        with monkeypatch.context() as patch:
+            patch.setenv("CRYPTOLIQ_STORAGE__URL", tables)
+            result = run_in_process(capsys, patch, home, "ingest")
+        return f"{result.code} {result.out}{result.err}"
 
     return run
 

@@ -2,13 +2,11 @@
 
 import datetime as dt
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
 
-from cryptoliq_assets.cli import main
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets.ingestion.landing.catalog import Catalog, DiscoveredFile
@@ -20,6 +18,7 @@ from cryptoliq_assets.monitoring.collect import collect_findings
 from cryptoliq_assets.monitoring.findings import FAIL, OK, WARN, Finding
 from cryptoliq_assets.serving.home_views import build_health_view
 from cryptoliq_assets.storage.parquet_store import TableStore
+from cryptoliq_assets_tests.support.command_line import run_in_process
 from cryptoliq_assets_tests.support.receivers import receiver
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -198,15 +197,8 @@ def run(capsys, monkeypatch, settings):
     prepare_home(settings)
 
     def run(*words: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["cryptoliq", "--home", str(settings.home_dir), *words])
-        capsys.readouterr()
-        try:
-            main.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        output = capsys.readouterr()
-        return code, " ".join((output.out + output.err).split())
+        result = run_in_process(capsys, monkeypatch, settings.home_dir, *words)
+        return result.code, result.text
 
     return run
 

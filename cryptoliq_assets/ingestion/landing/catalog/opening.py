@@ -13,7 +13,7 @@ from cryptoliq_assets.core.database import Market, MarketError, find_market, for
 from cryptoliq_assets.ingestion.landing.catalog.entries import CatalogEntry
 from cryptoliq_assets.ingestion.landing.catalog.file_catalog import Catalog
 from cryptoliq_assets.ingestion.landing.catalog.rebuild import read_archived_versions, rebuild_catalog
-from cryptoliq_assets.storage import TableStore, ensure_market
+from cryptoliq_assets.storage import TableStore, join_market
 
 _LOG = logging.getLogger("cryptoliq.catalog")
 
@@ -49,7 +49,7 @@ def open_catalog(settings: Settings) -> Catalog:
                 _check_complete(read_archived_versions(settings), settings)
             rebuild_catalog(settings)
         return catalog
-    market = ensure_market(settings, TableStore(settings).listed_once().raw_owners)
+    market = join_market(settings)
     catalog = _catalog_of(market, settings)
     if market.import_pending:
         _move_into_market(market, catalog, settings)
