@@ -9,13 +9,12 @@ DEMO_HOME ?= demo
 demo: $(VENV)/installed
 	CRYPTOLIQ_HOME=$(DEMO_HOME) $(BIN)/cryptoliq demo
 
-# Files in order, end-to-end tests first: the short unit tests then fill both processes to the end.
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The development loop: under a minute.
 unit: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m unit
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m unit
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run_all.py
