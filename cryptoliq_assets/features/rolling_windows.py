@@ -6,6 +6,7 @@ Which windows exist is declared in `schemas`; a new kind of statistic needs a ke
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -47,11 +48,8 @@ def calendar_windows(query: WindowQuery, own: FloatArray, *, days: IntArray, bas
     """
     columns = calendar_moments(query, own, days=days, bases=bases)
     for place, base in enumerate(BASE_SERIES):
-        lags, half_lives = windows_of(base, "lag"), windows_of(base, "ewm")
-        if lags or half_lives:
-            names = [Window("lag", base, lag).name for lag in lags] + [Window("ewm", base, h).name for h in half_lives]
-            kernel = lag_ewm_kernel(lags, half_lives)
-            columns |= _run_kernel(names, kernel, query, own[:, place], days=days, values=bases[:, place])
+        for run in _lag_runs(base):
+            columns |= _run_kernel(run, query, own[:, place], days=days, values=bases[:, place])
     return Windows(columns=columns, days_seen=days_seen(*query.arrays, days, HISTORY_DAYS))
 
 
@@ -69,26 +67,53 @@ def calendar_moments(
     """
     columns: dict[str, FloatArray] = {}
     for place, base in enumerate(BASE_SERIES):
-        # All windows of the series, so that both calls share one compiled kernel.
-        means, stds = (
-            tuple(dict.fromkeys((*windows_of(base, statistic), *windows_of(base, statistic, relative=True))))
-            for statistic in _MOMENTS
-        )
-        for run_means, run_stds in _kernel_runs(means, stds):
-            names = [Window("mean", base, window, relative).name for window in run_means]
-            names += [Window("std", base, window, relative).name for window in run_stds]
-            kernel = mean_std_kernel(run_means, run_stds)
-            columns |= _run_kernel(names, kernel, query, own[:, place], days=days, values=bases[:, place])
+        for run in _moment_runs(base, relative):
+            columns |= _run_kernel(run, query, own[:, place], days=days, values=bases[:, place])
     return columns
 
 
-def _kernel_runs(means: tuple[int, ...], stds: tuple[int, ...]) -> list[tuple[tuple[int, ...], tuple[int, int]]]:
+@dataclass(frozen=True)
+class _KernelRun:
+    """A kernel, and the names of the columns that it computes."""
+
+    names: tuple[str, ...]
+    kernel: Callable[..., None]
+
+
+# Cached, because a request of the service computes the windows of one row: searching the registry would take longer.
+@lru_cache
+def _lag_runs(base: str) -> tuple[_KernelRun, ...]:
+    """The runs that compute the lags and exponential means of a series."""
+    lags, half_lives = windows_of(base, "lag"), windows_of(base, "ewm")
+    if not lags and not half_lives:
+        return ()
+    names = [Window("lag", base, lag).name for lag in lags] + [Window("ewm", base, h).name for h in half_lives]
+    return (_KernelRun(tuple(names), lag_ewm_kernel(lags, half_lives)),)
+
+
+@lru_cache
+def _moment_runs(base: str, relative: bool) -> tuple[_KernelRun, ...]:
+    """The runs that compute the means and deviations of a series."""
+    # All windows of the series, so that both values of `relative` share one compiled kernel.
+    means, stds = (
+        tuple(dict.fromkeys((*windows_of(base, statistic), *windows_of(base, statistic, relative=True))))
+        for statistic in _MOMENTS
+    )
+    runs = []
+    for run_means, run_stds in _divide_windows(means, stds):
+        names = [Window("mean", base, window, relative).name for window in run_means]
+        names += [Window("std", base, window, relative).name for window in run_stds]
+        runs.append(_KernelRun(tuple(names), mean_std_kernel(run_means, run_stds)))
+    return tuple(runs)
+
+
+def _divide_windows(means: tuple[int, ...], stds: tuple[int, ...]) -> list[tuple[tuple[int, ...], tuple[int, int]]]:
     """Divide the windows of a series into runs of the kernel, which computes two deviations at once.
 
     All means are in the first run. A lone deviation is computed twice.
 
     Example:
-        >>> _kernel_runs((3, 7), (7, 30, 14))
+        >>> _divide_windows((3, 7), (7, 30, 14))
         [((3, 7), (7, 30)), ((), (14, 14))]
     """
     pairs = [(stds[place], stds[min(place + 1, len(stds) - 1)]) for place in range(0, len(stds), 2)] or [_ANY_STDS]
@@ -100,18 +125,22 @@ def relative_windows(
 ) -> dict[str, FloatArray]:
     """Compute the registered windows of the series relative to the market; see `calendar_windows` for the arguments."""
     moments = calendar_moments(query, own, days=days, bases=bases, relative=True)
-    names = [
+    return {name: moments[name] for name in _relative_names()}
+
+
+@lru_cache
+def _relative_names() -> tuple[str, ...]:
+    """The names of the registered windows relative to the market."""
+    return tuple(
         Window(statistic, base, window, relative=True).name
         for base in BASE_SERIES
         for statistic in _MOMENTS
         for window in windows_of(base, statistic, relative=True)
-    ]
-    return {name: moments[name] for name in names}
+    )
 
 
 def _run_kernel(
-    names: list[str],
-    kernel: Callable[..., None],
+    run: _KernelRun,
     query: WindowQuery,
     own: FloatArray,
     *,
@@ -120,16 +149,16 @@ def _run_kernel(
 ) -> dict[str, FloatArray]:
     """Run a kernel, which releases the GIL, on two threads where that pays."""
     own, values = np.ascontiguousarray(own), np.ascontiguousarray(values)
-    out = np.empty((len(names), len(query)))
-    cuts = np.linspace(0, len(query), 1 + (_THREADS if len(query) > _MIN_ROWS_PER_THREAD else 1)).astype(int)
+    out = np.empty((len(run.names), len(query)))
+    if len(query) <= _MIN_ROWS_PER_THREAD:
+        run.kernel(query.arrays, own, days, values, out)
+        return dict(zip(run.names, out, strict=True))
 
     def work(start: int, stop: int) -> None:
-        kernel(query.part(start, stop).arrays, own[start:stop], days, values, out[:, start:stop])
+        run.kernel(query.part(start, stop).arrays, own[start:stop], days, values, out[:, start:stop])
 
-    if len(cuts) == 2:
-        work(0, len(query))
-    else:
-        with ThreadPoolExecutor(_THREADS) as pool:
-            for part in [pool.submit(work, start, stop) for start, stop in pairwise(cuts)]:
-                part.result()
-    return dict(zip(names, out, strict=True))
+    cuts = np.linspace(0, len(query), 1 + _THREADS).astype(int)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for part in [pool.submit(work, start, stop) for start, stop in pairwise(cuts)]:
+            part.result()
+    return dict(zip(run.names, out, strict=True))
