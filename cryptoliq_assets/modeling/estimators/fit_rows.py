@@ -3,9 +3,12 @@
 What the rows are belongs in `modeling.datasets`; what is learned from them in the regressors.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +16,7 @@ import numpy.typing as npt
 from cryptoliq_assets.modeling.estimators.preprocessing import center_on_7d_mean
 
 Indices = npt.NDArray[np.integer]
+T = TypeVar("T")
 Batches = Iterator[tuple[Indices, npt.NDArray[np.float32]]]
 
 
@@ -141,3 +145,46 @@ class PartRows:
             if len(own):
                 gathered[places[own]] = X[own] if columns is None else X[own][:, list(columns)]
         return gathered
+
+
+def read_ahead(items: Iterable[T]) -> Iterator[T]:
+    """Yield the items, each next one computed by another thread while the caller works on the last.
+
+    Example:
+        >>> list(read_ahead(range(3)))
+        [0, 1, 2]
+    """
+    remaining = iter(items)
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(list, islice(remaining, 1))
+        while item := coming.result():
+            coming = reader.submit(list, islice(remaining, 1))
+            yield item[0]
+
+
+def merge_batches(batches: Batches, rows: int) -> Batches:
+    """Join successive batches until they have a number of rows; the last ones may have fewer.
+
+    Args:
+        batches: (k,) positions and (k, p) rows.
+        rows: Minimum of rows per joined batch.
+
+    Example:
+        >>> ones = ((np.array([place]), np.ones((1, 2), np.float32)) for place in range(3))
+        >>> [places.tolist() for places, _ in merge_batches(ones, 2)]
+        [[0, 1], [2]]
+    """
+    waiting: list[tuple[Indices, npt.NDArray[np.float32]]] = []
+    for places, X in batches:
+        waiting.append((places, X))
+        if sum(len(places) for places, _ in waiting) >= rows:
+            yield _join(waiting)
+            waiting = []
+    if waiting:
+        yield _join(waiting)
+
+
+def _join(batches: list[tuple[Indices, npt.NDArray[np.float32]]]) -> tuple[Indices, npt.NDArray[np.float32]]:
+    if len(batches) == 1:
+        return batches[0]
+    return np.concatenate([places for places, _ in batches]), np.concatenate([X for _, X in batches])

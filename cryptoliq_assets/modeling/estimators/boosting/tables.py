@@ -1,7 +1,7 @@
 """xgboost's table of the rows of a part: binned once, in memory or on disk.
 
 In memory, xgboost keeps 4 bytes per cell where values are missing, about 0.5 KB per training row while it builds the table; on disk
-a fifth of that, at the same speed as long as the disk cache holds the table. The trees are the same.
+a fifth of that, at 1.1 times the time as long as the disk cache holds the table.
 """
 
 import json
@@ -17,9 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cryptoliq_assets.modeling.estimators.fit_rows import PartRows
+from cryptoliq_assets.modeling.estimators.fit_rows import PartRows, merge_batches, read_ahead
 
 _PREFIX = ".xgboost-"
+# A batch becomes a page of the table, and each page of every level of a tree costs the threads a start and a wait: with a page per
+# month and view, a training on disk took 1.7 times as long.
+_ROWS_PER_PAGE = 200_000
 
 
 @contextmanager
@@ -60,11 +63,11 @@ def _batch_iterator(part: PartRows, change: npt.NDArray[np.float32], cache_prefi
 
     class BatchIterator(xgboost.DataIter):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
-            self._batches = part.batches()
+            self._batches = read_ahead(merge_batches(part.batches(), _ROWS_PER_PAGE))
             super().__init__(cache_prefix=cache_prefix, release_data=True)
 
         def reset(self) -> None:
-            self._batches = part.batches()
+            self._batches = read_ahead(merge_batches(part.batches(), _ROWS_PER_PAGE))
 
         def next(self, input_data: Callable[..., Any]) -> bool:
             for places, X in self._batches:

@@ -1,14 +1,16 @@
 """Random_Forest: scikit-learn's random forest."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cryptoliq_assets.modeling.estimators.base import ScoreForecaster
-from cryptoliq_assets.modeling.estimators.fit_rows import PartRows
+from cryptoliq_assets.modeling.estimators.fit_rows import PartRows, read_ahead
 from cryptoliq_assets.modeling.estimators.regressor import Regressor
 from cryptoliq_assets.modeling.estimators.specs import ModelSpec
 from cryptoliq_assets.modeling.estimators.validation import InvalidForecasterError, check_attributes, check_trees
@@ -44,6 +46,21 @@ def _check_nodes(state: Mapping[str, Any]) -> None:
     depth = state.get("max_depth")
     if type(depth) is not int or not 0 <= depth < 2**62 or values.shape != (len(nodes), 1, 1):
         raise InvalidForecasterError(f"a tree of {len(nodes):,} nodes has values of shape {values.shape}")
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """The samples of some trees, with the rows of all of them in memory.
+
+    Attributes:
+        drawn: By the seed of a tree, the positions of its rows in the part, rising, and how often each was drawn.
+        rows: (k,) positions of all rows, rising.
+        X: (k, width) features.
+    """
+
+    drawn: dict[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
+    rows: npt.NDArray[np.int64]
+    X: npt.NDArray[np.float32]
 
 
 class ForestRegressor(Regressor):
@@ -87,36 +104,38 @@ class ForestRegressor(Regressor):
         of_tree = {name: value for name, value in model.get_params().items() if name in names}
         draws = np.random.RandomState(self.seed)
         seeds = [int(draws.randint(np.iinfo(np.int32).max)) for _ in range(model.n_estimators)]
-        per_read = max(1, self.SAMPLED_ROWS // size)
         trees: list[Any] = []
-        for first in range(0, len(seeds), per_read):
-            trees += self._grow(part, seeds[first : first + per_read], size=size, params=of_tree)
+        with ThreadPoolExecutor(self.threads) as pool:
+            for samples in read_ahead(self._read_samples(part, seeds, size=size)):
+                trees += pool.map(partial(self._grow, samples, part.change, of_tree), samples.drawn)
         model.estimator_, model.estimators_ = DecisionTreeRegressor(), trees
         model.n_features_in_, model.n_outputs_ = part.width, 1
         self.model = model
 
-    def _grow(self, part: PartRows, seeds: list[int], *, size: int, params: dict[str, Any]) -> list[Any]:
-        """Grow one tree per seed on `size` rows that the seed draws; the rows of all of them are read together."""
+    def _read_samples(self, part: PartRows, seeds: list[int], *, size: int) -> Iterator[_Samples]:
+        """Draw `size` rows per seed, and read them for as many seeds at a time as make SAMPLED_ROWS."""
+        per_read = max(1, self.SAMPLED_ROWS // size)
+        fractions = None if part.weights is None else part.weights / part.weights.sum()
+        for first in range(0, len(seeds), per_read):
+            drawn = {}
+            for seed in seeds[first : first + per_read]:
+                draws = np.random.RandomState(seed)
+                places = (
+                    draws.randint(0, len(part), size)
+                    if fractions is None
+                    else draws.choice(len(part), size, p=fractions)
+                )
+                drawn[seed] = np.unique(places, return_counts=True)
+            rows = np.unique(np.concatenate([places for places, _ in drawn.values()]))
+            yield _Samples(drawn, rows, part.gather(rows))
+
+    def _grow(self, samples: _Samples, change: npt.NDArray[np.float32], params: dict[str, Any], seed: int) -> Any:
+        """Grow the tree of a seed; threads share the samples."""
         from sklearn.tree import DecisionTreeRegressor
 
-        fractions = None if part.weights is None else part.weights / part.weights.sum()
-        samples = {}
-        for seed in seeds:
-            draws = np.random.RandomState(seed)
-            drawn = (
-                draws.randint(0, len(part), size) if fractions is None else draws.choice(len(part), size, p=fractions)
-            )
-            samples[seed] = np.unique(drawn, return_counts=True)
-        rows = np.unique(np.concatenate([chosen for chosen, _ in samples.values()]))
-        X = part.gather(rows)
-
-        def grow(seed: int) -> Any:
-            chosen, counts = samples[seed]
-            tree = DecisionTreeRegressor(**{**params, "random_state": seed})
-            return tree.fit(X[np.searchsorted(rows, chosen)], part.change[chosen], sample_weight=counts)
-
-        with ThreadPoolExecutor(self.threads) as pool:
-            return list(pool.map(grow, seeds))
+        places, counts = samples.drawn[seed]
+        tree = DecisionTreeRegressor(**{**params, "random_state": seed})
+        return tree.fit(samples.X[np.searchsorted(samples.rows, places)], change[places], sample_weight=counts)
 
     def predict(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Return the predicted change per row: the mean of the trees."""
