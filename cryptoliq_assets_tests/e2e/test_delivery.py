@@ -126,9 +126,9 @@ def test_tests_run_as_the_owner_of_checkout_and_pip_cache():
 def test_ci_uses_sudo_only_to_install_debian_packages(has_sudo):
     programs = {
         "sudo": 'echo "sudo $*" >> log; exec "$@"',
-        "apt-get": 'echo "apt-get $1" >> log',
-        # The next step of the script; it ends here.
-        "make": 'echo "make as $(id -u)" >> log; exit 3',
+        "apt-get": 'echo "apt-get $1" >> log; if [[ $1 == install ]]; then : > installed; fi',
+        # The next step of the script, beside the installation; the script ends here.
+        "make": 'until [[ -f installed ]]; do :; done; echo "make as $(id -u)" >> log; exit 3',
     }
     with tempfile.TemporaryDirectory(prefix="ci-") as name:
         folder = Path(name)

@@ -187,6 +187,8 @@ def test_ci_installs_missing_programs_of_the_suite():
     wanted = {"chromium": "chromium", "initdb": "postgresql", "promtool": "prometheus", "caddy": "caddy"}
     for command, package in wanted.items():
         assert re.search(rf"^has {command} \|\| .*packages\+=\({package}\)$", script, flags=re.MULTILINE), command
+    # A failed installation ends the script before the suite.
+    assert 'wait "$installing"; fi\nmake test\n' in script
 
 
 def test_tests_are_not_installed():
