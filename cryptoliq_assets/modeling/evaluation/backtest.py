@@ -1,6 +1,6 @@
 """The backtest: out-of-fold forecasts of all candidates and baselines, and their metrics coin by coin.
 
-Two Parquet files: one row group per model with every forecast, and a far smaller one with the metrics of the leaderboard
+Two Parquet files: one row group per model and fold with every forecast, and a far smaller one with the metrics of the leaderboard
 over each coin's own tested rows. The forecasts themselves are made in `modeling.evaluation.cross_validation`.
 """
 
@@ -60,9 +60,9 @@ def by_coin_path(reports_dir: Path) -> Path:
 
 
 def write_backtest(path: Path, evaluations: Iterable[Evaluation], rows: TrainingRows) -> BacktestSummary:
-    """Validate the out-of-fold forecasts, model by model, and write them and the metrics by coin atomically.
+    """Validate the out-of-fold forecasts, fold by fold, and write them and the metrics by coin atomically.
 
-    The forecasts of one model are in memory at a time; those of the models before are in an unnamed temporary file.
+    The forecasts of one model, and the table of one fold, are in memory at a time; the rest is in an unnamed temporary file.
 
     Args:
         path: Path of the backtest.
@@ -84,18 +84,22 @@ def write_backtest(path: Path, evaluations: Iterable[Evaluation], rows: Training
         for evaluation in evaluations:
             if evaluation.name in counts:
                 raise ValueError(f"{evaluation.name} occurs twice")
-            where = f"forecasts of {evaluation.name}"
-            frame = validate_table(BACKTEST, make_backtest_rows(evaluation, rows), where=where)
-            table = _plain_text(pa.Table.from_pandas(frame, preserve_index=False))
-            writer = writer or opened.enter_context(pq.ParquetWriter(file, table.schema, compression="snappy"))
-            writer.write_table(table)
-            counts[evaluation.name] = len(frame)
-            last = frame.sort_values("date", kind="stable").tail(_PREVIEW_ROWS)
-            tails.append(last.astype({"coin": str, "model": str}))
-            daily[evaluation.name] = (frame["predicted"] - frame["realised"]).abs().groupby(frame["date"]).mean()
+            daily_errors: list[pd.Series[float]] = []
+            newest: list[pd.DataFrame] = []
+            for fold in make_backtest_rows(evaluation, rows):
+                frame = validate_table(BACKTEST, fold, where=f"forecasts of {evaluation.name}")
+                table = _plain_text(pa.Table.from_pandas(frame, preserve_index=False))
+                writer = writer or opened.enter_context(pq.ParquetWriter(file, table.schema, compression="snappy"))
+                writer.write_table(table)
+                newest.append(_newest(frame).astype({"coin": str, "model": str}))
+                daily_errors.append((frame["predicted"] - frame["realised"]).abs().set_axis(frame["date"]))
+                counts[evaluation.name] = counts.get(evaluation.name, 0) + len(frame)
+                del fold, frame, table
+            tails.append(_newest(pd.concat(newest)))
+            daily[evaluation.name] = pd.concat(daily_errors).groupby(level=0).mean()
             coin_metrics.append(measure_coins_of_views(evaluation, rows))
             ranks.append((evaluation.spec is None, -_skill_or_min(evaluation.skill()), evaluation.name))
-            del frame, table, evaluation
+            del evaluation
         if writer is None:
             raise ValueError("no model was evaluated: there is no backtest")
         writer.close()
@@ -110,6 +114,10 @@ def write_backtest(path: Path, evaluations: Iterable[Evaluation], rows: Training
         by_coin=by_coin,
         best=min(ranks)[-1],
     )
+
+
+def _newest(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.sort_values("date", kind="stable").tail(_PREVIEW_ROWS)
 
 
 def read_backtest(path: Path, *, columns: Sequence[str] | None = None) -> pd.DataFrame:

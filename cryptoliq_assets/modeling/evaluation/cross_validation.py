@@ -4,7 +4,7 @@ The folds belong in `modeling.datasets.splits`, single metrics in `modeling.eval
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,7 +54,8 @@ class Evaluation:
         folds: Dates and row counts of each fold.
         rows: (m,) indices into the training set.
         fold: (m,) fold numbers, from 1.
-        forecasts: (m,) forecasts by view (VIEWS): the same rows with full, short or no history, or a missing change.
+        forecasts: (m,) forecasts by view (VIEWS): the same rows with full, short or no history, or a missing change. Those of
+            a stored evaluation are read at each access.
         references: (m,) forecasts of the baselines that metrics need, by name. HAR's are by view (`har_reference`);
             otherwise it would use history that the forecast did not have.
         metrics: By view, see `compute_metrics`.
@@ -68,8 +69,8 @@ class Evaluation:
     folds: tuple[dict[str, Any], ...]
     rows: Array
     fold: Array
-    forecasts: dict[str, Array]
-    references: dict[str, Array]
+    forecasts: Mapping[str, Array]
+    references: Mapping[str, Array]
     metrics: dict[str, dict[str, Any]]
     seconds: float
     importance: dict[str, float] = field(default_factory=dict)
@@ -173,10 +174,11 @@ def _evaluate(
             )
     tested = np.concatenate([fold.test for fold in folds.folds])
     fold_numbers = np.concatenate([np.full(len(fold.test), fold.number, dtype=np.int8) for fold in folds.folds])
-    all_forecasts = {view: np.concatenate(values) for view, values in forecasts.items()}
+    # One list goes before the next is joined: all of them twice would be the largest arrays of a training.
+    all_forecasts = {view: np.concatenate(forecasts.pop(view)) for view in VIEWS}
     all_references = {
         PERSISTENCE: rows.today[tested],
-        **{against: np.concatenate(values) for against, values in references.items()},
+        **{against: np.concatenate(references.pop(against)) for against in required},
     }
     return Evaluation(
         name=name,
@@ -244,24 +246,27 @@ def compute_metrics(
     return results
 
 
-def make_backtest_rows(evaluation: Evaluation, rows: TrainingRows) -> pd.DataFrame:
-    """Return the rows of the backtest: one per (coin, date, model), with forecasts, realized score and references."""
-    index = evaluation.rows
-    return pd.DataFrame(
-        {
-            "coin": pd.Categorical.from_codes(rows.coins[index], categories=rows.coin_names),
-            "date": rows.date[index].astype("datetime64[ns]"),
-            "target_date": rows.target_date[index].astype("datetime64[ns]"),
-            "fold": evaluation.fold.astype(np.int64),
-            "model": pd.Categorical.from_codes(np.zeros(len(index), np.int8), categories=[evaluation.name]),
-            "predicted": evaluation.predicted,
-            "predicted_without_history": evaluation.forecasts[NO_HISTORY],
-            "realised": rows.y[index],
-            "persistence": rows.today[index],
-            "bucket": pd.Categorical.from_codes(rows.bucket[index], categories=list(BUCKETS)),
-            "known_cap": rows.known_cap[index],
-        }
-    )
+def make_backtest_rows(evaluation: Evaluation, rows: TrainingRows) -> Iterator[pd.DataFrame]:
+    """Yield the rows of the backtest fold by fold: one per (coin, date, model), with forecasts, realized score and references."""
+    predicted, without_history = evaluation.predicted, evaluation.forecasts[NO_HISTORY]
+    for number in np.unique(evaluation.fold):
+        own = evaluation.fold == number
+        index = evaluation.rows[own]
+        yield pd.DataFrame(
+            {
+                "coin": pd.Categorical.from_codes(rows.coins[index], categories=rows.coin_names),
+                "date": rows.date[index].astype("datetime64[ns]"),
+                "target_date": rows.target_date[index].astype("datetime64[ns]"),
+                "fold": np.full(len(index), number, dtype=np.int64),
+                "model": pd.Categorical.from_codes(np.zeros(len(index), np.int8), categories=[evaluation.name]),
+                "predicted": predicted[own],
+                "predicted_without_history": without_history[own],
+                "realised": rows.y[index],
+                "persistence": rows.today[index],
+                "bucket": pd.Categorical.from_codes(rows.bucket[index], categories=list(BUCKETS)),
+                "known_cap": rows.known_cap[index],
+            }
+        )
 
 
 def _mean_of(by_fold: list[dict[str, Any]]) -> dict[str, float | int | None]:

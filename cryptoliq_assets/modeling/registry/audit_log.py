@@ -193,7 +193,7 @@ def _checksum(entry: Mapping[str, Any]) -> str | None:
         return None
 
 
-def sha256_of(content: bytes) -> str:
+def sha256_of(content: bytes | memoryview) -> str:
     """Return the sha256 of bytes, in hex."""
     return hashlib.sha256(content).hexdigest()
 

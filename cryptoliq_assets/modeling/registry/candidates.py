@@ -11,14 +11,16 @@ party are rejected. The audit log does not contain candidates, so the JSON with 
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from cryptoliq_assets.core import DamagedDocumentError, parse_json, read_stored, to_json, write_files
+from cryptoliq_assets.core import DamagedDocumentError, open_stored, parse_json, read_stored, to_json, write_files
 from cryptoliq_assets.modeling.estimators import ModelSpec, ScoreForecaster, spec_from_dict
 from cryptoliq_assets.modeling.evaluation import Evaluation
 from cryptoliq_assets.modeling.registry.audit_log import canonical_json, sha256_of, sign, signed_by
@@ -42,6 +44,28 @@ class Candidate:
     evaluation: Evaluation
 
 
+class StoredArrays(Mapping[str, npt.NDArray[Any]]):
+    """Arrays of an open file by name; each is read when it is accessed, so that the arrays of all candidates are not in memory at once.
+
+    Args:
+        arrays: The open file.
+        prefix: Start of the names of these arrays in the file.
+    """
+
+    def __init__(self, arrays: Mapping[str, npt.NDArray[Any]], prefix: str) -> None:
+        self._arrays = arrays
+        self._names = {name.removeprefix(prefix): name for name in arrays if name.startswith(prefix)}
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        return self._arrays[self._names[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
 def save_candidate(folder: Path, name: str, candidate: Candidate, *, signing_key: bytes | None = None) -> Path:
     """Write the three files of a candidate; returns the path of the JSON file.
 
@@ -58,8 +82,9 @@ def save_candidate(folder: Path, name: str, candidate: Candidate, *, signing_key
     arrays = {field: getattr(evaluation, field) for field in _ARRAYS}
     for field in _ARRAYS_BY_NAME:
         arrays |= {f"{field}:{key}": values for key, values in getattr(evaluation, field).items()}
-    packed = io.BytesIO()
-    np.savez(packed, **arrays)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    packed = buffer.getbuffer()
     artifact = to_bytes(candidate.forecaster)
     metadata = {
         "version": name,
@@ -67,12 +92,12 @@ def save_candidate(folder: Path, name: str, candidate: Candidate, *, signing_key
         "features": list(candidate.forecaster.features),
         "libraries": library_versions(),
         "sha256": sha256_of(artifact),
-        "arrays_sha256": sha256_of(packed.getvalue()),
+        "arrays_sha256": sha256_of(packed),
         "recipe": candidate.spec.to_dict(),
         "evaluation": {name: getattr(evaluation, field) for name, field in _JSON_FIELDS.items()},
     }
     paths = _paths(folder, name)
-    contents = (artifact, packed.getvalue(), _with_checksum(metadata, signing_key))
+    contents = (artifact, packed, _with_checksum(metadata, signing_key))
     write_files(dict(zip(paths, contents, strict=True)))
     return paths[-1]
 
@@ -92,16 +117,11 @@ def load_candidate(folder: Path, name: str, *, signing_key: bytes | None = None)
     try:
         artifact_path, arrays_path, json_path = _paths(folder, name)
         metadata = _verify_checksum(json_path, name, signing_key)
-        packed = _read_verified(arrays_path, metadata.get("arrays_sha256"))
+        arrays = _open_verified(arrays_path, metadata.get("arrays_sha256"))
         artifact = _read_verified(artifact_path, metadata.get("sha256"))
         forecaster = load_model(artifact, metadata, expected_sha256=metadata["sha256"], signing_key=signing_key)
-        with np.load(io.BytesIO(packed), allow_pickle=False) as stored:
-            arrays = {field: stored[field] for field in stored.files}
         fields = {_JSON_FIELDS[name]: value for name, value in metadata["evaluation"].items()}
-        by_name = {
-            field: {key.split(":", 1)[1]: values for key, values in arrays.items() if key.startswith(f"{field}:")}
-            for field in _ARRAYS_BY_NAME
-        }
+        by_name = {field: StoredArrays(arrays, f"{field}:") for field in _ARRAYS_BY_NAME}
         values: dict[str, Any] = {**fields, **{field: arrays[field] for field in _ARRAYS}, **by_name}
         evaluation = Evaluation(**{**values, "folds": tuple(fields["folds"])})
         return Candidate(spec_from_dict(metadata["recipe"]), forecaster, evaluation)
@@ -169,20 +189,42 @@ def _reject(name: str, reason: str) -> ModelRejectedError:
     return ModelRejectedError(f"candidate {name} is rejected: {reason}; run `cryptoliq train` again")
 
 
+def _open_verified(path: Path, expected_sha256: object) -> Mapping[str, npt.NDArray[Any]]:
+    """Open a file of arrays with the digest; it stays open, so that another file in its place changes nothing."""
+    with _name_errors(path):
+        handle = open_stored(path)
+        digest = hashlib.sha256()
+        while chunk := handle.read(1 << 20):
+            digest.update(chunk)
+        _check_sha256(digest.hexdigest(), path, expected_sha256)
+        handle.seek(0)
+        arrays: Mapping[str, npt.NDArray[Any]] = np.load(handle, allow_pickle=False)
+        return arrays
+
+
 def _read_verified(path: Path, expected_sha256: object) -> bytes:
     content = _read(path)
-    sha256 = sha256_of(content)
-    if sha256 != expected_sha256:
-        raise ModelRejectedError(
-            f"sha256 of {path.name} is {sha256[:12]}…, {path.stem}.json states {str(expected_sha256)[:12]}…: truncated, "
-            "swapped or tampered with"
-        )
+    _check_sha256(sha256_of(content), path, expected_sha256)
     return content
 
 
+def _check_sha256(sha256: str, path: Path, expected: object) -> None:
+    if sha256 != expected:
+        raise ModelRejectedError(
+            f"sha256 of {path.name} is {sha256[:12]}…, {path.stem}.json states {str(expected)[:12]}…: truncated, "
+            "swapped or tampered with"
+        )
+
+
 def _read(path: Path) -> bytes:
-    try:
+    with _name_errors(path):
         return read_stored(path)
+
+
+@contextmanager
+def _name_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError as error:
         raise ModelRejectedError(f"{path} is missing") from error
     except OSError as error:

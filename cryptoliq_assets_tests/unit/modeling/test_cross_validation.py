@@ -4,6 +4,7 @@ import datetime as dt
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cryptoliq_assets.modeling.datasets.splits import make_folds
@@ -35,8 +36,10 @@ def test_every_row_after_the_first_origin_is_forecast_once(evaluation, rows):
 
 
 def test_skill_by_fold_is_what_the_out_of_fold_table_gives(evaluation, rows):
-    table = make_backtest_rows(evaluation, rows)
-    first = table[table["fold"] == 1]
+    folds = list(make_backtest_rows(evaluation, rows))
+    table = pd.concat(folds)
+    first = folds[0]
+    assert [frame["fold"].unique().tolist() for frame in folds] == [[fold["fold"]] for fold in evaluation.folds]
     expected = (
         1
         - ((first["realised"] - first["predicted"]) ** 2).sum()
