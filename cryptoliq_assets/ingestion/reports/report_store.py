@@ -4,9 +4,13 @@
 arrival, as `<file>.<arrival>.json`, so the report of the accepted version remains available after later versions.
 """
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from cryptoliq_assets.core import Location, file_exists, find_free_path, move_file, read_json_object
+from cryptoliq_assets.core import Location, file_exists, find_free_path, is_remote, move_file, read_json_object
+
+_READ_TOGETHER = 8
 
 
 def report_path(folder: Location, name: str) -> Location:
@@ -38,6 +42,19 @@ def find_report(folder: Location, name: str, arrival: int) -> dict[str, Any] | N
         arrival: Arrival number of the version.
     """
     return _find_version(folder, name, arrival)[1]
+
+
+def find_reports(folder: Location, versions: Sequence[tuple[str, int]]) -> list[dict[str, Any] | None]:
+    """Return the reports of several versions, in their order; from an object store several at the same time.
+
+    Args:
+        folder: Folder of the reports.
+        versions: Name of the file and arrival number of each version.
+    """
+    if not is_remote(folder):
+        return [find_report(folder, name, arrival) for name, arrival in versions]
+    with ThreadPoolExecutor(_READ_TOGETHER) as pool:
+        return list(pool.map(lambda version: find_report(folder, *version), versions))
 
 
 def find_report_path(folder: Location, name: str, arrival: int) -> Location | None:

@@ -8,9 +8,11 @@ import pytest
 
 from cryptoliq_assets.core import Location, Settings, file_exists, list_names, read_stored, write_file
 from cryptoliq_assets.core.database import LockLostError
+from cryptoliq_assets.dashboard.data_sources.local import HomeViews
 from cryptoliq_assets.modeling import load_champion
 from cryptoliq_assets.modeling.model_card import card_path, publish_card, save_card
 from cryptoliq_assets.modeling.registry import ModelRejectedError, ModelStore, model_registry, open_model_store
+from cryptoliq_assets.monitoring.data import read_last_verification, verify_home
 from cryptoliq_assets.monitoring.model_health import find_model_problems
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -111,3 +113,20 @@ def test_the_card_of_the_current_model_is_shown(settings: Settings) -> None:
     assert read_stored(card_path(reports)) == b"card of XGBoost_v2"
     publish_card(reports, "XGBoost_v1")
     assert not file_exists(card_path(reports))
+
+
+def test_verification_and_dashboard_read_the_location(settings: Settings) -> None:
+    views = HomeViews(settings)
+    key, version = views.cache_key(), promote(open_model_store(settings))
+    assert views.cache_key() != key
+    key = views.cache_key()
+    save_card(settings.reports_dir, version, "the card", stored=[])
+    assert (views.cache_key(), views.read_model_card()) != (key, None)
+    shown = views.load_models()
+    assert [entry["version"] for entry in shown["versions"] if entry["current"]] == [version]
+    assert shown["problems"] == []
+    result = verify_home(settings, deep=True)
+    assert (result.damaged, result.checked["model"], result.checked["pointer"]) == ([], 2, 1)
+    assert read_last_verification(settings)["damaged"] == []
+    write_file(settings.models_dir / f"{version}.json", "{}")
+    assert [item.path for item in verify_home(settings).damaged] == [str(settings.models_dir / f"{version}.pkl")]
