@@ -6,11 +6,10 @@ Add a result that more than one command prints. The values are computed in earli
 import datetime as dt
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.cli.terminal import console, print_line, print_table
-from cryptoliq_assets.core import Settings, read_json_object
+from cryptoliq_assets.core import Location, Settings, file_exists, read_json_object
 from cryptoliq_assets.forecasting import FLAGS, describe_row_quality, measure, read_realized_forecasts
 from cryptoliq_assets.modeling.estimators import model_version_of, normalize_model_versions
 from cryptoliq_assets.monitoring import FAIL, OK, Finding, collect_findings
@@ -154,7 +153,7 @@ def print_finding(finding: Finding) -> None:
 
 
 @contextmanager
-def _damage_errors(path: Path, command: str) -> Iterator[None]:
+def _damage_errors(path: Location, command: str) -> Iterator[None]:
     """Raise RuntimeError with the path if the report does not have the expected structure."""
     try:
         yield
@@ -162,9 +161,9 @@ def _damage_errors(path: Path, command: str) -> Iterator[None]:
         raise RuntimeError(f"{path} is damaged ({error!r}); `{command}` rewrites it") from error
 
 
-def _read_report(path: Path, command: str) -> dict[str, Any] | None:
+def _read_report(path: Location, command: str) -> dict[str, Any] | None:
     """Return a JSON report, None if it does not exist; RuntimeError names the path and the command that rewrites it."""
-    if not path.exists():
+    if not file_exists(path):
         return None
     try:
         return read_json_object(path)

@@ -30,7 +30,7 @@ class StoreHangsError(RuntimeError):
 
 
 def list_store_problems(settings: Settings, *, seconds: float) -> list[str]:
-    """Test the stores of a data directory, all at the same time: the tables' is written, the models' only read, the database asked.
+    """Test the stores of a data directory, all at the same time: those of tables and files are written, the models' only read, the database asked.
 
     Args:
         settings: Settings of the data directory.
@@ -77,7 +77,9 @@ def read_unless_hanging(settings: Settings, read: Callable[[], _Result], *, seco
         thread.join(_POLL_SECONDS)
         calls = running_calls()
         if calls and min(seconds_since_answer(), time.monotonic() - started) > seconds:
-            name = next((store.name for store in stores if calls[0].startswith(store.path)), "the store")
+            # One location may be below another.
+            closest = sorted(stores, key=lambda store: -len(store.path))
+            name = next((store.name for store in closest if calls[0].startswith(store.path)), "the store")
             raise StoreHangsError(f"{name}: no answer within {seconds:g} s ({calls[0]})")
     if "error" in result:
         raise result["error"]
@@ -88,6 +90,7 @@ def read_unless_hanging(settings: Settings, read: Callable[[], _Result], *, seco
 def _remote_stores(settings: Settings) -> list[_Store]:
     urls = [
         ("the tables' store", settings.storage.url, True),
+        ("the files' store", settings.storage.files_url, True),
         ("the models' store", settings.storage.models_url, False),
     ]
     stores = [

@@ -8,7 +8,9 @@ from .atomic_write import (
     create_file as create_file,
     find_free_path as find_free_path,
     make_folder as make_folder,
+    move_file as move_file,
     open_with_folder_mode as open_with_folder_mode,
+    remove_file as remove_file,
     remove_temp_files as remove_temp_files,
     sync_folders as sync_folders,
     temp_path_for as temp_path_for,
@@ -64,13 +66,17 @@ from .jsonl import (
 from .locations import (
     Location as Location,
     cached_listings as cached_listings,
+    file_exists as file_exists,
     file_state as file_state,
     forget_listing as forget_listing,
     has_cached_listings as has_cached_listings,
     is_remote as is_remote,
     is_version as is_version,
+    list_files as list_files,
     list_names as list_names,
+    list_sizes as list_sizes,
     list_states as list_states,
+    modified_ns as modified_ns,
     resolve_location as resolve_location,
 )
 from .markdown import markdown_table as markdown_table

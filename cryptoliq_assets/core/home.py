@@ -14,6 +14,7 @@ import yaml
 
 from cryptoliq_assets.core.atomic_write import create_file, make_folder, write_file
 from cryptoliq_assets.core.config import Settings
+from cryptoliq_assets.core.locations import is_remote
 from cryptoliq_assets.core.safe_open import DamagedDocumentError, read_stored, read_text
 
 _URL = "CRYPTOLIQ_POSTGRES_URL"
@@ -45,7 +46,8 @@ def explain_missing_home(settings: Settings) -> str | None:
         settings.models_dir / "ledger.jsonl",
         settings.models_dir / "metadata.json",
     )
-    return None if any(os.path.lexists(mark) for mark in marks) else f"{home} was never set up"
+    # What is in an object store may be that of another data directory.
+    return None if any(not is_remote(mark) and os.path.lexists(mark) for mark in marks) else f"{home} was never set up"
 
 
 def prepare_home(settings: Settings) -> list[Path]:
@@ -61,11 +63,12 @@ def prepare_home(settings: Settings) -> list[Path]:
         settings.data_dir,
         settings.raw_dir,
         settings.models_dir,
+        settings.scratch_dir,
         settings.reports_dir,
         settings.logs_dir,
         settings.dagster_home,
     ):
-        if not folder.exists():
+        if not is_remote(folder) and not folder.exists():
             make_folder(folder.parent)
             folder.mkdir(mode=_OWNER_ONLY, exist_ok=True)
             created.append(folder)

@@ -3,6 +3,7 @@
 Add what both kinds have in common. Reading tables belongs in `storage`.
 """
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from importlib.util import find_spec
@@ -21,13 +22,15 @@ Location = TypeAliasType("Location", "Path | UPath")
 
 
 @lru_cache
-def resolve_location(url: str, folder: str = "", *, limits: CallLimits = CallLimits()) -> Location:
+def resolve_location(url: str, folder: str = "", *, limits: CallLimits = CallLimits(), use: str = "tables") -> Location:
     """Return the location of a URL.
 
     Args:
         url: A path, or a URL of an object store.
         folder: Folder below it.
         limits: Limits of each call to an object store.
+        use: What is stored there. Each use has a client of its own: a run caches listings of tables, which nobody else writes meanwhile,
+            and no others.
 
     Returns:
         A plain Path on a local disk, where writes can be made durable; a UPath elsewhere.
@@ -43,7 +46,7 @@ def resolve_location(url: str, folder: str = "", *, limits: CallLimits = CallLim
 
     path = UPath(url)
     if is_remote(path):
-        path = UPath(url, **client_options(path.protocol, limits))
+        path = UPath(url, **client_options(path.protocol, limits, use=use))
     path = path / folder if folder else path
     return path if is_remote(path) else Path(path.path)
 
@@ -83,9 +86,43 @@ def list_names(folder: Location) -> list[str]:
     try:
         if is_remote(folder):
             return [name.rstrip("/").rpartition("/")[2] for name in folder.fs.ls(folder.path, detail=False)]
-        return [entry.name for entry in folder.iterdir()]
+        return os.listdir(folder)
     except FileNotFoundError:
         return []
+
+
+def file_exists(path: Location) -> bool:
+    """Return whether a file exists. A store that does not answer raises its error; it does not report the file as missing."""
+    if not is_remote(path):
+        return path.exists()
+    try:
+        path.fs.info(path.path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def list_files(folder: Location, suffix: str = "") -> list[Location]:
+    """List the paths in a folder whose names end with `suffix`, sorted by name; none if the folder does not exist."""
+    return [folder / name for name in sorted(list_names(folder)) if name.endswith(suffix)]
+
+
+def list_sizes(folder: Location) -> dict[str, int]:
+    """Return the size in bytes of each file in a folder, by name; none if the folder does not exist."""
+    try:
+        if not is_remote(folder):
+            return {entry.name: entry.stat().st_size for entry in folder.iterdir() if entry.is_file()}
+        found = folder.fs.ls(folder.path, detail=True)
+    except FileNotFoundError:
+        return {}
+    return {info["name"].rpartition("/")[2]: int(info["size"]) for info in found if info.get("type") != "directory"}
+
+
+def modified_ns(path: Location) -> int:
+    """Return the time at which a file was last written, in nanoseconds since 1970; raises OSError if it does not exist."""
+    if is_remote(path):
+        return int(path.fs.modified(path.path).timestamp() * 1e9)
+    return path.stat().st_mtime_ns
 
 
 # Names under which object stores report the version of an object, the most reliable first; some report none.

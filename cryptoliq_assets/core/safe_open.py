@@ -67,8 +67,8 @@ def open_regular(path: Path) -> BinaryIO:
         raise _unreadable(error) from error
 
 
-def read_regular(path: Path, max_bytes: int, *, limit: str) -> bytes:
-    """Read a regular file of at most `max_bytes` bytes; never more than one byte above that is read.
+def read_regular(path: Location, max_bytes: int, *, limit: str) -> bytes:
+    """Read a regular file of at most `max_bytes` bytes; never more than one byte above that is read from a local disk.
 
     Args:
         path: The file.
@@ -79,6 +79,10 @@ def read_regular(path: Path, max_bytes: int, *, limit: str) -> bytes:
         FileNotFoundError: the file does not exist.
         FileReadError: "not_a_file", "too_large" or "unreadable"; the message does not repeat the path.
     """
+    if is_remote(path):
+        content = _read_object(path)
+        check_size(len(content), max_bytes, limit=limit)
+        return content
     with open_regular(path) as file:
         try:
             check_size(os.fstat(file.fileno()).st_size, max_bytes, limit=limit)
@@ -136,10 +140,11 @@ def open_tail(path: Location, size: int) -> BinaryIO:
     return open_stored(path)
 
 
-def has_content(path: Path, content: bytes) -> bool:
-    """Return whether a regular file contains exactly these bytes; a file of another size is not read."""
+def has_content(path: Location, content: bytes) -> bool:
+    """Return whether a regular file contains exactly these bytes; a local file of another size is not read."""
     try:
-        return path.lstat().st_size == len(content) and read_stored(path) == content
+        same_size = is_remote(path) or path.lstat().st_size == len(content)
+        return same_size and read_stored(path) == content
     except (FileNotFoundError, FileReadError):
         return False
 

@@ -58,7 +58,8 @@ def current_source() -> Source:
     settings = Settings()
     key = settings.dashboard.api_key.get_secret_value() if settings.dashboard.api_key else ""
     return _cached_source(
-        f"{settings.home_dir} {settings.storage.url} {settings.dashboard.api_url} {hash_key(key)}", settings
+        f"{settings.home_dir} {settings.storage.url} {settings.storage.files_url} {settings.dashboard.api_url} {hash_key(key)}",
+        settings,
     )
 
 

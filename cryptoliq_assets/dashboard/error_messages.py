@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from pydantic import ValidationError
 
+from cryptoliq_assets.core import StoreUnavailableError
 from cryptoliq_assets.modeling.registry import ModelRejectedError
 from cryptoliq_assets.storage import InvalidTableError
 
@@ -31,7 +32,7 @@ def user_facing_errors() -> Iterator[None]:
     """Translate exceptions from tables, models and files.
 
     Raises:
-        UserFacingError: For invalid rows and files, rejected models, damaged tables and unreadable files.
+        UserFacingError: For invalid rows and files, rejected models, damaged tables, unreadable files and stores that do not answer.
     """
     from cryptoliq_assets.serving import DateRejectedError, NotReadyError, list_field_errors
     from cryptoliq_assets.serving.csv import InputRejectedError
@@ -56,6 +57,8 @@ def user_facing_errors() -> Iterator[None]:
         ) from error
     except InputRejectedError as error:
         raise UserFacingError("The file was rejected", str(error)) from error
+    except StoreUnavailableError as error:
+        raise UserFacingError("A store does not answer", f"{error}; `cryptoliq status` names it") from error
     except OSError as error:
         # An error about the content of a file has no filename: its message names the path.
         path = f": {error.filename}" if error.filename else ""

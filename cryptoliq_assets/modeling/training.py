@@ -73,7 +73,7 @@ def training_rows(settings: Settings, store: TableStore) -> tuple[TrainingRows, 
 def _rows(settings_json: str, stamps: tuple[object, ...]) -> tuple[TrainingRows, Folds]:
     settings = Settings.model_validate_json(settings_json)
     store = TableStore(settings)
-    rows = open_training_rows(store, formula=settings.formula, folder=settings.models_dir)
+    rows = open_training_rows(store, formula=settings.formula, folder=settings.scratch_dir)
     if rows.horizon_days != settings.horizon_days:
         raise ValueError(
             f"the labels are {rows.horizon_days} day(s) ahead, CRYPTOLIQ_HORIZON_DAYS is {settings.horizon_days}: "
@@ -112,7 +112,7 @@ def _fit(spec: ModelSpec, settings: Settings, *, store: TableStore, progress: Pr
 
 
 def _table_cache(settings: Settings) -> TableCache:
-    return TableCache(settings.models_dir, settings.xgboost_rows_in_memory)
+    return TableCache(settings.scratch_dir, settings.xgboost_rows_in_memory)
 
 
 def save_backtest(candidates: list[Candidate], settings: Settings, *, store: TableStore) -> BacktestSummary:
@@ -123,7 +123,7 @@ def save_backtest(candidates: list[Candidate], settings: Settings, *, store: Tab
         yield from (candidate.evaluation for candidate in candidates)
         yield from (evaluate_baseline(name, rows, folds) for name in BASELINES)
 
-    return write_backtest(backtest_path(settings.reports_dir), evaluations(), rows)
+    return write_backtest(backtest_path(settings.reports_dir), evaluations(), rows, scratch=settings.scratch_dir)
 
 
 def rank_candidates(

@@ -6,9 +6,8 @@ of runs and checks are stored in the alert state by the sensors, and read from t
 
 import datetime as dt
 from collections.abc import Callable
-from pathlib import Path
 
-from cryptoliq_assets.core import Settings, read_json_object
+from cryptoliq_assets.core import Location, Settings, read_json_object
 from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
 from cryptoliq_assets.monitoring.alert_registry import FAIL, OK
 from cryptoliq_assets.monitoring.alerting import read_state
@@ -62,7 +61,7 @@ def collect_findings(settings: Settings, now: dt.datetime, *, store: TableStore 
     return [*(finding for finding in reported if finding.key not in evaluated), *current]
 
 
-def read_report_findings(path: Path) -> list[Finding]:
+def read_report_findings(path: Location) -> list[Finding]:
     """Read the findings in a report.
 
     Args:

@@ -7,15 +7,18 @@ reports/monitor_failures.json until the same part succeeds again; the app and `s
 import datetime as dt
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from filelock import FileLock
 
 from cryptoliq_assets.core import Settings, make_folder, read_json_object, write_json
+from cryptoliq_assets.core.database import take_turn
 from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
 from cryptoliq_assets.monitoring.alert_registry import FAIL, OK
 from cryptoliq_assets.monitoring.findings import Finding
 from cryptoliq_assets.monitoring.reports import FAILURES_REPORT
+from cryptoliq_assets.storage import join_market
 
 _MONITOR_BROKEN = require_alert_kind("monitor_broken")
 _PACKAGE = __name__.partition(".")[0]
@@ -77,6 +80,15 @@ def read_failures(settings: Settings) -> dict[str, Finding]:
     return {finding.where: finding for finding in findings}
 
 
+def _failures_lock(settings: Settings) -> AbstractContextManager[object]:
+    """Return the lock for changing the stored findings, which the machines of a market share if they share the reports."""
+    if settings.postgres_url is not None and settings.files_location is not None:
+        market = join_market(settings)
+        return take_turn(market.database, f"failures {market.id}")
+    make_folder(settings.dagster_home)
+    return FileLock(settings.dagster_home / "monitor_failures.lock", timeout=_LOCK_SECONDS)
+
+
 def save_part_finding(settings: Settings, finding: Finding) -> None:
     """Store the finding of one part in place of its previous one.
 
@@ -87,8 +99,7 @@ def save_part_finding(settings: Settings, finding: Finding) -> None:
     Raises:
         OSError: The file cannot be written.
     """
-    make_folder(settings.dagster_home)
-    with FileLock(settings.dagster_home / "monitor_failures.lock", timeout=_LOCK_SECONDS):
+    with _failures_lock(settings):
         findings = read_failures(settings)
         if findings.get(finding.where) == finding:
             return

@@ -3,7 +3,7 @@
 Add findings about stored models. Whether the champion forecasts well belongs in `performance`.
 """
 
-from cryptoliq_assets.core import Settings
+from cryptoliq_assets.core import Settings, file_exists
 from cryptoliq_assets.modeling.registry import PROMOTION, ROLLBACK, open_model_store
 from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
 from cryptoliq_assets.monitoring.alert_registry import FAIL, OK, WARN, Level
@@ -37,7 +37,7 @@ def find_model_problems(settings: Settings) -> list[Finding]:
         return [missing, Finding(_BROKEN, OK, WHERE, "there is no champion to check")]
     figures = {"version": pointer.version}
     absent = [
-        name for name in (f"{pointer.version}.pkl", f"{pointer.version}.json") if not (store.folder / name).exists()
+        name for name in (f"{pointer.version}.pkl", f"{pointer.version}.json") if not file_exists(store.folder / name)
     ]
     serving, reasons = store.latest_valid_version()
     fallback = f"; {serving} serves instead" if serving and serving != pointer.version else ""

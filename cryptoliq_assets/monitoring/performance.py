@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from cryptoliq_assets.core import Settings, neutralize_frame, read_json_object, to_json, write_files
+from cryptoliq_assets.core import Settings, file_exists, neutralize_frame, read_json_object, to_json, write_files
 from cryptoliq_assets.forecasting import SUMS, Accuracy, measure, newest_date, read_realized_forecasts, sum_errors
 from cryptoliq_assets.modeling.estimators import normalize_model_versions
 from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
@@ -211,7 +211,7 @@ def read_accuracy_report(settings: Settings) -> dict[str, Any] | None:
         ValueError: It cannot be read.
     """
     path = settings.reports_dir / ACCURACY_REPORT
-    return read_json_object(path) if path.exists() else None
+    return read_json_object(path) if file_exists(path) else None
 
 
 def retraining_run_key(settings: Settings) -> str | None:

@@ -4,10 +4,9 @@ Values are plain, as in `views`. `problems` lists reports that cannot be read: a
 """
 
 import datetime as dt
-from pathlib import Path
 from typing import Any
 
-from cryptoliq_assets.core import Settings, read_json_object
+from cryptoliq_assets.core import Location, Settings, file_exists, read_json_object
 from cryptoliq_assets.forecasting import measure, measure_accuracy_by_day, newest_date, read_realized_forecasts
 from cryptoliq_assets.ingestion.landing import open_catalog
 from cryptoliq_assets.modeling.registry import ModelRejectedError, ModelStore, open_model_store
@@ -66,7 +65,7 @@ def _read_holdout_by_coin(settings: Settings, store: ModelStore, problems: list[
     path = by_coin_path(settings.reports_dir)
     try:
         spec = (store.current() or {}).get("recipe", {}).get("name")
-        if spec is None or not path.exists():
+        if spec is None or not file_exists(path):
             return []
         rows = read_by_coin(path, columns=["coin", "model", "view", "rows", "mae", "mean_absolute_prediction"])
     except (ModelRejectedError, OSError, ValueError) as error:
@@ -216,7 +215,7 @@ def _files_view(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _read_validation_report(path: Path, *, arrival: int) -> dict[str, Any]:
+def _read_validation_report(path: Location, *, arrival: int) -> dict[str, Any]:
     """Report of this version of a file; empty if it belongs to another version or cannot be read."""
     try:
         report = read_json_object(path)
@@ -225,9 +224,9 @@ def _read_validation_report(path: Path, *, arrival: int) -> dict[str, Any]:
     return report if report.get("arrival") == arrival else {}
 
 
-def _read_report(path: Path, *, command: str | None, problems: list[str]) -> dict[str, Any] | None:
+def _read_report(path: Location, *, command: str | None, problems: list[str]) -> dict[str, Any] | None:
     """Read a report; None if it does not exist, or cannot be read, which is added to `problems`."""
-    if not path.exists():
+    if not file_exists(path):
         return None
     try:
         report = read_json_object(path)

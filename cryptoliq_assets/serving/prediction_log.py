@@ -17,9 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from cryptoliq_assets.core import Settings, append_lines, daily_path_factory, encode_line, make_log_entry
+from cryptoliq_assets.core import (
+    Settings,
+    StoreUnavailableError,
+    append_lines,
+    daily_path_factory,
+    encode_line,
+    make_log_entry,
+)
 from cryptoliq_assets.modeling import Champion
-from cryptoliq_assets.monitoring.service import score_histogram
+from cryptoliq_assets.monitoring.service import publish_predictions, score_histogram
+from cryptoliq_assets.storage import ForeignTableError
 
 _LOG = logging.getLogger("cryptoliq.predictions")
 SAMPLE_ROWS = 3
@@ -120,6 +128,16 @@ class PredictionLog:
                 append_lines(daily_path_factory(self._settings.predictions_dir)(), line)
         except OSError as error:
             _LOG.warning("the prediction log cannot be written: %s", error)
+            return
+        if record:
+            self._publish()
+
+    def _publish(self) -> None:
+        try:
+            publish_predictions(self._settings)
+        except (OSError, StoreUnavailableError, ForeignTableError) as error:
+            # The line is on this machine: the next process that predicts sends it.
+            _LOG.warning("the prediction log cannot be sent to %s: %s", self._settings.shared_predictions_dir, error)
 
 
 def sample_csv_rows(lines: Iterable[str], *, output_columns: Sequence[str]) -> list[dict[str, Any]]:

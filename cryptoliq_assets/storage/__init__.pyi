@@ -13,7 +13,7 @@ from .export import (
     read_month as read_month,
 )
 from .frames import empty_frame as empty_frame, sort_rows as sort_rows
-from .market import join_market as join_market
+from .market import check_files_owner as check_files_owner, join_market as join_market
 from .memory import release_memory as release_memory
 from .ownership import ForeignTableError as ForeignTableError
 from .parquet_store import TableStore as TableStore

@@ -21,6 +21,7 @@ NOT_RUN = {
     "docker": "requires the Docker engine; test_docker.py, test_image.py and test_deploy.py check files and names",
     "dc": "docker compose, as above; test_docs_commands.py checks services and commands",
     "gcloud": "requires a Google Cloud project",
+    "aws": "requires a bucket; e2e/object_store/test_machines.py copies the same files",
     "curl -H X-Serverless-Authorization:": "the same",
     "git": "requires the history and remote of the clone, and changes the clone",
     "make demo": "installs an environment from a package registry; e2e/cli runs the command demo",

@@ -16,7 +16,7 @@ from cryptoliq_assets.cli import (
     require_home,
 )
 from cryptoliq_assets.cli.commands.external_files import preprocess_external, train_external
-from cryptoliq_assets.core import Settings, months_between
+from cryptoliq_assets.core import Settings, is_remote, months_between
 from cryptoliq_assets.ingestion.landing import import_files, move_accepted, name_conflicts
 from cryptoliq_assets.ingestion.reports import find_report
 from cryptoliq_assets.orchestration import INGEST_JOB, PREPROCESS_JOB, Runner
@@ -48,7 +48,8 @@ def ingest(settings: Settings, source: Path | None, archive: Path | None) -> Non
     """
     if archive and not source:
         raise click.UsageError("--archive-dir requires --input-dir")
-    if source and source.resolve() in (settings.raw_dir, (archive or settings.archive_dir).resolve()):
+    kept = archive or settings.archive_dir
+    if source and source.resolve() in (settings.raw_dir, None if is_remote(kept) else kept.resolve()):
         raise click.UsageError(f"--input-dir {source} must not be the drop folder or the archive")
     with open_runner(settings) as runner:
         code = _ingest_folder(runner, source, archive) if source else _ingest(runner)

@@ -17,7 +17,7 @@ from cryptoliq_assets.cli import (
     read_unless_hanging,
 )
 from cryptoliq_assets.cli.commands.monitoring import format_closure, format_silence
-from cryptoliq_assets.core import Settings, StoreUnavailableError
+from cryptoliq_assets.core import Settings, StoreUnavailableError, file_exists
 from cryptoliq_assets.forecasting import (
     describe_champion_mismatch,
     describe_missing_days,
@@ -249,7 +249,7 @@ def _describe_verification(settings: Settings) -> str:
 def _describe_drift(settings: Settings) -> str | None:
     """Return the findings of the drift report in one line; None without a report."""
     path = settings.reports_dir / DRIFT_REPORT
-    if not path.exists():
+    if not file_exists(path):
         return None
     findings = read_report_findings(path)
     problems = [finding for finding in findings if finding.level != OK]

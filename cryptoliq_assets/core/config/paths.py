@@ -1,15 +1,30 @@
-"""The paths below a data directory: every file and folder has one name here.
+"""The paths of a data directory: every file and folder has one name here.
 
-Creating them belongs in `core/home.py`.
+What must outlive the machine is at `storage.files_url` where that is set, and below the data directory otherwise. All else stays on the
+machine: it can be lost with it. Creating folders belongs in `core/home.py`.
 """
 
 from pathlib import Path
+
+from cryptoliq_assets.core.config.storage import StorageSettings
+from cryptoliq_assets.core.locations import Location, resolve_location
 
 
 class HomePaths:
     """Paths of one data directory; `Settings` inherits them."""
 
     home_dir: Path
+    storage: StorageSettings
+
+    @property
+    def files_location(self) -> Location | None:
+        """Location of the files that outlive the machine; None if that is the data directory."""
+        url = self.storage.files_url
+        return None if url is None else resolve_location(url, limits=self.storage.limits, use="files")
+
+    def _durable(self, name: str, default: Path) -> Location:
+        url = self.storage.files_url
+        return default if url is None else resolve_location(url, name, limits=self.storage.limits, use="files")
 
     @property
     def data_dir(self) -> Path:
@@ -22,14 +37,14 @@ class HomePaths:
         return self.data_dir / "raw"
 
     @property
-    def archive_dir(self) -> Path:
+    def archive_dir(self) -> Location:
         """A copy of every accepted file."""
-        return self.data_dir / "archive"
+        return self._durable("archive", self.data_dir / "archive")
 
     @property
-    def quarantine_dir(self) -> Path:
+    def quarantine_dir(self) -> Location:
         """Every rejected file, and the rejected rows of accepted ones."""
-        return self.data_dir / "quarantine"
+        return self._durable("quarantine", self.data_dir / "quarantine")
 
     @property
     def catalog_path(self) -> Path:
@@ -52,19 +67,34 @@ class HomePaths:
         return self.data_dir / "fetch"
 
     @property
-    def models_dir(self) -> Path:
+    def models_dir(self) -> Location:
         """Stored models, their metadata and the audit log."""
+        return self._durable("models", self.home_dir / "models")
+
+    @property
+    def candidates_dir(self) -> Path:
+        """Candidates between training and promotion; a lost one is trained again."""
+        return self.home_dir / "models" / "candidates"
+
+    @property
+    def scratch_dir(self) -> Path:
+        """Files of a training while it runs."""
         return self.home_dir / "models"
 
     @property
-    def reports_dir(self) -> Path:
+    def reports_dir(self) -> Location:
         """Reports of validation, drift, forecasts and alerts."""
-        return self.home_dir / "reports"
+        return self._durable("reports", self.home_dir / "reports")
 
     @property
     def predictions_dir(self) -> Path:
-        """Predictions of the service, one file per day."""
+        """Predictions of this machine, one file per day."""
         return self.data_dir / "predictions"
+
+    @property
+    def shared_predictions_dir(self) -> Location | None:
+        """Predictions of all machines, one folder per day; None if the files are in the data directory."""
+        return None if self.storage.files_url is None else self._durable("predictions", self.predictions_dir)
 
     @property
     def logs_dir(self) -> Path:
@@ -72,12 +102,12 @@ class HomePaths:
         return self.home_dir / "logs"
 
     @property
-    def validation_dir(self) -> Path:
+    def validation_dir(self) -> Location:
         """One JSON report per file."""
         return self.reports_dir / "validation"
 
     @property
-    def incidents_path(self) -> Path:
+    def incidents_path(self) -> Location:
         """Open incidents, pending and recent notifications; written only by `monitoring/alerting`."""
         return self.reports_dir / "incidents.json"
 

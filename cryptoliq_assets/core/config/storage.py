@@ -9,7 +9,7 @@ from cryptoliq_assets.core.object_store import CallLimits
 
 
 class StorageSettings(SettingsSection):
-    """Locations of tables and models."""
+    """Locations of tables, files and models."""
 
     url: str | None = Field(
         None, description="Location of the tables: a folder, s3://… or gs://…; default: data/ in the data directory."
@@ -17,6 +17,10 @@ class StorageSettings(SettingsSection):
     models_url: str | None = Field(
         None,
         description="Location from which models are read, never written: a folder, s3://… or gs://…; default: models/ in the data directory.",
+    )
+    files_url: str | None = Field(
+        None,
+        description="Location of archive, quarantine, reports, predictions and models: a folder, s3://… or gs://…; default: the data directory.",
     )
     timeout_seconds: float = Field(
         10.0,
@@ -34,7 +38,7 @@ class StorageSettings(SettingsSection):
         """Limits of each call to an object store."""
         return CallLimits(timeout_seconds=self.timeout_seconds, max_retries=self.max_retries)
 
-    @field_validator("url", "models_url")
+    @field_validator("url", "models_url", "files_url")
     @classmethod
     def _reject_url_without_driver(cls, url: str | None) -> str | None:
         if url and "://" in url:

@@ -7,7 +7,7 @@ from cryptoliq_assets.core.object_store.errors import CallLimits
 _S3, _GCS = ("s3", "s3a"), ("gs", "gcs")
 
 
-def client_options(scheme: str, limits: CallLimits) -> dict[str, Any]:
+def client_options(scheme: str, limits: CallLimits, *, use: str) -> dict[str, Any]:
     """Return the options of fsspec's client for a scheme, and register the limited client of the scheme.
 
     Listings are not cached: otherwise a client keeps showing its first listing, and files that another process wrote later
@@ -16,6 +16,7 @@ def client_options(scheme: str, limits: CallLimits) -> dict[str, Any]:
     Args:
         scheme: Scheme of a URL.
         limits: Limits of each call; they apply to s3:// and gs://, which have a network behind them.
+        use: What is stored there; each use has a client of its own, so what one caches is not shown by another.
 
     Returns:
         Options for the client.
@@ -30,4 +31,4 @@ def client_options(scheme: str, limits: CallLimits) -> dict[str, Any]:
     else:
         from cryptoliq_assets.core.object_store.gcs import LimitedGCSFileSystem as Client
     register_implementation(scheme, Client, clobber=True)
-    return {**options, "limits": limits}
+    return {**options, "limits": limits, "use": use}

@@ -18,13 +18,14 @@ class LimitedGCSFileSystem(gcsfs.GCSFileSystem):  # type: ignore[misc]
 
     Args:
         limits: Limits of each call.
+        use: What is stored at the location; each use has a client of its own.
         options: Further options of gcsfs.
     """
 
     # limit_calls adds the public calls.
     mirror_sync_methods = False
 
-    def __init__(self, *args: Any, limits: CallLimits = CallLimits(), **options: Any) -> None:
+    def __init__(self, *args: Any, limits: CallLimits = CallLimits(), use: str = "", **options: Any) -> None:
         seconds = limits.timeout_seconds
         timeout = ClientTimeout(total=None, connect=seconds, sock_connect=seconds, sock_read=seconds)
         super().__init__(*args, requests_timeout=timeout, **options)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from fsspec.asyn import mirror_sync_methods, sync
@@ -43,6 +44,8 @@ def _limited(client: Any, name: str, call: Callable[..., Awaitable[Any]], limits
     @wraps(call)
     def limited(*args: Any, **options: Any) -> Any:
         sent = sum(len(value) for value in args if isinstance(value, bytes | bytearray | memoryview))
+        if name == "put_file":
+            sent += Path(args[0]).stat().st_size
         seconds = limits.call_seconds(sent) + (_READ_SECONDS if name in _READS else 0.0)
         try:
             with record_call(str(args[0]) if args else name):

@@ -15,6 +15,7 @@ class LimitedS3FileSystem(s3fs.S3FileSystem):  # type: ignore[misc]
 
     Args:
         limits: Limits of each call.
+        use: What is stored at the location; each use has a client of its own.
         config_kwargs: Further options of botocore's client.
         options: Further options of s3fs.
     """
@@ -26,6 +27,7 @@ class LimitedS3FileSystem(s3fs.S3FileSystem):  # type: ignore[misc]
         self,
         *args: Any,
         limits: CallLimits = CallLimits(),
+        use: str = "",
         config_kwargs: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:

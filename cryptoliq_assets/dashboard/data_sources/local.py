@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import ValidationError
 
-from cryptoliq_assets.core import Location, Settings, file_state, read_text
+from cryptoliq_assets.core import Location, Settings, file_exists, file_state, is_remote, list_states, read_text
 from cryptoliq_assets.dashboard import UserFacingError, user_facing_errors
 from cryptoliq_assets.dashboard.data_sources.base import ForecastFile, HomeSource
 from cryptoliq_assets.modeling.registry import ModelRejectedError, open_model_store
@@ -48,16 +48,16 @@ class HomeViews:
 
     def cache_key(self) -> str:
         """Return a text that changes when reports, audit log or catalog change."""
-        reports = self._settings.reports_dir
-        paths: list[Location] = [reports / name for name in ("forecasts.json", "metrics.json", *REPORTS)]
-        paths += [
-            self._settings.incidents_path,
-            open_model_store(self._settings).ledger.path,
-            self._settings.catalog_path,
-        ]
+        with user_facing_errors():
+            reports = self._settings.reports_dir
+            names = ("forecasts.json", "metrics.json", *REPORTS, self._settings.incidents_path.name)
+            # Of an object store one listing instead of a request for each.
+            listed = list_states(reports) if is_remote(reports) else None
+            states = [_describe_state(reports / name) if listed is None else repr(listed.get(name)) for name in names]
+            states += map(_describe_state, (open_model_store(self._settings).ledger.path, self._settings.catalog_path))
         # No file changes with the catalog of a market.
         tick = "" if self._settings.postgres_url is None else f" {time.monotonic() // _DATABASE_SECONDS}"
-        return " ".join(_describe_state(path) for path in paths) + tick
+        return " ".join(states) + tick
 
     def load_models(self) -> dict[str, Any]:
         """Return the values of `home_views.build_models_view`.
@@ -84,7 +84,7 @@ class HomeViews:
     def read_model_card(self) -> str | None:
         """Return the model card of the current model as HTML; None if it has none."""
         path = self._settings.reports_dir / "model_card.html"
-        return read_text(path) if path.exists() else None
+        return read_text(path) if file_exists(path) else None
 
 
 class LocalSource:
@@ -100,13 +100,15 @@ class LocalSource:
 
     def cache_key(self) -> str:
         """Return a text made of the month files' fingerprints and the pointer to the current model."""
-        months = [
-            (table, month, stamp.inputs, *stamp.in_order)
-            for table in ("forecasts", "cleaned_snapshots", "engineered_features", "labels")
-            for month in self._store.months(table)
-            if (stamp := self._store.stamp(table, month))
-        ]
-        return f"{self._settings.home_dir} {open_model_store(self._settings).pointer()} {hash(tuple(months)):x}"
+        with user_facing_errors():
+            months = [
+                (table, month, stamp.inputs, *stamp.in_order)
+                for table in ("forecasts", "cleaned_snapshots", "engineered_features", "labels")
+                for month in self._store.months(table)
+                if (stamp := self._store.stamp(table, month))
+            ]
+            pointer = open_model_store(self._settings).pointer()
+        return f"{self._settings.home_dir} {pointer} {hash(tuple(months)):x}"
 
     def load_forecasts(self) -> dict[str, Any]:
         """Return the values of `views.load_latest_forecasts`, for all coins.

@@ -4,7 +4,16 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-from cryptoliq_assets.core import FileReadError, Settings, file_state, read_home_id, read_regular, write_file
+from cryptoliq_assets.core import (
+    FileReadError,
+    Location,
+    Settings,
+    file_state,
+    is_remote,
+    read_home_id,
+    read_regular,
+    write_file,
+)
 from cryptoliq_assets.ingestion.landing.catalog import CatalogEntry
 from cryptoliq_assets.ingestion.landing.safe_open import read_file
 
@@ -13,7 +22,7 @@ class ArchiveDamagedError(RuntimeError):
     """An archived file is not what was received; the message states file, expected and actual digest, and remedy."""
 
 
-def archived_path(file: CatalogEntry, settings: Settings) -> Path:
+def archived_path(file: CatalogEntry, settings: Settings) -> Location:
     """Return the path of an accepted file in the archive."""
     return settings.archive_dir / str(file.archived_as)
 
@@ -36,10 +45,10 @@ def read_archived(file: CatalogEntry, settings: Settings) -> bytes:
         # The limit is the size at reception: the setting may have been reduced since.
         content = read_regular(path, file.size, limit=f"the {file.size:,} bytes that were received")
     except FileNotFoundError as error:
-        if file.received_by not in ("", read_home_id(settings)):
+        if settings.files_location is None and file.received_by not in ("", read_home_id(settings)):
             raise ArchiveDamagedError(
-                f"{path} is not on this machine: the data directory {file.received_by} received it; no month is built without it: make one "
-                f"folder, by a link or a mount, the data/archive of all machines, or run `cryptoliq materialize` where it is"
+                f"{path} is not on this machine: the data directory {file.received_by} received it; no month is built without it: set "
+                "CRYPTOLIQ_STORAGE__FILES_URL to one location on all machines, or run `cryptoliq materialize` where it is"
             ) from error
         raise _damaged(file, path, "it is missing") from error
     except FileReadError as error:
@@ -85,7 +94,7 @@ def restore_from_drop_folder(file: CatalogEntry, settings: Settings) -> bool:
     if hashlib.sha256(content).hexdigest() != file.sha256:
         return False
     path = archived_path(file, settings)
-    if path.is_dir() and not path.is_symlink():
+    if not is_remote(path) and path.is_dir() and not path.is_symlink():
         return False
     write_file(path, content)
     return True
@@ -113,7 +122,7 @@ def _find_damage(file: CatalogEntry, home: Path, state: tuple | None, uncompared
     return None
 
 
-def _damaged(file: CatalogEntry, path: Path, reason: str) -> ArchiveDamagedError:
+def _damaged(file: CatalogEntry, path: Location, reason: str) -> ArchiveDamagedError:
     return ArchiveDamagedError(
         f"{path} is damaged: {reason}; no month is built from it: restore it from a backup, or put {file.name} as it was "
         "received into data/raw and run `cryptoliq verify --repair`, then `cryptoliq materialize`"

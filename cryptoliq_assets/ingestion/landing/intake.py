@@ -6,11 +6,9 @@ accepted, rows are in a month if the fingerprint of the month states it, and a r
 
 import datetime as dt
 import hashlib
-import os
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,8 +16,10 @@ import pyarrow as pa
 
 from cryptoliq_assets.core import (
     FileReadError,
+    Location,
     Settings,
     has_content,
+    list_names,
     to_json_by_key,
     write_files,
 )
@@ -257,10 +257,10 @@ class Intake:
     ) -> list[dict[str, Any]]:
         """Write reports and archive, update the catalog and quarantine, for the files read; return the reports."""
         reports, accepted, rejected = [], [], list(read.unread)
-        files: dict[Path, bytes] = {}
+        files: dict[Location, bytes] = {}
         archive, validation = self.settings.archive_dir, self.settings.validation_dir
         quarantine = self.settings.quarantine_dir
-        archived = set(os.listdir(archive)) if archive.exists() else set()
+        archived, reported, stored_rows = (set(list_names(folder)) for folder in (archive, validation, quarantine))
         accepted_files = [(file.name, snapshot) for file, snapshot, _ in read.parsed if snapshot.rows is not None]
         compared = iter(
             comparer.compare([(name, snapshot.rows, snapshot.report["dates"]) for name, snapshot in accepted_files])
@@ -273,12 +273,15 @@ class Intake:
                 report |= comparison | {"issues": [*report["issues"], *issues]}
             reports.append(report)
             rejected_rows = encode_rejected_rows(snapshot.rejected_rows) if snapshot.rejected_rows.num_rows else None
+            stored, rows_path = report_path(validation, file.name), rejected_rows_path(quarantine, file.name)
             # The rows first: the stored report states the arrival that they belong to.
-            preserve_earlier_rows(quarantine, file.name, rejected_rows, report=report_path(validation, file.name))
-            archive_earlier_report(validation, report)
-            files[report_path(validation, file.name)] = to_json_by_key(report).encode()
+            if rows_path.name in stored_rows:
+                preserve_earlier_rows(quarantine, file.name, rejected_rows, report=stored)
+            if stored.name in reported:
+                archive_earlier_report(validation, report)
+            files[stored] = to_json_by_key(report).encode()
             if rejected_rows is not None:
-                files[rejected_rows_path(quarantine, file.name)] = rejected_rows
+                files[rows_path] = rejected_rows
             if snapshot.rows is None:
                 rejected.append((file, str(snapshot.rejection)))
                 continue
@@ -293,6 +296,4 @@ class Intake:
     def _archive_name(self, file: CatalogEntry, content: bytes) -> str:
         """Return the name of the file, or with its arrival number for a later version: copies are never replaced."""
         path = self.settings.archive_dir / file.name
-        if not path.exists() or has_content(path, content):
-            return file.name
-        return f"{path.stem}.{file.arrival}{path.suffix}"
+        return file.name if has_content(path, content) else f"{path.stem}.{file.arrival}{path.suffix}"

@@ -1,6 +1,5 @@
 """Quarantine: keep all versions of rejected files and rows without overwriting."""
 
-import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,10 +8,14 @@ import pyarrow as pa
 
 from cryptoliq_assets.core import (
     FileReadError,
+    Location,
     Settings,
+    file_exists,
     find_free_path,
     has_content,
+    is_remote,
     make_folder,
+    move_file,
     neutralize_unless_number,
     read_json_object,
     sync_folders,
@@ -39,26 +42,23 @@ def move_rejected(rejected: Iterable[CatalogEntry], settings: Settings) -> None:
             continue
         if not stat.S_ISREG(status.st_mode) or (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
             continue
-        if target.exists() and not _same_content(source, target, settings):
+        if file_exists(target) and not _same_content(source, target, settings):
             target = find_free_path(target.with_name(f"{target.stem}.{file.arrival}{target.suffix}"))
-        os.replace(source, target)
+        move_file(source, target)
         moved = True
     if moved:
-        sync_folders([folder, settings.raw_dir])
+        sync_folders([*([] if is_remote(folder) else [folder]), settings.raw_dir])
 
 
-def _same_content(one: Path, other: Path, settings: Settings) -> bool:
+def _same_content(one: Path, other: Location, settings: Settings) -> bool:
     """Return whether two files have the same content; files above the size limit are not read and count as different."""
-    size = one.lstat().st_size
-    if size != other.lstat().st_size or is_too_large(size, settings):
-        return False
     try:
-        return read_file(one, settings) == read_file(other, settings)
+        return not is_too_large(one.lstat().st_size, settings) and has_content(other, read_file(one, settings))
     except (FileReadError, FileNotFoundError):
         return False
 
 
-def preserve_earlier_rows(folder: Path, name: str, rows: bytes | None, *, report: Path) -> None:
+def preserve_earlier_rows(folder: Location, name: str, rows: bytes | None, *, report: Location) -> None:
     """Rename the rejected rows of a file's earlier version before those of a new version are written.
 
     They stay under the arrival number in their report, so `<name>.refused_rows.csv` always belongs to the newest version,
@@ -71,16 +71,16 @@ def preserve_earlier_rows(folder: Path, name: str, rows: bytes | None, *, report
         report: Path of the validation report of the earlier version.
     """
     path = rejected_rows_path(folder, name)
-    if path.exists() and (rows is None or not has_content(path, rows)):
-        os.replace(path, find_free_path(rejected_rows_path(folder, f"{name}.{_arrival_in(report)}")))
+    if file_exists(path) and (rows is None or not has_content(path, rows)):
+        move_file(path, find_free_path(rejected_rows_path(folder, f"{name}.{_arrival_in(report)}")))
 
 
-def rejected_rows_path(folder: Path, name: str) -> Path:
+def rejected_rows_path(folder: Location, name: str) -> Location:
     """Return the path of the rejected rows of the newest version of a file."""
     return folder / f"{name}.refused_rows.csv"
 
 
-def _arrival_in(report: Path) -> int:
+def _arrival_in(report: Location) -> int:
     """Return the arrival number in a validation report, 0 if it is missing."""
     try:
         return int(read_json_object(report)["arrival"])

@@ -1,11 +1,9 @@
-"""Open files of the drop folder safely (`core/safe_open.py`), within the size limit of the settings."""
+"""Open files of the drop folder and the archive safely (`core/safe_open.py`), within the size limit of the settings."""
 
-from pathlib import Path
-
-from cryptoliq_assets.core import Settings, read_regular
+from cryptoliq_assets.core import Location, Settings, read_regular
 
 
-def read_file(path: Path, settings: Settings) -> bytes:
+def read_file(path: Location, settings: Settings) -> bytes:
     """Read a regular file within CRYPTOLIQ_INGESTION__MAX_FILE_MIB.
 
     Args:

@@ -7,9 +7,9 @@ import datetime as dt
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from cryptoliq_assets.core import Location
 from cryptoliq_assets.ingestion.reports import read_report, report_path
 from cryptoliq_assets.schemas import CONTRACT_COLUMNS
 
@@ -28,7 +28,7 @@ class EmptyCellHistory:
         max_fraction: Maximum fraction of empty cells that needs no comparison.
     """
 
-    folder: Path
+    folder: Location
     max_fraction: float
     _by_file: dict[str, Mapping[str, float]] = field(default_factory=dict)
 

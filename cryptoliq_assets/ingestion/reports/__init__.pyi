@@ -18,6 +18,7 @@ from .report_store import (
     archive_earlier_report as archive_earlier_report,
     find_report as find_report,
     find_report_path as find_report_path,
+    find_reports as find_reports,
     read_report as read_report,
     report_path as report_path,
 )

@@ -5,10 +5,9 @@ ingested a single file, the five keys of that file are at the top level too.
 """
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-from cryptoliq_assets.core import Settings, read_json_object, write_json
+from cryptoliq_assets.core import Location, Settings, read_json_object, write_json
 from cryptoliq_assets.ingestion.reports.file_report import count_rejections_by_reason
 
 # Tag of a run that is one of several runs of a command.
@@ -35,13 +34,13 @@ def get_command_id(tags: Mapping[str, str], run_id: str) -> str:
     return tags.get(COMMAND_TAG) or tags.get(_EARLIER_COMMAND_TAG) or tags.get(_BACKFILL_TAG) or run_id
 
 
-def command_report_path(settings: Settings) -> Path:
+def command_report_path(settings: Settings) -> Location:
     """Return the path of the report of the latest command."""
     return settings.reports_dir / "data_validation_report.json"
 
 
 def extend_command_report(
-    path: Path,
+    path: Location,
     command: str,
     reports: Iterable[Mapping[str, Any]],
     *,
@@ -115,7 +114,7 @@ def _entry_key(entry: Mapping[str, Any]) -> tuple[str, int | None]:
     return str(entry["file"]), entry.get("arrival") if entry.get("accepted") is not None else None
 
 
-def _read_stored_report(path: Path, command: str) -> dict[str, Any]:
+def _read_stored_report(path: Location, command: str) -> dict[str, Any]:
     """Return the stored report if it belongs to this command, else an empty one."""
     try:
         report = read_json_object(path)

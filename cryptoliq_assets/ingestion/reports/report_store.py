@@ -4,19 +4,21 @@
 arrival, as `<file>.<arrival>.json`, so the report of the accepted version remains available after later versions.
 """
 
-import os
-from pathlib import Path
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from cryptoliq_assets.core import find_free_path, read_json_object
+from cryptoliq_assets.core import Location, file_exists, find_free_path, is_remote, move_file, read_json_object
+
+_READ_TOGETHER = 8
 
 
-def report_path(folder: Path, name: str) -> Path:
+def report_path(folder: Location, name: str) -> Location:
     """Return the path of the report of the latest version of a file."""
     return folder / f"{name}.json"
 
 
-def archive_earlier_report(folder: Path, report: dict[str, Any]) -> None:
+def archive_earlier_report(folder: Location, report: dict[str, Any]) -> None:
     """Rename the stored report of another version of a file, so that `report` can be written to its path.
 
     Args:
@@ -24,14 +26,14 @@ def archive_earlier_report(folder: Path, report: dict[str, Any]) -> None:
         report: The report that is about to be written.
     """
     path = report_path(folder, report["file"])
-    if not path.exists():
+    if not file_exists(path):
         return
     earlier = read_report(path)
     if any(earlier.get(key) != report[key] for key in ("arrival", "sha256")):
-        os.replace(path, find_free_path(report_path(folder, f"{report['file']}.{earlier.get('arrival', 0)}")))
+        move_file(path, find_free_path(report_path(folder, f"{report['file']}.{earlier.get('arrival', 0)}")))
 
 
-def find_report(folder: Path, name: str, arrival: int) -> dict[str, Any] | None:
+def find_report(folder: Location, name: str, arrival: int) -> dict[str, Any] | None:
     """Return the report of one version of a file, or None if it does not exist.
 
     Args:
@@ -42,7 +44,20 @@ def find_report(folder: Path, name: str, arrival: int) -> dict[str, Any] | None:
     return _find_version(folder, name, arrival)[1]
 
 
-def find_report_path(folder: Path, name: str, arrival: int) -> Path | None:
+def find_reports(folder: Location, versions: Sequence[tuple[str, int]]) -> list[dict[str, Any] | None]:
+    """Return the reports of several versions, in their order; from an object store several at the same time.
+
+    Args:
+        folder: Folder of the reports.
+        versions: Name of the file and arrival number of each version.
+    """
+    if not is_remote(folder):
+        return [find_report(folder, name, arrival) for name, arrival in versions]
+    with ThreadPoolExecutor(_READ_TOGETHER) as pool:
+        return list(pool.map(lambda version: find_report(folder, *version), versions))
+
+
+def find_report_path(folder: Location, name: str, arrival: int) -> Location | None:
     """Return the path of the report of one version of a file, or None if it does not exist.
 
     Args:
@@ -53,7 +68,7 @@ def find_report_path(folder: Path, name: str, arrival: int) -> Path | None:
     return _find_version(folder, name, arrival)[0]
 
 
-def _find_version(folder: Path, name: str, arrival: int) -> tuple[Path, dict[str, Any]] | tuple[None, None]:
+def _find_version(folder: Location, name: str, arrival: int) -> tuple[Location, dict[str, Any]] | tuple[None, None]:
     for path in (report_path(folder, name), report_path(folder, f"{name}.{arrival}")):
         report = read_report(path)
         if (report.get("file"), report.get("arrival")) == (name, arrival):
@@ -61,7 +76,7 @@ def _find_version(folder: Path, name: str, arrival: int) -> tuple[Path, dict[str
     return None, None
 
 
-def read_report(path: Path) -> dict[str, Any]:
+def read_report(path: Location) -> dict[str, Any]:
     """Read a report; empty if the file is missing or contains no report."""
     try:
         return read_json_object(path)

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cryptoliq_assets.core import FileReadError, make_folder, open_stored, write_files
+from cryptoliq_assets.core import FileReadError, Location, is_remote, make_folder, open_stored, write_files
 from cryptoliq_assets.modeling.datasets import TrainingRows
 from cryptoliq_assets.modeling.estimators import PERSISTENCE
 from cryptoliq_assets.modeling.evaluation.cross_validation import Evaluation, har_reference, make_backtest_rows
@@ -49,17 +49,19 @@ class BacktestSummary:
     best: str
 
 
-def backtest_path(reports_dir: Path) -> Path:
+def backtest_path(reports_dir: Location) -> Location:
     """Return the path of the out-of-fold forecasts."""
     return reports_dir / BACKTEST.path
 
 
-def by_coin_path(reports_dir: Path) -> Path:
+def by_coin_path(reports_dir: Location) -> Location:
     """Return the path of the metrics by coin."""
     return reports_dir / BACKTEST_BY_COIN.path
 
 
-def write_backtest(path: Path, evaluations: Iterable[Evaluation], rows: TrainingRows) -> BacktestSummary:
+def write_backtest(
+    path: Location, evaluations: Iterable[Evaluation], rows: TrainingRows, *, scratch: Path | None = None
+) -> BacktestSummary:
     """Validate the out-of-fold forecasts, fold by fold, and write them and the metrics by coin atomically.
 
     The forecasts of one model, and the table of one fold, are in memory at a time; the rest is in an unnamed temporary file.
@@ -68,6 +70,7 @@ def write_backtest(path: Path, evaluations: Iterable[Evaluation], rows: Training
         path: Path of the backtest.
         evaluations: One per model.
         rows: The training set that they were evaluated on.
+        scratch: Local folder of the temporary file; default: that of the backtest, or of the system for a path in an object store.
 
     Raises:
         InvalidTableError: A forecast violates the schema; nothing is written.
@@ -78,8 +81,10 @@ def write_backtest(path: Path, evaluations: Iterable[Evaluation], rows: Training
     daily: dict[str, pd.Series[float]] = {}
     coin_metrics: list[pd.DataFrame] = []
     ranks: list[tuple[bool, float, str]] = []
-    make_folder(path.parent)
-    with tempfile.TemporaryFile(dir=path.parent) as file, ExitStack() as opened:
+    folder = None if is_remote(path) else path.parent
+    if folder := scratch or folder:
+        make_folder(folder)
+    with tempfile.TemporaryFile(dir=folder) as file, ExitStack() as opened:
         writer = None
         for evaluation in evaluations:
             if evaluation.name in counts:
@@ -120,7 +125,7 @@ def _newest(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values("date", kind="stable").tail(_PREVIEW_ROWS)
 
 
-def read_backtest(path: Path, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def read_backtest(path: Location, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read the stored backtest; text columns are categorical.
 
     Raises:
@@ -130,7 +135,7 @@ def read_backtest(path: Path, *, columns: Sequence[str] | None = None) -> pd.Dat
     return _read(BACKTEST, path, columns)
 
 
-def read_by_coin(path: Path, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def read_by_coin(path: Location, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read the stored metrics by (coin, model, view), like `read_backtest`."""
     return _read(BACKTEST_BY_COIN, path, columns)
 
@@ -141,7 +146,7 @@ def smooth_daily(daily: pd.DataFrame, *, days: int = 7) -> dict[str, list[float]
     return {str(name): rolling[name].tolist() for name in rolling}
 
 
-def check_backtest(path: Path) -> None:
+def check_backtest(path: Location) -> None:
     """Compare one of the two files with its checksum; raises as `read_backtest` does."""
     try:
         with open_stored(path) as handle:
@@ -154,7 +159,7 @@ def check_backtest(path: Path) -> None:
         raise _damaged(path, error) from error
 
 
-def _read(table: Table, path: Path, columns: Sequence[str] | None) -> pd.DataFrame:
+def _read(table: Table, path: Location, columns: Sequence[str] | None) -> pd.DataFrame:
     check_backtest(path)
     try:
         with open_stored(path) as handle:
@@ -171,7 +176,7 @@ def _read(table: Table, path: Path, columns: Sequence[str] | None) -> pd.DataFra
     return stored.replace_schema_metadata(None).to_pandas()
 
 
-def _damaged(path: Path, error: Exception) -> FileReadError:
+def _damaged(path: Location, error: Exception) -> FileReadError:
     reason = str(error).removeprefix(f"{path}: ")
     return FileReadError("damaged", f"{path} is damaged: {reason}; remove it, `cryptoliq train` recreates it")
 

@@ -7,7 +7,7 @@ from .candidates import (
     save_candidate as save_candidate,
     save_value as save_value,
 )
-from .current_pointer import LINK as LINK
+from .current_pointer import LINK as LINK, POINTER_FILE as POINTER_FILE
 from .metadata import model_metadata as model_metadata
 from .metadata_schema import check_fields as check_fields
 from .model_registry import ModelStore as ModelStore, open_model_store as open_model_store

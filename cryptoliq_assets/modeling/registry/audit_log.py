@@ -10,13 +10,14 @@ import json
 import os
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.core import (
     MAX_DOCUMENT_BYTES,
     Location,
+    file_exists,
     file_state,
+    is_remote,
     json_type,
     make_folder,
     open_with_folder_mode,
@@ -62,12 +63,11 @@ class Ledger:
 
     def exists(self) -> bool:
         """Return whether there is a log, of which every line may be damaged."""
-        return bool(self._table is not None and self._table.lines()) or self.path.exists()
+        return bool(self._table is not None and self._table.lines()) or file_exists(self.path)
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Append one line durably; an incomplete last line of a killed process is terminated first."""
-        # Only the audit log of a local data directory is written.
-        path = Path(str(self.path))
+        path = self.path
         make_folder(path.parent)
         plain = json.loads(json.dumps(entry, ensure_ascii=False, allow_nan=False))
         line = json.dumps({**plain, _CHECKSUM: _checksum(plain)}, ensure_ascii=False) + "\n"
@@ -76,6 +76,11 @@ class Ledger:
                 line.rstrip("\n"), before=[each for each in self._file_text().split("\n") if each.strip()]
             )
             write_file(path, "".join(f"{each}\n" for each in lines))
+            return
+        if is_remote(path):
+            # Nothing can be appended to an object. Only the holder of the run lock writes it.
+            text = self._file_text()
+            write_file(path, f"{text}{'' if text.endswith(chr(10)) or not text else chr(10)}{line}")
             return
         with open(path, "a+b", opener=open_with_folder_mode) as handle:
             if handle.seek(0, os.SEEK_END):

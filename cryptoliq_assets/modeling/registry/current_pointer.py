@@ -7,7 +7,6 @@ sha256. If the pointer is missing or unknown to the audit log, the version that 
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from cryptoliq_assets.core import (
     MAX_DOCUMENT_BYTES,
@@ -16,7 +15,7 @@ from cryptoliq_assets.core import (
     read_stored,
     sync_folders,
     temp_path_for,
-    write_files,
+    write_file,
 )
 from cryptoliq_assets.modeling.estimators import VERSION
 from cryptoliq_assets.modeling.registry.audit_log import Ledger, file_sha256
@@ -66,8 +65,11 @@ def read_pointer(folder: Location, ledger: Ledger) -> CurrentVersion:
     return _from_ledger(ledger, f"{LINK} is missing")
 
 
-def write_pointer(folder: Path, version: str) -> None:
+def write_pointer(folder: Location, version: str) -> None:
     """Atomically replace the pointer."""
+    if is_remote(folder):
+        write_file(folder / POINTER_FILE, f"{version}\n")
+        return
     link, pointer = folder / LINK, folder / POINTER_FILE
     temporary = temp_path_for(link)
     try:
@@ -78,7 +80,7 @@ def write_pointer(folder: Path, version: str) -> None:
         temporary.unlink(missing_ok=True)
         if link.is_symlink():
             raise
-        write_files({pointer: f"{version}\n".encode()})
+        write_file(pointer, f"{version}\n")
         # A copied artifact takes precedence over the pointer file, so it is removed last.
         if link.is_file():
             link.unlink()

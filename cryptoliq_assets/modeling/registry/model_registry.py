@@ -2,7 +2,7 @@
 
     models/XGBoost_v3.pkl     the fitted model; names and versions: `modeling.estimators.names`
     models/XGBoost_v3.json    its metadata
-    models/current.pkl        relative symlink to the current artifact (current.txt without symlinks)
+    models/current.pkl        relative symlink to the current artifact (current.txt without symlinks, as in an object store)
     models/metadata.json      copy of the current metadata
     models/scaler.json        constants of liquidity_score
     models/ledger.jsonl       audit log: promotions, rejections, rollbacks
@@ -13,10 +13,9 @@ Writers hold the run lock. Readers need none: each step is atomic, and the point
 import datetime as dt
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from cryptoliq_assets.core import Location, Settings, resolve_location, to_json, write_files, write_json
+from cryptoliq_assets.core import Location, Settings, remove_file, resolve_location, to_json, write_files, write_json
 from cryptoliq_assets.core.database import open_database, prove_lock, shared_location
 from cryptoliq_assets.labels import get_formula
 from cryptoliq_assets.modeling.estimators import ScoreForecaster, model_name_of_key, next_version_key
@@ -92,8 +91,11 @@ class ModelStore(StoredModels):
         if self._key:
             stored["signature"] = sign(stored, self._key)
         load_model(content, stored, expected_sha256=stored["sha256"], signing_key=self._key)
-        folder = self._local_folder()
-        files = {folder / f"{version}.pkl": content, folder / f"{version}.json": to_json(stored).encode("utf-8")}
+        folder = self.folder
+        files: dict[Location, bytes] = {
+            folder / f"{version}.pkl": content,
+            folder / f"{version}.json": to_json(stored).encode("utf-8"),
+        }
         write_files(files, before_rename=prove_lock)
         self._record(PROMOTION, at=at, version=version, model_version=model_version, **digests(stored), reason=reason)
         self._make_current(version, stored)
@@ -173,7 +175,7 @@ class ModelStore(StoredModels):
         return next_version_key(name, day, keys=keys, model_versions=model_versions.values())
 
     def _make_current(self, version: str, metadata: Mapping[str, Any]) -> None:
-        folder = self._local_folder()
+        folder = self.folder
         prove_lock()
         write_pointer(folder, version)
         formula = get_formula(metadata["formula"])
@@ -187,12 +189,9 @@ class ModelStore(StoredModels):
         required = {current, *self.ledger.promotion_stack()[-2:]}
         for version in of_name[MAX_STORED_PER_NAME:]:
             if version not in required:
-                self._artifact_path(version).unlink(missing_ok=True)
-                self._metadata_path(version).unlink(missing_ok=True)
-
-    def _local_folder(self) -> Path:
-        # Models are only changed in a local home.
-        return Path(str(self.folder))
+                prove_lock()
+                remove_file(self._artifact_path(version))
+                remove_file(self._metadata_path(version))
 
     def _record(self, event: str, *, at: dt.datetime, **fields: Any) -> None:
         prove_lock()
@@ -206,7 +205,7 @@ class ModelStore(StoredModels):
 
 
 def open_model_store(settings: Settings) -> ModelStore:
-    """Open the model registry of the home, or that of `storage.models_url`, which is read-only."""
+    """Open the model registry of `settings.models_dir`, or that of `storage.models_url`, which is read-only."""
     url, key = settings.storage.models_url, settings.signing_key
     folder = resolve_location(url, limits=settings.storage.limits) if url else settings.models_dir
     # A published folder has a copy of the log.

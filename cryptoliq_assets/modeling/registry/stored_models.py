@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from cryptoliq_assets.core import Location, list_names, read_json, read_stored
+from cryptoliq_assets.core import Location, file_exists, list_names, read_json, read_stored
 from cryptoliq_assets.modeling.estimators import (
     VERSION,
     ScoreForecaster,
@@ -231,7 +231,7 @@ class StoredModels:
         """
         if any(entry["version"] == version for entry in self.ledger.promotions()):
             return False
-        if not (self._artifact_path(version).exists() and self._metadata_path(version).exists()):
+        if not (file_exists(self._artifact_path(version)) and file_exists(self._metadata_path(version))):
             return self.ledger.exists() and self.ledger.problem() is None
         return self.metadata(version).get("sha256") == self._read(version, file_sha256)
 
@@ -259,7 +259,7 @@ class StoredModels:
 
     def _was_pruned(self, version: str) -> bool:
         """Whether both files are missing as after pruning: enough models of the same name were promoted since."""
-        if self._artifact_path(version).exists():
+        if file_exists(self._artifact_path(version)):
             return False
         later = self.ledger.promotions_after(version)
         name = model_name_of_key(version)

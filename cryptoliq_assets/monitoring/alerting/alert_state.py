@@ -9,13 +9,13 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from cryptoliq_assets.core import (
     Journal,
+    Location,
     Settings,
     json_type,
     make_folder,
@@ -196,7 +196,7 @@ def write_state(settings: Settings, state: AlertState) -> None:
     write_json(settings.incidents_path, value)
 
 
-def _parse_object(content: str, path: Path) -> dict[str, Any]:
+def _parse_object(content: str, path: Location) -> dict[str, Any]:
     value = parse_json(content, path)
     if not isinstance(value, dict):
         raise ValueError(f"a JSON {json_type(value)}, expected an object")

@@ -9,10 +9,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from cryptoliq_assets.core import FileReadError, Settings, read_home_id, read_json_object, write_json
+from cryptoliq_assets.core import (
+    FileReadError,
+    Location,
+    Settings,
+    is_remote,
+    list_files,
+    read_home_id,
+    read_json_object,
+    write_json,
+)
 from cryptoliq_assets.ingestion.landing import (
     CatalogDamagedError,
     CatalogEntry,
@@ -20,7 +28,7 @@ from cryptoliq_assets.ingestion.landing import (
     repair_catalog,
     restore_from_drop_folder,
 )
-from cryptoliq_assets.modeling.registry import LINK, ModelStore, open_model_store
+from cryptoliq_assets.modeling.registry import LINK, POINTER_FILE, ModelStore, open_model_store
 from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
 from cryptoliq_assets.monitoring.alert_registry import FAIL, OK
 from cryptoliq_assets.monitoring.data import stored_checks as checks
@@ -193,12 +201,12 @@ def _items(settings: Settings, *, deep: bool) -> Iterator[_Item]:
     current, versions = _stored_models(models)
     yield LEDGER, str(models.ledger.path), lambda: checks.check_ledger(models, versions)
     if versions:
-        yield POINTER, str(models.folder / LINK), lambda: checks.check_pointer(models)
+        name = POINTER_FILE if is_remote(models.folder) else LINK
+        yield POINTER, str(models.folder / name), lambda: checks.check_pointer(models)
     for version in versions:
         path = str(models.folder / f"{version}.pkl")
         yield MODEL, path, partial(checks.check_model, models, version, current=current, deep=deep)
-    folder = settings.models_dir / "candidates"
-    for candidate in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+    for candidate in sorted(settings.candidates_dir.glob("*.json")):
         yield CANDIDATE, str(candidate), partial(checks.check_candidate_files, candidate, settings)
     wrong = checks.find_wrong_reports(settings)
     for document in _documents(settings):
@@ -211,8 +219,9 @@ def _archived(settings: Settings) -> list[CatalogEntry]:
         files = open_catalog(settings).files(states=["accepted", "superseded"])
     except (CatalogDamagedError, OSError):
         return []
-    # Other data directories of the market verify what they received.
-    own = [file for file in files if file.received_by in ("", read_home_id(settings))]
+    # With an archive of their own, other data directories of the market verify what they received.
+    shared = settings.files_location is not None
+    own = [file for file in files if shared or file.received_by in ("", read_home_id(settings))]
     # A version that returned has its first copy.
     return list({file.archived_as: file for file in own}.values())
 
@@ -225,10 +234,10 @@ def _stored_models(models: ModelStore) -> tuple[str | None, list[str]]:
         return None, []
 
 
-def _documents(settings: Settings) -> list[Path]:
+def _documents(settings: Settings) -> list[Location]:
     """Return reports that are read back, including the backtest; that of the verification is written at the end."""
-    kinds = [(settings.reports_dir, "*.json"), (settings.reports_dir, "*.parquet"), (settings.validation_dir, "*.json")]
-    paths = [path for folder, kind in kinds if folder.is_dir() for path in sorted(folder.glob(kind))]
+    kinds = [(settings.reports_dir, ".json"), (settings.reports_dir, ".parquet"), (settings.validation_dir, ".json")]
+    paths = [path for folder, kind in kinds for path in list_files(folder, kind)]
     return [path for path in paths if path.name != VERIFY_REPORT]
 
 

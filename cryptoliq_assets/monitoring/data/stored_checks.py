@@ -6,7 +6,7 @@ Add a check for a new kind of item and call it in `stored_bytes`. How items are 
 from collections.abc import Sequence
 from pathlib import Path
 
-from cryptoliq_assets.core import Settings, read_json_object
+from cryptoliq_assets.core import Location, Settings, read_json_object
 from cryptoliq_assets.ingestion.landing import (
     REPORT,
     Catalog,
@@ -164,7 +164,7 @@ def check_candidate_files(path: Path, settings: Settings) -> Problem | None:
     return None
 
 
-def check_document(path: Path, wrong: str | None) -> Problem | None:
+def check_document(path: Location, wrong: str | None) -> Problem | None:
     """Check a report; `wrong` is a known problem of its content."""
     from cryptoliq_assets.modeling.evaluation import check_backtest
 

@@ -6,13 +6,12 @@ Add what the report contains. Statistics belong in `measure`, and presentation i
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cryptoliq_assets.core import Settings, center_by_day, month_of, months_between
+from cryptoliq_assets.core import Location, Settings, center_by_day, month_of, months_between
 from cryptoliq_assets.forecasting import newest_date
 from cryptoliq_assets.modeling import (
     PREDICTIONS,
@@ -99,7 +98,7 @@ class DriftReport:
         }
 
 
-def drift_report_paths(reports_dir: Path) -> tuple[Path, Path]:
+def drift_report_paths(reports_dir: Location) -> tuple[Location, Location]:
     """Return the paths of the JSON report and of the HTML page."""
     return reports_dir / DRIFT_REPORT, (reports_dir / DRIFT_REPORT).with_suffix(".html")
 

@@ -9,7 +9,7 @@ import datetime as dt
 import pandas as pd
 
 from cryptoliq_assets.core import Settings, month_of, months_between
-from cryptoliq_assets.ingestion.reports import find_report
+from cryptoliq_assets.ingestion.reports import find_reports
 from cryptoliq_assets.monitoring.feed.diagnosis import FeedDiagnosis, diagnose_feed
 from cryptoliq_assets.monitoring.feed.metrics import FEED_COLUMNS, first_date_needed, measure_feed
 from cryptoliq_assets.storage import TableStore
@@ -56,8 +56,9 @@ def read_file_units(rows: pd.DataFrame, settings: Settings) -> dict[dt.date, str
     counts = rows.groupby(["date", "source_file", "arrival"], observed=True).size().rename("rows").reset_index()
     largest = counts.sort_values("rows", kind="stable").drop_duplicates("date", keep="last")
     units = {}
-    for row in largest.sort_values("date").itertuples():
-        report = find_report(settings.validation_dir, str(row.source_file), int(row.arrival))
+    days = list(largest.sort_values("date").itertuples())
+    reports = find_reports(settings.validation_dir, [(str(row.source_file), int(row.arrival)) for row in days])
+    for row, report in zip(days, reports, strict=True):
         if report and report.get("unit") and report.get("unit_certain"):
             units[row.date.date()] = str(report["unit"])
     return units

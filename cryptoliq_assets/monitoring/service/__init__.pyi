@@ -7,3 +7,7 @@ from .prediction_report import (
     measure_predictions as measure_predictions,
 )
 from .prediction_stats import APP as APP, COMMAND as COMMAND, FORECASTS as FORECASTS, score_histogram as score_histogram
+from .shared_predictions import (
+    publish_predictions as publish_predictions,
+    remove_old_shared_days as remove_old_shared_days,
+)

@@ -13,6 +13,7 @@ from pathlib import Path
 from cryptoliq_assets.core import FileOffset, Settings, parse_line, read_json_object, read_new_lines, to_unix_seconds
 from cryptoliq_assets.monitoring.reports import PREDICTION_REPORT
 from cryptoliq_assets.monitoring.service.prediction_stats import DailyPredictionStats
+from cryptoliq_assets.monitoring.service.shared_predictions import count_shared_days
 from cryptoliq_assets.monitoring.service.stored_days import read_stored_days
 
 # Days in the report; a day is a few hundred numbers.
@@ -36,7 +37,9 @@ _DAYS: dict[Path, dict[str, DailyPredictionStats]] = {}
 _LOGS: dict[Path, dict[str, _LogFile]] = {}
 
 
-def read_daily_stats(settings: Settings, *, now: dt.datetime) -> dict[str, DailyPredictionStats]:
+def read_daily_stats(
+    settings: Settings, *, now: dt.datetime, complete: bool = False
+) -> dict[str, DailyPredictionStats]:
     """Read the new lines and return the statistics of each day.
 
     The statistics of a day whose file no longer exists are retained. Log lines that were rotated away are lost as well, so the
@@ -45,6 +48,7 @@ def read_daily_stats(settings: Settings, *, now: dt.datetime) -> dict[str, Daily
     Args:
         settings: Paths.
         now: UTC.
+        complete: With predictions that machines share, whether to look for new ones of all days, not only of the last two.
 
     Returns:
         Statistics by ISO date, ascending.
@@ -52,9 +56,12 @@ def read_daily_stats(settings: Settings, *, now: dt.datetime) -> dict[str, Daily
     previous = _DAYS.get(settings.home_dir) or _read_stored(settings)
     days = {day: deepcopy(stats) for day, stats in previous.items()}
     today = now.date().isoformat()
-    for path in sorted(settings.predictions_dir.glob("????-??-??.jsonl")):
-        stats = days.get(path.stem) or DailyPredictionStats(path.stem)
-        days[path.stem] = _read_day(path, stats, ended=path.stem < today)
+    if settings.shared_predictions_dir is not None:
+        count_shared_days(settings, days, today=now.date(), complete=complete)
+    else:
+        for path in sorted(settings.predictions_dir.glob("????-??-??.jsonl")):
+            stats = days.get(path.stem) or DailyPredictionStats(path.stem)
+            days[path.stem] = _read_day(path, stats, ended=path.stem < today)
     _add_log(settings, days)
     newest = dict(sorted(days.items())[-STORED_DAYS:])
     _DAYS[settings.home_dir] = newest

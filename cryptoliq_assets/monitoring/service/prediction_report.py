@@ -10,13 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from cryptoliq_assets.core import Settings, to_json, write_files
+from cryptoliq_assets.core import Settings, file_exists, to_json, write_files
 from cryptoliq_assets.monitoring.alert_kinds import require_alert_kind
 from cryptoliq_assets.monitoring.alert_registry import FAIL, OK, WARN, Level
 from cryptoliq_assets.monitoring.findings import CheckResult, Finding
 from cryptoliq_assets.monitoring.reports import PREDICTION_REPORT
 from cryptoliq_assets.monitoring.service.app_log import read_daily_stats
 from cryptoliq_assets.monitoring.service.prediction_stats import API, APP, COMMAND, DailyPredictionStats
+from cryptoliq_assets.monitoring.service.shared_predictions import publish_predictions
 from cryptoliq_assets.monitoring.service.stored_days import store_days
 
 PREDICTION_CSV_REPORT = "prediction_metrics.csv"
@@ -55,7 +56,9 @@ def measure_predictions(settings: Settings, *, now: dt.datetime) -> PredictionMe
         settings: Limits and paths.
         now: UTC.
     """
-    days = read_daily_stats(settings, now=now)
+    # What a killed process left.
+    publish_predictions(settings)
+    days = read_daily_stats(settings, now=now, complete=True)
     table = pd.DataFrame([day.figures() for day in days.values()], columns=list(DailyPredictionStats("").figures()))
     report = {
         "made_at": now.isoformat(timespec="seconds"),
@@ -167,7 +170,7 @@ def read_holdout_errors(settings: Settings) -> dict[str, Any] | None:
     from cryptoliq_assets.schemas import WITH_HISTORY
 
     path = by_coin_path(settings.reports_dir)
-    if not path.exists():
+    if not file_exists(path):
         return None
     store = open_model_store(settings)
     version = store.current_version()

@@ -62,6 +62,7 @@ class DailyPredictionStats:
         seconds: Single requests by latency bucket.
         foreign: Malformed lines.
         elsewhere: hours, score_sum and last_at of each other entry point.
+        read: Position up to which each file of the day was counted, of machines that share their predictions.
     """
 
     day: str
@@ -84,6 +85,7 @@ class DailyPredictionStats:
     last_at: float | None = None
     last_batch: float | None = None
     elsewhere: dict[str, dict[str, Any]] = field(default_factory=dict)
+    read: dict[str, int] = field(default_factory=dict)
 
     def add(self, line: Mapping[str, Any] | None) -> None:
         """Count one line of data/predictions/<day>.jsonl, or count it as malformed."""

@@ -1,13 +1,19 @@
-"""The daily statistics in Postgres: one row per day and data directory, so that they outlive the machine that counted them."""
+"""The daily statistics in Postgres, so that they outlive the machine that counted them.
+
+One row per day and data directory; if the data directories of a market share their predictions, one row per day.
+"""
 
 from collections.abc import Mapping
 
 from cryptoliq_assets.core import Settings, read_home_id
 from cryptoliq_assets.core.database import find_market
 
+# In place of a data directory.
+_SHARED = "shared"
+
 
 def read_stored_days(settings: Settings) -> dict[str, str]:
-    """Return the stored statistics of this data directory, as JSON by ISO date; none without Postgres.
+    """Return the stored statistics as JSON by ISO date; none without Postgres.
 
     Args:
         settings: Settings of the data directory.
@@ -15,12 +21,19 @@ def read_stored_days(settings: Settings) -> dict[str, str]:
     market = find_market(settings)
     if market is None:
         return {}
+    own = read_home_id(settings)
     with market.database.transaction() as session:
         rows = session.fetch(
-            "SELECT day, stats FROM cryptoliq_prediction_days WHERE market = :market AND home = :home",
-            {"market": market.id, "home": read_home_id(settings)},
+            "SELECT home, day, stats FROM cryptoliq_prediction_days WHERE market = :market AND home IN (:home, :own)",
+            {"market": market.id, "home": _key_of(settings), "own": own},
         )
-    return {str(day): str(stats) for day, stats in rows}
+    # Those of before the predictions were shared, until a day is counted for all machines.
+    rows.sort(key=lambda row: row[0] != own)
+    return {str(day): str(stats) for _, day, stats in rows}
+
+
+def _key_of(settings: Settings) -> str:
+    return read_home_id(settings) if settings.shared_predictions_dir is None else _SHARED
 
 
 def store_days(settings: Settings, days: Mapping[str, str]) -> None:
@@ -33,7 +46,7 @@ def store_days(settings: Settings, days: Mapping[str, str]) -> None:
     market = find_market(settings)
     if market is None:
         return
-    key = {"market": market.id, "home": read_home_id(settings)}
+    key = {"market": market.id, "home": _key_of(settings)}
     stored = read_stored_days(settings)
     changed = {day: stats for day, stats in days.items() if stored.get(day) != stats}
     with market.database.transaction() as session:

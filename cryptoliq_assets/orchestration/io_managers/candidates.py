@@ -25,7 +25,7 @@ class CandidateIOManager(dg.IOManager):
     def from_settings(cls, settings: Settings) -> "CandidateIOManager":
         """Configure from settings."""
         key = settings.signing_key.get_secret_value().encode("utf-8") if settings.signing_key else None
-        return cls(settings.models_dir / "candidates", signing_key=key)
+        return cls(settings.candidates_dir, signing_key=key)
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write a candidate or another value, and attach its path as metadata."""

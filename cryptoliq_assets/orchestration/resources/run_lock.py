@@ -13,11 +13,11 @@ from typing import Any
 import dagster as dg
 from filelock import FileLock, Timeout
 
-from cryptoliq_assets.core import Settings, make_folder, remove_temp_files
+from cryptoliq_assets.core import Settings, is_remote, make_folder, remove_temp_files
 from cryptoliq_assets.core.database import open_market_lock, retry_during_restart
 from cryptoliq_assets.orchestration import PROCESS_TAG, mark_run_alive, process_mark
 from cryptoliq_assets.schemas import TABLES
-from cryptoliq_assets.storage import TableStore, cached_tables, join_market
+from cryptoliq_assets.storage import TableStore, cached_tables, check_files_owner, join_market
 
 
 class RunLockTimeoutError(RuntimeError):
@@ -54,8 +54,9 @@ class RunLock(dg.ConfigurableResource):
 def find_written_folders(settings: Settings) -> list[Path]:
     """List the local folders that runs write into, without the drop folder: do not delete foreign files there."""
     store = TableStore(settings)
-    tables = {folder for folder in map(store.folder, TABLES) if isinstance(folder, Path)}
-    return sorted({settings.archive_dir, settings.quarantine_dir, settings.models_dir, settings.reports_dir, *tables})
+    files = (settings.archive_dir, settings.quarantine_dir, settings.models_dir, settings.reports_dir)
+    folders = [*files, settings.scratch_dir, *map(store.folder, TABLES)]
+    return sorted({folder for folder in folders if not is_remote(folder)})
 
 
 @contextmanager
@@ -70,16 +71,19 @@ def hold_locks(
         log: Receives a message when another run has one of them.
 
     Raises:
+        ForeignTableError: The files at their location belong to another data directory or market.
         RunLockTimeoutError: Another run on this machine held the run lock for `run_lock.timeout_seconds`.
         MarketLockTimeoutError: Another run of the market held its lock for this time.
     """
     seconds = settings.run_lock.timeout_seconds
     own = hold_run_lock(settings.lock_path, wait_seconds=seconds, log=log)
     if settings.postgres_url is None:
+        check_files_owner(settings)
         with own, cached_tables(settings):
             yield
         return
     market = retry_during_restart(partial(join_market, settings))
+    check_files_owner(settings)
     # The session first: while it waits for the run lock as well, it shows that the run is alive. The cache last: another run may have
     # written until the lock was acquired.
     with (

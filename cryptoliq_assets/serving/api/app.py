@@ -182,7 +182,7 @@ _ERROR_RESPONSES: dict[type[Exception], Callable[[Any], Response]] = {
     InputRejectedError: lambda error: make_problem(422, str(error)),
     NotReadyError: lambda error: make_problem(503, str(error), headers={"Retry-After": "10"}),
     StoreUnavailableError: lambda error: make_problem(
-        503, f"the store of the tables does not answer; {_SEE_LOG}", headers={"Retry-After": "10"}
+        503, f"a store does not answer; {_SEE_LOG}", headers={"Retry-After": "10"}
     ),
     InvalidTableError: lambda error: make_problem(503, f"a stored table cannot be read; {_SEE_LOG}"),
     FileReadError: lambda error: make_problem(503, f"a stored file cannot be read; {_SEE_LOG}"),

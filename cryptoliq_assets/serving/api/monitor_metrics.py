@@ -8,13 +8,12 @@ import datetime as dt
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
-from cryptoliq_assets.core import Settings, read_json
+from cryptoliq_assets.core import Location, Settings, StoreUnavailableError, file_state, read_json
 from cryptoliq_assets.monitoring import (
     ACCURACY_REPORT,
     DRIFT_REPORT,
@@ -59,7 +58,8 @@ class MonitorMetrics:
         self._registry.register(self)
         self._lock = threading.Lock()
         self._read_at = float("-inf")
-        self._reports: dict[MonitorReport, tuple[tuple[int, int], Any]] = {}
+        self._reports: dict[MonitorReport, tuple[tuple[Any, ...], Any]] = {}
+        self._is_unavailable = False
 
     def render(self) -> bytes:
         """Return the response to a scrape, in Prometheus' text format."""
@@ -76,8 +76,11 @@ class MonitorMetrics:
         samples: list[_Sample] = []
         worst: dict[str, float] = {}
         unreadable: dict[str, float] = {}
+        if self._is_unavailable:
+            worst[_MONITOR_BROKEN] = _LEVELS[FAIL]
         try:
-            samples, worst = self._collect_freshness(now), self._check_freshness(now)
+            samples = self._collect_freshness(now)
+            worst |= self._check_freshness(now)
         except Exception:  # A table that cannot be read must not hide the other figures; the level reports it.
             worst[_MONITOR_BROKEN] = _LEVELS[FAIL]
         for report, content in contents.items():
@@ -115,18 +118,20 @@ class MonitorMetrics:
         return {kind: _LEVELS[finding.level] for kind, finding in findings.items()}
 
     def _refresh_reports(self) -> None:
-        """Read the reports that have changed since the last read."""
+        """Read the reports that have changed since the last read; those of the last read stay while their store does not answer."""
         reports = {}
         for report in MONITOR_REPORTS:
             path = self.settings.reports_dir / report.file
             try:
-                status = path.stat()
-                version = (status.st_mtime_ns, status.st_size)
+                version = file_state(path)
                 cached = self._reports.get(report)
                 reports[report] = cached if cached and cached[0] == version else (version, _read_report(path))
             except FileNotFoundError:
                 continue
-        self._reports = reports
+            except StoreUnavailableError:
+                self._is_unavailable = True
+                return
+        self._is_unavailable, self._reports = False, reports
 
 
 def _accuracy_figures(report: Any, now: dt.datetime) -> Iterator[_Sample]:
@@ -223,7 +228,7 @@ def _report_age(file: str, report: Any, now: dt.datetime) -> _Sample:
     return "report_age_seconds", "Time since a monitoring report was written.", labels, age
 
 
-def _read_report(path: Path) -> Any:
+def _read_report(path: Location) -> Any:
     """Return the report; None, which no report contains, if it cannot be read."""
     try:
         return read_json(path)

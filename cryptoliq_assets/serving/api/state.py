@@ -7,8 +7,10 @@ import asyncio
 import contextlib
 import datetime as dt
 import gc
+import logging
 import math
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
@@ -22,6 +24,7 @@ from cryptoliq_assets.core import (
     remove_old_days,
     utc_timestamp,
 )
+from cryptoliq_assets.monitoring.service import publish_predictions, remove_old_shared_days
 from cryptoliq_assets.serving import (
     DateRejectedError,
     Metrics,
@@ -38,6 +41,9 @@ _HOUR = 3600.0
 # If the first load takes longer, the service starts to respond as not ready: from then on it handles signals to stop.
 _FIRST_LOAD_SECONDS = 30.0
 _LOAD_SECONDS = 60.0
+# What a lost machine loses of the predictions that machines share, and how long the end of a process waits to send them.
+_PUBLISH_SECONDS, _LAST_PUBLISH_SECONDS = 10.0, 5.0
+_LOG = logging.getLogger("cryptoliq.predictions")
 
 
 class Service:
@@ -62,6 +68,8 @@ class Service:
         self._reload_requested = asyncio.Event()
         self._logged_problem = ""
         self._loading: asyncio.Task[None] | None = None
+        self._publishing: asyncio.Task[None] | None = None
+        self._shared_cleaned_at = -math.inf
         # Errors of the last attempt of each step other than loading, by step.
         self._step_errors: dict[str, str] = {}
         self._latest: tuple[tuple[Any, ...] | None, dict[str, Any]] = (None, {})
@@ -70,6 +78,7 @@ class Service:
     async def running(self) -> AsyncIterator[None]:
         """Run the service: from the first load to the last line of the logs. SIGHUP reloads at once."""
         with contextlib.ExitStack() as stack:
+            stack.callback(self._publish_last)
             # Each journal is closed completely, even if an earlier step fails.
             for journal in reversed(self.journals):
                 stack.callback(journal.close)
@@ -159,13 +168,16 @@ class Service:
         return latest
 
     async def _reload_periodically(self) -> None:
-        cleaned_at = -math.inf
+        cleaned_at = published_at = -math.inf
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._reload_requested.wait(), self.settings.api.reload_interval_seconds)
             self._reload_requested.clear()
             await self._refresh()
             self.metrics.set_dropped_lines(sum(journal.dropped for journal in self.journals))
+            if time.monotonic() - published_at > _PUBLISH_SECONDS:
+                published_at = time.monotonic()
+                self._begin_publishing()
             if time.monotonic() - cleaned_at > _HOUR:
                 cleaned_at = time.monotonic()
                 await self._try_step("old files of data/predictions were not removed", self._remove_old_predictions)
@@ -174,6 +186,35 @@ class Service:
         today = dt.datetime.now(dt.UTC).date()
         days = self.settings.logs.prediction_days
         await run_in_daemon_thread(remove_old_days, self.settings.predictions_dir, max_age_days=days, today=today)
+
+    def _begin_publishing(self) -> None:
+        """Send new predictions in the background, unless the last time is not over: reloads do not wait for it."""
+        if self.settings.shared_predictions_dir is None:
+            return
+        if self._publishing is None or self._publishing.done():
+            failure = "predictions were not sent to their location"
+            self._publishing = asyncio.create_task(self._try_step(failure, self._publish))
+
+    async def _publish(self) -> None:
+        await run_in_daemon_thread(publish_predictions, self.settings)
+        if time.monotonic() - self._shared_cleaned_at > _HOUR:
+            today, days = dt.datetime.now(dt.UTC).date(), self.settings.logs.prediction_days
+            await run_in_daemon_thread(remove_old_shared_days, self.settings, max_age_days=days, today=today)
+            self._shared_cleaned_at = time.monotonic()
+
+    def _publish_last(self) -> None:
+        """Send the last predictions; those that a store does not take in time stay on this machine, for the next start."""
+        if self.settings.shared_predictions_dir is None:
+            return
+        thread = threading.Thread(target=self._publish_logged, daemon=True)
+        thread.start()
+        thread.join(_LAST_PUBLISH_SECONDS)
+
+    def _publish_logged(self) -> None:
+        try:
+            publish_predictions(self.settings)
+        except (OSError, RuntimeError) as error:
+            _LOG.warning("the last predictions were not sent to their location: %s", error)
 
     async def _try_step(self, failure: str, step: Callable[[], Awaitable[None]]) -> None:
         """Run a step whose failure must not stop the reloads: `problem` reports it until it succeeds, and the log records it."""

@@ -64,14 +64,15 @@ def test_setup_ends_when_the_store_hangs(store: Store, home: Path) -> None:
     assert "no answer" in done.text
 
 
-def test_status_answers_while_both_stores_hang(store: Store, home: Path) -> None:
+def test_status_answers_while_all_stores_hang(store: Store, home: Path) -> None:
     store.proxy.hang()
     started = time.monotonic()
-    done = run(home, "status", "--json", models_url=f"s3://{BUCKET}/models")
+    done = run(home, "status", "--json", models_url=f"s3://{BUCKET}/models", files_url=f"s3://{BUCKET}/files")
     assert time.monotonic() - started < MAX_SECONDS
     assert done.code == 1
-    tables, models = json.loads(done.out)["problems"]
+    tables, files, models = json.loads(done.out)["problems"]
     assert tables.startswith("the tables' store: no answer of s3://market/data within")
+    assert files.startswith("the files' store: no answer of s3://market/files within")
     assert models.startswith("the models' store: no answer of s3://market/models within")
 
 

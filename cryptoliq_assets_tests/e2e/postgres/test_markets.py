@@ -1,6 +1,7 @@
 """Data directories with disks of their own that share tables and database are one market; none loses a file of another."""
 
 import datetime as dt
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -70,17 +71,16 @@ def test_a_month_needs_no_archive_to_be_extended_but_to_be_rebuilt(join: Join) -
     b.look()
     reason = b.plan().blocked[MONTH]
     assert f"{b.settings.archive_dir / NAME} is not on this machine" in reason
-    assert "the data/archive of all machines" in reason
+    assert "set CRYPTOLIQ_STORAGE__FILES_URL to one location on all machines" in reason
     with pytest.raises(ArchiveDamagedError, match="not on this machine"):
         take_in(b, MONTH)
     assert prices(a) == before
-    # The folder of the archives of both.
-    a.settings.archive_dir.joinpath(OTHER).write_bytes(b.settings.archive_dir.joinpath(OTHER).read_bytes())
-    for path in b.settings.archive_dir.iterdir():
-        a.settings.archive_dir.joinpath(path.name).write_bytes(path.read_bytes())
-        path.unlink()
-    b.settings.archive_dir.rmdir()
-    b.settings.archive_dir.symlink_to(a.settings.archive_dir)
+    # One location for the files of both, as docs/operations.md describes.
+    files = a.settings.home_dir.parent / "files"
+    for home in (a, b):
+        for folder, name in ((home.settings.archive_dir, "archive"), (home.settings.reports_dir, "reports")):
+            shutil.copytree(folder, files / name, dirs_exist_ok=True)
+        home.settings = home.settings.with_values(storage={"files_url": str(files)})
     take_in(b, MONTH)
     assert prices(a) == {("Bitcoin", str(MARCH)): 1.0, ("Bitcoin", str(NEXT)): 5.0}
     assert a.plan().raw_months == b.plan().raw_months == []

@@ -8,12 +8,12 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from cryptoliq_assets.core import Settings, read_home_id
+from cryptoliq_assets.core import Location, Settings, list_names, read_home_id
 from cryptoliq_assets.core.database import Market, MarketError, find_market, forget_market
 from cryptoliq_assets.ingestion.landing.catalog.entries import CatalogEntry
 from cryptoliq_assets.ingestion.landing.catalog.file_catalog import Catalog
 from cryptoliq_assets.ingestion.landing.catalog.rebuild import read_archived_versions, rebuild_catalog
-from cryptoliq_assets.storage import TableStore, join_market
+from cryptoliq_assets.storage import TableStore, check_files_owner, join_market
 
 _LOG = logging.getLogger("cryptoliq.catalog")
 
@@ -38,9 +38,10 @@ def open_catalog(settings: Settings) -> Catalog:
 
     Raises:
         MarketError: The catalog of the market is still in another data directory.
-        ForeignTableError: Tables at the location belong to another data directory or market.
+        ForeignTableError: Tables or files at the location belong to another data directory or market.
         DatabaseUnavailableError: Postgres does not answer.
     """
+    check_files_owner(settings)
     if settings.postgres_url is None:
         catalog = Catalog(settings.catalog_path)
         if catalog.is_missing and (_has_files(settings.archive_dir) or _has_files(settings.validation_dir)):
@@ -104,12 +105,9 @@ def _check_complete(files: Iterable[CatalogEntry], settings: Settings) -> None:
         if unknown:
             raise MarketError(
                 f"{store.path('raw_snapshots', month)} has rows of the arrival(s) {', '.join(map(str, unknown[:5]))}, which the catalog "
-                f"of this data directory does not know: restore the database, or put the archives of all data directories into {settings.archive_dir}"
+                f"of this data directory does not know: restore the database, or put archives and validation reports of all data directories into {settings.archive_dir} and {settings.validation_dir}"
             )
 
 
-def _has_files(folder: Path) -> bool:
-    try:
-        return any(not entry.name.startswith(".") for entry in os.scandir(folder))
-    except FileNotFoundError:
-        return False
+def _has_files(folder: Location) -> bool:
+    return any(not name.startswith(".") for name in list_names(folder))

@@ -14,7 +14,15 @@ from typing import Any
 
 from filelock import FileLock
 
-from cryptoliq_assets.core import FileReadError, Settings, read_json_object, sync_folders, temp_path_for
+from cryptoliq_assets.core import (
+    FileReadError,
+    Settings,
+    list_files,
+    modified_ns,
+    read_json_object,
+    sync_folders,
+    temp_path_for,
+)
 from cryptoliq_assets.ingestion.landing.catalog.entries import CatalogEntry
 from cryptoliq_assets.ingestion.landing.catalog.file_catalog import Catalog
 from cryptoliq_assets.ingestion.landing.safe_open import read_file
@@ -66,7 +74,7 @@ def _read_reported(settings: Settings) -> list[CatalogEntry]:
     """Return one version per report, by arrival; accepted ones with their copy in the archive."""
     copies = {digest: name for name, digest in _archive_digests(settings).items()}
     versions: dict[int, CatalogEntry] = {}
-    for path in sorted(settings.validation_dir.glob("*.json")):
+    for path in list_files(settings.validation_dir, ".json"):
         try:
             file = _from_report(read_json_object(path), copies)
         except (OSError, ValueError, KeyError, TypeError):
@@ -114,7 +122,8 @@ def _parse_unreported(settings: Settings, reported: list[CatalogEntry]) -> list[
     paths = [
         settings.archive_dir / name for name, digest in _archive_digests(settings).items() if digest not in digests
     ]
-    for path in sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name)):
+    written = {path: modified_ns(path) for path in paths}
+    for path in sorted(paths, key=lambda path: (written[path], path.name)):
         # A changed copy of a reported file is damaged, not a version of its own.
         if path.name in named:
             continue
@@ -125,7 +134,7 @@ def _parse_unreported(settings: Settings, reported: list[CatalogEntry]) -> list[
             continue
         arrival += 1
         name = f"{match['stem']}{match['suffix']}" if match else path.name
-        at = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC).isoformat(timespec="seconds")
+        at = dt.datetime.fromtimestamp(written[path] / 1e9, dt.UTC).isoformat(timespec="seconds")
         digest = hashlib.sha256(content).hexdigest()
         file = CatalogEntry(arrival, name, digest, len(content), 0, at, "accepted", dates, path.name, None)
         by_name[name].append(file)
@@ -135,7 +144,7 @@ def _parse_unreported(settings: Settings, reported: list[CatalogEntry]) -> list[
 def _archive_digests(settings: Settings) -> dict[str, str]:
     """Return the sha256 of each readable archived file, by name."""
     digests = {}
-    for path in sorted(settings.archive_dir.glob("*")) if settings.archive_dir.is_dir() else []:
+    for path in list_files(settings.archive_dir):
         try:
             digests[path.name] = hashlib.sha256(read_file(path, settings)).hexdigest()
         except (FileReadError, FileNotFoundError):

@@ -12,7 +12,7 @@ from cryptoliq_assets.ingestion.landing.catalog.file_catalog import Catalog
 from cryptoliq_assets.ingestion.landing.catalog.opening import open_catalog
 from cryptoliq_assets.ingestion.landing.catalog.sqlite_file import JOURNALS, CatalogDamagedError
 from cryptoliq_assets.ingestion.landing.safe_open import read_file
-from cryptoliq_assets.ingestion.reports import find_report
+from cryptoliq_assets.ingestion.reports import find_reports
 
 # Which side of a disagreement is wrong.
 CATALOG, REPORT = "catalog", "report"
@@ -80,8 +80,9 @@ def find_disagreements(catalog: Catalog, settings: Settings) -> list[Disagreemen
         All differences.
     """
     disagreements = []
-    for file in catalog.files(states=["accepted", "superseded"]):
-        report = find_report(settings.validation_dir, file.name, file.arrival)
+    files = catalog.files(states=["accepted", "superseded"])
+    reports = find_reports(settings.validation_dir, [(file.name, file.arrival) for file in files])
+    for file, report in zip(files, reports, strict=True):
         if report is None:
             continue
         dates = [date.isoformat() for date in file.dates]
