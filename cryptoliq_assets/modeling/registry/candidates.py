@@ -97,7 +97,7 @@ def save_candidate(folder: Path, name: str, candidate: Candidate, *, signing_key
         "evaluation": {name: getattr(evaluation, field) for name, field in _JSON_FIELDS.items()},
     }
     paths = _paths(folder, name)
-    contents = (artifact, packed, _with_checksum(metadata, signing_key))
+    contents: tuple[bytes | memoryview, ...] = (artifact, packed, _with_checksum(metadata, signing_key))
     write_files(dict(zip(paths, contents, strict=True)))
     return paths[-1]
 
