@@ -41,10 +41,10 @@ from cryptoliq_assets.modeling.registry import (
     open_model_store,
 )
 from cryptoliq_assets.modeling.task import describe_task_mismatch
-from cryptoliq_assets.modeling.views_table import VIEWS_TABLE, update_views
+from cryptoliq_assets.modeling.views_table import update_views
 from cryptoliq_assets.storage import TableStore, release_memory
 
-_TABLES = ("engineered_features", "labels", VIEWS_TABLE)
+_TABLES = ("engineered_features", "labels", "feature_views")
 
 
 class LeakageSuspectedError(RuntimeError):
