@@ -63,7 +63,7 @@ def share_store(settings: Settings) -> WorkerAccess:
         read_home_id(settings),
         None if market is None else market.id,
         held_session(),
-        find_versions(),
+        dict(find_versions()),
     )
 
 

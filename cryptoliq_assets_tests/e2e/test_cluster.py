@@ -2,7 +2,9 @@
 
 import datetime as dt
 import os
+import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,12 +14,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import psutil
 import pytest
 
 from cryptoliq_assets.core.cluster import ClusterError, client, open_cluster
 from cryptoliq_assets.core.database import LockLostError
+from cryptoliq_assets.modeling.estimators import CANDIDATES, ScoreForecaster, fit_spec, predict_rows
+from cryptoliq_assets.modeling.evaluation import evaluate
+from cryptoliq_assets.modeling.registry import load_candidate, open_model_store
 from cryptoliq_assets.modeling.table_months import VIEWS_TABLE
+from cryptoliq_assets.modeling.training_data import training_rows
 from cryptoliq_assets.modeling.views_table import update_views
 from cryptoliq_assets.modeling.worker_months import _write_month, compute_on_workers
 from cryptoliq_assets.orchestration.resources import hold_locks
@@ -33,7 +40,7 @@ from cryptoliq_assets_tests.support.settings import make_settings
 
 TABLES = (*DERIVED_TABLES, VIEWS_TABLE)
 END = dt.date(2022, 6, 3)
-DAYS = 130
+COINS, DAYS = 12, 130
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +56,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator
 
 
 def make_runner(home: Path, **values: object) -> Runner:
-    """A data directory with the raw files of six months of twelve coins."""
+    """A data directory with the raw files of six months of some coins."""
     runner = Runner(make_settings(home_dir=home, **values))
-    write_snapshots(simulate_market(coins=12, days=DAYS, end=END, seed=5), runner.settings.raw_dir)
+    write_snapshots(simulate_market(coins=COINS, days=DAYS, end=END, seed=5), runner.settings.raw_dir)
     runner.register_files()
     return runner
 
@@ -226,3 +233,51 @@ def test_dask_is_not_imported_without_an_address() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+# Training
+
+
+def test_xgboost_on_the_cluster_has_the_skill_of_one_process(cluster: LocalCluster, tmp_path: Path) -> None:
+    home = Home(make_settings(home_dir=tmp_path))
+    # One file of all days, which is read faster than one of each day.
+    market = simulate_market(coins=100, days=DAYS, end=END, seed=5)
+    home.drop(f"coingecko_{END:%Y%m%d}.csv", market.to_csv(index=False).encode())
+    home.bring_up_to_date()
+    rows, folds = training_rows(home.settings, home.store)
+    spec = CANDIDATES["xgboost"]
+
+    def skill(model: ScoreForecaster, test: np.ndarray) -> float:
+        errors = np.mean((predict_rows(model, rows, chosen=test) - rows.y[test]) ** 2)
+        return 1 - errors / np.mean((rows.today[test] - rows.y[test]) ** 2)
+
+    alone = [skill(fit_spec(spec, rows, train=fold.train), fold.test) for fold in folds.folds]
+    with open_cluster(cluster.address) as workers:
+        models = [fit_spec(spec, rows, train=fold.train, cluster=workers) for fold in folds.folds]
+    together = [skill(model, fold.test) for model, fold in zip(models, folds.folds, strict=True)]
+    # The skill of a model is its mean over the folds. That of one fold differs more, as with another seed.
+    assert abs(np.mean(alone) - np.mean(together)) < 0.002, (alone, together)
+    # It is stored as every other model, and predicts without a cluster.
+    stored = pickle.loads(pickle.dumps(models[-1]))
+    test = folds.folds[-1].test
+    np.testing.assert_array_equal(predict_rows(stored, rows, chosen=test), predict_rows(models[-1], rows, chosen=test))
+
+
+def test_a_training_on_the_cluster_is_recorded_in_the_metadata(
+    cluster: LocalCluster, local: TableStore, tmp_path: Path
+) -> None:
+    shutil.copytree(local.settings.home_dir, tmp_path / "home")
+    settings = make_settings(home_dir=tmp_path / "home", dask_address=cluster.address, cv__n_splits=2)
+    messages: list[str] = []
+    runner = Runner(settings, on_message=lambda message, level: messages.append(message))
+    runner.train()
+    assert sum(bool(re.match(r"fold \d of \w+: \d+ s", message)) for message in messages) == 2 * len(CANDIDATES)
+    champion = open_model_store(settings).load()
+    assert champion.metadata["training"]["computed_on"] == "cluster"
+    # Folds of a linear model are the same arithmetic wherever they are computed.
+    rows, folds = training_rows(settings, runner.store)
+    stored = load_candidate(settings.models_dir / "candidates", "linear_regression")
+    assert stored.computed_on == "cluster"
+    alone = evaluate(CANDIDATES["linear_regression"], rows, folds, seed=settings.seed)
+    np.testing.assert_allclose(stored.evaluation.predicted, alone.predicted, rtol=0, atol=1e-9)
+    assert stored.evaluation.skill() == pytest.approx(alone.skill(), abs=1e-9)

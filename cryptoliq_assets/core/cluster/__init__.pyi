@@ -5,9 +5,11 @@ from .errors import (
     explain_missing_dask as explain_missing_dask,
 )
 from .local import run_local_cluster as run_local_cluster
+from .rows import spread_rows as spread_rows
 from .running_task import (
     one_task_at_a_time as one_task_at_a_time,
     task_check as task_check,
     worker_folder as worker_folder,
     worker_name as worker_name,
+    worker_threads as worker_threads,
 )

@@ -1,16 +1,17 @@
 """The client of a Dask scheduler: it runs tasks on the workers and fails, instead of waiting, when one of them is lost."""
 
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from cryptoliq_assets.core.cluster.errors import ClusterError
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future as TaskFuture
 
 # Time limit for reaching the scheduler, and for its first worker.
 CONNECT_SECONDS = 10.0
@@ -132,7 +133,45 @@ class Cluster:
             raise
         return {label: results[label] for label in calls}
 
-    def _wait(self, pending: "set[Future]") -> "set[Future]":
+    def watch(self, call: Callable[[], Any], label: str) -> Any:
+        """Make a call that uses the workers by itself, and fail when one of them is lost: the call might wait for it.
+
+        Args:
+            call: The call; it runs in a thread of its own.
+            label: What it does, for messages.
+
+        Returns:
+            Its result.
+
+        Raises:
+            ClusterError: A worker left the cluster meanwhile, or the scheduler is gone.
+            Exception: What the call raised.
+        """
+        workers = self.require_workers()
+        result: Future[Any] = Future()
+
+        def make_call() -> None:
+            try:
+                result.set_result(call())
+            # Raised by the thread that waits.
+            except BaseException as error:
+                result.set_exception(error)
+
+        threading.Thread(target=make_call, name=label, daemon=True).start()
+        while True:
+            try:
+                return result.result(timeout=_POLL_SECONDS)
+            except Exception as error:
+                ended = result.done()
+                try:
+                    # A lost worker is the reason for whatever the call raised.
+                    workers = self._check_workers(workers, [label])
+                except ClusterError as lost:
+                    raise lost from error
+                if ended:
+                    raise
+
+    def _wait(self, pending: "set[TaskFuture]") -> "set[TaskFuture]":
         """Return the calls that have ended; none after _POLL_SECONDS."""
         from distributed import wait
 
@@ -144,7 +183,7 @@ class Cluster:
         except CancelledError as error:
             raise self._lost_scheduler() from error
 
-    def _result(self, future: "Future", label: str) -> Any:
+    def _result(self, future: "TaskFuture", label: str) -> Any:
         from distributed import KilledWorker
 
         try:
@@ -156,7 +195,9 @@ class Cluster:
         if isinstance(error, KilledWorker):
             worker = error.last_worker
             raise _lost_worker(str(worker.name), worker.address, label) from error
-        error.add_note(f"on a worker of {self.address}, during {label}")
+        # Our own names the worker.
+        if not isinstance(error, ClusterError):
+            error.add_note(f"on a worker of {self.address}, during {label}")
         raise error
 
     def _check_workers(self, known: dict[str, str], pending: list[str]) -> dict[str, str]:

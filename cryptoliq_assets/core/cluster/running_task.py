@@ -24,6 +24,13 @@ def worker_name() -> str:
     return f"{worker.name} at {worker.address}"
 
 
+def worker_threads() -> int:
+    """Return the number of threads of the worker that runs this task."""
+    from distributed import get_worker
+
+    return int(get_worker().state.nthreads)
+
+
 def worker_folder() -> Path:
     """Return the folder of temporary files of the worker that runs this task; it is removed when the worker ends."""
     from distributed import get_worker

@@ -6,11 +6,15 @@ What the rows are belongs in `modeling.datasets`; what is learned from them in t
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from cryptoliq_assets.modeling.estimators.preprocessing import center_on_7d_mean
+
+if TYPE_CHECKING:
+    from cryptoliq_assets.core.cluster import Cluster
 
 Indices = npt.NDArray[np.integer]
 Batches = Iterator[tuple[Indices, npt.NDArray[np.float32]]]
@@ -38,12 +42,14 @@ class FitRows:
         read: Yields every row once, in batches: (k,) positions and (k, p) float32 features, NaN where missing.
         weights: (n,) row weights; None if equal.
         cache: Where estimators may keep large tables; None: in memory.
+        cluster: Workers on which estimators that can do so are trained; None: in this process.
     """
 
     y: npt.NDArray[np.float64]
     read: Callable[[], Batches]
     weights: npt.NDArray[np.floating] | None = None
     cache: TableCache | None = None
+    cluster: "Cluster | None" = None
 
     @classmethod
     def from_arrays(
@@ -94,7 +100,7 @@ class PartRows:
     ) -> None:
         self._rows, self._features, self._columns = rows, features, columns
         self._place = np.where(mask, np.cumsum(mask, dtype=np.int32) - 1, -1).astype(np.int32)
-        self.cache = rows.cache
+        self.cache, self.cluster = rows.cache, rows.cluster
         self.change = change[mask]
         self.weights = None if rows.weights is None else rows.weights[mask]
 

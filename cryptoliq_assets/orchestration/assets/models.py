@@ -63,7 +63,7 @@ def _candidate(name: str, settings: Settings) -> dg.AssetsDefinition:
         from cryptoliq_assets.modeling import fit_candidate
 
         _update_views(context, settings, tables.store(), workers)
-        fitted = fit_candidate(name, settings, store=tables.store(), progress=context.log.info)
+        fitted = fit_candidate(name, settings, store=tables.store(), progress=context.log.info, cluster=workers.cluster)
         evaluation = fitted.evaluation
         metadata = {
             "evaluation": evaluation.evaluation,
@@ -71,6 +71,7 @@ def _candidate(name: str, settings: Settings) -> dg.AssetsDefinition:
             "skill_known_cap": evaluation.skill("known_cap"),
             "cold_start_skill": evaluation.skill(view="without_history"),
             "seconds": evaluation.seconds,
+            "computed_on": fitted.computed_on,
             "rows_tested": len(evaluation.rows),
         }
         return dg.Output(fitted, metadata={key: value for key, value in metadata.items() if value is not None})
