@@ -49,6 +49,7 @@ BENCHMARKS = [
     Benchmark("store_requests.py", "--years 1"),
     Benchmark("memory.py", "--coins 60 --years 1"),
     Benchmark("rebuild.py", "--coins 60 --days 600"),
+    Benchmark("cluster.py", "--coins 60 --days 600"),
     Benchmark("serving.py", "--seconds 2 --repeat 1 --rows 10000", needs_home=True, programs=("wrk",)),
     Benchmark("app.py", "--coins 60 --visits 1", programs=("chromium", "chromium-browser", "google-chrome")),
     Benchmark("faults.py", "--coins 100 --days 2 --without-files"),

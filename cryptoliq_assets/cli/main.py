@@ -37,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "export": "export",
     "ui": "home",
     "app": "servers",
+    "cluster": "servers",
     "status": "status",
     "monitor": "monitoring",
     "verify": "verify",

@@ -18,6 +18,11 @@ from .standalone import (
     write_model as write_model,
     write_rows as write_rows,
 )
+from .table_months import (
+    ComputedMonths as ComputedMonths,
+    compute_months as compute_months,
+    write_computed as write_computed,
+)
 from .task import describe_task_mismatch as describe_task_mismatch
 from .training import (
     LeakageSuspectedError as LeakageSuspectedError,
@@ -25,6 +30,7 @@ from .training import (
     fit_candidate as fit_candidate,
     rank_candidates as rank_candidates,
     save_backtest as save_backtest,
-    training_rows as training_rows,
 )
+from .training_data import training_rows as training_rows
 from .views_table import stale_view_months as stale_view_months, update_views as update_views
+from .worker_months import compute_on_workers as compute_on_workers

@@ -4,19 +4,18 @@ The model assets call these functions. Fitting belongs in `modeling.estimators`,
 """
 
 import datetime as dt
-import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.modeling.datasets import Folds, TrainingRows, make_folds, open_training_rows
+from cryptoliq_assets.core.cluster import Cluster
+from cryptoliq_assets.modeling.datasets import Folds, TrainingRows
 from cryptoliq_assets.modeling.drift_reference import REFERENCE, training_reference
-from cryptoliq_assets.modeling.estimators import CANDIDATES, ModelSpec, TableCache, evaluated_specs, fit_spec
+from cryptoliq_assets.modeling.estimators import CANDIDATES, ModelSpec, evaluated_specs, fit_spec
 from cryptoliq_assets.modeling.evaluation import (
     BASELINES,
     BacktestSummary,
@@ -41,55 +40,18 @@ from cryptoliq_assets.modeling.registry import (
     open_model_store,
 )
 from cryptoliq_assets.modeling.task import describe_task_mismatch
-from cryptoliq_assets.modeling.views_table import VIEWS_TABLE, update_views
+from cryptoliq_assets.modeling.training_data import table_cache, training_rows
+from cryptoliq_assets.modeling.worker_folds import evaluate_on_workers
 from cryptoliq_assets.storage import TableStore, release_memory
-
-_TABLES = ("engineered_features", "labels", VIEWS_TABLE)
 
 
 class LeakageSuspectedError(RuntimeError):
     """A candidate is too good to be true, so nothing was promoted."""
 
 
-def training_rows(settings: Settings, store: TableStore) -> tuple[TrainingRows, Folds]:
-    """Return all trainable rows of the home and the folds on them; cached while the tables are unchanged.
-
-    The table of views is brought up to date first, which requires the run lock if it is not.
-
-    Raises:
-        ValueError: Nothing can be trained on; the message states what is missing.
-    """
-    update_views(settings, store)
-    stamps = tuple(
-        (table, month, stamp.inputs)
-        for table in _TABLES
-        for month in store.months(table)
-        if (stamp := store.stamp(table, month))
-    )
-    return _rows(json.dumps(settings.public_values()), stamps)
-
-
-@lru_cache(maxsize=1)
-def _rows(settings_json: str, stamps: tuple[object, ...]) -> tuple[TrainingRows, Folds]:
-    settings = Settings.model_validate_json(settings_json)
-    store = TableStore(settings)
-    rows = open_training_rows(store, formula=settings.formula, folder=settings.scratch_dir)
-    if rows.horizon_days != settings.horizon_days:
-        raise ValueError(
-            f"the labels are {rows.horizon_days} day(s) ahead, CRYPTOLIQ_HORIZON_DAYS is {settings.horizon_days}: "
-            "`cryptoliq materialize` recomputes them"
-        )
-    folds = make_folds(
-        rows,
-        count=settings.cv.n_splits,
-        first_origin=settings.cv.first_test_date,
-        min_train_dates=settings.cv.min_train_dates,
-    )
-    release_memory()
-    return rows, folds
-
-
-def fit_candidate(name: str, settings: Settings, *, store: TableStore, progress: Progress) -> Candidate:
+def fit_candidate(
+    name: str, settings: Settings, *, store: TableStore, progress: Progress, cluster: Cluster | None = None
+) -> Candidate:
     """Evaluate a candidate fold by fold, then fit it on all rows.
 
     Args:
@@ -97,22 +59,36 @@ def fit_candidate(name: str, settings: Settings, *, store: TableStore, progress:
         settings: Settings of the data directory.
         store: Tables.
         progress: Receives each finished fold.
+        cluster: Workers that evaluate the folds, and on which xgboost is fitted; default: this process.
     """
-    return _fit(CANDIDATES[name], settings, store=store, progress=progress)
+    return _fit(CANDIDATES[name], settings, store=store, progress=progress, cluster=cluster)
 
 
-def _fit(spec: ModelSpec, settings: Settings, *, store: TableStore, progress: Progress) -> Candidate:
+def _fit(
+    spec: ModelSpec, settings: Settings, *, store: TableStore, progress: Progress, cluster: Cluster | None = None
+) -> Candidate:
     rows, folds = training_rows(settings, store)
-    seed, device, cache = settings.seed, settings.xgboost_device, _table_cache(settings)
-    evaluation = evaluate(spec, rows, folds, progress=progress, seed=seed, device=device, cache=cache)
+    evaluation = _evaluate(spec, rows, folds, settings=settings, progress=progress, cluster=cluster)
     progress(f"{spec.name}: fitting on all {len(rows):,} rows")
-    candidate = Candidate(spec, fit_spec(spec, rows, seed=seed, device=device, cache=cache), evaluation)
+    seed, device, cache = settings.seed, settings.xgboost_device, table_cache(settings)
+    forecaster = fit_spec(spec, rows, seed=seed, device=device, cache=cache, cluster=cluster)
     release_memory()
-    return candidate
+    return Candidate(spec, forecaster, evaluation, computed_on="process" if cluster is None else "cluster")
 
 
-def _table_cache(settings: Settings) -> TableCache:
-    return TableCache(settings.scratch_dir, settings.xgboost_rows_in_memory)
+def _evaluate(
+    spec: ModelSpec,
+    rows: TrainingRows,
+    folds: Folds,
+    *,
+    settings: Settings,
+    progress: Progress,
+    cluster: Cluster | None = None,
+) -> Evaluation:
+    if cluster is not None:
+        return evaluate_on_workers(spec, rows, folds, settings=settings, cluster=cluster, progress=progress)
+    seed, device, cache = settings.seed, settings.xgboost_device, table_cache(settings)
+    return evaluate(spec, rows, folds, progress=progress, seed=seed, device=device, cache=cache)
 
 
 def save_backtest(candidates: list[Candidate], settings: Settings, *, store: TableStore) -> BacktestSummary:
@@ -144,8 +120,7 @@ def rank_candidates(
     status = load_champion_status(settings)
     evaluations = [candidate.evaluation for candidate in candidates]
     for spec in evaluated_specs(None if status.task_mismatch else status.metadata)[len(CANDIDATES) :]:
-        seed, device, cache = settings.seed, settings.xgboost_device, _table_cache(settings)
-        evaluations.append(evaluate(spec, rows, folds, progress=progress, seed=seed, device=device, cache=cache))
+        evaluations.append(_evaluate(spec, rows, folds, settings=settings, progress=progress))
     evaluations += [evaluate_baseline(name, rows, folds) for name in BASELINES]
     board = make_leaderboard(
         evaluations,
@@ -239,6 +214,7 @@ def choose_champion(
         level=settings.intervals.coverage,
         at=now,
         git_revision=git_revision(),
+        computed_on=best.computed_on,
     )
     # The training distributions are stored with the model: drift is measured against them, even if the tables change later.
     reference = training_reference(rows, best.forecaster, days=settings.drift.reference_days)

@@ -5,15 +5,12 @@ A daily refresh does not compute it: it would take longer than the features them
 
 from collections.abc import Callable, Iterator
 
-import pandas as pd
+from cryptoliq_assets.core import Settings, add_months
+from cryptoliq_assets.core.cluster import Cluster
+from cryptoliq_assets.modeling.table_months import CLEANED, VIEWS_TABLE, write_computed
+from cryptoliq_assets.modeling.worker_months import compute_on_workers
+from cryptoliq_assets.storage import TableStore, release_memory
 
-from cryptoliq_assets.core import HISTORY_DAYS, Settings, add_months, first_day, max_months_spanned, months_between
-from cryptoliq_assets.modeling.datasets import feature_views
-from cryptoliq_assets.schemas import TABLES
-from cryptoliq_assets.storage import TableStore, empty_frame, release_memory
-
-VIEWS_TABLE = "feature_views"
-_SOURCE = "cleaned_snapshots"
 # Months are computed together up to this many rows, because each group reads the 90 days before it again.
 _ROWS_PER_GROUP = 100_000
 _MAX_MONTHS = 6
@@ -22,7 +19,7 @@ _MAX_MONTHS = 6
 def stale_view_months(store: TableStore) -> list[str]:
     """Return the months of `feature_views` that are missing or were computed from other rows than the stored ones."""
     stale = []
-    for month in sorted({*store.months(_SOURCE), *store.months(VIEWS_TABLE)}):
+    for month in sorted({*store.months(CLEANED), *store.months(VIEWS_TABLE)}):
         stamp = store.stamp(VIEWS_TABLE, month)
         if stamp is None or stamp.inputs != store.input_digest(VIEWS_TABLE, month):
             stale.append(month)
@@ -30,7 +27,11 @@ def stale_view_months(store: TableStore) -> list[str]:
 
 
 def update_views(
-    settings: Settings, store: TableStore, *, progress: Callable[[str], None] | None = None
+    settings: Settings,
+    store: TableStore,
+    *,
+    cluster: Cluster | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> dict[str, int]:
     """Compute the months of `feature_views` that are missing or stale, some months at a time.
 
@@ -39,6 +40,7 @@ def update_views(
     Args:
         settings: Settings of the data directory.
         store: The monthly tables.
+        cluster: Workers that compute them, each month on its own; default: this process.
         progress: Receives a line per group of months.
 
     Returns:
@@ -47,20 +49,15 @@ def update_views(
     Raises:
         OutdatedTableError: An earlier version wrote a month of cleaned_snapshots, without columns that are needed.
     """
+    report = progress or (lambda message: None)
+    stale = stale_view_months(store)
+    if cluster is not None:
+        return compute_on_workers(VIEWS_TABLE, stale, store, cluster, progress=report)[0] if stale else {}
     written: dict[str, int] = {}
-    for months in _groups(stale_view_months(store), store):
-        first = add_months(months[0], -max_months_spanned(HISTORY_DAYS - 1))
-        since = pd.Timestamp(first_day(months[0]))
-        cleaned = store.read(_SOURCE, months_between(first, months[-1]), complete=True)
-        if len(cleaned):
-            views = feature_views(cleaned, formula=settings.formula, since=since)
-        else:
-            views = empty_frame(TABLES[VIEWS_TABLE])
-        del cleaned
-        written |= store.write(VIEWS_TABLE, views, months)
-        if progress:
-            progress(f"{VIEWS_TABLE}: {months[0]} to {months[-1]}, {len(views):,} rows")
-        del views
+    for months in _groups(stale, store):
+        rows, _ = write_computed(VIEWS_TABLE, months, store)
+        written |= rows
+        report(f"{VIEWS_TABLE}: {months[0]} to {months[-1]}, {sum(rows.values()):,} rows")
         release_memory()
     return written
 
@@ -70,7 +67,7 @@ def _groups(months: list[str], store: TableStore) -> Iterator[list[str]]:
     group: list[str] = []
     rows = 0
     for month in months:
-        stamp = store.stamp(_SOURCE, month)
+        stamp = store.stamp(CLEANED, month)
         count = stamp.rows if stamp else 0
         if group and (month != add_months(group[-1], 1) or rows + count > _ROWS_PER_GROUP or len(group) == _MAX_MONTHS):
             yield group

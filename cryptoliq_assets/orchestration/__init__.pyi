@@ -44,7 +44,8 @@ from .table_assets import (
     TABLES_IO as TABLES_IO,
     WEEKLY as WEEKLY,
     all_months_dep as all_months_dep,
+    materialize_table as materialize_table,
     table_asset as table_asset,
-    upstream_month_mapping as upstream_month_mapping,
+    upstream_months_dep as upstream_months_dep,
     yield_table as yield_table,
 )

@@ -3,13 +3,17 @@
 Add what translates an error of Dagster. What keeps a run from being started belongs in `runner.py`.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
 from sqlalchemy.exc import DBAPIError
 
 from cryptoliq_assets.core.database import DatabaseUnavailableError
+
+_OWN_CLASS = re.compile(r"^(ValueError|cryptoliq_assets\.[\w.]+): ")
 
 
 @contextmanager
@@ -30,16 +34,25 @@ def translate_database_errors() -> Iterator[None]:
 
 
 def describe_failure(job: str, result: dg.ExecuteInProcessResult) -> str:
-    """Return each reason of a failed run with the steps that failed for it."""
+    """Return each reason of a failed run with the steps that failed for it, or the reason why it could not begin."""
     steps: dict[str, list[str]] = {}
     for event in result.filter_events(lambda event: event.is_step_failure):
         failure = event.step_failure_data
         description = failure.user_failure_data.description if failure.user_failure_data else None
-        error = failure.error.cause if failure.error and failure.error.cause else failure.error
-        reason = description or (error.message.strip().removeprefix("ValueError: ") if error else "failed")
-        steps.setdefault(reason, []).append(str(event.step_key))
+        steps.setdefault(description or _reason(failure.error), []).append(str(event.step_key))
     reasons = [f"{', '.join(names)}: {reason}" for reason, names in steps.items()]
+    # The lock or the cluster could not be used.
+    starts = result.filter_events(lambda event: event.event_type == dg.DagsterEventType.RESOURCE_INIT_FAILURE)
+    reasons += [_reason(event.engine_event_data.error) for event in starts]
     return f"{job} failed: " + "; ".join(reasons or ["see the run in the UI"])
+
+
+def _reason(error: SerializableErrorInfo | None) -> str:
+    """Return the message of an error, without the name of its class if that is one of ours."""
+    if error is None:
+        return "failed"
+    cause = error.cause if error.cause and (error.cls_name or "").startswith("Dagster") else error
+    return _OWN_CLASS.sub("", cause.message.strip())
 
 
 def _database_reason(error: BaseException | None) -> str | None:

@@ -31,7 +31,7 @@ from cryptoliq_assets.orchestration.io_managers import (
     PanderaParquetIOManager,
 )
 from cryptoliq_assets.orchestration.partitions import make_months_definition
-from cryptoliq_assets.orchestration.resources import PROGRESS_LOGGER, RunLock, progress_logger
+from cryptoliq_assets.orchestration.resources import PROGRESS_LOGGER, RunLock, Workers, progress_logger
 from cryptoliq_assets.orchestration.rollback_job import ROLLBACK_OP, rollback_job
 from cryptoliq_assets.orchestration.run_findings import ADHOC_JOB, watched_checks
 from cryptoliq_assets.orchestration.sensors import (
@@ -100,6 +100,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             CHAMPION_IO: ChampionIOManager(settings),
             BACKTEST_IO: BacktestIOManager(settings),
             "lock": RunLock.from_settings(settings),
+            "workers": Workers.from_settings(settings),
         },
         executor=dg.in_process_executor,
         loggers={"console": dg.colored_console_logger, PROGRESS_LOGGER: progress_logger},

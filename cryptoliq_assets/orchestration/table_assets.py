@@ -12,7 +12,8 @@ import pandas as pd
 
 from cryptoliq_assets.core import Settings, max_months_spanned
 from cryptoliq_assets.orchestration.asset_metadata import definition_metadata
-from cryptoliq_assets.orchestration.io_managers import COLUMNS
+from cryptoliq_assets.orchestration.io_managers import PanderaParquetIOManager, WrittenMonths, table_failures
+from cryptoliq_assets.orchestration.resources import Workers
 from cryptoliq_assets.schemas import TABLES, computation_id, upstream_windows
 from cryptoliq_assets.storage import TableStore
 
@@ -59,11 +60,11 @@ def table_asset(
 def yield_table(
     context: dg.AssetExecutionContext,
     store: TableStore,
-    frame: pd.DataFrame,
+    rows: pd.DataFrame | WrittenMonths,
     *,
     metadata: Mapping[str, Any] | None = None,
-) -> Iterator[dg.Output[pd.DataFrame]]:
-    """Yield the frame of a run as the asset's output, or nothing where none of the run's months has files.
+) -> Iterator[dg.Output]:
+    """Yield the rows of a run as the asset's output, or nothing where none of the run's months has files.
 
     Without an output Dagster marks no month as materialized and skips the steps downstream. Each month is then reported as
     an observation with the description "no files". A month that lost its files still has an output: its stored tables must
@@ -72,31 +73,51 @@ def yield_table(
     Args:
         context: Context of the asset.
         store: The monthly tables.
-        frame: Rows of all months of the run.
+        rows: Rows of all months of the run, or their numbers where workers have written them.
         metadata: Metadata of the materializations.
     """
     months = list(context.partition_keys)
     stored = {month for table in TABLES for month in store.months(table)}
-    if frame.empty and not stored.intersection(months):
+    if not len(rows) and not stored.intersection(months):
         context.log.info(
             f"{NO_FILES}: no file of {months[0]} to {months[-1]} has been ingested, nothing to materialize"
         )
         for month in months:
             context.log_event(dg.AssetObservation(context.asset_key, partition=month, description=NO_FILES))
         return
-    yield dg.Output(frame, metadata=dict(metadata or {}))
+    yield dg.Output(rows, metadata=dict(metadata or {}))
 
 
-def upstream_month_mapping(
-    table: str, upstream: str, settings: Settings, *, columns: tuple[str, ...] = ()
-) -> dg.AssetIn:
-    """Map a month of `table` to the upstream months that it is made from.
+def materialize_table(
+    context: dg.AssetExecutionContext, tables: PanderaParquetIOManager, workers: Workers
+) -> Iterator[dg.Output]:
+    """Compute the months of a run from the stored months of the table before: in this process, or on workers, which write them too.
+
+    Args:
+        context: Context of the asset, which has the name of its table.
+        tables: The I/O manager.
+        workers: The workers, if there are any.
+    """
+    from cryptoliq_assets.modeling import compute_months, compute_on_workers
+
+    table, months, store = context.asset_key.path[-1], list(context.partition_keys), tables.store()
+    with table_failures(store, context.log):
+        if workers.cluster is None:
+            computed = compute_months(table, months, store)
+            rows, report = computed.rows, computed.report
+        else:
+            counts, report = compute_on_workers(table, months, store, workers.cluster, progress=context.log.info)
+            rows = WrittenMonths(counts)
+    yield from yield_table(context, store, rows, metadata=report)
+
+
+def upstream_months_dep(table: str, upstream: str, settings: Settings) -> dg.AssetDep:
+    """Depend, for each month of `table`, on the upstream months that it is made from.
 
     Args:
         table: Name of the downstream table.
         upstream: Name of the upstream table.
         settings: Settings of the data directory.
-        columns: Columns to load; all of them by default.
     """
     reach = upstream_windows(table, horizon_days=settings.horizon_days)[upstream]
     mapping = dg.TimeWindowPartitionMapping(
@@ -105,7 +126,7 @@ def upstream_month_mapping(
         # The month before the first, and the one after the last, have no rows; that is no error.
         allow_nonexistent_upstream_partitions=True,
     )
-    return dg.AssetIn(upstream, partition_mapping=mapping, metadata={COLUMNS: list(columns)} if columns else None)
+    return dg.AssetDep(upstream, partition_mapping=mapping)
 
 
 def all_months_dep(upstream: str) -> dg.AssetDep:

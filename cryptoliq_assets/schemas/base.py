@@ -4,12 +4,37 @@ A column has its meaning, its unit and the upstream columns that it is computed 
 (`orchestration/asset_metadata.py`) and documentation are derived from these declarations. Each table has its own module.
 """
 
+import importlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
+
+_DASK_ANNOTATIONS = "pandera.typing.dask"
+
+
+def _leave_out_dask() -> None:
+    """Import pandera's annotations for Dask as if Dask were not installed.
+
+    Where it is installed, pandera imports `dask.dataframe` at the first model, for annotations that no model here has: 0.8 s of every
+    command and every worker. Only a cluster needs Dask, and of it no data frames.
+    """
+    if _DASK_ANNOTATIONS in sys.modules:
+        return
+    # None makes an import fail at once.
+    blocked = [name for name in ("dask", "dask.dataframe") if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(blocked, None))  # type: ignore[arg-type]
+    try:
+        importlib.import_module(_DASK_ANNOTATIONS)
+    finally:
+        for name in blocked:
+            del sys.modules[name]
+
+
+_leave_out_dask()
 
 
 def is_finite(values: pd.Series) -> pd.Series:

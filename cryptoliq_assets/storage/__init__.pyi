@@ -24,3 +24,9 @@ from .validation import (
     schema_fingerprint as schema_fingerprint,
     validate_table as validate_table,
 )
+from .worker_access import (
+    WorkerAccess as WorkerAccess,
+    find_versions as find_versions,
+    open_shared_store as open_shared_store,
+    share_store as share_store,
+)

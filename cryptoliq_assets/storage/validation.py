@@ -2,6 +2,7 @@
 
 import hashlib
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,17 @@ class InvalidTableError(ValueError):
             for row in failures.itertuples()
         ]
         super().__init__(f"{table}: {where} does not meet its schema:\n" + "\n".join(lines))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are pickled by their message, which is not what the constructors take. A worker of a cluster raises them too.
+        return _restore_error, (type(self), self.args, vars(self))
+
+
+def _restore_error(kind: type[InvalidTableError], args: tuple[Any, ...], state: dict[str, Any]) -> InvalidTableError:
+    error = kind.__new__(kind)
+    error.args = args
+    vars(error).update(state)
+    return error
 
 
 class DamagedTableError(InvalidTableError):

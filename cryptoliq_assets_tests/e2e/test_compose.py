@@ -11,6 +11,7 @@ import yaml
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.core.home import prepare_home
 from cryptoliq_assets_tests.support.compose_file import (
+    CLUSTER_SERVICES,
     COMPOSE,
     OWN_SERVICES,
     dummy_values,
@@ -38,9 +39,9 @@ def test_only_the_proxy_publishes_ports_http_and_https(compose):
 def test_every_service_has_a_healthcheck_and_a_pinned_image(compose):
     for name, service in compose["services"].items():
         assert service["healthcheck"]["test"][0] == "CMD", name
-        if name not in OWN_SERVICES:
+        if "build" not in service:
             assert re.search(r":v?\d", service["image"]), name
-    assert {"postgres", "prometheus", "grafana", "proxy", *OWN_SERVICES} == set(compose["services"])
+    assert {"postgres", "prometheus", "grafana", "proxy", *OWN_SERVICES, *CLUSTER_SERVICES} == set(compose["services"])
 
 
 def test_secrets_are_required_from_the_environment():
@@ -92,11 +93,12 @@ def test_services_wait_until_the_code_server_created_the_home(compose):
 
 def test_alert_and_fetch_settings_reach_the_code_server(compose):
     # Sensors and runs are processes of the code server; the file belongs to the user and may be absent.
-    assert compose["services"]["code"]["env_file"] == [{"path": "./pipeline.env", "required": False}]
+    cluster = {"path": "./cluster.env", "required": False}
+    assert compose["services"]["code"]["env_file"] == [{"path": "./pipeline.env", "required": False}, cluster]
     assert [name for name in OWN_SERVICES if "env_file" in compose["services"][name]] == ["code", "api", "app"]
     # It contains passwords: it must not be in a commit or an image.
     for name in ("api", "app"):
-        assert compose["services"][name]["env_file"] == [{"path": "./service.env", "required": False}]
+        assert compose["services"][name]["env_file"] == [{"path": "./service.env", "required": False}, cluster]
     assert {"/deploy/pipeline.env", "/deploy/service.env"} <= set(
         (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
     )

@@ -63,7 +63,7 @@ EXTRAS = PROJECT["project"]["optional-dependencies"]
 @pytest.mark.parametrize(
     ("file", "extras"),
     [
-        ("requirements.txt", ("pipeline", "postgres", "serve", "app", "gcs", "s3")),
+        ("requirements.txt", ("pipeline", "postgres", "serve", "app", "gcs", "s3", "cluster")),
         ("requirements-serve.txt", ("serve", "database", "gcs", "s3")),
     ],
 )

@@ -11,6 +11,8 @@ from cryptoliq_assets_tests.support.paths import ROOT
 COMPOSE = ROOT / "deploy" / "compose.yml"
 # Services that run an image of this project.
 OWN_SERVICES = ("code", "webserver", "daemon", "api", "app")
+# Services of the profile `cluster`.
+CLUSTER_SERVICES = ("scheduler", "worker", "objects")
 VARIABLE = re.compile(r"\$\{(\w+)(:\?)?\}")
 
 

@@ -15,16 +15,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cryptoliq_assets.cleaning.imputation import clean_snapshots
-from cryptoliq_assets.core.calendar import add_months, date_span, max_months_spanned, months_between
+from cryptoliq_assets.core.calendar import months_between
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.features import engineer_features
 from cryptoliq_assets.ingestion.landing.catalog import Catalog, open_catalog
 from cryptoliq_assets.ingestion.landing.drop_folder import find_new_files, list_folder, register_files
 from cryptoliq_assets.ingestion.landing.intake import Intake, IntakeResult
 from cryptoliq_assets.ingestion.landing.refresh_plan import RefreshPlan, make_plan
-from cryptoliq_assets.labels.targets import LABEL_INPUT_COLUMNS, label_targets
-from cryptoliq_assets.schemas.tables import DERIVED_TABLES, upstream_windows
+from cryptoliq_assets.modeling.table_months import write_computed
+from cryptoliq_assets.schemas.tables import DERIVED_TABLES
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.settings import make_settings
 
@@ -172,24 +170,7 @@ class Home:
         store = self.store
         taken = Intake(self.settings, store).ingest(months)
         store.write("raw_snapshots", taken.frame, months, sources=taken.sources)
-        since, until = date_span(months)
-        # A run opens the tables again for each asset.
-        cleaned, _ = clean_snapshots(self._upstream("cleaned_snapshots", months), since=since, until=until)
-        self.store.write("cleaned_snapshots", cleaned, months)
-        features = self._upstream("engineered_features", months)
-        self.store.write(
-            "engineered_features", engineer_features(features, formula=self.settings.formula, since=since), months
-        )
-        scores = self._upstream("labels", months, columns=list(LABEL_INPUT_COLUMNS))
-        labels = label_targets(scores, horizon_days=self.settings.horizon_days, since=since, until=until)
-        self.store.write("labels", labels, months)
+        for table in ("cleaned_snapshots", "engineered_features", "labels"):
+            # A run opens the tables again for each asset.
+            write_computed(table, months, self.store)
         return taken
-
-    def _upstream(self, table: str, months: list[str], *, columns: list[str] | None = None) -> pd.DataFrame:
-        """Return the rows of the upstream months in the partition mapping of the asset."""
-        ((upstream, reach),) = upstream_windows(table, horizon_days=self.settings.horizon_days).items()
-        first, last = (
-            add_months(months[0], -max_months_spanned(reach.back)),
-            add_months(months[-1], max_months_spanned(reach.ahead)),
-        )
-        return self.store.read(upstream, months_between(first, last), columns=columns)

@@ -1,4 +1,4 @@
-"""Commands serve (the prediction service) and app (the dashboard), both in this process."""
+"""Commands serve (the prediction service), app (the dashboard) and cluster (a Dask scheduler and workers), each until it is stopped."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -80,3 +80,34 @@ def app(settings: Settings, host: str, port: int) -> None:
 
     console.print(f"http://{host}:{port} (stop with Ctrl-C)")
     run_dashboard(settings, host=host, port=port)
+
+
+@click.command()
+@click.option(
+    "--workers", default=2, show_default=True, type=click.IntRange(1, 256), help="Number of worker processes."
+)
+@click.option(
+    "--port",
+    default=8786,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port of the scheduler; 0: a free one.",
+)
+@click.pass_obj
+def cluster(settings: Settings, workers: int, port: int) -> None:
+    """Run a Dask scheduler and workers on this machine, until Ctrl-C. Other commands use them with CRYPTOLIQ_DASK_ADDRESS.
+
+    They listen on 127.0.0.1 only: anybody who reaches a scheduler can run any code. Workers have the environment of this command, so
+    CRYPTOLIQ_POSTGRES_URL and the credentials of an object store must be set here too.
+    """
+    from cryptoliq_assets.core.cluster import explain_missing_dask, run_local_cluster
+
+    missing = explain_missing_dask()
+    if missing:
+        raise click.ClickException(f"no cluster can be started: {missing}")
+
+    def announce(address: str) -> None:
+        console.print(f"{workers} worker(s) at {address} (stop with Ctrl-C)", soft_wrap=True)
+        console.print(f"CRYPTOLIQ_DASK_ADDRESS={address}", soft_wrap=True)
+
+    run_local_cluster(workers, port=port, announce=announce)

@@ -68,6 +68,10 @@ class Settings(HomePaths, BaseSettings):
         None,
         description="Database of Dagster and of what machines share, postgresql+psycopg2://user:password@host:port/name; default: files in the data directory.",
     )
+    dask_address: str | None = Field(
+        None,
+        description="Address of a Dask scheduler, tcp://host:8786, whose workers compute tables and train models; default: this process does.",
+    )
     formula: str = Field("kyle_obizhaeva", description="Name of the liquidity formula behind liquidity_score.")
     horizon_days: int = Field(1, ge=1, le=28, description="Forecast horizon, in days.")
     xgboost_device: Literal["cpu", "cuda"] = Field("cpu", description="Device on which xgboost trains.")
@@ -122,7 +126,7 @@ class Settings(HomePaths, BaseSettings):
     def _make_absolute(cls, home: Path) -> Path:
         return home.expanduser().resolve()
 
-    @field_validator("postgres_url", "signing_key", mode="before")
+    @field_validator("postgres_url", "signing_key", "dask_address", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
@@ -138,6 +142,20 @@ class Settings(HomePaths, BaseSettings):
                 "it must read postgresql+psycopg2://user:password@host:port/name, % and / in a password as %25 and %2F"
             )
         return url
+
+    @field_validator("dask_address")
+    @classmethod
+    def _check_dask_address(cls, address: str | None) -> str | None:
+        if address is None:
+            return None
+        if not re.fullmatch(r"(tcp|tls|ws|wss)://[^\s/]+:[0-9]+", address):
+            raise ValueError("it must read tcp://host:port, or tls://host:port")
+        from cryptoliq_assets.core.cluster import explain_missing_dask
+
+        reason = explain_missing_dask()
+        if reason:
+            raise ValueError(reason)
+        return address
 
     @classmethod
     def declarations(cls) -> dict[tuple[str, ...], FieldInfo]:

@@ -7,11 +7,18 @@ from .connection import (
 )
 from .documents import read_document as read_document, write_document as write_document
 from .errors import DatabaseUnavailableError as DatabaseUnavailableError
-from .fencing import LockLostError as LockLostError, fenced_by as fenced_by, prove_lock as prove_lock
+from .fencing import (
+    LockLostError as LockLostError,
+    LockSession as LockSession,
+    fenced_by as fenced_by,
+    held_session as held_session,
+    prove_lock as prove_lock,
+)
 from .market_lock import (
     MarketLockTimeoutError as MarketLockTimeoutError,
     find_live_runs as find_live_runs,
     open_market_lock as open_market_lock,
+    prove_session as prove_session,
     take_turn as take_turn,
     try_turn as try_turn,
 )

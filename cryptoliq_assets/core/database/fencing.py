@@ -6,26 +6,53 @@ was cut. The next holder may be at work by then. `prove_lock` is called right be
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 _proofs: list[Callable[[], None]] = []
+_sessions: list["LockSession"] = []
 
 
 class LockLostError(RuntimeError):
     """A run does not hold its lock any more, so it must not write; the message names the market."""
 
 
+@dataclass(frozen=True)
+class LockSession:
+    """The session of a database that holds a lock. Another process can ask the server whether it still does.
+
+    Attributes:
+        key: Key of the advisory lock.
+        pid: Process of the server that serves the session.
+        started: When the session began, in seconds; a later session with the same process number began at another time.
+    """
+
+    key: int
+    pid: int
+    started: str
+
+
 @contextmanager
-def fenced_by(prove: Callable[[], None]) -> Iterator[None]:
+def fenced_by(prove: Callable[[], None], *, session: LockSession | None = None) -> Iterator[None]:
     """Require a proof of all writes of this process while a lock is held.
 
     Args:
         prove: Raises LockLostError if the lock is lost.
+        session: The session that holds it, for `held_session`.
     """
     _proofs.append(prove)
+    if session is not None:
+        _sessions.append(session)
     try:
         yield
     finally:
         _proofs.remove(prove)
+        if session is not None:
+            _sessions.remove(session)
+
+
+def held_session() -> LockSession | None:
+    """Return the session with which this process holds the lock of a market; None without one."""
+    return _sessions[-1] if _sessions else None
 
 
 def prove_lock() -> None:

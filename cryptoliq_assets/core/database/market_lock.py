@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from cryptoliq_assets.core.database.connection import Database, retry_during_restart, translate_errors
 from cryptoliq_assets.core.database.errors import DatabaseUnavailableError
-from cryptoliq_assets.core.database.fencing import LockLostError, fenced_by
+from cryptoliq_assets.core.database.fencing import LockLostError, LockSession, fenced_by
 from cryptoliq_assets.core.database.markets import Market
 
 if TYPE_CHECKING:
@@ -33,6 +33,13 @@ _HELD = (
 _HOLDERS = (
     "SELECT application_name, backend_start FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory'"
     " AND granted AND objsubid = 1 AND classid::bigint = {high} AND objid::bigint = {low}"
+)
+
+
+# The session of another process, which may be on another machine.
+_HELD_BY = (
+    "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+    " AND pid = :pid AND extract(epoch FROM backend_start)::text = :started AND classid::bigint = :high AND objid::bigint = :low"
 )
 
 
@@ -106,6 +113,26 @@ def try_turn(database: Database, name: str) -> Iterator[bool]:
         yield bool(free)
 
 
+def prove_session(database: Database, session: LockSession) -> None:
+    """Prove for another process, which submitted this work, that its session still holds the lock.
+
+    Args:
+        database: The database.
+        session: The session that held the lock when the work was submitted.
+
+    Raises:
+        LockLostError: It does not, or the server does not answer.
+    """
+    values = {"pid": session.pid, "started": session.started, **_halves(session.key)}
+    try:
+        with database.transaction() as own:
+            [(held,)] = own.fetch(_HELD_BY, values)
+    except DatabaseUnavailableError as error:
+        raise LockLostError(f"nothing is written, because the lock of the run cannot be proved: {error}") from error
+    if not held:
+        raise LockLostError("the run that submitted this work lost the lock of its market, so nothing more is written")
+
+
 class MarketLock:
     """One session and the lock that it holds.
 
@@ -146,7 +173,7 @@ class MarketLock:
             DatabaseUnavailableError: The database did not answer for a minute.
         """
         self._acquire(wait_seconds=wait_seconds, log=log)
-        with fenced_by(self.prove):
+        with fenced_by(self.prove, session=self._describe_session()):
             yield
 
     def prove(self) -> None:
@@ -206,6 +233,15 @@ class MarketLock:
         with translate_errors():
             holder = self._session.exec_driver_sql(_HOLDERS.format(**_halves(self._key))).first()
         return f" ({holder[0]} since {holder[1]:%Y-%m-%d %H:%M} UTC)" if holder else ""
+
+    def _describe_session(self) -> LockSession:
+        assert self._session is not None
+        statement = (
+            "SELECT pid, extract(epoch FROM backend_start)::text FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+        )
+        with translate_errors():
+            pid, started = self._session.exec_driver_sql(statement).one()
+        return LockSession(self._key, pid, started)
 
     def _find_loss(self) -> str | None:
         """Return why the lock is lost; None if it is held."""

@@ -8,12 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from cryptoliq_assets.modeling.estimators.preprocessing import center_on_7d_mean
+
+if TYPE_CHECKING:
+    from cryptoliq_assets.core.cluster import Cluster
 
 Indices = npt.NDArray[np.integer]
 T = TypeVar("T")
@@ -42,12 +45,14 @@ class FitRows:
         read: Yields every row once, in batches: (k,) positions and (k, p) float32 features, NaN where missing.
         weights: (n,) row weights; None if equal.
         cache: Where estimators may keep large tables; None: in memory.
+        cluster: Workers on which estimators that can do so are trained; None: in this process.
     """
 
     y: npt.NDArray[np.float64]
     read: Callable[[], Batches]
     weights: npt.NDArray[np.floating] | None = None
     cache: TableCache | None = None
+    cluster: "Cluster | None" = None
 
     @classmethod
     def from_arrays(
@@ -98,7 +103,7 @@ class PartRows:
     ) -> None:
         self._rows, self._features, self._columns = rows, features, columns
         self._place = np.where(mask, np.cumsum(mask, dtype=np.int32) - 1, -1).astype(np.int32)
-        self.cache = rows.cache
+        self.cache, self.cluster = rows.cache, rows.cluster
         self.change = change[mask]
         self.weights = None if rows.weights is None else rows.weights[mask]
 

@@ -17,6 +17,7 @@ from cryptoliq_assets.modeling.estimators.specs import STORED_KEYS, ModelSpec
 from cryptoliq_assets.schemas import MISSING_CHANGE, NO_HISTORY, SHORT_HISTORY, WITH_HISTORY
 
 if TYPE_CHECKING:
+    from cryptoliq_assets.core.cluster import Cluster
     from cryptoliq_assets.modeling.datasets import TrainingRows
 
 # Name on the leaderboard of the champion's specification where it is not one of the candidates'.
@@ -53,6 +54,7 @@ def fit_spec(
     threads: int | None = None,
     device: str = "cpu",
     cache: TableCache | None = None,
+    cluster: "Cluster | None" = None,
 ) -> ScoreForecaster:
     """Fit a specification on training rows, with fractions of them added again with their history cut.
 
@@ -64,6 +66,7 @@ def fit_spec(
         threads: Threads to fit with; default all available.
         device: xgboost's device to fit on.
         cache: Where xgboost keeps large tables; default: in memory.
+        cluster: Workers on which xgboost is trained; default: in this process.
     """
     train = np.arange(len(rows)) if train is None else train
     rng = np.random.default_rng(seed)
@@ -76,7 +79,7 @@ def fit_spec(
     for view, fraction in fractions.items():
         rows_by_view[view] = np.sort(rng.choice(train, size=round(fraction * len(train)), replace=False))
     forecaster = build_forecaster(spec, seed=seed, threads=threads, device=device)
-    return forecaster.fit_rows(replace(_stack_views(rows, rows_by_view, spec), cache=cache))
+    return forecaster.fit_rows(replace(_stack_views(rows, rows_by_view, spec), cache=cache, cluster=cluster))
 
 
 def _stack_views(rows: "TrainingRows", rows_by_view: Mapping[str, npt.NDArray[np.int64]], spec: ModelSpec) -> FitRows:

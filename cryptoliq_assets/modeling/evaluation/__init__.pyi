@@ -20,12 +20,15 @@ from .conformal import (
 )
 from .cross_validation import (
     BASELINES as BASELINES,
-    POPULATIONS as POPULATIONS,
     Evaluation as Evaluation,
+    FoldResult as FoldResult,
     Progress as Progress,
+    combine_folds as combine_folds,
     evaluate as evaluate,
     evaluate_baseline as evaluate_baseline,
+    evaluate_fold as evaluate_fold,
 )
+from .fold_metrics import POPULATIONS as POPULATIONS
 from .interval_groups import (
     MISSING_CHANGE_GROUPS as MISSING_CHANGE_GROUPS,
     NO_HISTORY_PREFIX as NO_HISTORY_PREFIX,

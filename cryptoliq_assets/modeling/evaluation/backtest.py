@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from cryptoliq_assets.core import FileReadError, Location, is_remote, make_folder, open_stored, write_files
 from cryptoliq_assets.modeling.datasets import TrainingRows
 from cryptoliq_assets.modeling.estimators import PERSISTENCE
-from cryptoliq_assets.modeling.evaluation.cross_validation import Evaluation, har_reference, make_backtest_rows
+from cryptoliq_assets.modeling.evaluation.cross_validation import Evaluation, make_backtest_rows
+from cryptoliq_assets.modeling.evaluation.fold_metrics import har_reference
 from cryptoliq_assets.schemas import BACKTEST, BACKTEST_BY_COIN, BUCKETS, VIEWS, WITH_HISTORY, Table
 from cryptoliq_assets.storage import validate_table, verify_checksum, with_checksum
 

@@ -4,7 +4,7 @@ The folds belong in `modeling.datasets.splits`, single metrics in `modeling.eval
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,21 +26,26 @@ from cryptoliq_assets.modeling.estimators import (
     make_baseline,
     predict_rows,
 )
+from cryptoliq_assets.modeling.evaluation.fold_metrics import compute_metrics, har_reference
 from cryptoliq_assets.modeling.evaluation.metrics import score_rows
 from cryptoliq_assets.modeling.evaluation.permutation_importance import permutation_importance
 from cryptoliq_assets.schemas import BUCKETS, NO_HISTORY, VIEWS, WITH_HISTORY
 from cryptoliq_assets.storage import release_memory
 
-POPULATIONS = ("all", "known_cap")
 BASELINES = (PERSISTENCE, HAR, MEAN_7D)
 
 Progress = Callable[[str], None]
 Array = npt.NDArray[Any]
 
 
-def har_reference(view: str) -> str:
-    """Return the name of HAR's forecasts in a view, among an evaluation's references."""
-    return HAR if view == WITH_HISTORY else f"{HAR}:{view}"
+@dataclass(frozen=True)
+class FoldResult:
+    """Forecasts of one fold's tested rows by one model; see `Evaluation` for the attributes."""
+
+    forecasts: dict[str, Array]
+    references: dict[str, Array]
+    importance: dict[str, float]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,36 @@ def evaluate(
     return _evaluate(spec.name, rows, folds, fit=fit, spec=spec.to_dict(), progress=progress)
 
 
+def evaluate_fold(
+    spec: ModelSpec,
+    rows: TrainingRows,
+    folds: Folds,
+    fold: Fold,
+    *,
+    seed: int,
+    threads: int,
+    device: str = "cpu",
+    cache: TableCache | None = None,
+) -> FoldResult:
+    """Refit a specification on one fold's training rows and forecast its test rows.
+
+    Args:
+        spec: The specification.
+        rows: The training set.
+        folds: All folds.
+        fold: One of them.
+        seed: Seed of the fit.
+        threads: Threads to fit with.
+        device: xgboost's device.
+        cache: Where xgboost keeps large tables; default: in memory.
+    """
+
+    def fit(fold: Fold) -> ScoreForecaster:
+        return fit_spec(spec, rows, train=fold.train, seed=seed, threads=threads, device=device, cache=cache)
+
+    return _run_fold(rows, folds, fold, fit=fit, with_importance=True)
+
+
 def evaluate_baseline(name: str, rows: TrainingRows, folds: Folds, *, progress: Progress | None = None) -> Evaluation:
     """Evaluate a baseline (persistence, har or mean_7d) like a specification.
 
@@ -146,39 +181,67 @@ def _evaluate(
     spec: dict[str, Any] | None,
     progress: Progress | None,
 ) -> Evaluation:
-    started = time.perf_counter()
-    required = {har_reference(view): (HAR, view) for view in VIEWS}
-    if folds.evaluation == BY_COIN:
-        required[MEAN_CHANGE] = (MEAN_CHANGE, WITH_HISTORY)
-    forecasts: dict[str, list[Array]] = {view: [] for view in VIEWS}
-    references: dict[str, list[Array]] = {reference: [] for reference in required}
-    importance: dict[str, float] = {}
+    results: list[FoldResult] = []
     for fold in folds.folds:
-        model = fit(fold)
-        release_memory()
-        for view in VIEWS:
-            forecasts[view].append(predict_rows(model, rows, chosen=fold.test, view=view))
-        if spec is not None and fold is folds.folds[-1]:
-            importance = permutation_importance(model, rows, fold.test)
-        baselines = {against: _fit_baseline(against, rows, fold) for against in {name for name, _ in required.values()}}
-        for reference, (against, view) in required.items():
-            references[reference].append(predict_rows(baselines[against], rows, chosen=fold.test, view=view))
+        results.append(_run_fold(rows, folds, fold, fit=fit, with_importance=spec is not None))
         if progress:
             achieved = score_rows(
-                rows.y[fold.test], forecasts[WITH_HISTORY][-1], references={PERSISTENCE: rows.today[fold.test]}
+                rows.y[fold.test], results[-1].forecasts[WITH_HISTORY], references={PERSISTENCE: rows.today[fold.test]}
             )["skill"]
             progress(
                 f"{name}: fold {fold.number} of {len(folds.folds)} ({fold.test_from} to {fold.test_to}, "
                 f"{len(fold.test):,} rows): skill {achieved if achieved is None else format(achieved, '.3f')}, "
-                f"{time.perf_counter() - started:.0f} s"
+                f"{sum(result.seconds for result in results):.0f} s"
             )
+    return combine_folds(name, rows, folds, results, spec=spec)
+
+
+def _run_fold(
+    rows: TrainingRows, folds: Folds, fold: Fold, *, fit: Callable[[Fold], ScoreForecaster], with_importance: bool
+) -> FoldResult:
+    started = time.perf_counter()
+    required = _required_references(folds)
+    model = fit(fold)
+    release_memory()
+    forecasts = {view: predict_rows(model, rows, chosen=fold.test, view=view) for view in VIEWS}
+    is_last = fold is folds.folds[-1]
+    importance = permutation_importance(model, rows, fold.test) if with_importance and is_last else {}
+    baselines = {against: _fit_baseline(against, rows, fold) for against in {name for name, _ in required.values()}}
+    references = {
+        reference: predict_rows(baselines[against], rows, chosen=fold.test, view=view)
+        for reference, (against, view) in required.items()
+    }
+    return FoldResult(forecasts, references, importance, time.perf_counter() - started)
+
+
+def _required_references(folds: Folds) -> dict[str, tuple[str, str]]:
+    """Baseline and view of each reference."""
+    required = {har_reference(view): (HAR, view) for view in VIEWS}
+    return required | ({MEAN_CHANGE: (MEAN_CHANGE, WITH_HISTORY)} if folds.evaluation == BY_COIN else {})
+
+
+def combine_folds(
+    name: str, rows: TrainingRows, folds: Folds, results: Sequence[FoldResult], *, spec: dict[str, Any] | None
+) -> Evaluation:
+    """Combine the results of all folds, in their order, and compute the metrics.
+
+    Args:
+        name: Name of the candidate or baseline.
+        rows: The training set.
+        folds: The folds.
+        results: One result per fold; their arrays are moved out of them.
+        spec: The stored specification; None for a baseline.
+    """
     tested = np.concatenate([fold.test for fold in folds.folds])
     fold_numbers = np.concatenate([np.full(len(fold.test), fold.number, dtype=np.int8) for fold in folds.folds])
-    # One list goes before the next is joined: all of them twice would be the largest arrays of a training.
-    all_forecasts = {view: np.concatenate(forecasts.pop(view)) for view in VIEWS}
-    all_references = {
+    # One set of arrays goes before the next is joined: all of them twice would be the largest arrays of a training.
+    forecasts = {view: np.concatenate([result.forecasts.pop(view) for result in results]) for view in VIEWS}
+    references = {
         PERSISTENCE: rows.today[tested],
-        **{against: np.concatenate(references.pop(against)) for against in required},
+        **{
+            against: np.concatenate([result.references.pop(against) for result in results])
+            for against in _required_references(folds)
+        },
     }
     return Evaluation(
         name=name,
@@ -187,63 +250,17 @@ def _evaluate(
         folds=tuple(fold.describe() for fold in folds.folds),
         rows=tested,
         fold=fold_numbers,
-        forecasts=all_forecasts,
-        references=all_references,
+        forecasts=forecasts,
+        references=references,
         metrics={
             view: compute_metrics(
-                rows, values, index=tested, fold=fold_numbers, stored_references=all_references, view=view
+                rows, values, index=tested, fold=fold_numbers, stored_references=references, view=view
             )
-            for view, values in all_forecasts.items()
+            for view, values in forecasts.items()
         },
-        seconds=time.perf_counter() - started,
-        importance=importance,
+        seconds=sum(result.seconds for result in results),
+        importance=results[-1].importance,
     )
-
-
-def compute_metrics(
-    rows: TrainingRows,
-    predicted: Array,
-    *,
-    index: Array,
-    fold: Array,
-    stored_references: dict[str, Array],
-    view: str = WITH_HISTORY,
-) -> dict[str, Any]:
-    """Compute the metrics of one view by population.
-
-    Persistence has today's score in every view; HAR has no more history than the view.
-
-    Args:
-        rows: The training set.
-        predicted: (m,) forecasts of the tested rows.
-        index: (m,) indices of the tested rows.
-        fold: (m,) fold numbers.
-        stored_references: (m,) forecasts of the baselines by name.
-        view: One of VIEWS.
-
-    Returns:
-        By population {"mean", "worst_skill", "folds": […], "buckets": {…}}, with None where a metric is undefined; `mean`
-        averages over folds with equal weight, buckets are pooled over folds.
-    """
-    references = {name: values for name, values in stored_references.items() if name in (PERSISTENCE, MEAN_CHANGE)}
-    references[HAR] = stored_references[har_reference(view)]
-    results: dict[str, Any] = {}
-    for population in POPULATIONS:
-        included = np.ones(len(index), bool) if population == "all" else rows.known_cap[index]
-
-        def scores(mask: Array) -> dict[str, float | int | None]:
-            chosen = {name: values[mask] for name, values in references.items()}
-            return score_rows(rows.y[index[mask]], predicted[mask], references=chosen)
-
-        by_fold = [{"fold": int(number), **scores(included & (fold == number))} for number in np.unique(fold)]
-        skills = [entry["skill"] for entry in by_fold if entry["skill"] is not None]
-        results[population] = {
-            "mean": _mean_of(by_fold),
-            "worst_skill": min(skills, default=None),
-            "folds": by_fold,
-            "buckets": {bucket: scores(included & (rows.bucket[index] == code)) for code, bucket in enumerate(BUCKETS)},
-        }
-    return results
 
 
 def make_backtest_rows(evaluation: Evaluation, rows: TrainingRows) -> Iterator[pd.DataFrame]:
@@ -267,13 +284,3 @@ def make_backtest_rows(evaluation: Evaluation, rows: TrainingRows) -> Iterator[p
                 "known_cap": rows.known_cap[index],
             }
         )
-
-
-def _mean_of(by_fold: list[dict[str, Any]]) -> dict[str, float | int | None]:
-    """The mean of each metric over the folds in which it is defined; rows are summed."""
-    means: dict[str, float | int | None] = {"rows": sum(int(entry["rows"]) for entry in by_fold)}
-    for name in by_fold[0] if by_fold else ():
-        if name not in ("fold", "rows"):
-            values = [entry[name] for entry in by_fold if entry[name] is not None]
-            means[name] = float(np.mean(values)) if values else None
-    return means

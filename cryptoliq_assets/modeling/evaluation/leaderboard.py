@@ -10,7 +10,8 @@ import numpy as np
 
 from cryptoliq_assets.modeling.datasets import TrainingRows
 from cryptoliq_assets.modeling.estimators import CHAMPION_SPEC
-from cryptoliq_assets.modeling.evaluation.cross_validation import POPULATIONS, Evaluation
+from cryptoliq_assets.modeling.evaluation.cross_validation import Evaluation
+from cryptoliq_assets.modeling.evaluation.fold_metrics import POPULATIONS
 from cryptoliq_assets.schemas import NO_HISTORY, SHORT_HISTORY, WITH_HISTORY
 
 # Candidates are ranked by their mean skill over folds on this population.

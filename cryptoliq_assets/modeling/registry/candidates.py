@@ -37,11 +37,12 @@ _CHECKSUM_FIELDS = ("checksum", "signature")
 
 @dataclass(frozen=True)
 class Candidate:
-    """A specification fitted on all rows, and its out-of-fold evaluation."""
+    """A specification fitted on all rows, its out-of-fold evaluation, and where both were computed: "process" or "cluster"."""
 
     spec: ModelSpec
     forecaster: ScoreForecaster
     evaluation: Evaluation
+    computed_on: str = "process"
 
 
 class StoredArrays(Mapping[str, npt.NDArray[Any]]):
@@ -94,6 +95,7 @@ def save_candidate(folder: Path, name: str, candidate: Candidate, *, signing_key
         "sha256": sha256_of(artifact),
         "arrays_sha256": sha256_of(packed),
         "recipe": candidate.spec.to_dict(),
+        "computed_on": candidate.computed_on,
         "evaluation": {name: getattr(evaluation, field) for name, field in _JSON_FIELDS.items()},
     }
     paths = _paths(folder, name)
@@ -124,7 +126,9 @@ def load_candidate(folder: Path, name: str, *, signing_key: bytes | None = None)
         by_name = {field: StoredArrays(arrays, f"{field}:") for field in _ARRAYS_BY_NAME}
         values: dict[str, Any] = {**fields, **{field: arrays[field] for field in _ARRAYS}, **by_name}
         evaluation = Evaluation(**{**values, "folds": tuple(fields["folds"])})
-        return Candidate(spec_from_dict(metadata["recipe"]), forecaster, evaluation)
+        # Earlier releases had no cluster.
+        computed_on = metadata.get("computed_on", "process")
+        return Candidate(spec_from_dict(metadata["recipe"]), forecaster, evaluation, computed_on)
     except ModelRejectedError as error:
         raise _reject(name, error.reason) from error
     # The checksums are valid, but the content has another structure: any error means that this program did not write the files.

@@ -27,6 +27,7 @@ def model_metadata(
     level: float,
     at: dt.datetime,
     git_revision: str | None = None,
+    computed_on: str = "process",
 ) -> dict[str, Any]:
     """Return the metadata of a specification fitted on all rows.
 
@@ -42,6 +43,7 @@ def model_metadata(
         level: Nominal coverage of the intervals, between 0 and 1.
         at: Time of training, UTC.
         git_revision: Commit of the code; None if unknown.
+        computed_on: Where it was trained and evaluated: "process", or "cluster".
     """
     entry = find_entry(leaderboard, evaluation.name)
     har = next((other["skill"] for other in leaderboard["baselines"] if other["name"] == "har"), None)
@@ -74,6 +76,7 @@ def model_metadata(
             "rows": len(rows),
             "coins": len(np.unique(rows.coins)),
             "fingerprint": rows.fingerprint,
+            "computed_on": computed_on,
         },
         "input_ranges": input_ranges(rows),
         "intervals": calibrate_last(evaluation, rows, level=level).to_dict(),

@@ -3,13 +3,11 @@
 from collections.abc import Iterator
 
 import dagster as dg
-import pandas as pd
 
-from cryptoliq_assets.cleaning import clean_snapshots
-from cryptoliq_assets.core import Settings, date_span
-from cryptoliq_assets.orchestration import table_asset, upstream_month_mapping, yield_table
+from cryptoliq_assets.core import Settings
+from cryptoliq_assets.orchestration import materialize_table, table_asset, upstream_months_dep
 from cryptoliq_assets.orchestration.io_managers import PanderaParquetIOManager
-from cryptoliq_assets.orchestration.resources import RunLock
+from cryptoliq_assets.orchestration.resources import RunLock, Workers
 
 
 def cleaned_assets(settings: Settings, months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -17,20 +15,18 @@ def cleaned_assets(settings: Settings, months: dg.MonthlyPartitionsDefinition) -
 
     @dg.asset(
         **table_asset("cleaned_snapshots", settings, group="cleaned", months=months),
-        ins={"raw_snapshots": upstream_month_mapping("cleaned_snapshots", "raw_snapshots", settings)},
+        deps=[upstream_months_dep("cleaned_snapshots", "raw_snapshots", settings)],
     )
     def cleaned_snapshots(
         context: dg.AssetExecutionContext,
         lock: RunLock,
         tables: dg.ResourceParam[PanderaParquetIOManager],
-        raw_snapshots: pd.DataFrame,
-    ) -> Iterator[dg.Output[pd.DataFrame]]:
+        workers: Workers,
+    ) -> Iterator[dg.Output]:
         """Raw rows without errors: impossible cells are null, price and volume are filled over short gaps and flagged.
 
         Rows whose price or volume is still missing are dropped and counted.
         """
-        since, until = date_span(context.partition_keys)
-        cleaned, report = clean_snapshots(raw_snapshots, since=since, until=until)
-        yield from yield_table(context, tables.store(), cleaned, metadata=vars(report))
+        yield from materialize_table(context, tables, workers)
 
     return [cleaned_snapshots]

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 
 import dagster as dg
-import pandas as pd
 
-from cryptoliq_assets.core import Settings, date_span
-from cryptoliq_assets.orchestration import WEEKLY, table_asset, upstream_month_mapping, yield_table
+from cryptoliq_assets.core import Settings
+from cryptoliq_assets.orchestration import WEEKLY, materialize_table, table_asset, upstream_months_dep
 from cryptoliq_assets.orchestration.io_managers import PanderaParquetIOManager
-from cryptoliq_assets.orchestration.resources import RunLock
+from cryptoliq_assets.orchestration.resources import RunLock, Workers
 
 
 def feature_assets(settings: Settings, months: dg.MonthlyPartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -16,46 +15,36 @@ def feature_assets(settings: Settings, months: dg.MonthlyPartitionsDefinition) -
 
     @dg.asset(
         **table_asset("engineered_features", settings, group="features", months=months),
-        ins={"cleaned_snapshots": upstream_month_mapping("engineered_features", "cleaned_snapshots", settings)},
+        deps=[upstream_months_dep("engineered_features", "cleaned_snapshots", settings)],
     )
     def engineered_features(
         context: dg.AssetExecutionContext,
         lock: RunLock,
         tables: dg.ResourceParam[PanderaParquetIOManager],
-        cleaned_snapshots: pd.DataFrame,
-    ) -> Iterator[dg.Output[pd.DataFrame]]:
+        workers: Workers,
+    ) -> Iterator[dg.Output]:
         """Features of each cleaned row, computed from data up to its date.
 
         Score, volume, volatility and turnover with their calendar windows, lags and exponential means; the coin's size and
         age; and the market of the previous snapshot. One row per cleaned row.
         """
-        from cryptoliq_assets.features import engineer_features
-
-        since, _ = date_span(context.partition_keys)
-        features = engineer_features(cleaned_snapshots, formula=settings.formula, since=since)
-        yield from yield_table(context, tables.store(), features)
+        yield from materialize_table(context, tables, workers)
 
     # Read by trainings only, which bring it up to date: no daily job contains it.
     views = table_asset("feature_views", settings, group="features", months=months) | {"freshness_policy": WEEKLY}
 
-    @dg.asset(
-        **views, ins={"cleaned_snapshots": upstream_month_mapping("feature_views", "cleaned_snapshots", settings)}
-    )
+    @dg.asset(**views, deps=[upstream_months_dep("feature_views", "cleaned_snapshots", settings)])
     def feature_views_table(
         context: dg.AssetExecutionContext,
         lock: RunLock,
         tables: dg.ResourceParam[PanderaParquetIOManager],
-        cleaned_snapshots: pd.DataFrame,
-    ) -> Iterator[dg.Output[pd.DataFrame]]:
+        workers: Workers,
+    ) -> Iterator[dg.Output]:
         """Features of each cleaned row as a model sees them with at most seven days of history, or without a price change.
 
         What a row shows without any history follows from its own features and is not stored. A training computes the months
         that are missing or stale before it reads them.
         """
-        from cryptoliq_assets.modeling.datasets import feature_views
-
-        since, _ = date_span(context.partition_keys)
-        rows = feature_views(cleaned_snapshots, formula=settings.formula, since=since)
-        yield from yield_table(context, tables.store(), rows)
+        yield from materialize_table(context, tables, workers)
 
     return [engineered_features, feature_views_table]

@@ -21,7 +21,7 @@ from cryptoliq_assets.orchestration import (
     make_pandera_type,
 )
 from cryptoliq_assets.orchestration.io_managers import PanderaParquetIOManager
-from cryptoliq_assets.orchestration.resources import RunLock
+from cryptoliq_assets.orchestration.resources import RunLock, Workers
 from cryptoliq_assets.schemas import BACKTEST
 from cryptoliq_assets.storage import TableStore
 
@@ -55,12 +55,15 @@ def _candidate(name: str, settings: Settings) -> dg.AssetsDefinition:
         ],
     )
     def candidate(
-        context: dg.AssetExecutionContext, lock: RunLock, tables: dg.ResourceParam[PanderaParquetIOManager]
+        context: dg.AssetExecutionContext,
+        lock: RunLock,
+        tables: dg.ResourceParam[PanderaParquetIOManager],
+        workers: Workers,
     ) -> dg.Output:
         from cryptoliq_assets.modeling import fit_candidate
 
-        _update_views(context, settings, tables.store())
-        fitted = fit_candidate(name, settings, store=tables.store(), progress=context.log.info)
+        _update_views(context, settings, tables.store(), workers)
+        fitted = fit_candidate(name, settings, store=tables.store(), progress=context.log.info, cluster=workers.cluster)
         evaluation = fitted.evaluation
         metadata = {
             "evaluation": evaluation.evaluation,
@@ -68,6 +71,7 @@ def _candidate(name: str, settings: Settings) -> dg.AssetsDefinition:
             "skill_known_cap": evaluation.skill("known_cap"),
             "cold_start_skill": evaluation.skill(view="without_history"),
             "seconds": evaluation.seconds,
+            "computed_on": fitted.computed_on,
             "rows_tested": len(evaluation.rows),
         }
         return dg.Output(fitted, metadata={key: value for key, value in metadata.items() if value is not None})
@@ -75,11 +79,12 @@ def _candidate(name: str, settings: Settings) -> dg.AssetsDefinition:
     return candidate
 
 
-def _update_views(context: dg.AssetExecutionContext, settings: Settings, store: TableStore) -> None:
+def _update_views(context: dg.AssetExecutionContext, settings: Settings, store: TableStore, workers: Workers) -> None:
     """Bring the table of views up to date, and report its written months as materialized by this run."""
     from cryptoliq_assets.modeling import update_views
 
-    for month, rows in update_views(settings, store, progress=context.log.info).items():
+    written = update_views(settings, store, cluster=workers.cluster, progress=context.log.info)
+    for month, rows in written.items():
         if rows:
             path = dg.MetadataValue.path(str(store.path("feature_views", month)))
             event = dg.AssetMaterialization(

@@ -1,3 +1,8 @@
 from .candidates import CandidateIOManager as CandidateIOManager
 from .champion import BacktestIOManager as BacktestIOManager, ChampionIOManager as ChampionIOManager
-from .parquet import COLUMNS as COLUMNS, SOURCES as SOURCES, PanderaParquetIOManager as PanderaParquetIOManager
+from .parquet import (
+    SOURCES as SOURCES,
+    PanderaParquetIOManager as PanderaParquetIOManager,
+    WrittenMonths as WrittenMonths,
+    table_failures as table_failures,
+)

@@ -3,7 +3,9 @@
 A thin shell over `storage/parquet_store.py`, which reads and writes the files.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -17,8 +19,20 @@ from cryptoliq_assets.storage import DamagedTableError, InvalidTableError, Table
 # Key in a frame's `attrs`: month → arrivals, written into the fingerprint of each raw month. Not output metadata, which
 # Dagster would store once a month, all months in each.
 SOURCES = "sources"
-# Key in input metadata: the columns to load; all of them by default.
-COLUMNS = "columns"
+
+
+@dataclass(frozen=True)
+class WrittenMonths:
+    """Months that workers of a cluster have written; its length is their number of rows.
+
+    Attributes:
+        counts: Number of rows by month.
+    """
+
+    counts: Mapping[str, int]
+
+    def __len__(self) -> int:
+        return sum(self.counts.values())
 
 
 class PanderaParquetIOManager(dg.ConfigurableIOManager):
@@ -38,8 +52,8 @@ class PanderaParquetIOManager(dg.ConfigurableIOManager):
         """Open the monthly tables."""
         return TableStore(Settings.model_validate(self.settings))
 
-    def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:
-        """Validate a frame and write it as the run's months.
+    def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame | WrittenMonths) -> None:
+        """Validate a frame and write it as the run's months; months that are written already are only recorded.
 
         Args:
             context: Context of the output; its partitions are the months.
@@ -51,15 +65,17 @@ class PanderaParquetIOManager(dg.ConfigurableIOManager):
         table = _table_of(context)
         months = list(context.asset_partition_keys)
         store = self.store()
-        sources: Mapping[str, Sequence[int]] | None = obj.attrs.get(SOURCES)
-        try:
-            rows = store.write(table, obj, months, sources=sources)
-        except InvalidTableError as error:
-            raise _failure(error) from error
+        if isinstance(obj, WrittenMonths):
+            rows, metadata = obj.counts, _stored_metadata(store, table, obj.counts)
+        else:
+            sources: Mapping[str, Sequence[int]] | None = obj.attrs.get(SOURCES)
+            with table_failures(store, context.log):
+                rows = store.write(table, obj, months, sources=sources)
+            metadata = frame_metadata(obj)
         _mark_months_with_files(context, store, table, months)
         context.add_output_metadata(
             {
-                **frame_metadata(obj),
+                **metadata,
                 "rows_by_month": {month: count for month, count in rows.items() if count},
                 "path": dg.MetadataValue.path(str(store.folder(table))),
             }
@@ -72,21 +88,47 @@ class PanderaParquetIOManager(dg.ConfigurableIOManager):
             dagster.Failure: A file is damaged or does not meet its schema; a damaged one is set aside.
         """
         assert context.upstream_output is not None, "tables are loaded from assets only"
-        table = _table_of(context.upstream_output)
-        try:
-            months = list(context.asset_partition_keys) if context.has_asset_partitions else None
-            columns = (context.definition_metadata or {}).get(COLUMNS)
-            return self.store().read(table, months, columns=columns)
-        except DamagedTableError as error:
-            # The run has the lock: no other process writes the month.
-            aside = set_aside_month(self.store(), table, error.month)
-            if aside is not None:
-                context.log.error(
-                    f"{error.where} was set aside as {aside.name}: the next refresh writes the month again"
-                )
-            raise _failure(error) from error
-        except InvalidTableError as error:
-            raise _failure(error) from error
+        months = list(context.asset_partition_keys) if context.has_asset_partitions else None
+        store = self.store()
+        with table_failures(store, context.log):
+            return store.read(_table_of(context.upstream_output), months)
+
+
+@contextmanager
+def table_failures(store: TableStore, log: dg.DagsterLogManager) -> Iterator[None]:
+    """Raise dagster.Failure, which shows what is wrong as a table, for a table that does not meet its schema; a damaged month is set aside.
+
+    The caller holds the run lock: no other process writes the month.
+
+    Args:
+        store: The monthly tables.
+        log: Log of the run.
+    """
+    try:
+        yield
+    except DamagedTableError as error:
+        aside = set_aside_month(store, error.table, error.month)
+        if aside is not None:
+            log.error(f"{error.where} was set aside as {aside.name}: the next refresh writes the month again")
+        raise _failure(error) from error
+    except InvalidTableError as error:
+        raise _failure(error) from error
+
+
+def _stored_metadata(store: TableStore, table: str, counts: Mapping[str, int]) -> dict[str, Any]:
+    """Metadata of months that workers have written; only the last month with rows is read."""
+    filled = [month for month, count in counts.items() if count]
+    if not filled:
+        return {"dagster/row_count": 0}
+    stamps = [store.stamp(table, month) for month in (filled[0], filled[-1])]
+    days = [day for stamp in stamps if stamp for day in stamp.days]
+    last = frame_metadata(store.read(table, filled[-1:]))
+    return {
+        "dagster/row_count": sum(counts.values()),
+        "preview": last["preview"],
+        "first_date": min(days),
+        "last_date": max(days),
+    }
 
 
 def _mark_months_with_files(context: dg.OutputContext, store: TableStore, table: str, months: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Dagster resources: what runs need from outside: the run lock, and the logger of their progress.
+"""Dagster resources: what runs need from outside: the run lock, the workers of a cluster, and the logger of their progress.
 
 Reading and writing of assets belongs in `orchestration/io_managers/`.
 """

@@ -14,7 +14,7 @@ from cryptoliq_assets.core.safe_open import FileReadError
 from cryptoliq_assets.modeling.datasets.splits import make_folds
 from cryptoliq_assets.modeling.evaluation.backtest import by_coin_path, read_backtest, read_by_coin, write_backtest
 from cryptoliq_assets.modeling.evaluation.cross_validation import evaluate_baseline
-from cryptoliq_assets.modeling.training import training_rows
+from cryptoliq_assets.modeling.training_data import training_rows
 from cryptoliq_assets.orchestration.definitions import build_definitions
 from cryptoliq_assets.schemas.backtest import BACKTEST, BACKTEST_BY_COIN
 from cryptoliq_assets.schemas.groups import BUCKETS, VIEWS

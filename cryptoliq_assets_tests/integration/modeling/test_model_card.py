@@ -18,7 +18,7 @@ from cryptoliq_assets.modeling.model_card.files import card_path, publish_card, 
 from cryptoliq_assets.modeling.model_card.html import card_markdown, card_page
 from cryptoliq_assets.modeling.registry.candidates import load_candidate
 from cryptoliq_assets.modeling.registry.model_registry import open_model_store
-from cryptoliq_assets.modeling.training import training_rows
+from cryptoliq_assets.modeling.training_data import training_rows
 from cryptoliq_assets.storage.parquet_store import TableStore
 from cryptoliq_assets_tests.support.settings import make_settings
 

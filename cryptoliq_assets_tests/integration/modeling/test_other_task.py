@@ -10,7 +10,8 @@ from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.modeling.inference import load_champion
 from cryptoliq_assets.modeling.registry.candidates import load_candidate
 from cryptoliq_assets.modeling.registry.model_registry import open_model_store
-from cryptoliq_assets.modeling.training import load_champion_status, rank_candidates, training_rows
+from cryptoliq_assets.modeling.training import load_champion_status, rank_candidates
+from cryptoliq_assets.modeling.training_data import training_rows
 from cryptoliq_assets.orchestration.jobs import FORECAST_JOB
 from cryptoliq_assets.orchestration.runner import RunFailedError, Runner
 from cryptoliq_assets.storage.parquet_store import TableStore

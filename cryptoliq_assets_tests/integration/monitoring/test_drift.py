@@ -19,7 +19,7 @@ from cryptoliq_assets.modeling.drift_reference import (
 )
 from cryptoliq_assets.modeling.inference import load_champion
 from cryptoliq_assets.modeling.registry.model_registry import open_model_store
-from cryptoliq_assets.modeling.training import training_rows
+from cryptoliq_assets.modeling.training_data import training_rows
 from cryptoliq_assets.monitoring.drift.measure import FeatureDrift, make_drift_finding, measure_drift, summarize_drift
 from cryptoliq_assets.monitoring.drift.report import find_reference
 from cryptoliq_assets.monitoring.findings import FAIL, OK, WARN

@@ -11,7 +11,7 @@ import pytest
 
 from cryptoliq_assets.orchestration.io_managers.parquet import SOURCES, PanderaParquetIOManager
 from cryptoliq_assets.orchestration.partitions import make_months_between, month_range_tags
-from cryptoliq_assets.orchestration.table_assets import TABLES_IO, table_asset, upstream_month_mapping
+from cryptoliq_assets.orchestration.table_assets import TABLES_IO, table_asset, upstream_months_dep
 from cryptoliq_assets.schemas.tables import TABLES
 from cryptoliq_assets.storage import TableStore, empty_frame
 from cryptoliq_assets_tests.support.settings import make_settings
@@ -49,9 +49,11 @@ class Bench:
             frame.attrs[SOURCES] = {first: [1, 2]}
             return dg.Output(frame)
 
+        months = upstream_months_dep("cleaned_snapshots", "raw_snapshots", self.settings).partition_mapping
+
         @dg.asset(
             **table_asset("cleaned_snapshots", self.settings, group="cleaned", months=MONTHS),
-            ins={"raw_snapshots": upstream_month_mapping("cleaned_snapshots", "raw_snapshots", self.settings)},
+            ins={"raw_snapshots": dg.AssetIn(partition_mapping=months)},
         )
         def cleaned_snapshots(raw_snapshots: pd.DataFrame) -> pd.DataFrame:
             self.handed.append(raw_snapshots)

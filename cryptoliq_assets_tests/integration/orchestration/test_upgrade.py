@@ -7,7 +7,7 @@ import pytest
 
 from cryptoliq_assets.cli.commands.status import read_status
 from cryptoliq_assets.core.config import Settings
-from cryptoliq_assets.modeling.training import training_rows
+from cryptoliq_assets.modeling.training_data import training_rows
 from cryptoliq_assets.schemas.tables import DERIVED_TABLES, TABLES
 from cryptoliq_assets.serving.predictor import Predictor
 from cryptoliq_assets.serving.request_models import parse_request

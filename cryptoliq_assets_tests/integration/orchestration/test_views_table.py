@@ -9,8 +9,9 @@ import pytest
 from cryptoliq_assets.core.config import Settings
 from cryptoliq_assets.modeling.datasets.stored_rows import open_training_rows
 from cryptoliq_assets.modeling.datasets.training_set import build_training_set
-from cryptoliq_assets.modeling.training import training_rows
-from cryptoliq_assets.modeling.views_table import VIEWS_TABLE, stale_view_months, update_views
+from cryptoliq_assets.modeling.table_months import VIEWS_TABLE
+from cryptoliq_assets.modeling.training_data import training_rows
+from cryptoliq_assets.modeling.views_table import stale_view_months, update_views
 from cryptoliq_assets.monitoring.data.stored_bytes import TABLE, _repair_item
 from cryptoliq_assets.orchestration.checks.features import views_of_every_row
 from cryptoliq_assets.orchestration.partitions import month_range_tags

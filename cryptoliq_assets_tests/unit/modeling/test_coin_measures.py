@@ -8,7 +8,8 @@ import pytest
 
 from cryptoliq_assets.modeling.datasets.splits import make_folds
 from cryptoliq_assets.modeling.evaluation.backtest import best_and_worst_coins, measure_coins, measure_coins_of_views
-from cryptoliq_assets.modeling.evaluation.cross_validation import evaluate_baseline, har_reference
+from cryptoliq_assets.modeling.evaluation.cross_validation import evaluate_baseline
+from cryptoliq_assets.modeling.evaluation.fold_metrics import har_reference
 from cryptoliq_assets.modeling.evaluation.metrics import score_rows
 
 

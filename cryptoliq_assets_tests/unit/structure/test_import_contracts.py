@@ -14,6 +14,7 @@ PERMITTED = {
     "dashboard": {"dashboard"},
     "web": {"serving"},
     "learning": {"modeling.estimators"},
+    "cluster": {"core.cluster"},
 }
 
 

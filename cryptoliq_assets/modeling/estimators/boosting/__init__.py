@@ -1,4 +1,4 @@
-"""xgboost's tables of training rows, and its devices."""
+"""xgboost's tables of training rows, its devices, and its training on a cluster."""
 
 import lazy_loader
 

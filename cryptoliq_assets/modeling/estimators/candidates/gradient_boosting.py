@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cryptoliq_assets.modeling.estimators.base import HAR_INPUTS, ScoreForecaster
-from cryptoliq_assets.modeling.estimators.boosting import import_xgboost, open_table, require_device
+from cryptoliq_assets.modeling.estimators.boosting import import_xgboost, open_table, require_device, train_on_cluster
 from cryptoliq_assets.modeling.estimators.fit_rows import PartRows
 from cryptoliq_assets.modeling.estimators.regressor import Regressor
 from cryptoliq_assets.modeling.estimators.specs import ModelSpec
@@ -112,12 +112,25 @@ class BoostedTreesRegressor(Regressor):
 
         self._train(change, weights, linear=lambda: X[:, self.line], make_table=make_table)
 
+    def fit_part(self, part: PartRows) -> None:
+        """Fit on the rows of a part, on the workers of a cluster if there are any."""
+        if part.cluster is None:
+            super().fit_part(part)
+        else:
+            self._fit_batches(part)
+
     def _fit_batches(self, part: PartRows) -> None:
+        cluster = part.cluster
         self._train(
             part.change,
             part.weights,
             linear=lambda: part.gather(columns=self.line),
             make_table=lambda change, **options: open_table(part, change, **options),
+            train_elsewhere=None
+            if cluster is None
+            else lambda change, params, rounds: train_on_cluster(
+                part, change, params=params, rounds=rounds, cluster=cluster
+            ),
         )
 
     def _train(
@@ -127,8 +140,17 @@ class BoostedTreesRegressor(Regressor):
         *,
         linear: Callable[[], npt.NDArray[np.float32]],
         make_table: Callable[..., AbstractContextManager[Any]],
+        train_elsewhere: Callable[[npt.NDArray[np.float32], dict[str, Any], int], Any] | None = None,
     ) -> None:
-        """Train on n changes; `linear` returns the rows' columns of the linear fit, `make_table` xgboost's table of the rows."""
+        """Train on n changes.
+
+        Args:
+            change: (n,) changes.
+            weights: (n,) weights; None: equal.
+            linear: Returns the rows' columns of the linear fit.
+            make_table: Returns xgboost's table of the rows.
+            train_elsewhere: Returns the booster of given parameters and rounds, trained in another process.
+        """
         xgboost = import_xgboost()
 
         n = len(change)
@@ -142,9 +164,14 @@ class BoostedTreesRegressor(Regressor):
         params["min_child_weight"] = min(params.get("min_child_weight", 1), child_weight)
         threads = max(1, min(self.threads, n // self.ROWS_PER_THREAD))
         params |= {"tree_method": "hist", "nthread": threads, "seed": self.seed, "device": self.device}
-        with make_table(change, max_bin=params.get("max_bin", 256), nthread=threads) as table:
-            self.booster = xgboost.train(params, table, rounds)
-        del table
+        if train_elsewhere is not None:
+            # Each worker uses its own threads.
+            del params["nthread"]
+            self.booster = train_elsewhere(change, params, rounds)
+        else:
+            with make_table(change, max_bin=params.get("max_bin", 256), nthread=threads) as table:
+                self.booster = xgboost.train(params, table, rounds)
+            del table
         # The artifact must also load on machines without such a device.
         self.booster.set_param({"device": "cpu"})
 
