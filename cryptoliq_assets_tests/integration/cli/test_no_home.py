@@ -11,7 +11,7 @@ import pytest
 from cryptoliq_assets.cli import main
 
 # Commands that create a data directory, or need none.
-NEED_NO_HOME = {"setup", "demo", "simulate", "validate", "materialize"}
+NEED_NO_HOME = {"setup", "demo", "simulate", "validate", "materialize", "cluster"}
 
 
 def list_commands_of(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -47,7 +47,7 @@ def words_for(command: click.Command, file: Path) -> list[str]:
     return words
 
 
-def test_all_but_five_commands_need_a_data_directory():
+def test_all_but_six_commands_need_a_data_directory():
     assert {("status",), ("monitor",), ("models", "rollback"), ("alerts", "close"), ("fetch", "history")} <= set(
         COMMANDS
     )
