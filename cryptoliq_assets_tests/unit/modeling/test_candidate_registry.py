@@ -1,5 +1,8 @@
 """Candidate registry: complete declarations are registered, incomplete ones are rejected."""
 
+import os
+import subprocess
+import sys
 import types
 
 import pytest
@@ -107,3 +110,16 @@ def test_each_earlier_name_resolves_to_an_allowed_class():
     assert len(GLOBAL_ALIASES) == 6
     for module, name in GLOBAL_ALIASES.values():
         assert name in ALLOWED_GLOBALS[module]
+
+
+def test_waiting_threads_sleep_whichever_library_comes_first():
+    script = "import cryptoliq_assets.modeling, sklearn.tree, xgboost; xgboost.DMatrix([[1.0]]).num_row()"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**environment, "OMP_DISPLAY_ENV": "VERBOSE"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.count("GOMP_SPINCOUNT = '0'") == done.stderr.count("GOMP_SPINCOUNT") >= 1

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from cryptoliq_assets.core.cluster import Cluster, spread_rows
-from cryptoliq_assets.modeling.estimators.boosting.tables import import_xgboost
 from cryptoliq_assets.modeling.estimators.fit_rows import PartRows
 
 
@@ -34,7 +33,6 @@ def train_on_cluster(
     Raises:
         ClusterError: A worker was lost.
     """
-    import_xgboost()
     from xgboost import dask as distributed_xgboost
 
     data, label, *weight = spread_rows(cluster, _parts(part, change))

@@ -5,13 +5,11 @@ a fifth of that, at 1.1 times the time as long as the disk cache holds the table
 """
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -37,7 +35,8 @@ def open_table(part: PartRows, change: npt.NDArray[np.float32], **options: int) 
     Yields:
         A QuantileDMatrix or an ExtMemQuantileDMatrix.
     """
-    xgboost = import_xgboost()
+    import xgboost
+
     # xgboost 2 has no table on disk.
     on_disk = getattr(xgboost, "ExtMemQuantileDMatrix", None)
     if on_disk is None or part.cache is None or len(part) <= part.cache.rows_in_memory:
@@ -59,7 +58,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 def _batch_iterator(part: PartRows, change: npt.NDArray[np.float32], cache_prefix: str | None) -> Any:
     """Return an xgboost.DataIter over the batches of a part: xgboost reads them several times and keeps their bins."""
-    xgboost = import_xgboost()
+    import xgboost
 
     class BatchIterator(xgboost.DataIter):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
@@ -87,7 +86,7 @@ def require_device(device: str) -> None:
     """
     if device == "cpu":
         return
-    xgboost = import_xgboost()
+    import xgboost
 
     table = xgboost.DMatrix(np.zeros((2, 1), np.float32), label=[0.0, 1.0])
     with xgboost.config_context(verbosity=0):
@@ -98,12 +97,3 @@ def require_device(device: str) -> None:
             f"device {device!r} is not available: xgboost {xgboost.__version__} would compute on {used}; "
             "set CRYPTOLIQ_XGBOOST_DEVICE=cpu, or install a driver and an xgboost built for the device"
         )
-
-
-def import_xgboost() -> ModuleType:
-    """Return the module xgboost, imported with threads that sleep while they wait: spinning threads block the cores that others need, and on
-    a busy machine a fit took ten minutes instead of one."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import xgboost
-
-    return xgboost

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cryptoliq_assets.modeling.estimators.base import HAR_INPUTS, ScoreForecaster
-from cryptoliq_assets.modeling.estimators.boosting import import_xgboost, open_table, require_device, train_on_cluster
+from cryptoliq_assets.modeling.estimators.boosting import open_table, require_device, train_on_cluster
 from cryptoliq_assets.modeling.estimators.fit_rows import PartRows
 from cryptoliq_assets.modeling.estimators.regressor import Regressor
 from cryptoliq_assets.modeling.estimators.specs import ModelSpec
@@ -105,7 +105,7 @@ class BoostedTreesRegressor(Regressor):
         self, X: npt.NDArray[np.float32], change: npt.NDArray[np.float32], weights: npt.NDArray[np.floating] | None
     ) -> None:
         """Fit the trees, and the linear part if the parameters ask for one; see `Regressor.fit`."""
-        xgboost = import_xgboost()
+        import xgboost
 
         def make_table(change: npt.NDArray[np.float32], **options: int) -> AbstractContextManager[Any]:
             return nullcontext(xgboost.QuantileDMatrix(X, change, weight=weights, **options))
@@ -151,7 +151,7 @@ class BoostedTreesRegressor(Regressor):
             make_table: Returns xgboost's table of the rows.
             train_elsewhere: Returns the booster of given parameters and rounds, trained in another process.
         """
-        xgboost = import_xgboost()
+        import xgboost
 
         n = len(change)
         params, is_small = limit_params_by_sample_size(
