@@ -212,7 +212,7 @@ def test_ci_runs_the_executable_script_of_the_repository():
     text = script.read_text(encoding="utf-8")
     assert "make test" in text
     assert "dagster definitions validate" in text
-    assert {"make lint", "make docs"} <= set(text.splitlines())
+    assert {"make lint &", "make docs", 'wait "$linting"'} <= set(text.splitlines())
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
     assert ".ci/run" in workflow
     assert yaml.safe_load(workflow)["jobs"]
