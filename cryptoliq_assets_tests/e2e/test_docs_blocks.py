@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cryptoliq_assets.core.atomic_write import write_file
 from cryptoliq_assets_tests.support.code_blocks import BLOCKS, SHELL_LANGUAGE, Block, commands_in
@@ -165,7 +166,18 @@ def test_the_systemd_unit_starts_a_documented_command():
 
 
 def test_every_block_has_a_language_with_a_test():
-    assert {block.language for block in BLOCKS} <= {SHELL_LANGUAGE, "python", "ini", "text"}
+    assert {block.language for block in BLOCKS} <= {SHELL_LANGUAGE, "python", "ini", "yaml", "text"}
+
+
+def test_the_run_launcher_on_kubernetes_is_valid_yaml_without_secrets():
+    (block,) = [block for block in BLOCKS if block.language == "yaml"]
+    launcher = yaml.safe_load(block.text)["run_launcher"]
+    assert (launcher["module"], launcher["class"]) == ("dagster_k8s", "K8sRunLauncher")
+    manifest = list(yaml.safe_load_all((ROOT / "deploy" / "kubernetes.yml").read_text(encoding="utf-8")))
+    names = {(part["kind"], part["metadata"]["name"]) for part in manifest}
+    config = launcher["config"]
+    assert {("ConfigMap", name) for name in config["env_config_maps"]} <= names
+    assert ("Namespace", config["job_namespace"]) in names
 
 
 def test_a_long_lived_command_is_the_last_of_its_block():

@@ -29,6 +29,8 @@ NOT_RUN = {
     "python3 -m venv": "precedes pip",
     "pip": "installs from a package registry; test_image.py installs the pinned sets",
     "python .ci/licences.py": "reads environments installed by pip; test_packaging.py checks its page",
+    "cryptoliq cluster": "does not end; test_cluster.py starts it, and runs on it",
+    "dask": "requires a cluster; test_cluster_deployment.py checks commands and options",
     "cryptoliq fetch": "sends requests to CoinGecko; test_fetch.py runs it with a fake server",
     "cryptoliq alerts test": "sends to the channels of the previous line; e2e/cli sends to a fake receiver",
     "cryptoliq alerts close": "requires an open incident; monitoring/test_incident_actions.py",
