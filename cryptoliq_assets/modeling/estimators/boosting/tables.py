@@ -60,7 +60,7 @@ def _batch_iterator(part: PartRows, change: npt.NDArray[np.float32], cache_prefi
     """Return an xgboost.DataIter over the batches of a part: xgboost reads them several times and keeps their bins."""
     import xgboost
 
-    class BatchIterator(xgboost.DataIter):  # type: ignore[name-defined, misc]
+    class BatchIterator(xgboost.DataIter):
         def __init__(self) -> None:
             self._batches = read_ahead(merge_batches(part.batches(), _ROWS_PER_PAGE))
             super().__init__(cache_prefix=cache_prefix, release_data=True)
