@@ -199,7 +199,7 @@ def test_the_next_ingest_completes_a_killed_one(
     assert (unharmed["killed"], unharmed["error"]) == (False, None)
     unfinished = 0
     # From the archive to the last month; before and after them, catalog and quarantine are written.
-    for point in range(5, unharmed["points"] + 1, 3):
+    for point in range(5, unharmed["points"] + 1, 2):
         home = copy_of(waiting, folder / str(point))
         assert runs.run(home.settings.home_dir, by="ingest", kill_at=point)["killed"], point
         check_whole_files_only(home)
