@@ -1,11 +1,11 @@
 """Folds of a candidate on the workers of a cluster, one task each: a worker reads the training rows itself, and returns the forecasts."""
 
 from cryptoliq_assets.core import Settings
-from cryptoliq_assets.core.cluster import Cluster, worker_threads
+from cryptoliq_assets.core.cluster import Cluster, worker_folder, worker_threads
 from cryptoliq_assets.modeling.datasets import Folds, TrainingRows
-from cryptoliq_assets.modeling.estimators import ModelSpec
+from cryptoliq_assets.modeling.estimators import ModelSpec, TableCache
 from cryptoliq_assets.modeling.evaluation import Evaluation, FoldResult, Progress, combine_folds, evaluate_fold
-from cryptoliq_assets.modeling.training_data import table_cache, training_rows
+from cryptoliq_assets.modeling.training_data import training_rows
 from cryptoliq_assets.storage import WorkerAccess, open_shared_store, release_memory, share_store
 
 
@@ -35,6 +35,14 @@ def evaluate_on_workers(
     return combine_folds(spec.name, rows, folds, list(results.values()), spec=spec.to_dict())
 
 
+def worker_cache(settings: Settings) -> TableCache:
+    """Return where the worker that runs this task keeps large tables of xgboost.
+
+    Not in the data directory, which workers on one machine share: each removes what killed trainings left in its folder.
+    """
+    return TableCache(worker_folder(), settings.xgboost_rows_in_memory)
+
+
 def _evaluate_fold(access: WorkerAccess, spec: ModelSpec, number: int, fingerprint: str) -> FoldResult:
     """The task: runs on a worker."""
     with open_shared_store(access) as store:
@@ -51,7 +59,7 @@ def _evaluate_fold(access: WorkerAccess, spec: ModelSpec, number: int, fingerpri
             seed=settings.seed,
             threads=worker_threads(),
             device=settings.xgboost_device,
-            cache=table_cache(settings),
+            cache=worker_cache(settings),
         )
     release_memory()
     return result

@@ -26,6 +26,7 @@ from cryptoliq_assets.modeling.registry import load_candidate, open_model_store
 from cryptoliq_assets.modeling.table_months import VIEWS_TABLE
 from cryptoliq_assets.modeling.training_data import training_rows
 from cryptoliq_assets.modeling.views_table import update_views
+from cryptoliq_assets.modeling.worker_folds import worker_cache
 from cryptoliq_assets.modeling.worker_months import _write_month, compute_on_workers
 from cryptoliq_assets.orchestration.resources import hold_locks
 from cryptoliq_assets.orchestration.runner import RunFailedError, Runner
@@ -181,6 +182,14 @@ def test_a_worker_that_does_not_match_the_run_says_what_to_do(cluster: LocalClus
         access.versions["numpy"] = "1.0"
         with pytest.raises(ClusterError, match=r"has numpy .* and the run has 1\.0"):
             workers.run(_write_month, {"any": (access, "labels", "2022-04")})
+
+
+def test_workers_keep_large_tables_in_folders_of_their_own(cluster: LocalCluster, tmp_path: Path) -> None:
+    settings = make_settings(home_dir=tmp_path)
+    with open_cluster(cluster.address) as workers:
+        cache = workers.run(worker_cache, {"cache": (settings,)})["cache"]
+    assert cache.rows_in_memory == settings.xgboost_rows_in_memory
+    assert not cache.folder.is_relative_to(settings.home_dir)
 
 
 def test_a_scheduler_that_does_not_answer_is_named_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
