@@ -9,8 +9,9 @@ DEMO_HOME ?= demo
 demo: $(VENV)/installed
 	CRYPTOLIQ_HOME=$(DEMO_HOME) $(BIN)/cryptoliq demo
 
+# Three processes for two cores: many tests wait for a daemon, a browser or a database. In the order of folders, the long ones begin first.
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # The development loop: under a minute.
 unit: $(VENV)/installed-dev

@@ -37,7 +37,6 @@ from cryptoliq_assets.ingestion.landing import (
 )
 from cryptoliq_assets.ingestion.reports import COMMAND_TAG
 from cryptoliq_assets.modeling.registry import ModelRejectedError, open_model_store
-from cryptoliq_assets.orchestration.dagster_errors import describe_failure, translate_database_errors
 from cryptoliq_assets.orchestration.dead_runs import (
     PROCESS_TAG,
     fail_dead_runs,
@@ -46,6 +45,7 @@ from cryptoliq_assets.orchestration.dead_runs import (
     release_run,
 )
 from cryptoliq_assets.orchestration.definitions import build_definitions
+from cryptoliq_assets.orchestration.instance import describe_failure, open_instance, translate_database_errors
 from cryptoliq_assets.orchestration.jobs import (
     FORECAST_JOB,
     MONITOR_JOB,
@@ -97,7 +97,7 @@ class Runner:
         )
         with turn, take_turn(open_database(self.settings), "dagster"), translate_database_errors():
             # This instance has telemetry off, and a queue that a run in this process does not wait in.
-            instance = dg.DagsterInstance.from_config(str(self.settings.dagster_home))
+            instance = open_instance(self.settings.dagster_home)
         self._connections = _open_idle_connections(self.settings.dagster_home)
         return instance
 

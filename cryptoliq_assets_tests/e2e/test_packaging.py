@@ -202,8 +202,8 @@ def test_make_has_demo_and_test():
     targets = set(re.findall(r"^([a-z]+):", text, flags=re.MULTILINE))
     assert {"demo", "test"} <= targets
     assert "cryptoliq demo" in text
-    assert "-m pytest -n 2 --dist loadfile" in text
-    assert "-m pytest -n 2 --dist loadfile\n" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "-m pytest -n 3 --dist loadfile --no-loadscope-reorder" in text
+    assert "-m pytest -n 3 --dist loadfile --no-loadscope-reorder\n" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_ci_runs_the_executable_script_of_the_repository():

@@ -18,8 +18,8 @@ import dagster as dg
 import pytest
 
 from cryptoliq_assets.cli.main import cli
+from cryptoliq_assets.core.database import DatabaseUnavailableError
 from cryptoliq_assets.core.home import prepare_home
-from cryptoliq_assets.orchestration.dagster_errors import DatabaseUnavailableError
 from cryptoliq_assets.orchestration.dead_runs import PROCESS_TAG
 from cryptoliq_assets.orchestration.resources.run_lock import hold_run_lock
 from cryptoliq_assets.orchestration.sensors.raw_files import IN_FLIGHT

@@ -77,10 +77,10 @@ def ratio_quartiles(ratios: np.ndarray) -> np.ndarray:
     Returns:
         Quartiles, (days, 3); NaN on days with fewer than MIN_COINS ratios.
     """
-    enough = np.count_nonzero(~np.isnan(ratios), axis=1) >= MIN_COINS
     quartiles = np.full((len(ratios), 3), np.nan)
-    if enough.any():
-        quartiles[enough] = np.nanquantile(ratios[enough], [0.25, 0.5, 0.75], axis=1).T
+    for day, known in enumerate(~np.isnan(ratios)):
+        if np.count_nonzero(known) >= MIN_COINS:
+            quartiles[day] = np.quantile(ratios[day, known], [0.25, 0.5, 0.75])
     return quartiles
 
 
