@@ -3,6 +3,8 @@
 import datetime as dt
 
 import dagster as dg
+import pytest
+from dagster._check import CheckError
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from cryptoliq_assets.orchestration.instance.event_log import PooledEventLogStorage, open_instance
@@ -41,3 +43,23 @@ def test_a_storage_that_the_instance_file_names_is_used(tmp_path):
     )
     with open_instance(tmp_path) as instance:
         assert type(instance.event_log_storage).__name__ == "InMemoryEventLogStorage"
+
+
+def test_a_batch_is_stored_completely_or_not_at_all(tmp_path):
+    storage = PooledEventLogStorage(str(tmp_path))
+    entry = dg.EventLogEntry(
+        error_info=None,
+        level=10,
+        user_message="planned",
+        run_id="3f6a",
+        timestamp=0.0,
+        step_key=None,
+        job_name="refresh",
+    )
+    storage.store_event_batch([entry, entry])
+    assert len(storage.get_logs_for_run("3f6a")) == 2
+    with pytest.raises(CheckError, match="EventLogEntry"):
+        storage.store_event_batch([entry, "no event"])
+    assert len(storage.get_logs_for_run("3f6a")) == 2
+    storage.store_event(entry)
+    assert len(storage.get_logs_for_run("3f6a")) == 3

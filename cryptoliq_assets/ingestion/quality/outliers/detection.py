@@ -47,6 +47,8 @@ def find_outliers(coins: np.ndarray, days: np.ndarray, values: np.ndarray, *, co
     Returns:
         Outliers and usual values.
     """
+    # One type of numbers: another would compile the loops again.
+    coins, days = (np.ascontiguousarray(codes, dtype=np.int64) for codes in (coins, days))
     results = [
         _test_values(coins, days, values, level=level, factor=factor) for level, factor in OUTLIER_BOUNDS[column]
     ]
