@@ -183,7 +183,7 @@ class SnapshotComparer:
         cells = []
         for column in OUTLIER_BOUNDS:
             values = np.concatenate([day.numbers(column, day.coins) for _, day in days])[order]
-            result = find_outliers(coins, numbers, values, column=column)
+            result = find_outliers(coins, numbers, values, column=column, since=min(own))
             for place in np.flatnonzero(result.outlier).tolist():
                 coin, day = int(coins[place]), int(numbers[place])
                 if day in own and coin in own[day]:

@@ -31,7 +31,9 @@ class OutlierResult:
     usual: np.ndarray
 
 
-def find_outliers(coins: np.ndarray, days: np.ndarray, values: np.ndarray, *, column: str) -> OutlierResult:
+def find_outliers(
+    coins: np.ndarray, days: np.ndarray, values: np.ndarray, *, column: str, since: int | None = None
+) -> OutlierResult:
     """Find outliers among the values of each coin.
 
     A value is compared with the median of the coin's known values on the 5 days before. The return to normal is therefore no
@@ -43,21 +45,24 @@ def find_outliers(coins: np.ndarray, days: np.ndarray, values: np.ndarray, *, co
         days: Days since 1970, (n,), int64.
         values: Prices or volumes in USD, (n,), finite; NaN where unknown. Values of 0 or less are neither tested nor compared with.
         column: "price" or "24h_volume".
+        since: First day whose values are tested; default: the first one.
 
     Returns:
         Outliers and usual values.
     """
+    since = int(days.min(initial=0)) if since is None else since
     # One type of numbers: another would compile the loops again.
     coins, days = (np.ascontiguousarray(codes, dtype=np.int64) for codes in (coins, days))
     results = [
-        _test_values(coins, days, values, level=level, factor=factor) for level, factor in OUTLIER_BOUNDS[column]
+        _test_values(coins, days, values, level=level, factor=factor, since=since)
+        for level, factor in OUTLIER_BOUNDS[column]
     ]
     # The last level is the lowest, so its usual value is closest to the received values.
     return OutlierResult(np.logical_or.reduce([result.outlier for result in results]), results[-1].usual)
 
 
 def _test_values(
-    coins: np.ndarray, days: np.ndarray, values: np.ndarray, *, level: float, factor: float
+    coins: np.ndarray, days: np.ndarray, values: np.ndarray, *, level: float, factor: float, since: int
 ) -> OutlierResult:
     """Test values by one level and factor."""
     # numba takes long to import, and most processes do not need it.
@@ -65,7 +70,7 @@ def _test_values(
 
     with np.errstate(divide="ignore", invalid="ignore"):
         levels = np.where(values > 0, np.log(np.maximum(values, level)), np.nan)
-    deviations, own_spread = compare_with_past(coins, days, levels)
+    deviations, own_spread = compare_with_past(coins, days, levels, since)
     centre, spread, count = _day_statistics(days, deviations)
     bound = np.maximum(np.log(factor), OUTLIER_DEVIATIONS * np.fmax(spread, own_spread))
     # The factor applies to the coin's own past as well, not only relative to a market that moved.

@@ -17,13 +17,14 @@ def _insert(ascending, count, value):  # pragma: no cover - compiled
 
 
 @numba.njit(cache=True, nogil=True)
-def compare_with_past(coins, days, levels):  # pragma: no cover - compiled
+def compare_with_past(coins, days, levels, since):  # pragma: no cover - compiled
     """Compare each level with the coin's levels on the days before.
 
     Args:
         coins: Codes of the coins, (n,), sorted by (coin, day).
         days: Days since 1970, (n,).
         levels: Logarithms of values, (n,), finite; NaN where unknown.
+        since: First day that is compared.
 
     Returns:
         Deviation from the median of the OUTLIER_DAYS days before, and the median absolute deviation of these days, (n,) each; NaN
@@ -32,6 +33,8 @@ def compare_with_past(coins, days, levels):  # pragma: no cover - compiled
     deviations, spreads = np.full(len(levels), np.nan), np.full(len(levels), np.nan)
     past, distances = np.empty(OUTLIER_DAYS), np.empty(OUTLIER_DAYS)
     for row in range(len(levels)):
+        if days[row] < since:
+            continue
         count, recent = 0, False
         for back in range(1, min(OUTLIER_DAYS, row) + 1):
             earlier = row - back
