@@ -69,9 +69,11 @@ def max_months_spanned(days: int) -> int:
 def affected_months(dates: Iterable[dt.date], *, horizon_days: int, first: str, last: str) -> list[str]:
     """Return the months between `first` and `last` whose rows can change when raw rows of `dates` arrive.
 
-    A raw row dated D changes cleaned rows in [D-1, D+8] (it decides which rows up to D+5 are outliers, and those are filled
-    3 days on), so labels from D-1-horizon on (their target may be the row filled back), and features up to D+8+89: each
-    window that sees the last of these rows.
+    A raw row dated D changes:
+
+    - cleaned rows from D-1 (filled back) to D+8: it decides which rows up to D+5 are outliers, and those are filled 3 days on;
+    - labels from D-1-horizon on: their target may be the row that is filled back;
+    - features up to D+8+89: each window that sees the last of these rows.
 
     Args:
         dates: Dates of the raw rows.

@@ -70,7 +70,7 @@ def lacks_recent_history(features: Mapping[str, FloatArray] | pd.DataFrame) -> B
     """Find rows whose coin has no row in the RECENT_DAYS before.
 
     These are a listing's first day, a request without history, and a coin that returns after a gap, whose windows describe
-    what it was before.
+    the time before the gap.
 
     Args:
         features: (n,) columns by name.

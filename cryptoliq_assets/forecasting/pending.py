@@ -44,7 +44,7 @@ def is_training_due(settings: Settings, store: TableStore, *, provisional_too: b
     A champion is missing if there is none, none loads, or it has another task (formula, horizon) than the settings.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         store: Its tables.
         provisional_too: Whether a first champion may be provisional, with too few dates for rolling-origin folds.
     """

@@ -12,11 +12,11 @@ import numpy as np
 from cryptoliq_assets.core import FloatArray
 from cryptoliq_assets.schemas import NUMBER_COLUMNS, RANGE_COLUMNS
 
-# What every score computes anyway, so that a formula can use it without computing it again.
+# Computed for every score, so that a formula can use them.
 VOLUME_LOG, VOLATILITY = "volume_log", "volatility"
-# What a formula may declare: the numeric columns of `cleaned_snapshots`, and the two above.
+# Columns a formula may read: the numeric ones of `cleaned_snapshots`, and the two above.
 FORMULA_COLUMNS = (*NUMBER_COLUMNS, *RANGE_COLUMNS, VOLUME_LOG, VOLATILITY)
-# What every score needs, whatever its formula.
+# Columns required for every score, whatever its formula.
 _SCORE_COLUMNS = ("24h_volume", "24h", "7d")
 
 # A row that every formula is evaluated on when it is declared; units as in `cleaned_snapshots`.

@@ -176,7 +176,7 @@ def choose_champion(
     Args:
         leaderboard: As in `rank_candidates`.
         candidates: The fitted candidates.
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         tables: The tables that they were fitted on.
         progress: Receives progress messages.
         warn: Receives the reasons why nothing was compared.

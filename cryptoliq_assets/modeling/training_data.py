@@ -13,7 +13,7 @@ _TABLES = ("engineered_features", "labels", "feature_views")
 
 
 def training_rows(settings: Settings, store: TableStore) -> tuple[TrainingRows, Folds]:
-    """Return all trainable rows of the home and the folds on them; cached while the tables are unchanged.
+    """Return all trainable rows of the data directory and the folds on them; cached while the tables are unchanged.
 
     The table of views is brought up to date first, which requires the run lock if it is not.
 

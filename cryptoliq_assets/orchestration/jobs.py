@@ -8,6 +8,8 @@ from typing import Any
 
 import dagster as dg
 
+from cryptoliq_assets.schemas import TRAINING_TABLES
+
 # The return type of `define_asset_job`, which Dagster does not export.
 AssetJob = Any
 
@@ -88,7 +90,9 @@ ingest = _define_job(
     INGEST_JOB, "Ingest the waiting files of a range of months.", dg.AssetSelection.assets("raw_snapshots")
 )
 preprocess = _define_job(
-    PREPROCESS_JOB, "Clean, engineer and label a range of months.", dg.AssetSelection.assets(*_PREPROCESSED)
+    PREPROCESS_JOB,
+    "Clean, engineer and label a range of months, and compute the views of the features that trainings read.",
+    dg.AssetSelection.assets(*_PREPROCESSED, *TRAINING_TABLES),
 )
 train = _define_job(
     TRAIN_JOB,
@@ -116,13 +120,16 @@ verify = _define_job(
 def select_assets(job: str, last: str, newest: str) -> list[dg.AssetKey] | None:
     """Select the assets of a run of a monthly job up to the month `last`; None for all assets of the job.
 
-    Only the newest snapshot is forecast: a run that ends before its month, `newest`, leaves forecasts out.
+    Only the newest snapshot is forecast: a run that ends before its month, `newest`, leaves forecasts out. A training brings its tables up
+    to date itself, so a command does not compute them for each new day.
 
     Args:
         job: Name of the job.
         last: Last month of the run.
         newest: Month of the newest snapshot.
     """
+    if job == PREPROCESS_JOB:
+        return [dg.AssetKey(name) for name in _PREPROCESSED]
     if job != REFRESH_JOB or last >= newest:
         return None
     return [dg.AssetKey(name) for name in _TABLES]

@@ -49,6 +49,7 @@ from cryptoliq_assets.orchestration.instance import describe_failure, open_insta
 from cryptoliq_assets.orchestration.jobs import (
     FORECAST_JOB,
     MONITOR_JOB,
+    PREPROCESS_JOB,
     REFRESH_JOB,
     ROLLBACK_JOB,
     TRAIN_JOB,
@@ -57,6 +58,7 @@ from cryptoliq_assets.orchestration.jobs import (
 from cryptoliq_assets.orchestration.partitions import clip_ranges, find_data_months, month_range_tags
 from cryptoliq_assets.orchestration.resources import PROGRESS_LOGGER, hold_run_lock, show_progress
 from cryptoliq_assets.orchestration.rollback_job import ROLLBACK_OP
+from cryptoliq_assets.schemas import TRAINING_TABLES
 from cryptoliq_assets.storage import TableStore, cached_tables
 
 # Longest time that another process takes to create the databases of the instance.
@@ -188,6 +190,22 @@ class Runner:
         if missing:
             raise RunFailedError(f"nothing can be trained yet: {missing}")
         self.run(TRAIN_JOB)
+
+    def complete_training_tables(self) -> None:
+        """Compute the tables that trainings read for months that have none of their rows yet; other months wait for the next training.
+
+        Without a champion nothing is computed: the first training computes all months.
+
+        Raises:
+            RunFailedError: A run failed.
+        """
+        if open_model_store(self.settings).current_version() is None:
+            return
+        for table in TRAINING_TABLES:
+            missing = sorted({*self.store.months("engineered_features")} - {*self.store.months(table)})
+            for first, last in contiguous_ranges(missing, max_months=self.settings.backfill.max_months_per_run):
+                tags = month_range_tags(first, last, self.settings)
+                self.run(PREPROCESS_JOB, tags=tags, assets=[dg.AssetKey(table)])
 
     def rollback(self, to: str | None, *, reason: str | None = None) -> None:
         """Make an earlier champion current again.

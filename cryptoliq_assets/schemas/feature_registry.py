@@ -39,9 +39,9 @@ class Feature:
         sources: Columns of `cleaned_snapshots` that the value depends on.
         market_wide: Whether it uses other coins; those values come from the previous snapshot.
         for_models: Whether models may use it.
-        dated: Whether it is a function of the date for most coins when all of them share a trend, or the table is younger
-            than the window. Such a feature is shown to people and used by baselines and by models of earlier versions, but is
-            not an input of a new model.
+        dated: Whether its value reveals the date: all coins share a trend, or the table is younger than the window. Such a
+            feature is shown to people and used by baselines and by models of earlier versions, but is not an input of a new
+            model.
         looks_back: Days before the row's own day whose rows of the same coin are read; 0 for a feature of the row alone.
         window: The window that computes it; None for a feature with an entry in `COMPUTATIONS`.
         no_history_value: Value of a row without history, for a feature of models that looks back and has no window.

@@ -205,7 +205,7 @@ def test_a_scheduler_that_does_not_answer_is_named_in_time(tmp_path: Path, monke
     assert [file.state for file in runner.catalog.files()] == ["waiting"] * DAYS
 
 
-def test_sigkill_of_the_command_leaves_no_worker_and_no_waiting_run(tmp_path: Path) -> None:
+def test_sigkill_of_the_command_leaves_no_worker_and_no_run(tmp_path: Path) -> None:
     with run_cluster(tmp_path, workers=1) as running, open_cluster(running.address) as workers:
         left: list[psutil.Process] = []
 

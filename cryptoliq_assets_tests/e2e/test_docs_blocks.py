@@ -169,7 +169,7 @@ def test_every_block_has_a_language_with_a_test():
     assert {block.language for block in BLOCKS} <= {SHELL_LANGUAGE, "python", "ini", "yaml", "text"}
 
 
-def test_the_run_launcher_on_kubernetes_is_valid_yaml_without_secrets():
+def test_the_run_launcher_on_kubernetes_is_valid_yaml():
     (block,) = [block for block in BLOCKS if block.language == "yaml"]
     launcher = yaml.safe_load(block.text)["run_launcher"]
     assert (launcher["module"], launcher["class"]) == ("dagster_k8s", "K8sRunLauncher")

@@ -142,6 +142,7 @@ def demo(settings: Settings) -> None:
             write_snapshots(market, settings.raw_dir, dates=[date])
             runner.register_files()
             runner.refresh(runner.plan().ranges)
+        runner.complete_training_tables()
         runner.monitor()
     if not new_dates:
         console.print("nothing new to ingest: the simulated market is complete")

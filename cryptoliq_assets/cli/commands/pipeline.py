@@ -147,6 +147,8 @@ def materialize(settings: Settings, first: str | None, last: str | None, retrain
         if retrain or (not code and runner.is_training_due()):
             runner.train()
         runner.forecast()
+        if not code:
+            runner.complete_training_tables()
         code = max(code, _print_rejected_files(runner, waiting))
         remaining = runner.waiting_arrivals()
         months = _format_months(runner, ranges)

@@ -1,7 +1,7 @@
 """Settings: the only reader of the environment.
 
 Every setting is a field of `Settings` or of one of its sections, with its unit and its default. Code receives a `Settings` as
-an argument; nothing else reads `os.environ`.
+an argument. Only variables of other programs (Dagster, Prometheus) are read elsewhere.
 """
 
 import io

@@ -19,8 +19,8 @@ _READ_SECONDS = 300.0
 def limit_calls(client: Any, limits: CallLimits) -> None:
     """Add the public calls of a client, each limited in time, its errors translated.
 
-    The clients have time limits of their own for connecting and for the next bytes that they receive, and none for sending, for
-    which they wait until the store is ready, nor for an answer that arrives byte by byte.
+    The clients limit connecting and waiting for the next bytes themselves. They do not limit sending, or an answer that arrives
+    byte by byte.
 
     Args:
         client: An fsspec client that does not add the calls itself: its attribute `mirror_sync_methods` is False.

@@ -44,7 +44,7 @@ class CoinGeckoClient:
     """Connection of one fetch, as a context manager. The API key is sent as a header only.
 
     Attributes:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         deadline: Seconds since 1970 at which every wait and retry ends.
         clock: Time and waiting.
         log: Receives a message before each wait.

@@ -57,7 +57,7 @@ def fetch_snapshot(
     """Fetch today's snapshot and write it into the drop folder.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         refetch: Whether to replace a snapshot of today that already exists; otherwise nothing is requested.
         clock: Time and waiting; by default the real clock.
         log: Receives progress messages.

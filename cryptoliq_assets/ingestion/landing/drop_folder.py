@@ -121,7 +121,7 @@ def register_files(
 
     Args:
         entries: New files.
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         catalog: Catalog of received files.
         now: Time of arrival.
 
@@ -162,7 +162,7 @@ def dry_run_file(path: Path, settings: Settings, *, today: dt.date) -> ParsedSna
 
     Args:
         path: File to validate.
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         today: Latest date that is allowed.
 
     Returns:

@@ -40,7 +40,7 @@ def import_files(folder: Path, settings: Settings, catalog: Catalog) -> CopiedFi
 
     Args:
         folder: Folder to import from.
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         catalog: Catalog of received files; content that was accepted before is not copied again.
 
     Returns:
@@ -73,7 +73,7 @@ def move_accepted(folder: Path, archive: Path, copied: CopiedFiles, settings: Se
         folder: Folder that was imported from.
         archive: Folder to move to. An archived file is never replaced: another version gets its arrival number in its name.
         copied: Result of `import_files`.
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         catalog: Catalog of received files.
 
     Returns:

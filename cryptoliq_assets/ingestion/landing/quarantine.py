@@ -29,7 +29,7 @@ def move_rejected(rejected: Iterable[CatalogEntry], settings: Settings) -> None:
 
     Args:
         rejected: Rejected versions. A file that has changed since stays in the drop folder, as a new version.
-        settings: Settings of the home.
+        settings: Settings of the data directory.
     """
     folder = settings.quarantine_dir
     make_folder(folder)

@@ -63,7 +63,7 @@ def make_plan(settings: Settings, catalog: Catalog, *, store: TableStore, today:
     """Plan the months that are stale because files have arrived or a run has died.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         catalog: Catalog of received files.
         store: Stored tables.
         today: Current date.

@@ -89,7 +89,7 @@ class SnapshotComparer:
 
     Attributes:
         store: Stored tables.
-        settings: Settings of the home.
+        settings: Settings of the data directory.
     """
 
     store: TableStore

@@ -90,8 +90,8 @@ class TrainingRows(ABC):
     def is_table_young(self) -> Array:
         """(n,) mask of rows of dates on which no coin of the table has been seen for more than `SHORT_HISTORY_DAYS` days.
 
-        Lags and windows are missing there for every coin, whether it is a new listing or not, so that what is missing states
-        the age of the table, which is the date.
+        Lags and windows are missing there for every coin, whether it is a new listing or not, so the missing values reveal the
+        age of the table, and thereby the date.
         """
         dates = np.searchsorted(self.dates, self.date).astype(np.int32)
         longest = np.zeros(len(self.dates), dtype=self.days_seen.dtype)

@@ -97,9 +97,9 @@ def calibrate(residuals: Array, groups: Array, *, level: float) -> SplitConforma
     """Compute half-widths by group from residuals.
 
     The quantile is the ceil((n + 1) level)-th smallest absolute residual: at least `level` of new rows are inside, for any
-    distribution, if they are exchangeable with these. Groups with fewer than MIN_RESIDUALS have no half-width of their own,
-    except that rows with short or no history have one if they are at least half as many as rows with full history, whose
-    residuals are far smaller.
+    distribution, if they are exchangeable with these. Groups with fewer than MIN_RESIDUALS have no half-width of their own.
+    Exception: rows with short or no history have one if they are at least half as many as rows with full history, because the
+    residuals of those are far smaller.
 
     Args:
         residuals: (n,) realized minus forecast scores.

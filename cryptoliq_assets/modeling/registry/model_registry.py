@@ -200,7 +200,7 @@ class ModelStore(StoredModels):
     def _require_writable(self) -> None:
         if self.read_only:
             raise ModelRejectedError(
-                f"{self.folder} (CRYPTOLIQ_STORAGE__MODELS_URL) is read-only: run this in the home that trains"
+                f"{self.folder} (CRYPTOLIQ_STORAGE__MODELS_URL) is read-only: run this in the data directory that trains"
             )
 
 

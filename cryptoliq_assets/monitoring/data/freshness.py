@@ -1,4 +1,4 @@
-"""Freshness of the data by the clock, not by runs, so that recomputing old months does not make it fresh.
+"""Freshness of the data against the current time, not by runs, so that recomputing old months does not make it fresh.
 
 Ages and missing days are read from the fingerprints of the raw months; coins from two columns of the last four months. Add a check
 of how old or complete the data is. Values of a snapshot belong in `monitoring.feed`.

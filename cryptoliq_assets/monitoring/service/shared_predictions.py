@@ -5,7 +5,7 @@ the last piece again while it is small, then a new one. The name of a piece stat
 
     predictions/2025-08-01/<home id>-<digest of the first line>-<position of the first byte>.jsonl
 
-So a piece that is sent again replaces itself, what a killed process left is sent by the next one, and a reader knows what it has counted.
+Sending a piece again overwrites it. The next process sends what a killed one left. A reader stores the position up to which it has counted.
 """
 
 import datetime as dt

@@ -30,7 +30,7 @@ def feature_assets(settings: Settings, months: dg.MonthlyPartitionsDefinition) -
         """
         yield from materialize_table(context, tables, workers)
 
-    # Read by trainings only, which bring it up to date: no daily job contains it.
+    # Read by trainings only, which bring it up to date: no daily run computes it.
     views = table_asset("feature_views", settings, group="features", months=months) | {"freshness_policy": WEEKLY}
 
     @dg.asset(**views, deps=[upstream_months_dep("feature_views", "cleaned_snapshots", settings)])

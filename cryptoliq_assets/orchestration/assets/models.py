@@ -188,7 +188,7 @@ def _leaderboard(settings: Settings) -> dg.AssetsDefinition:
 def _champion(settings: Settings) -> dg.AssetsDefinition:
     @dg.asset(
         group_name=GROUP,
-        kinds={"python", "joblib"},
+        kinds={"python", "pickle"},
         owners=OWNERS,
         code_version=CODE_VERSION,
         ins={"leaderboard": dg.AssetIn("leaderboard"), **_candidate_inputs()},

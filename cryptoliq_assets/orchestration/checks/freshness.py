@@ -1,4 +1,4 @@
-"""Checks of `raw_snapshots` by the clock: age of the data, missing days, missing coins. A sensor evaluates them as well."""
+"""Checks of `raw_snapshots` against the current time: age of the data, missing days, missing coins. A sensor evaluates them as well."""
 
 import datetime as dt
 

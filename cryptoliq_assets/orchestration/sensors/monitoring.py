@@ -38,7 +38,7 @@ _LISTED_INCIDENTS = 5
 
 
 def health_sensor(settings: Settings, monitor: AssetJob, *, jobs: Sequence[str]) -> dg.SensorDefinition:
-    """Define the sensor that evaluates all findings by the clock.
+    """Define the sensor that evaluates all findings against the current time.
 
     Args:
         settings: Settings of the data directory.

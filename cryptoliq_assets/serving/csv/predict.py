@@ -79,7 +79,7 @@ def predict_file(
         source: Input CSV.
         target: Output CSV.
         champion: Model to predict with.
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         today: Date of rows without one.
         progress: Called with the number of predicted rows and their total.
 
@@ -114,7 +114,7 @@ def predict_content(
     Args:
         content: Input CSV.
         champion: Model to predict with.
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         today: Date of rows without one.
         history: Returns the history in memory for requests from a date on; None if it must be read from the tables.
         progress: Called with the number of predicted rows and their total.

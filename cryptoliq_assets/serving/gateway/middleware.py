@@ -42,7 +42,7 @@ class RequestMiddleware:
 
     Args:
         app: The application.
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         digests: Digests of the API keys; empty if the service needs none.
         metrics: Metrics that count the requests.
         log: The service's log.

@@ -23,7 +23,7 @@ def run_server(settings: Settings) -> bool:
     """Serve until a signal stops the server.
 
     Args:
-        settings: Settings of the home, with host, port and number of workers.
+        settings: Settings of the data directory, with host, port and number of workers.
 
     Returns:
         False if the server could not start.

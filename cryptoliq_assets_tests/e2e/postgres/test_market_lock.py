@@ -220,7 +220,7 @@ def test_a_server_that_hangs_counts_as_lost(
             prove_lock()
 
 
-def test_a_restart_of_the_database_ends_the_run_and_loses_nothing(
+def test_a_restart_of_the_database_ends_a_run_and_loses_nothing(
     homes: tuple[Home, Home], postgres: Postgres, record_property: Any
 ) -> None:
     a, b = homes

@@ -60,7 +60,7 @@ def test_a_file_waits_only_where_it_was_received(join: Join) -> None:
     assert [file.state for file in a.catalog.files()] == ["accepted"]
 
 
-def test_a_month_needs_no_archive_to_be_extended_but_to_be_rebuilt(join: Join) -> None:
+def test_a_month_needs_an_archive_only_to_be_rebuilt(join: Join) -> None:
     a, b = join("a"), join("b")
     for home, name, day in ((a, NAME, MARCH), (b, OTHER, NEXT)):
         home.drop(name, rows(("Bitcoin", 1.0, day)))

@@ -89,9 +89,23 @@ def test_a_waiting_file_adds_its_month(settings):
 def test_after_a_refresh_every_table_is_green(settings):
     runner = ingest(settings, "2025-05-30", "2025-06-03", "2025-07-02")
     assert partitions(settings) == ["2025-05", "2025-06", "2025-07"]
-    # The views are computed by a training.
+    # Nothing was trained yet, and the views are what a training reads.
     for table in [name for name in TABLES if name not in TRAINING_TABLES]:
         assert materialized(runner, table) == {"2025-05", "2025-06", "2025-07"}, table
+
+
+def test_a_new_month_is_green_before_the_next_training(trained_home, tmp_path):
+    settings = make_settings(home_dir=trained_home.copy_to(tmp_path / "home"))
+    shutil.copy(trained_home.later_files[0], settings.raw_dir)
+    runner = Runner(settings)
+    runner.register_files()
+    runner.refresh(runner.plan().ranges)
+    assert [table for table in TABLES if "2025-08" not in materialized(runner, table)] == list(TRAINING_TABLES)
+    runner.complete_training_tables()
+    assert [table for table in TABLES if "2025-08" not in materialized(runner, table)] == []
+    runs = runner.instance.get_runs_count()
+    runner.complete_training_tables()
+    assert runner.instance.get_runs_count() == runs
 
 
 def test_forecasts_of_long_histories_are_green(settings):

@@ -78,7 +78,7 @@ class HistoryFetcher:
     """Fetch the last days of the largest coins.
 
     Attributes:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         days: Number of days.
         top: Number of coins.
         leave_out_failed: Whether to write the files although some charts failed.

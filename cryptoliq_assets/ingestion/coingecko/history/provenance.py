@@ -40,7 +40,7 @@ def find_known_days(settings: Settings) -> KnownDays:
     """Find the days that have a file, by catalog, drop folder and the record of written files.
 
     Args:
-        settings: Settings of the home.
+        settings: Settings of the data directory.
 
     Returns:
         Days of history and days of others.
@@ -75,7 +75,7 @@ def select_writable_days(
 
     Args:
         days: Candidates.
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         refetch: Whether days already written by history may be replaced.
 
     Returns:
@@ -108,7 +108,7 @@ def record_written(contents: Mapping[str, bytes], settings: Settings) -> None:
 
     Args:
         contents: Content by file name.
-        settings: Settings of the home.
+        settings: Settings of the data directory.
 
     Raises:
         FetchError: The record is damaged.

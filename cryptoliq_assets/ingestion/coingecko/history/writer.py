@@ -37,7 +37,7 @@ def write_days(
     Args:
         checkpoint: Checkpoint with the charts of all coins; deleted unless ingest would reject some day.
         coins: id, symbol and name of each coin.
-        settings: Settings of the home.
+        settings: Settings of the data directory.
         notes: Notes about the fetch, to which those about days are added.
         refetch: Whether days already written by history may be replaced.
         today: Latest date that is allowed.
