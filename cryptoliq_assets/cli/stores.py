@@ -38,6 +38,9 @@ def list_store_problems(settings: Settings, *, seconds: float) -> list[str]:
 
     Returns:
         What failed, in one sentence for each store; empty for local folders.
+
+    Raises:
+        Exception: A test could not be made for a reason that is not the store's.
     """
     stores = _remote_stores(settings)
     tests = [_start(store.explain_unusable) for store in stores]

@@ -194,7 +194,11 @@ def remove_file(path: Location) -> None:
 
 
 def move_file(path: Location, target: Location) -> None:
-    """Move a file, replacing the target, whose folder exists. A copied file is removed last, and stays if it was changed meanwhile."""
+    """Move a file, replacing the target, whose folder exists. A copied file is removed last, and stays if it was changed meanwhile.
+
+    Raises:
+        ValueError: The file is in an object store and the target is local.
+    """
     if is_remote(path) and is_remote(target):
         path.fs.cp_file(path.path, target.path)
         remove_file(path)

@@ -150,6 +150,9 @@ def list_states(folder: Location) -> dict[str, tuple[Any, ...]]:
 
     Returns:
         The states. One that `is_version` rejects may be that of several versions.
+
+    Raises:
+        ValueError: The folder is not in an object store.
     """
     if not is_remote(folder):
         raise ValueError(f"{folder} is not in an object store")

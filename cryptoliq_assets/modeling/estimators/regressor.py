@@ -64,6 +64,9 @@ class Regressor:
             X: (n, len(columns)) features, NaN where missing.
             change: (n,) changes from the level.
             weights: (n,) weights; None: equal.
+
+        Raises:
+            NotImplementedError: In the base class.
         """
         raise NotImplementedError
 
@@ -79,7 +82,11 @@ class Regressor:
         self.fit(part.gather(), part.change, part.weights)
 
     def predict(self, X: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Return the (n,) expected changes, all finite, of (n, len(columns)) rows."""
+        """Return the (n,) expected changes, all finite, of (n, len(columns)) rows.
+
+        Raises:
+            NotImplementedError: In the base class.
+        """
         raise NotImplementedError
 
     def check_loaded(self, label: str, *, features: int) -> None:

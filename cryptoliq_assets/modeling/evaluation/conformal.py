@@ -75,7 +75,11 @@ class SplitConformalIntervals:
         return predicted - half, predicted + half
 
     def source_of(self, group: str) -> str:
-        """Return the group whose residuals a group's half-width comes from: itself, its kind, or the pool."""
+        """Return the group whose residuals a group's half-width comes from: itself, its kind, or the pool.
+
+        Raises:
+            ValueError: There are no residuals at all.
+        """
         kinds = [MISSING_CHANGE_POOLED] if group in MISSING_CHANGE_GROUPS else []
         kinds += [NO_HISTORY_PREFIX + POOLED] if group.startswith(NO_HISTORY_PREFIX) else []
         for name in (group, *kinds, POOLED):

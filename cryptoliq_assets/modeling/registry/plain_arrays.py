@@ -29,7 +29,11 @@ class PlainDType:
         self.value: np.dtype[Any] | None = None
 
     def set_state(self, state: Any) -> None:
-        """Set numpy's state of a dtype: (version, byte order, subarray, names, fields, itemsize, alignment, flags)."""
+        """Set numpy's state of a dtype: (version, byte order, subarray, names, fields, itemsize, alignment, flags).
+
+        Raises:
+            PickleRejectedError: It is not the state of a plain number, or of named plain numbers.
+        """
         if type(state) is not tuple or len(state) != 8:
             raise PickleRejectedError("a dtype has an unexpected state; expected a plain number")
         _, order, subarray, names, fields, size, *_ = state
@@ -97,6 +101,9 @@ def make_array(buffer: Any, dtype: Any, shape: Any, order: Any) -> Array:
         dtype: Their type.
         shape: Shape of the array.
         order: "C" or "F".
+
+    Raises:
+        PickleRejectedError: Buffer, shape, order and dtype do not fit together.
     """
     kind = _complete_dtype(dtype)
     if type(buffer) not in (bytes, bytearray) or order not in ("C", "F"):

@@ -53,7 +53,11 @@ class _ConstructedClass:
         self.construct = construct
 
     def make(self, arguments: tuple[Any, ...]) -> Any:
-        """Build an instance from checked arguments."""
+        """Build an instance from checked arguments.
+
+        Raises:
+            PickleRejectedError: The arguments are not those of the class.
+        """
         try:
             built = self.construct(*arguments)
         except TypeError as error:
@@ -89,7 +93,11 @@ class AllowlistUnpickler(pickle._Unpickler):
         self.classes: set[type] = set()
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return the class that a GLOBAL names, if the allowlist has it."""
+        """Return the class that a GLOBAL names, if the allowlist has it.
+
+        Raises:
+            PickleRejectedError: It is not on the allowlist, or no class.
+        """
         module, name = self.aliases.get((module, name), (module, name))
         if (module, name) in CHECKED_GLOBALS:
             return CHECKED_GLOBALS[module, name]
@@ -103,7 +111,11 @@ class AllowlistUnpickler(pickle._Unpickler):
         return _ConstructedClass(kind, construct) if construct else kind
 
     def load_reduce(self) -> None:
-        """Call a constructor (REDUCE), if it is one that models need."""
+        """Call a constructor (REDUCE), if it is one that models need.
+
+        Raises:
+            PickleRejectedError: It is another callable, or there are no arguments.
+        """
         arguments = self.stack.pop()
         called = self.stack[-1]
         if type(arguments) is not tuple:
@@ -119,7 +131,11 @@ class AllowlistUnpickler(pickle._Unpickler):
     dispatch[pickle.REDUCE[0]] = load_reduce
 
     def load_newobj(self) -> None:
-        """Create an empty instance (NEWOBJ) of a class from the allowlist."""
+        """Create an empty instance (NEWOBJ) of a class from the allowlist.
+
+        Raises:
+            PickleRejectedError: It is another class, or there are arguments.
+        """
         arguments = self.stack.pop()
         kind = self.stack.pop()
         if arguments != () or not isinstance(kind, type) or kind not in self.classes:
@@ -129,7 +145,11 @@ class AllowlistUnpickler(pickle._Unpickler):
     dispatch[pickle.NEWOBJ[0]] = load_newobj
 
     def load_build(self) -> None:
-        """Set the state of an object (BUILD) after it was checked."""
+        """Set the state of an object (BUILD) after it was checked.
+
+        Raises:
+            PickleRejectedError: It is an object whose state may not be set.
+        """
         state = self.stack.pop()
         built = self.stack[-1]
         if type(built) is PlainDType:
@@ -150,7 +170,11 @@ class AllowlistUnpickler(pickle._Unpickler):
         dispatch[getattr(pickle, _code)[0]] = _reject
 
     def load_bytearray8(self) -> None:
-        """Reject lengths beyond the content: the length is allocated before a byte is read."""
+        """Reject lengths beyond the content: the length is allocated before a byte is read.
+
+        Raises:
+            PickleRejectedError: The length is beyond the content.
+        """
         size = int.from_bytes(self.read(8), "little")
         if size > self.size:
             raise PickleRejectedError(f"a bytearray of {size:,} bytes is in an artifact of {self.size:,}")

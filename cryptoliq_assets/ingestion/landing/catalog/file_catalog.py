@@ -123,6 +123,9 @@ class Catalog:
 
         Returns:
             Versions in order of arrival.
+
+        Raises:
+            CatalogDamagedError: A row cannot be read.
         """
         if self._market is None and not self.path.exists():
             return []
