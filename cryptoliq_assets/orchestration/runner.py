@@ -4,13 +4,11 @@ Add what the command line runs. What it prints belongs in `cli`.
 """
 
 import datetime as dt
-import sqlite3
 import uuid
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -45,7 +43,12 @@ from cryptoliq_assets.orchestration.dead_runs import (
     release_run,
 )
 from cryptoliq_assets.orchestration.definitions import build_definitions
-from cryptoliq_assets.orchestration.instance import describe_failure, open_instance, translate_database_errors
+from cryptoliq_assets.orchestration.instance import (
+    batched_events,
+    describe_failure,
+    open_instance,
+    translate_database_errors,
+)
 from cryptoliq_assets.orchestration.jobs import (
     FORECAST_JOB,
     MONITOR_JOB,
@@ -86,7 +89,6 @@ class Runner:
     on_step: Callable[[str], None] = lambda name: None
     skipped_files: dict[str, str] = field(default_factory=dict)
     command: str = field(default_factory=lambda: str(uuid.uuid4()))
-    _connections: list[sqlite3.Connection] = field(default_factory=list, repr=False)
     _definitions: tuple[tuple[str, str], dg.Definitions] | None = field(default=None, repr=False)
 
     @cached_property
@@ -99,9 +101,7 @@ class Runner:
         )
         with turn, take_turn(open_database(self.settings), "dagster"), translate_database_errors():
             # This instance has telemetry off, and a queue that a run in this process does not wait in.
-            instance = open_instance(self.settings.dagster_home)
-        self._connections = _open_idle_connections(self.settings.dagster_home)
-        return instance
+            return open_instance(self.settings.dagster_home)
 
     @property
     def definitions(self) -> dg.Definitions:
@@ -192,20 +192,16 @@ class Runner:
         self.run(TRAIN_JOB)
 
     def complete_training_tables(self) -> None:
-        """Compute the tables that trainings read for months that have none of their rows yet; other months wait for the next training.
+        """Compute months that the tables which trainings read lack completely; raises RunFailedError if a run fails.
 
-        Without a champion nothing is computed: the first training computes all months.
-
-        Raises:
-            RunFailedError: A run failed.
+        Stale months wait for the next training. Without a champion nothing is computed: the first training computes all months.
         """
         if open_model_store(self.settings).current_version() is None:
             return
         for table in TRAINING_TABLES:
             missing = sorted({*self.store.months("engineered_features")} - {*self.store.months(table)})
-            for first, last in contiguous_ranges(missing, max_months=self.settings.backfill.max_months_per_run):
-                tags = month_range_tags(first, last, self.settings)
-                self.run(PREPROCESS_JOB, tags=tags, assets=[dg.AssetKey(table)])
+            for months in contiguous_ranges(missing, max_months=self.settings.backfill.max_months_per_run):
+                self.run(PREPROCESS_JOB, tags=month_range_tags(*months, self.settings), assets=[dg.AssetKey(table)])
 
     def rollback(self, to: str | None, *, reason: str | None = None) -> None:
         """Make an earlier champion current again.
@@ -288,7 +284,7 @@ class Runner:
         run_id = str(uuid.uuid4())
         mark_run_alive(self.settings.lock_path, run_id)
         try:
-            with warnings.catch_warnings(), translate_database_errors():
+            with warnings.catch_warnings(), translate_database_errors(), batched_events():
                 warnings.simplefilter("ignore")
                 result = self.definitions.resolve_job_def(job).execute_in_process(
                     instance=self.instance,
@@ -302,16 +298,3 @@ class Runner:
             release_run(self.settings.lock_path, run_id)
         if not result.success:
             raise RunFailedError(describe_failure(job, result))
-
-
-def _open_idle_connections(folder: Path) -> list[sqlite3.Connection]:
-    """Open idle connections to Dagster's SQLite files.
-
-    Dagster opens and closes a connection per event. Closing a file's last connection empties its write-ahead log, which
-    makes a run of thousands of events a fifth slower.
-    """
-    connections = [sqlite3.connect(path, check_same_thread=False) for path in folder.glob("history/**/*.db")]
-    for connection in connections:
-        # SQLite opens a file at its first query.
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    return connections

@@ -176,7 +176,7 @@ def test_jobs_select_their_assets_and_run_in_one_process(definitions):
     derived = {"cleaned_snapshots", "engineered_features", "labels"}
     assert assets("refresh") == {"raw_snapshots", *derived, "forecasts"}
     assert assets("ingest") == {"raw_snapshots"}
-    assert assets("preprocess") == derived
+    assert assets("preprocess") == {*derived, "feature_views"}
     assert assets("train") >= {*CANDIDATES, "leaderboard", "champion"}
     assert not assets("train") & {*TABLES}
     assert assets("forecast") == {"forecasts"}
