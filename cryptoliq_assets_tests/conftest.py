@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave what was imported out of later searches for garbage: they are a twelfth of the time of the suite."""
+    """Leave what was imported out of later searches for garbage: without them 7 % of the CPU is saved."""
     gc.collect()
     gc.freeze()
 
